@@ -1,0 +1,30 @@
+"""Where the data that travels with the package is: beside it in a checkout, inside it in a wheel."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def data_folder(name: str) -> Path:
+    """Return the folder ``scenes`` or ``benchmarks`` as installed.
+
+    Raises:
+        FileNotFoundError: neither a wheel's copy nor a checkout's folder exists.
+    """
+    for base in (_PACKAGE / "_data", _PACKAGE.parent):
+        if (base / name).is_dir():
+            return base / name
+    raise FileNotFoundError(f"the data folder '{name}' is missing from this installation")
+
+
+def cache_folder(*parts: str) -> Path:
+    """Return (and create) a folder under the user's cache: ``$TORCHMULTIVERSE_CACHE`` or ``~/.cache/torchmultiverse``."""
+    base = os.environ.get("TORCHMULTIVERSE_CACHE")
+    if base is None:
+        base = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "torchmultiverse")
+    folder = Path(base).joinpath(*parts)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,35 @@
+"""What to render: factors, scenes, designs, specs, captions. Pure: reads JSON, knows no engine and no torch."""
+
+from torchmultiverse.spec.captions import BLANK, animals_caption, caption, spar_caption, spoken
+from torchmultiverse.spec.design import Design, Explicit, Factorial, one_at_a_time
+from torchmultiverse.spec.factors import FACTORS, Factor, FactorTable, Value
+from torchmultiverse.spec.scene import Scene, canonical_json, scene_seed
+from torchmultiverse.spec.spec import PASSES, RenderSettings, Spec, json_schema, load_spec, parse_spec
+from torchmultiverse.spec.where import Condition, parse_where
+
+__all__ = [
+    "BLANK",
+    "FACTORS",
+    "PASSES",
+    "Condition",
+    "Design",
+    "Explicit",
+    "Factor",
+    "FactorTable",
+    "Factorial",
+    "RenderSettings",
+    "Scene",
+    "Spec",
+    "Value",
+    "animals_caption",
+    "canonical_json",
+    "caption",
+    "json_schema",
+    "load_spec",
+    "one_at_a_time",
+    "parse_spec",
+    "parse_where",
+    "scene_seed",
+    "spar_caption",
+    "spoken",
+]

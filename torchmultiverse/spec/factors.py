@@ -1,0 +1,145 @@
+"""The one table of factors: wire name, column name, type, unit, range, default, period.
+
+Wire names are those of the published configs (``World_Name``), column names those of the published
+CSV files (``world_name``). Nothing else in the project maps one to the other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from torchmultiverse.errors import SpecError, nearest
+
+Value = str | int | float
+Kind = Literal["category", "number"]
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """A named axis of variation.
+
+    Attributes:
+        wire: name in specs and on the wire.
+        column: name in datasets.
+        kind: ``category`` (a string level) or ``number`` (int or float in ``unit``).
+        default: the value of a scene that does not mention the factor; ``None`` means it must be given.
+        unit: unit of a number, for people.
+        low, high: inclusive range of a number.
+        period: a number is taken modulo this (degrees of a turn), so that -45 and 315 are one scene.
+        doc: one line for people.
+    """
+
+    wire: str
+    column: str
+    kind: Kind
+    default: Value | None = None
+    unit: str = ""
+    low: float = -math.inf
+    high: float = math.inf
+    period: float | None = None
+    doc: str = ""
+
+    def canonical(self, value: Any, where: str = "") -> Value:
+        """Return the one form of ``value`` that stands for it everywhere.
+
+        Whole floats become ints (``1.0`` → ``1``) and periodic values fall into ``[0, period)``.
+
+        Raises:
+            SpecError: wrong type, NaN or infinite, or out of range.
+        """
+        at = f"{where}: " if where else ""
+        if self.kind == "category":
+            if not isinstance(value, str):
+                raise SpecError(f"{at}{self.wire} = {value!r} is a {type(value).__name__}; a string is needed")
+            if not value.strip() or len(value) > 200:
+                raise SpecError(f"{at}{self.wire} has an empty or over-long level {value[:40]!r}")
+            return value
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise SpecError(f"{at}{self.wire} = {value!r} is a {type(value).__name__}; a number is needed")
+        if not math.isfinite(value):
+            raise SpecError(f"{at}{self.wire} = {value!r} is not a finite number")
+        if not self.low <= value <= self.high:
+            raise SpecError(
+                f"{at}{self.wire} = {value!r} is out of range: {self.low:g} to {self.high:g} {self.unit}".rstrip()
+            )
+        if self.period is not None:
+            value = value % self.period
+        return int(value) if float(value).is_integer() else float(value)
+
+
+@dataclass(frozen=True)
+class FactorTable:
+    """An ordered set of factors, looked up by wire or column name."""
+
+    factors: tuple[Factor, ...]
+    _by_name: dict[str, Factor] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        by_name = {f.wire: f for f in self.factors} | {f.column: f for f in self.factors}
+        object.__setattr__(self, "_by_name", by_name)
+
+    def __iter__(self) -> Iterator[Factor]:
+        return iter(self.factors)
+
+    def __getitem__(self, name: str) -> Factor:
+        try:
+            return self._by_name[name]
+        except KeyError:
+            known = [f.wire for f in self.factors]
+            raise SpecError(f"unknown factor '{name}'.{nearest(name, known)}") from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def extended(self, more: Iterable[Factor]) -> FactorTable:
+        """Return a table with further factors (those that a user's own Unreal environment understands).
+
+        Raises:
+            SpecError: a name that the table already has.
+        """
+        factors = self.factors
+        for factor in more:
+            if factor.wire in self._by_name or factor.column in self._by_name:
+                raise SpecError(f"declared factor '{factor.wire}' exists already")
+            factors += (factor,)
+        return FactorTable(factors)
+
+    def columns(self, values: Mapping[str, Value]) -> dict[str, Value]:
+        """Map wire names to column names."""
+        return {self[name].column: value for name, value in values.items()}
+
+
+def _angle(wire: str, doc: str) -> Factor:
+    return Factor(wire, wire.lower(), "number", 0, "degrees", -360, 360, period=360, doc=doc)
+
+
+def _character(n: int) -> tuple[Factor, ...]:
+    """The factors of the n-th character. The published names of the first carry no number, except its position."""
+    name, of = ("Character", "the first character") if n == 1 else (f"Character{n}", "the second character")
+    side = f"Character{n}_Pos"
+    return (
+        Factor(f"{name}_Name", f"{name.lower()}_name", "category", "blank", doc=f"{of}; 'blank' is none"),
+        Factor(f"{name}_Scale", f"{name.lower()}_scale", "number", 1, "×", 0.1, 4, doc=f"size of {of}"),
+        _angle(f"{name}_Rotation_Yaw", f"turn of {of} about the vertical"),
+        _angle(f"{name}_Rotation_Roll", f"turn of {of} about its long axis"),
+        _angle(f"{name}_Rotation_Pitch", f"turn of {of} about its left-right axis"),
+        Factor(f"{name}_Texture", f"{name.lower()}_texture", "category", "Default", doc=f"surface of {of}"),
+        Factor(side, side.lower(), "category", "center", doc=f"place of {of}: center, left, right, bottom, top"),
+    )
+
+
+FACTORS = FactorTable(
+    (
+        Factor("World_Name", "world_name", "category", None, doc="the environment; may end in a view suffix, _0"),
+        *_character(1),
+        *_character(2),
+        _angle("Camera_Yaw", "turn of the camera around the scene's centre"),
+        _angle("Camera_Pitch", "elevation of the camera around the scene's centre"),
+        _angle("Camera_Roll", "turn of the camera about its viewing axis"),
+        Factor("Scene_Light", "scene_light", "category", "255,255,255,0", doc="colour of the light, 'R,G,B,A'"),
+    )
+)
+"""Every factor that the published families use."""

@@ -1,0 +1,199 @@
+"""The spec file: what to render, as pydantic models with the JSON Schema that is exported from them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from torchmultiverse.errors import SpecError, nearest
+from torchmultiverse.spec.design import Design, Explicit, Factorial, one_at_a_time
+from torchmultiverse.spec.factors import FACTORS, Factor, FactorTable
+
+MAX_SPEC_BYTES = 64 * 1024 * 1024
+PASSES = ("rgb", "mask", "depth", "normals")
+
+Level = str | int | float
+Row = dict[str, Level]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class FactorialDesign(_Model):
+    """Every combination of the levels; the first factor changes slowest."""
+
+    kind: Literal["factorial"]
+    factors: dict[str, list[Any]] = Field(default_factory=dict, description="factor → its levels")
+    linked: list[list[Row]] = Field(
+        default_factory=list, description="axes of factors that change together; each axis is a list of rows"
+    )
+
+
+class OneAtATimeDesign(_Model):
+    """One factor at a time is moved away from a reference scene."""
+
+    kind: Literal["one_at_a_time"]
+    reference: Row = Field(description="the scene around which is varied")
+    vary: dict[str, list[Any]] = Field(description="factor → its levels")
+    over: dict[str, list[Any]] = Field(default_factory=dict, description="factors crossed with the whole star")
+
+
+class ExplicitDesign(_Model):
+    """Scenes written out one by one."""
+
+    kind: Literal["explicit"]
+    scenes: list[Row]
+
+
+class RenderSettings(_Model):
+    """How every picture is rendered."""
+
+    size: Annotated[list[int], Field(min_length=2, max_length=2)] = Field(
+        default=[512, 512], description="width and height in pixels, 16 to 4096"
+    )
+    passes: list[Literal["rgb", "mask", "depth", "normals"]] = Field(default=["rgb"])
+    format: Literal["png", "jpeg"] = Field(default="png", description="of the rgb pass; png is lossless")
+    samples: int | None = Field(
+        default=None,
+        ge=1,
+        le=65536,
+        description="samples per pixel of a path tracer; null: the engine's default",
+    )
+
+
+class DeclaredFactor(_Model):
+    """A factor that the user's own Unreal environment understands and the published families do not have."""
+
+    name: str = Field(min_length=1, max_length=100)
+    kind: Literal["category", "number"] = "category"
+    default: Level | None = None
+    column: str | None = None
+
+
+class Spec(_Model):
+    """A spec: a name, a design, and how to render it."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", description="name of the dataset")
+    family: Literal["Animals", "ImageNet", "SPAR", "AR4T", "Custom"] = Field(
+        default="Custom", description="which published columns and captions the dataset has"
+    )
+    description: str = ""
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    design: Annotated[
+        FactorialDesign | OneAtATimeDesign | ExplicitDesign,
+        Field(discriminator="kind", description="which scenes"),
+    ]
+    render: RenderSettings = RenderSettings()
+    declare: list[DeclaredFactor] = Field(default_factory=list, description="factors beyond the published ones")
+
+    @property
+    def table(self) -> FactorTable:
+        """The published factors and the declared ones."""
+        return FACTORS.extended(Factor(d.name, d.column or d.name.lower(), d.kind, d.default) for d in self.declare)
+
+    def build(self) -> Design:
+        """Return the design.
+
+        Raises:
+            SpecError: names the place and the value that is wrong.
+        """
+        table, design = self.table, self.design
+        if isinstance(design, FactorialDesign):
+            return Factorial.of(design.factors, design.linked, table, "design.factors")
+        if isinstance(design, OneAtATimeDesign):
+            return one_at_a_time(design.reference, design.vary, table, design.over)
+        return Explicit.of(design.scenes, table, "design.scenes")
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of a spec file."""
+    schema = Spec.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _reject_constant(text: str) -> float:
+    raise SpecError(f"{text} stands in the spec; JSON numbers must be finite")
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in result:
+            raise SpecError(f"the key '{key}' stands twice in one object of the spec")
+        result[key] = value
+    return result
+
+
+def parse_spec(data: object, name: str = "spec") -> Spec:
+    """Make a spec of a decoded JSON value.
+
+    A published PUG config, an object of lists, is the full factorial of its factors as it stands.
+
+    Raises:
+        SpecError: names each place that is wrong, what was found and what would be right.
+    """
+    if not isinstance(data, dict):
+        raise SpecError(f"a spec is a JSON object, not a {type(data).__name__}")
+    if "design" not in data:
+        if not data:
+            raise SpecError("the spec is empty; see scenes/spar.json for an example")
+        known = [f.wire for f in FACTORS]
+        keys = list(Spec.model_fields)
+        for key, value in data.items():
+            if key not in FACTORS:
+                hint = nearest(key, [*known, *keys])
+                raise SpecError(f"unknown factor '{key}' (and no 'design').{hint}")
+            if not isinstance(value, list):
+                raise SpecError(f"{key} = {value!r} is no list of levels; write [{value!r}]")
+        data = {"name": name, "design": {"kind": "factorial", "factors": data}}
+    try:
+        spec = Spec.model_validate(data)
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            place = ".".join(str(p) for p in problem["loc"]) or "spec"
+            hint = ""
+            if problem["type"] == "extra_forbidden":
+                hint = nearest(str(problem["loc"][-1]), Spec.model_fields)
+            lines.append(f"{place}: {problem['msg']} (found {str(problem.get('input'))[:80]!r}).{hint}")
+        raise SpecError("\n".join(lines)) from None
+    for side in spec.render.size:
+        if not 16 <= side <= 4096:
+            raise SpecError(f"render.size: {side} is out of range: 16 to 4096 pixels")
+    if "rgb" not in spec.render.passes or len(set(spec.render.passes)) != len(spec.render.passes):
+        raise SpecError(f"render.passes = {spec.render.passes}: 'rgb' must be there, and each pass once")
+    spec.build()  # a spec that loads has a design that can be built
+    return spec
+
+
+def load_spec(path: str | Path) -> Spec:
+    """Read a spec file.
+
+    Raises:
+        SpecError: the file is missing, too large, no JSON, or its content is wrong; the message names the file.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > MAX_SPEC_BYTES:
+            raise SpecError(f"{path}: larger than {MAX_SPEC_BYTES // 2**20} MiB")
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        from torchmultiverse.resources import data_folder
+
+        shipped = [f"scenes/{p.name}" for p in sorted(data_folder("scenes").glob("*.json"))]
+        raise SpecError(f"no spec at {path}.{nearest(str(path), shipped)}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path}: cannot be read: {error}") from None
+    try:
+        data = json.loads(text, parse_constant=_reject_constant, object_pairs_hook=_no_duplicates)
+        return parse_spec(data, path.stem)
+    except json.JSONDecodeError as error:
+        raise SpecError(f"{path}:{error.lineno}:{error.colno}: {error.msg}") from None
+    except SpecError as error:
+        raise SpecError(f"{path}: {error}") from None
+    except RecursionError:
+        raise SpecError(f"{path}: nested too deeply") from None
