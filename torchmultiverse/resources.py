@@ -21,7 +21,7 @@ def data_folder(name: str) -> Path:
 
 
 def cache_folder(*parts: str) -> Path:
-    """Return (and create) a folder under the user's cache: ``$TORCHMULTIVERSE_CACHE`` or ``~/.cache/torchmultiverse``."""
+    """Return (and create) a folder under ``$TORCHMULTIVERSE_CACHE``, or ``~/.cache/torchmultiverse``."""
     base = os.environ.get("TORCHMULTIVERSE_CACHE")
     if base is None:
         base = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "torchmultiverse")
