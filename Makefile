@@ -1,0 +1,35 @@
+# The two commands of the README: `make demo` and `make test`. Everything stays in .venv.
+VENV ?= .venv
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+BIN := $(VENV)/bin
+EXTRAS := eval,datasets,dev
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test lint setup clean
+
+demo: setup
+	$(BIN)/torchmultiverse demo
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+setup: $(INSTALLED)
+
+# uv installs the same packages as pip and is quicker; where it cannot reach the index, pip may.
+$(INSTALLED): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed (PYTHON=/path/to/python3 make …)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[$(EXTRAS)]' \
+		|| $(BIN)/python -m pip install --quiet -e '.[$(EXTRAS)]'
+	-$(BIN)/torchmultiverse doctor --fix --brief
+	@touch $(INSTALLED)
+
+clean:
+	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,310 @@
+"""The ``torchmultiverse`` command. Bodies import what they need, so that ``--help`` is immediate."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from torchmultiverse import __version__
+from torchmultiverse.errors import DatasetError, SpecError, TorchMultiverseError
+
+out = Console()
+err = Console(stderr=True)
+
+app = typer.Typer(
+    help="Controlled visual worlds for testing vision models: JSON spec in, factor-labelled pictures and scores out.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+engine_app = typer.Typer(help="What engines there are and what they can render.", no_args_is_help=True)
+app.add_typer(engine_app, name="engine")
+
+EngineOption = Annotated[
+    str,
+    typer.Option(help="builtin, inprocess, marker, ws://host:port, or the path of a packaged Unreal binary."),
+]
+TokenOption = Annotated[
+    str | None, typer.Option(envvar="TORCHMULTIVERSE_TOKEN", help="Token of a remote signalling server.")
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"torchmultiverse {__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; known errors end with their exit code and one clear message."""
+    try:
+        app()
+    except TorchMultiverseError as error:
+        err.print(f"[bold red]error:[/] {_escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        err.print("interrupted")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+@app.command(
+    epilog="""Examples:
+
+`torchmultiverse render scenes/spar.json --out data/spar --dry-run`
+
+`torchmultiverse render scenes/spar.json --out data/spar --where 'World_Name in (Desert, Museum)' --limit 100`
+
+`torchmultiverse render my.json --out data/my --engine ./Linux/Game.sh --size 512`
+"""
+)
+def render(
+    spec: Annotated[Path, typer.Argument(help="Spec file; a published PUG config works as it stands.")],
+    out_folder: Annotated[Path, typer.Option("--out", help="Folder of the dataset; an unfinished one is continued.")],
+    engine: EngineOption = "builtin",
+    size: Annotated[
+        int | None, typer.Option(min=16, max=4096, help="Square size in pixels, instead of the spec's.")
+    ] = None,
+    where: Annotated[str | None, typer.Option(help="Only some scenes: 'World_Name in (Desert, Snow)'.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N scenes.")] = None,
+    samples: Annotated[int | None, typer.Option(min=1, help="Samples per pixel, instead of the spec's.")] = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Engines side by side.")] = 1,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count, check and estimate.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over, deleting what the folder holds.")] = False,
+    token: TokenOption = None,
+) -> None:
+    """Render a spec to a Parquet dataset. Interrupted runs continue where they were."""
+    from torchmultiverse.farm import generate, plan
+    from torchmultiverse.multiverse import connect
+    from torchmultiverse.spec import load_spec
+
+    loaded = load_spec(spec)
+    if dry_run:
+        # The catalogue of the built-in engine can be read without starting a process.
+        source = connect("inprocess" if engine == "builtin" else engine, token=token)
+        try:
+            forecast = plan(
+                loaded, source.catalogue(), size=size, where=where, limit=limit, samples=samples, workers=workers
+            )
+        finally:
+            source.close()
+        out.print(forecast)
+        return
+    report = generate(
+        loaded,
+        out_folder,
+        engine=lambda: connect(engine, token=token),
+        size=size,
+        where=where,
+        limit=limit,
+        samples=samples,
+        workers=workers,
+        fresh=fresh,
+    )
+    out.print(report)
+    if report.failures:
+        raise typer.Exit(DatasetError.exit_code)
+
+
+@app.command("eval", epilog="Example: `torchmultiverse eval data/spar --model open_clip:ViT-B-32/laion2b_s34b_b79k`")
+def evaluate_command(
+    dataset: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
+    model: Annotated[
+        list[str],
+        typer.Option(help="open_clip:ARCH/PRETRAINED, timm:NAME, tiny:PATH, python:module:function; may be repeated."),
+    ],
+    out_folder: Annotated[Path, typer.Option("--out", help="Folder of the results.")] = Path("results"),
+    protocol: Annotated[str, typer.Option(help="auto, or the name or path of a protocol file.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+) -> None:
+    """Score models on a dataset and print the leaderboard."""
+    from torchmultiverse.evaluate import evaluate, leaderboard
+
+    result = evaluate(dataset, model, protocol=protocol, out=out_folder, seed=seed)
+    out.print(leaderboard(result))
+    out.print(f"results in {out_folder}; the page: torchmultiverse report {out_folder}", highlight=False)
+
+
+@app.command(epilog="Example: `torchmultiverse report results/ --out report/`")
+def report(
+    results: Annotated[Path, typer.Argument(help="Folder that eval wrote.")],
+    out_folder: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the page; default: inside results.")
+    ] = None,
+) -> None:
+    """Make the HTML page, and markdown and CSV tables, of results."""
+    from torchmultiverse.report import report as make
+
+    page = make(results, out_folder or results / "report")
+    out.print(f"{page}", highlight=False)
+
+
+@app.command(epilog="Example: `torchmultiverse serve --port 8080`, then open http://127.0.0.1:8080")
+def serve(
+    engine: EngineOption = "builtin",
+    host: Annotated[str, typer.Option(help="Address to bind; other than loopback needs a token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of players and of the page; 0: a free one.")] = 8080,
+    streamer_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of streamers.")] = 8888,
+    token: TokenOption = None,
+) -> None:
+    """Run a signalling server and an engine until Ctrl-C; the page shows the engine live."""
+    from torchmultiverse.serve import serve_forever
+
+    serve_forever(engine=engine, host=host, player_port=port, streamer_port=streamer_port, token=token)
+
+
+@engine_app.command("list")
+def engine_list() -> None:
+    """List the engines that can be named here."""
+    table = Table("engine", "what it is", box=None, padding=(0, 2))
+    table.add_row("builtin", "the path tracer, in its own process, over WebRTC")
+    table.add_row("inprocess", "the same path tracer inside the calling process")
+    table.add_row("marker", "test cards that show which scene they are; needs no renderer")
+    table.add_row("ws://host:port", "a signalling server's player port, whatever streams behind it")
+    table.add_row("path/to/Game.sh", "a packaged Unreal binary, started and stopped for you")
+    out.print(table)
+
+
+@engine_app.command("check", epilog="Example: `torchmultiverse engine check ws://127.0.0.1:8080`")
+def engine_check(
+    engine: Annotated[str, typer.Argument(help="As for render --engine.")] = "builtin",
+    save: Annotated[Path | None, typer.Option(help="Save the test picture here.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the catalogue as JSON.")] = False,
+    token: TokenOption = None,
+) -> None:
+    """Connect to an engine, print what it can render, and render one scene."""
+    import time
+
+    from torchmultiverse.multiverse import Multiverse
+    from torchmultiverse.spec import Scene
+
+    with Multiverse(engine, token=token, size=(256, 256)) as mv:
+        catalogue = mv.catalogue()
+        if as_json:
+            print(catalogue.model_dump_json(indent=1))
+            return
+        out.print(f"[bold]{catalogue.engine}[/] {catalogue.version}  {catalogue.fingerprint}", highlight=False)
+        table = Table("factor", "levels", box=None, padding=(0, 2))
+        for name, choice in catalogue.factors.items():
+            levels = choice.levels
+            table.add_row(name, ", ".join(levels) if levels is not None else f"{choice.low:g} … {choice.high:g}")
+        out.print(table)
+        worlds = catalogue.factors.get("World_Name")
+        characters = catalogue.factors.get("Character_Name")
+        scene = Scene(
+            {
+                "World_Name": (worlds and worlds.levels and worlds.levels[0]) or "Desert",
+                "Character_Name": next((c for c in (characters and characters.levels) or [] if c != "blank"), "blank"),
+            }
+        )
+        start = time.perf_counter()
+        frame = mv.render(scene)
+        out.print(
+            f"rendered {frame.scene.canonical} in {time.perf_counter() - start:.2f} s: "
+            f"{frame.array().shape[1]}×{frame.array().shape[0]}, SHA-256 {frame.sha256()[:16]}…",
+            highlight=False,
+        )
+        if save is not None:
+            frame.image.save(save)
+            out.print(f"saved {save}", highlight=False)
+
+
+@app.command()
+def doctor(
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Fetch the LLVM library into the user's cache (Debian, Ubuntu).")
+    ] = False,
+    brief: Annotated[bool, typer.Option("--brief", help="Print one line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Say what is installed, what works here and why not, and what to do about it."""
+    from torchmultiverse.cli.doctor import examine
+
+    report = examine(fix=fix)
+    if as_json:
+        print(json.dumps(report.as_dict(), indent=1))
+    else:
+        out.print(report.line() if brief else report)
+    if not report.healthy:
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    out_folder: Annotated[Path, typer.Option("--out", help="Folder of everything the demo makes.")] = Path("demo"),
+) -> None:
+    """The main job end to end: render over WebRTC, store, train, score, report. A few minutes on two cores."""
+    from torchmultiverse.demo import run
+
+    run(out_folder, out)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of spec files."""
+    from torchmultiverse.spec import json_schema
+
+    print(json.dumps(json_schema(), indent=1))
+
+
+@app.command(epilog="Example: `torchmultiverse verify data/spar`")
+def verify(dataset: Annotated[Path, typer.Argument(help="Folder of a dataset.")]) -> None:
+    """Check a dataset's shards: hashes, row counts, and that every picture decodes."""
+    from torchmultiverse.store import verify as check
+
+    result: Any = check(dataset)
+    out.print(result)
+
+
+@app.command(epilog="Example: `torchmultiverse show Desert Elephant --set Camera_Yaw=45 --save elephant.png`")
+def show(
+    world: Annotated[str, typer.Argument(help="World_Name")],
+    character: Annotated[str, typer.Argument(help="Character_Name")] = "blank",
+    values: Annotated[
+        list[str] | None, typer.Option("--set", help="Any factor: Camera_Yaw=45; may be repeated.")
+    ] = None,
+    save: Annotated[Path, typer.Option(help="The picture's file.")] = Path("scene.png"),
+    engine: EngineOption = "inprocess",
+    size: Annotated[int, typer.Option(min=16, max=4096)] = 512,
+    samples: Annotated[int | None, typer.Option(min=1)] = None,
+    token: TokenOption = None,
+) -> None:
+    """Render one picture to a file."""
+    from torchmultiverse.multiverse import Multiverse
+    from torchmultiverse.spec import FACTORS
+
+    factors: dict[str, Any] = {"World_Name": world, "Character_Name": character}
+    for item in values or []:
+        name, separator, value = item.partition("=")
+        if not separator:
+            raise SpecError(f"--set {item!r}: write NAME=VALUE")
+        try:
+            factors[name] = float(value) if FACTORS[name].kind == "number" else value
+        except ValueError:
+            raise SpecError(f"--set {item!r}: {name} is a number") from None
+    with Multiverse(engine, token=token, size=(size, size), samples=samples) as mv:
+        mv.render(**factors).image.save(save)
+    out.print(f"{save}", highlight=False)

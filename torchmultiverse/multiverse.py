@@ -1,0 +1,165 @@
+"""The Python front door: name an engine, render scenes.
+
+>>> from torchmultiverse import Multiverse
+>>> with Multiverse() as mv:
+...     frame = mv.render(World_Name="Desert", Character_Name="Elephant", Camera_Yaw=45)
+...     frame.image.save("elephant.png")
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from typing_extensions import override
+
+from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOptions
+from torchmultiverse.errors import EngineError, nearest
+from torchmultiverse.spec import Scene
+
+ENGINES = ("builtin", "inprocess", "marker")
+
+
+class _Owned(Engine):
+    """An engine together with the processes it was started with; closing it ends them."""
+
+    def __init__(self, engine: Engine, resources: ExitStack) -> None:
+        self._engine = engine
+        self._resources = resources
+
+    @override
+    def catalogue(self) -> Catalogue:
+        return self._engine.catalogue()
+
+    @override
+    def render(
+        self,
+        scenes: Iterable[Scene],
+        options: RenderOptions = RenderOptions(),  # noqa: B008 - frozen
+    ) -> Iterator[Frame | Failure]:
+        return self._engine.render(scenes, options)
+
+    @override
+    def close(self) -> None:
+        self._resources.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+
+def connect(engine: str | Path | Engine = "builtin", *, token: str | None = None, **remote: Any) -> Engine:
+    """Return the engine that a word, an address or a path names.
+
+    Args:
+        engine: ``builtin`` (the path tracer, in a process of its own, over WebRTC like any other engine),
+            ``inprocess`` (the same renderer inside this process), ``marker`` (a test card, see
+            `torchmultiverse.engines.marker`), ``ws://host:port`` of a signalling server's player port,
+            the path of a packaged Unreal binary's start script, or an engine object, returned as it is.
+        token: for a signalling server that asks for one.
+        remote: further arguments of `torchmultiverse.engines.remote.RemoteEngine`.
+
+    Raises:
+        EngineError: nothing of that name, or it cannot be started or reached.
+    """
+    if not isinstance(engine, str | Path):
+        return engine
+    name = str(engine)
+    if name == "inprocess":
+        from torchmultiverse.engines.builtin import BuiltinEngine
+
+        return BuiltinEngine()
+    from torchmultiverse.engines.remote import RemoteEngine
+
+    if name.startswith(("ws://", "wss://")):
+        return RemoteEngine(name, token=token, **remote)
+    with ExitStack() as starting:
+        stack: AbstractContextManager[Any]
+        if name in ENGINES:
+            from torchmultiverse.serve import LocalStack
+
+            stack = LocalStack(engine=name)
+        elif Path(name).is_file():
+            if not os.access(name, os.X_OK):
+                raise EngineError(f"{name} is not executable; run: chmod +x {name}")
+            from torchmultiverse.serve import UnrealProcess
+
+            stack = UnrealProcess(Path(name))
+        else:
+            raise EngineError(
+                f"no engine '{name}': write one of {', '.join(ENGINES)}, an address such as ws://127.0.0.1:8080, "
+                f"or the path of a packaged Unreal binary.{nearest(name, ENGINES)}"
+            )
+        running = starting.enter_context(stack)
+        client = RemoteEngine(running.url, token=token, **remote)
+        starting.callback(client.close)
+        return _Owned(client, starting.pop_all())
+    raise AssertionError("unreachable")
+
+
+class Multiverse:
+    """Renders scenes with one engine, which is started when first needed.
+
+    Args:
+        engine: see `connect`.
+        options: size, passes, format, seed and samples of every picture; the keywords below override it.
+        token: for a signalling server that asks for one.
+    """
+
+    def __init__(
+        self,
+        engine: str | Path | Engine = "builtin",
+        *,
+        options: RenderOptions | None = None,
+        token: str | None = None,
+        **settings: Any,
+    ) -> None:
+        self._named = engine
+        self._token = token
+        self._engine: Engine | None = None
+        self.options = replace(options or RenderOptions(), **settings)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, started now if it was not."""
+        if self._engine is None:
+            self._engine = connect(self._named, token=self._token)
+        return self._engine
+
+    def catalogue(self) -> Catalogue:
+        """Return what the engine can render."""
+        return self.engine.catalogue()
+
+    def render(self, scene: Scene | None = None, /, **factors: Any) -> Frame:
+        """Render one scene, given as an object or as factors by wire name.
+
+        Raises:
+            SpecError: an unknown factor or level; names the nearest ones.
+            RenderError: the engine could not render it.
+            EngineError: the engine is lost.
+        """
+        wanted = (scene.changed(**factors) if factors else scene) if scene is not None else Scene(factors)
+        self.catalogue().check(wanted)
+        (answer,) = self.engine.render([wanted], self.options)
+        if isinstance(answer, Failure):
+            raise answer.error()
+        return answer
+
+    def render_many(self, scenes: Iterable[Scene]) -> Iterator[Frame | Failure]:
+        """Render scenes lazily and in order; a scene that cannot be rendered gives a `Failure`."""
+        return self.engine.render(scenes, self.options)
+
+    def close(self) -> None:
+        """Close the engine and end what was started for it; may be called twice."""
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+    def __enter__(self) -> Multiverse:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
