@@ -1,0 +1,43 @@
+"""The dialect of the public TorchMultiverse release, which packaged PUG environments understand.
+
+One ``UIInteraction`` per factor, in the order of the spec; the answer to the last is a JPEG ``FreezeFrame``. There
+are no ids and no acknowledgement, so a picture belongs to a scene only because nothing else is in flight. What
+the client can do, it does: one picture in flight, a drain before each request, and the end of the whole connection
+when a picture does not come in time. What it cannot: tell a picture that an engine sends twice, or of a wrong scene,
+from the right one. `WEAKNESS` says so in every dataset made this way.
+"""
+
+from __future__ import annotations
+
+import json
+
+from torchmultiverse.spec import Scene
+
+DIALECT = "pug"
+WEAKNESS = (
+    "Rendered in the 'pug' dialect, which has no picture ids: pictures were paired with scenes by order alone, one in "
+    "flight. An engine that answers one request twice, or shows another scene than asked, cannot be noticed. "
+    "Pixels are JPEG pixels."
+)
+
+
+def opening(width: int, height: int) -> list[str]:
+    """Return the first messages of a session."""
+    return [_message({"Resolution": 1, "X": width, "Y": height}), _message({"PoolSize": 1})]
+
+
+def factors(scene: Scene, order: list[str] | None = None) -> list[str]:
+    """Return one message per factor of the scene.
+
+    Args:
+        scene: the scene.
+        order: wire names in the order of the spec; factors that it does not name follow in table order.
+            Every factor that was ever sent on the connection must be named, so that none keeps an old value.
+    """
+    names = list(order or [])
+    names += [name for name in scene.wire if name not in names]
+    return [_message({name: scene[name]}) for name in names]
+
+
+def _message(value: dict[str, object]) -> str:
+    return json.dumps(value)
