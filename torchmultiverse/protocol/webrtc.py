@@ -1,0 +1,61 @@
+"""The little of aiortc that client and streamer share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiortc import RTCConfiguration, RTCPeerConnection
+from aiortc.sdp import candidate_from_sdp
+
+from torchmultiverse.protocol.signalling import Message
+
+
+def peer_connection() -> RTCPeerConnection:
+    """Return a peer connection without STUN servers: nothing is asked of the outside.
+
+    aiortc's default would contact a public server and wait for it.
+    """
+    return RTCPeerConnection(RTCConfiguration(iceServers=[]))
+
+
+def loopback_only(connection: RTCPeerConnection) -> None:
+    """Restrict the ICE candidates of a connection to 127.0.0.1.
+
+    To be called between the creation of its transports and ``setLocalDescription``. aioice never gathers the loopback
+    address by itself, so that two processes of one machine without a network could not meet, and those of a machine
+    with one would bind to public addresses. There is no public switch for it.
+    """
+    for transport in _ice_transports(connection):
+        ice = transport.iceGatherer._connection
+        original = ice.get_component_candidates
+
+        async def gather(component: int, addresses: list[str], *args: Any, _original: Any = original, **kw: Any) -> Any:
+            return await _original(component, ["127.0.0.1"], *args, **kw)
+
+        ice.get_component_candidates = gather
+
+
+def _ice_transports(connection: RTCPeerConnection) -> list[Any]:
+    found = []
+    for transceiver in connection.getTransceivers():
+        found.append(transceiver.sender.transport.transport)
+    if connection.sctp is not None:
+        found.append(connection.sctp.transport.transport)
+    return list(dict.fromkeys(found))
+
+
+async def add_candidate(connection: RTCPeerConnection, candidate: Message | None) -> None:
+    """Add a trickled candidate; those that this stack cannot read (mDNS names, TCP) are left out."""
+    if candidate is None or not candidate["candidate"]:
+        return
+    text = candidate["candidate"].removeprefix("candidate:")
+    try:
+        parsed = candidate_from_sdp(text)
+    except (ValueError, AssertionError, IndexError):
+        return
+    if parsed.protocol.lower() != "udp" or parsed.ip.endswith(".local"):
+        return
+    mid, line = candidate.get("sdpMid"), candidate.get("sdpMLineIndex")
+    parsed.sdpMid = str(mid) if mid is not None else None
+    parsed.sdpMLineIndex = line if isinstance(line, int) else 0
+    await connection.addIceCandidate(parsed)
