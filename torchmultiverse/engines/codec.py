@@ -47,6 +47,19 @@ def encode(name: str, array: NDArray[Any], format: str = "png") -> bytes:
     return buffer.getvalue()
 
 
+def dimensions(data: bytes) -> tuple[int, int]:
+    """Return width and height of an encoded picture without decoding it.
+
+    Raises:
+        ProtocolError: the bytes are no picture.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "TIFF")) as picture:
+            return picture.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ProtocolError(f"{len(data)} bytes that are no picture: {error}") from None
+
+
 def decode(name: str, data: bytes) -> NDArray[Any]:
     """Decode a pass.
 

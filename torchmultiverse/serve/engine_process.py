@@ -1,0 +1,61 @@
+"""A streamer with an engine, as a process of its own."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+
+from torchmultiverse.engines import Engine
+from torchmultiverse.errors import EngineError, nearest
+from torchmultiverse.serve.process import announce, run
+from torchmultiverse.serve.streamer import Streamer
+
+
+def _builtin() -> Engine:
+    from torchmultiverse.engines.builtin import BuiltinEngine
+
+    return BuiltinEngine()
+
+
+def _marker() -> Engine:
+    from torchmultiverse.engines.marker import MarkerEngine
+
+    return MarkerEngine()
+
+
+HOSTED: dict[str, Callable[[], Engine]] = {"builtin": _builtin, "marker": _marker}
+
+
+async def _main(arguments: argparse.Namespace) -> None:
+    import asyncio
+    import signal
+
+    if arguments.engine not in HOSTED:
+        raise EngineError(f"no engine '{arguments.engine}' to host.{nearest(arguments.engine, HOSTED)}")
+    streamer = Streamer(
+        HOSTED[arguments.engine],
+        arguments.signalling,
+        streamer_id=arguments.id,
+        token=os.environ.get("TORCHMULTIVERSE_TOKEN") or None,
+    )
+    serving = asyncio.ensure_future(streamer.run(lambda: announce({"engine": arguments.engine})))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
+    try:
+        await serving
+    except asyncio.CancelledError:
+        return
+
+
+def main() -> None:
+    """Host an engine and offer it to a signalling server."""
+    parser = argparse.ArgumentParser(prog="python -m torchmultiverse.serve.engine_process", description=main.__doc__)
+    parser.add_argument("--engine", default="builtin", help=f"one of {', '.join(HOSTED)}")
+    parser.add_argument("--signalling", default="ws://127.0.0.1:8888", help="the server's streamer port")
+    parser.add_argument("--id", default="TorchMultiverse", help="name to register under")
+    run(_main(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()

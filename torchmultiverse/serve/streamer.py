@@ -1,0 +1,464 @@
+"""The streamer: hosts any engine and behaves like Unreal on the wire, in both dialects.
+
+It registers with a signalling server, makes the offer to each player, creates the data channel, sends
+``InitialSettings`` and ``Protocol``, and shows the last picture on a live video track. The engine renders in one
+thread of its own, so that the event loop always answers; requests wait in a queue, first come, first served.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import aiohttp
+import numpy as np
+from aiortc import RTCDataChannel, RTCPeerConnection, RTCSessionDescription, VideoStreamTrack
+from av import VideoFrame
+from PIL import Image
+from typing_extensions import override
+
+from torchmultiverse import __version__
+from torchmultiverse.engines import Engine, Failure, Frame, RenderOptions, codec
+from torchmultiverse.errors import EngineError, ProtocolError, SpecError, TorchMultiverseError
+from torchmultiverse.protocol import bridge, signalling, webrtc
+from torchmultiverse.protocol import datachannel as dc
+from torchmultiverse.spec import Scene, canonical_json
+
+log = logging.getLogger(__name__)
+VIDEO_FPS = 5
+VIDEO_SIDE = 256
+MAX_QUEUE = 64
+"""Requests of all players that may wait; more are answered with a failure."""
+HIGH_WATER = 1024 * 1024
+"""Bytes in the send buffer at which the sender waits."""
+
+
+@dataclass
+class _Job:
+    scene: Scene
+    options: RenderOptions
+    done: Callable[[Frame | Failure | EngineError], None]
+    cancelled: Callable[[], bool] = lambda: False
+
+
+class _Worker:
+    """The thread in which the engine lives: made, used and closed there (Mitsuba wants one thread)."""
+
+    def __init__(self, make: Callable[[], Engine]) -> None:
+        self._make = make
+        self._jobs: queue.Queue[_Job | None] = queue.Queue()
+        self._ready: queue.Queue[Engine | BaseException] = queue.Queue()
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self.catalogue: Any = None
+
+    def start(self) -> None:
+        """Start the engine.
+
+        Raises:
+            TorchMultiverseError: the engine cannot start.
+        """
+        self._thread.start()
+        answer = self._ready.get()
+        if isinstance(answer, BaseException):
+            raise answer
+
+    def submit(self, job: _Job) -> None:
+        self._jobs.put(job)
+
+    def waiting(self) -> int:
+        return self._jobs.qsize()
+
+    def stop(self) -> None:
+        self._jobs.put(None)
+        self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        try:
+            engine = self._make()
+            self.catalogue = engine.catalogue()
+            self._ready.put(engine)
+        except BaseException as error:
+            self._ready.put(error)
+            return
+        try:
+            while (job := self._jobs.get()) is not None:
+                if job.cancelled():
+                    continue
+                try:
+                    for answer in engine.render([job.scene], job.options):
+                        if isinstance(answer, Frame):
+                            for name in job.options.passes:
+                                answer.encoded(name)  # encode here, not on the event loop
+                        job.done(answer)
+                except TorchMultiverseError as error:
+                    job.done(EngineError(str(error)))
+                except Exception as error:  # the engine is somebody's code: its scene fails, the server goes on
+                    log.exception("the engine broke on %r", job.scene)
+                    job.done(EngineError(f"{type(error).__name__}: {error}"))
+        finally:
+            engine.close()
+
+
+class LastPicture(VideoStreamTrack):
+    """A video of the last picture, at a modest rate, so that a browser shows what the engine does."""
+
+    def __init__(self, source: Callable[[], np.ndarray[Any, Any]]) -> None:
+        super().__init__()
+        self._source = source
+        self._count = itertools.count()
+
+    @override
+    async def recv(self) -> VideoFrame:
+        number = next(self._count)
+        if number:
+            await asyncio.sleep(1 / VIDEO_FPS)
+        frame = VideoFrame.from_ndarray(self._source(), format="rgb24")
+        frame.pts = number * 90000 // VIDEO_FPS
+        frame.time_base = Fraction(1, 90000)
+        return frame
+
+
+@dataclass
+class _Player:
+    connection: RTCPeerConnection
+    channel: RTCDataChannel
+    # The pug dialect's state: factors as last set, and how many make a scene.
+    factors: dict[str, Any] = field(default_factory=dict)
+    resolution: tuple[int, int] = (512, 512)
+    pending_pug: asyncio.TimerHandle | None = None
+    outbox: asyncio.Queue[list[bytes]] = field(default_factory=asyncio.Queue)
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    gone: bool = False
+
+
+class Streamer:
+    """Offers an engine to the players of a signalling server.
+
+    Args:
+        make_engine: called once, in the engine's thread.
+        url: the server's streamer port.
+        streamer_id: name to register under.
+        loopback: restrict WebRTC to 127.0.0.1; by default that of ``url``.
+        token: for a server that asks for one.
+        pug_quiet: seconds without a further factor after which the ``pug`` dialect's scene is complete.
+        protocol_message: send ``Protocol`` (UE 5.1 and later) or not (UE 5.0).
+    """
+
+    def __init__(
+        self,
+        make_engine: Callable[[], Engine],
+        url: str,
+        *,
+        streamer_id: str = "TorchMultiverse",
+        loopback: bool | None = None,
+        token: str | None = None,
+        pug_quiet: float = 0.05,
+        protocol_message: bool = True,
+    ) -> None:
+        from urllib.parse import urlsplit
+
+        from torchmultiverse.serve.security import is_loopback
+
+        self.url = url
+        self.loopback = is_loopback(urlsplit(url).hostname or "") if loopback is None else loopback
+        self._token = token
+        self._worker = _Worker(make_engine)
+        self._session = signalling.StreamerSession(streamer_id)
+        self._players: dict[str, _Player] = {}
+        self._picture = np.full((VIDEO_SIDE, VIDEO_SIDE, 3), 32, np.uint8)
+        self._pug_quiet = pug_quiet
+        self._protocol_message = protocol_message
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Start the engine, register, and serve until cancelled; reconnects to the signalling server.
+
+        Raises:
+            TorchMultiverseError: the engine cannot start.
+            EngineError: the server cannot be reached for half a minute, or refuses the token.
+        """
+        await asyncio.get_running_loop().run_in_executor(None, self._worker.start)
+        try:
+            failures = 0
+            while True:
+                try:
+                    async with aiohttp.ClientSession() as http:
+                        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+                        async with http.ws_connect(
+                            self.url, headers=headers, max_msg_size=signalling.MAX_MESSAGE, heartbeat=20
+                        ) as socket:
+                            failures = 0
+                            self._socket = socket
+                            ready()
+                            await self._serve(socket)
+                except aiohttp.WSServerHandshakeError as error:
+                    raise EngineError(f"{self.url} refuses this streamer: HTTP {error.status}") from None
+                except (TimeoutError, aiohttp.ClientError, OSError) as error:
+                    log.warning("signalling server %s: %s", self.url, error)
+                failures += 1
+                if failures > 6:
+                    raise EngineError(f"no signalling server at {self.url}")
+                await asyncio.sleep(min(0.25 * 2**failures, 10))
+        finally:
+            for player in list(self._players):
+                await self._drop(player)
+            await asyncio.get_running_loop().run_in_executor(None, self._worker.stop)
+
+    async def _serve(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        async for message in socket:
+            if message.type is not aiohttp.WSMsgType.TEXT:
+                continue
+            try:
+                actions = self._session.feed(signalling.parse(message.data))
+            except ProtocolError as error:
+                log.warning("signalling: %s", error)
+                continue
+            for action in actions:
+                await self._act(action)
+
+    async def _act(self, action: signalling.Action) -> None:
+        if isinstance(action, signalling.Send):
+            await self._signal(action.message)
+        elif isinstance(action, signalling.PlayerJoined):
+            self._spawn(self._offer(action.player))
+        elif isinstance(action, signalling.PlayerLeft):
+            await self._drop(action.player)
+        elif isinstance(action, signalling.Answer) and action.player in self._players:
+            connection = self._players[action.player].connection
+            try:
+                await connection.setRemoteDescription(RTCSessionDescription(action.sdp, "answer"))
+            except Exception as error:  # aiortc raises many kinds on bad SDP; one player's, not ours
+                log.warning("player %s: bad answer: %s", action.player, error)
+                await self._drop(action.player)
+        elif isinstance(action, signalling.Candidate) and action.player in self._players:
+            await webrtc.add_candidate(self._players[action.player].connection, action.candidate)
+
+    async def _signal(self, message: dict[str, Any]) -> None:
+        if self._socket is not None and not self._socket.closed:
+            await self._socket.send_str(json.dumps(message))
+
+    def _spawn(self, coroutine: Any) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _offer(self, name: str) -> None:
+        await self._drop(name)
+        connection = webrtc.peer_connection()
+        connection.addTrack(LastPicture(lambda: self._picture))
+        for transceiver in connection.getTransceivers():
+            transceiver.direction = "sendonly"
+        player = _Player(connection, connection.createDataChannel("cirrus", ordered=True))
+        self._players[name] = player
+        player.channel.bufferedAmountLowThreshold = HIGH_WATER // 4
+        player.channel.on("open", lambda: self._open(player))
+        player.channel.on("message", lambda data: self._message(player, data))
+
+        @connection.on("connectionstatechange")
+        async def changed() -> None:
+            if connection.connectionState in {"failed", "closed"} and self._players.get(name) is player:
+                await self._drop(name)
+
+        if self.loopback:
+            webrtc.loopback_only(connection)
+        await connection.setLocalDescription(await connection.createOffer())
+        await self._signal(self._session.offer(connection.localDescription.sdp, name))
+
+    async def _drop(self, name: str) -> None:
+        player = self._players.pop(name, None)
+        if player is None:
+            return
+        player.gone = True
+        for task in player.tasks:
+            task.cancel()
+        await player.connection.close()
+
+    # Data channel ---------------------------------------------------------------------------------------------
+
+    def _open(self, player: _Player) -> None:
+        settings = {"PixelStreaming": {"AllowPixelStreamingCommands": False}, "TorchMultiverse": __version__}
+        first = [dc.encode_output("InitialSettings", json.dumps(settings))]
+        if self._protocol_message:
+            ids = dc.MessageIds()
+            first = [ids.encode_protocol(0), ids.encode_protocol(1), *first]
+        player.outbox.put_nowait(first)
+        player.tasks.append(asyncio.get_running_loop().create_task(self._send(player)))
+
+    async def _send(self, player: _Player) -> None:
+        channel = player.channel
+        low = asyncio.Event()
+        channel.on("bufferedamountlow", low.set)
+        while channel.readyState == "open":
+            for message in await player.outbox.get():
+                if channel.readyState != "open":
+                    return
+                if channel.bufferedAmount > HIGH_WATER:
+                    low.clear()
+                    await low.wait()
+                channel.send(message)
+
+    def _message(self, player: _Player, data: bytes | str) -> None:
+        if isinstance(data, str):
+            return
+        try:
+            message = dc.decode_input(data)
+        except ProtocolError as error:
+            log.warning("data channel: %s", error)
+            return
+        if message.name == "RequestInitialSettings":
+            self._say(player, dc.encode_output("InitialSettings", "{}"))
+        elif message.name == "RequestQualityControl":
+            self._say(player, dc.encode_output("QualityControlOwnership", payload=b"\x01"))
+        elif message.name == "TestEcho":
+            self._say(player, dc.encode_output("TestEcho", message.text))
+        elif message.name == "UIInteraction":
+            try:
+                self._interaction(player, message.text)
+            except ProtocolError as error:
+                log.warning("interaction: %s", error)
+
+    def _say(self, player: _Player, *messages: bytes) -> None:
+        if not player.gone:
+            player.outbox.put_nowait(list(messages))
+
+    def _respond(self, player: _Player, **body: Any) -> None:
+        self._say(player, dc.encode_output("Response", canonical_json({"tmv": bridge.VERSION, **body})))
+
+    def _interaction(self, player: _Player, text: str) -> None:
+        request = bridge.parse(text)
+        if request is None:
+            self._pug(player, text)
+            return
+        what, name = request.get("do"), request["id"]
+        if what == "hello":
+            catalogue = self._worker.catalogue
+            self._respond(
+                player, id=name, state="done", dialect=bridge.DIALECT, engine=catalogue.engine,
+                version=catalogue.version, fingerprint=catalogue.fingerprint,
+            )  # fmt: skip
+        elif what == "catalogue":
+            data = self._worker.catalogue.model_dump_json().encode()
+            self._say(player, *dc.encode_file(f"{name}.catalogue.json", codec.MIME["json"], data))
+            self._respond(player, id=name, state="done")
+        elif what == "render":
+            self._render(player, name, request)
+        else:
+            self._respond(player, id=name, state="failed", reason=f"unknown request {what!r}")
+
+    def _render(self, player: _Player, name: str, request: dict[str, Any]) -> None:
+        try:
+            scene, options = read_request(request)
+        except SpecError as error:
+            self._respond(player, id=name, state="failed", reason=str(error))
+            return
+        if self._worker.waiting() >= MAX_QUEUE:
+            self._respond(player, id=name, state="failed", reason=f"{MAX_QUEUE} requests wait already")
+            return
+        self._respond(player, id=name, state="accepted")
+        loop = asyncio.get_running_loop()
+
+        def done(answer: Frame | Failure | EngineError) -> None:
+            loop.call_soon_threadsafe(self._deliver, player, name, answer, options)
+
+        self._worker.submit(_Job(scene, options, done, lambda: player.gone))
+
+    def _deliver(
+        self, player: _Player, name: str, answer: Frame | Failure | EngineError, options: RenderOptions
+    ) -> None:
+        if not isinstance(answer, Frame):
+            reason = answer.reason if isinstance(answer, Failure) else str(answer)
+            self._respond(player, id=name, state="failed", reason=reason)
+            return
+        self._show(answer)
+        self._respond(player, id=name, state="settled", settle=answer.settle)
+        for one in options.passes:
+            extension = codec.extension(one, options.format)
+            self._say(player, *dc.encode_file(f"{name}.{one}.{extension}", codec.MIME[extension], answer.encoded(one)))
+        self._respond(
+            player, id=name, state="done", scene_id=answer.scene_id,
+            sha256={one: answer.sha256(one) for one in options.passes}, settle=answer.settle,
+            timings=answer.timings, engine=answer.engine, info=answer.info,
+        )  # fmt: skip
+
+    def _show(self, frame: Frame) -> None:
+        picture = Image.fromarray(frame.array("rgb"))
+        picture.thumbnail((VIDEO_SIDE, VIDEO_SIDE))
+        self._picture = np.asarray(picture.crop((0, 0, picture.width & ~1, picture.height & ~1)))
+
+    def _pug(self, player: _Player, text: str) -> None:
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError):
+            raise ProtocolError(f"no JSON: {text[:80]!r}") from None
+        if not isinstance(values, dict):
+            raise ProtocolError(f"no JSON object: {text[:80]!r}")
+        if "Resolution" in values:
+            width, height = values.get("X"), values.get("Y")
+            if (
+                isinstance(width, int)
+                and isinstance(height, int)
+                and 16 <= min(width, height) <= max(width, height) <= 4096
+            ):
+                player.resolution = (width, height)
+            return
+        if "PoolSize" in values:
+            return
+        player.factors.update(values)
+        # Nothing marks the last factor, so the scene is complete when no further factor comes for a moment.
+        if player.pending_pug is not None:
+            player.pending_pug.cancel()
+        player.pending_pug = asyncio.get_running_loop().call_later(self._pug_quiet, self._render_pug, player)
+
+    def _render_pug(self, player: _Player) -> None:
+        player.pending_pug = None
+        loop = asyncio.get_running_loop()
+        try:
+            scene = Scene(player.factors)
+            options = RenderOptions(size=player.resolution, format="jpeg")
+        except SpecError as error:
+            log.warning("pug scene: %s", error)  # the dialect has no way to say so
+            return
+
+        def done(answer: Frame | Failure | EngineError) -> None:
+            loop.call_soon_threadsafe(self._freeze, player, answer)
+
+        self._worker.submit(_Job(scene, options, done, lambda: player.gone))
+
+    def _freeze(self, player: _Player, answer: Frame | Failure | EngineError) -> None:
+        if not isinstance(answer, Frame):
+            log.warning("pug scene failed: %s", answer)
+            return
+        self._show(answer)
+        self._say(player, *dc.encode_chunks("FreezeFrame", answer.encoded("rgb")))
+
+
+def read_request(request: dict[str, Any]) -> tuple[Scene, RenderOptions]:
+    """Return the scene and options of a render request.
+
+    Raises:
+        SpecError: what is wrong with it.
+    """
+    values = request.get("scene")
+    if not isinstance(values, dict):
+        raise SpecError("the request has no scene")
+    size, passes, seed = request.get("size", [512, 512]), request.get("passes", ["rgb"]), request.get("seed", 0)
+    samples, format = request.get("samples"), request.get("format", "png")
+    if not (isinstance(size, list) and len(size) == 2 and all(type(side) is int for side in size)):
+        raise SpecError(f"size is {size!r}; [width, height] is right")
+    if not (isinstance(passes, list) and all(isinstance(p, str) for p in passes)):
+        raise SpecError(f"passes is {passes!r}; a list of names is right")
+    if type(seed) is not int or format not in ("png", "jpeg"):
+        raise SpecError(f"seed is {seed!r} and format {format!r}; an integer, and png or jpeg, are right")
+    if samples is not None and not (type(samples) is int and 1 <= samples <= 65536):
+        raise SpecError(f"samples is {samples!r}; 1 to 65536 is right")
+    options = RenderOptions((size[0], size[1]), tuple(passes), format, seed, samples)
+    return Scene(values), options
