@@ -124,7 +124,7 @@ def render(
         workers=workers,
         fresh=fresh,
     )
-    out.print(report)
+    out.print(str(report), highlight=False)
     if report.failures:
         raise typer.Exit(DatasetError.exit_code)
 
@@ -271,12 +271,19 @@ def schema() -> None:
 
 
 @app.command(epilog="Example: `torchmultiverse verify data/spar`")
-def verify(dataset: Annotated[Path, typer.Argument(help="Folder of a dataset.")]) -> None:
+def verify(
+    dataset: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
+    drop_bad: Annotated[
+        bool, typer.Option("--drop-bad", help="Delete bad shards, so that render makes them again.")
+    ] = False,
+) -> None:
     """Check a dataset's shards: hashes, row counts, and that every picture decodes."""
     from torchmultiverse.store import verify as check
 
-    result: Any = check(dataset)
-    out.print(result)
+    result = check(dataset, drop_bad)
+    out.print(str(result), highlight=False)
+    if result.problems:
+        raise typer.Exit(DatasetError.exit_code)
 
 
 @app.command(epilog="Example: `torchmultiverse show Desert Elephant --set Camera_Yaw=45 --save elephant.png`")

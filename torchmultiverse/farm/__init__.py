@@ -1,1 +1,6 @@
+"""Many scenes through many engines into one dataset."""
 
+from torchmultiverse.farm.plan import Plan, plan
+from torchmultiverse.farm.run import GenerateReport, generate
+
+__all__ = ["GenerateReport", "Plan", "generate", "plan"]

@@ -1,1 +1,19 @@
+"""The Parquet dataset: write, read, verify, card."""
 
+from torchmultiverse.store.card import write_card
+from torchmultiverse.store.reader import StoredDataset, open_dataset
+from torchmultiverse.store.schema import VOLATILE, RowSchema
+from torchmultiverse.store.verify import Verification, verify
+from torchmultiverse.store.writer import SHARD_ROWS, DatasetWriter
+
+__all__ = [
+    "SHARD_ROWS",
+    "VOLATILE",
+    "DatasetWriter",
+    "RowSchema",
+    "StoredDataset",
+    "Verification",
+    "open_dataset",
+    "verify",
+    "write_card",
+]

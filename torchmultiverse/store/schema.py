@@ -1,0 +1,152 @@
+"""Columns of the dataset: from a frame to a row, and the Arrow schema with the Hugging Face features in it.
+
+*Data columns* are bit-identical whenever the same spec is rendered by the same engine: all but ``render_ms``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from torchmultiverse.engines import Frame, codec
+from torchmultiverse.spec import Design, Factor, FactorTable, Scene, Spec, caption
+
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+VOLATILE = ("render_ms",)
+"""Columns that differ from run to run."""
+
+PUBLISHED: dict[str, dict[str, pa.DataType]] = {
+    "Animals": {
+        "world_name": pa.string(),
+        "character_name": pa.string(),
+        "character_scale": pa.float64(),
+        "camera_yaw": pa.int64(),
+        "character_texture": pa.string(),
+    },
+    "ImageNet": {
+        "world_name": pa.string(),
+        "character_name": pa.string(),
+        "character_rotation_yaw": pa.int64(),
+        "character_rotation_roll": pa.int64(),
+        "character_rotation_pitch": pa.int64(),
+        "character_scale": pa.float64(),
+        "camera_roll": pa.int64(),
+        "camera_pitch": pa.int64(),
+        "camera_yaw": pa.int64(),
+        "character_texture": pa.string(),
+        "scene_light": pa.string(),
+    },
+    "SPAR": {
+        "world_name": pa.string(),
+        "character_name": pa.string(),
+        "character2_name": pa.string(),
+        "character1_pos": pa.string(),
+        "character2_pos": pa.string(),
+        "character_texture": pa.string(),
+        "character2_texture": pa.string(),
+    },
+}
+"""Factor columns of the published families, with the names and types of their CSV files."""
+
+
+def factor_columns(spec: Spec, design: Design) -> dict[str, tuple[Factor, pa.DataType]]:
+    """Return the factor columns: the family's published ones, then whatever else the design varies."""
+    table: FactorTable = spec.table
+    columns: dict[str, tuple[Factor, pa.DataType]] = {}
+    for name, kind in PUBLISHED.get(spec.family, {}).items():
+        columns[name] = (table[name], kind)
+    levels = design.levels()
+    for wire, values in levels.items():
+        factor = table[wire]
+        whole = all(isinstance(v, int) for v in values)
+        number = pa.int64() if whole and factor.period is not None else pa.float64()
+        natural = pa.string() if factor.kind == "category" else number
+        if factor.column not in columns:
+            columns[factor.column] = (factor, natural)
+        elif natural == pa.float64() and columns[factor.column][1] == pa.int64():
+            columns[factor.column] = (factor, natural)  # an angle of half a degree does not fit the published type
+    return columns
+
+
+class RowSchema:
+    """The columns of one dataset and how a frame fills them."""
+
+    def __init__(self, spec: Spec, design: Design, passes: tuple[str, ...], split: str) -> None:
+        self._spec = spec
+        self._factors = factor_columns(spec, design)
+        self._passes = passes
+        self._split = split
+        self.captioned = spec.family in {"SPAR", "Animals"}
+        fields: list[tuple[str, pa.DataType]] = [("image", IMAGE)]
+        fields += [(name, kind) for name, (_, kind) in self._factors.items()]
+        fields.append(("scene_id", pa.string()))
+        if self.captioned:
+            fields.append(("caption", pa.string()))
+        fields += [("split", pa.string()), ("scene", pa.string())]
+        fields += [(name, IMAGE) for name in passes if name != "rgb"]
+        fields.append(("annotations", pa.string()))
+        fields += [
+            ("quality_luminance", pa.float32()),
+            ("quality_contrast", pa.float32()),
+            ("quality_saturation", pa.float32()),
+            ("quality_clipped", pa.float32()),
+            ("engine", pa.string()),
+            ("render_ms", pa.float32()),
+        ]
+        self.arrow = pa.schema(fields).with_metadata({"huggingface": json.dumps({"info": {"features": _hf(fields)}})})
+
+    def row(self, frame: Frame) -> dict[str, Any]:
+        """Return the row of a frame."""
+        scene = frame.scene
+        values: dict[str, Any] = {"image": _image(scene, frame, "rgb")}
+        for name, (factor, kind) in self._factors.items():
+            values[name] = float(scene[factor.wire]) if kind == pa.float64() else scene[factor.wire]
+        values["scene_id"] = scene.scene_id
+        if self.captioned:
+            columns = scene.table.columns(scene.complete)
+            values["caption"] = caption(self._spec.family, columns)
+        values |= {"split": self._split, "scene": scene.canonical}
+        for name in self._passes:
+            if name != "rgb":
+                values[name] = _image(scene, frame, name)
+        values["annotations"] = json.dumps(frame.info, sort_keys=True)
+        values |= quality(frame.array("rgb"))
+        values |= {"engine": frame.engine, "render_ms": frame.timings.get("render_ms", float("nan"))}
+        return values
+
+    def table(self, row: Mapping[str, Any]) -> pa.Table:
+        """Return a table of one row."""
+        return pa.Table.from_pylist([dict(row)], schema=self.arrow)
+
+
+def quality(rgb: np.ndarray[Any, Any]) -> dict[str, float]:
+    """Measure a picture, uint8 (H, W, 3): values in 0..1.
+
+    ``luminance`` mean and ``contrast`` standard deviation of the Rec. 709 luma, ``saturation`` mean of
+    (max − min) / max, ``clipped`` share of pixels with every channel at 0 or every channel at 255.
+    """
+    unit = rgb.astype(np.float32) / 255
+    luma = unit @ np.float32([0.2126, 0.7152, 0.0722])
+    high, low = unit.max(-1), unit.min(-1)
+    return {
+        "quality_luminance": float(luma.mean()),
+        "quality_contrast": float(luma.std()),
+        "quality_saturation": float(((high - low) / np.maximum(high, 1e-6)).mean()),
+        "quality_clipped": float(((low == 1) | (high == 0)).mean()),
+    }
+
+
+def _image(scene: Scene, frame: Frame, name: str) -> dict[str, Any]:
+    tag = "" if name == "rgb" else f".{name}"
+    return {"bytes": frame.encoded(name), "path": f"{scene.scene_id}{tag}.{codec.extension(name, frame.format)}"}
+
+
+def _hf(fields: list[tuple[str, pa.DataType]]) -> dict[str, Any]:
+    names = {pa.string(): "string", pa.float64(): "float64", pa.float32(): "float32", pa.int64(): "int64"}
+    return {
+        name: {"_type": "Image"} if kind == IMAGE else {"dtype": names[kind], "_type": "Value"} for name, kind in fields
+    }
