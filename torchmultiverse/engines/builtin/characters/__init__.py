@@ -1,0 +1,11 @@
+"""Animals made by code: species files over implicit parts."""
+
+from torchmultiverse.engines.builtin.characters.library import (
+    CharacterMesh,
+    character_names,
+    load_character,
+    texture_character,
+    texture_names,
+)
+
+__all__ = ["CharacterMesh", "character_names", "load_character", "texture_character", "texture_names"]
