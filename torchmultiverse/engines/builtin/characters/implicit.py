@@ -144,7 +144,7 @@ def mesh(parts: list[Part], voxels: int = VOXELS) -> tuple[Array, NDArray[np.uin
         x, y, z = (axes[i][window[i]] for i in range(3))
         d = solid.distance(x[:, None, None], y[None, :, None], z[None, None, :])
         field[window] = smooth_min(field[window], d, solid.part.blend)
-    vertices, faces, _, _ = marching_cubes(field, 0.0, spacing=(step, step, step), gradient_direction="ascent")
+    vertices, faces, _, _ = marching_cubes(field, 0.0, spacing=(step, step, step), gradient_direction="descent")
     vertices = (vertices + low).astype(np.float32)
     # Weights by nearness to each label's parts.
     labels = sorted({p.label for p in parts})
