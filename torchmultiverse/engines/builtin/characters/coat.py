@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from torchmultiverse.engines.builtin.noise import cells, fractal, srgb, value_noise
+from torchmultiverse.engines.builtin.characters.noise import cells, fractal, srgb, value_noise
 
 Array = NDArray[np.float32]
 

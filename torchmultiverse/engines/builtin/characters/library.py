@@ -18,7 +18,7 @@ from torchmultiverse.errors import SpecError, nearest
 from torchmultiverse.resources import cache_folder, data_folder
 
 LICENSE = "Apache-2.0"
-_CODE = (implicit.__file__, coat.__file__, __file__, str(Path(__file__).parents[1] / "noise.py"))
+_CODE = (implicit.__file__, coat.__file__, __file__, str(Path(__file__).with_name("noise.py")))
 
 
 class Species(BaseModel):
