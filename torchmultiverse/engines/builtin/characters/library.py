@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from torchmultiverse.engines.builtin.characters import coat, implicit
+from torchmultiverse.engines.builtin.characters import coat, solids
 from torchmultiverse.errors import SpecError, nearest
 from torchmultiverse.resources import cache_folder, data_folder
 
 LICENSE = "Apache-2.0"
-_CODE = (implicit.__file__, coat.__file__, __file__, str(Path(__file__).with_name("noise.py")))
+_CODE = (solids.__file__, coat.__file__, __file__, str(Path(__file__).with_name("noise.py")))
 
 
 class Species(BaseModel):
@@ -28,7 +28,7 @@ class Species(BaseModel):
     display_name: str
     display_size: float
     hover: float = 0.0
-    parts: list[implicit.Part]
+    parts: list[solids.Part]
     skins: dict[str, coat.Skin]
     patterns: list[coat.Pattern] = []
 
@@ -106,10 +106,10 @@ def load_character(name: str) -> CharacterMesh:
     return CharacterMesh(name, **arrays, hover=species.hover)
 
 
-def build(name: str, species: Species, voxels: int = implicit.VOXELS) -> dict[str, NDArray[Any]]:
+def build(name: str, species: Species, voxels: int = solids.VOXELS) -> dict[str, NDArray[Any]]:
     """Build the arrays of a species' mesh."""
     seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:3], "little")
-    rest, faces, normals, labels, weights = implicit.mesh(species.parts, voxels)
+    rest, faces, normals, labels, weights = solids.mesh(species.parts, voxels)
     color, rough = coat.paint(rest, normals, labels, weights, species.skins, species.patterns, seed)
     vertices = rest + normals * coat.fur(rest, labels, weights, species.skins, seed)[:, None]
     low, high = vertices.min(0), vertices.max(0)
@@ -119,7 +119,7 @@ def build(name: str, species: Species, voxels: int = implicit.VOXELS) -> dict[st
     angle = np.arctan2(rest[:, 1], rest[:, 2] - (low[2] + high[2]) / 2)
     uv = np.stack([angle / (2 * np.pi) + 0.5, (rest[:, 0] - low[0]) / (high[0] - low[0])], -1).astype(np.float32)
     return {
-        "vertices": vertices, "faces": faces, "normals": implicit.vertex_normals(vertices, faces), "uv": uv,
+        "vertices": vertices, "faces": faces, "normals": solids.vertex_normals(vertices, faces), "uv": uv,
         "color": color, "roughness": rough,
     }  # fmt: skip
 
