@@ -1,0 +1,257 @@
+"""Asking models the questions of a protocol: each picture passes once through each model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchmultiverse.errors import DatasetError, ModelError
+from torchmultiverse.evaluate import classification as by_class
+from torchmultiverse.evaluate.data import PictureSet
+from torchmultiverse.evaluate.encode import encode_texts, run_pictures
+from torchmultiverse.evaluate.protocol import ClassificationProtocol, Protocol, SparProtocol, load_protocol
+from torchmultiverse.evaluate.scoring import Outcome, paired_scores, retrieval, two_way
+from torchmultiverse.evaluate.spar import Task, tasks
+from torchmultiverse.models import Classifier, ImageTextModel, Model, Scorer
+from torchmultiverse.models.preprocess import FloatArray
+from torchmultiverse.spec import BLANK, spoken
+
+_CHUNK = 4_000_000  # scores held at once
+Scores = Callable[[NDArray[np.int64]], FloatArray]
+"""Positions within a task to the scores of all candidates, (len, K)."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Outcomes of one model on one task; arrays are (N,).
+
+    Attributes:
+        task: what was asked.
+        metric: ``top1`` or ``hard_negative``.
+        outcome: what became of each picture.
+        labels, predictions: captions or classes.
+        chance: accuracy of a blind guess.
+        candidates: how many answers there were.
+    """
+
+    task: Task
+    metric: str
+    outcome: Outcome
+    labels: NDArray[Any]
+    predictions: NDArray[Any]
+    chance: float
+    candidates: int
+
+
+class Asker:
+    """Asks models the questions of a protocol; each picture passes once through each model."""
+
+    def __init__(self, pictures: PictureSet, columns: Mapping[str, NDArray[Any]], batch_size: int, quiet: bool) -> None:
+        self.pictures, self.columns, self.batch_size, self.quiet = pictures, columns, batch_size, quiet
+
+    def _run(
+        self, function: Callable[[Any], FloatArray], rows: NDArray[np.int64], name: str, batch_size: int | None = None
+    ) -> FloatArray:
+        return run_pictures(function, self.pictures, rows, name, batch_size or self.batch_size, self.quiet)
+
+    def __call__(self, model: Model, protocol: Protocol, notes: list[str]) -> Iterator[Scored]:
+        """Yield what became of every task.
+
+        Args:
+            model: whom to ask.
+            protocol: what to ask.
+            notes: receives what a reader must know, such as pictures that were left out.
+        """
+        if isinstance(protocol, ClassificationProtocol):
+            yield from self._classification(model, protocol, notes)
+        else:
+            yield from self._captions(model, protocol, notes)
+
+    def _captions(self, model: Model, protocol: SparProtocol, notes: list[str]) -> Iterator[Scored]:
+        asked = tasks(protocol, self.columns)
+        if isinstance(model, ImageTextModel):
+            yield from self._spar_embeddings(model, asked)
+        elif isinstance(model, Scorer):
+            for task in asked:
+                function = partial(_score, model, task.candidates)
+                yield from _both(task, self._run(function, task.rows, f"{model.info.name}: {task.task}"))
+        else:
+            yield from self._spar_classifier(model, asked, notes)
+
+    def _spar_embeddings(self, model: ImageTextModel, asked: list[Task]) -> Iterator[Scored]:
+        used = np.unique(np.concatenate([task.rows for task in asked])) if asked else np.zeros(0, np.int64)
+        images = self._run(model.encode_image, used, model.info.name)
+        texts = encode_texts(model, [caption for task in asked for caption in task.candidates], quiet=self.quiet)
+        for task in asked:
+            mine = images[np.searchsorted(used, task.rows)]
+            captions = np.stack([texts[caption] for caption in task.candidates])
+            yield _top1(task, partial(_products, mine, captions))
+            if task.negatives is not None:
+                true = paired_scores(mine, captions[task.labels])
+                yield _hard_negative(task, true, paired_scores(mine, captions[task.negatives]))
+
+    def _spar_classifier(self, model: Classifier, asked: list[Task], notes: list[str]) -> Iterator[Scored]:
+        """Ask a classifier which single animal it sees, among those that it has classes for."""
+        for task in asked:
+            if task.task != "single_animal" or task.scope != "plain":
+                continue
+            names = [next(a for a in task.factors["animal"] if a[i] != BLANK)[i] for i in range(len(task.rows))]
+            known = _classes_of(model, sorted(set(names)))
+            keep = np.array([name in known for name in names])
+            if len(known) < 2 or not keep.any():
+                continue
+            missing = sorted(set(names) - set(known))
+            note = f"{model.info.name}: only single animals can be asked of a classifier" + (
+                f"; it has no class for {', '.join(missing)}, whose pictures were left out" if missing else ""
+            )
+            if note not in notes:
+                notes.append(note)
+            logits = self._run(model.logits, task.rows[keep], model.info.name)
+            order = sorted(known)
+            kept = Task(
+                task.task,
+                task.setting,
+                task.scope,
+                task.rows[keep],
+                tuple(order),
+                np.array([order.index(name) for name, k in zip(names, keep, strict=True) if k]),
+                clusters=None if task.clusters is None else task.clusters[keep],
+                factors={f: tuple(v[keep] for v in values) for f, values in task.factors.items()},
+            )
+            scores = np.stack([logits[:, known[name]].max(1) for name in order], axis=1)
+            yield _top1(kept, scores.__getitem__)
+
+    def _classification(self, model: Model, protocol: ClassificationProtocol, notes: list[str]) -> Iterator[Scored]:
+        column = by_class.label_column(self.columns, protocol.label_columns)
+        labels = self.columns[column].astype(str).astype(object)
+        rows = np.flatnonzero(labels != BLANK)
+        clusters = self.columns.get("character_name", self.columns[column])
+        factors = {
+            name: np.where(tells, self.columns[name].astype(str), "").astype(object)
+            for name, tells in by_class.varied_factors(self.columns).items()
+        }
+        names = sorted(set(labels[rows]))
+
+        def task(setting: str, kept: NDArray[np.int64], candidates: Sequence[str]) -> Task:
+            place = {name: i for i, name in enumerate(candidates)}
+            return Task(
+                "classification",
+                setting,
+                "plain",
+                kept,
+                tuple(candidates),
+                np.array([place[name] for name in labels[kept]], dtype=np.int64),
+                clusters=clusters[kept],
+                factors={
+                    "class": (labels[kept],),
+                    **{factor: (values[kept],) for factor, values in factors.items()},
+                },
+            )
+
+        if isinstance(model, Classifier):
+            logits = self._run(model.logits, rows, model.info.name)
+            if model.classes is not None:
+                known = by_class.match_classes(names, model.classes)
+                keep = np.isin(labels[rows], list(known))
+                if len(known) < len(names):
+                    missing = sorted(set(names) - set(known))
+                    notes.append(
+                        f"{model.info.name}: no class is called {', '.join(missing[:12])}"
+                        f"{' …' if len(missing) > 12 else ''}; {int((~keep).sum())} pictures were left out"
+                    )
+                if not known:
+                    raise ModelError(f"'{model.info.name}' has no class that is called like a value of {column}")
+                asked = task("class names", rows[keep], list(model.classes))
+                true = np.array([known[name] for name in labels[asked.rows]], dtype=np.int64)
+                outcome = retrieval(logits[keep], true)
+                called = np.array(model.classes, dtype=object)
+                yield Scored(
+                    asked, "top1", outcome, called[true], called[outcome.prediction], 1 / len(called), len(called)
+                )
+                return
+            if logits.shape[1] != by_class.IMAGENET_CLASSES:
+                raise ModelError(
+                    f"'{model.info.name}' returns {logits.shape[1]} logits but no class names; "
+                    "without names 1000 are needed, those of ImageNet"
+                )
+            classes = protocol.imagenet_indices()
+            unknown = sorted(set(names) - set(classes))
+            keep = np.isin(labels[rows], list(classes))
+            if not keep.any():
+                raise DatasetError(f"no value of {column} is an ImageNet class: {', '.join(unknown[:5])}")
+            if unknown:
+                notes.append(
+                    f"{model.info.name}: {', '.join(unknown[:12])} have no ImageNet class; "
+                    f"{int((~keep).sum())} pictures were left out"
+                )
+            for space in protocol.label_spaces:
+                asked = task(space, rows[keep], sorted(classes))
+                outcome, said, chance = by_class.imagenet_outcome(
+                    logits[keep], list(labels[asked.rows]), classes, space
+                )
+                count = len(classes) if space == "restricted" else by_class.IMAGENET_CLASSES
+                yield Scored(asked, "top1", outcome, labels[asked.rows], np.array(said, dtype=object), chance, count)
+            return
+        captions = [protocol.prompt.format(spoken(name)) for name in names]
+        asked = task("one caption per class", rows, names)
+        if isinstance(model, ImageTextModel):
+            images = self._run(model.encode_image, rows, model.info.name)
+            texts = encode_texts(model, captions, quiet=self.quiet)
+            matrix = np.stack([texts[caption] for caption in captions])
+            yield _top1(asked, partial(_products, images, matrix))
+        else:
+            scores = self._run(partial(_score, model, captions), rows, model.info.name)
+            yield _top1(asked, scores.__getitem__)
+
+
+def _classes_of(model: Classifier, animals: Sequence[str]) -> dict[str, list[int]]:
+    """Return the logits that mean each animal."""
+    if model.classes is not None:
+        return {name: [index] for name, index in by_class.match_classes(animals, model.classes).items()}
+    protocol = load_protocol("classification")
+    assert isinstance(protocol, ClassificationProtocol)
+    known = protocol.imagenet_indices()
+    return {name: known[name] for name in animals if name in known}
+
+
+def _score(model: Scorer, captions: Sequence[str], batch: Any) -> FloatArray:
+    return model.score(batch, captions)
+
+
+def _products(images: FloatArray, captions: FloatArray, part: NDArray[np.int64]) -> FloatArray:
+    scores: FloatArray = images[part] @ captions.T
+    return scores
+
+
+def _both(task: Task, scores: FloatArray) -> Iterator[Scored]:
+    yield _top1(task, scores.__getitem__)
+    if task.negatives is not None:
+        rows = np.arange(len(task.rows))
+        yield _hard_negative(task, scores[rows, task.labels], scores[rows, task.negatives])
+
+
+def _top1(task: Task, scores: Scores) -> Scored:
+    """Score a task against all candidates, a block of pictures at a time."""
+    step = max(1, _CHUNK // len(task.candidates))
+    parts = []
+    for start in range(0, len(task.rows), step):
+        part = np.arange(start, min(start + step, len(task.rows)))
+        parts.append(retrieval(scores(part), task.labels[part]))
+    outcome = Outcome(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    names = np.array(task.candidates, dtype=object)
+    return Scored(
+        task, "top1", outcome, names[task.labels], names[outcome.prediction], task.chance, len(task.candidates)
+    )
+
+
+def _hard_negative(task: Task, true: NDArray[np.float32], other: NDArray[np.float32]) -> Scored:
+    assert task.negatives is not None
+    outcome = two_way(true, other)
+    names = np.array(task.candidates, dtype=object)
+    chosen = np.where(outcome.prediction == 0, task.labels, task.negatives)
+    return Scored(task, "hard_negative", outcome, names[task.labels], names[chosen], 0.5, 2)

@@ -1,0 +1,126 @@
+"""What the evaluator needs of a dataset, and a dataset in memory for a user's own pictures."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from PIL import Image
+
+from torchmultiverse.errors import DatasetError
+from torchmultiverse.spec import canonical_json
+
+_JSON = ("scene", "annotations")
+
+
+@runtime_checkable
+class PictureSet(Protocol):
+    """Pictures with a table of factors. ``torchmultiverse.store.open_dataset`` returns one."""
+
+    @property
+    def manifest(self) -> Any:
+        """What made the pictures: a mapping."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def table(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return columns; without names, all but the pictures."""
+        ...
+
+    def image(self, index: int) -> Image.Image:
+        """Return one picture."""
+        ...
+
+    def iter_images(self, indices: Iterable[int] | None = None) -> Iterator[Image.Image]:
+        """Yield pictures in the order asked for; all, where nothing is asked for."""
+        ...
+
+
+class PictureList:
+    """Pictures and their factors in memory.
+
+    Args:
+        images: the pictures.
+        rows: one mapping of column to value per picture.
+        name: of the dataset in results.
+
+    Raises:
+        DatasetError: as many rows as pictures are needed.
+    """
+
+    def __init__(
+        self, images: Sequence[Image.Image], rows: Sequence[Mapping[str, Any]], name: str = "pictures"
+    ) -> None:
+        if len(images) != len(rows):
+            raise DatasetError(f"{len(images)} pictures but {len(rows)} rows of factors")
+        self._images = list(images)
+        self._table = pa.Table.from_pylist([dict(row) for row in rows])
+        self.manifest: dict[str, Any] = {"name": name, "count": len(rows)}
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def table(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return columns of the factors."""
+        return self._table if columns is None else self._table.select(list(columns))
+
+    def image(self, index: int) -> Image.Image:
+        """Return one picture."""
+        return self._images[index]
+
+    def iter_images(self, indices: Iterable[int] | None = None) -> Iterator[Image.Image]:
+        """Yield pictures in the order asked for."""
+        return (self._images[i] for i in (range(len(self)) if indices is None else indices))
+
+
+def open_pictures(dataset: str | Path | PictureSet) -> PictureSet:
+    """Return an opened dataset for a folder, or what was given."""
+    if isinstance(dataset, str | Path):
+        from torchmultiverse.store import open_dataset
+
+        opened: PictureSet = open_dataset(dataset)
+        return opened
+    return dataset
+
+
+def manifest_of(pictures: PictureSet) -> dict[str, Any]:
+    """Return a dataset's manifest as plain data."""
+    manifest = pictures.manifest
+    if hasattr(manifest, "model_dump"):
+        manifest = manifest.model_dump(mode="json")
+    return dict(manifest or {})
+
+
+def manifest_hash(pictures: PictureSet) -> str:
+    """Return the SHA-256 of the canonical JSON of the manifest, 64 hex digits."""
+    return hashlib.sha256(canonical_json(manifest_of(pictures)).encode()).hexdigest()
+
+
+def dataset_name(pictures: PictureSet) -> str:
+    """Return the name a dataset goes by in results: its spec's name, its own, or its folder's."""
+    manifest = manifest_of(pictures)
+    identity = manifest.get("identity")
+    spec = identity.get("spec") if isinstance(identity, Mapping) else manifest.get("spec")
+    for name in (manifest.get("name"), spec.get("name") if isinstance(spec, Mapping) else None):
+        if isinstance(name, str) and name:
+            return name
+    folder = getattr(pictures, "path", None)
+    return Path(folder).name if folder else "pictures"
+
+
+def columns_of(pictures: PictureSet) -> dict[str, NDArray[Any]]:
+    """Return every scalar column (no picture, no JSON) as a NumPy array; strings as objects."""
+    table = pictures.table()
+    arrays: dict[str, NDArray[Any]] = {}
+    for name in table.column_names:
+        column = table[name]
+        if name in _JSON or pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
+            continue
+        arrays[name] = np.asarray(column.to_pylist(), dtype=object if pa.types.is_string(column.type) else None)
+    return arrays

@@ -1,0 +1,148 @@
+"""The result: one long table of numbers, one table of per-picture outcomes, and where both came from."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from torchmultiverse.errors import DatasetError
+
+_word = pa.dictionary(pa.int32(), pa.string())
+
+TABLE = pa.schema(
+    [
+        ("model", pa.string()),
+        ("dataset", pa.string()),
+        ("protocol", pa.string()),
+        ("task", pa.string()),  # "average" is the mean over the tasks of the leaderboard
+        ("setting", pa.string()),  # what the task was split by: a texture, positions, a label space; "all" pools them
+        ("scope", pa.string()),  # plain; background: captions name the world too
+        ("metric", pa.string()),  # top1 among all candidates; hard_negative: among two
+        ("factor", pa.string()),  # "all", or by what the cell is broken down: world, animal, camera_yaw, …
+        ("level", pa.string()),  # "all", or the level of that factor
+        ("n", pa.int64()),  # pictures
+        ("clusters", pa.int64()),  # independent groups of pictures; equals n where rows are independent
+        ("candidates", pa.int64()),  # how many answers there were to choose from
+        ("correct", pa.float64()),  # ties count 1/k, so that this need not be whole
+        ("accuracy", pa.float64()),  # correct / n, in [0, 1]
+        ("low", pa.float64()),  # 95 % interval
+        ("high", pa.float64()),
+        ("interval", pa.string()),  # how it was made
+        ("chance", pa.float64()),  # accuracy of a blind guess
+    ]
+)
+ROWS = pa.schema(
+    [
+        ("model", _word),
+        ("task", _word),
+        ("setting", _word),
+        ("scope", _word),
+        ("metric", _word),
+        ("index", pa.int64()),  # row of the picture in the dataset
+        ("scene_id", _word),
+        ("label", _word),  # the true caption or class
+        ("prediction", _word),  # what the model chose; the first of tied ones
+        ("margin", pa.float32()),  # score of the truth minus the best other score
+        ("correct", pa.float64()),
+    ]
+)
+
+
+@dataclass
+class Result:
+    """What an evaluation found.
+
+    Attributes:
+        table: the numbers, schema :data:`TABLE`.
+        rows: per-picture outcomes, schema :data:`ROWS`.
+        provenance: dataset, models, protocol, seed, packages, command.
+        pictures: small JPEG pictures for galleries, by scene id.
+    """
+
+    table: pa.Table
+    rows: pa.Table
+    provenance: dict[str, Any]
+    pictures: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the models, in the order they were given."""
+        return [model["name"] for model in self.provenance["models"]]
+
+    def cells(self, **where: str) -> list[dict[str, Any]]:
+        """Return the rows of the table whose columns have these values.
+
+        >>> result.cells(task="relation", factor="all")  # doctest: +SKIP
+        """
+        return [cell for cell in self.table.to_pylist() if all(cell[k] == v for k, v in where.items())]
+
+    def save(self, folder: str | Path) -> Path:
+        """Write ``results.parquet``, ``results.json``, ``rows.parquet``, ``provenance.json`` and ``pictures/``.
+
+        Every file is complete or absent; an older result in the folder is replaced.
+        """
+        folder = Path(folder)
+        (folder / "pictures").mkdir(parents=True, exist_ok=True)
+        for old in (folder / "pictures").glob("*.jpg"):
+            old.unlink()
+        for scene_id, data in self.pictures.items():
+            _write(folder / "pictures" / f"{scene_id}.jpg", data)
+        for name, table in (("results", self.table), ("rows", self.rows)):
+            path = folder / f"{name}.parquet"
+            part = path.with_suffix(".part")
+            pq.write_table(table, part, compression="zstd")
+            os.replace(part, path)
+        _write(folder / "results.json", _json(self.table.to_pylist()))
+        _write(folder / "provenance.json", _json(self.provenance))
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Result:
+        """Read a saved result.
+
+        Raises:
+            DatasetError: the folder holds none.
+        """
+        folder = Path(folder)
+        try:
+            table = pq.read_table(folder / "results.parquet")
+            rows = pq.read_table(folder / "rows.parquet")
+            provenance = json.loads((folder / "provenance.json").read_text())
+        except (OSError, ValueError) as error:
+            raise DatasetError(f"{folder} holds no results (write them with torchmultiverse eval): {error}") from None
+        pictures = {path.stem: path.read_bytes() for path in sorted((folder / "pictures").glob("*.jpg"))}
+        return cls(table, rows, provenance, pictures)
+
+
+def rows_table(parts: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """Return the per-picture table of some tasks; constants of a part are repeated for its pictures."""
+    tables = []
+    for part in parts:
+        length = len(part["index"])
+        arrays = []
+        for column in ROWS:
+            value = part[column.name]
+            if isinstance(value, str):
+                value = pa.DictionaryArray.from_arrays(pa.array([0] * length, pa.int32()), pa.array([value]))
+            elif pa.types.is_dictionary(column.type) and not isinstance(value, pa.Array):
+                value = pa.array(value, pa.string()).dictionary_encode()
+            arrays.append(value if isinstance(value, pa.Array) else pa.array(value, column.type))
+        tables.append(pa.table(arrays, schema=ROWS))
+    return pa.concat_tables(tables).unify_dictionaries() if tables else ROWS.empty_table()
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _write(path: Path, data: bytes) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(data)
+    os.replace(part, path)

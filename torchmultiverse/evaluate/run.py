@@ -1,0 +1,146 @@
+"""``evaluate``: models and a dataset in, a result out."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from torchmultiverse.errors import DatasetError, ModelError
+from torchmultiverse.evaluate.asking import Asker
+from torchmultiverse.evaluate.data import (
+    PictureSet,
+    columns_of,
+    dataset_name,
+    manifest_hash,
+    manifest_of,
+    open_pictures,
+)
+from torchmultiverse.evaluate.gallery import gallery_pictures
+from torchmultiverse.evaluate.protocol import (
+    Protocol,
+    choose_protocol,
+    load_protocol,
+)
+from torchmultiverse.evaluate.result import TABLE, Result, rows_table
+from torchmultiverse.evaluate.spar import COLUMNS
+from torchmultiverse.evaluate.stats import Intervals
+from torchmultiverse.evaluate.summary import row_parts, summarise
+from torchmultiverse.models import Model, as_model
+
+_PACKAGES = ("torchmultiverse", "numpy", "pillow", "pyarrow", "torch", "torchvision", "timm", "open_clip_torch")
+
+
+def evaluate(
+    dataset: str | Path | PictureSet,
+    models: Any,
+    protocol: str | Path | Protocol = "auto",
+    out: str | Path | None = None,
+    seed: int = 0,
+    batch_size: int = 64,
+    quiet: bool = False,
+) -> Result:
+    """Score models on a dataset.
+
+    Args:
+        dataset: a dataset's folder, an opened one, or anything with the methods of :class:`PictureSet`.
+        models: a model string, a model, any callable, or a list of these; see ``torchmultiverse.models.load_model``.
+        protocol: ``auto`` chooses by the dataset's columns; or a name, a JSON file, a protocol.
+        out: folder to save the result in.
+        seed: of the bootstrap.
+        batch_size: pictures per call of a model.
+        quiet: show no progress bars.
+
+    Raises:
+        DatasetError: the dataset lacks what the protocol asks about.
+        ModelError: a model that cannot be had, or that breaks its contract.
+        SpecError: no such protocol.
+    """
+    pictures = open_pictures(dataset)
+    columns = columns_of(pictures)
+    if isinstance(protocol, str | Path):
+        protocol = choose_protocol(tuple(columns)) if protocol == "auto" else load_protocol(protocol)
+    loaded = _named(models)
+    if not loaded:
+        raise ModelError("no model to score")
+    ask = Asker(pictures, columns, batch_size, quiet)
+    intervals = Intervals(seed)
+    ids = columns.get("scene_id", np.array([f"{i:06d}" for i in range(len(pictures))], dtype=object))
+    cells: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
+    notes: list[str] = []
+    name = dataset_name(pictures)
+    for model in loaded:
+        scored = list(ask(model, protocol, notes))
+        if not scored:
+            raise DatasetError(f"protocol '{protocol.name}' found nothing to ask of '{model.info.name}' on '{name}'")
+        base = {"model": model.info.name, "dataset": name, "protocol": protocol.name}
+        cells += ({**base, **cell} for cell in summarise(scored, intervals))
+        rows += ({"model": model.info.name, **part} for part in row_parts(scored, ids))
+    table = rows_table(rows)
+    result = Result(
+        pa.Table.from_pylist(cells, schema=TABLE),
+        table,
+        _provenance(pictures, name, loaded, protocol, seed, notes, columns),
+        gallery_pictures(pictures, table),
+    )
+    if out is not None:
+        result.save(out)
+    return result
+
+
+def _named(models: Any) -> list[Model]:
+    """Load what is named and give every model a name of its own."""
+    if isinstance(models, str) or not isinstance(models, Sequence):
+        models = [models]
+    loaded: list[Model] = [as_model(model) for model in models]
+    names = [model.info.name for model in loaded]
+    for name in names:
+        if names.count(name) > 1:
+            raise ModelError(f"two models are called '{name}'; give each its own name: as_model(model, name=…)")
+    return loaded
+
+
+def _provenance(
+    pictures: PictureSet,
+    name: str,
+    models: Sequence[Model],
+    protocol: Protocol,
+    seed: int,
+    notes: list[str],
+    columns: Mapping[str, NDArray[Any]],
+) -> dict[str, Any]:
+    packages = {}
+    for package in _PACKAGES:
+        try:
+            packages[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    manifest = manifest_of(pictures)
+    kept = ("name", "family", "engine", "licence", "license", "licences", "licenses", "assets", "size", "description")
+    levels = {f: sorted({str(v) for v in columns[f]}) for f in COLUMNS if f in columns}
+    return {
+        "dataset": {
+            "name": name,
+            "pictures": len(pictures),
+            "manifest_sha256": manifest_hash(pictures),
+            "manifest": {key: manifest[key] for key in kept if key in manifest},
+            "levels": {factor: values for factor, values in levels.items() if len(values) <= 100},
+        },
+        "protocol": protocol.model_dump(mode="json"),
+        "models": [model.info.as_dict() for model in models],
+        "notes": notes,
+        "seed": seed,
+        "interval": {"level": 0.95, "resamples": Intervals().resamples},
+        "packages": packages,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+    }

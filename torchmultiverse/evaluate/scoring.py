@@ -1,0 +1,65 @@
+"""From scores to outcomes. Pure; ties are counted as the chance of guessing right among the tied."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+TIE = 1e-6
+"""Scores nearer than this share of the largest magnitude in their row are tied: float32 sums in another order
+(batch size, library, machine) differ by about as much, and a score must not depend on that."""
+
+
+class Outcome(NamedTuple):
+    """What became of each row of a task; all of shape (N,).
+
+    Attributes:
+        correct: 1, 0, or 1/k where the true answer ties with k-1 others for the best score.
+        prediction: index of the best candidate (the first of tied ones).
+        margin: score of the true answer minus the best score of all others; negative when wrong.
+    """
+
+    correct: NDArray[np.float64]
+    prediction: NDArray[np.int64]
+    margin: NDArray[np.float32]
+
+
+def retrieval(scores: NDArray[Any], labels: NDArray[np.int64], tie: float = TIE) -> Outcome:
+    """Return outcomes of choosing one of K candidates.
+
+    Args:
+        scores: (N, K) with K ≥ 1, higher fits better.
+        labels: index of the true candidate, (N,).
+        tie: see :data:`TIE`.
+
+    Raises:
+        ValueError: a score that is NaN.
+    """
+    scores = np.asarray(scores, np.float32)
+    if not np.isfinite(scores).all():
+        row = int(np.flatnonzero(~np.isfinite(scores).all(1))[0])
+        raise ValueError(f"the scores of row {row} are not finite")
+    rows = np.arange(len(scores))
+    true = scores[rows, labels]
+    best = scores.max(1, initial=-np.inf)
+    near = best - tie * np.abs(scores).max(1, initial=0)
+    tied = (scores >= near[:, None]).sum(1)
+    correct = np.where(true >= near, 1 / np.maximum(tied, 1), 0.0)
+    others = scores.copy()
+    others[rows, labels] = -np.inf
+    margin = true - others.max(1) if scores.shape[1] > 1 else np.zeros(len(scores), np.float32)
+    return Outcome(correct, scores.argmax(1).astype(np.int64), margin.astype(np.float32))
+
+
+def two_way(true: NDArray[Any], other: NDArray[Any], tie: float = TIE) -> Outcome:
+    """Return outcomes of choosing between the true caption (candidate 0) and one hard negative (candidate 1)."""
+    pair = np.stack([true, other], axis=1)
+    return retrieval(pair, np.zeros(len(pair), np.int64), tie)
+
+
+def paired_scores(images: NDArray[np.float32], texts: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the inner product of row i of both, (N,): equal captions get equal scores to the last bit."""
+    products: NDArray[np.float32] = np.einsum("nd,nd->n", images, texts, optimize=False)
+    return products

@@ -1,0 +1,168 @@
+"""Intervals. Pure functions of outcomes; randomness comes in as a generator.
+
+Rows that share an animal pair (or an asset) succeed and fail together: treating them as independent makes
+intervals too short. Independent rows get Wilson's score interval, clustered rows a cluster bootstrap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+LEVEL = 0.95
+RESAMPLES = 2000
+_SAME = 1e-9  # clusters whose means differ by less agree; ties make fractions that do not add up exactly
+
+
+class Interval(NamedTuple):
+    """A two-sided interval of an accuracy, in [0, 1], and how it was made."""
+
+    low: float
+    high: float
+    method: str
+
+
+def wilson(correct: float, n: float, level: float = LEVEL) -> tuple[float, float]:
+    """Return Wilson's score interval of a proportion.
+
+    Args:
+        correct: successes, in [0, n]; fractions (ties) are allowed and make the interval cautious.
+        n: independent rows; with none the interval is (0, 1).
+        level: coverage.
+
+    Source: E. B. Wilson, *Probable inference, the law of succession, and statistical inference*, JASA 1927.
+    """
+    from scipy.stats import norm
+
+    if n <= 0:
+        return 0.0, 1.0
+    z = float(norm.isf((1 - level) / 2))
+    p = correct / n
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * float(np.sqrt(max(0.0, p * (1 - p) / n + z * z / (4 * n * n))))
+    # At p = 0 and p = 1 the ends are exactly 0 and 1; rounding must not move them past p.
+    return max(0.0, min(middle - half, p)), min(1.0, max(middle + half, p))
+
+
+def expanded_tail(clusters: int, level: float = LEVEL) -> float:
+    """Return the tail probability of a percentile interval that is not too short with few clusters.
+
+    A bootstrap of G clusters underestimates the spread by √((G-1)/G) and knows nothing of Student's t. Taking more
+    extreme percentiles corrects both. Source: T. Hesterberg, *What teachers should know about the bootstrap*, 2015.
+    """
+    from scipy.stats import norm, t
+
+    quantile = t.isf((1 - level) / 2, clusters - 1)
+    return float(norm.sf(np.sqrt(clusters / (clusters - 1)) * quantile))
+
+
+def resampling_weights(clusters: int, rng: np.random.Generator, resamples: int = RESAMPLES) -> NDArray[np.int64]:
+    """Return how often each cluster is drawn in each resample, (resamples, clusters)."""
+    return rng.multinomial(clusters, np.full(clusters, 1 / clusters), size=resamples)
+
+
+def cluster_sums(values: ArrayLike, clusters: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the sum of values and the number of rows of every cluster, each (G,)."""
+    _, index = np.unique(np.asarray(clusters).astype(str), return_inverse=True)
+    sums = np.bincount(index, np.asarray(values, np.float64)).astype(np.float64)
+    return sums, np.bincount(index).astype(np.float64)
+
+
+def cluster_bootstrap(
+    values: ArrayLike,
+    clusters: ArrayLike,
+    rng: np.random.Generator,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+) -> Interval:
+    """Return the interval of the mean of ``values`` when whole clusters are drawn, not rows.
+
+    Args:
+        values: outcomes in [0, 1], (N,).
+        clusters: the cluster of each row, (N,).
+        rng: draws the clusters.
+        level: coverage.
+        resamples: how many draws.
+    """
+    sums, sizes = cluster_sums(values, clusters)
+    if len(sums) < 2:
+        return Interval(*wilson(float(sums.sum() / sizes.sum()), 1, level), "wilson, one cluster")
+    return _from_weights(sums, sizes, resampling_weights(len(sums), rng, resamples), level)
+
+
+def _from_weights(
+    sums: NDArray[np.float64], sizes: NDArray[np.float64], weights: NDArray[Any], level: float
+) -> Interval:
+    means = sums / sizes
+    if np.ptp(means) < _SAME:
+        # All clusters agree, so that resampling shows no spread; only their number is known to be independent.
+        return Interval(*wilson(float(means[0]) * len(sums), len(sums), level), "wilson over clusters")
+    drawn = np.sort((weights @ sums) / (weights @ sizes))
+    tail = expanded_tail(len(sums), level)
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    return Interval(float(low), float(high), "cluster bootstrap")
+
+
+@dataclass
+class Intervals:
+    """Makes every interval of a run. Draws depend on the seed and the number of clusters only, never on order.
+
+    Attributes:
+        seed: of all resampling.
+        level: coverage.
+        resamples: draws per interval.
+    """
+
+    seed: int = 0
+    level: float = LEVEL
+    resamples: int = RESAMPLES
+    _weights: dict[int, NDArray[np.float64]] = field(default_factory=dict, repr=False)
+
+    def weights(self, clusters: int) -> NDArray[np.float64]:
+        """Return the draws for a number of clusters, (resamples, clusters), made once."""
+        if clusters not in self._weights:
+            rng = np.random.default_rng((self.seed, clusters))
+            self._weights[clusters] = resampling_weights(clusters, rng, self.resamples).astype(float)
+        return self._weights[clusters]
+
+    def of_mean(self, values: NDArray[np.float64], clusters: NDArray[Any] | None) -> Interval:
+        """Return the interval of the mean of outcomes, (N,); ``clusters`` is ``None`` for independent rows."""
+        n = len(values)
+        if clusters is None:
+            return Interval(*wilson(float(values.sum()), n, self.level), "wilson")
+        sums, sizes = cluster_sums(values, clusters)
+        if len(sums) == n:
+            return Interval(*wilson(float(values.sum()), n, self.level), "wilson")
+        if len(sums) < 2:
+            return Interval(*wilson(float(values.mean()), 1, self.level), "wilson, one cluster")
+        return _from_weights(sums, sizes, self.weights(len(sums)), self.level)
+
+    def of_average(self, parts: list[tuple[NDArray[np.float64], NDArray[Any]]]) -> Interval:
+        """Return the interval of the average over tasks of their accuracies; clusters are shared between tasks.
+
+        Args:
+            parts: outcomes and clusters of each task.
+        """
+        names = sorted({str(c) for _, clusters in parts for c in clusters})
+        place = {name: i for i, name in enumerate(names)}
+        sums, sizes = np.zeros((2, len(parts), len(names)))
+        for row, (values, clusters) in enumerate(parts):
+            index = [place[str(c)] for c in clusters]
+            np.add.at(sums[row], index, values)
+            np.add.at(sizes[row], index, 1)
+        point = float(np.mean(sums.sum(1) / sizes.sum(1)))
+        if len(names) < 2:
+            return Interval(*wilson(point, 1, self.level), "wilson, one cluster")
+        weights = self.weights(len(names))
+        drawn_sizes = weights @ sizes.T
+        # A resample in which some task has no picture says nothing about that task's accuracy.
+        whole = (drawn_sizes > 0).all(1)
+        drawn = ((weights @ sums.T)[whole] / drawn_sizes[whole]).mean(1)
+        if len(drawn) < 100 or np.ptp(drawn) < _SAME:
+            return Interval(*wilson(point * len(names), len(names), self.level), "wilson over clusters")
+        tail = expanded_tail(len(names), self.level)
+        low, high = np.quantile(drawn, [tail, 1 - tail])
+        return Interval(float(low), float(high), "cluster bootstrap")

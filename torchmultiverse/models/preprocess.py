@@ -1,0 +1,113 @@
+"""Declared preprocessing: what happens to a picture before a model sees it, as data that travels with the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+FloatArray: TypeAlias = NDArray[np.float32]
+Images: TypeAlias = Sequence[Image.Image] | NDArray[np.uint8]
+"""Pictures: PIL images of any size, or one uint8 batch of shape (N, H, W, 3)."""
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+_FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+def pil_list(images: Images) -> list[Image.Image]:
+    """Return pictures as a list of RGB PIL images.
+
+    Raises:
+        TypeError: neither PIL images nor a uint8 array of shape (N, H, W, 3).
+    """
+    if isinstance(images, np.ndarray):
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
+            raise TypeError(f"a batch of pictures is uint8 (N, H, W, 3), not {images.dtype} {images.shape}")
+        return [Image.fromarray(image) for image in images]
+    for image in images:
+        if not isinstance(image, Image.Image):
+            raise TypeError(f"a picture is a PIL image, not a {type(image).__name__}")
+    return [image if image.mode == "RGB" else image.convert("RGB") for image in images]
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocess:
+    """Resize, crop and normalise, on the CPU with PIL's antialiased filters (the reference for all models here).
+
+    Attributes:
+        size: height and width of the model's input in pixels.
+        resize: ``shortest`` scales the short side to the target and crops the centre; ``squash`` scales both sides
+            and ignores the aspect; ``longest`` scales the long side and pads.
+        crop: the share of the scaled short side that the crop keeps (timm's ``crop_pct``); 1 for ``squash``.
+        interpolation: nearest, bilinear, bicubic or lanczos.
+        mean, std: per RGB channel, of values in [0, 1].
+        fill: grey level of padding, 0 to 255.
+    """
+
+    size: tuple[int, int] = (224, 224)
+    resize: Literal["shortest", "squash", "longest"] = "shortest"
+    crop: float = 1.0
+    interpolation: str = "bicubic"
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    fill: int = 0
+
+    def picture(self, image: Image.Image) -> Image.Image:
+        """Return the resized and cropped picture, as the model sees it, without normalisation."""
+        height, width = self.size
+        resample = _FILTERS[self.interpolation]
+        target = (int(height / self.crop), int(width / self.crop))
+        if self.resize == "squash":
+            image = image.resize((target[1], target[0]), resample)
+        elif self.resize == "shortest":
+            # As torchvision.transforms.Resize: the short side exactly, the long side truncated.
+            edge = max(target)
+            short = min(image.size)
+            if short != edge or image.width != image.height:
+                new = (
+                    (edge, int(edge * image.height / image.width))
+                    if image.width <= image.height
+                    else (int(edge * image.width / image.height), edge)
+                )
+                image = image.resize(new, resample) if new != image.size else image
+        else:
+            ratio = max(image.height / target[0], image.width / target[1])
+            image = image.resize((round(image.width / ratio), round(image.height / ratio)), resample)
+        if image.size == (width, height):
+            return image
+        left, top = round((image.width - width) / 2.0), round((image.height - height) / 2.0)
+        if left >= 0 and top >= 0:
+            return image.crop((left, top, left + width, top + height))
+        canvas = Image.new("RGB", (width, height), (self.fill,) * 3)
+        canvas.paste(image, (-left, -top))
+        return canvas
+
+    def __call__(self, images: Images) -> FloatArray:
+        """Return the model's input, float32 of shape (N, 3, H, W)."""
+        pictures = pil_list(images)
+        batch = np.empty((len(pictures), 3, *self.size), np.float32)
+        mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
+        for index, image in enumerate(pictures):
+            pixels = np.asarray(self.picture(image), np.float32) / np.float32(255)
+            batch[index] = ((pixels - mean) / std).transpose(2, 0, 1)
+        return batch
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the declaration as plain data."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        height, width = self.size
+        crop = f", crop {self.crop:g}" if self.crop != 1 else ""
+        numbers = ", ".join(f"{m:.3f}±{s:.3f}" for m, s in zip(self.mean, self.std, strict=True))
+        return f"{self.resize} to {width}×{height}{crop}, {self.interpolation}, {numbers}"
