@@ -1,0 +1,159 @@
+"""The command line as a user meets it: what it prints, what it leaves behind, how it ends."""
+
+import json
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from torchmultiverse.cli import main
+from torchmultiverse.store import VOLATILE
+
+
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str, str]:
+    """Run a command in this process and return its exit code, standard output and standard error."""
+    monkeypatch.setattr(sys, "argv", ["torchmultiverse", *arguments])
+    monkeypatch.setenv("COLUMNS", "200")
+    try:
+        main()
+        code = 0
+    except SystemExit as end:
+        code = int(end.code or 0)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def data_columns(out: Path) -> dict:
+    """Everything that must not differ from run to run."""
+    return pq.read_table(out / "data").drop_columns(list(VOLATILE)).to_pydict()
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    path = tmp_path / "spec.json"
+    path.write_text(json.dumps({"World_Name": ["Desert", "Snow"], "Camera_Yaw": [0, 45, 90]}))
+    return path
+
+
+def test_render_resume_verify(spec: Path, tmp_path: Path, capsys, monkeypatch) -> None:
+    out = tmp_path / "data"
+    command = ("render", str(spec), "--out", str(out), "--engine", "marker", "--size", "64")
+    code, text, _ = run(capsys, monkeypatch, *command)
+    assert code == 0
+    assert "6 pictures, 6 rendered now" in text
+    before = data_columns(out)
+    code, text, _ = run(capsys, monkeypatch, *command)
+    assert code == 0
+    assert "6 pictures, 0 rendered now" in text
+    assert before == data_columns(out)
+    assert run(capsys, monkeypatch, "verify", str(out))[0] == 0
+    shard = out / "data" / "train-00000.parquet"
+    shard.write_bytes(shard.read_bytes()[:-9])
+    code, text, _ = run(capsys, monkeypatch, "verify", str(out))
+    assert code == 4
+    assert "SHA-256" in text
+    code, _, text = run(capsys, monkeypatch, *command)
+    assert code == 4
+    assert "--drop-bad" in text
+    run(capsys, monkeypatch, "verify", str(out), "--drop-bad")
+    code, text, _ = run(capsys, monkeypatch, *command)
+    assert code == 0
+    assert "6 pictures, 6 rendered now" in text
+    assert before == data_columns(out)
+
+
+def test_dry_run_counts_and_checks_without_writing(spec: Path, tmp_path: Path, capsys, monkeypatch) -> None:
+    out = tmp_path / "data"
+    code, text, _ = run(
+        capsys, monkeypatch, "render", str(spec), "--out", str(out), "--engine", "marker", "--dry-run",
+        "--where", "Camera_Yaw in (0, 90)",
+    )  # fmt: skip
+    assert code == 0
+    assert "4 pictures" in text
+    assert "Desert 2, Snow 2" in text
+    assert not out.exists()
+    spec.write_text(
+        json.dumps(
+            {
+                "World_Name": [f"W{i}" for i in range(1000)],
+                "Camera_Yaw": list(range(360)),
+                "Camera_Pitch": list(range(90)),
+                "Camera_Roll": list(range(100)),
+            }
+        )
+    )
+    code, text, _ = run(capsys, monkeypatch, "render", str(spec), "--out", str(out), "--engine", "marker", "--dry-run")
+    assert code == 0
+    assert "3,240,000,000 pictures" in text
+    assert "World_Name = 'W0' is unknown" in text.replace("\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("render", "missing.json", "--out", "x", "--engine", "marker"), 2, "no spec at missing.json"),
+        (("render", "{spec}", "--out", "{tmp}/x", "--engine", "markr"), 3, "Did you mean 'marker'"),
+        (("render", "{spec}", "--out", "{tmp}/x", "--engine", "ws://127.0.0.1:9"), 3, "no engine at ws://127.0.0.1:9"),
+        (("render", "{spec}", "--out", "{tmp}", "--engine", "marker"), 4, "not empty and holds no dataset"),
+        (
+            ("render", "{spec}", "--out", "{tmp}/x", "--engine", "marker", "--where", "Wrld_Name = A"),
+            2,
+            "Did you mean 'World_Name'",
+        ),
+        (("render", "{spec}", "--out", "{tmp}/x", "--engine", "marker", "--where", "Camera_Yaw = 7"), 2, "no scene"),
+        (("show", "Deset", "--engine", "marker"), 2, "Did you mean 'Desert'"),
+        (("show", "Desert", "--engine", "marker", "--set", "Camera_Yaw=x"), 2, "is a number"),
+        (("verify", "{tmp}/nothing"), 4, "no manifest.json"),
+        (("serve", "--host", "0.0.0.0", "--engine", "marker"), 3, "needs a token"),
+    ],
+)
+def test_errors_name_the_remedy_and_set_the_exit_code(
+    arguments, code, message, spec: Path, tmp_path: Path, capsys, monkeypatch
+) -> None:
+    filled = [a.format(spec=spec, tmp=tmp_path) for a in arguments]
+    got, _, text = run(capsys, monkeypatch, *filled)
+    assert message in text.replace("\n", " ")
+    assert got == code
+
+
+def test_show_writes_a_picture(tmp_path: Path, capsys, monkeypatch) -> None:
+    from PIL import Image
+
+    picture = tmp_path / "p.png"
+    code, _, _ = run(
+        capsys,
+        monkeypatch,
+        "show",
+        "Desert",
+        "Zebra",
+        "--set",
+        "Camera_Yaw=45",
+        "--engine",
+        "marker",
+        "--size",
+        "64",
+        "--save",
+        str(picture),
+    )
+    assert code == 0
+    assert Image.open(picture).size == (64, 64)
+
+
+def test_engine_check_and_schema(capsys, monkeypatch) -> None:
+    code, text, _ = run(capsys, monkeypatch, "engine", "check", "marker")
+    assert code == 0
+    assert "rendered" in text
+    code, text, _ = run(capsys, monkeypatch, "engine", "check", "marker", "--json")
+    assert json.loads(text)["engine"] == "marker"
+    code, text, _ = run(capsys, monkeypatch, "schema")
+    assert "design" in json.loads(text)["properties"]
+
+
+def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
+    import subprocess
+
+    code = (
+        "import sys; from torchmultiverse.cli import app; assert not {'torch', 'mitsuba', 'aiortc'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
