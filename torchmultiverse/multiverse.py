@@ -94,7 +94,7 @@ def connect(engine: str | Path | Engine = "builtin", *, token: str | None = None
                 f"or the path of a packaged Unreal binary.{nearest(name, ENGINES)}"
             )
         running = starting.enter_context(stack)
-        client = RemoteEngine(running.url, token=token, **remote)
+        client = RemoteEngine(running.url, token=token, lost=running.lost, **remote)
         starting.callback(client.close)
         return _Owned(client, starting.pop_all())
     raise AssertionError("unreachable")

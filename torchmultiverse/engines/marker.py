@@ -108,7 +108,7 @@ class MarkerEngine(Engine):
             if "depth" in options.passes:
                 arrays["depth"] = card[..., 0].astype(np.float32) / 10
             if "normals" in options.passes:
-                arrays["normals"] = np.tile(np.float32([0, 0, -1]), (height, width, 1))
+                arrays["normals"] = np.tile(np.array([0, 0, -1], np.float32), (height, width, 1))
             yield Frame(
                 scene,
                 arrays=arrays,

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from torchmultiverse.errors import ProtocolError
 from torchmultiverse.protocol.datachannel import Broken, Event, File, Response
 from torchmultiverse.spec import Scene, canonical_json
 
 DIALECT = "tmv"
 VERSION = 1
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def hello(request: str) -> str:
@@ -51,13 +54,21 @@ def render(
 
 
 def parse(text: str) -> dict[str, Any] | None:
-    """Return a message of this dialect, or ``None`` for any other text."""
+    """Return a message of this dialect, or ``None`` for any other text.
+
+    Raises:
+        ProtocolError: a message of this dialect that nobody could answer: of another version, or without a plain id.
+    """
     try:
         message = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(message, dict) or message.get("tmv") != VERSION or not isinstance(message.get("id"), str):
+    if not isinstance(message, dict) or "tmv" not in message:
         return None
+    if message["tmv"] != VERSION:
+        raise ProtocolError(f"version {str(message['tmv'])[:20]!r} of the tmv dialect; {VERSION} is spoken here")
+    if not isinstance(message.get("id"), str) or not _ID.fullmatch(message["id"]):
+        raise ProtocolError(f"id is {str(message.get('id'))[:80]!r}; up to 64 letters, digits, '-' and '_' are right")
     return message
 
 
@@ -72,7 +83,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A picture that was sent but is not believed; it may be asked for again."""
+    """No picture, or one that is not believed; it may be asked for again."""
 
     request: str
     reason: str
@@ -80,7 +91,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The engine says that it cannot render this scene."""
+    """The engine says that it cannot render this scene, now or later."""
 
     request: str
     reason: str
@@ -140,16 +151,21 @@ class BridgeSession:
             if request in self._questions:
                 self._questions[request] = event.data
             elif request in self._pending:
-                if name in self._pending[request].files:
-                    return self._refuse(request, f"the pass '{name}' came twice")
-                self._pending[request].files[name] = event.data
+                pending = self._pending[request]
+                if name not in pending.passes:
+                    return self._refuse(request, f"the pass '{name[:40]}' came, which was not asked for")
+                if pending.files.setdefault(name, event.data) != event.data:
+                    return self._refuse(request, f"the pass '{name}' came twice, and differed")
             return []
         if isinstance(event, Broken):
             request, name = _split(event.extension)
             return self._refuse(request, f"the pass '{name}' is broken: {event.reason}")
         if not isinstance(event, Response):
             return []
-        message = parse(event.text)
+        try:
+            message = parse(event.text)
+        except ProtocolError:
+            return []  # belongs to no request of ours
         if message is None:
             return []
         request, state = message["id"], message.get("state")
@@ -160,8 +176,11 @@ class BridgeSession:
         if state in {"accepted", "settled"}:
             return [Progress(request, state)]
         if state == "failed":
+            reason = str(message.get("reason", "no reason given"))[:2000]
+            if message.get("again") is True:
+                return self._refuse(request, reason)
             del self._pending[request]
-            return [Rejected(request, str(message.get("reason", "no reason given"))[:2000])]
+            return [Rejected(request, reason)]
         if state == "done":
             return self._finish(request, message)
         return []

@@ -70,14 +70,20 @@ class MessageIds:
         Raises:
             ProtocolError: an entry without a byte as its id, or two names for one id.
         """
-        known = dict(self.to_streamer if direction == 0 else self.to_player)
+        announced: dict[str, int] = {}
         for name, entry in definition.items():
             if name == "Direction" or not isinstance(entry, Mapping):
                 continue
             number = entry.get("id")
             if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= 255:
-                raise ProtocolError(f"Protocol: message {name!r} has the id {number!r}; 0 to 255 is right")
-            known[name] = number
+                raise ProtocolError(f"Protocol: message {name[:40]!r} has no id from 0 to 255")
+            if number in announced.values():
+                raise ProtocolError(f"Protocol: message {name[:40]!r} has the id {number}, as another has")
+            announced[name] = number
+        before = self.to_streamer if direction == 0 else self.to_player
+        # A message that is not announced keeps its id, unless the id means something else now.
+        taken = set(announced.values())
+        known = {n: number for n, number in before.items() if n not in announced and number not in taken} | announced
         if direction == 0:
             self.to_streamer = known
         else:
@@ -259,7 +265,7 @@ class Receiver:
         text = _text(data[2:], "Protocol")
         try:
             definition = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise ProtocolError(f"Protocol: no JSON: {error}") from None
         if not isinstance(definition, dict):
             raise ProtocolError("Protocol: no JSON object")

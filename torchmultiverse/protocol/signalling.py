@@ -125,22 +125,32 @@ Action = Send | Offer | Answer | Candidate | PlayerJoined | PlayerLeft | Lost | 
 class PlayerSession:
     """The player's side.
 
-    After ``config`` it asks for streamers. A legacy server would close the connection on such a question, so
-    unless ``config`` names a protocol version, the owner waits `GRACE` seconds for an offer and then calls `ask`.
+    After ``config`` it asks for streamers. A legacy server closes the connection on such a question, so unless
+    ``config`` names a protocol version, the owner waits `GRACE` seconds for an offer and then calls `ask`. If the
+    server then hangs up without having `answered`, the owner connects again with ``legacy=True``.
+
+    Args:
+        streamer_id: which of several streamers; the first by default.
+        legacy: never ask, wait for the offer.
     """
 
     GRACE = 0.4
 
-    def __init__(self, streamer_id: str | None = None) -> None:
+    def __init__(self, streamer_id: str | None = None, *, legacy: bool = False) -> None:
         self.wanted = streamer_id
         self.subscribed: str | None = None
         self.offered = False
-        self.legacy = False
+        self.legacy = legacy
+        self.asked = False
+        self.answered = False
         self.ice_servers: list[Any] = []
 
     def ask(self) -> list[Action]:
-        """Return the question for streamers, unless an offer or a legacy server's greeting came already."""
-        return [] if self.offered or self.legacy or self.subscribed else [Send({"type": "listStreamers"})]
+        """Return the question for streamers, unless it is not needed or not understood."""
+        if self.offered or self.legacy or self.subscribed:
+            return []
+        self.asked = True
+        return [Send({"type": "listStreamers"})]
 
     def feed(self, message: Message) -> list[Action]:
         """Take a message of the server.
@@ -154,13 +164,10 @@ class PlayerSession:
             if isinstance(options, dict) and isinstance(options.get("iceServers"), list):
                 self.ice_servers = options["iceServers"]
             return self.ask() if message.get("protocolVersion") else []
-        if kind == "playerCount":
-            self.legacy = self.legacy or not self.subscribed
-            return []
         if kind == "streamerList":
             return self._choose(message)
         if kind == "offer":
-            self.offered = True
+            self.offered = self.answered = True
             return [Offer(_sdp(message))]
         if kind == "iceCandidate":
             return [Candidate(_candidate(message))]
@@ -181,6 +188,7 @@ class PlayerSession:
         ids = message.get("ids")
         if not isinstance(ids, list):
             raise ProtocolError("streamerList: no ids")
+        self.answered = True
         names = [str(i) for i in ids]
         if self.wanted is None:
             choice = names[0] if names else None
@@ -298,6 +306,11 @@ class ServerCore:
                 sent += self._subscribe(peer, streamers[0])
         return sent
 
+    def assume_identified(self, key: Hashable) -> None:
+        """Offer a streamer that did not say who it is (UE 5.0 behind a modern server) under a name of our own."""
+        if key in self._peers:
+            self._peers[key].identified = True
+
     def leave(self, key: Hashable) -> list[Out]:
         """Forget a peer that is gone and return what the others are told."""
         peer = self._peers.pop(key, None)
@@ -317,7 +330,7 @@ class ServerCore:
         """Take a message of a peer and return what is sent to whom.
 
         Raises:
-            ProtocolError: a message that this server does not know; the peer should be disconnected.
+            ProtocolError: a message that cannot be read; the peer should be disconnected.
         """
         peer = self._peers[key]
         kind = message["type"]
@@ -335,8 +348,13 @@ class ServerCore:
             name, n = wanted, 1
             while name in taken:
                 name, n = f"{wanted}{n}", n + 1
+            told: list[Out] = [(peer.key, {"type": "endpointIdConfirm", "committedId": name})]
+            for watching in self._all("player"):
+                if watching.streamer == peer.name != name:
+                    watching.streamer = name
+                    told.append((watching.key, {"type": "streamerIdChanged", "newID": name}))
             peer.name, peer.identified = name, True
-            return [(peer.key, {"type": "endpointIdConfirm", "committedId": name})]
+            return told
         if kind in {"offer", "iceCandidate", "disconnectPlayer"}:
             player = next((p for p in self._all("player") if p.name == _id(message, "playerId")), None)
             if player is None or player.streamer != peer.name:
@@ -344,7 +362,7 @@ class ServerCore:
             if kind == "disconnectPlayer":
                 return [(player.key, {"type": "streamerDisconnected"})]
             return [(player.key, {k: v for k, v in message.items() if k != "playerId"})]
-        raise ProtocolError(f"a streamer sent '{kind}', which this server does not know")
+        return self._unknown("streamer", kind)
 
     def _from_player(self, peer: _Peer, message: Message) -> list[Out]:
         kind = message["type"]
@@ -363,7 +381,13 @@ class ServerCore:
                 return [*self._unsubscribe(peer), *self._subscribe(peer, streamer)]
             if kind == "unsubscribe":
                 return self._unsubscribe(peer)
-        raise ProtocolError(f"a player sent '{kind}', which this server does not know")
+        return self._unknown("player", kind)
+
+    def _unknown(self, role: str, kind: str) -> list[Out]:
+        """A server of UE 5.0 hangs up on what it does not know; later ones let it pass."""
+        if self.generation == "legacy":
+            raise ProtocolError(f"a {role} sent '{kind[:100]}', which this server does not know")
+        return []
 
     def _subscribe(self, player: _Peer, streamer: _Peer) -> list[Out]:
         player.streamer = streamer.name

@@ -7,37 +7,47 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from contextlib import ExitStack
+from collections import deque
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 from torchmultiverse.errors import EngineError
+from torchmultiverse.serve import guard
 from torchmultiverse.serve.process import READY
 
 START_TIMEOUT = 120.0
 """Seconds that a process may take to say that it is ready."""
 RESTARTS = 5
-"""How often a dead engine is started again in the life of a stack."""
+"""How often in a row an engine that dies within `STABLE` seconds is started again."""
+STABLE = 60.0
+TAIL_LINES = 30
+LINE_BYTES = 8192
 
 
 class Child:
-    """A process with its output kept, its readiness awaited, and its end made sure."""
+    """A process with the end of its output kept, its readiness awaited, and its end made sure.
+
+    It runs under `torchmultiverse.serve.guard`, in a process group of its own, and is ended when this process ends,
+    however that happens.
+    """
 
     def __init__(self, command: list[str], *, environment: dict[str, str] | None = None, name: str = "") -> None:
         self.name = name or Path(command[0]).name
-        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the child
+        self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._ready: dict[str, Any] | None = None
         self._announced = threading.Event()
+        self.started = time.monotonic()
         self.process = subprocess.Popen(
-            command,
+            [sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), *command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=self._log,
-            env={**os.environ, **(environment or {}), "TORCHMULTIVERSE_PARENT": str(os.getpid())},
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
             start_new_session=True,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -47,49 +57,51 @@ class Child:
         """Return what the process announced.
 
         Raises:
-            EngineError: it died or stayed silent; with the end of its error output.
+            EngineError: it died or stayed silent; with the end of its output.
         """
         self._announced.wait(timeout)
         if self._ready is None:
-            died = self.process.poll()
-            state = f"ended with code {died}" if died is not None else f"was not ready within {timeout:g} s"
-            tail = self.tail()
+            try:
+                state = f"ended with code {self.process.wait(timeout=0.5 if self._announced.is_set() else 0)}"
+            except subprocess.TimeoutExpired:
+                state = f"was not ready within {timeout:g} s"
             self.stop()
-            raise EngineError(f"{self.name} {state}:\n{tail}")
+            raise EngineError(f"{self.name} {state}:\n{self.tail()}")
         return self._ready
 
     def alive(self) -> bool:
         """Whether the process runs."""
         return self.process.poll() is None
 
-    def tail(self, size: int = 2000) -> str:
-        """Return the end of the error output."""
-        end = self._log.seek(0, os.SEEK_END)
-        self._log.seek(max(0, end - size))
-        return self._log.read().decode(errors="replace").strip()
+    def tail(self) -> str:
+        """Return the last lines of the output."""
+        return "\n".join(self._tail) or "(it printed nothing)"
+
+    def kill(self) -> None:
+        """End the process as a crash would, without a chance to clean up."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
 
     def stop(self) -> None:
-        """End the process and everything it started."""
-        for number, patience in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
-            try:
-                os.killpg(self.process.pid, number)
-            except ProcessLookupError:
-                break
-            try:
-                self.process.wait(patience)
-            except subprocess.TimeoutExpired:
-                continue
+        """End the process and everything it started; may be called twice."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(5)
+        self.kill()
         self.process.wait()
         self._reader.join(timeout=5)
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        with self.process.stdout as lines:
-            for line in lines:
-                text = line.decode(errors="replace")
+        with self.process.stdout as output:
+            while line := output.readline(LINE_BYTES):
+                text = line.decode(errors="replace").rstrip()
                 if text.startswith(READY):
                     self._ready = json.loads(text[len(READY) :])
                     self._announced.set()
+                else:
+                    self._tail.append(text)
         self._announced.set()
 
 
@@ -118,6 +130,7 @@ class _Stack:
         self._engine: Child | None = None
         self._stopping = threading.Event()
         self._watcher: threading.Thread | None = None
+        self._lost: str | None = None
         self.restarts = 0
         self.url = ""
 
@@ -134,9 +147,9 @@ class _Stack:
             EngineError: something does not start; with the end of its error output.
         """
         with ExitStack() as starting:
-            server = signalling_child(**self._server_arguments)
+            server = self._server = signalling_child(**self._server_arguments)
             starting.callback(server.stop)
-            facts = server.wait_ready(30)
+            facts = server.wait_ready(60)
             self.url = facts["url"]
             self._streamer_url = facts["streamer_url"]
             self._engine = self._engine_child(self._streamer_url)
@@ -156,20 +169,32 @@ class _Stack:
     def kill_engine(self) -> None:
         """Kill the engine's process, as a crash would; it is started again."""
         assert self._engine is not None
-        os.killpg(self._engine.process.pid, signal.SIGKILL)
+        self._engine.kill()
+
+    def lost(self) -> str | None:
+        """Return why the engine will not come back, or ``None`` while it runs or is started again."""
+        return self._lost
 
     def _stop_engine(self) -> None:
         if self._engine is not None:
             self._engine.stop()
 
     def _watch(self) -> None:
+        in_a_row = 0
         while not self._stopping.wait(0.2):
-            if self._engine is not None and not self._engine.alive():
-                if self.restarts >= RESTARTS:
-                    return
-                self.restarts += 1
-                self._engine.stop()
-                self._engine = self._engine_child(self._streamer_url)
+            assert self._engine is not None
+            if not self._server.alive():
+                self._lost = f"{self._server.name} died:\n{self._server.tail()}"
+                return
+            if self._engine.alive():
+                continue
+            self._engine.stop()
+            in_a_row = in_a_row + 1 if time.monotonic() - self._engine.started < STABLE else 1
+            if in_a_row > RESTARTS:
+                self._lost = f"{self._engine.name} died {in_a_row} times in a row:\n{self._engine.tail()}"
+                return
+            self.restarts += 1
+            self._engine = self._engine_child(self._streamer_url)
 
     def __enter__(self) -> Any:
         self.start()
@@ -207,8 +232,9 @@ class UnrealProcess(_Stack):
         script: the binary's start script.
         size: resolution the binary starts with.
         adapter: graphics adapter (``-graphicsadapter``), for machines with several GPUs.
-        generation: of the signalling server; ``legacy`` for UE 5.0.
         grace: seconds to wait for an early death; readiness itself shows when a client connects.
+        arguments: further arguments of the binary.
+        server: arguments of `signalling_child`; ``generation="legacy"`` for UE 5.0.
     """
 
     def __init__(
@@ -217,14 +243,16 @@ class UnrealProcess(_Stack):
         *,
         size: tuple[int, int] = (512, 512),
         adapter: int | None = None,
-        generation: str = "modern",
         grace: float = 2.0,
+        arguments: Sequence[str] = (),
+        **server: Any,
     ) -> None:
-        super().__init__(generation=generation)
+        super().__init__(**server)
         self._script = script
         self._size = size
         self._adapter = adapter
         self._grace = grace
+        self._arguments = list(arguments)
 
     def command(self, streamer_url: str) -> list[str]:
         """Return the command line: the address in the spelling of every UE version, each ignores the others'."""
@@ -235,7 +263,8 @@ class UnrealProcess(_Stack):
             f"-ResX={width}", f"-ResY={height}", f"-PixelStreamingIP={host}", f"-PixelStreamingPort={port}",
             f"-PixelStreamingURL={streamer_url}", f"-PixelStreamingConnectionURL={streamer_url}",
         ]  # fmt: skip
-        return arguments + ([f"-graphicsadapter={self._adapter}"] if self._adapter is not None else [])
+        adapter = [f"-graphicsadapter={self._adapter}"] if self._adapter is not None else []
+        return [*arguments, *adapter, *self._arguments]
 
     def _engine_child(self, streamer_url: str) -> Child:
         return Child(self.command(streamer_url), name=self._script.name)
@@ -257,17 +286,27 @@ def serve_forever(*, engine: str, host: str, player_port: int, streamer_port: in
     from torchmultiverse.serve.security import check_bind
 
     check_bind(host, token)
-    stack: _Stack
-    server = {"host": host, "player_port": player_port, "streamer_port": streamer_port, "token": token}
-    if Path(engine).is_file():
-        stack = UnrealProcess(Path(engine))
-        stack._server_arguments |= server
-    else:
-        stack = LocalStack(engine, **server)
+    server: dict[str, Any] = {"host": host, "player_port": player_port, "streamer_port": streamer_port, "token": token}
+    stack: _Stack = UnrealProcess(Path(engine), **server) if Path(engine).is_file() else LocalStack(engine, **server)
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
-    with stack:
-        page = stack.url.replace("ws://", "http://") + (f"/?token={token}" if token else "")
-        print(f"engine '{engine}' at {stack.url}\nlook at it: {page}\nCtrl-C ends it", flush=True)
-        stopped.wait()
+        signal.signal(number, _interrupt)
+    try:
+        with stack:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, lambda *_: stopped.set())
+            page = stack.url.replace("ws://", "http://") + (f"/?token={token}" if token else "")
+            print(f"engine '{engine}' at {stack.url}\nlook at it: {page}\nCtrl-C ends it", flush=True)
+            while not stopped.wait(0.5):
+                if reason := stack.lost():
+                    raise EngineError(reason)
+    except _Interrupted:
+        return
+
+
+class _Interrupted(BaseException):
+    """A signal came while the processes were starting."""
+
+
+def _interrupt(*_: object) -> None:
+    raise _Interrupted

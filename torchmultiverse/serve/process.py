@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import json
-import os
 import signal
 import sys
 from collections.abc import Coroutine
@@ -14,23 +12,11 @@ from typing import Any
 from torchmultiverse.errors import TorchMultiverseError
 
 READY = "torchmultiverse-ready "
-_PR_SET_PDEATHSIG = 1
 
 
 def announce(facts: dict[str, Any]) -> None:
     """Tell the parent, in one line on standard output, that this process is ready, and how it is reached."""
     print(READY + json.dumps(facts), flush=True)
-
-
-def die_with_parent() -> None:
-    """Ask the kernel to end this process when the one that started it ends, however that happens (Linux)."""
-    try:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    except (OSError, AttributeError):
-        return  # another system: the parent's own clean-up must do
-    parent = os.environ.get("TORCHMULTIVERSE_PARENT")
-    if parent is not None and os.getppid() != int(parent):
-        os._exit(0)  # it died before we could ask
 
 
 async def until_stopped() -> None:
@@ -44,8 +30,6 @@ async def until_stopped() -> None:
 
 def run(main: Coroutine[Any, Any, None]) -> None:
     """Run a process's coroutine; known errors are one line on standard error and the exit code."""
-    if "TORCHMULTIVERSE_PARENT" in os.environ:
-        die_with_parent()
     try:
         asyncio.run(main)
     except (TorchMultiverseError, OSError) as error:

@@ -36,4 +36,4 @@ def authorised(token: str | None, query: Mapping[str, str], headers: Mapping[str
     if token is None:
         return True
     given = query.get("token") or headers.get("Authorization", "").removeprefix("Bearer ")
-    return hmac.compare_digest(given.encode(), token.encode())
+    return hmac.compare_digest(given.encode(errors="replace"), token.encode())

@@ -9,16 +9,19 @@ import logging
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 from torchmultiverse.errors import ProtocolError
 from torchmultiverse.protocol.signalling import MAX_MESSAGE, Generation, Out, ServerCore, parse
 from torchmultiverse.serve.process import announce, until_stopped
-from torchmultiverse.serve.security import authorised, check_bind
+from torchmultiverse.serve.security import authorised, check_bind, is_loopback
 
 log = logging.getLogger(__name__)
 _PAGE = Path(__file__).parent / "web"
+IDENTIFY = 2.0
+"""Seconds after which a streamer that does not answer ``identify`` is taken for one of UE 5.0."""
 _OUTBOX = 1000
 """Messages that wait for a slow peer before it is disconnected."""
 
@@ -98,8 +101,7 @@ class SignallingServer:
         if not authorised(self._token, request.query, request.headers):
             return web.Response(status=401, text="a token is needed: ?token=…\n")
         origin = request.headers.get("Origin")
-        if origin is not None and origin.split("://")[-1] != request.host:
-            # A web page of somebody else must not steer an engine on this machine.
+        if origin is not None and not self._own_page(origin, request.host):
             return web.Response(status=403, text="pages of other origins may not connect\n")
         socket = web.WebSocketResponse(max_msg_size=MAX_MESSAGE, heartbeat=20)
         await socket.prepare(request)
@@ -107,23 +109,31 @@ class SignallingServer:
         try:
             joined = self._core.join(socket, role)
         except ProtocolError as error:
-            await socket.close(message=str(error).encode()[:120])
+            await socket.close(message=_reason(error))
             return socket
         self._outboxes[socket] = outbox
         writer = asyncio.create_task(self._write(socket, outbox))
         try:
             self._send(joined)
+            asyncio.get_running_loop().call_later(IDENTIFY, self._core.assume_identified, socket)
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
                     self._send(self._core.feed(socket, parse(message.data)))
         except ProtocolError as error:
             log.warning("%s disconnected: %s", role, error)
-            await socket.close(message=str(error).encode()[:120])
+            await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=_reason(error))
         finally:
             del self._outboxes[socket]
             writer.cancel()
             self._send(self._core.leave(socket))
         return socket
+
+    def _own_page(self, origin: str, host: str) -> bool:
+        """Whether a browser's page came from this server: somebody else's must not steer an engine here."""
+        if origin.partition("://")[2] != host:
+            return False
+        # A foreign name that was made to point at this machine has the right origin, but not a name of this machine.
+        return self._token is not None or is_loopback(urlsplit(f"//{host}").hostname or "")
 
     def _send(self, messages: list[Out]) -> None:
         for key, message in messages:
@@ -145,6 +155,10 @@ class SignallingServer:
                 await socket.send_str(text)
             except ConnectionError:
                 return
+
+
+def _reason(error: Exception) -> bytes:
+    return str(error).encode("ascii", "replace")[:120]
 
 
 _TYPES = {"index.html": "text/html", "player.js": "text/javascript", "style.css": "text/css"}

@@ -30,13 +30,14 @@ from torchmultiverse.engines import Engine, Failure, Frame, RenderOptions, codec
 from torchmultiverse.errors import EngineError, ProtocolError, SpecError, TorchMultiverseError
 from torchmultiverse.protocol import bridge, signalling, webrtc
 from torchmultiverse.protocol import datachannel as dc
-from torchmultiverse.spec import Scene, canonical_json
+from torchmultiverse.spec import FACTORS, Scene, canonical_json
 
 log = logging.getLogger(__name__)
 VIDEO_FPS = 5
 VIDEO_SIDE = 256
 MAX_QUEUE = 64
-"""Requests of all players that may wait; more are answered with a failure."""
+"""Requests that may wait for the engine, and messages for a player; more requests are answered with a failure."""
+MAX_CANDIDATES = 100
 HIGH_WATER = 1024 * 1024
 """Bytes in the send buffer at which the sender waits."""
 
@@ -107,23 +108,38 @@ class _Worker:
             engine.close()
 
 
-class LastPicture(VideoStreamTrack):
+class LastPicture(VideoStreamTrack):  # type: ignore[misc]
     """A video of the last picture, at a modest rate, so that a browser shows what the engine does."""
 
-    def __init__(self, source: Callable[[], np.ndarray[Any, Any]]) -> None:
+    def __init__(self, source: Callable[[], Frame | None]) -> None:
         super().__init__()
         self._source = source
         self._count = itertools.count()
+        self._shown: Frame | None = None
+        self._picture = np.full((VIDEO_SIDE, VIDEO_SIDE, 3), 32, np.uint8)
 
     @override
     async def recv(self) -> VideoFrame:
         number = next(self._count)
         if number:
             await asyncio.sleep(1 / VIDEO_FPS)
-        frame = VideoFrame.from_ndarray(self._source(), format="rgb24")
+        latest = self._source()
+        if latest is not None and latest is not self._shown:
+            self._shown = latest
+            self._picture = await asyncio.to_thread(_thumbnail, latest)
+        frame = VideoFrame.from_ndarray(self._picture, format="rgb24")
         frame.pts = number * 90000 // VIDEO_FPS
         frame.time_base = Fraction(1, 90000)
         return frame
+
+
+def _thumbnail(frame: Frame) -> np.ndarray[Any, Any]:
+    """Return the picture at the video's one size, on black: encoders dislike a change of size."""
+    picture = Image.fromarray(frame.array("rgb"))
+    picture.thumbnail((VIDEO_SIDE, VIDEO_SIDE))
+    canvas = Image.new("RGB", (VIDEO_SIDE, VIDEO_SIDE))
+    canvas.paste(picture, ((VIDEO_SIDE - picture.width) // 2, (VIDEO_SIDE - picture.height) // 2))
+    return np.asarray(canvas)
 
 
 @dataclass
@@ -136,6 +152,7 @@ class _Player:
     pending_pug: asyncio.TimerHandle | None = None
     outbox: asyncio.Queue[list[bytes]] = field(default_factory=asyncio.Queue)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    candidates: int = 0
     gone: bool = False
 
 
@@ -173,7 +190,7 @@ class Streamer:
         self._worker = _Worker(make_engine)
         self._session = signalling.StreamerSession(streamer_id)
         self._players: dict[str, _Player] = {}
-        self._picture = np.full((VIDEO_SIDE, VIDEO_SIDE, 3), 32, np.uint8)
+        self._latest: Frame | None = None
         self._pug_quiet = pug_quiet
         self._protocol_message = protocol_message
         self._socket: aiohttp.ClientWebSocketResponse | None = None
@@ -198,6 +215,8 @@ class Streamer:
                         ) as socket:
                             failures = 0
                             self._socket = socket
+                            # Connections outlive their signalling server; a new one counts its players afresh.
+                            self._players = {f"before {name}": player for name, player in self._players.items()}
                             ready()
                             await self._serve(socket)
                 except aiohttp.WSServerHandshakeError as error:
@@ -240,7 +259,10 @@ class Streamer:
                 log.warning("player %s: bad answer: %s", action.player, error)
                 await self._drop(action.player)
         elif isinstance(action, signalling.Candidate) and action.player in self._players:
-            await webrtc.add_candidate(self._players[action.player].connection, action.candidate)
+            player = self._players[action.player]
+            player.candidates += 1
+            if player.candidates <= MAX_CANDIDATES:
+                await webrtc.add_candidate(player.connection, action.candidate)
 
     async def _signal(self, message: dict[str, Any]) -> None:
         if self._socket is not None and not self._socket.closed:
@@ -254,7 +276,7 @@ class Streamer:
     async def _offer(self, name: str) -> None:
         await self._drop(name)
         connection = webrtc.peer_connection()
-        connection.addTrack(LastPicture(lambda: self._picture))
+        connection.addTrack(LastPicture(lambda: self._latest))
         for transceiver in connection.getTransceivers():
             transceiver.direction = "sendonly"
         player = _Player(connection, connection.createDataChannel("cirrus", ordered=True))
@@ -263,10 +285,12 @@ class Streamer:
         player.channel.on("open", lambda: self._open(player))
         player.channel.on("message", lambda data: self._message(player, data))
 
-        @connection.on("connectionstatechange")
         async def changed() -> None:
-            if connection.connectionState in {"failed", "closed"} and self._players.get(name) is player:
-                await self._drop(name)
+            if connection.connectionState in {"failed", "closed"}:
+                for name in [n for n, one in self._players.items() if one is player]:
+                    await self._drop(name)
+
+        connection.on("connectionstatechange", changed)
 
         if self.loopback:
             webrtc.loopback_only(connection)
@@ -323,7 +347,7 @@ class Streamer:
         elif message.name == "UIInteraction":
             try:
                 self._interaction(player, message.text)
-            except ProtocolError as error:
+            except (ProtocolError, SpecError) as error:
                 log.warning("interaction: %s", error)
 
     def _say(self, player: _Player, *messages: bytes) -> None:
@@ -331,7 +355,7 @@ class Streamer:
             player.outbox.put_nowait(list(messages))
 
     def _respond(self, player: _Player, **body: Any) -> None:
-        self._say(player, dc.encode_output("Response", canonical_json({"tmv": bridge.VERSION, **body})))
+        self._say(player, _response(**body))
 
     def _interaction(self, player: _Player, text: str) -> None:
         request = bridge.parse(text)
@@ -360,8 +384,8 @@ class Streamer:
         except SpecError as error:
             self._respond(player, id=name, state="failed", reason=str(error))
             return
-        if self._worker.waiting() >= MAX_QUEUE:
-            self._respond(player, id=name, state="failed", reason=f"{MAX_QUEUE} requests wait already")
+        if self._worker.waiting() + player.outbox.qsize() >= MAX_QUEUE:
+            self._respond(player, id=name, state="failed", again=True, reason=f"{MAX_QUEUE} requests wait already")
             return
         self._respond(player, id=name, state="accepted")
         loop = asyncio.get_running_loop()
@@ -376,23 +400,17 @@ class Streamer:
     ) -> None:
         if not isinstance(answer, Frame):
             reason = answer.reason if isinstance(answer, Failure) else str(answer)
-            self._respond(player, id=name, state="failed", reason=reason)
+            self._respond(player, id=name, state="failed", reason=reason, again=not isinstance(answer, Failure))
             return
-        self._show(answer)
-        self._respond(player, id=name, state="settled", settle=answer.settle)
+        self._latest = answer
+        hashes = {one: answer.sha256(one) for one in options.passes}
+        report = {"settle": answer.settle, "timings": answer.timings, "engine": answer.engine, "info": answer.info}
+        done = {"id": name, "state": "done", "scene_id": answer.scene_id, "sha256": hashes, **report}
+        messages = [_response(id=name, state="settled", settle=answer.settle)]
         for one in options.passes:
             extension = codec.extension(one, options.format)
-            self._say(player, *dc.encode_file(f"{name}.{one}.{extension}", codec.MIME[extension], answer.encoded(one)))
-        self._respond(
-            player, id=name, state="done", scene_id=answer.scene_id,
-            sha256={one: answer.sha256(one) for one in options.passes}, settle=answer.settle,
-            timings=answer.timings, engine=answer.engine, info=answer.info,
-        )  # fmt: skip
-
-    def _show(self, frame: Frame) -> None:
-        picture = Image.fromarray(frame.array("rgb"))
-        picture.thumbnail((VIDEO_SIDE, VIDEO_SIDE))
-        self._picture = np.asarray(picture.crop((0, 0, picture.width & ~1, picture.height & ~1)))
+            messages += dc.encode_file(f"{name}.{one}.{extension}", codec.MIME[extension], answer.encoded(one))
+        self._say(player, *messages, _response(**done))
 
     def _pug(self, player: _Player, text: str) -> None:
         try:
@@ -412,6 +430,8 @@ class Streamer:
             return
         if "PoolSize" in values:
             return
+        if unknown := [name for name in values if name not in FACTORS]:
+            raise ProtocolError(f"unknown factor {unknown[0][:80]!r}")
         player.factors.update(values)
         # Nothing marks the last factor, so the scene is complete when no further factor comes for a moment.
         if player.pending_pug is not None:
@@ -437,8 +457,12 @@ class Streamer:
         if not isinstance(answer, Frame):
             log.warning("pug scene failed: %s", answer)
             return
-        self._show(answer)
+        self._latest = answer
         self._say(player, *dc.encode_chunks("FreezeFrame", answer.encoded("rgb")))
+
+
+def _response(**body: Any) -> bytes:
+    return dc.encode_output("Response", canonical_json({"tmv": bridge.VERSION, **body}))
 
 
 def read_request(request: dict[str, Any]) -> tuple[Scene, RenderOptions]:
@@ -454,8 +478,8 @@ def read_request(request: dict[str, Any]) -> tuple[Scene, RenderOptions]:
     samples, format = request.get("samples"), request.get("format", "png")
     if not (isinstance(size, list) and len(size) == 2 and all(type(side) is int for side in size)):
         raise SpecError(f"size is {size!r}; [width, height] is right")
-    if not (isinstance(passes, list) and all(isinstance(p, str) for p in passes)):
-        raise SpecError(f"passes is {passes!r}; a list of names is right")
+    if not (isinstance(passes, list) and all(isinstance(p, str) for p in passes) and len(set(passes)) == len(passes)):
+        raise SpecError(f"passes is {str(passes)[:200]}; a list of names, each once, is right")
     if type(seed) is not int or format not in ("png", "jpeg"):
         raise SpecError(f"seed is {seed!r} and format {format!r}; an integer, and png or jpeg, are right")
     if samples is not None and not (type(samples) is int and 1 <= samples <= 65536):

@@ -59,8 +59,8 @@ class Factor:
             return value
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise SpecError(f"{at}{self.wire} = {value!r} is a {type(value).__name__}; a number is needed")
-        if not math.isfinite(value):
-            raise SpecError(f"{at}{self.wire} = {value!r} is not a finite number")
+        if not -1e300 < value < 1e300:  # NaN as well, and integers that no float holds
+            raise SpecError(f"{at}{self.wire} = {str(value)[:40]} is not a finite number")
         if not self.low <= value <= self.high:
             raise SpecError(
                 f"{at}{self.wire} = {value!r} is out of range: {self.low:g} to {self.high:g} {self.unit}".rstrip()

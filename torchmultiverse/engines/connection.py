@@ -1,0 +1,189 @@
+"""One WebRTC connection of the client: from signalling to the open data channel, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import aiohttp
+from aiortc import RTCDataChannel, RTCPeerConnection, RTCSessionDescription
+
+from torchmultiverse.errors import EngineError, ProtocolError
+from torchmultiverse.protocol import datachannel as dc
+from torchmultiverse.protocol import signalling, webrtc
+
+log = logging.getLogger(__name__)
+CLOSE_TIMEOUT = 5.0
+
+
+class Lost(Exception):
+    """The connection is gone; what was in flight may be asked for again on another."""
+
+
+class Connection:
+    """One connection from signalling to the open data channel. Used once.
+
+    Args:
+        url: the server's player port.
+        token: for a server that asks for one.
+        streamer_id: which of several streamers.
+        loopback: restrict WebRTC to 127.0.0.1.
+        legacy: the server is known to be of UE 5.0.
+        max_payload: largest picture that is accepted, in bytes.
+        on_event: called with everything that comes over the data channel.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        streamer_id: str | None = None,
+        loopback: bool = False,
+        legacy: bool = False,
+        max_payload: int = dc.MAX_PAYLOAD,
+        on_event: Callable[[dc.Event], None],
+    ) -> None:
+        self._on_event = on_event
+        self._url = url
+        self._token = token
+        self._loopback = loopback
+        self._session = signalling.PlayerSession(streamer_id, legacy=legacy)
+        self._peer: RTCPeerConnection | None = None
+        self._channel: RTCDataChannel | None = None
+        self._open = asyncio.Event()
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._http: aiohttp.ClientSession | None = None
+        self.receiver = dc.Receiver(max_payload)
+        self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    @property
+    def question_unanswered(self) -> bool:
+        """Whether the server was asked for its streamers and never answered: a legacy server hangs up on that."""
+        return self._session.asked and not self._session.answered
+
+    async def open(self, timeout: float) -> None:
+        """Connect.
+
+        Raises:
+            EngineError: the server refuses.
+            Lost: it did not work within ``timeout`` seconds; it may later.
+        """
+        self._http = aiohttp.ClientSession()
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        try:
+            async with asyncio.timeout(timeout):
+                socket = await self._http.ws_connect(
+                    self._url, headers=headers, max_msg_size=signalling.MAX_MESSAGE, heartbeat=20
+                )
+                self._tasks.append(asyncio.create_task(self._signalling(socket)))
+                opened = asyncio.create_task(self._open.wait())
+                self._tasks.append(opened)
+                both: list[asyncio.Future[Any]] = [opened, self.lost]
+                await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        except aiohttp.WSServerHandshakeError as error:
+            hint = "; it asks for a token" if error.status == 401 else ""
+            raise EngineError(f"{self._url} refuses the connection: HTTP {error.status}{hint}") from None
+        except TimeoutError:
+            raise Lost(f"no connection to a streamer within {timeout:g} s") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise Lost(str(error)) from None
+        if self.lost.done():
+            raise Lost(self.lost.result())
+
+    def send(self, text: str) -> None:
+        """Send a ``UIInteraction``."""
+        if self._channel is None or self._channel.readyState != "open":
+            raise Lost("the data channel is closed")
+        self._channel.send(dc.encode_input("UIInteraction", text, self.receiver.ids))
+
+    async def close(self) -> None:
+        """End it."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with suppress(Exception):  # whatever a broken peer connection says, it is left behind
+            if self._peer is not None:
+                await asyncio.wait_for(self._peer.close(), CLOSE_TIMEOUT)
+        if self._http is not None:
+            await self._http.close()
+        self._lose("closed")
+
+    def _lose(self, reason: str) -> None:
+        if not self.lost.done():
+            self.lost.set_result(reason)
+
+    async def _signalling(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        grace = asyncio.create_task(self._ask_later(socket, signalling.PlayerSession.GRACE))
+        self._tasks.append(grace)
+        try:
+            async for message in socket:
+                if message.type is not aiohttp.WSMsgType.TEXT:
+                    continue
+                for action in self._session.feed(signalling.parse(message.data)):
+                    await self._act(socket, action)
+        except Exception as error:  # aiortc raises many kinds on an SDP that it does not like
+            self._lose(f"signalling broke: {type(error).__name__}: {error}")
+        finally:
+            grace.cancel()
+        # An open data channel outlives its signalling server.
+        if not self._open.is_set():
+            self._lose("the signalling server closed the connection")
+
+    async def _ask_later(self, socket: aiohttp.ClientWebSocketResponse, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        for action in self._session.ask():
+            await self._act(socket, action)
+
+    async def _act(self, socket: aiohttp.ClientWebSocketResponse, action: signalling.Action) -> None:
+        if isinstance(action, signalling.Send):
+            await socket.send_str(json.dumps(action.message))
+        elif isinstance(action, signalling.WaitForStreamer):
+            self._tasks.append(asyncio.create_task(self._ask_later(socket, 0.5)))
+        elif isinstance(action, signalling.Offer):
+            answer = await self._answer(action.sdp)
+            await socket.send_str(json.dumps(self._session.answer(answer)))
+        elif isinstance(action, signalling.Candidate) and self._peer is not None:
+            await webrtc.add_candidate(self._peer, action.candidate)
+        elif isinstance(action, signalling.Lost):
+            self._lose(action.reason)
+
+    async def _answer(self, offer: str) -> str:
+        before, self._peer = self._peer, None
+        if before is not None:
+            await before.close()
+        peer: Any = webrtc.peer_connection()
+        self._peer = peer
+
+        def opened(channel: RTCDataChannel) -> None:
+            self._channel = channel
+            channel.on("message", self._message)
+            channel.on("close", lambda: self._lose("the data channel closed"))
+            self._open.set()
+
+        def changed() -> None:
+            if peer.connectionState in {"failed", "closed"} and peer is self._peer:
+                self._lose(f"the WebRTC connection {peer.connectionState}")
+
+        peer.on("datachannel", opened)
+        peer.on("connectionstatechange", changed)
+        await peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+        for transceiver in peer.getTransceivers():
+            transceiver.direction = "inactive"  # pictures come by data channel; the video is for browsers
+        if self._loopback:
+            webrtc.loopback_only(peer)
+        await peer.setLocalDescription(await peer.createAnswer())
+        return str(peer.localDescription.sdp)
+
+    def _message(self, data: bytes | str) -> None:
+        if isinstance(data, str):
+            return
+        try:
+            for event in self.receiver.feed(data):
+                self._on_event(event)
+        except ProtocolError as error:
+            log.warning("data channel: %s", error)
