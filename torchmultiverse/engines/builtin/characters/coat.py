@@ -1,6 +1,7 @@
 """Surfaces of characters as vertex colours: a species' own coat, and the textures that replace it.
 
-Patterns live in rest space (the species' own units before scaling), so that they move with the body.
+Patterns live in rest space (the species' own units before scaling), so that they move with the body. A pattern may
+colour the skin, lift it along its normal, or both.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
+from torchmultiverse.engines.builtin.characters.implicit import Surface, Vector, spline
 from torchmultiverse.engines.builtin.characters.noise import cells, fractal, srgb, value_noise
 
 Array = NDArray[np.float32]
@@ -23,87 +25,139 @@ class Skin(BaseModel):
     color: str
     speckle: str | None = None
     grain: float = 0.05
+    contrast: float = Field(default=0.3, description="how much light and dark the noise adds")
     rough: float = 0.6
-    fur: float = 0.0
-    """Displacement along the normal, in species units: fur, feathers, wrinkles."""
+    fur: float = Field(default=0.0, description="displacement along the normal, in species units")
     fur_grain: float = 0.012
 
 
 class Pattern(BaseModel):
-    """A pattern over some labels."""
+    """A pattern over some labels (all where none are given); what the fields mean depends on the kind.
+
+    - ``rings``: stripes around a part's axis with period ``size``, a share ``amount`` of it dark, wavering by ``warp``;
+    - ``stripes``: the same along a straight ``axis``;
+    - ``spots``: patches in random cells of ``size``, in a share ``amount`` of them;
+    - ``cells``: the borders of such cells, ``amount`` wide;
+    - ``facing``: skin that faces ``axis`` (a share ``amount`` of all directions, edge ``soft``);
+    - ``ramp``: from 0 at ``low`` to 1 at ``high`` along ``axis``;
+    - ``mark``: within ``size`` of the points ``at`` (joined by a spline, and mirrored);
+    - ``scales``: a net of rows ``size`` long, ``amount`` of them around the part, 1 in the middle of each scale;
+    - ``plates``: borders between the nearest of the points ``at`` (and their mirror images), ``amount`` wide;
+    - ``rims``: growth lines with period ``size`` around those points;
+    - ``wrinkles``: folds across a part's axis with period ``size``;
+    - ``streaks``: fine hair-like noise along a part, of ``size`` across.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    kind: Literal["stripes", "spots", "belly", "front", "cells", "bands", "tip"]
-    labels: list[str]
-    color: str
+    kind: Literal[
+        "rings", "stripes", "spots", "cells", "facing", "ramp", "mark", "scales", "plates", "rims", "wrinkles",
+        "streaks",
+    ]  # fmt: skip
+    labels: list[str] | None = None
+    color: str | None = None
+    rough: float | None = None
+    lift: float = 0.0
     size: float = 0.1
     amount: float = 0.5
-    center: tuple[float, float, float] = (0, 0, 0)
-    axis: tuple[float, float, float] = (1, 0, 0)
+    soft: float = 0.2
+    warp: float = 0.5
+    axis: Vector = (1, 0, 0)
+    low: float = 0.0
+    high: float = 1.0
+    at: list[Vector] = []
+    within: float | None = Field(default=None, description="fades out where the skin faces down more than this")
+    top: float | None = Field(default=None, description="only where the skin faces up more than this")
 
 
-def paint(
-    rest: Array, normals: Array, labels: list[str], weights: Array, skins: dict[str, Skin], patterns: list[Pattern],
-    seed: int,
-) -> tuple[Array, Array]:  # fmt: skip
-    """Return linear colours (V, 3) and roughness (V,)."""
+def paint(s: Surface, skins: dict[str, Skin], patterns: list[Pattern], seed: int) -> tuple[Array, Array, Array]:
+    """Return linear colours (V, 3), roughness (V,) and the displacement (V,) along the normals."""
+    rest = s.vertices
     color = np.zeros((len(rest), 3), np.float32)
-    rough = np.zeros(len(rest), np.float32)
-    for column, label in enumerate(labels):
+    rough, lift = np.zeros(len(rest), np.float32), np.zeros(len(rest), np.float32)
+    for column, label in enumerate(s.labels):
         skin = skins.get(label) or skins["body"]
-        base = np.tile(srgb(skin.color), (len(rest), 1))
-        mix = fractal(rest / np.float32(skin.grain), 4, seed)
+        weight = s.weights[:, column]
+        on = np.flatnonzero(weight > 1e-3)
+        p = rest[on]
+        base = np.tile(srgb(skin.color), (len(on), 1))
+        mix = fractal(p / np.float32(skin.grain), 4, seed)
         if skin.speckle is not None:
             t = _step(mix, 0.42, 0.62)[:, None]
             base = base * (1 - t) + srgb(skin.speckle) * t
-        base = base * (0.82 + 0.36 * mix[:, None])
-        color += weights[:, column : column + 1] * base
-        rough += weights[:, column] * np.float32(skin.rough)
-    for pattern in patterns:
-        share = sum(
-            (weights[:, labels.index(name)] for name in pattern.labels if name in labels),
-            np.zeros(len(rest), np.float32),
-        )
-        t = (share * _pattern(pattern, rest, normals, seed))[:, None]
-        color = color * (1 - t) + srgb(pattern.color) * t
-    return color.clip(0.003, 0.95).astype(np.float32), rough
-
-
-def _pattern(p: Pattern, rest: Array, normals: Array, seed: int) -> Array:
-    axis = np.asarray(p.axis, np.float32)
-    if p.kind == "stripes":
-        # Bent by slow noise, so that no two are alike; thinner towards the belly.
-        warp = 0.55 * p.size * (fractal(rest / np.float32(2.5 * p.size), 2, seed + 5) - 0.5)
-        wave = np.sin((rest @ axis + warp) * np.float32(2 * np.pi / p.size))
-        return _step(wave, 1 - 2 * p.amount - 0.15, 1 - 2 * p.amount + 0.15)
-    if p.kind == "bands":
-        wave = np.sin((rest @ axis) * np.float32(2 * np.pi / p.size))
-        return _step(wave, 1 - 2 * p.amount - 0.2, 1 - 2 * p.amount + 0.2)
-    if p.kind == "spots":
-        border, number = cells(rest / np.float32(p.size), seed)
-        return _step(border, 0.25, 0.4) * (number < p.amount)
-    if p.kind == "cells":
-        border, _ = cells(rest / np.float32(p.size), seed)
-        return 1 - _step(border, p.amount * 0.3, p.amount * 0.6)
-    if p.kind == "belly":
-        edge = -normals[:, 2] + 0.25 * (fractal(rest * 8, 3, seed) - 0.5)
-        return _step(edge, 1 - 2 * p.amount - 0.2, 1 - 2 * p.amount + 0.2)
-    if p.kind == "front":
-        edge = normals[:, 0] + 0.15 * (fractal(rest * 8, 2, seed) - 0.5)
-        return _step(edge, 1 - 2 * p.amount - 0.12, 1 - 2 * p.amount + 0.12)
-    d = np.linalg.norm(rest - np.asarray(p.center, np.float32), axis=1)
-    return 1 - _step(d, p.size * 0.85, p.size * 1.1)
-
-
-def fur(rest: Array, labels: list[str], weights: Array, skins: dict[str, Skin], seed: int) -> Array:
-    """Return the displacement (V,) along the normals."""
-    push = np.zeros(len(rest), np.float32)
-    for column, label in enumerate(labels):
-        skin = skins.get(label) or skins["body"]
+        base = base * (1 - 0.5 * skin.contrast + skin.contrast * mix[:, None])
+        color[on] += weight[on, None] * base
+        rough[on] += weight[on] * np.float32(skin.rough)
         if skin.fur:
-            n = fractal(rest / np.float32(skin.fur_grain), 2, seed + 11) - 0.5
-            push += weights[:, column] * np.float32(2 * skin.fur) * n
-    return push
+            lift[on] += (
+                weight[on] * np.float32(2 * skin.fur) * (fractal(p / np.float32(skin.fur_grain), 2, seed + 11) - 0.5)
+            )
+    for number, pattern in enumerate(patterns):
+        columns = [i for i, name in enumerate(s.labels) if pattern.labels is None or name in pattern.labels]
+        t = np.zeros(len(rest), np.float32)
+        for column in columns:
+            on = np.flatnonzero(s.weights[:, column] > 1e-3)
+            t[on] += s.weights[on, column] * _pattern(pattern, s, on, column, seed + 7 * number)
+        if pattern.within is not None:
+            t *= _step(s.normals[:, 2], -pattern.within - 0.15, -pattern.within + 0.15)
+        if pattern.top is not None:
+            t *= _step(s.normals[:, 2], pattern.top - 0.15, pattern.top + 0.15)
+        if pattern.color is not None:
+            color = color * (1 - t[:, None]) + srgb(pattern.color) * t[:, None]
+        if pattern.rough is not None:
+            rough = rough * (1 - t) + np.float32(pattern.rough) * t
+        lift += np.float32(pattern.lift) * t
+    return color.clip(0.003, 0.95).astype(np.float32), rough, lift
+
+
+def _pattern(p: Pattern, s: Surface, on: NDArray[np.intp], column: int, seed: int) -> Array:
+    rest, normals = s.vertices[on], s.normals[on]
+    along, around = s.along[on, column], s.around[on, column]
+    axis = np.asarray(p.axis, np.float32)
+    size = np.float32(p.size)
+    if p.kind in ("rings", "stripes"):
+        # Bent by slow noise, so that no two are alike and some run together.
+        warp = p.warp * 2 * (fractal(rest / (2.2 * size), 2, seed + 5) - 0.5)
+        wave = np.sin(((along if p.kind == "rings" else rest @ axis) / size + warp) * np.float32(2 * np.pi))
+        edge = np.cos(np.pi * p.amount)
+        return _step(wave, edge - p.soft, edge + p.soft)
+    if p.kind in ("spots", "cells"):
+        border, number = cells(rest / size, seed)
+        if p.kind == "spots":
+            return np.asarray(_step(border, 0.2, 0.4) * (number < p.amount), np.float32)
+        return 1 - _step(border, p.amount * 0.3, p.amount * 0.6)
+    if p.kind == "facing":
+        edge = normals @ (axis / np.linalg.norm(axis)) + 0.2 * (fractal(rest * 8, 3, seed) - 0.5)
+        return _step(edge, 1 - 2 * p.amount - p.soft, 1 - 2 * p.amount + p.soft)
+    if p.kind == "ramp":
+        return _step(rest @ axis + p.soft * 0.2 * (fractal(rest * 10, 3, seed) - 0.5), p.low, p.high)
+    if p.kind == "mark":
+        path = np.asarray(p.at, np.float32)
+        path = spline(path, 10) if len(path) > 1 else path
+        folded = rest * np.array([1, 0, 1], np.float32)
+        folded[:, 1] = np.abs(rest[:, 1])
+        d = np.min(np.stack([((folded - q) ** 2).sum(1) for q in path]), 0) ** 0.5
+        d = d + size * 0.3 * (fractal(rest / size * 2, 2, seed) - 0.5)
+        return 1 - _step(d, p.size * (1 - p.soft), p.size * (1 + p.soft))
+    if p.kind == "scales":
+        u = along / size
+        v = around / np.float32(2 * np.pi) * p.amount + 0.5 * (np.floor(u) % 2)
+        du, dv = u - np.floor(u), v - np.floor(v) - 0.5
+        return _step(1 - np.sqrt((1.1 * (du - 0.35)) ** 2 + (1.5 * dv) ** 2) * 1.35, 0.0, 0.6)
+    if p.kind in ("plates", "rims"):
+        seeds = np.asarray(p.at, np.float32)
+        off = seeds[np.abs(seeds[:, 1]) > 1e-6]
+        seeds = np.concatenate([seeds, off * np.array([1, -1, 1], np.float32)])
+        d = np.sort(np.sqrt(((rest[:, None] - seeds) ** 2).sum(-1)), 1)
+        gap = d[:, 1] - d[:, 0] + 0.1 * p.amount * (fractal(rest * 20, 2, seed) - 0.5)
+        if p.kind == "plates":
+            return 1 - _step(gap, p.amount * 0.4, p.amount)
+        return np.asarray(0.5 + 0.5 * np.sin(gap / size * np.float32(2 * np.pi)), np.float32)
+    if p.kind == "wrinkles":
+        wave = fractal(np.stack([along / size, 0.35 * rest[:, 1] / size, 0.35 * rest[:, 2] / size], 1), 2, seed)
+        return _step(1 - np.abs(2 * wave - 1) * 2.2, 0.2, 1.0)
+    # streaks
+    fine = np.stack([along / (7 * size), np.cos(around) * 0.12 / size, np.sin(around) * 0.12 / size], 1)
+    return _step(fractal(fine, 2, seed), 0.4, 0.65)
 
 
 TEXTURES = (
@@ -112,7 +166,7 @@ TEXTURES = (
 _PLAIN = {"Blue": "#2f86b8", "Red": "#b83232", "Green": "#3f9a45", "Gray": "#8a8a8a", "Black": "#181818"}
 
 
-def texture(name: str, rest: Array) -> tuple[Array, Array]:
+def texture(name: str, rest: NDArray[Any]) -> tuple[Array, Array]:
     """Return linear colours (V, 3) and roughness (V,) of a replacing texture at rest positions of a unit-size body."""
     n = len(rest)
     fine = fractal(rest * 60, 3, 3)[:, None]
@@ -123,7 +177,7 @@ def texture(name: str, rest: Array) -> tuple[Array, Array]:
         base = srgb("#3d86d6") * (1 - cloud) + srgb("#f4f7fb") * cloud
         return base.astype(np.float32), np.full(n, 0.7, np.float32)
     if name == "Grass":
-        blades = value_noise(rest * np.float32([90, 90, 22]), 5)[:, None]
+        blades = value_noise(rest * np.array([90, 90, 22], np.float32), 5)[:, None]
         patch = fractal(rest * 9, 3, 6)[:, None]
         base = srgb("#2e5a14") * (1 - blades) + srgb("#86b23a") * blades
         return (base * (0.6 + 0.7 * patch)).astype(np.float32), np.full(n, 0.9, np.float32)

@@ -90,11 +90,14 @@ class Solid:
 
     @cached_property
     def center(self) -> Array:
+        """Where an ellipsoid or a plate is, (3,)."""
         p = self.part
-        return self._swung(np.asarray([p.ellipsoid if p.ellipsoid is not None else p.at]))[0]
+        middle = p.ellipsoid if p.ellipsoid is not None else p.at
+        return self._swung(np.asarray([middle], np.float32)).reshape(3)
 
     @cached_property
     def outline(self) -> Array:
+        """The smoothed closed outline of a plate, (N, 2)."""
         assert self.part.plate is not None
         pts = np.asarray(self.part.plate, np.float32)
         return spline(np.concatenate([pts[-1:], pts, pts[:2]]), 4)[4:-4]
@@ -227,13 +230,13 @@ def rotation(turn: Vector) -> NDArray[np.float32]:
     rz = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
     ry = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     rx = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
-    return (rz @ ry @ rx).astype(np.float32)
+    return np.asarray(rz @ ry @ rx, np.float32)
 
 
 def spline(points: Array, steps: int) -> Array:
     """Return a Catmull-Rom curve through points (N, D) with ``steps`` segments between two of them."""
     if len(points) == 2:
-        return points.copy()
+        return np.array(points, np.float32)
     padded = np.concatenate([2 * points[:1] - points[1:2], points, 2 * points[-1:] - points[-2:-1]])
     t = np.linspace(0, 1, steps, endpoint=False, dtype=np.float32)[:, None]
     pieces = []
@@ -283,7 +286,7 @@ def mesh(parts: list[Part], voxels: int = VOXELS) -> Surface:
         else:
             field[window] = smooth_min(field[window], d, solid.part.blend)
     field = gaussian_filter(field, 0.6, truncate=3.0)
-    raw, faces, _, _ = marching_cubes(field, 0.0, spacing=(step, step, step), gradient_direction="ascent")
+    raw, faces, _, _ = marching_cubes(field, 0.0, spacing=(step, step, step), gradient_direction="descent")
     vertices = (raw + low).astype(np.float32)
     weights, along, around, labels = _labelling(solids, boxes, vertices, step)
     faces = faces.astype(np.uint32)

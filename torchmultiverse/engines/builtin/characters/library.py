@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
+import tempfile
+import zipfile
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -13,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from torchmultiverse.engines.builtin.characters import coat, solids
+from torchmultiverse.engines.builtin.characters import coat, implicit, noise, strands
 from torchmultiverse.errors import SpecError, nearest
 from torchmultiverse.resources import cache_folder, data_folder
 
 LICENSE = "Apache-2.0"
-_CODE = (solids.__file__, coat.__file__, __file__, str(Path(__file__).with_name("noise.py")))
+_ARRAYS = ("vertices", "faces", "normals", "uv", "color", "roughness")
+_CODE = (implicit.__file__, strands.__file__, coat.__file__, __file__, noise.__file__)
 
 
 class Species(BaseModel):
@@ -28,9 +32,12 @@ class Species(BaseModel):
     display_name: str
     display_size: float
     hover: float = 0.0
-    parts: list[solids.Part]
+    parts: list[implicit.Part]
     skins: dict[str, coat.Skin]
     patterns: list[coat.Pattern] = []
+    eyes: list[strands.Eye] = []
+    rows: list[strands.Row] = []
+    hair: list[strands.Hair] = []
 
 
 @dataclass(frozen=True)
@@ -84,43 +91,69 @@ def _code_hash() -> str:
     return hashlib.sha256(b"".join(Path(path).read_bytes() for path in _CODE)).hexdigest()
 
 
-def load_character(name: str) -> CharacterMesh:
+def load_character(name: str, voxels: int = implicit.VOXELS) -> CharacterMesh:
     """Return a character's mesh, built or from the cache.
+
+    Args:
+        name: one of ``character_names()``.
+        voxels: size of the grid it is meshed from; fewer are faster and coarser.
 
     Raises:
         SpecError: no such species.
     """
     species, data = load_species(name)
-    key = hashlib.sha256(data + _code_hash().encode()).hexdigest()[:24]
+    key = hashlib.sha256(data + f"{voxels} {_code_hash()}".encode()).hexdigest()[:24]
     path = cache_folder("meshes") / f"{name}-{key}.npz"
     if path.exists():
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return CharacterMesh(name, **{k: arrays[k] for k in arrays.files}, hover=species.hover)
-        except (OSError, ValueError, TypeError):
-            path.unlink(missing_ok=True)  # half a file of a crash; it is built again
-    arrays = build(name, species)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-    np.savez(temporary, **arrays)
-    os.replace(temporary, path)
-    return CharacterMesh(name, **arrays, hover=species.hover)
+            return _read(path, name, species.hover)
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            path.unlink(missing_ok=True)  # not what was written; it is built again
+    handle, temporary = tempfile.mkstemp(".npz", f".{name}-", path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            arrays: dict[str, Any] = build(name, species, voxels)
+            np.savez(file, **arrays)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return CharacterMesh(name=name, hover=species.hover, **arrays)
 
 
-def build(name: str, species: Species, voxels: int = solids.VOXELS) -> dict[str, NDArray[Any]]:
-    """Build the arrays of a species' mesh."""
+def _read(path: Path, name: str, hover: float) -> CharacterMesh:
+    with np.load(path, allow_pickle=False) as file:
+        arrays: dict[str, Any] = {k: file[k] for k in _ARRAYS}
+    return CharacterMesh(name=name, hover=hover, **arrays)
+
+
+def build(name: str, species: Species, voxels: int = implicit.VOXELS) -> dict[str, NDArray[Any]]:
+    """Build the arrays of a species' mesh from a grid of ``voxels``."""
     seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:3], "little")
-    rest, faces, normals, labels, weights = solids.mesh(species.parts, voxels)
-    color, rough = coat.paint(rest, normals, labels, weights, species.skins, species.patterns, seed)
-    vertices = rest + normals * coat.fur(rest, labels, weights, species.skins, seed)[:, None]
-    low, high = vertices.min(0), vertices.max(0)
+    rng = np.random.default_rng(seed)
+    surface = implicit.mesh(species.parts, voxels)
+    color, rough, lift = coat.paint(surface, species.skins, species.patterns, seed)
+    body = surface.vertices + surface.normals * lift[:, None]
+    skin = strands.Piece(body, surface.faces, color, rough)
+    grown = dataclasses.replace(surface, vertices=body)
+    piece = strands.join(
+        [
+            skin,
+            *(strands.eyes(e) for e in species.eyes),
+            *(strands.row(r) for r in species.rows),
+            *(strands.hair(h, grown, color, rng) for h in species.hair),
+        ]
+    )
+    rest, faces = piece.vertices, piece.faces
+    low, high = rest.min(0), rest.max(0)
     scale = np.float32(species.display_size / float((high - low).max()))
     origin = np.array([(low[0] + high[0]) / 2, 0, low[2]], np.float32)
-    vertices = ((vertices - origin) * scale).astype(np.float32)
+    vertices = ((rest - origin) * scale).astype(np.float32)
     angle = np.arctan2(rest[:, 1], rest[:, 2] - (low[2] + high[2]) / 2)
     uv = np.stack([angle / (2 * np.pi) + 0.5, (rest[:, 0] - low[0]) / (high[0] - low[0])], -1).astype(np.float32)
     return {
-        "vertices": vertices, "faces": faces, "normals": solids.vertex_normals(vertices, faces), "uv": uv,
-        "color": color, "roughness": rough,
+        "vertices": vertices, "faces": faces, "normals": implicit.vertex_normals(vertices, faces), "uv": uv,
+        "color": piece.color, "roughness": piece.rough,
     }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,12 +29,12 @@ class Eye(BaseModel):
 
 
 class Row(BaseModel):
-    """Cones in a row along a spline: teeth, claws, spines. ``lean`` is their direction, ``length`` from first to last."""
+    """Cones in a row along a spline: teeth, claws, spines. ``lean`` is their direction."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     along: list[Vector]
     count: int
-    length: list[float]
+    length: list[float] = Field(description="from the first to the last, evenly")
     radius: float
     lean: Vector
     curve: Vector = Field(default=(0, 0, 0), description="what bends them: added to the direction towards the tip")
@@ -165,14 +166,14 @@ def hair(h: Hair, s: Surface, skin: Array, rng: np.random.Generator) -> Piece:
     return Piece(v, f, color.reshape(-1, 3).clip(0.003, 0.95).astype(np.float32), np.full(len(v), h.rough, np.float32))
 
 
-def _cones(roots: Array, direction: Array, bend: Array, length: Array, radius: Array) -> tuple[Array, NDArray[np.uint32]]:
+def _cones(
+    roots: NDArray[Any], direction: NDArray[Any], bend: NDArray[Any], length: NDArray[Any], radius: NDArray[Any]
+) -> tuple[Array, NDArray[np.uint32]]:
     """Return closed, bent cones: rings of vertices, the middle of the base, the tip."""
     levels = np.array([0.0, 0.35, 0.7])
     thick = np.array([1.0, 0.85, 0.5])
     n = len(roots)
-    centers = [
-        roots + (direction + bend * t) * (t * length)[:, None] for t in (*levels, 1.0)
-    ]
+    centers = [roots + (direction + bend * t) * (t * length)[:, None] for t in (*levels, 1.0)]
     helper = np.where(np.abs(direction[:, 2:]) < 0.8, [[0, 0, 1.0]], [[1.0, 0, 0]])
     u = np.cross(helper, direction)
     u /= np.linalg.norm(u, axis=1, keepdims=True)
@@ -180,7 +181,8 @@ def _cones(roots: Array, direction: Array, bend: Array, length: Array, radius: A
     v /= np.linalg.norm(v, axis=1, keepdims=True)
     phi = np.arange(_RING) / _RING * 2 * np.pi
     rings = [
-        c[:, None] + (radius * k)[:, None, None] * (np.cos(phi)[:, None] * u[:, None] + np.sin(phi)[:, None] * v[:, None])
+        c[:, None]
+        + (radius * k)[:, None, None] * (np.cos(phi)[:, None] * u[:, None] + np.sin(phi)[:, None] * v[:, None])
         for c, k in zip(centers[:-1], thick, strict=True)
     ]
     vertices = np.concatenate([*rings, centers[0][:, None], centers[-1][:, None]], 1)
