@@ -166,8 +166,9 @@ class Connection:
             self._open.set()
 
         def changed() -> None:
-            if peer.connectionState in {"failed", "closed"} and peer is self._peer:
-                self._lose(f"the WebRTC connection {peer.connectionState}")
+            state = peer.connectionState
+            if state in {"failed", "closed"} and peer is self._peer:
+                self._lose(f"the WebRTC connection {state}")
 
         peer.on("datachannel", opened)
         peer.on("connectionstatechange", changed)

@@ -166,9 +166,9 @@ class BridgeSession:
             message = parse(event.text)
         except ProtocolError:
             return []  # belongs to no request of ours
-        if message is None:
+        if message is None or not isinstance(message.get("state"), str):
             return []
-        request, state = message["id"], message.get("state")
+        request, state = message["id"], message["state"]
         if request in self._questions and state == "done":
             return [Reply(request, message, self._questions.pop(request))]
         if request not in self._pending:

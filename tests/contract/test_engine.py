@@ -1,0 +1,181 @@
+"""What every engine must pass, in this process as well as behind WebRTC of either generation.
+
+What could silently be wrong: an engine that skips or repeats a scene shifts every later label; one whose pictures
+depend on what was rendered before makes datasets that no restart can repeat; one whose bytes differ with the way they
+came makes two datasets of one spec; one that reads ahead without limit eats the memory of a lazy design.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+import pytest
+from contract.live import serve
+
+from torchmultiverse.engines import Engine, Failure, Frame, RenderOptions, codec
+from torchmultiverse.engines.marker import MarkerEngine
+from torchmultiverse.engines.remote import RemoteEngine
+from torchmultiverse.spec import Scene
+
+SIZE = (64, 48)
+OPTIONS = RenderOptions(size=SIZE, samples=2)
+
+
+def builtin() -> Engine:
+    from torchmultiverse.engines.builtin import BuiltinEngine
+
+    return BuiltinEngine()
+
+
+def builtin_missing() -> str | None:
+    try:
+        from torchmultiverse.engines.builtin import BuiltinEngine  # noqa: F401
+    except ImportError as error:
+        return f"the built-in engine cannot be imported: {error}"
+    return None
+
+
+@pytest.fixture(scope="module", params=["marker", "marker over modern", "marker over legacy", "builtin"])
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    with ExitStack() as stack:
+        one: Engine
+        if request.param == "builtin":
+            if reason := builtin_missing():
+                pytest.skip(reason)
+            one = builtin()
+        elif request.param == "marker":
+            one = MarkerEngine()
+        else:
+            generation = request.param.rpartition(" ")[2]
+            served = stack.enter_context(serve(generation=generation, protocol_message=generation == "modern"))
+            one = RemoteEngine(served.url)
+        stack.callback(one.close)
+        yield one
+
+
+@pytest.fixture(scope="module")
+def scenes(engine: Engine) -> list[Scene]:
+    """Six scenes that the engine says it can render."""
+    factors = engine.catalogue().factors
+    worlds = factors["World_Name"].levels or []
+    characters = [name for name in factors["Character_Name"].levels or [] if name != "blank"]
+    return [
+        Scene({"World_Name": worlds[n % 2], "Character_Name": characters[n % len(characters)], "Camera_Yaw": 40 * n})
+        for n in range(6)
+    ]
+
+
+def frames(answers: Iterator[Frame | Failure]) -> list[Frame]:
+    found = list(answers)
+    assert not [one for one in found if isinstance(one, Failure)], found
+    return [one for one in found if isinstance(one, Frame)]
+
+
+def test_the_catalogue_names_the_engine_and_accepts_its_own_scenes(engine: Engine, scenes: list[Scene]) -> None:
+    catalogue = engine.catalogue()
+    assert catalogue.engine
+    assert catalogue.fingerprint
+    assert catalogue.complete
+    assert "rgb" in catalogue.passes
+    for scene in scenes:
+        catalogue.check(scene)
+    assert engine.catalogue() == catalogue
+
+
+def test_every_scene_is_answered_once_and_in_order(engine: Engine, scenes: list[Scene]) -> None:
+    found = frames(engine.render(scenes, OPTIONS))
+    assert [frame.scene for frame in found] == scenes
+    assert [frame.scene_id for frame in found] == [scene.scene_id for scene in scenes]
+    for frame in found:
+        assert frame.array("rgb").shape == (SIZE[1], SIZE[0], 3)
+        assert frame.array("rgb").dtype == np.uint8
+        assert frame.settle.get("settled") is True
+        assert frame.engine
+    assert len({frame.sha256() for frame in found}) == len(scenes), "different scenes gave one picture"
+
+
+def test_pictures_do_not_depend_on_what_came_before(engine: Engine, scenes: list[Scene]) -> None:
+    forward = {frame.scene_id: frame.sha256() for frame in frames(engine.render(scenes, OPTIONS))}
+    backward = {frame.scene_id: frame.sha256() for frame in frames(engine.render(scenes[::-1], OPTIONS))}
+    assert forward == backward
+
+
+def test_every_pass_has_its_shape_type_and_range(engine: Engine, scenes: list[Scene]) -> None:
+    passes = tuple(name for name in ("rgb", "mask", "depth", "normals") if name in engine.catalogue().passes)
+    (frame,) = frames(engine.render(scenes[:1], RenderOptions(size=SIZE, passes=passes, samples=2)))
+    assert set(passes) <= set(frame.passes)
+    height, width = SIZE[1], SIZE[0]
+    wanted = {
+        "rgb": ((height, width, 3), np.uint8), "mask": ((height, width), np.uint8),
+        "depth": ((height, width), np.float32), "normals": ((height, width, 3), np.float32),
+    }  # fmt: skip
+    for name in passes:
+        array = frame.array(name)
+        assert (array.shape, array.dtype) == wanted[name], name
+    if "normals" in passes:
+        length = np.linalg.norm(frame.array("normals"), axis=-1)
+        assert np.all((length < 0.01) | (np.abs(length - 1) < 0.02))
+    if "depth" in passes:
+        assert np.all(frame.array("depth") >= 0)
+
+
+def test_jpeg_and_png_are_what_was_asked_for(engine: Engine, scenes: list[Scene]) -> None:
+    (png,) = frames(engine.render(scenes[:1], RenderOptions(size=SIZE, samples=2, format="png")))
+    (jpeg,) = frames(engine.render(scenes[:1], RenderOptions(size=SIZE, samples=2, format="jpeg")))
+    assert png.encoded().startswith(b"\x89PNG")
+    assert jpeg.encoded().startswith(b"\xff\xd8")
+    assert jpeg.encoded() == codec.encode("rgb", png.array(), "jpeg"), "the JPEG is not of the same pixels"
+
+
+def test_an_unknown_level_is_a_failure_of_that_scene_alone(engine: Engine, scenes: list[Scene]) -> None:
+    wrong = scenes[1].changed(Character_Name="Jabberwock")
+    answers = list(engine.render([scenes[0], wrong, scenes[2]], OPTIONS))
+    assert [type(answer) for answer in answers] == [Frame, Failure, Frame]
+    assert "Jabberwock" in answers[1].reason  # type: ignore[union-attr]
+    assert answers[1].scene == wrong
+
+
+def test_scenes_are_read_a_few_ahead_at_most(engine: Engine, scenes: list[Scene]) -> None:
+    read = 0
+
+    def endless() -> Iterator[Scene]:
+        nonlocal read
+        while True:
+            read += 1
+            yield scenes[read % len(scenes)]
+
+    answers: Any = engine.render(endless(), OPTIONS)
+    for _ in range(3):
+        next(answers)
+    answers.close()
+    assert 3 <= read <= 3 + 8
+
+
+def test_the_other_way_gives_the_same_bytes() -> None:
+    """In process and over WebRTC, byte for byte."""
+    scene = Scene({"World_Name": "Snow", "Character_Name": "Zebra"})
+    options = RenderOptions(size=SIZE, passes=("rgb", "mask", "depth", "normals"))
+    (here,) = frames(MarkerEngine().render([scene], options))
+    with serve() as served:
+        engine = RemoteEngine(served.url)
+        (there,) = frames(engine.render([scene], options))
+        engine.close()
+    for name in options.passes:
+        assert here.encoded(name) == there.encoded(name), name
+    assert here.settle == there.settle
+    assert here.engine == there.engine
+
+
+def test_closing_twice_is_allowed_and_leaves_no_thread() -> None:
+    before = set(threading.enumerate())
+    with serve() as served:
+        engine = RemoteEngine(served.url)
+        engine.catalogue()
+        engine.close()
+        engine.close()
+    left = [t for t in set(threading.enumerate()) - before if not t.name.startswith("asyncio")]
+    assert not left
