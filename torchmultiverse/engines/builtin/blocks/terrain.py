@@ -1,0 +1,217 @@
+"""The ground: a height field whose grid and texture are dense near the stage and reach to the horizon.
+
+A surface is two functions of position: the height of the land, and the look of it (colour, roughness, fine relief).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchmultiverse.engines.builtin.blocks import Params, block
+from torchmultiverse.engines.builtin.mesh import Material, Mesh, grid_faces
+from torchmultiverse.engines.builtin.noise import Field, Noise, mix, smoothstep
+from torchmultiverse.engines.builtin.world import Builder
+
+RGB = tuple[float, float, float]
+_SHARPNESS = 2.5
+
+
+class Terrain(Params):
+    """The ground of an open world.
+
+    Attributes:
+        surface: what it is made of.
+        color, accent: sRGB of the ground and of its second tone.
+        relief: metres of the land's rise away from the stage.
+        stage: radius that is kept nearly flat.
+        reach: metres from the centre to the edge.
+        mountains: height of the distant ones; ``mountain_color`` and ``rock_color`` are their tones.
+        mesa: 0 to 1, how much distant land steps up in cliffs.
+    """
+
+    surface: Literal["dunes", "salt", "seafloor", "lawn", "snow", "asphalt"]
+    color: RGB
+    accent: RGB
+    relief: float = 3.0
+    stage: float = 7.0
+    reach: float = 700.0
+    mountains: float = 0.0
+    mountain_color: RGB = (0.5, 0.4, 0.35)
+    rock_color: RGB = (0.35, 0.28, 0.24)
+    mesa: float = 0.0
+    vertices: int = 321
+    texels: int = 1536
+
+
+@dataclass
+class Look:
+    """A surface's appearance: sRGB colour (…, 3), roughness, fine relief in metres, and what holds for all of it."""
+
+    color: Field
+    rough: Field
+    micro: Field
+
+
+def warp(u: Field, reach: float) -> Field:
+    """Return metres for grid coordinates of -1 to 1: dense at 0, ``reach`` at 1."""
+    return np.asarray(_SHARPNESS * np.sinh(np.arcsinh(reach / _SHARPNESS) * u))
+
+
+def _land(p: Terrain, noise: Noise, x: Field, y: Field) -> Field:
+    r = np.hypot(x, y)
+    away = smoothstep(p.stage, p.stage + 35, r)
+    z: Field
+    if p.surface == "dunes":
+        bent = x + 9 * noise.fbm(x, y, 60, 2)
+        ridge = noise.ridged(bent * 0.6, y, 75, 3, 0.42) - 0.35
+        z = p.relief * (ridge * 1.5 * smoothstep(8, 90, r) + 0.12 * noise.fbm(x, y, 9, 3, start=4)) * away
+        z = z + 0.05 * noise.fbm(x, y, 2.6, 2, start=7) * smoothstep(1.5, 6, r)
+    elif p.surface == "salt":
+        z = p.relief * 0.04 * noise.fbm(x, y, 25, 3) * away
+    elif p.surface == "asphalt":
+        z = p.relief * noise.fbm(x, y, 120, 3) * smoothstep(30, 160, r)
+    else:
+        z = p.relief * (0.55 * noise.fbm(x, y, 48, 5) + 0.25 * noise.fbm(x, y, 11, 3, start=4)) * away
+        z = z + 0.07 * noise.fbm(x, y, 3.1, 3, start=7) * smoothstep(1.0, 5, r)
+    if p.mesa > 0:
+        shape = noise.fbm(x, y, 260, 4, 0.45, start=2)
+        step = smoothstep(0.08, 0.2, shape) * 0.75 + smoothstep(0.3, 0.36, shape) * 0.4
+        z = z + p.mesa * 46 * step * smoothstep(60, 130, r)
+    if p.mountains > 0:
+        ridge = noise.ridged(x, y, 330, 5, 0.5)
+        z = z + p.mountains * np.clip(ridge - 0.32, 0, None) * 1.6 * smoothstep(110, p.reach * 0.7, r)
+    return np.asarray(z)
+
+
+def _grain(rng_noise: Noise, x: Field, y: Field) -> Field:
+    return rng_noise.fbm(x, y, 0.07, 3, 0.7, start=1)
+
+
+def _dunes(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Look:
+    r = np.hypot(x, y)
+    bend = 0.55 * n.fbm(x, y, 1.7, 3) + 1.6 * n.fbm(x, y, 7, 2, start=3)
+    phase = 2 * np.pi * (0.25 * x + 0.97 * y + bend * 0.35) / 0.27
+    wave = 0.5 + 0.5 * np.sin(phase + 0.6 * np.sin(phase))
+    strength = smoothstep(-0.55, 0.35, n.fbm(x, y, 4.5, 3, start=6)) * smoothstep(60, 12, r)
+    micro = 0.016 * wave * strength + 0.003 * _grain(n, x, y)
+    color = mix(p.color, p.accent, smoothstep(-0.8, 0.9, n.fbm(x, y, 5, 6, 0.6, start=2)))
+    shade = 1 + 0.07 * (wave - 0.5) * strength + 0.07 * _grain(n, x, y) + 0.06 * n.fbm(x, y, 40, 3, start=8)
+    return Look(color * shade[..., None], 0.9 - 0.1 * wave, micro)
+
+
+def _salt(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Look:
+    bend = 0.5 * n.fbm(x, y, 0.9, 3), 0.5 * n.fbm(x, y, 0.9, 3, start=6)
+    border, value = n.cells(x + bend[0], y + bend[1], 1.35)
+    small, _ = n.cells(x + bend[1] * 0.4, y + bend[0] * 0.4, 0.42)
+    rim = np.exp(-((border / 0.055) ** 2))
+    fine = np.exp(-((small / 0.05) ** 2)) * smoothstep(-0.1, 0.5, n.fbm(x, y, 3, 2, start=3))
+    crack = np.exp(-((border / 0.016) ** 2))
+    fade = smoothstep(90, 15, np.hypot(x, y))
+    micro = (0.035 * rim + 0.008 * fine - 0.03 * crack) * fade + 0.005 * n.fbm(x, y, 0.35, 4, start=2)
+    color = mix(p.color, p.accent, np.clip(0.35 * value + 0.45 * n.fbm(x, y, 6, 5, start=5) ** 2, 0, 1))
+    color = mix(color, np.asarray(p.accent) * 0.62, np.clip(0.75 * crack + 0.3 * fine, 0, 1) * fade)
+    return Look(color * (1 + 0.05 * _grain(n, x, y))[..., None], 0.75 + 0.1 * value, micro)
+
+
+def _seafloor(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Look:
+    bend = 0.8 * n.fbm(x, y, 1.3, 3)
+    wave = 0.5 + 0.5 * np.sin(2 * np.pi * (0.5 * x + 0.86 * y + 0.6 * bend) / 0.42)
+    patch = smoothstep(-0.2, 0.5, n.fbm(x, y, 5, 5, 0.6, start=2))
+    color = mix(p.color, p.accent, patch)
+    color = color * (0.92 + 0.14 * wave * (1 - patch) + 0.1 * n.fbm(x, y, 0.3, 3, start=5))[..., None]
+    return Look(color, 0.9 + 0 * x, 0.022 * wave * (1 - 0.7 * patch) + 0.012 * n.fbm(x, y, 0.25, 4, start=8))
+
+
+def _lawn(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Look:
+    color = mix(p.color, p.accent, smoothstep(-0.6, 0.8, n.fbm(x, y, 4, 6, 0.65, start=2)))
+    blades = n.fbm(x * 2.5, y * 0.7, 0.09, 3, 0.8, start=4)
+    shade = 1 + 0.28 * blades + 0.12 * n.fbm(x, y, 25, 3, start=7)
+    return Look(color * shade[..., None], 0.85 + 0 * x, 0.012 * blades)
+
+
+def _snow(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Look:
+    drift = n.fbm(x * 0.6, y * 1.6, 0.9, 4, 0.55, start=2)
+    color = mix(p.color, p.accent, smoothstep(-0.2, 0.9, n.fbm(x, y, 3.5, 5, start=5)))
+    sparkle = 1 + 0.03 * _grain(n, x, y)
+    return Look(color * sparkle[..., None], 0.6 + 0.1 * drift, 0.03 * drift + 0.004 * n.fbm(x, y, 0.12, 3, start=8))
+
+
+def _asphalt(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Look:
+    grain = n.fbm(x, y, 0.03, 2, 0.8, start=1)
+    stains = n.fbm(x, y, 2.4, 6, 0.6, start=3)
+    color = mix(p.color, p.accent, smoothstep(-0.7, 0.9, stains))
+    tar = np.exp(-((n.cells(x + stains, y - stains, 3.1)[0] / 0.012) ** 2)) * smoothstep(
+        0.0, 0.4, n.fbm(x, y, 9, 2, start=6)
+    )
+    color = color * (1 + 0.22 * grain - 0.5 * tar)[..., None]
+    return Look(color, 0.72 + 0.1 * stains, 0.004 * grain - 0.004 * tar)
+
+
+_LOOKS: dict[str, Callable[[Terrain, Noise, Field, Field, Field], Look]] = {
+    "dunes": _dunes,
+    "salt": _salt,
+    "seafloor": _seafloor,
+    "lawn": _lawn,
+    "snow": _snow,
+    "asphalt": _asphalt,
+}
+
+
+def _far(p: Terrain, n: Noise, x: Field, y: Field, z: Field, slope: Field, look: Look) -> Look:
+    """Return the look with rock on cliffs and mountains: strata by height, bare where it is steep."""
+    if p.mesa <= 0 and p.mountains <= 0:
+        return look
+    band = 0.5 + 0.5 * np.sin(z * 0.55 + 1.5 * n.fbm(x, y, 40, 3)) + 0.5 * n.fbm(x, y, 14, 4, start=4)
+    rock = mix(p.rock_color, p.mountain_color, np.clip(band, 0, 1))
+    where = smoothstep(0.28, 0.62, slope) * smoothstep(40, 90, np.hypot(x, y))
+    if p.mountains > 0 and p.surface != "snow":
+        where = np.maximum(where, smoothstep(4, 22, z))
+    return Look(mix(look.color, rock, where), look.rough, look.micro * (1 - where))
+
+
+@block("terrain", Terrain)
+def terrain(builder: Builder, p: Terrain) -> None:
+    """Lay the ground and tell the other blocks its height."""
+    noise = builder.noise
+    builder.ground = lambda x, y: _land(p, noise, np.asarray(x, float), np.asarray(y, float))
+    u = np.linspace(-1, 1, p.vertices)
+    axis = warp(u, p.reach)
+    x, y = np.meshgrid(axis, axis)
+    z = _land(p, noise, x, y)
+    dy, dx = np.gradient(z, axis, axis)
+    normals = np.stack([-dx, -dy, np.ones_like(dx)], -1)
+    normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
+    uu, vv = np.meshgrid((u + 1) / 2, (u + 1) / 2)
+    mesh = Mesh(
+        np.stack([x, y, z], -1).reshape(-1, 3).astype(np.float32),
+        grid_faces(p.vertices, p.vertices),
+        normals.reshape(-1, 3).astype(np.float32),
+        np.stack([uu, vv], -1).reshape(-1, 2).astype(np.float32),
+    )
+    fine = warp((np.arange(p.texels) + 0.5) / p.texels * 2 - 1, p.reach)
+    tx, ty = np.meshgrid(fine, fine)
+    tz = _land(p, noise, tx, ty)
+    gy, gx = np.gradient(tz, fine, fine)
+    look = _LOOKS[p.surface](p, noise, tx, ty, tz)
+    look = _far(p, noise, tx, ty, tz, np.hypot(gx, gy), look)
+    builder.add(mesh, ground_material("ground", look))
+
+
+def ground_material(name: str, look: Look, specular: float = 0.25) -> Material:
+    """Return a material of a look that was evaluated with rows along +y (texture rows run down)."""
+
+    def bytes_of(values: Field) -> NDArray[np.uint8]:
+        return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)[::-1].copy()
+
+    return Material(
+        name,
+        specular=specular,
+        color=bytes_of(look.color),
+        rough=bytes_of(look.rough),
+        height=look.micro[::-1].astype(np.float32).copy(),
+    )

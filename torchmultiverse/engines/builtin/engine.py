@@ -1,0 +1,318 @@
+"""The built-in engine: Mitsuba 3 behind the contract of every engine."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import override
+
+from torchmultiverse.engines.base import Asset, Catalogue, Choice, Engine, Failure, Frame, RenderOptions
+from torchmultiverse.engines.builtin import stage as staging
+from torchmultiverse.engines.builtin.finish import denoiser_works, finish, tint
+from torchmultiverse.engines.builtin.renderer import SLOTS, Costume, Raw, Stage
+from torchmultiverse.engines.builtin.variant import activate
+from torchmultiverse.engines.builtin.world import base_name, load_spec, load_world, world_names
+from torchmultiverse.errors import EngineError, SpecError, nearest
+from torchmultiverse.resources import data_folder
+from torchmultiverse.spec import BLANK, FACTORS, Scene
+from torchmultiverse.spec.scene import scene_seed
+
+LIGHTS = (
+    "255,255,255,0",
+    "255,0,0,0",
+    "0,255,0,0",
+    "0,0,255,0",
+    "255,255,0,0",
+    "255,0,255,0",
+    "0,255,255,0",
+)
+"""White (a world's own light) and the six pure colours."""
+_VISIBLE_SAMPLES = 4000
+
+
+class Character(Protocol):
+    """What is needed of a character (see `torchmultiverse.engines.builtin.characters`)."""
+
+    @property
+    def vertices(self) -> NDArray[np.float32]: ...  # noqa: D102
+    @property
+    def faces(self) -> NDArray[np.uint32]: ...  # noqa: D102
+    @property
+    def normals(self) -> NDArray[np.float32]: ...  # noqa: D102
+    @property
+    def color(self) -> NDArray[np.float32]: ...  # noqa: D102
+    @property
+    def roughness(self) -> NDArray[np.float32]: ...  # noqa: D102
+    @property
+    def hover(self) -> float: ...  # noqa: D102
+
+
+class Troupe(Protocol):
+    """Where characters come from: names, textures, and the mesh of a character in a texture."""
+
+    def names(self) -> list[str]: ...  # noqa: D102
+    def textures(self) -> list[str]: ...  # noqa: D102
+    def load(self, name: str, texture: str) -> Character: ...  # noqa: D102
+
+
+class Species(Troupe):
+    """The animals that come with the package."""
+
+    @override
+    def names(self) -> list[str]:
+        from torchmultiverse.engines.builtin.characters import character_names
+
+        return list(character_names())
+
+    @override
+    def textures(self) -> list[str]:
+        from torchmultiverse.engines.builtin.characters import texture_names
+
+        return list(texture_names())
+
+    @override
+    def load(self, name: str, texture: str) -> Character:
+        from torchmultiverse.engines.builtin.characters import load_character, texture_character
+
+        return texture_character(load_character(name), texture)
+
+
+@dataclass
+class _Recent:
+    """The last few values by key."""
+
+    size: int
+    values: OrderedDict[Any, Any] = field(default_factory=OrderedDict)
+
+    def get(self, key: Any, make: Any) -> Any:
+        if key in self.values:
+            self.values.move_to_end(key)
+            return self.values[key]
+        while len(self.values) >= self.size:
+            self.values.popitem(last=False)
+        value = self.values[key] = make()
+        return value
+
+
+class BuiltinEngine(Engine):
+    """Renders scenes with Mitsuba 3 in this process.
+
+    The picture of a scene depends on the scene, the options, and the machine, not on what was rendered before.
+
+    Args:
+        variant: ``cuda_ad_rgb``, ``llvm_ad_rgb`` or ``scalar_rgb``; by default the quickest that works here.
+        samples: per pixel, where the options do not say.
+        denoise: whether to denoise with Intel Open Image Denoise, where it is installed.
+        worlds: how many loaded worlds to keep.
+        characters: where characters come from; by default the package's animals.
+
+    Raises:
+        EngineError: the variant does not work here.
+    """
+
+    def __init__(
+        self,
+        variant: str | None = None,
+        samples: int = 16,
+        denoise: bool = True,
+        worlds: int = 4,
+        characters: Troupe | None = None,
+    ) -> None:
+        if samples < 1:
+            raise EngineError(f"samples = {samples}; at least 1 is needed")
+        self.variant = activate(variant)
+        self.samples = samples
+        self.denoise = denoise and denoiser_works()
+        self._troupe = characters or Species()
+        self._stages = _Recent(worlds)
+        self._characters = _Recent(64)
+        self._catalogue: Catalogue | None = None
+        self._closed = False
+
+    @override
+    def catalogue(self) -> Catalogue:
+        if self._catalogue is None:
+            self._catalogue = self._make_catalogue()
+        return self._catalogue
+
+    def _make_catalogue(self) -> Catalogue:
+        worlds, names, textures = world_names(), self._troupe.names(), self._troupe.textures()
+        levels: dict[str, list[str]] = {
+            "World_Name": sorted([*worlds, *(f"{world}_0" for world in worlds)]),
+            "Scene_Light": list(LIGHTS),
+        }
+        for n, prefix in ((1, "Character"), (2, "Character2")):
+            levels[f"{prefix}_Name"] = [BLANK, *names]
+            levels[f"{prefix}_Texture"] = list(textures)
+            levels[f"Character{n}_Pos"] = list(staging.POSITIONS)
+        factors: dict[str, Choice] = {}
+        for factor in FACTORS:
+            if factor.kind == "category":
+                factors[factor.wire] = Choice(levels=levels[factor.wire])
+            else:
+                factors[factor.wire] = Choice(low=factor.low, high=factor.high)
+        version = importlib.metadata.version("torchmultiverse")
+        own = {"source": "made by code in this package", "license": "Apache-2.0", "attribution": "TorchMultiverse"}
+        assets = [Asset(name=name, kind="world", **own) for name in worlds]
+        assets += [Asset(name=name, kind="character", **own) for name in names]
+        assets += [Asset(name=name, kind="texture", **own) for name in textures]
+        return Catalogue(
+            engine="builtin",
+            version=version,
+            fingerprint=self._fingerprint(version),
+            passes=["rgb", "mask", "depth", "normals"],
+            factors=factors,
+            assets=assets,
+        )
+
+    def _fingerprint(self, version: str) -> str:
+        digest = hashlib.sha256()
+        facts = [version, importlib.metadata.version("mitsuba"), self.variant, str(self.denoise), str(self.samples)]
+        if self.denoise:
+            facts.append(importlib.metadata.version("pyoidn"))
+        for fact in facts:
+            digest.update(fact.encode() + b"\0")
+        for folder in ("worlds", "characters"):
+            for path in sorted((data_folder("scenes") / folder).glob("*.json")):
+                digest.update(path.name.encode() + path.read_bytes())
+        return f"builtin-{version}-{self.variant}-{digest.hexdigest()[:12]}"
+
+    @override
+    def render(
+        self,
+        scenes: Iterable[Scene],
+        options: RenderOptions = RenderOptions(),  # noqa: B008 - frozen
+    ) -> Iterator[Frame | Failure]:
+        if self._closed:
+            raise EngineError("this engine is closed")
+        for scene in scenes:
+            try:
+                yield self._render(scene, options)
+            except SpecError as error:
+                yield Failure(scene, str(error))
+
+    def _render(self, scene: Scene, options: RenderOptions) -> Frame:
+        start = time.perf_counter()
+        tint(scene.get_str("Scene_Light"))
+        cast = staging.actors(scene)
+        for actor in cast:
+            if actor.name not in self._troupe.names():
+                raise SpecError(f"no character '{actor.name}'.{nearest(actor.name, self._troupe.names())}")
+            if actor.texture not in self._troupe.textures():
+                raise SpecError(f"no texture '{actor.texture}'.{nearest(actor.texture, self._troupe.textures())}")
+        name = base_name(scene.get_str("World_Name"))
+        load_spec(name)
+        stage: Stage = self._stages.get(name, lambda: Stage(load_world(name)))
+        loaded = time.perf_counter()
+        kind = staging.layout(scene, cast)
+        view = staging.view(scene, stage.world, kind, options.size)
+        costumes: list[Costume | None] = [None] * SLOTS
+        for actor in cast:
+            costumes[actor.number - 1] = self._costume(actor, cast, stage)
+        stage.dress(costumes)
+        dressed = time.perf_counter()
+        samples = options.samples or self.samples
+        raw = stage.render(view, samples, scene_seed(options.seed, scene.scene_id))
+        traced = time.perf_counter()
+        picture = finish(raw, stage.world, view, scene.get_str("Scene_Light"), self.denoise)
+        done = time.perf_counter()
+        return Frame(
+            scene,
+            arrays={"rgb": picture} | _passes(raw, view, options.passes),
+            format=options.format,
+            settle={"settled": True, "samples": samples, "denoised": self.denoise},
+            timings={
+                "world_ms": (loaded - start) * 1000,
+                "dress_ms": (dressed - loaded) * 1000,
+                "trace_ms": (traced - dressed) * 1000,
+                "finish_ms": (done - traced) * 1000,
+                "render_ms": (done - start) * 1000,
+            },
+            engine=self.catalogue().fingerprint,
+            info={"camera": view.as_dict(), "layout": kind, "objects": _objects(cast, costumes, raw, view)},
+        )
+
+    def _costume(self, actor: staging.Actor, cast: list[staging.Actor], stage: Stage) -> Costume:
+        key = (actor.name, actor.texture)
+        mesh: Character = self._characters.get(key, lambda: self._troupe.load(*key))
+        vertices, normals = staging.place(actor, cast, stage.world, mesh.vertices, mesh.normals, mesh.hover)
+        return Costume(vertices, mesh.faces, normals, mesh.color, mesh.roughness)
+
+    @override
+    def close(self) -> None:
+        self._closed = True
+        self._stages.values.clear()
+        self._characters.values.clear()
+
+
+def _passes(raw: Raw, view: staging.View, wanted: Iterable[str]) -> dict[str, NDArray[Any]]:
+    arrays: dict[str, NDArray[Any]] = {}
+    for name in wanted:
+        if name == "mask":
+            arrays[name] = raw.shape
+        elif name == "depth":
+            width, height = view.size
+            x = (np.arange(width) + 0.5 - width / 2) / view.focal
+            y = (np.arange(height) + 0.5 - height / 2) / view.focal
+            slant = np.sqrt(1 + x[None] ** 2 + y[:, None] ** 2)
+            arrays[name] = (raw.distance / slant).astype(np.float32)
+        elif name == "normals":
+            arrays[name] = (raw.facing @ view.rotation.T).astype(np.float32)
+    return arrays
+
+
+def _objects(
+    cast: list[staging.Actor], costumes: list[Costume | None], raw: Raw, view: staging.View
+) -> list[Mapping[str, Any]]:
+    """Return facts of each character: boxes and an estimate of how much of it is seen."""
+    found: list[Mapping[str, Any]] = []
+    for actor in cast:
+        costume = costumes[actor.number - 1]
+        assert costume is not None
+        rows, columns = np.nonzero(raw.shape == actor.number)
+        box = [int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1] if len(rows) else None
+        low, high = costume.vertices.min(0), costume.vertices.max(0)
+        found.append(
+            {
+                "instance": actor.number,
+                "name": actor.name,
+                "position": actor.position,
+                "box_2d": box,
+                "box_3d": [[float(v) for v in low], [float(v) for v in high]],
+                "pixels": len(rows),
+                "visible_fraction": _visible(costume, actor.number, raw, view),
+            }
+        )
+    return found
+
+
+def _visible(costume: Costume, number: int, raw: Raw, view: staging.View) -> float:
+    """Return the share of the character's outline that is in the picture and not hidden by something else.
+
+    An estimate from vertices that face the camera, weighted by the solid angle of their surroundings.
+    """
+    step = max(1, len(costume.faces) // _VISIBLE_SAMPLES)
+    corners = costume.vertices[costume.faces[::step]].astype(float)
+    middle = corners.mean(1)
+    area = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    toward = view.position - middle
+    weight = np.clip((area * toward).sum(1), 0, None) / np.maximum((toward**2).sum(1), 1e-9) ** 1.5
+    pixels, depth = view.project(middle)
+    width, height = view.size
+    column, row = np.floor(pixels[:, 0]).astype(int), np.floor(pixels[:, 1]).astype(int)
+    inside = (depth > 0) & (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    seen = np.zeros(len(middle), bool)
+    # A pixel's neighbours count too: on the outline its centre may just miss the surface.
+    padded = np.pad(raw.shape == number, 1)
+    near = padded[:-2, 1:-1] | padded[2:, 1:-1] | padded[1:-1, :-2] | padded[1:-1, 2:] | padded[1:-1, 1:-1]
+    seen[inside] = near[row[inside], column[inside]]
+    total = float(weight.sum())
+    return round(float(weight[seen].sum()) / total, 4) if total > 0 else 0.0
