@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console, ConsoleOptions, RenderResult
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
+from typing_extensions import override
 
-from torchmultiverse.engines import Catalogue, RenderOptions
+from torchmultiverse.engines import Catalogue, Engine, Failure, RenderOptions
+from torchmultiverse.errors import SpecError
 from torchmultiverse.resources import cache_folder
-from torchmultiverse.spec import Condition, Design, Spec, Value, parse_where
-from torchmultiverse.store.writer import write_atomic
+from torchmultiverse.spec import Condition, Design, Factorial, Spec, Value, parse_where
+from torchmultiverse.store.files import write_atomic
 
 GUESSED_MEGAPIXEL_SECONDS = 8.0
 """Seconds per million pixels where nothing was measured here yet: two CPU cores with LLVM at 16 samples."""
@@ -31,27 +37,42 @@ class Limited(Design):
         self.table = design.table
 
     @property
+    @override
     def count(self) -> int:
-        """Number of scenes."""
         return min(self._design.count, self._limit)
 
+    @override
     def values(self, index: int) -> dict[str, Value]:
-        """Return the assignment at an index."""
         return self._design.values(index)
 
+    @override
     def level_counts(self) -> dict[str, dict[Value, int]]:
-        """Count by going through the scenes: a limit is small."""
         if self._limit >= self._design.count:
             return self._design.level_counts()
         counts: dict[str, dict[Value, int]] = {name: {} for name in self._design.factors}
+        if isinstance(self._design, Factorial):
+            # Row i of an axis comes `stride` times in a row, once in every `stride * len(axis)` scenes.
+            stride = 1
+            for axis in reversed(self._design.axes):
+                turns, rest = divmod(self._limit, stride * len(axis))
+                for i, row in enumerate(axis):
+                    n = turns * stride + min(max(rest - i * stride, 0), stride)
+                    for name, value in row.items():
+                        if n:
+                            counts[name][value] = counts[name].get(value, 0) + n
+                stride *= len(axis)
+            return counts
         for index in range(self.count):
-            scene = self[index]
+            values = self._design.values(index)
             for name, per in counts.items():
-                per[scene[name]] = per.get(scene[name], 0) + 1
+                level = values.get(name, self.table[name].default)
+                assert level is not None
+                per[level] = per.get(level, 0) + 1
         return counts
 
+    @override
     def where(self, conditions: Sequence[Condition]) -> Design:
-        """Filter first, then take the first scenes."""
+        # Filter first, then take the first scenes.
         return Limited(self._design.where(conditions), self._limit)
 
 
@@ -59,24 +80,50 @@ def select(spec: Spec, where: str | None = None, limit: int | None = None) -> De
     """Return the design of a spec, filtered and cut.
 
     Raises:
-        SpecError: the filter cannot be read.
+        SpecError: the filter cannot be read, or leaves nothing.
     """
+    if limit is not None and limit < 1:
+        raise SpecError(f"limit = {limit}: at least one scene is needed")
     design = spec.build()
     if where:
         design = design.where(parse_where(where, spec.table))
+    if design.count == 0:
+        raise SpecError(f"no scene of '{spec.name}' passes the filter {where!r}")
     return design if limit is None else Limited(design, limit)
+
+
+def render_options(spec: Spec, size: int | tuple[int, int] | None = None, samples: int | None = None) -> RenderOptions:
+    """Return how a spec's pictures are rendered, with what the caller wants otherwise."""
+    width, height = spec.render.size if size is None else (size, size) if isinstance(size, int) else size
+    return RenderOptions(
+        size=(width, height),
+        passes=tuple(spec.render.passes),
+        format=spec.render.format,
+        seed=spec.seed,
+        samples=spec.render.samples if samples is None else samples,
+    )
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run would do. ``measured`` says whether the rate was seen on this machine."""
+    """What a run would do.
+
+    Attributes:
+        name: of the dataset.
+        pictures: how many; exact.
+        counts: pictures per factor (wire name) and level; exact.
+        problems: one line for each level or pass that the engine cannot render.
+        pictures_per_second: estimate.
+        source: where the estimate comes from.
+        bytes: estimate of the space the pictures take.
+    """
 
     name: str
     pictures: int
     counts: dict[str, dict[Value, int]]
     problems: list[str]
     pictures_per_second: float
-    measured: bool
+    source: str
     bytes: int
 
     @property
@@ -88,14 +135,16 @@ class Plan:
         table = Table("factor", "levels", "pictures per level", box=None, padding=(0, 2))
         for name, counts in self.counts.items():
             shown = ", ".join(f"{level} {n:,}" for level, n in list(counts.items())[:6])
-            table.add_row(name, str(len(counts)), shown + (", …" if len(counts) > 6 else ""))
+            table.add_row(escape(name), str(len(counts)), escape(shown) + (", …" if len(counts) > 6 else ""))
         yield table
-        rate = f"{self.pictures_per_second:.2g} pictures/s, {'measured here' if self.measured else 'a guess'}"
-        yield f"{self.name}: {self.pictures:,} pictures, about {_duration(self.seconds)} ({rate}), {_size(self.bytes)}"
+        rate = f"{self.pictures_per_second:.2g} pictures/s, {self.source}"
+        yield Text(
+            f"{self.name}: {self.pictures:,} pictures, about {_duration(self.seconds)} ({rate}), {_size(self.bytes)}"
+        )
         for problem in self.problems:
-            yield f"[red]{problem}[/]"
+            yield Text(problem, style="red")
         if not self.problems:
-            yield "every level is in the engine's catalogue"
+            yield Text("every level is in the engine's catalogue")
 
 
 def plan(
@@ -107,36 +156,64 @@ def plan(
     limit: int | None = None,
     samples: int | None = None,
     workers: int = 1,
+    probe: Engine | None = None,
 ) -> Plan:
-    """Return what rendering a spec would cost; works for designs of any size."""
+    """Return what rendering a spec would cost; works for designs of any size.
+
+    Args:
+        spec: what to render.
+        catalogue: of the engine that would.
+        size, where, limit, samples, workers: as for `torchmultiverse.farm.generate`.
+        probe: an engine on which two scenes are rendered to measure time and disk; without one the rate of an
+            earlier run on this machine is used, and without that a stated guess.
+
+    Raises:
+        SpecError: the filter cannot be read, or leaves nothing.
+    """
     design = select(spec, where, limit)
-    width, height = spec.render.size if size is None else (size, size) if isinstance(size, int) else size
-    options = RenderOptions(
-        (width, height), tuple(spec.render.passes), spec.render.format, spec.seed, samples or spec.render.samples
-    )
+    options = render_options(spec, size, samples)
     counts = design.level_counts()
-    seen = _rates().get(_key(catalogue.engine, options))
-    rate = seen or 1e6 / (GUESSED_MEGAPIXEL_SECONDS * width * height * (options.samples or 16) / 16)
-    per_pixel = BYTES_PER_PIXEL[options.format] + sum(_ANNOTATION_BYTES.get(name, 0) for name in options.passes)
     problems = catalogue.problems({name: list(levels) for name, levels in counts.items()}, design.table)
-    # Engines on one machine share its cores, so more workers do not add up in the estimate.
-    del workers
-    return Plan(
-        spec.name,
-        design.count,
-        counts,
-        problems,
-        rate,
-        seen is not None,
-        int(design.count * width * height * per_pixel),
-    )
-
-
-def remember_rate(engine: str, options: RenderOptions, rate: float) -> None:
-    """Keep the measured rate for the next plan on this machine."""
+    problems += [
+        f"engine '{catalogue.engine}' cannot render {name}" for name in options.passes if name not in catalogue.passes
+    ]
+    pixels = options.size[0] * options.size[1]
+    size_of_one = pixels * (BYTES_PER_PIXEL[options.format] + sum(_ANNOTATION_BYTES.get(n, 0) for n in options.passes))
     rates = _rates()
-    rates[_key(engine, options)] = rate
-    write_atomic(_rates_path(), json.dumps(rates).encode(), sync=False)
+    measured = None if probe is None or problems else _probe(probe, design, options)
+    if measured is not None:
+        rate, size_of_one = measured
+        source = "two scenes were rendered to see"
+    elif (seen := rates.get(_key(catalogue.engine, options, workers))) is not None:
+        rate, source = seen, "measured here"
+    elif (seen := rates.get(_key(catalogue.engine, options, 1))) is not None:
+        rate, source = seen, "measured here with one worker"
+    else:
+        rate = 1e6 / (GUESSED_MEGAPIXEL_SECONDS * pixels * (options.samples or 16) / 16)
+        source = "a guess: nothing was rendered here yet"
+    return Plan(spec.name, design.count, counts, problems, rate, source, int(design.count * size_of_one))
+
+
+def _probe(engine: Engine, design: Design, options: RenderOptions) -> tuple[float, float] | None:
+    """Return pictures per second and bytes per picture of the last of two scenes; the first one warms up."""
+    scenes = [design[0], design[design.count // 2]]
+    start, seconds = time.perf_counter(), 0.0
+    for scene in scenes:
+        start = time.perf_counter()
+        (answer,) = engine.render([scene], options)
+        if isinstance(answer, Failure):
+            return None
+        size = sum(len(answer.encoded(name)) for name in options.passes)
+        seconds = time.perf_counter() - start
+    return 1 / max(seconds, 1e-9), size
+
+
+def remember_rate(engine: str, options: RenderOptions, workers: int, rate: float) -> None:
+    """Keep the measured rate for the next plan on this machine, where its cache can be written."""
+    with suppress(OSError):
+        rates = _rates()
+        rates[_key(engine, options, workers)] = rate
+        write_atomic(_rates_path(), json.dumps(rates).encode(), sync=False)
 
 
 def _rates() -> dict[str, float]:
@@ -151,8 +228,9 @@ def _rates_path() -> Path:
     return cache_folder() / "rates.json"
 
 
-def _key(engine: str, options: RenderOptions) -> str:
-    return f"{engine} {options.size[0]}x{options.size[1]} {options.samples} {'+'.join(options.passes)}"
+def _key(engine: str, options: RenderOptions, workers: int) -> str:
+    passes = "+".join(options.passes)
+    return f"{engine} {options.size[0]}x{options.size[1]} {options.samples} {passes} x{workers}"
 
 
 def _duration(seconds: float) -> str:

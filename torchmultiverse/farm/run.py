@@ -1,172 +1,65 @@
-"""Many scenes through engines into a dataset: schedule, retry, progress, resume."""
+"""Many scenes through engines into a dataset: the run as a whole."""
 
 from __future__ import annotations
 
-import contextlib
+import os
 import queue
 import sys
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
 from torchmultiverse import __version__
 from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOptions
-from torchmultiverse.errors import EngineError, SpecError
-from torchmultiverse.farm.plan import remember_rate, select
-from torchmultiverse.spec import Design, Spec, load_spec, parse_spec
+from torchmultiverse.errors import DatasetError, EngineError, SpecError, TorchMultiverseError
+from torchmultiverse.farm.plan import remember_rate, render_options, select
+from torchmultiverse.farm.progress import Tick, progress
+from torchmultiverse.farm.schedule import Schedule
+from torchmultiverse.farm.worker import Answered, Job, Left, Worker
+from torchmultiverse.spec import Scene, Spec, load_spec, parse_spec
 from torchmultiverse.store import SHARD_ROWS, DatasetWriter, RowSchema, open_dataset, write_card
 
-ENGINE_RESTARTS = 3
-_FLUSH_SECONDS = 5.0
+HOPELESS = 100
+"""A run ends when so many scenes in a row failed: then it is not the scenes."""
+_DRAIN_SECONDS = 30.0
 
 
 @dataclass
 class GenerateReport:
-    """What a run did."""
+    """What a run did.
+
+    Attributes:
+        out: folder of the dataset.
+        pictures: rows of the dataset now.
+        rendered: pictures rendered by this run.
+        seconds: duration of this run.
+        failures: scenes that could not be rendered.
+        lost: what ended those workers that did not live to the end; the others did their work.
+    """
 
     out: Path
     pictures: int
     rendered: int
     seconds: float
     failures: list[Failure] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         rate = f", {self.rendered / self.seconds:.1f} pictures/s" if self.rendered and self.seconds else ""
         text = f"{self.out}: {self.pictures} pictures, {self.rendered} rendered now in {self.seconds:.0f} s{rate}"
+        for reason in self.lost:
+            text += f"\na worker was lost on the way: {reason}"
         if self.failures:
-            text += f"\n{len(self.failures)} scenes failed; the same command tries them again. First: "
-            text += str(self.failures[0].error())
+            text += f"\n{len(self.failures)} scenes failed; the same command tries them again:"
+            text += "".join(f"\n  {failure.error()}" for failure in self.failures[:10])
+            if len(self.failures) > 10:
+                text += f"\n  … and {len(self.failures) - 10} more, all in manifest.json"
         return text
-
-
-class _Schedule:
-    """Hands out the indices of missing rows, shard by shard, those of one world together."""
-
-    def __init__(self, writer: DatasetWriter, retries: int) -> None:
-        self._writer = writer
-        self._lock = threading.Lock()
-        self._queue: deque[int] = deque()
-        self._next = 0
-        self._tries: dict[int, int] = {}
-        self._retries = retries
-        self._stopped = False
-        self.open: dict[int, set[int]] = {}
-
-    def take(self) -> int | None:
-        """Return an index, or ``None`` when nothing is left to begin."""
-        with self._lock:
-            while not self._queue and self._next < self._writer.shards and not self._stopped:
-                shard, self._next = self._next, self._next + 1
-                missing = self._writer.missing(shard)
-                if missing:
-                    self.open[shard] = set(missing)
-                    design = self._writer.design
-                    self._queue.extend(sorted(missing, key=lambda i: (str(design[i]["World_Name"]), i)))
-                elif not self._writer.complete(shard):
-                    self._writer.finish_shard(shard)
-            return None if self._stopped or not self._queue else self._queue.popleft()
-
-    def give_back(self, index: int) -> None:
-        """Put back an index that a lost engine had."""
-        with self._lock:
-            self._queue.appendleft(index)
-
-    def retry(self, index: int) -> bool:
-        """Put back a failed index while its budget lasts."""
-        with self._lock:
-            self._tries[index] = self._tries.get(index, 0) + 1
-            if self._tries[index] > self._retries:
-                return False
-            self._queue.append(index)
-            return True
-
-    def stop(self) -> None:
-        """Hand out nothing more."""
-        with self._lock:
-            self._stopped = True
-
-    def settle(self, index: int) -> int | None:
-        """Mark an index as done or given up; return its shard when that was the last one."""
-        shard = index // self._writer.shard_rows
-        self.open[shard].discard(index)
-        if self.open[shard]:
-            return None
-        del self.open[shard]
-        return shard
-
-
-_Result = tuple[int, Frame | Failure]
-
-
-class _Worker(threading.Thread):
-    """One engine in one thread."""
-
-    def __init__(
-        self, make: Callable[[], Engine], schedule: _Schedule, results: queue.Queue[_Result | BaseException | None],
-        options: RenderOptions, design: Design,
-    ) -> None:  # fmt: skip
-        super().__init__(name="farm", daemon=True)
-        self._make = make
-        self._schedule = schedule
-        self._results = results
-        self._options = options
-        self._design = design
-        self.stopping = False
-
-    def run(self) -> None:
-        """Render until nothing is left; a lost engine is made again a few times."""
-        lost = 0
-        while True:
-            begun: deque[int] = deque()
-            engine: Engine | None = None
-            try:
-                engine = self._make()
-                while self._render(engine, begun):
-                    pass
-                break
-            except EngineError as error:
-                lost += 1
-                for index in reversed(begun):
-                    self._schedule.give_back(index)
-                if lost > ENGINE_RESTARTS or self.stopping:
-                    self._results.put(error)
-                    return
-            except BaseException as error:
-                self._results.put(error)
-                return
-            finally:
-                if engine is not None:
-                    engine.close()
-        self._results.put(None)
-
-    def _render(self, engine: Engine, begun: deque[int]) -> bool:
-        first = self._schedule.take()
-        if first is None:
-            return False
-
-        def scenes() -> Iterator[Any]:
-            index: int | None = first
-            while index is not None:
-                begun.append(index)
-                yield self._design[index]
-                index = None if self.stopping else self._schedule.take()
-
-        for answer in engine.render(scenes(), self._options):
-            index = begun.popleft()
-            wanted = self._design[index]
-            if isinstance(answer, Frame) and (answer.scene_id != wanted.scene_id or answer.scene != wanted):
-                answer = Failure(wanted, f"the engine answered with scene {answer.scene_id}")
-            if isinstance(answer, Failure) and not self.stopping and self._schedule.retry(index):
-                continue
-            self._results.put((index, answer))
-        return True
 
 
 def generate(
@@ -189,7 +82,8 @@ def generate(
     Args:
         spec: a spec, its decoded JSON, or its path.
         out: folder of the dataset.
-        engine: as for `torchmultiverse.connect`, or a function that makes an engine; called once per worker.
+        engine: as for `torchmultiverse.connect`, or a function that makes an engine; called once per worker, in the
+            worker's thread, and again when an engine is lost.
         size: square size or (width, height) in pixels, instead of the spec's.
         where: only some scenes.
         limit: only the first scenes.
@@ -202,27 +96,24 @@ def generate(
 
     Raises:
         SpecError: the spec is wrong, or names what the engine does not have.
-        EngineError: every engine is lost.
+        EngineError: every engine is lost, or scene after scene fails.
         DatasetError: the folder holds something else or cannot be written.
     """
     loaded = spec if isinstance(spec, Spec) else parse_spec(spec) if isinstance(spec, Mapping) else load_spec(spec)
+    if workers < 1:
+        raise SpecError(f"workers = {workers}: at least one is needed")
     design = select(loaded, where, limit)
-    if design.count == 0:
-        raise SpecError(f"no scene of '{loaded.name}' passes the filter {where!r}")
+    options = render_options(loaded, size, samples)
     make = _factory(engine)
-    width, height = loaded.render.size if size is None else (size, size) if isinstance(size, int) else size
-    options = RenderOptions(
-        size=(width, height),
-        passes=tuple(loaded.render.passes),
-        format=loaded.render.format,
-        seed=loaded.seed,
-        samples=loaded.render.samples if samples is None else samples,
-    )
     start = time.perf_counter()
-    first = make()  # the first worker's engine also tells the catalogue
+    crew = [Worker(number, make) for number in range(workers)]
+    crew[0].start()
     try:
-        catalogue = first.catalogue()
+        catalogue = crew[0].catalogue.result()
         catalogue.check(design)
+        lacking = [name for name in options.passes if name not in catalogue.passes]
+        if lacking:
+            raise SpecError(f"render.passes: engine '{catalogue.engine}' cannot render {', '.join(lacking)}")
         schema = RowSchema(loaded, design, options.passes, "train")
         identity = {
             "spec": loaded.model_dump(mode="json"), "where": where, "limit": limit, "size": list(options.size),
@@ -230,84 +121,149 @@ def generate(
         }  # fmt: skip
         writer = DatasetWriter(Path(out), design, schema, identity, shard_rows=shard_rows, fresh=fresh)
     except BaseException:
-        first.close()
+        crew[0].dismiss(_DRAIN_SECONDS)
         raise
-    engines = [first]
     try:
-        _describe(writer, loaded, catalogue, first)
-        failures, rendered = _run(
-            lambda: engines.pop() if engines else make(), writer, options, workers, retries, progress
-        )
-        writer.manifest["failures"] = {f.scene.scene_id: {"scene": f.scene.wire, "reason": f.reason} for f in failures}
-        writer.manifest["complete"] = not failures
-        writer.save_manifest()
+        _describe(writer, loaded, catalogue, crew[0].notes)
+        run = _Run(writer, options, crew, retries, catalogue.fingerprint)
+        try:
+            run.go(progress)
+        except KeyboardInterrupt:
+            if progress:
+                stored = writer.rows + sum(1 for _ in (writer.out / "_work").glob("*.row"))
+                print(
+                    f"\ninterrupted: {stored} of {design.count} pictures are safe in {writer.out}; "
+                    "the same command continues",
+                    file=sys.stderr,
+                )
+            raise
+        finally:
+            # On the way out of an error the manifest may be what cannot be written; that error comes first.
+            with suppress(DatasetError) if sys.exc_info()[0] else nullcontext():
+                _conclude(writer, run.failures)
         if writer.manifest["shards"]:
             write_card(writer.out, loaded, design, writer.manifest, open_dataset(writer.out))
     finally:
-        for unused in engines:
-            unused.close()
+        crew[0].dismiss(_DRAIN_SECONDS)
         writer.close()
+    if run.rate is not None:
+        remember_rate(catalogue.engine, options, workers, run.rate)
     seconds = time.perf_counter() - start
-    if rendered >= 4:
-        remember_rate(catalogue.engine, options, rendered / seconds)
-    pictures = sum(entry["rows"] for entry in writer.manifest["shards"].values())
-    return GenerateReport(writer.out, pictures, rendered, seconds, failures)
+    return GenerateReport(writer.out, writer.rows, run.rendered, seconds, run.failures, run.lost)
 
 
-def _run(
-    make: Callable[[], Engine], writer: DatasetWriter, options: RenderOptions, workers: int, retries: int, show: bool
-) -> tuple[list[Failure], int]:
-    schedule = _Schedule(writer, retries)
-    results: queue.Queue[_Result | BaseException | None] = queue.Queue(maxsize=64)
-    crew = [_Worker(make, schedule, results, options, writer.design) for _ in range(workers)]
-    failures: list[Failure] = []
-    rendered, running, errors = 0, len(crew), list[BaseException]()
-    done = sum(writer.manifest["shards"][n]["rows"] for n in writer.manifest["shards"])
-    with _bar(writer.out.name, writer.design.count, done, show) as tick:
-        for worker in crew:
-            worker.start()
-        try:
-            while running:
-                result = results.get()
-                if result is None:
+class _Run:
+    """The crew at work: frames come in, rows go out. Packing rows is parallel, writing them is not."""
+
+    def __init__(
+        self, writer: DatasetWriter, options: RenderOptions, crew: list[Worker], retries: int, fingerprint: str
+    ) -> None:
+        self.failures: list[Failure] = []
+        self.rendered = 0
+        self.lost: list[str] = []
+        self._writer = writer
+        self._crew = crew
+        self._schedule = Schedule(writer, retries)
+        self._results: queue.Queue[Answered | Left] = queue.Queue(maxsize=8)
+        self._job = Job(writer.design, options, self._schedule, self._results, fingerprint)
+        self._packing: deque[tuple[int, Scene, Future[bytes]]] = deque()
+        self._threads = min(8, os.cpu_count() or 1)
+        self._row = 0  # failures in a row
+        self._times: tuple[float, float] = (0.0, 0.0)  # of the first and the last picture
+        self._before = sum(len(writer.shard_range(s)) for s in range(writer.shards) if writer.complete(s))
+
+    @property
+    def rate(self) -> float | None:
+        """Pictures per second from the first picture to the last, where there were enough to say."""
+        span = self._times[1] - self._times[0]
+        return (self.rendered - 1) / span if self.rendered >= 4 and span > 0 else None
+
+    def go(self, show: bool) -> None:
+        """Render everything that is missing.
+
+        Raises:
+            EngineError: every engine is lost, or scene after scene fails.
+            DatasetError: the folder cannot be written.
+        """
+        writer = self._writer
+        with (
+            progress(writer.out.name, writer.design.count, show) as tick,
+            ThreadPoolExecutor(self._threads, "pack") as pool,
+        ):
+            try:
+                for worker in self._crew:
+                    worker.job.set_result(self._job)
+                    if not worker.is_alive():
+                        worker.start()
+                self._collect(pool, tick)
+            except BaseException:
+                # Ctrl-C, a full disk: nothing more is begun, what is done stays done.
+                self._schedule.stop()
+                for worker in self._crew:
+                    worker.stop()
+                self._drain()
+                raise
+
+    def _collect(self, pool: ThreadPoolExecutor, tick: Tick) -> None:
+        running, errors = len(self._crew), list[BaseException]()
+        while running or self._packing:
+            if self._packing and (len(self._packing) > 2 * self._threads or self._results.empty()):
+                self._store(*self._packing.popleft())
+            else:
+                result = self._results.get()
+                if isinstance(result, Left):
                     running -= 1
-                elif isinstance(result, BaseException):
-                    running -= 1
-                    errors.append(result)
+                    if result.error is not None:
+                        if not isinstance(result.error, EngineError):
+                            raise result.error
+                        errors.append(result.error)
+                        self.lost.append(str(result.error))
+                elif isinstance(result.answer, Frame):
+                    packed = pool.submit(self._writer.pack, result.answer)
+                    self._packing.append((result.index, result.answer.scene, packed))
                 else:
-                    index, answer = result
-                    if isinstance(answer, Frame):
-                        writer.add(answer)
-                        rendered += 1
-                    else:
-                        failures.append(answer)
-                    tick(rendered, len(failures))
-                    shard = schedule.settle(index)
-                    if shard is not None:
-                        writer.finish_shard(shard)
-        except BaseException:
-            # Ctrl-C, a full disk: nothing more is begun; what is done stays done.
-            schedule.stop()
-            for worker in crew:
-                worker.stopping = True
-            _drain(results, crew)
-            raise
-    if errors and (len(errors) == len(crew) or not isinstance(errors[0], EngineError)):
-        raise errors[0]
-    if schedule.open:
-        raise errors[0] if errors else EngineError("the engines ended before every scene was rendered")
-    return failures, rendered
+                    self._fail(result.index, result.answer)
+            for shard in self._schedule.ready():
+                self._writer.finish_shard(shard)
+            tick(self._before + self._schedule.found, self.rendered, len(self.failures))
+        if len(errors) == len(self._crew) or self._schedule.unfinished:
+            raise errors[0] if errors else EngineError("the engines ended before every scene was rendered")
 
+    def _store(self, index: int, scene: Scene, packed: Future[bytes]) -> None:
+        try:
+            data = packed.result()
+        except (TorchMultiverseError, ValueError, TypeError, KeyError) as error:
+            self._fail(index, Failure(scene, f"its row cannot be made: {error}"))
+            return
+        self._writer.put(scene.scene_id, data)
+        now = time.perf_counter()
+        self._times = (self._times[0] if self.rendered else now, now)
+        self.rendered += 1
+        self._row = 0
+        self._schedule.settle(index)
 
-def _drain(results: queue.Queue[Any], crew: list[_Worker]) -> None:
-    end = time.monotonic() + 30
-    while any(worker.is_alive() for worker in crew) and time.monotonic() < end:
-        with contextlib.suppress(queue.Empty):
-            results.get(timeout=0.1)
+    def _fail(self, index: int, failure: Failure) -> None:
+        self.failures.append(failure)
+        self._schedule.settle(index)
+        self._row += 1
+        if self._row >= HOPELESS:
+            raise EngineError(f"{self._row} scenes in a row failed, so the run stops; the last: {failure.error()}")
+
+    def _drain(self) -> None:
+        """Wait until no engine renders; keep the pictures that still come, while the disk takes them."""
+        end = time.monotonic() + _DRAIN_SECONDS
+        with suppress(DatasetError):
+            while self._packing:
+                self._store(*self._packing.popleft())
+        while any(worker.is_alive() for worker in self._crew) and time.monotonic() < end:
+            with suppress(queue.Empty, DatasetError):
+                result = self._results.get(timeout=0.1)
+                if isinstance(result, Answered) and isinstance(result.answer, Frame):
+                    self._writer.add(result.answer)
 
 
 def _factory(engine: Callable[[], Engine] | str | Engine) -> Callable[[], Engine]:
-    if isinstance(engine, Engine):
+    if isinstance(engine, Engine) and not isinstance(engine, type):
         raise SpecError("engine: pass a name, or a function that makes one, so that every worker has its own")
     if callable(engine):
         return engine
@@ -317,54 +273,23 @@ def _factory(engine: Callable[[], Engine] | str | Engine) -> Callable[[], Engine
     return lambda: connect(name)
 
 
-def _describe(writer: DatasetWriter, spec: Spec, catalogue: Catalogue, engine: Engine) -> None:
-    levels = {str(v) for values in writer.design.levels().values() for v in values}
+def _describe(writer: DatasetWriter, spec: Spec, catalogue: Catalogue, notes: list[str]) -> None:
+    counts = writer.design.level_counts()
+    levels = {str(v) for per in counts.values() for v in per}
     writer.manifest |= {
         "name": spec.name,
         "torchmultiverse": __version__,
         "engine": {"name": catalogue.engine, "version": catalogue.version, "fingerprint": catalogue.fingerprint},
         "assets": [a.model_dump() for a in catalogue.assets if a.name in levels],
-        "notes": list(engine.manifest_notes()) if hasattr(engine, "manifest_notes") else [],
+        "notes": notes,
         "pictures": writer.design.count,
+        "counts": {spec.table[name].column: {str(v): n for v, n in per.items()} for name, per in counts.items()},
     }
     writer.save_manifest()
 
 
-@contextlib.contextmanager
-def _bar(name: str, total: int, done: int, show: bool) -> Iterator[Callable[[int, int], None]]:
-    console = Console(stderr=True)
-    start = time.perf_counter()
-    if not show:
-        yield lambda rendered, failed: None
-        return
-    if not console.is_terminal:
-        last = [start]
-
-        def line(rendered: int, failed: int) -> None:
-            now = time.perf_counter()
-            if now - last[0] >= _FLUSH_SECONDS:
-                last[0] = now
-                rate = rendered / (now - start)
-                left = (total - done - rendered) / rate
-                print(
-                    f"{name}: {done + rendered}/{total}, {rate:.1f} pictures/s, {failed} failed, {left:.0f} s left",
-                    file=sys.stderr, flush=True,
-                )  # fmt: skip
-
-        yield line
-        return
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[failed]}"),
-    )  # fmt: skip
-    with Progress(*columns, console=console) as bars:
-        task = bars.add_task(name, total=total, completed=done, rate="", failed="")
-
-        def tick(rendered: int, failed: int) -> None:
-            rate = rendered / (time.perf_counter() - start)
-            bars.update(
-                task, completed=done + rendered + failed, rate=f"{rate:.1f} pictures/s",
-                failed=f"[red]{failed} failed" if failed else "",
-            )  # fmt: skip
-
-        yield tick
+def _conclude(writer: DatasetWriter, failures: list[Failure]) -> None:
+    ordered = sorted(failures, key=lambda failure: failure.scene.canonical)
+    writer.manifest["failures"] = {f.scene.scene_id: {"scene": f.scene.wire, "reason": f.reason} for f in ordered}
+    writer.manifest["complete"] = writer.rows == writer.design.count
+    writer.save_manifest()

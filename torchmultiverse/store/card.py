@@ -8,8 +8,8 @@ from typing import Any
 from PIL import Image
 
 from torchmultiverse.spec import Design, Spec
+from torchmultiverse.store.files import write_atomic
 from torchmultiverse.store.reader import StoredDataset
-from torchmultiverse.store.writer import write_atomic
 
 _SIDE, _COLUMNS, _ROWS = 160, 6, 3
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,10 @@ from torchmultiverse.spec import Design, Factor, FactorTable, Scene, Spec, capti
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 VOLATILE = ("render_ms",)
 """Columns that differ from run to run."""
+
+QUALITY = tuple(
+    f"quality_{name}" for name in ("luminance", "luminance_min", "luminance_max", "contrast", "saturation", "clipped")
+)
 
 PUBLISHED: dict[str, dict[str, pa.DataType]] = {
     "Animals": {
@@ -90,13 +95,10 @@ class RowSchema:
         fields += [(name, IMAGE) for name in passes if name != "rgb"]
         fields.append(("annotations", pa.string()))
         fields += [
-            ("quality_luminance", pa.float32()),
-            ("quality_contrast", pa.float32()),
-            ("quality_saturation", pa.float32()),
-            ("quality_clipped", pa.float32()),
-            ("engine", pa.string()),
-            ("render_ms", pa.float32()),
+            (name, pa.float32())
+            for name in (*QUALITY, *(("quality_visible1", "quality_visible2") if "mask" in passes else ()))
         ]
+        fields += [("engine", pa.string()), ("render_ms", pa.float32())]
         self.arrow = pa.schema(fields).with_metadata({"huggingface": json.dumps({"info": {"features": _hf(fields)}})})
 
     def row(self, frame: Frame) -> dict[str, Any]:
@@ -113,8 +115,10 @@ class RowSchema:
         for name in self._passes:
             if name != "rgb":
                 values[name] = _image(scene, frame, name)
-        values["annotations"] = json.dumps(frame.info, sort_keys=True)
+        values["annotations"] = json.dumps(frame.info, sort_keys=True, allow_nan=False)
         values |= quality(frame.array("rgb"))
+        if "mask" in self._passes:
+            values |= visible(frame.array("mask"))
         values |= {"engine": frame.engine, "render_ms": frame.timings.get("render_ms", float("nan"))}
         return values
 
@@ -126,18 +130,30 @@ class RowSchema:
 def quality(rgb: np.ndarray[Any, Any]) -> dict[str, float]:
     """Measure a picture, uint8 (H, W, 3): values in 0..1.
 
-    ``luminance`` mean and ``contrast`` standard deviation of the Rec. 709 luma, ``saturation`` mean of
-    (max − min) / max, ``clipped`` share of pixels with every channel at 0 or every channel at 255.
+    ``luminance`` mean, ``luminance_min``, ``luminance_max`` and ``contrast`` (standard deviation) of the Rec. 709
+    luma, ``saturation`` mean of (max − min) / max, ``clipped`` share of pixels with every channel at 0 or every
+    channel at 255. Sums are of integers, so the figures do not depend on the machine's vector width or threads.
     """
-    unit = rgb.astype(np.float32) / 255
-    luma = unit @ np.float32([0.2126, 0.7152, 0.0722])
-    high, low = unit.max(-1), unit.min(-1)
+    red, green, blue = (rgb[..., channel].astype(np.int64) for channel in range(3))
+    luma = 213 * red + 715 * green + 72 * blue
+    count, scale = luma.size, 255_000
+    mean = int(luma.sum()) / count
+    variance = int((luma * luma).sum()) / count - mean * mean
+    high, low = rgb.max(-1).astype(np.int64), rgb.min(-1).astype(np.int64)
     return {
-        "quality_luminance": float(luma.mean()),
-        "quality_contrast": float(luma.std()),
-        "quality_saturation": float(((high - low) / np.maximum(high, 1e-6)).mean()),
-        "quality_clipped": float(((low == 1) | (high == 0)).mean()),
+        "quality_luminance": mean / scale,
+        "quality_luminance_min": int(luma.min()) / scale,
+        "quality_luminance_max": int(luma.max()) / scale,
+        "quality_contrast": math.sqrt(max(variance, 0.0)) / scale,
+        "quality_saturation": int((((high - low) << 16) // np.maximum(high, 1)).sum()) / (count << 16),
+        "quality_clipped": int(((low == 255) | (high == 0)).sum()) / count,
     }
+
+
+def visible(mask: np.ndarray[Any, Any]) -> dict[str, float]:
+    """Return the share of a picture that shows the first and the second character; ``mask`` is uint8 (H, W)."""
+    counts = np.bincount(mask.ravel(), minlength=3)
+    return {f"quality_visible{n}": int(counts[n]) / mask.size for n in (1, 2)}
 
 
 def _image(scene: Scene, frame: Frame, name: str) -> dict[str, Any]:

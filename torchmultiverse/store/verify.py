@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from torchmultiverse.errors import DatasetError
+from torchmultiverse.store.files import sha256_file, write_atomic
 from torchmultiverse.store.reader import open_dataset
-from torchmultiverse.store.writer import sha256_file, write_atomic
 
 
 @dataclass

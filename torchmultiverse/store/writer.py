@@ -3,16 +3,18 @@
 Rows may come in any order and from any number of workers. A finished row waits as one small file in ``_work/``
 until all rows of its shard are there; then the shard is written under a temporary name and renamed. So at any moment
 the folder holds whole shards and whole rows, and the bytes of the data columns depend on the spec and engine alone.
+
+A shard is announced in ``_work/`` before it is renamed, so that a process killed between the renaming and the
+manifest leaves a shard that the next run knows for its own.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import hashlib
+import itertools
 import json
-import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,53 +27,22 @@ import pyarrow.parquet as pq
 from torchmultiverse.engines import Frame
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.spec import Design
+from torchmultiverse.store.files import FolderLock, atomic_file, disk_errors, sha256_file, write_atomic
 from torchmultiverse.store.schema import RowSchema
 
 FORMAT = 1
 SHARD_ROWS = 1024
 GROUP_ROWS = 64
-"""Rows of a Parquet row group: what random access to one picture reads at most."""
-
-
-@contextlib.contextmanager
-def disk_errors(place: Path) -> Iterator[None]:
-    """Turn the operating system's refusals into a `DatasetError` that says what to do."""
-    try:
-        yield
-    except OSError as error:
-        hint = {
-            errno.ENOSPC: "the disk is full; free some space and run the same command again",
-            errno.EDQUOT: "the quota is used up; free some space and run the same command again",
-            errno.EFBIG: "the file-size limit is reached; raise it and run the same command again",
-            errno.EACCES: "the folder is not writable",
-            errno.EROFS: "the file system is read-only",
-        }.get(error.errno or 0, "what was written before is safe; run the same command again")
-        raise DatasetError(f"{place}: {error.strerror or error}; {hint}") from None
-
-
-def write_atomic(path: Path, data: bytes, sync: bool = True) -> None:
-    """Write a file so that it is there whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            if sync:
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def sha256_file(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+"""Rows of a Parquet row group: what a reader that knows nothing of pages reads for one picture."""
+SHARD_NAME = re.compile(r"train-\d{5,}\.parquet")
+_OURS = {"_work", "data", "manifest.json", "README.md", "samples.jpg"}
 
 
 class DatasetWriter:
     """Collects the rows of a design into a folder.
+
+    `pack` may be called from any thread, and so may `missing` for a shard that is not begun; everything else belongs
+    to one thread.
 
     Args:
         out: the folder; created, or continued where an interrupted run left it.
@@ -96,6 +67,8 @@ class DatasetWriter:
         shard_rows: int = SHARD_ROWS,
         fresh: bool = False,
     ) -> None:
+        if shard_rows < 1:
+            raise DatasetError(f"shard_rows = {shard_rows}: a shard has at least one row")
         self.out = Path(out)
         self.design = design
         self.schema = schema
@@ -103,22 +76,23 @@ class DatasetWriter:
         self._identity = json.loads(json.dumps({"format": FORMAT, "shard_rows": shard_rows, **identity}))
         self._work = self.out / "_work"
         self._data = self.out / "data"
+        self._present: dict[int, set[str]] = {}
         with disk_errors(self.out):
             self.out.mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.out / ".lock", "w")  # noqa: SIM115 - as long as the writer
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                self._lock.close()
-                raise DatasetError(f"{self.out} is being written by another process") from None
+            self._lock = FolderLock(self.out)
             try:
                 if fresh:
                     self._clear()
                 self.manifest = self._continue()
                 self._work.mkdir(exist_ok=True)
                 self._data.mkdir(exist_ok=True)
+                for announced in self._work.glob("*.parquet.json"):
+                    self._settle(int(announced.name.removesuffix(".parquet.json").rpartition("-")[2]))
+                for folder in (self.out, self._work, self._data):
+                    for left in folder.glob(".*.tmp"):
+                        left.unlink()
             except BaseException:
-                self._unlock()
+                self._lock.release()
                 raise
 
     @property
@@ -126,70 +100,84 @@ class DatasetWriter:
         """Number of shards of the whole design."""
         return -(-self.design.count // self.shard_rows)
 
+    @property
+    def rows(self) -> int:
+        """Number of rows in the shards that are written."""
+        return sum(entry["rows"] for entry in self.manifest["shards"].values())
+
     def shard_range(self, shard: int) -> range:
         """Return the design indices of a shard."""
         return range(shard * self.shard_rows, min((shard + 1) * self.shard_rows, self.design.count))
 
     def complete(self, shard: int) -> bool:
         """Whether a shard is written with all its rows."""
-        entry = self.manifest["shards"].get(self._shard_name(shard))
+        entry = self.manifest["shards"].get(_shard_name(shard))
         return entry is not None and entry["rows"] == len(self.shard_range(shard))
 
     def missing(self, shard: int) -> list[int]:
-        """Return the design indices of a shard whose rows are not there yet."""
+        """Return the design indices of a shard whose rows are neither written nor waiting."""
         if self.complete(shard):
             return []
-        return [i for i in self.shard_range(shard) if not self._row_path(self.design[i].scene_id).exists()]
+        written = self._written(shard)
+        missing = []
+        for index in self.shard_range(shard):
+            scene_id = self.design[index].scene_id
+            if scene_id not in written and self._read(scene_id) is None:
+                missing.append(index)
+        return missing
 
-    def add(self, frame: Frame) -> None:
-        """Keep the row of a frame.
+    def pack(self, frame: Frame) -> bytes:
+        """Return the row of a frame as bytes for `put`: encodes and measures the picture, touches no file.
 
         Raises:
-            DatasetError: it cannot be written.
+            TorchMultiverseError, ValueError, TypeError, KeyError: the frame holds what no row can hold.
         """
         sink = pa.BufferOutputStream()
         table = self.schema.table(self.schema.row(frame))
         with ipc.new_file(sink, table.schema) as file:
             file.write_table(table)
+        data: bytes = sink.getvalue().to_pybytes()
+        return hashlib.sha256(data).digest() + data
+
+    def put(self, scene_id: str, packed: bytes) -> None:
+        """Keep a packed row.
+
+        Raises:
+            DatasetError: it cannot be written.
+        """
         with disk_errors(self._work):
-            write_atomic(self._row_path(frame.scene_id), sink.getvalue().to_pybytes(), sync=False)
+            write_atomic(self._row_path(scene_id), packed, sync=False)
+
+    def add(self, frame: Frame) -> None:
+        """Keep the row of a frame: `pack` and `put`."""
+        self.put(frame.scene_id, self.pack(frame))
 
     def finish_shard(self, shard: int) -> None:
-        """Write a shard from the rows that wait; rows that are missing are left out and can be added later."""
-        rows: list[pa.Table] = []
-        paths: list[Path] = []
-        for index in self.shard_range(shard):
-            path = self._row_path(self.design[index].scene_id)
-            if not path.exists():
-                continue
-            try:
-                with pa.OSFile(str(path)) as source:
-                    rows.append(ipc.open_file(source).read_all())
-                paths.append(path)
-            except (pa.ArrowInvalid, OSError):
-                path.unlink()  # half a row of a crash of the machine: it is rendered again
-        if not rows:
+        """Write a shard from the rows that wait, in design order; rows that are missing can be added later.
+
+        Raises:
+            DatasetError: it cannot be written.
+        """
+        rows = self._rows(shard)
+        first = next(rows, None)
+        if first is None:
             return
-        table = pa.concat_tables(rows)
-        name = self._shard_name(shard)
-        sink = pa.BufferOutputStream()
-        compression = {column: "NONE" if column.endswith(".bytes") else "ZSTD" for column in _leaves(table.schema)}
-        pq.write_table(
-            table, sink, row_group_size=GROUP_ROWS, compression=compression, use_dictionary=False,
-            write_statistics=False, store_schema=True,
-        )  # fmt: skip
-        data = sink.getvalue().to_pybytes()
+        name, count = _shard_name(shard), 0
+        announced = self._work / f"{name}.json"
         with disk_errors(self._data):
-            write_atomic(self._data / name, data)
-        self.manifest["shards"][name] = {
-            "rows": table.num_rows,
-            "bytes": len(data),
-            "sha256": hashlib.sha256(data).hexdigest(),
-        }
-        self.save_manifest()
-        if table.num_rows == len(self.shard_range(shard)):
-            for path in paths:
-                path.unlink()
+            compression = {leaf: "NONE" if leaf.endswith(".bytes") else "ZSTD" for leaf in _leaves(self.schema.arrow)}
+            with atomic_file(self._data / name) as file:
+                with pq.ParquetWriter(
+                    file, self.schema.arrow, compression=compression, use_dictionary=False, write_statistics=False,
+                ) as parquet:  # fmt: skip
+                    for group in _groups(itertools.chain([first], rows), GROUP_ROWS):
+                        parquet.write_table(pa.concat_tables(group).combine_chunks(), row_group_size=GROUP_ROWS)
+                        count += len(group)
+                file.flush()
+                entry = {"rows": count, "bytes": file.tell(), "sha256": sha256_file(Path(file.name))}
+                write_atomic(announced, json.dumps(entry).encode())
+        self.manifest["shards"][name] = entry
+        self._settle(shard)
 
     def save_manifest(self) -> None:
         """Write the manifest."""
@@ -198,63 +186,153 @@ class DatasetWriter:
             write_atomic(self.out / "manifest.json", text.encode())
 
     def close(self) -> None:
-        """Let go of the folder; may be called twice."""
-        if not self._lock.closed:
-            if all(self.complete(shard) for shard in range(self.shards)) and self._work.exists():
-                shutil.rmtree(self._work)
-            self._unlock()
+        """Let go of the folder; may be called twice. ``_work/`` goes when nothing waits in it."""
+        if self._lock.held:
+            if all(self.complete(shard) for shard in range(self.shards)):
+                shutil.rmtree(self._work, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                self._work.rmdir()
+            self._lock.release()
 
-    def _unlock(self) -> None:
-        (self.out / ".lock").unlink(missing_ok=True)
-        self._lock.close()
-
-    def _shard_name(self, shard: int) -> str:
-        return f"train-{shard:05d}.parquet"
+    def _settle(self, shard: int) -> None:
+        """After a shard has its name: first the manifest, then its rows in ``_work/``, last what announced it."""
+        self.save_manifest()
+        with disk_errors(self._work):
+            for index in self.shard_range(shard):
+                self._row_path(self.design[index].scene_id).unlink(missing_ok=True)
+            (self._work / f"{_shard_name(shard)}.json").unlink()
+        self._present.pop(shard, None)
 
     def _row_path(self, scene_id: str) -> Path:
-        return self._work / f"{scene_id}.arrow"
+        return self._work / f"{scene_id}.row"
+
+    def _read(self, scene_id: str) -> pa.Table | None:
+        """Return a waiting row; one that a crash of the machine left half-written is removed."""
+        path = self._row_path(scene_id)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        if hashlib.sha256(data[32:]).digest() != data[:32]:
+            path.unlink()
+            return None
+        return ipc.open_file(pa.BufferReader(memoryview(data)[32:])).read_all()
+
+    def _written(self, shard: int) -> set[str]:
+        """Return the scene ids in a shard that was written without some of its rows."""
+        if shard not in self._present:
+            name = _shard_name(shard)
+            ids: set[str] = set()
+            if name in self.manifest["shards"]:
+                with pq.ParquetFile(self._data / name) as file:
+                    ids = set(file.read(columns=["scene_id"]).column(0).to_pylist())
+            self._present[shard] = ids
+        return self._present[shard]
+
+    def _rows(self, shard: int) -> Iterator[pa.Table]:
+        """Yield the rows of a shard in design order, one-row tables, from where they are."""
+        written = self._written(shard)
+        before = iter(())  # the shard as it was, also in design order
+        with contextlib.ExitStack() as stack:
+            if written:
+                old = stack.enter_context(pq.ParquetFile(self._data / _shard_name(shard), memory_map=True))
+                before = (batch.slice(i, 1) for batch in old.iter_batches(GROUP_ROWS) for i in range(batch.num_rows))
+            for index in self.shard_range(shard):
+                scene_id = self.design[index].scene_id
+                if scene_id in written:
+                    yield pa.Table.from_batches([next(before)]).cast(self.schema.arrow)
+                elif (row := self._read(scene_id)) is not None:
+                    yield row
 
     def _clear(self) -> None:
-        for name in ("_work", "data"):
-            shutil.rmtree(self.out / name, ignore_errors=True)
-        for name in ("manifest.json", "README.md", "samples.jpg"):
+        if not self._is_dataset():
+            raise DatasetError(f"{self.out} holds something that is no dataset, so it is not deleted; name another")
+        for name in _OURS - {"data", "_work"}:
             (self.out / name).unlink(missing_ok=True)
+        if self._work.exists():
+            shutil.rmtree(self._work)
+        for file in self._data.glob("*.parquet"):
+            if SHARD_NAME.fullmatch(file.name):
+                file.unlink()
+
+    def _is_dataset(self) -> bool:
+        """Whether the folder is empty or holds what this class wrote, whole or broken."""
+        strangers = {p.name for p in self.out.iterdir() if not p.name.startswith(".")} - _OURS
+        if not (self.out / "manifest.json").exists():
+            shards = all(SHARD_NAME.fullmatch(p.name) for p in self._data.glob("[!.]*"))
+            return not strangers and shards and not (self.out / "README.md").exists()
+        try:
+            manifest = json.loads((self.out / "manifest.json").read_text())
+        except ValueError:
+            return not strangers
+        return isinstance(manifest, dict) and {"identity", "shards"} <= manifest.keys()
 
     def _continue(self) -> dict[str, Any]:
         path = self.out / "manifest.json"
-        strangers = [p.name for p in self.out.iterdir() if p.name != ".lock"]
         if not path.exists():
-            if strangers and set(strangers) - {"_work", "data"}:
-                raise DatasetError(
-                    f"{self.out} is not empty and holds no dataset ({strangers[0]}, …); name another folder"
-                )
-            if (self.out / "data").exists() and any((self.out / "data").iterdir()):
-                raise DatasetError(f"{self.out} has shards but no manifest; use --fresh or another folder")
+            for folder, ours in ((self.out, {"_work", "data"}), (self._data, set()), (self._work, set())):
+                names = {p.name for p in folder.iterdir() if not p.name.startswith(".")} if folder.exists() else set()
+                if names - ours:
+                    raise DatasetError(
+                        f"{self.out} is not empty and holds no dataset: {folder / min(names - ours)} is there, "
+                        "manifest.json is not. Name another folder"
+                        + (", or use --fresh to delete what is left of one" if self._is_dataset() else "")
+                    )
             return {"identity": self._identity, "shards": {}, "failures": {}, "complete": False}
         try:
             manifest: dict[str, Any] = json.loads(path.read_text())
-            before = manifest["identity"]
-            shards = manifest["shards"]
-        except (ValueError, KeyError, TypeError):
+            before, shards = manifest["identity"], manifest["shards"]
+            if not all(SHARD_NAME.fullmatch(name) and entry["rows"] > 0 for name, entry in shards.items()):
+                raise KeyError
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise DatasetError(f"{path} is no manifest of this format; use --fresh or another folder") from None
         if before != self._identity:
-            keys = sorted(k for k in {*before, *self._identity} if before.get(k) != self._identity.get(k))
-            first = keys[0]
+            differences = list(_differences(before, self._identity))
+            more = f"; and {len(differences) - 3} more" if len(differences) > 3 else ""
             raise DatasetError(
-                f"{self.out} holds a dataset made otherwise: {', '.join(keys)} differ "
-                f"({first} was {str(before.get(first))[:80]}, is {str(self._identity.get(first))[:80]}). "
+                f"{self.out} holds a dataset made otherwise: {'; '.join(differences[:3])}{more}. "
                 "Use --fresh to delete it, or another folder"
             )
+        for announced in self._work.glob("*.parquet.json"):
+            entry = json.loads(announced.read_text())
+            shard = self._data / announced.name.removesuffix(".json")
+            if shard.exists() and sha256_file(shard) == entry["sha256"]:
+                shards[shard.name] = entry
+            else:
+                announced.unlink()  # it was announced and never came; its rows still wait
         for name, entry in shards.items():
-            shard = self.out / "data" / name
+            shard = self._data / name
             if not shard.exists() or shard.stat().st_size != entry["bytes"] or sha256_file(shard) != entry["sha256"]:
                 state = "missing" if not shard.exists() else "corrupt"
                 raise DatasetError(
-                    f"the shard {shard} is {state}. Delete it and its entry with: "
+                    f"the shard {shard} is {state}. Drop it with: "
                     f"torchmultiverse verify {self.out} --drop-bad, then run the same command again"
                 )
         manifest["failures"] = {}
         return manifest
+
+
+def _shard_name(shard: int) -> str:
+    return f"train-{shard:05d}.parquet"
+
+
+def _groups(rows: Iterator[pa.Table], size: int) -> Iterator[list[pa.Table]]:
+    group: list[pa.Table] = []
+    for row in rows:
+        group.append(row)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _differences(before: Any, now: Any, place: str = "") -> Iterator[str]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in sorted({*before, *now}):
+            yield from _differences(before.get(key), now.get(key), f"{place}.{key}" if place else key)
+    elif before != now:
+        yield f"{place} was {json.dumps(before)[:80]}, is {json.dumps(now)[:80]}"
 
 
 def _leaves(schema: pa.Schema) -> list[str]:

@@ -1,0 +1,347 @@
+"""A dataset whose rows moved against their labels, lost a picture, or mixed two runs would look perfectly fine.
+
+So every test here reads each stored picture back: a test card shows which scene it is.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from engines import Faulty
+from PIL import Image
+
+from torchmultiverse.engines.marker import read_marker
+from torchmultiverse.errors import DatasetError, EngineError, SpecError
+from torchmultiverse.farm import generate, plan
+from torchmultiverse.spec import parse_spec
+from torchmultiverse.store import VOLATILE, open_dataset, verify
+
+HERE = Path(__file__).parent
+SPEC = {
+    "name": "cards",
+    "family": "SPAR",
+    "design": {
+        "kind": "factorial",
+        "factors": {
+            "World_Name": ["Desert", "Snow"],
+            "Character_Name": ["blank", "Zebra"],
+            "Camera_Yaw": list(range(0, 50, 5)),
+        },
+    },
+    "render": {"size": [48, 48]},
+}
+COUNT = 40
+
+
+def data(out: Path) -> pa.Table:
+    return pq.read_table(out / "data").drop_columns(list(VOLATILE))
+
+
+def check_rows(out: Path) -> int:
+    """Assert that every row holds its own picture; return how many rows there are."""
+    table = data(out).to_pylist()
+    for row in table:
+        picture = np.array(Image.open(io.BytesIO(row["image"]["bytes"])))
+        assert read_marker(picture) == row["scene_id"]
+        scene = json.loads(row["scene"])
+        assert scene["World_Name"] == row["world_name"]
+        assert scene.get("Character_Name", "blank") == row["character_name"]
+    assert len({row["scene_id"] for row in table}) == len(table)
+    return len(table)
+
+
+def test_rows_are_right_whatever_the_workers_and_shards(tmp_path: Path) -> None:
+    one = generate(SPEC, tmp_path / "one", Faulty, progress=False)
+    assert (one.pictures, one.rendered, one.failures) == (COUNT, COUNT, [])
+    assert check_rows(tmp_path / "one") == COUNT
+    generate(SPEC, tmp_path / "many", lambda: Faulty(delay=0.002), workers=3, shard_rows=7, progress=False)
+    assert data(tmp_path / "many").equals(data(tmp_path / "one"))
+    spec = parse_spec(SPEC)
+    assert data(tmp_path / "one")["scene_id"].to_pylist() == [s.scene_id for s in spec.build()]
+    assert not (tmp_path / "many" / "_work").exists()
+    assert verify(tmp_path / "many").problems == {}
+
+
+def test_failures_are_absent_and_named_and_tried_again(tmp_path: Path) -> None:
+    out = tmp_path / "d"
+    report = generate(SPEC, out, lambda: Faulty("fail", (10,)), progress=False, shard_rows=16)
+    assert len(report.failures) == 4
+    assert check_rows(out) == COUNT - 4
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert len(manifest["failures"]) == 4
+    assert not manifest["complete"]
+    assert {f["reason"] for f in manifest["failures"].values()} == {"a planted fault"}
+    again = generate(SPEC, out, Faulty, progress=False, shard_rows=16)
+    assert (again.pictures, again.rendered) == (COUNT, 4)
+    generate(SPEC, tmp_path / "clean", Faulty, progress=False, shard_rows=16)
+    assert data(out).equals(data(tmp_path / "clean"))
+
+
+@pytest.mark.parametrize("fault", ["once", "die"])
+def test_passing_faults_leave_no_trace(fault: str, tmp_path: Path) -> None:
+    shared = Faulty(fault, (5, 25))
+    report = generate(SPEC, tmp_path / "d", lambda: shared, progress=False)
+    assert report.failures == []
+    assert check_rows(tmp_path / "d") == COUNT
+
+
+def test_a_picture_of_another_scene_is_never_stored(tmp_path: Path) -> None:
+    report = generate(SPEC, tmp_path / "d", lambda: Faulty("swap", (15, 30)), progress=False)
+    assert len(report.failures) == 8
+    assert check_rows(tmp_path / "d") == COUNT - 8
+
+
+def test_a_scene_that_kills_its_engine_is_given_up_and_the_others_go_on(tmp_path: Path) -> None:
+    made: list[Faulty] = []
+
+    def make() -> Faulty:
+        made.append(Faulty("die", (5,)))
+        return made[-1]
+
+    report = generate(SPEC, tmp_path / "d", make, progress=False)
+    assert {f.scene["Camera_Yaw"] for f in report.failures} == {5}
+    assert {(f.reason, f.attempts) for f in report.failures} == {("a planted death", 2)}
+    assert check_rows(tmp_path / "d") == COUNT - 4
+    assert len(made) > 4
+    assert all(engine.closed for engine in made)
+
+
+def test_an_engine_that_never_comes_back_ends_the_run(tmp_path: Path) -> None:
+    made: list[Faulty] = []
+
+    def make() -> Faulty:
+        made.append(Faulty("die", tuple(range(0, 50, 5)) if made else (20,)))
+        return made[-1]
+
+    with pytest.raises(EngineError, match="in a row; the last: a planted death"):
+        generate(SPEC, tmp_path / "d", make, progress=False)
+    assert all(engine.closed for engine in made)
+    manifest = json.loads((tmp_path / "d" / "manifest.json").read_text())
+    assert not manifest["complete"]
+    assert generate(SPEC, tmp_path / "d", Faulty, progress=False).pictures == COUNT
+    check_rows(tmp_path / "d")
+
+
+def test_one_lost_worker_does_not_lose_the_run(tmp_path: Path) -> None:
+    lock, made = threading.Lock(), [0]
+
+    def make() -> Faulty:
+        with lock:
+            made[0] += 1
+            if made[0] > 1:
+                raise EngineError("no second engine today")
+        return Faulty(delay=0.08)
+
+    report = generate(SPEC, tmp_path / "d", make, workers=2, progress=False)
+    assert report.failures == []
+    assert ["no second engine today" in reason for reason in report.lost] == [True]
+    assert "a worker was lost" in str(report)
+    assert check_rows(tmp_path / "d") == COUNT
+
+
+def test_another_engine_does_not_join_a_dataset(tmp_path: Path) -> None:
+    """Pictures of two engines in one dataset would differ by engine and look like a factor's effect."""
+    lock, made = threading.Lock(), [0]
+
+    def make() -> Faulty:
+        with lock:
+            made[0] += 1
+            return Faulty(delay=0.02, fingerprint="" if made[0] == 1 else "other")
+
+    with pytest.raises(DatasetError, match="one dataset has one engine"):
+        generate(SPEC, tmp_path / "d", make, workers=2, progress=False)
+    with pytest.raises(DatasetError, match="engine was"):
+        generate(SPEC, tmp_path / "d", lambda: Faulty(fingerprint="third"), progress=False)
+    generate(SPEC, tmp_path / "d", Faulty, progress=False)
+    assert check_rows(tmp_path / "d") == COUNT
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("small", "is 32 × 48, not 48 × 48"),
+        ("noise", "no picture"),
+        ("nothing", "sent no rgb"),
+        ("quiet", "unanswered"),
+    ],
+)
+def test_frames_that_are_not_what_was_asked(fault: str, reason: str, tmp_path: Path) -> None:
+    report = generate(SPEC, tmp_path / "d", lambda: Faulty(fault, (10,)), progress=False)
+    assert len(report.failures) == 4
+    assert all(reason in failure.reason for failure in report.failures)
+    assert check_rows(tmp_path / "d") == COUNT - 4
+
+
+def test_a_broken_engine_does_not_go_through_the_whole_design(tmp_path: Path) -> None:
+    spec = {"World_Name": ["Desert"], "Camera_Yaw": list(range(0, 300))}
+    with pytest.raises(EngineError, match="100 scenes in a row failed"):
+        generate(spec, tmp_path / "d", lambda: Faulty("fail", tuple(range(300))), size=48, progress=False)
+    assert len(json.loads((tmp_path / "d" / "manifest.json").read_text())["failures"]) == 100
+
+
+_CHILD = """
+import sys, json
+sys.path.insert(0, sys.argv[1])
+from engines import Faulty
+from torchmultiverse.farm import generate
+generate(json.loads(sys.argv[3]), sys.argv[2], lambda: Faulty(delay=0.01), workers=2, shard_rows=9, progress=False)
+"""
+
+
+def test_kill_at_any_moment_then_the_same_command(tmp_path: Path) -> None:
+    rng = random.Random(0)
+    out = tmp_path / "killed"
+    command = [sys.executable, "-c", _CHILD, str(HERE), str(out), json.dumps(SPEC)]
+    kills = 0
+    while kills < 8:
+        before = {p.name for p in out.rglob("*")}
+        child = subprocess.Popen(command)
+        while child.poll() is None and {p.name for p in out.rglob("*")} <= before:
+            time.sleep(0.002)
+        try:
+            child.wait(timeout=0.12 * rng.random())
+            assert child.returncode == 0
+            break
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+            kills += 1
+    subprocess.run(command, check=True)
+    assert kills >= 3, "hardly anything was killed, so hardly anything was tested"
+    generate(SPEC, tmp_path / "calm", Faulty, shard_rows=9, progress=False)
+    assert data(out).equals(data(tmp_path / "calm"))
+    assert check_rows(out) == COUNT
+    assert not (out / "_work").exists()
+    assert not list(out.rglob("*.tmp"))
+    assert verify(out).problems == {}
+
+
+def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
+    out = tmp_path / "d"
+    code = _CHILD.replace("delay=0.01", "delay=0.1")
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, str(HERE), str(out), json.dumps(SPEC)], stderr=subprocess.PIPE
+    )
+    end = time.monotonic() + 60
+    while len(list((out / "_work").glob("*.row"))) < 3 and time.monotonic() < end:
+        time.sleep(0.02)
+    child.send_signal(signal.SIGINT)
+    child.wait(timeout=30)
+    assert child.returncode != 0
+    report = generate(SPEC, out, Faulty, shard_rows=9, progress=False)
+    assert 0 < report.rendered < COUNT
+    assert check_rows(out) == COUNT
+
+
+def test_what_cannot_be_continued_is_refused(tmp_path: Path) -> None:
+    out = tmp_path / "d"
+    generate(SPEC, out, Faulty, progress=False)
+    before = data(out)
+    with pytest.raises(DatasetError, match=r"size was \[48, 48\], is \[64, 64\].*--fresh"):
+        generate(SPEC, out, Faulty, size=64, progress=False)
+    with pytest.raises(DatasetError, match=r"spec.seed was 0, is 5"):
+        generate({**SPEC, "seed": 5}, out, Faulty, progress=False)
+    assert data(out).equals(before)
+    stranger = tmp_path / "stranger"
+    stranger.mkdir()
+    (stranger / "thesis.tex").write_text("mine")
+    with pytest.raises(DatasetError, match="not empty"):
+        generate(SPEC, stranger, Faulty, progress=False)
+    assert (stranger / "thesis.tex").read_text() == "mine"
+    shard = out / "data" / "train-00000.parquet"
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(DatasetError, match="is corrupt"):
+        generate(SPEC, out, Faulty, progress=False)
+    assert "SHA-256" in str(verify(out))
+    assert generate(SPEC, out, Faulty, fresh=True, progress=False).rendered == COUNT
+
+
+def test_two_writers_at_once(tmp_path: Path) -> None:
+    out = tmp_path / "d"
+    child = subprocess.Popen(
+        [sys.executable, "-c", _CHILD.replace("0.01", "0.2"), str(HERE), str(out), json.dumps(SPEC)]
+    )
+    try:
+        end = time.monotonic() + 60
+        while not list((out / "_work").glob("*.row")) and time.monotonic() < end:
+            time.sleep(0.02)
+        with pytest.raises(DatasetError, match=f"being written by process {child.pid}"):
+            generate(SPEC, out, Faulty, shard_rows=9, progress=False)
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_a_full_disk_is_said_and_loses_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "d"
+    code = _CHILD.replace(
+        "from engines",
+        "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\nfrom engines",
+    )
+    child = subprocess.run(
+        [sys.executable, "-c", code, str(HERE), str(out), json.dumps(SPEC)], capture_output=True, text=True
+    )
+    assert child.returncode != 0
+    assert "DatasetError" in child.stderr
+    assert "run the same command again" in child.stderr
+    assert not list(out.rglob("*.tmp"))
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+    assert generate(SPEC, out, Faulty, shard_rows=9, progress=False).pictures == COUNT
+    check_rows(out)
+
+
+def test_filters_limits_and_the_catalogue(tmp_path: Path) -> None:
+    report = generate(SPEC, tmp_path / "a", Faulty, where="World_Name = Snow", limit=6, progress=False)
+    assert report.pictures == 6
+    assert set(data(tmp_path / "a")["world_name"].to_pylist()) == {"Snow"}
+    with pytest.raises(SpecError, match="Did you mean 'Desert'"):
+        generate({"World_Name": ["Dessert"]}, tmp_path / "b", Faulty, progress=False)
+    assert not (tmp_path / "b").exists()
+    with pytest.raises(SpecError, match="no scene"):
+        generate(SPEC, tmp_path / "b", Faulty, where="Camera_Yaw = 1", progress=False)
+
+
+def test_plan_counts_exactly_and_estimates() -> None:
+    forecast = plan(parse_spec(SPEC), Faulty().catalogue(), where="Camera_Yaw < 10")
+    assert forecast.pictures == 8
+    assert forecast.counts["World_Name"] == {"Desert": 4, "Snow": 4}
+    assert forecast.bytes > 0
+    assert forecast.seconds > 0
+
+
+def test_the_datasets_library_shows_pictures_without_help(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets", reason="needs the extra 'datasets'")
+    out = tmp_path / "d"
+    generate({**SPEC, "render": {"size": [48, 48], "passes": ["rgb", "mask", "depth"]}}, out, Faulty, progress=False)
+    ds = datasets.load_dataset("parquet", data_files=str(out / "data" / "*.parquet"), cache_dir=str(tmp_path / "c"))
+    row = ds["train"][3]
+    assert row["image"].size == (48, 48)
+    assert read_marker(np.array(row["image"])) == row["scene_id"]
+    assert row["mask"].size == (48, 48)
+    assert np.array(row["depth"]).dtype == np.float32
+    assert datasets.load_dataset(str(out), cache_dir=str(tmp_path / "c2"))["train"].num_rows == COUNT
+
+
+def test_the_card_names_what_was_rendered(tmp_path: Path) -> None:
+    generate(SPEC, tmp_path / "d", Faulty, progress=False)
+    card = (tmp_path / "d" / "README.md").read_text()
+    assert card.startswith("---\nconfigs:")
+    assert "`world_name`" in card
+    assert "marker" in card
+    assert Image.open(tmp_path / "d" / "samples.jpg").size[0] > 100
+    assert len(open_dataset(tmp_path / "d")) == COUNT

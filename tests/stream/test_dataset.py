@@ -1,0 +1,62 @@
+"""A loader whose workers shuffle pictures against labels would train without complaint."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from torchmultiverse.engines.marker import MarkerEngine, read_marker
+from torchmultiverse.errors import DatasetError, SpecError
+from torchmultiverse.farm import generate
+from torchmultiverse.store import open_dataset
+from torchmultiverse.stream import Dataset
+
+SPEC = {"World_Name": ["Desert", "Snow"], "Camera_Yaw": list(range(0, 300, 2))}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("stream") / "d"
+    generate(SPEC, out, MarkerEngine, size=48, shard_rows=100, progress=False)
+    return out
+
+
+def test_a_loader_with_workers_keeps_pictures_and_labels_together(folder: Path) -> None:
+    data = pytest.importorskip("torch.utils.data", reason="needs the extra 'torch'")
+    seen = set()
+    for batch in data.DataLoader(Dataset(folder), batch_size=16, shuffle=True, num_workers=2):
+        assert batch["image"].shape[1:] == (3, 48, 48)
+        for picture, scene_id in zip(batch["image"], batch["scene_id"], strict=True):
+            assert read_marker((picture.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)) == scene_id
+            seen.add(scene_id)
+    assert len(seen) == 300
+
+
+def test_random_access_filters_and_pickling(folder: Path) -> None:
+    stored = open_dataset(folder)
+    ids = stored.table(["scene_id"])["scene_id"].to_pylist()
+    for index in (0, 63, 64, 99, 100, 299, -1):
+        assert read_marker(np.array(stored.image(index))) == ids[index]
+    some = pickle.loads(pickle.dumps(stored.where("world_name = Snow and camera_yaw < 10")))
+    assert len(some) == 5
+    assert some.table(["camera_yaw"])["camera_yaw"].to_pylist() == [0, 2, 4, 6, 8]
+    assert read_marker(np.array(some.image(2))) == some.row(2, ["scene_id"])["scene_id"]
+    assert len(Dataset(folder, where="camera_yaw = 4", columns=["world_name"])) == 2
+    with pytest.raises(IndexError):
+        stored.image(300)
+    with pytest.raises(DatasetError, match="Did you mean 'world_name'"):
+        stored.table(["world_nam"])
+    with pytest.raises(SpecError):
+        stored.where("nonsense")
+
+
+def test_what_is_no_dataset_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no such folder"):
+        open_dataset(tmp_path / "nothing")
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "x.parquet").write_bytes(b"no parquet")
+    with pytest.raises(DatasetError, match="cannot be read"):
+        open_dataset(tmp_path / "bad")

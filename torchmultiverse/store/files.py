@@ -1,0 +1,121 @@
+"""Files that are there whole or not at all, and errors of the disk that say what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from torchmultiverse.errors import DatasetError
+
+_HINTS = {
+    errno.ENOSPC: "the disk is full; free some space and run the same command again",
+    errno.EDQUOT: "the quota is used up; free some space and run the same command again",
+    errno.EFBIG: "the file-size limit is reached; raise it and run the same command again",
+    errno.EACCES: "the folder is not writable",
+    errno.EPERM: "the folder is not writable",
+    errno.EROFS: "the file system is read-only",
+    errno.ENOTDIR: "a file stands where the folder should be",
+    errno.EEXIST: "a file stands where the folder should be",
+}
+
+
+@contextlib.contextmanager
+def disk_errors(place: Path) -> Iterator[None]:
+    """Turn the operating system's refusals into a `DatasetError` that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        hint = _HINTS.get(error.errno or 0, "what was written before is safe; run the same command again")
+        raise DatasetError(f"{place}: {error.strerror or error}; {hint}") from None
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path, sync: bool = True) -> Iterator[IO[bytes]]:
+    """Open a file for writing that gets its name only when everything is in it.
+
+    Args:
+        path: the file; the temporary one lies beside it, hidden, and ends in ``.tmp``.
+        sync: wait until the disk has it, so that it survives a power cut.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if sync:
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def write_atomic(path: Path, data: bytes, sync: bool = True) -> None:
+    """Write a file so that it is there whole or not at all."""
+    with atomic_file(path, sync) as file:
+        file.write(data)
+
+
+def sha256_file(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class FolderLock:
+    """Keeps a second writer out of a folder.
+
+    The lock belongs to the open file, so the system releases it when its process dies, however it dies.
+
+    Raises:
+        DatasetError: another process has it; names the process.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / ".lock"
+        while True:
+            file = open(self._path, "a+")  # noqa: SIM115 - open as long as the lock is held
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                holder = file.read(40).strip()
+                file.close()
+                raise DatasetError(
+                    f"{folder} is being written by process {holder or '?'}; wait for it or end it"
+                ) from None
+            except BaseException:
+                file.close()
+                raise
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(file.fileno()), os.stat(self._path)):
+                    break
+            file.close()  # its holder removed it between our two steps: take the new one
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        self._file = file
+
+    @property
+    def held(self) -> bool:
+        """Whether the lock is still held."""
+        return not self._file.closed
+
+    def release(self) -> None:
+        """Let go; may be called twice."""
+        if self.held:
+            self._path.unlink(missing_ok=True)
+            self._file.close()
