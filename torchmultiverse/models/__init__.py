@@ -7,6 +7,7 @@ from torchmultiverse.models.baseline import HistogramBaseline
 from torchmultiverse.models.callables import as_model
 from torchmultiverse.models.preprocess import Preprocess
 from torchmultiverse.models.registry import FAMILIES, load_model, register
+from torchmultiverse.models.train import train
 
 __all__ = [
     "FAMILIES",
@@ -20,4 +21,5 @@ __all__ = [
     "as_model",
     "load_model",
     "register",
+    "train",
 ]

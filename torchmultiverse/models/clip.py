@@ -1,0 +1,143 @@
+"""open_clip models: contrastive image-text models by architecture and pretraining tag."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from torchmultiverse.errors import ModelError, nearest
+from torchmultiverse.models import torch_tools as tools
+from torchmultiverse.models.base import ModelInfo
+from torchmultiverse.models.callables import unit
+from torchmultiverse.models.hub import weights_from_hub
+from torchmultiverse.models.preprocess import FloatArray, Images, Preprocess
+
+if TYPE_CHECKING:
+    import torch
+
+OPENAI_MEAN, OPENAI_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+_PURPOSE = "an open_clip model"
+
+
+class ClipModel:
+    """Any open_clip model object with its tokenizer and preprocessing.
+
+    Args:
+        module: has ``encode_image``, ``encode_text`` and ``logit_scale``.
+        tokenizer: texts to tokens, (N, L).
+        info: the model's facts; its preprocessing is applied.
+    """
+
+    def __init__(self, module: torch.nn.Module, tokenizer: Callable[[list[str]], torch.Tensor], info: ModelInfo):
+        assert info.preprocess is not None
+        self.device = tools.device()
+        self.module = module.to(self.device).float().eval()
+        self._any: Any = self.module
+        self._tokenizer = tokenizer
+        self._preprocess = info.preprocess
+        self._info = info
+
+    @property
+    def info(self) -> ModelInfo:
+        """The model's facts."""
+        return self._info
+
+    @property
+    def logit_scale(self) -> float:
+        """The learnt factor of cosines."""
+        return float(self._any.logit_scale.detach().exp().item())
+
+    def encode_image(self, images: Images) -> FloatArray:
+        """Return one vector per picture, (N, D), of unit length."""
+        import torch
+
+        with torch.inference_mode():
+            return unit(tools.out_of(self._any.encode_image(tools.batch_of(self._preprocess, images, self.device))))
+
+    def encode_text(self, texts: Sequence[str]) -> FloatArray:
+        """Return one vector per caption, (N, D), of unit length."""
+        import torch
+
+        with torch.inference_mode():
+            return unit(tools.out_of(self._any.encode_text(self._tokenizer(list(texts)).to(self.device))))
+
+
+def load_open_clip(rest: str) -> ClipModel:
+    """Return the model of ``ARCH/TAG``, ``ARCH/random`` or ``ARCH//FILE``.
+
+    Raises:
+        ModelError: unknown architecture or tag, or weights that cannot be had.
+        MissingExtra: open_clip is not installed.
+    """
+    open_clip = tools.need("open_clip", _PURPOSE)
+    arch, double, path = rest.partition("//")
+    tag = ""
+    if not double:
+        arch, _, tag = rest.partition("/")
+    known = open_clip.list_models()
+    if arch not in known:
+        raise ModelError(f"open_clip has no architecture '{arch}'.{nearest(arch, known)}")
+    name = f"open_clip:{rest}"
+    tags = open_clip.list_pretrained_tags_by_model(arch)
+    if not double and tag != "random" and tag not in tags:
+        offer = nearest(tag, tags) if tags else " It has no pretrained weights."
+        ask = f"no pretrained weights '{tag}' of {arch}." if tag else f"which weights of {arch}?"
+        raise ModelError(f"{ask}{offer} Write open_clip:{arch}/random for an untrained one")
+    if double or tag == "random":
+        module = _build(open_clip, arch)
+        if double:
+            tools.fill(module, path)
+    else:
+        instead = f"name a file: open_clip:{arch}//path/to/checkpoint.pt"
+        with weights_from_hub(f"open_clip {arch}/{tag}", instead):
+            module = open_clip.create_model(arch, pretrained=tag, precision="fp32", weights_only=True)
+    with weights_from_hub(f"the tokenizer of open_clip {arch}", "use an architecture with the built-in tokenizer"):
+        tokenizer = open_clip.get_tokenizer(arch)
+    return ClipModel(
+        module,
+        tokenizer,
+        ModelInfo(
+            name,
+            "image-text",
+            declared(open_clip.get_model_preprocess_cfg(module)),
+            weights=path or tag,
+            weights_sha256=tools.weights_hash(module),
+            parameters=tools.parameter_count(module),
+            about=f"open_clip {open_clip.__version__}, {arch}, weights {path or tag}",
+        ),
+    )
+
+
+def _build(open_clip: Any, arch: str) -> torch.nn.Module:
+    """Return an architecture with random weights; those of an untrained model are the same on every machine."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        # open_clip logs that no weights were loaded; that is what was asked for.
+        before = logging.root.manager.disable
+        logging.disable(logging.WARNING)
+        try:
+            module: torch.nn.Module = open_clip.create_model(
+                arch, pretrained=None, precision="fp32", pretrained_image=False, pretrained_text=False
+            )
+        finally:
+            logging.disable(before)
+    return module
+
+
+def declared(config: dict[str, Any]) -> Preprocess:
+    """Return open_clip's preprocessing configuration as a declaration."""
+    size = config.get("size", 224)
+    height, width = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+    fill = config.get("fill_color", 0)
+    return Preprocess(
+        (height, width),
+        config.get("resize_mode") or "shortest",
+        1.0,
+        config.get("interpolation") or "bicubic",
+        tools.triple(config.get("mean"), OPENAI_MEAN),
+        tools.triple(config.get("std"), OPENAI_STD),
+        int(fill) if isinstance(fill, int) else 0,
+    )

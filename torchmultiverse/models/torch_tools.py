@@ -1,0 +1,113 @@
+"""What all adapters of PyTorch models share."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from torchmultiverse.errors import MissingExtra, ModelError
+from torchmultiverse.models.preprocess import Preprocess
+
+if TYPE_CHECKING:
+    import torch
+
+
+def need(package: str, purpose: str) -> Any:
+    """Import a package of the ``eval`` extra.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    import importlib
+
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise MissingExtra(package, "eval", purpose) from error
+
+
+def device() -> torch.device:
+    """Return the GPU where there is one, else the CPU."""
+    import torch
+
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def weights_hash(module: torch.nn.Module) -> str:
+    """Return the SHA-256 over names, shapes and bytes of all tensors of a module, in the order of names."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def parameter_count(module: torch.nn.Module) -> int:
+    """Return the number of parameters."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def load_state(path: str | Path) -> dict[str, Any]:
+    """Read tensors from a checkpoint; pickled code is refused. ``state_dict`` and ``module.`` wrappers are undone.
+
+    Raises:
+        ModelError: no such file, or not a file of tensors.
+    """
+    import torch
+
+    path = Path(path)
+    if not path.is_file():
+        raise ModelError(f"no checkpoint at {path}")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            state: Any = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ModelError(f"{path} is no checkpoint of tensors alone: {str(error).splitlines()[0][:200]}") from error
+    for key in ("state_dict", "model_state_dict", "model"):
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+            break
+    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+        raise ModelError(f"{path} holds no state_dict")
+    return {name.removeprefix("module."): tensor for name, tensor in state.items()}
+
+
+def fill(module: torch.nn.Module, path: str | Path) -> None:
+    """Load a checkpoint into a module.
+
+    Raises:
+        ModelError: names or shapes differ.
+    """
+    try:
+        module.load_state_dict(load_state(path))
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines()[1:3]]
+        raise ModelError(f"{path} does not fit {type(module).__name__}: {' '.join(lines)[:300]}") from error
+
+
+def triple(values: Sequence[float] | None, default: tuple[float, float, float]) -> tuple[float, float, float]:
+    """Return three channel values."""
+    one, two, three = default if values is None else values
+    return float(one), float(two), float(three)
+
+
+def batch_of(preprocess: Preprocess, images: Any, where: torch.device) -> torch.Tensor:
+    """Return preprocessed pictures on a device."""
+    import torch
+
+    return torch.from_numpy(preprocess(images)).to(where)
+
+
+def out_of(tensor: torch.Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Return a float32 array on the CPU."""
+    return np.asarray(tensor.detach().float().cpu().numpy(), np.float32)
