@@ -3,54 +3,77 @@
 from __future__ import annotations
 
 import bisect
+import contextlib
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from PIL import Image
+from pydantic import ValidationError
 
-from torchmultiverse.errors import DatasetError, nearest
-from torchmultiverse.spec import parse_where
-from torchmultiverse.store.schema import IMAGE
+from torchmultiverse.errors import DatasetError, SpecError, nearest
+from torchmultiverse.spec import FACTORS, Condition, Factor, FactorTable, Spec, parse_where
+from torchmultiverse.store import pages
+
+
+@dataclass(slots=True)
+class _Shard:
+    """One file: how many rows, and where its pictures are, as far as anybody asked."""
+
+    path: Path
+    stamp: tuple[int, int]
+    rows: int
+    groups: NDArray[np.int64] | None = None
+    chunks: dict[str, list[tuple[int, int, int] | None]] = field(default_factory=dict)
+    spans: dict[tuple[str, int], NDArray[np.int64] | None] = field(default_factory=dict)
 
 
 class StoredDataset:
     """A folder of Parquet shards, opened for reading. Rows are numbered through all shards.
 
-    Picklable; each process opens the files for itself.
+    Picklable; may be used from several threads and processes.
     """
 
-    def __init__(self, path: Path, files: Sequence[Path], indices: Sequence[int] | None = None) -> None:
+    def __init__(self, path: Path, shards: Sequence[_Shard], indices: NDArray[np.int64] | None = None) -> None:
         self.path = path
-        self._files = list(files)
-        self._indices = None if indices is None else list(indices)
-        counts = [pq.read_metadata(file).num_rows for file in self._files]
-        self._starts = [sum(counts[:i]) for i in range(len(counts) + 1)]
-        self._open: dict[int, pq.ParquetFile] = {}
-        self._group: tuple[int, int, tuple[str, ...], pa.Table] | None = None
+        self._shards = list(shards)
+        self._indices = indices
+        self._starts = [0]
+        for shard in self._shards:
+            self._starts.append(self._starts[-1] + shard.rows)
+        self._group: tuple[tuple[int, int, tuple[str, ...]], pa.Table] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_open": {}, "_group": None}
+        return {**self.__dict__, "_group": None}
 
     @cached_property
     def schema(self) -> pa.Schema:
         """The Arrow schema."""
-        return pq.read_schema(self._files[0])
+        return pq.read_schema(self._shards[0].path)
 
     @property
     def columns(self) -> list[str]:
         """Names of all columns."""
         return list(self.schema.names)
 
-    @property
+    @cached_property
     def image_columns(self) -> list[str]:
         """Names of the columns that hold pictures."""
-        return [field.name for field in self.schema if field.type == IMAGE]
+        return [field.name for field in self.schema if _holds_pictures(field.type)]
+
+    @property
+    def factors(self) -> list[str]:
+        """Names of the columns that hold factors, in the order of the dataset."""
+        return [name for name in self.columns if name in self._published]
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
@@ -59,79 +82,164 @@ class StoredDataset:
         if not path.is_file():
             return {}
         try:
-            manifest: dict[str, Any] = json.loads(path.read_text())
+            manifest = json.loads(path.read_text())
         except ValueError as error:
             raise DatasetError(f"{path}: no JSON: {error}") from None
+        if not isinstance(manifest, dict):
+            raise DatasetError(f"{path}: no JSON object")
         return manifest
 
     def __len__(self) -> int:
         return self._starts[-1] if self._indices is None else len(self._indices)
 
+    def __repr__(self) -> str:
+        return f"StoredDataset({str(self.path)!r}, {len(self)} rows of {', '.join(self.columns)})"
+
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Return columns as an Arrow table; without names, all but the pictures.
 
         Raises:
-            DatasetError: an unknown column.
+            DatasetError: an unknown column, or a shard that cannot be read.
         """
         names = [c for c in self.columns if c not in self.image_columns] if columns is None else list(columns)
         self._check(names)
-        table = pa.concat_tables(pq.read_table(file, columns=names) for file in self._files)
-        return table if self._indices is None else table.take(self._indices)
+        parts = []
+        for shard in self._shards:
+            with _reading(shard.path) as file:
+                parts.append(file.read(columns=names))
+        # Arrow gives columns in the order of the file.
+        table = pa.concat_tables(parts).select(names)
+        return table if self._indices is None else table.take(pa.array(self._indices))
 
     def row(self, index: int, columns: Sequence[str] | None = None) -> dict[str, Any]:
-        """Return one row; pictures as ``{"bytes", "path"}``. Reads one row group at most."""
+        """Return one row; pictures as ``{"bytes", "path"}``. Reads one row group of the columns at most.
+
+        Raises:
+            IndexError: no such row.
+            DatasetError: an unknown column, or a shard that cannot be read.
+        """
         names = tuple(self.columns if columns is None else columns)
         self._check(names)
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"row {index} of a dataset of {len(self)}")
-        index %= len(self)
-        place = index if self._indices is None else self._indices[index]
-        shard = bisect.bisect_right(self._starts, place) - 1
-        offset = place - self._starts[shard]
-        if shard not in self._open:
-            self._open[shard] = pq.ParquetFile(self._files[shard], memory_map=True)
-        file = self._open[shard]
-        group = 0
-        while offset >= (size := file.metadata.row_group(group).num_rows):
-            offset -= size
-            group += 1
-        if self._group is None or self._group[:3] != (shard, group, names):
-            self._group = (shard, group, names, file.read_row_group(group, columns=list(names)))
-        row: dict[str, Any] = self._group[3].slice(offset, 1).to_pylist()[0]
-        return row
+        number, offset = self._find(index)
+        shard = self._shards[number]
+        group = int(np.searchsorted(self._groups(shard), offset, side="right")) - 1
+        key = (number, group, names)
+        cached = self._group
+        if cached is None or cached[0] != key:
+            with _reading(shard.path) as file:
+                cached = (key, file.read_row_group(group, columns=list(names), use_threads=False))
+            self._group = cached
+        row: dict[str, Any] = cached[1].slice(offset - int(self._groups(shard)[group]), 1).to_pylist()[0]
+        return {name: row[name] for name in names}
 
     def image_bytes(self, index: int, column: str = "image") -> bytes:
-        """Return a picture as the bytes of its file."""
-        data: bytes = self.row(index, [column])[column]["bytes"]
-        return data
+        """Return a picture as the bytes of its file.
+
+        Raises:
+            IndexError: no such row.
+            DatasetError: no such column, or no picture there.
+        """
+        number, offset = self._find(index)
+        if column not in self.image_columns:
+            raise DatasetError(f"{self.path} has no pictures in '{column}'.{nearest(column, self.image_columns)}")
+        shard = self._shards[number]
+        groups = self._groups(shard)
+        group = int(np.searchsorted(groups, offset, side="right")) - 1
+        spans = self._spans(shard, column, group)
+        if spans is not None:
+            start, size = spans[offset - int(groups[group])].tolist()
+            return pages.open_file(str(shard.path), shard.stamp).read(start, size)
+        data = self.row(index, [column])[column]
+        if data is None or data["bytes"] is None:
+            raise DatasetError(f"{self.path}: row {index} holds no picture in '{column}', only {data}")
+        return bytes(data["bytes"])
 
     def image(self, index: int, column: str = "image") -> Image.Image:
-        """Return a picture, decoded."""
-        picture = Image.open(io.BytesIO(self.image_bytes(index, column)), formats=("PNG", "JPEG", "TIFF"))
-        picture.load()
+        """Return a picture, decoded.
+
+        Raises:
+            IndexError: no such row.
+            DatasetError: no such column, or bytes that are no picture.
+        """
+        data = self.image_bytes(index, column)
+        try:
+            picture = Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "TIFF"))
+            picture.load()
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise DatasetError(f"{self.path}: row {index}: {len(data)} bytes that are no picture: {error}") from None
         return picture
 
     def iter_images(self, indices: Iterable[int] | None = None) -> Iterator[Image.Image]:
-        """Yield pictures."""
+        """Yield pictures in the order asked for; all, where nothing is asked for."""
         for index in range(len(self)) if indices is None else indices:
             yield self.image(index)
 
     def where(self, text: str) -> StoredDataset:
         """Return the rows that pass a filter, such as ``world_name = Desert and camera_yaw in (0, 45)``.
 
+        Any column of text or numbers may stand in it.
+
         Raises:
             SpecError: the filter cannot be read.
             DatasetError: this dataset has no such column.
         """
-        conditions = parse_where(text)
-        from torchmultiverse.spec import FACTORS
+        keep = np.ones(len(self), dtype=bool)
+        for condition in parse_where(text, self._table):
+            factor = self._table[condition.factor]
+            column = self.table([factor.column])[factor.column].combine_chunks().dictionary_encode()
+            if isinstance(column, pa.ChunkedArray):
+                column = column.combine_chunks()
+            # Each level is judged once, however many rows have it; the last place stands for null.
+            passes = [_passes(condition, factor, level) for level in column.dictionary.to_pylist()]
+            codes = pc.fill_null(column.indices, len(passes)).to_numpy(zero_copy_only=False)
+            keep &= np.array([*passes, False])[codes]
+        rows = np.flatnonzero(keep)
+        return StoredDataset(self.path, self._shards, rows if self._indices is None else self._indices[rows])
 
-        names = [FACTORS[c.factor].column for c in conditions]
-        rows = self.table(list(dict.fromkeys(names))).to_pylist()
-        keep = [i for i, row in enumerate(rows) if all(c.holds(row[n]) for c, n in zip(conditions, names, strict=True))]
-        return StoredDataset(
-            self.path, self._files, keep if self._indices is None else [self._indices[i] for i in keep]
-        )
+    @cached_property
+    def _published(self) -> FactorTable:
+        """The factors of the spec this was made with, or the published ones."""
+        identity = self.manifest.get("identity")
+        try:
+            return Spec.model_validate(identity["spec"]).table if identity else FACTORS
+        except (ValidationError, KeyError, TypeError):
+            return FACTORS
+
+    @cached_property
+    def _table(self) -> FactorTable:
+        """Every column that a filter can name, as a factor."""
+        more = []
+        for column in self.schema:
+            if column.name in self._published:
+                continue
+            if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+                more.append(Factor(column.name, column.name, "category"))
+            elif pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+                more.append(Factor(column.name, column.name, "number"))
+        return self._published.extended(more)
+
+    def _find(self, index: int) -> tuple[int, int]:
+        """Return the shard and the row in it."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"row {index} of a dataset of {len(self)}")
+        index = int(index) % len(self)
+        place = index if self._indices is None else int(self._indices[index])
+        number = bisect.bisect_right(self._starts, place) - 1
+        return number, place - self._starts[number]
+
+    def _groups(self, shard: _Shard) -> NDArray[np.int64]:
+        if shard.groups is None:
+            with _reading(shard.path) as file:
+                shard.chunks = {c: pages.chunks(file.metadata, f"{c}.bytes") for c in self.image_columns}
+                shard.groups = pages.group_starts(file.metadata)
+        return shard.groups
+
+    def _spans(self, shard: _Shard, column: str, group: int) -> NDArray[np.int64] | None:
+        if (column, group) not in shard.spans:
+            chunk = shard.chunks[column][group]
+            file = pages.open_file(str(shard.path), shard.stamp)
+            shard.spans[column, group] = None if chunk is None else pages.locate(file, *chunk)
+        return shard.spans[column, group]
 
     def _check(self, names: Sequence[str]) -> None:
         for name in names:
@@ -143,14 +251,57 @@ def open_dataset(path: str | Path) -> StoredDataset:
     """Open a dataset folder, ours or any folder of Parquet files with the image convention.
 
     Raises:
-        DatasetError: nothing there, or a file that is no Parquet.
+        DatasetError: nothing there, files that are no Parquet, or whose columns differ.
     """
     path = Path(path)
-    files = sorted((path / "data").glob("*.parquet")) or sorted(path.glob("*.parquet"))
+    files = sorted((path / "data").glob("[!.]*.parquet")) or sorted(path.glob("[!.]*.parquet"))
     if not files:
         what = "no such folder" if not path.exists() else "no Parquet files in it"
         raise DatasetError(f"{path}: {what}; a dataset is made by: torchmultiverse render SPEC --out {path}")
-    try:
-        return StoredDataset(path, files)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DatasetError(f"{path}: a shard cannot be read: {error}") from None
+    shards: list[_Shard] = []
+    first: list[str] = []
+    for file in files:
+        with _reading(file) as parquet:
+            names = parquet.schema_arrow.names
+            first = first or names
+            if names != first:
+                odd = sorted({*first} ^ {*names}) or ["their order"]
+                raise DatasetError(f"{file} has other columns than {files[0].name}: {', '.join(odd)}")
+            shards.append(_Shard(file, pages.stamp(file), parquet.metadata.num_rows))
+    return StoredDataset(path, shards)
+
+
+class _reading:
+    """Open a Parquet file and name it in errors."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> pq.ParquetFile:
+        try:
+            self._file = pq.ParquetFile(self._path, memory_map=True)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise DatasetError(f"{self._path}: the shard cannot be read: {error}") from None
+        return self._file
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._file.close()
+        if isinstance(error, pa.ArrowInvalid | OSError):
+            raise DatasetError(f"{self._path}: the shard cannot be read: {error}") from None
+
+
+def _passes(condition: Condition, factor: Factor, level: Any) -> bool:
+    """Whether a stored level passes; one that no scene could have (in a dataset of others) is compared as it is."""
+    if level is None:
+        return False
+    with contextlib.suppress(SpecError):
+        level = factor.canonical(level)
+    return condition.holds(level)
+
+
+def _holds_pictures(kind: pa.DataType) -> bool:
+    """Whether a column follows the image convention: a struct of ``bytes`` and ``path``."""
+    if not pa.types.is_struct(kind) or {kind.field(i).name for i in range(kind.num_fields)} != {"bytes", "path"}:
+        return False
+    content = kind.field("bytes").type
+    return bool(pa.types.is_binary(content) or pa.types.is_large_binary(content))

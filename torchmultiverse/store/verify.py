@@ -1,19 +1,22 @@
-"""Checking a dataset: hashes, row counts, and that every picture decodes."""
+"""Checking a dataset: hashes, row counts, that every picture decodes and that every label is its scene's."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from torchmultiverse.errors import DatasetError
-from torchmultiverse.store.files import sha256_file, write_atomic
-from torchmultiverse.store.reader import open_dataset
+from torchmultiverse.errors import DatasetError, SpecError
+from torchmultiverse.spec import FactorTable, Scene, Spec
+from torchmultiverse.store.files import FolderLock, disk_errors, sha256_file, write_atomic
+from torchmultiverse.store.writer import SHARD_NAME
 
 
 @dataclass
@@ -26,47 +29,77 @@ class Verification:
 
     def __str__(self) -> str:
         if not self.problems:
-            return f"{self.path}: {self.rows} rows, every hash and every picture is right"
+            return f"{self.path}: {self.rows} rows, every hash, label and picture is right"
         return f"{self.path}:\n" + "\n".join(f"  {name}: {what}" for name, what in self.problems.items())
 
 
 def verify(path: str | Path, drop_bad: bool = False) -> Verification:
-    """Check every shard of a dataset.
+    """Check every shard of a dataset against its manifest, every label against its scene, and decode every picture.
 
     Args:
         path: the dataset's folder.
         drop_bad: delete the shards that are bad and their entries, so that ``render`` makes them again.
 
     Raises:
-        DatasetError: the folder holds no dataset with a manifest.
+        DatasetError: the folder holds no dataset with a manifest, or, to drop something, another process writes it.
     """
     path = Path(path)
     try:
         manifest = json.loads((path / "manifest.json").read_text())
         shards = manifest["shards"]
-    except (OSError, ValueError, KeyError):
+        named_well = all(SHARD_NAME.fullmatch(name) and {"rows", "sha256"} <= shards[name].keys() for name in shards)
+        table = Spec.model_validate(manifest["identity"]["spec"]).table
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SpecError):
         raise DatasetError(f"{path}: no manifest.json of a dataset") from None
+    if not named_well:
+        raise DatasetError(f"{path}: manifest.json names files that no dataset has")
     result = Verification(path)
     for name, entry in shards.items():
-        file = path / "data" / name
-        try:
-            if sha256_file(file) != entry["sha256"]:
-                result.problems[name] = "its SHA-256 is not the manifest's"
-                continue
-            parquet = pq.ParquetFile(file)
-            for batch in parquet.iter_batches(64, columns=["image"]):
-                for image in batch.column("image").to_pylist():
-                    with Image.open(io.BytesIO(image["bytes"]), formats=("PNG", "JPEG")) as picture:
-                        picture.load()
-                    result.rows += 1
-        except (OSError, pa.ArrowInvalid, SyntaxError, ValueError) as error:
-            result.problems[name] = f"cannot be read: {error}"
+        problem = _check(path / "data" / name, entry, table)
+        if problem is None:
+            result.rows += entry["rows"]
+        else:
+            result.problems[name] = problem
     if drop_bad and result.problems:
-        for name in result.problems:
-            (path / "data" / name).unlink(missing_ok=True)
-            del shards[name]
-        manifest["complete"] = False
-        write_atomic(path / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True).encode())
-    elif not result.problems and result.rows != len(open_dataset(path)):
-        result.problems["data/"] = "holds Parquet files that the manifest does not name"
+        with disk_errors(path):
+            lock = FolderLock(path)
+            try:
+                for name in result.problems:
+                    del shards[name]
+                manifest["complete"] = False
+                write_atomic(path / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True).encode())
+                for name in result.problems:
+                    (path / "data" / name).unlink(missing_ok=True)
+            finally:
+                lock.release()
+    strangers = sorted({file.name for file in (path / "data").glob("[!.]*.parquet")} - shards.keys())
+    if strangers and not drop_bad:
+        result.problems["data/"] = f"holds Parquet files that the manifest does not name: {', '.join(strangers[:5])}"
     return result
+
+
+def _check(file: Path, entry: dict[str, Any], table: FactorTable) -> str | None:
+    """Return what is wrong with a shard."""
+    try:
+        if sha256_file(file) != entry["sha256"]:
+            return "its SHA-256 is not the manifest's"
+        with pq.ParquetFile(file, memory_map=True) as parquet:
+            if parquet.metadata.num_rows != entry["rows"]:
+                return f"{parquet.metadata.num_rows} rows, {entry['rows']} in the manifest"
+            schema = parquet.schema_arrow
+            pictures = [c.name for c in schema if pa.types.is_struct(c.type)]
+            factors = [c for c in schema.names if c in table]
+            for batch in parquet.iter_batches(64, columns=[*pictures, *factors, "scene", "scene_id"]):
+                for row in batch.to_pylist():
+                    if hashlib.sha256(row["scene"].encode()).hexdigest()[:32] != row["scene_id"]:
+                        return f"scene_id {row['scene_id']} is not its scene's"
+                    scene = Scene.from_json(row["scene"], table)
+                    for column in factors:
+                        if row[column] != scene[column]:
+                            return f"scene {row['scene_id']}: {column} is {row[column]}, its scene says {scene[column]}"
+                    for column in pictures:
+                        with Image.open(io.BytesIO(row[column]["bytes"]), formats=("PNG", "JPEG", "TIFF")) as picture:
+                            picture.load()
+    except (OSError, pa.ArrowInvalid, SyntaxError, ValueError, SpecError, Image.DecompressionBombError) as error:
+        return f"cannot be read: {error}"
+    return None

@@ -6,24 +6,28 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from torchmultiverse.engines import codec
+from torchmultiverse.errors import DatasetError, MissingExtra, nearest
 from torchmultiverse.store import open_dataset
 
 
 class Dataset:
     """Pictures and labels for a ``torch.utils.data.DataLoader`` (any number of workers).
 
-    It has ``__len__`` and ``__getitem__`` and needs torch only for the default transform.
+    It has ``__len__`` and ``__getitem__`` and needs torch only for the default transform. Labels are kept as Arrow
+    columns, so that worker processes share their memory; pictures are read one by one.
 
     Args:
         path: folder of a dataset.
-        columns: which columns come with the picture; default: all labels.
+        columns: which columns come with the picture; default: all labels. Of the annotation columns ``mask`` comes as
+            uint8 (H, W), ``depth`` as float32 (H, W) in metres, ``normals`` as float32 (H, W, 3), all NumPy arrays.
         transform: applied to the PIL picture; default: float32 tensor (3, H, W) in 0..1.
         where: a filter, e.g. ``"world_name = Desert"``.
-
-    Items are ``{"image": …, column: value, …}``.
+        as_tuple: items are ``(image, value, …)`` instead of ``{"image": …, column: value, …}``.
 
     Raises:
         DatasetError: no dataset there, or an unknown column.
+        MissingExtra: torch is not installed and no transform was given.
     """
 
     def __init__(
@@ -32,33 +36,51 @@ class Dataset:
         columns: Sequence[str] | None = None,
         transform: Callable[[Any], Any] | None = None,
         where: str | None = None,
+        *,
+        as_tuple: bool = False,
     ) -> None:
         stored = open_dataset(path)
         self.stored = stored.where(where) if where else stored
-        self.columns = (
-            list(columns)
-            if columns is not None
-            else [c for c in self.stored.columns if c not in self.stored.image_columns]
-        )
+        pictures = self.stored.image_columns
+        if "image" not in pictures:
+            raise DatasetError(f"{path} has no pictures in 'image'.{nearest('image', pictures)}")
+        if columns is None:
+            columns = [c for c in self.stored.columns if c not in pictures]
+        self.columns = [c for c in columns if c != "image"]
         self.transform = transform or to_tensor
-        self._labels = self.stored.table(self.columns).to_pylist()
+        self.as_tuple = as_tuple
+        self._annotations = [c for c in self.columns if c in pictures]
+        labels = [c for c in self.columns if c not in pictures]
+        self._labels = self.stored.table(labels).combine_chunks()
+        if transform is None:
+            _torch()
 
     def __len__(self) -> int:
         return len(self.stored)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return {"image": self.transform(self.stored.image(index)), **self._labels[index]}
+    def __getitem__(self, index: int) -> Any:
+        picture = self.transform(self.stored.image(index))
+        index %= len(self)
+        values: dict[str, Any] = {}
+        for name in self.columns:
+            if name in self._annotations:
+                values[name] = codec.decode(name, self.stored.image_bytes(index, name))
+            else:
+                values[name] = self._labels[name][index].as_py()
+        return (picture, *values.values()) if self.as_tuple else {"image": picture, **values}
 
 
 def to_tensor(picture: Any) -> Any:
     """Return a PIL picture as a float32 tensor (3, H, W) in 0..1."""
     import numpy as np
 
-    from torchmultiverse.errors import MissingExtra
+    array = np.array(picture.convert("RGB"))
+    return _torch().from_numpy(array).permute(2, 0, 1).contiguous().float().div_(255)
 
+
+def _torch() -> Any:
     try:
         import torch
     except ImportError:
         raise MissingExtra("torch", "torch", "Dataset without a transform") from None
-    array = np.array(picture.convert("RGB"), dtype=np.float32) / 255
-    return torch.from_numpy(array).permute(2, 0, 1).contiguous()
+    return torch
