@@ -1,0 +1,157 @@
+"""Where in a Parquet file each picture's bytes lie, so that one is read without its neighbours.
+
+Arrow's readers hand out whole row groups. Our shards store pictures uncompressed and PLAIN encoded, so every picture
+is one run of bytes in the file, found from the page headers. Files of others that are stored otherwise are read
+through Arrow: `locate` says ``None``.
+
+Source: Apache Parquet, Encodings.md (PLAIN, BYTE_ARRAY) and parquet.thrift (PageHeader, compact protocol).
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import weakref
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from torchmultiverse.errors import DatasetError
+
+_DATA_PAGE, _PLAIN, _RLE = 0, 0, 3
+_HEADER_BYTES = 512
+_BOOLEANS, _INTEGERS, _BINARY, _STRUCT = (1, 2), (3, 4, 5, 6), 8, 12
+
+
+class File:
+    """A file open for reading at any place, from any thread; closed when nobody holds it."""
+
+    def __init__(self, path: str, stamp: tuple[int, int]) -> None:
+        try:
+            self._fd = os.open(path, os.O_RDONLY)
+        except OSError as error:
+            raise DatasetError(f"{path}: cannot be read: {error.strerror}") from None
+        weakref.finalize(self, os.close, self._fd)
+        if stamp_of(os.fstat(self._fd)) != stamp:
+            raise DatasetError(f"{path} was replaced since the dataset was opened; open it again")
+
+    def read(self, start: int, size: int) -> bytes:
+        """Return ``size`` bytes from ``start``; fewer at the end of the file."""
+        return os.pread(self._fd, size, start)
+
+
+def stamp_of(stat: os.stat_result) -> tuple[int, int]:
+    """Return what changes when a file is replaced."""
+    return stat.st_ino, stat.st_mtime_ns
+
+
+@lru_cache(maxsize=128)
+def open_file(path: str, stamp: tuple[int, int]) -> File:
+    """Return the open file; the last ones asked for stay open.
+
+    Raises:
+        DatasetError: it is gone or is not the one of that stamp.
+    """
+    return File(path, stamp)
+
+
+def group_starts(metadata: pq.FileMetaData) -> NDArray[np.int64]:
+    """Return the first row of each row group, and the number of rows last."""
+    counts = [metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)]
+    return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
+
+
+def chunks(metadata: pq.FileMetaData, leaf: str) -> list[tuple[int, int, int] | None]:
+    """Return for each row group start, size and values of a column chunk, or ``None`` where it is encoded."""
+    found: list[tuple[int, int, int] | None] = []
+    for g in range(metadata.num_row_groups):
+        group = metadata.row_group(g)
+        for c in range(group.num_columns):
+            column = group.column(c)
+            if column.path_in_schema == leaf:
+                plain = column.compression == "UNCOMPRESSED" and not column.has_dictionary_page
+                span = (column.data_page_offset, column.total_compressed_size, column.num_values)
+                found.append(span if plain else None)
+    return found
+
+
+def locate(file: File, start: int, size: int, values: int) -> NDArray[np.int64] | None:
+    """Return start and length in the file of each value of a column chunk, int64 (values, 2).
+
+    ``None`` if the chunk is not uncompressed, PLAIN and without nulls, or does not add up.
+    """
+    spans: list[tuple[int, int]] = []
+    end = start + size
+    try:
+        while start < end:
+            fields, length = _struct(file.read(start, min(_HEADER_BYTES, end - start)), 0)
+            page = fields.get(5)
+            if fields.get(1) != _DATA_PAGE or not isinstance(page, dict):
+                return None
+            if page.get(2) != _PLAIN or page.get(3) != _RLE or fields[2] != fields[3]:
+                return None
+            place = start + length
+            start = place + fields[3]
+            # Definition levels: their length, then the levels. Without nulls there are as many values as levels.
+            place += 4 + struct.unpack("<I", file.read(place, 4))[0]
+            for _ in range(page[1]):
+                (count,) = struct.unpack("<I", file.read(place, 4))
+                spans.append((place + 4, count))
+                place += 4 + count
+            if place != start:
+                return None
+    except (struct.error, IndexError, KeyError, ValueError, TypeError):
+        return None
+    if start != end or len(spans) != values:
+        return None
+    return np.array(spans, dtype=np.int64).reshape(-1, 2)
+
+
+def _varint(data: bytes, place: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[place]
+        place += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, place
+        shift += 7
+
+
+def _struct(data: bytes, place: int) -> tuple[dict[int, Any], int]:
+    """Read a struct of Thrift's compact protocol: field id → value."""
+    fields: dict[int, Any] = {}
+    number = 0
+    while True:
+        head = data[place]
+        place += 1
+        if head == 0:
+            return fields, place
+        kind = head & 0x0F
+        if head >> 4:
+            number += head >> 4
+        else:
+            raw, place = _varint(data, place)
+            number = (raw >> 1) ^ -(raw & 1)
+        if kind in _BOOLEANS:
+            fields[number] = kind == 1
+        elif kind in _INTEGERS:
+            raw, place = _varint(data, place)
+            fields[number] = (raw >> 1) ^ -(raw & 1)
+        elif kind == _BINARY:
+            length, place = _varint(data, place)
+            fields[number] = data[place : place + length]
+            place += length
+        elif kind == _STRUCT:
+            fields[number], place = _struct(data, place)
+        else:
+            raise ValueError(f"a page header with a field of type {kind}")
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """Return what changes when the file at a path is replaced."""
+    return stamp_of(path.stat())
