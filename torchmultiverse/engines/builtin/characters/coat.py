@@ -45,13 +45,14 @@ class Pattern(BaseModel):
     - ``plates``: borders between the nearest of the points ``at`` (and their mirror images), ``amount`` wide;
     - ``rims``: growth lines with period ``size`` around those points;
     - ``wrinkles``: folds across a part's axis with period ``size``;
-    - ``streaks``: fine hair-like noise along a part, of ``size`` across.
+    - ``streaks``: fine hair-like noise along a part, of ``size`` across;
+    - ``rays``: ``amount`` lines in a full turn that spread from a plate's origin: of fins, of feathers.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     kind: Literal[
         "rings", "stripes", "spots", "cells", "facing", "ramp", "mark", "scales", "plates", "rims", "wrinkles",
-        "streaks",
+        "streaks", "rays",
     ]  # fmt: skip
     labels: list[str] | None = None
     color: str | None = None
@@ -155,6 +156,9 @@ def _pattern(p: Pattern, s: Surface, on: NDArray[np.intp], column: int, seed: in
     if p.kind == "wrinkles":
         wave = fractal(np.stack([along / size, 0.35 * rest[:, 1] / size, 0.35 * rest[:, 2] / size], 1), 2, seed)
         return _step(1 - np.abs(2 * wave - 1) * 2.2, 0.2, 1.0)
+    if p.kind == "rays":
+        wave = np.sin(around * np.float32(p.amount) + p.warp * (fractal(rest / size, 2, seed) - 0.5))
+        return _step(wave, -p.soft, 1.0)
     # streaks
     fine = np.stack([along / (7 * size), np.cos(around) * 0.12 / size, np.sin(around) * 0.12 / size], 1)
     return _step(fractal(fine, 2, seed), 0.4, 0.65)

@@ -171,15 +171,17 @@ class Solid:
         return best
 
     def coordinates(self, points: Array) -> tuple[Array, Array]:
-        """Return for points (N, 3) the length along the tube and the angle about it (0 is up, or forward on a leg)."""
+        """Return for points (N, 3) the length along the part and the angle about it (0 is up, or forward on a leg)."""
         if self.part.tube is None:
             q = (points * np.array([1, self.sign, 1], np.float32) - self.center) @ rotation(self.part.turn)
+            if self.part.plate is not None:  # polar about its origin, so that rays of a fin spread from there
+                return np.hypot(q[:, 0], q[:, 2]).astype(np.float32), np.arctan2(q[:, 2], -q[:, 0]).astype(np.float32)
             return q[:, 0].astype(np.float32), np.arctan2(q[:, 1], q[:, 2]).astype(np.float32)
         x, y, z = points[:, 0], points[:, 1] * np.float32(self.sign), points[:, 2]
         best = np.full(len(points), np.inf, np.float32)
         along, around = np.zeros_like(best), np.zeros_like(best)
         start = 0.0
-        for a, b in zip(self.stations[:-1], self.stations[1:], strict=True):
+        for number, (a, b) in enumerate(zip(self.stations[:-1], self.stations[1:], strict=True)):
             d, t = _segment(a, b, x, y, z)
             tangent = (b - a)[:3]
             length = float(np.linalg.norm(tangent))
@@ -191,7 +193,11 @@ class Solid:
             rel = np.stack([x, y, z], 1) - a[:3] - t[:, None] * (b - a)[:3]
             nearer = d < best
             best = np.where(nearer, d, best)
-            along = np.where(nearer, start + t * length, along)
+            # Past the ends of the tube the length goes on, so that rings do not end in a cap of one colour.
+            free = ((np.stack([x, y, z], 1) - a[:3]) @ tangent) / max(length, 1e-6)
+            first, last = number == 0, number == len(self.stations) - 2
+            reach = np.clip(free, -np.inf if first else 0, np.inf if last else 1)
+            along = np.where(nearer, start + reach * length, along)
             around = np.where(nearer, np.arctan2(rel @ side, rel @ up), around)
             start += length
         return along.astype(np.float32), around.astype(np.float32)
