@@ -124,3 +124,26 @@ def columns_of(pictures: PictureSet) -> dict[str, NDArray[Any]]:
             continue
         arrays[name] = np.asarray(column.to_pylist(), dtype=object if pa.types.is_string(column.type) else None)
     return arrays
+
+
+def facts_of(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a reader of results wants to know of a manifest: who rendered it, how large, under which licence."""
+    identity = manifest.get("identity")
+    identity = identity if isinstance(identity, Mapping) else {}
+    spec = identity.get("spec")
+    engine, assets = manifest.get("engine"), manifest.get("assets")
+    facts: dict[str, str] = {}
+    if isinstance(spec, Mapping):
+        facts["description"] = str(spec.get("description") or "")
+        facts["family"] = str(spec.get("family") or "")
+    if isinstance(identity.get("size"), list):
+        facts["size"] = " × ".join(str(side) for side in identity["size"]) + " pixels"
+    if isinstance(engine, Mapping):
+        facts["engine"] = " ".join(str(engine[key]) for key in ("name", "version") if engine.get(key))
+    if isinstance(assets, list):
+        counts: dict[str, int] = {}
+        for asset in assets:
+            if isinstance(asset, Mapping) and asset.get("license"):
+                counts[str(asset["license"])] = counts.get(str(asset["license"]), 0) + 1
+        facts["licences"] = ", ".join(f"{licence} ({count} assets)" for licence, count in sorted(counts.items()))
+    return {key: value for key, value in facts.items() if value}

@@ -19,6 +19,7 @@ from torchmultiverse.evaluate.data import (
     PictureSet,
     columns_of,
     dataset_name,
+    facts_of,
     manifest_hash,
     manifest_of,
     open_pictures,
@@ -123,15 +124,13 @@ def _provenance(
             packages[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    manifest = manifest_of(pictures)
-    kept = ("name", "family", "engine", "licence", "license", "licences", "licenses", "assets", "size", "description")
     levels = {f: sorted({str(v) for v in columns[f]}) for f in COLUMNS if f in columns}
     return {
         "dataset": {
             "name": name,
             "pictures": len(pictures),
             "manifest_sha256": manifest_hash(pictures),
-            "manifest": {key: manifest[key] for key in kept if key in manifest},
+            "facts": facts_of(manifest_of(pictures)),
             "levels": {factor: values for factor, values in levels.items() if len(values) <= 100},
         },
         "protocol": protocol.model_dump(mode="json"),

@@ -1,0 +1,266 @@
+"""The report: one static HTML page, a pure function of a result."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+from markupsafe import Markup, escape
+
+from torchmultiverse.evaluate.gallery import chosen_rows
+from torchmultiverse.evaluate.leaderboard import Line, lines, percent, ranked, task_title
+from torchmultiverse.evaluate.result import Result
+from torchmultiverse.report import svg
+from torchmultiverse.report.tables import comma_separated, markdown
+
+_PREFIX = re.compile(r"^This is a photo (of )?")
+
+
+def report(results: str | Path | Result, out: str | Path) -> Path:
+    """Write ``index.html``, ``leaderboard.md`` and ``results.csv``; returns the page.
+
+    The page needs no other file and no network: style, charts and pictures are inside it.
+
+    Args:
+        results: folder that ``evaluate`` wrote, or a result.
+        out: folder to write.
+
+    Raises:
+        DatasetError: the folder holds no results.
+    """
+    result = results if isinstance(results, Result) else Result.load(results)
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    for name, text in (
+        ("leaderboard.md", markdown(result)),
+        ("results.csv", comma_separated(result)),
+        ("index.html", render(result)),
+    ):
+        part = out / f"{name}.part"
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, out / name)
+    return out / "index.html"
+
+
+def render(result: Result) -> str:
+    """Return the page."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": percent, "plain": plain}
+    models = ranked(result)
+    board = lines(result)
+    gallery = list(_gallery(result, models))
+    return environment.get_template("page.html.j2").render(
+        result=result,
+        provenance=result.provenance,
+        dataset=result.provenance["dataset"],
+        facts={model["name"]: model for model in result.provenance["models"]},
+        models=[(index, name, svg.legend_mark(index)) for index, name in enumerate(models)],
+        axis=svg.axis(),
+        board=[_row(line, models, _question(result, line)) for line in board],
+        headline=headline(board, models),
+        breakdowns=_breakdowns(result, models),
+        gallery=gallery,
+        opened=_opened([key for key, *_ in gallery]),
+        table=[_texts(cell) for cell in result.table.to_pylist()],
+    )
+
+
+def plain(caption: str) -> str:
+    """Return a caption without the words that all captions share."""
+    return _PREFIX.sub("", caption)
+
+
+def headline(board: Sequence[Line], models: Sequence[str]) -> str:
+    """Return the finding in a sentence or two."""
+    if not board:
+        return ""
+    line = next((line for line in board if line.task == "average"), board[0])
+    known = [model for model in models if model in line.cells]
+    best = line.cells[known[0]]
+    what = f"on average over {len(board) - 1} tasks" if line.task == "average" else f"on “{line.title}”"
+    text = f"{known[0]} is right {percent(best['accuracy'])}\N{NO-BREAK SPACE}% of the time {what}; guessing gives "
+    text += f"{percent(line.chance)}\N{NO-BREAK SPACE}%."
+    tied = [model for model in known[1:] if line.cells[model]["high"] >= best["low"]]
+    if tied:
+        text += f" Its interval overlaps with that of {', '.join(tied)}: they may be equally good."
+    at_chance = [m for m in known if all(not _above(x.cells[m]) for x in board if m in x.cells and x is not line)]
+    if at_chance:
+        text += f" {', '.join(at_chance)}: above chance in no task."
+    return text
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One row of a chart with its numbers."""
+
+    title: str
+    question: str
+    chart: Markup
+    cells: list[dict[str, Any] | None]
+    chance: float
+    n: int
+    average: bool = False
+
+
+def _above(cell: dict[str, Any]) -> bool:
+    return bool(cell["low"] > cell["chance"])
+
+
+def _row(line: Line, models: Sequence[str], question: str) -> _Row:
+    cells = [line.cells.get(model) for model in models]
+    best = max(cell["accuracy"] for cell in line.cells.values())
+    shown = [
+        None if cell is None else {**cell, "best": cell["accuracy"] == best, "above": _above(cell)} for cell in cells
+    ]
+    return _Row(
+        line.title,
+        question,
+        svg.dots([(index, name, line.cells.get(name)) for index, name in enumerate(models)], line.chance),
+        shown,
+        line.chance,
+        max(cell["n"] for cell in line.cells.values()),
+        line.task == "average",
+    )
+
+
+def _question(result: Result, line: Line) -> str:
+    if line.metric == "hard_negative":
+        return "The true caption, or the same with the answer swapped?"
+    for task in result.provenance["protocol"].get("tasks", ()):
+        if task["task"] == line.task:
+            question: str = task["question"]
+            return question
+    return ""
+
+
+@dataclass(frozen=True)
+class _Breakdown:
+    """One task, broken down by one factor."""
+
+    factor: str
+    rows: list[_Row]
+
+
+def _breakdowns(result: Result, models: Sequence[str]) -> list[tuple[str, list[_Breakdown]]]:
+    """Return, for every line of the leaderboard in its order, its settings and its factors."""
+    by_key: dict[tuple[str, str, str], dict[str, dict[str, dict[str, Any]]]] = {}
+    board = {(line.task, line.metric): line for line in lines(result)}
+    for cell in result.cells(scope="plain"):
+        line = board.get((cell["task"], cell["metric"]))
+        if line is None or cell["task"] == "average":
+            continue
+        if cell["factor"] == "all" and cell["setting"] != "all" and cell["task"] != "classification":
+            key, level = (cell["task"], cell["metric"], "setting"), cell["setting"]
+        elif cell["factor"] != "all" and cell["setting"] == line.setting:
+            key, level = (cell["task"], cell["metric"], cell["factor"]), cell["level"]
+        else:
+            continue
+        by_key.setdefault(key, {}).setdefault(level, {})[cell["model"]] = cell
+    groups: dict[tuple[str, str], list[_Breakdown]] = {key: [] for key in board}
+    for (task, metric, factor), levels in by_key.items():
+        if len(levels) < 2:
+            continue
+        rows = [
+            _row(Line(task, "all", metric, level, next(iter(cells.values()))["chance"], cells), models, "")
+            for level, cells in levels.items()
+        ]
+        groups[task, metric].append(_Breakdown(factor.replace("_", " "), rows))
+    return [(task_title(result, *key), found) for key, found in groups.items() if found]
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """One picture of the gallery."""
+
+    source: str
+    truth: Markup
+    said: Markup
+
+
+@dataclass
+class _Strip:
+    """What one model made of the pictures of one task."""
+
+    right: list[_Picture]
+    wrong: list[_Picture]
+    tied: int
+    n: int
+
+
+def _gallery(result: Result, models: Sequence[str]) -> Any:
+    """Yield tasks with, for each model, pictures that it got right and wrong."""
+    strips: dict[tuple[str, str], dict[str, _Strip]] = {}
+    for row in chosen_rows(result.rows):
+        data = result.pictures.get(row["scene_id"])
+        if data is None:
+            continue
+        of_model = strips.setdefault((row["task"], row["metric"]), {})
+        strip = of_model.setdefault(row["model"], _Strip([], [], *_ties(result, row)))
+        truth, said = _difference(plain(row["label"]), plain(row["prediction"]))
+        source = "data:image/jpeg;base64," + base64.b64encode(data).decode()
+        (strip.right if row["correct"] == 1 else strip.wrong).append(_Picture(source, truth, said))
+    for line in lines(result):
+        key = (line.task, line.metric)
+        if key in strips:
+            found = strips.pop(key)
+            yield (
+                key,
+                task_title(result, *key),
+                _question(result, line),
+                [(index, name, found[name]) for index, name in enumerate(models) if name in found],
+            )
+
+
+def _ties(result: Result, row: dict[str, Any]) -> tuple[int, int]:
+    """Return for how many pictures of a model and task the best score was shared with the truth, and of how many."""
+    rows = result.rows
+    mask = pc.equal(rows["scope"], "plain")
+    for name in ("model", "task", "metric"):
+        mask = pc.and_(mask, pc.equal(rows[name], row[name]))
+    correct = rows.filter(mask)["correct"].to_numpy()
+    return int(((correct > 0) & (correct < 1)).sum()), len(correct)
+
+
+def _opened(keys: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the tasks whose pictures show at once: what is in the picture, and where."""
+    telling = [key for key in (("single_animal", "top1"), ("relation", "top1")) if key in keys]
+    return telling or list(keys[:1])
+
+
+def _difference(truth: str, said: str) -> tuple[Markup, Markup]:
+    """Return both texts with the words that differ marked."""
+    one, two = truth.split(), said.split()
+    parts: tuple[list[Markup], list[Markup]] = ([], [])
+    for operation, a, b, c, d in SequenceMatcher(None, one, two, autojunk=False).get_opcodes():
+        for side, words in ((0, one[a:b]), (1, two[c:d])):
+            text = escape(" ".join(words))
+            if words:
+                parts[side].append(text if operation == "equal" else Markup("<mark>") + text + Markup("</mark>"))
+    return Markup(" ").join(parts[0]), Markup(" ").join(parts[1])
+
+
+def _texts(cell: dict[str, Any]) -> list[str]:
+    shown = []
+    for name, value in cell.items():
+        if name in {"accuracy", "low", "high", "chance"}:
+            shown.append(percent(value))
+        elif name == "correct":
+            shown.append(f"{value:.6g}")
+        else:
+            shown.append(str(value))
+    return shown
