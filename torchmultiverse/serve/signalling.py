@@ -50,6 +50,7 @@ class SignallingServer:
         self._core = ServerCore(generation)
         self._outboxes: dict[Hashable, asyncio.Queue[str]] = {}
         self._runners: list[web.AppRunner] = []
+        self._stopping = False
 
     @property
     def url(self) -> str:
@@ -76,9 +77,11 @@ class SignallingServer:
 
     async def stop(self) -> None:
         """Close everything."""
+        self._stopping = True
         for runner in self._runners:
             await runner.cleanup()
         self._runners.clear()
+        self._stopping = False
 
     async def _listen(self, role: Literal["streamer", "player"], port: int) -> int:
         app = web.Application(client_max_size=MAX_MESSAGE)
@@ -125,7 +128,9 @@ class SignallingServer:
         finally:
             del self._outboxes[socket]
             writer.cancel()
-            self._send(self._core.leave(socket))
+            gone = self._core.leave(socket)
+            if not self._stopping:  # else the streams go on without us, and nobody need be told of an end
+                self._send(gone)
         return socket
 
     def _own_page(self, origin: str, host: str) -> bool:
@@ -168,7 +173,7 @@ def _page_file(path: str) -> web.Response:
     name = path.strip("/") or "index.html"
     if name not in _TYPES:
         return web.Response(status=404)
-    policy = "default-src 'self'; connect-src 'self' ws: wss:; media-src 'self' blob: mediastream:"
+    policy = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' blob: data:; media-src 'self' blob:"
     return web.Response(
         body=(_PAGE / name).read_bytes(),
         content_type=_TYPES[name],

@@ -1,0 +1,237 @@
+"""The engine behind an address, when things go wrong.
+
+What could silently be wrong: a client that hangs for ever, gives up what it could have had, leaves threads and tasks
+behind, or blames the wrong scene. (That it never mislabels a picture: `tests/contract/test_pairing.py`.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Iterable, Iterator
+
+import pytest
+from contract.live import Faults, serve
+from typing_extensions import override
+
+from torchmultiverse.engines import Failure, Frame, RenderOptions
+from torchmultiverse.engines.client import AsyncClient
+from torchmultiverse.engines.marker import MarkerEngine, read_marker
+from torchmultiverse.engines.remote import RemoteEngine
+from torchmultiverse.errors import EngineError
+from torchmultiverse.serve.signalling import SignallingServer
+from torchmultiverse.serve.streamer import Streamer
+from torchmultiverse.spec import Scene
+
+OPTIONS = RenderOptions(size=(96, 96))
+SCENES = [Scene({"World_Name": "Desert", "Camera_Yaw": n}) for n in range(12)]
+
+
+class Breaking(MarkerEngine):
+    """Raises on one scene, takes its time on another."""
+
+    @override
+    def render(
+        self,
+        scenes: Iterable[Scene],
+        options: RenderOptions = RenderOptions(),  # noqa: B008
+    ) -> Iterator[Frame | Failure]:
+        for scene in scenes:
+            if scene["Camera_Yaw"] == 3:
+                raise ZeroDivisionError("a bug in the engine")
+            if scene["Camera_Yaw"] == 5:
+                time.sleep(1.5)
+            yield from super().render([scene], options)
+
+
+class Deadly(Streamer):
+    """Loses its connections whenever a certain scene is asked for, as a binary that crashes on it would."""
+
+    @override
+    def _render(self, player, name, request):  # type: ignore[no-untyped-def]
+        if request["scene"].get("Camera_Yaw") == 3:
+            for one in list(self._players):
+                self._spawn(self._drop(one))
+        else:
+            super()._render(player, name, request)
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def test_nobody_there_is_an_error_that_names_the_address() -> None:
+    url = f"ws://127.0.0.1:{free_port()}"
+    before = set(threading.enumerate())
+    with pytest.raises(EngineError, match=url):
+        RemoteEngine(url, reconnects=2)
+    assert set(threading.enumerate()) == before
+
+
+def test_a_server_without_a_streamer_is_an_error_that_says_so() -> None:
+    async def test() -> None:
+        server = SignallingServer()
+        await server.start()
+        client = AsyncClient(server.url, reconnects=1, connect_timeout=1.2)
+        with pytest.raises(EngineError, match="no connection to a streamer within"):
+            await client.connect()
+        await client.close()
+        await server.stop()
+        assert len(asyncio.all_tasks()) == 1, "tasks were left behind"
+
+    asyncio.run(test())
+
+
+def test_a_wrong_token_is_said_at_once() -> None:
+    with serve(token="right") as served:
+        with pytest.raises(EngineError, match="token"):
+            RemoteEngine(served.url, token="wrong")
+        with pytest.raises(EngineError, match="token"):
+            RemoteEngine(served.url)
+        engine = RemoteEngine(served.url, token="right")
+        assert engine.catalogue().engine == "marker"
+        engine.close()
+
+
+def test_an_unknown_dialect_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(EngineError, match="Did you mean 'tmv'"):
+        RemoteEngine("ws://127.0.0.1:1", dialect="tvm")
+
+
+def test_a_scene_that_breaks_the_engine_fails_alone_and_is_named() -> None:
+    with serve(Breaking) as served:
+        engine = RemoteEngine(served.url, retries=2)
+        answers = list(engine.render(SCENES[:5], OPTIONS))
+        engine.close()
+    assert [isinstance(answer, Frame) for answer in answers] == [True, True, True, False, True]
+    failure = answers[3]
+    assert isinstance(failure, Failure)
+    assert failure.attempts == 3
+    assert "a bug in the engine" in failure.reason
+    assert SCENES[3].canonical in str(failure.error())
+
+
+def test_a_scene_that_kills_the_connection_does_not_take_its_neighbours_along() -> None:
+    with serve(streamer_class=Deadly) as served:
+        engine = RemoteEngine(served.url, in_flight=4, dialect="tmv", retries=3)
+        answers = list(engine.render(SCENES, OPTIONS))
+        engine.close()
+    assert [n for n, answer in enumerate(answers) if isinstance(answer, Failure)] == [3]
+    for scene, answer in zip(SCENES, answers, strict=True):
+        assert isinstance(answer, Failure) or read_marker(answer.array()) == scene.scene_id
+
+
+def test_a_picture_that_never_comes_is_a_failure_after_the_budget() -> None:
+    with serve(faults=Faults(1.0, ["drop"])) as served:
+        engine = RemoteEngine(served.url, timeout=0.3, retries=2)
+        list(engine.render(SCENES[:1], OPTIONS))  # the first is never hit
+        begun = time.monotonic()
+        (failure,) = engine.render(SCENES[1:2], OPTIONS)
+        engine.close()
+    assert isinstance(failure, Failure)
+    assert failure.attempts == 3
+    assert "no answer for 0.3 s" in failure.reason
+    assert time.monotonic() - begun < 20, "it waited for something else"
+
+
+def test_a_slow_picture_is_waited_for_and_the_loop_answers_meanwhile() -> None:
+    """The engine renders in its own thread: a second player is served its catalogue while a picture takes its time."""
+    with serve(Breaking) as served:
+        first, second = RemoteEngine(served.url), RemoteEngine(served.url, timeout=1.0, retries=0)
+        answers = first.render([SCENES[5]], OPTIONS)
+        waiting = threading.Thread(target=lambda: got.extend(answers))
+        got: list[Frame | Failure] = []
+        waiting.start()
+        begun = time.monotonic()
+        assert second.catalogue().engine == "marker"
+        answered = time.monotonic() - begun
+        waiting.join(20)
+        assert isinstance(got[0], Frame)
+        assert answered < 1.0, "the event loop was blocked by the engine"
+        first.close()
+        second.close()
+
+
+def test_the_engine_is_found_again_after_the_signalling_server_was_gone() -> None:
+    """An open data channel outlives its signalling server; a lost one is made anew over the next."""
+    with serve() as served:
+        engine = RemoteEngine(served.url, dialect="tmv")
+        (one,) = engine.render(SCENES[:1], OPTIONS)
+        asyncio.run_coroutine_threadsafe(served.server.stop(), served.loop).result(10)
+        (two,) = engine.render(SCENES[1:2], OPTIONS)
+        asyncio.run_coroutine_threadsafe(served.server.start(), served.loop).result(10)
+        for name in list(served.streamer._players):
+            asyncio.run_coroutine_threadsafe(served.streamer._drop(name), served.loop).result(10)
+        (three,) = engine.render(SCENES[2:3], OPTIONS)
+        engine.close()
+    for scene, answer in zip(SCENES, (one, two, three), strict=False):
+        assert isinstance(answer, Frame)
+        assert read_marker(answer.array()) == scene.scene_id
+
+
+def test_an_engine_that_will_not_come_back_ends_the_waiting_with_the_reason() -> None:
+    with serve() as served:
+        reason: list[str] = []
+        engine = RemoteEngine(served.url, lost=lambda: reason[0] if reason else None)
+        reason.append("the engine died: out of memory")
+        for name in list(served.streamer._players):
+            asyncio.run_coroutine_threadsafe(served.streamer._drop(name), served.loop).result(10)
+        with pytest.raises(EngineError, match="out of memory"):
+            list(engine.render(SCENES, OPTIONS))
+        engine.close()
+
+
+def test_a_picture_over_the_bound_is_refused() -> None:
+    with serve() as served:
+        engine = RemoteEngine(served.url, max_payload=2000, retries=0)
+        answers = list(engine.render(SCENES[:1], RenderOptions(size=(512, 512), format="jpeg")))
+        engine.close()
+    assert isinstance(answers[0], Failure)
+    assert "2000 is the limit" in answers[0].reason
+
+
+def test_the_chosen_streamer_is_used_and_a_missing_one_waited_for() -> None:
+    with serve(streamer_id="left") as served:
+        engine = RemoteEngine(served.url, streamer_id="left")
+        assert engine.catalogue().engine == "marker"
+        engine.close()
+        with pytest.raises(EngineError):
+            RemoteEngine(served.url, streamer_id="right", reconnects=1, connect_timeout=1.0)
+
+
+def test_the_asynchronous_client_renders_many_at_once_and_leaves_no_task() -> None:
+    async def test(url: str) -> None:
+        client = AsyncClient(url)
+        answers = await asyncio.gather(*(client.render(scene, OPTIONS) for scene in SCENES))
+        for scene, answer in zip(SCENES, answers, strict=True):
+            assert isinstance(answer, Frame)
+            assert read_marker(answer.array()) == scene.scene_id
+        await client.close()
+        await client.close()
+        await asyncio.sleep(0.2)
+        left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        assert not left, left
+
+    with serve() as served:
+        asyncio.run(test(served.url))
+
+
+def test_many_connections_leave_no_descriptor_or_thread() -> None:
+    from pathlib import Path
+
+    def descriptors() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    with serve() as served:
+        RemoteEngine(served.url).close()
+        time.sleep(0.3)
+        before, threads = descriptors(), threading.active_count()
+        for _ in range(6):
+            RemoteEngine(served.url).close()
+        time.sleep(0.5)
+        assert descriptors() <= before + 3
+        assert threading.active_count() <= threads + 1

@@ -1,0 +1,67 @@
+"""A stand-in for a packaged Unreal binary: takes its arguments, speaks the pug dialect only, trickles its candidates.
+
+It draws test cards. Started by a start script as Unreal is; see `game`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+from typing_extensions import override
+
+from torchmultiverse.engines.marker import MarkerEngine
+from torchmultiverse.protocol import signalling
+from torchmultiverse.serve.streamer import Streamer, _Player
+
+
+class Unreal(Streamer):
+    """Behaves like UE 5.0 (``generation="legacy"``) or later."""
+
+    def __init__(self, *arguments: Any, generation: str = "modern", **keywords: Any) -> None:
+        super().__init__(*arguments, protocol_message=generation == "modern", **keywords)
+        self.generation = generation
+
+    @override
+    async def _act(self, action: signalling.Action) -> None:
+        if self.generation == "legacy" and isinstance(action, signalling.Send):
+            return  # UE 5.0 does not say who it is
+        await super()._act(action)
+
+    @override
+    async def _signal(self, message: dict[str, Any]) -> None:
+        if message.get("type") != "offer":
+            return await super()._signal(message)
+        lines = message["sdp"].splitlines()
+        kept = [line for line in lines if not line.startswith(("a=candidate:", "a=end-of-candidates"))]
+        await super()._signal({**message, "sdp": "\r\n".join(kept) + "\r\n"})
+        for line in lines:
+            if line.startswith("a=candidate:"):
+                await asyncio.sleep(0.01)
+                candidate = {"candidate": line.removeprefix("a="), "sdpMid": "0", "sdpMLineIndex": 0}
+                await super()._signal({"type": "iceCandidate", "candidate": candidate, "playerId": message["playerId"]})
+
+    @override
+    def _interaction(self, player: _Player, text: str) -> None:
+        self._pug(player, text)
+
+
+def game(folder: Path, extra: str = "") -> Path:
+    """Write a start script like that of a packaged binary."""
+    script = folder / "Game.sh"
+    script.write_text(f'#!/bin/sh\n{extra}\n"{sys.executable}" "{__file__}" "$@"\n')
+    script.chmod(0o755)
+    return script
+
+
+if __name__ == "__main__":
+    given = dict(argument.removeprefix("-").partition("=")[::2] for argument in sys.argv[1:])
+    generation = given.get("Generation", "modern")
+    if generation == "legacy":
+        url = f"ws://{given['PixelStreamingIP']}:{given['PixelStreamingPort']}"
+    else:
+        url = given["PixelStreamingConnectionURL"]
+    print("LogInit: the fake engine starts", flush=True)
+    asyncio.run(Unreal(MarkerEngine, url, generation=generation).run())

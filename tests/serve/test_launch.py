@@ -1,0 +1,184 @@
+"""Processes: started, watched, and gone afterwards.
+
+What could silently be wrong: an engine that runs on after its owner died, and holds the GPU for days.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from contract.test_pairing import check, shuffled
+from serve.fake_unreal import game
+
+from torchmultiverse.engines import Frame, RenderOptions
+from torchmultiverse.engines.remote import RemoteEngine
+from torchmultiverse.errors import EngineError
+from torchmultiverse.serve import LocalStack, UnrealProcess, serve_forever
+from torchmultiverse.serve.launch import RESTARTS, Child
+from torchmultiverse.spec import Scene
+
+OPTIONS = RenderOptions(size=(96, 96), format="jpeg")
+
+
+def running(mark: str) -> list[int]:
+    """Processes whose command line or environment holds a text."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                text = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+                if mark.encode() in text and " Z " not in (entry / "stat").read_text():
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return found
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return condition()
+
+
+@pytest.fixture
+def mark(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    text = f"tmv-test-{os.getpid()}-{abs(hash(request.node.name))}"
+    monkeypatch.setenv("TMV_TEST_MARK", text)
+    return text
+
+
+def test_two_processes_render_and_a_killed_engine_comes_back(mark: str) -> None:
+    scenes = shuffled(40)
+    with LocalStack("marker") as stack:
+        assert stack.url.startswith("ws://127.0.0.1:")
+        engine = RemoteEngine(stack.url, in_flight=4, lost=stack.lost)
+        answers = []
+        for number, answer in enumerate(engine.render(scenes, OPTIONS)):
+            answers.append(answer)
+            if number == 15:
+                stack.kill_engine()
+        engine.close()
+        assert stack.restarts == 1
+        assert running(mark)
+    assert check(scenes, answers) == {"right": 40}
+    assert not running(mark)
+
+
+def test_an_engine_that_cannot_start_says_why(mark: str) -> None:
+    with pytest.raises(EngineError, match=r"no engine 'nonsense' to host") as error, LocalStack("nonsense"):
+        pass
+    assert "marker" in str(error.value), "the names that would be right are missing"
+    assert not running(mark)
+
+
+def test_an_engine_that_keeps_dying_is_given_up_with_its_last_words(mark: str, tmp_path: Path) -> None:
+    script = tmp_path / "Game.sh"
+    script.write_text("#!/bin/sh\nsleep 0.4\necho 'LogVulkan: no device found' >&2\nexit 7\n")
+    script.chmod(0o755)
+    with UnrealProcess(script, grace=0.1) as stack:
+        with pytest.raises(EngineError, match="no device found"):
+            RemoteEngine(stack.url, lost=stack.lost, connect_timeout=1.0, reconnects=30)
+        assert stack.restarts == RESTARTS
+    assert not running(mark)
+
+
+def test_an_early_death_is_told_at_once(tmp_path: Path) -> None:
+    script = tmp_path / "Game.sh"
+    script.write_text("#!/bin/sh\necho 'error while loading shared libraries: libvulkan.so.1' >&2\nexit 127\n")
+    script.chmod(0o755)
+    with pytest.raises(EngineError, match=r"code 127:\n.*libvulkan"), UnrealProcess(script):
+        pass
+
+
+def test_a_silent_process_is_not_waited_for_for_ever(mark: str) -> None:
+    child = Child(["sleep", "60"], name="the sleeper")
+    with pytest.raises(EngineError, match=r"the sleeper was not ready within 0\.2 s"):
+        child.wait_ready(0.2)
+    assert not running(mark)
+
+
+def test_what_a_start_script_started_ends_with_it(mark: str) -> None:
+    child = Child(["sh", "-c", "sleep 77 & sleep 78 & wait"])
+    assert eventually(lambda: len(running(mark)) >= 4)
+    child.stop()
+    child.stop()
+    assert not running(mark)
+
+
+def test_everything_ends_when_the_parent_is_killed(mark: str) -> None:
+    code = (
+        "import sys, time\n"
+        "from torchmultiverse.serve import LocalStack\n"
+        "with LocalStack('marker'):\n"
+        "    print('up', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == b"up\n"
+    assert len(running(mark)) >= 5
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    assert eventually(lambda: not running(mark)), running(mark)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serving_ends_cleanly_on_a_signal(mark: str, number: int) -> None:
+    code = (
+        "from torchmultiverse.serve import serve_forever\n"
+        "serve_forever(engine='marker', host='127.0.0.1', player_port=0, streamer_port=0, token=None)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    first = process.stdout.readline().decode()
+    assert "ws://127.0.0.1:" in first
+    assert "http://127.0.0.1:" in process.stdout.readline().decode()
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert errors == b""
+    assert not running(mark)
+
+
+def test_serving_to_other_machines_needs_a_token() -> None:
+    with pytest.raises(EngineError, match="token"):
+        serve_forever(engine="marker", host="0.0.0.0", player_port=0, streamer_port=0, token=None)
+
+
+def test_the_command_line_is_that_of_the_reference(tmp_path: Path) -> None:
+    command = UnrealProcess(tmp_path / "Game.sh", size=(640, 480), adapter=3).command("ws://127.0.0.1:8888")
+    assert command[0] == str(tmp_path / "Game.sh")
+    assert set(command[1:]) == {
+        "-AudioMixer", "-RenderOffScreen", "-NoScreenMessages", "-graphicsadapter=3", "-ForceRes", "-ResX=640",
+        "-ResY=480", "-PixelStreamingIP=127.0.0.1", "-PixelStreamingPort=8888",
+        "-PixelStreamingURL=ws://127.0.0.1:8888", "-PixelStreamingConnectionURL=ws://127.0.0.1:8888",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("server", ["modern", "legacy"])
+@pytest.mark.parametrize("unreal", ["modern", "legacy"])
+def test_a_packaged_binary_of_either_generation(mark: str, tmp_path: Path, unreal: str, server: str) -> None:
+    """A start script, the pug dialect, candidates trickled, and a server of either generation in between."""
+    scenes = [Scene({"World_Name": "Desert", "Camera_Yaw": n}) for n in range(5)]
+    with UnrealProcess(game(tmp_path), arguments=[f"-Generation={unreal}"], grace=0.1, generation=server) as stack:
+        engine = RemoteEngine(stack.url, timeout=20, hello_timeout=0.3, lost=stack.lost)
+        catalogue = engine.catalogue()
+        answers = list(engine.render(scenes, OPTIONS))
+        notes = engine.manifest_notes()
+        engine.close()
+    assert not catalogue.complete
+    assert notes
+    assert check(scenes, answers) == {"right": 5}
+    assert all(isinstance(answer, Frame) and answer.format == "jpeg" for answer in answers)
+    assert not running(mark)

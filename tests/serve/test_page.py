@@ -1,0 +1,117 @@
+"""The page, in a real browser: live video over WebRTC, and a picture rendered on request.
+
+What could silently be wrong: a page that connects and shows a black rectangle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import numpy as np
+import pytest
+from contract.live import serve
+from PIL import Image
+
+from torchmultiverse.engines.marker import read_marker
+
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
+)
+
+
+class Page:
+    """One page of a browser, driven by its debugging protocol."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self.socket = socket
+        self.number = 0
+        self.problems: list[str] = []
+
+    async def call(self, method: str, **parameters: Any) -> Any:
+        self.number += 1
+        await self.socket.send_json({"id": self.number, "method": method, "params": parameters})
+        while True:
+            message = await self.socket.receive_json()
+            if message.get("method") in {"Runtime.exceptionThrown", "Log.entryAdded"}:
+                self.problems.append(str(message["params"]))
+            if message.get("id") == self.number:
+                return message["result"]
+
+    async def value(self, expression: str) -> Any:
+        result = await self.call("Runtime.evaluate", expression=expression, awaitPromise=True)
+        return result["result"].get("value")
+
+    async def until(self, expression: str, seconds: float = 30) -> Any:
+        for _ in range(int(seconds / 0.1)):
+            if found := await self.value(expression):
+                return found
+            await asyncio.sleep(0.1)
+        state = await self.value("document.body.innerText")
+        raise AssertionError(f"{expression} did not come true; problems: {self.problems}; the page says:\n{state}")
+
+
+async def look(address: str, profile: Path) -> tuple[str, np.ndarray[Any, Any], np.ndarray[Any, Any], Page]:
+    process = subprocess.Popen(
+        [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0",
+         f"--user-data-dir={profile}", "--window-size=1100,900", "about:blank"],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    try:
+        port = next(
+            m[1] for line in process.stderr if (m := re.search(r"DevTools listening on ws://[^:]+:(\d+)", line))
+        )
+        async with aiohttp.ClientSession() as http:
+            target = await (await http.put(f"http://127.0.0.1:{port}/json/new?about:blank")).json()
+            socket = await http.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0)
+            page = Page(socket)
+            await page.call("Log.enable")
+            await page.call("Runtime.enable")
+            await page.call("Page.navigate", url=address)
+            await page.until("document.getElementById('fields')?.disabled === false")
+            await page.value("document.getElementById('world').value = 'Museum'")
+            await page.value("document.querySelector('button').click()")
+            caption = await page.until("document.getElementById('caption').textContent")
+            scene_id = re.search(r"scene ([0-9a-f]{32})", caption)
+            assert scene_id is not None, caption
+            picture = await drawn(page, "picture", "naturalWidth")
+            async with asyncio.timeout(20):  # the video follows at its own pace
+                while read_marker(video := await drawn(page, "video", "videoWidth")) != scene_id[1]:
+                    await asyncio.sleep(0.2)
+            await socket.close()
+            return scene_id[1], picture, video, page
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+async def drawn(page: Page, name: str, width: str) -> np.ndarray[Any, Any]:
+    """Return what an element shows, as the browser draws it."""
+    data = await page.value(
+        f"(() => {{ const e = document.getElementById('{name}'), c = document.createElement('canvas');"
+        f"c.width = c.height = e.{width} || 64; c.getContext('2d').drawImage(e, 0, 0, c.width, c.height);"
+        "return c.toDataURL().split(',')[1]; })()"
+    )
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not CHROMIUM, reason="no Chromium binary on this machine")
+@pytest.mark.parametrize("token", [None, "secret"])
+@pytest.mark.parametrize("generation", ["modern", "legacy"])
+def test_a_browser_shows_the_picture_and_the_video(tmp_path: Path, token: str | None, generation: str) -> None:
+    with serve(token=token, generation=generation) as served:
+        address = served.url.replace("ws:", "http:") + (f"/?token={token}" if token else "/")
+        scene_id, picture, video, page = asyncio.run(look(address, tmp_path / "profile"))
+    assert read_marker(picture) == scene_id
+    assert picture.shape == (512, 512, 3)
+    assert video.shape == (256, 256, 3)
+    assert not page.problems

@@ -1,0 +1,191 @@
+// A small Pixel Streaming player: live video, and pictures on request in the tmv dialect.
+
+const $ = (id) => document.getElementById(id);
+const utf16 = new TextDecoder("utf-16le");
+const ids = { UIInteraction: 50, Response: 1, FileExtension: 8, FileMimeType: 9, FileContents: 10 };
+const waiting = new Map(); // request id -> {files, scene, resolve, reject}
+let channel = null;
+let count = 0;
+
+const say = (text) => { $("status").textContent = text; };
+
+// Signalling -------------------------------------------------------------------------------------------------
+
+function connect() {
+  const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/${location.search}`);
+  const send = (message) => socket.readyState === WebSocket.OPEN && socket.send(JSON.stringify(message));
+  let peer = null;
+  let subscribed = false;
+  const ask = () => { if (!peer && !subscribed) send({ type: "listStreamers" }); };
+  const drop = (reason) => {
+    if (peer) peer.close();
+    peer = null;
+    subscribed = false;
+    lost(reason);
+  };
+
+  socket.onmessage = async (event) => {
+    const message = JSON.parse(event.data);
+    switch (message.type) {
+      case "config":
+        if (message.protocolVersion) ask(); // an older server makes the offer by itself
+        break;
+      case "streamerList":
+        if (message.ids.length) {
+          subscribed = true;
+          send({ type: "subscribe", streamerId: message.ids[0] });
+        } else {
+          say("waiting for an engine …");
+          setTimeout(ask, 1000);
+        }
+        break;
+      case "offer":
+        if (peer) peer.close();
+        peer = new RTCPeerConnection();
+        peer.ontrack = (track) => { $("video").srcObject = track.streams[0] ?? new MediaStream([track.track]); };
+        peer.ondatachannel = (opened) => open(opened.channel);
+        peer.onicecandidate = (found) => found.candidate && send({ type: "iceCandidate", candidate: found.candidate });
+        await peer.setRemoteDescription(message);
+        await peer.setLocalDescription();
+        send({ type: "answer", sdp: peer.localDescription.sdp });
+        break;
+      case "iceCandidate":
+        if (peer && message.candidate) await peer.addIceCandidate(message.candidate);
+        break;
+      case "ping":
+        send({ type: "pong", time: message.time });
+        break;
+      case "subscribeFailed":
+      case "streamerDisconnected":
+        drop("the engine went away; waiting for it …");
+        setTimeout(ask, 1000);
+        break;
+    }
+  };
+  socket.onclose = (event) => {
+    const refused = event.code === 1006 && !peer && !location.search.includes("token=");
+    drop(refused ? "no connection; a server with a token wants ?token=… in the address" : "the server is gone; trying again …");
+    setTimeout(connect, 2000);
+  };
+}
+
+function lost(reason) {
+  channel = null;
+  $("fields").disabled = true;
+  for (const one of waiting.values()) one.reject(new Error(reason));
+  waiting.clear();
+  say(reason);
+}
+
+// Data channel -----------------------------------------------------------------------------------------------
+
+function open(opened) {
+  channel = opened;
+  channel.binaryType = "arraybuffer";
+  const file = { name: "", type: "", parts: [], size: 0 };
+  channel.onmessage = (event) => {
+    const data = new Uint8Array(event.data);
+    const text = () => utf16.decode(data.subarray(1));
+    if (data[0] === 255) {
+      const table = JSON.parse(utf16.decode(data.subarray(2)));
+      for (const name of Object.keys(ids)) if (table[name]) ids[name] = table[name].id;
+    } else if (data[0] === ids.FileExtension) {
+      Object.assign(file, { name: text(), type: "", parts: [], size: 0 });
+    } else if (data[0] === ids.FileMimeType) {
+      file.type = text();
+    } else if (data[0] === ids.FileContents) {
+      const total = new DataView(event.data).getInt32(1, true);
+      file.parts.push(data.subarray(5));
+      file.size += data.length - 5;
+      if (file.size === total) {
+        const [request, name] = file.name.split(".");
+        if (waiting.has(request)) waiting.get(request).files[name] = new Blob(file.parts, { type: file.type });
+      }
+    } else if (data[0] === ids.Response) {
+      const message = JSON.parse(text());
+      const one = waiting.get(message.id);
+      if (one && message.state === "done") {
+        waiting.delete(message.id);
+        one.resolve({ ...message, files: one.files });
+      } else if (one && message.state === "failed") {
+        waiting.delete(message.id);
+        one.reject(new Error(message.reason));
+      }
+    }
+  };
+  channel.onclose = () => { if (channel === opened) lost("the connection closed"); };
+  const ready = () => start().catch((error) => say(error.message));
+  if (channel.readyState === "open") ready(); else channel.onopen = ready;
+}
+
+function ask(body) {
+  if (!channel || channel.readyState !== "open") return Promise.reject(new Error("not connected"));
+  const id = `w${++count}`;
+  const text = JSON.stringify({ tmv: 1, id, ...body });
+  const bytes = new DataView(new ArrayBuffer(3 + 2 * text.length));
+  bytes.setUint8(0, ids.UIInteraction);
+  bytes.setUint16(1, text.length, true);
+  for (let i = 0; i < text.length; i++) bytes.setUint16(3 + 2 * i, text.charCodeAt(i), true);
+  channel.send(bytes.buffer);
+  return new Promise((resolve, reject) => waiting.set(id, { files: {}, resolve, reject }));
+}
+
+// Page -------------------------------------------------------------------------------------------------------
+
+function fill(select, levels) {
+  const kept = select.value;
+  select.replaceChildren(...levels.map((level) => new Option(level, level)));
+  if (levels.includes(kept)) select.value = kept;
+}
+
+async function start() {
+  const answer = await ask({ do: "catalogue" });
+  const catalogue = JSON.parse(await answer.files.catalogue.text());
+  fill($("world"), catalogue.factors.World_Name?.levels ?? []);
+  fill($("character"), catalogue.factors.Character_Name?.levels ?? ["blank"]);
+  const animal = [...$("character").options].find((option) => option.value !== "blank");
+  if (animal && $("character").value === "blank") $("character").value = animal.value;
+  $("fields").disabled = false;
+  say(`connected to engine “${catalogue.engine}” ${catalogue.version}`);
+}
+
+let busy = false;
+let again = false;
+
+async function render() {
+  again = busy;
+  if (busy) return; // one at a time; the latest choice is rendered next
+  busy = true;
+  $("picture").classList.add("waiting");
+  const side = Number($("size").value);
+  const begun = performance.now();
+  const scene = {
+    World_Name: $("world").value, Character_Name: $("character").value,
+    Character_Rotation_Yaw: Number($("yaw").value), Camera_Yaw: Number($("camera").value),
+  };
+  try {
+    const answer = await ask({ do: "render", scene, size: [side, side], passes: ["rgb"], format: "png" });
+    const url = URL.createObjectURL(answer.files.rgb);
+    URL.revokeObjectURL($("picture").src);
+    $("picture").src = url;
+    await $("picture").decode();
+    $("picture").hidden = false;
+    $("empty").hidden = true;
+    $("caption").className = "";
+    $("caption").textContent = `${scene.Character_Name} · ${scene.World_Name} · ${side} × ${side} · ` +
+      `${Math.round(performance.now() - begun)} ms · scene ${answer.scene_id}`;
+  } catch (error) {
+    $("caption").className = "bad";
+    $("caption").textContent = error.message;
+  }
+  $("picture").classList.remove("waiting");
+  busy = false;
+  if (again && channel) render();
+}
+
+$("form").onsubmit = (event) => { event.preventDefault(); render(); };
+$("form").onchange = () => { if (!$("picture").hidden) render(); };
+for (const name of ["yaw", "camera"]) {
+  $(name).oninput = () => { $(`${name}-shown`).textContent = `${$(name).value}°`; };
+}
+connect();
