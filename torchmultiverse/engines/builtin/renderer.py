@@ -318,8 +318,10 @@ class Stage:
             sampler.seed(dr.opaque(mi.UInt32, (seed + 7919 * k) & 0xFFFFFFFF), pixels * per_round)
             ray, inside = self._rays(view, per_round, sampler.next_2d())
             radiance, _, _ = self._path.sample(self._scene, sampler, ray, None, inside)
-            sums = [dr.block_sum(dr.select(inside & dr.isfinite(c), c, 0), per_round) for c in radiance]
-            dr.eval(sums)
+            values = [dr.select(inside & dr.isfinite(c), c, 0) for c in radiance]
+            # All at once: a sum over blocks is a kernel of its own and would trace the paths anew for each colour.
+            dr.eval(values)
+            sums = [dr.block_sum(c, per_round) for c in values]
             total += np.stack([np.array(c) for c in sums])
         color = (total / (rounds * per_round)).T.reshape(height, width, 3).astype(np.float32)
         auxiliary = self._auxiliary(view, seed)
@@ -344,8 +346,8 @@ class Stage:
             way = dr.maximum(dr.select(valid, hit.t, 1e4) - haze.start, 0)
             far = 0.0 if haze.shafts > 0 else 1.0
             values += [dr.select(valid, dr.exp(-(haze.density + k) * way), far) for k in haze.absorb]
+        dr.eval(values)
         sums = [dr.block_sum(v, n) for v in values]
-        dr.eval(sums)
         maps = (np.stack([np.array(v) for v in sums], -1) / n).reshape(height, width, -1).astype(np.float32)
         through = maps[..., 6:9] if haze is not None else np.ones_like(maps[..., :3])
         return np.clip(maps[..., :3], 0, 1), maps[..., 3:6], through

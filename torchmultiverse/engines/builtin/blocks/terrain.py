@@ -34,7 +34,7 @@ class Terrain(Params):
         mesa: 0 to 1, how much distant land steps up in cliffs.
     """
 
-    surface: Literal["dunes", "salt", "seafloor", "lawn", "snow", "asphalt"]
+    surface: Literal["dunes", "salt", "seafloor", "lawn", "snow", "track", "street"]
     color: RGB
     accent: RGB
     relief: float = 3.0
@@ -73,8 +73,8 @@ def _land(p: Terrain, noise: Noise, x: Field, y: Field) -> Field:
         z = z + 0.05 * noise.fbm(x, y, 2.6, 2, start=7) * smoothstep(1.5, 6, r)
     elif p.surface == "salt":
         z = p.relief * 0.04 * noise.fbm(x, y, 25, 3) * away
-    elif p.surface == "asphalt":
-        z = p.relief * noise.fbm(x, y, 120, 3) * smoothstep(30, 160, r)
+    elif p.surface in ("track", "street"):
+        z = p.relief * noise.fbm(x, y, 120, 3) * smoothstep(60, 200, r)
     else:
         z = p.relief * (0.55 * noise.fbm(x, y, 48, 5) + 0.25 * noise.fbm(x, y, 11, 3, start=4)) * away
         z = z + 0.07 * noise.fbm(x, y, 3.1, 3, start=7) * smoothstep(1.0, 5, r)
@@ -141,15 +141,75 @@ def _snow(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Look:
     return Look(color * sparkle[..., None], 0.6 + 0.1 * drift, 0.03 * drift + 0.004 * n.fbm(x, y, 0.12, 3, start=8))
 
 
-def _asphalt(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Look:
+def _asphalt(p: Terrain, n: Noise, x: Field, y: Field) -> tuple[Field, Field, Field]:
+    """Return colour, fine relief and stains of tarmac."""
     grain = n.fbm(x, y, 0.03, 2, 0.8, start=1)
     stains = n.fbm(x, y, 2.4, 6, 0.6, start=3)
     color = mix(p.color, p.accent, smoothstep(-0.7, 0.9, stains))
-    tar = np.exp(-((n.cells(x + stains, y - stains, 3.1)[0] / 0.012) ** 2)) * smoothstep(
-        0.0, 0.4, n.fbm(x, y, 9, 2, start=6)
-    )
-    color = color * (1 + 0.22 * grain - 0.5 * tar)[..., None]
-    return Look(color, 0.72 + 0.1 * stains, 0.004 * grain - 0.004 * tar)
+    border = n.cells(x + 0.6 * stains, y - 0.6 * stains, 3.1)[0]
+    tar = np.exp(-((border / 0.012) ** 2)) * smoothstep(0.0, 0.4, n.fbm(x, y, 9, 2, start=6))
+    return color * (1 + 0.2 * grain - 0.45 * tar)[..., None], 0.003 * grain - 0.004 * tar, stains
+
+
+def _band(low: float, high: float, x: Field, soft: float = 0.02) -> Field:
+    return smoothstep(low - soft, low + soft, x) * smoothstep(high + soft, high - soft, x)
+
+
+def _worn(n: Noise, x: Field, y: Field) -> Field:
+    return 0.95 * smoothstep(-0.9, -0.15, n.fbm(x, y, 0.35, 4, start=9) + 0.25)
+
+
+def _track(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Look:
+    """Tarmac along x with rubbered lines, a chequered start line, grid boxes, kerbs, and grass beyond."""
+    color, micro, stains = _asphalt(p, n, x, y)
+    rough = 0.75 + 0.1 * stains
+    for lane in (-2.2, 2.6):
+        rubber = np.exp(-(((y - lane - 0.5 * n.fbm(x, y, 30, 2, start=2)) / 0.9) ** 2))
+        color = color * (1 - 0.38 * rubber)[..., None]
+        rough = rough - 0.18 * rubber
+    worn, across = _worn(n, x, y), np.abs(y)
+    checks = ((np.floor(x / 0.55) + np.floor(y / 0.55)) % 2)[..., None]
+    color = mix(color, 0.06 + 0.84 * checks, _band(-3.85, -2.2, x) * _band(-7.4, 7.4, y) * worn)
+    # Grid boxes: a bracket open to the back, one row after the other.
+    for row in range(-6, 7):
+        side = 3.2 if row % 2 else -3.2
+        at = 4.2 + row * 8.0
+        if row == -1:
+            continue
+        bracket = _band(at, at + 0.16, x) * _band(side - 1.3, side + 1.3, y)
+        for end in (-1.3, 1.3):
+            bracket = np.maximum(
+                bracket, _band(at - 1.3, at + 0.16, x) * _band(side + end - 0.08, side + end + 0.08, y)
+            )
+        color = mix(color, (0.9, 0.9, 0.88), bracket * worn)
+    color = mix(color, (0.9, 0.9, 0.88), _band(7.2, 7.4, across) * worn)
+    stripe = (np.floor(x / 1.1) % 2)[..., None]
+    kerb = _band(7.5, 8.6, across)
+    color = mix(color, np.array((0.8, 0.07, 0.08)) * (1 - stripe) + np.array((0.93, 0.93, 0.92)) * stripe, kerb)
+    grass = smoothstep(8.6, 8.75, across)
+    blades = n.fbm(x, y, 0.16, 3, 0.8, start=4)
+    mown = 0.12 * np.sign(np.sin(x * 2 * np.pi / 9))
+    green = mix((0.25, 0.43, 0.13), (0.36, 0.5, 0.18), smoothstep(-0.6, 0.8, n.fbm(x, y, 5, 5, start=7)))
+    color = mix(color, green * (1 + 0.25 * blades + mown)[..., None], grass)
+    return Look(color, mix(rough, 0.9, grass), micro * (1 - grass) + 0.03 * kerb * (0.5 + 0.5 * np.sin(across * 12)))
+
+
+def _street(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Look:
+    """Wet tarmac along y: lane lines, a zebra crossing behind the stage, paved sidewalks, puddles."""
+    color, micro, stains = _asphalt(p, n, x, y)
+    worn, across = _worn(n, x, y), np.abs(x)
+    crossing = _band(3.6, 7.6, y) * ((np.floor(x / 0.62) % 2) == 0) * (across < 5.6)
+    color = mix(color, (0.78, 0.78, 0.76), crossing * worn)
+    color = mix(color, (0.8, 0.79, 0.75), _band(2.6, 2.9, y) * (across < 5.6) * worn)
+    dashes = _band(-0.07, 0.07, x) * ((np.floor(y / 3) % 2) == 0) * (np.abs(y - 3) > 7)
+    color = mix(color, (0.85, 0.7, 0.2), dashes * worn)
+    walk = smoothstep(5.95, 6.0, across)
+    joint = np.minimum(np.abs(x % 0.6 - 0.3), np.abs(y % 0.6 - 0.3))
+    paving = mix((0.2, 0.2, 0.21), (0.27, 0.26, 0.26), smoothstep(-0.6, 0.6, n.fbm(x, y, 1.2, 4, start=2)))
+    color = mix(color, paving * (1 - 0.4 * smoothstep(0.27, 0.3, joint))[..., None], walk)
+    puddle = smoothstep(0.0, 0.35, n.fbm(x, y, 3.2, 4, 0.5, start=5)) * (1 - 0.6 * walk)
+    rough = 0.38 - 0.31 * puddle + 0.06 * stains
+    return Look(color * (1 - 0.45 * puddle)[..., None], rough, micro * (1 - puddle))
 
 
 _LOOKS: dict[str, Callable[[Terrain, Noise, Field, Field, Field], Look]] = {
@@ -158,7 +218,8 @@ _LOOKS: dict[str, Callable[[Terrain, Noise, Field, Field, Field], Look]] = {
     "seafloor": _seafloor,
     "lawn": _lawn,
     "snow": _snow,
-    "asphalt": _asphalt,
+    "track": _track,
+    "street": _street,
 }
 
 
@@ -199,7 +260,8 @@ def terrain(builder: Builder, p: Terrain) -> None:
     gy, gx = np.gradient(tz, fine, fine)
     look = _LOOKS[p.surface](p, noise, tx, ty, tz)
     look = _far(p, noise, tx, ty, tz, np.hypot(gx, gy), look)
-    builder.add(mesh, ground_material("ground", look))
+    wet = p.surface == "street"
+    builder.add(mesh, ground_material("ground", look, 0.6 if wet else 0.25))
 
 
 def ground_material(name: str, look: Look, specular: float = 0.25) -> Material:
