@@ -56,11 +56,15 @@ class Character(Protocol):
 
 
 class Troupe(Protocol):
-    """Where characters come from: names, textures, and the mesh of a character in a texture."""
+    """Where characters come from: names, textures, and the mesh of a character in a texture.
+
+    ``side`` is that of the picture in pixels: a mesh need not be finer than what the picture can show, and the fewer
+    faces it has, the sooner a CPU has built its ray-tracing structure.
+    """
 
     def names(self) -> list[str]: ...  # noqa: D102
     def textures(self) -> list[str]: ...  # noqa: D102
-    def load(self, name: str, texture: str) -> Character: ...  # noqa: D102
+    def load(self, name: str, texture: str, side: int = 512) -> Character: ...  # noqa: D102
 
 
 class Species(Troupe):
@@ -79,10 +83,15 @@ class Species(Troupe):
         return list(texture_names())
 
     @override
-    def load(self, name: str, texture: str) -> Character:
+    def load(self, name: str, texture: str, side: int = 512) -> Character:
         from torchmultiverse.engines.builtin.characters import load_character, texture_character
 
-        return texture_character(load_character(name), texture)
+        voxels = next(voxels for limit, voxels in _VOXELS if side <= limit)
+        return texture_character(load_character(name, voxels), texture)
+
+
+_VOXELS = ((192, 500_000), (320, 1_300_000), (1 << 16, 4_000_000))
+"""Grid of a character's mesh by the side of the picture: a voxel is about as wide as a pixel."""
 
 
 @dataclass
@@ -216,7 +225,7 @@ class BuiltinEngine(Engine):
         view = staging.view(scene, stage.world, kind, options.size)
         costumes: list[Costume | None] = [None] * SLOTS
         for actor in cast:
-            costumes[actor.number - 1] = self._costume(actor, cast, stage)
+            costumes[actor.number - 1] = self._costume(actor, cast, stage, min(options.size))
         stage.dress(costumes)
         dressed = time.perf_counter()
         samples = options.samples or self.samples
@@ -240,8 +249,8 @@ class BuiltinEngine(Engine):
             info={"camera": view.as_dict(), "layout": kind, "objects": _objects(cast, costumes, raw, view)},
         )
 
-    def _costume(self, actor: staging.Actor, cast: list[staging.Actor], stage: Stage) -> Costume:
-        key = (actor.name, actor.texture)
+    def _costume(self, actor: staging.Actor, cast: list[staging.Actor], stage: Stage, side: int) -> Costume:
+        key = (actor.name, actor.texture, side)
         mesh: Character = self._characters.get(key, lambda: self._troupe.load(*key))
         vertices, normals = staging.place(actor, cast, stage.world, mesh.vertices, mesh.normals, mesh.hover)
         return Costume(vertices, mesh.faces, normals, mesh.color, mesh.roughness)
