@@ -314,7 +314,7 @@ def _labelling(
             continue
         d = solid.distance(p[:, 0], p[:, 1], p[:, 2], reach)
         if solid.part.carve:  # its wall belongs to it, nothing else
-            d = np.where(np.abs(d) < 1.5 * step, np.float32(-3 * step), np.float32(10))
+            d = np.where(np.abs(d) < 1.1 * step, np.float32(-3 * step), np.float32(10))
         closer = d < nearest[near, column]
         s, angle = solid.coordinates(p[closer])
         nearest[near[closer], column] = d[closer]

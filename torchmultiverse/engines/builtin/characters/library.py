@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from torchmultiverse.engines.builtin.characters import coat, implicit, noise, strands
 from torchmultiverse.errors import SpecError, nearest
@@ -32,6 +32,7 @@ class Species(BaseModel):
     display_name: str
     display_size: float
     hover: float = 0.0
+    detail: float = Field(default=1.0, gt=0, le=4, description="share of the usual number of grid points")
     parts: list[implicit.Part]
     skins: dict[str, coat.Skin]
     patterns: list[coat.Pattern] = []
@@ -131,7 +132,7 @@ def build(name: str, species: Species, voxels: int = implicit.VOXELS) -> dict[st
     """Build the arrays of a species' mesh from a grid of ``voxels``."""
     seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:3], "little")
     rng = np.random.default_rng(seed)
-    surface = implicit.mesh(species.parts, voxels)
+    surface = implicit.mesh(species.parts, int(voxels * species.detail))
     color, rough, lift = coat.paint(surface, species.skins, species.patterns, seed)
     body = surface.vertices + surface.normals * lift[:, None]
     skin = strands.Piece(body, surface.faces, color, rough)
@@ -139,7 +140,7 @@ def build(name: str, species: Species, voxels: int = implicit.VOXELS) -> dict[st
     piece = strands.join(
         [
             skin,
-            *(strands.eyes(e) for e in species.eyes),
+            *(strands.eyes(e, grown) for e in species.eyes),
             *(strands.row(r) for r in species.rows),
             *(strands.hair(h, grown, color, rng) for h in species.hair),
         ]

@@ -16,7 +16,7 @@ _RING = 5
 
 
 class Eye(BaseModel):
-    """An eyeball; its twin is on the other side."""
+    """An eyeball, set into the skin where that is nearest to ``at``; its twin is on the other side."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     at: Vector
@@ -60,6 +60,7 @@ class Hair(BaseModel):
     low: Vector = Field(default=(-9, -9, -9), description="roots grow inside this box")
     high: Vector = (9, 9, 9)
     facing: Vector | None = Field(default=None, description="roots grow where the skin faces this way")
+    tone: float = Field(default=0.2, description="how much strands differ in brightness")
     rough: float = 0.8
 
 
@@ -73,8 +74,10 @@ class Piece:
     rough: Array
 
 
-def eyes(eye: Eye) -> Piece:
-    """Return both eyeballs."""
+def eyes(eye: Eye, s: Surface) -> Piece:
+    """Return both eyeballs, two fifths of their radius deep in the surface."""
+    nearest = np.argmin(((s.vertices - np.asarray(eye.at, np.float32)) ** 2).sum(1))
+    center = s.vertices[nearest] - np.float32(0.4 * eye.r) * s.normals[nearest]
     rows, around = 20, 28
     theta = np.linspace(0, np.pi, rows + 1)[1:-1]
     phi = np.arange(around) / around * 2 * np.pi
@@ -101,7 +104,7 @@ def eyes(eye: Eye) -> Piece:
     side = np.cross([0, 0, 1], look)
     side /= np.linalg.norm(side)
     frame = np.stack([look, side, np.cross(look, side)])
-    left = (np.asarray(eye.at) + eye.r * (local @ frame)).astype(np.float32)
+    left = (center + eye.r * (local @ frame)).astype(np.float32)
     color = np.where((angle < eye.ring)[:, None], srgb(eye.iris), srgb(eye.white))
     color = np.where((angle < eye.pupil)[:, None], srgb("#050505"), color).astype(np.float32)
     f = np.asarray(faces, np.uint32)
@@ -159,7 +162,7 @@ def hair(h: Hair, s: Surface, skin: Array, rng: np.random.Generator) -> Piece:
     v, f = _cones(roots, direction, bend, length, np.full(n, h.radius))
     base = skin[chosen] if h.color is None else np.tile(srgb(h.color), (n, 1))
     end = base if h.tip is None else np.tile(srgb(h.tip), (n, 1))
-    tone = rng.uniform(0.75, 1.25, (n, 1))
+    tone = rng.uniform(1 - h.tone, 1 + h.tone, (n, 1))
     per = len(v) // n
     t = np.concatenate([np.repeat(np.linspace(0, 0.75, (per - 2) // _RING), _RING), [0, 1]])
     color = (base * tone)[:, None] * (1 - t[:, None]) + (end * tone)[:, None] * t[:, None]
