@@ -159,7 +159,7 @@ class AsyncClient:
         if self._catalogue is None:
             await self.connect()
             if self.dialect == "pug":
-                self._catalogue = Catalogue(engine=self.url, fingerprint="pug", complete=False)
+                self._catalogue = Catalogue(engine="pug", fingerprint="pug", complete=False)
             else:
                 self._catalogue = await self._ask_catalogue()
         return self._catalogue
@@ -205,6 +205,7 @@ class AsyncClient:
                     reason = str(error)
                     losses += connection is None or connection.lost.done()
                     log.warning("scene %s: %s", scene.scene_id, reason)
+                    await asyncio.sleep(0.02 * 2**attempt)
                 except _Unrenderable as error:
                     return Failure(scene, str(error), attempt + 1)
         return Failure(scene, reason, self.retries + 1)

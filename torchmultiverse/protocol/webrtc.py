@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from aiortc import RTCConfiguration, RTCPeerConnection
 from aiortc.sdp import candidate_from_sdp
 
 from torchmultiverse.protocol.signalling import Message
+
+log = logging.getLogger(__name__)
 
 
 def peer_connection() -> RTCPeerConnection:
@@ -58,4 +61,7 @@ async def add_candidate(connection: RTCPeerConnection, candidate: Message | None
     mid, line = candidate.get("sdpMid"), candidate.get("sdpMLineIndex")
     parsed.sdpMid = str(mid) if mid is not None else None
     parsed.sdpMLineIndex = line if isinstance(line, int) else 0
-    await connection.addIceCandidate(parsed)
+    try:
+        await connection.addIceCandidate(parsed)
+    except Exception as error:  # of a line that is not there, or of a connection that just closed; others may do
+        log.debug("candidate left out: %s", error)

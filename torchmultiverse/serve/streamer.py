@@ -8,138 +8,34 @@ thread of its own, so that the event loop always answers; requests wait in a que
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import logging
-import queue
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any
 
 import aiohttp
-import numpy as np
-from aiortc import RTCDataChannel, RTCPeerConnection, RTCSessionDescription, VideoStreamTrack
-from av import VideoFrame
-from PIL import Image
-from typing_extensions import override
+from aiortc import RTCDataChannel, RTCPeerConnection, RTCSessionDescription
 
 from torchmultiverse import __version__
 from torchmultiverse.engines import Engine, Failure, Frame, RenderOptions, codec
-from torchmultiverse.errors import EngineError, ProtocolError, SpecError, TorchMultiverseError
+from torchmultiverse.errors import EngineError, ProtocolError, SpecError
 from torchmultiverse.protocol import bridge, signalling, webrtc
 from torchmultiverse.protocol import datachannel as dc
+from torchmultiverse.serve.video import LastPicture
+from torchmultiverse.serve.worker import Job, Worker
 from torchmultiverse.spec import FACTORS, Scene, canonical_json
 
 log = logging.getLogger(__name__)
-VIDEO_FPS = 5
-VIDEO_SIDE = 256
-MAX_QUEUE = 64
-"""Requests that may wait for the engine, and messages for a player; more requests are answered with a failure."""
+MAX_QUEUE = 1024
+"""Requests that may wait for the engine; more are answered with a failure that may pass."""
+MAX_UNSENT = 256 * 2**20
+"""Bytes that may wait for a player who does not take them; beyond, its requests are dropped."""
 MAX_CANDIDATES = 100
+MAX_BREAKS = 8
+"""An engine that breaks so often in a row is beyond help: the streamer ends, and whoever watches starts it again."""
 HIGH_WATER = 1024 * 1024
 """Bytes in the send buffer at which the sender waits."""
-
-
-@dataclass
-class _Job:
-    scene: Scene
-    options: RenderOptions
-    done: Callable[[Frame | Failure | EngineError], None]
-    cancelled: Callable[[], bool] = lambda: False
-
-
-class _Worker:
-    """The thread in which the engine lives: made, used and closed there (Mitsuba wants one thread)."""
-
-    def __init__(self, make: Callable[[], Engine]) -> None:
-        self._make = make
-        self._jobs: queue.Queue[_Job | None] = queue.Queue()
-        self._ready: queue.Queue[Engine | BaseException] = queue.Queue()
-        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
-        self.catalogue: Any = None
-
-    def start(self) -> None:
-        """Start the engine.
-
-        Raises:
-            TorchMultiverseError: the engine cannot start.
-        """
-        self._thread.start()
-        answer = self._ready.get()
-        if isinstance(answer, BaseException):
-            raise answer
-
-    def submit(self, job: _Job) -> None:
-        self._jobs.put(job)
-
-    def waiting(self) -> int:
-        return self._jobs.qsize()
-
-    def stop(self) -> None:
-        self._jobs.put(None)
-        self._thread.join(timeout=10)
-
-    def _run(self) -> None:
-        try:
-            engine = self._make()
-            self.catalogue = engine.catalogue()
-            self._ready.put(engine)
-        except BaseException as error:
-            self._ready.put(error)
-            return
-        try:
-            while (job := self._jobs.get()) is not None:
-                if job.cancelled():
-                    continue
-                try:
-                    for answer in engine.render([job.scene], job.options):
-                        if isinstance(answer, Frame):
-                            for name in job.options.passes:
-                                answer.encoded(name)  # encode here, not on the event loop
-                        job.done(answer)
-                except TorchMultiverseError as error:
-                    job.done(EngineError(str(error)))
-                except Exception as error:  # the engine is somebody's code: its scene fails, the server goes on
-                    log.exception("the engine broke on %r", job.scene)
-                    job.done(EngineError(f"{type(error).__name__}: {error}"))
-        finally:
-            engine.close()
-
-
-class LastPicture(VideoStreamTrack):  # type: ignore[misc]
-    """A video of the last picture, at a modest rate, so that a browser shows what the engine does."""
-
-    def __init__(self, source: Callable[[], Frame | None]) -> None:
-        super().__init__()
-        self._source = source
-        self._count = itertools.count()
-        self._shown: Frame | None = None
-        self._picture = np.full((VIDEO_SIDE, VIDEO_SIDE, 3), 32, np.uint8)
-
-    @override
-    async def recv(self) -> VideoFrame:
-        number = next(self._count)
-        if number:
-            await asyncio.sleep(1 / VIDEO_FPS)
-        latest = self._source()
-        if latest is not None and latest is not self._shown:
-            self._shown = latest
-            self._picture = await asyncio.to_thread(_thumbnail, latest)
-        frame = VideoFrame.from_ndarray(self._picture, format="rgb24")
-        frame.pts = number * 90000 // VIDEO_FPS
-        frame.time_base = Fraction(1, 90000)
-        return frame
-
-
-def _thumbnail(frame: Frame) -> np.ndarray[Any, Any]:
-    """Return the picture at the video's one size, on black: encoders dislike a change of size."""
-    picture = Image.fromarray(frame.array("rgb"))
-    picture.thumbnail((VIDEO_SIDE, VIDEO_SIDE))
-    canvas = Image.new("RGB", (VIDEO_SIDE, VIDEO_SIDE))
-    canvas.paste(picture, ((VIDEO_SIDE - picture.width) // 2, (VIDEO_SIDE - picture.height) // 2))
-    return np.asarray(canvas)
 
 
 @dataclass
@@ -153,7 +49,12 @@ class _Player:
     outbox: asyncio.Queue[list[bytes]] = field(default_factory=asyncio.Queue)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     candidates: int = 0
+    unsent: int = 0
     gone: bool = False
+
+    def absent(self) -> bool:
+        """Whether rendering for this player would be in vain."""
+        return self.gone or self.unsent > MAX_UNSENT
 
 
 class Streamer:
@@ -187,13 +88,14 @@ class Streamer:
         self.url = url
         self.loopback = is_loopback(urlsplit(url).hostname or "") if loopback is None else loopback
         self._token = token
-        self._worker = _Worker(make_engine)
+        self._worker = Worker(make_engine)
         self._session = signalling.StreamerSession(streamer_id)
         self._players: dict[str, _Player] = {}
         self._latest: Frame | None = None
         self._pug_quiet = pug_quiet
         self._protocol_message = protocol_message
         self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._broken: asyncio.Future[None]
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
@@ -201,36 +103,46 @@ class Streamer:
 
         Raises:
             TorchMultiverseError: the engine cannot start.
-            EngineError: the server cannot be reached for half a minute, or refuses the token.
+            EngineError: the server cannot be reached for half a minute, or refuses the token; or the engine broke
+                `MAX_BREAKS` times in a row.
         """
-        await asyncio.get_running_loop().run_in_executor(None, self._worker.start)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, self._worker.start)
+        self._broken = loop.create_future()
+        serving = loop.create_task(self._register(ready))
         try:
-            failures = 0
-            while True:
-                try:
-                    async with aiohttp.ClientSession() as http:
-                        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
-                        async with http.ws_connect(
-                            self.url, headers=headers, max_msg_size=signalling.MAX_MESSAGE, heartbeat=20
-                        ) as socket:
-                            failures = 0
-                            self._socket = socket
-                            # Connections outlive their signalling server; a new one counts its players afresh.
-                            self._players = {f"before {name}": player for name, player in self._players.items()}
-                            ready()
-                            await self._serve(socket)
-                except aiohttp.WSServerHandshakeError as error:
-                    raise EngineError(f"{self.url} refuses this streamer: HTTP {error.status}") from None
-                except (TimeoutError, aiohttp.ClientError, OSError) as error:
-                    log.warning("signalling server %s: %s", self.url, error)
-                failures += 1
-                if failures > 6:
-                    raise EngineError(f"no signalling server at {self.url}")
-                await asyncio.sleep(min(0.25 * 2**failures, 10))
+            await asyncio.wait([serving, self._broken], return_when=asyncio.FIRST_COMPLETED)
+            await (self._broken if self._broken.done() else serving)
         finally:
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
             for player in list(self._players):
                 await self._drop(player)
-            await asyncio.get_running_loop().run_in_executor(None, self._worker.stop)
+            await loop.run_in_executor(None, self._worker.stop)
+
+    async def _register(self, ready: Callable[[], None]) -> None:
+        failures = 0
+        while True:
+            try:
+                async with aiohttp.ClientSession() as http:
+                    headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+                    async with http.ws_connect(
+                        self.url, headers=headers, max_msg_size=signalling.MAX_MESSAGE, heartbeat=20
+                    ) as socket:
+                        failures = 0
+                        self._socket = socket
+                        # Connections outlive their signalling server; a new one counts its players afresh.
+                        self._players = {f"before {name}": player for name, player in self._players.items()}
+                        ready()
+                        await self._serve(socket)
+            except aiohttp.WSServerHandshakeError as error:
+                raise EngineError(f"{self.url} refuses this streamer: HTTP {error.status}") from None
+            except (TimeoutError, aiohttp.ClientError, OSError) as error:
+                log.warning("signalling server %s: %s", self.url, error)
+            failures += 1
+            if failures > 6:
+                raise EngineError(f"no signalling server at {self.url}")
+            await asyncio.sleep(min(0.25 * 2**failures, 10))
 
     async def _serve(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         async for message in socket:
@@ -314,7 +226,7 @@ class Streamer:
         if self._protocol_message:
             ids = dc.MessageIds()
             first = [ids.encode_protocol(0), ids.encode_protocol(1), *first]
-        player.outbox.put_nowait(first)
+        self._say(player, *first)
         player.tasks.append(asyncio.get_running_loop().create_task(self._send(player)))
 
     async def _send(self, player: _Player) -> None:
@@ -329,6 +241,7 @@ class Streamer:
                     low.clear()
                     await low.wait()
                 channel.send(message)
+                player.unsent -= len(message)
 
     def _message(self, player: _Player, data: bytes | str) -> None:
         if isinstance(data, str):
@@ -352,6 +265,7 @@ class Streamer:
 
     def _say(self, player: _Player, *messages: bytes) -> None:
         if not player.gone:
+            player.unsent += sum(map(len, messages))
             player.outbox.put_nowait(list(messages))
 
     def _respond(self, player: _Player, **body: Any) -> None:
@@ -384,7 +298,7 @@ class Streamer:
         except SpecError as error:
             self._respond(player, id=name, state="failed", reason=str(error))
             return
-        if self._worker.waiting() + player.outbox.qsize() >= MAX_QUEUE:
+        if self._worker.waiting() >= MAX_QUEUE:
             self._respond(player, id=name, state="failed", again=True, reason=f"{MAX_QUEUE} requests wait already")
             return
         self._respond(player, id=name, state="accepted")
@@ -393,13 +307,14 @@ class Streamer:
         def done(answer: Frame | Failure | EngineError) -> None:
             loop.call_soon_threadsafe(self._deliver, player, name, answer, options)
 
-        self._worker.submit(_Job(scene, options, done, lambda: player.gone))
+        self._worker.submit(Job(scene, options, done, player.absent))
 
     def _deliver(
         self, player: _Player, name: str, answer: Frame | Failure | EngineError, options: RenderOptions
     ) -> None:
         if not isinstance(answer, Frame):
             reason = answer.reason if isinstance(answer, Failure) else str(answer)
+            self._check_engine(reason)
             self._respond(player, id=name, state="failed", reason=reason, again=not isinstance(answer, Failure))
             return
         self._latest = answer
@@ -411,6 +326,10 @@ class Streamer:
             extension = codec.extension(one, options.format)
             messages += dc.encode_file(f"{name}.{one}.{extension}", codec.MIME[extension], answer.encoded(one))
         self._say(player, *messages, _response(**done))
+
+    def _check_engine(self, reason: str) -> None:
+        if self._worker.breaks >= MAX_BREAKS and not self._broken.done():
+            self._broken.set_exception(EngineError(f"the engine broke {MAX_BREAKS} times in a row: {reason}"))
 
     def _pug(self, player: _Player, text: str) -> None:
         try:
@@ -451,11 +370,12 @@ class Streamer:
         def done(answer: Frame | Failure | EngineError) -> None:
             loop.call_soon_threadsafe(self._freeze, player, answer)
 
-        self._worker.submit(_Job(scene, options, done, lambda: player.gone))
+        self._worker.submit(Job(scene, options, done, player.absent))
 
     def _freeze(self, player: _Player, answer: Frame | Failure | EngineError) -> None:
         if not isinstance(answer, Frame):
             log.warning("pug scene failed: %s", answer)
+            self._check_engine(str(answer))
             return
         self._latest = answer
         self._say(player, *dc.encode_chunks("FreezeFrame", answer.encoded("rgb")))

@@ -1,0 +1,183 @@
+"""The streamer against players that misbehave, and an engine that does.
+
+What could silently be wrong: one bad player, or one bad message, that ends the service of all the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Iterator
+
+import aiohttp
+import numpy as np
+import pytest
+from contract.live import Served, serve
+from typing_extensions import override
+
+from torchmultiverse.engines import Failure, Frame, RenderOptions
+from torchmultiverse.engines.client import AsyncClient
+from torchmultiverse.engines.marker import MarkerEngine, read_marker
+from torchmultiverse.errors import EngineError
+from torchmultiverse.protocol import datachannel as dc
+from torchmultiverse.serve.streamer import MAX_BREAKS, Streamer
+from torchmultiverse.spec import Scene
+
+OPTIONS = RenderOptions(size=(96, 96))
+SCENE = Scene({"World_Name": "Desert"})
+
+
+class Broken(MarkerEngine):
+    @override
+    def render(
+        self,
+        scenes: Iterable[Scene],
+        options: RenderOptions = RenderOptions(),  # noqa: B008
+    ) -> Iterator[Frame | Failure]:
+        raise RuntimeError("CUDA error 700")
+
+
+async def still_works(served: Served) -> None:
+    client = AsyncClient(served.url, reconnects=1, connect_timeout=8)
+    answer = await client.render(SCENE, OPTIONS)
+    await client.close()
+    assert isinstance(answer, Frame)
+    assert read_marker(answer.array()) == SCENE.scene_id
+
+
+def test_nonsense_over_signalling_hurts_nobody_else() -> None:
+    nonsense = [
+        {"type": "answer", "sdp": "v=0\r\nnonsense"},
+        {"type": "answer", "sdp": ""},
+        {"type": "answer", "sdp": 7},
+        {"type": "answer"},
+        {
+            "type": "iceCandidate",
+            "candidate": {"candidate": "candidate:1 1 udp 1 127.0.0.1 9 typ host", "sdpMid": "99"},
+        },
+        {"type": "iceCandidate", "candidate": {"candidate": "candidate:x y z", "sdpMLineIndex": -5}},
+        {"type": "iceCandidate", "candidate": {"candidate": "", "sdpMid": None}},
+        {"type": "iceCandidate", "candidate": "text"},
+        {"type": "iceCandidate", "candidate": None},
+    ]
+
+    async def test(served: Served) -> None:
+        async with aiohttp.ClientSession() as http:
+            for message in nonsense:
+                async with http.ws_connect(served.url) as socket:
+                    await socket.send_json({"type": "subscribe", "streamerId": "TorchMultiverse"})
+                    while (await socket.receive_json())["type"] != "offer":
+                        pass
+                    await socket.send_json(message)
+                    await socket.send_json(message)
+                    await asyncio.sleep(0.05)
+        await still_works(served)
+        assert len(served.streamer._players) <= 1, "players that left are kept"
+
+    with serve() as served:
+        asyncio.run(test(served))
+
+
+def test_nonsense_over_the_data_channel_hurts_nobody_else() -> None:
+    rng = np.random.default_rng(0)
+    texts = [
+        "", "{", "[]", "7", '"x"', "[" * 5000, "{}", '{"tmv":1}', '{"tmv":2,"id":"a"}', '{"tmv":1,"id":"a.b"}',
+        '{"tmv":1,"id":"a"}', '{"tmv":1,"id":"a","do":"render"}', '{"tmv":1,"id":"a","do":[]}',
+        '{"tmv":1,"id":"a","do":"render","scene":{"World_Name":"Desert","Camera_Yaw":1e999}}',
+        '{"tmv":1,"id":"a","do":"render","scene":{"World_Name":"Desert"},"size":[1e9,5]}',
+        '{"tmv":1,"id":"a","do":"render","scene":{"World_Name":"Desert"},"size":[99999,99999]}',
+        '{"tmv":1,"id":"a","do":"render","scene":{"World_Name":"\\ud800"}}',
+        '{"tmv":1,"id":"a","do":"render","scene":{"World_Name":"Desert"},"passes":["rgb","rgb"]}',
+        '{"Resolution":1,"X":-5,"Y":1e400}', '{"Resolution":1}', '{"Nonsense":1}', '{"World_Name":[]}',
+        '{"Camera_Yaw":' + "9" * 400 + "}",
+    ]  # fmt: skip
+
+    async def test(served: Served) -> None:
+        client = AsyncClient(served.url)
+        await client.connect()
+        assert client._connection is not None
+        channel = client._connection._channel
+        assert channel is not None
+        for text in texts:
+            channel.send(dc.encode_input("UIInteraction", text))
+        for length in range(0, 300, 3):
+            channel.send(bytes([int(rng.integers(0, 256))]) + rng.bytes(length))
+        channel.send("a text message")
+        answer = await client.render(SCENE, OPTIONS)
+        assert isinstance(answer, Frame), "the same connection does not work any more"
+        await client.close()
+        await still_works(served)
+
+    with serve() as served:
+        asyncio.run(test(served))
+
+
+def test_what_is_wrong_with_a_request_is_said() -> None:
+    async def test(served: Served) -> None:
+        client = AsyncClient(served.url)
+        answer = await client.render(Scene({"World_Name": "Dessert"}), OPTIONS)
+        assert isinstance(answer, Failure)
+        assert "Did you mean 'Desert'" in answer.reason
+        assert answer.attempts == 1, "a scene that cannot be rendered was asked for again"
+        await client.close()
+
+    with serve() as served:
+        asyncio.run(test(served))
+
+
+def test_the_first_messages_are_those_of_unreal() -> None:
+    async def test(served: Served, protocol: bool) -> None:
+        client = AsyncClient(served.url)
+        seen: list[dc.Event] = []
+        client._event = seen.append  # type: ignore[method-assign]
+        client.dialect = "tmv"
+        await client.connect()
+        await asyncio.sleep(0.3)
+        await client.close()
+        notices = [event for event in seen if isinstance(event, dc.Notice)]
+        assert [n.name for n in notices] == ["Protocol", "Protocol", "InitialSettings"][0 if protocol else 2 :]
+        assert "PixelStreaming" in json.loads(notices[-1].text)
+
+    for protocol in (True, False):
+        with serve(protocol_message=protocol) as served:
+            asyncio.run(test(served, protocol))
+
+
+def test_an_engine_that_only_breaks_ends_the_streamer_with_the_reason() -> None:
+    async def test() -> None:
+        from torchmultiverse.serve import SignallingServer
+
+        server = SignallingServer()
+        await server.start()
+        running = asyncio.create_task(Streamer(Broken, server.streamer_url).run())
+        client = AsyncClient(server.url, dialect="tmv", retries=MAX_BREAKS, reconnects=2, connect_timeout=1)
+        with pytest.raises(EngineError):
+            await client.render(SCENE, OPTIONS)
+        with pytest.raises(EngineError, match=r"8 times in a row: RuntimeError: CUDA error 700"):
+            await running
+        await client.close()
+        await server.stop()
+
+    asyncio.run(asyncio.wait_for(test(), 60))
+
+
+def test_an_engine_that_cannot_start_ends_the_streamer() -> None:
+    def make() -> MarkerEngine:
+        raise EngineError("no variant of the renderer works here")
+
+    with pytest.raises(EngineError, match="no variant"):
+        asyncio.run(Streamer(make, "ws://127.0.0.1:1").run())
+
+
+def test_without_a_server_the_streamer_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    naps: list[float] = []
+    sleep = asyncio.sleep
+
+    async def nap(seconds: float) -> None:
+        naps.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr("torchmultiverse.serve.streamer.asyncio.sleep", nap)
+    with pytest.raises(EngineError, match=r"no signalling server at ws://127\.0\.0\.1:1"):
+        asyncio.run(Streamer(MarkerEngine, "ws://127.0.0.1:1").run())
+    assert naps == sorted(naps), "it does not back off"
