@@ -205,7 +205,7 @@ class AsyncClient:
                     reason = str(error)
                     losses += connection is None or connection.lost.done()
                     log.warning("scene %s: %s", scene.scene_id, reason)
-                    await asyncio.sleep(0.02 * 2**attempt)
+                    await asyncio.sleep(min(0.02 * 2**attempt, 0.5))
                 except _Unrenderable as error:
                     return Failure(scene, str(error), attempt + 1)
         return Failure(scene, reason, self.retries + 1)
