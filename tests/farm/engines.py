@@ -15,9 +15,9 @@ from torchmultiverse.spec import Scene
 class Faulty(Engine):
     """Test cards, with a fault for scenes whose Camera_Yaw is in ``at``.
 
-    ``fault``: ``fail`` (a Failure), ``swap`` (another scene's picture and id), ``die`` (the engine is lost, the first time), ``once`` (a Failure the first time only), ``small``
-    (another size), ``noise`` (bytes that are no picture), ``nothing`` (a frame without passes), ``quiet`` (it ends
-    without an answer).
+    ``fault``: ``fail`` (a Failure), ``once`` (a Failure the first time only), ``swap`` (another scene's picture and
+    id), ``die`` (the engine is lost, the first time), ``small`` (another size), ``noise`` (bytes that are no picture),
+    ``nothing`` (a frame without passes), ``quiet`` (it ends without an answer).
     """
 
     def __init__(self, fault: str = "", at: tuple[int, ...] = (), delay: float = 0.0, fingerprint: str = "") -> None:

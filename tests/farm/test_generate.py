@@ -25,7 +25,7 @@ from PIL import Image
 
 from torchmultiverse.engines.marker import read_marker
 from torchmultiverse.errors import DatasetError, EngineError, SpecError
-from torchmultiverse.farm import generate, plan
+from torchmultiverse.farm import generate
 from torchmultiverse.spec import parse_spec
 from torchmultiverse.store import VOLATILE, open_dataset, verify
 
@@ -316,14 +316,6 @@ def test_filters_limits_and_the_catalogue(tmp_path: Path) -> None:
         generate(SPEC, tmp_path / "b", Faulty, where="Camera_Yaw = 1", progress=False)
 
 
-def test_plan_counts_exactly_and_estimates() -> None:
-    forecast = plan(parse_spec(SPEC), Faulty().catalogue(), where="Camera_Yaw < 10")
-    assert forecast.pictures == 8
-    assert forecast.counts["World_Name"] == {"Desert": 4, "Snow": 4}
-    assert forecast.bytes > 0
-    assert forecast.seconds > 0
-
-
 def test_the_datasets_library_shows_pictures_without_help(tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets", reason="needs the extra 'datasets'")
     out = tmp_path / "d"
@@ -338,10 +330,16 @@ def test_the_datasets_library_shows_pictures_without_help(tmp_path: Path) -> Non
 
 
 def test_the_card_names_what_was_rendered(tmp_path: Path) -> None:
-    generate(SPEC, tmp_path / "d", Faulty, progress=False)
-    card = (tmp_path / "d" / "README.md").read_text()
-    assert card.startswith("---\nconfigs:")
-    assert "`world_name`" in card
-    assert "marker" in card
-    assert Image.open(tmp_path / "d" / "samples.jpg").size[0] > 100
-    assert len(open_dataset(tmp_path / "d")) == COUNT
+    yaml = pytest.importorskip("yaml", reason="comes with the extra 'datasets'")
+    generate(SPEC, tmp_path / "d", lambda: Faulty("fail", (10,)), progress=False)
+    _, front, text = (tmp_path / "d" / "README.md").read_text().split("---\n", 2)
+    front = yaml.safe_load(front)
+    assert front["configs"][0]["data_files"] == [{"split": "train", "path": "data/*.parquet"}]
+    assert front["license"] == "unknown", "test cards have no licence, so none may be claimed"
+    stored = open_dataset(tmp_path / "d")
+    assert [f["name"] for f in front["dataset_info"]["features"]] == stored.columns
+    assert "| `camera_yaw` | `Camera_Yaw` | 10 | 4 |" in text
+    assert "4 scenes of the design have no picture" in text
+    assert "marker" in text
+    assert Image.open(tmp_path / "d" / "samples.jpg").size == (6 * 164 - 4, 3 * 164 - 4)
+    assert len(stored) == COUNT - 4

@@ -53,6 +53,38 @@ def test_random_access_filters_and_pickling(folder: Path) -> None:
         stored.where("nonsense")
 
 
+def test_tuples_annotations_and_unknown_numbers(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="needs the extra 'torch'")
+    spec = {
+        "name": "passes",
+        "design": {"kind": "factorial", "factors": SPEC},
+        "render": {"size": [32, 48], "passes": ["rgb", "mask", "depth", "normals"]},
+    }
+    generate(spec, tmp_path / "d", MarkerEngine, limit=5, progress=False)
+    data = Dataset(tmp_path / "d", columns=["camera_yaw", "mask", "depth", "normals"], as_tuple=True)
+    picture, yaw, mask, depth, normals = data[3]
+    assert picture.shape == (3, 48, 32)
+    assert picture.dtype == torch.float32
+    assert 0 <= float(picture.min()) < float(picture.max()) <= 1
+    assert (yaw, mask.shape, depth.shape, normals.shape) == (6, (48, 32), (48, 32), (48, 32, 3))
+    assert (mask == (np.array(data.stored.image(3))[..., 0] > 127)).all()
+    batch = next(iter(torch.utils.data.DataLoader(data, 5)))
+    assert batch[2].dtype == torch.uint8
+    everything = next(iter(torch.utils.data.DataLoader(Dataset(tmp_path / "d"), 5)))
+    assert everything["quality_visible1"].isnan().all(), "the test card's engine does not say"
+    assert (everything["quality_area1"] > 0).all()
+
+
+def test_workers_that_start_afresh(folder: Path) -> None:
+    data = pytest.importorskip("torch.utils.data", reason="needs the extra 'torch'")
+    dataset = Dataset(folder, columns=["scene_id"], transform=np.asarray, where="camera_yaw < 20")
+    loader = data.DataLoader(dataset, batch_size=None, num_workers=1, multiprocessing_context="spawn")
+    seen = [(read_marker(np.asarray(item["image"])), item["scene_id"]) for item in loader]
+    assert len(seen) == 20
+    assert all(shown == said for shown, said in seen)
+    assert [said for _, said in seen] == dataset.stored.table(["scene_id"])["scene_id"].to_pylist()
+
+
 def test_what_is_no_dataset_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no such folder"):
         open_dataset(tmp_path / "nothing")

@@ -170,7 +170,7 @@ class _Run:
         self._threads = min(8, os.cpu_count() or 1)
         self._row = 0  # failures in a row
         self._times: tuple[float, float] = (0.0, 0.0)  # of the first and the last picture
-        self._before = sum(len(writer.shard_range(s)) for s in range(writer.shards) if writer.complete(s))
+        self._before = writer.settled
 
     @property
     def rate(self) -> float | None:

@@ -2,101 +2,237 @@
 
 from __future__ import annotations
 
+import io
+import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from PIL import Image
 
 from torchmultiverse.spec import Design, Spec
-from torchmultiverse.store.files import write_atomic
+from torchmultiverse.store.files import disk_errors, write_atomic
 from torchmultiverse.store.reader import StoredDataset
+from torchmultiverse.store.schema import VOLATILE
 
-_SIDE, _COLUMNS, _ROWS = 160, 6, 3
+_SIDE, _COLUMNS, _ROWS, _GAP = 160, 6, 3, 4
+_COLUMN_NOTES = {
+    "image": "the picture",
+    "scene_id": "first 32 hex digits of the SHA-256 of `scene`",
+    "caption": "the family's published caption template, filled with this row's factors",
+    "split": "name of the split",
+    "scene": "the scene as canonical JSON: every factor that is not at its default",
+    "mask": "PNG, 8 bit: 0 background, 1 the first character, 2 the second",
+    "depth": "TIFF, float32: metres along the viewing axis, inf for sky",
+    "normals": "PNG: (n + 1) · 127.5, camera coordinates (x right, y down, z forward); 0,0,0 for sky",
+    "annotations": "camera, objects and what else the engine says, JSON",
+    "quality_luminance": "mean Rec. 709 luma, 0..1",
+    "quality_luminance_min": "darkest pixel's luma",
+    "quality_luminance_max": "brightest pixel's luma",
+    "quality_contrast": "standard deviation of the luma",
+    "quality_saturation": "mean of (max − min) / max",
+    "quality_clipped": "share of pixels that are black or white in every channel",
+    "quality_visible1": "share of the first character's outline that is seen, where the engine says",
+    "quality_visible2": "the same of the second",
+    "quality_area1": "share of the picture that shows the first character",
+    "quality_area2": "the same of the second",
+    "engine": "fingerprint of the engine",
+    "render_ms": "milliseconds; the one column that differs from run to run",
+}
 
 
 def write_card(out: Path, spec: Spec, design: Design, manifest: dict[str, Any], dataset: StoredDataset) -> None:
-    """Write README.md and samples.jpg."""
-    _samples(dataset, out / "samples.jpg")
+    """Write README.md and samples.jpg.
+
+    Raises:
+        DatasetError: they cannot be written.
+    """
+    columns = _samples(dataset, out / "samples.jpg")
     assets = manifest.get("assets", [])
-    licences = sorted({a["license"] for a in assets if a.get("license")})
-    factors = "\n".join(
-        f"| `{spec.table[name].column}` | {name} | {len(counts)} | {', '.join(str(v) for v in list(counts)[:8])}"
-        f"{', …' if len(counts) > 8 else ''} |"
-        for name, counts in design.level_counts().items()
-    )
+    licences = sorted({a["license"] or "unknown" for a in assets})
+    counts = design.level_counts()
     engine = manifest.get("engine", {})
+    width, height = manifest["identity"]["size"]
     notes = "".join(f"\n> **Note.** {note}\n" for note in manifest.get("notes", []))
-    failed = manifest.get("failures", {})
+    failed = len(manifest.get("failures", {}))
+    missing = manifest["pictures"] - len(dataset)
+    command = f"torchmultiverse render spec.json --out data/{spec.name}" + (
+        f" --size {width}" if width == height else ""
+    )
+    identity = manifest["identity"]
+    for flag in ("where", "limit", "samples"):
+        if identity.get(flag) is not None:
+            value = identity[flag]
+            command += f" --{flag} '{value}'" if flag == "where" else f" --{flag} {value}"
     text = f"""---
+pretty_name: {json.dumps(spec.name)}
+license: {_license(licences)}
+task_categories:
+- image-classification
+- zero-shot-image-classification
+tags:
+- synthetic
+- controlled-factors
+- robustness
+size_categories:
+- {_size(len(dataset))}
 configs:
 - config_name: default
   data_files:
   - split: train
     path: data/*.parquet
-pretty_name: {spec.name}
-license: {"apache-2.0" if licences in ([], ["Apache-2.0"]) else "other"}
-task_categories: [image-classification, zero-shot-image-classification]
-tags: [synthetic, controlled-factors, robustness]
-size_categories: {_size(len(dataset))}
+dataset_info:
+  features:
+{_features(dataset.schema)}
+  splits:
+  - name: train
+    num_examples: {len(dataset)}
 ---
 # {spec.name}
 
 {spec.description or "Factor-labelled pictures."}
 
-![samples](samples.jpg)
-{notes}
-{len(dataset)} pictures of {manifest["identity"]["size"][0]} × {manifest["identity"]["size"][1]} pixels, family
-{spec.family}, rendered by TorchMultiverse's engine `{engine.get("name", "?")}` {engine.get("version", "")}
-(fingerprint `{engine.get("fingerprint", "")}`), seed {spec.seed}.
-{f"{len(failed)} scenes could not be rendered; manifest.json names them and why." if failed else ""}
+![A sample of the pictures.](samples.jpg)
 
+*A sample, evenly spaced through the dataset, {columns} a row.*
+{notes}
+## What it is
+
+{len(dataset):,} pictures of {width} × {height} pixels, one for each scene of a controlled design (family
+{spec.family}): every picture is labelled with the factors it was rendered from.
+{_absent(missing, failed)}
 ```python
 from datasets import load_dataset
-ds = load_dataset("parquet", data_files="data/*.parquet")["train"]
+
+ds = load_dataset("parquet", data_files="data/*.parquet", split="train")
 ```
+
+```python
+from torchmultiverse import open_dataset
+
+ds = open_dataset(".").where({_example(dataset)!r})
+```
+
+## How it was made
+
+Rendered by the engine `{engine.get("name") or "?"}` {engine.get("version", "")} (fingerprint
+`{engine.get("fingerprint") or "not given"}`) through TorchMultiverse {manifest.get("torchmultiverse", "")}, seed
+{spec.seed}. `manifest.json` holds the whole spec (`identity.spec`), which makes it again:
+
+    {command}
 
 ## Factors
 
-| column | factor | levels | |
-|---|---|---|---|
-{factors}
+| column | name in specs | levels | pictures per level | |
+|---|---|---|---|---|
+{_factors(spec, counts)}
 
-`scene_id` is the hash of the scene's canonical JSON in `scene`; `annotations` holds camera and objects as JSON;
-`quality_*` are measured on each picture. All columns but `render_ms` are reproducible bit by bit.
+## Columns
+
+| column | type | content |
+|---|---|---|
+{_columns(dataset.schema, spec, counts)}
+
+All columns but {", ".join(f"`{name}`" for name in VOLATILE)} are data columns: equal, bit by bit, however often, in how
+many steps and by how many workers the dataset is made with this engine.
 
 ## Licences of what was rendered
 
 {_asset_table(assets)}
 """
-    write_atomic(out / "README.md", text.encode())
+    with disk_errors(out):
+        write_atomic(out / "README.md", text.encode())
+
+
+def _license(licences: list[str]) -> str:
+    """Return the Hub's identifier: of the one licence there is, ``other`` for several, ``unknown`` where none is."""
+    if licences == ["Apache-2.0"]:
+        return "apache-2.0"
+    return "other" if licences and "unknown" not in licences else "unknown"
+
+
+def _absent(missing: int, failed: int) -> str:
+    if not missing:
+        return ""
+    return (
+        f"\n**{missing:,} scenes of the design have no picture**"
+        + (f"; {failed:,} could not be rendered, `manifest.json` names them and why" if failed else "")
+        + ".\n"
+    )
+
+
+def _example(dataset: StoredDataset) -> str:
+    name = dataset.factors[0]
+    return f"{name} = {json.dumps(dataset.row(0, [name])[name])}"
+
+
+def _features(schema: pa.Schema) -> str:
+    kinds = {pa.string(): "string", pa.float64(): "float64", pa.float32(): "float32", pa.int64(): "int64"}
+    return "\n".join(f"  - name: {field.name}\n    dtype: {kinds.get(field.type, 'image')}" for field in schema)
+
+
+def _factors(spec: Spec, counts: dict[str, dict[Any, int]]) -> str:
+    lines = []
+    for name, per in counts.items():
+        numbers = sorted(set(per.values()))
+        each = f"{numbers[0]:,}" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,}"
+        shown = ", ".join(str(level) for level in list(per)[:8]) + (", …" if len(per) > 8 else "")
+        lines.append(f"| `{spec.table[name].column}` | `{name}` | {len(per)} | {each} | {_cell(shown)} |")
+    return "\n".join(lines)
+
+
+def _columns(schema: pa.Schema, spec: Spec, counts: dict[str, dict[Any, int]]) -> str:
+    lines = []
+    for field in schema:
+        note = _COLUMN_NOTES.get(field.name)
+        if note is None:
+            factor = spec.table[field.name]
+            unit = f", {factor.unit}" if factor.unit else ""
+            note = f"{factor.doc or 'factor'}{unit}" + ("" if factor.wire in counts else f"; always {factor.default}")
+        kind = "image" if pa.types.is_struct(field.type) else str(field.type).replace("double", "double (float64)")
+        lines.append(f"| `{field.name}` | {kind} | {_cell(note)} |")
+    return "\n".join(lines)
 
 
 def _asset_table(assets: list[dict[str, Any]]) -> str:
     if not assets:
-        return "The engine names none."
+        return "The engine does not say what its worlds and characters are made of."
     kinds: dict[tuple[str, str, str], list[str]] = {}
     for asset in assets:
         kinds.setdefault((asset["source"], asset["license"], asset["attribution"]), []).append(asset["name"])
     lines = ["| what | source | licence | attribution |", "|---|---|---|---|"]
-    for (source, licence, attribution), names in kinds.items():
-        lines.append(f"| {', '.join(names)} | {source} | {licence} | {attribution} |")
+    for row, names in kinds.items():
+        cells = [", ".join(dict.fromkeys(names)), *(text or "unknown" for text in row)]
+        lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
     return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def _size(n: int) -> str:
     for limit, name in ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")):
         if n < limit:
             return name
-    return "n>1M"
+    return "1M<n<10M" if n < 10_000_000 else "n>10M"
 
 
-def _samples(dataset: StoredDataset, path: Path) -> None:
+def _samples(dataset: StoredDataset, path: Path) -> int:
+    """Write the grid; return its number of columns."""
     count = min(len(dataset), _COLUMNS * _ROWS)
     columns = min(count, _COLUMNS)
     rows = -(-count // columns)
-    sheet = Image.new("RGB", (columns * _SIDE, rows * _SIDE), "white")
+    step = _SIDE + _GAP
+    sheet = Image.new("RGB", (columns * step - _GAP, rows * step - _GAP), "white")
     for place in range(count):
-        picture = dataset.image(place * len(dataset) // count).convert("RGB")
+        # The middle of each stretch: the first scene of a design is often the emptiest.
+        picture = dataset.image((2 * place + 1) * len(dataset) // (2 * count)).convert("RGB")
         picture.thumbnail((_SIDE, _SIDE))
-        sheet.paste(picture, (place % columns * _SIDE, place // columns * _SIDE))
-    sheet.save(path, quality=85)
+        left, top = place % columns * step, place // columns * step
+        sheet.paste(picture, (left + (_SIDE - picture.width) // 2, top + (_SIDE - picture.height) // 2))
+    buffer = io.BytesIO()
+    sheet.save(buffer, "JPEG", quality=88)
+    with disk_errors(path.parent):
+        write_atomic(path, buffer.getvalue())
+    return columns

@@ -1,6 +1,20 @@
 """Columns of the dataset: from a frame to a row, and the Arrow schema with the Hugging Face features in it.
 
-*Data columns* are bit-identical whenever the same spec is rendered by the same engine: all but ``render_ms``.
+*Data columns* are bit-identical whenever the same spec is rendered by the same engine: all but ``render_ms``, and
+all of them as far as the engine is deterministic.
+
+| columns | content |
+|---|---|
+| ``image`` | the picture, struct<bytes, path> |
+| factor columns | the family's published ones with their published types, then what else the design varies |
+| ``scene_id``, ``scene`` | hash and text of the scene's canonical JSON |
+| ``caption`` | where the family has one |
+| ``split`` | name of the split |
+| ``mask``, ``depth``, ``normals`` | annotation passes that were asked for, as pictures (see `engines.codec`) |
+| ``annotations`` | camera, objects and whatever else the engine says, JSON |
+| ``quality_…`` | measured on the picture (see `quality`) and on its characters (see `visibility`) |
+| ``engine`` | fingerprint of the engine |
+| ``render_ms`` | milliseconds |
 """
 
 from __future__ import annotations
@@ -21,8 +35,12 @@ VOLATILE = ("render_ms",)
 """Columns that differ from run to run."""
 
 QUALITY = tuple(
-    f"quality_{name}" for name in ("luminance", "luminance_min", "luminance_max", "contrast", "saturation", "clipped")
-)
+    f"quality_{name}"
+    for name in (
+        "luminance", "luminance_min", "luminance_max", "contrast", "saturation", "clipped",
+        "visible1", "area1", "visible2", "area2",
+    )
+)  # fmt: skip
 
 PUBLISHED: dict[str, dict[str, pa.DataType]] = {
     "Animals": {
@@ -94,10 +112,7 @@ class RowSchema:
         fields += [("split", pa.string()), ("scene", pa.string())]
         fields += [(name, IMAGE) for name in passes if name != "rgb"]
         fields.append(("annotations", pa.string()))
-        fields += [
-            (name, pa.float32())
-            for name in (*QUALITY, *(("quality_visible1", "quality_visible2") if "mask" in passes else ()))
-        ]
+        fields += [(name, pa.float32()) for name in QUALITY]
         fields += [("engine", pa.string()), ("render_ms", pa.float32())]
         self.arrow = pa.schema(fields).with_metadata({"huggingface": json.dumps({"info": {"features": _hf(fields)}})})
 
@@ -117,9 +132,8 @@ class RowSchema:
                 values[name] = _image(scene, frame, name)
         values["annotations"] = json.dumps(frame.info, sort_keys=True, allow_nan=False)
         values |= quality(frame.array("rgb"))
-        if "mask" in self._passes:
-            values |= visible(frame.array("mask"))
-        values |= {"engine": frame.engine, "render_ms": frame.timings.get("render_ms", float("nan"))}
+        values |= visibility(frame)
+        values |= {"engine": frame.engine, "render_ms": frame.timings.get("render_ms")}
         return values
 
     def table(self, row: Mapping[str, Any]) -> pa.Table:
@@ -150,10 +164,26 @@ def quality(rgb: np.ndarray[Any, Any]) -> dict[str, float]:
     }
 
 
-def visible(mask: np.ndarray[Any, Any]) -> dict[str, float]:
-    """Return the share of a picture that shows the first and the second character; ``mask`` is uint8 (H, W)."""
-    counts = np.bincount(mask.ravel(), minlength=3)
-    return {f"quality_visible{n}": int(counts[n]) / mask.size for n in (1, 2)}
+def visibility(frame: Frame) -> dict[str, float | None]:
+    """Return how much of the first and the second character is seen; ``None`` where nobody says, or nobody is there.
+
+    ``visible1`` and ``visible2``: the share of the character's outline that is in the picture and not hidden, as the
+    engine reports it in ``objects``. ``area1`` and ``area2``: the share of the picture that shows it, from the mask
+    where there is one, otherwise from what the engine reports.
+    """
+    values: dict[str, float | None] = {}
+    given = frame.info.get("objects")
+    objects = {o.get("instance"): o for o in given if isinstance(o, Mapping)} if isinstance(given, list) else {}
+    height, width = frame.array("rgb").shape[:2]
+    counts = np.bincount(frame.array("mask").ravel(), minlength=3) if "mask" in frame.passes else None
+    for number in (1, 2):
+        found = objects.get(number, {})
+        share, pixels = found.get("visible_fraction"), found.get("pixels")
+        if counts is not None:
+            pixels = int(counts[number])
+        values[f"quality_visible{number}"] = float(share) if isinstance(share, int | float) else None
+        values[f"quality_area{number}"] = pixels / (height * width) if isinstance(pixels, int) else None
+    return values
 
 
 def _image(scene: Scene, frame: Frame, name: str) -> dict[str, Any]:

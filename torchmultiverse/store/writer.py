@@ -83,11 +83,11 @@ class DatasetWriter:
             try:
                 if fresh:
                     self._clear()
-                self.manifest = self._continue()
+                self.manifest = self._new() if fresh else self._continue()
                 self._work.mkdir(exist_ok=True)
                 self._data.mkdir(exist_ok=True)
                 for announced in self._work.glob("*.parquet.json"):
-                    self._settle(int(announced.name.removesuffix(".parquet.json").rpartition("-")[2]))
+                    self._settle(_number(announced.stem))
                 for folder in (self.out, self._work, self._data):
                     for left in folder.glob(".*.tmp"):
                         left.unlink()
@@ -104,6 +104,11 @@ class DatasetWriter:
     def rows(self) -> int:
         """Number of rows in the shards that are written."""
         return sum(entry["rows"] for entry in self.manifest["shards"].values())
+
+    @property
+    def settled(self) -> int:
+        """Number of rows in the shards that are written with all their rows."""
+        return sum(entry["rows"] for name, entry in self.manifest["shards"].items() if self.complete(_number(name)))
 
     def shard_range(self, shard: int) -> range:
         """Return the design indices of a shard."""
@@ -258,14 +263,18 @@ class DatasetWriter:
     def _is_dataset(self) -> bool:
         """Whether the folder is empty or holds what this class wrote, whole or broken."""
         strangers = {p.name for p in self.out.iterdir() if not p.name.startswith(".")} - _OURS
+        if not all(SHARD_NAME.fullmatch(p.name) for p in self._data.glob("[!.]*")):
+            return False
         if not (self.out / "manifest.json").exists():
-            shards = all(SHARD_NAME.fullmatch(p.name) for p in self._data.glob("[!.]*"))
-            return not strangers and shards and not (self.out / "README.md").exists()
+            return not strangers and not (self.out / "README.md").exists()
         try:
             manifest = json.loads((self.out / "manifest.json").read_text())
         except ValueError:
             return not strangers
         return isinstance(manifest, dict) and {"identity", "shards"} <= manifest.keys()
+
+    def _new(self) -> dict[str, Any]:
+        return {"identity": self._identity, "shards": {}, "failures": {}, "complete": False}
 
     def _continue(self) -> dict[str, Any]:
         path = self.out / "manifest.json"
@@ -278,7 +287,7 @@ class DatasetWriter:
                         "manifest.json is not. Name another folder"
                         + (", or use --fresh to delete what is left of one" if self._is_dataset() else "")
                     )
-            return {"identity": self._identity, "shards": {}, "failures": {}, "complete": False}
+            return self._new()
         try:
             manifest: dict[str, Any] = json.loads(path.read_text())
             before, shards = manifest["identity"], manifest["shards"]
@@ -314,6 +323,10 @@ class DatasetWriter:
 
 def _shard_name(shard: int) -> str:
     return f"train-{shard:05d}.parquet"
+
+
+def _number(name: str) -> int:
+    return int(name.removesuffix(".parquet").rpartition("-")[2])
 
 
 def _groups(rows: Iterator[pa.Table], size: int) -> Iterator[list[pa.Table]]:

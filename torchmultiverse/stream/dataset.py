@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,7 @@ class Dataset:
         self._annotations = [c for c in self.columns if c in pictures]
         labels = [c for c in self.columns if c not in pictures]
         self._labels = self.stored.table(labels).combine_chunks()
+        self._numbers = {f.name for f in self._labels.schema if str(f.type).startswith(("float", "double"))}
         if transform is None:
             _torch()
 
@@ -66,7 +68,9 @@ class Dataset:
             if name in self._annotations:
                 values[name] = codec.decode(name, self.stored.image_bytes(index, name))
             else:
-                values[name] = self._labels[name][index].as_py()
+                value = self._labels[name][index].as_py()
+                # A batch cannot hold None; a number that is not known is NaN.
+                values[name] = math.nan if value is None and name in self._numbers else value
         return (picture, *values.values()) if self.as_tuple else {"image": picture, **values}
 
 

@@ -1,0 +1,107 @@
+"""A plan that counts wrongly costs GPU-hours; one that expands a huge design never answers."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from engines import Faulty
+from rich.console import Console
+
+from torchmultiverse.engines import Catalogue
+from torchmultiverse.errors import SpecError
+from torchmultiverse.farm import generate, plan
+from torchmultiverse.farm.plan import Limited, select
+from torchmultiverse.spec import FACTORS, Factorial, parse_spec
+
+MARKER = Faulty().catalogue()
+SPEC = {"World_Name": ["Desert", "Snow"], "Character_Name": ["blank", "Zebra"], "Camera_Yaw": list(range(0, 50, 5))}
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHMULTIVERSE_CACHE", str(tmp_path / "cache"))
+
+
+def text_of(what: object) -> str:
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(what)
+    return console.export_text()
+
+
+def test_counts_are_those_of_the_scenes() -> None:
+    forecast = plan(parse_spec(SPEC), MARKER, where="Camera_Yaw < 10")
+    assert forecast.pictures == 8
+    assert forecast.counts["World_Name"] == {"Desert": 4, "Snow": 4}
+    assert forecast.bytes > 0
+    assert forecast.seconds > 0
+    assert "a guess" in text_of(forecast)
+
+
+def test_the_first_scenes_of_a_product_are_counted_without_going_through_them() -> None:
+    rng = random.Random(0)
+    for _ in range(40):
+        sizes = [rng.randint(1, 4) for _ in range(3)]
+        linked = [{"Character1_Pos": "left", "Camera_Roll": 1}, {"Character1_Pos": "right", "Camera_Roll": 2}]
+        design = Factorial.of(
+            {"World_Name": [f"W{i}" for i in range(sizes[0])], "Camera_Yaw": list(range(sizes[1]))},
+            [linked[: 1 + sizes[2] % 2]],
+            FACTORS,
+        )
+        limit = rng.randint(1, design.count + 2)
+        seen: dict[str, Counter] = {name: Counter() for name in design.factors}
+        for scene in itertools.islice(design, limit):
+            for name in seen:
+                seen[name][scene[name]] += 1
+        assert Limited(design, limit).level_counts() == {name: dict(per) for name, per in seen.items()}
+
+
+def test_a_product_of_billions_is_planned_at_once() -> None:
+    spec = parse_spec({"World_Name": ["Desert"], **{
+        f"{what}_{axis}": list(range(360)) for what in ("Camera", "Character_Rotation") for axis in ("Yaw", "Pitch")
+    }})  # fmt: skip
+    whole = plan(spec, MARKER)
+    assert whole.pictures == 360**4
+    assert whole.counts["Camera_Yaw"][7] == 360**3
+    assert "16,796,160,000 pictures" in text_of(whole)
+    some = plan(spec, MARKER, limit=10**9)
+    assert some.pictures == 10**9
+    assert sum(some.counts["Camera_Pitch"].values()) == 10**9
+
+
+def test_problems_are_named_before_anything_is_rendered() -> None:
+    passes = Catalogue(**{**MARKER.model_dump(), "passes": ["rgb"]})
+    spec = parse_spec(
+        {
+            "name": "x",
+            "design": {"kind": "factorial", "factors": {"World_Name": ["Dessert"]}},
+            "render": {"passes": ["rgb", "depth"]},
+        }
+    )
+    forecast = plan(spec, passes)
+    assert len(forecast.problems) == 2
+    assert "Did you mean 'Desert'" in forecast.problems[0]
+    assert "cannot render depth" in forecast.problems[1]
+    assert "every level is in" not in text_of(forecast)
+    with pytest.raises(SpecError, match="no scene"):
+        select(parse_spec(SPEC), "Camera_Yaw = 1")
+    with pytest.raises(SpecError, match="limit = 0"):
+        select(parse_spec(SPEC), None, 0)
+
+
+def test_the_rate_comes_from_a_probe_or_from_the_last_run(tmp_path: Path) -> None:
+    spec = parse_spec(SPEC)
+    probed = plan(spec, MARKER, size=48, probe=Faulty(delay=0.05))
+    assert "two scenes" in probed.source
+    assert 1 < probed.pictures_per_second < 20
+    assert probed.bytes < plan(spec, MARKER, size=48).bytes, "a test card is smaller than a rendered picture"
+    generate(SPEC, tmp_path / "d", lambda: Faulty(delay=0.01), size=48, progress=False)
+    seen = plan(spec, MARKER, size=48)
+    assert seen.source == "measured here"
+    assert 5 < seen.pictures_per_second < 100
+    assert plan(spec, MARKER, size=48, workers=2).source == "measured here with one worker"
+    assert "a guess" in plan(spec, MARKER, size=64).source

@@ -1,0 +1,89 @@
+"""A column with another name or type than the published one breaks every published evaluation script, quietly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from torchmultiverse.engines import Frame
+from torchmultiverse.spec import Scene, parse_spec
+from torchmultiverse.store.schema import RowSchema, quality, visibility
+
+
+def schema_of(family: str, factors: dict, **more: object) -> pa.Schema:
+    spec = parse_spec({"name": "x", "family": family, "design": {"kind": "factorial", "factors": factors}, **more})
+    return RowSchema(spec, spec.build(), tuple(spec.render.passes), "train").arrow
+
+
+@pytest.mark.parametrize(
+    ("family", "published"),
+    [
+        ("Animals", "world_name character_name character_scale:double camera_yaw:int64 character_texture"),
+        (
+            "ImageNet",
+            "world_name character_name character_rotation_yaw:int64 character_rotation_roll:int64 "
+            "character_rotation_pitch:int64 character_scale:double camera_roll:int64 camera_pitch:int64 "
+            "camera_yaw:int64 character_texture scene_light",
+        ),
+        (
+            "SPAR",
+            "world_name character_name character2_name character1_pos character2_pos character_texture "
+            "character2_texture",
+        ),
+    ],
+)
+def test_published_columns(family: str, published: str) -> None:
+    schema = schema_of(family, {"World_Name": ["Desert"]})
+    expected = [tuple((item + ":string").split(":")[:2]) for item in published.split()]
+    assert [(f.name, str(f.type)) for f in schema][1 : 1 + len(expected)] == expected
+    assert schema.names[0] == "image"
+    assert schema.names[1 + len(expected)] == "scene_id"
+    assert ("caption" in schema.names) == (family != "ImageNet")
+
+
+def test_types_follow_the_levels_where_the_published_one_cannot_hold_them() -> None:
+    assert schema_of("Animals", {"World_Name": ["D"], "Camera_Yaw": [0, 22.5]}).field("camera_yaw").type == pa.float64()
+    custom = schema_of(
+        "Custom",
+        {"World_Name": ["D"], "Camera_Yaw": [45], "Fog": [0, 1], "Time": ["noon"]},
+        declare=[{"name": "Fog", "kind": "number", "default": 0}, {"name": "Time", "column": "time_of_day"}],
+    )
+    kinds = {f.name: str(f.type) for f in custom}
+    assert list(kinds)[:5] == ["image", "world_name", "camera_yaw", "fog", "time_of_day"]
+    assert [kinds[name] for name in ("camera_yaw", "fog", "time_of_day")] == ["int64", "double", "string"]
+
+
+def test_quality_by_hand() -> None:
+    picture = np.zeros((2, 4, 3), np.uint8)
+    picture[0, :2] = 255  # two white, four black, one red, one grey
+    picture[1, 2] = (200, 0, 0)
+    picture[1, 3] = 100
+    luma = [1, 1, 0, 0, 0, 0, 0.213 * 200 / 255, 100 / 255]
+    found = quality(picture)
+    assert found["quality_luminance"] == pytest.approx(np.mean(luma))
+    assert found["quality_luminance_min"] == 0
+    assert found["quality_luminance_max"] == 1
+    assert found["quality_contrast"] == pytest.approx(np.std(luma))
+    assert found["quality_saturation"] == pytest.approx(1 / 8)
+    assert found["quality_clipped"] == 6 / 8
+    noise = np.random.default_rng(0).integers(0, 256, (63, 65, 3), dtype=np.uint8)
+    exact = noise.astype(np.float64) @ [0.213, 0.715, 0.072] / 255
+    assert quality(noise)["quality_contrast"] == pytest.approx(exact.std(), rel=1e-9)
+    assert quality(noise) == quality(np.asfortranarray(noise))
+
+
+def test_visibility_is_what_the_engine_and_the_mask_say_and_nothing_else() -> None:
+    scene = Scene({"World_Name": "Desert"})
+    rgb = np.zeros((4, 5, 3), np.uint8)
+    silent = visibility(Frame(scene, arrays={"rgb": rgb}))
+    assert set(silent.values()) == {None}
+    told = {"objects": [{"instance": 2, "visible_fraction": 0.5, "pixels": 4}, "noise", {"instance": 7}]}
+    by_report = visibility(Frame(scene, arrays={"rgb": rgb}, info=told))
+    assert by_report == {
+        "quality_visible1": None, "quality_area1": None, "quality_visible2": 0.5, "quality_area2": 0.2,
+    }  # fmt: skip
+    mask = np.zeros((4, 5), np.uint8)
+    mask[0] = 1
+    by_mask = visibility(Frame(scene, arrays={"rgb": rgb, "mask": mask}, info={"objects": "none"}))
+    assert (by_mask["quality_area1"], by_mask["quality_area2"]) == (0.25, 0)
