@@ -129,6 +129,7 @@ def main() -> None:
                     rate(engine, options, min(3.0, arguments.seconds), start=1000 * turn)  # compile, connect, warm up
                     per_second, weight = rate(engine, options, arguments.seconds, start=1000 * turn + 500)
                     rates[way].append(per_second)
+                    print(f"{name}, {way}: {per_second:.2f} pictures/s", file=sys.stderr, flush=True)
         best = {way: max(found) for way, found in rates.items()}
         result[name] = {
             "in_process_per_s": best["in process"],
