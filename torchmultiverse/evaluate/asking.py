@@ -137,15 +137,17 @@ class Asker:
         }
         names = sorted(set(labels[rows]))
 
-        def task(setting: str, kept: NDArray[np.int64], candidates: Sequence[str]) -> Task:
-            place = {name: i for i, name in enumerate(candidates)}
+        def task(
+            setting: str, kept: NDArray[np.int64], candidates: Sequence[str], place: Mapping[str, int] | None = None
+        ) -> Task:
+            where = {name: i for i, name in enumerate(candidates)} if place is None else place
             return Task(
                 "classification",
                 setting,
                 "plain",
                 kept,
                 tuple(candidates),
-                np.array([place[name] for name in labels[kept]], dtype=np.int64),
+                np.array([where[name] for name in labels[kept]], dtype=np.int64),
                 clusters=clusters[kept],
                 factors={
                     "class": (labels[kept],),
@@ -166,13 +168,8 @@ class Asker:
                     )
                 if not known:
                     raise ModelError(f"'{model.info.name}' has no class that is called like a value of {column}")
-                asked = task("class names", rows[keep], list(model.classes))
-                true = np.array([known[name] for name in labels[asked.rows]], dtype=np.int64)
-                outcome = retrieval(logits[keep], true)
-                called = np.array(model.classes, dtype=object)
-                yield Scored(
-                    asked, "top1", outcome, called[true], called[outcome.prediction], 1 / len(called), len(called)
-                )
+                asked = task("class names", rows[keep], list(model.classes), known)
+                yield _top1(asked, logits[keep].__getitem__)
                 return
             if logits.shape[1] != by_class.IMAGENET_CLASSES:
                 raise ModelError(

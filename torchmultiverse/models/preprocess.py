@@ -40,6 +40,11 @@ def pil_list(images: Images) -> list[Image.Image]:
     return [image if image.mode == "RGB" else image.convert("RGB") for image in images]
 
 
+def _offset(length: int, target: int) -> int:
+    """Return where a centred crop begins; negative where padding is needed. Both round as torchvision does."""
+    return round((length - target) / 2.0) if length >= target else -((target - length) // 2)
+
+
 @dataclass(frozen=True, slots=True)
 class Preprocess:
     """Resize, crop and normalise, on the CPU with PIL's antialiased filters (the reference for all models here).
@@ -85,7 +90,7 @@ class Preprocess:
             image = image.resize((round(image.width / ratio), round(image.height / ratio)), resample)
         if image.size == (width, height):
             return image
-        left, top = round((image.width - width) / 2.0), round((image.height - height) / 2.0)
+        left, top = _offset(image.width, width), _offset(image.height, height)
         if left >= 0 and top >= 0:
             return image.crop((left, top, left + width, top + height))
         canvas = Image.new("RGB", (width, height), (self.fill,) * 3)

@@ -1,0 +1,140 @@
+"""What could silently be wrong: a class read from the wrong ImageNet index, a label space that is another one, a
+picture counted for a factor that it says nothing about."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from torchmultiverse.errors import DatasetError, ModelError
+from torchmultiverse.evaluate import PictureList, evaluate
+from torchmultiverse.evaluate.classification import imagenet_outcome, match_classes, varied_factors
+from torchmultiverse.evaluate.protocol import ClassificationProtocol, load_protocol
+from torchmultiverse.models import as_model
+
+
+def _classes() -> dict[str, list[int]]:
+    protocol = load_protocol("classification")
+    assert isinstance(protocol, ClassificationProtocol)
+    return protocol.imagenet_indices()
+
+
+def _logits(*winners: int) -> np.ndarray:
+    logits = np.random.default_rng(0).normal(size=(len(winners), 1000)).astype(np.float32)
+    logits[np.arange(len(winners)), winners] = 50
+    return logits
+
+
+def test_the_map_is_the_published_one() -> None:
+    classes = _classes()
+    assert len(classes) == 151
+    assert sum(map(len, classes.values())) == 177
+    assert len({index for indices in classes.values() for index in indices}) == 176
+    assert classes["Wolf"] == [269, 270, 271, 272]
+    assert classes["Cat"] == [282, 283, 284, 285]
+    assert 841 in classes["Shirt"]
+    assert 841 in classes["Sweatshirt"]
+
+
+def test_three_label_spaces_answer_three_questions() -> None:
+    classes = _classes()
+    labels = ["Shirt", "Sweatshirt", "Wolf", "Cat", "Goldfish"]
+    logits = _logits(841, 841, 272, 281, 999)
+    outcomes = {space: imagenet_outcome(logits, labels, classes, space) for space in ("any-of-set", "pug2023")}
+    assert list(outcomes["any-of-set"][0].correct) == [1, 1, 1, 0, 0]
+    # As published: index 841 belongs to Sweatshirt alone, so that no Shirt is ever right.
+    assert list(outcomes["pug2023"][0].correct) == [0, 1, 1, 0, 0]
+    assert outcomes["any-of-set"][1][3:] == ["ImageNet 281", "ImageNet 999"]
+    # Restricted to the 151 classes, what 281 (no class of the 151) says does not matter.
+    restricted = logits.copy()
+    restricted[3, 282], restricted[4, 1] = 40, 40
+    outcome, names, chance = imagenet_outcome(restricted, labels, classes, "restricted")
+    assert names[2:] == ["Wolf", "Cat", "Goldfish"]
+    assert list(outcome.correct) == [0.5, 0.5, 1, 1, 1], "Shirt and Sweatshirt share their one index"
+    assert chance == 1 / 151
+    assert outcomes["any-of-set"][2] == pytest.approx((1 + 1 + 4 + 4 + 1) / 5 / 1000)
+
+
+def test_margins_have_the_sign_of_the_answer() -> None:
+    classes = _classes()
+    outcome, _, _ = imagenet_outcome(_logits(269, 5), ["Wolf", "Wolf"], classes, "any-of-set")
+    assert outcome.margin[0] > 0 > outcome.margin[1]
+
+
+def _one_at_a_time() -> list[dict]:
+    rows = []
+    for asset, label in (("wolf_1", "Wolf"), ("cat_1", "Cat")):
+        base = {"character_name": asset, "character_label": label, "world_name": "Desert", "camera_yaw": 0}
+        rows += [base, {**base, "world_name": "Snow"}, {**base, "world_name": "Grass"}, {**base, "camera_yaw": 45}]
+    return rows
+
+
+def _pictures(rows: list[dict]) -> PictureList:
+    images = [Image.new("RGB", (4, 4), (index, 0, 0)) for index in range(len(rows))]
+    return PictureList(images, rows)
+
+
+def test_a_picture_tells_only_about_the_factor_that_it_varies() -> None:
+    rows = _one_at_a_time()
+    columns = {name: np.array([row[name] for row in rows], dtype=object) for name in rows[0]}
+    tells = varied_factors(columns)
+    assert set(tells) == {"world_name", "camera_yaw"}
+    assert list(tells["world_name"]) == [True, True, True, False] * 2
+    assert list(tells["camera_yaw"]) == [True, False, False, True] * 2
+    factorial = {"world_name": np.array(["A", "A", "B", "B"]), "camera_yaw": np.array([0, 45, 0, 45])}
+    assert all(told.all() for told in varied_factors(factorial).values())
+
+
+def test_accuracy_by_factor_of_a_model_that_fails_on_one_level() -> None:
+    rows = _one_at_a_time()
+    index = {"Wolf": 269, "Cat": 282}
+
+    def model(images):
+        seen = [rows[image.getpixel((0, 0))[0]] for image in images]
+        return _logits(*(0 if row["world_name"] == "Snow" else index[row["character_label"]] for row in seen))
+
+    result = evaluate(_pictures(rows), as_model(model, name="no snow"))
+    cells = {(c["factor"], c["level"]): c for c in result.cells(setting="any-of-set")}
+    assert cells["all", "all"]["accuracy"] == 0.75
+    assert cells["world_name", "Snow"]["accuracy"] == 0
+    assert cells["world_name", "Grass"]["accuracy"] == 1
+    assert cells["camera_yaw", "45"]["accuracy"] == 1
+    assert cells["camera_yaw", "0"]["n"] == 2
+    assert cells["class", "Wolf"]["n"] == 4
+    assert not result.cells(task="average"), "label spaces are readings of one answer, not tasks to average"
+
+
+def test_class_names_and_what_has_none() -> None:
+    assert match_classes(["GiantTortoise", "Lion"], ["lion", "giant tortoise"]) == {"GiantTortoise": 1, "Lion": 0}
+    rows = [{"character_name": name, "world_name": "Desert"} for name in ("Lion", "Zebra", "Dragon")]
+
+    def lion(images):
+        return np.tile(np.array([1.0, 0.0], np.float32), (len(images), 1))
+
+    result = evaluate(_pictures(rows), as_model(lion, name="lion", classes=["lion", "zebra"]))
+    assert [c["accuracy"] for c in result.cells(factor="all")] == [0.5]
+    assert "Dragon" in result.provenance["notes"][0]
+    with pytest.raises(ModelError, match="no class that is called"):
+        evaluate(_pictures(rows), as_model(lion, name="x", classes=["a", "b"]))
+    with pytest.raises(ModelError, match="2 logits but no class names"):
+        evaluate(_pictures(rows), as_model(lion, name="x"))
+    with pytest.raises(DatasetError, match="label column"):
+        evaluate(_pictures([{"world_name": "A"}]), as_model(lion, name="x"))
+
+
+def test_an_image_text_model_chooses_between_one_caption_per_class() -> None:
+    rows = [{"character_name": name, "world_name": w} for name in ("GiantTortoise", "Lion") for w in ("A", "B")]
+    heard: list[str] = []
+
+    class Model:
+        def encode_image(self, images):
+            return np.eye(2, dtype=np.float32)[[image.getpixel((0, 0))[0] // 2 for image in images]]
+
+        def encode_text(self, texts):
+            heard.extend(texts)
+            return np.eye(2, dtype=np.float32)[[int("lion" in text) for text in texts]]
+
+    result = evaluate(_pictures(rows), as_model(Model(), name="m"))
+    assert heard == ["a photo of a giant tortoise", "a photo of a lion"]
+    assert result.cells(factor="all")[0]["accuracy"] == 1
