@@ -81,7 +81,7 @@ def tone(x: Array) -> Array:
 def encode(x: Array) -> NDArray[np.uint8]:
     """Return sRGB bytes of display-linear values."""
     srgb = np.where(x <= 0.0031308, 12.92 * x, 1.055 * np.maximum(x, 1e-9) ** (1 / 2.4) - 0.055)
-    return np.rint(np.clip(srgb, 0, 1) * 255).astype(np.uint8)
+    return np.asarray(np.rint(np.clip(srgb, 0, 1) * 255), np.uint8)
 
 
 @cache
@@ -134,7 +134,7 @@ def finish(raw: Raw, world: World, view: View, light: str, denoised: bool) -> ND
             sun = direction(spec.sky.sun_elevation, spec.sky.sun_azimuth)
             veil = veil * (1 + spec.haze.shafts * _shafts(spec.haze, view, raw, sun))
         color = color * raw.through + veil * between
-    color = color * (tint(light) * world.exposure)
+    color = color * (tint(light) * world.exposure).astype(np.float32)
     if spec.glow > 0:
         from scipy.ndimage import gaussian_filter
 
@@ -144,5 +144,5 @@ def finish(raw: Raw, world: World, view: View, light: str, denoised: bool) -> ND
         color = color * (1 - spec.glow) + spread * spec.glow
     if spec.saturation != 1:
         grey = (color @ np.array([0.2126, 0.7152, 0.0722]))[..., None]
-        color = np.maximum(grey + (color - grey) * spec.saturation, 0)
+        color = np.maximum(grey + (color - grey) * spec.saturation, 0).astype(np.float32)
     return encode(tone(color.astype(np.float32)))

@@ -222,11 +222,11 @@ def scatter(mesh: Mesh, offsets: ArrayLike, scales: ArrayLike, yaws: ArrayLike, 
         return np.stack([a[..., 0] * c - a[..., 1] * s, a[..., 0] * s + a[..., 1] * c, a[..., 2]], -1)
 
     vertices = turned(mesh.vertices[None] * scale[:, None]) + offset[:, None]
-    normals = None
+    normals: Floats | None = None
     if mesh.normals is not None:
-        normals = turned(mesh.normals[None] / np.maximum(scale[:, None], 1e-6))
-        normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-9)
-        normals = normals.reshape(-1, 3).astype(np.float32)
+        facing = turned(mesh.normals[None] / np.maximum(scale[:, None], 1e-6))
+        facing /= np.maximum(np.linalg.norm(facing, axis=-1, keepdims=True), 1e-9)
+        normals = facing.reshape(-1, 3).astype(np.float32)
     faces = (mesh.faces[None] + (np.arange(n, dtype=np.uint32) * np.uint32(v))[:, None, None]).reshape(-1, 3)
     colors = None
     if tints is not None or mesh.colors is not None:

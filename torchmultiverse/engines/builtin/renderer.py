@@ -17,7 +17,7 @@ from torchmultiverse.engines.builtin.stage import FOV, View, entry
 from torchmultiverse.engines.builtin.world import World
 
 SLOTS = 2
-DEPTH = 5
+DEPTH = 4
 AUXILIARY_SAMPLES = 4
 _WAVEFRONT = 1 << 23
 _PARKED = np.array([[0, 0, -900], [0.01, 0, -900], [0, 0.01, -900]], np.float32)
@@ -34,6 +34,16 @@ class Costume:
     normals: Array
     color: Array
     roughness: Array
+
+
+_EMPTY = Costume(
+    _PARKED,
+    np.array([[0, 1, 2]], np.uint32),
+    np.tile(np.array([0, 0, 1], np.float32), (3, 1)),
+    np.full((3, 3), 0.5, np.float32),
+    np.full(3, 0.5, np.float32),
+)
+"""A speck far below the ground."""
 
 
 @dataclass
@@ -194,16 +204,10 @@ class Stage:
                 "specular": 0.35,
             },
         }
-        parked = Mesh(_PARKED, np.array([[0, 1, 2]], np.uint32), np.tile(np.float32([0, 0, 1]), (3, 1)))
-        self._slots = []
-        for k in range(SLOTS):
-            attributes = {
-                "vertex_color": np.full((3, 3), 0.5, np.float32),
-                "vertex_roughness": np.full(3, 0.5, np.float32),
-            }
-            slot = _make(f"slot{k}", parked, skin, None, **attributes)
+        self._skin = skin
+        self._slots = [self._slot(k, _EMPTY) for k in range(SLOTS)]
+        for k, slot in enumerate(self._slots):
             scene[f"slot{k}"] = slot
-            self._slots.append(slot)
         if not self._jit:
             scene["eye"] = {
                 "type": "perspective",
@@ -211,9 +215,10 @@ class Stage:
                 "fov_axis": "smaller",
                 "film": {"type": "hdrfilm", "width": 16, "height": 16, "rfilter": {"type": "box"}},
             }
+        self._content = scene
         self._scene = mi.load_dict(scene)
         self._params = mi.traverse(self._scene)
-        self._path = mi.load_dict({"type": "path", "max_depth": depth, "rr_depth": 4})
+        self._path = mi.load_dict({"type": "path", "max_depth": depth, "rr_depth": 3})
         self._wearing: list[Costume | None] = [None] * SLOTS
 
     def _part(self, name: str, material: Material, mesh: Mesh) -> Any:
@@ -245,32 +250,35 @@ class Stage:
         bsdf = _bsdf(material, "vertex_color" in extra)
         return _make(name, mesh, bsdf, emitter, **extra)
 
+    def _slot(self, k: int, costume: Costume) -> Any:
+        mesh = Mesh(costume.vertices, costume.faces, costume.normals)
+        attributes = {"vertex_color": costume.color, "vertex_roughness": costume.roughness}
+        return _make(f"slot{k}", mesh, self._skin, None, **attributes)
+
     def dress(self, costumes: list[Costume | None]) -> None:
         """Put characters into the slots; only what changed is sent."""
+        import mitsuba as mi
+
         changed = False
         for k, costume in enumerate(costumes):
             if costume is self._wearing[k]:
                 continue
-            prefix = f"slot{k}"
-            if costume is None:
-                costume_ = Costume(
-                    _PARKED,
-                    np.array([[0, 1, 2]], np.uint32),
-                    np.tile(np.float32([0, 0, 1]), (3, 1)),
-                    np.full((3, 3), 0.5, np.float32),
-                    np.full(3, 0.5, np.float32),
-                )
-            else:
-                costume_ = costume
-            _assign(self._params, f"{prefix}.vertex_positions", costume_.vertices)
-            _assign(self._params, f"{prefix}.faces", costume_.faces)
-            _assign(self._params, f"{prefix}.vertex_normals", costume_.normals)
-            _assign(self._params, f"{prefix}.vertex_color", costume_.color)
-            _assign(self._params, f"{prefix}.vertex_roughness", costume_.roughness)
-            self._wearing[k] = costume
             changed = True
-        if changed:
+            self._wearing[k] = costume
+            worn = costume or _EMPTY
+            if not self._jit:
+                self._slots[k] = self._content[f"slot{k}"] = self._slot(k, worn)
+                continue
+            _assign(self._params, f"slot{k}.vertex_positions", worn.vertices)
+            _assign(self._params, f"slot{k}.faces", worn.faces)
+            _assign(self._params, f"slot{k}.vertex_normals", worn.normals)
+            _assign(self._params, f"slot{k}.vertex_color", worn.color)
+            _assign(self._params, f"slot{k}.vertex_roughness", worn.roughness)
+        if changed and self._jit:
             self._params.update()
+        elif changed:
+            # The scalar variant's buffers keep their size, so the scene is put together anew from the same parts.
+            self._scene = mi.load_dict(self._content)
 
     def render(self, view: View, samples: int, seed: int) -> Raw:
         """Render what the slots wear."""

@@ -148,10 +148,8 @@ def environment(sky: Sky, noise: Noise, rng: np.random.Generator) -> NDArray[np.
 
         radiance = np.stack([zoom(coarse[..., k], 4, order=1, mode="nearest", grid_mode=True) for k in range(3)], -1)
         below = np.asarray(sky.ground) * _irradiance(radiance, d, sunlight, sun, sky) / np.pi
-        horizon = radiance[HEIGHT // 2 - 3].mean(0)
         fade = smoothstep(-0.02, -0.25, z)[..., None]
         radiance = np.where(z[..., None] < 0, radiance * (1 - fade) + below * fade, radiance)
-        del horizon
     else:
         sunlight = np.ones(3)
         t = np.abs(z)[..., None] ** 0.6
@@ -173,7 +171,9 @@ def environment(sky: Sky, noise: Noise, rng: np.random.Generator) -> NDArray[np.
 def _irradiance(radiance: Array, d: Array, sunlight: Array, sun: Array, sky: Sky) -> Array:
     weight = np.maximum(d[..., 2], 0) * np.sqrt(np.maximum(1 - d[..., 2] ** 2, 0))
     area = (np.pi / HEIGHT) * (2 * np.pi / WIDTH)
-    return (radiance * weight[..., None]).sum((0, 1)) * area + sunlight * 20 * sky.sun * max(float(sun[2]), 0.0)
+    return np.asarray(
+        (radiance * weight[..., None]).sum((0, 1)) * area + sunlight * 20 * sky.sun * max(float(sun[2]), 0.0)
+    )
 
 
 def horizontal_irradiance(map: NDArray[np.float32]) -> Array:

@@ -25,7 +25,7 @@ _SIDE = 1.12
 _GAP = 0.22
 _SPECIES_SIZE = 1.6
 # Distance of the camera and height of what it looks at, metres above the stage.
-_LAYOUTS: dict[Layout, tuple[float, float]] = {"center": (4.7, 0.72), "pair": (6.9, 0.85), "stack": (6.9, 1.75)}
+_LAYOUTS: dict[Layout, tuple[float, float]] = {"center": (4.7, 0.98), "pair": (6.9, 1.2), "stack": (6.9, 1.8)}
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def actors(scene: Scene) -> list[Actor]:
         if name != BLANK:
             angles = [scene.get_float(f"{prefix}_Rotation_{axis}") for axis in ("Yaw", "Roll", "Pitch")]
             scale, texture = scene.get_float(f"{prefix}_Scale"), scene.get_str(f"{prefix}_Texture")
-            found.append(Actor(number, name, scale, *angles, texture, position))
+            found.append(Actor(number, name, scale, angles[0], angles[1], angles[2], texture, position))
     if len(found) == 2:
         places = [actor.position for actor in found]
         if places == ["center", "center"]:

@@ -50,7 +50,7 @@ class Camera(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    elevation: float = 9.0
+    elevation: float = 5.0
     reach: float = 1.0
     low: RGB = (-1e4, -1e4, 0.05)
     high: RGB = (1e4, 1e4, 1e4)
@@ -242,7 +242,8 @@ def _write(path: Path, world: World) -> None:
         lights.append(facts)
     text = json.dumps({"parts": parts, "lights": lights, "exposure": world.exposure})
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-    np.savez(temporary, meta=np.frombuffer(text.encode(), np.uint8), **arrays)
+    arrays["meta"] = np.frombuffer(text.encode(), np.uint8)
+    np.savez(temporary, **arrays)  # type: ignore[arg-type]
     os.replace(temporary, path)
 
 
@@ -252,7 +253,7 @@ def _read(path: Path, name: str, spec: WorldSpec) -> World:
     meta = json.loads(arrays["meta"].tobytes())
     parts = [
         Part(
-            Material(**facts, **{t: arrays.get(f"{k}.texture.{t}") for t in _TEXTURES}),
+            Material(**facts, **{t: arrays.get(f"{k}.texture.{t}") for t in _TEXTURES}),  # type: ignore[arg-type]
             Mesh(**{a: arrays.get(f"{k}.{a}") for a in _ARRAYS}),  # type: ignore[arg-type]
         )
         for k, facts in enumerate(meta["parts"])

@@ -29,15 +29,15 @@ def _stand(rng: np.random.Generator, length: float) -> list[tuple[Mesh, Material
     rows, rise, tread = 13, 0.55, 0.9
     for k in range(rows):
         concrete.append(box([-length / 2, k * tread, 0], [length / 2, rows * tread, 1.4 + k * rise]))
-    seats = int(length / 0.62)
-    body = merge([ball(6, 8).moved((0, 0, 0.38), (0.2, 0.16, 0.4)), ball(5, 7).moved((0, 0, 0.86), 0.125)])
+    seats = int(length / 0.8)
+    body = merge([ball(5, 7).moved((0, 0, 0.38), (0.2, 0.16, 0.4)), ball(4, 6).moved((0, 0, 0.86), 0.125)])
     x = np.tile(np.linspace(-length / 2 + 0.4, length / 2 - 0.4, seats), rows)
     row = np.repeat(np.arange(rows), seats)
     keep = rng.random(len(x)) < 0.86
     x, row = x[keep] + rng.normal(0, 0.06, keep.sum()), row[keep]
     at = np.stack([x, row * tread + 0.45, 1.4 + row * rise], -1)
     shirts = linear(_TEAM[rng.integers(0, len(_TEAM), len(x))]) * rng.uniform(0.5, 1.0, (len(x), 1))
-    half = 6 * 8
+    half = 5 * 7
     colors = np.ones((len(body.vertices), 3))
     crowd = scatter(body, at, rng.uniform(0.85, 1.1, len(x)), rng.uniform(-0.5, 0.5, len(x)), shirts)
     shade = crowd.colors.reshape(len(x), -1, 3) if crowd.colors is not None else colors[None]
@@ -85,7 +85,7 @@ def circuit(builder: Builder, p: Circuit) -> None:
             for x in np.arange(-60, 61, 4.0)
         ]
         builder.add(merge(rails + posts), _METAL)
-        tyre = tube([[0.3 * np.cos(a), 0.3 * np.sin(a), 0.12] for a in np.linspace(0, 2 * np.pi, 11)], 0.12, 6)
+        tyre = tube([[0.3 * np.cos(a), 0.3 * np.sin(a), 0.12] for a in np.linspace(0, 2 * np.pi, 9)], 0.12, 5)
         x = np.repeat(np.arange(-26, 26, 0.66), 4)
         level = np.tile(np.arange(4), len(x) // 4)
         at = np.stack([x, np.full(len(x), wall - side * 0.75), level * 0.22], -1)
@@ -107,5 +107,12 @@ def circuit(builder: Builder, p: Circuit) -> None:
         for side in (1, -1):
             pole = np.array([x, side * (p.stand + 13), 0])
             builder.add(tube([pole, pole + np.array([0, 0, 17])], 0.08, 5).tinted(linear((0.8, 0.8, 0.8))), _METAL)
-            flag = quad([pole + [0, 0, 15], pole + [2.6, 0.2, 14.9], pole + [2.6, 0.3, 16.7], pole + [0, 0, 16.8]])
+            flag = quad(
+                [
+                    pole + np.array([0, 0, 15]),
+                    pole + np.array([2.6, 0.2, 14.9]),
+                    pole + np.array([2.6, 0.3, 16.7]),
+                    pole + np.array([0, 0, 16.8]),
+                ]
+            )
             builder.add(Mesh(flag.vertices, flag.faces, flag.normals).tinted(linear(_TEAM[k % len(_TEAM)])), _PAINT)

@@ -124,14 +124,14 @@ def _broadleaf(rng: np.random.Generator, color: RGB, accent: RGB, bark: RGB) -> 
         [[0, 0, -0.03], [bend[0] * 0.5, bend[1] * 0.5, 0.2], [*bend, 0.42], [0, 0, 0.7]], [0.035, 0.026, 0.02, 0.006], 7
     )
     points, outward = _crown(rng, 420, 9, 0.33)
-    crown = leaves(rng, points + [*bend, 0.66], outward, 0.045, color, accent)
+    crown = leaves(rng, points + np.array([*bend, 0.66]), outward, 0.045, color, accent)
     return merge([trunk.tinted(linear(bark)), crown])
 
 
 def _bush(rng: np.random.Generator, color: RGB, accent: RGB, bark: RGB) -> Mesh:
     points, outward = _crown(rng, 230, 6, 0.55)
     points[:, 2] = np.abs(points[:, 2])
-    return leaves(rng, points + [0, 0, 0.25], outward, 0.085, color, accent, drop=-0.3)
+    return leaves(rng, points + np.array([0, 0, 0.25]), outward, 0.085, color, accent, drop=-0.3)
 
 
 def _conifer(rng: np.random.Generator, color: RGB, accent: RGB, bark: RGB) -> Mesh:
@@ -292,7 +292,7 @@ def flowers(builder: Builder, p: Flowers) -> None:
     ring = np.stack([np.cos(angle), np.sin(angle), np.full(6, 0.25)], -1)
     points = np.concatenate([[[0, 0, 0]], ring * 1.0], 0)
     faces = np.array([[0, k + 1, (k + 1) % 6 + 1] for k in range(6)])
-    up = np.tile(np.float32([0, 0, 1]), (7, 1))
+    up = np.tile(np.array([0, 0, 1], np.float32), (7, 1))
     for petal in p.petals:
         mine = spots[rng.integers(0, len(p.petals), len(spots)) == 0] if len(p.petals) > 1 else spots
         head = Mesh(

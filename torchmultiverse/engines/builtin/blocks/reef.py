@@ -87,7 +87,7 @@ def _branching(rng: np.random.Generator) -> Mesh:
 
 
 def _brain(rng: np.random.Generator) -> Mesh:
-    mesh = ball(28, 36)
+    mesh = ball(20, 26)
     noise = Noise(rng)
     d = mesh.vertices.astype(float)
     fold = np.abs(noise.fbm(d[:, 0] + 0.6 * d[:, 2], d[:, 1] - 0.5 * d[:, 2], 0.22, 2))

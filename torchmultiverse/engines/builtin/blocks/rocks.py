@@ -65,7 +65,7 @@ def rocks(builder: Builder, p: Rocks) -> None:
             [rng.uniform(0.8, 1.3, len(mine)), rng.uniform(0.8, 1.3, len(mine)), np.full(len(mine), p.flat)], -1
         )
         at = mine + np.stack([0 * size, 0 * size, size * p.flat * 0.18], -1)
-        model = rock(rng, p.color, p.accent, p.top, 22 if high > 0.5 else 10)
+        model = rock(rng, p.color, p.accent, p.top, 14 if high > 0.5 else 9)
         builder.add(
             scatter(model, at, scale, rng.uniform(0, 6.3, len(mine))), Material("stone", specular=0.0, roughness=0.9)
         )

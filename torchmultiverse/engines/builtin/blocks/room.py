@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,7 +32,7 @@ _BRASS = Material("brass", roughness=0.25, metallic=1.0, specular=0.5)
 
 
 class Gallery(Params):
-    """A square hall around the stage: half its ``side``, its ``height``, sRGB ``wall``; radiance of the glass ceiling."""
+    """A square hall around the stage: half its ``side``, its ``height``, sRGB ``wall``, radiance of its ``skylight``."""
 
     side: float = 9.0
     height: float = 6.4
@@ -107,8 +109,8 @@ def _painting(rng: np.random.Generator, noise: Noise, kind: int, size: int = 160
         x0, y0 = rng.uniform(0, 0.8, 2)
         w, h = rng.uniform(0.1, 0.45, 2)
         inside = (x > x0) & (x < x0 + w) & (y > y0) & (y < y0 + h)
-        tone = ((0.8, 0.1, 0.1), (0.1, 0.2, 0.6), (0.95, 0.8, 0.1), (0.06, 0.06, 0.06))[rng.integers(4)]
-        color = np.where(inside[..., None], tone, color)
+        paint = ((0.8, 0.1, 0.1), (0.1, 0.2, 0.6), (0.95, 0.8, 0.1), (0.06, 0.06, 0.06))[rng.integers(4)]
+        color = np.where(inside[..., None], paint, color)
     return color * (1 + 0.06 * brush)[..., None]
 
 
@@ -255,7 +257,7 @@ def _furniture(builder: Builder, p: Gallery) -> None:
     builder.add(scatter(post, at, np.ones(len(at)), np.zeros(len(at))).tinted(linear((0.85, 0.65, 0.3))), _BRASS)
     t = np.linspace(0, 1, 9)
     ropes = []
-    for a, b in zip(at[:-1], at[1:], strict=True):
+    for a, b in itertools.pairwise(at):
         if abs(a[1] - b[1]) < 0.1:
             line = a + (b - a) * t[:, None] + np.stack([0 * t, 0 * t, 0.9 - 0.9 * t * (1 - t)], -1)
             ropes.append(tube(line, 0.028, 7))

@@ -44,8 +44,8 @@ class Terrain(Params):
     mountain_color: RGB = (0.5, 0.4, 0.35)
     rock_color: RGB = (0.35, 0.28, 0.24)
     mesa: float = 0.0
-    vertices: int = 321
-    texels: int = 1536
+    vertices: int = 241
+    texels: int = 1280
 
 
 @dataclass
@@ -231,7 +231,7 @@ def _far(p: Terrain, n: Noise, x: Field, y: Field, z: Field, slope: Field, look:
     rock = mix(p.rock_color, p.mountain_color, np.clip(band, 0, 1))
     where = smoothstep(0.28, 0.62, slope) * smoothstep(40, 90, np.hypot(x, y))
     if p.mountains > 0 and p.surface != "snow":
-        where = np.maximum(where, smoothstep(4, 22, z))
+        where = np.maximum(where, smoothstep(0.8, 5, z))
     return Look(mix(look.color, rock, where), look.rough, look.micro * (1 - where))
 
 
@@ -261,7 +261,7 @@ def terrain(builder: Builder, p: Terrain) -> None:
     look = _LOOKS[p.surface](p, noise, tx, ty, tz)
     look = _far(p, noise, tx, ty, tz, np.hypot(gx, gy), look)
     wet = p.surface == "street"
-    builder.add(mesh, ground_material("ground", look, 0.6 if wet else 0.25))
+    builder.add(mesh, ground_material("ground", look, 0.6 if wet else 0.0))
 
 
 def ground_material(name: str, look: Look, specular: float = 0.25) -> Material:

@@ -1,0 +1,50 @@
+"""Fetching LLVM: a wrong package for a library, or a missing library unnoticed, would go wrong silently."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from torchmultiverse.engines.builtin import llvm
+from torchmultiverse.errors import EngineError
+
+
+def test_the_known_good_version_is_tried_first_and_old_ones_never(monkeypatch):
+    monkeypatch.setattr(
+        llvm, "_quiet", lambda command: "libllvm14\nlibllvm19\nlibllvm21\nlibllvm17\nlibllvm19-dbg\nlibllvmspirv\n"
+    )
+    assert llvm._candidates([]) == ["libllvm19", "libllvm21", "libllvm17"]
+
+
+def test_the_package_of_a_shared_library_follows_debians_names(monkeypatch):
+    monkeypatch.setattr(llvm, "_quiet", lambda command: "libz3-4\nlibz3-dev\nlibedit2\nlibedit-dev\nlibxml2\n")
+    assert llvm._owners("libz3.so.4", []) == ["libz3-4"]
+    assert llvm._owners("libedit.so.2", []) == ["libedit2"]
+    assert llvm._owners("libunheard.so.1", []) == []
+
+
+def test_elsewhere_it_says_so(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(EngineError, match="Debian and Ubuntu only"):
+        llvm.fetch_llvm()
+
+
+def test_a_missing_dependency_is_seen():
+    library = Path(sys.executable)
+    assert llvm._missing(library) == []
+
+
+@pytest.mark.network
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("apt-get") is None, reason="needs apt")
+def test_fetched_from_the_archive_it_renders(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHMULTIVERSE_CACHE", str(tmp_path))
+    try:
+        trial = llvm.fetch_llvm()
+    except EngineError as error:
+        if "fails" in str(error):
+            pytest.skip(f"no package archive is reachable: {error}")
+        raise
+    assert trial.works
+    assert Path(trial.library).is_relative_to(tmp_path)
