@@ -3,9 +3,12 @@ picture counted for a factor that it says nothing about."""
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
+from planted import Tagged, spar_rows
 
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.evaluate import PictureList, evaluate
@@ -138,3 +141,31 @@ def test_an_image_text_model_chooses_between_one_caption_per_class() -> None:
     result = evaluate(_pictures(rows), as_model(Model(), name="m"))
     assert heard == ["a photo of a giant tortoise", "a photo of a lion"]
     assert result.cells(factor="all")[0]["accuracy"] == 1
+
+
+def test_animals_of_spar_are_read_by_their_imagenet_names() -> None:
+    names = pytest.importorskip("open_clip").IMAGENET_CLASSNAMES
+    protocol = load_protocol("classification")
+    assert isinstance(protocol, ClassificationProtocol)
+    said = {"Cattle": "ox", "Horse": "sorrel", "Orca": "killer whale", "Chicken": "rooster|hen", "Pig": "pig|boar"}
+    said |= {"Crocodile": "crocodile|alligator", "Elephant": "elephant|tusker", "WhiteShark": "white shark"}
+    said |= {"Rabbit": "rabbit|hare"}
+    for animal, indices in protocol.imagenet_indices("animals").items():
+        for index in indices:
+            assert re.search(said.get(animal, animal.lower()), names[index].lower()), (animal, names[index])
+
+
+def test_a_classifier_is_asked_for_the_single_animals_that_it_knows() -> None:
+    rows = spar_rows(animals=["Zebra", "Lion", "GiantTortoise"])
+    pictures = Tagged(rows)
+    index = {"Zebra": 340, "Lion": 291}
+
+    def model(images):
+        seen = [rows[p[1] << 8 | p[2]] for p in (image.getpixel((0, 0)) for image in images)]
+        alone = [max(row["character_name"], row["character2_name"], key=lambda n: n != "blank") for row in seen]
+        return _logits(*(index[name] for name in alone))
+
+    result = evaluate(pictures, as_model(model, name="zoologist"))
+    cells = result.cells(factor="all", setting="all")
+    assert [(c["task"], c["accuracy"], c["candidates"], c["n"]) for c in cells] == [("single_animal", 1, 2, 24)]
+    assert "GiantTortoise" in result.provenance["notes"][0]

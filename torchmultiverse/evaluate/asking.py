@@ -212,7 +212,7 @@ def _classes_of(model: Classifier, animals: Sequence[str]) -> dict[str, list[int
         return {name: [index] for name, index in by_class.match_classes(animals, model.classes).items()}
     protocol = load_protocol("classification")
     assert isinstance(protocol, ClassificationProtocol)
-    known = protocol.imagenet_indices()
+    known = protocol.imagenet_indices("animals")
     return {name: known[name] for name in animals if name in known}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from itertools import chain, zip_longest
 from typing import Any
 
 import numpy as np
@@ -47,11 +48,14 @@ def chosen_rows(rows: pa.Table, per_group: int = PER_GROUP) -> Iterator[dict[str
 
 def gallery_pictures(pictures: PictureSet, rows: pa.Table, limit: int = LIMIT) -> dict[str, bytes]:
     """Return small JPEG pictures by scene id, for the rows that :func:`chosen_rows` finds, at most ``limit``."""
-    wanted: dict[str, int] = {}
+    # Turn and turn about, so that with many models and tasks each has its first pictures.
+    chosen: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in chosen_rows(rows):
-        if len(wanted) == limit:
-            break
-        wanted.setdefault(row["scene_id"], row["index"])
+        chosen.setdefault((row["model"], row["task"], row["metric"], row["correct"] == 1), []).append(row)
+    wanted: dict[str, int] = {}
+    for row in chain.from_iterable(zip_longest(*chosen.values())):
+        if row is not None and len(wanted) < limit:
+            wanted.setdefault(row["scene_id"], row["index"])
     found = {}
     for scene_id, image in zip(wanted, pictures.iter_images(list(wanted.values())), strict=True):
         small = image.convert("RGB")

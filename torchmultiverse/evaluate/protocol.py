@@ -85,11 +85,11 @@ class ClassificationProtocol(_Strict):
     class_map: str
     label_spaces: tuple[Literal["any-of-set", "restricted", "pug2023"], ...]
 
-    def imagenet_indices(self) -> dict[str, list[int]]:
-        """Return class to indices among the 1000 ImageNet classes."""
+    def imagenet_indices(self, of: Literal["classes", "animals"] = "classes") -> dict[str, list[int]]:
+        """Return name to indices among the 1000 ImageNet classes, of PUG: ImageNet's classes or of SPAR's animals."""
         text = (data_folder("benchmarks") / Path(self.class_map).name).read_text()
-        classes: dict[str, list[int]] = json.loads(text)["classes"]
-        return classes
+        indices: dict[str, list[int]] = json.loads(text)[of]
+        return indices
 
 
 Protocol = SparProtocol | ClassificationProtocol
