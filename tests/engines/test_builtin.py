@@ -220,7 +220,10 @@ def test_a_turned_character_stays_above_the_ground_and_keeps_its_shape():
         ({"Character_Name": "Ball", "Character_Texture": "Bleu"}, "no texture 'Bleu'"),
         ({"Character1_Pos": "centre"}, "Character1_Pos = 'centre'"),
         ({"Scene_Light": "red"}, "Scene_Light = 'red'"),
-        ({"Character_Name": "Ball", "Character2_Name": "Box", "Character1_Pos": "left", "Character2_Pos": "left"}, "both characters are at 'left'"),
+        (
+            {"Character_Name": "Ball", "Character2_Name": "Box", "Character1_Pos": "left", "Character2_Pos": "left"},
+            "both characters are at 'left'",
+        ),
     ],
 )  # fmt: skip
 def test_what_cannot_be_rendered_is_a_failure_and_the_others_go_on(engine, factors, says):

@@ -68,9 +68,15 @@ class Raw:
     facing: Array
 
 
-def _bsdf(material: Material, colored: bool) -> dict[str, Any]:
-    import mitsuba as mi
+def _mitsuba() -> Any:
+    """Return the module; its types depend on the variant, and its stubs describe only one."""
+    import mitsuba
 
+    return mitsuba
+
+
+def _bsdf(material: Material, colored: bool) -> dict[str, Any]:
+    mi = _mitsuba()
     wrap = "repeat" if material.repeat else "clamp"
     base: dict[str, Any]
     if material.color is not None:
@@ -108,8 +114,7 @@ def _bsdf(material: Material, colored: bool) -> dict[str, Any]:
 
 def _make(name: str, mesh: Mesh, bsdf: dict[str, Any], emitter: dict[str, Any] | None, **extra: Array) -> Any:
     """Return a Mitsuba mesh."""
-    import mitsuba as mi
-
+    mi = _mitsuba()
     properties = mi.Properties()
     properties["bsdf"] = mi.load_dict(bsdf)
     if emitter is not None:
@@ -140,8 +145,7 @@ def _assign(params: Any, key: str, values: NDArray[Any]) -> None:
 
 
 def _lamp(light: Light) -> dict[str, Any]:
-    import mitsuba as mi
-
+    mi = _mitsuba()
     power = {"type": "rgb", "value": list(light.power)}
     if light.target is None:
         return {"type": "point", "position": list(light.position), "intensity": power}
@@ -177,7 +181,7 @@ class Stage:
     """
 
     def __init__(self, world: World, depth: int = DEPTH) -> None:
-        import mitsuba as mi
+        mi = _mitsuba()
 
         self.world = world
         self._jit = mi.variant() != "scalar_rgb"
@@ -222,7 +226,7 @@ class Stage:
         self._wearing: list[Costume | None] = [None] * SLOTS
 
     def _part(self, name: str, material: Material, mesh: Mesh) -> Any:
-        import mitsuba as mi
+        mi = _mitsuba()
 
         extra: dict[str, Array] = {}
         if mesh.colors is not None and material.color is None:
@@ -257,7 +261,7 @@ class Stage:
 
     def dress(self, costumes: list[Costume | None]) -> None:
         """Put characters into the slots; only what changed is sent."""
-        import mitsuba as mi
+        mi = _mitsuba()
 
         changed = False
         for k, costume in enumerate(costumes):
@@ -289,7 +293,8 @@ class Stage:
     def _rays(self, view: View, per_pixel: int, offset: Any) -> tuple[Any, Any]:
         """Return rays, ``per_pixel`` in a row for each pixel, and which of them are inside the world's bounds."""
         import drjit as dr
-        import mitsuba as mi
+
+        mi = _mitsuba()
 
         width, height = view.size
         pixel = dr.arange(mi.UInt32, width * height * per_pixel) // per_pixel
@@ -314,7 +319,8 @@ class Stage:
 
     def _render_jit(self, view: View, samples: int, seed: int) -> Raw:
         import drjit as dr
-        import mitsuba as mi
+
+        mi = _mitsuba()
 
         width, height = view.size
         pixels = width * height
@@ -338,7 +344,8 @@ class Stage:
 
     def _auxiliary(self, view: View, seed: int) -> tuple[Array, Array, Array]:
         import drjit as dr
-        import mitsuba as mi
+
+        mi = _mitsuba()
 
         n, (width, height) = AUXILIARY_SAMPLES, view.size
         sampler = mi.load_dict({"type": "independent", "sample_count": n})
@@ -362,7 +369,8 @@ class Stage:
 
     def _exact(self, view: View) -> tuple[NDArray[np.uint8], Array, Array]:
         import drjit as dr
-        import mitsuba as mi
+
+        mi = _mitsuba()
 
         width, height = view.size
         ray, inside = self._rays(view, 1, mi.Point2f(0.5, 0.5))
@@ -385,7 +393,7 @@ class Stage:
     # -- scalar -----------------------------------------------------------------------------------------------------
 
     def _render_scalar(self, view: View, samples: int, seed: int) -> Raw:
-        import mitsuba as mi
+        mi = _mitsuba()
 
         width, height = view.size
         camera = self.world.spec.camera
@@ -438,7 +446,7 @@ class Stage:
         )
 
     def _exact_scalar(self, view: View, low: Any, high: Any) -> tuple[NDArray[np.uint8], Array, Array]:
-        import mitsuba as mi
+        mi = _mitsuba()
 
         width, height = view.size
         x, y = np.meshgrid(np.arange(width) + 0.5 - width / 2, np.arange(height) + 0.5 - height / 2)

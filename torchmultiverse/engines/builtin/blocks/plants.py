@@ -54,8 +54,10 @@ def blade_tuft(rng: np.random.Generator, blades: int, height: float, spread: flo
     out = np.stack([np.cos(angle), np.sin(angle)], -1)
     side = np.stack([-np.sin(angle), np.cos(angle)], -1)
     rows = []
-    for t, w in ((0.0, 1.0), (0.5, 0.8), (1.0, 0.0)):
-        middle = np.concatenate([base + out * (lean * t**1.8)[:, None], (tall * t * (1 - 0.18 * t))[:, None]], 1)
+    for rise, w in ((0.0, 1.0), (0.5, 0.8), (1.0, 0.0)):
+        middle = np.concatenate(
+            [base + out * (lean * rise**1.8)[:, None], (tall * rise * (1 - 0.18 * rise))[:, None]], 1
+        )
         for sign in (-1, 1):
             rows.append(middle + np.concatenate([side * (sign * w * width)[:, None], np.zeros((blades, 1))], 1))
     vertices = np.stack(rows, 1)
@@ -190,12 +192,9 @@ def _palm(rng: np.random.Generator, color: RGB, accent: RGB, bark: RGB) -> Mesh:
         rows = []
         for i in range(6):
             # Leaflets: a gap after each, so that the frond is feathered.
-            j = i + 0.62
-            at = lambda a, j=j, i=i: a[i] * (1 - (j - i)) + a[i + 1] * (j - i)  # noqa: E731
-            rows += [
-                np.stack([spine[i], left[i], at(left), at(spine)]),
-                np.stack([spine[i], at(spine), at(right), right[i]]),
-            ]
+            edge = [a[i] * 0.38 + a[i + 1] * 0.62 for a in (left, spine, right)]
+            rows.append(np.stack([spine[i], left[i], edge[0], edge[1]]))
+            rows.append(np.stack([spine[i], edge[1], edge[2], right[i]]))
         corners = np.stack(rows)
         tint = linear(color) * 0.7 + linear(accent) * 0.3 * rng.uniform(0.5, 1.6)
         n = len(corners)
@@ -205,7 +204,7 @@ def _palm(rng: np.random.Generator, color: RGB, accent: RGB, bark: RGB) -> Mesh:
                 (np.array([[0, 1, 2], [0, 2, 3]])[None] + np.arange(n)[:, None, None] * 4)
                 .reshape(-1, 3)
                 .astype(np.uint32),
-                np.tile(np.float32([out[0] * 0.4, out[1] * 0.4, 0.85]), (n * 4, 1)),
+                np.tile(np.array([out[0] * 0.4, out[1] * 0.4, 0.85], np.float32), (n * 4, 1)),
                 None,
                 np.tile(tint.astype(np.float32), (n * 4, 1)),
             )

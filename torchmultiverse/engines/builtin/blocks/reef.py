@@ -39,7 +39,7 @@ def _ribbon(rng: np.random.Generator, color: RGB, accent: RGB) -> Mesh:
         vertices = np.stack([left, right], 1).reshape(-1, 3)
         tone = np.repeat(t, 2)[:, None]
         colors = linear(color) * (1 - tone) + linear(accent) * tone
-        normal = np.tile(np.float32([-side[1] * 0.6, side[0] * 0.6, 0.6]), (len(vertices), 1))
+        normal = np.tile(np.array([-side[1] * 0.6, side[0] * 0.6, 0.6], np.float32), (len(vertices), 1))
         parts.append(Mesh(vertices.astype(np.float32), grid_faces(14, 2), normal, None, colors.astype(np.float32)))
     return merge(parts)
 

@@ -32,7 +32,7 @@ _BRASS = Material("brass", roughness=0.25, metallic=1.0, specular=0.5)
 
 
 class Gallery(Params):
-    """A square hall around the stage: half its ``side``, its ``height``, sRGB ``wall``, radiance of its ``skylight``."""
+    """A square hall: half its ``side``, its ``height``, sRGB ``wall``, radiance of the ``skylight``."""
 
     side: float = 9.0
     height: float = 6.4
