@@ -17,7 +17,8 @@ class Faulty(Engine):
 
     ``fault``: ``fail`` (a Failure), ``once`` (a Failure the first time only), ``swap`` (another scene's picture and
     id), ``die`` (the engine is lost, the first time), ``small`` (another size), ``noise`` (bytes that are no picture),
-    ``nothing`` (a frame without passes), ``quiet`` (it ends without an answer).
+    ``replaced`` (a frame of another engine), ``nothing`` (a frame without passes), ``quiet`` (it ends without an
+    answer).
     """
 
     def __init__(self, fault: str = "", at: tuple[int, ...] = (), delay: float = 0.0, fingerprint: str = "") -> None:
@@ -46,6 +47,8 @@ class Faulty(Engine):
                 raise EngineError("a planted death")
             elif bad and self.fault == "small":
                 yield from self.inner.render([scene], replace(options, size=(32, options.size[1])))
+            elif bad and self.fault == "replaced":
+                yield Frame(scene, encoded={"rgb": b""}, engine="another")
             elif bad and self.fault == "noise":
                 yield Frame(scene, encoded={"rgb": b"\x89PNG no picture at all"})
             elif bad and self.fault == "nothing":

@@ -163,6 +163,8 @@ def test_another_engine_does_not_join_a_dataset(tmp_path: Path) -> None:
 
     with pytest.raises(DatasetError, match="one dataset has one engine"):
         generate(SPEC, tmp_path / "d", make, workers=2, progress=False)
+    with pytest.raises(DatasetError, match="'another' joined"):
+        generate(SPEC, tmp_path / "d", lambda: Faulty("replaced", (20,)), progress=False)
     with pytest.raises(DatasetError, match="engine was"):
         generate(SPEC, tmp_path / "d", lambda: Faulty(fingerprint="third"), progress=False)
     generate(SPEC, tmp_path / "d", Faulty, progress=False)

@@ -123,7 +123,7 @@ class Worker(threading.Thread):
                 try:
                     if engine is None:
                         engine = self._make()
-                        self._same(job, engine)
+                        _same(job, engine.catalogue().fingerprint)
                     self._render(job, engine, begun)
                 except (EngineError, ProtocolError, OSError) as error:
                     lost = 1 if self._answers > answers else lost + 1
@@ -154,6 +154,8 @@ class Worker(threading.Thread):
         for answer in engine.render(scenes(), job.options):
             if not begun:
                 raise EngineError("the engine answered more often than it was asked")
+            if isinstance(answer, Frame) and answer.engine:
+                _same(job, answer.engine)  # behind one address the engine may have been replaced
             index = begun[0]
             checked = _checked(answer, job.design[index], job.options)
             self._answers += isinstance(checked, Frame)
@@ -181,13 +183,13 @@ class Worker(threading.Thread):
         if not job.schedule.retry(oldest):
             job.results.put(Answered(oldest, Failure(job.design[oldest], reason, attempts)))
 
-    def _same(self, job: Job, engine: Engine) -> None:
-        found = engine.catalogue().fingerprint
-        if found != job.fingerprint:
-            raise DatasetError(
-                f"an engine with fingerprint '{found}' joined; this dataset is made with '{job.fingerprint}', "
-                "and one dataset has one engine"
-            )
+
+def _same(job: Job, fingerprint: str) -> None:
+    if fingerprint != job.fingerprint:
+        raise DatasetError(
+            f"an engine with fingerprint '{fingerprint}' joined; this dataset is made with '{job.fingerprint}', "
+            "and one dataset has one engine"
+        )
 
 
 def _checked(answer: Frame | Failure, wanted: Scene, options: RenderOptions) -> Frame | Failure:
