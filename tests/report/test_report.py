@@ -18,9 +18,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "evaluate"))
 from planted import drawn_spar
 
 from torchmultiverse.evaluate import Result, evaluate
-from torchmultiverse.evaluate.leaderboard import lines, percent
+from torchmultiverse.evaluate.leaderboard import Line, lines, percent
 from torchmultiverse.models import HistogramBaseline
 from torchmultiverse.report import markdown, report
+from torchmultiverse.report.page import headline
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +125,21 @@ def test_every_picture_and_chart_has_words(made: tuple[Result, Path]) -> None:
     targets = {attributes.get("id") for _, attributes in tags.found}
     links = [str(a["href"])[1:] for tag, a in tags.found if tag == "a"]
     assert set(links) <= targets
+
+
+def test_the_headline_says_who_is_best_and_who_only_guesses() -> None:
+    def line(task: str, **accuracy: float) -> Line:
+        cells = {m: {"accuracy": a, "low": a - 0.05, "high": a + 0.05, "chance": 0.5} for m, a in accuracy.items()}
+        return Line(task, "all", "top1", task.title(), 0.5, cells)
+
+    text = headline([line("relation", good=0.9, blind=0.5)], ["good", "blind"])
+    assert text.startswith("“good” is right 90.0")
+    assert "“blind”: above chance in no task" in text
+    assert "“good”: above chance" not in text
+    assert "overlaps" in headline([line("relation", a=0.9, b=0.88)], ["a", "b"])
+    average = headline([line("relation", good=0.9), line("average", good=0.9)], ["good"])
+    assert "on average over 1 task;" in average
+    assert "no task" not in average
 
 
 def test_a_report_is_a_pure_function_of_the_result(made: tuple[Result, Path], tmp_path: Path) -> None:

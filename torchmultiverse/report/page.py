@@ -92,15 +92,19 @@ def headline(board: Sequence[Line], models: Sequence[str]) -> str:
     line = next((line for line in board if line.task == "average"), board[0])
     known = [model for model in models if model in line.cells]
     best = line.cells[known[0]]
-    what = f"on average over {len(board) - 1} tasks" if line.task == "average" else f"on “{line.title}”"
-    text = f"{known[0]} is right {percent(best['accuracy'])}\N{NO-BREAK SPACE}% of the time {what}; guessing gives "
+    count = len(board) - 1
+    what = (
+        f"on average over {count} task{'s' if count != 1 else ''}" if line.task == "average" else f"on “{line.title}”"
+    )
+    text = f"“{known[0]}” is right {percent(best['accuracy'])}\N{NO-BREAK SPACE}% of the time {what}; guessing gives "
     text += f"{percent(line.chance)}\N{NO-BREAK SPACE}%."
     tied = [model for model in known[1:] if line.cells[model]["high"] >= best["low"]]
     if tied:
-        text += f" Its interval overlaps with that of {', '.join(tied)}: they may be equally good."
-    at_chance = [m for m in known if all(not _above(x.cells[m]) for x in board if m in x.cells and x is not line)]
+        text += f" Its interval overlaps with that of “{'”, “'.join(tied)}”: they may be equally good."
+    asked = [one for one in board if one.task != "average"]
+    at_chance = [m for m in known if not any(_above(one.cells[m]) for one in asked if m in one.cells)]
     if at_chance:
-        text += f" {', '.join(at_chance)}: above chance in no task."
+        text += f" “{'”, “'.join(at_chance)}”: above chance in no task."
     return text
 
 
@@ -140,7 +144,7 @@ def _row(line: Line, models: Sequence[str], question: str) -> _Row:
 
 def _question(result: Result, line: Line) -> str:
     if line.metric == "hard_negative":
-        return "The true caption, or the same with the answer swapped?"
+        return "The true caption, or its twin with the answer swapped?"
     for task in result.provenance["protocol"].get("tasks", ()):
         if task["task"] == line.task:
             question: str = task["question"]
