@@ -98,9 +98,9 @@ def _dunes(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Look:
     phase = 2 * np.pi * (0.25 * x + 0.97 * y + bend * 0.35) / 0.27
     wave = 0.5 + 0.5 * np.sin(phase + 0.6 * np.sin(phase))
     strength = smoothstep(-0.55, 0.35, n.fbm(x, y, 4.5, 3, start=6)) * smoothstep(60, 12, r)
-    micro = 0.016 * wave * strength + 0.003 * _grain(n, x, y)
+    micro = 0.03 * wave * strength + 0.004 * _grain(n, x, y)
     color = mix(p.color, p.accent, smoothstep(-0.8, 0.9, n.fbm(x, y, 5, 6, 0.6, start=2)))
-    shade = 1 + 0.07 * (wave - 0.5) * strength + 0.07 * _grain(n, x, y) + 0.06 * n.fbm(x, y, 40, 3, start=8)
+    shade = 1 + 0.13 * (wave - 0.5) * strength + 0.07 * _grain(n, x, y) + 0.06 * n.fbm(x, y, 40, 3, start=8)
     return Look(color * shade[..., None], 0.9 - 0.1 * wave, micro)
 
 
