@@ -11,6 +11,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +33,7 @@ MAX_QUEUE = 1024
 MAX_UNSENT = 256 * 2**20
 """Bytes that may wait for a player who does not take them; beyond, its requests are dropped."""
 MAX_CANDIDATES = 100
+CLOSE_TIMEOUT = 5.0
 MAX_BREAKS = 8
 """An engine that breaks so often in a row is beyond help: the streamer ends, and whoever watches starts it again."""
 HIGH_WATER = 1024 * 1024
@@ -216,7 +218,8 @@ class Streamer:
         player.gone = True
         for task in player.tasks:
             task.cancel()
-        await player.connection.close()
+        with suppress(TimeoutError):  # a peer that is half gone must not hold up the others, or the end
+            await asyncio.wait_for(player.connection.close(), CLOSE_TIMEOUT)
 
     # Data channel ---------------------------------------------------------------------------------------------
 
