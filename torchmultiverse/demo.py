@@ -24,8 +24,8 @@ from torchmultiverse.spec import BLANK, Scene, Spec, parse_spec
 WORLDS = ("Desert", "Snow")
 ANIMALS = ("Elephant", "Penguin", "Zebra", "Goldfish")
 SIZE = 128
-SAMPLES = 8
-TRAINING_PICTURES = 240
+SAMPLES = 6
+TRAINING_PICTURES = 200
 PRETRAINED = "open_clip:ViT-B-32/laion2b_s34b_b79k"
 _SIDES = ({"Character1_Pos": "left", "Character2_Pos": "right"}, {"Character1_Pos": "bottom", "Character2_Pos": "top"})
 _PAINTED = {**_SIDES[0], "Character_Texture": "Blue", "Character2_Texture": "Red"}
@@ -52,6 +52,9 @@ class _Borrowed(Engine):
     @override
     def close(self) -> None:
         pass
+
+    def manifest_notes(self) -> list[str]:
+        return list(self._engine.manifest_notes()) if hasattr(self._engine, "manifest_notes") else []
 
 
 def benchmark_spec() -> Spec:
