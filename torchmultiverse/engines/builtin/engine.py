@@ -143,6 +143,7 @@ class BuiltinEngine(Engine):
         self._troupe = characters or Species()
         self._stages = _Recent(worlds)
         self._characters = _Recent(64)
+        self._costumes = _Recent(8)
         self._catalogue: Catalogue | None = None
         self._closed = False
 
@@ -250,16 +251,22 @@ class BuiltinEngine(Engine):
         )
 
     def _costume(self, actor: staging.Actor, cast: list[staging.Actor], stage: Stage, side: int) -> Costume:
+        """Return what an actor wears; the very same object for the same placing, so that nothing is built anew."""
         key = (actor.name, actor.texture, side)
-        mesh: Character = self._characters.get(key, lambda: self._troupe.load(*key))
-        vertices, normals = staging.place(actor, cast, stage.world, mesh.vertices, mesh.normals, mesh.hover)
-        return Costume(vertices, mesh.faces, normals, mesh.color, mesh.roughness)
+
+        def placed() -> Costume:
+            mesh: Character = self._characters.get(key, lambda: self._troupe.load(*key))
+            vertices, normals = staging.place(actor, cast, stage.world, mesh.vertices, mesh.normals, mesh.hover)
+            return Costume(vertices, mesh.faces, normals, mesh.color, mesh.roughness)
+
+        return self._costumes.get((stage.world.name, side, actor, *cast), placed)  # type: ignore[no-any-return]
 
     @override
     def close(self) -> None:
         self._closed = True
         self._stages.values.clear()
         self._characters.values.clear()
+        self._costumes.values.clear()
 
 
 def _passes(raw: Raw, view: staging.View, wanted: Iterable[str]) -> dict[str, NDArray[Any]]:
