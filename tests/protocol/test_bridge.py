@@ -181,3 +181,14 @@ def test_pug_names_factors_that_went_back_to_their_default() -> None:
     order = ["World_Name", "Character_Name", "Camera_Yaw"]
     texts = pug.factors(Scene({"World_Name": "Snow"}), order)
     assert {"Camera_Yaw": 0} in [json.loads(text) for text in texts], "the last picture's yaw would stay"
+
+
+def test_the_pug_dialect_sends_every_factor_of_the_spec_each_time() -> None:
+    # A factor at its default must be sent, too: the environment would keep the last value, or have another default.
+    import json
+
+    from torchmultiverse.protocol import pug
+
+    scene = Scene({"World_Name": "Desert", "Camera_Yaw": 0, "Character_Name": "Zebra"})
+    sent = [json.loads(text) for text in pug.factors(scene, ["World_Name", "Camera_Yaw"])]
+    assert sent == [{"World_Name": "Desert"}, {"Camera_Yaw": 0}, {"Character_Name": "Zebra"}]

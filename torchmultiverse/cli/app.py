@@ -113,10 +113,11 @@ def render(
             source.close()
         out.print(forecast)
         return
+    order = loaded.build().factors
     report = generate(
         loaded,
         out_folder,
-        engine=lambda: connect(engine, token=token),
+        engine=lambda: connect(engine, token=token, factor_order=order),
         size=size,
         where=where,
         limit=limit,

@@ -104,7 +104,7 @@ def generate(
         raise SpecError(f"workers = {workers}: at least one is needed")
     design = select(loaded, where, limit)
     options = render_options(loaded, size, samples)
-    make = _factory(engine)
+    make = _factory(engine, design.factors)
     start = time.perf_counter()
     crew = [Worker(number, make) for number in range(workers)]
     crew[0].start()
@@ -262,7 +262,7 @@ class _Run:
                     self._writer.add(result.answer)
 
 
-def _factory(engine: Callable[[], Engine] | str | Engine) -> Callable[[], Engine]:
+def _factory(engine: Callable[[], Engine] | str | Engine, factors: list[str]) -> Callable[[], Engine]:
     if isinstance(engine, Engine) and not isinstance(engine, type):
         raise SpecError("engine: pass a name, or a function that makes one, so that every worker has its own")
     if callable(engine):
@@ -270,7 +270,9 @@ def _factory(engine: Callable[[], Engine] | str | Engine) -> Callable[[], Engine
     from torchmultiverse.multiverse import connect
 
     name = engine
-    return lambda: connect(name)
+    # An engine of the pug dialect keeps what it was last sent, and its own defaults may differ from ours: so every
+    # factor of the spec is sent with every scene, in the spec's order.
+    return lambda: connect(name, factor_order=factors)
 
 
 def _describe(writer: DatasetWriter, spec: Spec, catalogue: Catalogue, notes: list[str]) -> None:
