@@ -8,17 +8,15 @@ and scored on the first beside an untrained one of the same shape and a colour-h
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
-from typing_extensions import override
 
-from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOptions
 from torchmultiverse.errors import DatasetError, ModelError
-from torchmultiverse.multiverse import connect
+from torchmultiverse.multiverse import HeldEngine, connect
 from torchmultiverse.spec import BLANK, Scene, Spec, parse_spec
 
 WORLDS = ("Desert", "Snow")
@@ -29,32 +27,6 @@ TRAINING_PICTURES = 200
 PRETRAINED = "open_clip:ViT-B-32/laion2b_s34b_b79k"
 _SIDES = ({"Character1_Pos": "left", "Character2_Pos": "right"}, {"Character1_Pos": "bottom", "Character2_Pos": "top"})
 _PAINTED = {**_SIDES[0], "Character_Texture": "Blue", "Character2_Texture": "Red"}
-
-
-class _Borrowed(Engine):
-    """An engine that outlives the run that uses it: two datasets, one engine process."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    @override
-    def catalogue(self) -> Catalogue:
-        return self._engine.catalogue()
-
-    @override
-    def render(
-        self,
-        scenes: Iterable[Scene],
-        options: RenderOptions = RenderOptions(),  # noqa: B008 - frozen
-    ) -> Iterator[Frame | Failure]:
-        return self._engine.render(scenes, options)
-
-    @override
-    def close(self) -> None:
-        pass
-
-    def manifest_notes(self) -> list[str]:
-        return list(self._engine.manifest_notes()) if hasattr(self._engine, "manifest_notes") else []
 
 
 def benchmark_spec() -> Spec:
@@ -135,7 +107,7 @@ def run(out: Path, console: Console) -> Path:
             {"spar": benchmark_spec(), "train": training_spec(np.random.default_rng(0))}.items(), 2
         ):
             step(f"{number}  render {spec.name}: {spec.build().count} pictures of {SIZE}×{SIZE} → {out / folder}")
-            done = generate(spec, out / folder, engine=lambda: _Borrowed(engine))
+            done = generate(spec, out / folder, engine=lambda: HeldEngine(engine, ExitStack()))
             if done.failures:
                 raise DatasetError(f"{len(done.failures)} pictures of {spec.name} failed: {done.failures[0]}")
             datasets[folder] = open_dataset(out / folder)

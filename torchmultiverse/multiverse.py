@@ -24,8 +24,12 @@ from torchmultiverse.spec import Scene
 ENGINES = ("builtin", "inprocess", "marker")
 
 
-class _Owned(Engine):
-    """An engine together with the processes it was started with; closing it ends them."""
+class HeldEngine(Engine):
+    """An engine together with what ends with it: closing this closes ``resources``, and the engine only if it is there.
+
+    With the processes that were started for an engine, it owns them; with an empty stack, it lends an engine to a run
+    that it outlives.
+    """
 
     def __init__(self, engine: Engine, resources: ExitStack) -> None:
         self._engine = engine
@@ -96,7 +100,7 @@ def connect(engine: str | Path | Engine = "builtin", *, token: str | None = None
         running = starting.enter_context(stack)
         client = RemoteEngine(running.url, token=token, lost=running.lost, **remote)
         starting.callback(client.close)
-        return _Owned(client, starting.pop_all())
+        return HeldEngine(client, starting.pop_all())
     raise AssertionError("unreachable")
 
 

@@ -13,18 +13,11 @@ from numpy.typing import NDArray
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluate.protocol import Scope, SparProtocol, SparTask
 from torchmultiverse.spec import BLANK
+from torchmultiverse.store import PUBLISHED
 
 DEFAULT = "Default"
 _OTHER_SIDE = {"left": "right", "right": "left", "bottom": "top", "top": "bottom"}
-COLUMNS = (
-    "world_name",
-    "character_name",
-    "character2_name",
-    "character1_pos",
-    "character2_pos",
-    "character_texture",
-    "character2_texture",
-)
+COLUMNS = tuple(PUBLISHED["SPAR"])
 _OWN = {*COLUMNS, "caption", "split"}
 
 

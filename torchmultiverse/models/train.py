@@ -15,19 +15,12 @@ from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.models.statements import KINDS, Facts, Kind, look_alikes, say
 from torchmultiverse.models.tiny import build, save, tiny_config, tiny_preprocess
 from torchmultiverse.spec import BLANK
+from torchmultiverse.store import PUBLISHED
 
 if TYPE_CHECKING:
     import torch
 
-_COLUMNS = (
-    "world_name",
-    "character_name",
-    "character2_name",
-    "character1_pos",
-    "character2_pos",
-    "character_texture",
-    "character2_texture",
-)
+_COLUMNS = tuple(PUBLISHED["SPAR"])
 _LOOK_ALIKES = 1  # false captions of each kind per picture and step, beside the swapped one
 _SHIFT = 5  # pixels by which a training picture may be shifted; left and right stay what they are
 

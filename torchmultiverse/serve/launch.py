@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -121,7 +122,7 @@ def signalling_child(
     return Child(command, environment={"TORCHMULTIVERSE_TOKEN": token or ""}, name="the signalling server")
 
 
-class _Stack:
+class _Stack(ABC):
     """A signalling server and an engine that is started again when it dies."""
 
     def __init__(self, **server: Any) -> None:
@@ -134,8 +135,9 @@ class _Stack:
         self.restarts = 0
         self.url = ""
 
+    @abstractmethod
     def _engine_child(self, streamer_url: str) -> Child:
-        raise NotImplementedError
+        """Start the engine's process."""
 
     def _await_engine(self, child: Child) -> None:
         child.wait_ready()

@@ -2,11 +2,12 @@
 
 from torchmultiverse.store.card import write_card
 from torchmultiverse.store.reader import StoredDataset, open_dataset
-from torchmultiverse.store.schema import VOLATILE, RowSchema
+from torchmultiverse.store.schema import PUBLISHED, VOLATILE, RowSchema
 from torchmultiverse.store.verify import Verification, verify
 from torchmultiverse.store.writer import SHARD_ROWS, DatasetWriter
 
 __all__ = [
+    "PUBLISHED",
     "SHARD_ROWS",
     "VOLATILE",
     "DatasetWriter",
