@@ -98,7 +98,7 @@ def test_every_component_is_closed_and_turned_outwards(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_stands_where_it_should(name):
     m = mesh_of(name)
-    species, _ = library.load_species(name)
+    species = library.load_species(name)
     low, high = m.vertices.min(0), m.vertices.max(0)
     assert low[2] == pytest.approx(0, abs=1e-5)
     assert (high - low).max() == pytest.approx(species.display_size, rel=1e-4)
@@ -111,7 +111,7 @@ def test_stands_where_it_should(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_faces_plus_x(name):
     """Eyes are well before the rear end (a scorpion's are in the middle, behind its pincers)."""
-    species, _ = library.load_species(name)
+    species = library.load_species(name)
     parts = [library.implicit.Solid(p, 1.0).bounds() for p in species.parts if not p.carve]
     rear, front = min(a[0] for a, _ in parts), max(b[0] for _, b in parts)
     assert species.eyes
@@ -145,7 +145,7 @@ def test_cache_key_follows_the_species_file_and_the_grid(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("name", ["Goldfish", "Tarantula"])
 def test_two_builds_are_equal(name):
-    species, _ = library.load_species(name)
+    species = library.load_species(name)
     one, two = (library.build(name, species, 200_000) for _ in range(2))
     assert all(np.array_equal(one[k], two[k]) for k in one)
 

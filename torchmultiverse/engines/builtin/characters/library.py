@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import os
 import tempfile
 import zipfile
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from torchmultiverse.engines.builtin.characters import coat, implicit, noise, strands
+from torchmultiverse.engines.builtin.characters import coat, implicit, noise, plans, strands
 from torchmultiverse.errors import SpecError, nearest
 from torchmultiverse.resources import cache_folder, data_folder
 
@@ -72,8 +73,8 @@ def texture_names() -> list[str]:
     return list(coat.TEXTURES)
 
 
-def load_species(name: str) -> tuple[Species, bytes]:
-    """Return a species and the bytes of its file.
+def load_species(name: str) -> Species:
+    """Return a species, its plan carried out.
 
     Raises:
         SpecError: no such species, or a file that is wrong.
@@ -81,14 +82,20 @@ def load_species(name: str) -> tuple[Species, bytes]:
     if name not in character_names():
         raise SpecError(f"no character '{name}'.{nearest(name, character_names())}")
     data = (data_folder("scenes") / "characters" / f"{name}.json").read_bytes()
+    where = f"scenes/characters/{name}.json"
     try:
-        return Species.model_validate_json(data), data
+        grown = plans.grow(json.loads(data), where)
+        # Back to text, so that JSON's rules apply (a list stands for a tuple).
+        return Species.model_validate_json(json.dumps(grown))
     except ValidationError as error:
-        raise SpecError(f"scenes/characters/{name}.json: {error}") from None
+        raise SpecError(f"{where}: {error}") from None
+    except json.JSONDecodeError as error:
+        raise SpecError(f"{where}: not JSON: {error}") from None
 
 
 @lru_cache(maxsize=1)
 def _code_hash() -> str:
+    """Return a hash of the code that every mesh is made by."""
     return hashlib.sha256(b"".join(Path(path).read_bytes() for path in _CODE)).hexdigest()
 
 
@@ -102,8 +109,9 @@ def load_character(name: str, voxels: int = implicit.VOXELS) -> CharacterMesh:
     Raises:
         SpecError: no such species.
     """
-    species, data = load_species(name)
-    key = hashlib.sha256(data + f"{voxels} {_code_hash()}".encode()).hexdigest()[:24]
+    species = load_species(name)
+    # The grown species is hashed, not the plans' code: a plan that changes spoils only the meshes it changes.
+    key = hashlib.sha256(f"{species.model_dump_json()} {voxels} {_code_hash()}".encode()).hexdigest()[:24]
     path = cache_folder("meshes") / f"{name}-{key}.npz"
     if path.exists():
         try:
