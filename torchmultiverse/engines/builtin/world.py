@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -163,15 +164,39 @@ def load_spec(name: str) -> tuple[WorldSpec, bytes]:
         raise SpecError(f"{path}: {error}") from None
 
 
-@lru_cache(maxsize=1)
-def _code_hash() -> str:
-    """Return a hash of the code that worlds are made by: a change in it makes every cached world stale."""
-    folder = Path(__file__).parent
-    files = [
-        *sorted((folder / "blocks").glob("*.py")),
-        *(folder / f"{n}.py" for n in ("noise", "mesh", "sky", "world")),
-    ]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+def _imports(path: Path) -> list[Path]:
+    """Return the files of the modules of this folder that a module imports."""
+    package = "torchmultiverse.engines.builtin"
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(package):
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            for name in names:
+                base = Path(__file__).parent.joinpath(*name.removeprefix(package).strip(".").split("."))
+                found += [file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()]
+    return found
+
+
+def _sources(world: dict[str, Any]) -> bytes:
+    """Return all that a world is made of beside its own file: the code of its blocks, paints, and props."""
+    from torchmultiverse.engines.builtin.blocks import module_file
+
+    code: set[Path] = set()
+    waiting = [Path(__file__), *(module_file(str(block.get("kind"))) for block in world["blocks"])]
+    while waiting:
+        if (file := waiting.pop()) not in code:
+            code.add(file)
+            waiting += _imports(file)
+    scenes = data_folder("scenes")
+    data = {scenes / "paints.json"}
+    text = [json.dumps(world)]
+    while text:
+        for name in re.findall(r'"prop":\s*"([^"]+)"', text.pop()):
+            file = scenes / "props" / f"{name}.json"
+            if file not in data and file.is_file():
+                data.add(file)
+                text.append(file.read_text())
+    return b"".join(hashlib.sha256(file.read_bytes()).digest() for file in [*sorted(code), *sorted(data)])
 
 
 def build(name: str, spec: WorldSpec) -> World:
@@ -205,7 +230,7 @@ def load_world(name: str) -> World:
         SpecError: no such world, or a file that is wrong.
     """
     spec, data = load_spec(name)
-    key = hashlib.sha256(data + _code_hash().encode()).hexdigest()[:24]
+    key = hashlib.sha256(data + _sources(json.loads(data))).hexdigest()[:24]
     path = cache_folder("worlds") / f"{name}-{key}.npz"
     if path.exists():
         try:

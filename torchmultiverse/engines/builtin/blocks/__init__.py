@@ -7,7 +7,9 @@ value in a world's file is named with its place. Blocks add meshes, materials an
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -24,7 +26,7 @@ class Params(BaseModel):
 
 P = TypeVar("P", bound=Params)
 _REGISTRY: dict[str, tuple[type[Params], Callable[[Builder, Any], None]]] = {}
-_MODULES = ("terrain", "plants", "rocks", "reef", "circuit", "room", "city")
+_MODULES = ("terrain", "plants", "rocks", "reef", "circuit", "room", "city", "things", "houses", "water")
 
 
 def block(kind: str, model: type[P]) -> Callable[[Callable[[Builder, P], None]], Callable[[Builder, P], None]]:
@@ -44,6 +46,14 @@ def kinds() -> dict[str, type[Params]]:
     for name in _MODULES:
         importlib.import_module(f"{__name__}.{name}")
     return {kind: model for kind, (model, _) in sorted(_REGISTRY.items())}
+
+
+def module_file(kind: str) -> Path:
+    """Return the file of the module that has a kind of block; this one's for an unknown kind."""
+    kinds()
+    if kind not in _REGISTRY:
+        return Path(__file__)
+    return Path(inspect.getfile(_REGISTRY[kind][1]))
 
 
 def apply(builder: Builder, data: dict[str, Any], where: str) -> None:

@@ -15,10 +15,37 @@ from numpy.typing import NDArray
 from torchmultiverse.engines.builtin.blocks import Params, block
 from torchmultiverse.engines.builtin.mesh import Material, Mesh, grid_faces
 from torchmultiverse.engines.builtin.noise import Field, Noise, mix, smoothstep
+from torchmultiverse.engines.builtin.surfaces import Paint, tile
 from torchmultiverse.engines.builtin.world import Builder
+from torchmultiverse.errors import SpecError
 
 RGB = tuple[float, float, float]
 _SHARPNESS = 2.5
+
+
+class Strip(Params):
+    """A band of another material on the ground, along ``along`` at ``at`` metres beside the stage.
+
+    Attributes:
+        width: metres; ``start`` and ``end`` bound it along its way.
+        soft: metres over which its edge frays; ``wave`` how far it winds, over about ``wavelength`` metres.
+        paint: what it is made of. ``dash``: metres of dash and gap (for painted lines), 0 is unbroken.
+        sink: metres it lies below its surroundings (negative: above).
+        wet: 0 to 1, how much of it puddles cover.
+    """
+
+    along: Literal["x", "y", "ring"] = "x"
+    at: float = 0.0
+    width: float
+    start: float = -1e4
+    end: float = 1e4
+    soft: float = 0.05
+    wave: float = 0.0
+    wavelength: float = 40.0
+    paint: Paint
+    dash: tuple[float, float] = (0.0, 0.0)
+    sink: float = 0.0
+    wet: float = 0.0
 
 
 class Terrain(Params):
@@ -32,11 +59,17 @@ class Terrain(Params):
         reach: metres from the centre to the edge.
         mountains: height of the distant ones; ``mountain_color`` and ``rock_color`` are their tones.
         mesa: 0 to 1, how much distant land steps up in cliffs.
+        paint: for ``ground``: what it is made of (a pattern); ``color`` and ``accent`` stain it from place to place.
+        strips: roads, paths, pavements, painted lines, in order, over any surface.
+        bumps: metres of unevenness near the stage, for ``ground``.
     """
 
-    surface: Literal["dunes", "salt", "seafloor", "lawn", "snow", "track", "street"]
-    color: RGB
-    accent: RGB
+    surface: Literal["dunes", "salt", "seafloor", "lawn", "snow", "track", "street", "ground"]
+    color: RGB = (0.5, 0.45, 0.4)
+    accent: RGB = (0.4, 0.36, 0.32)
+    paint: Paint | None = None
+    strips: tuple[Strip, ...] = ()
+    bumps: float = 0.05
     relief: float = 3.0
     stage: float = 7.0
     reach: float = 700.0
@@ -62,7 +95,38 @@ def warp(u: Field, reach: float) -> Field:
     return np.asarray(_SHARPNESS * np.sinh(np.arcsinh(reach / _SHARPNESS) * u))
 
 
+def _band(low: float, high: float, x: Field, soft: float = 0.02) -> Field:
+    return smoothstep(low - soft, low + soft, x) * smoothstep(high + soft, high - soft, x)
+
+
+def _inside(s: Strip, n: Noise, x: Field, y: Field, soft: float | None = None) -> Field:
+    """Return how much a point is on a strip, 0 to 1."""
+    if s.along == "ring":
+        across, way = np.hypot(x, y) - s.at, np.arctan2(y, x) * s.at
+    else:
+        across, way = (y, x) if s.along == "x" else (x, y)
+        across = across - s.at
+    if s.wave > 0:
+        across = across + s.wave * n.fbm(way, 0 * way + s.at, s.wavelength, 2, start=3)
+    edge = s.soft if soft is None else soft
+    if edge > 0.1 and soft is None:
+        across = across + 0.6 * edge * n.fbm(x, y, 1.2, 3, start=6)
+    share = _band(-s.width / 2, s.width / 2, across, edge) * _band(s.start, s.end, way, edge)
+    if s.dash[0] > 0:
+        phase = np.mod(way, sum(s.dash))
+        share = share * _band(0.0, s.dash[0], phase, 0.02)
+    return np.asarray(share)
+
+
 def _land(p: Terrain, noise: Noise, x: Field, y: Field) -> Field:
+    z = _hills(p, noise, x, y)
+    for s in p.strips:
+        if s.sink:
+            z = z - s.sink * _inside(s, noise, x, y, max(s.soft, 0.08))
+    return z
+
+
+def _hills(p: Terrain, noise: Noise, x: Field, y: Field) -> Field:
     r = np.hypot(x, y)
     away = smoothstep(p.stage, p.stage + 35, r)
     z: Field
@@ -75,6 +139,9 @@ def _land(p: Terrain, noise: Noise, x: Field, y: Field) -> Field:
         z = p.relief * 0.04 * noise.fbm(x, y, 25, 3) * away
     elif p.surface in ("track", "street"):
         z = p.relief * noise.fbm(x, y, 120, 3) * smoothstep(60, 200, r)
+    elif p.surface == "ground":
+        z = p.relief * (0.55 * noise.fbm(x, y, 48, 5) + 0.25 * noise.fbm(x, y, 11, 3, start=4)) * away
+        z = z + p.bumps * noise.fbm(x, y, 3.1, 3, start=7) * smoothstep(0.5, 4, r)
     else:
         z = p.relief * (0.55 * noise.fbm(x, y, 48, 5) + 0.25 * noise.fbm(x, y, 11, 3, start=4)) * away
         z = z + 0.07 * noise.fbm(x, y, 3.1, 3, start=7) * smoothstep(1.0, 5, r)
@@ -151,10 +218,6 @@ def _asphalt(p: Terrain, n: Noise, x: Field, y: Field) -> tuple[Field, Field, Fi
     return color * (1 + 0.2 * grain - 0.45 * tar)[..., None], 0.003 * grain - 0.004 * tar, stains
 
 
-def _band(low: float, high: float, x: Field, soft: float = 0.02) -> Field:
-    return smoothstep(low - soft, low + soft, x) * smoothstep(high + soft, high - soft, x)
-
-
 def _worn(n: Noise, x: Field, y: Field) -> Field:
     return 0.95 * smoothstep(-0.9, -0.15, n.fbm(x, y, 0.35, 4, start=9) + 0.25)
 
@@ -212,6 +275,58 @@ def _street(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Look:
     return Look(color * (1 - 0.45 * puddle)[..., None], rough, micro * (1 - puddle))
 
 
+def _patterned(paint: Paint, n: Noise, x: Field, y: Field) -> Look:
+    """Return a paint's pattern laid on the ground, turned and shifted a little so that its repetition is not seen."""
+    from scipy.ndimage import map_coordinates
+
+    if paint.surface is None:
+        color = np.broadcast_to(np.asarray(paint.color, float), (*np.shape(x), 3)).copy()
+        return Look(color, np.full(np.shape(x), 0.7 if paint.rough is None else paint.rough), 0 * x)
+    made = tile(paint, 1024)
+    side = made.rough.shape[0]
+    free = paint.surface in ("grass", "dirt", "sand", "gravel", "rock", "asphalt", "ice", "plaster", "concrete")
+    where = []
+    for turned in (0.0, 0.7) if free else (0.0,):
+        c, s = np.cos(turned), np.sin(turned)
+        scale = side / paint.size / (1.0 if turned == 0 else 1.37)
+        where.append(np.stack([np.ravel((s * x + c * y) * scale), np.ravel((c * x - s * y) * scale)]))
+    layers = [made.color[..., 0], made.color[..., 1], made.color[..., 2], made.rough, made.height * paint.size]
+    # Far away, where a texel is wider than the pattern's detail, its mean stands for it.
+    fade = smoothstep(45, 14, np.hypot(x, y))
+    found = []
+    for layer in layers:
+        values = np.mean([map_coordinates(layer, w, order=1, mode="grid-wrap").reshape(np.shape(x)) for w in where], 0)
+        found.append(layer.mean() + (values - layer.mean()) * (0.25 + 0.75 * fade))
+    return Look(np.stack(found[:3], -1), found[3], found[4] * fade)
+
+
+def _ground(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Look:
+    """The pattern of the paint, with two tones of stain at several scales."""
+    if p.paint is None:
+        raise SpecError("a terrain with surface 'ground' needs a 'paint'")
+    look = _patterned(p.paint, n, x, y)
+    stain = mix(p.color, p.accent, smoothstep(-0.7, 0.8, n.fbm(x, y, 14, 6, 0.6, start=2)))
+    tone = stain / np.maximum((np.asarray(p.color) + np.asarray(p.accent)) / 2, 0.05)
+    return Look(look.color * (0.25 + 0.75 * tone), look.rough, look.micro)
+
+
+def _striped(p: Terrain, n: Noise, x: Field, y: Field, look: Look) -> Look:
+    for s in p.strips:
+        share = _inside(s, n, x, y)
+        if not share.any():
+            continue
+        top = _patterned(s.paint, n, x, y)
+        color, rough, micro = top.color * (1 + 0.07 * n.fbm(x, y, 3, 4, start=4))[..., None], top.rough, top.micro
+        if s.wet > 0:
+            puddle = smoothstep(0.55 - s.wet, 0.85 - s.wet, n.fbm(x, y, 3.2, 4, 0.5, start=5))
+            color, rough, micro = color * (1 - 0.45 * puddle)[..., None], mix(rough, 0.06, puddle), micro * (1 - puddle)
+        if s.paint.surface is None:
+            share = share * (1 - 0.5 * smoothstep(0.0, 0.6, n.fbm(x, y, 0.5, 4, start=9)))  # paint wears off
+            micro = look.micro
+        look = Look(mix(look.color, color, share), mix(look.rough, rough, share), mix(look.micro, micro, share))
+    return look
+
+
 _LOOKS: dict[str, Callable[[Terrain, Noise, Field, Field, Field], Look]] = {
     "dunes": _dunes,
     "salt": _salt,
@@ -220,6 +335,7 @@ _LOOKS: dict[str, Callable[[Terrain, Noise, Field, Field, Field], Look]] = {
     "snow": _snow,
     "track": _track,
     "street": _street,
+    "ground": _ground,
 }
 
 
@@ -259,9 +375,11 @@ def terrain(builder: Builder, p: Terrain) -> None:
     tz = _land(p, noise, tx, ty)
     gy, gx = np.gradient(tz, fine, fine)
     look = _LOOKS[p.surface](p, noise, tx, ty, tz)
+    look = _striped(p, noise, tx, ty, look)
     look = _far(p, noise, tx, ty, tz, np.hypot(gx, gy), look)
-    wet = p.surface == "street"
-    builder.add(mesh, ground_material("ground", look, 0.6 if wet else 0.0))
+    wet = p.surface == "street" or any(s.wet > 0 for s in p.strips)
+    shiny = p.paint is not None and (p.paint.rough or 1.0) < 0.5
+    builder.add(mesh, ground_material("ground", look, 0.6 if wet or shiny else 0.0))
 
 
 def ground_material(name: str, look: Look, specular: float = 0.25) -> Material:
