@@ -124,7 +124,11 @@ def _house(
             put("box", (at, 0, 0), "timber", size=(0.2, 0.2, high))
         for side in (-1, 1):
             put(
-                "box", (side * (wide / 2 - 0.8), -0.02, 0.1), "timber", size=(0.17, 0.14, p.floor * 1.1), roll=-side * 28
+                "box",
+                (side * (wide / 2 - 0.8), -0.02, 0.1),
+                "timber",
+                size=(0.17, 0.14, p.floor * 1.1),
+                roll=-side * 28,
             )
     if p.shops:
         glass = "lit pane" if p.lit > 0 else "dark glass"

@@ -212,13 +212,32 @@ def _palm(rng: np.random.Generator, color: RGB, accent: RGB, bark: RGB) -> Mesh:
     return merge(parts)
 
 
-_SPECIES = {"broadleaf": _broadleaf, "bush": _bush, "conifer": _conifer, "palm": _palm}
+def _acacia(rng: np.random.Generator, color: RGB, accent: RGB, bark: RGB) -> Mesh:
+    """Return a flat-topped thorn tree of one metre height."""
+    parts = [tube([[0, 0, -0.03], [0.02, 0, 0.2], [0, 0.01, 0.42]], [0.04, 0.028, 0.02], 7)]
+    points, outward = [], []
+    for k in range(7):
+        angle = k * 2.4 + rng.normal(0, 0.2)
+        out = np.array([np.cos(angle), np.sin(angle), 0])
+        reach, top = rng.uniform(0.22, 0.5), rng.uniform(0.78, 0.92)
+        end = out * reach + [0, 0, top]
+        parts.append(tube([[0, 0.01, 0.4], out * reach * 0.4 + [0, 0, 0.62], end], [0.02, 0.013, 0.006], 5))
+        d = rng.normal(0, 1, (90, 3)) * [0.17, 0.17, 0.035]
+        points.append(end + d)
+        outward.append(d / [0.17, 0.17, 0.035] * [0.5, 0.5, 0.5] + [0, 0, 0.8])
+    out_all = np.concatenate(outward)
+    out_all /= np.linalg.norm(out_all, axis=1, keepdims=True)
+    crown = leaves(rng, np.concatenate(points), out_all, 0.045, color, accent)
+    return merge([merge(parts).tinted(linear(bark)), crown])
+
+
+_SPECIES = {"acacia": _acacia, "broadleaf": _broadleaf, "bush": _bush, "conifer": _conifer, "palm": _palm}
 
 
 class Trees(Where):
     """Trees or bushes: ``species``, ``height`` range in metres, sRGB tones of leaf and bark."""
 
-    species: Literal["broadleaf", "bush", "conifer", "palm"]
+    species: Literal["acacia", "broadleaf", "bush", "conifer", "palm"]
     height: tuple[float, float]
     color: RGB
     accent: RGB

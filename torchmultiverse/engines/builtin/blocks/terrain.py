@@ -21,6 +21,8 @@ from torchmultiverse.errors import SpecError
 
 RGB = tuple[float, float, float]
 _SHARPNESS = 2.5
+_PATTERN_REACH = 45.0
+"""Metres within which a pattern's detail is wider than a texel of the ground."""
 
 
 class Strip(Params):
@@ -275,55 +277,73 @@ def _street(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Look:
     return Look(color * (1 - 0.45 * puddle)[..., None], rough, micro * (1 - puddle))
 
 
-def _patterned(paint: Paint, n: Noise, x: Field, y: Field) -> Look:
-    """Return a paint's pattern laid on the ground, turned and shifted a little so that its repetition is not seen."""
-    from scipy.ndimage import map_coordinates
+_FREE = ("grass", "dirt", "sand", "gravel", "rock", "asphalt", "ice", "plaster", "concrete")
+"""Patterns without a direction: two layers of them, one turned, hide that they repeat."""
 
+
+def _bilinear(layers: NDArray[np.float32], u: Field, v: Field) -> NDArray[np.float32]:
+    """Return periodic layers (N, N, C) at places given in texels, (…, C)."""
+    n = len(layers)
+    i, j = np.floor(u).astype(np.int64), np.floor(v).astype(np.int64)
+    a, b = (u - i).astype(np.float32)[..., None], (v - j).astype(np.float32)[..., None]
+    flat = layers.reshape(n * n, -1)
+    i0, i1, j0, j1 = i % n, (i + 1) % n, j % n * n, (j + 1) % n * n
+    lower = flat[j0 + i0] * (1 - a) + flat[j0 + i1] * a
+    upper = flat[j1 + i0] * (1 - a) + flat[j1 + i1] * a
+    return np.asarray(lower * (1 - b) + upper * b)
+
+
+def _patterned(paint: Paint, x: Field, y: Field) -> Look:
+    """Return a paint's pattern laid on the ground at points (N,); far away its mean stands for it."""
     if paint.surface is None:
         color = np.broadcast_to(np.asarray(paint.color, float), (*np.shape(x), 3)).copy()
         return Look(color, np.full(np.shape(x), 0.7 if paint.rough is None else paint.rough), 0 * x)
-    made = tile(paint, 1024)
-    side = made.rough.shape[0]
-    free = paint.surface in ("grass", "dirt", "sand", "gravel", "rock", "asphalt", "ice", "plaster", "concrete")
-    where = []
-    for turned in (0.0, 0.7) if free else (0.0,):
-        c, s = np.cos(turned), np.sin(turned)
-        scale = side / paint.size / (1.0 if turned == 0 else 1.37)
-        where.append(np.stack([np.ravel((s * x + c * y) * scale), np.ravel((c * x - s * y) * scale)]))
-    layers = [made.color[..., 0], made.color[..., 1], made.color[..., 2], made.rough, made.height * paint.size]
-    # Far away, where a texel is wider than the pattern's detail, its mean stands for it.
-    fade = smoothstep(45, 14, np.hypot(x, y))
-    found = []
-    for layer in layers:
-        values = np.mean([map_coordinates(layer, w, order=1, mode="grid-wrap").reshape(np.shape(x)) for w in where], 0)
-        found.append(layer.mean() + (values - layer.mean()) * (0.25 + 0.75 * fade))
-    return Look(np.stack(found[:3], -1), found[3], found[4] * fade)
+    made = tile(paint)
+    layers = np.concatenate([made.color, made.rough[..., None], made.height[..., None] * paint.size], -1)
+    mean = layers.mean((0, 1))
+    r = np.hypot(x, y)
+    near = r < _PATTERN_REACH
+    found = np.empty((*np.shape(x), 5))
+    found[:] = mean
+    px, py, scale = x[near], y[near], len(layers) / paint.size
+    detail = _bilinear(layers.astype(np.float32), px * scale, py * scale)
+    if paint.surface in _FREE:
+        c, s = np.cos(0.7) * scale / 1.37, np.sin(0.7) * scale / 1.37
+        detail = (detail + _bilinear(layers.astype(np.float32), c * px - s * py, s * px + c * py)) / 2
+    fade = smoothstep(_PATTERN_REACH, 14, r[near])[..., None]
+    found[near] = mean + (detail - mean) * fade
+    return Look(found[..., :3], found[..., 3], found[..., 4])
 
 
 def _ground(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Look:
     """The pattern of the paint, with two tones of stain at several scales."""
     if p.paint is None:
         raise SpecError("a terrain with surface 'ground' needs a 'paint'")
-    look = _patterned(p.paint, n, x, y)
+    look = _patterned(p.paint, x, y)
     stain = mix(p.color, p.accent, smoothstep(-0.7, 0.8, n.fbm(x, y, 14, 6, 0.6, start=2)))
     tone = stain / np.maximum((np.asarray(p.color) + np.asarray(p.accent)) / 2, 0.05)
     return Look(look.color * (0.25 + 0.75 * tone), look.rough, look.micro)
 
 
 def _striped(p: Terrain, n: Noise, x: Field, y: Field, look: Look) -> Look:
+    """Lay the strips over the look, each only where it is."""
     for s in p.strips:
         share = _inside(s, n, x, y)
-        if not share.any():
+        at = np.nonzero(share > 0)
+        if not len(at[0]):
             continue
-        top = _patterned(s.paint, n, x, y)
-        color, rough, micro = top.color * (1 + 0.07 * n.fbm(x, y, 3, 4, start=4))[..., None], top.rough, top.micro
+        sx, sy, part = x[at], y[at], share[at]
+        top = _patterned(s.paint, sx, sy)
+        color, rough, micro = top.color * (1 + 0.07 * n.fbm(sx, sy, 3, 4, start=4))[..., None], top.rough, top.micro
         if s.wet > 0:
-            puddle = smoothstep(0.55 - s.wet, 0.85 - s.wet, n.fbm(x, y, 3.2, 4, 0.5, start=5))
+            puddle = smoothstep(0.55 - s.wet, 0.85 - s.wet, n.fbm(sx, sy, 3.2, 4, 0.5, start=5))
             color, rough, micro = color * (1 - 0.45 * puddle)[..., None], mix(rough, 0.06, puddle), micro * (1 - puddle)
         if s.paint.surface is None:
-            share = share * (1 - 0.5 * smoothstep(0.0, 0.6, n.fbm(x, y, 0.5, 4, start=9)))  # paint wears off
-            micro = look.micro
-        look = Look(mix(look.color, color, share), mix(look.rough, rough, share), mix(look.micro, micro, share))
+            part = part * (1 - 0.5 * smoothstep(0.0, 0.6, n.fbm(sx, sy, 0.5, 4, start=9)))  # paint wears off
+            micro = look.micro[at]
+        look.color[at] = mix(look.color[at], color, part)
+        look.rough[at] = mix(look.rough[at], rough, part)
+        look.micro[at] = mix(look.micro[at], micro, part)
     return look
 
 
