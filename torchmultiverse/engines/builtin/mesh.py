@@ -175,9 +175,14 @@ def tube(path: ArrayLike, radius: ArrayLike, sides: int = 8) -> Mesh:
     r = np.broadcast_to(np.asarray(radius, float), len(p))
     along = np.gradient(p, axis=0)
     along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
-    helper = np.where(np.abs(along[:, 2:]) > 0.9, [[1.0, 0, 0]], [[0, 0, 1.0]])
-    side = np.cross(along, helper)
-    side /= np.maximum(np.linalg.norm(side, axis=1, keepdims=True), 1e-9)
+    # The frame is carried along the path, so that a bend does not twist the tube.
+    side = np.empty_like(along)
+    helper = np.array([1.0, 0, 0]) if abs(along[0, 2]) > 0.9 else np.array([0, 0, 1.0])
+    last = np.cross(along[0], helper)
+    for k, direction in enumerate(along):
+        last = last - direction * (last @ direction)
+        last = last / max(float(np.linalg.norm(last)), 1e-9)
+        side[k] = last
     up = np.cross(side, along)
     angle = np.linspace(0, 2 * np.pi, sides + 1)
     out = side[:, None] * np.cos(angle)[None, :, None] - up[:, None] * np.sin(angle)[None, :, None]

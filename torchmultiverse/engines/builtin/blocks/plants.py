@@ -220,8 +220,9 @@ def _acacia(rng: np.random.Generator, color: RGB, accent: RGB, bark: RGB) -> Mes
         angle = k * 2.4 + rng.normal(0, 0.2)
         out = np.array([np.cos(angle), np.sin(angle), 0])
         reach, top = rng.uniform(0.22, 0.5), rng.uniform(0.78, 0.92)
-        end = out * reach + [0, 0, top]
-        parts.append(tube([[0, 0.01, 0.4], out * reach * 0.4 + [0, 0, 0.62], end], [0.02, 0.013, 0.006], 5))
+        end = out * reach + np.array([0, 0, top])
+        path = np.stack([np.array([0, 0.01, 0.4]), out * reach * 0.4 + np.array([0, 0, 0.62]), end])
+        parts.append(tube(path, [0.02, 0.013, 0.006], 5))
         d = rng.normal(0, 1, (90, 3)) * [0.17, 0.17, 0.035]
         points.append(end + d)
         outward.append(d / [0.17, 0.17, 0.035] * [0.5, 0.5, 0.5] + [0, 0, 0.8])

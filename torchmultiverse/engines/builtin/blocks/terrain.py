@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -306,7 +306,7 @@ def _patterned(paint: Paint, x: Field, y: Field) -> Look:
     found = np.empty((*np.shape(x), 5))
     found[:] = mean
     px, py, scale = x[near], y[near], len(layers) / paint.size
-    detail = _bilinear(layers.astype(np.float32), px * scale, py * scale)
+    detail: NDArray[Any] = _bilinear(layers.astype(np.float32), px * scale, py * scale)
     if paint.surface in _FREE:
         c, s = np.cos(0.7) * scale / 1.37, np.sin(0.7) * scale / 1.37
         detail = (detail + _bilinear(layers.astype(np.float32), c * px - s * py, s * px + c * py)) / 2
