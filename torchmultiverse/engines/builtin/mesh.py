@@ -190,7 +190,7 @@ def tube(path: ArrayLike, radius: ArrayLike, sides: int = 8) -> Mesh:
     uv = np.stack(np.broadcast_arrays(np.linspace(0, 1, sides + 1)[None], np.linspace(0, 1, len(p))[:, None]), -1)
     return Mesh(
         vertices.reshape(-1, 3).astype(np.float32),
-        grid_faces(len(p), sides + 1)[:, ::-1].copy(),
+        grid_faces(len(p), sides + 1),
         out.reshape(-1, 3).astype(np.float32),
         uv.reshape(-1, 2).astype(np.float32),
     )

@@ -564,11 +564,11 @@ def _crowd(rng: np.random.Generator, n: int, a: RGB, b: RGB) -> Tile:
         for k in range(columns):
             if rng.random() < 0.12:
                 continue
-            cx, cy = (k + 0.5 * (row % 2) + rng.uniform(0.4, 0.6)) / columns % 1, (row + 0.45) / rows
+            cx, cy = (k + 0.5 * (row % 2) + rng.uniform(0.4, 0.6)) / columns % 1, (row + 0.3) / rows
             dx = (x - cx + 0.5) % 1 - 0.5
             body = (np.hypot(dx * columns / 0.42, (y - cy) * rows / 0.42) < 1) & (y > (row + 0.1) / rows)
             color[body] = np.clip(rng.uniform(0.1, 0.95, 3), 0, 1)
-            color[np.hypot(dx * columns / 0.24, (y - cy - 0.05) * rows / 0.24 * 0.55) < 1] = skins[rng.integers(4)]
+            color[np.hypot(dx * columns / 0.24, (y - cy - 0.042) * rows / 0.24 * 0.6) < 1] = skins[rng.integers(4)]
     return Tile(mix(color, np.asarray(b), np.full((n, n), 0.08)), np.full((n, n), 0.9), np.zeros((n, n)))
 
 
