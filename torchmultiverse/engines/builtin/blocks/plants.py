@@ -265,6 +265,43 @@ def trees(builder: Builder, p: Trees) -> None:
         builder.add(scatter(model, mine, wide, rng.uniform(0, 2 * np.pi, len(mine)), tints), foliage)
 
 
+class Avenue(Params):
+    """Two rows of broad-leaved trees along y, at -``x`` and ``x``, from ``start`` to ``end``, ``step`` metres apart.
+
+    Nothing stands within ``clear`` metres of the stage's centre along y, where the camera may be.
+    """
+
+    x: float
+    start: float
+    end: float
+    step: float = 7.0
+    height: tuple[float, float]
+    color: RGB
+    accent: RGB
+    bark: RGB = (0.33, 0.25, 0.18)
+    clear: float = 0.0
+    models: int = 4
+
+
+@block("avenue", Avenue)
+def avenue(builder: Builder, p: Avenue) -> None:
+    """Plant the rows."""
+    rng = builder.rng
+    ys = np.arange(p.start, p.end, p.step)
+    spots = np.array([(side * p.x, y, 0.0) for y in ys for side in (-1, 1) if abs(y) >= p.clear])
+    spots[:, :2] += rng.uniform(-0.4, 0.4, (len(spots), 2))
+    spots[:, 2] = builder.ground(spots[:, 0], spots[:, 1]) - 0.1
+    which = rng.integers(0, p.models, len(spots))
+    for k in range(p.models):
+        mine = spots[which == k]
+        if len(mine) == 0:
+            continue
+        model = _broadleaf(rng, p.color, p.accent, p.bark)
+        tall = rng.uniform(*p.height, len(mine))[:, None] * [1.25, 1.25, 1.0]
+        foliage = Material("foliage", roughness=0.8, specular=0.0)
+        builder.add(scatter(model, mine, tall, rng.uniform(0, 2 * np.pi, len(mine))), foliage)
+
+
 class Tufts(Where):
     """Tufts of grass: ``height`` of the blades in metres, ``spread`` of the tuft, sRGB tones from root to tip."""
 
