@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import importlib.metadata
 import time
@@ -107,6 +108,7 @@ class _Recent:
             return self.values[key]
         while len(self.values) >= self.size:
             self.values.popitem(last=False)
+            gc.collect()  # Mitsuba's objects refer to each other; only their end takes them out of the dispatch
         value = self.values[key] = make()
         return value
 
@@ -120,7 +122,8 @@ class BuiltinEngine(Engine):
         variant: ``cuda_ad_rgb``, ``llvm_ad_rgb`` or ``scalar_rgb``; by default the quickest that works here.
         samples: per pixel, where the options do not say.
         denoise: whether to denoise with Intel Open Image Denoise, where it is installed.
-        worlds: how many loaded worlds to keep.
+        worlds: how many loaded worlds to keep. Each kept one slows the others: the kernels dispatch over the materials
+            of all of them. Loading one anew takes less than a second.
         characters: where characters come from; by default the package's animals.
 
     Raises:
@@ -132,7 +135,7 @@ class BuiltinEngine(Engine):
         variant: str | None = None,
         samples: int = 16,
         denoise: bool = True,
-        worlds: int = 4,
+        worlds: int = 1,
         characters: Troupe | None = None,
     ) -> None:
         if samples < 1:
