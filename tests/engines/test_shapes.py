@@ -80,6 +80,8 @@ def test_copies_stand_where_they_should() -> None:
     np.testing.assert_allclose(start[:, :2], [(0, 0), (0, 1)], atol=1e-5)
     ring = _middles([{"ring": 3, "count": 4}])
     np.testing.assert_allclose(ring[:, :2], [(3, 0), (0, 3), (-3, 0), (0, -3)], atol=1e-5)
+    twins = _middles([{"mirror": "x"}, {"mirror": "y"}], at=(2, 3, 0))
+    assert {tuple(np.round(p[:2])) for p in twins} == {(2, 3), (-2, 3), (2, -3), (-2, -3)}
     grid = _middles([{"step": (1, 0, 0), "count": 2}, {"step": (0, 1, 0), "count": 3}])
     assert len({tuple(np.round(p, 3)) for p in grid}) == 6
 

@@ -459,9 +459,14 @@ def place(
         spot = f"{where}[{k}]"
         scale = np.diag(np.broadcast_to(np.asarray(s.scale, float), 3))
         own = turn(s.yaw, s.tilt, s.roll) @ scale
-        placings = [(own, np.zeros(3))]
+        placings = [(own, np.zeros(3), np.asarray(s.at, float))]
         for r in s.repeat:
-            placings = [(m2 @ m, m2 @ o + o2) for m2, o2 in _copies(r, rng) for m, o in placings]
+            # A mirror is the world's (or the prop's) own plane, so it moves what the copies stand around as well.
+            placings = [
+                (m2 @ m, m2 @ o + o2, m2 @ at if r.mirror else at)
+                for m2, o2 in _copies(r, rng)
+                for m, o, at in placings
+            ]
         if s.prop is not None:
             prop = load_prop(s.prop)
             inner = dict(prop.paints)
@@ -478,14 +483,14 @@ def place(
                 raise SpecError(f"{spot}: no paint '{s.paint}'.{nearest(s.paint, known)}")
             bodies = [Placed(make(s), known[s.paint], np.ones(3))]
         tint = np.asarray(s.tint, float) ** 2.2
-        for matrix, offset in placings:
+        for matrix, offset, at in placings:
             shift, grow, spin = s.jitter
             if any(s.jitter):
                 extra = turn(rng.uniform(-spin, spin), 0, 0) * (1 + rng.uniform(-grow, grow))
                 matrix = matrix @ extra
                 offset = offset + np.array([*rng.uniform(-shift, shift, 2), 0.0])
             shade = 1 + s.vary * rng.uniform(-1, 1)
-            move = offset + np.asarray(s.at)
+            move = offset + at
             for body in bodies:
                 moved = replace(
                     body, mesh=transformed(body.mesh, matrix, move), tint=np.asarray(body.tint * tint * shade)
