@@ -49,6 +49,12 @@ class ModelError(TorchMultiverseError):
     exit_code = 5
 
 
+class AssetError(TorchMultiverseError):
+    """A mesh, an environment map or a pack of them that cannot be read, used or installed."""
+
+    exit_code = 7
+
+
 class MissingExtra(TorchMultiverseError):
     """An optional package is needed; the message names the extra that brings it."""
 

@@ -20,6 +20,18 @@ def data_folder(name: str) -> Path:
     raise FileNotFoundError(f"the data folder '{name}' is missing from this installation")
 
 
+def packs_folder() -> Path:
+    """Return the folder of installed packs of assets, which need not exist yet.
+
+    It is ``packs`` under ``$TORCHMULTIVERSE_DATA``, or under ``~/.local/share/torchmultiverse``.
+    """
+    base = os.environ.get("TORCHMULTIVERSE_DATA")
+    if base is None:
+        home = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+        base = os.path.join(home, "torchmultiverse")
+    return Path(base) / "packs"
+
+
 def cache_folder(*parts: str) -> Path:
     """Return (and create) a folder under ``$TORCHMULTIVERSE_CACHE``, or ``~/.cache/torchmultiverse``."""
     base = os.environ.get("TORCHMULTIVERSE_CACHE")

@@ -17,6 +17,7 @@ import pytest
 from torchmultiverse.engines import Failure, RenderOptions
 from torchmultiverse.engines.builtin import BuiltinEngine
 from torchmultiverse.engines.builtin import stage as staging
+from torchmultiverse.engines.builtin.engine import Species
 from torchmultiverse.engines.builtin.finish import tint
 from torchmultiverse.engines.builtin.mesh import ball, box
 from torchmultiverse.engines.builtin.variant import llvm_libraries, probe
@@ -44,7 +45,7 @@ class Body:
         self.roughness = np.full(len(self.vertices), 0.7, np.float32)
 
 
-class Solids:
+class Solids(Species):
     """A ball of radius 0.5 m and a box of 1 × 0.6 × 0.8 m."""
 
     def names(self):

@@ -153,6 +153,7 @@ class Asset(BaseModel):
     source: str = ""
     license: str = ""
     attribution: str = ""
+    pack: str = ""
 
 
 class Choice(BaseModel):
@@ -168,7 +169,7 @@ class Catalogue(BaseModel):
     """What an engine can render.
 
     ``complete`` is false where the engine cannot be asked (existing binaries of the ``pug`` dialect);
-    then nothing is checked beforehand.
+    then nothing is checked beforehand. ``packs`` are the packs of assets it draws from, in their order.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -178,6 +179,7 @@ class Catalogue(BaseModel):
     complete: bool = True
     passes: list[str] = Field(default_factory=lambda: ["rgb"])
     factors: dict[str, Choice] = Field(default_factory=dict)
+    packs: list[str] = Field(default_factory=list)
     assets: list[Asset] = Field(default_factory=list)
 
     def problems(self, levels: Mapping[str, Iterable[Any]], table: FactorTable) -> list[str]:

@@ -20,7 +20,7 @@ from torchmultiverse.engines.builtin import stage as staging
 from torchmultiverse.engines.builtin.finish import denoiser_works, finish, tint
 from torchmultiverse.engines.builtin.renderer import SLOTS, Costume, Raw, Stage
 from torchmultiverse.engines.builtin.variant import activate
-from torchmultiverse.engines.builtin.world import base_name, load_spec, load_world, world_names
+from torchmultiverse.engines.builtin.world import World, base_name, load_world, world_names
 from torchmultiverse.errors import EngineError, SpecError, nearest
 from torchmultiverse.resources import data_folder
 from torchmultiverse.spec import BLANK, FACTORS, Scene
@@ -57,19 +57,29 @@ class Character(Protocol):
 
 
 class Troupe(Protocol):
-    """Where characters come from: names, textures, and the mesh of a character in a texture.
+    """Where characters and worlds come from: names, textures, the mesh of a character in a texture, a built world.
 
-    ``side`` is that of the picture in pixels: a mesh need not be finer than what the picture can show, and the fewer
-    faces it has, the sooner a CPU has built its ray-tracing structure.
+    ``packs`` names the packs of assets it draws from, ``assets`` says whose they are, ``fingerprint`` is of all that a
+    picture can show of them. ``side`` is that of the picture in pixels: a mesh need not be finer than what the picture
+    can show, and the fewer faces it has, the sooner a CPU has built its ray-tracing structure.
     """
 
     def names(self) -> list[str]: ...  # noqa: D102
     def textures(self) -> list[str]: ...  # noqa: D102
     def load(self, name: str, texture: str, side: int = 512) -> Character: ...  # noqa: D102
+    def worlds(self) -> list[str]: ...  # noqa: D102
+    def world(self, name: str) -> World: ...  # noqa: D102
+    def packs(self) -> list[str]: ...  # noqa: D102
+    def assets(self) -> list[Asset]: ...  # noqa: D102
+    def fingerprint(self) -> bytes: ...  # noqa: D102
 
 
 class Species(Troupe):
-    """The animals that come with the package."""
+    """The animals and worlds that come with the package."""
+
+    @override
+    def packs(self) -> list[str]:
+        return ["procedural"]
 
     @override
     def names(self) -> list[str]:
@@ -89,6 +99,30 @@ class Species(Troupe):
 
         voxels = next(voxels for limit, voxels in _VOXELS if side <= limit)
         return texture_character(load_character(name, voxels), texture)
+
+    @override
+    def worlds(self) -> list[str]:
+        return world_names()
+
+    @override
+    def world(self, name: str) -> World:
+        return load_world(name)
+
+    @override
+    def assets(self) -> list[Asset]:
+        own = {"source": "made by code in this package", "license": "Apache-2.0", "attribution": "TorchMultiverse"}
+        kinds = {"world": self.worlds(), "character": self.names(), "texture": self.textures()}
+        return [
+            Asset(name=name, kind=kind, pack="procedural", **own) for kind, names in kinds.items() for name in names
+        ]
+
+    @override
+    def fingerprint(self) -> bytes:
+        digest = hashlib.sha256()
+        for folder in ("worlds", "characters"):
+            for path in sorted((data_folder("scenes") / folder).glob("*.json")):
+                digest.update(path.name.encode() + path.read_bytes())
+        return digest.digest()
 
 
 _VOXELS = ((192, 500_000), (320, 1_300_000), (1 << 16, 4_000_000))
@@ -124,7 +158,7 @@ class BuiltinEngine(Engine):
         denoise: whether to denoise with Intel Open Image Denoise, where it is installed.
         worlds: how many loaded worlds to keep. Each kept one slows the others: the kernels dispatch over the materials
             of all of them. Loading one anew takes less than a second.
-        characters: where characters come from; by default the package's animals.
+        characters: where characters and worlds come from; by default the package's (see `torchmultiverse.assets`).
 
     Raises:
         EngineError: the variant does not work here.
@@ -157,7 +191,7 @@ class BuiltinEngine(Engine):
         return self._catalogue
 
     def _make_catalogue(self) -> Catalogue:
-        worlds, names, textures = world_names(), self._troupe.names(), self._troupe.textures()
+        worlds, names, textures = self._troupe.worlds(), self._troupe.names(), self._troupe.textures()
         levels: dict[str, list[str]] = {
             "World_Name": sorted([*worlds, *(f"{world}_0" for world in worlds)]),
             "Scene_Light": list(LIGHTS),
@@ -173,17 +207,14 @@ class BuiltinEngine(Engine):
             else:
                 factors[factor.wire] = Choice(low=factor.low, high=factor.high)
         version = importlib.metadata.version("torchmultiverse")
-        own = {"source": "made by code in this package", "license": "Apache-2.0", "attribution": "TorchMultiverse"}
-        assets = [Asset(name=name, kind="world", **own) for name in worlds]
-        assets += [Asset(name=name, kind="character", **own) for name in names]
-        assets += [Asset(name=name, kind="texture", **own) for name in textures]
         return Catalogue(
             engine="builtin",
             version=version,
             fingerprint=self._fingerprint(version),
             passes=["rgb", "mask", "depth", "normals"],
             factors=factors,
-            assets=assets,
+            packs=self._troupe.packs(),
+            assets=self._troupe.assets(),
         )
 
     def _fingerprint(self, version: str) -> str:
@@ -193,9 +224,7 @@ class BuiltinEngine(Engine):
             facts.append(importlib.metadata.version("pyoidn"))
         for fact in facts:
             digest.update(fact.encode() + b"\0")
-        for folder in ("worlds", "characters"):
-            for path in sorted((data_folder("scenes") / folder).glob("*.json")):
-                digest.update(path.name.encode() + path.read_bytes())
+        digest.update(self._troupe.fingerprint())
         return f"builtin-{version}-{self.variant}-{digest.hexdigest()[:12]}"
 
     @override
@@ -222,8 +251,9 @@ class BuiltinEngine(Engine):
             if actor.texture not in self._troupe.textures():
                 raise SpecError(f"no texture '{actor.texture}'.{nearest(actor.texture, self._troupe.textures())}")
         name = base_name(scene.get_str("World_Name"))
-        load_spec(name)
-        stage: Stage = self._stages.get(name, lambda: Stage(load_world(name)))
+        if name not in self._troupe.worlds():
+            raise SpecError(f"no world '{name}'.{nearest(name, self._troupe.worlds())}")
+        stage: Stage = self._stages.get(name, lambda: Stage(self._troupe.world(name)))
         loaded = time.perf_counter()
         kind = staging.layout(scene, cast)
         view = staging.view(scene, stage.world, kind, options.size)

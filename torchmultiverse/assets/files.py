@@ -1,0 +1,107 @@
+"""Files of a folder that somebody else filled: nothing outside it is read, nothing larger than its limit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import unquote
+
+from torchmultiverse.errors import AssetError, nearest
+
+MAX_FILE_BYTES = 512 * 2**20
+"""Of a mesh or an environment map."""
+MAX_TEXTURE_BYTES = 64 * 2**20
+MAX_MANIFEST_BYTES = 4 * 2**20
+
+_SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:")
+
+
+def inside(folder: Path, name: str, what: str) -> Path:
+    """Return the path of a file that lies in a folder.
+
+    Args:
+        folder: which nothing may leave.
+        name: as a manifest or a mesh gives it, relative to the folder, with ``/`` between its parts.
+        what: names the place in errors.
+
+    Raises:
+        AssetError: an address, an absolute path, one that leads out (by ``..`` or a link), or no file there.
+    """
+    if _SCHEME.match(name) or name.startswith(("/", "~", "\\")):
+        raise AssetError(f"{what}: '{name}' is no path inside {folder}; only files of the folder are read")
+    path = folder.joinpath(*name.replace("\\", "/").split("/"))
+    base = folder.resolve()
+    try:
+        real = path.resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise AssetError(f"{what}: '{name}' cannot be followed: {error}") from None
+    if not real.is_relative_to(base):
+        raise AssetError(f"{what}: '{name}' leads out of {folder}; only files of the folder are read")
+    if not real.is_file():
+        known = [str(p.relative_to(folder)) for p in sorted(path.parent.glob("*")) if p.is_file()]
+        raise AssetError(f"{what}: there is no file '{name}' in {folder}.{nearest(name, known) if known else ''}")
+    return real
+
+
+def read_bounded(path: Path, limit: int, what: str) -> bytes:
+    """Return a file's bytes.
+
+    Raises:
+        AssetError: larger than ``limit`` bytes, or it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise AssetError(f"{what}: {path} cannot be read: {error.strerror or error}") from None
+    if len(data) > limit:
+        raise AssetError(f"{what}: {path} is larger than {limit / 2**20:.0f} MiB, the most that is read")
+    return data
+
+
+class Neighbours:
+    """The files beside a mesh that it may name: its materials and textures.
+
+    A reader that swallows errors loses none of them: they are kept in ``problems``.
+    """
+
+    def __init__(self, folder: Path, base: Path, what: str) -> None:
+        self._folder = folder
+        self._base = base
+        self.what = what
+        self.problems: list[AssetError] = []
+
+    def read(self, name: str) -> bytes:
+        """Return a file that is named relative to the mesh.
+
+        Raises:
+            AssetError: see `inside` and `read_bounded`.
+        """
+        name = name.strip()
+        try:
+            # Addresses inside glTF are percent-encoded. What is inside the folder is judged after decoding.
+            plain = unquote(name)
+            if _SCHEME.match(plain) or plain.startswith(("/", "~", "\\")):
+                inside(self._folder, plain, self.what)
+            here = self._base.parent.resolve().relative_to(self._folder.resolve())
+            path = inside(self._folder, "/".join([*here.parts, plain]), self.what)
+            return read_bounded(path, MAX_TEXTURE_BYTES, self.what)
+        except AssetError as error:
+            self.problems.append(error)
+            raise
+
+    def check(self) -> None:
+        """Raise the first error that was met.
+
+        Raises:
+            AssetError: a file that was named could not be read.
+        """
+        if self.problems:
+            raise self.problems[0]
+
+
+def suffixed(folder: Path, suffixes: Sequence[str]) -> list[str]:
+    """Return the names of the folder's files that end in one of ``suffixes``, sorted, relative to the folder."""
+    found = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in suffixes and p.is_file()]
+    return [p.relative_to(folder).as_posix() for p in found[:1000]]

@@ -1,0 +1,207 @@
+"""A textured mesh as arrays, and what is done to it before it is kept: axes, size, ground, checks."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchmultiverse.errors import AssetError
+
+Floats = NDArray[np.float32]
+Axis = Literal["x", "y", "z", "-x", "-y", "-z"]
+
+DISPLAY_SIZE = 1.6
+"""Largest dimension of a character in metres, where nothing else is asked for."""
+MAX_TRIANGLES = 5_000_000
+KEPT_TRIANGLES = 300_000
+"""A finer mesh is decimated to this: a picture of 512 pixels shows no more."""
+MAX_TEXTURE_SIDE = 2048
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The triangles of one material.
+
+    Attributes:
+        vertices, normals: float32 (V, 3).
+        faces: uint32 (F, 3), counter-clockwise seen from outside.
+        uv: float32 (V, 2), v upwards, repeating; None without a texture.
+        colors: float32 (V, 3), linear sRGB, multiplies the texture; None for white.
+        image: uint8 (H, W, 4), sRGB and alpha, first row at v = 1; None without a texture.
+        tint: linear sRGB, multiplies everything.
+        roughness: 0 mirror to 1 matt.
+        cut: what has less alpha than this is not there; 0: alpha means nothing.
+    """
+
+    vertices: Floats
+    normals: Floats
+    faces: NDArray[np.uint32]
+    uv: Floats | None = None
+    colors: Floats | None = None
+    image: NDArray[np.uint8] | None = None
+    tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    roughness: float = 0.7
+    cut: float = 0.0
+
+
+@dataclass(frozen=True)
+class Model:
+    """A mesh of one or more materials."""
+
+    pieces: tuple[Piece, ...]
+
+    @property
+    def triangles(self) -> int:
+        """How many there are."""
+        return sum(len(piece.faces) for piece in self.pieces)
+
+    def bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the corners of the box around what the faces use."""
+        used = np.concatenate([piece.vertices[np.unique(piece.faces)] for piece in self.pieces]).astype(float)
+        return used.min(0), used.max(0)
+
+
+def cleaned(model: Model, what: str) -> tuple[Model, list[str]]:
+    """Return the model without faces that have no area, and remarks for its owner.
+
+    Raises:
+        AssetError: no triangles, too many, indices out of range, or coordinates that are no numbers.
+    """
+    notes: list[str] = []
+    if model.triangles == 0:
+        raise AssetError(f"{what}: it has no triangles")
+    if model.triangles > MAX_TRIANGLES:
+        raise AssetError(
+            f"{what}: {model.triangles:,} triangles; at most {MAX_TRIANGLES:,} are read: decimate it in a modeller"
+        )
+    pieces, dropped = [], 0
+    for piece in model.pieces:
+        count = len(piece.vertices)
+        if len(piece.faces) and int(piece.faces.max()) >= count:
+            raise AssetError(f"{what}: a face names vertex {int(piece.faces.max())}, there are {count}")
+        for name in ("vertices", "normals", "uv", "colors"):
+            values = getattr(piece, name)
+            if values is not None and not np.isfinite(values).all():
+                bad = int((~np.isfinite(values)).any(1).sum())
+                raise AssetError(f"{what}: {bad} of {count} {name} are not finite numbers")
+        corners = piece.vertices[piece.faces].astype(float)
+        area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+        longest = np.max(np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2), axis=1)
+        good = area > 1e-9 * np.maximum(longest, 1e-30) ** 2
+        dropped += int((~good).sum())
+        if good.any():
+            pieces.append(replace(piece, faces=piece.faces[good]))
+    if not pieces:
+        raise AssetError(f"{what}: none of its {model.triangles} triangles has an area")
+    if dropped:
+        notes.append(f"{dropped} triangles without area were left out")
+    return Model(tuple(pieces)), notes
+
+
+def placed(model: Model, what: str, size: float, up: Axis, forward: Axis) -> tuple[Model, list[str]]:
+    """Return the model facing +x with z up, its largest dimension ``size`` metres, on the ground, over the origin.
+
+    Raises:
+        AssetError: up and forward lie on one axis, or the box around it is none of a body.
+    """
+    if up[-1] == forward[-1]:
+        raise AssetError(f"{what}: up = '{up}' and forward = '{forward}' lie on one axis")
+    z, x = axis_vector(up), axis_vector(forward)
+    turn = np.stack([x, np.cross(z, x), z])
+    low, high = model.bounds()
+    extent = high - low
+    largest = float(extent.max())
+    if not 1e-6 < largest < 1e7:
+        raise AssetError(f"{what}: it is {largest:g} units large; between 0.000001 and 10,000,000 can be scaled")
+    notes = []
+    if extent.min() < 1e-3 * largest:
+        notes.append(f"it is flat: {extent.min():g} × {np.median(extent):g} × {largest:g} units")
+    if not 1e-3 < largest < 1e3:
+        notes.append(f"it is {largest:g} units large, which is no animal in metres; scaled to {size:g} m all the same")
+    factor = size / largest
+    turned_low, turned_high = _box(turn, low, high)
+    origin = np.array([(turned_low[0] + turned_high[0]) / 2, (turned_low[1] + turned_high[1]) / 2, turned_low[2]])
+    pieces = tuple(
+        replace(
+            piece,
+            vertices=((piece.vertices.astype(float) @ turn.T - origin) * factor).astype(np.float32),
+            normals=(piece.normals.astype(float) @ turn.T).astype(np.float32),
+        )
+        for piece in model.pieces
+    )
+    return Model(pieces), notes
+
+
+def axis_vector(axis: Axis) -> NDArray[np.float64]:
+    """Return the unit vector of an axis' name.
+
+    Raises:
+        KeyError: no axis.
+    """
+    if axis not in get_args(Axis):
+        raise KeyError(axis)
+    vector = np.zeros(3)
+    vector["xyz".index(axis[-1])] = -1.0 if axis.startswith("-") else 1.0
+    return vector
+
+
+def _box(
+    turn: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    # The turn maps axes to axes, so the box's corners stay its corners.
+    ends = np.stack([turn @ low, turn @ high])
+    return ends.min(0), ends.max(0)
+
+
+def welded_normals(vertices: NDArray[Any], faces: NDArray[Any]) -> Floats:
+    """Return smooth normals (V, 3); vertices at one place share theirs, so that a texture's seam does not show."""
+    places, index = np.unique(np.asarray(vertices, np.float32), axis=0, return_inverse=True)
+    index = index.reshape(-1)
+    corners = places.astype(float)[index[faces]]
+    face = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    total = np.stack(
+        [
+            np.bincount(index[faces].ravel(), np.repeat(face[:, k], 3), minlength=len(places)) for k in range(3)
+        ],
+        -1,
+    )  # fmt: skip
+    length = np.linalg.norm(total, axis=1, keepdims=True)
+    return np.where(length > 0, total / np.maximum(length, 1e-30), [0, 0, 1])[index].astype(np.float32)
+
+
+_ARRAYS = ("vertices", "normals", "faces", "uv", "colors", "image")
+
+
+def pack(model: Model) -> bytes:
+    """Return a model as the bytes of an ``.npz`` file."""
+    arrays: dict[str, NDArray[Any]] = {}
+    facts = []
+    for k, piece in enumerate(model.pieces):
+        facts.append({"tint": piece.tint, "roughness": piece.roughness, "cut": piece.cut})
+        arrays |= {f"{k}.{name}": getattr(piece, name) for name in _ARRAYS if getattr(piece, name) is not None}
+    arrays["facts"] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def unpack(data: bytes) -> Model:
+    """Return the model of an ``.npz`` file's bytes.
+
+    Raises:
+        ValueError, KeyError, OSError: not what `pack` wrote.
+    """
+    with np.load(io.BytesIO(data), allow_pickle=False) as file:
+        arrays: Mapping[str, NDArray[Any]] = {name: file[name] for name in file.files}
+    facts = json.loads(arrays["facts"].tobytes())
+    pieces = []
+    for k, fact in enumerate(facts):
+        given: dict[str, Any] = {name: arrays.get(f"{k}.{name}") for name in _ARRAYS}
+        pieces.append(Piece(**given, tint=tuple(fact["tint"]), roughness=fact["roughness"], cut=fact["cut"]))
+    return Model(tuple(pieces))

@@ -1,0 +1,160 @@
+"""The packs that a run chose, in their order, as the built-in engine's source of characters and worlds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import override
+
+from torchmultiverse.assets import environment
+from torchmultiverse.assets.bake import Baked, bake, edge_for
+from torchmultiverse.assets.library import PROCEDURAL, Pack, open_pack
+from torchmultiverse.engines.base import Asset
+from torchmultiverse.engines.builtin.characters import coat
+from torchmultiverse.engines.builtin.engine import Character, Species, Troupe
+from torchmultiverse.engines.builtin.world import World
+from torchmultiverse.errors import SpecError
+
+_BAKED = 16
+
+
+@dataclass(frozen=True)
+class PackCharacter:
+    """A character of a pack; see `torchmultiverse.engines.builtin.engine.Character`."""
+
+    vertices: NDArray[np.float32]
+    faces: NDArray[np.uint32]
+    normals: NDArray[np.float32]
+    color: NDArray[np.float32]
+    roughness: NDArray[np.float32]
+    hover: float
+
+
+class PackTroupe(Troupe):
+    """Characters and worlds of one installed pack."""
+
+    def __init__(self, pack: Pack) -> None:
+        self._pack = pack
+        self._baked: OrderedDict[tuple[str, float], Baked] = OrderedDict()
+
+    @override
+    def packs(self) -> list[str]:
+        return [self._pack.name]
+
+    @override
+    def names(self) -> list[str]:
+        return self._pack.names("character")
+
+    @override
+    def textures(self) -> list[str]:
+        return list(coat.TEXTURES)
+
+    @override
+    def load(self, name: str, texture: str, side: int = 512) -> Character:
+        key = (name, edge_for(side))
+        if key in self._baked:
+            self._baked.move_to_end(key)
+        else:
+            while len(self._baked) >= _BAKED:
+                self._baked.popitem(last=False)
+            self._baked[key] = bake(self._pack.model(name), key[1])
+        mesh, item = self._baked[key], self._pack.item("character", name)
+        color, roughness = mesh.color, mesh.roughness
+        if texture != "Default":
+            color, roughness = coat.texture(texture, mesh.vertices / np.float32(item.size))
+        return PackCharacter(mesh.vertices, mesh.faces, mesh.normals, color, roughness, item.hover)
+
+    @override
+    def worlds(self) -> list[str]:
+        return self._pack.names("environment")
+
+    @override
+    def world(self, name: str) -> World:
+        item = self._pack.item("environment", name)
+        return environment.world(name, self._pack.radiance(name), item.display_name, item.exposure)
+
+    @override
+    def assets(self) -> list[Asset]:
+        kinds = {"character": "character", "environment": "world"}
+        return [
+            Asset(
+                name=item.name,
+                kind=kinds[item.kind],
+                source=item.source,
+                license=item.license,
+                attribution=item.attribution,
+                pack=self._pack.name,
+            )
+            for item in self._pack.manifest.assets
+        ]
+
+    @override
+    def fingerprint(self) -> bytes:
+        return bytes.fromhex(self._pack.fingerprint)
+
+
+class InOrder(Troupe):
+    """Several sources; the first that has a name gives what it names."""
+
+    def __init__(self, sources: Sequence[Troupe]) -> None:
+        self._sources = list(sources)
+        self._characters = {name: s for s in reversed(self._sources) for name in s.names()}
+        self._worlds = {name: s for s in reversed(self._sources) for name in s.worlds()}
+
+    @override
+    def packs(self) -> list[str]:
+        return [name for source in self._sources for name in source.packs()]
+
+    @override
+    def names(self) -> list[str]:
+        return sorted(self._characters)
+
+    @override
+    def textures(self) -> list[str]:
+        return list(coat.TEXTURES)
+
+    @override
+    def load(self, name: str, texture: str, side: int = 512) -> Character:
+        return self._characters[name].load(name, texture, side)
+
+    @override
+    def worlds(self) -> list[str]:
+        return sorted(self._worlds)
+
+    @override
+    def world(self, name: str) -> World:
+        return self._worlds[name].world(name)
+
+    @override
+    def assets(self) -> list[Asset]:
+        found: dict[tuple[str, str], Asset] = {}
+        for source in self._sources:
+            for asset in source.assets():
+                found.setdefault((asset.kind, asset.name), asset)
+        return list(found.values())
+
+    @override
+    def fingerprint(self) -> bytes:
+        return hashlib.sha256(b"".join(source.fingerprint() for source in self._sources)).digest()
+
+
+def troupe(packs: Sequence[str]) -> Troupe:
+    """Return the source of characters and worlds that a spec's ``assets`` name.
+
+    Raises:
+        SpecError: a name stands twice, or there is no world among them.
+        AssetError: one is not installed; says how to install it.
+    """
+    packs = list(packs) or [PROCEDURAL]
+    if len(set(packs)) != len(packs):
+        raise SpecError(f"assets = {packs}: each pack once")
+    sources = [Species() if name == PROCEDURAL else PackTroupe(open_pack(name)) for name in packs]
+    chosen = InOrder(sources)
+    if not chosen.worlds():
+        raise SpecError(f"assets = {packs}: none of these packs has a world; add '{PROCEDURAL}'")
+    return chosen
