@@ -191,7 +191,14 @@ def fish(p: Fish) -> Body:
     shape = _TAILS[p.tail]
     if p.tail != "veil":
         shape = [*shape, *[(a, -b) for a, b in shape[-2::-1]]]
-    parts.append(_plate("tail", [(a * s * 1.15, b * s) for a, b in shape], (-0.49, 0, float(z[-1])), bend=[0.25, 0.0]))
+    parts.append(
+        _plate(
+            "tail",
+            [(a * s * 1.15, b * s) for a, b in shape],
+            (-0.49, 0, float(z[-1])),
+            bend=[0.25 * 0.3 / max(p.tail_size, 0.3), 0.0],
+        )
+    )
     side = float(np.interp(0.2, _X[::-1], r[::-1])) * p.width
     paddle = [(0.02, 0.25), (-0.35, 0.42), (-0.85, 0.36), (-1.05, 0.05), (-0.8, -0.3), (-0.3, -0.28), (0.02, -0.2)]
     if p.pectoral > 0:
