@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -55,7 +55,9 @@ class HeldEngine(Engine):
         return getattr(self._engine, name)
 
 
-def connect(engine: str | Path | Engine = "builtin", *, token: str | None = None, **remote: Any) -> Engine:
+def connect(
+    engine: str | Path | Engine = "builtin", *, token: str | None = None, assets: Sequence[str] = (), **remote: Any
+) -> Engine:
     """Return the engine that a word, an address or a path names.
 
     Args:
@@ -64,18 +66,29 @@ def connect(engine: str | Path | Engine = "builtin", *, token: str | None = None
             `torchmultiverse.engines.marker`), ``ws://host:port`` of a signalling server's player port,
             the path of a packaged Unreal binary's start script, or an engine object, returned as it is.
         token: for a signalling server that asks for one.
+        assets: packs that the path tracer draws from, the first that has a name gives it; see `torchmultiverse.assets`.
+            Engines that run already have theirs.
         remote: further arguments of `torchmultiverse.engines.remote.RemoteEngine`.
 
     Raises:
         EngineError: nothing of that name, or it cannot be started or reached.
+        AssetError: a pack is not installed.
     """
     if not isinstance(engine, str | Path):
         return engine
     name = str(engine)
+    if name in ("builtin", "inprocess") and assets:
+        from torchmultiverse.assets import check_packs
+
+        check_packs(assets)  # here, and not in the engine's process, whose words would come with a stack of others
     if name == "inprocess":
         from torchmultiverse.engines.builtin import BuiltinEngine
 
-        return BuiltinEngine()
+        if not assets:
+            return BuiltinEngine()
+        from torchmultiverse.assets import troupe
+
+        return BuiltinEngine(characters=troupe(assets))
     from torchmultiverse.engines.remote import RemoteEngine
 
     if name.startswith(("ws://", "wss://")):
@@ -85,7 +98,7 @@ def connect(engine: str | Path | Engine = "builtin", *, token: str | None = None
         if name in ENGINES:
             from torchmultiverse.serve import LocalStack
 
-            stack = LocalStack(engine=name)
+            stack = LocalStack(engine=name, assets=assets)
         elif Path(name).is_file():
             if not os.access(name, os.X_OK):
                 raise EngineError(f"{name} is not executable; run: chmod +x {name}")
@@ -111,6 +124,7 @@ class Multiverse:
         engine: see `connect`.
         options: size, passes, format, seed and samples of every picture; the keywords below override it.
         token: for a signalling server that asks for one.
+        assets: packs to draw from, see `connect`.
     """
 
     def __init__(
@@ -119,10 +133,12 @@ class Multiverse:
         *,
         options: RenderOptions | None = None,
         token: str | None = None,
+        assets: Sequence[str] = (),
         **settings: Any,
     ) -> None:
         self._named = engine
         self._token = token
+        self._assets = assets
         self._engine: Engine | None = None
         self.options = replace(options or RenderOptions(), **settings)
 
@@ -130,7 +146,7 @@ class Multiverse:
     def engine(self) -> Engine:
         """The engine, started now if it was not."""
         if self._engine is None:
-            self._engine = connect(self._named, token=self._token)
+            self._engine = connect(self._named, token=self._token, assets=self._assets)
         return self._engine
 
     def catalogue(self) -> Catalogue:

@@ -1,7 +1,7 @@
 """Assets of others: a user's meshes and environment maps, and packs made of free data, with their licences."""
 
 from torchmultiverse.assets.folder import add
-from torchmultiverse.assets.library import Pack, installed, open_pack, remove
+from torchmultiverse.assets.library import Pack, check_packs, installed, open_pack, remove
 from torchmultiverse.assets.troupe import troupe
 
-__all__ = ["Pack", "add", "installed", "open_pack", "remove", "troupe"]
+__all__ = ["Pack", "add", "check_packs", "installed", "open_pack", "remove", "troupe"]

@@ -10,7 +10,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -151,6 +151,17 @@ def open_pack(name: str) -> Pack:
         how = f"torchmultiverse assets build {name}" if name in BUILDABLE else "torchmultiverse assets add FOLDER"
         raise AssetError(f"no pack of assets '{name}' is installed.{'' if name in BUILDABLE else near} Install: {how}")
     return Pack(packs_folder() / name)
+
+
+def check_packs(names: Sequence[str]) -> None:
+    """Raise an error unless every pack of a spec's ``assets`` is there.
+
+    Raises:
+        AssetError: one is not installed; says how to install it.
+    """
+    for name in names:
+        if name != PROCEDURAL:
+            open_pack(name)
 
 
 def install(name: str, assets: Iterable[tuple[Item, bytes]]) -> Pack:

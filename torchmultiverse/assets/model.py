@@ -96,12 +96,20 @@ def cleaned(model: Model, what: str) -> tuple[Model, list[str]]:
         good = area > 1e-9 * np.maximum(longest, 1e-30) ** 2
         dropped += int((~good).sum())
         if good.any():
-            pieces.append(replace(piece, faces=piece.faces[good]))
+            pieces.append(replace(piece, faces=_outward(piece, piece.faces[good])))
     if not pieces:
         raise AssetError(f"{what}: none of its {model.triangles} triangles has an area")
     if dropped:
         notes.append(f"{dropped} triangles without area were left out")
     return Model(tuple(pieces)), notes
+
+
+def _outward(piece: Piece, faces: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Return the faces counter-clockwise as seen from where their normals point, whichever way the file has them."""
+    corners = piece.vertices[faces].astype(float)
+    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    agree = float((cross * piece.normals[faces].mean(1)).sum(1).sum())
+    return faces if agree >= 0 else np.ascontiguousarray(faces[:, ::-1])
 
 
 def placed(model: Model, what: str, size: float, up: Axis, forward: Axis) -> tuple[Model, list[str]]:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from torchmultiverse import __version__
+from torchmultiverse.cli.assets import app as assets_app
 from torchmultiverse.errors import DatasetError, SpecError, TorchMultiverseError
 
 out = Console()
@@ -26,10 +27,15 @@ app = typer.Typer(
 )
 engine_app = typer.Typer(help="What engines there are and what they can render.", no_args_is_help=True)
 app.add_typer(engine_app, name="engine")
+app.add_typer(assets_app, name="assets")
 
 EngineOption = Annotated[
     str,
     typer.Option(help="builtin, inprocess, marker, ws://host:port, or the path of a packaged Unreal binary."),
+]
+AssetsOption = Annotated[
+    list[str] | None,
+    typer.Option("--assets", help="Pack to draw from, see 'assets list'; may be repeated, the first that has it wins."),
 ]
 TokenOption = Annotated[
     str | None, typer.Option(envvar="TORCHMULTIVERSE_TOKEN", help="Token of a remote signalling server.")
@@ -104,7 +110,7 @@ def render(
     loaded = load_spec(spec)
     if dry_run:
         # The catalogue of the built-in engine can be read without starting a process.
-        source = connect("inprocess" if engine == "builtin" else engine, token=token)
+        source = connect("inprocess" if engine == "builtin" else engine, token=token, assets=loaded.assets)
         try:
             forecast = plan(
                 loaded, source.catalogue(), size=size, where=where, limit=limit, samples=samples, workers=workers
@@ -117,7 +123,7 @@ def render(
     report = generate(
         loaded,
         out_folder,
-        engine=lambda: connect(engine, token=token, factor_order=order),
+        engine=lambda: connect(engine, token=token, factor_order=order, assets=loaded.assets),
         size=size,
         where=where,
         limit=limit,
@@ -169,12 +175,19 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to bind; other than loopback needs a token.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of players and of the page; 0: a free one.")] = 8080,
     streamer_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of streamers.")] = 8888,
+    assets: AssetsOption = None,
     token: TokenOption = None,
 ) -> None:
     """Run a signalling server and an engine until Ctrl-C; the page shows the engine live."""
     from torchmultiverse.serve import serve_forever
 
-    serve_forever(engine=engine, host=host, player_port=port, streamer_port=streamer_port, token=token)
+    if assets:
+        from torchmultiverse.assets import check_packs
+
+        check_packs(assets)
+    serve_forever(
+        engine=engine, host=host, player_port=port, streamer_port=streamer_port, token=token, assets=assets or ()
+    )
 
 
 @engine_app.command("list")
@@ -298,6 +311,7 @@ def show(
     engine: EngineOption = "inprocess",
     size: Annotated[int, typer.Option(min=16, max=4096)] = 512,
     samples: Annotated[int | None, typer.Option(min=1)] = None,
+    assets: AssetsOption = None,
     token: TokenOption = None,
 ) -> None:
     """Render one picture to a file."""
@@ -313,6 +327,6 @@ def show(
             factors[name] = float(value) if FACTORS[name].kind == "number" else value
         except ValueError:
             raise SpecError(f"--set {item!r}: {name} is a number") from None
-    with Multiverse(engine, token=token, size=(size, size), samples=samples) as mv:
+    with Multiverse(engine, token=token, assets=assets or (), size=(size, size), samples=samples) as mv:
         mv.render(**factors).image.save(save)
     out.print(f"{save}", highlight=False)

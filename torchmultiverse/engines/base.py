@@ -7,7 +7,7 @@ must pass, the built-in renderer in this process as well as an Unreal binary beh
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -204,6 +204,14 @@ class Catalogue(BaseModel):
                         f"{choice.low:g} to {choice.high:g}"
                     )
         return found
+
+    def pack_problems(self, wanted: Sequence[str]) -> list[str]:
+        """Return why a spec's packs of assets are not those that the engine draws from; nothing if they are."""
+        if not wanted or list(wanted) == self.packs:
+            return []
+        has = f"draws from {self.packs}" if self.packs else "has no packs of assets"
+        flags = " ".join(f"--assets {name}" for name in wanted)
+        return [f"assets = {list(wanted)}: engine '{self.engine}' {has}; one with them: torchmultiverse serve {flags}"]
 
     def check(self, what: Scene | Design) -> None:
         """Check a scene or a whole design (without expanding it).

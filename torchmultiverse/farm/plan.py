@@ -177,6 +177,7 @@ def plan(
     problems += [
         f"engine '{catalogue.engine}' cannot render {name}" for name in options.passes if name not in catalogue.passes
     ]
+    problems += catalogue.pack_problems(spec.assets)
     pixels = options.size[0] * options.size[1]
     size_of_one = pixels * (BYTES_PER_PIXEL[options.format] + sum(_ANNOTATION_BYTES.get(n, 0) for n in options.passes))
     rates = _rates()

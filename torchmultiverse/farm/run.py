@@ -104,12 +104,14 @@ def generate(
         raise SpecError(f"workers = {workers}: at least one is needed")
     design = select(loaded, where, limit)
     options = render_options(loaded, size, samples)
-    make = _factory(engine, design.factors)
+    make = _factory(engine, design.factors, loaded.assets)
     start = time.perf_counter()
     crew = [Worker(number, make) for number in range(workers)]
     crew[0].start()
     try:
         catalogue = crew[0].catalogue.result()
+        if packs := catalogue.pack_problems(loaded.assets):
+            raise SpecError(packs[0])
         catalogue.check(design)
         lacking = [name for name in options.passes if name not in catalogue.passes]
         if lacking:
@@ -262,7 +264,9 @@ class _Run:
                     self._writer.add(result.answer)
 
 
-def _factory(engine: Callable[[], Engine] | str | Engine, factors: list[str]) -> Callable[[], Engine]:
+def _factory(
+    engine: Callable[[], Engine] | str | Engine, factors: list[str], assets: list[str]
+) -> Callable[[], Engine]:
     if isinstance(engine, Engine) and not isinstance(engine, type):
         raise SpecError("engine: pass a name, or a function that makes one, so that every worker has its own")
     if callable(engine):
@@ -272,16 +276,19 @@ def _factory(engine: Callable[[], Engine] | str | Engine, factors: list[str]) ->
     name = engine
     # An engine of the pug dialect keeps what it was last sent, and its own defaults may differ from ours: so every
     # factor of the spec is sent with every scene, in the spec's order.
-    return lambda: connect(name, factor_order=factors)
+    return lambda: connect(name, factor_order=factors, assets=assets)
 
 
 def _describe(writer: DatasetWriter, spec: Spec, catalogue: Catalogue, notes: list[str]) -> None:
     counts = writer.design.level_counts()
     levels = {str(v) for per in counts.values() for v in per}
+    # A world may be named with the suffix of a view.
+    levels |= {level.rpartition("_")[0] for level in levels if level.rpartition("_")[2].isdigit()}
     writer.manifest |= {
         "name": spec.name,
         "torchmultiverse": __version__,
         "engine": {"name": catalogue.engine, "version": catalogue.version, "fingerprint": catalogue.fingerprint},
+        "packs": catalogue.packs,
         "assets": [a.model_dump() for a in catalogue.assets if a.name in levels],
         "notes": notes,
         "pictures": writer.design.count,

@@ -214,14 +214,15 @@ class LocalStack(_Stack):
     Nothing is left running when the context ends or this process dies.
     """
 
-    def __init__(self, engine: str = "builtin", **server: Any) -> None:
+    def __init__(self, engine: str = "builtin", assets: Sequence[str] = (), **server: Any) -> None:
         super().__init__(**server)
         self._name = engine
+        self._assets = assets
 
     def _engine_child(self, streamer_url: str) -> Child:
         command = [
             sys.executable, "-m", "torchmultiverse.serve.engine_process", "--engine", self._name,
-            "--signalling", streamer_url,
+            "--signalling", streamer_url, *(part for name in self._assets for part in ("--assets", name)),
         ]  # fmt: skip
         token = self._server_arguments.get("token") or ""
         return Child(command, environment={"TORCHMULTIVERSE_TOKEN": token}, name=f"the engine '{self._name}'")
@@ -279,7 +280,9 @@ class UnrealProcess(_Stack):
             time.sleep(0.05)
 
 
-def serve_forever(*, engine: str, host: str, player_port: int, streamer_port: int, token: str | None) -> None:
+def serve_forever(
+    *, engine: str, host: str, player_port: int, streamer_port: int, token: str | None, assets: Sequence[str] = ()
+) -> None:
     """Run a signalling server and an engine until SIGINT or SIGTERM.
 
     Raises:
@@ -289,7 +292,11 @@ def serve_forever(*, engine: str, host: str, player_port: int, streamer_port: in
 
     check_bind(host, token)
     server: dict[str, Any] = {"host": host, "player_port": player_port, "streamer_port": streamer_port, "token": token}
-    stack: _Stack = UnrealProcess(Path(engine), **server) if Path(engine).is_file() else LocalStack(engine, **server)
+    stack: _Stack
+    if Path(engine).is_file():
+        stack = UnrealProcess(Path(engine), **server)
+    else:
+        stack = LocalStack(engine, assets, **server)
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)

@@ -83,6 +83,11 @@ class Spec(_Model):
     )
     description: str = ""
     seed: int = Field(default=0, ge=0, lt=2**63)
+    assets: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]] = Field(
+        default_factory=list,
+        description="packs of assets; the first that has a name gives it; 'procedural' is the package's own, which is "
+        "also what an empty list means",
+    )
     design: Annotated[
         FactorialDesign | OneAtATimeDesign | ExplicitDesign,
         Field(discriminator="kind", description="which scenes"),

@@ -16,6 +16,8 @@ from torchmultiverse.store.reader import StoredDataset
 from torchmultiverse.store.schema import VOLATILE
 
 _SIDE, _COLUMNS, _ROWS, _GAP = 160, 6, 3, 4
+_HUB = ("Apache-2.0", "MIT", "CC0-1.0", "CC-BY-3.0", "CC-BY-4.0", "CC-BY-SA-3.0", "CC-BY-SA-4.0")
+"""Licences that the Hub knows, by their SPDX identifiers; its own are these in lower case."""
 _COLUMN_NOTES = {
     "image": "the picture",
     "scene_id": "first 32 hex digits of the SHA-256 of `scene`",
@@ -146,8 +148,8 @@ many steps and by how many workers the dataset is made with this engine.
 
 def _license(licences: list[str]) -> str:
     """Return the Hub's identifier: of the one licence there is, ``other`` for several, ``unknown`` where none is."""
-    if licences == ["Apache-2.0"]:
-        return "apache-2.0"
+    if len(licences) == 1 and licences[0] in _HUB:
+        return licences[0].lower()
     return "other" if licences and "unknown" not in licences else "unknown"
 
 
@@ -201,6 +203,9 @@ def _asset_table(assets: list[dict[str, Any]]) -> str:
     for asset in assets:
         kinds.setdefault((asset["source"], asset["license"], asset["attribution"]), []).append(asset["name"])
     lines = ["| what | source | licence | attribution |", "|---|---|---|---|"]
+    if any("-SA" in asset["license"] for asset in assets):
+        note = "Some of it is under a share-alike licence (SA): pictures that show it are passed on under the same."
+        lines = [note, "", *lines]
     for row, names in kinds.items():
         cells = [", ".join(dict.fromkeys(names)), *(text or "unknown" for text in row)]
         lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")

@@ -1,0 +1,98 @@
+"""A pack on one page: every asset from eight sides, with what it is and whose it is."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Callable, Sequence
+
+from torchmultiverse.assets.library import Item, Pack
+from torchmultiverse.assets.troupe import InOrder, PackTroupe
+from torchmultiverse.engines.base import Frame, RenderOptions
+from torchmultiverse.spec import Scene
+
+YAWS = (0, 45, 90, 135, 180, 225, 270, 315)
+WORLD = "SaltFlats"
+_STAND_IN = "Zebra"
+_STYLE = """
+:root{color-scheme:light dark;--line:#8884}
+body{font:15px/1.5 system-ui,sans-serif;max-width:1700px;margin:2rem auto;padding:0 1rem}
+h2{margin:2.2rem 0 .2rem}p{margin:.1rem 0}.note{color:#b45309}
+.turn{display:grid;grid-template-columns:repeat(8,1fr);gap:3px;margin-top:.5rem}
+@media(max-width:900px){.turn{grid-template-columns:repeat(4,1fr)}}
+figure{margin:0}img{width:100%;display:block}figcaption{font-size:.75rem;opacity:.7;text-align:center}
+"""
+
+
+def turntable(
+    pack: Pack, names: Sequence[str] = (), size: int = 192, tell: Callable[[str], None] = lambda name: None
+) -> str:
+    """Return an HTML page that needs no other file.
+
+    Args:
+        pack: an installed one.
+        names: only these assets; all by default.
+        size: side of each picture, pixels.
+        tell: called with the name of each asset before it is rendered.
+
+    Raises:
+        EngineError: the built-in engine does not work here.
+        RenderError: an asset cannot be rendered.
+    """
+    from torchmultiverse.engines.builtin import BuiltinEngine
+    from torchmultiverse.engines.builtin.engine import Species
+
+    engine = BuiltinEngine(characters=InOrder([PackTroupe(pack), Species()]))
+    sections = []
+    try:
+        for item in pack.manifest.assets:
+            if names and item.name not in names:
+                continue
+            tell(item.name)
+            sections.append(_section(item, _pictures(engine, item, size)))
+    finally:
+        engine.close()
+    title = html.escape(f"Pack {pack.name}")
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style><h1>{title}</h1>'
+        f"<p>{len(sections)} of {len(pack.manifest.assets)} assets, from the camera's yaws "
+        f"{', '.join(str(yaw) for yaw in YAWS)}. At yaw 0 a character looks to the right.</p>"
+        + "".join(sections)
+        + "</html>\n"
+    )
+
+
+def _pictures(engine: object, item: Item, size: int) -> list[bytes]:
+    from torchmultiverse.engines.builtin import BuiltinEngine
+
+    assert isinstance(engine, BuiltinEngine)
+    world, character = (WORLD, item.name) if item.kind == "character" else (item.name, _STAND_IN)
+    scenes = [Scene({"World_Name": world, "Character_Name": character, "Camera_Yaw": yaw}) for yaw in YAWS]
+    found = []
+    for answer in engine.render(scenes, RenderOptions(size=(size, size))):
+        if not isinstance(answer, Frame):
+            raise answer.error()
+        buffer = io.BytesIO()
+        answer.image.save(buffer, "JPEG", quality=85)
+        found.append(buffer.getvalue())
+    return found
+
+
+def _section(item: Item, pictures: list[bytes]) -> str:
+    facts = [item.kind, f"licence {item.license}"]
+    facts += [item.attribution] if item.attribution else []
+    facts += [item.source] if item.source else []
+    if item.kind == "character":
+        facts += [f"{item.size:g} m", f"{item.triangles:,} triangles"]
+    figures = "".join(
+        f'<figure><img alt="{html.escape(item.name)} at yaw {yaw}" '
+        f'src="data:image/jpeg;base64,{base64.b64encode(picture).decode()}"><figcaption>{yaw}°</figcaption></figure>'
+        for yaw, picture in zip(YAWS, pictures, strict=True)
+    )
+    notes = "".join(f'<p class="note">{html.escape(note)}</p>' for note in item.notes)
+    return (
+        f"<h2>{html.escape(item.name)}</h2><p>{html.escape(item.display_name)}; {html.escape('; '.join(facts))}</p>"
+        f'{notes}<div class="turn">{figures}</div>'
+    )

@@ -1,0 +1,370 @@
+"""The animals of 0 A.D. (Wildfire Games, CC-BY-SA 3.0) as a pack, made from the data that distributions carry.
+
+Nothing of it comes with this package: it is read from the game's own archive on this machine.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO, Any, Protocol, cast
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from torchmultiverse.assets import model as models
+from torchmultiverse.assets.files import inside, read_bounded
+from torchmultiverse.assets.folder import prepared, spoken
+from torchmultiverse.assets.library import Item, Pack, install
+from torchmultiverse.assets.model import Axis, Model, Piece
+from torchmultiverse.assets.pmd import read_pmd, turned
+from torchmultiverse.assets.reading import decode
+from torchmultiverse.errors import AssetError
+
+NAME = "0ad"
+LICENSE = "CC-BY-SA-3.0"
+ATTRIBUTION = "0 A.D. by Wildfire Games and contributors"
+PLACES = ("/usr/share/games/0ad", "/usr/local/share/games/0ad", "/usr/share/0ad/data")
+_ARCHIVE = "mods/public/public.zip"
+_MAX_BYTES = 64 * 2**20
+_PROP_DEPTH = 2
+_MIRROR = np.array([-1.0, 1.0, 1.0])
+"""The game's coordinates are left-handed."""
+
+
+class Animal(BaseModel):
+    """What of the game makes an asset; a line of ``zeroad.json``.
+
+    ``mesh`` and ``texture`` choose among an actor's variants by a part of the file's name; without them the first is
+    taken. The game's animals face ``forward`` with ``up`` upwards. ``bank`` tilts its upper side towards the camera at
+    yaw 0, in degrees: a bird with spread wings is a line from the side.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    actor: str
+    mesh: str = ""
+    texture: str = ""
+    up: Axis = "y"
+    forward: Axis = "-z"
+    size: float = models.DISPLAY_SIZE
+    hover: float = 0.0
+    bank: float = 0.0
+    cut: float | None = None
+
+
+class Archive(Protocol):
+    """The game's data: files by name."""
+
+    def read(self, name: str) -> bytes | None:
+        """Return a file's bytes, or None where there is none."""
+        ...
+
+
+class _Zip:
+    def __init__(self, file: IO[bytes] | Path, what: str) -> None:
+        try:
+            self._zip = zipfile.ZipFile(file)
+        except (zipfile.BadZipFile, OSError) as error:
+            raise AssetError(f"{what} is no zip file that can be read: {error}") from None
+        self._what = what
+
+    def read(self, name: str) -> bytes | None:
+        try:
+            facts = self._zip.getinfo(name)
+        except KeyError:
+            return None
+        if facts.file_size > _MAX_BYTES:
+            raise AssetError(f"{self._what}: {name} is larger than {_MAX_BYTES >> 20} MiB")
+        try:
+            return self._zip.read(facts)
+        except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
+            raise AssetError(f"{self._what}: {name} cannot be read: {error}") from None
+
+    def close(self) -> None:
+        self._zip.close()
+
+
+class _Folder:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def read(self, name: str) -> bytes | None:
+        if not (self._folder / name).exists():
+            return None
+        return read_bounded(inside(self._folder, name, str(self._folder)), _MAX_BYTES, name)
+
+
+def build(source: Path | None = None, fetch: bool = False) -> tuple[Pack, list[str]]:
+    """Install the pack ``0ad``; return it, and one line for each animal that this source does not have.
+
+    Args:
+        source: the Debian package, ``public.zip``, or a folder that holds either or is unpacked; by default where the
+            game is usually installed.
+        fetch: download the Debian package with ``apt-get`` into a temporary folder if there is no source.
+
+    Raises:
+        AssetError: no source (then it says how to get one), or nothing in it is the game's.
+    """
+    missing: list[str] = []
+    with ExitStack() as stack:
+        if source is None:
+            source = next((Path(p) for p in PLACES if (Path(p) / _ARCHIVE).is_file()), None)
+        if source is None:
+            if not fetch:
+                raise AssetError(
+                    f"the data of 0 A.D. is not in {PLACES[0]}; install the package 0ad-data, or run "
+                    "'apt-get download 0ad-data' (1.4 GB) and give the file with --source, or use --fetch"
+                )
+            source = _fetched(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="0ad-"))))
+        archive = stack.enter_context(open_archive(source))
+        pack = install(NAME, _assets(archive, missing, str(source)))
+    return pack, missing
+
+
+def animals() -> dict[str, Animal]:
+    """Return what is made of the game, by name."""
+    table = json.loads((Path(__file__).parent / "zeroad.json").read_text("utf-8"))
+    return {name: Animal.model_validate(row) for name, row in table.items()}
+
+
+def _assets(archive: Archive, missing: list[str], source: str) -> Iterator[tuple[Item, bytes]]:
+    found = 0
+    for name, animal in sorted(animals().items()):
+        what = f"{name} ({animal.actor})"
+        model = actor_model(archive, animal, what)
+        if model is None:
+            missing.append(f"{what}: the source has no such actor, or not its mesh")
+            continue
+        if animal.bank:
+            half = np.radians(animal.bank) / 2
+            turn = np.concatenate([[np.cos(half)], np.sin(half) * models.axis_vector(animal.forward)])
+            model = Model(tuple(_turned(piece, turn) for piece in model.pieces))
+        model, notes = prepared(model, what, animal.size, animal.up, animal.forward)
+        found += 1
+        yield (
+            Item(
+                name=name,
+                kind="character",
+                display_name=spoken(name),
+                license=LICENSE,
+                attribution=ATTRIBUTION,
+                source=f"https://play0ad.com, art/actors/{animal.actor}.xml",
+                hover=animal.hover,
+                size=animal.size,
+                triangles=model.triangles,
+                notes=notes,
+            ),
+            models.pack(model),
+        )
+    if found == 0:
+        raise AssetError(f"{source} holds none of the animals of 0 A.D.")
+
+
+@dataclass
+class _Choice:
+    """What an actor's variants add up to."""
+
+    mesh: str = ""
+    texture: str = ""
+    props: dict[str, str] = field(default_factory=dict)
+
+
+def actor_model(archive: Archive, animal: Animal, what: str, depth: int = 0) -> Model | None:
+    """Return the mesh of an actor with its texture and what is fixed to it, right-handed; None where it is not there.
+
+    Raises:
+        AssetError: a file of it is broken.
+    """
+    data = archive.read(f"art/actors/{animal.actor}.xml")
+    if data is None:
+        return None
+    root = _xml(data, what)
+    choice = _chosen(archive, root, animal, what)
+    mesh = _first(archive, f"art/meshes/{choice.mesh}", (".cached.pmd", "")) if choice.mesh else None
+    if mesh is None:
+        return None
+    pmd = read_pmd(mesh, f"{what}: {choice.mesh}")
+    picture = _first(archive, f"art/textures/skins/{choice.texture}", (".cached.dds", "")) if choice.texture else None
+    if picture is None:
+        raise AssetError(f"{what}: its texture '{choice.texture}' is missing")
+    material = root.findtext("material") or "default.xml"
+    cut = animal.cut
+    if cut is None:
+        # What the game's materials do with a texture's alpha: some cut, others mix in the player's colour, or gloss.
+        cut = 0.5 if material.startswith("basic_trans") else 0.0
+    own = Piece(
+        pmd.vertices * _MIRROR.astype(np.float32),
+        pmd.normals * _MIRROR.astype(np.float32),
+        pmd.faces,
+        uv=pmd.uv,
+        image=decode(picture, f"{what}: {choice.texture}"),
+        cut=cut,
+    )
+    pieces = [own]
+    for place, actor in choice.props.items():
+        point = pmd.props.get(f"prop-{place}") or pmd.props.get(place)
+        if point is None or depth >= _PROP_DEPTH:
+            continue
+        part = actor_model(archive, Animal(actor=actor), f"{what}: {actor}", depth + 1)
+        if part is None:
+            continue
+        # A turn seen in a mirror across x turns the other way about y and z.
+        turn = point.rotation * np.array([1, 1, -1, -1])
+        pieces += [_turned(piece, turn, point.position * _MIRROR) for piece in part.pieces]
+    return Model(tuple(pieces))
+
+
+def _turned(piece: Piece, turn: NDArray[np.float64], offset: NDArray[np.float64] | None = None) -> Piece:
+    """Return a piece turned by a quaternion (w, x, y, z), then moved."""
+    vertices = turned(piece.vertices.astype(float), turn) + (0 if offset is None else offset)
+    normals = turned(piece.normals.astype(float), turn)
+    return replace(piece, vertices=vertices.astype(np.float32), normals=normals.astype(np.float32))
+
+
+def _chosen(archive: Archive, root: ElementTree.Element, animal: Animal, what: str) -> _Choice:
+    """Return what one variant of each group gives; what comes later wins, as in the game."""
+    choice = _Choice()
+    for group in root.findall("group"):
+        variants = [_inherited(archive, variant, what) for variant in group.findall("variant")]
+        wanted = [v for v in variants if _wants(v, animal)]
+        usual = [v for v in variants if v.get("frequency") != "0"]
+        plain = [v for v in usual if v.get("name", "").lower() not in ("run", "death", "dead")]
+        for variant in (wanted or plain)[:1]:
+            choice.mesh = (variant.findtext("mesh") or "").strip() or choice.mesh
+            for texture in variant.findall("textures/texture"):
+                if texture.get("name") == "baseTex":
+                    choice.texture = texture.get("file", "")
+            for prop in variant.findall("props/prop"):
+                place, actor = prop.get("attachpoint", ""), prop.get("actor", "")
+                # Around the root move particles and companions, which are no part of a body.
+                if place and place != "root":
+                    choice.props[place] = actor.removesuffix(".xml")
+    return choice
+
+
+def _inherited(archive: Archive, variant: ElementTree.Element, what: str) -> ElementTree.Element:
+    """Return a variant with what the file that it names says, its own coming last."""
+    name = variant.get("file")
+    data = archive.read(f"art/variants/{name}") if name else None
+    if data is None:
+        return variant
+    base = _xml(data, f"{what}: {name}")
+    merged = ElementTree.Element("variant", {**base.attrib, **variant.attrib})
+    merged.extend([*variant.findall("mesh"), *base.findall("mesh")])
+    for tag in ("textures", "props"):
+        merged.extend([*base.findall(tag), *variant.findall(tag)])
+    return merged
+
+
+def _wants(variant: ElementTree.Element, animal: Animal) -> bool:
+    mesh = (variant.findtext("mesh") or "").strip()
+    textures = [t.get("file", "") for t in variant.findall("textures/texture") if t.get("name") == "baseTex"]
+    return bool(
+        (animal.mesh and animal.mesh in mesh) or (animal.texture and any(animal.texture in name for name in textures))
+    )
+
+
+def _first(archive: Archive, name: str, endings: tuple[str, ...]) -> bytes | None:
+    return next((data for ending in endings if (data := archive.read(name + ending)) is not None), None)
+
+
+def _xml(data: bytes, what: str) -> ElementTree.Element:
+    if b"<!" in data.replace(b"<!--", b""):
+        raise AssetError(f"{what}: its XML declares a document type, which no actor does")
+    try:
+        return ElementTree.fromstring(data)
+    except ElementTree.ParseError as error:
+        raise AssetError(f"{what}: {error}") from None
+
+
+# -- where the data is ------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def open_archive(source: Path) -> Iterator[Archive]:
+    """Open the game's data: a ``.deb``, ``public.zip``, or a folder that holds either or is unpacked.
+
+    Raises:
+        AssetError: it is none of these.
+    """
+    if source.is_dir():
+        packages = sorted(source.glob("0ad-data_*.deb"))
+        for place in (source / _ARCHIVE, source / "public.zip", source / "usr/share/games/0ad" / _ARCHIVE, *packages):
+            if place.is_file():
+                with open_archive(place) as archive:
+                    yield archive
+                return
+        for place in (source, source / "mods/public"):
+            if (place / "art/actors").is_dir():
+                yield _Folder(place)
+                return
+        raise AssetError(f"{source} holds no {_ARCHIVE}, no 0ad-data_….deb and no art/actors")
+    if not source.is_file():
+        raise AssetError(f"there is no {source}")
+    with ExitStack() as stack:
+        if source.suffix == ".deb":
+            file: IO[bytes] | Path = stack.enter_context(tempfile.TemporaryFile())
+            _unpack_deb(source, cast("IO[bytes]", file))
+        else:
+            file = source
+        archive = _Zip(file, str(source))
+        stack.callback(archive.close)
+        yield archive
+
+
+def _unpack_deb(package: Path, out: IO[bytes]) -> None:
+    """Write the game's archive out of a Debian package (an ``ar`` file with a compressed ``tar`` inside)."""
+    with open(package, "rb") as file:
+        if file.read(8) != b"!<arch>\n":
+            raise AssetError(f"{package} is no Debian package")
+        while len(header := file.read(60)) == 60:
+            name, size = header[:16].decode("ascii", "replace").strip().rstrip("/"), int(header[48:58])
+            if name.startswith("data.tar"):
+                break
+            file.seek(size + size % 2, 1)
+        else:
+            raise AssetError(f"{package} is a Debian package without data")
+        try:
+            with tarfile.open(fileobj=file, mode=cast("Any", f"r|{name.rpartition('.')[2]}")) as tar:
+                for member in tar:
+                    if member.isfile() and member.name.endswith(_ARCHIVE):
+                        free = shutil.disk_usage(tempfile.gettempdir()).free
+                        if member.size > free:
+                            raise AssetError(
+                                f"{tempfile.gettempdir()} has {free / 1e9:.1f} GB free; unpacking {package.name} "
+                                f"needs {member.size / 1e9:.1f} GB; set TMPDIR to another folder"
+                            )
+                        data = tar.extractfile(member)
+                        assert data is not None
+                        shutil.copyfileobj(data, out, 1 << 20)
+                        return
+        except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+            raise AssetError(
+                f"{package} cannot be unpacked here ({error}); unpack it with 'dpkg-deb -x {package.name} FOLDER' and "
+                "give that folder"
+            ) from None
+    raise AssetError(f"{package} holds no {_ARCHIVE}: it is not 0ad-data")
+
+
+def _fetched(folder: Path) -> Path:
+    """Return the Debian package, downloaded by the system's own client into a folder."""
+    try:
+        done = subprocess.run(
+            ["apt-get", "download", "0ad-data"], cwd=folder, capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        raise AssetError("there is no apt-get here; get the data of 0 A.D. in another way and give --source") from None
+    found = sorted(folder.glob("0ad-data_*.deb"))
+    if done.returncode or not found:
+        raise AssetError(f"'apt-get download 0ad-data' failed: {done.stderr.strip()[-400:]}")
+    return found[0]

@@ -1,0 +1,128 @@
+"""``torchmultiverse assets``: packs of meshes and environment maps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from torchmultiverse.errors import AssetError, nearest
+
+if TYPE_CHECKING:
+    from torchmultiverse.assets import Pack
+
+out = Console()
+app = typer.Typer(help="Your own meshes and environment maps, and packs of free ones.", no_args_is_help=True)
+
+PageOption = Annotated[bool, typer.Option("--page/--no-page", help="Render every asset from eight sides to a page.")]
+SizeOption = Annotated[int, typer.Option(min=64, max=1024, help="Side of the page's pictures, pixels.")]
+
+
+@app.command(epilog="Example: `torchmultiverse assets add my_animals/`")
+def add(
+    folder: Annotated[Path, typer.Argument(help="With assets.json, GLB, OBJ or PLY meshes, HDR or EXR maps.")],
+    name: Annotated[str | None, typer.Option(help="Of the pack; default: the manifest's, else the folder's.")] = None,
+    page: PageOption = True,
+    size: SizeOption = 192,
+) -> None:
+    """Check what a folder holds, scale and ground it, and install it as a pack; the same name is replaced."""
+    from torchmultiverse.assets import add as install
+
+    _describe(install(folder, name), page, size)
+
+
+@app.command(epilog="Example: `torchmultiverse assets build 0ad --source 0ad-data_0.0.26-1_all.deb`")
+def build(
+    name: Annotated[str, typer.Argument(help="0ad: the animals of the game 0 A.D., CC-BY-SA 3.0.")],
+    source: Annotated[
+        Path | None, typer.Option(help="The package, public.zip or a folder; default: where it is usually installed.")
+    ] = None,
+    fetch: Annotated[bool, typer.Option("--fetch", help="Download the package with apt-get (1.4 GB).")] = False,
+    page: PageOption = True,
+    size: SizeOption = 192,
+) -> None:
+    """Make a pack of free data that this machine has or can get."""
+    from torchmultiverse.assets.library import BUILDABLE
+    from torchmultiverse.assets.zeroad import build as make
+
+    if name not in BUILDABLE:
+        raise AssetError(f"'{name}' cannot be built.{nearest(name, BUILDABLE)}")
+    pack, missing = make(source, fetch)
+    for line in missing:
+        out.print(f"left out: {line}", highlight=False, markup=False)
+    _describe(pack, page, size)
+
+
+@app.command("list")
+def list_packs() -> None:
+    """List the installed packs."""
+    from torchmultiverse.assets import installed, open_pack
+
+    table = Table("pack", "characters", "environments", "licences", box=None, padding=(0, 2))
+    for name in installed():
+        pack = open_pack(name)
+        licences = sorted({item.license for item in pack.manifest.assets})
+        counts = [str(len(pack.names(kind))) for kind in ("character", "environment")]
+        table.add_row(name, *counts, ", ".join(licences))
+    table.add_row("procedural", "the package's own", "", "Apache-2.0")
+    out.print(table)
+
+
+@app.command(epilog="Example: `torchmultiverse assets show 0ad`")
+def show(
+    name: Annotated[str, typer.Argument(help="Of an installed pack.")],
+    page: Annotated[Path | None, typer.Option(help="Render the turntable page to this file.")] = None,
+    size: SizeOption = 192,
+) -> None:
+    """Print what a pack holds and whose it is."""
+    from torchmultiverse.assets import open_pack
+    from torchmultiverse.assets.library import PAGE
+
+    pack = open_pack(name)
+    table = Table("asset", "kind", "licence", "attribution", "source", "triangles", box=None, padding=(0, 2))
+    for item in pack.manifest.assets:
+        count = f"{item.triangles:,}" if item.triangles else ""
+        table.add_row(item.name, item.kind, item.license, item.attribution, item.source, count)
+    out.print(table)
+    if page is not None:
+        _render(pack, page, size)
+    elif (pack.folder / PAGE).is_file():
+        out.print(f"page: {(pack.folder / PAGE).as_uri()}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def remove(name: Annotated[str, typer.Argument(help="Of an installed pack.")]) -> None:
+    """Delete an installed pack."""
+    from torchmultiverse.assets import remove as delete
+
+    delete(name)
+    out.print(f"removed {name}", highlight=False)
+
+
+def _describe(pack: Pack, page: bool, size: int) -> None:
+    """Say what was installed, how to use it, and where it can be looked at."""
+    from torchmultiverse.assets.library import PAGE
+
+    for item in pack.manifest.assets:
+        for note in item.notes:
+            out.print(f"{item.name}: {note}", highlight=False, markup=False)
+    counts = f"{len(pack.names('character'))} characters, {len(pack.names('environment'))} environments"
+    out.print(
+        f'{pack.name}: {counts}; in a spec: "assets": ["{pack.name}", "procedural"]', highlight=False, markup=False
+    )
+    if page:
+        _render(pack, pack.folder / PAGE, size)
+
+
+def _render(pack: Pack, page: Path, size: int) -> None:
+    from torchmultiverse.assets.page import turntable
+    from torchmultiverse.store.files import disk_errors, write_atomic
+
+    with out.status("rendering") as status:
+        text = turntable(pack, size=size, tell=lambda name: status.update(f"rendering {name}"))
+    with disk_errors(page):
+        write_atomic(page, text.encode())
+    out.print(f"page: {page.resolve().as_uri()}", highlight=False, soft_wrap=True)
