@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.engines.builtin.noise import Noise
-from torchmultiverse.engines.builtin.renderer import Raw
 from torchmultiverse.engines.builtin.stage import View
+from torchmultiverse.engines.builtin.tracer import Raw
 from torchmultiverse.engines.builtin.world import Haze, World
 from torchmultiverse.errors import SpecError
 
