@@ -168,7 +168,8 @@ def quadruped(p: Quadruped) -> Body:
         if p.foot == "paw":
             parts.append(
                 {
-                    "label": "foot", "ellipsoid": _round([x + 0.45 * f, y, f * 0.55]), "r": _round([1.3 * f, f, f * 0.58]),
+                    "label": "foot", "ellipsoid": _round([x + 0.45 * f, y, f * 0.55]),
+                    "r": _round([1.3 * f, f, f * 0.58]),
                     "mirror": True, "blend": 0.02, "swing": way, "above": 0.002,
                 }
             )  # fmt: skip
