@@ -90,13 +90,13 @@ def insect(p: Insect) -> Body:
         path = [[x, p.thorax[1] * 0.5, h - 0.4 * p.thorax[2]], [x + 0.35 * way, 0.42 * p.reach, h + p.knee]]
         path += [[x + 0.85 * way, 0.85 * p.reach, 0.3 * h], [x + 1.05 * way, p.reach, 0.02]]
         path.append([x + 1.05 * way + 0.05, p.reach + 0.06, 0.012])
-        sizes = _round(r * np.array([1.3, 1.2, 0.8, 0.6, 0.4]))
-        parts.append({"label": "leg", "tube": [_round(q) for q in path], "r": sizes, "mirror": True, "blend": 0.012})
+        thick = _round(r * np.array([1.3, 1.2, 0.8, 0.6, 0.4]))
+        parts.append({"label": "leg", "tube": [_round(q) for q in path], "r": thick, "mirror": True, "blend": 0.012})
     if p.wing > 0:
         for size, turn, at in ((1.0, p.wing_spread, 0.02), (0.68, p.wing_spread + 14, -0.06)):
             outline = [_round([x * p.wing * size, z * p.wing * size]) for x, z in _WING]
-            root = [at, p.thorax[1] * 0.55, h + p.thorax[2] * 0.85]
-            parts.append({"label": "wing", "plate": outline, "at": _round(root), "r": [0.016],
+            joint = [at, p.thorax[1] * 0.55, h + p.thorax[2] * 0.85]
+            parts.append({"label": "wing", "plate": outline, "at": _round(joint), "r": [0.016],
                           "turn": [turn, 14, -72], "mirror": True, "blend": 0.01})  # fmt: skip
     shell = {"contrast": 0.25, "rough": p.shine, "grain": 0.08}
     skins: Body = {
