@@ -111,11 +111,12 @@ def _problem(problem: Any) -> str:
 
 def _suggestion(folder: Path) -> str:
     found = suffixed(folder, (*MESH_SUFFIXES, *MAP_SUFFIXES))
-    assets = []
+    names: dict[str, str] = {}
     for file in found[:20] or ["fox.glb"]:
         stem = re.sub(r"[^A-Za-z0-9]+", " ", Path(file).stem).title().replace(" ", "")
-        assets.append({"name": stem if stem[:1].isalpha() else f"My{stem}", "file": file})
-    lines = ",\n  ".join(json.dumps(entry) for entry in assets)
+        name = stem if stem[:1].isalpha() else f"My{stem}"
+        names[name if name not in names else f"{name}{len(names) + 1}"] = file
+    lines = ",\n  ".join(json.dumps({"name": name, "file": file}) for name, file in names.items())
     shared = '"license": "CC0-1.0", "attribution": "who made them", "source": "where they are from"'
     return f'{{{shared},\n "assets": [\n  {lines}]}}'
 
