@@ -45,6 +45,8 @@ def denoise(raw: Raw) -> Array:
             albedo=np.ascontiguousarray(raw.albedo),
             normal=np.ascontiguousarray(raw.normal),
             hdr=True,
+            # Every sample of the picture is in these, and the first surface has no noise but that of edges.
+            clean_aux=True,
         ),
         np.float32,
     )

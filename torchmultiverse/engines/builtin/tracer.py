@@ -27,11 +27,12 @@ from torchmultiverse.engines.builtin.world import World
 SKIN = Material("skin", specular=0.35)
 SLOTS = 2
 DEPTH = 4
-ROULETTE = 1
 _NONE = 0xFFFFFFFF
 _EPSILON = 2.0**-24 * 1500
 """How far a new ray starts from its surface, relative to the coordinates."""
 _FAR = 1e30
+_KEEN = 2.0
+"""Paths that would carry less than one part in this many end at random, and the others stand in for them."""
 _PILOT = 2048
 """Places at which each light is looked for when a world is loaded."""
 _WAVEFRONT = 1 << 22
@@ -570,6 +571,8 @@ class Tracer:
         materials = [part.material for part in world.parts] + [SKIN]
         self._static = _joined([_rows(part.mesh, part.material.roughness, k) for k, part in enumerate(world.parts)])
         self._load_materials(world, materials)
+        self._static_corners = mi.UInt32(self._static.corners.ravel())
+        self._static_points = mi.Float(self._static.points.ravel())
         self._world_mesh = _geometry("world", self._static)
         if not self._one_scene:
             self._world_scene = mi.load_dict({"type": "scene", "world": self._world_mesh})
@@ -636,18 +639,21 @@ class Tracer:
 
     def dress(self, costumes: Sequence[Costume | None]) -> None:
         """Put characters into the slots."""
+        import drjit as dr
+
         mi = _mitsuba()
         skin = len(self.world.parts)
         worn = [
             _rows(Mesh(c.vertices, c.faces, c.normals, colors=c.color), c.roughness, skin) for c in costumes if c
         ] or [_SPECK]
-        rows = _joined([self._static, *worn])
+        rows = _joined(worn)
+        cast = _geometry("cast", rows)
         first = len(self._static.corners)
+        rows.corners[:, :3] += np.uint32(len(self._static.points))
         self._starts = np.cumsum([first, *(len(c.faces) if c else 0 for c in costumes)])
-        self._corners = mi.UInt32(rows.corners.ravel())
-        self._points = mi.Float(rows.points.ravel())
+        self._corners = dr.concat([self._static_corners, mi.UInt32(rows.corners.ravel())])
+        self._points = dr.concat([self._static_points, mi.Float(rows.points.ravel())])
         self._scenes: list[tuple[Any, list[tuple[Any, int]]]] = []
-        cast = _geometry("cast", _joined(worn))
         if self._one_scene:
             scene = mi.load_dict({"type": "scene", "world": self._world_mesh, "cast": cast})
             self._scenes = [(scene, [(self._world_mesh, 0), (cast, first)])]
@@ -947,7 +953,7 @@ class Tracer:
             brightest = dr.max(through)
             active &= (brightest > 0) & (density > 0)
             chance, _ = points.floats(dimension + 3)
-            live = dr.select(depth + 1 >= ROULETTE, dr.minimum(brightest, 0.95), 1)
+            live = dr.minimum(brightest * _KEEN, 1)
             active &= chance < live
             through /= live
             hit = self._nearest(s.p + s.ng * dr.select(dr.dot(s.ng, out) > 0, step, -step), out, active)
