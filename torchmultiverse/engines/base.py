@@ -27,7 +27,7 @@ class RenderOptions:
 
     Attributes:
         size: width and height in pixels.
-        passes: any of ``rgb``, ``mask``, ``depth``, ``normals``; ``rgb`` is always among them.
+        passes: any of ``rgb``, ``mask``, ``class``, ``depth``, ``normals``; ``rgb`` is always among them.
         format: of the rgb pass.
         seed: the dataset's seed; each picture's own is ``scene_seed(seed, scene_id)``.
         samples: samples per pixel of a path tracer; ``None`` is the engine's default.
@@ -56,6 +56,7 @@ class Frame:
     one into the other when asked, by one codec, so that the bytes are the same whichever way they came.
 
     Arrays: ``rgb`` uint8 (H, W, 3), sRGB. ``mask`` uint8 (H, W): 0 background, 1 the first character, 2 the second.
+    ``class`` uint8 (H, W): 0 background, else the number of the character's class.
     ``depth`` float32 (H, W): metres along the viewing axis, ``inf`` where there is only sky.
     ``normals`` float32 (H, W, 3): unit vectors in camera coordinates (x right, y down, z forward), 0 for sky.
 

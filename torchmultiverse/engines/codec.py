@@ -4,6 +4,7 @@
 |---|---|---|
 | rgb | PNG or JPEG (quality 95, 4:4:4) | sRGB, 8 bit |
 | mask | PNG, 8 bit grey | instance number |
+| class | PNG, 8 bit grey | class number |
 | depth | TIFF, float32, deflate | metres along the viewing axis, inf for sky |
 | normals | PNG, 8 bit RGB | (n + 1) · 127.5, rounded; 0,0,0 stands for no normal |
 """
@@ -22,7 +23,7 @@ from torchmultiverse.errors import ProtocolError
 PNG_LEVEL = 4
 """zlib level: 6 is 4 % smaller and twice as slow on rendered pictures."""
 MAX_PIXELS = 4096 * 4096
-EXTENSIONS = {"rgb": "png", "mask": "png", "depth": "tiff", "normals": "png"}
+EXTENSIONS = {"rgb": "png", "mask": "png", "class": "png", "depth": "tiff", "normals": "png"}
 MIME = {"png": "image/png", "jpeg": "image/jpeg", "tiff": "image/tiff", "json": "application/json"}
 
 
@@ -72,7 +73,7 @@ def decode(name: str, data: bytes) -> NDArray[Any]:
                 raise ProtocolError(f"{name}: a picture of {picture.width} × {picture.height} is too large")
             if name == "depth":
                 array = np.array(picture, dtype=np.float32)
-            elif name == "mask":
+            elif name in ("mask", "class"):
                 array = np.array(picture.convert("L"))
             else:
                 array = np.array(picture.convert("RGB"))

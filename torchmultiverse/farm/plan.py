@@ -25,7 +25,7 @@ GUESSED_MEGAPIXEL_SECONDS = 8.0
 """Seconds per million pixels where nothing was measured here yet: two CPU cores with LLVM at 16 samples."""
 BYTES_PER_PIXEL = {"png": 1.5, "jpeg": 0.35}
 """Measured on the built-in worlds; published PUG pictures have 1.5 as PNG."""
-_ANNOTATION_BYTES = {"mask": 0.02, "depth": 1.6, "normals": 1.0}
+_ANNOTATION_BYTES = {"mask": 0.02, "class": 0.02, "depth": 1.6, "normals": 1.0}
 
 
 class Limited(Design):

@@ -13,7 +13,7 @@ from torchmultiverse.spec.design import Design, Explicit, Factorial, one_at_a_ti
 from torchmultiverse.spec.factors import FACTORS, Factor, FactorTable
 
 MAX_SPEC_BYTES = 64 * 1024 * 1024
-PASSES = ("rgb", "mask", "depth", "normals")
+PASSES = ("rgb", "mask", "class", "depth", "normals")
 
 Level = str | int | float
 Row = dict[str, Level]
@@ -55,7 +55,7 @@ class RenderSettings(_Model):
     size: Annotated[list[int], Field(min_length=2, max_length=2)] = Field(
         default=[512, 512], description="width and height in pixels, 16 to 4096"
     )
-    passes: list[Literal["rgb", "mask", "depth", "normals"]] = Field(default=["rgb"])
+    passes: list[Literal["rgb", "mask", "class", "depth", "normals"]] = Field(default=["rgb"])
     format: Literal["png", "jpeg"] = Field(default="png", description="of the rgb pass; png is lossless")
     samples: int | None = Field(
         default=None,

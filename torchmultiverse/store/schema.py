@@ -10,7 +10,7 @@ all of them as far as the engine is deterministic.
 | ``scene_id``, ``scene`` | hash and text of the scene's canonical JSON |
 | ``caption`` | where the family has one |
 | ``split`` | name of the split |
-| ``mask``, ``depth``, ``normals`` | annotation passes that were asked for, as pictures (see `engines.codec`) |
+| ``mask``, ``class``, ``depth``, ``normals`` | annotation passes that were asked for (see `engines.codec`) |
 | ``annotations`` | camera, objects and whatever else the engine says, JSON |
 | ``quality_…`` | measured on the picture (see `quality`) and on its characters (see `visibility`) |
 | ``engine`` | fingerprint of the engine |

@@ -7,7 +7,7 @@ import hashlib
 import importlib.metadata
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from torchmultiverse.engines.base import Asset, Catalogue, Choice, Engine, Failure, Frame, RenderOptions
+from torchmultiverse.engines.builtin import annotate
 from torchmultiverse.engines.builtin import stage as staging
 from torchmultiverse.engines.builtin.finish import denoiser_works, finish, tint
-from torchmultiverse.engines.builtin.renderer import SLOTS, Costume, Raw, Stage
+from torchmultiverse.engines.builtin.renderer import SLOTS, Costume, Stage
 from torchmultiverse.engines.builtin.variant import activate
 from torchmultiverse.engines.builtin.world import World, base_name, load_world, world_names
 from torchmultiverse.errors import EngineError, SpecError, nearest
@@ -119,9 +120,11 @@ class Species(Troupe):
     @override
     def fingerprint(self) -> bytes:
         digest = hashlib.sha256()
-        for folder in ("worlds", "characters"):
-            for path in sorted((data_folder("scenes") / folder).glob("*.json")):
+        scenes = data_folder("scenes")
+        for folder in ("worlds", "props", "characters"):
+            for path in sorted((scenes / folder).glob("*.json")):
                 digest.update(path.name.encode() + path.read_bytes())
+        digest.update((scenes / "paints.json").read_bytes())
         return digest.digest()
 
 
@@ -131,9 +134,10 @@ _VOXELS = ((192, 500_000), (320, 1_300_000), (1 << 16, 4_000_000))
 
 @dataclass
 class _Recent:
-    """The last few values by key."""
+    """The last few values by key. ``cyclic`` ones refer to themselves: their memory is fetched back at once."""
 
     size: int
+    cyclic: bool = False
     values: OrderedDict[Any, Any] = field(default_factory=OrderedDict)
 
     def get(self, key: Any, make: Any) -> Any:
@@ -142,7 +146,8 @@ class _Recent:
             return self.values[key]
         while len(self.values) >= self.size:
             self.values.popitem(last=False)
-            gc.collect()  # Mitsuba's objects refer to each other; only their end takes them out of the dispatch
+            if self.cyclic:
+                gc.collect()
         value = self.values[key] = make()
         return value
 
@@ -156,8 +161,7 @@ class BuiltinEngine(Engine):
         variant: ``cuda_ad_rgb``, ``llvm_ad_rgb`` or ``scalar_rgb``; by default the quickest that works here.
         samples: per pixel, where the options do not say.
         denoise: whether to denoise with Intel Open Image Denoise, where it is installed.
-        worlds: how many loaded worlds to keep. Each kept one slows the others: the kernels dispatch over the materials
-            of all of them. Loading one anew takes less than a second.
+        worlds: how many loaded worlds to keep; loading one anew takes less than a second.
         characters: where characters and worlds come from; by default the package's (see `torchmultiverse.assets`).
 
     Raises:
@@ -178,8 +182,8 @@ class BuiltinEngine(Engine):
         self.samples = samples
         self.denoise = denoise and denoiser_works()
         self._troupe = characters or Species()
-        self._stages = _Recent(worlds)
-        self._characters = _Recent(64)
+        self._stages = _Recent(worlds, cyclic=True)
+        self._characters = _Recent(96)
         self._costumes = _Recent(8)
         self._catalogue: Catalogue | None = None
         self._closed = False
@@ -211,7 +215,7 @@ class BuiltinEngine(Engine):
             engine="builtin",
             version=version,
             fingerprint=self._fingerprint(version),
-            passes=["rgb", "mask", "depth", "normals"],
+            passes=["rgb", "mask", "class", "depth", "normals"],
             factors=factors,
             packs=self._troupe.packs(),
             assets=self._troupe.assets(),
@@ -266,10 +270,12 @@ class BuiltinEngine(Engine):
         raw = stage.render(view, samples, scene_seed(options.seed, scene.scene_id))
         traced = time.perf_counter()
         picture = finish(raw, stage.world, view, scene.get_str("Scene_Light"), self.denoise)
+        # A class has one number in all pictures of an engine: its place among the names, from 1.
+        classes = {actor.number: 1 + self._troupe.names().index(actor.name) for actor in cast}
         done = time.perf_counter()
         return Frame(
             scene,
-            arrays={"rgb": picture} | _passes(raw, view, options.passes),
+            arrays={"rgb": picture} | annotate.passes(raw, view, options.passes, classes),
             format=options.format,
             settle={"settled": True, "samples": samples, "denoised": self.denoise},
             timings={
@@ -280,7 +286,11 @@ class BuiltinEngine(Engine):
                 "render_ms": (done - start) * 1000,
             },
             engine=self.catalogue().fingerprint,
-            info={"camera": view.as_dict(), "layout": kind, "objects": _objects(cast, costumes, raw, view)},
+            info={
+                "camera": view.as_dict(),
+                "layout": kind,
+                "objects": annotate.objects(cast, costumes, raw, view, classes),
+            },
         )
 
     def _costume(self, actor: staging.Actor, cast: list[staging.Actor], stage: Stage, side: int) -> Costume:
@@ -300,68 +310,3 @@ class BuiltinEngine(Engine):
         self._stages.values.clear()
         self._characters.values.clear()
         self._costumes.values.clear()
-
-
-def _passes(raw: Raw, view: staging.View, wanted: Iterable[str]) -> dict[str, NDArray[Any]]:
-    arrays: dict[str, NDArray[Any]] = {}
-    for name in wanted:
-        if name == "mask":
-            arrays[name] = raw.shape
-        elif name == "depth":
-            width, height = view.size
-            x = (np.arange(width) + 0.5 - width / 2) / view.focal
-            y = (np.arange(height) + 0.5 - height / 2) / view.focal
-            slant = np.sqrt(1 + x[None] ** 2 + y[:, None] ** 2)
-            arrays[name] = (raw.distance / slant).astype(np.float32)
-        elif name == "normals":
-            arrays[name] = (raw.facing @ view.rotation.T).astype(np.float32)
-    return arrays
-
-
-def _objects(
-    cast: list[staging.Actor], costumes: list[Costume | None], raw: Raw, view: staging.View
-) -> list[Mapping[str, Any]]:
-    """Return facts of each character: boxes and an estimate of how much of it is seen."""
-    found: list[Mapping[str, Any]] = []
-    for actor in cast:
-        costume = costumes[actor.number - 1]
-        assert costume is not None
-        rows, columns = np.nonzero(raw.shape == actor.number)
-        box = [int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1] if len(rows) else None
-        low, high = costume.vertices.min(0), costume.vertices.max(0)
-        found.append(
-            {
-                "instance": actor.number,
-                "name": actor.name,
-                "position": actor.position,
-                "box_2d": box,
-                "box_3d": [[float(v) for v in low], [float(v) for v in high]],
-                "pixels": len(rows),
-                "visible_fraction": _visible(costume, actor.number, raw, view),
-            }
-        )
-    return found
-
-
-def _visible(costume: Costume, number: int, raw: Raw, view: staging.View) -> float:
-    """Return the share of the character's outline that is in the picture and not hidden by something else.
-
-    An estimate from vertices that face the camera, weighted by the solid angle of their surroundings.
-    """
-    step = max(1, len(costume.faces) // _VISIBLE_SAMPLES)
-    corners = costume.vertices[costume.faces[::step]].astype(float)
-    middle = corners.mean(1)
-    area = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    toward = view.position - middle
-    weight = np.clip((area * toward).sum(1), 0, None) / np.maximum((toward**2).sum(1), 1e-9) ** 1.5
-    pixels, depth = view.project(middle)
-    width, height = view.size
-    column, row = np.floor(pixels[:, 0]).astype(int), np.floor(pixels[:, 1]).astype(int)
-    inside = (depth > 0) & (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    seen = np.zeros(len(middle), bool)
-    # A pixel's neighbours count too: on the outline its centre may just miss the surface.
-    padded = np.pad(raw.shape == number, 1)
-    near = padded[:-2, 1:-1] | padded[2:, 1:-1] | padded[1:-1, :-2] | padded[1:-1, 2:] | padded[1:-1, 1:-1]
-    seen[inside] = near[row[inside], column[inside]]
-    total = float(weight.sum())
-    return round(float(weight[seen].sum()) / total, 4) if total > 0 else 0.0

@@ -111,6 +111,6 @@ def insect(p: Insect) -> Body:
     patterns: list[Body] = [
         {"kind": "rays", "labels": ["wing"], "amount": 70, "size": 0.2, "lift": -0.002, "color": "#6a4e22", "soft": 0.1}
     ]
-    at = [hx + 0.35 * p.head[0], 0.85 * p.head[1], hz + 0.3 * p.head[2]]
-    eye = {"at": _round(at), "r": p.eye, "look": [0.4, 1, 0.3], "iris": p.eye_color, "white": p.eye_color}
+    spot = [hx + 0.35 * p.head[0], 0.85 * p.head[1], hz + 0.3 * p.head[2]]
+    eye = {"at": _round(spot), "r": p.eye, "look": [0.4, 1, 0.3], "iris": p.eye_color, "white": p.eye_color}
     return {"parts": parts, "eyes": [eye], "skins": skins, "patterns": patterns}
