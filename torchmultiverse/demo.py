@@ -19,7 +19,7 @@ from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.multiverse import HeldEngine, connect
 from torchmultiverse.spec import BLANK, Scene, Spec, parse_spec
 
-WORLDS = ("Desert", "Snow")
+WORLDS = ("AustralianRoad", "Arena")
 ANIMALS = ("Elephant", "Penguin", "Zebra", "Goldfish")
 SIZE = 128
 SAMPLES = 6

@@ -28,7 +28,7 @@ def _spar() -> SparProtocol:
 @pytest.fixture(scope="module")
 def published() -> dict[tuple[str, str, str], Task]:
     """All tasks of the published design: 10 worlds × 33 × 33 × 4."""
-    factors = json.loads((data_folder("scenes") / "spar_published.json").read_text())["design"]
+    factors = json.loads((data_folder("scenes") / "spar.json").read_text())["design"]
     settings = [tuple(setting.values()) for setting in factors["linked"][0]]
     rows = spar_rows(factors["factors"]["World_Name"], factors["factors"]["Character_Name"][1:], settings)
     assert len(rows) == 43_560
