@@ -8,8 +8,8 @@ import io
 from collections.abc import Callable, Sequence
 
 from torchmultiverse.assets.library import Item, Pack
-from torchmultiverse.assets.troupe import InOrder, PackTroupe
-from torchmultiverse.engines.base import Frame, RenderOptions
+from torchmultiverse.assets.packs import InOrder, PackTroupe
+from torchmultiverse.engines.base import Engine, Frame, RenderOptions
 from torchmultiverse.spec import Scene
 
 YAWS = (0, 45, 90, 135, 180, 225, 270, 315)
@@ -64,10 +64,7 @@ def turntable(
     )
 
 
-def _pictures(engine: object, item: Item, size: int) -> list[bytes]:
-    from torchmultiverse.engines.builtin import BuiltinEngine
-
-    assert isinstance(engine, BuiltinEngine)
+def _pictures(engine: Engine, item: Item, size: int) -> list[bytes]:
     world, character = (WORLD, item.name) if item.kind == "character" else (item.name, _STAND_IN)
     scenes = [Scene({"World_Name": world, "Character_Name": character, "Camera_Yaw": yaw}) for yaw in YAWS]
     found = []

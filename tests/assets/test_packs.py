@@ -1,0 +1,175 @@
+"""Packs in a run. What could silently be wrong: the animal of another pack, or of none, under a label; a licence that
+does not reach the card; a picture that does not change the engine's fingerprint; a world that is turned or unlit.
+"""
+
+import json
+
+import numpy as np
+import pytest
+from small_files import block, manifest, write_map
+from test_folder import sky_map
+
+from torchmultiverse.assets import add, troupe
+from torchmultiverse.assets.page import YAWS, turntable
+from torchmultiverse.engines import RenderOptions
+from torchmultiverse.engines.builtin import BuiltinEngine
+from torchmultiverse.errors import AssetError, SpecError
+from torchmultiverse.farm import generate, plan
+from torchmultiverse.multiverse import Multiverse, connect
+from torchmultiverse.spec import parse_spec
+from torchmultiverse.store import open_dataset
+
+SMALL = RenderOptions(size=(48, 48), passes=("rgb", "mask", "depth"), samples=4)
+
+
+@pytest.fixture
+def two(folder):
+    """The packs ``mine`` (a Zebra that is a box, and a world) and ``yours`` (a Zebra that is a smaller box, a Box)."""
+    write_map(folder / "sky.hdr", sky_map())
+    manifest(folder, {"name": "Zebra", "file": "block.glb"}, {"name": "Meadow", "file": "sky.hdr"})
+    add(folder)
+    manifest(
+        folder,
+        {"name": "Zebra", "file": "block.glb", "size": 0.8},
+        {"name": "Box", "file": "plain.ply"},
+        license="CC-BY-SA-4.0",
+        attribution="Grace",
+    )
+    add(folder, "yours")
+
+
+def test_the_first_pack_that_has_a_name_wins(two):
+    def height(*packs):
+        return float(np.ptp(troupe(packs).load("Zebra", "Default", 64).vertices, axis=0).max())
+
+    assert height("mine", "yours", "procedural") == pytest.approx(1.6)
+    assert height("yours", "mine", "procedural") == pytest.approx(0.8)
+    own = height("procedural")
+    assert height("procedural", "mine") == own
+    both = troupe(["procedural", "yours"])
+    assert "Box" in both.names()
+    assert "Elephant" in both.names()
+    assert next(a.pack for a in both.assets() if (a.kind, a.name) == ("character", "Zebra")) == "procedural"
+    orders = (["procedural"], ["mine", "yours", "procedural"], ["yours", "mine", "procedural"])
+    prints = {troupe(order).fingerprint() for order in orders}
+    assert len(prints) == 3
+
+
+def test_a_choice_that_cannot_be_is_explained(two):
+    with pytest.raises(AssetError, match=r"'your' is installed\. Did you mean 'yours'"):
+        troupe(["your"])
+    with pytest.raises(SpecError, match="none of these packs has a world; add 'procedural'"):
+        troupe(["yours"])
+    with pytest.raises(SpecError, match="each pack once"):
+        troupe(["mine", "mine"])
+    with pytest.raises(SpecError, match=r"assets\.0"):
+        parse_spec({"name": "x", "assets": ["../mine"], "design": {"kind": "factorial"}})
+
+
+def test_a_replaced_surface_keeps_the_shape(two):
+    source = troupe(["mine", "procedural"])
+    plain, blue = (source.load("Zebra", texture, 64) for texture in ("Default", "Blue"))
+    assert np.array_equal(plain.vertices, blue.vertices)
+    assert (blue.color[:, 2] > blue.color[:, 0]).all()
+    fine = source.load("Zebra", "Default", 512)
+    assert len(fine.vertices) > 3 * len(plain.vertices), "a larger picture gets a finer mesh"
+
+
+def test_a_run_with_packs_and_its_card(two, tmp_path):
+    spec = {
+        "name": "boxes",
+        "assets": ["yours", "mine", "procedural"],
+        "design": {
+            "kind": "factorial",
+            "factors": {"World_Name": ["Meadow_0"], "Character_Name": ["Zebra", "Box", "blank"]},
+        },
+        "render": {"size": [48, 48], "samples": 2},
+    }
+    report = generate(spec, tmp_path / "d", "inprocess", progress=False)
+    assert report.pictures == 3
+    said = json.loads((tmp_path / "d" / "manifest.json").read_text())
+    assert said["packs"] == ["yours", "mine", "procedural"]
+    of = {(a["kind"], a["name"]): a for a in said["assets"]}
+    assert {key: (a["pack"], a["license"]) for key, a in of.items()} == {
+        ("character", "Zebra"): ("yours", "CC-BY-SA-4.0"),
+        ("character", "Box"): ("yours", "CC-BY-SA-4.0"),
+        ("world", "Meadow"): ("mine", "CC-BY-4.0"),
+    }
+    card = (tmp_path / "d" / "README.md").read_text()
+    assert "\nlicense: other\n" in card
+    assert "| Zebra, Box | her desk | CC-BY-SA-4.0 | Grace |" in card
+    assert "| Meadow | her desk | CC-BY-4.0 | Ada |" in card
+    assert "share-alike" in card
+    # The Zebra here is a box of 0.8 m, in the colours of its texture.
+    pictures = {row: np.asarray(open_dataset(tmp_path / "d").image(row)).astype(int) for row in range(3)}
+    assert np.abs(pictures[0] - pictures[2]).max() > 60
+
+
+def test_an_engine_with_other_packs_is_refused(two, tmp_path):
+    design = {"kind": "factorial", "factors": {"World_Name": ["Meadow"]}}
+    spec = parse_spec({"name": "x", "assets": ["mine", "procedural"], "design": design})
+    message = r"assets = \['mine', 'procedural'\]: engine 'builtin' draws from \['procedural'\].*--assets mine"
+    with pytest.raises(SpecError, match=message):
+        generate(spec, tmp_path / "d", BuiltinEngine, progress=False)
+    assert "draws from ['procedural']" in plan(spec, BuiltinEngine().catalogue()).problems[-1]
+    with pytest.raises(SpecError, match="engine 'marker' has no packs of assets"):
+        generate(spec, tmp_path / "d", "marker", progress=False)
+    with pytest.raises(AssetError, match="no pack of assets 'none' is installed"):
+        connect("builtin", assets=["none"])
+
+
+def test_an_environment_is_seen_lit_and_stood_on(two):
+    with Multiverse("inprocess", assets=["mine", "procedural"], options=SMALL) as mv:
+        frame = mv.render(World_Name="Meadow", Character_Name="Zebra")
+        rgb, mask, depth = (frame.array(name).astype(float) for name in ("rgb", "mask", "depth"))
+        assert np.isfinite(depth[-1]).all(), "there is a ground"
+        assert not np.isfinite(depth[0]).any(), "and a sky"
+        sky, ground = rgb[2], rgb[-2]
+        assert (sky[:, 2] > sky[:, 0]).all()
+        assert ground[:, 1].mean() > ground[:, 0].mean()
+        assert 40 < rgb[mask == 1].mean() < 220
+        # The red mark stands to the right of where the camera looks.
+        red = (rgb[..., 0] > 2 * rgb[..., 2]) & ~np.isfinite(depth)
+        assert red.any()
+        assert np.nonzero(red)[1].min() > 24
+        turned = mv.render(World_Name="Meadow", Camera_Yaw=180).array("rgb").astype(float)
+        assert not (turned[:20, :, 0] > 2 * turned[:20, :, 2]).any(), "and not behind it"
+
+
+def test_a_turntable_needs_no_other_file(two):
+    from torchmultiverse.assets import open_pack
+
+    page = turntable(open_pack("mine"), size=32)
+    assert page.count("data:image/jpeg;base64,") == 2 * len(YAWS)
+    assert "http" not in page.replace("https://play0ad.com", "")
+    assert "Ada" in page
+
+
+def test_the_command_line(folder, capsys, monkeypatch, packs):
+    import sys
+
+    from torchmultiverse.cli import main
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["torchmultiverse", "assets", *arguments])
+        monkeypatch.setenv("COLUMNS", "200")
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    (folder / "block.glb").write_bytes(block(size=(2, 6, 1e-4)).export(file_type="glb"))
+    code, text, _ = run("add", str(folder), "--no-page")
+    assert code == 0
+    assert "it is flat" in text
+    assert '"assets": ["mine", "procedural"]' in text
+    assert "CC-BY-4.0" in run("list")[1]
+    assert "Ada" in run("show", "mine")[1]
+    assert run("remove", "mine")[0] == 0
+    code, _, text = run("show", "mine")
+    assert code == 7
+    assert "torchmultiverse assets add FOLDER" in text
+    assert run("build", "1ad")[0] == 7
