@@ -8,6 +8,7 @@ and scored on the first beside an untrained one of the same shape and a colour-h
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -81,8 +82,8 @@ def training_spec(rng: np.random.Generator, count: int = TRAINING_PICTURES) -> S
     )
 
 
-def run(out: Path, console: Console) -> Path:
-    """Run the demo into a folder and return the report page.
+def run(out: Path, console: Console, assets: Sequence[str] = ()) -> Path:
+    """Run the demo into a folder and return the report page; ``assets`` are the packs that it draws from.
 
     Raises:
         TorchMultiverseError: whatever went wrong, named.
@@ -99,7 +100,7 @@ def run(out: Path, console: Console) -> Path:
         console.rule(f"[bold]{text}[/]  {time.perf_counter() - start:.0f} s", align="left")
 
     step("1  start the engine and the signalling server, connect over WebRTC")
-    engine = connect("builtin")
+    engine = connect("builtin", assets=assets)
     try:
         console.print(f"connected to {engine.catalogue().engine} {engine.catalogue().version}", highlight=False)
         datasets = {}
@@ -107,6 +108,7 @@ def run(out: Path, console: Console) -> Path:
             {"spar": benchmark_spec(), "train": training_spec(np.random.default_rng(0))}.items(), 2
         ):
             step(f"{number}  render {spec.name}: {spec.build().count} pictures of {SIZE}×{SIZE} → {out / folder}")
+            spec = spec.model_copy(update={"assets": list(assets)})
             done = generate(spec, out / folder, engine=lambda: HeldEngine(engine, ExitStack()))
             if done.failures:
                 raise DatasetError(f"{len(done.failures)} pictures of {spec.name} failed: {done.failures[0]}")

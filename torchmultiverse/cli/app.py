@@ -269,11 +269,12 @@ def doctor(
 @app.command()
 def demo(
     out_folder: Annotated[Path, typer.Option("--out", help="Folder of everything the demo makes.")] = Path("demo"),
+    assets: AssetsOption = None,
 ) -> None:
     """The main job end to end: render over WebRTC, store, train, score, report. A few minutes on two cores."""
     from torchmultiverse.demo import run
 
-    run(out_folder, out)
+    run(out_folder, out, assets or ())
 
 
 @app.command()
