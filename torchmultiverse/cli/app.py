@@ -301,6 +301,20 @@ def verify(
         raise typer.Exit(DatasetError.exit_code)
 
 
+@app.command(epilog="Examples: `torchmultiverse quality data/spar`, `torchmultiverse quality data/spar --save q.json`")
+def quality(
+    dataset: Annotated[Path, typer.Argument(help="Folder of a dataset: Parquet files with an image column.")],
+    save: Annotated[Path | None, typer.Option(help="Write the report as JSON.")] = None,
+) -> None:
+    """Report the quality of a dataset's pictures: what fails, duplicates, and factor levels that change nothing."""
+    from torchmultiverse.store import inspect, open_dataset
+
+    result = inspect(open_dataset(dataset))
+    if save is not None:
+        save.write_text(json.dumps(result.as_dict(), indent=1) + "\n")
+    out.print(str(result), highlight=False)
+
+
 @app.command(epilog="Example: `torchmultiverse show Desert Elephant --set Camera_Yaw=45 --save elephant.png`")
 def show(
     world: Annotated[str, typer.Argument(help="World_Name")],

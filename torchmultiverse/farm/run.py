@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import sys
@@ -22,7 +23,8 @@ from torchmultiverse.farm.progress import Tick, progress
 from torchmultiverse.farm.schedule import Schedule
 from torchmultiverse.farm.worker import Answered, Job, Left, Worker
 from torchmultiverse.spec import Scene, Spec, load_spec, parse_spec
-from torchmultiverse.store import SHARD_ROWS, DatasetWriter, RowSchema, open_dataset, write_card
+from torchmultiverse.store import SHARD_ROWS, DatasetWriter, Inspection, RowSchema, inspect, open_dataset, write_card
+from torchmultiverse.store.files import write_atomic
 
 HOPELESS = 100
 """A run ends when so many scenes in a row failed: then it is not the scenes."""
@@ -40,6 +42,7 @@ class GenerateReport:
         seconds: duration of this run.
         failures: scenes that could not be rendered.
         lost: what ended those workers that did not live to the end; the others did their work.
+        quality: what was found in the pictures; None where there is none.
     """
 
     out: Path
@@ -48,10 +51,13 @@ class GenerateReport:
     seconds: float
     failures: list[Failure] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
+    quality: Inspection | None = None
 
     def __str__(self) -> str:
         rate = f", {self.rendered / self.seconds:.1f} pictures/s" if self.rendered and self.seconds else ""
         text = f"{self.out}: {self.pictures} pictures, {self.rendered} rendered now in {self.seconds:.0f} s{rate}"
+        if self.quality is not None and not self.quality.good:
+            text += f"\nquality: {self.quality}"
         for reason in self.lost:
             text += f"\na worker was lost on the way: {reason}"
         if self.failures:
@@ -143,15 +149,20 @@ def generate(
             # On the way out of an error the manifest may be what cannot be written; that error comes first.
             with suppress(DatasetError) if sys.exc_info()[0] else nullcontext():
                 _conclude(writer, run.failures)
+        inspection: Inspection | None = None
         if writer.manifest["shards"]:
-            write_card(writer.out, loaded, design, writer.manifest, open_dataset(writer.out))
+            made = open_dataset(writer.out)
+            inspection = inspect(made)
+            text = json.dumps(inspection.as_dict(), indent=1) + "\n"
+            write_atomic(writer.out / "quality.json", text.encode())
+            write_card(writer.out, loaded, design, writer.manifest, made, inspection)
     finally:
         crew[0].dismiss(_DRAIN_SECONDS)
         writer.close()
     if run.rate is not None:
         remember_rate(catalogue.engine, options, workers, run.rate)
     seconds = time.perf_counter() - start
-    return GenerateReport(writer.out, writer.rows, run.rendered, seconds, run.failures, run.lost)
+    return GenerateReport(writer.out, writer.rows, run.rendered, seconds, run.failures, run.lost, inspection)
 
 
 class _Run:

@@ -1,6 +1,7 @@
 """The Parquet dataset: write, read, verify, card."""
 
 from torchmultiverse.store.card import write_card
+from torchmultiverse.store.inspection import Inspection, inspect
 from torchmultiverse.store.reader import StoredDataset, open_dataset
 from torchmultiverse.store.schema import PUBLISHED, VOLATILE, RowSchema
 from torchmultiverse.store.verify import Verification, verify
@@ -11,9 +12,11 @@ __all__ = [
     "SHARD_ROWS",
     "VOLATILE",
     "DatasetWriter",
+    "Inspection",
     "RowSchema",
     "StoredDataset",
     "Verification",
+    "inspect",
     "open_dataset",
     "verify",
     "write_card",

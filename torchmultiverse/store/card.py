@@ -12,6 +12,7 @@ from PIL import Image
 
 from torchmultiverse.spec import Design, Spec
 from torchmultiverse.store.files import disk_errors, write_atomic
+from torchmultiverse.store.inspection import Inspection
 from torchmultiverse.store.reader import StoredDataset
 from torchmultiverse.store.schema import VOLATILE
 
@@ -35,6 +36,8 @@ _COLUMN_NOTES = {
     "quality_contrast": "standard deviation of the luma",
     "quality_saturation": "mean of (max − min) / max",
     "quality_clipped": "share of pixels that are black or white in every channel",
+    "quality_fireflies": "share of pixels that are far brighter than all their neighbours",
+    "quality_failed": "names of the checks that this picture fails, comma-separated; empty if it is good",
     "quality_visible1": "share of the first character's outline that is seen, where the engine says",
     "quality_visible2": "the same of the second",
     "quality_area1": "share of the picture that shows the first character",
@@ -44,7 +47,14 @@ _COLUMN_NOTES = {
 }
 
 
-def write_card(out: Path, spec: Spec, design: Design, manifest: dict[str, Any], dataset: StoredDataset) -> None:
+def write_card(
+    out: Path,
+    spec: Spec,
+    design: Design,
+    manifest: dict[str, Any],
+    dataset: StoredDataset,
+    inspection: Inspection | None = None,
+) -> None:
     """Write README.md and samples.jpg.
 
     Raises:
@@ -139,12 +149,22 @@ Rendered by the engine `{engine.get("name") or "?"}` {engine.get("version", "")}
 All columns but {", ".join(f"`{name}`" for name in VOLATILE)} are data columns: equal, bit by bit, however often, in how
 many steps and by how many workers the dataset is made with this engine.
 
+## Quality of the pictures
+
+{_quality(inspection)}
+
 ## Licences of what was rendered
 
 {_asset_table(assets)}
 """
     with disk_errors(out):
         write_atomic(out / "README.md", text.encode())
+
+
+def _quality(inspection: Inspection | None) -> str:
+    if inspection is None:
+        return "Not measured."
+    return f"Every picture was measured (`quality_…` columns, `quality.json`):\n\n```\n{inspection}\n```"
 
 
 def _license(licences: list[str]) -> str:

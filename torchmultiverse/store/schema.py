@@ -37,7 +37,7 @@ VOLATILE = ("render_ms",)
 QUALITY = tuple(
     f"quality_{name}"
     for name in (
-        "luminance", "luminance_min", "luminance_max", "contrast", "saturation", "clipped",
+        "luminance", "luminance_min", "luminance_max", "contrast", "saturation", "clipped", "fireflies",
         "visible1", "area1", "visible2", "area2",
     )
 )  # fmt: skip
@@ -113,6 +113,7 @@ class RowSchema:
         fields += [(name, IMAGE) for name in passes if name != "rgb"]
         fields.append(("annotations", pa.string()))
         fields += [(name, pa.float32()) for name in QUALITY]
+        fields.append(("quality_failed", pa.string()))
         fields += [("engine", pa.string()), ("render_ms", pa.float32())]
         self.arrow = pa.schema(fields).with_metadata({"huggingface": json.dumps({"info": {"features": _hf(fields)}})})
 
@@ -133,6 +134,7 @@ class RowSchema:
         values["annotations"] = json.dumps(frame.info, sort_keys=True, allow_nan=False)
         values |= quality(frame.array("rgb"))
         values |= visibility(frame)
+        values["quality_failed"] = ",".join(failures(values))
         values |= {"engine": frame.engine, "render_ms": frame.timings.get("render_ms")}
         return values
 
@@ -146,7 +148,8 @@ def quality(rgb: np.ndarray[Any, Any]) -> dict[str, float]:
 
     ``luminance`` mean, ``luminance_min``, ``luminance_max`` and ``contrast`` (standard deviation) of the Rec. 709
     luma, ``saturation`` mean of (max − min) / max, ``clipped`` share of pixels with every channel at 0 or every
-    channel at 255. Sums are of integers, so the figures do not depend on the machine's vector width or threads.
+    channel at 255, ``fireflies`` share of pixels far brighter than all around them. Sums are of integers, so the
+    figures do not depend on the machine's vector width or threads.
     """
     red, green, blue = (rgb[..., channel].astype(np.int64) for channel in range(3))
     luma = 213 * red + 715 * green + 72 * blue
@@ -161,7 +164,43 @@ def quality(rgb: np.ndarray[Any, Any]) -> dict[str, float]:
         "quality_contrast": math.sqrt(max(variance, 0.0)) / scale,
         "quality_saturation": int((((high - low) << 16) // np.maximum(high, 1)).sum()) / (count << 16),
         "quality_clipped": int(((low == 255) | (high == 0)).sum()) / count,
+        "quality_fireflies": fireflies(rgb),
     }
+
+
+FIREFLY = 80
+"""How much brighter than all its eight neighbours a pixel must be, of 255."""
+LIMITS: dict[str, tuple[float, float]] = {
+    "luminance": (0.03, 0.97),
+    "contrast": (0.01, 1.0),
+    "clipped": (0.0, 0.4),
+    "fireflies": (0.0, 0.001),
+    "visible1": (0.9, 1.0),
+    "visible2": (0.9, 1.0),
+}
+"""The range of each measured value outside of which a picture fails."""
+
+
+def fireflies(rgb: np.ndarray[Any, Any]) -> float:
+    """Return the share of pixels that are far brighter than all their neighbours, uint8 (H, W, 3)."""
+    bright = rgb.max(-1).astype(np.int16)
+    around = np.zeros_like(bright[1:-1, 1:-1])
+    height, width = bright.shape
+    for dy in range(3):
+        for dx in range(3):
+            if (dy, dx) != (1, 1):
+                np.maximum(around, bright[dy : height - 2 + dy, dx : width - 2 + dx], out=around)
+    return int(np.count_nonzero(bright[1:-1, 1:-1] - around > FIREFLY)) / int(bright.size)
+
+
+def failures(values: Mapping[str, Any]) -> list[str]:
+    """Return the names of the measured values that are out of their limits, sorted; what nobody measured passes."""
+    found = []
+    for name, (low, high) in LIMITS.items():
+        value = values.get(f"quality_{name}")
+        if value is not None and not low <= value <= high:
+            found.append(name)
+    return sorted(found)
 
 
 def visibility(frame: Frame) -> dict[str, float | None]:
