@@ -17,7 +17,7 @@ from torchmultiverse.assets import add, installed, open_pack, remove
 from torchmultiverse.assets.bake import bake
 from torchmultiverse.assets.environment import read_map, world
 from torchmultiverse.assets.model import MAX_TRIANGLES, Model, Piece, cleaned, pack, unpack
-from torchmultiverse.errors import AssetError
+from torchmultiverse.errors import AssetError, MissingExtra
 
 
 def baked(name="Block", pack="mine", edge=0.05):
@@ -327,3 +327,11 @@ def test_a_map_that_claims_to_be_huge_is_not_unpacked(folder):
     (folder / "sky.hdr").write_bytes(b"not at all")
     with pytest.raises(AssetError, match="no Radiance HDR file"):
         read_map(folder / "sky.hdr", "x")
+
+
+def test_without_the_reader_the_extra_is_named(folder, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "trimesh", None)
+    with pytest.raises(MissingExtra, match=r"reading meshes needs the package 'trimesh': .*torchmultiverse\[assets\]"):
+        add(folder)

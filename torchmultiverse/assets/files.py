@@ -14,7 +14,8 @@ MAX_FILE_BYTES = 512 * 2**20
 MAX_TEXTURE_BYTES = 64 * 2**20
 MAX_MANIFEST_BYTES = 4 * 2**20
 
-_SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:")
+_ELSEWHERE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|[/~\\]")
+"""How an address and an absolute path begin."""
 
 
 def inside(folder: Path, name: str, what: str) -> Path:
@@ -28,7 +29,7 @@ def inside(folder: Path, name: str, what: str) -> Path:
     Raises:
         AssetError: an address, an absolute path, one that leads out (by ``..`` or a link), or no file there.
     """
-    if _SCHEME.match(name) or name.startswith(("/", "~", "\\")):
+    if _ELSEWHERE.match(name):
         raise AssetError(f"{what}: '{name}' is no path inside {folder}; only files of the folder are read")
     path = folder.joinpath(*name.replace("\\", "/").split("/"))
     base = folder.resolve()
@@ -78,12 +79,10 @@ class Neighbours:
         Raises:
             AssetError: see `inside` and `read_bounded`.
         """
-        name = name.strip()
+        plain = unquote(name.strip())  # addresses inside glTF are percent-encoded; what they mean is what is judged
         try:
-            # Addresses inside glTF are percent-encoded. What is inside the folder is judged after decoding.
-            plain = unquote(name)
-            if _SCHEME.match(plain) or plain.startswith(("/", "~", "\\")):
-                inside(self._folder, plain, self.what)
+            if _ELSEWHERE.match(plain):
+                inside(self._folder, plain, self.what)  # which refuses it in its words
             here = self._base.parent.resolve().relative_to(self._folder.resolve())
             path = inside(self._folder, "/".join([*here.parts, plain]), self.what)
             return read_bounded(path, MAX_TEXTURE_BYTES, self.what)
