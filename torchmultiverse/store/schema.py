@@ -194,11 +194,14 @@ def fireflies(rgb: np.ndarray[Any, Any]) -> float:
 
 
 def failures(values: Mapping[str, Any]) -> list[str]:
-    """Return the names of the measured values that are out of their limits, sorted; what nobody measured passes."""
+    """Return the names of the measured values that are out of their limits, sorted; what nobody measured passes.
+
+    Compared in float32, as the columns are stored, so that a row's mark and a later look at the dataset agree.
+    """
     found = []
     for name, (low, high) in LIMITS.items():
         value = values.get(f"quality_{name}")
-        if value is not None and not low <= value <= high:
+        if value is not None and not np.float32(low) <= np.float32(value) <= np.float32(high):
             found.append(name)
     return sorted(found)
 

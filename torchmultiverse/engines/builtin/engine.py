@@ -37,7 +37,6 @@ LIGHTS = (
     "0,255,255,0",
 )
 """White (a world's own light) and the six pure colours."""
-_VISIBLE_SAMPLES = 4000
 
 
 class Character(Protocol):
