@@ -8,9 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.engines.builtin.mesh import Light, Material, Mesh, smooth_normals
+from torchmultiverse.engines.builtin.mesh import Light, Material, Mesh, linear, smooth_normals
 from torchmultiverse.engines.builtin.stage import FOV, View, entry
-from torchmultiverse.engines.builtin.tracer import DEPTH, SKIN, SLOTS, Array, Costume, Raw, Tracer
+from torchmultiverse.engines.builtin.tracer import (
+    DEPTH,
+    SKIN,
+    SLOTS,
+    Array,
+    Costume,
+    Raw,
+    Tracer,
+    joined,
+    triangles,
+)
 from torchmultiverse.engines.builtin.world import World
 
 __all__ = ["SLOTS", "Costume", "Raw", "Stage"]
@@ -108,7 +118,7 @@ def _lamp(light: Light) -> dict[str, Any]:
     if light.image is not None:
         return {
             "type": "projector",
-            "irradiance": {"type": "bitmap", "bitmap": mi.Bitmap(light.image), "raw": True},
+            "irradiance": {"type": "bitmap", "bitmap": mi.Bitmap(light.image), "raw": True, "wrap_mode": "clamp"},
             "scale": float(np.mean(light.power)),
             "fov": light.cone,
             "to_world": pose,
@@ -133,7 +143,7 @@ def _part(name: str, material: Material, mesh: Mesh) -> Any:
         radiance: dict[str, Any]
         if material.color is not None:
             # The gamma of the picture is undone here, because a radiance may exceed one.
-            value = (material.color.astype(np.float32) / 255) ** 2.2 * material.emission
+            value = linear(material.color / 255) * material.emission
             wrap = "repeat" if material.repeat else "clamp"
             radiance = {
                 "type": "bitmap",
@@ -185,7 +195,7 @@ def character(name: str, costume: Costume) -> Any:
 
 def integrator(depth: int) -> Any:
     """Return Mitsuba's own path tracer."""
-    return _mitsuba().load_dict({"type": "path", "max_depth": depth, "rr_depth": 3})
+    return _mitsuba().load_dict({"type": "path", "max_depth": depth, "rr_depth": 1})
 
 
 class Stage:
@@ -223,6 +233,7 @@ class Scalar:
     def __init__(self, world: World, depth: int) -> None:
         self.world = world
         self._content = description(world)
+        self._static = [triangles(part.mesh, 0, 0) for part in world.parts]
         self._path = integrator(depth)
         self.dress([None] * SLOTS)
 
@@ -231,49 +242,23 @@ class Scalar:
         self._slots = [character(f"slot{k}", c) if c else None for k, c in enumerate(costumes)]
         worn = {f"slot{k}": slot for k, slot in enumerate(self._slots) if slot is not None}
         self._scene = _mitsuba().load_dict(self._content | worn)
+        meshes = [triangles(Mesh(c.vertices, c.faces, c.normals), 0, 0) for c in costumes if c]
+        self._triangles = joined(self._static + meshes)
+        self._first = np.cumsum([0, *(len(t.corners) for t in self._static + meshes)])
 
     def render(self, view: View, samples: int, seed: int) -> Raw:
         """Render what the slots wear."""
-        mi = _mitsuba()
-
-        width, height = view.size
-        camera = self.world.spec.camera
-        low, high = np.asarray(camera.low), np.asarray(camera.high)
-        near = float(entry(view, low, high, view.rotation[2:3])[0])
-        pose = np.eye(4)
-        pose[:3, :3] = np.stack([-view.rotation[0], -view.rotation[1], view.rotation[2]], -1)
-        pose[:3, 3] = view.position
-        sensor = mi.load_dict(
-            {
-                "type": "perspective",
-                "fov": FOV,
-                "fov_axis": "smaller",
-                "near_clip": max(near, 0.01),
-                "far_clip": 1e5,
-                "to_world": mi.ScalarTransform4f(pose),
-                "film": {
-                    "type": "hdrfilm",
-                    "width": width,
-                    "height": height,
-                    "pixel_format": "rgb",
-                    "component_format": "float32",
-                    "rfilter": {"type": "box"},
-                },
-                "sampler": {"type": "independent", "sample_count": samples},
-            }
-        )
-        integrator = mi.load_dict(
-            {"type": "aov", "aovs": "albedo:albedo,normal:sh_normal,depth:depth", "image": self._path}
-        )
-        picture = np.array(mi.render(self._scene, sensor=sensor, integrator=integrator, spp=samples, seed=seed))
-        color, albedo, normal, depth = picture[..., :3], picture[..., 3:6], picture[..., 6:9], picture[..., 9]
-        shape, distance, facing = self._exact(view, low, high)
+        color = self._film(view, samples, seed, self._path)
+        first = {"type": "aov", "aovs": "albedo:albedo,normal:sh_normal,depth:depth"}
+        maps = self._film(view, AUXILIARY_SAMPLES, seed, _mitsuba().load_dict(first))
+        albedo, normal, depth = maps[..., :3], maps[..., 3:6], maps[..., 6:]
+        shape, distance, facing = self._exact(view)
         sky = ~np.isfinite(distance)
         albedo = np.where(sky[..., None], 1, albedo)
         haze = self.world.spec.haze
         through = np.ones_like(color)
         if haze is not None:
-            way = np.maximum(depth - haze.start, 0)[..., None]
+            way = np.maximum(depth - haze.start, 0)
             through = np.exp(-(haze.density + np.asarray(haze.absorb)) * way)
             through = np.where(sky[..., None], 0.0 if haze.shafts > 0 else 1.0, through)
         return Raw(
@@ -286,27 +271,59 @@ class Scalar:
             facing,
         )
 
-    def _exact(self, view: View, low: Any, high: Any) -> tuple[NDArray[np.uint8], Array, Array]:
-        mi = _mitsuba()
+    def _exact(self, view: View) -> tuple[NDArray[np.uint8], Array, Array]:
+        """Return what is at the pixels' centres: one sample without jitter."""
+        first = {"type": "aov", "aovs": "at:position,shape:shape_index,face:prim_index"}
+        values = self._film(view, 1, 0, _mitsuba().load_dict(first))
+        at, index, face = values[..., :3].astype(float), values[..., 3].astype(int), values[..., 4].astype(int)
+        hit = index > 0  # shapes are counted from 1
+        shape = np.zeros(index.shape, np.uint8)
+        shapes = self._scene.shapes()
+        for k, slot in enumerate(self._slots):
+            if slot is not None:
+                shape[index == shapes.index(slot) + 1] = k + 1
+        # The vertices' normals, without the relief that the AOV of that name has in it.
+        rows = self._triangles
+        corners = rows.points[rows.corners[np.where(hit, self._first[index - 1] + face, 0), :3]].astype(float)
+        a, b, c = np.moveaxis(corners[..., :3], -2, 0)
+        across = np.cross(b - a, c - a)
+        double = np.maximum((across**2).sum(-1), 1e-30)
+        v = (np.cross(at - a, c - a) * across).sum(-1) / double
+        w = (np.cross(b - a, at - a) * across).sum(-1) / double
+        normal = (np.stack([1 - v - w, v, w], -1)[..., None] * corners[..., 4:7]).sum(-2)
+        normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-12)
+        away = at - view.position
+        normal = np.where((normal * away).sum(-1, keepdims=True) > 0, -normal, normal)
+        distance = np.where(hit, np.linalg.norm(away, axis=-1), np.inf)
+        return shape, distance.astype(np.float32), np.where(hit[..., None], normal, 0).astype(np.float32)
 
+    def _film(self, view: View, samples: int, seed: int, integrator: Any) -> Array:
+        """Return what an integrator finds for each pixel, (H, W, …)."""
+        mi = _mitsuba()
         width, height = view.size
-        x, y = np.meshgrid(np.arange(width) + 0.5 - width / 2, np.arange(height) + 0.5 - height / 2)
-        camera = np.stack([x / view.focal, y / view.focal, np.ones_like(x)], -1).reshape(-1, 3)
-        directions = camera @ view.rotation
-        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-        start = entry(view, low, high, directions)
-        shape = np.zeros(width * height, np.uint8)
-        distance = np.full(width * height, np.inf, np.float32)
-        facing = np.zeros((width * height, 3), np.float32)
-        slots = self._slots
-        for k, direction in enumerate(directions):
-            if start[k] < 0:
-                continue
-            ray = mi.Ray3f(list(view.position + direction * start[k]), list(direction))
-            hit = self._scene.ray_intersect(ray)
-            if hit.is_valid():
-                distance[k] = hit.t + start[k]
-                normal = np.array(hit.sh_frame.n)
-                facing[k] = -normal if normal @ direction > 0 else normal
-                shape[k] = next((n + 1 for n, slot in enumerate(slots) if slot is not None and hit.shape == slot), 0)
-        return shape.reshape(height, width), distance.reshape(height, width), facing.reshape(height, width, 3)
+        camera = self.world.spec.camera
+        near = float(entry(view, np.asarray(camera.low), np.asarray(camera.high), view.rotation[2:3])[0])
+        pose = np.eye(4)
+        pose[:3, :3] = np.stack([-view.rotation[0], -view.rotation[1], view.rotation[2]], -1)
+        pose[:3, 3] = view.position
+        film = {
+            "type": "hdrfilm",
+            "width": width,
+            "height": height,
+            "pixel_format": "rgb",
+            "component_format": "float32",
+            "rfilter": {"type": "box"},
+        }
+        sensor = mi.load_dict(
+            {
+                "type": "perspective",
+                "fov": FOV,
+                "fov_axis": "smaller",
+                "near_clip": max(near, 0.01),
+                "far_clip": 1e5,
+                "to_world": mi.ScalarTransform4f(pose),
+                "film": film,
+                "sampler": {"type": "stratified", "sample_count": samples, "jitter": samples > 1},
+            }
+        )
+        return np.array(mi.render(self._scene, sensor=sensor, integrator=integrator, spp=samples, seed=seed))

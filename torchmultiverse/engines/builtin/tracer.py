@@ -82,7 +82,7 @@ class Raw:
     facing: Array
 
 
-class _Rows(NamedTuple):
+class Triangles(NamedTuple):
     """Triangles as rows: corners (F, 4) are three indices and the material's row; points (V, 12) hold position,
     roughness; normal, u; colour, v."""
 
@@ -90,7 +90,8 @@ class _Rows(NamedTuple):
     points: Array
 
 
-def _rows(mesh: Mesh, roughness: Array | float, material: int) -> _Rows:
+def triangles(mesh: Mesh, roughness: Array | float, material: int) -> Triangles:
+    """Return a mesh as rows."""
     normals = mesh.normals if mesh.normals is not None else smooth_normals(mesh)
     points = np.zeros((len(mesh.vertices), 12), np.float32)
     points[:, 0:3], points[:, 3] = mesh.vertices, roughness
@@ -100,16 +101,17 @@ def _rows(mesh: Mesh, roughness: Array | float, material: int) -> _Rows:
         points[:, 7], points[:, 11] = mesh.uv.T
     corners = np.empty((len(mesh.faces), 4), np.uint32)
     corners[:, :3], corners[:, 3] = mesh.faces, material
-    return _Rows(corners, points)
+    return Triangles(corners, points)
 
 
-def _joined(rows: Sequence[_Rows]) -> _Rows:
+def joined(rows: Sequence[Triangles]) -> Triangles:
+    """Return several meshes as one."""
     corners = np.concatenate([r.corners for r in rows])
     start = face = 0
     for r in rows:
         corners[face : face + len(r.corners), :3] += np.uint32(start)
         start, face = start + len(r.points), face + len(r.corners)
-    return _Rows(corners, np.concatenate([r.points for r in rows]))
+    return Triangles(corners, np.concatenate([r.points for r in rows]))
 
 
 class _Textures:
@@ -207,10 +209,10 @@ class Hit:
 
 
 class Points:
-    """The random numbers of each lane: a low-discrepancy sequence per pixel and dimension, shifted at random.
+    """The random numbers of each lane: a lattice per pixel and dimension, shifted at random.
 
     Every pair of dimensions takes the pixel's samples in another order, so that pairs are independent of each other.
-    The sequence is R2 (Roberts, "The Unreasonable Effectiveness of Quasirandom Sequences", 2018).
+    The points are evenly spaced along the first axis and multiples of the golden ratio along the second.
     """
 
     def __init__(self, count: int, per_pixel: int, seed: int) -> None:
@@ -224,6 +226,7 @@ class Points:
         bits = max(1, (per_pixel - 1).bit_length())
         self._mask = dr.opaque(mi.UInt32, (1 << bits) - 1)
         self._shift = dr.opaque(mi.UInt32, (bits + 1) // 2)
+        self._spacing = dr.opaque(mi.UInt32, 1 << (32 - bits))
         self._key = _mixed(self.pixel ^ _mixed(dr.opaque(mi.UInt32, seed & 0xFFFFFFFF)))
 
     def pair(self, dimension: Any) -> tuple[Any, Any]:
@@ -235,7 +238,7 @@ class Points:
             i = ((i ^ h) * odd) & self._mask
             i = i ^ (i >> self._shift)
             h = h >> 7
-        return i * 0xC13FA9A9 + x, i * 0x91E10DA5 + y
+        return i * self._spacing + x, i * 0x9E3779B9 + y
 
     def floats(self, dimension: Any) -> tuple[Any, Any]:
         """Return two numbers from 0 to below 1."""
@@ -355,7 +358,7 @@ def mix(a: Any, b: Any, t: Any) -> Any:
 class Lights:
     """All that shines: the sky, lamps, and surfaces that shadow rays look for."""
 
-    def __init__(self, world: World, rows: _Rows, emission: Array) -> None:
+    def __init__(self, world: World, rows: Triangles, emission: Array) -> None:
         """Take the rows of all parts and about how much light each of their materials emits (M,)."""
         import drjit as dr
 
@@ -514,7 +517,7 @@ class Lights:
         return to, distance, strength
 
 
-def _emitting(rows: _Rows, emission: Array) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
+def _emitting(rows: Triangles, emission: Array) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
     """Return the triangles that shine, how often each is worth looking for, and their areas."""
     faces = np.nonzero(emission[rows.corners[:, 3]] > 0)[0]
     corners = rows.points[rows.corners[faces, :3]].astype(np.float64)
@@ -569,7 +572,7 @@ class Tracer:
         self.depth = depth
         self._one_scene = "cuda" in mi.variant() if one_scene is None else one_scene
         materials = [part.material for part in world.parts] + [SKIN]
-        self._static = _joined([_rows(part.mesh, part.material.roughness, k) for k, part in enumerate(world.parts)])
+        self._static = joined([triangles(part.mesh, part.material.roughness, k) for k, part in enumerate(world.parts)])
         self._load_materials(world, materials)
         self._static_corners = mi.UInt32(self._static.corners.ravel())
         self._static_points = mi.Float(self._static.points.ravel())
@@ -644,9 +647,9 @@ class Tracer:
         mi = _mitsuba()
         skin = len(self.world.parts)
         worn = [
-            _rows(Mesh(c.vertices, c.faces, c.normals, colors=c.color), c.roughness, skin) for c in costumes if c
+            triangles(Mesh(c.vertices, c.faces, c.normals, colors=c.color), c.roughness, skin) for c in costumes if c
         ] or [_SPECK]
-        rows = _joined(worn)
+        rows = joined(worn)
         cast = _geometry("cast", rows)
         first = len(self._static.corners)
         rows.corners[:, :3] += np.uint32(len(self._static.points))
@@ -972,14 +975,14 @@ def _balance(a: Any, b: Any, depth: Any) -> Any:
     return dr.select(depth == 0, 1, weight) if not isinstance(depth, int) else weight
 
 
-_SPECK = _Rows(
+_SPECK = Triangles(
     np.array([[0, 1, 2, 0]], np.uint32),
     np.pad(np.array([[0, 0, -900], [0.01, 0, -900], [0, 0.01, -900]], np.float32), ((0, 0), (0, 9))),
 )
 """Far below the ground: a ray-tracing structure of nothing is an error."""
 
 
-def _geometry(name: str, rows: _Rows) -> Any:
+def _geometry(name: str, rows: Triangles) -> Any:
     """Return a Mitsuba mesh with nothing but positions."""
     mi = _mitsuba()
     made = mi.Mesh(name, len(rows.points), len(rows.corners))

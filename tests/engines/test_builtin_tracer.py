@@ -1,0 +1,244 @@
+"""The path tracer. What could silently be wrong: light that is counted twice, lost, or weighted by a density that is
+not the one it was sampled with. The picture would still look like one, only too bright or too dark in places. So it is
+compared with Mitsuba's own path tracer on a scene that has every kind of surface, texture and light.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from torchmultiverse.engines.builtin.mesh import Light, Material, Part, ball, box, quad
+from torchmultiverse.engines.builtin.stage import View
+from torchmultiverse.engines.builtin.variant import activate, probe
+from torchmultiverse.engines.builtin.world import World, WorldSpec
+
+if probe().chosen == "scalar_rgb":
+    pytest.skip("only the scalar variant works here, which does not use it", allow_module_level=True)
+activate()
+
+import drjit as dr  # noqa: E402
+import mitsuba as mi  # noqa: E402
+
+from torchmultiverse.engines.builtin import renderer, tracer  # noqa: E402
+
+SIDE, BLOCK = 24, 6
+GROUND = 4.0
+
+
+def environment(bright=1.0):
+    """A sky with a gradient, a sun, and a dim half."""
+    rows, columns = np.mgrid[0:64, 0:128]
+    sky = np.stack([0.2 + rows / 200, 0.3 + columns / 300, 0.5 + 0 * rows], -1)
+    sky[rows > 32] *= 0.3
+    sky[12:15, 30:34] += 150.0
+    return (sky * bright).astype(np.float32)
+
+
+def everything(lights=(), emission=0.0, sky=1.0):
+    rng = np.random.default_rng(5)
+    texture = rng.integers(30, 230, (16, 16, 3)).astype(np.uint8)
+    bumps = (rng.random((32, 32)) * 0.05).astype(np.float32)
+    rough = rng.integers(60, 200, (8, 8)).astype(np.uint8)
+    floor = quad([(-GROUND, -GROUND, 0), (GROUND, -GROUND, 0), (GROUND, GROUND, 0), (-GROUND, GROUND, 0)])
+    wide = type(floor)(floor.vertices, floor.faces, floor.normals, floor.uv * 3)
+    parts = [
+        Part(Material("floor", color=texture, rough=rough, height=bumps, repeat=True), wide),
+        Part(Material("clay", specular=0.0), ball(24, 32).moved((-1.2, 0.4, 0.7), 0.7).tinted((0.7, 0.3, 0.2))),
+        Part(
+            Material("metal", metallic=1.0, roughness=0.4),
+            ball(24, 32).moved((1.1, 0.6, 0.6), 0.6).tinted((0.9, 0.8, 0.5)),
+        ),
+        Part(
+            Material("coat", roughness=0.3, specular=0.8),
+            box((-0.4, -1.2, 0), (0.5, -0.6, 0.7)).tinted((0.2, 0.3, 0.6)),
+        ),
+    ]
+    if emission:
+        lamp = quad([(-0.5, -0.5, 3), (-0.5, 0.5, 3), (0.5, 0.5, 3), (0.5, -0.5, 3)]).tinted((0.9, 0.6, 0.3))
+        sign = box((-2.5, 1.5, 0.5), (-2.3, 2.5, 1.5)).tinted((0.1, 0.8, 0.3))
+        panel = quad([(2.5, 2, 0.2), (2.5, 0, 0.2), (2.5, 0, 1.7), (2.5, 2, 1.7)])
+        parts += [
+            Part(Material("lamp", emission=emission, samples_light=True), lamp),
+            Part(Material("sign", emission=emission, specular=0.0), sign),
+            Part(Material("panel", emission=emission, color=texture), panel),
+        ]
+    spec = WorldSpec(caption="x", blocks=[{"kind": "none"}])
+    return World("test", spec, parts, list(lights), environment(sky), np.zeros((5, 5), np.float32), 1.0)
+
+
+def costume(x=0.0):
+    mesh = ball(24, 32).moved((x, 0, 0.5), 0.5)
+    color = np.tile(np.array([0.8, 0.5, 0.3], np.float32), (len(mesh.vertices), 1))
+    return tracer.Costume(mesh.vertices, mesh.faces, mesh.normals, color, np.full(len(mesh.vertices), 0.6, np.float32))
+
+
+def camera():
+    forward = np.array([0, 1.0, -0.35]) / np.linalg.norm([0, 1.0, -0.35])
+    right = np.array([1.0, 0, 0])
+    axes = np.stack([right, np.cross(forward, right), forward])
+    return View(np.array([0, -5.0, 2.4]), axes, SIDE * 1.1, (SIDE, SIDE))
+
+
+def mitsubas(world, costumes, samples, seed):
+    """Return the picture that Mitsuba's path tracer makes of the same rays."""
+    shapes = {f"slot{k}": renderer.character(f"slot{k}", c) for k, c in enumerate(costumes) if c}
+    scene = mi.load_dict(renderer.description(world) | shapes)
+    sampler = mi.load_dict({"type": "independent"})
+    sampler.seed(seed, SIDE * SIDE * samples)
+    pixel = dr.arange(mi.UInt32, SIDE * SIDE * samples) // samples
+    jitter = sampler.next_2d()
+    own = tracer.Tracer.__new__(tracer.Tracer)
+    own.world = world
+    o, d, inside = own._camera(camera(), pixel, jitter.x, jitter.y)
+    light, _, _ = renderer.integrator(tracer.DEPTH).sample(scene, sampler, mi.RayDifferential3f(o, d), None, inside)
+    dr.eval(light)
+    return np.stack([np.array(dr.block_sum(c, samples)) for c in light], -1).reshape(SIDE, SIDE, 3) / samples
+
+
+def blocks(picture):
+    n = SIDE // BLOCK
+    return picture.astype(float).reshape(n, BLOCK, n, BLOCK, 3).mean((1, 3))
+
+
+SPOT = Light((1.5, -1.5, 3.0), (9.0, 8.0, 6.0), (0.0, 0.0, 0.3), 35.0)
+POINT = Light((-1.5, -1.0, 2.0), (3.0, 4.0, 5.0))
+IMAGE = Light(
+    (0.3, -0.4, 5.0), (4.0,) * 3, (0.0, 0.0, 0.0), 50.0, np.random.default_rng(2).random((8, 8, 3)).astype(np.float32)
+)
+
+
+@pytest.mark.parametrize(
+    ("lights", "emission", "sky"),
+    [((), 0.0, 1.0), ((SPOT, POINT), 0.0, 0.02), ((IMAGE,), 0.0, 0.02), ((), 4.0, 0.02), ((SPOT,), 1.0, 0.3)],
+    ids=["sky", "lamps", "image", "surfaces", "all"],
+)
+def test_the_light_is_that_of_mitsubas_path_tracer(lights, emission, sky):
+    world, costumes = everything(lights, emission, sky), [costume(-0.2), None]
+    own = tracer.Tracer(world)
+    own.dress(costumes)
+    mine = [blocks(own.render(camera(), 512, seed).color) for seed in range(4)]
+    theirs = [blocks(mitsubas(world, costumes, 1024, seed)) for seed in range(4)]
+    a, b = np.mean(mine, 0), np.mean(theirs, 0)
+    # Standard error of each mean, from the four independent ones; a floor where all four happen to agree.
+    error = np.sqrt((np.var(mine, 0, ddof=1) + np.var(theirs, 0, ddof=1)) / 4)
+    error = np.maximum(error, np.median(error))
+    z = (a - b) / error
+    assert np.abs(z).mean() < 1.6
+    assert np.abs(a - b).mean() < 0.03 * b.mean()
+    assert abs(a.mean() / b.mean() - 1) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("material", "roughness"),
+    [
+        (Material("a", specular=0.3), 0.8),
+        (Material("b", specular=0.8), 0.15),
+        (Material("c", specular=0.5, metallic=1.0), 0.3),
+        (Material("d", specular=0.0), 0.5),
+    ],
+)
+def test_a_surface_reflects_what_mitsubas_does_and_samples_as_it_says(material, roughness):
+    n = 1 << 20
+    color, normal = mi.Color3f(0.7, 0.4, 0.1), mi.Vector3f(0, 0, 1)
+    eta = 2 / (1 - np.sqrt(0.08 * material.specular)) - 1
+    wi = dr.normalize(mi.Vector3f(0.6, -0.3, 0.5))
+    fixed = (
+        mi.Point3f(0),
+        normal,
+        normal,
+        normal,
+        color,
+        mi.Float(roughness),
+        mi.Float(eta),
+        mi.Float(material.metallic),
+    )
+    surface = tracer._Surface(*fixed, mi.Bool(material.specular <= 0), mi.Color3f(0), mi.Float(0))
+    own = tracer.Bsdf(surface, -wi)
+    if material.specular > 0:
+        kind = {
+            "type": "principled",
+            "specular": material.specular,
+            "metallic": material.metallic,
+            "roughness": roughness,
+        }
+        theirs = mi.load_dict({**kind, "base_color": {"type": "rgb", "value": [0.7, 0.4, 0.1]}})
+    else:
+        theirs = mi.load_dict({"type": "diffuse", "reflectance": {"type": "rgb", "value": [0.7, 0.4, 0.1]}})
+    u = [mi.Float(np.random.default_rng(k).random(n).astype(np.float32)) for k in range(3)]
+    even = mi.warp.square_to_uniform_hemisphere(mi.Point2f(u[0], u[1]))
+    si = dr.zeros(mi.SurfaceInteraction3f, n)
+    si.wi = wi
+    value, density = own.eval(even)
+    expected = theirs.eval(mi.BSDFContext(), si, even)
+    assert np.allclose(np.array(value), np.array(expected), rtol=2e-3, atol=2e-4)
+    # Its directions have the density it says: both ways to integrate give the same.
+    total = np.array(value).mean(1) * 2 * np.pi
+    out = own.sample(*u)
+    value, density = own.eval(out)
+    weights = np.array(dr.select(density > 0, value / dr.maximum(density, 1e-12), 0))
+    assert weights.mean(1) == pytest.approx(total, rel=0.03)
+    assert np.mean(np.array(own.eval(even)[1])) * 2 * np.pi <= 1.05
+
+
+def test_the_sky_is_sampled_with_the_density_it_says():
+    lights = tracer.Tracer(everything()).lights
+    n = 1 << 16
+    u = [mi.UInt32(np.random.default_rng(k).integers(0, 2**32, n).astype(np.uint32)) for k in range(2)]
+    p = mi.Point3f(0, 0, 1)
+    d, _, value, density, _ = lights.sample(p, mi.UInt32(0), mi.Float(1), *u, None, mi.Bool(True))
+    again = lights.sky(d, mi.Bool(True))[1]
+    assert (np.abs(np.array(again) / np.array(density) - 1) < 1e-3).mean() > 0.995
+    even = mi.warp.square_to_uniform_sphere(mi.Point2f(tracer._unit(u[0]), tracer._unit(u[1])))
+    assert np.array(lights.sky(even, mi.Bool(True))[1]).mean() * 4 * np.pi == pytest.approx(1, rel=0.2)
+    sky = environment().astype(float)
+    solid = np.sin(np.pi * (np.arange(64) + 0.5) / 64)[:, None, None] * (np.pi / 64) * (2 * np.pi / 128)
+    assert np.array(value).mean(1) == pytest.approx((sky * solid).sum((0, 1)), rel=0.02)
+
+
+def test_one_ray_tracing_scene_gives_what_two_give():
+    world, costumes = everything((SPOT,), 1.0, 0.3), [costume(-0.8), costume(0.9)]
+    pictures = []
+    for one_scene in (False, True):
+        own = tracer.Tracer(world, one_scene=one_scene)
+        own.dress(costumes)
+        pictures.append(own.render(camera(), 64, 3))
+    two, one = pictures
+    assert (two.shape == one.shape).mean() > 0.99
+    assert {0, 1, 2} == set(np.unique(one.shape))
+    assert np.abs(two.albedo - one.albedo).mean() < 0.005
+    assert np.abs(two.color - one.color).mean() < 0.03 * two.color.mean()
+
+
+def test_a_change_of_characters_leaves_nothing_behind():
+    world = everything((SPOT,), 1.0, 0.3)
+    fresh, used = tracer.Tracer(world), tracer.Tracer(world)
+    for costumes in ([costume(0.5), None], [None, costume(-0.5)], [None, None]):
+        used.dress(costumes)
+        used.render(camera(), 2, 0)
+    for own in (fresh, used):
+        own.dress([costume(0.1), None])
+    a, b = fresh.render(camera(), 4, 7), used.render(camera(), 4, 7)
+    for name in ("color", "albedo", "normal", "shape", "distance", "facing"):
+        assert np.array_equal(getattr(a, name), getattr(b, name)), name
+
+
+def test_rounds_of_samples_are_of_one_picture(monkeypatch):
+    own = tracer.Tracer(everything())
+    own.dress([costume(), None])
+    whole = own.render(camera(), 256, 1)
+    monkeypatch.setattr(tracer, "_WAVEFRONT", SIDE * SIDE * 64)
+    parts = own.render(camera(), 256, 1)
+    assert np.abs(blocks(whole.color) - blocks(parts.color)).mean() < 0.02 * whole.color.mean()
+    assert np.array_equal(whole.shape, parts.shape)
+
+
+def test_the_points_of_a_pixel_fill_the_square():
+    points = tracer.Points(64 * 16, 16, 9)
+    for dimension in (0, 5):
+        x, y = (np.array(c).reshape(64, 16) for c in points.floats(mi.UInt32(dimension)))
+        # In each pixel, every sixth of the way has a sample on both axes, and by chance alone often has none.
+        for values in (x, y):
+            filled = [len(np.unique((row * 6).astype(int))) for row in values]
+            assert np.mean(filled) > 5.8
+        assert abs(np.corrcoef(x.ravel(), y.ravel())[0, 1]) < 0.1
