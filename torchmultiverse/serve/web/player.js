@@ -7,6 +7,8 @@ const waiting = new Map(); // request id -> {files, scene, resolve, reject}
 let channel = null;
 let count = 0;
 
+const PATIENCE = 10000; // milliseconds until an offer that led to no open channel is given up
+
 const say = (text) => { $("status").textContent = text; };
 
 // Signalling -------------------------------------------------------------------------------------------------
@@ -22,6 +24,11 @@ function connect() {
     peer = null;
     subscribed = false;
     lost(reason);
+  };
+
+  // Media that never connects, or is lost for good, says nothing by itself: begin again from the socket.
+  const stalled = (one) => {
+    if (one === peer && (!channel || one.connectionState === "failed")) socket.close();
   };
 
   socket.onmessage = async (event) => {
@@ -44,6 +51,9 @@ function connect() {
         peer = new RTCPeerConnection();
         peer.ontrack = (track) => { $("video").srcObject = track.streams[0] ?? new MediaStream([track.track]); };
         peer.ondatachannel = (opened) => open(opened.channel);
+        const mine = peer;
+        peer.onconnectionstatechange = () => mine.connectionState === "failed" && stalled(mine);
+        setTimeout(stalled, PATIENCE, mine);
         peer.onicecandidate = (found) => found.candidate && send({ type: "iceCandidate", candidate: found.candidate });
         await peer.setRemoteDescription(message);
         await peer.setLocalDescription();
