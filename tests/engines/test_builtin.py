@@ -24,7 +24,7 @@ from torchmultiverse.engines.builtin.variant import llvm_libraries, probe
 from torchmultiverse.engines.builtin.world import WorldSpec, build, load_spec, load_world, world_names
 from torchmultiverse.errors import EngineError, SpecError
 from torchmultiverse.spec import Scene
-from torchmultiverse.store.schema import failures, quality, visibility
+from torchmultiverse.store.quality import outside, quality, visibility
 
 ALL = ("rgb", "mask", "depth", "normals")
 SMALL = RenderOptions(size=(48, 48), passes=ALL, samples=2)
@@ -277,7 +277,7 @@ def test_every_world_renders_neither_black_nor_clipped(engine, name):
     assert picture.std() > 15
     (found,) = frame.info["objects"]
     assert found["visible_fraction"] > 0.9
-    assert failures(quality(frame.array()) | visibility(frame)) == []
+    assert outside(quality(frame.array()) | visibility(frame)) == []
     # Feet on the ground: below the character's lowest pixel is ground at about the same depth.
     box = found["box_2d"]
     assert box[3] < 64

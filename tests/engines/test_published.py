@@ -18,7 +18,7 @@ from torchmultiverse.engines.builtin.characters.library import load_species
 from torchmultiverse.engines.builtin.engine import LIGHTS
 from torchmultiverse.engines.builtin.world import load_spec, world_names
 from torchmultiverse.spec import Scene
-from torchmultiverse.store.schema import failures, quality, visibility
+from torchmultiverse.store.quality import outside, quality, visibility
 
 WORLDS = """
 Egypt Desert AmusementPark ArcadeClub Arena Battleground Catacombs Tableland EuropeanStreet JunkYard OceanFloor
@@ -70,7 +70,7 @@ def test_no_two_have_one_name_in_captions():
 def test_every_animal_is_seen_whole_and_casts_no_fault(engine, name):
     yaw = 45 * (ANIMALS.index(name) % 8)
     frame = one(engine, Character_Name=name, Camera_Yaw=yaw)
-    assert failures(quality(frame.array("rgb")) | visibility(frame)) == []
+    assert outside(quality(frame.array("rgb")) | visibility(frame)) == []
     (found,) = frame.info["objects"]
     assert found["pixels"] > 25
     assert found["truncated_fraction"] == 0.0

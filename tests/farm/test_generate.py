@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +24,11 @@ import pytest
 from engines import Faulty
 from PIL import Image
 
+from torchmultiverse.engines import Failure, Frame, RenderOptions
 from torchmultiverse.engines.marker import read_marker
 from torchmultiverse.errors import DatasetError, EngineError, SpecError
 from torchmultiverse.farm import generate
-from torchmultiverse.spec import parse_spec
+from torchmultiverse.spec import Scene, parse_spec
 from torchmultiverse.store import VOLATILE, open_dataset, verify
 
 HERE = Path(__file__).parent
@@ -349,3 +351,45 @@ def test_the_card_names_what_was_rendered(tmp_path: Path) -> None:
     assert "marker" in text
     assert Image.open(tmp_path / "d" / "samples.jpg").size == (6 * 164 - 4, 3 * 164 - 4)
     assert len(stored) == COUNT - 4
+
+
+NUDGED = {
+    "name": "nudged",
+    "design": {"kind": "factorial", "factors": {"World_Name": ["Desert", "Snow"], "Character_Scale": [0.7, 1, 1.3]}},
+    "render": {"size": [64, 64]},
+    "quality": {"nudge": 4, "limits": {"visible1": [0.5, 1]}},
+}
+
+
+class Blocked(Faulty):
+    """Test cards of an engine in whose snow a character is hidden until the camera turns away by two degrees."""
+
+    def render(self, scenes: Iterable[Scene], options: RenderOptions = RenderOptions()) -> Iterator[Frame | Failure]:  # noqa: B008
+        for scene in scenes:
+            (frame,) = self.inner.render([scene], options)
+            assert isinstance(frame, Frame)
+            turned = min(float(scene["Camera_Yaw"]), 360 - float(scene["Camera_Yaw"]))
+            hidden = scene["World_Name"] == "Snow" and turned < 2
+            frame.info = {"objects": [{"instance": 1, "visible_fraction": 0.2 if hidden else 0.8}]}
+            yield frame
+
+
+@pytest.mark.parametrize("nudge", [0, 4])
+def test_a_picture_that_fails_a_check_is_rendered_again_with_the_camera_moved(tmp_path: Path, nudge: float) -> None:
+    """Silently wrong would be: a moved camera that no column tells of, or one where the design has the camera."""
+    spec = {**NUDGED, "quality": {**NUDGED["quality"], "nudge": nudge}}
+    report = generate(spec, tmp_path / "a", engine=Blocked, progress=False, workers=2)
+    rows = open_dataset(report.out).table().to_pylist()
+    assert len(rows) == 6
+    for row in rows:
+        moved = bool(nudge) and row["world_name"] == "Snow"
+        assert row["quality_nudge"] == (2 if moved else 0)
+        assert json.loads(row["annotations"]).get("nudge") == ({"Camera_Yaw": 2.0} if moved else None)
+        assert row["quality_failed"] == ("visible1" if row["world_name"] == "Snow" and not nudge else "")
+        assert json.loads(row["scene"]).get("Camera_Yaw") is None
+    factors = {**spec["design"]["factors"], "Camera_Yaw": [0, 1]}
+    fixed = {**spec, "name": "fixed", "design": {"kind": "factorial", "factors": factors}}
+    report = generate(fixed, tmp_path / "b", engine=Blocked, progress=False)
+    for row in open_dataset(report.out).table().to_pylist():
+        assert "Camera_Yaw" not in json.loads(row["annotations"]).get("nudge", {})
+        assert row["quality_failed"] == ("visible1" if row["world_name"] == "Snow" else "")

@@ -14,7 +14,7 @@ from PIL import Image
 from torchmultiverse.cli.app import app
 from torchmultiverse.farm import generate
 from torchmultiverse.store import inspect, open_dataset, verify
-from torchmultiverse.store.schema import failures, fireflies, quality
+from torchmultiverse.store.quality import fireflies, outside, quality
 
 
 def scenery(rng: np.random.Generator, side: int = 64) -> np.ndarray:
@@ -91,9 +91,9 @@ def test_a_level_that_changes_nothing_is_named(tmp_path):
 
 def test_a_hidden_character_fails_and_an_unmeasured_one_does_not():
     values = quality(scenery(np.random.default_rng(4)))
-    assert failures(values) == []
-    assert failures(values | {"quality_visible1": 0.4, "quality_visible2": None}) == ["visible1"]
-    assert failures(values | {"quality_visible1": 0.95}) == []
+    assert outside(values) == []
+    assert outside(values | {"quality_visible1": 0.4, "quality_visible2": None}) == ["visible1"]
+    assert outside(values | {"quality_visible1": 0.95}) == []
 
 
 def test_fireflies_by_hand():

@@ -8,7 +8,8 @@ import pytest
 
 from torchmultiverse.engines import Frame
 from torchmultiverse.spec import Scene, parse_spec
-from torchmultiverse.store.schema import RowSchema, quality, visibility
+from torchmultiverse.store.quality import quality, visibility
+from torchmultiverse.store.schema import RowSchema
 
 
 def schema_of(family: str, factors: dict, **more: object) -> pa.Schema:

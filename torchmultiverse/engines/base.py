@@ -92,6 +92,19 @@ class Frame:
         self._arrays: dict[str, Array] = dict(arrays or {})
         self._encoded: dict[str, bytes] = dict(encoded or {})
 
+    def instead_of(self, scene: Scene, **info: Any) -> Frame:
+        """Return this frame as the answer to another scene, with further facts that say so."""
+        return Frame(
+            scene,
+            arrays=self._arrays,
+            encoded=self._encoded,
+            format=self.format,
+            settle=self.settle,
+            timings=self.timings,
+            engine=self.engine,
+            info={**self.info, **info},
+        )
+
     @property
     def passes(self) -> tuple[str, ...]:
         """Names of the passes this frame has."""

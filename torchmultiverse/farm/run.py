@@ -21,9 +21,18 @@ from torchmultiverse.errors import DatasetError, EngineError, SpecError, TorchMu
 from torchmultiverse.farm.plan import remember_rate, render_options, select
 from torchmultiverse.farm.progress import Tick, progress
 from torchmultiverse.farm.schedule import Schedule
-from torchmultiverse.farm.worker import Answered, Job, Left, Worker
+from torchmultiverse.farm.worker import Answered, Job, Left, Nudges, Worker
 from torchmultiverse.spec import Scene, Spec, load_spec, parse_spec
-from torchmultiverse.store import SHARD_ROWS, DatasetWriter, Inspection, RowSchema, inspect, open_dataset, write_card
+from torchmultiverse.store import (
+    SHARD_ROWS,
+    DatasetWriter,
+    Inspection,
+    RowSchema,
+    StoredDataset,
+    inspect,
+    open_dataset,
+    write_card,
+)
 from torchmultiverse.store.files import write_atomic
 
 HOPELESS = 100
@@ -133,7 +142,7 @@ def generate(
         raise
     try:
         _describe(writer, loaded, catalogue, crew[0].notes)
-        run = _Run(writer, options, crew, retries, catalogue.fingerprint)
+        run = _Run(writer, options, crew, retries, catalogue.fingerprint, Nudges.of(loaded, design))
         try:
             run.go(progress)
         except KeyboardInterrupt:
@@ -152,9 +161,7 @@ def generate(
         inspection: Inspection | None = None
         if writer.manifest["shards"]:
             made = open_dataset(writer.out)
-            inspection = inspect(made)
-            text = json.dumps(inspection.as_dict(), indent=1) + "\n"
-            write_atomic(writer.out / "quality.json", text.encode())
+            inspection = _inspect(made, writer.out / "quality.json", run.rendered == 0)
             write_card(writer.out, loaded, design, writer.manifest, made, inspection)
     finally:
         crew[0].dismiss(_DRAIN_SECONDS)
@@ -169,7 +176,13 @@ class _Run:
     """The crew at work: frames come in, rows go out. Packing rows is parallel, writing them is not."""
 
     def __init__(
-        self, writer: DatasetWriter, options: RenderOptions, crew: list[Worker], retries: int, fingerprint: str
+        self,
+        writer: DatasetWriter,
+        options: RenderOptions,
+        crew: list[Worker],
+        retries: int,
+        fingerprint: str,
+        nudges: Nudges | None = None,
     ) -> None:
         self.failures: list[Failure] = []
         self.rendered = 0
@@ -178,7 +191,7 @@ class _Run:
         self._crew = crew
         self._schedule = Schedule(writer, retries)
         self._results: queue.Queue[Answered | Left] = queue.Queue(maxsize=8)
-        self._job = Job(writer.design, options, self._schedule, self._results, fingerprint)
+        self._job = Job(writer.design, options, self._schedule, self._results, fingerprint, nudges)
         self._packing: deque[tuple[int, Scene, Future[bytes]]] = deque()
         self._threads = min(8, os.cpu_count() or 1)
         self._row = 0  # failures in a row
@@ -306,6 +319,18 @@ def _describe(writer: DatasetWriter, spec: Spec, catalogue: Catalogue, notes: li
         "counts": {spec.table[name].column: {str(v): n for v, n in per.items()} for name, per in counts.items()},
     }
     writer.save_manifest()
+
+
+def _inspect(made: StoredDataset, path: Path, same: bool) -> Inspection:
+    """Look at a dataset and keep what was found; where nothing was rendered since, what was kept is good."""
+    if same:
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            kept = Inspection.from_dict(json.loads(path.read_text()))
+            if kept.pictures == len(made):
+                return kept
+    found = inspect(made)
+    write_atomic(path, (json.dumps(found.as_dict(), indent=1) + "\n").encode())
+    return found
 
 
 def _conclude(writer: DatasetWriter, failures: list[Failure]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from queue import Queue
@@ -14,7 +14,8 @@ from typing_extensions import override
 from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOptions
 from torchmultiverse.errors import DatasetError, EngineError, ProtocolError
 from torchmultiverse.farm.schedule import Schedule
-from torchmultiverse.spec import Design, Scene
+from torchmultiverse.spec import Design, Scene, Spec
+from torchmultiverse.store.quality import measure, outside
 
 ENGINE_RESTARTS = 3
 """How often in a row a worker makes its engine anew without a picture in between."""
@@ -37,6 +38,47 @@ class Left:
 
 
 @dataclass(frozen=True)
+class Nudges:
+    """What is tried for a picture that fails a check of quality: the same scene with the camera moved a little.
+
+    Attributes:
+        limits: of the checks, see `torchmultiverse.store.quality`.
+        steps: (factor, degrees added to it), one after the other. Only factors that the design does not vary.
+    """
+
+    limits: Mapping[str, Sequence[float]]
+    steps: Sequence[tuple[str, float]]
+
+    @classmethod
+    def of(cls, spec: Spec, design: Design) -> Nudges | None:
+        """Return what a spec allows; ``None`` where it allows nothing, or its design varies the camera itself."""
+        most = spec.quality.nudge
+        free = [name for name in ("Camera_Yaw", "Camera_Pitch") if name not in design.factors]
+        steps = [(name, part * most) for part in (0.5, -0.5, 1.0, -1.0) for name in free]
+        return cls(spec.quality.limits, steps) if most and steps else None
+
+    def failed(self, frame: Frame) -> int:
+        """Return how many checks a frame fails."""
+        return len(outside(measure(frame), self.limits))
+
+    def scene(self, scene: Scene, step: int) -> Scene:
+        """Return a scene with the camera moved."""
+        name, degrees = self.steps[step]
+        return scene.changed(**{name: scene.get_float(name) + degrees})
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A scene that an engine was asked for: the design's own (``step`` −1), or a nudged one instead of it."""
+
+    index: int
+    scene: Scene
+    step: int = -1
+    best: Frame | None = None
+    """What was rendered before it and failed."""
+
+
+@dataclass(frozen=True)
 class Job:
     """What the workers of one run share."""
 
@@ -45,6 +87,7 @@ class Job:
     schedule: Schedule
     results: Queue[Answered | Left]
     fingerprint: str
+    nudges: Nudges | None = None
 
 
 class Worker(threading.Thread):
@@ -118,7 +161,7 @@ class Worker(threading.Thread):
                 index = job.schedule.take(self.number)
                 if index is None:
                     return
-                begun = deque([index])
+                begun = deque([Asked(index, job.design[index])])
                 answers = self._answers
                 try:
                     if engine is None:
@@ -136,47 +179,76 @@ class Worker(threading.Thread):
                     self._stopping.wait(min(0.1 * 4 ** (lost - 1), _LONGEST_PAUSE))
                 except BaseException:
                     for left in reversed(begun):
-                        job.schedule.give_back(left)
+                        job.schedule.give_back(left.index)
                     raise
         finally:
             if engine is not None:
                 engine.close()
 
-    def _render(self, job: Job, engine: Engine, begun: deque[int]) -> None:
-        first = begun[0]
+    def _render(self, job: Job, engine: Engine, begun: deque[Asked]) -> None:
+        waiting = deque(begun)  # to be asked, in front of what the schedule has
+        begun.clear()
 
         def scenes() -> Iterator[Scene]:
-            yield job.design[first]
-            while not self._stopping.is_set() and (index := job.schedule.take(self.number)) is not None:
-                begun.append(index)
-                yield job.design[index]
+            while not self._stopping.is_set():
+                if waiting:
+                    asked = waiting.popleft()
+                elif (index := job.schedule.take(self.number)) is not None:
+                    asked = Asked(index, job.design[index])
+                else:
+                    return
+                begun.append(asked)
+                yield asked.scene
 
-        for answer in engine.render(scenes(), job.options):
-            if not begun:
-                raise EngineError("the engine answered more often than it was asked")
-            if isinstance(answer, Frame) and answer.engine:
-                _same(job, answer.engine)  # behind one address the engine may have been replaced
-            index = begun[0]
-            checked = _checked(answer, job.design[index], job.options)
-            self._answers += isinstance(checked, Frame)
-            begun.popleft()
-            if isinstance(checked, Failure):
-                attempts = job.schedule.attempts(index)
-                if job.schedule.retry(index):
-                    continue
-                checked = replace(checked, attempts=max(attempts, checked.attempts))
-            job.results.put(Answered(index, checked))
-        if begun:
-            raise EngineError(f"the engine left {len(begun)} scenes unanswered")
+        try:
+            while waiting and not self._stopping.is_set():  # the last picture of all may be the one that is nudged
+                for answer in engine.render(scenes(), job.options):
+                    if not begun:
+                        raise EngineError("the engine answered more often than it was asked")
+                    if isinstance(answer, Frame) and answer.engine:
+                        _same(job, answer.engine)  # behind one address the engine may have been replaced
+                    checked = _checked(answer, begun[0].scene, job.options)
+                    self._answers += isinstance(checked, Frame)
+                    if (nudged := self._settle(job, begun.popleft(), checked)) is not None:
+                        waiting.append(nudged)
+                if begun:
+                    raise EngineError(f"the engine left {len(begun)} scenes unanswered")
+        finally:
+            begun.extend(waiting)
 
-    def _return(self, job: Job, begun: deque[int], reason: str | None) -> None:
+    def _settle(self, job: Job, asked: Asked, answer: Frame | Failure) -> Asked | None:
+        """Hand in an answer; or return what is to be asked instead of a picture that fails a check."""
+        if isinstance(answer, Failure):
+            if asked.best is not None:  # the nudge failed, the picture before it is there
+                job.results.put(Answered(asked.index, asked.best))
+                return None
+            attempts = job.schedule.attempts(asked.index)
+            if not job.schedule.retry(asked.index):
+                failure = replace(answer, attempts=max(attempts, answer.attempts))
+                job.results.put(Answered(asked.index, failure))
+            return None
+        frame = answer
+        if job.nudges is not None:
+            if asked.step >= 0:
+                name, degrees = job.nudges.steps[asked.step]
+                frame = answer.instead_of(job.design[asked.index], nudge={name: degrees})
+            failed = job.nudges.failed(frame)
+            if asked.best is not None and failed >= job.nudges.failed(asked.best):
+                frame = asked.best
+            if failed and asked.step + 1 < len(job.nudges.steps):
+                scene = job.nudges.scene(job.design[asked.index], asked.step + 1)
+                return Asked(asked.index, scene, asked.step + 1, frame)
+        job.results.put(Answered(asked.index, frame))
+        return None
+
+    def _return(self, job: Job, begun: deque[Asked], reason: str | None) -> None:
         """Put back what a lost engine had; the oldest scene may be what killed it, so that counts as a try.
 
         No scene is to blame for an engine that did not start: then ``reason`` is ``None``.
         """
-        oldest = begun.popleft() if begun and reason is not None else None
-        for index in reversed(begun):
-            job.schedule.give_back(index)
+        oldest = begun.popleft().index if begun and reason is not None else None
+        for asked in reversed(begun):
+            job.schedule.give_back(asked.index)
         if oldest is None or reason is None:
             return
         attempts = job.schedule.attempts(oldest)

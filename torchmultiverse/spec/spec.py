@@ -65,6 +65,22 @@ class RenderSettings(_Model):
     )
 
 
+class QualitySettings(_Model):
+    """What a good picture is, and what is done about another one."""
+
+    limits: dict[str, Annotated[list[float], Field(min_length=2, max_length=2)]] = Field(
+        default_factory=dict,
+        description='measured value → [low, high]; instead of the defaults, e.g. {"visible1": [0.5, 1]}',
+    )
+    nudge: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=15.0,
+        description="degrees by which the camera may be turned or tilted for a picture that fails; 0: failing pictures "
+        "are only marked. Factors that the design varies are never touched",
+    )
+
+
 class DeclaredFactor(_Model):
     """A factor that the user's own Unreal environment understands and the published families do not have."""
 
@@ -93,6 +109,7 @@ class Spec(_Model):
         Field(discriminator="kind", description="which scenes"),
     ]
     render: RenderSettings = RenderSettings()
+    quality: QualitySettings = QualitySettings()
     declare: list[DeclaredFactor] = Field(default_factory=list, description="factors beyond the published ones")
 
     @property

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from torchmultiverse.spec import Design, Spec
 from torchmultiverse.store.files import disk_errors, write_atomic
@@ -40,6 +40,7 @@ _COLUMN_NOTES = {
     "quality_failed": "names of the checks that this picture fails, comma-separated; empty if it is good",
     "quality_visible1": "share of the first character's outline that is seen, where the engine says",
     "quality_visible2": "the same of the second",
+    "quality_nudge": "degrees by which the camera was moved after a picture had failed; which way, see annotations",
     "quality_area1": "share of the picture that shows the first character",
     "quality_area2": "the same of the second",
     "engine": "fingerprint of the engine",
@@ -55,12 +56,13 @@ def write_card(
     dataset: StoredDataset,
     inspection: Inspection | None = None,
 ) -> None:
-    """Write README.md and samples.jpg.
+    """Write README.md, samples.jpg and, where pictures fail a check of quality, failed.jpg.
 
     Raises:
         DatasetError: they cannot be written.
     """
     columns = _samples(dataset, out / "samples.jpg")
+    _failed(dataset, inspection, out / "failed.jpg")
     assets = manifest.get("assets", [])
     licences = sorted({a["license"] or "unknown" for a in assets})
     counts = design.level_counts()
@@ -164,7 +166,26 @@ many steps and by how many workers the dataset is made with this engine.
 def _quality(inspection: Inspection | None) -> str:
     if inspection is None:
         return "Not measured."
-    return f"Every picture was measured (`quality_…` columns, `quality.json`):\n\n```\n{inspection}\n```"
+    sheet = "\n\n![Pictures that fail a check.](failed.jpg)\n\n*Pictures that fail, each with a check that it fails.*"
+    return (
+        f"Every picture was measured (`quality_…` columns, `quality.json`):\n\n```\n{inspection}\n```"
+        f"{sheet if inspection.failed else ''}"
+    )
+
+
+def _failed(dataset: StoredDataset, inspection: Inspection | None, path: Path) -> None:
+    """Write the sheet of pictures that fail, some of each check; no sheet where there is none."""
+    marks: dict[int, str] = {}
+    failed = inspection.failed if inspection else {}
+    for k in range(_COLUMNS * _ROWS):
+        for name, rows in failed.items():
+            if k < len(rows) and len(marks) < _COLUMNS * _ROWS:
+                marks.setdefault(rows[k], name)
+    with disk_errors(path.parent):
+        if marks:
+            write_atomic(path, _sheet([(dataset.image(row), name) for row, name in sorted(marks.items())]))
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _license(licences: list[str]) -> str:
@@ -247,18 +268,27 @@ def _size(n: int) -> str:
 def _samples(dataset: StoredDataset, path: Path) -> int:
     """Write the grid; return its number of columns."""
     count = min(len(dataset), _COLUMNS * _ROWS)
-    columns = min(count, _COLUMNS)
-    rows = -(-count // columns)
+    # The middle of each stretch: the first scene of a design is often the emptiest.
+    rows = [(2 * place + 1) * len(dataset) // (2 * count) for place in range(count)]
+    with disk_errors(path.parent):
+        write_atomic(path, _sheet([(dataset.image(row), "") for row in rows]))
+    return min(count, _COLUMNS)
+
+
+def _sheet(pictures: list[tuple[Image.Image, str]]) -> bytes:
+    """Return a JPEG of small pictures in rows, each with what is written over its corner."""
+    columns = min(len(pictures), _COLUMNS)
     step = _SIDE + _GAP
-    sheet = Image.new("RGB", (columns * step - _GAP, rows * step - _GAP), "white")
-    for place in range(count):
-        # The middle of each stretch: the first scene of a design is often the emptiest.
-        picture = dataset.image((2 * place + 1) * len(dataset) // (2 * count)).convert("RGB")
+    sheet = Image.new("RGB", (columns * step - _GAP, -(-len(pictures) // columns) * step - _GAP), "white")
+    draw = ImageDraw.Draw(sheet)
+    for place, (full, text) in enumerate(pictures):
+        picture = full.convert("RGB")
         picture.thumbnail((_SIDE, _SIDE))
         left, top = place % columns * step, place // columns * step
         sheet.paste(picture, (left + (_SIDE - picture.width) // 2, top + (_SIDE - picture.height) // 2))
+        if text:
+            draw.rectangle(draw.textbbox((left + 4, top + 4), text), fill="white")
+            draw.text((left + 4, top + 4), text, fill="black")
     buffer = io.BytesIO()
     sheet.save(buffer, "JPEG", quality=88)
-    with disk_errors(path.parent):
-        write_atomic(path, buffer.getvalue())
-    return columns
+    return buffer.getvalue()

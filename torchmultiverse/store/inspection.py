@@ -6,21 +6,26 @@ import hashlib
 import io
 import itertools
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
+from torchmultiverse.store.quality import LIMITS, outside, quality
 from torchmultiverse.store.reader import StoredDataset
-from torchmultiverse.store.schema import LIMITS, failures, quality
 
 THUMB = 24
 """Side of the thumbnails by which pictures are compared: 1.7 kB a picture."""
 PAIRS = 200
 """How many pairs of a factor's two levels are compared at most."""
+ALIKE = 4
+"""Largest difference, of 255, that two thumbnails may have anywhere and still look the same."""
 DEAD = 0.4, 110.0
 """Mean difference of thumbnails, of 255, below which two levels look the same: a floor, and what is added to it per
 pixel of the picture's side (as one over the side). The noise of 16 denoised samples was measured as 1.2 at 128
@@ -33,14 +38,16 @@ class Inspection:
 
     Attributes:
         pictures: how many there are.
+        limits: what a good picture keeps to, by check.
         failed: by check, the rows that fail it.
         identical: groups of rows whose files are the same byte for byte, though their scenes differ.
-        alike: groups of rows whose thumbnails are the same, though their files and scenes differ.
+        alike: groups of rows whose thumbnails are nearly the same, though their files and scenes differ.
         factors: by factor and pair of levels, the median difference (of 255) over minimal pairs, and how many.
         dead: the pairs of levels whose difference is below noise.
     """
 
     pictures: int
+    limits: dict[str, tuple[float, float]] = field(default_factory=lambda: dict(LIMITS))
     failed: dict[str, list[int]] = field(default_factory=dict)
     identical: list[list[int]] = field(default_factory=list)
     alike: list[list[int]] = field(default_factory=list)
@@ -56,7 +63,7 @@ class Inspection:
         """Return JSON values."""
         return {
             "pictures": self.pictures,
-            "limits": {name: list(limits) for name, limits in LIMITS.items()},
+            "limits": {name: list(limits) for name, limits in self.limits.items()},
             "failed": self.failed,
             "identical": self.identical,
             "alike": self.alike,
@@ -64,11 +71,28 @@ class Inspection:
             "dead": self.dead,
         }
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Inspection:
+        """Return what `as_dict` was made of.
+
+        Raises:
+            KeyError, TypeError: it is something else.
+        """
+        return cls(
+            data["pictures"],
+            {name: (low, high) for name, (low, high) in data["limits"].items()},
+            data["failed"],
+            data["identical"],
+            data["alike"],
+            {k: {p: (v[0], v[1]) for p, v in pairs.items()} for k, pairs in data["factors"].items()},
+            data["dead"],
+        )
+
     def __str__(self) -> str:
         rows = {row for rows in self.failed.values() for row in rows}
         lines = [f"{self.pictures} pictures, {len(rows)} fail a check"]
         for name, failed in sorted(self.failed.items()):
-            low, high = LIMITS[name]
+            low, high = self.limits[name]
             lines.append(f"  {name} outside {low:g} to {high:g}: {_some(failed)}")
         for what, groups in (("identical files of different scenes", self.identical), ("look alike", self.alike)):
             if groups:
@@ -100,7 +124,9 @@ def inspect(dataset: StoredDataset) -> Inspection:
     known = [c for c in dataset.columns if c.startswith("quality_") and c != "quality_failed"]
     table = dataset.table(known) if known else None
     measured = {name: table[name].to_pylist() for name in known} if table is not None else {}
-    result = Inspection(len(dataset))
+    spec = dataset.manifest.get("identity", {}).get("spec", {})
+    limits = {**LIMITS, **{k: (v[0], v[1]) for k, v in spec.get("quality", {}).get("limits", {}).items()}}
+    result = Inspection(len(dataset), limits)
     failed: dict[str, list[int]] = defaultdict(list)
     same: dict[bytes, list[int]] = defaultdict(list)
     thumbs = np.empty((len(dataset), THUMB, THUMB, 3), np.uint8)
@@ -115,7 +141,7 @@ def inspect(dataset: StoredDataset) -> Inspection:
         values = {name: column[row] for name, column in measured.items()}
         if values.get("quality_fireflies") is None:
             values |= quality(np.asarray(whole))
-        for name in failures(values):
+        for name in outside(values, limits):
             failed[name].append(row)
     result.failed = dict(sorted(failed.items()))
     scenes = dataset.table(["scene_id"])["scene_id"].to_pylist() if "scene_id" in dataset.columns else None
@@ -125,13 +151,32 @@ def inspect(dataset: StoredDataset) -> Inspection:
 
     result.identical = [rows for rows in same.values() if differ(rows)]
     first = {row: rows[0] for rows in same.values() for row in rows}
-    looks: dict[bytes, list[int]] = defaultdict(list)
-    for row in range(len(dataset)):
-        if first[row] == row:
-            looks[(thumbs[row] // 2).tobytes()].append(row)
-    result.alike = [rows for rows in looks.values() if differ(rows)]
+    unique = [row for row in range(len(dataset)) if first[row] == row]
+    result.alike = [rows for rows in _alike(thumbs, unique) if differ(rows)]
     _levels(dataset, thumbs, result, DEAD[0] + DEAD[1] / side if side else 0.0)
     return result
+
+
+def _alike(thumbs: NDArray[np.uint8], rows: list[int]) -> list[list[int]]:
+    """Return groups of rows whose thumbnails differ by no more than `ALIKE` anywhere, directly or by way of others."""
+    # First those that are equal, so that a thousand equal ones are not half a million pairs.
+    equal: dict[bytes, list[int]] = defaultdict(list)
+    for row in rows:
+        equal[thumbs[row].tobytes()].append(row)
+    groups = list(equal.values())
+    heads = thumbs[[group[0] for group in groups]] if groups else thumbs[:0]
+    # Means of blocks differ by no more than what they are the means of: few candidates are left to be compared.
+    side = THUMB // 4
+    means = heads.reshape(-1, 4, side, 4, side, 3).mean((2, 4), dtype=np.float32).reshape(len(heads), -1)
+    pairs = sorted(cKDTree(means).query_pairs(ALIKE + 0.01, p=np.inf)) if len(heads) else []
+    near = [(i, j) for i, j in pairs if np.abs(heads[i].astype(np.int16) - heads[j]).max() <= ALIKE]
+    one, two = np.array(near, int).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(one), bool), (one, two)), (len(heads), len(heads)))
+    count, labels = connected_components(graph, directed=False)
+    found: list[list[int]] = [[] for _ in range(count)]
+    for group, label in zip(groups, labels, strict=True):
+        found[label] += group
+    return [sorted(group) for group in found if len(group) > 1]
 
 
 def _levels(dataset: StoredDataset, thumbs: NDArray[np.uint8], result: Inspection, dead: float) -> None:

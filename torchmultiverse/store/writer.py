@@ -35,7 +35,7 @@ SHARD_ROWS = 1024
 GROUP_ROWS = 64
 """Rows of a Parquet row group: what a reader that knows nothing of pages reads for one picture."""
 SHARD_NAME = re.compile(r"train-\d{5,}\.parquet")
-_OURS = {"_work", "data", "manifest.json", "README.md", "samples.jpg"}
+_OURS = {"_work", "data", "manifest.json", "README.md", "samples.jpg", "failed.jpg", "quality.json", "leakage.json"}
 
 
 class DatasetWriter:

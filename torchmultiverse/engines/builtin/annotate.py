@@ -109,7 +109,7 @@ def objects(
     turns with it (centre, size, rotation, corners), world metres. Of the pixel centres that it alone would cover:
     ``visible_fraction`` is seen, ``truncated_fraction`` lies beyond the frame, ``occluded_fraction`` is hidden in it,
     of which ``occluded_by_character`` by another character; the first three add up to 1. Counted as far as one
-    picture's side beyond the frame.
+    picture's side beyond the frame; what covers nothing there is cut off as a whole.
     """
     margin = max(view.size)
     found: list[Mapping[str, Any]] = []
@@ -127,8 +127,11 @@ def objects(
         cut = total - visible - int(hidden.sum())
         low, high = costume.vertices.min(0), costume.vertices.max(0)
 
+        if not total:  # behind the camera, further off than was counted, or smaller than the gap of two pixels
+            total = cut = 1
+
         def share(count: int, total: int = total) -> float:
-            return round(count / total, 4) if total else 0.0
+            return round(count / total, 4)
 
         found.append(
             {

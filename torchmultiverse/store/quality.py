@@ -1,0 +1,126 @@
+"""What is measured on every picture, and the limits outside of which a picture fails."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchmultiverse.engines import Frame
+
+QUALITY = tuple(
+    f"quality_{name}"
+    for name in (
+        "luminance", "luminance_min", "luminance_max", "contrast", "saturation", "clipped", "fireflies",
+        "visible1", "area1", "visible2", "area2", "nudge",
+    )
+)  # fmt: skip
+"""Columns of a dataset, float32."""
+
+FIREFLY = 80
+"""How much brighter than all its eight neighbours a pixel must be, of 255."""
+LIMITS: dict[str, tuple[float, float]] = {
+    "luminance": (0.03, 0.97),
+    "contrast": (0.01, 1.0),
+    "clipped": (0.0, 0.4),
+    "fireflies": (0.0, 0.001),
+    "visible1": (0.9, 1.0),
+    "visible2": (0.9, 1.0),
+}
+"""The range of each measured value outside of which a picture fails; a spec's ``quality.limits`` replace some."""
+
+
+def measure(frame: Frame) -> dict[str, float | None]:
+    """Return everything that is measured on a frame, by column."""
+    nudge = frame.info.get("nudge", {})
+    return {
+        **quality(frame.array("rgb")),
+        **visibility(frame),
+        "quality_nudge": float(next(iter(nudge.values()), 0.0)),
+    }
+
+
+def quality(rgb: NDArray[np.uint8]) -> dict[str, float]:
+    """Measure a picture, uint8 (H, W, 3): values in 0..1.
+
+    ``luminance`` mean, ``luminance_min``, ``luminance_max`` and ``contrast`` (standard deviation) of the Rec. 709
+    luma, ``saturation`` mean of (max − min) / max, ``clipped`` share of pixels with every channel at 0 or every
+    channel at 255, ``fireflies`` share of pixels far brighter than all around them. Sums are of integers, so the
+    figures do not depend on the machine's vector width or threads.
+    """
+    red, green, blue = (np.ascontiguousarray(rgb[..., channel]) for channel in range(3))
+    luma = (213 * red.astype(np.int32) + 715 * green.astype(np.int32) + 72 * blue.astype(np.int32)).ravel()
+    high = np.maximum(np.maximum(red, green), blue)
+    low = np.minimum(np.minimum(red, green), blue)
+    count, scale = luma.size, 255_000
+    mean = int(luma.sum(dtype=np.int64)) / count
+    wide = luma.astype(np.int64)
+    variance = int(wide @ wide) / count - mean * mean
+    # Division of one float32 by another is exact to the last bit on every machine; only the sum must be of integers.
+    saturation = (high - low).astype(np.float32) / np.maximum(high, 1) * np.float32(1 << 16)
+    return {
+        "quality_luminance": mean / scale,
+        "quality_luminance_min": int(luma.min()) / scale,
+        "quality_luminance_max": int(luma.max()) / scale,
+        "quality_contrast": math.sqrt(max(variance, 0.0)) / scale,
+        "quality_saturation": int(saturation.astype(np.int32).sum(dtype=np.int64)) / (count << 16),
+        "quality_clipped": int(np.count_nonzero((low == 255) | (high == 0))) / count,
+        "quality_fireflies": _fireflies(high),
+    }
+
+
+def fireflies(rgb: NDArray[np.uint8]) -> float:
+    """Return the share of pixels that are far brighter than all their neighbours, uint8 (H, W, 3)."""
+    return _fireflies(rgb.max(-1))
+
+
+def _fireflies(bright: NDArray[np.uint8]) -> float:
+    height = bright.shape[0]
+    # Of each three in a row, then of three rows; a pixel's own row without itself.
+    sides = np.maximum(bright[:, :-2], bright[:, 2:])
+    rows = np.maximum(sides, bright[:, 1:-1])
+    around = np.maximum(np.maximum(rows[: height - 2], rows[2:]), sides[1:-1])
+    inner = bright[1:-1, 1:-1]
+    return int(np.count_nonzero((inner > around) & (inner - around > FIREFLY))) / int(bright.size)
+
+
+def outside(values: Mapping[str, Any], limits: Mapping[str, Sequence[float]] | None = None) -> list[str]:
+    """Return the names of the measured values that are out of their limits, sorted; what nobody measured passes.
+
+    Compared in float32, as the columns are stored, so that a row's mark and a later look at the dataset agree.
+
+    Args:
+        values: by column name, ``quality_…``.
+        limits: instead of some of `LIMITS`.
+    """
+    found = []
+    for name, (low, high) in {**LIMITS, **(limits or {})}.items():
+        value = values.get(f"quality_{name}")
+        if value is not None and not np.float32(low) <= np.float32(value) <= np.float32(high):
+            found.append(name)
+    return sorted(found)
+
+
+def visibility(frame: Frame) -> dict[str, float | None]:
+    """Return how much of the first and the second character is seen; ``None`` where nobody says, or nobody is there.
+
+    ``visible1`` and ``visible2``: the share of the character's outline that is in the picture and not hidden, as the
+    engine reports it in ``objects``. ``area1`` and ``area2``: the share of the picture that shows it, from the mask
+    where there is one, otherwise from what the engine reports.
+    """
+    values: dict[str, float | None] = {}
+    given = frame.info.get("objects")
+    objects = {o.get("instance"): o for o in given if isinstance(o, Mapping)} if isinstance(given, list) else {}
+    height, width = frame.array("rgb").shape[:2]
+    counts = np.bincount(frame.array("mask").ravel(), minlength=3) if "mask" in frame.passes else None
+    for number in (1, 2):
+        found = objects.get(number, {})
+        share, pixels = found.get("visible_fraction"), found.get("pixels")
+        if counts is not None:
+            pixels = int(counts[number])
+        values[f"quality_visible{number}"] = float(share) if isinstance(share, int | float) else None
+        values[f"quality_area{number}"] = pixels / (height * width) if isinstance(pixels, int) else None
+    return values
