@@ -33,6 +33,8 @@ _EPSILON = 2.0**-24 * 1500
 _FAR = 1e30
 _KEEN = 2.0
 """Paths that would carry less than one part in this many end at random, and the others stand in for them."""
+_LOOKS = 2
+"""How often the first surface looks for a light: what it sees is most of the noise."""
 _PILOT = 2048
 """Places at which each light is looked for when a world is loaded."""
 _WAVEFRONT = 1 << 22
@@ -934,20 +936,22 @@ class Tracer:
             normal = dr.select(valid & (depth == 0), s.n, normal)
 
             bsdf = Bsdf(s, d)
-            dimension = depth * 4 + 1
-            x, y = points.pair(dimension)
-            lobe, choice = points.pair(dimension + 1)
-            to, far, value, light_density, point = self.lights.sample(
-                s.p, *self.lights.pick(choice, valid), x, y, self._shining, valid
-            )
-            reflected, bsdf_density = bsdf.eval(to)
-            weight = dr.select(point | (depth == last), 1, _balance(light_density, bsdf_density, 1))
-            value = through * reflected * value * weight
+            dimension = depth * 5 + 1
+            lobe, choice = points.pair(dimension)
             step = (1 + dr.max(dr.abs(s.p))) * _EPSILON
-            look = valid & (dr.max(value) > 0)
-            away = s.p + s.ng * dr.select(dr.dot(s.ng, to) > 0, step, -step)
-            shadow = self._blocked(away, to, dr.select(far < _FAR, far * (1 - 20 * _EPSILON) - step, _FAR), look)
-            light += dr.select(look & ~shadow, value, 0)
+            for k in range(_LOOKS):
+                look = valid if k == 0 else valid & (depth == 0)
+                x, y = points.pair(dimension + 1 if k == 0 else mi.UInt32(90 + k))
+                # The second half of the lights for the second look.
+                picked = self.lights.pick(choice + k * (0xFFFFFFFF // _LOOKS), look)
+                to, far, value, light_density, point = self.lights.sample(s.p, *picked, x, y, self._shining, look)
+                reflected, bsdf_density = bsdf.eval(to)
+                weight = dr.select(point | (depth == last), 1, _balance(light_density, bsdf_density, 1))
+                value = through * reflected * value * (weight * dr.select(depth == 0, 1 / _LOOKS, 1))
+                look = look & (dr.max(value) > 0)
+                away = s.p + s.ng * dr.select(dr.dot(s.ng, to) > 0, step, -step)
+                shadow = self._blocked(away, to, dr.select(far < _FAR, far * (1 - 20 * _EPSILON) - step, _FAR), look)
+                light += dr.select(look & ~shadow, value, 0)
 
             active = valid & (depth < last)
             out = bsdf.sample(_unit(lobe), *points.floats(dimension + 2))
