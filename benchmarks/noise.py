@@ -39,15 +39,16 @@ def main() -> None:
     parser.add_argument("--worlds", default="", help="names with commas between; all by default")
     parser.add_argument("--animal", default="Zebra")
     parser.add_argument("--reference", type=int, default=4096, help="samples of the reference")
-    parser.add_argument("--samples", type=int, help="samples of the picture; the engine's own number by default")
+    parser.add_argument("--samples", type=int, help="samples of the picture; each world's own number by default")
     parser.add_argument("--size", type=int, default=256)
     arguments = parser.parse_args()
     worlds = [name for name in arguments.worlds.split(",") if name] or world_names()
     engine, exact = BuiltinEngine(worlds=1), BuiltinEngine(worlds=1, denoise=False)
     size = (arguments.size, arguments.size)
-    options = RenderOptions(size=size, samples=arguments.samples or engine.samples)
+    options = RenderOptions(size=size, samples=arguments.samples)
     halves = [RenderOptions(size=size, samples=max(1, arguments.reference // 2), seed=k) for k in (1, 2)]
-    print(f"{engine.variant}, {options.samples} samples against {arguments.reference}, denoised: {engine.denoise}")
+    own = arguments.samples or "each world's own"
+    print(f"{engine.variant}, {own} samples against {arguments.reference}, denoised: {engine.denoise}")
     print(f"{'world':<20} {'PSNR dB':>8} {'reference':>10} {'brightness':>11} {'seconds':>8}")
     found: dict[str, float] = {}
     for world in worlds:

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -31,9 +31,11 @@ class HeldEngine(Engine):
     that it outlives.
     """
 
-    def __init__(self, engine: Engine, resources: ExitStack) -> None:
+    def __init__(self, engine: Engine, resources: ExitStack, memory: Callable[[], int] | None = None) -> None:
         self._engine = engine
         self._resources = resources
+        self.memory = memory
+        """Returns the bytes of memory of the processes that were started for the engine, where some were."""
 
     @override
     def catalogue(self) -> Catalogue:
@@ -113,7 +115,7 @@ def connect(
         running = starting.enter_context(stack)
         client = RemoteEngine(running.url, token=token, lost=running.lost, **remote)
         starting.callback(client.close)
-        return HeldEngine(client, starting.pop_all())
+        return HeldEngine(client, starting.pop_all(), running.memory)
     raise AssertionError("unreachable")
 
 

@@ -35,16 +35,16 @@ def test_every_index_once_and_again_only_after_a_failure(tmp_path: Path) -> None
     while (index := schedule.take(len(taken) % 3)) is not None:
         taken.append(index)
     assert sorted(taken) == list(range(40))
-    schedule.give_back(5)
+    schedule.give_back(5, taken.index(5) % 3)
     assert schedule.take(0) == 5
-    assert schedule.retry(5)
+    assert schedule.retry(5, 0)
     assert schedule.attempts(5) == 2
     assert schedule.take(1) == 5
-    assert not schedule.retry(5)
+    assert not schedule.retry(5, 1)
     for index in range(40):
         schedule.settle(index)
         assert schedule.ready() == ([index // 16] if index in (15, 31, 39) else [])
-    assert not schedule.unfinished
+    assert schedule.finished
     writer.close()
 
 
@@ -81,6 +81,37 @@ def test_one_engine_changes_worlds_as_often_as_it_must(tmp_path: Path) -> None:
 
     generate(MIXED, tmp_path / "d", Watched, size=48, shard_rows=20, progress=False)
     assert len(changes) <= 8, "four worlds in each of two shards"
+
+
+def test_what_one_worker_does_not_answer_another_one_gets(tmp_path: Path) -> None:
+    """Silently wrong would be: a scene that is handed out for ever, or never again."""
+    now = [0.0]
+    writer = writer_of({"World_Name": ["Desert"], "Camera_Yaw": [0, 1, 2]}, tmp_path / "d", shard_rows=40)
+    schedule = Schedule(writer, retries=0, lease=100, clock=lambda: now[0])
+    assert [schedule.take(0), schedule.take(1)] == [0, 1]
+    now[0] = 101
+    assert schedule.take(0) == 1, "a lease that ran out comes before what is new"
+    assert schedule.take(1) == 0
+    assert schedule.take(2) == 2
+    assert schedule.take(2) is None, "two have each of the others, and that is enough"
+    schedule.came(0, 1)
+    schedule.settle(0)
+    assert not schedule.is_open(0)
+    schedule.came(1, 0)
+    schedule.settle(1)
+    schedule.give_back(1, 1)  # the late one: nothing of it is put back
+    assert schedule.take(1) is None
+    assert schedule.longest() == {0: 101.0, 2: 0.0}, "the first one never answered for scene 0"
+    assert schedule.wait(0.01)
+    now[0] += 4 * 101  # the usual time is 101 s by now, and a worker is idle
+    assert schedule.take(0) == 2
+    assert schedule.retry(2, 0), "the other one still tries"
+    assert not schedule.retry(2, 2)
+    schedule.settle(2)
+    assert schedule.finished
+    assert not schedule.wait(0.01)
+    assert schedule.repeated == 3
+    writer.close()
 
 
 def test_a_design_of_billions_is_begun_shard_by_shard(tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -13,7 +15,11 @@ from rich.table import Table
 
 from torchmultiverse import __version__
 from torchmultiverse.cli.assets import app as assets_app
+from torchmultiverse.cli.farm import app as farm_app
 from torchmultiverse.errors import DatasetError, SpecError, TorchMultiverseError
+
+if TYPE_CHECKING:
+    from torchmultiverse.engines import Engine
 
 out = Console()
 err = Console(stderr=True)
@@ -28,6 +34,7 @@ app = typer.Typer(
 engine_app = typer.Typer(help="What engines there are and what they can render.", no_args_is_help=True)
 app.add_typer(engine_app, name="engine")
 app.add_typer(assets_app, name="assets")
+app.add_typer(farm_app, name="farm")
 
 EngineOption = Annotated[
     str,
@@ -85,6 +92,10 @@ def _escape(text: str) -> str:
 `torchmultiverse render scenes/spar.json --out data/spar --where 'World_Name in (Desert, Museum)' --limit 100`
 
 `torchmultiverse render my.json --out data/my --engine ./Linux/Game.sh --size 512`
+
+`torchmultiverse render scenes/animals.json --out data/animals --executor ray --workers 8 --gpus 1`
+
+`torchmultiverse render scenes/animals.json --out data/animals --executor slurm --workers 64 --slurm gres=gpu:1`
 """
 )
 def render(
@@ -97,13 +108,35 @@ def render(
     where: Annotated[str | None, typer.Option(help="Only some scenes: 'World_Name in (Desert, Snow)'.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N scenes.")] = None,
     samples: Annotated[int | None, typer.Option(min=1, help="Samples per pixel, instead of the spec's.")] = None,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Engines side by side.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=4096, help="Engines side by side; tasks of the array job.")] = 1,
+    executor: Annotated[
+        Literal["local", "ray", "slurm"],
+        typer.Option(help="Where engines run: here, in actors of a Ray cluster, or as an array job."),
+    ] = "local",
+    part: Annotated[
+        str | None, typer.Option(help="i/n: only this part, for any other kind of cluster; then: farm join.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Of the Ray cluster; default: this machine's, or a new one.")
+    ] = None,
+    gpus: Annotated[float, typer.Option(min=0, help="Graphics cards that an actor takes.")] = 0,
+    slurm: Annotated[
+        list[str] | None, typer.Option(help="Option of the array job: gres=gpu:1, time=4:00:00; may be repeated.")
+    ] = None,
+    retries: Annotated[int, typer.Option(min=0, help="Further attempts for a scene that fails.")] = 1,
+    lease: Annotated[
+        float, typer.Option(min=1, help="Seconds without an answer after which an engine is made anew.")
+    ] = 180,
+    recycle: Annotated[int | None, typer.Option(min=1, help="Pictures after which an engine is made anew.")] = None,
+    memory: Annotated[float | None, typer.Option(min=0.1, help="GB of an engine above which it is made anew.")] = None,
+    shard_rows: Annotated[int, typer.Option(min=1, help="Rows of a Parquet file.")] = 1024,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count, check and estimate.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over, deleting what the folder holds.")] = False,
     token: TokenOption = None,
 ) -> None:
     """Render a spec to a Parquet dataset. Interrupted runs continue where they were."""
     from torchmultiverse.farm import generate, plan
+    from torchmultiverse.farm.parts import parse_part
     from torchmultiverse.multiverse import connect
     from torchmultiverse.spec import load_spec
 
@@ -119,21 +152,54 @@ def render(
             source.close()
         out.print(forecast)
         return
-    order = loaded.build().factors
+    if executor == "slurm":
+        _slurm(spec, out_folder, workers, slurm or [], {
+            "engine": engine, "size": size, "where": where, "limit": limit, "samples": samples, "retries": retries,
+            "lease": lease, "recycle": recycle, "memory": memory, "shard-rows": shard_rows,
+        })  # fmt: skip
+        return
+    make: Callable[[], Engine] = partial(
+        connect, engine, token=token, factor_order=loaded.build().factors, assets=loaded.assets
+    )
+    if executor == "ray":
+        from torchmultiverse.farm.ray_engine import ray_factory
+
+        make = ray_factory(make, address=address, gpus=gpus)
     report = generate(
         loaded,
         out_folder,
-        engine=lambda: connect(engine, token=token, factor_order=order, assets=loaded.assets),
+        engine=make,
         size=size,
         where=where,
         limit=limit,
         samples=samples,
         workers=workers,
+        part=None if part is None else parse_part(part),
+        retries=retries,
+        lease=lease,
+        recycle=recycle,
+        memory=memory,
+        shard_rows=shard_rows,
         fresh=fresh,
     )
     out.print(str(report), highlight=False)
     if report.failures:
         raise typer.Exit(DatasetError.exit_code)
+
+
+def _slurm(spec: Path, out_folder: Path, tasks: int, options: list[str], flags: dict[str, object]) -> None:
+    from torchmultiverse.farm.slurm import submit, write_jobs
+
+    command = ["render", str(spec.resolve()), "--out", str(out_folder.resolve())]
+    for name, value in flags.items():
+        if value is not None:
+            command += [f"--{name}", str(value)]
+    array, last = write_jobs(out_folder, command, tasks, options)
+    first, second = submit(array, last)
+    out.print(
+        f"array job {first} ({tasks} tasks), then job {second} joins them; "
+        f"how it goes: torchmultiverse farm status {out_folder}", highlight=False, soft_wrap=True,
+    )  # fmt: skip
 
 
 @app.command("eval", epilog="Example: `torchmultiverse eval data/spar --model open_clip:ViT-B-32/laion2b_s34b_b79k`")

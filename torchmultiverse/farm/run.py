@@ -18,9 +18,10 @@ from typing import Any
 from torchmultiverse import __version__
 from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOptions
 from torchmultiverse.errors import DatasetError, EngineError, SpecError, TorchMultiverseError
+from torchmultiverse.farm.parts import part_folder
 from torchmultiverse.farm.plan import remember_rate, render_options, select
 from torchmultiverse.farm.progress import Tick, progress
-from torchmultiverse.farm.schedule import Schedule
+from torchmultiverse.farm.schedule import LEASE, Schedule
 from torchmultiverse.farm.worker import Answered, Job, Left, Nudges, Worker
 from torchmultiverse.spec import Scene, Spec, load_spec, parse_spec
 from torchmultiverse.store import (
@@ -37,6 +38,8 @@ from torchmultiverse.store.files import write_atomic
 
 HOPELESS = 100
 """A run ends when so many scenes in a row failed: then it is not the scenes."""
+STATUS = "status.json"
+"""How things stand, once a second; for people and for `torchmultiverse farm status`."""
 _DRAIN_SECONDS = 30.0
 
 
@@ -87,7 +90,11 @@ def generate(
     limit: int | None = None,
     samples: int | None = None,
     workers: int = 1,
+    part: tuple[int, int] | None = None,
     retries: int = 1,
+    lease: float = LEASE,
+    recycle: int | None = None,
+    memory: float | None = None,
     shard_rows: int = SHARD_ROWS,
     fresh: bool = False,
     progress: bool = True,
@@ -104,7 +111,12 @@ def generate(
         limit: only the first scenes.
         samples: samples per pixel, instead of the spec's.
         workers: engines side by side.
+        part: (i, n): only every n-th shard of the dataset, from the i-th, into a folder of its own inside ``out``;
+            `torchmultiverse.farm.join` puts all n together.
         retries: further attempts for a scene that fails.
+        lease: seconds without an answer after which a scene is given to another worker and its engine is made anew.
+        recycle: pictures after which an engine is made anew.
+        memory: gigabytes of an engine's processes above which it is made anew.
         shard_rows: rows of a Parquet shard.
         fresh: delete what the folder holds first.
         progress: show a progress bar on a terminal, or a line every few seconds elsewhere.
@@ -117,6 +129,8 @@ def generate(
     loaded = spec if isinstance(spec, Spec) else parse_spec(spec) if isinstance(spec, Mapping) else load_spec(spec)
     if workers < 1:
         raise SpecError(f"workers = {workers}: at least one is needed")
+    if part is not None and not 0 <= part[0] < part[1]:
+        raise SpecError(f"part = {part}: write (i, n) with i from 0 to n - 1")
     design = select(loaded, where, limit)
     options = render_options(loaded, size, samples)
     make = _factory(engine, design.factors, loaded.assets)
@@ -136,20 +150,31 @@ def generate(
             "spec": loaded.model_dump(mode="json"), "where": where, "limit": limit, "size": list(options.size),
             "samples": options.samples, "engine": catalogue.fingerprint,
         }  # fmt: skip
-        writer = DatasetWriter(Path(out), design, schema, identity, shard_rows=shard_rows, fresh=fresh)
+        folder = Path(out) if part is None else part_folder(Path(out), part)
+        writer = DatasetWriter(folder, design, schema, identity, shard_rows=shard_rows, fresh=fresh, part=part)
     except BaseException:
         crew[0].dismiss(_DRAIN_SECONDS)
         raise
     try:
         _describe(writer, loaded, catalogue, crew[0].notes)
-        run = _Run(writer, options, crew, retries, catalogue.fingerprint, Nudges.of(loaded, design))
+        run = _Run(
+            writer,
+            options,
+            crew,
+            retries,
+            catalogue.fingerprint,
+            Nudges.of(loaded, design),
+            lease,
+            recycle,
+            None if memory is None else int(memory * 1e9),
+        )
         try:
             run.go(progress)
         except KeyboardInterrupt:
             if progress:
                 stored = writer.rows + sum(1 for _ in (writer.out / "_work").glob("*.row"))
                 print(
-                    f"\ninterrupted: {stored} of {design.count} pictures are safe in {writer.out}; "
+                    f"\ninterrupted: {stored} of {writer.expected} pictures are safe in {writer.out}; "
                     "the same command continues",
                     file=sys.stderr,
                 )
@@ -162,7 +187,8 @@ def generate(
         if writer.manifest["shards"]:
             made = open_dataset(writer.out)
             inspection = _inspect(made, writer.out / "quality.json", run.rendered == 0)
-            write_card(writer.out, loaded, design, writer.manifest, made, inspection)
+            if part is None:
+                write_card(writer.out, loaded, design, writer.manifest, made, inspection)
     finally:
         crew[0].dismiss(_DRAIN_SECONDS)
         writer.close()
@@ -183,20 +209,27 @@ class _Run:
         retries: int,
         fingerprint: str,
         nudges: Nudges | None = None,
+        lease: float = LEASE,
+        recycle: int | None = None,
+        memory: int | None = None,
     ) -> None:
         self.failures: list[Failure] = []
         self.rendered = 0
         self.lost: list[str] = []
         self._writer = writer
         self._crew = crew
-        self._schedule = Schedule(writer, retries)
+        self._schedule = Schedule(writer, retries, lease)
         self._results: queue.Queue[Answered | Left] = queue.Queue(maxsize=8)
-        self._job = Job(writer.design, options, self._schedule, self._results, fingerprint, nudges)
+        self._job = Job(writer.design, options, self._schedule, self._results, fingerprint, nudges, recycle, memory)
         self._packing: deque[tuple[int, Scene, Future[bytes]]] = deque()
         self._threads = min(8, os.cpu_count() or 1)
         self._row = 0  # failures in a row
         self._times: tuple[float, float] = (0.0, 0.0)  # of the first and the last picture
         self._before = writer.settled
+        self._lease = lease
+        self._start = time.perf_counter()
+        self._watched = 0.0
+        self._ended: dict[int, float] = {}
 
     @property
     def rate(self) -> float | None:
@@ -213,7 +246,7 @@ class _Run:
         """
         writer = self._writer
         with (
-            progress(writer.out.name, writer.design.count, show) as tick,
+            progress(writer.out.name, writer.expected, show) as tick,
             ThreadPoolExecutor(self._threads, "pack") as pool,
         ):
             try:
@@ -232,11 +265,15 @@ class _Run:
 
     def _collect(self, pool: ThreadPoolExecutor, tick: Tick) -> None:
         running, errors = len(self._crew), list[BaseException]()
-        while running or self._packing:
+        while self._packing or (running and not self._schedule.finished):
             if self._packing and (len(self._packing) > 2 * self._threads or self._results.empty()):
                 self._store(*self._packing.popleft())
             else:
-                result = self._results.get()
+                self._watch(time.monotonic())
+                try:
+                    result = self._results.get(timeout=0.5)
+                except queue.Empty:
+                    continue
                 if isinstance(result, Left):
                     running -= 1
                     if result.error is not None:
@@ -252,8 +289,58 @@ class _Run:
             for shard in self._schedule.ready():
                 self._writer.finish_shard(shard)
             tick(self._before + self._schedule.found, self.rendered, len(self.failures))
-        if len(errors) == len(self._crew) or self._schedule.unfinished:
+        for shard in self._schedule.ready():
+            self._writer.finish_shard(shard)
+        if len(errors) == len(self._crew) or not self._schedule.finished:
             raise errors[0] if errors else EngineError("the engines ended before every scene was rendered")
+        self._leave()
+
+    def _watch(self, now: float) -> None:
+        """End engines that do not answer, and say how things stand, once a second."""
+        if now < self._watched + 1:
+            return
+        self._watched = now
+        for number, seconds in self._schedule.longest().items():
+            if seconds > self._lease and number not in self._ended:
+                self._ended[number] = now
+                self._crew[number].end_engine(f"nothing came from it for {seconds:.0f} s")
+        self._ended = {number: since for number, since in self._ended.items() if now - since < self._lease}
+        self._report()
+
+    def _report(self, done: bool = False) -> None:
+        rate = self.rendered / max(time.perf_counter() - self._start, 1e-9)
+        found = self._before + self._schedule.found
+        left = self._writer.expected - found - self.rendered - len(self.failures)
+        longest = self._schedule.longest()
+        status = {
+            "pid": os.getpid(), "updated": time.time(), "pictures": self._writer.expected, "found": found,
+            "rendered": self.rendered, "failed": len(self.failures), "rate": round(rate, 3), "done": done,
+            "seconds_left": round(left / rate, 1) if self.rendered else None, "repeated": self._schedule.repeated,
+            "workers": [
+                {
+                    "number": w.number, "state": w.state, "world": w.world, "pictures": w.answers,
+                    "restarts": w.restarts, "memory": w.memory, "waits": round(longest.get(w.number, 0.0), 1),
+                }
+                for w in self._crew
+            ],
+        }  # fmt: skip
+        with suppress(OSError):  # nothing depends on it
+            write_atomic(self._writer.out / STATUS, json.dumps(status).encode(), sync=False)
+
+    def _leave(self) -> None:
+        """Wait for the workers; end the engine of one that hangs over a scene that another one rendered."""
+        end = time.monotonic() + _DRAIN_SECONDS
+        hanging = set(self._schedule.longest())
+        for worker in self._crew:
+            worker.stop()
+            if worker.number in hanging:
+                worker.end_engine("another worker was quicker")
+        while any(worker.is_alive() for worker in self._crew) and time.monotonic() < end:
+            with suppress(queue.Empty):
+                result = self._results.get(timeout=0.1)  # of no use any more, but its worker must not wait
+                if isinstance(result, Left) and result.error is not None and not isinstance(result.error, EngineError):
+                    raise result.error
+        self._report(done=True)
 
     def _store(self, index: int, scene: Scene, packed: Future[bytes]) -> None:
         try:
@@ -261,6 +348,8 @@ class _Run:
         except (TorchMultiverseError, ValueError, TypeError, KeyError) as error:
             self._fail(index, Failure(scene, f"its row cannot be made: {error}"))
             return
+        if not self._schedule.is_open(index):
+            return  # another worker was quicker
         self._writer.put(scene.scene_id, data)
         now = time.perf_counter()
         self._times = (self._times[0] if self.rendered else now, now)
@@ -269,6 +358,8 @@ class _Run:
         self._schedule.settle(index)
 
     def _fail(self, index: int, failure: Failure) -> None:
+        if not self._schedule.is_open(index):
+            return
         self.failures.append(failure)
         self._schedule.settle(index)
         self._row += 1
@@ -336,5 +427,5 @@ def _inspect(made: StoredDataset, path: Path, same: bool) -> Inspection:
 def _conclude(writer: DatasetWriter, failures: list[Failure]) -> None:
     ordered = sorted(failures, key=lambda failure: failure.scene.canonical)
     writer.manifest["failures"] = {f.scene.scene_id: {"scene": f.scene.wire, "reason": f.reason} for f in ordered}
-    writer.manifest["complete"] = writer.rows == writer.design.count
+    writer.manifest["complete"] = writer.rows == writer.expected
     writer.save_manifest()

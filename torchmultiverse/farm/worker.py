@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from queue import Queue
 
@@ -88,6 +89,10 @@ class Job:
     results: Queue[Answered | Left]
     fingerprint: str
     nudges: Nudges | None = None
+    recycle: int | None = None
+    """Pictures after which an engine is made anew."""
+    memory: int | None = None
+    """Bytes of an engine's processes above which it is made anew."""
 
 
 class Worker(threading.Thread):
@@ -110,6 +115,30 @@ class Worker(threading.Thread):
         self._make = make
         self._stopping = threading.Event()
         self._answers = 0
+        self._engine: Engine | None = None
+        self._ended = ""  # why the engine was ended from outside
+        self._since = 0  # answers of this engine's predecessors
+        self.state = "starting"
+        self.world = ""
+        self.restarts = 0
+
+    @property
+    def answers(self) -> int:
+        """Pictures so far."""
+        return self._answers
+
+    @property
+    def memory(self) -> int | None:
+        """Bytes of memory of the engine's processes, where it has some of its own."""
+        measure: Callable[[], int] | None = getattr(self._engine, "memory", None)
+        return measure() if measure is not None else None
+
+    def end_engine(self, reason: str) -> None:
+        """End an engine that does not answer, from another thread; the worker then makes a new one."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            self._ended = reason
+            threading.Thread(target=_close, args=(engine,), name=f"{self.name}-end", daemon=True).start()
 
     def stop(self) -> None:
         """Begin nothing more."""
@@ -160,30 +189,51 @@ class Worker(threading.Thread):
             while not self._stopping.is_set():
                 index = job.schedule.take(self.number)
                 if index is None:
-                    return
+                    self.state = "idle"
+                    if not job.schedule.wait(0.25):
+                        return
+                    continue
                 begun = deque([Asked(index, job.design[index])])
                 answers = self._answers
                 try:
                     if engine is None:
+                        self.state = "starting"
                         engine = self._make()
                         _same(job, engine.catalogue().fingerprint)
+                    self._engine, self.state = engine, "rendering"
                     self._render(job, engine, begun)
-                except (EngineError, ProtocolError, OSError) as error:
+                    if self._worn(job):
+                        self._engine, worn, engine = None, engine, None
+                        self._since = self._answers
+                        self.restarts += 1
+                        worn.close()
+                except (EngineError, ProtocolError, OSError, CancelledError) as raised:
+                    error = EngineError(self._ended) if self._ended else raised
+                    self._engine, self._ended, self._since = None, "", self._answers
                     lost = 1 if self._answers > answers else lost + 1
                     broken, engine = engine, None
                     self._return(job, begun, None if broken is None else str(error))
                     if broken is not None:
-                        broken.close()
+                        self.restarts += 1
+                        _close(broken)
                     if lost > ENGINE_RESTARTS:
                         raise EngineError(f"the engine was lost {lost} times in a row; the last: {error}") from error
                     self._stopping.wait(min(0.1 * 4 ** (lost - 1), _LONGEST_PAUSE))
                 except BaseException:
                     for left in reversed(begun):
-                        job.schedule.give_back(left.index)
+                        job.schedule.give_back(left.index, self.number)
                     raise
         finally:
+            self.state, self._engine = "left", None
             if engine is not None:
                 engine.close()
+
+    def _worn(self, job: Job) -> bool:
+        """Whether this engine has rendered, or eaten, its budget."""
+        if job.recycle is not None and self._answers - self._since >= job.recycle:
+            return True
+        memory = self.memory if job.memory is not None else None
+        return memory is not None and job.memory is not None and memory > job.memory
 
     def _render(self, job: Job, engine: Engine, begun: deque[Asked]) -> None:
         waiting = deque(begun)  # to be asked, in front of what the schedule has
@@ -193,11 +243,14 @@ class Worker(threading.Thread):
             while not self._stopping.is_set():
                 if waiting:
                     asked = waiting.popleft()
+                elif self._worn(job):
+                    return
                 elif (index := job.schedule.take(self.number)) is not None:
                     asked = Asked(index, job.design[index])
                 else:
                     return
                 begun.append(asked)
+                self.world = asked.scene.get_str("World_Name")
                 yield asked.scene
 
         try:
@@ -220,10 +273,10 @@ class Worker(threading.Thread):
         """Hand in an answer; or return what is to be asked instead of a picture that fails a check."""
         if isinstance(answer, Failure):
             if asked.best is not None:  # the nudge failed, the picture before it is there
-                job.results.put(Answered(asked.index, asked.best))
+                self._answer(job, asked.index, asked.best)
                 return None
             attempts = job.schedule.attempts(asked.index)
-            if not job.schedule.retry(asked.index):
+            if not job.schedule.retry(asked.index, self.number):
                 failure = replace(answer, attempts=max(attempts, answer.attempts))
                 job.results.put(Answered(asked.index, failure))
             return None
@@ -238,8 +291,12 @@ class Worker(threading.Thread):
             if failed and asked.step + 1 < len(job.nudges.steps):
                 scene = job.nudges.scene(job.design[asked.index], asked.step + 1)
                 return Asked(asked.index, scene, asked.step + 1, frame)
-        job.results.put(Answered(asked.index, frame))
+        self._answer(job, asked.index, frame)
         return None
+
+    def _answer(self, job: Job, index: int, frame: Frame) -> None:
+        job.schedule.came(index, self.number)
+        job.results.put(Answered(index, frame))
 
     def _return(self, job: Job, begun: deque[Asked], reason: str | None) -> None:
         """Put back what a lost engine had; the oldest scene may be what killed it, so that counts as a try.
@@ -248,11 +305,11 @@ class Worker(threading.Thread):
         """
         oldest = begun.popleft().index if begun and reason is not None else None
         for asked in reversed(begun):
-            job.schedule.give_back(asked.index)
+            job.schedule.give_back(asked.index, self.number)
         if oldest is None or reason is None:
             return
         attempts = job.schedule.attempts(oldest)
-        if not job.schedule.retry(oldest):
+        if not job.schedule.retry(oldest, self.number):
             job.results.put(Answered(oldest, Failure(job.design[oldest], reason, attempts)))
 
 
@@ -282,3 +339,9 @@ def _checked(answer: Frame | Failure, wanted: Scene, options: RenderOptions) -> 
     except ProtocolError as error:
         return Failure(wanted, str(error))
     return answer
+
+
+def _close(engine: Engine) -> None:
+    # Two threads may end one engine, and an engine that is broken may break once more.
+    with suppress(Exception, CancelledError):
+        engine.close()

@@ -78,6 +78,16 @@ class Child:
         """Return the last lines of the output."""
         return "\n".join(self._tail) or "(it printed nothing)"
 
+    def memory(self) -> int:
+        """Return the bytes of memory of the process and everything it started."""
+        total = 0
+        for folder in Path("/proc").glob("[0-9]*"):
+            # A process may end between the look at the folder and the look at its files.
+            with suppress(OSError, ValueError, IndexError):
+                if int((folder / "stat").read_text().rpartition(")")[2].split()[2]) == self.process.pid:
+                    total += int((folder / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return total
+
     def kill(self) -> None:
         """End the process as a crash would, without a chance to clean up."""
         with suppress(ProcessLookupError):
@@ -172,6 +182,10 @@ class _Stack(ABC):
         """Kill the engine's process, as a crash would; it is started again."""
         assert self._engine is not None
         self._engine.kill()
+
+    def memory(self) -> int:
+        """Return the bytes of memory of the engine's processes."""
+        return self._engine.memory() if self._engine is not None else 0
 
     def lost(self) -> str | None:
         """Return why the engine will not come back, or ``None`` while it runs or is started again."""

@@ -35,7 +35,9 @@ SHARD_ROWS = 1024
 GROUP_ROWS = 64
 """Rows of a Parquet row group: what a reader that knows nothing of pages reads for one picture."""
 SHARD_NAME = re.compile(r"train-\d{5,}\.parquet")
-_OURS = {"_work", "data", "manifest.json", "README.md", "samples.jpg", "failed.jpg", "quality.json", "leakage.json"}
+_FOLDERS = {"_work", "data", "_parts", "_slurm"}
+_FILES = {"manifest.json", "README.md", "samples.jpg", "failed.jpg", "quality.json", "leakage.json", "status.json"}
+_OURS = _FOLDERS | _FILES
 
 
 class DatasetWriter:
@@ -66,6 +68,7 @@ class DatasetWriter:
         *,
         shard_rows: int = SHARD_ROWS,
         fresh: bool = False,
+        part: tuple[int, int] | None = None,
     ) -> None:
         if shard_rows < 1:
             raise DatasetError(f"shard_rows = {shard_rows}: a shard has at least one row")
@@ -73,6 +76,7 @@ class DatasetWriter:
         self.design = design
         self.schema = schema
         self.shard_rows = shard_rows
+        self._part = part or (0, 1)
         self._identity = json.loads(json.dumps({"format": FORMAT, "shard_rows": shard_rows, **identity}))
         self._work = self.out / "_work"
         self._data = self.out / "data"
@@ -99,6 +103,18 @@ class DatasetWriter:
     def shards(self) -> int:
         """Number of shards of the whole design."""
         return -(-self.design.count // self.shard_rows)
+
+    @property
+    def numbers(self) -> range:
+        """Numbers of the shards that are written here: all of them, or those of one part."""
+        return range(self._part[0], self.shards, self._part[1])
+
+    @property
+    def expected(self) -> int:
+        """Number of rows of those shards."""
+        count = len(self.numbers) * self.shard_rows
+        last = self.shards - 1
+        return count - (self.shard_rows - len(self.shard_range(last)) if last in self.numbers else 0)
 
     @property
     def rows(self) -> int:
@@ -193,7 +209,7 @@ class DatasetWriter:
     def close(self) -> None:
         """Let go of the folder; may be called twice. ``_work/`` goes when nothing waits in it."""
         if self._lock.held:
-            if all(self.complete(shard) for shard in range(self.shards)):
+            if all(self.complete(shard) for shard in self.numbers):
                 shutil.rmtree(self._work, ignore_errors=True)
             with contextlib.suppress(OSError):
                 self._work.rmdir()
@@ -252,10 +268,11 @@ class DatasetWriter:
     def _clear(self) -> None:
         if not self._is_dataset():
             raise DatasetError(f"{self.out} holds something that is no dataset, so it is not deleted; name another")
-        for name in _OURS - {"data", "_work"}:
+        for name in _FILES:
             (self.out / name).unlink(missing_ok=True)
-        if self._work.exists():
-            shutil.rmtree(self._work)
+        for name in _FOLDERS - {"data"}:
+            if (self.out / name).exists():
+                shutil.rmtree(self.out / name)
         for file in self._data.glob("*.parquet"):
             if SHARD_NAME.fullmatch(file.name):
                 file.unlink()
@@ -279,7 +296,7 @@ class DatasetWriter:
     def _continue(self) -> dict[str, Any]:
         path = self.out / "manifest.json"
         if not path.exists():
-            for folder, ours in ((self.out, {"_work", "data"}), (self._data, set()), (self._work, set())):
+            for folder, ours in ((self.out, _FOLDERS | {"status.json"}), (self._data, set()), (self._work, set())):
                 names = {p.name for p in folder.iterdir() if not p.name.startswith(".")} if folder.exists() else set()
                 if names - ours:
                     raise DatasetError(

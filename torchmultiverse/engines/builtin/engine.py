@@ -158,7 +158,7 @@ class BuiltinEngine(Engine):
 
     Args:
         variant: ``cuda_ad_rgb``, ``llvm_ad_rgb`` or ``scalar_rgb``; by default the quickest that works here.
-        samples: per pixel, where the options do not say.
+        samples: per pixel, where the options do not say; by default each world's own number, 16 or more.
         denoise: whether to denoise with Intel Open Image Denoise, where it is installed.
         worlds: how many loaded worlds to keep; loading one anew takes less than a second.
         characters: where characters and worlds come from; by default the package's (see `torchmultiverse.assets`).
@@ -170,12 +170,12 @@ class BuiltinEngine(Engine):
     def __init__(
         self,
         variant: str | None = None,
-        samples: int = 16,
+        samples: int | None = None,
         denoise: bool = True,
         worlds: int = 1,
         characters: Troupe | None = None,
     ) -> None:
-        if samples < 1:
+        if samples is not None and samples < 1:
             raise EngineError(f"samples = {samples}; at least 1 is needed")
         self.variant = activate(variant)
         self.samples = samples
@@ -265,12 +265,16 @@ class BuiltinEngine(Engine):
             costumes[actor.number - 1] = self._costume(actor, cast, stage, min(options.size))
         stage.dress(costumes)
         dressed = time.perf_counter()
-        samples = options.samples or self.samples
+        samples = options.samples or self.samples or stage.world.spec.samples
         raw = stage.render(view, samples, scene_seed(options.seed, scene.scene_id))
         traced = time.perf_counter()
         picture = finish(raw, stage.world, view, scene.get_str("Scene_Light"), self.denoise)
         # A class has one number in all pictures of an engine: its place among the names, from 1.
         classes = {actor.number: 1 + self._troupe.names().index(actor.name) for actor in cast}
+        if "class" in options.passes and max(classes.values(), default=0) > 255:
+            raise SpecError(
+                f"the pass 'class' has room for 255 characters; this engine has {len(self._troupe.names())}"
+            )
         done = time.perf_counter()
         return Frame(
             scene,

@@ -66,6 +66,7 @@ class WorldSpec(BaseModel):
         exposure: stops on top of the world's fixed exposure (which makes lit ground of ``key`` albedo middle grey).
         light: irradiance that the exposure is made for; by default what the sky sends down.
         blocks: what the world is built of, in order; the ground first. ``kind`` names a block.
+        samples: per pixel, where nobody asks for another number: more where fine things are seen against the light.
         glow: share of light that spreads around bright things, as in a lens or in wet air.
     """
 
@@ -77,6 +78,7 @@ class WorldSpec(BaseModel):
     exposure: float = 0.0
     light: float | None = None
     saturation: float = 1.0
+    samples: int = Field(default=16, ge=1, le=256)
     glow: float = 0.0
     blocks: list[dict[str, Any]] = Field(min_length=1)
 

@@ -1,0 +1,5 @@
+"""``python -m torchmultiverse``: the command line."""
+
+from torchmultiverse.cli import main
+
+main()

@@ -1,0 +1,104 @@
+"""Commands for runs that take long or many machines."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from torchmultiverse.errors import DatasetError
+
+app = typer.Typer(help="Runs that take long, or many machines.", no_args_is_help=True)
+_OLD = 15.0
+"""Seconds after which a status that says 'running' is doubted."""
+
+
+@app.command(
+    epilog="Examples: `torchmultiverse farm status data/spar`, `torchmultiverse farm status data/spar --watch`"
+)
+def status(
+    dataset: Annotated[Path, typer.Argument(help="Folder of a dataset that is being made, or was.")],
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again every second until the run ends.")] = False,
+) -> None:
+    """Show how a run goes: its workers, pictures per second, failures and time left."""
+    console = Console()
+    if not watch:
+        console.print(_page(dataset)[0])
+        return
+    with Live(console=console, auto_refresh=False) as live:
+        while True:
+            page, running = _page(dataset)
+            live.update(page, refresh=True)
+            if not running:
+                return
+            time.sleep(1)
+
+
+@app.command(epilog="Example: `torchmultiverse farm join data/spar` after `render … --part 0/8` to `--part 7/8`")
+def join(dataset: Annotated[Path, typer.Argument(help="Folder with the parts of a dataset.")]) -> None:
+    """Put the parts of a dataset together."""
+    from torchmultiverse.farm import join as put_together
+
+    Console().print(f"{put_together(dataset):,} pictures in {dataset}", highlight=False)
+
+
+def _page(dataset: Path) -> tuple[Group, bool]:
+    folders = [dataset, *sorted((dataset / "_parts").glob("*-of-*"))]
+    found = {folder: state for folder in folders if (state := _status(folder / "status.json")) is not None}
+    if not found:
+        raise DatasetError(
+            f"{dataset}: no run was seen there; it begins with: torchmultiverse render SPEC --out {dataset}"
+        )
+    table = Table("worker", "state", "world", "pictures", "waits", "memory", "restarts", box=None, padding=(0, 2))
+    lines = []
+    for folder, state in found.items():
+        name = "" if folder == dataset else f"{folder.name} "
+        lines.append(f"{name}{_line(state)}")
+        for w in state["workers"]:
+            memory = f"{w['memory'] / 1e9:.1f} GB" if w["memory"] else ""
+            waits = f"{w['waits']:.0f} s" if w["waits"] else ""
+            table.add_row(
+                f"{name}{w['number']}", w["state"], w["world"], f"{w['pictures']:,}", waits, memory, str(w["restarts"])
+            )
+    return Group(*(Text(line) for line in lines), table), any(_running(state) for state in found.values())
+
+
+def _line(state: dict[str, Any]) -> str:
+    made = state["found"] + state["rendered"]
+    text = f"{made:,} of {state['pictures']:,} pictures, {state['rate']:.2f} a second, {state['failed']} failed"
+    if state["done"]:
+        return f"{text}, done"
+    if not _running(state):
+        return f"{text}; nothing runs: the same command continues it"
+    left = state["seconds_left"]
+    return f"{text}, " + ("no picture yet" if left is None else f"{left / 60:.0f} min left")
+
+
+def _running(state: dict[str, Any]) -> bool:
+    if state["done"]:
+        return False
+    if time.time() - state["updated"] < _OLD:
+        return True
+    try:
+        os.kill(state["pid"], 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def _status(path: Path) -> dict[str, Any] | None:
+    try:
+        state: dict[str, Any] = json.loads(path.read_text())
+        return state
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise DatasetError(f"{path}: no status: {error}") from None

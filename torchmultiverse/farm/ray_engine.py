@@ -1,0 +1,136 @@
+"""An engine in a Ray actor: the farm's workers lease scenes as ever, and the pictures are made somewhere else."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from typing import Any
+
+from typing_extensions import override
+
+from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOptions
+from torchmultiverse.errors import EngineError, MissingExtra
+from torchmultiverse.spec import Scene
+
+_AHEAD = 3
+"""Scenes that wait at the actor while it renders one."""
+
+
+def ray_factory(
+    make: Callable[[], Engine], *, address: str | None = None, cpus: float = 1.0, gpus: float = 0.0
+) -> Callable[[], Engine]:
+    """Return a function that makes an engine in a new actor of a Ray cluster.
+
+    Args:
+        make: makes the engine, at the actor; it travels there, so it must not hold what cannot.
+        address: of the cluster; by default the one this machine belongs to, or a new local one.
+        cpus: cores that an actor takes.
+        gpus: graphics cards that it takes.
+
+    Raises:
+        MissingExtra: Ray is not installed.
+        EngineError: no cluster at the address.
+    """
+    ray = _ray()
+    if not ray.is_initialized():
+        try:
+            ray.init(address=address, log_to_driver=False, include_dashboard=False, configure_logging=False)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise EngineError(f"no Ray cluster at {address or 'this machine'}: {error}") from None
+    return lambda: RayEngine(make, cpus, gpus)
+
+
+class _Host:
+    """What runs in the actor."""
+
+    def __init__(self, make: Callable[[], Engine]) -> None:
+        self._engine = make()
+
+    def catalogue(self) -> Catalogue:
+        return self._engine.catalogue()
+
+    def notes(self) -> list[str]:
+        return list(self._engine.manifest_notes()) if hasattr(self._engine, "manifest_notes") else []
+
+    def render(self, scene: Scene, options: RenderOptions) -> Failure | dict[str, Any]:
+        (answer,) = self._engine.render([scene], options)
+        if isinstance(answer, Failure):
+            return answer
+        # Encoded here: there are more cores at the actors than at the one who collects.
+        return {
+            "encoded": {name: answer.encoded(name) for name in answer.passes},
+            "scene_id": answer.scene_id, "format": answer.format, "settle": answer.settle,
+            "timings": answer.timings, "engine": answer.engine, "info": answer.info,
+        }  # fmt: skip
+
+    def close(self) -> None:
+        self._engine.close()
+
+
+class RayEngine(Engine):
+    """Renders in an actor of its own.
+
+    Raises:
+        EngineError: the actor or its engine is lost, or cannot start within ten minutes.
+    """
+
+    def __init__(self, make: Callable[[], Engine], cpus: float = 1.0, gpus: float = 0.0) -> None:
+        ray = _ray()
+        self._actor = ray.remote(num_cpus=cpus, num_gpus=gpus)(_Host).remote(make)
+        self._closed = False
+        self._catalogue: Catalogue = self._get(self._actor.catalogue.remote(), 600)
+
+    @override
+    def catalogue(self) -> Catalogue:
+        return self._catalogue
+
+    def manifest_notes(self) -> list[str]:
+        """Return what a dataset made this way should say of itself."""
+        notes: list[str] = self._get(self._actor.notes.remote())
+        return notes
+
+    @override
+    def render(
+        self,
+        scenes: Iterable[Scene],
+        options: RenderOptions = RenderOptions(),  # noqa: B008 - frozen
+    ) -> Iterator[Frame | Failure]:
+        asked: deque[tuple[Scene, Any]] = deque()
+        for scene in scenes:
+            asked.append((scene, self._actor.render.remote(scene, options)))
+            if len(asked) > _AHEAD:
+                yield self._frame(*asked.popleft())
+        while asked:
+            yield self._frame(*asked.popleft())
+
+    def _frame(self, scene: Scene, promised: Any) -> Frame | Failure:
+        answer = self._get(promised)
+        return answer if isinstance(answer, Failure) else Frame(scene, **answer)
+
+    def _get(self, promised: Any, seconds: float | None = None) -> Any:
+        ray = _ray()
+        try:
+            return ray.get(promised, timeout=seconds)
+        except ray.exceptions.RayError as error:
+            cause = getattr(error, "cause", None) or error
+            raise EngineError(f"the engine at Ray: {str(cause).strip().splitlines()[-1]}") from None
+
+    @override
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        ray = _ray()
+        if ray.is_initialized():
+            with suppress(ray.exceptions.RayError):  # it hangs or is gone; what follows ends it
+                ray.get(self._actor.close.remote(), timeout=10)
+            ray.kill(self._actor)
+
+
+def _ray() -> Any:
+    try:
+        import ray
+    except ImportError:
+        raise MissingExtra("ray", "ray", "the executor 'ray'") from None
+    return ray
