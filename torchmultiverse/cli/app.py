@@ -16,6 +16,7 @@ from rich.table import Table
 from torchmultiverse import __version__
 from torchmultiverse.cli.assets import app as assets_app
 from torchmultiverse.cli.farm import app as farm_app
+from torchmultiverse.cli.planning import plan as plan_command
 from torchmultiverse.errors import DatasetError, SpecError, TorchMultiverseError
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ engine_app = typer.Typer(help="What engines there are and what they can render."
 app.add_typer(engine_app, name="engine")
 app.add_typer(assets_app, name="assets")
 app.add_typer(farm_app, name="farm")
+app.command(
+    epilog="Example: `torchmultiverse plan scenes/animals.json --factor Character_Texture --by World_Name --detect 3`"
+)(plan_command)
 
 EngineOption = Annotated[
     str,

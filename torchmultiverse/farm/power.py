@@ -1,0 +1,196 @@
+"""How many pictures a question needs: from an effect worth knowing to the smallest design that would show it.
+
+Two levels of a factor are compared on pictures that differ in nothing else, so each pair of pictures is right-right,
+wrong-wrong, or discordant; only the discordant ones carry evidence (McNemar's test). With discordance ψ (their share)
+and a drop of δ, the pairs needed at error rates α (two-sided) and β are
+
+    n = (z(1 − α/2) √ψ + z(1 − β) √(ψ − δ²))² / δ²
+
+(Connor, *Biometrics* 1987, eq. 1). An interaction, "the drop is larger by δ at this level of B than at that one", is a
+difference of two such differences with twice the variance, so its n per level of B has 2ψ in place of ψ.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import norm
+
+from torchmultiverse.errors import SpecError, nearest
+from torchmultiverse.spec import Design, Explicit, Factorial, Value
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is to be found out.
+
+    Attributes:
+        factor: whose levels are compared, any name.
+        drop: difference of accuracy worth knowing, 0 to 1.
+        by: second factor, if the question is whether the drop depends on it.
+        confidence: 1 − α, two-sided.
+        power: 1 − β, the chance of finding a drop that is there.
+        accuracy: expected at the better level.
+        discordance: expected share of pairs of which one is right and one wrong; by default that of independent
+            answers, which no model exceeds by much and most stay well below.
+    """
+
+    factor: str
+    drop: float
+    by: str | None = None
+    confidence: float = 0.95
+    power: float = 0.8
+    accuracy: float = 0.75
+    discordance: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("drop", "confidence", "power", "accuracy"):
+            value = getattr(self, name)
+            if not 0 < value < 1:
+                raise SpecError(f"{name} = {value:g}: a share between 0 and 1, both excluded")
+        if self.drop > self.accuracy:
+            raise SpecError(f"drop = {self.drop:g} is more than the accuracy, {self.accuracy:g}")
+        if self.discordance is not None and not self.drop <= self.discordance <= 1:
+            raise SpecError(f"discordance = {self.discordance:g}: between the drop, {self.drop:g}, and 1")
+
+    @property
+    def expected_discordance(self) -> float:
+        """Share of discordant pairs."""
+        if self.discordance is not None:
+            return self.discordance
+        better, worse = self.accuracy, self.accuracy - self.drop
+        return better * (1 - worse) + worse * (1 - better)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The smallest design, in numbers.
+
+    Attributes:
+        levels: of the factor, and of the second one (1 where there is none).
+        contexts: how often each combination of these levels is rendered, in settings of the other factors that are
+            the same for all of them.
+        available: how many settings of the other factors the design has.
+        pictures: contexts × levels.
+        detectable: the drop that this design shows with the wanted power: of the question, or the larger one that
+            all available settings show.
+    """
+
+    levels: tuple[int, int]
+    contexts: int
+    available: int
+    pictures: int
+    detectable: float
+
+    @property
+    def enough(self) -> bool:
+        """Whether the design has settings enough for the question."""
+        return self.contexts <= self.available
+
+
+def pairs_needed(question: Question, comparisons: int = 1) -> int:
+    """Return the number of pairs of pictures; for an interaction, at each level of the second factor.
+
+    ``comparisons`` shares the error rate among several (Bonferroni).
+    """
+    return math.ceil(_pairs(question.drop, question, comparisons))
+
+
+def _pairs(drop: float, question: Question, comparisons: int) -> float:
+    spread = question.expected_discordance * (2 if question.by else 1)
+    alpha, beta = (1 - question.confidence) / comparisons, 1 - question.power
+    a, b = norm.ppf(1 - alpha / 2), norm.ppf(1 - beta)
+    return float((a * math.sqrt(spread) + b * math.sqrt(max(spread - drop**2, 0.0))) ** 2 / drop**2)
+
+
+def detectable_drop(question: Question, pairs: int, comparisons: int = 1) -> float:
+    """Return the smallest drop that so many pairs show with the wanted power; 1 where none is."""
+    low, high = 1e-6, question.expected_discordance  # more than all discordant pairs cannot be lost
+    if _pairs(high, question, comparisons) > pairs:
+        return 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if _pairs(middle, question, comparisons) <= pairs else (middle, high)
+    return high
+
+
+def size(design: Design, question: Question) -> Answer:
+    """Return how large a part of a full factorial a question needs.
+
+    Every level of the factor is compared with the first; the error rate is shared among these comparisons.
+
+    Raises:
+        SpecError: the design is no factorial, or does not vary the factors.
+    """
+    axes = _axes(design, question)
+    levels = [len(design.axes[axis]) for axis in axes]  # type: ignore[attr-defined]
+    comparisons = (levels[0] - 1) * (math.comb(levels[1], 2) if question.by else 1)
+    available = design.count // math.prod(levels)
+    contexts = pairs_needed(question, comparisons)
+    used = min(contexts, available)
+    return Answer(
+        (levels[0], levels[1] if question.by else 1),
+        contexts,
+        available,
+        used * math.prod(levels),
+        question.drop if contexts <= available else detectable_drop(question, available, comparisons),
+    )
+
+
+def smallest(design: Design, question: Question, rng: np.random.Generator) -> Explicit:
+    """Return that part: settings of the other factors that differ, each level of each about as often.
+
+    Raises:
+        SpecError: as `size`.
+    """
+    answer = size(design, question)
+    assert isinstance(design, Factorial)
+    crossed = _axes(design, question)
+    others = [axis for k, axis in enumerate(design.axes) if k not in crossed]
+    count = min(answer.contexts, answer.available)
+    rows = _spread([len(axis) for axis in others], count, rng)
+    inner = Factorial([design.axes[k] for k in crossed], design.table)
+    scenes: list[dict[str, Value]] = []
+    for row in rows:
+        setting = {name: value for axis, k in zip(others, row, strict=True) for name, value in axis[k].items()}
+        scenes += [{**setting, **inner.values(i)} for i in range(inner.count)]
+    return Explicit(scenes, design.table)
+
+
+def _axes(design: Design, question: Question) -> list[int]:
+    if not isinstance(design, Factorial):
+        raise SpecError("a plan needs a factorial design: the levels of a factor must meet in equal settings")
+    found = []
+    for name in (question.factor, question.by):
+        if name is None:
+            continue
+        wire = design.table[name].wire
+        at = [k for k, axis in enumerate(design.axes) if wire in axis[0]]
+        if not at or len(design.axes[at[0]]) < 2:
+            raise SpecError(f"the design does not vary {name}.{nearest(name, design.factors)}")
+        found.append(at[0])
+    if len(set(found)) < len(found):
+        raise SpecError(f"{question.factor} and {question.by} change together in this design")
+    return found
+
+
+def _spread(levels: list[int], count: int, rng: np.random.Generator) -> list[tuple[int, ...]]:
+    """Return ``count`` different combinations in which the levels of each axis come about equally often.
+
+    A counter's digits, each with all the faster ones added to it, name every combination once, and run through the
+    levels of every axis at the pace of the fastest. Which level is called which is drawn.
+    """
+    order = sorted(range(len(levels)), key=lambda axis: -levels[axis])
+    names = [rng.permutation(n) for n in levels]
+    start = int(rng.integers(math.prod(levels)))
+    rows = []
+    for k in range(start, start + count):
+        row, total = [0] * len(levels), 0
+        for axis in order:
+            k, digit = divmod(k, levels[axis])
+            total += digit
+            row[axis] = int(names[axis][total % levels[axis]])
+        rows.append(tuple(row))
+    return rows
