@@ -108,6 +108,8 @@ def classify(
             picture = x[at]
             shift = torch.randint(-5, 6, (2,), generator=generator).tolist()
             picture = torch.roll(picture, shift, (2, 3))
+            mirrored = torch.rand(len(at), generator=generator) < 0.5
+            picture = torch.where(mirrored[:, None, None, None], picture.flip(3), picture)
             gain = 1 + 0.25 * torch.randn((len(at), 3, 1, 1), generator=generator)
             loss = nn.functional.cross_entropy(net(picture * gain), y[at], label_smoothing=0.05)
             optimizer.zero_grad()
