@@ -278,3 +278,34 @@ def test_killed_many_times_with_workers_that_hang(tmp_path: Path, undisturbed: p
         break
     assert kills >= 2
     assert data(tmp_path / "d").equals(undisturbed)
+
+
+class Drifting(MarkerEngine):
+    """Test cards that are a little brighter from the second time on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+
+    def render(self, scenes: Iterable[Scene], options: RenderOptions = RenderOptions()) -> Iterator[Frame | Failure]:  # noqa: B008
+        for frame in super().render(scenes, options):
+            assert isinstance(frame, Frame)
+            if frame.scene_id in self.seen:
+                frame = Frame(frame.scene, arrays={"rgb": frame.array() // 2}, engine=frame.engine)
+            self.seen.add(frame.scene_id)
+            yield frame
+
+
+def test_some_pictures_are_rendered_once_more_and_compared(tmp_path: Path) -> None:
+    """An engine that does not repeat itself makes datasets that nobody can make again; no error says so."""
+    good = generate(SPEC, tmp_path / "a", "marker", workers=2, check=5, progress=False, shard_rows=16)
+    assert len(good.checked) == 5
+    assert set(good.checked.values()) == {0}
+    assert "rendered once more: 5 pictures, each the same" in str(good)
+    assert open_dataset(tmp_path / "a").manifest["checked"] == good.checked
+    bad = generate(SPEC, tmp_path / "b", Drifting, check=3, progress=False)
+    assert all(value is not None and value > 50 for value in bad.checked.values())
+    assert "3 differ, by up to" in str(bad)
+    assert generate(SPEC, tmp_path / "c", "marker", progress=False).checked.keys() <= good.checked.keys() | {
+        row["scene_id"] for row in open_dataset(tmp_path / "c").table(["scene_id"]).to_pylist()
+    }

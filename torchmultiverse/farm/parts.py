@@ -98,7 +98,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
 def _together(manifests: Mapping[tuple[int, int], dict[str, Any]]) -> dict[str, Any]:
     parts = sorted(manifests)
     first = manifests[parts[0]]
-    whole = {**first, "shards": {}, "failures": {}}
+    whole = {**first, "shards": {}, "failures": {}, "checked": {}}
     for part in parts:
         manifest = manifests[part]
         if manifest["identity"] != first["identity"]:
@@ -106,6 +106,7 @@ def _together(manifests: Mapping[tuple[int, int], dict[str, Any]]) -> dict[str, 
             raise DatasetError(f"the parts {parts[0][0]} and {part[0]} were made otherwise: {', '.join(keys)} differ")
         whole["shards"] |= manifest["shards"]
         whole["failures"] |= manifest["failures"]
+        whole["checked"] |= manifest["checked"]
     whole["complete"] = all(manifests[part]["complete"] for part in parts)
     return whole
 

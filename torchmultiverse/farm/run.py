@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from torchmultiverse import __version__
 from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOptions
 from torchmultiverse.errors import DatasetError, EngineError, SpecError, TorchMultiverseError
@@ -40,6 +42,7 @@ HOPELESS = 100
 """A run ends when so many scenes in a row failed: then it is not the scenes."""
 STATUS = "status.json"
 """How things stand, once a second; for people and for `torchmultiverse farm status`."""
+MOST_CHECKED = 8
 _DRAIN_SECONDS = 30.0
 
 
@@ -55,6 +58,8 @@ class GenerateReport:
         failures: scenes that could not be rendered.
         lost: what ended those workers that did not live to the end; the others did their work.
         quality: what was found in the pictures; None where there is none.
+        checked: of scenes that were rendered once more, by id, the largest difference from the stored picture (of
+            255), or None where the second try failed.
     """
 
     out: Path
@@ -64,12 +69,19 @@ class GenerateReport:
     failures: list[Failure] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     quality: Inspection | None = None
+    checked: dict[str, int | None] = field(default_factory=dict)
 
     def __str__(self) -> str:
         rate = f", {self.rendered / self.seconds:.1f} pictures/s" if self.rendered and self.seconds else ""
         text = f"{self.out}: {self.pictures} pictures, {self.rendered} rendered now in {self.seconds:.0f} s{rate}"
         if self.quality is not None and not self.quality.good:
             text += f"\nquality: {self.quality}"
+        if self.checked:
+            apart = [value for value in self.checked.values() if value != 0]
+            text += f"\nrendered once more: {len(self.checked)} pictures, "
+            text += (
+                "each the same" if not apart else f"{len(apart)} differ, by up to {max(v or 255 for v in apart)} of 255"
+            )
         for reason in self.lost:
             text += f"\na worker was lost on the way: {reason}"
         if self.failures:
@@ -95,6 +107,7 @@ def generate(
     lease: float = LEASE,
     recycle: int | None = None,
     memory: float | None = None,
+    check: int | None = None,
     shard_rows: int = SHARD_ROWS,
     fresh: bool = False,
     progress: bool = True,
@@ -117,6 +130,8 @@ def generate(
         lease: seconds without an answer after which a scene is given to another worker and its engine is made anew.
         recycle: pictures after which an engine is made anew.
         memory: gigabytes of an engine's processes above which it is made anew.
+        check: how many stored scenes are rendered once more at the end and compared; by default one in a hundred, 8 at
+            most.
         shard_rows: rows of a Parquet shard.
         fresh: delete what the folder holds first.
         progress: show a progress bar on a terminal, or a line every few seconds elsewhere.
@@ -167,6 +182,7 @@ def generate(
             lease,
             recycle,
             None if memory is None else int(memory * 1e9),
+            check,
         )
         try:
             run.go(progress)
@@ -182,7 +198,7 @@ def generate(
         finally:
             # On the way out of an error the manifest may be what cannot be written; that error comes first.
             with suppress(DatasetError) if sys.exc_info()[0] else nullcontext():
-                _conclude(writer, run.failures)
+                _conclude(writer, run.failures, run.checked)
         inspection: Inspection | None = None
         if writer.manifest["shards"]:
             made = open_dataset(writer.out)
@@ -195,7 +211,9 @@ def generate(
     if run.rate is not None:
         remember_rate(catalogue.engine, options, workers, run.rate)
     seconds = time.perf_counter() - start
-    return GenerateReport(writer.out, writer.rows, run.rendered, seconds, run.failures, run.lost, inspection)
+    return GenerateReport(
+        writer.out, writer.rows, run.rendered, seconds, run.failures, run.lost, inspection, run.checked
+    )
 
 
 class _Run:
@@ -212,13 +230,14 @@ class _Run:
         lease: float = LEASE,
         recycle: int | None = None,
         memory: int | None = None,
+        check: int | None = None,
     ) -> None:
         self.failures: list[Failure] = []
         self.rendered = 0
         self.lost: list[str] = []
         self._writer = writer
         self._crew = crew
-        self._schedule = Schedule(writer, retries, lease)
+        self._schedule = Schedule(writer, retries, lease, check=True)
         self._results: queue.Queue[Answered | Left] = queue.Queue(maxsize=8)
         self._job = Job(writer.design, options, self._schedule, self._results, fingerprint, nudges, recycle, memory)
         self._packing: deque[tuple[int, Scene, Future[bytes]]] = deque()
@@ -230,6 +249,11 @@ class _Run:
         self._start = time.perf_counter()
         self._watched = 0.0
         self._ended: dict[int, float] = {}
+        self._check = check
+        self._comparing = False
+        self._chosen: dict[int, int] = {}  # index → row
+        self._stored: StoredDataset | None = None
+        self.checked: dict[str, int | None] = {}
 
     @property
     def rate(self) -> float | None:
@@ -281,6 +305,8 @@ class _Run:
                             raise result.error
                         errors.append(result.error)
                         self.lost.append(str(result.error))
+                elif result.index in self._chosen:
+                    self._compare(result.index, result.answer)
                 elif isinstance(result.answer, Frame):
                     packed = pool.submit(self._writer.pack, result.answer)
                     self._packing.append((result.index, result.answer.scene, packed))
@@ -289,11 +315,42 @@ class _Run:
             for shard in self._schedule.ready():
                 self._writer.finish_shard(shard)
             tick(self._before + self._schedule.found, self.rendered, len(self.failures))
+            if self._schedule.finished and not self._packing and not self._comparing:
+                self._compare_again()
         for shard in self._schedule.ready():
             self._writer.finish_shard(shard)
         if len(errors) == len(self._crew) or not self._schedule.finished:
             raise errors[0] if errors else EngineError("the engines ended before every scene was rendered")
         self._leave()
+
+    def _compare_again(self) -> None:
+        """Have some of the stored scenes rendered once more, by whichever engine is free."""
+        for shard in self._schedule.ready():
+            self._writer.finish_shard(shard)
+        self._comparing = True
+        count = min(MOST_CHECKED, self.rendered // 100) if self._check is None else self._check
+        stored = open_dataset(self._writer.out) if self._writer.manifest["shards"] and count else None
+        chosen: dict[int, int] = {}
+        if stored is not None:
+            rows = {scene_id: row for row, scene_id in enumerate(stored.table(["scene_id"])["scene_id"].to_pylist())}
+            shards = [n for n in self._writer.numbers if self._writer.complete(n)]
+            rng = np.random.default_rng(self._job.options.seed)
+            for shard in rng.choice(shards, min(count, len(shards) * self._writer.shard_rows)) if shards else ():
+                index = int(rng.choice(self._writer.shard_range(int(shard))))
+                chosen[index] = rows[self._writer.design[index].scene_id]
+        self._chosen, self._stored = chosen, stored
+        self._schedule.again(chosen)
+
+    def _compare(self, index: int, answer: Frame | Failure) -> None:
+        if not self._schedule.is_open(index):
+            return
+        assert self._stored is not None
+        difference: int | None = None
+        if isinstance(answer, Frame):
+            before = np.asarray(self._stored.image(self._chosen[index]).convert("RGB")).astype(int)
+            difference = int(np.abs(before - answer.array("rgb")).max())
+        self.checked[answer.scene.scene_id] = difference
+        self._schedule.settle(index)
 
     def _watch(self, now: float) -> None:
         """End engines that do not answer, and say how things stand, once a second."""
@@ -424,8 +481,9 @@ def _inspect(made: StoredDataset, path: Path, same: bool) -> Inspection:
     return found
 
 
-def _conclude(writer: DatasetWriter, failures: list[Failure]) -> None:
+def _conclude(writer: DatasetWriter, failures: list[Failure], checked: dict[str, int | None]) -> None:
     ordered = sorted(failures, key=lambda failure: failure.scene.canonical)
     writer.manifest["failures"] = {f.scene.scene_id: {"scene": f.scene.wire, "reason": f.reason} for f in ordered}
+    writer.manifest["checked"] = checked or writer.manifest.get("checked", {})
     writer.manifest["complete"] = writer.rows == writer.expected
     writer.save_manifest()

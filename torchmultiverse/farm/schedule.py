@@ -33,6 +33,7 @@ class Schedule:
         writer: says which rows are missing.
         retries: further attempts for a scene that fails.
         lease: seconds.
+        check: whether `again` will be called when everything is done; workers wait for it.
         clock: seconds from any beginning.
     """
 
@@ -41,6 +42,7 @@ class Schedule:
         writer: DatasetWriter,
         retries: int,
         lease: float = LEASE,
+        check: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._writer = writer
@@ -50,6 +52,8 @@ class Schedule:
         self._changed = threading.Condition()
         self._shards = iter(writer.numbers)
         self._begun = False  # all shards
+        self._again: set[int] = set()
+        self._check = check
         self._worlds: dict[Value, deque[int]] = {}
         self._place: dict[int, Value] = {}
         self._out: dict[int, dict[int, float]] = {}  # index → worker → since when, the oldest first
@@ -70,14 +74,23 @@ class Schedule:
 
     @property
     def finished(self) -> bool:
-        """Whether every shard was begun and of each everything came."""
+        """Whether every shard was begun and of each everything came, and of what is wanted again too."""
         with self._changed:
-            return self._begun and not self._open
+            return self._begun and not self._open and not self._again
 
     def is_open(self, index: int) -> bool:
         """Whether an index is neither stored nor given up."""
         with self._changed:
-            return index in self._open.get(index // self._writer.shard_rows, ())
+            return self._wanted(index)
+
+    def again(self, indices: Iterable[int]) -> None:
+        """Hand out, at the end, indices that are stored, to compare; nothing comes after them."""
+        with self._changed:
+            wanted = [] if self._stopped else list(indices)
+            self._check = False
+            self._again.update(wanted)
+            self._queue(wanted)
+            self._changed.notify_all()
 
     def take(self, worker: int) -> int | None:
         """Return an index, or ``None`` when there is nothing for this worker now."""
@@ -107,7 +120,7 @@ class Schedule:
     def wait(self, seconds: float) -> bool:
         """Wait a little for something to change; false when nothing more will be handed out."""
         with self._changed:
-            if self._stopped or (self._begun and not self._open):
+            if self._stopped or (self._begun and not self._open and not self._again and not self._check):
                 return False
             self._changed.wait(seconds)
             return not self._stopped
@@ -148,6 +161,10 @@ class Schedule:
         with self._changed:
             self._tries.pop(index, None)
             self._out.pop(index, None)
+            if index in self._again:
+                self._again.discard(index)
+                self._changed.notify_all()
+                return
             shard = index // self._writer.shard_rows
             self._open[shard].discard(index)
             if not self._open[shard]:
@@ -182,7 +199,10 @@ class Schedule:
         if leases:
             return False
         self._out.pop(index, None)
-        return index in self._open.get(index // self._writer.shard_rows, ())
+        return self._wanted(index)
+
+    def _wanted(self, index: int) -> bool:
+        return index in self._open.get(index // self._writer.shard_rows, ()) or index in self._again
 
     def _overdue(self, worker: int, limit: float) -> int | None:
         """Return what one other worker has had for longer than ``limit`` seconds."""
