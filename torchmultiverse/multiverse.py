@@ -58,7 +58,12 @@ class HeldEngine(Engine):
 
 
 def connect(
-    engine: str | Path | Engine = "builtin", *, token: str | None = None, assets: Sequence[str] = (), **remote: Any
+    engine: str | Path | Engine = "builtin",
+    *,
+    token: str | None = None,
+    assets: Sequence[str] = (),
+    adapter: int | None = None,
+    **remote: Any,
 ) -> Engine:
     """Return the engine that a word, an address or a path names.
 
@@ -70,6 +75,7 @@ def connect(
         token: for a signalling server that asks for one.
         assets: packs that the path tracer draws from, the first that has a name gives it; see `torchmultiverse.assets`.
             Engines that run already have theirs.
+        adapter: number of the graphics card that a packaged binary is started on.
         remote: further arguments of `torchmultiverse.engines.remote.RemoteEngine`.
 
     Raises:
@@ -106,7 +112,7 @@ def connect(
                 raise EngineError(f"{name} is not executable; run: chmod +x {name}")
             from torchmultiverse.serve import UnrealProcess
 
-            stack = UnrealProcess(Path(name))
+            stack = UnrealProcess(Path(name), adapter=adapter)
         else:
             raise EngineError(
                 f"no engine '{name}': write one of {', '.join(ENGINES)}, an address such as ws://127.0.0.1:8080, "

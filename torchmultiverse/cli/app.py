@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -123,6 +124,9 @@ def render(
     address: Annotated[
         str | None, typer.Option(help="Of the Ray cluster; default: this machine's, or a new one.")
     ] = None,
+    adapter: Annotated[
+        list[int] | None, typer.Option(help="Graphics card for a packaged binary; may be repeated: engines take turns.")
+    ] = None,
     gpus: Annotated[float, typer.Option(min=0, help="Graphics cards that an actor takes.")] = 0,
     slurm: Annotated[
         list[str] | None, typer.Option(help="Option of the array job: gres=gpu:1, time=4:00:00; may be repeated.")
@@ -165,6 +169,9 @@ def render(
     make: Callable[[], Engine] = partial(
         connect, engine, token=token, factor_order=loaded.build().factors, assets=loaded.assets
     )
+    if adapter:
+        cards, alone = cycle(adapter), make  # each engine that is started takes the next card
+        make = lambda: alone(adapter=next(cards))  # type: ignore[call-arg]  # noqa: E731
     if executor == "ray":
         from torchmultiverse.farm.ray_engine import ray_factory
 
