@@ -45,8 +45,8 @@ def main() -> None:
         thread = threading.Thread(target=watch)
         thread.start()
         start = time.perf_counter()
-        generate(factors, Path(folder) / "d", MarkerEngine, size=48, limit=arguments.pictures, workers=arguments.workers,
-                 progress=False)  # fmt: skip
+        limits = {"size": 48, "limit": arguments.pictures, "workers": arguments.workers}
+        generate(factors, Path(folder) / "d", MarkerEngine, progress=False, **limits)
         seconds = time.perf_counter() - start
         done.set()
         thread.join()
