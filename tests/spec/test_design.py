@@ -76,6 +76,11 @@ def test_a_billion_scenes_are_counted_and_indexed_at_once() -> None:
 
 def test_published_counts() -> None:
     assert load_spec(data_folder("scenes") / "spar.json").build().count == 43_560
+    animals = load_spec(data_folder("scenes") / "animals.json").build()
+    assert animals.count == 215_040
+    assert {name: len(levels) for name, levels in animals.levels().items()} == {
+        "World_Name": 64, "Character_Name": 70, "Character_Scale": 3, "Camera_Yaw": 4, "Character_Texture": 4,
+    }  # fmt: skip
     assert load_spec(data_folder("scenes") / "example_pug_config.json").build().count == 2 * 2 * 3 * 4 * 2
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import itertools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -191,22 +190,15 @@ def _alike(thumbs: NDArray[np.uint8], rows: list[int]) -> list[list[int]]:
 
 def _levels(dataset: StoredDataset, thumbs: NDArray[np.uint8], result: Inspection, dead: float) -> None:
     """Compare, for each factor, the pictures that differ in nothing but its level."""
-    names = dataset.factors
-    columns = {name: dataset.table([name])[name].to_pylist() for name in names}
-    for name in names:
-        others = [columns[other] for other in names if other != name]
-        groups: dict[tuple[Any, ...], list[int]] = defaultdict(list)
-        for row, key in enumerate(zip(*others, strict=True) if others else [()] * len(dataset)):
-            groups[key].append(row)
+    crossing = dataset.crossing
+    for name in crossing.names:
+        column, levels = crossing.names.index(name), crossing.levels[name]
         found: dict[str, list[float]] = defaultdict(list)
-        for rows in groups.values():
-            # One row of each level is enough: what else differs within a group is no factor.
-            by_level = {str(columns[name][row]): row for row in reversed(rows)}
-            for one, two in itertools.combinations(sorted(by_level), 2):
-                pair = f"{one} / {two}"
-                if len(found[pair]) < PAIRS:
-                    a, b = by_level[one], by_level[two]
-                    found[pair].append(float(np.abs(thumbs[a].astype(int) - thumbs[b]).mean()))
+        for a, b in crossing.pairs(name, str(dataset.path)).tolist():
+            one, two = sorted(str(levels[crossing.codes[row, column]]) for row in (a, b))
+            pair = f"{one} / {two}"
+            if len(found[pair]) < PAIRS:
+                found[pair].append(float(np.abs(thumbs[a].astype(int) - thumbs[b]).mean()))
         pairs = {pair: (round(float(np.median(v)), 3), len(v)) for pair, v in sorted(found.items()) if v}
         if pairs:
             result.factors[name] = pairs

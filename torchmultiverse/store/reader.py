@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from torchmultiverse.errors import DatasetError, SpecError, nearest
 from torchmultiverse.spec import FACTORS, Condition, Factor, FactorTable, Spec, parse_where
 from torchmultiverse.store import pages
+from torchmultiverse.store.crossing import Crossing
 
 
 @dataclass(slots=True)
@@ -195,6 +196,43 @@ class StoredDataset:
             keep &= np.array([*passes, False])[codes]
         rows = np.flatnonzero(keep)
         return StoredDataset(self.path, self._shards, rows if self._indices is None else self._indices[rows])
+
+    @cached_property
+    def crossing(self) -> Crossing:
+        """The factor columns as integer codes."""
+        return Crossing(self.table(self.factors))
+
+    def at(self, **levels: Any) -> NDArray[np.int64]:
+        """Return the rows whose factors have these levels, in order, int64; names as in specs or as columns.
+
+        Raises:
+            DatasetError: no such factor, or a level that no row has.
+        """
+        named = {self._column(name): level for name, level in levels.items()}
+        for name, level in named.items():
+            with contextlib.suppress(SpecError):
+                named[name] = self._published[name].canonical(level)
+        return self.crossing.at(named, str(self.path))
+
+    def neighbours(self, index: int) -> NDArray[np.int64]:
+        """Return the rows that differ from this one in exactly one factor, in order, int64.
+
+        Raises:
+            IndexError: no such row.
+        """
+        self._find(index)
+        return self.crossing.neighbours(int(index) % len(self))
+
+    def pairs(self, factor: str) -> NDArray[np.int64]:
+        """Return the minimal pairs of a factor: all two rows that differ in it and in nothing else, int64 (pairs, 2).
+
+        Raises:
+            DatasetError: no such factor.
+        """
+        return self.crossing.pairs(self._column(factor), str(self.path))
+
+    def _column(self, name: str) -> str:
+        return self._published[name].column if name in self._published else name
 
     @cached_property
     def _published(self) -> FactorTable:
