@@ -188,9 +188,8 @@ def generate(
             run.go(progress)
         except KeyboardInterrupt:
             if progress:
-                stored = writer.rows + sum(1 for _ in (writer.out / "_work").glob("*.row"))
                 print(
-                    f"\ninterrupted: {stored} of {writer.expected} pictures are safe in {writer.out}; "
+                    f"\ninterrupted: {writer.safe} of {writer.expected} pictures are safe in {writer.out}; "
                     "the same command continues",
                     file=sys.stderr,
                 )

@@ -90,8 +90,7 @@ class DatasetWriter:
                 self.manifest = self._new() if fresh else self._continue()
                 self._work.mkdir(exist_ok=True)
                 self._data.mkdir(exist_ok=True)
-                for announced in self._work.glob("*.parquet.json"):
-                    self._settle(_number(announced.stem))
+                self._tidy()
                 for folder in (self.out, self._work, self._data):
                     for left in folder.glob(".*.tmp"):
                         left.unlink()
@@ -214,6 +213,22 @@ class DatasetWriter:
             with contextlib.suppress(OSError):
                 self._work.rmdir()
             self._lock.release()
+
+    @property
+    def safe(self) -> int:
+        """Number of rows that outlive this process: in shards that are written, or waiting for theirs.
+
+        Raises:
+            DatasetError: what an interruption left between the two cannot be tidied.
+        """
+        self._tidy()
+        return self.rows + sum(1 for _ in self._work.glob("*.row"))
+
+    def _tidy(self) -> None:
+        """Finish with shards that are in the manifest and whose rows an interruption left waiting as well."""
+        for announced in self._work.glob("*.parquet.json"):
+            if announced.stem in self.manifest["shards"]:
+                self._settle(_number(announced.stem))
 
     def _settle(self, shard: int) -> None:
         """After a shard has its name: first the manifest, then its rows in ``_work/``, last what announced it."""
