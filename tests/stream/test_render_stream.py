@@ -1,0 +1,224 @@
+"""Live streams. Silently wrong would be a picture under another's label, a scene that two readers share or none has,
+a weight that biases the mean, or a resume that skips.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from torchmultiverse.engines import Failure, Frame, RenderOptions
+from torchmultiverse.engines.marker import MarkerEngine, read_marker
+from torchmultiverse.errors import EngineError, RenderError, SpecError
+from torchmultiverse.spec import Scene, parse_spec
+from torchmultiverse.stream import Adaptive, Curriculum, RenderStream, Uniform
+
+SPEC = {
+    "World_Name": ["Desert", "Snow", "Museum"],
+    "Camera_Yaw": list(range(0, 360, 12)),
+    "Character_Name": ["Zebra", "Camel"],
+}
+COUNT = 180
+SIZE = 48
+
+
+def stream(**keywords: object) -> RenderStream:
+    return RenderStream(SPEC, **({"engine": MarkerEngine, "size": SIZE} | keywords))  # type: ignore[arg-type]
+
+
+def ids(items: Iterable[dict]) -> list[str]:
+    return [item["scene_id"] for item in items]
+
+
+def test_every_scene_once_an_epoch_under_its_own_labels() -> None:
+    with stream(workers=3) as live:
+        first = list(live)
+        second = ids(live)
+    assert len({item["scene_id"] for item in first}) == COUNT
+    assert sorted(ids(first)) == sorted(second)
+    assert ids(first) != second, "another order in the next epoch"
+    for item in first:
+        picture = (item["image"].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+        assert read_marker(picture) == item["scene_id"]
+        scene = live.scenes([item["scene_id"]])[0]
+        assert (scene["World_Name"], scene["Camera_Yaw"]) == (item["world_name"], item["camera_yaw"])
+        assert item["weight"] == 1
+    changes = sum(a["world_name"] != b["world_name"] for a, b in itertools.pairwise(first))
+    assert changes <= 3 * 3, "three worlds in each of three windows"
+
+
+def test_the_order_depends_on_the_seed_alone() -> None:
+    orders = []
+    for workers, ahead, seed in ((1, 4, 0), (3, 40, 0), (1, 4, 1)):
+        with stream(workers=workers, ahead=ahead, seed=seed) as live:
+            orders.append(ids(live))
+    assert orders[0] == orders[1] != orders[2]
+
+
+@pytest.mark.parametrize("stop", [0, 1, 37, 64, 170, 179, 180])
+def test_a_resume_in_the_middle_of_an_epoch(stop: int) -> None:
+    with stream() as live:
+        whole = [*ids(live), *ids(live)]
+    with stream() as live:
+        before = ids(itertools.islice(live, stop))
+        state = json.loads(json.dumps(live.state_dict()))
+    with stream(workers=2) as live:
+        live.load_state_dict(state)
+        rest = ids(live)
+        after = ids(live)
+    if stop == COUNT:
+        assert before + rest == whole
+    else:
+        assert before + rest + after == whole
+
+
+def test_a_loop_that_is_left_and_entered_again_goes_on() -> None:
+    with stream() as live:
+        seen = ids(itertools.islice(live, 50)) + ids(live)
+    assert len(seen) == len(set(seen)) == COUNT
+
+
+def test_dataloader_workers_and_ranks_share_without_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    for rank in range(2):
+        monkeypatch.setenv("RANK", str(rank))
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        loader = DataLoader(stream(), batch_size=8, num_workers=2)
+        for batch in loader:
+            assert batch["image"].shape[1:] == (3, SIZE, SIZE)
+            assert batch["image"].dtype == torch.float32
+            seen += batch["scene_id"]
+    assert len(seen) == len(set(seen)) == COUNT
+
+
+class Fragile(MarkerEngine):
+    """Test cards; dies now and then, or fails for some scenes, or counts how far ahead it is asked."""
+
+    asked = 0
+    deaths = 0
+
+    def __init__(self, every: int = 0, bad: int | None = None) -> None:
+        super().__init__()
+        self.every = every
+        self.bad = bad
+
+    def render(self, scenes: Iterable[Scene], options: RenderOptions = RenderOptions()) -> Iterator[Frame | Failure]:  # noqa: B008
+        for scene in scenes:
+            type(self).asked += 1
+            if self.every and type(self).asked % self.every == 0:
+                type(self).deaths += 1
+                raise EngineError("a planted death")
+            if scene["Camera_Yaw"] == self.bad:
+                yield Failure(scene, "a planted fault")
+            else:
+                yield from super().render([scene], options)
+
+
+def test_an_engine_that_dies_is_made_anew_and_nothing_is_lost() -> None:
+    Fragile.asked = Fragile.deaths = 0
+    with stream(engine=lambda: Fragile(every=17), workers=2) as live:
+        seen = ids(live)
+    assert len(seen) == len(set(seen)) == COUNT
+    assert Fragile.deaths >= 10
+    with stream(engine=lambda: Fragile(every=1)) as live, pytest.raises(EngineError, match="times in a row"):
+        next(iter(live))
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("stream-")]
+
+
+def test_a_scene_that_fails_is_said() -> None:
+    with stream(engine=lambda: Fragile(bad=24)) as live, pytest.raises(RenderError, match="a planted fault"):
+        list(live)
+    with stream(engine=lambda: Fragile(bad=24), on_failure="skip") as live:
+        assert len(list(live)) == COUNT - 6
+        assert len(live.failures) == 6
+
+
+def test_no_more_is_rendered_than_is_allowed_ahead() -> None:
+    Fragile.asked = 0
+    with stream(engine=Fragile, ahead=12, workers=2) as live:
+        each = iter(live)
+        for k in range(40):
+            next(each)
+            assert Fragile.asked <= k + 1 + 12
+
+
+def test_weighted_means_are_unbiased_whatever_is_drawn() -> None:
+    design = parse_spec(SPEC).build()
+    sampler = Adaptive(design, ["World_Name", "Character_Name"], seed=3)
+    hard = {"Desert": 0.1, "Snow": 3.0, "Museum": 0.5}
+    values, weights, worlds = [], [], Counter()
+    for _ in range(20_000):
+        scene, weight = sampler.draw()  # type: ignore[misc]
+        loss = hard[str(scene["World_Name"])] * (2 if scene["Character_Name"] == "Zebra" else 1)
+        sampler.feedback(scene, loss)
+        values.append(loss)
+        weights.append(weight)
+        worlds[scene["World_Name"]] += 1
+    assert worlds["Snow"] > 3 * worlds["Desert"]
+    truth = np.mean([*hard.values()]) * 1.5
+    estimate = np.multiply(values, weights)
+    assert abs(estimate.mean() - truth) < 4 * estimate.std() / np.sqrt(len(values))
+    assert abs(np.mean(weights) - 1) < 4 * np.std(weights) / np.sqrt(len(weights))
+    assert abs(np.mean(values) - truth) > 0.3, "without weights the mean is another"
+    again = Adaptive(design, ["World_Name", "Character_Name"])
+    again.load_state_dict(json.loads(json.dumps(sampler.state_dict())))
+    assert [again.draw() for _ in range(20)] == [sampler.draw() for _ in range(20)]
+
+
+def test_feedback_changes_what_is_rendered() -> None:
+    design = parse_spec(SPEC).build()
+    with RenderStream(Adaptive(design, count=600, seed=1), MarkerEngine, size=SIZE, ahead=8, window=16) as live:
+        seen = []
+        for batch in DataLoader(live, batch_size=20):
+            live.feedback(batch["scene_id"], torch.tensor([3.0 if w == "Snow" else 0.2 for w in batch["world_name"]]))
+            seen += batch["world_name"]
+    assert seen[300:].count("Snow") > 0.6 * 300
+    assert seen[:16].count("Snow") < 14
+    with pytest.raises(SpecError, match="not among the last"):
+        live.feedback(["0" * 32], [1.0])
+
+
+def test_a_curriculum_lets_scenes_in_by_and_by() -> None:
+    design = parse_spec(SPEC).build()
+    sampler = Curriculum(design, lambda n, scene: n >= 50 or scene["Character_Name"] == "Camel", count=120)
+    with RenderStream(sampler, MarkerEngine, size=SIZE, window=10) as live:
+        names = [item["character_name"] for item in live]
+    assert len(names) == 120
+    assert set(names[:50]) == {"Camel"}
+    assert names[50:].count("Zebra") > 15
+    with pytest.raises(SpecError, match="none of 10,000"):
+        Curriculum(design, lambda n, scene: False).draw()
+
+
+def test_counterfactuals_differ_in_one_factor() -> None:
+    with stream() as live:
+        shown = ids(itertools.islice(live, 5))
+        changed = list(live.counterfactuals(shown[:2], "World_Name"))
+        assert len(changed) == 4
+        for item in changed:
+            (old,) = live.scenes([item["of"]])
+            (new,) = live.scenes([item["scene_id"]])
+            assert [name for name in old.complete if old[name] != new[name]] == ["World_Name"]
+
+
+def test_it_says_what_limits_it() -> None:
+    with stream(engine=lambda: MarkerEngine(0.02)) as live:
+        list(itertools.islice(live, 20))
+        assert live.stats()["limit"] == "rendering"
+        assert live.stats()["pictures"] == 20
+        assert "limit: rendering" in repr(live)
+
+
+def test_uniform_without_an_end_and_without_a_shuffle() -> None:
+    design = parse_spec(SPEC).build()
+    sampler = Uniform(design, forever=True, shuffle=False, part=(1, 90))
+    drawn = [sampler.draw() for _ in range(5)]
+    assert [found[0] for found in drawn if found] == [design[k] for k in (1, 91, 1, 91, 1)]
