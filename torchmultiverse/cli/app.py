@@ -392,6 +392,19 @@ def quality(
     out.print(str(result), highlight=False)
 
 
+@app.command(epilog="Example: `torchmultiverse leakage data/spar`")
+def leakage(dataset: Annotated[Path, typer.Argument(help="Folder of a dataset.")]) -> None:
+    """Say which factors can be told from file size, brightness, row or shard, without looking at a picture."""
+    from torchmultiverse.store import open_dataset
+    from torchmultiverse.store.leakage import leakage as look
+
+    found = look(open_dataset(dataset))
+    for leak in found:
+        out.print(str(leak), highlight=False, style="yellow" if leak.counts else None)
+    if not found:
+        out.print("no factor varies enough to be told", highlight=False)
+
+
 @app.command(epilog="Example: `torchmultiverse show Desert Elephant --set Camera_Yaw=45 --save elephant.png`")
 def show(
     world: Annotated[str, typer.Argument(help="World_Name")],

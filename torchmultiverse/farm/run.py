@@ -37,6 +37,7 @@ from torchmultiverse.store import (
     write_card,
 )
 from torchmultiverse.store.files import write_atomic
+from torchmultiverse.store.leakage import as_dict, leakage
 
 HOPELESS = 100
 """A run ends when so many scenes in a row failed: then it is not the scenes."""
@@ -475,6 +476,8 @@ def _inspect(made: StoredDataset, path: Path, same: bool) -> Inspection:
             kept = Inspection.from_dict(json.loads(path.read_text()))
             if kept.pictures == len(made):
                 return kept
+    leaks = json.dumps(as_dict(leakage(made)), indent=1) + "\n"
+    write_atomic(path.with_name("leakage.json"), leaks.encode())
     found = inspect(made)
     write_atomic(path, (json.dumps(found.as_dict(), indent=1) + "\n").encode())
     return found

@@ -170,6 +170,7 @@ def _quality(inspection: Inspection | None) -> str:
     return (
         f"Every picture was measured (`quality_…` columns, `quality.json`):\n\n```\n{inspection}\n```"
         f"{sheet if inspection.failed else ''}"
+        "\n\n`leakage.json` says which factors can be told from file size, brightness, row or shard alone."
     )
 
 

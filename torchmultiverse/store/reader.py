@@ -214,6 +214,14 @@ class StoredDataset:
                 named[name] = self._published[name].canonical(level)
         return self.crossing.at(named, str(self.path))
 
+    def shard_of(self, index: int) -> int:
+        """Return the number of the file that a row is in, from 0.
+
+        Raises:
+            IndexError: no such row.
+        """
+        return self._find(index)[0]
+
     def neighbours(self, index: int) -> NDArray[np.int64]:
         """Return the rows that differ from this one in exactly one factor, in order, int64.
 
