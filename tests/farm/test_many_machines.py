@@ -54,9 +54,10 @@ class Hanging(MarkerEngine):
     """Test cards; the first engine that is made stops for good after some of them, until it is closed."""
 
     made = 0
+    delay = 0.002
 
     def __init__(self) -> None:
-        super().__init__(0.002)
+        super().__init__(self.delay)
         type(self).made += 1
         self.hangs = type(self).made == 1
         self.closed = threading.Event()
@@ -261,6 +262,7 @@ def test_killed_many_times_with_workers_that_hang(tmp_path: Path, undisturbed: p
         "import sys; sys.path.insert(0, sys.argv[2])\n"
         "from test_many_machines import SPEC, Hanging\n"
         "from torchmultiverse.farm import generate\n"
+        "Hanging.delay = 0.08\n"
         "generate(SPEC, sys.argv[1], Hanging, workers=2, lease=1, progress=False, shard_rows=16)\n"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "d"), str(Path(__file__).parent)]
@@ -268,7 +270,7 @@ def test_killed_many_times_with_workers_that_hang(tmp_path: Path, undisturbed: p
     for _ in range(40):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         try:
-            process.wait(rng.uniform(1.0, 3.0) if kills < 6 else 60)
+            process.wait(rng.uniform(1.0, 3.0) if kills < 3 else 60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
