@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
@@ -171,14 +172,26 @@ class Multiverse:
         """
         wanted = (scene.changed(**factors) if factors else scene) if scene is not None else Scene(factors)
         self.catalogue().check(wanted)
-        (answer,) = self.engine.render([wanted], self.options)
+        (answer,) = self.engine.render([wanted.unlabelled], self.options)
         if isinstance(answer, Failure):
             raise answer.error()
-        return answer
+        return answer if answer.scene == wanted else answer.instead_of(wanted)
 
     def render_many(self, scenes: Iterable[Scene]) -> Iterator[Frame | Failure]:
         """Render scenes lazily and in order; a scene that cannot be rendered gives a `Failure`."""
-        return self.engine.render(scenes, self.options)
+        asked: deque[Scene] = deque()
+
+        def unlabelled() -> Iterator[Scene]:
+            for scene in scenes:
+                asked.append(scene)
+                yield scene.unlabelled
+
+        for answer in self.engine.render(unlabelled(), self.options):
+            scene = asked.popleft()
+            if isinstance(answer, Failure):
+                yield replace(answer, scene=scene)
+            else:
+                yield answer if answer.scene == scene else answer.instead_of(scene)
 
     def close(self) -> None:
         """Close the engine and end what was started for it; may be called twice."""

@@ -25,7 +25,7 @@ MIXED = {"Camera_Yaw": list(range(10)), "World_Name": ["Desert", "Snow", "Museum
 def writer_of(spec_data: dict, out: Path, shard_rows: int = 16) -> DatasetWriter:
     spec = parse_spec(spec_data)
     design = spec.build()
-    return DatasetWriter(out, design, RowSchema(spec, design, ("rgb",), "train"), {}, shard_rows=shard_rows)
+    return DatasetWriter(out, design, RowSchema(spec, design, ("rgb",)), {}, shard_rows=shard_rows)
 
 
 def test_every_index_once_and_again_only_after_a_failure(tmp_path: Path) -> None:

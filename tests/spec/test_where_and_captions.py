@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from torchmultiverse.errors import SpecError
-from torchmultiverse.spec import Scene, animals_caption, caption, json_schema, parse_where, spar_caption, spoken
+from torchmultiverse.spec import Scene, animals_caption, captions, json_schema, parse_where, spar_caption, spoken
 
 
 def _row(**values: object) -> dict:
@@ -73,7 +73,7 @@ def test_published_strings() -> None:
         animals_caption(_row(Character_Name="Penguin", Character_Scale=1.3, Character_Texture="Grass"))
         == "A photo of a big sized Penguin textured with Grass on a Desert background"
     )
-    assert caption("Custom", _row()) is None
+    assert captions("Custom", Scene({"World_Name": "Desert"})) == {}
     assert spoken("GiantTortoise") == "giant tortoise"
     assert spoken("SaltFlats_0") == "salt flats"
 

@@ -7,23 +7,29 @@ import pyarrow as pa
 import pytest
 
 from torchmultiverse.engines import Frame
-from torchmultiverse.spec import Scene, parse_spec
+from torchmultiverse.spec import CAPTIONS, Scene, parse_spec
 from torchmultiverse.store.quality import quality, visibility
 from torchmultiverse.store.schema import RowSchema
 
 
 def schema_of(family: str, factors: dict, **more: object) -> pa.Schema:
     spec = parse_spec({"name": "x", "family": family, "design": {"kind": "factorial", "factors": factors}, **more})
-    return RowSchema(spec, spec.build(), tuple(spec.render.passes), "train").arrow
+    return RowSchema(spec, spec.build(), tuple(spec.render.passes)).arrow
 
 
 @pytest.mark.parametrize(
     ("family", "published"),
     [
+        (
+            "AR4T",
+            "Relation Actor1Category Actor2Category Actor1Name Actor2Name Actor1Location Actor2Location "
+            "Actor1Scale:double Actor2Scale:double Actor1Texture Actor2Texture Actor1Attribute Actor2Attribute "
+            "Camera_roll:int64 Camera_pitch:int64 Camera_yaw:int64 Level",
+        ),
         ("Animals", "world_name character_name character_scale:double camera_yaw:int64 character_texture"),
         (
             "ImageNet",
-            "world_name character_name character_rotation_yaw:int64 character_rotation_roll:int64 "
+            "world_name character_name character_label character_rotation_yaw:int64 character_rotation_roll:int64 "
             "character_rotation_pitch:int64 character_scale:double camera_roll:int64 camera_pitch:int64 "
             "camera_yaw:int64 character_texture scene_light",
         ),
@@ -40,7 +46,7 @@ def test_published_columns(family: str, published: str) -> None:
     assert [(f.name, str(f.type)) for f in schema][1 : 1 + len(expected)] == expected
     assert schema.names[0] == "image"
     assert schema.names[1 + len(expected)] == "scene_id"
-    assert ("caption" in schema.names) == (family != "ImageNet")
+    assert [name for name in schema.names if "caption" in name] == list(CAPTIONS[family])
 
 
 def test_types_follow_the_levels_where_the_published_one_cannot_hold_them() -> None:

@@ -45,9 +45,7 @@ FRAMES = frames()
 
 def writer(out: Path, shard_rows: int = 4, **more: Any) -> DatasetWriter:
     identity = {**IDENTITY, **more.pop("identity", {})}
-    return DatasetWriter(
-        out, DESIGN, RowSchema(SPEC, DESIGN, ("rgb",), "train"), identity, shard_rows=shard_rows, **more
-    )
+    return DatasetWriter(out, DESIGN, RowSchema(SPEC, DESIGN, ("rgb",)), identity, shard_rows=shard_rows, **more)
 
 
 def complete(out: Path, backwards: bool = False, skip: tuple[int, ...] = ()) -> int:

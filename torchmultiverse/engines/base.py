@@ -202,6 +202,8 @@ class Catalogue(BaseModel):
             return []
         found: list[str] = []
         for name, values in levels.items():
+            if table[name].label:
+                continue
             choice = self.factors.get(name)
             for value in values:
                 if choice is None:

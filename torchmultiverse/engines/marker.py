@@ -24,7 +24,7 @@ GRID = 12
 _WORLDS = ["Desert", "Museum", "SaltFlats", "Snow"]
 _CHARACTERS = ["blank", "Camel", "Elephant", "Penguin", "Zebra"]
 _TEXTURES = ["Blue", "Default", "Grass", "Red", "Stone"]
-_SIDES = ["bottom", "center", "left", "right", "top"]
+_SIDES = ["bottom", "center", "left", "location", "right", "top"]
 
 
 def draw_marker(scene_id: str, width: int, height: int) -> NDArray[np.uint8]:
@@ -76,6 +76,7 @@ class MarkerEngine(Engine):
         factors = {
             f.wire: Choice(low=f.low, high=f.high) if f.kind == "number" else Choice(levels=_levels(f.wire))
             for f in FACTORS
+            if not f.label
         }
         return Catalogue(
             engine="marker",
@@ -123,11 +124,13 @@ class MarkerEngine(Engine):
         pass
 
 
-def _levels(wire: str) -> list[str]:
+def _levels(wire: str) -> list[str] | None:
     if wire == "World_Name":
         return _WORLDS
     if wire == "Scene_Light":
         return ["255,255,255,0", "255,0,0,0"]
+    if wire.endswith("_Location"):
+        return None
     if wire.endswith("_Pos"):
         return _SIDES
     return _CHARACTERS if wire.endswith("_Name") else _TEXTURES

@@ -36,7 +36,7 @@ def varied_factors(columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.
     a factor is its default where the data hold it, else its most frequent level. In any other design every
     picture tells about every factor.
     """
-    names = [f.column for f in FACTORS if f.column in columns and f.column not in _IDENTITY]
+    names = [f.column for f in FACTORS if f.column in columns and f.column not in _IDENTITY and not f.label]
     departs = {}
     for name in names:
         values = columns[name]

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -18,13 +18,14 @@ from typing_extensions import override
 from torchmultiverse.engines import Catalogue, Engine, Failure, RenderOptions
 from torchmultiverse.errors import SpecError
 from torchmultiverse.resources import cache_folder
-from torchmultiverse.spec import Condition, Design, Factorial, Spec, Value, parse_where
+from torchmultiverse.spec import Condition, Design, Factorial, Spec, Value, expanded, parse_where
 from torchmultiverse.store.files import write_atomic
 
 GUESSED_MEGAPIXEL_SECONDS = 8.0
 """Seconds per million pixels where nothing was measured here yet: two CPU cores with LLVM at 16 samples."""
 BYTES_PER_PIXEL = {"png": 1.5, "jpeg": 0.35}
 """Measured on the built-in worlds; published PUG pictures have 1.5 as PNG."""
+_SHOWN = 20
 _ANNOTATION_BYTES = {"mask": 0.02, "class": 0.02, "depth": 1.6, "normals": 1.0}
 
 
@@ -116,6 +117,7 @@ class Plan:
         pictures_per_second: estimate.
         source: where the estimate comes from.
         bytes: estimate of the space the pictures take.
+        splits: pictures per declared split; empty where none is.
     """
 
     name: str
@@ -125,6 +127,7 @@ class Plan:
     pictures_per_second: float
     source: str
     bytes: int
+    splits: dict[str, int] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -141,8 +144,12 @@ class Plan:
         yield Text(
             f"{self.name}: {self.pictures:,} pictures, about {_duration(self.seconds)} ({rate}), {_size(self.bytes)}"
         )
-        for problem in self.problems:
+        if self.splits:
+            yield Text("splits: " + ", ".join(f"{name} {n:,}" for name, n in self.splits.items()))
+        for problem in self.problems[:_SHOWN]:
             yield Text(problem, style="red")
+        if len(self.problems) > _SHOWN:
+            yield Text(f"… and {len(self.problems) - _SHOWN:,} more", style="red")
         if not self.problems:
             yield Text("every level is in the engine's catalogue")
 
@@ -192,7 +199,8 @@ def plan(
     else:
         rate = 1e6 / (GUESSED_MEGAPIXEL_SECONDS * pixels * (options.samples or 16) / 16)
         source = "a guess: nothing was rendered here yet"
-    return Plan(spec.name, design.count, counts, problems, rate, source, int(design.count * size_of_one))
+    splits = spec.split_rules().counts(expanded(design)) if spec.splits else {}
+    return Plan(spec.name, design.count, counts, problems, rate, source, int(design.count * size_of_one), splits)
 
 
 def _probe(engine: Engine, design: Design, options: RenderOptions) -> tuple[float, float] | None:
@@ -201,7 +209,7 @@ def _probe(engine: Engine, design: Design, options: RenderOptions) -> tuple[floa
     start, seconds = time.perf_counter(), 0.0
     for scene in scenes:
         start = time.perf_counter()
-        (answer,) = engine.render([scene], options)
+        (answer,) = engine.render([scene.unlabelled], options)
         if isinstance(answer, Failure):
             return None
         size = sum(len(answer.encoded(name)) for name in options.passes)

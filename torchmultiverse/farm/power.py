@@ -156,7 +156,7 @@ def smallest(design: Design, question: Question, rng: np.random.Generator) -> Ex
     for row in rows:
         setting = {name: value for axis, k in zip(others, row, strict=True) for name, value in axis[k].items()}
         scenes += [{**setting, **inner.values(i)} for i in range(inner.count)]
-    return Explicit(scenes, design.table)
+    return Explicit.of_rows(scenes, design.table)
 
 
 def _axes(design: Design, question: Question) -> list[int]:

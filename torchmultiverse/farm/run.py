@@ -149,7 +149,8 @@ def generate(
         raise SpecError(f"part = {part}: write (i, n) with i from 0 to n - 1")
     design = select(loaded, where, limit)
     options = render_options(loaded, size, samples)
-    make = _factory(engine, design.factors, loaded.assets)
+    sent = [name for name in design.factors if not loaded.table[name].label]
+    make = _factory(engine, sent, loaded.assets)
     start = time.perf_counter()
     crew = [Worker(number, make) for number in range(workers)]
     crew[0].start()
@@ -161,7 +162,7 @@ def generate(
         lacking = [name for name in options.passes if name not in catalogue.passes]
         if lacking:
             raise SpecError(f"render.passes: engine '{catalogue.engine}' cannot render {', '.join(lacking)}")
-        schema = RowSchema(loaded, design, options.passes, "train")
+        schema = RowSchema(loaded, design, options.passes)
         identity = {
             "spec": loaded.model_dump(mode="json"), "where": where, "limit": limit, "size": list(options.size),
             "samples": options.samples, "engine": catalogue.fingerprint,

@@ -193,7 +193,7 @@ class Worker(threading.Thread):
                     if not job.schedule.wait(0.25):
                         return
                     continue
-                begun = deque([Asked(index, job.design[index])])
+                begun = deque([Asked(index, job.design[index].unlabelled)])
                 answers = self._answers
                 try:
                     if engine is None:
@@ -246,7 +246,7 @@ class Worker(threading.Thread):
                 elif self._worn(job):
                     return
                 elif (index := job.schedule.take(self.number)) is not None:
-                    asked = Asked(index, job.design[index])
+                    asked = Asked(index, job.design[index].unlabelled)
                 else:
                     return
                 begun.append(asked)
@@ -277,7 +277,8 @@ class Worker(threading.Thread):
                 return None
             attempts = job.schedule.attempts(asked.index)
             if not job.schedule.retry(asked.index, self.number):
-                failure = replace(answer, attempts=max(attempts, answer.attempts))
+                scene = job.design[asked.index]
+                failure = replace(answer, scene=scene, attempts=max(attempts, answer.attempts))
                 job.results.put(Answered(asked.index, failure))
             return None
         frame = answer
@@ -289,14 +290,15 @@ class Worker(threading.Thread):
             if asked.best is not None and failed >= job.nudges.failed(asked.best):
                 frame = asked.best
             if failed and asked.step + 1 < len(job.nudges.steps):
-                scene = job.nudges.scene(job.design[asked.index], asked.step + 1)
+                scene = job.nudges.scene(job.design[asked.index], asked.step + 1).unlabelled
                 return Asked(asked.index, scene, asked.step + 1, frame)
         self._answer(job, asked.index, frame)
         return None
 
     def _answer(self, job: Job, index: int, frame: Frame) -> None:
         job.schedule.came(index, self.number)
-        job.results.put(Answered(index, frame))
+        scene = job.design[index]  # with its labels, which no engine was told
+        job.results.put(Answered(index, frame if frame.scene == scene else frame.instead_of(scene)))
 
     def _return(self, job: Job, begun: deque[Asked], reason: str | None) -> None:
         """Put back what a lost engine had; the oldest scene may be what killed it, so that counts as a try.

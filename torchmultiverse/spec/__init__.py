@@ -1,7 +1,15 @@
 """What to render: factors, scenes, designs, specs, captions. Pure: reads JSON, knows no engine and no torch."""
 
-from torchmultiverse.spec.captions import BLANK, animals_caption, caption, spar_caption, spoken
-from torchmultiverse.spec.design import Design, Explicit, Factorial, one_at_a_time
+from torchmultiverse.spec.captions import (
+    BLANK,
+    CAPTIONS,
+    animals_caption,
+    captions,
+    hard_negative,
+    spar_caption,
+    spoken,
+)
+from torchmultiverse.spec.design import Design, Explicit, Factorial, expanded, one_at_a_time
 from torchmultiverse.spec.factors import FACTORS, Factor, FactorTable, Value
 from torchmultiverse.spec.scene import Scene, canonical_json, scene_seed
 from torchmultiverse.spec.spec import PASSES, RenderSettings, Spec, json_schema, load_spec, parse_spec
@@ -9,6 +17,7 @@ from torchmultiverse.spec.where import Condition, parse_where
 
 __all__ = [
     "BLANK",
+    "CAPTIONS",
     "FACTORS",
     "PASSES",
     "Condition",
@@ -23,7 +32,9 @@ __all__ = [
     "Value",
     "animals_caption",
     "canonical_json",
-    "caption",
+    "captions",
+    "expanded",
+    "hard_negative",
     "json_schema",
     "load_spec",
     "one_at_a_time",

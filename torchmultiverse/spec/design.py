@@ -7,14 +7,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import override
 
-from torchmultiverse.errors import SpecError
-from torchmultiverse.spec.factors import FACTORS, FactorTable, Value
+from torchmultiverse.errors import SpecError, nearest
+from torchmultiverse.spec.factors import FACTORS, Factor, FactorTable, Value
 from torchmultiverse.spec.scene import Scene
 from torchmultiverse.spec.where import Condition
 
 Levels = dict[str, list[Value]]
+MOST_STEPS = 100_000
+"""Levels of a range."""
+_RANGE = ("from", "to", "step", "count")
 
 
 class Design(ABC):
@@ -73,6 +78,8 @@ def check_levels(name: str, levels: Any, table: FactorTable, where: str) -> list
         SpecError: not a list, empty, a duplicate, or a level that the factor cannot take.
     """
     factor = table[name]
+    if isinstance(levels, Mapping):
+        levels = steps(factor, levels, f"{where}.{name}")
     if not isinstance(levels, list | tuple):
         raise SpecError(f"{where}.{name} = {levels!r} is no list of levels; write [{levels!r}]")
     if not levels:
@@ -85,6 +92,57 @@ def check_levels(name: str, levels: Any, table: FactorTable, where: str) -> list
             raise SpecError(f"{where}.{name} has the level {levels[i]!r} twice{same}; remove one")
         seen[level] = i
     return canonical
+
+
+def steps(factor: Factor, span: Mapping[str, Any], where: str) -> list[float]:
+    """Return the levels of a range: ``{"from": 0, "to": 360, "step": 45}``, or ``"count": 8`` instead of a step.
+
+    The end belongs to it, except on a full turn, where it is the beginning again.
+
+    Raises:
+        SpecError: not a number's range, or not one that can be walked.
+    """
+    low, high = ends(factor, span, where)
+    turn = factor.period is not None and high > low and (high - low) % factor.period == 0
+    if ("step" in span) == ("count" in span):
+        raise SpecError(f"{where} = {dict(span)}: give either 'step' or 'count'")
+    if "step" in span:
+        step = span["step"]
+        if isinstance(step, bool) or not isinstance(step, int | float) or not 0 < step <= 1e300:
+            raise SpecError(f"{where}.step = {step!r}: a number above 0 is needed")
+        count = math.floor((high - low) / step + 1e-9) + 1
+        if count > MOST_STEPS:
+            raise SpecError(f"{where}: {count:,} levels; at most {MOST_STEPS:,}")
+        values = [low + k * step for k in range(count)]
+        if turn and math.isclose(values[-1], high):
+            values.pop()
+    else:
+        count = span["count"]
+        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_STEPS:
+            raise SpecError(f"{where}.count = {count!r}: a whole number from 1 to {MOST_STEPS:,} is needed")
+        values = np.linspace(low, high, count, endpoint=not turn).tolist()
+    return [round(value, 9) for value in values]
+
+
+def ends(factor: Factor, span: Mapping[str, Any], where: str) -> tuple[float, float]:
+    """Return both ends of a range.
+
+    Raises:
+        SpecError: no number, an end that is missing or out of range, or a key that means nothing.
+    """
+    if factor.kind != "number":
+        raise SpecError(f"{where}: {factor.wire} is no number, so it has no range; write a list of levels")
+    if unknown := sorted(set(span) - {"from", "to", "step", "count"}):
+        raise SpecError(f"{where}: '{unknown[0]}' means nothing in a range.{nearest(unknown[0], _RANGE)}")
+    found = []
+    for end in ("from", "to"):
+        if end not in span:
+            raise SpecError(f"{where} = {dict(span)}: '{end}' is missing")
+        factor.canonical(span[end], f"{where}.{end}")
+        found.append(float(span[end]))
+    if found[0] > found[1]:
+        raise SpecError(f"{where}: from {found[0]:g} to {found[1]:g} runs backwards")
+    return found[0], found[1]
 
 
 class Factorial(Design):
@@ -187,11 +245,37 @@ class Factorial(Design):
 
 
 class Explicit(Design):
-    """A list of scenes, written out or left over after a filter."""
+    """A table of scenes: written out, drawn at random, or left over after a filter.
 
-    def __init__(self, rows: Sequence[Mapping[str, Value]], table: FactorTable = FACTORS) -> None:
-        self.rows = [dict(row) for row in rows]
+    Args:
+        levels: wire name → the levels that occur.
+        codes: wire name → for each scene the place of its level among them, integers (count,).
+        table: the factors that are known.
+    """
+
+    def __init__(
+        self,
+        levels: Mapping[str, Sequence[Value]],
+        codes: Mapping[str, NDArray[np.integer[Any]]],
+        table: FactorTable = FACTORS,
+    ) -> None:
+        self._levels = {name: list(values) for name, values in levels.items()}
+        self._codes = {name: np.asarray(codes[name], np.int32) for name in levels}
         self.table = table
+
+    @classmethod
+    def of_rows(cls, rows: Sequence[Mapping[str, Value]], table: FactorTable = FACTORS) -> Explicit:
+        """Build from assignments by wire name, in canonical form; what a row does not say is at its default."""
+        named = {name for row in rows for name in row}
+        levels: dict[str, list[Value]] = {}
+        codes: dict[str, NDArray[np.int32]] = {}
+        for factor in table:
+            if factor.wire in named:
+                places: dict[Value, int] = {}
+                values = (row.get(factor.wire, factor.default) for row in rows)
+                found = [places.setdefault(value, len(places)) for value in values if value is not None]
+                levels[factor.wire], codes[factor.wire] = list(places), np.array(found, np.int32)
+        return cls(levels, codes, table)
 
     @classmethod
     def of(cls, scenes: Sequence[Mapping[str, Any]], table: FactorTable = FACTORS, where: str = "scenes") -> Explicit:
@@ -210,39 +294,114 @@ class Explicit(Design):
                 raise SpecError(f"{where}[{i}] is the same scene as {where}[{seen[scene.scene_id]}]; remove one")
             seen[scene.scene_id] = i
             rows.append({table[name].wire: scene[name] for name in values})
-        return cls(rows, table)
+        return cls.of_rows(rows, table)
 
     @property
     @override
     def count(self) -> int:
-        return len(self.rows)
+        return len(next(iter(self._codes.values()), ()))
 
     @override
     def values(self, index: int) -> dict[str, Value]:
-        return dict(self.rows[index])
+        return {name: levels[self._codes[name][index]] for name, levels in self._levels.items()}
 
     @override
     def level_counts(self) -> dict[str, dict[Value, int]]:
-        names = [f.wire for f in self.table if any(f.wire in row for row in self.rows)]
-        counts: dict[str, dict[Value, int]] = {name: {} for name in names}
-        for i in range(len(self.rows)):
-            row = self.rows[i]
-            for name in names:
-                value = row.get(name, self.table[name].default)
-                assert value is not None
-                counts[name][value] = counts[name].get(value, 0) + 1
+        counts: dict[str, dict[Value, int]] = {}
+        for name, levels in self._levels.items():
+            found = np.bincount(self._codes[name], minlength=len(levels)).tolist()
+            counts[name] = {level: n for level, n in zip(levels, found, strict=True) if n}
         return counts
 
     @override
     def where(self, conditions: Sequence[Condition]) -> Explicit:
-        def keep(row: Mapping[str, Value]) -> bool:
-            for condition in conditions:
-                value = row.get(condition.factor, self.table[condition.factor].default)
-                if value is None or not condition.holds(value):
-                    return False
-            return True
+        return self.take(np.flatnonzero(self.matches(conditions)))
 
-        return Explicit([row for row in self.rows if keep(row)], self.table)
+    def take(self, indices: NDArray[np.integer[Any]]) -> Explicit:
+        """Return some of the scenes, in this order."""
+        return Explicit(self._levels, {name: codes[indices] for name, codes in self._codes.items()}, self.table)
+
+    def matches(self, conditions: Sequence[Condition]) -> NDArray[np.bool_]:
+        """Return for each scene whether all conditions hold, (count,)."""
+        keep = np.ones(self.count, bool)
+        for condition in conditions:
+            name = condition.factor
+            if name in self._levels:
+                passes = np.array([condition.holds(level) for level in self._levels[name]])
+                keep &= passes[self._codes[name]]
+            else:
+                default = self.table[name].default
+                keep &= default is not None and condition.holds(default)
+        return keep
+
+    def identities(self) -> list[tuple[tuple[str, Value], ...]]:
+        """Return for each scene what tells it from all others, whatever design it is in."""
+        parts: list[list[tuple[str, Value] | None]] = []
+        for name in sorted(self._levels):
+            default = self.table[name].default
+            said = [None if level == default else (name, level) for level in self._levels[name]]
+            parts.append([said[code] for code in self._codes[name].tolist()])
+        return [tuple(part for part in row if part is not None) for row in zip(*parts, strict=True)]
+
+
+MOST_EXPANDED = 5_000_000
+"""Scenes up to which a design is held as a table."""
+
+
+def expanded(design: Design) -> Explicit:
+    """Return a design as a table of its scenes.
+
+    Raises:
+        SpecError: it is too large for that.
+    """
+    if isinstance(design, Explicit):
+        return design
+    if design.count > MOST_EXPANDED:
+        raise SpecError(f"a design of {design.count:,} scenes is too large for this; at most {MOST_EXPANDED:,}")
+    if not isinstance(design, Factorial):
+        return Explicit.of_rows([design.values(index) for index in range(design.count)], design.table)
+    levels: dict[str, list[Value]] = {}
+    codes: dict[str, NDArray[np.int32]] = {}
+    places = np.unravel_index(np.arange(design.count), [len(axis) for axis in design.axes])
+    for axis, place in zip(design.axes, places, strict=True):
+        for name in axis[0]:
+            values = list(dict.fromkeys(row[name] for row in axis))
+            code = np.array([values.index(row[name]) for row in axis], np.int32)
+            levels[name], codes[name] = values, code[place]
+    return Explicit(levels, codes, design.table)
+
+
+def union(designs: Sequence[Design]) -> Explicit:
+    """Return all scenes of some designs, in their order, each once."""
+    rows = [(key, design.values(i)) for design in designs for i, key in enumerate(expanded(design).identities())]
+    first = dict(reversed(rows))  # of equal scenes the first stays
+    kept = [first.pop(key) for key, _ in rows if key in first]
+    return Explicit.of_rows(kept, designs[0].table)
+
+
+def difference(design: Design, minus: Sequence[Design]) -> Explicit:
+    """Return the scenes of a design that are in none of some others."""
+    gone = {key for other in minus for key in expanded(other).identities()}
+    whole = expanded(design)
+    return whole.take(np.array([i for i, key in enumerate(whole.identities()) if key not in gone], np.int64))
+
+
+def constrained(
+    design: Design, only: Sequence[Sequence[Condition]] = (), exclude: Sequence[Sequence[Condition]] = ()
+) -> Design:
+    """Return the scenes for which one of ``only`` holds, if there are any, and none of ``exclude``.
+
+    Each entry is a list of conditions that hold together.
+    """
+    if not only and not exclude:
+        return design
+    whole = expanded(design)
+    keep = np.zeros(whole.count, bool) if only else np.ones(whole.count, bool)
+    for conditions in only:
+        keep |= whole.matches(conditions)
+    for conditions in exclude:
+        keep &= ~whole.matches(conditions)
+    return whole.take(np.flatnonzero(keep))
 
 
 def one_at_a_time(
@@ -285,3 +444,38 @@ def one_at_a_time(
     if over:
         return Factorial.of(over, [star], table, "over")
     return Explicit.of(star, table)
+
+
+def subsets(
+    parts: Mapping[str, tuple[str, Any, Mapping[str, Any]]],
+    reference: Mapping[str, Any],
+    table: FactorTable = FACTORS,
+    over: Mapping[str, Any] | None = None,
+    linked: Sequence[Sequence[Mapping[str, Any]]] = (),
+) -> Factorial:
+    """Change one factor at a time, with all levels of each in a subset of its own, as PUG: ImageNet does.
+
+    Unlike in `one_at_a_time`, the reference's level is there once for each factor: every subset is whole by itself.
+    The label ``Subset`` says which one a scene belongs to.
+
+    Args:
+        parts: name of the subset → the factor, its levels, and what is otherwise than in the reference.
+        reference: the scene around which is varied.
+        table: the factors that are known.
+        over, linked: factors and linked factors that are crossed with all subsets.
+    """
+    base = {table[n].wire: table[n].canonical(v, "reference") for n, v in reference.items()}
+    star: list[dict[str, Value]] = []
+    for name, (factor, levels, instead) in parts.items():
+        here = base | {table[n].wire: table[n].canonical(v, f"subsets.{name}") for n, v in instead.items()}
+        wire = table[factor].wire
+        for level in check_levels(factor, levels, table, f"subsets.{name}"):
+            star.append({**here, wire: level, "Subset": name})
+    named = [f.wire for f in table if any(f.wire in row for row in star)]
+    for row in star:
+        for wire in named:
+            default = table[wire].default
+            if default is None and wire not in row:
+                raise SpecError(f"subsets.{row['Subset']}: the reference must give {wire}")
+            row.setdefault(wire, default if default is not None else "")
+    return Factorial.of(over or {}, [*linked, star], table, "over")

@@ -2,19 +2,22 @@
 
 Wire names are those of the published configs (``World_Name``), column names those of the published
 CSV files (``world_name``). Nothing else in the project maps one to the other.
+
+A *label* is a factor that is only said about a scene: a class, a relation, the subset that a picture belongs to. It is
+part of the row and of the scene's identity, is never sent to an engine, and changes no picture.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from torchmultiverse.errors import SpecError, nearest
 
 Value = str | int | float
-Kind = Literal["category", "number"]
+Kind = Literal["category", "number", "vector"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +27,14 @@ class Factor:
     Attributes:
         wire: name in specs and on the wire.
         column: name in datasets.
-        kind: ``category`` (a string level) or ``number`` (int or float in ``unit``).
+        kind: ``category`` (a string level), ``number`` (int or float in ``unit``) or ``vector`` (three numbers in a
+            string, ``"0,-150,0"``).
         default: the value of a scene that does not mention the factor; ``None`` means it must be given.
         unit: unit of a number, for people.
         low, high: inclusive range of a number.
         period: a number is taken modulo this (degrees of a turn), so that -45 and 315 are one scene.
         doc: one line for people.
+        label: whether it is only said about the scene, and no engine has to know it.
     """
 
     wire: str
@@ -41,6 +46,7 @@ class Factor:
     high: float = math.inf
     period: float | None = None
     doc: str = ""
+    label: bool = False
 
     def canonical(self, value: Any, where: str = "") -> Value:
         """Return the one form of ``value`` that stands for it everywhere.
@@ -57,6 +63,8 @@ class Factor:
             if not value.strip() or len(value) > 200:
                 raise SpecError(f"{at}{self.wire} has an empty or over-long level {value[:40]!r}")
             return value
+        if self.kind == "vector":
+            return ",".join(f"{part:.10g}" for part in self.parts(value, at))
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise SpecError(f"{at}{self.wire} = {value!r} is a {type(value).__name__}; a number is needed")
         if not -1e300 < value < 1e300:  # NaN as well, and integers that no float holds
@@ -68,6 +76,21 @@ class Factor:
         if self.period is not None:
             value = value % self.period
         return int(value) if float(value).is_integer() else float(value)
+
+    def parts(self, value: Any, at: str = "") -> tuple[float, float, float]:
+        """Return the three numbers of a vector.
+
+        Raises:
+            SpecError: not a string of three numbers with commas between, or one out of range.
+        """
+        try:
+            x, y, z = (float(part) + 0.0 for part in value.split(","))  # + 0.0: minus zero is zero
+        except (ValueError, AttributeError):
+            raise SpecError(f"{at}{self.wire} = {value!r}: three numbers are needed, such as '0,-150,0'") from None
+        for part in (x, y, z):
+            if not self.low <= part <= self.high:  # NaN as well
+                raise SpecError(f"{at}{self.wire} = {value!r}: each is from {self.low:g} to {self.high:g} {self.unit}")
+        return x, y, z
 
 
 @dataclass(frozen=True)
@@ -107,6 +130,10 @@ class FactorTable:
             factors += (factor,)
         return FactorTable(factors)
 
+    def renamed(self, columns: Mapping[str, str]) -> FactorTable:
+        """Return a table in which some factors, by wire name, have other column names."""
+        return FactorTable(tuple(replace(f, column=columns.get(f.wire, f.column)) for f in self.factors))
+
     def columns(self, values: Mapping[str, Value]) -> dict[str, Value]:
         """Map wire names to column names."""
         return {self[name].column: value for name, value in values.items()}
@@ -127,8 +154,20 @@ def _character(n: int) -> tuple[Factor, ...]:
         _angle(f"{name}_Rotation_Roll", f"turn of {of} about its long axis"),
         _angle(f"{name}_Rotation_Pitch", f"turn of {of} about its left-right axis"),
         Factor(f"{name}_Texture", f"{name.lower()}_texture", "category", "Default", doc=f"surface of {of}"),
-        Factor(side, side.lower(), "category", "center", doc=f"place of {of}: center, left, right, bottom, top"),
-    )
+        Factor(
+            side, side.lower(), "category", "center",
+            doc=f"place of {of}: center, left, right, bottom, top, or location: where its coordinates say",
+        ),
+        Factor(
+            f"{name}_Location", f"{name.lower()}_location", "vector", "0,0,0", "of 1/150 of an object's longest edge",
+            -1000, 1000, doc=f"where {of} stands: away from the camera, to the right, up",
+        ),
+    )  # fmt: skip
+
+
+def _label(wire: str, doc: str, default: Value = "none") -> Factor:
+    kind: Kind = "category" if isinstance(default, str) else "number"
+    return Factor(wire, wire.lower(), kind, default, low=0, doc=doc, label=True)
 
 
 FACTORS = FactorTable(
@@ -140,6 +179,37 @@ FACTORS = FactorTable(
         _angle("Camera_Pitch", "elevation of the camera around the scene's centre"),
         _angle("Camera_Roll", "turn of the camera about its viewing axis"),
         Factor("Scene_Light", "scene_light", "category", "255,255,255,0", doc="colour of the light, 'R,G,B,A'"),
+        _label("Subset", "the part of the dataset that the picture belongs to"),
+        _label("Character_Label", "class of the first character"),
+        _label("Character2_Label", "class of the second character"),
+        _label("Character_Attribute", "what the first character is said to be"),
+        _label("Character2_Attribute", "what the second character is said to be"),
+        _label("Relation", "how the first character stands to the second, or to the world"),
+        _label("World_Relation", "how the characters are said to stand to the world"),
+        _label("Sample", "number of the draw among those of its kind", 0),
+        _label("Negative", "1 for the hard negative of the scene that has 0 and is else of the same draw", 0),
     )
 )
 """Every factor that the published families use."""
+FAMILY_COLUMNS = {
+    "AR4T": {
+        "Character_Label": "Actor1Category",
+        "Character2_Label": "Actor2Category",
+        "Character_Name": "Actor1Name",
+        "Character2_Name": "Actor2Name",
+        "Character_Location": "Actor1Location",
+        "Character2_Location": "Actor2Location",
+        "Character_Scale": "Actor1Scale",
+        "Character2_Scale": "Actor2Scale",
+        "Character_Texture": "Actor1Texture",
+        "Character2_Texture": "Actor2Texture",
+        "Character_Attribute": "Actor1Attribute",
+        "Character2_Attribute": "Actor2Attribute",
+        "Relation": "Relation",
+        "Camera_Roll": "Camera_roll",
+        "Camera_Pitch": "Camera_pitch",
+        "Camera_Yaw": "Camera_yaw",
+        "World_Name": "Level",
+    }
+}
+"""Families whose published columns have other names: wire name → column."""

@@ -86,6 +86,12 @@ class Scene:
         """First 32 hex digits of the SHA-256 of the canonical JSON."""
         return hashlib.sha256(self.canonical.encode()).hexdigest()[:32]
 
+    @cached_property
+    def unlabelled(self) -> Scene:
+        """The scene without its labels: what an engine is asked for. Itself, where it has none."""
+        shown = {name: value for name, value in self._values.items() if not self.table[name].label}
+        return self if len(shown) == len(self._values) else Scene(shown, self.table)
+
     def changed(self, **values: Any) -> Scene:
         """Return the scene with some factors changed: a counterfactual."""
         merged: dict[str, Any] = dict(self._values)

@@ -3,53 +3,23 @@
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from torchmultiverse.errors import SpecError, nearest
-from torchmultiverse.spec.design import Design, Explicit, Factorial, one_at_a_time
-from torchmultiverse.spec.factors import FACTORS, Factor, FactorTable
+from torchmultiverse.spec.design import Design
+from torchmultiverse.spec.factors import FACTORS, FAMILY_COLUMNS, Factor, FactorTable
+from torchmultiverse.spec.kinds import AnyDesign, Level, Model
+from torchmultiverse.spec.splits import Splits
 
 MAX_SPEC_BYTES = 64 * 1024 * 1024
 PASSES = ("rgb", "mask", "class", "depth", "normals")
 
-Level = str | int | float
-Row = dict[str, Level]
 
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class FactorialDesign(_Model):
-    """Every combination of the levels; the first factor changes slowest."""
-
-    kind: Literal["factorial"]
-    factors: dict[str, list[Any]] = Field(default_factory=dict, description="factor → its levels")
-    linked: list[list[Row]] = Field(
-        default_factory=list, description="axes of factors that change together; each axis is a list of rows"
-    )
-
-
-class OneAtATimeDesign(_Model):
-    """One factor at a time is moved away from a reference scene."""
-
-    kind: Literal["one_at_a_time"]
-    reference: Row = Field(description="the scene around which is varied")
-    vary: dict[str, list[Any]] = Field(description="factor → its levels")
-    over: dict[str, list[Any]] = Field(default_factory=dict, description="factors crossed with the whole star")
-
-
-class ExplicitDesign(_Model):
-    """Scenes written out one by one."""
-
-    kind: Literal["explicit"]
-    scenes: list[Row]
-
-
-class RenderSettings(_Model):
+class RenderSettings(Model):
     """How every picture is rendered."""
 
     size: Annotated[list[int], Field(min_length=2, max_length=2)] = Field(
@@ -65,7 +35,7 @@ class RenderSettings(_Model):
     )
 
 
-class QualitySettings(_Model):
+class QualitySettings(Model):
     """What a good picture is, and what is done about another one."""
 
     limits: dict[str, Annotated[list[float], Field(min_length=2, max_length=2)]] = Field(
@@ -81,16 +51,24 @@ class QualitySettings(_Model):
     )
 
 
-class DeclaredFactor(_Model):
+class DeclaredFactor(Model):
     """A factor that the user's own Unreal environment understands and the published families do not have."""
 
     name: str = Field(min_length=1, max_length=100)
     kind: Literal["category", "number"] = "category"
     default: Level | None = None
     column: str | None = None
+    label: bool = Field(default=False, description="only said about the scene: no engine has to know it")
 
 
-class Spec(_Model):
+class Share(Model):
+    """A split drawn by hash: whole groups of the factors that are named, of single scenes where none is."""
+
+    share: float = Field(gt=0, lt=1)
+    by: list[str] = Field(default_factory=list)
+
+
+class Spec(Model):
     """A spec: a name, a design, and how to render it."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", description="name of the dataset")
@@ -104,18 +82,24 @@ class Spec(_Model):
         description="packs of assets; the first that has a name gives it; 'procedural' is the package's own, which is "
         "also what an empty list means",
     )
-    design: Annotated[
-        FactorialDesign | OneAtATimeDesign | ExplicitDesign,
-        Field(discriminator="kind", description="which scenes"),
-    ]
+    design: AnyDesign
+    splits: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")], list[str | Share]] = Field(
+        default_factory=dict,
+        description="held-out splits: name → rules, of which one has to hold; what no split takes is 'train'",
+    )
     render: RenderSettings = RenderSettings()
     quality: QualitySettings = QualitySettings()
     declare: list[DeclaredFactor] = Field(default_factory=list, description="factors beyond the published ones")
 
+    @cached_property
+    def _built(self) -> Design:
+        return self.design.build(self.table, self.seed)
+
     @property
     def table(self) -> FactorTable:
-        """The published factors and the declared ones."""
-        return FACTORS.extended(Factor(d.name, d.column or d.name.lower(), d.kind, d.default) for d in self.declare)
+        """The published factors and the declared ones, with the column names of the family."""
+        declared = (Factor(d.name, d.column or d.name.lower(), d.kind, d.default, label=d.label) for d in self.declare)
+        return FACTORS.renamed(FAMILY_COLUMNS.get(self.family, {})).extended(declared)
 
     def build(self) -> Design:
         """Return the design.
@@ -123,12 +107,18 @@ class Spec(_Model):
         Raises:
             SpecError: names the place and the value that is wrong.
         """
-        table, design = self.table, self.design
-        if isinstance(design, FactorialDesign):
-            return Factorial.of(design.factors, design.linked, table, "design.factors")
-        if isinstance(design, OneAtATimeDesign):
-            return one_at_a_time(design.reference, design.vary, table, design.over)
-        return Explicit.of(design.scenes, table, "design.scenes")
+        return self._built
+
+    def split_rules(self) -> Splits:
+        """Return the held-out splits.
+
+        Raises:
+            SpecError: a rule that cannot be read.
+        """
+        rules = {
+            name: [r if isinstance(r, str) else r.model_dump() for r in given] for name, given in self.splits.items()
+        }
+        return Splits(rules, self.table, self.seed)
 
 
 def json_schema() -> dict[str, Any]:
@@ -188,6 +178,7 @@ def parse_spec(data: object, name: str = "spec") -> Spec:
             raise SpecError(f"render.size: {side} is out of range: 16 to 4096 pixels")
     if "rgb" not in spec.render.passes or len(set(spec.render.passes)) != len(spec.render.passes):
         raise SpecError(f"render.passes = {spec.render.passes}: 'rgb' must be there, and each pass once")
+    spec.split_rules()
     spec.build()  # a spec that loads has a design that can be built
     return spec
 

@@ -72,7 +72,7 @@ def parse_where(text: str, table: FactorTable = FACTORS) -> tuple[Condition, ...
         token, quoted = take()
         if not quoted and token in {"(", ")", ",", *_COMPARE}:
             raise SpecError(f"--where: found '{token}' where a value of {factor.wire} should be, in {text!r}")
-        if factor.kind == "category":
+        if factor.kind != "number":
             return factor.canonical(token, "--where")
         try:
             return factor.canonical(float(token), "--where")
@@ -95,7 +95,7 @@ def parse_where(text: str, table: FactorTable = FACTORS) -> tuple[Condition, ...
                 raise SpecError(f"--where: found '{token}' where ',' or ')' should be, in {text!r}")
             conditions.append(Condition(factor.wire, op, tuple(values)))
         elif op in _COMPARE:
-            if factor.kind == "category" and op not in {"=", "==", "!="}:
+            if factor.kind != "number" and op not in {"=", "==", "!="}:
                 raise SpecError(f"--where: {factor.wire} has no order, so '{op}' means nothing; use =, != or in")
             conditions.append(Condition(factor.wire, op, (value(factor),)))
         else:

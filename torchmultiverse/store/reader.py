@@ -231,6 +231,20 @@ class StoredDataset:
         self._find(index)
         return self.crossing.neighbours(int(index) % len(self))
 
+    def negative(self, index: int) -> int | None:
+        """Return the row of a picture's hard negative; ``None`` where it has none, here or at all.
+
+        Raises:
+            IndexError: no such row.
+            DatasetError: a dataset without hard negatives.
+        """
+        wanted = self.row(index, ["negative_scene_id"])["negative_scene_id"]
+        return self._places.get(wanted)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {scene_id: row for row, scene_id in enumerate(self.table(["scene_id"])["scene_id"].to_pylist())}
+
     def pairs(self, factor: str) -> NDArray[np.int64]:
         """Return the minimal pairs of a factor: all two rows that differ in it and in nothing else, int64 (pairs, 2).
 

@@ -8,7 +8,8 @@ all of them as far as the engine is deterministic.
 | ``image`` | the picture, struct<bytes, path> |
 | factor columns | the family's published ones with their published types, then what else the design varies |
 | ``scene_id``, ``scene`` | hash and text of the scene's canonical JSON |
-| ``caption`` | where the family has one |
+| ``caption``, … | where the family has some, see `spec.captions.captions` |
+| ``negative_scene_id`` | the row of the hard negative, in families that have some |
 | ``split`` | name of the split |
 | ``mask``, ``class``, ``depth``, ``normals`` | annotation passes that were asked for (see `engines.codec`) |
 | ``annotations`` | camera, objects and whatever else the engine says, JSON |
@@ -26,7 +27,7 @@ from typing import Any
 import pyarrow as pa
 
 from torchmultiverse.engines import Frame, codec
-from torchmultiverse.spec import Design, Factor, FactorTable, Scene, Spec, caption
+from torchmultiverse.spec import CAPTIONS, Design, Factor, FactorTable, Scene, Spec, captions, hard_negative
 from torchmultiverse.store.quality import QUALITY, measure, outside
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -44,6 +45,7 @@ PUBLISHED: dict[str, dict[str, pa.DataType]] = {
     "ImageNet": {
         "world_name": pa.string(),
         "character_name": pa.string(),
+        "character_label": pa.string(),
         "character_rotation_yaw": pa.int64(),
         "character_rotation_roll": pa.int64(),
         "character_rotation_pitch": pa.int64(),
@@ -63,6 +65,25 @@ PUBLISHED: dict[str, dict[str, pa.DataType]] = {
         "character_texture": pa.string(),
         "character2_texture": pa.string(),
     },
+    "AR4T": {
+        "Relation": pa.string(),
+        "Actor1Category": pa.string(),
+        "Actor2Category": pa.string(),
+        "Actor1Name": pa.string(),
+        "Actor2Name": pa.string(),
+        "Actor1Location": pa.string(),
+        "Actor2Location": pa.string(),
+        "Actor1Scale": pa.float64(),
+        "Actor2Scale": pa.float64(),
+        "Actor1Texture": pa.string(),
+        "Actor2Texture": pa.string(),
+        "Actor1Attribute": pa.string(),
+        "Actor2Attribute": pa.string(),
+        "Camera_roll": pa.int64(),
+        "Camera_pitch": pa.int64(),
+        "Camera_yaw": pa.int64(),
+        "Level": pa.string(),
+    },
 }
 """Factor columns of the published families, with the names and types of their CSV files."""
 
@@ -77,8 +98,8 @@ def factor_columns(spec: Spec, design: Design) -> dict[str, tuple[Factor, pa.Dat
     for wire, values in levels.items():
         factor = table[wire]
         whole = all(isinstance(v, int) for v in values)
-        number = pa.int64() if whole and factor.period is not None else pa.float64()
-        natural = pa.string() if factor.kind == "category" else number
+        number = pa.int64() if whole and (factor.label or factor.period is not None) else pa.float64()
+        natural = number if factor.kind == "number" else pa.string()
         if factor.column not in columns:
             columns[factor.column] = (factor, natural)
         elif natural == pa.float64() and columns[factor.column][1] == pa.int64():
@@ -89,17 +110,18 @@ def factor_columns(spec: Spec, design: Design) -> dict[str, tuple[Factor, pa.Dat
 class RowSchema:
     """The columns of one dataset and how a frame fills them."""
 
-    def __init__(self, spec: Spec, design: Design, passes: tuple[str, ...], split: str) -> None:
+    def __init__(self, spec: Spec, design: Design, passes: tuple[str, ...]) -> None:
         self._spec = spec
         self._factors = factor_columns(spec, design)
         self._passes = passes
-        self._split = split
-        self.captioned = spec.family in {"SPAR", "Animals"}
+        self._splits = spec.split_rules()
+        self._captions = CAPTIONS.get(spec.family, ())
         fields: list[tuple[str, pa.DataType]] = [("image", IMAGE)]
         fields += [(name, kind) for name, (_, kind) in self._factors.items()]
         fields.append(("scene_id", pa.string()))
-        if self.captioned:
-            fields.append(("caption", pa.string()))
+        fields += [(name, pa.string()) for name in self._captions]
+        if "negative_caption" in self._captions:
+            fields.append(("negative_scene_id", pa.string()))
         fields += [("split", pa.string()), ("scene", pa.string())]
         fields += [(name, IMAGE) for name in passes if name != "rgb"]
         fields.append(("annotations", pa.string()))
@@ -115,10 +137,11 @@ class RowSchema:
         for name, (factor, kind) in self._factors.items():
             values[name] = float(scene[factor.wire]) if kind == pa.float64() else scene[factor.wire]
         values["scene_id"] = scene.scene_id
-        if self.captioned:
-            columns = scene.table.columns(scene.complete)
-            values["caption"] = caption(self._spec.family, columns)
-        values |= {"split": self._split, "scene": scene.canonical}
+        values |= captions(self._spec.family, scene)
+        if "negative_caption" in self._captions:
+            other = hard_negative(self._spec.family, scene)
+            values["negative_scene_id"] = None if other is None else other.scene_id
+        values |= {"split": self._splits.of(scene), "scene": scene.canonical}
         for name in self._passes:
             if name != "rgb":
                 values[name] = _image(scene, frame, name)

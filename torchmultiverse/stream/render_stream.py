@@ -189,7 +189,7 @@ class RenderStream(IterableDataset[Item]):
         engine = self._make()
         try:
             for (of, scene), answer in zip(
-                changed, engine.render([scene for _, scene in changed], self.options), strict=True
+                changed, engine.render([scene.unlabelled for _, scene in changed], self.options), strict=True
             ):
                 item = self._item(scene, 1.0, answer)
                 if item is not None:
@@ -373,7 +373,7 @@ class _Crew:
                     begun = time.perf_counter()
                     try:
                         engine = engine or self._make()
-                        for answer in engine.render(scenes[done:], self._options):
+                        for answer in engine.render([s.unlabelled for s in scenes[done:]], self._options):
                             lost = 0
                             self._put(first + done, turn, answer)
                             done += 1
@@ -425,4 +425,5 @@ def _factory(name: str, design: Design, assets: Sequence[str]) -> Callable[[], E
 
     from torchmultiverse.multiverse import connect
 
-    return partial(connect, name, factor_order=design.factors, assets=assets)
+    sent = [name for name in design.factors if not design.table[name].label]
+    return partial(connect, name, factor_order=sent, assets=assets)

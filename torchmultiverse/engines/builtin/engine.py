@@ -205,10 +205,12 @@ class BuiltinEngine(Engine):
             levels[f"Character{n}_Pos"] = list(staging.POSITIONS)
         factors: dict[str, Choice] = {}
         for factor in FACTORS:
-            if factor.kind == "category":
-                factors[factor.wire] = Choice(levels=levels[factor.wire])
-            else:
+            if factor.label:
+                continue
+            if factor.kind == "number":
                 factors[factor.wire] = Choice(low=factor.low, high=factor.high)
+            else:
+                factors[factor.wire] = Choice(levels=levels.get(factor.wire))
         version = importlib.metadata.version("torchmultiverse")
         return Catalogue(
             engine="builtin",

@@ -17,15 +17,22 @@ from torchmultiverse.engines.builtin.world import World
 from torchmultiverse.errors import SpecError, nearest
 from torchmultiverse.spec import BLANK, Scene
 
-Layout = Literal["center", "pair", "stack"]
-POSITIONS = ("bottom", "center", "left", "right", "top")
+Layout = Literal["center", "pair", "stack", "free"]
+POSITIONS = ("bottom", "center", "left", "location", "right", "top")
 FOV = 40.0
 """Opening of the shorter side of the picture, degrees."""
 _SIDE = 1.12
 _GAP = 0.22
 _SPECIES_SIZE = 1.6
 # Distance of the camera and height of what it looks at, metres above the stage.
-_LAYOUTS: dict[Layout, tuple[float, float]] = {"center": (4.7, 0.98), "pair": (6.9, 1.2), "stack": (6.9, 1.8)}
+_LAYOUTS: dict[Layout, tuple[float, float]] = {
+    "center": (4.7, 0.98),
+    "pair": (6.9, 1.2),
+    "stack": (6.9, 1.8),
+    "free": (9.0, 2.0),
+}
+_LOCATION = _SPECIES_SIZE / 150
+"""Metres of one unit of ``Character_Location``: in the published scenes an object's longest edge has 150 of them."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,7 @@ class Actor:
     pitch: float
     texture: str
     position: str
+    location: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
 def actors(scene: Scene) -> list[Actor]:
@@ -95,14 +103,18 @@ def actors(scene: Scene) -> list[Actor]:
         if name != BLANK:
             angles = [scene.get_float(f"{prefix}_Rotation_{axis}") for axis in ("Yaw", "Roll", "Pitch")]
             scale, texture = scene.get_float(f"{prefix}_Scale"), scene.get_str(f"{prefix}_Texture")
-            found.append(Actor(number, name, scale, angles[0], angles[1], angles[2], texture, position))
+            wire = f"{prefix}_Location"
+            location = scene.table[wire].parts(scene[wire])
+            if position != "location" and any(location):
+                raise SpecError(f"{wire} = '{scene[wire]}' needs Character{number}_Pos = 'location'")
+            found.append(Actor(number, name, scale, angles[0], angles[1], angles[2], texture, position, location))
     if len(found) == 2:
         places = [actor.position for actor in found]
         if places == ["center", "center"]:
             from dataclasses import replace
 
             return [replace(found[0], position="left"), replace(found[1], position="right")]
-        if places[0] == places[1]:
+        if places[0] == places[1] != "location":
             raise SpecError(f"both characters are at '{places[0]}'; give Character1_Pos and Character2_Pos two places")
     return found
 
@@ -110,6 +122,8 @@ def actors(scene: Scene) -> list[Actor]:
 def layout(scene: Scene, cast: list[Actor]) -> Layout:
     """Return which of the three camera distances applies: by the places asked for, filled or not."""
     places = {scene.get_str("Character1_Pos"), scene.get_str("Character2_Pos"), *(a.position for a in cast)}
+    if "location" in places:
+        return "free"
     if places & {"bottom", "top"}:
         return "stack"
     return "pair" if places & {"left", "right"} else "center"
@@ -127,8 +141,10 @@ def place(
     middle = (vertices.min(0) + vertices.max(0)).astype(float) / 2
     turned = ((vertices - middle) * actor.scale) @ turn.T
     x = {"left": -_SIDE, "right": _SIDE}.get(actor.position, 0.0)
+    away, right, up = (part * _LOCATION for part in actor.location)
+    x, y = x + right, away
     centre = (turned.min(0) + turned.max(0)) / 2
-    offset = np.array([x - centre[0], -centre[1], world.ground(x, 0.0) - turned[:, 2].min()])
+    offset = np.array([x - centre[0], y - centre[1], world.ground(x, y) + up - turned[:, 2].min()])
     if actor.position == "top":
         below = next((other.scale for other in cast if other.position in ("bottom", "center")), 1.0)
         offset[2] += _SPECIES_SIZE * below + _GAP
