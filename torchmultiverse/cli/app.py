@@ -140,6 +140,9 @@ def render(
     shard_rows: Annotated[int, typer.Option(min=1, help="Rows of a Parquet file.")] = 1024,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count, check and estimate.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over, deleting what the folder holds.")] = False,
+    extend: Annotated[
+        bool, typer.Option("--extend", help="The spec grew: keep the pictures that are there, render what is new.")
+    ] = False,
     token: TokenOption = None,
 ) -> None:
     """Render a spec to a Parquet dataset. Interrupted runs continue where they were."""
@@ -167,7 +170,7 @@ def render(
         })  # fmt: skip
         return
     make: Callable[[], Engine] = partial(
-        connect, engine, token=token, factor_order=loaded.build().factors, assets=loaded.assets
+        connect, engine, token=token, factor_order=loaded.build().sent, assets=loaded.assets
     )
     if adapter:
         cards, alone = cycle(adapter), make  # each engine that is started takes the next card
@@ -192,6 +195,7 @@ def render(
         memory=memory,
         shard_rows=shard_rows,
         fresh=fresh,
+        extend=extend,
     )
     out.print(str(report), highlight=False)
     if report.failures:

@@ -111,6 +111,7 @@ def generate(
     check: int | None = None,
     shard_rows: int = SHARD_ROWS,
     fresh: bool = False,
+    extend: bool = False,
     progress: bool = True,
 ) -> GenerateReport:
     """Render a spec to a dataset; an unfinished one is continued.
@@ -135,6 +136,7 @@ def generate(
             most.
         shard_rows: rows of a Parquet shard.
         fresh: delete what the folder holds first.
+        extend: keep the pictures of a dataset whose design had fewer scenes, and render what is new.
         progress: show a progress bar on a terminal, or a line every few seconds elsewhere.
 
     Raises:
@@ -149,8 +151,7 @@ def generate(
         raise SpecError(f"part = {part}: write (i, n) with i from 0 to n - 1")
     design = select(loaded, where, limit)
     options = render_options(loaded, size, samples)
-    sent = [name for name in design.factors if not loaded.table[name].label]
-    make = _factory(engine, sent, loaded.assets)
+    make = _factory(engine, design.sent, loaded.assets)
     start = time.perf_counter()
     crew = [Worker(number, make) for number in range(workers)]
     crew[0].start()
@@ -168,7 +169,9 @@ def generate(
             "samples": options.samples, "engine": catalogue.fingerprint,
         }  # fmt: skip
         folder = Path(out) if part is None else part_folder(Path(out), part)
-        writer = DatasetWriter(folder, design, schema, identity, shard_rows=shard_rows, fresh=fresh, part=part)
+        writer = DatasetWriter(
+            folder, design, schema, identity, shard_rows=shard_rows, fresh=fresh, part=part, extend=extend
+        )
     except BaseException:
         crew[0].dismiss(_DRAIN_SECONDS)
         raise

@@ -66,6 +66,11 @@ class Design(ABC):
         """Wire names of the factors the design mentions."""
         return list(self.level_counts())
 
+    @property
+    def sent(self) -> list[str]:
+        """Wire names of those that an engine is told: all but the labels."""
+        return [name for name in self.factors if not self.table[name].label]
+
     def levels(self) -> Levels:
         """Return the levels of each factor the design mentions, in order of first use."""
         return {name: list(counts) for name, counts in self.level_counts().items()}

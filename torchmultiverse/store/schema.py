@@ -151,6 +151,16 @@ class RowSchema:
         values |= {"engine": frame.engine, "render_ms": frame.timings.get("render_ms")}
         return values
 
+    def fit(self, table: pa.Table) -> pa.Table:
+        """Return a stored row as a row of this schema: further factors are in its scene, its split is as it is now."""
+        old = table.to_pylist()[0]
+        scene = Scene.from_json(old["scene"], self._spec.table)
+        row: dict[str, Any] = {name: old.get(name) for name in self.arrow.names}
+        for name, (factor, kind) in self._factors.items():
+            row[name] = float(scene[factor.wire]) if kind == pa.float64() else scene[factor.wire]
+        row["split"] = self._splits.of(scene)
+        return self.table(row)
+
     def table(self, row: Mapping[str, Any]) -> pa.Table:
         """Return a table of one row."""
         return pa.Table.from_pylist([dict(row)], schema=self.arrow)

@@ -38,6 +38,8 @@ SHARD_NAME = re.compile(r"train-\d{5,}\.parquet")
 _FOLDERS = {"_work", "data", "_parts", "_slurm"}
 _FILES = {"manifest.json", "README.md", "samples.jpg", "failed.jpg", "quality.json", "leakage.json", "status.json"}
 _OURS = _FOLDERS | _FILES
+_GROWS = re.compile(r"(spec\.(design|splits|description|declare)|where|limit|shard_rows)\b")
+"""What may differ in a dataset that is extended: which scenes there are, and what is said of them."""
 
 
 class DatasetWriter:
@@ -53,6 +55,8 @@ class DatasetWriter:
         identity: what must be equal for a run to be continued (spec, seed, size, engine, …); JSON values.
         shard_rows: rows of a shard.
         fresh: delete what the folder holds first.
+        part: (i, n): only every n-th shard, from the i-th.
+        extend: keep the rows of a dataset whose design was smaller; only the rest is missing then.
 
     Raises:
         DatasetError: the folder holds another dataset, a corrupt shard or something else, cannot be written, or is
@@ -69,6 +73,7 @@ class DatasetWriter:
         shard_rows: int = SHARD_ROWS,
         fresh: bool = False,
         part: tuple[int, int] | None = None,
+        extend: bool = False,
     ) -> None:
         if shard_rows < 1:
             raise DatasetError(f"shard_rows = {shard_rows}: a shard has at least one row")
@@ -77,6 +82,7 @@ class DatasetWriter:
         self.schema = schema
         self.shard_rows = shard_rows
         self._part = part or (0, 1)
+        self._extend = extend
         self._identity = json.loads(json.dumps({"format": FORMAT, "shard_rows": shard_rows, **identity}))
         self._work = self.out / "_work"
         self._data = self.out / "data"
@@ -152,12 +158,7 @@ class DatasetWriter:
         Raises:
             TorchMultiverseError, ValueError, TypeError, KeyError: the frame holds what no row can hold.
         """
-        sink = pa.BufferOutputStream()
-        table = self.schema.table(self.schema.row(frame))
-        with ipc.new_file(sink, table.schema) as file:
-            file.write_table(table)
-        data: bytes = sink.getvalue().to_pybytes()
-        return hashlib.sha256(data).digest() + data
+        return _packed(self.schema.table(self.schema.row(frame)))
 
     def put(self, scene_id: str, packed: bytes) -> None:
         """Keep a packed row.
@@ -327,12 +328,15 @@ class DatasetWriter:
                 raise KeyError
         except (ValueError, KeyError, TypeError, AttributeError):
             raise DatasetError(f"{path} is no manifest of this format; use --fresh or another folder") from None
-        if before != self._identity:
-            differences = list(_differences(before, self._identity))
+        differences = list(_differences(before, self._identity))
+        grown = all(_GROWS.match(text) for text in differences)
+        if differences and not (self._extend and grown):
             more = f"; and {len(differences) - 3} more" if len(differences) > 3 else ""
+            help_ = "Use --fresh to delete it, or another folder"
+            if grown:
+                help_ = "Use --extend to keep its pictures and render what is new, --fresh to delete it"
             raise DatasetError(
-                f"{self.out} holds a dataset made otherwise: {'; '.join(differences[:3])}{more}. "
-                "Use --fresh to delete it, or another folder"
+                f"{self.out} holds a dataset made otherwise: {'; '.join(differences[:3])}{more}. {help_}"
             )
         for announced in self._work.glob("*.parquet.json"):
             entry = json.loads(announced.read_text())
@@ -349,8 +353,54 @@ class DatasetWriter:
                     f"the shard {shard} is {state}. Drop it with: "
                     f"torchmultiverse verify {self.out} --drop-bad, then run the same command again"
                 )
+        if differences:
+            self._grow(manifest)
         manifest["failures"] = {}
         return manifest
+
+    def _grow(self, manifest: dict[str, Any]) -> None:
+        """Take the rows of a smaller design out of its shards, so that they wait for those of this one.
+
+        Whenever this is interrupted, what is left is either design's dataset, begun: rows wait before their shard goes.
+        """
+        self._work.mkdir(exist_ok=True)
+        known = {scene.scene_id for scene in self.design}
+        shards = manifest["shards"]
+        for name in sorted(shards):
+            with pq.ParquetFile(self._data / name) as file:
+                old = set(file.read(columns=["scene_id"]).column(0).to_pylist())
+            if old - known:
+                raise DatasetError(
+                    f"{self.out} has {len(old - known)} pictures in {name} whose scenes the new design does not have; "
+                    "--extend only adds. Use another folder"
+                )
+        for row in list(self._work.glob("*.row")):
+            if row.stem not in known:
+                row.unlink()
+            elif (table := self._read(row.stem)) is not None:
+                self.put(row.stem, _packed(self.schema.fit(table)))
+        for name in sorted(shards):
+            with pq.ParquetFile(self._data / name, memory_map=True) as file:
+                for batch in file.iter_batches(GROUP_ROWS):
+                    for i in range(batch.num_rows):
+                        table = pa.Table.from_batches([batch.slice(i, 1)])
+                        self.put(table["scene_id"][0].as_py(), _packed(self.schema.fit(table)))
+            del shards[name]
+            self.manifest = manifest
+            self.save_manifest()
+            (self._data / name).unlink()
+        manifest["identity"] = self._identity
+        self.manifest = manifest
+        self.save_manifest()
+
+
+def _packed(table: pa.Table) -> bytes:
+    """Return a table as the content of a row's file: its SHA-256, then Arrow IPC."""
+    sink = pa.BufferOutputStream()
+    with ipc.new_file(sink, table.schema) as file:
+        file.write_table(table)
+    data: bytes = sink.getvalue().to_pybytes()
+    return hashlib.sha256(data).digest() + data
 
 
 def _shard_name(shard: int) -> str:

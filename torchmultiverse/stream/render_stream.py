@@ -425,5 +425,4 @@ def _factory(name: str, design: Design, assets: Sequence[str]) -> Callable[[], E
 
     from torchmultiverse.multiverse import connect
 
-    sent = [name for name in design.factors if not design.table[name].label]
-    return partial(connect, name, factor_order=sent, assets=assets)
+    return partial(connect, name, factor_order=design.sent, assets=assets)

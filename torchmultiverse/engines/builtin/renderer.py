@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.engines.builtin.mesh import Light, Material, Mesh, linear, smooth_normals
-from torchmultiverse.engines.builtin.stage import FOV, View, entry
+from torchmultiverse.engines.builtin.stage import View, entry
 from torchmultiverse.engines.builtin.tracer import (
     DEPTH,
     SKIN,
@@ -317,7 +317,7 @@ class Scalar:
         sensor = mi.load_dict(
             {
                 "type": "perspective",
-                "fov": FOV,
+                "fov": view.opening,
                 "fov_axis": "smaller",
                 "near_clip": max(near, 0.01),
                 "far_clip": 1e5,

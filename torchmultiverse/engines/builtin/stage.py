@@ -20,16 +20,17 @@ from torchmultiverse.spec import BLANK, Scene
 Layout = Literal["center", "pair", "stack", "free"]
 POSITIONS = ("bottom", "center", "left", "location", "right", "top")
 FOV = 40.0
-"""Opening of the shorter side of the picture, degrees."""
+"""Opening of the shorter side of the picture in the published layouts, degrees."""
 _SIDE = 1.12
 _GAP = 0.22
 _SPECIES_SIZE = 1.6
-# Distance of the camera and height of what it looks at, metres above the stage.
-_LAYOUTS: dict[Layout, tuple[float, float]] = {
-    "center": (4.7, 0.98),
-    "pair": (6.9, 1.2),
-    "stack": (6.9, 1.8),
-    "free": (9.0, 2.0),
+# Distance of the camera, height of what it looks at (metres above the stage), and opening of the picture. Every world
+# has room for 6.9 metres, so what needs more room in the picture gets a wider lens.
+_LAYOUTS: dict[Layout, tuple[float, float, float]] = {
+    "center": (4.7, 0.98, FOV),
+    "pair": (6.9, 1.2, FOV),
+    "stack": (6.9, 1.8, FOV),
+    "free": (6.9, 1.8, 51.0),
 }
 _LOCATION = _SPECIES_SIZE / 150
 """Metres of one unit of ``Character_Location``: in the published scenes an object's longest edge has 150 of them."""
@@ -51,6 +52,11 @@ class View:
     rotation: NDArray[np.float64]
     focal: float
     size: tuple[int, int]
+
+    @property
+    def opening(self) -> float:
+        """Opening of the shorter side of the picture, degrees."""
+        return float(2 * np.degrees(np.arctan(min(self.size) / 2 / self.focal)))
 
     def project(self, points: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return pixel coordinates (N, 2) (pixel centres at halves) and depths (N,) of world points (N, 3)."""
@@ -165,7 +171,7 @@ def rotation(yaw: float, pitch: float, roll: float) -> NDArray[np.float64]:
 def view(scene: Scene, world: World, kind: Layout, size: tuple[int, int]) -> View:
     """Return the camera: on a sphere around the centre of the stage, looking at it."""
     camera = world.spec.camera
-    distance, height = _LAYOUTS[kind]
+    distance, height, opening = _LAYOUTS[kind]
     distance *= camera.reach
     yaw = np.radians(scene.get_float("Camera_Yaw"))
     elevation = np.radians(camera.elevation + scene.get_float("Camera_Pitch"))
@@ -178,7 +184,7 @@ def view(scene: Scene, world: World, kind: Layout, size: tuple[int, int]) -> Vie
     target = np.array([0, 0, world.ground(0, 0) + height])
     c, s = np.cos(roll), np.sin(roll)
     axes = np.stack([right * c + down * s, down * c - right * s, forward])
-    focal = min(size) / 2 / np.tan(np.radians(FOV / 2))
+    focal = min(size) / 2 / np.tan(np.radians(opening / 2))
     return View(target - forward * distance, axes, float(focal), size)
 
 
