@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from torchmultiverse import __version__
+from torchmultiverse.cli import exchange
 from torchmultiverse.cli.assets import app as assets_app
 from torchmultiverse.cli.farm import app as farm_app
 from torchmultiverse.cli.planning import plan as plan_command
@@ -40,6 +41,19 @@ app.add_typer(farm_app, name="farm")
 app.command(
     epilog="Example: `torchmultiverse plan scenes/animals.json --factor Character_Texture --by World_Name --detect 3`"
 )(plan_command)
+
+app.command(
+    "import",
+    epilog="Examples: `torchmultiverse import PUG_SPAR --out data/pug_spar`, "
+    "`torchmultiverse import PUG_AR4T/PUG_ARmerged_test.csv --split test --out data/ar4t_test`",
+)(exchange.import_)
+app.command(
+    epilog="Examples: `torchmultiverse export data/spar --out spar_png`, "
+    "`torchmultiverse export data/spar --out tars --layout webdataset --where 'world_name = Desert'`"
+)(exchange.export)
+app.command(epilog="Example: `torchmultiverse push data/spar me/spar --public`")(exchange.push)
+app.command(epilog="Example: `torchmultiverse diff data/spar data/spar_again`")(exchange.diff)
+app.command(epilog="Example: `torchmultiverse merge data/spar data/pug_spar --common --out data/both`")(exchange.merge)
 
 EngineOption = Annotated[
     str,

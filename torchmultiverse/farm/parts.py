@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.spec import parse_spec
-from torchmultiverse.store import inspect, open_dataset, write_card
 from torchmultiverse.store.files import FolderLock, disk_errors, sha256_file, write_atomic
+from torchmultiverse.store.finish import finish
 
 PARTS = "_parts"
 _NAME = re.compile(r"(\d+)-of-(\d+)")
@@ -70,18 +69,10 @@ def join(out: str | Path) -> int:
                 for name, entry in manifest["shards"].items():
                     _move(found[part] / "data" / name, out / "data" / name, entry)
             write_atomic(out / "manifest.json", json.dumps(whole, indent=1, sort_keys=True).encode())
-    made = open_dataset(out)
-    inspection = inspect(made)
-    with disk_errors(out):
-        write_atomic(out / "quality.json", (json.dumps(inspection.as_dict(), indent=1) + "\n").encode())
-    spec = parse_spec(whole["identity"]["spec"])
-    from torchmultiverse.farm.plan import select
-
-    design = select(spec, whole["identity"]["where"], whole["identity"]["limit"])
-    write_card(out, spec, design, whole, made, inspection)
+    finish(out)
     with disk_errors(out):
         shutil.rmtree(out / PARTS)
-    return len(made)
+    return sum(entry["rows"] for entry in whole["shards"].values())
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

@@ -32,12 +32,10 @@ from torchmultiverse.store import (
     Inspection,
     RowSchema,
     StoredDataset,
-    inspect,
     open_dataset,
-    write_card,
 )
 from torchmultiverse.store.files import write_atomic
-from torchmultiverse.store.leakage import as_dict, leakage
+from torchmultiverse.store.finish import finish
 
 HOPELESS = 100
 """A run ends when so many scenes in a row failed: then it is not the scenes."""
@@ -205,10 +203,7 @@ def generate(
                 _conclude(writer, run.failures, run.checked)
         inspection: Inspection | None = None
         if writer.manifest["shards"]:
-            made = open_dataset(writer.out)
-            inspection = _inspect(made, writer.out / "quality.json", run.rendered == 0)
-            if part is None:
-                write_card(writer.out, loaded, design, writer.manifest, made, inspection)
+            inspection = finish(writer.out, unchanged=run.rendered == 0, card=part is None)
     finally:
         crew[0].dismiss(_DRAIN_SECONDS)
         writer.close()
@@ -471,20 +466,6 @@ def _describe(writer: DatasetWriter, spec: Spec, catalogue: Catalogue, notes: li
         "counts": {spec.table[name].column: {str(v): n for v, n in per.items()} for name, per in counts.items()},
     }
     writer.save_manifest()
-
-
-def _inspect(made: StoredDataset, path: Path, same: bool) -> Inspection:
-    """Look at a dataset and keep what was found; where nothing was rendered since, what was kept is good."""
-    if same:
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            kept = Inspection.from_dict(json.loads(path.read_text()))
-            if kept.pictures == len(made):
-                return kept
-    leaks = json.dumps(as_dict(leakage(made)), indent=1) + "\n"
-    write_atomic(path.with_name("leakage.json"), leaks.encode())
-    found = inspect(made)
-    write_atomic(path, (json.dumps(found.as_dict(), indent=1) + "\n").encode())
-    return found
 
 
 def _conclude(writer: DatasetWriter, failures: list[Failure], checked: dict[str, int | None]) -> None:

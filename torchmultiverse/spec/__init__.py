@@ -10,7 +10,7 @@ from torchmultiverse.spec.captions import (
     spoken,
 )
 from torchmultiverse.spec.design import Design, Explicit, Factorial, expanded, one_at_a_time
-from torchmultiverse.spec.factors import FACTORS, Factor, FactorTable, Value
+from torchmultiverse.spec.factors import FACTORS, FAMILY_COLUMNS, Factor, FactorTable, Value
 from torchmultiverse.spec.scene import Scene, canonical_json, scene_seed
 from torchmultiverse.spec.spec import PASSES, RenderSettings, Spec, json_schema, load_spec, parse_spec
 from torchmultiverse.spec.where import Condition, parse_where
@@ -19,6 +19,7 @@ __all__ = [
     "BLANK",
     "CAPTIONS",
     "FACTORS",
+    "FAMILY_COLUMNS",
     "PASSES",
     "Condition",
     "Design",

@@ -51,6 +51,16 @@ class QualitySettings(Model):
     )
 
 
+class About(Model):
+    """What the datasheet says that only its makers know."""
+
+    purpose: str = ""
+    creators: str = ""
+    funding: str = ""
+    contact: str = ""
+    maintenance: str = ""
+
+
 class DeclaredFactor(Model):
     """A factor that the user's own Unreal environment understands and the published families do not have."""
 
@@ -89,6 +99,7 @@ class Spec(Model):
     )
     render: RenderSettings = RenderSettings()
     quality: QualitySettings = QualitySettings()
+    about: About = About()
     declare: list[DeclaredFactor] = Field(default_factory=list, description="factors beyond the published ones")
 
     @cached_property

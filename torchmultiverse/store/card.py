@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from PIL import Image, ImageDraw
 
-from torchmultiverse.spec import Design, Spec
+from torchmultiverse.spec import FactorTable, Spec
+from torchmultiverse.store.datasheet import datasheet
 from torchmultiverse.store.files import disk_errors, write_atomic
 from torchmultiverse.store.inspection import Inspection
+from torchmultiverse.store.licence import licence_of
+from torchmultiverse.store.manifest import family_of, spec_of, table_of
 from torchmultiverse.store.reader import StoredDataset
 from torchmultiverse.store.schema import VOLATILE
 
 _SIDE, _COLUMNS, _ROWS, _GAP = 160, 6, 3, 4
-_HUB = ("Apache-2.0", "MIT", "CC0-1.0", "CC-BY-3.0", "CC-BY-4.0", "CC-BY-SA-3.0", "CC-BY-SA-4.0")
+_HUB = ("Apache-2.0", "MIT", "CC0-1.0", "CC-BY-3.0", "CC-BY-4.0", "CC-BY-NC-4.0", "CC-BY-SA-3.0", "CC-BY-SA-4.0")
 """Licences that the Hub knows, by their SPDX identifiers; its own are these in lower case."""
 _COLUMN_NOTES = {
     "image": "the picture",
@@ -47,18 +51,14 @@ _COLUMN_NOTES = {
     "quality_nudge": "degrees by which the camera was moved after a picture had failed; which way, see annotations",
     "quality_area1": "share of the picture that shows the first character",
     "quality_area2": "the same of the second",
+    "source": "the dataset that the row is from",
     "engine": "fingerprint of the engine",
     "render_ms": "milliseconds; the one column that differs from run to run",
 }
 
 
 def write_card(
-    out: Path,
-    spec: Spec,
-    design: Design,
-    manifest: dict[str, Any],
-    dataset: StoredDataset,
-    inspection: Inspection | None = None,
+    out: Path, manifest: Mapping[str, Any], dataset: StoredDataset, inspection: Inspection | None = None
 ) -> None:
     """Write README.md, samples.jpg and, where pictures fail a check of quality, failed.jpg.
 
@@ -67,25 +67,17 @@ def write_card(
     """
     columns = _samples(dataset, out / "samples.jpg")
     _failed(dataset, inspection, out / "failed.jpg")
-    assets = manifest.get("assets", [])
-    licences = sorted({a["license"] or "unknown" for a in assets})
-    counts = design.level_counts()
-    engine = manifest.get("engine", {})
-    width, height = manifest["identity"]["size"]
+    spec, table = spec_of(manifest), table_of(manifest)
+    name = str(manifest.get("name", out.name))
+    counts = manifest.get("counts", {})
+    width, height = dataset.image(0).size
     notes = "".join(f"\n> **Note.** {note}\n" for note in manifest.get("notes", []))
-    failed = len(manifest.get("failures", {}))
-    missing = manifest["pictures"] - len(dataset)
-    command = f"torchmultiverse render spec.json --out data/{spec.name}" + (
-        f" --size {width}" if width == height else ""
-    )
-    identity = manifest["identity"]
-    for flag in ("where", "limit", "samples"):
-        if identity.get(flag) is not None:
-            value = identity[flag]
-            command += f" --{flag} '{value}'" if flag == "where" else f" --{flag} {value}"
+    missing = int(manifest.get("pictures", len(dataset))) - len(dataset)
+    terms = licence_of(manifest)
+    forbidden = "" if terms["generative"] else "\n**Generative models must not be trained on these pictures.**\n"
     text = f"""---
-pretty_name: {json.dumps(spec.name)}
-license: {_license(licences)}
+pretty_name: {json.dumps(name)}
+license: {_license(terms)}
 task_categories:
 - image-classification
 - zero-shot-image-classification
@@ -107,19 +99,19 @@ dataset_info:
   - name: train
     num_examples: {len(dataset)}
 ---
-# {spec.name}
+# {name}
 
-{spec.description or "Factor-labelled pictures."}
+{(spec.description if spec is not None else "") or "Factor-labelled pictures."}
 
 ![A sample of the pictures.](samples.jpg)
 
 *A sample, evenly spaced through the dataset, {columns} a row.*
-{notes}
+{notes}{forbidden}
 ## What it is
 
 {len(dataset):,} pictures of {width} × {height} pixels, one for each scene of a controlled design (family
-{spec.family}): every picture is labelled with the factors it was rendered from.
-{_absent(missing, failed)}
+{family_of(manifest)}): every picture is labelled with the factors it was rendered from.
+{_absent(missing, len(manifest.get("failures", {})))}
 ```python
 from datasets import load_dataset
 
@@ -134,23 +126,19 @@ ds = open_dataset(".").where({_example(dataset)!r})
 
 ## How it was made
 
-Rendered by the engine `{engine.get("name") or "?"}` {engine.get("version", "")} (fingerprint
-`{engine.get("fingerprint") or "not given"}`) through TorchMultiverse {manifest.get("torchmultiverse", "")}, seed
-{spec.seed}. `manifest.json` holds the whole spec (`identity.spec`), which makes it again:
-
-    {command}
+{_made(manifest, spec)}
 
 ## Factors
 
 | column | name in specs | levels | pictures per level | |
 |---|---|---|---|---|
-{_factors(spec, counts)}
+{_factors(table, counts)}
 
 ## Columns
 
 | column | type | content |
 |---|---|---|
-{_columns(dataset.schema, spec, counts)}
+{_columns(dataset.schema, table, counts)}
 
 All columns but {", ".join(f"`{name}`" for name in VOLATILE)} are data columns: equal, bit by bit, however often, in how
 many steps and by how many workers the dataset is made with this engine.
@@ -161,10 +149,33 @@ many steps and by how many workers the dataset is made with this engine.
 
 ## Licences of what was rendered
 
-{_asset_table(assets)}
+{_asset_table(manifest.get("assets", []), terms)}
+
+## Datasheet
+
+{datasheet(manifest, dataset, spec)}
 """
     with disk_errors(out):
         write_atomic(out / "README.md", text.encode())
+
+
+def _made(manifest: Mapping[str, Any], spec: Spec | None) -> str:
+    if spec is None:
+        lineage = json.dumps(manifest.get("lineage", []), indent=1, ensure_ascii=False)
+        return f"Put together from rows that were there:\n\n```json\n{lineage[:4000]}\n```"
+    engine, identity = manifest.get("engine", {}), manifest["identity"]
+    width, height = identity["size"]
+    command = f"torchmultiverse render spec.json --out data/{spec.name}"
+    command += f" --size {width}" if width == height else ""
+    for flag in ("where", "limit", "samples"):
+        if identity.get(flag) is not None:
+            value = identity[flag]
+            command += f" --{flag} '{value}'" if flag == "where" else f" --{flag} {value}"
+    return f"""Rendered by the engine `{engine.get("name") or "?"}` {engine.get("version", "")} (fingerprint
+`{engine.get("fingerprint") or "not given"}`) through TorchMultiverse {manifest.get("torchmultiverse", "")}, seed
+{spec.seed}. `manifest.json` holds the whole spec (`identity.spec`), which makes it again:
+
+    {command}"""
 
 
 def _quality(inspection: Inspection | None) -> str:
@@ -193,8 +204,9 @@ def _failed(dataset: StoredDataset, inspection: Inspection | None, path: Path) -
             path.unlink(missing_ok=True)
 
 
-def _license(licences: list[str]) -> str:
+def _license(terms: Mapping[str, Any]) -> str:
     """Return the Hub's identifier: of the one licence there is, ``other`` for several, ``unknown`` where none is."""
+    licences = str(terms["name"]).split(", ")
     if len(licences) == 1 and licences[0] in _HUB:
         return licences[0].lower()
     return "other" if licences and "unknown" not in licences else "unknown"
@@ -220,30 +232,32 @@ def _features(schema: pa.Schema) -> str:
     return "\n".join(f"  - name: {field.name}\n    dtype: {kinds.get(field.type, 'image')}" for field in schema)
 
 
-def _factors(spec: Spec, counts: dict[str, dict[Any, int]]) -> str:
+def _factors(table: FactorTable, counts: Mapping[str, Mapping[str, int]]) -> str:
     lines = []
     for name, per in counts.items():
         numbers = sorted(set(per.values()))
         each = f"{numbers[0]:,}" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,}"
         shown = ", ".join(str(level) for level in list(per)[:8]) + (", …" if len(per) > 8 else "")
-        lines.append(f"| `{spec.table[name].column}` | `{name}` | {len(per)} | {each} | {_cell(shown)} |")
+        lines.append(f"| `{name}` | `{table[name].wire}` | {len(per)} | {each} | {_cell(shown)} |")
     return "\n".join(lines)
 
 
-def _columns(schema: pa.Schema, spec: Spec, counts: dict[str, dict[Any, int]]) -> str:
+def _columns(schema: pa.Schema, table: FactorTable, counts: Mapping[str, Mapping[str, int]]) -> str:
     lines = []
     for field in schema:
         note = _COLUMN_NOTES.get(field.name)
-        if note is None:
-            factor = spec.table[field.name]
+        if note is None and field.name in table:
+            factor = table[field.name]
             unit = f", {factor.unit}" if factor.unit else ""
-            note = f"{factor.doc or 'factor'}{unit}" + ("" if factor.wire in counts else f"; always {factor.default}")
+            note = f"{factor.doc or 'factor'}{unit}" + ("" if factor.column in counts else f"; always {factor.default}")
         kind = "image" if pa.types.is_struct(field.type) else str(field.type).replace("double", "double (float64)")
-        lines.append(f"| `{field.name}` | {kind} | {_cell(note)} |")
+        lines.append(f"| `{field.name}` | {kind} | {_cell(note or 'as in the source')} |")
     return "\n".join(lines)
 
 
-def _asset_table(assets: list[dict[str, Any]]) -> str:
+def _asset_table(assets: list[dict[str, Any]], terms: Mapping[str, Any]) -> str:
+    if not assets and terms["source"] != "rendered":
+        return f"{terms['name']}: {terms['source']}."
     if not assets:
         return "The engine does not say what its worlds and characters are made of."
     kinds: dict[tuple[str, str, str], list[str]] = {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import bisect
 import contextlib
 import io
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,12 +17,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import ValidationError
 
 from torchmultiverse.errors import DatasetError, SpecError, nearest
-from torchmultiverse.spec import FACTORS, Condition, Factor, FactorTable, Spec, parse_where
+from torchmultiverse.spec import Condition, Factor, FactorTable, parse_where
 from torchmultiverse.store import pages
 from torchmultiverse.store.crossing import Crossing
+from torchmultiverse.store.manifest import read_manifest, table_of
 
 
 @dataclass(slots=True)
@@ -62,6 +61,11 @@ class StoredDataset:
         return pq.read_schema(self._shards[0].path)
 
     @property
+    def files(self) -> list[Path]:
+        """The Parquet files, in the order of their rows; a filtered dataset has all of them."""
+        return [shard.path for shard in self._shards]
+
+    @property
     def columns(self) -> list[str]:
         """Names of all columns."""
         return list(self.schema.names)
@@ -79,16 +83,7 @@ class StoredDataset:
     @cached_property
     def manifest(self) -> dict[str, Any]:
         """The manifest, or an empty object for a folder that has none."""
-        path = self.path / "manifest.json"
-        if not path.is_file():
-            return {}
-        try:
-            manifest = json.loads(path.read_text())
-        except ValueError as error:
-            raise DatasetError(f"{path}: no JSON: {error}") from None
-        if not isinstance(manifest, dict):
-            raise DatasetError(f"{path}: no JSON object")
-        return manifest
+        return read_manifest(self.path)
 
     def __len__(self) -> int:
         return self._starts[-1] if self._indices is None else len(self._indices)
@@ -258,12 +253,8 @@ class StoredDataset:
 
     @cached_property
     def _published(self) -> FactorTable:
-        """The factors of the spec this was made with, or the published ones."""
-        identity = self.manifest.get("identity")
-        try:
-            return Spec.model_validate(identity["spec"]).table if identity else FACTORS
-        except (ValidationError, KeyError, TypeError):
-            return FACTORS
+        """The factors of the spec this was made with, or of its family."""
+        return table_of(self.manifest)
 
     @cached_property
     def _table(self) -> FactorTable:

@@ -128,7 +128,7 @@ class RowSchema:
         fields += [(name, pa.float32()) for name in QUALITY]
         fields.append(("quality_failed", pa.string()))
         fields += [("engine", pa.string()), ("render_ms", pa.float32())]
-        self.arrow = pa.schema(fields).with_metadata({"huggingface": json.dumps({"info": {"features": _hf(fields)}})})
+        self.arrow = huggingface(dict(fields))
 
     def row(self, frame: Frame) -> dict[str, Any]:
         """Return the row of a frame."""
@@ -171,8 +171,12 @@ def _image(scene: Scene, frame: Frame, name: str) -> dict[str, Any]:
     return {"bytes": frame.encoded(name), "path": f"{scene.scene_id}{tag}.{codec.extension(name, frame.format)}"}
 
 
-def _hf(fields: list[tuple[str, pa.DataType]]) -> dict[str, Any]:
+def huggingface(fields: Mapping[str, pa.DataType]) -> pa.Schema:
+    """Return an Arrow schema with the Hugging Face features in its metadata."""
     names = {pa.string(): "string", pa.float64(): "float64", pa.float32(): "float32", pa.int64(): "int64"}
-    return {
-        name: {"_type": "Image"} if kind == IMAGE else {"dtype": names[kind], "_type": "Value"} for name, kind in fields
+    features = {
+        name: {"_type": "Image"} if kind == IMAGE else {"dtype": names[kind], "_type": "Value"}
+        for name, kind in fields.items()
     }
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    return pa.schema(list(fields.items())).with_metadata(metadata)

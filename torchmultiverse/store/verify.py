@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from torchmultiverse.errors import DatasetError, SpecError
-from torchmultiverse.spec import FactorTable, Scene, Spec
+from torchmultiverse.spec import FactorTable, Scene
 from torchmultiverse.store.files import FolderLock, disk_errors, sha256_file, write_atomic
+from torchmultiverse.store.manifest import table_of
 from torchmultiverse.store.writer import SHARD_NAME
 
 
@@ -48,8 +49,10 @@ def verify(path: str | Path, drop_bad: bool = False) -> Verification:
         manifest = json.loads((path / "manifest.json").read_text())
         shards = manifest["shards"]
         named_well = all(SHARD_NAME.fullmatch(name) and {"rows", "sha256"} <= shards[name].keys() for name in shards)
-        table = Spec.model_validate(manifest["identity"]["spec"]).table
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, SpecError):
+        if not isinstance(manifest["identity"], dict):
+            raise KeyError("identity")
+        table = table_of(manifest)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise DatasetError(f"{path}: no manifest.json of a dataset") from None
     if not named_well:
         raise DatasetError(f"{path}: manifest.json names files that no dataset has")

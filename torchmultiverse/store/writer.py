@@ -28,17 +28,16 @@ from torchmultiverse.engines import Frame
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.spec import Design
 from torchmultiverse.store.files import FolderLock, atomic_file, disk_errors, sha256_file, write_atomic
+from torchmultiverse.store.parquet import GROUP_ROWS, write_groups
 from torchmultiverse.store.schema import RowSchema
 
 FORMAT = 1
 SHARD_ROWS = 1024
-GROUP_ROWS = 64
-"""Rows of a Parquet row group: what a reader that knows nothing of pages reads for one picture."""
 SHARD_NAME = re.compile(r"train-\d{5,}\.parquet")
 _FOLDERS = {"_work", "data", "_parts", "_slurm"}
 _FILES = {"manifest.json", "README.md", "samples.jpg", "failed.jpg", "quality.json", "leakage.json", "status.json"}
 _OURS = _FOLDERS | _FILES
-_GROWS = re.compile(r"(spec\.(design|splits|description|declare)|where|limit|shard_rows)\b")
+_GROWS = re.compile(r"(spec\.(design|splits|description|declare|about)|where|limit|shard_rows)\b")
 """What may differ in a dataset that is extended: which scenes there are, and what is said of them."""
 
 
@@ -183,20 +182,14 @@ class DatasetWriter:
         first = next(rows, None)
         if first is None:
             return
-        name, count = _shard_name(shard), 0
+        name = _shard_name(shard)
         announced = self._work / f"{name}.json"
-        with disk_errors(self._data):
-            compression = {leaf: "NONE" if leaf.endswith(".bytes") else "ZSTD" for leaf in _leaves(self.schema.arrow)}
-            with atomic_file(self._data / name) as file:
-                with pq.ParquetWriter(
-                    file, self.schema.arrow, compression=compression, use_dictionary=False, write_statistics=False,
-                ) as parquet:  # fmt: skip
-                    for group in _groups(itertools.chain([first], rows), GROUP_ROWS):
-                        parquet.write_table(pa.concat_tables(group).combine_chunks(), row_group_size=GROUP_ROWS)
-                        count += len(group)
-                file.flush()
-                entry = {"rows": count, "bytes": file.tell(), "sha256": sha256_file(Path(file.name))}
-                write_atomic(announced, json.dumps(entry).encode())
+        with disk_errors(self._data), atomic_file(self._data / name) as file:
+            groups = (pa.concat_tables(group) for group in _groups(itertools.chain([first], rows), GROUP_ROWS))
+            count = write_groups(file, self.schema.arrow, groups)
+            file.flush()
+            entry = {"rows": count, "bytes": file.tell(), "sha256": sha256_file(Path(file.name))}
+            write_atomic(announced, json.dumps(entry).encode())
         self.manifest["shards"][name] = entry
         self._settle(shard)
 
@@ -428,13 +421,3 @@ def _differences(before: Any, now: Any, place: str = "") -> Iterator[str]:
             yield from _differences(before.get(key), now.get(key), f"{place}.{key}" if place else key)
     elif before != now:
         yield f"{place} was {json.dumps(before)[:80]}, is {json.dumps(now)[:80]}"
-
-
-def _leaves(schema: pa.Schema) -> list[str]:
-    names: list[str] = []
-    for column in schema:
-        if pa.types.is_struct(column.type):
-            names += [f"{column.name}.{child.name}" for child in column.type]
-        else:
-            names.append(column.name)
-    return names

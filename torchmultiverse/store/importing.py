@@ -1,0 +1,336 @@
+"""Published datasets as ours: the PUG archives (PNG and a CSV) and their Parquet mirrors.
+
+Every row becomes a scene, so that a picture that was imported and one that was rendered from the same factors have the
+same ``scene_id``. Columns that are no factors are kept as text.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from torchmultiverse.errors import DatasetError, SpecError
+from torchmultiverse.spec import BLANK, CAPTIONS, FACTORS, FAMILY_COLUMNS, FactorTable, Scene, captions, hard_negative
+from torchmultiverse.store.assemble import assemble
+from torchmultiverse.store.card import write_card
+from torchmultiverse.store.exporting import PROVENANCE
+from torchmultiverse.store.layouts import SUBSETS
+from torchmultiverse.store.licence import PUG
+from torchmultiverse.store.reader import StoredDataset, open_dataset
+from torchmultiverse.store.schema import IMAGE, PUBLISHED
+
+_FILE_COLUMNS = ("filepath", "filename")
+_OWN = {"image", "scene_id", "scene", "split", "engine", "render_ms", "annotations", "negative_scene_id"}
+_NOT_SAID = {"", "nan", "none", "null", "n/a"}
+_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
+# Which columns, all there, tell a family; the first that fits.
+_TELLING = {
+    "AR4T": ("Relation", "Actor1Category", "Level"),
+    "SPAR": ("character2_name", "character1_pos", "character2_pos"),
+    "ImageNet": ("character_label", "character_rotation_yaw", "scene_light"),
+    "Animals": ("world_name", "character_name", "character_scale", "camera_yaw", "character_texture"),
+}
+
+
+@dataclass
+class _Source:
+    """Rows as they come: what they say, where their pictures are, and where to look up an error."""
+
+    rows: list[dict[str, Any]]
+    picture: Callable[[int], bytes]
+    place: Callable[[int], str]
+    paths: list[str]
+    identity: dict[str, Any]
+
+
+def import_dataset(
+    source: str | Path,
+    out: str | Path,
+    *,
+    family: str | None = None,
+    licence: str | None = None,
+    generative: bool | None = None,
+    split: str = "train",
+    tick: Callable[[int, int], None] | None = None,
+) -> StoredDataset:
+    """Import a folder of pictures with a CSV, a CSV file, or a folder of Parquet files.
+
+    Args:
+        source: the published archive, unpacked, its CSV file, or a mirror's Parquet folder.
+        out: folder of the dataset; an interrupted import is continued.
+        family: Animals, ImageNet, SPAR, AR4T or Custom; by default told from the columns.
+        licence: of the pictures; by default what the source says of itself, and of the published families CC-BY-NC-4.0.
+        generative: whether generative models may be trained on them; by default false for the published families.
+        split: of rows that say nothing about it.
+        tick: called with rows done and rows in all.
+
+    Raises:
+        DatasetError: no such source, pictures that are missing, or rows that are no scenes; names the line.
+    """
+    source, out = Path(source), Path(out)
+    found = _read(source)
+    columns = list(found.rows[0])
+    family = family or next((name for name, told in _TELLING.items() if set(told) <= set(columns)), "Custom")
+    if family not in {*_TELLING, "Custom"}:
+        raise DatasetError(f"family = '{family}': one of {', '.join(_TELLING)} or Custom")
+    table = FACTORS.renamed(FAMILY_COLUMNS.get(family, {}))
+    terms = _terms(source, family, licence, generative)
+    if family == "ImageNet":
+        _subsets(found.rows, found.paths)
+        columns = list(found.rows[0])
+    factors = _factors(family, columns, table)
+    known = {*_OWN, *CAPTIONS.get(family, ())}
+    kept = {c: _name(c, table) for c in columns if c not in table and c not in known and not c.startswith("quality_")}
+    scenes = [_scene(row, factors, table, found.place(i)) for i, row in enumerate(found.rows)]
+    numbers = {c for c in factors if all(isinstance(s[c], int) for s in scenes)}
+    kinds = _kinds(family, factors, numbers, table)
+    fields: dict[str, pa.DataType] = {"image": IMAGE, **kinds, "scene_id": pa.string()}
+    fields |= dict.fromkeys(CAPTIONS.get(family, ()), pa.string())
+    if "negative_caption" in fields:
+        fields["negative_scene_id"] = pa.string()
+    fields |= {"split": pa.string(), "scene": pa.string(), **dict.fromkeys(kept.values(), pa.string())}
+    partners = _partners(found.rows) if family == "AR4T" else {}
+    negatives = [
+        scenes[partners[i]] if i in partners else hard_negative(family, scene) for i, scene in enumerate(scenes)
+    ]
+
+    def row(index: int) -> dict[str, Any]:
+        said, scene = found.rows[index], scenes[index]
+        other = negatives[index]
+        made: dict[str, Any] = {"image": {"bytes": found.picture(index), "path": found.paths[index]}}
+        for name, kind in kinds.items():
+            made[name] = float(scene[name]) if kind == pa.float64() else scene[name]
+        made["scene_id"] = scene.scene_id
+        made |= captions(family, scene)
+        # A caption that came with the row is the one that the picture was published with.
+        made |= {c: said[c] for c in CAPTIONS.get(family, ()) if said.get(c)}
+        if "negative_scene_id" in fields:
+            made["negative_scene_id"] = None if other is None else other.scene_id
+            if index in partners:
+                made["negative_caption"] = found.rows[partners[index]].get("caption") or made["negative_caption"]
+        made |= {"split": said.get("split") or split, "scene": scene.canonical}
+        made |= {name: None if said[c] is None else str(said[c]) for c, name in kept.items()}
+        return made
+
+    count = len(found.rows)
+    counts = {name: dict(Counter(str(scene[name]) for scene in scenes)) for name in kinds}
+    assemble(
+        out, fields, count, row,
+        {"imported": found.identity, "family": family},
+        {"name": out.name, "license": terms, "counts": counts, "lineage": [{"imported": found.identity}], "assets": []},
+        None if tick is None else lambda done: tick(done, count),
+    )  # fmt: skip
+    made = open_dataset(out)
+    write_card(out, made.manifest, made)
+    return made
+
+
+def _read(source: Path) -> _Source:
+    if source.is_dir():
+        sheets = sorted(source.glob("*.csv"))
+        if len(sheets) == 1:
+            return _read_csv(sheets[0])
+        if not sheets and (any(source.glob("*.parquet")) or any((source / "data").glob("*.parquet"))):
+            return _read_parquet(source)
+        what = f"several CSV files ({', '.join(s.name for s in sheets[:3])}): name one" if sheets else "no CSV file"
+        raise DatasetError(f"{source}: {what}, or a folder of Parquet files")
+    if source.suffix == ".csv" and source.is_file():
+        return _read_csv(source)
+    raise DatasetError(f"{source}: no such folder or CSV file")
+
+
+def _read_csv(sheet: Path) -> _Source:
+    try:
+        with open(sheet, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, strict=True)
+            rows: list[dict[str, Any]] = [{name: value for name, value in row.items() if name} for row in reader if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{sheet}: cannot be read: {error}") from None
+    if not rows:
+        raise DatasetError(f"{sheet}: no rows")
+    column = next((c for c in _FILE_COLUMNS if c in rows[0]), None)
+    if column is None:
+        raise DatasetError(f"{sheet}: no column {' or '.join(_FILE_COLUMNS)}, only {', '.join(rows[0])}")
+    root = sheet.parent.resolve()
+    paths = _find(root, [str(row[column] or "") for row in rows], rows, sheet)
+    digest = hashlib.sha256(sheet.read_bytes()).hexdigest()
+    return _Source(
+        rows,
+        lambda index: (root / paths[index]).read_bytes(),
+        lambda index: f"{sheet}:{index + 2}",
+        paths,
+        {"csv": sheet.name, "sha256": digest, "rows": len(rows)},
+    )
+
+
+def _find(root: Path, names: Sequence[str], rows: Sequence[Mapping[str, Any]], sheet: Path) -> list[str]:
+    """Return each picture's path below the root: where the CSV says, or in the folder of its class or subset.
+
+    The published CSV files name pictures sometimes from the root and sometimes from a folder that follows from the
+    row. A name that several files have is settled by the row's levels, which are in the names of the folders.
+    """
+    tree: dict[str, list[str]] = {}
+    for folder, folders, files in os.walk(root):
+        folders.sort()
+        below = os.path.relpath(folder, root)
+        for name in sorted(files):
+            if name.lower().endswith((".png", ".jpg", ".jpeg")):
+                tree.setdefault(name, []).append(name if below == "." else f"{below}/{name}")
+    found, lacking = [], []
+    for index, name in enumerate(names):
+        wanted = os.path.normpath(name.replace("\\", "/")).lstrip("/")
+        nearby = tree.get(os.path.basename(wanted), [])
+        exact = [path for path in nearby if path == wanted or path.endswith(f"/{wanted}")]
+        if len(exact) > 1:
+            levels = {str(value) for value in rows[index].values()}
+            known = [sum(part in levels for part in path.split("/")[:-1]) for path in exact]
+            exact = [path for path, n in zip(exact, known, strict=True) if n == max(known)]
+        if len(exact) != 1:
+            what = f"{len(exact)} files of that name: {', '.join(exact[:2])}" if exact else "no such file"
+            lacking.append(f"{sheet}:{index + 2}: {name!r}: {what}")
+        found.append(exact[0] if exact else "")
+    if lacking:
+        more = f"\n… and {len(lacking) - 5} more" if len(lacking) > 5 else ""
+        raise DatasetError("\n".join(lacking[:5]) + more)
+    return found
+
+
+def _read_parquet(folder: Path) -> _Source:
+    stored = open_dataset(folder)
+    if "image" not in stored.image_columns:
+        raise DatasetError(f"{folder}: no column 'image' that holds pictures")
+    rows = stored.table().to_pylist()
+    if not rows:
+        raise DatasetError(f"{folder}: no rows")
+    columns = [pq.ParquetFile(file).read(["image.path"])["image"].combine_chunks() for file in stored.files]
+    names = [path for column in columns for path in column.field("path").to_pylist()]
+    paths = [path or f"{index:08d}.png" for index, path in enumerate(names)]
+    files = {file.name: file.stat().st_size for file in sorted(folder.rglob("*.parquet"))}
+    return _Source(
+        rows, stored.image_bytes, lambda index: f"{folder}, row {index}", paths, {"parquet": files, "rows": len(rows)}
+    )
+
+
+def _terms(source: Path, family: str, licence: str | None, generative: bool | None) -> dict[str, Any]:
+    folder = source if source.is_dir() else source.parent
+    said: dict[str, Any] = {}
+    for name in (PROVENANCE, "manifest.json"):
+        if not said and (folder / name).is_file():
+            try:
+                said = dict(json.loads((folder / name).read_text()).get("license") or {})
+            except (ValueError, AttributeError, TypeError):
+                raise DatasetError(f"{folder / name}: no JSON object with a license") from None
+    if not said:
+        said = dict(PUG) if family != "Custom" else {"name": "unknown", "generative": True, "source": str(source.name)}
+    if licence is not None:
+        said["name"] = licence
+    if generative is not None:
+        said["generative"] = generative
+    return said
+
+
+def _name(column: str, table: FactorTable) -> str:
+    """Return what a column that is no factor is called: a dot means something else in Parquet."""
+    name = column.replace(".", "_").replace(" ", "_")
+    return f"published_{name}" if name in table else name
+
+
+def _factors(family: str, columns: Iterable[str], table: FactorTable) -> list[str]:
+    """Return the factor columns: the family's published ones, then what else the source has."""
+    published = list(PUBLISHED.get(family, {}))
+    lacking = [c for c in published if c not in columns and not table[c].label]
+    if lacking:
+        raise DatasetError(f"a {family} dataset needs the column '{lacking[0]}'; there are {', '.join(columns)}")
+    return published + [table[c].column for c in columns if c in table and table[c].column not in published]
+
+
+def _scene(row: Mapping[str, Any], factors: Sequence[str], table: FactorTable, place: str) -> Scene:
+    values: dict[str, Any] = {}
+    for name in factors:
+        factor = table[name]
+        value = row.get(name)
+        if value is None or (
+            isinstance(value, str) and value.strip().lower() in _NOT_SAID and factor.default != "none"
+        ):
+            continue  # what a row does not say is at its default
+        try:
+            if factor.kind == "number":
+                value = float(value)
+            elif factor.kind == "vector":
+                value = ",".join(_NUMBER.findall(str(value)))
+            else:
+                value = str(value)
+            values[name] = factor.canonical(value)
+        except (ValueError, SpecError) as error:
+            raise DatasetError(f"{place}: {name} = {row[name]!r}: {error}") from None
+    if "Relation" in values:  # AR4T says where by coordinates alone
+        for number, name in ((1, "Character_Name"), (2, "Character2_Name")):
+            if values.get(table[name].column, BLANK) != BLANK:
+                values.setdefault(table[f"Character{number}_Pos"].column, "location")
+    try:
+        return Scene(values, table)
+    except SpecError as error:
+        raise DatasetError(f"{place}: {error}") from None
+
+
+def _kinds(family: str, factors: Sequence[str], whole: set[str], table: FactorTable) -> dict[str, pa.DataType]:
+    kinds: dict[str, pa.DataType] = {}
+    for name in factors:
+        factor = table[name]
+        number = pa.int64() if name in whole and (factor.label or factor.period is not None) else pa.float64()
+        kinds[name] = PUBLISHED.get(family, {}).get(name, number if factor.kind == "number" else pa.string())
+        if kinds[name] == pa.int64() and name not in whole:
+            kinds[name] = pa.float64()
+    return kinds
+
+
+def _subsets(rows: list[dict[str, Any]], paths: Sequence[str]) -> None:
+    """Give every row of PUG: ImageNet its subset: the folder it is in, or the factor that departs from its default.
+
+    The Parquet mirror has no folders. There, a row in which nothing departs belongs to any of the subsets that have
+    the default; equal rows get these one after the other.
+    """
+    folders = [path.split("/")[0] for path in paths]
+    seen: Counter[tuple[Any, ...]] = Counter()
+    for row, folder in zip(rows, folders, strict=True):
+        if row.get("subset"):
+            continue
+        if folder in SUBSETS:
+            row["subset"] = folder
+            continue
+        departs = [name for name, column in SUBSETS.items() if _departs(row, column)]
+        if departs in (["Worlds"], ["Worlds", "Scene_Light"]) and str(row["world_name"]).startswith("Opera"):
+            open_to = ["Scene_Light"] if "Scene_Light" in departs else ["Worlds", "Scene_Light"]
+        elif not departs:
+            open_to = ["Worlds", "Camera_Yaw", "Object_Yaw", "Object_Texture"]
+        else:
+            open_to = departs[:1]
+        key = tuple(str(row[c]) for c in ("character_name", "world_name", *SUBSETS.values()))
+        row["subset"] = open_to[min(seen[key], len(open_to) - 1)]
+        seen[key] += 1
+
+
+def _departs(row: Mapping[str, Any], column: str) -> bool:
+    factor = FACTORS[column]
+    if column == "world_name":
+        return not str(row[column]).startswith("SaltFlats")
+    value = float(row[column]) if factor.kind == "number" else str(row[column])
+    return factor.canonical(value) != factor.default
+
+
+def _partners(rows: Sequence[Mapping[str, Any]]) -> dict[int, int]:
+    """Return for each row of AR4T that names the file of its hard negative, which row that is."""
+    files = {str(row["filename"]): index for index, row in enumerate(rows) if row.get("filename")}
+    named = {index: str(row["filename neg"]) for index, row in enumerate(rows) if row.get("filename neg")}
+    return {index: files[name] for index, name in named.items() if name in files}

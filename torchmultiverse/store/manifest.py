@@ -1,0 +1,54 @@
+"""What ``manifest.json`` says of a dataset, whether it was rendered, imported or merged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from torchmultiverse.errors import DatasetError
+from torchmultiverse.spec import FACTORS, FAMILY_COLUMNS, FactorTable, Spec
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Return the manifest of a dataset's folder, or an empty object where there is none.
+
+    Raises:
+        DatasetError: it is no JSON object.
+    """
+    file = path / "manifest.json"
+    if not file.is_file():
+        return {}
+    try:
+        manifest = json.loads(file.read_text())
+    except ValueError as error:
+        raise DatasetError(f"{file}: no JSON: {error}") from None
+    if not isinstance(manifest, dict):
+        raise DatasetError(f"{file}: no JSON object")
+    return manifest
+
+
+def spec_of(manifest: Mapping[str, Any]) -> Spec | None:
+    """Return the spec that a dataset was rendered from; ``None`` for one that was not, or not by this version."""
+    identity = manifest.get("identity")
+    try:
+        return Spec.model_validate(identity["spec"]) if identity and "spec" in identity else None
+    except (ValidationError, TypeError):
+        return None
+
+
+def family_of(manifest: Mapping[str, Any]) -> str:
+    """Return the family of a dataset, ``Custom`` where it says nothing."""
+    spec = spec_of(manifest)
+    if spec is not None:
+        return spec.family
+    return str((manifest.get("identity") or {}).get("family", "Custom"))
+
+
+def table_of(manifest: Mapping[str, Any]) -> FactorTable:
+    """Return the factors of a dataset, with the column names of its family."""
+    spec = spec_of(manifest)
+    return FACTORS.renamed(FAMILY_COLUMNS.get(family_of(manifest), {})) if spec is None else spec.table
