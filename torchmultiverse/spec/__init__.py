@@ -13,6 +13,7 @@ from torchmultiverse.spec.design import Design, Explicit, Factorial, expanded, o
 from torchmultiverse.spec.factors import FACTORS, FAMILY_COLUMNS, Factor, FactorTable, Value
 from torchmultiverse.spec.scene import Scene, canonical_json, scene_seed
 from torchmultiverse.spec.spec import PASSES, RenderSettings, Spec, json_schema, load_spec, parse_spec
+from torchmultiverse.spec.splits import Splits
 from torchmultiverse.spec.where import Condition, parse_where
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "RenderSettings",
     "Scene",
     "Spec",
+    "Splits",
     "Value",
     "animals_caption",
     "canonical_json",

@@ -46,7 +46,7 @@ def push(path: Path, repository: str, *, private: bool = True, endpoint: str | N
     files = files_to_push(path)
     try:
         from huggingface_hub import HfApi
-        from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
+        from huggingface_hub.errors import HFValidationError, LocalTokenNotFoundError
     except ImportError:
         raise DatasetError("push needs the Hub's client: pip install 'torchmultiverse[datasets]'") from None
     api = HfApi(endpoint=endpoint)
@@ -61,7 +61,7 @@ def push(path: Path, repository: str, *, private: bool = True, endpoint: str | N
         raise DatasetError(f"'{repository}': {error}") from None
     except LocalTokenNotFoundError:
         raise DatasetError("the Hub wants a token: run 'hf auth login', or set HF_TOKEN") from None
-    except (HfHubHTTPError, OSError, ValueError) as error:
+    except Exception as error:  # whatever the client's transport calls it
         text = str(error).strip().splitlines() or [type(error).__name__]
-        raise DatasetError(f"{repository} could not be sent: {text[0]}") from None
+        raise DatasetError(f"{repository} could not be sent to {api.endpoint}: {text[0]}") from error
     return f"{api.endpoint}/datasets/{repository}"

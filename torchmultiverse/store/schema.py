@@ -27,7 +27,7 @@ from typing import Any
 import pyarrow as pa
 
 from torchmultiverse.engines import Frame, codec
-from torchmultiverse.spec import CAPTIONS, Design, Factor, FactorTable, Scene, Spec, captions, hard_negative
+from torchmultiverse.spec import CAPTIONS, Design, Factor, FactorTable, Scene, Spec, Splits, captions, hard_negative
 from torchmultiverse.store.quality import QUALITY, measure, outside
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -88,11 +88,10 @@ PUBLISHED: dict[str, dict[str, pa.DataType]] = {
 """Factor columns of the published families, with the names and types of their CSV files."""
 
 
-def factor_columns(spec: Spec, design: Design) -> dict[str, tuple[Factor, pa.DataType]]:
+def factor_columns(family: str, table: FactorTable, design: Design) -> dict[str, tuple[Factor, pa.DataType]]:
     """Return the factor columns: the family's published ones, then whatever else the design varies."""
-    table: FactorTable = spec.table
     columns: dict[str, tuple[Factor, pa.DataType]] = {}
-    for name, kind in PUBLISHED.get(spec.family, {}).items():
+    for name, kind in PUBLISHED.get(family, {}).items():
         columns[name] = (table[name], kind)
     levels = design.levels()
     for wire, values in levels.items():
@@ -110,12 +109,14 @@ def factor_columns(spec: Spec, design: Design) -> dict[str, tuple[Factor, pa.Dat
 class RowSchema:
     """The columns of one dataset and how a frame fills them."""
 
-    def __init__(self, spec: Spec, design: Design, passes: tuple[str, ...]) -> None:
-        self._spec = spec
-        self._factors = factor_columns(spec, design)
+    def __init__(self, spec: Spec | None, design: Design, passes: tuple[str, ...]) -> None:
+        self._table = design.table if spec is None else spec.table
+        self._family = "Custom" if spec is None else spec.family
+        self._limits = {} if spec is None else spec.quality.limits
+        self._splits = Splits({}, self._table, 0) if spec is None else spec.split_rules()
+        self._factors = factor_columns(self._family, self._table, design)
         self._passes = passes
-        self._splits = spec.split_rules()
-        self._captions = CAPTIONS.get(spec.family, ())
+        self._captions = CAPTIONS.get(self._family, ())
         fields: list[tuple[str, pa.DataType]] = [("image", IMAGE)]
         fields += [(name, kind) for name, (_, kind) in self._factors.items()]
         fields.append(("scene_id", pa.string()))
@@ -137,9 +138,9 @@ class RowSchema:
         for name, (factor, kind) in self._factors.items():
             values[name] = float(scene[factor.wire]) if kind == pa.float64() else scene[factor.wire]
         values["scene_id"] = scene.scene_id
-        values |= captions(self._spec.family, scene)
+        values |= captions(self._family, scene)
         if "negative_caption" in self._captions:
-            other = hard_negative(self._spec.family, scene)
+            other = hard_negative(self._family, scene)
             values["negative_scene_id"] = None if other is None else other.scene_id
         values |= {"split": self._splits.of(scene), "scene": scene.canonical}
         for name in self._passes:
@@ -147,14 +148,14 @@ class RowSchema:
                 values[name] = _image(scene, frame, name)
         values["annotations"] = json.dumps(frame.info, sort_keys=True, allow_nan=False)
         values |= measure(frame)
-        values["quality_failed"] = ",".join(outside(values, self._spec.quality.limits))
+        values["quality_failed"] = ",".join(outside(values, self._limits))
         values |= {"engine": frame.engine, "render_ms": frame.timings.get("render_ms")}
         return values
 
     def fit(self, table: pa.Table) -> pa.Table:
         """Return a stored row as a row of this schema: further factors are in its scene, its split is as it is now."""
         old = table.to_pylist()[0]
-        scene = Scene.from_json(old["scene"], self._spec.table)
+        scene = Scene.from_json(old["scene"], self._table)
         row: dict[str, Any] = {name: old.get(name) for name in self.arrow.names}
         for name, (factor, kind) in self._factors.items():
             row[name] = float(scene[factor.wire]) if kind == pa.float64() else scene[factor.wire]

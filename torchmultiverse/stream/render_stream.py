@@ -22,9 +22,10 @@ import torch.distributed
 from torch.utils.data import IterableDataset, get_worker_info
 
 from torchmultiverse.engines import Engine, Failure, Frame, RenderOptions
-from torchmultiverse.errors import EngineError, ProtocolError, SpecError
+from torchmultiverse.errors import DatasetError, EngineError, ProtocolError, SpecError
 from torchmultiverse.spec import Design, Scene, Spec, load_spec, parse_spec
 from torchmultiverse.stream.dataset import to_tensor
+from torchmultiverse.stream.record import Recorder
 from torchmultiverse.stream.samplers import Sampler, Uniform
 
 _CHUNK = 4
@@ -56,6 +57,8 @@ class RenderStream(IterableDataset[Item]):
         transform: applied to the PIL picture.
         on_failure: whether a scene that cannot be rendered ends the stream, or is left out and kept in ``failures``.
         seed: of the order, and of the pictures.
+        record: folder that keeps what is shown, as a dataset (see `torchmultiverse.stream.Replay`). Of several
+            readers each has a folder in it, ``reader-0-of-2`` and so on; ``torchmultiverse merge`` makes them one.
 
     Raises:
         SpecError: the source is wrong, or a number is out of range.
@@ -76,6 +79,7 @@ class RenderStream(IterableDataset[Item]):
         transform: Callable[[Any], Any] | None = None,
         on_failure: Literal["raise", "skip"] = "raise",
         seed: int = 0,
+        record: str | Path | None = None,
     ) -> None:
         if workers < 1 or window < 1 or ahead < workers:
             raise SpecError(
@@ -98,6 +102,10 @@ class RenderStream(IterableDataset[Item]):
         self.options = RenderOptions(
             (width, height), seed=seed, samples=samples or (spec.render.samples if spec else None)
         )
+        self._spec = spec
+        self._record = None if record is None else Path(record)
+        self._recorder: Recorder | None = None
+        self._recorded: int | None = None  # of the state that was loaded
         self._make = engine if callable(engine) else _factory(engine, self.design, spec.assets if spec else [])
         self._workers = workers
         self._ahead = ahead
@@ -119,6 +127,7 @@ class RenderStream(IterableDataset[Item]):
 
     def __iter__(self) -> Iterator[Item]:
         sampler = self._share()
+        self._recording()
         crew = self._started()
         crew.forget()
         self._ended = self._ended and bool(self._pending)
@@ -145,6 +154,8 @@ class RenderStream(IterableDataset[Item]):
                     yield item
         finally:
             crew.forget()
+            if self._recorder is not None:
+                self._recorder.flush()  # a reader in another process is not told when it ends
 
     def feedback(self, scene_ids: Sequence[str], losses: Iterable[float]) -> None:
         """Tell the sampler how hard pictures were; scenes by the ids of a batch, losses as numbers or a tensor.
@@ -201,7 +212,8 @@ class RenderStream(IterableDataset[Item]):
         """Return where the stream stands, as JSON values: what comes next is what would have come."""
         pending = [[scene.canonical, weight] for scene, weight in self._pending]
         sampler = self._share().state_dict()
-        return {"sampler": sampler, "pending": pending, "yielded": self._yielded, "ended": self._ended}
+        state = {"sampler": sampler, "pending": pending, "yielded": self._yielded, "ended": self._ended}
+        return state if self._recorder is None else {**state, "recorded": self._recorder.flush()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a state; call it before iterating."""
@@ -210,6 +222,25 @@ class RenderStream(IterableDataset[Item]):
         self._pending = deque((Scene.from_json(text, table), float(weight)) for text, weight in state["pending"])
         self._yielded = int(state["yielded"])
         self._ended = bool(state["ended"])
+        self._recorded = state.get("recorded")
+        if self._recorder is not None and self._recorded is not None:
+            self._recorder.rewind(self._recorded)
+            self._recorded = None
+
+    def _recording(self) -> None:
+        """Begin to record, or to go on, where that is wanted."""
+        if self._record is None or self._recorder is not None:
+            return
+        i, n = _reader()
+        out = self._record if n == 1 else self._record / f"reader-{i}-of-{n}"
+        self._recorder = Recorder(out, self._spec, self.design, self.options)
+        if self._recorded is not None:
+            self._recorder.rewind(self._recorded)
+            self._recorded = None
+        elif self._recorder.rows:
+            self._recorder.close()
+            self._recorder = None
+            raise DatasetError(f"{out} holds a recording already; load the stream's state to continue it")
 
     def stats(self) -> dict[str, Any]:
         """Return how time was spent, in seconds, and what limits the stream.
@@ -234,6 +265,9 @@ class RenderStream(IterableDataset[Item]):
         if self._crew is not None:
             self._crew.close()
             self._crew = None
+        if self._recorder is not None:
+            self._recorder.close()
+            self._recorder = None
 
     def __enter__(self) -> RenderStream:
         return self
@@ -242,7 +276,7 @@ class RenderStream(IterableDataset[Item]):
         self.close()
 
     def __del__(self) -> None:
-        if getattr(self, "_crew", None) is not None:
+        if getattr(self, "_crew", None) is not None or getattr(self, "_recorder", None) is not None:
             self.close()
 
     def _share(self) -> Sampler:
@@ -289,13 +323,15 @@ class RenderStream(IterableDataset[Item]):
             if self._on_failure == "raise":
                 raise answer.error()
             return None
-        if answer.scene_id != scene.scene_id:
+        if answer.scene_id != scene.unlabelled.scene_id:
             raise EngineError(f"the engine answered {scene!r} with the picture of scene {answer.scene_id}")
         self._seen[scene.scene_id] = scene
         self._seen.move_to_end(scene.scene_id)
         if len(self._seen) > _REMEMBERED:
             self._seen.popitem(last=False)
         self._yielded += 1
+        if self._recorder is not None:
+            self._recorder.add(scene, answer, weight)
         columns = {scene.table[name].column: scene[name] for name in self.design.factors}
         return {"image": self._transform(answer.image), **columns, "scene_id": scene.scene_id, "weight": weight}
 
