@@ -133,7 +133,8 @@ def render(
         typer.Option(help="Where engines run: here, in actors of a Ray cluster, or as an array job."),
     ] = "local",
     part: Annotated[
-        str | None, typer.Option(help="i/n: only this part, for any other kind of cluster; then: farm join.")
+        str | None,
+        typer.Option("--part", "--shard", help="i/n: only this part, for any other kind of cluster; then: farm join."),
     ] = None,
     address: Annotated[
         str | None, typer.Option(help="Of the Ray cluster; default: this machine's, or a new one.")
@@ -380,20 +381,46 @@ def schema() -> None:
     print(json.dumps(json_schema(), indent=1))
 
 
-@app.command(epilog="Example: `torchmultiverse verify data/spar`")
+@app.command(
+    epilog="Examples: `torchmultiverse verify data/spar`, "
+    "`torchmultiverse verify data/spar --render 20 --engine builtin`"
+)
 def verify(
     dataset: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
     drop_bad: Annotated[
         bool, typer.Option("--drop-bad", help="Delete bad shards, so that render makes them again.")
     ] = False,
+    again: Annotated[
+        int, typer.Option("--render", min=0, help="Render so many random scenes once more and compare the pictures.")
+    ] = 0,
+    engine: EngineOption = "builtin",
+    seed: Annotated[int, typer.Option(help="Of the choice of scenes.")] = 0,
+    token: TokenOption = None,
 ) -> None:
-    """Check a dataset's shards: hashes, row counts, and that every picture decodes."""
+    """Check a dataset's shards: hashes, row counts, that every label is its scene's, and that every picture decodes."""
     from torchmultiverse.store import verify as check
 
     result = check(dataset, drop_bad)
     out.print(str(result), highlight=False)
     if result.problems:
         raise typer.Exit(DatasetError.exit_code)
+    if again:
+        import numpy as np
+
+        from torchmultiverse.farm.again import render_again
+        from torchmultiverse.multiverse import connect
+        from torchmultiverse.store import open_dataset
+        from torchmultiverse.store.manifest import spec_of
+
+        spec = spec_of(open_dataset(dataset).manifest)
+        source = connect(engine, token=token, assets=spec.assets if spec else [])
+        try:
+            agreement = render_again(dataset, source, again, np.random.default_rng(seed))
+        finally:
+            source.close()
+        out.print(str(agreement), highlight=False)
+        if not agreement.same:
+            raise typer.Exit(DatasetError.exit_code)
 
 
 @app.command(epilog="Examples: `torchmultiverse quality data/spar`, `torchmultiverse quality data/spar --save q.json`")
