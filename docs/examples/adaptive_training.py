@@ -151,9 +151,10 @@ def chart(curves: dict[str, list[tuple[int, dict[Any, float]]]]) -> str:
                 ends.append((points[-1][1], k, str(level)))
             parts += _names(sorted(ends), x0 + width - 4, y0 + height)
             if row == 1:
-                for at in (0, most // 2, most):
+                for at, anchor in ((0, "start"), (most // 2, "middle"), (most, "end")):
                     x = x0 + width * at / most
-                    parts.append(f'<text x="{x}" y="{y0 + height + 16}" text-anchor="middle" fill="#555">{at:,}</text>')
+                    place = f'x="{x}" y="{y0 + height + 16}" text-anchor="{anchor}"'
+                    parts.append(f'<text {place} fill="#555">{at:,}</text>')
     parts.append(
         f'<text x="{total[0] - 24}" y="{total[1] - 2}" text-anchor="end" fill="#555">pictures rendered and seen</text>'
     )
