@@ -169,3 +169,17 @@ def test_a_classifier_is_asked_for_the_single_animals_that_it_knows() -> None:
     cells = result.cells(factor="all", setting="all")
     assert [(c["task"], c["accuracy"], c["candidates"], c["n"]) for c in cells] == [("single_animal", 1, 2, 24)]
     assert "GiantTortoise" in result.provenance["notes"][0]
+
+
+def test_subsets_say_which_pictures_tell_about_a_factor() -> None:
+    """PUG: ImageNet: lights are varied in another world than all else, and each subset has the default again."""
+    rows = [
+        ("Worlds", "Desert", 0, "w"), ("Worlds", "SaltFlats", 0, "w"), ("Camera_Yaw", "SaltFlats", 0, "w"),
+        ("Camera_Yaw", "SaltFlats", 45, "w"), ("Scene_Light", "Opera", 0, "w"), ("Scene_Light", "Opera", 0, "r"),
+    ]  # fmt: skip
+    names = ("subset", "world_name", "camera_yaw", "scene_light")
+    columns = {name: np.array([row[k] for row in rows], dtype=object) for k, name in enumerate(names)}
+    tells = varied_factors(columns)
+    assert {name: np.flatnonzero(found).tolist() for name, found in tells.items()} == {
+        "subset": [0, 1, 2, 3, 4, 5], "world_name": [0, 1], "camera_yaw": [2, 3], "scene_light": [4, 5]
+    }  # fmt: skip

@@ -228,6 +228,14 @@ def test_differences_are_named_where_they_are(tmp_path: Path) -> None:
         writer(out, identity={"spec": spec})
     with pytest.raises(DatasetError, match="shard_rows was 4, is 5"):
         writer(out, shard_rows=5)
+    # The order of factors is the order of scenes, so another order is another dataset.
+    spec = json.loads(json.dumps(IDENTITY["spec"]))
+    factors = spec["design"]["factors"]
+    spec["design"]["factors"] = dict(reversed(factors.items()))
+    with pytest.raises(DatasetError, match=r"spec.design.factors was in the order World_Name, .*is in the order"):
+        writer(out, identity={"spec": spec})
+    kept = json.loads((out / "manifest.json").read_text())["identity"]["spec"]["design"]["factors"]
+    assert list(kept) == list(factors)
     (out / "manifest.json").write_text("{half")
     with pytest.raises(DatasetError, match="no manifest of this format"):
         writer(out)

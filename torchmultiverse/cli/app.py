@@ -242,11 +242,17 @@ def evaluate_command(
     out_folder: Annotated[Path, typer.Option("--out", help="Folder of the results.")] = Path("results"),
     protocol: Annotated[str, typer.Option(help="auto, or the name or path of a protocol file.")] = "auto",
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    embeddings: Annotated[
+        Path | None, typer.Option(help="Folder that keeps what models make of pictures; default: in the cache.")
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep/--no-keep", help="Whether that is kept at all.")] = True,
 ) -> None:
-    """Score models on a dataset and print the leaderboard."""
+    """Score models on a dataset and print the leaderboard. Each picture passes once, ever, through each model."""
     from torchmultiverse.evaluate import evaluate, leaderboard
+    from torchmultiverse.resources import cache_folder
 
-    result = evaluate(dataset, model, protocol=protocol, out=out_folder, seed=seed)
+    store = (embeddings or cache_folder("embeddings")) if keep else None
+    result = evaluate(dataset, model, protocol=protocol, out=out_folder, seed=seed, embeddings=store)
     out.print(leaderboard(result))
     out.print(f"results in {out_folder}; the page: torchmultiverse report {out_folder}", highlight=False)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.evaluate import classification as by_class
 from torchmultiverse.evaluate.data import PictureSet
+from torchmultiverse.evaluate.embeddings import EmbeddingStore, HasBytes
 from torchmultiverse.evaluate.encode import encode_texts, run_pictures
 from torchmultiverse.evaluate.protocol import ClassificationProtocol, Protocol, SparProtocol, load_protocol
 from torchmultiverse.evaluate.scoring import Outcome, paired_scores, retrieval, two_way
@@ -51,13 +52,35 @@ class Scored:
 class Asker:
     """Asks models the questions of a protocol; each picture passes once through each model."""
 
-    def __init__(self, pictures: PictureSet, columns: Mapping[str, NDArray[Any]], batch_size: int, quiet: bool) -> None:
+    def __init__(
+        self,
+        pictures: PictureSet,
+        columns: Mapping[str, NDArray[Any]],
+        batch_size: int,
+        quiet: bool,
+        store: EmbeddingStore | None = None,
+    ) -> None:
         self.pictures, self.columns, self.batch_size, self.quiet = pictures, columns, batch_size, quiet
+        self._store = store
 
-    def _run(
-        self, function: Callable[[Any], FloatArray], rows: NDArray[np.int64], name: str, batch_size: int | None = None
-    ) -> FloatArray:
-        return run_pictures(function, self.pictures, rows, name, batch_size or self.batch_size, self.quiet)
+    def _run(self, function: Callable[[Any], FloatArray], rows: NDArray[np.int64], name: str) -> FloatArray:
+        return run_pictures(function, self.pictures, rows, name, self.batch_size, self.quiet)
+
+    def _encode(
+        self, model: ImageTextModel | Classifier, output: str, function: Callable[[Any], FloatArray],
+        rows: NDArray[np.int64],
+    ) -> FloatArray:  # fmt: skip
+        """Return what a model makes of pictures, from the store where it was there before."""
+        name = model.info.name
+        encoder = None
+        if self._store is not None and isinstance(self.pictures, HasBytes):
+            encoder = self._store.encoder(model, output)
+        if encoder is None:
+            return self._run(function, rows, name)
+        assert self._store is not None
+        assert isinstance(self.pictures, HasBytes)
+        digests = self._store.digests(self.pictures, rows)
+        return encoder(digests, lambda part: self._run(function, rows[part], name))
 
     def __call__(self, model: Model, protocol: Protocol, notes: list[str]) -> Iterator[Scored]:
         """Yield what became of every task.
@@ -85,7 +108,7 @@ class Asker:
 
     def _spar_embeddings(self, model: ImageTextModel, asked: list[Task]) -> Iterator[Scored]:
         used = np.unique(np.concatenate([task.rows for task in asked])) if asked else np.zeros(0, np.int64)
-        images = self._run(model.encode_image, used, model.info.name)
+        images = self._encode(model, "image", model.encode_image, used)
         texts = encode_texts(model, [caption for task in asked for caption in task.candidates], quiet=self.quiet)
         for task in asked:
             mine = images[np.searchsorted(used, task.rows)]
@@ -111,7 +134,7 @@ class Asker:
             )
             if note not in notes:
                 notes.append(note)
-            logits = self._run(model.logits, task.rows[keep], model.info.name)
+            logits = self._encode(model, "logits", model.logits, task.rows[keep])
             order = sorted(known)
             kept = Task(
                 task.task,
@@ -156,7 +179,7 @@ class Asker:
             )
 
         if isinstance(model, Classifier):
-            logits = self._run(model.logits, rows, model.info.name)
+            logits = self._encode(model, "logits", model.logits, rows)
             if model.classes is not None:
                 known = by_class.match_classes(names, model.classes)
                 keep = np.isin(labels[rows], list(known))
@@ -197,7 +220,7 @@ class Asker:
         captions = [protocol.prompt.format(spoken(name)) for name in names]
         asked = task("one caption per class", rows, names)
         if isinstance(model, ImageTextModel):
-            images = self._run(model.encode_image, rows, model.info.name)
+            images = self._encode(model, "image", model.encode_image, rows)
             texts = encode_texts(model, captions, quiet=self.quiet)
             matrix = np.stack([texts[caption] for caption in captions])
             yield _top1(asked, partial(_products, images, matrix))

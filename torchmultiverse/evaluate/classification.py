@@ -31,12 +31,15 @@ def label_column(columns: Mapping[str, NDArray[Any]], names: Sequence[str]) -> s
 def varied_factors(columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.bool_]]:
     """Return, for every factor with more than one level, which pictures tell about it.
 
-    A design that changes one factor at a time is recognised by its pictures: none departs from the reference in
-    more than one factor. There, a factor's pictures are those in which no other factor departs. The reference of
-    a factor is its default where the data hold it, else its most frequent level. In any other design every
-    picture tells about every factor.
+    Where the data have subsets (PUG: ImageNet), a factor's pictures are those of the subsets in which it varies, and
+    the subset is a factor itself: one number for each, as published. Else, a design that changes one factor at a time
+    is recognised by its pictures: none departs from the reference in more than one factor. There, a factor's pictures
+    are those in which no other factor departs. The reference of a factor is its default where the data hold it, else
+    its most frequent level. In any other design every picture tells about every factor.
     """
     names = [f.column for f in FACTORS if f.column in columns and f.column not in _IDENTITY and not f.label]
+    if "subset" in columns and len(parts := np.unique(columns["subset"].astype(str))) > 1:
+        return _of_subsets(columns, names, parts)
     departs = {}
     for name in names:
         values = columns[name]
@@ -52,6 +55,19 @@ def varied_factors(columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.
     if how_many.max() > 1:
         return {name: np.ones(len(how_many), bool) for name in departs}
     return {name: how_many - departs[name] == 0 for name in departs}
+
+
+def _of_subsets(
+    columns: Mapping[str, NDArray[Any]], names: Sequence[str], parts: NDArray[np.str_]
+) -> dict[str, NDArray[np.bool_]]:
+    subset = columns["subset"].astype(str)
+    tells = {"subset": np.ones(len(subset), bool)}
+    for name in names:
+        values = columns[name].astype(str)
+        inside = [part for part in parts if len(set(values[subset == part])) > 1]
+        if inside:
+            tells[name] = np.isin(subset, inside)
+    return tells
 
 
 def match_classes(labels: Sequence[str], classes: Sequence[str]) -> dict[str, int]:

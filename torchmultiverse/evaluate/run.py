@@ -24,6 +24,7 @@ from torchmultiverse.evaluate.data import (
     manifest_of,
     open_pictures,
 )
+from torchmultiverse.evaluate.embeddings import EmbeddingStore
 from torchmultiverse.evaluate.gallery import gallery_pictures
 from torchmultiverse.evaluate.protocol import (
     Protocol,
@@ -47,6 +48,7 @@ def evaluate(
     seed: int = 0,
     batch_size: int = 64,
     quiet: bool = False,
+    embeddings: str | Path | None = None,
 ) -> Result:
     """Score models on a dataset.
 
@@ -58,6 +60,8 @@ def evaluate(
         seed: of the bootstrap.
         batch_size: pictures per call of a model.
         quiet: show no progress bars.
+        embeddings: folder that keeps what models make of pictures, so that none passes twice through one; by default
+            nothing is kept.
 
     Raises:
         DatasetError: the dataset lacks what the protocol asks about.
@@ -71,7 +75,8 @@ def evaluate(
     loaded = _named(models)
     if not loaded:
         raise ModelError("no model to score")
-    ask = Asker(pictures, columns, batch_size, quiet)
+    store = None if embeddings is None else EmbeddingStore(embeddings)
+    ask = Asker(pictures, columns, batch_size, quiet, store)
     intervals = Intervals(seed)
     ids = columns.get("scene_id", np.array([f"{i:06d}" for i in range(len(pictures))], dtype=object))
     cells: list[dict[str, Any]] = []

@@ -17,6 +17,7 @@ from typing import Any
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.store.files import FolderLock, disk_errors, sha256_file, write_atomic
 from torchmultiverse.store.finish import finish
+from torchmultiverse.store.manifest import manifest_bytes
 
 PARTS = "_parts"
 _NAME = re.compile(r"(\d+)-of-(\d+)")
@@ -68,7 +69,7 @@ def join(out: str | Path) -> int:
             for part, manifest in manifests.items():
                 for name, entry in manifest["shards"].items():
                     _move(found[part] / "data" / name, out / "data" / name, entry)
-            write_atomic(out / "manifest.json", json.dumps(whole, indent=1, sort_keys=True).encode())
+            write_atomic(out / "manifest.json", manifest_bytes(whole))
     finish(out)
     with disk_errors(out):
         shutil.rmtree(out / PARTS)

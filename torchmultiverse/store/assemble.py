@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.store.files import FolderLock, atomic_file, disk_errors, sha256_file, write_atomic
-from torchmultiverse.store.manifest import read_manifest
+from torchmultiverse.store.manifest import manifest_bytes, read_manifest
 from torchmultiverse.store.parquet import GROUP_ROWS, write_groups
 from torchmultiverse.store.schema import huggingface
 from torchmultiverse.store.writer import FORMAT, SHARD_ROWS
@@ -86,4 +86,4 @@ def _groups(rows: range, row: Callable[[int], Mapping[str, Any]], schema: pa.Sch
 
 
 def _save(out: Path, manifest: Mapping[str, Any]) -> None:
-    write_atomic(out / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True).encode())
+    write_atomic(out / "manifest.json", manifest_bytes(manifest))

@@ -31,6 +31,19 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
+_SORTED = ("shards", "failures", "checked")
+
+
+def manifest_bytes(manifest: Mapping[str, Any]) -> bytes:
+    """Return the content of ``manifest.json``.
+
+    What comes in no particular order is sorted. The spec is not: the order of a design's factors is that of its scenes.
+    """
+    said = {key: manifest[key] for key in sorted(manifest)}
+    said |= {key: dict(sorted(said[key].items())) for key in _SORTED if key in said}
+    return (json.dumps(said, indent=1) + "\n").encode()
+
+
 def spec_of(manifest: Mapping[str, Any]) -> Spec | None:
     """Return the spec that a dataset was rendered from; ``None`` for one that was not, or not by this version."""
     identity = manifest.get("identity")

@@ -16,7 +16,7 @@ from PIL import Image
 from torchmultiverse.errors import DatasetError, SpecError
 from torchmultiverse.spec import FactorTable, Scene
 from torchmultiverse.store.files import FolderLock, disk_errors, sha256_file, write_atomic
-from torchmultiverse.store.manifest import table_of
+from torchmultiverse.store.manifest import manifest_bytes, table_of
 from torchmultiverse.store.writer import SHARD_NAME
 
 
@@ -70,7 +70,7 @@ def verify(path: str | Path, drop_bad: bool = False) -> Verification:
                 for name in result.problems:
                     del shards[name]
                 manifest["complete"] = False
-                write_atomic(path / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True).encode())
+                write_atomic(path / "manifest.json", manifest_bytes(manifest))
                 for name in result.problems:
                     (path / "data" / name).unlink(missing_ok=True)
             finally:

@@ -28,6 +28,7 @@ from torchmultiverse.engines import Frame
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.spec import Design
 from torchmultiverse.store.files import FolderLock, atomic_file, disk_errors, sha256_file, write_atomic
+from torchmultiverse.store.manifest import manifest_bytes
 from torchmultiverse.store.parquet import GROUP_ROWS, write_groups
 from torchmultiverse.store.schema import RowSchema
 
@@ -196,8 +197,7 @@ class DatasetWriter:
     def save_manifest(self) -> None:
         """Write the manifest."""
         with disk_errors(self.out):
-            text = json.dumps(self.manifest, indent=1, sort_keys=True)
-            write_atomic(self.out / "manifest.json", text.encode())
+            write_atomic(self.out / "manifest.json", manifest_bytes(self.manifest))
 
     def close(self) -> None:
         """Let go of the folder; may be called twice. ``_work/`` goes when nothing waits in it."""
@@ -417,6 +417,9 @@ def _groups(rows: Iterator[pa.Table], size: int) -> Iterator[list[pa.Table]]:
 
 def _differences(before: Any, now: Any, place: str = "") -> Iterator[str]:
     if isinstance(before, dict) and isinstance(now, dict):
+        if place.startswith("spec.design") and set(before) == set(now) and list(before) != list(now):
+            # The order of factors is the order of scenes.
+            yield f"{place} was in the order {', '.join(before)}, is in the order {', '.join(now)}"
         for key in sorted({*before, *now}):
             yield from _differences(before.get(key), now.get(key), f"{place}.{key}" if place else key)
     elif before != now:

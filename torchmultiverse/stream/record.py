@@ -17,7 +17,7 @@ from torchmultiverse.errors import DatasetError
 from torchmultiverse.spec import Design, Scene, Spec
 from torchmultiverse.store import SHARD_ROWS, RowSchema, open_dataset
 from torchmultiverse.store.files import FolderLock, atomic_file, disk_errors, sha256_file, write_atomic
-from torchmultiverse.store.manifest import read_manifest
+from torchmultiverse.store.manifest import manifest_bytes, read_manifest
 from torchmultiverse.store.parquet import GROUP_ROWS, write_groups
 from torchmultiverse.store.schema import huggingface
 from torchmultiverse.store.writer import FORMAT
@@ -149,8 +149,7 @@ class Recorder:
 
     def _save(self) -> None:
         self._manifest["pictures"] = self._written
-        text = json.dumps(self._manifest, indent=1, sort_keys=True)
-        write_atomic(self.out / "manifest.json", text.encode())
+        write_atomic(self.out / "manifest.json", manifest_bytes(self._manifest))
 
 
 class Replay(IterableDataset[dict[str, Any]]):

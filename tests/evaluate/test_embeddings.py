@@ -1,0 +1,196 @@
+"""What models made of pictures, kept.
+
+What could be silently wrong: the vector of another picture, a vector of other weights, another preprocessing or another
+output, one of a picture that has changed since; a file half written by a run that was killed, taken for whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from torchmultiverse.engines.marker import MarkerEngine
+from torchmultiverse.evaluate import evaluate
+from torchmultiverse.evaluate.embeddings import DIGEST, EmbeddingStore
+from torchmultiverse.farm import generate
+from torchmultiverse.models.base import ModelInfo
+from torchmultiverse.models.preprocess import Preprocess
+from torchmultiverse.store import open_dataset
+
+PLAIN = Preprocess((8, 8), "squash", 1.0, "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+
+class Small:
+    """An image-text model that counts the pictures that it is shown."""
+
+    logit_scale = 1.0
+
+    def __init__(self, weights: str = "a" * 64, preprocess: Preprocess | None = PLAIN) -> None:
+        self.info = ModelInfo("small", "image-text", preprocess, weights_sha256=weights)
+        self._matrix = np.random.default_rng(int(weights[:4], 16)).normal(size=(3 * 64, 16)).astype(np.float32)
+        self.shown = 0
+
+    def encode_image(self, images: Any) -> NDArray[np.float32]:
+        self.shown += len(images)
+        assert self.info.preprocess is not None
+        vectors = self.info.preprocess(images).reshape(len(images), -1) @ self._matrix
+        return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
+
+    def encode_text(self, texts: Any) -> NDArray[np.float32]:
+        seeds = [int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little") for text in texts]
+        vectors = np.stack([np.random.default_rng(seed).normal(size=16) for seed in seeds])
+        return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("embeddings") / "d"
+    names = ["blank", "Camel", "Zebra"]
+    spec = {
+        "name": "s", "family": "SPAR", "render": {"size": [32, 32]},
+        "design": {
+            "kind": "factorial",
+            "factors": {"World_Name": ["Desert", "Snow"], "Character_Name": names, "Character2_Name": names},
+            "linked": [[{"Character1_Pos": "left", "Character2_Pos": "right"}]],
+        },
+    }  # fmt: skip
+    generate(spec, out, MarkerEngine, progress=False, shard_rows=5)
+    return out
+
+
+def test_a_picture_passes_once_through_a_model(dataset: Path, tmp_path: Path) -> None:
+    fresh, again, plain = Small(), Small(), Small()
+    first = evaluate(dataset, fresh, embeddings=tmp_path / "e", quiet=True)
+    assert fresh.shown == 18
+    second = evaluate(dataset, again, embeddings=tmp_path / "e", quiet=True)
+    assert again.shown == 0
+    without = evaluate(dataset, plain, quiet=True)
+    assert first.table.equals(second.table)
+    assert first.table.equals(without.table)
+    assert first.rows.equals(without.rows)
+    # Another dataset with some of the same pictures: only the others are shown.
+    part = open_dataset(dataset).where("world_name = Snow")
+    third = Small()
+    evaluate(part, third, embeddings=tmp_path / "e", quiet=True)
+    assert third.shown == 0
+
+
+@pytest.mark.parametrize(
+    "other", [Small("b" * 64), Small(preprocess=replace(PLAIN, interpolation="bicubic")), Small("b" * 64, PLAIN)]
+)
+def test_another_way_of_encoding_is_another_store(other: Small, dataset: Path, tmp_path: Path) -> None:
+    evaluate(dataset, Small(), embeddings=tmp_path / "e", quiet=True)
+    other.shown = 0
+    evaluate(dataset, other, embeddings=tmp_path / "e", quiet=True)
+    assert other.shown == 18
+    store = EmbeddingStore(tmp_path / "e")
+    assert len(store.encoder(other, "image")) == 18  # type: ignore[arg-type]
+    assert len(store.encoder(other, "logits")) == 0  # type: ignore[arg-type]
+
+
+def test_what_cannot_be_recognised_again_is_not_kept(dataset: Path, tmp_path: Path) -> None:
+    for model in (Small(preprocess=PLAIN), Small(preprocess=PLAIN)):
+        model.info = replace(model.info, weights_sha256=None)
+        evaluate(dataset, model, embeddings=tmp_path / "e", quiet=True)
+        assert model.shown == 18
+    assert not (tmp_path / "e").exists()
+
+
+def test_a_changed_picture_is_seen_again(dataset: Path, tmp_path: Path) -> None:
+    import shutil
+
+    class Darker(MarkerEngine):
+        """One picture is another one now."""
+
+        def render(self, scenes: Any, options: Any = None) -> Any:
+            for frame in super().render(scenes, options):
+                if frame.scene["World_Name"] == "Snow" and frame.scene["Character_Name"] == "Camel":
+                    frame.array()[:] = frame.array() // 2
+                yield frame
+
+    spec = open_dataset(dataset).manifest["identity"]["spec"]
+    store = EmbeddingStore(tmp_path / "e")
+    shutil.copytree(dataset, tmp_path / "d")
+    before = open_dataset(tmp_path / "d")
+    one = store.digests(before, np.arange(18))
+    evaluate(before, Small(), embeddings=tmp_path / "e", quiet=True)
+    generate(spec, tmp_path / "d", Darker, progress=False, shard_rows=5, fresh=True)
+    after = open_dataset(tmp_path / "d")
+    two = store.digests(after, np.arange(18))
+    assert sum(bytes(a) != bytes(b) for a, b in zip(one, two, strict=True)) == 3
+    model = Small()
+    evaluate(after, model, embeddings=tmp_path / "e", quiet=True)
+    assert model.shown == 3
+    assert bytes(two[0]) == hashlib.sha256(after.image_bytes(0)).digest()
+
+
+def test_vectors_come_back_to_their_own_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torchmultiverse.evaluate.embeddings.FLUSH", 7)
+    rng = np.random.default_rng(0)
+    store = EmbeddingStore(tmp_path / "e")
+    # Digests with zeros at their ends and beginnings, which text of fixed length would lose.
+    raw = rng.integers(0, 3, size=(200, 32), dtype=np.uint8) * np.uint8(127)
+    raw = np.unique(raw, axis=0)
+    digests = np.ascontiguousarray(raw).view(DIGEST).reshape(-1)
+    vectors = rng.normal(size=(len(digests), 5)).astype(np.float32)
+    encoder = store.encoder(Small(), "image")
+    assert encoder is not None
+    order = rng.permutation(len(digests))[:60]
+    assert np.array_equal(encoder(digests[order], lambda part: vectors[order][part]), vectors[order])
+    calls: list[int] = []
+
+    def rest(part: NDArray[np.int64]) -> NDArray[np.float32]:
+        calls.append(len(part))
+        return vectors[part]
+
+    assert np.array_equal(encoder(digests, rest), vectors)
+    assert sum(calls) == len(digests) - 60
+    assert max(calls) <= 7
+    twice = np.concatenate([digests[:3], digests[:3]])
+    assert np.array_equal(encoder(twice, rest), np.concatenate([vectors[:3], vectors[:3]]))
+    again = EmbeddingStore(tmp_path / "e").encoder(Small(), "image")
+    assert again is not None
+    assert np.array_equal(again(digests[::-1], rest), vectors[::-1])
+    assert sum(calls) == len(digests) - 60
+    assert all(isinstance(part, np.memmap) for part in again._parts)
+
+
+_KILLED = """
+import sys
+import numpy as np
+sys.path.insert(0, sys.argv[2])
+from test_embeddings import Small
+import torchmultiverse.evaluate.embeddings as e
+e.FLUSH = 4
+encode = Small.encode_image
+def dying(self, images):
+    if self.shown >= int(sys.argv[4]):
+        import os, signal
+        os.kill(os.getpid(), signal.SIGKILL)
+    return encode(self, images)
+Small.encode_image = dying
+from torchmultiverse.evaluate import evaluate
+evaluate(sys.argv[1], Small(), embeddings=sys.argv[3], quiet=True, batch_size=4)
+"""
+
+
+@pytest.mark.parametrize("at", [4, 9])
+def test_a_killed_evaluation_goes_on(at: int, dataset: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _KILLED, str(dataset), str(Path(__file__).parent), str(tmp_path / "e"), str(at)]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=120)
+    assert done.returncode == -9, done.stderr.decode()
+    # What a crash of the machine may leave: vectors without their pictures' names.
+    folder = next((tmp_path / "e").glob("*/*.vectors.npy")).parent
+    (folder / "0123.vectors.npy").write_bytes(b"half")
+    model = Small()
+    result = evaluate(dataset, model, embeddings=tmp_path / "e", quiet=True)
+    assert 0 < model.shown < 18
+    assert result.table.equals(evaluate(dataset, Small(), quiet=True).table)
