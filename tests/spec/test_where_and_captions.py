@@ -73,6 +73,10 @@ def test_published_strings() -> None:
         animals_caption(_row(Character_Name="Penguin", Character_Scale=1.3, Character_Texture="Grass"))
         == "A photo of a big sized Penguin textured with Grass on a Desert background"
     )
+    assert (
+        animals_caption(_row(Character_Name="GiantTortoise", Character_Scale=0.7), raw=False)
+        == "A photo of a small sized giant tortoise on a desert background"
+    )
     assert captions("Custom", Scene({"World_Name": "Desert"})) == {}
     assert spoken("GiantTortoise") == "giant tortoise"
     assert spoken("SaltFlats_0") == "salt flats"

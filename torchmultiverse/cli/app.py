@@ -17,6 +17,7 @@ from rich.table import Table
 from torchmultiverse import __version__
 from torchmultiverse.cli import exchange
 from torchmultiverse.cli.assets import app as assets_app
+from torchmultiverse.cli.equivariance import equivariance
 from torchmultiverse.cli.farm import app as farm_app
 from torchmultiverse.cli.planning import plan as plan_command
 from torchmultiverse.errors import DatasetError, SpecError, TorchMultiverseError
@@ -51,6 +52,9 @@ app.command(
     epilog="Examples: `torchmultiverse export data/spar --out spar_png`, "
     "`torchmultiverse export data/spar --out tars --layout webdataset --where 'world_name = Desert'`"
 )(exchange.export)
+app.command(epilog="Example: `torchmultiverse equivariance data/animals --model open_clip:ViT-B-32/laion2b_s34b_b79k`")(
+    equivariance
+)
 app.command(epilog="Example: `torchmultiverse push data/spar me/spar --public`")(exchange.push)
 app.command(epilog="Example: `torchmultiverse diff data/spar data/spar_again`")(exchange.diff)
 app.command(epilog="Example: `torchmultiverse merge data/spar data/pug_spar --common --out data/both`")(exchange.merge)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.evaluate import classification as by_class
 from torchmultiverse.evaluate.data import PictureSet
-from torchmultiverse.evaluate.embeddings import EmbeddingStore, HasBytes
+from torchmultiverse.evaluate.embeddings import EmbeddingStore, encode_pictures
 from torchmultiverse.evaluate.encode import encode_texts, run_pictures
 from torchmultiverse.evaluate.protocol import ClassificationProtocol, Protocol, SparProtocol, load_protocol
 from torchmultiverse.evaluate.scoring import Outcome, paired_scores, retrieval, two_way
@@ -71,16 +71,7 @@ class Asker:
         rows: NDArray[np.int64],
     ) -> FloatArray:  # fmt: skip
         """Return what a model makes of pictures, from the store where it was there before."""
-        name = model.info.name
-        encoder = None
-        if self._store is not None and isinstance(self.pictures, HasBytes):
-            encoder = self._store.encoder(model, output)
-        if encoder is None:
-            return self._run(function, rows, name)
-        assert self._store is not None
-        assert isinstance(self.pictures, HasBytes)
-        digests = self._store.digests(self.pictures, rows)
-        return encoder(digests, lambda part: self._run(function, rows[part], name))
+        return encode_pictures(model, output, function, self.pictures, rows, self.batch_size, self.quiet, self._store)
 
     def __call__(self, model: Model, protocol: Protocol, notes: list[str]) -> Iterator[Scored]:
         """Yield what became of every task.

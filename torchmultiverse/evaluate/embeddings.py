@@ -18,9 +18,12 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.models import Model
+from torchmultiverse.evaluate.data import PictureSet
+from torchmultiverse.evaluate.encode import run_pictures
+from torchmultiverse.models import Classifier, ImageTextModel, Model
 from torchmultiverse.models.preprocess import FloatArray
 from torchmultiverse.spec import canonical_json
 from torchmultiverse.store.files import disk_errors, write_atomic
@@ -196,6 +199,36 @@ class Encoder:
             every, place = np.concatenate(keys), np.concatenate(places)
             order = np.argsort(_sortable(every), kind="stable")
             self._sorted, self._place = every[order], place[order]
+
+
+def encode_pictures(
+    model: ImageTextModel | Classifier,
+    output: str,
+    function: Callable[[list[Image.Image]], FloatArray],
+    pictures: PictureSet,
+    rows: NDArray[np.int64],
+    batch_size: int = 64,
+    quiet: bool = False,
+    store: EmbeddingStore | None = None,
+) -> FloatArray:
+    """Return what a model makes of pictures, (N, D), from the store where it was there before.
+
+    Args:
+        model: whose output it is.
+        output: its name in the store: ``image`` or ``logits``.
+        function: a batch of pictures to that output.
+        pictures: the dataset.
+        rows: which pictures, in which order.
+        batch_size: pictures per call.
+        quiet: show no bar.
+        store: where outputs are kept.
+    """
+    name = model.info.name
+    encoder = store.encoder(model, output) if store is not None and isinstance(pictures, HasBytes) else None
+    if store is None or encoder is None or not isinstance(pictures, HasBytes):
+        return run_pictures(function, pictures, rows, name, batch_size, quiet)
+    digests = store.digests(pictures, rows)
+    return encoder(digests, lambda part: run_pictures(function, pictures, rows[part], name, batch_size, quiet))
 
 
 def _sortable(digests: NDArray[np.void]) -> NDArray[np.bytes_]:

@@ -60,14 +60,16 @@ def spar_caption(row: Mapping[str, Any], background: bool = True, raw: bool = Tr
 
 
 def animals_caption(row: Mapping[str, Any], raw: bool = True) -> str:
-    """Return the published PUG: Animals caption, e.g. *A photo of a big sized Penguin textured with Grass on …*."""
+    """Return the published PUG: Animals caption, e.g. *A photo of a big sized Penguin textured with Grass on …*.
+
+    The default texture is not named (section 5.3.2, footnote 6).
+    """
     say = str if raw else spoken
     scale = float(row["character_scale"])
     size = next(word for limit, word in _SIZES if scale < limit)
-    return (
-        f"A photo of a {size} sized {say(row['character_name'])} textured with {say(row['character_texture'])} "
-        f"on a {say(row['world_name'])} background"
-    )
+    texture = row["character_texture"]
+    painted = "" if texture == "Default" else f" textured with {say(texture)}"
+    return f"A photo of a {size} sized {say(row['character_name'])}{painted} on a {say(row['world_name'])} background"
 
 
 def ar4t_captions(scene: Scene) -> tuple[str, str | None]:

@@ -1,0 +1,46 @@
+"""The command that measures how parallel embeddings move."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+
+def equivariance(
+    dataset: Annotated[Path, typer.Argument(help="Folder of a dataset with the columns of PUG: Animals.")],
+    model: Annotated[list[str], typer.Option(help="Image-text model, as in 'eval'; may be repeated.")],
+    factor: Annotated[
+        list[str] | None, typer.Option(help="Column; may be repeated. Default: world, scale, texture, camera yaw.")
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Write the numbers, of every single change as well, as JSON.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the intervals.")] = 0,
+    embeddings: Annotated[
+        Path | None, typer.Option(help="Folder that keeps what models make of pictures; default: in the cache.")
+    ] = None,
+) -> None:
+    """Say whether a change of one factor moves the embeddings of all objects the same way; 1: exactly, 0: not at all."""
+    from torchmultiverse.evaluate.equivariance import equivariance as measure
+    from torchmultiverse.resources import cache_folder
+    from torchmultiverse.store.files import write_atomic
+
+    found = measure(dataset, model, factor, seed=seed, embeddings=embeddings or cache_folder("embeddings"))
+    table = Table("model", "factor", "image", "text", "across", "contexts", box=None, padding=(0, 2))
+    for name, results in found.items():
+        for column in dict.fromkeys(result.factor for result in results):
+            mine = {result.modality: result for result in results if result.factor == column}
+            cells = [
+                f"{r.value:.2f} [{r.low:.2f}, {r.high:.2f}]" if (r := mine.get(modality)) is not None else "–"
+                for modality in ("image", "text", "across")
+            ]
+            table.add_row(name, column, *cells, f"{next(iter(mine.values())).contexts:,}")
+    Console().print(table)
+    if save is not None:
+        data = {name: [result.as_dict() for result in results] for name, results in found.items()}
+        write_atomic(save, (json.dumps(data, indent=1) + "\n").encode())
