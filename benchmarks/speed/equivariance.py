@@ -31,9 +31,8 @@ def main() -> None:
         clusters = columns["Character_Name"][index[:, 0]]
         value, low, high, _, _ = parallelism(vectors, index, clusters, np.random.default_rng(0))
         seconds = time.perf_counter() - start
-        print(
-            f"{factor:<18} {len(levels):>3} levels {len(index):>7,} contexts {value:.4f} [{low:.4f}, {high:.4f}] {seconds:.1f} s"
-        )
+        facts = f"{len(levels):>3} levels {len(index):>7,} contexts {value:.4f} [{low:.4f}, {high:.4f}]"
+        print(f"{factor:<18} {facts} {seconds:.1f} s")
     print(f"{design.count:,} vectors of {arguments.size}: {time.perf_counter() - whole:.1f} s")
 
 

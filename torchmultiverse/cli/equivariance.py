@@ -25,7 +25,7 @@ def equivariance(
         Path | None, typer.Option(help="Folder that keeps what models make of pictures; default: in the cache.")
     ] = None,
 ) -> None:
-    """Say whether a change of one factor moves the embeddings of all objects the same way; 1: exactly, 0: not at all."""
+    """Say whether a change of one factor moves the embeddings of all objects the same way (1) or not (0)."""
     from torchmultiverse.evaluate.equivariance import equivariance as measure
     from torchmultiverse.resources import cache_folder
     from torchmultiverse.store.files import write_atomic
