@@ -14,7 +14,7 @@ which one matrix of inner products between characters' sums is enough.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -133,40 +133,40 @@ def parallelism(
     contexts, count = index.shape
     names, cluster = np.unique(clusters.astype(str), return_inverse=True)
     groups = len(names)
-    order = np.argsort(cluster, kind="stable")
-    starts = np.searchsorted(cluster[order], np.arange(groups))
-    by_change = np.full((count, count), np.nan)
+    parts = [index[cluster == g] for g in range(groups)]
+    lengths = [_inverse_lengths(vectors, part) for part in parts]
+    if second is not None:
+        cosines = []
+        for g, part in enumerate(parts):
+            other = _inverse_lengths(second, part)
+            cosines.append(_products(vectors, second, part) * lengths[g] * other)
+            lengths[g] = lengths[g] * (other > 0)  # both have to move
+    moved = np.stack([(w > 0).sum(0) for w in lengths]).astype(float)  # (G, L, L)
     above = np.zeros((groups, groups))  # inner products of clusters' sums, over all changes
     below = np.zeros((groups, groups))  # how many pairs they are of
     inside, pairs_inside = np.zeros(groups), np.zeros(groups)
-    still = 0
-    one = vectors[index[order]] if index.size * vectors.shape[1] <= 2**28 else None
-    two = None if second is None else second[index[order]] if one is not None else None
-    for k, m in combinations(range(count), 2):
-        d, moved = _units(vectors, one, index[order], k, m)
-        if second is not None:
-            e, also = _units(second, two, index[order], k, m)
-            moved &= also
-            cosine = np.where(moved, np.einsum("nd,nd->n", d, e), 0.0)
-            found, n = np.add.reduceat(cosine, starts), np.add.reduceat(moved.astype(float), starts)
+    by_change = np.full((count, count), np.nan)
+    upper = [(k, m) for k, m in combinations(range(count), 2) if moved[:, k, m].sum() > 0]
+    if second is not None:
+        for k, m in upper:
+            found, n = np.array([c[:, k, m].sum() for c in cosines]), moved[:, k, m]
             inside += found
             pairs_inside += n
-            total, pairs = float(found.sum()), float(n.sum())
-        else:
-            sums = np.add.reduceat(d, starts, axis=0).astype(np.float64)
-            n = np.add.reduceat(moved.astype(float), starts)
+            by_change[k, m] = by_change[m, k] = found.sum() / n.sum()
+    else:
+        for k, m, sums in _change_sums(vectors, parts, lengths):
+            n = moved[:, k, m]
+            if n.sum() < 2:
+                continue
             gram, sizes = sums @ sums.T, np.outer(n, n)
             inside += np.diag(gram) - n
             pairs_inside += n * (n - 1)
+            by_change[k, m] = by_change[m, k] = (gram.sum() - n.sum()) / (n.sum() * (n.sum() - 1))
             np.fill_diagonal(gram, 0)
             np.fill_diagonal(sizes, 0)
             above += gram
             below += sizes
-            whole = sums.sum(0)
-            total, pairs = float(whole @ whole - n.sum()), float(n.sum() * (n.sum() - 1))
-        still += int((~moved).sum())
-        if pairs > 0:
-            by_change[k, m] = by_change[m, k] = total / pairs
+    still = contexts * count * (count - 1) // 2 - int(np.triu(moved.sum(0), 1).sum())
     changes = count * (count - 1) // 2
     value = float(np.nanmean(by_change)) if np.isfinite(by_change).any() else float("nan")
     share = still / (changes * contexts)
@@ -272,13 +272,59 @@ def _contexts(
     return kept, others
 
 
-def _units(
-    vectors: FloatArray, held: FloatArray | None, index: NDArray[np.int64], k: int, m: int
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Return the unit difference vectors of a change, zero where nothing moved, and where something did."""
-    difference = held[:, m] - held[:, k] if held is not None else vectors[index[:, m]] - vectors[index[:, k]]
-    length = np.sqrt(np.einsum("nd,nd->n", difference, difference))
-    moved = length > _SMALL
-    difference /= np.where(moved, length, 1)[:, None]
-    difference[~moved] = 0
-    return difference, moved
+_BLOCK = 2**26
+"""Numbers that are held at once while sums over contexts are made."""
+
+
+def _centred(vectors: FloatArray, part: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the embeddings of some contexts, (M, L, D), less each context's mean: no difference changes by that."""
+    held = vectors[part].astype(np.float64)
+    held -= held.mean(1, keepdims=True)
+    return held
+
+
+def _inverse_lengths(vectors: FloatArray, part: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return 1 / |z_i(m) − z_i(k)| of all changes, (M, L, L); 0 where nothing moved."""
+    out = np.empty((len(part), part.shape[1], part.shape[1]))
+    for start in range(0, len(part), 512):
+        held = _centred(vectors, part[start : start + 512])
+        gram = held @ held.transpose(0, 2, 1)
+        square = np.einsum("nkk->nk", gram)
+        length = np.sqrt(np.maximum(square[:, :, None] + square[:, None, :] - 2 * gram, 0))
+        out[start : start + 512] = np.where(length > _SMALL, 1 / np.maximum(length, _SMALL), 0)
+    out[:, np.arange(out.shape[1]), np.arange(out.shape[1])] = 0
+    return out
+
+
+def _products(one: FloatArray, two: FloatArray, part: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the inner products of the differences of both, context by context, (M, L, L)."""
+    out = np.empty((len(part), part.shape[1], part.shape[1]))
+    for start in range(0, len(part), 512):
+        rows = part[start : start + 512]
+        cross = _centred(one, rows) @ _centred(two, rows).transpose(0, 2, 1)
+        same = np.einsum("nkk->nk", cross)
+        out[start : start + 512] = same[:, :, None] + same[:, None, :] - cross - cross.transpose(0, 2, 1)
+    return out
+
+
+def _change_sums(
+    vectors: FloatArray, parts: Sequence[NDArray[np.int64]], lengths: Sequence[NDArray[np.float64]]
+) -> Iterator[tuple[int, int, NDArray[np.float64]]]:
+    """Yield each change with the sum of its unit difference vectors over each cluster, (G, D).
+
+    ``Σ_i w_i (z_i(m) − z_i(k))`` is two matrix products over the contexts, for all k at once.
+    """
+    count, size = parts[0].shape[1], vectors.shape[1]
+    block = max(1, _BLOCK // (len(parts) * count * size))
+    for start in range(0, count, block):
+        ends = range(start, min(start + block, count))
+        sums = np.empty((len(parts), count, len(ends), size))
+        for g, part in enumerate(parts):
+            held = _centred(vectors, part)
+            for j, m in enumerate(ends):
+                sums[g, :, j] = lengths[g][:, :, m].T @ held[:, m]
+            for k in range(ends[-1]):
+                sums[g, k] -= lengths[g][:, k, ends[0] : ends[-1] + 1].T @ held[:, k]
+        for j, m in enumerate(ends):
+            for k in range(m):
+                yield k, m, sums[:, k, j]
