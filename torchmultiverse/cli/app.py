@@ -17,6 +17,7 @@ from rich.table import Table
 from torchmultiverse import __version__
 from torchmultiverse.cli import exchange
 from torchmultiverse.cli.assets import app as assets_app
+from torchmultiverse.cli.counterfactual import counterfactuals
 from torchmultiverse.cli.equivariance import equivariance
 from torchmultiverse.cli.farm import app as farm_app
 from torchmultiverse.cli.planning import plan as plan_command
@@ -52,6 +53,7 @@ app.command(
     epilog="Examples: `torchmultiverse export data/spar --out spar_png`, "
     "`torchmultiverse export data/spar --out tars --layout webdataset --where 'world_name = Desert'`"
 )(exchange.export)
+app.command(epilog="Example: `torchmultiverse counterfactuals results/ data/spar --factor world_name`")(counterfactuals)
 app.command(epilog="Example: `torchmultiverse equivariance data/animals --model open_clip:ViT-B-32/laion2b_s34b_b79k`")(
     equivariance
 )

@@ -1,0 +1,172 @@
+"""Counterfactuals: what a model says of two pictures that differ in one factor and in nothing else.
+
+Read from the per-picture outcomes of an evaluation, so that no picture is shown again. For each change of a level:
+
+- flip rate: share of pairs of which the model says two different things, right or wrong;
+- effect: accuracy at the second level minus accuracy at the first, on the same pairs, with an interval that resamples
+  whole characters (or, where there are none, pairs), and an exact McNemar test of the pairs that are right once.
+
+P-values are corrected for all changes of one model and task together (Holm 1979).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.evaluate.result import Result
+from torchmultiverse.evaluate.stats import LEVEL, RESAMPLES, cluster_sums, expanded_tail, resampling_weights
+from torchmultiverse.store import StoredDataset
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One change of one factor.
+
+    Attributes:
+        model, task, setting: whose answers to what.
+        factor, first, second: the column and its two levels.
+        pairs: pictures that differ in it alone.
+        flips: share of pairs with two different answers.
+        effect: accuracy at ``second`` minus accuracy at ``first``, −1 to 1.
+        low, high: 95 % interval of the effect.
+        lost, gained: pairs that are right at ``first`` alone, and at ``second`` alone.
+        p: of the exact McNemar test, corrected.
+    """
+
+    model: str
+    task: str
+    setting: str
+    factor: str
+    first: str
+    second: str
+    pairs: int
+    flips: float
+    effect: float
+    low: float
+    high: float
+    lost: int
+    gained: int
+    p: float
+
+
+def counterfactuals(
+    result: Result, dataset: StoredDataset, factors: Sequence[str] | None = None, seed: int = 0
+) -> list[Effect]:
+    """Return the effect of every change of one factor, by model, task and setting.
+
+    Pairs with different true answers say nothing about the factor and are left out; so a factor that the question is
+    about, such as the animal, has none.
+
+    Args:
+        result: of an evaluation of this dataset.
+        dataset: what was evaluated, all of it and in the same order.
+        factors: columns; by default all that vary.
+        seed: of the intervals.
+
+    Raises:
+        DatasetError: another dataset, or no such factor.
+    """
+    ids = np.array(dataset.table(["scene_id"])["scene_id"].to_pylist(), object)
+    for name in factors or ():
+        if name not in dataset.factors:
+            raise DatasetError(f"{dataset.path} has no factor '{name}'.{nearest(name, dataset.factors)}")
+    pairs = {name: dataset.pairs(name) for name in factors or dataset.factors}
+    names = (
+        dataset.table(["character_name"])["character_name"].to_pylist() if "character_name" in dataset.columns else ids
+    )
+    clusters = np.asarray(names, object)
+    levels = {name: np.array([str(v) for v in dataset.table([name])[name].to_pylist()], object) for name in pairs}
+    found: list[Effect] = []
+    for model, task, setting, rows in _asked(result):
+        index = rows["index"]
+        if len(index) and (index.max() >= len(ids) or (ids[index] != rows["scene_id"]).any()):
+            raise DatasetError(f"{dataset.path} is not the dataset that '{model}' was evaluated on")
+        effects: list[Effect] = []
+        for name, both in pairs.items():
+            effects += _of_factor((model, task, setting, name), rows, both, levels[name], clusters, len(ids), seed)
+        found += _corrected(effects)
+    return found
+
+
+def _asked(result: Result) -> Iterator[tuple[str, str, str, dict[str, NDArray[Any]]]]:
+    table = result.rows.to_pydict()
+    columns = {
+        name: np.asarray(values, object if name not in {"index", "correct"} else None) for name, values in table.items()
+    }
+    kept = (columns["scope"] == "plain") & (columns["metric"] == "top1")
+    keys = list(zip(columns["model"], columns["task"], columns["setting"], strict=True))
+    for key in dict.fromkeys(k for k, keep in zip(keys, kept, strict=True) if keep):
+        mine = kept & np.array([k == key for k in keys])
+        yield *key, {name: values[mine] for name, values in columns.items()}
+
+
+def _of_factor(
+    said: tuple[str, str, str, str],
+    rows: dict[str, NDArray[Any]],
+    pairs: NDArray[np.int64],
+    levels: NDArray[np.object_],
+    clusters: NDArray[np.object_],
+    count: int,
+    seed: int,
+) -> Iterator[Effect]:
+    place = np.full(count, -1, np.int64)
+    place[rows["index"]] = np.arange(len(rows["index"]))
+    one, two = place[pairs[:, 0]], place[pairs[:, 1]]
+    kept = (one >= 0) & (two >= 0)
+    one, two, pairs = one[kept], two[kept], pairs[kept]
+    same = rows["label"][one] == rows["label"][two]
+    one, two, pairs = one[same], two[same], pairs[same]
+    order = {level: k for k, level in enumerate(dict.fromkeys(levels))}
+    ranks = np.array([order[level] for level in levels])
+    swap = ranks[pairs[:, 0]] > ranks[pairs[:, 1]]
+    one, two = np.where(swap, two, one), np.where(swap, one, two)
+    first, second = levels[rows["index"][one]], levels[rows["index"][two]]
+    for change in dict.fromkeys(zip(first, second, strict=True)):
+        mine = (first == change[0]) & (second == change[1])
+        a, b = one[mine], two[mine]
+        before, after = rows["correct"][a].astype(float), rows["correct"][b].astype(float)
+        difference = after - before
+        low, high = _interval(difference, clusters[rows["index"][a]], np.random.default_rng(seed))
+        lost, gained = int((difference < -0.5).sum()), int((difference > 0.5).sum())
+        flips = float((rows["prediction"][a] != rows["prediction"][b]).mean())
+        yield Effect(
+            *said, *change, len(a), flips, float(difference.mean()), low, high, lost, gained, _mcnemar(lost, gained)
+        )
+
+
+def _interval(difference: NDArray[np.float64], clusters: NDArray[Any], rng: np.random.Generator) -> tuple[float, float]:
+    mean = float(difference.mean())
+    if len(set(clusters)) < 2:
+        clusters = np.arange(len(difference))
+    sums, sizes = cluster_sums(difference, clusters)
+    if len(sums) < 2:
+        return -1.0, 1.0
+    weights = resampling_weights(len(sums), rng, RESAMPLES)
+    drawn = (weights @ sums) / (weights @ sizes)
+    tail = expanded_tail(len(sums), LEVEL)
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    return float(min(low, mean)), float(max(high, mean))
+
+
+def _mcnemar(lost: int, gained: int) -> float:
+    """Return the two-sided p-value of the exact test: are pairs that are right once evenly split?"""
+    from scipy.stats import binomtest
+
+    return float(binomtest(lost, lost + gained).pvalue) if lost + gained else 1.0
+
+
+def _corrected(effects: Sequence[Effect]) -> list[Effect]:
+    from dataclasses import replace
+
+    order = sorted(range(len(effects)), key=lambda i: effects[i].p)
+    running, corrected = 0.0, [1.0] * len(effects)
+    for rank, i in enumerate(order):
+        running = max(running, min(1.0, effects[i].p * (len(effects) - rank)))
+        corrected[i] = running
+    return [replace(effect, p=p) for effect, p in zip(effects, corrected, strict=True)]
