@@ -16,10 +16,13 @@ import torch
 from torch.utils.data import DataLoader
 
 from torchmultiverse.engines import Failure, Frame, RenderOptions
+from torchmultiverse.engines.builtin.variant import probe
 from torchmultiverse.engines.marker import MarkerEngine, read_marker
 from torchmultiverse.errors import EngineError, RenderError, SpecError
+from torchmultiverse.multiverse import connect
 from torchmultiverse.spec import Scene, parse_spec
 from torchmultiverse.stream import Adaptive, Curriculum, RenderStream, Uniform
+from torchmultiverse.stream.render_stream import _staying
 
 SPEC = {
     "World_Name": ["Desert", "Snow", "Museum"],
@@ -222,3 +225,27 @@ def test_uniform_without_an_end_and_without_a_shuffle() -> None:
     sampler = Uniform(design, forever=True, shuffle=False, part=(1, 90))
     drawn = [sampler.draw() for _ in range(5)]
     assert [found[0] for found in drawn if found] == [design[k] for k in (1, 91, 1, 91, 1)]
+
+
+def test_a_device_gets_the_same_pictures() -> None:
+    """On the CPU the hand-over is the same code as on a GPU: the tracer's tensor, or one copy of the engine's array."""
+    with stream() as plain, stream(device="cpu") as there:
+        for a, b in zip(plain, there, strict=True):
+            assert torch.equal(a["image"], b["image"])
+            assert a["scene_id"] == b["scene_id"]
+    with stream(device="cpu", transform=lambda tensor: tensor.mean((1, 2))) as means:
+        assert tuple(next(iter(means))["image"].shape) == (3,)
+    built_in = {"World_Name": ["SaltFlats"], "Character_Name": ["Zebra", "Camel"]}
+    with (
+        RenderStream(built_in, "inprocess", size=32, samples=2) as plain,
+        RenderStream(built_in, "inprocess", size=32, samples=2, device="cpu") as there,
+    ):
+        for a, b in zip(plain, there, strict=True):
+            assert b["image"].shape == (3, 32, 32)
+            assert (a["image"] - b["image"]).abs().max() <= 2.5 / 255
+    engine = _staying(connect("inprocess"))
+    try:
+        (frame,) = engine.render([Scene({"World_Name": "SaltFlats"})], RenderOptions(size=(32, 32), samples=2))
+        assert (frame.tensor() is None) == (probe().chosen == "scalar_rgb"), "the tensor itself is handed over"
+    finally:
+        engine.close()

@@ -74,6 +74,7 @@ class Frame:
         scene: Scene,
         *,
         arrays: Mapping[str, Array] | None = None,
+        tensors: Mapping[str, Any] | None = None,
         encoded: Mapping[str, bytes] | None = None,
         format: str = "png",
         settle: Mapping[str, Any] | None = None,
@@ -91,12 +92,14 @@ class Frame:
         self.info = dict(info or {})
         self._arrays: dict[str, Array] = dict(arrays or {})
         self._encoded: dict[str, bytes] = dict(encoded or {})
+        self._tensors: dict[str, Any] = dict(tensors or {})
 
     def instead_of(self, scene: Scene, **info: Any) -> Frame:
         """Return this frame as the answer to another scene, with further facts that say so."""
         return Frame(
             scene,
             arrays=self._arrays,
+            tensors=self._tensors,
             encoded=self._encoded,
             format=self.format,
             settle=self.settle,
@@ -108,10 +111,16 @@ class Frame:
     @property
     def passes(self) -> tuple[str, ...]:
         """Names of the passes this frame has."""
-        return tuple(dict.fromkeys([*self._arrays, *self._encoded]))
+        return tuple(dict.fromkeys([*self._tensors, *self._arrays, *self._encoded]))
+
+    def tensor(self, name: str = "rgb") -> Any:
+        """Return a pass as a torch tensor on the device where it was rendered; ``None`` if it left that already."""
+        return self._tensors.get(name)
 
     def array(self, name: str = "rgb") -> Array:
         """Return a pass as an array (see the class for shapes and units)."""
+        if name not in self._arrays and name in self._tensors:
+            self._arrays[name] = self._tensors[name].cpu().numpy()
         if name not in self._arrays:
             self._arrays[name] = codec.decode(name, self._get(self._encoded, name))
         return self._arrays[name]
@@ -119,7 +128,8 @@ class Frame:
     def encoded(self, name: str = "rgb") -> bytes:
         """Return a pass as the bytes of a picture file."""
         if name not in self._encoded:
-            self._encoded[name] = codec.encode(name, self._get(self._arrays, name), self.format)
+            held = self._arrays if name not in self._tensors else {name: self.array(name)}
+            self._encoded[name] = codec.encode(name, self._get(held, name), self.format)
         return self._encoded[name]
 
     def sha256(self, name: str = "rgb") -> str:

@@ -57,6 +57,9 @@ class RenderStream(IterableDataset[Item]):
         transform: applied to the PIL picture.
         on_failure: whether a scene that cannot be rendered ends the stream, or is left out and kept in ``failures``.
         seed: of the order, and of the pictures.
+        device: where pictures are wanted, such as ``"cuda"``; items then hold tensors there, and ``transform`` is
+            given the float32 tensor (3, H, W) instead of the PIL picture. With ``engine="inprocess"`` on the same GPU
+            a picture never leaves it; from other engines it is copied there once, from pinned memory.
         record: folder that keeps what is shown, as a dataset (see `torchmultiverse.stream.Replay`). Of several
             readers each has a folder in it, ``reader-0-of-2`` and so on; ``torchmultiverse merge`` makes them one.
 
@@ -79,6 +82,7 @@ class RenderStream(IterableDataset[Item]):
         transform: Callable[[Any], Any] | None = None,
         on_failure: Literal["raise", "skip"] = "raise",
         seed: int = 0,
+        device: str | torch.device | None = None,
         record: str | Path | None = None,
     ) -> None:
         if workers < 1 or window < 1 or ahead < workers:
@@ -102,6 +106,7 @@ class RenderStream(IterableDataset[Item]):
         self.options = RenderOptions(
             (width, height), seed=seed, samples=samples or (spec.render.samples if spec else None)
         )
+        self._device = None if device is None else torch.device(device)
         self._spec = spec
         self._record = None if record is None else Path(record)
         self._recorder: Recorder | None = None
@@ -110,7 +115,7 @@ class RenderStream(IterableDataset[Item]):
         self._workers = workers
         self._ahead = ahead
         self._window = window
-        self._transform = transform or to_tensor
+        self._transform = transform or (to_tensor if device is None else lambda tensor: tensor)
         self._on_failure = on_failure
         self.failures: list[Failure] = []
         self._pending: deque[tuple[Scene, float]] = deque()
@@ -294,7 +299,10 @@ class RenderStream(IterableDataset[Item]):
 
     def _started(self) -> _Crew:
         if self._crew is None:
-            self._crew = _Crew(self._make, self._workers, self.options)
+            if self._device is not None and self._device.type == "cuda" and get_worker_info() is not None:
+                raise SpecError("a stream on a GPU renders in the training process; use a DataLoader without workers")
+            make = self._make if self._device is None else lambda: _staying(self._make())
+            self._crew = _Crew(make, self._workers, self.options)
         return self._crew
 
     def _hand_out(self, crew: _Crew, sampler: Sampler, waiting: deque[tuple[Scene, float]]) -> None:
@@ -333,7 +341,18 @@ class RenderStream(IterableDataset[Item]):
         if self._recorder is not None:
             self._recorder.add(scene, answer, weight)
         columns = {scene.table[name].column: scene[name] for name in self.design.factors}
-        return {"image": self._transform(answer.image), **columns, "scene_id": scene.scene_id, "weight": weight}
+        image = self._transform(answer.image if self._device is None else self._there(answer))
+        return {"image": image, **columns, "scene_id": scene.scene_id, "weight": weight}
+
+    def _there(self, frame: Frame) -> torch.Tensor:
+        """Return a picture on the wanted device, float32 (3, H, W) in 0..1."""
+        held = frame.tensor()
+        if held is None:
+            held = torch.from_numpy(frame.array().copy())
+            if self._device is not None and self._device.type == "cuda":
+                held = held.pin_memory()
+        there: torch.Tensor = held.to(self._device, non_blocking=True)
+        return there.permute(2, 0, 1).float().div_(255)
 
 
 class _Crew:
@@ -437,12 +456,20 @@ class _Crew:
                 engine.close()
 
     def _put(self, number: int, turn: int, answer: Frame | Failure) -> None:
-        if isinstance(answer, Frame):
+        if isinstance(answer, Frame) and answer.tensor() is None:
             answer.array("rgb")  # decoded here, beside the other engines
         with self._changed:
             if turn == self._turn:
                 self._answers[number] = answer
                 self._changed.notify_all()
+
+
+def _staying(engine: Engine) -> Engine:
+    """Have an engine that can leave its pictures where they are traced do so."""
+    inner = getattr(engine, "_engine", engine)
+    if hasattr(inner, "on_device"):
+        inner.on_device = True
+    return engine
 
 
 def _reader() -> tuple[int, int]:

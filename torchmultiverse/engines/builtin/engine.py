@@ -186,6 +186,8 @@ class BuiltinEngine(Engine):
         self._costumes = _Recent(8)
         self._catalogue: Catalogue | None = None
         self._closed = False
+        self.on_device = False
+        """Whether pictures stay where they are traced, as torch tensors, until somebody asks for an array."""
 
     @override
     def catalogue(self) -> Catalogue:
@@ -268,9 +270,17 @@ class BuiltinEngine(Engine):
         stage.dress(costumes)
         dressed = time.perf_counter()
         samples = options.samples or self.samples or stage.world.spec.samples
-        raw = stage.render(view, samples, scene_seed(options.seed, scene.scene_id))
+        raw = stage.render(view, samples, scene_seed(options.seed, scene.scene_id), self.on_device)
         traced = time.perf_counter()
-        picture = finish(raw, stage.world, view, scene.get_str("Scene_Light"), self.denoise)
+        light = scene.get_str("Scene_Light")
+        pictures: dict[str, Any] = {}
+        tensors: dict[str, Any] = {}
+        if raw.maps is None:
+            pictures["rgb"] = finish(raw, stage.world, view, light, self.denoise)
+        else:
+            from torchmultiverse.engines.builtin.finish_device import finish_device
+
+            tensors["rgb"] = finish_device(raw, stage.world, view, light, self.denoise)
         # A class has one number in all pictures of an engine: its place among the names, from 1.
         classes = {actor.number: 1 + self._troupe.names().index(actor.name) for actor in cast}
         if "class" in options.passes and max(classes.values(), default=0) > 255:
@@ -280,7 +290,8 @@ class BuiltinEngine(Engine):
         done = time.perf_counter()
         return Frame(
             scene,
-            arrays={"rgb": picture} | annotate.passes(raw, view, options.passes, classes),
+            tensors=tensors,
+            arrays=pictures | annotate.passes(raw, view, options.passes, classes),
             format=options.format,
             settle={"settled": True, "samples": samples, "denoised": self.denoise},
             timings={

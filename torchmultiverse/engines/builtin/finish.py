@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torchmultiverse.engines.builtin.noise import Noise
 from torchmultiverse.engines.builtin.stage import View
 from torchmultiverse.engines.builtin.tracer import Raw
-from torchmultiverse.engines.builtin.world import Haze, World
+from torchmultiverse.engines.builtin.world import Haze, World, WorldSpec
 from torchmultiverse.errors import SpecError
 
 log = logging.getLogger(__name__)
@@ -116,26 +116,32 @@ def _shafts(haze: Haze, view: View, raw: Raw, sun: NDArray[np.float64]) -> Array
     return np.asarray(full[..., None], np.float32)
 
 
+def veil_of(spec: WorldSpec, view: View, raw: Raw) -> Array:
+    """Return the light of the haze itself, of a shape that goes with (H, W, 3)."""
+    haze = spec.haze
+    assert haze is not None
+    veil = np.asarray(haze.color, np.float32)
+    if haze.shafts > 0:
+        from torchmultiverse.engines.builtin.sky import direction
+
+        # Water is brighter towards the surface.
+        x = (np.arange(view.size[0]) + 0.5 - view.size[0] / 2) / view.focal
+        y = (np.arange(view.size[1]) + 0.5 - view.size[1] / 2) / view.focal
+        up = view.rotation[0, 2] * x[None] + view.rotation[1, 2] * y[:, None] + view.rotation[2, 2]
+        up = up / np.sqrt(1 + x[None] ** 2 + y[:, None] ** 2)
+        veil = veil * (0.35 + 1.5 * np.clip(up + 0.25, 0, 1) ** 1.5)[..., None]
+        sun = direction(spec.sky.sun_elevation, spec.sky.sun_azimuth)
+        veil = veil * (1 + haze.shafts * _shafts(haze, view, raw, sun))
+    return np.asarray(veil)
+
+
 def finish(raw: Raw, world: World, view: View, light: str, denoised: bool) -> NDArray[np.uint8]:
     """Return the picture, uint8 (H, W, 3), sRGB."""
     spec = world.spec
     color = denoise(raw) if denoised and denoiser_works() else raw.color
     color = np.maximum(color, 0)
     if spec.haze is not None:
-        veil = np.asarray(spec.haze.color, np.float32)
-        between = 1 - raw.through
-        if spec.haze.shafts > 0:
-            from torchmultiverse.engines.builtin.sky import direction
-
-            # Water is brighter towards the surface.
-            x = (np.arange(view.size[0]) + 0.5 - view.size[0] / 2) / view.focal
-            y = (np.arange(view.size[1]) + 0.5 - view.size[1] / 2) / view.focal
-            up = view.rotation[0, 2] * x[None] + view.rotation[1, 2] * y[:, None] + view.rotation[2, 2]
-            up = up / np.sqrt(1 + x[None] ** 2 + y[:, None] ** 2)
-            veil = veil * (0.35 + 1.5 * np.clip(up + 0.25, 0, 1) ** 1.5)[..., None]
-            sun = direction(spec.sky.sun_elevation, spec.sky.sun_azimuth)
-            veil = veil * (1 + spec.haze.shafts * _shafts(spec.haze, view, raw, sun))
-        color = color * raw.through + veil * between
+        color = color * raw.through + veil_of(spec, view, raw) * (1 - raw.through)
     color = color * (tint(light) * world.exposure).astype(np.float32)
     if spec.glow > 0:
         from scipy.ndimage import gaussian_filter

@@ -217,8 +217,10 @@ class Stage:
             self._wearing = list(costumes)
             self._renderer.dress(self._wearing)
 
-    def render(self, view: View, samples: int, seed: int) -> Raw:
-        """Render what the slots wear."""
+    def render(self, view: View, samples: int, seed: int, device: bool = False) -> Raw:
+        """Render what the slots wear; ``device``: leave the colour where it was traced, as a torch tensor."""
+        if device and isinstance(self._renderer, Tracer):
+            return self._renderer.render(view, samples, seed, device=True)
         return self._renderer.render(view, samples, seed)
 
 

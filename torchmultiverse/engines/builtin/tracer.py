@@ -73,6 +73,8 @@ class Raw:
         shape: number of the character's slot + 1, or 0 for the world, at the pixel's centre.
         distance: along the ray through the pixel's centre, inf for sky.
         facing: shading normal there, world coordinates, 0 for sky.
+        maps: where the picture stays on the device: color, albedo, normal and, with haze, through, as one torch tensor
+            (H, W, 9 or 12) there; the first four fields are empty then.
     """
 
     color: Array
@@ -82,6 +84,7 @@ class Raw:
     shape: NDArray[np.uint8]
     distance: Array
     facing: Array
+    maps: Any = None
 
 
 class Triangles(NamedTuple):
@@ -853,8 +856,13 @@ class Tracer:
         near = dr.maximum(near, 0)
         return eye + d * near, d, far > near
 
-    def render(self, view: View, samples: int, seed: int) -> Raw:
-        """Render what the slots wear. The same arguments give the same bytes."""
+    def render(self, view: View, samples: int, seed: int, device: bool = False) -> Raw:
+        """Render what the slots wear. The same arguments give the same bytes.
+
+        Args:
+            view, samples, seed: from where, how well, and with which random numbers.
+            device: leave colour and its maps where they were traced, as a torch tensor.
+        """
         import drjit as dr
 
         mi = _mitsuba()
@@ -863,7 +871,7 @@ class Tracer:
         rounds = -(-pixels * samples // _WAVEFRONT)
         per_round = -(-samples // rounds)
         haze = self.world.spec.haze
-        total = np.zeros((9 if haze is None else 12, pixels))
+        total: Any = 0 if device else np.zeros((9 if haze is None else 12, pixels))
         for k in range(rounds):
             points = Points(pixels * per_round, per_round, seed + 7919 * k)
             o, d, inside = self._camera(view, points.pixel, *points.floats(mi.UInt32(0)))
@@ -876,7 +884,19 @@ class Tracer:
                 values += [dr.select(distance < _FAR, dr.exp(-c * way), far) for c in density]
             # All at once: a sum over blocks is a kernel of its own and would trace the paths anew for each value.
             dr.eval(values)
-            total += np.stack([np.array(dr.block_sum(c, per_round)) for c in values])
+            if device:
+                import torch
+
+                sums = [dr.block_sum(c, per_round) for c in values]
+                dr.eval(sums)
+                dr.sync_thread()  # torch works in a queue of its own
+                total = total + torch.stack([c.torch().double() for c in sums])
+            else:
+                total += np.stack([np.array(dr.block_sum(c, per_round)) for c in values])
+        if device:
+            maps = (total / (rounds * per_round)).T.reshape(height, width, -1).float()
+            none = np.zeros((0, 0, 3), np.float32)
+            return Raw(none, none, none, none, *self._exact(view), maps)
         maps = (total / (rounds * per_round)).T.reshape(height, width, -1).astype(np.float32)
         through = maps[..., 9:] if haze is not None else np.ones_like(maps[..., :3])
         return Raw(maps[..., :3], np.clip(maps[..., 3:6], 0, 1), maps[..., 6:9], through, *self._exact(view))

@@ -1,0 +1,84 @@
+"""From radiance to the picture where it was traced: `finish`, on tensors that never leave their device.
+
+The same steps in the same order as `finish.finish`, on torch tensors that share the memory of the tracer's arrays: on a
+GPU a picture goes from the path tracer into a training step without a copy to the host.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from torchmultiverse.engines.builtin.finish import denoiser_works, tint, veil_of
+from torchmultiverse.engines.builtin.stage import View
+from torchmultiverse.engines.builtin.tracer import Raw
+from torchmultiverse.engines.builtin.world import World
+from torchmultiverse.errors import EngineError
+
+if TYPE_CHECKING:
+    import torch
+
+_LUMA = (0.2126, 0.7152, 0.0722)
+
+
+def finish_device(raw: Raw, world: World, view: View, light: str, denoised: bool) -> torch.Tensor:
+    """Return the picture, uint8 (H, W, 3), sRGB, on the device of ``raw.maps``.
+
+    Raises:
+        EngineError: the picture was traced without its maps on the device.
+    """
+    import torch
+
+    maps, spec = raw.maps, world.spec
+    if maps is None:
+        raise EngineError("this picture was not traced for its device")
+    color = maps[..., :3]
+    if denoised and denoiser_works():
+        import pyoidn
+
+        albedo, normal = maps[..., 3:6].clamp(0, 1), maps[..., 6:9]
+        color = pyoidn.denoise(
+            color.contiguous(), albedo=albedo.contiguous(), normal=normal.contiguous(), hdr=True, clean_aux=True
+        )
+    color = color.clamp(min=0)
+
+    def here(values: Any) -> torch.Tensor:
+        return torch.as_tensor(np.asarray(values, np.float32), device=maps.device)
+
+    if spec.haze is not None:
+        through = maps[..., 9:]
+        color = color * through + here(veil_of(spec, view, raw)) * (1 - through)
+    color = color * here(tint(light) * world.exposure)
+    if spec.glow > 0:
+        side = min(view.size)
+        bright = color.clamp(max=6)
+        spread = sum(_blurred(bright, side * s) for s in (0.008, 0.03)) / 2
+        color = color * (1 - spec.glow) + spread * spec.glow
+    if spec.saturation != 1:
+        grey = (color * here(_LUMA)).sum(-1, keepdim=True)
+        color = (grey + (color - grey) * spec.saturation).clamp(min=0)
+    x = (color * 0.72).clamp(min=0)
+    x = (x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14)).clamp(0, 1)
+    srgb = torch.where(x <= 0.0031308, 12.92 * x, 1.055 * x.clamp(min=1e-9) ** (1 / 2.4) - 0.055)
+    return (srgb.clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def _blurred(picture: torch.Tensor, sigma: float) -> torch.Tensor:
+    """Return a picture (H, W, C) blurred as `scipy.ndimage.gaussian_filter` with ``truncate=2.5`` does it."""
+    import torch
+
+    radius = int(2.5 * sigma + 0.5)
+    steps = torch.arange(-radius, radius + 1, device=picture.device, dtype=torch.float64)
+    kernel = torch.exp(-0.5 * (steps / sigma) ** 2)
+    weights = (kernel / kernel.sum()).to(picture.dtype)
+    for axis in (0, 1):
+        size = picture.shape[axis]
+        # Mirrored at the edge, the edge itself repeated; as often as a small picture needs.
+        place = torch.arange(-radius, size + radius, device=picture.device) % (2 * size)
+        place = torch.where(place < size, place, 2 * size - 1 - place)
+        rows = picture.index_select(axis, place).movedim(axis, 0)
+        flat = rows.reshape(len(rows), -1).T[:, None]
+        blurred = torch.nn.functional.conv1d(flat, weights[None, None])
+        picture = blurred[:, 0].T.reshape(size, *rows.shape[1:]).movedim(0, axis)
+    return picture
