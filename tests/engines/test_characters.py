@@ -23,7 +23,8 @@ from torchmultiverse.engines.builtin.characters import (
     texture_names,
 )
 from torchmultiverse.errors import SpecError
-from torchmultiverse.resources import cache_folder
+from torchmultiverse.resources import cache_folder, data_folder
+from torchmultiverse.spec import load_spec
 
 COARSE = 700_000
 TWELVE = [
@@ -188,9 +189,12 @@ def test_textures_differ_from_each_other_and_are_what_they_say():
 
 
 def test_texture_names_are_the_published_ones():
-    assert texture_names() == sorted(
-        ["Default", "Sky", "Grass", "Asphalt", "Stone", "Blue", "Red", "Green", "Gray", "Black", "Color", "Curtain"]
-    )
+    """Those of Animals, ImageNet and SPAR, and the variants of attributes of AR4T that are no sizes."""
+    attributes = load_spec(data_folder("scenes") / "ar4t_attributes.json").design.attributes
+    variants = [texture for shown in attributes.values() if isinstance(shown, list) for texture in shown]
+    assert len(variants) == 45
+    names = ["Default", "Sky", "Grass", "Asphalt", "Stone", "Blue", "Red", "Green", "Gray", "Black", "Color", "Curtain"]
+    assert texture_names() == sorted([*names, *variants])
 
 
 def test_unknown_names_say_what_is_near():

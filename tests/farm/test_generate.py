@@ -235,7 +235,7 @@ def test_kill_at_any_moment_then_the_same_command(tmp_path: Path) -> None:
 
 def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
     out = tmp_path / "d"
-    code = _CHILD.replace("delay=0.01", "delay=0.1").replace("progress=False", "progress=True")
+    code = _CHILD.replace("delay=0.01", "delay=0.4").replace("progress=False", "progress=True")
     child = subprocess.Popen(
         [sys.executable, "-c", code, str(HERE), str(out), json.dumps(SPEC)], stderr=subprocess.PIPE
     )

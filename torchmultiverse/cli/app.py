@@ -331,8 +331,11 @@ def engine_check(
         out.print(f"[bold]{catalogue.engine}[/] {catalogue.version}  {catalogue.fingerprint}", highlight=False)
         table = Table("factor", "levels", box=None, padding=(0, 2))
         for name, choice in catalogue.factors.items():
-            levels = choice.levels
-            table.add_row(name, ", ".join(levels) if levels is not None else f"{choice.low:g} … {choice.high:g}")
+            if choice.levels is not None:
+                text = ", ".join(choice.levels)
+            else:
+                text = "anything" if choice.low is None else f"{choice.low:g} … {choice.high:g}"
+            table.add_row(name, text)
         out.print(table)
         worlds = catalogue.factors.get("World_Name")
         characters = catalogue.factors.get("Character_Name")
