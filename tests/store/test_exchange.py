@@ -14,6 +14,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -345,7 +346,20 @@ def test_generative_use_is_refused_unless_the_licence_is_named(made: dict[str, P
     require_generative_use(open_dataset(made["Animals"]).manifest, "ours")
 
 
-def test_duckdb_and_datasets_read_it(made: dict[str, Path]) -> None:
+def test_datasets_reads_it(made: dict[str, Path], tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed")
+    for family in ("Animals", "AR4T"):
+        ours = open_dataset(made[family])
+        files = [str(file) for file in ours.files]
+        theirs = datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=str(tmp_path / family))
+        assert len(theirs) == len(ours)
+        assert theirs.column_names == ours.columns
+        row = theirs[5]
+        assert np.array_equal(np.asarray(row["image"].convert("RGB")), np.asarray(ours.image(5).convert("RGB")))
+        assert {c: row[c] for c in ours.factors} == ours.row(5, ours.factors)
+
+
+def test_duckdb_reads_it(made: dict[str, Path]) -> None:
     duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed")
     ours = open_dataset(made["Animals"])
     files = str(made["Animals"] / "data" / "*.parquet")
