@@ -237,7 +237,10 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
     out = tmp_path / "d"
     code = _CHILD.replace("delay=0.01", "delay=0.4").replace("progress=False", "progress=True")
     child = subprocess.Popen(
-        [sys.executable, "-c", code, str(HERE), str(out), json.dumps(SPEC)], stderr=subprocess.PIPE
+        [sys.executable, "-c", code, str(HERE), str(out), json.dumps(SPEC)],
+        stderr=subprocess.PIPE,
+        # A shell starts its background jobs deaf to Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     end = time.monotonic() + 60
     while len(list((out / "_work").glob("*.row"))) < 3 and time.monotonic() < end:
