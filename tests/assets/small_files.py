@@ -49,6 +49,9 @@ def manifest(folder: Path, *assets: dict, **more: object) -> None:
 
 def write_map(path: Path, values: np.ndarray) -> None:
     """Write a map of radiances (H, 2H, 3) as HDR or EXR, by the path's ending."""
+    from torchmultiverse.engines.builtin.variant import use_library
+
+    use_library()
     import mitsuba as mi
 
     mi.Bitmap(np.ascontiguousarray(values, np.float32)).write(str(path))

@@ -1,12 +1,15 @@
 """Fetching LLVM: a wrong package for a library, or a missing library unnoticed, would go wrong silently."""
 
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from torchmultiverse.engines.builtin import llvm
+from torchmultiverse.engines.builtin.variant import llvm_libraries, probe, try_variant
 from torchmultiverse.errors import EngineError
 
 
@@ -33,6 +36,44 @@ def test_elsewhere_it_says_so(monkeypatch):
 def test_a_missing_dependency_is_seen():
     library = Path(sys.executable)
     assert llvm._missing(library) == []
+
+
+ACTIVATE = """
+from torchmultiverse.engines.builtin.variant import activate
+print(activate())
+print(*sorted({line.split()[-1] for line in open("/proc/self/maps") if "libLLVM" in line}))
+"""
+
+
+def said_by(code: str, **environment: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.skipif(probe().chosen != "llvm_ad_rgb", reason="another variant is used here")
+def test_the_library_that_was_tried_is_the_one_that_is_loaded():
+    """Dr.Jit takes a library when it is imported: named too late, another one would be used, and may abort."""
+    variant, loaded = said_by(ACTIVATE)
+    assert variant == "llvm_ad_rgb"
+    assert os.path.realpath(loaded) == os.path.realpath(probe().library)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.skipif(probe().chosen != "llvm_ad_rgb", reason="another variant is used here")
+def test_a_failing_library_that_was_loaded_before_us_is_not_used():
+    for path in llvm_libraries():
+        trial = try_variant("llvm_ad_rgb", str(path))
+        if not trial.works and "abort" in trial.reason:
+            break
+    else:
+        pytest.skip("every LLVM library of this machine works")
+    named = f"import os; os.environ['DRJIT_LIBLLVM_PATH'] = {str(path)!r}; import drjit; del os.environ"
+    said = said_by(f"{named}['DRJIT_LIBLLVM_PATH']\n{ACTIVATE}")
+    assert said[0] == "scalar_rgb"
 
 
 @pytest.mark.network

@@ -45,6 +45,9 @@ def read_map(path: Path, what: str) -> tuple[NDArray[np.float32], list[str]]:
         raise AssetError(
             f"{what}: {width} × {height} pixels; a map of all directions (latitude-longitude) is twice as wide as high"
         )
+    from torchmultiverse.engines.builtin.variant import use_library
+
+    use_library()
     import mitsuba as mi
 
     try:

@@ -209,26 +209,65 @@ def activate(variant: str | None = None) -> str:
     """
     if variant is not None and variant not in VARIANTS:
         raise EngineError(f"no renderer variant '{variant}'.{nearest(variant, VARIANTS)}")
-    import mitsuba as mi
-
-    current = mi.variant()
+    current = sys.modules["mitsuba"].variant() if "mitsuba" in sys.modules else None
     if current is not None:
         if variant not in (None, current):
             raise EngineError(f"this process renders with {current} already; {variant} needs a process of its own")
         return str(current)
     report: Report | None = None
-    chosen: str | None = variant
+    chosen: str = variant or "scalar_rgb"
     if variant != "scalar_rgb":
         report = probe()
         chosen = variant or report.chosen
+    said = report.sentence() + (f"; {report.remedy}" if report.remedy else "") if report and variant is None else chosen
     if chosen == "llvm_ad_rgb":
         library = _llvm_library(report)
+        use_library(library)
+        if (wrong := _loaded_wrongly(library)) is not None:
+            if variant is not None:
+                raise EngineError(wrong)
+            log.warning("the slow renderer is used: %s", wrong)
+            chosen = said = "scalar_rgb"
+    import mitsuba as mi
+
+    mi.set_variant(chosen)
+    _say(said)
+    return chosen
+
+
+def use_library(library: str | None = None) -> None:
+    """Have Dr.Jit take an LLVM library. It takes one when it is imported, so this comes before any such import.
+
+    Args:
+        library: its path; by default the one that was found to work, where there is one.
+    """
+    if "drjit" in sys.modules:
+        return
+    library = probe().library if library is None else library
+    if library:
         os.environ["DRJIT_LIBLLVM_PATH"] = library
         _load_beside(Path(library))
-    assert chosen is not None
-    mi.set_variant(chosen)
-    _say(report.sentence() + (f"; {report.remedy}" if report.remedy else "") if report and variant is None else chosen)
-    return chosen
+
+
+def _loaded_wrongly(library: str) -> str | None:
+    """Return what is wrong with the LLVM library that Dr.Jit has loaded, if it is not the one that was asked for."""
+    import drjit  # noqa: F401
+
+    try:
+        maps = Path("/proc/self/maps").read_text()
+    except OSError:  # not Linux
+        return None
+    loaded = {line.split()[-1] for line in maps.splitlines() if "libLLVM" in line}
+    if not loaded or any(os.path.realpath(path) == os.path.realpath(library) for path in loaded):
+        return None
+    other = sorted(loaded)[0]
+    trial = try_variant("llvm_ad_rgb", other)
+    if trial.works:
+        return None
+    return (
+        f"Dr.Jit was imported earlier and took {other}, which fails here ({trial.reason[:80]}); import torchmultiverse's "
+        f"engine first, or set DRJIT_LIBLLVM_PATH={library}"
+    )
 
 
 def _llvm_library(report: Report | None) -> str:
