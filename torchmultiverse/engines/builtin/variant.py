@@ -265,8 +265,8 @@ def _loaded_wrongly(library: str) -> str | None:
     if trial.works:
         return None
     return (
-        f"Dr.Jit was imported earlier and took {other}, which fails here ({trial.reason[:80]}); import torchmultiverse's "
-        f"engine first, or set DRJIT_LIBLLVM_PATH={library}"
+        f"Dr.Jit was imported earlier and took {other}, which fails here ({trial.reason[:80]}); start an engine of "
+        f"torchmultiverse first, or set DRJIT_LIBLLVM_PATH={library}"
     )
 
 
