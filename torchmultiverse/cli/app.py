@@ -19,7 +19,9 @@ from torchmultiverse.cli import exchange
 from torchmultiverse.cli.assets import app as assets_app
 from torchmultiverse.cli.counterfactual import counterfactuals
 from torchmultiverse.cli.equivariance import equivariance
+from torchmultiverse.cli.evaluating import evaluate_command, report
 from torchmultiverse.cli.farm import app as farm_app
+from torchmultiverse.cli.models import models_app
 from torchmultiverse.cli.planning import plan as plan_command
 from torchmultiverse.errors import DatasetError, SpecError, TorchMultiverseError
 
@@ -40,6 +42,11 @@ engine_app = typer.Typer(help="What engines there are and what they can render."
 app.add_typer(engine_app, name="engine")
 app.add_typer(assets_app, name="assets")
 app.add_typer(farm_app, name="farm")
+app.add_typer(models_app, name="models")
+app.command("eval", epilog="Example: `torchmultiverse eval data/spar --model open_clip:ViT-B-32/laion2b_s34b_b79k`")(
+    evaluate_command
+)
+app.command(epilog="Example: `torchmultiverse report results/ --out report/`")(report)
 app.command(
     epilog="Example: `torchmultiverse plan scenes/animals.json --factor Character_Texture --by World_Name --detect 3`"
 )(plan_command)
@@ -236,45 +243,6 @@ def _slurm(spec: Path, out_folder: Path, tasks: int, options: list[str], flags: 
         f"array job {first} ({tasks} tasks), then job {second} joins them; "
         f"how it goes: torchmultiverse farm status {out_folder}", highlight=False, soft_wrap=True,
     )  # fmt: skip
-
-
-@app.command("eval", epilog="Example: `torchmultiverse eval data/spar --model open_clip:ViT-B-32/laion2b_s34b_b79k`")
-def evaluate_command(
-    dataset: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
-    model: Annotated[
-        list[str],
-        typer.Option(help="open_clip:ARCH/PRETRAINED, timm:NAME, tiny:PATH, python:module:function; may be repeated."),
-    ],
-    out_folder: Annotated[Path, typer.Option("--out", help="Folder of the results.")] = Path("results"),
-    protocol: Annotated[str, typer.Option(help="auto, or the name or path of a protocol file.")] = "auto",
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
-    embeddings: Annotated[
-        Path | None, typer.Option(help="Folder that keeps what models make of pictures; default: in the cache.")
-    ] = None,
-    keep: Annotated[bool, typer.Option("--keep/--no-keep", help="Whether that is kept at all.")] = True,
-) -> None:
-    """Score models on a dataset and print the leaderboard. Each picture passes once, ever, through each model."""
-    from torchmultiverse.evaluate import evaluate, leaderboard
-    from torchmultiverse.resources import cache_folder
-
-    store = (embeddings or cache_folder("embeddings")) if keep else None
-    result = evaluate(dataset, model, protocol=protocol, out=out_folder, seed=seed, embeddings=store)
-    out.print(leaderboard(result))
-    out.print(f"results in {out_folder}; the page: torchmultiverse report {out_folder}", highlight=False)
-
-
-@app.command(epilog="Example: `torchmultiverse report results/ --out report/`")
-def report(
-    results: Annotated[Path, typer.Argument(help="Folder that eval wrote.")],
-    out_folder: Annotated[
-        Path | None, typer.Option("--out", help="Folder of the page; default: inside results.")
-    ] = None,
-) -> None:
-    """Make the HTML page, and markdown and CSV tables, of results."""
-    from torchmultiverse.report import report as make
-
-    page = make(results, out_folder or results / "report")
-    out.print(f"{page}", highlight=False)
 
 
 @app.command(epilog="Example: `torchmultiverse serve --port 8080`, then open http://127.0.0.1:8080")

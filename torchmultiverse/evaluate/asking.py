@@ -81,12 +81,19 @@ class Asker:
             protocol: what to ask.
             notes: receives what a reader must know, such as pictures that were left out.
         """
+        if not isinstance(model, ImageTextModel | Classifier | Scorer):
+            raise ModelError(
+                f"'{model.info.name}' turns pictures into vectors and knows neither captions nor classes; "
+                "ask it with `torchmultiverse equivariance`"
+            )
         if isinstance(protocol, ClassificationProtocol):
             yield from self._classification(model, protocol, notes)
         else:
             yield from self._captions(model, protocol, notes)
 
-    def _captions(self, model: Model, protocol: SparProtocol, notes: list[str]) -> Iterator[Scored]:
+    def _captions(
+        self, model: ImageTextModel | Classifier | Scorer, protocol: SparProtocol, notes: list[str]
+    ) -> Iterator[Scored]:
         asked = tasks(protocol, self.columns)
         if isinstance(model, ImageTextModel):
             yield from self._spar_embeddings(model, asked)
@@ -140,7 +147,9 @@ class Asker:
             scores = np.stack([logits[:, known[name]].max(1) for name in order], axis=1)
             yield _top1(kept, scores.__getitem__)
 
-    def _classification(self, model: Model, protocol: ClassificationProtocol, notes: list[str]) -> Iterator[Scored]:
+    def _classification(
+        self, model: ImageTextModel | Classifier | Scorer, protocol: ClassificationProtocol, notes: list[str]
+    ) -> Iterator[Scored]:
         column = by_class.label_column(self.columns, protocol.label_columns)
         labels = self.columns[column].astype(str).astype(object)
         rows = np.flatnonzero(labels != BLANK)

@@ -23,7 +23,7 @@ from PIL import Image
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluate.data import PictureSet
 from torchmultiverse.evaluate.encode import run_pictures
-from torchmultiverse.models import Classifier, ImageTextModel, Model
+from torchmultiverse.models import Classifier, ImageEncoder, ImageTextModel, Model
 from torchmultiverse.models.preprocess import FloatArray
 from torchmultiverse.spec import canonical_json
 from torchmultiverse.store.files import disk_errors, write_atomic
@@ -31,7 +31,7 @@ from torchmultiverse.store.files import disk_errors, write_atomic
 DIGEST = np.dtype("V32")
 FLUSH = 2048
 """Vectors that wait at most before they are written."""
-_COMPUTE = ("torch", "torchvision", "open_clip_torch", "timm", "pillow", "numpy")
+_COMPUTE = ("torch", "torchvision", "open_clip_torch", "timm", "transformers", "pillow", "numpy")
 
 
 @runtime_checkable
@@ -55,21 +55,20 @@ class EmbeddingStore:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
 
-    def encoder(self, model: Model, output: str, precision: str = "float32") -> Encoder | None:
+    def encoder(self, model: Model, output: str) -> Encoder | None:
         """Return the vectors of one way of encoding.
 
         Args:
             model: whose. One that is no set of tensors, or that preprocesses in a way of its own, cannot be recognised
                 again, so nothing of it is kept: ``None``.
             output: which of its outputs: ``image`` or ``logits``, or the name of a layer.
-            precision: of the computation.
         """
         info = model.info
         if info.weights_sha256 is None or info.preprocess is None:
             return None
         how = {
             "weights": info.weights_sha256, "preprocess": info.preprocess.as_dict(), "output": output,
-            "precision": precision, "model": type(model).__qualname__, "packages": _versions(),
+            "precision": info.precision, "model": type(model).__qualname__, "packages": _versions(),
         }  # fmt: skip
         text = canonical_json(how)
         return Encoder(self.folder / hashlib.sha256(text.encode()).hexdigest()[:32], {**how, "name": info.name})
@@ -202,7 +201,7 @@ class Encoder:
 
 
 def encode_pictures(
-    model: ImageTextModel | Classifier,
+    model: ImageTextModel | Classifier | ImageEncoder,
     output: str,
     function: Callable[[list[Image.Image]], FloatArray],
     pictures: PictureSet,

@@ -1,4 +1,4 @@
-"""What a model is here: three protocols and the facts that travel with each model into every result."""
+"""What a model is here: four protocols and the facts that travel with each model into every result."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from torchmultiverse.models.preprocess import FloatArray, Images, Preprocess
 
-Kind = Literal["image-text", "classifier", "scorer"]
+Kind = Literal["image-text", "classifier", "scorer", "encoder"]
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +18,17 @@ class ModelInfo:
 
     Attributes:
         name: as shown in tables; unique within a result.
-        kind: which of the three protocols it follows.
+        kind: which of the four protocols it follows.
         preprocess: what happens to a picture first; ``None`` where the model does it in a way of its own.
         weights: where the weights came from: a tag, a path, ``random`` or ``given``.
         weights_sha256: of all tensors, by name; ``None`` where the model is not a set of tensors.
         parameters: how many numbers were learnt.
         about: one line for people.
+        embedding: length of a picture's vector, or how many logits.
+        logit_scale: what cosines are multiplied by before a softmax; ``None`` where there are none.
+        text: how captions are read: tokenizer, length, padding.
+        license: of the weights, as their maker says; "" where nothing is said.
+        precision: of the computation; what comes out is float32 in any case.
     """
 
     name: str
@@ -32,6 +38,11 @@ class ModelInfo:
     weights_sha256: str | None = None
     parameters: int | None = None
     about: str = ""
+    embedding: int | None = None
+    logit_scale: float | None = None
+    text: str = ""
+    license: str = ""
+    precision: Precision = "float32"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the facts as plain data."""
@@ -43,6 +54,11 @@ class ModelInfo:
             "weights_sha256": self.weights_sha256,
             "parameters": self.parameters,
             "about": self.about,
+            "embedding": self.embedding,
+            "logit_scale": self.logit_scale,
+            "text": self.text,
+            "license": self.license,
+            "precision": self.precision,
         }
 
 
@@ -102,4 +118,18 @@ class Scorer(Protocol):
         ...
 
 
-Model: TypeAlias = ImageTextModel | Classifier | Scorer
+@runtime_checkable
+class ImageEncoder(Protocol):
+    """A model that turns pictures into vectors and knows no words."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """The model's facts."""
+        ...
+
+    def encode_image(self, images: Images) -> FloatArray:
+        """Return one vector per picture, (N, D), as the model gives it."""
+        ...
+
+
+Model: TypeAlias = ImageTextModel | Classifier | Scorer | ImageEncoder

@@ -7,13 +7,14 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from torchmultiverse.errors import ModelError
-from torchmultiverse.models.base import Classifier, ImageTextModel, Kind, Model, ModelInfo, Scorer
+from torchmultiverse.models.base import Classifier, ImageEncoder, ImageTextModel, Kind, Model, ModelInfo, Scorer
 from torchmultiverse.models.preprocess import FloatArray, Images, Preprocess, pil_list
 
 
@@ -26,8 +27,8 @@ def as_model(
     """Return a model for whatever can be one.
 
     - a model string: what :func:`load_model` returns;
-    - an object with ``encode_image`` and ``encode_text``: image-text; with ``score``: scorer; with ``logits``:
-      classifier (a PyTorch module with none of these counts as its ``__call__``);
+    - an object with ``encode_image`` and ``encode_text``: image-text; with the first alone: encoder; with ``score``:
+      scorer; with ``logits``: classifier (a PyTorch module with none of these counts as its ``__call__``);
     - a function of nothing: called, its result is the model;
     - a function of pictures: a classifier that returns logits (N, C);
     - a function of pictures and captions: a scorer that returns (N, K).
@@ -47,12 +48,14 @@ def as_model(
 
         return load_model(thing)
     if name is None and preprocess is None and classes is None and isinstance(getattr(thing, "info", None), ModelInfo):
-        if isinstance(thing, ImageTextModel | Classifier | Scorer):
+        if isinstance(thing, ImageTextModel | Classifier | Scorer | ImageEncoder):
             return thing
-        raise ModelError(f"'{thing.info.name}' has facts but none of encode_image and encode_text, logits, score")
+        raise ModelError(f"'{thing.info.name}' has facts but none of encode_image, logits, score")
     label = name or getattr(getattr(thing, "info", None), "name", None) or _own_name(thing)
     if hasattr(thing, "encode_image") and hasattr(thing, "encode_text"):
         return _ImageText(thing, _info(label, "image-text", thing, preprocess))
+    if hasattr(thing, "encode_image"):
+        return _Encoder(thing, _info(label, "encoder", thing, preprocess))
     if hasattr(thing, "score"):
         return _Scorer(thing.score, _info(label, "scorer", thing, preprocess))
     if hasattr(thing, "logits"):
@@ -92,14 +95,18 @@ class _Given:
     """What all models made of a user's objects share."""
 
     def __init__(self, info: ModelInfo) -> None:
-        self._info = info
+        self.info = info
 
-    @property
-    def info(self) -> ModelInfo:
-        return self._info
+    def change(self, **facts: Any) -> None:
+        """Change declared facts."""
+        if facts.get("precision", "float32") != "float32":
+            raise ModelError(f"'{self.info.name}' computes in a precision of its own")
+        if "preprocess" in facts and self.info.preprocess is None:
+            raise ModelError(f"'{self.info.name}' prepares pictures in a way of its own")
+        self.info = replace(self.info, **facts)
 
     def _input(self, images: Images) -> Any:
-        return self._info.preprocess(images) if self._info.preprocess else pil_list(images)
+        return self.info.preprocess(images) if self.info.preprocess else pil_list(images)
 
 
 class _ImageText(_Given):
@@ -116,6 +123,15 @@ class _ImageText(_Given):
 
     def encode_text(self, texts: Sequence[str]) -> FloatArray:
         return unit(array(self._thing.encode_text(list(texts))))
+
+
+class _Encoder(_Given):
+    def __init__(self, thing: Any, info: ModelInfo) -> None:
+        super().__init__(info)
+        self._thing = thing
+
+    def encode_image(self, images: Images) -> FloatArray:
+        return array(self._thing.encode_image(self._input(images)))
 
 
 class _Classifier(_Given):

@@ -20,7 +20,7 @@ OPENAI_MEAN, OPENAI_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26
 _PURPOSE = "an open_clip model"
 
 
-class ClipModel:
+class ClipModel(tools.TorchModel):
     """Any open_clip model object with its tokenizer and preprocessing.
 
     Args:
@@ -30,18 +30,10 @@ class ClipModel:
     """
 
     def __init__(self, module: torch.nn.Module, tokenizer: Callable[[list[str]], torch.Tensor], info: ModelInfo):
-        assert info.preprocess is not None
-        self.device = tools.device()
-        self.module = module.to(self.device).float().eval()
-        self._any: Any = self.module
+        super().__init__(module, info)
         self._tokenizer = tokenizer
-        self._preprocess = info.preprocess
-        self._info = info
-
-    @property
-    def info(self) -> ModelInfo:
-        """The model's facts."""
-        return self._info
+        if info.logit_scale is None:
+            self.change(logit_scale=self.logit_scale)
 
     @property
     def logit_scale(self) -> float:
@@ -50,16 +42,12 @@ class ClipModel:
 
     def encode_image(self, images: Images) -> FloatArray:
         """Return one vector per picture, (N, D), of unit length."""
-        import torch
-
-        with torch.inference_mode():
-            return unit(tools.out_of(self._any.encode_image(tools.batch_of(self._preprocess, images, self.device))))
+        with self.computing():
+            return unit(tools.out_of(self._any.encode_image(self.batch(images))))
 
     def encode_text(self, texts: Sequence[str]) -> FloatArray:
         """Return one vector per caption, (N, D), of unit length."""
-        import torch
-
-        with torch.inference_mode():
+        with self.computing():
             return unit(tools.out_of(self._any.encode_text(self._tokenizer(list(texts)).to(self.device))))
 
 
@@ -105,25 +93,25 @@ def load_open_clip(rest: str) -> ClipModel:
             weights_sha256=tools.weights_hash(module),
             parameters=tools.parameter_count(module),
             about=f"open_clip {open_clip.__version__}, {arch}, weights {path or tag}",
+            embedding=int(open_clip.get_model_config(arch)["embed_dim"]),
+            text=f"{type(tokenizer).__name__}, {getattr(tokenizer, 'context_length', '?')} tokens, padded to that",
         ),
     )
 
 
 def _build(open_clip: Any, arch: str) -> torch.nn.Module:
     """Return an architecture with random weights; those of an untrained model are the same on every machine."""
-    import torch
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        # open_clip logs that no weights were loaded; that is what was asked for.
-        before = logging.root.manager.disable
-        logging.disable(logging.WARNING)
-        try:
-            module: torch.nn.Module = open_clip.create_model(
+    # open_clip logs that no weights were loaded; that is what was asked for.
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        module: torch.nn.Module = tools.seeded(
+            lambda: open_clip.create_model(
                 arch, pretrained=None, precision="fp32", pretrained_image=False, pretrained_text=False
             )
-        finally:
-            logging.disable(before)
+        )
+    finally:
+        logging.disable(before)
     return module
 
 

@@ -11,8 +11,24 @@ from numpy.typing import NDArray
 from PIL import Image
 
 FloatArray: TypeAlias = NDArray[np.float32]
-Images: TypeAlias = Sequence[Image.Image] | NDArray[np.uint8]
-"""Pictures: PIL images of any size, or one uint8 batch of shape (N, H, W, 3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Pictures that are resized and cropped already, as :meth:`Preprocess.picture` does it.
+
+    Attributes:
+        pixels: uint8 (N, H, W, 3).
+    """
+
+    pixels: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+
+Images: TypeAlias = Sequence[Image.Image] | NDArray[np.uint8] | Prepared
+"""Pictures: PIL images of any size, one uint8 batch of shape (N, H, W, 3), or a batch at the model's own size."""
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -30,6 +46,8 @@ def pil_list(images: Images) -> list[Image.Image]:
     Raises:
         TypeError: neither PIL images nor a uint8 array of shape (N, H, W, 3).
     """
+    if isinstance(images, Prepared):
+        return [Image.fromarray(image) for image in images.pixels]
     if isinstance(images, np.ndarray):
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
             raise TypeError(f"a batch of pictures is uint8 (N, H, W, 3), not {images.dtype} {images.shape}")
@@ -71,7 +89,8 @@ class Preprocess:
         """Return the resized and cropped picture, as the model sees it, without normalisation."""
         height, width = self.size
         resample = _FILTERS[self.interpolation]
-        target = (int(height / self.crop), int(width / self.crop))
+        # The little more undoes rounding where the crop is a ratio of two sizes, as 224/248.
+        target = (int(height / self.crop + 1e-6), int(width / self.crop + 1e-6))
         if self.resize == "squash":
             image = image.resize((target[1], target[0]), resample)
         elif self.resize == "shortest":
@@ -97,19 +116,35 @@ class Preprocess:
         canvas.paste(image, (-left, -top))
         return canvas
 
+    def pixels(self, images: Images) -> NDArray[np.uint8]:
+        """Return what the model sees, without normalisation, uint8 (N, H, W, 3).
+
+        Raises:
+            ValueError: prepared pictures of another size.
+        """
+        if isinstance(images, Prepared):
+            if images.pixels.shape[1:] != (*self.size, 3):
+                raise ValueError(f"prepared pictures of shape {images.pixels.shape[1:]}; {(*self.size, 3)} is needed")
+            return images.pixels
+        pictures = pil_list(images)
+        batch = np.empty((len(pictures), *self.size, 3), np.uint8)
+        for index, image in enumerate(pictures):
+            batch[index] = np.asarray(self.picture(image))
+        return batch
+
     def __call__(self, images: Images) -> FloatArray:
         """Return the model's input, float32 of shape (N, 3, H, W)."""
-        pictures = pil_list(images)
-        batch = np.empty((len(pictures), 3, *self.size), np.float32)
         mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
-        for index, image in enumerate(pictures):
-            pixels = np.asarray(self.picture(image), np.float32) / np.float32(255)
-            batch[index] = ((pixels - mean) / std).transpose(2, 0, 1)
-        return batch
+        scaled = self.pixels(images).astype(np.float32) / np.float32(255)
+        return np.ascontiguousarray(((scaled - mean) / std).transpose(0, 3, 1, 2))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the declaration as plain data."""
         return asdict(self)
+
+    def geometry(self) -> dict[str, Any]:
+        """Return the part of the declaration that :meth:`pixels` depends on, as plain data."""
+        return {name: value for name, value in asdict(self).items() if name not in {"mean", "std"}}
 
     def __str__(self) -> str:
         height, width = self.size

@@ -98,5 +98,7 @@ def load_tiny(rest: str) -> ClipModel:
             weights_sha256=tools.weights_hash(module),
             parameters=tools.parameter_count(module),
             about=about,
+            embedding=int(config["embed_dim"]),
+            text=f"open_clip's tokenizer, {config['text_cfg']['context_length']} tokens, padded to that",
         ),
     )

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from torchmultiverse.errors import MissingExtra, ModelError
-from torchmultiverse.models.preprocess import Preprocess
+from torchmultiverse.models.base import ModelInfo
+from torchmultiverse.models.preprocess import Images
 
 if TYPE_CHECKING:
     import torch
 
 
-def need(package: str, purpose: str) -> Any:
-    """Import a package of the ``eval`` extra.
+def need(package: str, purpose: str, extra: str = "eval") -> Any:
+    """Import a package of an extra.
 
     Raises:
         MissingExtra: it is not installed.
@@ -27,7 +30,7 @@ def need(package: str, purpose: str) -> Any:
     try:
         return importlib.import_module(package)
     except ImportError as error:
-        raise MissingExtra(package, "eval", purpose) from error
+        raise MissingExtra(package, extra, purpose) from error
 
 
 def device() -> torch.device:
@@ -101,11 +104,55 @@ def triple(values: Sequence[float] | None, default: tuple[float, float, float]) 
     return float(one), float(two), float(three)
 
 
-def batch_of(preprocess: Preprocess, images: Any, where: torch.device) -> torch.Tensor:
-    """Return preprocessed pictures on a device."""
+class TorchModel:
+    """What all adapters of PyTorch modules share: device, precision, declared preprocessing.
+
+    Args:
+        module: to evaluate; moved to the GPU where there is one.
+        info: the model's facts; its preprocessing is applied.
+    """
+
+    def __init__(self, module: torch.nn.Module, info: ModelInfo) -> None:
+        assert info.preprocess is not None
+        self.device = device()
+        self.module = module.to(self.device).float().eval()
+        self.info = info
+        self._any: Any = self.module
+
+    @contextlib.contextmanager
+    def computing(self) -> Iterator[None]:
+        """Compute without gradients in the declared precision; weights stay float32, so that it can be changed."""
+        import torch
+
+        low = self.info.precision == "bfloat16"
+        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=low):
+            yield
+
+    def change(self, **facts: Any) -> None:
+        """Change declared facts: another name, another preprocessing, another precision."""
+        self.info = replace(self.info, **facts)
+
+    def batch(self, images: Images) -> torch.Tensor:
+        """Return preprocessed pictures on the device, (N, 3, H, W); normalised there, from 8-bit pixels."""
+        import torch
+
+        preprocess = self.info.preprocess
+        assert preprocess is not None
+        pixels = torch.from_numpy(np.ascontiguousarray(preprocess.pixels(images))).to(self.device)
+        mean, std = (
+            torch.tensor(v, device=self.device, dtype=torch.float32) for v in (preprocess.mean, preprocess.std)
+        )
+        scaled = (pixels.float() / 255 - mean) / std
+        return scaled.permute(0, 3, 1, 2).contiguous()
+
+
+def seeded(make: Callable[[], Any]) -> Any:
+    """Return a module with random weights that are the same on every machine."""
     import torch
 
-    return torch.from_numpy(preprocess(images)).to(where)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return make()
 
 
 def out_of(tensor: torch.Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:

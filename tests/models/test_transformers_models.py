@@ -1,0 +1,252 @@
+"""What could silently be wrong: a vector from the wrong token or before the projection, pictures squeezed another way
+than the checkpoint was trained with, captions padded so that the padding counts. Real architectures and sizes, random
+weights; each is compared with what transformers itself does.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from torchmultiverse.errors import ModelError
+from torchmultiverse.models import Classifier, ImageEncoder, ImageTextModel, Scorer, load_model
+from torchmultiverse.models.selftest import check_model, known_pictures
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+from small_transformers import folder_of, tokenizer  # noqa: E402
+
+CAPTIONS = ["a photo of a zebra", "a photo of a giant tortoise on the left of the picture in a desert environment"]
+
+
+def clip(folder: Path) -> Path:
+    config = transformers.CLIPConfig(text_config={"eos_token_id": 3, "bos_token_id": 2, "pad_token_id": 0})
+    return folder_of(folder, config, "CLIPModel", transformers.CLIPImageProcessor())
+
+
+def siglip(folder: Path) -> Path:
+    return folder_of(folder, transformers.SiglipConfig(), "SiglipModel", transformers.SiglipImageProcessor())
+
+
+def flava(folder: Path) -> Path:
+    return folder_of(folder, transformers.FlavaConfig(), "FlavaModel", transformers.FlavaImageProcessor())
+
+
+def blip(folder: Path) -> Path:
+    # transformers' default leaves the vision part at zero.
+    processor = transformers.BlipImageProcessor()
+    config = transformers.BlipConfig(vision_config={"initializer_range": 0.02})
+    return folder_of(folder, config, "BlipForImageTextRetrieval", processor)
+
+
+@pytest.mark.parametrize(
+    ("make", "length"), [(clip, 512), (siglip, 768), (flava, 768), (blip, 256)], ids=lambda v: getattr(v, "__name__", v)
+)
+def test_image_text_models(make, length: int, tmp_path: Path) -> None:
+    model = load_model(f"hf:{make(tmp_path / 'm')}/random")
+    assert isinstance(model, ImageTextModel)
+    assert model.info.embedding == length
+    assert [f for f in check_model(model) if f.state == "fails"] == []
+    pixels = torch.from_numpy(model.info.preprocess(known_pictures()[:1]))
+    tokens = model._tokens(CAPTIONS[:1])
+    with torch.inference_mode():
+        if make is blip:
+            scores = model.module(pixel_values=pixels, **tokens, use_itm_head=False).itm_score
+            np.testing.assert_allclose(
+                model.encode_image(known_pictures()[:1]) @ model.encode_text(CAPTIONS[:1]).T, scores.numpy(), atol=1e-5
+            )
+            return
+        if make is flava:
+            output = model.module(pixel_values=pixels, input_ids=tokens["input_ids"], skip_multimodal_encoder=True,
+                                  attention_mask=tokens["attention_mask"])  # fmt: skip
+            image = model.module.image_projection(output.image_embeddings)[:, 0]
+            text = model.module.text_projection(output.text_embeddings)[:, 0]
+        else:
+            output = model.module(pixel_values=pixels, **tokens)
+            image, text = output.image_embeds, output.text_embeds
+    for mine, theirs in ((model.encode_image(known_pictures()[:1]), image), (model.encode_text(CAPTIONS[:1]), text)):
+        theirs = theirs.numpy() / np.linalg.norm(theirs.numpy())
+        np.testing.assert_allclose(mine, theirs, atol=1e-5)
+
+
+def test_dinov2_is_an_encoder(tmp_path: Path) -> None:
+    processor = transformers.BitImageProcessor(size={"shortest_edge": 256}, resample=3, crop_size=224)
+    folder = folder_of(tmp_path / "m", transformers.Dinov2Config(), "Dinov2Model", processor, words=False)
+    model = load_model(f"hf:{folder}/random")
+    assert isinstance(model, ImageEncoder)
+    assert not isinstance(model, ImageTextModel)
+    assert [f for f in check_model(model) if f.state == "fails"] == []
+    with torch.inference_mode():
+        expected = model.module(torch.from_numpy(model.info.preprocess(known_pictures()))).pooler_output.numpy()
+    np.testing.assert_allclose(model.encode_image(known_pictures()), expected, atol=1e-4)
+
+
+def test_vit_is_a_classifier_with_its_own_classes(tmp_path: Path) -> None:
+    config = transformers.ViTConfig(num_labels=3, id2label={0: "zebra", 1: "penguin", 2: "goldfish"})
+    processor = transformers.ViTImageProcessor()
+    folder = folder_of(tmp_path / "m", config, "ViTForImageClassification", processor, words=False)
+    model = load_model(f"hf:{folder}/random")
+    assert isinstance(model, Classifier)
+    assert model.classes == ("zebra", "penguin", "goldfish")
+    assert [f for f in check_model(model) if f.state == "fails"] == []
+    with torch.inference_mode():
+        expected = model.module(torch.from_numpy(model.info.preprocess(known_pictures()))).logits.numpy()
+    np.testing.assert_allclose(model.logits(known_pictures()), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "processor",
+    [
+        transformers.CLIPImageProcessor(),
+        transformers.SiglipImageProcessor(),
+        transformers.FlavaImageProcessor(),
+        transformers.BlipImageProcessor(),
+        transformers.ViTImageProcessor(),
+        transformers.BitImageProcessor(size={"shortest_edge": 256}, resample=3, crop_size=224),
+    ],
+    ids=lambda p: type(p).__name__,
+)
+def test_the_declared_preprocessing_is_the_processors(processor) -> None:
+    """Filters of two libraries round differently, by a step or two of 255; another geometry is off by far more."""
+    from torchmultiverse.models.transformers_models import declared_processor
+
+    declared = declared_processor(processor, "here")
+    smooth = [picture.resize((512, 384), Image.Resampling.BICUBIC) for picture in known_pictures()[:3]]
+    mine = declared(smooth)
+    theirs = np.stack([np.asarray(processor(p, return_tensors="np")["pixel_values"][0]) for p in smooth])
+    step = 1 / 255 / min(declared.std)
+    assert mine.shape == theirs.shape
+    assert np.abs(mine - theirs).mean() < 0.6 * step
+    assert np.abs(mine - theirs).max() < 8 * step
+
+
+def test_saved_weights_come_back(tmp_path: Path) -> None:
+    config = transformers.CLIPConfig(
+        text_config={"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
+                     "eos_token_id": 3, "bos_token_id": 2, "vocab_size": 100},
+        vision_config={"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2},
+        projection_dim=16,
+    )  # fmt: skip
+    torch.manual_seed(3)
+    module = transformers.CLIPModel(config).eval()
+    folder = folder_of(tmp_path / "m", config, "CLIPModel", transformers.CLIPImageProcessor())
+    module.save_pretrained(folder)
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n# A model\n")
+    model, untrained = load_model(f"hf:{folder}"), load_model(f"hf:{folder}/random")
+    assert model.info.weights_sha256 != untrained.info.weights_sha256
+    assert model.info.license == "mit"
+    with torch.inference_mode():
+        pixels = torch.from_numpy(model.info.preprocess(known_pictures()))
+        output = module.get_image_features(pixel_values=pixels)
+    expected = (output if isinstance(output, torch.Tensor) else output.pooler_output).numpy()
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(model.encode_image(known_pictures()), expected, atol=1e-5)
+
+
+def test_without_a_network_a_hub_name_fails_quickly(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ModelError, match=r"HF_HUB_OFFLINE is set, and they are not in the cache .*hf:FOLDER") as error:
+        load_model("hf:openai/clip-vit-base-patch32")
+    assert "\n" not in str(error.value)
+    with pytest.raises(ModelError, match="no folder"):
+        load_model("hf:./nowhere")
+
+
+def _tiny_blip(folder: Path) -> Path:
+    small = {"hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4}
+    config = transformers.BlipConfig(
+        text_config={**small, "vocab_size": 80, "encoder_hidden_size": 48, "bos_token_id": 2, "sep_token_id": 3,
+                     "eos_token_id": 3, "pad_token_id": 0},
+        vision_config={**small, "image_size": 32, "patch_size": 8},
+    )  # fmt: skip
+    image = transformers.BlipImageProcessor(size={"height": 32, "width": 32})
+    folder = folder_of(folder, config, "BlipForConditionalGeneration", image)
+    transformers.BlipProcessor(image, transformers.AutoTokenizer.from_pretrained(folder)).save_pretrained(folder)
+    torch.manual_seed(0)
+    transformers.BlipForConditionalGeneration(config).save_pretrained(folder)
+    return folder
+
+
+def test_a_generative_model_answers_by_likelihood(tmp_path: Path) -> None:
+    """Taught four pictures, it must find each caption the likeliest of its own picture."""
+    folder = _tiny_blip(tmp_path / "m")
+    model = load_model(f"hf:{folder}")
+    assert isinstance(model, Scorer)
+    pictures = known_pictures()
+    captions = [f"a photo of a {name} in the {place}" for name, place in zip(
+        ("zebra", "penguin", "elephant", "goldfish"), ("desert", "snow", "desert", "snow"), strict=True)]  # fmt: skip
+    inputs = model.processor(images=pictures, text=captions, return_tensors="pt", padding=True)
+    optimizer = torch.optim.Adam(model.module.parameters(), 3e-3)
+    before = model.score(pictures, captions)
+    model.module.train()
+    for _ in range(60):
+        loss = model.module(**inputs, labels=inputs["input_ids"]).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    model.module.eval()
+    for likelihood in ("token", "sum"):
+        model.change(likelihood=likelihood)
+        assert model.score(pictures, captions).argmax(1).tolist() == [0, 1, 2, 3], likelihood
+    known, grey = model.score(pictures, captions), model.score([Image.new("RGB", (224, 224), (128,) * 3)], captions)
+    model.change(likelihood="gain")
+    np.testing.assert_allclose(model.score(pictures, captions), known - grey, atol=1e-3)
+    assert before.argmax(1).tolist() != [0, 1, 2, 3]
+
+
+def test_the_likelihood_is_that_of_the_captions_tokens(tmp_path: Path) -> None:
+    model = load_model(f"hf:{_tiny_blip(tmp_path / 'm')}?likelihood=sum")
+    captions = ["a photo of a zebra", "a zebra in the snow on the left of the picture"]
+    picture = known_pictures()[0]
+    together = model.score([picture], captions)[0]
+    for caption, got in zip(captions, together, strict=True):
+        inputs = model.processor(images=[picture], text=[caption], return_tensors="pt")
+        with torch.inference_mode():
+            chances = torch.log_softmax(model.module(**inputs).logits[0], -1)
+        ids = inputs["input_ids"][0]
+        expected = sum(chances[i - 1, ids[i]].item() for i in range(1, len(ids)))
+        assert got == pytest.approx(expected, abs=1e-3)
+
+
+def test_llava_with_an_image_token(tmp_path: Path) -> None:
+    folder = tmp_path / "m"
+    folder.mkdir()
+    words = tokenizer(folder, special=["<image>"], additional_special_tokens=["<image>"])
+    text = {"model_type": "llama", "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+            "num_attention_heads": 4, "num_key_value_heads": 4, "vocab_size": 90}  # fmt: skip
+    vision = {"model_type": "clip_vision_model", "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+              "num_attention_heads": 4, "image_size": 32, "patch_size": 8}  # fmt: skip
+    token = words.convert_tokens_to_ids("<image>")
+    config = transformers.LlavaConfig(vision_config=vision, text_config=text, image_token_index=token)
+    processor = transformers.LlavaProcessor(
+        transformers.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=32), words, patch_size=8,
+        vision_feature_select_strategy="default", num_additional_image_tokens=1, image_token="<image>",
+    )  # fmt: skip
+    folder_of(folder, config, "LlavaForConditionalGeneration", words=False)
+    processor.save_pretrained(folder)
+    model = load_model(f"hf:{folder}/random")
+    captions = ["a photo of a zebra", "a zebra in the snow", "a photo of a goat"]
+    scores = model.score(known_pictures(), captions)
+    assert scores.shape == (4, 3)
+    assert np.isfinite(scores).all()
+    assert np.abs(scores[0] - scores[1]).max() > 1e-6, "the picture must matter"
+    one = np.array([model.score([p], [c])[0, 0] for p, c in itertools.product(known_pictures(), captions)])
+    np.testing.assert_allclose(scores.ravel(), one, atol=1e-4)
+
+
+def test_options_of_a_model_string(tmp_path: Path) -> None:
+    folder = _tiny_blip(tmp_path / "m")
+    with pytest.raises(ModelError, match="likelihood is token or sum or gain"):
+        load_model(f"hf:{folder}?likelihood=most")
+    with pytest.raises(ModelError, match="in a way of its own"):
+        load_model(f"hf:{folder}?resize=squash")
+    assert json.dumps(load_model(f"hf:{folder}?name=mine").info.as_dict())

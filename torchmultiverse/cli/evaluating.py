@@ -1,0 +1,50 @@
+"""Commands that score models and show the scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+out = Console()
+
+
+def evaluate_command(
+    dataset: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
+    model: Annotated[
+        list[str],
+        typer.Option(help="A model string, see `models list`; * and @FILE work; may be repeated."),
+    ],
+    out_folder: Annotated[Path, typer.Option("--out", help="Folder of the results.")] = Path("results"),
+    protocol: Annotated[str, typer.Option(help="auto, or the name or path of a protocol file.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    embeddings: Annotated[
+        Path | None, typer.Option(help="Folder that keeps what models make of pictures; default: in the cache.")
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep/--no-keep", help="Whether that is kept at all.")] = True,
+) -> None:
+    """Score models on a dataset and print the leaderboard. Each picture passes once, ever, through each model."""
+    from torchmultiverse.evaluate import evaluate, leaderboard
+    from torchmultiverse.models import model_strings
+    from torchmultiverse.resources import cache_folder
+
+    store = (embeddings or cache_folder("embeddings")) if keep else None
+    models = model_strings(model)
+    result = evaluate(dataset, models, protocol=protocol, out=out_folder, seed=seed, embeddings=store)
+    out.print(leaderboard(result))
+    out.print(f"results in {out_folder}; the page: torchmultiverse report {out_folder}", highlight=False)
+
+
+def report(
+    results: Annotated[Path, typer.Argument(help="Folder that eval wrote.")],
+    out_folder: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the page; default: inside results.")
+    ] = None,
+) -> None:
+    """Make the HTML page, and markdown and CSV tables, of results."""
+    from torchmultiverse.report import report as make
+
+    page = make(results, out_folder or results / "report")
+    out.print(f"{page}", highlight=False)

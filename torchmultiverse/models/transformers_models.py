@@ -1,0 +1,252 @@
+"""Models of Hugging Face transformers: CLIP, SigLIP, FLAVA, BLIP and their kin, ViT, DINOv2, and generative VLMs.
+
+Which adapter a checkpoint gets follows from the architecture that its ``config.json`` names. The preprocessing is read
+from its ``preprocessor_config.json`` and declared; where it cannot be declared, the model is refused rather than fed
+something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torchmultiverse.errors import ModelError
+from torchmultiverse.models import torch_tools as tools
+from torchmultiverse.models.base import Model, ModelInfo
+from torchmultiverse.models.callables import unit
+from torchmultiverse.models.generative import GenerativeScorer
+from torchmultiverse.models.hub import weights_from_hub
+from torchmultiverse.models.modules import ModuleClassifier, ModuleEncoder
+from torchmultiverse.models.preprocess import FloatArray, Images, Preprocess
+
+if TYPE_CHECKING:
+    import torch
+
+_FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
+_LENGTHS = {"siglip": 64, "siglip2": 64, "flava": 77, "clip": 77}
+"""Captions are padded to these lengths, as in training; others to the longest of a batch, which is masked."""
+_BLIP_LENGTH = 35  # tokens of a caption, as its retrieval was evaluated
+_IMAGENET = 1000
+
+
+class TransformersDual(tools.TorchModel):
+    """An image-text model of transformers.
+
+    Args:
+        module: a model with ``get_image_features`` and ``get_text_features``, or BLIP's retrieval model.
+        tokenizer: of its captions.
+        info: the model's facts; its preprocessing is applied.
+    """
+
+    def __init__(self, module: torch.nn.Module, tokenizer: Any, info: ModelInfo) -> None:
+        super().__init__(module, info)
+        self._tokenizer = tokenizer
+        self._type = str(self._any.config.model_type)
+        self._blip = hasattr(module, "vision_proj") and hasattr(module, "text_proj")
+        self.change(logit_scale=self.logit_scale, text=self._reading())
+
+    @property
+    def logit_scale(self) -> float:
+        """The learnt factor of cosines; 1 where the model has none."""
+        scale = getattr(self._any, "logit_scale", None)
+        return 1.0 if scale is None else float(scale.detach().float().exp().item())
+
+    def encode_image(self, images: Images) -> FloatArray:
+        """Return one vector per picture, (N, D), of unit length."""
+        with self.computing():
+            pixels = self.batch(images)
+            if self._blip:
+                seen = self._any.vision_model(pixel_values=pixels).last_hidden_state
+                return unit(tools.out_of(self._any.vision_proj(seen[:, 0])))
+            return unit(tools.out_of(_pooled(self._any.get_image_features(pixel_values=pixels))))
+
+    def encode_text(self, texts: Sequence[str]) -> FloatArray:
+        """Return one vector per caption, (N, D), of unit length."""
+        with self.computing():
+            tokens = self._tokens(texts).to(self.device)
+            if self._blip:
+                read = self._any.text_encoder(**tokens).last_hidden_state
+                return unit(tools.out_of(self._any.text_proj(read[:, 0])))
+            return unit(tools.out_of(_pooled(self._any.get_text_features(**tokens))))
+
+    def _tokens(self, texts: Sequence[str]) -> Any:
+        padded = self._type in _LENGTHS
+        length = _BLIP_LENGTH if self._blip else self._limit()
+        tokens = self._tokenizer(
+            list(texts),
+            padding="max_length" if padded else True,
+            truncation=True,
+            max_length=length,
+            return_tensors="pt",
+        )
+        return tokens
+
+    def _limit(self) -> int:
+        text = getattr(self._any.config, "text_config", self._any.config)
+        known = getattr(text, "max_position_embeddings", None) or 77
+        return min(_LENGTHS.get(self._type, known), known)
+
+    def _reading(self) -> str:
+        length = _BLIP_LENGTH if self._blip else self._limit()
+        padding = "padded to that" if self._type in _LENGTHS else "padded to the longest of a batch, masked"
+        return f"{type(self._tokenizer).__name__}, at most {length} tokens, {padding}"
+
+
+def load_transformers(rest: str) -> Model:
+    """Return the model of ``OWNER/NAME`` on the hub, or of a folder; ``/random`` behind it leaves the weights random.
+
+    Raises:
+        ModelError: no such model, one that cannot be had here, or one of a kind that there is no adapter for.
+        MissingExtra: transformers is not installed.
+    """
+    transformers = tools.need("transformers", "a transformers model", "hf")
+    name, slash, last = rest.rpartition("/")
+    untrained = last == "random" and bool(slash)
+    name = name if untrained else rest
+    folder = Path(name).expanduser()
+    if not folder.is_dir() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
+        raise ModelError(f"no folder {folder}")
+    where = str(folder) if folder.is_dir() else name
+    with weights_from_hub(f"transformers {name}", "name a folder that save_pretrained wrote: hf:FOLDER"):
+        config = transformers.AutoConfig.from_pretrained(where)
+    made = (getattr(config, "architectures", None) or [""])[0]
+    kind = _kind(made, config.model_type)
+    maker = getattr(transformers, made, None) or _default_class(transformers, config)
+    if untrained:
+        module = tools.seeded(lambda: maker(config))
+    else:
+        with weights_from_hub(f"transformers {name}", "name a folder that save_pretrained wrote: hf:FOLDER"):
+            module = maker.from_pretrained(where, dtype="float32")
+    preprocess = _preprocess(transformers, where, config)
+    info = ModelInfo(
+        f"hf:{rest}",
+        kind,
+        preprocess,
+        weights="random" if untrained else "pretrained",
+        weights_sha256=tools.weights_hash(module),
+        parameters=tools.parameter_count(module),
+        about=f"transformers {transformers.__version__}, {made or type(module).__name__}",
+        license=_licence(where),
+    )
+    if kind == "classifier":
+        names = config.id2label
+        classes = None if len(names) == _IMAGENET else tuple(str(names[i]) for i in range(len(names)))
+        model = ModuleClassifier(module, info, classes, lambda output: output.logits)
+        model.change(embedding=len(names))
+        return model
+    if kind == "encoder":
+        encoder = ModuleEncoder(module, info, _cls)
+        encoder.change(embedding=int(config.hidden_size))
+        return encoder
+    with weights_from_hub(f"the tokenizer of {name}", "put its files into the folder"):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(where)
+    if kind == "scorer":
+        return GenerativeScorer(module, _processor(transformers, where, tokenizer), info)
+    dual = TransformersDual(module, tokenizer, info)
+    dual.change(embedding=int(dual.encode_text(["a"]).shape[1]))
+    return dual
+
+
+def _kind(made: str, model_type: str) -> Any:
+    if made.endswith("ForImageClassification"):
+        return "classifier"
+    if made.endswith(("ForConditionalGeneration", "ForImageTextToText", "EncoderDecoderModel")):
+        return "scorer"
+    # FLAVA's published checkpoint is a pre-training model, whose two encoders are those of FlavaModel.
+    dual = {"clip", "siglip", "siglip2", "flava", "blip", "align", "altclip", "chinese_clip", "groupvit", "clipseg",
+            "metaclip_2", "owlvit", "vision-text-dual-encoder"}  # fmt: skip
+    return "image-text" if model_type in dual else "encoder"
+
+
+def _default_class(transformers: Any, config: Any) -> Any:
+    return transformers.AutoModel._model_mapping[type(config)]
+
+
+def _pooled(output: Any) -> torch.Tensor:
+    """Return one vector per input of what ``get_…_features`` gives in transformers 4 and 5; FLAVA gives one a token."""
+    import torch
+
+    tensor = output if isinstance(output, torch.Tensor) else output.pooler_output
+    return tensor[:, 0] if tensor.ndim == 3 else tensor
+
+
+def _cls(output: Any) -> torch.Tensor:
+    """Return the class token after the last norm; the mean over places where a model has no such token."""
+    hidden: torch.Tensor = output.last_hidden_state
+    if hidden.ndim == 4:
+        return hidden.mean((2, 3))
+    return hidden[:, 0]
+
+
+def _preprocess(transformers: Any, where: str, config: Any) -> Preprocess:
+    """Return the declared preprocessing of a checkpoint; that of its architecture where the checkpoint says nothing."""
+    try:
+        with weights_from_hub(f"the preprocessing of {where}", "put preprocessor_config.json into the folder"):
+            processor = transformers.AutoImageProcessor.from_pretrained(where)
+    except (ModelError, ValueError, OSError) as error:
+        vision = getattr(config, "vision_config", None) or getattr(config, "image_config", None) or config
+        side = getattr(vision, "image_size", None)
+        if not isinstance(side, int):
+            raise ModelError(f"{where} does not say how pictures are preprocessed: {error}") from None
+        return Preprocess((side, side), "squash", 1.0, "bicubic", (0.5,) * 3, (0.5,) * 3)
+    return declared_processor(processor, where)
+
+
+def declared_processor(processor: Any, where: str) -> Preprocess:
+    """Return an image processor's settings as a declaration.
+
+    Raises:
+        ModelError: settings that cannot be declared.
+    """
+    size, crop = _sides(processor.size), _sides(getattr(processor, "crop_size", None))
+    cropped = bool(getattr(processor, "do_center_crop", False)) and bool(crop)
+    if not getattr(processor, "do_resize", True) or not size:
+        raise ModelError(f"{where}: an image processor that does not resize to one size has no declaration")
+    interpolation = _FILTERS.get(int(getattr(processor, "resample", 2)))
+    if interpolation is None:
+        raise ModelError(f"{where}: resampling filter {processor.resample} is unknown")
+    if getattr(processor, "do_normalize", True):
+        mean, std = tools.triple(processor.image_mean, (0.0,) * 3), tools.triple(processor.image_std, (1.0,) * 3)
+    else:
+        mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    if "shortest_edge" in size:
+        edge = size["shortest_edge"]
+        height, width = (crop["height"], crop["width"]) if cropped else (edge, edge)
+        if (height, width) != (edge, edge) and height != width:
+            raise ModelError(f"{where}: a crop of {width} × {height} has no declaration")
+        return Preprocess((height, width), "shortest", height / edge, interpolation, mean, std)
+    if "height" not in size or (cropped and (crop["height"], crop["width"]) != (size["height"], size["width"])):
+        raise ModelError(f"{where}: an image processor with size {size} and crop {crop} has no declaration")
+    return Preprocess((size["height"], size["width"]), "squash", 1.0, interpolation, mean, std)
+
+
+def _sides(size: Any) -> dict[str, int]:
+    if size is None:
+        return {}
+    if isinstance(size, int):
+        return {"height": size, "width": size}
+    return {key: int(value) for key, value in dict(size).items() if value is not None}
+
+
+def _processor(transformers: Any, where: str, tokenizer: Any) -> Any:
+    try:
+        return transformers.AutoProcessor.from_pretrained(where)
+    except (OSError, ValueError):
+        return tokenizer
+
+
+def _licence(where: str) -> str:
+    """Return the licence that a model's card names, from the folder or the cache; "" where there is none."""
+    import re
+
+    from huggingface_hub import try_to_load_from_cache
+
+    path = Path(where) / "README.md" if Path(where).is_dir() else try_to_load_from_cache(where, "README.md")
+    try:
+        text = Path(path).read_text(encoding="utf-8") if isinstance(path, str | Path) else ""
+    except OSError:
+        return ""
+    head = text.split("---")[1] if text.startswith("---") and text.count("---") > 1 else ""
+    found = re.search(r"^license:\s*(\S+)", head, re.M)
+    return found[1] if found else ""
