@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from torchmultiverse import __version__
-from torchmultiverse.cli import exchange
+from torchmultiverse.cli import comparing, exchange
 from torchmultiverse.cli.assets import app as assets_app
 from torchmultiverse.cli.counterfactual import counterfactuals
 from torchmultiverse.cli.equivariance import equivariance
@@ -47,6 +47,17 @@ app.command("eval", epilog="Example: `torchmultiverse eval data/spar --model ope
     evaluate_command
 )
 app.command(epilog="Example: `torchmultiverse report results/ --out report/`")(report)
+app.command(epilog="Example: `torchmultiverse compare results/ --task relation`")(comparing.compare)
+app.command(epilog="Example: `torchmultiverse slices results/ --model timm:resnet50 --gallery data/spar`")(
+    comparing.slices
+)
+app.command(
+    epilog="Examples: `torchmultiverse why results/ timm:resnet50 timm:vit_base_patch16_224`, "
+    "`torchmultiverse why mine/ M M --other theirs/`"
+)(comparing.why)
+app.command("next-renders", epilog="Example: `torchmultiverse next-renders results/ A B --factor world_name`")(
+    comparing.next_renders
+)
 app.command(
     epilog="Example: `torchmultiverse plan scenes/animals.json --factor Character_Texture --by World_Name --detect 3`"
 )(plan_command)

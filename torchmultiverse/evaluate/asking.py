@@ -111,10 +111,11 @@ class Asker:
         for task in asked:
             mine = images[np.searchsorted(used, task.rows)]
             captions = np.stack([texts[caption] for caption in task.candidates])
-            yield _top1(task, partial(_products, mine, captions))
+            yield _top1(task, partial(_products, mine, captions), model.logit_scale)
             if task.negatives is not None:
                 true = paired_scores(mine, captions[task.labels])
-                yield _hard_negative(task, true, paired_scores(mine, captions[task.negatives]))
+                other = paired_scores(mine, captions[task.negatives])
+                yield _hard_negative(task, true, other, model.logit_scale)
 
     def _spar_classifier(self, model: Classifier, asked: list[Task], notes: list[str]) -> Iterator[Scored]:
         """Ask a classifier which single animal it sees, among those that it has classes for."""
@@ -145,7 +146,7 @@ class Asker:
                 factors={f: tuple(v[keep] for v in values) for f, values in task.factors.items()},
             )
             scores = np.stack([logits[:, known[name]].max(1) for name in order], axis=1)
-            yield _top1(kept, scores.__getitem__)
+            yield _top1(kept, scores.__getitem__, 1.0)
 
     def _classification(
         self, model: ImageTextModel | Classifier | Scorer, protocol: ClassificationProtocol, notes: list[str]
@@ -192,7 +193,7 @@ class Asker:
                 if not known:
                     raise ModelError(f"'{model.info.name}' has no class that is called like a value of {column}")
                 asked = task("class names", rows[keep], list(model.classes), known)
-                yield _top1(asked, logits[keep].__getitem__)
+                yield _top1(asked, logits[keep].__getitem__, 1.0)
                 return
             if logits.shape[1] != by_class.IMAGENET_CLASSES:
                 raise ModelError(
@@ -223,7 +224,7 @@ class Asker:
             images = self._encode(model, "image", model.encode_image, rows)
             texts = encode_texts(model, captions, quiet=self.quiet)
             matrix = np.stack([texts[caption] for caption in captions])
-            yield _top1(asked, partial(_products, images, matrix))
+            yield _top1(asked, partial(_products, images, matrix), model.logit_scale)
         else:
             scores = self._run(partial(_score, model, captions), rows, model.info.name)
             yield _top1(asked, scores.__getitem__)
@@ -255,13 +256,13 @@ def _both(task: Task, scores: FloatArray) -> Iterator[Scored]:
         yield _hard_negative(task, scores[rows, task.labels], scores[rows, task.negatives])
 
 
-def _top1(task: Task, scores: Scores) -> Scored:
+def _top1(task: Task, scores: Scores, scale: float | None = None) -> Scored:
     """Score a task against all candidates, a block of pictures at a time."""
     step = max(1, _CHUNK // len(task.candidates))
     parts = []
     for start in range(0, len(task.rows), step):
         part = np.arange(start, min(start + step, len(task.rows)))
-        parts.append(retrieval(scores(part), task.labels[part]))
+        parts.append(retrieval(scores(part), task.labels[part], scale=scale))
     outcome = Outcome(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
     names = np.array(task.candidates, dtype=object)
     return Scored(
@@ -269,9 +270,11 @@ def _top1(task: Task, scores: Scores) -> Scored:
     )
 
 
-def _hard_negative(task: Task, true: NDArray[np.float32], other: NDArray[np.float32]) -> Scored:
+def _hard_negative(
+    task: Task, true: NDArray[np.float32], other: NDArray[np.float32], scale: float | None = None
+) -> Scored:
     assert task.negatives is not None
-    outcome = two_way(true, other)
+    outcome = two_way(true, other, scale=scale)
     names = np.array(task.candidates, dtype=object)
     chosen = np.where(outcome.prediction == 0, task.labels, task.negatives)
     return Scored(task, "hard_negative", outcome, names[task.labels], names[chosen], 0.5, 2)

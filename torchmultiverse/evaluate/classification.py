@@ -96,7 +96,7 @@ def imagenet_outcome(
     true = np.array([names.index(label) for label in labels], dtype=np.int64)
     if space == "restricted":
         scores = np.stack([logits[:, list(classes[name])].max(1) for name in names], axis=1)
-        outcome = retrieval(scores, true)
+        outcome = retrieval(scores, true, scale=1.0)
         return outcome, [names[i] for i in outcome.prediction], 1 / len(names)
     if space == "pug2023":
         # As published: one class per index, so that of a shared index the class that comes later is the owner.
@@ -122,5 +122,6 @@ def imagenet_outcome(
         for row, (label, index) in enumerate(zip(labels, chosen, strict=True))
     ]
     lowest = np.finfo(np.float32).min
-    outcome = Outcome(correct, chosen, np.maximum(margin, lowest).astype(np.float32))
+    confidence = (1 / np.exp(logits - best[:, None]).sum(1)).astype(np.float32)
+    outcome = Outcome(correct, chosen, np.maximum(margin, lowest).astype(np.float32), confidence)
     return outcome, predictions, float(inside.sum(1).mean() / logits.shape[1]) if len(labels) else 0.0

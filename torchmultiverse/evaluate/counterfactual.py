@@ -12,13 +12,14 @@ P-values are corrected for all changes of one model and task together (Holm 1979
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.evaluate.compare import holm, mcnemar
 from torchmultiverse.evaluate.result import Result
 from torchmultiverse.evaluate.stats import LEVEL, RESAMPLES, cluster_sums, expanded_tail, resampling_weights
 from torchmultiverse.store import StoredDataset
@@ -90,7 +91,7 @@ def counterfactuals(
         effects: list[Effect] = []
         for name, both in pairs.items():
             effects += _of_factor((model, task, setting, name), rows, both, levels[name], clusters, len(ids), seed)
-        found += _corrected(effects)
+        found += [replace(e, p=p) for e, p in zip(effects, holm([e.p for e in effects]), strict=True)]
     return found
 
 
@@ -136,7 +137,7 @@ def _of_factor(
         lost, gained = int((difference < -0.5).sum()), int((difference > 0.5).sum())
         flips = float((rows["prediction"][a] != rows["prediction"][b]).mean())
         yield Effect(
-            *said, *change, len(a), flips, float(difference.mean()), low, high, lost, gained, _mcnemar(lost, gained)
+            *said, *change, len(a), flips, float(difference.mean()), low, high, lost, gained, mcnemar(lost, gained)
         )
 
 
@@ -152,21 +153,3 @@ def _interval(difference: NDArray[np.float64], clusters: NDArray[Any], rng: np.r
     tail = expanded_tail(len(sums), LEVEL)
     low, high = np.quantile(drawn, [tail, 1 - tail])
     return float(min(low, mean)), float(max(high, mean))
-
-
-def _mcnemar(lost: int, gained: int) -> float:
-    """Return the two-sided p-value of the exact test: are pairs that are right once evenly split?"""
-    from scipy.stats import binomtest
-
-    return float(binomtest(lost, lost + gained).pvalue) if lost + gained else 1.0
-
-
-def _corrected(effects: Sequence[Effect]) -> list[Effect]:
-    from dataclasses import replace
-
-    order = sorted(range(len(effects)), key=lambda i: effects[i].p)
-    running, corrected = 0.0, [1.0] * len(effects)
-    for rank, i in enumerate(order):
-        running = max(running, min(1.0, effects[i].p * (len(effects) - rank)))
-        corrected[i] = running
-    return [replace(effect, p=p) for effect, p in zip(effects, corrected, strict=True)]

@@ -16,6 +16,7 @@ from torchmultiverse.errors import DatasetError
 from torchmultiverse.spec import canonical_json
 
 _JSON = ("scene", "annotations")
+_NOT_FACTORS = frozenset(("scene_id", "engine", "render_ms", "caption", "split", "filename"))
 
 
 @runtime_checkable
@@ -124,6 +125,17 @@ def columns_of(pictures: PictureSet) -> dict[str, NDArray[Any]]:
             continue
         arrays[name] = np.asarray(column.to_pylist(), dtype=object if pa.types.is_string(column.type) else None)
     return arrays
+
+
+def factor_table(columns: Mapping[str, NDArray[Any]]) -> pa.Table:
+    """Return the columns that say what is in the pictures, words as dictionaries: a small table."""
+    kept = {}
+    for name, values in columns.items():
+        if name in _NOT_FACTORS or name.startswith("quality"):
+            continue
+        array = pa.array(values.tolist())
+        kept[name] = array.dictionary_encode() if pa.types.is_string(array.type) else array
+    return pa.table(kept)
 
 
 def facts_of(manifest: Mapping[str, Any]) -> dict[str, str]:

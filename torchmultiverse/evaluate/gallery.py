@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, zip_longest
 from typing import Any
 
@@ -13,6 +13,9 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from torchmultiverse.evaluate.data import PictureSet
+from torchmultiverse.evaluate.paired import RowView
+from torchmultiverse.evaluate.result import Result
+from torchmultiverse.evaluate.slices import Slice
 
 SIDE = 192
 PER_GROUP = 4
@@ -44,6 +47,31 @@ def chosen_rows(rows: pa.Table, per_group: int = PER_GROUP) -> Iterator[dict[str
                     yield some.slice(int(row), 1).to_pylist()[0]
                     if len(seen) == per_group:
                         break
+
+
+def slice_sheet(pictures: PictureSet, result: Result, slices: Sequence[Slice], side: int = 128) -> Image.Image:
+    """Return a sheet with a row of failures for each slice: what was there, and what the model said."""
+    from PIL import ImageDraw, ImageFont
+
+    view = RowView(result)
+    font, high = ImageFont.load_default(13), side + 40
+    sheet = Image.new("RGB", (8 * (side + 6) + 6, max(1, len(slices)) * (high + 26)), "white")
+    pen = ImageDraw.Draw(sheet)
+    for row, found in enumerate(slices):
+        top = row * (high + 26)
+        text = f"{found}: {100 * found.accuracy:.0f} % right of {found.n:,}, elsewhere {100 * found.rest:.0f} %"
+        pen.text((6, top + 5), text, "black", font)
+        rows = view.rows(found.model, view.question(found.task, found.metric))
+        assert rows is not None
+        said = dict(zip(rows.index.tolist(), rows.predictions, strict=True))
+        for place, (index, image) in enumerate(
+            zip(found.examples, pictures.iter_images(list(found.examples)), strict=True)
+        ):
+            left = 6 + place * (side + 6)
+            sheet.paste(image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS), (left, top + 26))
+            answer = str(said[index]).removeprefix("This is a photo of ")
+            pen.text((left, top + side + 28), f"“{answer[:18]}”", (150, 40, 30), font)
+    return sheet
 
 
 def gallery_pictures(pictures: PictureSet, rows: pa.Table, limit: int = LIMIT) -> dict[str, bytes]:

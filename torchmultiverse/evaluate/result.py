@@ -49,7 +49,9 @@ ROWS = pa.schema(
         ("scene_id", _word),
         ("label", _word),  # the true caption or class
         ("prediction", _word),  # what the model chose; the first of tied ones
+        ("cluster", _word),  # rows of one cluster are not independent; "" where each is one of its own
         ("margin", pa.float32()),  # score of the truth minus the best other score
+        ("confidence", pa.float32()),  # probability that the model gives to what it chose; NaN where it gives none
         ("correct", pa.float64()),
     ]
 )
@@ -64,12 +66,14 @@ class Result:
         rows: per-picture outcomes, schema :data:`ROWS`.
         provenance: dataset, models, protocol, seed, packages, command.
         pictures: small JPEG pictures for galleries, by scene id.
+        factors: the factor columns of the whole dataset; row i is the picture with ``index`` i.
     """
 
     table: pa.Table
     rows: pa.Table
     provenance: dict[str, Any]
     pictures: dict[str, bytes] = field(default_factory=dict)
+    factors: pa.Table = field(default_factory=lambda: pa.table({}))
 
     @property
     def models(self) -> list[str]:
@@ -84,7 +88,7 @@ class Result:
         return [cell for cell in self.table.to_pylist() if all(cell[k] == v for k, v in where.items())]
 
     def save(self, folder: str | Path) -> Path:
-        """Write ``results.parquet``, ``results.json``, ``rows.parquet``, ``provenance.json`` and ``pictures/``.
+        """Write ``results``, ``rows`` and ``factors`` in Parquet, ``results.json``, ``provenance.json``, ``pictures/``.
 
         Every file is complete or absent; an older result in the folder is replaced.
         """
@@ -94,7 +98,7 @@ class Result:
             old.unlink()
         for scene_id, data in self.pictures.items():
             _write(folder / "pictures" / f"{scene_id}.jpg", data)
-        for name, table in (("results", self.table), ("rows", self.rows)):
+        for name, table in (("results", self.table), ("rows", self.rows), ("factors", self.factors)):
             path = folder / f"{name}.parquet"
             part = path.with_suffix(".part")
             pq.write_table(table, part, compression="zstd")
@@ -114,11 +118,14 @@ class Result:
         try:
             table = pq.read_table(folder / "results.parquet")
             rows = pq.read_table(folder / "rows.parquet")
+            factors = pq.read_table(folder / "factors.parquet")
             provenance = json.loads((folder / "provenance.json").read_text())
         except (OSError, ValueError) as error:
             raise DatasetError(f"{folder} holds no results (write them with torchmultiverse eval): {error}") from None
         pictures = {path.stem: path.read_bytes() for path in sorted((folder / "pictures").glob("*.jpg"))}
-        return cls(table, rows, provenance, pictures)
+        if rows.column_names != ROWS.names or table.column_names != TABLE.names:
+            raise DatasetError(f"{folder}: results of another version of torchmultiverse; evaluate once more")
+        return cls(table, rows, provenance, pictures, factors)
 
 
 def rows_table(parts: Iterable[Mapping[str, Any]]) -> pa.Table:

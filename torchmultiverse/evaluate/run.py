@@ -19,6 +19,7 @@ from torchmultiverse.evaluate.data import (
     PictureSet,
     columns_of,
     dataset_name,
+    factor_table,
     facts_of,
     manifest_hash,
     manifest_of,
@@ -96,6 +97,7 @@ def evaluate(
         table,
         _provenance(pictures, name, loaded, protocol, seed, notes, columns),
         gallery_pictures(pictures, table),
+        factor_table(columns),
     )
     if out is not None:
         result.save(out)

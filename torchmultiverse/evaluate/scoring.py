@@ -19,20 +19,23 @@ class Outcome(NamedTuple):
         correct: 1, 0, or 1/k where the true answer ties with k-1 others for the best score.
         prediction: index of the best candidate (the first of tied ones).
         margin: score of the true answer minus the best score of all others; negative when wrong.
+        confidence: probability that a softmax over the candidates gives to the best; NaN where scores have no scale.
     """
 
     correct: NDArray[np.float64]
     prediction: NDArray[np.int64]
     margin: NDArray[np.float32]
+    confidence: NDArray[np.float32]
 
 
-def retrieval(scores: NDArray[Any], labels: NDArray[np.int64], tie: float = TIE) -> Outcome:
+def retrieval(scores: NDArray[Any], labels: NDArray[np.int64], tie: float = TIE, scale: float | None = None) -> Outcome:
     """Return outcomes of choosing one of K candidates.
 
     Args:
         scores: (N, K) with K ≥ 1, higher fits better.
         labels: index of the true candidate, (N,).
         tie: see :data:`TIE`.
+        scale: what scores are multiplied by before a softmax; ``None`` where no softmax makes sense of them.
 
     Raises:
         ValueError: a score that is NaN.
@@ -50,13 +53,16 @@ def retrieval(scores: NDArray[Any], labels: NDArray[np.int64], tie: float = TIE)
     others = scores.copy()
     others[rows, labels] = -np.inf
     margin = true - others.max(1) if scores.shape[1] > 1 else np.zeros(len(scores), np.float32)
-    return Outcome(correct, scores.argmax(1).astype(np.int64), margin.astype(np.float32))
+    confidence = np.full(len(scores), np.nan, np.float32)
+    if scale is not None:
+        confidence = 1 / np.exp(np.float32(scale) * (scores - best[:, None])).sum(1)
+    return Outcome(correct, scores.argmax(1).astype(np.int64), margin.astype(np.float32), confidence)
 
 
-def two_way(true: NDArray[Any], other: NDArray[Any], tie: float = TIE) -> Outcome:
+def two_way(true: NDArray[Any], other: NDArray[Any], tie: float = TIE, scale: float | None = None) -> Outcome:
     """Return outcomes of choosing between the true caption (candidate 0) and one hard negative (candidate 1)."""
     pair = np.stack([true, other], axis=1)
-    return retrieval(pair, np.zeros(len(pair), np.int64), tie)
+    return retrieval(pair, np.zeros(len(pair), np.int64), tie, scale)
 
 
 def paired_scores(images: NDArray[np.float32], texts: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -106,6 +106,39 @@ def _from_weights(
     return Interval(float(low), float(high), "cluster bootstrap")
 
 
+class Contrast(NamedTuple):
+    """Mean of some rows minus mean of others, its standard error, and the fewer clusters of the two sides."""
+
+    difference: float
+    error: float
+    clusters: int
+
+    @property
+    def t(self) -> float:
+        """Difference over error; infinite where all rows of each side agree."""
+        if self.error > 1e-12:
+            return self.difference / self.error
+        return 0.0 if abs(self.difference) < 1e-12 else float(np.copysign(np.inf, self.difference))
+
+
+def contrast(
+    values: NDArray[np.float64], inside: NDArray[np.bool_], rest: NDArray[np.bool_], clusters: NDArray[np.int64]
+) -> Contrast:
+    """Compare the means of two sets of rows that may share clusters; a shared cluster's pulls on both sides cancel.
+
+    Args:
+        values: (N,).
+        inside, rest: the two sets, (N,).
+        clusters: 0 to G − 1, (N,).
+    """
+    one, two = float(values[inside].mean()), float(values[rest].mean())
+    pull = np.where(inside, (values - one) / inside.sum(), 0) - np.where(rest, (values - two) / rest.sum(), 0)
+    sums = np.bincount(clusters, pull)
+    few = min(len(np.unique(clusters[inside])), len(np.unique(clusters[rest])))
+    error = float("inf") if few < 2 else float(np.sqrt(few / (few - 1) * (sums**2).sum()))
+    return Contrast(one - two, error, few)
+
+
 @dataclass
 class Intervals:
     """Makes every interval of a run. Draws depend on the seed and the number of clusters only, never on order.

@@ -104,6 +104,8 @@ def row_parts(scored: Sequence[Scored], ids: NDArray[Any]) -> Iterator[dict[str,
             "scene_id": ids[item.task.rows],
             "label": item.labels,
             "prediction": item.predictions,
+            "cluster": "" if item.task.clusters is None else item.task.clusters,
             "margin": item.outcome.margin,
+            "confidence": item.outcome.confidence,
             "correct": item.outcome.correct,
         }

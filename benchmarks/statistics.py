@@ -1,0 +1,121 @@
+"""Do the statistics keep what they promise? Simulated evaluations, with and without clusters.
+
+- intervals: how often does a 95 % interval hold the true accuracy?
+- differences: how often does a 95 % interval of a paired difference hold the true one, and how often is a difference
+  found where there is none?
+- slices: in how many null results, where no slice is worse than another, does the search report anything?
+
+    python benchmarks/statistics.py --runs 1000
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchmultiverse.evaluate.compare import mcnemar, paired_interval, sign_flip
+from torchmultiverse.evaluate.slices import RATE, benjamini_hochberg, search
+from torchmultiverse.evaluate.stats import Intervals
+
+
+def outcomes(
+    rng: np.random.Generator, p: float, clusters: int, size: int, spread: float, models: int = 1
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return outcomes (models, N) and the clusters of rows.
+
+    A cluster's own probability is Beta distributed with mean ``p`` and correlation ``spread`` between its rows, and is
+    the same for all models; sizes vary by a half.
+    """
+    if clusters == 0:
+        return (rng.random((models, size)) < p).astype(float), np.arange(size)
+    sizes = rng.integers(size // 2, size + size // 2 + 1, clusters)
+    own = rng.beta(p * (1 / spread - 1), (1 - p) * (1 / spread - 1), clusters)
+    index = np.repeat(np.arange(clusters), sizes)
+    return (rng.random((models, len(index))) < own[index]).astype(float), index
+
+
+def coverage(runs: int) -> list[tuple[str, float]]:
+    found = []
+    for n in (50, 200, 1000):
+        for p in (0.03, 0.3, 0.5, 0.9):
+            hits = 0
+            for seed in range(runs):
+                values, _ = outcomes(np.random.default_rng((1, n, int(100 * p), seed)), p, 0, n, 0)
+                low, high, _ = Intervals().of_mean(values[0], None)
+                hits += low <= p <= high
+            found.append((f"independent, n = {n}, p = {p}", hits / runs))
+    shared = Intervals()
+    for clusters in (10, 30, 151):
+        for p in (0.3, 0.5, 0.9):
+            for spread in (0.05, 0.3):
+                hits = 0
+                for seed in range(runs):
+                    rng = np.random.default_rng((2, clusters, int(100 * p), int(100 * spread), seed))
+                    values, index = outcomes(rng, p, clusters, 20, spread)
+                    low, high, _ = shared.of_mean(values[0], index)
+                    hits += low <= p <= high
+                found.append((f"{clusters} clusters of 20, correlation {spread}, p = {p}", hits / runs))
+    return found
+
+
+def differences(runs: int) -> list[tuple[str, float, float]]:
+    found = []
+    shared = Intervals()
+    for clusters, size in ((0, 400), (12, 20), (30, 20), (151, 20)):
+        hits = called = 0
+        for seed in range(runs):
+            rng = np.random.default_rng((3, clusters, seed))
+            values, index = outcomes(rng, 0.6, clusters, size, 0.2, models=2)
+            gap = values[1] - values[0]
+            _, low, high, _ = paired_interval(gap, index, shared)
+            hits += low <= 0 <= high
+            if clusters:
+                p, _ = sign_flip(np.bincount(index, gap), rng, flips=999)
+            else:
+                p = mcnemar(int((gap < 0).sum()), int((gap > 0).sum()))
+            called += p < 0.05
+        found.append(
+            (f"{clusters or size} {'clusters' if clusters else 'independent rows'}", hits / runs, called / runs)
+        )
+    return found
+
+
+def null_slices(runs: int) -> list[tuple[str, float]]:
+    found = []
+    for clusters, size in ((0, 2000), (40, 50), (151, 20)):
+        any_found = 0
+        for seed in range(runs):
+            rng = np.random.default_rng((4, clusters, seed))
+            values, index = outcomes(rng, 0.7, clusters, size, 0.1)
+            n = values.shape[1]
+            columns = {f"factor{k}": rng.integers(0, levels, n).astype(str).astype(object)
+                       for k, levels in enumerate((10, 4, 4, 3))}  # fmt: skip
+            if clusters:  # one factor belongs to the cluster, as an animal does
+                columns["own"] = (index % 10).astype(str).astype(object)
+            candidates = list(search(values[0], columns, index if clusters else None))
+            p = benjamini_hochberg(np.array([c.p for c in candidates]))
+            any_found += bool((p <= RATE).any())
+        found.append((f"{clusters or size} {'clusters' if clusters else 'independent rows'}", any_found / runs))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--slice-runs", type=int, default=300)
+    given = parser.parse_args()
+    print("95 % intervals of an accuracy that hold the truth")
+    for name, share in coverage(given.runs):
+        print(f"  {name:50} {100 * share:5.1f} %{'' if 0.93 <= share <= 0.97 else '   <-'}")
+    print("paired differences of two equal models: intervals that hold 0, tests that call it a difference at 5 %")
+    for name, share, called in differences(given.runs):
+        print(f"  {name:50} {100 * share:5.1f} %   {100 * called:5.1f} %")
+    print("null results in which the search for slices reports anything (5 % is its rate)")
+    for name, share in null_slices(given.slice_runs):
+        print(f"  {name:50} {100 * share:5.1f} %")
+
+
+if __name__ == "__main__":
+    main()

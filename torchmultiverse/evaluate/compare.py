@@ -1,0 +1,316 @@
+"""Is one model better than another? Both are asked about the same pictures, and differences are taken one by one.
+
+- Independent rows: exact McNemar test (Q. McNemar, Psychometrika 1947).
+- Rows that share a cluster (an animal pair, an asset): whole clusters may change sign under the null hypothesis that
+  the models are equally good, which gives a randomisation test; all sign patterns where there are few clusters.
+- Intervals of differences: paired bootstrap of rows or of clusters, as for accuracies.
+- All p-values of one call are corrected together (S. Holm, Scandinavian Journal of Statistics 1979).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchmultiverse.errors import ModelError, nearest
+from torchmultiverse.evaluate.leaderboard import Line, ranked
+from torchmultiverse.evaluate.paired import Rows, RowView
+from torchmultiverse.evaluate.result import Result
+from torchmultiverse.evaluate.stats import LEVEL, Intervals, expanded_tail
+
+FLIPS = 9999
+_EXACT = 13  # clusters up to which all sign patterns are tried
+POWER = 0.8
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two models on one question.
+
+    Attributes:
+        first, second: the models.
+        task, metric, setting: the question.
+        n, clusters: pictures that both were asked about, and independent groups of them.
+        difference: accuracy of ``second`` minus accuracy of ``first``, −1 to 1.
+        low, high: 95 % interval of the difference.
+        lost, gained: pictures that only ``first``, and only ``second``, got right.
+        p: of no difference, before correction.
+        corrected: after correction for all comparisons of the call.
+        detectable: the difference that this many pictures would show with 80 % probability.
+        test: which test it was.
+    """
+
+    first: str
+    second: str
+    task: str
+    metric: str
+    setting: str
+    n: int
+    clusters: int
+    difference: float
+    low: float
+    high: float
+    lost: int
+    gained: int
+    p: float
+    corrected: float
+    detectable: float
+    test: str
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A model's place.
+
+    Attributes:
+        model: its name.
+        score: average accuracy over tasks, or accuracy of the only one.
+        rank, rank_low, rank_high: place, and the places that 95 % of resamples give it.
+        groups: letters; models that share one cannot be told apart.
+    """
+
+    model: str
+    score: float
+    rank: int
+    rank_low: int
+    rank_high: int
+    groups: str
+
+
+def compare(
+    result: Result, models: Sequence[str] | None = None, questions: Sequence[Line] | None = None, seed: int = 0
+) -> list[Comparison]:
+    """Compare every two models on every question.
+
+    Args:
+        result: with at least two models.
+        models: names; by default all, best first.
+        questions: lines of the leaderboard; by default all but the average.
+        seed: of resampling.
+
+    Raises:
+        ModelError: fewer than two models, or a name that is not in the result.
+    """
+    view, intervals = RowView(result), Intervals(seed)
+    names = list(models) if models is not None else ranked(result)
+    for name in names:
+        if name not in result.models:
+            raise ModelError(f"the result has no model '{name}'.{nearest(name, result.models)}")
+    if len(names) < 2:
+        raise ModelError("a comparison needs two models")
+    found = []
+    for line in view.questions if questions is None else questions:
+        for first, second in combinations(names, 2):
+            both = view.pair(first, second, line)
+            if both is not None:
+                found.append(_compared(first, second, line, *both, intervals))
+    adjusted = holm([c.p for c in found])
+    return [replace(c, corrected=p) for c, p in zip(found, adjusted, strict=True)]
+
+
+def _compared(first: str, second: str, line: Line, one: Rows, two: Rows, intervals: Intervals) -> Comparison:
+    difference = two.correct - one.correct
+    _, clusters = np.unique(one.clusters, return_inverse=True)
+    mean, low, high, error = paired_interval(difference, clusters, intervals)
+    lost, gained = int((difference < -0.5).sum()), int((difference > 0.5).sum())
+    groups = int(clusters.max()) + 1
+    if one.clustered:
+        p, test = sign_flip(
+            np.bincount(clusters, difference).astype(float), np.random.default_rng((intervals.seed, groups))
+        )
+    else:
+        p, test = mcnemar(lost, gained), "exact McNemar"
+    return Comparison(
+        first,
+        second,
+        line.task,
+        line.metric,
+        line.setting,
+        len(difference),
+        groups,
+        mean,
+        low,
+        high,
+        lost,
+        gained,
+        p,
+        p,
+        detectable(error, groups),
+        test,
+    )
+
+
+def paired_interval(
+    difference: NDArray[np.float64], clusters: NDArray[np.int64], intervals: Intervals
+) -> tuple[float, float, float, float]:
+    """Return mean, low and high end, and standard error of paired differences, whole clusters being resampled.
+
+    Args:
+        difference: (N,), −1 to 1.
+        clusters: 0 to G − 1, (N,).
+        intervals: level, seed and number of resamples.
+    """
+    sums, sizes = np.bincount(clusters, difference), np.bincount(clusters).astype(float)
+    mean, count = float(difference.mean()), len(sums)
+    if count < 2:
+        return mean, -1.0, 1.0, float("inf")
+    error = float(np.sqrt(count / (count - 1) * ((sums - sizes * mean) ** 2).sum()) / len(difference))
+    if count > _MANY:  # so many that the mean is normal, and a bootstrap would only cost time
+        from scipy.stats import norm
+
+        half = float(norm.isf((1 - intervals.level) / 2)) * error
+        return mean, mean - half, mean + half, error
+    weights = intervals.weights(count)
+    drawn = (weights @ sums) / (weights @ sizes)
+    tail = expanded_tail(count, intervals.level)
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    return mean, float(min(low, mean)), float(max(high, mean)), error
+
+
+_MANY = 2000
+
+
+def mcnemar(lost: int, gained: int) -> float:
+    """Return the two-sided p-value of the exact test: do pictures that one of two got right favour either?"""
+    from scipy.stats import binomtest
+
+    return float(binomtest(lost, lost + gained).pvalue) if lost + gained else 1.0
+
+
+def sign_flip(sums: NDArray[np.float64], rng: np.random.Generator, flips: int = FLIPS) -> tuple[float, str]:
+    """Return the p-value of a zero mean, and the test's name: how often do random signs give as large a sum?
+
+    Args:
+        sums: of the differences of each cluster, (G,).
+        rng: draws the signs.
+        flips: how many patterns, where not all are tried.
+    """
+    moved = sums[np.abs(sums) > 1e-12]
+    seen = abs(float(moved.sum())) - 1e-9
+    if len(moved) <= _EXACT:
+        signs = np.array(list(product((-1.0, 1.0), repeat=len(moved))))
+        return float((np.abs(signs @ moved) >= seen).mean()), "exact randomisation of clusters"
+    hits = 0
+    for start in range(0, flips, 500):
+        signs = rng.integers(0, 2, (min(500, flips - start), len(moved))) * 2.0 - 1
+        hits += int((np.abs(signs @ moved) >= seen).sum())
+    return (hits + 1) / (flips + 1), "randomisation of clusters"
+
+
+def detectable(error: float, clusters: int, level: float = LEVEL, power: float = POWER) -> float:
+    """Return the difference that a two-sided test at ``1 − level`` finds with probability ``power``.
+
+    Args:
+        error: standard error of the difference.
+        clusters: independent groups; few of them make Student's t matter.
+    """
+    from scipy.stats import t
+
+    if clusters < 2 or not np.isfinite(error):
+        return float("inf")
+    return float((t.isf((1 - level) / 2, clusters - 1) + t.isf(1 - power, clusters - 1)) * error)
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Return p-values corrected so that any false finding among all is as unlikely as one alone (Holm 1979)."""
+    order = sorted(range(len(p)), key=lambda i: p[i])
+    running, corrected = 0.0, [1.0] * len(p)
+    for rank, i in enumerate(order):
+        running = max(running, min(1.0, p[i] * (len(p) - rank)))
+        corrected[i] = running
+    return corrected
+
+
+def standings(result: Result, seed: int = 0) -> list[Standing]:
+    """Return the models' places, best first, with rank intervals and groups that cannot be told apart.
+
+    The score is the mean over all questions that every model was asked; clusters are resampled for all models and
+    questions at once, so that what makes a picture hard for all cancels.
+    """
+    view, intervals = RowView(result), Intervals(seed)
+    names = ranked(result)
+    key = [q for q in view.questions if all(name in q.cells for name in names)]
+    # Label spaces are readings of the same answers: one of them is enough.
+    key = [q for i, q in enumerate(key) if q.task != "classification" or not i]
+    if not key:
+        return []
+    scores, drawn = _drawn(view, names, key, intervals)
+    order = [int(i) for i in np.argsort(-scores, kind="stable")]
+    ranks = 1 + (drawn[:, :, None] < drawn[:, None, :] - 1e-12).sum(2)
+    low, high = np.quantile(ranks, [0.025, 0.975], axis=0, method="nearest")
+    letters = _letters(scores, drawn, order)
+    return [
+        Standing(names[i], float(scores[i]), place + 1, int(low[i]), int(high[i]), letters[i])
+        for place, i in enumerate(order)
+    ]
+
+
+def _drawn(
+    view: RowView, names: Sequence[str], questions: Sequence[Line], intervals: Intervals
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return each model's score, (M,), and its scores over resamples, (R, M)."""
+    pieces = []
+    offset, shared = 0, False
+    for line in questions:
+        rows = [view.rows(name, line) for name in names]
+        known = [row for row in rows if row is not None]
+        if known[0].clustered:
+            clusters = known[0].clusters
+            shared = True
+        else:  # numbers of its own, behind those of the words
+            clusters = known[0].clusters + 10**9 + offset
+            offset += len(known[0])
+        pieces.append((clusters, [row.correct for row in known]))
+    every, index = np.unique(np.concatenate([clusters for clusters, _ in pieces]), return_inverse=True)
+    count = len(every)
+    scores, drawn = np.zeros(len(names)), np.zeros((intervals.resamples, len(names)))
+    weights = intervals.weights(count) if shared and count <= _MANY else None
+    rng = np.random.default_rng((intervals.seed, count))
+    start = 0
+    for clusters, outcomes in pieces:
+        mine = index[start : start + len(clusters)]
+        start += len(clusters)
+        sizes = np.bincount(mine, minlength=count).astype(float)
+        sums = np.stack([np.bincount(mine, o, minlength=count) for o in outcomes], axis=1)
+        scores += np.array([o.mean() for o in outcomes])
+        if weights is not None:
+            drawn += (weights @ sums) / np.maximum(weights @ sizes, 1e-9)[:, None]
+        else:  # many groups: Poisson weights, the limit of resampling, without a matrix of all draws
+            total, size = np.zeros_like(drawn), np.zeros(len(drawn))
+            used = np.flatnonzero(sizes)
+            for block in range(0, len(drawn), 100):
+                w = rng.poisson(1.0, (min(100, len(drawn) - block), len(used))).astype(np.float32)
+                total[block : block + 100] = w @ sums[used]
+                size[block : block + 100] = w @ sizes[used]
+            drawn += total / np.maximum(size, 1e-9)[:, None]
+    return scores / len(questions), drawn / len(questions)
+
+
+def _letters(scores: NDArray[np.float64], drawn: NDArray[np.float64], order: Sequence[int]) -> dict[int, str]:
+    """Return letters: neighbours in the order share one where none of the differences between them is significant."""
+    from scipy.stats import norm
+
+    pairs = list(combinations(range(len(order)), 2))
+    p = []
+    for a, b in pairs:
+        i, j = order[a], order[b]
+        spread = float((drawn[:, i] - drawn[:, j]).std(ddof=1))
+        gap = abs(float(scores[i] - scores[j]))
+        p.append(float(2 * norm.sf(gap / spread)) if spread > 1e-12 else float(gap < 1e-12))
+    apart = {pair for pair, value in zip(pairs, holm(p), strict=True) if value < 1 - LEVEL}
+    runs: list[tuple[int, int]] = []
+    for a in range(len(order)):
+        b = a
+        while b + 1 < len(order) and not any((c, b + 1) in apart for c in range(a, b + 1)):
+            b += 1
+        if not runs or b > runs[-1][1]:
+            runs.append((a, b))
+    letters: dict[int, str] = {i: "" for i in order}
+    for k, (a, b) in enumerate(runs):
+        for place in range(a, b + 1):
+            letters[order[place]] += chr(ord("a") + k) if k < 26 else f"({k})"
+    return letters

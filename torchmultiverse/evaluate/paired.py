@@ -1,0 +1,143 @@
+"""The per-picture outcomes of a result as arrays, lined up between models. All comparisons start here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.evaluate.leaderboard import Line, lines, task_title
+from torchmultiverse.evaluate.result import Result
+
+_WORDS = ("model", "task", "setting", "scope", "metric", "label", "prediction", "cluster")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Outcomes of one model on one question; arrays are (N,), in the order of the pictures.
+
+    Attributes:
+        index: row of the picture in the dataset, ascending; a picture that several settings show comes once for each.
+        correct: in [0, 1].
+        clusters: the independent group of each row, as a number; all differ where rows are independent.
+        clustered: whether rows share clusters.
+        labels, predictions: what was true and what was said.
+        confidence: probability that the model gave to what it said, or NaN.
+    """
+
+    index: NDArray[np.int64]
+    correct: NDArray[np.float64]
+    clusters: NDArray[np.int64]
+    clustered: bool
+    labels: NDArray[Any]
+    predictions: NDArray[Any]
+    confidence: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
+class RowView:
+    """The rows of a result, found by model and question without copying the table.
+
+    Args:
+        result: of one or more models on one dataset.
+    """
+
+    def __init__(self, result: Result) -> None:
+        self.result = result
+        self._names: dict[str, list[str]] = {}
+        self._codes: dict[str, NDArray[np.int64]] = {}
+        for name in _WORDS:
+            column = result.rows[name].combine_chunks()
+            if isinstance(column, pa.ChunkedArray):
+                column = column.combine_chunks()
+            if not pa.types.is_dictionary(column.type):
+                column = column.dictionary_encode()
+            self._names[name] = column.dictionary.to_pylist()
+            self._codes[name] = column.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        self._index = result.rows["index"].to_numpy()
+        self._correct = result.rows["correct"].to_numpy()
+        self._confidence = result.rows["confidence"].to_numpy()
+
+    @cached_property
+    def questions(self) -> list[Line]:
+        """The lines of the leaderboard without the average."""
+        return [line for line in lines(self.result) if line.task != "average"]
+
+    def title(self, line: Line) -> str:
+        """Return what a question is called for people."""
+        return task_title(self.result, line.task, line.metric, line.setting)
+
+    def question(self, task: str | None, metric: str | None = None) -> Line:
+        """Return a line of the leaderboard by task and metric; the first one by default.
+
+        Raises:
+            DatasetError: there is none.
+        """
+        fits = [q for q in self.questions if task in (None, q.task, q.setting) and metric in (None, q.metric)]
+        if not fits:
+            names = sorted({q.task for q in self.questions})
+            raise DatasetError(f"no task '{task}' with metric '{metric or 'any'}'.{nearest(str(task), names)}")
+        return fits[0]
+
+    def rows(self, model: str, line: Line) -> Rows | None:
+        """Return the outcomes of a model on a question, all its settings together; ``None`` if it was not asked."""
+        wanted = {"model": model, "task": line.task, "metric": line.metric, "scope": "plain"}
+        if line.setting != "all":
+            wanted["setting"] = line.setting
+        keep = np.ones(len(self._index), bool)
+        for name, value in wanted.items():
+            if value not in self._names[name]:
+                return None
+            keep &= self._codes[name] == self._names[name].index(value)
+        if line.setting != "all" and not keep.any():
+            return None
+        at = np.flatnonzero(keep)
+        if not len(at):
+            return None
+        at = at[np.lexsort((self._codes["setting"][at], self._index[at]))]
+        codes = self._codes["cluster"][at]
+        independent = np.array([name == "" for name in self._names["cluster"]])
+        clustered = not independent[codes].all()
+        clusters = codes if clustered else np.arange(len(at), dtype=np.int64)
+        words = {name: np.array(self._names[name], object)[self._codes[name][at]] for name in ("label", "prediction")}
+        return Rows(
+            self._index[at],
+            self._correct[at],
+            clusters,
+            clustered,
+            words["label"],
+            words["prediction"],
+            self._confidence[at],
+        )
+
+    def pair(self, first: str, second: str, line: Line) -> tuple[Rows, Rows] | None:
+        """Return the outcomes of two models on the pictures that both were asked about, lined up."""
+        one, two = self.rows(first, line), self.rows(second, line)
+        if one is None or two is None:
+            return None
+        if len(one) == len(two) and (one.index == two.index).all():
+            return one, two
+        shared = np.intersect1d(one.index, two.index)
+        if not len(shared) or len(np.unique(one.index)) < len(one) or len(np.unique(two.index)) < len(two):
+            return None
+        return _only(one, shared), _only(two, shared)
+
+
+def _only(rows: Rows, shared: NDArray[np.int64]) -> Rows:
+    at = np.searchsorted(rows.index, shared)
+    return Rows(
+        rows.index[at],
+        rows.correct[at],
+        rows.clusters[at],
+        rows.clustered,
+        rows.labels[at],
+        rows.predictions[at],
+        rows.confidence[at],
+    )
