@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from torchmultiverse.evaluate.scoring import paired_scores, retrieval, two_way
-from torchmultiverse.evaluate.stats import Intervals, cluster_bootstrap, wilson
+from torchmultiverse.evaluate.stats import Intervals, wilson
 
 
 # R. G. Newcombe, Two-sided confidence intervals for the single proportion, Statistics in Medicine 1998, table I,
@@ -47,7 +47,8 @@ def _coverage(clusters: int, size: int, spread: float, level: float, declared: b
 
 
 @pytest.mark.parametrize(
-    ("clusters", "size", "spread", "level"), [(200, 1, 0.0, 0.5), (40, 8, 1.5, 0.5), (25, 10, 1.0, -0.5)]
+    ("clusters", "size", "spread", "level"),
+    [(200, 1, 0.0, 0.5), (40, 8, 1.5, 0.5), (25, 10, 1.0, -0.5), (30, 20, 1.2, 2.5)],
 )
 def test_95_percent_intervals_cover_95_percent(clusters: int, size: int, spread: float, level: float) -> None:
     assert 0.93 <= _coverage(clusters, size, spread, level, declared=True) <= 0.97
@@ -63,9 +64,8 @@ def test_the_interval_does_not_depend_on_the_order_of_rows() -> None:
     order = rng.permutation(300)
     one, two = Intervals(3).of_mean(values, names), Intervals(3).of_mean(values[order], names[order])
     assert one == two
-    assert one.method == "cluster bootstrap"
+    assert one.method == "effective sample size of clusters"
     assert one.low < values.mean() < one.high
-    assert Intervals(4).of_mean(values, names) != one
 
 
 def test_clusters_that_agree_do_not_make_certainty() -> None:
@@ -81,18 +81,22 @@ def test_clusters_of_one_row_are_independent_rows() -> None:
     assert Intervals().of_mean(values, None)[:2] == wilson(6, 8)
 
 
-def test_the_pure_function_takes_its_generator() -> None:
-    values, names = np.random.default_rng(5).random(80), np.repeat(np.arange(16), 5)
-    draw = [cluster_bootstrap(values, names, np.random.default_rng(s)) for s in (0, 0, 1)]
-    assert draw[0] == draw[1]
-    assert draw[0] != draw[2]
+def test_what_clusters_are_worth() -> None:
+    """Copies of rows are worth nothing: the interval is Clopper's and Pearson's of the clusters, with Student's t."""
+    from scipy.stats import beta, norm, t
+
+    values, names = np.repeat([1.0] * 12 + [0.0] * 8, 50), np.repeat(np.arange(20), 50)
+    found = Intervals().of_mean(values, names)
+    n = 19 * (norm.isf(0.025) / t.isf(0.025, 19)) ** 2
+    assert found.low == pytest.approx(beta.ppf(0.025, 0.6 * n, 0.4 * n + 1))
+    assert found.high == pytest.approx(beta.ppf(0.975, 0.6 * n + 1, 0.4 * n))
 
 
 def test_the_average_of_tasks_shares_its_clusters() -> None:
     rng = np.random.default_rng(0)
     names = np.repeat(np.arange(30), 4)
     values = (rng.random(120) < np.repeat(rng.random(30), 4)).astype(float)
-    alone = Intervals().of_mean(values, names)
+    alone = Intervals().of_average([(values, names)])
     same_twice = Intervals().of_average([(values, names), (values, names)])
     # The same outcomes counted as two tasks are no new knowledge.
     assert same_twice.high - same_twice.low == pytest.approx(alone.high - alone.low, rel=0.05)

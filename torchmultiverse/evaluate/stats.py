@@ -1,7 +1,8 @@
 """Intervals. Pure functions of outcomes; randomness comes in as a generator.
 
 Rows that share an animal pair (or an asset) succeed and fail together: treating them as independent makes
-intervals too short. Independent rows get Wilson's score interval, clustered rows a cluster bootstrap.
+intervals too short. Independent rows get Wilson's score interval, clustered rows one by their effective sample size;
+averages over tasks and paired differences are bootstrapped by cluster.
 """
 
 from __future__ import annotations
@@ -71,39 +72,36 @@ def cluster_sums(values: ArrayLike, clusters: ArrayLike) -> tuple[NDArray[np.flo
     return sums, np.bincount(index).astype(np.float64)
 
 
-def cluster_bootstrap(
-    values: ArrayLike,
-    clusters: ArrayLike,
-    rng: np.random.Generator,
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-) -> Interval:
-    """Return the interval of the mean of ``values`` when whole clusters are drawn, not rows.
+def clustered(sums: NDArray[np.float64], sizes: NDArray[np.float64], level: float = LEVEL) -> Interval:
+    """Return the interval of the mean over all rows when rows of one cluster are not independent.
+
+    The variance between clusters says how many independent rows the rows are worth; Clopper's and Pearson's interval
+    for so many, with Student's t for few clusters, holds near 0 and 1 as well, where a percentile bootstrap is too
+    short (`benchmarks/statistics.py` compares what both hold).
 
     Args:
-        values: outcomes in [0, 1], (N,).
-        clusters: the cluster of each row, (N,).
-        rng: draws the clusters.
+        sums, sizes: sum of outcomes in [0, 1] and number of rows of each cluster, (G,).
         level: coverage.
-        resamples: how many draws.
+
+    Source: E. Korn and B. Graubard, *Confidence intervals for proportions with small expected number of positive
+    counts estimated from survey data*, Survey Methodology 1998.
     """
-    sums, sizes = cluster_sums(values, clusters)
-    if len(sums) < 2:
-        return Interval(*wilson(float(sums.sum() / sizes.sum()), 1, level), "wilson, one cluster")
-    return _from_weights(sums, sizes, resampling_weights(len(sums), rng, resamples), level)
+    from scipy.stats import beta, norm, t
 
-
-def _from_weights(
-    sums: NDArray[np.float64], sizes: NDArray[np.float64], weights: NDArray[Any], level: float
-) -> Interval:
-    means = sums / sizes
-    if np.ptp(means) < _SAME:
-        # All clusters agree, so that resampling shows no spread; only their number is known to be independent.
-        return Interval(*wilson(float(means[0]) * len(sums), len(sums), level), "wilson over clusters")
-    drawn = np.sort((weights @ sums) / (weights @ sizes))
-    tail = expanded_tail(len(sums), level)
-    low, high = np.quantile(drawn, [tail, 1 - tail])
-    return Interval(float(low), float(high), "cluster bootstrap")
+    count, rows = len(sums), float(sizes.sum())
+    mean = float(sums.sum() / rows)
+    if count < 2:
+        return Interval(*wilson(mean, 1, level), "wilson, one cluster")
+    variance = count / (count - 1) * float(((sums - sizes * mean) ** 2).sum()) / rows**2
+    if np.ptp(sums / sizes) < _SAME or not 0 < mean < 1:
+        # All clusters agree; only their number is known to be independent.
+        return Interval(*wilson(mean * count, count, level), "wilson over clusters")
+    tail = (1 - level) / 2
+    worth = min(rows, mean * (1 - mean) / variance) if variance > 0 else rows
+    worth *= float(norm.isf(tail) / t.isf(tail, count - 1)) ** 2
+    hits = mean * worth
+    low, high = beta.ppf(tail, hits, worth - hits + 1), beta.isf(tail, hits + 1, worth - hits)
+    return Interval(float(min(low, mean)), float(max(high, mean)), "effective sample size of clusters")
 
 
 class Contrast(NamedTuple):
@@ -169,9 +167,7 @@ class Intervals:
         sums, sizes = cluster_sums(values, clusters)
         if len(sums) == n:
             return Interval(*wilson(float(values.sum()), n, self.level), "wilson")
-        if len(sums) < 2:
-            return Interval(*wilson(float(values.mean()), 1, self.level), "wilson, one cluster")
-        return _from_weights(sums, sizes, self.weights(len(sums)), self.level)
+        return clustered(sums, sizes, self.level)
 
     def of_average(self, parts: list[tuple[NDArray[np.float64], NDArray[Any]]]) -> Interval:
         """Return the interval of the average over tasks of their accuracies; clusters are shared between tasks.
