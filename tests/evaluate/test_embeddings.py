@@ -18,11 +18,13 @@ import pytest
 from numpy.typing import NDArray
 
 from torchmultiverse.engines.marker import MarkerEngine
+from torchmultiverse.errors import ModelError
 from torchmultiverse.evaluate import evaluate
 from torchmultiverse.evaluate.embeddings import DIGEST, EmbeddingStore
+from torchmultiverse.evaluate.encode import BatchSize
 from torchmultiverse.farm import generate
 from torchmultiverse.models.base import ModelInfo
-from torchmultiverse.models.preprocess import Preprocess
+from torchmultiverse.models.preprocess import Prepared, Preprocess
 from torchmultiverse.store import open_dataset
 
 PLAIN = Preprocess((8, 8), "squash", 1.0, "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -194,3 +196,118 @@ def test_a_killed_evaluation_goes_on(at: int, dataset: Path, tmp_path: Path) -> 
     result = evaluate(dataset, model, embeddings=tmp_path / "e", quiet=True)
     assert 0 < model.shown < 18
     assert result.table.equals(evaluate(dataset, Small(), quiet=True).table)
+
+
+class Prepares(Small):
+    """Counts how many of the pictures that it is shown are PNG files still."""
+
+    def encode_image(self, images: Any) -> NDArray[np.float32]:
+        assert isinstance(images, Prepared)
+        return super().encode_image(images)
+
+
+def test_a_picture_is_decoded_once_for_all_models_of_a_geometry(dataset: Path, tmp_path: Path, monkeypatch) -> None:
+    opened = open_dataset(dataset)
+    decoded: list[bytes] = []
+    store = tmp_path / "store"
+    first, second = Prepares("a" * 64), Prepares("b" * 64, replace(PLAIN, mean=(0.0,) * 3))
+    other = Prepares("c" * 64, replace(PLAIN, size=(10, 10)))
+    other._matrix = np.random.default_rng(0).normal(size=(300, 16)).astype(np.float32)
+    alone = evaluate(opened, _named(Small("b" * 64, second.info.preprocess), "b"), quiet=True)
+    monkeypatch.setattr("torchmultiverse.evaluate.run.gallery_pictures", lambda *given: {})
+    monkeypatch.setattr("torchmultiverse.evaluate.embeddings.Image.open", _counting(decoded))
+    models = [_named(first, "a"), _named(second, "b"), _named(other, "c")]
+    result = evaluate(opened, models, quiet=True, embeddings=store)
+    assert len(decoded) == len(set(decoded)) == 18, "three models, two geometries, each picture decoded once"
+    assert result.rows.filter(np.array(result.rows["model"].to_pylist()) == "b")["margin"] == alone.rows["margin"]
+    del decoded[:]
+    evaluate(opened, _named(Prepares("d" * 64), "d"), quiet=True, embeddings=store)
+    assert decoded == []
+
+
+def _counting(decoded: list[bytes]):
+    from PIL import Image
+
+    real = Image.open
+
+    def counted(file, **more):
+        decoded.append(hashlib.sha256(file.getvalue()).digest())
+        return real(file, **more)
+
+    return counted
+
+
+def _named(model: Small, name: str) -> Small:
+    model.info = replace(model.info, name=name)
+    return model
+
+
+def test_pixels_are_not_kept_beyond_the_limit(dataset: Path, tmp_path: Path) -> None:
+    assert EmbeddingStore(tmp_path, pixel_limit=0).pixels(PLAIN, (1, 8, 8, 3)) is None
+    assert EmbeddingStore(tmp_path, pixel_limit=100).pixels(PLAIN, (1, 8, 8, 3)) is None
+    assert EmbeddingStore(tmp_path, pixel_limit=1000).pixels(PLAIN, (1, 8, 8, 3)) is not None
+
+
+def test_the_batch_shrinks_where_memory_runs_out_and_loses_nothing() -> None:
+    calls = []
+
+    def greedy(batch):
+        calls.append(len(batch))
+        if len(batch) > 5:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+        return np.asarray(batch, np.float32)[:, None]
+
+    size = BatchSize(64, grow=False)
+    parts = size.run(greedy, list(range(23)))
+    np.testing.assert_array_equal(np.concatenate(parts)[:, 0], np.arange(23))
+    assert size() == 5
+    assert calls[:3] == [23, 11, 5]
+    with pytest.raises(ModelError, match="one picture alone"):
+        BatchSize(4).run(lambda batch: greedy(list(range(9))), [1, 2])
+    with pytest.raises(RuntimeError, match="shape"):
+        BatchSize(4).run(lambda batch: (_ for _ in ()).throw(RuntimeError("shape")), [1])
+
+
+def test_the_batch_grows_only_while_that_helps(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("torchmultiverse.evaluate.encode.time.perf_counter", lambda: clock[0])
+
+    def device(batch):  # a fixed cost of 100, and one a picture from 256 pictures on
+        clock[0] += 100 + max(0, len(batch) - 256)
+        return np.zeros((len(batch), 1), np.float32)
+
+    size = BatchSize(64, grow=True)
+    for _ in range(40):
+        size.run(device, [0] * size())
+    assert 256 <= size() <= 512
+
+
+class Coarse(Small):
+    """Loses digits in its low precision, so that some answers change."""
+
+    module = None
+    batches: tuple[int, ...] = ()
+
+    def change(self, **facts: Any) -> None:
+        self.info = replace(self.info, **facts)
+
+    def encode_image(self, images: Any) -> NDArray[np.float32]:
+        vectors = super().encode_image(images)
+        if self.info.precision == "bfloat16":
+            return np.round(vectors * 4) / 4
+        self.batches += (len(images),)
+        return vectors
+
+
+def test_the_audit_counts_answers_that_low_precision_changes(dataset: Path) -> None:
+    model = Coarse()
+    low = evaluate(dataset, model, quiet=True, precision="bfloat16", audit=12)
+    found = low.provenance["audits"]["small"]
+    assert set(model.batches) == {1}
+    assert model.info.precision == "bfloat16"
+    assert found["pictures"] == 12
+    assert found["changed"] > 0
+    assert found["largest_difference"] > 0.05
+    exact = evaluate(dataset, Coarse(), quiet=True, precision="float32", audit=12).provenance["audits"]["small"]
+    assert exact["changed"] == 0
+    assert exact["largest_difference"] < 1e-5

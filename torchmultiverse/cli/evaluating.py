@@ -24,6 +24,11 @@ def evaluate_command(
         Path | None, typer.Option(help="Folder that keeps what models make of pictures; default: in the cache.")
     ] = None,
     keep: Annotated[bool, typer.Option("--keep/--no-keep", help="Whether that is kept at all.")] = True,
+    precision: Annotated[str, typer.Option(help="float32, bfloat16, or auto: the latter on a GPU.")] = "auto",
+    batch: Annotated[int | None, typer.Option(min=1, help="Pictures per call; default: found by trying.")] = None,
+    audit: Annotated[
+        int, typer.Option(min=0, help="Encode so many pictures again, one by one in float32; 0: none.")
+    ] = 0,
 ) -> None:
     """Score models on a dataset and print the leaderboard. Each picture passes once, ever, through each model."""
     from torchmultiverse.evaluate import evaluate, leaderboard
@@ -32,8 +37,17 @@ def evaluate_command(
 
     store = (embeddings or cache_folder("embeddings")) if keep else None
     models = model_strings(model)
-    result = evaluate(dataset, models, protocol=protocol, out=out_folder, seed=seed, embeddings=store)
+    if precision not in ("auto", "float32", "bfloat16"):
+        raise typer.BadParameter(f"'{precision}' is not float32, bfloat16 or auto", param_hint="--precision")
+    result = evaluate(
+        dataset, models, protocol=protocol, out=out_folder, seed=seed, embeddings=store,
+        precision=precision,  # type: ignore[arg-type]
+        batch_size=batch or "auto", audit=audit,
+    )  # fmt: skip
     out.print(leaderboard(result))
+    for name, found in result.provenance["audits"].items():
+        out.print(f"audit of {name}: {found['changed']} of {found['answers']} answers change when {found['pictures']} "
+                  f"pictures are encoded one by one in float32", highlight=False)  # fmt: skip
     out.print(f"results in {out_folder}; the page: torchmultiverse report {out_folder}", highlight=False)
 
 

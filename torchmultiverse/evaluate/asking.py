@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.evaluate import classification as by_class
 from torchmultiverse.evaluate.data import PictureSet
-from torchmultiverse.evaluate.embeddings import EmbeddingStore, encode_pictures
-from torchmultiverse.evaluate.encode import encode_texts, run_pictures
-from torchmultiverse.evaluate.protocol import ClassificationProtocol, Protocol, SparProtocol, load_protocol
-from torchmultiverse.evaluate.scoring import Outcome, paired_scores, retrieval, two_way
-from torchmultiverse.evaluate.spar import Task, tasks
+from torchmultiverse.evaluate.embeddings import EmbeddingStore, embed_texts, encode_pictures
+from torchmultiverse.evaluate.encode import BatchSize, run_pictures
+from torchmultiverse.evaluate.protocol import ClassificationProtocol, Prompts, Protocol, SparProtocol, load_protocol
+from torchmultiverse.evaluate.scoring import Outcome, first_of_best, half_scores, paired_scores, retrieval, two_way
+from torchmultiverse.evaluate.spar import Task, coin_flips, tasks
 from torchmultiverse.models import Classifier, ImageTextModel, Model, Scorer
+from torchmultiverse.models.callables import unit
 from torchmultiverse.models.preprocess import FloatArray
+from torchmultiverse.models.torch_tools import need
 from torchmultiverse.spec import BLANK, spoken
 
 _CHUNK = 4_000_000  # scores held at once
@@ -56,12 +58,54 @@ class Asker:
         self,
         pictures: PictureSet,
         columns: Mapping[str, NDArray[Any]],
-        batch_size: int,
+        batch_size: int | BatchSize,
         quiet: bool,
         store: EmbeddingStore | None = None,
+        audit: int = 0,
+        seed: int = 0,
     ) -> None:
         self.pictures, self.columns, self.batch_size, self.quiet = pictures, columns, batch_size, quiet
-        self._store = store
+        self._store, self._sample, self._seed = store, audit, seed
+        self.audits: dict[str, Any] = {}
+
+    def _audit(
+        self,
+        model: ImageTextModel | Classifier,
+        function: Callable[[Any], FloatArray],
+        rows: NDArray[np.int64],
+        vectors: FloatArray,
+        answers: Callable[[NDArray[np.int64], FloatArray], NDArray[np.int64]],
+    ) -> None:
+        """Encode some pictures again, one by one and in float32, and note how many answers that changes.
+
+        Args:
+            model: to audit.
+            function: a batch of pictures to vectors.
+            rows: which pictures the vectors are of.
+            vectors: what was scored.
+            answers: positions in ``rows`` and their vectors to everything that the model says of them, in order.
+        """
+        if not self._sample or not len(rows):
+            return
+        rng = np.random.default_rng(self._seed)
+        some = np.sort(rng.choice(len(rows), min(self._sample, len(rows)), replace=False))
+        precision = model.info.precision
+        change = getattr(model, "change", None)
+        if precision != "float32" and change is not None:
+            change(precision="float32")
+        try:
+            again = run_pictures(function, self.pictures, rows[some], f"{model.info.name}: audit", 1, self.quiet)
+        finally:
+            if precision != "float32" and change is not None:
+                change(precision=precision)
+        before, after = answers(some, vectors[some]), answers(some, again)
+        self.audits[model.info.name] = {
+            "pictures": len(some),
+            "precision": precision,
+            "answers": len(before),
+            "changed": int((before != after).sum()),
+            "largest_difference": float(np.abs(vectors[some] - again).max()),
+        }
 
     def _run(self, function: Callable[[Any], FloatArray], rows: NDArray[np.int64], name: str) -> FloatArray:
         return run_pictures(function, self.pictures, rows, name, self.batch_size, self.quiet)
@@ -96,7 +140,7 @@ class Asker:
     ) -> Iterator[Scored]:
         asked = tasks(protocol, self.columns)
         if isinstance(model, ImageTextModel):
-            yield from self._spar_embeddings(model, asked)
+            yield from self._spar_embeddings(model, asked, protocol)
         elif isinstance(model, Scorer):
             for task in asked:
                 function = partial(_score, model, task.candidates)
@@ -104,13 +148,28 @@ class Asker:
         else:
             yield from self._spar_classifier(model, asked, notes)
 
-    def _spar_embeddings(self, model: ImageTextModel, asked: list[Task]) -> Iterator[Scored]:
+    def _spar_embeddings(self, model: ImageTextModel, asked: list[Task], protocol: SparProtocol) -> Iterator[Scored]:
         used = np.unique(np.concatenate([task.rows for task in asked])) if asked else np.zeros(0, np.int64)
         images = self._encode(model, "image", model.encode_image, used)
-        texts = encode_texts(model, [caption for task in asked for caption in task.candidates], quiet=self.quiet)
+        texts = embed_texts(model, [caption for task in asked for caption in task.candidates], self.quiet, self._store)
+        flips = coin_flips(asked) if protocol.coin_order else {}
+
+        def answers(some: NDArray[np.int64], vectors: FloatArray) -> NDArray[np.int64]:
+            said = [np.zeros(0, np.int64)]
+            for task in asked:
+                mine = np.isin(used[some], task.rows)
+                said.append((vectors[mine] @ np.stack([texts[c] for c in task.candidates]).T).argmax(1))
+            return np.concatenate(said)
+
+        self._audit(model, model.encode_image, used, images, answers)
         for task in asked:
             mine = images[np.searchsorted(used, task.rows)]
             captions = np.stack([texts[caption] for caption in task.candidates])
+            if protocol.half:
+                yield from _published(
+                    task, mine, captions, flips.get((task.task, task.setting, task.scope)), protocol.top5
+                )
+                continue
             yield _top1(task, partial(_products, mine, captions), model.logit_scale)
             if task.negatives is not None:
                 true = paired_scores(mine, captions[task.labels])
@@ -148,6 +207,13 @@ class Asker:
             scores = np.stack([logits[:, known[name]].max(1) for name in order], axis=1)
             yield _top1(kept, scores.__getitem__, 1.0)
 
+    def _heads(self, model: ImageTextModel, prompts: Prompts, names: Sequence[str]) -> FloatArray:
+        """Return one vector per class, (K, D), of unit length: the mean of the unit vectors of its sentences."""
+        said = [sentences(prompts, name) for name in names]
+        texts = embed_texts(model, [text for some in said for text in some], self.quiet, self._store)
+        means = np.stack([np.mean([unit(texts[text]) for text in some], axis=0) for some in said])
+        return unit(means.astype(np.float32))
+
     def _classification(
         self, model: ImageTextModel | Classifier | Scorer, protocol: ClassificationProtocol, notes: list[str]
     ) -> Iterator[Scored]:
@@ -181,6 +247,7 @@ class Asker:
 
         if isinstance(model, Classifier):
             logits = self._encode(model, "logits", model.logits, rows)
+            self._audit(model, model.logits, rows, logits, lambda _, vectors: vectors.argmax(1))
             if model.classes is not None:
                 known = by_class.match_classes(names, model.classes)
                 keep = np.isin(labels[rows], list(known))
@@ -218,16 +285,51 @@ class Asker:
                 count = len(classes) if space == "restricted" else by_class.IMAGENET_CLASSES
                 yield Scored(asked, "top1", outcome, labels[asked.rows], np.array(said, dtype=object), chance, count)
             return
-        captions = [protocol.prompt.format(spoken(name)) for name in names]
-        asked = task("one caption per class", rows, names)
         if isinstance(model, ImageTextModel):
             images = self._encode(model, "image", model.encode_image, rows)
-            texts = encode_texts(model, captions, quiet=self.quiet)
-            matrix = np.stack([texts[caption] for caption in captions])
-            yield _top1(asked, partial(_products, images, matrix), model.logit_scale)
+            classes = protocol.imagenet_indices()
+            mapped = np.isin(labels[rows], list(classes))
+            for number, prompts in enumerate(protocol.prompts):
+                own = prompts.classes == "own"
+                if not own and not mapped.any():
+                    continue
+                matrix = self._heads(model, prompts, [spoken(name) for name in names] if own else _imagenet_names())
+                if number == 0:
+                    self._audit(model, model.encode_image, rows, images, partial(_answers, matrix))
+                if own:
+                    yield _top1(task(prompts.name, rows, names), partial(_products, images, matrix), model.logit_scale)
+                    continue
+                logits = np.float32(model.logit_scale) * (images[mapped] @ matrix.T)
+                for space in protocol.label_spaces:
+                    asked = task(f"{prompts.name}, {space}", rows[mapped], sorted(classes))
+                    truth = labels[asked.rows]
+                    outcome, said, chance = by_class.imagenet_outcome(logits, list(truth), classes, space)
+                    count = len(classes) if space == "restricted" else by_class.IMAGENET_CLASSES
+                    yield Scored(asked, "top1", outcome, truth, np.array(said, dtype=object), chance, count)
         else:
+            captions = [sentences(protocol.prompts[0], spoken(name))[0] for name in names]
+            asked = task(protocol.prompts[0].name, rows, names)
             scores = self._run(partial(_score, model, captions), rows, model.info.name)
             yield _top1(asked, scores.__getitem__)
+
+
+def sentences(prompts: Prompts, name: str) -> list[str]:
+    """Return the sentences that ask for a class.
+
+    Raises:
+        MissingExtra: the ensemble comes with open_clip, which is not installed.
+    """
+    if prompts.templates == "openai-80":
+        return [template(name) for template in need("open_clip", "the ImageNet prompts").OPENAI_IMAGENET_TEMPLATES]
+    return [template.format(name) for template in prompts.templates]
+
+
+def _imagenet_names() -> list[str]:
+    return list(need("open_clip", "the ImageNet class names").IMAGENET_CLASSNAMES)
+
+
+def _answers(matrix: FloatArray, _: NDArray[np.int64], vectors: FloatArray) -> NDArray[np.int64]:
+    return np.asarray((vectors @ matrix.T).argmax(1), np.int64)
 
 
 def _classes_of(model: Classifier, animals: Sequence[str]) -> dict[str, list[int]]:
@@ -268,6 +370,31 @@ def _top1(task: Task, scores: Scores, scale: float | None = None) -> Scored:
     return Scored(
         task, "top1", outcome, names[task.labels], names[outcome.prediction], task.chance, len(task.candidates)
     )
+
+
+def _published(
+    task: Task, images: FloatArray, captions: FloatArray, negative_first: NDArray[np.bool_] | None, top5: bool
+) -> Iterator[Scored]:
+    """Score a task in half precision, the first of equal scores winning."""
+    names = np.array(task.candidates, dtype=object)
+    step = max(1, _CHUNK // len(task.candidates))
+    for metric, among in (("top1", 1), ("top5", 5))[: 2 if top5 and len(task.candidates) > 5 else 1]:
+        parts = []
+        for start in range(0, len(task.rows), step):
+            part = slice(start, start + step)
+            parts.append(first_of_best(half_scores(images[part], captions), task.labels[part], among))
+        outcome = Outcome(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+        chance = min(1.0, among / len(task.candidates))
+        yield Scored(task, metric, outcome, names[task.labels], names[outcome.prediction], chance, len(task.candidates))
+    if task.negatives is None or negative_first is None:
+        return
+    pair = np.empty((len(task.rows), 2), np.float32)
+    for row in range(len(task.rows)):
+        order = [task.labels[row], task.negatives[row]]
+        pair[row] = half_scores(images[row : row + 1], captions[order[::-1] if negative_first[row] else order])[0]
+    outcome = first_of_best(pair, negative_first.astype(np.int64))
+    chosen = np.where(outcome.correct > 0, task.labels, task.negatives)
+    yield Scored(task, "hard_negative", outcome, names[task.labels], names[chosen], 0.5, 2)
 
 
 def _hard_negative(

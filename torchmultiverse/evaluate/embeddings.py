@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import io
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -22,15 +25,18 @@ from PIL import Image
 
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluate.data import PictureSet
-from torchmultiverse.evaluate.encode import run_pictures
+from torchmultiverse.evaluate.encode import BatchSize, encode_texts, run_pictures
 from torchmultiverse.models import Classifier, ImageEncoder, ImageTextModel, Model
-from torchmultiverse.models.preprocess import FloatArray
+from torchmultiverse.models.preprocess import FloatArray, Prepared, Preprocess
 from torchmultiverse.spec import canonical_json
 from torchmultiverse.store.files import disk_errors, write_atomic
 
 DIGEST = np.dtype("V32")
 FLUSH = 2048
 """Vectors that wait at most before they are written."""
+PIXEL_LIMIT = 10 * 2**30
+"""Bytes that decoded pictures take at most; 224 × 224 pixels are 150 kB a picture."""
+_SHEET = 256  # decoded pictures in a file
 _COMPUTE = ("torch", "torchvision", "open_clip_torch", "timm", "transformers", "pillow", "numpy")
 
 
@@ -50,12 +56,15 @@ class EmbeddingStore:
 
     Args:
         folder: made where there is none.
+        pixel_limit: bytes that decoded pictures may take; 0 keeps none.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, pixel_limit: int = PIXEL_LIMIT) -> None:
         self.folder = Path(folder)
+        self.pixel_limit = pixel_limit
+        self._expected: list[Preprocess] = []
 
-    def encoder(self, model: Model, output: str) -> Encoder | None:
+    def encoder(self, model: Model, output: str) -> Shelf | None:
         """Return the vectors of one way of encoding.
 
         Args:
@@ -71,7 +80,43 @@ class EmbeddingStore:
             "precision": info.precision, "model": type(model).__qualname__, "packages": _versions(),
         }  # fmt: skip
         text = canonical_json(how)
-        return Encoder(self.folder / hashlib.sha256(text.encode()).hexdigest()[:32], {**how, "name": info.name})
+        return Shelf(self.folder / hashlib.sha256(text.encode()).hexdigest()[:32], {**how, "name": info.name})
+
+    def expect(self, preprocesses: Iterable[Preprocess | None]) -> None:
+        """Say whose geometries will be asked for, so that a picture that is decoded for one goes to all."""
+        known = [canonical_json(p.geometry()) for p in self._expected]
+        for preprocess in preprocesses:
+            if preprocess is not None and (text := canonical_json(preprocess.geometry())) not in known:
+                known.append(text)
+                self._expected.append(preprocess)
+
+    def shelves(self, preprocess: Preprocess, count: int) -> list[tuple[Preprocess, Shelf]]:
+        """Return where pictures of a geometry are kept, and those of all others expected; nothing if none are kept."""
+        own = self.pixels(preprocess, (count, *preprocess.size, 3))
+        if own is None:
+            return []
+        others = [p for p in self._expected if p.geometry() != preprocess.geometry()]
+        found = [(p, self.pixels(p, (count, *p.size, 3))) for p in others]
+        return [(preprocess, own), *((p, shelf) for p, shelf in found if shelf is not None)]
+
+    def pixels(self, preprocess: Preprocess, shape: tuple[int, ...]) -> Shelf | None:
+        """Return the pictures of one geometry, decoded, resized and cropped: uint8 (H, W, 3).
+
+        Models of the same geometry share them, so that a PNG is decoded once. Where as many as are wanted would exceed
+        the limit, they are not kept: ``None``.
+
+        Args:
+            preprocess: whose geometry.
+            shape: of all that will be asked for.
+        """
+        how = {"geometry": preprocess.geometry(), "pillow": _versions().get("pillow")}
+        folder = self.folder / "pixels" / hashlib.sha256(canonical_json(how).encode()).hexdigest()[:32]
+        if self.pixel_limit <= 0:
+            return None
+        held = sum(path.stat().st_size for path in (self.folder / "pixels").glob("*/*.vectors.npy"))
+        if held + int(np.prod(shape)) > self.pixel_limit and not folder.exists():
+            return None
+        return Shelf(folder, how, np.uint8)
 
     def digests(self, pictures: HasBytes, rows: NDArray[np.int64]) -> NDArray[np.void]:
         """Return the SHA-256 of the bytes of some pictures, (N,) of 32 bytes each.
@@ -104,18 +149,19 @@ class EmbeddingStore:
         return self.folder / "pictures" / f"{name}.npy"
 
 
-class Encoder:
-    """The vectors of one way of encoding.
+class Shelf:
+    """Arrays of one shape and type, found by the SHA-256 of the picture (or text) that they belong to.
 
     Args:
-        folder: of this encoder.
-        how: what it is; written beside the vectors, for people.
+        folder: of this shelf.
+        how: how its arrays are made; written beside them, for people.
+        dtype: of the arrays.
     """
 
-    def __init__(self, folder: Path, how: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, how: dict[str, Any], dtype: type = np.float32) -> None:
         self.folder = folder
-        self._how = how
-        self._parts: list[FloatArray] = []
+        self._how, self._dtype = how, dtype
+        self._parts: list[NDArray[Any]] = []
         self._names: set[str] = set()
         self._sorted = np.empty(0, DIGEST)
         self._place = np.empty((0, 2), np.int64)
@@ -127,29 +173,32 @@ class Encoder:
     def __call__(
         self,
         digests: NDArray[np.void],
-        encode: Callable[[NDArray[np.int64]], FloatArray],
+        encode: Callable[[NDArray[np.int64]], NDArray[Any]],
         tick: Callable[[int], None] | None = None,
-    ) -> FloatArray:
-        """Return the vectors of pictures, (N, D) float32; those that are not there are encoded and kept.
+    ) -> NDArray[Any]:
+        """Return the arrays of pictures, (N, …); those that are not there are made and kept.
 
         Args:
             digests: SHA-256 of the pictures, (N,).
-            encode: takes positions of ``digests`` and returns their vectors, called with at most `FLUSH` of them.
+            encode: takes positions of ``digests`` and returns their arrays, called with at most `FLUSH` of them.
             tick: called with the number of pictures that need no encoding.
 
         Raises:
-            DatasetError: the vectors cannot be written.
+            DatasetError: the arrays cannot be written.
         """
         self._refresh()
-        _, first = np.unique(_sortable(digests), return_index=True)
-        lacking = np.sort(first[~self._known(digests[first])])
+        lacking = self.lacking(digests)
         if tick is not None:
             tick(len(digests) - len(lacking))
         for start in range(0, len(lacking), FLUSH):
             part = lacking[start : start + FLUSH]
-            self._write(digests[part], encode(part))
-        self._refresh()
-        return self._gather(digests)
+            self.add(digests[part], encode(part))
+        return self.get(digests)
+
+    def lacking(self, digests: NDArray[np.void]) -> NDArray[np.int64]:
+        """Return the positions of pictures that have no array here, each picture once, in their order."""
+        _, first = np.unique(_sortable(digests), return_index=True)
+        return np.asarray(np.sort(first[~self._known(digests[first])]), np.int64)
 
     def _known(self, digests: NDArray[np.void]) -> NDArray[np.bool_]:
         if not len(self._sorted):
@@ -158,12 +207,14 @@ class Encoder:
         at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
         return np.asarray(keys[at] == wanted)
 
-    def _gather(self, digests: NDArray[np.void]) -> FloatArray:
+    def get(self, digests: NDArray[np.void]) -> NDArray[Any]:
+        """Return arrays that are all there, (N, …)."""
+        self._refresh()
         if not len(digests):
-            return np.zeros((0, self._parts[0].shape[1] if self._parts else 1), np.float32)
+            return np.zeros((0, *(self._parts[0].shape[1:] if self._parts else (1,))), self._dtype)
         at = np.searchsorted(_sortable(self._sorted), _sortable(digests))
         part, row = self._place[at].T
-        out = np.empty((len(digests), self._parts[0].shape[1]), np.float32)
+        out = np.empty((len(digests), *self._parts[0].shape[1:]), self._dtype)
         for number in np.unique(part):
             mine = np.flatnonzero(part == number)
             rows = row[mine]
@@ -171,17 +222,23 @@ class Encoder:
             out[mine[order]] = self._parts[number][rows[order]]
         return out
 
-    def _write(self, digests: NDArray[np.void], vectors: FloatArray) -> None:
-        if vectors.ndim != 2 or len(vectors) != len(digests):
-            raise DatasetError(f"{self.folder}: {vectors.shape} vectors for {len(digests)} pictures")
+    def add(self, digests: NDArray[np.void], arrays: NDArray[Any]) -> None:
+        """Keep arrays, all of them or, where the run is killed, none.
+
+        Raises:
+            DatasetError: not one array per picture, another shape than those here, or they cannot be written.
+        """
+        if len(arrays) != len(digests) or (self._parts and self._parts[0].shape[1:] != arrays.shape[1:]):
+            raise DatasetError(f"{self.folder}: arrays of shape {arrays.shape} for {len(digests)} pictures")
         with disk_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             if not (self.folder / "encoder.json").exists():
                 write_atomic(self.folder / "encoder.json", json.dumps(self._how, indent=1, sort_keys=True).encode())
-            # By content: the same vectors written twice are one file, and two evaluations do not meet.
-            name = hashlib.sha256(digests.tobytes() + vectors.tobytes()).hexdigest()[:24]
-            _save(self.folder / f"{name}.vectors.npy", np.ascontiguousarray(vectors, np.float32))
-            _save(self.folder / f"{name}.pictures.npy", digests)  # last: with it, the vectors count
+            # By content: the same arrays written twice are one file, and two evaluations do not meet.
+            arrays = np.ascontiguousarray(arrays, self._dtype)
+            name = hashlib.sha256(digests.tobytes() + arrays.tobytes()).hexdigest()[:24]
+            _save(self.folder / f"{name}.vectors.npy", arrays)
+            _save(self.folder / f"{name}.pictures.npy", digests)  # last: with it, the arrays count
 
     def _refresh(self) -> None:
         """Look for files that were added, by whomever."""
@@ -206,7 +263,7 @@ def encode_pictures(
     function: Callable[[list[Image.Image]], FloatArray],
     pictures: PictureSet,
     rows: NDArray[np.int64],
-    batch_size: int = 64,
+    batch_size: int | BatchSize = 64,
     quiet: bool = False,
     store: EmbeddingStore | None = None,
 ) -> FloatArray:
@@ -223,11 +280,105 @@ def encode_pictures(
         store: where outputs are kept.
     """
     name = model.info.name
-    encoder = store.encoder(model, output) if store is not None and isinstance(pictures, HasBytes) else None
-    if store is None or encoder is None or not isinstance(pictures, HasBytes):
+    encoder = store.encoder(model, output) if store is not None else None
+    preprocess = model.info.preprocess
+    if store is None or encoder is None or preprocess is None or not isinstance(pictures, HasBytes):
         return run_pictures(function, pictures, rows, name, batch_size, quiet)
     digests = store.digests(pictures, rows)
-    return encoder(digests, lambda part: run_pictures(function, pictures, rows[part], name, batch_size, quiet))
+    shelves = store.shelves(preprocess, len(rows))
+
+    def encode(part: NDArray[np.int64]) -> FloatArray:
+        source = Decoder(pictures, shelves, digests[part]) if shelves else pictures
+        return run_pictures(function, source, rows[part], name, batch_size, quiet)
+
+    return np.asarray(encoder(digests, encode), np.float32)
+
+
+def embed_texts(
+    model: ImageTextModel, texts: Sequence[str], quiet: bool = False, store: EmbeddingStore | None = None
+) -> dict[str, FloatArray]:
+    """Return the vector of every caption, (D,) each, from the store where it was there before."""
+    encoder = store.encoder(model, "text") if store is not None else None
+    if encoder is None:
+        return encode_texts(model, texts, quiet=quiet)
+    unique = sorted(set(texts))
+    digests = np.array([np.void(hashlib.sha256(text.encode()).digest()) for text in unique], DIGEST)
+
+    def encode(part: NDArray[np.int64]) -> FloatArray:
+        vectors = encode_texts(model, [unique[i] for i in part], quiet=quiet)
+        return np.stack([vectors[unique[i]] for i in part])
+
+    return dict(zip(unique, encoder(digests, encode), strict=True))
+
+
+class Decoder:
+    """Pictures at a model's own size, from the pixel cache; what is not there is decoded once, by several threads.
+
+    Args:
+        pictures: the dataset.
+        preprocess: of the model.
+        shelves: of pictures, by geometry: that of the model first. A picture that is decoded goes to all of them.
+        digests: of the pictures that will be asked for, in their order.
+    """
+
+    def __init__(self, pictures: Any, shelves: Sequence[tuple[Preprocess, Shelf]], digests: NDArray[np.void]) -> None:
+        self._pictures, self._shelves, self._digests = pictures, shelves, digests
+        self._made: list[tuple[list[int], list[NDArray[np.uint8]]]] = [([], []) for _ in shelves]
+
+    def batches(self, rows: NDArray[np.int64], size: Callable[[], int]) -> Iterator[Prepared]:
+        """Yield pictures in batches of a size that may change, the next ones being decoded meanwhile."""
+        preprocess, shelf = self._shelves[0]
+        lacking = [np.isin(np.arange(len(rows)), other.lacking(self._digests)) for _, other in self._shelves]
+        with ThreadPoolExecutor(max(1, os.cpu_count() or 1)) as pool:
+            waiting: deque[tuple[int, Future[list[NDArray[np.uint8] | None]]]] = deque()
+            wanted = iter(np.flatnonzero(lacking[0]).tolist())
+
+            def ahead() -> None:
+                while len(waiting) < 2 * max(64, size()) and (place := next(wanted, None)) is not None:
+                    row, which = int(rows[place]), [bool(mask[place]) for mask in lacking]
+                    # Bytes are read here: a dataset is not asked by several threads at once.
+                    data = self._pictures.image_bytes(row)
+                    waiting.append((place, pool.submit(self._decode, row, data, which)))
+
+            start = 0
+            while start < len(rows):
+                stop = min(start + size(), len(rows))
+                ahead()
+                batch = np.empty((stop - start, *preprocess.size, 3), np.uint8)
+                while waiting and waiting[0][0] < stop:
+                    place, future = waiting.popleft()
+                    for (places, made), pixels in zip(self._made, future.result(), strict=True):
+                        if pixels is not None:
+                            places.append(place)
+                            made.append(pixels)
+                    batch[place - start] = self._made[0][1][-1]
+                    ahead()
+                there = np.flatnonzero(~lacking[0][start:stop])
+                if len(there):
+                    if len(shelf.lacking(self._digests[start + there])):  # seen a moment ago, and not written yet
+                        self._keep(0)
+                    batch[there] = shelf.get(self._digests[start + there])
+                self._keep(_SHEET)
+                yield Prepared(batch)
+                start = stop
+        self._keep(0)
+
+    def _decode(self, row: int, data: bytes, which: Sequence[bool]) -> list[NDArray[np.uint8] | None]:
+        try:
+            image = Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "TIFF")).convert("RGB")
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+            image = self._pictures.image(row).convert("RGB")  # raises, and names the place
+        return [
+            np.asarray(preprocess.picture(image)) if wanted else None
+            for (preprocess, _), wanted in zip(self._shelves, which, strict=True)
+        ]
+
+    def _keep(self, least: int) -> None:
+        for (_, shelf), (places, made) in zip(self._shelves, self._made, strict=True):
+            if made and len(made) >= least:
+                shelf.add(self._digests[places], np.stack(made))
+                made.clear()
+                places.clear()
 
 
 def _sortable(digests: NDArray[np.void]) -> NDArray[np.bytes_]:
@@ -238,8 +389,6 @@ def _sortable(digests: NDArray[np.void]) -> NDArray[np.bytes_]:
 
 
 def _save(path: Path, array: NDArray[Any]) -> None:
-    import io
-
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     write_atomic(path, buffer.getvalue(), sync=False)

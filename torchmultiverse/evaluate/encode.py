@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +20,7 @@ from typing_extensions import override
 from torchmultiverse.errors import ModelError
 from torchmultiverse.evaluate.data import PictureSet
 from torchmultiverse.models import ImageTextModel
-from torchmultiverse.models.preprocess import FloatArray
+from torchmultiverse.models.preprocess import FloatArray, Prepared
 
 _T = TypeVar("_T")
 
@@ -54,34 +56,126 @@ def batches(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
         yield batch
 
 
+@runtime_checkable
+class Feed(Protocol):
+    """Pictures that come prepared, in batches."""
+
+    def batches(self, rows: NDArray[np.int64], size: Callable[[], int]) -> Iterator[Prepared]:
+        """Yield the pictures of some rows; ``size`` is asked before each batch."""
+        ...
+
+
 def run_pictures(
-    function: Callable[[list[Image.Image]], FloatArray],
-    pictures: PictureSet,
+    function: Callable[[Any], FloatArray],
+    pictures: PictureSet | Feed,
     rows: NDArray[np.int64],
     name: str,
-    batch_size: int = 64,
+    batch_size: int | BatchSize = 64,
     quiet: bool = False,
 ) -> FloatArray:
     """Return what a model makes of some pictures, one row each, float32.
 
     Args:
         function: a batch of pictures to (N, …).
-        pictures: the dataset.
+        pictures: the dataset, or pictures that come prepared.
         rows: which pictures, in which order.
         name: of the model, for the bar and for errors.
-        batch_size: pictures per call.
+        batch_size: pictures per call; halved for good where memory runs out.
         quiet: show no bar.
 
     Raises:
         ModelError: the model returned something that is not one finite vector per picture.
     """
+    size = batch_size if isinstance(batch_size, BatchSize) else BatchSize(batch_size, grow=False)
     parts: list[FloatArray] = []
     with progress_bar(quiet) as progress:
         bar = progress.add_task(name, total=len(rows))
-        for batch in batches(pictures.iter_images([int(row) for row in rows]), batch_size):
-            parts.append(_checked(function(batch), len(batch), name))
+        for batch in pictures.batches(rows, size) if isinstance(pictures, Feed) else _decoded(pictures, rows, size):
+            parts += size.run(lambda some: _checked(function(some), len(some), name), batch)
             progress.advance(bar, len(batch))
     return np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
+
+
+def _decoded(pictures: PictureSet, rows: NDArray[np.int64], size: Callable[[], int]) -> Iterator[list[Image.Image]]:
+    images = pictures.iter_images([int(row) for row in rows])
+    while batch := list(islice(images, size())):
+        yield batch
+
+
+class BatchSize:
+    """How many pictures a model is given at once: found by trying.
+
+    Grows by doubling as long as that makes each picture at least a tenth quicker, and halves where memory runs out.
+
+    Args:
+        first: to begin with.
+        most: not to be exceeded.
+        grow: whether to try larger ones at all; on a CPU it gains nothing.
+    """
+
+    def __init__(self, first: int = 64, most: int = 2048, grow: bool = True) -> None:
+        self.size, self.most = first, most
+        self._growing = grow
+        self._speed = 0.0
+        self._runs = 0
+
+    def __call__(self) -> int:
+        """Return the size of the next batch."""
+        return self.size
+
+    def run(self, function: Callable[[Any], FloatArray], batch: Any) -> list[FloatArray]:
+        """Return what a function makes of a batch, in as many parts as memory asks for.
+
+        Raises:
+            ModelError: one picture alone is too much.
+        """
+        parts: list[FloatArray] = []
+        start = 0
+        while start < len(batch):
+            some = _part(batch, start, min(start + self.size, len(batch)))
+            before = time.perf_counter()
+            try:
+                parts.append(function(some))
+            except Exception as error:
+                if not _out_of_memory(error):
+                    raise
+                if len(some) == 1:
+                    raise ModelError(f"one picture alone is too much for the memory: {error}") from error
+                self.size, self._growing = max(1, len(some) // 2), False
+                _forget()
+                continue
+            self._learn(len(some), time.perf_counter() - before)
+            start += len(some)
+        return parts
+
+    def _learn(self, count: int, seconds: float) -> None:
+        if not self._growing or count < self.size:
+            return
+        self._runs += 1
+        if self._runs % 2:  # the first of a new size compiles and allocates
+            return
+        speed = count / max(seconds, 1e-9)
+        if speed > 1.1 * self._speed and self.size < self.most:
+            self._speed, self.size = speed, min(self.most, self.size * 2)
+        else:
+            self._growing = False
+
+
+def _part(batch: Any, start: int, stop: int) -> Any:
+    if start == 0 and stop == len(batch):
+        return batch
+    return Prepared(batch.pixels[start:stop]) if isinstance(batch, Prepared) else batch[start:stop]
+
+
+def _out_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or "out of memory" in str(error).lower() or "alloc" in str(error).lower()
+
+
+def _forget() -> None:
+    """Give cached memory of a GPU back."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def encode_texts(

@@ -51,7 +51,7 @@ def task_title(result: Result, task: str, metric: str = "top1", setting: str = "
     )
     if setting != "all":
         title += f", {setting}"
-    return f"{title}: hard negative" if metric == "hard_negative" else title
+    return title + {"hard_negative": ": hard negative", "top5": ": among the best five"}.get(metric, "")
 
 
 def lines(result: Result) -> list[Line]:

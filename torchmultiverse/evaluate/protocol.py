@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from torchmultiverse.errors import SpecError, nearest
+from torchmultiverse.models import Preprocess
 from torchmultiverse.resources import data_folder
 
 Scope = Literal["plain", "background"]
@@ -49,8 +50,37 @@ class SparTask(_Strict):
     scopes: tuple[Scope, ...] = ("plain",)
 
 
+class DeclaredPreprocess(_Strict):
+    """A preprocessing that a protocol prescribes for every model, see :class:`~torchmultiverse.models.Preprocess`."""
+
+    size: int
+    window: int = 0
+    resize: Literal["shortest", "squash", "longest"] = "squash"
+    crop: float = 1.0
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def preprocess(self) -> Preprocess:
+        """Return it as models use it."""
+        return Preprocess(
+            (self.size, self.size), self.resize, self.crop, self.interpolation, self.mean, self.std, window=self.window
+        )
+
+
 class SparProtocol(_Strict):
-    """Caption retrieval and hard negatives over worlds, animals, positions and textures."""
+    """Caption retrieval and hard negatives over worlds, animals, positions and textures.
+
+    Attributes:
+        background: what captions of the scope ``background`` end with.
+        preprocess: of every model; by default each has its own.
+        blank_distractor: the empty place is one of the animals that a single one is told from, as published.
+        scene_rows: only so many empty pictures are asked which world they are; by default one of each view.
+        half: scores are rounded to half precision, 100 times the vector first, as published; of ties the first wins.
+        coin_order: of the two captions of a hard negative, Python's random stream with seed 0 says which comes first,
+            as published; so a tie is right or wrong, not half of each.
+        top5: also tell how often the truth is among the best five.
+    """
 
     kind: Literal["spar"]
     name: str
@@ -59,14 +89,37 @@ class SparProtocol(_Strict):
     description: str
     source: str = ""
     background: str
+    preprocess: DeclaredPreprocess | None = None
+    blank_distractor: bool = False
+    scene_rows: int | None = None
+    half: bool = False
+    coin_order: bool = False
+    top5: bool = False
     tasks: tuple[SparTask, ...] = Field(min_length=1)
+
+
+class Prompts(_Strict):
+    """How image-text models are asked for classes.
+
+    Attributes:
+        name: in results.
+        templates: sentences with ``{}`` for the class; or ``openai-80``, the ensemble of CLIP's ImageNet evaluation as
+            open_clip has it. Vectors of a class's sentences are normalised, averaged and normalised again.
+        classes: ``own``, the dataset's, as people write them; or ``imagenet-1000``, all of ImageNet by open_clip's
+            names, answers being read through the class map in the protocol's label spaces.
+    """
+
+    name: str
+    templates: tuple[str, ...] | Literal["openai-80"]
+    classes: Literal["own", "imagenet-1000"] = "own"
 
 
 class ClassificationProtocol(_Strict):
     """Top-1 accuracy of a label column, by factor and level.
 
     Attributes:
-        prompt: the caption of a class, for image-text models.
+        prompts: how image-text models are asked; models that see picture and caption together take the first alone.
+        preprocess: of every model; by default each has its own.
         label_columns: the first of these that a dataset has is the label.
         class_map: file beside this one: class to ImageNet indices.
         label_spaces: ways to read 1000 logits as a class: ``any-of-set`` (the best of all 1000 is one of the class's),
@@ -80,7 +133,8 @@ class ClassificationProtocol(_Strict):
     title: str
     description: str
     source: str = ""
-    prompt: str
+    prompts: tuple[Prompts, ...] = Field(min_length=1)
+    preprocess: DeclaredPreprocess | None = None
     label_columns: tuple[str, ...]
     class_map: str
     label_spaces: tuple[Literal["any-of-set", "restricted", "pug2023"], ...]

@@ -7,7 +7,7 @@ import platform
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +26,7 @@ from torchmultiverse.evaluate.data import (
     open_pictures,
 )
 from torchmultiverse.evaluate.embeddings import EmbeddingStore
+from torchmultiverse.evaluate.encode import BatchSize
 from torchmultiverse.evaluate.gallery import gallery_pictures
 from torchmultiverse.evaluate.protocol import (
     Protocol,
@@ -36,9 +37,12 @@ from torchmultiverse.evaluate.result import TABLE, Result, rows_table
 from torchmultiverse.evaluate.spar import COLUMNS
 from torchmultiverse.evaluate.stats import Intervals
 from torchmultiverse.evaluate.summary import row_parts, summarise
-from torchmultiverse.models import Model, as_model
+from torchmultiverse.models import Model, Preprocess, as_model
+from torchmultiverse.models.base import Precision
 
-_PACKAGES = ("torchmultiverse", "numpy", "pillow", "pyarrow", "torch", "torchvision", "timm", "open_clip_torch")
+_PACKAGES = (
+    "torchmultiverse", "numpy", "pillow", "pyarrow", "torch", "torchvision", "timm", "open_clip_torch", "transformers",
+)  # fmt: skip
 
 
 def evaluate(
@@ -47,9 +51,11 @@ def evaluate(
     protocol: str | Path | Protocol = "auto",
     out: str | Path | None = None,
     seed: int = 0,
-    batch_size: int = 64,
+    batch_size: int | Literal["auto"] = "auto",
     quiet: bool = False,
     embeddings: str | Path | None = None,
+    precision: Precision | Literal["auto"] = "auto",
+    audit: int = 0,
 ) -> Result:
     """Score models on a dataset.
 
@@ -59,10 +65,14 @@ def evaluate(
         protocol: ``auto`` chooses by the dataset's columns; or a name, a JSON file, a protocol.
         out: folder to save the result in.
         seed: of the bootstrap.
-        batch_size: pictures per call of a model.
+        batch_size: pictures per call of a model; ``auto`` finds it by trying on a GPU and takes 64 elsewhere. Halved
+            where memory runs out.
         quiet: show no progress bars.
         embeddings: folder that keeps what models make of pictures, so that none passes twice through one; by default
             nothing is kept.
+        precision: of encoding; scores are float32 in any case. ``auto``: bfloat16 on a GPU, float32 elsewhere.
+        audit: this many pictures are encoded once more, one by one and in float32; the result says how many answers
+            that changes.
 
     Raises:
         DatasetError: the dataset lacks what the protocol asks about.
@@ -76,32 +86,75 @@ def evaluate(
     loaded = _named(models)
     if not loaded:
         raise ModelError("no model to score")
-    store = None if embeddings is None else EmbeddingStore(embeddings)
-    ask = Asker(pictures, columns, batch_size, quiet, store)
-    intervals = Intervals(seed)
-    ids = columns.get("scene_id", np.array([f"{i:06d}" for i in range(len(pictures))], dtype=object))
-    cells: list[dict[str, Any]] = []
-    rows: list[dict[str, Any]] = []
     notes: list[str] = []
-    name = dataset_name(pictures)
-    for model in loaded:
-        scored = list(ask(model, protocol, notes))
-        if not scored:
-            raise DatasetError(f"protocol '{protocol.name}' found nothing to ask of '{model.info.name}' on '{name}'")
-        base = {"model": model.info.name, "dataset": name, "protocol": protocol.name}
-        cells += ({**base, **cell} for cell in summarise(scored, intervals))
-        rows += ({"model": model.info.name, **part} for part in row_parts(scored, ids))
-    table = rows_table(rows)
-    result = Result(
-        pa.Table.from_pylist(cells, schema=TABLE),
-        table,
-        _provenance(pictures, name, loaded, protocol, seed, notes, columns),
-        gallery_pictures(pictures, table),
-        factor_table(columns),
-    )
+    declared = [model.info for model in loaded]
+    try:
+        for model in loaded:
+            _set_precision(model, precision)
+            if protocol.preprocess is not None:
+                _prescribe(model, protocol.preprocess.preprocess(), notes)
+        store = None if embeddings is None else EmbeddingStore(embeddings)
+        if store is not None:
+            store.expect(model.info.preprocess for model in loaded)
+        ask = Asker(pictures, columns, _batches(batch_size), quiet, store, audit, seed)
+        intervals = Intervals(seed)
+        ids = columns.get("scene_id", np.array([f"{i:06d}" for i in range(len(pictures))], dtype=object))
+        cells: list[dict[str, Any]] = []
+        rows: list[dict[str, Any]] = []
+        name = dataset_name(pictures)
+        for model in loaded:
+            scored = list(ask(model, protocol, notes))
+            if not scored:
+                raise DatasetError(
+                    f"protocol '{protocol.name}' found nothing to ask of '{model.info.name}' on '{name}'"
+                )
+            base = {"model": model.info.name, "dataset": name, "protocol": protocol.name}
+            cells += ({**base, **cell} for cell in summarise(scored, intervals))
+            rows += ({"model": model.info.name, **part} for part in row_parts(scored, ids))
+        table = rows_table(rows)
+        result = Result(
+            pa.Table.from_pylist(cells, schema=TABLE),
+            table,
+            {**_provenance(pictures, name, loaded, protocol, seed, notes, columns), "audits": ask.audits},
+            gallery_pictures(pictures, table),
+            factor_table(columns),
+        )
+    finally:  # models of the caller's are given back as they came
+        for model, info in zip(loaded, declared, strict=True):
+            if model.info != info:
+                model.change(preprocess=info.preprocess, precision=info.precision)  # type: ignore[union-attr]
     if out is not None:
         result.save(out)
     return result
+
+
+def _set_precision(model: Model, precision: str) -> None:
+    """Set the precision of models that have a choice and were not given one by an option."""
+    change = getattr(model, "change", None)
+    asked = "precision=" in model.info.name.partition("?")[2]
+    if change is None or asked or not hasattr(model, "module"):
+        return
+    device = getattr(getattr(model, "device", None), "type", "cpu")
+    change(precision=("bfloat16" if device == "cuda" else "float32") if precision == "auto" else precision)
+
+
+def _prescribe(model: Model, preprocess: Preprocess, notes: list[str]) -> None:
+    """Give a model the preprocessing of a protocol, if it can take another than its own."""
+    change = getattr(model, "change", None)
+    if change is None or model.info.preprocess is None:
+        notes.append(f"{model.info.name}: prepares pictures in a way of its own, not in that of the protocol")
+        return
+    own = model.info.preprocess.size
+    if own != preprocess.size:
+        notes.append(f"{model.info.name}: its input is {own[1]} × {own[0]}, not the protocol's {preprocess.size[1]}")
+    change(preprocess=preprocess)
+
+
+def _batches(size: int | str) -> BatchSize:
+    if isinstance(size, int):
+        return BatchSize(size, grow=False)
+    torch = sys.modules.get("torch")
+    return BatchSize(64, grow=torch is not None and torch.cuda.is_available())
 
 
 def _named(models: Any) -> list[Model]:

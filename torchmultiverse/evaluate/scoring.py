@@ -59,6 +59,33 @@ def retrieval(scores: NDArray[Any], labels: NDArray[np.int64], tie: float = TIE,
     return Outcome(correct, scores.argmax(1).astype(np.int64), margin.astype(np.float32), confidence)
 
 
+def half_scores(images: NDArray[Any], texts: NDArray[Any]) -> NDArray[np.float32]:
+    """Return 100 · images @ textsᵀ as half precision gives it, (N, K): both sides, the factor and the sums rounded."""
+    scaled = (np.float16(100) * images.astype(np.float16)).astype(np.float32)
+    products = scaled @ texts.astype(np.float16).astype(np.float32).T
+    return np.asarray(products.astype(np.float16), np.float32)
+
+
+def first_of_best(scores: NDArray[Any], labels: NDArray[np.int64], among: int = 1) -> Outcome:
+    """Return outcomes where, of equal scores, the candidate that comes first wins: correct is 0 or 1.
+
+    Args:
+        scores: (N, K), higher fits better.
+        labels: index of the true candidate, (N,).
+        among: how many of the best the truth may be one of.
+    """
+    rows = np.arange(len(scores))
+    true = scores[rows, labels]
+    before = np.arange(scores.shape[1]) < labels[:, None]
+    ahead = (scores > true[:, None]).sum(1) + ((scores == true[:, None]) & before).sum(1)
+    others = scores.astype(np.float32)
+    others[rows, labels] = -np.inf
+    best = scores.max(1, keepdims=True)
+    confidence = (1 / np.exp(scores - best).sum(1)).astype(np.float32)
+    margin = (true - others.max(1)).astype(np.float32) if scores.shape[1] > 1 else np.zeros(len(scores), np.float32)
+    return Outcome((ahead < among).astype(float), scores.argmax(1).astype(np.int64), margin, confidence)
+
+
 def two_way(true: NDArray[Any], other: NDArray[Any], tie: float = TIE, scale: float | None = None) -> Outcome:
     """Return outcomes of choosing between the true caption (candidate 0) and one hard negative (candidate 1)."""
     pair = np.stack([true, other], axis=1)

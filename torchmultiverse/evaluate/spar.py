@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import random
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations_with_replacement, permutations
 from typing import Any, NamedTuple
@@ -95,7 +96,7 @@ def tasks(protocol: SparProtocol, columns: Mapping[str, NDArray[Any]]) -> list[T
     table = _Table(columns)
     found = []
     for definition in protocol.tasks:
-        for setting, rows in _settings(definition, table):
+        for setting, rows in _settings(definition, table, protocol.scene_rows):
             for scope in definition.scopes:
                 task = _task(protocol, definition, table, setting, rows, scope)
                 if len(task.candidates) > 1:
@@ -103,7 +104,7 @@ def tasks(protocol: SparProtocol, columns: Mapping[str, NDArray[Any]]) -> list[T
     return found
 
 
-def _settings(definition: SparTask, table: _Table) -> Iterator[tuple[str, NDArray[np.int64]]]:
+def _settings(definition: SparTask, table: _Table, scene_rows: int | None) -> Iterator[tuple[str, NDArray[np.int64]]]:
     """Yield the name and the rows of each setting of a task."""
     keep = np.isin(table.count, definition.animals)
     unpainted = (table.t1 == DEFAULT) & (table.t2 == DEFAULT)
@@ -114,7 +115,9 @@ def _settings(definition: SparTask, table: _Table) -> Iterator[tuple[str, NDArra
     if definition.candidates == "animal at each side":
         keep &= np.isin(table.alone_at, list(_OTHER_SIDE))
     rows = np.flatnonzero(keep)
-    if definition.animals == (0,):
+    if definition.animals == (0,) and scene_rows is not None:
+        rows = rows[:scene_rows]
+    elif definition.animals == (0,):
         _, first = np.unique(table.view[rows], return_index=True)
         rows = rows[np.sort(first)]
     if definition.split_by is None:
@@ -145,6 +148,8 @@ def _task(
 
     truths = [_answer(definition, table, int(row)) for row in rows]
     answers = _candidates(definition, table, truths[0]) if truths else []
+    if protocol.blank_distractor and definition.candidates == "animals":
+        answers = [*answers, _Answer(c1=BLANK)]
     worlds = table.worlds if with_world else ("",)
     candidates = tuple(sorted({say(answer._replace(w=world)) for answer in answers for world in worlds}))
     place = {caption: index for index, caption in enumerate(candidates)}
@@ -167,6 +172,30 @@ def _task(
         None if definition.animals == (0,) else table.pairs[rows],
         factors,
     )
+
+
+def coin_flips(asked: Sequence[Task]) -> dict[tuple[str, str, Scope], NDArray[np.bool_]]:
+    """Return, for each task with hard negatives, which pictures are shown the false caption first, as published.
+
+    The published evaluation draws ``random.random() >= 0.5`` for every picture from Python's stream with seed 0: first
+    for each world by itself, in the order of the data, then for all worlds without and with the world in the caption.
+    Here the first are drawn and thrown away: with captions that do not name the world they ask the same questions.
+
+    Args:
+        asked: all tasks, in the order of the protocol.
+    """
+    stream = random.Random(0)
+    plain = [task for task in asked if task.negatives is not None and task.scope == "plain"]
+    behind = [task for task in asked if task.negatives is not None and task.scope == "background"]
+    worlds = list(dict.fromkeys(world for task in plain for world in task.factors["world"][0]))
+    for world in worlds:
+        for task in plain:
+            for _ in range(int((task.factors["world"][0] == world).sum())):
+                stream.random()
+    return {
+        (task.task, task.setting, task.scope): np.array([stream.random() >= 0.5 for _ in task.rows], dtype=bool)
+        for task in (*plain, *behind)
+    }
 
 
 def _answer(definition: SparTask, table: _Table, row: int) -> _Answer:

@@ -45,7 +45,8 @@ def summarise(scored: Sequence[Scored], intervals: Intervals) -> Iterator[dict[s
                     "interval": method,
                     "chance": chance,
                 }
-                if factor == "all" and scope == "plain" and setting == settings[0][0]:
+                # The best five say the same as the best one, once more.
+                if factor == "all" and scope == "plain" and setting == settings[0][0] and metric != "top5":
                     own = np.array([f"{task}:{i}" for i in range(n)], dtype=object)
                     parts.append((values, own if clusters is None else clusters))
                     chances.append(chance)

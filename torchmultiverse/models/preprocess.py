@@ -75,6 +75,7 @@ class Preprocess:
         interpolation: nearest, bilinear, bicubic or lanczos.
         mean, std: per RGB channel, of values in [0, 1].
         fill: grey level of padding, 0 to 255.
+        window: the centre of so many source pixels is cut out before anything else; 0 cuts nothing.
     """
 
     size: tuple[int, int] = (224, 224)
@@ -84,11 +85,15 @@ class Preprocess:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     fill: int = 0
+    window: int = 0
 
     def picture(self, image: Image.Image) -> Image.Image:
         """Return the resized and cropped picture, as the model sees it, without normalisation."""
         height, width = self.size
         resample = _FILTERS[self.interpolation]
+        if self.window:
+            left, top = (_offset(side, self.window) for side in image.size)
+            image = image.crop((left, top, left + self.window, top + self.window))
         # The little more undoes rounding where the crop is a ratio of two sizes, as 224/248.
         target = (int(height / self.crop + 1e-6), int(width / self.crop + 1e-6))
         if self.resize == "squash":
@@ -150,4 +155,5 @@ class Preprocess:
         height, width = self.size
         crop = f", crop {self.crop:g}" if self.crop != 1 else ""
         numbers = ", ".join(f"{m:.3f}±{s:.3f}" for m, s in zip(self.mean, self.std, strict=True))
-        return f"{self.resize} to {width}×{height}{crop}, {self.interpolation}, {numbers}"
+        window = f"centre {self.window}, " if self.window else ""
+        return f"{window}{self.resize} to {width}×{height}{crop}, {self.interpolation}, {numbers}"
