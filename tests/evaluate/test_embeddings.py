@@ -304,7 +304,8 @@ def test_the_audit_counts_answers_that_low_precision_changes(dataset: Path) -> N
     low = evaluate(dataset, model, quiet=True, precision="bfloat16", audit=12)
     found = low.provenance["audits"]["small"]
     assert set(model.batches) == {1}
-    assert model.info.precision == "bfloat16"
+    assert low.provenance["models"][0]["precision"] == "bfloat16"
+    assert model.info.precision == "float32", "given back as it came"
     assert found["pictures"] == 12
     assert found["changed"] > 0
     assert found["largest_difference"] > 0.05

@@ -24,7 +24,7 @@ from torchmultiverse.models.preprocess import FloatArray
 from torchmultiverse.models.torch_tools import need
 from torchmultiverse.spec import BLANK, spoken
 
-_CHUNK = 4_000_000  # scores held at once
+_CHUNK = 8_000_000  # scores held at once
 Scores = Callable[[NDArray[np.int64]], FloatArray]
 """Positions within a task to the scores of all candidates, (len, K)."""
 
@@ -378,12 +378,15 @@ def _published(
     """Score a task in half precision, the first of equal scores winning."""
     names = np.array(task.candidates, dtype=object)
     step = max(1, _CHUNK // len(task.candidates))
-    for metric, among in (("top1", 1), ("top5", 5))[: 2 if top5 and len(task.candidates) > 5 else 1]:
-        parts = []
-        for start in range(0, len(task.rows), step):
-            part = slice(start, start + step)
-            parts.append(first_of_best(half_scores(images[part], captions), task.labels[part], among))
-        outcome = Outcome(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    metrics = (("top1", 1), ("top5", 5))[: 2 if top5 and len(task.candidates) > 5 else 1]
+    parts: dict[str, list[Outcome]] = {metric: [] for metric, _ in metrics}
+    for start in range(0, len(task.rows), step):
+        part = slice(start, start + step)
+        scores = half_scores(images[part], captions)
+        for metric, among in metrics:
+            parts[metric].append(first_of_best(scores, task.labels[part], among))
+    for metric, among in metrics:
+        outcome = Outcome(*(np.concatenate(columns) for columns in zip(*parts[metric], strict=True)))
         chance = min(1.0, among / len(task.candidates))
         yield Scored(task, metric, outcome, names[task.labels], names[outcome.prediction], chance, len(task.candidates))
     if task.negatives is None or negative_first is None:

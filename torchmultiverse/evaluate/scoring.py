@@ -41,22 +41,27 @@ def retrieval(scores: NDArray[Any], labels: NDArray[np.int64], tie: float = TIE,
         ValueError: a score that is NaN.
     """
     scores = np.asarray(scores, np.float32)
-    if not np.isfinite(scores).all():
-        row = int(np.flatnonzero(~np.isfinite(scores).all(1))[0])
-        raise ValueError(f"the scores of row {row} are not finite")
     rows = np.arange(len(scores))
+    best = scores.max(1, initial=-np.inf)  # NaN, if there is any
+    if not np.isfinite(best).all():
+        raise ValueError(f"the scores of row {int(np.flatnonzero(~np.isfinite(best))[0])} are not finite")
     true = scores[rows, labels]
-    best = scores.max(1, initial=-np.inf)
-    near = best - tie * np.abs(scores).max(1, initial=0)
-    tied = (scores >= near[:, None]).sum(1)
+    # As few passes over all scores as may be: there are up to 10⁹ of them.
+    near = best - tie * np.maximum(np.abs(best), np.abs(scores.min(1, initial=np.inf)))
+    tied = np.count_nonzero(scores >= near[:, None], axis=1)
     correct = np.where(true >= near, 1 / np.maximum(tied, 1), 0.0)
-    others = scores.copy()
-    others[rows, labels] = -np.inf
-    margin = true - others.max(1) if scores.shape[1] > 1 else np.zeros(len(scores), np.float32)
+    prediction = scores.argmax(1).astype(np.int64)
+    work = np.subtract(scores, best[:, None])
+    work[rows, labels] = -np.inf
+    rest = work.max(1) if scores.shape[1] > 1 else np.zeros(len(scores), np.float32)
+    gap = true - best
+    margin = gap - rest if scores.shape[1] > 1 else np.zeros(len(scores), np.float32)
     confidence = np.full(len(scores), np.nan, np.float32)
     if scale is not None:
-        confidence = 1 / np.exp(np.float32(scale) * (scores - best[:, None])).sum(1)
-    return Outcome(correct, scores.argmax(1).astype(np.int64), margin.astype(np.float32), confidence)
+        work *= np.float32(scale)
+        np.exp(work, out=work)
+        confidence = 1 / (work.sum(1) + np.exp(np.float32(scale) * gap))
+    return Outcome(correct, prediction, margin.astype(np.float32), confidence.astype(np.float32))
 
 
 def half_scores(images: NDArray[Any], texts: NDArray[Any]) -> NDArray[np.float32]:

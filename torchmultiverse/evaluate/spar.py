@@ -143,8 +143,13 @@ def _task(
     template = definition.caption + (protocol.background if scope == "background" else "")
     with_world = "{w}" in template
 
+    said: dict[_Answer, str] = {}
+    slots = [name for name in _Answer._fields if "{" + name + "}" in template]
+
     def say(answer: _Answer) -> str:
-        return template.format(**answer._asdict())
+        if answer not in said:
+            said[answer] = template.format(**{name: getattr(answer, name) for name in slots})
+        return said[answer]
 
     truths = [_answer(definition, table, int(row)) for row in rows]
     answers = _candidates(definition, table, truths[0]) if truths else []

@@ -66,10 +66,13 @@ def resampling_weights(clusters: int, rng: np.random.Generator, resamples: int =
 
 
 def cluster_sums(values: ArrayLike, clusters: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the sum of values and the number of rows of every cluster, each (G,)."""
-    _, index = np.unique(np.asarray(clusters).astype(str), return_inverse=True)
-    sums = np.bincount(index, np.asarray(values, np.float64)).astype(np.float64)
-    return sums, np.bincount(index).astype(np.float64)
+    """Return the sum of values and the number of rows of every cluster, each (G,); named by words or small numbers."""
+    names = np.asarray(clusters)
+    if names.dtype.kind not in "iu":
+        names = np.unique(names.astype(str), return_inverse=True)[1]
+    sizes = np.bincount(names)
+    used = sizes > 0
+    return np.bincount(names, np.asarray(values, np.float64))[used].astype(np.float64), sizes[used].astype(np.float64)
 
 
 def clustered(sums: NDArray[np.float64], sizes: NDArray[np.float64], level: float = LEVEL) -> Interval:
@@ -175,13 +178,15 @@ class Intervals:
         Args:
             parts: outcomes and clusters of each task.
         """
-        names = sorted({str(c) for _, clusters in parts for c in clusters})
-        place = {name: i for i, name in enumerate(names)}
+        every = np.concatenate([np.asarray(clusters).astype(str) for _, clusters in parts])
+        names, places = np.unique(every, return_inverse=True)
         sums, sizes = np.zeros((2, len(parts), len(names)))
+        start = 0
         for row, (values, clusters) in enumerate(parts):
-            index = [place[str(c)] for c in clusters]
-            np.add.at(sums[row], index, values)
-            np.add.at(sizes[row], index, 1)
+            index = places[start : start + len(clusters)]
+            start += len(clusters)
+            sums[row] = np.bincount(index, values, minlength=len(names))
+            sizes[row] = np.bincount(index, minlength=len(names))
         point = float(np.mean(sums.sum(1) / sizes.sum(1)))
         if len(names) < 2:
             return Interval(*wilson(point, 1, self.level), "wilson, one cluster")

@@ -48,7 +48,7 @@ def summarise(scored: Sequence[Scored], intervals: Intervals) -> Iterator[dict[s
                 # The best five say the same as the best one, once more.
                 if factor == "all" and scope == "plain" and setting == settings[0][0] and metric != "top5":
                     own = np.array([f"{task}:{i}" for i in range(n)], dtype=object)
-                    parts.append((values, own if clusters is None else clusters))
+                    parts.append((values, own if clusters is None else _names(members)))
                     chances.append(chance)
     if len(parts) > 1:
         low, high, method = intervals.of_average(parts)
@@ -67,6 +67,11 @@ def summarise(scored: Sequence[Scored], intervals: Intervals) -> Iterator[dict[s
         }
 
 
+def _names(members: Sequence[Scored]) -> NDArray[Any]:
+    """Return the clusters of all rows by their names, which tasks share."""
+    return np.concatenate([member.task.clusters for member in members if member.task.clusters is not None])
+
+
 def _cells(
     members: Sequence[Scored],
 ) -> Iterator[tuple[str, str, NDArray[np.float64], NDArray[Any] | None, float]]:
@@ -75,15 +80,20 @@ def _cells(
     chance = np.concatenate([np.full(len(member.task.rows), member.chance) for member in members])
     clusters = None
     if members[0].task.clusters is not None:
-        clusters = np.concatenate([member.task.clusters for member in members if member.task.clusters is not None])
+        names = np.concatenate([member.task.clusters for member in members if member.task.clusters is not None])
+        clusters = np.unique(names.astype(str), return_inverse=True)[1]
     yield "all", "all", values, clusters, float(chance.mean())
     for factor in members[0].task.factors:
         columns = [
-            np.concatenate([member.task.factors[factor][i] for member in members])
+            np.concatenate([member.task.factors[factor][i] for member in members]).astype(str)
             for i in range(len(members[0].task.factors[factor]))
         ]
-        for level in sorted({str(v) for column in columns for v in set(column)} - {BLANK, ""}):
-            inside = np.any([column == level for column in columns], axis=0)
+        levels, codes = np.unique(np.stack(columns), return_inverse=True)
+        codes = codes.reshape(len(columns), -1)
+        for code, level in enumerate(levels.tolist()):
+            if level in (BLANK, ""):
+                continue
+            inside = (codes == code).any(0)
             yield (
                 factor,
                 level,
