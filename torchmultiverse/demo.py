@@ -131,7 +131,7 @@ def run(out: Path, console: Console, assets: Sequence[str] = ()) -> Path:
     step("5  score")
     result = evaluate(datasets["spar"], models, out=out / "results")
     console.print(leaderboard(result))
-    page = report(out / "results", out / "report")
+    page = report(out / "results", out / "report", datasets["spar"])
     step("done")
     console.print(
         f"dataset  {out / 'spar'}\nresults  {out / 'results'}\npage     {page.resolve().as_uri()}", highlight=False

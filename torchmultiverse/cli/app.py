@@ -21,6 +21,7 @@ from torchmultiverse.cli.counterfactual import counterfactuals
 from torchmultiverse.cli.equivariance import equivariance
 from torchmultiverse.cli.evaluating import evaluate_command, report
 from torchmultiverse.cli.farm import app as farm_app
+from torchmultiverse.cli.leaderboard import card, leaderboard_app
 from torchmultiverse.cli.models import models_app
 from torchmultiverse.cli.planning import plan as plan_command
 from torchmultiverse.errors import DatasetError, SpecError, TorchMultiverseError
@@ -43,6 +44,8 @@ app.add_typer(engine_app, name="engine")
 app.add_typer(assets_app, name="assets")
 app.add_typer(farm_app, name="farm")
 app.add_typer(models_app, name="models")
+app.add_typer(leaderboard_app, name="leaderboard")
+app.command(epilog="Example: `torchmultiverse card results/ --model M --out README.md`")(card)
 app.command("eval", epilog="Example: `torchmultiverse eval data/spar --model open_clip:ViT-B-32/laion2b_s34b_b79k`")(
     evaluate_command
 )

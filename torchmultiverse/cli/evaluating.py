@@ -56,9 +56,14 @@ def report(
     out_folder: Annotated[
         Path | None, typer.Option("--out", help="Folder of the page; default: inside results.")
     ] = None,
+    dataset: Annotated[
+        Path | None, typer.Option(help="What was evaluated: its pictures are shown beside every answer.")
+    ] = None,
 ) -> None:
-    """Make the HTML page, and markdown and CSV tables, of results."""
+    """Make the HTML pages, and markdown, LaTeX and CSV tables, of results."""
     from torchmultiverse.report import report as make
+    from torchmultiverse.store import open_dataset
 
-    page = make(results, out_folder or results / "report")
+    pictures = None if dataset is None else open_dataset(dataset)
+    page = make(results, out_folder or results / "report", pictures, quiet=False)
     out.print(f"{page}", highlight=False)

@@ -16,7 +16,7 @@ from torchmultiverse.errors import DatasetError
 from torchmultiverse.spec import canonical_json
 
 _JSON = ("scene", "annotations")
-_NOT_FACTORS = frozenset(("scene_id", "engine", "render_ms", "caption", "split", "filename"))
+_NOT_FACTORS = frozenset(("engine", "render_ms", "split", "filename"))
 
 
 @runtime_checkable
@@ -131,7 +131,11 @@ def factor_table(columns: Mapping[str, NDArray[Any]]) -> pa.Table:
     """Return the columns that say what is in the pictures, words as dictionaries: a small table."""
     kept = {}
     for name, values in columns.items():
-        if name in _NOT_FACTORS or name.startswith("quality"):
+        if (
+            name in _NOT_FACTORS
+            or name.startswith(("quality", "negative"))
+            or name.endswith(("_id", "caption", "_clean"))
+        ):
             continue
         array = pa.array(values.tolist())
         kept[name] = array.dictionary_encode() if pa.types.is_string(array.type) else array

@@ -6,31 +6,40 @@ import base64
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pyarrow.compute as pc
 from markupsafe import Markup, escape
 
+from torchmultiverse.evaluate.data import PictureSet
 from torchmultiverse.evaluate.gallery import chosen_rows
 from torchmultiverse.evaluate.leaderboard import Line, lines, percent, ranked, task_title
 from torchmultiverse.evaluate.result import Result
 from torchmultiverse.report import svg
-from torchmultiverse.report.tables import comma_separated, markdown
+from torchmultiverse.report.explore import explore
+from torchmultiverse.report.findings import findings
+from torchmultiverse.report.tables import comma_separated, latex, markdown
 
 _PREFIX = re.compile(r"^This is a photo (of )?")
 
 
-def report(results: str | Path | Result, out: str | Path) -> Path:
-    """Write ``index.html``, ``leaderboard.md`` and ``results.csv``; returns the page.
+def report(
+    results: str | Path | Result, out: str | Path, dataset: PictureSet | None = None, quiet: bool = True
+) -> Path:
+    """Write ``index.html``, ``leaderboard.md``, ``leaderboard.tex`` and ``results.csv``; returns the page.
 
-    The page needs no other file and no network: style, charts and pictures are inside it.
+    The page needs no other file and no network: style, charts and pictures are inside it. ``explore.html`` beside it
+    shows every single answer.
 
     Args:
         results: folder that ``evaluate`` wrote, or a result.
         out: folder to write.
+        dataset: what was evaluated: ``explore.html`` then shows all its pictures.
+        quiet: show no bar.
 
     Raises:
         DatasetError: the folder holds no results.
@@ -40,12 +49,14 @@ def report(results: str | Path | Result, out: str | Path) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     for name, text in (
         ("leaderboard.md", markdown(result)),
+        ("leaderboard.tex", latex(result)),
         ("results.csv", comma_separated(result)),
         ("index.html", render(result)),
     ):
         part = out / f"{name}.part"
         part.write_text(text, encoding="utf-8")
         os.replace(part, out / name)
+    explore(result, out, dataset, quiet)
     return out / "index.html"
 
 
@@ -74,6 +85,7 @@ def render(result: Result) -> str:
         board=[_row(line, models, _question(result, line)) for line in board],
         headline=headline(board, models),
         breakdowns=_breakdowns(result, models),
+        findings=findings(result, models),
         gallery=gallery,
         opened=_opened([key for key, *_ in gallery]),
         table=[_texts(cell) for cell in result.table.to_pylist()],
@@ -119,6 +131,7 @@ class _Row:
     chance: float
     n: int
     average: bool = False
+    link: str = ""
 
 
 def _above(cell: dict[str, Any]) -> bool:
@@ -180,11 +193,26 @@ def _breakdowns(result: Result, models: Sequence[str]) -> list[tuple[str, list[_
         if len(levels) < 2:
             continue
         rows = [
-            _row(Line(task, "all", metric, level, next(iter(cells.values()))["chance"], cells), models, "")
+            replace(
+                _row(Line(task, "all", metric, level, next(iter(cells.values()))["chance"], cells), models, ""),
+                link=_link(result, task, metric, factor, level),
+            )
             for level, cells in levels.items()
         ]
         groups[task, metric].append(_Breakdown(factor.replace("_", " "), rows))
     return [(task_title(result, *key), found) for key, found in groups.items() if found]
+
+
+def _link(result: Result, task: str, metric: str, factor: str, level: str) -> str:
+    """Return where the answers of a level are, each with its picture; "" where no one column says it."""
+    column = {"world": "world_name", "class": "character_label"}.get(factor, factor)
+    if column == "setting":
+        chosen = {"setting": level}
+    elif column in result.factors.column_names:
+        chosen = {column: level}
+    else:
+        return ""
+    return "explore.html#" + urlencode({"task": task, "metric": metric, **chosen})
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,15 @@
-"""Small charts as inline SVG: dots with whiskers on a 0 to 100 scale. Colours come from the page's style."""
+"""Charts as inline SVG. Colours come from the page's style; no colour says alone what a shape or a number does not."""
 
 from __future__ import annotations
 
+import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup, escape
+
+from torchmultiverse.evaluate.insight import Calibration
 
 WIDTH = 340
 LANE = 15
@@ -73,4 +77,112 @@ def dots(cells: Sequence[tuple[int, str, Mapping[str, Any] | None]], chance: flo
     return Markup(
         f'<svg class="dots" role="img" aria-label="{label}" viewBox="0 0 {WIDTH} {height}" '
         f'width="{WIDTH}" height="{height}">{"".join(parts)}</svg>'
+    )
+
+
+def radar(axes: Sequence[tuple[str, float]], models: Sequence[tuple[int, str, Sequence[float | None]]]) -> Markup:
+    """Return a radar chart: an axis per question from 0 at the centre to 100 %, a line per model, chance dashed.
+
+    Args:
+        axes: title and chance of each question.
+        models: place, name, and accuracy on each question.
+    """
+    size, centre, reach = 760, (380.0, 212.0), 150.0
+    count = len(axes)
+
+    def at(k: int, share: float) -> tuple[float, float]:
+        angle = 2 * math.pi * k / count - math.pi / 2
+        return centre[0] + reach * share * math.cos(angle), centre[1] + reach * share * math.sin(angle)
+
+    def line(points: Sequence[tuple[float, float]]) -> str:
+        return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+
+    parts = []
+    for tick in (0.25, 0.5, 0.75, 1.0):
+        parts.append(f'<polygon class="grid" fill="none" points="{line([at(k, tick) for k in range(count)])}"/>')
+    for k, (title, _) in enumerate(axes):
+        x, y = at(k, 1)
+        parts.append(f'<line class="grid" x1="{centre[0]}" y1="{centre[1]}" x2="{x:.1f}" y2="{y:.1f}"/>')
+        lx, ly = at(k, 1.09)
+        anchor = "middle" if abs(lx - centre[0]) < 12 else "start" if lx > centre[0] else "end"
+        words = textwrap.wrap(title, 24)
+        lift = 6 * (len(words) - 1)
+        spans = "".join(
+            f'<tspan x="{lx:.1f}" y="{ly + 4 - lift + 12 * i:.1f}">{escape(word)}</tspan>'
+            for i, word in enumerate(words)
+        )
+        parts.append(f'<text text-anchor="{anchor}">{spans}</text>')
+    chance = line([at(k, c) for k, (_, c) in enumerate(axes)])
+    parts.append(f'<polygon class="chance" fill="none" points="{chance}"><title>chance</title></polygon>')
+    said = []
+    for index, name, values in models:
+        known = [(k, v) for k, v in enumerate(values) if v is not None]
+        points = [at(k, v) for k, v in known]
+        said.append(f"{name}: " + ", ".join(f"{axes[k][0]} {100 * v:.0f} %" for k, v in known))
+        shape = "polygon" if len(known) == count else "polyline"
+        parts.append(f'<{shape} class="ring m{index % 8}" fill="none" points="{line(points)}"/>')
+        parts += [marker(index, round(x, 1), round(y, 1)) for x, y in points]
+    return Markup(
+        f'<svg class="radar" role="img" aria-label="{escape("; ".join(said))}" viewBox="0 0 {size} 420" '
+        f'width="{size}" height="420">{"".join(parts)}</svg>'
+    )
+
+
+def heatmap(rows: Sequence[str], columns: Sequence[str], cells: Mapping[tuple[str, str], tuple[float, int]]) -> Markup:
+    """Return accuracy of two factors as a grid: darker is better, the number is in the cell.
+
+    Args:
+        rows, columns: levels, in their order.
+        cells: accuracy and number of pictures by levels.
+    """
+    wide, high = (46, 22) if len(columns) <= 16 else (26, 18)
+    left = 8 + 7 * max(len(name) for name in rows)
+    top = 14 + 6 * max(len(name) for name in columns)
+    parts = []
+    for k, name in enumerate(columns):
+        x = left + wide * k + wide / 2
+        parts.append(f'<text transform="translate({x + 4:.0f} {top - 6}) rotate(-50)">{escape(name)}</text>')
+    for r, row in enumerate(rows):
+        y = top + high * r
+        parts.append(f'<text x="{left - 6}" y="{y + high / 2 + 4:.0f}" text-anchor="end">{escape(row)}</text>')
+        for k, column in enumerate(columns):
+            value, n = cells[row, column]
+            x = left + wide * k
+            label = f"{row}, {column}: {100 * value:.1f} % of {n}"
+            ink, middle = "over" if value > 0.55 else "", y + high / 2 + 4
+            text = (
+                f'<text class="{ink}" x="{x + wide / 2}" y="{middle:.0f}" text-anchor="middle">{100 * value:.0f}</text>'
+            )
+            parts.append(
+                f'<g><title>{escape(label)}</title><rect class="heat" x="{x}" y="{y}" width="{wide - 1}" '
+                f'height="{high - 1}" fill-opacity="{0.06 + 0.94 * value:.2f}"/>{text if wide > 30 else ""}</g>'
+            )
+    width, height = left + wide * len(columns) + 60, top + high * len(rows) + 6
+    return Markup(
+        f'<svg class="heatmap" role="img" aria-label="accuracy of {len(rows)} by {len(columns)} levels" '
+        f'viewBox="0 0 {width} {height}" width="{width}" height="{height}">{"".join(parts)}</svg>'
+    )
+
+
+def reliability(index: int, found: Calibration) -> Markup:
+    """Return confidence against accuracy, a mark per bin; on the diagonal a model is as right as it says."""
+    size, pad = 190, 26
+
+    def at(share: float) -> float:
+        return round(pad + share * (size - pad - 8), 1)
+
+    parts = [f'<line class="grid" x1="{at(0)}" y1="{size - at(0)}" x2="{at(1)}" y2="{size - at(1)}"/>']
+    for tick in (0, 0.5, 1):
+        parts.append(f'<text x="{at(tick)}" y="{size - 8}" text-anchor="middle">{100 * tick:.0f}</text>')
+        parts.append(f'<text x="{pad - 8}" y="{size - at(tick) + 4}" text-anchor="end">{100 * tick:.0f}</text>')
+    points = [(at(confidence), size - at(right)) for confidence, right, _ in found.bins]
+    parts.append(
+        f'<polyline class="ring m{index % 8}" fill="none" points="{" ".join(f"{x},{y}" for x, y in points)}"/>'
+    )
+    parts += [marker(index, x, y) for x, y in points]
+    label = f"calibration error {100 * found.error:.1f} %; says {100 * found.confidence:.0f} %, "
+    label += f"is right {100 * found.accuracy:.0f} %"
+    return Markup(
+        f'<svg role="img" aria-label="{escape(label)}" viewBox="0 0 {size} {size}" width="{size}" height="{size}">'
+        f"{''.join(parts)}</svg>"
     )

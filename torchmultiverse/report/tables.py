@@ -1,4 +1,4 @@
-"""The leaderboard as markdown and CSV."""
+"""The leaderboard as markdown, LaTeX and CSV."""
 
 from __future__ import annotations
 
@@ -31,6 +31,55 @@ def markdown(result: Result) -> str:
         f"# {result.provenance['protocol']['title']}\n\n{dataset['name']}, {dataset['pictures']} pictures. "
         f"Accuracy in percent, 95 % interval in brackets.\n\n{text}\n{notes}\n"
     )
+
+
+def latex(result: Result) -> str:
+    """Return the leaderboard as a LaTeX table (booktabs): accuracy with half the 95 % interval, the best in bold."""
+    models = ranked(result)
+    rows = []
+    for line in lines(result):
+        best = max(cell["accuracy"] for cell in line.cells.values())
+        cells = []
+        for cell in (line.cells.get(model) for model in models):
+            if cell is None:
+                cells.append("--")
+                continue
+            number = percent(cell["accuracy"])
+            number = f"\\textbf{{{number}}}" if cell["accuracy"] == best else number
+            cells.append(f"{number} {{\\scriptsize $\\pm$ {50 * (cell['high'] - cell['low']):.1f}}}")
+        if line.task == "average":
+            rows.append("\\midrule")
+        rows.append(" & ".join([_tex(line.title), *cells, percent(line.chance)]) + " \\\\")
+    dataset = result.provenance["dataset"]
+    caption = (
+        f"{result.provenance['protocol']['title']}. {dataset['name']}, {dataset['pictures']} pictures: accuracy in "
+    )
+    caption += "percent, plus or minus half the 95 % interval."
+    return "\n".join(
+        [
+            "% needs \\usepackage{booktabs}",
+            "\\begin{table}",
+            "\\centering",
+            f"\\caption{{{_tex(caption)}}}",
+            f"\\begin{{tabular}}{{l{'r' * len(models)}r}}",
+            "\\toprule",
+            " & ".join(["Task", *map(_tex, models), "chance"]) + " \\\\",
+            "\\midrule",
+            *rows,
+            "\\bottomrule",
+            "\\end{tabular}",
+            "\\end{table}",
+            "",
+        ]
+    )
+
+
+_TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+_TEX |= {c: "\\" + c for c in "&%$#_{}"}
+
+
+def _tex(text: str) -> str:
+    return "".join(_TEX.get(character, character) for character in text)
 
 
 def comma_separated(result: Result) -> str:

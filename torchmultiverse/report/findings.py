@@ -1,0 +1,122 @@
+"""What a reader should know before the details: places, worst levels, interactions, calibration, published numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from torchmultiverse.evaluate.compare import Standing, standings
+from torchmultiverse.evaluate.insight import (
+    Calibration,
+    FactorScore,
+    Interaction,
+    calibration,
+    factor_scores,
+    in_order,
+    interactions,
+    strongest_pair,
+)
+from torchmultiverse.evaluate.leaderboard import Line
+from torchmultiverse.evaluate.paired import RowView
+from torchmultiverse.evaluate.reference import Published, beside
+from torchmultiverse.evaluate.result import Result
+from torchmultiverse.evaluate.slices import Slice, worst_slices
+from torchmultiverse.report import svg
+
+_FACTORS = 8  # shown of each model
+_SLICES = 6
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one model does on one question.
+
+    Attributes:
+        model: its name.
+        question: for people.
+        factors: the largest drops first.
+        pair: the two factors that interact most, with their cells and a heat map; ``None`` where none can.
+        calibration: with a chart; ``None`` where the model gives no probabilities.
+        slices: combinations where it is significantly worse.
+    """
+
+    model: str
+    question: str
+    factors: list[FactorScore]
+    pair: tuple[str, str, list[Interaction], Markup] | None
+    calibration: tuple[Calibration, Markup] | None
+    slices: list[Slice]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the page shows of them.
+
+    Attributes:
+        places: of the models.
+        radar: accuracy of all models on all questions; ``None`` with fewer than three questions.
+        models: what each does on the question that tells most about it.
+        published: rows of published tables for the same questions.
+    """
+
+    places: list[Standing]
+    radar: Markup | None
+    models: list[Finding]
+    published: list[Published]
+
+
+def findings(result: Result, models: Sequence[str]) -> Findings:
+    """Return what a page shows of a result; slow parts look at no more than the strongest."""
+    view = RowView(result)
+    lines = [line for line in view.questions if line.metric == "top1"] or view.questions
+    radar = None
+    if len(view.questions) > 2:
+        axes = [(view.title(line), line.chance) for line in view.questions]
+        values = {
+            m: [line.cells[m]["accuracy"] if m in line.cells else None for line in view.questions] for m in models
+        }
+        radar = svg.radar(axes, [(i, m, values[m]) for i, m in enumerate(models)])
+    found = []
+    for index, model in enumerate(models):
+        line = _telling(view, model, lines)
+        if line is not None:
+            found.append(_of_model(view, model, index, line))
+    places = standings(result) if len(models) > 1 else []
+    return Findings(places, radar, found, beside(result))
+
+
+def _telling(view: RowView, model: str, lines: Sequence[Line]) -> Line | None:
+    """Return the question whose answers differ most: all right or all wrong says nothing about factors."""
+
+    def spread(line: Line) -> float:
+        cell = line.cells[model]
+        return float(cell["n"] * (cell["accuracy"] * (1 - cell["accuracy"]) + 1e-6))
+
+    return max((line for line in lines if model in line.cells), key=spread, default=None)
+
+
+def _of_model(view: RowView, model: str, index: int, line: Line) -> Finding:
+    rows = view.rows(model, line)
+    assert rows is not None
+    pair = None
+    chosen = strongest_pair(view, model, line)
+    if chosen is not None:
+        cells = interactions(view, model, line, *chosen)
+        grid = {(c.first[1], c.second[1]): (c.accuracy, c.n) for c in cells}
+        names = [in_order({c.first[1] for c in cells}), in_order({c.second[1] for c in cells})]
+        if len(names[0]) < len(names[1]):  # the longer list reads better downwards
+            grid = {(b, a): value for (a, b), value in grid.items()}
+            names.reverse()
+            chosen = (chosen[1], chosen[0])
+        pair = (*chosen, cells, svg.heatmap(names[0], names[1], grid))
+    honest = calibration(rows)
+    return Finding(
+        model,
+        view.title(line),
+        factor_scores(view, model, line)[:_FACTORS],
+        pair,
+        None if honest is None else (honest, svg.reliability(index, honest)),
+        worst_slices(view.result, model, line.task, line.metric)[:_SLICES],
+    )

@@ -1,0 +1,83 @@
+"""A model card from results: under which conditions a model works, and where it does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.evaluate.insight import calibration, factor_scores
+from torchmultiverse.evaluate.leaderboard import percent
+from torchmultiverse.evaluate.paired import RowView
+from torchmultiverse.evaluate.result import Result
+from torchmultiverse.evaluate.slices import worst_slices
+from torchmultiverse.store.files import write_atomic
+
+
+def model_card(result: Result, model: str) -> str:
+    """Return a card in markdown, as model hubs show it.
+
+    Raises:
+        DatasetError: the result has no such model.
+    """
+    if model not in result.models:
+        raise DatasetError(f"the result has no model '{model}'.{nearest(model, result.models)}")
+    facts = next(m for m in result.provenance["models"] if m["name"] == model)
+    dataset, protocol = result.provenance["dataset"], result.provenance["protocol"]
+    view = RowView(result)
+    asked = [line for line in view.questions if model in line.cells]
+    good = [line for line in asked if line.cells[model]["low"] > line.chance]
+    lines = [
+        "---",
+        *([f"license: {facts['license']}"] if facts["license"] else []),
+        "tags:",
+        "- torchmultiverse",
+        "---",
+    ]
+    lines += [f"# {model}", "", facts["about"], ""]
+    lines += [f"Evaluated on **{dataset['name']}** ({dataset['pictures']:,} pictures, manifest "
+              f"`{dataset['manifest_sha256'][:12]}`) with the protocol *{protocol['title']}*, version "
+              f"{protocol['version']}. Accuracy in percent with 95 % intervals.", ""]  # fmt: skip
+    lines += ["## What it can do", "", "| task | accuracy | chance | pictures |", "|---|---:|---:|---:|"]
+    for line in asked:
+        cell = line.cells[model]
+        number = f"{percent(cell['accuracy'])} [{percent(cell['low'])}, {percent(cell['high'])}]"
+        lines.append(f"| {view.title(line)} | {number} | {percent(line.chance)} | {cell['n']:,} |")
+    bad = [view.title(line) for line in asked if line not in good]
+    lines.append("")
+    if bad:
+        lines += [f"**Not above chance:** {'; '.join(bad)}.", ""]
+    if good:
+        lines += ["## Under which conditions", ""]
+    for line in sorted(good, key=lambda q: -q.cells[model]["n"])[:3]:
+        lines += [f"### {view.title(line)}", "", "| factor | worst | there | best | there | errors at the worst, "
+                  "times the usual |", "|---|---|---:|---|---:|---:|"]  # fmt: skip
+        for factor in factor_scores(view, model, line)[:8]:
+            w, b = factor.worst, factor.best
+            lines.append(f"| {factor.factor} | {w.level} | {percent(w.accuracy)} | {b.level} | {percent(b.accuracy)} | "
+                         f"{w.error_ratio:.2f} |")  # fmt: skip
+        slices = worst_slices(result, model, line.task, line.metric)[:5]
+        if slices:
+            lines += ["", "Significantly worse than elsewhere (false discovery rate 5 %):", ""]
+            lines += [f"- {s}: {percent(s.accuracy)} of {s.n:,}, elsewhere {percent(s.rest)}" for s in slices]
+        rows = view.rows(model, line)
+        honest = None if rows is None else calibration(rows)
+        if honest is not None:
+            lines += ["", f"It says {percent(honest.confidence)} % and is right {percent(honest.accuracy)} %; expected "
+                      f"calibration error {percent(honest.error)} points."]  # fmt: skip
+        lines.append("")
+    lines += ["## How it was run", "", f"- weights: {facts['weights']}, SHA-256 `{facts['weights_sha256'] or 'none'}`"]
+    lines += [f"- preprocessing: {facts['preprocess'] or 'its own'}", f"- precision: {facts['precision']}"]
+    lines += [f"- text: {facts['text']}"] if facts["text"] else []
+    lines += ["- " + ", ".join(f"{name} {version}" for name, version in result.provenance["packages"].items())]
+    lines += [
+        "",
+        "Rendered pictures: what holds here holds for these worlds and animals, not at once for photographs.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def write_card(result: Result, model: str, path: str | Path) -> Path:
+    """Write a model card; returns its path."""
+    write_atomic(Path(path), model_card(result, model).encode())
+    return Path(path)
