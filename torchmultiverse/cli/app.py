@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from torchmultiverse import __version__
-from torchmultiverse.cli import comparing, exchange
+from torchmultiverse.cli import comparing, exchange, training
 from torchmultiverse.cli.assets import app as assets_app
 from torchmultiverse.cli.counterfactual import counterfactuals
 from torchmultiverse.cli.equivariance import equivariance
@@ -58,6 +58,15 @@ app.command(
     epilog="Examples: `torchmultiverse why results/ timm:resnet50 timm:vit_base_patch16_224`, "
     "`torchmultiverse why mine/ M M --other theirs/`"
 )(comparing.why)
+app.command(
+    epilog="Example: `torchmultiverse finetune data/ar4t --model open_clip:ViT-B-32-quickgelu/openai --out tuned`"
+)(training.finetune)
+app.command(
+    "held-out", epilog="Example: `torchmultiverse held-out data/animals --factor world_name --count 14 --keep 0`"
+)(training.held_out)
+app.command(epilog="Example: `torchmultiverse sensitivity data/spar --model open_clip:ViT-B-32/laion2b_s34b_b79k`")(
+    training.sensitivity
+)
 app.command("next-renders", epilog="Example: `torchmultiverse next-renders results/ A B --factor world_name`")(
     comparing.next_renders
 )

@@ -15,7 +15,15 @@ from torchmultiverse.evaluate import classification as by_class
 from torchmultiverse.evaluate.data import PictureSet
 from torchmultiverse.evaluate.embeddings import EmbeddingStore, embed_texts, encode_pictures
 from torchmultiverse.evaluate.encode import BatchSize, run_pictures
-from torchmultiverse.evaluate.protocol import ClassificationProtocol, Prompts, Protocol, SparProtocol, load_protocol
+from torchmultiverse.evaluate.pairs import METRICS, pair_tasks, winoground
+from torchmultiverse.evaluate.protocol import (
+    ClassificationProtocol,
+    PairsProtocol,
+    Prompts,
+    Protocol,
+    SparProtocol,
+    load_protocol,
+)
 from torchmultiverse.evaluate.scoring import Outcome, first_of_best, half_scores, paired_scores, retrieval, two_way
 from torchmultiverse.evaluate.spar import Task, coin_flips, tasks
 from torchmultiverse.models import Classifier, ImageTextModel, Model, Scorer
@@ -130,7 +138,9 @@ class Asker:
                 f"'{model.info.name}' turns pictures into vectors and knows neither captions nor classes; "
                 "ask it with `torchmultiverse equivariance`"
             )
-        if isinstance(protocol, ClassificationProtocol):
+        if isinstance(protocol, PairsProtocol):
+            yield from self._pairs(model, protocol, notes)
+        elif isinstance(protocol, ClassificationProtocol):
             yield from self._classification(model, protocol, notes)
         else:
             yield from self._captions(model, protocol, notes)
@@ -142,9 +152,16 @@ class Asker:
         if isinstance(model, ImageTextModel):
             yield from self._spar_embeddings(model, asked, protocol)
         elif isinstance(model, Scorer):
+            most = getattr(model, "max_candidates", None)
             for task in asked:
-                function = partial(_score, model, task.candidates)
-                yield from _both(task, self._run(function, task.rows, f"{model.info.name}: {task.task}"))
+                if most is None or len(task.candidates) <= most:
+                    function = partial(_score, model, task.candidates)
+                    yield from _both(task, self._run(function, task.rows, f"{model.info.name}: {task.task}"))
+                elif task.negatives is not None:
+                    yield _hard_negative(task, *self._own_captions(model, task))
+                else:
+                    note = f"{model.info.name}: tasks with more than {most} captions were asked as hard negatives only"
+                    notes += [] if note in notes else [note]
         else:
             yield from self._spar_classifier(model, asked, notes)
 
@@ -175,6 +192,55 @@ class Asker:
                 true = paired_scores(mine, captions[task.labels])
                 other = paired_scores(mine, captions[task.negatives])
                 yield _hard_negative(task, true, other, model.logit_scale)
+
+    def _own_captions(self, model: Scorer, task: Task) -> tuple[FloatArray, FloatArray]:
+        """Return the scores of each picture with its true caption and with its hard negative, (N,) each."""
+        assert task.negatives is not None
+        pair = np.empty((len(task.rows), 2), np.float32)
+        both = np.stack([task.labels, task.negatives], 1)
+        for true, other in np.unique(both, axis=0):
+            mine = np.flatnonzero((both == (true, other)).all(1))
+            function = partial(_score, model, [task.candidates[true], task.candidates[other]])
+            pair[mine] = self._run(function, task.rows[mine], f"{model.info.name}: {task.task}")
+        return pair[:, 0], pair[:, 1]
+
+    def _pairs(
+        self, model: ImageTextModel | Classifier | Scorer, protocol: PairsProtocol, notes: list[str]
+    ) -> Iterator[Scored]:
+        if isinstance(model, Classifier):
+            raise ModelError(
+                f"'{model.info.name}' is a classifier and reads no captions, which '{protocol.name}' asks about"
+            )
+        asked = pair_tasks(protocol, self.columns)
+        task = asked.single
+        scale = None
+        if isinstance(model, ImageTextModel):
+            images = self._encode(model, "image", model.encode_image, task.rows)
+            texts = embed_texts(model, task.candidates, self.quiet, self._store)
+            captions = np.stack([texts[caption] for caption in task.candidates])
+            assert task.negatives is not None
+            true = paired_scores(images, captions[task.labels])
+            other = paired_scores(images, captions[task.negatives])
+            scale = model.logit_scale
+        else:
+            true, other = self._own_captions(model, task)
+        yield _hard_negative(task, true, other, scale)
+        if not len(asked.partners):
+            notes.append(
+                f"{model.info.name}: no two pictures are each other's hard negative; Winoground's scores need them"
+            )
+            return
+        one, two = np.searchsorted(task.rows, asked.pairs.rows), np.searchsorted(task.rows, asked.partners)
+        right = winoground(true[one], other[one], true[two], other[two])
+        names = np.array(task.candidates, dtype=object)
+        pairs = asked.pairs
+        assert pairs.negatives is not None
+        margin = np.minimum(true[one] - other[one], true[two] - other[two]).astype(np.float32)
+        for metric, chance in METRICS.items():
+            correct = right[metric].astype(float)
+            said = np.where(right[metric], pairs.labels, pairs.negatives)
+            outcome = Outcome(correct, said, margin, np.full(len(correct), np.nan, np.float32))
+            yield Scored(pairs, f"winoground_{metric}", outcome, names[pairs.labels], names[said], chance, 2)
 
     def _spar_classifier(self, model: Classifier, asked: list[Task], notes: list[str]) -> Iterator[Scored]:
         """Ask a classifier which single animal it sees, among those that it has classes for."""

@@ -51,6 +51,10 @@ def task_title(result: Result, task: str, metric: str = "top1", setting: str = "
     )
     if setting != "all":
         title += f", {setting}"
+    if task == "hard_negative":
+        return "True caption or hard negative"
+    if metric.startswith("winoground"):
+        return f"Winoground, {metric.removeprefix('winoground_')}"
     return title + {"hard_negative": ": hard negative", "top5": ": among the best five"}.get(metric, "")
 
 

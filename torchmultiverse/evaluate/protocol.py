@@ -146,7 +146,33 @@ class ClassificationProtocol(_Strict):
         return indices
 
 
-Protocol = SparProtocol | ClassificationProtocol
+class PairsProtocol(_Strict):
+    """True caption or hard negative, picture by picture, and Winoground's scores where both pictures are there.
+
+    Attributes:
+        caption, negative: columns of the true and the false caption.
+        partner: column with the scene id of the picture of which the false caption is true.
+        split: only pictures of this split; all where the dataset has no splits.
+        by: columns by which results are broken down.
+        cluster: columns whose values, in any order, name a cluster.
+    """
+
+    kind: Literal["pairs"]
+    name: str
+    version: int
+    title: str
+    description: str
+    source: str = ""
+    caption: str
+    negative: str
+    partner: str
+    split: str | None = None
+    by: tuple[str, ...] = ()
+    cluster: tuple[str, ...] = ()
+    preprocess: DeclaredPreprocess | None = None
+
+
+Protocol = SparProtocol | ClassificationProtocol | PairsProtocol
 _ADAPTER: TypeAdapter[Protocol] = TypeAdapter(Annotated[Protocol, Field(discriminator="kind")])
 
 
@@ -181,5 +207,7 @@ def load_protocol(name: str | Path) -> Protocol:
 
 
 def choose_protocol(columns: list[str] | tuple[str, ...]) -> Protocol:
-    """Return the protocol that fits a dataset's columns: SPAR for two characters, classification for one."""
+    """Return the protocol that fits a dataset's columns: SPAR's, AR4T's, or classification."""
+    if "Relation" in columns and "negative_caption" in columns:
+        return load_protocol("ar4t")
     return load_protocol("spar" if "character2_name" in columns else "classification")

@@ -91,7 +91,7 @@ def train(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps, pct_start=0.1)
     tokens = _Tokens(tokenizer)
     order: list[int] = []
-    with _bar(quiet) as progress:
+    with training_bar(quiet) as progress:
         bar = progress.add_task("training", total=steps, loss="")
         for step in range(steps):
             while len(order) < batch_size:
@@ -187,7 +187,8 @@ def _vary(batch: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     return shifted * torch.from_numpy(gain).to(batch) + torch.from_numpy(offset).to(batch)
 
 
-def _bar(quiet: bool) -> Progress:
+def training_bar(quiet: bool) -> Progress:
+    """Return a bar on standard error that shows steps and loss; nothing where that is no terminal."""
     console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
