@@ -2,32 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import numpy as np
 import pytest
-from planted import drawn_spar
+from PIL import Image
 
 from torchmultiverse.errors import ModelError
-from torchmultiverse.evaluate import evaluate
+from torchmultiverse.evaluate import PictureList, evaluate
 from torchmultiverse.evaluate.sensitivity import sensitivity
-from torchmultiverse.models.tiny import build, save, tiny_config
-
-pytest.importorskip("timm")
+from torchmultiverse.models import FAMILIES, Preprocess, as_model, register
 
 
-def test_a_band_holds_every_choice_and_says_what_moves_the_score(tmp_path) -> None:
-    pictures = drawn_spar(24, settings=(("left", "right", "Default", "Default"),))
-    config = tiny_config(32)
-    model = f"tiny:{save(tmp_path, build(config, 0)[0], 'tiny', config, {'seed': 0})}"
+class Bright:
+    """Says "Day" where the normalised picture is above zero on average, else "Night"."""
+
+    name = "bright"
+    logit_scale = 1.0
+
+    def encode_image(self, batch: np.ndarray) -> np.ndarray:
+        mean = batch.mean((1, 2, 3))
+        return np.stack([mean, -mean], 1)
+
+    def encode_text(self, texts: list[str]) -> np.ndarray:
+        return np.array([[1.0, -1.0] if "day" in text else [-1.0, 1.0] for text in texts])
+
+
+@pytest.fixture
+def bright() -> Iterator[str]:
+    @register("bright", "bright:any")
+    def load(rest: str):
+        return as_model(Bright(), preprocess=Preprocess((8, 8), "squash", 1.0, "bicubic", (0.5,) * 3, (0.5,) * 3))
+
+    yield "bright:any"
+    FAMILIES.pop("bright")
+
+
+def test_a_band_holds_every_choice_and_says_what_moves_the_score(bright: str) -> None:
+    light = {"Day": 200, "Night": 60}
+    rows = [{"character_label": name, "character_name": f"{name}{k}"} for name in light for k in range(6)]
+    pictures = PictureList([Image.new("RGB", (9, 9), (light[r["character_label"]],) * 3) for r in rows], rows)
     with pytest.raises(ModelError, match="Did you mean 'resize'"):
-        sensitivity(pictures, model, {"resise": ("own",)})
+        sensitivity(pictures, bright, {"resise": ("own",)})
     with pytest.raises(ModelError, match="without options"):
-        sensitivity(pictures, "timm:resnet18/random?norm=half")
+        sensitivity(pictures, f"{bright}?norm=half")
     choices = {"interpolation": ("own", "nearest"), "norm": ("own", "none")}
-    bands = sensitivity(pictures, model, choices, quiet=True)
-    single = next(band for band in bands if band.title.startswith("Single animal"))
-    assert single.low <= single.own <= single.high
-    assert set(single.effects) == {"interpolation=nearest", "norm=none"}
-    alone = evaluate(pictures, f"{model}?interpolation=nearest&norm=none", quiet=True)
-    cell = alone.cells(task="single_animal", factor="all", scope="plain")[0]
-    assert single.low <= cell["accuracy"] <= single.high
-    assert single.interval > 0
-    assert any(band.low < band.high for band in bands)
+    (band,) = sensitivity(pictures, bright, choices, quiet=True)
+    # Not shifted by its own mean, every picture is above zero, and the night is never seen.
+    assert (band.own, band.low, band.high) == (1, 0.5, 1)
+    assert band.lowest["norm"] == "none"
+    assert band.effects == pytest.approx({"interpolation=nearest": 0, "norm=none": -0.5})
+    assert band.interval > 0
+    alone = evaluate(pictures, f"{bright}?interpolation=nearest&norm=none", quiet=True)
+    assert alone.cells(task="classification", factor="all")[0]["accuracy"] == 0.5
