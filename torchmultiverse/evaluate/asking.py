@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.evaluate import classification as by_class
+from torchmultiverse.evaluate.choice import choice_task
 from torchmultiverse.evaluate.data import PictureSet
 from torchmultiverse.evaluate.embeddings import EmbeddingStore, embed_texts, encode_pictures
 from torchmultiverse.evaluate.encode import BatchSize, run_pictures
 from torchmultiverse.evaluate.pairs import METRICS, pair_tasks, winoground
 from torchmultiverse.evaluate.protocol import (
+    ChoiceProtocol,
     ClassificationProtocol,
     PairsProtocol,
     Prompts,
@@ -140,6 +142,8 @@ class Asker:
             )
         if isinstance(protocol, PairsProtocol):
             yield from self._pairs(model, protocol, notes)
+        elif isinstance(protocol, ChoiceProtocol):
+            yield from self._choices(model, protocol, notes)
         elif isinstance(protocol, ClassificationProtocol):
             yield from self._classification(model, protocol, notes)
         else:
@@ -241,6 +245,30 @@ class Asker:
             said = np.where(right[metric], pairs.labels, pairs.negatives)
             outcome = Outcome(correct, said, margin, np.full(len(correct), np.nan, np.float32))
             yield Scored(pairs, f"winoground_{metric}", outcome, names[pairs.labels], names[said], chance, 2)
+
+    def _choices(
+        self, model: ImageTextModel | Classifier | Scorer, protocol: ChoiceProtocol, notes: list[str]
+    ) -> Iterator[Scored]:
+        for asked in protocol.tasks:
+            task = choice_task(protocol, asked, self.columns)
+            if isinstance(model, ImageTextModel):
+                images = self._encode(model, "image", model.encode_image, task.rows)
+                matrix = self._heads(model, asked.prompts, task.candidates)
+                self._audit(model, model.encode_image, task.rows, images, partial(_answers, matrix))
+                yield _top1(task, partial(_products, images, matrix), model.logit_scale)
+            elif isinstance(model, Scorer):
+                captions = [sentences(asked.prompts, name)[0] for name in task.candidates]
+                yield _top1(task, self._run(partial(_score, model, captions), task.rows, model.info.name).__getitem__)
+            else:
+                known = by_class.match_classes(task.candidates, model.classes or _imagenet_names())
+                if len(known) < len(task.candidates):
+                    missing = sorted(set(task.candidates) - set(known))
+                    notes.append(
+                        f"{model.info.name}: no class is called {', '.join(missing[:8])}; '{asked.task}' was left out"
+                    )
+                    continue
+                logits = self._encode(model, "logits", model.logits, task.rows)
+                yield _top1(task, logits[:, [known[name] for name in task.candidates]].__getitem__, 1.0)
 
     def _spar_classifier(self, model: Classifier, asked: list[Task], notes: list[str]) -> Iterator[Scored]:
         """Ask a classifier which single animal it sees, among those that it has classes for."""

@@ -172,7 +172,53 @@ class PairsProtocol(_Strict):
     preprocess: DeclaredPreprocess | None = None
 
 
-Protocol = SparProtocol | ClassificationProtocol | PairsProtocol
+class ChoiceTask(_Strict):
+    """One question: which of some answers is true of the picture?
+
+    Attributes:
+        task, title, question: its name in results, and for people.
+        truth: template over columns: ``{character_name}``, ``{character_texture} {character_name}``, …
+        candidates: all answers; by default all that are true of some picture of the task.
+        names: ``spoken`` writes columns as people do (``GiantTortoise`` → ``giant tortoise``); ``raw`` as they are.
+        prompts: how image-text models are asked; one that sees picture and caption together takes the first sentence.
+        only: column to the values that take part.
+        by: columns by which results are broken down.
+        cluster: columns whose values name a cluster.
+    """
+
+    task: str
+    title: str
+    question: str = ""
+    truth: str
+    candidates: tuple[str, ...] | None = None
+    names: Literal["spoken", "raw"] = "spoken"
+    prompts: Prompts
+    only: dict[str, tuple[str | int | float | bool, ...]] = Field(default_factory=dict)
+    by: tuple[str, ...] = ()
+    cluster: tuple[str, ...] = ()
+
+
+class ChoiceProtocol(_Strict):
+    """Questions over any columns: a benchmark that is a file.
+
+    Attributes:
+        split: only pictures of this split, where the dataset has splits.
+        preprocess: of every model; by default each has its own.
+        tasks: what is asked.
+    """
+
+    kind: Literal["choice"]
+    name: str
+    version: int
+    title: str
+    description: str
+    source: str = ""
+    split: str | None = None
+    preprocess: DeclaredPreprocess | None = None
+    tasks: tuple[ChoiceTask, ...] = Field(min_length=1)
+
+
+Protocol = SparProtocol | ClassificationProtocol | PairsProtocol | ChoiceProtocol
 _ADAPTER: TypeAdapter[Protocol] = TypeAdapter(Annotated[Protocol, Field(discriminator="kind")])
 
 
