@@ -58,18 +58,18 @@ def main() -> None:
         for start in range(0, given.pictures, 256):
             part = digests[start : start + 256]
             shelf.add(part, rng.integers(0, 256, (len(part), *side, 3), dtype=np.uint8))
-        feed = Decoder(None, [(model.info.preprocess, shelf)], digests)
+        feeds = [Decoder(None, [(model.info.preprocess, shelf)], digests) for _ in range(2)]
         size = BatchSize(64, grow=cuda)
         rows = np.arange(given.pictures)
-        run_pictures(
-            model.encode_image, Decoder(None, [(model.info.preprocess, shelf)], digests), rows, "warm-up", size, True
-        )
+        run_pictures(model.encode_image, feeds[0], rows, "warm-up", size, True)
         started = time.perf_counter()
-        run_pictures(model.encode_image, feed, rows, given.arch, size, True)
+        run_pictures(model.encode_image, feeds[1], rows, given.arch, size, True)
         speed = given.pictures / (time.perf_counter() - started)
     reached = speed * _GFLOP[given.arch] / 1000
-    print(f"{given.arch}, {model.info.precision}, batches of {size()}: {speed:,.1f} pictures/s = {reached:.2f} TFLOP/s; "
-          f"matrix products {roof:.2f} TFLOP/s; {100 * reached / roof:.0f} %")  # fmt: skip
+    print(
+        f"{given.arch}, {model.info.precision}, batches of {size()}: {speed:,.1f} pictures/s = {reached:.2f} TFLOP/s; "
+        f"matrix products {roof:.2f} TFLOP/s; {100 * reached / roof:.0f} %"
+    )
 
 
 if __name__ == "__main__":

@@ -186,7 +186,6 @@ class Shelf:
         Raises:
             DatasetError: the arrays cannot be written.
         """
-        self._refresh()
         lacking = self.lacking(digests)
         if tick is not None:
             tick(len(digests) - len(lacking))
@@ -197,6 +196,7 @@ class Shelf:
 
     def lacking(self, digests: NDArray[np.void]) -> NDArray[np.int64]:
         """Return the positions of pictures that have no array here, each picture once, in their order."""
+        self._refresh()
         _, first = np.unique(_sortable(digests), return_index=True)
         return np.asarray(np.sort(first[~self._known(digests[first])]), np.int64)
 
