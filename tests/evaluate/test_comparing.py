@@ -214,3 +214,16 @@ def test_results_keep_what_comparisons_need(result: Result, tmp_path) -> None:
     assert worst_slices(back, "no Snow") == worst_slices(result, "no Snow")
     assert isinstance(back.factors, pa.Table)
     assert back.factors.num_rows == 288
+
+
+def test_a_null_model_has_slices_no_more_often_than_allowed() -> None:
+    rng = np.random.default_rng(0)
+    found = 0
+    for _ in range(200):
+        columns = {
+            f"f{k}": rng.integers(0, levels, 800).astype(str).astype(object) for k, levels in enumerate((8, 4, 3))
+        }
+        p = np.array([c.p for c in search((rng.random(800) < 0.7).astype(float), columns)])
+        found += bool((benjamini_hochberg(p) <= 0.05).any())
+    # 5 % are allowed; three standard errors of 200 runs above that is 9.6 %.
+    assert found <= 19

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from torchmultiverse.cli import main
 from torchmultiverse.engines.marker import MarkerEngine, read_marker
@@ -106,7 +107,9 @@ def test_another_dataset_is_noticed(asked: tuple[Path, Path], tmp_path: Path) ->
 
 def test_the_command(asked: tuple[Path, Path], tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
     save = tmp_path / "c.json"
-    monkeypatch.setattr("sys.argv", ["torchmultiverse", "counterfactuals", *map(str, asked[::-1]), "--save", str(save)])
+    sheet = tmp_path / "pairs.png"
+    options = ["--save", str(save), "--gallery", str(sheet)]
+    monkeypatch.setattr("sys.argv", ["torchmultiverse", "counterfactuals", *map(str, asked[::-1]), *options])
     monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit) as end:
         main()
@@ -114,4 +117,15 @@ def test_the_command(asked: tuple[Path, Path], tmp_path: Path, capsys: Any, monk
     text = capsys.readouterr().out
     assert "Default → Grass" in text
     assert "-100.0" in text
-    assert len(json.loads(save.read_text())) == 3 * (6 + 10 + 1)
+    found = json.loads(save.read_text())
+    assert len(found) == 3 * (6 + 10 + 1)
+    dataset = open_dataset(asked[0])
+    for effect in found:
+        for first, second in effect["examples"]:
+            one, two = (dataset.row(i, [effect["factor"]])[effect["factor"]] for i in (first, second))
+            assert (str(one), str(two)) == (effect["first"], effect["second"])
+    assert len(next(e for e in found if e["model"] == "no grass" and e["second"] == "Grass")["examples"]) == 4
+    with Image.open(sheet) as picture:
+        colours = picture.convert("RGB").getcolors(1 << 22)
+    assert colours is not None
+    assert len(colours) > 20

@@ -67,6 +67,10 @@ app.command(
 app.command(epilog="Example: `torchmultiverse sensitivity data/spar --model open_clip:ViT-B-32/laion2b_s34b_b79k`")(
     training.sensitivity
 )
+app.command(epilog="Example: `torchmultiverse interactions results/ --factor world_name --factor camera_yaw`")(
+    comparing.interactions
+)
+app.command(epilog="Example: `torchmultiverse correlate results/ --imagenet results-imagenet.csv`")(comparing.correlate)
 app.command("next-renders", epilog="Example: `torchmultiverse next-renders results/ A B --factor world_name`")(
     comparing.next_renders
 )

@@ -194,3 +194,60 @@ def next_renders(
             table.add_row(where, f"{cell.n:,}", _percent(cell.difference), f"{cell.disagree:.0%}", f"{cell.more:,}")
         out.print(table)
     _save(save, {**asdict(plan), "filters": plan.filters()})
+
+
+def interactions(
+    results: Results,
+    model: Annotated[str | None, typer.Option(help="Model; default: the best.")] = None,
+    task: TaskOption = None,
+    metric: MetricOption = None,
+    factor: Annotated[list[str] | None, typer.Option(help="Two columns; default: the two that interact most.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="Cells shown.")] = 12,
+    save: SaveOption = None,
+) -> None:
+    """Say what levels of two factors do together beyond what each does by itself."""
+    from torchmultiverse.errors import DatasetError
+    from torchmultiverse.evaluate import Result
+    from torchmultiverse.evaluate.insight import interactions as measure
+    from torchmultiverse.evaluate.insight import strongest_pair
+    from torchmultiverse.evaluate.leaderboard import ranked
+    from torchmultiverse.evaluate.paired import RowView
+
+    result = Result.load(results)
+    view, name = RowView(result), model or ranked(result)[0]
+    line = view.question(task, metric)
+    if factor and len(factor) != 2:
+        raise typer.BadParameter("name two columns", param_hint="--factor")
+    pair = (factor[0], factor[1]) if factor else strongest_pair(view, name, line)
+    cells = measure(view, name, line, *pair) if pair else []
+    if not pair or not cells:
+        raise DatasetError(f"'{name}', {view.title(line)}: no two factors whose levels are all combined")
+    out.print(f"[bold]{name}[/], {view.title(line)}: {pair[0]} and {pair[1]}", highlight=False)
+    table = _table(pair[0], pair[1], "pictures", "accuracy", "beyond both", "p")
+    for c in cells[:top]:
+        ends = f"{_percent(c.effect)} [{_percent(c.low)}, {_percent(c.high)}]"
+        table.add_row(c.first[1], c.second[1], f"{c.n:,}", f"{100 * c.accuracy:.1f}", ends, _p(c.p))
+    out.print(table)
+    _save(save, [asdict(c) for c in cells])
+
+
+def correlate(
+    results: Results,
+    imagenet: Annotated[Path, typer.Option(help="CSV with the columns model and accuracy (or top1).")],
+    space: Annotated[str | None, typer.Option(help="Label space; default: the first.")] = None,
+    save: SaveOption = None,
+) -> None:
+    """Say whether models that are good on ImageNet are robust: Pearson's r of each factor, beside the published one."""
+    from torchmultiverse.evaluate import Result
+    from torchmultiverse.evaluate.reference import correlate as measure
+    from torchmultiverse.evaluate.reference import factor_accuracies, imagenet_accuracies, tables
+
+    found = measure(imagenet_accuracies(imagenet), factor_accuracies(Result.load(results), space))
+    published = next(t["correlation"]["r"] for t in tables() if "correlation" in t)
+    table = _table("factor", "models", "r", "95 %", "p", "published r")
+    for c in found:
+        known = published.get(c.factor)
+        table.add_row(c.factor, str(c.models), f"{c.r:+.2f}", f"{c.low:+.2f} to {c.high:+.2f}", _p(c.p),
+                      "" if known is None else f"{known:+.2f}")  # fmt: skip
+    out.print(table)
+    _save(save, [asdict(c) for c in found])

@@ -18,6 +18,7 @@ def counterfactuals(
     factor: Annotated[list[str] | None, typer.Option(help="Column; may be repeated. Default: all that vary.")] = None,
     top: Annotated[int, typer.Option(min=1, help="Changes shown of each model and factor, the strongest first.")] = 3,
     save: Annotated[Path | None, typer.Option(help="Write all of them as JSON.")] = None,
+    gallery: Annotated[Path | None, typer.Option(help="Write a PNG of pairs whose answer is lost or gained.")] = None,
     seed: Annotated[int, typer.Option(help="Of the intervals.")] = 0,
 ) -> None:
     """Say what a change of one factor, everything else equal, does to a model's answers."""
@@ -26,7 +27,8 @@ def counterfactuals(
     from torchmultiverse.store import open_dataset
     from torchmultiverse.store.files import write_atomic
 
-    found = measure(Result.load(results), open_dataset(dataset), factor, seed)
+    result, pictures = Result.load(results), open_dataset(dataset)
+    found = measure(result, pictures, factor, seed)
     table = Table("model", "task", "factor", "change", "pairs", "flips", "effect", "p", box=None, padding=(0, 2))
     for key in dict.fromkeys((e.model, e.task, e.setting, e.factor) for e in found):
         mine = [e for e in found if (e.model, e.task, e.setting, e.factor) == key]
@@ -38,5 +40,11 @@ def counterfactuals(
                 e.model, task, e.factor, f"{e.first} → {e.second}", f"{e.pairs:,}", f"{100 * e.flips:.0f} %", effect, p
             )
     Console().print(table)
+    if gallery is not None:
+        from torchmultiverse.evaluate.gallery import pair_sheet
+
+        strongest = sorted(found, key=lambda e: (e.p, -abs(e.effect)))[:12]
+        pair_sheet(pictures, result, strongest).save(gallery)
+        Console().print(f"{gallery}", highlight=False)
     if save is not None:
         write_atomic(save, (json.dumps([asdict(e) for e in found], indent=1) + "\n").encode())

@@ -38,6 +38,7 @@ class Effect:
         low, high: 95 % interval of the effect.
         lost, gained: pairs that are right at ``first`` alone, and at ``second`` alone.
         p: of the exact McNemar test, corrected.
+        examples: rows of up to four pairs that are right at ``first`` alone, or else at ``second`` alone.
     """
 
     model: str
@@ -54,6 +55,7 @@ class Effect:
     lost: int
     gained: int
     p: float
+    examples: tuple[tuple[int, int], ...] = ()
 
 
 def counterfactuals(
@@ -136,9 +138,11 @@ def _of_factor(
         low, high = _interval(difference, clusters[rows["index"][a]], np.random.default_rng(seed))
         lost, gained = int((difference < -0.5).sum()), int((difference > 0.5).sum())
         flips = float((rows["prediction"][a] != rows["prediction"][b]).mean())
-        yield Effect(
-            *said, *change, len(a), flips, float(difference.mean()), low, high, lost, gained, mcnemar(lost, gained)
-        )
+        ranked = np.argsort(difference if lost >= gained else -difference, kind="stable")
+        telling = ranked[np.abs(difference[ranked]) > 0.5][:4]
+        examples = tuple((int(rows["index"][a[k]]), int(rows["index"][b[k]])) for k in telling)
+        p = mcnemar(lost, gained)
+        yield Effect(*said, *change, len(a), flips, float(difference.mean()), low, high, lost, gained, p, examples)
 
 
 def _interval(difference: NDArray[np.float64], clusters: NDArray[Any], rng: np.random.Generator) -> tuple[float, float]:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
 
+from torchmultiverse.evaluate.counterfactual import Effect
 from torchmultiverse.evaluate.data import PictureSet
 from torchmultiverse.evaluate.paired import RowView
 from torchmultiverse.evaluate.result import Result
@@ -71,6 +72,33 @@ def slice_sheet(pictures: PictureSet, result: Result, slices: Sequence[Slice], s
             sheet.paste(image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS), (left, top + 26))
             answer = str(said[index]).removeprefix("This is a photo of ")
             pen.text((left, top + side + 28), f"“{answer[:18]}”", (150, 40, 30), font)
+    return sheet
+
+
+def pair_sheet(pictures: PictureSet, result: Result, effects: Sequence[Effect], side: int = 128) -> Image.Image:
+    """Return a sheet with a row of pairs for each effect: the same scene at both levels, and what the model said."""
+    from PIL import ImageDraw, ImageFont
+
+    view = RowView(result)
+    shown = [effect for effect in effects if effect.examples]
+    font, high = ImageFont.load_default(13), side + 50
+    sheet = Image.new("RGB", (4 * (2 * side + 22) + 6, max(1, len(shown)) * (high + 6)), "white")
+    pen = ImageDraw.Draw(sheet)
+    for row, effect in enumerate(shown):
+        top = row * (high + 6)
+        rows = view.rows(effect.model, view.question(effect.task))
+        assert rows is not None
+        said = dict(zip(rows.index.tolist(), rows.predictions, strict=True))
+        right = dict(zip(rows.index.tolist(), rows.correct, strict=True))
+        head = f"{effect.model}, {effect.factor}: {effect.first} → {effect.second}, {100 * effect.effect:+.0f} points"
+        pen.text((6, top + 5), head, "black", font)
+        for place, pair in enumerate(effect.examples):
+            for k, (index, image) in enumerate(zip(pair, pictures.iter_images(list(pair)), strict=True)):
+                left = 6 + place * (2 * side + 22) + k * (side + 2)
+                sheet.paste(image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS), (left, top + 24))
+                answer = str(said[index]).removeprefix("This is a photo of ")
+                colour = (26, 127, 75) if right[index] > 0.5 else (179, 56, 44)
+                pen.text((left, top + side + 26), answer[:18], colour, font)
     return sheet
 
 

@@ -1,0 +1,116 @@
+"""The commands that read results, as a user meets them: what they say, what they write, how they end."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "evaluate"))
+
+from test_comparing import Looking, _evaluate, _rows
+
+from torchmultiverse.cli import main
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rows = _rows()
+    models = [
+        Looking(rows, "good", lambda r: True, 0.1, 1),
+        Looking(rows, "also good", lambda r: True, 0.1, 2),
+        Looking(rows, "no Snow", lambda r: r["world_name"] != "Snow", 0.1, 3),
+        Looking(rows, "no Snow at 90", lambda r: (r["world_name"], r["camera_yaw"]) != ("Snow", 90), 0.02, 4),
+    ]
+    return _evaluate(rows, *models).save(tmp_path_factory.mktemp("results") / "r")
+
+
+def run(capsys, monkeypatch, *arguments: str) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["torchmultiverse", *map(str, arguments)])
+    monkeypatch.setenv("COLUMNS", "200")
+    try:
+        main()
+        code = 0
+    except SystemExit as end:
+        code = int(end.code or 0)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_compare(results: Path, tmp_path: Path, capsys, monkeypatch) -> None:
+    code, out, _ = run(capsys, monkeypatch, "compare", results, "--save", tmp_path / "c.json")
+    assert code == 0
+    assert "cannot be told apart" in out
+    saved = json.loads((tmp_path / "c.json").read_text())
+    assert len(saved["comparisons"]) == 6
+    assert {s["model"] for s in saved["standings"]} == {"good", "also good", "no Snow", "no Snow at 90"}
+    code, _, err = run(capsys, monkeypatch, "compare", results, "--model", "god", "--model", "no Snow")
+    assert code != 0
+    assert "Did you mean 'good'" in err
+
+
+def test_slices(results: Path, capsys, monkeypatch) -> None:
+    code, out, _ = run(capsys, monkeypatch, "slices", results, "--model", "no Snow")
+    assert code == 0
+    assert "world_name = Snow" in out
+    code, out, _ = run(capsys, monkeypatch, "slices", results, "--model", "good")
+    assert (code, "no combination of up to 2 factors" in out) == (0, True)
+
+
+def test_why_and_next_renders(results: Path, tmp_path: Path, capsys, monkeypatch) -> None:
+    code, out, _ = run(capsys, monkeypatch, "why", results, "good", "no Snow")
+    assert code == 0
+    assert out.index("Snow") < out.index("Desert"), "the level that explains the gap comes first"
+    code, out, _ = run(
+        capsys, monkeypatch, "next-renders", results, "good", "also good", "--difference", "1",
+        "--factor", "world_name", "--save", tmp_path / "n.json",
+    )  # fmt: skip
+    assert code == 0
+    assert "more pictures, spread like this" in out
+    assert all(f.startswith("world_name = ") for f in json.loads((tmp_path / "n.json").read_text())["filters"])
+
+
+def test_interactions(results: Path, capsys, monkeypatch) -> None:
+    code, out, _ = run(capsys, monkeypatch, "interactions", results, "--model", "no Snow at 90")
+    assert code == 0
+    first = next(line for line in out.splitlines() if "Snow" in line and "90" in line and "%" not in line)
+    assert out.splitlines().index(first) <= 3
+    code, _, err = run(capsys, monkeypatch, "interactions", results, "--factor", "world_name")
+    assert code != 0
+    assert "two columns" in err
+
+
+def test_card_and_submission(results: Path, tmp_path: Path, capsys, monkeypatch) -> None:
+    code, out, _ = run(capsys, monkeypatch, "card", results, "--model", "no Snow")
+    assert code == 0
+    assert "world_name = Snow" in out
+    entry = tmp_path / "e.json"
+    assert run(capsys, monkeypatch, "leaderboard", "submit", results, "--out", entry)[0] != 0, "which of four models?"
+    assert run(capsys, monkeypatch, "leaderboard", "submit", results, "--model", "good", "--out", entry)[0] == 0
+    code, out, _ = run(capsys, monkeypatch, "leaderboard", "check", entry, "--results", results)
+    assert (code, "numbers from rows" in out) == (0, True)
+    claimed = json.loads(entry.read_text())
+    claimed["scores"][0]["accuracy"] = claimed["scores"][0]["high"] = 1.0
+    entry.write_text(json.dumps(claimed))
+    code, out, _ = run(capsys, monkeypatch, "leaderboard", "check", entry, "--results", results)
+    assert (code, "fails" in out) == (1, True)
+
+
+def test_models(capsys, monkeypatch, tmp_path: Path) -> None:
+    code, out, _ = run(capsys, monkeypatch, "models", "list")
+    assert (code, "hf:OWNER/NAME" in out) == (0, True)
+    code, out, _ = run(capsys, monkeypatch, "models", "list", "open_clip:RN50/*")
+    assert "open_clip:RN50/openai" in out.splitlines()
+    code, out, _ = run(capsys, monkeypatch, "models", "check", "timm:resnet10t/random", "--save", tmp_path / "k.json")
+    assert (code, "fails" in out) == (0, False)
+    code, out, _ = run(capsys, monkeypatch, "models", "check", "timm:resnet18/random", "--against", tmp_path / "k.json")
+    assert (code, "known vectors" in out) == (1, True)
+
+
+def test_correlate(results: Path, tmp_path: Path, capsys, monkeypatch) -> None:
+    (tmp_path / "i.csv").write_text("model,accuracy\ngood,80\nalso good,81\nno Snow,70\nno Snow at 90,75\n")
+    code, out, _ = run(capsys, monkeypatch, "correlate", results, "--imagenet", tmp_path / "i.csv")
+    assert code == 0
+    assert "world_name" in out
