@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import chain, zip_longest
 from typing import Any
@@ -55,7 +56,7 @@ def slice_sheet(pictures: PictureSet, result: Result, slices: Sequence[Slice], s
     from PIL import ImageDraw, ImageFont
 
     view = RowView(result)
-    font, high = ImageFont.load_default(13), side + 40
+    font, high = ImageFont.load_default(13), side + 50
     sheet = Image.new("RGB", (8 * (side + 6) + 6, max(1, len(slices)) * (high + 26)), "white")
     pen = ImageDraw.Draw(sheet)
     for row, found in enumerate(slices):
@@ -71,7 +72,7 @@ def slice_sheet(pictures: PictureSet, result: Result, slices: Sequence[Slice], s
             left = 6 + place * (side + 6)
             sheet.paste(image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS), (left, top + 26))
             answer = str(said[index]).removeprefix("This is a photo of ")
-            pen.text((left, top + side + 28), f"“{answer[:18]}”", (150, 40, 30), font)
+            pen.text((left, top + side + 28), _two_lines(answer), (150, 40, 30), font, spacing=1)
     return sheet
 
 
@@ -81,7 +82,7 @@ def pair_sheet(pictures: PictureSet, result: Result, effects: Sequence[Effect], 
 
     view = RowView(result)
     shown = [effect for effect in effects if effect.examples]
-    font, high = ImageFont.load_default(13), side + 50
+    font, high = ImageFont.load_default(13), side + 62
     sheet = Image.new("RGB", (4 * (2 * side + 22) + 6, max(1, len(shown)) * (high + 6)), "white")
     pen = ImageDraw.Draw(sheet)
     for row, effect in enumerate(shown):
@@ -90,7 +91,8 @@ def pair_sheet(pictures: PictureSet, result: Result, effects: Sequence[Effect], 
         assert rows is not None
         said = dict(zip(rows.index.tolist(), rows.predictions, strict=True))
         right = dict(zip(rows.index.tolist(), rows.correct, strict=True))
-        head = f"{effect.model}, {effect.factor}: {effect.first} → {effect.second}, {100 * effect.effect:+.0f} points"
+        head = f"{effect.model}, {effect.task}: {effect.factor} from {effect.first} to {effect.second}, "
+        head += f"{100 * effect.effect:+.0f} points"
         pen.text((6, top + 5), head, "black", font)
         for place, pair in enumerate(effect.examples):
             for k, (index, image) in enumerate(zip(pair, pictures.iter_images(list(pair)), strict=True)):
@@ -98,8 +100,14 @@ def pair_sheet(pictures: PictureSet, result: Result, effects: Sequence[Effect], 
                 sheet.paste(image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS), (left, top + 24))
                 answer = str(said[index]).removeprefix("This is a photo of ")
                 colour = (26, 127, 75) if right[index] > 0.5 else (179, 56, 44)
-                pen.text((left, top + side + 26), answer[:18], colour, font)
+                pen.text((left, top + side + 26), _two_lines(answer), colour, font, spacing=1)
     return sheet
+
+
+def _two_lines(text: str) -> str:
+    """Return a text in two lines that fit under a picture."""
+    lines = textwrap.wrap(text, 21)
+    return "\n".join([*lines[:1], lines[1] + (" …" if len(lines) > 2 else "")] if len(lines) > 1 else lines)
 
 
 def gallery_pictures(pictures: PictureSet, rows: pa.Table, limit: int = LIMIT) -> dict[str, bytes]:

@@ -3,6 +3,7 @@
 Rendering ``n_c`` more pictures in cell ``c`` of weight ``w_c``, where the paired difference spreads by ``σ_c``, the
 variance of the weighted difference is ``Σ w_c² σ_c² / n_c``. It is least for ``n_c ∝ w_c σ_c`` (J. Neyman, JRSS 1934):
 cells in which the two models disagree more get more pictures. How many in all follows from the difference to be shown.
+Pictures are taken as independent: where new ones show the same few animals, more are needed.
 """
 
 from __future__ import annotations

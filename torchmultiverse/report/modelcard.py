@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from torchmultiverse.errors import DatasetError, nearest
 from torchmultiverse.evaluate.insight import calibration, factor_scores
@@ -48,7 +49,8 @@ def model_card(result: Result, model: str) -> str:
         lines += [f"**Not above chance:** {'; '.join(bad)}.", ""]
     if good:
         lines += ["## Under which conditions", ""]
-    for line in sorted(good, key=lambda q: -q.cells[model]["n"])[:3]:
+    telling = [line for line in good if 0 < line.cells[model]["accuracy"] < 1]
+    for line in sorted(telling, key=lambda q: -_spread(q.cells[model]))[:3]:
         lines += [f"### {view.title(line)}", "", "| factor | worst | there | best | there | errors at the worst, "
                   "times the usual |", "|---|---|---:|---|---:|---:|"]  # fmt: skip
         for factor in factor_scores(view, model, line)[:8]:
@@ -75,6 +77,11 @@ def model_card(result: Result, model: str) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _spread(cell: dict[str, Any]) -> float:
+    """Return how much the answers of a question differ: all right or all wrong says nothing about conditions."""
+    return float(cell["n"] * cell["accuracy"] * (1 - cell["accuracy"]))
 
 
 def write_card(result: Result, model: str, path: str | Path) -> Path:
