@@ -20,7 +20,7 @@ from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluate.equivariance import arrange, equivariance, parallelism
 from torchmultiverse.farm import generate
-from torchmultiverse.models import ModelInfo
+from torchmultiverse.models import ModelInfo, as_model
 from torchmultiverse.store import StoredDataset, open_dataset
 
 LEVELS, ANIMALS, YAWS, SIZE = 4, 6, 3, 16
@@ -164,6 +164,18 @@ class Additive:
         return np.array([[1.0, "Grass" in text, *([0] * 6)] for text in texts], np.float32)
 
 
+_DESCRIBED = ("world_name", "character_scale", "character_texture")
+
+
+class _Sees:
+    """The same without words."""
+
+    name = "sees"
+
+    def __init__(self, model: Additive) -> None:
+        self.encode_image = model.encode_image
+
+
 def test_a_whole_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     factors = {
         "World_Name": ["Desert", "Snow"], "Character_Name": ["Camel", "Elephant", "Zebra"],
@@ -175,7 +187,7 @@ def test_a_whole_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     (found,) = equivariance(dataset, Additive(dataset), quiet=True).values()
     measured = {(r.factor, r.modality): r for r in found}
     assert set(measured) == {
-        *((f, m) for f in ("world_name", "character_scale", "character_texture") for m in ("image", "text", "across")),
+        *((f, m) for f in _DESCRIBED for m in ("image", "text", "across")),
         ("camera_yaw", "image"),
     }
     # The views that captions do not describe are left out, except of the view itself.
@@ -187,5 +199,9 @@ def test_a_whole_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         assert np.isnan(measured[key].value)
         assert measured[key].still == 1
     assert json.loads(json.dumps(measured["world_name", "image"].as_dict()))["levels"] == ["Desert", "Snow"]
+    seeing = Additive(dataset)
+    (alone,) = equivariance(dataset, as_model(_Sees(seeing)), quiet=True).values()
+    assert {(r.factor, r.modality) for r in alone} == {(f, "image") for f in (*_DESCRIBED, "camera_yaw")}
+    assert next(r for r in alone if r.factor == "world_name").value > 0.5
     with pytest.raises(DatasetError, match="no column 'world'"):
         equivariance(dataset, Additive(dataset), ["world"], quiet=True)

@@ -45,6 +45,11 @@ def evaluate_command(
         batch_size=batch or "auto", audit=audit,
     )  # fmt: skip
     out.print(leaderboard(result))
+    if len(result.models) > 1:
+        from torchmultiverse.evaluate.compare import standings
+
+        shown = [f"{s.model} ({s.groups})" for s in standings(result, seed)]
+        out.print(f"places: {', '.join(shown)}; models that share a letter cannot be told apart", highlight=False)
     for name, found in result.provenance["audits"].items():
         out.print(f"audit of {name}: {found['changed']} of {found['answers']} answers change when {found['pictures']} "
                   f"pictures are encoded one by one in float32", highlight=False)  # fmt: skip

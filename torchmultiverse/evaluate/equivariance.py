@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, ModelError, nearest
 from torchmultiverse.evaluate.data import PictureSet, columns_of, open_pictures
-from torchmultiverse.evaluate.embeddings import EmbeddingStore, encode_pictures
-from torchmultiverse.evaluate.encode import encode_texts
+from torchmultiverse.evaluate.embeddings import EmbeddingStore, embed_texts, encode_pictures
 from torchmultiverse.evaluate.stats import LEVEL, RESAMPLES, expanded_tail, resampling_weights
-from torchmultiverse.models import ImageTextModel, as_model
+from torchmultiverse.models import ImageEncoder, ImageTextModel, as_model
+from torchmultiverse.models.callables import unit
 from torchmultiverse.models.preprocess import FloatArray
 from torchmultiverse.spec import FACTORS, animals_caption
 
@@ -199,14 +199,14 @@ def equivariance(
 
     Args:
         dataset: a folder or an opened dataset, with the columns of PUG: Animals.
-        models: image-text models, as for `evaluate`.
+        models: image-text models, as for `evaluate`; of encoders of pictures alone, image equivariance.
         factors: columns; by default the world, scale, texture and camera yaw, as far as they vary.
         seed: of the resampling.
         batch_size, quiet, embeddings: as for `evaluate`.
 
     Raises:
         DatasetError: no such column, or nothing to compare.
-        ModelError: a model that has no space for pictures and captions.
+        ModelError: a model that has no space for pictures.
     """
     pictures = open_pictures(dataset)
     columns = columns_of(pictures)
@@ -224,20 +224,21 @@ def equivariance(
     ]
     for model in models if isinstance(models, Sequence) and not isinstance(models, str) else [models]:
         loaded = as_model(model)
-        if not isinstance(loaded, ImageTextModel):
-            raise ModelError(
-                f"'{loaded.info.name}' has no space for pictures and captions, so nothing is parallel there"
-            )
+        if not isinstance(loaded, ImageTextModel | ImageEncoder):
+            raise ModelError(f"'{loaded.info.name}' has no space for pictures, so nothing is parallel there")
         images = encode_pictures(loaded, "image", loaded.encode_image, pictures, rows, batch_size, quiet, store)
-        known = encode_texts(loaded, captions, quiet=quiet)
-        texts = np.stack([known[caption] for caption in captions])
+        reads = isinstance(loaded, ImageTextModel)
+        texts = images = images if reads else unit(images)  # of encoders of pictures alone vectors have any length
+        if isinstance(loaded, ImageTextModel):
+            known = embed_texts(loaded, captions, quiet, store)
+            texts = np.stack([known[caption] for caption in captions])
         found = results.setdefault(loaded.info.name, [])
         for factor in wanted:
             kept, others = _contexts(columns, factor, list(varied))
             index, levels = arrange({c: values[kept] for c, values in columns.items()}, factor, others)
             index = np.flatnonzero(kept)[index]
             clusters = columns["character_name"][index[:, 0]]
-            for modality in ("image", "text", "across") if factor in _DESCRIBED else ("image",):
+            for modality in ("image", "text", "across") if factor in _DESCRIBED and reads else ("image",):
                 of = texts if modality == "text" else images
                 measured = parallelism(
                     of, index, clusters, np.random.default_rng(seed), second=texts if modality == "across" else None
