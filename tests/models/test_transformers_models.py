@@ -149,6 +149,15 @@ def test_saved_weights_come_back(tmp_path: Path) -> None:
     np.testing.assert_allclose(model.encode_image(known_pictures()), expected, atol=1e-5)
 
 
+def test_weights_without_a_preprocessing_are_refused(tmp_path: Path) -> None:
+    config = transformers.ViTConfig(hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2)
+    folder = folder_of(tmp_path / "m", config, "ViTForImageClassification", words=False)
+    transformers.ViTForImageClassification(config).save_pretrained(folder)
+    with pytest.raises(ModelError, match="does not say how pictures are preprocessed"):
+        load_model(f"hf:{folder}")
+    assert isinstance(load_model(f"hf:{folder}/random"), Classifier)
+
+
 def test_without_a_network_a_hub_name_fails_quickly(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from huggingface_hub import constants
 

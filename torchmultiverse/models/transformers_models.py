@@ -118,7 +118,7 @@ def load_transformers(rest: str) -> Model:
     else:
         with weights_from_hub(f"transformers {name}", "name a folder that save_pretrained wrote: hf:FOLDER"):
             module = maker.from_pretrained(where, dtype="float32")
-    preprocess = _preprocess(transformers, where, config)
+    preprocess = _preprocess(transformers, where, config, untrained)
     info = ModelInfo(
         f"hf:{rest}",
         kind,
@@ -179,16 +179,22 @@ def _cls(output: Any) -> torch.Tensor:
     return hidden[:, 0]
 
 
-def _preprocess(transformers: Any, where: str, config: Any) -> Preprocess:
-    """Return the declared preprocessing of a checkpoint; that of its architecture where the checkpoint says nothing."""
+def _preprocess(transformers: Any, where: str, config: Any, untrained: bool) -> Preprocess:
+    """Return the declared preprocessing of a checkpoint; any that fits will do for random weights.
+
+    Raises:
+        ModelError: pretrained weights without it: guessing would give numbers that mean something else.
+    """
     try:
         with weights_from_hub(f"the preprocessing of {where}", "put preprocessor_config.json into the folder"):
             processor = transformers.AutoImageProcessor.from_pretrained(where)
     except (ModelError, ValueError, OSError) as error:
         vision = getattr(config, "vision_config", None) or getattr(config, "image_config", None) or config
         side = getattr(vision, "image_size", None)
-        if not isinstance(side, int):
-            raise ModelError(f"{where} does not say how pictures are preprocessed: {error}") from None
+        if not untrained or not isinstance(side, int):
+            raise ModelError(
+                f"{where} does not say how pictures are preprocessed (no preprocessor_config.json): {error}"
+            ) from None
         return Preprocess((side, side), "squash", 1.0, "bicubic", (0.5,) * 3, (0.5,) * 3)
     return declared_processor(processor, where)
 
