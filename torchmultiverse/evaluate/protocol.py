@@ -1,4 +1,8 @@
-"""Protocols: JSON files in ``benchmarks/`` that say what is asked of a model, in which words, and of which pictures."""
+"""Protocols: JSON files in ``benchmarks/`` that say what is asked of a model, in which words, and of which pictures.
+
+``dataset`` is the name of the dataset that a protocol is meant for (its spec's name); another one is evaluated as well,
+and the result says so.
+"""
 
 from __future__ import annotations
 
@@ -88,6 +92,7 @@ class SparProtocol(_Strict):
     title: str
     description: str
     source: str = ""
+    dataset: str | None = None
     background: str
     preprocess: DeclaredPreprocess | None = None
     blank_distractor: bool = False
@@ -133,6 +138,7 @@ class ClassificationProtocol(_Strict):
     title: str
     description: str
     source: str = ""
+    dataset: str | None = None
     prompts: tuple[Prompts, ...] = Field(min_length=1)
     preprocess: DeclaredPreprocess | None = None
     label_columns: tuple[str, ...]
@@ -163,6 +169,7 @@ class PairsProtocol(_Strict):
     title: str
     description: str
     source: str = ""
+    dataset: str | None = None
     caption: str
     negative: str
     partner: str
@@ -213,6 +220,7 @@ class ChoiceProtocol(_Strict):
     title: str
     description: str
     source: str = ""
+    dataset: str | None = None
     split: str | None = None
     preprocess: DeclaredPreprocess | None = None
     tasks: tuple[ChoiceTask, ...] = Field(min_length=1)

@@ -88,6 +88,8 @@ def evaluate(
         raise ModelError("no model to score")
     notes: list[str] = []
     declared = [model.info for model in loaded]
+    if protocol.dataset is not None and protocol.dataset != dataset_name(pictures):
+        notes.append(f"protocol '{protocol.name}' is meant for '{protocol.dataset}', not '{dataset_name(pictures)}'")
     try:
         for model in loaded:
             _set_precision(model, precision)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from markupsafe import Markup
 
-from torchmultiverse.evaluate.compare import Standing, standings
+from torchmultiverse.evaluate.compare import Standing, compare, standings
 from torchmultiverse.evaluate.insight import (
     Calibration,
     FactorScore,
@@ -37,6 +38,7 @@ class Finding:
         model: its name.
         question: for people.
         factors: the largest drops first.
+        drops: their chart.
         pair: the two factors that interact most, with their cells and a heat map; ``None`` where none can.
         calibration: with a chart; ``None`` where the model gives no probabilities.
         slices: combinations where it is significantly worse.
@@ -45,6 +47,7 @@ class Finding:
     model: str
     question: str
     factors: list[FactorScore]
+    drops: Markup
     pair: tuple[str, str, list[Interaction], Markup] | None
     calibration: tuple[Calibration, Markup] | None
     slices: list[Slice]
@@ -56,12 +59,15 @@ class Findings:
 
     Attributes:
         places: of the models.
+        detectable: the difference between the two best models that would show with 80 % probability on the question
+            that tells most about the best; the question; and its pictures.
         radar: accuracy of all models on all questions; ``None`` with fewer than three questions.
         models: what each does on the question that tells most about it.
         published: rows of published tables for the same questions.
     """
 
     places: list[Standing]
+    detectable: tuple[float, str, int] | None
     radar: Markup | None
     models: list[Finding]
     published: list[Published]
@@ -84,7 +90,14 @@ def findings(result: Result, models: Sequence[str]) -> Findings:
         if line is not None:
             found.append(_of_model(view, model, index, line))
     places = standings(result) if len(models) > 1 else []
-    return Findings(places, radar, found, beside(result))
+    detectable = None
+    telling = _telling(view, models[0], lines) if len(models) > 1 else None
+    if telling is not None:
+        line = telling
+        pairs = compare(result, list(models)[:2], [line])
+        if pairs and np.isfinite(pairs[0].detectable) and pairs[0].detectable > 0:
+            detectable = (pairs[0].detectable, view.title(line), pairs[0].n)
+    return Findings(places, detectable, radar, found, beside(result))
 
 
 def _telling(view: RowView, model: str, lines: Sequence[Line]) -> Line | None:
@@ -112,10 +125,12 @@ def _of_model(view: RowView, model: str, index: int, line: Line) -> Finding:
             chosen = (chosen[1], chosen[0])
         pair = (*chosen, cells, svg.heatmap(names[0], names[1], grid))
     honest = calibration(rows)
+    factors = factor_scores(view, model, line)[:_FACTORS]
     return Finding(
         model,
         view.title(line),
-        factor_scores(view, model, line)[:_FACTORS],
+        factors,
+        svg.drops(index, factors),
         pair,
         None if honest is None else (honest, svg.reliability(index, honest)),
         worst_slices(view.result, model, line.task, line.metric)[:_SLICES],

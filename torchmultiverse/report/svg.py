@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from torchmultiverse.evaluate.insight import Calibration
+from torchmultiverse.evaluate.insight import Calibration, FactorScore
 
 WIDTH = 340
 LANE = 15
@@ -161,6 +161,47 @@ def heatmap(rows: Sequence[str], columns: Sequence[str], cells: Mapping[tuple[st
     return Markup(
         f'<svg class="heatmap" role="img" aria-label="accuracy of {len(rows)} by {len(columns)} levels" '
         f'viewBox="0 0 {width} {height}" width="{width}" height="{height}">{"".join(parts)}</svg>'
+    )
+
+
+def drops(index: int, factors: Sequence[FactorScore]) -> Markup:
+    """Return, for each factor, a line from accuracy at its default (or best) level to that at its worst.
+
+    Args:
+        index: place of the model, for its colour.
+        factors: in the order to be shown.
+    """
+    left = 10 + 7 * max((len(f.factor) for f in factors), default=0)
+    wide, lane = 300, 20
+    height = lane * len(factors) + 22
+
+    def at(share: float) -> float:
+        return round(left + share * wide, 1)
+
+    parts = []
+    for tick in _TICKS:
+        x = at(tick / 100)
+        parts.append(f'<line class="grid" x1="{x}" x2="{x}" y1="4" y2="{height - 16}"/>')
+        parts.append(f'<text x="{x}" y="{height - 3}" text-anchor="middle">{tick}</text>')
+    said = []
+    for row, factor in enumerate(factors):
+        y = 4 + lane * row + lane / 2
+        usual = factor.default or factor.best
+        text = f"{factor.factor}: {usual.level} {100 * usual.accuracy:.1f} %, {factor.worst.level} "
+        text += f"{100 * factor.worst.accuracy:.1f} %"
+        said.append(text)
+        name = escape(factor.factor.replace("_", " "))
+        parts.append(
+            f'<g><title>{escape(text)}</title><text x="{left - 8}" y="{y + 4}" text-anchor="end">{name}</text>'
+            f'<line class="ring m{index % 8}" x1="{at(usual.accuracy)}" x2="{at(factor.worst.accuracy)}" '
+            f'y1="{y}" y2="{y}"/>'
+            f'<circle class="ring m{index % 8}" fill="none" cx="{at(usual.accuracy)}" cy="{y}" r="4.2"/>'
+            f"{marker(index, at(factor.worst.accuracy), y)}</g>"
+        )
+    width = left + wide + 16
+    return Markup(
+        f'<svg class="drops" role="img" aria-label="{escape("; ".join(said))}" viewBox="0 0 {width} {height}" '
+        f'width="{width}" height="{height}">{"".join(parts)}</svg>'
     )
 
 
