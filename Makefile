@@ -21,12 +21,13 @@ lint: setup
 
 setup: $(INSTALLED)
 
-# uv installs the same packages as pip and is quicker; where it cannot reach the index, pip may.
+# uv installs the same packages as pip and is quicker; where it cannot reach the index, pip may. Compiled once here,
+# libraries need not be compiled by every process that imports them (torch alone: four seconds).
 $(INSTALLED): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed (PYTHON=/path/to/python3 make …)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[$(EXTRAS)]' \
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -e '.[$(EXTRAS)]' \
 		|| $(BIN)/python -m pip install --quiet -e '.[$(EXTRAS)]'
 	-$(BIN)/torchmultiverse doctor --fix --brief
 	@touch $(INSTALLED)

@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import qmc
 
 from torchmultiverse.errors import SpecError
 from torchmultiverse.spec.design import MOST_EXPANDED, Explicit, Factorial, ends, expanded
@@ -77,6 +76,8 @@ def drawn(
 def _points(method: Method, n: int, dimensions: int, rng: np.random.Generator) -> NDArray[np.float64]:
     if method == "random":
         return rng.random((n, dimensions))
+    from scipy.stats import qmc  # half a second to import, which few specs need
+
     if method == "latin_hypercube":
         return np.asarray(qmc.LatinHypercube(dimensions, seed=rng).random(n))
     # Whole powers of two are drawn and the first taken: that is how a Sobol sequence is continued.
