@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -166,11 +167,17 @@ def load_spec(name: str) -> tuple[WorldSpec, bytes]:
         raise SpecError(f"{path}: {error}") from None
 
 
+_PARSING = threading.Lock()
+"""CPython 3.11 counts the depth of a syntax tree for all threads together: two that parse at once may both fail."""
+
+
 def _imports(path: Path) -> list[Path]:
     """Return the files of the modules of this folder that a module imports."""
     package = "torchmultiverse.engines.builtin"
     found = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    with _PARSING:
+        tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(package):
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
             for name in names:
