@@ -1,5 +1,5 @@
-"""Worlds are cached under the code they are made of, which every engine's thread reads. CPython 3.11 counts the depth of
-a syntax tree for all threads together: when the collector lets another thread in, both fail."""
+"""Worlds are cached under the code they are made of, which every engine's thread reads. CPython 3.11 counts the depth
+of a syntax tree for all threads together: when the collector lets another thread in, both fail."""
 
 from __future__ import annotations
 
