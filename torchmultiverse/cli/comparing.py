@@ -55,8 +55,8 @@ def compare(
     result = Result.load(results)
     view = RowView(result)
     questions = None if task is None and metric is None else [view.question(task, metric)]
-    found = measure(result, model or None, questions, seed)
-    places = standings(result, seed)
+    found = measure(view, model or None, questions, seed)
+    places = standings(view, seed)
     table = _table("place", "model", "score", "places of 95 %", "group")
     for s in places:
         span = str(s.rank_low) if s.rank_low == s.rank_high else f"{s.rank_low} to {s.rank_high}"

@@ -82,12 +82,15 @@ class Standing:
 
 
 def compare(
-    result: Result, models: Sequence[str] | None = None, questions: Sequence[Line] | None = None, seed: int = 0
+    result: Result | RowView,
+    models: Sequence[str] | None = None,
+    questions: Sequence[Line] | None = None,
+    seed: int = 0,
 ) -> list[Comparison]:
     """Compare every two models on every question.
 
     Args:
-        result: with at least two models.
+        result: with at least two models; or the view of one.
         models: names; by default all, best first.
         questions: lines of the leaderboard; by default all but the average.
         seed: of resampling.
@@ -95,7 +98,8 @@ def compare(
     Raises:
         ModelError: fewer than two models, or a name that is not in the result.
     """
-    view, intervals = RowView(result), Intervals(seed)
+    view, intervals = RowView.of(result), Intervals(seed)
+    result = view.result
     names = list(models) if models is not None else ranked(result)
     for name in names:
         if name not in result.models:
@@ -225,14 +229,14 @@ def holm(p: Sequence[float]) -> list[float]:
     return corrected
 
 
-def standings(result: Result, seed: int = 0) -> list[Standing]:
+def standings(result: Result | RowView, seed: int = 0) -> list[Standing]:
     """Return the models' places, best first, with rank intervals and groups that cannot be told apart.
 
     The score is the mean over all questions that every model was asked; clusters are resampled for all models and
     questions at once, so that what makes a picture hard for all cancels.
     """
-    view, intervals = RowView(result), Intervals(seed)
-    names = ranked(result)
+    view, intervals = RowView.of(result), Intervals(seed)
+    names = ranked(view.result)
     key = [q for q in view.questions if all(name in q.cells for name in names)]
     # Label spaces are readings of the same answers: one of them is enough.
     key = [q for i, q in enumerate(key) if q.task != "classification" or not i]

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, nearest
-from torchmultiverse.evaluate.compare import holm, mcnemar
+from torchmultiverse.evaluate.compare import holm, mcnemar, paired_interval
 from torchmultiverse.evaluate.result import Result
-from torchmultiverse.evaluate.stats import LEVEL, RESAMPLES, cluster_sums, expanded_tail, resampling_weights
+from torchmultiverse.evaluate.stats import Intervals
 from torchmultiverse.store import StoredDataset
 
 
@@ -86,13 +86,14 @@ def counterfactuals(
     clusters = np.asarray(names, object)
     levels = {name: np.array([str(v) for v in dataset.table([name])[name].to_pylist()], object) for name in pairs}
     found: list[Effect] = []
+    intervals = Intervals(seed)
     for model, task, setting, rows in _asked(result):
         index = rows["index"]
         if len(index) and (index.max() >= len(ids) or (ids[index] != rows["scene_id"]).any()):
             raise DatasetError(f"{dataset.path} is not the dataset that '{model}' was evaluated on")
         effects: list[Effect] = []
         for name, both in pairs.items():
-            effects += _of_factor((model, task, setting, name), rows, both, levels[name], clusters, len(ids), seed)
+            effects += _of_factor((model, task, setting, name), rows, both, levels[name], clusters, len(ids), intervals)
         found += [replace(e, p=p) for e, p in zip(effects, holm([e.p for e in effects]), strict=True)]
     return found
 
@@ -116,7 +117,7 @@ def _of_factor(
     levels: NDArray[np.object_],
     clusters: NDArray[np.object_],
     count: int,
-    seed: int,
+    intervals: Intervals,
 ) -> Iterator[Effect]:
     place = np.full(count, -1, np.int64)
     place[rows["index"]] = np.arange(len(rows["index"]))
@@ -135,25 +136,13 @@ def _of_factor(
         a, b = one[mine], two[mine]
         before, after = rows["correct"][a].astype(float), rows["correct"][b].astype(float)
         difference = after - before
-        low, high = _interval(difference, clusters[rows["index"][a]], np.random.default_rng(seed))
+        # Where all are of one character, pairs are what is resampled.
+        groups = np.unique(clusters[rows["index"][a]].astype(str), return_inverse=True)[1]
+        mean, low, high, _ = paired_interval(difference, groups if groups.any() else np.arange(len(a)), intervals)
         lost, gained = int((difference < -0.5).sum()), int((difference > 0.5).sum())
         flips = float((rows["prediction"][a] != rows["prediction"][b]).mean())
         ranked = np.argsort(difference if lost >= gained else -difference, kind="stable")
         telling = ranked[np.abs(difference[ranked]) > 0.5][:4]
         examples = tuple((int(rows["index"][a[k]]), int(rows["index"][b[k]])) for k in telling)
         p = mcnemar(lost, gained)
-        yield Effect(*said, *change, len(a), flips, float(difference.mean()), low, high, lost, gained, p, examples)
-
-
-def _interval(difference: NDArray[np.float64], clusters: NDArray[Any], rng: np.random.Generator) -> tuple[float, float]:
-    mean = float(difference.mean())
-    if len(set(clusters)) < 2:
-        clusters = np.arange(len(difference))
-    sums, sizes = cluster_sums(difference, clusters)
-    if len(sums) < 2:
-        return -1.0, 1.0
-    weights = resampling_weights(len(sums), rng, RESAMPLES)
-    drawn = (weights @ sums) / (weights @ sizes)
-    tail = expanded_tail(len(sums), LEVEL)
-    low, high = np.quantile(drawn, [tail, 1 - tail])
-    return float(min(low, mean)), float(max(high, mean))
+        yield Effect(*said, *change, len(a), flips, mean, low, high, lost, gained, p, examples)

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from torchmultiverse.evaluate.compare import holm
 from torchmultiverse.evaluate.leaderboard import Line
 from torchmultiverse.evaluate.paired import Rows, RowView
-from torchmultiverse.evaluate.slices import factor_levels
 from torchmultiverse.evaluate.stats import Intervals
 from torchmultiverse.spec import FACTORS
 
@@ -67,7 +66,7 @@ def factor_scores(view: RowView, model: str, line: Line, seed: int = 0) -> list[
     intervals = Intervals(seed)
     error = max(1e-12, 1 - float(rows.correct.mean()))
     found = []
-    for factor, values in factor_levels(view.result, rows.index).items():
+    for factor, values in view.levels(rows.index).items():
         levels = []
         for level in in_order(np.unique(values)):
             inside = values == level
@@ -124,13 +123,14 @@ def interactions(view: RowView, model: str, line: Line, first: str, second: str)
     rows = view.rows(model, line)
     if rows is None:
         return []
-    columns = factor_levels(view.result, rows.index, (first, second))
+    columns = view.levels(rows.index, (first, second))
     if len(columns) < 2:
         return []
-    names = [in_order(np.unique(columns[f])) for f in (first, second)]
-    codes = [np.searchsorted(np.sort(n), columns[f]) for f, n in zip((first, second), names, strict=True)]
-    orders = [np.array([sorted(n).index(level) for level in n]) for n in names]
-    codes = [np.argsort(order)[code] for order, code in zip(orders, codes, strict=True)]
+    names, codes = [], []
+    for factor in (first, second):
+        levels, code = np.unique(columns[factor], return_inverse=True)
+        names.append(in_order(levels))
+        codes.append(np.array([names[-1].index(level) for level in levels])[code])
     shape = (len(names[0]), len(names[1]))
     cell = codes[0] * shape[1] + codes[1]
     count = shape[0] * shape[1]
@@ -227,7 +227,7 @@ def _pairs(view: RowView, model: str, line: Line) -> Iterator[tuple[str, str]]:
     rows = view.rows(model, line)
     if rows is None:
         return
-    columns = factor_levels(view.result, rows.index)
+    columns = view.levels(rows.index)
     small = [name for name, values in columns.items() if len(set(values)) <= 80]
     for i, first in enumerate(small):
         for second in small[i + 1 :]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, nearest
 from torchmultiverse.evaluate.leaderboard import Line, lines, task_title
-from torchmultiverse.evaluate.result import Result
+from torchmultiverse.evaluate.result import Result, word_codes
 
 _WORDS = ("model", "task", "setting", "scope", "metric", "label", "prediction", "cluster")
 
@@ -54,16 +55,17 @@ class RowView:
         self._names: dict[str, list[str]] = {}
         self._codes: dict[str, NDArray[np.int64]] = {}
         for name in _WORDS:
-            column = result.rows[name].combine_chunks()
-            if isinstance(column, pa.ChunkedArray):
-                column = column.combine_chunks()
-            if not pa.types.is_dictionary(column.type):
-                column = column.dictionary_encode()
-            self._names[name] = column.dictionary.to_pylist()
-            self._codes[name] = column.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+            self._codes[name], self._names[name] = word_codes(result.rows[name])
         self._index = result.rows["index"].to_numpy()
         self._correct = result.rows["correct"].to_numpy()
         self._confidence = result.rows["confidence"].to_numpy()
+        self._known: dict[tuple[str, ...], Rows | None] = {}
+        self._factors: dict[str, NDArray[Any]] = {}
+
+    @classmethod
+    def of(cls, result: Result | RowView) -> RowView:
+        """Return the view of a result, or the view that was given: making one reads all rows."""
+        return result if isinstance(result, RowView) else cls(result)
 
     @cached_property
     def questions(self) -> list[Line]:
@@ -88,6 +90,12 @@ class RowView:
 
     def rows(self, model: str, line: Line) -> Rows | None:
         """Return the outcomes of a model on a question, all its settings together; ``None`` if it was not asked."""
+        key = (model, line.task, line.metric, line.setting)
+        if key not in self._known:
+            self._known[key] = self._rows(model, line)
+        return self._known[key]
+
+    def _rows(self, model: str, line: Line) -> Rows | None:
         wanted = {"model": model, "task": line.task, "metric": line.metric, "scope": "plain"}
         if line.setting != "all":
             wanted["setting"] = line.setting
@@ -96,8 +104,6 @@ class RowView:
             if value not in self._names[name]:
                 return None
             keep &= self._codes[name] == self._names[name].index(value)
-        if line.setting != "all" and not keep.any():
-            return None
         at = np.flatnonzero(keep)
         if not len(at):
             return None
@@ -117,6 +123,41 @@ class RowView:
             self._confidence[at],
         )
 
+    def levels(
+        self, index: NDArray[np.int64], factors: Sequence[str] | None = None, most: int = 200
+    ) -> dict[str, NDArray[Any]]:
+        """Return the levels of each factor that varies over some pictures, as words, (N,) each.
+
+        Args:
+            index: rows of the dataset.
+            factors: columns; by default all with no more than ``most`` levels, of those that say the same the first.
+            most: see there.
+
+        Raises:
+            DatasetError: no such factor.
+        """
+        names = self.result.factors.column_names
+        for name in factors or ():
+            if name not in names:
+                raise DatasetError(f"the result has no factor '{name}'.{nearest(name, names)}")
+        found: dict[str, NDArray[Any]] = {}
+        for name in factors or names:
+            words = self._words(name)[index]
+            count = len(set(words))
+            if count > 1 and (factors is not None or count <= most):
+                found[name] = words
+        if factors is None:
+            for first, second in combinations(list(found), 2):
+                if first in found and second in found and _same(found[first], found[second]):
+                    del found[second]  # under two names, every finding would come twice
+        return found
+
+    def _words(self, factor: str) -> NDArray[Any]:
+        if factor not in self._factors:
+            values = self.result.factors[factor].to_pylist()
+            self._factors[factor] = np.array(["" if v is None else str(v) for v in values], object)
+        return self._factors[factor]
+
     def pair(self, first: str, second: str, line: Line) -> tuple[Rows, Rows] | None:
         """Return the outcomes of two models on the pictures that both were asked about, lined up."""
         one, two = self.rows(first, line), self.rows(second, line)
@@ -128,6 +169,12 @@ class RowView:
         if not len(shared) or len(np.unique(one.index)) < len(one) or len(np.unique(two.index)) < len(two):
             return None
         return _only(one, shared), _only(two, shared)
+
+
+def _same(one: NDArray[Any], two: NDArray[Any]) -> bool:
+    """Return whether each level of one factor goes with one level of the other."""
+    count = len(set(one))
+    return count == len(set(two)) == len(set(zip(one, two, strict=True)))
 
 
 def _only(rows: Rows, shared: NDArray[np.int64]) -> Rows:

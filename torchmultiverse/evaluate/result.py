@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from torchmultiverse.errors import DatasetError
+from torchmultiverse.errors import DatasetError, nearest
 
 _word = pa.dictionary(pa.int32(), pa.string())
 
@@ -80,6 +82,17 @@ class Result:
         """Names of the models, in the order they were given."""
         return [model["name"] for model in self.provenance["models"]]
 
+    def facts(self, model: str) -> dict[str, Any]:
+        """Return what is declared of a model.
+
+        Raises:
+            DatasetError: the result has no such model.
+        """
+        for facts in self.provenance["models"]:
+            if facts["name"] == model:
+                return dict(facts)
+        raise DatasetError(f"the result has no model '{model}'.{nearest(model, self.models)}")
+
     def cells(self, **where: str) -> list[dict[str, Any]]:
         """Return the rows of the table whose columns have these values.
 
@@ -126,6 +139,16 @@ class Result:
         if rows.column_names != ROWS.names or table.column_names != TABLE.names:
             raise DatasetError(f"{folder}: results of another version of torchmultiverse; evaluate once more")
         return cls(table, rows, provenance, pictures, factors)
+
+
+def word_codes(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
+    """Return a column of words as numbers, (N,), and the words that they mean."""
+    array = column.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    if not pa.types.is_dictionary(array.type):
+        array = array.dictionary_encode()
+    return array.indices.to_numpy(zero_copy_only=False).astype(np.int64), array.dictionary.to_pylist()
 
 
 def rows_table(parts: Iterable[Mapping[str, Any]]) -> pa.Table:

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluate.compare import POWER
 from torchmultiverse.evaluate.paired import RowView
 from torchmultiverse.evaluate.result import Result
-from torchmultiverse.evaluate.slices import factor_levels
 from torchmultiverse.evaluate.stats import LEVEL
 
 
@@ -89,16 +88,14 @@ def next_renders(
     Raises:
         DatasetError: no such model, task or factor, or nothing varies.
     """
-    for name in (first, second):
-        if name not in result.models:
-            raise DatasetError(f"the result has no model '{name}'.{nearest(name, result.models)}")
+    result.facts(first), result.facts(second)
     view = RowView(result)
     line = view.question(task, metric)
     both = view.pair(first, second, line)
     if both is None:
         raise DatasetError(f"'{first}' and '{second}' were not both asked '{view.title(line)}'")
     gap = both[1].correct - both[0].correct
-    columns = factor_levels(result, both[0].index, factors)
+    columns = view.levels(both[0].index, factors)
     if not columns:
         raise DatasetError("no factor varies whose levels could make cells")
     if factors is None:

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.errors import DatasetError
+from torchmultiverse.evaluate.leaderboard import Line
 from torchmultiverse.evaluate.paired import RowView
 from torchmultiverse.evaluate.result import Result
 from torchmultiverse.evaluate.stats import Intervals, contrast
@@ -83,14 +84,29 @@ def worst_slices(
     Raises:
         DatasetError: no such model, task or factor, or nothing to search.
     """
-    if model not in result.models:
-        raise DatasetError(f"the result has no model '{model}'.{nearest(model, result.models)}")
+    result.facts(model)
     view = RowView(result)
-    line = view.question(task, metric)
+    return slices_of(view, model, view.question(task, metric), factors, depth, rate, seed)
+
+
+def slices_of(
+    view: RowView,
+    model: str,
+    line: Line,
+    factors: Sequence[str] | None = None,
+    depth: int = 2,
+    rate: float = RATE,
+    seed: int = 0,
+) -> list[Slice]:
+    """Return the slices of one question where a model is significantly worse, as `worst_slices`.
+
+    Raises:
+        DatasetError: the model was not asked, no such factor, or nothing to search.
+    """
     rows = view.rows(model, line)
     if rows is None:
         raise DatasetError(f"'{model}' was not asked '{line.task}'")
-    columns = factor_levels(result, rows.index, factors)
+    columns = view.levels(rows.index, factors)
     if not columns:
         raise DatasetError("no factor varies that could be searched")
     clusters = rows.clusters if rows.clustered else None
@@ -124,35 +140,6 @@ def worst_slices(
             )
         )
     return sorted(kept, key=lambda s: -(s.rest - s.accuracy) * s.n)
-
-
-def factor_levels(
-    result: Result, index: NDArray[np.int64], factors: Sequence[str] | None = None, most: int = 200
-) -> dict[str, NDArray[Any]]:
-    """Return the levels of each factor that varies over some pictures, as words, (N,) each.
-
-    Raises:
-        DatasetError: no such factor.
-    """
-    table = result.factors
-    for name in factors or ():
-        if name not in table.column_names:
-            raise DatasetError(f"the result has no factor '{name}'.{nearest(name, table.column_names)}")
-    found: dict[str, NDArray[Any]] = {}
-    for name in factors or table.column_names:
-        values = np.asarray(table[name].to_pylist(), object)[index]
-        words = np.array(["" if v is None else str(v) for v in values], object)
-        count = len(set(words))
-        if count > 1 and (factors is not None or count <= most):
-            found[name] = words
-    # A factor that says the same as another under a new name would double every finding.
-    names = list(found)
-    for a, b in combinations(names, 2):
-        if a in found and b in found and len(set(found[a])) == len(set(found[b])):
-            pairs = set(zip(found[a], found[b], strict=True))
-            if len(pairs) == len(set(found[a])) and factors is None:
-                del found[b]
-    return found
 
 
 @dataclass(frozen=True)

@@ -91,9 +91,7 @@ def submission(result: Result, model: str, contact: str = "", link: str = "") ->
     Raises:
         DatasetError: the result has no such model.
     """
-    facts = next((m for m in result.provenance["models"] if m["name"] == model), None)
-    if facts is None:
-        raise DatasetError(f"the result has no model '{model}', only {', '.join(result.models)}")
+    facts = result.facts(model)
     keys = ("task", "setting", "scope", "metric", "n", "accuracy", "low", "high")
     cells = [{k: cell[k] for k in keys} for cell in result.cells(model=model, factor="all")]
     protocol, dataset = result.provenance["protocol"], result.provenance["dataset"]

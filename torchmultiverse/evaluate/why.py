@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluate.compare import holm, paired_interval
 from torchmultiverse.evaluate.leaderboard import Line
 from torchmultiverse.evaluate.paired import Rows, RowView
 from torchmultiverse.evaluate.result import Result
-from torchmultiverse.evaluate.slices import factor_levels
 from torchmultiverse.evaluate.stats import Intervals, contrast
 
 
@@ -101,24 +100,23 @@ def why(
         DatasetError: no such model, task or factor, or no question that both were asked.
     """
     second_result = result if other is None else other
-    for name, held in ((first, result), (second, second_result)):
-        if name not in held.models:
-            raise DatasetError(f"the result has no model '{name}'.{nearest(name, held.models)}")
-    view, second_view = RowView(result), RowView(second_result)
+    result.facts(first), second_result.facts(second)
+    view = RowView(result)
+    second_view = view if other is None else RowView(other)
     line = view.question(task, metric)
     one, two = view.rows(first, line), second_view.rows(second, _same_question(second_view, line))
     if one is None or two is None:
         raise DatasetError(f"'{first}' and '{second}' were not both asked '{view.title(line)}'")
-    settings = differences(result.provenance, second_result.provenance, first, second)
+    settings = differences(result, second_result, first, second)
     intervals = Intervals(seed)
     ids = _pictures(result, one), _pictures(second_result, two)
     if len(one) == len(two) and (ids[0] == ids[1]).all():
-        columns = factor_levels(result, one.index, factors)
+        columns = view.levels(one.index, factors)
         gap, low, high, parts = _same(one, two, columns, intervals)
         return Why(first, second, line.task, line.metric, True, gap, low, high, parts, {}, settings)
     gap, low, high, parts, shares = _different(
-        (one, factor_levels(result, one.index, factors)),
-        (two, factor_levels(second_result, two.index, factors)),
+        (one, view.levels(one.index, factors)),
+        (two, second_view.levels(two.index, factors)),
         intervals,
     )
     return Why(first, second, line.task, line.metric, False, gap, low, high, parts, shares, settings)
@@ -230,16 +228,16 @@ def _with_p(parts: Sequence[Part], p: Sequence[float]) -> list[Part]:
     return sorted(corrected, key=lambda part: -abs(part.excess))
 
 
-def differences(one: Mapping[str, Any], two: Mapping[str, Any], first: str, second: str) -> list[tuple[str, str, str]]:
+def differences(result: Result, other: Result, first: str, second: str) -> list[tuple[str, str, str]]:
     """Return what two evaluations declare differently: of the models, the protocol, the data and the packages."""
 
-    def of_model(provenance: Mapping[str, Any], name: str) -> dict[str, Any]:
-        facts = next(m for m in provenance["models"] if m["name"] == name)
-        return {k: v for k, v in facts.items() if k not in {"name", "about"}}
+    def of_model(held: Result, name: str) -> dict[str, Any]:
+        return {k: v for k, v in held.facts(name).items() if k not in {"name", "about"}}
 
+    one, two = result.provenance, other.provenance
     found: list[tuple[str, str, str]] = []
     pairs: list[tuple[str, Any, Any]] = [
-        ("model", of_model(one, first), of_model(two, second)),
+        ("model", of_model(result, first), of_model(other, second)),
         ("protocol", one["protocol"], two["protocol"]),
         ("dataset", {k: one["dataset"].get(k) for k in _DATA}, {k: two["dataset"].get(k) for k in _DATA}),
         ("packages", one["packages"], two["packages"]),

@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
 from torchmultiverse.evaluate.data import PictureSet
 from torchmultiverse.evaluate.encode import progress_bar
-from torchmultiverse.evaluate.result import Result
+from torchmultiverse.evaluate.result import Result, word_codes
 
 TILE = 96
 _SIDE = 16  # tiles in a row and in a column of a sheet
@@ -61,7 +60,7 @@ def packed(result: Result, tiles: int = 0) -> str:
     """Return all rows as base64 of compressed JSON: per column a type, its numbers in base64, and its words."""
     columns: list[dict[str, Any]] = []
     for name in _WORDS:
-        codes, words = _codes(result.rows[name])
+        codes, words = word_codes(result.rows[name])
         columns.append(_column(name, "word", codes, words))
     columns.append(_column("index", "number", result.rows["index"].to_numpy()))
     correct = np.rint(result.rows["correct"].to_numpy() * 100).astype(np.uint8)
@@ -77,15 +76,6 @@ def packed(result: Result, tiles: int = 0) -> str:
             factors.append(_column(name, "word", codes, levels.tolist()))
     small = json.dumps({"rows": columns, "factors": factors, "tiles": tiles, "tile": TILE, "side": _SIDE})
     return base64.b64encode(gzip.compress(small.encode(), 6, mtime=0)).decode()
-
-
-def _codes(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
-    array = column.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):
-        array = array.combine_chunks()
-    if not pa.types.is_dictionary(array.type):
-        array = array.dictionary_encode()
-    return array.indices.to_numpy(zero_copy_only=False).astype(np.int64), array.dictionary.to_pylist()
 
 
 def _column(name: str, kind: str, values: NDArray[Any], words: list[str] | None = None) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from torchmultiverse.evaluate.leaderboard import Line
 from torchmultiverse.evaluate.paired import RowView
 from torchmultiverse.evaluate.reference import Published, beside
 from torchmultiverse.evaluate.result import Result
-from torchmultiverse.evaluate.slices import Slice, worst_slices
+from torchmultiverse.evaluate.slices import Slice, slices_of
 from torchmultiverse.report import svg
 
 _FACTORS = 8  # shown of each model
@@ -89,14 +89,13 @@ def findings(result: Result, models: Sequence[str]) -> Findings:
         line = _telling(view, model, lines)
         if line is not None:
             found.append(_of_model(view, model, index, line))
-    places = standings(result) if len(models) > 1 else []
+    places = standings(view) if len(models) > 1 else []
     detectable = None
     telling = _telling(view, models[0], lines) if len(models) > 1 else None
     if telling is not None:
-        line = telling
-        pairs = compare(result, list(models)[:2], [line])
+        pairs = compare(view, list(models)[:2], [telling])
         if pairs and np.isfinite(pairs[0].detectable) and pairs[0].detectable > 0:
-            detectable = (pairs[0].detectable, view.title(line), pairs[0].n)
+            detectable = (pairs[0].detectable, view.title(telling), pairs[0].n)
     return Findings(places, detectable, radar, found, beside(result))
 
 
@@ -133,5 +132,5 @@ def _of_model(view: RowView, model: str, index: int, line: Line) -> Finding:
         svg.drops(index, factors),
         pair,
         None if honest is None else (honest, svg.reliability(index, honest)),
-        worst_slices(view.result, model, line.task, line.metric)[:_SLICES],
+        slices_of(view, model, line)[:_SLICES],
     )

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from torchmultiverse.errors import DatasetError, nearest
 from torchmultiverse.evaluate.insight import calibration, factor_scores
 from torchmultiverse.evaluate.leaderboard import percent
 from torchmultiverse.evaluate.paired import RowView
 from torchmultiverse.evaluate.result import Result
-from torchmultiverse.evaluate.slices import worst_slices
+from torchmultiverse.evaluate.slices import slices_of
 from torchmultiverse.store.files import write_atomic
 
 
@@ -20,9 +19,7 @@ def model_card(result: Result, model: str) -> str:
     Raises:
         DatasetError: the result has no such model.
     """
-    if model not in result.models:
-        raise DatasetError(f"the result has no model '{model}'.{nearest(model, result.models)}")
-    facts = next(m for m in result.provenance["models"] if m["name"] == model)
+    facts = result.facts(model)
     dataset, protocol = result.provenance["dataset"], result.provenance["protocol"]
     view = RowView(result)
     asked = [line for line in view.questions if model in line.cells]
@@ -57,7 +54,7 @@ def model_card(result: Result, model: str) -> str:
             w, b = factor.worst, factor.best
             lines.append(f"| {factor.factor} | {w.level} | {percent(w.accuracy)} | {b.level} | {percent(b.accuracy)} | "
                          f"{w.error_ratio:.2f} |")  # fmt: skip
-        slices = worst_slices(result, model, line.task, line.metric)[:5]
+        slices = slices_of(view, model, line)[:5]
         if slices:
             lines += ["", "Significantly worse than elsewhere (false discovery rate 5 %):", ""]
             lines += [f"- {s}: {percent(s.accuracy)} of {s.n:,}, elsewhere {percent(s.rest)}" for s in slices]
