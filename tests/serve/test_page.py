@@ -11,8 +11,10 @@ import io
 import re
 import shutil
 import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import aiohttp
 import numpy as np
@@ -20,7 +22,8 @@ import pytest
 from contract.live import serve
 from PIL import Image
 
-from torchmultiverse.engines.marker import read_marker
+from torchmultiverse.engines.marker import MarkerEngine, read_marker
+from torchmultiverse.serve.streamer import Streamer
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
@@ -58,39 +61,48 @@ class Page:
         raise AssertionError(f"{expression} did not come true; problems: {self.problems}; the page says:\n{state}")
 
 
-async def look(address: str, profile: Path) -> tuple[str, np.ndarray[Any, Any], np.ndarray[Any, Any], Page]:
-    process = subprocess.Popen(
-        [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0",
-         f"--user-data-dir={profile}", "--window-size=1100,900", "about:blank"],
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert process.stderr is not None
+@asynccontextmanager
+async def browse(address: str, profile: Path) -> AsyncIterator[Page]:
+    """A page of a browser of its own, once it can be used."""
+    profile.mkdir()
+    with (profile / "stderr").open("w") as said:  # a pipe that nobody reads would hold the browser up
+        process = subprocess.Popen(
+            [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0",
+             f"--user-data-dir={profile}", "--window-size=1100,900", "about:blank"],
+            stderr=said,
+        )  # fmt: skip
     try:
-        port = next(
-            m[1] for line in process.stderr if (m := re.search(r"DevTools listening on ws://[^:]+:(\d+)", line))
-        )
+        async with asyncio.timeout(60):
+            while not (m := re.search(r"DevTools listening on ws://[^:]+:(\d+)", (profile / "stderr").read_text())):
+                assert process.poll() is None, (profile / "stderr").read_text()
+                await asyncio.sleep(0.05)
         async with aiohttp.ClientSession() as http:
-            target = await (await http.put(f"http://127.0.0.1:{port}/json/new?about:blank")).json()
+            target = await (await http.put(f"http://127.0.0.1:{m[1]}/json/new?about:blank")).json()
             socket = await http.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0)
             page = Page(socket)
             await page.call("Log.enable")
             await page.call("Runtime.enable")
             await page.call("Page.navigate", url=address)
-            await page.until("document.getElementById('fields')?.disabled === false")
-            await page.value("document.getElementById('world').value = 'Museum'")
-            await page.value("document.querySelector('button').click()")
-            caption = await page.until("document.getElementById('caption').textContent")
-            scene_id = re.search(r"scene ([0-9a-f]{32})", caption)
-            assert scene_id is not None, caption
-            picture = await drawn(page, "picture", "naturalWidth")
-            async with asyncio.timeout(20):  # the video follows at its own pace
-                while read_marker(video := await drawn(page, "video", "videoWidth")) != scene_id[1]:
-                    await asyncio.sleep(0.2)
+            await page.until("document.getElementById('fields')?.disabled === false", 60)
+            yield page
             await socket.close()
-            return scene_id[1], picture, video, page
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.wait(timeout=20)
+
+
+async def look(address: str, profile: Path) -> tuple[str, np.ndarray[Any, Any], np.ndarray[Any, Any], Page]:
+    async with browse(address, profile) as page:
+        await page.value("document.getElementById('world').value = 'Museum'")
+        await page.value("document.querySelector('button').click()")
+        caption = await page.until("document.getElementById('caption').textContent")
+        scene_id = re.search(r"scene ([0-9a-f]{32})", caption)
+        assert scene_id is not None, caption
+        picture = await drawn(page, "picture", "naturalWidth")
+        async with asyncio.timeout(20):  # the video follows at its own pace
+            while read_marker(video := await drawn(page, "video", "videoWidth")) != scene_id[1]:
+                await asyncio.sleep(0.2)
+        return scene_id[1], picture, video, page
 
 
 async def drawn(page: Page, name: str, width: str) -> np.ndarray[Any, Any]:
@@ -115,3 +127,36 @@ def test_a_browser_shows_the_picture_and_the_video(tmp_path: Path, token: str | 
     assert picture.shape == (512, 512, 3)
     assert video.shape == (256, 256, 3)
     assert not page.problems
+
+
+class Silent(Streamer):
+    """A streamer that forgets its first offer, and leaves the first question unanswered."""
+
+    forgotten: ClassVar[list[str]]
+
+    async def _offer(self, name: str) -> None:
+        if "offer" in self.forgotten:
+            await super()._offer(name)
+        else:
+            self.forgotten.append("offer")
+
+    def _interaction(self, player: Any, text: str) -> None:
+        if "question" in self.forgotten:
+            super()._interaction(player, text)
+        else:
+            self.forgotten.append("question")
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not CHROMIUM, reason="no Chromium binary on this machine")
+@pytest.mark.parametrize("generation", ["modern", "legacy"])
+def test_a_page_begins_again_when_a_step_never_comes(tmp_path: Path, generation: str) -> None:
+    async def status(address: str) -> str:
+        async with browse(address, tmp_path / "profile") as page:
+            return str(await page.value("document.getElementById('status').textContent"))
+
+    Silent.forgotten = []
+    with serve(MarkerEngine, generation=generation, streamer_class=Silent) as served:
+        said = asyncio.run(status(served.url.replace("ws:", "http:") + "/?patience=2500"))
+    assert Silent.forgotten == ["offer", "question"]
+    assert said.startswith("connected to engine")

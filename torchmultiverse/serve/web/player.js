@@ -7,7 +7,8 @@ const waiting = new Map(); // request id -> {files, scene, resolve, reject}
 let channel = null;
 let count = 0;
 
-const PATIENCE = 10000; // milliseconds until an offer that led to no open channel is given up
+// Milliseconds until a connection that shows no catalogue is given up; a slow line may want more of them.
+const PATIENCE = Number(new URLSearchParams(location.search).get("patience")) || 10000;
 
 const say = (text) => { $("status").textContent = text; };
 
@@ -26,16 +27,23 @@ function connect() {
     lost(reason);
   };
 
-  // Media that never connects, or is lost for good, says nothing by itself: begin again from the socket.
-  const stalled = (one) => {
-    if (one === peer && (!channel || one.connectionState === "failed")) socket.close();
+  // A step that never comes (the offer, the media, the catalogue) says nothing by itself, nor does media that is
+  // lost for good: begin again from the socket.
+  let silent = false;
+  const again = () => { silent = true; socket.close(); };
+  let watch = 0;
+  const patient = () => {
+    clearTimeout(watch);
+    watch = setTimeout(() => $("fields").disabled && again(), PATIENCE);
   };
+  patient();
 
   socket.onmessage = async (event) => {
     const message = JSON.parse(event.data);
     switch (message.type) {
       case "config":
         if (message.protocolVersion) ask(); // an older server makes the offer by itself
+        else say("waiting for an engine …");
         break;
       case "streamerList":
         if (message.ids.length) {
@@ -43,17 +51,19 @@ function connect() {
           send({ type: "subscribe", streamerId: message.ids[0] });
         } else {
           say("waiting for an engine …");
+          patient(); // the server answers, and that is all that can be wished of it
           setTimeout(ask, 1000);
         }
         break;
       case "offer":
         if (peer) peer.close();
+        say("connecting to the engine …");
+        patient();
         peer = new RTCPeerConnection();
         peer.ontrack = (track) => { $("video").srcObject = track.streams[0] ?? new MediaStream([track.track]); };
-        peer.ondatachannel = (opened) => open(opened.channel);
+        peer.ondatachannel = (opened) => { say("asking for the catalogue …"); open(opened.channel); };
         const mine = peer;
-        peer.onconnectionstatechange = () => mine.connectionState === "failed" && stalled(mine);
-        setTimeout(stalled, PATIENCE, mine);
+        peer.onconnectionstatechange = () => mine === peer && mine.connectionState === "failed" && again();
         peer.onicecandidate = (found) => found.candidate && send({ type: "iceCandidate", candidate: found.candidate });
         await peer.setRemoteDescription(message);
         await peer.setLocalDescription();
@@ -73,8 +83,12 @@ function connect() {
     }
   };
   socket.onclose = (event) => {
+    clearTimeout(watch);
     const refused = event.code === 1006 && !peer && !location.search.includes("token=");
-    drop(refused ? "no connection; a server with a token wants ?token=… in the address" : "the server is gone; trying again …");
+    drop(
+      silent ? "no answer; trying again …"
+      : refused ? "no connection; a server with a token wants ?token=… in the address"
+      : "the server is gone; trying again …");
     setTimeout(connect, 2000);
   };
 }
