@@ -263,11 +263,7 @@ def train_classifier(
 def _vary(batch: Any, rng: np.random.Generator) -> Any:
     import torch
 
-    shift = max(1, batch.shape[-1] // 8)
-    padded = torch.nn.functional.pad(batch, (shift,) * 4, mode="replicate")
-    places = rng.integers(0, 2 * shift + 1, (len(batch), 2))
-    height, width = batch.shape[-2:]
-    moved = torch.stack([p[:, y : y + height, x : x + width] for p, (y, x) in zip(padded, places, strict=True)])
+    moved = tools.shifted(batch, max(1, batch.shape[-1] // 8), rng)
     mirrored = torch.from_numpy(rng.random(len(batch)) < 0.5).to(batch.device)
     return torch.where(mirrored[:, None, None, None], moved.flip(-1), moved)
 

@@ -11,12 +11,11 @@ from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.models.base import ModelInfo
 from torchmultiverse.models.callables import unit
 from torchmultiverse.models.hub import weights_from_hub
-from torchmultiverse.models.preprocess import FloatArray, Images, Preprocess
+from torchmultiverse.models.preprocess import CLIP_MEAN, CLIP_STD, FloatArray, Images, Preprocess
 
 if TYPE_CHECKING:
     import torch
 
-OPENAI_MEAN, OPENAI_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 _PURPOSE = "an open_clip model"
 
 
@@ -59,22 +58,19 @@ def load_open_clip(rest: str) -> ClipModel:
         MissingExtra: open_clip is not installed.
     """
     open_clip = tools.need("open_clip", _PURPOSE)
-    arch, double, path = rest.partition("//")
-    tag = ""
-    if not double:
-        arch, _, tag = rest.partition("/")
+    arch, tag, path = tools.name_tag_file(rest)
     known = open_clip.list_models()
     if arch not in known:
         raise ModelError(f"open_clip has no architecture '{arch}'.{nearest(arch, known)}")
     name = f"open_clip:{rest}"
     tags = open_clip.list_pretrained_tags_by_model(arch)
-    if not double and tag != "random" and tag not in tags:
+    if not path and tag != "random" and tag not in tags:
         offer = nearest(tag, tags) if tags else " It has no pretrained weights."
         ask = f"no pretrained weights '{tag}' of {arch}." if tag else f"which weights of {arch}?"
         raise ModelError(f"{ask}{offer} Write open_clip:{arch}/random for an untrained one")
-    if double or tag == "random":
+    if path or tag == "random":
         module = _build(open_clip, arch)
-        if double:
+        if path:
             tools.fill(module, path)
     else:
         instead = f"name a file: open_clip:{arch}//path/to/checkpoint.pt"
@@ -125,7 +121,7 @@ def declared(config: dict[str, Any]) -> Preprocess:
         config.get("resize_mode") or "shortest",
         1.0,
         config.get("interpolation") or "bicubic",
-        tools.triple(config.get("mean"), OPENAI_MEAN),
-        tools.triple(config.get("std"), OPENAI_STD),
+        tools.triple(config.get("mean"), CLIP_MEAN),
+        tools.triple(config.get("std"), CLIP_STD),
         int(fill) if isinstance(fill, int) else 0,
     )

@@ -13,7 +13,21 @@ if TYPE_CHECKING:
     import torch
 
 
-class ModuleClassifier(tools.TorchModel):
+class _Module(tools.TorchModel):
+    """A module from pictures (N, 3, H, W) to one tensor; ``out`` takes it from what the module returns."""
+
+    def __init__(
+        self, module: torch.nn.Module, info: ModelInfo, out: Callable[[Any], Any] = lambda output: output
+    ) -> None:
+        super().__init__(module, info)
+        self._out = out
+
+    def _run(self, images: Images) -> FloatArray:
+        with self.computing():
+            return tools.out_of(self._out(self.module(self.batch(images))))
+
+
+class ModuleClassifier(_Module):
     """A module with a classification head.
 
     Args:
@@ -30,17 +44,15 @@ class ModuleClassifier(tools.TorchModel):
         classes: Sequence[str] | None = None,
         out: Callable[[Any], Any] = lambda output: output,
     ) -> None:
-        super().__init__(module, info)
+        super().__init__(module, info, out)
         self.classes = classes
-        self._out = out
 
     def logits(self, images: Images) -> FloatArray:
         """Return (N, C)."""
-        with self.computing():
-            return tools.out_of(self._out(self.module(self.batch(images))))
+        return self._run(images)
 
 
-class ModuleEncoder(tools.TorchModel):
+class ModuleEncoder(_Module):
     """A module that turns pictures into vectors.
 
     Args:
@@ -49,13 +61,6 @@ class ModuleEncoder(tools.TorchModel):
         out: from what the module returns to the vectors, where it returns more.
     """
 
-    def __init__(
-        self, module: torch.nn.Module, info: ModelInfo, out: Callable[[Any], Any] = lambda output: output
-    ) -> None:
-        super().__init__(module, info)
-        self._out = out
-
     def encode_image(self, images: Images) -> FloatArray:
         """Return one vector per picture, (N, D), as the module gives it."""
-        with self.computing():
-            return tools.out_of(self._out(self.module(self.batch(images))))
+        return self._run(images)

@@ -7,11 +7,11 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from torchmultiverse.errors import ModelError, nearest
-from torchmultiverse.models.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
+from torchmultiverse.models.preprocess import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, Preprocess
 
 _NORMS = {
     "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
-    "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
+    "clip": (CLIP_MEAN, CLIP_STD),
     "half": ((0.5,) * 3, (0.5,) * 3),
     "none": ((0.0,) * 3, (1.0,) * 3),
 }

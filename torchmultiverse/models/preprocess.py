@@ -31,6 +31,7 @@ Images: TypeAlias = Sequence[Image.Image] | NDArray[np.uint8] | Prepared
 """Pictures: PIL images of any size, one uint8 batch of shape (N, H, W, 3), or a batch at the model's own size."""
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,

@@ -28,17 +28,19 @@ class Family:
         name: what stands before the colon of a model string.
         load: from what stands behind it to a model.
         form: how a string of this family is written.
+        known: the strings of all pretrained models that its library offers, where it can say.
     """
 
     name: str
     load: Loader
     form: str
+    known: Callable[[], list[str]] | None = None
 
 
 FAMILIES: dict[str, Family] = {}
 
 
-def register(name: str, form: str) -> Callable[[_F], _F]:
+def register(name: str, form: str, known: Callable[[], list[str]] | None = None) -> Callable[[_F], _F]:
     """Make a function the loader of a family.
 
     >>> @register("mine", "mine:NAME")  # doctest: +SKIP
@@ -51,7 +53,7 @@ def register(name: str, form: str) -> Callable[[_F], _F]:
     def decorate(function: _F) -> _F:
         if name in FAMILIES:
             raise ValueError(f"the model family '{name}' exists already: {FAMILIES[name].load!r}")
-        FAMILIES[name] = Family(name, function, form)
+        FAMILIES[name] = Family(name, function, form, known)
         return function
 
     return decorate
@@ -126,15 +128,10 @@ def known_models(family: str) -> list[str]:
     _plugins()
     if family not in FAMILIES:
         raise ModelError(f"unknown model family '{family}'.{nearest(family, FAMILIES)}")
-    if family == "open_clip":
-        return [f"open_clip:{arch}/{tag}" for arch, tag in need("open_clip", "its models").list_pretrained()]
-    if family == "timm":
-        return [f"timm:{name}" for name in need("timm", "its models").list_pretrained()]
-    if family == "torchvision":
-        models = need("torchvision", "its models").models
-        names = models.list_models(module=models)
-        return [f"torchvision:{name}/{weights.name}" for name in names for weights in models.get_model_weights(name)]
-    raise ModelError(f"'{family}' cannot list its models; {FAMILIES[family].form}")
+    known = FAMILIES[family].known
+    if known is None:
+        raise ModelError(f"'{family}' cannot list its models; {FAMILIES[family].form}")
+    return known()
 
 
 @cache
@@ -149,21 +146,39 @@ def _plugins() -> None:
             raise ModelError(f"the plug-in '{point.name}' ({point.value}) fails: {error}") from error
 
 
-@register("open_clip", "open_clip:ARCH/TAG, open_clip:ARCH/random, open_clip:ARCH//FILE")
+def _of_open_clip() -> list[str]:
+    return [f"open_clip:{arch}/{tag}" for arch, tag in need("open_clip", "its models").list_pretrained()]
+
+
+def _of_timm() -> list[str]:
+    return [f"timm:{name}" for name in need("timm", "its models").list_pretrained()]
+
+
+def _of_torchvision() -> list[str]:
+    models = need("torchvision", "its models").models
+    names = models.list_models(module=models)
+    return [f"torchvision:{name}/{weights.name}" for name in names for weights in models.get_model_weights(name)]
+
+
+@register("open_clip", "open_clip:ARCH/TAG, open_clip:ARCH/random, open_clip:ARCH//FILE", _of_open_clip)
 def _open_clip(rest: str) -> Model:
     from torchmultiverse.models.clip import load_open_clip
 
     return load_open_clip(rest)
 
 
-@register("timm", "timm:NAME, timm:NAME/random, timm:NAME//FILE")
+@register("timm", "timm:NAME, timm:NAME/random, timm:NAME//FILE", _of_timm)
 def _timm(rest: str) -> Model:
     from torchmultiverse.models.timm_models import load_timm
 
     return load_timm(rest)
 
 
-@register("torchvision", "torchvision:NAME, torchvision:NAME/WEIGHTS, torchvision:NAME/random, torchvision:NAME//FILE")
+@register(
+    "torchvision",
+    "torchvision:NAME, torchvision:NAME/WEIGHTS, torchvision:NAME/random, torchvision:NAME//FILE",
+    _of_torchvision,
+)
 def _torchvision(rest: str) -> Model:
     from torchmultiverse.models.torchvision_models import load_torchvision
 

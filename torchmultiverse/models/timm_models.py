@@ -22,10 +22,7 @@ def load_timm(rest: str) -> Model:
         MissingExtra: timm is not installed.
     """
     timm = tools.need("timm", "a timm model")
-    name, double, path = rest.partition("//")
-    slash = ""
-    if not double:
-        name, _, slash = rest.partition("/")
+    name, slash, path = tools.name_tag_file(rest)
     if slash not in ("", "random"):
         raise ModelError(f"'timm:{rest}': write timm:{name}, timm:{name}/random or timm:{name}//FILE")
     architecture, _, tag = name.partition(".")
@@ -34,9 +31,9 @@ def load_timm(rest: str) -> Model:
     tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{architecture}.*")]
     if tag and tag not in tags:
         raise ModelError(f"timm has no weights '{tag}' of {architecture}.{nearest(tag, tags)}")
-    if double or slash:
+    if path or slash:
         module = tools.seeded(lambda: timm.create_model(name, pretrained=False))
-        if double:
+        if path:
             tools.fill(module, path)
     else:
         with weights_from_hub(f"timm {name}", f"name a file: timm:{name}//path/to/checkpoint.pth"):

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from torchmultiverse.errors import ModelError
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.models.base import ModelInfo
-from torchmultiverse.models.clip import OPENAI_MEAN, OPENAI_STD, ClipModel
-from torchmultiverse.models.preprocess import Preprocess
+from torchmultiverse.models.clip import ClipModel
+from torchmultiverse.models.preprocess import CLIP_MEAN, CLIP_STD, Preprocess
 
 if TYPE_CHECKING:
     import torch
@@ -31,7 +31,7 @@ def tiny_config(image_size: int = 64) -> dict[str, Any]:
 
 def tiny_preprocess(image_size: int) -> Preprocess:
     """Return the preprocessing of the small model."""
-    return Preprocess((image_size, image_size), "squash", 1.0, "bicubic", OPENAI_MEAN, OPENAI_STD)
+    return Preprocess((image_size, image_size), "squash", 1.0, "bicubic", CLIP_MEAN, CLIP_STD)
 
 
 def build(config: dict[str, Any], seed: int) -> tuple[torch.nn.Module, Any]:

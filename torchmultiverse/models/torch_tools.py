@@ -56,6 +56,21 @@ def parameter_count(module: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
+def name_tag_file(rest: str) -> tuple[str, str, str]:
+    """Return the parts of ``NAME``, ``NAME/TAG`` or ``NAME//FILE``; what is not there is empty.
+
+    Raises:
+        ModelError: ``//`` with nothing behind it.
+    """
+    name, double, path = rest.partition("//")
+    if double:
+        if not path:
+            raise ModelError(f"'{rest}': which file? {name}//path/to/checkpoint.pth")
+        return name, "", path
+    name, _, tag = rest.partition("/")
+    return name, tag, ""
+
+
 def load_state(path: str | Path) -> dict[str, Any]:
     """Read tensors from a checkpoint; pickled code is refused. ``state_dict`` and ``module.`` wrappers are undone.
 
@@ -144,6 +159,16 @@ class TorchModel:
         )
         scaled = (pixels.float() / 255 - mean) / std
         return scaled.permute(0, 3, 1, 2).contiguous()
+
+
+def shifted(batch: torch.Tensor, most: int, rng: np.random.Generator) -> torch.Tensor:
+    """Return pictures (N, C, H, W), each moved by up to ``most`` pixels; borders are repeated."""
+    import torch
+
+    height, width = batch.shape[-2:]
+    padded = torch.nn.functional.pad(batch, (most,) * 4, mode="replicate")
+    places = rng.integers(0, 2 * most + 1, (len(batch), 2))
+    return torch.stack([p[:, y : y + height, x : x + width] for p, (y, x) in zip(padded, places, strict=True)])
 
 
 def seeded(make: Callable[[], Any]) -> Any:

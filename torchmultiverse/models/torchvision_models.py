@@ -24,10 +24,7 @@ def load_torchvision(rest: str) -> ModuleClassifier:
         MissingExtra: torchvision is not installed.
     """
     models: Any = tools.need("torchvision", "a torchvision model").models
-    name, double, path = rest.partition("//")
-    tag = ""
-    if not double:
-        name, _, tag = rest.partition("/")
+    name, tag, path = tools.name_tag_file(rest)
     known = models.list_models(module=models)
     if name not in known:
         raise ModelError(f"torchvision has no classifier '{name}'.{nearest(name, known)}")
@@ -36,9 +33,9 @@ def load_torchvision(rest: str) -> ModuleClassifier:
         raise ModelError(f"torchvision has no weights '{tag}' of {name}.{nearest(tag, offered)}")
     default = models.get_model_weights(name).DEFAULT
     weights = offered.get(tag, default)
-    if double or tag == "random":
+    if path or tag == "random":
         module = tools.seeded(lambda: models.get_model(name, weights=None))
-        if double:
+        if path:
             tools.fill(module, path)
     else:
         with weights_from_hub(f"torchvision {name}", f"name a file: torchvision:{name}//path/to/checkpoint.pth"):

@@ -178,13 +178,11 @@ def _vary(batch: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """Shift each picture by a few pixels and change its brightness and colours a little; never mirror."""
     import torch
 
-    count, _, height, width = batch.shape
-    padded = torch.nn.functional.pad(batch, (_SHIFT,) * 4, mode="replicate")
-    places = rng.integers(0, 2 * _SHIFT + 1, (count, 2))
-    shifted = torch.stack([p[:, y : y + height, x : x + width] for p, (y, x) in zip(padded, places, strict=True)])
+    count = len(batch)
+    moved = tools.shifted(batch, _SHIFT, rng)
     gain = rng.normal(1, 0.08, (count, 1, 1, 1)) * rng.normal(1, 0.03, (count, 3, 1, 1))
     offset = rng.normal(0, 0.08, (count, 1, 1, 1)) + rng.normal(0, 0.03, (count, 3, 1, 1))
-    return shifted * torch.from_numpy(gain).to(batch) + torch.from_numpy(offset).to(batch)
+    return moved * torch.from_numpy(gain).to(batch) + torch.from_numpy(offset).to(batch)
 
 
 def training_bar(quiet: bool) -> Progress:
