@@ -81,8 +81,12 @@ class PictureList:
 
 
 def open_pictures(dataset: str | Path | PictureSet) -> PictureSet:
-    """Return an opened dataset for a folder, or what was given."""
+    """Return an opened dataset for a folder (or pictures in folders of classes), or what was given."""
     if isinstance(dataset, str | Path):
+        from torchmultiverse.evaluate.folder import ImageFolder, is_image_folder
+
+        if is_image_folder(Path(dataset)):
+            return ImageFolder(dataset)
         from torchmultiverse.store import open_dataset
 
         opened: PictureSet = open_dataset(dataset)

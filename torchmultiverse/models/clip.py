@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from torchmultiverse.errors import ModelError, nearest
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.models.base import ModelInfo
@@ -42,7 +44,12 @@ class ClipModel(tools.TorchModel):
     def encode_image(self, images: Images) -> FloatArray:
         """Return one vector per picture, (N, D), of unit length."""
         with self.computing():
-            return unit(tools.out_of(self._any.encode_image(self.batch(images))))
+            return unit(tools.out_of(self.vectors(self.batch(images))))
+
+    @override
+    def vectors(self, pixels: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self._any.encode_image(pixels)
+        return found
 
     def encode_text(self, texts: Sequence[str]) -> FloatArray:
         """Return one vector per caption, (N, D), of unit length."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.models.base import ModelInfo
 from torchmultiverse.models.preprocess import FloatArray, Images
@@ -22,9 +24,14 @@ class _Module(tools.TorchModel):
         super().__init__(module, info)
         self._out = out
 
+    @override
+    def vectors(self, pixels: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self._out(self.module(pixels))
+        return found
+
     def _run(self, images: Images) -> FloatArray:
         with self.computing():
-            return tools.out_of(self._out(self.module(self.batch(images))))
+            return tools.out_of(self.vectors(self.batch(images)))
 
 
 class ModuleClassifier(_Module):

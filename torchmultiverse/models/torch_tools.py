@@ -143,6 +143,17 @@ class TorchModel:
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=low):
             yield
 
+    def vectors(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return what the module makes of normalised pictures (N, 3, H, W): one row each, (N, D), in its own length.
+
+        Gradients flow where they are enabled: this is what layers are cut from, and what attacks go through.
+        """
+        raise NotImplementedError(type(self).__name__)
+
+    def deepest(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return the last thing that a layer can be cut from; more than `vectors` where a head hangs behind them."""
+        return self.vectors(pixels)
+
     def change(self, **facts: Any) -> None:
         """Change declared facts: another name, another preprocessing, another precision."""
         self.info = replace(self.info, **facts)

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from torchmultiverse.errors import ModelError
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.models.base import Model, ModelInfo
@@ -55,11 +57,14 @@ class TransformersDual(tools.TorchModel):
     def encode_image(self, images: Images) -> FloatArray:
         """Return one vector per picture, (N, D), of unit length."""
         with self.computing():
-            pixels = self.batch(images)
-            if self._blip:
-                seen = self._any.vision_model(pixel_values=pixels).last_hidden_state
-                return unit(tools.out_of(self._any.vision_proj(seen[:, 0])))
-            return unit(tools.out_of(_pooled(self._any.get_image_features(pixel_values=pixels))))
+            return unit(tools.out_of(self.vectors(self.batch(images))))
+
+    @override
+    def vectors(self, pixels: torch.Tensor) -> torch.Tensor:
+        if self._blip:
+            found: torch.Tensor = self._any.vision_proj(self._any.vision_model(pixel_values=pixels)[0][:, 0])
+            return found
+        return _pooled(self._any.get_image_features(pixel_values=pixels))
 
     def encode_text(self, texts: Sequence[str]) -> FloatArray:
         """Return one vector per caption, (N, D), of unit length."""

@@ -1,0 +1,155 @@
+"""Probes by layer on planted stacks: what is erased at which depth must be read off exactly there.
+
+What could silently be wrong: a probe that learns the asset instead of the factor, hyper-parameters chosen on the test,
+a best cut that is best by luck, or layers ranked by the scale of their numbers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from torchmultiverse.analyze.depth import budgets, depths
+from torchmultiverse.analyze.features import Features
+from torchmultiverse.analyze.probes import PROBES, Data, ridge
+from torchmultiverse.analyze.splits import question, split
+from torchmultiverse.errors import DatasetError, ModelError
+
+
+def stack(layers: dict[str, NDArray[Any]], columns: dict[str, NDArray[Any]]) -> Features:
+    count = len(next(iter(columns.values())))
+    return Features(
+        "planted", "toy", {k: v.astype(np.float32) for k, v in layers.items()}, columns, np.arange(count), {}
+    )
+
+
+def planted(count: int = 1200, seed: int = 0) -> Features:
+    """World and texture in the trunk, texture weakened at head1 and gone at head2; an asset that says neither."""
+    rng = np.random.default_rng(seed)
+    world, texture, asset = rng.integers(0, 6, count), rng.integers(0, 4, count), rng.integers(0, 40, count)
+    a, b, c = rng.normal(size=(6, 24)), rng.normal(size=(4, 24)), rng.normal(size=(40, 24))
+
+    def layer(texture_weight: float, scale: float) -> NDArray[Any]:
+        return scale * (a[world] + texture_weight * b[texture] + 0.5 * c[asset] + 0.5 * rng.normal(size=(count, 24)))
+
+    words = {
+        "world_name": np.array([f"world {w}" for w in world], object),
+        "character_texture": np.array([f"texture {t}" for t in texture], object),
+        "character_name": np.array([f"animal {k}" for k in asset], object),
+    }
+    return stack({"trunk": layer(1.0, 1.0), "head1": layer(0.25, 1e3), "head2": layer(0.0, 1e-3)}, words)
+
+
+def test_a_factor_is_lost_where_it_was_erased() -> None:
+    found = depths(planted(), ["world_name", "character_texture"], ["logistic"], quiet=True)
+    world, texture = ([one.score for one in found.curve(f, "logistic")] for f in ("world_name", "character_texture"))
+    assert min(world) > 0.95
+    assert texture[0] > 0.9 > texture[1] > 0.4
+    last = found.curve("character_texture", "logistic")[-1]
+    assert last.low <= 0.25 <= last.high
+    cut = {cut.factor: cut for cut in found.cuts}
+    assert cut["character_texture"].best == "trunk"
+    assert cut["character_texture"].tied == ("trunk",)
+    assert cut["character_texture"].cost_low > 0.4
+    assert len(cut["world_name"].tied) == 3
+    assert found.reaches[0].grouped == "character_name"
+
+
+@pytest.mark.parametrize("probe", list(PROBES))
+def test_every_probe_reads_what_is_there_and_nothing_of_shuffled_labels(probe: str) -> None:
+    features = planted()
+    rng = np.random.default_rng(1)
+    columns = {**features.columns, "shuffled": rng.permutation(features.columns["world_name"])}
+    mixed = stack(dict(features.layers), columns)
+    found = depths(mixed, ["world_name", "shuffled"], [probe], quiet=True)
+    assert all(one.score > 0.9 for one in found.curve("world_name", probe))
+    assert all(one.low <= 1 / 6 <= one.high for one in found.curve("shuffled", probe))
+
+
+def test_a_probe_cannot_learn_the_asset() -> None:
+    """Each asset has one texture nearly always, and features know the asset alone: rows leak, groups do not."""
+    rng = np.random.default_rng(0)
+    asset = rng.integers(0, 60, 2400)
+    usual = rng.integers(0, 2, 60)
+    texture = np.where(rng.random(2400) < 0.95, usual[asset], 1 - usual[asset])
+    vectors = rng.normal(size=(60, 64))[asset] + 0.1 * rng.normal(size=(2400, 64))
+    columns = {"character_name": asset.astype(str).astype(object), "texture": texture}
+    honest = depths(stack({"trunk": vectors}, columns), ["texture"], quiet=True).reaches[0]
+    leaking = depths(stack({"trunk": vectors}, columns), ["texture"], by="rows", quiet=True).reaches[0]
+    assert leaking.score > 0.9
+    assert honest.low <= 0.55
+    assert honest.score < 0.75
+
+
+def test_groups_are_in_one_part_only_and_all_levels_are_trained() -> None:
+    features = planted()
+    for factor in ("world_name", "character_texture", "character_name"):
+        what = question(features.columns, factor)
+        parts = split(features.columns, what, np.random.default_rng(0))
+        together = np.concatenate([parts.train, parts.validation, parts.test])
+        assert sorted(together) == list(range(len(features)))
+        groups = [set(parts.groups[part]) for part in (parts.train, parts.validation, parts.test)]
+        assert len(set.union(*groups)) == sum(map(len, groups))
+        assert parts.by == ("world_name" if factor == "character_name" else "character_name")
+        assert set(what.codes[parts.train]) == set(range(len(what.levels)))
+    with pytest.raises(DatasetError, match="one level of it"):
+        split(features.columns, question(features.columns, "world_name"), np.random.default_rng(0), "world_name")
+
+
+def test_the_scale_of_a_layer_and_the_order_of_layers_change_nothing() -> None:
+    features = planted()
+    one = depths(features, ["world_name"], quiet=True)
+    swapped = {name: features.layers[name] * np.float32(1000) for name in features.layers}
+    two = depths(stack(swapped, dict(features.columns)), ["world_name"], quiet=True)
+    assert [a.score for a in one.reaches] == pytest.approx([b.score for b in two.reaches], abs=0.005)
+
+
+def test_numbers_are_regressed_and_angles_are_round() -> None:
+    rng = np.random.default_rng(0)
+    angle, scale = rng.uniform(-180, 180, 900), rng.uniform(0.5, 2, 900)
+    radians = np.deg2rad(angle)
+    known = np.stack([np.sin(radians), np.cos(radians), scale], 1) @ rng.normal(size=(3, 16))
+    columns = {"camera_yaw": angle, "character_scale": scale}
+    found = depths(stack({"known": known, "noise": rng.normal(size=(900, 16))}, columns), quiet=True)
+    for factor in columns:
+        curve = found.curve(factor, "ridge")
+        assert curve[0].score > 0.99
+        assert curve[0].low <= curve[0].score <= curve[0].high
+        assert abs(curve[1].score) < 0.1
+        assert [cut.best for cut in found.cuts] == ["known", "known"]
+
+
+def test_fewer_labels_read_less() -> None:
+    found = budgets(planted(), "character_texture", ["trunk"], (0.02, 0.2, 1.0), quiet=True)
+    scores = [found[share].reaches[0].score for share in (0.02, 0.2, 1.0)]
+    assert scores[0] < scores[1] <= scores[2]
+    assert found[0.02].reaches[0].train < 20
+    fewer = depths(planted(), ["character_texture"], train=3, quiet=True)
+    assert fewer.reaches[0].train == 12
+
+
+def test_ridge_is_what_the_normal_equations_give() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(200, 5)), rng.normal(size=(200, 1))
+    data = Data(x[:120].astype(np.float32), x[120:160].astype(np.float32), x[160:].astype(np.float32),
+                y[:120], y[120:160], 0)  # fmt: skip
+    reading = ridge(data, rng)
+    mean, spread = x[:120].mean(0), x[:120].std(0)
+    z = (x - mean) / spread
+    penalty = reading.chosen["penalty"] * 120
+    weight = np.linalg.solve(z[:120].T @ z[:120] + penalty * np.eye(5), z[:120].T @ (y[:120] - y[:120].mean()))
+    np.testing.assert_allclose(reading.said, z[160:] @ weight + y[:120].mean(), atol=1e-4)
+
+
+def test_what_cannot_be_asked_is_said() -> None:
+    features = planted()
+    with pytest.raises(ModelError, match=r"no probe 'logstic'.*logistic"):
+        depths(features, probes=["logstic"])
+    with pytest.raises(DatasetError, match="no column 'wrld'"):
+        depths(features, ["wrld"])
+    few = stack({"a": np.zeros((12, 3))}, {"label": np.array(list("abcdefghijkk"), object)})
+    with pytest.raises(DatasetError, match=r"'label' (are|varies)|so few"):
+        depths(few, ["label"], quiet=True)

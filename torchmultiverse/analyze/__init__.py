@@ -1,0 +1,1 @@
+"""What a representation knows: features of any layer, probes, geometry, memorization."""

@@ -1,0 +1,268 @@
+"""What can be read at which depth, and where to cut (Guillotine regularization).
+
+For every layer and factor a probe is trained on the frozen features of that layer. The curve over depth says where a
+factor is written and where it is erased; the best cut is where it reads best. The cut is chosen on validation pictures
+and its gain measured on test pictures, so that choosing the best of many layers does not flatter it.
+
+Source: F. Bordes et al., *Guillotine regularization: why removing layers is needed to improve generalization in
+self-supervised learning*, TMLR 2023.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchmultiverse.analyze.features import Features, factor_names
+from torchmultiverse.analyze.probes import Data, Reading, probe_of, r_squared, ridge
+from torchmultiverse.analyze.splits import Parts, Question, question, split
+from torchmultiverse.errors import DatasetError
+from torchmultiverse.evaluate.compare import paired_interval
+from torchmultiverse.evaluate.encode import progress_bar
+from torchmultiverse.evaluate.stats import Intervals
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What one probe reads of one factor at one layer.
+
+    Attributes:
+        layer, depth: name, and place from 0.
+        factor, probe: what was asked, and how it was read.
+        score, low, high: accuracy, or R² of a regression, on the test pictures, with its interval.
+        chance: accuracy of always giving the most frequent answer; 0 for R².
+        validation: by which the probe was chosen.
+        levels: number of answers; 0 for a regression.
+        train, test: pictures.
+        grouped: column whose groups are in one part only, "" for none.
+        chosen: hyper-parameters.
+    """
+
+    layer: str
+    depth: int
+    factor: str
+    probe: str
+    score: float
+    low: float
+    high: float
+    chance: float
+    validation: float
+    levels: int
+    train: int
+    test: int
+    grouped: str
+    chosen: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where to cut for one factor.
+
+    Attributes:
+        factor, probe: what is asked, and how it is read.
+        best: the layer that validation pictures prefer.
+        tied: layers that the test pictures cannot tell from it (95 %), from the first to the last.
+        score: of the best layer on the test pictures.
+        end: the last layer.
+        cost, cost_low, cost_high: by how much the last layer is worse than the best, on the same test pictures.
+        worst, worst_cost: the layer that is worst, and by how much.
+    """
+
+    factor: str
+    probe: str
+    best: str
+    tied: tuple[str, ...]
+    score: float
+    end: str
+    cost: float
+    cost_low: float
+    cost_high: float
+    worst: str
+    worst_cost: float
+
+
+@dataclass(frozen=True)
+class Depths:
+    """All curves of a model, and where it is best cut.
+
+    Attributes:
+        model, dataset: names.
+        layers: from the first to the last.
+        reaches: of every layer, factor and probe.
+        cuts: of every factor and probe.
+        notes: factors that could not be asked for, and why.
+    """
+
+    model: str
+    dataset: str
+    layers: tuple[str, ...]
+    reaches: tuple[Reach, ...]
+    cuts: tuple[Cut, ...]
+    notes: tuple[str, ...] = ()
+
+    def curve(self, factor: str, probe: str) -> list[Reach]:
+        """Return what is read of a factor, from the first layer to the last."""
+        return [one for one in self.reaches if (one.factor, one.probe) == (factor, probe)]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain data."""
+        return asdict(self)
+
+
+def depths(
+    features: Features,
+    factors: Sequence[str] | None = None,
+    probes: Sequence[str] = ("logistic",),
+    by: str = "auto",
+    train: float | int | None = None,
+    seed: int = 0,
+    quiet: bool = False,
+) -> Depths:
+    """Probe every layer for every factor.
+
+    Args:
+        features: of a model.
+        factors: columns; default: all that vary.
+        probes: of `torchmultiverse.analyze.probes.PROBES`; factors with many numbers are read by `ridge` instead.
+        by: column whose groups stay together, ``auto`` or ``rows``; see `torchmultiverse.analyze.splits.split`.
+        train: label budget: a share of the training pictures, or so many of each level.
+        seed: of the split and of probes.
+        quiet: show no bar.
+
+    Raises:
+        DatasetError: no such column, or a grouping that cannot be.
+        ModelError: no such probe.
+    """
+    readers = {name: probe_of(name) for name in probes}
+    asked, notes = _asked(features, factors, by, train, seed)
+    found: dict[tuple[str, str], list[tuple[Reach, NDArray[np.float64]]]] = {}
+    intervals = Intervals(seed)
+    with progress_bar(quiet) as progress:
+        bar = progress.add_task("probes", total=len(features.layers) * len(asked) * len(probes), unit="probes")
+        for depth, layer in enumerate(features.layers):
+            vectors = features.layers[layer]
+            for what, parts in asked:
+                targets: NDArray[Any] = what.codes if what.numbers is None else what.numbers
+                data = Data(
+                    vectors[parts.train], vectors[parts.validation], vectors[parts.test], targets[parts.train],
+                    targets[parts.validation], len(what.levels),
+                )  # fmt: skip
+                for name, reader in readers.items() if what.numbers is None else [("ridge", ridge)]:
+                    progress.update(bar, description=f"{layer}, {what.factor}")
+                    reading = reader(data, np.random.default_rng((seed, depth)))
+                    reach, outcomes = _reach(reading, what, parts, intervals)
+                    found.setdefault((what.factor, name), []).append(
+                        (Reach(layer, depth, what.factor, name, **reach), outcomes)
+                    )
+                    progress.advance(bar)
+    tests = {what.factor: parts.groups[parts.test] for what, parts in asked}
+    cuts = [_cut(factor, name, curve, tests[factor], intervals) for (factor, name), curve in found.items()]
+    every = tuple(reach for curve in found.values() for reach, _ in curve)
+    return Depths(features.model, features.dataset, tuple(features.layers), every, tuple(cuts), tuple(notes))
+
+
+def _asked(
+    features: Features, factors: Sequence[str] | None, by: str, train: float | int | None, seed: int
+) -> tuple[list[tuple[Question, Parts]], list[str]]:
+    asked: list[tuple[Question, Parts]] = []
+    notes: list[str] = []
+    for factor in factor_names(features, factors):
+        what = question(features.columns, factor)
+        rng = np.random.default_rng((seed, len(asked)))
+        try:
+            parts = split(features.columns, what, rng, by)
+        except DatasetError as error:
+            if factors is not None:  # asked for by name
+                raise
+            notes.append(f"{factor}: {error}")
+            continue
+        asked.append((what, _budget(parts, what, train, rng)))
+    if not asked:
+        raise DatasetError(f"{features.dataset}: nothing can be asked for. {'; '.join(notes)}")
+    return asked, notes
+
+
+def _budget(parts: Parts, what: Question, train: float | int | None, rng: np.random.Generator) -> Parts:
+    """Return the parts with fewer training pictures, of all levels alike."""
+    if train is None:
+        return parts
+    order = rng.permutation(parts.train)
+    if isinstance(train, float):
+        if not 0 < train <= 1:
+            raise DatasetError(f"a label budget is a share above 0 up to 1, or a number of pictures, not {train}")
+        kept = order[: max(1, round(train * len(order)))]
+        if what.numbers is None:  # one of each level at least, or it could never be said
+            first = np.unique(what.codes[order], return_index=True)[1]
+            kept = np.unique(np.concatenate([kept, order[first]]))
+    elif what.numbers is not None:
+        kept = order[:train]
+    else:
+        codes = what.codes[order]
+        rank = np.empty(len(order), np.int64)
+        for level in np.unique(codes):
+            mine = np.flatnonzero(codes == level)
+            rank[mine] = np.arange(len(mine))
+        kept = order[rank < train]
+    return Parts(np.sort(kept), parts.validation, parts.test, parts.groups, parts.by)
+
+
+def _reach(
+    reading: Reading, what: Question, parts: Parts, intervals: Intervals
+) -> tuple[dict[str, Any], NDArray[np.float64]]:
+    """Return the numbers of one probe, and what it gained on each test picture."""
+    groups = np.unique(parts.groups[parts.test], return_inverse=True)[1]
+    facts: dict[str, Any] = {
+        "validation": reading.validation, "levels": len(what.levels), "train": len(parts.train),
+        "test": len(parts.test), "grouped": parts.by, "chosen": dict(reading.chosen),
+    }  # fmt: skip
+    if what.numbers is None:
+        truth = what.codes[parts.test]
+        right = (reading.said == truth).astype(float)
+        low, high, _ = intervals.of_mean(right, groups)
+        chance = float(np.bincount(truth).max() / len(truth))
+        return {"score": float(right.mean()), "low": low, "high": high, "chance": chance, **facts}, right
+    numbers = what.numbers[parts.test]
+    # R² as a mean over pictures, so that pictures, and groups of them, can be resampled.
+    spread = float(((numbers - numbers.mean(0)) ** 2).sum(1).mean())
+    gained = 1 - ((reading.said - numbers) ** 2).sum(1) / max(spread, 1e-12)
+    _, low, high, _ = paired_interval(gained, groups, intervals)
+    return {"score": r_squared(reading.said, numbers), "low": low, "high": high, "chance": 0.0, **facts}, gained
+
+
+def _cut(
+    factor: str,
+    probe: str,
+    curve: Sequence[tuple[Reach, NDArray[np.float64]]],
+    test_groups: NDArray[np.int64],
+    intervals: Intervals,
+) -> Cut:
+    groups = np.unique(test_groups, return_inverse=True)[1]
+    best = max(range(len(curve)), key=lambda k: (curve[k][0].validation, k))  # of equals the deeper one
+    scores = [reach.score for reach, _ in curve]
+    apart = [paired_interval(curve[best][1] - outcomes, groups, intervals) for _, outcomes in curve]
+    tied = tuple(reach.layer for (reach, _), (_, low, high, _) in zip(curve, apart, strict=True) if low <= 0 <= high)
+    mean, low, high, _ = apart[-1]
+    worst = int(np.argmin(scores))
+    return Cut(
+        factor, probe, curve[best][0].layer, tied, scores[best], curve[-1][0].layer, mean, low, high,
+        curve[worst][0].layer, scores[best] - scores[worst],
+    )  # fmt: skip
+
+
+def budgets(
+    features: Features, factor: str, layers: Iterable[str], shares: Sequence[float] = (0.01, 0.03, 0.1, 0.3, 1.0),
+    probe: str = "logistic", by: str = "auto", seed: int = 0, quiet: bool = False,
+) -> dict[float, Depths]:  # fmt: skip
+    """Return what some layers say with fewer and fewer labels: by share of the training pictures."""
+    some = Features(
+        features.model, features.dataset, {layer: features.layers[layer] for layer in layers}, features.columns,
+        features.rows, features.facts,
+    )  # fmt: skip
+    return {share: depths(some, [factor], [probe], by, float(share), seed, quiet) for share in shares}
+
+
+__all__ = ["Cut", "Depths", "Reach", "budgets", "depths"]
