@@ -19,7 +19,7 @@ GROUPS = ("character_name", "character_label", "world_name", "world_label", "bac
 """Columns that may group pictures, the first that does not say the factor itself being taken."""
 SHARES = (0.6, 0.2, 0.2)
 _LEVELS = 24  # a column of numbers with more levels is regressed
-_LEAST = 5  # groups, so that each part has one and intervals mean something
+_LEAST = 10  # groups, so that each part has some and intervals mean something
 _ANGLES = ("yaw", "pitch", "roll", "rotation", "angle")
 
 
@@ -96,7 +96,7 @@ def split(
         shares: of train, validation and test.
 
     Raises:
-        DatasetError: no such column, a column whose groups say the factor, or fewer than five groups.
+        DatasetError: no such column, a column whose groups say the factor, or fewer than ten groups.
     """
     count = len(next(iter(columns.values())))
     target = asked.codes if len(asked.codes) else None

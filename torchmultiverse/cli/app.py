@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from torchmultiverse import __version__
-from torchmultiverse.cli import comparing, exchange, training
+from torchmultiverse.cli import analyzing, comparing, exchange, training
 from torchmultiverse.cli.assets import app as assets_app
 from torchmultiverse.cli.counterfactual import counterfactuals
 from torchmultiverse.cli.equivariance import equivariance
@@ -71,6 +71,10 @@ app.command(epilog="Example: `torchmultiverse interactions results/ --factor wor
     comparing.interactions
 )
 app.command(epilog="Example: `torchmultiverse correlate results/ --imagenet results-imagenet.csv`")(comparing.correlate)
+app.command(epilog="Example: `torchmultiverse layers timm:vit_base_patch16_224`")(analyzing.layers)
+app.command(epilog="Example: `torchmultiverse analyze timm:vit_base_patch16_224 --data data/animals --all`")(
+    analyzing.analyze
+)
 app.command("next-renders", epilog="Example: `torchmultiverse next-renders results/ A B --factor world_name`")(
     comparing.next_renders
 )

@@ -9,7 +9,6 @@ all, and read as memory maps, so that an interrupted evaluation goes on and seve
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import io
 import json
 import os
@@ -28,6 +27,7 @@ from torchmultiverse.evaluate.data import PictureSet
 from torchmultiverse.evaluate.encode import BatchSize, encode_texts, run_pictures
 from torchmultiverse.models import Classifier, ImageEncoder, ImageTextModel, Model
 from torchmultiverse.models.preprocess import FloatArray, Prepared, Preprocess
+from torchmultiverse.resources import versions
 from torchmultiverse.spec import canonical_json
 from torchmultiverse.store.files import disk_errors, write_atomic
 
@@ -77,7 +77,7 @@ class EmbeddingStore:
             return None
         how = {
             "weights": info.weights_sha256, "preprocess": info.preprocess.as_dict(), "output": output,
-            "precision": info.precision, "model": type(model).__qualname__, "packages": _versions(),
+            "precision": info.precision, "model": type(model).__qualname__, "packages": versions(_COMPUTE),
         }  # fmt: skip
         text = canonical_json(how)
         return Shelf(self.folder / hashlib.sha256(text.encode()).hexdigest()[:32], {**how, "name": info.name})
@@ -109,7 +109,7 @@ class EmbeddingStore:
             preprocess: whose geometry.
             shape: of all that will be asked for.
         """
-        how = {"geometry": preprocess.geometry(), "pillow": _versions().get("pillow")}
+        how = {"geometry": preprocess.geometry(), "pillow": versions(("pillow",)).get("pillow")}
         folder = self.folder / "pixels" / hashlib.sha256(canonical_json(how).encode()).hexdigest()[:32]
         if self.pixel_limit <= 0:
             return None
@@ -397,13 +397,3 @@ def _save(path: Path, array: NDArray[Any]) -> None:
 def _stamp(path: Path) -> tuple[int, int]:
     found = os.stat(path)
     return found.st_size, found.st_mtime_ns
-
-
-def _versions() -> dict[str, str]:
-    versions = {}
-    for package in _COMPUTE:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions

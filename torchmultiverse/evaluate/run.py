@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
 import sys
 from collections.abc import Mapping, Sequence
@@ -39,6 +38,7 @@ from torchmultiverse.evaluate.stats import Intervals
 from torchmultiverse.evaluate.summary import row_parts, summarise
 from torchmultiverse.models import Model, Preprocess, as_model
 from torchmultiverse.models.base import Precision
+from torchmultiverse.resources import versions
 
 _PACKAGES = (
     "torchmultiverse", "numpy", "pillow", "pyarrow", "torch", "torchvision", "timm", "open_clip_torch", "transformers",
@@ -180,12 +180,6 @@ def _provenance(
     notes: list[str],
     columns: Mapping[str, NDArray[Any]],
 ) -> dict[str, Any]:
-    packages = {}
-    for package in _PACKAGES:
-        try:
-            packages[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     levels = {f: sorted({str(v) for v in columns[f]}) for f in COLUMNS if f in columns}
     return {
         "dataset": {
@@ -200,7 +194,7 @@ def _provenance(
         "notes": notes,
         "seed": seed,
         "interval": {"level": 0.95, "resamples": Intervals().resamples},
-        "packages": packages,
+        "packages": versions(_PACKAGES),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],

@@ -11,7 +11,6 @@ import base64
 import gzip
 import io
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,8 @@ from PIL import Image
 from torchmultiverse.evaluate.data import PictureSet
 from torchmultiverse.evaluate.encode import progress_bar
 from torchmultiverse.evaluate.result import Result, word_codes
+from torchmultiverse.report.templates import template
+from torchmultiverse.store.files import write_atomic
 
 TILE = 96
 _SIDE = 16  # tiles in a row and in a column of a sheet
@@ -37,22 +38,14 @@ def explore(result: Result, out: str | Path, dataset: PictureSet | None = None, 
         dataset: what was evaluated: its pictures are written as sheets of 256 tiles each.
         quiet: show no bar.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     tiles = 0 if dataset is None else _tiles(dataset, out / "tiles", quiet)
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    page = environment.get_template("explore.html.j2").render(
+    page = template("explore.html.j2").render(
         title=result.provenance["dataset"]["name"], data=packed(result, tiles), rows=result.rows.num_rows
     )
     path = out / "explore.html"
-    part = path.with_suffix(".part")
-    part.write_text(page, encoding="utf-8")
-    os.replace(part, path)
+    write_atomic(path, page.encode())
     return path
 
 
@@ -106,7 +99,5 @@ def _tiles(dataset: PictureSet, folder: Path, quiet: bool) -> int:
                 progress.advance(bar)
             buffer = io.BytesIO()
             sheet.save(buffer, "JPEG", quality=80)
-            part = path.with_suffix(".part")
-            part.write_bytes(buffer.getvalue())
-            os.replace(part, path)
+            write_atomic(path, buffer.getvalue(), sync=False)
     return count

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +22,8 @@ from torchmultiverse.report import svg
 from torchmultiverse.report.explore import explore
 from torchmultiverse.report.findings import findings
 from torchmultiverse.report.tables import comma_separated, latex, markdown
+from torchmultiverse.report.templates import template
+from torchmultiverse.store.files import write_atomic
 
 _PREFIX = re.compile(r"^This is a photo (of )?")
 
@@ -53,29 +54,17 @@ def report(
         ("results.csv", comma_separated(result)),
         ("index.html", render(result)),
     ):
-        part = out / f"{name}.part"
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, out / name)
+        write_atomic(out / name, text.encode())
     explore(result, out, dataset, quiet)
     return out / "index.html"
 
 
 def render(result: Result) -> str:
     """Return the page."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": percent, "plain": plain}
     models = ranked(result)
     board = lines(result)
     gallery = list(_gallery(result, models))
-    return environment.get_template("page.html.j2").render(
+    page: str = template("page.html.j2", plain=plain).render(
         result=result,
         provenance=result.provenance,
         dataset=result.provenance["dataset"],
@@ -90,6 +79,7 @@ def render(result: Result) -> str:
         opened=_opened([key for key, *_ in gallery]),
         table=[_texts(cell) for cell in result.table.to_pylist()],
     )
+    return page
 
 
 def plain(caption: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -128,12 +129,18 @@ def radar(axes: Sequence[tuple[str, float]], models: Sequence[tuple[int, str, Se
     )
 
 
-def heatmap(rows: Sequence[str], columns: Sequence[str], cells: Mapping[tuple[str, str], tuple[float, int]]) -> Markup:
-    """Return accuracy of two factors as a grid: darker is better, the number is in the cell.
+def heatmap(
+    rows: Sequence[str],
+    columns: Sequence[str],
+    cells: Mapping[tuple[str, str], tuple[float, int]],
+    what: str = "accuracy",
+) -> Markup:
+    """Return shares by rows and columns as a grid: darker is more, the number in percent is in the cell.
 
     Args:
         rows, columns: levels, in their order.
-        cells: accuracy and number of pictures by levels.
+        cells: share and number of pictures (0 for none to be told) by row and column; a missing one stays empty.
+        what: the shares are of.
     """
     wide, high = (46, 22) if len(columns) <= 16 else (26, 18)
     left = 8 + 7 * max(len(name) for name in rows)
@@ -146,20 +153,23 @@ def heatmap(rows: Sequence[str], columns: Sequence[str], cells: Mapping[tuple[st
         y = top + high * r
         parts.append(f'<text x="{left - 6}" y="{y + high / 2 + 4:.0f}" text-anchor="end">{escape(row)}</text>')
         for k, column in enumerate(columns):
+            if (row, column) not in cells:
+                continue
             value, n = cells[row, column]
             x = left + wide * k
-            label = f"{row}, {column}: {100 * value:.1f} % of {n}"
+            label = f"{row}, {column}: {100 * value:.1f} %" + (f" of {n}" if n else "")
+            depth = min(max(value, 0.0), 1.0)
             ink, middle = "over" if value > 0.55 else "", y + high / 2 + 4
             text = (
                 f'<text class="{ink}" x="{x + wide / 2}" y="{middle:.0f}" text-anchor="middle">{100 * value:.0f}</text>'
             )
             parts.append(
                 f'<g><title>{escape(label)}</title><rect class="heat" x="{x}" y="{y}" width="{wide - 1}" '
-                f'height="{high - 1}" fill-opacity="{0.06 + 0.94 * value:.2f}"/>{text if wide > 30 else ""}</g>'
+                f'height="{high - 1}" fill-opacity="{0.06 + 0.94 * depth:.2f}"/>{text if wide > 30 else ""}</g>'
             )
     width, height = left + wide * len(columns) + 60, top + high * len(rows) + 6
     return Markup(
-        f'<svg class="heatmap" role="img" aria-label="accuracy of {len(rows)} by {len(columns)} levels" '
+        f'<svg class="heatmap" role="img" aria-label="{escape(what)} of {len(rows)} by {len(columns)}" '
         f'viewBox="0 0 {width} {height}" width="{width}" height="{height}">{"".join(parts)}</svg>'
     )
 
@@ -226,4 +236,86 @@ def reliability(index: int, found: Calibration) -> Markup:
     return Markup(
         f'<svg role="img" aria-label="{escape(label)}" viewBox="0 0 {size} {size}" width="{size}" height="{size}">'
         f"{''.join(parts)}</svg>"
+    )
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line of a chart over depth.
+
+    Attributes:
+        index: of its mark and colour.
+        name: for the legend and the tooltips.
+        values: one per layer.
+        low, high: ends of the intervals, where there are any.
+    """
+
+    index: int
+    name: str
+    values: Sequence[float]
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+
+
+def curves(
+    layers: Sequence[str],
+    lines: Sequence[Series],
+    chance: float | None = None,
+    chosen: int | None = None,
+    top: float = 1.0,
+    percent: bool = True,
+) -> Markup:
+    """Return lines over depth with their intervals; the first layer is left.
+
+    Args:
+        layers: names, for tooltips; places are on the axis.
+        lines: with one value per layer each, 0 to ``top``.
+        chance: a dashed line.
+        chosen: place of a layer that gets a square round its mark.
+        top: end of the vertical axis.
+        percent: whether numbers are shares.
+    """
+    width, height, left, foot = 380, 190, 34, 22
+    count = max(len(layers), 2)
+
+    def at(k: float, value: float) -> tuple[float, float]:
+        x = left + k * (width - left - 12) / (count - 1)
+        return round(x, 1), round(8 + (1 - min(max(value / top, 0.0), 1.0)) * (height - foot - 8), 1)
+
+    def text(value: float) -> str:
+        return f"{100 * value:.0f}" if percent else f"{value:.3g}"
+
+    parts = []
+    for tick in (0, 0.25, 0.5, 0.75, 1.0):
+        y = at(0, tick * top)[1]
+        parts.append(f'<line class="grid" x1="{left}" x2="{width - 12}" y1="{y}" y2="{y}"/>')
+        parts.append(f'<text x="{left - 5}" y="{y + 4}" text-anchor="end">{text(tick * top)}</text>')
+    step = max(1, math.ceil(count / 12))
+    for k in range(0, len(layers), step):
+        parts.append(f'<text x="{at(k, 0)[0]}" y="{height - 6}" text-anchor="middle">{k}</text>')
+    if chance is not None:
+        y = at(0, chance)[1]
+        parts.append(
+            f'<line class="chance" x1="{left}" x2="{width - 12}" y1="{y}" y2="{y}"><title>chance</title></line>'
+        )
+    said = []
+    for line in lines:
+        points = [at(k, value) for k, value in enumerate(line.values)]
+        if line.low:
+            ends = [at(k, v) for k, v in enumerate(line.high)] + [at(k, v) for k, v in enumerate(line.low)][::-1]
+            shape = " ".join(f"{x},{y}" for x, y in ends)
+            parts.append(f'<polygon class="band m{line.index % 8}" points="{shape}"/>')
+        path = " ".join(f"{x},{y}" for x, y in points)
+        parts.append(f'<polyline class="ring m{line.index % 8}" fill="none" points="{path}"/>')
+        for k, (x, y) in enumerate(points):
+            interval = f" [{text(line.low[k])}, {text(line.high[k])}]" if line.low else ""
+            label = f"{line.name}, {layers[k]}: {text(line.values[k])}{' %' if percent else ''}{interval}"
+            parts.append(f"<g><title>{escape(label)}</title>{marker(line.index, x, y)}</g>")
+        if chosen is not None and line is lines[0]:
+            x, y = points[chosen]
+            parts.append(f'<rect class="chosen" x="{x - 8}" y="{y - 8}" width="16" height="16" fill="none"/>')
+        said.append(f"{line.name}: " + ", ".join(text(value) for value in line.values))
+    return Markup(
+        f'<svg class="curves" role="img" aria-label="{escape("; ".join(said))}" viewBox="0 0 {width} {height}" '
+        f'width="{width}" height="{height}">{"".join(parts)}</svg>'
     )

@@ -1,0 +1,142 @@
+"""The page of what a representation knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from torchmultiverse.analyze.depth import Cut, Depths
+from torchmultiverse.analyze.geometry import Shape
+from torchmultiverse.report import svg
+from torchmultiverse.report.templates import template
+
+if TYPE_CHECKING:
+    from torchmultiverse.analyze.analysis import Analysis
+
+
+def analysis_page(analysis: Analysis) -> str:
+    """Return the page: it needs no other file and no network."""
+    depths, shapes = analysis.depths, analysis.shapes
+    layers = depths.layers if depths else tuple(shape.layer for shape in shapes)
+    page: str = template("analysis.html.j2", plain=plain).render(
+        model=analysis.model,
+        dataset=analysis.dataset,
+        provenance=analysis.provenance,
+        layers=layers,
+        headline=_headline(depths),
+        cuts=depths.cuts if depths else (),
+        notes=depths.notes if depths else (),
+        charts=_charts(depths) if depths else [],
+        overview=_overview(depths) if depths else "",
+        geometry=_geometry(shapes),
+        shapes=shapes,
+    )
+    return page
+
+
+def plain(factor: str) -> str:
+    """Return a column's name as people say it."""
+    return factor.replace("_name", "").replace("_", " ")
+
+
+def _headline(depths: Depths | None) -> str:
+    if depths is None:
+        return ""
+    costly = [cut for cut in depths.cuts if cut.cost_low > 0]
+    text = f"{len(depths.layers)} layers were asked for {len({c.factor for c in depths.cuts})} factors. "
+    if not costly:
+        return text + "For none of them is any layer significantly better than the last one."
+    worst = max(costly, key=lambda cut: cut.cost)
+    text += (
+        f"The last layer is not the best place to read {_list([plain(c.factor) for c in costly])}: most is lost of "
+        f"{plain(worst.factor)}, {100 * worst.cost:.0f} points [{100 * worst.cost_low:.0f}, "
+        f"{100 * worst.cost_high:.0f}] between {worst.best} and {worst.end}."
+    )
+    return text
+
+
+def _list(words: Sequence[str]) -> str:
+    words = list(dict.fromkeys(words))
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
+
+
+def _charts(depths: Depths) -> list[dict[str, Any]]:
+    """Return a chart for each factor, with a line for each probe."""
+    charts = []
+    for factor in dict.fromkeys(cut.factor for cut in depths.cuts):
+        cuts = [cut for cut in depths.cuts if cut.factor == factor]
+        lines = []
+        for index, cut in enumerate(cuts):
+            curve = depths.curve(factor, cut.probe)
+            lines.append(
+                svg.Series(
+                    index,
+                    cut.probe,
+                    [one.score for one in curve],
+                    [one.low for one in curve],
+                    [one.high for one in curve],
+                )
+            )
+        first = depths.curve(factor, cuts[0].probe)
+        charts.append(
+            {
+                "factor": factor,
+                "levels": first[0].levels,
+                "test": first[0].test,
+                "grouped": first[0].grouped,
+                "best": cuts[0].best,
+                "said": _said(cuts[0]),
+                "chart": svg.curves(depths.layers, lines, first[0].chance, depths.layers.index(cuts[0].best)),
+                "legend": [(svg.legend_mark(line.index), line.name) for line in lines] if len(lines) > 1 else [],
+            }
+        )
+    return charts
+
+
+def _said(cut: Cut) -> str:
+    end = f"{cut.end} is as good" if cut.end in cut.tied else f"{100 * cut.cost:.0f} points better than {cut.end}"
+    if cut.best == cut.end:
+        return f"best at the end ({cut.end})"
+    return f"best at {cut.best}; {end}"
+
+
+def _overview(depths: Depths) -> Any:
+    """Return all first probes as one grid of layers and factors."""
+    first = {cut.factor: cut.probe for cut in reversed(depths.cuts)}
+    factors = list(dict.fromkeys(cut.factor for cut in depths.cuts))
+    cells = {
+        (f"{one.depth}  {one.layer}", plain(one.factor)): (one.score, one.test)
+        for one in depths.reaches
+        if first[one.factor] == one.probe
+    }
+    rows = [f"{depth}  {layer}" for depth, layer in enumerate(depths.layers)]
+    return svg.heatmap(rows, [plain(factor) for factor in factors], cells)
+
+
+def _geometry(shapes: Sequence[Shape]) -> dict[str, Any]:
+    if not shapes:
+        return {}
+    layers = [shape.layer for shape in shapes]
+    rows = [f"{shape.depth}  {shape.layer}" for shape in shapes]
+    rank = [shape.rank_me for shape in shapes]
+    used = [shape.effective_rank for shape in shapes]
+    top = max(rank)
+    moved = {
+        (row, plain(r.factor)): (r.sensitivity, 0)
+        for row, shape in zip(rows, shapes, strict=True)
+        for r in shape.responses
+    }
+    names = list(dict.fromkeys(factor for _, factor in moved))
+    alike = {
+        (row, f"{k}"): (shape.cka[other], 0)
+        for row, shape in zip(rows, shapes, strict=True)
+        for k, other in enumerate(layers)
+    }
+    return {
+        "ranks": svg.curves(
+            layers, [svg.Series(0, "RankMe", rank), svg.Series(1, "effective rank", used)], top=top, percent=False
+        ),
+        "legend": [(svg.legend_mark(0), "RankMe"), (svg.legend_mark(1), "effective rank")],
+        "moved": svg.heatmap(rows, names, moved, "sensitivity") if moved else "",
+        "cka": svg.heatmap(rows, [str(k) for k in range(len(layers))], alike, "similarity"),
+    }
