@@ -163,6 +163,11 @@ def paired_interval(
     if count < 2:
         return mean, -1.0, 1.0, float("inf")
     error = float(np.sqrt(count / (count - 1) * ((sums - sizes * mean) ** 2).sum()) / len(difference))
+    if count < _FEW:  # so few that a bootstrap knows only a handful of means
+        from scipy.stats import t
+
+        half = float(t.isf((1 - intervals.level) / 2, count - 1)) * error
+        return mean, mean - half, mean + half, error
     if count > _MANY:  # so many that the mean is normal, and a bootstrap would only cost time
         from scipy.stats import norm
 
@@ -175,7 +180,7 @@ def paired_interval(
     return mean, float(min(low, mean)), float(max(high, mean)), error
 
 
-_MANY = 2000
+_FEW, _MANY = 8, 2000
 
 
 def mcnemar(lost: int, gained: int) -> float:

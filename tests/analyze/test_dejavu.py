@@ -1,0 +1,246 @@
+"""Memorization where it was planted, in the shares that were planted.
+
+What could silently be wrong: correlation counted as memorization, a score that depends on the order of ties, models
+whose most confident pictures are chosen together, or crops that show a bit of the object.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from torchmultiverse.analyze.crops import Box, corner, periphery
+from torchmultiverse.analyze.dejavu import (
+    Inference,
+    Representations,
+    Side,
+    attack,
+    by_class,
+    curve,
+    dejavu,
+    infer,
+    partition,
+    selections,
+    top_accuracy,
+)
+from torchmultiverse.analyze.neighbours import nearest_rows
+from torchmultiverse.errors import DatasetError
+
+CLASSES, DIM = 20, 32
+
+
+def planted(memorized: float, correlated: float, seed: int = 0, count: int = 1000) -> Any:
+    """Two models that place crops at their class with a chance of ``memorized`` (own pictures) + ``correlated``."""
+    rng = np.random.default_rng(seed)
+    centres = 1.2 * rng.normal(size=(CLASSES, DIM))
+    labels = np.repeat(np.arange(CLASSES), 200)
+    public = centres[labels] + rng.normal(size=(len(labels), DIM))
+    truth = {name: rng.integers(0, CLASSES, count) for name in ("A", "B", "held out")}
+    together = {name: rng.random(count) < correlated for name in truth}
+    own = {name: rng.random(count) < memorized for name in truth}
+
+    def crops(trained_on: str) -> dict[str, NDArray[Any]]:
+        out = {}
+        for name, mine in truth.items():
+            knows = together[name] | (own[name] & ~together[name] if name == trained_on else False)
+            # Between three classes: what is not known is not said with confidence.
+            elsewhere = centres[rng.integers(0, CLASSES, (count, 3))].mean(1)
+            placed = np.where(knows[:, None], centres[mine], elsewhere)
+            out[name] = (placed + 0.5 * rng.normal(size=(count, DIM))).astype(np.float32)
+        return out
+
+    models = [Representations(crops(name), public.astype(np.float32)) for name in ("A", "B")]
+    return models, truth, labels
+
+
+@pytest.mark.parametrize(("memorized", "correlated"), [(0, 0), (0.3, 0), (0.3, 0.3), (0, 0.5), (1, 0)])
+def test_the_planted_shares_are_found(memorized: float, correlated: float) -> None:
+    """Of m memorized pictures, 1/C would have been right by chance in the reference: DV_100 = m (1 − r)(1 − 1/C)."""
+    models, truth, labels = planted(memorized, correlated)
+    found, controls, _ = attack(*models, truth, labels)
+    whole = found.at(1.0)
+    expected = memorized * (1 - correlated) * (1 - 1 / CLASSES)
+    assert whole.score == pytest.approx(expected, abs=0.03)
+    assert whole.low <= expected <= whole.high
+    assert found.partition.memorized >= expected - 0.03
+    by_chance = (memorized + (1 - memorized) / CLASSES) / CLASSES
+    assert found.partition.correlated == pytest.approx(correlated + (1 - correlated) * by_chance, abs=0.03)
+    assert controls.held_out is not None
+    assert controls.held_out.low <= 0 <= controls.held_out.high
+    assert controls.swapped == pytest.approx(whole.score, abs=1e-12)
+    assert controls.shuffled == pytest.approx(controls.chance, abs=0.03)
+
+
+def test_a_score_at_one_share_alone_misleads() -> None:
+    """Many easy correlated pictures fill the confident share of both models: DV_20 falls, DV_100 does not."""
+    scores = [attack(*(case := planted(0.3, share))[0], *case[1:])[0] for share in (0, 0.1, 0.3)]
+    at20, at100 = ([one.at(share).score for one in scores] for share in (0.2, 1.0))
+    assert at20[0] > at20[1] > at20[2]
+    assert at20[0] - at20[2] > 0.3
+    assert max(at100) - min(at100) < 0.12
+
+
+def answers(rng: np.random.Generator, count: int) -> Inference:
+    return Inference(
+        np.zeros(count, np.int64), -rng.integers(0, 6, count) / 2, rng.random(count) < 0.4, rng.random(count) < 0.5
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(2, 80), st.integers(1, 100))
+def test_identities(seed: int, count: int, percent: int) -> None:
+    rng = np.random.default_rng(seed)
+    sides = [Side(answers(rng, count), answers(rng, count)) for _ in range(2)]
+    p = partition(sides)
+    assert p.memorized + p.correlated + p.misrepresented + p.unassociated == pytest.approx(1, abs=1e-12)
+    whole = dejavu(sides, 5, (1.0,), resamples=10).at(1.0)
+    assert whole.score == pytest.approx(p.memorized - p.misrepresented, abs=1e-12)
+    assert whole.low <= whole.score <= whole.high
+    # The order of pictures, and any monotone change of the confidence, change nothing.
+    one = sides[0].target
+    order = rng.permutation(count)
+    share = percent / 100
+    a = top_accuracy(one.right, one.confidence, share)[0]
+    assert top_accuracy(one.right[order], np.exp(one.confidence[order]), share)[0] == pytest.approx(a, abs=1e-12)
+    assert dejavu([Side(s.target, s.reference) for s in sides[::-1]], 5, (1.0,), resamples=10).at(1.0).score == (
+        pytest.approx(whole.score, abs=1e-12)
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 60), st.integers(1, 100))
+def test_the_confident_share_is_the_mean_over_all_orders_of_ties(seed: int, count: int, percent: int) -> None:
+    rng = np.random.default_rng(seed)
+    confidence, right = rng.integers(0, 4, count) / 3, rng.random(count) < 0.5
+    wanted = max(1, round(percent / 100 * count))
+    share = wanted / count
+    drawn = []
+    for _ in range(400):
+        order = rng.permutation(count)
+        best = order[np.argsort(-confidence[order], kind="stable")][:wanted]
+        drawn.append(right[best].mean())
+    assert top_accuracy(right, confidence, share)[0] == pytest.approx(np.mean(drawn), abs=0.09)
+    doubled = top_accuracy(right, confidence, share, np.full((1, count), 2.0))
+    assert doubled[0] == pytest.approx(top_accuracy(right, confidence, share)[0])
+
+
+def test_inference_is_that_of_the_equations() -> None:
+    """Counted by hand from brute-force distances: prediction, negative entropy, and the five most frequent."""
+    rng = np.random.default_rng(0)
+    public, labels = rng.normal(size=(300, 6)).astype("f4"), rng.integers(0, 7, 300)
+    crops, truth = rng.normal(size=(40, 6)).astype("f4"), rng.integers(0, 7, 40)
+    found = infer(crops, truth, public, labels, k=25)
+    for row in range(40):
+        near = np.argsort(((public.astype("f8") - crops[row]) ** 2).sum(1))[:25]
+        share = np.bincount(labels[near], minlength=7) / 25
+        assert share[found.said[row]] == share.max()
+        used = share[share > 0]
+        assert found.confidence[row] == pytest.approx((used * np.log(used)).sum())
+        assert found.right[row] == (found.said[row] == truth[row])
+        assert found.top5[row] or share[truth[row]] <= np.sort(share)[-5]
+
+
+@pytest.mark.parametrize("backend", ["torch", "faiss"])
+def test_neighbours_are_exact_in_blocks_and_far_from_zero(backend: Any) -> None:
+    if backend == "faiss":
+        pytest.importorskip("faiss")
+    rng = np.random.default_rng(0)
+    index = (1000 + rng.normal(size=(700, 16))).astype(np.float32)
+    queries = (1000 + rng.normal(size=(50, 16))).astype(np.float32)
+    found = nearest_rows(queries, index, 9, backend, chunk=7, block=100)
+    exact = ((queries[:, None].astype("f8") - index[None].astype("f8")) ** 2).sum(-1)
+    np.testing.assert_array_equal(found.rows, np.argsort(exact, 1)[:, :9])
+    np.testing.assert_allclose(found.distances, np.sort(exact, 1)[:, :9], rtol=1e-3)
+
+
+def test_equal_neighbours_come_in_the_order_of_rows() -> None:
+    index = np.zeros((10, 2), np.float32)
+    index[5:] = 1
+    found = nearest_rows(np.zeros((1, 2), np.float32), index, 5, block=3)
+    assert found.rows.tolist() == [[0, 1, 2, 3, 4]]
+
+
+def test_the_most_memorized_and_the_classes() -> None:
+    right = np.array([1, 1, 1, 0, 1], bool)
+    target = Inference(np.zeros(5, np.int64), np.array([-0.1, -0.5, -0.2, 0, -0.3]), right, right)
+    other = np.array([0, 0, 1, 0, 1], bool)
+    reference = Inference(np.zeros(5, np.int64), np.array([-2.0, -3.0, -0.1, 0, -1.0]), other, other)
+    side = Side(target, reference)
+    chosen = selections(side)
+    assert chosen["memorized"].tolist() == [1, 0]
+    assert chosen["correlated"].tolist() == [2, 4]
+    rows = by_class([side], [np.array([0, 0, 1, 1, 1])], 3)
+    assert [(row["label"], row["pictures"], row["gap"]) for row in rows] == [(0, 2, 1.0), (1, 3, 0.0)]
+    assert curve([side])[-1] == pytest.approx((1, 0.8, 0.4))
+
+
+def test_what_cannot_be_scored_is_refused() -> None:
+    rng = np.random.default_rng(0)
+    public, labels = rng.normal(size=(50, 3)).astype("f4"), rng.integers(0, 2, 50)
+    with pytest.raises(DatasetError, match="1 labels have no public picture"):
+        infer(public[:3], np.array([0, 1, 4]), public, labels, 5)
+    with pytest.raises(DatasetError, match="collapsed"):
+        infer(public[:3], labels[:3], np.ones_like(public), labels, 5)
+    with pytest.raises(DatasetError, match="not finite"):
+        nearest_rows(np.full((2, 3), np.nan, "f4"), public, 5)
+    with pytest.raises(DatasetError, match="60 neighbours"):
+        nearest_rows(public, public, 60)
+    side = Side(answers(rng, 20), answers(rng, 20))
+    with pytest.raises(DatasetError, match="less than one"):
+        dejavu([side], 2, (0.01,))
+    assert "answers per side" in dejavu([side], 2, (0.2,)).notes[0]
+
+
+def touches(one: Box, two: Box) -> bool:
+    return one.left < two.right and one.right > two.left and one.top < two.bottom and one.bottom > two.top
+
+
+def brute(size: tuple[int, int], boxes: list[Box], least: int) -> Box | None:
+    best = None
+    for left in range(size[0]):
+        for top in range(size[1]):
+            for right in range(left + least, size[0] + 1):
+                for bottom in range(top + least, size[1] + 1):
+                    found = Box(left, top, right, bottom)
+                    if any(touches(b, found) for b in boxes):
+                        continue
+                    key = (min(found.width, found.height), found.area)
+                    if best is None or key > best[0]:
+                        best = (key, found)
+    return best[1] if best else None
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 100_000))
+def test_the_periphery_touches_no_box_and_is_the_largest(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    size = (int(rng.integers(4, 14)), int(rng.integers(4, 14)))
+    boxes = []
+    for _ in range(int(rng.integers(0, 4))):
+        left, top = (int(rng.integers(-2, side)) for side in size)
+        boxes.append(Box(left, top, left + int(rng.integers(1, 8)), top + int(rng.integers(1, 8))))
+    found, exact = periphery(size, boxes, 2), brute(size, boxes, 2)
+    assert (found is None) == (exact is None)
+    if found is not None and exact is not None:
+        assert (min(found.width, found.height), found.area) == (min(exact.width, exact.height), exact.area)
+        assert not any(
+            b.left < found.right and b.right > found.left and b.top < found.bottom and b.bottom > found.top
+            for b in boxes
+        )
+
+
+def test_rectangles_over_several_bands_are_found() -> None:
+    """The example at which looking at bands between box edges alone gives 150 × 200 pixels."""
+    assert periphery((500, 375), [Box(150, 200, 350, 370)], 100) == Box(0, 0, 500, 200)
+    assert periphery((100, 100), [Box(0, 0, 100, 90)]) is None
+    assert corner((500, 375)) == Box(0, 375 - 112, 150, 375)
+
+
+def test_the_corner_is_the_lower_left() -> None:
+    box = corner((10, 10), 0.3)
+    assert (box.width, box.height, box.left, box.bottom) == (3, 3, 0, 10)
