@@ -68,6 +68,7 @@ def load_model(spec: str) -> Model:
     - ``hf:OWNER/NAME`` or ``hf:FOLDER``: transformers; ``hf:FOLDER/random`` untrained
     - ``hub:OWNER/REPO:NAME`` or ``hub:FOLDER:NAME``: torch.hub
     - ``tiny:FOLDER`` what :func:`~torchmultiverse.models.train` wrote, ``tiny:FOLDER/random`` its untrained twin
+    - ``ssl:FOLDER`` an encoder that ``torchmultiverse ssl`` trained, ``ssl:FOLDER@EPOCH`` one of its checkpoints
     - ``python:MODULE:FUNCTION`` anything importable, see :func:`~torchmultiverse.models.as_model`
     - what a plug-in registers under the entry point group ``torchmultiverse.models``
 
@@ -204,6 +205,13 @@ def _tiny(rest: str) -> Model:
     from torchmultiverse.models.tiny import load_tiny
 
     return load_tiny(rest)
+
+
+@register("ssl", "ssl:FOLDER, ssl:FOLDER@EPOCH, ssl:FOLDER@random")
+def _ssl(rest: str) -> Model:
+    from torchmultiverse.models.ssl import load_ssl
+
+    return load_ssl(rest)
 
 
 @register("python", "python:MODULE:FUNCTION")

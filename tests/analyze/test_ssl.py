@@ -1,0 +1,246 @@
+"""Trained encoders: what a method is told to forget must be lost at the right layer, and memory must show.
+
+What could silently be wrong: a teacher that does not follow, views that are the same each epoch, a continued run that
+is another run, or a head that is not the one that was trained.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from torchmultiverse.analyze.dejavu import Representations, attack
+from torchmultiverse.analyze.depth import depths
+from torchmultiverse.analyze.features import Features, features_of
+from torchmultiverse.analyze.ssl import METHODS, Objective, PictureViews, Training, checkpoints, fit, train_encoder
+from torchmultiverse.errors import DatasetError, ModelError
+from torchmultiverse.evaluate import PictureList
+from torchmultiverse.models import load_model
+from torchmultiverse.models.layers import layers_of
+from torchmultiverse.models.ssl import network
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lightly")
+
+
+def shapes(count: int = 96, size: int = 32) -> PictureList:
+    """A square or a bar, of any of three colours, at any place."""
+    rng = np.random.default_rng(0)
+    images, rows = [], []
+    for k in range(count):
+        form, colour = k % 2, k // 2 % 3
+        pixels = rng.integers(90, 110, (size, size, 3), dtype=np.uint8)
+        high, wide = ((12, 12), (4, 24))[form]
+        y, x = rng.integers(0, size - high), rng.integers(0, size - wide)
+        pixels[y : y + high, x : x + wide] = (np.eye(3)[colour] * 200 + 20).astype(np.uint8)
+        images.append(Image.fromarray(pixels))
+        rows.append({"label": ("square", "bar")[form], "colour": ("red", "green", "blue")[colour]})
+    return PictureList(images, rows)
+
+
+SMALL: dict[str, Any] = {"backbone": "resnet10t", "size": 32, "head": (32, 16), "epochs": 2, "batch_size": 32}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_trains_and_is_loaded_with_its_head(tmp_path: Path, method: str) -> None:
+    data = shapes()
+    folder = train_encoder(data, tmp_path / "e", Training(method, keep=(0, 1), **SMALL), "label", quiet=True)
+    model = load_model(f"ssl:{folder}")
+    names = [layer.name for layer in layers_of(model)]
+    assert names[-2:] == ["head.1", "head.2"]
+    assert len(model.encode_image([data.image(0)])[0]) == 512
+    found = features_of(model, data, ["trunk", "head.2"], quiet=True)
+    assert found.layers["trunk"].shape == (96, 512)
+    assert found.layers["head.2"].shape == (96, 16)
+    assert [epoch for epoch, _ in checkpoints(folder)] == [0, 1]
+    first, later = (load_model(spec).info.weights_sha256 for _, spec in checkpoints(folder))
+    assert len({first, later, model.info.weights_sha256}) == 3
+    losses = [float(line.split(",")[1]) for line in (folder / "losses.csv").read_text().split()[1:]]
+    assert len(losses) == 2
+    assert np.isfinite(losses).all()
+
+
+def test_a_continued_run_is_the_run_that_was_not_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, training = shapes(64), Training("byol", **{**SMALL, "epochs": 3})
+    whole = load_model(f"ssl:{train_encoder(data, tmp_path / 'whole', training, quiet=True)}")
+    calls = 0
+    original = PictureViews.__call__
+
+    def stopping(self: PictureViews, rows: Any, epoch: int) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            raise KeyboardInterrupt
+        return original(self, rows, epoch)
+
+    monkeypatch.setattr(PictureViews, "__call__", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        train_encoder(data, tmp_path / "cut", training, quiet=True)
+    assert not (tmp_path / "cut" / "model.pt").exists()
+    with pytest.raises(ModelError, match=r"no checkpoint 'model\.pt'"):
+        load_model(f"ssl:{tmp_path / 'cut'}")
+    cut = load_model(f"ssl:{train_encoder(data, tmp_path / 'cut', training, quiet=True)}")
+    assert cut.info.weights_sha256 == whole.info.weights_sha256
+    assert (tmp_path / "cut" / "losses.csv").read_bytes() == (tmp_path / "whole" / "losses.csv").read_bytes()
+    with pytest.raises(DatasetError, match="trained otherwise"):
+        train_encoder(data, tmp_path / "cut", Training("simclr", **SMALL), quiet=True)
+
+
+def test_views_change_with_the_epoch_and_with_nothing_else() -> None:
+    pixels = np.stack([np.asarray(image.resize((40, 40))) for image in shapes(6).iter_images()])
+    views = PictureViews(pixels, 32, ("crop", "flip", "color", "gray", "blur", "solarize"), 0.2, 0)
+    one, two = views(np.array([0, 3]), 0)
+    again = views(np.array([3]), 0)
+    assert torch.equal(one[1], again[0][0])
+    assert not torch.equal(one, two)
+    assert not torch.equal(views(np.array([3]), 1)[0], again[0])
+    plain = PictureViews(pixels, 32, (), 0.2, 0)(np.array([0]), 0)
+    assert torch.equal(plain[0], plain[1])
+    with pytest.raises(ModelError, match=r"no augmentation 'colour'.*color"):
+        PictureViews(pixels, 32, ("colour",), 0.2, 0)
+
+
+def test_the_teacher_follows_and_is_never_learnt() -> None:
+    net = network(torch.nn.Linear(4, 8), 8, (6, 4))
+    objective = Objective("byol", net, 4, options={"momentum": 0.5})
+    assert objective.teacher is not None
+    assert not any(p.requires_grad for p in objective.teacher.parameters())
+    before = [p.clone() for p in objective.teacher.parameters()]
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter += 1
+    objective.after_step(0.0)
+    for old, new in zip(before, objective.teacher.parameters(), strict=True):
+        assert torch.allclose(new, old + 0.5, atol=1e-6)
+    objective.after_step(1.0)
+    for old, new in zip(before, objective.teacher.parameters(), strict=True):
+        assert torch.allclose(new, old + 0.5, atol=1e-6)
+    with pytest.raises(ModelError, match=r"no method 'simcrl'.*simclr"):
+        Objective("simcrl", net, 4)
+    with pytest.raises(ModelError, match=r"vicreg: .*tau"):
+        Objective("vicreg", net, 4, options={"tau": 1})
+
+
+class Blocks:
+    """Vectors of a background and a foreground; a view may lack either, as a crop does (the toy of the protocol)."""
+
+    def __init__(self, vectors: NDArray[Any], seed: int) -> None:
+        self.vectors, self.seed = vectors.astype(np.float32), seed
+
+    def __call__(self, rows: NDArray[np.int64], epoch: int) -> Any:
+        rng = np.random.default_rng((self.seed, epoch, int(rows[0])))
+        half = self.vectors.shape[1] // 2
+        views = []
+        for _ in range(2):
+            mask = np.ones((len(rows), 2 * half), np.float32)
+            which = rng.random(len(rows))
+            mask[which < 1 / 3, :half] = 0
+            mask[which > 2 / 3, half:] = 0
+            mask *= rng.random(mask.shape) > 0.2
+            noise = 0.2 * rng.normal(size=mask.shape).astype(np.float32)
+            views.append(torch.from_numpy(self.vectors[rows] * mask + noise))
+        return views[0], views[1]
+
+
+def memory(epochs: int, seed: int = 0) -> dict[str, Any]:
+    """Two models of the toy, and the score of their layers after so many epochs."""
+    rng = np.random.default_rng(seed)
+    templates = rng.normal(size=(20, 48))
+
+    def draw(count: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        label = rng.integers(0, 20, count)
+        front = templates[label] + 0.7 * rng.normal(size=(count, 48))
+        return np.concatenate([rng.normal(size=(count, 48)), front], 1), label
+
+    sets = {name: draw(512) for name in ("A", "B", "held out")}
+    public, labels = draw(3000)
+    found: dict[str, dict[str, Any]] = {}
+    for number, name in enumerate(("A", "B")):
+        torch.manual_seed(seed)
+        trunk = torch.nn.Sequential(
+            torch.nn.Linear(96, 256), torch.nn.ReLU(), torch.nn.Linear(256, 256), torch.nn.ReLU(),
+            torch.nn.Linear(256, 256),
+        )  # fmt: skip
+        net = network(trunk, 256, (256, 256, 256))
+        fit(
+            Objective("vicreg", net, 256),
+            Blocks(sets[name][0], number),
+            512,
+            epochs,
+            256,
+            1e-3,
+            seed=number,
+            quiet=True,
+        )
+        net.eval()
+        layers = ("trunk", "head")
+
+        def through(vectors: NDArray[Any], net: Any = net) -> dict[str, NDArray[Any]]:
+            with torch.no_grad():
+                trunk = net.trunk(torch.from_numpy(vectors.astype(np.float32)))
+                return {"trunk": trunk.numpy(), "head": net.head(trunk).numpy()}
+
+        whole = through(public)
+        crops = {}
+        for key, (vectors, _) in sets.items():
+            cut = vectors.copy()
+            cut[:, 48:] = 0  # the background alone
+            crops[key] = through(cut)
+        found[name] = {
+            layer: Representations({key: value[layer] for key, value in crops.items()}, whole[layer])
+            for layer in layers
+        }
+    truth = {key: value[1] for key, value in sets.items()}
+    return {layer: attack(found["A"][layer], found["B"][layer], truth, labels, k=50)[:2] for layer in ("trunk", "head")}
+
+
+def test_memory_grows_with_epochs_and_is_in_the_head() -> None:
+    """Background and class go together in no picture but by memory: at first there is none, later the head has it."""
+    untrained, trained = memory(0), memory(60)
+    for layer in ("trunk", "head"):
+        score = untrained[layer][0].at(1.0)
+        assert score.low <= 0 <= score.high
+        held = trained[layer][1].held_out
+        assert held.low <= 0 <= held.high
+    trunk, head = (trained[layer][0].at(1.0).score for layer in ("trunk", "head"))
+    assert trained["head"][0].at(1.0).low > 0
+    assert head > trunk + 0.05
+    assert trained["head"][0].partition.memorized > 2 * trained["head"][0].partition.misrepresented
+
+
+def test_a_head_made_blind_to_colour_loses_it_and_the_trunk_less() -> None:
+    """Vectors of shape and colour, views that redraw the colour: the head forgets colour, shape stays everywhere."""
+    rng = np.random.default_rng(0)
+    count = 1500
+    shape, colour = rng.integers(0, 6, count), rng.integers(0, 4, count)
+    a, b = rng.normal(size=(6, 24)), rng.normal(size=(4, 24))
+
+    def draw(shapes: NDArray[np.int64], colours: NDArray[np.int64], draws: np.random.Generator) -> NDArray[Any]:
+        both = np.concatenate([a[shapes], b[colours]], 1)
+        return (both + 0.5 * draws.normal(size=both.shape)).astype(np.float32)
+
+    def views(rows: NDArray[np.int64], epoch: int) -> Any:
+        draws = np.random.default_rng((epoch, int(rows[0])))
+        return tuple(torch.from_numpy(draw(shape[rows], draws.integers(0, 4, len(rows)), draws)) for _ in range(2))
+
+    torch.manual_seed(0)
+    net = network(torch.nn.Sequential(torch.nn.Linear(48, 64), torch.nn.ReLU()), 64, (64, 32))
+    fit(Objective("vicreg", net, 32), views, count, 25, 250, 2e-3, quiet=True)
+    net.eval()
+    with torch.no_grad():
+        trunk = net.trunk(torch.from_numpy(draw(shape, colour, rng)))
+        layers = {"trunk": trunk.numpy(), "head": net.head(trunk).numpy()}
+    features = Features("toy", "toy", layers, {"shape": shape, "colour": colour}, np.arange(count), {})
+    found = depths(features, by="rows", quiet=True)
+    shapes_, colours = ([one.score for one in found.curve(f, "logistic")] for f in ("shape", "colour"))
+    assert min(shapes_) > 0.9
+    assert colours[0] > 0.9
+    assert colours[1] < 0.6
+    cut = next(cut for cut in found.cuts if cut.factor == "colour")
+    assert cut.best == "trunk"
+    assert cut.cost_low > 0.3

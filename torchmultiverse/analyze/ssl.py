@@ -1,0 +1,456 @@
+"""Trains subjects to look into: SimCLR, BYOL, VICReg, Barlow Twins, DINO and supervised, with a projector.
+
+Losses are those of the library ``lightly``. Everything that is random comes from a seed: first weights, order, and the
+crops and colours of each picture in each epoch, so that a run that was interrupted and continued is the run that was
+not.
+
+Settings are those of C. Meehan et al., *Do SSL models have déjà vu?*, NeurIPS 2023, appendix A, at a size that two
+cores can train.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchmultiverse.errors import DatasetError, ModelError, nearest
+from torchmultiverse.evaluate.data import columns_of, manifest_hash, open_pictures
+from torchmultiverse.evaluate.encode import progress_bar
+from torchmultiverse.models import torch_tools as tools
+from torchmultiverse.models.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from torchmultiverse.models.ssl import CONFIG, build
+from torchmultiverse.store.files import write_atomic
+
+if TYPE_CHECKING:
+    import torch
+
+METHODS = ("simclr", "byol", "vicreg", "barlow", "dino", "supervised")
+AUGMENTATIONS = ("crop", "flip", "color", "gray", "blur", "solarize")
+
+
+@dataclass(frozen=True)
+class Training:
+    """How an encoder is trained.
+
+    Attributes:
+        method: one of `METHODS`.
+        backbone: model of timm.
+        size: side of the input in pixels.
+        head: widths of the projector.
+        epochs, batch_size: times that each picture is seen, and pictures per step.
+        learning_rate, weight_decay: of AdamW, with a warm-up of a tenth and a cosine schedule.
+        augment: of `AUGMENTATIONS`; what a method is made invariant to.
+        scale: smallest share of the area that a crop keeps.
+        options: of the loss, such as ``{"temperature": 0.15}`` or ``{"lambda_param": 25}``, by lightly's names.
+        keep: epochs after which a checkpoint is kept; 0 is before training.
+        seed: of everything.
+    """
+
+    method: str = "simclr"
+    backbone: str = "resnet10t"
+    size: int = 64
+    head: tuple[int, ...] = (256, 256, 128)
+    epochs: int = 20
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    augment: tuple[str, ...] = AUGMENTATIONS
+    scale: float = 0.2
+    options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    keep: tuple[int, ...] = ()
+    seed: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the settings as plain data."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        plain["options"] = dict(self.options)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
+
+
+class Views(Protocol):
+    """Gives two views of each of some pictures."""
+
+    def __call__(self, rows: NDArray[np.int64], epoch: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return two tensors (N, …) on the CPU."""
+        ...
+
+
+class Objective:
+    """A loss with all that it needs beside the network: a predictor, a teacher, a classifier.
+
+    Args:
+        method: one of `METHODS`.
+        module: with ``trunk`` and ``head``.
+        width: of the head's output.
+        classes: for ``supervised``.
+        options: of the loss.
+
+    Raises:
+        ModelError: no such method or option, or ``supervised`` without classes.
+        MissingExtra: lightly is not installed.
+    """
+
+    def __init__(
+        self,
+        method: str,
+        module: torch.nn.Module,
+        width: int,
+        classes: int = 0,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        import torch
+
+        if method not in METHODS:
+            raise ModelError(f"no method '{method}'.{nearest(method, METHODS)}")
+        self.method, self.module, options = method, module, dict(options or {})
+        self.extra: torch.nn.Module = torch.nn.Identity()
+        self.teacher: torch.nn.Module | None = None
+        if method == "supervised":
+            if classes < 2:
+                raise ModelError("supervised training needs labels of at least two classes")
+            self.extra = torch.nn.Sequential(
+                torch.nn.BatchNorm1d(width), torch.nn.ReLU(), torch.nn.Linear(width, classes)
+            )
+            self.loss: Any = torch.nn.CrossEntropyLoss(**options)
+            return
+        losses = tools.need("lightly.loss", "self-supervised training", "ssl")
+        self.momentum = float(options.pop("momentum", 0.996))
+        made: dict[str, Callable[..., Any]] = {
+            "simclr": losses.NTXentLoss, "vicreg": losses.VICRegLoss, "barlow": losses.BarlowTwinsLoss,
+            "byol": losses.NegativeCosineSimilarity, "dino": losses.DINOLoss,
+        }  # fmt: skip
+        defaults: dict[str, dict[str, Any]] = {
+            "simclr": {"temperature": 0.15}, "barlow": {"lambda_param": 0.0051}, "dino": {"output_dim": width},
+        }  # fmt: skip
+        try:
+            self.loss = made[method](**{**defaults.get(method, {}), **options})
+        except TypeError as error:
+            raise ModelError(f"{method}: {error}") from None
+        if method in ("byol", "dino"):
+            self.teacher = copy.deepcopy(module)
+            for parameter in self.teacher.parameters():
+                parameter.requires_grad_(False)
+        if method == "byol":
+            self.extra = torch.nn.Sequential(
+                torch.nn.Linear(width, 2 * width), torch.nn.BatchNorm1d(2 * width), torch.nn.ReLU(),
+                torch.nn.Linear(2 * width, width),
+            )  # fmt: skip
+
+    def to(self, where: torch.device) -> Objective:
+        """Move everything to a device."""
+        for part in (self.module, self.extra, self.teacher, self.loss):
+            if part is not None and hasattr(part, "to"):
+                part.to(where)
+        return self
+
+    def parameters(self) -> list[Any]:
+        """Return what is learnt."""
+        return [*self.module.parameters(), *self.extra.parameters()]
+
+    def __call__(self, one: torch.Tensor, two: torch.Tensor, labels: torch.Tensor | None, epoch: int) -> torch.Tensor:
+        """Return the loss of two views, scalar."""
+        import torch
+
+        net: Any = self.module
+        if self.method == "supervised":
+            assert labels is not None
+            both = self.extra(net.head(net.trunk(torch.cat([one, two]))))
+            value: torch.Tensor = self.loss(both, torch.cat([labels, labels]))
+            return value
+        first, second = net.head(net.trunk(torch.cat([one, two]))).chunk(2)
+        if self.teacher is None:
+            value = self.loss(first, second)
+            return value
+        teacher: Any = self.teacher
+        with torch.no_grad():
+            targets = teacher.head(teacher.trunk(torch.cat([one, two]))).chunk(2)
+        if self.method == "dino":
+            value = self.loss(list(targets), [first, second], epoch=epoch)
+            return value
+        predicted = self.extra(torch.cat([first, second])).chunk(2)
+        # 2 − 2 cos in both directions; the library's loss is −cos.
+        value = 4 + 2 * (self.loss(predicted[0], targets[1]) + self.loss(predicted[1], targets[0]))
+        return value
+
+    def after_step(self, done: float) -> None:
+        """Let the teacher follow: an average whose momentum grows to 1 as training goes from 0 to 1."""
+        import torch
+
+        if self.teacher is None:
+            return
+        momentum = 1 - (1 - self.momentum) * (math.cos(math.pi * done) + 1) / 2
+        with torch.no_grad():
+            for mine, theirs in zip(self.teacher.parameters(), self.module.parameters(), strict=True):
+                mine.lerp_(theirs, 1 - momentum)
+            for held, new in zip(self.teacher.buffers(), self.module.buffers(), strict=True):
+                held.copy_(new)
+
+    def state(self) -> dict[str, Any]:
+        """Return all tensors."""
+        parts = {"module": self.module, "extra": self.extra, "teacher": self.teacher, "loss": self.loss}
+        return {name: part.state_dict() for name, part in parts.items() if part is not None}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take all tensors."""
+        parts = {"module": self.module, "extra": self.extra, "teacher": self.teacher, "loss": self.loss}
+        for name, part in parts.items():
+            if part is not None:
+                part.load_state_dict(state[name])
+
+
+def fit(
+    objective: Objective,
+    views: Views,
+    count: int,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    weight_decay: float = 0.0,
+    labels: NDArray[np.int64] | None = None,
+    seed: int = 0,
+    state: Path | None = None,
+    after: Callable[[int, Sequence[float]], None] | None = None,
+    quiet: bool = False,
+) -> None:
+    """Train an objective.
+
+    Args:
+        objective: on the CPU; it is moved to the GPU where there is one.
+        views: of the pictures.
+        count: of pictures.
+        epochs, batch_size, learning_rate, weight_decay: of AdamW with warm-up and cosine.
+        labels: codes (N,), for ``supervised``.
+        seed: of the order.
+        state: file from which an interrupted run goes on, and which is written after every epoch.
+        after: called with the number of epochs done (0 before the first) and the mean loss of each.
+        quiet: show no bar.
+
+    Raises:
+        DatasetError: fewer than two pictures.
+        ModelError: the loss is no longer finite.
+    """
+    import torch
+
+    if count < 2:
+        raise DatasetError(f"{count} pictures cannot be trained on")
+    where = tools.device()
+    objective.to(where)
+    size = min(batch_size, count)
+    steps = count // size
+    total = max(1, epochs * steps)
+    optimizer = torch.optim.AdamW(objective.parameters(), learning_rate, weight_decay=weight_decay)
+    warm = max(1, total // 10)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda k: min((k + 1) / warm, 0.5 * (1 + math.cos(math.pi * k / total)))
+    )
+    history: list[float] = []
+    if state is not None and state.is_file():
+        kept = torch.load(state, map_location=where, weights_only=True)
+        objective.load(kept["objective"])
+        optimizer.load_state_dict(kept["optimizer"])
+        schedule.load_state_dict(kept["schedule"])
+        history = list(kept["losses"])
+    elif after is not None:
+        after(0, history)
+    begun = len(history)
+    with progress_bar(quiet) as progress:
+        bar = progress.add_task(objective.method, total=total, completed=begun * steps, unit="steps")
+        for epoch in range(begun, epochs):
+            objective.module.train()
+            objective.extra.train()
+            order = np.random.default_rng((seed, epoch)).permutation(count)
+            losses = []
+            for step in range(steps):
+                rows = order[step * size : (step + 1) * size]
+                one, two = (view.to(where) for view in views(rows, epoch))
+                mine = None if labels is None else torch.from_numpy(labels[rows]).to(where)
+                with torch.autocast(where.type, torch.bfloat16, enabled=where.type == "cuda"):
+                    loss = objective(one, two, mine, epoch)
+                if not torch.isfinite(loss):
+                    raise ModelError(
+                        f"{objective.method}: the loss is {loss.item()} in epoch {epoch + 1}; lower the rate"
+                    )
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                schedule.step()
+                objective.after_step((epoch * steps + step + 1) / total)
+                losses.append(float(loss.detach()))
+                progress.update(bar, advance=1, description=f"{objective.method}, loss {losses[-1]:.2f}")
+            history.append(float(np.mean(losses)))
+            if after is not None:  # before the state is written: what it keeps is there when the run goes on from here
+                objective.module.eval()
+                after(epoch + 1, history)
+            if state is not None:
+                part = state.with_suffix(".part")
+                torch.save(
+                    {"objective": objective.state(), "optimizer": optimizer.state_dict(),
+                     "schedule": schedule.state_dict(), "losses": history}, part,
+                )  # fmt: skip
+                os.replace(part, state)
+    objective.module.eval()
+
+
+class PictureViews:
+    """Two crops of each picture with changed colours, the same for the same seed, epoch and picture.
+
+    Args:
+        pixels: uint8 (N, S, S, 3), larger than the crops.
+        size: side of the crops in pixels.
+        augment: of `AUGMENTATIONS`.
+        scale: smallest share of the area that a crop keeps.
+        seed: of the draws.
+    """
+
+    def __init__(self, pixels: NDArray[np.uint8], size: int, augment: Sequence[str], scale: float, seed: int) -> None:
+        v2: Any = tools.need("torchvision.transforms.v2", "augmentations")
+        for name in augment:
+            if name not in AUGMENTATIONS:
+                raise ModelError(f"no augmentation '{name}'.{nearest(name, AUGMENTATIONS)}")
+        chosen = set(augment)
+        self._pixels, self._seed = pixels, seed
+        plain = [v2.Resize((size, size), antialias=True)]
+        cropped = [v2.RandomResizedCrop(size, scale=(scale, 1.0), antialias=True)]
+        self._views = []
+        for view in (0, 1):
+            steps = cropped if "crop" in chosen else plain
+            steps = [*steps, *([v2.RandomHorizontalFlip()] if "flip" in chosen else [])]
+            if "color" in chosen:
+                steps.append(v2.RandomApply([v2.ColorJitter(0.4, 0.4, 0.2, 0.1)], 0.8))
+            if "gray" in chosen:
+                steps.append(v2.RandomGrayscale(0.2))
+            if "blur" in chosen and view == 0:  # as in the source: one view is blurred, the other solarized
+                steps.append(v2.RandomApply([v2.GaussianBlur(max(3, size // 10 | 1), (0.1, 2.0))], 0.5))
+            if "solarize" in chosen and view == 1:
+                steps.append(v2.RandomSolarize(128, 0.2))
+            self._views.append(v2.Compose(steps))
+
+    def __call__(self, rows: NDArray[np.int64], epoch: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return both views, normalised float32 (N, 3, size, size)."""
+        import torch
+
+        mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
+        out = []
+        with torch.random.fork_rng(devices=[]):
+            for view, transform in enumerate(self._views):
+                made = []
+                for row in rows.tolist():
+                    torch.manual_seed(_mixed(self._seed, epoch, row, view))
+                    made.append(transform(torch.from_numpy(self._pixels[row]).permute(2, 0, 1)))
+                out.append((torch.stack(made).float() / 255 - mean) / std)
+        return out[0], out[1]
+
+
+def _mixed(*numbers: int) -> int:
+    """Return one seed of several."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+
+
+def train_encoder(
+    dataset: Any,
+    out: str | Path,
+    training: Training | None = None,
+    label: str | None = None,
+    rows: NDArray[np.int64] | None = None,
+    quiet: bool = False,
+) -> Path:
+    """Train an encoder on pictures; load it with ``load_model(f"ssl:{folder}")``.
+
+    A run that was interrupted is continued by the same call.
+
+    Args:
+        dataset: folder of a dataset or of pictures, or an opened one.
+        out: folder of the encoder: ``config.json``, ``model.pt``, ``epoch-….pt``, ``losses.csv``.
+        training: how.
+        label: column with the classes, for ``supervised``.
+        rows: to be trained on; all by default.
+        quiet: show no bar.
+
+    Returns:
+        The folder.
+
+    Raises:
+        DatasetError: no such column, or the folder holds an encoder that was trained otherwise.
+        ModelError: no such method, backbone, augmentation or option.
+        MissingExtra: lightly, timm or torchvision is not installed.
+    """
+    import torch
+
+    training = training or Training()
+    pictures = open_pictures(dataset)
+    chosen = np.arange(len(pictures)) if rows is None else np.asarray(rows)
+    labels = None
+    if training.method == "supervised":
+        columns = columns_of(pictures)
+        name = label or ("label" if "label" in columns else "character_name")
+        if name not in columns:
+            raise DatasetError(f"supervised training needs a column of classes; no '{name}'.{nearest(name, columns)}")
+        labels = np.unique(columns[name][chosen].astype(str), return_inverse=True)[1].astype(np.int64)
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {
+        **training.as_dict(),
+        "pictures": len(chosen),
+        "rows": hashlib.sha256(chosen.astype(np.int64).tobytes()).hexdigest()[:16],
+        "data": manifest_hash(pictures),
+    }
+    text = (json.dumps(config, indent=1) + "\n").encode()
+    if (folder / CONFIG).exists() and json.loads((folder / CONFIG).read_text()) != json.loads(text):
+        raise DatasetError(f"{folder} holds an encoder that was trained otherwise; choose another folder")
+    write_atomic(folder / CONFIG, text)
+    if (folder / "model.pt").exists():
+        return folder
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(training.seed)
+        module = build(config)
+        objective = Objective(
+            training.method, module, training.head[-1], 0 if labels is None else int(labels.max()) + 1, training.options
+        )
+    side = round(training.size * 1.25)
+    pixels = np.empty((len(chosen), side, side, 3), np.uint8)
+    with progress_bar(quiet) as progress:
+        bar = progress.add_task("pictures", total=len(chosen))
+        for place, image in enumerate(pictures.iter_images([int(row) for row in chosen])):
+            pixels[place] = np.asarray(image.convert("RGB").resize((side, side)))
+            progress.advance(bar)
+    views = PictureViews(pixels, training.size, training.augment, training.scale, training.seed)
+
+    def after(epoch: int, losses: Sequence[float]) -> None:
+        if epoch in training.keep:
+            _save(folder / f"epoch-{epoch:05d}.pt", module)
+        table = ["epoch,loss", *(f"{number},{loss:.6g}" for number, loss in enumerate(losses, 1))]
+        write_atomic(folder / "losses.csv", ("\n".join(table) + "\n").encode(), sync=False)
+
+    fit(
+        objective, views, len(chosen), training.epochs, training.batch_size, training.learning_rate,
+        training.weight_decay, labels, training.seed, folder / "running.pt", after, quiet,
+    )  # fmt: skip
+    _save(folder / "model.pt", module)
+    (folder / "running.pt").unlink(missing_ok=True)
+    return folder
+
+
+def _save(path: Path, module: torch.nn.Module) -> None:
+    import torch
+
+    part = path.with_suffix(".part")
+    torch.save({name: tensor.cpu() for name, tensor in module.state_dict().items()}, part)
+    os.replace(part, path)
+
+
+def checkpoints(folder: str | Path) -> Iterator[tuple[int, str]]:
+    """Yield epochs and model strings of an encoder's kept checkpoints, the first first."""
+    for file in sorted(Path(folder).glob("epoch-*.pt")):
+        epoch = int(file.stem.removeprefix("epoch-"))
+        yield epoch, f"ssl:{folder}@{epoch}"

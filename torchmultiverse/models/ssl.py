@@ -1,0 +1,127 @@
+"""Self-supervised (and supervised) encoders with a projector, and their files.
+
+The trunk is the backbone with its pooling, the head the projector that is thrown away afterwards, in blocks ``head.1``
+to ``head.L``; a model string ``ssl:FOLDER`` gives the trunk's vectors, and its layers reach through the head.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+from torchmultiverse.errors import ModelError, nearest
+from torchmultiverse.models import torch_tools as tools
+from torchmultiverse.models.base import ModelInfo
+from torchmultiverse.models.modules import ModuleEncoder
+from torchmultiverse.models.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
+
+if TYPE_CHECKING:
+    import torch
+
+CONFIG = "config.json"
+
+
+def network(trunk: torch.nn.Module, width: int, widths: Sequence[int]) -> torch.nn.Module:
+    """Return a module with ``trunk`` and ``head``, which gives the trunk's vectors.
+
+    The head has blocks 1 to L: Linear, BatchNorm and ReLU, and in the end Linear without bias.
+
+    Args:
+        trunk: pictures, or anything, to (N, D).
+        width: D.
+        widths: of the head's blocks.
+
+    Source: F. Bordes et al., *Guillotine regularization*, TMLR 2023, section 4.
+    """
+    import torch
+
+    head = torch.nn.Sequential()
+    for number, wide in enumerate(widths, 1):
+        block: torch.nn.Module = torch.nn.Linear(width, wide, bias=False)
+        if number < len(widths):
+            block = torch.nn.Sequential(torch.nn.Linear(width, wide), torch.nn.BatchNorm1d(wide), torch.nn.ReLU())
+        head.add_module(str(number), block)
+        width = wide
+
+    class Network(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.trunk, self.head = trunk, head
+
+        @override
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            out: torch.Tensor = self.trunk(x)
+            return out
+
+    return Network()
+
+
+def build(config: Mapping[str, Any]) -> torch.nn.Module:
+    """Return the untrained network of a configuration: a timm backbone, and a head.
+
+    Raises:
+        ModelError: timm has no such backbone.
+        MissingExtra: timm is not installed.
+    """
+    timm = tools.need("timm", "a backbone")
+    name, size = str(config["backbone"]), int(config["size"])
+    if not timm.is_model(name):
+        raise ModelError(f"timm has no model '{name}'.{nearest(name, timm.list_models())}")
+    sized = {"img_size": size} if "vit" in name else {}
+    trunk = timm.create_model(name, pretrained=False, num_classes=0, **sized)
+    return network(trunk, int(trunk.num_features), [int(wide) for wide in config["head"]])
+
+
+class SslEncoder(ModuleEncoder):
+    """A trained trunk; its layers reach through the head."""
+
+    @override
+    def deepest(self, pixels: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self._any.head(self._any.trunk(pixels))
+        return found
+
+
+def preprocess_of(size: int) -> Preprocess:
+    """Return what happens to pictures before such an encoder."""
+    return Preprocess((size, size), "squash", 1.0, "bicubic", IMAGENET_MEAN, IMAGENET_STD)
+
+
+def load_ssl(rest: str) -> SslEncoder:
+    """Return the encoder of ``FOLDER``, of ``FOLDER@EPOCH`` of a kept checkpoint, or of ``FOLDER@random``.
+
+    Raises:
+        ModelError: the folder holds no such encoder or checkpoint.
+    """
+    path, at, epoch = rest.rpartition("@") if "@" in rest else (rest, "", "")
+    folder = Path(path)
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        size, method = int(config["size"]), str(config["method"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{folder} holds no encoder that `ssl` trained ({CONFIG}): {error}") from None
+    module = tools.seeded(lambda: build(config))
+    kept = sorted(file.stem.removeprefix("epoch-").lstrip("0") or "0" for file in folder.glob("epoch-*.pt"))
+    if epoch != "random":
+        file = folder / (f"epoch-{int(epoch):05d}.pt" if epoch.isdigit() else "model.pt")
+        if (at and not epoch.isdigit()) or not file.is_file():
+            offer = f" Kept epochs: {', '.join(sorted(kept, key=int))}." if kept else ""
+            raise ModelError(f"{folder} has no checkpoint '{epoch or 'model.pt'}'.{offer}")
+        tools.fill(module, file)
+    after = f" after {epoch} epochs" if epoch.isdigit() else ", untrained" if epoch == "random" else ""
+    return SslEncoder(
+        module,
+        ModelInfo(
+            f"ssl:{rest}",
+            "encoder",
+            preprocess_of(size),
+            weights="random" if epoch == "random" else str(folder),
+            weights_sha256=tools.weights_hash(module),
+            parameters=tools.parameter_count(module),
+            about=f"{method}{after}, {config['backbone']}, {config.get('pictures', '?')} pictures of {size} pixels",
+            embedding=int(module.trunk.num_features),  # type: ignore[union-attr, arg-type]
+        ),
+    )
