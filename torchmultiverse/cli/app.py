@@ -16,6 +16,7 @@ from rich.table import Table
 
 from torchmultiverse import __version__
 from torchmultiverse.cli import analyzing, comparing, exchange, training
+from torchmultiverse.cli import dejavu as memorizing
 from torchmultiverse.cli.assets import app as assets_app
 from torchmultiverse.cli.counterfactual import counterfactuals
 from torchmultiverse.cli.equivariance import equivariance
@@ -45,6 +46,7 @@ app.add_typer(assets_app, name="assets")
 app.add_typer(farm_app, name="farm")
 app.add_typer(models_app, name="models")
 app.add_typer(leaderboard_app, name="leaderboard")
+app.add_typer(memorizing.dejavu_app, name="dejavu")
 app.command(epilog="Example: `torchmultiverse card results/ --model M --out README.md`")(card)
 app.command("eval", epilog="Example: `torchmultiverse eval data/spar --model open_clip:ViT-B-32/laion2b_s34b_b79k`")(
     evaluate_command
@@ -71,6 +73,9 @@ app.command(epilog="Example: `torchmultiverse interactions results/ --factor wor
     comparing.interactions
 )
 app.command(epilog="Example: `torchmultiverse correlate results/ --imagenet results-imagenet.csv`")(comparing.correlate)
+app.command(epilog="Example: `torchmultiverse ssl data/animals --method vicreg --epochs 50 --out encoder`")(
+    memorizing.ssl
+)
 app.command(epilog="Example: `torchmultiverse layers timm:vit_base_patch16_224`")(analyzing.layers)
 app.command(epilog="Example: `torchmultiverse analyze timm:vit_base_patch16_224 --data data/animals --all`")(
     analyzing.analyze

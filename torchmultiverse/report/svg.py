@@ -264,6 +264,7 @@ def curves(
     chosen: int | None = None,
     top: float = 1.0,
     percent: bool = True,
+    marks: bool = True,
 ) -> Markup:
     """Return lines over depth with their intervals; the first layer is left.
 
@@ -274,6 +275,7 @@ def curves(
         chosen: place of a layer that gets a square round its mark.
         top: end of the vertical axis.
         percent: whether numbers are shares.
+        marks: whether each value has one; many have none.
     """
     width, height, left, foot = 380, 190, 34, 22
     count = max(len(layers), 2)
@@ -307,7 +309,8 @@ def curves(
             parts.append(f'<polygon class="band m{line.index % 8}" points="{shape}"/>')
         path = " ".join(f"{x},{y}" for x, y in points)
         parts.append(f'<polyline class="ring m{line.index % 8}" fill="none" points="{path}"/>')
-        for k, (x, y) in enumerate(points):
+        for k, (x, y) in enumerate(points if marks else points[:: max(1, count // 10)]):
+            k = k if marks else k * max(1, count // 10)
             interval = f" [{text(line.low[k])}, {text(line.high[k])}]" if line.low else ""
             label = f"{line.name}, {layers[k]}: {text(line.values[k])}{' %' if percent else ''}{interval}"
             parts.append(f"<g><title>{escape(label)}</title>{marker(line.index, x, y)}</g>")
@@ -319,3 +322,18 @@ def curves(
         f'<svg class="curves" role="img" aria-label="{escape("; ".join(said))}" viewBox="0 0 {width} {height}" '
         f'width="{width}" height="{height}">{"".join(parts)}</svg>'
     )
+
+
+def stacked(parts: Sequence[tuple[str, float, int]], width: int = 320) -> Markup:
+    """Return a bar of shares that add up to 1: name, share and colour of each."""
+    at, shown, said = 0.0, [], []
+    for name, share, colour in parts:
+        text = f"{name} {100 * share:.1f} %"
+        said.append(text)
+        shown.append(
+            f'<g><title>{escape(text)}</title><rect class="mark m{colour % 8}" x="{at * width:.1f}" y="2" '
+            f'width="{max(share * width - 1, 0):.1f}" height="16"/></g>'
+        )
+        at += share
+    size = f'viewBox="0 0 {width} 20" width="{width}" height="20"'
+    return Markup(f'<svg role="img" aria-label="{escape("; ".join(said))}" {size}>{"".join(shown)}</svg>')
