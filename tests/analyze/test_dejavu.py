@@ -21,6 +21,7 @@ from torchmultiverse.analyze.dejavu import (
     Side,
     attack,
     by_class,
+    correlation,
     curve,
     dejavu,
     infer,
@@ -28,6 +29,7 @@ from torchmultiverse.analyze.dejavu import (
     selections,
     top_accuracy,
 )
+from torchmultiverse.analyze.membership import membership
 from torchmultiverse.analyze.neighbours import nearest_rows
 from torchmultiverse.errors import DatasetError
 
@@ -244,3 +246,34 @@ def test_rectangles_over_several_bands_are_found() -> None:
 def test_the_corner_is_the_lower_left() -> None:
     box = corner((10, 10), 0.3)
     assert (box.width, box.height, box.left, box.bottom) == (3, 3, 0, 10)
+
+
+def test_correlation_alone_explains_what_backgrounds_say() -> None:
+    """Where seven backgrounds in ten say the label, the reference names those, and memory is the rest."""
+    rng = np.random.default_rng(0)
+    centres = 3 * rng.normal(size=(10, 16))
+
+    def backgrounds(labels: NDArray[np.int64]) -> NDArray[Any]:
+        told = rng.random(len(labels)) < 0.7
+        place = np.where(told, labels, rng.integers(0, 10, len(labels)))
+        return (centres[place] + rng.normal(size=(len(labels), 16))).astype(np.float32)
+
+    labels, truth = rng.integers(0, 10, 3000), rng.integers(0, 10, 1000)
+    reference = correlation(backgrounds(truth), truth, backgrounds(labels), labels)
+    assert reference.right.mean() == pytest.approx(0.73, abs=0.05)
+    knows_all = Inference(truth, np.zeros(1000), np.ones(1000, bool), np.ones(1000, bool))
+    assert dejavu([Side(knows_all, reference)], 10, (1.0,)).at(1.0).score == pytest.approx(0.27, abs=0.05)
+
+
+def test_membership_is_the_share_of_pairs() -> None:
+    rng = np.random.default_rng(0)
+    members, strangers = rng.integers(0, 30, 50) + 4.0, rng.integers(0, 30, 70).astype(float)
+    pairs = members[:, None] - strangers[None]
+    found = membership(members, strangers)
+    assert found.auc == pytest.approx(((pairs > 0) + 0.5 * (pairs == 0)).mean())
+    assert found.low <= found.auc <= found.high
+    assert found.caught == pytest.approx((members > strangers.max()).mean())
+    same = membership(strangers, strangers)
+    assert same.auc == 0.5
+    with pytest.raises(DatasetError, match="members and strangers"):
+        membership(members, np.zeros(0))

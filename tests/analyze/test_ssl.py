@@ -17,6 +17,7 @@ from PIL import Image
 from torchmultiverse.analyze.dejavu import Representations, attack
 from torchmultiverse.analyze.depth import depths
 from torchmultiverse.analyze.features import Features, features_of
+from torchmultiverse.analyze.membership import agreement
 from torchmultiverse.analyze.ssl import METHODS, Objective, PictureViews, Training, checkpoints, fit, train_encoder
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.evaluate import PictureList
@@ -244,3 +245,18 @@ def test_a_head_made_blind_to_colour_loses_it_and_the_trunk_less() -> None:
     cut = next(cut for cut in found.cuts if cut.factor == "colour")
     assert cut.best == "trunk"
     assert cut.cost_low > 0.3
+
+
+def test_agreement_of_views_is_a_cosine_and_the_same_each_time(tmp_path: Path) -> None:
+    data = shapes(64)
+    training = Training("simclr", keep=(0,), **{**SMALL, "epochs": 1})
+    folder = train_encoder(data, tmp_path / "e", training, quiet=True)
+    rows = np.arange(64)
+    first, last = (load_model(spec) for spec in (f"ssl:{folder}@0", f"ssl:{folder}"))
+    before, after = (agreement(model, data, rows, quiet=True) for model in (first, last))
+    assert before.shape == (64,)
+    assert np.abs(before).max() <= 1 + 1e-6
+    np.testing.assert_array_equal(after, agreement(last, data, rows, quiet=True))
+    assert not np.allclose(before, after)
+    with pytest.raises(ModelError, match="needs a PyTorch encoder"):
+        agreement(load_model("python:torchmultiverse.models.HistogramBaseline"), data, rows)

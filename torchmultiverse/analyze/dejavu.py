@@ -418,6 +418,36 @@ def attack(
     return replace(found, notes=(*notes, *found.notes)), controls, sides
 
 
+def correlation(
+    crops: FloatArray, truth: NDArray[np.int64], public: FloatArray, labels: NDArray[np.int64], seed: int = 0
+) -> Inference:
+    """Infer labels from what backgrounds say of objects, without any model that was trained on the pictures.
+
+    A logistic classifier learns the label from crops of public pictures; what it names, correlation explains. With it
+    as the reference a single model can be scored, slightly too high.
+
+    Args:
+        crops: features of the crops that are asked for, (N, D), of an encoder that saw none of them, or of pixels.
+        truth: their labels, codes (N,).
+        public: features of crops of public pictures, (M, D), of the same encoder.
+        labels: of these, codes (M,).
+        seed: of the division into training and validation.
+
+    Source: N. Kokhlikyan, B. Jayaraman, F. Bordes, C. Guo and K. Chaudhuri, *Measuring déjà vu memorization
+    efficiently*, NeurIPS 2024.
+    """
+    from torchmultiverse.analyze.probes import Data, logistic
+
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(public))
+    validation, train = np.split(order, [max(1, len(order) // 5)])
+    classes = int(max(labels.max(), truth.max())) + 1
+    reading = logistic(Data(public[train], public[validation], crops, labels[train], labels[validation], classes), rng)
+    assert reading.confidence is not None
+    right = reading.said == truth
+    return Inference(reading.said, reading.confidence.astype(np.float64), right, right)
+
+
 def selections(side: Side, count: int = 10) -> dict[str, NDArray[np.int64]]:
     """Return the pictures that are most memorized, and those that are most correlated, as places in the set.
 

@@ -38,6 +38,7 @@ from torchmultiverse.models.layers import layers_of
 from torchmultiverse.models.preprocess import FloatArray
 from torchmultiverse.store.files import write_atomic
 
+_LEAST = 20  # answers below which a score is not shown at all
 SHOWN = 6
 """Pictures of each kind on the page."""
 
@@ -170,7 +171,7 @@ def memory(
     found = [_features(model, pictures, public, crops, names, store, quiet) for model in models]
     truth = {name: codes[held.rows] for name, held in crops.items()}
     fewest = min(len(held) for held in truth.values())
-    shares = [share for share in SHARES if share * fewest >= 1]
+    shares = [share for share in SHARES if share == 1 or share * fewest >= _LEAST]
     scored: list[LayerMemory] = []
     sides: dict[str, Side] = {}
     for layer in names:
@@ -201,8 +202,8 @@ def memory(
 
 def _usual(model: Any) -> list[str]:
     names = [layer.name for layer in layers_of(model)]
-    usual = [name for name in names if name == "trunk" or name.startswith(("trunk.global_pool", "head."))]
-    return usual if any(name.startswith("head.") for name in usual) else names[-1:]
+    blocks = [name for name in names if name.startswith("head.") and name.count(".") == 1]
+    return ["trunk", *blocks] if blocks else names[-1:]
 
 
 def _features(

@@ -66,7 +66,8 @@ class Data:
         mean = self.train.mean(0, dtype=np.float64)
         spread = self.train.std(0, dtype=np.float64)
         scale = np.divide(1, spread, out=np.zeros_like(spread), where=spread > 1e-6 * max(float(spread.max()), 1e-30))
-        parts = [((part - mean) * scale).astype(np.float32) for part in (self.train, self.validation, self.test)]
+        middle, factor = mean.astype(np.float32), scale.astype(np.float32)
+        parts = [(part - middle) * factor for part in (self.train, self.validation, self.test)]
         return Data(parts[0], parts[1], parts[2], self.y_train, self.y_validation, self.classes)
 
 
@@ -74,7 +75,7 @@ def logistic(data: Data, rng: np.random.Generator) -> Reading:
     """Multinomial logistic regression by L-BFGS; the L2 penalty is chosen on the validation pictures.
 
     From the strongest penalty to the weakest, each solution starting the next; the path ends where the validation
-    pictures have become worse twice.
+    pictures are all right, or have become no better twice.
     """
     import torch
 
@@ -103,8 +104,8 @@ def logistic(data: Data, rng: np.random.Generator) -> Reading:
             best, worse = (found, penalty, weight.detach().clone(), bias.detach().clone()), 0
         else:
             worse += 1
-            if worse == 2:
-                break
+        if worse == 2 or best[0] == 1:
+            break
     assert best is not None
     return _linear_reading(x["test"], best[2], best[3], best[0], {"penalty": best[1]})
 

@@ -69,5 +69,6 @@ def _bar(partition: Any) -> Any:
             ("correlated", partition.correlated, 0),
             ("misrepresented", partition.misrepresented, 3),
             ("unassociated", partition.unassociated, 7),
-        ]
+        ],
+        width=240,
     )

@@ -1,0 +1,115 @@
+"""Was a picture trained on? Baselines beside the déjà vu score, which asks what was memorized of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchmultiverse.analyze.ssl import PictureViews
+from torchmultiverse.errors import DatasetError, ModelError
+from torchmultiverse.evaluate.encode import progress_bar
+from torchmultiverse.evaluate.stats import LEVEL
+from torchmultiverse.models import torch_tools as tools
+
+
+@dataclass(frozen=True)
+class Membership:
+    """How well members can be told.
+
+    Attributes:
+        auc, low, high: chance that a member's score is above a stranger's; 0.5 is chance.
+        caught: share of members that are found where one stranger in a hundred is accused.
+        members, strangers: pictures.
+    """
+
+    auc: float
+    low: float
+    high: float
+    caught: float
+    members: int
+    strangers: int
+
+
+def agreement(
+    model: Any, pictures: Any, rows: NDArray[np.int64], views: int = 6, seed: int = 0, quiet: bool = False
+) -> NDArray[np.float64]:
+    """Return how alike the features of augmented views of each picture are: their mean cosine, (N,).
+
+    A model was trained to make views of its own pictures alike. Source: H. Liu, J. Jia, W. Qu and N. Gong,
+    *EncoderMI: membership inference against pre-trained encoders in contrastive learning*, CCS 2021, section 4.
+
+    Args:
+        model: an encoder of this package.
+        pictures: the dataset.
+        rows: which of them.
+        views: of each picture, an even number.
+        seed: of the views.
+        quiet: show no bar.
+
+    Raises:
+        ModelError: no PyTorch encoder of this package.
+    """
+    import torch
+
+    if not isinstance(model, tools.TorchModel) or model.info.preprocess is None:
+        raise ModelError("membership by agreement of views needs a PyTorch encoder of this package")
+    size = model.info.preprocess.size[0]
+    side = round(1.25 * size)
+    found = np.empty(len(rows))
+    with progress_bar(quiet) as progress:
+        bar = progress.add_task("views", total=len(rows))
+        for start in range(0, len(rows), 64):
+            part = rows[start : start + 64]
+            pixels = np.stack(
+                [np.asarray(i.convert("RGB").resize((side, side))) for i in pictures.iter_images(part.tolist())]
+            )
+            draw = PictureViews(pixels, size, ("crop", "flip", "color", "gray"), 0.2, seed)
+            vectors = []
+            with model.computing():
+                for number in range(max(1, views // 2)):
+                    for view in draw(np.arange(len(part)), number):
+                        features = model.deepest(view.to(model.device)).float()
+                        vectors.append(torch.nn.functional.normalize(features, dim=1))
+            both = torch.stack(vectors, 1)
+            cosine = both @ both.transpose(1, 2)
+            count = both.shape[1]
+            mean = (cosine.sum((1, 2)) - cosine.diagonal(dim1=1, dim2=2).sum(1)) / (count * (count - 1))
+            found[start : start + len(part)] = mean.cpu().numpy()
+            progress.advance(bar, len(part))
+    return found
+
+
+def membership(
+    members: NDArray[np.float64], strangers: NDArray[np.float64], seed: int = 0, resamples: int = 1000
+) -> Membership:
+    """Return how well a score tells members from strangers; higher scores speak for members.
+
+    Args:
+        members, strangers: scores, (N,) and (M,).
+        seed: of the interval, from resampling pictures.
+        resamples: number of them.
+
+    Raises:
+        DatasetError: none of either.
+    """
+    if not len(members) or not len(strangers):
+        raise DatasetError("membership needs members and strangers")
+    rng = np.random.default_rng(seed)
+    drawn = [_auc(rng.choice(members, len(members)), rng.choice(strangers, len(strangers))) for _ in range(resamples)]
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    auc = _auc(members, strangers)
+    edge = np.quantile(strangers, 0.99, method="higher")
+    return Membership(
+        auc, float(min(low, auc)), float(max(high, auc)), float((members > edge).mean()), len(members), len(strangers)
+    )
+
+
+def _auc(members: NDArray[np.float64], strangers: NDArray[np.float64]) -> float:
+    """Return the share of pairs in which the member is above; equals count half."""
+    order = np.sort(strangers)
+    below = np.searchsorted(order, members, "left")
+    upto = np.searchsorted(order, members, "right")
+    return float((below + upto).sum() / 2 / (len(members) * len(strangers)))
