@@ -1,0 +1,230 @@
+"""Pictures of vectors: what a vector holds must be the same in all of them, what it does not hold must vary.
+
+What could silently be wrong: a decoder that ignores its condition, noise of which two pictures share a part, a bound
+that trains the mean, or ranks that favour the first candidate.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from torchmultiverse.analyze import rcdm
+from torchmultiverse.analyze.faithful import (
+    factors_kept,
+    faithfulness,
+    frechet_distance,
+    inception_score,
+    variance_ratio,
+)
+from torchmultiverse.analyze.rcdm import Decoder, interpolate, load_decoder, loss_of, preset, sample, train_decoder
+from torchmultiverse.errors import DatasetError, ModelError
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+SIDE = 8
+
+
+def squares(count: int, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[Any], NDArray[Any]]:
+    """Grey pictures with a 3 × 3 square of a random colour at a random place; the colours and the places."""
+    rng = np.random.default_rng(seed)
+    colours = rng.normal(size=(count, 3))
+    colours /= np.linalg.norm(colours, axis=1, keepdims=True)
+    places = rng.integers(0, SIDE - 2, (count, 2))
+    pixels = np.full((count, SIDE, SIDE, 3), 128, np.uint8)
+    for k, (y, x) in enumerate(places):
+        pixels[k, y : y + 3, x : x + 3] = np.round(128 + 110 * colours[k])
+    return pixels, colours.astype(np.float32), places.astype(np.float32)
+
+
+def seen(pixels: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The colour and the place that an analytic encoder sees."""
+    change = pixels.astype(float) - 128
+    energy = (change**2).sum(-1) + 1e-9
+    weight = energy / energy.sum((1, 2), keepdims=True)
+    colour = (change * weight[..., None]).sum((1, 2))
+    grid = np.arange(SIDE)
+    place = np.stack([(weight.sum(2) * grid).sum(1), (weight.sum(1) * grid).sum(1)], 1)
+    return colour / np.maximum(np.linalg.norm(colour, axis=1, keepdims=True), 1e-9), place
+
+
+def trained(folder: Path, conditioning: Any, steps: int = 450) -> Decoder:
+    pixels, colours, _ = squares(4000)
+    config = preset("tiny", SIDE, 3, conditioning=conditioning)
+    train_decoder(pixels, colours, config, folder, steps, 32, 4e-3, 0.99, quiet=True)
+    return load_decoder(folder)
+
+
+@pytest.mark.parametrize("conditioning", ["add_emb", "cond_bn"])
+def test_what_the_vector_holds_is_kept_and_the_rest_varies(tmp_path: Path, conditioning: str) -> None:
+    """Vectors of the colour alone: all pictures of one vector have its colour, at any place."""
+    decoder = trained(tmp_path, conditioning, 450 if conditioning == "add_emb" else 700)  # batch statistics are slower
+    _, colours, _ = squares(300, seed=1)
+    drawn = sample(decoder, colours[:20], 8, 12, quiet=True)
+    rows = np.repeat(np.arange(20), 8)
+    colour, place = seen(drawn.reshape(-1, SIDE, SIDE, 3))
+    assert variance_ratio(colour, rows) < 0.25
+    assert variance_ratio(place, rows) > 0.8
+    ranks = faithfulness(colours, colour.astype(np.float32), rows)
+    assert ranks.mrr > 10 * ranks.null_mrr
+    # With the vectors exchanged the pictures are those of others.
+    other = faithfulness(colours, colour.astype(np.float32), (rows + 7) % 20)
+    assert other.mrr < ranks.mrr / 3
+
+
+def test_a_decoder_without_a_condition_ignores_it(tmp_path: Path) -> None:
+    decoder = trained(tmp_path, "none", 20)
+    _, colours, _ = squares(4, seed=1)
+    drawn = sample(decoder, colours, 2, 5, seed=3, same_noise=True, quiet=True)
+    np.testing.assert_array_equal(drawn[0], drawn[3])
+
+
+def test_a_continued_run_is_the_run_that_was_not_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels, colours, _ = squares(200)
+    config = preset("tiny", SIDE, 3)
+    settings: dict[str, Any] = {"steps": 9, "batch_size": 16, "every": 3, "quiet": True}
+    train_decoder(pixels, colours, config, tmp_path / "whole", **settings)
+    calls, original = 0, rcdm.loss_of
+
+    def stopping(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 6:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    monkeypatch.setattr(rcdm, "loss_of", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        train_decoder(pixels, colours, config, tmp_path / "cut", **settings)
+    with pytest.raises(ModelError, match="holds no decoder"):
+        load_decoder(tmp_path / "cut")
+    train_decoder(pixels, colours, config, tmp_path / "cut", **settings)
+    one, two = (load_decoder(tmp_path / name).module.state_dict() for name in ("whole", "cut"))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    with pytest.raises(DatasetError, match="trained otherwise"):
+        train_decoder(pixels, colours, config, tmp_path / "cut", **{**settings, "steps": 12})
+
+
+def test_pictures_depend_on_seed_vector_and_number_alone(tmp_path: Path) -> None:
+    decoder = trained(tmp_path, "add_emb", 20)
+    _, colours, _ = squares(5, seed=1)
+    for sampler in ("ddim", "ddpm"):
+        whole = sample(decoder, colours, 2, 6, sampler, seed=4, quiet=True)
+        parts = sample(decoder, colours, 2, 6, sampler, seed=4, batch_size=3, quiet=True)
+        assert np.abs(whole.astype(int) - parts).max() <= 1  # of rounding
+        assert (whole[:, 0] != whole[:, 1]).any()
+        assert (whole != sample(decoder, colours, 2, 6, sampler, seed=5, quiet=True)).any()
+    with pytest.raises(ModelError, match=r"no sampler 'ddip'.*ddim"):
+        sample(decoder, colours, 1, 5, "ddip")
+    with pytest.raises(ModelError, match=r"takes \(N, 3\)"):
+        sample(decoder, colours[:, :2])
+    ends = interpolate(colours[0], colours[1], 5)
+    np.testing.assert_allclose(ends[[0, 4]], colours[:2])
+
+
+def test_the_schedule_and_both_terms_of_the_loss_are_those_of_the_equations() -> None:
+    decoder = Decoder(preset("tiny", SIDE, 3, learn_sigma=True))
+    alphas = decoder.scheduler.alphas_cumprod.double()
+    betas = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
+    torch.testing.assert_close(alphas, torch.cumprod(1 - betas, 0), atol=1e-5, rtol=1e-4)
+    generator = torch.Generator().manual_seed(0)
+    clean = torch.rand(4, 3, SIDE, SIDE, generator=generator) * 2 - 1
+    noise = torch.randn(4, 3, SIDE, SIDE, generator=generator)
+    steps = torch.tensor([1, 200, 600, 999])
+    noisy = decoder.scheduler.add_noise(clean, noise, steps)
+    mean, log = rcdm._posterior(decoder, clean, noisy, steps)
+    for k, t in enumerate(steps.tolist()):
+        now, before, beta = alphas[t], alphas[t - 1], betas[t]
+        wanted = before.sqrt() * beta / (1 - now) * clean[k] + (1 - beta).sqrt() * (1 - before) / (1 - now) * noisy[k]
+        torch.testing.assert_close(mean[k].double(), wanted.double(), atol=2e-4, rtol=1e-3)
+        assert log[k].item() == pytest.approx(float(torch.log(beta * (1 - before) / (1 - now))), abs=2e-2)
+    # The true noise gives the posterior's mean; the place of the variance runs from the posterior's to the forward's.
+    for place, share in ((-1.0, 0.0), (1.0, 1.0)):
+        found, spread = rcdm._reverse(decoder, noisy, noise, torch.full_like(noise, place), steps)
+        torch.testing.assert_close(found, mean, atol=2e-3, rtol=1e-3)
+        forward = torch.log(betas[steps]).float()
+        least = log.flatten()
+        torch.testing.assert_close(spread[:, 0, 0, 0], share * forward + (1 - share) * least, atol=2e-2, rtol=1e-3)
+    # The bound has no gradient to the mean, and none of the mean's error to the variance is lost.
+    value = loss_of(decoder, clean, torch.zeros(4, 3), steps, noise)
+    value.backward()
+    out = decoder.unet.conv_out
+    assert out.weight.grad[3:].abs().sum() > 0
+    said = decoder.predict(noisy, steps, torch.zeros(4, 3))[:, :3]
+    simple = torch.nn.functional.mse_loss(said, noise)
+    (wanted,) = torch.autograd.grad(simple, [out.weight])
+    torch.testing.assert_close(out.weight.grad[:3], wanted[:3], atol=1e-5, rtol=1e-3)
+
+
+def test_ranks_have_their_closed_forms() -> None:
+    rng = np.random.default_rng(0)
+    held = rng.normal(size=(1000, 64)).astype(np.float32)
+    rows = np.arange(1000)
+    same = faithfulness(held, held, rows)
+    assert (same.mean_rank, same.mrr, same.hit1) == (1, 1, 1)
+    assert same.null_rank == 500.5
+    assert same.null_mrr == pytest.approx(0.00749, abs=1e-5)
+    lost = faithfulness(held, rng.normal(size=(1000, 64)).astype(np.float32), rows)
+    assert lost.mean_rank == pytest.approx(500.5, abs=40)
+    assert "draw no conclusions" in lost.said
+    scores = [faithfulness(held, held + s * rng.normal(size=held.shape).astype("f4"), rows).mrr for s in (1, 1.5, 2, 4)]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[1] == pytest.approx(0.965, abs=0.02)
+    assert scores[3] == pytest.approx(0.21, abs=0.03)
+    # Fifty of a class share a vector, but for a little: the class is found, and nothing more.
+    centres = 20 * rng.normal(size=(20, 16))
+    classes = np.repeat(np.arange(20), 50)
+    held = (centres[classes] + rng.normal(size=(1000, 16))).astype(np.float32)
+    drawn = (centres[classes] + rng.normal(size=(1000, 16))).astype(np.float32)
+    found = faithfulness(held, drawn, rows)
+    assert found.mean_rank == pytest.approx(25.5, abs=1.5)
+    assert found.mrr == pytest.approx(0.09, abs=0.02)
+
+
+def test_distances_of_pictures_have_their_closed_forms() -> None:
+    rng = np.random.default_rng(0)
+    one = rng.normal(size=(40_000, 3)) @ np.diag([1, 2, 3])
+    two = rng.normal(size=(40_000, 3)) @ np.diag([2, 2, 1]) + [1, 0, -2]
+    assert frechet_distance(one.astype("f4"), two.astype("f4")) == pytest.approx(5 + 1 + 0 + 4, rel=0.05)
+    assert frechet_distance(one.astype("f4"), one.astype("f4")) == pytest.approx(0, abs=1e-3)
+    assert inception_score(np.tile(np.eye(5), (40, 1)).astype("f4"))[0] == pytest.approx(5)
+    assert inception_score(np.full((200, 5), 0.2, np.float32))[0] == pytest.approx(1)
+
+
+def test_factors_that_pictures_keep_are_told_from_those_they_lose() -> None:
+    """Pictures that keep the world of their vector and draw any texture: the score says so."""
+    rng = np.random.default_rng(0)
+    worlds, textures = rng.integers(0, 5, 2000), rng.integers(0, 4, 2000)
+    a, b = rng.normal(size=(5, 16)), rng.normal(size=(4, 16))
+
+    def look(world: NDArray[np.int64], texture: NDArray[np.int64]) -> NDArray[Any]:
+        return (a[world] + b[texture] + 0.3 * rng.normal(size=(len(world), 16))).astype(np.float32)
+
+    rows = np.repeat(np.arange(100), 8)
+    drawn = look(worlds[rows], rng.integers(0, 4, 800))
+    found = {
+        k.factor: k for k in factors_kept(look(worlds, textures), {"world": worlds, "texture": textures}, drawn, rows)
+    }
+    assert found["world"].low > 0.9
+    assert found["world"].share > 0.9
+    assert found["texture"].low <= 0.3
+    assert abs(found["texture"].share) < 0.15
+    assert min(one.real for one in found.values()) > 0.95
+
+
+def test_settings_that_cannot_be_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="cannot be halved"):
+        Decoder(preset("tiny", 10, 3))
+    with pytest.raises(ModelError, match=r"no conditioning 'add'.*add_emb"):
+        Decoder(preset("tiny", SIDE, 3, conditioning="add"))
+    with pytest.raises(ModelError, match=r"no preset 'tny'.*tiny"):
+        preset("tny", SIDE, 3)
+    pixels, colours, _ = squares(5)
+    with pytest.raises(DatasetError, match="do not fit a decoder"):
+        train_decoder(pixels, colours[:, :2], preset("tiny", SIDE, 3), tmp_path)
+    with pytest.raises(DatasetError, match="no pictures to rank"):
+        faithfulness(colours, colours[:0], np.zeros(0, np.int64))

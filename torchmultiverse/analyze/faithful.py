@@ -1,0 +1,182 @@
+"""Whether a decoder's pictures can be trusted as views of a representation, and what they show that it keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchmultiverse.analyze.probes import Data, logistic
+from torchmultiverse.errors import DatasetError
+from torchmultiverse.evaluate.stats import Intervals
+from torchmultiverse.models.preprocess import FloatArray
+
+
+@dataclass(frozen=True)
+class Faithfulness:
+    """Where the vector that a picture was drawn from is among those nearest to the picture's own vector.
+
+    Attributes:
+        mean_rank, mrr, hit1: mean rank, mean reciprocal rank, and share of first places.
+        null_rank, null_mrr: of a decoder that draws anything: (N + 1)/2 and H_N/N.
+        candidates: N.
+        ranks: of each picture, (Q,).
+    """
+
+    mean_rank: float
+    mrr: float
+    hit1: float
+    null_rank: float
+    null_mrr: float
+    candidates: int
+    ranks: NDArray[np.int64]
+
+    @property
+    def said(self) -> str:
+        """What it means, in a sentence."""
+        if self.hit1 >= 0.5:
+            return f"MRR {self.mrr:.2f}, first place {100 * self.hit1:.0f} %: pictures can be trusted as views of it."
+        return (
+            f"MRR {self.mrr:.2f}, first place {100 * self.hit1:.0f} %: the decoder is under-trained, or many pictures "
+            "share a vector; draw no conclusions from what varies."
+        )
+
+
+def faithfulness(reference: FloatArray, drawn: FloatArray, rows: NDArray[np.int64], chunk: int = 1024) -> Faithfulness:
+    """Return the ranks of the conditioning vectors.
+
+    ``rank = 1 + #{j ≠ i: ‖h_j − ĥ‖ < ‖h_i − ĥ‖}``. Source: F. Bordes et al., TMLR 2022, table 1.
+
+    Args:
+        reference: candidates, (N, D).
+        drawn: vectors of drawn pictures, (Q, D).
+        rows: which candidate each was drawn from, (Q,).
+        chunk: pictures at once.
+
+    Raises:
+        DatasetError: nothing to rank.
+    """
+    if not len(drawn) or not len(reference):
+        raise DatasetError("no pictures to rank")
+    centre = reference.mean(0, dtype=np.float64)
+    held, asked = reference.astype(np.float64) - centre, drawn.astype(np.float64) - centre
+    lengths = (held**2).sum(1)
+    ranks = np.empty(len(drawn), np.int64)
+    for start in range(0, len(drawn), chunk):
+        part = slice(start, start + chunk)
+        squared = lengths - 2 * asked[part] @ held.T
+        own = squared[np.arange(len(squared)), rows[part]]
+        ranks[part] = 1 + (squared < own[:, None]).sum(1)
+    count = len(reference)
+    return Faithfulness(
+        float(ranks.mean()), float((1 / ranks).mean()), float((ranks == 1).mean()), (count + 1) / 2,
+        float((1 / np.arange(1, count + 1)).mean()), count, ranks,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Whether a representation keeps a factor, as its pictures show it.
+
+    Attributes:
+        factor: column.
+        kept, low, high: share of drawn pictures in which a classifier sees the level of the picture that they were
+            drawn from, vectors being resampled.
+        real: the same classifier on real pictures: what it can see at all.
+        chance: of the most frequent level.
+        probe: what a probe reads from the vectors themselves; not a number where none was given.
+    """
+
+    factor: str
+    kept: float
+    low: float
+    high: float
+    real: float
+    chance: float
+    probe: float
+
+    @property
+    def share(self) -> float:
+        """How much of what the classifier can see is kept: 0 is chance, 1 is as in real pictures."""
+        return (self.kept - self.chance) / max(self.real - self.chance, 1e-9)
+
+
+def factors_kept(
+    real: FloatArray,
+    codes: Mapping[str, NDArray[np.int64]],
+    drawn: FloatArray,
+    rows: NDArray[np.int64],
+    probe: Mapping[str, float] | None = None,
+    seed: int = 0,
+) -> list[Kept]:
+    """Return, for each factor, whether drawn pictures have the level of the pictures that they were drawn from.
+
+    Args:
+        real: features of real pictures in which factors are seen, (N, D), of any good model; half of them train the
+            classifiers, a quarter chooses their penalty and a quarter says what they can see.
+        codes: levels of real pictures, (N,).
+        drawn: features of drawn pictures by the same model, (Q, D).
+        rows: which real picture each was drawn from, (Q,).
+        probe: what is read from the conditioning vectors, by factor.
+        seed: of the division.
+    """
+    order = np.random.default_rng(seed).permutation(len(real))
+    train, validation, test = np.split(order, [len(order) // 2, 3 * len(order) // 4])
+    intervals, found = Intervals(seed), []
+    groups = np.unique(rows, return_inverse=True)[1]
+    for factor, levels in codes.items():
+        both = np.concatenate([real[test], drawn])
+        data = Data(real[train], real[validation], both, levels[train], levels[validation], int(levels.max()) + 1)
+        said = logistic(data, np.random.default_rng(seed)).said
+        right = (said[len(test) :] == levels[rows]).astype(float)
+        low, high, _ = intervals.of_mean(right, groups)
+        chance = float(np.bincount(levels[rows]).max() / len(rows))
+        seen = float((said[: len(test)] == levels[test]).mean())
+        found.append(
+            Kept(factor, float(right.mean()), low, high, seen, chance, (probe or {}).get(factor, float("nan")))
+        )
+    return found
+
+
+def variance_ratio(attribute: NDArray[np.float64], rows: NDArray[np.int64]) -> float:
+    """Return Var(attribute | same vector) / Var(attribute): near 0 the vector has it, near 1 it does not.
+
+    Args:
+        attribute: of drawn pictures, (Q,) or (Q, T).
+        rows: which vector each was drawn from, (Q,).
+    """
+    values = attribute.reshape(len(attribute), -1).astype(np.float64)
+    names, groups = np.unique(rows, return_inverse=True)
+    sizes = np.bincount(groups)[:, None]
+    means = np.stack([np.bincount(groups, column) for column in values.T], 1) / sizes
+    inside = ((values - means[groups]) ** 2).sum() / max(len(values) - len(names), 1)
+    total = ((values - values.mean(0)) ** 2).sum() / max(len(values) - 1, 1)
+    return float(inside / total) if total > 0 else 0.0
+
+
+def frechet_distance(one: FloatArray, two: FloatArray) -> float:
+    """Return ‖μ₁ − μ₂‖² + Tr(Σ₁ + Σ₂ − 2 (Σ₁Σ₂)^½) of two sets of features (N, D), (M, D): FID with any extractor.
+
+    Source: M. Heusel et al., *GANs trained by a two time-scale update rule*, NeurIPS 2017, equation 6.
+    """
+    from scipy.linalg import sqrtm
+
+    means = [part.mean(0, dtype=np.float64) for part in (one, two)]
+    spreads = [np.atleast_2d(np.cov(part.astype(np.float64), rowvar=False)) for part in (one, two)]
+    root = np.real(sqrtm(spreads[0] @ spreads[1]))
+    return float(((means[0] - means[1]) ** 2).sum() + np.trace(spreads[0] + spreads[1] - 2 * root))
+
+
+def inception_score(shares: FloatArray, splits: int = 10) -> tuple[float, float]:
+    """Return exp E KL(p(y|x) ‖ p(y)) as mean and spread over parts, from classifier shares (N, C).
+
+    Source: T. Salimans et al., *Improved techniques for training GANs*, NeurIPS 2016, section 4.
+    """
+    found = []
+    for part in np.array_split(shares.astype(np.float64), min(splits, len(shares))):
+        mean = part.mean(0)
+        logs = np.log(np.maximum(part, 1e-16)) - np.log(np.maximum(mean, 1e-16))
+        found.append(np.exp((part * logs).sum(1).mean()))
+    return float(np.mean(found)), float(np.std(found))
