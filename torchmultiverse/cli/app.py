@@ -25,6 +25,7 @@ from torchmultiverse.cli.farm import app as farm_app
 from torchmultiverse.cli.leaderboard import card, leaderboard_app
 from torchmultiverse.cli.models import models_app
 from torchmultiverse.cli.planning import plan as plan_command
+from torchmultiverse.cli.rcdm import rcdm_app
 from torchmultiverse.errors import DatasetError, SpecError, TorchMultiverseError
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ app.add_typer(farm_app, name="farm")
 app.add_typer(models_app, name="models")
 app.add_typer(leaderboard_app, name="leaderboard")
 app.add_typer(memorizing.dejavu_app, name="dejavu")
+app.add_typer(rcdm_app, name="rcdm")
 app.command(epilog="Example: `torchmultiverse card results/ --model M --out README.md`")(card)
 app.command("eval", epilog="Example: `torchmultiverse eval data/spar --model open_clip:ViT-B-32/laion2b_s34b_b79k`")(
     evaluate_command

@@ -1,0 +1,113 @@
+"""Commands that draw pictures of what a layer knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+out = Console()
+rcdm_app = typer.Typer(no_args_is_help=True, help="Pictures of what a representation knows (RCDM).")
+
+
+@rcdm_app.command(
+    "train", epilog="Example: `torchmultiverse rcdm train ssl:encoder --layer trunk --data data/animals --out decoder`"
+)
+def train(
+    model: Annotated[str, typer.Argument(help="Model string, as in 'eval'.")],
+    data: Annotated[Path, typer.Option(help="Folder of a dataset, or of pictures; a tenth is held out.")],
+    out_folder: Annotated[Path, typer.Option("--out", help="Folder of the decoder; an interrupted run goes on.")],
+    layer: Annotated[str | None, typer.Option(help="As 'layers' names it. Default: the last.")] = None,
+    size: Annotated[int, typer.Option(min=8, max=256, help="Side of the pictures in pixels.")] = 64,
+    preset: Annotated[str, typer.Option(help="tiny, small, 64, 128 or 256: the last three as published.")] = "small",
+    steps: Annotated[int, typer.Option(min=1, help="Of training.")] = 10_000,
+    batch: Annotated[int, typer.Option(min=1, help="Pictures per step.")] = 64,
+    rate: Annotated[float, typer.Option(help="Learning rate.")] = 1e-4,
+    conditioning: Annotated[str, typer.Option(help="add_emb (as released), cond_bn (as in the paper) or none.")] = (
+        "add_emb"
+    ),
+    licence: Annotated[
+        str | None, typer.Option(help="Of data that forbid it, by name, from those who have other rights.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of everything that is random.")] = 0,
+    embeddings: Annotated[Path | None, typer.Option(help="Folder of kept features; default: in the cache.")] = None,
+) -> None:
+    """Train a decoder from a layer's vectors to pictures."""
+    from torchmultiverse.analyze import portraits
+    from torchmultiverse.resources import cache_folder
+
+    folder = portraits.train(
+        model, data, out_folder, layer, size, preset, steps, batch, rate, conditioning, licence, seed,
+        embeddings or cache_folder("embeddings"),
+    )  # fmt: skip
+    out.print(f"decoder  {folder}", highlight=False, soft_wrap=True)
+
+
+@rcdm_app.command(
+    "sample", epilog="Example: `torchmultiverse rcdm sample decoder --data data/animals --row 3 --row 40`"
+)
+def draw(
+    decoder: Annotated[Path, typer.Argument(help="Folder that 'rcdm train' wrote.")],
+    data: Annotated[Path, typer.Option(help="Folder of pictures whose vectors are taken.")],
+    row: Annotated[list[int] | None, typer.Option(min=0, help="Of the dataset; may be repeated. Default: 8.")] = None,
+    count: Annotated[int, typer.Option(min=1, help="Pictures of each.")] = 7,
+    steps: Annotated[int, typer.Option(min=1, max=1000, help="Of the sampler.")] = 50,
+    sampler: Annotated[str, typer.Option(help="ddim or ddpm.")] = "ddim",
+    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    out_file: Annotated[Path, typer.Option("--out", help="Sheet: real picture first, then those drawn.")] = Path(
+        "samples.png"
+    ),
+    embeddings: Annotated[Path | None, typer.Option(help="Folder of kept features; default: in the cache.")] = None,
+) -> None:
+    """Draw several pictures for the vectors of some pictures: what is the same in all of them is in the vector."""
+    import numpy as np
+
+    from torchmultiverse.analyze import portraits
+    from torchmultiverse.analyze.rcdm import sample
+    from torchmultiverse.resources import cache_folder
+
+    one = portraits.sitter(decoder, data, embeddings or cache_folder("embeddings"))
+    total = len(one.vectors)
+    rows = np.asarray(row if row else np.linspace(0, total - 1, min(8, total)).astype(int))
+    if rows.max() >= total:
+        raise typer.BadParameter(f"the dataset has {total} pictures", param_hint="--row")
+    drawn = sample(one.decoder, one.vectors[rows], count, steps, sampler, seed)
+    real = portraits.pixels_of(one.pictures, rows, one.decoder.config.size)
+    portraits.grid(drawn, real).save(out_file)
+    out.print(f"sheet    {out_file}", highlight=False, soft_wrap=True)
+
+
+@rcdm_app.command("score", epilog="Example: `torchmultiverse rcdm score decoder --data data/animals --out portrait`")
+def score(
+    decoder: Annotated[Path, typer.Argument(help="Folder that 'rcdm train' wrote.")],
+    data: Annotated[Path, typer.Option(help="Folder of the dataset that it was trained on, or of another.")],
+    out_folder: Annotated[Path, typer.Option("--out", help="Folder of the page and the numbers.")] = Path("portrait"),
+    factor: Annotated[list[str] | None, typer.Option(help="Column; may be repeated. Default: all that vary.")] = None,
+    count: Annotated[int, typer.Option(min=2, help="Held-out pictures whose vectors are drawn from.")] = 100,
+    each: Annotated[int, typer.Option(min=1, help="Pictures of each.")] = 4,
+    steps: Annotated[int, typer.Option(min=1, max=1000, help="Of the sampler.")] = 50,
+    sampler: Annotated[str, typer.Option(help="ddim or ddpm.")] = "ddim",
+    seed: Annotated[int, typer.Option(help="Of draws and noise.")] = 0,
+    embeddings: Annotated[Path | None, typer.Option(help="Folder of kept features; default: in the cache.")] = None,
+) -> None:
+    """Say whether a decoder's pictures can be trusted, and which factors they show that the layer keeps."""
+    from torchmultiverse.analyze import portraits
+    from torchmultiverse.report.analysis import plain
+    from torchmultiverse.resources import cache_folder
+
+    found = portraits.portrait(
+        decoder, data, factor, count, each, 8, steps, sampler, seed, embeddings or cache_folder("embeddings")
+    )
+    table = Table("factor", "drawn", "real", "probe", "chance", box=None, padding=(0, 2))
+    for one in found.kept:
+        table.add_row(
+            plain(one.factor), f"{100 * one.kept:.1f} [{100 * one.low:.1f}, {100 * one.high:.1f}]",
+            f"{100 * one.real:.1f}", f"{100 * one.probe:.1f}", f"{100 * one.chance:.1f}",
+        )  # fmt: skip
+    out.print(table)
+    out.print(found.faithfulness.said)
+    page = found.save(out_folder)
+    out.print(f"page     {page.resolve().as_uri()}", highlight=False, soft_wrap=True)
