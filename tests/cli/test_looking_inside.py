@@ -1,0 +1,145 @@
+"""The commands that look inside a model, as a user meets them: from a folder of pictures to pages.
+
+What could silently be wrong: a page without what the command printed, a layer that is another one, or a generative
+model trained on data whose licence forbids it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from torchmultiverse.analyze import portraits
+from torchmultiverse.cli import main
+from torchmultiverse.errors import DatasetError
+from torchmultiverse.evaluate import PictureList
+
+pytest.importorskip("timm")
+COLOURS = ((220, 40, 40), (40, 200, 60), (50, 80, 230))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("inside") / "pictures"
+    rng = np.random.default_rng(0)
+    lines = ["filename,xmin,ymin,xmax,ymax"]
+    for label, colour in zip(("cherry", "leaf", "sky"), COLOURS, strict=True):
+        (path / label).mkdir(parents=True)
+        for k in range(30):
+            pixels = rng.integers(90, 130, (32, 32, 3), dtype=np.uint8)
+            pixels[10:20, 14:26] = colour
+            Image.fromarray(pixels).save(path / label / f"{k:02}.png")
+            lines.append(f"{label}/{k:02}.png,14,10,26,20")
+    (path.parent / "boxes.csv").write_text("\n".join(lines))
+    return path
+
+
+def run(capsys, monkeypatch, *arguments: object) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["torchmultiverse", *map(str, arguments)])
+    monkeypatch.setenv("COLUMNS", "200")
+    try:
+        main()
+        code = 0
+    except SystemExit as end:
+        code = int(end.code or 0)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_from_training_to_what_was_memorized(data: Path, capsys, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TORCHMULTIVERSE_CACHE", str(tmp_path / "cache"))
+    sets = tmp_path / "sets.json"
+    code, said, _ = run(capsys, monkeypatch, "dejavu", "split", data, "--per-class", 8, "--held-out", 2, "--out", sets)
+    assert code == 0
+    assert "A: 24  B: 24  shared: 0  public: 36  held out: 6" in said
+    training = ("--size", 32, "--head", "16-8", "--epochs", 1, "--batch", 12, "--sets", sets)
+    for name in ("A", "B"):
+        code, said, _ = run(capsys, monkeypatch, "ssl", data, "--out", tmp_path / name, "--of", name, *training)
+        assert code == 0
+        assert f"ssl:{tmp_path / name}" in said
+    code, said, _ = run(
+        capsys, monkeypatch, "dejavu", "score", data, "--sets", sets, "--a", f"ssl:{tmp_path / 'A'}", "--b",
+        f"ssl:{tmp_path / 'B'}", "--boxes", data.parent / "boxes.csv", "--k", 5, "--out",
+        tmp_path / "memory",
+    )  # fmt: skip
+    assert code == 0
+    assert "k is 5" in said
+    found = json.loads((tmp_path / "memory" / "dejavu.json").read_text())
+    assert [one["layer"] for one in found["layers"]] == ["trunk", "head.1", "head.2"]
+    assert found["asked"] == 48
+    code, _, error = run(capsys, monkeypatch, "ssl", data, "--out", tmp_path / "C", "--method", "simclear")
+    assert code == 5
+    assert "no method 'simclear'. Did you mean 'simclr'" in error
+
+
+def test_layers_and_the_page_of_what_they_know(data: Path, capsys, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TORCHMULTIVERSE_CACHE", str(tmp_path / "cache"))
+    code, said, _ = run(capsys, monkeypatch, "layers", "timm:resnet10t/random")
+    assert code == 0
+    assert "layer4.0" in said
+    assert "layer4.0.conv1" not in said
+    code, said, _ = run(capsys, monkeypatch, "layers", "timm:resnet10t/random", "--every")
+    assert "layer4.0.conv1" in said
+    code, said, _ = run(
+        capsys, monkeypatch, "analyze", "timm:resnet10t/random?size=32", "--data", data, "--layer", "layer1.0",
+        "--layer", "layer4.0", "--probe", "knn", "--out", tmp_path / "page",
+    )  # fmt: skip
+    assert code == 0
+    assert "label" in said
+    page = (tmp_path / "page" / "index.html").read_text()
+    for words in ("What is read where", "Where to cut", "Geometry", "layer4.0"):
+        assert words in page
+    found = json.loads((tmp_path / "page" / "analysis.json").read_text())
+    assert found["depths"]["layers"] == ["layer1.0", "layer4.0"]
+    assert found["depths"]["reaches"][0]["score"] > 0.8  # a colour is read from any layer
+    assert (tmp_path / "page" / "geometry.csv").read_text().startswith("layer,depth,size,rank_me")
+    code, _, error = run(capsys, monkeypatch, "analyze", "timm:resnet10t/random", "--data", data, "--layer", "layr4")
+    assert code == 5
+    assert "no layer 'layr4'. Did you mean 'layer4'" in error
+
+
+def test_a_decoder_is_trained_drawn_from_and_scored(data: Path, capsys, monkeypatch, tmp_path: Path) -> None:
+    pytest.importorskip("diffusers")
+    monkeypatch.setenv("TORCHMULTIVERSE_CACHE", str(tmp_path / "cache"))
+    decoder = tmp_path / "decoder"
+    code, said, _ = run(
+        capsys, monkeypatch, "rcdm", "train", "timm:resnet10t/random?size=32", "--layer", "layer2.0", "--data", data,
+        "--size", 8, "--preset", "tiny", "--steps", 3, "--batch", 8, "--out", decoder,
+    )  # fmt: skip
+    assert code == 0
+    sheet = tmp_path / "sheet.png"
+    code, said, _ = run(
+        capsys, monkeypatch, "rcdm", "sample", decoder, "--data", data, "--row", 1, "--row", 40, "--count", 3,
+        "--steps", 4, "--out", sheet,
+    )  # fmt: skip
+    assert code == 0
+    assert Image.open(sheet).size == (4 * 10 - 2, 2 * 10 - 2)
+    code, said, _ = run(
+        capsys, monkeypatch, "rcdm", "score", decoder, "--data", data, "--count", 6, "--each", 2, "--steps", 4, "--out",
+        tmp_path / "portrait",
+    )  # fmt: skip
+    assert code == 0
+    assert "draw no conclusions" in said
+    found = json.loads((tmp_path / "portrait" / "rcdm.json").read_text())
+    assert found["faithfulness"]["candidates"] == 9  # a tenth was held out
+    assert len(found["ranks"]) == 12
+    assert [one["factor"] for one in found["kept"]] == ["label"]
+    page = (tmp_path / "portrait" / "index.html").read_text()
+    assert page.count("data:image/jpeg") == 6 * 3 + 3 * 9
+
+
+def test_data_that_forbid_generative_models_are_refused_unless_named(tmp_path: Path) -> None:
+    pytest.importorskip("diffusers")
+    images = [Image.new("RGB", (8, 8), (k * 20, 0, 0)) for k in range(12)]
+    pictures = PictureList(images, [{"label": "ab"[k % 2]} for k in range(12)])
+    pictures.manifest["license"] = {"name": "CC-BY-NC-4.0", "generative": False, "source": "the published PUG datasets"}
+    arguments = ("timm:resnet10t/random?size=32", pictures, tmp_path / "d", "layer1.0", 8, "tiny", 1, 4)
+    with pytest.raises(DatasetError, match="generative models must not be trained on it"):
+        portraits.train(*arguments, quiet=True)
+    assert not (tmp_path / "d").exists()
+    assert (portraits.train(*arguments, licence="CC-BY-NC-4.0", quiet=True) / "model.pt").exists()
