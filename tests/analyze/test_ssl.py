@@ -6,19 +6,17 @@ is another run, or a head that is not the one that was trained.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
-from torchmultiverse.analyze.dejavu import Representations, attack
-from torchmultiverse.analyze.depth import depths
-from torchmultiverse.analyze.features import Features, features_of
+from torchmultiverse.analyze.features import features_of
 from torchmultiverse.analyze.membership import agreement
-from torchmultiverse.analyze.ssl import METHODS, Objective, PictureViews, Training, checkpoints, fit, train_encoder
+from torchmultiverse.analyze.ssl import METHODS, Objective, PictureViews, Training, checkpoints, train_encoder
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.evaluate import PictureList
 from torchmultiverse.models import load_model
@@ -27,6 +25,9 @@ from torchmultiverse.models.ssl import network
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightly")
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "trends"))
+
+from toys import blind_to_colour, memory  # noqa: E402
 
 
 def shapes(count: int = 96, size: int = 32) -> PictureList:
@@ -127,79 +128,6 @@ def test_the_teacher_follows_and_is_never_learnt() -> None:
         Objective("vicreg", net, 4, options={"tau": 1})
 
 
-class Blocks:
-    """Vectors of a background and a foreground; a view may lack either, as a crop does (the toy of the protocol)."""
-
-    def __init__(self, vectors: NDArray[Any], seed: int) -> None:
-        self.vectors, self.seed = vectors.astype(np.float32), seed
-
-    def __call__(self, rows: NDArray[np.int64], epoch: int) -> Any:
-        rng = np.random.default_rng((self.seed, epoch, int(rows[0])))
-        half = self.vectors.shape[1] // 2
-        views = []
-        for _ in range(2):
-            mask = np.ones((len(rows), 2 * half), np.float32)
-            which = rng.random(len(rows))
-            mask[which < 1 / 3, :half] = 0
-            mask[which > 2 / 3, half:] = 0
-            mask *= rng.random(mask.shape) > 0.2
-            noise = 0.2 * rng.normal(size=mask.shape).astype(np.float32)
-            views.append(torch.from_numpy(self.vectors[rows] * mask + noise))
-        return views[0], views[1]
-
-
-def memory(epochs: int, seed: int = 0) -> dict[str, Any]:
-    """Two models of the toy, and the score of their layers after so many epochs."""
-    rng = np.random.default_rng(seed)
-    templates = rng.normal(size=(20, 48))
-
-    def draw(count: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        label = rng.integers(0, 20, count)
-        front = templates[label] + 0.7 * rng.normal(size=(count, 48))
-        return np.concatenate([rng.normal(size=(count, 48)), front], 1), label
-
-    sets = {name: draw(512) for name in ("A", "B", "held out")}
-    public, labels = draw(3000)
-    found: dict[str, dict[str, Any]] = {}
-    for number, name in enumerate(("A", "B")):
-        torch.manual_seed(seed)
-        trunk = torch.nn.Sequential(
-            torch.nn.Linear(96, 256), torch.nn.ReLU(), torch.nn.Linear(256, 256), torch.nn.ReLU(),
-            torch.nn.Linear(256, 256),
-        )  # fmt: skip
-        net = network(trunk, 256, (256, 256, 256))
-        fit(
-            Objective("vicreg", net, 256),
-            Blocks(sets[name][0], number),
-            512,
-            epochs,
-            256,
-            1e-3,
-            seed=number,
-            quiet=True,
-        )
-        net.eval()
-        layers = ("trunk", "head")
-
-        def through(vectors: NDArray[Any], net: Any = net) -> dict[str, NDArray[Any]]:
-            with torch.no_grad():
-                trunk = net.trunk(torch.from_numpy(vectors.astype(np.float32)))
-                return {"trunk": trunk.numpy(), "head": net.head(trunk).numpy()}
-
-        whole = through(public)
-        crops = {}
-        for key, (vectors, _) in sets.items():
-            cut = vectors.copy()
-            cut[:, 48:] = 0  # the background alone
-            crops[key] = through(cut)
-        found[name] = {
-            layer: Representations({key: value[layer] for key, value in crops.items()}, whole[layer])
-            for layer in layers
-        }
-    truth = {key: value[1] for key, value in sets.items()}
-    return {layer: attack(found["A"][layer], found["B"][layer], truth, labels, k=50)[:2] for layer in ("trunk", "head")}
-
-
 def test_memory_grows_with_epochs_and_is_in_the_head() -> None:
     """Background and class go together in no picture but by memory: at first there is none, later the head has it."""
     untrained, trained = memory(0), memory(60)
@@ -216,28 +144,7 @@ def test_memory_grows_with_epochs_and_is_in_the_head() -> None:
 
 def test_a_head_made_blind_to_colour_loses_it_and_the_trunk_less() -> None:
     """Vectors of shape and colour, views that redraw the colour: the head forgets colour, shape stays everywhere."""
-    rng = np.random.default_rng(0)
-    count = 1500
-    shape, colour = rng.integers(0, 6, count), rng.integers(0, 4, count)
-    a, b = rng.normal(size=(6, 24)), rng.normal(size=(4, 24))
-
-    def draw(shapes: NDArray[np.int64], colours: NDArray[np.int64], draws: np.random.Generator) -> NDArray[Any]:
-        both = np.concatenate([a[shapes], b[colours]], 1)
-        return (both + 0.5 * draws.normal(size=both.shape)).astype(np.float32)
-
-    def views(rows: NDArray[np.int64], epoch: int) -> Any:
-        draws = np.random.default_rng((epoch, int(rows[0])))
-        return tuple(torch.from_numpy(draw(shape[rows], draws.integers(0, 4, len(rows)), draws)) for _ in range(2))
-
-    torch.manual_seed(0)
-    net = network(torch.nn.Sequential(torch.nn.Linear(48, 64), torch.nn.ReLU()), 64, (64, 32))
-    fit(Objective("vicreg", net, 32), views, count, 25, 250, 2e-3, quiet=True)
-    net.eval()
-    with torch.no_grad():
-        trunk = net.trunk(torch.from_numpy(draw(shape, colour, rng)))
-        layers = {"trunk": trunk.numpy(), "head": net.head(trunk).numpy()}
-    features = Features("toy", "toy", layers, {"shape": shape, "colour": colour}, np.arange(count), {})
-    found = depths(features, by="rows", quiet=True)
+    found = blind_to_colour()
     shapes_, colours = ([one.score for one in found.curve(f, "logistic")] for f in ("shape", "colour"))
     assert min(shapes_) > 0.9
     assert colours[0] > 0.9
