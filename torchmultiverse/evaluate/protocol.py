@@ -72,12 +72,29 @@ class DeclaredPreprocess(_Strict):
         )
 
 
-class SparProtocol(_Strict):
+class _Protocol(_Strict):
+    """What every protocol says of itself.
+
+    Attributes:
+        name, version, title, description, source: for results and for people.
+        dataset: that it belongs to, where it belongs to one.
+        preprocess: of every model; by default each has its own.
+    """
+
+    name: str
+    version: int
+    title: str
+    description: str
+    source: str = ""
+    dataset: str | None = None
+    preprocess: DeclaredPreprocess | None = None
+
+
+class SparProtocol(_Protocol):
     """Caption retrieval and hard negatives over worlds, animals, positions and textures.
 
     Attributes:
         background: what captions of the scope ``background`` end with.
-        preprocess: of every model; by default each has its own.
         blank_distractor: the empty place is one of the animals that a single one is told from, as published.
         scene_rows: only so many empty pictures are asked which world they are; by default one of each view.
         half: scores are rounded to half precision, 100 times the vector first, as published; of ties the first wins.
@@ -87,14 +104,7 @@ class SparProtocol(_Strict):
     """
 
     kind: Literal["spar"]
-    name: str
-    version: int
-    title: str
-    description: str
-    source: str = ""
-    dataset: str | None = None
     background: str
-    preprocess: DeclaredPreprocess | None = None
     blank_distractor: bool = False
     scene_rows: int | None = None
     half: bool = False
@@ -119,12 +129,11 @@ class Prompts(_Strict):
     classes: Literal["own", "imagenet-1000"] = "own"
 
 
-class ClassificationProtocol(_Strict):
+class ClassificationProtocol(_Protocol):
     """Top-1 accuracy of a label column, by factor and level.
 
     Attributes:
         prompts: how image-text models are asked; models that see picture and caption together take the first alone.
-        preprocess: of every model; by default each has its own.
         label_columns: the first of these that a dataset has is the label.
         class_map: file beside this one: class to ImageNet indices.
         label_spaces: ways to read 1000 logits as a class: ``any-of-set`` (the best of all 1000 is one of the class's),
@@ -133,14 +142,7 @@ class ClassificationProtocol(_Strict):
     """
 
     kind: Literal["classification"]
-    name: str
-    version: int
-    title: str
-    description: str
-    source: str = ""
-    dataset: str | None = None
     prompts: tuple[Prompts, ...] = Field(min_length=1)
-    preprocess: DeclaredPreprocess | None = None
     label_columns: tuple[str, ...]
     class_map: str
     label_spaces: tuple[Literal["any-of-set", "restricted", "pug2023"], ...]
@@ -152,7 +154,7 @@ class ClassificationProtocol(_Strict):
         return indices
 
 
-class PairsProtocol(_Strict):
+class PairsProtocol(_Protocol):
     """True caption or hard negative, picture by picture, and Winoground's scores where both pictures are there.
 
     Attributes:
@@ -164,19 +166,12 @@ class PairsProtocol(_Strict):
     """
 
     kind: Literal["pairs"]
-    name: str
-    version: int
-    title: str
-    description: str
-    source: str = ""
-    dataset: str | None = None
     caption: str
     negative: str
     partner: str
     split: str | None = None
     by: tuple[str, ...] = ()
     cluster: tuple[str, ...] = ()
-    preprocess: DeclaredPreprocess | None = None
 
 
 class ChoiceTask(_Strict):
@@ -205,24 +200,16 @@ class ChoiceTask(_Strict):
     cluster: tuple[str, ...] = ()
 
 
-class ChoiceProtocol(_Strict):
+class ChoiceProtocol(_Protocol):
     """Questions over any columns: a benchmark that is a file.
 
     Attributes:
         split: only pictures of this split, where the dataset has splits.
-        preprocess: of every model; by default each has its own.
         tasks: what is asked.
     """
 
     kind: Literal["choice"]
-    name: str
-    version: int
-    title: str
-    description: str
-    source: str = ""
-    dataset: str | None = None
     split: str | None = None
-    preprocess: DeclaredPreprocess | None = None
     tasks: tuple[ChoiceTask, ...] = Field(min_length=1)
 
 

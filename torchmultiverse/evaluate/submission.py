@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from torchmultiverse.errors import DatasetError
@@ -181,13 +182,16 @@ def _from_rows(entry: Submission, result: Result) -> list[Check]:
     name = entry.model["name"]
     same = rows_digest(result, name) == entry.rows_sha256
     found = [Check("rows", "ok" if same else "fails", "the digest of the rows " + ("fits" if same else "differs"))]
-    rows = [row for row in result.rows.select(["model", "task", "setting", "scope", "metric", "correct"]).to_pylist()
-            if row["model"] == name]  # fmt: skip
+    columns = ["task", "scope", "metric", "setting", "correct"]
+    rows = result.rows.filter(pc.equal(result.rows["model"], name)).select(columns).to_pylist()
+    answers: dict[tuple[str, ...], list[float]] = {}
+    for row in rows:
+        for setting in {"all", row["setting"]}:
+            answers.setdefault((row["task"], row["scope"], row["metric"], setting), []).append(row["correct"])
     for score in entry.scores:
         if score.task == "average":
             continue
-        mine = [row["correct"] for row in rows if (row["task"], row["scope"], row["metric"]) ==
-                (score.task, score.scope, score.metric) and score.setting in ("all", row["setting"])]  # fmt: skip
+        mine = answers.get((score.task, score.scope, score.metric, score.setting), [])
         if not mine or abs(float(np.mean(mine)) - score.accuracy) > 1e-6 or len(mine) != score.n:
             said = f"{score.task}, {score.setting}: claimed {score.accuracy:.4f} of {score.n}, the rows say "
             said += f"{np.mean(mine):.4f} of {len(mine)}" if mine else "nothing"
