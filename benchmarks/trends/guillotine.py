@@ -40,7 +40,7 @@ def main() -> None:
         )
     told = {name: value for name, value in lost.items() if "kept" not in name}
     for trend, found_ in (
-        ("every method's head has lost more of the colour than its trunk", min(told.values()) > 0.1),
+        ("every method's head reads the colour at least 10 points worse than its trunk", min(told.values()) > 0.1),
         ("less is lost where the views keep the colour", lost["vicreg, colour kept"] < lost["vicreg"] / 2),
     ):
         print(f"{trend}: {'found' if found_ else 'NOT found'}")
