@@ -4,6 +4,7 @@ does not reach the card; a picture that does not change the engine's fingerprint
 
 import json
 
+import command
 import numpy as np
 import pytest
 from small_files import block, manifest, write_map
@@ -146,20 +147,8 @@ def test_a_turntable_needs_no_other_file(two):
 
 
 def test_the_command_line(folder, capsys, monkeypatch, packs):
-    import sys
-
-    from torchmultiverse.cli import main
-
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["torchmultiverse", "assets", *arguments])
-        monkeypatch.setenv("COLUMNS", "200")
-        try:
-            main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        return command.run(capsys, monkeypatch, "assets", *arguments)
 
     (folder / "block.glb").write_bytes(block(size=(2, 6, 1e-4)).export(file_type="glb"))
     code, text, _ = run("add", str(folder), "--no-page")

@@ -6,22 +6,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from command import run
 
-from torchmultiverse.cli import main
 from torchmultiverse.store import VOLATILE
-
-
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str, str]:
-    """Run a command in this process and return its exit code, standard output and standard error."""
-    monkeypatch.setattr(sys, "argv", ["torchmultiverse", *arguments])
-    monkeypatch.setenv("COLUMNS", "200")
-    try:
-        main()
-        code = 0
-    except SystemExit as end:
-        code = int(end.code or 0)
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 def data_columns(out: Path) -> dict:

@@ -7,12 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from command import run
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "evaluate"))
 
 from test_comparing import Looking, _evaluate, _rows
-
-from torchmultiverse.cli import main
 
 
 @pytest.fixture(scope="module")
@@ -25,18 +24,6 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Looking(rows, "no Snow at 90", lambda r: (r["world_name"], r["camera_yaw"]) != ("Snow", 90), 0.02, 4),
     ]
     return _evaluate(rows, *models).save(tmp_path_factory.mktemp("results") / "r")
-
-
-def run(capsys, monkeypatch, *arguments: str) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["torchmultiverse", *map(str, arguments)])
-    monkeypatch.setenv("COLUMNS", "200")
-    try:
-        main()
-        code = 0
-    except SystemExit as end:
-        code = int(end.code or 0)
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 def test_compare(results: Path, tmp_path: Path, capsys, monkeypatch) -> None:

@@ -7,15 +7,14 @@ model trained on data whose licence forbids it.
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command import run
 from PIL import Image
 
 from torchmultiverse.analyze import portraits
-from torchmultiverse.cli import main
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluate import PictureList
 
@@ -37,18 +36,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             lines.append(f"{label}/{k:02}.png,14,10,26,20")
     (path.parent / "boxes.csv").write_text("\n".join(lines))
     return path
-
-
-def run(capsys, monkeypatch, *arguments: object) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["torchmultiverse", *map(str, arguments)])
-    monkeypatch.setenv("COLUMNS", "200")
-    try:
-        main()
-        code = 0
-    except SystemExit as end:
-        code = int(end.code or 0)
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 def test_from_training_to_what_was_memorized(data: Path, capsys, monkeypatch, tmp_path: Path) -> None:
