@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -50,15 +48,16 @@ class Analysis:
             DatasetError: the folder cannot be written.
         """
         from torchmultiverse.report.analysis import analysis_page
+        from torchmultiverse.report.tables import rows_as_csv
 
         out = Path(out)
         out.mkdir(parents=True, exist_ok=True)
         write_atomic(out / "analysis.json", (json.dumps(self.as_dict(), indent=1) + "\n").encode())
         if self.depths:
-            write_atomic(out / "depths.csv", _table([asdict(reach) for reach in self.depths.reaches]))
-            write_atomic(out / "cuts.csv", _table([asdict(cut) for cut in self.depths.cuts]))
+            write_atomic(out / "depths.csv", rows_as_csv([asdict(reach) for reach in self.depths.reaches]).encode())
+            write_atomic(out / "cuts.csv", rows_as_csv([asdict(cut) for cut in self.depths.cuts]).encode())
         if self.shapes:
-            write_atomic(out / "geometry.csv", _table([_flat(shape) for shape in self.shapes]))
+            write_atomic(out / "geometry.csv", rows_as_csv([_flat(shape) for shape in self.shapes]).encode())
         write_atomic(out / "index.html", analysis_page(self).encode())
         return out / "index.html"
 
@@ -72,14 +71,3 @@ def _flat(shape: Shape) -> dict[str, Any]:
     row |= {f"sensitivity {r.factor}": r.sensitivity for r in shape.responses}
     row |= {f"completeness {name}": value for name, value in shape.disentanglement.completeness.items()}
     return row | {f"information gap {name}": value for name, value in shape.gap.items()}
-
-
-def _table(rows: list[dict[str, Any]]) -> bytes:
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(
-        {key: json.dumps(value) if isinstance(value, dict | list | tuple) else value for key, value in row.items()}
-        for row in rows
-    )
-    return buffer.getvalue().encode()

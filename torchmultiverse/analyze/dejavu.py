@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.analyze.neighbours import Backend, nearest_rows
+from torchmultiverse.analyze.neighbours import Backend, Neighbours, nearest_rows
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluate.compare import mcnemar
 from torchmultiverse.evaluate.stats import LEVEL, Interval, Intervals, wilson
@@ -70,12 +70,28 @@ def infer(
     Raises:
         DatasetError: labels of ``truth`` that no public picture has, collapsed features, or too few public pictures.
     """
+    return _said(_near(crops, truth, public, labels, k, backend), truth, labels)
+
+
+def _near(
+    crops: FloatArray,
+    truth: NDArray[np.int64],
+    public: FloatArray,
+    labels: NDArray[np.int64],
+    k: int,
+    backend: Backend,
+) -> Neighbours:
+    """Return the neighbours that `infer` asks, or say why they cannot be asked."""
     missing = np.setdiff1d(truth, labels)
     if len(missing):
         raise DatasetError(f"{len(missing)} labels have no public picture, so that nobody could infer them")
     if float(public.std(0).max()) <= 1e-6 * max(1.0, float(np.abs(public).max())):
         raise DatasetError("all public pictures have the same features: the representation has collapsed")
-    found = nearest_rows(crops, public, k, backend)
+    return nearest_rows(crops, public, k, backend)
+
+
+def _said(found: Neighbours, truth: NDArray[np.int64], labels: NDArray[np.int64]) -> Inference:
+    """Return what the labels of the public pictures say of neighbours among them."""
     return votes(labels[found.rows], found.distances, truth, int(labels.max()) + 1)
 
 
@@ -394,11 +410,11 @@ def attack(
         k = most
     elif k < 50:
         notes.append(f"k is {k}; the source holds it steady for 50 and above")
-    answers = {
-        name: (infer(first.crops[name], mine, first.public, labels, k, backend),
-               infer(second.crops[name], mine, second.public, labels, k, backend))
+    near = {
+        name: [_near(model.crops[name], mine, model.public, labels, k, backend) for model in (first, second)]
         for name, mine in truth.items()
-    }  # fmt: skip
+    }
+    answers = {name: [_said(found, truth[name], labels) for found in both] for name, both in near.items()}
     sides = {"A": Side(*answers["A"]), "B": Side(*answers["B"][::-1])}
     classes = int(labels.max()) + 1
     found = dejavu([sides["A"], sides["B"]], classes, shares, seed)
@@ -406,14 +422,13 @@ def attack(
     if "held out" in answers:
         sides["held out"] = Side(*answers["held out"])
         held = dejavu([sides["held out"]], classes, (1.0,), seed).at(1.0)
-    shuffled = np.random.default_rng(seed).permutation(labels)
-    blind = infer(first.crops["A"], truth["A"], first.public, shuffled, k, backend)
+    blind = _said(near["A"][0], truth["A"], np.random.default_rng(seed).permutation(labels))
     share = np.bincount(labels, minlength=classes) / len(labels)
     controls = Controls(
         held,
         float(blind.right.mean()),
         float(share[truth["A"]].mean()),
-        dejavu([sides["B"], sides["A"]], classes, (1.0,), seed).at(1.0).score,
+        dejavu([sides["B"], sides["A"]], classes, (1.0,), seed, resamples=1).at(1.0).score,
     )
     return replace(found, notes=(*notes, *found.notes)), controls, sides
 

@@ -13,6 +13,7 @@ from torchmultiverse.analyze.features import Features, factor_names
 from torchmultiverse.analyze.probes import Data, r_squared, ridge
 from torchmultiverse.analyze.splits import question
 from torchmultiverse.evaluate.encode import progress_bar
+from torchmultiverse.models.callables import unit
 from torchmultiverse.models.preprocess import FloatArray
 
 
@@ -69,8 +70,8 @@ def alignment(vectors: FloatArray, pairs: NDArray[np.int64], power: float = 2.0)
     Source: T. Wang and P. Isola, *Understanding contrastive representation learning through alignment and uniformity
     on the hypersphere*, ICML 2020, equation 6.
     """
-    unit = _unit(vectors)
-    distance = np.linalg.norm(unit[pairs[:, 0]] - unit[pairs[:, 1]], axis=1)
+    points = unit(vectors)
+    distance = np.linalg.norm(points[pairs[:, 0]] - points[pairs[:, 1]], axis=1)
     return float((distance**power).mean())
 
 
@@ -85,10 +86,10 @@ def uniformity(vectors: FloatArray, rng: np.random.Generator, t: float = 2.0, mo
 
     Source: as `alignment`, equation 7.
     """
-    unit = _unit(vectors)
-    if len(unit) > most:
-        unit = unit[rng.permutation(len(unit))[:most]]
-    cosine = (unit @ unit.T)[np.triu_indices(len(unit), 1)]
+    points = unit(vectors)
+    if len(points) > most:
+        points = points[rng.permutation(len(points))[:most]]
+    cosine = (points @ points.T)[np.triu_indices(len(points), 1)]
     return float(np.log(np.exp(-t * (2 - 2 * cosine)).mean()))
 
 
@@ -312,11 +313,6 @@ def minimal_pairs(columns: Mapping[str, NDArray[np.generic]], factors: Sequence[
 
     crossing = Crossing(pa.table({name: pa.array(columns[name].tolist()) for name in factors}))
     return {name: crossing.pairs(name, "features") for name in factors}
-
-
-def _unit(vectors: FloatArray) -> FloatArray:
-    unit: FloatArray = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))
-    return unit
 
 
 def _entropy(table: NDArray[np.float64], axis: int) -> NDArray[np.float64]:

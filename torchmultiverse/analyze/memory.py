@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import csv
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -33,6 +30,7 @@ from torchmultiverse.analyze.withheld import Crops, Mode, Sets, without_object
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.evaluate.data import columns_of, dataset_name, open_pictures
 from torchmultiverse.evaluate.embeddings import EmbeddingStore
+from torchmultiverse.evaluate.gallery import data_uri, jpeg
 from torchmultiverse.models import load_model
 from torchmultiverse.models.layers import layers_of
 from torchmultiverse.models.preprocess import FloatArray
@@ -106,6 +104,7 @@ class Memory:
             DatasetError: the folder cannot be written.
         """
         from torchmultiverse.report.memory import memory_page
+        from torchmultiverse.report.tables import rows_as_csv
 
         out = Path(out)
         out.mkdir(parents=True, exist_ok=True)
@@ -113,11 +112,7 @@ class Memory:
         plain["layers"] = [asdict(one) for one in self.layers]
         write_atomic(out / "dejavu.json", (json.dumps(plain, indent=1) + "\n").encode())
         for name, rows in (("classes.csv", self.classes), ("answers.csv", self.answers)):
-            buffer = io.StringIO()
-            writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-            write_atomic(out / name, buffer.getvalue().encode())
+            write_atomic(out / name, rows_as_csv(rows).encode())
         write_atomic(out / "index.html", memory_page(self).encode())
         return out / "index.html"
 
@@ -269,6 +264,4 @@ def _gallery(
 def _jpeg(image: Image.Image, side: int = 96) -> str:
     small = image.convert("RGB")
     small.thumbnail((side, side))
-    buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return data_uri(jpeg(small, 85))

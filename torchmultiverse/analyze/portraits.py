@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -21,7 +19,8 @@ from torchmultiverse.analyze.rcdm import CONFIG, Decoder, interpolate, load_deco
 from torchmultiverse.analyze.splits import question
 from torchmultiverse.errors import ModelError
 from torchmultiverse.evaluate.data import dataset_name, manifest_of, open_pictures
-from torchmultiverse.evaluate.encode import progress_bar
+from torchmultiverse.evaluate.encode import picture_array
+from torchmultiverse.evaluate.gallery import data_uri, jpeg
 from torchmultiverse.models import load_model
 from torchmultiverse.models.layers import Tap, layers_of
 from torchmultiverse.models.preprocess import FloatArray
@@ -256,13 +255,9 @@ def grid(drawn: NDArray[np.uint8], real: NDArray[np.uint8] | None = None, gap: i
 
 def pixels_of(pictures: Any, rows: NDArray[np.int64], size: int, quiet: bool = True) -> NDArray[np.uint8]:
     """Return pictures as a decoder learns them: the middle square at its size, uint8 (N, S, S, 3)."""
-    out = np.empty((len(rows), size, size, 3), np.uint8)
-    with progress_bar(quiet) as progress:
-        bar = progress.add_task("pictures", total=len(rows))
-        for place, image in enumerate(pictures.iter_images(rows.tolist())):
-            out[place] = np.asarray(_square(image.convert("RGB")).resize((size, size), Image.Resampling.LANCZOS))
-            progress.advance(bar)
-    return out
+    return picture_array(
+        pictures, rows, size, lambda image: _square(image).resize((size, size), Image.Resampling.LANCZOS), quiet
+    )
 
 
 def _square(image: Image.Image) -> Image.Image:
@@ -276,6 +271,4 @@ def _jpeg(pixels: NDArray[np.uint8], least: int = 72) -> str:
     if image.width < least:
         factor = -(-least // image.width)
         image = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=88)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return data_uri(jpeg(image, 88))

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -166,13 +165,11 @@ class Decoder:
 
     def save(self, folder: Path, weights: Mapping[str, Any] | None = None, **facts: Any) -> None:
         """Write ``config.json`` and ``model.pt``."""
-        import torch
 
         folder.mkdir(parents=True, exist_ok=True)
         state = {name: tensor.cpu() for name, tensor in (weights or self.module.state_dict()).items()}
-        part = folder / f"{WEIGHTS}.part"
-        torch.save({"weights": state, "mean": self.mean.cpu(), "spread": self.spread.cpu()}, part)
-        os.replace(part, folder / WEIGHTS)
+        held = {"weights": state, "mean": self.mean.cpu(), "spread": self.spread.cpu()}
+        tools.save_tensors(folder / WEIGHTS, held)
         write_atomic(folder / CONFIG, (json.dumps({**asdict(self.config), **facts}, indent=1) + "\n").encode())
 
 
@@ -422,12 +419,11 @@ def train_decoder(
                         average[name].copy_(tensor)
             progress.update(bar, advance=1, description=f"decoder, loss {loss.item():.3f}")
             if done % every == 0 and done < steps:
-                part = folder / f"{RUNNING}.part"
-                torch.save(
-                    {"weights": decoder.module.state_dict(), "optimizer": optimizer.state_dict(), "average": average,
-                     "steps": done}, part,
-                )  # fmt: skip
-                os.replace(part, folder / RUNNING)
+                running = {
+                    "weights": decoder.module.state_dict(), "optimizer": optimizer.state_dict(), "average": average,
+                    "steps": done,
+                }  # fmt: skip
+                tools.save_tensors(folder / RUNNING, running)
                 if after is not None:
                     live = {name: tensor.clone() for name, tensor in decoder.module.state_dict().items()}
                     decoder.module.load_state_dict(average)
@@ -488,7 +484,7 @@ def sample(
         bar = progress.add_task("samples", total=len(jobs))
         for start in range(0, len(jobs), batch_size):
             part = jobs[start : start + batch_size]
-            draws = [torch.Generator().manual_seed(_seed(seed, 0 if same_noise else row, k)) for row, k in part]
+            draws = [torch.Generator().manual_seed(tools.seed_of(seed, 0 if same_noise else row, k)) for row, k in part]
             noisy = torch.stack([torch.randn(3, side, side, generator=one) for one in draws]).to(where)
             condition = held[[row for row, _ in part]].to(where)
             config = decoder.scheduler.config
@@ -532,10 +528,6 @@ def _ancestral(
         log = share * torch.log(beta) + (1 - share) * least
     noise = torch.stack([torch.randn(noisy.shape[1:], generator=one) for one in draws]).to(noisy.device)
     return mean + torch.exp(0.5 * log) * noise
-
-
-def _seed(*numbers: int) -> int:
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
 def interpolate(one: FloatArray, two: FloatArray, count: int = 8) -> FloatArray:

@@ -14,7 +14,6 @@ import copy
 import hashlib
 import json
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, ModelError, nearest
 from torchmultiverse.evaluate.data import columns_of, manifest_hash, open_pictures
-from torchmultiverse.evaluate.encode import progress_bar
+from torchmultiverse.evaluate.encode import picture_array, progress_bar
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.models.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from torchmultiverse.models.ssl import CONFIG, build
@@ -293,12 +292,11 @@ def fit(
                 objective.module.eval()
                 after(epoch + 1, history)
             if state is not None:
-                part = state.with_suffix(".part")
-                torch.save(
-                    {"objective": objective.state(), "optimizer": optimizer.state_dict(),
-                     "schedule": schedule.state_dict(), "losses": history}, part,
-                )  # fmt: skip
-                os.replace(part, state)
+                kept = {
+                    "objective": objective.state(), "optimizer": optimizer.state_dict(),
+                    "schedule": schedule.state_dict(), "losses": history,
+                }  # fmt: skip
+                tools.save_tensors(state, kept)
     objective.module.eval()
 
 
@@ -346,15 +344,10 @@ class PictureViews:
             for view, transform in enumerate(self._views):
                 made = []
                 for row in rows.tolist():
-                    torch.manual_seed(_mixed(self._seed, epoch, row, view))
+                    torch.manual_seed(tools.seed_of(self._seed, epoch, row, view))
                     made.append(transform(torch.from_numpy(self._pixels[row]).permute(2, 0, 1)))
                 out.append((torch.stack(made).float() / 255 - mean) / std)
         return out[0], out[1]
-
-
-def _mixed(*numbers: int) -> int:
-    """Return one seed of several."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
 def train_encoder(
@@ -418,12 +411,7 @@ def train_encoder(
             training.method, module, training.head[-1], 0 if labels is None else int(labels.max()) + 1, training.options
         )
     side = round(training.size * 1.25)
-    pixels = np.empty((len(chosen), side, side, 3), np.uint8)
-    with progress_bar(quiet) as progress:
-        bar = progress.add_task("pictures", total=len(chosen))
-        for place, image in enumerate(pictures.iter_images([int(row) for row in chosen])):
-            pixels[place] = np.asarray(image.convert("RGB").resize((side, side)))
-            progress.advance(bar)
+    pixels = picture_array(pictures, chosen, side, lambda image: image.resize((side, side)), quiet)
     views = PictureViews(pixels, training.size, training.augment, training.scale, training.seed)
 
     def after(epoch: int, losses: Sequence[float]) -> None:
@@ -442,11 +430,7 @@ def train_encoder(
 
 
 def _save(path: Path, module: torch.nn.Module) -> None:
-    import torch
-
-    part = path.with_suffix(".part")
-    torch.save({name: tensor.cpu() for name, tensor in module.state_dict().items()}, part)
-    os.replace(part, path)
+    tools.save_tensors(path, {name: tensor.cpu() for name, tensor in module.state_dict().items()})
 
 
 def checkpoints(folder: str | Path) -> Iterator[tuple[int, str]]:

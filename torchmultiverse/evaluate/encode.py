@@ -178,6 +178,31 @@ def _forget() -> None:
         torch.cuda.empty_cache()
 
 
+def picture_array(
+    pictures: PictureSet,
+    rows: NDArray[np.int64],
+    side: int,
+    picture: Callable[[Image.Image], Image.Image],
+    quiet: bool = False,
+) -> NDArray[np.uint8]:
+    """Return pictures in one array, uint8 (N, side, side, 3), as a training loop wants them.
+
+    Args:
+        pictures: the dataset.
+        rows: which pictures, in which order.
+        side: in pixels.
+        picture: from an RGB picture to one of that size.
+        quiet: show no bar.
+    """
+    out = np.empty((len(rows), side, side, 3), np.uint8)
+    with progress_bar(quiet) as progress:
+        bar = progress.add_task("pictures", total=len(rows))
+        for place, image in enumerate(pictures.iter_images([int(row) for row in rows])):
+            out[place] = np.asarray(picture(image.convert("RGB")))
+            progress.advance(bar)
+    return out
+
+
 def encode_texts(
     model: ImageTextModel, texts: Sequence[str], batch_size: int = 256, quiet: bool = False
 ) -> dict[str, FloatArray]:

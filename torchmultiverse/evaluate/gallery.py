@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -124,7 +125,17 @@ def gallery_pictures(pictures: PictureSet, rows: pa.Table, limit: int = LIMIT) -
     for scene_id, image in zip(wanted, pictures.iter_images(list(wanted.values())), strict=True):
         small = image.convert("RGB")
         small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-        buffer = io.BytesIO()
-        small.save(buffer, "JPEG", quality=85)
-        found[scene_id] = buffer.getvalue()
+        found[scene_id] = jpeg(small, 85)
     return found
+
+
+def jpeg(image: Image.Image, quality: int) -> bytes:
+    """Return a picture as a JPEG file."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def data_uri(data: bytes) -> str:
+    """Return a JPEG file as the address of a picture that a page holds itself."""
+    return "data:image/jpeg;base64," + base64.b64encode(data).decode()

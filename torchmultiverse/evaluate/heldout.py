@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, nearest
 from torchmultiverse.evaluate.data import columns_of, open_pictures
-from torchmultiverse.evaluate.encode import progress_bar
+from torchmultiverse.evaluate.encode import picture_array, progress_bar
 from torchmultiverse.evaluate.stats import Intervals
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.models.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
@@ -154,7 +154,7 @@ def held_out(
     recipe = recipe or Recipe()
     preprocess = Preprocess((recipe.size, recipe.size), "squash", 1.0, "bicubic", IMAGENET_MEAN, IMAGENET_STD)
     labels = np.unique(animals, return_inverse=True)[1]
-    pixels = _pixels(pictures, preprocess, quiet)
+    pixels = picture_array(pictures, np.arange(len(pictures)), recipe.size, preprocess.picture, quiet)
     answers = [
         train_classifier(pixels, labels, mask, recipe, np.random.default_rng((seed, k)), name, quiet)
         for k, (mask, name) in enumerate(((train, "held-out"), (control, "control")))
@@ -177,16 +177,6 @@ def held_out(
 
 def _mean(values: NDArray[np.float64]) -> float:
     return float(values.mean()) if len(values) else float("nan")
-
-
-def _pixels(pictures: Any, preprocess: Preprocess, quiet: bool) -> NDArray[np.uint8]:
-    out = np.empty((len(pictures), *preprocess.size, 3), np.uint8)
-    with progress_bar(quiet) as progress:
-        bar = progress.add_task("pictures", total=len(pictures))
-        for place, image in enumerate(pictures.iter_images()):
-            out[place] = preprocess.pixels([image])[0]
-            progress.advance(bar)
-    return out
 
 
 def train_classifier(

@@ -8,7 +8,6 @@ The published settings: ten epochs; each time a picture is seen with its origina
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -179,8 +178,6 @@ def _batches(
 
 
 def _save(out: Path, model: str, loaded: ClipModel, facts: dict[str, Any]) -> str:
-    import torch
-
     module = loaded.module.eval().cpu()
     family, _, rest = model.partition("?")[0].partition(":")
     if family == "tiny":
@@ -191,9 +188,7 @@ def _save(out: Path, model: str, loaded: ClipModel, facts: dict[str, Any]) -> st
         )
         return f"tiny:{out}"
     out.mkdir(parents=True, exist_ok=True)
-    part = out / f"{WEIGHTS}.part"
-    torch.save(module.state_dict(), part)
-    os.replace(part, out / WEIGHTS)
+    tools.save_tensors(out / WEIGHTS, module.state_dict())
     (out / "finetune.json").write_text(json.dumps(facts, indent=1) + "\n")
     arch = rest.partition("/")[0]
     return f"open_clip:{arch}//{out / WEIGHTS}"

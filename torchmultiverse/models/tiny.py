@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,12 +50,8 @@ def build(config: dict[str, Any], seed: int) -> tuple[torch.nn.Module, Any]:
 
 def save(folder: Path, module: torch.nn.Module, name: str, config: dict[str, Any], training: dict[str, Any]) -> Path:
     """Write ``config.json`` and ``model.pt``; returns the folder."""
-    import torch
-
     folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f"{WEIGHTS}.part"
-    torch.save(module.state_dict(), part)
-    os.replace(part, folder / WEIGHTS)
+    tools.save_tensors(folder / WEIGHTS, module.state_dict())
     text = json.dumps({"format": _FORMAT, "name": name, "open_clip": config, "training": training}, indent=1)
     (folder / CONFIG).write_text(text + "\n")
     return folder

@@ -100,6 +100,16 @@ def load_state(path: str | Path) -> dict[str, Any]:
     return {name.removeprefix("module."): tensor for name, tensor in state.items()}
 
 
+def save_tensors(path: Path, data: Any) -> None:
+    """Write tensors, or mappings and lists of them, so that the file is there whole or not at all."""
+    import torch
+
+    from torchmultiverse.store.files import atomic_file
+
+    with atomic_file(path) as file:
+        torch.save(data, file)
+
+
 def fill(module: torch.nn.Module, path: str | Path) -> None:
     """Load a checkpoint into a module.
 
@@ -180,6 +190,11 @@ def shifted(batch: torch.Tensor, most: int, rng: np.random.Generator) -> torch.T
     padded = torch.nn.functional.pad(batch, (most,) * 4, mode="replicate")
     places = rng.integers(0, 2 * most + 1, (len(batch), 2))
     return torch.stack([p[:, y : y + height, x : x + width] for p, (y, x) in zip(padded, places, strict=True)])
+
+
+def seed_of(*numbers: int) -> int:
+    """Return one seed of several numbers, for PyTorch's generators."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
 def seeded(make: Callable[[], Any]) -> Any:

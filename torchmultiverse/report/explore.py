@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import gzip
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from PIL import Image
 
 from torchmultiverse.evaluate.data import PictureSet
 from torchmultiverse.evaluate.encode import progress_bar
+from torchmultiverse.evaluate.gallery import jpeg
 from torchmultiverse.evaluate.result import Result, word_codes
 from torchmultiverse.report.templates import template
 from torchmultiverse.store.files import write_atomic
@@ -97,7 +97,5 @@ def _tiles(dataset: PictureSet, folder: Path, quiet: bool) -> int:
                 small = image.convert("RGB").resize((TILE, TILE), Image.Resampling.BOX)
                 sheet.paste(small, (place % _SIDE * TILE, place // _SIDE * TILE))
                 progress.advance(bar)
-            buffer = io.BytesIO()
-            sheet.save(buffer, "JPEG", quality=80)
-            write_atomic(path, buffer.getvalue(), sync=False)
+            write_atomic(path, jpeg(sheet, 80), sync=False)
     return count

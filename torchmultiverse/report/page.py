@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ import pyarrow.compute as pc
 from markupsafe import Markup, escape
 
 from torchmultiverse.evaluate.data import PictureSet
-from torchmultiverse.evaluate.gallery import chosen_rows
+from torchmultiverse.evaluate.gallery import chosen_rows, data_uri
 from torchmultiverse.evaluate.leaderboard import Line, lines, percent, ranked, task_title
 from torchmultiverse.evaluate.result import Result
 from torchmultiverse.report import svg
@@ -234,7 +233,7 @@ def _gallery(result: Result, models: Sequence[str]) -> Any:
         of_model = strips.setdefault((row["task"], row["metric"]), {})
         strip = of_model.setdefault(row["model"], _Strip([], [], *_ties(result, row)))
         truth, said = _difference(plain(row["label"]), plain(row["prediction"]))
-        source = "data:image/jpeg;base64," + base64.b64encode(data).decode()
+        source = data_uri(data)
         (strip.right if row["correct"] == 1 else strip.wrong).append(_Picture(source, truth, said))
     for line in lines(result):
         key = (line.task, line.metric)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torchmultiverse.evaluate import Result
 from torchmultiverse.evaluate.leaderboard import lines, percent, ranked
@@ -84,8 +87,21 @@ def _tex(text: str) -> str:
 
 def comma_separated(result: Result) -> str:
     """Return the whole long table as CSV, numbers in full."""
+    return rows_as_csv(result.table.to_pylist(), result.table.column_names)
+
+
+def rows_as_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> str:
+    """Return rows as CSV, numbers in full, lists and mappings as JSON.
+
+    Args:
+        rows: column to value.
+        columns: in their order; by default those of the first row.
+    """
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, result.table.column_names, lineterminator="\n")
+    writer = csv.DictWriter(buffer, columns or list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(result.table.to_pylist())
+    writer.writerows(
+        {key: json.dumps(value) if isinstance(value, dict | list | tuple) else value for key, value in row.items()}
+        for row in rows
+    )
     return buffer.getvalue()

@@ -30,11 +30,11 @@ function connect() {
   // A step that never comes (the offer, the media, the catalogue) says nothing by itself, nor does media that is
   // lost for good: begin again from the socket.
   let silent = false;
-  const again = () => { silent = true; socket.close(); };
+  const reconnect = () => { silent = true; socket.close(); };
   let watch = 0;
   const patient = () => {
     clearTimeout(watch);
-    watch = setTimeout(() => $("fields").disabled && again(), PATIENCE);
+    watch = setTimeout(() => $("fields").disabled && reconnect(), PATIENCE);
   };
   patient();
 
@@ -63,7 +63,7 @@ function connect() {
         peer.ontrack = (track) => { $("video").srcObject = track.streams[0] ?? new MediaStream([track.track]); };
         peer.ondatachannel = (opened) => { say("asking for the catalogue …"); open(opened.channel); };
         const mine = peer;
-        peer.onconnectionstatechange = () => mine === peer && mine.connectionState === "failed" && again();
+        peer.onconnectionstatechange = () => mine === peer && mine.connectionState === "failed" && reconnect();
         peer.onicecandidate = (found) => found.candidate && send({ type: "iceCandidate", candidate: found.candidate });
         await peer.setRemoteDescription(message);
         await peer.setLocalDescription();
