@@ -3,6 +3,8 @@ of a syntax tree for all threads together: when the collector lets another threa
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import gc
 import threading
 import time
@@ -33,10 +35,17 @@ def test_threads_read_sources_at_once() -> None:
             except SystemError as error:
                 errors.append(error)
 
+    def other() -> None:
+        """What a library may do meanwhile: ask for syntax trees, which no lock of ours knows of."""
+        for file in files:
+            _Slow()
+            with contextlib.suppress(SystemError):
+                ast.parse(file.read_text())
+
     before = gc.get_threshold()
     gc.set_threshold(50)
     try:
-        threads = [threading.Thread(target=read) for _ in range(4)]
+        threads = [threading.Thread(target=target) for target in (read, read, read, read, other)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
+import dis
 import hashlib
 import json
 import os
 import re
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -167,20 +168,23 @@ def load_spec(name: str) -> tuple[WorldSpec, bytes]:
         raise SpecError(f"{path}: {error}") from None
 
 
-_PARSING = threading.Lock()
-"""CPython 3.11 counts the depth of a syntax tree for all threads together: two that parse at once may both fail."""
-
-
 def _imports(path: Path) -> list[Path]:
-    """Return the files of the modules of this folder that a module imports."""
+    """Return the files of the modules of this folder that a module imports.
+
+    Read from its bytecode: CPython 3.11 counts the depth of a syntax tree for all threads together, so that a thread
+    which asks for one fails while any other, of whatever library, does so as well.
+    """
     package = "torchmultiverse.engines.builtin"
     found = []
-    with _PARSING:
-        tree = ast.parse(path.read_text())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(package):
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            for name in names:
+    waiting: list[CodeType] = [compile(path.read_text(), str(path), "exec")]
+    while waiting:
+        code = waiting.pop()
+        waiting += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+        for before, instruction in pairwise(dis.get_instructions(code)):
+            module = instruction.argval
+            if instruction.opname != "IMPORT_NAME" or not before.argval or not module.startswith(package):
+                continue
+            for name in [module, *(f"{module}.{alias}" for alias in before.argval)]:
                 base = Path(__file__).parent.joinpath(*name.removeprefix(package).strip(".").split("."))
                 found += [file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()]
     return found
