@@ -72,6 +72,23 @@ def test_what_the_vector_holds_is_kept_and_the_rest_varies(tmp_path: Path, condi
     assert variance_ratio(place, rows) > 0.8
     ranks = faithfulness(colours, colour.astype(np.float32), rows)
     assert ranks.mrr > 5 * ranks.null_mrr
+    # Classifiers of both factors say so: the colour of the vector's picture is seen, its place is not.
+    real, codes, _ = squares(600, seed=2)
+    x = np.concatenate(seen(real), 1).astype(np.float32)
+    found = {
+        one.factor: one
+        for one in factors_kept(
+            np.concatenate([x, np.concatenate(seen(squares(20, seed=1)[0]), 1).astype(np.float32)]),
+            {
+                "colour": np.concatenate([codes[:, 0] > 0, squares(20, seed=1)[1][:, 0] > 0]).astype(np.int64),
+                "place": np.concatenate([x[:, 3] > 3, seen(squares(20, seed=1)[0])[1][:, 0] > 3]).astype(np.int64),
+            },
+            np.concatenate([colour, place], 1).astype(np.float32), rows + 600,
+        )
+    }  # fmt: skip
+    assert found["colour"].low > found["colour"].chance
+    assert found["colour"].share > (0.6 if conditioning == "add_emb" else 0.2)
+    assert found["place"].low <= found["place"].chance
     # With the vectors exchanged the pictures are those of others.
     other = faithfulness(colours, colour.astype(np.float32), (rows + 7) % 20)
     assert other.mrr < ranks.mrr / 2

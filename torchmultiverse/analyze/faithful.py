@@ -161,12 +161,72 @@ def frechet_distance(one: FloatArray, two: FloatArray) -> float:
 
     Source: M. Heusel et al., *GANs trained by a two time-scale update rule*, NeurIPS 2017, equation 6.
     """
-    from scipy.linalg import sqrtm
-
     means = [part.mean(0, dtype=np.float64) for part in (one, two)]
     spreads = [np.atleast_2d(np.cov(part.astype(np.float64), rowvar=False)) for part in (one, two)]
-    root = np.real(sqrtm(spreads[0] @ spreads[1]))
-    return float(((means[0] - means[1]) ** 2).sum() + np.trace(spreads[0] + spreads[1] - 2 * root))
+    # The trace of (Σ₁Σ₂)^½ by the eigenvalues of Σ₁^½ Σ₂ Σ₁^½: fewer pictures than features make Σ singular.
+    values, vectors = np.linalg.eigh(spreads[0])
+    half = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    root = np.sqrt(np.maximum(np.linalg.eigvalsh(half @ spreads[1] @ half), 0)).sum()
+    return float(((means[0] - means[1]) ** 2).sum() + np.trace(spreads[0] + spreads[1]) - 2 * root)
+
+
+@dataclass(frozen=True)
+class Realism:
+    """How drawn pictures compare with real ones as a whole.
+
+    Attributes:
+        judge: whose features are compared.
+        fid, fid_real: Fréchet distance of drawn pictures to held-out ones, and of as many other real pictures to them:
+            what the number is where nothing is wrong. It falls with the number of pictures.
+        score, score_spread, score_real: inception score of drawn pictures by a linear reader of ``label``, its spread
+            over ten parts, and that of the held-out pictures.
+        label: column that the reader says.
+        drawn, real: pictures of each.
+    """
+
+    judge: str
+    fid: float
+    fid_real: float
+    score: float
+    score_spread: float
+    score_real: float
+    label: str
+    drawn: int
+    real: int
+
+
+def realism(
+    judge: str,
+    drawn: FloatArray,
+    held: FloatArray,
+    other: FloatArray,
+    label: str,
+    codes: NDArray[np.int64],
+    seed: int = 0,
+) -> Realism:
+    """Return Fréchet distance and inception score with any features.
+
+    Args:
+        judge: whose features these are, to be stated.
+        drawn: of drawn pictures, (Q, D).
+        held: of real pictures that were held out, (N, D).
+        other: of other real pictures, (M, D), from which the reader learns.
+        label: column that the reader says.
+        codes: of ``other``, (M,).
+        seed: of choices.
+    """
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(other))
+    validation, train = np.split(order, [max(1, len(order) // 5)])
+    data = Data(other[train], other[validation], held[:1], codes[train], codes[validation], int(codes.max()) + 1)
+    plane = logistic(data, rng).plane
+    assert plane is not None
+    score, spread = inception_score(plane.shares(drawn))
+    same = other[order[: len(drawn)]]
+    return Realism(
+        judge, frechet_distance(drawn, held), frechet_distance(same, held), score, spread,
+        inception_score(plane.shares(held))[0], label, len(drawn), len(held),
+    )  # fmt: skip
 
 
 def inception_score(shares: FloatArray, splits: int = 10) -> tuple[float, float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -10,23 +12,24 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from torchmultiverse.analyze.depth import depths
-from torchmultiverse.analyze.faithful import Faithfulness, Kept, factors_kept, faithfulness
+from torchmultiverse.analyze.faithful import Faithfulness, Kept, Realism, factors_kept, faithfulness, realism
 from torchmultiverse.analyze.features import Features, factor_names, features_of
-from torchmultiverse.analyze.rcdm import CONFIG, Decoder, interpolate, load_decoder, preset, sample, train_decoder
+from torchmultiverse.analyze.rcdm import Decoder, interpolate, load_decoder, preset, sample, train_decoder
 from torchmultiverse.analyze.splits import question
 from torchmultiverse.errors import ModelError
 from torchmultiverse.evaluate.data import dataset_name, manifest_of, open_pictures
 from torchmultiverse.evaluate.encode import picture_array
-from torchmultiverse.evaluate.gallery import data_uri, jpeg
+from torchmultiverse.evaluate.gallery import thumbnail
 from torchmultiverse.models import load_model
 from torchmultiverse.models.layers import Tap, layers_of
 from torchmultiverse.models.preprocess import FloatArray
 from torchmultiverse.store.files import write_atomic
 from torchmultiverse.store.licence import require_generative_use
 
+LEARNT = "learnt.npy"
 HELD_OUT = 0.1
 """Share of pictures that a decoder never sees: it is scored on them."""
 
@@ -45,6 +48,8 @@ def train(
     licence: str | None = None,
     seed: int = 0,
     store: str | Path | None = None,
+    flip: bool = True,
+    rows: NDArray[np.int64] | None = None,
     quiet: bool = False,
 ) -> Path:
     """Train a decoder of one layer of a model; an interrupted run is continued.
@@ -61,6 +66,8 @@ def train(
         licence: of the dataset by name, where it forbids training generative models and the user has other rights.
         seed: of everything.
         store: where features are kept.
+        flip: whether pictures are mirrored half of the time, and their vectors are those of the mirrored ones.
+        rows: pictures that it may learn, (N,); all by default. A tenth of them is held out too.
         quiet: show no bars.
 
     Raises:
@@ -74,46 +81,99 @@ def train(
     name = layer or layers_of(loaded)[-1].name
     features = features_of(loaded, pictures, [name], store, quiet=quiet)
     vectors = features.layers[name]
-    seen, _ = divide(len(vectors), seed)
+    allowed = np.arange(len(vectors)) if rows is None else np.sort(rows)
+    order = np.random.default_rng(seed).permutation(allowed)
+    seen = np.sort(order[max(1, round(HELD_OUT * len(order))) :])
     pixels = pixels_of(pictures, seen, size, quiet)
+    turned = features_of(loaded, _Mirrored(pictures), [name], store, quiet=quiet).layers[name][seen] if flip else None
     config = preset(
         shape, size, vectors.shape[1], conditioning=conditioning, model=model, layer=name,
         weights_sha256=str(loaded.info.weights_sha256 or ""), dataset=features.dataset,
     )  # fmt: skip
-    return train_decoder(
-        pixels, vectors[seen], config, out, steps, batch_size, learning_rate, seed=seed, quiet=quiet,
-        facts={"held_out": HELD_OUT},
+    name_of_rows = hashlib.sha256(seen.astype(np.int64).tobytes()).hexdigest()[:16]
+    folder = train_decoder(
+        pixels, vectors[seen], config, out, steps, batch_size, learning_rate, seed=seed, flip=turned,
+        quiet=quiet, facts={"rows": name_of_rows, "flip": flip},
     )  # fmt: skip
+    buffer = io.BytesIO()
+    np.save(buffer, seen, allow_pickle=False)
+    write_atomic(folder / LEARNT, buffer.getvalue())
+    return folder
 
 
-def divide(count: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows that a decoder sees, and those that are held out, both in order."""
-    order = np.random.default_rng(seed).permutation(count)
-    held = max(1, round(HELD_OUT * count))
-    return np.sort(order[held:]), np.sort(order[:held])
+class _Mirrored:
+    """A dataset whose pictures are mirrored."""
+
+    def __init__(self, pictures: Any) -> None:
+        self._pictures = pictures
+        self.manifest: dict[str, Any] = {"name": f"{dataset_name(pictures)}, mirrored"}
+        if hasattr(pictures, "image_bytes"):
+            # A name of the pixels in place of a file, by which features are kept.
+            self.image_bytes = lambda index: b"mirrored " + pictures.image_bytes(index)
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def table(self, columns: Any = None) -> Any:
+        return self._pictures.table(columns)
+
+    def image(self, index: int) -> Image.Image:
+        return ImageOps.mirror(self._pictures.image(index))
+
+    def iter_images(self, indices: Any = None) -> Any:
+        return map(ImageOps.mirror, self._pictures.iter_images(indices))
 
 
 @dataclass(frozen=True)
-class Sitter:
-    """A decoder with its model and the dataset it is shown.
+class Eyes:
+    """A layer of a model that looks at pictures.
 
     Attributes:
-        decoder, model: loaded.
-        features: of the decoder's layer, for all pictures.
-        pictures: the dataset.
-        seed: of its training, which says what was held out.
+        model: loaded.
+        layer: name.
+        features: of that layer, for all pictures.
     """
 
-    decoder: Decoder
     model: Any
+    layer: str
     features: Features
-    pictures: Any
-    seed: int
+
+    @property
+    def name(self) -> str:
+        """Model and layer."""
+        return f"{self.model.info.name}, {self.layer}"
 
     @property
     def vectors(self) -> FloatArray:
         """Of all pictures, (N, D)."""
-        return self.features.layers[self.decoder.config.layer]
+        return self.features.layers[self.layer]
+
+    def look(self, pixels: NDArray[np.uint8], batch_size: int = 64) -> FloatArray:
+        """Return the vectors of drawn pictures, uint8 (N, S, S, 3)."""
+        tap = Tap(self.model, [self.layer])
+        images = [Image.fromarray(picture) for picture in pixels]
+        parts = [tap(images[start : start + batch_size])[0] for start in range(0, len(images), batch_size)]
+        return np.concatenate(parts)
+
+
+@dataclass(frozen=True)
+class Sitter(Eyes):
+    """A decoder with its model and the dataset it is shown.
+
+    Attributes:
+        decoder: loaded.
+        pictures: the dataset.
+        learnt: rows that the decoder learnt, in order; none of another dataset.
+    """
+
+    decoder: Decoder
+    pictures: Any
+    learnt: NDArray[np.int64]
+
+    @property
+    def held(self) -> NDArray[np.int64]:
+        """All other rows, in order."""
+        return np.setdiff1d(np.arange(len(self.features)), self.learnt)
 
 
 def sitter(folder: str | Path, dataset: Any, store: str | Path | None = None, quiet: bool = False) -> Sitter:
@@ -123,21 +183,20 @@ def sitter(folder: str | Path, dataset: Any, store: str | Path | None = None, qu
         ModelError: no decoder there, or its model has other weights now than when it was trained.
     """
     decoder = load_decoder(folder)
-    facts = json.loads((Path(folder) / CONFIG).read_text(encoding="utf-8"))
     model = load_model(decoder.config.model)
     if decoder.config.weights_sha256 != (model.info.weights_sha256 or ""):
         raise ModelError(f"{folder} was trained on other weights of '{decoder.config.model}' than there are now")
     pictures = open_pictures(dataset)
     features = features_of(model, pictures, [decoder.config.layer], store, quiet=quiet)
-    return Sitter(decoder, model, features, pictures, int(facts["seed"]))
-
-
-def look(one: Sitter, pixels: NDArray[np.uint8], batch_size: int = 64) -> FloatArray:
-    """Return the vectors of drawn pictures, uint8 (N, S, S, 3), by the decoder's own layer."""
-    tap = Tap(one.model, [one.decoder.config.layer])
-    images = [Image.fromarray(picture) for picture in pixels]
-    parts = [tap(images[start : start + batch_size])[0] for start in range(0, len(images), batch_size)]
-    return np.concatenate(parts)
+    learnt = np.zeros(0, np.int64)
+    if features.dataset == decoder.config.dataset:
+        try:
+            learnt = np.load(Path(folder) / LEARNT, allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise ModelError(f"{folder} does not say which pictures it learnt ({LEARNT}): {error}") from None
+        if len(learnt) and learnt[-1] >= len(features):
+            raise ModelError(f"{folder} learnt picture {learnt[-1]} of '{features.dataset}', which has {len(features)}")
+    return Sitter(model, decoder.config.layer, features, decoder, pictures, learnt)
 
 
 @dataclass(frozen=True)
@@ -152,6 +211,7 @@ class Portrait:
         kept: by factor.
         rows: JPEG of the real picture and of those drawn for it.
         between: drawn between two real pictures, and these.
+        realism: of all drawn pictures together.
     """
 
     config: Mapping[str, Any]
@@ -161,6 +221,7 @@ class Portrait:
     kept: tuple[Kept, ...]
     rows: tuple[tuple[str, ...], ...]
     between: tuple[tuple[str, ...], ...]
+    realism: Realism
 
     def save(self, out: str | Path) -> Path:
         """Write ``rcdm.json`` and the page; returns the page."""
@@ -172,6 +233,7 @@ class Portrait:
         plain = {
             "config": dict(self.config), "dataset": self.dataset, "faithfulness": ranks,
             "ranks": self.faithfulness.ranks.tolist(), "kept": [asdict(one) for one in self.kept],
+            "realism": asdict(self.realism),
         }  # fmt: skip
         write_atomic(out / "rcdm.json", (json.dumps(plain, indent=1) + "\n").encode())
         write_atomic(out / "index.html", portrait_page(self).encode())
@@ -189,6 +251,7 @@ def portrait(
     sampler: str = "ddim",
     seed: int = 0,
     store: str | Path | None = None,
+    judge: str | None = None,
     quiet: bool = False,
 ) -> Portrait:
     """Draw pictures for vectors of pictures that the decoder never saw, and score them.
@@ -202,43 +265,68 @@ def portrait(
         shown: rows of the page.
         steps, sampler, seed: of sampling.
         store: where features are kept.
+        judge: model whose last features say what pictures show; the decoder's own layer by default.
         quiet: show no bars.
 
     Raises:
-        ModelError: see `sitter`.
+        ModelError: see `sitter`; no such judge.
         DatasetError: no such column.
     """
     one = sitter(folder, dataset, store, quiet)
     vectors = one.vectors
-    own = one.features.dataset == one.decoder.config.dataset
-    candidates = divide(len(vectors), one.seed)[1] if own else np.arange(len(vectors))
+    candidates = one.held
     asked = np.sort(np.random.default_rng(seed).permutation(candidates)[:count])
     drawn = sample(one.decoder, vectors[asked], each, steps, sampler, seed, quiet=quiet)
     flat = drawn.reshape(-1, *drawn.shape[2:])
     rows = np.repeat(asked, each)
-    seen = look(one, flat)
+    seen = one.look(flat)
     place = np.searchsorted(candidates, rows)
     ranks = faithfulness(vectors[candidates], seen, place)
     names = factor_names(one.features, factors)
     questions = {name: what.codes for name in names if (what := question(one.features.columns, name)).numbers is None}
     probes = depths(one.features, list(questions), by="rows", seed=seed, quiet=True)
     read = {reach.factor: reach.score for reach in probes.reaches}
-    kept = factors_kept(vectors, questions, seen, rows, read, seed)
+    eyes = one if judge is None else eyes_of(judge, one.pictures, store, quiet)
+    judged = seen if judge is None else eyes.look(flat)
+    kept = factors_kept(eyes.vectors, questions, judged, rows, read, seed)
+    rest = one.learnt if len(one.learnt) else candidates
+    label = next((name for name in ("character_name", "label") if name in questions), next(iter(questions)))
+    whole = realism(
+        eyes.name, judged, eyes.vectors[candidates], eyes.vectors[rest], label, questions[label][rest], seed,
+    )  # fmt: skip
     size = one.decoder.config.size
     pages = []
     for k in range(min(shown, len(asked))):
         real = pixels_of(one.pictures, asked[k : k + 1], size)[0]
-        pages.append(tuple(_jpeg(picture) for picture in (real, *drawn[k])))
+        pages.append(tuple(thumbnail(Image.fromarray(picture)) for picture in (real, *drawn[k])))
     between = []
     for k in range(0, min(6, len(asked) - 1), 2):
         ends = vectors[asked[[k, k + 1]]]
         path = interpolate(ends[0], ends[1], 7)
         line = sample(one.decoder, path, 1, steps, sampler, seed, same_noise=True, quiet=True)
         real = pixels_of(one.pictures, asked[[k, k + 1]], size)
-        between.append(tuple(_jpeg(picture) for picture in (real[0], *line[:, 0], real[1])))
+        between.append(tuple(thumbnail(Image.fromarray(picture)) for picture in (real[0], *line[:, 0], real[1])))
     return Portrait(
-        asdict(one.decoder.config), one.features.dataset, own, ranks, tuple(kept), tuple(pages), tuple(between)
+        asdict(one.decoder.config),
+        one.features.dataset,
+        len(one.learnt) > 0,
+        ranks,
+        tuple(kept),
+        tuple(pages),
+        tuple(between),
+        whole,
     )
+
+
+def eyes_of(judge: str, pictures: Any, store: str | Path | None = None, quiet: bool = False) -> Eyes:
+    """Return the last layer of a model, with what it makes of a dataset.
+
+    Raises:
+        ModelError: no such model, or one without layers.
+    """
+    model = load_model(judge)
+    layer = layers_of(model)[-1].name
+    return Eyes(model, layer, features_of(model, pictures, [layer], store, quiet=quiet))
 
 
 def grid(drawn: NDArray[np.uint8], real: NDArray[np.uint8] | None = None, gap: int = 2) -> Image.Image:
@@ -256,19 +344,12 @@ def grid(drawn: NDArray[np.uint8], real: NDArray[np.uint8] | None = None, gap: i
 def pixels_of(pictures: Any, rows: NDArray[np.int64], size: int, quiet: bool = True) -> NDArray[np.uint8]:
     """Return pictures as a decoder learns them: the middle square at its size, uint8 (N, S, S, 3)."""
     return picture_array(
-        pictures, rows, size, lambda image: _square(image).resize((size, size), Image.Resampling.LANCZOS), quiet
+        pictures, rows, size, lambda image: square(image).resize((size, size), Image.Resampling.LANCZOS), quiet
     )
 
 
-def _square(image: Image.Image) -> Image.Image:
+def square(image: Image.Image) -> Image.Image:
+    """Return the middle square of a picture."""
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     return image.crop((left, top, left + side, top + side))
-
-
-def _jpeg(pixels: NDArray[np.uint8], least: int = 72) -> str:
-    image = Image.fromarray(pixels)
-    if image.width < least:
-        factor = -(-least // image.width)
-        image = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
-    return data_uri(jpeg(image, 88))

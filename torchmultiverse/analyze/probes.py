@@ -8,7 +8,7 @@ in scale by orders of magnitude and one learning rate would rank them unfairly.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,25 @@ Codes = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
+class Plane:
+    """A linear reader of features as the model gives them: ``features @ weight + bias`` are logits.
+
+    Attributes:
+        weight: (D, C) float32.
+        bias: (C,) float32.
+    """
+
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+    def shares(self, features: FloatArray) -> FloatArray:
+        """Return the share of each answer, (N, C)."""
+        logits = features @ self.weight + self.bias
+        powers = np.exp(logits - logits.max(1, keepdims=True))
+        return np.asarray(powers / powers.sum(1, keepdims=True), np.float32)
+
+
+@dataclass(frozen=True)
 class Reading:
     """What a probe says.
 
@@ -35,6 +54,7 @@ class Reading:
         chosen: hyper-parameters.
         importance: how much each feature counts for each answer, (D, C), where the probe can say.
         confidence: share of the answer given, (N,), where the probe can say.
+        plane: the reader itself, where it is linear.
     """
 
     said: NDArray[Any]
@@ -42,6 +62,7 @@ class Reading:
     chosen: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     importance: NDArray[np.float32] | None = None
     confidence: NDArray[np.float32] | None = None
+    plane: Plane | None = None
 
 
 @dataclass(frozen=True)
@@ -61,12 +82,16 @@ class Data:
     y_validation: NDArray[Any]
     classes: int
 
-    def standard(self) -> Data:
-        """Return the same with features of mean 0 and spread 1 over the training pictures; constant ones become 0."""
+    def scale(self) -> tuple[FloatArray, FloatArray]:
+        """Return the mean of each feature over the training pictures, and one over its spread; 0 of constant ones."""
         mean = self.train.mean(0, dtype=np.float64)
         spread = self.train.std(0, dtype=np.float64)
         scale = np.divide(1, spread, out=np.zeros_like(spread), where=spread > 1e-6 * max(float(spread.max()), 1e-30))
-        middle, factor = mean.astype(np.float32), scale.astype(np.float32)
+        return mean.astype(np.float32), scale.astype(np.float32)
+
+    def standard(self) -> Data:
+        """Return the same with features of mean 0 and spread 1 over the training pictures; constant ones become 0."""
+        middle, factor = self.scale()
         parts = [(part - middle) * factor for part in (self.train, self.validation, self.test)]
         return Data(parts[0], parts[1], parts[2], self.y_train, self.y_validation, self.classes)
 
@@ -79,6 +104,7 @@ def logistic(data: Data, rng: np.random.Generator) -> Reading:
     """
     import torch
 
+    middle, factor = data.scale()
     data = data.standard()
     x, y = _tensors(data)
     weight = torch.zeros(data.train.shape[1], data.classes, device=x["train"].device, requires_grad=True)
@@ -107,7 +133,9 @@ def logistic(data: Data, rng: np.random.Generator) -> Reading:
         if worse == 2 or best[0] == 1:
             break
     assert best is not None
-    return _linear_reading(x["test"], best[2], best[3], best[0], {"penalty": best[1]})
+    reading = _linear_reading(x["test"], best[2], best[3], best[0], {"penalty": best[1]})
+    raw = factor[:, None] * best[2].cpu().numpy()
+    return replace(reading, plane=Plane(raw, best[3].cpu().numpy() - middle @ raw))
 
 
 PENALTIES = (3.0, 0.3, 0.03, 0.003, 0.0003)

@@ -29,6 +29,12 @@ def train(
     conditioning: Annotated[str, typer.Option(help="add_emb (as released), cond_bn (as in the paper) or none.")] = (
         "add_emb"
     ),
+    sets: Annotated[
+        Path | None, typer.Option(help="File of 'dejavu split': learn public pictures alone, to reconstruct others.")
+    ] = None,
+    flip: Annotated[
+        bool, typer.Option("--flip/--no-flip", help="Mirror pictures half of the time, as published.")
+    ] = True,
     licence: Annotated[
         str | None, typer.Option(help="Of data that forbid it, by name, from those who have other rights.")
     ] = None,
@@ -37,11 +43,15 @@ def train(
 ) -> None:
     """Train a decoder from a layer's vectors to pictures."""
     from torchmultiverse.analyze import portraits
+    from torchmultiverse.analyze.withheld import Sets
+    from torchmultiverse.evaluate.data import open_pictures
     from torchmultiverse.resources import cache_folder
 
+    pictures = open_pictures(data)
+    rows = None if sets is None else Sets.load(sets, pictures).rows["public"]
     folder = portraits.train(
-        model, data, out_folder, layer, size, preset, steps, batch, rate, conditioning, licence, seed,
-        embeddings or cache_folder("embeddings"),
+        model, pictures, out_folder, layer, size, preset, steps, batch, rate, conditioning, licence, seed,
+        embeddings or cache_folder("embeddings"), flip, rows,
     )  # fmt: skip
     out.print(f"decoder  {folder}", highlight=False, soft_wrap=True)
 
@@ -90,6 +100,9 @@ def score(
     each: Annotated[int, typer.Option(min=1, help="Pictures of each.")] = 4,
     steps: Annotated[int, typer.Option(min=1, max=1000, help="Of the sampler.")] = 50,
     sampler: Annotated[str, typer.Option(help="ddim or ddpm.")] = "ddim",
+    judge: Annotated[
+        str | None, typer.Option(help="Model that says what pictures show. Default: the decoder's own layer.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of draws and noise.")] = 0,
     embeddings: Annotated[Path | None, typer.Option(help="Folder of kept features; default: in the cache.")] = None,
 ) -> None:
@@ -99,7 +112,7 @@ def score(
     from torchmultiverse.resources import cache_folder
 
     found = portraits.portrait(
-        decoder, data, factor, count, each, 8, steps, sampler, seed, embeddings or cache_folder("embeddings")
+        decoder, data, factor, count, each, 8, steps, sampler, seed, embeddings or cache_folder("embeddings"), judge
     )
     table = Table("factor", "drawn", "real", "probe", "chance", box=None, padding=(0, 2))
     for one in found.kept:
@@ -109,5 +122,54 @@ def score(
         )  # fmt: skip
     out.print(table)
     out.print(found.faithfulness.said)
+    whole = found.realism
+    out.print(
+        f"Fréchet distance {whole.fid:.2f} (real pictures {whole.fid_real:.2f}), inception score {whole.score:.2f} "
+        f"(real {whole.score_real:.2f}); features: {whole.judge}"
+    )
+    page = found.save(out_folder)
+    out.print(f"page     {page.resolve().as_uri()}", highlight=False, soft_wrap=True)
+
+
+@rcdm_app.command(
+    "study", epilog="Example: `torchmultiverse rcdm study decoder --against head-decoder --data data/animals`"
+)
+def study(
+    decoder: Annotated[Path, typer.Argument(help="Folder that 'rcdm train' wrote.")],
+    data: Annotated[Path, typer.Option(help="Folder of the dataset that it was trained on, or of another.")],
+    out_folder: Annotated[Path, typer.Option("--out", help="Folder of page, sheets and numbers.")] = Path("studies"),
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--study",
+            help="changes (of the picture), attacks, manipulations (of the vector), means, sums, imagined, certainty, "
+            "distances; may be repeated. Default: all that the data can answer.",
+        ),
+    ] = None,
+    against: Annotated[
+        list[Path] | None, typer.Option(help="Decoder of another layer, to compare with; may be repeated.")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="Column of the classes. Default: the animal, or the label.")] = None,
+    shown: Annotated[int, typer.Option(min=1, help="Pictures in the rows.")] = 3,
+    each: Annotated[int, typer.Option(min=2, help="Pictures drawn of each vector.")] = 4,
+    steps: Annotated[int, typer.Option(min=1, max=1000, help="Of the sampler.")] = 50,
+    sampler: Annotated[str, typer.Option(help="ddim or ddpm.")] = "ddim",
+    seed: Annotated[int, typer.Option(help="Of draws and noise.")] = 0,
+    embeddings: Annotated[Path | None, typer.Option(help="Folder of kept features; default: in the cache.")] = None,
+) -> None:
+    """Ask a decoder the questions of the sources: what a change of picture or vector does to what is drawn."""
+    from torchmultiverse.analyze import portraits
+    from torchmultiverse.analyze.studies import ask
+    from torchmultiverse.analyze.studio import Studio
+    from torchmultiverse.resources import cache_folder
+
+    store = embeddings or cache_folder("embeddings")
+    studios = [
+        Studio(portraits.sitter(folder, data, store), each, shown, steps, sampler, seed, label)
+        for folder in (decoder, *(against or ()))
+    ]
+    found = ask(studios[0], name, studios[1:])
+    for note in found.notes:
+        out.print(f"not asked: {note}", style="dim")
     page = found.save(out_folder)
     out.print(f"page     {page.resolve().as_uri()}", highlight=False, soft_wrap=True)

@@ -136,6 +136,17 @@ def jpeg(image: Image.Image, quality: int) -> bytes:
     return buffer.getvalue()
 
 
+def thumbnail(image: Image.Image, side: int = 96) -> str:
+    """Return a picture, small or enlarged to be seen, as an address that a page holds itself."""
+    image = image.convert("RGB")
+    if max(image.size) < side:
+        factor = -(-side // max(image.size))
+        image = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+    else:
+        image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return data_uri(jpeg(image, 86))
+
+
 def data_uri(data: bytes) -> str:
     """Return a JPEG file as the address of a picture that a page holds itself."""
     return "data:image/jpeg;base64," + base64.b64encode(data).decode()

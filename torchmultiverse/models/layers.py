@@ -148,25 +148,30 @@ class Tap:
         Raises:
             ModelError: a layer that was not computed, or computed more than once.
         """
+        with self._model.computing():
+            return [tools.out_of(tensor) for tensor in self.follow(self._model.batch(images))]
+
+    def follow(self, pixels: torch.Tensor) -> list[torch.Tensor]:
+        """Return the same of normalised pictures (N, 3, H, W), as tensors; gradients flow where they are enabled.
+
+        Raises:
+            ModelError: see `__call__`.
+        """
         wanted: dict[str, list[str]] = {}
         for layer in self.layers:
             wanted.setdefault(layer.partition("@")[0], []).append(layer)
-        found: dict[str, FloatArray] = {}
-        pixels = None
+        found: dict[str, torch.Tensor] = {}
 
         def keep(name: str, tensor: torch.Tensor) -> None:
-            assert pixels is not None
-            for layer in wanted[name]:  # at once: what follows may change the tensor in place
+            for layer in wanted[name]:  # a copy, at once: what follows may change the tensor in place
                 if layer in found:
                     raise ModelError(f"layer '{name}' of '{self._model.info.name}' is computed twice a picture")
-                found[layer] = tools.out_of(pooled(tensor, len(pixels), layer.partition("@")[2] or "mean"))
+                found[layer] = pooled(tensor, len(pixels), layer.partition("@")[2] or "mean").clone()
 
-        with self._model.computing():
-            pixels = self._model.batch(images)
-            with _hooks(self._model.module, keep, set(wanted)):
-                end = self._model.deepest(pixels)
-            if OUTPUT in wanted:
-                keep(OUTPUT, end)
+        with _hooks(self._model.module, keep, set(wanted)):
+            end = self._model.deepest(pixels)
+        if OUTPUT in wanted:
+            keep(OUTPUT, end)
         if missing := [layer for layer in self.layers if layer not in found]:
             raise ModelError(f"layer '{missing[0]}' of '{self._model.info.name}' is not computed for a picture")
         return [found[layer] for layer in self.layers]

@@ -1,0 +1,180 @@
+"""Questions to a decoder whose answers are known, because the encoder is: it sees the colour and the place of a square.
+
+What could silently be wrong: a change that changes nothing, a gradient of the wrong sign, a sum that finds one of the
+pictures that it was made of, or numbers that do not come from the vectors whose pictures are shown.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from torchmultiverse.analyze.features import features_of
+from torchmultiverse.analyze.portraits import Sitter
+from torchmultiverse.analyze.rcdm import load_decoder, preset, train_decoder
+from torchmultiverse.analyze.studies import EPSILONS, STUDIES, against, ask
+from torchmultiverse.analyze.studio import Studio
+from torchmultiverse.errors import DatasetError, ModelError
+from torchmultiverse.evaluate import PictureList
+from torchmultiverse.models import ModelInfo, Preprocess
+from torchmultiverse.models.modules import ModuleEncoder
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+SIDE, GREY = 16, 128
+COLOURS = {"red": (90, -60, -30), "green": (-60, 90, -30), "blue": (-40, -50, 90), "white": (40, 40, 40)}
+PLACES = {"left": 2, "middle": 6, "right": 10}
+
+
+def pictures() -> PictureList:
+    images, rows = [], []
+    for colour, change in COLOURS.items():
+        for place, x in PLACES.items():
+            for turn in range(6):
+                pixels = np.full((SIDE, SIDE, 3), GREY, np.uint8)
+                pixels[4 + turn : 8 + turn, x : x + 4] = np.clip(GREY + np.array(change), 0, 255)
+                images.append(Image.fromarray(pixels))
+                rows.append({"label": colour, "place": place, "camera_yaw": 15.0 * turn})
+    return PictureList(images, rows)
+
+
+class Sees(torch.nn.Module):
+    """Colour: the mean over the picture; place: the mean of the red and green change's weight over columns and rows."""
+
+    def __init__(self, place: bool) -> None:
+        super().__init__()
+        self.place = place
+        self.scale = torch.nn.Parameter(torch.ones(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        change = (x * 0.5 + 0.5) - GREY / 255
+        colour = change.mean((2, 3)) * self.scale
+        if not self.place:
+            return colour
+        energy = (change**2).sum(1)
+        weight = energy / (energy.sum((1, 2), keepdim=True) + 1e-9)
+        grid = torch.linspace(-1, 1, SIDE)
+        where = torch.stack([(weight.sum(1) * grid).sum(1), (weight.sum(2) * grid).sum(1)], 1)
+        return torch.cat([colour, 0.05 * where], 1)
+
+
+def studio(folder: Path, place: bool = True, **settings: Any) -> Studio:
+    data = pictures()
+    half = (0.5, 0.5, 0.5)
+    model = ModuleEncoder(
+        Sees(place), ModelInfo("sees", "encoder", Preprocess((SIDE, SIDE), "squash", 1.0, "bilinear", half, half))
+    )
+    features = features_of(model, data, ["output"], quiet=True)
+    vectors = features.layers["output"]
+    pixels = np.stack([np.asarray(image) for image in data.iter_images()])
+    learnt = np.sort(np.random.default_rng(0).permutation(len(data))[: len(data) * 3 // 4])
+    config = preset("tiny", SIDE, vectors.shape[1], channels=8, dataset=features.dataset, layer="output")
+    train_decoder(pixels[learnt], vectors[learnt], config, folder, 2, 8, quiet=True)
+    one = Sitter(model, "output", features, load_decoder(folder), data, learnt)
+    return Studio(one, each=2, shown=2, steps=2, label="label", quiet=True, **settings)
+
+
+def lines(study: Any, column: str) -> dict[str, Any]:
+    """The table by what is in its first column."""
+    return {next(iter(line.values())): line[column] for line in study.numbers}
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Studio:
+    return studio(tmp_path_factory.mktemp("decoder"))
+
+
+def test_a_layer_that_sees_colour_alone_is_moved_by_colour_alone(tmp_path: Path) -> None:
+    found = STUDIES["changes"](studio(tmp_path, place=False))
+    moved = lines(found, "vector moved by %")
+    assert moved["as it is"] == moved["mirrored"] == pytest.approx(0, abs=1e-6)
+    assert moved["blurred"] < 0.1
+    assert moved["other colours"] > 0.3
+    assert moved["grey"] > 0.3
+    assert [row.label for row in found.rows[:8]] == [row.label for row in found.rows[8:]]
+    # What is given is the changed picture, not the first one.
+    given = {row.label: row.given[0] for row in found.rows[:8]}
+    assert (given["as it is"] != given["mirrored"]).any()
+    assert np.ptp(given["grey"].astype(int), 2).max() == 0
+
+
+def test_an_attack_deceives_the_reader_and_nothing_else_happens_at_zero(asked: Studio) -> None:
+    found = STUDIES["attacks"](asked)
+    right = list(lines(found, "still right %").values())
+    aimed = list(lines(found, "says the other class %").values())
+    assert right[0] > 0.9
+    assert aimed[0] < 0.1
+    assert right[-1] < 0.1
+    assert max(aimed) > 0.9
+    assert not found.rows[0].wrong
+    assert found.rows[len(EPSILONS) - 1].wrong
+    furthest = np.abs(found.rows[3].given[0].astype(int) - found.rows[0].given[0]).max()
+    assert furthest == pytest.approx(255 * EPSILONS[3], abs=1)
+
+
+def test_sums_find_the_picture_that_should_come_of_them(tmp_path: Path, asked: Studio) -> None:
+    """Colour and place add up in these vectors; without the place it cannot be found."""
+    found = STUDIES["sums"](asked)
+    assert lines(found, "nearest has the new level %")["place"] == 1
+    assert lines(found, "and the label %")["place"] == 1
+    assert lines(found, "is the very picture %")["place"] == 1
+    blind = STUDIES["sums"](studio(tmp_path, place=False))
+    assert lines(blind, "and the label %")["place"] == 1
+    assert lines(blind, "is the very picture %")["place"] < 0.6
+    assert found.rows[0].captions[0] == "as it should be"
+    assert len(found.rows[0].given) == 3
+
+
+def test_exchanged_dimensions_are_as_many_as_said(asked: Studio) -> None:
+    found = STUDIES["manipulations"](asked)
+    changed = lines(found, "changed %")
+    assert changed["as it is"] == 0
+    assert changed["common ones of another"] == changed["common ones at rest"] == changed["random ones of another"]
+    assert [len(row.given) for row in found.rows[:5]] == [1, 1, 2, 2, 2]
+    first, other = found.rows[2].given
+    assert (first != other).any()
+
+
+def test_all_questions_have_answers_a_page_and_sheets(asked: Studio, tmp_path: Path) -> None:
+    found = ask(asked)
+    assert [one.name for one in found.answers] == list(STUDIES)
+    page = found.save(tmp_path / "out").read_text()
+    kept = json.loads((tmp_path / "out" / "studies.json").read_text())
+    for one in found.answers:
+        assert one.title in page
+        assert Image.open(tmp_path / "out" / f"{one.name}.png").height >= SIDE
+        assert kept["studies"][one.name] == [dict(line) for line in one.numbers]
+    assert page.count("data:image/jpeg") == sum(
+        len(row.given) + len(row.drawn) for s in found.answers for row in s.rows
+    )
+    near = lines(next(one for one in found.answers if one.name == "distances"), "distance %")
+    assert near["nearest that the decoder learnt"] < near["any"]
+    with pytest.raises(ModelError, match=r"no study 'atacks'.*attacks"):
+        ask(asked, ["atacks"])
+
+
+def test_a_decoder_held_against_itself_differs_in_nothing(asked: Studio) -> None:
+    found = against([asked, asked], count=6)
+    one, two = found.numbers
+    assert one["varies in pixels %"] == two["varies in pixels %"] > 0
+    assert two["more than output in features"] == "+0.0 [0.0, 0.0]"
+    assert [row.label for row in found.rows[:2]] == ["output", "sees, output"]
+
+
+def test_data_without_a_second_factor_cannot_answer_everything(asked: Studio) -> None:
+    one = asked.one
+    alone = {"label": one.features.columns["label"]}
+    kept = Sitter(
+        one.model, one.layer, one.features.__class__(**{**vars(one.features), "columns": alone}), one.decoder,
+        one.pictures, one.learnt,
+    )  # fmt: skip
+    few = Studio(kept, each=2, shown=1, steps=2, quiet=True)
+    with pytest.raises(DatasetError, match="one at a time"):
+        ask(few, ["sums"])
+    found = ask(few, None)
+    assert found.notes == ("sums: no two factors that are varied one at a time",)
