@@ -27,6 +27,8 @@ from torchmultiverse.analyze.dejavu import (
     infer,
     partition,
     selections,
+    solo,
+    ties,
     top_accuracy,
 )
 from torchmultiverse.analyze.membership import membership
@@ -76,6 +78,45 @@ def test_the_planted_shares_are_found(memorized: float, correlated: float) -> No
     assert controls.held_out.low <= 0 <= controls.held_out.high
     assert controls.swapped == pytest.approx(whole.score, abs=1e-12)
     assert controls.shuffled == pytest.approx(controls.chance, abs=0.03)
+
+
+@pytest.mark.parametrize(("memorized", "correlated"), [(0, 0), (0.3, 0), (0.3, 0.3), (0, 0.5)])
+def test_one_model_alone_is_scored_by_what_it_never_saw(memorized: float, correlated: float) -> None:
+    """Correlation is in its answers on pictures that it never saw too: what is left is memory."""
+    models, truth, labels = planted(memorized, correlated, count=2000)
+    found, controls, sides = solo(models[0], truth, labels)
+    whole, expected = found.at(1.0), memorized * (1 - correlated) * (1 - 1 / CLASSES)
+    assert whole.low <= expected <= whole.high
+    assert whole.score == pytest.approx(expected, abs=0.04)
+    assert controls.held_out is not None
+    assert controls.held_out.low <= 0 <= controls.held_out.high
+    assert len(sides["held out"].target) == 4000
+    # A classifier that names what is correlated, and nothing else, says the same.
+    rng = np.random.default_rng(7)
+    behind = {}
+    for name, mine in truth.items():
+        right = rng.random(len(mine)) < correlated + (1 - correlated) / CLASSES
+        behind[name] = Inference(np.where(right, mine, (mine + 1) % CLASSES), np.zeros(len(mine)), right, right)
+    paired, controls, _ = solo(models[0], truth, labels, behind=behind)
+    assert paired.at(1.0).score == pytest.approx(expected, abs=0.05)
+    assert controls.held_out is not None
+    assert abs(controls.held_out.score) < 0.04
+    with pytest.raises(DatasetError, match="did not see"):
+        solo(models[0], {"A": truth["A"]}, labels)
+
+
+def test_what_a_factor_says_of_the_label_is_told() -> None:
+    rng = np.random.default_rng(0)
+    label = np.repeat(np.arange(4), 250)
+    columns = {
+        "balanced": np.tile(np.arange(5), 200), "same": label.astype(str), "random": rng.integers(0, 5, 1000),
+        "alone": np.zeros(1000),
+    }  # fmt: skip
+    found = {one.factor: one for one in ties(columns, label, list(columns))}
+    assert found["balanced"].strength == pytest.approx(0, abs=1e-12)
+    assert found["same"].strength == pytest.approx(1)
+    assert found["same"].p_value < 1e-6 < found["random"].p_value
+    assert set(found) == {"balanced", "same", "random"}
 
 
 def test_a_score_at_one_share_alone_misleads() -> None:

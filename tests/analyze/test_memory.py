@@ -153,6 +153,21 @@ def test_a_lookup_table_is_found_out_and_the_page_shows_it(folder: Path, tmp_pat
     assert score.at(1.0).reference <= 0.4
     assert controls.held_out is not None
     assert controls.held_out.score == 0
+    # One of the two alone, beside what it says of pictures that it never saw, and beside a reader of backgrounds.
+    for reference in ("held-out", "pixels"):
+        alone = memory(
+            pictures, sets, model("A"), None, ["output"], "boxes", boxes_of(folder), k=10, reference=reference,
+            store=tmp_path / "kept", quiet=True,
+        )  # fmt: skip
+        only = alone.layers[0]
+        assert only.score.at(1.0).target == 1
+        assert only.score.at(1.0).reference <= 0.4
+        assert only.controls.held_out is not None
+        assert only.controls.held_out.low <= 0 <= only.controls.held_out.high
+        assert (alone.reference, alone.b, alone.asked) == (reference, "", 10 * CLASSES)
+        assert alone.membership["confidence of what is inferred"].strangers == 16 * CLASSES
+        words = alone.save(tmp_path / reference).read_text()
+        assert ("reader of backgrounds" if reference == "pixels" else "never saw") in words
     page = found.save(tmp_path / "out")
     text = page.read_text()
     assert "Most memorized" in text

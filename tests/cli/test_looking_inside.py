@@ -59,6 +59,54 @@ def test_from_training_to_what_was_memorized(data: Path, capsys, monkeypatch, tm
     found = json.loads((tmp_path / "memory" / "dejavu.json").read_text())
     assert [one["layer"] for one in found["layers"]] == ["trunk", "head.1", "head.2"]
     assert found["asked"] == 48
+    # The same model alone, with decoders that learnt public pictures alone.
+    decoder = tmp_path / "decoder"
+    code, said, _ = run(
+        capsys, monkeypatch, "rcdm", "train", f"ssl:{tmp_path / 'A'}", "--layer", "trunk", "--data", data, "--sets",
+        sets, "--size", 8, "--preset", "tiny", "--steps", 2, "--batch", 8, "--out", decoder,
+    )  # fmt: skip
+    assert code == 0
+    known = np.load(decoder / "learnt.npy")
+    assert set(known) <= set(json.loads(sets.read_text())["rows"]["public"])
+    code, said, _ = run(
+        capsys, monkeypatch, "dejavu", "score", data, "--sets", sets, "--a", f"ssl:{tmp_path / 'A'}", "--boxes",
+        data.parent / "boxes.csv", "--k", 5, "--decoder-a", decoder, "--views", 2, "--out", tmp_path / "alone",
+    )  # fmt: skip
+    assert code == 0
+    assert "agreement of views" in said
+    found = json.loads((tmp_path / "alone" / "dejavu.json").read_text())
+    assert (found["b"], found["reference"], found["asked"]) == ("", "held-out", 24)
+    assert found["drawn"]["pictures"] == 24
+    assert "Was it trained on?" in (tmp_path / "alone" / "index.html").read_text()
+    code, said, error = run(
+        capsys, monkeypatch, "dejavu", "score", data, "--sets", sets, "--a", f"ssl:{tmp_path / 'B'}", "--boxes",
+        data.parent / "boxes.csv", "--k", 5, "--decoder-a", decoder, "--out", tmp_path / "no",
+    )  # fmt: skip
+    assert code == 5
+    assert "draws from" in error
+    assert not (tmp_path / "no").exists()
+    code, said, _ = run(
+        capsys, monkeypatch, "dejavu", "sweep", data, "--sets", sets, "--vary", "epochs", "--values", "1,0", "--set",
+        "size=32", "--set", "head=16-8", "--set", "batch_size=12", "--boxes", data.parent / "boxes.csv", "--k", 5,
+        "--out", tmp_path / "sweep",
+    )  # fmt: skip
+    assert code == 0
+    found = json.loads((tmp_path / "sweep" / "sweep.json").read_text())
+    assert [(p["value"], p["layer"]) for p in found["points"]] == [
+        (value, layer) for value in ("0", "1") for layer in ("trunk", "head.1", "head.2")
+    ]
+    assert [one["value"] for one in found["probed"]] == ["0", "1"]
+    assert "Memory by epochs" in (tmp_path / "sweep" / "index.html").read_text()
+    for wrong, words in (
+        (("--vary", "epoch", "--values", "1"), "no setting 'epoch'. Did you mean 'epochs'"),
+        (("--vary", "pictures", "--values", "9"), "9 pictures of each class are asked for, 8 are in the sets"),
+        (("--vary", "crops", "--values", "edge"), "crops are boxes, corner, rerender, not 'edge'"),
+    ):
+        code, _, error = run(
+            capsys, monkeypatch, "dejavu", "sweep", data, "--sets", sets, *wrong, "--out", tmp_path / "w"
+        )
+        assert code in (4, 5)
+        assert words in error
     code, _, error = run(capsys, monkeypatch, "ssl", data, "--out", tmp_path / "C", "--method", "simclear")
     assert code == 5
     assert "no method 'simclear'. Did you mean 'simclr'" in error
@@ -116,8 +164,16 @@ def test_a_decoder_is_trained_drawn_from_and_scored(data: Path, capsys, monkeypa
     assert found["faithfulness"]["candidates"] == 9  # a tenth was held out
     assert len(found["ranks"]) == 12
     assert [one["factor"] for one in found["kept"]] == ["label"]
+    assert found["realism"]["judge"] == "timm:resnet10t/random?size=32, layer2.0"
     page = (tmp_path / "portrait" / "index.html").read_text()
     assert page.count("data:image/jpeg") == 6 * 3 + 3 * 9
+    code, said, _ = run(
+        capsys, monkeypatch, "rcdm", "study", decoder, "--data", data, "--study", "changes", "--shown", 1, "--each", 2,
+        "--steps", 2, "--against", decoder, "--out", tmp_path / "studies",
+    )  # fmt: skip
+    assert code == 0
+    assert (tmp_path / "studies" / "layers.png").exists()
+    assert "One layer against another" in (tmp_path / "studies" / "index.html").read_text()
 
 
 def test_data_that_forbid_generative_models_are_refused_unless_named(tmp_path: Path) -> None:

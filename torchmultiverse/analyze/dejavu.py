@@ -48,6 +48,10 @@ class Inference:
     def __len__(self) -> int:
         return len(self.said)
 
+    def take(self, rows: NDArray[np.int64]) -> Inference:
+        """Return the answers of some pictures."""
+        return Inference(self.said[rows], self.confidence[rows], self.right[rows], self.top5[rows])
+
 
 def infer(
     crops: FloatArray,
@@ -346,6 +350,103 @@ def curve(sides: Sequence[Side], points: int = 100) -> list[tuple[float, float, 
     return found
 
 
+def alone(
+    target: Inference, held: Inference, truth: NDArray[np.int64], others: NDArray[np.int64], classes: int,
+    shares: Sequence[float] = SHARES, seed: int = 0, resamples: int = 1000,
+) -> tuple[DejaVu, Side]:  # fmt: skip
+    """Score one model: what it infers of pictures it was trained on, beside what it infers of pictures it never saw.
+
+    Both come from one distribution, so that correlation is in both. The intervals resample both sets by themselves.
+    For the four categories each picture is paired at random with a held-out one of its class.
+
+    Args:
+        target: what it infers of pictures that it was trained on.
+        held: of pictures that it never saw.
+        truth, others: their labels, codes (N,) and (M,).
+        classes: number of labels.
+        shares: of pictures, as p.
+        seed: of resampling and pairing.
+        resamples: number of them.
+
+    Returns:
+        The score, and the pairs.
+
+    Raises:
+        DatasetError: a class without held-out pictures.
+    """
+    if len(missing := np.setdiff1d(truth, others)):
+        raise DatasetError(f"{len(missing)} labels have no held-out picture to compare with")
+    rng = np.random.default_rng(seed)
+    match = np.empty(len(truth), np.int64)
+    for label in np.unique(truth):
+        mine, theirs = np.flatnonzero(truth == label), np.flatnonzero(others == label)
+        match[mine] = np.concatenate([rng.permutation(theirs) for _ in range(-(-len(mine) // len(theirs)))])[
+            : len(mine)
+        ]
+    # Held-out pictures count as often as their class does among the others.
+    weight = np.bincount(truth, minlength=classes) / np.maximum(np.bincount(others, minlength=classes), 1)
+    each: NDArray[np.float64] = np.asarray(weight[others], np.float64)
+    drawn = _resamples(len(truth), rng, resamples)
+    strangers: NDArray[np.float64] = np.asarray(rng.multinomial(len(others), each / each.sum(), resamples), np.float64)
+    tail = (1 - LEVEL) / 2
+    scores, notes = [], []
+    for share in shares:
+        if share * len(truth) < 1:
+            raise DatasetError(f"{100 * share:g} % of {len(truth)} pictures is less than one")
+        ours = float(top_accuracy(target.right, target.confidence, share)[0])
+        other = float(top_accuracy(held.right, held.confidence, share, each[None])[0])
+        first = top_accuracy(target.right, target.confidence, share, drawn)
+        second = top_accuracy(held.right, held.confidence, share, strangers)
+        low, high = np.quantile(np.subtract(first, second), [tail, 1 - tail])
+        score = ours - other
+        answers = round(share * min(len(truth), len(others)))
+        scores.append(ScoreAt(share, score, float(min(low, score)), float(max(high, score)), ours, other, answers))
+        if answers < _WARN:
+            notes.append(f"DV_{100 * share:g} rests on {answers} answers, {_WARN} are wanted")
+    side = Side(target, held.take(match))
+    top5 = float(target.top5.mean() - np.average(held.top5, weights=each))
+    return DejaVu(tuple(scores), partition([side]), top5, len(truth), classes, tuple(notes)), side
+
+
+@dataclass(frozen=True)
+class Tie:
+    """How much a factor says of the label.
+
+    Attributes:
+        factor: column.
+        strength: Cramér's V, 0 (independent) to 1.
+        p_value: of independence, by the chi-squared test.
+    """
+
+    factor: str
+    strength: float
+    p_value: float
+
+
+def ties(columns: Mapping[str, NDArray[Any]], label: NDArray[np.int64], factors: Sequence[str]) -> list[Tie]:
+    """Return how much each factor says of the label: where none does, a background says nothing of its object.
+
+    Args:
+        columns: of the pictures, (N,) each.
+        label: codes (N,).
+        factors: columns to ask.
+    """
+    from scipy.stats import chi2_contingency
+
+    found = []
+    for name in factors:
+        levels, codes = np.unique(columns[name].astype(str), return_inverse=True)
+        table = np.zeros((len(levels), int(label.max()) + 1))
+        np.add.at(table, (codes, label), 1)
+        table = table[:, table.any(0)]
+        if min(table.shape) < 2:
+            continue
+        test = chi2_contingency(table, correction=False)
+        strength = float(np.sqrt(test.statistic / (table.sum() * (min(table.shape) - 1))))
+        found.append(Tie(name, strength, float(test.pvalue)))
+    return found
+
+
 @dataclass(frozen=True)
 class Controls:
     """What must be near zero, or chance, if the score means what it says.
@@ -403,13 +504,7 @@ def attack(
     Raises:
         DatasetError: see `infer` and `dejavu`.
     """
-    most = int(np.bincount(labels)[np.unique(labels)].min())
-    notes = []
-    if k > most:
-        notes.append(f"k is {most} instead of {k}: the rarest label has no more public pictures")
-        k = most
-    elif k < 50:
-        notes.append(f"k is {k}; the source holds it steady for 50 and above")
+    k, notes = _fitting(k, labels)
     near = {
         name: [_near(model.crops[name], mine, model.public, labels, k, backend) for model in (first, second)]
         for name, mine in truth.items()
@@ -431,6 +526,75 @@ def attack(
         dejavu([sides["B"], sides["A"]], classes, (1.0,), seed, resamples=1).at(1.0).score,
     )
     return replace(found, notes=(*notes, *found.notes)), controls, sides
+
+
+def solo(
+    model: Representations,
+    truth: Mapping[str, NDArray[np.int64]],
+    labels: NDArray[np.int64],
+    k: int = K,
+    shares: Sequence[float] = SHARES,
+    seed: int = 0,
+    backend: Backend = "torch",
+    behind: Mapping[str, Inference] | None = None,
+) -> tuple[DejaVu, Controls, dict[str, Side]]:
+    """Run the protocol on one model.
+
+    Args:
+        model: that saw A.
+        truth: labels of the crops ``A``, and of ``B`` and ``held out``, which it did not see; codes.
+        labels: of the public pictures.
+        k, shares, seed, backend: as in `attack`.
+        behind: what a classifier of backgrounds infers of each set. Without it the reference is the model itself on
+            the pictures that it did not see.
+
+    Returns:
+        The score, the controls, and the answers on A and on the others.
+
+    Raises:
+        DatasetError: nothing that the model did not see; see also `infer` and `alone`.
+    """
+    k, notes = _fitting(k, labels)
+    near = {name: _near(model.crops[name], mine, model.public, labels, k, backend) for name, mine in truth.items()}
+    answers = {name: _said(found, truth[name], labels) for name, found in near.items()}
+    unseen = [name for name in truth if name != "A"]
+    if not unseen:
+        raise DatasetError("a model alone needs pictures that it did not see: those of B, or held-out ones")
+    classes = int(labels.max()) + 1
+    others = np.concatenate([truth[name] for name in unseen])
+    held = joined([answers[name] for name in unseen])
+    control: ScoreAt | None = None
+    if behind is None:
+        found, side = alone(answers["A"], held, truth["A"], others, classes, shares, seed)
+        if len(unseen) > 1:  # both unseen: the difference must be chance
+            control = alone(answers["held out"], answers["B"], truth["held out"], truth["B"], classes, (1.0,), seed)[
+                0
+            ].at(1.0)
+        sides = {"A": side, "held out": Side(held, held)}
+    else:
+        side = Side(answers["A"], behind["A"])
+        rest = Side(held, joined([behind[name] for name in unseen]))
+        found = dejavu([side], classes, shares, seed)
+        control = dejavu([rest], classes, (1.0,), seed).at(1.0)
+        sides = {"A": side, "held out": rest}
+    blind = _said(near["A"], truth["A"], np.random.default_rng(seed).permutation(labels))
+    share = np.bincount(labels, minlength=classes) / len(labels)
+    controls = Controls(control, float(blind.right.mean()), float(share[truth["A"]].mean()), found.at(1.0).score)
+    return replace(found, notes=(*notes, *found.notes)), controls, sides
+
+
+def joined(parts: Sequence[Inference]) -> Inference:
+    """Return the answers of several sets one after another."""
+    names = ("said", "confidence", "right", "top5")
+    return Inference(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def _fitting(k: int, labels: NDArray[np.int64]) -> tuple[int, list[str]]:
+    """Return how many neighbours can be asked, and what is to be said of that."""
+    most = int(np.bincount(labels)[np.unique(labels)].min())
+    if k > most:
+        return most, [f"k is {most} instead of {k}: the rarest label has no more public pictures"]
+    return k, [f"k is {k}; the source holds it steady for 50 and above"] if k < 50 else []
 
 
 def correlation(

@@ -15,7 +15,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -75,6 +75,36 @@ class Training:
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
         plain["options"] = dict(self.options)
         return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
+
+
+def changed(training: Training, name: str, text: str) -> Training:
+    """Return a training with one setting read from text.
+
+    Args:
+        training: to be changed.
+        name: of a setting, or ``option.NAME`` of the loss.
+        text: its value; widths of a head as ``256-128``, augmentations as ``crop+flip``.
+
+    Raises:
+        ModelError: no such setting, or no such value.
+    """
+    try:
+        if name.startswith("option."):
+            return replace(training, options={**training.options, name.removeprefix("option."): float(text)})
+        if name not in Training.__dataclass_fields__ or name == "options":
+            known = [*Training.__dataclass_fields__, "option.temperature", "option.lambda_param"]
+            raise ModelError(f"no setting '{name}'.{nearest(name, known)}")
+        old = getattr(training, name)
+        value: Any
+        if name in ("head", "keep"):
+            value = tuple(int(number) for number in text.split("-") if number)
+        elif name == "augment":
+            value = tuple(one for one in text.split("+") if one not in ("", "none"))
+        else:
+            value = type(old)(text)
+    except ValueError:
+        raise ModelError(f"'{text}' is no value of {name}, such as {getattr(training, name, 0.5)}") from None
+    return replace(training, **{name: value})
 
 
 class Views(Protocol):

@@ -93,7 +93,9 @@ def score(
     data: Annotated[Path, typer.Argument(help="Folder of the dataset that was split.")],
     sets: Annotated[Path, typer.Option(help="File of 'dejavu split'.")],
     a: Annotated[str, typer.Option("--a", help="Model that saw A, as ssl:FOLDER.")],
-    b: Annotated[str, typer.Option("--b", help="Model that saw B.")],
+    b: Annotated[
+        str | None, typer.Option("--b", help="Model that saw B. Without it the model is scored alone.")
+    ] = None,
     out_folder: Annotated[Path, typer.Option("--out", help="Folder of the page and the numbers.")] = Path("dejavu"),
     layer: Annotated[
         list[str] | None, typer.Option(help="Layer; may be repeated. Default: trunk and every block of the head.")
@@ -107,17 +109,32 @@ def score(
     least: Annotated[float, typer.Option(min=0.01, max=1, help="Shorter side of a part, of the picture's.")] = 0.2,
     k: Annotated[int, typer.Option("--k", min=1, help="Neighbours.")] = 100,
     engine: Annotated[str, typer.Option(help="That renders for 'rerender'.")] = "builtin",
+    reference: Annotated[
+        str,
+        typer.Option(
+            help="Without --b: held-out (its own answers on pictures that it never saw), pixels, or a model in whose "
+            "features a classifier of backgrounds reads."
+        ),
+    ] = "held-out",
+    decoder_a: Annotated[
+        Path | None, typer.Option(help="Decoder of A, of 'rcdm train --sets': draws what was inferred.")
+    ] = None,
+    decoder_b: Annotated[Path | None, typer.Option(help="The same of B.")] = None,
+    views: Annotated[
+        int, typer.Option(min=0, help="Of each picture, to tell members by their agreement (EncoderMI); as 6.")
+    ] = 0,
     backend: Annotated[str, typer.Option(help="torch or faiss.")] = "torch",
     seed: Annotated[int, typer.Option(help="Of resampling.")] = 0,
     embeddings: Annotated[Path | None, typer.Option(help="Folder of kept features; default: in the cache.")] = None,
 ) -> None:
-    """Score what model A memorized of its pictures, with B as the reference, and the other way round."""
+    """Score what model A memorized of its pictures, with B as the reference and the other way round, or alone."""
     from torchmultiverse.analyze.memory import memory
     from torchmultiverse.resources import cache_folder
 
     found = memory(
         data, sets, a, b, layer, crops, boxes, least, k, engine, backend, seed,  # type: ignore[arg-type]
-        embeddings or cache_folder("embeddings"),
+        embeddings or cache_folder("embeddings"), reference, None if decoder_a is None else (decoder_a, decoder_b),
+        views,
     )  # fmt: skip
     table = Table("layer", "DV 100 %", "DV 20 %", "memorized", "correlated", "misrepresented", "held out",
                   box=None, padding=(0, 2))  # fmt: skip
@@ -132,7 +149,64 @@ def score(
             "–" if held is None else f"{100 * held.score:.1f} [{100 * held.low:.1f}, {100 * held.high:.1f}]",
         )  # fmt: skip
     out.print(table)
+    for name, one_of in found.membership.items():
+        out.print(f"members told by {name}: {100 * one_of.auc:.1f} % [{100 * one_of.low:.1f}, {100 * one_of.high:.1f}]")
     for note in dict.fromkeys(note for one in found.layers for note in one.score.notes):
         out.print(f"note: {note}", style="dim")
+    page = found.save(out_folder)
+    out.print(f"page     {page.resolve().as_uri()}", highlight=False, soft_wrap=True)
+
+
+@dejavu_app.command(
+    "sweep",
+    epilog="Example: `torchmultiverse dejavu sweep data/animals --sets sets.json --vary epochs --values 0,20,100 "
+    "--set method=vicreg --out sweep`",
+)
+def sweep_(
+    data: Annotated[Path, typer.Argument(help="Folder of the dataset that was split.")],
+    sets: Annotated[Path, typer.Option(help="File of 'dejavu split'.")],
+    vary: Annotated[
+        str,
+        typer.Option(
+            help="Setting of the training (epochs, method, scale, augment, head, backbone, batch_size, …), option.NAME "
+            "of the loss, pictures of each class, crops, or k."
+        ),
+    ],
+    values: Annotated[str, typer.Option(help="Of it, as 0,20,100; augmentations as crop+flip, heads as 256-128.")],
+    out_folder: Annotated[Path, typer.Option("--out", help="Folder of encoders, page and numbers.")] = Path("sweep"),
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="Other settings, as epochs=50; may be repeated.")
+    ] = None,
+    crops: Annotated[str, typer.Option(help="boxes, corner or rerender.")] = "boxes",
+    boxes: Annotated[
+        Path | None, typer.Option(help="Boxes of photographs: CSV, COCO JSON, or folder of VOC XML.")
+    ] = None,
+    least: Annotated[float, typer.Option(min=0.01, max=1, help="Shorter side of a part, of the picture's.")] = 0.2,
+    k: Annotated[int, typer.Option("--k", min=1, help="Neighbours.")] = 100,
+    engine: Annotated[str, typer.Option(help="That renders for 'rerender'.")] = "builtin",
+    label: Annotated[str | None, typer.Option(help="Column of classes, for supervised. Default: of the sets.")] = None,
+    seed: Annotated[int, typer.Option(help="Of resampling.")] = 0,
+    embeddings: Annotated[Path | None, typer.Option(help="Folder of kept features; default: in the cache.")] = None,
+) -> None:
+    """Train pairs of models for several values of a setting, and say how memory depends on it."""
+    from torchmultiverse.analyze.ssl import Training, changed
+    from torchmultiverse.analyze.sweep import sweep
+    from torchmultiverse.resources import cache_folder
+
+    training = Training()
+    for one in setting or ():
+        name, _, value = one.partition("=")
+        training = changed(training, name, value)
+    found = sweep(
+        data, sets, out_folder, vary, [value for value in values.split(",") if value], training,
+        crops, boxes, least, k, engine, label, seed, embeddings or cache_folder("embeddings"),  # type: ignore[arg-type]
+    )  # fmt: skip
+    table = Table(vary, "layer", "DV 100 %", "memorized", "misrepresented", box=None, padding=(0, 2))
+    for point in found.points:
+        table.add_row(
+            point.value, point.layer, f"{100 * point.score:.1f} [{100 * point.low:.1f}, {100 * point.high:.1f}]",
+            f"{100 * point.memorized:.1f}", f"{100 * point.misrepresented:.1f}",
+        )  # fmt: skip
+    out.print(table)
     page = found.save(out_folder)
     out.print(f"page     {page.resolve().as_uri()}", highlight=False, soft_wrap=True)
