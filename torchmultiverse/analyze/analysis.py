@@ -3,14 +3,88 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from torchmultiverse.analyze.depth import Depths
-from torchmultiverse.analyze.geometry import Shape
+import numpy as np
+
+from torchmultiverse.analyze.depth import Depths, budgets, depths
+from torchmultiverse.analyze.features import Features, features_of
+from torchmultiverse.analyze.geometry import Shape, cka_matrix, shapes
+from torchmultiverse.analyze.memory import Memory, memory
+from torchmultiverse.analyze.portraits import Portrait, portrait, sitter, train
+from torchmultiverse.analyze.studies import Studies, ask
+from torchmultiverse.analyze.studio import Studio
+from torchmultiverse.analyze.withheld import Mode
+from torchmultiverse.errors import DatasetError, MissingExtra
+from torchmultiverse.evaluate.data import SomePictures, dataset_name, manifest_hash, open_pictures
+from torchmultiverse.models import load_model
+from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.store.files import write_atomic
+
+SHARES = (0.02, 0.05, 0.15, 0.4, 1.0)
+"""Label budgets: shares of the training pictures."""
+FACTORS = 6
+"""Factors at most for which label budgets are asked."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What is read with a share of the labels.
+
+    Attributes:
+        factor, layer, share: what was asked where, with how many.
+        score, low, high: accuracy, or R² of a regression, with its interval.
+    """
+
+    factor: str
+    layer: str
+    share: float
+    score: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Alike:
+    """How alike the layers of two models are, shown the same pictures.
+
+    Attributes:
+        other: name of the other model.
+        layers: of the other.
+        cka: linear, by layer of the first and of the other, 0 to 1.
+    """
+
+    other: str
+    layers: tuple[str, ...]
+    cka: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Painting:
+    """How decoders are trained for the pictures of layers.
+
+    Attributes:
+        steps, batch_size, learning_rate: of training.
+        size, preset: of the decoders.
+        sampling: steps of the sampler.
+    """
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    size: int
+    preset: str
+    sampling: int
+
+
+def painting() -> Painting:
+    """Return what this machine can train in some minutes: 64 pixels and the published network on a GPU."""
+    if tools.device().type == "cuda":
+        return Painting(20_000, 128, 1e-4, 64, "64", 50)
+    return Painting(2_000, 32, 2e-3, 32, "tiny", 25)
 
 
 @dataclass(frozen=True)
@@ -23,6 +97,12 @@ class Analysis:
         depths: what is read where, if it was asked.
         shapes: geometry by layer, if it was asked.
         provenance: versions, seed and command.
+        budgets: what is read with fewer labels, at the best cut and at the end.
+        alike: layers of another model beside these.
+        portraits: pictures of layers, with the folder of each decoder.
+        studies: questions to the first decoder.
+        memory: what was memorized.
+        notes: what was not asked, and why.
     """
 
     model: Mapping[str, Any]
@@ -30,6 +110,12 @@ class Analysis:
     depths: Depths | None = None
     shapes: tuple[Shape, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    budgets: tuple[Budget, ...] = ()
+    alike: Alike | None = None
+    portraits: tuple[Portrait, ...] = ()
+    studies: Studies | None = None
+    memory: Memory | None = None
+    notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain data."""
@@ -38,6 +124,12 @@ class Analysis:
             "dataset": dict(self.dataset),
             "depths": self.depths.as_dict() if self.depths else None,
             "shapes": [asdict(shape) for shape in self.shapes],
+            "budgets": [asdict(one) for one in self.budgets],
+            "alike": asdict(self.alike) if self.alike else None,
+            "portraits": [one.as_dict() for one in self.portraits],
+            "studies": self.studies.as_dict() if self.studies else None,
+            "memory": self.memory.as_dict() if self.memory else None,
+            "notes": list(self.notes),
             "provenance": dict(self.provenance),
         }
 
@@ -53,11 +145,21 @@ class Analysis:
         out = Path(out)
         out.mkdir(parents=True, exist_ok=True)
         write_atomic(out / "analysis.json", (json.dumps(self.as_dict(), indent=1) + "\n").encode())
+        tables: dict[str, Sequence[Any]] = {"budgets.csv": self.budgets}
         if self.depths:
-            write_atomic(out / "depths.csv", rows_as_csv([asdict(reach) for reach in self.depths.reaches]).encode())
-            write_atomic(out / "cuts.csv", rows_as_csv([asdict(cut) for cut in self.depths.cuts]).encode())
+            tables |= {
+                "depths.csv": self.depths.reaches,
+                "cuts.csv": self.depths.cuts,
+                "levels.csv": self.depths.levels,
+            }
+        for name, rows in tables.items():
+            if rows:
+                write_atomic(out / name, rows_as_csv([asdict(row) for row in rows]).encode())
         if self.shapes:
             write_atomic(out / "geometry.csv", rows_as_csv([_flat(shape) for shape in self.shapes]).encode())
+        if self.memory:
+            write_atomic(out / "classes.csv", rows_as_csv(self.memory.classes).encode())
+            write_atomic(out / "answers.csv", rows_as_csv(self.memory.answers).encode())
         write_atomic(out / "index.html", analysis_page(self).encode())
         return out / "index.html"
 
@@ -71,3 +173,177 @@ def _flat(shape: Shape) -> dict[str, Any]:
     row |= {f"sensitivity {r.factor}": r.sensitivity for r in shape.responses}
     row |= {f"completeness {name}": value for name, value in shape.disentanglement.completeness.items()}
     return row | {f"information gap {name}": value for name, value in shape.gap.items()}
+
+
+def analyse(
+    model: str,
+    dataset: Any,
+    layers: Sequence[str] | str = "cuts",
+    factors: Sequence[str] | None = None,
+    probes: Sequence[str] = ("logistic",),
+    geometry: bool = True,
+    group: str = "auto",
+    labels: float | int | None = None,
+    few: bool = False,
+    against: str | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    store: str | Path | None = None,
+    quiet: bool = False,
+) -> Analysis:
+    """Say what a model knows at every layer, where to cut it, and how its layers are shaped.
+
+    Args:
+        model: model string.
+        dataset: folder or opened dataset.
+        layers: see `torchmultiverse.analyze.features.features_of`.
+        factors, probes, group, labels, seed: see `torchmultiverse.analyze.depth.depths`.
+        geometry: whether to ask for it.
+        few: whether to ask what is read with fewer labels.
+        against: another model whose layers are held beside these.
+        limit: so many pictures at most, drawn at random.
+        store: where features are kept.
+        quiet: show no bars.
+
+    Raises:
+        ModelError: no such model, layer or probe.
+        DatasetError: no such column, or nothing to ask for.
+    """
+    pictures = some_of(dataset, limit, seed)
+    loaded = load_model(model)
+    features = features_of(loaded, pictures, layers, store, quiet=quiet)
+    found = depths(features, factors, probes, group, labels, seed, quiet)
+    shaped = shapes(features, factors, seed) if geometry else []
+    alike = None
+    if against is not None:
+        other = features_of(against, pictures, "cuts", store, quiet=quiet)
+        matrix = cka_matrix(features.layers, other.layers)
+        alike = Alike(other.model, tuple(other.layers), tuple(tuple(row) for row in matrix.tolist()))
+    return Analysis(
+        features.facts,
+        {"name": features.dataset, "pictures": len(features), "manifest_sha256": manifest_hash(pictures)},
+        found,
+        tuple(shaped),
+        budgets=_budgets(features, found, group, seed, quiet) if few else (),
+        alike=alike,
+    )
+
+
+def some_of(dataset: Any, limit: int | None, seed: int) -> Any:
+    """Return a dataset, or so many of its pictures, drawn at random."""
+    pictures = open_pictures(dataset)
+    if limit is None or limit >= len(pictures):
+        return pictures
+    rows = np.sort(np.random.default_rng(seed).choice(len(pictures), limit, replace=False))
+    return SomePictures(pictures, rows, f"{dataset_name(pictures)}, {limit} pictures")
+
+
+def _budgets(features: Features, found: Depths, group: str, seed: int, quiet: bool) -> tuple[Budget, ...]:
+    cuts = {cut.factor: cut for cut in reversed(found.cuts)}
+    out = []
+    for factor in list(dict.fromkeys(cut.factor for cut in found.cuts))[:FACTORS]:
+        cut = cuts[factor]
+        probe = "logistic" if cut.probe == "ridge" else cut.probe
+        at = list(dict.fromkeys((cut.best, cut.end)))
+        for share, some in budgets(features, factor, at, SHARES, probe, group, seed, quiet).items():
+            out += [Budget(factor, one.layer, share, one.score, one.low, one.high) for one in some.reaches]
+    return tuple(out)
+
+
+def portrayed(found: Depths) -> list[str]:
+    """Return the layers that pictures are drawn of: where most is read that the end has lost, and the end."""
+    end = found.layers[-1]
+    costly = [cut for cut in found.cuts if cut.cost_low > 0]
+    if not costly:
+        return [end]
+    return list(dict.fromkeys([max(costly, key=lambda cut: cut.cost).best, end]))
+
+
+def paint(
+    analysis: Analysis,
+    model: str,
+    dataset: Any,
+    out: str | Path,
+    how: Painting | None = None,
+    layers: Sequence[str] | None = None,
+    limit: int | None = None,
+    licence: str | None = None,
+    seed: int = 0,
+    store: str | Path | None = None,
+    quiet: bool = False,
+) -> Analysis:
+    """Return an analysis with pictures of layers: decoders are trained in ``out/decoders``, drawn from and asked.
+
+    What cannot be done, for the data's licence or without a library, is noted.
+
+    Args:
+        analysis: so far.
+        model, dataset, limit, seed, store, quiet: as in `analyse`.
+        out: folder of the analysis.
+        how: decoders are trained.
+        layers: to be drawn; see `portrayed`.
+        licence: of data that forbid it, by name, from those who have other rights.
+    """
+    how = how or painting()
+    pictures = some_of(dataset, limit, seed)
+    names = list(layers) if layers else portrayed(analysis.depths) if analysis.depths else []
+    folders, notes = [], []
+    try:
+        for name in names:
+            place = Path(out) / "decoders" / name.replace("/", "_")
+            folders.append(
+                train(model, pictures, place, name, how.size, how.preset, how.steps, how.batch_size, how.learning_rate,
+                      licence=licence, seed=seed, store=store, quiet=quiet)
+            )  # fmt: skip
+    except (DatasetError, MissingExtra) as error:
+        if isinstance(error, DatasetError) and "licence" not in str(error) and "generative" not in str(error):
+            raise
+        notes.append(f"pictures of layers: {error}")
+        folders = []
+    if not folders:
+        return replace(analysis, notes=(*analysis.notes, *notes))
+    drawn = tuple(
+        portrait(folder, pictures, None, 64, 4, 6, how.sampling, seed=seed, store=store, quiet=quiet)
+        for folder in folders
+    )
+    studios = [
+        Studio(sitter(folder, pictures, store, quiet), 3, 2, how.sampling, seed=seed, quiet=quiet) for folder in folders
+    ]
+    return replace(analysis, portraits=drawn, studies=ask(studios[0], None, studios[1:]))
+
+
+def remember(
+    analysis: Analysis,
+    model: str,
+    dataset: Any,
+    sets: str | Path | None = None,
+    other: str | None = None,
+    boxes: str | Path | None = None,
+    mode: Mode | None = None,
+    seed: int = 0,
+    store: str | Path | None = None,
+    quiet: bool = False,
+) -> Analysis:
+    """Return an analysis with what was memorized, where it is known which pictures the model saw.
+
+    Args:
+        analysis: so far.
+        model, dataset, seed, store, quiet: as in `analyse`.
+        sets: file of `dejavu split`; that of an encoder of this package by default, if it was trained on sets.
+        other: model that saw B; without it the model is scored alone.
+        boxes: of photographs.
+        mode: how the object is taken out; boxes where they are known, corners else.
+    """
+    own = Path(model.removeprefix("ssl:").partition("@")[0]) / "sets.json" if model.startswith("ssl:") else None
+    sets = sets or (own if own is not None and own.is_file() else None)
+    if sets is None:
+        note = "what was memorized: nobody said which pictures the model saw (--sets, of 'dejavu split')"
+        return replace(analysis, notes=(*analysis.notes, note))
+    pictures = open_pictures(dataset)
+    if mode is None:
+        mode = "boxes" if boxes is not None or "annotations" in pictures.table().column_names else "corner"
+    found = memory(pictures, sets, model, other, None, mode, boxes, seed=seed, store=store, views=6, quiet=quiet)
+    return replace(analysis, memory=found)
+
+
+__all__ = ["Alike", "Analysis", "Budget", "Painting", "analyse", "paint", "painting", "remember"]

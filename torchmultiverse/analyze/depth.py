@@ -86,6 +86,26 @@ class Cut:
 
 
 @dataclass(frozen=True)
+class LevelReach:
+    """How often one level of a factor is read rightly.
+
+    Attributes:
+        factor, probe, layer, level: what was asked where.
+        score, low, high: share of the level's test pictures, with its interval.
+        pictures: of that level in the test.
+    """
+
+    factor: str
+    probe: str
+    layer: str
+    level: str
+    score: float
+    low: float
+    high: float
+    pictures: int
+
+
+@dataclass(frozen=True)
 class Depths:
     """All curves of a model, and where it is best cut.
 
@@ -95,6 +115,7 @@ class Depths:
         reaches: of every layer, factor and probe.
         cuts: of every factor and probe.
         notes: factors that could not be asked for, and why.
+        levels: of every factor with levels, by each probe, at its best cut and at the end.
     """
 
     model: str
@@ -103,6 +124,7 @@ class Depths:
     reaches: tuple[Reach, ...]
     cuts: tuple[Cut, ...]
     notes: tuple[str, ...] = ()
+    levels: tuple[LevelReach, ...] = ()
 
     def curve(self, factor: str, probe: str) -> list[Reach]:
         """Return what is read of a factor, from the first layer to the last."""
@@ -162,7 +184,30 @@ def depths(
     tests = {what.factor: parts.groups[parts.test] for what, parts in asked}
     cuts = [_cut(factor, name, curve, tests[factor], intervals) for (factor, name), curve in found.items()]
     every = tuple(reach for curve in found.values() for reach, _ in curve)
-    return Depths(features.model, features.dataset, tuple(features.layers), every, tuple(cuts), tuple(notes))
+    questions = {what.factor: (what, parts) for what, parts in asked}
+    levels = [
+        one
+        for cut in cuts if questions[cut.factor][0].numbers is None
+        for reach, outcomes in found[cut.factor, cut.probe] if reach.layer in (cut.best, cut.end)
+        for one in _levels(reach, outcomes, *questions[cut.factor], intervals)
+    ]  # fmt: skip
+    return Depths(
+        features.model, features.dataset, tuple(features.layers), every, tuple(cuts), tuple(notes), tuple(levels)
+    )
+
+
+def _levels(
+    reach: Reach, outcomes: NDArray[np.float64], what: Question, parts: Parts, intervals: Intervals
+) -> Iterable[LevelReach]:
+    truth = what.codes[parts.test]
+    groups = parts.groups[parts.test]
+    for code, level in enumerate(what.levels):
+        mine = np.flatnonzero(truth == code)
+        if not len(mine):
+            continue
+        low, high, _ = intervals.of_mean(outcomes[mine], np.unique(groups[mine], return_inverse=True)[1])
+        score = float(outcomes[mine].mean())
+        yield LevelReach(reach.factor, reach.probe, reach.layer, level, score, low, high, len(mine))
 
 
 def _asked(
@@ -265,4 +310,4 @@ def budgets(
     return {share: depths(some, [factor], [probe], by, float(share), seed, quiet) for share in shares}
 
 
-__all__ = ["Cut", "Depths", "Reach", "budgets", "depths"]
+__all__ = ["Cut", "Depths", "LevelReach", "Reach", "budgets", "depths"]

@@ -35,8 +35,8 @@ from torchmultiverse.analyze.membership import Membership, agreement, membership
 from torchmultiverse.analyze.neighbours import Backend, nearest_rows
 from torchmultiverse.analyze.reconstruct import Reconstruction, reconstruct
 from torchmultiverse.analyze.withheld import Crops, Mode, Sets, without_object
-from torchmultiverse.errors import DatasetError, ModelError
-from torchmultiverse.evaluate.data import columns_of, dataset_name, factor_table, open_pictures
+from torchmultiverse.errors import ModelError
+from torchmultiverse.evaluate.data import SomePictures, columns_of, dataset_name, factor_table, open_pictures
 from torchmultiverse.evaluate.embeddings import EmbeddingStore
 from torchmultiverse.evaluate.gallery import thumbnail
 from torchmultiverse.models import load_model
@@ -310,38 +310,9 @@ def _features(
     model: Any, pictures: Any, public: NDArray[np.int64], crops: dict[str, Crops], names: Sequence[str], store: Any,
     quiet: bool,
 ) -> dict[str, dict[str, FloatArray]]:  # fmt: skip
-    parts: dict[str, Any] = {"public": features_of(model, _Some(pictures, public), names, store, quiet=quiet)}
+    parts: dict[str, Any] = {"public": features_of(model, SomePictures(pictures, public), names, store, quiet=quiet)}
     parts |= {name: features_of(model, held, names, store, quiet=quiet) for name, held in crops.items()}
     return {name: {layer: part.layers[layer] for layer in names} for name, part in parts.items()}
-
-
-class _Some:
-    """Some rows of a dataset."""
-
-    def __init__(self, pictures: Any, rows: NDArray[np.int64]) -> None:
-        self._pictures, self._rows = pictures, rows
-        self.manifest: dict[str, Any] = {"name": dataset_name(pictures)}
-        if not hasattr(pictures, "image_bytes"):
-            raise DatasetError("a dataset whose pictures are files is needed")
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def table(self, columns: Any = None) -> Any:
-        import pyarrow as pa
-
-        return self._pictures.table(columns).take(pa.array(self._rows))
-
-    def image(self, index: int) -> Any:
-        return self._pictures.image(int(self._rows[index]))
-
-    def image_bytes(self, index: int) -> bytes:
-        data: bytes = self._pictures.image_bytes(int(self._rows[index]))
-        return data
-
-    def iter_images(self, indices: Any = None) -> Any:
-        places = range(len(self)) if indices is None else indices
-        return self._pictures.iter_images([int(self._rows[int(place)]) for place in places])
 
 
 def _nobody(target: Inference) -> Inference:

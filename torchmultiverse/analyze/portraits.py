@@ -223,19 +223,22 @@ class Portrait:
     between: tuple[tuple[str, ...], ...]
     realism: Realism
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return all numbers as plain data."""
+        ranks = {k: v for k, v in asdict(self.faithfulness).items() if k != "ranks"}
+        return {
+            "config": dict(self.config), "dataset": self.dataset, "faithfulness": ranks,
+            "ranks": self.faithfulness.ranks.tolist(), "kept": [asdict(one) for one in self.kept],
+            "realism": asdict(self.realism),
+        }  # fmt: skip
+
     def save(self, out: str | Path) -> Path:
         """Write ``rcdm.json`` and the page; returns the page."""
         from torchmultiverse.report.portrait import portrait_page
 
         out = Path(out)
         out.mkdir(parents=True, exist_ok=True)
-        ranks = {k: v for k, v in asdict(self.faithfulness).items() if k != "ranks"}
-        plain = {
-            "config": dict(self.config), "dataset": self.dataset, "faithfulness": ranks,
-            "ranks": self.faithfulness.ranks.tolist(), "kept": [asdict(one) for one in self.kept],
-            "realism": asdict(self.realism),
-        }  # fmt: skip
-        write_atomic(out / "rcdm.json", (json.dumps(plain, indent=1) + "\n").encode())
+        write_atomic(out / "rcdm.json", (json.dumps(self.as_dict(), indent=1) + "\n").encode())
         write_atomic(out / "index.html", portrait_page(self).encode())
         return out / "index.html"
 

@@ -25,6 +25,7 @@ from torchmultiverse.analyze.neighbours import nearest_rows
 from torchmultiverse.analyze.studio import Pixels, Row, Studio, Study, sheet
 from torchmultiverse.errors import DatasetError, ModelError, nearest
 from torchmultiverse.evaluate.compare import paired_interval
+from torchmultiverse.evaluate.names import plain
 from torchmultiverse.evaluate.stats import Intervals
 from torchmultiverse.models.preprocess import FloatArray
 from torchmultiverse.store.files import write_atomic
@@ -129,9 +130,9 @@ def attacks(studio: Studio) -> Study:
         wanted = torch.from_numpy(aim[part]).to(model.device)
         (slope,) = torch.autograd.grad(torch.nn.functional.cross_entropy(logits, wanted, reduction="sum"), [pixels])
         with torch.no_grad():
-            plain = pixels * std + mean
+            bright = pixels * std + mean
             for epsilon in EPSILONS:
-                changed = (plain - epsilon * slope.sign()).clamp(0, 1)
+                changed = (bright - epsilon * slope.sign()).clamp(0, 1)
                 parts[epsilon].append(studio.tap.follow((changed - mean) / std)[0].float().cpu().numpy())
                 shown[epsilon].append((changed * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy())
     for epsilon in EPSILONS:
@@ -155,7 +156,7 @@ def attacks(studio: Studio) -> Study:
     return Study(
         "attacks", "When the picture is made to deceive",
         f"Every pixel is moved by the same small amount in the direction that makes a linear reader of the layer "
-        f"say another {_plain(studio.label)} (FGSM). Red: it is deceived. What is drawn shows what the layer itself "
+        f"say another {plain(studio.label)} (FGSM). Red: it is deceived. What is drawn shows what the layer itself "
         "has come to hold.", tuple(rows[k] for k in order), tuple(numbers),
     )  # fmt: skip
 
@@ -196,8 +197,8 @@ def manipulations(studio: Studio) -> Study:
         for factor, (levels, _) in studio.codes.items():
             said = studio.seen(pictures, factor)
             differ = levels[sources] != levels[others]
-            line[f"{_plain(factor)}: its own %"] = float((said == levels[sources]).mean())
-            line[f"{_plain(factor)}: the other's %"] = (
+            line[f"{plain(factor)}: its own %"] = float((said == levels[sources]).mean())
+            line[f"{plain(factor)}: the other's %"] = (
                 float((said == levels[others])[differ].mean()) if differ.any() else 0.0
             )
         numbers.append(line)
@@ -244,7 +245,7 @@ def means(studio: Studio) -> Study:
         mine = np.flatnonzero(codes == level)[:1]
         rows.append(Row(f"mean of {levels[level]}", (studio.real(mine)[0],), tuple(drawn[k])))
         numbers.append(
-            {_plain(studio.label): levels[level],
+            {plain(studio.label): levels[level],
              "drawn pictures that are seen as it %": float((studio.seen(drawn[k], studio.label) == level).mean())}
         )  # fmt: skip
     return Study(
@@ -298,8 +299,8 @@ def sums(studio: Studio) -> Study:
         known = (near[:, :, None] == given[:, None, :]).any(2)
         best = near[np.arange(len(near)), known.argmin(1)]
         numbers.append(
-            {"changed": _plain(name), "nearest has the new level %": float((codes[best] == codes[truth]).mean()),
-             f"and the {_plain(studio.label)} %": float((label[best] == label[truth]).mean()),
+            {"changed": plain(name), "nearest has the new level %": float((codes[best] == codes[truth]).mean()),
+             f"and the {plain(studio.label)} %": float((label[best] == label[truth]).mean()),
              "is the very picture %": float((best == truth).mean()), "sums": len(quads),
              "distance to it, of that of two pictures %": float(studio.moved(vectors, truth).mean())}
         )  # fmt: skip
@@ -307,7 +308,7 @@ def sums(studio: Studio) -> Study:
         levels = studio.codes[name][1]
         line = studio.real(np.array([one[0], three[0], two[0], truth[0]]))
         rows.append(
-            Row(f"{_plain(name)}: {levels[codes[one[0]]]} to {levels[codes[truth[0]]]}", tuple(line[:3]),
+            Row(f"{plain(name)}: {levels[codes[one[0]]]} to {levels[codes[truth[0]]]}", tuple(line[:3]),
                 (line[3], *drawn[0]), ("as it should be", *[""] * len(drawn[0])))
         )  # fmt: skip
     if not rows:
@@ -366,7 +367,7 @@ def certainty(studio: Studio) -> Study:
     ]  # fmt: skip
     return Study(
         "certainty", "Sure and unsure",
-        f"Held-out pictures whose {_plain(studio.label)} a linear reader of the layer is most and least sure of. "
+        f"Held-out pictures whose {plain(studio.label)} a linear reader of the layer is most and least sure of. "
         "Red: it is wrong.", tuple(rows), tuple(numbers),
     )  # fmt: skip
 
@@ -387,7 +388,7 @@ def distances(studio: Studio) -> Study:
     lines = {
         "drawn from its vector": studio.moved(vectors, many),
         "nearest that the decoder learnt": studio.moved(x[near[:, 0]], many),
-        f"of its {_plain(studio.label)}": studio.moved(x[mates], many),
+        f"of its {plain(studio.label)}": studio.moved(x[mates], many),
         "any": studio.moved(x[random], many),
     }
     numbers: list[dict[str, Any]] = [{"pictures": name, **_mean("distance", values)} for name, values in lines.items()]
@@ -431,10 +432,6 @@ def distances(studio: Studio) -> Study:
 
 def _share(values: NDArray[np.float64]) -> tuple[str, ...]:
     return tuple(f"{100 * value:.0f} %" for value in values)
-
-
-def _plain(column: str) -> str:
-    return column.replace("_name", "").replace("_", " ")
 
 
 def against(studios: Sequence[Studio], count: int = 24) -> Study:
@@ -491,7 +488,7 @@ def against(studios: Sequence[Studio], count: int = 24) -> Study:
             )
         for factor, (levels, _) in first.codes.items():
             said = first.seen(pictures.reshape(-1, *pictures.shape[2:]), factor)
-            line[f"{_plain(factor)} kept %"] = float((said == np.repeat(levels[rows], pictures.shape[1])).mean())
+            line[f"{plain(factor)} kept %"] = float((said == np.repeat(levels[rows], pictures.shape[1])).mean())
         numbers.append(line)
     real = first.real(rows[: 2 * first.shown])
     pages = [Row(name, (real[k],), tuple(drawn[name][k])) for k in range(len(real)) for name in drawn]

@@ -47,6 +47,11 @@ class Sets:
         """Return the rows that a model is trained on, in order."""
         return np.sort(np.concatenate([self.rows[model], self.rows["shared"]]))
 
+    def exchanged(self) -> Sets:
+        """Return the same with A and B exchanged, for the model that saw B."""
+        rows = {**self.rows, "A": self.rows["B"], "B": self.rows["A"]}
+        return Sets(rows, self.label, self.data_sha256, self.seed)
+
     def save(self, path: str | Path) -> None:
         """Write the sets as JSON."""
         from torchmultiverse.store.files import write_atomic

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -45,7 +46,9 @@ def analyze(
     probe: Annotated[
         list[str] | None, typer.Option(help="logistic, linear, knn or mlp; may be repeated. Default: logistic.")
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All probes, and the geometry.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All probes, fewer labels, geometry, pictures of layers, what was memorized.")
+    ] = False,
     geometry: Annotated[
         bool, typer.Option("--geometry/--no-geometry", help="Ranks, sensitivities, similarity of layers, DCI.")
     ] = True,
@@ -55,47 +58,72 @@ def analyze(
     labels: Annotated[
         float | None, typer.Option(help="Label budget: a share of the training pictures, or so many of each level.")
     ] = None,
+    against: Annotated[str | None, typer.Option(help="Another model: how alike its layers are to these (CKA).")] = None,
+    sets: Annotated[
+        Path | None, typer.Option(help="With --all: file of 'dejavu split' that says what the model saw.")
+    ] = None,
+    other: Annotated[str | None, typer.Option("--b", help="With --sets: the model that saw B.")] = None,
+    boxes: Annotated[Path | None, typer.Option(help="With --sets: boxes of photographs; see 'dejavu score'.")] = None,
+    decoder_steps: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="With --all: steps of the decoders that draw pictures; 0 for no pictures. Default: 20,000 at 64 "
+            "pixels on a GPU, 2,000 at 32 without.",
+        ),
+    ] = None,
+    licence: Annotated[
+        str | None,
+        typer.Option(help="Of data that forbid drawing pictures, by name, from those who have other rights."),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=50, help="So many pictures at most, drawn at random.")] = None,
     seed: Annotated[int, typer.Option(help="Of draws, splits and probes.")] = 0,
     embeddings: Annotated[Path | None, typer.Option(help="Folder of kept features; default: in the cache.")] = None,
 ) -> None:
-    """Say what a model knows at every layer, where to cut it, and how its layers are shaped; writes a page."""
-    from torchmultiverse.analyze.analysis import Analysis
-    from torchmultiverse.analyze.depth import depths
-    from torchmultiverse.analyze.features import features_of
-    from torchmultiverse.analyze.geometry import shapes
+    """Say what a model knows at every layer, where to cut it, and how its layers are shaped; writes a page.
+
+    With --all also what is read with fewer labels, pictures of what its layers know (RCDM) and questions to them, and
+    what it memorized (déjà vu). What is interrupted goes on with the same command.
+    """
+    from torchmultiverse.analyze import analysis
     from torchmultiverse.analyze.probes import PROBES
-    from torchmultiverse.evaluate.data import manifest_hash, open_pictures
-    from torchmultiverse.report.analysis import plain
+    from torchmultiverse.evaluate.names import plain
     from torchmultiverse.resources import cache_folder, versions
 
-    pictures = open_pictures(data)
     kept = embeddings or cache_folder("embeddings")
-    features = features_of(model, pictures, layer or "cuts", kept, limit, seed)
     probes = list(PROBES) if everything and probe is None else probe or ["logistic"]
     budget = None if labels is None else labels if labels <= 1 else int(labels)
-    found = depths(features, factor, probes, group, budget, seed)
-    shaped = shapes(features, factor, seed) if geometry or everything else []
-    analysis = Analysis(
-        features.facts,
-        {"name": features.dataset, "pictures": len(features), "manifest_sha256": manifest_hash(pictures)},
-        found,
-        tuple(shaped),
-        {
-            "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-            "seed": seed,
-            "packages": ", ".join(f"{k} {v}" for k, v in versions(("torch", "timm", "open_clip_torch")).items()),
-        },
-    )
-    page = analysis.save(out_folder)
+    found = analysis.analyse(
+        model, data, layer or "cuts", factor, probes, geometry or everything, group, budget, everything, against, limit,
+        seed, kept,
+    )  # fmt: skip
+    if everything:
+        how = analysis.painting()
+        if decoder_steps is not None:
+            how = replace(how, steps=decoder_steps)
+        if how.steps:
+            found = analysis.paint(found, model, data, out_folder, how, None, limit, licence, seed, kept)
+        found = analysis.remember(found, model, data, sets, other, boxes, None, seed, kept)
+    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    packages = ", ".join(f"{k} {v}" for k, v in versions(("torch", "timm", "open_clip_torch")).items())
+    found = replace(found, provenance={"command": command, "seed": seed, "packages": packages})
+    page = found.save(out_folder)
     table = Table("factor", "probe", "best cut", "there", "at the end", "lost", box=None, padding=(0, 2))
-    for cut in found.cuts:
-        last = found.curve(cut.factor, cut.probe)[-1]
+    assert found.depths is not None
+    for cut in found.depths.cuts:
+        last = found.depths.curve(cut.factor, cut.probe)[-1]
         table.add_row(
             plain(cut.factor), cut.probe, cut.best, f"{100 * cut.score:.1f}", f"{100 * last.score:.1f}",
             f"{100 * cut.cost:.1f} [{100 * cut.cost_low:.1f}, {100 * cut.cost_high:.1f}]",
         )  # fmt: skip
     out.print(table)
-    for note in found.notes:
+    for drawn in found.portraits:
+        out.print(f"{drawn.config['layer']}: {drawn.faithfulness.said}")
+    if found.memory:
+        for one in found.memory.layers:
+            whole = one.score.at(1.0)
+            share = [f"{100 * value:.1f}" for value in (whole.score, whole.low, whole.high)]
+            out.print(f"memorized at {one.layer}: {share[0]} points [{share[1]}, {share[2]}]")
+    for note in (*found.depths.notes, *found.notes):
         out.print(f"not asked: {note}", style="dim")
     out.print(f"page     {page.resolve().as_uri()}", highlight=False, soft_wrap=True)

@@ -55,8 +55,11 @@ def ssl(
         seed=seed,
     )  # fmt: skip
     pictures = open_pictures(data)
-    rows = None if sets is None else Sets.load(sets, pictures).seen_by(of)  # type: ignore[arg-type]
+    divided = None if sets is None else Sets.load(sets, pictures)
+    rows = None if divided is None else divided.seen_by(of)  # type: ignore[arg-type]
     folder = train_encoder(pictures, out_folder, training, label, rows)
+    if divided is not None:  # so that what it memorized can be asked for without saying again what it saw
+        (divided if of == "A" else divided.exchanged()).save(folder / "sets.json")
     out.print(f"encoder  ssl:{folder}", highlight=False, soft_wrap=True)
 
 

@@ -108,7 +108,7 @@ def score(
 ) -> None:
     """Say whether a decoder's pictures can be trusted, and which factors they show that the layer keeps."""
     from torchmultiverse.analyze import portraits
-    from torchmultiverse.report.analysis import plain
+    from torchmultiverse.evaluate.names import plain
     from torchmultiverse.resources import cache_folder
 
     found = portraits.portrait(

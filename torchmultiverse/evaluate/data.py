@@ -80,6 +80,41 @@ class PictureList:
         return (self._images[i] for i in (range(len(self)) if indices is None else indices))
 
 
+class SomePictures:
+    """Some rows of a dataset, in the order given; all that its manifest says of the whole is kept.
+
+    Args:
+        pictures: the dataset.
+        rows: of it, (N,).
+        name: of the part in results; that of the whole by default.
+    """
+
+    def __init__(self, pictures: PictureSet, rows: NDArray[np.int64], name: str | None = None) -> None:
+        self._pictures, self._rows = pictures, np.asarray(rows, np.int64)
+        digest = hashlib.sha256(self._rows.tobytes()).hexdigest()
+        about = {"name": name or dataset_name(pictures), "count": len(self._rows), "rows_sha256": digest}
+        self.manifest: dict[str, Any] = {**manifest_of(pictures), **about}
+        whole: Any = pictures
+        if hasattr(pictures, "image_bytes"):
+            self.image_bytes = lambda index: whole.image_bytes(int(self._rows[index]))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def table(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return columns; without names, all but the pictures."""
+        return self._pictures.table(columns).take(pa.array(self._rows))
+
+    def image(self, index: int) -> Image.Image:
+        """Return one picture."""
+        return self._pictures.image(int(self._rows[index]))
+
+    def iter_images(self, indices: Iterable[int] | None = None) -> Iterator[Image.Image]:
+        """Yield pictures in the order asked for."""
+        places = range(len(self)) if indices is None else indices
+        return self._pictures.iter_images([int(self._rows[int(place)]) for place in places])
+
+
 def open_pictures(dataset: str | Path | PictureSet) -> PictureSet:
     """Return an opened dataset for a folder (or pictures in folders of classes), or what was given."""
     if isinstance(dataset, str | Path):

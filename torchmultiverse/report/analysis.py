@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from torchmultiverse.analyze.depth import Cut, Depths
 from torchmultiverse.analyze.geometry import Shape
+from torchmultiverse.evaluate.names import plain
 from torchmultiverse.report import svg
+from torchmultiverse.report.memory import said
+from torchmultiverse.report.portrait import painted
+from torchmultiverse.report.studies import drawn
 from torchmultiverse.report.templates import template
 
 if TYPE_CHECKING:
-    from torchmultiverse.analyze.analysis import Analysis
+    from torchmultiverse.analyze.analysis import Alike, Analysis, Budget
 
 
 def analysis_page(analysis: Analysis) -> str:
@@ -30,13 +34,62 @@ def analysis_page(analysis: Analysis) -> str:
         overview=_overview(depths) if depths else "",
         geometry=_geometry(shapes),
         shapes=shapes,
+        levels=_levels(depths) if depths else [],
+        budgets=_budgets(analysis.budgets),
+        alike=_alike(analysis.alike, layers) if analysis.alike else "",
+        other=analysis.alike,
+        portraits=[painted(one) for one in analysis.portraits],
+        studies=[drawn(one) for one in analysis.studies.answers] if analysis.studies else [],
+        memory=said(analysis.memory) if analysis.memory else None,
+        left_out=(*analysis.notes, *(analysis.studies.notes if analysis.studies else ())),
     )
     return page
 
 
-def plain(factor: str) -> str:
-    """Return a column's name as people say it."""
-    return factor.replace("_name", "").replace("_", " ")
+def _levels(depths: Depths) -> list[dict[str, Any]]:
+    """Return a table of levels for each factor, by its first probe: at the best cut and at the end."""
+    first = {cut.factor: cut for cut in reversed(depths.cuts)}
+    found = []
+    for factor, cut in first.items():
+        mine = [one for one in depths.levels if (one.factor, one.probe) == (factor, cut.probe)]
+        places = list(dict.fromkeys((cut.best, cut.end)))
+        rows = [
+            [next((one for one in mine if (one.level, one.layer) == (level, layer)), None) for layer in places]
+            for level in dict.fromkeys(one.level for one in mine)
+        ]
+        rows.sort(key=lambda row: row[0].score if row[0] else 0.0)
+        if rows:
+            found.append({"factor": factor, "places": places, "rows": rows})
+    return found
+
+
+def _budgets(budgets: Sequence[Budget]) -> list[dict[str, Any]]:
+    """Return a chart for each factor: what is read with fewer labels."""
+    charts = []
+    for factor in dict.fromkeys(one.factor for one in budgets):
+        mine = [one for one in budgets if one.factor == factor]
+        shares = sorted({one.share for one in mine})
+        lines = []
+        for index, layer in enumerate(dict.fromkeys(one.layer for one in mine)):
+            of = sorted((one for one in mine if one.layer == layer), key=lambda one: one.share)
+            parts = [[getattr(one, name) for one in of] for name in ("score", "low", "high")]
+            lines.append(svg.Series(index, layer, *parts))
+        charts.append(
+            {
+                "factor": factor,
+                "shares": ", ".join(f"{100 * share:g}" for share in shares),
+                "chart": svg.curves([f"{100 * share:g} % of the labels" for share in shares], lines),
+                "legend": [(svg.legend_mark(line.index), line.name) for line in lines],
+            }
+        )
+    return charts
+
+
+def _alike(alike: Alike, layers: Sequence[str]) -> Any:
+    rows = [f"{depth}  {layer}" for depth, layer in enumerate(layers)]
+    columns = [f"{k}" for k in range(len(alike.layers))]
+    cells = {(row, column): (alike.cka[r][c], 0) for r, row in enumerate(rows) for c, column in enumerate(columns)}
+    return svg.heatmap(rows, columns, cells, "similarity")
 
 
 def _headline(depths: Depths | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from torchmultiverse.evaluate.names import plain
 from torchmultiverse.report import svg
 from torchmultiverse.report.templates import template
 
@@ -30,7 +31,7 @@ def memory_page(memory: Memory) -> str:
 def said(memory: Memory) -> dict[str, Any]:
     """Return all that the template of the section takes."""
     last = memory.layers[-1]
-    shown = f"shown {_MODES[memory.mode]}, and asked for the {memory.label.replace('_name', '').replace('_', ' ')}."
+    shown = f"shown {_MODES[memory.mode]}, and asked for the {plain(memory.label)}."
     if memory.reference == "model":
         who, reference = f"Each model is {shown}", "trained on others"
     elif memory.reference == "held-out":

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from torchmultiverse.evaluate.names import plain
 from torchmultiverse.report import svg
-from torchmultiverse.report.analysis import plain
 from torchmultiverse.report.templates import template
 
 if TYPE_CHECKING:
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 def portrait_page(portrait: Portrait) -> str:
     """Return the page: it needs no other file and no network."""
-    page: str = template("portrait.html.j2", plain=plain).render(
-        p=portrait,
-        config=portrait.config,
-        headline=_headline(portrait),
-        bars=[(one, _bar(one)) for one in portrait.kept],
-    )
+    page: str = template("portrait.html.j2", plain=plain).render(config=portrait.config, **painted(portrait))
     return page
+
+
+def painted(portrait: Portrait) -> dict[str, Any]:
+    """Return all that the template of the section takes."""
+    return {"p": portrait, "headline": _headline(portrait), "bars": [(one, _bar(one)) for one in portrait.kept]}
 
 
 def _headline(portrait: Portrait) -> str:
