@@ -16,7 +16,7 @@ from PIL import Image
 
 from torchmultiverse.analyze.features import features_of
 from torchmultiverse.analyze.membership import agreement
-from torchmultiverse.analyze.ssl import METHODS, Objective, PictureViews, Training, checkpoints, train_encoder
+from torchmultiverse.analyze.ssl import METHODS, Objective, PictureViews, Training, changed, checkpoints, train_encoder
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.evaluate import PictureList
 from torchmultiverse.models import load_model
@@ -167,3 +167,56 @@ def test_agreement_of_views_is_a_cosine_and_the_same_each_time(tmp_path: Path) -
     assert not np.allclose(before, after)
     with pytest.raises(ModelError, match="needs a PyTorch encoder"):
         agreement(load_model("python:torchmultiverse.models.HistogramBaseline"), data, rows)
+
+
+def test_who_makes_the_views_changes_nothing() -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (24, 40, 40, 3), dtype=np.uint8)
+    views = PictureViews(pixels, 32, ("crop", "color", "blur"), 0.2, 3)
+    plan = [np.arange(8), np.arange(16, 24), np.arange(8, 16)]
+    for (one, two), rows in zip(views.ahead(plan, 5, workers=2), plan, strict=True):
+        first, second = views(rows, 5)
+        assert torch.equal(one, first)
+        assert torch.equal(two, second)
+
+
+def test_pairs_are_of_one_level_and_not_of_one_picture() -> None:
+    """Each picture has a colour of its own, so that the second view says whose it is."""
+    codes = np.repeat(np.arange(3), 8)
+    pixels = np.zeros((24, 16, 16, 3), np.uint8)
+    pixels[:, :, :, 0] = (10 * np.arange(24))[:, None, None]
+    views = PictureViews(pixels, 16, (), 1.0, 0, codes)
+    level = (views(np.arange(24), 1)[0] * 0.229 + 0.485)[:, 0].mean((1, 2)) * 25.5
+    np.testing.assert_allclose(level.numpy(), np.arange(24), atol=0.1)
+    mates = []
+    for epoch in range(4):
+        mate = (views(np.arange(24), epoch)[1] * 0.229 + 0.485)[:, 0].mean((1, 2)) * 25.5
+        mates.append(np.round(mate.numpy()).astype(int))
+        assert (codes[mates[-1]] == codes).all()
+    assert (np.stack(mates) != np.arange(24)).mean() > 0.7
+    assert (mates[0] != mates[1]).any()
+
+
+def test_settings_are_read_from_text() -> None:
+    base = Training()
+    assert changed(base, "head", "64-32").head == (64, 32)
+    assert changed(base, "augment", "crop+flip").augment == ("crop", "flip")
+    assert changed(base, "augment", "none").augment == ()
+    assert changed(base, "learning_rate", "0.3").learning_rate == 0.3
+    assert dict(changed(base, "option.temperature", "0.5").options) == {"temperature": 0.5}
+    with pytest.raises(ModelError, match=r"no setting 'epoch'.*epochs"):
+        changed(base, "epoch", "3")
+    with pytest.raises(ModelError, match="'many' is no value of epochs, such as 20"):
+        changed(base, "epochs", "many")
+
+
+def test_large_batches_may_be_trained_with_lars(tmp_path: Path) -> None:
+    data = shapes()
+    settings = {**SMALL, "epochs": 1, "learning_rate": 0.3}
+    paths = {
+        name: train_encoder(data, tmp_path / name, Training("vicreg", optimizer=name, **settings), quiet=True)
+        for name in ("adamw", "lars")
+    }
+    one, two = (load_model(f"ssl:{path}").module.state_dict() for path in paths.values())  # type: ignore[attr-defined]
+    assert any((one[name] != two[name]).any() for name in one)
+    with pytest.raises(ModelError, match=r"no optimizer 'lasr'.*lars"):
+        train_encoder(data, tmp_path / "no", Training("vicreg", optimizer="lasr", **settings), quiet=True)

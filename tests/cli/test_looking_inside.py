@@ -14,7 +14,7 @@ import pytest
 from command import run
 from PIL import Image
 
-from torchmultiverse.analyze import portraits
+from torchmultiverse.analyze import analysis, portraits
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluate import PictureList
 
@@ -136,6 +136,46 @@ def test_layers_and_the_page_of_what_they_know(data: Path, capsys, monkeypatch, 
     code, _, error = run(capsys, monkeypatch, "analyze", "timm:resnet10t/random", "--data", data, "--layer", "layr4")
     assert code == 5
     assert "no layer 'layr4'. Did you mean 'layer4'" in error
+
+
+def test_one_command_makes_the_page_with_all_of_it(data: Path, capsys, monkeypatch, tmp_path: Path) -> None:
+    pytest.importorskip("diffusers")
+    pytest.importorskip("lightly")
+    monkeypatch.setenv("TORCHMULTIVERSE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(analysis, "painting", lambda: analysis.Painting(3, 8, 1e-3, 8, "tiny", 2))  # small pictures
+    sets, encoder, out = tmp_path / "sets.json", tmp_path / "encoder", tmp_path / "all"
+    run(capsys, monkeypatch, "dejavu", "split", data, "--per-class", 8, "--out", sets)
+    training = ("--size", 32, "--head", "16-8", "--epochs", 1, "--batch", 12)
+    run(capsys, monkeypatch, "ssl", data, "--out", encoder, "--sets", sets, "--of", "B", *training)
+    held = json.loads((encoder / "sets.json").read_text())["rows"]
+    assert held["A"] == json.loads(sets.read_text())["rows"]["B"]  # what this encoder saw is A of its own
+    arguments = (
+        "analyze", f"ssl:{encoder}", "--data", data, "--all", "--layer", "trunk", "--layer", "head.2", "--probe", "knn",
+        "--boxes", data.parent / "boxes.csv", "--decoder-steps", 1, "--out", out,
+    )  # fmt: skip
+    code, said, error = run(capsys, monkeypatch, *arguments)
+    assert code == 0, error
+    assert "memorized at head.2" in said
+    page = (out / "index.html").read_text()
+    for words in (
+        "What is read where", "Where to cut", "By level", "With fewer labels", "Geometry", "Pictures of head.2",
+        "When the picture changes", "When vectors are averaged", "What was memorized", "Was it trained on?",
+    ):  # fmt: skip
+        assert words in page, words
+    ids = [part.split('"')[0] for part in page.split(' id="')[1:]]
+    assert len(ids) == len(set(ids))
+    assert "http" not in page.replace("http://www.w3.org", "")
+    found = json.loads((out / "analysis.json").read_text())
+    assert found["memory"]["b"] == ""
+    assert found["portraits"][-1]["config"]["layer"] == "head.2"
+    assert set(found["studies"]["studies"]) >= {"changes", "attacks", "means"}
+    assert (out / "levels.csv").read_text().startswith("factor,probe,layer,level,score")
+    code, said, _ = run(
+        capsys, monkeypatch, "analyze", "timm:resnet10t/random?size=32", "--data", data, "--all", "--layer", "layer4.0",
+        "--probe", "knn", "--decoder-steps", 0, "--out", tmp_path / "less",
+    )  # fmt: skip
+    assert code == 0
+    assert "nobody said which pictures the model saw" in " ".join(said.split())
 
 
 def test_a_decoder_is_trained_drawn_from_and_scored(data: Path, capsys, monkeypatch, tmp_path: Path) -> None:

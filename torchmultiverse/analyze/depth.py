@@ -159,10 +159,79 @@ def depths(
         DatasetError: no such column, or a grouping that cannot be.
         ModelError: no such probe.
     """
+    intervals = Intervals(seed)
+    found, asked, notes = _curves(features, factors, probes, by, train, seed, intervals, quiet)
+    tests = {what.factor: parts.groups[parts.test] for what, parts in asked}
+    cuts = [_cut(factor, name, curve, tests[factor], intervals) for (factor, name), curve in found.items()]
+    every = tuple(reach for curve in found.values() for reach, _ in curve)
+    questions = {what.factor: (what, parts) for what, parts in asked}
+    levels = [
+        one
+        for cut in cuts if questions[cut.factor][0].numbers is None
+        for reach, outcomes in found[cut.factor, cut.probe] if reach.layer in (cut.best, cut.end)
+        for one in _levels(reach, outcomes, *questions[cut.factor], intervals)
+    ]  # fmt: skip
+    return Depths(
+        features.model, features.dataset, tuple(features.layers), every, tuple(cuts), tuple(notes), tuple(levels)
+    )
+
+
+@dataclass(frozen=True)
+class Gap:
+    """What is read of a factor at two layers.
+
+    Attributes:
+        factor: what was asked.
+        first, last: accuracy, or R² of a regression, at the first and at the last layer.
+        chance: of the most frequent answer.
+        gap, low, high: first minus last on the same test pictures, with its interval.
+    """
+
+    factor: str
+    first: float
+    last: float
+    chance: float
+    gap: float
+    low: float
+    high: float
+
+
+def gaps(
+    features: Features, factors: Sequence[str] | None = None, probe: str = "logistic", by: str = "auto", seed: int = 0,
+    quiet: bool = False,
+) -> list[Gap]:  # fmt: skip
+    """Return how much better each factor is read at the first of some layers than at the last.
+
+    Args:
+        features, factors, by, seed, quiet: as in `depths`.
+        probe: of factors with levels.
+
+    Raises:
+        DatasetError: see `depths`.
+        ModelError: no such probe.
+    """
+    intervals = Intervals(seed)
+    found, asked, _ = _curves(features, factors, [probe], by, None, seed, intervals, quiet)
+    tests = {what.factor: parts.groups[parts.test] for what, parts in asked}
+    out = []
+    for (factor, _), curve in found.items():
+        groups = np.unique(tests[factor], return_inverse=True)[1]
+        mean, low, high, _ = paired_interval(curve[0][1] - curve[-1][1], groups, intervals)
+        out.append(Gap(factor, curve[0][0].score, curve[-1][0].score, curve[0][0].chance, mean, low, high))
+    return out
+
+
+_Curve = list[tuple[Reach, NDArray[np.float64]]]
+
+
+def _curves(
+    features: Features, factors: Sequence[str] | None, probes: Sequence[str], by: str, train: float | int | None,
+    seed: int, intervals: Intervals, quiet: bool,
+) -> tuple[dict[tuple[str, str], _Curve], list[tuple[Question, Parts]], list[str]]:  # fmt: skip
+    """Return what every probe reads of every factor at every layer, with its outcomes on the test pictures."""
     readers = {name: probe_of(name) for name in probes}
     asked, notes = _asked(features, factors, by, train, seed)
-    found: dict[tuple[str, str], list[tuple[Reach, NDArray[np.float64]]]] = {}
-    intervals = Intervals(seed)
+    found: dict[tuple[str, str], _Curve] = {}
     with progress_bar(quiet) as progress:
         bar = progress.add_task("probes", total=len(features.layers) * len(asked) * len(probes), unit="probes")
         for depth, layer in enumerate(features.layers):
@@ -181,19 +250,7 @@ def depths(
                         (Reach(layer, depth, what.factor, name, **reach), outcomes)
                     )
                     progress.advance(bar)
-    tests = {what.factor: parts.groups[parts.test] for what, parts in asked}
-    cuts = [_cut(factor, name, curve, tests[factor], intervals) for (factor, name), curve in found.items()]
-    every = tuple(reach for curve in found.values() for reach, _ in curve)
-    questions = {what.factor: (what, parts) for what, parts in asked}
-    levels = [
-        one
-        for cut in cuts if questions[cut.factor][0].numbers is None
-        for reach, outcomes in found[cut.factor, cut.probe] if reach.layer in (cut.best, cut.end)
-        for one in _levels(reach, outcomes, *questions[cut.factor], intervals)
-    ]  # fmt: skip
-    return Depths(
-        features.model, features.dataset, tuple(features.layers), every, tuple(cuts), tuple(notes), tuple(levels)
-    )
+    return found, asked, notes
 
 
 def _levels(
@@ -310,4 +367,4 @@ def budgets(
     return {share: depths(some, [factor], [probe], by, float(share), seed, quiet) for share in shares}
 
 
-__all__ = ["Cut", "Depths", "LevelReach", "Reach", "budgets", "depths"]
+__all__ = ["Cut", "Depths", "Gap", "LevelReach", "Reach", "budgets", "depths", "gaps"]

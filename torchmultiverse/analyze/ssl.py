@@ -14,6 +14,7 @@ import copy
 import hashlib
 import json
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -51,6 +52,9 @@ class Training:
         learning_rate, weight_decay: of AdamW, with a warm-up of a tenth and a cosine schedule.
         augment: of `AUGMENTATIONS`; what a method is made invariant to.
         scale: smallest share of the area that a crop keeps.
+        pairs: column whose levels pair pictures: the second view is of another picture of the level; "" for two views
+            of one picture.
+        optimizer: ``adamw``, or ``lars`` (momentum 0.9) for large batches, as in the source.
         options: of the loss, such as ``{"temperature": 0.15}`` or ``{"lambda_param": 25}``, by lightly's names.
         keep: epochs after which a checkpoint is kept; 0 is before training.
         seed: of everything.
@@ -66,6 +70,8 @@ class Training:
     weight_decay: float = 1e-4
     augment: tuple[str, ...] = AUGMENTATIONS
     scale: float = 0.2
+    pairs: str = ""
+    optimizer: str = "adamw"
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     keep: tuple[int, ...] = ()
     seed: int = 0
@@ -251,6 +257,7 @@ def fit(
     state: Path | None = None,
     after: Callable[[int, Sequence[float]], None] | None = None,
     quiet: bool = False,
+    optimizer_name: str = "adamw",
 ) -> None:
     """Train an objective.
 
@@ -264,10 +271,11 @@ def fit(
         state: file from which an interrupted run goes on, and which is written after every epoch.
         after: called with the number of epochs done (0 before the first) and the mean loss of each.
         quiet: show no bar.
+        optimizer_name: ``adamw`` or ``lars``.
 
     Raises:
         DatasetError: fewer than two pictures.
-        ModelError: the loss is no longer finite.
+        ModelError: no such optimizer, or the loss is no longer finite.
     """
     import torch
 
@@ -278,7 +286,7 @@ def fit(
     size = min(batch_size, count)
     steps = count // size
     total = max(1, epochs * steps)
-    optimizer = torch.optim.AdamW(objective.parameters(), learning_rate, weight_decay=weight_decay)
+    optimizer = _optimizer(optimizer_name, objective.parameters(), learning_rate, weight_decay)
     warm = max(1, total // 10)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda k: min((k + 1) / warm, 0.5 * (1 + math.cos(math.pi * k / total)))
@@ -300,9 +308,9 @@ def fit(
             objective.extra.train()
             order = np.random.default_rng((seed, epoch)).permutation(count)
             losses = []
-            for step in range(steps):
-                rows = order[step * size : (step + 1) * size]
-                one, two = (view.to(where) for view in views(rows, epoch))
+            plan = [order[step * size : (step + 1) * size] for step in range(steps)]
+            for step, (rows, both) in enumerate(zip(plan, _every(views, plan, epoch), strict=True)):
+                one, two = (view.to(where) for view in both)
                 mine = None if labels is None else torch.from_numpy(labels[rows]).to(where)
                 with torch.autocast(where.type, torch.bfloat16, enabled=where.type == "cuda"):
                     loss = objective(one, two, mine, epoch)
@@ -330,6 +338,32 @@ def fit(
     objective.module.eval()
 
 
+def _every(views: Views, plan: Sequence[NDArray[np.int64]], epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield the views of all batches of an epoch; made ahead by other processes where views can do that."""
+    if isinstance(views, PictureViews):
+        yield from views.ahead(plan, epoch)
+    else:
+        for rows in plan:
+            yield views(rows, epoch)
+
+
+OPTIMIZERS = ("adamw", "lars")
+
+
+def _optimizer(name: str, parameters: list[Any], rate: float, decay: float) -> Any:
+    import torch
+
+    if name == "adamw":
+        return torch.optim.AdamW(parameters, rate, weight_decay=decay)
+    if name != "lars":
+        raise ModelError(f"no optimizer '{name}'.{nearest(name, OPTIMIZERS)}")
+    lars = tools.need("lightly.utils.lars", "the optimizer LARS", "ssl")
+    # Norms and biases are neither decayed nor scaled by their length.
+    thick, thin = ([one for one in parameters if (one.ndim > 1) == wide] for wide in (True, False))
+    groups = [{"params": thick}, {"params": thin, "weight_decay": 0.0}]
+    return lars.LARS(groups, lr=rate, momentum=0.9, weight_decay=decay)
+
+
 class PictureViews:
     """Two crops of each picture with changed colours, the same for the same seed, epoch and picture.
 
@@ -339,15 +373,26 @@ class PictureViews:
         augment: of `AUGMENTATIONS`.
         scale: smallest share of the area that a crop keeps.
         seed: of the draws.
+        codes: levels that pair pictures, (N,): the second view is of any picture of the level.
     """
 
-    def __init__(self, pixels: NDArray[np.uint8], size: int, augment: Sequence[str], scale: float, seed: int) -> None:
+    def __init__(
+        self,
+        pixels: NDArray[np.uint8],
+        size: int,
+        augment: Sequence[str],
+        scale: float,
+        seed: int,
+        codes: NDArray[np.int64] | None = None,
+    ) -> None:
         v2: Any = tools.need("torchvision.transforms.v2", "augmentations")
         for name in augment:
             if name not in AUGMENTATIONS:
                 raise ModelError(f"no augmentation '{name}'.{nearest(name, AUGMENTATIONS)}")
         chosen = set(augment)
         self._pixels, self._seed = pixels, seed
+        self._codes = codes
+        self._mates = None if codes is None else [np.flatnonzero(codes == c) for c in range(int(codes.max()) + 1)]
         plain = [v2.Resize((size, size), antialias=True)]
         cropped = [v2.RandomResizedCrop(size, scale=(scale, 1.0), antialias=True)]
         self._views = []
@@ -364,6 +409,32 @@ class PictureViews:
                 steps.append(v2.RandomSolarize(128, 0.2))
             self._views.append(v2.Compose(steps))
 
+    def ahead(
+        self, plan: Sequence[NDArray[np.int64]], epoch: int, workers: int | None = None
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield the views of several batches, made by other processes while the network is busy.
+
+        Who makes them changes nothing: the seed of a view is its picture's.
+
+        Args:
+            plan: rows of each batch.
+            epoch: number of the epoch.
+            workers: processes; all cores but one by default, none for few pictures.
+        """
+        import torch
+
+        count = sum(len(rows) for rows in plan)
+        if workers is None:
+            workers = 0 if count < _FEW else max(0, min(16, (os.cpu_count() or 1) - 1))
+        if not workers:
+            for rows in plan:
+                yield self(rows, epoch)
+            return
+        batches: Any = _Batches(self, plan, epoch)
+        yield from torch.utils.data.DataLoader(
+            batches, batch_size=None, num_workers=workers, multiprocessing_context="fork"
+        )
+
     def __call__(self, rows: NDArray[np.int64], epoch: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return both views, normalised float32 (N, 3, size, size)."""
         import torch
@@ -375,9 +446,34 @@ class PictureViews:
                 made = []
                 for row in rows.tolist():
                     torch.manual_seed(tools.seed_of(self._seed, epoch, row, view))
-                    made.append(transform(torch.from_numpy(self._pixels[row]).permute(2, 0, 1)))
+                    source = self._mate(row, epoch) if view else row
+                    made.append(transform(torch.from_numpy(self._pixels[source]).permute(2, 0, 1)))
                 out.append((torch.stack(made).float() / 255 - mean) / std)
         return out[0], out[1]
+
+    def _mate(self, row: int, epoch: int) -> int:
+        """Return the picture of the second view."""
+        if self._mates is None or self._codes is None:
+            return row
+        return int(np.random.default_rng((self._seed, epoch, row)).choice(self._mates[self._codes[row]]))
+
+
+_FEW = 512  # pictures of an epoch for which other processes are not worth their start
+
+
+class _Batches:
+    """The batches of an epoch, as a loader asks for them."""
+
+    def __init__(self, views: PictureViews, plan: Sequence[NDArray[np.int64]], epoch: int) -> None:
+        self._views, self._plan, self._epoch = views, plan, epoch
+
+    def __len__(self) -> int:
+        return len(self._plan)
+
+    def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        if step >= len(self._plan):
+            raise IndexError(step)
+        return self._views(self._plan[step], self._epoch)
 
 
 def train_encoder(
@@ -413,13 +509,17 @@ def train_encoder(
     training = training or Training()
     pictures = open_pictures(dataset)
     chosen = np.arange(len(pictures)) if rows is None else np.asarray(rows)
+    columns = columns_of(pictures)
+
+    def levels(name: str) -> NDArray[np.int64]:
+        if name not in columns:
+            raise DatasetError(f"this training needs a column of classes; no '{name}'.{nearest(name, columns)}")
+        return np.unique(columns[name][chosen].astype(str), return_inverse=True)[1].astype(np.int64)
+
     labels = None
     if training.method == "supervised":
-        columns = columns_of(pictures)
-        name = label or ("label" if "label" in columns else "character_name")
-        if name not in columns:
-            raise DatasetError(f"supervised training needs a column of classes; no '{name}'.{nearest(name, columns)}")
-        labels = np.unique(columns[name][chosen].astype(str), return_inverse=True)[1].astype(np.int64)
+        labels = levels(label or ("label" if "label" in columns else "character_name"))
+    pairs = levels(training.pairs) if training.pairs else None
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     config = {
@@ -442,7 +542,7 @@ def train_encoder(
         )
     side = round(training.size * 1.25)
     pixels = picture_array(pictures, chosen, side, lambda image: image.resize((side, side)), quiet)
-    views = PictureViews(pixels, training.size, training.augment, training.scale, training.seed)
+    views = PictureViews(pixels, training.size, training.augment, training.scale, training.seed, pairs)
 
     def after(epoch: int, losses: Sequence[float]) -> None:
         if epoch in training.keep:
@@ -453,6 +553,7 @@ def train_encoder(
     fit(
         objective, views, len(chosen), training.epochs, training.batch_size, training.learning_rate,
         training.weight_decay, labels, training.seed, folder / "running.pt", after, quiet,
+        training.optimizer,
     )  # fmt: skip
     _save(folder / "model.pt", module)
     (folder / "running.pt").unlink(missing_ok=True)

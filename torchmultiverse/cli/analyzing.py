@@ -127,3 +127,49 @@ def analyze(
     for note in (*found.depths.notes, *found.notes):
         out.print(f"not asked: {note}", style="dim")
     out.print(f"page     {page.resolve().as_uri()}", highlight=False, soft_wrap=True)
+
+
+def guillotine(
+    data: Annotated[Path, typer.Argument(help="Folder of a dataset, or of pictures in folders of classes.")],
+    out_folder: Annotated[Path, typer.Option("--out", help="Folder of encoders, page and numbers.")] = Path(
+        "guillotine"
+    ),
+    recipe: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="'NAME: method=simclr pairs=character_name', or 'NAME: method=supervised label=camera_yaw'; may be "
+            "repeated. Default: views, views that keep colours, pairs of a class, supervised by up to three columns."
+        ),
+    ] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="Of all recipes, as epochs=50; may be repeated.")
+    ] = None,
+    factor: Annotated[list[str] | None, typer.Option(help="Column; may be repeated. Default: all that vary.")] = None,
+    group: Annotated[
+        str, typer.Option(help="Column whose groups are in one part only; auto, or rows for none.")
+    ] = "auto",
+    seed: Annotated[int, typer.Option(help="Of halves and probes.")] = 0,
+    embeddings: Annotated[Path | None, typer.Option(help="Folder of kept features; default: in the cache.")] = None,
+) -> None:
+    """Train encoders by several recipes, and say for which factors their heads are better cut off (misalignment)."""
+    from torchmultiverse.analyze.misalignment import misalignment, read_recipe
+    from torchmultiverse.analyze.ssl import Training, changed
+    from torchmultiverse.evaluate.names import plain
+    from torchmultiverse.resources import cache_folder
+
+    base = Training()
+    for one in setting or ():
+        name, _, value = one.partition("=")
+        base = changed(base, name, value)
+    recipes = [read_recipe(text, base) for text in recipe] if recipe else None
+    found = misalignment(data, out_folder, recipes, factor, base, group, seed, embeddings or cache_folder("embeddings"))
+    table = Table("training", "factor", "trunk", "head", "gained by cutting", box=None, padding=(0, 2))
+    for of, mine in zip(found.recipes, found.gaps, strict=True):
+        for gap in mine:
+            table.add_row(
+                of.name, plain(gap.factor), f"{100 * gap.first:.1f}", f"{100 * gap.last:.1f}",
+                f"{100 * gap.gap:+.1f} [{100 * gap.low:.1f}, {100 * gap.high:.1f}]",
+            )  # fmt: skip
+    out.print(table)
+    page = found.save(out_folder)
+    out.print(f"page     {page.resolve().as_uri()}", highlight=False, soft_wrap=True)

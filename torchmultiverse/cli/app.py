@@ -79,6 +79,9 @@ app.command(epilog="Example: `torchmultiverse ssl data/animals --method vicreg -
     memorizing.ssl
 )
 app.command(epilog="Example: `torchmultiverse layers timm:vit_base_patch16_224`")(analyzing.layers)
+app.command(
+    epilog="Example: `torchmultiverse guillotine data/animals --set method=vicreg --set epochs=30 --out guillotine`"
+)(analyzing.guillotine)
 app.command(epilog="Example: `torchmultiverse analyze timm:vit_base_patch16_224 --data data/animals --all`")(
     analyzing.analyze
 )

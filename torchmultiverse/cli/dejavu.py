@@ -27,6 +27,10 @@ def ssl(
         str, typer.Option(help="What views differ in: of crop, flip, color, gray, blur, solarize; none for nothing.")
     ] = "crop,flip,color,gray,blur,solarize",
     scale: Annotated[float, typer.Option(min=0.01, max=1, help="Smallest share of the area of a crop.")] = 0.2,
+    pairs: Annotated[
+        str, typer.Option(help="Column that pairs pictures: the second view is of another one of its level.")
+    ] = "",
+    optimizer: Annotated[str, typer.Option(help="adamw, or lars for large batches.")] = "adamw",
     option: Annotated[
         list[str] | None, typer.Option(help="Of the loss, as temperature=0.15 or lambda_param=25; may be repeated.")
     ] = None,
@@ -51,8 +55,8 @@ def ssl(
         raise typer.BadParameter("A or B", param_hint="--of")
     views = tuple(name for name in augment.split(",") if name not in ("", "none"))
     training = Training(
-        method, backbone, size, widths, epochs, batch, rate, augment=views, scale=scale, options=options, keep=kept,
-        seed=seed,
+        method, backbone, size, widths, epochs, batch, rate, augment=views, scale=scale, pairs=pairs,
+        optimizer=optimizer, options=options, keep=kept, seed=seed,
     )  # fmt: skip
     pictures = open_pictures(data)
     divided = None if sets is None else Sets.load(sets, pictures)
