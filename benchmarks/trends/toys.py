@@ -16,6 +16,8 @@ from torchmultiverse.analyze.ssl import Objective, fit
 from torchmultiverse.models.ssl import network
 
 CLASSES, WIDTH = 20, 48
+SIDE = 8
+"""Of the pictures of squares."""
 
 
 class Blocks:
@@ -128,3 +130,26 @@ def blind_to_colour(method: str = "vicreg", epochs: int = 25, aligned: bool = Fa
         layers = {"trunk": trunk.numpy(), "head": net.head(trunk).numpy()}
     columns = {"shape": shape, "colour": colour}
     return depths(Features("toy", "toy", layers, columns, np.arange(count), {}), by="rows", seed=seed, quiet=True)
+
+
+def squares(count: int, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[Any], NDArray[Any]]:
+    """Grey pictures with a 3 × 3 square of a random colour at a random place; the colours and the places."""
+    rng = np.random.default_rng(seed)
+    colours = rng.normal(size=(count, 3))
+    colours /= np.linalg.norm(colours, axis=1, keepdims=True)
+    places = rng.integers(0, SIDE - 2, (count, 2))
+    pixels = np.full((count, SIDE, SIDE, 3), 128, np.uint8)
+    for k, (y, x) in enumerate(places):
+        pixels[k, y : y + 3, x : x + 3] = np.round(128 + 110 * colours[k])
+    return pixels, colours.astype(np.float32), places.astype(np.float32)
+
+
+def seen(pixels: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The colour and the place that an analytic encoder sees."""
+    change = pixels.astype(float) - 128
+    energy = (change**2).sum(-1) + 1e-9
+    weight = energy / energy.sum((1, 2), keepdims=True)
+    colour = (change * weight[..., None]).sum((1, 2))
+    grid = np.arange(SIDE)
+    place = np.stack([(weight.sum(2) * grid).sum(1), (weight.sum(1) * grid).sum(1)], 1)
+    return colour / np.maximum(np.linalg.norm(colour, axis=1, keepdims=True), 1e-9), place

@@ -6,14 +6,17 @@ that trains the mean, or ranks that favour the first candidate.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
-from torchmultiverse.analyze import rcdm
+from torchmultiverse.analyze import portraits, rcdm
 from torchmultiverse.analyze.faithful import (
     factors_kept,
     faithfulness,
@@ -23,33 +26,13 @@ from torchmultiverse.analyze.faithful import (
 )
 from torchmultiverse.analyze.rcdm import Decoder, interpolate, load_decoder, loss_of, preset, sample, train_decoder
 from torchmultiverse.errors import DatasetError, ModelError
+from torchmultiverse.evaluate import PictureList
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
-SIDE = 8
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "trends"))
 
-
-def squares(count: int, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[Any], NDArray[Any]]:
-    """Grey pictures with a 3 × 3 square of a random colour at a random place; the colours and the places."""
-    rng = np.random.default_rng(seed)
-    colours = rng.normal(size=(count, 3))
-    colours /= np.linalg.norm(colours, axis=1, keepdims=True)
-    places = rng.integers(0, SIDE - 2, (count, 2))
-    pixels = np.full((count, SIDE, SIDE, 3), 128, np.uint8)
-    for k, (y, x) in enumerate(places):
-        pixels[k, y : y + 3, x : x + 3] = np.round(128 + 110 * colours[k])
-    return pixels, colours.astype(np.float32), places.astype(np.float32)
-
-
-def seen(pixels: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The colour and the place that an analytic encoder sees."""
-    change = pixels.astype(float) - 128
-    energy = (change**2).sum(-1) + 1e-9
-    weight = energy / energy.sum((1, 2), keepdims=True)
-    colour = (change * weight[..., None]).sum((1, 2))
-    grid = np.arange(SIDE)
-    place = np.stack([(weight.sum(2) * grid).sum(1), (weight.sum(1) * grid).sum(1)], 1)
-    return colour / np.maximum(np.linalg.norm(colour, axis=1, keepdims=True), 1e-9), place
+from toys import SIDE, seen, squares  # noqa: E402
 
 
 def trained(folder: Path, conditioning: Any, steps: int, batch: int = 32) -> Decoder:
@@ -246,3 +229,40 @@ def test_settings_that_cannot_be_are_refused(tmp_path: Path) -> None:
         train_decoder(pixels, colours[:, :2], preset("tiny", SIDE, 3), tmp_path)
     with pytest.raises(DatasetError, match="no pictures to rank"):
         faithfulness(colours, colours[:0], np.zeros(0, np.int64))
+
+
+def test_a_decoder_of_32_pixels_learns_on_two_cores(tmp_path: Path) -> None:
+    """A smoke run at a useful size: what the loss was on a fixed batch it is no longer, and pictures come out."""
+    rng = np.random.default_rng(0)
+    colours = rng.integers(0, 255, (64, 3))
+    pixels = np.broadcast_to(colours[:, None, None], (64, 32, 32, 3)).astype(np.uint8)
+    vectors = (colours / 255).astype(np.float32)
+    config = preset("small", 32, 3, channels=16, groups=8)
+    noise = torch.randn(16, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    clean = torch.from_numpy(pixels[:16].copy()).permute(0, 3, 1, 2).float() / 127.5 - 1
+    steps = torch.arange(16) * 60
+
+    def loss(decoder: Decoder) -> float:
+        with torch.no_grad():
+            noisy = decoder.scheduler.add_noise(clean, noise, steps)
+            said = decoder.predict(noisy, steps, torch.from_numpy(vectors[:16]))[:, :3]
+            return float(torch.nn.functional.mse_loss(said, noise))
+
+    train_decoder(pixels, vectors, config, tmp_path, 30, 16, 2e-3, 0.9, quiet=True)
+    decoder = load_decoder(tmp_path)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        before = loss(Decoder(config, vectors.mean(0), vectors.std(0)))
+    assert loss(decoder) < before / 2
+    assert sample(decoder, vectors[:2], 2, 3, quiet=True).shape == (2, 2, 32, 32, 3)
+
+
+def test_vectors_of_mirrored_pictures_are_those_of_the_mirrored_pictures() -> None:
+    """Kept features go by a picture's bytes: a mirrored picture must not be served those of the picture."""
+    pixels, _, _ = squares(6)
+    data = PictureList([Image.fromarray(one) for one in pixels], [{"label": "a"}] * 6)
+    mirrored = portraits._Mirrored(data)
+    for k, image in enumerate(mirrored.iter_images([4, 1])):
+        np.testing.assert_array_equal(np.asarray(image), pixels[(4, 1)[k], :, ::-1])
+    files = SimpleNamespace(manifest={"name": "files"}, image_bytes=lambda index: b"%d" % index)
+    assert portraits._Mirrored(files).image_bytes(3) != files.image_bytes(3)

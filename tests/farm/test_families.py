@@ -113,3 +113,23 @@ def test_the_built_in_variants_are_in_the_catalogue(name: str) -> None:
 
     spec = load_spec(data_folder("scenes") / f"{name}.json")
     BuiltinEngine().catalogue().check(spec.build())
+
+
+def test_animals_anywhere_leaves_nothing_for_a_background_to_say() -> None:
+    """If a world went with an animal, naming the animal from its background would be no sign of memory."""
+    from scipy.stats import chi2_contingency
+
+    from torchmultiverse.engines.builtin import BuiltinEngine
+
+    design = load_spec(data_folder("scenes") / "animals_anywhere.json").build()
+    BuiltinEngine().catalogue().check(design)
+    rows = [design.values(i) for i in range(0, design.count)]
+    animals = np.unique([row["Character_Name"] for row in rows], return_inverse=True)[1]
+    assert set(np.bincount(animals)) == {200}
+    for name in ("World_Name", "Character_Texture", "Scene_Light", "Character_Scale"):
+        levels = np.unique([str(row[name]) for row in rows], return_inverse=True)[1]
+        table = np.zeros((animals.max() + 1, levels.max() + 1))
+        np.add.at(table, (animals, levels), 1)
+        assert chi2_contingency(table).pvalue > 0.01, name
+    for name in ("Camera_Yaw", "Character_Rotation_Yaw"):
+        assert len({row[name] for row in rows}) > 10_000
