@@ -17,12 +17,13 @@ from torchmultiverse.analyze.memory import Memory, memory
 from torchmultiverse.analyze.portraits import Portrait, portrait, sitter, train
 from torchmultiverse.analyze.studies import Studies, ask
 from torchmultiverse.analyze.studio import Studio
-from torchmultiverse.analyze.withheld import Mode
+from torchmultiverse.analyze.withheld import Mode, Sets
 from torchmultiverse.errors import DatasetError, MissingExtra
-from torchmultiverse.evaluate.data import SomePictures, dataset_name, manifest_hash, open_pictures
+from torchmultiverse.evaluate.data import SomePictures, dataset_name, manifest_hash, manifest_of, open_pictures
 from torchmultiverse.models import load_model
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.store.files import write_atomic
+from torchmultiverse.store.licence import require_generative_use
 
 SHARES = (0.02, 0.05, 0.15, 0.4, 1.0)
 """Label budgets: shares of the training pictures."""
@@ -253,7 +254,8 @@ def _budgets(features: Features, found: Depths, group: str, seed: int, quiet: bo
 def portrayed(found: Depths) -> list[str]:
     """Return the layers that pictures are drawn of: where most is read that the end has lost, and the end."""
     end = found.layers[-1]
-    costly = [cut for cut in found.cuts if cut.cost_low > 0]
+    first = {cut.factor: cut for cut in reversed(found.cuts)}  # by the first probe
+    costly = [cut for cut in first.values() if cut.cost_low > 0]
     if not costly:
         return [end]
     return list(dict.fromkeys([max(costly, key=lambda cut: cut.cost).best, end]))
@@ -287,21 +289,16 @@ def paint(
     how = how or painting()
     pictures = some_of(dataset, limit, seed)
     names = list(layers) if layers else portrayed(analysis.depths) if analysis.depths else []
-    folders, notes = [], []
     try:
-        for name in names:
-            place = Path(out) / "decoders" / name.replace("/", "_")
-            folders.append(
-                train(model, pictures, place, name, how.size, how.preset, how.steps, how.batch_size, how.learning_rate,
-                      licence=licence, seed=seed, store=store, quiet=quiet)
-            )  # fmt: skip
+        require_generative_use(manifest_of(pictures), dataset_name(pictures), licence)
+        tools.need("diffusers", "pictures of layers", "rcdm")
     except (DatasetError, MissingExtra) as error:
-        if isinstance(error, DatasetError) and "licence" not in str(error) and "generative" not in str(error):
-            raise
-        notes.append(f"pictures of layers: {error}")
-        folders = []
-    if not folders:
-        return replace(analysis, notes=(*analysis.notes, *notes))
+        return replace(analysis, notes=(*analysis.notes, f"pictures of layers: {error}"))
+    folders = [
+        train(model, pictures, Path(out) / "decoders" / name.replace("/", "_"), name, how.size, how.preset, how.steps,
+              how.batch_size, how.learning_rate, licence=licence, seed=seed, store=store, quiet=quiet)
+        for name in names
+    ]  # fmt: skip
     drawn = tuple(
         portrait(folder, pictures, None, 64, 4, 6, how.sampling, seed=seed, store=store, quiet=quiet)
         for folder in folders
@@ -334,16 +331,28 @@ def remember(
         boxes: of photographs.
         mode: how the object is taken out; boxes where they are known, corners else.
     """
-    own = Path(model.removeprefix("ssl:").partition("@")[0]) / "sets.json" if model.startswith("ssl:") else None
-    sets = sets or (own if own is not None and own.is_file() else None)
-    if sets is None:
+    pictures = open_pictures(dataset)
+    try:
+        known = _known_sets(model, pictures) if sets is None else Sets.load(sets, pictures)
+    except DatasetError as error:
+        if sets is not None:
+            raise
+        return replace(analysis, notes=(*analysis.notes, f"what was memorized: {error}"))
+    if known is None:
         note = "what was memorized: nobody said which pictures the model saw (--sets, of 'dejavu split')"
         return replace(analysis, notes=(*analysis.notes, note))
-    pictures = open_pictures(dataset)
     if mode is None:
         mode = "boxes" if boxes is not None or "annotations" in pictures.table().column_names else "corner"
-    found = memory(pictures, sets, model, other, None, mode, boxes, seed=seed, store=store, views=6, quiet=quiet)
+    found = memory(pictures, known, model, other, None, mode, boxes, seed=seed, store=store, views=6, quiet=quiet)
     return replace(analysis, memory=found)
+
+
+def _known_sets(model: str, pictures: Any) -> Sets | None:
+    """Return the sets that an encoder of this package keeps beside its weights, if it was trained on some."""
+    rest = model.removeprefix("ssl:")
+    folder = Path(rest.rpartition("@")[0] if "@" in rest else rest)
+    file = folder / "sets.json"
+    return Sets.load(file, pictures) if model.startswith("ssl:") and file.is_file() else None
 
 
 __all__ = ["Alike", "Analysis", "Budget", "Painting", "analyse", "paint", "painting", "remember"]

@@ -20,7 +20,7 @@ from torchmultiverse.analyze.features import Features, factor_names, features_of
 from torchmultiverse.analyze.rcdm import Decoder, interpolate, load_decoder, preset, sample, train_decoder
 from torchmultiverse.analyze.splits import question
 from torchmultiverse.errors import ModelError
-from torchmultiverse.evaluate.data import dataset_name, manifest_of, open_pictures
+from torchmultiverse.evaluate.data import dataset_name, manifest_hash, manifest_of, open_pictures
 from torchmultiverse.evaluate.encode import picture_array
 from torchmultiverse.evaluate.gallery import thumbnail
 from torchmultiverse.models import load_model
@@ -89,6 +89,7 @@ def train(
     config = preset(
         shape, size, vectors.shape[1], conditioning=conditioning, model=model, layer=name,
         weights_sha256=str(loaded.info.weights_sha256 or ""), dataset=features.dataset,
+        data_sha256=manifest_hash(pictures),
     )  # fmt: skip
     name_of_rows = hashlib.sha256(seen.astype(np.int64).tobytes()).hexdigest()[:16]
     folder = train_decoder(
@@ -189,7 +190,7 @@ def sitter(folder: str | Path, dataset: Any, store: str | Path | None = None, qu
     pictures = open_pictures(dataset)
     features = features_of(model, pictures, [decoder.config.layer], store, quiet=quiet)
     learnt = np.zeros(0, np.int64)
-    if features.dataset == decoder.config.dataset:
+    if manifest_hash(pictures) == decoder.config.data_sha256:
         try:
             learnt = np.load(Path(folder) / LEARNT, allow_pickle=False)
         except (OSError, ValueError) as error:

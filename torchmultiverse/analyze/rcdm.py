@@ -52,7 +52,7 @@ class DecoderConfig:
         schedule: of the noise.
         dropout: share.
         standardise: whether vectors are brought to mean 0 and spread 1 first; the paper feeds them as they are.
-        model, weights_sha256, layer, dataset: whose vectors, and whose pictures.
+        model, weights_sha256, layer, dataset, data_sha256: whose vectors, and whose pictures.
     """
 
     size: int
@@ -71,6 +71,7 @@ class DecoderConfig:
     weights_sha256: str = ""
     layer: str = ""
     dataset: str = ""
+    data_sha256: str = ""
 
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {

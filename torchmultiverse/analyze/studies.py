@@ -165,7 +165,7 @@ def manipulations(studio: Studio) -> Study:
     """Exchange the dimensions that neighbours have in common, or those that they have not."""
     x = studio.one.vectors
     middle, deviation = x.mean(0), x.std(0)
-    sparse = bool((x == 0).mean() > 0.01)
+    sparse = bool((x == 0).mean() > 0.2)
     active = (x != 0) if sparse else np.abs(x - middle) > deviation
     rest = np.zeros_like(middle) if sparse else middle
     rng = np.random.default_rng((studio.seed, 1))

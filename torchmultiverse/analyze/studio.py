@@ -21,6 +21,7 @@ from torchmultiverse.models.layers import Tap
 from torchmultiverse.models.preprocess import FloatArray
 
 Pixels = NDArray[np.uint8]
+_TOLD = 0.25  # of what is above chance: read by a layer
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ class Studio:
         each: pictures drawn of each vector.
         shown: pictures that are asked about in rows.
         steps, sampler, seed: of sampling, and of all draws.
-        label: column of the classes; ``character_name``, ``label``, or the first factor by default.
+        label: column of the classes; by default the animal or the label where the layer's vectors tell it, else the
+            factor that they tell best.
         quiet: show no bars.
 
     Raises:
@@ -88,8 +90,9 @@ class Studio:
         self.one, self.each, self.shown = one, each, shown
         self._sampling = {"steps": steps, "sampler": sampler, "seed": seed, "quiet": quiet}
         self.seed = seed
-        names = factor_names(one.features, None if label is None else [label])
-        self.label = label or next((name for name in ("character_name", "label") if name in names), names[0])
+        self._asked = label
+        if label is not None:
+            factor_names(one.features, [label])  # refuses what is no column
         self.tap = Tap(one.model, [one.decoder.config.layer])
 
     @cached_property
@@ -106,13 +109,26 @@ class Studio:
     def codes(self) -> Mapping[str, tuple[NDArray[np.int64], tuple[str, ...]]]:
         """Levels of each factor that has levels: codes (N,) and names."""
         found = {}
-        for name in dict.fromkeys([self.label, *factor_names(self.one.features)]):
+        for name in dict.fromkeys([*([self._asked] if self._asked else []), *factor_names(self.one.features)]):
             what = question(self.one.features.columns, name)
             if what.numbers is None:
                 found[name] = what.codes, what.levels
-        if self.label not in found:
-            raise DatasetError(f"'{self.label}' is a number; --label names a column of classes")
+        if not found or (self._asked is not None and self._asked not in found):
+            raise DatasetError(f"'{self._asked or 'every column'}' is a number; a column of classes is needed")
         return found
+
+    @cached_property
+    def label(self) -> str:
+        """The column of the classes."""
+        if self._asked is not None:
+            return self._asked
+        told = {}
+        for name, (codes, _) in self.codes.items():
+            said = self.planes[name].shares(self.one.vectors[self.rows]).argmax(1)
+            chance = float(np.bincount(codes[self.rows]).max() / len(self.rows))
+            told[name] = (float((said == codes[self.rows]).mean()) - chance) / max(1 - chance, 1e-9)
+        usual = next((name for name in ("character_name", "label") if told.get(name, 0.0) > _TOLD), None)
+        return usual or max(told, key=lambda name: told[name])
 
     @cached_property
     def planes(self) -> Mapping[str, Plane]:

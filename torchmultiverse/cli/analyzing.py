@@ -97,16 +97,17 @@ def analyze(
         model, data, layer or "cuts", factor, probes, geometry or everything, group, budget, everything, against, limit,
         seed, kept,
     )  # fmt: skip
+    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    packages = ", ".join(f"{k} {v}" for k, v in versions(("torch", "timm", "open_clip_torch")).items())
+    found = replace(found, provenance={"command": command, "seed": seed, "packages": packages})
     if everything:
+        found = analysis.remember(found, model, data, sets, other, boxes, None, seed, kept)
         how = analysis.painting()
         if decoder_steps is not None:
             how = replace(how, steps=decoder_steps)
         if how.steps:
+            found.save(out_folder)  # decoders take long: what is known is there before
             found = analysis.paint(found, model, data, out_folder, how, None, limit, licence, seed, kept)
-        found = analysis.remember(found, model, data, sets, other, boxes, None, seed, kept)
-    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
-    packages = ", ".join(f"{k} {v}" for k, v in versions(("torch", "timm", "open_clip_torch")).items())
-    found = replace(found, provenance={"command": command, "seed": seed, "packages": packages})
     page = found.save(out_folder)
     table = Table("factor", "probe", "best cut", "there", "at the end", "lost", box=None, padding=(0, 2))
     assert found.depths is not None

@@ -77,8 +77,7 @@ def _budgets(budgets: Sequence[Budget]) -> list[dict[str, Any]]:
         charts.append(
             {
                 "factor": factor,
-                "shares": ", ".join(f"{100 * share:g}" for share in shares),
-                "chart": svg.curves([f"{100 * share:g} % of the labels" for share in shares], lines),
+                "chart": svg.curves([f"{100 * share:g} %" for share in shares], lines),
                 "legend": [(svg.legend_mark(line.index), line.name) for line in lines],
             }
         )

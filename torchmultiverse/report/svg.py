@@ -269,7 +269,7 @@ def curves(
     """Return lines over depth with their intervals; the first layer is left.
 
     Args:
-        layers: names, for tooltips; places are on the axis.
+        layers: names, for tooltips; on the axis too if they are few and short, else their places.
         lines: with one value per layer each, 0 to ``top``.
         chance: a dashed line.
         chosen: place of a layer that gets a square round its mark.
@@ -293,8 +293,12 @@ def curves(
         parts.append(f'<line class="grid" x1="{left}" x2="{width - 12}" y1="{y}" y2="{y}"/>')
         parts.append(f'<text x="{left - 5}" y="{y + 4}" text-anchor="end">{text(tick * top)}</text>')
     step = max(1, math.ceil(count / 12))
+    short = len(layers) <= 8 and max(map(len, layers)) <= 8
     for k in range(0, len(layers), step):
-        parts.append(f'<text x="{at(k, 0)[0]}" y="{height - 6}" text-anchor="middle">{k}</text>')
+        # Few short names stand on the axis themselves; the outer ones must not be cut off.
+        anchor = "start" if short and k == 0 else "end" if short and k == len(layers) - 1 > 0 else "middle"
+        name = escape(layers[k]) if short else k
+        parts.append(f'<text x="{at(k, 0)[0]}" y="{height - 6}" text-anchor="{anchor}">{name}</text>')
     if chance is not None:
         y = at(0, chance)[1]
         parts.append(
