@@ -318,7 +318,7 @@ def _features(
 def _nobody(target: Inference) -> Inference:
     """Return answers of someone who knows nothing, to put beside those of a model."""
     wrong = np.zeros(len(target), bool)
-    return Inference(np.full(len(target), -1), np.full(len(target), -np.inf), wrong, wrong)
+    return Inference(np.full(len(target), -1), np.zeros(len(target)), wrong, wrong)
 
 
 def _gallery(

@@ -63,13 +63,13 @@ def _tied(memory: Memory) -> str:
         return ""
     strong = sorted((one for one in memory.ties if one.p_value < 0.01), key=lambda one: -one.strength)
     if not strong:
-        names = ", ".join(one.factor for one in memory.ties)
+        names = ", ".join(plain(one.factor) for one in memory.ties)
         return (
-            f"In these data no other factor says anything of the {memory.label} ({names}: independent of it), so that "
-            "what is named from a background alone is not correlation."
+            f"In these data no other factor says anything of the {plain(memory.label)} ({names}: independent of it), so "
+            "that what is named from a background alone is not correlation."
         )
-    named = ", ".join(f"{one.factor} (Cramér's V {one.strength:.2f})" for one in strong[:4])
-    return f"Factors that go with the {memory.label} in these data, so that a background may say it: {named}."
+    named = ", ".join(f"{plain(one.factor)} (Cramér's V {one.strength:.2f})" for one in strong[:4])
+    return f"Factors that go with the {plain(memory.label)} in these data, so that a background may say it: {named}."
 
 
 def _headline(memory: Memory) -> str:
