@@ -11,8 +11,13 @@ INSTALLED := $(VENV)/.installed
 demo: setup
 	$(BIN)/torchmultiverse demo
 
+# Whoever talks over sockets, kills processes or waits for a browser is tested by itself; the rest side by side, each
+# process with one thread (two that share the cores' threads slow each other down several times).
+TALKING := tests/contract tests/engines tests/farm tests/serve tests/stream
+
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TALKING)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile $(TALKING:%=--ignore=%)
 
 lint: setup
 	$(BIN)/ruff check .
