@@ -65,8 +65,8 @@ def _tied(memory: Memory) -> str:
     if not strong:
         names = ", ".join(plain(one.factor) for one in memory.ties)
         return (
-            f"In these data no other factor says anything of the {plain(memory.label)} ({names}: independent of it), so "
-            "that what is named from a background alone is not correlation."
+            f"No other factor of these data says anything of the {plain(memory.label)} ({names}: independent of it), "
+            "so that what is named from a background alone is not correlation."
         )
     named = ", ".join(f"{plain(one.factor)} (Cramér's V {one.strength:.2f})" for one in strong[:4])
     return f"Factors that go with the {plain(memory.label)} in these data, so that a background may say it: {named}."
