@@ -34,8 +34,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=4000)
     steps = parser.parse_args().steps
-    pixels, colours, places = squares(4000)
-    _, held_colours, held_places = squares(300, seed=1)
+    # Vectors are what an analytic encoder sees in the pictures: the same one that looks at the drawn ones.
+    pixels, others = squares(4000)[0], squares(300, seed=1)[0]
+    (colours, places), (held_colours, held_places) = (
+        tuple(part.astype(np.float32) for part in seen(some)) for some in (pixels, others)
+    )
     print(f"{'in the vector':>14} {'conditioning':>12} {'colour':>8} {'place':>8} {'MRR':>7}   (reference)")
     for what, conditioning, reference in RUNS:
         vectors, held = (colours, held_colours) if what == "colour" else (places, held_places)
