@@ -17,7 +17,7 @@ TALKING := tests/contract tests/engines tests/farm tests/serve tests/stream
 
 test: setup
 	$(BIN)/python -m pytest $(TALKING)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile $(TALKING:%=--ignore=%)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile $(TALKING:%=--ignore=%)
 
 lint: setup
 	$(BIN)/ruff check .
