@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from torchmultiverse.analyze.correlation import correlation, ties
 from torchmultiverse.analyze.crops import Box, corner, periphery
 from torchmultiverse.analyze.dejavu import (
     Inference,
@@ -21,14 +22,12 @@ from torchmultiverse.analyze.dejavu import (
     Side,
     attack,
     by_class,
-    correlation,
     curve,
     dejavu,
     infer,
     partition,
     selections,
     solo,
-    ties,
     top_accuracy,
 )
 from torchmultiverse.analyze.membership import membership

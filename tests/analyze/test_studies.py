@@ -178,3 +178,13 @@ def test_data_without_a_second_factor_cannot_answer_everything(asked: Studio) ->
         ask(few, ["sums"])
     found = ask(few, None)
     assert found.notes == ("sums: no two factors that are varied one at a time",)
+
+
+def test_fewer_pictures_than_are_to_be_shown_are_all_shown(asked: Studio) -> None:
+    """Rows of one picture stand together, however many pictures there are."""
+    every = Studio(asked.one, each=2, shown=50, steps=1, label="label", quiet=True)
+    for name, kinds in (("changes", 8), ("attacks", len(EPSILONS))):
+        rows = STUDIES[name](every).rows
+        assert len(rows) == kinds * len(asked.rows)
+        assert (rows[0].given[0] == asked.real(asked.rows[:1])[0]).mean() > 0.99
+        assert (rows[kinds].given[0] == asked.real(asked.rows[1:2])[0]).mean() > 0.99

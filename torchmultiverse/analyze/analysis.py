@@ -294,18 +294,19 @@ def paint(
         tools.need("diffusers", "pictures of layers", "rcdm")
     except (DatasetError, MissingExtra) as error:
         return replace(analysis, notes=(*analysis.notes, f"pictures of layers: {error}"))
-    folders = [
-        train(model, pictures, Path(out) / "decoders" / name.replace("/", "_"), name, how.size, how.preset, how.steps,
-              how.batch_size, how.learning_rate, licence=licence, seed=seed, store=store, quiet=quiet)
-        for name in names
-    ]  # fmt: skip
+    sitters = []
+    for name in names:
+        folder = train(
+            model, pictures, Path(out) / "decoders" / name.replace("/", "_"), name, how.size, how.preset, how.steps,
+            how.batch_size, how.learning_rate, licence=licence, seed=seed, store=store, quiet=quiet,
+        )  # fmt: skip
+        sitters.append(sitter(folder, pictures, store, quiet))
+    if not sitters:
+        return analysis
     drawn = tuple(
-        portrait(folder, pictures, None, 64, 4, 6, how.sampling, seed=seed, store=store, quiet=quiet)
-        for folder in folders
+        portrait(one, pictures, None, 64, 4, 6, how.sampling, seed=seed, store=store, quiet=quiet) for one in sitters
     )
-    studios = [
-        Studio(sitter(folder, pictures, store, quiet), 3, 2, how.sampling, seed=seed, quiet=quiet) for folder in folders
-    ]
+    studios = [Studio(one, 3, 2, how.sampling, seed=seed, quiet=quiet) for one in sitters]
     return replace(analysis, portraits=drawn, studies=ask(studios[0], None, studios[1:]))
 
 

@@ -409,45 +409,6 @@ def alone(
 
 
 @dataclass(frozen=True)
-class Tie:
-    """How much a factor says of the label.
-
-    Attributes:
-        factor: column.
-        strength: Cramér's V, 0 (independent) to 1.
-        p_value: of independence, by the chi-squared test.
-    """
-
-    factor: str
-    strength: float
-    p_value: float
-
-
-def ties(columns: Mapping[str, NDArray[Any]], label: NDArray[np.int64], factors: Sequence[str]) -> list[Tie]:
-    """Return how much each factor says of the label: where none does, a background says nothing of its object.
-
-    Args:
-        columns: of the pictures, (N,) each.
-        label: codes (N,).
-        factors: columns to ask.
-    """
-    from scipy.stats import chi2_contingency
-
-    found = []
-    for name in factors:
-        levels, codes = np.unique(columns[name].astype(str), return_inverse=True)
-        table = np.zeros((len(levels), int(label.max()) + 1))
-        np.add.at(table, (codes, label), 1)
-        table = table[:, table.any(0)]
-        if min(table.shape) < 2:
-            continue
-        test = chi2_contingency(table, correction=False)
-        strength = float(np.sqrt(test.statistic / (table.sum() * (min(table.shape) - 1))))
-        found.append(Tie(name, strength, float(test.pvalue)))
-    return found
-
-
-@dataclass(frozen=True)
 class Controls:
     """What must be near zero, or chance, if the score means what it says.
 
@@ -517,12 +478,9 @@ def attack(
     if "held out" in answers:
         sides["held out"] = Side(*answers["held out"])
         held = dejavu([sides["held out"]], classes, (1.0,), seed).at(1.0)
-    blind = _said(near["A"][0], truth["A"], np.random.default_rng(seed).permutation(labels))
-    share = np.bincount(labels, minlength=classes) / len(labels)
     controls = Controls(
         held,
-        float(blind.right.mean()),
-        float(share[truth["A"]].mean()),
+        *_by_chance(near["A"][0], truth["A"], labels, seed),
         dejavu([sides["B"], sides["A"]], classes, (1.0,), seed, resamples=1).at(1.0).score,
     )
     return replace(found, notes=(*notes, *found.notes)), controls, sides
@@ -577,10 +535,15 @@ def solo(
         found = dejavu([side], classes, shares, seed)
         control = dejavu([rest], classes, (1.0,), seed).at(1.0)
         sides = {"A": side, "held out": rest}
-    blind = _said(near["A"], truth["A"], np.random.default_rng(seed).permutation(labels))
-    share = np.bincount(labels, minlength=classes) / len(labels)
-    controls = Controls(control, float(blind.right.mean()), float(share[truth["A"]].mean()), found.at(1.0).score)
+    controls = Controls(control, *_by_chance(near["A"], truth["A"], labels, seed), found.at(1.0).score)
     return replace(found, notes=(*notes, *found.notes)), controls, sides
+
+
+def _by_chance(near: Neighbours, truth: NDArray[np.int64], labels: NDArray[np.int64], seed: int) -> tuple[float, float]:
+    """Return how often neighbours are right when the public labels are shuffled, and how often chance is."""
+    blind = _said(near, truth, np.random.default_rng(seed).permutation(labels))
+    share = np.bincount(labels) / len(labels)
+    return float(blind.right.mean()), float(share[truth].mean())
 
 
 def joined(parts: Sequence[Inference]) -> Inference:
@@ -595,36 +558,6 @@ def _fitting(k: int, labels: NDArray[np.int64]) -> tuple[int, list[str]]:
     if k > most:
         return most, [f"k is {most} instead of {k}: the rarest label has no more public pictures"]
     return k, [f"k is {k}; the source holds it steady for 50 and above"] if k < 50 else []
-
-
-def correlation(
-    crops: FloatArray, truth: NDArray[np.int64], public: FloatArray, labels: NDArray[np.int64], seed: int = 0
-) -> Inference:
-    """Infer labels from what backgrounds say of objects, without any model that was trained on the pictures.
-
-    A logistic classifier learns the label from crops of public pictures; what it names, correlation explains. With it
-    as the reference a single model can be scored, slightly too high.
-
-    Args:
-        crops: features of the crops that are asked for, (N, D), of an encoder that saw none of them, or of pixels.
-        truth: their labels, codes (N,).
-        public: features of crops of public pictures, (M, D), of the same encoder.
-        labels: of these, codes (M,).
-        seed: of the division into training and validation.
-
-    Source: N. Kokhlikyan, B. Jayaraman, F. Bordes, C. Guo and K. Chaudhuri, *Measuring déjà vu memorization
-    efficiently*, NeurIPS 2024.
-    """
-    from torchmultiverse.analyze.probes import Data, logistic
-
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(public))
-    validation, train = np.split(order, [max(1, len(order) // 5)])
-    classes = int(max(labels.max(), truth.max())) + 1
-    reading = logistic(Data(public[train], public[validation], crops, labels[train], labels[validation], classes), rng)
-    assert reading.confidence is not None
-    right = reading.said == truth
-    return Inference(reading.said, reading.confidence.astype(np.float64), right, right)
 
 
 def selections(side: Side, count: int = 10) -> dict[str, NDArray[np.int64]]:

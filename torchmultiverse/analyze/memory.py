@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from torchmultiverse.analyze.correlation import Tie, correlation, ties
 from torchmultiverse.analyze.dejavu import (
     SHARES,
     Controls,
@@ -21,14 +22,11 @@ from torchmultiverse.analyze.dejavu import (
     K,
     Representations,
     Side,
-    Tie,
     attack,
     by_class,
-    correlation,
     curve,
     selections,
     solo,
-    ties,
 )
 from torchmultiverse.analyze.features import features_of
 from torchmultiverse.analyze.membership import Membership, agreement, membership

@@ -19,7 +19,7 @@ import numpy as np
 from torchmultiverse.analyze.depth import Gap, gaps
 from torchmultiverse.analyze.features import factor_names, features_of
 from torchmultiverse.analyze.splits import question
-from torchmultiverse.analyze.ssl import Training, changed, train_encoder
+from torchmultiverse.analyze.ssl import Training, changed, train_encoder, with_settings
 from torchmultiverse.errors import ModelError
 from torchmultiverse.evaluate.data import SomePictures, columns_of, dataset_name, open_pictures
 from torchmultiverse.evaluate.names import plain
@@ -91,14 +91,10 @@ def read_recipe(text: str, base: Training) -> Recipe:
     name, colon, rest = text.partition(":")
     if not colon or not name.strip():
         raise ModelError(f"'{text}' is no recipe; one is 'NAME: method=simclr pairs=character_name'")
-    label = None
-    for word in rest.split():
-        key, _, value = word.partition("=")
-        if key == "label":
-            label = value
-        else:
-            base = changed(base, key, value)
-    return Recipe(name.strip(), base, label)
+    words = rest.split()
+    labels = [word.removeprefix("label=") for word in words if word.startswith("label=")]
+    settings = [word for word in words if not word.startswith("label=")]
+    return Recipe(name.strip(), with_settings(base, settings), labels[-1] if labels else None)
 
 
 def usual_recipes(columns: Any, factors: Sequence[str], base: Training) -> list[Recipe]:

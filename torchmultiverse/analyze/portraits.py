@@ -151,9 +151,12 @@ class Eyes:
 
     def look(self, pixels: NDArray[np.uint8], batch_size: int = 64) -> FloatArray:
         """Return the vectors of drawn pictures, uint8 (N, S, S, 3)."""
+        return self.see([Image.fromarray(picture) for picture in pixels], batch_size)
+
+    def see(self, images: Sequence[Image.Image], batch_size: int = 64) -> FloatArray:
+        """Return the vectors of any pictures, (N, D)."""
         tap = Tap(self.model, [self.layer])
-        images = [Image.fromarray(picture) for picture in pixels]
-        parts = [tap(images[start : start + batch_size])[0] for start in range(0, len(images), batch_size)]
+        parts = [tap(list(images[start : start + batch_size]))[0] for start in range(0, len(images), batch_size)]
         return np.concatenate(parts)
 
 
@@ -245,7 +248,7 @@ class Portrait:
 
 
 def portrait(
-    folder: str | Path,
+    folder: str | Path | Sitter,
     dataset: Any,
     factors: Sequence[str] | None = None,
     count: int = 100,
@@ -261,7 +264,7 @@ def portrait(
     """Draw pictures for vectors of pictures that the decoder never saw, and score them.
 
     Args:
-        folder: of the decoder.
+        folder: of the decoder, or the decoder with what it is shown.
         dataset: that it was trained on (its held-out tenth is used), or another.
         factors: columns; all that vary by default.
         count: vectors that are drawn from.
@@ -276,7 +279,7 @@ def portrait(
         ModelError: see `sitter`; no such judge.
         DatasetError: no such column.
     """
-    one = sitter(folder, dataset, store, quiet)
+    one = folder if isinstance(folder, Sitter) else sitter(folder, dataset, store, quiet)
     vectors = one.vectors
     candidates = one.held
     asked = np.sort(np.random.default_rng(seed).permutation(candidates)[:count])

@@ -15,7 +15,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -111,6 +111,18 @@ def changed(training: Training, name: str, text: str) -> Training:
     except ValueError:
         raise ModelError(f"'{text}' is no value of {name}, such as {getattr(training, name, 0.5)}") from None
     return replace(training, **{name: value})
+
+
+def with_settings(training: Training, texts: Iterable[str]) -> Training:
+    """Return a training with settings such as ``epochs=50``; see `changed`.
+
+    Raises:
+        ModelError: no such setting, or no such value.
+    """
+    for text in texts:
+        name, _, value = text.partition("=")
+        training = changed(training, name, value)
+    return training
 
 
 class Views(Protocol):

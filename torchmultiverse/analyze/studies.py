@@ -22,12 +22,11 @@ from PIL import Image, ImageFilter, ImageOps
 from torchmultiverse.analyze.faithful import frechet_distance
 from torchmultiverse.analyze.geometry import minimal_pairs
 from torchmultiverse.analyze.neighbours import nearest_rows
-from torchmultiverse.analyze.studio import Pixels, Row, Studio, Study, sheet
+from torchmultiverse.analyze.studio import Row, Studio, Study, sheet
 from torchmultiverse.errors import DatasetError, ModelError, nearest
 from torchmultiverse.evaluate.compare import paired_interval
 from torchmultiverse.evaluate.names import plain
 from torchmultiverse.evaluate.stats import Intervals
-from torchmultiverse.models.preprocess import FloatArray
 from torchmultiverse.store.files import write_atomic
 
 MANY = 64
@@ -42,6 +41,12 @@ KDE = 0.1
 def _mean(name: str, values: NDArray[Any]) -> dict[str, float]:
     mean, low, high, _ = paired_interval(values.astype(float), np.arange(len(values)), Intervals())
     return {f"{name} %": mean, "from %": low, "to %": high}
+
+
+def _by_picture(rows: Sequence[Row], kinds: int) -> tuple[Row, ...]:
+    """Return rows of one kind after the other as all kinds of one picture together."""
+    count = len(rows) // kinds
+    return tuple(rows[kind * count + picture] for picture in range(count) for kind in range(kinds))
 
 
 def _hue(image: Image.Image) -> Image.Image:
@@ -90,19 +95,17 @@ def changes(studio: Studio) -> Study:
     rows, numbers = [], []
     for name, change in CHANGES.items():
         changed = [change(image) for image in images]
-        vectors = studio.vectors_of(changed)
+        vectors = studio.one.see(changed)
         again = nearest_rows(vectors, held, 1).rows[:, 0] == places
         moved = _mean("vector moved by", studio.moved(vectors, many))
         numbers.append({"picture": name, **moved, "nearest is still its own %": float(again.mean())})
         drawn = studio.draw(vectors[: studio.shown])
         rows += [Row(name, (studio.small(changed[k]),), tuple(drawn[k])) for k in range(len(drawn))]
-    # All changes of one picture together.
-    order = [k * studio.shown + n for n in range(min(studio.shown, len(many))) for k in range(len(CHANGES))]
     return Study(
         "changes", "When the picture changes",
         "Framed: a changed picture, whose vector is taken. Where the drawn pictures do not show the change, the layer "
         "does not see it. The table: how far the vector moves, in percent of the distance between two pictures, over "
-        f"{len(many)} pictures.", tuple(rows[k] for k in order), tuple(numbers),
+        f"{len(many)} pictures.", _by_picture(rows, len(CHANGES)), tuple(numbers),
     )  # fmt: skip
 
 
@@ -120,7 +123,6 @@ def attacks(studio: Studio) -> Study:
         torch.tensor(v, device=model.device).view(1, 3, 1, 1).float() for v in (preprocess.mean, preprocess.std)
     )
     weight, bias = (torch.from_numpy(part).to(model.device) for part in (plane.weight, plane.bias))
-    found: dict[float, tuple[FloatArray, Pixels]] = {}
     parts: dict[float, list[Any]] = {epsilon: [] for epsilon in EPSILONS}
     shown: dict[float, list[Any]] = {epsilon: [] for epsilon in EPSILONS}
     for start in range(0, len(many), 32):
@@ -135,10 +137,9 @@ def attacks(studio: Studio) -> Study:
                 changed = (bright - epsilon * slope.sign()).clamp(0, 1)
                 parts[epsilon].append(studio.tap.follow((changed - mean) / std)[0].float().cpu().numpy())
                 shown[epsilon].append((changed * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy())
-    for epsilon in EPSILONS:
-        found[epsilon] = np.concatenate(parts[epsilon]), np.concatenate(shown[epsilon])
     rows, numbers = [], []
-    for epsilon, (vectors, pictures) in found.items():
+    for epsilon in EPSILONS:
+        vectors, pictures = np.concatenate(parts[epsilon]), np.concatenate(shown[epsilon])
         said = plane.shares(vectors).argmax(1)
         numbers.append(
             {"change of a pixel at most": f"{255 * epsilon:.0f} of 255", "still right %": float((said == truth).mean()),
@@ -151,13 +152,11 @@ def attacks(studio: Studio) -> Study:
                 tuple(drawn[k]), wrong=bool(said[k] != truth[k]))
             for k in range(len(drawn))
         ]  # fmt: skip
-    count = min(studio.shown, len(many))
-    order = [k * count + n for n in range(count) for k in range(len(EPSILONS))]
     return Study(
         "attacks", "When the picture is made to deceive",
         f"Every pixel is moved by the same small amount in the direction that makes a linear reader of the layer "
         f"say another {plain(studio.label)} (FGSM). Red: it is deceived. What is drawn shows what the layer itself "
-        "has come to hold.", tuple(rows[k] for k in order), tuple(numbers),
+        "has come to hold.", _by_picture(rows, len(EPSILONS)), tuple(numbers),
     )  # fmt: skip
 
 

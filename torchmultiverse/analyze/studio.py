@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -93,7 +93,7 @@ class Studio:
         self._asked = label
         if label is not None:
             factor_names(one.features, [label])  # refuses what is no column
-        self.tap = Tap(one.model, [one.decoder.config.layer])
+        self.tap = Tap(one.model, [one.layer])
 
     @cached_property
     def rows(self) -> NDArray[np.int64]:
@@ -165,11 +165,6 @@ class Studio:
     def images(self, rows: NDArray[np.int64]) -> list[Image.Image]:
         """Return pictures as they are."""
         return [image.convert("RGB") for image in self.one.pictures.iter_images([int(row) for row in rows])]
-
-    def vectors_of(self, images: Sequence[Image.Image]) -> FloatArray:
-        """Return the layer's vectors of any pictures, (N, D)."""
-        parts = [self.tap(list(images[start : start + 64]))[0] for start in range(0, len(images), 64)]
-        return np.concatenate(parts)
 
     def moved(self, vectors: FloatArray, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return how far vectors are from those of pictures, as a share of the distance of two pictures, (N,)."""

@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from torchmultiverse.cli.options import Embeddings, Group
+
 out = Console()
 
 
@@ -52,9 +54,7 @@ def analyze(
     geometry: Annotated[
         bool, typer.Option("--geometry/--no-geometry", help="Ranks, sensitivities, similarity of layers, DCI.")
     ] = True,
-    group: Annotated[
-        str, typer.Option(help="Column whose groups are in one part only; auto, or rows for none.")
-    ] = "auto",
+    group: Group = "auto",
     labels: Annotated[
         float | None, typer.Option(help="Label budget: a share of the training pictures, or so many of each level.")
     ] = None,
@@ -78,7 +78,7 @@ def analyze(
     ] = None,
     limit: Annotated[int | None, typer.Option(min=50, help="So many pictures at most, drawn at random.")] = None,
     seed: Annotated[int, typer.Option(help="Of draws, splits and probes.")] = 0,
-    embeddings: Annotated[Path | None, typer.Option(help="Folder of kept features; default: in the cache.")] = None,
+    embeddings: Embeddings = None,
 ) -> None:
     """Say what a model knows at every layer, where to cut it, and how its layers are shaped; writes a page.
 
@@ -146,22 +146,17 @@ def guillotine(
         list[str] | None, typer.Option("--set", help="Of all recipes, as epochs=50; may be repeated.")
     ] = None,
     factor: Annotated[list[str] | None, typer.Option(help="Column; may be repeated. Default: all that vary.")] = None,
-    group: Annotated[
-        str, typer.Option(help="Column whose groups are in one part only; auto, or rows for none.")
-    ] = "auto",
+    group: Group = "auto",
     seed: Annotated[int, typer.Option(help="Of halves and probes.")] = 0,
-    embeddings: Annotated[Path | None, typer.Option(help="Folder of kept features; default: in the cache.")] = None,
+    embeddings: Embeddings = None,
 ) -> None:
     """Train encoders by several recipes, and say for which factors their heads are better cut off (misalignment)."""
     from torchmultiverse.analyze.misalignment import misalignment, read_recipe
-    from torchmultiverse.analyze.ssl import Training, changed
+    from torchmultiverse.analyze.ssl import Training, with_settings
     from torchmultiverse.evaluate.names import plain
     from torchmultiverse.resources import cache_folder
 
-    base = Training()
-    for one in setting or ():
-        name, _, value = one.partition("=")
-        base = changed(base, name, value)
+    base = with_settings(Training(), setting or ())
     recipes = [read_recipe(text, base) for text in recipe] if recipe else None
     found = misalignment(data, out_folder, recipes, factor, base, group, seed, embeddings or cache_folder("embeddings"))
     table = Table("training", "factor", "trunk", "head", "gained by cutting", box=None, padding=(0, 2))

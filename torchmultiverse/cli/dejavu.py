@@ -9,6 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from torchmultiverse.cli.options import Boxes, Embeddings, Least, Neighbours, Renderer
+
 out = Console()
 dejavu_app = typer.Typer(no_args_is_help=True, help="What a model memorized of its training pictures (déjà vu).")
 
@@ -110,12 +112,10 @@ def score(
     crops: Annotated[
         str, typer.Option(help="boxes: largest part beside the object; corner; rerender: the scene without it.")
     ] = "boxes",
-    boxes: Annotated[
-        Path | None, typer.Option(help="Boxes of photographs: CSV, COCO JSON, or folder of VOC XML.")
-    ] = None,
-    least: Annotated[float, typer.Option(min=0.01, max=1, help="Shorter side of a part, of the picture's.")] = 0.2,
-    k: Annotated[int, typer.Option("--k", min=1, help="Neighbours.")] = 100,
-    engine: Annotated[str, typer.Option(help="That renders for 'rerender'.")] = "builtin",
+    boxes: Boxes = None,
+    least: Least = 0.2,
+    k: Neighbours = 100,
+    engine: Renderer = "builtin",
     reference: Annotated[
         str,
         typer.Option(
@@ -132,7 +132,7 @@ def score(
     ] = 0,
     backend: Annotated[str, typer.Option(help="torch or faiss.")] = "torch",
     seed: Annotated[int, typer.Option(help="Of resampling.")] = 0,
-    embeddings: Annotated[Path | None, typer.Option(help="Folder of kept features; default: in the cache.")] = None,
+    embeddings: Embeddings = None,
 ) -> None:
     """Score what model A memorized of its pictures, with B as the reference and the other way round, or alone."""
     from torchmultiverse.analyze.memory import memory
@@ -185,25 +185,20 @@ def sweep_(
         list[str] | None, typer.Option("--set", help="Other settings, as epochs=50; may be repeated.")
     ] = None,
     crops: Annotated[str, typer.Option(help="boxes, corner or rerender.")] = "boxes",
-    boxes: Annotated[
-        Path | None, typer.Option(help="Boxes of photographs: CSV, COCO JSON, or folder of VOC XML.")
-    ] = None,
-    least: Annotated[float, typer.Option(min=0.01, max=1, help="Shorter side of a part, of the picture's.")] = 0.2,
-    k: Annotated[int, typer.Option("--k", min=1, help="Neighbours.")] = 100,
-    engine: Annotated[str, typer.Option(help="That renders for 'rerender'.")] = "builtin",
+    boxes: Boxes = None,
+    least: Least = 0.2,
+    k: Neighbours = 100,
+    engine: Renderer = "builtin",
     label: Annotated[str | None, typer.Option(help="Column of classes, for supervised. Default: of the sets.")] = None,
     seed: Annotated[int, typer.Option(help="Of resampling.")] = 0,
-    embeddings: Annotated[Path | None, typer.Option(help="Folder of kept features; default: in the cache.")] = None,
+    embeddings: Embeddings = None,
 ) -> None:
     """Train pairs of models for several values of a setting, and say how memory depends on it."""
-    from torchmultiverse.analyze.ssl import Training, changed
+    from torchmultiverse.analyze.ssl import Training, with_settings
     from torchmultiverse.analyze.sweep import sweep
     from torchmultiverse.resources import cache_folder
 
-    training = Training()
-    for one in setting or ():
-        name, _, value = one.partition("=")
-        training = changed(training, name, value)
+    training = with_settings(Training(), setting or ())
     found = sweep(
         data, sets, out_folder, vary, [value for value in values.split(",") if value], training,
         crops, boxes, least, k, engine, label, seed, embeddings or cache_folder("embeddings"),  # type: ignore[arg-type]

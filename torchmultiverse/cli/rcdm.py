@@ -9,6 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from torchmultiverse.cli.options import Embeddings, Sampler, SamplerSteps
+
 out = Console()
 rcdm_app = typer.Typer(no_args_is_help=True, help="Pictures of what a representation knows (RCDM).")
 
@@ -39,7 +41,7 @@ def train(
         str | None, typer.Option(help="Of data that forbid it, by name, from those who have other rights.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of everything that is random.")] = 0,
-    embeddings: Annotated[Path | None, typer.Option(help="Folder of kept features; default: in the cache.")] = None,
+    embeddings: Embeddings = None,
 ) -> None:
     """Train a decoder from a layer's vectors to pictures."""
     from torchmultiverse.analyze import portraits
@@ -64,13 +66,13 @@ def draw(
     data: Annotated[Path, typer.Option(help="Folder of pictures whose vectors are taken.")],
     row: Annotated[list[int] | None, typer.Option(min=0, help="Of the dataset; may be repeated. Default: 8.")] = None,
     count: Annotated[int, typer.Option(min=1, help="Pictures of each.")] = 7,
-    steps: Annotated[int, typer.Option(min=1, max=1000, help="Of the sampler.")] = 50,
-    sampler: Annotated[str, typer.Option(help="ddim or ddpm.")] = "ddim",
+    steps: SamplerSteps = 50,
+    sampler: Sampler = "ddim",
     seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
     out_file: Annotated[Path, typer.Option("--out", help="Sheet: real picture first, then those drawn.")] = Path(
         "samples.png"
     ),
-    embeddings: Annotated[Path | None, typer.Option(help="Folder of kept features; default: in the cache.")] = None,
+    embeddings: Embeddings = None,
 ) -> None:
     """Draw several pictures for the vectors of some pictures: what is the same in all of them is in the vector."""
     import numpy as np
@@ -98,13 +100,13 @@ def score(
     factor: Annotated[list[str] | None, typer.Option(help="Column; may be repeated. Default: all that vary.")] = None,
     count: Annotated[int, typer.Option(min=2, help="Held-out pictures whose vectors are drawn from.")] = 100,
     each: Annotated[int, typer.Option(min=1, help="Pictures of each.")] = 4,
-    steps: Annotated[int, typer.Option(min=1, max=1000, help="Of the sampler.")] = 50,
-    sampler: Annotated[str, typer.Option(help="ddim or ddpm.")] = "ddim",
+    steps: SamplerSteps = 50,
+    sampler: Sampler = "ddim",
     judge: Annotated[
         str | None, typer.Option(help="Model that says what pictures show. Default: the decoder's own layer.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of draws and noise.")] = 0,
-    embeddings: Annotated[Path | None, typer.Option(help="Folder of kept features; default: in the cache.")] = None,
+    embeddings: Embeddings = None,
 ) -> None:
     """Say whether a decoder's pictures can be trusted, and which factors they show that the layer keeps."""
     from torchmultiverse.analyze import portraits
@@ -152,10 +154,10 @@ def study(
     label: Annotated[str | None, typer.Option(help="Column of the classes. Default: the animal, or the label.")] = None,
     shown: Annotated[int, typer.Option(min=1, help="Pictures in the rows.")] = 3,
     each: Annotated[int, typer.Option(min=2, help="Pictures drawn of each vector.")] = 4,
-    steps: Annotated[int, typer.Option(min=1, max=1000, help="Of the sampler.")] = 50,
-    sampler: Annotated[str, typer.Option(help="ddim or ddpm.")] = "ddim",
+    steps: SamplerSteps = 50,
+    sampler: Sampler = "ddim",
     seed: Annotated[int, typer.Option(help="Of draws and noise.")] = 0,
-    embeddings: Annotated[Path | None, typer.Option(help="Folder of kept features; default: in the cache.")] = None,
+    embeddings: Embeddings = None,
 ) -> None:
     """Ask a decoder the questions of the sources: what a change of picture or vector does to what is drawn."""
     from torchmultiverse.analyze import portraits
