@@ -9,11 +9,11 @@ import asyncio
 import json
 from collections.abc import Iterable, Iterator
 
-import aiohttp
 import numpy as np
 import pytest
 from contract.live import Served, serve
 from typing_extensions import override
+from websockets.asyncio.client import connect
 
 from torchmultiverse.engines import Failure, Frame, RenderOptions
 from torchmultiverse.engines.client import AsyncClient
@@ -62,15 +62,14 @@ def test_nonsense_over_signalling_hurts_nobody_else() -> None:
     ]
 
     async def test(served: Served) -> None:
-        async with aiohttp.ClientSession() as http:
-            for message in nonsense:
-                async with http.ws_connect(served.url) as socket:
-                    await socket.send_json({"type": "subscribe", "streamerId": "TorchMultiverse"})
-                    while (await socket.receive_json())["type"] != "offer":
-                        pass
-                    await socket.send_json(message)
-                    await socket.send_json(message)
-                    await asyncio.sleep(0.05)
+        for message in nonsense:
+            async with connect(served.url) as socket:
+                await socket.send(json.dumps({"type": "subscribe", "streamerId": "TorchMultiverse"}))
+                while json.loads(await socket.recv())["type"] != "offer":
+                    pass
+                await socket.send(json.dumps(message))
+                await socket.send(json.dumps(message))
+                await asyncio.sleep(0.05)
         await still_works(served)
         assert len(served.streamer._players) <= 1, "players that left are kept"
 

@@ -85,6 +85,7 @@ class AsyncClient:
         self._max_payload = max_payload
         self._lost = lost
         self._legacy = False
+        self._found = False
         self._connection: Connection | None = None
         self._bridge = bridge.BridgeSession()
         self._waiting: dict[str, asyncio.Queue[bridge.Outcome | Lost]] = {}
@@ -127,6 +128,7 @@ class AsyncClient:
             streamer_id=self._streamer_id,
             loopback=self._loopback,
             legacy=self._legacy,
+            patient=self._found,
             max_payload=self._max_payload,
             on_event=self._event,
         )
@@ -136,7 +138,7 @@ class AsyncClient:
             self._legacy = connection.question_unanswered
             await connection.close()
             raise
-        self._connection = connection
+        self._connection, self._found = connection, True
         self._bridge = bridge.BridgeSession()
         self._pug_size = None
         connection.lost.add_done_callback(self._broke)

@@ -6,11 +6,14 @@ import logging
 from typing import Any
 
 from aiortc import RTCConfiguration, RTCPeerConnection
-from aiortc.sdp import candidate_from_sdp
+from aiortc.sdp import SessionDescription, candidate_from_sdp, candidate_to_sdp
 
 from torchmultiverse.protocol.signalling import Message
 
 log = logging.getLogger(__name__)
+TRICKLED = 5
+"""ICE candidates that a streamer sends at least. The published client answers after the fourth, and only leaves its
+signalling loop at the end if one more came."""
 
 
 def peer_connection() -> RTCPeerConnection:
@@ -45,6 +48,25 @@ def _ice_transports(connection: RTCPeerConnection) -> list[Any]:
     if connection.sctp is not None:
         found.append(connection.sctp.transport.transport)
     return list(dict.fromkeys(found))
+
+
+def trickled(sdp: str) -> tuple[str, list[Message]]:
+    """Take the ICE candidates out of an SDP, to be sent one by one after it, as Unreal does.
+
+    The published client counts them, and breaks on an end of candidates, in the SDP as well as trickled. Where there
+    are fewer than `TRICKLED`, they are said again: whoever knows a candidate already leaves it out.
+    """
+    description = SessionDescription.parse(sdp)
+    found: list[Message] = []
+    for line, media in enumerate(description.media):
+        for candidate in media.ice_candidates:
+            text, user = f"candidate:{candidate_to_sdp(candidate)}", media.ice.usernameFragment
+            found.append(
+                {"candidate": text, "sdpMid": media.rtp.muxId, "sdpMLineIndex": line, "usernameFragment": user}
+            )
+        media.ice_candidates, media.ice_candidates_complete = [], False
+    rounds = -(-TRICKLED // len(found)) if found else 0
+    return str(description), found * max(rounds, 1)
 
 
 async def add_candidate(connection: RTCPeerConnection, candidate: Message | None) -> None:
