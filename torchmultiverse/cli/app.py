@@ -294,6 +294,9 @@ def serve(
     streamer_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of streamers.")] = 8888,
     assets: AssetsOption = None,
     token: TokenOption = None,
+    allow_origin: Annotated[
+        list[str] | None, typer.Option(help="Another origin, https://host:port, whose pages may connect; repeatable.")
+    ] = None,
 ) -> None:
     """Run a signalling server and an engine until Ctrl-C; the page shows the engine live."""
     from torchmultiverse.serve import serve_forever
@@ -303,7 +306,13 @@ def serve(
 
         check_packs(assets)
     serve_forever(
-        engine=engine, host=host, player_port=port, streamer_port=streamer_port, token=token, assets=assets or ()
+        engine=engine,
+        host=host,
+        player_port=port,
+        streamer_port=streamer_port,
+        token=token,
+        assets=assets or (),
+        allow_origins=allow_origin or (),
     )
 
 
