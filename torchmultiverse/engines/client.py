@@ -13,13 +13,12 @@ import logging
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, Literal, get_args
-from urllib.parse import urlsplit
 
 from torchmultiverse.engines import codec
 from torchmultiverse.engines.base import Catalogue, Failure, Frame, RenderOptions
 from torchmultiverse.engines.connection import Connection, Lost
 from torchmultiverse.errors import EngineError, ProtocolError, nearest
-from torchmultiverse.protocol import bridge, pug
+from torchmultiverse.protocol import bridge, pug, websocket
 from torchmultiverse.protocol import datachannel as dc
 from torchmultiverse.spec import Scene
 
@@ -78,7 +77,7 @@ class AsyncClient:
         self._connect_timeout = connect_timeout
         self._reconnects = reconnects
         self._streamer_id = streamer_id
-        self._loopback = (urlsplit(url).hostname in _LOOPBACK) if loopback is None else loopback
+        self._loopback = (websocket.host(url) in _LOOPBACK) if loopback is None else loopback
         self._order = list(factor_order or [])
         self._drain = pug_drain
         self._hello_timeout = hello_timeout

@@ -18,7 +18,6 @@ from torchmultiverse.protocol import datachannel as dc
 from torchmultiverse.protocol import signalling, webrtc, websocket
 
 log = logging.getLogger(__name__)
-CLOSE_TIMEOUT = 5.0
 
 
 class Lost(Exception):
@@ -106,9 +105,8 @@ class Connection:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        with suppress(Exception):  # whatever a broken peer connection says, it is left behind
-            if self._peer is not None:
-                await asyncio.wait_for(self._peer.close(), CLOSE_TIMEOUT)
+        if self._peer is not None:
+            await webrtc.close(self._peer)
         if self._socket is not None:
             await self._socket.close()
         self._lose("closed")
@@ -165,7 +163,7 @@ class Connection:
     async def _answer(self, offer: str) -> str:
         before, self._peer = self._peer, None
         if before is not None:
-            await before.close()
+            await webrtc.close(before)
         peer: Any = webrtc.peer_connection()
         self._peer = peer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -11,6 +12,7 @@ from aiortc.sdp import SessionDescription, candidate_from_sdp, candidate_to_sdp
 from torchmultiverse.protocol.signalling import Message
 
 log = logging.getLogger(__name__)
+CLOSE_TIMEOUT = 5.0
 TRICKLED = 5
 """ICE candidates that a streamer sends at least. The published client answers after the fourth, and only leaves its
 signalling loop at the end if one more came."""
@@ -22,6 +24,20 @@ def peer_connection() -> RTCPeerConnection:
     aiortc's default would contact a public server and wait for it.
     """
     return RTCPeerConnection(RTCConfiguration(iceServers=[]))
+
+
+async def close(connection: RTCPeerConnection) -> None:
+    """Close a peer connection. One that does not end within `CLOSE_TIMEOUT` seconds is left behind.
+
+    `asyncio.wait_for` would not do: it waits for the end of what it cancelled, and aioice lets a cancellation pass.
+    """
+    closing = asyncio.ensure_future(connection.close())
+    try:
+        await asyncio.wait({closing}, timeout=CLOSE_TIMEOUT)
+    finally:
+        closing.cancel()
+    if closing.done() and not closing.cancelled() and (error := closing.exception()) is not None:
+        log.debug("a peer connection closed with %r", error)
 
 
 def loopback_only(connection: RTCPeerConnection) -> None:

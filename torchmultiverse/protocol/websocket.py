@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.connection import Connection
@@ -41,8 +41,8 @@ async def dial(url: str, token: str | None, timeout: float = 10.0) -> ClientConn
         if status >= 500:
             raise ConnectionError(reason) from None
         raise EngineError(reason) from None
-    except InvalidURI as error:
-        raise EngineError(f"{url} is no address of a signalling server, such as ws://127.0.0.1:8080: {error}") from None
+    except (InvalidURI, ValueError) as error:
+        raise _no_address(url, error) from None
     except InvalidHandshake as error:
         raise ConnectionError(f"{url} does not answer as a signalling server: {error}") from None
     except WebSocketException as error:
@@ -51,6 +51,22 @@ async def dial(url: str, token: str | None, timeout: float = 10.0) -> ClientConn
         raise TimeoutError(f"{url} does not answer within {timeout:g} s") from None
     except OSError as error:
         raise ConnectionError(f"{url}: {error}") from None
+
+
+def host(url: str) -> str:
+    """Return the host of an address.
+
+    Raises:
+        EngineError: it is no address.
+    """
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError as error:
+        raise _no_address(url, error) from None
+
+
+def _no_address(url: str, error: Exception) -> EngineError:
+    return EngineError(f"{url} is no address of a signalling server, such as ws://127.0.0.1:8080: {error}")
 
 
 def farewell(connection: Connection) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +24,7 @@ from torchmultiverse.engines import Engine, Failure, Frame, RenderOptions, codec
 from torchmultiverse.errors import EngineError, ProtocolError, SpecError
 from torchmultiverse.protocol import bridge, pug, signalling, webrtc, websocket
 from torchmultiverse.protocol import datachannel as dc
+from torchmultiverse.serve.security import is_loopback
 from torchmultiverse.serve.video import LastPicture
 from torchmultiverse.serve.worker import Job, Worker
 from torchmultiverse.spec import FACTORS, Scene, canonical_json
@@ -34,7 +35,6 @@ MAX_QUEUE = 1024
 MAX_UNSENT = 256 * 2**20
 """Bytes that may wait for a player who does not take them; beyond, its requests are dropped."""
 MAX_CANDIDATES = 100
-CLOSE_TIMEOUT = 5.0
 MAX_BREAKS = 8
 """An engine that breaks so often in a row is beyond help: the streamer ends, and whoever watches starts it again."""
 HIGH_WATER = 1024 * 1024
@@ -84,12 +84,8 @@ class Streamer:
         pug_quiet: float = 0.05,
         protocol_message: bool = True,
     ) -> None:
-        from urllib.parse import urlsplit
-
-        from torchmultiverse.serve.security import is_loopback
-
         self.url = url
-        self.loopback = is_loopback(urlsplit(url).hostname or "") if loopback is None else loopback
+        self.loopback = is_loopback(websocket.host(url)) if loopback is None else loopback
         self._token = token
         self._worker = Worker(make_engine)
         self._session = signalling.StreamerSession(streamer_id)
@@ -119,8 +115,7 @@ class Streamer:
         finally:
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
-            for player in list(self._players):
-                await self._drop(player)
+            await asyncio.gather(*(self._drop(player) for player in list(self._players)))
             await loop.run_in_executor(None, self._worker.stop)
 
     async def _register(self, ready: Callable[[], None]) -> None:
@@ -169,14 +164,14 @@ class Streamer:
         elif isinstance(action, signalling.PlayerJoined):
             self._spawn(self._offer(action.player))
         elif isinstance(action, signalling.PlayerLeft):
-            await self._drop(action.player)
+            self._drop(action.player)
         elif isinstance(action, signalling.Answer) and action.player in self._players:
             connection = self._players[action.player].connection
             try:
                 await connection.setRemoteDescription(RTCSessionDescription(action.sdp, "answer"))
             except Exception as error:  # aiortc raises many kinds on bad SDP; one player's, not ours
                 log.warning("player %s: bad answer: %s", action.player, error)
-                await self._drop(action.player)
+                self._drop(action.player)
         elif isinstance(action, signalling.Candidate) and action.player in self._players:
             player = self._players[action.player]
             player.candidates += 1
@@ -188,13 +183,14 @@ class Streamer:
             with suppress(ConnectionClosed):  # it is made anew, and the players come again
                 await self._socket.send(json.dumps(message))
 
-    def _spawn(self, coroutine: Any) -> None:
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _offer(self, name: str) -> None:
-        await self._drop(name)
+        self._drop(name)
         connection = webrtc.peer_connection()
         connection.addTrack(LastPicture(lambda: self._latest))
         for transceiver in connection.getTransceivers():
@@ -205,10 +201,10 @@ class Streamer:
         player.channel.on("open", lambda: self._open(player))
         player.channel.on("message", lambda data: self._message(player, data))
 
-        async def changed() -> None:
+        def changed() -> None:
             if connection.connectionState in {"failed", "closed"}:
                 for name in [n for n, one in self._players.items() if one is player]:
-                    await self._drop(name)
+                    self._drop(name)
 
         connection.on("connectionstatechange", changed)
 
@@ -220,15 +216,15 @@ class Streamer:
         for candidate in candidates:
             await self._signal(self._session.candidate(candidate, name))
 
-    async def _drop(self, name: str) -> None:
+    def _drop(self, name: str) -> asyncio.Task[None]:
+        """Forget a player. Its connection closes meanwhile: one that is half gone must not hold up the others."""
         player = self._players.pop(name, None)
         if player is None:
-            return
+            return self._spawn(asyncio.sleep(0))
         player.gone = True
         for task in player.tasks:
             task.cancel()
-        with suppress(TimeoutError):  # a peer that is half gone must not hold up the others, or the end
-            await asyncio.wait_for(player.connection.close(), CLOSE_TIMEOUT)
+        return self._spawn(webrtc.close(player.connection))
 
     # Data channel ---------------------------------------------------------------------------------------------
 
