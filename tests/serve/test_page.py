@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from contract.live import serve
+from contract.live import Served, serve
 from PIL import Image
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -151,13 +151,27 @@ class Silent(Streamer):
 @pytest.mark.browser
 @pytest.mark.skipif(not CHROMIUM, reason="no Chromium binary on this machine")
 @pytest.mark.parametrize("generation", ["modern", "legacy"])
-def test_a_page_begins_again_when_a_step_never_comes(tmp_path: Path, generation: str) -> None:
-    async def status(address: str) -> str:
-        async with browse(address, tmp_path / "profile") as page:
-            return str(await page.value("document.getElementById('status').textContent"))
+def test_a_page_begins_again_when_a_step_never_comes_and_when_the_engine_was_gone(
+    tmp_path: Path, generation: str
+) -> None:
+    async def status(served: Served) -> tuple[str, str]:
+        async with browse(served.url.replace("ws:", "http:") + "/?patience=2500", tmp_path / "profile") as page:
+            first = await page.value("document.getElementById('status').textContent")
+            await page.value(
+                "new MutationObserver(([one]) => { window.gone ||= one.target.disabled; })"
+                ".observe(document.getElementById('fields'), { attributes: true })"
+            )
+            socket = served.streamer._socket
+            assert socket is not None
+            asyncio.run_coroutine_threadsafe(socket.close(), served.loop).result(20)
+            await page.until(
+                "document.getElementById('fields').disabled && document.getElementById('status').textContent"
+            )
+            await page.until("!document.getElementById('fields').disabled", 60)
+            return str(first), str(await page.value("document.getElementById('status').textContent"))
 
     Silent.forgotten = []
     with serve(MarkerEngine, generation=generation, streamer_class=Silent) as served:
-        said = asyncio.run(status(served.url.replace("ws:", "http:") + "/?patience=2500"))
+        said = asyncio.run(status(served))
     assert Silent.forgotten == ["offer", "question"]
-    assert said.startswith("connected to engine")
+    assert all(one.startswith("connected to engine") for one in said)

@@ -245,7 +245,11 @@ def test_a_player_is_told_that_its_streamer_left_and_then_its_socket_is_closed()
             assert (await hear(player))["type"] == "streamerDisconnected"
             with pytest.raises(ConnectionClosed, match="the streamer disconnected"):
                 await player.recv()
+            assert player.close_code == 1000, "after 1001 Epic's front ends do not come back"
             await say(other, type="listStreamers")
             assert [(await hear(other))["type"] for _ in range(2)] == ["config", "streamerList"]
+            await server.stop()
+            await other.wait_closed()
+            assert other.close_code == 1012
 
     run(test())

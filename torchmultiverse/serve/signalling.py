@@ -31,7 +31,8 @@ taken for one of UE 5.0."""
 _OUTBOX = 1000
 """Messages that wait for a slow peer before it is disconnected."""
 Role = Literal["streamer", "player"]
-_GONE, _REFUSED, _FULL = 1001, 1008, 1013  # codes of RFC 6455
+# Codes of RFC 6455. Not 1001, "going away": Epic's front ends do not come back after it.
+_ENDED, _REFUSED, _RESTART, _FULL = 1000, 1008, 1012, 1013
 
 
 class SignallingServer:
@@ -97,7 +98,9 @@ class SignallingServer:
         """Close everything."""
         self._stopping = True
         for server in self._servers:
-            server.close()
+            server.close(close_connections=False)
+        peers = [peer for peer in self._outboxes if isinstance(peer, ServerConnection)]
+        await asyncio.gather(*(peer.close(_RESTART, "the signalling server ends") for peer in peers))
         for server in self._servers:
             await server.wait_closed()
         self._servers.clear()
@@ -176,7 +179,7 @@ class SignallingServer:
             message = await outbox.get()
             try:
                 if isinstance(message, Hangup):
-                    await socket.close(_GONE, _reason(message.reason))
+                    await socket.close(_ENDED, _reason(message.reason))
                 else:
                     await socket.send(json.dumps(message))
             except ConnectionClosed:
