@@ -5,6 +5,7 @@ What could silently be wrong: an engine that runs on after its owner died, and h
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -17,6 +18,8 @@ import psutil
 import pytest
 from contract.test_pairing import check, shuffled
 from serve.fake_unreal import game
+from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from torchmultiverse.engines import Frame, RenderOptions
 from torchmultiverse.engines.remote import RemoteEngine
@@ -182,10 +185,12 @@ def test_serving_says_when_the_engine_dies_and_fails_when_it_stays_dead(mark: st
     assert not running(mark)
 
 
-def test_serving_shows_what_a_hosted_engine_says(mark: str) -> None:
+def test_a_stack_tells_what_its_engine_says_and_lets_named_origins_in(mark: str) -> None:
     """The pug dialect has no way to say that a scene failed: nobody would know why no picture comes."""
     said: list[str] = []
-    with LocalStack("marker", say=said.append) as stack:
+    with LocalStack("marker", say=said.append, allow_origins=["https://lab.example"]) as stack:
+        with connect(stack.url, origin=Origin("https://lab.example"), proxy=None) as page:
+            assert json.loads(page.recv())["type"] == "config"
         engine = RemoteEngine(stack.url, dialect="pug", timeout=0.5, retries=0)
         (failure,) = engine.render([Scene({"World_Name": "Dessert"})], OPTIONS)
         assert not isinstance(failure, Frame)

@@ -40,7 +40,7 @@ class AsyncClient:
         retries: how often a picture is asked for again before it is a `Failure`.
         connect_timeout: seconds that one attempt to connect may take.
         reconnects: attempts to connect before the engine counts as lost.
-        streamer_id: which of several streamers.
+        streamer_id: which of several streamers; one that a server with others does not know is an `EngineError`.
         loopback: restrict WebRTC to 127.0.0.1; by default where ``url`` is on this machine.
         factor_order: wire names in the order in which the ``pug`` dialect sends them.
         pug_drain: seconds that the ``pug`` dialect listens for stray pictures before each request.
