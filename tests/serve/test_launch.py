@@ -168,20 +168,24 @@ def test_the_exit_status_of_a_guarded_command_is_kept(mark: str) -> None:
 
 def test_serving_says_when_the_engine_dies_and_fails_when_it_stays_dead(mark: str, tmp_path: Path) -> None:
     """What could silently be wrong: `serve` goes on without an engine, and nobody knows why no picture comes."""
-    script = tmp_path / "Game.sh"
-    script.write_text("#!/bin/sh\nmkdir dead 2>/dev/null && sleep 2.5\necho 'LogVulkan: no device found' >&2\nexit 7\n")
+    script, go = tmp_path / "Game.sh", tmp_path / "go"
+    waiting = "while [ ! -e go ]; do sleep 0.1; done"
+    script.write_text(f"#!/bin/sh\n{waiting}\necho 'LogVulkan: no device found' >&2\nexit 7\n")
     script.chmod(0o755)
-    command = [sys.executable, "-m", "torchmultiverse", "serve", "--port", "0", "--streamer-port", "0"]
-    ended = subprocess.run(
-        [*command, "--engine", str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=60
-    )
-    assert ended.returncode == EngineError.exit_code
-    assert "ws://127.0.0.1:" in ended.stdout, "it never served"
+    serve = subprocess.Popen(
+        [sys.executable, "-m", "torchmultiverse", "serve", "--port=0", "--streamer-port=0", "--engine", str(script)],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert serve.stdout is not None
+    assert "ws://127.0.0.1:" in serve.stdout.readline()
+    go.touch()
+    _, errors = serve.communicate(timeout=120)
+    assert serve.returncode == EngineError.exit_code
     for number in range(1, RESTARTS + 1):
-        assert f"Game.sh died with code 7 and is started again ({number} of {RESTARTS})" in ended.stderr
-    assert "died 6 times in a row" in ended.stderr
-    assert ended.stderr.count("no device found") == RESTARTS + 1
-    assert "Traceback" not in ended.stderr
+        assert f"Game.sh died with code 7 and is started again ({number} of {RESTARTS})" in errors
+    assert "died 6 times in a row" in errors
+    assert errors.count("no device found") == RESTARTS + 1
+    assert "Traceback" not in errors
     assert not running(mark)
 
 
