@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from torchmultiverse import pictures
 from torchmultiverse.assets.files import MAX_FILE_BYTES, Neighbours, read_bounded
 from torchmultiverse.assets.model import MAX_TEXTURE_SIDE, MAX_TRIANGLES, Axis, Model, Piece, welded_normals
 from torchmultiverse.errors import AssetError, MissingExtra
 
 MESH_SUFFIXES = (".glb", ".obj", ".ply")
-MAX_TEXTURE_PIXELS = 16384 * 8192
 FRONTS: dict[str, tuple[Axis, Axis]] = {".glb": ("y", "z"), ".obj": ("y", "z"), ".ply": ("z", "x")}
 """Up and forward axes of a format, where the manifest does not say: glTF's own, what exporters write, and ours."""
 _MAX_NODES = 10_000
@@ -214,29 +214,23 @@ def decode(data: bytes, what: str, whole: bool = True) -> NDArray[np.uint8]:
     Raises:
         AssetError: no picture, or too large.
     """
-    from PIL import Image, UnidentifiedImageError
-
     try:
-        picture = Image.open(io.BytesIO(data))
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
-        raise AssetError(f"{what} is no picture that can be read: {str(error)[:200]}") from None
-    if picture.width * picture.height > MAX_TEXTURE_PIXELS:
-        raise AssetError(
-            f"{what} has {picture.width} × {picture.height} pixels; at most {MAX_TEXTURE_PIXELS:,} are read"
-        )
-    return _array(picture, what) if whole else np.zeros((0, 0, 4), np.uint8)
+        if not whole:
+            pictures.size(data, what, formats=pictures.TEXTURE_FORMATS)
+            return np.zeros((0, 0, 4), np.uint8)
+        return _array(pictures.decode(data, what, upright=False, formats=pictures.TEXTURE_FORMATS), what)
+    except pictures.PictureError as error:
+        raise AssetError(str(error)) from None
 
 
 def _array(picture: Any, what: str) -> NDArray[np.uint8]:
-    from PIL import Image
-
-    if picture.width * picture.height > MAX_TEXTURE_PIXELS:
+    if picture.width * picture.height > pictures.MAX_PIXELS:
         raise AssetError(
-            f"{what} has {picture.width} × {picture.height} pixels; at most {MAX_TEXTURE_PIXELS:,} are read"
+            f"{what} has {picture.width} × {picture.height} pixels; at most {pictures.MAX_PIXELS:,} are read"
         )
     try:
-        picture = picture.convert("RGBA")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        picture = pictures.rgba(picture, what)
+    except (pictures.PictureError, OSError, ValueError, SyntaxError) as error:
         raise AssetError(f"{what} cannot be read: {str(error)[:200]}") from None
     if max(picture.size) > MAX_TEXTURE_SIDE:
         picture = picture.copy()
