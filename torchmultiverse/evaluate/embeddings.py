@@ -33,7 +33,7 @@ from torchmultiverse.models.preprocess import FloatArray, Prepared, Preprocess
 from torchmultiverse.pictures import PictureError, read, rgb
 from torchmultiverse.resources import versions
 from torchmultiverse.spec import canonical_json
-from torchmultiverse.store.files import disk_errors, write_atomic
+from torchmultiverse.store.files import disk_errors, remove_leftovers, write_atomic
 
 DIGEST = np.dtype("V32")
 FLUSH = 2048
@@ -173,6 +173,8 @@ class Shelf:
         self._checked: set[str] = set()  # those that hold what their names say
         self._sorted = np.empty(0, DIGEST)
         self._place = np.empty((0, 2), np.int64)
+        with disk_errors(folder):
+            remove_leftovers(folder)
         self._refresh()
 
     def __len__(self) -> int:
