@@ -30,7 +30,7 @@ def need(package: str, purpose: str, extra: str = "eval") -> Any:
     try:
         return importlib.import_module(package)
     except ImportError as error:
-        raise MissingExtra(package, extra, purpose) from error
+        raise MissingExtra(package.partition(".")[0], extra, purpose) from error
 
 
 def device() -> torch.device:
