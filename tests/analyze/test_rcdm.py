@@ -53,13 +53,15 @@ def trained(folder: Path, conditioning: Any, steps: int, batch: int = 32) -> Dec
     return load_decoder(folder)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
 @pytest.mark.parametrize("conditioning", ["add_emb", "cond_bn"])
 def test_what_the_vector_holds_is_kept_and_the_rest_varies(tmp_path: Path, conditioning: str) -> None:
     """Vectors of the colour alone: all pictures of one vector have its colour, at any place."""
     # Batch statistics are noisier: after more steps of larger batches the colour is still less sure.
-    decoder = trained(tmp_path, conditioning, *((450, 32) if conditioning == "add_emb" else (600, 64)))
+    decoder = trained(tmp_path, conditioning, *((1600, 32) if conditioning == "add_emb" else (1600, 64)))
     _, colours, _ = squares(300, seed=1)
-    drawn = sample(decoder, colours[:20], 8, 12, quiet=True)
+    drawn = sample(decoder, colours[:20], 8, 50, quiet=True)
     rows = np.repeat(np.arange(20), 8)
     colour, place = seen(drawn.reshape(-1, SIDE, SIDE, 3))
     assert variance_ratio(colour, rows) < (0.25 if conditioning == "add_emb" else 0.6)
