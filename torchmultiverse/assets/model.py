@@ -67,6 +67,18 @@ class Model:
         return used.min(0), used.max(0)
 
 
+def check_size(triangles: int, what: str) -> None:
+    """Raise an error if a mesh has more triangles than are read.
+
+    Raises:
+        AssetError: it has more than `MAX_TRIANGLES`.
+    """
+    if triangles > MAX_TRIANGLES:
+        raise AssetError(
+            f"{what}: {triangles:,} triangles; at most {MAX_TRIANGLES:,} are read: decimate it in a modeller"
+        )
+
+
 def cleaned(model: Model, what: str) -> tuple[Model, list[str]]:
     """Return the model without faces that have no area, and remarks for its owner.
 
@@ -76,10 +88,7 @@ def cleaned(model: Model, what: str) -> tuple[Model, list[str]]:
     notes: list[str] = []
     if model.triangles == 0:
         raise AssetError(f"{what}: it has no triangles")
-    if model.triangles > MAX_TRIANGLES:
-        raise AssetError(
-            f"{what}: {model.triangles:,} triangles; at most {MAX_TRIANGLES:,} are read: decimate it in a modeller"
-        )
+    check_size(model.triangles, what)
     pieces, dropped = [], 0
     for piece in model.pieces:
         count = len(piece.vertices)
