@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from torchmultiverse.assets.files import MAX_FILE_BYTES, Neighbours, read_bounded
 from torchmultiverse.assets.gltf_model import read_glb
 from torchmultiverse.assets.model import Axis, Model
@@ -31,7 +33,9 @@ def read_model(path: Path, folder: Path, what: str) -> tuple[Model, list[str]]:
     """
     data = read_bounded(path, MAX_FILE_BYTES, what)
     try:
-        pieces, notes = _READERS[path.suffix.lower()](data, Neighbours(folder, path, what), what)
+        # Numbers that overflow become infinite, and are refused with all that are not finite.
+        with np.errstate(all="ignore"):
+            pieces, notes = _READERS[path.suffix.lower()](data, Neighbours(folder, path, what), what)
     except MemoryError:
         raise AssetError(f"{what}: there is not enough memory to read {path}") from None
     if len(notes) > MAX_REMARKS:
