@@ -1,5 +1,6 @@
-"""What a GLB file says is what is drawn. What could silently be wrong: whole numbers taken for other colours; a texture at the wrong place, or another material's; a shape without its morph, its sparse entries, its joints or its
-instances; triangles that are left out; a clear hull that hides the body and makes it small; any of it without a word.
+"""What a GLB file says is what is drawn. What could silently be wrong: whole numbers taken for other colours; a texture
+at the wrong place, or another material's; a shape without its morph, its sparse entries, its joints or its instances;
+triangles that are left out; a clear hull that hides the body and makes it small; any of this without a word.
 The files are made here, number by number, and the right values are the format's.
 """
 

@@ -1,6 +1,7 @@
 """OBJ and PLY files are drawn as they are written. What could silently be wrong: colours lost beside texture
-coordinates, or of another type than bytes; a texture that is repeated or moved elsewhere than its options say; faces of the wrong
-vertices (indices that count backwards, several sizes of faces, the other byte order); parts left out without a word.
+coordinates, or of another type than bytes; a texture that is repeated or moved elsewhere than its options say; faces of
+the wrong vertices (indices that count backwards, several sizes of faces, the other byte order); parts left out without
+a word.
 """
 
 import re
