@@ -319,6 +319,15 @@ def test_each_thing_that_is_not_drawn_is_named(tmp_path, material, header, messa
     assert any(message in note for note in read(glb, tmp_path)[1])
 
 
+def test_a_name_from_a_file_cannot_speak_to_a_terminal(tmp_path):
+    glb = Glb()
+    glb.square({"name": "a\x1b[2Jb" + "c" * 100, "emissiveFactor": [1, 0, 0]})
+    said = "".join(read(glb, tmp_path)[1])
+    assert "\x1b" not in said
+    assert "'a�[2Jbcc" in said
+    assert len(said) < 250
+
+
 def test_points_and_lines_are_named_beside_triangles(tmp_path):
     glb = Glb()
     glb.square()
@@ -376,6 +385,8 @@ def put(*path, value):
         (put("scene", value=4), "scene names number 4"),
         (put("buffers", value=[{"byteLength": 4, "uri": "data:,x"}]), "its data cannot be read"),
         (put("buffers", value=[{"byteLength": 4, "uri": "gone.bin"}]), "there is no file 'gone.bin'"),
+        (put("buffers", value=[{"byteLength": 4, "uri": "a" * 5000}]), "cannot be followed: .*too long"),
+        (put("buffers", value=[{"byteLength": 4, "uri": "a\0b"}]), "cannot be followed"),
     ],
 )
 def test_a_header_that_is_wrong_is_refused_where_it_is_wrong(tmp_path, change, message):

@@ -18,6 +18,12 @@ _ELSEWHERE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|[/~\\]")
 """How an address and an absolute path begin."""
 
 
+def shown(name: str) -> str:
+    """Return a name that a file gives as it may stand in a message: short, and without control characters."""
+    plain = "".join(letter if letter.isprintable() else "�" for letter in name[:60])
+    return plain if len(name) <= 60 else f"{plain}…"
+
+
 def inside(folder: Path, name: str, what: str) -> Path:
     """Return the path of a file that lies in a folder.
 
@@ -30,18 +36,21 @@ def inside(folder: Path, name: str, what: str) -> Path:
         AssetError: an address, an absolute path, one that leads out (by ``..`` or a link), or no file there.
     """
     if _ELSEWHERE.match(name):
-        raise AssetError(f"{what}: '{name}' is no path inside {folder}; only files of the folder are read")
+        raise AssetError(f"{what}: '{shown(name)}' is no path inside {folder}; only files of the folder are read")
     path = folder.joinpath(*name.replace("\\", "/").split("/"))
     base = folder.resolve()
     try:
         real = path.resolve()
+        real.is_file()  # a name may be too long for the system to ask
     except (OSError, RuntimeError, ValueError) as error:
-        raise AssetError(f"{what}: '{name}' cannot be followed: {error}") from None
+        raise AssetError(f"{what}: '{shown(name)}' cannot be followed: {error}") from None
     if not real.is_relative_to(base):
-        raise AssetError(f"{what}: '{name}' leads out of {folder}; only files of the folder are read")
+        raise AssetError(f"{what}: '{shown(name)}' leads out of {folder}; only files of the folder are read")
     if not real.is_file():
         known = [str(p.relative_to(folder)) for p in sorted(path.parent.glob("*")) if p.is_file()]
-        raise AssetError(f"{what}: there is no file '{name}' in {folder}.{nearest(name, known) if known else ''}")
+        raise AssetError(
+            f"{what}: there is no file '{shown(name)}' in {folder}.{nearest(name, known) if known else ''}"
+        )
     return real
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.assets.files import Neighbours
+from torchmultiverse.assets.files import Neighbours, shown
 from torchmultiverse.assets.gltf import SUPPORTED, Document, Material, Metallic, Node, Primitive, TextureInfo
 from torchmultiverse.assets.model import Piece, check_size
 from torchmultiverse.assets.textures import decode
@@ -84,12 +84,12 @@ class _Reader:
             node = self._header.nodes[index]
             if node.mesh is None:
                 continue
-            place = f"node '{_short(node.name)}'" if node.name else f"node {index}"
+            place = f"node '{shown(node.name)}'" if node.name else f"node {index}"
             mesh = self._document.item(self._header.meshes, node.mesh, f"{place}: mesh")
             weights = tuple(mesh.weights if node.weights is None else node.weights)
             for k, primitive in enumerate(mesh.primitives):
                 key = (node.mesh, k, weights)
-                named = f"'{_short(mesh.name)}'" if mesh.name else str(node.mesh)
+                named = f"'{shown(mesh.name)}'" if mesh.name else str(node.mesh)
                 where = f"mesh {named}, primitive {k}"
                 if key not in self._geometry:
                     self._geometry[key] = self._primitive(primitive, weights, where)
@@ -103,7 +103,7 @@ class _Reader:
         header = self._header
         unread = sorted(set(header.extensionsUsed) - SUPPORTED - _COMPRESSIONS)
         if unread:
-            self._note(f"not read: {', '.join(_short(name) for name in unread[:10])}")
+            self._note(f"not read: {', '.join(shown(name) for name in unread[:10])}")
         if header.animations:
             self._note("its animations are not played: it stands in its rest pose")
         if len(header.scenes) > 1:
@@ -132,12 +132,12 @@ class _Reader:
             if len(self._places) >= MAX_NODES:
                 raise AssetError(f"{what}: more than {MAX_NODES:,} nodes")
             here = self._places[index] = above @ _matrix(node)
-            shown = visible and node.extensions.KHR_node_visibility.visible
-            if shown:
+            drawn = visible and node.extensions.KHR_node_visibility.visible
+            if drawn:
                 found.append(index)
             elif node.mesh is not None:
-                self._note(f"'{_short(node.name or str(index))}' is hidden in the file and is not drawn")
-            waiting += [(child, here, shown) for child in reversed(node.children)]
+                self._note(f"'{shown(node.name or str(index))}' is hidden in the file and is not drawn")
+            waiting += [(child, here, drawn) for child in reversed(node.children)]
         return found
 
     def _instances(self, index: int, node: Node, place: str) -> list[Floats]:
@@ -178,7 +178,7 @@ class _Reader:
         arrays: dict[str, Floats] = {}
         indices: dict[str, NDArray[np.int64]] = {}
         for name, accessor in primitive.attributes.items():
-            at = f"{place}: {name[:40]}"
+            at = f"{place}: {shown(name)}"
             if name in ("POSITION", "NORMAL"):
                 arrays[name] = document.array(accessor, at, (3,))
             elif name.startswith("TEXCOORD_"):
@@ -190,12 +190,12 @@ class _Reader:
             elif name.startswith("JOINTS_"):
                 indices[name] = document.array(accessor, at, (4,), real=False)
             elif name.startswith("COLOR_"):
-                self._note(f"{_short(name)} is not drawn, only COLOR_0 is")
+                self._note(f"{shown(name)} is not drawn, only COLOR_0 is")
         count = len(arrays["POSITION"])
         for name, values in (*arrays.items(), *indices.items()):
             if len(values) != count:
                 raise AssetError(
-                    f"{self._what}: {place}: {len(values):,} entries of {name[:40]}, {count:,} of POSITION"
+                    f"{self._what}: {place}: {len(values):,} entries of {shown(name)}, {count:,} of POSITION"
                 )
         self._morph(primitive, weights, arrays, place)
         if primitive.indices is None:
@@ -230,7 +230,7 @@ class _Reader:
             if weight == 0:
                 continue
             for name, accessor in target.items():
-                at = f"{place}: target {k}: {name[:40]}"
+                at = f"{place}: target {k}: {shown(name)}"
                 if name not in arrays or name.startswith("WEIGHTS_"):
                     self._note(f"{at} is not read")
                     continue
@@ -352,7 +352,7 @@ class _Reader:
     def _surface(self, index: int | None) -> _Surface:
         if index not in self._surfaces:
             given = Material() if index is None else self._document.item(self._header.materials, index, "material")
-            name = _short(given.name or ("no material" if index is None else f"materials[{index}]"))
+            name = shown(given.name or ("no material" if index is None else f"materials[{index}]"))
             self._surfaces[index] = self._made(given, name)
         return self._surfaces[index]
 
@@ -362,7 +362,8 @@ class _Reader:
         unread = [k for k in ("normalTexture", "occlusionTexture", "emissiveTexture") if getattr(given, k) is not None]
         if max(given.emissiveFactor) > 0 and given.emissiveTexture is None:
             unread.append("emissiveFactor")
-        if base is None and shiny is not None:
+        colored = base is not None and base.model_fields_set & {"baseColorFactor", "baseColorTexture"}
+        if shiny is not None and not colored:
             # The same surface without metal: what it scatters is its colour.
             base = Metallic(
                 baseColorFactor=shiny.diffuseFactor,
@@ -405,10 +406,6 @@ class _Reader:
         if index not in self._images:
             self._images[index] = decode(self._document.picture(index, place), f"{self._what}: the texture of {place}")
         return self._images[index]
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 60 else f"{name[:59]}…"
 
 
 def _matrix(node: Node) -> Floats:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.assets.files import Neighbours
+from torchmultiverse.assets.files import Neighbours, shown
 from torchmultiverse.assets.model import MAX_TRIANGLES, Piece, check_size, welded_normals
 from torchmultiverse.assets.polygons import triangulated
 from torchmultiverse.assets.textures import decode, linear
@@ -94,7 +94,7 @@ def read_obj(data: bytes, neighbours: Neighbours, what: str) -> tuple[list[Piece
             libraries.append(rest.strip())
         elif key not in _PASSED:
             unknown[key] += 1
-    notes = [f"{n:,} lines '{key[:20]}' are not read" for key, n in list(unknown.items())[:10]]
+    notes = [f"{n:,} lines '{shown(key)}' are not read" for key, n in list(unknown.items())[:10]]
     if small:
         notes.append(f"{small:,} faces of fewer than three corners are not drawn")
     if b"#MRGB" in data:
@@ -169,7 +169,7 @@ def _at(key: str, index: int, lines: list[str]) -> str:
     """Return where the line number ``index`` of a kind is, and what it says."""
     found = (k for k, line in enumerate(lines) if line.split(None, 1)[:1] == [key])
     number = next((k for i, k in enumerate(found) if i == index), 0)
-    return f"line {number + 1}: '{lines[number].strip()[:60]}'"
+    return f"line {number + 1}: '{shown(lines[number].strip())}'"
 
 
 def _corners(group: _Faces, arrays: dict[str, Floats], what: str) -> dict[str, NDArray[np.int64]]:
@@ -187,7 +187,7 @@ def _corners(group: _Faces, arrays: dict[str, Floats], what: str) -> dict[str, N
             row[: len(parts)] = [int(part) if part else 0 for part in parts]
         except (ValueError, OverflowError):
             raise AssetError(
-                f"{what}: '{token[:40]}' is no corner of a face; they look like 3, 3/1, 3//2 or 3/1/2"
+                f"{what}: '{shown(token)}' is no corner of a face; they look like 3, 3/1, 3//2 or 3/1/2"
             ) from None
         if row[0] == 0:
             row[0] = -1
@@ -216,12 +216,12 @@ def _pieces(
     if material is None:
         material = _Material()
         if name is not None:
-            notes.append(f"there is no material '{name[:60]}': its faces are plain")
+            notes.append(f"there is no material '{shown(name)}': its faces are plain")
     for text in material.unread:
-        notes.append(f"not drawn of '{(name or '')[:60]}': {text}")
+        notes.append(f"not drawn of '{shown(name or '')}': {text}")
     if material.opacity < 1:
         seen = "drawn as if it were opaque" if material.opacity >= 0.5 else "not drawn"
-        notes.append(f"'{(name or '')[:60]}' is see-through (d {material.opacity:g}) and is {seen}")
+        notes.append(f"'{shown(name or '')}' is see-through (d {material.opacity:g}) and is {seen}")
     at = _corners(group, arrays, what)
     vertices = arrays["v"][at["v"], :3]
     flat = np.array(group.flat)
@@ -245,11 +245,11 @@ def _pieces(
     texture = material.texture
     mapped = (at["vt"] >= 0)[faces].all(1)
     if not mapped.any():
-        raise AssetError(f"{what}: the material '{name}' has a texture, the mesh no texture coordinates")
+        raise AssetError(f"{what}: the material '{shown(name or '')}' has a texture, the mesh no texture coordinates")
     uv = arrays["vt"][at["vt"]]
     uv = np.stack([uv[:, 0], uv[:, 1] if uv.shape[1] > 1 else np.zeros(len(uv))], 1)
     uv = np.where((at["vt"] >= 0)[:, None], np.nan_to_num(uv, nan=0.0) * texture.scale + texture.offset, 0)
-    image = decode(neighbours.read(texture.file), f"{what}: the texture '{texture.file}'")
+    image = decode(neighbours.read(texture.file), f"{what}: the texture '{shown(texture.file)}'")
     # A material of an OBJ does not say. A texture with holes is meant so; one that is clear all over is a mistake.
     clear = float((image[..., 3] < 128).mean())
     pieces = [
@@ -265,7 +265,7 @@ def _pieces(
     ]
     if not mapped.all():
         notes.append(
-            f"{int((~mapped).sum()):,} faces of '{(name or '')[:60]}' have no texture coordinates: drawn plain"
+            f"{int((~mapped).sum()):,} faces of '{shown(name or '')}' have no texture coordinates: drawn plain"
         )
         pieces.append(Piece(points, normals, faces[~mapped].astype(np.uint32), colors=colors, tint=tint))
     return [(piece, material.opacity) for piece in pieces]
@@ -305,9 +305,9 @@ def _materials(libraries: list[str], neighbours: Neighbours, notes: list[str]) -
             split = re.findall(r"\S.*?\.mtl(?=\s|$)", rest, re.IGNORECASE)
             names = split or names
         for name in names:
-            for key, material in _library(neighbours.read(name), notes, f"{neighbours.what}: {name[:60]}"):
+            for key, material in _library(neighbours.read(name), notes, f"{neighbours.what}: {shown(name)}"):
                 if key in found and found[key] != material:
-                    notes.append(f"there are several materials '{key[:60]}': the first is taken")
+                    notes.append(f"there are several materials '{shown(key)}': the first is taken")
                 found.setdefault(key, material)
     return found
 
@@ -333,12 +333,12 @@ def _library(data: bytes, notes: list[str], place: str) -> list[tuple[str, _Mate
         elif key == "d":
             material.opacity = (_floats(rest.removeprefix("-halo"), f"{place}: d", notes) or [1.0])[0]
         elif key in ("tr", "ke") and any(_floats(rest, f"{place}: {parts[0]}", notes)):
-            material.unread.append(f"{parts[0]} {rest[:20]}")
+            material.unread.append(f"{parts[0]} {shown(rest)}")
         elif key == "map_kd":
             material.texture, unread = _texture(rest, f"{place}: map_Kd")
             material.unread += unread
         elif _UNREAD_MAPS.fullmatch(key):
-            material.unread.append(parts[0][:20])
+            material.unread.append(shown(parts[0]))
     return found
 
 
@@ -349,7 +349,7 @@ def _floats(text: str, place: str, notes: list[str]) -> list[float]:
     except ValueError:
         values = []
     if not values or not np.isfinite(values).all():
-        notes.append(f"{place} '{text[:40]}' is not read: it is no number")
+        notes.append(f"{place} '{shown(text)}' is not read: it is no number")
         return []
     return [min(max(value, 0.0), 1.0) for value in values]
 
@@ -369,7 +369,7 @@ def _texture(text: str, place: str) -> tuple[_Texture, list[str]]:
         k += 1
         if option in _WORDS:
             if (option, words[k].lower()) not in (("-clamp", "off"), ("-cc", "off"), ("-imfchan", "l"), ("-bm", "1")):
-                unread.append(f"{option} {words[k][:20]}")
+                unread.append(f"{option} {shown(words[k])}")
             k += 1
             continue
         numbers: list[float] = []
@@ -386,7 +386,7 @@ def _texture(text: str, place: str) -> tuple[_Texture, list[str]]:
     match = re.match(rf"(?:\S+\s+){{{k}}}", text)
     file = text[match.end() :] if match else text
     if not file.strip():
-        raise AssetError(f"{place} '{text[:60]}' names no file")
+        raise AssetError(f"{place} '{shown(text)}' names no file")
     scale = (*given.get("-s", []), 1.0, 1.0)
     offset = (*given.get("-o", []), 0.0, 0.0)
     made = _Texture(file.strip(), (scale[0], scale[1]), (offset[0], offset[1]))

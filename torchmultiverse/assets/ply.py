@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.assets.files import Neighbours
+from torchmultiverse.assets.files import Neighbours, shown
 from torchmultiverse.assets.model import MAX_TRIANGLES, Piece, check_size, welded_normals
 from torchmultiverse.assets.polygons import triangulated
 from torchmultiverse.assets.textures import decode, linear
@@ -116,7 +116,9 @@ def _textured(
         return [base]
     what = neighbours.what
     if uv is None:
-        raise AssetError(f"{what}: the file names the texture '{textures[0]}', the mesh has no texture coordinates")
+        raise AssetError(
+            f"{what}: the file names the texture '{shown(textures[0])}', the mesh has no texture coordinates"
+        )
     number = np.zeros(len(base.faces), np.int64)
     if len(textures) > 1:
         if not _has(face, ("texnumber",)):
@@ -126,7 +128,7 @@ def _textured(
             raise AssetError(f"{what}: a face has the texture {int(number.max())}, there are {len(textures)}")
     pieces = []
     for k in np.unique(number):
-        image = decode(neighbours.read(textures[k]), f"{what}: the texture '{textures[k]}'")
+        image = decode(neighbours.read(textures[k]), f"{what}: the texture '{shown(textures[k])}'")
         clear = float((image[..., 3] < 128).mean())
         # The format does not say what alpha means. Holes are meant so; what is clear all over is a mistake.
         pieces.append(
@@ -175,13 +177,15 @@ def _header(data: bytes, what: str) -> tuple[list[_Element], str, list[str], int
             elif words[0] in ("comment", "obj_info") and words[1].lower() == "texturefile" and len(words) > 2:
                 textures.append(line.split(None, 2)[2].strip())
         except (KeyError, IndexError, ValueError):
-            raise AssetError(f"{what}: its PLY header has a line that cannot be read: '{line.strip()[:60]}'") from None
+            raise AssetError(
+                f"{what}: its PLY header has a line that cannot be read: '{shown(line.strip())}'"
+            ) from None
     if order is None:
         raise AssetError(f"{what}: its PLY header does not say its format")
     for element in elements:
         names = [one.name for one in element.properties]
         if len(set(names)) != len(names) or not names:
-            raise AssetError(f"{what}: the element '{element.name[:40]}' has no properties, or one of them twice")
+            raise AssetError(f"{what}: the element '{shown(element.name)}' has no properties, or one of them twice")
     if len({element.name for element in elements}) != len(elements):
         raise AssetError(f"{what}: its PLY header has an element twice")
     return elements, order, textures, end.end()
@@ -229,7 +233,7 @@ class _Text:
             self._words = np.fromstring(text, np.float64, sep=" ")
         except ValueError:
             wrong = next((word for word in text.split() if not _is_number(word)), "?")
-            raise AssetError(f"{what}: its data holds '{wrong[:40]}', which is no number") from None
+            raise AssetError(f"{what}: its data holds '{shown(wrong)}', which is no number") from None
         self.end = len(self._words)
 
     def width(self, kind: str) -> int:
@@ -273,7 +277,7 @@ def _tables(data: bytes, elements: list[_Element], order: str, what: str) -> dic
             tables[element.name], at = _table(source, element, at)
         except _ShortError:
             raise AssetError(
-                f"{what}: the file ends within its {element.count:,} entries of '{element.name[:40]}'"
+                f"{what}: the file ends within its {element.count:,} entries of '{shown(element.name)}'"
             ) from None
     return tables
 
@@ -408,6 +412,9 @@ def _colors(table: _Table, notes: list[str]) -> NDArray[np.float32] | None:
         values = table[name].values
         scale = float(np.iinfo(values.dtype.str).max) if values.dtype.kind in "iu" else 1.0
         columns.append(values.astype(np.float64) / scale)
+    alpha = next((table[name].values for name in _ALPHAS if _has(table, (name,))), np.zeros(0))
+    if len(alpha) and (alpha != alpha.max()).any():
+        notes.append("its colours' alpha is not read")
     colors = np.stack(columns, 1)
     if not np.isfinite(colors).all():
         notes.append("colours that are no numbers are black")
@@ -428,8 +435,8 @@ def _remark(elements: list[_Element], face: _Table, by_vertex: bool, notes: list
     for element in elements:
         names = [one.name for one in element.properties if one.name not in read.get(element.name, set())]
         if element.count and element.name not in read:
-            notes.append(f"not read: its {element.count:,} entries of '{element.name[:40]}'")
+            notes.append(f"not read: its {element.count:,} entries of '{shown(element.name)}'")
         elif element.count and names:
-            notes.append(f"not read of its element '{element.name}': {', '.join(name[:40] for name in names[:20])}")
+            notes.append(f"not read of its element '{element.name}': {', '.join(shown(name) for name in names[:20])}")
     if "tristrips" in [e.name for e in elements if e.count] and any(name in face for name in _INDICES):
         notes.append("not read: its strips of triangles, beside its faces")
