@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from torchmultiverse import pictures
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.errors import ModelError
 from torchmultiverse.evaluate import evaluate
@@ -215,7 +216,7 @@ def test_a_picture_is_decoded_once_for_all_models_of_a_geometry(dataset: Path, t
     other._matrix = np.random.default_rng(0).normal(size=(300, 16)).astype(np.float32)
     alone = evaluate(opened, _named(Small("b" * 64, second.info.preprocess), "b"), quiet=True)
     monkeypatch.setattr("torchmultiverse.evaluate.run.gallery_pictures", lambda *given: {})
-    monkeypatch.setattr("torchmultiverse.evaluate.embeddings.Image.open", _counting(decoded))
+    monkeypatch.setattr("torchmultiverse.evaluate.embeddings.read", _counting(decoded))
     models = [_named(first, "a"), _named(second, "b"), _named(other, "c")]
     result = evaluate(opened, models, quiet=True, embeddings=store)
     assert len(decoded) == len(set(decoded)) == 18, "three models, two geometries, each picture decoded once"
@@ -226,13 +227,9 @@ def test_a_picture_is_decoded_once_for_all_models_of_a_geometry(dataset: Path, t
 
 
 def _counting(decoded: list[bytes]):
-    from PIL import Image
-
-    real = Image.open
-
-    def counted(file, **more):
-        decoded.append(hashlib.sha256(file.getvalue()).digest())
-        return real(file, **more)
+    def counted(data, what):
+        decoded.append(hashlib.sha256(data).digest())
+        return pictures.read(data, what)
 
     return counted
 

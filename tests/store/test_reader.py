@@ -88,7 +88,7 @@ def test_a_missing_picture_is_said_and_moves_no_other(tmp_path: Path) -> None:
     for index in (1, 2):
         with pytest.raises(DatasetError, match=f"row {index} holds no picture"):
             stored.image_bytes(index)
-    with pytest.raises(DatasetError, match="row 0: 3 bytes that are no picture"):
+    with pytest.raises(DatasetError, match="row 0 is no picture that can be read: 3 bytes"):
         stored.image(0)
 
 

@@ -13,6 +13,7 @@ from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.evaluate.encode import progress_bar
 from torchmultiverse.evaluate.stats import LEVEL
 from torchmultiverse.models import torch_tools as tools
+from torchmultiverse.pictures import rgb
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,7 @@ def agreement(
         bar = progress.add_task("views", total=len(rows))
         for start in range(0, len(rows), 64):
             part = rows[start : start + 64]
-            pixels = np.stack(
-                [np.asarray(i.convert("RGB").resize((side, side))) for i in pictures.iter_images(part.tolist())]
-            )
+            pixels = np.stack([np.asarray(rgb(i).resize((side, side))) for i in pictures.iter_images(part.tolist())])
             draw = PictureViews(pixels, size, ("crop", "flip", "color", "gray"), 0.2, seed)
             vectors = []
             with model.computing():

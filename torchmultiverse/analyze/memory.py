@@ -40,6 +40,7 @@ from torchmultiverse.evaluate.gallery import thumbnail
 from torchmultiverse.models import load_model
 from torchmultiverse.models.layers import layers_of
 from torchmultiverse.models.preprocess import FloatArray
+from torchmultiverse.pictures import rgb
 from torchmultiverse.store.files import write_atomic
 
 _LEAST = 20  # answers below which a score is not shown at all
@@ -283,7 +284,7 @@ def _backgrounds(
         def see(crop: Crops) -> FloatArray:
             return np.stack(
                 [
-                    np.asarray(crop.image(k).convert("RGB").resize((_COARSE, _COARSE)), np.float32).ravel()
+                    np.asarray(rgb(crop.image(k)).resize((_COARSE, _COARSE)), np.float32).ravel()
                     for k in range(len(crop))
                 ]
             )

@@ -27,6 +27,7 @@ from torchmultiverse.evaluate.data import PictureSet
 from torchmultiverse.evaluate.encode import BatchSize, encode_texts, run_pictures
 from torchmultiverse.models import Classifier, ImageEncoder, ImageTextModel, Model
 from torchmultiverse.models.preprocess import FloatArray, Prepared, Preprocess
+from torchmultiverse.pictures import PictureError, read, rgb
 from torchmultiverse.resources import versions
 from torchmultiverse.spec import canonical_json
 from torchmultiverse.store.files import disk_errors, write_atomic
@@ -365,9 +366,9 @@ class Decoder:
 
     def _decode(self, row: int, data: bytes, which: Sequence[bool]) -> list[NDArray[np.uint8] | None]:
         try:
-            image = Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "TIFF")).convert("RGB")
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-            image = self._pictures.image(row).convert("RGB")  # raises, and names the place
+            image = read(data, f"row {row}")
+        except PictureError:
+            image = rgb(self._pictures.image(row))  # raises, and names the place
         return [
             np.asarray(preprocess.picture(image)) if wanted else None
             for (preprocess, _), wanted in zip(self._shelves, which, strict=True)

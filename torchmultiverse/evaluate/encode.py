@@ -21,6 +21,7 @@ from torchmultiverse.errors import ModelError
 from torchmultiverse.evaluate.data import PictureSet
 from torchmultiverse.models import ImageTextModel
 from torchmultiverse.models.preprocess import FloatArray, Prepared
+from torchmultiverse.pictures import rgb
 
 _T = TypeVar("_T")
 
@@ -198,7 +199,7 @@ def picture_array(
     with progress_bar(quiet) as progress:
         bar = progress.add_task("pictures", total=len(rows))
         for place, image in enumerate(pictures.iter_images([int(row) for row in rows])):
-            out[place] = np.asarray(picture(image.convert("RGB")))
+            out[place] = np.asarray(picture(rgb(image)))
             progress.advance(bar)
     return out
 

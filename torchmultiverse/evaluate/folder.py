@@ -13,6 +13,7 @@ import pyarrow as pa
 from PIL import Image
 
 from torchmultiverse.errors import DatasetError
+from torchmultiverse.pictures import read
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"))
 
@@ -68,17 +69,12 @@ class ImageFolder:
             raise DatasetError(f"{path}: {error.strerror or error}") from error
 
     def image(self, index: int) -> Image.Image:
-        """Return one picture.
+        """Return one picture, upright, RGB.
 
         Raises:
             DatasetError: it cannot be read or decoded.
         """
-        path = self.path / self.names[index]
-        try:
-            with Image.open(path) as image:
-                return image.convert("RGB")
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise DatasetError(f"{path} is no picture that can be decoded: {error}") from error
+        return read(self.image_bytes(index), str(self.path / self.names[index]))
 
     def iter_images(self, indices: Iterable[int] | None = None) -> Iterator[Image.Image]:
         """Yield pictures in the order asked for."""

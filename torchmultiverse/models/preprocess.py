@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from torchmultiverse.pictures import rgb
+
 FloatArray: TypeAlias = NDArray[np.float32]
 
 
@@ -56,7 +58,7 @@ def pil_list(images: Images) -> list[Image.Image]:
     for image in images:
         if not isinstance(image, Image.Image):
             raise TypeError(f"a picture is a PIL image, not a {type(image).__name__}")
-    return [image if image.mode == "RGB" else image.convert("RGB") for image in images]
+    return [rgb(image) for image in images]
 
 
 def _offset(length: int, target: int) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from torchmultiverse.errors import DatasetError
+from torchmultiverse.pictures import rgb
 from torchmultiverse.store.assemble import assemble
 from torchmultiverse.store.card import write_card
 from torchmultiverse.store.licence import joint, licence_of
@@ -127,7 +128,7 @@ def _compare(
     total = 0.0
     for done, (i, j) in enumerate(pairs, 1):
         if first.image_bytes(i) != second.image_bytes(j):
-            a, b = (np.asarray(p.convert("RGB")).astype(int) for p in (first.image(i), second.image(j)))
+            a, b = (np.asarray(rgb(p)).astype(int) for p in (first.image(i), second.image(j)))
             if a.shape != b.shape:
                 found.pictures, found.largest = found.pictures + 1, None
             elif (apart := np.abs(a - b)).any():

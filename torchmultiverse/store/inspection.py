@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from torchmultiverse.pictures import read
 from torchmultiverse.store.quality import LIMITS, outside, quality
 from torchmultiverse.store.reader import StoredDataset
 
@@ -135,8 +135,7 @@ def inspect(dataset: StoredDataset) -> Inspection:
     for row in range(len(dataset)):
         data = dataset.image_bytes(row)
         same[hashlib.sha256(data).digest()].append(row)
-        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "TIFF")) as picture:
-            whole = picture.convert("RGB")
+        whole = read(data, f"{dataset.path}: row {row}")
         side = min(whole.size)
         thumbs[row] = np.asarray(whole.resize((THUMB, THUMB), Image.Resampling.BOX))
         values = {name: float(column[row]) for name, column in measured.items() if not np.isnan(column[row])}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bisect
 import contextlib
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,7 +17,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
+from torchmultiverse.engines import codec
 from torchmultiverse.errors import DatasetError, SpecError, nearest
+from torchmultiverse.pictures import decode, rgb
 from torchmultiverse.spec import Condition, Factor, FactorTable, parse_where
 from torchmultiverse.store import pages
 from torchmultiverse.store.crossing import Crossing
@@ -151,19 +152,15 @@ class StoredDataset:
         return bytes(data["bytes"])
 
     def image(self, index: int, column: str = "image") -> Image.Image:
-        """Return a picture, decoded.
+        """Return a picture, decoded: upright and RGB, or an annotation pass with the values that it is stored with.
 
         Raises:
             IndexError: no such row.
             DatasetError: no such column, or bytes that are no picture.
         """
-        data = self.image_bytes(index, column)
-        try:
-            picture = Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "TIFF"))
-            picture.load()
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise DatasetError(f"{self.path}: row {index}: {len(data)} bytes that are no picture: {error}") from None
-        return picture
+        what = f"{self.path}: row {index}"
+        picture = decode(self.image_bytes(index, column), what)
+        return picture if column in codec.EXTENSIONS else rgb(picture, what)
 
     def iter_images(self, indices: Iterable[int] | None = None) -> Iterator[Image.Image]:
         """Yield pictures in the order asked for; all, where nothing is asked for."""

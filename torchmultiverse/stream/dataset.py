@@ -9,6 +9,7 @@ from typing import Any
 
 from torchmultiverse.engines import codec
 from torchmultiverse.errors import DatasetError, MissingExtra, nearest
+from torchmultiverse.pictures import rgb
 from torchmultiverse.store import open_dataset
 
 
@@ -78,7 +79,7 @@ def to_tensor(picture: Any) -> Any:
     """Return a PIL picture as a float32 tensor (3, H, W) in 0..1."""
     import numpy as np
 
-    array = np.array(picture.convert("RGB"))
+    array = np.array(rgb(picture))
     return _torch().from_numpy(array).permute(2, 0, 1).contiguous().float().div_(255)
 
 
