@@ -40,8 +40,10 @@ class Glb:
         return len(self.header["accessors"]) - 1
 
     def texture(self, pixels: object) -> int:
+        """Add a texture of pixels, 8 bits unless they have more."""
+        values = np.asarray(pixels)
         buffer = io.BytesIO()
-        Image.fromarray(np.asarray(pixels, np.uint8)).save(buffer, "PNG")
+        Image.fromarray(values if values.dtype == np.uint16 else values.astype(np.uint8)).save(buffer, "PNG")
         self.header["images"].append({"bufferView": self.view(buffer.getvalue()), "mimeType": "image/png"})
         self.header["textures"].append({"source": len(self.header["images"]) - 1})
         return len(self.header["textures"]) - 1

@@ -86,6 +86,19 @@ def test_the_texture_coordinates_are_those_that_the_material_names(tmp_path, whe
     assert np.allclose(seen(model, 0.5, 0.5), [0, 0, 0.95], atol=0.02)
 
 
+def test_a_texture_of_16_bits_is_as_grey_as_it_says(tmp_path):
+    """20,000 of 65,535 in sRGB is 0.076 in linear light; Pillow alone makes white of it."""
+    glb = Glb()
+    glb.texture(np.full((8, 8), 20000, np.uint16))
+    glb.square({"pbrMetallicRoughness": {"baseColorTexture": {"index": 0}}}, TEXCOORD_0=glb.array(CORNERS))
+    model, _ = read(glb, tmp_path)
+    assert np.allclose(seen(model, 0.5, 0.5), ((20000 / 65535 + 0.055) / 1.055) ** 2.4, atol=0.002)
+    whole = glb.bytes()
+    damaged_at = whole.index(b"IDAT") + 8
+    with pytest.raises(AssetError, match="x: the texture of the material 'materials\\[0\\]' is no picture"):
+        read(whole[:damaged_at] + bytes([whole[damaged_at] ^ 1]) + whole[damaged_at + 1 :], tmp_path)
+
+
 @pytest.mark.parametrize("name", [{}, {"name": "skin"}])
 def test_materials_are_told_apart_by_their_number_not_by_their_name(tmp_path, name):
     glb = Glb()

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from torchmultiverse import pictures
 from torchmultiverse.assets.model import MAX_TEXTURE_SIDE
 from torchmultiverse.errors import AssetError
-
-MAX_TEXTURE_PIXELS = 16384 * 8192
 
 
 def linear(color: NDArray[Any]) -> NDArray[np.float64]:
@@ -26,17 +24,11 @@ def decode(data: bytes, what: str) -> NDArray[np.uint8]:
     Raises:
         AssetError: no picture, broken, or too large.
     """
-    from PIL import Image, UnidentifiedImageError
-
     try:
-        picture: Image.Image = Image.open(io.BytesIO(data))
-        if picture.width * picture.height > MAX_TEXTURE_PIXELS:
-            raise AssetError(
-                f"{what} has {picture.width} × {picture.height} pixels; at most {MAX_TEXTURE_PIXELS:,} are read"
-            )
-        picture = picture.convert("RGBA")
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
-        raise AssetError(f"{what} is no picture that can be read: {str(error)[:200]}") from None
+        stored = pictures.decode(data, what, upright=False, formats=pictures.TEXTURE_FORMATS)
+        picture = pictures.rgba(stored, what)
+    except pictures.PictureError as error:
+        raise AssetError(str(error)) from None
     if max(picture.size) > MAX_TEXTURE_SIDE:
         picture.thumbnail((MAX_TEXTURE_SIDE, MAX_TEXTURE_SIDE))
     return np.asarray(picture, np.uint8)
