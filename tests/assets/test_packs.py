@@ -156,7 +156,9 @@ def test_the_command_line(folder, capsys, monkeypatch, packs):
     assert "warning: Block: it is flat" in warned
     assert '"assets": ["mine", "procedural"]' in text
     assert "CC-BY-4.0" in run("list")[1]
-    assert "Ada" in run("show", "mine")[1]
+    _, text, warned = run("show", "mine")
+    assert "Ada" in text
+    assert "warning: Block: it is flat" in warned
     assert run("remove", "mine")[0] == 0
     code, _, text = run("show", "mine")
     assert code == 7

@@ -15,7 +15,6 @@ from torchmultiverse.assets.textures import decode
 from torchmultiverse.errors import AssetError
 
 MAX_NODES = 10_000
-_MAX_JOINTS = 10_000
 _COMPRESSIONS = frozenset({"EXT_meshopt_compression", "KHR_draco_mesh_compression", "KHR_meshopt_compression"})
 """Where a file does not require them it holds its arrays plainly as well: nothing is lost."""
 _REPEAT = 10497
@@ -283,8 +282,10 @@ class _Reader:
         """Return the matrix of each vertex (V, 4, 4)."""
         document = self._document
         skin = document.item(self._header.skins, index, f"{place}: skin")
-        if len(skin.joints) > _MAX_JOINTS or int(joints.max()) >= len(skin.joints):
-            raise AssetError(f"{self._what}: {place}: joint {int(joints.max())} of a skin of {len(skin.joints):,}")
+        joints = np.where(weights > 0, joints, 0)  # what a joint without weight is means nothing
+        wrong = joints[(joints < 0) | (joints >= len(skin.joints))]
+        if len(wrong):
+            raise AssetError(f"{self._what}: {place}: joint {int(wrong[0])} of a skin of {len(skin.joints):,}")
         missing = [joint for joint in skin.joints if joint not in self._places]
         if missing:
             raise AssetError(f"{self._what}: {place}: the joint {missing[0]} of its skin is not in the scene")
@@ -296,7 +297,10 @@ class _Reader:
             bones = bones @ bind[: len(bones)].reshape(-1, 4, 4).transpose(0, 2, 1)  # the file has columns first
         total = weights.sum(1, keepdims=True)
         share = np.where(total > 1e-6, weights / np.maximum(total, 1e-6), np.eye(weights.shape[1])[0])
-        return np.asarray(np.einsum("vk,vkij->vij", share, bones[joints]))
+        matrices = np.zeros((len(joints), 4, 4))
+        for k in range(joints.shape[1]):
+            matrices += share[:, k, None, None] * bones[joints[:, k]]
+        return matrices
 
     # -- surfaces -----------------------------------------------------------------------------------------------------
 
