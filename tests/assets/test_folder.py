@@ -160,6 +160,9 @@ def test_a_model_survives_its_file():
         ({"assets": [{"name": "B", "file": "file:///etc/passwd"}]}, r"is no path inside"),
         ({"assets": [{"name": "B", "file": "link.glb"}]}, r"'link.glb' leads out of"),
         ({"assets": [{"name": "B", "file": "block.glb"}] * 2}, r"the character 'B' is there twice"),
+        ({"attribution": "\ud800"}, r"not JSON: .*surrogates not allowed"),
+        ({"assets": [{"name": "B", "file": "a\0b"}]}, r"cannot be followed"),
+        ({"assets": [{"name": "B", "file": "a" * 300}]}, r"cannot be followed"),
         ({"name": "procedural"}, r"'procedural' is what comes with the package"),
     ],
 )

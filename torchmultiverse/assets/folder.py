@@ -89,6 +89,7 @@ def read_manifest(folder: Path) -> FolderManifest:
     path = inside(folder, MANIFEST, str(folder))
     try:
         data = json.loads(read_bounded(path, MAX_MANIFEST_BYTES, MANIFEST))
+        json.dumps(data, ensure_ascii=False).encode()  # half of a surrogate pair is read, but can be written nowhere
     except (ValueError, RecursionError) as error:
         raise AssetError(f"{path}: not JSON: {error}") from None
     try:

@@ -337,6 +337,8 @@ def _library(data: bytes, notes: list[str], place: str) -> list[tuple[str, _Mate
         elif key == "map_kd":
             material.texture, unread = _texture(rest, f"{place}: map_Kd")
             material.unread += unread
+        elif key == "map_d" and material.texture is not None and rest.endswith(material.texture.file):
+            continue  # the alpha of the texture itself, which is read
         elif _UNREAD_MAPS.fullmatch(key):
             material.unread.append(shown(parts[0]))
     return found
