@@ -207,6 +207,23 @@ def test_a_clear_hull_is_neither_drawn_nor_measured_and_is_named(tmp_path, hull)
         read(glb, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("u", "drawn"), [((0.6, 0.9), False), ((1.6, 1.9), False), ((0.4, 0.9), True), ((0.9, 1.1), True)]
+)
+def test_a_clear_hull_that_shares_the_body_s_texture_is_not_measured(tmp_path, u, drawn):
+    """The left half of the picture is opaque, the right half clear; the hull lies in that, or reaches beyond."""
+    glb = Glb()
+    image = np.full((32, 32, 4), 255)
+    image[:, 16:, 3] = 0
+    material = {"alphaMode": "MASK", "pbrMetallicRoughness": {"baseColorTexture": {"index": glb.texture(image)}}}
+    glb.square(material, TEXCOORD_0=glb.array(CORNERS * [0.4, 1]))
+    glb.square(material, TEXCOORD_0=glb.array(CORNERS * [u[1] - u[0], 0.5] + [u[0], 0.2]))
+    glb.header |= {"nodes": [{"mesh": 0}, {"mesh": 1, "scale": [9, 9, 9]}], "scenes": [{"nodes": [0, 1]}]}
+    model, notes = read(glb, tmp_path)
+    assert model.bounds()[1][0] == (9 if drawn else 1)
+    assert any("2 faces lie where their texture is clear" in note for note in notes) != drawn
+
+
 def test_alpha_of_an_opaque_material_means_nothing_and_half_is_not_hidden(tmp_path):
     glb = Glb()
     glb.square({"pbrMetallicRoughness": {"baseColorFactor": [0, 0, 1, 0]}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from torchmultiverse.assets.gltf_model import read_glb
 from torchmultiverse.assets.model import Axis, Model
 from torchmultiverse.assets.obj import read_obj
 from torchmultiverse.assets.ply import read_ply
+from torchmultiverse.assets.textures import showing
 from torchmultiverse.errors import AssetError
 
 _READERS = {".glb": read_glb, ".obj": read_obj, ".ply": read_ply}
@@ -36,8 +38,16 @@ def read_model(path: Path, folder: Path, what: str) -> tuple[Model, list[str]]:
         # Numbers that overflow become infinite, and are refused with all that are not finite.
         with np.errstate(all="ignore"):
             pieces, notes = _READERS[path.suffix.lower()](data, Neighbours(folder, path, what), what)
+            there = [showing(piece) for piece in pieces]
     except MemoryError:
         raise AssetError(f"{what}: there is not enough memory to read {path}") from None
+    clear = sum(int((~seen).sum()) for seen in there)
+    if clear:
+        notes.append(f"{clear:,} faces lie where their texture is clear and are not drawn")
+        shown = zip(pieces, there, strict=True)
+        pieces = [replace(piece, faces=piece.faces[seen]) for piece, seen in shown if seen.any()]
+    if not pieces:
+        raise AssetError(f"{what}: nothing of it is to be seen: {'; '.join(notes)}")
     if len(notes) > MAX_REMARKS:
         notes = [*notes[:MAX_REMARKS], f"… and {len(notes) - MAX_REMARKS} more"]
     if all(piece.image is None and piece.colors is None for piece in pieces):

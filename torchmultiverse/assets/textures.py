@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse import pictures
-from torchmultiverse.assets.model import MAX_TEXTURE_SIDE
+from torchmultiverse.assets.model import MAX_REPEATS, MAX_TEXTURE_SIDE, Piece
 from torchmultiverse.errors import AssetError
 
 
@@ -32,3 +32,25 @@ def decode(data: bytes, what: str) -> NDArray[np.uint8]:
     if max(picture.size) > MAX_TEXTURE_SIDE:
         picture.thumbnail((MAX_TEXTURE_SIDE, MAX_TEXTURE_SIDE))
     return np.asarray(picture, np.uint8)
+
+
+def showing(piece: Piece) -> NDArray[np.bool_]:
+    """Return which faces (F,) show anything: those that have, somewhere within reach, a texel that is no hole.
+
+    A clear hull around a body is no part of it, even where it shares the body's texture: measured, it would make the
+    body small.
+    """
+    if piece.image is None or piece.uv is None or piece.cut <= 0:
+        return np.ones(len(piece.faces), bool)
+    height, width = piece.image.shape[:2]
+    there = np.tile(piece.image[..., 3] >= piece.cut * 255, (2, 2))  # a face may reach over the border
+    total = np.zeros((2 * height + 1, 2 * width + 1), np.int32)
+    total[1:, 1:] = there.cumsum(0, dtype=np.int32).cumsum(1, dtype=np.int32)
+    size = np.array([width, height])
+    uv = np.clip(np.nan_to_num(piece.uv[piece.faces].astype(float)), -MAX_REPEATS, MAX_REPEATS)
+    place = np.stack([uv[..., 0], 1 - uv[..., 1]], -1) * size
+    # One texel more on each side, which a texture that is interpolated draws from.
+    low = np.floor(place.min(1)).astype(np.int64) - 1
+    span = np.minimum(np.floor(place.max(1)).astype(np.int64) + 2 - low, size)
+    (left, top), (right, bottom) = (low % size).T, (low % size + span).T
+    return total[bottom, right] - total[top, right] - total[bottom, left] + total[top, left] > 0
