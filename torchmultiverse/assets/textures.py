@@ -53,4 +53,5 @@ def showing(piece: Piece) -> NDArray[np.bool_]:
     low = np.floor(place.min(1)).astype(np.int64) - 1
     span = np.minimum(np.floor(place.max(1)).astype(np.int64) + 2 - low, size)
     (left, top), (right, bottom) = (low % size).T, (low % size + span).T
-    return total[bottom, right] - total[top, right] - total[bottom, left] + total[top, left] > 0
+    count = total[bottom, right] - total[top, right] - total[bottom, left] + total[top, left]
+    return np.asarray(count > 0)
