@@ -22,6 +22,8 @@ TEXTURE_FORMATS = (*FORMATS, "DDS", "TGA")
 """What textures of meshes may be, as well; TGA comes last, for it has no first bytes that tell it."""
 MAX_PIXELS = 16384 * 8192
 """Larger pictures are refused before they are decoded: a small file may unpack to any size."""
+SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"))
+"""Of files that are taken for pictures where a folder is searched for them."""
 _TURNED = (5, 6, 7, 8)
 
 

@@ -13,9 +13,7 @@ import pyarrow as pa
 from PIL import Image
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.pictures import read
-
-SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"))
+from torchmultiverse.pictures import SUFFIXES, read
 
 
 class ImageFolder:

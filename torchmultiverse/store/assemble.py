@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +27,22 @@ def assemble(
     identity: Mapping[str, Any],
     about: Mapping[str, Any],
     tick: Callable[[int], None] | None = None,
+    check: Callable[[int, Mapping[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
     """Write a dataset of rows by number, shard after shard; one that was interrupted is continued.
 
+    The manifest is there from the beginning, so that whatever is left of an interrupted run is known by it. It keeps
+    a digest of the rows that each shard was made of; a shard whose rows are others by now is made again.
+
     Args:
-        out: the folder; empty, new, or holding what an interrupted run with the same identity left.
+        out: the folder; empty, new, or holding what an earlier run with the same identity left.
         fields: columns and their types.
         count: how many rows.
-        row: returns one, given its number; called in order, once, and not for rows of shards that are there.
-        identity: what must be equal for an interrupted run to be continued; JSON values.
+        row: returns one, given its number.
+        identity: what must be equal for an earlier run to be continued; JSON values.
         about: what else the manifest says.
         tick: called with the number of rows that are done.
+        check: given the number of a row and the row, raises where it must not be written; called from several threads.
 
     Returns:
         the manifest.
@@ -51,24 +58,24 @@ def assemble(
         lock = FolderLock(out)
         try:
             manifest = read_manifest(out)
-            strangers = [p.name for p in out.iterdir() if not p.name.startswith(".")]
             if manifest.get("identity") != who:
+                strangers = _visible(out) - (set() if _visible(data) else {"data"})
                 if strangers:
-                    raise DatasetError(f"{out} is not empty and holds something else ({strangers[0]}); name another")
-                manifest = {"identity": who, "shards": {}, "failures": {}, "complete": False}
-            manifest |= {**about, "pictures": count}
-            data.mkdir(exist_ok=True)
-            for left in data.glob(".*.tmp"):
+                    raise DatasetError(f"{out} is not empty and holds something else ({min(strangers)}); name another")
+                manifest = {"identity": who, "shards": {}, "failures": {}}
+            for left in (*out.glob(".*.tmp"), *data.glob(".*.tmp")):
                 left.unlink()
-            for shard in range(-(-count // SHARD_ROWS)):
-                name = f"train-{shard:05d}.parquet"
-                rows = range(shard * SHARD_ROWS, min((shard + 1) * SHARD_ROWS, count))
-                if name not in manifest["shards"]:
-                    with atomic_file(data / name) as file:
-                        write_groups(file, schema, _groups(rows, row, schema))
-                    size = (data / name).stat().st_size
-                    entry = {"rows": len(rows), "bytes": size, "sha256": sha256_file(data / name)}
-                    manifest["shards"][name] = entry
+            shards: dict[str, Any] = manifest["shards"]
+            manifest |= {**about, "pictures": count, "complete": bool(manifest.get("complete"))}
+            for number in range(-(-count // SHARD_ROWS)):
+                name = f"train-{number:05d}.parquet"
+                rows = range(number * SHARD_ROWS, min((number + 1) * SHARD_ROWS, count))
+                if not (_there(data / name, shards.get(name)) and _is_of(shards[name], rows, row)):
+                    shards.pop(name, None)
+                    manifest["complete"] = False
+                    _save(out, manifest)
+                    data.mkdir(exist_ok=True)
+                    shards[name] = _write(data / name, schema, rows, row, check)
                     _save(out, manifest)
                 if tick is not None:
                     tick(rows.stop)
@@ -79,10 +86,59 @@ def assemble(
     return manifest
 
 
-def _groups(rows: range, row: Callable[[int], Mapping[str, Any]], schema: pa.Schema) -> Iterator[pa.Table]:
-    for start in range(rows.start, rows.stop, GROUP_ROWS):
-        group = [dict(row(i)) for i in range(start, min(start + GROUP_ROWS, rows.stop))]
-        yield pa.Table.from_pylist(group, schema=schema)
+def _visible(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if not path.name.startswith(".")} if folder.is_dir() else set()
+
+
+def _there(file: Path, entry: Mapping[str, Any] | None) -> bool:
+    return entry is not None and file.is_file() and file.stat().st_size == entry["bytes"]
+
+
+def _is_of(entry: Mapping[str, Any], rows: range, row: Callable[[int], Mapping[str, Any]]) -> bool:
+    """Whether a shard was made of these rows."""
+    if "rows_sha256" not in entry:
+        return False
+    digest = hashlib.sha256()
+    for index in rows:
+        _feed(digest, row(index))
+    return bool(entry["rows_sha256"] == digest.hexdigest())
+
+
+def _write(
+    file: Path,
+    schema: pa.Schema,
+    rows: range,
+    row: Callable[[int], Mapping[str, Any]],
+    check: Callable[[int, Mapping[str, Any]], None] | None,
+) -> dict[str, Any]:
+    """Write a shard; return its entry in the manifest."""
+    digest = hashlib.sha256()
+
+    def groups(pool: ThreadPoolExecutor) -> Iterator[pa.Table]:
+        for start in range(rows.start, rows.stop, GROUP_ROWS):
+            group = [dict(row(index)) for index in range(start, min(start + GROUP_ROWS, rows.stop))]
+            if check is not None:
+                list(pool.map(check, range(start, start + len(group)), group))
+            for made in group:
+                _feed(digest, made)
+            yield pa.Table.from_pylist(group, schema=schema)
+
+    with atomic_file(file) as open_file, ThreadPoolExecutor() as pool:
+        write_groups(open_file, schema, groups(pool))
+    return {
+        "rows": len(rows),
+        "bytes": file.stat().st_size,
+        "sha256": sha256_file(file),
+        "rows_sha256": digest.hexdigest(),
+    }
+
+
+def _feed(digest: Any, row: Mapping[str, Any]) -> None:
+    digest.update(json.dumps(row, sort_keys=True, default=_plain).encode())
+
+
+def _plain(value: Any) -> str:
+    return hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else str(value)
 
 
 def _save(out: Path, manifest: Mapping[str, Any]) -> None:

@@ -18,7 +18,7 @@ from torchmultiverse.store.card import write_card
 from torchmultiverse.store.licence import joint, licence_of
 from torchmultiverse.store.manifest import family_of
 from torchmultiverse.store.reader import StoredDataset, open_dataset
-from torchmultiverse.store.schema import VOLATILE
+from torchmultiverse.store.schema import IMAGE, VOLATILE
 
 _SHOWN = 5
 
@@ -176,7 +176,13 @@ def merge(
             raise DatasetError(f"merge: not all have the column '{odd[0]}'; --common keeps what all have")
     fields: dict[str, pa.DataType] = {}
     for name in columns:
+        if all(name in dataset.image_columns for dataset in datasets):
+            fields[name] = IMAGE
+            continue
         kinds = {d.schema.field(name).type for d in datasets}
+        odd = [kind for kind in kinds if pa.types.is_nested(kind)]
+        if odd:
+            raise DatasetError(f"merge: the column '{name}' is {odd[0]}; text, numbers and pictures can be merged")
         if len(kinds) > 1 and kinds != {pa.int64(), pa.float64()}:
             raise DatasetError(f"merge: the column '{name}' is {' and '.join(sorted(map(str, kinds)))}")
         fields[name] = pa.float64() if len(kinds) > 1 else kinds.pop()

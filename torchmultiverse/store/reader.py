@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -24,6 +23,7 @@ from torchmultiverse.spec import Condition, Factor, FactorTable, parse_where
 from torchmultiverse.store import pages
 from torchmultiverse.store.crossing import Crossing
 from torchmultiverse.store.manifest import read_manifest, table_of
+from torchmultiverse.store.parquet import read_whole, reading
 
 
 @dataclass(slots=True)
@@ -44,8 +44,12 @@ class StoredDataset:
     Picklable; may be used from several threads and processes.
     """
 
-    def __init__(self, path: Path, shards: Sequence[_Shard], indices: NDArray[np.int64] | None = None) -> None:
+    def __init__(
+        self, path: Path, shards: Sequence[_Shard], schema: pa.Schema, indices: NDArray[np.int64] | None = None
+    ) -> None:
         self.path = path
+        self.schema: pa.Schema = schema
+        """The Arrow schema, of the types that the values of all files fit."""
         self._shards = list(shards)
         self._indices = indices
         self._starts = [0]
@@ -55,11 +59,6 @@ class StoredDataset:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_group": None}
-
-    @cached_property
-    def schema(self) -> pa.Schema:
-        """The Arrow schema."""
-        return pq.read_schema(self._shards[0].path)
 
     @property
     def files(self) -> list[Path]:
@@ -102,10 +101,10 @@ class StoredDataset:
         self._check(names)
         parts = []
         for shard in self._shards:
-            with _reading(shard.path) as file:
-                parts.append(file.read(columns=names))
-        # Arrow gives columns in the order of the file.
-        table = pa.concat_tables(parts).select(names)
+            with reading(shard.path) as file:
+                # Arrow gives columns in the order of the file.
+                parts.append(self._fitted(read_whole(file, names).select(names)))
+        table = pa.concat_tables(parts)
         return table if self._indices is None else table.take(pa.array(self._indices))
 
     def row(self, index: int, columns: Sequence[str] | None = None) -> dict[str, Any]:
@@ -123,11 +122,13 @@ class StoredDataset:
         key = (number, group, names)
         cached = self._group
         if cached is None or cached[0] != key:
-            with _reading(shard.path) as file:
-                cached = (key, file.read_row_group(group, columns=list(names), use_threads=False))
+            with reading(shard.path) as file:
+                rows = file.read_row_group(group, columns=list(names), use_threads=False).select(names)
+                rows.validate(full=True)
+                cached = (key, self._fitted(rows))
             self._group = cached
         row: dict[str, Any] = cached[1].slice(offset - int(self._groups(shard)[group]), 1).to_pylist()[0]
-        return {name: row[name] for name in names}
+        return row
 
     def image_bytes(self, index: int, column: str = "image") -> bytes:
         """Return a picture as the bytes of its file.
@@ -187,7 +188,8 @@ class StoredDataset:
             codes = pc.fill_null(column.indices, len(passes)).to_numpy(zero_copy_only=False)
             keep &= np.array([*passes, False])[codes]
         rows = np.flatnonzero(keep)
-        return StoredDataset(self.path, self._shards, rows if self._indices is None else self._indices[rows])
+        indices = rows if self._indices is None else self._indices[rows]
+        return StoredDataset(self.path, self._shards, self.schema, indices)
 
     @cached_property
     def crossing(self) -> Crossing:
@@ -277,7 +279,7 @@ class StoredDataset:
 
     def _groups(self, shard: _Shard) -> NDArray[np.int64]:
         if shard.groups is None:
-            with _reading(shard.path) as file:
+            with reading(shard.path) as file:
                 shard.chunks = {c: pages.chunks(file.metadata, f"{c}.bytes") for c in self.image_columns}
                 shard.groups = pages.group_starts(file.metadata)
         return shard.groups
@@ -289,6 +291,13 @@ class StoredDataset:
             shard.spans[column, group] = None if chunk is None else pages.locate(file, *chunk)
         return shard.spans[column, group]
 
+    def _fitted(self, table: pa.Table) -> pa.Table:
+        """Return rows of one file with the types of all."""
+        fields = [self.schema.field(name) for name in table.column_names]
+        if all(field.type == table.schema.field(field.name).type for field in fields):
+            return table
+        return table.cast(pa.schema(fields))
+
     def _check(self, names: Sequence[str]) -> None:
         for name in names:
             if name not in self.columns:
@@ -298,44 +307,63 @@ class StoredDataset:
 def open_dataset(path: str | Path) -> StoredDataset:
     """Open a dataset folder, ours or any folder of Parquet files with the image convention.
 
+    Of a folder with a manifest the files that it names are read, and no others.
+
     Raises:
-        DatasetError: nothing there, files that are no Parquet, or whose columns differ.
+        DatasetError: nothing there, a file that is missing, that is no Parquet, or whose columns differ.
     """
     path = Path(path)
-    files = sorted((path / "data").glob("[!.]*.parquet")) or sorted(path.glob("[!.]*.parquet"))
+    files = sorted((path / "data").glob("[!.]*.parquet"))
+    if files and isinstance(named := read_manifest(path).get("shards"), dict):
+        # Another file is what an interrupted run left, or what somebody put there: its rows may be those of a file
+        # that is named, and no label, split or hash of the manifest is about them.
+        lacking = sorted(named.keys() - {file.name for file in files})
+        if lacking:
+            raise DatasetError(
+                f"{path / 'data'}: {lacking[0]} is missing, which manifest.json names"
+                + (f", and {len(lacking) - 1} more" if lacking[1:] else "")
+                + ". Copy it again, or run what made the dataset again after: "
+                f"torchmultiverse verify {path} --drop-bad"
+            )
+        files = [file for file in files if file.name in named]
+    files = files or sorted(path.glob("[!.]*.parquet"))
     if not files:
         what = "no such folder" if not path.exists() else "no Parquet files in it"
         raise DatasetError(f"{path}: {what}; a dataset is made by: torchmultiverse render SPEC --out {path}")
     shards: list[_Shard] = []
-    first: list[str] = []
+    schemas: list[pa.Schema] = []
     for file in files:
-        with _reading(file) as parquet:
-            names = parquet.schema_arrow.names
-            first = first or names
-            if names != first:
-                odd = sorted({*first} ^ {*names}) or ["their order"]
-                raise DatasetError(f"{file} has other columns than {files[0].name}: {', '.join(odd)}")
+        with reading(file) as parquet:
+            schema = parquet.schema_arrow
             shards.append(_Shard(file, pages.stamp(file), parquet.metadata.num_rows))
-    return StoredDataset(path, shards)
+        names = schema.names
+        twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
+        if twice is not None:
+            raise DatasetError(f"{file} has the column '{twice}' twice; write it again with one of them left out")
+        if schemas and names != schemas[0].names:
+            odd = sorted({*schemas[0].names} ^ {*names}) or ["their order"]
+            raise DatasetError(f"{file} has other columns than {files[0].name}: {', '.join(odd)}")
+        schemas.append(schema)
+    return StoredDataset(path, shards, _common(files, schemas))
 
 
-class _reading:
-    """Open a Parquet file and name it in errors."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> pq.ParquetFile:
-        try:
-            self._file = pq.ParquetFile(self._path, memory_map=True)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise DatasetError(f"{self._path}: the shard cannot be read: {error}") from None
-        return self._file
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._file.close()
-        if isinstance(error, pa.ArrowInvalid | OSError):
-            raise DatasetError(f"{self._path}: the shard cannot be read: {error}") from None
+def _common(files: Sequence[Path], schemas: Sequence[pa.Schema]) -> pa.Schema:
+    """Return the schema with the types that all files' values fit, such as numbers of which some are whole."""
+    whole = schemas[0]
+    for file, schema in zip(files, schemas, strict=True):
+        if schema.equals(whole):
+            continue
+        for place, column in enumerate(schema):
+            known = whole.field(place)
+            try:
+                fits = pa.unify_schemas([pa.schema([known]), pa.schema([column])], promote_options="permissive")
+            except (pa.ArrowTypeError, pa.ArrowInvalid):
+                raise DatasetError(
+                    f"{file}: the column '{column.name}' is {column.type}, in {files[0].name} it is {known.type}; "
+                    "write both with one type"
+                ) from None
+            whole = whole.set(place, fits.field(0))
+    return whole
 
 
 def _passes(condition: Condition, factor: Factor, level: Any) -> bool:
