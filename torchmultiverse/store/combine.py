@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.pictures import rgb
+from torchmultiverse.pictures import decode, rgb
 from torchmultiverse.store.assemble import assemble
 from torchmultiverse.store.card import write_card
 from torchmultiverse.store.licence import joint, licence_of
@@ -161,7 +161,7 @@ def merge(
         tick: called with rows done and rows in all.
 
     Raises:
-        DatasetError: other columns, other families, or scenes that stand twice.
+        DatasetError: other columns, other families, scenes that stand twice, or a picture that is broken.
     """
     if len(datasets) < 2:
         raise DatasetError("merge: at least two datasets are needed")
@@ -180,12 +180,13 @@ def merge(
             fields[name] = IMAGE
             continue
         kinds = {d.schema.field(name).type for d in datasets}
-        odd = [kind for kind in kinds if pa.types.is_nested(kind)]
+        odd = [kind for kind in kinds if pa.types.is_nested(kind) or pa.types.is_binary(kind)]
         if odd:
             raise DatasetError(f"merge: the column '{name}' is {odd[0]}; text, numbers and pictures can be merged")
         if len(kinds) > 1 and kinds != {pa.int64(), pa.float64()}:
             raise DatasetError(f"merge: the column '{name}' is {' and '.join(sorted(map(str, kinds)))}")
         fields[name] = pa.float64() if len(kinds) > 1 else kinds.pop()
+    pictures = [name for name, kind in fields.items() if kind == IMAGE]
     fields["source"] = pa.string()
     rows: list[tuple[int, int]] = []
     seen: dict[str, int] = {}
@@ -205,6 +206,12 @@ def merge(
         number, index = rows[place]
         return {**datasets[number].row(index, columns), "source": names[number]}
 
+    def check(place: int, made: Mapping[str, Any]) -> None:
+        number, index = rows[place]
+        for column in pictures:
+            if made[column] is not None and made[column]["bytes"] is not None:
+                decode(made[column]["bytes"], f"{datasets[number].place(index)}: {column}")
+
     lineage = [_origin(dataset, name) for dataset, name in zip(datasets, names, strict=True)]
     assets = {str(a): a for d in datasets for a in d.manifest.get("assets", [])}
     about = {
@@ -215,6 +222,7 @@ def merge(
     assemble(
         Path(out), fields, len(rows), row, identity, about,
         None if tick is None else lambda done: tick(done, len(rows)),
+        check=check,
     )  # fmt: skip
     made = open_dataset(out)
     write_card(Path(out), made.manifest, made)

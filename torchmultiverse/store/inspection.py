@@ -135,7 +135,7 @@ def inspect(dataset: StoredDataset) -> Inspection:
     for row in range(len(dataset)):
         data = dataset.image_bytes(row)
         same[hashlib.sha256(data).digest()].append(row)
-        whole = read(data, f"{dataset.path}: row {row}")
+        whole = read(data, dataset.place(row))
         side = min(whole.size)
         thumbs[row] = np.asarray(whole.resize((THUMB, THUMB), Image.Resampling.BOX))
         values = {name: float(column[row]) for name, column in measured.items() if not np.isnan(column[row])}

@@ -46,7 +46,7 @@ def reading(path: Path) -> Iterator[pq.ParquetFile]:
         if error.errno is not None:
             raise DatasetError(f"{path}: cannot be read: {error.strerror}") from None
         raise damaged(path, error) from None  # Arrow's own, of what it cannot unpack
-    except (pa.ArrowException, UnicodeDecodeError) as error:
+    except (pa.ArrowException, ValueError) as error:  # also text that is none, and a footer that does not add up
         raise damaged(path, error) from None
 
 

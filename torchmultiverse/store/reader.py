@@ -149,7 +149,7 @@ class StoredDataset:
             return pages.open_file(str(shard.path), shard.stamp).read(start, size)
         data = self.row(index, [column])[column]
         if data is None or data["bytes"] is None:
-            raise DatasetError(f"{self.path}: row {index} holds no picture in '{column}', only {data}")
+            raise DatasetError(f"{self.place(index)} holds no picture in '{column}', only {data}")
         return bytes(data["bytes"])
 
     def image(self, index: int, column: str = "image") -> Image.Image:
@@ -159,9 +159,18 @@ class StoredDataset:
             IndexError: no such row.
             DatasetError: no such column, or bytes that are no picture.
         """
-        what = f"{self.path}: row {index}"
+        what = self.place(index)
         picture = decode(self.image_bytes(index, column), what)
         return picture if column in codec.EXTENSIONS else rgb(picture, what)
+
+    def place(self, index: int) -> str:
+        """Return where a row is, for errors: the file and the row in it.
+
+        Raises:
+            IndexError: no such row.
+        """
+        number, offset = self._find(index)
+        return f"{self._shards[number].path}, row {offset}"
 
     def iter_images(self, indices: Iterable[int] | None = None) -> Iterator[Image.Image]:
         """Yield pictures in the order asked for; all, where nothing is asked for."""
@@ -279,9 +288,13 @@ class StoredDataset:
 
     def _groups(self, shard: _Shard) -> NDArray[np.int64]:
         if shard.groups is None:
-            with reading(shard.path) as file:
-                shard.chunks = {c: pages.chunks(file.metadata, f"{c}.bytes") for c in self.image_columns}
-                shard.groups = pages.group_starts(file.metadata)
+            with reading(shard.path):
+                found = pages.groups(shard.path)
+                starts = np.cumsum([0, *(rows for rows, _ in found)], dtype=np.int64)
+                if starts[-1] != shard.rows:
+                    raise pa.ArrowInvalid(f"its row groups have {starts[-1]} rows, the file {shard.rows}")
+            shard.chunks = {c: [pages.chunk(said, f"{c}.bytes") for _, said in found] for c in self.image_columns}
+            shard.groups = starts
         return shard.groups
 
     def _spans(self, shard: _Shard, column: str, group: int) -> NDArray[np.int64] | None:

@@ -224,10 +224,6 @@ def _read_parquet(folder: Path) -> Source:
     if not rows:
         raise DatasetError(f"{folder}: no rows")
 
-    def place(index: int) -> str:
-        number = stored.shard_of(index)
-        return f"{stored.files[number]}, row {index - starts[number]}"
-
     starts: list[int] = []
     paths: list[str | None] = []
     splits: list[str | None] = []
@@ -239,7 +235,7 @@ def _read_parquet(folder: Path) -> Source:
             paths += read_whole(parquet, ["image.path"])["image"].combine_chunks().field("path").to_pylist()
         for index in range(starts[-1], len(paths)):
             for column, known in names.items():
-                rows[index][column] = _class_name(rows[index][column], known, f"{place(index)}: {column}")
+                rows[index][column] = _class_name(rows[index][column], known, f"{stored.place(index)}: {column}")
         splits += [split_of(file.relative_to(folder).as_posix())] * (len(paths) - starts[-1])
     digest = hashlib.sha256()
     for row in rows:
@@ -248,9 +244,9 @@ def _read_parquet(folder: Path) -> Source:
 
     return Source(
         rows,
-        place,
+        stored.place,
         stored.image_bytes,
-        place,
+        stored.place,
         [path or f"{index:08d}.png" for index, path in enumerate(paths)],
         splits,
         {

@@ -101,6 +101,6 @@ def _check(file: Path, entry: dict[str, Any], table: FactorTable) -> str | None:
                             return f"scene {row['scene_id']}: {column} is {row[column]}, its scene says {scene[column]}"
                     for column in pictures:
                         decode(row[column]["bytes"], f"{column} of scene {row['scene_id']}")
-    except (OSError, pa.ArrowInvalid, ValueError, SpecError, PictureError) as error:
+    except (OSError, pa.ArrowException, ValueError, SpecError, PictureError) as error:
         return f"cannot be read: {error}"
     return None

@@ -22,14 +22,13 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.ipc as ipc
-import pyarrow.parquet as pq
 
 from torchmultiverse.engines import Frame
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.spec import Design
 from torchmultiverse.store.files import FolderLock, atomic_file, disk_errors, sha256_file, write_atomic
 from torchmultiverse.store.manifest import manifest_bytes
-from torchmultiverse.store.parquet import GROUP_ROWS, write_groups
+from torchmultiverse.store.parquet import GROUP_ROWS, reading, write_groups
 from torchmultiverse.store.schema import RowSchema
 
 FORMAT = 1
@@ -254,7 +253,7 @@ class DatasetWriter:
             name = _shard_name(shard)
             ids: set[str] = set()
             if name in self.manifest["shards"]:
-                with pq.ParquetFile(self._data / name) as file:
+                with reading(self._data / name) as file:
                     ids = set(file.read(columns=["scene_id"]).column(0).to_pylist())
             self._present[shard] = ids
         return self._present[shard]
@@ -265,7 +264,7 @@ class DatasetWriter:
         before = iter(())  # the shard as it was, also in design order
         with contextlib.ExitStack() as stack:
             if written:
-                old = stack.enter_context(pq.ParquetFile(self._data / _shard_name(shard), memory_map=True))
+                old = stack.enter_context(reading(self._data / _shard_name(shard)))
                 before = (batch.slice(i, 1) for batch in old.iter_batches(GROUP_ROWS) for i in range(batch.num_rows))
             for index in self.shard_range(shard):
                 scene_id = self.design[index].scene_id
@@ -360,7 +359,7 @@ class DatasetWriter:
         known = {scene.scene_id for scene in self.design}
         shards = manifest["shards"]
         for name in sorted(shards):
-            with pq.ParquetFile(self._data / name) as file:
+            with reading(self._data / name) as file:
                 old = set(file.read(columns=["scene_id"]).column(0).to_pylist())
             if old - known:
                 raise DatasetError(
@@ -373,7 +372,7 @@ class DatasetWriter:
             elif (table := self._read(row.stem)) is not None:
                 self.put(row.stem, _packed(self.schema.fit(table)))
         for name in sorted(shards):
-            with pq.ParquetFile(self._data / name, memory_map=True) as file:
+            with reading(self._data / name) as file:
                 for batch in file.iter_batches(GROUP_ROWS):
                     for i in range(batch.num_rows):
                         table = pa.Table.from_batches([batch.slice(i, 1)])

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from torch.utils.data import IterableDataset, get_worker_info
 
 from torchmultiverse.engines import Frame, RenderOptions
@@ -18,7 +17,7 @@ from torchmultiverse.spec import Design, Scene, Spec
 from torchmultiverse.store import SHARD_ROWS, RowSchema, open_dataset
 from torchmultiverse.store.files import FolderLock, atomic_file, disk_errors, sha256_file, write_atomic
 from torchmultiverse.store.manifest import manifest_bytes, read_manifest
-from torchmultiverse.store.parquet import GROUP_ROWS, write_groups
+from torchmultiverse.store.parquet import GROUP_ROWS, reading, write_groups
 from torchmultiverse.store.schema import huggingface
 from torchmultiverse.store.writer import FORMAT
 from torchmultiverse.stream.dataset import to_tensor
@@ -119,7 +118,8 @@ class Recorder:
                 del self._manifest["shards"][name]
                 self._manifest["counts"] = {}
                 for other in self._manifest["shards"]:
-                    labels = pq.ParquetFile(self.out / "data" / other).read(self._labels)
+                    with reading(self.out / "data" / other) as file:
+                        labels = file.read(self._labels)
                     self._count(labels.to_pylist())
                 self._save()
                 (self.out / "data" / name).unlink(missing_ok=True)
