@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import struct
+import unicodedata
 import zlib
 from pathlib import Path
 
@@ -162,6 +163,19 @@ def test_grey_alpha_palettes_and_print_colours() -> None:
     assert pictures.read(encoded(Image.new("1", (4, 4), 1)), "a").getpixel((1, 1)) == (255, 255, 255)
     printed = pictures.read(encoded(red.convert("CMYK"), "JPEG", quality=100), "a").getpixel((1, 1))
     assert np.abs(np.subtract(printed, (200, 30, 40))).max() <= 3
+
+
+def test_a_folder_is_known_by_its_pictures(tmp_path: Path) -> None:
+    # It was known by names and sizes: pictures without compression have one size, and other pictures passed for them.
+    (tmp_path / "Élan").mkdir()
+    hashes = set()
+    for shade in (0, 200):
+        (tmp_path / "Élan/a.bmp").write_bytes(encoded(Image.new("RGB", (4, 4), (shade, 0, 0)), "BMP"))
+        hashes.add(ImageFolder(tmp_path).manifest["files_sha256"])
+    assert len(hashes) == 2
+    (tmp_path / "Élan").rename(tmp_path / unicodedata.normalize("NFD", "Élan"))
+    assert ImageFolder(tmp_path).table()["label"].to_pylist() == ["Élan"]
+    assert ImageFolder(tmp_path).manifest["files_sha256"] in hashes
 
 
 def test_folders_datasets_and_models_read_alike(tmp_path: Path) -> None:

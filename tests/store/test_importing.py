@@ -351,3 +351,14 @@ def test_a_merge_of_files_without_a_manifest_sees_that_they_changed(tmp_path: Pa
         made = merge([open_dataset(two), open_dataset(two).where("camera_yaw = 0")], tmp_path / "x", keep_first=True,
                      common=True)  # fmt: skip
         assert made.image_bytes(0) == png(version)
+
+
+def test_a_broken_picture_ends_a_merge_by_the_name_of_its_source(tmp_path: Path) -> None:
+    # It was written, and the finished dataset failed afterwards, naming a row of the output.
+    for number, name in enumerate(("one", "two")):
+        pictures = [{"bytes": png(i) if number == 0 or i != 2 else png(i)[:90], "path": None} for i in range(4)]
+        mirror(tmp_path / name / "a.parquet", image=pa.array(pictures, IMAGE),
+               scene_id=[f"{number}{i:031x}" for i in range(4)])  # fmt: skip
+    with pytest.raises(DatasetError, match=r"two/a\.parquet, row 2: image is no picture that can be read"):
+        merge([open_dataset(tmp_path / "one"), open_dataset(tmp_path / "two")], tmp_path / "both")
+    assert not json.loads((tmp_path / "both/manifest.json").read_text())["complete"]

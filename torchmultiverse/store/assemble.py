@@ -12,7 +12,15 @@ from typing import Any
 import pyarrow as pa
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.store.files import FolderLock, atomic_file, disk_errors, sha256_file, write_atomic
+from torchmultiverse.store.files import (
+    FolderLock,
+    atomic_file,
+    disk_errors,
+    sha256_file,
+    strangers,
+    sweep,
+    write_atomic,
+)
 from torchmultiverse.store.manifest import manifest_bytes, read_manifest
 from torchmultiverse.store.parquet import GROUP_ROWS, write_groups
 from torchmultiverse.store.schema import huggingface
@@ -59,12 +67,10 @@ def assemble(
         try:
             manifest = read_manifest(out)
             if manifest.get("identity") != who:
-                strangers = _visible(out) - (set() if _visible(data) else {"data"})
-                if strangers:
-                    raise DatasetError(f"{out} is not empty and holds something else ({min(strangers)}); name another")
+                if found := strangers(out):
+                    raise DatasetError(f"{out} is not empty and holds something else ({found[0]}); name another")
                 manifest = {"identity": who, "shards": {}, "failures": {}}
-            for left in (*out.glob(".*.tmp"), *data.glob(".*.tmp")):
-                left.unlink()
+            sweep(out, data)
             shards: dict[str, Any] = manifest["shards"]
             manifest |= {**about, "pictures": count, "complete": bool(manifest.get("complete"))}
             for number in range(-(-count // SHARD_ROWS)):
@@ -84,10 +90,6 @@ def assemble(
         finally:
             lock.release()
     return manifest
-
-
-def _visible(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir() if not path.name.startswith(".")} if folder.is_dir() else set()
 
 
 def _there(file: Path, entry: Mapping[str, Any] | None) -> bool:

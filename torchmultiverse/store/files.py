@@ -124,6 +124,24 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def strangers(out: Path) -> list[str]:
+    """Return what lies in the folder of a dataset that has no manifest, but for hidden files and an empty ``data/``.
+
+    Those are what a run leaves that was killed before its first file was whole.
+    """
+    names = {path.name for path in out.iterdir() if not path.name.startswith(".")}
+    if "data" in names and not any(path for path in (out / "data").glob("*") if not path.name.startswith(".")):
+        names.discard("data")
+    return sorted(names)
+
+
+def sweep(*folders: Path) -> None:
+    """Remove the temporary files that killed runs left; for whoever holds the lock, so that none is in use."""
+    for folder in folders:
+        for left in folder.glob(".*.tmp"):
+            left.unlink()
+
+
 class FolderLock:
     """Keeps a second writer out of a folder.
 

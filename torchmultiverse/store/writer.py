@@ -26,7 +26,7 @@ import pyarrow.ipc as ipc
 from torchmultiverse.engines import Frame
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.spec import Design
-from torchmultiverse.store.files import FolderLock, atomic_file, disk_errors, sha256_file, write_atomic
+from torchmultiverse.store.files import FolderLock, atomic_file, disk_errors, sha256_file, sweep, write_atomic
 from torchmultiverse.store.manifest import manifest_bytes
 from torchmultiverse.store.parquet import GROUP_ROWS, reading, write_groups
 from torchmultiverse.store.schema import RowSchema
@@ -96,9 +96,7 @@ class DatasetWriter:
                 self._work.mkdir(exist_ok=True)
                 self._data.mkdir(exist_ok=True)
                 self._tidy()
-                for folder in (self.out, self._work, self._data):
-                    for left in folder.glob(".*.tmp"):
-                        left.unlink()
+                sweep(self.out, self._work, self._data)
             except BaseException:
                 self._lock.release()
                 raise
