@@ -95,7 +95,9 @@ def paired(runs: int) -> list[tuple[str, list[float], float]]:
         for differ in (0.01, 0.05, 0.1, 0.2):
             held, width = [], []
             for one_way in (0.5, 0.8, 1.0):
-                rng = np.random.default_rng((5, groups, size, int(100 * differ), int(10 * one_way), int(100 * together)))
+                rng = np.random.default_rng(
+                    (5, groups, size, int(100 * differ), int(10 * one_way), int(100 * together))
+                )
                 share = np.array([differ * one_way, differ * (1 - one_way), 1 - differ])
                 truth, hits = differ * (2 * one_way - 1), 0
                 for _ in range(runs):
@@ -143,10 +145,12 @@ def main() -> None:
     print("paired differences of two equal models: intervals that hold 0, tests that call it a difference at 5 %")
     for name, share, called in differences(given.runs):
         print(f"  {name:50} {100 * share:5.1f} %   {100 * called:5.1f} %")
-    print("95 % intervals of a paired difference that hold the truth, of 50, 80 and 100 % one way, and their mean width")
+    print(
+        "95 % intervals of a paired difference that hold the truth, of 50, 80 and 100 % one way, and their mean width"
+    )
     for name, shares, width in paired(given.runs):
         told = "  ".join(f"{100 * share:5.1f}" for share in shares)
-        print(f"  {name:60} {told} %   {100 * width:5.1f}{'' if 0.93 <= min(shares) else '   <-'}")
+        print(f"  {name:60} {told} %   {100 * width:5.1f}{'' if min(shares) >= 0.93 else '   <-'}")
     print("null results in which the search for slices reports anything (5 % is its rate)")
     for name, share in null_slices(given.slice_runs):
         print(f"  {name:50} {100 * share:5.1f} %")
