@@ -27,6 +27,7 @@ def equivariance(
 ) -> None:
     """Say whether a change of one factor moves the embeddings of all objects the same way (1) or not (0)."""
     from torchmultiverse.evaluate.equivariance import equivariance as measure
+    from torchmultiverse.evaluate.reference import published_cosines
     from torchmultiverse.resources import cache_folder
     from torchmultiverse.store.files import write_atomic
 
@@ -40,6 +41,13 @@ def equivariance(
                 for modality in ("image", "text", "across")
             ]
             table.add_row(name, column, *cells, f"{next(iter(mine.values())).contexts:,}")
+    known = published_cosines()
+    shown = dict.fromkeys(result.factor for results in found.values() for result in results)
+    for column in [name for name in shown if (name, "image") in known]:
+        means = [known[column, modality] for modality in ("image", "text", "across")]
+        table.add_row(
+            "published, nine models", column, *(f"{mean:.2f} ± {sd:.2f}" for mean, sd in means), "", style="dim"
+        )
     Console().print(table)
     if save is not None:
         data = {name: [result.as_dict() for result in results] for name, results in found.items()}
