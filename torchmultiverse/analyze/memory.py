@@ -253,11 +253,11 @@ def memory(
     told = {}
     if "held out" in sides:
         sure = [sides[name].target.confidence for name in ("A", "held out")]
-        told["confidence of what is inferred"] = membership(sure[0], sure[1], seed)
+        told["confidence of what is inferred"] = membership(sure[0], sure[1])
     if views:
         strangers = np.concatenate([crop.rows for name, crop in crops.items() if name != "A"])
         alike = [agreement(models[0], pictures, rows, views, seed, quiet) for rows in (crops["A"].rows, strangers)]
-        told["agreement of views (EncoderMI)"] = membership(alike[0], alike[1], seed)
+        told["agreement of views (EncoderMI)"] = membership(alike[0], alike[1])
     seen = np.concatenate([divided.rows["A"], public])
     varied = factor_table(columns).column_names
     factors = [

@@ -29,6 +29,7 @@ from torchmultiverse.evaluate.protocol import (
 from torchmultiverse.evaluate.scoring import Outcome, first_of_best, half_scores, paired_scores, retrieval, two_way
 from torchmultiverse.evaluate.spar import Task, coin_flips, tasks
 from torchmultiverse.models import Classifier, ImageTextModel, Model, Scorer
+from torchmultiverse.models.base import Reader
 from torchmultiverse.models.callables import unit
 from torchmultiverse.models.preprocess import FloatArray
 from torchmultiverse.models.torch_tools import need
@@ -154,7 +155,7 @@ class Asker:
     ) -> Iterator[Scored]:
         asked = tasks(protocol, self.columns)
         if isinstance(model, ImageTextModel):
-            yield from self._spar_embeddings(model, asked, protocol)
+            yield from self._spar_embeddings(model, asked, protocol, notes)
         elif isinstance(model, Scorer):
             most = getattr(model, "max_candidates", None)
             for task in asked:
@@ -169,7 +170,9 @@ class Asker:
         else:
             yield from self._spar_classifier(model, asked, notes)
 
-    def _spar_embeddings(self, model: ImageTextModel, asked: list[Task], protocol: SparProtocol) -> Iterator[Scored]:
+    def _spar_embeddings(
+        self, model: ImageTextModel, asked: list[Task], protocol: SparProtocol, notes: list[str]
+    ) -> Iterator[Scored]:
         used = np.unique(np.concatenate([task.rows for task in asked])) if asked else np.zeros(0, np.int64)
         images = self._encode(model, "image", model.encode_image, used)
         texts = embed_texts(model, [caption for task in asked for caption in task.candidates], self.quiet, self._store)
@@ -186,6 +189,9 @@ class Asker:
         for task in asked:
             mine = images[np.searchsorted(used, task.rows)]
             captions = np.stack([texts[caption] for caption in task.candidates])
+            if alike := _read_alike(model, task.candidates, captions):
+                what = f"{task.task}, {task.setting}, {task.scope}"
+                notes.append(f"{model.info.name}: {alike:,} captions ({what}) are cut to the same words and tie")
             if protocol.half:
                 yield from _published(
                     task, mine, captions, flips.get((task.task, task.setting, task.scope)), protocol.top5
@@ -215,7 +221,8 @@ class Asker:
             raise ModelError(
                 f"'{model.info.name}' is a classifier and reads no captions, which '{protocol.name}' asks about"
             )
-        asked = pair_tasks(protocol, self.columns)
+        asked = pair_tasks(protocol, self.columns, model.tokens if isinstance(model, Reader) else None)
+        notes += [note for said in asked.told() if (note := f"{model.info.name}: {said}") not in notes]
         task = asked.single
         scale = None
         if isinstance(model, ImageTextModel):
@@ -434,6 +441,20 @@ def _classes_of(model: Classifier, animals: Sequence[str]) -> dict[str, list[int
     assert isinstance(protocol, ClassificationProtocol)
     known = protocol.imagenet_indices("animals")
     return {name: known[name] for name in animals if name in known}
+
+
+def _read_alike(model: ImageTextModel, captions: Sequence[str], vectors: FloatArray) -> int:
+    """Return how many captions a model reads as it reads another one: beyond its limit nothing tells them apart."""
+    if not isinstance(model, Reader):
+        return 0
+    tied = _repeated(vectors)  # others need not be read again
+    return int(_repeated(model.tokens([captions[k] for k in tied])).size) if len(tied) else 0
+
+
+def _repeated(rows: NDArray[Any]) -> NDArray[np.int64]:
+    """Return which rows are equal to another one."""
+    codes = np.unique(rows, axis=0, return_inverse=True)[1].ravel()
+    return np.flatnonzero(np.bincount(codes)[codes] > 1)
 
 
 def _score(model: Scorer, captions: Sequence[str], batch: Any) -> FloatArray:

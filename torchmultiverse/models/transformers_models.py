@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import override
 
 from torchmultiverse.errors import ModelError
@@ -74,6 +76,10 @@ class TransformersDual(tools.TorchModel):
                 read = self._any.text_encoder(**tokens).last_hidden_state
                 return unit(tools.out_of(self._any.text_proj(read[:, 0])))
             return unit(tools.out_of(_pooled(self._any.get_text_features(**tokens))))
+
+    def tokens(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """Return what is read of each caption, (N, L)."""
+        return np.asarray(self._tokens(texts)["input_ids"], np.int64)
 
     def _tokens(self, texts: Sequence[str]) -> Any:
         padded = self._type in _LENGTHS
