@@ -101,6 +101,33 @@ def test_vit_is_a_classifier_with_its_own_classes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("names", "known", "first"),
+    [
+        (["tench", *map(str, range(998)), "toilet tissue"], False, 0),
+        (["background", "tench", *map(str, range(998)), "toilet tissue"], False, 1),
+        ([f"LABEL_{i}" for i in range(1000)], False, 0),
+        ([f"dish {i}" for i in range(1000)], True, 0),
+    ],
+)
+def test_a_thousand_classes_are_not_always_imagenet(names: list[str], known: bool, first: int, tmp_path: Path) -> None:
+    """A background class in front shifts every answer by one; a thousand dishes are no ImageNet."""
+    config = transformers.ViTConfig(
+        hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=32,
+        id2label=dict(enumerate(names)), num_labels=len(names),
+    )  # fmt: skip
+    processor = transformers.ViTImageProcessor(size={"height": 32, "width": 32})
+    model = load_model(
+        f"hf:{folder_of(tmp_path / 'm', config, 'ViTForImageClassification', processor, words=False)}/random"
+    )
+    assert isinstance(model, Classifier)
+    assert model.classes == (tuple(names) if known else None)
+    with torch.inference_mode():
+        whole = model.module(torch.from_numpy(model.info.preprocess(known_pictures()))).logits.numpy()
+    np.testing.assert_allclose(model.logits(known_pictures()), whole[:, first:], atol=1e-5)
+    assert model.info.embedding == 1000
+
+
+@pytest.mark.parametrize(
     "processor",
     [
         transformers.CLIPImageProcessor(),

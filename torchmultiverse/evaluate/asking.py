@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.evaluate import classification as by_class
+from torchmultiverse.evaluate import imagenet
 from torchmultiverse.evaluate.choice import choice_task
 from torchmultiverse.evaluate.data import PictureSet
 from torchmultiverse.evaluate.embeddings import EmbeddingStore, embed_texts, encode_pictures
@@ -24,7 +25,6 @@ from torchmultiverse.evaluate.protocol import (
     Prompts,
     Protocol,
     SparProtocol,
-    load_protocol,
 )
 from torchmultiverse.evaluate.scoring import Outcome, first_of_best, half_scores, paired_scores, retrieval, two_way
 from torchmultiverse.evaluate.spar import Task, coin_flips, tasks
@@ -126,6 +126,17 @@ class Asker:
     ) -> FloatArray:  # fmt: skip
         """Return what a model makes of pictures, from the store where it was there before."""
         return encode_pictures(model, output, function, self.pictures, rows, self.batch_size, self.quiet, self._store)
+
+    def _logits(self, model: Classifier, rows: NDArray[np.int64]) -> FloatArray:
+        """Return a classifier's logits, (N, C).
+
+        Raises:
+            ModelError: there is not a name for each.
+        """
+        logits = self._encode(model, "logits", model.logits, rows)
+        if len(rows) and (problem := imagenet.width_problem(logits.shape[1], model.classes)):
+            raise ModelError(f"'{model.info.name}' {problem}")
+        return logits
 
     def __call__(self, model: Model, protocol: Protocol, notes: list[str]) -> Iterator[Scored]:
         """Yield what became of every task.
@@ -260,15 +271,14 @@ class Asker:
                 captions = [sentences(asked.prompts, name)[0] for name in task.candidates]
                 yield _top1(task, self._run(partial(_score, model, captions), task.rows, model.info.name).__getitem__)
             else:
-                known = by_class.match_classes(task.candidates, model.classes or _imagenet_names())
+                known = imagenet.logits_of(task.candidates, model.classes)
                 if len(known) < len(task.candidates):
                     missing = sorted(set(task.candidates) - set(known))
                     notes.append(
                         f"{model.info.name}: no class is called {', '.join(missing[:8])}; '{asked.task}' was left out"
                     )
                     continue
-                logits = self._encode(model, "logits", model.logits, task.rows)
-                yield _top1(task, logits[:, [known[name] for name in task.candidates]].__getitem__, 1.0)
+                yield _top1(task, _best_of(self._logits(model, task.rows), known, task.candidates).__getitem__, 1.0)
 
     def _spar_classifier(self, model: Classifier, asked: list[Task], notes: list[str]) -> Iterator[Scored]:
         """Ask a classifier which single animal it sees, among those that it has classes for."""
@@ -276,7 +286,7 @@ class Asker:
             if task.task != "single_animal" or task.scope != "plain":
                 continue
             names = [next(a for a in task.factors["animal"] if a[i] != BLANK)[i] for i in range(len(task.rows))]
-            known = _classes_of(model, sorted(set(names)))
+            known = imagenet.logits_of(sorted(set(names)), model.classes)
             keep = np.array([name in known for name in names])
             if len(known) < 2 or not keep.any():
                 continue
@@ -286,7 +296,7 @@ class Asker:
             )
             if note not in notes:
                 notes.append(note)
-            logits = self._encode(model, "logits", model.logits, task.rows[keep])
+            logits = self._logits(model, task.rows[keep])
             order = sorted(known)
             kept = Task(
                 task.task,
@@ -298,8 +308,7 @@ class Asker:
                 clusters=None if task.clusters is None else task.clusters[keep],
                 factors={f: tuple(v[keep] for v in values) for f, values in task.factors.items()},
             )
-            scores = np.stack([logits[:, known[name]].max(1) for name in order], axis=1)
-            yield _top1(kept, scores.__getitem__, 1.0)
+            yield _top1(kept, _best_of(logits, known, order).__getitem__, 1.0)
 
     def _heads(self, model: ImageTextModel, prompts: Prompts, names: Sequence[str]) -> FloatArray:
         """Return one vector per class, (K, D), of unit length: the mean of the unit vectors of its sentences."""
@@ -340,10 +349,10 @@ class Asker:
             )
 
         if isinstance(model, Classifier):
-            logits = self._encode(model, "logits", model.logits, rows)
+            logits = self._logits(model, rows)
             self._audit(model, model.logits, rows, logits, lambda _, vectors: vectors.argmax(1))
             if model.classes is not None:
-                known = by_class.match_classes(names, model.classes)
+                known = imagenet.match_classes(names, model.classes)
                 keep = np.isin(labels[rows], list(known))
                 if len(known) < len(names):
                     missing = sorted(set(names) - set(known))
@@ -356,12 +365,7 @@ class Asker:
                 asked = task("class names", rows[keep], list(model.classes), known)
                 yield _top1(asked, logits[keep].__getitem__, 1.0)
                 return
-            if logits.shape[1] != by_class.IMAGENET_CLASSES:
-                raise ModelError(
-                    f"'{model.info.name}' returns {logits.shape[1]} logits but no class names; "
-                    "without names 1000 are needed, those of ImageNet"
-                )
-            classes = protocol.imagenet_indices()
+            classes = imagenet.class_map(names, protocol.class_map)
             unknown = sorted(set(names) - set(classes))
             keep = np.isin(labels[rows], list(classes))
             if not keep.any():
@@ -376,18 +380,20 @@ class Asker:
                 outcome, said, chance = by_class.imagenet_outcome(
                     logits[keep], list(labels[asked.rows]), classes, space
                 )
-                count = len(classes) if space == "restricted" else by_class.IMAGENET_CLASSES
+                count = len(classes) if space == "restricted" else imagenet.CLASSES
                 yield Scored(asked, "top1", outcome, labels[asked.rows], np.array(said, dtype=object), chance, count)
             return
         if isinstance(model, ImageTextModel):
             images = self._encode(model, "image", model.encode_image, rows)
-            classes = protocol.imagenet_indices()
+            classes = imagenet.class_map(names, protocol.class_map)
             mapped = np.isin(labels[rows], list(classes))
             for number, prompts in enumerate(protocol.prompts):
                 own = prompts.classes == "own"
                 if not own and not mapped.any():
                     continue
-                matrix = self._heads(model, prompts, [spoken(name) for name in names] if own else _imagenet_names())
+                matrix = self._heads(
+                    model, prompts, [spoken(name) for name in names] if own else imagenet.imagenet_names()
+                )
                 if number == 0:
                     self._audit(model, model.encode_image, rows, images, partial(_answers, matrix))
                 if own:
@@ -398,7 +404,7 @@ class Asker:
                     asked = task(f"{prompts.name}, {space}", rows[mapped], sorted(classes))
                     truth = labels[asked.rows]
                     outcome, said, chance = by_class.imagenet_outcome(logits, list(truth), classes, space)
-                    count = len(classes) if space == "restricted" else by_class.IMAGENET_CLASSES
+                    count = len(classes) if space == "restricted" else imagenet.CLASSES
                     yield Scored(asked, "top1", outcome, truth, np.array(said, dtype=object), chance, count)
         else:
             captions = [sentences(protocol.prompts[0], spoken(name))[0] for name in names]
@@ -418,22 +424,13 @@ def sentences(prompts: Prompts, name: str) -> list[str]:
     return [template.format(name) for template in prompts.templates]
 
 
-def _imagenet_names() -> list[str]:
-    return list(need("open_clip", "the ImageNet class names").IMAGENET_CLASSNAMES)
-
-
 def _answers(matrix: FloatArray, _: NDArray[np.int64], vectors: FloatArray) -> NDArray[np.int64]:
     return np.asarray((vectors @ matrix.T).argmax(1), np.int64)
 
 
-def _classes_of(model: Classifier, animals: Sequence[str]) -> dict[str, list[int]]:
-    """Return the logits that mean each animal."""
-    if model.classes is not None:
-        return {name: [index] for name, index in by_class.match_classes(animals, model.classes).items()}
-    protocol = load_protocol("classification")
-    assert isinstance(protocol, ClassificationProtocol)
-    known = protocol.imagenet_indices("animals")
-    return {name: known[name] for name in animals if name in known}
+def _best_of(logits: FloatArray, known: Mapping[str, Sequence[int]], names: Sequence[str]) -> FloatArray:
+    """Return the best logit of each name, (N, K)."""
+    return np.stack([logits[:, list(known[name])].max(1) for name in names], axis=1)
 
 
 def _score(model: Scorer, captions: Sequence[str], batch: Any) -> FloatArray:

@@ -135,10 +135,13 @@ def load_transformers(rest: str) -> Model:
         license=_licence(where),
     )
     if kind == "classifier":
-        names = config.id2label
-        classes = None if len(names) == _IMAGENET else tuple(str(names[i]) for i in range(len(names)))
-        model = ModuleClassifier(module, info, classes, lambda output: output.logits)
-        model.change(embedding=len(names))
+        classes, first = _classes(config)
+        model = ModuleClassifier(
+            module, info, classes, lambda output: output.logits[:, first:] if first else output.logits
+        )
+        model.change(embedding=len(config.id2label) - first)
+        if first:
+            model.change(about=f"{info.about}; the logit of its background class is left out")
         return model
     if kind == "encoder":
         encoder = ModuleEncoder(module, info, _cls)
@@ -162,6 +165,18 @@ def _kind(made: str, model_type: str) -> Any:
     dual = {"clip", "siglip", "siglip2", "flava", "blip", "align", "altclip", "chinese_clip", "groupvit", "clipseg",
             "metaclip_2", "owlvit", "vision-text-dual-encoder"}  # fmt: skip
     return "image-text" if model_type in dual else "encoder"
+
+
+def _classes(config: Any) -> tuple[tuple[str, ...] | None, int]:
+    """Return the names of a classifier's logits, ``None`` for the 1000 of ImageNet, and where they begin.
+
+    MobileNets that were converted from TensorFlow have a class for the background before the 1000.
+    """
+    names = tuple(str(config.id2label[i]) for i in range(len(config.id2label)))
+    first = int(len(names) == _IMAGENET + 1 and names[0] == "background")
+    ends = names[first].startswith("tench") and names[-1].startswith("toilet tissue")
+    unnamed = names[0] == "LABEL_0"
+    return (None if len(names) - first == _IMAGENET and (ends or unnamed or first) else names[first:]), first
 
 
 def _default_class(transformers: Any, config: Any) -> Any:
