@@ -19,7 +19,7 @@ from torchmultiverse.models.base import Model, ModelInfo
 from torchmultiverse.models.callables import unit
 from torchmultiverse.models.generative import GenerativeScorer
 from torchmultiverse.models.hub import weights_from_hub
-from torchmultiverse.models.modules import ModuleClassifier, ModuleEncoder
+from torchmultiverse.models.modules import ModuleClassifier, ModuleEncoder, WithoutBackground
 from torchmultiverse.models.preprocess import FloatArray, Images, Preprocess
 from torchmultiverse.models.processors import OwnProcessor, picture_reader
 
@@ -145,9 +145,8 @@ def load_transformers(rest: str) -> Model:
     )
     if kind == "classifier":
         classes, first = _classes(config)
-        model = ModuleClassifier(
-            module, info, classes, lambda output: output.logits[:, first:] if first else output.logits
-        )
+        made_of = WithoutBackground if first else ModuleClassifier
+        model = made_of(module, info, classes, lambda output: output.logits)
         model.own = own
         model.change(embedding=len(config.id2label) - first)
         if first:
