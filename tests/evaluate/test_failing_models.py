@@ -18,6 +18,7 @@ from torchmultiverse.evaluate import PictureList, Result, evaluate
 from torchmultiverse.evaluate.encode import BatchSize
 from torchmultiverse.evaluate.run import PartlyScored
 from torchmultiverse.models import Preprocess, as_model
+from torchmultiverse.models.selftest import check_model
 
 CLASSES = ["Elephant", "Zebra"]
 
@@ -171,6 +172,15 @@ def test_tensors_modules_and_outputs_of_transformers() -> None:
 
     both = as_model(Both(), name="b")
     np.testing.assert_allclose(both.encode_image(images) @ both.encode_text(["a"]).T, 1, atol=1e-3)
+
+
+def test_the_check_of_a_model_says_that_it_fails() -> None:
+    broken = check_model(as_model(lambda images: 1 / 0, name="m"))
+    assert [(finding.what, finding.state, finding.said) for finding in broken] == [
+        ("takes pictures", "fails", "ZeroDivisionError: division by zero")
+    ]
+    wide = check_model(as_model(lambda images: np.eye(len(images), 4, dtype=np.float32), name="m", classes=CLASSES))
+    assert ("a name for each logit", "fails", "4 logits, 2 names") in [(f.what, f.state, f.said) for f in wide]
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from typing_extensions import override
 from torchmultiverse.errors import ModelError, TorchMultiverseError
 from torchmultiverse.evaluate.data import PictureSet
 from torchmultiverse.models import ImageTextModel
+from torchmultiverse.models.callables import array as as_array
 from torchmultiverse.models.preprocess import FloatArray, Prepared
 
 _T = TypeVar("_T")
@@ -253,7 +254,7 @@ def _asked(function: Callable[[Any], Any], inputs: Any, name: str) -> FloatArray
 
 
 def _checked(output: object, count: int, name: str) -> FloatArray:
-    array = np.asarray(output, dtype=np.float32)
+    array = as_array(output)
     if array.ndim != 2 or len(array) != count:
         raise ModelError(f"model '{name}' returned shape {array.shape} for {count} inputs; ({count}, …) is needed")
     if not np.isfinite(array).all():
