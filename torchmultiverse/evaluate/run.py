@@ -170,19 +170,6 @@ def evaluate(
     return result
 
 
-def _questions(ask: Asker, model: Model, protocol: Protocol, dataset: str, notes: list[str]) -> Iterator[Scored]:
-    """Yield what became of every task.
-
-    Raises:
-        DatasetError: there is none.
-    """
-    scored = None
-    for scored in ask(model, protocol, notes):
-        yield scored
-    if scored is None:
-        raise DatasetError(f"protocol '{protocol.name}' found nothing to ask of '{model.info.name}' on '{dataset}'")
-
-
 def _set_precision(model: Model, precision: str) -> None:
     """Set the precision of models that have a choice and were not given one by an option."""
     change = getattr(model, "change", None)
@@ -203,6 +190,19 @@ def _prescribe(model: Model, preprocess: Preprocess, notes: list[str]) -> None:
     if own != preprocess.size:
         notes.append(f"{model.info.name}: its input is {own[1]} × {own[0]}, not the protocol's {preprocess.size[1]}")
     change(preprocess=preprocess)
+
+
+def _questions(ask: Asker, model: Model, protocol: Protocol, dataset: str, notes: list[str]) -> Iterator[Scored]:
+    """Yield what became of every task.
+
+    Raises:
+        DatasetError: there is none.
+    """
+    scored = None
+    for scored in ask(model, protocol, notes):
+        yield scored
+    if scored is None:
+        raise DatasetError(f"protocol '{protocol.name}' found nothing to ask of '{model.info.name}' on '{dataset}'")
 
 
 def _batches(size: int | str) -> BatchSize:
