@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -27,39 +26,14 @@ from torchmultiverse.evaluate.protocol import (
     Protocol,
     SparProtocol,
 )
-from torchmultiverse.evaluate.scoring import Outcome, first_of_best, half_scores, paired_scores, retrieval, two_way
+from torchmultiverse.evaluate.scored import Scored, both, hard_negative, published, top1
+from torchmultiverse.evaluate.scoring import Outcome, paired_scores
 from torchmultiverse.evaluate.spar import Task, coin_flips, tasks
 from torchmultiverse.models import Classifier, ImageTextModel, Model, Scorer
 from torchmultiverse.models.callables import unit
 from torchmultiverse.models.preprocess import FloatArray
 from torchmultiverse.models.torch_tools import need
 from torchmultiverse.spec import BLANK, spoken
-
-_CHUNK = 8_000_000  # scores held at once
-Scores = Callable[[NDArray[np.int64]], FloatArray]
-"""Positions within a task to the scores of all candidates, (len, K)."""
-
-
-@dataclass(frozen=True)
-class Scored:
-    """Outcomes of one model on one task; arrays are (N,).
-
-    Attributes:
-        task: what was asked.
-        metric: ``top1`` or ``hard_negative``.
-        outcome: what became of each picture.
-        labels, predictions: captions or classes.
-        chance: accuracy of a blind guess.
-        candidates: how many answers there were.
-    """
-
-    task: Task
-    metric: str
-    outcome: Outcome
-    labels: NDArray[Any]
-    predictions: NDArray[Any]
-    chance: float
-    candidates: int
 
 
 class Asker:
@@ -176,9 +150,9 @@ class Asker:
             for task in asked:
                 if most is None or len(task.candidates) <= most:
                     function = partial(_score, model, task.candidates)
-                    yield from _both(task, self._run(function, task.rows, f"{model.info.name}: {task.task}"))
+                    yield from both(task, self._run(function, task.rows, f"{model.info.name}: {task.task}"))
                 elif task.negatives is not None:
-                    yield _hard_negative(task, *self._own_captions(model, task))
+                    yield hard_negative(task, *self._own_captions(model, task))
                 else:
                     note = f"{model.info.name}: tasks with more than {most} captions were asked as hard negatives only"
                     notes += [] if note in notes else [note]
@@ -203,15 +177,15 @@ class Asker:
             mine = images[np.searchsorted(used, task.rows)]
             captions = np.stack([texts[caption] for caption in task.candidates])
             if protocol.half:
-                yield from _published(
+                yield from published(
                     task, mine, captions, flips.get((task.task, task.setting, task.scope)), protocol.top5
                 )
                 continue
-            yield _top1(task, partial(_products, mine, captions), model.logit_scale)
+            yield top1(task, partial(_products, mine, captions), model.logit_scale)
             if task.negatives is not None:
                 true = paired_scores(mine, captions[task.labels])
                 other = paired_scores(mine, captions[task.negatives])
-                yield _hard_negative(task, true, other, model.logit_scale)
+                yield hard_negative(task, true, other, model.logit_scale)
 
     def _own_captions(self, model: Scorer, task: Task) -> tuple[FloatArray, FloatArray]:
         """Return the scores of each picture with its true caption and with its hard negative, (N,) each."""
@@ -244,7 +218,7 @@ class Asker:
             scale = model.logit_scale
         else:
             true, other = self._own_captions(model, task)
-        yield _hard_negative(task, true, other, scale)
+        yield hard_negative(task, true, other, scale)
         if not len(asked.partners):
             notes.append(
                 f"{model.info.name}: no two pictures are each other's hard negative; Winoground's scores need them"
@@ -271,10 +245,10 @@ class Asker:
                 images = self._encode(model, "image", model.encode_image, task.rows)
                 matrix = self._heads(model, asked.prompts, task.candidates)
                 self._audit(model, model.encode_image, task.rows, images, partial(_answers, matrix))
-                yield _top1(task, partial(_products, images, matrix), model.logit_scale)
+                yield top1(task, partial(_products, images, matrix), model.logit_scale)
             elif isinstance(model, Scorer):
                 captions = [sentences(asked.prompts, name)[0] for name in task.candidates]
-                yield _top1(task, self._run(partial(_score, model, captions), task.rows, model.info.name).__getitem__)
+                yield top1(task, self._run(partial(_score, model, captions), task.rows, model.info.name).__getitem__)
             else:
                 known = imagenet.logits_of(task.candidates, model.classes)
                 if len(known) < len(task.candidates):
@@ -283,7 +257,7 @@ class Asker:
                         f"{model.info.name}: no class is called {', '.join(missing[:8])}; '{asked.task}' was left out"
                     )
                     continue
-                yield _top1(task, _best_of(self._logits(model, task.rows), known, task.candidates).__getitem__, 1.0)
+                yield top1(task, _best_of(self._logits(model, task.rows), known, task.candidates).__getitem__, 1.0)
 
     def _spar_classifier(self, model: Classifier, asked: list[Task], notes: list[str]) -> Iterator[Scored]:
         """Ask a classifier which single animal it sees, among those that it has classes for."""
@@ -313,7 +287,7 @@ class Asker:
                 clusters=None if task.clusters is None else task.clusters[keep],
                 factors={f: tuple(v[keep] for v in values) for f, values in task.factors.items()},
             )
-            yield _top1(kept, _best_of(logits, known, order).__getitem__, 1.0)
+            yield top1(kept, _best_of(logits, known, order).__getitem__, 1.0)
 
     def _heads(self, model: ImageTextModel, prompts: Prompts, names: Sequence[str]) -> FloatArray:
         """Return one vector per class, (K, D), of unit length: the mean of the unit vectors of its sentences."""
@@ -368,7 +342,7 @@ class Asker:
                 if not known:
                     raise ModelError(f"'{model.info.name}' has no class that is called like a value of {column}")
                 asked = task("class names", rows[keep], list(model.classes), known)
-                yield _top1(asked, logits[keep].__getitem__, 1.0)
+                yield top1(asked, logits[keep].__getitem__, 1.0)
                 return
             classes = imagenet.class_map(names, protocol.class_map)
             unknown = sorted(set(names) - set(classes))
@@ -402,7 +376,7 @@ class Asker:
                 if number == 0:
                     self._audit(model, model.encode_image, rows, images, partial(_answers, matrix))
                 if own:
-                    yield _top1(task(prompts.name, rows, names), partial(_products, images, matrix), model.logit_scale)
+                    yield top1(task(prompts.name, rows, names), partial(_products, images, matrix), model.logit_scale)
                     continue
                 logits = np.float32(model.logit_scale) * (images[mapped] @ matrix.T)
                 for space in protocol.label_spaces:
@@ -415,7 +389,7 @@ class Asker:
             captions = [sentences(protocol.prompts[0], spoken(name))[0] for name in names]
             asked = task(protocol.prompts[0].name, rows, names)
             scores = self._run(partial(_score, model, captions), rows, model.info.name)
-            yield _top1(asked, scores.__getitem__)
+            yield top1(asked, scores.__getitem__)
 
 
 class Rehearsal(Asker):
@@ -469,62 +443,3 @@ def _score(model: Scorer, captions: Sequence[str], batch: Any) -> FloatArray:
 def _products(images: FloatArray, captions: FloatArray, part: NDArray[np.int64]) -> FloatArray:
     scores: FloatArray = images[part] @ captions.T
     return scores
-
-
-def _both(task: Task, scores: FloatArray) -> Iterator[Scored]:
-    yield _top1(task, scores.__getitem__)
-    if task.negatives is not None:
-        rows = np.arange(len(task.rows))
-        yield _hard_negative(task, scores[rows, task.labels], scores[rows, task.negatives])
-
-
-def _top1(task: Task, scores: Scores, scale: float | None = None) -> Scored:
-    """Score a task against all candidates, a block of pictures at a time."""
-    step = max(1, _CHUNK // len(task.candidates))
-    parts = []
-    for start in range(0, len(task.rows), step):
-        part = np.arange(start, min(start + step, len(task.rows)))
-        parts.append(retrieval(scores(part), task.labels[part], scale=scale))
-    outcome = Outcome(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-    names = np.array(task.candidates, dtype=object)
-    return Scored(
-        task, "top1", outcome, names[task.labels], names[outcome.prediction], task.chance, len(task.candidates)
-    )
-
-
-def _published(
-    task: Task, images: FloatArray, captions: FloatArray, negative_first: NDArray[np.bool_] | None, top5: bool
-) -> Iterator[Scored]:
-    """Score a task in half precision, the first of equal scores winning."""
-    names = np.array(task.candidates, dtype=object)
-    step = max(1, _CHUNK // len(task.candidates))
-    metrics = (("top1", 1), ("top5", 5))[: 2 if top5 and len(task.candidates) > 5 else 1]
-    parts: dict[str, list[Outcome]] = {metric: [] for metric, _ in metrics}
-    for start in range(0, len(task.rows), step):
-        part = slice(start, start + step)
-        scores = half_scores(images[part], captions)
-        for metric, among in metrics:
-            parts[metric].append(first_of_best(scores, task.labels[part], among))
-    for metric, among in metrics:
-        outcome = Outcome(*(np.concatenate(columns) for columns in zip(*parts[metric], strict=True)))
-        chance = min(1.0, among / len(task.candidates))
-        yield Scored(task, metric, outcome, names[task.labels], names[outcome.prediction], chance, len(task.candidates))
-    if task.negatives is None or negative_first is None:
-        return
-    pair = np.empty((len(task.rows), 2), np.float32)
-    for row in range(len(task.rows)):
-        order = [task.labels[row], task.negatives[row]]
-        pair[row] = half_scores(images[row : row + 1], captions[order[::-1] if negative_first[row] else order])[0]
-    outcome = first_of_best(pair, negative_first.astype(np.int64))
-    chosen = np.where(outcome.correct > 0, task.labels, task.negatives)
-    yield Scored(task, "hard_negative", outcome, names[task.labels], names[chosen], 0.5, 2)
-
-
-def _hard_negative(
-    task: Task, true: NDArray[np.float32], other: NDArray[np.float32], scale: float | None = None
-) -> Scored:
-    assert task.negatives is not None
-    outcome = two_way(true, other, scale=scale)
-    names = np.array(task.candidates, dtype=object)
-    chosen = np.where(outcome.prediction == 0, task.labels, task.negatives)
-    return Scored(task, "hard_negative", outcome, names[task.labels], names[chosen], 0.5, 2)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, ModelError
-from torchmultiverse.evaluate.asking import Asker, Rehearsal, Scored
+from torchmultiverse.evaluate.asking import Asker, Rehearsal
 from torchmultiverse.evaluate.data import (
     PictureSet,
     columns_of,
@@ -33,6 +33,7 @@ from torchmultiverse.evaluate.protocol import (
     load_protocol,
 )
 from torchmultiverse.evaluate.result import TABLE, Result, rows_table
+from torchmultiverse.evaluate.scored import Scored
 from torchmultiverse.evaluate.spar import COLUMNS
 from torchmultiverse.evaluate.stats import Intervals
 from torchmultiverse.evaluate.summary import row_parts, summarise
