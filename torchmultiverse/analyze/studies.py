@@ -119,6 +119,8 @@ def attacks(studio: Studio) -> Study:
     many = studio.rows[:MANY]
     truth, aim = codes[many], (codes[many] + 1) % len(levels)
     preprocess = model.info.preprocess
+    if preprocess is None:
+        raise ModelError(f"'{model.info.name}' prepares pictures in a way of its own: an attack cannot be drawn")
     mean, std = (
         torch.tensor(v, device=model.device).view(1, 3, 1, 1).float() for v in (preprocess.mean, preprocess.std)
     )

@@ -136,5 +136,5 @@ def declared(config: dict[str, Any]) -> Preprocess:
         config.get("interpolation") or "bicubic",
         tools.triple(config.get("mean"), CLIP_MEAN),
         tools.triple(config.get("std"), CLIP_STD),
-        int(fill) if isinstance(fill, int) else 0,
+        int(fill) if isinstance(fill, int | float) else tuple(int(v) for v in fill),  # type: ignore[arg-type]
     )

@@ -129,6 +129,15 @@ def finetune(
     return _save(Path(out), model, loaded, facts)
 
 
+def trained_on(dataset: Any, split: str | None = "train", captions: Captions = "both") -> NDArray[np.int64]:
+    """Return the rows that :func:`finetune` trains on, in their order: all with captions where there is no split.
+
+    Raises:
+        DatasetError: no captions, or too few pictures.
+    """
+    return _examples(dataset, split, captions)[0]
+
+
 def _rate(step: int, total: int, warmup: int) -> float:
     if step < warmup:
         return (step + 1) / warmup
