@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markup import escape
@@ -103,6 +104,14 @@ def render_options(spec: Spec, size: int | tuple[int, int] | None = None, sample
         seed=spec.seed,
         samples=spec.render.samples if samples is None else samples,
     )
+
+
+def identity(spec: Spec, options: RenderOptions, where: str | None, limit: int | None) -> dict[str, Any]:
+    """Return what must be equal for two runs to make one dataset, as far as no engine has to be asked; JSON values."""
+    return {
+        "spec": spec.model_dump(mode="json"), "where": where, "limit": limit, "size": list(options.size),
+        "samples": options.samples,
+    }  # fmt: skip
 
 
 @dataclass(frozen=True)

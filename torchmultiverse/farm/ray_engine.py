@@ -1,10 +1,18 @@
-"""An engine in a Ray actor: the farm's workers lease scenes as ever, and the pictures are made somewhere else."""
+"""An engine in a Ray actor: the farm's workers lease scenes as ever, and the pictures are made somewhere else.
+
+Ray's processes listen on every network interface, and who reaches them may run code. A cluster that is started here
+listens on the loopback interface alone; one that was started with ``ray start`` is as open as whoever started it made
+it.
+"""
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from typing_extensions import override
@@ -15,6 +23,8 @@ from torchmultiverse.spec import Scene
 
 _AHEAD = 3
 """Scenes that wait at the actor while it renders one."""
+_MANY_NODES = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Ray reads it when it is imported; ``0``: a cluster of this machine alone, on the loopback interface."""
 
 
 def ray_factory(
@@ -24,7 +34,8 @@ def ray_factory(
 
     Args:
         make: makes the engine, at the actor; it travels there, so it must not hold what cannot.
-        address: of the cluster; by default the one this machine belongs to, or a new local one.
+        address: of the cluster; ``auto``: the one this machine belongs to; ``local``: a new one of this machine alone,
+            on the loopback interface; by default ``auto`` where there is one, else ``local``.
         cpus: cores that an actor takes.
         gpus: graphics cards that it takes.
 
@@ -32,13 +43,29 @@ def ray_factory(
         MissingExtra: Ray is not installed.
         EngineError: no cluster at the address.
     """
+    address = address or ("auto" if _cluster_here() else "local")
+    if address == "local":
+        os.environ.setdefault(_MANY_NODES, "0")
     ray = _ray()
     if not ray.is_initialized():
         try:
             ray.init(address=address, log_to_driver=False, include_dashboard=False, configure_logging=False)
         except (ConnectionError, ValueError, RuntimeError) as error:
-            raise EngineError(f"no Ray cluster at {address or 'this machine'}: {error}") from None
+            hint = "; 'local' starts a new one on this machine" if address == "auto" else ""
+            raise EngineError(f"no Ray cluster at '{address}': {error}{hint}") from None
+        if address == "local" and (ip := ray.util.get_node_ip_address()) not in ("127.0.0.1", "::1"):
+            warnings.warn(
+                f"Ray was imported before, so its processes listen on every network interface ({ip}), not on loopback "
+                f"alone; set {_MANY_NODES}=0 before anything imports ray",
+                stacklevel=2,
+            )
     return lambda: RayEngine(make, cpus, gpus)
+
+
+def _cluster_here() -> bool:
+    """Whether this machine belongs to a cluster, as Ray looks for one: by its variable, then by its file."""
+    temporary = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
+    return bool(os.environ.get("RAY_ADDRESS")) or Path(temporary, "ray", "ray_current_cluster").exists()
 
 
 class _Host:

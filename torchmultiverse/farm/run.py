@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import queue
 import sys
 import time
@@ -20,8 +21,8 @@ import numpy as np
 from torchmultiverse import __version__
 from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOptions
 from torchmultiverse.errors import DatasetError, EngineError, SpecError, TorchMultiverseError
-from torchmultiverse.farm.parts import part_folder
-from torchmultiverse.farm.plan import remember_rate, render_options, select
+from torchmultiverse.farm.parts import check_target, part_folder
+from torchmultiverse.farm.plan import identity, remember_rate, render_options, select
 from torchmultiverse.farm.progress import Tick, progress
 from torchmultiverse.farm.schedule import LEASE, Schedule
 from torchmultiverse.farm.worker import Answered, Job, Left, Nudges, Worker
@@ -148,6 +149,8 @@ def generate(
         raise SpecError(f"workers = {workers}: at least one is needed")
     if part is not None and not 0 <= part[0] < part[1]:
         raise SpecError(f"part = {part}: write (i, n) with i from 0 to n - 1")
+    if part is not None and extend:
+        raise SpecError("extend: a part has no pictures of the dataset to keep; extend it without parts")
     design = select(loaded, where, limit)
     options = render_options(loaded, size, samples)
     make = _factory(engine, design.sent, loaded.assets)
@@ -163,13 +166,12 @@ def generate(
         if lacking:
             raise SpecError(f"render.passes: engine '{catalogue.engine}' cannot render {', '.join(lacking)}")
         schema = RowSchema(loaded, design, options.passes)
-        identity = {
-            "spec": loaded.model_dump(mode="json"), "where": where, "limit": limit, "size": list(options.size),
-            "samples": options.samples, "engine": catalogue.fingerprint,
-        }  # fmt: skip
+        who = identity(loaded, options, where, limit) | {"engine": catalogue.fingerprint}
+        if part is not None and check_target(Path(out), who | {"shard_rows": shard_rows}, part[1], fresh):
+            raise DatasetError(f"{out} holds this dataset already, whole: no part of it is missing")
         folder = Path(out) if part is None else part_folder(Path(out), part)
         writer = DatasetWriter(
-            folder, design, schema, identity, shard_rows=shard_rows, fresh=fresh, part=part, extend=extend
+            folder, design, schema, who, shard_rows=shard_rows, fresh=fresh, part=part, extend=extend
         )
     except BaseException:
         crew[0].dismiss(_DRAIN_SECONDS)
@@ -370,8 +372,9 @@ class _Run:
         left = self._writer.expected - found - self.rendered - len(self.failures)
         longest = self._schedule.longest()
         status = {
-            "pid": os.getpid(), "updated": time.time(), "pictures": self._writer.expected, "found": found,
-            "rendered": self.rendered, "failed": len(self.failures), "rate": round(rate, 3), "done": done,
+            "host": platform.node(), "pid": os.getpid(), "updated": time.time(),
+            "pictures": self._writer.expected, "found": found, "rendered": self.rendered,
+            "failed": len(self.failures), "rate": round(rate, 3), "done": done,
             "seconds_left": round(left / rate, 1) if self.rendered else None, "repeated": self._schedule.repeated,
             "workers": [
                 {

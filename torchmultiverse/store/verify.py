@@ -15,8 +15,8 @@ from torchmultiverse.errors import DatasetError, SpecError
 from torchmultiverse.pictures import PictureError, decode
 from torchmultiverse.spec import FactorTable, Scene
 from torchmultiverse.store.files import FolderLock, disk_errors, sha256_file, write_atomic
+from torchmultiverse.store.folder import SHARD_NAME
 from torchmultiverse.store.manifest import manifest_bytes, table_of
-from torchmultiverse.store.writer import SHARD_NAME
 
 
 @dataclass
