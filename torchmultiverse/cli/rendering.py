@@ -83,6 +83,10 @@ def render(
     ] = 180,
     recycle: Annotated[int | None, typer.Option(min=1, help="Pictures after which an engine is made anew.")] = None,
     memory: Annotated[float | None, typer.Option(min=0.1, help="GB of an engine above which it is made anew.")] = None,
+    check: Annotated[
+        int | None,
+        typer.Option(min=0, help="Pictures that are rendered once more at the end. Default: 1 in 100, 8 at most."),
+    ] = None,
     shard_rows: Annotated[int, typer.Option(min=1, help="Rows of a Parquet file.")] = 1024,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count, check and estimate.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over, deleting what the folder holds.")] = False,
@@ -117,7 +121,8 @@ def render(
         binary = str(Path(engine).resolve()) if Path(engine).is_file() else engine
         flags = {
             "engine": binary, "size": size, "where": where, "limit": limit, "samples": samples, "retries": retries,
-            "lease": lease, "recycle": recycle, "memory": memory, "shard-rows": shard_rows,
+            "lease": lease, "recycle": recycle, "memory": memory, "check": check,
+            "shard-rows": shard_rows,
         }  # fmt: skip
         for name, value in flags.items():
             command += [] if value is None else [f"--{name}={value}"]
@@ -125,7 +130,7 @@ def render(
         _submit(loaded, out_folder, command, workers, slurm or [], fresh, size, where, limit, samples, shard_rows)
         return
     make: Callable[[], Engine] = partial(
-        connect, engine, token=token, factor_order=loaded.build().sent, assets=loaded.assets
+        connect, engine, token=token, factor_order=loaded.build().sent, assets=loaded.assets, pug_hold=lease / 3
     )
     if adapter:
         cards, alone = cycle(adapter), make  # each engine that is started takes the next card
@@ -148,12 +153,13 @@ def render(
         lease=lease,
         recycle=recycle,
         memory=memory,
+        check=check,
         shard_rows=shard_rows,
         fresh=fresh,
         extend=extend,
     )
     out.print(str(report), highlight=False)
-    if report.failures:
+    if not report.good:
         raise typer.Exit(DatasetError.exit_code)
 
 

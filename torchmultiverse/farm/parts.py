@@ -164,6 +164,11 @@ def _manifest(folder: Path) -> dict[str, Any]:
     manifest = read_manifest(folder)
     if not {"identity", "shards", "failures", "checked", "complete"} <= manifest.keys():
         raise DatasetError(f"{folder} is not finished or no part; run its part again: the same command continues")
+    if manifest.get("untrusted"):
+        raise DatasetError(
+            f"{folder} holds {len(manifest['untrusted'])} pictures that cannot be trusted; drop their shards with: "
+            f"torchmultiverse verify {folder} --drop-bad, then run its part again"
+        )
     if not manifest["complete"] and not manifest["failures"]:
         raise DatasetError(f"{folder} is not finished; run its part again: the same command continues")
     return manifest

@@ -12,12 +12,14 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from typing_extensions import override
 
 from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOptions
+from torchmultiverse.engines.pairing import BATCH
 from torchmultiverse.errors import EngineError, MissingExtra
 from torchmultiverse.spec import Scene
 
@@ -80,16 +82,16 @@ class _Host:
     def notes(self) -> list[str]:
         return list(self._engine.manifest_notes()) if hasattr(self._engine, "manifest_notes") else []
 
-    def render(self, scene: Scene, options: RenderOptions) -> Failure | dict[str, Any]:
-        (answer,) = self._engine.render([scene], options)
-        if isinstance(answer, Failure):
-            return answer
+    def render(self, scenes: list[Scene], options: RenderOptions) -> list[Failure | dict[str, Any]]:
         # Encoded here: there are more cores at the actors than at the one who collects.
-        return {
-            "encoded": {name: answer.encoded(name) for name in answer.passes},
-            "scene_id": answer.scene_id, "format": answer.format, "settle": answer.settle,
-            "timings": answer.timings, "engine": answer.engine, "info": answer.info,
-        }  # fmt: skip
+        return [
+            answer if isinstance(answer, Failure) else {
+                "encoded": {name: answer.encoded(name) for name in answer.passes},
+                "scene_id": answer.scene_id, "format": answer.format, "settle": answer.settle,
+                "timings": answer.timings, "engine": answer.engine, "info": answer.info,
+            }
+            for answer in self._engine.render(scenes, options)
+        ]  # fmt: skip
 
     def close(self) -> None:
         self._engine.close()
@@ -123,17 +125,20 @@ class RayEngine(Engine):
         scenes: Iterable[Scene],
         options: RenderOptions = RenderOptions(),  # noqa: B008 - frozen
     ) -> Iterator[Frame | Failure]:
-        asked: deque[tuple[Scene, Any]] = deque()
-        for scene in scenes:
-            asked.append((scene, self._actor.render.remote(scene, options)))
-            if len(asked) > _AHEAD:
-                yield self._frame(*asked.popleft())
+        # Pictures without ids are proven in batches, so they are asked for in batches.
+        size = BATCH if self._catalogue.engine == "pug" else 1
+        asked: deque[tuple[list[Scene], Any]] = deque()
+        coming = iter(scenes)
+        while batch := list(islice(coming, size)):
+            asked.append((batch, self._actor.render.remote(batch, options)))
+            if len(asked) > _AHEAD or size > 1:
+                yield from self._frames(*asked.popleft())
         while asked:
-            yield self._frame(*asked.popleft())
+            yield from self._frames(*asked.popleft())
 
-    def _frame(self, scene: Scene, promised: Any) -> Frame | Failure:
-        answer = self._get(promised)
-        return answer if isinstance(answer, Failure) else Frame(scene, **answer)
+    def _frames(self, scenes: list[Scene], promised: Any) -> Iterator[Frame | Failure]:
+        for scene, answer in zip(scenes, self._get(promised), strict=True):
+            yield answer if isinstance(answer, Failure) else Frame(scene, **answer)
 
     def _get(self, promised: Any, seconds: float | None = None) -> Any:
         ray = _ray()
