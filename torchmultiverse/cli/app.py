@@ -25,6 +25,7 @@ from torchmultiverse.cli.options import AssetsOption, EngineOption, TokenOption
 from torchmultiverse.cli.planning import plan as plan_command
 from torchmultiverse.cli.rcdm import rcdm_app
 from torchmultiverse.cli.rendering import EXAMPLES, render
+from torchmultiverse.cli.specs import specs_app
 from torchmultiverse.errors import DatasetError, SpecError, TorchMultiverseError, missing_extra
 
 out = Console()
@@ -45,6 +46,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(leaderboard_app, name="leaderboard")
 app.add_typer(memorizing.dejavu_app, name="dejavu")
 app.add_typer(rcdm_app, name="rcdm")
+app.add_typer(specs_app, name="specs")
 app.command(epilog=EXAMPLES)(render)
 app.command(epilog="Example: `torchmultiverse card results/ --model M --out README.md`")(card)
 app.command("eval", epilog="Example: `torchmultiverse eval data/spar --model open_clip:ViT-B-32/laion2b_s34b_b79k`")(
@@ -85,9 +87,9 @@ app.command(epilog="Example: `torchmultiverse analyze timm:vit_base_patch16_224 
 app.command("next-renders", epilog="Example: `torchmultiverse next-renders results/ A B --factor world_name`")(
     comparing.next_renders
 )
-app.command(
-    epilog="Example: `torchmultiverse plan scenes/animals.json --factor Character_Texture --by World_Name --detect 3`"
-)(plan_command)
+app.command(epilog="Example: `torchmultiverse plan animals --factor Character_Texture --by World_Name --detect 3`")(
+    plan_command
+)
 
 app.command(
     "import",

@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 EXAMPLES = """Examples:
 
-`torchmultiverse render scenes/spar.json --out data/spar --dry-run`
+`torchmultiverse render spar --out data/spar --dry-run`
 
-`torchmultiverse render scenes/spar.json --out data/spar --where 'World_Name in (Desert, Museum)' --limit 100`
+`torchmultiverse render spar --out data/spar --where 'World_Name in (Desert, Museum)' --limit 100`
 
 `torchmultiverse render my.json --out data/my --engine ./Linux/Game.sh --size 512`
 
-`torchmultiverse render scenes/animals.json --out data/animals --executor ray --workers 8 --gpus 1`
+`torchmultiverse render animals --out data/animals --executor ray --workers 8 --gpus 1`
 
-`torchmultiverse render scenes/animals.json --out data/animals --executor slurm --workers 64 --slurm gres=gpu:1`
+`torchmultiverse render animals --out data/animals --executor slurm --workers 64 --slurm gres=gpu:1`
 """
 Executor = Literal["local", "ray", "slurm"]
 _ONLY: dict[str, tuple[tuple[Executor, ...], str]] = {
@@ -46,7 +46,7 @@ _ONLY: dict[str, tuple[tuple[Executor, ...], str]] = {
 
 def render(
     context: typer.Context,
-    spec: Annotated[Path, typer.Argument(help="Spec file; a published PUG config works as it stands.")],
+    spec: Annotated[Path, typer.Argument(help="Spec file, a published PUG config too, or a name of specs list.")],
     out_folder: Annotated[Path, typer.Option("--out", help="Folder of the dataset; an unfinished one is continued.")],
     engine: EngineOption = "builtin",
     size: Annotated[
@@ -99,7 +99,7 @@ def render(
     from torchmultiverse.farm import generate, plan
     from torchmultiverse.farm.parts import parse_part
     from torchmultiverse.multiverse import connect
-    from torchmultiverse.spec import load_spec
+    from torchmultiverse.spec import load_spec, spec_path
 
     said = {name for name in context.params if _said(context, name)}
     _check(executor, engine, said)
@@ -117,7 +117,7 @@ def render(
         out.print(forecast)
         return
     if executor == "slurm":
-        command = ["render", str(spec.resolve()), "--out", str(out_folder.resolve())]
+        command = ["render", str(spec_path(spec).resolve()), "--out", str(out_folder.resolve())]
         binary = str(Path(engine).resolve()) if Path(engine).is_file() else engine
         flags = {
             "engine": binary, "size": size, "where": where, "limit": limit, "samples": samples, "retries": retries,

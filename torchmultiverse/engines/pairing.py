@@ -10,8 +10,8 @@ every file is whole. So pictures are held back, at most `BATCH` of them, until a
   pictures before them were; if it is further behind, the first answers are three or more pictures of other scenes,
   which would have to look like A, B and B. No reference picture is needed, and none can be wrong.
 - *Silence.* An engine that is behind has a picture to deliver yet. If nothing comes for three times as long as the
-  slowest answer took, and for two seconds at least, none is. This is the proof where no two scenes look unlike each
-  other, and where an answer stays out: then the pictures before it were right.
+  slowest answer took, and for two seconds at least where nothing is awaited, none is. This is the proof where no two
+  scenes look unlike each other, and where an answer stays out: then the pictures before it were right.
 
 Between proofs an answer that comes *early*, in less than half the time of the quickest quarter of the latest ones, is
 suspected to be a picture too many: before anything else is asked, the client listens until the right answer, if this is
@@ -273,7 +273,7 @@ class Pairing:
         other = self._unlike(last)
         try:
             if other is None:
-                await self._wire.listen(self._patience())
+                await self._wire.listen(max(QUIET, 3 * self._slowest()))
                 self._release("silence")
                 return
             views = [last.picture.view]
@@ -292,13 +292,13 @@ class Pairing:
 
     async def _silent(self, error: Silence) -> None:
         """Take a silence for a proof, if it was long enough."""
-        if self._held and error.seconds >= self._patience():
+        if self._held and error.seconds >= 3 * self._slowest():
             self._release("silence")
         elif self._held:
             await self._doubt(str(error))
 
-    def _patience(self) -> float:
-        return max(QUIET, 3 * max(held.picture.seconds for held in self._held))
+    def _slowest(self) -> float:
+        return max(held.picture.seconds for held in self._held)
 
     def _unlike(self, last: _Held) -> Scene | None:
         """Return the scene that looks least like the last one: one of its world, which costs no change, if possible."""
