@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from torchmultiverse.errors import DatasetError, SpecError
 from torchmultiverse.pictures import PictureError, decode
 from torchmultiverse.spec import FactorTable, Scene
 from torchmultiverse.store.files import FolderLock, disk_errors, sha256_file, write_atomic
+from torchmultiverse.store.folder import SHARD_NAME
 from torchmultiverse.store.manifest import manifest_bytes, table_of
-from torchmultiverse.store.writer import SHARD_NAME
 
 
 @dataclass
@@ -38,7 +39,8 @@ def verify(path: str | Path, drop_bad: bool = False) -> Verification:
 
     Args:
         path: the dataset's folder.
-        drop_bad: delete the shards that are bad and their entries, so that ``render`` makes them again.
+        drop_bad: delete the shards that are bad, or hold pictures that cannot be trusted, and their entries, so that
+            ``render`` makes them again.
 
     Raises:
         DatasetError: the folder holds no dataset with a manifest, or, to drop something, another process writes it.
@@ -56,8 +58,9 @@ def verify(path: str | Path, drop_bad: bool = False) -> Verification:
     if not named_well:
         raise DatasetError(f"{path}: manifest.json names files that no dataset has")
     result = Verification(path)
+    untrusted = set(manifest.get("untrusted", ()))
     for name, entry in shards.items():
-        problem = _check(path / "data" / name, entry, table)
+        problem = _check(path / "data" / name, entry, table, untrusted)
         if problem is None:
             result.rows += entry["rows"]
         else:
@@ -69,6 +72,7 @@ def verify(path: str | Path, drop_bad: bool = False) -> Verification:
                 for name in result.problems:
                     del shards[name]
                 manifest["complete"] = False
+                manifest.pop("untrusted", None)  # they were in shards that are dropped
                 write_atomic(path / "manifest.json", manifest_bytes(manifest))
                 for name in result.problems:
                     (path / "data" / name).unlink(missing_ok=True)
@@ -80,8 +84,9 @@ def verify(path: str | Path, drop_bad: bool = False) -> Verification:
     return result
 
 
-def _check(file: Path, entry: dict[str, Any], table: FactorTable) -> str | None:
+def _check(file: Path, entry: dict[str, Any], table: FactorTable, untrusted: Set[str]) -> str | None:
     """Return what is wrong with a shard."""
+    doubted = 0
     try:
         if sha256_file(file) != entry["sha256"]:
             return "its SHA-256 is not the manifest's"
@@ -95,6 +100,7 @@ def _check(file: Path, entry: dict[str, Any], table: FactorTable) -> str | None:
                 for row in batch.to_pylist():
                     if hashlib.sha256(row["scene"].encode()).hexdigest()[:32] != row["scene_id"]:
                         return f"scene_id {row['scene_id']} is not its scene's"
+                    doubted += row["scene_id"] in untrusted
                     scene = Scene.from_json(row["scene"], table)
                     for column in factors:
                         if row[column] != scene[column]:
@@ -103,4 +109,6 @@ def _check(file: Path, entry: dict[str, Any], table: FactorTable) -> str | None:
                         decode(row[column]["bytes"], f"{column} of scene {row['scene_id']}")
     except (OSError, pa.ArrowException, ValueError, SpecError, PictureError) as error:
         return f"cannot be read: {error}"
-    return None
+    return (
+        f"{doubted} pictures that cannot be trusted: rendered once more, they show something else" if doubted else None
+    )
