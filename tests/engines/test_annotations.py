@@ -22,7 +22,7 @@ from torchmultiverse.spec import Scene
 
 SIDE = 96
 OPTIONS = RenderOptions(size=(SIDE, SIDE), passes=("rgb", "mask", "class", "depth", "normals"), samples=1)
-YAWS = [{}, {"Camera_Yaw": 70, "Camera_Pitch": 15, "Camera_Roll": 20}, {"Camera_Yaw": 225}]
+YAWS = [{}, {"Camera_Yaw": 70, "Camera_Pitch": 345, "Camera_Roll": 20}, {"Camera_Yaw": 225}]
 
 
 @dataclass
@@ -80,7 +80,7 @@ def test_the_oriented_box_of_a_cube_is_the_cube(engine, camera):
     found = cube["box_3d_oriented"]
     assert found["size"] == pytest.approx([1, 1, 1], abs=1e-5)
     assert found["center"] == pytest.approx([0, 0, 0.5], abs=1e-5)
-    c, s = np.cos(np.radians(25)), np.sin(np.radians(25))
+    c, s = np.cos(np.radians(-25)), np.sin(np.radians(-25))  # a positive yaw is clockwise seen from above
     true = {
         (round(c * x - s * y, 4), round(s * x + c * y, 4), z) for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (0, 1)
     }
@@ -127,7 +127,7 @@ def covered(points: np.ndarray, frame) -> np.ndarray:
 
 def test_a_plate_partly_hidden_by_a_cube(engine):
     """Looking along -x, the cube at x = 1.12 stands before the middle of the plate that is turned to face the eye."""
-    turned = {"Character_Rotation_Yaw": 90, "Camera_Yaw": 90}
+    turned = {"Character_Rotation_Yaw": 90, "Camera_Yaw": 270}
     frame = one(engine, Character_Name="Plate", Character2_Name="Cube", **turned)
     plate, cube = frame.info["objects"]
     sides = (-1.0, 1.0)

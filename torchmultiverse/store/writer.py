@@ -27,7 +27,7 @@ from torchmultiverse.engines import Frame
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.spec import Design
 from torchmultiverse.store.files import FolderLock, atomic_file, disk_errors, sha256_file, sweep, write_atomic
-from torchmultiverse.store.manifest import manifest_bytes
+from torchmultiverse.store.manifest import engine_difference, manifest_bytes
 from torchmultiverse.store.parquet import GROUP_ROWS, reading, write_groups
 from torchmultiverse.store.schema import RowSchema
 
@@ -419,5 +419,7 @@ def _differences(before: Any, now: Any, place: str = "") -> Iterator[str]:
             yield f"{place} was in the order {', '.join(before)}, is in the order {', '.join(now)}"
         for key in sorted({*before, *now}):
             yield from _differences(before.get(key), now.get(key), f"{place}.{key}" if place else key)
+    elif before != now and place == "engine":
+        yield engine_difference(before, now)
     elif before != now:
         yield f"{place} was {json.dumps(before)[:80]}, is {json.dumps(now)[:80]}"
