@@ -39,9 +39,7 @@ def passes(raw: Raw, view: View, wanted: Iterable[str], classes: Mapping[int, in
     return arrays
 
 
-def silhouette(
-    costume: Costume, view: View, margin: int, known: NDArray[np.bool_] | None = None
-) -> NDArray[np.bool_]:
+def silhouette(costume: Costume, view: View, margin: int, known: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
     """Return which pixel centres a character alone would cover, on a frame ``margin`` pixels wider on every side.
 
     A triangle covers the centres inside its projection; those that reach behind the eye are left out.
@@ -63,8 +61,8 @@ def silhouette(
         faces = faces[before[faces].all(1)]
     if not len(faces):
         return mask
-    # First and last centre of a triangle's box. Of each vertex floor and ceiling are kept as their sum, which grows with
-    # the place, so that a triangle's are those of its least and its greatest sum.
+    # First and last centre of a triangle's box. Of each vertex floor and ceiling are kept as their sum, which grows
+    # with the place, so that a triangle's are those of its least and its greatest sum.
     sums = np.clip(np.floor(pixels - 0.5) + np.ceil(pixels - 0.5), -1, 2 * size - 1).astype(np.int32)
     rows = sums.view(np.int64)[:, 0].take(faces).view(np.int32).reshape(-1, 3, 2)
     low = np.minimum(np.minimum(rows[:, 0], rows[:, 1]), rows[:, 2])
@@ -127,7 +125,7 @@ def _box_2d(mask: NDArray[np.bool_], margin: int = 0) -> list[int] | None:
 
 
 def _extent(points: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the least and the greatest coordinates of points (N, 3). Axis by axis: along N it is ten times as quick."""
+    """Return the least and the greatest coordinates of points (N, 3). Axis by axis: that is several times as quick."""
     axes = np.ascontiguousarray(points.T)
     return axes.min(1), axes.max(1)
 
