@@ -161,12 +161,8 @@ class Recorder:
     def _first_engine(self) -> str | None:
         """Return the engine of what is kept already."""
         for name in sorted(self._manifest["shards"]):
-            path = self.out / "data" / name
-            try:
-                with pq.ParquetFile(path) as file:
-                    return str(next(file.iter_batches(1, columns=["engine"])).column(0)[0])
-            except (OSError, pa.ArrowException) as error:
-                raise DatasetError(f"{path} cannot be read, so this recording cannot be continued: {error}") from None
+            with reading(self.out / "data" / name) as file:
+                return str(next(file.iter_batches(1, columns=["engine"])).column(0)[0])
         return None
 
     @property

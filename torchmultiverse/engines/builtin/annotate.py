@@ -103,7 +103,7 @@ def _unknown(known: NDArray[np.bool_], low: NDArray[Any], high: NDArray[Any]) ->
     within = (left >= 0) & (top >= 0) & (right <= width) & (bottom <= height)
     left, top, right, bottom = (np.where(within, end, 0) for end in (left, top, right, bottom))
     found = total[bottom, right] - total[top, right] - total[bottom, left] + total[top, left]
-    return ~within | (found > 0)
+    return np.asarray(~within | (found > 0))
 
 
 def _inner(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
