@@ -219,6 +219,28 @@ def test_fresh_leaves_files_of_others_beside_a_dataset(calm: dict[str, bytes], t
     assert (other / "manifest.json").exists()
 
 
+def test_pictures_of_another_revision_are_refused_with_both(tmp_path: Path) -> None:
+    """Silently wrong would be: half of a dataset's pictures drawn by other rules than the other half."""
+    out = tmp_path / "d"
+    one = writer(out, identity={"engine": "builtin-0.1.0-r2-llvm_ad_rgb-0123456789ab"})
+    one.add(FRAMES[0])
+    one.save_manifest()
+    one.close()
+    before = (out / "manifest.json").read_bytes()
+    for now, says in (
+        (
+            "builtin-0.1.0-r3-llvm_ad_rgb-0123456789ab",
+            "its pictures are of revision 2, this engine's are of revision 3",
+        ),
+        ("builtin-0.1.0-llvm_ad_rgb-0123456789ab", "its pictures are of revision 2, this engine's are of revision 1"),
+        ("builtin-0.1.0-r2-scalar_rgb-0123456789ab", 'engine was "builtin-0.1.0-r2-llvm'),
+    ):
+        for extend in (False, True):
+            with pytest.raises(DatasetError, match=f"{says}.*Use --fresh to delete it, or another folder"):
+                writer(out, identity={"engine": now}, extend=extend)
+    assert (out / "manifest.json").read_bytes() == before
+
+
 def test_differences_are_named_where_they_are(tmp_path: Path) -> None:
     out = tmp_path / "d"
     complete(out)

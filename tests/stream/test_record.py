@@ -137,3 +137,19 @@ def test_a_recording_that_was_killed_in_its_first_file_goes_on(tmp_path: Path) -
         assert (tmp_path / "d/manifest.json").exists()
     assert same([first], list(islice(Replay(tmp_path / "d"), 1)))
     assert not list((tmp_path / "d").rglob("*.tmp"))
+
+
+def test_a_recording_is_of_one_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silently wrong would be: a stream that goes on after an update, with pictures drawn by other rules."""
+    with stream(tmp_path / "d") as live:
+        list(islice(live, 5))
+        state = live.state_dict()
+    before = (tmp_path / "d" / "manifest.json").read_bytes()
+    catalogue = MarkerEngine().catalogue()
+    other = catalogue.model_copy(update={"fingerprint": "builtin-0.1.0-r3-llvm_ad_rgb-0"})
+    monkeypatch.setattr(MarkerEngine, "catalogue", lambda self: other)
+    with stream(tmp_path / "d") as live:
+        live.load_state_dict(state)
+        with pytest.raises(DatasetError, match="revision 1, this engine's are of revision 3"):
+            list(live)
+    assert (tmp_path / "d" / "manifest.json").read_bytes() == before

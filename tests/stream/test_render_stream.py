@@ -249,3 +249,13 @@ def test_a_device_gets_the_same_pictures() -> None:
         assert (frame.tensor() is None) == (probe().chosen == "scalar_rgb"), "the tensor itself is handed over"
     finally:
         engine.close()
+
+
+def test_pictures_that_are_wanted_on_a_gpu_are_made_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silently wrong would be: each picture over a socket, when the engine could leave it in the GPU's memory."""
+    named: list[str] = []
+    monkeypatch.setattr("torchmultiverse.stream.render_stream._factory", lambda name, *_: named.append(name))
+    for device in (None, "cpu", "cuda", "cuda:1"):
+        RenderStream(SPEC, device=device)
+    RenderStream(SPEC, "marker", device="cuda")
+    assert named == ["builtin", "builtin", "inprocess", "inprocess", "marker"]

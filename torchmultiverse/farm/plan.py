@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,37 @@ from rich.table import Table
 from rich.text import Text
 from typing_extensions import override
 
-from torchmultiverse.engines import Catalogue, Engine, Failure, RenderOptions
+from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOptions
 from torchmultiverse.errors import SpecError
 from torchmultiverse.resources import cache_folder
 from torchmultiverse.spec import Condition, Design, Drawn, Factorial, Spec, Value, expanded, parse_where
 from torchmultiverse.store.files import write_atomic
 
-GUESSED_MEGAPIXEL_SECONDS = 8.0
-"""Seconds per million pixels where nothing was measured here yet: two CPU cores with LLVM at 16 samples."""
+
+@dataclass(frozen=True)
+class Cost:
+    """What pictures cost, in seconds.
+
+    Attributes:
+        picture: each picture of a run.
+        world: each world of it on top, once.
+        start: the run on top, until its first picture.
+    """
+
+    picture: float
+    world: float = 0.0
+    start: float = 0.0
+
+
+def guessed(options: RenderOptions) -> Cost:
+    """Return what is guessed where nothing was measured here yet: the built-in engine, LLVM, two quiet CPU cores.
+
+    A fit over sizes of 64 to 256 pixels and 4 to 16 samples in three worlds (docs/measured.md).
+    """
+    pixels = options.size[0] * options.size[1]
+    return Cost(0.05 + pixels * (2.4e-6 + 3.5e-7 * (options.samples or 16)), world=1.5, start=6.0)
+
+
 BYTES_PER_PIXEL = {"png": 1.5, "jpeg": 0.35}
 """Measured on the built-in worlds; published PUG pictures have 1.5 as PNG."""
 MOST_COUNTED = 500_000
@@ -125,10 +148,11 @@ class Plan:
         pictures: how many; exact.
         counts: pictures per factor (wire name) and level; exact.
         problems: one line for each level or pass that the engine cannot render.
-        pictures_per_second: estimate.
+        pictures_per_second: estimate, without what is in ``overhead``.
         source: where the estimate comes from.
         bytes: estimate of the space the pictures take.
         splits: pictures per declared split; empty where none is.
+        overhead: estimate of the seconds that go to starting, and to loading each world once.
     """
 
     name: str
@@ -139,11 +163,12 @@ class Plan:
     source: str
     bytes: int
     splits: dict[str, int] = field(default_factory=dict)
+    overhead: float = 0.0
 
     @property
     def seconds(self) -> float:
         """Estimated time."""
-        return self.pictures / self.pictures_per_second
+        return self.overhead + self.pictures / self.pictures_per_second
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         table = Table("factor", "levels", "pictures per level", box=None, padding=(0, 2))
@@ -184,7 +209,7 @@ def plan(
         spec: what to render.
         catalogue: of the engine that would.
         size, where, limit, samples, workers: as for `torchmultiverse.farm.generate`.
-        probe: an engine on which two scenes are rendered to measure time and disk; without one the rate of an
+        probe: an engine on which four scenes are rendered to measure time and disk; without one the cost in an
             earlier run on this machine is used, and without that a stated guess.
 
     Raises:
@@ -202,54 +227,64 @@ def plan(
     problems += catalogue.pack_problems(spec.assets)
     pixels = options.size[0] * options.size[1]
     size_of_one = pixels * (BYTES_PER_PIXEL[options.format] + sum(_ANNOTATION_BYTES.get(n, 0) for n in options.passes))
-    rates = _rates()
+    costs = _costs()
     measured = None if probe is None or problems else _probe(probe, design, options)
     if measured is not None:
-        rate, size_of_one = measured
-        source = "two scenes were rendered to see"
-    elif (seen := rates.get(_key(catalogue.engine, options, workers))) is not None:
-        rate, source = seen, "measured here"
-    elif (seen := rates.get(_key(catalogue.engine, options, 1))) is not None:
-        rate, source = seen, "measured here with one worker"
+        cost, size_of_one = measured
+        source = "some scenes were rendered to see"
+    elif (seen := costs.get(_key(catalogue.engine, options, workers))) is not None:
+        cost, source = seen, "measured here"
+    elif (seen := costs.get(_key(catalogue.engine, options, 1))) is not None:
+        cost, source = seen, "measured here with one worker"
     else:
-        rate = 1e6 / (GUESSED_MEGAPIXEL_SECONDS * pixels * (options.samples or 16) / 16)
-        source = "a guess: nothing was rendered here yet"
+        cost, source = guessed(options), "a guess: nothing was rendered here yet"
+    overhead = cost.start + cost.world * len(counts.get("World_Name", [0]))
     splits = spec.split_rules().counts(expanded(design)) if spec.splits and design.count <= MOST_COUNTED else {}
-    return Plan(spec.name, design.count, counts, problems, rate, source, int(design.count * size_of_one), splits)
+    return Plan(
+        spec.name, design.count, counts, problems, 1 / cost.picture, source, int(design.count * size_of_one), splits,
+        overhead,
+    )  # fmt: skip
 
 
-def _probe(engine: Engine, design: Design, options: RenderOptions) -> tuple[float, float] | None:
-    """Return pictures per second and bytes per picture of the last of two scenes; the first one warms up."""
-    scenes = [design[0], design[design.count // 2]]
-    start, seconds = time.perf_counter(), 0.0
-    for scene in scenes:
+def _probe(engine: Engine, design: Design, options: RenderOptions) -> tuple[Cost, float] | None:
+    """Return the cost and the bytes of a picture of two pairs of neighbouring scenes; the first one warms up."""
+    middle = design.count // 2
+    seconds, loading, sizes = [], [], []
+    for index in (0, min(1, design.count - 1), middle, min(middle + 1, design.count - 1)):
         start = time.perf_counter()
-        (answer,) = engine.render([scene.unlabelled], options)
+        (answer,) = engine.render([design[index].unlabelled], options)
         if isinstance(answer, Failure):
             return None
-        size = sum(len(answer.encoded(name)) for name in options.passes)
-        seconds = time.perf_counter() - start
-    return 1 / max(seconds, 1e-9), size
+        sizes.append(sum(len(answer.encoded(name)) for name in options.passes))
+        loading.append(world_seconds(answer))
+        seconds.append(time.perf_counter() - start - loading[-1])
+    picture = max(sum(seconds[1:]) / 3, 1e-9)
+    return Cost(picture, max(loading), max(seconds[0] - picture, 0.0)), sum(sizes) / 4
 
 
-def remember_rate(engine: str, options: RenderOptions, workers: int, rate: float) -> None:
-    """Keep the measured rate for the next plan on this machine, where its cache can be written."""
+def world_seconds(frame: Frame) -> float:
+    """Return the share of a frame's time that went to loading its world."""
+    return frame.timings.get("world_ms", 0.0) / 1000
+
+
+def remember_cost(engine: str, options: RenderOptions, workers: int, cost: Cost) -> None:
+    """Keep the measured cost for the next plan on this machine, where its cache can be written."""
     with suppress(OSError):
-        rates = _rates()
-        rates[_key(engine, options, workers)] = rate
-        write_atomic(_rates_path(), json.dumps(rates).encode(), sync=False)
+        costs = {key: asdict(seen) for key, seen in _costs().items()}
+        costs[_key(engine, options, workers)] = asdict(cost)
+        write_atomic(_costs_path(), json.dumps(costs).encode(), sync=False)
 
 
-def _rates() -> dict[str, float]:
+def _costs() -> dict[str, Cost]:
     try:
-        data = json.loads(_rates_path().read_text())
-        return {str(k): float(v) for k, v in data.items()}
-    except (OSError, ValueError, AttributeError):
+        data = json.loads(_costs_path().read_text())
+        return {str(k): Cost(**{name: float(n) for name, n in v.items()}) for k, v in data.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
         return {}
 
 
-def _rates_path() -> Path:
-    return cache_folder() / "rates.json"
+def _costs_path() -> Path:
+    return cache_folder() / "costs.json"
 
 
 def _key(engine: str, options: RenderOptions, workers: int) -> str:

@@ -22,12 +22,12 @@ from torchmultiverse import __version__
 from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOptions, likeness
 from torchmultiverse.errors import DatasetError, EngineError, SpecError, TorchMultiverseError
 from torchmultiverse.farm.parts import check_target, part_folder
-from torchmultiverse.farm.plan import identity, remember_rate, render_options, select
+from torchmultiverse.farm.plan import Cost, identity, remember_cost, render_options, select, world_seconds
 from torchmultiverse.farm.progress import Tick, progress
 from torchmultiverse.farm.schedule import LEASE, Schedule
 from torchmultiverse.farm.worker import Answered, Job, Left, Nudges, Worker
 from torchmultiverse.pictures import rgb
-from torchmultiverse.spec import Scene, Spec, load_spec, parse_spec
+from torchmultiverse.spec import Scene, Spec, Value, load_spec, parse_spec
 from torchmultiverse.store import (
     SHARD_ROWS,
     DatasetWriter,
@@ -225,8 +225,8 @@ def generate(
     finally:
         crew[0].dismiss(_DRAIN_SECONDS)
         writer.close()
-    if run.rate is not None:
-        remember_rate(catalogue.engine, options, workers, run.rate)
+    if run.cost is not None:
+        remember_cost(catalogue.engine, options, workers, run.cost)
     seconds = time.perf_counter() - start
     return GenerateReport(
         writer.out, writer.rows, run.rendered, seconds, run.failures, run.lost, inspection, run.checked,
@@ -258,10 +258,13 @@ class _Run:
         self._schedule = Schedule(writer, retries, lease, check=True)
         self._results: queue.Queue[Answered | Left] = queue.Queue(maxsize=8)
         self._job = Job(writer.design, options, self._schedule, self._results, fingerprint, nudges, recycle, memory)
-        self._packing: deque[tuple[int, Scene, Future[bytes]]] = deque()
+        self._packing: deque[tuple[int, Scene, Future[bytes], float]] = deque()
         self._threads = min(8, os.cpu_count() or 1)
         self._row = 0  # failures in a row
-        self._times: tuple[float, float] = (0.0, 0.0)  # of the first and the last picture
+        self._first: float | None = None  # when the first picture came
+        self._last = 0.0  # when the last one was stored
+        self._loading: dict[Value, float] = {}  # seconds by world
+        self._first_load = 0.0
         self._before = writer.settled
         self._lease = lease
         self._start = time.perf_counter()
@@ -276,10 +279,16 @@ class _Run:
         self.untrusted: dict[str, str] = {}
 
     @property
-    def rate(self) -> float | None:
-        """Pictures per second from the first picture to the last, where there were enough to say."""
-        span = self._times[1] - self._times[0]
-        return (self.rendered - 1) / span if self.rendered >= 4 and span > 0 else None
+    def cost(self) -> Cost | None:
+        """What this run cost, where there were enough pictures to say."""
+        if self.rendered < 4 or self._first is None or self._last <= self._first:
+            return None
+        span = self._last - self._first
+        loading = sum(self._loading.values()) / len(self._crew)
+        later = loading - self._first_load / len(self._crew)  # the first world was loaded before the first picture
+        picture = max(span - later, span / 20) / (self.rendered - 1)
+        start = max(self._first - self._start - self._first_load - picture, 0.0)
+        return Cost(picture, loading / max(len(self._loading), 1), start)
 
     def go(self, show: bool) -> None:
         """Render everything that is missing.
@@ -329,7 +338,10 @@ class _Run:
                     self._compare(result.index, result.answer)
                 elif isinstance(result.answer, Frame):
                     packed = pool.submit(self._writer.pack, result.answer)
-                    self._packing.append((result.index, result.answer.scene, packed))
+                    loading = world_seconds(result.answer)
+                    if self._first is None:
+                        self._first = time.perf_counter()
+                    self._packing.append((result.index, result.answer.scene, packed, loading))
                 else:
                     self._fail(result.index, result.answer)
             for shard in self._schedule.ready():
@@ -446,7 +458,7 @@ class _Run:
                     raise result.error
         self._report(done=True)
 
-    def _store(self, index: int, scene: Scene, packed: Future[bytes]) -> None:
+    def _store(self, index: int, scene: Scene, packed: Future[bytes], loading: float) -> None:
         try:
             data = packed.result()
         except (TorchMultiverseError, ValueError, TypeError, KeyError) as error:
@@ -455,8 +467,10 @@ class _Run:
         if not self._schedule.is_open(index):
             return  # another worker was quicker
         self._writer.put(scene.scene_id, data)
-        now = time.perf_counter()
-        self._times = (self._times[0] if self.rendered else now, now)
+        self._loading[scene["World_Name"]] = self._loading.get(scene["World_Name"], 0.0) + loading
+        if not self.rendered:
+            self._first_load = loading
+        self._last = time.perf_counter()
         self.rendered += 1
         self._row = 0
         self._schedule.settle(index)

@@ -144,6 +144,8 @@ class FactorTable:
 
 
 def _angle(wire: str, doc: str) -> Factor:
+    """An angle of an Unreal rotator, whose axes are forward, right and up: a positive yaw is to the right (clockwise
+    seen from above), a positive pitch up, a positive roll right side down; roll comes first, then pitch, then yaw."""
     return Factor(wire, wire.lower(), "number", 0, "degrees", -360, 360, period=360, doc=doc)
 
 
@@ -154,9 +156,9 @@ def _character(n: int) -> tuple[Factor, ...]:
     return (
         Factor(f"{name}_Name", f"{name.lower()}_name", "category", "blank", doc=f"{of}; 'blank' is none"),
         Factor(f"{name}_Scale", f"{name.lower()}_scale", "number", 1, "×", 0.1, 4, doc=f"size of {of}"),
-        _angle(f"{name}_Rotation_Yaw", f"turn of {of} about the vertical"),
-        _angle(f"{name}_Rotation_Roll", f"turn of {of} about its long axis"),
-        _angle(f"{name}_Rotation_Pitch", f"turn of {of} about its left-right axis"),
+        _angle(f"{name}_Rotation_Yaw", f"turn of {of} to its right; at 0 it faces the right of the camera at yaw 0"),
+        _angle(f"{name}_Rotation_Roll", f"tilt of {of}, its right side down; at 0 it is upright"),
+        _angle(f"{name}_Rotation_Pitch", f"tilt of {of}, its nose up; at 0 it is level"),
         Factor(f"{name}_Texture", f"{name.lower()}_texture", "category", "Default", doc=f"surface of {of}"),
         Factor(
             side, side.lower(), "category", "center",
@@ -179,9 +181,13 @@ FACTORS = FactorTable(
         Factor("World_Name", "world_name", "category", None, doc="the environment; may end in a view suffix, _0"),
         *_character(1),
         *_character(2),
-        _angle("Camera_Yaw", "turn of the camera around the scene's centre"),
-        _angle("Camera_Pitch", "elevation of the camera around the scene's centre"),
-        _angle("Camera_Roll", "turn of the camera about its viewing axis"),
+        _angle("Camera_Yaw", "turn of the camera to its right, about the scene's centre; 90 sees it from the left"),
+        _angle(
+            "Camera_Pitch",
+            "tilt of the camera upwards from the world's own view, about the scene's centre: 340 (-20) looks down from "
+            "above, 240 from over the top, upside down",
+        ),
+        _angle("Camera_Roll", "turn of the camera about its viewing axis, its right side down"),
         Factor("Scene_Light", "scene_light", "category", "255,255,255,0", doc="colour of the light, 'R,G,B,A'"),
         _label("Subset", "the part of the dataset that the picture belongs to"),
         _label("Character_Label", "class of the first character"),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from torchmultiverse.errors import DatasetError
+from torchmultiverse.store.manifest import engine_difference
 
 SHARD_NAME = re.compile(r"train-\d{5,}\.parquet")
 FOLDERS = {"_work", "data", "_parts", "_slurm"}
@@ -111,5 +112,7 @@ def _differences(before: Any, now: Any, place: str = "") -> Iterator[str]:
             yield f"{place} was in the order {', '.join(before)}, is in the order {', '.join(now)}"
         for key in sorted({*before, *now}):
             yield from _differences(before.get(key), now.get(key), f"{place}.{key}" if place else key)
+    elif before != now and place == "engine":
+        yield engine_difference(before, now)
     elif before != now:
         yield f"{place} was {json.dumps(before)[:80]}, is {json.dumps(now)[:80]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,22 @@ def read_manifest(path: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict):
         raise DatasetError(f"{file}: no JSON object")
     return manifest
+
+
+def engine_difference(before: object, now: object) -> str:
+    """Return how the engines of two fingerprints differ, with their picture revisions where these do.
+
+    A fingerprint holds its engine's picture revision as ``-r2-``; one without any is of the first revision.
+    """
+    text = f"engine was {json.dumps(before)}, is {json.dumps(now)}"
+    old, new = (re.search(r"-r(\d+)-", str(fingerprint)) for fingerprint in (before, now))
+    revisions = [int(found[1]) if found else 1 for found in (old, new)]
+    if revisions[0] == revisions[1]:
+        return text
+    return (
+        f"its pictures are of revision {revisions[0]}, this engine's are of revision {revisions[1]}, which draws some "
+        f"scenes otherwise ({text})"
+    )
 
 
 _SORTED = ("shards", "failures", "checked")

@@ -24,7 +24,7 @@ from torchmultiverse.store.files import (
     sweep,
     write_atomic,
 )
-from torchmultiverse.store.manifest import manifest_bytes, read_manifest
+from torchmultiverse.store.manifest import engine_difference, manifest_bytes, read_manifest
 from torchmultiverse.store.parquet import GROUP_ROWS, reading, write_groups
 from torchmultiverse.store.schema import huggingface
 from torchmultiverse.store.writer import FORMAT
@@ -74,6 +74,7 @@ class Recorder:
                         "identity": identity, "name": self.out.name, "shards": {}, "complete": True, "assets": []
                     }  # fmt: skip
                 self._manifest = manifest
+                self._engine = self._first_engine()
                 self._save()  # whatever is left of this recording is known by it
                 (self.out / "data").mkdir(exist_ok=True)
                 sweep(self.out, self.out / "data")
@@ -91,7 +92,18 @@ class Recorder:
         return sum(entry["rows"] for entry in self._manifest["shards"].values())
 
     def add(self, scene: Scene, frame: Frame, weight: float) -> None:
-        """Keep a picture."""
+        """Keep a picture.
+
+        Raises:
+            DatasetError: it is of another engine than those that are kept.
+        """
+        if frame.engine != self._engine:
+            if self._engine is not None:
+                difference = engine_difference(self._engine, frame.engine)
+                raise DatasetError(
+                    f"{self.out} holds a recording made otherwise: {difference}. Record to another folder"
+                )
+            self._engine = frame.engine
         shown = frame if frame.scene == scene else frame.instead_of(scene)
         self._waiting.append({**self._rows.row(shown), WEIGHT: weight})
         if len(self._waiting) >= SHARD_ROWS:
@@ -136,6 +148,7 @@ class Recorder:
                 kept += self._manifest["shards"][name]["rows"]
         if kept != rows:
             raise DatasetError(f"{self.out}: {kept} pictures are there, the stream's state knows of {rows}")
+        self._engine = self._first_engine()
 
     def close(self) -> None:
         """Write what waits and let go of the folder; may be called twice."""
@@ -144,6 +157,13 @@ class Recorder:
                 self.flush()
             finally:
                 self._lock.release()
+
+    def _first_engine(self) -> str | None:
+        """Return the engine of what is kept already."""
+        for name in sorted(self._manifest["shards"]):
+            with reading(self.out / "data" / name) as file:
+                return str(next(file.iter_batches(1, columns=["engine"])).column(0)[0])
+        return None
 
     @property
     def _labels(self) -> list[str]:

@@ -51,7 +51,7 @@ class RenderStream(IterableDataset[Item]):
     Args:
         source: a spec, its path or decoded JSON, a design, or a sampler.
         engine: as for `torchmultiverse.connect`, or a function that makes an engine; called ``workers`` times, when
-            the first picture is asked for.
+            the first picture is asked for. By default ``builtin``, and ``inprocess`` with a GPU as ``device``.
         workers: engines side by side.
         size: square size or (width, height); by default the spec's, or 224.
         samples: samples per pixel; by default the spec's, or the engine's.
@@ -77,7 +77,7 @@ class RenderStream(IterableDataset[Item]):
     def __init__(
         self,
         source: Spec | Mapping[str, Any] | str | Path | Design | Sampler,
-        engine: str | Callable[[], Engine] = "builtin",
+        engine: str | Callable[[], Engine] | None = None,
         *,
         workers: int = 1,
         size: int | tuple[int, int] | None = None,
@@ -119,6 +119,8 @@ class RenderStream(IterableDataset[Item]):
         self._record = None if record is None else Path(record)
         self._recorder: Recorder | None = None
         self._recorded: int | None = None  # of the state that was loaded
+        if engine is None:
+            engine = "inprocess" if self._device is not None and self._device.type == "cuda" else "builtin"
         self._make = engine if callable(engine) else _factory(engine, self.design, spec.assets if spec else [])
         self._workers = workers
         self._ahead = ahead

@@ -61,7 +61,11 @@ def finish_device(raw: Raw, world: World, view: View, light: str, denoised: bool
     x = (color * 0.72).clamp(min=0)
     x = (x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14)).clamp(0, 1)
     srgb = torch.where(x <= 0.0031308, 12.92 * x, 1.055 * x.clamp(min=1e-9) ** (1 / 2.4) - 0.055)
-    return (srgb.clamp(0, 1) * 255).round().to(torch.uint8)
+    picture = (srgb.clamp(0, 1) * 255).round().to(torch.uint8)
+    if picture.is_cuda:
+        # It may be read in another queue than this one, such as that of a training step.
+        torch.cuda.current_stream(picture.device).synchronize()
+    return picture
 
 
 def _blurred(picture: torch.Tensor, sigma: float) -> torch.Tensor:

@@ -3,6 +3,11 @@
 Coordinates: metres, right-handed, z up. At ``Camera_Yaw`` 0 the camera looks along +y, and +x runs to the right. The
 camera stands at a distance fixed by the layout (one character, two side by side, one above the other), so that a
 character's size in the picture says nothing but its size.
+
+Angles are an Unreal ``FRotator``'s, whose axes are forward, right, up: a left-handed frame, so that a positive yaw
+turns to the right (clockwise seen from above), a positive pitch raises the nose, and a positive roll lowers the right
+side. Roll is applied first, then pitch, then yaw. For the camera forward is where it looks, here +y; for a character it
+is where its nose points, at 0 the picture's right, +x.
 """
 
 from __future__ import annotations
@@ -36,6 +41,18 @@ _LOCATION = _SPECIES_SIZE / 150
 """Metres of one unit of ``Character_Location``: in the published scenes an object's longest edge has 150 of them."""
 
 
+_PIECE = 1 << 14
+
+
+def product(points: NDArray[Any], matrix: NDArray[Any]) -> NDArray[Any]:
+    """Return points (N, 3) times a matrix (3, 3). In pieces, which BLAS gives to no threads of its own: their waiting
+    costs several times the work."""
+    out = np.empty(points.shape, np.result_type(points, matrix))
+    for start in range(0, len(points), _PIECE):
+        np.matmul(points[start : start + _PIECE], matrix, out=out[start : start + _PIECE])
+    return out
+
+
 @dataclass(frozen=True)
 class View:
     """A pinhole camera.
@@ -60,7 +77,7 @@ class View:
 
     def project(self, points: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return pixel coordinates (N, 2) (pixel centres at halves) and depths (N,) of world points (N, 3)."""
-        p = (np.asarray(points, float) - self.position) @ self.rotation.T
+        p = product(np.asarray(points, float) - self.position, self.rotation.T)
         depth = p[:, 2]
         flat = self.focal * p[:, :2] / np.where(np.abs(depth) < 1e-9, 1e-9, depth)[:, None]
         return flat + np.asarray(self.size) / 2, depth
@@ -145,7 +162,7 @@ def place(
     """
     turn = rotation(actor.yaw, actor.pitch, actor.roll)
     middle = (vertices.min(0) + vertices.max(0)).astype(float) / 2
-    turned = ((vertices - middle) * actor.scale) @ turn.T
+    turned = product((vertices - middle) * actor.scale, turn.T)
     x = {"left": -_SIDE, "right": _SIDE}.get(actor.position, 0.0)
     away, right, up = (part * _LOCATION for part in actor.location)
     x, y = x + right, away
@@ -156,12 +173,13 @@ def place(
         offset[2] += _SPECIES_SIZE * below + _GAP
     else:
         offset[2] += hover * actor.scale
-    return (turned + offset).astype(np.float32), (normals @ turn.T).astype(np.float32)
+    return (turned + offset).astype(np.float32), product(normals, turn.T).astype(np.float32)
 
 
 def rotation(yaw: float, pitch: float, roll: float) -> NDArray[np.float64]:
-    """Return the turn of a character that faces +x: roll about x, then pitch (nose up) about y, then yaw about z."""
-    y, p, r = np.radians([yaw, -pitch, roll])
+    """Return the turn of a character that faces +x, (3, 3): roll (its right side, -y, down), then pitch (nose up), then
+    yaw (to its right), degrees."""
+    y, p, r = np.radians([-yaw, -pitch, roll])
     about_z = np.array([[np.cos(y), -np.sin(y), 0], [np.sin(y), np.cos(y), 0], [0, 0, 1]])
     about_y = np.array([[np.cos(p), 0, np.sin(p)], [0, 1, 0], [-np.sin(p), 0, np.cos(p)]])
     about_x = np.array([[1, 0, 0], [0, np.cos(r), -np.sin(r)], [0, np.sin(r), np.cos(r)]])
@@ -169,14 +187,18 @@ def rotation(yaw: float, pitch: float, roll: float) -> NDArray[np.float64]:
 
 
 def view(scene: Scene, world: World, kind: Layout, size: tuple[int, int]) -> View:
-    """Return the camera: on a sphere around the centre of the stage, looking at it."""
+    """Return the camera: on a sphere around the centre of the stage, looking at it.
+
+    It is at the end of an arm that turns about the stage, as an Unreal spring arm does: a camera that looks down stands
+    above, and one at a pitch beyond -90 has gone over the top and sees the world upside down. At ``Camera_Pitch`` 0 it
+    has the world's own view, which looks down by ``elevation``.
+    """
     camera = world.spec.camera
     distance, height, opening = _LAYOUTS[kind]
     distance *= camera.reach
-    yaw = np.radians(scene.get_float("Camera_Yaw"))
-    elevation = np.radians(camera.elevation + scene.get_float("Camera_Pitch"))
-    roll = np.radians(scene.get_float("Camera_Roll"))
-    forward_flat = np.array([-np.sin(yaw), np.cos(yaw), 0.0])
+    yaw, pitch, roll = (np.radians(scene.get_float(f"Camera_{axis}")) for axis in ("Yaw", "Pitch", "Roll"))
+    elevation = np.radians(camera.elevation) - pitch
+    forward_flat = np.array([np.sin(yaw), np.cos(yaw), 0.0])
     up_axis = np.array([0.0, 0.0, 1.0])
     forward = forward_flat * np.cos(elevation) - up_axis * np.sin(elevation)
     right = np.cross(forward_flat, up_axis)

@@ -917,11 +917,10 @@ class Tracer:
         distance = dr.select(valid, dr.norm(surface.p - eye), dr.inf)
         normal = dr.select(valid, surface.smooth, 0)
         dr.eval(shape, distance, normal)
-        return (
-            np.array(shape).astype(np.uint8).reshape(height, width),
-            np.array(distance).astype(np.float32).reshape(height, width),
-            np.array(normal).astype(np.float32).T.reshape(height, width, 3),
-        )
+        # One copy to the host: on a GPU each one waits for the device.
+        found = np.array(dr.concat([mi.Float(shape), distance, *normal])).reshape(5, height, width)
+        facing = np.ascontiguousarray(np.moveaxis(found[2:], 0, -1))
+        return found[0].astype(np.uint8), found[1].copy(), facing
 
     # -- paths ------------------------------------------------------------------------------------------------------
 

@@ -46,7 +46,8 @@ class Haze(BaseModel):
 
 
 class Camera(BaseModel):
-    """How the stage is looked at: elevation in degrees, ``reach`` a factor on the layout's distance.
+    """How the stage is looked at: ``elevation`` in degrees at ``Camera_Pitch`` 0, ``reach`` a factor on the layout's
+    distance.
 
     ``low`` and ``high`` are the corners of the room or open air the eye sees from: what is outside (a wall, the
     ground) is looked through.
