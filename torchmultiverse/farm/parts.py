@@ -17,7 +17,7 @@ from typing import Any
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.store.files import FolderLock, disk_errors, sha256_file, write_atomic
 from torchmultiverse.store.finish import finish
-from torchmultiverse.store.manifest import manifest_bytes
+from torchmultiverse.store.manifest import check_shards, manifest_bytes
 
 PARTS = "_parts"
 _NAME = re.compile(r"(\d+)-of-(\d+)")
@@ -82,6 +82,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path}: no manifest of a part: {error}") from None
+    check_shards(manifest, path)
     if not manifest.get("complete") and not manifest.get("failures"):
         raise DatasetError(f"{folder} is not finished; run its part again: the same command continues")
     return manifest

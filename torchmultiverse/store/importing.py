@@ -24,7 +24,7 @@ from torchmultiverse.errors import DatasetError, SpecError
 from torchmultiverse.spec import BLANK, CAPTIONS, FACTORS, FAMILY_COLUMNS, FactorTable, Scene, captions, hard_negative
 from torchmultiverse.store.assemble import assemble
 from torchmultiverse.store.card import write_card
-from torchmultiverse.store.exporting import PROVENANCE
+from torchmultiverse.store.exporting import METADATA, PROVENANCE
 from torchmultiverse.store.layouts import SUBSETS
 from torchmultiverse.store.licence import PUG
 from torchmultiverse.store.reader import StoredDataset, open_dataset
@@ -138,7 +138,9 @@ def import_dataset(
 
 def _read(source: Path) -> _Source:
     if source.is_dir():
-        sheets = sorted(source.glob("*.csv"))
+        # What we export has the same once more for Hugging Face.
+        found = sorted(source.glob("*.csv"))
+        sheets = [sheet for sheet in found if sheet.name != METADATA] or found
         if len(sheets) == 1:
             return _read_csv(sheets[0])
         if not sheets and (any(source.glob("*.parquet")) or any((source / "data").glob("*.parquet"))):

@@ -67,6 +67,8 @@ _LAYOUTS = {
     "SPAR": Layout("labels.csv", "filename", "", ("filename", *PUBLISHED["SPAR"])),
     "AR4T": Layout("labels.csv", "filepath", "images", _AR4T),
 }
+SHEETS = {"labels.csv", *(layout.csv for layout in _LAYOUTS.values())}
+"""Names of the CSV files of all layouts."""
 
 
 def derived(column: str, row: Mapping[str, Any]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,25 @@ from pydantic import ValidationError
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.spec import FACTORS, FAMILY_COLUMNS, FactorTable, Spec
 
+SHARD_NAME = re.compile(r"\w{1,80}-\d{5,}\.parquet", re.ASCII)
+"""Of a file in ``data/``; a manifest that names another is none of ours."""
+
+
+def shard_name(number: int, split: str = "train") -> str:
+    """Return the name of a file in ``data/``."""
+    return f"{split}-{number:05d}.parquet"
+
+
+def shard_number(name: str) -> int:
+    """Return the number in a file's name."""
+    return int(name.removesuffix(".parquet").rpartition("-")[2])
+
 
 def read_manifest(path: Path) -> dict[str, Any]:
     """Return the manifest of a dataset's folder, or an empty object where there is none.
 
     Raises:
-        DatasetError: it is no JSON object.
+        DatasetError: it is no JSON object, or names files that no dataset has.
     """
     file = path / "manifest.json"
     if not file.is_file():
@@ -28,7 +42,24 @@ def read_manifest(path: Path) -> dict[str, Any]:
         raise DatasetError(f"{file}: no JSON: {error}") from None
     if not isinstance(manifest, dict):
         raise DatasetError(f"{file}: no JSON object")
+    check_shards(manifest, file)
     return manifest
+
+
+def check_shards(manifest: Mapping[str, Any], file: Path) -> None:
+    """Check that a manifest names no files but those that a dataset has: the names become paths.
+
+    Raises:
+        DatasetError: it does.
+    """
+    shards = manifest.get("shards", {})
+    if not isinstance(shards, Mapping):
+        raise DatasetError(f"{file}: 'shards' is no object of files")
+    for name, entry in shards.items():
+        if not SHARD_NAME.fullmatch(name):
+            raise DatasetError(f"{file} names files that no dataset has, such as {name!r:.80}")
+        if not isinstance(entry, Mapping) or not {"rows", "sha256"} <= entry.keys():
+            raise DatasetError(f"{file}: of {name} rows and sha256 are not said")
 
 
 _SORTED = ("shards", "failures", "checked")

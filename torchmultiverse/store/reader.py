@@ -97,15 +97,24 @@ class StoredDataset:
         Raises:
             DatasetError: an unknown column, or a shard that cannot be read.
         """
+        return pa.concat_tables(self.tables(columns))
+
+    def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Yield what `table` returns, file by file: memory for the rows of one file is enough.
+
+        Raises:
+            DatasetError: an unknown column, or a shard that cannot be read.
+        """
         names = [c for c in self.columns if c not in self.image_columns] if columns is None else list(columns)
         self._check(names)
-        parts = []
-        for shard in self._shards:
+        for number, shard in enumerate(self._shards):
             with _reading(shard.path) as file:
-                parts.append(file.read(columns=names))
-        # Arrow gives columns in the order of the file.
-        table = pa.concat_tables(parts).select(names)
-        return table if self._indices is None else table.take(pa.array(self._indices))
+                # Arrow gives columns in the order of the file.
+                table = file.read(columns=names).select(names)
+            if self._indices is not None:  # ascending
+                start, stop = np.searchsorted(self._indices, self._starts[number : number + 2])
+                table = table.take(pa.array(self._indices[start:stop] - self._starts[number]))
+            yield table
 
     def row(self, index: int, columns: Sequence[str] | None = None) -> dict[str, Any]:
         """Return one row; pictures as ``{"bytes", "path"}``. Reads one row group of the columns at most.

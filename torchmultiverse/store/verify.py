@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,7 @@ from PIL import Image
 from torchmultiverse.errors import DatasetError, SpecError
 from torchmultiverse.spec import FactorTable, Scene
 from torchmultiverse.store.files import FolderLock, disk_errors, sha256_file, write_atomic
-from torchmultiverse.store.manifest import manifest_bytes, table_of
-from torchmultiverse.store.writer import SHARD_NAME
+from torchmultiverse.store.manifest import manifest_bytes, read_manifest, table_of
 
 
 @dataclass
@@ -46,16 +44,13 @@ def verify(path: str | Path, drop_bad: bool = False) -> Verification:
     """
     path = Path(path)
     try:
-        manifest = json.loads((path / "manifest.json").read_text())
+        manifest = read_manifest(path)
         shards = manifest["shards"]
-        named_well = all(SHARD_NAME.fullmatch(name) and {"rows", "sha256"} <= shards[name].keys() for name in shards)
         if not isinstance(manifest["identity"], dict):
             raise KeyError("identity")
         table = table_of(manifest)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise DatasetError(f"{path}: no manifest.json of a dataset") from None
-    if not named_well:
-        raise DatasetError(f"{path}: manifest.json names files that no dataset has")
     result = Verification(path)
     for name, entry in shards.items():
         problem = _check(path / "data" / name, entry, table)
