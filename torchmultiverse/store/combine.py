@@ -193,6 +193,10 @@ def merge(
             if not twice:
                 rows.append((number, index))
     names = _names(datasets)
+    splits: list[str] | None = None
+    if "split" in columns:
+        of_each = [dataset.table(["split"])["split"].to_pylist() for dataset in datasets]
+        splits = [of_each[number][index] for number, index in rows]
 
     def row(place: int) -> dict[str, Any]:
         number, index = rows[place]
@@ -207,7 +211,7 @@ def merge(
     identity = {"family": families.pop(), "merged": lineage, "columns": columns, "keep_first": keep_first}
     assemble(
         Path(out), fields, len(rows), row, identity, about,
-        None if tick is None else lambda done: tick(done, len(rows)),
+        None if tick is None else lambda done: tick(done, len(rows)), splits,
     )  # fmt: skip
     made = open_dataset(out)
     write_card(Path(out), made.manifest, made)

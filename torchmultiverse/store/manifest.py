@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,14 @@ def shard_number(name: str) -> int:
     return int(name.removesuffix(".parquet").rpartition("-")[2])
 
 
+ANNOUNCED = "*.shard"
+"""Files in ``_work/`` that say of a shard's files what the manifest will say of them: it is not written every time."""
+
+
 def read_manifest(path: Path) -> dict[str, Any]:
     """Return the manifest of a dataset's folder, or an empty object where there is none.
+
+    Of a dataset that is being rendered, or was interrupted, the files that were written since are in it as well.
 
     Raises:
         DatasetError: it is no JSON object, or names files that no dataset has.
@@ -42,8 +49,29 @@ def read_manifest(path: Path) -> dict[str, Any]:
         raise DatasetError(f"{file}: no JSON: {error}") from None
     if not isinstance(manifest, dict):
         raise DatasetError(f"{file}: no JSON object")
+    if isinstance(manifest.get("shards"), dict):
+        for announced in sorted((path / "_work").glob(ANNOUNCED)):
+            with suppress(OSError):  # it is in the manifest by now
+                for name, entry in read_announced(announced).items():
+                    if (path / "data" / name).stat().st_size == entry.get("bytes"):
+                        manifest["shards"][name] = entry
     check_shards(manifest, file)
     return manifest
+
+
+def read_announced(file: Path) -> dict[str, dict[str, Any]]:
+    """Return what an announcement says: rows, bytes and SHA-256 of each of a shard's files.
+
+    Raises:
+        OSError: it cannot be read.
+        DatasetError: it names files that no dataset has.
+    """
+    try:
+        said: dict[str, dict[str, Any]] = json.loads(file.read_text())["files"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"{file}: no JSON object of files: {error}") from None
+    check_shards({"shards": said}, file)
+    return said
 
 
 def check_shards(manifest: Mapping[str, Any], file: Path) -> None:

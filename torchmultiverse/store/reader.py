@@ -22,7 +22,8 @@ from torchmultiverse.errors import DatasetError, SpecError, nearest
 from torchmultiverse.spec import Condition, Factor, FactorTable, parse_where
 from torchmultiverse.store import pages
 from torchmultiverse.store.crossing import Crossing
-from torchmultiverse.store.manifest import read_manifest, table_of
+from torchmultiverse.store.ids import Ids
+from torchmultiverse.store.manifest import SHARD_NAME, read_manifest, shard_number, table_of
 
 
 @dataclass(slots=True)
@@ -242,12 +243,27 @@ class StoredDataset:
             IndexError: no such row.
             DatasetError: a dataset without hard negatives.
         """
-        wanted = self.row(index, ["negative_scene_id"])["negative_scene_id"]
-        return self._places.get(wanted)
+        place = int(self._places.places([self.row(index, ["negative_scene_id"])["negative_scene_id"]])[0])
+        return None if place < 0 else place
 
     @cached_property
-    def _places(self) -> dict[str, int]:
-        return {scene_id: row for row, scene_id in enumerate(self.table(["scene_id"])["scene_id"].to_pylist())}
+    def _places(self) -> Ids:
+        return Ids(name for table in self.tables(["scene_id"]) for name in table["scene_id"].to_pylist())
+
+    def find(self, scene_ids: Sequence[str]) -> dict[str, int]:
+        """Return the rows of a few scenes, by id: the first of one that stands twice, none of one that is not there.
+
+        Raises:
+            DatasetError: a dataset without ids.
+        """
+        found: dict[str, int] = {}
+        start, wanted = 0, pa.array(scene_ids, pa.string())
+        for table in self.tables(["scene_id"]):
+            column = table["scene_id"]
+            for place in np.flatnonzero(pc.is_in(column, value_set=wanted).to_numpy()).tolist():
+                found.setdefault(column[place].as_py(), start + place)
+            start += len(table)
+        return found
 
     def pairs(self, factor: str) -> NDArray[np.int64]:
         """Return the minimal pairs of a factor: all two rows that differ in it and in nothing else, int64 (pairs, 2).
@@ -314,7 +330,7 @@ def open_dataset(path: str | Path) -> StoredDataset:
         DatasetError: nothing there, files that are no Parquet, or whose columns differ.
     """
     path = Path(path)
-    files = sorted((path / "data").glob("[!.]*.parquet")) or sorted(path.glob("[!.]*.parquet"))
+    files = _in_order((path / "data").glob("[!.]*.parquet")) or _in_order(path.glob("[!.]*.parquet"))
     if not files:
         what = "no such folder" if not path.exists() else "no Parquet files in it"
         raise DatasetError(f"{path}: {what}; a dataset is made by: torchmultiverse render SPEC --out {path}")
@@ -329,6 +345,14 @@ def open_dataset(path: str | Path) -> StoredDataset:
                 raise DatasetError(f"{file} has other columns than {files[0].name}: {', '.join(odd)}")
             shards.append(_Shard(file, pages.stamp(file), parquet.metadata.num_rows))
     return StoredDataset(path, shards)
+
+
+def _in_order(files: Iterable[Path]) -> list[Path]:
+    """Return files by name; those of our own datasets by number first, so that rows are in the order of the design."""
+    listed = sorted(files)
+    if all(SHARD_NAME.fullmatch(file.name) for file in listed):
+        listed.sort(key=lambda file: shard_number(file.name))
+    return listed
 
 
 class _reading:
