@@ -205,7 +205,7 @@ class StoredDataset:
     @cached_property
     def crossing(self) -> Crossing:
         """The factor columns as integer codes."""
-        return Crossing(self.table(self.factors))
+        return Crossing(self.tables(self.factors))
 
     def at(self, **levels: Any) -> NDArray[np.int64]:
         """Return the rows whose factors have these levels, in order, int64; names as in specs or as columns.
