@@ -21,12 +21,13 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from torchmultiverse.engines import Frame, RenderOptions
 from torchmultiverse.engines.marker import MarkerEngine, read_marker
 from torchmultiverse.errors import DatasetError, SpecError
 from torchmultiverse.farm import generate
 from torchmultiverse.farm.parts import join
 from torchmultiverse.spec import Scene, parse_spec
-from torchmultiverse.store import StoredDataset, open_dataset, verify
+from torchmultiverse.store import DatasetWriter, RowSchema, StoredDataset, open_dataset, verify
 from torchmultiverse.store.combine import merge
 from torchmultiverse.store.exporting import METADATA, export_folder, export_webdataset
 from torchmultiverse.store.importing import import_dataset
@@ -131,6 +132,47 @@ def test_neither_interruptions_nor_parts_nor_growth_change_a_file(made: Path, tm
     generate(SPEC, tmp_path / "grown", MarkerEngine, shard_rows=5, extend=True, progress=False)
     assert hashes(tmp_path / "grown") == calm
     assert {n: len(rows) for n, rows in load(tmp_path / "grown", tmp_path / "c").items()} == COUNTS
+
+
+def test_a_kill_between_two_files_of_one_shard_loses_no_row(made: Path, tmp_path: Path) -> None:
+    """Its rows wait until all of its files have their names, and those that have them count."""
+    spec = parse_spec(SPEC)
+    design, out = spec.build(), tmp_path / "d"
+    identity = {**open_dataset(made).manifest["identity"]}
+    for key in ("format", "shard_rows"):
+        identity.pop(key)
+
+    def writer() -> DatasetWriter:
+        return DatasetWriter(out, design, RowSchema(spec, design, ("rgb",)), identity, shard_rows=5)
+
+    first = writer()
+    first.save_manifest()
+    empty = (out / "manifest.json").read_bytes()
+    for frame in MarkerEngine().render(list(design)[:5], RenderOptions(size=(48, 48), format=spec.render.format)):
+        assert isinstance(frame, Frame)
+        first.add(frame)
+    waiting = {file.name: file.read_bytes() for file in (out / "_work").glob("*.row")}
+    first.finish_shard(0)
+    said = json.dumps({"files": first.manifest["shards"]}).encode()
+    first.close()
+    assert sorted(first.manifest["shards"]) == ["held_out-00000.parquet", "train-00000.parquet"]
+    for lost in (["held_out-00000.parquet"], ["train-00000.parquet"], list(first.manifest["shards"])):
+        for name in lost:
+            (out / "data" / name).unlink()
+        (out / "manifest.json").write_bytes(empty)
+        (out / "_work").mkdir(exist_ok=True)
+        for name, data in waiting.items():
+            (out / "_work" / name).write_bytes(data)
+        (out / "_work" / "00000.shard").write_bytes(said)
+        again = writer()
+        assert again.missing(0) == []
+        again.finish_shard(0)
+        again.save_manifest()
+        assert not list((out / "_work").glob("*.row"))
+        again.close()
+        mine = hashes(out)
+        assert mine == {name: hashes(made)[name] for name in mine}
+        assert len(mine) == 2
 
 
 def test_a_file_that_is_cut_off_is_rendered_again_alone(made: Path, tmp_path: Path) -> None:
