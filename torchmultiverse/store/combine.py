@@ -211,7 +211,7 @@ def merge(
     identity = {"family": families.pop(), "merged": lineage, "columns": columns, "keep_first": keep_first}
     assemble(
         Path(out), fields, len(rows), row, identity, about,
-        None if tick is None else lambda done: tick(done, len(rows)), splits,
+        None if tick is None else lambda done: tick(done, len(rows)), splits=splits,
     )  # fmt: skip
     made = open_dataset(out)
     write_card(Path(out), made.manifest, made)

@@ -129,7 +129,8 @@ def import_dataset(
         out, fields, count, row,
         {"imported": found.identity, "family": family},
         {"name": out.name, "license": terms, "counts": counts, "lineage": [{"imported": found.identity}], "assets": []},
-        None if tick is None else lambda done: tick(done, count), [said.get("split") or split for said in found.rows],
+        None if tick is None else lambda done: tick(done, count),
+        splits=[said.get("split") or split for said in found.rows],
     )  # fmt: skip
     made = open_dataset(out)
     write_card(out, made.manifest, made)
