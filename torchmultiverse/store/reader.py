@@ -348,10 +348,11 @@ def open_dataset(path: str | Path) -> StoredDataset:
 
 
 def _in_order(files: Iterable[Path]) -> list[Path]:
-    """Return files by name; those of our own datasets by number first, so that rows are in the order of the design."""
+    """Return files by name; those of our own datasets by number first, so that rows are nearly in the design's order,
+    and of each number ``train`` first."""
     listed = sorted(files)
     if all(SHARD_NAME.fullmatch(file.name) for file in listed):
-        listed.sort(key=lambda file: shard_number(file.name))
+        listed.sort(key=lambda file: (shard_number(file.name), not file.name.startswith("train-")))
     return listed
 
 
