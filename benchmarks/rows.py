@@ -104,6 +104,7 @@ def structures(rows: int) -> None:
             digests[start + k] = rng.bytes(16)
     report("thumbnails")
     runs(digests)
+    del digests
     thumbs.alike(np.arange(rows))
     report("alike")
     crossing = Crossing(pa.table(factors(start, min(start + step, rows))) for start in range(0, rows, step))

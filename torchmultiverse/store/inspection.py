@@ -133,6 +133,7 @@ def inspect(dataset: StoredDataset) -> Inspection:
             failed[name].append(row)
     result.failed = dict(sorted(failed.items()))
     same = runs(digests)
+    del digests
     result.identical = _of_different_scenes(dataset, [rows.tolist() for rows in same])
     first = np.ones(len(dataset), bool)
     for rows in same:

@@ -30,7 +30,7 @@ def differences(crossing: Crossing, name: str, thumbs: Thumbnails) -> dict[str, 
     """
     column, levels = crossing.names.index(name), crossing.levels[name]
     order = sorted(range(len(levels)), key=lambda code: _sortable(levels[code]))
-    place = np.empty(len(levels), np.int64)
+    place = np.empty(len(levels), np.int32)
     place[order] = np.arange(len(levels))
     many = len(levels) > MOST_LEVELS
     texts = [str(levels[code]) for code in order]
@@ -39,9 +39,11 @@ def differences(crossing: Crossing, name: str, thumbs: Thumbnails) -> dict[str, 
     rows, starts = _groups(crossing, column)
     at = place[crossing.codes[rows, column]]
     blocks = _opposite(rows, starts, at, len(levels)) if many else _every(*_thinned(rows, starts, at, len(levels)))
-    full = len(levels) if many else len(levels) * (len(levels) - 1) // 2
+    full = len(levels) * (len(levels) - 1) // 2
+    if many:
+        full = len(levels) if len(levels) % 2 else len(levels) // 2
     for first, second, low, high in blocks:
-        key = low if many else low * len(levels) + high
+        key = low.astype(np.int64) if many else low.astype(np.int64) * len(levels) + high
         key, one, two = (values_[count[key] < PAIRS] for values_ in (key, first, second))
         chosen = _first_of_each(key, one, two, PAIRS - count)
         key = key[chosen]
@@ -75,22 +77,23 @@ def _groups(crossing: Crossing, column: int) -> tuple[NDArray[np.int64], NDArray
     """Return the rows that have others which differ from them in this column at most, group after group, and where
     each group begins; groups in the order of their first row, rows in a group ascending."""
     rest = Crossing.numbered(crossing.codes, column)
-    order = np.argsort(rest, kind="stable")
+    kind = np.int32 if len(rest) < 2**31 else np.int64  # of ten million rows, each array is 40 MB instead of 80
+    order = np.argsort(rest, kind="stable").astype(kind)
     rest = rest[order]
-    new = np.r_[True, rest[1:] != rest[:-1]] if len(rest) else np.zeros(0, bool)
+    new = np.ones(len(rest), bool)
+    np.not_equal(rest[1:], rest[:-1], out=new[1:])
     del rest
-    starts = np.flatnonzero(new)
-    sizes = np.diff(np.r_[starts, len(order)])
+    starts = np.flatnonzero(new).astype(kind)
+    sizes = np.diff(np.r_[starts, kind(len(order))])
     several = sizes > 1
     order = order[np.repeat(several, sizes)]
-    sizes = sizes[several]
-    firsts = order[np.cumsum(np.r_[0, sizes[:-1]])] if len(sizes) else np.zeros(0, np.int64)
-    rank = np.argsort(firsts)
-    starts = np.cumsum(np.r_[0, sizes[:-1]])[rank] if len(sizes) else np.zeros(0, np.int64)
-    sizes = sizes[rank]
-    begins = np.cumsum(np.r_[0, sizes])
-    rows = order[np.repeat(starts - begins[:-1], sizes) + np.arange(begins[-1])]
-    return rows, begins
+    starts, sizes = np.r_[kind(0), np.cumsum(sizes[several], dtype=kind)][:-1], sizes[several]
+    rank = np.argsort(order[starts])
+    starts, sizes = starts[rank], sizes[rank]
+    begins = np.r_[kind(0), np.cumsum(sizes, dtype=kind)]
+    place = np.arange(len(order), dtype=kind)
+    place += np.repeat(starts - begins[:-1], sizes)
+    return order[place], begins
 
 
 def _thinned(
@@ -100,7 +103,7 @@ def _thinned(
     sizes = np.diff(begins)
     if not len(sizes) or sizes.max() <= levels:
         return rows, begins, at
-    group = np.repeat(np.arange(len(sizes)), sizes)
+    group = np.repeat(np.arange(len(sizes), dtype=np.int64), sizes)
     key = group * levels + at
     order = np.argsort(key, kind="stable")
     new = np.flatnonzero(np.r_[True, np.diff(key[order]) != 0])
@@ -112,7 +115,7 @@ def _thinned(
 
 def _every(rows: NDArray[np.int64], begins: NDArray[np.int64], at: NDArray[np.int64]) -> Iterator[_Block]:
     """Yield all pairs of rows of one group and of two levels, some groups at a time."""
-    sizes = np.diff(begins)
+    sizes = np.diff(begins).astype(np.int64)
     done = np.cumsum(np.r_[0, sizes * (sizes - 1) // 2])
     start = 0
     while start < len(sizes):
@@ -148,15 +151,21 @@ def _opposite(
     rows: NDArray[np.int64], begins: NDArray[np.int64], at: NDArray[np.int64], levels: int
 ) -> Iterator[_Block]:
     """Yield, of each group, the first row of each level with the first of the level half of them away."""
-    key = np.repeat(np.arange(len(begins) - 1), np.diff(begins)) * levels
-    known, first = np.unique(key + at, return_index=True)
-    half = (at[first] + levels // 2) % levels
-    wanted = key[first] + half
-    place = np.minimum(np.searchsorted(known, wanted), max(len(known) - 1, 0))
-    # Of an even number of levels each pair would come twice.
-    good = (known[place] == wanted) & ((levels % 2 == 1) | (at[first] < half))
-    one, two = rows[first[good]], rows[first[place[good]]]
-    yield np.minimum(one, two), np.maximum(one, two), at[first[good]], half[good]
+    start = 0
+    while start < len(begins) - 1:
+        stop = max(start + 1, int(np.searchsorted(begins, begins[start] + _BLOCK, side="right")) - 1)
+        here = slice(int(begins[start]), int(begins[stop]))
+        key = np.repeat(np.arange(stop - start, dtype=np.int64), np.diff(begins[start : stop + 1])) * levels
+        known, first = np.unique(key + at[here], return_index=True)
+        low = at[here][first]
+        half = (low + levels // 2) % levels
+        wanted = key[first] + half
+        place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+        # Of an even number of levels each pair would come twice.
+        good = (known[place] == wanted) & ((levels % 2 == 1) | (low < half))
+        one, two = rows[here][first[good]], rows[here][first[place[good]]]
+        yield np.minimum(one, two), np.maximum(one, two), low[good], half[good]
+        start = stop
 
 
 def _first_of_each(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,20 +126,28 @@ class Thumbnails:
         return np.stack([chosen[one[keep]], chosen[two[keep]]], 1)
 
 
-def runs(keys: NDArray[np.generic]) -> list[NDArray[np.int64]]:
+def runs(keys: NDArray[Any]) -> list[NDArray[np.int64]]:
     """Return the places of equal keys, for each key that is there more than once, in the order of their first."""
-    order = np.argsort(keys, kind="stable")
-    starts = np.flatnonzero(np.r_[True, keys[order][1:] != keys[order][:-1]]) if len(keys) else np.zeros(0, int)
+    order, new = _sorted(keys)
+    starts = np.flatnonzero(new)
     sizes = np.diff(np.r_[starts, len(keys)])
     several = np.flatnonzero(sizes > 1)
     found = [order[start : start + size] for start, size in zip(starts[several], sizes[several], strict=True)]
     return sorted(found, key=lambda places: int(places[0]))
 
 
+def _sorted(keys: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the order of keys, and which of them in this order are not the same as the one before."""
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    new = np.ones(len(keys), bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=new[1:])
+    return order, new
+
+
 def _first(keys: NDArray[np.bytes_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the first place of each different key, ascending, and for each place which of these it is."""
-    order = np.argsort(keys, kind="stable")
-    new = np.r_[True, keys[order][1:] != keys[order][:-1]] if len(keys) else np.zeros(0, bool)
+    order, new = _sorted(keys)
     firsts = order[new]
     rank = np.empty(len(firsts), np.int64)
     rank[np.argsort(firsts)] = np.arange(len(firsts))
