@@ -92,7 +92,7 @@ def _groups(crossing: Crossing, column: int) -> tuple[NDArray[np.int64], NDArray
     starts, sizes = starts[rank], sizes[rank]
     begins = np.r_[kind(0), np.cumsum(sizes, dtype=kind)]
     place = np.arange(len(order), dtype=kind)
-    place += np.repeat(starts - begins[:-1], sizes)
+    np.add(place, np.repeat(starts - begins[:-1], sizes), out=place)
     return order[place], begins
 
 
