@@ -1,4 +1,5 @@
-# The two commands of the README: `make demo` and `make test`. Everything stays in .venv.
+# The two commands of the README: `make demo` and `make test`, and `make test-all`, with the tests marked slow.
+# Everything stays in .venv.
 VENV ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
@@ -6,7 +7,7 @@ BIN := $(VENV)/bin
 EXTRAS := eval,datasets,dev
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint setup clean
+.PHONY: demo test test-all lint setup clean
 
 demo: setup
 	$(BIN)/torchmultiverse demo
@@ -14,10 +15,14 @@ demo: setup
 # Whoever talks over sockets, kills processes or waits for a browser is tested by itself; the rest side by side, each
 # process with one thread (two that share the cores' threads slow each other down several times).
 TALKING := tests/contract tests/engines tests/farm tests/serve tests/stream
+MARKED := -m 'not slow'
 
 test: setup
-	$(BIN)/python -m pytest $(TALKING)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile $(TALKING:%=--ignore=%)
+	$(BIN)/python -m pytest $(MARKED) $(TALKING)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(MARKED) -n logical --maxprocesses 8 --dist loadfile $(TALKING:%=--ignore=%)
+
+test-all: MARKED :=
+test-all: test
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,8 +1,8 @@
 """Do the statistics keep what they promise? Simulated evaluations, with and without clusters.
 
 - intervals: how often does a 95 % interval hold the true accuracy?
-- differences: how often does a 95 % interval of a paired difference hold the true one, and how often is a difference
-  found where there is none?
+- differences: how often does a 95 % interval of a paired difference hold the true one, for how many rows and clusters,
+  how many that differ, and how unevenly; and how often is a difference found where there is none?
 - slices: in how many null results, where no slice is worse than another, does the search report anything?
 
     python benchmarks/statistics.py --runs 1000
@@ -15,7 +15,8 @@ import argparse
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.evaluate.compare import mcnemar, paired_interval, sign_flip
+from torchmultiverse.evaluate.compare import mcnemar, sign_flip
+from torchmultiverse.evaluate.difference import paired_interval
 from torchmultiverse.evaluate.slices import RATE, benjamini_hochberg, search
 from torchmultiverse.evaluate.stats import Intervals
 
@@ -62,15 +63,14 @@ def coverage(runs: int) -> list[tuple[str, float]]:
 
 def differences(runs: int) -> list[tuple[str, float, float]]:
     found = []
-    shared = Intervals()
     for clusters, size in ((0, 400), (12, 20), (30, 20), (151, 20)):
         hits = called = 0
         for seed in range(runs):
             rng = np.random.default_rng((3, clusters, seed))
             values, index = outcomes(rng, 0.6, clusters, size, 0.2, models=2)
             gap = values[1] - values[0]
-            _, low, high, _ = paired_interval(gap, index, shared)
-            hits += low <= 0 <= high
+            apart = paired_interval(gap, index)
+            hits += apart.low <= 0 <= apart.high
             if clusters:
                 p, _ = sign_flip(np.bincount(index, gap), rng, flips=999)
             else:
@@ -79,6 +79,39 @@ def differences(runs: int) -> list[tuple[str, float, float]]:
         found.append(
             (f"{clusters or size} {'clusters' if clusters else 'independent rows'}", hits / runs, called / runs)
         )
+    return found
+
+
+def paired(runs: int) -> list[tuple[str, list[float], float]]:
+    """Return, by design and share of rows that differ, how often the interval holds the truth, and its mean width.
+
+    Rows differ in favour of the second with the shares 50, 80 and 100 %; rows of a cluster, of which there are 20, go
+    together with the correlation that is named.
+    """
+    found = []
+    designs = [(n, 1, 0.0) for n in (20, 50, 100, 200, 500, 1000)]
+    designs += [(clusters, 20, together) for clusters in (5, 10, 20, 50, 100) for together in (0.05, 0.3)]
+    for groups, size, together in designs:
+        for differ in (0.01, 0.05, 0.1, 0.2):
+            held, width = [], []
+            for one_way in (0.5, 0.8, 1.0):
+                rng = np.random.default_rng(
+                    (5, groups, size, int(100 * differ), int(10 * one_way), int(100 * together))
+                )
+                share = np.array([differ * one_way, differ * (1 - one_way), 1 - differ])
+                truth, hits = differ * (2 * one_way - 1), 0
+                for _ in range(runs):
+                    own = np.tile(share, (groups, 1))
+                    if together:
+                        own = rng.dirichlet(np.maximum(share, 1e-9) * (1 / together - 1), groups)
+                    counts = rng.multinomial(size, own)
+                    gap = np.repeat(np.tile([1.0, -1.0, 0.0], groups), counts.ravel())
+                    apart = paired_interval(gap, np.repeat(np.arange(groups), size))
+                    hits += apart.low - 1e-9 <= truth <= apart.high + 1e-9
+                    width.append(apart.high - apart.low)
+                held.append(hits / runs)
+            what = f"{groups} rows" if size == 1 else f"{groups} clusters of {size}, correlation {together}"
+            found.append((f"{what}, {100 * differ:g} % differ", held, float(np.mean(width))))
     return found
 
 
@@ -112,6 +145,12 @@ def main() -> None:
     print("paired differences of two equal models: intervals that hold 0, tests that call it a difference at 5 %")
     for name, share, called in differences(given.runs):
         print(f"  {name:50} {100 * share:5.1f} %   {100 * called:5.1f} %")
+    print(
+        "95 % intervals of a paired difference that hold the truth, of 50, 80 and 100 % one way, and their mean width"
+    )
+    for name, shares, width in paired(given.runs):
+        told = "  ".join(f"{100 * share:5.1f}" for share in shares)
+        print(f"  {name:60} {told} %   {100 * width:5.1f}{'' if min(shares) >= 0.93 else '   <-'}")
     print("null results in which the search for slices reports anything (5 % is its rate)")
     for name, share in null_slices(given.slice_runs):
         print(f"  {name:50} {100 * share:5.1f} %")

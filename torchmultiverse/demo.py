@@ -91,9 +91,11 @@ def run(out: Path, console: Console, assets: Sequence[str] = ()) -> Path:
     from torchmultiverse.evaluate import evaluate, leaderboard
     from torchmultiverse.farm import generate
     from torchmultiverse.models import HistogramBaseline, load_model, train
+    from torchmultiverse.models.torch_tools import need
     from torchmultiverse.report import report
     from torchmultiverse.store import open_dataset
 
+    need("open_clip", "the demo, which trains a small model,")  # now, not after minutes of rendering
     start = time.perf_counter()
 
     def step(text: str) -> None:

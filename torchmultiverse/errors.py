@@ -6,6 +6,7 @@ Messages name the place, the value, and what would be right.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -62,6 +63,26 @@ class MissingExtra(TorchMultiverseError):
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs the package '{package}': pip install 'torchmultiverse[{extra}]'")
+
+
+def missing_extra(error: ModuleNotFoundError, command: str) -> MissingExtra | None:
+    """Return what a failed import means for the user of a command; ``None`` if the module is in none of our extras.
+
+    Where several extras bring it, the one that is named as the command is, else the first.
+    """
+    from importlib.metadata import PackageNotFoundError, requires
+
+    module = (error.name or "").partition(".")[0]
+    package = {"open_clip": "open-clip-torch", "faiss": "faiss-cpu"}.get(module, module.replace("_", "-"))
+    try:
+        listed = requires("torchmultiverse") or []
+    except PackageNotFoundError:
+        return None
+    found = (re.fullmatch(r"([\w.-]+).*extra == ['\"]([\w-]+)['\"]", line) for line in listed)
+    extras = [match[2] for match in found if match and match[1].replace("_", "-") == package and match[2] != "dev"]
+    if not extras:
+        return None
+    return MissingExtra(module, command if command in extras else extras[0], f"torchmultiverse {command}")
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> str:

@@ -28,11 +28,24 @@ def packs_folder() -> Path:
 
     It is ``packs`` under ``$TORCHMULTIVERSE_DATA``, or under ``~/.local/share/torchmultiverse``.
     """
-    base = os.environ.get("TORCHMULTIVERSE_DATA")
-    if base is None:
-        home = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
-        base = os.path.join(home, "torchmultiverse")
-    return Path(base) / "packs"
+    return _data_homes()[0] / "packs"
+
+
+def llvm_folders() -> list[Path]:
+    """Return where a fetched LLVM library may lie, none of which need exist; one that is fetched goes to the first.
+
+    It is kept apart from the cache, which may be emptied or moved, and found whatever ``$TORCHMULTIVERSE_DATA`` and
+    ``$TORCHMULTIVERSE_CACHE`` say: a library that is not found makes rendering several times as slow. Earlier versions
+    had it in the cache.
+    """
+    cache = Path(os.path.expanduser("~/.cache")) / "torchmultiverse"
+    return list(dict.fromkeys(base / "llvm" for base in (*_data_homes(), cache_folder(), cache)))
+
+
+def _data_homes() -> list[Path]:
+    named = os.environ.get("TORCHMULTIVERSE_DATA")
+    home = Path(os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")) / "torchmultiverse"
+    return [Path(named), home] if named else [home]
 
 
 def cache_folder(*parts: str) -> Path:

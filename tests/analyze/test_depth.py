@@ -1,22 +1,26 @@
 """Probes by layer on planted stacks: what is erased at which depth must be read off exactly there.
 
 What could silently be wrong: a probe that learns the asset instead of the factor, hyper-parameters chosen on the test,
-a best cut that is best by luck, or layers ranked by the scale of their numbers.
+a best cut that is best by luck, layers ranked by the scale of their numbers, or a headline about the largest of many
+differences that are all chance.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from torchmultiverse.analyze.depth import budgets, depths
+from torchmultiverse.analyze.analysis import portrayed
+from torchmultiverse.analyze.depth import budgets, depths, gaps
 from torchmultiverse.analyze.features import Features
 from torchmultiverse.analyze.probes import PROBES, Data, ridge
 from torchmultiverse.analyze.splits import question, split
 from torchmultiverse.errors import DatasetError, ModelError
+from torchmultiverse.report.analysis import _headline, _said
 
 
 def stack(layers: dict[str, NDArray[Any]], columns: dict[str, NDArray[Any]]) -> Features:
@@ -142,6 +146,54 @@ def test_ridge_is_what_the_normal_equations_give() -> None:
     penalty = reading.chosen["penalty"] * 120
     weight = np.linalg.solve(z[:120].T @ z[:120] + penalty * np.eye(5), z[:120].T @ (y[:120] - y[:120].mean()))
     np.testing.assert_allclose(reading.said, z[160:] @ weight + y[:120].mean(), atol=1e-4)
+
+
+def test_no_headline_of_what_is_chance() -> None:
+    """Eight factors that no layer knows, by ten layers: some are ahead of the last by luck, and it means nothing."""
+    luck = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        count = 400
+        columns: dict[str, NDArray[Any]] = {f"factor{k}": rng.integers(0, 4, count).astype(str) for k in range(8)}
+        columns = {name: values.astype(object) for name, values in columns.items()}
+        layers = {f"layer{k}": rng.normal(size=(count, 8)) for k in range(10)}
+        found = depths(stack(layers, columns), probes=["knn"], quiet=True)
+        text = _headline(found)
+        luck.append(max(cut.cost for cut in found.cuts))
+        assert not any(cut.lost for cut in found.cuts)
+        assert "any layer significantly better" in text
+        assert "Not surely read above chance: factor0" in text
+        assert portrayed(found) == ["layer9"]
+    assert max(luck) > 0.05, "the simulation has no luck worth the name"
+
+
+def test_the_headline_says_what_the_charts_say() -> None:
+    """By the second probe the last layer is worse; charts speak of the first, and so must the headline."""
+    found = depths(planted(), ["world_name", "character_texture"], ["logistic"], quiet=True)
+    world, texture = (one for one in found.cuts)
+    assert "not the best place to read character texture:" in _headline(found)
+    second = replace(world, probe="knn", best="trunk", cost=0.3, cost_low=0.2, cost_high=0.4, corrected=0.0)
+    ended = replace(world, best="head2", cost=0.0)
+    both = replace(found, cuts=(ended, second, texture))
+    assert "not the best place to read character texture:" in _headline(both)
+    assert _said(ended) == "best at the end (head2)"
+    # What is not sure when all factors are taken together is not said as a difference anywhere.
+    unsure = replace(second, corrected=0.2)
+    assert "is not sure" in _said(unsure)
+    assert "any layer significantly better" in _headline(replace(found, cuts=(unsure,)))
+    assert _said(replace(second, above=False)) == "not surely read above chance at any layer"
+
+
+def test_what_is_asked_of_three_groups_has_no_interval() -> None:
+    """Twelve animals leave two or three in the test: their numbers move by tens of points with the animals drawn."""
+    features = planted(240)
+    columns = {**features.columns, "character_name": np.array([f"a{k % 10}" for k in range(240)], object)}
+    found = depths(stack(dict(features.layers), columns), ["character_texture"], quiet=True)
+    (cut,) = found.cuts
+    assert cut.groups < 4
+    assert (cut.cost_low, cut.cost_high, cut.lost) == (-1, 1, False)
+    (gap,) = gaps(stack(dict(features.layers), columns), ["character_texture"], quiet=True)
+    assert (gap.low, gap.high, gap.p) == (-1, 1, 1)
 
 
 def test_what_cannot_be_asked_is_said() -> None:

@@ -6,6 +6,7 @@ that trains the mean, or ranks that favour the first candidate.
 
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,9 +25,19 @@ from torchmultiverse.analyze.faithful import (
     inception_score,
     variance_ratio,
 )
-from torchmultiverse.analyze.rcdm import Decoder, interpolate, load_decoder, loss_of, preset, sample, train_decoder
+from torchmultiverse.analyze.rcdm import (
+    Decoder,
+    interpolate,
+    load_decoder,
+    loss_of,
+    preset,
+    respaced,
+    sample,
+    train_decoder,
+)
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.evaluate import PictureList
+from torchmultiverse.models import torch_tools as tools
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
@@ -42,13 +53,15 @@ def trained(folder: Path, conditioning: Any, steps: int, batch: int = 32) -> Dec
     return load_decoder(folder)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
 @pytest.mark.parametrize("conditioning", ["add_emb", "cond_bn"])
 def test_what_the_vector_holds_is_kept_and_the_rest_varies(tmp_path: Path, conditioning: str) -> None:
     """Vectors of the colour alone: all pictures of one vector have its colour, at any place."""
     # Batch statistics are noisier: after more steps of larger batches the colour is still less sure.
-    decoder = trained(tmp_path, conditioning, *((450, 32) if conditioning == "add_emb" else (600, 64)))
+    decoder = trained(tmp_path, conditioning, *((1600, 32) if conditioning == "add_emb" else (1600, 64)))
     _, colours, _ = squares(300, seed=1)
-    drawn = sample(decoder, colours[:20], 8, 12, quiet=True)
+    drawn = sample(decoder, colours[:20], 8, 50, quiet=True)
     rows = np.repeat(np.arange(20), 8)
     colour, place = seen(drawn.reshape(-1, SIDE, SIDE, 3))
     assert variance_ratio(colour, rows) < (0.25 if conditioning == "add_emb" else 0.6)
@@ -266,3 +279,90 @@ def test_vectors_of_mirrored_pictures_are_those_of_the_mirrored_pictures() -> No
         np.testing.assert_array_equal(np.asarray(image), pixels[(4, 1)[k], :, ::-1])
     files = SimpleNamespace(manifest={"name": "files"}, image_bytes=lambda index: b"%d" % index)
     assert portraits._Mirrored(files).image_bytes(3) != files.image_bytes(3)
+
+
+def test_samplers_take_the_steps_of_the_source() -> None:
+    assert respaced(50, "ddim") == list(range(980, -1, -20))
+    assert respaced(334, "ddim") == list(range(999, -1, -3))
+    for steps, sampler in ((300, "ddim"), (7, "ddim"), (100, "ddpm"), (250, "ddpm"), (999, "ddpm"), (2, "ddpm")):
+        times = respaced(steps, sampler)
+        assert (len(set(times)), times[0], times[-1]) == (steps, 999, 0)
+        assert max(abs(a - b - 999 / (steps - 1)) for a, b in itertools.pairwise(times)) < 1
+    assert respaced(1000, "ddpm") == respaced(1000, "ddim") == list(range(999, -1, -1))
+    assert respaced(1, "ddim") == respaced(1, "ddpm") == [999]
+
+
+class Planted:
+    """In the place of a decoder's network: predicts noise that puts clean pictures out of their range."""
+
+    def __init__(self, learnt: bool) -> None:
+        self.decoder = Decoder(preset("tiny", SIDE, 3, learn_sigma=learnt))
+        self.asked: list[int] = []
+        self.decoder.predict = self.predict  # type: ignore[method-assign]
+
+    def predict(self, noisy: torch.Tensor, steps: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+        self.asked.append(int(steps[0]))
+        said = torch.sin(3 * noisy) - 0.8 * noisy
+        return torch.cat([said, torch.cos(noisy)], 1) if self.decoder.config.learn_sigma else said
+
+
+def test_a_deterministic_chain_goes_on_from_the_clipped_picture() -> None:
+    """Clipping the picture and keeping the unclipped noise would draw others, in no way that one would see."""
+    import diffusers
+
+    planted = Planted(False)
+    drawn = sample(planted.decoder, np.zeros((1, 3), np.float32), 1, 50, "ddim", seed=3, quiet=True)[0, 0]
+    config = planted.decoder.scheduler.config
+    results = []
+    for clipped in (True, False):
+        scheduler = diffusers.DDIMScheduler.from_config(config, set_alpha_to_one=True)
+        scheduler.set_timesteps(50)
+        generator = torch.Generator().manual_seed(tools.seed_of(3, 0, 0))
+        noisy = torch.randn(3, SIDE, SIDE, generator=generator)[None]
+        for time in scheduler.timesteps:
+            said = planted.predict(noisy, time[None], torch.zeros(1, 3))
+            noisy = scheduler.step(said, time, noisy, use_clipped_model_output=clipped).prev_sample
+        results.append(((noisy[0].clamp(-1, 1) + 1) * 127.5).round().permute(1, 2, 0).numpy())
+    assert np.abs(drawn - results[0]).max() <= 1
+    assert np.abs(drawn - results[1]).max() > 5
+    assert planted.asked[:50] == respaced(50, "ddim")
+
+
+@pytest.mark.parametrize("learnt", [False, True])
+def test_an_ancestral_chain_is_that_of_respaced_betas(learnt: bool) -> None:
+    planted = Planted(learnt)
+    drawn = sample(planted.decoder, np.zeros((1, 3), np.float32), 1, 7, "ddpm", seed=3, quiet=True)[0, 0]
+    assert planted.asked == respaced(7, "ddpm") == [999, 832, 666, 500, 333, 166, 0]
+    every = np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))
+    kept = every[planted.asked[::-1]]
+    betas = 1 - kept / np.concatenate([[1], kept[:-1]])
+    products = np.cumprod(1 - betas)
+    generator = torch.Generator().manual_seed(tools.seed_of(3, 0, 0))
+    x = torch.randn(3, SIDE, SIDE, generator=generator).double().numpy()
+    for k in reversed(range(7)):
+        before = products[k - 1] if k else 1.0
+        said = planted.predict(torch.from_numpy(x)[None], torch.tensor([planted.asked[6 - k]]), torch.zeros(1, 3))[0]
+        clean = np.clip((x - np.sqrt(1 - products[k]) * said[:3].numpy()) / np.sqrt(products[k]), -1, 1)
+        mean = np.sqrt(before) * betas[k] / (1 - products[k]) * clean
+        x = mean + np.sqrt(1 - betas[k]) * (1 - before) / (1 - products[k]) * x
+        if k:
+            log = np.log(betas[k] * (1 - before) / (1 - products[k]))
+            if learnt:
+                share = (said[3:].numpy() + 1) / 2
+                log = share * np.log(betas[k]) + (1 - share) * log
+            x = x + np.exp(0.5 * log) * torch.randn(3, SIDE, SIDE, generator=generator).numpy()
+    wanted = ((np.clip(x, -1, 1) + 1) * 127.5).round().transpose(1, 2, 0)
+    assert np.abs(drawn - wanted).max() <= 1
+
+
+def test_the_bound_does_not_clip() -> None:
+    """The source clips the clean picture when it samples, not in its loss: there it would hide the mean's error."""
+    decoder = Decoder(preset("tiny", SIDE, 3, learn_sigma=True))
+    every = np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))
+    noisy, noise = torch.full((1, 3, SIDE, SIDE), 0.9), torch.full((1, 3, SIDE, SIDE), -1.5)
+    t = 300
+    mean, _ = rcdm._reverse(decoder, noisy, noise, torch.zeros_like(noise), torch.tensor([t]))
+    beta = 1 - every[t] / every[t - 1]
+    wanted = (0.9 + 1.5 * beta / np.sqrt(1 - every[t])) / np.sqrt(1 - beta)  # Ho et al., eq. 11
+    assert mean.numpy() == pytest.approx(wanted, abs=1e-4)
+    assert (0.9 + 1.5 * np.sqrt(1 - every[t])) / np.sqrt(every[t]) > 1.5, "out of range, so clipping would show"

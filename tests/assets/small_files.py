@@ -1,11 +1,14 @@
 """Small real files, as exporters write them."""
 
 import json
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import trimesh
 from PIL import Image
+
+from torchmultiverse.errors import AssetError
 
 
 def checkered() -> Image.Image:
@@ -55,3 +58,23 @@ def write_map(path: Path, values: np.ndarray) -> None:
     import mitsuba as mi
 
     mi.Bitmap(np.ascontiguousarray(values, np.float32)).write(str(path))
+
+
+def damaged(whole: bytes, letters: bytes, count: int, rng: np.random.Generator) -> Iterator[bytes]:
+    """Yield a file with a few bytes replaced by letters that matter in it, and now and then cut short."""
+    for _ in range(count):
+        data = bytearray(whole)
+        for at in rng.integers(0, len(data), int(rng.integers(1, 4))):
+            data[at] = rng.choice(list(letters))
+        yield bytes(data[: int(rng.integers(0, len(data)))] if rng.random() < 0.1 else data)
+
+
+def refusals(read: Callable[[bytes], object], files: Iterable[bytes]) -> list[str]:
+    """Return what is said of the files that are refused; any other error goes on."""
+    said = []
+    for data in files:
+        try:
+            read(data)
+        except AssetError as error:
+            said.append(str(error))
+    return said

@@ -15,7 +15,8 @@ from small_files import block, checkered, manifest, write_map, write_obj
 
 from torchmultiverse.assets import add, installed, open_pack, remove
 from torchmultiverse.assets.bake import bake
-from torchmultiverse.assets.environment import read_map, world
+from torchmultiverse.assets.environment import world
+from torchmultiverse.assets.maps import read_map
 from torchmultiverse.assets.model import MAX_TRIANGLES, Model, Piece, cleaned, pack, unpack
 from torchmultiverse.errors import AssetError, MissingExtra
 
@@ -159,6 +160,9 @@ def test_a_model_survives_its_file():
         ({"assets": [{"name": "B", "file": "file:///etc/passwd"}]}, r"is no path inside"),
         ({"assets": [{"name": "B", "file": "link.glb"}]}, r"'link.glb' leads out of"),
         ({"assets": [{"name": "B", "file": "block.glb"}] * 2}, r"the character 'B' is there twice"),
+        ({"attribution": "\ud800"}, r"not JSON: .*surrogates not allowed"),
+        ({"assets": [{"name": "B", "file": "a\0b"}]}, r"cannot be followed"),
+        ({"assets": [{"name": "B", "file": "a" * 300}]}, r"cannot be followed"),
         ({"name": "procedural"}, r"'procedural' is what comes with the package"),
     ],
 )
@@ -207,14 +211,14 @@ def test_a_mesh_reads_nothing_outside_its_folder(folder, uri):
     with pytest.raises(AssetError, match=r"leads out of|is no path inside"):
         add(folder)
     (folder / "block.obj").write_text(f"mtllib block.mtl\n{(folder / 'block.obj').read_text()}")
-    (folder / "block.mtl").write_text(f"newmtl material_0\nmap_Kd {uri}\n")
+    (folder / "block.mtl").write_text(f"newmtl skin\nmap_Kd {uri}\n")
     manifest(folder, {"name": "Block", "file": "block.obj"})
     with pytest.raises(AssetError, match=r"leads out of|is no path inside"):
         add(folder)
 
 
 def test_what_is_missing_or_broken_is_named(folder):
-    (folder / "block.mtl").write_text("newmtl material_0\nmap_Kd gone.png\n")
+    (folder / "block.mtl").write_text("newmtl skin\nmap_Kd gone.png\n")
     manifest(folder, {"name": "Block", "file": "block.obj"})
     with pytest.raises(AssetError, match=r"assets\[0\] \(Block\): there is no file 'gone.png'"):
         add(folder)
@@ -223,7 +227,9 @@ def test_what_is_missing_or_broken_is_named(folder):
         add(folder)
     manifest(folder, {"name": "Block", "file": "block.glb"})
     (folder / "block.glb").write_bytes(glb(lambda h: h.update(extensionsRequired=["KHR_draco_mesh_compression"])))
-    with pytest.raises(AssetError, match="compressed with KHR_draco_mesh_compression"):
+    with pytest.raises(
+        AssetError, match="cannot be shown without KHR_draco_mesh_compression, which is not read; export it without"
+    ):
         add(folder)
     (folder / "block.glb").write_bytes(b"glTF but not really, only a few bytes")
     with pytest.raises(AssetError, match="it is no GLB file"):
@@ -329,9 +335,10 @@ def test_a_map_that_claims_to_be_huge_is_not_unpacked(folder):
         read_map(folder / "sky.hdr", "x")
 
 
-def test_without_the_reader_the_extra_is_named(folder, monkeypatch):
+def test_without_the_decimator_the_extra_is_named(folder, monkeypatch):
     import sys
 
-    monkeypatch.setitem(sys.modules, "trimesh", None)
-    with pytest.raises(MissingExtra, match=r"reading meshes needs the package 'trimesh': .*torchmultiverse\[assets\]"):
+    monkeypatch.setattr("torchmultiverse.assets.model.KEPT_TRIANGLES", 4)
+    monkeypatch.setitem(sys.modules, "fast_simplification", None)
+    with pytest.raises(MissingExtra, match=r"decimating 12 triangles needs .*torchmultiverse\[assets\]"):
         add(folder)

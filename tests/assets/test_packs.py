@@ -151,12 +151,14 @@ def test_the_command_line(folder, capsys, monkeypatch, packs):
         return command.run(capsys, monkeypatch, "assets", *arguments)
 
     (folder / "block.glb").write_bytes(block(size=(2, 6, 1e-4)).export(file_type="glb"))
-    code, text, _ = run("add", str(folder), "--no-page")
+    code, text, warned = run("add", str(folder), "--no-page")
     assert code == 0
-    assert "it is flat" in text
+    assert "warning: Block: it is flat" in warned
     assert '"assets": ["mine", "procedural"]' in text
     assert "CC-BY-4.0" in run("list")[1]
-    assert "Ada" in run("show", "mine")[1]
+    _, text, warned = run("show", "mine")
+    assert "Ada" in text
+    assert "warning: Block: it is flat" in warned
     assert run("remove", "mine")[0] == 0
     code, _, text = run("show", "mine")
     assert code == 7

@@ -93,6 +93,7 @@ def test_dry_run_counts_and_checks_without_writing(spec: Path, tmp_path: Path, c
         (("show", "Desert", "--engine", "marker", "--set", "Camera_Yaw=x"), 2, "is a number"),
         (("verify", "{tmp}/nothing"), 4, "no manifest.json"),
         (("serve", "--host", "0.0.0.0", "--engine", "marker"), 3, "needs a token"),
+        (("serve", "--allow-origin", "*", "--engine", "marker"), 3, "https://example.org:8443"),
     ],
 )
 def test_errors_name_the_remedy_and_set_the_exit_code(

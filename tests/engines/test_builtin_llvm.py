@@ -76,11 +76,40 @@ def test_a_failing_library_that_was_loaded_before_us_is_not_used():
     assert said[0] == "scalar_rgb"
 
 
+def test_another_cache_or_data_folder_loses_no_library(tmp_path, monkeypatch):
+    """It would not fail, but render several times as slowly."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    kept = []
+    for place in ("home/.local/share/torchmultiverse", "home/.cache/torchmultiverse", "data", "cache"):
+        kept.append(tmp_path / place / "llvm" / "libllvm19" / "libLLVM.so.19.1")
+        kept[-1].parent.mkdir(parents=True)
+        kept[-1].write_bytes(b"")
+    monkeypatch.setenv("TORCHMULTIVERSE_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("TORCHMULTIVERSE_CACHE", str(tmp_path / "cache"))
+    assert set(kept) <= set(llvm_libraries())
+    monkeypatch.setenv("TORCHMULTIVERSE_DATA", str(tmp_path / "other"))
+    monkeypatch.setenv("TORCHMULTIVERSE_CACHE", str(tmp_path / "fresh"))
+    assert set(kept[:2]) <= set(llvm_libraries())
+
+
+def test_the_slow_variant_is_said_where_a_script_sees_it():
+    """Without logging set up, a script that renders several times as slowly as it might said nothing."""
+    script = (
+        "from torchmultiverse.engines.builtin import variant\n"
+        "variant.probe = lambda: variant.Report(chosen='scalar_rgb', remedy='do this')\n"
+        "variant.activate()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=200)
+    assert "scalar_rgb" in done.stderr
+    assert "do this" in done.stderr
+
+
 @pytest.mark.network
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("apt-get") is None, reason="needs apt")
 def test_fetched_from_the_archive_it_renders(tmp_path, monkeypatch):
-    monkeypatch.setenv("TORCHMULTIVERSE_CACHE", str(tmp_path))
+    monkeypatch.setenv("TORCHMULTIVERSE_DATA", str(tmp_path))
     try:
         trial = llvm.fetch_llvm()
     except EngineError as error:

@@ -53,7 +53,7 @@ class Deadly(Streamer):
     def _render(self, player, name, request):  # type: ignore[no-untyped-def]
         if request["scene"].get("Camera_Yaw") == 3:
             for one in list(self._players):
-                self._spawn(self._drop(one))
+                self._drop(one)
         else:
             super()._render(player, name, request)
 
@@ -76,10 +76,11 @@ def test_a_server_without_a_streamer_is_an_error_that_says_so() -> None:
     async def test() -> None:
         server = SignallingServer()
         await server.start()
-        client = AsyncClient(server.url, reconnects=1, connect_timeout=1.2)
-        with pytest.raises(EngineError, match="no connection to a streamer within"):
-            await client.connect()
-        await client.close()
+        for name, missing in ((None, "none is there"), ("left", "'left' is not there")):
+            client = AsyncClient(server.url, reconnects=1, connect_timeout=0.6, streamer_id=name)
+            with pytest.raises(EngineError, match=f"no connection to a streamer within 0.6 s: {missing}"):
+                await client.connect()
+            await client.close()
         await server.stop()
         assert len(asyncio.all_tasks()) == 1, "tasks were left behind"
 
@@ -165,7 +166,7 @@ def test_the_engine_is_found_again_after_the_signalling_server_was_gone() -> Non
         (two,) = engine.render(SCENES[1:2], OPTIONS)
         asyncio.run_coroutine_threadsafe(served.server.start(), served.loop).result(10)
         for name in list(served.streamer._players):
-            asyncio.run_coroutine_threadsafe(served.streamer._drop(name), served.loop).result(10)
+            served.loop.call_soon_threadsafe(served.streamer._drop, name)
         (three,) = engine.render(SCENES[2:3], OPTIONS)
         engine.close()
     for scene, answer in zip(SCENES, (one, two, three), strict=False):
@@ -179,7 +180,7 @@ def test_an_engine_that_will_not_come_back_ends_the_waiting_with_the_reason() ->
         engine = RemoteEngine(served.url, lost=lambda: reason[0] if reason else None)
         reason.append("the engine died: out of memory")
         for name in list(served.streamer._players):
-            asyncio.run_coroutine_threadsafe(served.streamer._drop(name), served.loop).result(10)
+            served.loop.call_soon_threadsafe(served.streamer._drop, name)
         with pytest.raises(EngineError, match="out of memory"):
             list(engine.render(SCENES, OPTIONS))
         engine.close()
@@ -194,13 +195,51 @@ def test_a_picture_over_the_bound_is_refused() -> None:
     assert "2000 is the limit" in answers[0].reason
 
 
-def test_the_chosen_streamer_is_used_and_a_missing_one_waited_for() -> None:
+def test_the_chosen_streamer_is_used_and_an_unknown_one_is_named_at_once_with_those_there_are() -> None:
     with serve(streamer_id="left") as served:
         engine = RemoteEngine(served.url, streamer_id="left")
         assert engine.catalogue().engine == "marker"
         engine.close()
-        with pytest.raises(EngineError):
-            RemoteEngine(served.url, streamer_id="right", reconnects=1, connect_timeout=1.0)
+        with pytest.raises(EngineError, match=r"there is no streamer 'right'; there is 'left'"):
+            RemoteEngine(served.url, streamer_id="right", connect_timeout=1000, reconnects=1000)
+
+
+def test_why_a_connection_is_refused_is_said_and_what_may_pass_is_tried_again() -> None:
+    """What could silently be wrong: 'no connection' for a proxy's 403, a web server, a wrong address."""
+    answers = {
+        "HTTP/1.1 403 Forbidden\r\nContent-Length: 22\r\n\r\nyour subscription\x1b\nend": "403: your subscription end",
+        "HTTP/1.1 404 Not Found\r\n\r\n": "HTTP 404",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi": "HTTP 200: hi",
+        "HTTP/1.1 503 Busy\r\nContent-Length: 7\r\n\r\nbooting": r"after 2 attempts: .*503: booting",
+        "SSH-2.0-OpenSSH_9.2\r\n": r"after 2 attempts: .*does not answer as a signalling server",
+    }
+
+    async def test(answer: str, match: str) -> None:
+        async def stranger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer.encode())
+            writer.close()
+
+        async with await asyncio.start_server(stranger, "127.0.0.1", 0) as server:
+            url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            client = AsyncClient(url, reconnects=2, connect_timeout=10)
+            with pytest.raises(EngineError, match=match) as error:
+                await client.connect()
+            assert url in str(error.value)
+            await client.close()
+
+    for answer, match in answers.items():
+        asyncio.run(test(answer, match))
+    for nonsense in ("http://127.0.0.1:1", "ws://", "ws://127.0.0.1:99999", "ws://[", "nowhere"):
+        with pytest.raises(EngineError, match=r"is no address of a signalling server, such as ws://127\.0\.0\.1"):
+            RemoteEngine(nonsense)
+
+
+def test_why_a_server_hung_up_is_said() -> None:
+    with serve() as served:
+        served.server._core.max_peers = 1
+        with pytest.raises(EngineError, match=r"closed the connection \(1013: 1 peers are connected already\)"):
+            RemoteEngine(served.url, reconnects=1)
 
 
 def test_the_asynchronous_client_renders_many_at_once_and_leaves_no_task() -> None:

@@ -12,8 +12,9 @@ from planted import Tagged, spar_rows
 
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.evaluate import PictureList, evaluate
-from torchmultiverse.evaluate.classification import imagenet_outcome, match_classes, varied_factors
-from torchmultiverse.evaluate.protocol import ClassificationProtocol, load_protocol
+from torchmultiverse.evaluate.classification import imagenet_outcome, varied_factors
+from torchmultiverse.evaluate.imagenet import class_map, imagenet_names, match_classes
+from torchmultiverse.evaluate.protocol import ChoiceProtocol, ClassificationProtocol, load_protocol
 from torchmultiverse.models import as_model
 
 
@@ -48,7 +49,7 @@ def test_three_label_spaces_answer_three_questions() -> None:
     assert list(outcomes["any-of-set"][0].correct) == [1, 1, 1, 0, 0]
     # As published: index 841 belongs to Sweatshirt alone, so that no Shirt is ever right.
     assert list(outcomes["pug2023"][0].correct) == [0, 1, 1, 0, 0]
-    assert outcomes["any-of-set"][1][3:] == ["ImageNet 281", "ImageNet 999"]
+    assert outcomes["any-of-set"][1][3:] == ["tabby cat", "toilet paper"], "by name, not by number"
     # Restricted to the 151 classes, what 281 (no class of the 151) says does not matter.
     restricted = logits.copy()
     restricted[3, 282], restricted[4, 1] = 40, 40
@@ -183,3 +184,86 @@ def test_subsets_say_which_pictures_tell_about_a_factor() -> None:
     assert {name: np.flatnonzero(found).tolist() for name, found in tells.items()} == {
         "subset": [0, 1, 2, 3, 4, 5], "world_name": [0, 1], "camera_yaw": [2, 3], "scene_light": [4, 5]
     }  # fmt: skip
+
+
+def test_names_of_imagenet_are_open_clips() -> None:
+    assert list(imagenet_names()) == list(pytest.importorskip("open_clip").IMAGENET_CLASSNAMES)
+
+
+def test_every_animal_with_an_imagenet_class_is_asked() -> None:
+    """Else a classifier is scored on 5 of the built-in engine's animals, and the other 18 are left out."""
+    protocol = load_protocol("classification")
+    assert isinstance(protocol, ClassificationProtocol)
+    animals = protocol.imagenet_indices("animals")
+    rows = [{"character_name": name, "world_name": world} for name in (*animals, "Crow") for world in ("A", "B")]
+
+    def right(images):
+        seen = [rows[image.getpixel((0, 0))[0]]["character_name"] for image in images]
+        return _logits(*(animals.get(name, [999])[-1] for name in seen))
+
+    result = evaluate(_pictures(rows), as_model(right, name="zoologist"), quiet=True)
+    for space in ("any-of-set", "restricted"):
+        (cell,) = result.cells(factor="all", setting=space)
+        assert (cell["n"], cell["accuracy"]) == (2 * len(animals), 1), space
+    assert cell["candidates"] == len(animals)
+    (note,) = result.provenance["notes"]
+    assert "Crow have no ImageNet class; 2 pictures" in note
+
+
+def test_the_published_classes_stay_alone_and_other_spellings_are_read() -> None:
+    """An animal's class more among the candidates of PUG: ImageNet would change its published label spaces."""
+    published = _classes()
+    assert class_map(sorted(published)) == published
+    assert class_map(["Elephant", "Wolf"]) == published
+    known = class_map(["zebra", "giant_panda", "Crow", "WhiteShark", "Lion"])
+    assert (known["zebra"], known["giant_panda"], known["WhiteShark"]) == ([340], [388], [2])
+    assert "Zebra" not in known, "one class, one candidate"
+    assert "Crow" not in known
+
+
+def test_synonyms_of_a_class_name_count_after_whole_names() -> None:
+    names = ["great white shark, white shark, man-eater", "ox", "white shark"]
+    assert match_classes(["WhiteShark", "Ox", "man-eater"], names) == {"WhiteShark": 2, "Ox": 1, "man-eater": 0}
+
+
+@pytest.mark.parametrize(
+    ("names", "logits", "message"),
+    [
+        (["background", "Elephant", "Zebra", "Camel"], 3, r"3 logits but names 4 classes.*classes\[1:\]"),
+        (["Elephant", "Zebra"], 3, r"3 logits but names 2 classes.*logits\[:, 1:\]"),
+        (["Elephant", "Zebra"], 5, "5 logits but names 2 classes; there must be a name for each$"),
+        (None, 1001, r"1001 logits but no class names; without names 1000 are needed.*logits\[:, 1:\]"),
+    ],
+)
+def test_a_name_for_each_logit(names: list[str] | None, logits: int, message: str) -> None:
+    """With a class for the background in front, every answer is read as its neighbour's: 0 %, without a word."""
+    rows = [{"scene_id": str(i), "character_name": ["Elephant", "Zebra"][i % 2]} for i in range(4)]
+
+    def right(images):
+        scores = np.zeros((len(images), logits), np.float32)
+        scores[np.arange(len(images)), [image.getpixel((0, 0))[0] % 2 for image in images]] = 5
+        return scores
+
+    with pytest.raises(ModelError, match=message):
+        evaluate(_pictures(rows), as_model(right, name="m", classes=names), protocol="classification", quiet=True)
+    spar = Tagged(spar_rows(animals=["Elephant", "Zebra"]))
+    with pytest.raises(ModelError, match=message):
+        evaluate(spar, as_model(right, name="m", classes=names), protocol="spar", quiet=True)
+
+
+def test_a_question_of_a_file_reads_imagenet_by_the_same_map() -> None:
+    """`Orca` is ImageNet's "killer whale": by its own name no class is found and the question is left out."""
+    rows = [{"character_name": name} for name in ("Orca", "Cattle", "GiantPanda")]
+    asked = {
+        "task": "which", "title": "Which?", "truth": "{character_name}",
+        "prompts": {"name": "p", "templates": ["a {}"]},
+    }  # fmt: skip
+    protocol = ChoiceProtocol.model_validate(
+        {"name": "which", "version": 1, "kind": "choice", "title": "Which?", "description": "", "tasks": [asked]}
+    )
+
+    def right(images):
+        return _logits(*([148, 345, 388][image.getpixel((0, 0))[0]] for image in images))
+
+    result = evaluate(_pictures(rows), as_model(right, name="m"), protocol=protocol, quiet=True)
+    assert [(c["n"], c["accuracy"]) for c in result.cells(factor="all")] == [(3, 1.0)]

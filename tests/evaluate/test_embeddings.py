@@ -7,6 +7,7 @@ output, one of a picture that has changed since; a file half written by a run th
 from __future__ import annotations
 
 import hashlib
+import io
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from torchmultiverse import pictures
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.errors import ModelError
 from torchmultiverse.evaluate import evaluate
@@ -215,7 +217,7 @@ def test_a_picture_is_decoded_once_for_all_models_of_a_geometry(dataset: Path, t
     other._matrix = np.random.default_rng(0).normal(size=(300, 16)).astype(np.float32)
     alone = evaluate(opened, _named(Small("b" * 64, second.info.preprocess), "b"), quiet=True)
     monkeypatch.setattr("torchmultiverse.evaluate.run.gallery_pictures", lambda *given: {})
-    monkeypatch.setattr("torchmultiverse.evaluate.embeddings.Image.open", _counting(decoded))
+    monkeypatch.setattr("torchmultiverse.evaluate.embeddings.read", _counting(decoded))
     models = [_named(first, "a"), _named(second, "b"), _named(other, "c")]
     result = evaluate(opened, models, quiet=True, embeddings=store)
     assert len(decoded) == len(set(decoded)) == 18, "three models, two geometries, each picture decoded once"
@@ -226,13 +228,9 @@ def test_a_picture_is_decoded_once_for_all_models_of_a_geometry(dataset: Path, t
 
 
 def _counting(decoded: list[bytes]):
-    from PIL import Image
-
-    real = Image.open
-
-    def counted(file, **more):
-        decoded.append(hashlib.sha256(file.getvalue()).digest())
-        return real(file, **more)
+    def counted(data, what):
+        decoded.append(hashlib.sha256(data).digest())
+        return pictures.read(data, what)
 
     return counted
 
@@ -312,3 +310,67 @@ def test_the_audit_counts_answers_that_low_precision_changes(dataset: Path) -> N
     exact = evaluate(dataset, Coarse(), quiet=True, precision="float32", audit=12).provenance["audits"]["small"]
     assert exact["changed"] == 0
     assert exact["largest_difference"] < 1e-5
+
+
+@pytest.mark.filterwarnings("ignore:.*damaged")
+@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_damaged_store_gives_the_right_vectors_or_makes_them_again(
+    every: bool, dataset: Path, tmp_path: Path
+) -> None:
+    """Files cut, emptied, with bytes changed, swapped, or whose rows are in another order and would be believed."""
+    import shutil
+
+    kept = tmp_path / "kept"
+    right = evaluate(dataset, Small(), embeddings=kept, quiet=True).rows
+    files = sorted(path.relative_to(kept) for path in kept.rglob("*.npy"))
+    assert {path.parts[0] for path in files} >= {"pictures", "pixels"}
+    rng = np.random.default_rng(5)
+
+    def permuted(data: bytes) -> bytes:
+        array = np.load(io.BytesIO(data))
+        out = io.BytesIO()
+        np.save(out, array[::-1])
+        return out.getvalue()
+
+    def flipped(data: bytes, low: int, high: int) -> bytes:
+        changed = bytearray(data)
+        changed[int(rng.integers(low, min(high, len(data))))] ^= int(rng.integers(1, 256))
+        return bytes(changed)
+
+    damages = [permuted, lambda data: data[:-1]]
+    if every:
+        damages += [lambda data: b"", lambda data: data[: len(data) // 2], lambda data: data[:20]]
+        damages += [lambda data: b"PK\x03\x04" + data, lambda data: data + b"\0"]
+        damages += [lambda data: flipped(data, 0, 128)] * 8 + [lambda data: flipped(data, 128, 10**9)] * 4
+    seen_again = 0
+    for path in files:
+        for number, damage in enumerate(damages):
+            shutil.rmtree(tmp_path / "e", ignore_errors=True)
+            shutil.copytree(kept, tmp_path / "e")
+            (tmp_path / "e" / path).write_bytes(damage((tmp_path / "e" / path).read_bytes()))
+            # The digests of a whole dataset, and the vectors of each.
+            store = EmbeddingStore(tmp_path / "e")
+            opened = open_dataset(dataset)
+            digests = store.digests(opened, np.arange(18))
+            assert [bytes(d) for d in digests] == [
+                hashlib.sha256(opened.image_bytes(row)).digest() for row in range(18)
+            ], (path, number)
+            model = Small()
+            assert evaluate(dataset, model, embeddings=tmp_path / "e", quiet=True).rows.equals(right), (path, number)
+            seen_again += model.shown > 0
+    assert seen_again > len(damages)
+
+
+def test_a_damaged_file_is_said_and_replaced(tmp_path: Path) -> None:
+    encoder = EmbeddingStore(tmp_path).encoder(Small(), "image")
+    assert encoder is not None
+    digests = np.arange(96, dtype=np.uint8).view(DIGEST)
+    vectors = np.arange(6, dtype=np.float32).reshape(3, 2)
+    encoder.add(digests, vectors)
+    (file,) = encoder.folder.glob("*.vectors.npy")
+    np.save(file, vectors[::-1].copy())
+    again = EmbeddingStore(tmp_path).encoder(Small(), "image")
+    assert again is not None
+    with pytest.warns(UserWarning, match="are damaged"):
+        assert np.array_equal(again(digests, lambda part: vectors[part]), vectors)
+    assert np.array_equal(np.load(file), vectors)

@@ -205,3 +205,56 @@ def test_a_whole_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert next(r for r in alone if r.factor == "world_name").value > 0.5
     with pytest.raises(DatasetError, match="no column 'world'"):
         equivariance(dataset, Additive(dataset), ["world"], quiet=True)
+
+
+def _made(tmp_path: Path, family: str, factors: dict[str, list[Any]]) -> StoredDataset:
+    spec = {"name": "a", "family": family, "design": {"kind": "factorial", "factors": factors}}
+    generate(spec, tmp_path / "d", MarkerEngine, size=32, progress=False)
+    return open_dataset(tmp_path / "d")
+
+
+class Named:
+    """Pictures move with the first animal alone, and captions with their words."""
+
+    info = ModelInfo("named", "image-text")
+    logit_scale = 1.0
+
+    def __init__(self, dataset: StoredDataset) -> None:
+        names = dataset.table(["character_name"])["character_name"].to_pylist()
+        self._vectors = iter(np.eye(4, dtype=np.float32)[np.unique(names, return_inverse=True)[1]])
+
+    def encode_image(self, images: Any) -> NDArray[np.float32]:
+        return np.stack([next(self._vectors) for _ in images])
+
+    def encode_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return np.array([["Zebra" in t, "Grass" in t, "Desert" in t, 1] for t in texts], np.float32)
+
+
+def test_datasets_that_are_not_pug_animals(tmp_path: Path) -> None:
+    """Pairs of animals with captions of their own: what these do not say has no text, and pairs are the clusters."""
+    factors = {
+        "World_Name": ["Desert", "Snow"], "Character_Name": ["Camel", "Zebra"],
+        "Character2_Name": ["Elephant", "Penguin"], "Character_Texture": ["Default", "Grass"], "Camera_Yaw": [0, 45],
+    }  # fmt: skip
+    dataset = _made(tmp_path, "SPAR", factors)
+    (found,) = equivariance(dataset, Named(dataset), quiet=True).values()
+    measured = {(r.factor, r.modality): r for r in found}
+    assert {f for f, _ in measured} == {"world_name", "character_texture", "camera_yaw"}
+    assert ("camera_yaw", "text") not in measured, "captions do not say the view"
+    assert (measured["world_name", "image"].clusters, measured["world_name", "image"].contexts) == (4, 2 * 2 * 2)
+    assert measured["camera_yaw", "image"].contexts == 2 * 2 * 2 * 2
+    assert measured["world_name", "text"].value == pytest.approx(1, abs=1e-5)
+    (named,) = equivariance(dataset, Named(dataset), ["character_name"], quiet=True).values()
+    assert named[0].value == pytest.approx(1, abs=1e-5)
+    assert named[0].clusters == 2
+    assert (named[0].low, named[0].high) == (-1, 1), "two animals say nothing of others"
+
+
+def test_datasets_without_captions_have_images_alone(tmp_path: Path) -> None:
+    factors = {
+        "World_Name": ["Desert"], "Character_Name": ["Camel", "Zebra"], "Scene_Light": ["255,255,255,0", "255,0,0,0"],
+        "Camera_Roll": [0, 20, 40],
+    }  # fmt: skip
+    dataset = _made(tmp_path, "Custom", factors)
+    (found,) = equivariance(dataset, Named(dataset), quiet=True).values()
+    assert {(r.factor, r.modality) for r in found} == {("scene_light", "image"), ("camera_roll", "image")}

@@ -42,7 +42,7 @@ def test_an_interaction_is_what_two_effects_do_not_add_up_to() -> None:
     assert (cells[0].first, cells[0].second) == (("world_name", "Snow"), ("camera_yaw", "90"))
     # −1 in one of 3 × 4 cells: −(1 − 1/3)(1 − 1/4).
     assert cells[0].effect == pytest.approx(-0.5)
-    assert cells[0].p == 0
+    assert 0 < cells[0].p < 0.01, "24 rows that agree are no certainty"
     assert sum(c.effect for c in cells) == pytest.approx(0, abs=1e-9)
     apart = _view(lambda r: r["world_name"] != "Snow", noise=0.2)
     for cell in interactions(apart, "m", apart.question(None), "world_name", "camera_yaw"):

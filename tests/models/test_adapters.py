@@ -107,6 +107,51 @@ def test_timm(tmp_path: Path) -> None:
     assert loaded.info.weights_sha256 != model.info.weights_sha256
 
 
+def test_timms_border_reaches_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The weights with `crop_mode="border"` cannot be had here; their configuration can."""
+    config = timm.get_pretrained_cfg("resnet18").to_dict() | {"crop_mode": "border", "crop_pct": 0.9}
+    create = timm.create_model
+    monkeypatch.setattr(timm, "create_model", lambda name, **more: create(name, pretrained_cfg=config, **more))
+    model = load_model("timm:resnet18/random")
+    transform = timm.data.create_transform(**timm.data.resolve_data_config({}, model=model.module))
+    picture = _pictures(1)[0].resize((300, 90))
+    np.testing.assert_allclose(model.info.preprocess([picture])[0], transform(picture).numpy(), atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("negclip", "open_clip:ViT-B-32//"),
+        ("NegCLIP:coco", "open_clip:ViT-B-32//"),
+        ("blip:base-coco", "hf:Salesforce/blip-itm-base-coco"),
+        ("x-vlm:coco", "X-VLM is in no library.*python:MODULE:FUNCTION"),
+    ],
+)
+def test_models_of_published_tables_say_how_they_load(spec: str, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        load_model(spec)
+
+
+@pytest.mark.slow
+def test_negclip_loads_as_it_was_published(tmp_path: Path) -> None:
+    """A checkpoint of open_clip's training for ViT-B-32, which has GELU: with QuickGELU it loads as well, and errs."""
+    module = open_clip.create_model("ViT-B-32", pretrained=None)
+    with torch.no_grad():
+        module.visual.proj.mul_(1.5)
+    state = {f"module.{name}": tensor for name, tensor in module.state_dict().items()}
+    optimizer = torch.optim.AdamW(module.parameters()).state_dict()
+    torch.save({"epoch": 4, "name": "x", "state_dict": state, "optimizer": optimizer}, tmp_path / "negclip.pth")
+    model = load_model(f"open_clip:ViT-B-32//{tmp_path / 'negclip.pth'}")
+    assert isinstance(model, ClipModel)
+    assert model.info.weights_sha256 == weights_hash(module)
+    assert not any(type(part).__name__ == "QuickGELU" for part in model.module.modules())
+    transform = open_clip.transform.image_transform_v2(
+        open_clip.transform.PreprocessCfg(**open_clip.get_model_preprocess_cfg(module)), is_train=False
+    )
+    picture = _pictures(1)[0]
+    np.testing.assert_allclose(model.info.preprocess([picture])[0], transform(picture).numpy(), atol=2e-6)
+
+
 def test_the_untrained_twin_has_the_shape_and_nothing_else(tiny: Path) -> None:
     one, two = load_model(f"tiny:{tiny}"), load_model(f"tiny:{tiny}/random")
     assert one.info.parameters == two.info.parameters

@@ -57,6 +57,29 @@ def test_same_as_timm(size: tuple[int, int], crop: float, mode: str, ours: str) 
     np.testing.assert_allclose(mine([picture])[0], transform(picture).numpy(), atol=2e-6)
 
 
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("crop", [0.875, 1.0])
+def test_timms_border_is_padded_with_the_mean_colour(size: tuple[int, int], crop: float) -> None:
+    """With black borders instead, every picture that is not square looks like a film to the model."""
+    mean = (0.485, 0.456, 0.406)
+    transform = timm.data.create_transform((3, 224, 224), crop_pct=crop, crop_mode="border", interpolation="bicubic")
+    mine = Preprocess((224, 224), "longest", crop, "bicubic", fill=tuple(round(255 * v) for v in mean))  # type: ignore[arg-type]
+    picture = _picture(*size)
+    np.testing.assert_allclose(mine([picture])[0], transform(picture).numpy(), atol=2e-6)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_an_input_that_is_not_square_is_covered_not_cut_from_a_square(size: tuple[int, int]) -> None:
+    picture = _picture(*size)
+    config = {"size": (192, 256), "interpolation": "bicubic", "resize_mode": "shortest", "fill_color": (9, 8, 7)}
+    theirs = image_transform_v2(PreprocessCfg(**{**config, "mean": (0.5,) * 3, "std": (0.5,) * 3}), is_train=False)
+    mine = declared({**config, "mean": (0.5,) * 3, "std": (0.5,) * 3})
+    np.testing.assert_allclose(mine([picture])[0], theirs(picture).numpy(), atol=2e-6)
+    transform = timm.data.create_transform((3, 192, 256), crop_pct=0.9, crop_mode="center", interpolation="bicubic")
+    mine = Preprocess((192, 256), "shortest", 0.9, "bicubic")
+    np.testing.assert_allclose(mine([picture])[0], transform(picture).numpy(), atol=2e-6)
+
+
 def test_a_batch_of_arrays_is_a_list_of_pictures() -> None:
     pictures = [_picture(40, 40), _picture(40, 40).rotate(90)]
     preprocess = Preprocess((32, 32), "squash")

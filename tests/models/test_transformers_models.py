@@ -101,29 +101,30 @@ def test_vit_is_a_classifier_with_its_own_classes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "processor",
+    ("names", "known", "first"),
     [
-        transformers.CLIPImageProcessor(),
-        transformers.SiglipImageProcessor(),
-        transformers.FlavaImageProcessor(),
-        transformers.BlipImageProcessor(),
-        transformers.ViTImageProcessor(),
-        transformers.BitImageProcessor(size={"shortest_edge": 256}, resample=3, crop_size=224),
+        (["tench", *map(str, range(998)), "toilet tissue"], False, 0),
+        (["background", "tench", *map(str, range(998)), "toilet tissue"], False, 1),
+        ([f"LABEL_{i}" for i in range(1000)], False, 0),
+        ([f"dish {i}" for i in range(1000)], True, 0),
     ],
-    ids=lambda p: type(p).__name__,
 )
-def test_the_declared_preprocessing_is_the_processors(processor) -> None:
-    """Filters of two libraries round differently, by a step or two of 255; another geometry is off by far more."""
-    from torchmultiverse.models.transformers_models import declared_processor
-
-    declared = declared_processor(processor, "here")
-    smooth = [picture.resize((512, 384), Image.Resampling.BICUBIC) for picture in known_pictures()[:3]]
-    mine = declared(smooth)
-    theirs = np.stack([np.asarray(processor(p, return_tensors="np")["pixel_values"][0]) for p in smooth])
-    step = 1 / 255 / min(declared.std)
-    assert mine.shape == theirs.shape
-    assert np.abs(mine - theirs).mean() < 0.6 * step
-    assert np.abs(mine - theirs).max() < 8 * step
+def test_a_thousand_classes_are_not_always_imagenet(names: list[str], known: bool, first: int, tmp_path: Path) -> None:
+    """A background class in front shifts every answer by one; a thousand dishes are no ImageNet."""
+    config = transformers.ViTConfig(
+        hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=32,
+        id2label=dict(enumerate(names)), num_labels=len(names),
+    )  # fmt: skip
+    processor = transformers.ViTImageProcessor(size={"height": 32, "width": 32})
+    model = load_model(
+        f"hf:{folder_of(tmp_path / 'm', config, 'ViTForImageClassification', processor, words=False)}/random"
+    )
+    assert isinstance(model, Classifier)
+    assert model.classes == (tuple(names) if known else None)
+    with torch.inference_mode():
+        whole = model.module(torch.from_numpy(model.info.preprocess(known_pictures()))).logits.numpy()
+    np.testing.assert_allclose(model.logits(known_pictures()), whole[:, first:], atol=1e-5)
+    assert model.info.embedding == 1000
 
 
 def test_saved_weights_come_back(tmp_path: Path) -> None:
@@ -168,6 +169,22 @@ def test_without_a_network_a_hub_name_fails_quickly(monkeypatch: pytest.MonkeyPa
     assert "\n" not in str(error.value)
     with pytest.raises(ModelError, match="no folder"):
         load_model("hf:./nowhere")
+
+
+def test_what_has_no_vectors_of_both_is_refused_by_name(tmp_path: Path) -> None:
+    """BLIP for questions has one encoder that reads a picture and a question together: no vectors to compare."""
+    small = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = transformers.BlipConfig(
+        text_config={**small, "vocab_size": 80, "encoder_hidden_size": 32},
+        vision_config={**small, "image_size": 32, "patch_size": 8},
+    )
+    image = transformers.BlipImageProcessor(size={"height": 32, "width": 32})
+    folder = folder_of(tmp_path / "m", config, "BlipForQuestionAnswering", image)
+    with pytest.raises(ModelError, match=r"BlipForQuestionAnswering gives no vectors.*Salesforce/blip-itm-base-coco"):
+        load_model(f"hf:{folder}/random")
+    (folder / "config.json").write_text('{"model_type": "xvlm", "architectures": ["XVLM"]}')
+    with pytest.raises(ModelError, match=r"no architecture of transformers .*python:MODULE:FUNCTION"):
+        load_model(f"hf:{folder}")
 
 
 def _tiny_blip(folder: Path) -> Path:

@@ -141,6 +141,35 @@ def test_more_bytes_than_announced_are_refused() -> None:
     assert isinstance(event, dc.Broken)
 
 
+def test_the_layout_of_protocol_is_that_of_epics_front_ends() -> None:
+    """What could silently be wrong: front ends that cannot read the message keep the ids of UE 5.0."""
+    message = dc.MessageIds().encode_protocol(1)
+    assert message[:3] == b"\xff{\x00"
+    body = json.loads(message[1:].decode("utf-16-le"))
+    assert body["Direction"] == 1
+    assert body["Response"] == {"id": 1, "structure": ["string"]}
+
+
+@pytest.mark.parametrize("stray", [b"", b"\x00", b"\x01"])
+@pytest.mark.parametrize("direction", [0, 1])
+def test_protocol_is_read_with_and_without_the_byte_of_our_older_streamers(stray: bytes, direction: int) -> None:
+    receiver = dc.Receiver()
+    name = ["UIInteraction", "Response"][direction]
+    text = json.dumps({"Direction": direction, name: {"id": 99, "structure": ["string"]}})
+    receiver.feed(b"\xff" + stray + text.encode("utf-16-le"))
+    table = [receiver.ids.to_streamer, receiver.ids.to_player][direction]
+    assert table[name] == 99
+    assert [receiver.ids.to_streamer, receiver.ids.to_player][1 - direction].get(name) != 99
+
+
+@pytest.mark.parametrize("direction", [None, 2, "1", True, [0]])
+def test_a_protocol_message_without_a_direction_is_refused(direction: object) -> None:
+    receiver = dc.Receiver()
+    with pytest.raises(ProtocolError, match="Direction"):
+        receiver.feed(b"\xff" + json.dumps({"Direction": direction, "Response": {"id": 9}}).encode("utf-16-le"))
+    assert receiver.ids == dc.MessageIds()
+
+
 def test_protocol_message_moves_the_ids() -> None:
     receiver = dc.Receiver()
     streamer = dc.MessageIds()
@@ -162,5 +191,5 @@ def test_protocol_message_moves_the_ids() -> None:
 def test_a_protocol_message_that_cannot_be_is_refused_and_changes_nothing(definition: dict[str, object]) -> None:
     receiver = dc.Receiver()
     with pytest.raises(ProtocolError, match="Protocol"):
-        receiver.feed(b"\xff\x01" + json.dumps(definition).encode("utf-16-le"))
+        receiver.feed(b"\xff" + json.dumps({"Direction": 1, **definition}).encode("utf-16-le"))
     assert receiver.ids == dc.MessageIds()

@@ -73,6 +73,9 @@ def test_any_messages_leave_the_server_standing(generation: Any, messages: list[
             continue
         for to, out in sent:
             assert to in set("ABPQ")
+            if isinstance(out, sig.Hangup):
+                assert to in set("PQ")
+                continue
             json.dumps(out)
             if to in set("PQ"):
                 assert "playerId" not in out
@@ -88,6 +91,7 @@ class Net:
         self.core = sig.ServerCore(generation)
         self.sessions: dict[str, sig.PlayerSession | sig.StreamerSession] = {}
         self.actions: dict[str, list[sig.Action]] = {}
+        self.hung_up: dict[str, str] = {}
 
     def join(self, key: str, session: sig.PlayerSession | sig.StreamerSession) -> None:
         self.sessions[key] = session
@@ -96,7 +100,10 @@ class Net:
 
     def deliver(self, messages: list[sig.Out]) -> None:
         for key, message in messages:
-            if str(key) in self.sessions:
+            if isinstance(message, sig.Hangup):
+                self.hung_up[str(key)] = message.reason
+                self.leave(str(key))
+            elif str(key) in self.sessions:
                 self.act(str(key), self.sessions[str(key)].feed(json.loads(json.dumps(message))))
 
     def act(self, key: str, actions: list[sig.Action]) -> None:
@@ -171,24 +178,73 @@ def test_a_legacy_server_numbers_its_players_and_a_modern_one_names_them() -> No
         assert type(joined["playerId"]) is kind
 
 
-def test_a_chosen_streamer_is_found_and_a_missing_one_waited_for() -> None:
+def test_a_chosen_streamer_is_found_and_an_unknown_one_is_named_with_those_there_are() -> None:
+    """What could silently be wrong: minutes of waiting for a name with a typing error in it."""
     net = Net("modern")
-    net.join("A", sig.StreamerSession("one"))
-    net.join("B", sig.StreamerSession("two"))
-    net.join("P", sig.PlayerSession("two"))
+    net.join("early", sig.PlayerSession("left"))
+    assert net.of("early", sig.WaitForStreamer), "nobody is there yet: it may be on its way"
+    net.join("A", sig.StreamerSession("left"))
+    net.join("B", sig.StreamerSession("right"))
+    net.join("P", sig.PlayerSession("right"))
     assert len(net.of("B", sig.Answer)) == 1
     assert not net.of("A", sig.Answer)
-    net.join("Q", sig.PlayerSession("three"))
-    assert net.of("Q", sig.WaitForStreamer)
+    net.join("Q", sig.PlayerSession("rihgt"))
+    (unknown,) = net.of("Q", sig.Unknown)
+    assert unknown.reason == "there is no streamer 'rihgt'; there is 'left', 'right'. Did you mean 'right'?"
+    net.join("R", sig.PlayerSession("rihgt", patient=True))
+    assert net.of("R", sig.WaitForStreamer)
+    assert not net.of("R", sig.Unknown)
 
 
-def test_two_streamers_of_one_name_are_told_apart() -> None:
+def test_streamers_of_one_name_are_numbered_as_epic_numbers_them() -> None:
     net = Net("modern")
-    one, two = sig.StreamerSession("same"), sig.StreamerSession("same")
-    net.join("A", one)
-    net.join("B", two)
-    assert one.id == "same"
-    assert two.id not in ("same", "")
+    sessions = [sig.StreamerSession("Name") for _ in range(4)]
+    for number, session in enumerate(sessions):
+        net.join(f"S{number}", session)
+    assert [session.id for session in sessions] == ["Name", "Name1", "Name2", "Name3"]
+    net.leave("S1")
+    net.join("S4", one := sig.StreamerSession("Name"))
+    assert one.id == "Name4"
+    net.join("S5", two := sig.StreamerSession("Name4"))
+    assert two.id not in {session.id for session in (*sessions, one)}
+
+
+def test_a_streamer_asks_for_its_own_id_on_every_connection() -> None:
+    """What could silently be wrong: a name that grows with every connection (Name, Name1, Name11), and is not found."""
+    net = Net("modern")
+    lingering, streamer = sig.StreamerSession("Name"), sig.StreamerSession("Name")
+    net.join("old socket", lingering)
+    net.join("first", streamer)
+    assert streamer.id == "Name1"
+    net.leave("first")
+    net.join("second", streamer)
+    assert streamer.id == "Name1"
+    net.leave("second")
+    net.leave("old socket")
+    net.join("third", streamer)
+    assert streamer.id == "Name"
+
+
+@pytest.mark.parametrize("first", ["streamer", "player"])
+def test_a_player_that_never_asks_gets_an_offer_after_a_while_and_one_that_asks_gets_one(first: str) -> None:
+    net = Net("modern")
+    silent, asking = sig.PlayerSession(legacy=True), sig.PlayerSession()
+    if first == "streamer":
+        net.join("S", sig.StreamerSession("unreal"))
+    net.join("silent", silent)
+    net.send("silent", {"type": "ping", "time": 1})
+    net.join("asking", asking)
+    assert not net.of("silent", sig.Offer)
+    for key in ("silent", "asking"):
+        net.deliver(net.core.assume_legacy(key))
+    if first == "player":
+        net.join("S", sig.StreamerSession("unreal"))
+        net.act("asking", asking.ask())
+    assert len(net.of("silent", sig.Offer)) == 1
+    assert len(net.of("asking", sig.Offer)) == 1
+    assert len(net.of("S", sig.Answer)) == 2
+    net.join("second", sig.StreamerSession("another"))
+    assert not net.of("second", sig.PlayerJoined), "a player was taken away from its streamer"
 
 
 def test_a_streamer_that_changes_its_id_keeps_its_players() -> None:
@@ -203,16 +259,30 @@ def test_a_streamer_that_changes_its_id_keeps_its_players() -> None:
 
 
 @pytest.mark.parametrize("generation", ["legacy", "modern"])
-def test_a_streamer_that_leaves_is_lost_and_one_that_comes_back_is_found(generation: Any) -> None:
+@pytest.mark.parametrize("how", ["it leaves", "it ends the one"])
+def test_players_without_their_streamer_are_told_and_hung_up_on_and_find_it_again(generation: Any, how: str) -> None:
     net = Net(generation)
     net.join("S", sig.StreamerSession("unreal"))
-    player = sig.PlayerSession()
-    net.join("P", player)
-    net.leave("S")
+    net.join("P", sig.PlayerSession())
+    if how == "it leaves":
+        net.leave("S")
+        net.join("S", sig.StreamerSession("unreal"))
+    else:
+        (joined,) = net.of("S", sig.PlayerJoined)
+        net.send("S", {"type": "disconnectPlayer", "playerId": joined.player, "reason": "idle"})
     assert net.of("P", sig.Lost)
-    net.join("S", sig.StreamerSession("unreal"))
-    net.act("P", player.ask() if generation == "modern" else [])
-    assert len(net.of("P", sig.Offer)) == 2
+    assert "the streamer" in net.hung_up["P"]
+    assert "P" not in net.sessions
+    net.join("P", sig.PlayerSession())
+    assert len(net.of("P", sig.Offer)) == 1
+
+
+def test_a_second_streamer_of_a_legacy_server_leaves_the_players_where_they_are() -> None:
+    net = Net("legacy")
+    net.join("S", sig.StreamerSession("one"))
+    net.join("P", sig.PlayerSession())
+    net.join("T", sig.StreamerSession("two"))
+    assert not net.of("T", sig.PlayerJoined)
 
 
 def test_a_streamer_of_ue_5_0_is_found_behind_a_modern_server() -> None:
@@ -221,7 +291,7 @@ def test_a_streamer_of_ue_5_0_is_found_behind_a_modern_server() -> None:
     core.join("P", "player")
     ids = core.feed("P", {"type": "listStreamers"})[0][1]["ids"]
     assert ids == []
-    core.assume_identified("S")
+    core.assume_legacy("S")
     ids = core.feed("P", {"type": "listStreamers"})[0][1]["ids"]
     assert len(ids) == 1
     (joined,) = core.feed("P", {"type": "subscribe", "streamerId": ids[0]})

@@ -31,19 +31,6 @@ class Unreal(Streamer):
         await super()._act(action)
 
     @override
-    async def _signal(self, message: dict[str, Any]) -> None:
-        if message.get("type") != "offer":
-            return await super()._signal(message)
-        lines = message["sdp"].splitlines()
-        kept = [line for line in lines if not line.startswith(("a=candidate:", "a=end-of-candidates"))]
-        await super()._signal({**message, "sdp": "\r\n".join(kept) + "\r\n"})
-        for line in lines:
-            if line.startswith("a=candidate:"):
-                await asyncio.sleep(0.01)
-                candidate = {"candidate": line.removeprefix("a="), "sdpMid": "0", "sdpMLineIndex": 0}
-                await super()._signal({"type": "iceCandidate", "candidate": candidate, "playerId": message["playerId"]})
-
-    @override
     def _interaction(self, player: _Player, text: str) -> None:
         self._pug(player, text)
 

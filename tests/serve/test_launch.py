@@ -5,6 +5,7 @@ What could silently be wrong: an engine that runs on after its owner died, and h
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -13,9 +14,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from contract.test_pairing import check, shuffled
 from serve.fake_unreal import game
+from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from torchmultiverse.engines import Frame, RenderOptions
 from torchmultiverse.engines.remote import RemoteEngine
@@ -131,6 +135,74 @@ def test_everything_ends_when_the_parent_is_killed(mark: str) -> None:
     parent.wait()
     parent.stdout.close()
     assert eventually(lambda: not running(mark)), running(mark)
+
+
+@pytest.mark.parametrize("killed", ["outer", "inner"])
+def test_everything_ends_when_a_guard_and_then_the_parent_are_killed(mark: str, killed: str) -> None:
+    """One guard is not enough: it may be killed as well, before the process that would have noticed."""
+    code = (
+        "import os, sys, time\n"
+        "from torchmultiverse.serve.launch import Child\n"
+        "child = Child(['sh', '-c', 'sleep 77 & sleep 78 & wait'])\n"
+        "print(child.process.pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    outer = int(parent.stdout.readline())
+    assert eventually(lambda: len(running(mark)) == 6), running(mark)
+    os.kill(parent.pid, signal.SIGSTOP)  # it does not look after the guard, as one that is busy elsewhere
+    (inner,) = psutil.Process(outer).children()
+    os.kill(outer if killed == "outer" else inner.pid, signal.SIGKILL)
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    assert eventually(lambda: not running(mark)), running(mark)
+
+
+def test_the_exit_status_of_a_guarded_command_is_kept(mark: str) -> None:
+    for command, status in (("exit 7", 7), ("kill -9 $$", 137), ("exit 0", 0)):
+        assert Child(["sh", "-c", command]).process.wait(20) == status
+    assert not running(mark)
+
+
+def test_serving_says_when_the_engine_dies_and_fails_when_it_stays_dead(mark: str, tmp_path: Path) -> None:
+    """What could silently be wrong: `serve` goes on without an engine, and nobody knows why no picture comes."""
+    script, go = tmp_path / "Game.sh", tmp_path / "go"
+    waiting = "while [ ! -e go ]; do sleep 0.1; done"
+    script.write_text(f"#!/bin/sh\n{waiting}\necho 'LogVulkan: no device found' >&2\nexit 7\n")
+    script.chmod(0o755)
+    serve = subprocess.Popen(
+        [sys.executable, "-m", "torchmultiverse", "serve", "--port=0", "--streamer-port=0", "--engine", str(script)],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert serve.stdout is not None
+    assert "ws://127.0.0.1:" in serve.stdout.readline()
+    go.touch()
+    _, errors = serve.communicate(timeout=120)
+    assert serve.returncode == EngineError.exit_code
+    for number in range(1, RESTARTS + 1):
+        assert f"Game.sh died with code 7 and is started again ({number} of {RESTARTS})" in errors
+    assert "died 6 times in a row" in errors
+    assert errors.count("no device found") == RESTARTS + 1
+    assert "Traceback" not in errors
+    assert not running(mark)
+
+
+def test_a_stack_tells_what_its_engine_says_and_lets_named_origins_in(mark: str) -> None:
+    """The pug dialect has no way to say that a scene failed: nobody would know why no picture comes."""
+    said: list[str] = []
+    with LocalStack("marker", say=said.append, allow_origins=["https://lab.example"]) as stack:
+        with connect(stack.url, origin=Origin("https://lab.example"), proxy=None) as page:
+            assert json.loads(page.recv())["type"] == "config"
+        engine = RemoteEngine(stack.url, dialect="pug", timeout=0.5, retries=0)
+        (failure,) = engine.render([Scene({"World_Name": "Dessert"})], OPTIONS)
+        assert not isinstance(failure, Frame)
+        assert eventually(lambda: any("Did you mean 'Desert'" in line for line in said)), said
+        stack.kill_engine()
+        assert eventually(lambda: stack.restarts == 1)
+        engine.close()
+    assert any(f"the engine 'marker' died with code -9 and is started again (1 of {RESTARTS})" in line for line in said)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

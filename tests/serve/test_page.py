@@ -8,19 +8,21 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import json
 import re
 import shutil
 import subprocess
+import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
-import aiohttp
 import numpy as np
 import pytest
-from contract.live import serve
+from contract.live import Served, serve
 from PIL import Image
+from websockets.asyncio.client import ClientConnection, connect
 
 from torchmultiverse.engines.marker import MarkerEngine, read_marker
 from torchmultiverse.serve.streamer import Streamer
@@ -33,16 +35,16 @@ CHROMIUM = next(
 class Page:
     """One page of a browser, driven by its debugging protocol."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
         self.number = 0
         self.problems: list[str] = []
 
     async def call(self, method: str, **parameters: Any) -> Any:
         self.number += 1
-        await self.socket.send_json({"id": self.number, "method": method, "params": parameters})
+        await self.socket.send(json.dumps({"id": self.number, "method": method, "params": parameters}))
         while True:
-            message = await self.socket.receive_json()
+            message = json.loads(await self.socket.recv())
             if message.get("method") in {"Runtime.exceptionThrown", "Log.entryAdded"}:
                 self.problems.append(str(message["params"]))
             if message.get("id") == self.number:
@@ -76,16 +78,15 @@ async def browse(address: str, profile: Path) -> AsyncIterator[Page]:
             while not (m := re.search(r"DevTools listening on ws://[^:]+:(\d+)", (profile / "stderr").read_text())):
                 assert process.poll() is None, (profile / "stderr").read_text()
                 await asyncio.sleep(0.05)
-        async with aiohttp.ClientSession() as http:
-            target = await (await http.put(f"http://127.0.0.1:{m[1]}/json/new?about:blank")).json()
-            socket = await http.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0)
+        new = urllib.request.Request(f"http://127.0.0.1:{m[1]}/json/new?about:blank", method="PUT")
+        target = json.loads(await asyncio.to_thread(lambda: urllib.request.urlopen(new, timeout=30).read()))
+        async with connect(target["webSocketDebuggerUrl"], max_size=None, proxy=None) as socket:
             page = Page(socket)
             await page.call("Log.enable")
             await page.call("Runtime.enable")
             await page.call("Page.navigate", url=address)
             await page.until("document.getElementById('fields')?.disabled === false", 60)
             yield page
-            await socket.close()
     finally:
         process.terminate()
         process.wait(timeout=20)
@@ -150,13 +151,27 @@ class Silent(Streamer):
 @pytest.mark.browser
 @pytest.mark.skipif(not CHROMIUM, reason="no Chromium binary on this machine")
 @pytest.mark.parametrize("generation", ["modern", "legacy"])
-def test_a_page_begins_again_when_a_step_never_comes(tmp_path: Path, generation: str) -> None:
-    async def status(address: str) -> str:
-        async with browse(address, tmp_path / "profile") as page:
-            return str(await page.value("document.getElementById('status').textContent"))
+def test_a_page_begins_again_when_a_step_never_comes_and_when_the_engine_was_gone(
+    tmp_path: Path, generation: str
+) -> None:
+    async def status(served: Served) -> tuple[str, str]:
+        async with browse(served.url.replace("ws:", "http:") + "/?patience=2500", tmp_path / "profile") as page:
+            first = await page.value("document.getElementById('status').textContent")
+            await page.value(
+                "new MutationObserver(([one]) => { window.gone ||= one.target.disabled; })"
+                ".observe(document.getElementById('fields'), { attributes: true })"
+            )
+            socket = served.streamer._socket
+            assert socket is not None
+            asyncio.run_coroutine_threadsafe(socket.close(), served.loop).result(20)
+            await page.until(
+                "document.getElementById('fields').disabled && document.getElementById('status').textContent"
+            )
+            await page.until("!document.getElementById('fields').disabled", 60)
+            return str(first), str(await page.value("document.getElementById('status').textContent"))
 
     Silent.forgotten = []
     with serve(MarkerEngine, generation=generation, streamer_class=Silent) as served:
-        said = asyncio.run(status(served.url.replace("ws:", "http:") + "/?patience=2500"))
+        said = asyncio.run(status(served))
     assert Silent.forgotten == ["offer", "question"]
-    assert said.startswith("connected to engine")
+    assert all(one.startswith("connected to engine") for one in said)

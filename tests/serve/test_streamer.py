@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
-import aiohttp
 import numpy as np
 import pytest
+from aiortc import RTCPeerConnection
 from contract.live import Served, serve
 from typing_extensions import override
+from websockets.asyncio.client import connect
 
 from torchmultiverse.engines import Failure, Frame, RenderOptions
 from torchmultiverse.engines.client import AsyncClient
@@ -62,15 +64,14 @@ def test_nonsense_over_signalling_hurts_nobody_else() -> None:
     ]
 
     async def test(served: Served) -> None:
-        async with aiohttp.ClientSession() as http:
-            for message in nonsense:
-                async with http.ws_connect(served.url) as socket:
-                    await socket.send_json({"type": "subscribe", "streamerId": "TorchMultiverse"})
-                    while (await socket.receive_json())["type"] != "offer":
-                        pass
-                    await socket.send_json(message)
-                    await socket.send_json(message)
-                    await asyncio.sleep(0.05)
+        for message in nonsense:
+            async with connect(served.url) as socket:
+                await socket.send(json.dumps({"type": "subscribe", "streamerId": "TorchMultiverse"}))
+                while json.loads(await socket.recv())["type"] != "offer":
+                    pass
+                await socket.send(json.dumps(message))
+                await socket.send(json.dumps(message))
+                await asyncio.sleep(0.05)
         await still_works(served)
         assert len(served.streamer._players) <= 1, "players that left are kept"
 
@@ -107,6 +108,32 @@ def test_nonsense_over_the_data_channel_hurts_nobody_else() -> None:
         assert isinstance(answer, Frame), "the same connection does not work any more"
         await client.close()
         await still_works(served)
+
+    with serve() as served:
+        asyncio.run(test(served))
+
+
+def test_a_player_whose_connection_does_not_close_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    closing: list[RTCPeerConnection] = []
+    ended = asyncio.Event()
+
+    async def stubborn(self: RTCPeerConnection) -> None:
+        closing.append(self)
+        while not ended.is_set():
+            with suppress(asyncio.CancelledError):
+                await ended.wait()
+
+    async def test(served: Served) -> None:
+        with monkeypatch.context() as patch:
+            async with connect(served.url) as socket:
+                await socket.send(json.dumps({"type": "subscribe", "streamerId": "TorchMultiverse"}))
+                while json.loads(await socket.recv())["type"] != "offer":
+                    pass
+                patch.setattr(RTCPeerConnection, "close", stubborn)
+            while not closing:
+                await asyncio.sleep(0.01)
+        await still_works(served)
+        served.loop.call_soon_threadsafe(ended.set)
 
     with serve() as served:
         asyncio.run(test(served))
@@ -167,6 +194,26 @@ def test_an_engine_that_cannot_start_ends_the_streamer() -> None:
 
     with pytest.raises(EngineError, match="no variant"):
         asyncio.run(Streamer(make, "ws://127.0.0.1:1").run())
+
+
+def test_a_streamer_that_is_refused_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could silently be wrong: a streamer that is let in and hung up on, for ever and in silence."""
+    sleep = asyncio.sleep
+    monkeypatch.setattr("torchmultiverse.serve.streamer.asyncio.sleep", lambda seconds: sleep(0))
+
+    async def test() -> None:
+        from torchmultiverse.serve import SignallingServer
+
+        server = SignallingServer(token="right")
+        await server.start()
+        with pytest.raises(EngineError, match=r"refuses the connection: HTTP 401: a token is needed"):
+            await Streamer(MarkerEngine, server.streamer_url, token="wrong").run()
+        server._core.max_peers = 0
+        with pytest.raises(EngineError, match=r"closed the connection \(1013: 0 peers are connected already\)"):
+            await Streamer(MarkerEngine, server.streamer_url, token="right").run()
+        await server.stop()
+
+    asyncio.run(asyncio.wait_for(test(), 60))
 
 
 def test_without_a_server_the_streamer_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,3 +92,37 @@ def test_what_is_no_dataset_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad" / "x.parquet").write_bytes(b"no parquet")
     with pytest.raises(DatasetError, match="cannot be read"):
         open_dataset(tmp_path / "bad")
+
+
+def test_what_is_missing_is_collated(tmp_path: Path) -> None:
+    """Labels that some rows lack: the defaults end in a batch, and whole numbers are no other numbers for it."""
+    data = pytest.importorskip("torch.utils.data", reason="needs the extra 'torch'")
+    from io import BytesIO
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from PIL import Image
+
+    file = BytesIO()
+    Image.new("RGB", (4, 4), (10, 20, 30)).save(file, "PNG")
+    image = {"bytes": file.getvalue(), "path": None}
+    rows = pa.table(
+        {
+            "image": [image] * 4,
+            "text": ["a", None, "c", None],
+            "whole": pa.array([1, None, 3, 4], pa.int64()),
+            "every": pa.array([1, 2, 3, 4], pa.int64()),
+            "flag": [True, None, False, True],
+            "none": pa.nulls(4),
+            "list": [["x"], [], None, ["y", "z"]],
+        }
+    )
+    pq.write_table(rows, tmp_path / "d.parquet")
+    (batch,) = data.DataLoader(Dataset(tmp_path), batch_size=4)
+    assert batch["text"] == ["a", "", "c", ""]
+    assert batch["whole"].isnan().tolist() == [False, True, False, False]
+    assert batch["whole"][[0, 2, 3]].tolist() == [1, 3, 4]
+    assert batch["every"].tolist() == [1, 2, 3, 4]
+    assert batch["flag"].isnan().tolist() == [False, True, False, False]
+    assert "list" not in batch
+    assert Dataset(tmp_path, columns=["list"])[3]["list"] == ["y", "z"]

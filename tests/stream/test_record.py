@@ -126,3 +126,14 @@ def test_a_stream_of_a_design_with_labels(tmp_path: Path) -> None:
     made = open_dataset(tmp_path / "d")
     assert [made.row(i, ["scene_id"])["scene_id"] for i in range(23)] == [item["scene_id"] for item in items]
     assert all(made.table(["caption"])["caption"].to_pylist())
+
+
+def test_a_recording_that_was_killed_in_its_first_file_goes_on(tmp_path: Path) -> None:
+    # What was left, a folder without a manifest, was taken for something else, and its hidden file stayed.
+    (tmp_path / "d/data").mkdir(parents=True)
+    (tmp_path / "d/data/.train-00000.parquet.123.456.tmp").write_bytes(b"half")
+    with stream(tmp_path / "d") as live:
+        first = next(iter(live))
+        assert (tmp_path / "d/manifest.json").exists()
+    assert same([first], list(islice(Replay(tmp_path / "d"), 1)))
+    assert not list((tmp_path / "d").rglob("*.tmp"))

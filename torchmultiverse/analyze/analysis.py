@@ -241,7 +241,7 @@ def some_of(dataset: Any, limit: int | None, seed: int) -> Any:
 
 
 def _budgets(features: Features, found: Depths, group: str, seed: int, quiet: bool) -> tuple[Budget, ...]:
-    cuts = {cut.factor: cut for cut in reversed(found.cuts)}
+    cuts = found.first_cuts
     out = []
     for factor in list(dict.fromkeys(cut.factor for cut in found.cuts))[:FACTORS]:
         cut = cuts[factor]
@@ -255,8 +255,7 @@ def _budgets(features: Features, found: Depths, group: str, seed: int, quiet: bo
 def portrayed(found: Depths) -> list[str]:
     """Return the layers that pictures are drawn of: where most is read that the end has lost, and the end."""
     end = found.layers[-1]
-    first = {cut.factor: cut for cut in reversed(found.cuts)}  # by the first probe
-    costly = [cut for cut in first.values() if cut.cost_low > 0]
+    costly = [cut for cut in found.first_cuts.values() if cut.lost]
     if not costly:
         return [end]
     return list(dict.fromkeys([max(costly, key=lambda cut: cut.cost).best, end]))

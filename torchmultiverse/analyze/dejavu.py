@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torchmultiverse.analyze.neighbours import Backend, Neighbours, nearest_rows
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluate.compare import mcnemar
+from torchmultiverse.evaluate.difference import unpaired_interval
 from torchmultiverse.evaluate.stats import LEVEL, Interval, Intervals, wilson
 from torchmultiverse.models.preprocess import FloatArray
 
@@ -291,13 +292,9 @@ def dejavu(
         target, reference = (float(np.mean([_top(side, share)[k][0] for side in sides])) for k in (0, 1))
         pairs = [_top(side, share, weights) for side, weights in zip(sides, drawn, strict=True)]
         spread = np.mean([ours - theirs for ours, theirs in pairs], 0)
-        low, high = np.quantile(spread, [tail, 1 - tail])
-        score = target - reference
-        found.append(
-            ScoreAt(
-                share, score, float(min(low, score)), float(max(high, score)), target, reference, round(share * least)
-            )
-        )
+        answers = round(share * least)
+        low, high = _ends(spread, tail, target, reference, answers)
+        found.append(ScoreAt(share, target - reference, low, high, target, reference, answers))
         if share * least < _WARN:
             notes.append(f"DV_{100 * share:g} rests on {round(share * least)} answers per side, {_WARN} are wanted")
     return DejaVu(
@@ -308,6 +305,19 @@ def dejavu(
         classes,
         tuple(notes),
     )
+
+
+def _ends(
+    drawn: NDArray[np.float64], tail: float, target: float, reference: float, answers: int
+) -> tuple[float, float]:
+    """Return the ends of a score's interval; where all resamples agree, what so many answers leave open."""
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    if high - low < 1e-9:
+        return unpaired_interval(
+            reference, wilson(reference * answers, answers), target, wilson(target * answers, answers)
+        )
+    score = target - reference
+    return float(min(low, score)), float(max(high, score))
 
 
 def _resamples(count: int, rng: np.random.Generator, resamples: int) -> NDArray[np.float64]:
@@ -397,10 +407,9 @@ def alone(
         other = float(top_accuracy(held.right, held.confidence, share, each[None])[0])
         first = top_accuracy(target.right, target.confidence, share, drawn)
         second = top_accuracy(held.right, held.confidence, share, strangers)
-        low, high = np.quantile(np.subtract(first, second), [tail, 1 - tail])
-        score = ours - other
         answers = round(share * min(len(truth), len(others)))
-        scores.append(ScoreAt(share, score, float(min(low, score)), float(max(high, score)), ours, other, answers))
+        low, high = _ends(np.subtract(first, second), tail, ours, other, answers)
+        scores.append(ScoreAt(share, ours - other, low, high, ours, other, answers))
         if answers < _WARN:
             notes.append(f"DV_{100 * share:g} rests on {answers} answers, {_WARN} are wanted")
     side = Side(target, held.take(match))

@@ -11,7 +11,7 @@ self-supervised learning*, TMLR 2023.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,10 @@ from torchmultiverse.analyze.features import Features, factor_names
 from torchmultiverse.analyze.probes import Data, Reading, probe_of, r_squared, ridge
 from torchmultiverse.analyze.splits import Parts, Question, question, split
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.evaluate.compare import paired_interval
+from torchmultiverse.evaluate.compare import holm
+from torchmultiverse.evaluate.difference import Paired, mean_interval, paired_interval
 from torchmultiverse.evaluate.encode import progress_bar
-from torchmultiverse.evaluate.stats import Intervals
+from torchmultiverse.evaluate.stats import LEVEL, Intervals
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Reach:
     Attributes:
         layer, depth: name, and place from 0.
         factor, probe: what was asked, and how it was read.
-        score, low, high: accuracy, or R² of a regression, on the test pictures, with its interval.
+        score, low, high: accuracy, or R² of a regression, on the test pictures, with its interval; that of R² is cut
+            at −1 and 1.
         chance: accuracy of always giving the most frequent answer; 0 for R².
         validation: by which the probe was chosen.
         levels: number of answers; 0 for a regression.
@@ -68,7 +70,11 @@ class Cut:
         tied: layers that the test pictures cannot tell from it (95 %), from the first to the last.
         score: of the best layer on the test pictures.
         end: the last layer.
-        cost, cost_low, cost_high: by how much the last layer is worse than the best, on the same test pictures.
+        cost, cost_low, cost_high: by how much the last layer is worse than the best, on the same test pictures; −1 and
+            1 where there are too few groups of them.
+        groups: independent groups of test pictures.
+        corrected: p of no cost, corrected for all factors and probes.
+        above: whether the best layer reads above chance, corrected for all factors and probes.
         worst, worst_cost: the layer that is worst, and by how much.
     """
 
@@ -81,8 +87,16 @@ class Cut:
     cost: float
     cost_low: float
     cost_high: float
+    groups: int
+    corrected: float
+    above: bool
     worst: str
     worst_cost: float
+
+    @property
+    def lost(self) -> bool:
+        """Whether the end is surely worse than the best layer: of all that is said at once, nothing by chance."""
+        return self.above and self.cost > 0 and self.corrected < 1 - LEVEL
 
 
 @dataclass(frozen=True)
@@ -126,6 +140,14 @@ class Depths:
     notes: tuple[str, ...] = ()
     levels: tuple[LevelReach, ...] = ()
 
+    @property
+    def first_cuts(self) -> dict[str, Cut]:
+        """The cut of each factor by its first probe, which charts and headlines speak of."""
+        found: dict[str, Cut] = {}
+        for cut in self.cuts:
+            found.setdefault(cut.factor, cut)
+        return found
+
     def curve(self, factor: str, probe: str) -> list[Reach]:
         """Return what is read of a factor, from the first layer to the last."""
         return [one for one in self.reaches if (one.factor, one.probe) == (factor, probe)]
@@ -162,7 +184,10 @@ def depths(
     intervals = Intervals(seed)
     found, asked, notes = _curves(features, factors, probes, by, train, seed, intervals, quiet)
     tests = {what.factor: parts.groups[parts.test] for what, parts in asked}
-    cuts = [_cut(factor, name, curve, tests[factor], intervals) for (factor, name), curve in found.items()]
+    careful = Intervals(seed, 1 - (1 - LEVEL) / len(found))
+    cuts = [_cut(curve, tests[factor], intervals, careful) for (factor, _), curve in found.items()]
+    corrected = holm([cut.corrected for cut in cuts])
+    cuts = [replace(cut, corrected=p) for cut, p in zip(cuts, corrected, strict=True)]
     every = tuple(reach for curve in found.values() for reach, _ in curve)
     questions = {what.factor: (what, parts) for what, parts in asked}
     levels = [
@@ -184,7 +209,11 @@ class Gap:
         factor: what was asked.
         first, last: accuracy, or R² of a regression, at the first and at the last layer.
         chance: of the most frequent answer.
-        gap, low, high: first minus last on the same test pictures, with its interval.
+        gap, low, high: first minus last on the same test pictures, with its interval; −1 and 1 where there are too few
+            groups of them.
+        groups: independent groups of test pictures.
+        p: of no gap.
+        above: whether either layer reads above chance.
     """
 
     factor: str
@@ -194,6 +223,9 @@ class Gap:
     gap: float
     low: float
     high: float
+    groups: int
+    p: float
+    above: bool
 
 
 def gaps(
@@ -216,8 +248,12 @@ def gaps(
     out = []
     for (factor, _), curve in found.items():
         groups = np.unique(tests[factor], return_inverse=True)[1]
-        mean, low, high, _ = paired_interval(curve[0][1] - curve[-1][1], groups, intervals)
-        out.append(Gap(factor, curve[0][0].score, curve[-1][0].score, curve[0][0].chance, mean, low, high))
+        first, last = curve[0][0], curve[-1][0]
+        gap = _apart(curve[0], curve[-1], groups, intervals)
+        above = max(first.low, last.low) > first.chance  # by an interval of its own
+        out.append(
+            Gap(factor, first.score, last.score, first.chance, gap.mean, gap.low, gap.high, gap.clusters, gap.p, above)
+        )
     return out
 
 
@@ -331,27 +367,42 @@ def _reach(
     # R² as a mean over pictures, so that pictures, and groups of them, can be resampled.
     spread = float(((numbers - numbers.mean(0)) ** 2).sum(1).mean())
     gained = 1 - ((reading.said - numbers) ** 2).sum(1) / max(spread, 1e-12)
-    _, low, high, _ = paired_interval(gained, groups, intervals)
-    return {"score": r_squared(reading.said, numbers), "low": low, "high": high, "chance": 0.0, **facts}, gained
+    found = mean_interval(gained, groups, intervals, (-1.0, 1.0))
+    score = r_squared(reading.said, numbers)
+    return {"score": score, "low": found.low, "high": found.high, "chance": 0.0, **facts}, gained
+
+
+def _apart(
+    one: tuple[Reach, NDArray[np.float64]],
+    two: tuple[Reach, NDArray[np.float64]],
+    groups: NDArray[np.int64],
+    intervals: Intervals,
+) -> Paired:
+    """Return by how much one layer reads better than another."""
+    difference = one[1] - two[1]
+    if one[0].levels:
+        return paired_interval(difference, groups, intervals.level)
+    return mean_interval(difference, groups, intervals, (-1.0, 1.0))
 
 
 def _cut(
-    factor: str,
-    probe: str,
     curve: Sequence[tuple[Reach, NDArray[np.float64]]],
     test_groups: NDArray[np.int64],
     intervals: Intervals,
+    careful: Intervals,
 ) -> Cut:
+    """Return the cut of one factor by one probe, its p not yet corrected; ``careful`` is the level of all at once."""
     groups = np.unique(test_groups, return_inverse=True)[1]
     best = max(range(len(curve)), key=lambda k: (curve[k][0].validation, k))  # of equals the deeper one
     scores = [reach.score for reach, _ in curve]
-    apart = [paired_interval(curve[best][1] - outcomes, groups, intervals) for _, outcomes in curve]
-    tied = tuple(reach.layer for (reach, _), (_, low, high, _) in zip(curve, apart, strict=True) if low <= 0 <= high)
-    mean, low, high, _ = apart[-1]
-    worst = int(np.argmin(scores))
+    apart = [_apart(curve[best], other, groups, intervals) for other in curve]
+    tied = tuple(reach.layer for (reach, _), gap in zip(curve, apart, strict=True) if gap.low <= 0 <= gap.high)
+    end, worst = apart[-1], int(np.argmin(scores))
+    chosen, right = curve[best]
+    low = careful.of_mean(right, groups)[0] if chosen.levels else mean_interval(right, groups, careful, (-1, 1)).low
     return Cut(
-        factor, probe, curve[best][0].layer, tied, scores[best], curve[-1][0].layer, mean, low, high,
-        curve[worst][0].layer, scores[best] - scores[worst],
+        chosen.factor, chosen.probe, chosen.layer, tied, scores[best], curve[-1][0].layer, end.mean, end.low, end.high,
+        end.clusters, end.p, low > chosen.chance, curve[worst][0].layer, scores[best] - scores[worst],
     )  # fmt: skip
 
 

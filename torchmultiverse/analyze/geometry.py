@@ -13,6 +13,7 @@ from torchmultiverse.analyze.features import Features, factor_names
 from torchmultiverse.analyze.probes import Data, r_squared, ridge
 from torchmultiverse.analyze.splits import question
 from torchmultiverse.evaluate.encode import progress_bar
+from torchmultiverse.evaluate.stats import expanded_tail
 from torchmultiverse.models.callables import unit
 from torchmultiverse.models.preprocess import FloatArray
 
@@ -142,7 +143,8 @@ def responses(
         sums, sizes = np.bincount(groups, squared), np.bincount(groups)
         weights = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), resamples)
         drawn = (weights @ sums) / (weights @ sizes)
-        low, high = np.quantile(drawn, [0.025, 0.975])
+        tail = expanded_tail(len(names)) if len(names) > 1 else 0.0
+        low, high = np.quantile(drawn, [tail, 1 - tail])
         found.append(Response(factor, float(squared.mean()), float(low), float(high), len(mine)))
     return found
 

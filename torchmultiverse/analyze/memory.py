@@ -40,6 +40,7 @@ from torchmultiverse.evaluate.gallery import thumbnail
 from torchmultiverse.models import load_model
 from torchmultiverse.models.layers import layers_of
 from torchmultiverse.models.preprocess import FloatArray
+from torchmultiverse.pictures import rgb
 from torchmultiverse.store.files import write_atomic
 
 _LEAST = 20  # answers below which a score is not shown at all
@@ -252,11 +253,11 @@ def memory(
     told = {}
     if "held out" in sides:
         sure = [sides[name].target.confidence for name in ("A", "held out")]
-        told["confidence of what is inferred"] = membership(sure[0], sure[1], seed)
+        told["confidence of what is inferred"] = membership(sure[0], sure[1])
     if views:
         strangers = np.concatenate([crop.rows for name, crop in crops.items() if name != "A"])
         alike = [agreement(models[0], pictures, rows, views, seed, quiet) for rows in (crops["A"].rows, strangers)]
-        told["agreement of views (EncoderMI)"] = membership(alike[0], alike[1], seed)
+        told["agreement of views (EncoderMI)"] = membership(alike[0], alike[1])
     seen = np.concatenate([divided.rows["A"], public])
     varied = factor_table(columns).column_names
     factors = [
@@ -283,7 +284,7 @@ def _backgrounds(
         def see(crop: Crops) -> FloatArray:
             return np.stack(
                 [
-                    np.asarray(crop.image(k).convert("RGB").resize((_COARSE, _COARSE)), np.float32).ravel()
+                    np.asarray(rgb(crop.image(k)).resize((_COARSE, _COARSE)), np.float32).ravel()
                     for k in range(len(crop))
                 ]
             )

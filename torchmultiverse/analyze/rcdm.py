@@ -82,7 +82,9 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "128": {"channels": 256, "multipliers": (1, 1, 2, 3, 4), "blocks": 2, "attention": (32, 16, 8), "groups": 32},
     "256": {"channels": 256, "multipliers": (1, 1, 2, 2, 4, 4), "blocks": 2, "attention": (32, 16, 8), "groups": 32},
 }  # fmt: skip
-"""``64``, ``128`` and ``256`` are those of the sources; ``tiny`` and ``small`` are for two cores."""
+"""``64``, ``128`` and ``256`` have the sources' widths, blocks and schedules, but are not their networks: `diffusers`
+places attention, its heads and the resampling otherwise, so published checkpoints do not fit and figures differ.
+``tiny`` and ``small`` are for two cores."""
 
 
 class Decoder:
@@ -286,11 +288,11 @@ def _posterior(
 def _reverse(
     decoder: Decoder, noisy: torch.Tensor, noise: torch.Tensor, place: torch.Tensor, steps: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return mean and log variance of the learnt p(x_(t−1) | x_t)."""
+    """Return mean and log variance of the learnt p(x_(t−1) | x_t); x_0 is not clipped, as in the source's loss."""
     import torch
 
     now, before, beta = _coefficients(decoder, steps)
-    clean = ((noisy - (1 - now).sqrt() * noise) / now.sqrt()).clamp(-1, 1)
+    clean = (noisy - (1 - now).sqrt() * noise) / now.sqrt()
     mean = before.sqrt() * beta / (1 - now) * clean + (now / before).sqrt() * (1 - before) / (1 - now) * noisy
     # At the first step the posterior has no variance; that of the second stands for it, as in the source.
     least = (beta * (1 - before) / (1 - now)).clamp(min=1e-20)
@@ -455,7 +457,8 @@ def sample(
         vectors: (N, D).
         count: pictures of each vector.
         steps: of the sampler, at most 1,000.
-        sampler: ``ddim`` (no noise after the first) or ``ddpm`` (ancestral, on respaced steps).
+        sampler: ``ddim`` (no noise after the first) or ``ddpm`` (ancestral); both on the steps of `respaced`, and with
+            the clean picture that a step predicts clipped to −1 … 1.
         seed: of all noise: the k-th picture of the n-th vector does not depend on the batch.
         same_noise: begin the k-th pictures of all vectors from the same noise, for interpolations.
         batch_size: pictures at once.
@@ -475,7 +478,7 @@ def sample(
         raise ModelError(f"no sampler '{sampler}'.{nearest(sampler, SAMPLERS)}")
     if not 1 <= steps <= STEPS:
         raise ModelError(f"{steps} steps; 1 to {STEPS} is right")
-    diffusers = tools.need("diffusers", "sampling", "rcdm")
+    times = respaced(steps, sampler)
     side, where = decoder.config.size, decoder.device
     out = np.empty((len(vectors) * count, side, side, 3), np.uint8)
     held = torch.from_numpy(np.ascontiguousarray(vectors, np.float32))
@@ -488,39 +491,59 @@ def sample(
             draws = [torch.Generator().manual_seed(tools.seed_of(seed, 0 if same_noise else row, k)) for row, k in part]
             noisy = torch.stack([torch.randn(3, side, side, generator=one) for one in draws]).to(where)
             condition = held[[row for row, _ in part]].to(where)
-            config = decoder.scheduler.config
-            scheduler: Any = (
-                diffusers.DDIMScheduler.from_config(config, set_alpha_to_one=True) if sampler == "ddim"
-                else diffusers.DDPMScheduler.from_config(config)
-            )  # fmt: skip
-            scheduler.set_timesteps(steps)
-            for time in scheduler.timesteps:
-                times = torch.full((len(part),), int(time), device=where, dtype=torch.int64)
+            every = decoder.scheduler.alphas_cumprod.to(where)
+            for time, before in zip(times, [*times[1:], None], strict=True):
+                at = torch.full((len(part),), time, device=where, dtype=torch.int64)
                 with torch.autocast(where.type, torch.bfloat16, enabled=where.type == "cuda"):
-                    found = decoder.predict(noisy, times, condition).float()
+                    found = decoder.predict(noisy, at, condition).float()
+                previous = torch.ones((), device=where) if before is None else every[before]
                 if sampler == "ddim":
-                    noisy = scheduler.step(found[:, :3], time, noisy, eta=0.0).prev_sample
+                    noisy = _deterministic(found, every[time], previous, noisy)
                 else:
-                    noisy = _ancestral(scheduler, found, int(time), noisy, draws)
+                    noisy = _ancestral(found, every[time], previous, noisy, None if before is None else draws)
             pictures = ((noisy.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1)
             out[start : start + len(part)] = pictures.cpu().numpy()
             progress.advance(bar, len(part))
     return out.reshape(len(vectors), count, side, side, 3)
 
 
+def respaced(steps: int, sampler: str) -> list[int]:
+    """Return which of the 1,000 steps of training a sampler takes, the noisiest first.
+
+    ``ddim`` counts up from 0 in strides where the number of steps divides 1,000 (50: 980, 960, … 0). Otherwise, and for
+    ``ddpm``, they are spaced evenly between 999 and 0, rounded; a single one is 999. Source: P. Dhariwal and A. Nichol,
+    *Diffusion models beat GANs on image synthesis*, NeurIPS 2021, and its published respacing, which refuses the other
+    numbers of steps for ``ddim``.
+    """
+    if steps == 1:
+        return [STEPS - 1]
+    if sampler == "ddim" and STEPS % steps == 0:
+        return list(reversed(range(0, STEPS, STEPS // steps)))
+    return [round((STEPS - 1) * k / (steps - 1)) for k in reversed(range(steps))]
+
+
+def _deterministic(found: torch.Tensor, now: torch.Tensor, previous: torch.Tensor, noisy: torch.Tensor) -> torch.Tensor:
+    """Return x_(t−1) of one DDIM step without noise, ᾱ_t and ᾱ_(t−1) given.
+
+    The noise that goes on is the one that leads from the clipped clean picture to x_t; the predicted noise would push
+    the picture out of its range again. Source: J. Song, C. Meng and S. Ermon, *Denoising diffusion implicit models*,
+    ICLR 2021, equation 12.
+    """
+    clean = ((noisy - (1 - now).sqrt() * found[:, :3]) / now.sqrt()).clamp(-1, 1)
+    noise = (noisy - now.sqrt() * clean) / (1 - now).sqrt()
+    return previous.sqrt() * clean + (1 - previous).sqrt() * noise
+
+
 def _ancestral(
-    scheduler: Any, found: torch.Tensor, time: int, noisy: torch.Tensor, draws: Sequence[Any]
+    found: torch.Tensor, now: torch.Tensor, previous: torch.Tensor, noisy: torch.Tensor, draws: Sequence[Any] | None
 ) -> torch.Tensor:
-    """Return x_(t−1) of one ancestral step, each picture with noise of its own generator."""
+    """Return x_(t−1) of one ancestral step, each picture with noise of its own generator; of the last, the mean."""
     import torch
 
-    before = int(scheduler.previous_timestep(time))
-    every: torch.Tensor = scheduler.alphas_cumprod.to(noisy.device)
-    now, previous = every[time], every[before] if before >= 0 else torch.ones((), device=noisy.device)
     beta = 1 - now / previous
     clean = ((noisy - (1 - now).sqrt() * found[:, :3]) / now.sqrt()).clamp(-1, 1)
     mean = previous.sqrt() * beta / (1 - now) * clean + (now / previous).sqrt() * (1 - previous) / (1 - now) * noisy
-    if before < 0:
+    if draws is None:
         return mean
     least = torch.log((beta * (1 - previous) / (1 - now)).clamp(min=1e-20))
     log = least

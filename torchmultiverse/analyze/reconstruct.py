@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from torchmultiverse.analyze.neighbours import Backend, nearest_rows
 from torchmultiverse.errors import ModelError
-from torchmultiverse.evaluate.compare import paired_interval
-from torchmultiverse.evaluate.stats import Intervals
+from torchmultiverse.evaluate.difference import paired_interval
 from torchmultiverse.models.preprocess import FloatArray
 
 NEAR, EACH = 5, 4
@@ -97,7 +96,9 @@ def reconstruct(
         raise ModelError("no decoder to draw with")
     share = (np.bincount(codes[public], minlength=int(codes.max()) + 1) / len(public))[codes[rows]]
     other = right[1] if len(right) > 1 else share
-    mean, low, high, _ = paired_interval(right[0] - other, np.arange(len(rows)), Intervals(seed))
+    apart = paired_interval(right[0] - other)
     reference = float(right[1].mean()) if len(right) > 1 else float("nan")
-    counted = Reconstruction(float(right[0].mean()), reference, mean, low, high, float(share.mean()), len(rows), EACH)
+    counted = Reconstruction(
+        float(right[0].mean()), reference, apart.mean, apart.low, apart.high, float(share.mean()), len(rows), EACH
+    )
     return counted, drawn

@@ -516,6 +516,7 @@ def train_encoder(
         ModelError: no such method, backbone, augmentation or option.
         MissingExtra: lightly, timm or torchvision is not installed.
     """
+    tools.need("torch", "training an encoder", "ssl")
     import torch
 
     training = training or Training()

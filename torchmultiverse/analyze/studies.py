@@ -24,7 +24,7 @@ from torchmultiverse.analyze.geometry import minimal_pairs
 from torchmultiverse.analyze.neighbours import nearest_rows
 from torchmultiverse.analyze.studio import Row, Studio, Study, sheet
 from torchmultiverse.errors import DatasetError, ModelError, nearest
-from torchmultiverse.evaluate.compare import paired_interval
+from torchmultiverse.evaluate.difference import mean_interval
 from torchmultiverse.evaluate.names import plain
 from torchmultiverse.evaluate.stats import Intervals
 from torchmultiverse.store.files import write_atomic
@@ -39,8 +39,8 @@ KDE = 0.1
 
 
 def _mean(name: str, values: NDArray[Any]) -> dict[str, float]:
-    mean, low, high, _ = paired_interval(values.astype(float), np.arange(len(values)), Intervals())
-    return {f"{name} %": mean, "from %": low, "to %": high}
+    found = mean_interval(values.astype(float), np.arange(len(values)), Intervals())
+    return {f"{name} %": found.mean, "from %": found.low, "to %": found.high}
 
 
 def _by_picture(rows: Sequence[Row], kinds: int) -> tuple[Row, ...]:
@@ -119,6 +119,8 @@ def attacks(studio: Studio) -> Study:
     many = studio.rows[:MANY]
     truth, aim = codes[many], (codes[many] + 1) % len(levels)
     preprocess = model.info.preprocess
+    if preprocess is None:
+        raise ModelError(f"'{model.info.name}' prepares pictures in a way of its own: an attack cannot be drawn")
     mean, std = (
         torch.tensor(v, device=model.device).view(1, 3, 1, 1).float() for v in (preprocess.mean, preprocess.std)
     )
@@ -481,9 +483,9 @@ def against(studios: Sequence[Studio], count: int = 24) -> Study:
         line: dict[str, Any] = {"drawn from": name}
         for space, values in inside.items():
             line[f"varies in {space} %"] = float(values[name].mean())
-            mean, low, high, _ = paired_interval(values[name] - values[base], np.arange(len(rows)), Intervals())
+            more = mean_interval(values[name] - values[base], np.arange(len(rows)), Intervals())
             line[f"more than {base} in {space}"] = (
-                "" if name == base else f"{100 * mean:+.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+                "" if name == base else f"{100 * more.mean:+.1f} [{100 * more.low:.1f}, {100 * more.high:.1f}]"
             )
         for factor, (levels, _) in first.codes.items():
             said = first.seen(pictures.reshape(-1, *pictures.shape[2:]), factor)

@@ -19,6 +19,7 @@ from torchmultiverse.analyze.splits import question
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.models.layers import Tap
 from torchmultiverse.models.preprocess import FloatArray
+from torchmultiverse.pictures import rgb
 
 Pixels = NDArray[np.uint8]
 _TOLD = 0.25  # of what is above chance: read by a layer
@@ -160,11 +161,11 @@ class Studio:
     def small(self, image: Image.Image) -> Pixels:
         """Return any picture at the decoder's size."""
         side = self.one.decoder.config.size
-        return np.asarray(square(image.convert("RGB")).resize((side, side), Image.Resampling.LANCZOS))
+        return np.asarray(square(rgb(image)).resize((side, side), Image.Resampling.LANCZOS))
 
     def images(self, rows: NDArray[np.int64]) -> list[Image.Image]:
         """Return pictures as they are."""
-        return [image.convert("RGB") for image in self.one.pictures.iter_images([int(row) for row in rows])]
+        return [rgb(image) for image in self.one.pictures.iter_images([int(row) for row in rows])]
 
     def moved(self, vectors: FloatArray, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return how far vectors are from those of pictures, as a share of the distance of two pictures, (N,)."""

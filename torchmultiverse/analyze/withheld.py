@@ -18,6 +18,7 @@ from torchmultiverse.analyze.crops import Box, corner, periphery
 from torchmultiverse.errors import DatasetError, nearest
 from torchmultiverse.evaluate.data import PictureSet, columns_of, manifest_hash, manifest_of
 from torchmultiverse.evaluate.encode import progress_bar
+from torchmultiverse.pictures import rgb, size
 from torchmultiverse.spec import BLANK
 
 Mode = Literal["boxes", "corner", "rerender"]
@@ -150,7 +151,7 @@ class Crops:
         if box is None:
             picture: Image.Image = self._rendered[index]
             return picture
-        return self._pictures.image(int(self.rows[index])).convert("RGB").crop(box)
+        return rgb(self._pictures.image(int(self.rows[index]))).crop(box)
 
     def image_bytes(self, index: int) -> bytes:
         """Return a name of the pixels in place of a file, by which features are kept."""
@@ -209,13 +210,7 @@ def without_object(
 
 def _sizes(pictures: PictureSet, rows: NDArray[np.int64]) -> list[tuple[int, int]]:
     if hasattr(pictures, "image_bytes"):
-        import io
-
-        out = []
-        for row in rows.tolist():
-            with Image.open(io.BytesIO(pictures.image_bytes(row))) as image:
-                out.append(image.size)
-        return out
+        return [size(pictures.image_bytes(row), f"row {row}") for row in rows.tolist()]
     return [pictures.image(int(row)).size for row in rows]
 
 

@@ -1,100 +1,22 @@
-"""Environment maps (HDR, EXR) as worlds: the map all around, and a ground of its own colours that takes shadows."""
+"""Environment maps as worlds: the map all around, and a ground of its own colours that takes shadows."""
 
 from __future__ import annotations
 
 import io
-import re
-import struct
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.assets.files import MAX_FILE_BYTES
-from torchmultiverse.errors import AssetError
-
 if TYPE_CHECKING:
     from torchmultiverse.engines.builtin.world import World
 
-MAP_SUFFIXES = (".hdr", ".exr")
-MAX_PIXELS = 16384 * 8192
-KEPT_WIDTH = 4096
-"""A wider map is averaged down: 40 of its 360 degrees fill a picture."""
 EYE = 1.6
 """Height in metres from which the map is taken to be photographed."""
 REACH = 60.0
 """Radius of the ground; beyond it the map itself is seen."""
 _RINGS, _SECTORS = 96, 256
 _LUMA = np.array([0.2126, 0.7152, 0.0722])
-
-
-def read_map(path: Path, what: str) -> tuple[NDArray[np.float32], list[str]]:
-    """Return a latitude-longitude map as linear radiance, float32 (H, 2H, 3), and remarks for its owner.
-
-    The first row is the zenith; columns run with the azimuth from +x to +y. The middle of the file is at +y, where the
-    camera looks at yaw 0.
-
-    Raises:
-        AssetError: it cannot be read, is too large, no such map, or holds no light.
-    """
-    width, height = _dimensions(path, what)
-    if width * height > MAX_PIXELS:
-        raise AssetError(f"{what}: {width} × {height} pixels; at most {MAX_PIXELS:,} are read")
-    if width != 2 * height or height < 2:
-        raise AssetError(
-            f"{what}: {width} × {height} pixels; a map of all directions (latitude-longitude) is twice as wide as high"
-        )
-    from torchmultiverse.engines.builtin.variant import use_library
-
-    use_library()
-    import mitsuba as mi
-
-    try:
-        values = np.array(mi.Bitmap(str(path)).convert(mi.Bitmap.PixelFormat.RGB, mi.Struct.Type.Float32, False))
-    except (RuntimeError, ValueError, MemoryError) as error:
-        raise AssetError(f"{what}: {path} cannot be read: {str(error)[:300]}") from None
-    notes = []
-    bad = ~np.isfinite(values) | (values < 0)
-    if bad.any():
-        if bad.mean() > 0.01:
-            raise AssetError(f"{what}: {int(bad.any(2).sum()):,} of {width * height:,} pixels are no light")
-        notes.append(f"{int(bad.any(2).sum())} pixels that are no light are black")
-        values = np.where(bad, 0, values)
-    if float(values[: height // 2].mean()) <= 0:
-        raise AssetError(f"{what}: its upper half is black, nothing would be lit")
-    while values.shape[1] > KEPT_WIDTH:
-        if values.shape[0] % 2 or values.shape[1] % 2:
-            values = values[: values.shape[0] // 2 * 2, : values.shape[1] // 2 * 2]
-        values = (values[::2, ::2] + values[1::2, ::2] + values[::2, 1::2] + values[1::2, 1::2]) / 4
-    if float(values.max()) < 4 * float(np.median(values[: len(values) // 2])):
-        notes.append("it has no strong light: things will hardly cast a shadow")
-    # A picture runs clockwise as seen from above (to the right), azimuth the other way; its middle goes to 90 degrees.
-    azimuth = values[:, ::-1]
-    return np.ascontiguousarray(np.roll(azimuth, -(azimuth.shape[1] // 4), axis=1), np.float32), notes
-
-
-def _dimensions(path: Path, what: str) -> tuple[int, int]:
-    """Return width and height from a file's header, before anything is unpacked."""
-    size = path.stat().st_size
-    if size > MAX_FILE_BYTES:
-        raise AssetError(f"{what}: {path} is larger than {MAX_FILE_BYTES / 2**20:.0f} MiB, the most that is read")
-    with open(path, "rb") as file:
-        head = file.read(65536)
-    if path.suffix.lower() == ".hdr":
-        found = re.search(rb"\n-Y (\d{1,6}) \+X (\d{1,6})\n", head) if head.startswith(b"#?") else None
-        if found is None:
-            raise AssetError(f"{what}: {path.name} is no Radiance HDR file with rows from the top")
-        return int(found[2]), int(found[1])
-    if not head.startswith(b"\x76\x2f\x31\x01"):
-        raise AssetError(f"{what}: {path.name} is no OpenEXR file")
-    at = head.find(b"dataWindow\0box2i\0\x10\0\0\0")
-    if at < 0 or at + 37 > len(head):
-        raise AssetError(f"{what}: {path.name} does not say how large it is")
-    left, top, right, bottom = struct.unpack("<4i", head[at + 21 : at + 37])
-    if right < left or bottom < top:
-        raise AssetError(f"{what}: {path.name} says that it has no pixels")
-    return right - left + 1, bottom - top + 1
 
 
 def pack_map(radiance: NDArray[np.float32]) -> bytes:

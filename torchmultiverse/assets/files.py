@@ -18,6 +18,12 @@ _ELSEWHERE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|[/~\\]")
 """How an address and an absolute path begin."""
 
 
+def shown(name: str) -> str:
+    """Return a name that a file gives as it may stand in a message: short, and without control characters."""
+    plain = "".join(letter if letter.isprintable() else "�" for letter in name[:60])
+    return plain if len(name) <= 60 else f"{plain}…"
+
+
 def inside(folder: Path, name: str, what: str) -> Path:
     """Return the path of a file that lies in a folder.
 
@@ -30,18 +36,21 @@ def inside(folder: Path, name: str, what: str) -> Path:
         AssetError: an address, an absolute path, one that leads out (by ``..`` or a link), or no file there.
     """
     if _ELSEWHERE.match(name):
-        raise AssetError(f"{what}: '{name}' is no path inside {folder}; only files of the folder are read")
+        raise AssetError(f"{what}: '{shown(name)}' is no path inside {folder}; only files of the folder are read")
     path = folder.joinpath(*name.replace("\\", "/").split("/"))
     base = folder.resolve()
     try:
         real = path.resolve()
+        real.is_file()  # a name may be too long for the system to ask
     except (OSError, RuntimeError, ValueError) as error:
-        raise AssetError(f"{what}: '{name}' cannot be followed: {error}") from None
+        raise AssetError(f"{what}: '{shown(name)}' cannot be followed: {error}") from None
     if not real.is_relative_to(base):
-        raise AssetError(f"{what}: '{name}' leads out of {folder}; only files of the folder are read")
+        raise AssetError(f"{what}: '{shown(name)}' leads out of {folder}; only files of the folder are read")
     if not real.is_file():
         known = [str(p.relative_to(folder)) for p in sorted(path.parent.glob("*")) if p.is_file()]
-        raise AssetError(f"{what}: there is no file '{name}' in {folder}.{nearest(name, known) if known else ''}")
+        raise AssetError(
+            f"{what}: there is no file '{shown(name)}' in {folder}.{nearest(name, known) if known else ''}"
+        )
     return real
 
 
@@ -64,40 +73,42 @@ def read_bounded(path: Path, limit: int, what: str) -> bytes:
 class Neighbours:
     """The files beside a mesh that it may name: its materials and textures.
 
-    A reader that swallows errors loses none of them: they are kept in ``problems``.
+    Args:
+        folder: nothing outside it is read.
+        base: the mesh.
+        what: names the asset in errors.
     """
 
     def __init__(self, folder: Path, base: Path, what: str) -> None:
         self._folder = folder
         self._base = base
         self.what = what
-        self.problems: list[AssetError] = []
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a file that is named relative to the mesh."""
+        try:
+            self._path(name)
+        except AssetError:
+            return False
+        return True
 
     def read(self, name: str) -> bytes:
-        """Return a file that is named relative to the mesh.
+        """Return a file that is named relative to the mesh, as it stands or percent-encoded as in an address.
 
         Raises:
             AssetError: see `inside` and `read_bounded`.
         """
-        plain = unquote(name.strip())  # addresses inside glTF are percent-encoded; what they mean is what is judged
-        try:
-            if _ELSEWHERE.match(plain):
-                inside(self._folder, plain, self.what)  # which refuses it in its words
-            here = self._base.parent.resolve().relative_to(self._folder.resolve())
-            path = inside(self._folder, "/".join([*here.parts, plain]), self.what)
-            return read_bounded(path, MAX_TEXTURE_BYTES, self.what)
-        except AssetError as error:
-            self.problems.append(error)
-            raise
+        plain = unquote(name)
+        return read_bounded(
+            self._path(name if plain != name and self.has(name) else plain), MAX_TEXTURE_BYTES, self.what
+        )
 
-    def check(self) -> None:
-        """Raise the first error that was met.
-
-        Raises:
-            AssetError: a file that was named could not be read.
-        """
-        if self.problems:
-            raise self.problems[0]
+    def _path(self, name: str) -> Path:
+        name = name.strip()
+        if _ELSEWHERE.match(name):
+            inside(self._folder, name, self.what)  # which refuses it in its words
+        here = self._base.parent.resolve().relative_to(self._folder.resolve())
+        return inside(self._folder, "/".join([*here.parts, name]), self.what)
 
 
 def suffixed(folder: Path, suffixes: Sequence[str]) -> list[str]:

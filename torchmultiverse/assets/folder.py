@@ -12,9 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from torchmultiverse.assets import model as models
 from torchmultiverse.assets.decimate import decimated
-from torchmultiverse.assets.environment import MAP_SUFFIXES, pack_map, read_map
+from torchmultiverse.assets.environment import pack_map
 from torchmultiverse.assets.files import MAX_MANIFEST_BYTES, inside, read_bounded, suffixed
 from torchmultiverse.assets.library import ASSET_NAME, PACK_NAME, Item, Kind, Pack, install
+from torchmultiverse.assets.maps import MAP_SUFFIXES, read_map
 from torchmultiverse.assets.model import Axis, Model
 from torchmultiverse.assets.reading import FRONTS, MESH_SUFFIXES, read_model
 from torchmultiverse.errors import AssetError, nearest
@@ -66,7 +67,7 @@ def add(folder: Path, name: str | None = None) -> Pack:
 
     Raises:
         AssetError: names the place, the value, and what would be right. Nothing is installed then.
-        MissingExtra: a package that reads or decimates meshes is not installed.
+        MissingExtra: the package that decimates meshes is needed and not installed.
     """
     manifest = read_manifest(folder)
     name = name or manifest.name or folder.resolve().name
@@ -88,6 +89,7 @@ def read_manifest(folder: Path) -> FolderManifest:
     path = inside(folder, MANIFEST, str(folder))
     try:
         data = json.loads(read_bounded(path, MAX_MANIFEST_BYTES, MANIFEST))
+        json.dumps(data, ensure_ascii=False).encode()  # half of a surrogate pair is read, but can be written nowhere
     except (ValueError, RecursionError) as error:
         raise AssetError(f"{path}: not JSON: {error}") from None
     try:

@@ -19,6 +19,8 @@ Axis = Literal["x", "y", "z", "-x", "-y", "-z"]
 DISPLAY_SIZE = 1.6
 """Largest dimension of a character in metres, where nothing else is asked for."""
 MAX_TRIANGLES = 5_000_000
+MAX_REPEATS = 1_000_000
+"""Of a texture: float32 has no place within a texture beyond."""
 KEPT_TRIANGLES = 300_000
 """A finer mesh is decimated to this: a picture of 512 pixels shows no more."""
 MAX_TEXTURE_SIDE = 2048
@@ -67,6 +69,18 @@ class Model:
         return used.min(0), used.max(0)
 
 
+def check_size(triangles: int, what: str) -> None:
+    """Raise an error if a mesh has more triangles than are read.
+
+    Raises:
+        AssetError: it has more than `MAX_TRIANGLES`.
+    """
+    if triangles > MAX_TRIANGLES:
+        raise AssetError(
+            f"{what}: {triangles:,} triangles; at most {MAX_TRIANGLES:,} are read: decimate it in a modeller"
+        )
+
+
 def cleaned(model: Model, what: str) -> tuple[Model, list[str]]:
     """Return the model without faces that have no area, and remarks for its owner.
 
@@ -76,10 +90,7 @@ def cleaned(model: Model, what: str) -> tuple[Model, list[str]]:
     notes: list[str] = []
     if model.triangles == 0:
         raise AssetError(f"{what}: it has no triangles")
-    if model.triangles > MAX_TRIANGLES:
-        raise AssetError(
-            f"{what}: {model.triangles:,} triangles; at most {MAX_TRIANGLES:,} are read: decimate it in a modeller"
-        )
+    check_size(model.triangles, what)
     pieces, dropped = [], 0
     for piece in model.pieces:
         count = len(piece.vertices)
@@ -90,6 +101,10 @@ def cleaned(model: Model, what: str) -> tuple[Model, list[str]]:
             if values is not None and not np.isfinite(values).all():
                 bad = int((~np.isfinite(values)).any(1).sum())
                 raise AssetError(f"{what}: {bad} of {count} {name} are not finite numbers")
+        if piece.uv is not None and float(np.abs(piece.uv).max(initial=0)) > MAX_REPEATS:
+            raise AssetError(
+                f"{what}: its texture repeats more than {MAX_REPEATS:,} times; that is no coordinate of it"
+            )
         corners = piece.vertices[piece.faces].astype(float)
         area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
         longest = np.max(np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2), axis=1)

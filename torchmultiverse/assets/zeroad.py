@@ -28,7 +28,7 @@ from torchmultiverse.assets.folder import prepared, spoken
 from torchmultiverse.assets.library import Item, Pack, install
 from torchmultiverse.assets.model import Axis, Model, Piece
 from torchmultiverse.assets.pmd import read_pmd, turned
-from torchmultiverse.assets.reading import decode
+from torchmultiverse.assets.textures import decode
 from torchmultiverse.errors import AssetError
 
 NAME = "0ad"

@@ -87,6 +87,7 @@ def analyze(
     """
     from torchmultiverse.analyze import analysis
     from torchmultiverse.analyze.probes import PROBES
+    from torchmultiverse.evaluate.difference import told
     from torchmultiverse.evaluate.names import plain
     from torchmultiverse.resources import cache_folder, versions
 
@@ -115,7 +116,7 @@ def analyze(
         last = found.depths.curve(cut.factor, cut.probe)[-1]
         table.add_row(
             plain(cut.factor), cut.probe, cut.best, f"{100 * cut.score:.1f}", f"{100 * last.score:.1f}",
-            f"{100 * cut.cost:.1f} [{100 * cut.cost_low:.1f}, {100 * cut.cost_high:.1f}]",
+            "–" if cut.best == cut.end else told(cut.cost, cut.cost_low, cut.cost_high, cut.groups, signed=False),
         )  # fmt: skip
     out.print(table)
     for drawn in found.portraits:
@@ -153,6 +154,7 @@ def guillotine(
     """Train encoders by several recipes, and say for which factors their heads are better cut off (misalignment)."""
     from torchmultiverse.analyze.misalignment import misalignment, read_recipe
     from torchmultiverse.analyze.ssl import Training, with_settings
+    from torchmultiverse.evaluate.difference import told
     from torchmultiverse.evaluate.names import plain
     from torchmultiverse.resources import cache_folder
 
@@ -164,7 +166,7 @@ def guillotine(
         for gap in mine:
             table.add_row(
                 of.name, plain(gap.factor), f"{100 * gap.first:.1f}", f"{100 * gap.last:.1f}",
-                f"{100 * gap.gap:+.1f} [{100 * gap.low:.1f}, {100 * gap.high:.1f}]",
+                told(gap.gap, gap.low, gap.high, gap.groups),
             )  # fmt: skip
     out.print(table)
     page = found.save(out_folder)

@@ -26,7 +26,7 @@ from torchmultiverse.cli.leaderboard import card, leaderboard_app
 from torchmultiverse.cli.models import models_app
 from torchmultiverse.cli.planning import plan as plan_command
 from torchmultiverse.cli.rcdm import rcdm_app
-from torchmultiverse.errors import DatasetError, SpecError, TorchMultiverseError
+from torchmultiverse.errors import DatasetError, SpecError, TorchMultiverseError, missing_extra
 
 if TYPE_CHECKING:
     from torchmultiverse.engines import Engine
@@ -144,6 +144,12 @@ def main() -> None:
     except TorchMultiverseError as error:
         err.print(f"[bold red]error:[/] {_escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        missing = missing_extra(error, next((word for word in sys.argv[1:] if not word.startswith("-")), ""))
+        if missing is None:
+            raise
+        err.print(f"[bold red]error:[/] {_escape(str(missing))}", highlight=False, soft_wrap=True)
+        sys.exit(missing.exit_code)
     except KeyboardInterrupt:
         err.print("interrupted")
         sys.exit(130)
@@ -294,6 +300,9 @@ def serve(
     streamer_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of streamers.")] = 8888,
     assets: AssetsOption = None,
     token: TokenOption = None,
+    allow_origin: Annotated[
+        list[str] | None, typer.Option(help="Another origin, https://host:port, whose pages may connect; repeatable.")
+    ] = None,
 ) -> None:
     """Run a signalling server and an engine until Ctrl-C; the page shows the engine live."""
     from torchmultiverse.serve import serve_forever
@@ -303,7 +312,13 @@ def serve(
 
         check_packs(assets)
     serve_forever(
-        engine=engine, host=host, player_port=port, streamer_port=streamer_port, token=token, assets=assets or ()
+        engine=engine,
+        host=host,
+        player_port=port,
+        streamer_port=streamer_port,
+        token=token,
+        assets=assets or (),
+        allow_origins=allow_origin or (),
     )
 
 

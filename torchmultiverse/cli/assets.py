@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torchmultiverse.assets import Pack
 
 out = Console()
+err = Console(stderr=True)
 app = typer.Typer(help="Your own meshes and environment maps, and packs of free ones.", no_args_is_help=True)
 
 PageOption = Annotated[bool, typer.Option("--page/--no-page", help="Render every asset from eight sides to a page.")]
@@ -87,6 +88,7 @@ def show(
         count = f"{item.triangles:,}" if item.triangles else ""
         table.add_row(item.name, item.kind, item.license, item.attribution, item.source, count)
     out.print(table)
+    _warn(pack)
     if page is not None:
         _render(pack, page, size)
     elif (pack.folder / PAGE).is_file():
@@ -103,18 +105,23 @@ def remove(name: Annotated[str, typer.Argument(help="Of an installed pack.")]) -
 
 
 def _describe(pack: Pack, page: bool, size: int) -> None:
-    """Say what was installed, how to use it, and where it can be looked at."""
+    """Say what was installed, how to use it, and where it can be looked at; remarks go to standard error."""
     from torchmultiverse.assets.library import PAGE
 
-    for item in pack.manifest.assets:
-        for note in item.notes:
-            out.print(f"{item.name}: {note}", highlight=False, markup=False)
+    _warn(pack)
     counts = f"{len(pack.names('character'))} characters, {len(pack.names('environment'))} environments"
     out.print(
         f'{pack.name}: {counts}; in a spec: "assets": ["{pack.name}", "procedural"]', highlight=False, markup=False
     )
     if page:
         _render(pack, pack.folder / PAGE, size)
+
+
+def _warn(pack: Pack) -> None:
+    """Say what was found on each asset when it was installed."""
+    for item in pack.manifest.assets:
+        for note in item.notes:
+            err.print(f"warning: {item.name}: {note}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _render(pack: Pack, page: Path, size: int) -> None:

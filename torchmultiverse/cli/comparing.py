@@ -31,7 +31,9 @@ def _save(path: Path | None, what: Any) -> None:
     if path is not None:
         from torchmultiverse.store.files import write_atomic
 
-        write_atomic(path, (json.dumps(what, indent=1, default=str) + "\n").encode())
+        # JSON has no infinity: what is not a number is null.
+        finite = json.loads(json.dumps(what, default=str), parse_constant=lambda _: None)
+        write_atomic(path, (json.dumps(finite, indent=1) + "\n").encode())
 
 
 def _table(*columns: str) -> Table:
@@ -50,6 +52,7 @@ def compare(
     from torchmultiverse.evaluate import Result
     from torchmultiverse.evaluate.compare import compare as measure
     from torchmultiverse.evaluate.compare import standings
+    from torchmultiverse.evaluate.difference import told
     from torchmultiverse.evaluate.paired import RowView
 
     result = Result.load(results)
@@ -70,10 +73,10 @@ def compare(
         out.print(f"\n[bold]{view.title(line)}[/]  {mine[0].n:,} pictures, {mine[0].test}", highlight=False)
         table = _table("first", "second", "difference", "only first", "only second", "p", "could be seen")
         for c in mine:
-            ends = f"{_percent(c.difference)} [{_percent(c.low)}, {_percent(c.high)}]"
+            ends = told(c.difference, c.low, c.high, c.clusters)
             colour = "green" if c.corrected < 0.05 else ""
             table.add_row(c.first, c.second, f"[{colour}]{ends}[/]" if colour else ends, f"{c.lost:,}", f"{c.gained:,}",
-                          _p(c.corrected), f"{100 * c.detectable:.1f}")  # fmt: skip
+                          _p(c.corrected), f"{100 * c.detectable:.1f}" if c.detectable <= 1 else "none")  # fmt: skip
         out.print(table)
     _save(save, {"standings": [asdict(s) for s in places], "comparisons": [asdict(c) for c in found]})
 
@@ -132,18 +135,19 @@ def why(
 ) -> None:
     """Say where the gap between two models or runs comes from: levels of factors, other pictures, other settings."""
     from torchmultiverse.evaluate import Result
+    from torchmultiverse.evaluate.difference import told
     from torchmultiverse.evaluate.why import why as ask
 
     answer = ask(
         Result.load(results), first, second, task, metric, None if other is None else Result.load(other), factor
     )
-    ends = f"{_percent(answer.gap)} [{_percent(answer.low)}, {_percent(answer.high)}]"
+    ends = told(answer.gap, answer.low, answer.high, answer.clusters)
     out.print(f"[bold]{answer.task}[/], {answer.metric}: “{second}” minus “{first}” is {ends} points", highlight=False)
     for name, part in sorted(answer.shares.items(), key=lambda item: -abs(item[1]))[:5]:
         out.print(f"  other shares of {name} explain {_percent(part)} points", highlight=False)
     table = _table("factor", "level", "pictures", "gap there", "beyond its share", "p")
     for part_ in answer.parts[:top]:
-        ends = f"{_percent(part_.gap)} [{_percent(part_.low)}, {_percent(part_.high)}]"
+        ends = told(part_.gap, part_.low, part_.high, part_.clusters)
         table.add_row(part_.factor, part_.level, f"{part_.n:,}", ends, _percent(part_.excess), _p(part_.p))
     out.print(table)
     if answer.settings:
@@ -208,6 +212,7 @@ def interactions(
     """Say what levels of two factors do together beyond what each does by itself."""
     from torchmultiverse.errors import DatasetError
     from torchmultiverse.evaluate import Result
+    from torchmultiverse.evaluate.difference import told
     from torchmultiverse.evaluate.insight import interactions as measure
     from torchmultiverse.evaluate.insight import strongest_pair
     from torchmultiverse.evaluate.leaderboard import ranked
@@ -225,7 +230,7 @@ def interactions(
     out.print(f"[bold]{name}[/], {view.title(line)}: {pair[0]} and {pair[1]}", highlight=False)
     table = _table(pair[0], pair[1], "pictures", "accuracy", "beyond both", "p")
     for c in cells[:top]:
-        ends = f"{_percent(c.effect)} [{_percent(c.low)}, {_percent(c.high)}]"
+        ends = told(c.effect, c.low, c.high, c.clusters)
         table.add_row(c.first[1], c.second[1], f"{c.n:,}", f"{100 * c.accuracy:.1f}", ends, _p(c.p))
     out.print(table)
     _save(save, [asdict(c) for c in cells])

@@ -19,22 +19,22 @@ def counterfactuals(
     top: Annotated[int, typer.Option(min=1, help="Changes shown of each model and factor, the strongest first.")] = 3,
     save: Annotated[Path | None, typer.Option(help="Write all of them as JSON.")] = None,
     gallery: Annotated[Path | None, typer.Option(help="Write a PNG of pairs whose answer is lost or gained.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the intervals.")] = 0,
 ) -> None:
     """Say what a change of one factor, everything else equal, does to a model's answers."""
     from torchmultiverse.evaluate import Result
     from torchmultiverse.evaluate.counterfactual import counterfactuals as measure
+    from torchmultiverse.evaluate.difference import told
     from torchmultiverse.store import open_dataset
     from torchmultiverse.store.files import write_atomic
 
     result, pictures = Result.load(results), open_dataset(dataset)
-    found = measure(result, pictures, factor, seed)
+    found = measure(result, pictures, factor)
     table = Table("model", "task", "factor", "change", "pairs", "flips", "effect", "p", box=None, padding=(0, 2))
     for key in dict.fromkeys((e.model, e.task, e.setting, e.factor) for e in found):
         mine = [e for e in found if (e.model, e.task, e.setting, e.factor) == key]
         for e in sorted(mine, key=lambda e: -abs(e.effect))[:top]:
             task = e.task if e.setting in {"", "all"} else f"{e.task}, {e.setting}"
-            effect = f"{100 * e.effect:+.1f} [{100 * e.low:+.1f}, {100 * e.high:+.1f}]"
+            effect = told(e.effect, e.low, e.high, e.clusters, e.grouped)
             p = "< 0.001" if e.p < 0.001 else f"{e.p:.3f}"
             table.add_row(
                 e.model, task, e.factor, f"{e.first} → {e.second}", f"{e.pairs:,}", f"{100 * e.flips:.0f} %", effect, p

@@ -12,10 +12,10 @@ from rich.table import Table
 
 
 def equivariance(
-    dataset: Annotated[Path, typer.Argument(help="Folder of a dataset with the columns of PUG: Animals.")],
+    dataset: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
     model: Annotated[list[str], typer.Option(help="Image-text model, as in 'eval'; may be repeated.")],
     factor: Annotated[
-        list[str] | None, typer.Option(help="Column; may be repeated. Default: world, scale, texture, camera yaw.")
+        list[str] | None, typer.Option(help="Column; may be repeated. Default: all that vary but for names.")
     ] = None,
     save: Annotated[
         Path | None, typer.Option(help="Write the numbers, of every single change as well, as JSON.")
@@ -27,6 +27,7 @@ def equivariance(
 ) -> None:
     """Say whether a change of one factor moves the embeddings of all objects the same way (1) or not (0)."""
     from torchmultiverse.evaluate.equivariance import equivariance as measure
+    from torchmultiverse.evaluate.reference import published_cosines
     from torchmultiverse.resources import cache_folder
     from torchmultiverse.store.files import write_atomic
 
@@ -36,11 +37,23 @@ def equivariance(
         for column in dict.fromkeys(result.factor for result in results):
             mine = {result.modality: result for result in results if result.factor == column}
             cells = [
-                f"{r.value:.2f} [{r.low:.2f}, {r.high:.2f}]" if (r := mine.get(modality)) is not None else "–"
+                _said(r.value, r.low, r.high, r.clusters) if (r := mine.get(modality)) is not None else "–"
                 for modality in ("image", "text", "across")
             ]
             table.add_row(name, column, *cells, f"{next(iter(mine.values())).contexts:,}")
+    known = published_cosines()
+    shown = dict.fromkeys(result.factor for results in found.values() for result in results)
+    for column in [name for name in shown if (name, "image") in known]:
+        means = [known[column, modality] for modality in ("image", "text", "across")]
+        table.add_row(
+            "published, nine models", column, *(f"{mean:.2f} ± {sd:.2f}" for mean, sd in means), "", style="dim"
+        )
     Console().print(table)
     if save is not None:
         data = {name: [result.as_dict() for result in results] for name, results in found.items()}
         write_atomic(save, (json.dumps(data, indent=1) + "\n").encode())
+
+
+def _said(value: float, low: float, high: float, clusters: int) -> str:
+    ends = f"too few groups ({clusters})" if (low, high) == (-1, 1) else f"[{low:.2f}, {high:.2f}]"
+    return f"{value:.2f} {ends}"

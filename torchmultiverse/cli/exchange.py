@@ -42,7 +42,9 @@ def import_(
         bool | None,
         typer.Option("--generative/--no-generative", help="Whether generative models may be trained on them."),
     ] = None,
-    split: Annotated[str, typer.Option(help="Split of rows that name none.")] = "train",
+    split: Annotated[
+        str | None, typer.Option(help="Split of rows that name none; default: what file names tell, or train.")
+    ] = None,
 ) -> None:
     """Make a dataset of a published archive (PNG and CSV) or of its Parquet mirror."""
     from torchmultiverse.store.importing import import_dataset

@@ -24,7 +24,9 @@ def train(
     out_folder: Annotated[Path, typer.Option("--out", help="Folder of the decoder; an interrupted run goes on.")],
     layer: Annotated[str | None, typer.Option(help="As 'layers' names it. Default: the last.")] = None,
     size: Annotated[int, typer.Option(min=8, max=256, help="Side of the pictures in pixels.")] = 64,
-    preset: Annotated[str, typer.Option(help="tiny, small, 64, 128 or 256: the last three as published.")] = "small",
+    preset: Annotated[
+        str, typer.Option(help="tiny, small, 64, 128 or 256: the last three with the published widths.")
+    ] = "small",
     steps: Annotated[int, typer.Option(min=1, help="Of training.")] = 10_000,
     batch: Annotated[int, typer.Option(min=1, help="Pictures per step.")] = 64,
     rate: Annotated[float, typer.Option(help="Learning rate.")] = 1e-4,

@@ -27,23 +27,41 @@ def finetune(
     rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-5,
     seed: Annotated[int, typer.Option(help="Of order and captions.")] = 0,
     test: Annotated[
-        list[Path] | None, typer.Option(help="Dataset to score before and after; may be repeated. Default: this one.")
+        list[Path] | None,
+        typer.Option(
+            help="Dataset to score before and after, without what was trained on; may be repeated. Default: this one."
+        ),
     ] = None,
 ) -> None:
     """Fine-tune a CLIP model on captioned pictures, and score it before and after."""
+    from torchmultiverse.errors import DatasetError
     from torchmultiverse.evaluate import evaluate, leaderboard
+    from torchmultiverse.evaluate.data import open_pictures, without
     from torchmultiverse.models.finetune import finetune as tune
+    from torchmultiverse.models.finetune import trained_on
     from torchmultiverse.store import open_dataset
 
     if captions not in ("original", "alternate", "both"):
         raise typer.BadParameter(f"'{captions}' is not original, alternate or both", param_hint="--captions")
+    opened = open_dataset(dataset)
+    rows = trained_on(opened, captions=captions)  # type: ignore[arg-type]
+    ids = opened.table(["scene_id"])["scene_id"].to_pylist()
+    seen = {ids[row] for row in rows}
+    # Before anything is trained: a score on pictures of the training says what was remembered.
+    try:
+        tests = [without(open_pictures(folder), seen) for folder in test or [dataset]]
+    except DatasetError as error:
+        raise DatasetError(
+            f"{error}: every picture would be trained on. Give the dataset a split 'test', or name another with --test"
+        ) from None
     tuned = tune(
-        open_dataset(dataset), model, out_folder, captions=captions,  # type: ignore[arg-type]
+        opened, model, out_folder, captions=captions,  # type: ignore[arg-type]
         hard_negatives=hard_negatives, epochs=epochs, batch_size=batch, learning_rate=rate, seed=seed,
     )  # fmt: skip
     out.print(f"fine-tuned: {tuned}", highlight=False)
-    for number, folder in enumerate(test or [dataset]):
-        result = evaluate(folder, [model, tuned], out=out_folder / f"results{number or ''}")
+    for number, pictures in enumerate(tests):
+        result = evaluate(pictures, [model, tuned], out=out_folder / f"results{number or ''}")
+        out.print(f"scored on {len(pictures):,} pictures that were not trained on", highlight=False)
         out.print(leaderboard(result))
 
 

@@ -13,13 +13,12 @@ import logging
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, Literal, get_args
-from urllib.parse import urlsplit
 
 from torchmultiverse.engines import codec
 from torchmultiverse.engines.base import Catalogue, Failure, Frame, RenderOptions
 from torchmultiverse.engines.connection import Connection, Lost
 from torchmultiverse.errors import EngineError, ProtocolError, nearest
-from torchmultiverse.protocol import bridge, pug
+from torchmultiverse.protocol import bridge, pug, websocket
 from torchmultiverse.protocol import datachannel as dc
 from torchmultiverse.spec import Scene
 
@@ -41,7 +40,7 @@ class AsyncClient:
         retries: how often a picture is asked for again before it is a `Failure`.
         connect_timeout: seconds that one attempt to connect may take.
         reconnects: attempts to connect before the engine counts as lost.
-        streamer_id: which of several streamers.
+        streamer_id: which of several streamers; one that a server with others does not know is an `EngineError`.
         loopback: restrict WebRTC to 127.0.0.1; by default where ``url`` is on this machine.
         factor_order: wire names in the order in which the ``pug`` dialect sends them.
         pug_drain: seconds that the ``pug`` dialect listens for stray pictures before each request.
@@ -78,13 +77,14 @@ class AsyncClient:
         self._connect_timeout = connect_timeout
         self._reconnects = reconnects
         self._streamer_id = streamer_id
-        self._loopback = (urlsplit(url).hostname in _LOOPBACK) if loopback is None else loopback
+        self._loopback = (websocket.host(url) in _LOOPBACK) if loopback is None else loopback
         self._order = list(factor_order or [])
         self._drain = pug_drain
         self._hello_timeout = hello_timeout
         self._max_payload = max_payload
         self._lost = lost
         self._legacy = False
+        self._found = False
         self._connection: Connection | None = None
         self._bridge = bridge.BridgeSession()
         self._waiting: dict[str, asyncio.Queue[bridge.Outcome | Lost]] = {}
@@ -127,6 +127,7 @@ class AsyncClient:
             streamer_id=self._streamer_id,
             loopback=self._loopback,
             legacy=self._legacy,
+            patient=self._found,
             max_payload=self._max_payload,
             on_event=self._event,
         )
@@ -136,7 +137,7 @@ class AsyncClient:
             self._legacy = connection.question_unanswered
             await connection.close()
             raise
-        self._connection = connection
+        self._connection, self._found = connection, True
         self._bridge = bridge.BridgeSession()
         self._pug_size = None
         connection.lost.add_done_callback(self._broke)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from torchmultiverse import pictures
 from torchmultiverse.errors import ProtocolError
 
 PNG_LEVEL = 4
@@ -55,10 +56,9 @@ def dimensions(data: bytes) -> tuple[int, int]:
         ProtocolError: the bytes are no picture.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "TIFF")) as picture:
-            return picture.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ProtocolError(f"{len(data)} bytes that are no picture: {error}") from None
+        return pictures.size(data, "the answer")
+    except pictures.PictureError as error:
+        raise ProtocolError(str(error)) from None
 
 
 def decode(name: str, data: bytes) -> NDArray[Any]:
@@ -68,17 +68,15 @@ def decode(name: str, data: bytes) -> NDArray[Any]:
         ProtocolError: the bytes are no picture of the expected kind, or one of more than 4096 × 4096 pixels.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "TIFF")) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                raise ProtocolError(f"{name}: a picture of {picture.width} × {picture.height} is too large")
-            if name == "depth":
-                array = np.array(picture, dtype=np.float32)
-            elif name in ("mask", "class"):
-                array = np.array(picture.convert("L"))
-            else:
-                array = np.array(picture.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ProtocolError(f"{name}: {len(data)} bytes that are no picture: {error}") from None
+        picture = pictures.decode(data, name, formats=("PNG", "JPEG", "TIFF"), max_pixels=MAX_PIXELS)
+        if name == "depth":
+            array = np.array(picture, dtype=np.float32)
+        elif name in ("mask", "class"):
+            array = np.array(picture.convert("L"))
+        else:
+            array = np.array(pictures.rgb(picture, name))
+    except (pictures.PictureError, ValueError) as error:
+        raise ProtocolError(str(error)) from None
     if name == "normals":
         valid = np.any(array != 0, axis=-1, keepdims=True)
         array = np.where(valid, array.astype(np.float32) / 127.5 - 1, 0).astype(np.float32)

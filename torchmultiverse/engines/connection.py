@@ -9,15 +9,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-import aiohttp
 from aiortc import RTCDataChannel, RTCPeerConnection, RTCSessionDescription
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 
 from torchmultiverse.errors import EngineError, ProtocolError
 from torchmultiverse.protocol import datachannel as dc
-from torchmultiverse.protocol import signalling, webrtc
+from torchmultiverse.protocol import signalling, webrtc, websocket
 
 log = logging.getLogger(__name__)
-CLOSE_TIMEOUT = 5.0
 
 
 class Lost(Exception):
@@ -33,6 +33,7 @@ class Connection:
         streamer_id: which of several streamers.
         loopback: restrict WebRTC to 127.0.0.1.
         legacy: the server is known to be of UE 5.0.
+        patient: wait for the streamer although others are there: it was there before.
         max_payload: largest picture that is accepted, in bytes.
         on_event: called with everything that comes over the data channel.
     """
@@ -45,6 +46,7 @@ class Connection:
         streamer_id: str | None = None,
         loopback: bool = False,
         legacy: bool = False,
+        patient: bool = False,
         max_payload: int = dc.MAX_PAYLOAD,
         on_event: Callable[[dc.Event], None],
     ) -> None:
@@ -52,12 +54,14 @@ class Connection:
         self._url = url
         self._token = token
         self._loopback = loopback
-        self._session = signalling.PlayerSession(streamer_id, legacy=legacy)
+        self._session = signalling.PlayerSession(streamer_id, legacy=legacy, patient=patient)
         self._peer: RTCPeerConnection | None = None
         self._channel: RTCDataChannel | None = None
         self._open = asyncio.Event()
         self._tasks: list[asyncio.Task[Any]] = []
-        self._http: aiohttp.ClientSession | None = None
+        self._socket: ClientConnection | None = None
+        self._missing = "the server said nothing"
+        self._refused = ""
         self.receiver = dc.Receiver(max_payload)
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
@@ -70,28 +74,23 @@ class Connection:
         """Connect.
 
         Raises:
-            EngineError: the server refuses.
+            EngineError: the server refuses, or knows other streamers only.
             Lost: it did not work within ``timeout`` seconds; it may later.
         """
-        self._http = aiohttp.ClientSession()
-        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         try:
             async with asyncio.timeout(timeout):
-                socket = await self._http.ws_connect(
-                    self._url, headers=headers, max_msg_size=signalling.MAX_MESSAGE, heartbeat=20
-                )
-                self._tasks.append(asyncio.create_task(self._signalling(socket)))
+                self._socket = await websocket.dial(self._url, self._token, timeout)
+                self._tasks.append(asyncio.create_task(self._signalling(self._socket)))
                 opened = asyncio.create_task(self._open.wait())
                 self._tasks.append(opened)
                 both: list[asyncio.Future[Any]] = [opened, self.lost]
                 await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        except aiohttp.WSServerHandshakeError as error:
-            hint = "; it asks for a token" if error.status == 401 else ""
-            raise EngineError(f"{self._url} refuses the connection: HTTP {error.status}{hint}") from None
         except TimeoutError:
-            raise Lost(f"no connection to a streamer within {timeout:g} s") from None
-        except (aiohttp.ClientError, OSError) as error:
+            raise Lost(f"no connection to a streamer within {timeout:g} s: {self._missing}") from None
+        except ConnectionError as error:
             raise Lost(str(error)) from None
+        if self._refused:
+            raise EngineError(f"{self._url}: {self._refused}")
         if self.lost.done():
             raise Lost(self.lost.result())
 
@@ -106,56 +105,65 @@ class Connection:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        with suppress(Exception):  # whatever a broken peer connection says, it is left behind
-            if self._peer is not None:
-                await asyncio.wait_for(self._peer.close(), CLOSE_TIMEOUT)
-        if self._http is not None:
-            await self._http.close()
+        if self._peer is not None:
+            await webrtc.close(self._peer)
+        if self._socket is not None:
+            await self._socket.close()
         self._lose("closed")
 
     def _lose(self, reason: str) -> None:
         if not self.lost.done():
             self.lost.set_result(reason)
 
-    async def _signalling(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _signalling(self, socket: ClientConnection) -> None:
         grace = asyncio.create_task(self._ask_later(socket, signalling.PlayerSession.GRACE))
         self._tasks.append(grace)
         try:
             async for message in socket:
-                if message.type is not aiohttp.WSMsgType.TEXT:
-                    continue
-                for action in self._session.feed(signalling.parse(message.data)):
-                    await self._act(socket, action)
+                if isinstance(message, str):
+                    for action in self._session.feed(signalling.parse(message)):
+                        await self._act(socket, action)
+        except ConnectionClosed:
+            pass  # its last words are told below
         except Exception as error:  # aiortc raises many kinds on an SDP that it does not like
             self._lose(f"signalling broke: {type(error).__name__}: {error}")
         finally:
             grace.cancel()
         # An open data channel outlives its signalling server.
         if not self._open.is_set():
-            self._lose("the signalling server closed the connection")
+            self._lose(f"the signalling server closed the connection {websocket.farewell(socket)}")
 
-    async def _ask_later(self, socket: aiohttp.ClientWebSocketResponse, seconds: float) -> None:
+    async def _ask_later(self, socket: ClientConnection, seconds: float) -> None:
         await asyncio.sleep(seconds)
-        for action in self._session.ask():
-            await self._act(socket, action)
+        with suppress(ConnectionClosed):
+            for action in self._session.ask():
+                await self._act(socket, action)
 
-    async def _act(self, socket: aiohttp.ClientWebSocketResponse, action: signalling.Action) -> None:
+    async def _act(self, socket: ClientConnection, action: signalling.Action) -> None:
         if isinstance(action, signalling.Send):
-            await socket.send_str(json.dumps(action.message))
+            if action.message["type"] in {"listStreamers", "subscribe"}:
+                self._missing = f"no answer to '{action.message['type']}'"
+            await socket.send(json.dumps(action.message))
         elif isinstance(action, signalling.WaitForStreamer):
+            wanted = self._session.wanted
+            self._missing = "none is there" if wanted is None else f"'{wanted}' is not there"
             self._tasks.append(asyncio.create_task(self._ask_later(socket, 0.5)))
         elif isinstance(action, signalling.Offer):
             answer = await self._answer(action.sdp)
-            await socket.send_str(json.dumps(self._session.answer(answer)))
+            self._missing = "WebRTC does not get through"
+            await socket.send(json.dumps(self._session.answer(answer)))
         elif isinstance(action, signalling.Candidate) and self._peer is not None:
             await webrtc.add_candidate(self._peer, action.candidate)
+        elif isinstance(action, signalling.Unknown):
+            self._refused = action.reason
+            self._lose(action.reason)
         elif isinstance(action, signalling.Lost):
             self._lose(action.reason)
 
     async def _answer(self, offer: str) -> str:
         before, self._peer = self._peer, None
         if before is not None:
-            await before.close()
+            await webrtc.close(before)
         peer: Any = webrtc.peer_connection()
         self._peer = peer
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.evaluate import classification as by_class
+from torchmultiverse.evaluate import imagenet
 from torchmultiverse.evaluate.choice import choice_task
 from torchmultiverse.evaluate.data import PictureSet
 from torchmultiverse.evaluate.embeddings import EmbeddingStore, embed_texts, encode_pictures
-from torchmultiverse.evaluate.encode import BatchSize, run_pictures
+from torchmultiverse.evaluate.encode import BatchSize, encode_texts, run_pictures
 from torchmultiverse.evaluate.pairs import METRICS, pair_tasks, winoground
 from torchmultiverse.evaluate.protocol import (
     ChoiceProtocol,
@@ -24,41 +25,16 @@ from torchmultiverse.evaluate.protocol import (
     Prompts,
     Protocol,
     SparProtocol,
-    load_protocol,
 )
-from torchmultiverse.evaluate.scoring import Outcome, first_of_best, half_scores, paired_scores, retrieval, two_way
+from torchmultiverse.evaluate.scored import Scored, both, hard_negative, published, top1
+from torchmultiverse.evaluate.scoring import Outcome, paired_scores
 from torchmultiverse.evaluate.spar import Task, coin_flips, tasks
 from torchmultiverse.models import Classifier, ImageTextModel, Model, Scorer
+from torchmultiverse.models.base import Reader
 from torchmultiverse.models.callables import unit
 from torchmultiverse.models.preprocess import FloatArray
 from torchmultiverse.models.torch_tools import need
 from torchmultiverse.spec import BLANK, spoken
-
-_CHUNK = 8_000_000  # scores held at once
-Scores = Callable[[NDArray[np.int64]], FloatArray]
-"""Positions within a task to the scores of all candidates, (len, K)."""
-
-
-@dataclass(frozen=True)
-class Scored:
-    """Outcomes of one model on one task; arrays are (N,).
-
-    Attributes:
-        task: what was asked.
-        metric: ``top1`` or ``hard_negative``.
-        outcome: what became of each picture.
-        labels, predictions: captions or classes.
-        chance: accuracy of a blind guess.
-        candidates: how many answers there were.
-    """
-
-    task: Task
-    metric: str
-    outcome: Outcome
-    labels: NDArray[Any]
-    predictions: NDArray[Any]
-    chance: float
-    candidates: int
 
 
 class Asker:
@@ -127,6 +103,21 @@ class Asker:
         """Return what a model makes of pictures, from the store where it was there before."""
         return encode_pictures(model, output, function, self.pictures, rows, self.batch_size, self.quiet, self._store)
 
+    def _texts(self, model: ImageTextModel, texts: Sequence[str]) -> dict[str, FloatArray]:
+        """Return the vector of every caption, (D,) each, from the store where it was there before."""
+        return embed_texts(model, texts, self.quiet, self._store)
+
+    def _logits(self, model: Classifier, rows: NDArray[np.int64]) -> FloatArray:
+        """Return a classifier's logits, (N, C).
+
+        Raises:
+            ModelError: there is not a name for each.
+        """
+        logits = self._encode(model, "logits", model.logits, rows)
+        if len(rows) and (problem := imagenet.width_problem(logits.shape[1], model.classes)):
+            raise ModelError(f"'{model.info.name}' {problem}")
+        return logits
+
     def __call__(self, model: Model, protocol: Protocol, notes: list[str]) -> Iterator[Scored]:
         """Yield what became of every task.
 
@@ -154,25 +145,27 @@ class Asker:
     ) -> Iterator[Scored]:
         asked = tasks(protocol, self.columns)
         if isinstance(model, ImageTextModel):
-            yield from self._spar_embeddings(model, asked, protocol)
+            yield from self._spar_embeddings(model, asked, protocol, notes)
         elif isinstance(model, Scorer):
             most = getattr(model, "max_candidates", None)
             for task in asked:
                 if most is None or len(task.candidates) <= most:
                     function = partial(_score, model, task.candidates)
-                    yield from _both(task, self._run(function, task.rows, f"{model.info.name}: {task.task}"))
+                    yield from both(task, self._run(function, task.rows, f"{model.info.name}: {task.task}"))
                 elif task.negatives is not None:
-                    yield _hard_negative(task, *self._own_captions(model, task))
+                    yield hard_negative(task, *self._own_captions(model, task))
                 else:
                     note = f"{model.info.name}: tasks with more than {most} captions were asked as hard negatives only"
                     notes += [] if note in notes else [note]
         else:
             yield from self._spar_classifier(model, asked, notes)
 
-    def _spar_embeddings(self, model: ImageTextModel, asked: list[Task], protocol: SparProtocol) -> Iterator[Scored]:
+    def _spar_embeddings(
+        self, model: ImageTextModel, asked: list[Task], protocol: SparProtocol, notes: list[str]
+    ) -> Iterator[Scored]:
         used = np.unique(np.concatenate([task.rows for task in asked])) if asked else np.zeros(0, np.int64)
         images = self._encode(model, "image", model.encode_image, used)
-        texts = embed_texts(model, [caption for task in asked for caption in task.candidates], self.quiet, self._store)
+        texts = self._texts(model, [caption for task in asked for caption in task.candidates])
         flips = coin_flips(asked) if protocol.coin_order else {}
 
         def answers(some: NDArray[np.int64], vectors: FloatArray) -> NDArray[np.int64]:
@@ -186,16 +179,19 @@ class Asker:
         for task in asked:
             mine = images[np.searchsorted(used, task.rows)]
             captions = np.stack([texts[caption] for caption in task.candidates])
+            if alike := _read_alike(model, task.candidates, captions):
+                what = f"{task.task}, {task.setting}, {task.scope}"
+                notes.append(f"{model.info.name}: {alike:,} captions ({what}) are cut to the same words and tie")
             if protocol.half:
-                yield from _published(
+                yield from published(
                     task, mine, captions, flips.get((task.task, task.setting, task.scope)), protocol.top5
                 )
                 continue
-            yield _top1(task, partial(_products, mine, captions), model.logit_scale)
+            yield top1(task, partial(_products, mine, captions), model.logit_scale)
             if task.negatives is not None:
                 true = paired_scores(mine, captions[task.labels])
                 other = paired_scores(mine, captions[task.negatives])
-                yield _hard_negative(task, true, other, model.logit_scale)
+                yield hard_negative(task, true, other, model.logit_scale)
 
     def _own_captions(self, model: Scorer, task: Task) -> tuple[FloatArray, FloatArray]:
         """Return the scores of each picture with its true caption and with its hard negative, (N,) each."""
@@ -215,12 +211,13 @@ class Asker:
             raise ModelError(
                 f"'{model.info.name}' is a classifier and reads no captions, which '{protocol.name}' asks about"
             )
-        asked = pair_tasks(protocol, self.columns)
+        asked = pair_tasks(protocol, self.columns, model.tokens if isinstance(model, Reader) else None)
+        notes += [note for said in asked.told() if (note := f"{model.info.name}: {said}") not in notes]
         task = asked.single
         scale = None
         if isinstance(model, ImageTextModel):
             images = self._encode(model, "image", model.encode_image, task.rows)
-            texts = embed_texts(model, task.candidates, self.quiet, self._store)
+            texts = self._texts(model, task.candidates)
             captions = np.stack([texts[caption] for caption in task.candidates])
             assert task.negatives is not None
             true = paired_scores(images, captions[task.labels])
@@ -228,7 +225,7 @@ class Asker:
             scale = model.logit_scale
         else:
             true, other = self._own_captions(model, task)
-        yield _hard_negative(task, true, other, scale)
+        yield hard_negative(task, true, other, scale)
         if not len(asked.partners):
             notes.append(
                 f"{model.info.name}: no two pictures are each other's hard negative; Winoground's scores need them"
@@ -255,20 +252,19 @@ class Asker:
                 images = self._encode(model, "image", model.encode_image, task.rows)
                 matrix = self._heads(model, asked.prompts, task.candidates)
                 self._audit(model, model.encode_image, task.rows, images, partial(_answers, matrix))
-                yield _top1(task, partial(_products, images, matrix), model.logit_scale)
+                yield top1(task, partial(_products, images, matrix), model.logit_scale)
             elif isinstance(model, Scorer):
                 captions = [sentences(asked.prompts, name)[0] for name in task.candidates]
-                yield _top1(task, self._run(partial(_score, model, captions), task.rows, model.info.name).__getitem__)
+                yield top1(task, self._run(partial(_score, model, captions), task.rows, model.info.name).__getitem__)
             else:
-                known = by_class.match_classes(task.candidates, model.classes or _imagenet_names())
+                known = imagenet.logits_of(task.candidates, model.classes)
                 if len(known) < len(task.candidates):
                     missing = sorted(set(task.candidates) - set(known))
                     notes.append(
                         f"{model.info.name}: no class is called {', '.join(missing[:8])}; '{asked.task}' was left out"
                     )
                     continue
-                logits = self._encode(model, "logits", model.logits, task.rows)
-                yield _top1(task, logits[:, [known[name] for name in task.candidates]].__getitem__, 1.0)
+                yield top1(task, _best_of(self._logits(model, task.rows), known, task.candidates).__getitem__, 1.0)
 
     def _spar_classifier(self, model: Classifier, asked: list[Task], notes: list[str]) -> Iterator[Scored]:
         """Ask a classifier which single animal it sees, among those that it has classes for."""
@@ -276,7 +272,7 @@ class Asker:
             if task.task != "single_animal" or task.scope != "plain":
                 continue
             names = [next(a for a in task.factors["animal"] if a[i] != BLANK)[i] for i in range(len(task.rows))]
-            known = _classes_of(model, sorted(set(names)))
+            known = imagenet.logits_of(sorted(set(names)), model.classes)
             keep = np.array([name in known for name in names])
             if len(known) < 2 or not keep.any():
                 continue
@@ -286,7 +282,7 @@ class Asker:
             )
             if note not in notes:
                 notes.append(note)
-            logits = self._encode(model, "logits", model.logits, task.rows[keep])
+            logits = self._logits(model, task.rows[keep])
             order = sorted(known)
             kept = Task(
                 task.task,
@@ -298,13 +294,12 @@ class Asker:
                 clusters=None if task.clusters is None else task.clusters[keep],
                 factors={f: tuple(v[keep] for v in values) for f, values in task.factors.items()},
             )
-            scores = np.stack([logits[:, known[name]].max(1) for name in order], axis=1)
-            yield _top1(kept, scores.__getitem__, 1.0)
+            yield top1(kept, _best_of(logits, known, order).__getitem__, 1.0)
 
     def _heads(self, model: ImageTextModel, prompts: Prompts, names: Sequence[str]) -> FloatArray:
         """Return one vector per class, (K, D), of unit length: the mean of the unit vectors of its sentences."""
         said = [sentences(prompts, name) for name in names]
-        texts = embed_texts(model, [text for some in said for text in some], self.quiet, self._store)
+        texts = self._texts(model, [text for some in said for text in some])
         means = np.stack([np.mean([unit(texts[text]) for text in some], axis=0) for some in said])
         return unit(means.astype(np.float32))
 
@@ -340,10 +335,10 @@ class Asker:
             )
 
         if isinstance(model, Classifier):
-            logits = self._encode(model, "logits", model.logits, rows)
+            logits = self._logits(model, rows)
             self._audit(model, model.logits, rows, logits, lambda _, vectors: vectors.argmax(1))
             if model.classes is not None:
-                known = by_class.match_classes(names, model.classes)
+                known = imagenet.match_classes(names, model.classes)
                 keep = np.isin(labels[rows], list(known))
                 if len(known) < len(names):
                     missing = sorted(set(names) - set(known))
@@ -354,14 +349,9 @@ class Asker:
                 if not known:
                     raise ModelError(f"'{model.info.name}' has no class that is called like a value of {column}")
                 asked = task("class names", rows[keep], list(model.classes), known)
-                yield _top1(asked, logits[keep].__getitem__, 1.0)
+                yield top1(asked, logits[keep].__getitem__, 1.0)
                 return
-            if logits.shape[1] != by_class.IMAGENET_CLASSES:
-                raise ModelError(
-                    f"'{model.info.name}' returns {logits.shape[1]} logits but no class names; "
-                    "without names 1000 are needed, those of ImageNet"
-                )
-            classes = protocol.imagenet_indices()
+            classes = imagenet.class_map(names, protocol.class_map)
             unknown = sorted(set(names) - set(classes))
             keep = np.isin(labels[rows], list(classes))
             if not keep.any():
@@ -376,35 +366,61 @@ class Asker:
                 outcome, said, chance = by_class.imagenet_outcome(
                     logits[keep], list(labels[asked.rows]), classes, space
                 )
-                count = len(classes) if space == "restricted" else by_class.IMAGENET_CLASSES
+                count = len(classes) if space == "restricted" else imagenet.CLASSES
                 yield Scored(asked, "top1", outcome, labels[asked.rows], np.array(said, dtype=object), chance, count)
             return
         if isinstance(model, ImageTextModel):
             images = self._encode(model, "image", model.encode_image, rows)
-            classes = protocol.imagenet_indices()
+            classes = imagenet.class_map(names, protocol.class_map)
             mapped = np.isin(labels[rows], list(classes))
             for number, prompts in enumerate(protocol.prompts):
                 own = prompts.classes == "own"
                 if not own and not mapped.any():
                     continue
-                matrix = self._heads(model, prompts, [spoken(name) for name in names] if own else _imagenet_names())
+                matrix = self._heads(
+                    model, prompts, [spoken(name) for name in names] if own else imagenet.imagenet_names()
+                )
                 if number == 0:
                     self._audit(model, model.encode_image, rows, images, partial(_answers, matrix))
                 if own:
-                    yield _top1(task(prompts.name, rows, names), partial(_products, images, matrix), model.logit_scale)
+                    yield top1(task(prompts.name, rows, names), partial(_products, images, matrix), model.logit_scale)
                     continue
                 logits = np.float32(model.logit_scale) * (images[mapped] @ matrix.T)
                 for space in protocol.label_spaces:
                     asked = task(f"{prompts.name}, {space}", rows[mapped], sorted(classes))
                     truth = labels[asked.rows]
                     outcome, said, chance = by_class.imagenet_outcome(logits, list(truth), classes, space)
-                    count = len(classes) if space == "restricted" else by_class.IMAGENET_CLASSES
+                    count = len(classes) if space == "restricted" else imagenet.CLASSES
                     yield Scored(asked, "top1", outcome, truth, np.array(said, dtype=object), chance, count)
         else:
             captions = [sentences(protocol.prompts[0], spoken(name))[0] for name in names]
             asked = task(protocol.prompts[0].name, rows, names)
             scores = self._run(partial(_score, model, captions), rows, model.info.name)
-            yield _top1(asked, scores.__getitem__)
+            yield top1(asked, scores.__getitem__)
+
+
+class Rehearsal(Asker):
+    """Asks as an :class:`Asker` does, but shows only two pictures and two captions, whose vectors stand for all others.
+
+    What is asked first of a model then fails, if it fails, before hours are spent on other models.
+    """
+
+    @override
+    def _run(self, function: Callable[[Any], FloatArray], rows: NDArray[np.int64], name: str) -> FloatArray:
+        return np.resize(found := super()._run(function, rows[:2], name), (len(rows), *found.shape[1:]))
+
+    @override
+    def _encode(
+        self, model: ImageTextModel | Classifier, output: str, function: Callable[[Any], FloatArray],
+        rows: NDArray[np.int64],
+    ) -> FloatArray:  # fmt: skip
+        return self._run(function, rows, model.info.name)
+
+    @override
+    def _texts(self, model: ImageTextModel, texts: Sequence[str]) -> dict[str, FloatArray]:
+        shown = sorted(set(texts))[:2]
+        known = encode_texts(model, shown, quiet=True)
+        return {text: known[shown[place % len(shown)]] for place, text in enumerate(dict.fromkeys(texts))}
 
 
 def sentences(prompts: Prompts, name: str) -> list[str]:
@@ -418,22 +434,27 @@ def sentences(prompts: Prompts, name: str) -> list[str]:
     return [template.format(name) for template in prompts.templates]
 
 
-def _imagenet_names() -> list[str]:
-    return list(need("open_clip", "the ImageNet class names").IMAGENET_CLASSNAMES)
-
-
 def _answers(matrix: FloatArray, _: NDArray[np.int64], vectors: FloatArray) -> NDArray[np.int64]:
     return np.asarray((vectors @ matrix.T).argmax(1), np.int64)
 
 
-def _classes_of(model: Classifier, animals: Sequence[str]) -> dict[str, list[int]]:
-    """Return the logits that mean each animal."""
-    if model.classes is not None:
-        return {name: [index] for name, index in by_class.match_classes(animals, model.classes).items()}
-    protocol = load_protocol("classification")
-    assert isinstance(protocol, ClassificationProtocol)
-    known = protocol.imagenet_indices("animals")
-    return {name: known[name] for name in animals if name in known}
+def _best_of(logits: FloatArray, known: Mapping[str, Sequence[int]], names: Sequence[str]) -> FloatArray:
+    """Return the best logit of each name, (N, K)."""
+    return np.stack([logits[:, list(known[name])].max(1) for name in names], axis=1)
+
+
+def _read_alike(model: ImageTextModel, captions: Sequence[str], vectors: FloatArray) -> int:
+    """Return how many captions a model reads as it reads another one: beyond its limit nothing tells them apart."""
+    if not isinstance(model, Reader):
+        return 0
+    tied = _repeated(vectors)  # others need not be read again
+    return int(_repeated(model.tokens([captions[k] for k in tied])).size) if len(tied) else 0
+
+
+def _repeated(rows: NDArray[Any]) -> NDArray[np.int64]:
+    """Return which rows are equal to another one."""
+    codes = np.unique(rows, axis=0, return_inverse=True)[1].ravel()
+    return np.flatnonzero(np.bincount(codes)[codes] > 1)
 
 
 def _score(model: Scorer, captions: Sequence[str], batch: Any) -> FloatArray:
@@ -443,62 +464,3 @@ def _score(model: Scorer, captions: Sequence[str], batch: Any) -> FloatArray:
 def _products(images: FloatArray, captions: FloatArray, part: NDArray[np.int64]) -> FloatArray:
     scores: FloatArray = images[part] @ captions.T
     return scores
-
-
-def _both(task: Task, scores: FloatArray) -> Iterator[Scored]:
-    yield _top1(task, scores.__getitem__)
-    if task.negatives is not None:
-        rows = np.arange(len(task.rows))
-        yield _hard_negative(task, scores[rows, task.labels], scores[rows, task.negatives])
-
-
-def _top1(task: Task, scores: Scores, scale: float | None = None) -> Scored:
-    """Score a task against all candidates, a block of pictures at a time."""
-    step = max(1, _CHUNK // len(task.candidates))
-    parts = []
-    for start in range(0, len(task.rows), step):
-        part = np.arange(start, min(start + step, len(task.rows)))
-        parts.append(retrieval(scores(part), task.labels[part], scale=scale))
-    outcome = Outcome(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-    names = np.array(task.candidates, dtype=object)
-    return Scored(
-        task, "top1", outcome, names[task.labels], names[outcome.prediction], task.chance, len(task.candidates)
-    )
-
-
-def _published(
-    task: Task, images: FloatArray, captions: FloatArray, negative_first: NDArray[np.bool_] | None, top5: bool
-) -> Iterator[Scored]:
-    """Score a task in half precision, the first of equal scores winning."""
-    names = np.array(task.candidates, dtype=object)
-    step = max(1, _CHUNK // len(task.candidates))
-    metrics = (("top1", 1), ("top5", 5))[: 2 if top5 and len(task.candidates) > 5 else 1]
-    parts: dict[str, list[Outcome]] = {metric: [] for metric, _ in metrics}
-    for start in range(0, len(task.rows), step):
-        part = slice(start, start + step)
-        scores = half_scores(images[part], captions)
-        for metric, among in metrics:
-            parts[metric].append(first_of_best(scores, task.labels[part], among))
-    for metric, among in metrics:
-        outcome = Outcome(*(np.concatenate(columns) for columns in zip(*parts[metric], strict=True)))
-        chance = min(1.0, among / len(task.candidates))
-        yield Scored(task, metric, outcome, names[task.labels], names[outcome.prediction], chance, len(task.candidates))
-    if task.negatives is None or negative_first is None:
-        return
-    pair = np.empty((len(task.rows), 2), np.float32)
-    for row in range(len(task.rows)):
-        order = [task.labels[row], task.negatives[row]]
-        pair[row] = half_scores(images[row : row + 1], captions[order[::-1] if negative_first[row] else order])[0]
-    outcome = first_of_best(pair, negative_first.astype(np.int64))
-    chosen = np.where(outcome.correct > 0, task.labels, task.negatives)
-    yield Scored(task, "hard_negative", outcome, names[task.labels], names[chosen], 0.5, 2)
-
-
-def _hard_negative(
-    task: Task, true: NDArray[np.float32], other: NDArray[np.float32], scale: float | None = None
-) -> Scored:
-    assert task.negatives is not None
-    outcome = two_way(true, other, scale=scale)
-    names = np.array(task.candidates, dtype=object)
-    chosen = np.where(outcome.prediction == 0, task.labels, task.negatives)
-    return Scored(task, "hard_negative", outcome, names[task.labels], names[chosen], 0.5, 2)

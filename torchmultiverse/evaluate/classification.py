@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError
+from torchmultiverse.evaluate.imagenet import imagenet_names
 from torchmultiverse.evaluate.scoring import TIE, Outcome, retrieval
-from torchmultiverse.spec import FACTORS, spoken
+from torchmultiverse.spec import FACTORS
 
-IMAGENET_CLASSES = 1000
 _IDENTITY = ("character_name", "character_label")
 
 
@@ -70,17 +70,6 @@ def _of_subsets(
     return tells
 
 
-def match_classes(labels: Sequence[str], classes: Sequence[str]) -> dict[str, int]:
-    """Return the index of each label among a classifier's classes, compared as people write them.
-
-    Labels that no class is called are left out.
-    """
-    place: dict[str, int] = {}
-    for index, name in enumerate(classes):
-        place.setdefault(spoken(name), index)
-    return {label: place[spoken(label)] for label in labels if spoken(label) in place}
-
-
 def imagenet_outcome(
     logits: NDArray[np.float32], labels: Sequence[str], classes: Mapping[str, Sequence[int]], space: str
 ) -> tuple[Outcome, list[str], float]:
@@ -116,9 +105,10 @@ def imagenet_outcome(
     for name in names:
         for index in sets[name]:
             called.setdefault(index, name)
+    own = imagenet_names()
     chosen = logits.argmax(1).astype(np.int64)
     predictions = [
-        label if inside[row, index] else called.get(int(index), f"ImageNet {index}")
+        label if inside[row, index] else called.get(int(index), own[index])
         for row, (label, index) in enumerate(zip(labels, chosen, strict=True))
     ]
     lowest = np.finfo(np.float32).min

@@ -3,7 +3,7 @@
 - Independent rows: exact McNemar test (Q. McNemar, Psychometrika 1947).
 - Rows that share a cluster (an animal pair, an asset): whole clusters may change sign under the null hypothesis that
   the models are equally good, which gives a randomisation test; all sign patterns where there are few clusters.
-- Intervals of differences: paired bootstrap of rows or of clusters, as for accuracies.
+- Intervals of differences: `torchmultiverse.evaluate.difference`.
 - All p-values of one call are corrected together (S. Holm, Scandinavian Journal of Statistics 1979).
 """
 
@@ -17,14 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import ModelError, nearest
+from torchmultiverse.evaluate.difference import FEWEST, paired_interval
 from torchmultiverse.evaluate.leaderboard import Line, ranked
 from torchmultiverse.evaluate.paired import Rows, RowView
 from torchmultiverse.evaluate.result import Result
-from torchmultiverse.evaluate.stats import LEVEL, Intervals, expanded_tail
+from torchmultiverse.evaluate.stats import LEVEL, Intervals
 
 FLIPS = 9999
 _EXACT = 13  # clusters up to which all sign patterns are tried
 POWER = 0.8
+_MANY = 2000  # clusters above which a matrix of all draws would be too large
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class Comparison:
         lost, gained: pictures that only ``first``, and only ``second``, got right.
         p: of no difference, before correction.
         corrected: after correction for all comparisons of the call.
-        detectable: the difference that this many pictures would show with 80 % probability.
+        detectable: the difference that this many pictures would show with 80 % probability; infinite where not even the
+            largest would.
         test: which test it was.
     """
 
@@ -119,7 +122,7 @@ def compare(
 def _compared(first: str, second: str, line: Line, one: Rows, two: Rows, intervals: Intervals) -> Comparison:
     difference = two.correct - one.correct
     _, clusters = np.unique(one.clusters, return_inverse=True)
-    mean, low, high, error = paired_interval(difference, clusters, intervals)
+    found = paired_interval(difference, clusters if one.clustered else None, intervals.level)
     lost, gained = int((difference < -0.5).sum()), int((difference > 0.5).sum())
     groups = int(clusters.max()) + 1
     if one.clustered:
@@ -136,51 +139,16 @@ def _compared(first: str, second: str, line: Line, one: Rows, two: Rows, interva
         line.setting,
         len(difference),
         groups,
-        mean,
-        low,
-        high,
+        found.mean,
+        found.low,
+        found.high,
         lost,
         gained,
         p,
         p,
-        detectable(error, groups),
+        detectable(found.error, groups),
         test,
     )
-
-
-def paired_interval(
-    difference: NDArray[np.float64], clusters: NDArray[np.int64], intervals: Intervals
-) -> tuple[float, float, float, float]:
-    """Return mean, low and high end, and standard error of paired differences, whole clusters being resampled.
-
-    Args:
-        difference: (N,), −1 to 1.
-        clusters: 0 to G − 1, (N,).
-        intervals: level, seed and number of resamples.
-    """
-    sums, sizes = np.bincount(clusters, difference), np.bincount(clusters).astype(float)
-    mean, count = float(difference.mean()), len(sums)
-    if count < 2:
-        return mean, -1.0, 1.0, float("inf")
-    error = float(np.sqrt(count / (count - 1) * ((sums - sizes * mean) ** 2).sum()) / len(difference))
-    if count < _FEW:  # so few that a bootstrap knows only a handful of means
-        from scipy.stats import t
-
-        half = float(t.isf((1 - intervals.level) / 2, count - 1)) * error
-        return mean, mean - half, mean + half, error
-    if count > _MANY:  # so many that the mean is normal, and a bootstrap would only cost time
-        from scipy.stats import norm
-
-        half = float(norm.isf((1 - intervals.level) / 2)) * error
-        return mean, mean - half, mean + half, error
-    weights = intervals.weights(count)
-    drawn = (weights @ sums) / (weights @ sizes)
-    tail = expanded_tail(count, intervals.level)
-    low, high = np.quantile(drawn, [tail, 1 - tail])
-    return mean, float(min(low, mean)), float(max(high, mean)), error
-
-
-_FEW, _MANY = 8, 2000
 
 
 def mcnemar(lost: int, gained: int) -> float:
@@ -211,7 +179,9 @@ def sign_flip(sums: NDArray[np.float64], rng: np.random.Generator, flips: int = 
 
 
 def detectable(error: float, clusters: int, level: float = LEVEL, power: float = POWER) -> float:
-    """Return the difference that a two-sided test at ``1 − level`` finds with probability ``power``.
+    """Return the difference of accuracies that a two-sided test at ``1 − level`` finds with probability ``power``.
+
+    It is infinite where no difference is large enough: none is larger than 1.
 
     Args:
         error: standard error of the difference.
@@ -221,7 +191,8 @@ def detectable(error: float, clusters: int, level: float = LEVEL, power: float =
 
     if clusters < 2 or not np.isfinite(error):
         return float("inf")
-    return float((t.isf((1 - level) / 2, clusters - 1) + t.isf(1 - power, clusters - 1)) * error)
+    found = float((t.isf((1 - level) / 2, clusters - 1) + t.isf(1 - power, clusters - 1)) * error)
+    return found if found <= 1 else float("inf")
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -247,11 +218,13 @@ def standings(result: Result | RowView, seed: int = 0) -> list[Standing]:
     key = [q for i, q in enumerate(key) if q.task != "classification" or not i]
     if not key:
         return []
-    scores, drawn = _drawn(view, names, key, intervals)
+    scores, drawn, groups = _drawn(view, names, key, intervals)
     order = [int(i) for i in np.argsort(-scores, kind="stable")]
     ranks = 1 + (drawn[:, :, None] < drawn[:, None, :] - 1e-12).sum(2)
     low, high = np.quantile(ranks, [0.025, 0.975], axis=0, method="nearest")
-    letters = _letters(scores, drawn, order)
+    if groups < FEWEST:  # nothing is known of what other clusters would say
+        low, high = np.ones(len(names)), np.full(len(names), len(names))
+    letters = _letters(scores, drawn, order, groups)
     return [
         Standing(names[i], float(scores[i]), place + 1, int(low[i]), int(high[i]), letters[i])
         for place, i in enumerate(order)
@@ -260,8 +233,8 @@ def standings(result: Result | RowView, seed: int = 0) -> list[Standing]:
 
 def _drawn(
     view: RowView, names: Sequence[str], questions: Sequence[Line], intervals: Intervals
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return each model's score, (M,), and its scores over resamples, (R, M)."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+    """Return each model's score, (M,), its scores over resamples, (R, M), and the number of clusters."""
     pieces = []
     offset, shared = 0, False
     for line in questions:
@@ -296,12 +269,14 @@ def _drawn(
                 total[block : block + 100] = w @ sums[used]
                 size[block : block + 100] = w @ sizes[used]
             drawn += total / np.maximum(size, 1e-9)[:, None]
-    return scores / len(questions), drawn / len(questions)
+    return scores / len(questions), drawn / len(questions), count
 
 
-def _letters(scores: NDArray[np.float64], drawn: NDArray[np.float64], order: Sequence[int]) -> dict[int, str]:
+def _letters(
+    scores: NDArray[np.float64], drawn: NDArray[np.float64], order: Sequence[int], groups: int
+) -> dict[int, str]:
     """Return letters: neighbours in the order share one where none of the differences between them is significant."""
-    from scipy.stats import norm
+    from scipy.stats import t
 
     pairs = list(combinations(range(len(order)), 2))
     p = []
@@ -309,7 +284,12 @@ def _letters(scores: NDArray[np.float64], drawn: NDArray[np.float64], order: Seq
         i, j = order[a], order[b]
         spread = float((drawn[:, i] - drawn[:, j]).std(ddof=1))
         gap = abs(float(scores[i] - scores[j]))
-        p.append(float(2 * norm.sf(gap / spread)) if spread > 1e-12 else float(gap < 1e-12))
+        if groups < FEWEST or gap < 1e-12:
+            p.append(1.0)
+        elif spread > 1e-12:
+            p.append(float(2 * t.sf(gap / spread * np.sqrt((groups - 1) / groups), groups - 1)))
+        else:  # all clusters agree: what is known is how many
+            p.append(min(1.0, 2 * 0.5**groups))
     apart = {pair for pair, value in zip(pairs, holm(p), strict=True) if value < 1 - LEVEL}
     runs: list[tuple[int, int]] = []
     for a in range(len(order)):

@@ -3,8 +3,9 @@
 Read from the per-picture outcomes of an evaluation, so that no picture is shown again. For each change of a level:
 
 - flip rate: share of pairs of which the model says two different things, right or wrong;
-- effect: accuracy at the second level minus accuracy at the first, on the same pairs, with an interval that resamples
-  whole characters (or, where there are none, pairs), and an exact McNemar test of the pairs that are right once.
+- effect: accuracy at the second level minus accuracy at the first, on the same pairs, with an interval that takes whole
+  characters (or, where there is one or none, pairs) as independent, and an exact McNemar test of the pairs that are
+  right once.
 
 P-values are corrected for all changes of one model and task together (Holm 1979).
 """
@@ -19,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, nearest
-from torchmultiverse.evaluate.compare import holm, mcnemar, paired_interval
+from torchmultiverse.evaluate.compare import holm, mcnemar
+from torchmultiverse.evaluate.difference import paired_interval
 from torchmultiverse.evaluate.result import Result
-from torchmultiverse.evaluate.stats import Intervals
 from torchmultiverse.store import StoredDataset
 
 
@@ -35,9 +36,11 @@ class Effect:
         pairs: pictures that differ in it alone.
         flips: share of pairs with two different answers.
         effect: accuracy at ``second`` minus accuracy at ``first``, −1 to 1.
-        low, high: 95 % interval of the effect.
+        low, high: 95 % interval of the effect; −1 and 1 where there are too few clusters.
         lost, gained: pairs that are right at ``first`` alone, and at ``second`` alone.
-        p: of the exact McNemar test, corrected.
+        p: of the exact McNemar test, corrected; it speaks of these characters, the interval of others as well.
+        clusters: independent groups of pairs.
+        grouped: what they are, in the plural.
         examples: rows of up to four pairs that are right at ``first`` alone, or else at ``second`` alone.
     """
 
@@ -55,12 +58,12 @@ class Effect:
     lost: int
     gained: int
     p: float
+    clusters: int
+    grouped: str
     examples: tuple[tuple[int, int], ...] = ()
 
 
-def counterfactuals(
-    result: Result, dataset: StoredDataset, factors: Sequence[str] | None = None, seed: int = 0
-) -> list[Effect]:
+def counterfactuals(result: Result, dataset: StoredDataset, factors: Sequence[str] | None = None) -> list[Effect]:
     """Return the effect of every change of one factor, by model, task and setting.
 
     Pairs with different true answers say nothing about the factor and are left out; so a factor that the question is
@@ -70,7 +73,6 @@ def counterfactuals(
         result: of an evaluation of this dataset.
         dataset: what was evaluated, all of it and in the same order.
         factors: columns; by default all that vary.
-        seed: of the intervals.
 
     Raises:
         DatasetError: another dataset, or no such factor.
@@ -86,14 +88,13 @@ def counterfactuals(
     clusters = np.asarray(names, object)
     levels = {name: np.array([str(v) for v in dataset.table([name])[name].to_pylist()], object) for name in pairs}
     found: list[Effect] = []
-    intervals = Intervals(seed)
     for model, task, setting, rows in _asked(result):
         index = rows["index"]
         if len(index) and (index.max() >= len(ids) or (ids[index] != rows["scene_id"]).any()):
             raise DatasetError(f"{dataset.path} is not the dataset that '{model}' was evaluated on")
         effects: list[Effect] = []
         for name, both in pairs.items():
-            effects += _of_factor((model, task, setting, name), rows, both, levels[name], clusters, len(ids), intervals)
+            effects += _of_factor((model, task, setting, name), rows, both, levels[name], clusters, len(ids))
         found += [replace(e, p=p) for e, p in zip(effects, holm([e.p for e in effects]), strict=True)]
     return found
 
@@ -117,7 +118,6 @@ def _of_factor(
     levels: NDArray[np.object_],
     clusters: NDArray[np.object_],
     count: int,
-    intervals: Intervals,
 ) -> Iterator[Effect]:
     place = np.full(count, -1, np.int64)
     place[rows["index"]] = np.arange(len(rows["index"]))
@@ -136,13 +136,16 @@ def _of_factor(
         a, b = one[mine], two[mine]
         before, after = rows["correct"][a].astype(float), rows["correct"][b].astype(float)
         difference = after - before
-        # Where all are of one character, pairs are what is resampled.
+        # Where all are of one character, pairs are what is independent.
         groups = np.unique(clusters[rows["index"][a]].astype(str), return_inverse=True)[1]
-        mean, low, high, _ = paired_interval(difference, groups if groups.any() else np.arange(len(a)), intervals)
+        found = paired_interval(difference, groups if groups.any() else None)
         lost, gained = int((difference < -0.5).sum()), int((difference > 0.5).sum())
         flips = float((rows["prediction"][a] != rows["prediction"][b]).mean())
         ranked = np.argsort(difference if lost >= gained else -difference, kind="stable")
         telling = ranked[np.abs(difference[ranked]) > 0.5][:4]
         examples = tuple((int(rows["index"][a[k]]), int(rows["index"][b[k]])) for k in telling)
-        p = mcnemar(lost, gained)
-        yield Effect(*said, *change, len(a), flips, mean, low, high, lost, gained, p, examples)
+        grouped = "pairs" if found.clusters == len(a) else "characters"
+        yield Effect(
+            *said, *change, len(a), flips, found.mean, found.low, found.high, lost, gained, mcnemar(lost, gained),
+            found.clusters, grouped, examples,
+        )  # fmt: skip

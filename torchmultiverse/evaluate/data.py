@@ -115,6 +115,22 @@ class SomePictures:
         return self._pictures.iter_images([int(self._rows[int(place)]) for place in places])
 
 
+def without(pictures: PictureSet, scene_ids: Iterable[str]) -> PictureSet:
+    """Return a dataset without the pictures of some scenes; itself where it holds none of them.
+
+    Raises:
+        DatasetError: nothing is left.
+    """
+    if "scene_id" not in pictures.table().column_names:
+        return pictures
+    ids = pictures.table(["scene_id"])["scene_id"].to_pylist()
+    known = set(scene_ids)
+    rows = np.array([row for row, name in enumerate(ids) if name not in known], np.int64)
+    if not len(rows):
+        raise DatasetError(f"'{dataset_name(pictures)}': all {len(ids):,} pictures are left out, none is left")
+    return pictures if len(rows) == len(ids) else SomePictures(pictures, rows)
+
+
 def open_pictures(dataset: str | Path | PictureSet) -> PictureSet:
     """Return an opened dataset for a folder (or pictures in folders of classes), or what was given."""
     if isinstance(dataset, str | Path):

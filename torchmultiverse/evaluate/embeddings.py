@@ -3,7 +3,9 @@
 A vector is found by the SHA-256 of its picture's bytes within a folder that belongs to one way of encoding: weights,
 exact preprocessing, precision, output, and the versions of the packages that compute. Change any of them and it is
 another folder; change the picture and it is another row. Nothing is ever overwritten: files are added, whole or not at
-all, and read as memory maps, so that an interrupted evaluation goes on and several may run side by side.
+all, and read as memory maps, so that an interrupted evaluation goes on and several may run side by side. A file's name
+is the hash of what it holds, and is held against it before the first of its rows is used: what a disk, a copy or a hand
+has damaged counts as not there, is said and made again.
 """
 
 from __future__ import annotations
@@ -12,11 +14,12 @@ import hashlib
 import io
 import json
 import os
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +30,10 @@ from torchmultiverse.evaluate.data import PictureSet
 from torchmultiverse.evaluate.encode import BatchSize, encode_texts, run_pictures
 from torchmultiverse.models import Classifier, ImageEncoder, ImageTextModel, Model
 from torchmultiverse.models.preprocess import FloatArray, Prepared, Preprocess
+from torchmultiverse.pictures import PictureError, read, rgb
 from torchmultiverse.resources import versions
 from torchmultiverse.spec import canonical_json
-from torchmultiverse.store.files import disk_errors, write_atomic
+from torchmultiverse.store.files import disk_errors, remove_leftovers, write_atomic
 
 DIGEST = np.dtype("V32")
 FLUSH = 2048
@@ -124,10 +128,12 @@ class EmbeddingStore:
         Those of a dataset with a manifest are kept beside the vectors, under the hashes and stamps of its files.
         """
         path = self._digest_file(pictures)
-        if path is not None and path.exists():
-            known = np.load(path, allow_pickle=False)
-            if len(known) == len(pictures):
-                return np.asarray(known[rows])
+        known = _load(path) if path is not None and path.exists() else None
+        if (
+            known is not None and known.dtype == DIGEST and known.shape == (len(pictures) + 1,)
+            and bytes(known[-1]) == hashlib.sha256(known[:-1].tobytes()).digest()
+        ):  # fmt: skip
+            return np.asarray(known[:-1][rows])
         wanted = np.arange(len(pictures)) if path is not None else rows
         found = np.empty(len(wanted), DIGEST)
         for place, row in enumerate(wanted.tolist()):
@@ -136,7 +142,8 @@ class EmbeddingStore:
             return found
         with disk_errors(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
-            _save(path, found)
+            own = np.array([np.void(hashlib.sha256(found.tobytes()).digest())], DIGEST)
+            _save(path, np.concatenate([found, own]))  # the last is the hash of all others
         return found[rows]
 
     def _digest_file(self, pictures: HasBytes) -> Path | None:
@@ -162,9 +169,12 @@ class Shelf:
         self.folder = folder
         self._how, self._dtype = how, dtype
         self._parts: list[NDArray[Any]] = []
-        self._names: set[str] = set()
+        self._names: list[str] = []  # of the parts
+        self._checked: set[str] = set()  # those that hold what their names say
         self._sorted = np.empty(0, DIGEST)
         self._place = np.empty((0, 2), np.int64)
+        with disk_errors(folder):
+            remove_leftovers(folder)
         self._refresh()
 
     def __len__(self) -> int:
@@ -198,21 +208,19 @@ class Shelf:
         """Return the positions of pictures that have no array here, each picture once, in their order."""
         self._refresh()
         _, first = np.unique(_sortable(digests), return_index=True)
-        return np.asarray(np.sort(first[~self._known(digests[first])]), np.int64)
-
-    def _known(self, digests: NDArray[np.void]) -> NDArray[np.bool_]:
-        if not len(self._sorted):
-            return np.zeros(len(digests), bool)
-        keys, wanted = _sortable(self._sorted), _sortable(digests)
-        at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-        return np.asarray(keys[at] == wanted)
+        while True:
+            at, known = self._find(digests[first])
+            if self._sound(np.unique(self._place[at[known], 0])):
+                return np.asarray(np.sort(first[~known]), np.int64)
 
     def get(self, digests: NDArray[np.void]) -> NDArray[Any]:
-        """Return arrays that are all there, (N, …)."""
+        """Return arrays that are all there, as `lacking` says, (N, …)."""
         self._refresh()
         if not len(digests):
             return np.zeros((0, *(self._parts[0].shape[1:] if self._parts else (1,))), self._dtype)
-        at = np.searchsorted(_sortable(self._sorted), _sortable(digests))
+        at, known = self._find(digests)
+        if not known.all():
+            raise DatasetError(f"{self.folder}: {(~known).sum()} of {len(digests)} arrays that were there are gone")
         part, row = self._place[at].T
         out = np.empty((len(digests), *self._parts[0].shape[1:]), self._dtype)
         for number in np.unique(part):
@@ -221,6 +229,40 @@ class Shelf:
             order = np.argsort(rows)  # memory is read in its own order
             out[mine[order]] = self._parts[number][rows[order]]
         return out
+
+    def _find(self, digests: NDArray[np.void]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return where the arrays of pictures stand in ``_place``, and which are there at all."""
+        if not len(self._sorted):
+            return np.zeros(len(digests), np.int64), np.zeros(len(digests), bool)
+        keys, wanted = _sortable(self._sorted), _sortable(digests)
+        at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        return at, np.asarray(keys[at] == wanted)
+
+    def _sound(self, parts: NDArray[np.int64]) -> bool:
+        """Return whether parts hold what their names say; forget those that do not."""
+        new = [name for name in (self._names[number] for number in parts) if name not in self._checked]
+        damaged = []
+        for name in new:
+            number = self._names.index(name)
+            digests = _load(self.folder / name)
+            if digests is not None and _name(digests, self._parts[number]) == name.partition(".")[0]:
+                self._checked.add(name)
+            else:
+                damaged.append(name)
+        for name in damaged:
+            self._discard(name)
+        if damaged:
+            self._parts, self._names = [], []
+            self._sorted, self._place = np.empty(0, DIGEST), np.empty((0, 2), np.int64)
+            self._refresh()
+        return not damaged
+
+    def _discard(self, name: str) -> None:
+        """Remove a damaged file with its twin: what it held is made again."""
+        warnings.warn(f"{self.folder / name} or its vectors are damaged; what they held is made again", stacklevel=2)
+        with disk_errors(self.folder):
+            for file in (name, _vectors(name)):
+                (self.folder / file).unlink(missing_ok=True)
 
     def add(self, digests: NDArray[np.void], arrays: NDArray[Any]) -> None:
         """Keep arrays, all of them or, where the run is killed, none.
@@ -236,25 +278,34 @@ class Shelf:
                 write_atomic(self.folder / "encoder.json", json.dumps(self._how, indent=1, sort_keys=True).encode())
             # By content: the same arrays written twice are one file, and two evaluations do not meet.
             arrays = np.ascontiguousarray(arrays, self._dtype)
-            name = hashlib.sha256(digests.tobytes() + arrays.tobytes()).hexdigest()[:24]
+            name = _name(digests, arrays)
             _save(self.folder / f"{name}.vectors.npy", arrays)
             _save(self.folder / f"{name}.pictures.npy", digests)  # last: with it, the arrays count
 
     def _refresh(self) -> None:
         """Look for files that were added, by whomever."""
-        new = sorted({p.name for p in self.folder.glob("*.pictures.npy")} - self._names)
+        new = sorted({p.name for p in self.folder.glob("*.pictures.npy")} - set(self._names))
         keys, places = [self._sorted], [self._place]
         for name in new:
-            vectors = np.load(self.folder / name.replace(".pictures", ".vectors"), mmap_mode="r", allow_pickle=False)
-            digests = np.load(self.folder / name, allow_pickle=False)
+            digests, arrays = _load(self.folder / name), _load(self.folder / _vectors(name), "r")
+            if digests is None or arrays is None or not self._fit(digests, arrays):
+                self._discard(name)
+                continue
             keys.append(digests)
             places.append(np.stack([np.full(len(digests), len(self._parts)), np.arange(len(digests))], 1))
-            self._parts.append(vectors)
-            self._names.add(name)
-        if new:
+            self._parts.append(arrays)
+            self._names.append(name)
+        if len(keys) > 1:
             every, place = np.concatenate(keys), np.concatenate(places)
             order = np.argsort(_sortable(every), kind="stable")
             self._sorted, self._place = every[order], place[order]
+
+    def _fit(self, digests: NDArray[Any], arrays: NDArray[Any]) -> bool:
+        return (
+            digests.dtype == DIGEST and digests.ndim == 1 and arrays.dtype == self._dtype
+            and arrays.ndim > 0 and len(arrays) == len(digests)
+            and (not self._parts or arrays.shape[1:] == self._parts[0].shape[1:])
+        )  # fmt: skip
 
 
 def encode_pictures(
@@ -365,9 +416,9 @@ class Decoder:
 
     def _decode(self, row: int, data: bytes, which: Sequence[bool]) -> list[NDArray[np.uint8] | None]:
         try:
-            image = Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "TIFF")).convert("RGB")
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-            image = self._pictures.image(row).convert("RGB")  # raises, and names the place
+            image = read(data, f"row {row}")
+        except PictureError:
+            image = rgb(self._pictures.image(row))  # raises, and names the place
         return [
             np.asarray(preprocess.picture(image)) if wanted else None
             for (preprocess, _), wanted in zip(self._shelves, which, strict=True)
@@ -386,6 +437,27 @@ def _sortable(digests: NDArray[np.void]) -> NDArray[np.bytes_]:
     flat = np.ascontiguousarray(digests).view(np.uint8).reshape(-1, 32)
     nibbles = np.stack([flat >> 4, flat & 15], -1).reshape(len(flat), 64)
     return np.frombuffer(b"0123456789abcdef", np.uint8)[nibbles].view("S64").reshape(-1)
+
+
+def _vectors(name: str) -> str:
+    return name.replace(".pictures", ".vectors")
+
+
+def _name(digests: NDArray[np.void], arrays: NDArray[Any]) -> str:
+    """Return the name of a file by what it holds."""
+    found = hashlib.sha256(digests.tobytes())
+    for start in range(0, len(arrays), FLUSH):  # a memory map is not read whole at once
+        found.update(arrays[start : start + FLUSH].tobytes())
+    return found.hexdigest()[:24]
+
+
+def _load(path: Path, mode: Literal["r"] | None = None) -> NDArray[Any] | None:
+    """Return an array of a file; ``None`` where it is none."""
+    try:
+        found = np.load(path, mmap_mode=mode, allow_pickle=False)
+        return found if isinstance(found, np.ndarray) else None
+    except Exception:  # a damaged header makes NumPy raise nearly anything
+        return None
 
 
 def _save(path: Path, array: NDArray[Any]) -> None:

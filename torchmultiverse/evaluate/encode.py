@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -17,10 +19,12 @@ from rich.progress import Task as Bar
 from rich.text import Text
 from typing_extensions import override
 
-from torchmultiverse.errors import ModelError
+from torchmultiverse.errors import ModelError, TorchMultiverseError
 from torchmultiverse.evaluate.data import PictureSet
 from torchmultiverse.models import ImageTextModel
+from torchmultiverse.models.callables import array as as_array
 from torchmultiverse.models.preprocess import FloatArray, Prepared
+from torchmultiverse.pictures import rgb
 
 _T = TypeVar("_T")
 
@@ -84,14 +88,14 @@ def run_pictures(
         quiet: show no bar.
 
     Raises:
-        ModelError: the model returned something that is not one finite vector per picture.
+        ModelError: the model fails, or returned something that is not one finite vector per picture.
     """
     size = batch_size if isinstance(batch_size, BatchSize) else BatchSize(batch_size, grow=False)
     parts: list[FloatArray] = []
     with progress_bar(quiet) as progress:
         bar = progress.add_task(name, total=len(rows))
         for batch in pictures.batches(rows, size) if isinstance(pictures, Feed) else _decoded(pictures, rows, size):
-            parts += size.run(lambda some: _checked(function(some), len(some), name), batch)
+            parts += size.run(lambda some: _asked(function, some, name), batch)
             progress.advance(bar, len(batch))
     return np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
 
@@ -167,8 +171,22 @@ def _part(batch: Any, start: int, stop: int) -> Any:
     return Prepared(batch.pixels[start:stop]) if isinstance(batch, Prepared) else batch[start:stop]
 
 
+_NO_MEMORY = (
+    "CUDA out of memory", "CUDA error: out of memory", "MPS backend out of memory", "XPU out of memory",
+    "DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory",
+    "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED",
+)  # fmt: skip
+"""What PyTorch and its libraries say."""
+
+
 def _out_of_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError) or "out of memory" in str(error).lower() or "alloc" in str(error).lower()
+    """Whether an error is one of lacking memory, which fewer pictures may mend.
+
+    PyTorch has a class for GPUs alone; elsewhere its message says so. A message of a user's code does not count.
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
 
 
 def _forget() -> None:
@@ -198,7 +216,7 @@ def picture_array(
     with progress_bar(quiet) as progress:
         bar = progress.add_task("pictures", total=len(rows))
         for place, image in enumerate(pictures.iter_images([int(row) for row in rows])):
-            out[place] = np.asarray(picture(image.convert("RGB")))
+            out[place] = np.asarray(picture(rgb(image)))
             progress.advance(bar)
     return out
 
@@ -212,13 +230,32 @@ def encode_texts(
     with progress_bar(quiet) as progress:
         bar = progress.add_task(f"{model.info.name}: captions", total=len(unique), unit="captions")
         for batch in batches(unique, batch_size):
-            vectors.update(zip(batch, _checked(model.encode_text(batch), len(batch), model.info.name), strict=True))
+            vectors.update(zip(batch, _asked(model.encode_text, batch, model.info.name), strict=True))
             progress.advance(bar, len(batch))
     return vectors
 
 
+def _asked(function: Callable[[Any], Any], inputs: Any, name: str) -> FloatArray:
+    """Return what a model makes of pictures or captions, (N, …).
+
+    Raises:
+        ModelError: it fails, or returns something else; what lacking memory raises comes through.
+    """
+    try:
+        return _checked(function(inputs), len(inputs), name)
+    except TorchMultiverseError:
+        raise
+    except Exception as error:
+        if _out_of_memory(error):
+            raise
+        said = (str(error).splitlines() or [""])[0][:300]
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(frame.filename).name}, line {frame.lineno}"
+        raise ModelError(f"model '{name}' fails: {type(error).__name__}: {said} ({where})") from error
+
+
 def _checked(output: object, count: int, name: str) -> FloatArray:
-    array = np.asarray(output, dtype=np.float32)
+    array = as_array(output)
     if array.ndim != 2 or len(array) != count:
         raise ModelError(f"model '{name}' returned shape {array.shape} for {count} inputs; ({count}, …) is needed")
     if not np.isfinite(array).all():

@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, ModelError, nearest
-from torchmultiverse.evaluate.data import PictureSet, columns_of, open_pictures
+from torchmultiverse.evaluate.data import PictureSet, columns_of, factor_table, open_pictures
+from torchmultiverse.evaluate.difference import FEWEST
 from torchmultiverse.evaluate.embeddings import EmbeddingStore, embed_texts, encode_pictures
 from torchmultiverse.evaluate.stats import LEVEL, RESAMPLES, expanded_tail, resampling_weights
 from torchmultiverse.models import ImageEncoder, ImageTextModel, as_model
@@ -45,7 +46,8 @@ class Parallelism:
         factor: column.
         modality: ``image``, ``text`` or ``across``.
         value: mean cosine over pairs and changes, −1 to 1.
-        low, high: interval, clusters resampled.
+        low, high: interval, clusters resampled; −1 and 1 where there are too few.
+        clusters: independent groups of contexts.
         contexts: number of contexts.
         levels: of the factor.
         by_change: mean cosine of each change, (L, L), symmetric, NaN on the diagonal and where nothing moved.
@@ -57,6 +59,7 @@ class Parallelism:
     value: float
     low: float
     high: float
+    clusters: int
     contexts: int
     levels: tuple[str, ...]
     by_change: NDArray[np.float64]
@@ -67,7 +70,8 @@ class Parallelism:
         by_change = [[None if np.isnan(v) else round(float(v), 6) for v in row] for row in self.by_change]
         return {
             "factor": self.factor, "modality": self.modality, "value": None if np.isnan(self.value) else self.value,
-            "low": self.low, "high": self.high, "contexts": self.contexts, "levels": list(self.levels),
+            "low": self.low, "high": self.high, "clusters": self.clusters, "contexts": self.contexts,
+            "levels": list(self.levels),
             "by_change": by_change, "still": self.still,
         }  # fmt: skip
 
@@ -170,7 +174,7 @@ def parallelism(
     changes = count * (count - 1) // 2
     value = float(np.nanmean(by_change)) if np.isfinite(by_change).any() else float("nan")
     share = still / (changes * contexts)
-    if groups < 2 or not np.isfinite(value):
+    if groups < FEWEST or not np.isfinite(value):
         return value, -1.0, 1.0, by_change, share
     weights = resampling_weights(groups, rng, resamples).astype(float)
     # Copies of a cluster are not pairs of different ones: between clusters w·w, inside one w.
@@ -194,13 +198,14 @@ def equivariance(
 ) -> dict[str, list[Parallelism]]:
     """Return the equivariance of models to the factors of a dataset, by model.
 
-    Where a factor is described by the captions, contexts are those at the default orientation, which captions do not
-    describe (appendix D.3.1); for an orientation itself there is image equivariance alone.
+    Captions are those of the dataset, or for the columns of PUG: Animals its published ones. Where they say a factor,
+    contexts are those at the default orientation, which captions do not describe (appendix D.3.1); of a factor that
+    they do not say, and without captions, there is image equivariance alone.
 
     Args:
-        dataset: a folder or an opened dataset, with the columns of PUG: Animals.
+        dataset: a folder or an opened dataset.
         models: image-text models, as for `evaluate`; of encoders of pictures alone, image equivariance.
-        factors: columns; by default the world, scale, texture and camera yaw, as far as they vary.
+        factors: columns; by default all that vary, but for names of objects, and are combined with all others.
         seed: of the resampling.
         batch_size, quiet, embeddings: as for `evaluate`.
 
@@ -210,18 +215,11 @@ def equivariance(
     """
     pictures = open_pictures(dataset)
     columns = columns_of(pictures)
-    varied = {f.column: f for f in FACTORS if f.column in columns and not f.label and len(set(columns[f.column])) > 1}
-    wanted = list(factors) if factors is not None else [c for c in _DESCRIBED | _ORIENTATION if c in varied]
-    if not wanted:
-        raise DatasetError("nothing varies that equivariance could be asked of")
-    if lacking := [c for c in ("character_name", *_DESCRIBED) if c not in columns]:
-        raise DatasetError(f"equivariance needs the columns of PUG: Animals; '{lacking[0]}' is not there")
+    captions = _captions(columns)
+    plans = _plans(columns, captions, factors)
     store = None if embeddings is None else EmbeddingStore(embeddings)
     results: dict[str, list[Parallelism]] = {}
     rows = np.arange(len(pictures))
-    captions = [
-        animals_caption(dict(zip(columns, values, strict=True))) for values in zip(*columns.values(), strict=True)
-    ]
     for model in models if isinstance(models, Sequence) and not isinstance(models, str) else [models]:
         loaded = as_model(model)
         if not isinstance(loaded, ImageTextModel | ImageEncoder):
@@ -229,48 +227,113 @@ def equivariance(
         images = encode_pictures(loaded, "image", loaded.encode_image, pictures, rows, batch_size, quiet, store)
         reads = isinstance(loaded, ImageTextModel)
         texts = images = images if reads else unit(images)  # of encoders of pictures alone vectors have any length
-        if isinstance(loaded, ImageTextModel):
+        if isinstance(loaded, ImageTextModel) and captions is not None:
             known = embed_texts(loaded, captions, quiet, store)
             texts = np.stack([known[caption] for caption in captions])
         found = results.setdefault(loaded.info.name, [])
-        for factor in wanted:
-            kept, others = _contexts(columns, factor, list(varied))
-            index, levels = arrange({c: values[kept] for c, values in columns.items()}, factor, others)
-            index = np.flatnonzero(kept)[index]
-            clusters = columns["character_name"][index[:, 0]]
-            for modality in ("image", "text", "across") if factor in _DESCRIBED and reads else ("image",):
+        for plan in plans:
+            index = plan.index
+            for modality in ("image", "text", "across") if plan.said and reads else ("image",):
                 of = texts if modality == "text" else images
-                measured = parallelism(
-                    of, index, clusters, np.random.default_rng(seed), second=texts if modality == "across" else None
-                )
+                second = texts if modality == "across" else None
+                measured = parallelism(of, index, plan.clusters, np.random.default_rng(seed), second=second)
                 value, low, high, by_change, still = measured
+                groups, levels = len(np.unique(plan.clusters)), tuple(map(str, plan.levels))
                 found.append(
-                    Parallelism(
-                        factor, modality, value, low, high, len(index), tuple(map(str, levels)), by_change, still
-                    )
+                    Parallelism(plan.factor, modality, value, low, high, groups, len(index), levels, by_change, still)
                 )
     return results
 
 
-_DESCRIBED = dict.fromkeys(("world_name", "character_scale", "character_texture"))
-_ORIENTATION = {
-    f.column: None for f in FACTORS if f.period is not None and f.column.startswith(("camera", "character_r"))
-}
+_ANIMALS = ("character_name", "world_name", "character_scale", "character_texture")
+_NAMES = ("character_name", "character2_name")
+_ORIENTATION = frozenset(
+    f.column for f in FACTORS if f.period is not None and f.column.startswith(("camera", "character_r"))
+)
 
 
-def _contexts(
-    columns: Mapping[str, NDArray[Any]], factor: str, varied: Sequence[str]
-) -> tuple[NDArray[np.bool_], list[str]]:
-    """Return which rows take part, and which columns make a context."""
-    others = [name for name in varied if name != factor]
-    kept = np.ones(len(next(iter(columns.values()))), bool)
-    if factor in _DESCRIBED:
-        for name in [name for name in others if name in _ORIENTATION]:
-            levels, counts = np.unique(columns[name], return_counts=True)
+@dataclass(frozen=True)
+class _Plan:
+    """What is compared for one factor: see `arrange` for ``index`` and ``levels``; ``said``: whether captions do."""
+
+    factor: str
+    index: NDArray[np.int64]
+    levels: list[Any]
+    clusters: NDArray[Any]
+    said: bool
+
+
+def _varied(columns: Mapping[str, NDArray[Any]]) -> list[str]:
+    """Return the columns that say what is in the pictures and vary; words of nearly every row are no factor."""
+    known = {f.column: f for f in FACTORS}
+    found = []
+    for name in factor_table(columns).column_names:
+        values = columns[name]
+        levels = len(np.unique(values.astype(str)))
+        named = name not in known and values.dtype == object and levels > max(2, len(values) / 4)
+        if levels > 1 and not named and not (name in known and known[name].label):
+            found.append(name)
+    return found
+
+
+def _captions(columns: Mapping[str, NDArray[Any]]) -> list[str] | None:
+    """Return a caption of each picture; ``None`` where there is none."""
+    if "caption" in columns and all(isinstance(text, str) for text in columns["caption"]):
+        return list(columns["caption"])
+    if all(name in columns for name in _ANIMALS) and "character2_name" not in columns:
+        rows = zip(*(columns[name] for name in _ANIMALS), strict=True)
+        return [animals_caption(dict(zip(_ANIMALS, values, strict=True))) for values in rows]
+    return None
+
+
+def _plans(
+    columns: Mapping[str, NDArray[Any]], captions: Sequence[str] | None, factors: Sequence[str] | None
+) -> list[_Plan]:
+    """Return what is compared for each factor; of those that were not named, for which it can be.
+
+    Raises:
+        DatasetError: see `arrange`; for factors that were not named, if it is so for all.
+    """
+    varied = _varied(columns)
+    text = None if captions is None else np.array(captions, object)
+    plans, errors = [], []
+    for factor in factors if factors is not None else [name for name in varied if name not in _NAMES]:
+        try:
+            plans.append(_plan(columns, varied, text, factor))
+        except DatasetError as error:
+            if factors is not None:
+                raise
+            errors.append(str(error))
+    if not plans:
+        raise DatasetError("; ".join(errors) or "nothing varies that equivariance could be asked of")
+    return plans
+
+
+def _plan(
+    columns: Mapping[str, NDArray[Any]], varied: Sequence[str], captions: NDArray[Any] | None, factor: str
+) -> _Plan:
+    if factor not in columns:
+        raise DatasetError(f"no column '{factor}'.{nearest(factor, columns)}")
+    others = [name for name in varied if name != factor and not _follows(columns[name], columns[factor])]
+    index, levels = arrange(columns, factor, others)
+    said = captions is not None and any(len(set(row)) > 1 for row in captions[index])
+    if said and (turned := [name for name in others if name in _ORIENTATION]):
+        kept = np.ones(len(columns[factor]), bool)
+        for name in turned:
+            known, counts = np.unique(columns[name], return_counts=True)
             default = FACTORS[name].default
-            kept &= columns[name] == (default if default in levels else levels[counts.argmax()])
+            kept &= columns[name] == (default if default in known else known[counts.argmax()])
             others.remove(name)
-    return kept, others
+        index, levels = arrange({c: values[kept] for c, values in columns.items()}, factor, others)
+        index = np.flatnonzero(kept)[index]
+    names = [columns[name][index[:, 0]].astype(str) for name in _NAMES if name in varied and name != factor]
+    clusters = np.array(["|".join(sorted(values)) for values in zip(*names, strict=True)], object)
+    return _Plan(factor, index, levels, clusters if names else np.arange(len(index)), said)
+
+
+def _follows(values: NDArray[Any], factor: NDArray[Any]) -> bool:
+    """Return whether a column says nothing that the factor does not: it changes with it, and is no context of it."""
+    return len(set(zip(values.astype(str), factor.astype(str), strict=True))) == len(np.unique(factor.astype(str)))
 
 
 _BLOCK = 2**26

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,8 +14,7 @@ import pyarrow as pa
 from PIL import Image
 
 from torchmultiverse.errors import DatasetError
-
-SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"))
+from torchmultiverse.pictures import SUFFIXES, read
 
 
 class ImageFolder:
@@ -37,14 +37,15 @@ class ImageFolder:
         self.names = sorted(_walk(self.path))
         if not self.names:
             raise DatasetError(f"{self.path} holds no picture ({', '.join(sorted(SUFFIXES))})")
-        self._labels = [name.split("/", 1)[0] if "/" in name else "" for name in self.names]
+        self._labels = [_composed(name.split("/", 1)[0]) if "/" in name else "" for name in self.names]
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """Name, count, and a hash of the names and sizes of all files."""
+        """Name, count, and a hash of the names and contents of all files."""
         digest = hashlib.sha256()
-        for name in self.names:
-            digest.update(f"{name}\0{(self.path / name).stat().st_size}\n".encode())
+        for index, name in enumerate(self.names):
+            content = hashlib.sha256(self.image_bytes(index)).hexdigest()
+            digest.update(f"{_composed(name)}\0{content}\n".encode())
         return {"name": self.path.name, "count": len(self.names), "files_sha256": digest.hexdigest()}
 
     def __len__(self) -> int:
@@ -68,25 +69,25 @@ class ImageFolder:
             raise DatasetError(f"{path}: {error.strerror or error}") from error
 
     def image(self, index: int) -> Image.Image:
-        """Return one picture.
+        """Return one picture, upright, RGB.
 
         Raises:
             DatasetError: it cannot be read or decoded.
         """
-        path = self.path / self.names[index]
-        try:
-            with Image.open(path) as image:
-                return image.convert("RGB")
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise DatasetError(f"{path} is no picture that can be decoded: {error}") from error
+        return read(self.image_bytes(index), str(self.path / self.names[index]))
 
     def iter_images(self, indices: Iterable[int] | None = None) -> Iterator[Image.Image]:
         """Yield pictures in the order asked for."""
         return (self.image(int(i)) for i in (range(len(self)) if indices is None else indices))
 
 
+def _composed(name: str) -> str:
+    """Return a name in composed characters; macOS writes others, and no class is called so."""
+    return unicodedata.normalize("NFC", name)
+
+
 def _walk(folder: Path) -> Iterator[str]:
-    """Yield the pictures below a folder, as paths relative to it; links that lead out of it are not followed."""
+    """Yield the pictures below a folder, as paths relative to it; folders that are links are not entered."""
     for root, _, files in os.walk(folder):
         for name in files:
             if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):

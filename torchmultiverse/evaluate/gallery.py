@@ -20,6 +20,7 @@ from torchmultiverse.evaluate.paired import RowView
 from torchmultiverse.evaluate.result import Result
 from torchmultiverse.evaluate.slices import Slice
 from torchmultiverse.paths import component
+from torchmultiverse.pictures import rgb
 
 SIDE = 192
 PER_GROUP = 4
@@ -72,7 +73,7 @@ def slice_sheet(pictures: PictureSet, result: Result, slices: Sequence[Slice], s
             zip(found.examples, pictures.iter_images(list(found.examples)), strict=True)
         ):
             left = 6 + place * (side + 6)
-            sheet.paste(image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS), (left, top + 26))
+            sheet.paste(rgb(image).resize((side, side), Image.Resampling.LANCZOS), (left, top + 26))
             answer = str(said[index]).removeprefix("This is a photo of ")
             pen.text((left, top + side + 28), _two_lines(answer), (150, 40, 30), font, spacing=1)
     return sheet
@@ -99,7 +100,7 @@ def pair_sheet(pictures: PictureSet, result: Result, effects: Sequence[Effect], 
         for place, pair in enumerate(effect.examples):
             for k, (index, image) in enumerate(zip(pair, pictures.iter_images(list(pair)), strict=True)):
                 left = 6 + place * (2 * side + 22) + k * (side + 2)
-                sheet.paste(image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS), (left, top + 24))
+                sheet.paste(rgb(image).resize((side, side), Image.Resampling.LANCZOS), (left, top + 24))
                 answer = str(said[index]).removeprefix("This is a photo of ")
                 colour = (26, 127, 75) if right[index] > 0.5 else (179, 56, 44)
                 pen.text((left, top + side + 26), _two_lines(answer), colour, font, spacing=1)
@@ -126,7 +127,7 @@ def gallery_pictures(pictures: PictureSet, rows: pa.Table, limit: int = LIMIT) -
             wanted.setdefault(row["scene_id"], row["index"])
     found = {}
     for scene_id, image in zip(wanted, pictures.iter_images(list(wanted.values())), strict=True):
-        small = image.convert("RGB")
+        small = rgb(image)
         small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
         found[component(scene_id)] = jpeg(small, 85)
     return found
@@ -141,7 +142,7 @@ def jpeg(image: Image.Image, quality: int) -> bytes:
 
 def thumbnail(image: Image.Image, side: int = 96) -> str:
     """Return a picture, small or enlarged to be seen, as an address that a page holds itself."""
-    image = image.convert("RGB")
+    image = rgb(image)
     if max(image.size) < side:
         factor = -(-side // max(image.size))
         image = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.evaluate.compare import holm
+from torchmultiverse.evaluate.difference import FEWEST
 from torchmultiverse.evaluate.leaderboard import Line
 from torchmultiverse.evaluate.paired import Rows, RowView
 from torchmultiverse.evaluate.stats import Intervals
@@ -102,6 +103,7 @@ class Interaction:
         effect: accuracy minus what the two levels' own effects add up to.
         low, high: 95 % interval of ``effect``.
         p: of no effect, corrected over all cells of the two factors.
+        clusters: independent groups of all pictures; too few say nothing.
     """
 
     first: tuple[str, str]
@@ -112,6 +114,7 @@ class Interaction:
     low: float
     high: float
     p: float
+    clusters: int
 
 
 def interactions(view: RowView, model: str, line: Line, first: str, second: str) -> list[Interaction]:
@@ -148,6 +151,9 @@ def interactions(view: RowView, model: str, line: Line, first: str, second: str)
     # A cell that one cluster fills shows no spread between clusters; then that between its rows is the least.
     spread = np.bincount(cell, (rows.correct - means[cell]) ** 2, minlength=count) / sizes / np.maximum(sizes - 1, 1)
     errors = np.maximum(errors, np.sqrt(contrast**2 @ spread))
+    # Where all rows of all cells agree, their number still leaves something open (A. Agresti, B. Coull 1998).
+    near = (means * sizes + 1) / (sizes + 2)
+    errors = np.where(errors > 1e-12, errors, np.sqrt(contrast**2 @ (near * (1 - near) / (sizes + 2))))
     return _cells(effects, errors, number, sizes, means, names, (first, second))
 
 
@@ -162,10 +168,11 @@ def _cells(
 ) -> list[Interaction]:
     from scipy.stats import t
 
-    certain = errors > 1e-12
-    ratio = np.divide(effects, errors, out=np.zeros_like(effects), where=certain)
-    p = np.where(certain, 2 * t.sf(np.abs(ratio), max(1, clusters - 1)), np.where(np.abs(effects) < 1e-12, 1.0, 0.0))
-    half = float(t.isf(0.025, max(1, clusters - 1))) * errors
+    if clusters < FEWEST:
+        p, half = np.ones_like(effects), np.full_like(effects, 2.0)
+    else:
+        p = 2 * t.sf(np.abs(effects) / errors, clusters - 1)
+        half = float(t.isf(0.025, clusters - 1)) * errors
     found = [
         Interaction(
             (factors[0], names[0][k // len(names[1])]),
@@ -173,9 +180,10 @@ def _cells(
             int(sizes[k]),
             float(means[k]),
             float(effects[k]),
-            float(effects[k] - half[k]),
-            float(effects[k] + half[k]),
+            float(max(-1.0, effects[k] - half[k])),
+            float(min(1.0, effects[k] + half[k])),
             float(p[k]),
+            clusters,
         )
         for k in range(len(effects))
     ]

@@ -160,6 +160,8 @@ class PairsProtocol(_Protocol):
     Attributes:
         caption, negative: columns of the true and the false caption.
         partner: column with the scene id of the picture of which the false caption is true.
+        alternate: column of another true caption, where there is one.
+        alike: groups of words that a picture does not tell apart.
         split: only pictures of this split; all where the dataset has no splits.
         by: columns by which results are broken down.
         cluster: columns whose values, in any order, name a cluster.
@@ -169,6 +171,8 @@ class PairsProtocol(_Protocol):
     caption: str
     negative: str
     partner: str
+    alternate: str | None = None
+    alike: tuple[tuple[str, ...], ...] = ()
     split: str | None = None
     by: tuple[str, ...] = ()
     cluster: tuple[str, ...] = ()

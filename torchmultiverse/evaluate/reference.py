@@ -40,9 +40,33 @@ class Published:
     same_protocol: bool
 
 
-def tables() -> list[dict[str, Any]]:
-    """Return the published tables, as they lie in ``benchmarks/reference``."""
-    return [json.loads(path.read_text()) for path in sorted((data_folder("benchmarks") / "reference").glob("*.json"))]
+def tables(kind: str = "accuracy") -> list[dict[str, Any]]:
+    """Return the published tables of a kind, as they lie in ``benchmarks/reference``.
+
+    Args:
+        kind: ``accuracy``, by task and model; ``equivariance``, mean cosines; ``datasets``, facts of datasets.
+    """
+    found = [json.loads(path.read_text()) for path in sorted((data_folder("benchmarks") / "reference").glob("*.json"))]
+    return [table for table in found if table.get("kind", "accuracy") == kind]
+
+
+def published_cosines() -> dict[tuple[str, str], tuple[float, float]]:
+    """Return the published equivariance to each factor, by modality: mean over models, and its spread."""
+    return {
+        (row["factor"], row["modality"]): (row["values"][0], row["values"][1])
+        for table in tables("equivariance")
+        for row in table["rows"]
+    }
+
+
+def never_right(result: Result, model: str, setting: str) -> list[str] | None:
+    """Return the classes of which no picture at all is answered rightly; ``None`` where classes are not known.
+
+    Of a class that is right in some configuration of the factors, failures are due to the factors and not to what is
+    rendered. Source: PUG (2023), appendix D.3.3.1.
+    """
+    cells = result.cells(model=model, task="classification", setting=setting, scope="plain", factor="class")
+    return sorted(c["level"] for c in cells if c["correct"] == 0) if cells else None
 
 
 def beside(result: Result) -> list[Published]:
@@ -53,6 +77,13 @@ def beside(result: Result) -> list[Published]:
         cells.setdefault(key, {})[cell["model"]] = 100 * cell["accuracy"]
     found = []
     for table in tables():
+        # A table of some pictures speaks of a result of these alone.
+        held = result.factors.column_names
+        if any(
+            name not in held or set(result.factors[name].to_pylist()) != {level}
+            for name, level in table.get("only", {}).items()
+        ):
+            continue
         for row in table["rows"]:
             settings = {row["setting"] or "all"}
             if row["task"] == "classification":

@@ -134,7 +134,7 @@ class Result:
             rows = pq.read_table(folder / "rows.parquet")
             factors = pq.read_table(folder / "factors.parquet")
             provenance = json.loads((folder / "provenance.json").read_text())
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, pa.ArrowException) as error:
             raise DatasetError(f"{folder} holds no results (write them with torchmultiverse eval): {error}") from None
         pictures = {path.stem: path.read_bytes() for path in sorted((folder / "pictures").glob("*.jpg"))}
         if rows.column_names != ROWS.names or table.column_names != TABLE.names:

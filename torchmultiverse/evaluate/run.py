@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, ModelError
-from torchmultiverse.evaluate.asking import Asker
+from torchmultiverse.evaluate.asking import Asker, Rehearsal
 from torchmultiverse.evaluate.data import (
     PictureSet,
     columns_of,
@@ -33,6 +33,7 @@ from torchmultiverse.evaluate.protocol import (
     load_protocol,
 )
 from torchmultiverse.evaluate.result import TABLE, Result, rows_table
+from torchmultiverse.evaluate.scored import Scored
 from torchmultiverse.evaluate.spar import COLUMNS
 from torchmultiverse.evaluate.stats import Intervals
 from torchmultiverse.evaluate.summary import row_parts, summarise
@@ -45,6 +46,18 @@ from torchmultiverse.store import StoredDataset
 _PACKAGES = (
     "torchmultiverse", "numpy", "pillow", "pyarrow", "torch", "torchvision", "timm", "open_clip_torch", "transformers",
 )  # fmt: skip
+
+
+class PartlyScored(ModelError):
+    """Some of several models failed.
+
+    Attributes:
+        result: of the others.
+    """
+
+    def __init__(self, message: str, result: Result) -> None:
+        super().__init__(message)
+        self.result = result
 
 
 def evaluate(
@@ -60,6 +73,10 @@ def evaluate(
     audit: int = 0,
 ) -> Result:
     """Score models on a dataset.
+
+    Of several models, those that are not of a library's weights are shown two pictures before the first is scored, so
+    that a function that fails is found before the others run. Where one fails later, the others are scored and kept all
+    the same.
 
     Args:
         dataset: a dataset's folder, an opened one, or anything with the methods of :class:`PictureSet`.
@@ -78,7 +95,8 @@ def evaluate(
 
     Raises:
         DatasetError: the dataset lacks what the protocol asks about.
-        ModelError: a model that cannot be had, or that breaks its contract.
+        ModelError: a model that cannot be had, or that fails or breaks its contract.
+        PartlyScored: one that fails later than others, whose result it holds.
         SpecError: no such protocol.
     """
     pictures = open_pictures(dataset)
@@ -106,20 +124,37 @@ def evaluate(
         cells: list[dict[str, Any]] = []
         rows: list[dict[str, Any]] = []
         name = dataset_name(pictures)
+        if len(loaded) > 1:
+            rehearse = Rehearsal(pictures, columns, _batches(batch_size), True)
+            for model in loaded:
+                # What the store recognises is a model of a library, of which each picture is shown once and kept.
+                if store is None or model.info.weights_sha256 is None:
+                    next(_questions(rehearse, model, protocol, name, []))
+        done: list[Model] = []
+        failed: dict[str, ModelError] = {}
+        ended: DatasetError | KeyboardInterrupt | None = None
         for model in loaded:
-            scored = list(ask(model, protocol, notes))
-            if not scored:
-                raise DatasetError(
-                    f"protocol '{protocol.name}' found nothing to ask of '{model.info.name}' on '{name}'"
-                )
+            try:
+                scored = list(_questions(ask, model, protocol, name, notes))
+            except ModelError as error:
+                failed[model.info.name] = error
+                notes.append(f"{model.info.name}: not scored. {error}")
+                continue
+            except (DatasetError, KeyboardInterrupt) as error:
+                ended = error
+                notes.append(f"{model.info.name}: not scored, nor what follows it. {error}")
+                break
+            done.append(model)
             base = {"model": model.info.name, "dataset": name, "protocol": protocol.name}
             cells += ({**base, **cell} for cell in summarise(scored, intervals))
             rows += ({"model": model.info.name, **part} for part in row_parts(scored, ids))
+        if not done:
+            raise ended or next(iter(failed.values()))
         table = rows_table(rows)
         result = Result(
             pa.Table.from_pylist(cells, schema=TABLE),
             table,
-            {**_provenance(pictures, name, loaded, protocol, seed, notes, columns), "audits": ask.audits},
+            {**_provenance(pictures, name, done, protocol, seed, notes, columns), "audits": ask.audits},
             gallery_pictures(pictures, table),
             factor_table(columns),
         )
@@ -129,6 +164,12 @@ def evaluate(
                 model.change(preprocess=info.preprocess, precision=info.precision)  # type: ignore[union-attr]
     if out is not None:
         result.save(out)
+    if ended is not None:
+        raise ended
+    if failed:
+        kept = f"{', '.join(model.info.name for model in done)} {'was' if len(done) == 1 else 'were'} scored"
+        where = "" if out is None else f" and kept in {out}"
+        raise PartlyScored("; ".join(str(error) for error in failed.values()) + f". {kept}{where}", result)
     return result
 
 
@@ -166,6 +207,19 @@ def _prescribe(model: Model, preprocess: Preprocess, notes: list[str]) -> None:
     if own != preprocess.size:
         notes.append(f"{model.info.name}: its input is {own[1]} × {own[0]}, not the protocol's {preprocess.size[1]}")
     change(preprocess=preprocess)
+
+
+def _questions(ask: Asker, model: Model, protocol: Protocol, dataset: str, notes: list[str]) -> Iterator[Scored]:
+    """Yield what became of every task.
+
+    Raises:
+        DatasetError: there is none.
+    """
+    scored = None
+    for scored in ask(model, protocol, notes):
+        yield scored
+    if scored is None:
+        raise DatasetError(f"protocol '{protocol.name}' found nothing to ask of '{model.info.name}' on '{dataset}'")
 
 
 def _batches(size: int | str) -> BatchSize:

@@ -2,7 +2,7 @@
 
 Rows that share an animal pair (or an asset) succeed and fail together: treating them as independent makes
 intervals too short. Independent rows get Wilson's score interval, clustered rows one by their effective sample size;
-averages over tasks and paired differences are bootstrapped by cluster.
+averages over tasks of many clusters are bootstrapped by cluster. Differences have a module of their own.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 LEVEL = 0.95
 RESAMPLES = 2000
+_FEW = 8
 _SAME = 1e-9  # clusters whose means differ by less agree; ties make fractions that do not add up exactly
 
 
@@ -89,8 +90,6 @@ def clustered(sums: NDArray[np.float64], sizes: NDArray[np.float64], level: floa
     Source: E. Korn and B. Graubard, *Confidence intervals for proportions with small expected number of positive
     counts estimated from survey data*, Survey Methodology 1998.
     """
-    from scipy.stats import beta, norm, t
-
     count, rows = len(sums), float(sizes.sum())
     mean = float(sums.sum() / rows)
     if count < 2:
@@ -99,9 +98,16 @@ def clustered(sums: NDArray[np.float64], sizes: NDArray[np.float64], level: floa
     if np.ptp(sums / sizes) < _SAME or not 0 < mean < 1:
         # All clusters agree; only their number is known to be independent.
         return Interval(*wilson(mean * count, count, level), "wilson over clusters")
+    return _of_worth(mean, variance, rows, count, level)
+
+
+def _of_worth(mean: float, variance: float, rows: float, clusters: int, level: float) -> Interval:
+    """Return the interval of as many independent rows as have this variance of the mean."""
+    from scipy.stats import beta, norm, t
+
     tail = (1 - level) / 2
     worth = min(rows, mean * (1 - mean) / variance) if variance > 0 else rows
-    worth *= float(norm.isf(tail) / t.isf(tail, count - 1)) ** 2
+    worth *= float(norm.isf(tail) / t.isf(tail, clusters - 1)) ** 2
     hits = mean * worth
     low, high = beta.ppf(tail, hits, worth - hits + 1), beta.isf(tail, hits + 1, worth - hits)
     return Interval(float(min(low, mean)), float(max(high, mean)), "effective sample size of clusters")
@@ -120,6 +126,17 @@ class Contrast(NamedTuple):
         if self.error > 1e-12:
             return self.difference / self.error
         return 0.0 if abs(self.difference) < 1e-12 else float(np.copysign(np.inf, self.difference))
+
+    @property
+    def p(self) -> float:
+        """Two-sided, of no difference; where all rows of each side agree, what is known is how many clusters do."""
+        from scipy.stats import t
+
+        if self.clusters < 2 or not np.isfinite(self.error):
+            return 1.0
+        if np.isinf(self.t):
+            return min(1.0, 2 * 0.5**self.clusters)
+        return float(2 * t.sf(abs(self.t), self.clusters - 1))
 
 
 def contrast(
@@ -190,6 +207,12 @@ class Intervals:
         point = float(np.mean(sums.sum(1) / sizes.sum(1)))
         if len(names) < 2:
             return Interval(*wilson(point, 1, self.level), "wilson, one cluster")
+        if len(names) < _FEW and 0 < point < 1:  # so few that a bootstrap knows only a handful of means
+            means = sums.sum(1) / sizes.sum(1)
+            pull = ((sums - sizes * means[:, None]) / sizes.sum(1)[:, None]).mean(0)
+            variance = len(names) / (len(names) - 1) * float((pull**2).sum())
+            if variance > _SAME**2:
+                return _of_worth(point, variance, float(sizes.sum()), len(names), self.level)
         weights = self.weights(len(names))
         drawn_sizes = weights @ sizes.T
         # A resample in which some task has no picture says nothing about that task's accuracy.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.evaluate.asking import Scored
+from torchmultiverse.evaluate.scored import Scored
 from torchmultiverse.evaluate.stats import Intervals
 from torchmultiverse.spec import BLANK
 

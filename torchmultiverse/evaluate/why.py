@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.evaluate.compare import holm, paired_interval
+from torchmultiverse.evaluate.compare import holm
+from torchmultiverse.evaluate.difference import Paired, paired_interval, unpaired_interval
 from torchmultiverse.evaluate.leaderboard import Line
 from torchmultiverse.evaluate.paired import Rows, RowView
 from torchmultiverse.evaluate.result import Result
-from torchmultiverse.evaluate.stats import Intervals, contrast
+from torchmultiverse.evaluate.stats import Contrast, Intervals, contrast
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Part:
     Attributes:
         factor, level: where.
         n: pictures of the second model there.
+        clusters: independent groups of them; of different pictures the fewer of both.
         gap: accuracy of the second minus that of the first, at this level.
         low, high: 95 % interval of ``gap``.
         share: part of the whole gap that lies here, in accuracy.
@@ -41,6 +43,7 @@ class Part:
     factor: str
     level: str
     n: int
+    clusters: int
     gap: float
     low: float
     high: float
@@ -58,6 +61,7 @@ class Why:
         task, metric: the question.
         same_pictures: whether both were asked about the same pictures.
         gap, low, high: accuracy of the second minus that of the first, with a 95 % interval.
+        clusters: independent groups of pictures.
         parts: levels, the largest excess first.
         shares: for different pictures: what other shares of levels explain, by factor.
         settings: what differs in how the question was put: name, first, second.
@@ -71,6 +75,7 @@ class Why:
     gap: float
     low: float
     high: float
+    clusters: int
     parts: list[Part]
     shares: dict[str, float]
     settings: list[tuple[str, str, str]]
@@ -112,14 +117,18 @@ def why(
     ids = _pictures(result, one), _pictures(second_result, two)
     if len(one) == len(two) and (ids[0] == ids[1]).all():
         columns = view.levels(one.index, factors)
-        gap, low, high, parts = _same(one, two, columns, intervals)
-        return Why(first, second, line.task, line.metric, True, gap, low, high, parts, {}, settings)
+        found, parts = _same(one, two, columns, intervals)
+        return Why(
+            first, second, line.task, line.metric, True, found.mean, found.low, found.high, found.clusters, parts, {},
+            settings,
+        )  # fmt: skip
     gap, low, high, parts, shares = _different(
         (one, view.levels(one.index, factors)),
         (two, second_view.levels(two.index, factors)),
         intervals,
     )
-    return Why(first, second, line.task, line.metric, False, gap, low, high, parts, shares, settings)
+    few = min(len(np.unique(one.clusters)), len(np.unique(two.clusters)))
+    return Why(first, second, line.task, line.metric, False, gap, low, high, few, parts, shares, settings)
 
 
 def _same_question(view: RowView, line: Line) -> Line:
@@ -140,23 +149,21 @@ def _pictures(result: Result, rows: Rows) -> NDArray[Any]:
     return ids
 
 
-def _same(
-    one: Rows, two: Rows, columns: Mapping[str, NDArray[Any]], intervals: Intervals
-) -> tuple[float, float, float, list[Part]]:
+def _same(one: Rows, two: Rows, columns: Mapping[str, NDArray[Any]], intervals: Intervals) -> tuple[Paired, list[Part]]:
     difference = two.correct - one.correct
     clusters = np.unique(one.clusters, return_inverse=True)[1]
-    gap, low, high, _ = paired_interval(difference, clusters, intervals)
+    whole = paired_interval(difference, clusters if one.clustered else None, intervals.level)
     parts, p = [], []
     for factor, values in columns.items():
         for level in np.unique(values):
             inside = values == level
             n = int(inside.sum())
-            at, a, b, _ = _interval(difference[inside], clusters[inside], intervals)
-            found = contrast(difference, inside, ~inside, clusters)
-            p.append(_apart(found.difference, found.error, found.clusters))
+            at = paired_interval(difference[inside], clusters[inside] if one.clustered else None, intervals.level)
+            p.append(contrast(difference, inside, ~inside, clusters).p)
             part = n / len(difference)
-            parts.append(Part(factor, str(level), n, at, a, b, part * at, part * (at - gap), 1.0))
-    return gap, low, high, _with_p(parts, p)
+            parts.append(Part(factor, str(level), n, at.clusters, at.mean, at.low, at.high, part * at.mean,
+                              part * (at.mean - whole.mean), 1.0))  # fmt: skip
+    return whole, _with_p(parts, p)
 
 
 def _different(
@@ -164,11 +171,13 @@ def _different(
     second: tuple[Rows, Mapping[str, NDArray[Any]]],
     intervals: Intervals,
 ) -> tuple[float, float, float, list[Part], dict[str, float]]:
+    from scipy.stats import norm
+
     one, two = first[0], second[0]
     a, a_low, a_high = _accuracy(one.correct, one, intervals)
     b, b_low, b_high = _accuracy(two.correct, two, intervals)
     gap = b - a
-    half = float(np.hypot((a_high - a_low) / 2, (b_high - b_low) / 2))
+    low, high = unpaired_interval(a, (a_low, a_high), b, (b_low, b_high))
     parts, p, shares = [], [], {}
     for factor in first[1]:
         if factor not in second[1]:
@@ -185,40 +194,27 @@ def _different(
                 continue
             m1, m2 = float(one.correct[left].mean()), float(two.correct[right].mean())
             explained += (w2 - w1) * (m1 + m2) / 2
-            e1 = _interval(one.correct[left], one.clusters[left], intervals)[3]
-            e2 = _interval(two.correct[right], two.clusters[right], intervals)[3]
-            error = float(np.hypot(e1, e2))
+            ends = (
+                _accuracy(one.correct[left], one, intervals, left),
+                _accuracy(two.correct[right], two, intervals, right),
+            )
+            here = unpaired_interval(m1, ends[0][1:], m2, ends[1][1:])
             mean = (w1 + w2) / 2
             few = min(len(np.unique(one.clusters[left])), len(np.unique(two.clusters[right])))
-            p.append(_apart(m2 - m1 - gap, float(np.hypot(error, half / 1.96)), few))
-            low, high = m2 - m1 - 1.96 * error, m2 - m1 + 1.96 * error
-            parts.append(Part(factor, str(level), int(right.sum()), m2 - m1, low, high, mean * (m2 - m1),
+            error = float(np.hypot(here[1] - here[0], high - low)) / 2 / float(norm.isf((1 - intervals.level) / 2))
+            p.append(Contrast(m2 - m1 - gap, error if few > 1 else float("inf"), few).p)
+            parts.append(Part(factor, str(level), int(right.sum()), few, m2 - m1, *here, mean * (m2 - m1),
                               mean * (m2 - m1 - gap), 1.0))  # fmt: skip
         shares[factor] = explained
-    return gap, gap - half, gap + half, _with_p(parts, p), shares
+    return gap, low, high, _with_p(parts, p), shares
 
 
-def _accuracy(values: NDArray[np.float64], rows: Rows, intervals: Intervals) -> tuple[float, float, float]:
-    low, high, _ = intervals.of_mean(values, rows.clusters if rows.clustered else None)
+def _accuracy(
+    values: NDArray[np.float64], rows: Rows, intervals: Intervals, inside: NDArray[np.bool_] | None = None
+) -> tuple[float, float, float]:
+    clusters = rows.clusters if inside is None else rows.clusters[inside]
+    low, high, _ = intervals.of_mean(values, clusters if rows.clustered else None)
     return float(values.mean()), low, high
-
-
-def _interval(
-    values: NDArray[np.float64], clusters: NDArray[np.int64], intervals: Intervals
-) -> tuple[float, float, float, float]:
-    if not len(values):
-        return 0.0, -1.0, 1.0, float("inf")
-    return paired_interval(values, np.unique(clusters, return_inverse=True)[1], intervals)
-
-
-def _apart(gap: float, error: float, clusters: int) -> float:
-    from scipy.stats import t
-
-    if clusters < 2 or not np.isfinite(error):
-        return 1.0
-    if error < 1e-12:
-        return float(abs(gap) < 1e-12)
-    return float(2 * t.sf(abs(gap) / error, clusters - 1))
 
 
 def _with_p(parts: Sequence[Part], p: Sequence[float]) -> list[Part]:

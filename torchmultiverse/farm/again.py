@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from torchmultiverse.engines import Engine, Failure, RenderOptions
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.farm.plan import render_options
+from torchmultiverse.pictures import read, rgb
 from torchmultiverse.spec import Scene
 from torchmultiverse.store import StoredDataset, open_dataset
 from torchmultiverse.store.manifest import spec_of, table_of
@@ -88,8 +87,8 @@ def render_again(
         if isinstance(answer, Failure):
             found.failures[scene_id] = answer.reason
         else:
-            before = np.asarray(stored.image(row).convert("RGB")).astype(int)
-            now = np.asarray(Image.open(io.BytesIO(answer.encoded("rgb"))).convert("RGB")).astype(int)
+            before = np.asarray(rgb(stored.image(row))).astype(int)
+            now = np.asarray(read(answer.encoded("rgb"), f"scene {scene_id}, rendered again")).astype(int)
             if before.shape != now.shape:
                 found.failures[scene_id] = (
                     f"{now.shape[1]} × {now.shape[0]}, stored {before.shape[1]} × {before.shape[0]}"

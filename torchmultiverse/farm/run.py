@@ -25,6 +25,7 @@ from torchmultiverse.farm.plan import remember_rate, render_options, select
 from torchmultiverse.farm.progress import Tick, progress
 from torchmultiverse.farm.schedule import LEASE, Schedule
 from torchmultiverse.farm.worker import Answered, Job, Left, Nudges, Worker
+from torchmultiverse.pictures import rgb
 from torchmultiverse.spec import Scene, Spec, load_spec, parse_spec
 from torchmultiverse.store import (
     SHARD_ROWS,
@@ -347,7 +348,7 @@ class _Run:
         assert self._stored is not None
         difference: int | None = None
         if isinstance(answer, Frame):
-            before = np.asarray(self._stored.image(self._chosen[index]).convert("RGB")).astype(int)
+            before = np.asarray(rgb(self._stored.image(self._chosen[index]))).astype(int)
             difference = int(np.abs(before - answer.array("rgb")).max())
         self.checked[answer.scene.scene_id] = difference
         self._schedule.settle(index)

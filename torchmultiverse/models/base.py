@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from torchmultiverse.models.preprocess import FloatArray, Images, Preprocess
 
 Kind = Literal["image-text", "classifier", "scorer", "encoder"]
@@ -82,6 +85,15 @@ class ImageTextModel(Protocol):
 
     def encode_text(self, texts: Sequence[str]) -> FloatArray:
         """Return one vector per caption, (N, D), of unit length."""
+        ...
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """A model that says what it reads of captions: what lies beyond its limit is not there for it."""
+
+    def tokens(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """Return the tokens of each caption, (N, L)."""
         ...
 
 

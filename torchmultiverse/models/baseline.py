@@ -14,6 +14,7 @@ from PIL import Image
 from torchmultiverse.models.base import ModelInfo
 from torchmultiverse.models.callables import unit
 from torchmultiverse.models.preprocess import FloatArray, Images, pil_list
+from torchmultiverse.pictures import rgb
 
 _BINS = 4
 _SIDE = 64
@@ -89,7 +90,7 @@ class HistogramBaseline:
             ValueError: no pictures, or not one caption per picture.
         """
         texts = list(dataset.table(["caption"])["caption"].to_pylist() if captions is None else captions)
-        features = np.array([histogram(image.convert("RGB")) for image in dataset.iter_images()])
+        features = np.array([histogram(rgb(image)) for image in dataset.iter_images()])
         if not len(features) or len(features) != len(texts):
             raise ValueError(f"{len(features)} pictures and {len(texts)} captions; one caption per picture is needed")
         vocabulary = sorted({word for text in texts for word in words(text)})

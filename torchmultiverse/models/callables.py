@@ -6,7 +6,7 @@ import importlib
 import inspect
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
@@ -28,13 +28,16 @@ def as_model(
 
     - a model string: what :func:`load_model` returns;
     - an object with ``encode_image`` and ``encode_text``: image-text; with the first alone: encoder; with ``score``:
-      scorer; with ``logits``: classifier (a PyTorch module with none of these counts as its ``__call__``);
+      scorer; with ``logits``: classifier (a PyTorch module with none of these counts as its ``__call__``). Its
+      ``logit_scale`` is a factor where it is a number (100 where there is none), and the logarithm of one where it is a
+      tensor, as CLIP, open_clip and transformers keep it;
     - a function of nothing: called, its result is the model;
     - a function of pictures: a classifier that returns logits (N, C);
     - a function of pictures and captions: a scorer that returns (N, K).
 
     Args:
-        thing: see above. Arrays that come back may be NumPy arrays or tensors.
+        thing: see above. What comes back may be a NumPy array, a tensor of any precision, or a mapping or output of
+            transformers that holds one under its usual name: ``logits``, ``image_embeds``, ``text_embeds``, …
         name: what tables call it; default: its own name.
         classes: names of a classifier's logits; without them they are the 1000 of ImageNet.
         preprocess: with it, functions receive float32 (N, 3, H, W) instead of a list of PIL images; a PyTorch
@@ -91,6 +94,33 @@ def module_for(name: str, spec: str) -> ModuleType:
         raise ModelError(f"'python:{spec}': {error}") from error
 
 
+_IMAGE = ("image_embeds", "image_features", "pooler_output")
+_TEXT = ("text_embeds", "text_features", "pooler_output")
+_LOGITS = ("logits",)
+_SCORES = ("scores", "logits_per_image", "logits")
+_LARGEST_SCALE = 1000.0  # CLIP stops at 100, SigLIP came to 117
+
+
+def _factor(value: Any, name: str) -> float:
+    """Return what cosines are multiplied by.
+
+    Raises:
+        ModelError: no number, or a tensor that can be no logarithm of a factor.
+    """
+    if value is None:
+        return 100.0
+    learnt = hasattr(value, "detach")
+    try:
+        number = float(value.detach() if learnt else value)
+    except (TypeError, ValueError, RuntimeError):
+        raise ModelError(f"'{name}': logit_scale is a {type(value).__name__}; one number is needed") from None
+    factor = float(np.exp(min(number, 700.0))) if learnt else number
+    if not 0 < factor <= (_LARGEST_SCALE if learnt else np.inf):
+        told = "a tensor is the logarithm of a factor, as CLIP keeps it; give a factor as a plain number"
+        raise ModelError(f"'{name}': logit_scale is {number:g}: {told if learnt else 'a positive factor is needed'}")
+    return factor
+
+
 class _Given:
     """What all models made of a user's objects share."""
 
@@ -108,21 +138,47 @@ class _Given:
     def _input(self, images: Images) -> Any:
         return self.info.preprocess(images) if self.info.preprocess else pil_list(images)
 
+    def _array(self, value: Any, names: Sequence[str]) -> FloatArray:
+        """Return what a user's object gave as an array.
+
+        Args:
+            value: an array, a tensor, or a mapping that holds one.
+            names: under which it may be there, the first that is.
+
+        Raises:
+            ModelError: it is nothing of these.
+        """
+        if isinstance(value, Mapping):
+            held = [name for name in names if value.get(name) is not None]
+            if not held:
+                raise ModelError(
+                    f"'{self.info.name}' returned a {type(value).__name__} of {', '.join(map(str, value))}; "
+                    f"an array is needed, or one under {' or '.join(names)}"
+                )
+            value = value[held[0]]
+        try:
+            return array(value)
+        except (TypeError, ValueError) as error:
+            raise ModelError(
+                f"'{self.info.name}' returned a {type(value).__name__}, which is no array of numbers: "
+                f"{(str(error).splitlines() or [''])[0][:200]}"
+            ) from error
+
 
 class _ImageText(_Given):
     def __init__(self, thing: Any, info: ModelInfo) -> None:
-        super().__init__(info)
+        super().__init__(replace(info, logit_scale=_factor(getattr(thing, "logit_scale", 100.0), info.name)))
         self._thing = thing
 
     @property
     def logit_scale(self) -> float:
-        return float(getattr(self._thing, "logit_scale", 100.0))
+        return _factor(getattr(self._thing, "logit_scale", 100.0), self.info.name)
 
     def encode_image(self, images: Images) -> FloatArray:
-        return unit(array(self._thing.encode_image(self._input(images))))
+        return unit(self._array(self._thing.encode_image(self._input(images)), _IMAGE))
 
     def encode_text(self, texts: Sequence[str]) -> FloatArray:
-        return unit(array(self._thing.encode_text(list(texts))))
+        return unit(self._array(self._thing.encode_text(list(texts)), _TEXT))
 
 
 class _Encoder(_Given):
@@ -131,7 +187,7 @@ class _Encoder(_Given):
         self._thing = thing
 
     def encode_image(self, images: Images) -> FloatArray:
-        return array(self._thing.encode_image(self._input(images)))
+        return self._array(self._thing.encode_image(self._input(images)), _IMAGE)
 
 
 class _Classifier(_Given):
@@ -141,7 +197,7 @@ class _Classifier(_Given):
         self.classes = None if classes is None else tuple(classes)
 
     def logits(self, images: Images) -> FloatArray:
-        return array(self._function(self._input(images)))
+        return self._array(self._function(self._input(images)), _LOGITS)
 
 
 class _Scorer(_Given):
@@ -150,7 +206,7 @@ class _Scorer(_Given):
         self._function = function
 
     def score(self, images: Images, captions: Sequence[str]) -> FloatArray:
-        return array(self._function(self._input(images), list(captions)))
+        return self._array(self._function(self._input(images), list(captions)), _SCORES)
 
 
 def array(value: Any) -> FloatArray:
@@ -195,10 +251,10 @@ def _module_call(module: Any) -> Callable[[Any], Any]:
     def call(batch: Any) -> Any:
         import torch
 
-        parameter = next(module.parameters(), None)
-        device = parameter.device if parameter is not None else "cpu"
+        parameter = next(module.parameters(), torch.zeros(()))
+        dtype = parameter.dtype if parameter.is_floating_point() else torch.float32
         with torch.inference_mode():
-            return module(torch.from_numpy(batch).to(device))
+            return module(torch.from_numpy(batch).to(parameter.device, dtype))
 
     module.eval()
     return call

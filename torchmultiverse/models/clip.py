@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import override
 
 from torchmultiverse.errors import ModelError, nearest
@@ -55,6 +57,10 @@ class ClipModel(tools.TorchModel):
         """Return one vector per caption, (N, D), of unit length."""
         with self.computing():
             return unit(tools.out_of(self._any.encode_text(self._tokenizer(list(texts)).to(self.device))))
+
+    def tokens(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """Return what is read of each caption, (N, L)."""
+        return np.asarray(self._tokenizer(list(texts)), np.int64)
 
 
 def load_open_clip(rest: str) -> ClipModel:
@@ -130,5 +136,5 @@ def declared(config: dict[str, Any]) -> Preprocess:
         config.get("interpolation") or "bicubic",
         tools.triple(config.get("mean"), CLIP_MEAN),
         tools.triple(config.get("std"), CLIP_STD),
-        int(fill) if isinstance(fill, int) else 0,
+        int(fill) if isinstance(fill, int | float) else tuple(int(v) for v in fill),  # type: ignore[arg-type]
     )

@@ -8,7 +8,8 @@ The published settings: ten epochs; each time a picture is seen with its origina
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +23,7 @@ from torchmultiverse.models.clip import ClipModel
 from torchmultiverse.models.registry import load_model
 from torchmultiverse.models.tiny import CONFIG, WEIGHTS, save
 from torchmultiverse.models.train import training_bar
+from torchmultiverse.spec.ar4t import ALIKE
 
 Captions = Literal["original", "alternate", "both"]
 
@@ -69,9 +71,13 @@ def finetune(
         raise ModelError(f"'{model}' is no CLIP model of open_clip; only those are fine-tuned")
     rng = np.random.default_rng(seed)
     rows, texts, partner = _examples(dataset, split, captions)
+    said_of = _said_of(dataset, rows, texts)
     module: Any = loaded.module.train()
     tokenizer = loaded._tokenizer
-    per_epoch = max(1, len(rows) // batch_size)
+    batches = list(_batches(len(rows), batch_size, partner if hard_negatives else None, rng, said_of))
+    if not batches:
+        raise DatasetError("fine-tuning needs pictures with different captions; all of these have the same")
+    per_epoch = len(batches)
     optimizer = torch.optim.AdamW(
         [
             {"params": [p for p in module.parameters() if p.ndim >= 2], "weight_decay": 0.2},
@@ -92,8 +98,9 @@ def finetune(
 
     with training_bar(quiet) as progress, pool:
         bar = progress.add_task("fine-tuning", total=total, loss="")
-        for _ in range(epochs):
-            batches = list(_batches(len(rows), batch_size, partner if hard_negatives else None, rng))
+        for epoch in range(epochs):
+            if epoch:
+                batches = list(_batches(len(rows), batch_size, partner if hard_negatives else None, rng, said_of))
             waiting = pool.submit(fetch, batches[0])
             for number, batch in enumerate(batches):
                 images = waiting.result()
@@ -120,6 +127,15 @@ def finetune(
         "loss_first": losses[0], "loss_last": losses[-1],
     }  # fmt: skip
     return _save(Path(out), model, loaded, facts)
+
+
+def trained_on(dataset: Any, split: str | None = "train", captions: Captions = "both") -> NDArray[np.int64]:
+    """Return the rows that :func:`finetune` trains on, in their order: all with captions where there is no split.
+
+    Raises:
+        DatasetError: no captions, or too few pictures.
+    """
+    return _examples(dataset, split, captions)[0]
 
 
 def _rate(step: int, total: int, warmup: int) -> float:
@@ -153,28 +169,61 @@ def _examples(
     return rows, [texts[row] for row in rows], partner
 
 
+def _said_of(dataset: Any, rows: NDArray[np.int64], texts: Sequence[Sequence[str]]) -> list[frozenset[str]]:
+    """Return what is said of each picture; of two that have something in common, either caption fits both.
+
+    The sizes of PUG: AR4T have four words each, which its pictures do not tell apart.
+    """
+    names = dataset.table().column_names
+    alike: dict[str, str] = {}
+    if any(name in names for name in ("Actor1Attribute", "character_attribute")):
+        alike = {word: group[0] for group in ALIKE for word in group}
+
+    def folded(text: str) -> str:
+        return " ".join(alike.get(word, word) for word in text.lower().split())
+
+    return [frozenset(folded(text) for text in said) for said in texts]
+
+
 def _batches(
-    count: int, size: int, partner: NDArray[np.int64] | None, rng: np.random.Generator
+    count: int,
+    size: int,
+    partner: NDArray[np.int64] | None,
+    rng: np.random.Generator,
+    said: Sequence[frozenset[str]] | None = None,
 ) -> Iterator[NDArray[np.int64]]:
-    """Yield batches of one epoch, each picture once; with partners, both of a pair are in one batch."""
+    """Yield batches of one epoch, each picture once; with partners, both of a pair are in one batch.
+
+    No two pictures of a batch have a caption in common: the loss would hold that it is false of one of them. Where few
+    captions differ, batches are smaller.
+    """
     groups: list[list[int]] = []
     used = np.zeros(count, bool)
     for i in rng.permutation(count):
         if used[i]:
             continue
         j = -1 if partner is None else int(partner[i])
-        group = [int(i)] if j < 0 or used[j] or j == i else [int(i), j]
+        group = [int(i)] if j < 0 or used[j] or j == i or (said and said[i] & said[j]) else [int(i), j]
         used[group] = True
         groups.append(group)
-    batch: list[int] = []
     size = min(size, count)
-    for group in groups:
-        batch += group
-        if len(batch) >= size:
+    queue, few = deque(groups), False
+    while queue:
+        batch: list[int] = []
+        taken: set[str] = set()
+        held: list[list[int]] = []  # for the next batch
+        while queue and len(batch) < size and len(held) < 4 * size:
+            group = queue.popleft()
+            captions = {caption for i in group for caption in said[i]} if said else set()
+            if taken & captions:
+                held.append(group)
+            else:
+                batch += group
+                taken |= captions
+        queue.extendleft(reversed(held))
+        few |= len(batch) < size and bool(held)
+        if len(batch) > 1 and (few or len(batch) >= size // 2):
             yield np.array(batch)
-            batch = []
-    if len(batch) > 1 and len(batch) >= size // 2:
-        yield np.array(batch)
 
 
 def _save(out: Path, model: str, loaded: ClipModel, facts: dict[str, Any]) -> str:

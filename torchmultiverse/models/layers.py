@@ -72,12 +72,10 @@ def layers_of(model: Any, every: bool = False) -> list[Layer]:
         calls[name] = calls.get(name, 0) + 1
 
     with _hooks(inner.module, keep), torch.enable_grad():
-        preprocess = inner.info.preprocess
-        assert preprocess is not None
         # Five pictures: a number that hardly any other axis has, so that the axis of pictures can be told.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            pixels = torch.randn(_PROBE, 3, *preprocess.size).to(inner.device).requires_grad_(True)
+            pixels = torch.randn(_PROBE, 3, *inner.input_size).to(inner.device).requires_grad_(True)
         try:
             end = inner.deepest(pixels)
         except NotImplementedError:

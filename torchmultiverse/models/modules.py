@@ -59,6 +59,14 @@ class ModuleClassifier(_Module):
         return self._run(images)
 
 
+class WithoutBackground(ModuleClassifier):
+    """A classifier whose first logit is a class for the background, which no picture here is of: it is left out."""
+
+    @override
+    def vectors(self, pixels: torch.Tensor) -> torch.Tensor:
+        return super().vectors(pixels)[:, 1:]
+
+
 class ModuleEncoder(_Module):
     """A module that turns pictures into vectors.
 

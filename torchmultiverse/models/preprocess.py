@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from torchmultiverse.pictures import rgb
+
 FloatArray: TypeAlias = NDArray[np.float32]
 
 
@@ -56,12 +58,14 @@ def pil_list(images: Images) -> list[Image.Image]:
     for image in images:
         if not isinstance(image, Image.Image):
             raise TypeError(f"a picture is a PIL image, not a {type(image).__name__}")
-    return [image if image.mode == "RGB" else image.convert("RGB") for image in images]
+    return [rgb(image) for image in images]
 
 
-def _offset(length: int, target: int) -> int:
-    """Return where a centred crop begins; negative where padding is needed. Both round as torchvision does."""
-    return round((length - target) / 2.0) if length >= target else -((target - length) // 2)
+def _offset(length: int, target: int, rounding: str = "even") -> int:
+    """Return where a centred crop begins; negative where padding is needed."""
+    if length < target:
+        return -((target - length) // 2)
+    return (length - target) // 2 if rounding == "down" else round((length - target) / 2.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +78,13 @@ class Preprocess:
             and ignores the aspect; ``longest`` scales the long side and pads.
         crop: the share of the scaled short side that the crop keeps (timm's ``crop_pct``); 1 for ``squash``.
         interpolation: nearest, bilinear, bicubic or lanczos.
-        mean, std: per RGB channel, of values in [0, 1].
-        fill: grey level of padding, 0 to 255.
+        mean, std: per channel of the model's input, of values in [0, 1]. Any other scaling is one of these: values
+            from 0 to 255 have mean 0 and std 1/255.
+        fill: of padding, 0 to 255: a grey level, or one for each of R, G, B.
         window: the centre of so many source pixels is cut out before anything else; 0 cuts nothing.
+        rounding: where a crop begins when half a pixel is left over: the even number (torchvision, open_clip, timm) or
+            the smaller one (transformers).
+        channels: their order in the model's input.
     """
 
     size: tuple[int, int] = (224, 224)
@@ -85,8 +93,10 @@ class Preprocess:
     interpolation: str = "bicubic"
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
-    fill: int = 0
+    fill: int | tuple[int, int, int] = 0
     window: int = 0
+    rounding: Literal["even", "down"] = "even"
+    channels: Literal["RGB", "BGR"] = "RGB"
 
     def picture(self, image: Image.Image) -> Image.Image:
         """Return the resized and cropped picture, as the model sees it, without normalisation."""
@@ -100,25 +110,26 @@ class Preprocess:
         if self.resize == "squash":
             image = image.resize((target[1], target[0]), resample)
         elif self.resize == "shortest":
-            # As torchvision.transforms.Resize: the short side exactly, the long side truncated.
-            edge = max(target)
-            short = min(image.size)
-            if short != edge or image.width != image.height:
-                new = (
-                    (edge, int(edge * image.height / image.width))
-                    if image.width <= image.height
-                    else (int(edge * image.width / image.height), edge)
-                )
-                image = image.resize(new, resample) if new != image.size else image
+            if target[0] != target[1]:
+                # As open_clip and timm for an input that is not square: the picture covers it, both sides rounded.
+                ratio = min(image.height / target[0], image.width / target[1])
+                new = round(image.width / ratio), round(image.height / ratio)
+            elif image.width <= image.height:
+                # As torchvision.transforms.Resize: the short side exactly, the long side truncated.
+                new = target[0], int(target[0] * image.height / image.width)
+            else:
+                new = int(target[0] * image.width / image.height), target[0]
+            image = image.resize(new, resample) if new != image.size else image
         else:
             ratio = max(image.height / target[0], image.width / target[1])
             image = image.resize((round(image.width / ratio), round(image.height / ratio)), resample)
         if image.size == (width, height):
             return image
-        left, top = _offset(image.width, width), _offset(image.height, height)
+        left, top = _offset(image.width, width, self.rounding), _offset(image.height, height, self.rounding)
         if left >= 0 and top >= 0:
             return image.crop((left, top, left + width, top + height))
-        canvas = Image.new("RGB", (width, height), (self.fill,) * 3)
+        fill = (self.fill,) * 3 if isinstance(self.fill, int) else self.fill
+        canvas = Image.new("RGB", (width, height), fill)
         canvas.paste(image, (-left, -top))
         return canvas
 
@@ -141,20 +152,28 @@ class Preprocess:
     def __call__(self, images: Images) -> FloatArray:
         """Return the model's input, float32 of shape (N, 3, H, W)."""
         mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
-        scaled = self.pixels(images).astype(np.float32) / np.float32(255)
+        scaled = self.pixels(images)[..., :: self.step].astype(np.float32) / np.float32(255)
         return np.ascontiguousarray(((scaled - mean) / std).transpose(0, 3, 1, 2))
+
+    @property
+    def step(self) -> Literal[1, -1]:
+        """How channels are walked through: −1 makes BGR of RGB."""
+        return -1 if self.channels == "BGR" else 1
 
     def as_dict(self) -> dict[str, Any]:
         """Return the declaration as plain data."""
-        return asdict(self)
+        # What was kept under a declaration before there were other roundings and orders is still found.
+        later = {"rounding": "even", "channels": "RGB"}
+        return {name: value for name, value in asdict(self).items() if later.get(name) != value}
 
     def geometry(self) -> dict[str, Any]:
         """Return the part of the declaration that :meth:`pixels` depends on, as plain data."""
-        return {name: value for name, value in asdict(self).items() if name not in {"mean", "std"}}
+        return {name: value for name, value in self.as_dict().items() if name not in {"mean", "std", "channels"}}
 
     def __str__(self) -> str:
         height, width = self.size
         crop = f", crop {self.crop:g}" if self.crop != 1 else ""
         numbers = ", ".join(f"{m:.3f}±{s:.3f}" for m, s in zip(self.mean, self.std, strict=True))
         window = f"centre {self.window}, " if self.window else ""
-        return f"{window}{self.resize} to {width}×{height}{crop}, {self.interpolation}, {numbers}"
+        order = ", BGR" if self.channels == "BGR" else ""
+        return f"{window}{self.resize} to {width}×{height}{crop}, {self.interpolation}, {numbers}{order}"

@@ -38,6 +38,13 @@ class Family:
 
 
 FAMILIES: dict[str, Family] = {}
+_ELSEWHERE = {
+    "negclip": "NegCLIP is a ViT-B-32 of open_clip (with GELU): open_clip:ViT-B-32//path/to/negclip.pth",
+    "blip": "BLIP's model for retrieval is one of transformers: hf:Salesforce/blip-itm-base-coco, or hf:FOLDER",
+    "xvlm": "X-VLM is in no library: its checkpoints run with the code of its repository alone. Wrap that in a "
+    "function that returns an object with encode_image and encode_text, and name it: python:MODULE:FUNCTION",
+}
+"""Models of published tables that are no family of their own."""
 
 
 def register(name: str, form: str, known: Callable[[], list[str]] | None = None) -> Callable[[_F], _F]:
@@ -81,6 +88,9 @@ def load_model(spec: str) -> Model:
     bare, options = split_options(spec)
     family, colon, rest = bare.partition(":")
     _plugins()
+    published = _ELSEWHERE.get(family.lower().replace("-", "").replace("_", ""))
+    if published and family not in FAMILIES:
+        raise ModelError(f"'{spec}': {published}")
     if not colon or not rest:
         forms = "; ".join(f.form for f in FAMILIES.values())
         raise ModelError(f"'{spec}' is no model string; they look like: {forms}")

@@ -61,7 +61,11 @@ def check_model(model: Model, against: str | Path | None = None, save: str | Pat
     """
     pictures = known_pictures()
     function = _function(model)
-    together = function(pictures)
+    try:
+        together = function(pictures)
+    except Exception as error:  # anything: a model may be a function of the user's
+        said = (str(error).splitlines() or [""])[0][:200]
+        return [Finding("takes pictures", "fails", f"{type(error).__name__}: {said}")]
     found = list(_numbers(model, together))
     if any(finding.state == "fails" for finding in found):
         return found
@@ -95,6 +99,10 @@ def _numbers(model: Model, vectors: FloatArray) -> Iterator[Finding]:
         yield Finding(
             "as long as declared", "ok" if fits else "fails", f"{vectors.shape[1]}, declared {info.embedding}"
         )
+    if isinstance(model, Classifier) and model.classes is not None:
+        named = len(model.classes)
+        fits = named == vectors.shape[1]
+        yield Finding("a name for each logit", "ok" if fits else "fails", f"{vectors.shape[1]} logits, {named} names")
     lengths = np.linalg.norm(vectors, axis=1)
     if isinstance(model, ImageTextModel):
         unit = bool(np.abs(lengths - 1).max() < 1e-3)

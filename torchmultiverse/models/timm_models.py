@@ -38,8 +38,12 @@ def load_timm(rest: str) -> Model:
     else:
         with weights_from_hub(f"timm {name}", f"name a file: timm:{name}//path/to/checkpoint.pth"):
             module = timm.create_model(name, pretrained=True)
+    # The size of training, as everywhere but in timm's own validate.py, which takes test_input_size where there is one.
     config = timm.data.resolve_data_config({}, model=module)
-    _, height, width = config["input_size"]
+    channels, height, width = config["input_size"]
+    if channels != 3:
+        raise ModelError(f"'timm:{rest}' sees {channels} channels; pictures here have 3")
+    mean = tools.triple(config["mean"], IMAGENET_MEAN)
     headed = int(getattr(module, "num_classes", 0) or 0)
     return (ModuleClassifier if headed else ModuleEncoder)(
         module,
@@ -51,8 +55,9 @@ def load_timm(rest: str) -> Model:
                 _CROPS[config["crop_mode"]],  # type: ignore[arg-type]
                 float(config["crop_pct"]),
                 config["interpolation"],
-                tools.triple(config["mean"], IMAGENET_MEAN),
+                mean,
                 tools.triple(config["std"], IMAGENET_STD),
+                tuple(round(255 * v) for v in mean) if config["crop_mode"] == "border" else 0,  # type: ignore[arg-type]
             ),
             weights=path or slash or str(module.pretrained_cfg.get("tag") or "pretrained"),
             weights_sha256=tools.weights_hash(module),

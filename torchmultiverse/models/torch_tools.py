@@ -18,6 +18,8 @@ from torchmultiverse.models.preprocess import Images
 if TYPE_CHECKING:
     import torch
 
+    from torchmultiverse.models.processors import OwnProcessor
+
 
 def need(package: str, purpose: str, extra: str = "eval") -> Any:
     """Import a package of an extra.
@@ -30,7 +32,7 @@ def need(package: str, purpose: str, extra: str = "eval") -> Any:
     try:
         return importlib.import_module(package)
     except ImportError as error:
-        raise MissingExtra(package, extra, purpose) from error
+        raise MissingExtra(package.partition(".")[0], extra, purpose) from error
 
 
 def device() -> torch.device:
@@ -104,8 +106,9 @@ def save_tensors(path: Path, data: Any) -> None:
     """Write tensors, or mappings and lists of them, so that the file is there whole or not at all."""
     import torch
 
-    from torchmultiverse.store.files import atomic_file
+    from torchmultiverse.store.files import atomic_file, remove_leftovers
 
+    remove_leftovers(path.parent)
     with atomic_file(path) as file:
         torch.save(data, file)
 
@@ -135,10 +138,12 @@ class TorchModel:
     Args:
         module: to evaluate; moved to the GPU where there is one.
         info: the model's facts; its preprocessing is applied.
+        own: prepares pictures where they have no declaration, see :class:`~.processors.OwnProcessor`.
     """
 
+    own: OwnProcessor | None = None
+
     def __init__(self, module: torch.nn.Module, info: ModelInfo) -> None:
-        assert info.preprocess is not None
         self.device = device()
         self.module = module.to(self.device).float().eval()
         self.info = info
@@ -164,6 +169,14 @@ class TorchModel:
         """Return the last thing that a layer can be cut from; more than `vectors` where a head hangs behind them."""
         return self.vectors(pixels)
 
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width of the input in pixels."""
+        if self.info.preprocess is not None:
+            return self.info.preprocess.size
+        assert self.own is not None
+        return self.own.size
+
     def change(self, **facts: Any) -> None:
         """Change declared facts: another name, another preprocessing, another precision."""
         self.info = replace(self.info, **facts)
@@ -173,11 +186,15 @@ class TorchModel:
         import torch
 
         preprocess = self.info.preprocess
-        assert preprocess is not None
+        if preprocess is None:
+            assert self.own is not None
+            return torch.from_numpy(self.own(images)).to(self.device)
         pixels = torch.from_numpy(np.ascontiguousarray(preprocess.pixels(images))).to(self.device)
         mean, std = (
             torch.tensor(v, device=self.device, dtype=torch.float32) for v in (preprocess.mean, preprocess.std)
         )
+        if preprocess.step < 0:
+            pixels = pixels.flip(-1)
         scaled = (pixels.float() / 255 - mean) / std
         return scaled.permute(0, 3, 1, 2).contiguous()
 

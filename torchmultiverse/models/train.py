@@ -14,6 +14,7 @@ from torchmultiverse.errors import DatasetError
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.models.statements import KINDS, Facts, Kind, look_alikes, say
 from torchmultiverse.models.tiny import build, save, tiny_config, tiny_preprocess
+from torchmultiverse.pictures import rgb
 from torchmultiverse.spec import BLANK
 from torchmultiverse.store import PUBLISHED
 
@@ -80,7 +81,7 @@ def train(
     where = tools.device()
     module.to(where).train()
     model: Any = module
-    pixels = torch.from_numpy(tiny_preprocess(image_size)([i.convert("RGB") for i in dataset.iter_images()])).to(where)
+    pixels = torch.from_numpy(tiny_preprocess(image_size)([rgb(i) for i in dataset.iter_images()])).to(where)
     contrast = open_clip.ClipLoss()
     # Embeddings of words that never occur must not be pulled about by weight decay; nor must scales and biases.
     decayed = [p for n, p in module.named_parameters() if p.ndim > 1 and "token_embedding" not in n]

@@ -1,8 +1,8 @@
 """Models of Hugging Face transformers: CLIP, SigLIP, FLAVA, BLIP and their kin, ViT, DINOv2, and generative VLMs.
 
 Which adapter a checkpoint gets follows from the architecture that its ``config.json`` names. The preprocessing is read
-from its ``preprocessor_config.json`` and declared; where it cannot be declared, the model is refused rather than fed
-something else.
+from its ``preprocessor_config.json`` and declared where it can be, see ``processors``; else its own processor runs, or
+the model is refused rather than fed something else.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import override
 
 from torchmultiverse.errors import ModelError
@@ -19,13 +21,13 @@ from torchmultiverse.models.base import Model, ModelInfo
 from torchmultiverse.models.callables import unit
 from torchmultiverse.models.generative import GenerativeScorer
 from torchmultiverse.models.hub import weights_from_hub
-from torchmultiverse.models.modules import ModuleClassifier, ModuleEncoder
+from torchmultiverse.models.modules import ModuleClassifier, ModuleEncoder, WithoutBackground
 from torchmultiverse.models.preprocess import FloatArray, Images, Preprocess
+from torchmultiverse.models.processors import OwnProcessor, picture_reader
 
 if TYPE_CHECKING:
     import torch
 
-_FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 _LENGTHS = {"siglip": 64, "siglip2": 64, "flava": 77, "clip": 77}
 """Captions are padded to these lengths, as in training; others to the longest of a batch, which is masked."""
 _BLIP_LENGTH = 35  # tokens of a caption, as its retrieval was evaluated
@@ -75,6 +77,10 @@ class TransformersDual(tools.TorchModel):
                 return unit(tools.out_of(self._any.text_proj(read[:, 0])))
             return unit(tools.out_of(_pooled(self._any.get_text_features(**tokens))))
 
+    def tokens(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """Return what is read of each caption, (N, L)."""
+        return np.asarray(self._tokens(texts)["input_ids"], np.int64)
+
     def _tokens(self, texts: Sequence[str]) -> Any:
         padded = self._type in _LENGTHS
         length = _BLIP_LENGTH if self._blip else self._limit()
@@ -114,7 +120,14 @@ def load_transformers(rest: str) -> Model:
         raise ModelError(f"no folder {folder}")
     where = str(folder) if folder.is_dir() else name
     with weights_from_hub(f"transformers {name}", "name a folder that save_pretrained wrote: hf:FOLDER"):
-        config = transformers.AutoConfig.from_pretrained(where)
+        try:
+            config = transformers.AutoConfig.from_pretrained(where, trust_remote_code=False)
+        except (KeyError, ValueError) as error:
+            said = (str(error).splitlines() or [""])[0]
+            raise ModelError(
+                f"'hf:{rest}' is no architecture of transformers {transformers.__version__}, and code that comes with "
+                f"a model is not run: {said[:200]} A model of your own code is python:MODULE:FUNCTION"
+            ) from error
     made = (getattr(config, "architectures", None) or [""])[0]
     kind = _kind(made, config.model_type)
     maker = getattr(transformers, made, None) or _default_class(transformers, config)
@@ -123,32 +136,44 @@ def load_transformers(rest: str) -> Model:
     else:
         with weights_from_hub(f"transformers {name}", "name a folder that save_pretrained wrote: hf:FOLDER"):
             module = maker.from_pretrained(where, dtype="float32")
-    preprocess = _preprocess(transformers, where, config, untrained)
+    reader = None if kind == "scorer" else _preprocess(transformers, where, config, untrained)
+    own = reader if isinstance(reader, OwnProcessor) else None
     info = ModelInfo(
         f"hf:{rest}",
         kind,
-        preprocess,
+        reader if isinstance(reader, Preprocess) else None,
         weights="random" if untrained else "pretrained",
         weights_sha256=tools.weights_hash(module),
         parameters=tools.parameter_count(module),
-        about=f"transformers {transformers.__version__}, {made or type(module).__name__}",
+        about=f"transformers {transformers.__version__}, {made or type(module).__name__}"
+        + (f", pictures by its own {own.name}" if own else ""),
         license=_licence(where),
     )
     if kind == "classifier":
-        names = config.id2label
-        classes = None if len(names) == _IMAGENET else tuple(str(names[i]) for i in range(len(names)))
-        model = ModuleClassifier(module, info, classes, lambda output: output.logits)
-        model.change(embedding=len(names))
+        classes, first = _classes(config)
+        made_of = WithoutBackground if first else ModuleClassifier
+        model = made_of(module, info, classes, lambda output: output.logits)
+        model.own = own
+        model.change(embedding=len(config.id2label) - first)
+        if first:
+            model.change(about=f"{info.about}; the logit of its background class is left out")
         return model
     if kind == "encoder":
         encoder = ModuleEncoder(module, info, _cls)
+        encoder.own = own
         encoder.change(embedding=int(config.hidden_size))
         return encoder
     with weights_from_hub(f"the tokenizer of {name}", "put its files into the folder"):
         tokenizer = transformers.AutoTokenizer.from_pretrained(where)
     if kind == "scorer":
         return GenerativeScorer(module, _processor(transformers, where, tokenizer), info)
+    if not _reads_both(module):
+        raise ModelError(
+            f"'hf:{rest}': {made or type(module).__name__} gives no vectors of pictures and captions in one space; "
+            "of BLIP, the model for retrieval does (BlipForImageTextRetrieval, Salesforce/blip-itm-base-coco)"
+        )
     dual = TransformersDual(module, tokenizer, info)
+    dual.own = own
     dual.change(embedding=int(dual.encode_text(["a"]).shape[1]))
     return dual
 
@@ -162,6 +187,23 @@ def _kind(made: str, model_type: str) -> Any:
     dual = {"clip", "siglip", "siglip2", "flava", "blip", "align", "altclip", "chinese_clip", "groupvit", "clipseg",
             "metaclip_2", "owlvit", "vision-text-dual-encoder"}  # fmt: skip
     return "image-text" if model_type in dual else "encoder"
+
+
+def _reads_both(module: Any) -> bool:
+    names = (("get_image_features", "get_text_features"), ("vision_proj", "text_proj"))
+    return any(all(hasattr(module, name) for name in pair) for pair in names)
+
+
+def _classes(config: Any) -> tuple[tuple[str, ...] | None, int]:
+    """Return the names of a classifier's logits, ``None`` for the 1000 of ImageNet, and where they begin.
+
+    MobileNets that were converted from TensorFlow have a class for the background before the 1000.
+    """
+    names = tuple(str(config.id2label[i]) for i in range(len(config.id2label)))
+    first = int(len(names) == _IMAGENET + 1 and names[0] == "background")
+    ends = names[first].startswith("tench") and names[-1].startswith("toilet tissue")
+    unnamed = names[0] == "LABEL_0"
+    return (None if len(names) - first == _IMAGENET and (ends or unnamed or first) else names[first:]), first
 
 
 def _default_class(transformers: Any, config: Any) -> Any:
@@ -184,15 +226,20 @@ def _cls(output: Any) -> torch.Tensor:
     return hidden[:, 0]
 
 
-def _preprocess(transformers: Any, where: str, config: Any, untrained: bool) -> Preprocess:
-    """Return the declared preprocessing of a checkpoint; any that fits will do for random weights.
+def _preprocess(transformers: Any, where: str, config: Any, untrained: bool) -> Preprocess | OwnProcessor:
+    """Return the preprocessing of a checkpoint; any that fits will do for random weights.
+
+    Of processors that come for Pillow and for torchvision, Pillow's is taken: checkpoints were trained with it, and on
+    this machine or another it gives the same pixels.
 
     Raises:
         ModelError: pretrained weights without it: guessing would give numbers that mean something else.
     """
     try:
         with weights_from_hub(f"the preprocessing of {where}", "put preprocessor_config.json into the folder"):
-            processor = transformers.AutoImageProcessor.from_pretrained(where)
+            new = int(transformers.__version__.partition(".")[0]) >= 5
+            pillow: dict[str, Any] = {"backend": "pil"} if new else {"use_fast": False}
+            processor = transformers.AutoImageProcessor.from_pretrained(where, trust_remote_code=False, **pillow)
     except (ModelError, ValueError, OSError) as error:
         vision = getattr(config, "vision_config", None) or getattr(config, "image_config", None) or config
         side = getattr(vision, "image_size", None)
@@ -201,43 +248,7 @@ def _preprocess(transformers: Any, where: str, config: Any, untrained: bool) -> 
                 f"{where} does not say how pictures are preprocessed (no preprocessor_config.json): {error}"
             ) from None
         return Preprocess((side, side), "squash", 1.0, "bicubic", (0.5,) * 3, (0.5,) * 3)
-    return declared_processor(processor, where)
-
-
-def declared_processor(processor: Any, where: str) -> Preprocess:
-    """Return an image processor's settings as a declaration.
-
-    Raises:
-        ModelError: settings that cannot be declared.
-    """
-    size, crop = _sides(processor.size), _sides(getattr(processor, "crop_size", None))
-    cropped = bool(getattr(processor, "do_center_crop", False)) and bool(crop)
-    if not getattr(processor, "do_resize", True) or not size:
-        raise ModelError(f"{where}: an image processor that does not resize to one size has no declaration")
-    interpolation = _FILTERS.get(int(getattr(processor, "resample", 2)))
-    if interpolation is None:
-        raise ModelError(f"{where}: resampling filter {processor.resample} is unknown")
-    if getattr(processor, "do_normalize", True):
-        mean, std = tools.triple(processor.image_mean, (0.0,) * 3), tools.triple(processor.image_std, (1.0,) * 3)
-    else:
-        mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-    if "shortest_edge" in size:
-        edge = size["shortest_edge"]
-        height, width = (crop["height"], crop["width"]) if cropped else (edge, edge)
-        if (height, width) != (edge, edge) and height != width:
-            raise ModelError(f"{where}: a crop of {width} × {height} has no declaration")
-        return Preprocess((height, width), "shortest", height / edge, interpolation, mean, std)
-    if "height" not in size or (cropped and (crop["height"], crop["width"]) != (size["height"], size["width"])):
-        raise ModelError(f"{where}: an image processor with size {size} and crop {crop} has no declaration")
-    return Preprocess((size["height"], size["width"]), "squash", 1.0, interpolation, mean, std)
-
-
-def _sides(size: Any) -> dict[str, int]:
-    if size is None:
-        return {}
-    if isinstance(size, int):
-        return {"height": size, "width": size}
-    return {key: int(value) for key, value in dict(size).items() if value is not None}
+    return picture_reader(processor, where)
 
 
 def _processor(transformers: Any, where: str, tokenizer: Any) -> Any:

@@ -96,7 +96,7 @@ class MessageIds:
         for name, number in table.items():
             text = name in (_TEXT_TO_STREAMER if direction == 0 else _TEXT_TO_PLAYER)
             body[name] = {"id": number, "structure": ["string"] if text else []}
-        return bytes([TO_PLAYER["Protocol"], direction]) + json.dumps(body).encode("utf-16-le")
+        return bytes([TO_PLAYER["Protocol"]]) + json.dumps(body).encode("utf-16-le")
 
 
 # To the streamer ------------------------------------------------------------------------------------------
@@ -260,16 +260,18 @@ class Receiver:
         return [Notice(name, payload=data[1:])]
 
     def _protocol(self, data: bytes) -> Notice:
-        if len(data) < 2 or data[1] > 1:
-            raise ProtocolError("Protocol: no direction")
-        text = _text(data[2:], "Protocol")
+        # Older streamers of ours put the direction between id and text. No JSON begins with such a character.
+        text = _text(data[2:] if data[1:2] in (b"\0", b"\1") else data[1:], "Protocol")
         try:
             definition = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise ProtocolError(f"Protocol: no JSON: {error}") from None
         if not isinstance(definition, dict):
             raise ProtocolError("Protocol: no JSON object")
-        self.ids.update(data[1], definition)
+        direction = definition.get("Direction")
+        if type(direction) is not int or direction not in (0, 1):
+            raise ProtocolError(f"Protocol: Direction is {str(direction)[:40]!r}; 0 or 1 is right")
+        self.ids.update(direction, definition)
         return Notice("Protocol", text=text)
 
     def _chunk(self, name: str, data: bytes) -> list[Event]:

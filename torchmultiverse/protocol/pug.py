@@ -10,8 +10,9 @@ from the right one. `WEAKNESS` says so in every dataset made this way.
 from __future__ import annotations
 
 import json
+from typing import Any
 
-from torchmultiverse.spec import Scene
+from torchmultiverse.spec import FACTORS, Scene
 
 DIALECT = "pug"
 WEAKNESS = (
@@ -37,6 +38,23 @@ def factors(scene: Scene, order: list[str] | None = None) -> list[str]:
     names = list(order or [])
     names += [name for name in scene.wire if name not in names]
     return [_message({name: scene[name]}) for name in names]
+
+
+def number(given: Any) -> Any:
+    """Return the number that a string holds, or what was given: both are on the wire, ``0.7`` and ``"0.7"``."""
+    if not isinstance(given, str):
+        return given
+    for kind in (int, float):
+        try:
+            return kind(given)
+        except ValueError:
+            continue
+    return given
+
+
+def value(name: str, given: Any) -> Any:
+    """Return a factor's value as a scene takes it, whichever way it was written."""
+    return number(given) if FACTORS[name].kind == "number" else given
 
 
 def _message(value: dict[str, object]) -> str:

@@ -3,6 +3,9 @@
 Two generations differ in who chooses the streamer. A *legacy* server (UE 5.0) knows no ``identify``,
 ``listStreamers`` or ``subscribe``: the streamer gets a ``playerConnected`` for every player and the offer arrives
 by itself. A *modern* server lets the player ask. Ids have been numbers and strings: both are accepted.
+
+Peers of either generation meet on our server: a streamer that does not say who it is, and a player that asks for
+nothing, are taken for those of UE 5.0 after a while (`ServerCore.assume_legacy`).
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from torchmultiverse.errors import ProtocolError
+from torchmultiverse.errors import ProtocolError, nearest
 
 MAX_MESSAGE = 256 * 1024
 """Largest signalling message in characters; an SDP with many candidates has about 10,000."""
@@ -119,7 +122,14 @@ class WaitForStreamer:
     """No streamer is there yet: ask again later with `PlayerSession.ask`."""
 
 
-Action = Send | Offer | Answer | Candidate | PlayerJoined | PlayerLeft | Lost | WaitForStreamer
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """There are streamers, and none has the id that is wanted."""
+
+    reason: str
+
+
+Action = Send | Offer | Answer | Candidate | PlayerJoined | PlayerLeft | Lost | WaitForStreamer | Unknown
 
 
 class PlayerSession:
@@ -132,12 +142,14 @@ class PlayerSession:
     Args:
         streamer_id: which of several streamers; the first by default.
         legacy: never ask, wait for the offer.
+        patient: wait for a streamer that is not there although others are: it was, and may be on its way back.
     """
 
     GRACE = 0.4
 
-    def __init__(self, streamer_id: str | None = None, *, legacy: bool = False) -> None:
+    def __init__(self, streamer_id: str | None = None, *, legacy: bool = False, patient: bool = False) -> None:
         self.wanted = streamer_id
+        self.patient = patient
         self.subscribed: str | None = None
         self.offered = False
         self.legacy = legacy
@@ -194,6 +206,10 @@ class PlayerSession:
             choice = names[0] if names else None
         else:
             choice = self.wanted if self.wanted in names else None
+        if choice is None and names and not self.patient:
+            there = ", ".join(f"'{name[:100]}'" for name in names[:12]) + (", …" if len(names) > 12 else "")
+            hint = nearest(str(self.wanted), names) if len(names) > 1 else ""
+            return [Unknown(f"there is no streamer '{self.wanted}'; there is {there}.{hint}")]
         if choice is None:
             return [WaitForStreamer()]
         self.subscribed = choice
@@ -206,10 +222,14 @@ class PlayerSession:
 
 
 class StreamerSession:
-    """The streamer's side."""
+    """The streamer's side.
+
+    Args:
+        streamer_id: asked for on every connection, whatever another server made of it before.
+    """
 
     def __init__(self, streamer_id: str) -> None:
-        self.id = streamer_id
+        self.wanted = self.id = streamer_id
         self.ice_servers: list[Any] = []
 
     def feed(self, message: Message) -> list[Action]:
@@ -225,7 +245,7 @@ class StreamerSession:
                 self.ice_servers = options["iceServers"]
             return []
         if kind == "identify":
-            return [Send({"type": "endpointId", "id": self.id, "protocolVersion": "1.0.0"})]
+            return [Send({"type": "endpointId", "id": self.wanted, "protocolVersion": "1.0.0"})]
         if kind == "endpointIdConfirm":
             self.id = _id(message, "committedId")
             return []
@@ -246,6 +266,11 @@ class StreamerSession:
         """Return an offer to a player."""
         return {"type": "offer", "sdp": sdp, "playerId": player}
 
+    @staticmethod
+    def candidate(candidate: Message, player: str) -> Message:
+        """Return one ICE candidate for a player."""
+        return {"type": "iceCandidate", "candidate": candidate, "playerId": player}
+
 
 # The server -----------------------------------------------------------------------------------------------
 
@@ -256,10 +281,21 @@ class _Peer:
     role: Literal["streamer", "player"]
     name: str
     streamer: str | None = None  # of a player: whom it watches
+    waits: bool = False  # of a player: for an offer that it will not ask for
+    chooses: bool = False  # of a player: it asks
     identified: bool = True  # of a streamer
 
 
-Out = tuple[Hashable, Message]
+@dataclass(frozen=True, slots=True)
+class Hangup:
+    """Close the connection to this peer, after what was sent to it before."""
+
+    reason: str
+
+
+Out = tuple[Hashable, Message | Hangup]
+_UNNAMED = "UnknownStreamer"
+"""Name of a streamer that does not say who it is."""
 
 
 @dataclass
@@ -287,29 +323,31 @@ class ServerCore:
         if len(self._peers) >= self.max_peers:
             raise ProtocolError(f"{self.max_peers} peers are connected already")
         self._next += 1
-        name = f"streamer{self._next}" if role == "streamer" else str(self._next)
-        peer = self._peers[key] = _Peer(key, role, name, identified=self.generation == "legacy" or role == "player")
+        legacy = self.generation == "legacy"
+        name = self._free(_UNNAMED) if role == "streamer" else str(self._next)
+        self._peers[key] = _Peer(key, role, name, waits=legacy, identified=legacy or role == "player")
         config: Message = {"type": "config", "peerConnectionOptions": {"iceServers": self.ice_servers}}
-        if self.generation == "modern":
+        if not legacy:
             config["protocolVersion"] = "1.0.0"
         sent: list[Out] = [(key, config)]
         if role == "streamer":
-            if self.generation == "modern":
-                return [*sent, (key, {"type": "identify"})]
-            for player in self._all("player"):
-                sent += self._subscribe(player, peer)
-            return sent
-        if self.generation == "legacy":
+            return [*sent, *(self._fill() if legacy else [(key, {"type": "identify"})])]
+        if legacy:
             sent.append((key, {"type": "playerCount", "count": len(self._all("player"))}))
-            streamers = self._all("streamer")
-            if streamers:
-                sent += self._subscribe(peer, streamers[0])
-        return sent
+        return [*sent, *self._fill()]
 
-    def assume_identified(self, key: Hashable) -> None:
-        """Offer a streamer that did not say who it is (UE 5.0 behind a modern server) under a name of our own."""
-        if key in self._peers:
-            self._peers[key].identified = True
+    def assume_legacy(self, key: Hashable) -> list[Out]:
+        """Take a peer that did not do what its role does first for one of UE 5.0.
+
+        A streamer that did not say who it is, is listed under a name of ours. A player that asked for nothing gets an
+        offer, now or when there is a streamer: the published client waits for it, and never says a word before.
+        """
+        peer = self._peers.get(key)
+        if peer is None:
+            return []
+        peer.identified = True
+        peer.waits = peer.waits or not peer.chooses
+        return self._fill()
 
     def leave(self, key: Hashable) -> list[Out]:
         """Forget a peer that is gone and return what the others are told."""
@@ -319,12 +357,8 @@ class ServerCore:
         if peer.role == "player":
             streamer = self._streamer(peer.streamer)
             return [(streamer.key, self._about(peer, {"type": "playerDisconnected"}))] if streamer else []
-        told: list[Out] = []
-        for player in self._all("player"):
-            if player.streamer == peer.name:
-                player.streamer = None
-                told.append((player.key, {"type": "streamerDisconnected"}))
-        return told
+        watching = [player for player in self._all("player") if player.streamer == peer.name]
+        return [out for player in watching for out in self._end(player, "the streamer disconnected")]
 
     def feed(self, key: Hashable, message: Message) -> list[Out]:
         """Take a message of a peer and return what is sent to whom.
@@ -344,23 +378,21 @@ class ServerCore:
         kind = message["type"]
         if kind == "endpointId" and self.generation == "modern":
             wanted = _id(message, "id")[:100] or peer.name
-            taken = {p.name for p in self._all("streamer") if p is not peer}
-            name, n = wanted, 1
-            while name in taken:
-                name, n = f"{wanted}{n}", n + 1
+            name = self._free(wanted, peer)
             told: list[Out] = [(peer.key, {"type": "endpointIdConfirm", "committedId": name})]
             for watching in self._all("player"):
                 if watching.streamer == peer.name != name:
                     watching.streamer = name
                     told.append((watching.key, {"type": "streamerIdChanged", "newID": name}))
             peer.name, peer.identified = name, True
-            return told
+            return [*told, *self._fill()]
         if kind in {"offer", "iceCandidate", "disconnectPlayer"}:
             player = next((p for p in self._all("player") if p.name == _id(message, "playerId")), None)
             if player is None or player.streamer != peer.name:
                 return []  # it left a moment ago
             if kind == "disconnectPlayer":
-                return [(player.key, {"type": "streamerDisconnected"})]
+                reason = message.get("reason")
+                return self._end(player, f"the streamer ended it: {reason}" if reason else "the streamer ended it")
             return [(player.key, {k: v for k, v in message.items() if k != "playerId"})]
         return self._unknown("streamer", kind)
 
@@ -369,7 +401,8 @@ class ServerCore:
         if kind in {"answer", "iceCandidate"}:
             streamer = self._streamer(peer.streamer)
             return [(streamer.key, self._about(peer, message))] if streamer else []
-        if self.generation == "modern":
+        if self.generation == "modern" and kind in {"listStreamers", "subscribe", "unsubscribe"}:
+            peer.chooses, peer.waits = True, False
             if kind == "listStreamers":
                 ids = [p.name for p in self._all("streamer") if p.identified]
                 return [(peer.key, {"type": "streamerList", "ids": ids})]
@@ -377,10 +410,11 @@ class ServerCore:
                 wanted = _id(message, "streamerId")
                 streamer = self._streamer(wanted)
                 if streamer is None:
-                    return [(peer.key, {"type": "subscribeFailed", "message": f"there is no streamer '{wanted}'"})]
+                    return [
+                        (peer.key, {"type": "subscribeFailed", "message": f"there is no streamer '{wanted[:100]}'"})
+                    ]
                 return [*self._unsubscribe(peer), *self._subscribe(peer, streamer)]
-            if kind == "unsubscribe":
-                return self._unsubscribe(peer)
+            return self._unsubscribe(peer)
         return self._unknown("player", kind)
 
     def _unknown(self, role: str, kind: str) -> list[Out]:
@@ -388,6 +422,28 @@ class ServerCore:
         if self.generation == "legacy":
             raise ProtocolError(f"a {role} sent '{kind[:100]}', which this server does not know")
         return []
+
+    def _free(self, wanted: str, besides: _Peer | None = None) -> str:
+        """Return a name that no streamer has: ``Name``, then, as Epic's server numbers them, ``Name1``, ``Name2``."""
+        taken = {p.name for p in self._all("streamer") if p is not besides}
+        if wanted not in taken:
+            return wanted
+        ends = [name[len(wanted) :] for name in taken if name.startswith(wanted)]
+        return f"{wanted}{1 + max(int(end or 0) for end in ends if end == '' or (end.isascii() and end.isdigit()))}"
+
+    def _fill(self) -> list[Out]:
+        """Bring the players that wait for an offer to the first streamer, if there is one."""
+        streamer = next((p for p in self._all("streamer") if p.identified), None)
+        if streamer is None:
+            return []
+        waiting = [p for p in self._all("player") if p.waits and p.streamer is None]
+        return [out for player in waiting for out in self._subscribe(player, streamer)]
+
+    @staticmethod
+    def _end(player: _Peer, reason: str) -> list[Out]:
+        """Tell a player that its stream is over, and close its socket: Epic's front ends begin again only then."""
+        player.streamer, player.waits = None, False
+        return [(player.key, {"type": "streamerDisconnected"}), (player.key, Hangup(reason))]
 
     def _subscribe(self, player: _Peer, streamer: _Peer) -> list[Out]:
         player.streamer = streamer.name

@@ -48,9 +48,8 @@ def analysis_page(analysis: Analysis) -> str:
 
 def _levels(depths: Depths) -> list[dict[str, Any]]:
     """Return a table of levels for each factor, by its first probe: at the best cut and at the end."""
-    first = {cut.factor: cut for cut in reversed(depths.cuts)}
     found = []
-    for factor, cut in first.items():
+    for factor, cut in depths.first_cuts.items():
         mine = [one for one in depths.levels if (one.factor, one.probe) == (factor, cut.probe)]
         places = list(dict.fromkeys((cut.best, cut.end)))
         rows = [
@@ -94,8 +93,12 @@ def _alike(alike: Alike, layers: Sequence[str]) -> Any:
 def _headline(depths: Depths | None) -> str:
     if depths is None:
         return ""
-    costly = [cut for cut in depths.cuts if cut.cost_low > 0]
-    text = f"{len(depths.layers)} layers were asked for {len({c.factor for c in depths.cuts})} factors. "
+    cuts = depths.first_cuts  # by the probe that charts speak of
+    unread = [plain(factor) for factor, cut in cuts.items() if not cut.above]
+    costly = [cut for cut in cuts.values() if cut.lost]
+    text = f"{len(depths.layers)} layers were asked for {len(cuts)} factors. "
+    if unread:
+        text += f"Not surely read above chance: {_list(unread)}. "
     if not costly:
         return text + "For none of them is any layer significantly better than the last one."
     worst = max(costly, key=lambda cut: cut.cost)
@@ -137,7 +140,7 @@ def _charts(depths: Depths) -> list[dict[str, Any]]:
                 "test": first[0].test,
                 "grouped": first[0].grouped,
                 "best": cuts[0].best,
-                "said": _said(cuts[0]),
+                "said": _said(cuts[0]) + (f", by {cuts[0].probe}" if len(cuts) > 1 else ""),
                 "chart": svg.curves(depths.layers, lines, first[0].chance, depths.layers.index(cuts[0].best)),
                 "legend": [(svg.legend_mark(line.index), line.name) for line in lines] if len(lines) > 1 else [],
             }
@@ -146,15 +149,18 @@ def _charts(depths: Depths) -> list[dict[str, Any]]:
 
 
 def _said(cut: Cut) -> str:
-    end = f"{cut.end} is as good" if cut.end in cut.tied else f"{100 * cut.cost:.0f} points better than {cut.end}"
+    if not cut.above:
+        return "not surely read above chance at any layer"
     if cut.best == cut.end:
         return f"best at the end ({cut.end})"
-    return f"best at {cut.best}; {end}"
+    if cut.lost:
+        return f"best at {cut.best}; {100 * cut.cost:.0f} points better than {cut.end}"
+    return f"best at {cut.best}; that {cut.end} is worse is not sure"
 
 
 def _overview(depths: Depths) -> Any:
     """Return all first probes as one grid of layers and factors."""
-    first = {cut.factor: cut.probe for cut in reversed(depths.cuts)}
+    first = {factor: cut.probe for factor, cut in depths.first_cuts.items()}
     factors = list(dict.fromkeys(cut.factor for cut in depths.cuts))
     cells = {
         (f"{one.depth}  {one.layer}", plain(one.factor)): (one.score, one.test)

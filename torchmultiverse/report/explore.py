@@ -21,6 +21,7 @@ from torchmultiverse.evaluate.data import PictureSet
 from torchmultiverse.evaluate.encode import progress_bar
 from torchmultiverse.evaluate.gallery import jpeg
 from torchmultiverse.evaluate.result import Result, word_codes
+from torchmultiverse.pictures import rgb
 from torchmultiverse.report.templates import template
 from torchmultiverse.store.files import write_atomic
 
@@ -94,7 +95,7 @@ def _tiles(dataset: PictureSet, folder: Path, quiet: bool) -> int:
             rows = range(number * per, min((number + 1) * per, len(dataset)))
             sheet = Image.new("RGB", (_SIDE * TILE, _SIDE * TILE), (40, 40, 40))
             for place, image in enumerate(dataset.iter_images(list(rows))):
-                small = image.convert("RGB").resize((TILE, TILE), Image.Resampling.BOX)
+                small = rgb(image).resize((TILE, TILE), Image.Resampling.BOX)
                 sheet.paste(small, (place % _SIDE * TILE, place // _SIDE * TILE))
                 progress.advance(bar)
             write_atomic(path, jpeg(sheet, 80), sync=False)

@@ -21,7 +21,7 @@ from torchmultiverse.evaluate.insight import (
 )
 from torchmultiverse.evaluate.leaderboard import Line
 from torchmultiverse.evaluate.paired import RowView
-from torchmultiverse.evaluate.reference import Published, beside
+from torchmultiverse.evaluate.reference import Published, beside, never_right
 from torchmultiverse.evaluate.result import Result
 from torchmultiverse.evaluate.slices import Slice, slices_of
 from torchmultiverse.report import svg
@@ -42,6 +42,7 @@ class Finding:
         pair: the two factors that interact most, with their cells and a heat map; ``None`` where none can.
         calibration: with a chart; ``None`` where the model gives no probabilities.
         slices: combinations where it is significantly worse.
+        never: classes of which no picture is right; ``None`` where classes are not what is asked for.
     """
 
     model: str
@@ -51,6 +52,7 @@ class Finding:
     pair: tuple[str, str, list[Interaction], Markup] | None
     calibration: tuple[Calibration, Markup] | None
     slices: list[Slice]
+    never: list[str] | None
 
 
 @dataclass(frozen=True)
@@ -133,4 +135,5 @@ def _of_model(view: RowView, model: str, index: int, line: Line) -> Finding:
         pair,
         None if honest is None else (honest, svg.reliability(index, honest)),
         slices_of(view, model, line)[:_SLICES],
+        never_right(view.result, model, line.setting) if line.task == "classification" else None,
     )

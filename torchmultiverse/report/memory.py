@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from torchmultiverse.evaluate.names import plain
+from torchmultiverse.evaluate.stats import LEVEL
 from torchmultiverse.report import svg
 from torchmultiverse.report.templates import template
 
@@ -75,7 +76,8 @@ def _tied(memory: Memory) -> str:
 def _headline(memory: Memory) -> str:
     best = max(memory.layers, key=lambda one: one.score.at(1.0).score)
     whole, p = best.score.at(1.0), best.score.partition
-    if whole.low <= 0:
+    # The best of several layers is good by choice, too: its p is corrected for all of them.
+    if whole.low <= 0 or p.p_value * len(memory.layers) >= 1 - LEVEL:
         return (
             f"No memory beyond correlation is found in {memory.asked:,} pictures: at {best.layer} the models name "
             f"{100 * p.memorized:.1f} % of them only if trained on them, and {100 * p.misrepresented:.1f} % only if "

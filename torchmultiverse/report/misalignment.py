@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from torchmultiverse.evaluate.compare import holm
 from torchmultiverse.evaluate.names import plain
+from torchmultiverse.evaluate.stats import LEVEL
 from torchmultiverse.report.templates import template
 
 if TYPE_CHECKING:
-    from torchmultiverse.analyze.misalignment import Misalignment
+    from torchmultiverse.analyze.depth import Gap
+    from torchmultiverse.analyze.misalignment import Misalignment, Recipe
 
 
 def misalignment_page(found: Misalignment) -> str:
@@ -25,14 +28,26 @@ def misalignment_page(found: Misalignment) -> str:
 
 def _headline(found: Misalignment) -> str:
     every = [(recipe, gap) for recipe, mine in zip(found.recipes, found.gaps, strict=True) for gap in mine]
-    most, least = max(every, key=lambda one: one[1].gap), min(every, key=lambda one: one[1].gap)
-    text = (
-        f"Most is gained by cutting the head for {plain(most[1].factor)} after '{most[0].name}': "
-        f"{100 * most[1].gap:.0f} points [{100 * most[1].low:.0f}, {100 * most[1].high:.0f}]"
-    )
-    if least[1].high < 0:
+    # The largest of many gaps is large by choice: only those that stand the correction for all of them.
+    corrected = holm([gap.p for _, gap in every])
+    sure = [one for one, p in zip(every, corrected, strict=True) if one[1].above and p < 1 - LEVEL]
+    if not sure:
+        return "For no training and factor is trunk or head significantly better than the other."
+    most, least = max(sure, key=lambda one: one[1].gap), min(sure, key=lambda one: one[1].gap)
+    if most[1].gap < 0:
+        text = "Nowhere is the trunk significantly better than the head"
+    else:
+        text = _most(*most)
+    if least[1].gap < 0:
         return text + (
             f"; for {plain(least[1].factor)} after '{least[0].name}' the head is better, by {-100 * least[1].gap:.0f} "
             f"points [{-100 * least[1].high:.0f}, {-100 * least[1].low:.0f}]."
         )
     return text + "; nowhere is the head significantly better than the trunk."
+
+
+def _most(recipe: Recipe, gap: Gap) -> str:
+    return (
+        f"Most is gained by cutting the head for {plain(gap.factor)} after '{recipe.name}': "
+        f"{100 * gap.gap:.0f} points [{100 * gap.low:.0f}, {100 * gap.high:.0f}]"
+    )

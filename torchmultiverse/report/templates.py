@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from torchmultiverse.evaluate.difference import told
 from torchmultiverse.evaluate.leaderboard import percent
 
 
@@ -14,7 +15,7 @@ def template(name: str, **filters: Callable[..., Any]) -> Any:
 
     Args:
         name: of its file.
-        filters: by the names that it calls them by, beside ``percent``.
+        filters: by the names that it calls them by, beside ``percent``; `told` says differences.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -26,4 +27,5 @@ def template(name: str, **filters: Callable[..., Any]) -> Any:
         lstrip_blocks=True,
     )
     environment.filters |= {"percent": percent, **filters}
+    environment.globals |= {"told": told}
     return environment.get_template(name)

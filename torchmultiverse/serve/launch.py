@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -11,8 +12,9 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,6 +23,7 @@ from torchmultiverse.errors import EngineError
 from torchmultiverse.serve import guard
 from torchmultiverse.serve.process import READY
 
+log = logging.getLogger(__name__)
 START_TIMEOUT = 120.0
 """Seconds that a process may take to say that it is ready."""
 RESTARTS = 5
@@ -35,10 +38,24 @@ class Child:
 
     It runs under `torchmultiverse.serve.guard`, in a process group of its own, and is ended when this process ends,
     however that happens.
+
+    Args:
+        command: what is run.
+        environment: variables besides those of this process.
+        name: for messages.
+        heard: called with every line of its output, in a thread of its own.
     """
 
-    def __init__(self, command: list[str], *, environment: dict[str, str] | None = None, name: str = "") -> None:
+    def __init__(
+        self,
+        command: list[str],
+        *,
+        environment: dict[str, str] | None = None,
+        name: str = "",
+        heard: Callable[[str], None] | None = None,
+    ) -> None:
         self.name = name or Path(command[0]).name
+        self.heard = heard
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._ready: dict[str, Any] | None = None
         self._announced = threading.Event()
@@ -111,8 +128,10 @@ class Child:
                 if text.startswith(READY):
                     self._ready = json.loads(text[len(READY) :])
                     self._announced.set()
-                else:
-                    self._tail.append(text)
+                    continue
+                self._tail.append(text)
+                if self.heard is not None:
+                    self.heard(text)
         self._announced.set()
 
 
@@ -123,19 +142,28 @@ def signalling_child(
     streamer_port: int = 0,
     generation: str = "modern",
     token: str | None = None,
+    allow_origins: Sequence[str] = (),
 ) -> Child:
     """Start a signalling server as a process."""
     command = [
         sys.executable, "-m", "torchmultiverse.serve.signalling", "--host", host, "--player-port", str(player_port),
         "--streamer-port", str(streamer_port), "--generation", generation,
+        *(part for origin in allow_origins for part in ("--allow-origin", origin)),
     ]  # fmt: skip
     return Child(command, environment={"TORCHMULTIVERSE_TOKEN": token or ""}, name="the signalling server")
 
 
 class _Stack(ABC):
-    """A signalling server and an engine that is started again when it dies."""
+    """A signalling server and an engine that is started again when it dies.
 
-    def __init__(self, **server: Any) -> None:
+    Args:
+        say: called with what happens to the engine, and with what a hosted engine prints.
+        server: arguments of `signalling_child`.
+    """
+
+    def __init__(self, say: Callable[[str], None] | None = None, **server: Any) -> None:
+        self._say = say or log.warning
+        self._heard = say
         self._server_arguments = server
         self._resources = ExitStack()
         self._engine: Child | None = None
@@ -209,6 +237,11 @@ class _Stack(ABC):
             if in_a_row > RESTARTS:
                 self._lost = f"{self._engine.name} died {in_a_row} times in a row:\n{self._engine.tail()}"
                 return
+            code, words = self._engine.process.returncode, f"; its last words:\n{self._engine.tail()}"
+            self._say(
+                f"{self._engine.name} died with code {code} and is started again ({in_a_row} of {RESTARTS})"
+                f"{'' if self._engine.heard else words}"
+            )
             self.restarts += 1
             self._engine = self._engine_child(self._streamer_url)
 
@@ -228,8 +261,15 @@ class LocalStack(_Stack):
     Nothing is left running when the context ends or this process dies.
     """
 
-    def __init__(self, engine: str = "builtin", assets: Sequence[str] = (), **server: Any) -> None:
-        super().__init__(**server)
+    def __init__(
+        self,
+        engine: str = "builtin",
+        assets: Sequence[str] = (),
+        *,
+        say: Callable[[str], None] | None = None,
+        **server: Any,
+    ) -> None:
+        super().__init__(say, **server)
         self._name = engine
         self._assets = assets
 
@@ -239,7 +279,8 @@ class LocalStack(_Stack):
             "--signalling", streamer_url, *(part for name in self._assets for part in ("--assets", name)),
         ]  # fmt: skip
         token = self._server_arguments.get("token") or ""
-        return Child(command, environment={"TORCHMULTIVERSE_TOKEN": token}, name=f"the engine '{self._name}'")
+        environment = {"TORCHMULTIVERSE_TOKEN": token}
+        return Child(command, environment=environment, name=f"the engine '{self._name}'", heard=self._heard)
 
 
 class UnrealProcess(_Stack):
@@ -251,6 +292,7 @@ class UnrealProcess(_Stack):
         adapter: graphics adapter (``-graphicsadapter``), for machines with several GPUs.
         grace: seconds to wait for an early death; readiness itself shows when a client connects.
         arguments: further arguments of the binary.
+        say: called with what happens to the engine.
         server: arguments of `signalling_child`; ``generation="legacy"`` for UE 5.0.
     """
 
@@ -262,9 +304,10 @@ class UnrealProcess(_Stack):
         adapter: int | None = None,
         grace: float = 2.0,
         arguments: Sequence[str] = (),
+        say: Callable[[str], None] | None = None,
         **server: Any,
     ) -> None:
-        super().__init__(**server)
+        super().__init__(say, **server)
         self._script = script
         self._size = size
         self._adapter = adapter
@@ -295,17 +338,29 @@ class UnrealProcess(_Stack):
 
 
 def serve_forever(
-    *, engine: str, host: str, player_port: int, streamer_port: int, token: str | None, assets: Sequence[str] = ()
+    *,
+    engine: str,
+    host: str,
+    player_port: int,
+    streamer_port: int,
+    token: str | None,
+    assets: Sequence[str] = (),
+    allow_origins: Sequence[str] = (),
 ) -> None:
-    """Run a signalling server and an engine until SIGINT or SIGTERM.
+    """Run a signalling server and an engine until SIGINT or SIGTERM; what happens to the engine goes to stderr.
 
     Raises:
-        EngineError: a bind beyond loopback without a token, or something does not start.
+        EngineError: a bind beyond loopback without a token, an origin that is none, something does not start, or the
+            engine does not come back.
     """
-    from torchmultiverse.serve.security import check_bind
+    from torchmultiverse.serve.security import check_bind, check_origins
 
     check_bind(host, token)
-    server: dict[str, Any] = {"host": host, "player_port": player_port, "streamer_port": streamer_port, "token": token}
+    check_origins(allow_origins)
+    server: dict[str, Any] = {
+        "host": host, "player_port": player_port, "streamer_port": streamer_port, "token": token,
+        "allow_origins": allow_origins, "say": partial(print, file=sys.stderr, flush=True),
+    }  # fmt: skip
     stack: _Stack
     if Path(engine).is_file():
         stack = UnrealProcess(Path(engine), **server)

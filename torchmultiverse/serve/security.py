@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from torchmultiverse.errors import EngineError
 
@@ -31,9 +32,49 @@ def check_bind(host: str, token: str | None) -> None:
         )
 
 
-def authorised(token: str | None, query: Mapping[str, str], headers: Mapping[str, str]) -> bool:
-    """Whether a request carries the token, as ``?token=`` or as a bearer."""
+def check_origins(origins: Iterable[str]) -> frozenset[str]:
+    """Return the origins whose pages may connect besides our own, in the spelling of browsers.
+
+    Raises:
+        EngineError: one that is no origin.
+    """
+    allowed = set()
+    for origin in origins:
+        try:
+            parts = urlsplit(origin)
+            netloc = parts.netloc if parts.port is None or parts.port >= 0 else ""
+        except ValueError:
+            netloc = ""
+        if not netloc or parts.scheme not in ("http", "https") or parts.path.strip("/") or parts.query or "@" in netloc:
+            raise EngineError(f"origin = {origin!r}; scheme and host of a page are right: https://example.org:8443")
+        allowed.add(f"{parts.scheme}://{netloc.lower()}")
+    return frozenset(allowed)
+
+
+def origin_allowed(origin: str | None, host: str, *, token: str | None, allowed: frozenset[str] = frozenset()) -> bool:
+    """Whether a page may connect: somebody else's must not steer an engine here.
+
+    Args:
+        origin: of the page, as the browser says; ``None``: no page.
+        host: under which name the browser reached this server.
+        token: that this server asks for.
+        allowed: of `check_origins`.
+    """
+    if origin is None or origin.lower() in allowed:
+        return True
+    if origin.partition("://")[2] != host:
+        return False
+    # A foreign name that was made to point at this machine has the right origin, but not a name of this machine.
+    try:
+        return token is not None or is_loopback(urlsplit(f"//{host}").hostname or "")
+    except ValueError:
+        return False
+
+
+def authorised(token: str | None, query: str, authorization: str) -> bool:
+    """Whether a request carries the token: as ``?token=``, or as a bearer, plain or percent-encoded."""
     if token is None:
         return True
-    given = query.get("token") or headers.get("Authorization", "").removeprefix("Bearer ")
-    return hmac.compare_digest(given.encode(errors="replace"), token.encode())
+    bearer = authorization.removeprefix("Bearer ")
+    given = [*parse_qs(query).get("token", ()), bearer, unquote(bearer)]
+    return any([hmac.compare_digest(one.encode(errors="replace"), token.encode()) for one in given])

@@ -6,31 +6,48 @@ import argparse
 import asyncio
 import json
 import logging
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
+from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 
 from torchmultiverse.errors import ProtocolError
-from torchmultiverse.protocol.signalling import MAX_MESSAGE, Generation, Out, ServerCore, parse
+from torchmultiverse.protocol.signalling import MAX_MESSAGE, Generation, Hangup, Message, Out, ServerCore, parse
+from torchmultiverse.protocol.websocket import CLOSE_TIMEOUT, PING, printable
 from torchmultiverse.serve.process import announce, until_stopped
-from torchmultiverse.serve.security import authorised, check_bind, is_loopback
+from torchmultiverse.serve.security import authorised, check_bind, check_origins, origin_allowed
 
 log = logging.getLogger(__name__)
 _PAGE = Path(__file__).parent / "web"
-IDENTIFY = 2.0
-"""Seconds after which a streamer that does not answer ``identify`` is taken for one of UE 5.0."""
+SILENCE = 2.0
+"""Seconds after which a streamer that does not answer ``identify``, or a player that does not ask for a streamer, is
+taken for one of UE 5.0."""
 _OUTBOX = 1000
 """Messages that wait for a slow peer before it is disconnected."""
+Role = Literal["streamer", "player"]
+# Codes of RFC 6455. Not 1001, "going away": Epic's front ends do not come back after it.
+_ENDED, _REFUSED, _RESTART, _FULL = 1000, 1008, 1012, 1013
 
 
 class SignallingServer:
     """Two listeners, one for streamers and one for players; port 0 takes a free one.
 
+    Args:
+        host: address to bind.
+        player_port: of players, and of the page.
+        streamer_port: of streamers.
+        generation: ``modern``, which takes peers of UE 5.0 as well, or ``legacy``, a server as of UE 5.0.
+        token: that every peer has to show.
+        allow_origins: origins whose pages may connect, besides our own page.
+
     Raises:
-        EngineError: a bind beyond loopback without a token.
+        EngineError: a bind beyond loopback without a token, or an origin that is none.
     """
 
     def __init__(
@@ -41,15 +58,17 @@ class SignallingServer:
         *,
         generation: Generation = "modern",
         token: str | None = None,
+        allow_origins: Iterable[str] = (),
     ) -> None:
         check_bind(host, token)
         self.host = host
         self.player_port = player_port
         self.streamer_port = streamer_port
         self._token = token
+        self._origins = check_origins(allow_origins)
         self._core = ServerCore(generation)
-        self._outboxes: dict[Hashable, asyncio.Queue[str]] = {}
-        self._runners: list[web.AppRunner] = []
+        self._outboxes: dict[Hashable, asyncio.Queue[Message | Hangup]] = {}
+        self._servers: list[Server] = []
         self._stopping = False
 
     @property
@@ -78,67 +97,69 @@ class SignallingServer:
     async def stop(self) -> None:
         """Close everything."""
         self._stopping = True
-        for runner in self._runners:
-            await runner.cleanup()
-        self._runners.clear()
+        for server in self._servers:
+            server.close(close_connections=False)
+        peers = [peer for peer in self._outboxes if isinstance(peer, ServerConnection)]
+        await asyncio.gather(*(peer.close(_RESTART, "the signalling server ends") for peer in peers))
+        for server in self._servers:
+            await server.wait_closed()
+        self._servers.clear()
         self._stopping = False
 
-    async def _listen(self, role: Literal["streamer", "player"], port: int) -> int:
-        app = web.Application(client_max_size=MAX_MESSAGE)
+    async def _listen(self, role: Role, port: int) -> int:
+        server = await serve(
+            partial(self._peer, role), self.host, port, process_request=partial(self._door, role),
+            max_size=MAX_MESSAGE, compression=None, ping_interval=PING, ping_timeout=PING, close_timeout=CLOSE_TIMEOUT,
+        )  # fmt: skip
+        self._servers.append(server)
+        return int(server.sockets[0].getsockname()[1])
 
-        async def connect(request: web.Request) -> web.StreamResponse:
-            if request.headers.get("Upgrade", "").lower() == "websocket":
-                return await self._peer(request, role)
-            return _page_file(request.path) if role == "player" else web.Response(status=404)
+    def _door(self, role: Role, connection: ServerConnection, request: Request) -> Response | None:
+        """Answer whoever is no peer: with a file of the page, or with why there is no way in."""
 
-        app.router.add_get("/{path:.*}", connect)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-        await runner.setup()
-        self._runners.append(runner)
-        site = web.TCPSite(runner, self.host, port)
-        await site.start()
-        assert site._server is not None
-        return int(site._server.sockets[0].getsockname()[1])  # type: ignore[attr-defined]
+        def header(name: str) -> str:
+            values = request.headers.get_all(name)  # of bytes beyond ASCII as Latin-1, or escaped
+            return ", ".join(values).encode("latin-1", "surrogateescape").decode(errors="replace")
 
-    async def _peer(self, request: web.Request, role: Literal["streamer", "player"]) -> web.StreamResponse:
-        if not authorised(self._token, request.query, request.headers):
-            return web.Response(status=401, text="a token is needed: ?token=…\n")
-        origin = request.headers.get("Origin")
-        if origin is not None and not self._own_page(origin, request.host):
-            return web.Response(status=403, text="pages of other origins may not connect\n")
-        socket = web.WebSocketResponse(max_msg_size=MAX_MESSAGE, heartbeat=20)
-        await socket.prepare(request)
-        outbox: asyncio.Queue[str] = asyncio.Queue(_OUTBOX)
+        if header("Upgrade").lower() != "websocket":
+            if getattr(request, "method", "GET") != "GET":  # older versions of the library let nothing else through
+                return connection.respond(HTTPStatus.METHOD_NOT_ALLOWED, "GET is right\n")
+            if role == "player":
+                return _page_file(connection, urlsplit(request.path).path)
+            return connection.respond(HTTPStatus.NOT_FOUND, "streamers connect here, by WebSocket\n")
+        if not authorised(self._token, urlsplit(request.path).query, header("Authorization")):
+            return connection.respond(HTTPStatus.UNAUTHORIZED, "a token is needed: ?token=…\n")
+        origin = header("Origin") if "Origin" in request.headers else None
+        if not origin_allowed(origin, header("Host"), token=self._token, allowed=self._origins):
+            return connection.respond(HTTPStatus.FORBIDDEN, f"pages of {printable(origin or '')} may not connect\n")
+        return None
+
+    async def _peer(self, role: Role, socket: ServerConnection) -> None:
         try:
             joined = self._core.join(socket, role)
         except ProtocolError as error:
-            await socket.close(message=_reason(error))
-            return socket
-        self._outboxes[socket] = outbox
+            await socket.close(_FULL, _reason(error))
+            return
+        outbox = self._outboxes[socket] = asyncio.Queue(_OUTBOX)
         writer = asyncio.create_task(self._write(socket, outbox))
+        quiet = asyncio.get_running_loop().call_later(SILENCE, lambda: self._send(self._core.assume_legacy(socket)))
         try:
             self._send(joined)
-            asyncio.get_running_loop().call_later(IDENTIFY, self._core.assume_identified, socket)
             async for message in socket:
-                if message.type is WSMsgType.TEXT:
-                    self._send(self._core.feed(socket, parse(message.data)))
+                if isinstance(message, str):
+                    self._send(self._core.feed(socket, parse(message)))
         except ProtocolError as error:
             log.warning("%s disconnected: %s", role, error)
-            await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=_reason(error))
+            await socket.close(_REFUSED, _reason(error))
+        except ConnectionClosed as error:
+            log.info("%s: %s", role, error)
         finally:
+            quiet.cancel()
             del self._outboxes[socket]
             writer.cancel()
             gone = self._core.leave(socket)
             if not self._stopping:  # else the streams go on without us, and nobody need be told of an end
                 self._send(gone)
-        return socket
-
-    def _own_page(self, origin: str, host: str) -> bool:
-        """Whether a browser's page came from this server: somebody else's must not steer an engine here."""
-        if origin.partition("://")[2] != host:
-            return False
-        # A foreign name that was made to point at this machine has the right origin, but not a name of this machine.
-        return self._token is not None or is_loopback(urlsplit(f"//{host}").hostname or "")
 
     def _send(self, messages: list[Out]) -> None:
         for key, message in messages:
@@ -146,44 +167,55 @@ class SignallingServer:
             if outbox is None:
                 continue
             try:
-                outbox.put_nowait(json.dumps(message))
+                outbox.put_nowait(message)
             except asyncio.QueueFull:
                 log.warning("a peer does not read its messages and is disconnected")
-                assert isinstance(key, web.WebSocketResponse)
-                asyncio.get_running_loop().create_task(key.close())
+                assert isinstance(key, ServerConnection)
+                key.transport.abort()  # it would not read a good-bye either
 
     @staticmethod
-    async def _write(socket: web.WebSocketResponse, outbox: asyncio.Queue[str]) -> None:
+    async def _write(socket: ServerConnection, outbox: asyncio.Queue[Message | Hangup]) -> None:
         while True:
-            text = await outbox.get()
+            message = await outbox.get()
             try:
-                await socket.send_str(text)
-            except ConnectionError:
+                if isinstance(message, Hangup):
+                    await socket.close(_ENDED, _reason(message.reason))
+                else:
+                    await socket.send(json.dumps(message))
+            except ConnectionClosed:
                 return
 
 
-def _reason(error: Exception) -> bytes:
-    return str(error).encode("ascii", "replace")[:120]
+def _reason(error: object) -> str:
+    """Return what fits into a close frame: 123 bytes."""
+    return str(error).encode("ascii", "replace")[:120].decode()
 
 
 _TYPES = {"index.html": "text/html", "player.js": "text/javascript", "style.css": "text/css"}
 
 
-def _page_file(path: str) -> web.Response:
+def _page_file(connection: ServerConnection, path: str) -> Response:
     name = path.strip("/") or "index.html"
     if name not in _TYPES:
-        return web.Response(status=404)
+        return connection.respond(HTTPStatus.NOT_FOUND, "")
+    response = connection.respond(HTTPStatus.OK, (_PAGE / name).read_text(encoding="utf-8"))
     policy = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' blob: data:; media-src 'self' blob:"
-    return web.Response(
-        body=(_PAGE / name).read_bytes(),
-        content_type=_TYPES[name],
-        headers={"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"},
-    )
+    del response.headers["Content-Type"]
+    response.headers["Content-Type"] = f"{_TYPES[name]}; charset=utf-8"
+    response.headers["Content-Security-Policy"] = policy
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Cache-Control"] = "no-cache"
+    return response
 
 
 async def _main(arguments: argparse.Namespace, token: str | None) -> None:
     server = SignallingServer(
-        arguments.host, arguments.player_port, arguments.streamer_port, generation=arguments.generation, token=token
+        arguments.host,
+        arguments.player_port,
+        arguments.streamer_port,
+        generation=arguments.generation,
+        token=token,
+        allow_origins=arguments.allow_origin,
     )
     await server.start()
     try:
@@ -204,6 +236,7 @@ def main() -> None:
     parser.add_argument("--player-port", type=int, default=8080, help="0: a free one")
     parser.add_argument("--streamer-port", type=int, default=8888, help="0: a free one")
     parser.add_argument("--generation", choices=("modern", "legacy"), default="modern", help="legacy: as UE 5.0")
+    parser.add_argument("--allow-origin", action="append", default=[], help="whose pages may connect; may be repeated")
     arguments = parser.parse_args()
     run(_main(arguments, os.environ.get("TORCHMULTIVERSE_TOKEN") or None))
 

@@ -10,19 +10,21 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import aiohttp
 from aiortc import RTCDataChannel, RTCPeerConnection, RTCSessionDescription
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 
 from torchmultiverse import __version__
 from torchmultiverse.engines import Engine, Failure, Frame, RenderOptions, codec
 from torchmultiverse.errors import EngineError, ProtocolError, SpecError
-from torchmultiverse.protocol import bridge, signalling, webrtc
+from torchmultiverse.protocol import bridge, pug, signalling, webrtc, websocket
 from torchmultiverse.protocol import datachannel as dc
+from torchmultiverse.serve.security import is_loopback
 from torchmultiverse.serve.video import LastPicture
 from torchmultiverse.serve.worker import Job, Worker
 from torchmultiverse.spec import FACTORS, Scene, canonical_json
@@ -33,7 +35,6 @@ MAX_QUEUE = 1024
 MAX_UNSENT = 256 * 2**20
 """Bytes that may wait for a player who does not take them; beyond, its requests are dropped."""
 MAX_CANDIDATES = 100
-CLOSE_TIMEOUT = 5.0
 MAX_BREAKS = 8
 """An engine that breaks so often in a row is beyond help: the streamer ends, and whoever watches starts it again."""
 HIGH_WATER = 1024 * 1024
@@ -83,12 +84,8 @@ class Streamer:
         pug_quiet: float = 0.05,
         protocol_message: bool = True,
     ) -> None:
-        from urllib.parse import urlsplit
-
-        from torchmultiverse.serve.security import is_loopback
-
         self.url = url
-        self.loopback = is_loopback(urlsplit(url).hostname or "") if loopback is None else loopback
+        self.loopback = is_loopback(websocket.host(url)) if loopback is None else loopback
         self._token = token
         self._worker = Worker(make_engine)
         self._session = signalling.StreamerSession(streamer_id)
@@ -96,7 +93,7 @@ class Streamer:
         self._latest: Frame | None = None
         self._pug_quiet = pug_quiet
         self._protocol_message = protocol_message
-        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._socket: ClientConnection | None = None
         self._broken: asyncio.Future[None]
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -118,45 +115,48 @@ class Streamer:
         finally:
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
-            for player in list(self._players):
-                await self._drop(player)
+            await asyncio.gather(*(self._drop(player) for player in list(self._players)))
             await loop.run_in_executor(None, self._worker.stop)
 
     async def _register(self, ready: Callable[[], None]) -> None:
         failures = 0
         while True:
             try:
-                async with aiohttp.ClientSession() as http:
-                    headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
-                    async with http.ws_connect(
-                        self.url, headers=headers, max_msg_size=signalling.MAX_MESSAGE, heartbeat=20
-                    ) as socket:
+                socket = await websocket.dial(self.url, self._token)
+                try:
+                    self._socket = socket
+                    # Connections outlive their signalling server; a new one counts its players afresh.
+                    self._players = {f"before {name}": player for name, player in self._players.items()}
+                    ready()
+                    if await self._serve(socket):
                         failures = 0
-                        self._socket = socket
-                        # Connections outlive their signalling server; a new one counts its players afresh.
-                        self._players = {f"before {name}": player for name, player in self._players.items()}
-                        ready()
-                        await self._serve(socket)
-            except aiohttp.WSServerHandshakeError as error:
-                raise EngineError(f"{self.url} refuses this streamer: HTTP {error.status}") from None
-            except (TimeoutError, aiohttp.ClientError, OSError) as error:
-                log.warning("signalling server %s: %s", self.url, error)
+                finally:
+                    await socket.close()
+                reason = f"it closed the connection {websocket.farewell(socket)}"
+            except (ConnectionError, TimeoutError) as error:
+                reason = str(error)
+            log.warning("signalling server %s: %s", self.url, reason)
             failures += 1
             if failures > 6:
-                raise EngineError(f"no signalling server at {self.url}")
+                raise EngineError(f"no signalling server at {self.url}: {reason}")
             await asyncio.sleep(min(0.25 * 2**failures, 10))
 
-    async def _serve(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        async for message in socket:
-            if message.type is not aiohttp.WSMsgType.TEXT:
-                continue
-            try:
-                actions = self._session.feed(signalling.parse(message.data))
-            except ProtocolError as error:
-                log.warning("signalling: %s", error)
-                continue
-            for action in actions:
-                await self._act(action)
+    async def _serve(self, socket: ClientConnection) -> bool:
+        """Take messages until the end of the connection, and return whether any came."""
+        welcome = False
+        with suppress(ConnectionClosed):
+            async for message in socket:
+                welcome = True
+                if not isinstance(message, str):
+                    continue
+                try:
+                    actions = self._session.feed(signalling.parse(message))
+                except ProtocolError as error:
+                    log.warning("signalling: %s", error)
+                    continue
+                for action in actions:
+                    await self._act(action)
+        return welcome
 
     async def _act(self, action: signalling.Action) -> None:
         if isinstance(action, signalling.Send):
@@ -164,14 +164,14 @@ class Streamer:
         elif isinstance(action, signalling.PlayerJoined):
             self._spawn(self._offer(action.player))
         elif isinstance(action, signalling.PlayerLeft):
-            await self._drop(action.player)
+            self._drop(action.player)
         elif isinstance(action, signalling.Answer) and action.player in self._players:
             connection = self._players[action.player].connection
             try:
                 await connection.setRemoteDescription(RTCSessionDescription(action.sdp, "answer"))
             except Exception as error:  # aiortc raises many kinds on bad SDP; one player's, not ours
                 log.warning("player %s: bad answer: %s", action.player, error)
-                await self._drop(action.player)
+                self._drop(action.player)
         elif isinstance(action, signalling.Candidate) and action.player in self._players:
             player = self._players[action.player]
             player.candidates += 1
@@ -179,16 +179,18 @@ class Streamer:
                 await webrtc.add_candidate(player.connection, action.candidate)
 
     async def _signal(self, message: dict[str, Any]) -> None:
-        if self._socket is not None and not self._socket.closed:
-            await self._socket.send_str(json.dumps(message))
+        if self._socket is not None:
+            with suppress(ConnectionClosed):  # it is made anew, and the players come again
+                await self._socket.send(json.dumps(message))
 
-    def _spawn(self, coroutine: Any) -> None:
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _offer(self, name: str) -> None:
-        await self._drop(name)
+        self._drop(name)
         connection = webrtc.peer_connection()
         connection.addTrack(LastPicture(lambda: self._latest))
         for transceiver in connection.getTransceivers():
@@ -199,27 +201,30 @@ class Streamer:
         player.channel.on("open", lambda: self._open(player))
         player.channel.on("message", lambda data: self._message(player, data))
 
-        async def changed() -> None:
+        def changed() -> None:
             if connection.connectionState in {"failed", "closed"}:
                 for name in [n for n, one in self._players.items() if one is player]:
-                    await self._drop(name)
+                    self._drop(name)
 
         connection.on("connectionstatechange", changed)
 
         if self.loopback:
             webrtc.loopback_only(connection)
         await connection.setLocalDescription(await connection.createOffer())
-        await self._signal(self._session.offer(connection.localDescription.sdp, name))
+        sdp, candidates = webrtc.trickled(connection.localDescription.sdp)
+        await self._signal(self._session.offer(sdp, name))
+        for candidate in candidates:
+            await self._signal(self._session.candidate(candidate, name))
 
-    async def _drop(self, name: str) -> None:
+    def _drop(self, name: str) -> asyncio.Task[None]:
+        """Forget a player. Its connection closes meanwhile: one that is half gone must not hold up the others."""
         player = self._players.pop(name, None)
         if player is None:
-            return
+            return self._spawn(asyncio.sleep(0))
         player.gone = True
         for task in player.tasks:
             task.cancel()
-        with suppress(TimeoutError):  # a peer that is half gone must not hold up the others, or the end
-            await asyncio.wait_for(player.connection.close(), CLOSE_TIMEOUT)
+        return self._spawn(webrtc.close(player.connection))
 
     # Data channel ---------------------------------------------------------------------------------------------
 
@@ -342,19 +347,21 @@ class Streamer:
         if not isinstance(values, dict):
             raise ProtocolError(f"no JSON object: {text[:80]!r}")
         if "Resolution" in values:
-            width, height = values.get("X"), values.get("Y")
+            width, height = pug.number(values.get("X")), pug.number(values.get("Y"))
             if (
                 isinstance(width, int)
                 and isinstance(height, int)
                 and 16 <= min(width, height) <= max(width, height) <= 4096
             ):
                 player.resolution = (width, height)
+            else:
+                log.warning("resolution: %s; X and Y from 16 to 4096 are right", text[:80])
             return
         if "PoolSize" in values:
             return
         if unknown := [name for name in values if name not in FACTORS]:
             raise ProtocolError(f"unknown factor {unknown[0][:80]!r}")
-        player.factors.update(values)
+        player.factors.update({name: pug.value(name, value) for name, value in values.items()})
         # Nothing marks the last factor, so the scene is complete when no further factor comes for a moment.
         if player.pending_pug is not None:
             player.pending_pug.cancel()

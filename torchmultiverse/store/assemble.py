@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.store.files import FolderLock, atomic_file, disk_errors, sha256_file, write_atomic
+from torchmultiverse.store.files import (
+    FolderLock,
+    atomic_file,
+    disk_errors,
+    sha256_file,
+    strangers,
+    sweep,
+    write_atomic,
+)
 from torchmultiverse.store.manifest import manifest_bytes, read_manifest, shard_name
 from torchmultiverse.store.parquet import GROUP_ROWS, write_groups
 from torchmultiverse.store.schema import huggingface
@@ -26,18 +36,23 @@ def assemble(
     identity: Mapping[str, Any],
     about: Mapping[str, Any],
     tick: Callable[[int], None] | None = None,
+    check: Callable[[int, Mapping[str, Any]], None] | None = None,
     splits: Sequence[str | None] | None = None,
 ) -> dict[str, Any]:
     """Write a dataset of rows by number, shard after shard; one that was interrupted is continued.
 
+    The manifest is there from the beginning, so that whatever is left of an interrupted run is known by it. It keeps
+    a digest of the rows that each shard was made of; a shard whose rows are others by now is made again.
+
     Args:
-        out: the folder; empty, new, or holding what an interrupted run with the same identity left.
+        out: the folder; empty, new, or holding what an earlier run with the same identity left.
         fields: columns and their types.
         count: how many rows.
-        row: returns one, given its number; called once, and not for rows of files that are there.
-        identity: what must be equal for an interrupted run to be continued; JSON values.
+        row: returns one, given its number.
+        identity: what must be equal for an earlier run to be continued; JSON values.
         about: what else the manifest says.
         tick: called with the number of rows that are done.
+        check: given the number of a row and the row, raises where it must not be written; called from several threads.
         splits: of each row; where there are several, each has files of its own.
 
     Returns:
@@ -57,31 +72,32 @@ def assemble(
         lock = FolderLock(out)
         try:
             manifest = read_manifest(out)
-            strangers = [p.name for p in out.iterdir() if not p.name.startswith(".")]
             if manifest.get("identity") != who:
-                if strangers:
-                    raise DatasetError(f"{out} is not empty and holds something else ({strangers[0]}); name another")
-                manifest = {"identity": who, "shards": {}, "failures": {}, "complete": False}
-            manifest |= {**about, "pictures": count}
-            data.mkdir(exist_ok=True)
-            for left in data.glob(".*.tmp"):
-                left.unlink()
+                if found := strangers(out):
+                    raise DatasetError(f"{out} is not empty and holds something else ({found[0]}); name another")
+                manifest = {"identity": who, "shards": {}, "failures": {}}
+            sweep(out, data)
+            shards: dict[str, Any] = manifest["shards"]
+            manifest |= {**about, "pictures": count, "complete": bool(manifest.get("complete"))}
+            saved = "shards" in read_manifest(out)
             new = 0
-            for shard in range(-(-count // SHARD_ROWS)):
-                rows = range(shard * SHARD_ROWS, min((shard + 1) * SHARD_ROWS, count))
+            for number in range(-(-count // SHARD_ROWS)):
+                rows = range(number * SHARD_ROWS, min((number + 1) * SHARD_ROWS, count))
                 files: dict[str, list[int]] = {}
                 for index in rows:
-                    files.setdefault(shard_name(shard, names[index] if several else TRAIN), []).append(index)
+                    files.setdefault(shard_name(number, names[index] if several else TRAIN), []).append(index)
                 for name, indices in files.items():
-                    if name in manifest["shards"]:
+                    if _there(data / name, shards.get(name)) and _is_of(shards[name], indices, row):
                         continue
-                    with atomic_file(data / name) as file:
-                        write_groups(file, schema, _groups(indices, row, schema))
-                    size = (data / name).stat().st_size
-                    entry = {"rows": len(indices), "bytes": size, "sha256": sha256_file(data / name)}
-                    manifest["shards"][name] = entry
+                    # The manifest is there before its first file, and names none that is being replaced.
+                    if shards.pop(name, None) is not None or manifest["complete"] or not saved:
+                        manifest["complete"] = False
+                        _save(out, manifest)
+                        saved = True
+                    data.mkdir(exist_ok=True)
+                    shards[name] = _write(data / name, schema, indices, row, check)
                     new += 1
-                    if new * NEW >= len(manifest["shards"]):
+                    if new * NEW >= len(shards):
                         _save(out, manifest)
                         new = 0
                 if tick is not None:
@@ -93,9 +109,56 @@ def assemble(
     return manifest
 
 
-def _groups(rows: Sequence[int], row: Callable[[int], Mapping[str, Any]], schema: pa.Schema) -> Iterator[pa.Table]:
-    for start in range(0, len(rows), GROUP_ROWS):
-        yield pa.Table.from_pylist([dict(row(i)) for i in rows[start : start + GROUP_ROWS]], schema=schema)
+def _there(file: Path, entry: Mapping[str, Any] | None) -> bool:
+    return entry is not None and file.is_file() and file.stat().st_size == entry["bytes"]
+
+
+def _is_of(entry: Mapping[str, Any], rows: Sequence[int], row: Callable[[int], Mapping[str, Any]]) -> bool:
+    """Whether a shard was made of these rows."""
+    if "rows_sha256" not in entry:
+        return False
+    digest = hashlib.sha256()
+    for index in rows:
+        _feed(digest, row(index))
+    return bool(entry["rows_sha256"] == digest.hexdigest())
+
+
+def _write(
+    file: Path,
+    schema: pa.Schema,
+    rows: Sequence[int],
+    row: Callable[[int], Mapping[str, Any]],
+    check: Callable[[int, Mapping[str, Any]], None] | None,
+) -> dict[str, Any]:
+    """Write a shard; return its entry in the manifest."""
+    digest = hashlib.sha256()
+
+    def groups(pool: ThreadPoolExecutor) -> Iterator[pa.Table]:
+        for start in range(0, len(rows), GROUP_ROWS):
+            indices = rows[start : start + GROUP_ROWS]
+            group = [dict(row(index)) for index in indices]
+            if check is not None:
+                list(pool.map(check, indices, group))
+            for made in group:
+                _feed(digest, made)
+            yield pa.Table.from_pylist(group, schema=schema)
+
+    with atomic_file(file) as open_file, ThreadPoolExecutor() as pool:
+        write_groups(open_file, schema, groups(pool))
+    return {
+        "rows": len(rows),
+        "bytes": file.stat().st_size,
+        "sha256": sha256_file(file),
+        "rows_sha256": digest.hexdigest(),
+    }
+
+
+def _feed(digest: Any, row: Mapping[str, Any]) -> None:
+    digest.update(json.dumps(row, sort_keys=True, default=_plain).encode())
+
+
+def _plain(value: Any) -> str:
+    return hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else str(value)
 
 
 def _save(out: Path, manifest: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 from PIL import Image, ImageDraw
 
+from torchmultiverse.pictures import rgb
 from torchmultiverse.spec import FactorTable, Spec
 from torchmultiverse.store.croissant import write_croissant
 from torchmultiverse.store.datasheet import datasheet
@@ -275,7 +276,7 @@ def _sheet(pictures: list[tuple[Image.Image, str]]) -> bytes:
     sheet = Image.new("RGB", (columns * step - _GAP, -(-len(pictures) // columns) * step - _GAP), "white")
     draw = ImageDraw.Draw(sheet)
     for place, (full, text) in enumerate(pictures):
-        picture = full.convert("RGB")
+        picture = rgb(full)
         picture.thumbnail((_SIDE, _SIDE))
         left, top = place % columns * step, place // columns * step
         sheet.paste(picture, (left + (_SIDE - picture.width) // 2, top + (_SIDE - picture.height) // 2))

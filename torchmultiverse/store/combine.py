@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,13 @@ import numpy as np
 import pyarrow as pa
 
 from torchmultiverse.errors import DatasetError
+from torchmultiverse.pictures import decode, rgb
 from torchmultiverse.store.assemble import assemble
 from torchmultiverse.store.card import write_card
 from torchmultiverse.store.licence import joint, licence_of
 from torchmultiverse.store.manifest import family_of
 from torchmultiverse.store.reader import StoredDataset, open_dataset
-from torchmultiverse.store.schema import VOLATILE
+from torchmultiverse.store.schema import IMAGE, VOLATILE
 
 _SHOWN = 5
 
@@ -127,7 +128,7 @@ def _compare(
     total = 0.0
     for done, (i, j) in enumerate(pairs, 1):
         if first.image_bytes(i) != second.image_bytes(j):
-            a, b = (np.asarray(p.convert("RGB")).astype(int) for p in (first.image(i), second.image(j)))
+            a, b = (np.asarray(rgb(p)).astype(int) for p in (first.image(i), second.image(j)))
             if a.shape != b.shape:
                 found.pictures, found.largest = found.pictures + 1, None
             elif (apart := np.abs(a - b)).any():
@@ -160,7 +161,7 @@ def merge(
         tick: called with rows done and rows in all.
 
     Raises:
-        DatasetError: other columns, other families, or scenes that stand twice.
+        DatasetError: other columns, other families, scenes that stand twice, or a picture that is broken.
     """
     if len(datasets) < 2:
         raise DatasetError("merge: at least two datasets are needed")
@@ -175,10 +176,17 @@ def merge(
             raise DatasetError(f"merge: not all have the column '{odd[0]}'; --common keeps what all have")
     fields: dict[str, pa.DataType] = {}
     for name in columns:
+        if all(name in dataset.image_columns for dataset in datasets):
+            fields[name] = IMAGE
+            continue
         kinds = {d.schema.field(name).type for d in datasets}
+        odd = [kind for kind in kinds if pa.types.is_nested(kind) or pa.types.is_binary(kind)]
+        if odd:
+            raise DatasetError(f"merge: the column '{name}' is {odd[0]}; text, numbers and pictures can be merged")
         if len(kinds) > 1 and kinds != {pa.int64(), pa.float64()}:
             raise DatasetError(f"merge: the column '{name}' is {' and '.join(sorted(map(str, kinds)))}")
         fields[name] = pa.float64() if len(kinds) > 1 else kinds.pop()
+    pictures = [name for name, kind in fields.items() if kind == IMAGE]
     fields["source"] = pa.string()
     rows: list[tuple[int, int]] = []
     seen: dict[str, int] = {}
@@ -202,6 +210,12 @@ def merge(
         number, index = rows[place]
         return {**datasets[number].row(index, columns), "source": names[number]}
 
+    def check(place: int, made: Mapping[str, Any]) -> None:
+        number, index = rows[place]
+        for column in pictures:
+            if made[column] is not None and made[column]["bytes"] is not None:
+                decode(made[column]["bytes"], f"{datasets[number].place(index)}: {column}")
+
     lineage = [_origin(dataset, name) for dataset, name in zip(datasets, names, strict=True)]
     assets = {str(a): a for d in datasets for a in d.manifest.get("assets", [])}
     about = {
@@ -211,7 +225,9 @@ def merge(
     identity = {"family": families.pop(), "merged": lineage, "columns": columns, "keep_first": keep_first}
     assemble(
         Path(out), fields, len(rows), row, identity, about,
-        None if tick is None else lambda done: tick(done, len(rows)), splits=splits,
+        None if tick is None else lambda done: tick(done, len(rows)),
+        check=check,
+        splits=splits,
     )  # fmt: skip
     made = open_dataset(out)
     write_card(Path(out), made.manifest, made)

@@ -17,7 +17,7 @@ from typing import Any
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.paths import SCENE_ID, component, scene_name
 from torchmultiverse.store.files import atomic_file, disk_errors, write_atomic
-from torchmultiverse.store.layouts import SHEETS, Layout, derived, layout_of
+from torchmultiverse.store.layouts import METADATA, SHEETS, Layout, derived, layout_of
 from torchmultiverse.store.licence import licence_of
 from torchmultiverse.store.manifest import family_of
 from torchmultiverse.store.reader import StoredDataset
@@ -25,8 +25,6 @@ from torchmultiverse.store.splits import TRAIN, split_name
 
 PROVENANCE = "provenance.json"
 """Beside what is exported: what it is and under which terms, for whoever imports it."""
-METADATA = "metadata.csv"
-"""What Hugging Face ``datasets`` reads beside a folder of pictures, one for each split."""
 TAR_ROWS = 1000
 _INTERNAL = ("engine", "render_ms", "annotations")
 _CHUNK = 1024

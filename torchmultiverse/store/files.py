@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import glob
 import hashlib
 import os
+import platform
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import IO
 
 from torchmultiverse.errors import DatasetError
@@ -40,27 +44,72 @@ def disk_errors(place: Path) -> Iterator[None]:
 def atomic_file(path: Path, sync: bool = True) -> Iterator[IO[bytes]]:
     """Open a file for writing that gets its name only when everything is in it.
 
+    Ctrl-C is raised when the file is there: what writes into it may be compiled code, which makes another error of it.
+    What a killed process leaves, `remove_leftovers` removes.
+
     Args:
         path: the file; the temporary one lies beside it, hidden, and ends in ``.tmp``.
         sync: wait until the disk has it, so that it survives a power cut.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            yield file
-            if sync:
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    if sync:
-        folder = os.open(path.parent, os.O_RDONLY)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}@{platform.node()}.tmp")
+    with uninterrupted():
         try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+            with open(temporary, "wb") as file:
+                yield file
+                if sync:
+                    file.flush()
+                    os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        if sync:
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Raise the ``KeyboardInterrupt`` of a Ctrl-C at the end of the block instead of within; a second one at once."""
+    usual = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or usual is not signal.default_int_handler:
+        yield
+        return
+    asked = []
+
+    def later(number: int, frame: FrameType | None) -> None:
+        if asked:
+            signal.default_int_handler(number, frame)
+        asked.append(number)
+
+    signal.signal(signal.SIGINT, later)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+        if asked:
+            raise KeyboardInterrupt
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of `atomic_file` in a folder whose processes, of this machine, are no more."""
+    for left in folder.glob(f".*@{glob.escape(platform.node())}.tmp"):
+        owner = left.name.rpartition("@")[0].split(".")[-2]
+        if owner.isdecimal() and not _alive(int(owner)):
+            left.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
 
 
 def write_atomic(path: Path, data: bytes, sync: bool = True) -> None:
@@ -73,6 +122,24 @@ def sha256_file(path: Path) -> str:
     """Return the SHA-256 of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def strangers(out: Path) -> list[str]:
+    """Return what lies in the folder of a dataset that has no manifest, but for hidden files and an empty ``data/``.
+
+    Those are what a run leaves that was killed before its first file was whole.
+    """
+    names = {path.name for path in out.iterdir() if not path.name.startswith(".")}
+    if "data" in names and not any(path for path in (out / "data").glob("*") if not path.name.startswith(".")):
+        names.discard("data")
+    return sorted(names)
+
+
+def sweep(*folders: Path) -> None:
+    """Remove the temporary files that killed runs left; for whoever holds the lock, so that none is in use."""
+    for folder in folders:
+        for left in folder.glob(".*.tmp"):
+            left.unlink()
 
 
 class FolderLock:

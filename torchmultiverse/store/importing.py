@@ -6,31 +6,27 @@ same ``scene_id``. Columns that are no factors are kept as text.
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from torchmultiverse.errors import DatasetError, SpecError
+from torchmultiverse.pictures import decode
 from torchmultiverse.spec import BLANK, CAPTIONS, FACTORS, FAMILY_COLUMNS, FactorTable, Scene, captions, hard_negative
 from torchmultiverse.store.assemble import assemble
 from torchmultiverse.store.card import write_card
-from torchmultiverse.store.exporting import METADATA, PROVENANCE
+from torchmultiverse.store.exporting import PROVENANCE
 from torchmultiverse.store.layouts import SUBSETS
 from torchmultiverse.store.licence import PUG
 from torchmultiverse.store.reader import StoredDataset, open_dataset
 from torchmultiverse.store.schema import IMAGE, PUBLISHED
+from torchmultiverse.store.sources import read_source
 
-_FILE_COLUMNS = ("filepath", "filename")
 _OWN = {"image", "scene_id", "scene", "split", "engine", "render_ms", "annotations", "negative_scene_id"}
 _NOT_SAID = {"", "nan", "none", "null", "n/a"}
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
@@ -43,17 +39,6 @@ _TELLING = {
 }
 
 
-@dataclass
-class _Source:
-    """Rows as they come: what they say, where their pictures are, and where to look up an error."""
-
-    rows: list[dict[str, Any]]
-    picture: Callable[[int], bytes]
-    place: Callable[[int], str]
-    paths: list[str]
-    identity: dict[str, Any]
-
-
 def import_dataset(
     source: str | Path,
     out: str | Path,
@@ -61,25 +46,26 @@ def import_dataset(
     family: str | None = None,
     licence: str | None = None,
     generative: bool | None = None,
-    split: str = "train",
+    split: str | None = None,
     tick: Callable[[int, int], None] | None = None,
 ) -> StoredDataset:
     """Import a folder of pictures with a CSV, a CSV file, or a folder of Parquet files.
 
     Args:
         source: the published archive, unpacked, its CSV file, or a mirror's Parquet folder.
-        out: folder of the dataset; an interrupted import is continued.
+        out: folder of the dataset; an interrupted import is continued, and pictures that changed are read again.
         family: Animals, ImageNet, SPAR, AR4T or Custom; by default told from the columns.
         licence: of the pictures; by default what the source says of itself, and of the published families CC-BY-NC-4.0.
         generative: whether generative models may be trained on them; by default false for the published families.
-        split: of rows that say nothing about it.
+        split: of rows that say nothing about it; by default what the names of files tell, or ``train``.
         tick: called with rows done and rows in all.
 
     Raises:
-        DatasetError: no such source, pictures that are missing, or rows that are no scenes; names the line.
+        DatasetError: no such source, pictures that are missing or broken, or rows that are no scenes; names the file
+            or the line.
     """
     source, out = Path(source), Path(out)
-    found = _read(source)
+    found = read_source(source)
     columns = list(found.rows[0])
     family = family or next((name for name, told in _TELLING.items() if set(told) <= set(columns)), "Custom")
     if family not in {*_TELLING, "Custom"}:
@@ -92,6 +78,7 @@ def import_dataset(
     factors = _factors(family, columns, table)
     known = {*_OWN, *CAPTIONS.get(family, ())}
     kept = {c: _name(c, table) for c in columns if c not in table and c not in known and not c.startswith("quality_")}
+    _check_names(kept, {*_OWN, *CAPTIONS.get(family, ()), *factors})
     scenes = [_scene(row, factors, table, found.place(i)) for i, row in enumerate(found.rows)]
     numbers = {c for c in factors if all(isinstance(s[c], int) for s in scenes)}
     kinds = _kinds(family, factors, numbers, table)
@@ -104,6 +91,9 @@ def import_dataset(
     negatives = [
         scenes[partners[i]] if i in partners else hard_negative(family, scene) for i, scene in enumerate(scenes)
     ]
+
+    def split_of_row(index: int) -> str:
+        return str(found.rows[index].get("split") or split or found.splits[index] or "train")
 
     def row(index: int) -> dict[str, Any]:
         said, scene = found.rows[index], scenes[index]
@@ -119,9 +109,12 @@ def import_dataset(
             made["negative_scene_id"] = None if other is None else other.scene_id
             if index in partners:
                 made["negative_caption"] = found.rows[partners[index]].get("caption") or made["negative_caption"]
-        made |= {"split": said.get("split") or split, "scene": scene.canonical}
+        made |= {"split": split_of_row(index), "scene": scene.canonical}
         made |= {name: None if said[c] is None else str(said[c]) for c, name in kept.items()}
         return made
+
+    def check(index: int, made: Mapping[str, Any]) -> None:
+        decode(made["image"]["bytes"], found.file(index))
 
     count = len(found.rows)
     counts = {name: dict(Counter(str(scene[name]) for scene in scenes)) for name in kinds}
@@ -130,99 +123,12 @@ def import_dataset(
         {"imported": found.identity, "family": family},
         {"name": out.name, "license": terms, "counts": counts, "lineage": [{"imported": found.identity}], "assets": []},
         None if tick is None else lambda done: tick(done, count),
-        splits=[said.get("split") or split for said in found.rows],
+        check=check,
+        splits=[split_of_row(index) for index in range(count)],
     )  # fmt: skip
     made = open_dataset(out)
     write_card(out, made.manifest, made)
     return made
-
-
-def _read(source: Path) -> _Source:
-    if source.is_dir():
-        # What we export has the same once more for Hugging Face.
-        found = sorted(source.glob("*.csv"))
-        sheets = [sheet for sheet in found if sheet.name != METADATA] or found
-        if len(sheets) == 1:
-            return _read_csv(sheets[0])
-        if not sheets and (any(source.glob("*.parquet")) or any((source / "data").glob("*.parquet"))):
-            return _read_parquet(source)
-        what = f"several CSV files ({', '.join(s.name for s in sheets[:3])}): name one" if sheets else "no CSV file"
-        raise DatasetError(f"{source}: {what}, or a folder of Parquet files")
-    if source.suffix == ".csv" and source.is_file():
-        return _read_csv(source)
-    raise DatasetError(f"{source}: no such folder or CSV file")
-
-
-def _read_csv(sheet: Path) -> _Source:
-    try:
-        with open(sheet, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True)
-            rows: list[dict[str, Any]] = [{name: value for name, value in row.items() if name} for row in reader if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{sheet}: cannot be read: {error}") from None
-    if not rows:
-        raise DatasetError(f"{sheet}: no rows")
-    column = next((c for c in _FILE_COLUMNS if c in rows[0]), None)
-    if column is None:
-        raise DatasetError(f"{sheet}: no column {' or '.join(_FILE_COLUMNS)}, only {', '.join(rows[0])}")
-    root = sheet.parent.resolve()
-    paths = _find(root, [str(row[column] or "") for row in rows], rows, sheet)
-    digest = hashlib.sha256(sheet.read_bytes()).hexdigest()
-    return _Source(
-        rows,
-        lambda index: (root / paths[index]).read_bytes(),
-        lambda index: f"{sheet}:{index + 2}",
-        paths,
-        {"csv": sheet.name, "sha256": digest, "rows": len(rows)},
-    )
-
-
-def _find(root: Path, names: Sequence[str], rows: Sequence[Mapping[str, Any]], sheet: Path) -> list[str]:
-    """Return each picture's path below the root: where the CSV says, or in the folder of its class or subset.
-
-    The published CSV files name pictures sometimes from the root and sometimes from a folder that follows from the
-    row. A name that several files have is settled by the row's levels, which are in the names of the folders.
-    """
-    tree: dict[str, list[str]] = {}
-    for folder, folders, files in os.walk(root):
-        folders.sort()
-        below = os.path.relpath(folder, root)
-        for name in sorted(files):
-            if name.lower().endswith((".png", ".jpg", ".jpeg")):
-                tree.setdefault(name, []).append(name if below == "." else f"{below}/{name}")
-    found, lacking = [], []
-    for index, name in enumerate(names):
-        wanted = os.path.normpath(name.replace("\\", "/")).lstrip("/")
-        nearby = tree.get(os.path.basename(wanted), [])
-        exact = [path for path in nearby if path == wanted or path.endswith(f"/{wanted}")]
-        if len(exact) > 1:
-            levels = {str(value) for value in rows[index].values()}
-            known = [sum(part in levels for part in path.split("/")[:-1]) for path in exact]
-            exact = [path for path, n in zip(exact, known, strict=True) if n == max(known)]
-        if len(exact) != 1:
-            what = f"{len(exact)} files of that name: {', '.join(exact[:2])}" if exact else "no such file"
-            lacking.append(f"{sheet}:{index + 2}: {name!r}: {what}")
-        found.append(exact[0] if exact else "")
-    if lacking:
-        more = f"\n… and {len(lacking) - 5} more" if len(lacking) > 5 else ""
-        raise DatasetError("\n".join(lacking[:5]) + more)
-    return found
-
-
-def _read_parquet(folder: Path) -> _Source:
-    stored = open_dataset(folder)
-    if "image" not in stored.image_columns:
-        raise DatasetError(f"{folder}: no column 'image' that holds pictures")
-    rows = stored.table().to_pylist()
-    if not rows:
-        raise DatasetError(f"{folder}: no rows")
-    columns = [pq.ParquetFile(file).read(["image.path"])["image"].combine_chunks() for file in stored.files]
-    names = [path for column in columns for path in column.field("path").to_pylist()]
-    paths = [path or f"{index:08d}.png" for index, path in enumerate(names)]
-    files = {file.name: file.stat().st_size for file in sorted(folder.rglob("*.parquet"))}
-    return _Source(
-        rows, stored.image_bytes, lambda index: f"{folder}, row {index}", paths, {"parquet": files, "rows": len(rows)}
-    )
 
 
 def _terms(source: Path, family: str, licence: str | None, generative: bool | None) -> dict[str, Any]:
@@ -247,6 +153,20 @@ def _name(column: str, table: FactorTable) -> str:
     """Return what a column that is no factor is called: a dot means something else in Parquet."""
     name = column.replace(".", "_").replace(" ", "_")
     return f"published_{name}" if name in table else name
+
+
+def _check_names(kept: Mapping[str, str], taken: Iterable[str]) -> None:
+    """Check that columns that are called otherwise here are not called as another one is.
+
+    Raises:
+        DatasetError: they are; names both.
+    """
+    by_name = {name: name for name in taken}
+    for column, name in kept.items():
+        if by_name.setdefault(name, column) != column:
+            raise DatasetError(
+                f"the columns '{by_name[name]}' and '{column}' would both be '{name}'; rename one of them"
+            )
 
 
 def _factors(family: str, columns: Iterable[str], table: FactorTable) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
+from torchmultiverse.pictures import read
 from torchmultiverse.store.minimal import differences
 from torchmultiverse.store.quality import LIMITS, outside, quality
 from torchmultiverse.store.reader import StoredDataset
@@ -123,8 +123,7 @@ def inspect(dataset: StoredDataset) -> Inspection:
     for row, values in enumerate(_measured(dataset)):
         data = dataset.image_bytes(row)
         digests[row] = hashlib.sha256(data).digest()[:16]
-        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "TIFF")) as picture:
-            whole = picture.convert("RGB")
+        whole = read(data, dataset.place(row))
         side = min(whole.size)
         thumbs.put(row, np.asarray(whole.resize((THUMB, THUMB), Image.Resampling.BOX)))
         if values.get("quality_fireflies") is None:

@@ -13,6 +13,8 @@ from torchmultiverse.spec.ar4t import BACKGROUNDS
 from torchmultiverse.spec.captions import base_world, spoken
 from torchmultiverse.store.schema import PUBLISHED
 
+METADATA = "metadata.csv"
+"""What Hugging Face ``datasets`` reads beside a folder of pictures, one for each split."""
 SUBSETS = {
     "Worlds": "world_name",
     "Camera_Yaw": "camera_yaw",

@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError
 
-_DATA_PAGE, _PLAIN, _RLE = 0, 0, 3
+_DATA_PAGE, _PLAIN, _RLE, _UNCOMPRESSED = 0, 0, 3, 0
 _HEADER_BYTES = 512
-_BOOLEANS, _INTEGERS, _BINARY, _STRUCT = (1, 2), (3, 4, 5, 6), 8, 12
+_BOOLEANS, _INTEGERS, _DOUBLE, _BINARY, _LIST, _STRUCT = (1, 2), (3, 4, 5, 6), 7, 8, 9, 12
 
 
 class File:
@@ -59,24 +58,40 @@ def open_file(path: str, stamp: tuple[int, int]) -> File:
     return File(path, stamp)
 
 
-def group_starts(metadata: pq.FileMetaData) -> NDArray[np.int64]:
-    """Return the first row of each row group, and the number of rows last."""
-    counts = [metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)]
-    return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
+def groups(path: Path) -> list[tuple[int, list[dict[int, Any]]]]:
+    """Return the number of rows of each row group of a file, and what it says of the group's column chunks.
+
+    Read here and not by pyarrow, in which a damaged footer ends the process (an exception of C++ that nobody catches).
+
+    Raises:
+        ValueError: the footer cannot be understood.
+    """
+    with open(path, "rb") as file:
+        file.seek(-8, os.SEEK_END)
+        end = file.tell()
+        length = int.from_bytes(file.read(4), "little")
+        if length > end:
+            raise ValueError("its footer is longer than the file")
+        file.seek(end - length)
+        footer = file.read(length)
+    try:
+        fields, _ = _struct(footer, 0)
+        return [(int(group[3]), [column[3] for column in group[1]]) for group in fields[4]]
+    except (IndexError, KeyError, TypeError, OverflowError, RecursionError, struct.error) as error:
+        raise ValueError(f"its footer does not add up: {error!r}") from None
 
 
-def chunks(metadata: pq.FileMetaData, leaf: str) -> list[tuple[int, int, int] | None]:
-    """Return for each row group start, size and values of a column chunk, or ``None`` where it is encoded."""
-    found: list[tuple[int, int, int] | None] = []
-    for g in range(metadata.num_row_groups):
-        group = metadata.row_group(g)
-        for c in range(group.num_columns):
-            column = group.column(c)
-            if column.path_in_schema == leaf:
-                plain = column.compression == "UNCOMPRESSED" and not column.has_dictionary_page
-                span = (column.data_page_offset, column.total_compressed_size, column.num_values)
-                found.append(span if plain else None)
-    return found
+def chunk(columns: list[dict[int, Any]], leaf: str) -> tuple[int, int, int] | None:
+    """Return start, size and values of a column chunk; ``None`` where it is encoded or cannot be understood."""
+    names = leaf.split(".")
+    try:
+        for column in columns:
+            if [name.decode() for name in column[3]] == names:
+                plain = column[4] == _UNCOMPRESSED and 11 not in column
+                return (column[9], column[7], column[5]) if plain else None
+    except (KeyError, TypeError, AttributeError, UnicodeDecodeError):
+        pass
+    return None
 
 
 def locate(file: File, start: int, size: int, values: int) -> NDArray[np.int64] | None:
@@ -104,8 +119,8 @@ def locate(file: File, start: int, size: int, values: int) -> NDArray[np.int64] 
                 place += 4 + count
             if place != start:
                 return None
-    except (struct.error, IndexError, KeyError, ValueError, TypeError):
-        return None
+    except (struct.error, IndexError, KeyError, ValueError, TypeError, OverflowError, OSError, RecursionError):
+        return None  # Arrow says what is wrong with it, if anything
     if start != end or len(spans) != values:
         return None
     return np.array(spans, dtype=np.int64).reshape(-1, 2)
@@ -139,17 +154,37 @@ def _struct(data: bytes, place: int) -> tuple[dict[int, Any], int]:
             number = (raw >> 1) ^ -(raw & 1)
         if kind in _BOOLEANS:
             fields[number] = kind == 1
-        elif kind in _INTEGERS:
-            raw, place = _varint(data, place)
-            fields[number] = (raw >> 1) ^ -(raw & 1)
-        elif kind == _BINARY:
-            length, place = _varint(data, place)
-            fields[number] = data[place : place + length]
-            place += length
-        elif kind == _STRUCT:
-            fields[number], place = _struct(data, place)
         else:
-            raise ValueError(f"a page header with a field of type {kind}")
+            fields[number], place = _value(data, place, kind)
+
+
+def _value(data: bytes, place: int, kind: int) -> tuple[Any, int]:
+    if kind in _INTEGERS:
+        raw, place = _varint(data, place)
+        return (raw >> 1) ^ -(raw & 1), place
+    if kind == _BINARY:
+        length, place = _varint(data, place)
+        if place + length > len(data):
+            raise ValueError("a text that is longer than the rest")
+        return data[place : place + length], place + length
+    if kind == _STRUCT:
+        return _struct(data, place)
+    if kind == _LIST:
+        count, kind = data[place] >> 4, data[place] & 0x0F
+        place += 1
+        if count == 15:
+            count, place = _varint(data, place)
+        values = []
+        for _ in range(count):
+            if kind in _BOOLEANS:
+                value, place = data[place] == 1, place + 1
+            else:
+                value, place = _value(data, place, kind)
+            values.append(value)
+        return values, place
+    if kind == _DOUBLE:
+        return data[place : place + 8], place + 8
+    raise ValueError(f"a field of type {kind}")
 
 
 def stamp(path: Path) -> tuple[int, int]:

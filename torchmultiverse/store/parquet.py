@@ -1,12 +1,19 @@
-"""How our Parquet files are written: row groups of one size, pictures as they are, everything else packed."""
+"""How Parquet files are written and opened.
+
+Ours have row groups of one size, pictures as they are, everything else packed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from torchmultiverse.errors import DatasetError
 
 GROUP_ROWS = 64
 """Rows of a row group: what a reader that knows nothing of pages reads for one picture."""
@@ -23,6 +30,46 @@ def write_groups(file: IO[bytes], schema: pa.Schema, groups: Iterable[pa.Table])
             parquet.write_table(table.combine_chunks(), row_group_size=GROUP_ROWS)
             count += len(table)
     return count
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file; whatever goes wrong while it is read is one error that names it.
+
+    Raises:
+        DatasetError: it is not there, is no Parquet file, or is damaged.
+    """
+    try:
+        with pq.ParquetFile(path, memory_map=True) as file:
+            yield file
+    except OSError as error:
+        if error.errno is not None:
+            raise DatasetError(f"{path}: cannot be read: {error.strerror}") from None
+        raise damaged(path, error) from None  # Arrow's own, of what it cannot unpack
+    except (pa.ArrowException, ValueError) as error:  # also text that is none, and a footer that does not add up
+        raise damaged(path, error) from None
+
+
+def damaged(path: Path, why: object) -> DatasetError:
+    """Return the error of a Parquet file with wrong bytes in it: which one, and what to do."""
+    said = " ".join(str(why).split())[:200].rstrip(".")
+    text = f"{path}: cannot be read, it is damaged or no Parquet file ({said}). Copy it again from where it came from"
+    if (path.parent.parent / "manifest.json").is_file():
+        text += f", or drop it (torchmultiverse verify {path.parent.parent} --drop-bad) and run what made it again"
+    return DatasetError(text)
+
+
+def read_whole(file: pq.ParquetFile, columns: Sequence[str]) -> pa.Table:
+    """Return columns of a file, in the order of the file, after a look at every offset and every text.
+
+    Raises:
+        pa.ArrowException, OSError, UnicodeDecodeError: it is damaged; inside `reading` a `DatasetError`.
+    """
+    table = file.read(columns=list(columns))
+    table.validate(full=True)
+    if len(table) != file.metadata.num_rows:
+        raise pa.ArrowInvalid(f"{len(table)} rows are in it, {file.metadata.num_rows} in its header")
+    return table
 
 
 def _leaves(schema: pa.Schema) -> list[str]:

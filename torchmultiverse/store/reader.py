@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bisect
 import contextlib
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,16 +13,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
+from torchmultiverse.engines import codec
 from torchmultiverse.errors import DatasetError, SpecError, nearest
+from torchmultiverse.pictures import decode, rgb
 from torchmultiverse.spec import Condition, Factor, FactorTable, parse_where
 from torchmultiverse.store import pages
 from torchmultiverse.store.crossing import Crossing
 from torchmultiverse.store.ids import Ids
 from torchmultiverse.store.manifest import SHARD_NAME, read_manifest, shard_number, table_of
+from torchmultiverse.store.parquet import read_whole, reading
 
 
 @dataclass(slots=True)
@@ -44,8 +45,12 @@ class StoredDataset:
     Picklable; may be used from several threads and processes.
     """
 
-    def __init__(self, path: Path, shards: Sequence[_Shard], indices: NDArray[np.int64] | None = None) -> None:
+    def __init__(
+        self, path: Path, shards: Sequence[_Shard], schema: pa.Schema, indices: NDArray[np.int64] | None = None
+    ) -> None:
         self.path = path
+        self.schema: pa.Schema = schema
+        """The Arrow schema, of the types that the values of all files fit."""
         self._shards = list(shards)
         self._indices = indices
         self._starts = [0]
@@ -55,11 +60,6 @@ class StoredDataset:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_group": None}
-
-    @cached_property
-    def schema(self) -> pa.Schema:
-        """The Arrow schema."""
-        return pq.read_schema(self._shards[0].path)
 
     @property
     def files(self) -> list[Path]:
@@ -109,9 +109,8 @@ class StoredDataset:
         names = [c for c in self.columns if c not in self.image_columns] if columns is None else list(columns)
         self._check(names)
         for number, shard in enumerate(self._shards):
-            with _reading(shard.path) as file:
-                # Arrow gives columns in the order of the file.
-                table = file.read(columns=names).select(names)
+            with reading(shard.path) as file:
+                table = self._fitted(read_whole(file, names))
             if self._indices is not None:  # ascending
                 start, stop = np.searchsorted(self._indices, self._starts[number : number + 2])
                 table = table.take(pa.array(self._indices[start:stop] - self._starts[number]))
@@ -132,11 +131,13 @@ class StoredDataset:
         key = (number, group, names)
         cached = self._group
         if cached is None or cached[0] != key:
-            with _reading(shard.path) as file:
-                cached = (key, file.read_row_group(group, columns=list(names), use_threads=False))
+            with reading(shard.path) as file:
+                rows = file.read_row_group(group, columns=list(names), use_threads=False).select(names)
+                rows.validate(full=True)
+                cached = (key, self._fitted(rows))
             self._group = cached
         row: dict[str, Any] = cached[1].slice(offset - int(self._groups(shard)[group]), 1).to_pylist()[0]
-        return {name: row[name] for name in names}
+        return row
 
     def image_bytes(self, index: int, column: str = "image") -> bytes:
         """Return a picture as the bytes of its file.
@@ -157,23 +158,28 @@ class StoredDataset:
             return pages.open_file(str(shard.path), shard.stamp).read(start, size)
         data = self.row(index, [column])[column]
         if data is None or data["bytes"] is None:
-            raise DatasetError(f"{self.path}: row {index} holds no picture in '{column}', only {data}")
+            raise DatasetError(f"{self.place(index)} holds no picture in '{column}', only {data}")
         return bytes(data["bytes"])
 
     def image(self, index: int, column: str = "image") -> Image.Image:
-        """Return a picture, decoded.
+        """Return a picture, decoded: upright and RGB, or an annotation pass with the values that it is stored with.
 
         Raises:
             IndexError: no such row.
             DatasetError: no such column, or bytes that are no picture.
         """
-        data = self.image_bytes(index, column)
-        try:
-            picture = Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "TIFF"))
-            picture.load()
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise DatasetError(f"{self.path}: row {index}: {len(data)} bytes that are no picture: {error}") from None
-        return picture
+        what = self.place(index)
+        picture = decode(self.image_bytes(index, column), what)
+        return picture if column in codec.EXTENSIONS else rgb(picture, what)
+
+    def place(self, index: int) -> str:
+        """Return where a row is, for errors: the file and the row in it.
+
+        Raises:
+            IndexError: no such row.
+        """
+        number, offset = self._find(index)
+        return f"{self._shards[number].path}, row {offset}"
 
     def iter_images(self, indices: Iterable[int] | None = None) -> Iterator[Image.Image]:
         """Yield pictures in the order asked for; all, where nothing is asked for."""
@@ -200,7 +206,8 @@ class StoredDataset:
             codes = pc.fill_null(column.indices, len(passes)).to_numpy(zero_copy_only=False)
             keep &= np.array([*passes, False])[codes]
         rows = np.flatnonzero(keep)
-        return StoredDataset(self.path, self._shards, rows if self._indices is None else self._indices[rows])
+        indices = rows if self._indices is None else self._indices[rows]
+        return StoredDataset(self.path, self._shards, self.schema, indices)
 
     @cached_property
     def crossing(self) -> Crossing:
@@ -305,9 +312,13 @@ class StoredDataset:
 
     def _groups(self, shard: _Shard) -> NDArray[np.int64]:
         if shard.groups is None:
-            with _reading(shard.path) as file:
-                shard.chunks = {c: pages.chunks(file.metadata, f"{c}.bytes") for c in self.image_columns}
-                shard.groups = pages.group_starts(file.metadata)
+            with reading(shard.path):
+                found = pages.groups(shard.path)
+                starts = np.cumsum([0, *(rows for rows, _ in found)], dtype=np.int64)
+                if starts[-1] != shard.rows:
+                    raise pa.ArrowInvalid(f"its row groups have {starts[-1]} rows, the file {shard.rows}")
+            shard.chunks = {c: [pages.chunk(said, f"{c}.bytes") for _, said in found] for c in self.image_columns}
+            shard.groups = starts
         return shard.groups
 
     def _spans(self, shard: _Shard, column: str, group: int) -> NDArray[np.int64] | None:
@@ -316,6 +327,13 @@ class StoredDataset:
             file = pages.open_file(str(shard.path), shard.stamp)
             shard.spans[column, group] = None if chunk is None else pages.locate(file, *chunk)
         return shard.spans[column, group]
+
+    def _fitted(self, table: pa.Table) -> pa.Table:
+        """Return rows of one file with the types of all."""
+        fields = [self.schema.field(name) for name in table.column_names]
+        if all(field.type == table.schema.field(field.name).type for field in fields):
+            return table
+        return table.cast(pa.schema(fields))
 
     def _check(self, names: Sequence[str]) -> None:
         for name in names:
@@ -326,25 +344,44 @@ class StoredDataset:
 def open_dataset(path: str | Path) -> StoredDataset:
     """Open a dataset folder, ours or any folder of Parquet files with the image convention.
 
+    Of a folder with a manifest the files that it names are read, and no others.
+
     Raises:
-        DatasetError: nothing there, files that are no Parquet, or whose columns differ.
+        DatasetError: nothing there, a file that is missing, that is no Parquet, or whose columns differ.
     """
     path = Path(path)
-    files = _in_order((path / "data").glob("[!.]*.parquet")) or _in_order(path.glob("[!.]*.parquet"))
+    files = _in_order((path / "data").glob("[!.]*.parquet"))
+    if files and isinstance(named := read_manifest(path).get("shards"), dict):
+        # Another file is what an interrupted run left, or what somebody put there: its rows may be those of a file
+        # that is named, and no label, split or hash of the manifest is about them.
+        lacking = sorted(named.keys() - {file.name for file in files})
+        if lacking:
+            raise DatasetError(
+                f"{path / 'data'}: {lacking[0]} is missing, which manifest.json names"
+                + (f", and {len(lacking) - 1} more" if lacking[1:] else "")
+                + ". Copy it again, or run what made the dataset again after: "
+                f"torchmultiverse verify {path} --drop-bad"
+            )
+        files = [file for file in files if file.name in named]
+    files = files or _in_order(path.glob("[!.]*.parquet"))
     if not files:
         what = "no such folder" if not path.exists() else "no Parquet files in it"
         raise DatasetError(f"{path}: {what}; a dataset is made by: torchmultiverse render SPEC --out {path}")
     shards: list[_Shard] = []
-    first: list[str] = []
+    schemas: list[pa.Schema] = []
     for file in files:
-        with _reading(file) as parquet:
-            names = parquet.schema_arrow.names
-            first = first or names
-            if names != first:
-                odd = sorted({*first} ^ {*names}) or ["their order"]
-                raise DatasetError(f"{file} has other columns than {files[0].name}: {', '.join(odd)}")
+        with reading(file) as parquet:
+            schema = parquet.schema_arrow
             shards.append(_Shard(file, pages.stamp(file), parquet.metadata.num_rows))
-    return StoredDataset(path, shards)
+        names = schema.names
+        twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
+        if twice is not None:
+            raise DatasetError(f"{file} has the column '{twice}' twice; write it again with one of them left out")
+        if schemas and names != schemas[0].names:
+            odd = sorted({*schemas[0].names} ^ {*names}) or ["their order"]
+            raise DatasetError(f"{file} has other columns than {files[0].name}: {', '.join(odd)}")
+        schemas.append(schema)
+    return StoredDataset(path, shards, _common(files, schemas))
 
 
 def _in_order(files: Iterable[Path]) -> list[Path]:
@@ -356,23 +393,23 @@ def _in_order(files: Iterable[Path]) -> list[Path]:
     return listed
 
 
-class _reading:
-    """Open a Parquet file and name it in errors."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> pq.ParquetFile:
-        try:
-            self._file = pq.ParquetFile(self._path, memory_map=True)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise DatasetError(f"{self._path}: the shard cannot be read: {error}") from None
-        return self._file
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._file.close()
-        if isinstance(error, pa.ArrowInvalid | OSError):
-            raise DatasetError(f"{self._path}: the shard cannot be read: {error}") from None
+def _common(files: Sequence[Path], schemas: Sequence[pa.Schema]) -> pa.Schema:
+    """Return the schema with the types that all files' values fit, such as numbers of which some are whole."""
+    whole = schemas[0]
+    for file, schema in zip(files, schemas, strict=True):
+        if schema.equals(whole):
+            continue
+        for place, column in enumerate(schema):
+            known = whole.field(place)
+            try:
+                fits = pa.unify_schemas([pa.schema([known]), pa.schema([column])], promote_options="permissive")
+            except (pa.ArrowTypeError, pa.ArrowInvalid):
+                raise DatasetError(
+                    f"{file}: the column '{column.name}' is {column.type}, in {files[0].name} it is {known.type}; "
+                    "write both with one type"
+                ) from None
+            whole = whole.set(place, fits.field(0))
+    return whole
 
 
 def _passes(condition: Condition, factor: Factor, level: Any) -> bool:

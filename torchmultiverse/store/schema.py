@@ -222,9 +222,9 @@ def _image(scene: Scene, frame: Frame, name: str) -> dict[str, Any]:
 
 def huggingface(fields: Mapping[str, pa.DataType]) -> pa.Schema:
     """Return an Arrow schema with the Hugging Face features in its metadata."""
-    names = {pa.string(): "string", pa.float64(): "float64", pa.float32(): "float32", pa.int64(): "int64"}
+    names = {pa.string(): "string", pa.float64(): "float64", pa.float32(): "float32", pa.float16(): "float16"}
     features = {
-        name: {"_type": "Image"} if kind == IMAGE else {"dtype": names[kind], "_type": "Value"}
+        name: {"_type": "Image"} if kind == IMAGE else {"dtype": names.get(kind, str(kind)), "_type": "Value"}
         for name, kind in fields.items()
     }
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}

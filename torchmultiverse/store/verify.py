@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
 
 from torchmultiverse.errors import DatasetError, SpecError
+from torchmultiverse.pictures import PictureError, decode
 from torchmultiverse.spec import FactorTable, Scene
 from torchmultiverse.store.files import FolderLock, disk_errors, sha256_file, write_atomic
 from torchmultiverse.store.manifest import manifest_bytes, read_manifest, table_of
@@ -96,8 +95,7 @@ def _check(file: Path, entry: dict[str, Any], table: FactorTable) -> str | None:
                         if row[column] != scene[column]:
                             return f"scene {row['scene_id']}: {column} is {row[column]}, its scene says {scene[column]}"
                     for column in pictures:
-                        with Image.open(io.BytesIO(row[column]["bytes"]), formats=("PNG", "JPEG", "TIFF")) as picture:
-                            picture.load()
-    except (OSError, pa.ArrowInvalid, SyntaxError, ValueError, SpecError, Image.DecompressionBombError) as error:
+                        decode(row[column]["bytes"], f"{column} of scene {row['scene_id']}")
+    except (OSError, pa.ArrowException, ValueError, SpecError, PictureError) as error:
         return f"cannot be read: {error}"
     return None

@@ -26,12 +26,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.ipc as ipc
-import pyarrow.parquet as pq
 
 from torchmultiverse.engines import Frame
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.spec import Design
-from torchmultiverse.store.files import FolderLock, atomic_file, disk_errors, sha256_file, write_atomic
+from torchmultiverse.store.files import FolderLock, atomic_file, disk_errors, sha256_file, sweep, write_atomic
 from torchmultiverse.store.ids import Ids
 from torchmultiverse.store.manifest import (
     ANNOUNCED,
@@ -41,7 +40,7 @@ from torchmultiverse.store.manifest import (
     shard_name,
     shard_number,
 )
-from torchmultiverse.store.parquet import GROUP_ROWS, write_groups
+from torchmultiverse.store.parquet import GROUP_ROWS, reading, write_groups
 from torchmultiverse.store.schema import RowSchema
 from torchmultiverse.store.splits import split_name
 
@@ -118,9 +117,7 @@ class DatasetWriter:
                 self._work.mkdir(exist_ok=True)
                 self._data.mkdir(exist_ok=True)
                 self._tidy()
-                for folder in (self.out, self._work, self._data):
-                    for left in folder.glob(".*.tmp"):
-                        left.unlink()
+                sweep(self.out, self._work, self._data)
             except BaseException:
                 self._lock.release()
                 raise
@@ -300,7 +297,7 @@ class DatasetWriter:
         if shard not in self._present:
             ids: set[str] = set()
             for name in self._files(shard):
-                with pq.ParquetFile(self._data / name) as file:
+                with reading(self._data / name) as file:
                     ids.update(file.read(columns=["scene_id"]).column(0).to_pylist())
             self._present[shard] = ids
         return self._present[shard]
@@ -311,7 +308,7 @@ class DatasetWriter:
         before = iter(())  # the file as it was, also in design order
         with contextlib.ExitStack() as stack:
             if name in self.manifest["shards"]:
-                old = stack.enter_context(pq.ParquetFile(self._data / name, memory_map=True))
+                old = stack.enter_context(reading(self._data / name))
                 before = (batch.slice(i, 1) for batch in old.iter_batches(GROUP_ROWS) for i in range(batch.num_rows))
             for index in indices:
                 scene_id = self.design[index].scene_id
@@ -405,7 +402,7 @@ class DatasetWriter:
         known = Ids(scene.scene_id for scene in self.design)
         shards = manifest["shards"]
         for name in sorted(shards):
-            with pq.ParquetFile(self._data / name) as file:
+            with reading(self._data / name) as file:
                 old = known.places(file.read(columns=["scene_id"]).column(0).to_pylist())
             if lost := int(np.count_nonzero(old < 0)):
                 raise DatasetError(
@@ -418,7 +415,7 @@ class DatasetWriter:
             elif (table := self._read(row.stem)) is not None:
                 self.put(row.stem, _packed(self.schema.fit(table)))
         for name in sorted(shards):
-            with pq.ParquetFile(self._data / name, memory_map=True) as file:
+            with reading(self._data / name) as file:
                 for batch in file.iter_batches(GROUP_ROWS):
                     for i in range(batch.num_rows):
                         table = pa.Table.from_batches([batch.slice(i, 1)])

@@ -7,8 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from torchmultiverse.engines import codec
 from torchmultiverse.errors import DatasetError, MissingExtra, nearest
+from torchmultiverse.pictures import rgb
 from torchmultiverse.store import open_dataset
 
 
@@ -16,11 +19,14 @@ class Dataset:
     """Pictures and labels for a ``torch.utils.data.DataLoader`` (any number of workers).
 
     It has ``__len__`` and ``__getitem__`` and needs torch only for the default transform. Labels are kept as Arrow
-    columns, so that worker processes share their memory; pictures are read one by one.
+    columns, so that worker processes share their memory; pictures are read one by one. Every value is one that torch's
+    default collate takes: text that is missing is ``""``, and a column of numbers of which some are missing comes as
+    floats with NaN in their place.
 
     Args:
         path: folder of a dataset.
-        columns: which columns come with the picture; default: all labels. Of the annotation columns ``mask`` comes as
+        columns: which columns come with the picture; default: all labels that are numbers or text (lists and structs
+            come where they are named, and need a ``collate_fn`` of yours). Of the annotation columns ``mask`` comes as
             uint8 (H, W), ``depth`` as float32 (H, W) in metres, ``normals`` as float32 (H, W, 3), all NumPy arrays.
         transform: applied to the PIL picture; default: float32 tensor (3, H, W) in 0..1.
         where: a filter, e.g. ``"world_name = Desert"``.
@@ -46,14 +52,18 @@ class Dataset:
         if "image" not in pictures:
             raise DatasetError(f"{path} has no pictures in 'image'.{nearest('image', pictures)}")
         if columns is None:
-            columns = [c for c in self.stored.columns if c not in pictures]
+            columns = [field.name for field in self.stored.schema if not pa.types.is_nested(field.type)]
         self.columns = [c for c in columns if c != "image"]
         self.transform = transform or to_tensor
         self.as_tuple = as_tuple
         self._annotations = [c for c in self.columns if c in pictures]
         labels = [c for c in self.columns if c not in pictures]
         self._labels = self.stored.table(labels).combine_chunks()
-        self._numbers = {f.name for f in self._labels.schema if str(f.type).startswith(("float", "double"))}
+        self._missing = {
+            f.name: "" if pa.types.is_string(f.type) or pa.types.is_large_string(f.type) else math.nan
+            for f in self._labels.schema
+            if self._labels[f.name].null_count
+        }
         if transform is None:
             _torch()
 
@@ -68,17 +78,24 @@ class Dataset:
             if name in self._annotations:
                 values[name] = codec.decode(name, self.stored.image_bytes(index, name))
             else:
-                value = self._labels[name][index].as_py()
-                # A batch cannot hold None; a number that is not known is NaN.
-                values[name] = math.nan if value is None and name in self._numbers else value
+                values[name] = self._value(name, index)
         return (picture, *values.values()) if self.as_tuple else {"image": picture, **values}
+
+    def _value(self, name: str, index: int) -> Any:
+        """Return a label. A batch holds neither None nor values of several types."""
+        value = self._labels[name][index].as_py()
+        if name not in self._missing or isinstance(value, list | dict):
+            return value
+        if value is None:
+            return self._missing[name]
+        return float(value) if isinstance(value, int) else value
 
 
 def to_tensor(picture: Any) -> Any:
     """Return a PIL picture as a float32 tensor (3, H, W) in 0..1."""
     import numpy as np
 
-    array = np.array(picture.convert("RGB"))
+    array = np.array(rgb(picture))
     return _torch().from_numpy(array).permute(2, 0, 1).contiguous().float().div_(255)
 
 

@@ -9,16 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from torch.utils.data import IterableDataset, get_worker_info
 
 from torchmultiverse.engines import Frame, RenderOptions
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.spec import Design, Scene, Spec
 from torchmultiverse.store import SHARD_ROWS, RowSchema, open_dataset
-from torchmultiverse.store.files import FolderLock, atomic_file, disk_errors, sha256_file, write_atomic
+from torchmultiverse.store.files import (
+    FolderLock,
+    atomic_file,
+    disk_errors,
+    sha256_file,
+    strangers,
+    sweep,
+    write_atomic,
+)
 from torchmultiverse.store.manifest import manifest_bytes, read_manifest
-from torchmultiverse.store.parquet import GROUP_ROWS, write_groups
+from torchmultiverse.store.parquet import GROUP_ROWS, reading, write_groups
 from torchmultiverse.store.schema import huggingface
 from torchmultiverse.store.writer import FORMAT
 from torchmultiverse.stream.dataset import to_tensor
@@ -60,15 +67,16 @@ class Recorder:
             self._lock = FolderLock(self.out)
             try:
                 manifest = read_manifest(self.out)
-                names = [p.name for p in self.out.iterdir() if not p.name.startswith(".")]
                 if manifest.get("identity") != json.loads(json.dumps(identity)):
-                    if names:
+                    if strangers(self.out):
                         raise DatasetError(f"{self.out} is not empty and no earlier recording of this stream")
                     manifest = {
                         "identity": identity, "name": self.out.name, "shards": {}, "complete": True, "assets": []
                     }  # fmt: skip
                 self._manifest = manifest
+                self._save()  # whatever is left of this recording is known by it
                 (self.out / "data").mkdir(exist_ok=True)
+                sweep(self.out, self.out / "data")
             except BaseException:
                 self._lock.release()
                 raise
@@ -119,7 +127,8 @@ class Recorder:
                 del self._manifest["shards"][name]
                 self._manifest["counts"] = {}
                 for other in self._manifest["shards"]:
-                    labels = pq.ParquetFile(self.out / "data" / other).read(self._labels)
+                    with reading(self.out / "data" / other) as file:
+                        labels = file.read(self._labels)
                     self._count(labels.to_pylist())
                 self._save()
                 (self.out / "data" / name).unlink(missing_ok=True)

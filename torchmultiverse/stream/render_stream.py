@@ -8,11 +8,9 @@ depends on the seed alone, and is random but for the runs of one world within a 
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -22,17 +20,17 @@ import torch.distributed
 from torch.utils.data import IterableDataset, get_worker_info
 
 from torchmultiverse.engines import Engine, Failure, Frame, RenderOptions
-from torchmultiverse.errors import DatasetError, EngineError, ProtocolError, SpecError
+from torchmultiverse.errors import DatasetError, EngineError, SpecError
+from torchmultiverse.farm.schedule import LEASE
 from torchmultiverse.spec import Design, Scene, Spec, load_spec, parse_spec
+from torchmultiverse.stream.crew import Crew
 from torchmultiverse.stream.dataset import to_tensor
 from torchmultiverse.stream.record import Recorder
 from torchmultiverse.stream.samplers import Sampler, Uniform
+from torchmultiverse.stream.shared import REMEMBERED, Reader, Shared
 
 _CHUNK = 4
-_RESTARTS = 3
-"""How often in a row an engine is made anew without a picture in between."""
-_REMEMBERED = 65_536
-"""Scenes that feedback may still name."""
+_TIMES = ("wait", "prepare", "outside", "render", "idle")
 Item = dict[str, Any]
 
 
@@ -43,7 +41,12 @@ class RenderStream(IterableDataset[Item]):
     "scene_id": …, "weight": importance weight}``; ``torch.utils.data.DataLoader`` batches and pins them.
 
     With DataLoader workers, ranks of ``torch.distributed``, or both, a design is shared without overlap; every reader
-    has its own engines. A sampler of another kind draws for each reader with random numbers of its own.
+    has its own engines. A sampler of another kind draws for each reader with random numbers of its own. What the
+    training process says (`feedback`, `load_state_dict`) reaches the workers, `scenes`, `counterfactuals`, `failures`
+    and `stats` know of what they showed, and each epoch goes on where the workers of the last one ended, also where
+    it was left early: then what they had fetched ahead is not shown. Workers fetch ahead, so the stream cannot tell
+    which of their pictures the training loop has had: the state in the middle of an epoch is that of the loader,
+    `torchdata.stateful_dataloader.StatefulDataLoader`, which takes the place of ``DataLoader``.
 
     Args:
         source: a spec, its path or decoded JSON, a design, or a sampler.
@@ -60,6 +63,8 @@ class RenderStream(IterableDataset[Item]):
         device: where pictures are wanted, such as ``"cuda"``; items then hold tensors there, and ``transform`` is
             given the float32 tensor (3, H, W) instead of the PIL picture. With ``engine="inprocess"`` on the same GPU
             a picture never leaves it; from other engines it is copied there once, from pinned memory.
+        lease: seconds without a picture from an engine after which another takes over what it was asked for; after
+            three in a row the stream ends with an error.
         record: folder that keeps what is shown, as a dataset (see `torchmultiverse.stream.Replay`). Of several
             readers each has a folder in it, ``reader-0-of-2`` and so on; ``torchmultiverse merge`` makes them one.
 
@@ -83,12 +88,15 @@ class RenderStream(IterableDataset[Item]):
         on_failure: Literal["raise", "skip"] = "raise",
         seed: int = 0,
         device: str | torch.device | None = None,
+        lease: float = LEASE,
         record: str | Path | None = None,
     ) -> None:
         if workers < 1 or window < 1 or ahead < workers:
             raise SpecError(
                 f"workers = {workers}, window = {window}, ahead = {ahead}: at least 1, 1, and one per worker"
             )
+        if not lease > 0:
+            raise SpecError(f"lease = {lease:g}: seconds above 0")
         if on_failure not in ("raise", "skip"):
             raise SpecError(f"on_failure = {on_failure!r}: 'raise' or 'skip'")
         spec: Spec | None = None
@@ -99,8 +107,8 @@ class RenderStream(IterableDataset[Item]):
         elif isinstance(source, Spec):
             spec = source
         self.design: Design = spec.build() if spec else source.design if isinstance(source, Sampler) else source  # type: ignore[assignment]
-        self._sampler: Sampler | None = source if isinstance(source, Sampler) else None
-        self._seed = seed
+        self._sampler = source if isinstance(source, Sampler) else Uniform(self.design, seed)
+        self._part: Reader = (0, 1)  # what the sampler draws for
         wanted = size or (spec.render.size if spec else 224)
         width, height = (wanted, wanted) if isinstance(wanted, int) else wanted
         self.options = RenderOptions(
@@ -114,14 +122,20 @@ class RenderStream(IterableDataset[Item]):
         self._make = engine if callable(engine) else _factory(engine, self.design, spec.assets if spec else [])
         self._workers = workers
         self._ahead = ahead
+        self._lease = lease
         self._window = window
         self._transform = transform or (to_tensor if device is None else lambda tensor: tensor)
         self._on_failure = on_failure
-        self.failures: list[Failure] = []
+        self._failures: list[Failure] = []
+        self._loaded: tuple[Mapping[str, Any], int] | None = None  # a state to go on from, and the process it came to
+        self._shared = Shared()
+        self._told = 0  # the last feedback from the training process that a copy's sampler knows of
+        self._begun = 0  # the process in which this object has begun to show pictures
         self._pending: deque[tuple[Scene, float]] = deque()
         self._seen: OrderedDict[str, Scene] = OrderedDict()
-        self._crew: _Crew | None = None
+        self._crew: Crew | None = None
         self._times = {"wait": 0.0, "prepare": 0.0, "outside": 0.0}
+        self._earlier: dict[str, float] = {}  # the same, of the copies before this one
         self._yielded = 0
         self._ended = False  # the sampler has no more for this epoch
 
@@ -131,7 +145,8 @@ class RenderStream(IterableDataset[Item]):
         return self.__dict__.copy()
 
     def __iter__(self) -> Iterator[Item]:
-        sampler = self._share()
+        sampler = self._ready()
+        self._begun = os.getpid()
         self._recording()
         crew = self._started()
         crew.forget()
@@ -161,28 +176,50 @@ class RenderStream(IterableDataset[Item]):
             crew.forget()
             if self._recorder is not None:
                 self._recorder.flush()  # a reader in another process is not told when it ends
+            self._keep()
+
+    @property
+    def failures(self) -> list[Failure]:
+        """Scenes that could not be rendered, here or in DataLoader workers."""
+        if _copied():
+            return self._failures
+        table = self.design.table
+        elsewhere = (
+            Failure(Scene.from_json(text, table), reason, tries) for text, reason, tries in self._shared.failures()
+        )
+        return [*self._failures, *elsewhere]
 
     def feedback(self, scene_ids: Sequence[str], losses: Iterable[float]) -> None:
         """Tell the sampler how hard pictures were; scenes by the ids of a batch, losses as numbers or a tensor.
 
+        The samplers of DataLoader workers learn it when they next draw.
+
         Raises:
             SpecError: a scene that this stream has not shown, or not of late.
         """
-        values = losses.tolist() if hasattr(losses, "tolist") else list(losses)
-        sampler = self._share()
-        for scene, loss in zip(self.scenes(scene_ids), values, strict=True):
-            sampler.feedback(scene, float(loss))
+        values = [float(loss) for loss in (losses.tolist() if hasattr(losses, "tolist") else losses)]
+        pairs = list(zip(self.scenes(scene_ids), values, strict=True))
+        if self._shared.used and not _copied():
+            self._shared.tell((scene.canonical, loss) for scene, loss in pairs)
+            if self._begun != os.getpid():  # nothing is drawn here
+                return
+        sampler = self._ready()
+        for scene, loss in pairs:
+            sampler.feedback(scene, loss)
 
     def scenes(self, scene_ids: Sequence[str]) -> list[Scene]:
-        """Return scenes that were shown, by their ids.
+        """Return scenes that were shown, here or by DataLoader workers, by their ids.
 
         Raises:
             SpecError: one that was not, or not of late.
         """
-        unknown = [name for name in scene_ids if name not in self._seen]
+        missing = [name for name in scene_ids if name not in self._seen]
+        elsewhere = self._shared.shown(missing) if missing else {}
+        found = {name: Scene.from_json(text, self.design.table) for name, text in elsewhere.items()}
+        unknown = [name for name in missing if name not in found]
         if unknown:
-            raise SpecError(f"scene '{unknown[0]}' is not among the last {_REMEMBERED} of this stream")
-        return [self._seen[name] for name in scene_ids]
+            raise SpecError(f"scene '{unknown[0]}' is not among the last {REMEMBERED} of this stream")
+        return [self._seen[name] if name in self._seen else found[name] for name in scene_ids]
 
     def counterfactuals(
         self, scene_ids: Sequence[str], factor: str, levels: Sequence[Any] | None = None
@@ -214,15 +251,68 @@ class RenderStream(IterableDataset[Item]):
             engine.close()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where the stream stands, as JSON values: what comes next is what would have come."""
+        """Return where the stream stands, as JSON values: what comes next is what would have come.
+
+        Raises:
+            SpecError: pictures are shown by DataLoader workers, which fetch ahead of the training loop.
+        """
+        if self._shared.used and not _copied():
+            raise SpecError(
+                "this stream is read by DataLoader workers, which fetch ahead: only the loader knows what it has "
+                "handed out. Use torchdata.stateful_dataloader.StatefulDataLoader in the place of DataLoader and save "
+                "its state_dict(), or num_workers=0"
+            )
+        sampler = self._ready().state_dict()
         pending = [[scene.canonical, weight] for scene, weight in self._pending]
-        sampler = self._share().state_dict()
-        state = {"sampler": sampler, "pending": pending, "yielded": self._yielded, "ended": self._ended}
+        state = {
+            "sampler": sampler, "pending": pending, "yielded": self._yielded, "ended": self._ended,
+            "reader": list(self._part),
+        }  # fmt: skip
         return state if self._recorder is None else {**state, "recorded": self._recorder.flush()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from a state; call it before iterating."""
-        self._share().load_state_dict(state["sampler"])
+        """Continue from a state; call it before iterating, or before a DataLoader with workers is iterated.
+
+        Raises:
+            SpecError: (when pictures are asked for) the state is of another number of readers.
+        """
+        self._loaded = (state, os.getpid())
+        if not _copied():
+            self._shared.clear()
+
+    def _ready(self) -> Sampler:
+        """Return the sampler, with this reader's share of the work, where the stream goes on.
+
+        In a DataLoader worker that is where the copy before this one ended, unless the worker itself was given a
+        state; else what the training process was given, which this object was a copy of.
+        """
+        part = _reader()
+        if part != self._part:  # copied from the training process, whose sampler draws for fewer readers
+            self._pending.clear()
+            self._ended = False
+            if isinstance(self._sampler, Uniform):
+                self._sampler.share(*part)
+            else:
+                self._sampler.rng = self._sampler.rng.spawn(part[1])[part[0]]
+            self._part = part
+        loaded, here = self._loaded or (None, 0)
+        if _copied() and self._begun != os.getpid():
+            earlier, self._told, self._earlier = self._shared.state(part)
+            if here != os.getpid():
+                loaded = earlier or loaded
+        self._loaded = None
+        if loaded is not None:
+            self._restore(loaded)
+        return self._sampler
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        of = tuple(state.get("reader", self._part))
+        if of != self._part:
+            raise SpecError(
+                f"the state is that of reader {of[0]} of {of[1]}, this is reader {self._part[0]} of {self._part[1]}: "
+                "continue with as many DataLoader workers and ranks as when it was saved"
+            )
+        self._sampler.load_state_dict(state["sampler"])
         table = self.design.table
         self._pending = deque((Scene.from_json(text, table), float(weight)) for text, weight in state["pending"])
         self._yielded = int(state["yielded"])
@@ -232,11 +322,16 @@ class RenderStream(IterableDataset[Item]):
             self._recorder.rewind(self._recorded)
             self._recorded = None
 
+    def _keep(self) -> None:
+        """Leave this copy's state for the next one."""
+        if _copied():
+            self._shared.keep(self._part, self.state_dict(), self._told, self._spent())
+
     def _recording(self) -> None:
         """Begin to record, or to go on, where that is wanted."""
         if self._record is None or self._recorder is not None:
             return
-        i, n = _reader()
+        i, n = self._part
         out = self._record if n == 1 else self._record / f"reader-{i}-of-{n}"
         self._recorder = Recorder(out, self._spec, self.design, self.options)
         if self._recorded is not None:
@@ -253,17 +348,22 @@ class RenderStream(IterableDataset[Item]):
         ``wait``: for pictures; ``prepare``: decoding and transforming; ``outside``: in the training loop; ``render``:
         summed over engines; ``idle``: engines without work. ``limit`` is ``rendering``, ``preparing`` or ``training``.
         """
-        crew = self._crew
-        times = dict(self._times) | {"render": crew.busy if crew else 0.0, "idle": crew.idle if crew else 0.0}
+        every = [self._spent(), *([] if _copied() else self._shared.stats())]
+        times = {key: sum(spent[key] for spent in every) for key in (*_TIMES, "pictures")}
         named = {"wait": "rendering", "prepare": "preparing", "outside": "training"}
         limit = named[max(named, key=lambda key: times[key])]
-        return {**{k: round(v, 3) for k, v in times.items()}, "pictures": self._yielded, "limit": limit}
+        return {**{key: round(times[key], 3) for key in _TIMES}, "pictures": times["pictures"], "limit": limit}
+
+    def _spent(self) -> dict[str, Any]:
+        crew = self._crew
+        here = {**self._times, "render": crew.busy if crew else 0.0, "idle": crew.idle if crew else 0.0}
+        return {key: here[key] + self._earlier.get(key, 0.0) for key in _TIMES} | {"pictures": self._yielded}
 
     def __repr__(self) -> str:
         found = self.stats()
         total = sum(found[key] for key in ("wait", "prepare", "outside")) or 1.0
         shares = ", ".join(f"{key} {100 * found[key] / total:.0f} %" for key in ("wait", "prepare", "outside"))
-        return f"RenderStream({self._yielded} pictures, {self._workers} engines; {shares}; limit: {found['limit']})"
+        return f"RenderStream({found['pictures']} pictures, {self._workers} engines; {shares}; limit: {found['limit']})"
 
     def close(self) -> None:
         """End the engines; may be called twice."""
@@ -284,35 +384,25 @@ class RenderStream(IterableDataset[Item]):
         if getattr(self, "_crew", None) is not None or getattr(self, "_recorder", None) is not None:
             self.close()
 
-    def _share(self) -> Sampler:
-        """Return this reader's sampler."""
-        if self._sampler is None:
-            self._sampler = Uniform(self.design, self._seed, part=_reader())
-        elif not getattr(self, "_split", False) and _reader()[1] > 1:
-            i, n = _reader()
-            if isinstance(self._sampler, Uniform):
-                self._sampler.share(i, n)
-            else:
-                self._sampler.rng = self._sampler.rng.spawn(n)[i]
-        self._split = True
-        return self._sampler
-
-    def _started(self) -> _Crew:
+    def _started(self) -> Crew:
         if self._crew is None:
             if self._device is not None and self._device.type == "cuda" and get_worker_info() is not None:
                 raise SpecError("a stream on a GPU renders in the training process; use a DataLoader without workers")
             make = self._make if self._device is None else lambda: _staying(self._make())
-            self._crew = _Crew(make, self._workers, self.options)
+            self._crew = Crew(make, self._workers, self.options, self._lease)
         return self._crew
 
-    def _hand_out(self, crew: _Crew, sampler: Sampler, waiting: deque[tuple[Scene, float]]) -> None:
+    def _hand_out(self, crew: Crew, sampler: Sampler, waiting: deque[tuple[Scene, float]]) -> None:
         """Keep the engines busy with what comes next, as far ahead as is allowed."""
         while len(waiting) < self._ahead:
             if len(self._pending) == len(waiting):
+                self._learn(sampler)
                 drawn = [] if self._ended else list(islice(iter(sampler.draw, None), self._window))
                 self._ended = len(drawn) < self._window
                 drawn.sort(key=lambda found: str(found[0]["World_Name"]))
                 self._pending.extend(drawn)
+                if self._recorder is None:  # whose state means another file
+                    self._keep()
                 if not drawn:
                     return
             chunk: list[Scene] = []
@@ -323,11 +413,22 @@ class RenderStream(IterableDataset[Item]):
                     break
                 chunk.append(scene)
                 waiting.append((scene, weight))
+            if _copied():
+                self._shared.show((scene.scene_id, scene.canonical) for scene in chunk)
             crew.submit(chunk)
+
+    def _learn(self, sampler: Sampler) -> None:
+        """Let a copy's sampler know what the training process said since it last drew."""
+        if _copied():
+            for number, text, loss in self._shared.told(self._told):
+                sampler.feedback(Scene.from_json(text, self.design.table), loss)
+                self._told = number
 
     def _item(self, scene: Scene, weight: float, answer: Frame | Failure) -> Item | None:
         if isinstance(answer, Failure):
-            self.failures.append(answer)
+            self._failures.append(answer)
+            if _copied():
+                self._shared.fail(answer.scene.canonical, answer.reason, answer.attempts)
             if self._on_failure == "raise":
                 raise answer.error()
             return None
@@ -335,7 +436,7 @@ class RenderStream(IterableDataset[Item]):
             raise EngineError(f"the engine answered {scene!r} with the picture of scene {answer.scene_id}")
         self._seen[scene.scene_id] = scene
         self._seen.move_to_end(scene.scene_id)
-        if len(self._seen) > _REMEMBERED:
+        if len(self._seen) > REMEMBERED:
             self._seen.popitem(last=False)
         self._yielded += 1
         if self._recorder is not None:
@@ -355,115 +456,6 @@ class RenderStream(IterableDataset[Item]):
         return there.permute(2, 0, 1).float().div_(255)
 
 
-class _Crew:
-    """Engines in threads; chunks go in, answers come out by number."""
-
-    def __init__(self, make: Callable[[], Engine], workers: int, options: RenderOptions) -> None:
-        self._make = make
-        self._options = options
-        self._changed = threading.Condition()
-        self._chunks: deque[tuple[int, int, list[Scene]]] = deque()  # number of the first, turn, scenes
-        self._answers: dict[int, Frame | Failure] = {}
-        self._error: BaseException | None = None
-        self._closed = False
-        self._turn = 0
-        self.next = 0
-        self.busy = 0.0
-        self.idle = 0.0
-        self._threads = [threading.Thread(target=self._run, name=f"stream-{k}", daemon=True) for k in range(workers)]
-        for thread in self._threads:
-            thread.start()
-
-    def submit(self, scenes: list[Scene]) -> None:
-        """Hand in scenes; they are numbered from ``next``."""
-        with self._changed:
-            self._chunks.append((self.next, self._turn, scenes))
-            self.next += len(scenes)
-            self._changed.notify_all()
-
-    def get(self, number: int) -> Frame | Failure:
-        """Return the answer to a scene, by its number.
-
-        Raises:
-            EngineError: no engine is left.
-        """
-        with self._changed:
-            while number not in self._answers:
-                if self._error is not None:
-                    raise self._error
-                # In steps, so that Ctrl-C comes through.
-                self._changed.wait(0.5)
-            return self._answers.pop(number)
-
-    def forget(self) -> None:
-        """Drop what nobody waits for any more."""
-        with self._changed:
-            self._turn += 1
-            self._chunks.clear()
-            self._answers.clear()
-
-    def close(self) -> None:
-        with self._changed:
-            self._closed = True
-            self._chunks.clear()
-            self._changed.notify_all()
-        for thread in self._threads:
-            thread.join(30)
-
-    def _run(self) -> None:
-        engine: Engine | None = None
-        lost = 0
-        try:
-            while True:
-                begun = time.perf_counter()
-                with self._changed:
-                    while not self._chunks and not self._closed:
-                        self._changed.wait()
-                    if self._closed:
-                        return
-                    first, turn, scenes = self._chunks.popleft()
-                    self.idle += time.perf_counter() - begun
-                done = 0
-                while done < len(scenes):
-                    begun = time.perf_counter()
-                    try:
-                        engine = engine or self._make()
-                        for answer in engine.render([s.unlabelled for s in scenes[done:]], self._options):
-                            lost = 0
-                            self._put(first + done, turn, answer)
-                            done += 1
-                        if done < len(scenes):
-                            raise EngineError("the engine left scenes unanswered")
-                    except (EngineError, ProtocolError, OSError) as error:
-                        broken, engine = engine, None
-                        if broken is not None:
-                            with suppress(Exception):  # it is broken: what matters is the next one
-                                broken.close()
-                        lost += 1
-                        if lost > _RESTARTS or self._closed:
-                            raise EngineError(
-                                f"the engine was lost {lost} times in a row; the last: {error}"
-                            ) from error
-                    finally:
-                        with self._changed:
-                            self.busy += time.perf_counter() - begun
-        except BaseException as error:
-            with self._changed:
-                self._error = self._error or error
-                self._changed.notify_all()
-        finally:
-            if engine is not None:
-                engine.close()
-
-    def _put(self, number: int, turn: int, answer: Frame | Failure) -> None:
-        if isinstance(answer, Frame) and answer.tensor() is None:
-            answer.array("rgb")  # decoded here, beside the other engines
-        with self._changed:
-            if turn == self._turn:
-                self._answers[number] = answer
-                self._changed.notify_all()
-
-
 def _staying(engine: Engine) -> Engine:
     """Have an engine that can leave its pictures where they are traced do so."""
     inner = getattr(engine, "_engine", engine)
@@ -472,7 +464,12 @@ def _staying(engine: Engine) -> Engine:
     return engine
 
 
-def _reader() -> tuple[int, int]:
+def _copied() -> bool:
+    """Return whether this is a copy in a DataLoader worker."""
+    return get_worker_info() is not None
+
+
+def _reader() -> Reader:
     """Return which of how many readers this is: DataLoader workers times ranks."""
     worker = get_worker_info()
     i, n = (worker.id, worker.num_workers) if worker is not None else (0, 1)

@@ -72,25 +72,28 @@ class Uniform(Sampler):
         self._forever = forever
         self._shuffle = shuffle
         self._epoch = 0
-        self._place = 0
         self.share(*part)
 
     def __len__(self) -> int:
-        return len(self._order)
+        i, n = self._part
+        return len(range(i, self.design.count, n))
 
     def share(self, i: int, n: int) -> None:
-        """Be the i-th of n readers, before the first draw."""
+        """Be the i-th of n readers, from the beginning of the epoch."""
         self._part = (i, n)
-        self._order = self._of(self._epoch)
+        self._place = 0
+        self._order: Sequence[int] | None = None  # drawn when it is needed
 
     @override
     def draw(self) -> tuple[Scene, float] | None:
-        if self._place >= len(self._order):
+        if self._place >= len(self):
             self._epoch += 1
             self._place = 0
-            self._order = self._of(self._epoch)
-            if not self._forever or not self._order:
+            self._order = None
+            if not self._forever or not len(self):
                 return None
+        if self._order is None:
+            self._order = self._of(self._epoch)
         index = self._order[self._place]
         self._place += 1
         return self.design[index], 1.0
@@ -102,7 +105,7 @@ class Uniform(Sampler):
     @override
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self._epoch, self._place = int(state["epoch"]), int(state["place"])
-        self._order = self._of(self._epoch)
+        self._order = None
 
     def _of(self, epoch: int) -> Sequence[int]:
         i, n = self._part

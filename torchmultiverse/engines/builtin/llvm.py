@@ -1,7 +1,7 @@
 """Fetching the LLVM library that the quick CPU variant needs, on Debian and Ubuntu, without root.
 
-The packages come through the machine's own `apt-get`, from the archives it is configured for, and are unpacked into
-the user's cache; nothing is installed.
+The packages come through the machine's own `apt-get`, from the archives it is configured for, and are unpacked into a
+folder of the user's data; nothing is installed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from torchmultiverse.engines.builtin.variant import Trial, try_variant
 from torchmultiverse.errors import EngineError
-from torchmultiverse.resources import cache_folder
+from torchmultiverse.resources import llvm_folders
 
 _KNOWN_GOOD = 19
 _OLDEST = 17
@@ -23,7 +23,7 @@ _OLDEST = 17
 
 
 def fetch_llvm(say: Callable[[str], None] = lambda text: None) -> Trial:
-    """Fetch an LLVM library into the user's cache and prove that it renders.
+    """Fetch an LLVM library into a folder of the user's data and prove that it renders.
 
     Args:
         say: is told of each step.
@@ -47,7 +47,8 @@ def fetch_llvm(say: Callable[[str], None] = lambda text: None) -> Trial:
         reasons = []
         for package in packages:
             say(f"fetching {package}")
-            folder = cache_folder("llvm", package)
+            folder = llvm_folders()[0] / package
+            folder.mkdir(parents=True, exist_ok=True)
             try:
                 _unpack(package, folder, Path(scratch), options)
                 library = _library(folder)

@@ -22,7 +22,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from torchmultiverse.errors import EngineError, nearest
-from torchmultiverse.resources import cache_folder
+from torchmultiverse.resources import cache_folder, llvm_folders
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +94,8 @@ def llvm_libraries() -> Iterator[Path]:
     named = os.environ.get("DRJIT_LIBLLVM_PATH")
     if named and fresh(Path(named)):
         yield Path(named)
-    own = sorted(cache_folder("llvm").glob("**/libLLVM*.so*"), key=_version, reverse=True)
+    fetched = [path for folder in llvm_folders() for path in folder.glob("**/libLLVM*.so*")]
+    own = sorted(fetched, key=_version, reverse=True)
     system = [path for place in _LLVM_PLACES for path in Path("/").glob(place.lstrip("/"))]
     for path in [*own, *sorted(system, key=_version, reverse=True)]:
         if fresh(path):
@@ -111,7 +112,7 @@ def try_variant(variant: str, library: str = "", timeout: float = 90) -> Trial:
     if library:
         environment["DRJIT_LIBLLVM_PATH"] = library
         # Its own dependencies may have been fetched beside it.
-        if Path(library).is_relative_to(cache_folder("llvm")):
+        if _fetched(Path(library)):
             beside = str(Path(library).parent)
             environment["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, [beside, os.environ.get("LD_LIBRARY_PATH")]))
     try:
@@ -197,8 +198,9 @@ def _probe() -> Report:
 
 
 @functools.cache
-def _say(sentence: str) -> None:
-    log.info("renderer: %s", sentence)
+def _say(sentence: str, slow: bool) -> None:
+    # A warning reaches stderr also where nobody has set up logging.
+    log.log(logging.WARNING if slow else logging.INFO, "renderer: %s", sentence)
 
 
 def activate(variant: str | None = None) -> str:
@@ -231,7 +233,7 @@ def activate(variant: str | None = None) -> str:
     import mitsuba as mi
 
     mi.set_variant(chosen)
-    _say(said)
+    _say(said, slow=variant is None and chosen == "scalar_rgb")
     return chosen
 
 
@@ -281,13 +283,16 @@ def _llvm_library(report: Report | None) -> str:
     raise EngineError(f"llvm_ad_rgb does not work here: {reasons}. `torchmultiverse doctor --fix` may fetch one")
 
 
+def _fetched(library: Path) -> bool:
+    return any(library.is_relative_to(folder) for folder in llvm_folders())
+
+
 def _load_beside(library: Path) -> None:
     """Load the fetched dependencies of a fetched library, which the system's loader would not find."""
     import contextlib
     import ctypes
 
-    folder = cache_folder("llvm")
-    if not library.is_relative_to(folder):
+    if not _fetched(library):
         return
     waiting = [path for path in sorted(library.parent.glob("*.so*")) if path.resolve() != library.resolve()]
     for _ in range(3):

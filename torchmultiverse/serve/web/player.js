@@ -30,6 +30,7 @@ function connect() {
   // A step that never comes (the offer, the media, the catalogue) says nothing by itself, nor does media that is
   // lost for good: begin again from the socket.
   let silent = false;
+  let gone = "";
   const reconnect = () => { silent = true; socket.close(); };
   let watch = 0;
   const patient = () => {
@@ -76,8 +77,11 @@ function connect() {
         send({ type: "pong", time: message.time });
         break;
       case "subscribeFailed":
-      case "streamerDisconnected":
         drop("the engine went away; waiting for it …");
+        setTimeout(ask, 1000);
+        break;
+      case "streamerDisconnected": // older servers of ours leave it at that, all others close the socket as well
+        drop(gone = "the engine went away; waiting for it …");
         setTimeout(ask, 1000);
         break;
     }
@@ -87,6 +91,8 @@ function connect() {
     const refused = event.code === 1006 && !peer && !location.search.includes("token=");
     drop(
       silent ? "no answer; trying again …"
+      : gone ? gone
+      : event.reason ? `the server closed the connection: ${event.reason}; trying again …`
       : refused ? "no connection; a server with a token wants ?token=… in the address"
       : "the server is gone; trying again …");
     setTimeout(connect, 2000);
@@ -111,7 +117,8 @@ function open(opened) {
     const data = new Uint8Array(event.data);
     const text = () => utf16.decode(data.subarray(1));
     if (data[0] === 255) {
-      const table = JSON.parse(utf16.decode(data.subarray(2)));
+      // Older streamers of ours put a direction, 0 or 1, before the text.
+      const table = JSON.parse(utf16.decode(data.subarray(data[1] > 1 ? 1 : 2)));
       for (const name of Object.keys(ids)) if (table[name]) ids[name] = table[name].id;
     } else if (data[0] === ids.FileExtension) {
       Object.assign(file, { name: text(), type: "", parts: [], size: 0 });

@@ -1,0 +1,395 @@
+"""OBJ files with their materials.
+
+They are read here, not by a library: the format is a handful of lines, and the readers at hand lose some without a word
+(colours of vertices beside texture coordinates, options of textures, a second material file, faces of which only some
+have texture coordinates, indices that count backwards).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchmultiverse.assets.files import Neighbours, shown
+from torchmultiverse.assets.model import MAX_TRIANGLES, Piece, check_size, welded_normals
+from torchmultiverse.assets.polygons import triangulated
+from torchmultiverse.assets.textures import decode, linear
+from torchmultiverse.errors import AssetError
+
+Floats = NDArray[np.float64]
+
+_PASSED = frozenset({"o", "g", "s", "mg", "bevel", "c_interp", "d_interp", "lod", "shadow_obj", "trace_obj"})
+"""Statements that change nothing that is drawn here."""
+_LISTS = {"v": (3, "vertices"), "vt": (1, "texture coordinates"), "vn": (3, "normals")}
+_UNREAD_MAPS = re.compile(r"map_(?!kd$).*|bump|norm|disp|decal|refl")
+_NUMBERS = {"-s": 3, "-o": 3, "-t": 3, "-mm": 2}
+_WORDS = {"-blendu", "-blendv", "-boost", "-bm", "-cc", "-clamp", "-imfchan", "-texres", "-type"}
+
+
+@dataclass
+class _Texture:
+    file: str
+    scale: tuple[float, float] = (1.0, 1.0)
+    offset: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass
+class _Material:
+    color: tuple[float, float, float] | None = None
+    texture: _Texture | None = None
+    opacity: float = 1.0
+    unread: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _Faces:
+    """The faces of one material; a corner is a number in ``corners``, whose keys are as the file writes them."""
+
+    corners: dict[str, int] = field(default_factory=dict)
+    flat: list[int] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+
+
+def read_obj(data: bytes, neighbours: Neighbours, what: str) -> tuple[list[Piece], list[str]]:
+    """Return the pieces of an OBJ file, one or two for each material, and what of it is not drawn.
+
+    Raises:
+        AssetError: it cannot be read, contradicts itself, is too large, or names a file that is not there.
+    """
+    lines = _lines(data)
+    rows: dict[str, list[str]] = {key: [] for key in _LISTS}
+    groups: dict[str | None, _Faces] = {}
+    libraries: list[str] = []
+    unknown: Counter[str] = Counter()
+    current: str | None = None
+    small = count = 0
+    for line in lines:
+        parts = line.split(None, 1)
+        if not parts or parts[0].startswith("#"):
+            continue
+        key, rest = parts[0], parts[1] if len(parts) > 1 else ""
+        if key in rows:
+            rows[key].append(rest)
+        elif key == "f" or key == "fo":
+            tokens = rest.partition("#")[0].split()
+            if "-" in rest:
+                tokens = [_absolute(token, rows) for token in tokens]
+            if len(tokens) < 3:
+                small += 1
+                continue
+            count += len(tokens) - 2
+            if count > MAX_TRIANGLES:
+                check_size(count, what)
+            group = groups.setdefault(current, _Faces())
+            known = group.corners
+            group.flat.extend([known.setdefault(token, len(known)) for token in tokens])
+            group.sizes.append(len(tokens))
+        elif key == "usemtl":
+            current = rest.strip()
+        elif key == "mtllib":
+            libraries.append(rest.strip())
+        elif key not in _PASSED:
+            unknown[key] += 1
+    notes = [f"{n:,} lines '{shown(key)}' are not read" for key, n in list(unknown.items())[:10]]
+    if small:
+        notes.append(f"{small:,} faces of fewer than three corners are not drawn")
+    if b"#MRGB" in data:
+        notes.append("its colours in '#MRGB' comments are not read")
+    arrays = {key: _array(key, values, lines, what) for key, values in rows.items()}
+    materials = _materials(libraries, neighbours, notes)
+    pieces = []
+    for name, group in groups.items():
+        made = _pieces(name, group, arrays, materials, neighbours, notes)
+        pieces += made
+    if not pieces:
+        raise AssetError(f"{what}: it has no triangles")
+    seen = [piece for piece, opacity in pieces if opacity >= 0.5]
+    if not seen:
+        notes.append(
+            "all of its materials are clear ('d' below 0.5), which is a mistake of many exporters: drawn all the same"
+        )
+    return seen or [piece for piece, _ in pieces], list(dict.fromkeys(notes))
+
+
+def _lines(data: bytes) -> list[str]:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.replace("\\\n", " ").split("\n")
+
+
+def _absolute(token: str, rows: dict[str, list[str]]) -> str:
+    """Return a corner with indices that count from the first line on; those of a file may count back from here."""
+    parts = token.split("/")
+    for k, (part, key) in enumerate(zip(parts, ("v", "vt", "vn"), strict=False)):
+        if part.startswith("-") and part[1:].isdecimal():
+            parts[k] = str(len(rows[key]) + 1 - int(part[1:19]))
+    return "/".join(parts)
+
+
+def _array(key: str, rows: list[str], lines: list[str], what: str) -> Floats:
+    """Return lines of numbers as an array (N, K); a line that has fewer numbers than others ends in nan.
+
+    Raises:
+        AssetError: a line holds something else, or too few.
+    """
+    least, name = _LISTS[key]
+    if not rows:
+        return np.zeros((0, least))
+    width = len(rows[0].split())
+    try:
+        values = np.fromstring(" ".join(rows), np.float64, sep=" ")
+        if width >= least and len(values) == width * len(rows):
+            return values.reshape(-1, width)
+    except ValueError:
+        pass
+    # Lines of several lengths, with comments, or with something that is no number.
+    table = []
+    for k, row in enumerate(rows):
+        try:
+            numbers = [float(word) for word in row.partition("#")[0].split()]
+        except ValueError:
+            numbers = []
+        if len(numbers) < least:
+            raise AssetError(f"{what}: {_at(key, k, lines)}: {least} numbers at least make one of its {name}")
+        table.append(numbers[:7])
+    out = np.full((len(table), max(len(row) for row in table)), np.nan)
+    for k, numbers in enumerate(table):
+        out[k, : len(numbers)] = numbers
+    return out
+
+
+def _at(key: str, index: int, lines: list[str]) -> str:
+    """Return where the line number ``index`` of a kind is, and what it says."""
+    found = (k for k, line in enumerate(lines) if line.split(None, 1)[:1] == [key])
+    number = next((k for i, k in enumerate(found) if i == index), 0)
+    return f"line {number + 1}: '{shown(lines[number].strip())}'"
+
+
+def _corners(group: _Faces, arrays: dict[str, Floats], what: str) -> dict[str, NDArray[np.int64]]:
+    """Return the indices of the corners into each list, from 0; -1 where a corner has none.
+
+    Raises:
+        AssetError: a corner that is none, or that names what is not there.
+    """
+    table = np.zeros((len(group.corners), 3), np.int64)
+    for row, token in zip(table, group.corners, strict=True):
+        parts = token.split("/")
+        try:
+            if not parts[0] or len(parts) > 3:
+                raise ValueError
+            row[: len(parts)] = [int(part) if part else 0 for part in parts]
+        except (ValueError, OverflowError):
+            raise AssetError(
+                f"{what}: '{shown(token)}' is no corner of a face; they look like 3, 3/1, 3//2 or 3/1/2"
+            ) from None
+        if row[0] == 0:
+            row[0] = -1
+    out = {}
+    for column, key in enumerate(("v", "vt", "vn")):
+        have = len(arrays[key])
+        wrong = table[:, column][(table[:, column] < 0) | (table[:, column] > have)]
+        if len(wrong):
+            thing = {"v": "vertex", "vt": "texture coordinate", "vn": "normal"}[key]
+            raise AssetError(f"{what}: a face names {thing} {int(wrong[0])}, there are {have:,}")
+        out[key] = table[:, column] - 1
+    return out
+
+
+def _pieces(
+    name: str | None,
+    group: _Faces,
+    arrays: dict[str, Floats],
+    materials: dict[str, _Material],
+    neighbours: Neighbours,
+    notes: list[str],
+) -> list[tuple[Piece, float]]:
+    """Return what one material is on, with its opacity."""
+    what = neighbours.what
+    material = materials.get(name or "")
+    if material is None:
+        material = _Material()
+        if name is not None:
+            notes.append(f"there is no material '{shown(name)}': its faces are plain")
+    for text in material.unread:
+        notes.append(f"not drawn of '{shown(name or '')}': {text}")
+    if material.opacity < 1:
+        seen = "drawn as if it were opaque" if material.opacity >= 0.5 else "not drawn"
+        notes.append(f"'{shown(name or '')}' is see-through (d {material.opacity:g}) and is {seen}")
+    at = _corners(group, arrays, what)
+    vertices = arrays["v"][at["v"], :3]
+    flat = np.array(group.flat)
+    triangles, unfilled = triangulated(vertices[flat], np.array(group.sizes))
+    if unfilled:
+        notes.append(f"{unfilled:,} polygons are so folded that their triangles overlap")
+    faces = flat[triangles]
+    smooth = welded_normals(vertices, faces)
+    given = arrays["vn"][at["vn"], :3] if len(arrays["vn"]) else np.zeros_like(vertices)
+    length = np.linalg.norm(given, axis=1, keepdims=True)
+    usable = (at["vn"] >= 0)[:, None] & (length > 1e-9) & np.isfinite(length)
+    normals = np.where(usable, given / np.where(usable, length, 1), smooth).astype(np.float32)
+    colors = _colors(arrays["v"][at["v"]], notes)
+    tint = (1.0, 1.0, 1.0)
+    if material.color is not None and colors is None:
+        red, green, blue = (float(c) for c in linear(np.array(material.color)))
+        tint = (red, green, blue)
+    points = vertices.astype(np.float32)
+    if material.texture is None:
+        return [(Piece(points, normals, faces.astype(np.uint32), colors=colors, tint=tint), material.opacity)]
+    texture = material.texture
+    mapped = (at["vt"] >= 0)[faces].all(1)
+    if not mapped.any():
+        raise AssetError(f"{what}: the material '{shown(name or '')}' has a texture, the mesh no texture coordinates")
+    uv = arrays["vt"][at["vt"]]
+    uv = np.stack([uv[:, 0], uv[:, 1] if uv.shape[1] > 1 else np.zeros(len(uv))], 1)
+    uv = np.where((at["vt"] >= 0)[:, None], np.nan_to_num(uv, nan=0.0) * texture.scale + texture.offset, 0)
+    image = decode(neighbours.read(texture.file), f"{what}: the texture '{shown(texture.file)}'")
+    # A material of an OBJ does not say. A texture with holes is meant so; one that is clear all over is a mistake.
+    clear = float((image[..., 3] < 128).mean())
+    pieces = [
+        Piece(
+            points,
+            normals,
+            faces[mapped].astype(np.uint32),
+            uv=uv.astype(np.float32),
+            colors=colors,
+            image=image,
+            cut=0.5 if 0 < clear < 0.98 else 0.0,
+        )
+    ]
+    if not mapped.all():
+        notes.append(
+            f"{int((~mapped).sum()):,} faces of '{shown(name or '')}' have no texture coordinates: drawn plain"
+        )
+        pieces.append(Piece(points, normals, faces[~mapped].astype(np.uint32), colors=colors, tint=tint))
+    return [(piece, material.opacity) for piece in pieces]
+
+
+def _colors(rows: Floats, notes: list[str]) -> NDArray[np.float32] | None:
+    """Return the linear colours (V, 3) that stand behind the coordinates of vertices; None where there are none."""
+    if rows.shape[1] < 6:
+        return None
+    # With seven numbers the colour has an alpha behind it.
+    colors = rows[:, 3:6]
+    missing = np.asarray(~np.isfinite(colors).all(1))
+    if bool(missing.all()):
+        return None
+    if missing.any():
+        notes.append(f"{int(missing.sum()):,} vertices have no colour, others have: white")
+    colors = np.where(missing[:, None], 1.0, colors)
+    if colors.max() > 1:
+        notes.append("its colours of vertices go beyond 1: taken to be of 0 to 255")
+        colors = colors / 255
+    return None if (colors == 1).all() else linear(np.clip(colors, 0, 1)).astype(np.float32)
+
+
+# -- materials --------------------------------------------------------------------------------------------------------
+
+
+def _materials(libraries: list[str], neighbours: Neighbours, notes: list[str]) -> dict[str, _Material]:
+    """Return the materials of all the files that an OBJ names.
+
+    Raises:
+        AssetError: one is not there.
+    """
+    found: dict[str, _Material] = {}
+    for rest in dict.fromkeys(libraries):
+        names = [rest]
+        if not neighbours.has(rest):
+            split = re.findall(r"\S.*?\.mtl(?=\s|$)", rest, re.IGNORECASE)
+            names = split or names
+        for name in names:
+            for key, material in _library(neighbours.read(name), notes, f"{neighbours.what}: {shown(name)}"):
+                if key in found and found[key] != material:
+                    notes.append(f"there are several materials '{shown(key)}': the first is taken")
+                found.setdefault(key, material)
+    return found
+
+
+def _library(data: bytes, notes: list[str], place: str) -> list[tuple[str, _Material]]:
+    found: list[tuple[str, _Material]] = []
+    for line in _lines(data):
+        parts = line.split(None, 1)
+        if len(parts) < 2 or parts[0].startswith("#"):
+            continue
+        key, rest = parts[0].lower(), parts[1].strip()
+        if key == "newmtl":
+            found.append((rest, _Material()))
+            continue
+        if not found:
+            continue
+        material = found[-1][1]
+        if key == "kd":
+            color = _floats(rest, f"{place}: Kd", notes)
+            if color:  # one number is a grey
+                red, green, blue = (color * 3 if len(color) < 3 else color)[:3]
+                material.color = (red, green, blue)
+        elif key == "d":
+            material.opacity = (_floats(rest.removeprefix("-halo"), f"{place}: d", notes) or [1.0])[0]
+        elif key in ("tr", "ke") and any(_floats(rest, f"{place}: {parts[0]}", notes)):
+            material.unread.append(f"{parts[0]} {shown(rest)}")
+        elif key == "map_kd":
+            material.texture, unread = _texture(rest, f"{place}: map_Kd")
+            material.unread += unread
+        elif key == "map_d" and material.texture is not None and rest.endswith(material.texture.file):
+            continue  # the alpha of the texture itself, which is read
+        elif _UNREAD_MAPS.fullmatch(key):
+            material.unread.append(shown(parts[0]))
+    return found
+
+
+def _floats(text: str, place: str, notes: list[str]) -> list[float]:
+    """Return numbers between 0 and 1; none, and a remark, where there is something else."""
+    try:
+        values = [float(word) for word in text.partition("#")[0].split()]
+    except ValueError:
+        values = []
+    if not values or not np.isfinite(values).all():
+        notes.append(f"{place} '{shown(text)}' is not read: it is no number")
+        return []
+    return [min(max(value, 0.0), 1.0) for value in values]
+
+
+def _texture(text: str, place: str) -> tuple[_Texture, list[str]]:
+    """Return a texture of a statement with options, such as ``-s 2 2 1 -o 0.5 0 0 skin.png``, and options not read.
+
+    Raises:
+        AssetError: there is no file at its end.
+    """
+    words = text.split()
+    given: dict[str, list[float]] = {}
+    unread = []
+    k = 0
+    while k < len(words) - 1 and words[k] in (*_NUMBERS, *_WORDS):
+        option = words[k]
+        k += 1
+        if option in _WORDS:
+            if (option, words[k].lower()) not in (("-clamp", "off"), ("-cc", "off"), ("-imfchan", "l"), ("-bm", "1")):
+                unread.append(f"{option} {shown(words[k])}")
+            k += 1
+            continue
+        numbers: list[float] = []
+        while k < len(words) - 1 and len(numbers) < _NUMBERS[option] and re.fullmatch(r"[-+.\deE]+", words[k]):
+            try:
+                numbers.append(float(words[k]))
+            except ValueError:
+                break
+            k += 1
+        given[option] = numbers
+        if option in ("-t", "-mm") and numbers not in ([0, 0, 0], [0, 1]):
+            unread.append(option)
+    # The name is the rest of the line as it stands: it may have blanks in it.
+    match = re.match(rf"(?:\S+\s+){{{k}}}", text)
+    file = text[match.end() :] if match else text
+    if not file.strip():
+        raise AssetError(f"{place} '{shown(text)}' names no file")
+    scale = (*given.get("-s", []), 1.0, 1.0)
+    offset = (*given.get("-o", []), 0.0, 0.0)
+    made = _Texture(file.strip(), (scale[0], scale[1]), (offset[0], offset[1]))
+    return made, [f"the option {option} of its texture" for option in unread]
