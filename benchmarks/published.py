@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import io
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,6 +32,7 @@ from torchmultiverse.evaluate.data import manifest_hash
 from torchmultiverse.evaluate.protocol import load_protocol
 from torchmultiverse.evaluate.reference import tables
 from torchmultiverse.models.torch_tools import need
+from torchmultiverse.pictures import decode, rgb
 from torchmultiverse.store.files import write_atomic
 from torchmultiverse.store.importing import _subsets
 
@@ -156,7 +156,7 @@ class HubPictures:
 
     def image(self, index: int) -> Image.Image:
         """Return one picture."""
-        return Image.open(io.BytesIO(self.image_bytes(index))).convert("RGB")
+        return rgb(decode(self.image_bytes(index), f"{self._source}, row {index}"))
 
     def iter_images(self, indices: Iterable[int] | None = None) -> Iterator[Image.Image]:
         """Yield pictures in the order asked for."""

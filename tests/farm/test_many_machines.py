@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import stat
 import subprocess
 import sys
 import threading
@@ -15,9 +14,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from typer.testing import CliRunner
 
-from torchmultiverse.cli.app import app
 from torchmultiverse.engines import Failure, Frame, RenderOptions
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.errors import DatasetError, EngineError
@@ -120,49 +117,6 @@ def test_parts_make_the_same_dataset(tmp_path: Path, undisturbed: pa.Table) -> N
     assert "108 pictures" in (out / "README.md").read_text()
     again = generate(SPEC, out, "marker", progress=False, shard_rows=16)
     assert again.rendered == 0
-
-
-def test_parts_of_different_datasets_are_not_joined(tmp_path: Path) -> None:
-    out = tmp_path / "d"
-    generate(SPEC, out, "marker", part=(0, 2), progress=False, shard_rows=16)
-    generate(SPEC, out, "marker", part=(1, 2), progress=False, shard_rows=16, size=64)
-    with pytest.raises(DatasetError, match="size"):
-        join(out)
-
-
-def test_an_array_job_of_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: pa.Table) -> None:
-    """The scripts are real; ``sbatch`` here runs them one after the other instead of on a cluster."""
-    (tmp_path / "spec.json").write_text(__import__("json").dumps(SPEC))
-    sbatch = tmp_path / "bin" / "sbatch"
-    sbatch.parent.mkdir()
-    sbatch.write_text(
-        "#!/bin/bash\n"
-        'script="${@: -1}"\n'
-        "tasks=$(sed -n 's/^#SBATCH --array=0-//p' \"$script\")\n"
-        'for i in $(seq 0 "${tasks:-0}"); do SLURM_ARRAY_TASK_ID=$i bash "$script" >&2 || exit 1; done\n'
-        'echo "$$;cluster"\n'
-    )
-    sbatch.chmod(sbatch.stat().st_mode | stat.S_IXUSR)
-    command = ["render", str(tmp_path / "spec.json"), "--out", str(tmp_path / "d"), "--engine", "marker",
-               "--executor", "slurm", "--workers", "2", "--shard-rows", "16"]  # fmt: skip
-    monkeypatch.setenv("PATH", "/nowhere")
-    failed = CliRunner().invoke(app, command)
-    assert isinstance(failed.exception, EngineError)
-    assert "no 'sbatch'" in str(failed.exception)
-    monkeypatch.setenv("PATH", f"{sbatch.parent}:/usr/bin:/bin")
-    done = CliRunner().invoke(app, [*command, "--slurm", "time=1:00:00"])
-    assert done.exit_code == 0, done.output
-    assert "array job" in done.output
-    assert data(tmp_path / "d").equals(undisturbed)
-
-
-def test_the_status_of_a_run(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="no run was seen"):
-        CliRunner().invoke(app, ["farm", "status", str(tmp_path)], catch_exceptions=False)
-    generate(SPEC, tmp_path / "d", "marker", workers=2, progress=False)
-    shown = CliRunner().invoke(app, ["farm", "status", str(tmp_path / "d"), "--watch"])
-    assert "108 of 108 pictures" in shown.output
-    assert "done" in shown.output
 
 
 @pytest.mark.slow

@@ -41,7 +41,7 @@ def test_a_grown_table_keeps_old_ids() -> None:
         ({}, "needs World_Name"),
         ({"World_Name": 3}, "a string is needed"),
         ({"World_Name": ""}, "empty"),
-        ({"World_Name": "Desert", "Camera_Yaw": "45"}, "a number is needed"),
+        ({"World_Name": "Desert", "Camera_Yaw": "north"}, "a number is needed"),
         ({"World_Name": "Desert", "Camera_Yaw": True}, "a number is needed"),
         ({"World_Name": "Desert", "Camera_Yaw": float("nan")}, "not a finite number"),
         ({"World_Name": "Desert", "Character_Scale": 99}, "out of range: 0.1 to 4"),

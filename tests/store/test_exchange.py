@@ -209,6 +209,30 @@ def test_what_is_wrong_with_an_archive_is_named(made: dict[str, Path], tmp_path:
     assert not (tmp_path / "a").exists()
 
 
+def test_pictures_that_the_publisher_calls_broken_are_left_out_on_request(
+    made: dict[str, Path], tmp_path: Path
+) -> None:
+    """A row that goes must not move the pictures of the others: each keeps its own."""
+    sheet = export_folder(open_dataset(made["Animals"]), tmp_path / "a")
+    text = sheet.read_text()
+    sheet.write_text(text.replace("Camel", "Goldfish"))
+    shutil.move(tmp_path / "a" / "Camel", tmp_path / "a" / "Goldfish")
+    whole = import_dataset(tmp_path / "a", tmp_path / "all")
+    kept = import_dataset(tmp_path / "a", tmp_path / "kept", leave_out="broken")
+    assert len(kept) == len(whole) / 2
+    assert set(kept.table(["character_name"])["character_name"].to_pylist()) == {"Zebra"}
+    assert kept.manifest["identity"]["imported"]["left_out"] == "broken"
+    every = content(tmp_path / "all", columns_of(tmp_path / "all"))
+    assert content(tmp_path / "kept", columns_of(tmp_path / "kept")).items() <= every.items()
+    some = import_dataset(tmp_path / "a", tmp_path / "some", leave_out="Camera_Yaw = 45 and World_Name = Snow")
+    assert len(some) == len(whole) * 3 / 4
+    with pytest.raises(DatasetError, match="leaves out no row"):
+        import_dataset(tmp_path / "a", tmp_path / "no", leave_out="World_Name = Opera")
+    export_folder(open_dataset(made["SPAR"]), tmp_path / "s")
+    with pytest.raises(DatasetError, match="nothing is known to be broken in SPAR"):
+        import_dataset(tmp_path / "s", tmp_path / "no", leave_out="broken")
+
+
 def test_a_csv_cannot_reach_outside_its_folder(made: dict[str, Path], tmp_path: Path) -> None:
     sheet = as_published("Animals", made["Animals"], tmp_path / "archive")
     shutil.copy(next((tmp_path / "archive").rglob("*.png")), tmp_path / "secret.png")

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
-from functools import partial
-from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -24,12 +21,12 @@ from torchmultiverse.cli.evaluating import evaluate_command, report
 from torchmultiverse.cli.farm import app as farm_app
 from torchmultiverse.cli.leaderboard import card, leaderboard_app
 from torchmultiverse.cli.models import models_app
+from torchmultiverse.cli.options import AssetsOption, EngineOption, TokenOption
 from torchmultiverse.cli.planning import plan as plan_command
 from torchmultiverse.cli.rcdm import rcdm_app
+from torchmultiverse.cli.rendering import EXAMPLES, render
+from torchmultiverse.cli.specs import specs_app
 from torchmultiverse.errors import DatasetError, SpecError, TorchMultiverseError, missing_extra
-
-if TYPE_CHECKING:
-    from torchmultiverse.engines import Engine
 
 out = Console()
 err = Console(stderr=True)
@@ -49,6 +46,8 @@ app.add_typer(models_app, name="models")
 app.add_typer(leaderboard_app, name="leaderboard")
 app.add_typer(memorizing.dejavu_app, name="dejavu")
 app.add_typer(rcdm_app, name="rcdm")
+app.add_typer(specs_app, name="specs")
+app.command(epilog=EXAMPLES)(render)
 app.command(epilog="Example: `torchmultiverse card results/ --model M --out README.md`")(card)
 app.command("eval", epilog="Example: `torchmultiverse eval data/spar --model open_clip:ViT-B-32/laion2b_s34b_b79k`")(
     evaluate_command
@@ -88,9 +87,9 @@ app.command(epilog="Example: `torchmultiverse analyze timm:vit_base_patch16_224 
 app.command("next-renders", epilog="Example: `torchmultiverse next-renders results/ A B --factor world_name`")(
     comparing.next_renders
 )
-app.command(
-    epilog="Example: `torchmultiverse plan scenes/animals.json --factor Character_Texture --by World_Name --detect 3`"
-)(plan_command)
+app.command(epilog="Example: `torchmultiverse plan animals --factor Character_Texture --by World_Name --detect 3`")(
+    plan_command
+)
 
 app.command(
     "import",
@@ -108,18 +107,6 @@ app.command(epilog="Example: `torchmultiverse equivariance data/animals --model 
 app.command(epilog="Example: `torchmultiverse push data/spar me/spar --public`")(exchange.push)
 app.command(epilog="Example: `torchmultiverse diff data/spar data/spar_again`")(exchange.diff)
 app.command(epilog="Example: `torchmultiverse merge data/spar data/pug_spar --common --out data/both`")(exchange.merge)
-
-EngineOption = Annotated[
-    str,
-    typer.Option(help="builtin, inprocess, marker, ws://host:port, or the path of a packaged Unreal binary."),
-]
-AssetsOption = Annotated[
-    list[str] | None,
-    typer.Option("--assets", help="Pack to draw from, see 'assets list'; may be repeated, the first that has it wins."),
-]
-TokenOption = Annotated[
-    str | None, typer.Option(envvar="TORCHMULTIVERSE_TOKEN", help="Token of a remote signalling server.")
-]
 
 
 def _version(wanted: bool) -> None:
@@ -161,135 +148,6 @@ def _escape(text: str) -> str:
     from rich.markup import escape
 
     return escape(text)
-
-
-@app.command(
-    epilog="""Examples:
-
-`torchmultiverse render scenes/spar.json --out data/spar --dry-run`
-
-`torchmultiverse render scenes/spar.json --out data/spar --where 'World_Name in (Desert, Museum)' --limit 100`
-
-`torchmultiverse render my.json --out data/my --engine ./Linux/Game.sh --size 512`
-
-`torchmultiverse render scenes/animals.json --out data/animals --executor ray --workers 8 --gpus 1`
-
-`torchmultiverse render scenes/animals.json --out data/animals --executor slurm --workers 64 --slurm gres=gpu:1`
-"""
-)
-def render(
-    spec: Annotated[Path, typer.Argument(help="Spec file; a published PUG config works as it stands.")],
-    out_folder: Annotated[Path, typer.Option("--out", help="Folder of the dataset; an unfinished one is continued.")],
-    engine: EngineOption = "builtin",
-    size: Annotated[
-        int | None, typer.Option(min=16, max=4096, help="Square size in pixels, instead of the spec's.")
-    ] = None,
-    where: Annotated[str | None, typer.Option(help="Only some scenes: 'World_Name in (Desert, Snow)'.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N scenes.")] = None,
-    samples: Annotated[int | None, typer.Option(min=1, help="Samples per pixel, instead of the spec's.")] = None,
-    workers: Annotated[int, typer.Option(min=1, max=4096, help="Engines side by side; tasks of the array job.")] = 1,
-    executor: Annotated[
-        Literal["local", "ray", "slurm"],
-        typer.Option(help="Where engines run: here, in actors of a Ray cluster, or as an array job."),
-    ] = "local",
-    part: Annotated[
-        str | None,
-        typer.Option("--part", "--shard", help="i/n: only this part, for any other kind of cluster; then: farm join."),
-    ] = None,
-    address: Annotated[
-        str | None, typer.Option(help="Of the Ray cluster; default: this machine's, or a new one.")
-    ] = None,
-    adapter: Annotated[
-        list[int] | None, typer.Option(help="Graphics card for a packaged binary; may be repeated: engines take turns.")
-    ] = None,
-    gpus: Annotated[float, typer.Option(min=0, help="Graphics cards that an actor takes.")] = 0,
-    slurm: Annotated[
-        list[str] | None, typer.Option(help="Option of the array job: gres=gpu:1, time=4:00:00; may be repeated.")
-    ] = None,
-    retries: Annotated[int, typer.Option(min=0, help="Further attempts for a scene that fails.")] = 1,
-    lease: Annotated[
-        float, typer.Option(min=1, help="Seconds without an answer after which an engine is made anew.")
-    ] = 180,
-    recycle: Annotated[int | None, typer.Option(min=1, help="Pictures after which an engine is made anew.")] = None,
-    memory: Annotated[float | None, typer.Option(min=0.1, help="GB of an engine above which it is made anew.")] = None,
-    shard_rows: Annotated[int, typer.Option(min=1, help="Rows of a Parquet file.")] = 1024,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count, check and estimate.")] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start over, deleting what the folder holds.")] = False,
-    extend: Annotated[
-        bool, typer.Option("--extend", help="The spec grew: keep the pictures that are there, render what is new.")
-    ] = False,
-    token: TokenOption = None,
-) -> None:
-    """Render a spec to a Parquet dataset. Interrupted runs continue where they were."""
-    from torchmultiverse.farm import generate, plan
-    from torchmultiverse.farm.parts import parse_part
-    from torchmultiverse.multiverse import connect
-    from torchmultiverse.spec import load_spec
-
-    loaded = load_spec(spec)
-    if dry_run:
-        # The catalogue of the built-in engine can be read without starting a process.
-        source = connect("inprocess" if engine == "builtin" else engine, token=token, assets=loaded.assets)
-        try:
-            forecast = plan(
-                loaded, source.catalogue(), size=size, where=where, limit=limit, samples=samples, workers=workers
-            )
-        finally:
-            source.close()
-        out.print(forecast)
-        return
-    if executor == "slurm":
-        _slurm(spec, out_folder, workers, slurm or [], {
-            "engine": engine, "size": size, "where": where, "limit": limit, "samples": samples, "retries": retries,
-            "lease": lease, "recycle": recycle, "memory": memory, "shard-rows": shard_rows,
-        })  # fmt: skip
-        return
-    make: Callable[[], Engine] = partial(
-        connect, engine, token=token, factor_order=loaded.build().sent, assets=loaded.assets
-    )
-    if adapter:
-        cards, alone = cycle(adapter), make  # each engine that is started takes the next card
-        make = lambda: alone(adapter=next(cards))  # type: ignore[call-arg]  # noqa: E731
-    if executor == "ray":
-        from torchmultiverse.farm.ray_engine import ray_factory
-
-        make = ray_factory(make, address=address, gpus=gpus)
-    report = generate(
-        loaded,
-        out_folder,
-        engine=make,
-        size=size,
-        where=where,
-        limit=limit,
-        samples=samples,
-        workers=workers,
-        part=None if part is None else parse_part(part),
-        retries=retries,
-        lease=lease,
-        recycle=recycle,
-        memory=memory,
-        shard_rows=shard_rows,
-        fresh=fresh,
-        extend=extend,
-    )
-    out.print(str(report), highlight=False)
-    if report.failures:
-        raise typer.Exit(DatasetError.exit_code)
-
-
-def _slurm(spec: Path, out_folder: Path, tasks: int, options: list[str], flags: dict[str, object]) -> None:
-    from torchmultiverse.farm.slurm import submit, write_jobs
-
-    command = ["render", str(spec.resolve()), "--out", str(out_folder.resolve())]
-    for name, value in flags.items():
-        if value is not None:
-            command += [f"--{name}", str(value)]
-    array, last = write_jobs(out_folder, command, tasks, options)
-    first, second = submit(array, last)
-    out.print(
-        f"array job {first} ({tasks} tasks), then job {second} joins them; "
-        f"how it goes: torchmultiverse farm status {out_folder}", highlight=False, soft_wrap=True,
-    )  # fmt: skip
 
 
 @app.command(epilog="Example: `torchmultiverse serve --port 8080`, then open http://127.0.0.1:8080")

@@ -45,6 +45,13 @@ def import_(
     split: Annotated[
         str | None, typer.Option(help="Split of rows that name none; default: what file names tell, or train.")
     ] = None,
+    leave_out: Annotated[
+        str | None,
+        typer.Option(
+            help="Rows not wanted, a filter as in 'render --where'; or 'broken': the goldfish of PUG: Animals, "
+            "of which its publisher calls 192 badly rendered."
+        ),
+    ] = None,
 ) -> None:
     """Make a dataset of a published archive (PNG and CSV) or of its Parquet mirror."""
     from torchmultiverse.store.importing import import_dataset
@@ -52,7 +59,14 @@ def import_(
 
     with _bar("importing") as tick:
         made = import_dataset(
-            source, out, family=family, licence=licence, generative=generative, split=split, tick=tick
+            source,
+            out,
+            family=family,
+            licence=licence,
+            generative=generative,
+            split=split,
+            leave_out=leave_out,
+            tick=tick,
         )
     terms = licence_of(made.manifest)
     rule = "" if terms["generative"] else "; not for training generative models"

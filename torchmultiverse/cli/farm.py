@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -51,12 +52,14 @@ def join(dataset: Annotated[Path, typer.Argument(help="Folder with the parts of 
 
 
 def _page(dataset: Path) -> tuple[Group, bool]:
-    folders = [dataset, *sorted((dataset / "_parts").glob("*-of-*"))]
-    found = {folder: state for folder in folders if (state := _status(folder / "status.json")) is not None}
-    if not found:
-        raise DatasetError(
-            f"{dataset}: no run was seen there; it begins with: torchmultiverse render SPEC --out {dataset}"
-        )
+    from torchmultiverse.farm.parts import part_folders
+    from torchmultiverse.farm.slurm import last_words
+    from torchmultiverse.store.manifest import read_manifest
+
+    parts = part_folders(dataset)
+    found = {
+        folder: state for folder in (dataset, *parts.values()) if (state := _status(folder / "status.json")) is not None
+    }
     table = Table("worker", "state", "world", "pictures", "waits", "memory", "restarts", box=None, padding=(0, 2))
     lines = []
     for folder, state in found.items():
@@ -68,7 +71,28 @@ def _page(dataset: Path) -> tuple[Group, bool]:
             table.add_row(
                 f"{name}{w['number']}", w["state"], w["world"], f"{w['pictures']:,}", waits, memory, str(w["restarts"])
             )
-    return Group(*(Text(line) for line in lines), table), any(_running(state) for state in found.values())
+    for n in sorted({n for _, n in parts}):
+        begun = {i for i, of in parts if of == n and parts[i, of] in found}
+        if idle := [str(i) for i in range(n) if i not in begun]:
+            more = f", … ({len(idle)} in all)" if len(idle) > 8 else ""
+            lines.append(f"not begun of {n} parts: {', '.join(idle[:8])}{more}")
+    if not parts and not found and (manifest := read_manifest(dataset)):
+        lines.append(_finished(manifest))
+    elif words := last_words(dataset):
+        lines.append(f"the joining job: {words}")
+    if not lines:
+        raise DatasetError(
+            f"{dataset}: no run was seen there; it begins with: torchmultiverse render SPEC --out {dataset}"
+        )
+    return Group(*(Text(line) for line in lines), *([table] if found else [])), any(map(_running, found.values()))
+
+
+def _finished(manifest: dict[str, Any]) -> str:
+    """Say what is there where no run left its status: parts were joined, or the dataset came from elsewhere."""
+    rows = sum(entry["rows"] for entry in manifest.get("shards", {}).values())
+    failed = len(manifest.get("failures", {}))
+    text = f"{rows:,} of {manifest.get('pictures', rows):,} pictures, {failed} failed"
+    return f"{text}, done" if manifest.get("complete") else f"{text}; nothing runs: the same command continues it"
 
 
 def _line(state: dict[str, Any]) -> str:
@@ -87,6 +111,8 @@ def _running(state: dict[str, Any]) -> bool:
         return False
     if time.time() - state["updated"] < _OLD:
         return True
+    if state.get("host") != platform.node():
+        return False  # a process of that number here is another one
     try:
         os.kill(state["pid"], 0)
     except (ProcessLookupError, PermissionError):

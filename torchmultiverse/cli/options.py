@@ -15,3 +15,14 @@ Renderer = Annotated[str, typer.Option(help="That renders for 'rerender'.")]
 SamplerSteps = Annotated[int, typer.Option(min=1, max=1000, help="Of the sampler.")]
 Sampler = Annotated[str, typer.Option(help="ddim or ddpm.")]
 Neighbours = Annotated[int, typer.Option("--k", min=1, help="Neighbours.")]
+EngineOption = Annotated[
+    str,
+    typer.Option(help="builtin, inprocess, marker, ws://host:port, or the path of a packaged Unreal binary."),
+]
+AssetsOption = Annotated[
+    list[str] | None,
+    typer.Option("--assets", help="Pack to draw from, see 'assets list'; may be repeated, the first that has it wins."),
+]
+TokenOption = Annotated[
+    str | None, typer.Option(envvar="TORCHMULTIVERSE_TOKEN", help="Token of a remote signalling server.")
+]

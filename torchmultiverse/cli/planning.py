@@ -10,7 +10,7 @@ from rich.console import Console
 
 
 def plan(
-    spec: Annotated[Path, typer.Argument(help="Spec file with a factorial design.")],
+    spec: Annotated[Path, typer.Argument(help="Spec file, or a name of specs list, with a factorial design.")],
     factor: Annotated[str, typer.Option(help="The factor whose levels are compared with its first one.")],
     detect: Annotated[float, typer.Option(help="Drop of accuracy worth knowing, in points (of 100).")] = 3.0,
     by: Annotated[

@@ -14,9 +14,10 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, Literal, get_args
 
-from torchmultiverse.engines import codec
+from torchmultiverse.engines import codec, likeness
 from torchmultiverse.engines.base import Catalogue, Failure, Frame, RenderOptions
 from torchmultiverse.engines.connection import Connection, Lost
+from torchmultiverse.engines.pairing import BATCH, HOLD, QUIET, Pairing, Picture, Silence, Stray
 from torchmultiverse.errors import EngineError, ProtocolError, nearest
 from torchmultiverse.protocol import bridge, pug, websocket
 from torchmultiverse.protocol import datachannel as dc
@@ -24,8 +25,6 @@ from torchmultiverse.spec import Scene
 
 log = logging.getLogger(__name__)
 Dialect = Literal["auto", "tmv", "pug"]
-PUG_QUIET = 2.0
-"""Seconds of silence that the ``pug`` dialect wants after a picture that did not come in time."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -44,6 +43,9 @@ class AsyncClient:
         loopback: restrict WebRTC to 127.0.0.1; by default where ``url`` is on this machine.
         factor_order: wire names in the order in which the ``pug`` dialect sends them.
         pug_drain: seconds that the ``pug`` dialect listens for stray pictures before each request.
+        pug_batch: pictures that the ``pug`` dialect holds back until they are proven to belong to their scenes, see
+            `torchmultiverse.engines.pairing`; 0: none, every picture is taken for the scene that was asked for last.
+        pug_hold: seconds that it holds them back, at most.
         hello_timeout: seconds after which an engine that does not answer ``hello`` counts as ``pug``.
         max_payload: largest picture that is accepted, in bytes.
         lost: asked before each attempt to connect; a text says that the engine will not come back, and why.
@@ -63,6 +65,8 @@ class AsyncClient:
         loopback: bool | None = None,
         factor_order: list[str] | None = None,
         pug_drain: float = 0.05,
+        pug_batch: int = BATCH,
+        pug_hold: float = HOLD,
         hello_timeout: float = 5.0,
         max_payload: int = dc.MAX_PAYLOAD,
         lost: Callable[[], str | None] = lambda: None,
@@ -95,6 +99,10 @@ class AsyncClient:
         self._pug_late = False
         self._catalogue: Catalogue | None = None
         self._pug_size: tuple[int, int] | None = None
+        self._pug_strays = 0  # pictures that came while none was awaited
+        self._sessions = 0
+        self.pug_batch = pug_batch
+        self._pairing = Pairing(_PugWire(self), batch=pug_batch, hold=pug_hold, retries=retries) if pug_batch else None
 
     async def connect(self) -> None:
         """Connect, or make sure that the connection still stands.
@@ -138,6 +146,7 @@ class AsyncClient:
             await connection.close()
             raise
         self._connection, self._found = connection, True
+        self._sessions += 1
         self._bridge = bridge.BridgeSession()
         self._pug_size = None
         connection.lost.add_done_callback(self._broke)
@@ -153,6 +162,8 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Disconnect; may be called twice."""
+        if self._pairing is not None:
+            await self._pairing.close()
         await self._disconnect()
 
     async def catalogue(self) -> Catalogue:
@@ -167,7 +178,9 @@ class AsyncClient:
 
     def manifest_notes(self) -> list[str]:
         """Return what a dataset made this way should say of itself."""
-        return [pug.WEAKNESS] if self.dialect == "pug" else []
+        if self.dialect != "pug":
+            return []
+        return [pug.WEAKNESS, pug.PROVEN if self._pairing is not None else pug.UNPROVEN]
 
     async def _ask_catalogue(self) -> Catalogue:
         reason = ""
@@ -190,6 +203,12 @@ class AsyncClient:
         Raises:
             EngineError: the engine is lost.
         """
+        if self.dialect == "auto":
+            await self.connect()  # which asks
+        if self.dialect == "pug" and options.passes != ("rgb",):
+            return Failure(scene, f"the pug dialect has no passes but rgb; asked were {options.passes}")
+        if self.dialect == "pug" and self._pairing is not None:
+            return await self._pairing.render(scene, options)
         reason = ""
         losses = 0
         for attempt in range(self.retries + 1):
@@ -200,7 +219,7 @@ class AsyncClient:
                 connection = self._connection
                 try:
                     if self.dialect == "pug":
-                        return await self._render_pug(scene, options)
+                        return (await self._ask_pug(scene, options)).frame
                     return await self._render_tmv(scene, options)
                 except Lost as error:
                     reason = str(error)
@@ -290,22 +309,18 @@ class AsyncClient:
 
     # pug ------------------------------------------------------------------------------------------------------
 
-    async def _render_pug(self, scene: Scene, options: RenderOptions) -> Frame:
-        if options.passes != ("rgb",):
-            raise _Unrenderable(f"the pug dialect has no passes but rgb; asked were {options.passes}")
+    async def _ask_pug(self, scene: Scene, options: RenderOptions) -> Picture:
         async with self._one:
             connection = self._live()
             if self._pug_size != options.size:
                 for text in pug.opening(*options.size):
                     connection.send(text)
-                self._pug_size = options.size
+                self._pug_size, self._pug_strays = options.size, 0
             # An engine that was too slow may send its picture to whoever is connected when it is done.
-            quiet = max(self._drain, min(self.timeout, PUG_QUIET)) if self._pug_late else self._drain
-            if await self._stray(quiet):
-                await self._disconnect()
-                raise Lost("a picture came that nobody had asked for; the connection was ended")
+            await self._listen(max(self._drain, min(self.timeout, QUIET)) if self._pug_late else self._drain)
             self._pug_late = False
             self._order += [name for name in scene.wire if name not in self._order]
+            start = asyncio.get_running_loop().time()
             for text in pug.factors(scene, self._order):
                 connection.send(text)
             inbox = self._waiting["pug"] = asyncio.Queue()
@@ -316,35 +331,46 @@ class AsyncClient:
                 # A late picture must find nobody: the connection ends, not only the wait.
                 self._pug_late = True
                 await self._disconnect()
-                raise Lost(f"no picture within {self.timeout:g} s; the connection was ended") from None
+                reason = f"no picture within {self.timeout:g} s; the connection was ended"
+                raise Silence(reason, self.timeout) from None
             finally:
                 self._waiting.pop("pug", None)
             if isinstance(outcome, Lost):
                 raise outcome
+            seconds = asyncio.get_running_loop().time() - start
             assert isinstance(outcome, bridge.Delivery)  # nothing else is put there
             try:
-                codec.decode("rgb", outcome.passes["rgb"])
+                view = likeness.blocks(codec.decode("rgb", outcome.passes["rgb"]))
                 found = codec.dimensions(outcome.passes["rgb"])
             except ProtocolError as error:
                 raise Lost(str(error)) from None
             if found != options.size:
                 raise Lost(f"a picture of {found} came, asked was {options.size}")
-            return Frame(
-                scene, encoded=outcome.passes, format="jpeg", engine="pug", settle={"settled": None, "dialect": "pug"}
-            )
+            settle = {"settled": None, "dialect": "pug"}
+            frame = Frame(scene, encoded=outcome.passes, format="jpeg", engine="pug", settle=settle)
+            return Picture(frame, view, seconds)
 
-    async def _stray(self, seconds: float) -> bool:
-        inbox = self._waiting["pug"] = asyncio.Queue()
-        try:
-            async with asyncio.timeout(seconds):
-                outcome = await inbox.get()
-        except TimeoutError:
-            return False
-        finally:
-            self._waiting.pop("pug", None)
-        if isinstance(outcome, Lost):
-            raise outcome
-        return True
+    async def _listen(self, seconds: float) -> None:
+        """Wait, and see that no picture comes, nor came, that nobody had asked for."""
+        if not self._pug_strays:
+            inbox = self._waiting["pug"] = asyncio.Queue()
+            try:
+                async with asyncio.timeout(seconds):
+                    outcome = await inbox.get()
+            except TimeoutError:
+                return
+            finally:
+                self._waiting.pop("pug", None)
+            if isinstance(outcome, Lost):
+                raise outcome
+        self._pug_strays = 0
+        await self._end_pug()
+        raise Stray("a picture came that nobody had asked for; the connection was ended")
+
+    async def _end_pug(self) -> None:
+        """End the connection and let the next one begin with a silence: what is on its way must find nobody."""
+        self._pug_late = True
+        await self._disconnect()
 
     # Connection -----------------------------------------------------------------------------------------------
 
@@ -362,6 +388,8 @@ class AsyncClient:
         if isinstance(event, dc.FreezeFrame) and self.dialect == "pug":
             if "pug" in self._waiting:
                 self._waiting["pug"].put_nowait(bridge.Delivery("pug", {"rgb": event.data}, {}))
+            else:
+                self._pug_strays += 1
             return
         for outcome in self._bridge.feed(event):
             if outcome.request in self._waiting:
@@ -370,6 +398,28 @@ class AsyncClient:
     def _broke(self, lost: asyncio.Future[str]) -> None:
         for inbox in self._waiting.values():
             inbox.put_nowait(Lost(f"the connection broke: {lost.result()}"))
+
+
+class _PugWire:
+    """The client as `Pairing` sees it."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    async def ask(self, scene: Scene, options: RenderOptions) -> Picture:
+        await self._client.connect()
+        return await self._client._ask_pug(scene, options)
+
+    async def listen(self, seconds: float) -> None:
+        self._client._live()
+        await self._client._listen(seconds)
+
+    async def end(self) -> None:
+        await self._client._end_pug()
+
+    def session(self) -> int:
+        connection = self._client._connection
+        return -1 if connection is None or connection.lost.done() else self._client._sessions
 
 
 class _Unrenderable(Exception):

@@ -23,7 +23,7 @@ class RemoteEngine(Engine):
 
     Args:
         url: ``ws://host:port`` of a signalling server's player port.
-        in_flight: pictures asked for ahead of the one that is awaited.
+        in_flight: pictures asked for ahead of the one that is awaited; as many as a batch in the ``pug`` dialect.
         client: further arguments of `AsyncClient`: token, dialect, timeout, retries, streamer_id, …
 
     Raises:
@@ -60,10 +60,12 @@ class RemoteEngine(Engine):
         options: RenderOptions = RenderOptions(),  # noqa: B008 - frozen
     ) -> Iterator[Frame | Failure]:
         waiting: deque[Future[Frame | Failure]] = deque()
+        # Pictures without ids come when a whole batch of them is proven.
+        ahead = max(self._in_flight, self.client.pug_batch if self.client.dialect == "pug" else 0)
         try:
             for scene in scenes:
                 waiting.append(self._submit(self.client.render(scene, options)))
-                if len(waiting) >= self._in_flight:
+                if len(waiting) >= ahead:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

@@ -17,15 +17,27 @@ from typing import Any
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.store.files import FolderLock, disk_errors, sha256_file, write_atomic
 from torchmultiverse.store.finish import finish
-from torchmultiverse.store.manifest import check_shards, manifest_bytes
+from torchmultiverse.store.folder import check_same, check_vacant, clear
+from torchmultiverse.store.manifest import manifest_bytes, read_manifest
 
 PARTS = "_parts"
 _NAME = re.compile(r"(\d+)-of-(\d+)")
+_WAY_OUT = "Move that dataset away or delete it, or use another folder"
 
 
 def part_folder(out: Path, part: tuple[int, int]) -> Path:
     """Return the folder of a part."""
     return out / PARTS / f"{part[0]}-of-{part[1]}"
+
+
+def part_folders(out: Path) -> dict[tuple[int, int], Path]:
+    """Return the folders of the parts that are there, by (i, n), in the order of their numbers."""
+    found = {
+        (int(match[1]), int(match[2])): folder
+        for folder in (out / PARTS).glob("*-of-*")
+        if (match := _NAME.fullmatch(folder.name))
+    }
+    return dict(sorted(found.items(), key=lambda entry: (entry[0][1], entry[0][0])))
 
 
 def parse_part(text: str) -> tuple[int, int]:
@@ -34,22 +46,65 @@ def parse_part(text: str) -> tuple[int, int]:
     Raises:
         DatasetError: it is no such text.
     """
-    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
     part = (int(found[1]), int(found[2])) if found else (1, 0)
     if not part[0] < part[1]:
         raise DatasetError(f"part '{text}': write i/n with i from 0 to n - 1, such as 0/8")
     return part
 
 
+def check_target(out: Path, identity: Mapping[str, Any], parts: int, fresh: bool = False) -> bool:
+    """Check, before a part is begun, that joining it will be possible.
+
+    Args:
+        out: folder of the dataset.
+        identity: of the dataset; what is known of it already, JSON values.
+        parts: how many there will be.
+        fresh: whether the parts that are there are started over, whatever they are of.
+
+    Returns:
+        whether the dataset is there and whole, so that nothing is left to do.
+
+    Raises:
+        DatasetError: the folder holds another dataset, or parts of one, or parts of another number.
+    """
+    identity = json.loads(json.dumps(identity))
+    if others := sorted({n for _, n in part_folders(out)} - {parts}):
+        raise DatasetError(f"{out / PARTS} holds parts of {others[0]}, not of {parts}; join or delete those first")
+    for folder in part_folders(out).values():
+        if not fresh and (manifest := read_manifest(folder)):
+            _same(folder, manifest, identity)
+    if not (manifest := read_manifest(out)):
+        if out.is_dir():
+            check_vacant(out)
+        return False
+    _same(out, manifest, identity)
+    return bool(manifest.get("complete"))
+
+
+def start_over(out: Path) -> None:
+    """Delete what a folder holds of a dataset, its parts too.
+
+    Raises:
+        DatasetError: it holds something else, or a part is being written.
+    """
+    if not out.exists():
+        return
+    with disk_errors(out), ExitStack() as locks:
+        for folder in [out, *part_folders(out).values()]:
+            locks.callback(FolderLock(folder).release)
+        clear(out)
+
+
 def join(out: str | Path) -> int:
     """Put the parts of a dataset together; return its number of pictures. May be repeated after a crash.
 
     Raises:
-        DatasetError: parts are missing, unfinished, corrupt, or of different datasets.
+        DatasetError: parts are missing, unfinished, corrupt, or of different datasets, or the folder holds another
+            dataset.
     """
     out = Path(out)
-    folders = sorted((out / PARTS).glob("*-of-*")) if (out / PARTS).is_dir() else []
-    found = {(int(m[1]), int(m[2])): folder for folder in folders if (m := _NAME.fullmatch(folder.name))}
+    found = part_folders(out)
     if not found:
         raise DatasetError(f"{out / PARTS} holds no parts; make them with: torchmultiverse render … --part 0/8")
     numbers = {n for _, n in found}
@@ -64,26 +119,57 @@ def join(out: str | Path) -> int:
             locks.callback(FolderLock(folder).release)
         manifests = {part: _manifest(folder) for part, folder in found.items()}
         whole = _together(manifests)
-        with disk_errors(out):
-            (out / "data").mkdir(exist_ok=True)
-            for part, manifest in manifests.items():
-                for name, entry in manifest["shards"].items():
-                    _move(found[part] / "data" / name, out / "data" / name, entry)
-            write_atomic(out / "manifest.json", manifest_bytes(whole))
+        there = read_manifest(out)
+        if there:
+            _same(out, there, whole["identity"])
+        else:
+            check_vacant(out, moved=set(whole["shards"]))
+        # One that is whole stays as it is: it was there before, or an earlier try ended after its last shard.
+        if there.get("complete"):
+            whole = there
+        else:
+            _check_rows(out, there, whole)
+            with disk_errors(out):
+                (out / "data").mkdir(exist_ok=True)
+                for part, manifest in manifests.items():
+                    for name, entry in manifest["shards"].items():
+                        _move(found[part] / "data" / name, out / "data" / name, entry)
+                write_atomic(out / "manifest.json", manifest_bytes(whole))
     finish(out)
     with disk_errors(out):
         shutil.rmtree(out / PARTS)
+        # What an unfinished run in the folder itself left behind; how things stand now is in the manifest.
+        (out / "status.json").unlink(missing_ok=True)
+        if whole["complete"]:
+            shutil.rmtree(out / "_work", ignore_errors=True)
     return sum(entry["rows"] for entry in whole["shards"].values())
 
 
+def _same(folder: Path, manifest: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+    """Check what is known of an identity against a manifest's."""
+    before = manifest.get("identity")
+    if not isinstance(before, dict):
+        raise DatasetError(f"{folder / 'manifest.json'} is no manifest of this format. {_WAY_OUT}")
+    check_same(folder, {key: before.get(key) for key in identity}, identity, way_out=_WAY_OUT)
+
+
+def _check_rows(out: Path, there: Mapping[str, Any], whole: Mapping[str, Any]) -> None:
+    """Check that no picture that is there already would be lost."""
+    for name, entry in there.get("shards", {}).items():
+        if entry["rows"] > whole["shards"].get(name, {"rows": 0})["rows"]:
+            raise DatasetError(f"{out} has {entry['rows']} pictures in {name}, its part has fewer; run the part again")
+
+
 def _manifest(folder: Path) -> dict[str, Any]:
-    path = folder / "manifest.json"
-    try:
-        manifest: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{path}: no manifest of a part: {error}") from None
-    check_shards(manifest, path)
-    if not manifest.get("complete") and not manifest.get("failures"):
+    manifest = read_manifest(folder)
+    if not {"identity", "shards", "failures", "checked", "complete"} <= manifest.keys():
+        raise DatasetError(f"{folder} is not finished or no part; run its part again: the same command continues")
+    if manifest.get("untrusted"):
+        raise DatasetError(
+            f"{folder} holds {len(manifest['untrusted'])} pictures that cannot be trusted; drop their shards with: "
+            f"torchmultiverse verify {folder} --drop-bad, then run its part again"
+        )
+    if not manifest["complete"] and not manifest["failures"]:
         raise DatasetError(f"{folder} is not finished; run its part again: the same command continues")
     return manifest
 

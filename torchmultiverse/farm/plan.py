@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markup import escape
@@ -18,13 +19,15 @@ from typing_extensions import override
 from torchmultiverse.engines import Catalogue, Engine, Failure, RenderOptions
 from torchmultiverse.errors import SpecError
 from torchmultiverse.resources import cache_folder
-from torchmultiverse.spec import Condition, Design, Factorial, Spec, Value, expanded, parse_where
+from torchmultiverse.spec import Condition, Design, Drawn, Factorial, Spec, Value, expanded, parse_where
 from torchmultiverse.store.files import write_atomic
 
 GUESSED_MEGAPIXEL_SECONDS = 8.0
 """Seconds per million pixels where nothing was measured here yet: two CPU cores with LLVM at 16 samples."""
 BYTES_PER_PIXEL = {"png": 1.5, "jpeg": 0.35}
 """Measured on the built-in worlds; published PUG pictures have 1.5 as PNG."""
+MOST_COUNTED = 500_000
+"""Scenes of a draw, and of a design with splits, up to which a plan expands it to count its levels and splits."""
 _SHOWN = 20
 _ANNOTATION_BYTES = {"mask": 0.02, "class": 0.02, "depth": 1.6, "normals": 1.0}
 
@@ -105,6 +108,14 @@ def render_options(spec: Spec, size: int | tuple[int, int] | None = None, sample
     )
 
 
+def identity(spec: Spec, options: RenderOptions, where: str | None, limit: int | None) -> dict[str, Any]:
+    """Return what must be equal for two runs to make one dataset, as far as no engine has to be asked; JSON values."""
+    return {
+        "spec": spec.model_dump(mode="json"), "where": where, "limit": limit, "size": list(options.size),
+        "samples": options.samples,
+    }  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Plan:
     """What a run would do.
@@ -150,7 +161,9 @@ class Plan:
             yield Text(problem, style="red")
         if len(self.problems) > _SHOWN:
             yield Text(f"… and {len(self.problems) - _SHOWN:,} more", style="red")
-        if not self.problems:
+        if not self.counts:
+            yield Text("its levels were neither counted nor looked up: that takes all of its scenes")
+        elif not self.problems:
             yield Text("every level is in the engine's catalogue")
 
 
@@ -179,7 +192,9 @@ def plan(
     """
     design = select(spec, where, limit)
     options = render_options(spec, size, samples)
-    counts = design.level_counts()
+    # What a draw gives each level is known when all of it is drawn, which takes a while.
+    counted = not isinstance(design, Drawn) or design.count <= MOST_COUNTED
+    counts = design.level_counts() if counted else {}
     problems = catalogue.problems({name: list(levels) for name, levels in counts.items()}, design.table)
     problems += [
         f"engine '{catalogue.engine}' cannot render {name}" for name in options.passes if name not in catalogue.passes
@@ -199,7 +214,7 @@ def plan(
     else:
         rate = 1e6 / (GUESSED_MEGAPIXEL_SECONDS * pixels * (options.samples or 16) / 16)
         source = "a guess: nothing was rendered here yet"
-    splits = spec.split_rules().counts(expanded(design)) if spec.splits else {}
+    splits = spec.split_rules().counts(expanded(design)) if spec.splits and design.count <= MOST_COUNTED else {}
     return Plan(spec.name, design.count, counts, problems, rate, source, int(design.count * size_of_one), splits)
 
 

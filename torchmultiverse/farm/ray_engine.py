@@ -1,20 +1,32 @@
-"""An engine in a Ray actor: the farm's workers lease scenes as ever, and the pictures are made somewhere else."""
+"""An engine in a Ray actor: the farm's workers lease scenes as ever, and the pictures are made somewhere else.
+
+Ray's processes listen on every network interface, and who reaches them may run code. A cluster that is started here
+listens on the loopback interface alone; one that was started with ``ray start`` is as open as whoever started it made
+it.
+"""
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from typing_extensions import override
 
 from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOptions
+from torchmultiverse.engines.pairing import BATCH
 from torchmultiverse.errors import EngineError, MissingExtra
 from torchmultiverse.spec import Scene
 
 _AHEAD = 3
 """Scenes that wait at the actor while it renders one."""
+_MANY_NODES = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Ray reads it when it is imported; ``0``: a cluster of this machine alone, on the loopback interface."""
 
 
 def ray_factory(
@@ -24,7 +36,8 @@ def ray_factory(
 
     Args:
         make: makes the engine, at the actor; it travels there, so it must not hold what cannot.
-        address: of the cluster; by default the one this machine belongs to, or a new local one.
+        address: of the cluster; ``auto``: the one this machine belongs to; ``local``: a new one of this machine alone,
+            on the loopback interface; by default ``auto`` where there is one, else ``local``.
         cpus: cores that an actor takes.
         gpus: graphics cards that it takes.
 
@@ -32,13 +45,29 @@ def ray_factory(
         MissingExtra: Ray is not installed.
         EngineError: no cluster at the address.
     """
+    address = address or ("auto" if _cluster_here() else "local")
+    if address == "local":
+        os.environ.setdefault(_MANY_NODES, "0")
     ray = _ray()
     if not ray.is_initialized():
         try:
             ray.init(address=address, log_to_driver=False, include_dashboard=False, configure_logging=False)
         except (ConnectionError, ValueError, RuntimeError) as error:
-            raise EngineError(f"no Ray cluster at {address or 'this machine'}: {error}") from None
+            hint = "; 'local' starts a new one on this machine" if address == "auto" else ""
+            raise EngineError(f"no Ray cluster at '{address}': {error}{hint}") from None
+        if address == "local" and (ip := ray.util.get_node_ip_address()) not in ("127.0.0.1", "::1"):
+            warnings.warn(
+                f"Ray was imported before, so its processes listen on every network interface ({ip}), not on loopback "
+                f"alone; set {_MANY_NODES}=0 before anything imports ray",
+                stacklevel=2,
+            )
     return lambda: RayEngine(make, cpus, gpus)
+
+
+def _cluster_here() -> bool:
+    """Whether this machine belongs to a cluster, as Ray looks for one: by its variable, then by its file."""
+    temporary = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
+    return bool(os.environ.get("RAY_ADDRESS")) or Path(temporary, "ray", "ray_current_cluster").exists()
 
 
 class _Host:
@@ -53,16 +82,16 @@ class _Host:
     def notes(self) -> list[str]:
         return list(self._engine.manifest_notes()) if hasattr(self._engine, "manifest_notes") else []
 
-    def render(self, scene: Scene, options: RenderOptions) -> Failure | dict[str, Any]:
-        (answer,) = self._engine.render([scene], options)
-        if isinstance(answer, Failure):
-            return answer
+    def render(self, scenes: list[Scene], options: RenderOptions) -> list[Failure | dict[str, Any]]:
         # Encoded here: there are more cores at the actors than at the one who collects.
-        return {
-            "encoded": {name: answer.encoded(name) for name in answer.passes},
-            "scene_id": answer.scene_id, "format": answer.format, "settle": answer.settle,
-            "timings": answer.timings, "engine": answer.engine, "info": answer.info,
-        }  # fmt: skip
+        return [
+            answer if isinstance(answer, Failure) else {
+                "encoded": {name: answer.encoded(name) for name in answer.passes},
+                "scene_id": answer.scene_id, "format": answer.format, "settle": answer.settle,
+                "timings": answer.timings, "engine": answer.engine, "info": answer.info,
+            }
+            for answer in self._engine.render(scenes, options)
+        ]  # fmt: skip
 
     def close(self) -> None:
         self._engine.close()
@@ -96,17 +125,20 @@ class RayEngine(Engine):
         scenes: Iterable[Scene],
         options: RenderOptions = RenderOptions(),  # noqa: B008 - frozen
     ) -> Iterator[Frame | Failure]:
-        asked: deque[tuple[Scene, Any]] = deque()
-        for scene in scenes:
-            asked.append((scene, self._actor.render.remote(scene, options)))
-            if len(asked) > _AHEAD:
-                yield self._frame(*asked.popleft())
+        # Pictures without ids are proven in batches, so they are asked for in batches.
+        size = BATCH if self._catalogue.engine == "pug" else 1
+        asked: deque[tuple[list[Scene], Any]] = deque()
+        coming = iter(scenes)
+        while batch := list(islice(coming, size)):
+            asked.append((batch, self._actor.render.remote(batch, options)))
+            if len(asked) > _AHEAD or size > 1:
+                yield from self._frames(*asked.popleft())
         while asked:
-            yield self._frame(*asked.popleft())
+            yield from self._frames(*asked.popleft())
 
-    def _frame(self, scene: Scene, promised: Any) -> Frame | Failure:
-        answer = self._get(promised)
-        return answer if isinstance(answer, Failure) else Frame(scene, **answer)
+    def _frames(self, scenes: list[Scene], promised: Any) -> Iterator[Frame | Failure]:
+        for scene, answer in zip(scenes, self._get(promised), strict=True):
+            yield answer if isinstance(answer, Failure) else Frame(scene, **answer)
 
     def _get(self, promised: Any, seconds: float | None = None) -> Any:
         ray = _ray()

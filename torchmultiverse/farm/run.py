@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import queue
 import sys
 import time
@@ -18,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from torchmultiverse import __version__
-from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOptions
+from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOptions, likeness
 from torchmultiverse.errors import DatasetError, EngineError, SpecError, TorchMultiverseError
-from torchmultiverse.farm.parts import part_folder
-from torchmultiverse.farm.plan import remember_rate, render_options, select
+from torchmultiverse.farm.parts import check_target, part_folder
+from torchmultiverse.farm.plan import identity, remember_rate, render_options, select
 from torchmultiverse.farm.progress import Tick, progress
 from torchmultiverse.farm.schedule import LEASE, Schedule
 from torchmultiverse.farm.worker import Answered, Job, Left, Nudges, Worker
@@ -60,6 +61,7 @@ class GenerateReport:
         quality: what was found in the pictures; None where there is none.
         checked: of scenes that were rendered once more, by id, the largest difference from the stored picture (of
             255), or None where the second try failed.
+        untrusted: scenes whose stored picture shows something else than the second one, by id, and why.
     """
 
     out: Path
@@ -70,6 +72,12 @@ class GenerateReport:
     lost: list[str] = field(default_factory=list)
     quality: Inspection | None = None
     checked: dict[str, int | None] = field(default_factory=dict)
+    untrusted: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def good(self) -> bool:
+        """Whether every scene was rendered, and no picture is in doubt."""
+        return not self.failures and not self.untrusted
 
     def __str__(self) -> str:
         rate = f", {self.rendered / self.seconds:.1f} pictures/s" if self.rendered and self.seconds else ""
@@ -82,6 +90,13 @@ class GenerateReport:
             text += (
                 "each the same" if not apart else f"{len(apart)} differ, by up to {max(v or 255 for v in apart)} of 255"
             )
+        if self.untrusted:
+            text += (
+                f"\n{len(self.untrusted)} pictures cannot be trusted, all in manifest.json: rendered once more, they "
+            )
+            text += "show something else. To render them again, drop their shards and repeat the same command: "
+            text += f"torchmultiverse verify {self.out} --drop-bad"
+            text += "".join(f"\n  {scene_id} {reason}" for scene_id, reason in list(self.untrusted.items())[:10])
         for reason in self.lost:
             text += f"\na worker was lost on the way: {reason}"
         if self.failures:
@@ -132,7 +147,8 @@ def generate(
         recycle: pictures after which an engine is made anew.
         memory: gigabytes of an engine's processes above which it is made anew.
         check: how many stored scenes are rendered once more at the end and compared; by default one in a hundred, 8 at
-            most.
+            most. Where one shows something else, so are those that were proven together with it (of an engine that
+            knows no picture ids); the dataset is not complete then, and its manifest names what cannot be trusted.
         shard_rows: rows of a Parquet shard.
         fresh: delete what the folder holds first.
         extend: keep the pictures of a dataset whose design had fewer scenes, and render what is new.
@@ -148,9 +164,11 @@ def generate(
         raise SpecError(f"workers = {workers}: at least one is needed")
     if part is not None and not 0 <= part[0] < part[1]:
         raise SpecError(f"part = {part}: write (i, n) with i from 0 to n - 1")
+    if part is not None and extend:
+        raise SpecError("extend: a part has no pictures of the dataset to keep; extend it without parts")
     design = select(loaded, where, limit)
     options = render_options(loaded, size, samples)
-    make = _factory(engine, design.sent, loaded.assets)
+    make = _factory(engine, design.sent, loaded.assets, lease)
     start = time.perf_counter()
     crew = [Worker(number, make) for number in range(workers)]
     crew[0].start()
@@ -163,13 +181,12 @@ def generate(
         if lacking:
             raise SpecError(f"render.passes: engine '{catalogue.engine}' cannot render {', '.join(lacking)}")
         schema = RowSchema(loaded, design, options.passes)
-        identity = {
-            "spec": loaded.model_dump(mode="json"), "where": where, "limit": limit, "size": list(options.size),
-            "samples": options.samples, "engine": catalogue.fingerprint,
-        }  # fmt: skip
+        who = identity(loaded, options, where, limit) | {"engine": catalogue.fingerprint}
+        if part is not None and check_target(Path(out), who | {"shard_rows": shard_rows}, part[1], fresh):
+            raise DatasetError(f"{out} holds this dataset already, whole: no part of it is missing")
         folder = Path(out) if part is None else part_folder(Path(out), part)
         writer = DatasetWriter(
-            folder, design, schema, identity, shard_rows=shard_rows, fresh=fresh, part=part, extend=extend
+            folder, design, schema, who, shard_rows=shard_rows, fresh=fresh, part=part, extend=extend
         )
     except BaseException:
         crew[0].dismiss(_DRAIN_SECONDS)
@@ -201,7 +218,7 @@ def generate(
         finally:
             # On the way out of an error the manifest may be what cannot be written; that error comes first.
             with suppress(DatasetError) if sys.exc_info()[0] else nullcontext():
-                _conclude(writer, run.failures, run.checked)
+                _conclude(writer, run)
         inspection: Inspection | None = None
         if writer.manifest["shards"]:
             inspection = finish(writer.out, unchanged=run.rendered == 0, card=part is None)
@@ -212,8 +229,9 @@ def generate(
         remember_rate(catalogue.engine, options, workers, run.rate)
     seconds = time.perf_counter() - start
     return GenerateReport(
-        writer.out, writer.rows, run.rendered, seconds, run.failures, run.lost, inspection, run.checked
-    )
+        writer.out, writer.rows, run.rendered, seconds, run.failures, run.lost, inspection, run.checked,
+        writer.manifest.get("untrusted", {}),
+    )  # fmt: skip
 
 
 class _Run:
@@ -253,7 +271,9 @@ class _Run:
         self._comparing = False
         self._chosen: dict[int, int] = {}  # index → row
         self._stored: StoredDataset | None = None
+        self._groups: set[str] = set()  # of pictures that were proven together, one of which shows something else
         self.checked: dict[str, int | None] = {}
+        self.untrusted: dict[str, str] = {}
 
     @property
     def rate(self) -> float | None:
@@ -315,8 +335,12 @@ class _Run:
             for shard in self._schedule.ready():
                 self._writer.finish_shard(shard)
             tick(self._before + self._schedule.found, self.rendered, len(self.failures))
-            if self._schedule.finished and not self._packing and not self._comparing:
-                self._compare_again()
+            if self._schedule.finished and not self._packing:
+                if not self._comparing:
+                    self._compare_again()
+                elif self._groups:
+                    self._compare_groups()
+        self._schedule.dismiss()
         for shard in self._schedule.ready():
             self._writer.finish_shard(shard)
         if len(errors) == len(self._crew) or not self._schedule.finished:
@@ -342,15 +366,37 @@ class _Run:
         self._chosen, self._stored = chosen, stored
         self._schedule.again(chosen)
 
+    def _compare_groups(self) -> None:
+        """Have everything rendered once more that was proven together with a picture that shows something else."""
+        assert self._stored is not None
+        groups, self._groups = self._groups, set()
+        stored = self._stored.table(["scene_id", "annotations"]).to_pydict()
+        rows = {
+            scene_id: row
+            for row, (scene_id, said) in enumerate(zip(stored["scene_id"], stored["annotations"], strict=True))
+            if said and _group(said) in groups and scene_id not in self.checked
+        }
+        self._chosen = {}
+        for shard in self._writer.numbers if rows else ():
+            for index in self._writer.shard_range(shard):
+                if (scene_id := self._writer.design[index].scene_id) in rows:
+                    self._chosen[index] = rows[scene_id]
+        self._schedule.again(self._chosen)
+
     def _compare(self, index: int, answer: Frame | Failure) -> None:
         if not self._schedule.is_open(index):
             return
         assert self._stored is not None
-        difference: int | None = None
+        scene_id, row = answer.scene.scene_id, self._chosen[index]
+        self.checked[scene_id] = None
         if isinstance(answer, Frame):
-            before = np.asarray(rgb(self._stored.image(self._chosen[index]))).astype(int)
-            difference = int(np.abs(before - answer.array("rgb")).max())
-        self.checked[answer.scene.scene_id] = difference
+            before = np.asarray(rgb(self._stored.image(row)))
+            self.checked[scene_id] = int(np.abs(before.astype(int) - answer.array("rgb")).max())
+            apart = likeness.largest(likeness.blocks(before), likeness.blocks(answer.array("rgb")))
+            if apart > likeness.SAME:
+                self.untrusted[scene_id] = f"differs by {apart:.0f} of 255 in the mean of a block of pixels"
+                said = self._stored.row(row, ["annotations"])["annotations"]
+                self._groups |= {group} if (group := _group(said)) else set()
         self._schedule.settle(index)
 
     def _watch(self, now: float) -> None:
@@ -371,8 +417,9 @@ class _Run:
         left = self._writer.expected - found - self.rendered - len(self.failures)
         longest = self._schedule.longest()
         status = {
-            "pid": os.getpid(), "updated": time.time(), "pictures": self._writer.expected, "found": found,
-            "rendered": self.rendered, "failed": len(self.failures), "rate": round(rate, 3), "done": done,
+            "host": platform.node(), "pid": os.getpid(), "updated": time.time(),
+            "pictures": self._writer.expected, "found": found, "rendered": self.rendered,
+            "failed": len(self.failures), "rate": round(rate, 3), "done": done,
             "seconds_left": round(left / rate, 1) if self.rendered else None, "repeated": self._schedule.repeated,
             "workers": [
                 {
@@ -438,7 +485,7 @@ class _Run:
 
 
 def _factory(
-    engine: Callable[[], Engine] | str | Engine, factors: list[str], assets: list[str]
+    engine: Callable[[], Engine] | str | Engine, factors: list[str], assets: list[str], lease: float
 ) -> Callable[[], Engine]:
     if isinstance(engine, Engine) and not isinstance(engine, type):
         raise SpecError("engine: pass a name, or a function that makes one, so that every worker has its own")
@@ -449,7 +496,7 @@ def _factory(
     name = engine
     # An engine of the pug dialect keeps what it was last sent, and its own defaults may differ from ours: so every
     # factor of the spec is sent with every scene, in the spec's order.
-    return lambda: connect(name, factor_order=factors, assets=assets)
+    return lambda: connect(name, factor_order=factors, assets=assets, pug_hold=lease / 3)
 
 
 def _describe(writer: DatasetWriter, spec: Spec, catalogue: Catalogue, notes: list[str]) -> None:
@@ -470,9 +517,17 @@ def _describe(writer: DatasetWriter, spec: Spec, catalogue: Catalogue, notes: li
     writer.save_manifest()
 
 
-def _conclude(writer: DatasetWriter, failures: list[Failure], checked: dict[str, int | None]) -> None:
-    ordered = sorted(failures, key=lambda failure: failure.scene.canonical)
+def _group(annotations: str) -> str:
+    """Return the name of the batch in which a picture was proven; empty where pictures have ids."""
+    pairing = json.loads(annotations).get("pairing") or {}
+    return str(pairing.get("group", ""))
+
+
+def _conclude(writer: DatasetWriter, run: _Run) -> None:
+    ordered = sorted(run.failures, key=lambda failure: failure.scene.canonical)
     writer.manifest["failures"] = {f.scene.scene_id: {"scene": f.scene.wire, "reason": f.reason} for f in ordered}
-    writer.manifest["checked"] = checked or writer.manifest.get("checked", {})
-    writer.manifest["complete"] = writer.rows == writer.expected
+    writer.manifest["checked"] = run.checked or writer.manifest.get("checked", {})
+    if untrusted := {**writer.manifest.get("untrusted", {}), **run.untrusted}:
+        writer.manifest["untrusted"] = untrusted
+    writer.manifest["complete"] = writer.rows == writer.expected and not untrusted
     writer.save_manifest()

@@ -33,7 +33,7 @@ class Schedule:
         writer: says which rows are missing.
         retries: further attempts for a scene that fails.
         lease: seconds.
-        check: whether `again` will be called when everything is done; workers wait for it.
+        check: whether `again` may be called when everything is done; workers wait for it until `dismiss`.
         clock: seconds from any beginning.
     """
 
@@ -84,12 +84,17 @@ class Schedule:
             return self._wanted(index)
 
     def again(self, indices: Iterable[int]) -> None:
-        """Hand out, at the end, indices that are stored, to compare; nothing comes after them."""
+        """Hand out, at the end, indices that are stored, to compare; more may follow until `dismiss`."""
         with self._changed:
             wanted = [] if self._stopped else list(indices)
-            self._check = False
             self._again.update(wanted)
             self._queue(wanted)
+            self._changed.notify_all()
+
+    def dismiss(self) -> None:
+        """Say that nothing comes after what is handed out."""
+        with self._changed:
+            self._check = False
             self._changed.notify_all()
 
     def take(self, worker: int) -> int | None:

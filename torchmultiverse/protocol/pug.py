@@ -2,9 +2,9 @@
 
 One ``UIInteraction`` per factor, in the order of the spec; the answer to the last is a JPEG ``FreezeFrame``. There
 are no ids and no acknowledgement, so a picture belongs to a scene only because nothing else is in flight. What
-the client can do, it does: one picture in flight, a drain before each request, and the end of the whole connection
-when a picture does not come in time. What it cannot: tell a picture that an engine sends twice, or of a wrong scene,
-from the right one. `WEAKNESS` says so in every dataset made this way.
+the client does about it: one picture in flight, a drain before each request, the end of the whole connection when a
+picture does not come in time, and proofs of the order at intervals (`torchmultiverse.engines.pairing`), without which
+no picture is handed out. What is left is said in every dataset made this way.
 """
 
 from __future__ import annotations
@@ -16,9 +16,17 @@ from torchmultiverse.spec import FACTORS, Scene
 
 DIALECT = "pug"
 WEAKNESS = (
-    "Rendered in the 'pug' dialect, which has no picture ids: pictures were paired with scenes by order alone, one in "
-    "flight. An engine that answers one request twice, or shows another scene than asked, cannot be noticed. "
-    "Pixels are JPEG pixels."
+    "Rendered in the 'pug' dialect, which has no picture ids: pictures were paired with scenes by their order, one in "
+    "flight. An engine that shows another scene than asked cannot be noticed. Pixels are JPEG pixels."
+)
+PROVEN = (
+    "Pictures were held back in batches of fewer than 50 until two scenes that look unlike each other, asked in turns, "
+    "were answered in turns, or until a long silence showed that no answer was on its way; what was not proven was "
+    "rendered again. 'pairing' in the column 'annotations' names each picture's batch and proof. So an answer too many "
+    "is noticed and costs no row; what is not noticed is one too many and one too few within the same batch."
+)
+UNPROVEN = (
+    "That each request was answered once was not proven: after one answer too many every later row has a wrong picture."
 )
 
 

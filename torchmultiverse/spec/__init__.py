@@ -9,10 +9,19 @@ from torchmultiverse.spec.captions import (
     spar_caption,
     spoken,
 )
-from torchmultiverse.spec.design import Design, Explicit, Factorial, expanded, one_at_a_time
+from torchmultiverse.spec.design import Design, Drawn, Explicit, Factorial, expanded, one_at_a_time
 from torchmultiverse.spec.factors import FACTORS, FAMILY_COLUMNS, Factor, FactorTable, Value
 from torchmultiverse.spec.scene import Scene, canonical_json, scene_seed
-from torchmultiverse.spec.spec import PASSES, RenderSettings, Spec, json_schema, load_spec, parse_spec
+from torchmultiverse.spec.spec import (
+    PASSES,
+    RenderSettings,
+    Spec,
+    json_schema,
+    load_spec,
+    parse_spec,
+    shipped_specs,
+    spec_path,
+)
 from torchmultiverse.spec.splits import Splits
 from torchmultiverse.spec.where import Condition, parse_where
 
@@ -24,6 +33,7 @@ __all__ = [
     "PASSES",
     "Condition",
     "Design",
+    "Drawn",
     "Explicit",
     "Factor",
     "FactorTable",
@@ -44,6 +54,8 @@ __all__ = [
     "parse_spec",
     "parse_where",
     "scene_seed",
+    "shipped_specs",
     "spar_caption",
+    "spec_path",
     "spoken",
 ]

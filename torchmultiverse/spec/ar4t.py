@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import SpecError
-from torchmultiverse.spec.design import Explicit
+from torchmultiverse.spec.design import Design, Explicit, drawn_later
 from torchmultiverse.spec.factors import FactorTable, Value
 from torchmultiverse.spec.scene import Scene
 
@@ -114,6 +114,8 @@ class _Draws:
 
 def scale(edge: float) -> Value:
     """Return the ``Character_Scale`` of an object whose longest edge has this length; 150 is 1."""
+    if not 0 < edge <= 100 * _EDGE:
+        raise SpecError(f"design.attributes: {str(edge)[:40]} is no length of an edge; {_EDGE} is scale 1")
     value = round(edge / _EDGE, 4)
     return int(value) if value.is_integer() else value
 
@@ -128,7 +130,7 @@ def relations(
     *,
     jitter: int = 25,
     distinct: bool = False,
-) -> Explicit:
+) -> Design:
     """Return the scenes of PUG: AR4T-Relations (Algorithm 1).
 
     Args:
@@ -142,6 +144,11 @@ def relations(
         distinct: whether the two objects are always of different classes; the published ones may be of one.
     """
     draws = _Draws(assets, jitter, distinct, seed)
+    count = len(worlds) * (len(UNARY) * single + 2 * len(RELATIONS) * pairs)
+    return drawn_later(count, lambda: _relations(draws, worlds, pairs, single, table), table)
+
+
+def _relations(draws: _Draws, worlds: Sequence[str], pairs: int, single: int, table: FactorTable) -> Explicit:
     kinds = [(world, name, sample) for world in worlds for name in UNARY for sample in range(single)]
     rows: list[dict[str, Value]] = []
     bodies, spots = draws.objects(len(kinds), two=False), draws.places([None] * len(kinds))
@@ -170,7 +177,7 @@ def attributes(
     further_pairs: int = 0,
     jitter: int = 25,
     distinct: bool = False,
-) -> Explicit:
+) -> Design:
     """Return the scenes of PUG: AR4T-Attributes (Algorithm 2).
 
     Args:
@@ -191,6 +198,19 @@ def attributes(
             variants.append({"Attribute": name, "Texture": "Default", "Scale": scale(shown)})
         else:
             variants += [{"Attribute": name, "Texture": texture} for texture in shown]
+    count = len(variants) * single + 2 * (len(variants) ** 2 * pairs + further_pairs)
+    return drawn_later(count, lambda: _attributes(draws, worlds, variants, pairs, single, further_pairs, table), table)
+
+
+def _attributes(
+    draws: _Draws,
+    worlds: Sequence[str],
+    variants: Sequence[Mapping[str, Value]],
+    pairs: int,
+    single: int,
+    further_pairs: int,
+    table: FactorTable,
+) -> Explicit:
     rows: list[dict[str, Value]] = []
     n = len(variants)
     cells = [(i, sample) for i in range(n) for sample in range(single)]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -191,13 +192,16 @@ class Factorial(Design):
             if not rows:
                 raise SpecError(f"{place} is empty; a linked axis needs at least one row")
             axis: list[dict[str, Value]] = []
+            seen: dict[tuple[tuple[str, Value], ...], int] = {}
             for r, row in enumerate(rows):
                 at = f"{place}[{r}]"
                 canonical = {table[n].wire: table[n].canonical(v, at) for n, v in row.items()}
                 if axis and canonical.keys() != axis[0].keys():
                     raise SpecError(f"{at} sets {sorted(canonical)}, the first row sets {sorted(axis[0])}")
-                if canonical in axis:
-                    raise SpecError(f"{at} is the same as row {axis.index(canonical)}; remove one")
+                key = tuple(sorted(canonical.items()))
+                if key in seen:
+                    raise SpecError(f"{at} is the same as row {seen[key]}; remove one")
+                seen[key] = r
                 axis.append(canonical)
             for wire in axis[0]:
                 claim(wire, place)
@@ -236,6 +240,7 @@ class Factorial(Design):
     @override
     def where(self, conditions: Sequence[Condition]) -> Factorial:
         axes = self.axes
+        check_tests(len(conditions), sum(map(len, axes)), "levels", MOST_TESTED // 100)
         for condition in conditions:
             default = self.table[condition.factor].default
             if not any(condition.factor in row for axis in axes for row in axis):
@@ -320,6 +325,7 @@ class Explicit(Design):
 
     @override
     def where(self, conditions: Sequence[Condition]) -> Explicit:
+        check_tests(len(conditions), self.count, "scenes")
         return self.take(np.flatnonzero(self.matches(conditions)))
 
     def take(self, indices: NDArray[np.integer[Any]]) -> Explicit:
@@ -351,6 +357,80 @@ class Explicit(Design):
 
 MOST_EXPANDED = 5_000_000
 """Scenes up to which a design is held as a table."""
+MOST_AT_ONCE = 50_000
+"""Scenes up to which a table is made when its spec is read; a larger one is made when it is needed."""
+MOST_TESTED = 300_000_000
+"""Conditions × scenes that are tested."""
+
+
+class Drawn(Design):
+    """A table of scenes that is counted at once and made when a scene, or how often each level occurs, is asked for.
+
+    Args:
+        count: of its scenes.
+        make: makes it.
+        table: the factors that are known.
+    """
+
+    def __init__(self, count: int, make: Callable[[], Explicit], table: FactorTable) -> None:
+        self._count = count
+        self._make = make
+        self.table = table
+
+    @cached_property
+    def explicit(self) -> Explicit:
+        """The table.
+
+        Raises:
+            SpecError: it is too large.
+        """
+        check_size(self._count)
+        return self._make()
+
+    @property
+    @override
+    def count(self) -> int:
+        return self._count
+
+    @override
+    def values(self, index: int) -> dict[str, Value]:
+        return self.explicit.values(index)
+
+    @override
+    def level_counts(self) -> dict[str, dict[Value, int]]:
+        return self.explicit.level_counts()
+
+    @override
+    def where(self, conditions: Sequence[Condition]) -> Explicit:
+        return self.explicit.where(conditions)
+
+
+def drawn_later(count: int, make: Callable[[], Explicit], table: FactorTable) -> Design:
+    """Return a table of scenes: made now if it is small, else when it is needed."""
+    return make() if count <= MOST_AT_ONCE else Drawn(count, make, table)
+
+
+def check_tests(conditions: int, count: int, what: str, most: int = MOST_TESTED) -> None:
+    """Check that so many conditions on so many scenes take no more than a moment.
+
+    Raises:
+        SpecError: they would.
+    """
+    if conditions * count > most:
+        raise SpecError(
+            f"{conditions:,} conditions on {count:,} {what} are too many: {most:,} tests at most. "
+            "Several levels go into one condition: World_Name in (Desert, Snow)"
+        )
+
+
+def check_size(count: int) -> None:
+    """Check that a table of so many scenes can be made.
+
+    Raises:
+        SpecError: it is too large for that.
+    """
+    if count > MOST_EXPANDED:
+        raise SpecError(f"a design of {count:,} scenes is too large for this; at most {MOST_EXPANDED:,}")
 
 
 def expanded(design: Design) -> Explicit:
@@ -361,8 +441,9 @@ def expanded(design: Design) -> Explicit:
     """
     if isinstance(design, Explicit):
         return design
-    if design.count > MOST_EXPANDED:
-        raise SpecError(f"a design of {design.count:,} scenes is too large for this; at most {MOST_EXPANDED:,}")
+    if isinstance(design, Drawn):
+        return design.explicit
+    check_size(design.count)
     if not isinstance(design, Factorial):
         return Explicit.of_rows([design.values(index) for index in range(design.count)], design.table)
     levels: dict[str, list[Value]] = {}
@@ -370,9 +451,9 @@ def expanded(design: Design) -> Explicit:
     places = np.unravel_index(np.arange(design.count), [len(axis) for axis in design.axes])
     for axis, place in zip(design.axes, places, strict=True):
         for name in axis[0]:
-            values = list(dict.fromkeys(row[name] for row in axis))
-            code = np.array([values.index(row[name]) for row in axis], np.int32)
-            levels[name], codes[name] = values, code[place]
+            places_of: dict[Value, int] = {}
+            code = np.array([places_of.setdefault(row[name], len(places_of)) for row in axis], np.int32)
+            levels[name], codes[name] = list(places_of), code[place]
     return Explicit(levels, codes, design.table)
 
 
@@ -400,12 +481,13 @@ def constrained(
     """
     if not only and not exclude:
         return design
+    check_tests(sum(len(entry) for entry in (*only, *exclude)), design.count, "scenes")
     whole = expanded(design)
     keep = np.zeros(whole.count, bool) if only else np.ones(whole.count, bool)
-    for conditions in only:
-        keep |= whole.matches(conditions)
-    for conditions in exclude:
-        keep &= ~whole.matches(conditions)
+    for entry in only:
+        keep |= whole.matches(entry)
+    for entry in exclude:
+        keep &= ~whole.matches(entry)
     return whole.take(np.flatnonzero(keep))
 
 

@@ -10,6 +10,7 @@ part of the row and of the scene's identity, is never sent to an engine, and cha
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from typing import Any, Literal
 from torchmultiverse.errors import SpecError, nearest
 
 Value = str | int | float
+_NUMBER = re.compile(r"[+-]?(\d{1,30}(\.\d{0,30})?|\.\d{1,30})([eE][+-]?\d{1,3})?", re.ASCII)
 Kind = Literal["category", "number", "vector"]
 
 
@@ -65,6 +67,8 @@ class Factor:
             return value
         if self.kind == "vector":
             return ",".join(f"{part:.10g}" for part in self.parts(value, at))
+        if isinstance(value, str) and _NUMBER.fullmatch(value):  # the published configs send "0.7"
+            value = float(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise SpecError(f"{at}{self.wire} = {value!r} is a {type(value).__name__}; a number is needed")
         if not -1e300 < value < 1e300:  # NaN as well, and integers that no float holds

@@ -155,7 +155,7 @@ class RelationsDesign(_Pairs):
     pairs: int = Field(ge=1, description="scenes of each binary relation in each world, each with a hard negative")
     single: int = Field(ge=0, description="scenes of each unary relation in each world")
 
-    def _build(self, table: FactorTable, seed: int) -> Explicit:
+    def _build(self, table: FactorTable, seed: int) -> Design:
         return ar4t.relations(
             self.worlds, self._assets(), self.pairs, self.single, table, seed,
             jitter=self.jitter, distinct=self.distinct,
@@ -173,7 +173,7 @@ class AttributesDesign(_Pairs):
     single: int = Field(ge=0, description="scenes of each variant alone")
     further_pairs: int = Field(default=0, ge=0, description="more pairs, of variants and worlds drawn at random")
 
-    def _build(self, table: FactorTable, seed: int) -> Explicit:
+    def _build(self, table: FactorTable, seed: int) -> Design:
         return ar4t.attributes(
             self.worlds, self._assets(), self.attributes, self.pairs, self.single, table, seed,
             further_pairs=self.further_pairs, jitter=self.jitter, distinct=self.distinct,

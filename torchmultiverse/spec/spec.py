@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from torchmultiverse.errors import SpecError, nearest
+from torchmultiverse.resources import data_folder
 from torchmultiverse.spec.design import Design
 from torchmultiverse.spec.factors import FACTORS, FAMILY_COLUMNS, Factor, FactorTable
 from torchmultiverse.spec.kinds import AnyDesign, Level, Model
@@ -163,7 +164,7 @@ def parse_spec(data: object, name: str = "spec") -> Spec:
         raise SpecError(f"a spec is a JSON object, not a {type(data).__name__}")
     if "design" not in data:
         if not data:
-            raise SpecError("the spec is empty; see scenes/spar.json for an example")
+            raise SpecError("the spec is empty; see an example with: torchmultiverse specs show spar")
         known = [f.wire for f in FACTORS]
         keys = list(Spec.model_fields)
         for key, value in data.items():
@@ -194,22 +195,41 @@ def parse_spec(data: object, name: str = "spec") -> Spec:
     return spec
 
 
+def shipped_specs() -> dict[str, Path]:
+    """Return the specs that come with the package: name → file."""
+    found = {}
+    for path in sorted(data_folder("scenes").glob("*.json")):
+        data = json.loads(path.read_text("utf-8"))
+        # The other files there are tables of the built-in engine.
+        if isinstance(data, dict) and ("design" in data or all(key in FACTORS for key in data)):
+            found[path.stem] = path
+    return found
+
+
+def spec_path(path: str | Path) -> Path:
+    """Return the file that a path means, or a shipped spec's name: ``spar``, ``spar.json`` or ``scenes/spar.json``."""
+    path = Path(path)
+    if not path.is_file() and path.parent.as_posix() in (".", "scenes") and path.suffix in ("", ".json"):
+        return shipped_specs().get(path.stem, path)
+    return path
+
+
 def load_spec(path: str | Path) -> Spec:
-    """Read a spec file.
+    """Read a spec file, or a spec that comes with the package.
+
+    Args:
+        path: of the file, or a shipped spec's name, see `shipped_specs`; a file that is there comes first.
 
     Raises:
         SpecError: the file is missing, too large, no JSON, or its content is wrong; the message names the file.
     """
-    path = Path(path)
+    path = spec_path(path)
     try:
         if path.stat().st_size > MAX_SPEC_BYTES:
             raise SpecError(f"{path}: larger than {MAX_SPEC_BYTES // 2**20} MiB")
         text = path.read_text("utf-8")
     except FileNotFoundError:
-        from torchmultiverse.resources import data_folder
-
-        shipped = [f"scenes/{p.name}" for p in sorted(data_folder("scenes").glob("*.json"))]
-        raise SpecError(f"no spec at {path}.{nearest(str(path), shipped)}") from None
+        raise SpecError(f"no spec at {path}.{nearest(path.stem, shipped_specs())}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"{path}: cannot be read: {error}") from None
     try:
@@ -221,3 +241,5 @@ def load_spec(path: str | Path) -> Spec:
         raise SpecError(f"{path}: {error}") from None
     except RecursionError:
         raise SpecError(f"{path}: nested too deeply") from None
+    except ValueError as error:  # what Python does not read as an integer: more than 4300 digits
+        raise SpecError(f"{path}: {str(error).partition(';')[0]}") from None

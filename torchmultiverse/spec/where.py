@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torchmultiverse.errors import SpecError
@@ -31,13 +32,17 @@ class Condition:
     factor: str
     op: str
     values: tuple[Value, ...]
+    _among: frozenset[Value] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_among", frozenset(self.values))
 
     def holds(self, value: Value) -> bool:
         """Whether a value of the factor passes."""
         if self.op == "in":
-            return value in self.values
+            return value in self._among
         if self.op == "not in":
-            return value not in self.values
+            return value not in self._among
         return _COMPARE[self.op](value, self.values[0])
 
 
@@ -50,9 +55,10 @@ def parse_where(text: str, table: FactorTable = FACTORS) -> tuple[Condition, ...
     Raises:
         SpecError: text that is not of this grammar, an unknown factor, a value of the wrong type.
     """
-    tokens: list[tuple[str, bool]] = []  # text, quoted
+    tokens: deque[tuple[str, bool]] = deque()  # text, quoted
     position = 0
-    while text[position:].strip():
+    end = len(text.rstrip())
+    while position < end:
         match = _TOKEN.match(text, position)
         if match is None:
             raise SpecError(f"--where: cannot read {text[position:]!r}")
@@ -63,7 +69,7 @@ def parse_where(text: str, table: FactorTable = FACTORS) -> tuple[Condition, ...
     def take(expected: str | None = None) -> tuple[str, bool]:
         if not tokens:
             raise SpecError(f"--where: {text!r} ends too early" + (f", '{expected}' is missing" if expected else ""))
-        token = tokens.pop(0)
+        token = tokens.popleft()
         if expected is not None and (token[1] or token[0].lower() != expected):
             raise SpecError(f"--where: found '{token[0]}' where '{expected}' should be, in {text!r}")
         return token

@@ -78,7 +78,7 @@ def uninterrupted() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread() or usual is not signal.default_int_handler:
         yield
         return
-    asked = []
+    asked: list[int] = []
 
     def later(number: int, frame: FrameType | None) -> None:
         if asked:

@@ -10,6 +10,9 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields as fields_of
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +21,15 @@ import pyarrow as pa
 from torchmultiverse.errors import DatasetError, SpecError
 from torchmultiverse.pictures import decode
 from torchmultiverse.spec import BLANK, CAPTIONS, FACTORS, FAMILY_COLUMNS, FactorTable, Scene, captions, hard_negative
+from torchmultiverse.spec.where import parse_where
 from torchmultiverse.store.assemble import assemble
 from torchmultiverse.store.card import write_card
 from torchmultiverse.store.exporting import PROVENANCE
-from torchmultiverse.store.layouts import SUBSETS
+from torchmultiverse.store.layouts import BROKEN, SUBSETS
 from torchmultiverse.store.licence import PUG
 from torchmultiverse.store.reader import StoredDataset, open_dataset
 from torchmultiverse.store.schema import IMAGE, PUBLISHED
-from torchmultiverse.store.sources import read_source
+from torchmultiverse.store.sources import Source, read_source
 
 _OWN = {"image", "scene_id", "scene", "split", "engine", "render_ms", "annotations", "negative_scene_id"}
 _NOT_SAID = {"", "nan", "none", "null", "n/a"}
@@ -47,6 +51,7 @@ def import_dataset(
     licence: str | None = None,
     generative: bool | None = None,
     split: str | None = None,
+    leave_out: str | None = None,
     tick: Callable[[int, int], None] | None = None,
 ) -> StoredDataset:
     """Import a folder of pictures with a CSV, a CSV file, or a folder of Parquet files.
@@ -58,9 +63,12 @@ def import_dataset(
         licence: of the pictures; by default what the source says of itself, and of the published families CC-BY-NC-4.0.
         generative: whether generative models may be trained on them; by default false for the published families.
         split: of rows that say nothing about it; by default what the names of files tell, or ``train``.
+        leave_out: rows that are not wanted, a filter as of ``render --where``, or ``broken``: those that the publisher
+            calls badly rendered (`layouts.BROKEN`).
         tick: called with rows done and rows in all.
 
     Raises:
+        SpecError: a filter that cannot be read.
         DatasetError: no such source, pictures that are missing or broken, or rows that are no scenes; names the file
             or the line.
     """
@@ -80,6 +88,9 @@ def import_dataset(
     kept = {c: _name(c, table) for c in columns if c not in table and c not in known and not c.startswith("quality_")}
     _check_names(kept, {*_OWN, *CAPTIONS.get(family, ()), *factors})
     scenes = [_scene(row, factors, table, found.place(i)) for i, row in enumerate(found.rows)]
+    if leave_out is not None:
+        kept_rows = _kept_rows(scenes, family, leave_out, table)
+        found, scenes = _only(found, kept_rows, leave_out), [scenes[i] for i in kept_rows]
     numbers = {c for c in factors if all(isinstance(s[c], int) for s in scenes)}
     kinds = _kinds(family, factors, numbers, table)
     fields: dict[str, pa.DataType] = {"image": IMAGE, **kinds, "scene_id": pa.string()}
@@ -129,6 +140,34 @@ def import_dataset(
     made = open_dataset(out)
     write_card(out, made.manifest, made)
     return made
+
+
+def _kept_rows(scenes: Sequence[Scene], family: str, leave_out: str, table: FactorTable) -> list[int]:
+    """Return the rows that stay.
+
+    Raises:
+        DatasetError: nothing is known to be broken, no row is left out, or none stays.
+    """
+    if leave_out == "broken" and family not in BROKEN:
+        raise DatasetError(f"nothing is known to be broken in {family}, only in {', '.join(BROKEN)}; give a filter")
+    where = parse_where(BROKEN[family] if leave_out == "broken" else leave_out, table)
+    kept = [i for i, scene in enumerate(scenes) if not all(one.holds(scene[one.factor]) for one in where)]
+    if len(kept) in (0, len(scenes)):
+        raise DatasetError(f"{leave_out!r} leaves out {'no row' if kept else f'all {len(scenes)} rows'}")
+    return kept
+
+
+def _only(found: Source, rows: Sequence[int], leave_out: str) -> Source:
+    """Return a source with some of its rows: lists are cut, and what is asked by row is asked by its former number."""
+    changed: dict[str, Any] = {"identity": {**found.identity, "left_out": leave_out}}
+    for name in (one.name for one in fields_of(found) if one.name != "identity"):
+        value = getattr(found, name)
+        changed[name] = [value[i] for i in rows] if isinstance(value, list) else partial(_at, value, rows)
+    return replace(found, **changed)
+
+
+def _at(value: Callable[[int], Any], rows: Sequence[int], index: int) -> Any:
+    return value(rows[index])
 
 
 def _terms(source: Path, family: str, licence: str | None, generative: bool | None) -> dict[str, Any]:

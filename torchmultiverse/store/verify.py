@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,8 @@ def verify(path: str | Path, drop_bad: bool = False) -> Verification:
 
     Args:
         path: the dataset's folder.
-        drop_bad: delete the shards that are bad and their entries, so that ``render`` makes them again.
+        drop_bad: delete the shards that are bad, or hold pictures that cannot be trusted, and their entries, so that
+            ``render`` makes them again.
 
     Raises:
         DatasetError: the folder holds no dataset with a manifest, or, to drop something, another process writes it.
@@ -51,8 +53,9 @@ def verify(path: str | Path, drop_bad: bool = False) -> Verification:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise DatasetError(f"{path}: no manifest.json of a dataset") from None
     result = Verification(path)
+    untrusted = set(manifest.get("untrusted", ()))
     for name, entry in shards.items():
-        problem = _check(path / "data" / name, entry, table)
+        problem = _check(path / "data" / name, entry, table, untrusted)
         if problem is None:
             result.rows += entry["rows"]
         else:
@@ -64,6 +67,7 @@ def verify(path: str | Path, drop_bad: bool = False) -> Verification:
                 for name in result.problems:
                     del shards[name]
                 manifest["complete"] = False
+                manifest.pop("untrusted", None)  # they were in shards that are dropped
                 write_atomic(path / "manifest.json", manifest_bytes(manifest))
                 for name in result.problems:
                     (path / "data" / name).unlink(missing_ok=True)
@@ -75,8 +79,9 @@ def verify(path: str | Path, drop_bad: bool = False) -> Verification:
     return result
 
 
-def _check(file: Path, entry: dict[str, Any], table: FactorTable) -> str | None:
+def _check(file: Path, entry: dict[str, Any], table: FactorTable, untrusted: Set[str]) -> str | None:
     """Return what is wrong with a shard."""
+    doubted = 0
     try:
         if sha256_file(file) != entry["sha256"]:
             return "its SHA-256 is not the manifest's"
@@ -90,6 +95,7 @@ def _check(file: Path, entry: dict[str, Any], table: FactorTable) -> str | None:
                 for row in batch.to_pylist():
                     if hashlib.sha256(row["scene"].encode()).hexdigest()[:32] != row["scene_id"]:
                         return f"scene_id {row['scene_id']} is not its scene's"
+                    doubted += row["scene_id"] in untrusted
                     scene = Scene.from_json(row["scene"], table)
                     for column in factors:
                         if row[column] != scene[column]:
@@ -98,4 +104,6 @@ def _check(file: Path, entry: dict[str, Any], table: FactorTable) -> str | None:
                         decode(row[column]["bytes"], f"{column} of scene {row['scene_id']}")
     except (OSError, pa.ArrowException, ValueError, SpecError, PictureError) as error:
         return f"cannot be read: {error}"
-    return None
+    return (
+        f"{doubted} pictures that cannot be trusted: rendered once more, they show something else" if doubted else None
+    )

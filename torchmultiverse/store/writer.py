@@ -17,7 +17,6 @@ import contextlib
 import hashlib
 import itertools
 import json
-import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -31,6 +30,7 @@ from torchmultiverse.engines import Frame
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.spec import Design
 from torchmultiverse.store.files import FolderLock, atomic_file, disk_errors, sha256_file, sweep, write_atomic
+from torchmultiverse.store.folder import check_same, check_vacant, clear
 from torchmultiverse.store.ids import Ids
 from torchmultiverse.store.manifest import (
     ANNOUNCED,
@@ -48,14 +48,8 @@ FORMAT = 1
 FORMAT_OF_SPLITS = 2
 """Of datasets of several splits: until each had files of its own, they were of format 1 as well."""
 SHARD_ROWS = 1024
-_FOLDERS = {"_work", "data", "_parts", "_slurm"}
-_FILES = {"manifest.json", "README.md", "samples.jpg", "failed.jpg", "quality.json", "leakage.json", "status.json",
-          "croissant.json"}  # fmt: skip
-_OURS = _FOLDERS | _FILES
 NEW = 8
 """The manifest is written when one in so many of the files that it names is new to it."""
-_GROWS = re.compile(r"(format|spec\.(design|splits|description|declare|about)|where|limit|shard_rows)\b")
-"""What may differ in a dataset that is extended: which scenes there are, and what is said of them."""
 
 
 class DatasetWriter:
@@ -112,7 +106,7 @@ class DatasetWriter:
             self._lock = FolderLock(self.out)
             try:
                 if fresh:
-                    self._clear()
+                    clear(self.out)
                 self.manifest = self._new() if fresh else self._continue()
                 self._work.mkdir(exist_ok=True)
                 self._data.mkdir(exist_ok=True)
@@ -317,45 +311,13 @@ class DatasetWriter:
                 elif (row := self._read(scene_id)) is not None:
                     yield row
 
-    def _clear(self) -> None:
-        if not self._is_dataset():
-            raise DatasetError(f"{self.out} holds something that is no dataset, so it is not deleted; name another")
-        for name in _FILES:
-            (self.out / name).unlink(missing_ok=True)
-        for name in _FOLDERS - {"data"}:
-            if (self.out / name).exists():
-                shutil.rmtree(self.out / name)
-        for file in self._data.glob("*.parquet"):
-            if SHARD_NAME.fullmatch(file.name):
-                file.unlink()
-
-    def _is_dataset(self) -> bool:
-        """Whether the folder is empty or holds what this class wrote, whole or broken."""
-        strangers = {p.name for p in self.out.iterdir() if not p.name.startswith(".")} - _OURS
-        if not all(SHARD_NAME.fullmatch(p.name) for p in self._data.glob("[!.]*")):
-            return False
-        if not (self.out / "manifest.json").exists():
-            return not strangers and not (self.out / "README.md").exists()
-        try:
-            manifest = json.loads((self.out / "manifest.json").read_text())
-        except ValueError:
-            return not strangers
-        return isinstance(manifest, dict) and {"identity", "shards"} <= manifest.keys()
-
     def _new(self) -> dict[str, Any]:
         return {"identity": self._identity, "shards": {}, "failures": {}, "complete": False}
 
     def _continue(self) -> dict[str, Any]:
         path = self.out / "manifest.json"
         if not path.exists():
-            for folder, ours in ((self.out, _FOLDERS | {"status.json"}), (self._data, set()), (self._work, set())):
-                names = {p.name for p in folder.iterdir() if not p.name.startswith(".")} if folder.exists() else set()
-                if names - ours:
-                    raise DatasetError(
-                        f"{self.out} is not empty and holds no dataset: {folder / min(names - ours)} is there, "
-                        "manifest.json is not. Name another folder"
-                        + (", or use --fresh to delete what is left of one" if self._is_dataset() else "")
-                    )
+            check_vacant(self.out)
             return self._new()
         try:
             manifest: dict[str, Any] = json.loads(path.read_text())
@@ -364,16 +326,7 @@ class DatasetWriter:
                 raise KeyError
         except (ValueError, KeyError, TypeError, AttributeError):
             raise DatasetError(f"{path} is no manifest of this format; use --fresh or another folder") from None
-        differences = list(_differences(before, self._identity))
-        grown = all(_GROWS.match(text) for text in differences)
-        if differences and not (self._extend and grown):
-            more = f"; and {len(differences) - 3} more" if len(differences) > 3 else ""
-            help_ = "Use --fresh to delete it, or another folder"
-            if grown:
-                help_ = "Use --extend to keep its pictures and render what is new, --fresh to delete it"
-            raise DatasetError(
-                f"{self.out} holds a dataset made otherwise: {'; '.join(differences[:3])}{more}. {help_}"
-            )
+        grown = check_same(self.out, before, self._identity, extend=self._extend)
         for announced in self._work.glob(ANNOUNCED):
             said = read_announced(announced)
             there = [name for name in said if _is(self._data / name, said[name])]
@@ -388,7 +341,7 @@ class DatasetWriter:
                     f"the shard {shard} is {state}. Drop it with: "
                     f"torchmultiverse verify {self.out} --drop-bad, then run the same command again"
                 )
-        if differences:
+        if grown:
             self._grow(manifest)
         manifest["failures"] = {}
         return manifest
@@ -452,14 +405,3 @@ def _groups(rows: Iterator[pa.Table], size: int) -> Iterator[list[pa.Table]]:
             group = []
     if group:
         yield group
-
-
-def _differences(before: Any, now: Any, place: str = "") -> Iterator[str]:
-    if isinstance(before, dict) and isinstance(now, dict):
-        if place.startswith("spec.design") and set(before) == set(now) and list(before) != list(now):
-            # The order of factors is the order of scenes.
-            yield f"{place} was in the order {', '.join(before)}, is in the order {', '.join(now)}"
-        for key in sorted({*before, *now}):
-            yield from _differences(before.get(key), now.get(key), f"{place}.{key}" if place else key)
-    elif before != now:
-        yield f"{place} was {json.dumps(before)[:80]}, is {json.dumps(now)[:80]}"
