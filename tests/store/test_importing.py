@@ -260,7 +260,7 @@ def content(folder: Path, as_name: str | None = None) -> dict[str, bytes]:
     """Every file of a dataset, hidden ones too; what says the folder's name says another."""
     files = {str(f.relative_to(folder)): f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()}
     if as_name is not None:
-        for name in ("manifest.json", "README.md"):
+        for name in ("manifest.json", "README.md", "croissant.json"):
             files[name] = files[name].replace(folder.name.encode(), as_name.encode())
     return files
 

@@ -22,6 +22,7 @@ from torchmultiverse.errors import DatasetError, MissingExtra
 from torchmultiverse.evaluate.data import SomePictures, dataset_name, manifest_hash, manifest_of, open_pictures
 from torchmultiverse.models import load_model
 from torchmultiverse.models import torch_tools as tools
+from torchmultiverse.paths import component
 from torchmultiverse.store.files import write_atomic
 from torchmultiverse.store.licence import require_generative_use
 
@@ -296,7 +297,7 @@ def paint(
     sitters = []
     for name in names:
         folder = train(
-            model, pictures, Path(out) / "decoders" / name.replace("/", "_"), name, how.size, how.preset, how.steps,
+            model, pictures, Path(out) / "decoders" / component(name), name, how.size, how.preset, how.steps,
             how.batch_size, how.learning_rate, licence=licence, seed=seed, store=store, quiet=quiet,
         )  # fmt: skip
         sitters.append(sitter(folder, pictures, store, quiet))

@@ -20,6 +20,7 @@ from torchmultiverse.analyze.withheld import MODES, Mode, Sets
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.evaluate.data import columns_of, dataset_name, open_pictures
 from torchmultiverse.models import load_model
+from torchmultiverse.paths import component
 from torchmultiverse.store.files import write_atomic
 
 ASKED = ("crops", "k", "pictures")
@@ -150,7 +151,7 @@ def sweep(
         values = [str(epoch) for epoch in every]
     recipes = [(value, *_recipe(vary, value, training, divided, codes)) for value in values]  # all checked first
     for value, recipe, mine in recipes:
-        name = "all" if vary in ("epochs", "crops", "k") else f"{vary}-{value}".replace("/", "_")
+        name = "all" if vary in ("epochs", "crops", "k") else component(f"{vary}-{value}")
         models = {}
         for side in ("A", "B"):
             place = folder / name / side

@@ -79,10 +79,13 @@ def export(
     out: Annotated[Path, typer.Option("--out", help="Folder that is written.")],
     layout: Annotated[
         Literal["folder", "webdataset"],
-        typer.Option(help="folder: PNG and the family's published CSV; webdataset: tar files."),
+        typer.Option(help="folder: PNG, the family's published CSV, metadata.csv; webdataset: tar files."),
     ] = "folder",
     where: Annotated[str | None, typer.Option(help="Only some rows, as in 'render'.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write into a folder that is not empty.")] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Write into a folder that is not empty; what an earlier export left goes."),
+    ] = False,
 ) -> None:
     """Write a dataset as a folder of pictures with a CSV, or as WebDataset."""
     from torchmultiverse.store import open_dataset
@@ -106,7 +109,7 @@ def push(
     private: Annotated[bool, typer.Option("--private/--public", help="Of a repository that is made now.")] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent.")] = False,
 ) -> None:
-    """Send a dataset to the Hugging Face Hub: its Parquet files, its card and its manifest."""
+    """Send a dataset to the Hugging Face Hub: its Parquet files, its card and its manifest. Other ones there go."""
     from torchmultiverse.store.hub import files_to_push
     from torchmultiverse.store.hub import push as send
 

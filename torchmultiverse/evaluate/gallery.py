@@ -19,6 +19,7 @@ from torchmultiverse.evaluate.data import PictureSet
 from torchmultiverse.evaluate.paired import RowView
 from torchmultiverse.evaluate.result import Result
 from torchmultiverse.evaluate.slices import Slice
+from torchmultiverse.paths import component
 from torchmultiverse.pictures import rgb
 
 SIDE = 192
@@ -113,7 +114,9 @@ def _two_lines(text: str) -> str:
 
 
 def gallery_pictures(pictures: PictureSet, rows: pa.Table, limit: int = LIMIT) -> dict[str, bytes]:
-    """Return small JPEG pictures by scene id, for the rows that :func:`chosen_rows` finds, at most ``limit``."""
+    """Return small JPEG pictures of the rows that :func:`chosen_rows` finds, at most ``limit``, by scene id as
+    `paths.component` writes it.
+    """
     # Turn and turn about, so that with many models and tasks each has its first pictures.
     chosen: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in chosen_rows(rows):
@@ -126,7 +129,7 @@ def gallery_pictures(pictures: PictureSet, rows: pa.Table, limit: int = LIMIT) -
     for scene_id, image in zip(wanted, pictures.iter_images(list(wanted.values())), strict=True):
         small = rgb(image)
         small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-        found[scene_id] = jpeg(small, 85)
+        found[component(scene_id)] = jpeg(small, 85)
     return found
 
 

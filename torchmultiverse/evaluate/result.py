@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.paths import component
 
 _word = pa.dictionary(pa.int32(), pa.string())
 
@@ -67,7 +68,7 @@ class Result:
         table: the numbers, schema :data:`TABLE`.
         rows: per-picture outcomes, schema :data:`ROWS`.
         provenance: dataset, models, protocol, seed, packages, command.
-        pictures: small JPEG pictures for galleries, by scene id.
+        pictures: small JPEG pictures for galleries, by scene id as `paths.component` writes it.
         factors: the factor columns of the whole dataset; row i is the picture with ``index`` i.
     """
 
@@ -110,7 +111,7 @@ class Result:
         for old in (folder / "pictures").glob("*.jpg"):
             old.unlink()
         for scene_id, data in self.pictures.items():
-            _write(folder / "pictures" / f"{scene_id}.jpg", data)
+            _write(folder / "pictures" / f"{component(scene_id)}.jpg", data)
         for name, table in (("results", self.table), ("rows", self.rows), ("factors", self.factors)):
             path = folder / f"{name}.parquet"
             part = path.with_suffix(".part")

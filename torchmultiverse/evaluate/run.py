@@ -39,7 +39,9 @@ from torchmultiverse.evaluate.stats import Intervals
 from torchmultiverse.evaluate.summary import row_parts, summarise
 from torchmultiverse.models import Model, Preprocess, as_model
 from torchmultiverse.models.base import Precision
+from torchmultiverse.paths import scene_name
 from torchmultiverse.resources import versions
+from torchmultiverse.store import StoredDataset
 
 _PACKAGES = (
     "torchmultiverse", "numpy", "pillow", "pyarrow", "torch", "torchvision", "timm", "open_clip_torch", "transformers",
@@ -118,7 +120,7 @@ def evaluate(
             store.expect(model.info.preprocess for model in loaded)
         ask = Asker(pictures, columns, _batches(batch_size), quiet, store, audit, seed)
         intervals = Intervals(seed)
-        ids = columns.get("scene_id", np.array([f"{i:06d}" for i in range(len(pictures))], dtype=object))
+        ids = _ids(pictures, columns)
         cells: list[dict[str, Any]] = []
         rows: list[dict[str, Any]] = []
         name = dataset_name(pictures)
@@ -169,6 +171,20 @@ def evaluate(
         where = "" if out is None else f" and kept in {out}"
         raise PartlyScored("; ".join(str(error) for error in failed.values()) + f". {kept}{where}", result)
     return result
+
+
+def _ids(pictures: PictureSet, columns: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    """Return the ids of pictures, (N,); of those that have none, their numbers.
+
+    Raises:
+        DatasetError: those of a dataset's folder are no scenes' ids.
+    """
+    if "scene_id" not in columns:
+        return np.array([f"{i:06d}" for i in range(len(pictures))], dtype=object)
+    if isinstance(pictures, StoredDataset):
+        for scene_id in columns["scene_id"].tolist():
+            scene_name(scene_id, pictures.path)
+    return columns["scene_id"]
 
 
 def _set_precision(model: Model, precision: str) -> None:

@@ -367,13 +367,14 @@ class _Run:
         count = min(MOST_CHECKED, self.rendered // 100) if self._check is None else self._check
         stored = open_dataset(self._writer.out) if self._writer.manifest["shards"] and count else None
         chosen: dict[int, int] = {}
+        ids: dict[str, int] = {}
         if stored is not None:
-            rows = {scene_id: row for row, scene_id in enumerate(stored.table(["scene_id"])["scene_id"].to_pylist())}
             shards = [n for n in self._writer.numbers if self._writer.complete(n)]
             rng = np.random.default_rng(self._job.options.seed)
             for shard in rng.choice(shards, min(count, len(shards) * self._writer.shard_rows)) if shards else ():
                 index = int(rng.choice(self._writer.shard_range(int(shard))))
-                chosen[index] = rows[self._writer.design[index].scene_id]
+                ids[self._writer.design[index].scene_id] = index
+            chosen = {ids[scene_id]: row for scene_id, row in stored.find(list(ids)).items()}
         self._chosen, self._stored = chosen, stored
         self._schedule.again(chosen)
 

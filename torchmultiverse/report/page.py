@@ -17,6 +17,7 @@ from torchmultiverse.evaluate.data import PictureSet
 from torchmultiverse.evaluate.gallery import chosen_rows, data_uri
 from torchmultiverse.evaluate.leaderboard import Line, lines, percent, ranked, task_title
 from torchmultiverse.evaluate.result import Result
+from torchmultiverse.paths import component
 from torchmultiverse.report import svg
 from torchmultiverse.report.explore import explore
 from torchmultiverse.report.findings import findings
@@ -227,7 +228,7 @@ def _gallery(result: Result, models: Sequence[str]) -> Any:
     """Yield tasks with, for each model, pictures that it got right and wrong."""
     strips: dict[tuple[str, str], dict[str, _Strip]] = {}
     for row in chosen_rows(result.rows):
-        data = result.pictures.get(row["scene_id"])
+        data = result.pictures.get(component(row["scene_id"]))
         if data is None:
             continue
         of_model = strips.setdefault((row["task"], row["metric"]), {})

@@ -56,6 +56,8 @@ class Splits:
         for name, entries in rules.items():
             if name == TRAIN:
                 raise SpecError(f"splits.{TRAIN}: it is what no other split takes, so it has no rules")
+            if same := [other for other in (TRAIN, *self._rules) if other.replace("-", "_") == name.replace("-", "_")]:
+                raise SpecError(f"splits.{name}: '{same[0]}' is there too; outside, where '-' is '_', they were one")
             self._rules[name] = []
             for i, entry in enumerate(entries):
                 at = f"splits.{name}[{i}]"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,11 @@ from torchmultiverse.store.files import (
     sweep,
     write_atomic,
 )
-from torchmultiverse.store.manifest import manifest_bytes, read_manifest
+from torchmultiverse.store.manifest import manifest_bytes, read_manifest, shard_name
 from torchmultiverse.store.parquet import GROUP_ROWS, write_groups
 from torchmultiverse.store.schema import huggingface
-from torchmultiverse.store.writer import FORMAT, SHARD_ROWS
+from torchmultiverse.store.splits import TRAIN, split_name
+from torchmultiverse.store.writer import FORMAT, FORMAT_OF_SPLITS, NEW, SHARD_ROWS
 
 
 def assemble(
@@ -36,6 +37,7 @@ def assemble(
     about: Mapping[str, Any],
     tick: Callable[[int], None] | None = None,
     check: Callable[[int, Mapping[str, Any]], None] | None = None,
+    splits: Sequence[str | None] | None = None,
 ) -> dict[str, Any]:
     """Write a dataset of rows by number, shard after shard; one that was interrupted is continued.
 
@@ -51,6 +53,7 @@ def assemble(
         about: what else the manifest says.
         tick: called with the number of rows that are done.
         check: given the number of a row and the row, raises where it must not be written; called from several threads.
+        splits: of each row; where there are several, each has files of its own.
 
     Returns:
         the manifest.
@@ -58,7 +61,10 @@ def assemble(
     Raises:
         DatasetError: the folder holds something else, or cannot be written.
     """
-    who = json.loads(json.dumps({"format": FORMAT, "shard_rows": SHARD_ROWS, **identity}))
+    names = [split_name(split) for split in splits] if splits is not None else []
+    several = len(set(names)) > 1
+    form = FORMAT_OF_SPLITS if several else FORMAT
+    who = json.loads(json.dumps({"format": form, "shard_rows": SHARD_ROWS, **identity}))
     schema = huggingface(fields)
     with disk_errors(out):
         data = out / "data"
@@ -73,16 +79,27 @@ def assemble(
             sweep(out, data)
             shards: dict[str, Any] = manifest["shards"]
             manifest |= {**about, "pictures": count, "complete": bool(manifest.get("complete"))}
+            saved = "shards" in read_manifest(out)
+            new = 0
             for number in range(-(-count // SHARD_ROWS)):
-                name = f"train-{number:05d}.parquet"
                 rows = range(number * SHARD_ROWS, min((number + 1) * SHARD_ROWS, count))
-                if not (_there(data / name, shards.get(name)) and _is_of(shards[name], rows, row)):
-                    shards.pop(name, None)
-                    manifest["complete"] = False
-                    _save(out, manifest)
+                files: dict[str, list[int]] = {}
+                for index in rows:
+                    files.setdefault(shard_name(number, names[index] if several else TRAIN), []).append(index)
+                for name, indices in files.items():
+                    if _there(data / name, shards.get(name)) and _is_of(shards[name], indices, row):
+                        continue
+                    # The manifest is there before its first file, and names none that is being replaced.
+                    if shards.pop(name, None) is not None or manifest["complete"] or not saved:
+                        manifest["complete"] = False
+                        _save(out, manifest)
+                        saved = True
                     data.mkdir(exist_ok=True)
-                    shards[name] = _write(data / name, schema, rows, row, check)
-                    _save(out, manifest)
+                    shards[name] = _write(data / name, schema, indices, row, check)
+                    new += 1
+                    if new * NEW >= len(shards):
+                        _save(out, manifest)
+                        new = 0
                 if tick is not None:
                     tick(rows.stop)
             manifest["complete"] = True
@@ -96,7 +113,7 @@ def _there(file: Path, entry: Mapping[str, Any] | None) -> bool:
     return entry is not None and file.is_file() and file.stat().st_size == entry["bytes"]
 
 
-def _is_of(entry: Mapping[str, Any], rows: range, row: Callable[[int], Mapping[str, Any]]) -> bool:
+def _is_of(entry: Mapping[str, Any], rows: Sequence[int], row: Callable[[int], Mapping[str, Any]]) -> bool:
     """Whether a shard was made of these rows."""
     if "rows_sha256" not in entry:
         return False
@@ -109,7 +126,7 @@ def _is_of(entry: Mapping[str, Any], rows: range, row: Callable[[int], Mapping[s
 def _write(
     file: Path,
     schema: pa.Schema,
-    rows: range,
+    rows: Sequence[int],
     row: Callable[[int], Mapping[str, Any]],
     check: Callable[[int, Mapping[str, Any]], None] | None,
 ) -> dict[str, Any]:
@@ -117,10 +134,11 @@ def _write(
     digest = hashlib.sha256()
 
     def groups(pool: ThreadPoolExecutor) -> Iterator[pa.Table]:
-        for start in range(rows.start, rows.stop, GROUP_ROWS):
-            group = [dict(row(index)) for index in range(start, min(start + GROUP_ROWS, rows.stop))]
+        for start in range(0, len(rows), GROUP_ROWS):
+            indices = rows[start : start + GROUP_ROWS]
+            group = [dict(row(index)) for index in indices]
             if check is not None:
-                list(pool.map(check, range(start, start + len(group)), group))
+                list(pool.map(check, indices, group))
             for made in group:
                 _feed(digest, made)
             yield pa.Table.from_pylist(group, schema=schema)

@@ -13,55 +13,25 @@ from PIL import Image, ImageDraw
 
 from torchmultiverse.pictures import rgb
 from torchmultiverse.spec import FactorTable, Spec
+from torchmultiverse.store.croissant import write_croissant
 from torchmultiverse.store.datasheet import datasheet
 from torchmultiverse.store.files import disk_errors, write_atomic
 from torchmultiverse.store.inspection import Inspection
 from torchmultiverse.store.licence import licence_of
 from torchmultiverse.store.manifest import family_of, spec_of, table_of
 from torchmultiverse.store.reader import StoredDataset
-from torchmultiverse.store.schema import VOLATILE
+from torchmultiverse.store.schema import COLUMN_NOTES, VOLATILE, column_note
+from torchmultiverse.store.splitfiles import split_files
 
 _SIDE, _COLUMNS, _ROWS, _GAP = 160, 6, 3, 4
 _HUB = ("Apache-2.0", "MIT", "CC0-1.0", "CC-BY-3.0", "CC-BY-4.0", "CC-BY-NC-4.0", "CC-BY-SA-3.0", "CC-BY-SA-4.0")
 """Licences that the Hub knows, by their SPDX identifiers; its own are these in lower case."""
-_COLUMN_NOTES = {
-    "image": "the picture",
-    "scene_id": "first 32 hex digits of the SHA-256 of `scene`",
-    "caption": "the family's published caption template, filled with this row's factors",
-    "caption_clean": "the same with names as people write them",
-    "alt_caption": "the same said the other way round",
-    "negative_caption": "the true caption of the hard negative, which is false here",
-    "negative_scene_id": "`scene_id` of the hard negative's row",
-    "split": "name of the split",
-    "scene": "the scene as canonical JSON: every factor that is not at its default",
-    "mask": "PNG, 8 bit: 0 background, 1 the first character, 2 the second",
-    "class": "PNG, 8 bit: 0 background, else the character's number among the engine's names (see annotations)",
-    "depth": "TIFF, float32: metres along the viewing axis, inf for sky",
-    "normals": "PNG: (n + 1) · 127.5, camera coordinates (x right, y down, z forward); 0,0,0 for sky",
-    "annotations": "camera, objects and what else the engine says, JSON",
-    "quality_luminance": "mean Rec. 709 luma, 0..1",
-    "quality_luminance_min": "darkest pixel's luma",
-    "quality_luminance_max": "brightest pixel's luma",
-    "quality_contrast": "standard deviation of the luma",
-    "quality_saturation": "mean of (max − min) / max",
-    "quality_clipped": "share of pixels that are black or white in every channel",
-    "quality_fireflies": "share of pixels that are far brighter than all their neighbours",
-    "quality_failed": "names of the checks that this picture fails, comma-separated; empty if it is good",
-    "quality_visible1": "share of the first character's outline that is seen, where the engine says",
-    "quality_visible2": "the same of the second",
-    "quality_nudge": "degrees by which the camera was moved after a picture had failed; which way, see annotations",
-    "quality_area1": "share of the picture that shows the first character",
-    "quality_area2": "the same of the second",
-    "source": "the dataset that the row is from",
-    "engine": "fingerprint of the engine",
-    "render_ms": "milliseconds; the one column that differs from run to run",
-}
 
 
 def write_card(
     out: Path, manifest: Mapping[str, Any], dataset: StoredDataset, inspection: Inspection | None = None
 ) -> None:
-    """Write README.md, samples.jpg and, where pictures fail a check of quality, failed.jpg.
+    """Write README.md, samples.jpg, croissant.json and, where pictures fail a check of quality, failed.jpg.
 
     Raises:
         DatasetError: they cannot be written.
@@ -76,6 +46,11 @@ def write_card(
     missing = int(manifest.get("pictures", len(dataset))) - len(dataset)
     terms = licence_of(manifest)
     forbidden = "" if terms["generative"] else "\n**Generative models must not be trained on these pictures.**\n"
+    splits = split_files(dataset)
+    files = "\n".join(f"  - split: {split.name}\n    path: {split.pattern}" for split in splits)
+    sizes = "\n".join(
+        f"  - name: {split.name}\n    num_bytes: {split.bytes}\n    num_examples: {split.rows}" for split in splits
+    )
     text = f"""---
 pretty_name: {json.dumps(name)}
 license: {_license(terms)}
@@ -91,14 +66,14 @@ size_categories:
 configs:
 - config_name: default
   data_files:
-  - split: train
-    path: data/*.parquet
+{files}
 dataset_info:
   features:
 {_features(dataset.schema)}
   splits:
-  - name: train
-    num_examples: {len(dataset)}
+{sizes}
+  download_size: {sum(file.stat().st_size for file in dataset.files)}
+  dataset_size: {sum(split.bytes for split in splits)}
 ---
 # {name}
 
@@ -116,7 +91,7 @@ dataset_info:
 ```python
 from datasets import load_dataset
 
-ds = load_dataset("parquet", data_files="data/*.parquet", split="train")
+ds = load_dataset(".", split={splits[0].name!r})
 ```
 
 ```python
@@ -158,6 +133,7 @@ many steps and by how many workers the dataset is made with this engine.
 """
     with disk_errors(out):
         write_atomic(out / "README.md", text.encode())
+    write_croissant(out, manifest, dataset)
 
 
 def _made(manifest: Mapping[str, Any], spec: Spec | None) -> str:
@@ -246,11 +222,9 @@ def _factors(table: FactorTable, counts: Mapping[str, Mapping[str, int]]) -> str
 def _columns(schema: pa.Schema, table: FactorTable, counts: Mapping[str, Mapping[str, int]]) -> str:
     lines = []
     for field in schema:
-        note = _COLUMN_NOTES.get(field.name)
-        if note is None and field.name in table:
-            factor = table[field.name]
-            unit = f", {factor.unit}" if factor.unit else ""
-            note = f"{factor.doc or 'factor'}{unit}" + ("" if factor.column in counts else f"; always {factor.default}")
+        note = column_note(field.name, table)
+        if field.name not in COLUMN_NOTES and field.name in table and table[field.name].column not in counts:
+            note = f"{note}; always {table[field.name].default}"
         kind = "image" if pa.types.is_struct(field.type) else str(field.type).replace("double", "double (float64)")
         lines.append(f"| `{field.name}` | {kind} | {_cell(note or 'as in the source')} |")
     return "\n".join(lines)

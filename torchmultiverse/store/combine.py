@@ -201,6 +201,10 @@ def merge(
             if not twice:
                 rows.append((number, index))
     names = _names(datasets)
+    splits: list[str] | None = None
+    if "split" in columns:
+        of_each = [dataset.table(["split"])["split"].to_pylist() for dataset in datasets]
+        splits = [of_each[number][index] for number, index in rows]
 
     def row(place: int) -> dict[str, Any]:
         number, index = rows[place]
@@ -223,6 +227,7 @@ def merge(
         Path(out), fields, len(rows), row, identity, about,
         None if tick is None else lambda done: tick(done, len(rows)),
         check=check,
+        splits=splits,
     )  # fmt: skip
     made = open_dataset(out)
     write_card(Path(out), made.manifest, made)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,31 +12,33 @@ from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, nearest
 
+_NAN = math.nan
+
 
 class Crossing:
     """The factor columns of a dataset as codes.
 
     Args:
-        table: the factor columns, one row per picture.
+        tables: the factor columns, one row per picture, in one table or in parts of it; these are not kept.
 
     Attributes:
         names: the columns.
         levels: by column, its levels in order of first appearance; a code is a place in it.
-        codes: int32 (rows, columns).
+        codes: int16 or, where there are very many levels, int32 (rows, columns).
     """
 
-    def __init__(self, table: pa.Table) -> None:
-        self.names = list(table.column_names)
-        self.levels: dict[str, list[Any]] = {}
-        columns = []
-        for name in self.names:
-            encoded = table[name].combine_chunks()
-            if isinstance(encoded, pa.ChunkedArray):
-                encoded = pa.concat_arrays(encoded.chunks) if encoded.num_chunks else pa.array([], table[name].type)
-            encoded = encoded.dictionary_encode(null_encoding="encode")
-            self.levels[name] = encoded.dictionary.to_pylist()
-            columns.append(encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32))
-        self.codes = np.stack(columns, 1) if columns else np.zeros((len(table), 0), np.int32)
+    def __init__(self, tables: pa.Table | Iterable[pa.Table]) -> None:
+        known: dict[str, dict[Any, int]] = {}
+        parts = []
+        for table in [tables] if isinstance(tables, pa.Table) else tables:
+            columns = [_encoded(table[name], known.setdefault(name, {})) for name in table.column_names]
+            part = np.stack(columns, 1) if columns else np.zeros((len(table), 0), np.int64)
+            parts.append(part.astype(np.int16 if part.max(initial=0) < 2**15 else np.int32))
+        self.names = list(known)
+        self.levels: dict[str, list[Any]] = {name: list(levels) for name, levels in known.items()}
+        self.codes: NDArray[np.int16] | NDArray[np.int32] = (
+            np.concatenate(parts) if parts else np.zeros((0, 0), np.int16)
+        )
 
     def column(self, name: str, where: str) -> int:
         """Return a column's place.
@@ -76,7 +79,7 @@ class Crossing:
             DatasetError: no factor of that name.
         """
         column = self.column(name, where)
-        rest = self.numbered(np.delete(self.codes, column, 1))
+        rest = self.numbered(self.codes, column)
         order = np.argsort(rest, kind="stable")
         starts = np.flatnonzero(np.r_[True, np.diff(rest[order]) != 0])
         sizes = np.diff(np.r_[starts, len(order)])
@@ -91,12 +94,33 @@ class Crossing:
         return np.asarray(pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))], np.int64)
 
     @staticmethod
-    def numbered(codes: NDArray[np.int32]) -> NDArray[np.int64]:
-        """Return one number for each different row of codes, int64 (rows,)."""
-        if codes.shape[1] == 0:
-            return np.zeros(len(codes), np.int64)
-        number = codes[:, 0].astype(np.int64)
-        for k in range(1, codes.shape[1]):
-            # Renumbered at every step, so that the product of all levels need not fit.
-            number = np.unique(number * (int(codes[:, k].max(initial=0)) + 1) + codes[:, k], return_inverse=True)[1]
+    def numbered(codes: NDArray[np.integer], without: int | None = None) -> NDArray[np.int64]:
+        """Return one number for each different row of codes, int64 (rows,), whatever stands in one of the columns."""
+        number = np.zeros(len(codes), np.int64)
+        different = 1
+        for k in range(codes.shape[1]):
+            if k == without:
+                continue
+            levels = int(codes[:, k].max(initial=0)) + 1
+            if different * levels >= 2**62:
+                # The product of all levels does not fit: only those that are there are numbered.
+                number = np.unique(number, return_inverse=True)[1].astype(np.int64)
+                different = len(codes)
+            number *= levels
+            number += codes[:, k]
+            different *= levels
         return number
+
+
+def _encoded(column: pa.ChunkedArray, known: dict[Any, int]) -> NDArray[np.int64]:
+    """Return a column as codes, int64 (rows,); levels that are new get the next ones."""
+    parts = [np.zeros(0, np.int64)]
+    for chunk in column.chunks:
+        encoded = chunk.dictionary_encode(null_encoding="encode")
+        codes = [
+            # No NaN equals another, and all are one level.
+            known.setdefault(_NAN if isinstance(level, float) and math.isnan(level) else level, len(known))
+            for level in encoded.dictionary.to_pylist()
+        ]
+        parts.append(np.array(codes, np.int64)[encoded.indices.to_numpy(zero_copy_only=False)])
+    return np.concatenate(parts)

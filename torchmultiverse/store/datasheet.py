@@ -6,8 +6,11 @@ spec says under ``about``; what nobody said is called not stated.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
+
+import pyarrow.compute as pc
 
 from torchmultiverse.spec import Spec
 from torchmultiverse.store.licence import licence_of
@@ -47,8 +50,10 @@ def _motivation(about: Mapping[str, str], spec: Spec | None, manifest: Mapping[s
 
 
 def _composition(manifest: Mapping[str, Any], dataset: StoredDataset, spec: Spec | None) -> list[str]:
-    splits = dataset.table(["split"])["split"].value_counts().to_pylist() if "split" in dataset.columns else []
-    said = ", ".join(f"{s['values']} {s['counts']:,}" for s in sorted(splits, key=lambda s: -s["counts"]))
+    splits: Counter[str] = Counter()
+    for table in dataset.tables(["split"]) if "split" in dataset.columns else ():
+        splits.update({s["values"]: s["counts"] for s in table["split"].value_counts().to_pylist()})
+    said = ", ".join(f"{name} {count:,}" for name, count in splits.most_common())
     rules = ""
     if spec is not None and spec.splits:
         rules = " Held out by the spec: " + "; ".join(
@@ -160,8 +165,8 @@ def _linked(dataset: StoredDataset) -> bool:
 def _failed(dataset: StoredDataset) -> str:
     if "quality_failed" not in dataset.columns:
         return "Not measured."
-    marks = dataset.table(["quality_failed"])["quality_failed"].to_pylist()
-    count = sum(bool(mark) for mark in marks)
+    marked = (pc.not_equal(table["quality_failed"], "") for table in dataset.tables(["quality_failed"]))
+    count = sum(pc.sum(marks).as_py() or 0 for marks in marked)
     return f"{count:,} pictures fail a check of quality and are marked." if count else "No picture fails a check."
 
 

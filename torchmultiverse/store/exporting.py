@@ -3,76 +3,94 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
+import os
+import re
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from torchmultiverse.errors import DatasetError
+from torchmultiverse.paths import SCENE_ID, component, scene_name
 from torchmultiverse.store.files import atomic_file, disk_errors, write_atomic
-from torchmultiverse.store.layouts import derived, layout_of
+from torchmultiverse.store.layouts import METADATA, SHEETS, Layout, derived, layout_of
 from torchmultiverse.store.licence import licence_of
 from torchmultiverse.store.manifest import family_of
 from torchmultiverse.store.reader import StoredDataset
+from torchmultiverse.store.splits import TRAIN, split_name
 
 PROVENANCE = "provenance.json"
 """Beside what is exported: what it is and under which terms, for whoever imports it."""
 TAR_ROWS = 1000
+_INTERNAL = ("engine", "render_ms", "annotations")
+_CHUNK = 1024
 
 
 def export_folder(
     dataset: StoredDataset, out: str | Path, tick: Callable[[int], None] | None = None, *, overwrite: bool = False
 ) -> Path:
-    """Write pictures and the family's published CSV; `torchvision.datasets.ImageFolder` reads the folders of classes.
+    """Write pictures, the family's published CSV, and ``metadata.csv`` with the same and ``file_name`` first.
 
-    Columns that the published CSV does not have follow after those it has. Files that are there already with the
-    right size are left alone, so that an interrupted export goes on.
+    ``torchvision.datasets.ImageFolder`` reads the folders of classes, ``datasets.load_dataset`` the whole with its
+    splits. Of several splits each has a folder of its own, with its ``metadata.csv``. Columns that the published CSV
+    does not have follow after those it has. Files that are there already with the right content are left alone, so
+    that an interrupted export goes on.
+
+    Args:
+        dataset: what is written; its ids and levels cannot lead out of the folder.
+        out: the folder.
+        tick: called with the number of rows that are done.
+        overwrite: write into a folder that is not empty; pictures of an earlier export go.
 
     Returns:
-        the CSV file.
+        the published CSV file.
 
     Raises:
-        DatasetError: the folder is not empty and no earlier export of this dataset, or cannot be written.
+        DatasetError: a ``scene_id`` that is none, the folder is not empty and no earlier export of this dataset, or it
+            cannot be written.
     """
     out = Path(out)
     family = family_of(dataset.manifest)
     layout = layout_of(family, dataset.factors)
-    _prepare(dataset, out, family, overwrite)
-    scalars = [name for name in dataset.columns if name not in dataset.image_columns]
-    missing = [c for c in layout.columns if c not in scalars and not _made(c)]
+    scalars = [name for name in dataset.columns if name not in {*dataset.image_columns, *_INTERNAL}]
+    missing = [c for c in (*layout.columns, "scene_id") if c not in scalars and not _made(c)]
     if missing:
         raise DatasetError(f"{dataset.path}: a {family} export needs the column '{missing[0]}', which is not there")
-    more = [name for name in scalars if name not in layout.columns and name not in _INTERNAL]
-    table = dataset.table(scalars).to_pylist()
-    names = [_place(layout.folder, row) for row in table]
-    by_id = {row["scene_id"]: name for row, name in zip(table, names, strict=True) if "scene_id" in row}
-    text = io.StringIO()
-    sheet = csv.DictWriter(text, [*layout.columns, *more], lineterminator="\n")
-    sheet.writeheader()
-    with disk_errors(out):
-        for index, (row, name) in enumerate(zip(table, names, strict=True)):
-            data, file = dataset.image_bytes(index), out / name
-            name = name.removesuffix(".png") + _extension(data)
-            file = out / name
-            if not file.exists() or file.stat().st_size != len(data):
+    more = [name for name in scalars if name not in layout.columns]
+    splits = _splits(dataset)
+    negatives: dict[str | None, int] = {}
+    if _NEGATIVE in layout.columns:
+        negatives = {scene_id: row for row, scene_id in enumerate(_ids(dataset))}
+    _prepare(dataset, out, family, overwrite)
+    with disk_errors(out), ExitStack() as open_files:
+        sheet = _sheet(open_files, out / layout.csv, [*layout.columns, *more])
+        inside = [c for c in layout.columns if c not in _FILES]
+        beside = {
+            split: _sheet(open_files, out / folder / METADATA, ["file_name", *inside, *more])
+            for split, folder in splits.items()
+        }
+        for index, row in enumerate(_rows(dataset, scalars)):
+            data, split = dataset.image_bytes(index), split_name(row.get("split"))
+            name = f"{_place(layout.folder, row)}{scene_name(row['scene_id'], dataset.path)}{_extension(data)}"
+            whole = f"{splits[split]}{name}"
+            file = out / whole
+            if not file.is_file() or file.read_bytes() != data:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 write_atomic(file, data, sync=False)
-            line: dict[str, Any] = {c: row[c] for c in [*layout.columns, *more] if c in row}
-            for column in layout.columns:
-                if column in {"filename", "filepath"}:
-                    # The published names: of Animals without its folder, of all others from the root.
-                    line[column] = Path(name).name if family in {"Animals", "AR4T"} and column == "filename" else name
-                elif column == "filename neg":
-                    other = by_id.get(row.get("negative_scene_id"))
-                    line[column] = Path(other).name.removesuffix(".png") + _extension(data) if other else ""
-                elif column not in line:
-                    line[column] = derived(column, row)
-            sheet.writerow(line)
+            line = _line(layout, family, row, whole)
+            if (other := negatives.get(row.get("negative_scene_id"))) is not None:
+                line[_NEGATIVE] = row["negative_scene_id"] + _extension(dataset.image_bytes(other))
+            sheet.writerow({c: line[c] for c in [*layout.columns, *more]})
+            beside[split].writerow({"file_name": name} | {c: line[c] for c in [*inside, *more]})
             if tick is not None:
                 tick(index + 1)
-        write_atomic(out / layout.csv, text.getvalue().encode())
+    with disk_errors(out):
+        patterns = {split: f"{folder}**" for split, folder in splits.items()}
+        write_atomic(out / "README.md", _readme(dataset, patterns).encode())
     return out / layout.csv
 
 
@@ -81,56 +99,111 @@ def export_webdataset(
 ) -> list[Path]:
     """Write tar files in the WebDataset convention: ``KEY.png``, ``KEY.json`` (all other columns) and ``KEY.txt``.
 
-    The caption is in the text file, where the family has one. The same dataset gives the same bytes.
+    The caption is in the text file, where the family has one. Of several splits each has tar files of its own. The same
+    dataset gives the same bytes.
 
     Returns:
-        the tar files, of `TAR_ROWS` samples each.
+        the tar files, of `TAR_ROWS` samples each at most.
 
     Raises:
         DatasetError: the folder is not empty and no earlier export of this dataset, or cannot be written.
     """
     out = Path(out)
+    scalars = [name for name in dataset.columns if name not in {*dataset.image_columns, *_INTERNAL}]
+    splits = _splits(dataset)
     _prepare(dataset, out, family_of(dataset.manifest), overwrite)
-    scalars = [name for name in dataset.columns if name not in dataset.image_columns and name not in _INTERNAL]
-    table = dataset.table(scalars).to_pylist()
-    files = []
+    files: list[Path] = []
+    done = 0
     with disk_errors(out):
-        for start in range(0, len(table), TAR_ROWS):
-            file = out / f"{start // TAR_ROWS:06d}.tar"
-            with (
-                atomic_file(file) as whole,
-                tarfile.open(fileobj=whole, mode="w", format=tarfile.USTAR_FORMAT) as tar,
-            ):
-                for index in range(start, min(start + TAR_ROWS, len(table))):
-                    row, picture = table[index], dataset.image_bytes(index)
-                    key = f"{index:08d}"
+        for split, folder in splits.items():
+            prefix = folder.replace("/", "-")
+            with ExitStack() as current:
+                for place, (index, row) in enumerate(_of_split(dataset, scalars, split)):
+                    if place % TAR_ROWS == 0:
+                        current.close()
+                        files.append(out / f"{prefix}{place // TAR_ROWS:06d}.tar")
+                        whole = current.enter_context(atomic_file(files[-1]))
+                        tar = current.enter_context(tarfile.open(fileobj=whole, mode="w", format=tarfile.USTAR_FORMAT))
+                    picture, key = dataset.image_bytes(index), f"{index:08d}"
                     _add(tar, key + _extension(picture), picture)
                     _add(tar, f"{key}.json", json.dumps(row, sort_keys=True, ensure_ascii=False).encode())
                     if row.get("caption"):
                         _add(tar, f"{key}.txt", row["caption"].encode())
+                    done += 1
                     if tick is not None:
-                        tick(index + 1)
-            files.append(file)
+                        tick(done)
+        patterns = {split: f"{folder.replace('/', '-')}*.tar" for split, folder in splits.items()}
+        write_atomic(out / "README.md", _readme(dataset, patterns).encode())
     return files
 
 
-_INTERNAL = ("engine", "render_ms", "annotations")
+_NEGATIVE = "filename neg"
+_FILES = ("filename", "filepath")
 
 
 def _made(column: str) -> bool:
     try:
         derived(column, {"Level": ""})
     except KeyError:
-        return column in {"filename", "filepath", "filename neg"}
+        return column in {*_FILES, _NEGATIVE}
     return True
 
 
+def _splits(dataset: StoredDataset) -> dict[str, str]:
+    """Return the folder of each split, with a slash at its end; of a single one, the root."""
+    names = {TRAIN: None} if "split" not in dataset.columns else {}
+    for table in dataset.tables(["split"]) if "split" in dataset.columns else ():
+        names |= dict.fromkeys(map(split_name, table["split"].unique().to_pylist()))
+    return {name: f"{name}/" for name in names} if len(names) > 1 else dict.fromkeys(names, "")
+
+
+def _rows(dataset: StoredDataset, columns: list[str]) -> Iterator[dict[str, Any]]:
+    for table in dataset.tables(columns):
+        for start in range(0, len(table), _CHUNK):
+            yield from table.slice(start, _CHUNK).to_pylist()
+
+
+def _of_split(dataset: StoredDataset, columns: list[str], split: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    for index, row in enumerate(_rows(dataset, columns)):
+        if split_name(row.get("split")) == split:
+            yield index, row
+
+
+def _ids(dataset: StoredDataset) -> Iterator[str]:
+    for table in dataset.tables(["scene_id"]):
+        yield from table["scene_id"].to_pylist()
+
+
+def _sheet(files: ExitStack, path: Path, columns: list[str]) -> csv.DictWriter[str]:
+    """Begin a CSV file that gets its name when everything is in it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = files.enter_context(atomic_file(path))
+    text = io.TextIOWrapper(whole, "utf-8", newline="", write_through=True)
+    files.callback(text.detach)
+    sheet = csv.DictWriter(text, columns, lineterminator="\n")
+    sheet.writeheader()
+    return sheet
+
+
+def _line(layout: Layout, family: str, row: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return what is said of a picture, by column."""
+    line = dict(row)
+    for column in layout.columns:
+        if column in _FILES:
+            # The published names: of Animals without its folder, of all others from the root.
+            line[column] = Path(name).name if family in {"Animals", "AR4T"} and column == "filename" else name
+        elif column == _NEGATIVE:
+            line[column] = ""
+        elif column not in line:
+            line[column] = derived(column, row)
+    return line
+
+
 def _place(folder: str, row: dict[str, Any]) -> str:
-    """Return the path of a row's picture below the folder; its levels may not lead out of it."""
-    safe = {name: str(value).replace("/", "_").replace("\\", "_").lstrip(".") or "_" for name, value in row.items()}
+    """Return the folder of a row's picture, with a slash at its end; its levels may not lead out of it."""
+    safe = {name: component(value) for name, value in row.items()}
     safe.setdefault("subset", "Worlds")
-    name = f"{row['scene_id']}.png"
-    return f"{folder.format(**safe)}/{name}" if folder else name
+    return f"{folder.format(**safe)}/" if folder else ""
 
 
 def _extension(data: bytes) -> str:
@@ -143,18 +216,57 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
     tar.addfile(info, io.BytesIO(data))
 
 
+def _readme(dataset: StoredDataset, patterns: dict[str, str]) -> str:
+    """Return what says to ``datasets`` which files are which split."""
+    files = "\n".join(f'  - split: {split}\n    path: "{pattern}"' for split, pattern in patterns.items())
+    name = dataset.manifest.get("name", dataset.path.name)
+    return (
+        f"---\nconfigs:\n- config_name: default\n  data_files:\n{files}\n---\n"
+        f"# {str(name).splitlines()[0] if str(name).strip() else 'Pictures'}\n\n"
+        f"{len(dataset):,} pictures, exported by TorchMultiverse; {PROVENANCE} says from what and under which terms.\n"
+    )
+
+
 def _prepare(dataset: StoredDataset, out: Path, family: str, overwrite: bool) -> None:
     """Make the folder and say in it what it holds."""
     manifest = dataset.manifest
+    scenes = hashlib.sha256()
+    if "scene_id" in dataset.columns:
+        for scene_id in _ids(dataset):
+            scenes.update(f"{scene_id}\n".encode())
     said = {
         "name": manifest.get("name", dataset.path.name), "family": family, "license": licence_of(manifest),
-        "rows": len(dataset), "shards": {name: e["sha256"] for name, e in manifest.get("shards", {}).items()},
+        "rows": len(dataset), "scenes": scenes.hexdigest(),
+        "shards": {name: e["sha256"] for name, e in manifest.get("shards", {}).items()},
     }  # fmt: skip
     text = json.dumps(said, indent=1, sort_keys=True).encode()
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         there = [p.name for p in out.iterdir() if not p.name.startswith(".")]
         same = (out / PROVENANCE).is_file() and (out / PROVENANCE).read_bytes() == text
-        if there and not same and not overwrite:
-            raise DatasetError(f"{out} is not empty ({there[0]} is there) and no earlier export of this dataset")
+        if there and not same:
+            if not overwrite:
+                raise DatasetError(
+                    f"{out} is not empty ({there[0]} is there) and no earlier export of this dataset; --overwrite "
+                    "replaces what an earlier one left"
+                )
+            (out / PROVENANCE).unlink(missing_ok=True)
+            _clear(out)
         write_atomic(out / PROVENANCE, text)
+
+
+def _clear(out: Path) -> None:
+    """Delete what an earlier export wrote, so that no picture of another dataset is read as one of this; no more."""
+    emptied: set[Path] = set()
+    for place, _, files in os.walk(out, topdown=False):
+        folder = Path(place)
+        for name in files:
+            stem, _, kind = name.partition(".")
+            picture = SCENE_ID.fullmatch(stem) and kind in {"png", "jpg"}
+            ours = folder == out and (name in SHEETS or re.fullmatch(r"(\w+-)?\d{6,}\.tar", name))
+            if picture or ours or name == METADATA:
+                (folder / name).unlink()
+                emptied.add(folder)
+        if folder in emptied and folder != out and not any(folder.iterdir()):
+            folder.rmdir()
+            emptied.add(folder.parent)

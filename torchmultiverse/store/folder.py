@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.store.manifest import engine_difference
+from torchmultiverse.store.manifest import SHARD_NAME, engine_difference
 
-SHARD_NAME = re.compile(r"train-\d{5,}\.parquet")
 FOLDERS = {"_work", "data", "_parts", "_slurm"}
-FILES = {"manifest.json", "README.md", "samples.jpg", "failed.jpg", "quality.json", "leakage.json", "status.json"}
+FILES = {"manifest.json", "README.md", "samples.jpg", "failed.jpg", "quality.json", "leakage.json", "status.json",
+         "croissant.json"}  # fmt: skip
 _OURS = FOLDERS | FILES
-_GROWS = re.compile(r"(spec\.(design|splits|description|declare|about)|where|limit|shard_rows)\b")
+_GROWS = re.compile(r"(format|spec\.(design|splits|description|declare|about)|where|limit|shard_rows)\b")
 """What may differ in a dataset that is extended: which scenes there are, and what is said of them."""
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.store.manifest import read_manifest
 
-_BESIDE = ("README.md", "manifest.json", "samples.jpg", "failed.jpg", "quality.json", "leakage.json")
+_BESIDE = (
+    "README.md", "manifest.json", "croissant.json", "samples.jpg", "failed.jpg", "quality.json", "leakage.json"
+)  # fmt: skip
 
 
 def files_to_push(path: Path) -> list[Path]:
@@ -32,6 +34,9 @@ def files_to_push(path: Path) -> list[Path]:
 def push(path: Path, repository: str, *, private: bool = True, endpoint: str | None = None) -> str:
     """Send a finished dataset to a dataset repository; return its address.
 
+    What the repository holds of another version of it goes: Parquet files in ``data/``, and what lies beside the card,
+    that this one does not have. A reader would take its rows for some of this one.
+
     The token is the one of ``hf auth login``, or of the environment variable ``HF_TOKEN``.
 
     Args:
@@ -55,7 +60,7 @@ def push(path: Path, repository: str, *, private: bool = True, endpoint: str | N
         api.create_repo(repository, repo_type="dataset", private=private, exist_ok=True)
         api.upload_folder(
             repo_id=repository, repo_type="dataset", folder_path=path, allow_patterns=names,
-            commit_message=f"{len(names)} files of {path.name}",
+            delete_patterns=["data/*.parquet", *_BESIDE], commit_message=f"{len(names)} files of {path.name}",
         )  # fmt: skip
     except HFValidationError as error:
         raise DatasetError(f"'{repository}': {error}") from None

@@ -103,6 +103,9 @@ def import_dataset(
         scenes[partners[i]] if i in partners else hard_negative(family, scene) for i, scene in enumerate(scenes)
     ]
 
+    def split_of_row(index: int) -> str:
+        return str(found.rows[index].get("split") or split or found.splits[index] or "train")
+
     def row(index: int) -> dict[str, Any]:
         said, scene = found.rows[index], scenes[index]
         other = negatives[index]
@@ -117,7 +120,7 @@ def import_dataset(
             made["negative_scene_id"] = None if other is None else other.scene_id
             if index in partners:
                 made["negative_caption"] = found.rows[partners[index]].get("caption") or made["negative_caption"]
-        made |= {"split": said.get("split") or split or found.splits[index] or "train", "scene": scene.canonical}
+        made |= {"split": split_of_row(index), "scene": scene.canonical}
         made |= {name: None if said[c] is None else str(said[c]) for c, name in kept.items()}
         return made
 
@@ -132,6 +135,7 @@ def import_dataset(
         {"name": out.name, "license": terms, "counts": counts, "lineage": [{"imported": found.identity}], "assets": []},
         None if tick is None else lambda done: tick(done, count),
         check=check,
+        splits=[split_of_row(index) for index in range(count)],
     )  # fmt: skip
     made = open_dataset(out)
     write_card(out, made.manifest, made)

@@ -13,6 +13,8 @@ from torchmultiverse.spec.ar4t import BACKGROUNDS
 from torchmultiverse.spec.captions import base_world, spoken
 from torchmultiverse.store.schema import PUBLISHED
 
+METADATA = "metadata.csv"
+"""What Hugging Face ``datasets`` reads beside a folder of pictures, one for each split."""
 SUBSETS = {
     "Worlds": "world_name",
     "Camera_Yaw": "camera_yaw",
@@ -71,6 +73,8 @@ _LAYOUTS = {
     "SPAR": Layout("labels.csv", "filename", "", ("filename", *PUBLISHED["SPAR"])),
     "AR4T": Layout("labels.csv", "filepath", "images", _AR4T),
 }
+SHEETS = {"labels.csv", *(layout.csv for layout in _LAYOUTS.values())}
+"""Names of the CSV files of all layouts."""
 
 
 def derived(column: str, row: Mapping[str, Any]) -> Any:

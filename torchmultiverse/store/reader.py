@@ -22,7 +22,8 @@ from torchmultiverse.pictures import decode, rgb
 from torchmultiverse.spec import Condition, Factor, FactorTable, parse_where
 from torchmultiverse.store import pages
 from torchmultiverse.store.crossing import Crossing
-from torchmultiverse.store.manifest import read_manifest, table_of
+from torchmultiverse.store.ids import Ids
+from torchmultiverse.store.manifest import SHARD_NAME, read_manifest, shard_number, table_of
 from torchmultiverse.store.parquet import read_whole, reading
 
 
@@ -97,15 +98,23 @@ class StoredDataset:
         Raises:
             DatasetError: an unknown column, or a shard that cannot be read.
         """
+        return pa.concat_tables(self.tables(columns))
+
+    def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Yield what `table` returns, file by file: memory for the rows of one file is enough.
+
+        Raises:
+            DatasetError: an unknown column, or a shard that cannot be read.
+        """
         names = [c for c in self.columns if c not in self.image_columns] if columns is None else list(columns)
         self._check(names)
-        parts = []
-        for shard in self._shards:
+        for number, shard in enumerate(self._shards):
             with reading(shard.path) as file:
-                # Arrow gives columns in the order of the file.
-                parts.append(self._fitted(read_whole(file, names).select(names)))
-        table = pa.concat_tables(parts)
-        return table if self._indices is None else table.take(pa.array(self._indices))
+                table = self._fitted(read_whole(file, names))
+            if self._indices is not None:  # ascending
+                start, stop = np.searchsorted(self._indices, self._starts[number : number + 2])
+                table = table.take(pa.array(self._indices[start:stop] - self._starts[number]))
+            yield table
 
     def row(self, index: int, columns: Sequence[str] | None = None) -> dict[str, Any]:
         """Return one row; pictures as ``{"bytes", "path"}``. Reads one row group of the columns at most.
@@ -203,7 +212,7 @@ class StoredDataset:
     @cached_property
     def crossing(self) -> Crossing:
         """The factor columns as integer codes."""
-        return Crossing(self.table(self.factors))
+        return Crossing(self.tables(self.factors))
 
     def at(self, **levels: Any) -> NDArray[np.int64]:
         """Return the rows whose factors have these levels, in order, int64; names as in specs or as columns.
@@ -241,12 +250,27 @@ class StoredDataset:
             IndexError: no such row.
             DatasetError: a dataset without hard negatives.
         """
-        wanted = self.row(index, ["negative_scene_id"])["negative_scene_id"]
-        return self._places.get(wanted)
+        place = int(self._places.places([self.row(index, ["negative_scene_id"])["negative_scene_id"]])[0])
+        return None if place < 0 else place
 
     @cached_property
-    def _places(self) -> dict[str, int]:
-        return {scene_id: row for row, scene_id in enumerate(self.table(["scene_id"])["scene_id"].to_pylist())}
+    def _places(self) -> Ids:
+        return Ids(name for table in self.tables(["scene_id"]) for name in table["scene_id"].to_pylist())
+
+    def find(self, scene_ids: Sequence[str]) -> dict[str, int]:
+        """Return the rows of a few scenes, by id: the first of one that stands twice, none of one that is not there.
+
+        Raises:
+            DatasetError: a dataset without ids.
+        """
+        found: dict[str, int] = {}
+        start, wanted = 0, pa.array(scene_ids, pa.string())
+        for table in self.tables(["scene_id"]):
+            column = table["scene_id"]
+            for place in np.flatnonzero(pc.is_in(column, value_set=wanted).to_numpy()).tolist():
+                found.setdefault(column[place].as_py(), start + place)
+            start += len(table)
+        return found
 
     def pairs(self, factor: str) -> NDArray[np.int64]:
         """Return the minimal pairs of a factor: all two rows that differ in it and in nothing else, int64 (pairs, 2).
@@ -326,7 +350,7 @@ def open_dataset(path: str | Path) -> StoredDataset:
         DatasetError: nothing there, a file that is missing, that is no Parquet, or whose columns differ.
     """
     path = Path(path)
-    files = sorted((path / "data").glob("[!.]*.parquet"))
+    files = _in_order((path / "data").glob("[!.]*.parquet"))
     if files and isinstance(named := read_manifest(path).get("shards"), dict):
         # Another file is what an interrupted run left, or what somebody put there: its rows may be those of a file
         # that is named, and no label, split or hash of the manifest is about them.
@@ -339,7 +363,7 @@ def open_dataset(path: str | Path) -> StoredDataset:
                 f"torchmultiverse verify {path} --drop-bad"
             )
         files = [file for file in files if file.name in named]
-    files = files or sorted(path.glob("[!.]*.parquet"))
+    files = files or _in_order(path.glob("[!.]*.parquet"))
     if not files:
         what = "no such folder" if not path.exists() else "no Parquet files in it"
         raise DatasetError(f"{path}: {what}; a dataset is made by: torchmultiverse render SPEC --out {path}")
@@ -358,6 +382,15 @@ def open_dataset(path: str | Path) -> StoredDataset:
             raise DatasetError(f"{file} has other columns than {files[0].name}: {', '.join(odd)}")
         schemas.append(schema)
     return StoredDataset(path, shards, _common(files, schemas))
+
+
+def _in_order(files: Iterable[Path]) -> list[Path]:
+    """Return files by name; those of our own datasets by number first, so that rows are nearly in the design's order,
+    and of each number ``train`` first."""
+    listed = sorted(files)
+    if all(SHARD_NAME.fullmatch(file.name) for file in listed):
+        listed.sort(key=lambda file: (shard_number(file.name), not file.name.startswith("train-")))
+    return listed
 
 
 def _common(files: Sequence[Path], schemas: Sequence[pa.Schema]) -> pa.Schema:

@@ -34,6 +34,40 @@ IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 VOLATILE = ("render_ms",)
 """Columns that differ from run to run."""
 
+COLUMN_NOTES = {
+    "image": "the picture",
+    "scene_id": "first 32 hex digits of the SHA-256 of `scene`",
+    "caption": "the family's published caption template, filled with this row's factors",
+    "caption_clean": "the same with names as people write them",
+    "alt_caption": "the same said the other way round",
+    "negative_caption": "the true caption of the hard negative, which is false here",
+    "negative_scene_id": "`scene_id` of the hard negative's row",
+    "split": "name of the split",
+    "scene": "the scene as canonical JSON: every factor that is not at its default",
+    "mask": "PNG, 8 bit: 0 background, 1 the first character, 2 the second",
+    "class": "PNG, 8 bit: 0 background, else the character's number among the engine's names (see annotations)",
+    "depth": "TIFF, float32: metres along the viewing axis, inf for sky",
+    "normals": "PNG: (n + 1) · 127.5, camera coordinates (x right, y down, z forward); 0,0,0 for sky",
+    "annotations": "camera, objects and what else the engine says, JSON",
+    "quality_luminance": "mean Rec. 709 luma, 0..1",
+    "quality_luminance_min": "darkest pixel's luma",
+    "quality_luminance_max": "brightest pixel's luma",
+    "quality_contrast": "standard deviation of the luma",
+    "quality_saturation": "mean of (max − min) / max",
+    "quality_clipped": "share of pixels that are black or white in every channel",
+    "quality_fireflies": "share of pixels that are far brighter than all their neighbours",
+    "quality_failed": "names of the checks that this picture fails, comma-separated; empty if it is good",
+    "quality_visible1": "share of the first character's outline that is seen, where the engine says",
+    "quality_visible2": "the same of the second",
+    "quality_nudge": "degrees by which the camera was moved after a picture had failed; which way, see annotations",
+    "quality_area1": "share of the picture that shows the first character",
+    "quality_area2": "the same of the second",
+    "source": "the dataset that the row is from",
+    "engine": "fingerprint of the engine",
+    "render_ms": "milliseconds; the one column that differs from run to run",
+}
+"""What the columns hold, for people."""
+
 PUBLISHED: dict[str, dict[str, pa.DataType]] = {
     "Animals": {
         "world_name": pa.string(),
@@ -88,6 +122,14 @@ PUBLISHED: dict[str, dict[str, pa.DataType]] = {
 """Factor columns of the published families, with the names and types of their CSV files."""
 
 
+def column_note(name: str, table: FactorTable) -> str | None:
+    """Return what a column holds, for people; ``None`` of one that is not ours."""
+    if name in COLUMN_NOTES or name not in table:
+        return COLUMN_NOTES.get(name)
+    factor = table[name]
+    return f"{factor.doc or 'factor'}{f', {factor.unit}' if factor.unit else ''}"
+
+
 def factor_columns(family: str, table: FactorTable, design: Design) -> dict[str, tuple[Factor, pa.DataType]]:
     """Return the factor columns: the family's published ones, then whatever else the design varies."""
     columns: dict[str, tuple[Factor, pa.DataType]] = {}
@@ -114,6 +156,8 @@ class RowSchema:
         self._family = "Custom" if spec is None else spec.family
         self._limits = {} if spec is None else spec.quality.limits
         self._splits = Splits({}, self._table, 0) if spec is None else spec.split_rules()
+        self.splits = self._splits.names
+        """Names of the splits, ``train`` first."""
         self._factors = factor_columns(self._family, self._table, design)
         self._passes = passes
         self._captions = CAPTIONS.get(self._family, ())
@@ -130,6 +174,10 @@ class RowSchema:
         fields.append(("quality_failed", pa.string()))
         fields += [("engine", pa.string()), ("render_ms", pa.float32())]
         self.arrow = huggingface(dict(fields))
+
+    def split_of(self, scene: Scene) -> str:
+        """Return the split of a scene."""
+        return self._splits.of(scene)
 
     def row(self, frame: Frame) -> dict[str, Any]:
         """Return the row of a frame."""

@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.pictures import SUFFIXES
+from torchmultiverse.store.layouts import METADATA
 from torchmultiverse.store.parquet import read_whole, reading
 from torchmultiverse.store.reader import open_dataset
 
@@ -67,7 +68,9 @@ def read_source(source: Path) -> Source:
     """
     if source.is_dir():
         # A hidden file, such as what macOS leaves beside each, is none of the source's.
-        sheets = sorted(source.glob("[!.]*.csv"))
+        every = sorted(source.glob("[!.]*.csv"))
+        # What we export has the same once more for Hugging Face.
+        sheets = [sheet for sheet in every if sheet.name != METADATA] or every
         if len(sheets) == 1:
             return _read_csv(sheets[0])
         if not sheets and (any(source.glob("[!.]*.parquet")) or any((source / "data").glob("[!.]*.parquet"))):

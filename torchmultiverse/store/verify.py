@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Set
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +15,7 @@ from torchmultiverse.errors import DatasetError, SpecError
 from torchmultiverse.pictures import PictureError, decode
 from torchmultiverse.spec import FactorTable, Scene
 from torchmultiverse.store.files import FolderLock, disk_errors, sha256_file, write_atomic
-from torchmultiverse.store.folder import SHARD_NAME
-from torchmultiverse.store.manifest import manifest_bytes, table_of
+from torchmultiverse.store.manifest import manifest_bytes, read_manifest, table_of
 
 
 @dataclass
@@ -47,16 +45,13 @@ def verify(path: str | Path, drop_bad: bool = False) -> Verification:
     """
     path = Path(path)
     try:
-        manifest = json.loads((path / "manifest.json").read_text())
+        manifest = read_manifest(path)
         shards = manifest["shards"]
-        named_well = all(SHARD_NAME.fullmatch(name) and {"rows", "sha256"} <= shards[name].keys() for name in shards)
         if not isinstance(manifest["identity"], dict):
             raise KeyError("identity")
         table = table_of(manifest)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise DatasetError(f"{path}: no manifest.json of a dataset") from None
-    if not named_well:
-        raise DatasetError(f"{path}: manifest.json names files that no dataset has")
     result = Verification(path)
     untrusted = set(manifest.get("untrusted", ()))
     for name, entry in shards.items():

@@ -4,8 +4,11 @@ Rows may come in any order and from any number of workers. A finished row waits 
 until all rows of its shard are there; then the shard is written under a temporary name and renamed. So at any moment
 the folder holds whole shards and whole rows, and the bytes of the data columns depend on the spec and engine alone.
 
-A shard is announced in ``_work/`` before it is renamed, so that a process killed between the renaming and the
-manifest leaves a shard that the next run knows for its own.
+A shard is a stretch of the design, of which each declared split has a file of its own; without any it is one file,
+``train-…``. Its files are announced in ``_work/`` before they are renamed, and the manifest is not written after every
+shard but when an eighth of what it names is new, so that all of its writes together are linear in the shards. What
+was announced counts as if the manifest said it: a process killed at any time leaves shards that the next run knows
+for its own.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.ipc as ipc
 
@@ -26,13 +30,26 @@ from torchmultiverse.engines import Frame
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.spec import Design
 from torchmultiverse.store.files import FolderLock, atomic_file, disk_errors, sha256_file, sweep, write_atomic
-from torchmultiverse.store.folder import SHARD_NAME, check_same, check_vacant, clear
-from torchmultiverse.store.manifest import manifest_bytes
+from torchmultiverse.store.folder import check_same, check_vacant, clear
+from torchmultiverse.store.ids import Ids
+from torchmultiverse.store.manifest import (
+    ANNOUNCED,
+    SHARD_NAME,
+    manifest_bytes,
+    read_announced,
+    shard_name,
+    shard_number,
+)
 from torchmultiverse.store.parquet import GROUP_ROWS, reading, write_groups
 from torchmultiverse.store.schema import RowSchema
+from torchmultiverse.store.splits import split_name
 
 FORMAT = 1
+FORMAT_OF_SPLITS = 2
+"""Of datasets of several splits: until each had files of its own, they were of format 1 as well."""
 SHARD_ROWS = 1024
+NEW = 8
+"""The manifest is written when one in so many of the files that it names is new to it."""
 
 
 class DatasetWriter:
@@ -76,7 +93,11 @@ class DatasetWriter:
         self.shard_rows = shard_rows
         self._part = part or (0, 1)
         self._extend = extend
-        self._identity = json.loads(json.dumps({"format": FORMAT, "shard_rows": shard_rows, **identity}))
+        self._several = len(schema.splits) > 1
+        self._names = [split_name(split) for split in schema.splits]
+        format_ = FORMAT_OF_SPLITS if self._several else FORMAT
+        self._identity = json.loads(json.dumps({"format": format_, "shard_rows": shard_rows, **identity}))
+        self._unsaved: set[int] = set()
         self._work = self.out / "_work"
         self._data = self.out / "data"
         self._present: dict[int, set[str]] = {}
@@ -120,7 +141,7 @@ class DatasetWriter:
     @property
     def settled(self) -> int:
         """Number of rows in the shards that are written with all their rows."""
-        return sum(entry["rows"] for name, entry in self.manifest["shards"].items() if self.complete(_number(name)))
+        return sum(entry["rows"] for n, entry in self.manifest["shards"].items() if self.complete(shard_number(n)))
 
     def shard_range(self, shard: int) -> range:
         """Return the design indices of a shard."""
@@ -128,8 +149,8 @@ class DatasetWriter:
 
     def complete(self, shard: int) -> bool:
         """Whether a shard is written with all its rows."""
-        entry = self.manifest["shards"].get(_shard_name(shard))
-        return entry is not None and entry["rows"] == len(self.shard_range(shard))
+        rows: int = sum(self.manifest["shards"][name]["rows"] for name in self._files(shard))
+        return rows == len(self.shard_range(shard))
 
     def missing(self, shard: int) -> list[int]:
         """Return the design indices of a shard whose rows are neither written nor waiting."""
@@ -170,30 +191,37 @@ class DatasetWriter:
         Raises:
             DatasetError: it cannot be written.
         """
-        rows = self._rows(shard)
-        first = next(rows, None)
-        if first is None:
-            return
-        name = _shard_name(shard)
-        announced = self._work / f"{name}.json"
-        with disk_errors(self._data), atomic_file(self._data / name) as file:
-            groups = (pa.concat_tables(group) for group in _groups(itertools.chain([first], rows), GROUP_ROWS))
-            count = write_groups(file, self.schema.arrow, groups)
-            file.flush()
-            entry = {"rows": count, "bytes": file.tell(), "sha256": sha256_file(Path(file.name))}
-            write_atomic(announced, json.dumps(entry).encode())
-        self.manifest["shards"][name] = entry
+        entries = {}
+        with disk_errors(self._data), contextlib.ExitStack() as files:
+            for name, indices in self._divided(shard).items():
+                rows = self._rows(shard, name, indices)
+                if (first := next(rows, None)) is None:
+                    continue
+                file = files.enter_context(atomic_file(self._data / name))
+                groups = (pa.concat_tables(group) for group in _groups(itertools.chain([first], rows), GROUP_ROWS))
+                count = write_groups(file, self.schema.arrow, groups)
+                file.flush()
+                entries[name] = {"rows": count, "bytes": file.tell(), "sha256": sha256_file(Path(file.name))}
+            if not entries:
+                return
+            write_atomic(self._announcement(shard), json.dumps({"files": entries}).encode())
+        self.manifest["shards"] |= entries
         self._settle(shard)
+        if len(self._unsaved) * NEW >= len(self.manifest["shards"]):
+            self.save_manifest()
 
     def save_manifest(self) -> None:
         """Write the manifest."""
         with disk_errors(self.out):
             write_atomic(self.out / "manifest.json", manifest_bytes(self.manifest))
+            for shard in self._unsaved:
+                self._announcement(shard).unlink(missing_ok=True)
+        self._unsaved.clear()
 
     def close(self) -> None:
         """Let go of the folder; may be called twice. ``_work/`` goes when nothing waits in it."""
         if self._lock.held:
-            if all(self.complete(shard) for shard in self.numbers):
+            if not self._unsaved and all(self.complete(shard) for shard in self.numbers):
                 shutil.rmtree(self._work, ignore_errors=True)
             with contextlib.suppress(OSError):
                 self._work.rmdir()
@@ -210,19 +238,38 @@ class DatasetWriter:
         return self.rows + sum(1 for _ in self._work.glob("*.row"))
 
     def _tidy(self) -> None:
-        """Finish with shards that are in the manifest and whose rows an interruption left waiting as well."""
-        for announced in self._work.glob("*.parquet.json"):
-            if announced.stem in self.manifest["shards"]:
-                self._settle(_number(announced.stem))
+        """Finish with shards that are announced and whose rows an interruption left waiting as well."""
+        for announced in self._work.glob(ANNOUNCED):
+            shard = int(announced.stem)
+            if shard not in self._unsaved and read_announced(announced).items() <= self.manifest["shards"].items():
+                self._settle(shard)
 
     def _settle(self, shard: int) -> None:
-        """After a shard has its name: first the manifest, then its rows in ``_work/``, last what announced it."""
-        self.save_manifest()
+        """After a shard's files have their names: its rows need no longer wait; its announcement stays until a manifest
+        says the same."""
+        self._unsaved.add(shard)
         with disk_errors(self._work):
             for index in self.shard_range(shard):
                 self._row_path(self.design[index].scene_id).unlink(missing_ok=True)
-            (self._work / f"{_shard_name(shard)}.json").unlink()
         self._present.pop(shard, None)
+
+    def _announcement(self, shard: int) -> Path:
+        return self._work / f"{shard:05d}.shard"
+
+    def _files(self, shard: int) -> list[str]:
+        """Return the names of a shard's files that are written."""
+        names = (shard_name(shard, split) for split in self._names)
+        return [name for name in names if name in self.manifest["shards"]]
+
+    def _divided(self, shard: int) -> dict[str, list[int]]:
+        """Return the design indices of a shard by the name of the file that they belong in."""
+        if not self._several:
+            return {shard_name(shard): list(self.shard_range(shard))}
+        files: dict[str, list[int]] = {}
+        for index in self.shard_range(shard):
+            split = split_name(self.schema.split_of(self.design[index]))
+            files.setdefault(shard_name(shard, split), []).append(index)
+        return files
 
     def _row_path(self, scene_id: str) -> Path:
         return self._work / f"{scene_id}.row"
@@ -242,23 +289,22 @@ class DatasetWriter:
     def _written(self, shard: int) -> set[str]:
         """Return the scene ids in a shard that was written without some of its rows."""
         if shard not in self._present:
-            name = _shard_name(shard)
             ids: set[str] = set()
-            if name in self.manifest["shards"]:
+            for name in self._files(shard):
                 with reading(self._data / name) as file:
-                    ids = set(file.read(columns=["scene_id"]).column(0).to_pylist())
+                    ids.update(file.read(columns=["scene_id"]).column(0).to_pylist())
             self._present[shard] = ids
         return self._present[shard]
 
-    def _rows(self, shard: int) -> Iterator[pa.Table]:
-        """Yield the rows of a shard in design order, one-row tables, from where they are."""
+    def _rows(self, shard: int, name: str, indices: list[int]) -> Iterator[pa.Table]:
+        """Yield the rows of one of a shard's files in design order, one-row tables, from where they are."""
         written = self._written(shard)
-        before = iter(())  # the shard as it was, also in design order
+        before = iter(())  # the file as it was, also in design order
         with contextlib.ExitStack() as stack:
-            if written:
-                old = stack.enter_context(reading(self._data / _shard_name(shard)))
+            if name in self.manifest["shards"]:
+                old = stack.enter_context(reading(self._data / name))
                 before = (batch.slice(i, 1) for batch in old.iter_batches(GROUP_ROWS) for i in range(batch.num_rows))
-            for index in self.shard_range(shard):
+            for index in indices:
                 scene_id = self.design[index].scene_id
                 if scene_id in written:
                     yield pa.Table.from_batches([next(before)]).cast(self.schema.arrow)
@@ -281,16 +327,15 @@ class DatasetWriter:
         except (ValueError, KeyError, TypeError, AttributeError):
             raise DatasetError(f"{path} is no manifest of this format; use --fresh or another folder") from None
         grown = check_same(self.out, before, self._identity, extend=self._extend)
-        for announced in self._work.glob("*.parquet.json"):
-            entry = json.loads(announced.read_text())
-            shard = self._data / announced.name.removesuffix(".json")
-            if shard.exists() and sha256_file(shard) == entry["sha256"]:
-                shards[shard.name] = entry
-            else:
+        for announced in self._work.glob(ANNOUNCED):
+            said = read_announced(announced)
+            there = [name for name in said if _is(self._data / name, said[name])]
+            shards |= {name: said[name] for name in there}
+            if len(there) < len(said):
                 announced.unlink()  # it was announced and never came; its rows still wait
         for name, entry in shards.items():
             shard = self._data / name
-            if not shard.exists() or shard.stat().st_size != entry["bytes"] or sha256_file(shard) != entry["sha256"]:
+            if not _is(shard, entry):
                 state = "missing" if not shard.exists() else "corrupt"
                 raise DatasetError(
                     f"the shard {shard} is {state}. Drop it with: "
@@ -307,18 +352,18 @@ class DatasetWriter:
         Whenever this is interrupted, what is left is either design's dataset, begun: rows wait before their shard goes.
         """
         self._work.mkdir(exist_ok=True)
-        known = {scene.scene_id for scene in self.design}
+        known = Ids(scene.scene_id for scene in self.design)
         shards = manifest["shards"]
         for name in sorted(shards):
             with reading(self._data / name) as file:
-                old = set(file.read(columns=["scene_id"]).column(0).to_pylist())
-            if old - known:
+                old = known.places(file.read(columns=["scene_id"]).column(0).to_pylist())
+            if lost := int(np.count_nonzero(old < 0)):
                 raise DatasetError(
-                    f"{self.out} has {len(old - known)} pictures in {name} whose scenes the new design does not have; "
+                    f"{self.out} has {lost} pictures in {name} whose scenes the new design does not have; "
                     "--extend only adds. Use another folder"
                 )
         for row in list(self._work.glob("*.row")):
-            if row.stem not in known:
+            if known.places([row.stem])[0] < 0:
                 row.unlink()
             elif (table := self._read(row.stem)) is not None:
                 self.put(row.stem, _packed(self.schema.fit(table)))
@@ -346,12 +391,9 @@ def _packed(table: pa.Table) -> bytes:
     return hashlib.sha256(data).digest() + data
 
 
-def _shard_name(shard: int) -> str:
-    return f"train-{shard:05d}.parquet"
-
-
-def _number(name: str) -> int:
-    return int(name.removesuffix(".parquet").rpartition("-")[2])
+def _is(file: Path, entry: Mapping[str, Any]) -> bool:
+    """Whether a file is the one that an entry of the manifest is about."""
+    return file.exists() and file.stat().st_size == entry["bytes"] and sha256_file(file) == entry["sha256"]
 
 
 def _groups(rows: Iterator[pa.Table], size: int) -> Iterator[list[pa.Table]]:

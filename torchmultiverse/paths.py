@@ -1,0 +1,54 @@
+"""Names of files that come from data: levels, labels, ids and names of layers are other people's text.
+
+Nothing that was read becomes part of a path but through here, so that no dataset, result or manifest decides where
+something is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from torchmultiverse.errors import DatasetError
+
+MOST_BYTES = 120
+"""Of one component, in UTF-8: a suffix, a temporary name and the limit of 255 of every file system leave room."""
+SCENE_ID = re.compile(r"[0-9a-f]{32}")
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f/\\:*?"<>|\u202a-\u202e\u2066-\u2069\ud800-\udfff]')
+_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
+
+
+def component(text: object) -> str:
+    """Return a text as one component of a path: the text itself where that is safe on every system.
+
+    Separators, control characters and what Windows reserves become ``_``, dots at the beginning and dots and blanks at
+    the end go, and what is too long is cut. What was changed ends in eight digits of its SHA-256, so that different
+    texts have different names. Applied twice it changes nothing more.
+    """
+    before = str(text)
+    name = _UNSAFE.sub("_", before).lstrip(".").rstrip(". ").lstrip()
+    if _DEVICES.fullmatch(name):
+        name = f"_{name}"
+    if name == before and name and len(name.encode()) <= MOST_BYTES:
+        return name
+    mark = hashlib.sha256(before.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    kept = name.encode()[: MOST_BYTES - 9].decode(errors="ignore")
+    return f"{kept or '_'}-{mark}"
+
+
+def scene_name(scene_id: object, place: object) -> str:
+    """Return a scene's id, which is 32 hexadecimal digits, to be the name of a file.
+
+    Args:
+        scene_id: as a dataset says it.
+        place: names the dataset in the error.
+
+    Raises:
+        DatasetError: it is anything else.
+    """
+    if not isinstance(scene_id, str) or not SCENE_ID.fullmatch(scene_id):
+        raise DatasetError(
+            f"{place}: scene_id {scene_id!r:.80} is no scene's: that is 32 hexadecimal digits, in lower case. "
+            "torchmultiverse import makes a dataset with the right ones"
+        )
+    return scene_id
