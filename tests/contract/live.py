@@ -187,12 +187,12 @@ def serve(
     thread = threading.Thread(target=run, name="served")
     thread.start()
     try:
-        assert ready.wait(60)
+        assert ready.wait(200)
         if isinstance(up[0], BaseException):
             raise up[0]
         yield up[0]
     finally:
         for one in stop:
             one()
-        thread.join(30)
+        thread.join(100)
         assert not thread.is_alive()

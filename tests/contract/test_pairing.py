@@ -70,7 +70,8 @@ def test_without_a_budget_faults_become_failures_and_not_wrong_pictures() -> Non
     faults = Faults(0.5, ["drop", "stale", "stale pixels", "truncated"], seed=1)
     scenes = shuffled(30, seed=1)
     with serve(faults=faults) as served:
-        engine = RemoteEngine(served.url, in_flight=4, dialect="tmv", timeout=1.0, retries=0)
+        # All at once, so that all who wait in vain wait together: long enough that no other answer is late.
+        engine = RemoteEngine(served.url, in_flight=30, dialect="tmv", timeout=6.0, retries=0)
         try:
             answers = list(engine.render(scenes, OPTIONS))
         finally:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 import pytest
 from contract.live import Faults, serve
 from typing_extensions import override
+from waiting import eventually, soon
 
 from torchmultiverse.engines import Failure, Frame, RenderOptions
 from torchmultiverse.engines.client import AsyncClient
@@ -30,7 +31,7 @@ SCENES = [Scene({"World_Name": "Desert", "Camera_Yaw": n}) for n in range(12)]
 
 
 class Breaking(MarkerEngine):
-    """Raises on one scene, takes its time on another."""
+    """Raises on one scene."""
 
     @override
     def render(
@@ -41,9 +42,24 @@ class Breaking(MarkerEngine):
         for scene in scenes:
             if scene["Camera_Yaw"] == 3:
                 raise ZeroDivisionError("a bug in the engine")
-            if scene["Camera_Yaw"] == 5:
-                time.sleep(1.5)
             yield from super().render([scene], options)
+
+
+class Held(MarkerEngine):
+    """Draws when it is allowed to."""
+
+    asked = threading.Event()
+    go = threading.Event()
+
+    @override
+    def render(
+        self,
+        scenes: Iterable[Scene],
+        options: RenderOptions = RenderOptions(),  # noqa: B008
+    ) -> Iterator[Frame | Failure]:
+        self.asked.set()
+        self.go.wait(200)
+        yield from super().render(scenes, options)
 
 
 class Deadly(Streamer):
@@ -77,10 +93,15 @@ def test_a_server_without_a_streamer_is_an_error_that_says_so() -> None:
         server = SignallingServer()
         await server.start()
         for name, missing in ((None, "none is there"), ("left", "'left' is not there")):
-            client = AsyncClient(server.url, reconnects=1, connect_timeout=0.6, streamer_id=name)
-            with pytest.raises(EngineError, match=f"no connection to a streamer within 0.6 s: {missing}"):
-                await client.connect()
-            await client.close()
+            for patience in (0.4, 2.3, 20.3):  # a busy machine may need more to find out
+                client = AsyncClient(server.url, reconnects=1, connect_timeout=patience, streamer_id=name)
+                with pytest.raises(EngineError, match=f"no connection to a streamer within {patience} s") as error:
+                    await client.connect()
+                await client.close()
+                if missing in str(error.value):
+                    break
+            else:
+                raise AssertionError(f"{error.value}: {missing}")
         await server.stop()
         assert len(asyncio.all_tasks()) == 1, "tasks were left behind"
 
@@ -128,7 +149,7 @@ def test_a_scene_that_kills_the_connection_does_not_take_its_neighbours_along() 
 
 def test_a_picture_that_never_comes_is_a_failure_after_the_budget() -> None:
     with serve(faults=Faults(1.0, ["drop"])) as served:
-        engine = RemoteEngine(served.url, timeout=0.3, retries=2)
+        engine = RemoteEngine(served.url, dialect="tmv", timeout=0.3, retries=2)
         list(engine.render(SCENES[:1], OPTIONS))  # the first is never hit
         begun = time.monotonic()
         (failure,) = engine.render(SCENES[1:2], OPTIONS)
@@ -136,23 +157,27 @@ def test_a_picture_that_never_comes_is_a_failure_after_the_budget() -> None:
     assert isinstance(failure, Failure)
     assert failure.attempts == 3
     assert "no answer for 0.3 s" in failure.reason
-    assert time.monotonic() - begun < 20, "it waited for something else"
+    assert time.monotonic() - begun < 100, "it waited for something else: 120 s are the default"
 
 
 def test_a_slow_picture_is_waited_for_and_the_loop_answers_meanwhile() -> None:
     """The engine renders in its own thread: a second player is served its catalogue while a picture takes its time."""
-    with serve(Breaking) as served:
-        first, second = RemoteEngine(served.url), RemoteEngine(served.url, timeout=1.0, retries=0)
+    Held.asked.clear()
+    Held.go.clear()
+    with serve(Held) as served:
+        first, second = RemoteEngine(served.url), RemoteEngine(served.url, timeout=60, retries=0)
         answers = first.render([SCENES[5]], OPTIONS)
         waiting = threading.Thread(target=lambda: got.extend(answers))
         got: list[Frame | Failure] = []
         waiting.start()
-        begun = time.monotonic()
-        assert second.catalogue().engine == "marker"
-        answered = time.monotonic() - begun
-        waiting.join(20)
+        try:
+            assert Held.asked.wait(60)
+            assert second.catalogue().engine == "marker", "the event loop was blocked by the engine"
+            assert not got
+        finally:
+            Held.go.set()
+        waiting.join(60)
         assert isinstance(got[0], Frame)
-        assert answered < 1.0, "the event loop was blocked by the engine"
         first.close()
         second.close()
 
@@ -162,9 +187,9 @@ def test_the_engine_is_found_again_after_the_signalling_server_was_gone() -> Non
     with serve() as served:
         engine = RemoteEngine(served.url, dialect="tmv")
         (one,) = engine.render(SCENES[:1], OPTIONS)
-        asyncio.run_coroutine_threadsafe(served.server.stop(), served.loop).result(10)
+        asyncio.run_coroutine_threadsafe(served.server.stop(), served.loop).result(60)
         (two,) = engine.render(SCENES[1:2], OPTIONS)
-        asyncio.run_coroutine_threadsafe(served.server.start(), served.loop).result(10)
+        asyncio.run_coroutine_threadsafe(served.server.start(), served.loop).result(60)
         for name in list(served.streamer._players):
             served.loop.call_soon_threadsafe(served.streamer._drop, name)
         (three,) = engine.render(SCENES[2:3], OPTIONS)
@@ -222,7 +247,7 @@ def test_why_a_connection_is_refused_is_said_and_what_may_pass_is_tried_again() 
 
         async with await asyncio.start_server(stranger, "127.0.0.1", 0) as server:
             url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-            client = AsyncClient(url, reconnects=2, connect_timeout=10)
+            client = AsyncClient(url, reconnects=2, connect_timeout=60)
             with pytest.raises(EngineError, match=match) as error:
                 await client.connect()
             assert url in str(error.value)
@@ -251,9 +276,7 @@ def test_the_asynchronous_client_renders_many_at_once_and_leaves_no_task() -> No
             assert read_marker(answer.array()) == scene.scene_id
         await client.close()
         await client.close()
-        await asyncio.sleep(0.2)
-        left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        assert not left, left
+        assert await soon(lambda: len(asyncio.all_tasks()) == 1), asyncio.all_tasks()
 
     with serve() as served:
         asyncio.run(test(served.url))
@@ -267,10 +290,9 @@ def test_many_connections_leave_no_descriptor_or_thread() -> None:
 
     with serve() as served:
         RemoteEngine(served.url).close()
-        time.sleep(0.3)
+        time.sleep(0.3)  # what is not closed by then may be left as well
         before, threads = descriptors(), threading.active_count()
         for _ in range(6):
             RemoteEngine(served.url).close()
-        time.sleep(0.5)
-        assert descriptors() <= before + 3
-        assert threading.active_count() <= threads + 1
+        assert eventually(lambda: descriptors() <= before + 3), (descriptors(), before)
+        assert eventually(lambda: threading.active_count() <= threads + 1), (threading.active_count(), threads)

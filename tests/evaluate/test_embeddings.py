@@ -189,7 +189,7 @@ evaluate(sys.argv[1], Small(), embeddings=sys.argv[3], quiet=True, batch_size=4)
 @pytest.mark.parametrize("at", [4, 9])
 def test_a_killed_evaluation_goes_on(at: int, dataset: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", _KILLED, str(dataset), str(Path(__file__).parent), str(tmp_path / "e"), str(at)]
-    done = subprocess.run(command, capture_output=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, check=False, timeout=250)
     assert done.returncode == -9, done.stderr.decode()
     # What a crash of the machine may leave: vectors without their pictures' names.
     folder = next((tmp_path / "e").glob("*/*.vectors.npy")).parent

@@ -208,7 +208,9 @@ generate(json.loads(sys.argv[3]), sys.argv[2], lambda: Faulty(delay=0.01), worke
 def test_kill_at_any_moment_then_the_same_command(tmp_path: Path) -> None:
     rng = random.Random(0)
     out = tmp_path / "killed"
-    command = [sys.executable, "-c", _CHILD, str(HERE), str(out), json.dumps(SPEC)]
+    # Slow enough that there is something left to kill when a busy machine comes to it late.
+    code = _CHILD.replace("delay=0.01", "delay=0.05")
+    command = [sys.executable, "-c", code, str(HERE), str(out), json.dumps(SPEC)]
     kills = 0
     while kills < 6:
         before = {p.name for p in out.rglob("*")}
@@ -242,11 +244,11 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
         # A shell starts its background jobs deaf to Ctrl-C.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    end = time.monotonic() + 60
+    end = time.monotonic() + 200
     while len(list((out / "_work").glob("*.row"))) < 3 and time.monotonic() < end:
         time.sleep(0.02)
     child.send_signal(signal.SIGINT)
-    _, said = child.communicate(timeout=30)
+    _, said = child.communicate(timeout=200)
     assert child.returncode != 0
     stored = len(list((out / "_work").glob("*.row"))) + sum(
         entry["rows"] for entry in json.loads((out / "manifest.json").read_text())["shards"].values()
@@ -285,10 +287,10 @@ def test_what_cannot_be_continued_is_refused(tmp_path: Path) -> None:
 def test_two_writers_at_once(tmp_path: Path) -> None:
     out = tmp_path / "d"
     child = subprocess.Popen(
-        [sys.executable, "-c", _CHILD.replace("0.01", "0.2"), str(HERE), str(out), json.dumps(SPEC)]
+        [sys.executable, "-c", _CHILD.replace("0.01", "0.5"), str(HERE), str(out), json.dumps(SPEC)]
     )
     try:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 200
         while not list((out / "_work").glob("*.row")) and time.monotonic() < end:
             time.sleep(0.02)
         with pytest.raises(DatasetError, match=f"being written by process {child.pid}"):

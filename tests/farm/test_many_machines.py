@@ -70,7 +70,7 @@ class Hanging(MarkerEngine):
         self.closed.set()
 
 
-@pytest.mark.parametrize("lease", [1.0, 600.0], ids=["its lease ends", "an idle worker is quicker"])
+@pytest.mark.parametrize("lease", [4.0, 600.0], ids=["its lease ends", "an idle worker is quicker"])
 def test_a_worker_that_hangs_costs_nothing(lease: float, tmp_path: Path, undisturbed: pa.Table) -> None:
     Hanging.made = 0
     report = generate(SPEC, tmp_path / "d", Hanging, workers=3, lease=lease, progress=False, shard_rows=16)
@@ -81,7 +81,7 @@ def test_a_worker_that_hangs_costs_nothing(lease: float, tmp_path: Path, undistu
 
 def test_the_only_worker_hangs_and_gets_a_new_engine(tmp_path: Path, undisturbed: pa.Table) -> None:
     Hanging.made = 0
-    generate(SPEC, tmp_path / "d", Hanging, lease=1, progress=False, shard_rows=16)
+    generate(SPEC, tmp_path / "d", Hanging, lease=6, progress=False, shard_rows=16)
     assert Hanging.made == 2
     assert data(tmp_path / "d").equals(undisturbed)
 

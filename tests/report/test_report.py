@@ -160,7 +160,7 @@ def test_the_page_opens_in_a_browser_without_a_network(made: tuple[Result, Path]
     shot = tmp_path / "page.png"
     command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     command += ["--proxy-server=127.0.0.1:9", f"--user-data-dir={tmp_path / 'profile'}", "--window-size=900,1200"]
-    subprocess.run([*command, f"--screenshot={shot}", made[1].as_uri()], check=True, capture_output=True, timeout=120)
+    subprocess.run([*command, f"--screenshot={shot}", made[1].as_uri()], check=True, capture_output=True, timeout=250)
     from PIL import Image
 
     colours = Image.open(shot).convert("RGB").getcolors(1 << 20)

@@ -54,7 +54,7 @@ class Page:
         result = await self.call("Runtime.evaluate", expression=expression, awaitPromise=True)
         return result["result"].get("value")
 
-    async def until(self, expression: str, seconds: float = 30) -> Any:
+    async def until(self, expression: str, seconds: float = 100) -> Any:
         for _ in range(int(seconds / 0.1)):
             if found := await self.value(expression):
                 return found
@@ -74,22 +74,22 @@ async def browse(address: str, profile: Path) -> AsyncIterator[Page]:
             stderr=said,
         )  # fmt: skip
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             while not (m := re.search(r"DevTools listening on ws://[^:]+:(\d+)", (profile / "stderr").read_text())):
                 assert process.poll() is None, (profile / "stderr").read_text()
                 await asyncio.sleep(0.05)
         new = urllib.request.Request(f"http://127.0.0.1:{m[1]}/json/new?about:blank", method="PUT")
-        target = json.loads(await asyncio.to_thread(lambda: urllib.request.urlopen(new, timeout=30).read()))
+        target = json.loads(await asyncio.to_thread(lambda: urllib.request.urlopen(new, timeout=100).read()))
         async with connect(target["webSocketDebuggerUrl"], max_size=None, proxy=None) as socket:
             page = Page(socket)
             await page.call("Log.enable")
             await page.call("Runtime.enable")
             await page.call("Page.navigate", url=address)
-            await page.until("document.getElementById('fields')?.disabled === false", 60)
+            await page.until("document.getElementById('fields')?.disabled === false", 200)
             yield page
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=100)
 
 
 async def look(address: str, profile: Path) -> tuple[str, np.ndarray[Any, Any], np.ndarray[Any, Any], Page]:
@@ -100,7 +100,7 @@ async def look(address: str, profile: Path) -> tuple[str, np.ndarray[Any, Any], 
         scene_id = re.search(r"scene ([0-9a-f]{32})", caption)
         assert scene_id is not None, caption
         picture = await drawn(page, "picture", "naturalWidth")
-        async with asyncio.timeout(20):  # the video follows at its own pace
+        async with asyncio.timeout(100):  # the video follows at its own pace
             while read_marker(video := await drawn(page, "video", "videoWidth")) != scene_id[1]:
                 await asyncio.sleep(0.2)
         return scene_id[1], picture, video, page
@@ -163,11 +163,11 @@ def test_a_page_begins_again_when_a_step_never_comes_and_when_the_engine_was_gon
             )
             socket = served.streamer._socket
             assert socket is not None
-            asyncio.run_coroutine_threadsafe(socket.close(), served.loop).result(20)
+            asyncio.run_coroutine_threadsafe(socket.close(), served.loop).result(100)
             await page.until(
                 "document.getElementById('fields').disabled && document.getElementById('status').textContent"
             )
-            await page.until("!document.getElementById('fields').disabled", 60)
+            await page.until("!document.getElementById('fields').disabled", 200)
             return str(first), str(await page.value("document.getElementById('status').textContent"))
 
     Silent.forgotten = []

@@ -24,7 +24,13 @@ from torchmultiverse.serve.security import is_loopback
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(test, 30))
+    asyncio.run(asyncio.wait_for(test, 200))
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine no peer is taken for one of UE 5.0 because its next word takes a while."""
+    monkeypatch.setattr("torchmultiverse.serve.signalling.SILENCE", 1000.0)
 
 
 @asynccontextmanager
@@ -48,7 +54,7 @@ async def say(socket: ClientConnection, **message: Any) -> None:
 async def get(url: str, method: str = "GET") -> tuple[int, Message, str]:
     def ask() -> tuple[int, Message, str]:
         try:
-            with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=20) as reply:
+            with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=100) as reply:
                 return reply.status, reply.headers, reply.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.headers, error.read().decode()

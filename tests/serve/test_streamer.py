@@ -15,6 +15,7 @@ import pytest
 from aiortc import RTCPeerConnection
 from contract.live import Served, serve
 from typing_extensions import override
+from waiting import soon
 from websockets.asyncio.client import connect
 
 from torchmultiverse.engines import Failure, Frame, RenderOptions
@@ -40,7 +41,7 @@ class Broken(MarkerEngine):
 
 
 async def still_works(served: Served) -> None:
-    client = AsyncClient(served.url, reconnects=1, connect_timeout=8)
+    client = AsyncClient(served.url, reconnects=1, connect_timeout=100)
     answer = await client.render(SCENE, OPTIONS)
     await client.close()
     assert isinstance(answer, Frame)
@@ -71,9 +72,8 @@ def test_nonsense_over_signalling_hurts_nobody_else() -> None:
                     pass
                 await socket.send(json.dumps(message))
                 await socket.send(json.dumps(message))
-                await asyncio.sleep(0.05)
         await still_works(served)
-        assert len(served.streamer._players) <= 1, "players that left are kept"
+        assert await soon(lambda: not served.streamer._players), "players that left are kept"
 
     with serve() as served:
         asyncio.run(test(served))
@@ -159,7 +159,7 @@ def test_the_first_messages_are_those_of_unreal() -> None:
         client._event = seen.append  # type: ignore[method-assign]
         client.dialect = "tmv"
         await client.connect()
-        await asyncio.sleep(0.3)
+        await soon(lambda: "InitialSettings" in [event.name for event in seen if isinstance(event, dc.Notice)])
         await client.close()
         notices = [event for event in seen if isinstance(event, dc.Notice)]
         assert [n.name for n in notices] == ["Protocol", "Protocol", "InitialSettings"][0 if protocol else 2 :]
@@ -177,15 +177,18 @@ def test_an_engine_that_only_breaks_ends_the_streamer_with_the_reason() -> None:
         server = SignallingServer()
         await server.start()
         running = asyncio.create_task(Streamer(Broken, server.streamer_url).run())
-        client = AsyncClient(server.url, dialect="tmv", retries=MAX_BREAKS, reconnects=2, connect_timeout=1)
-        with pytest.raises(EngineError):
+        client = AsyncClient(
+            server.url, dialect="tmv", retries=MAX_BREAKS, reconnects=50, connect_timeout=3,
+            lost=lambda: "the streamer ended" if running.done() else None,
+        )  # fmt: skip
+        with pytest.raises(EngineError, match="the streamer ended"):
             await client.render(SCENE, OPTIONS)
         with pytest.raises(EngineError, match=r"8 times in a row: RuntimeError: CUDA error 700"):
             await running
         await client.close()
         await server.stop()
 
-    asyncio.run(asyncio.wait_for(test(), 60))
+    asyncio.run(asyncio.wait_for(test(), 200))
 
 
 def test_an_engine_that_cannot_start_ends_the_streamer() -> None:
@@ -213,7 +216,7 @@ def test_a_streamer_that_is_refused_says_why(monkeypatch: pytest.MonkeyPatch) ->
             await Streamer(MarkerEngine, server.streamer_url, token="right").run()
         await server.stop()
 
-    asyncio.run(asyncio.wait_for(test(), 60))
+    asyncio.run(asyncio.wait_for(test(), 200))
 
 
 def test_without_a_server_the_streamer_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:

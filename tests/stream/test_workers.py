@@ -176,7 +176,7 @@ class Hanging(MarkerEngine):
 def test_an_engine_that_hangs_is_replaced_or_said() -> None:
     Hanging.hang = 2
     try:
-        with stream(engine=Hanging, workers=2, lease=0.5) as live:
+        with stream(engine=Hanging, workers=2, lease=3.0) as live:
             seen = [item["scene_id"] for item in live]
         assert len(seen) == len(set(seen)) == COUNT, "another engine took over"
 
