@@ -1,6 +1,6 @@
 """What could silently be wrong: a vector from the wrong token or before the projection, pictures squeezed another way
-than the checkpoint was trained with, captions padded so that the padding counts. Real architectures and sizes, random
-weights; each is compared with what transformers itself does.
+than the checkpoint was trained with, captions padded so that the padding counts. Real architectures with few and narrow
+layers, in full size where there is time; random weights; each is compared with what transformers itself does.
 """
 
 from __future__ import annotations
@@ -25,33 +25,44 @@ from small_transformers import folder_of, tokenizer  # noqa: E402
 CAPTIONS = ["a photo of a zebra", "a photo of a giant tortoise on the left of the picture in a desert environment"]
 
 
-def clip(folder: Path) -> Path:
-    config = transformers.CLIPConfig(text_config={"eos_token_id": 3, "bos_token_id": 2, "pad_token_id": 0})
+NARROW = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 3, "num_attention_heads": 4}
+SIZES = [pytest.param(NARROW, id="narrow"), pytest.param({}, id="full", marks=pytest.mark.slow)]
+
+
+def clip(folder: Path, size: dict[str, int]) -> Path:
+    words = {"eos_token_id": 3, "bos_token_id": 2, "pad_token_id": 0}
+    config = transformers.CLIPConfig(text_config={**words, **size}, vision_config=size)
     return folder_of(folder, config, "CLIPModel", transformers.CLIPImageProcessor())
 
 
-def siglip(folder: Path) -> Path:
-    return folder_of(folder, transformers.SiglipConfig(), "SiglipModel", transformers.SiglipImageProcessor())
+def siglip(folder: Path, size: dict[str, int]) -> Path:
+    words = {"projection_size": size["hidden_size"]} if size else {}
+    config = transformers.SiglipConfig(text_config={**words, **size}, vision_config=size)
+    return folder_of(folder, config, "SiglipModel", transformers.SiglipImageProcessor())
 
 
-def flava(folder: Path) -> Path:
-    return folder_of(folder, transformers.FlavaConfig(), "FlavaModel", transformers.FlavaImageProcessor())
+def flava(folder: Path, size: dict[str, int]) -> Path:
+    config = transformers.FlavaConfig(image_config=size, text_config=size, multimodal_config=size)
+    return folder_of(folder, config, "FlavaModel", transformers.FlavaImageProcessor())
 
 
-def blip(folder: Path) -> Path:
+def blip(folder: Path, size: dict[str, int]) -> Path:
     # transformers' default leaves the vision part at zero.
-    processor = transformers.BlipImageProcessor()
-    config = transformers.BlipConfig(vision_config={"initializer_range": 0.02})
-    return folder_of(folder, config, "BlipForImageTextRetrieval", processor)
+    words = {"encoder_hidden_size": size["hidden_size"]} if size else {}
+    config = transformers.BlipConfig(text_config={**words, **size}, vision_config={"initializer_range": 0.02, **size})
+    return folder_of(folder, config, "BlipForImageTextRetrieval", transformers.BlipImageProcessor())
 
 
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(
-    ("make", "length"), [(clip, 512), (siglip, 768), (flava, 768), (blip, 256)], ids=lambda v: getattr(v, "__name__", v)
+    ("make", "length"),
+    [(clip, 512), (siglip, None), (flava, 768), (blip, 256)],
+    ids=["clip", "siglip", "flava", "blip"],
 )
-def test_image_text_models(make, length: int, tmp_path: Path) -> None:
-    model = load_model(f"hf:{make(tmp_path / 'm')}/random")
+def test_image_text_models(make, length: int | None, size: dict[str, int], tmp_path: Path) -> None:
+    model = load_model(f"hf:{make(tmp_path / 'm', size)}/random")
     assert isinstance(model, ImageTextModel)
-    assert model.info.embedding == length
+    assert model.info.embedding == (length or size.get("hidden_size", 768))  # SigLIP has no projection
     assert [f for f in check_model(model) if f.state == "fails"] == []
     pixels = torch.from_numpy(model.info.preprocess(known_pictures()[:1]))
     tokens = model._tokens(CAPTIONS[:1])
@@ -75,9 +86,10 @@ def test_image_text_models(make, length: int, tmp_path: Path) -> None:
         np.testing.assert_allclose(mine, theirs, atol=1e-5)
 
 
-def test_dinov2_is_an_encoder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", SIZES)
+def test_dinov2_is_an_encoder(size: dict[str, int], tmp_path: Path) -> None:
     processor = transformers.BitImageProcessor(size={"shortest_edge": 256}, resample=3, crop_size=224)
-    folder = folder_of(tmp_path / "m", transformers.Dinov2Config(), "Dinov2Model", processor, words=False)
+    folder = folder_of(tmp_path / "m", transformers.Dinov2Config(**size), "Dinov2Model", processor, words=False)
     model = load_model(f"hf:{folder}/random")
     assert isinstance(model, ImageEncoder)
     assert not isinstance(model, ImageTextModel)
@@ -87,8 +99,9 @@ def test_dinov2_is_an_encoder(tmp_path: Path) -> None:
     np.testing.assert_allclose(model.encode_image(known_pictures()), expected, atol=1e-4)
 
 
-def test_vit_is_a_classifier_with_its_own_classes(tmp_path: Path) -> None:
-    config = transformers.ViTConfig(num_labels=3, id2label={0: "zebra", 1: "penguin", 2: "goldfish"})
+@pytest.mark.parametrize("size", SIZES)
+def test_vit_is_a_classifier_with_its_own_classes(size: dict[str, int], tmp_path: Path) -> None:
+    config = transformers.ViTConfig(num_labels=3, id2label={0: "zebra", 1: "penguin", 2: "goldfish"}, **size)
     processor = transformers.ViTImageProcessor()
     folder = folder_of(tmp_path / "m", config, "ViTForImageClassification", processor, words=False)
     model = load_model(f"hf:{folder}/random")
