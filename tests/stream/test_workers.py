@@ -72,6 +72,15 @@ def test_an_epoch_that_is_left_early_goes_on() -> None:
     assert first != second, "the second begins with what the first began with"
 
 
+def test_what_was_shown_before_an_epoch_was_left_is_not_shown_again() -> None:
+    """The worker's last words were not heard: what it had shown since it last drew a window came twice."""
+    loader = DataLoader(stream(), batch_size=1, num_workers=1, prefetch_factor=1)
+    seen, rest = ids(islice(iter(loader), 5)), ids(loader)
+    assert len(seen) == 5
+    assert not set(seen) & set(rest)
+    assert len(rest) >= COUNT - 7, "what was fetched ahead is not shown, and no more"
+
+
 def test_feedback_reaches_the_copies() -> None:
     """In each epoch by itself, and in workers that persist: whoever draws next has learned it."""
     for more in ({}, {"persistent_workers": True}):

@@ -133,6 +133,7 @@ class RenderStream(IterableDataset[Item]):
         self._shared = Shared()
         self._told = 0  # the last feedback from the training process that a copy's sampler knows of
         self._begun = 0  # the process in which this object has begun to show pictures
+        self._worker = (0, 0, 0)  # of which process it is known that it is a DataLoader worker; which, of how many
         self._pending: deque[tuple[Scene, float]] = deque()
         self._seen: OrderedDict[str, Scene] = OrderedDict()
         self._crew: Crew | None = None
@@ -183,7 +184,7 @@ class RenderStream(IterableDataset[Item]):
     @property
     def failures(self) -> list[Failure]:
         """Scenes that could not be rendered, here or in DataLoader workers."""
-        if _copied():
+        if self._copied():
             return self._failures
         table = self.design.table
         elsewhere = (
@@ -201,7 +202,7 @@ class RenderStream(IterableDataset[Item]):
         """
         values = [float(loss) for loss in (losses.tolist() if hasattr(losses, "tolist") else losses)]
         pairs = list(zip(self.scenes(scene_ids), values, strict=True))
-        if self._shared.used and not _copied():
+        if self._shared.used and not self._copied():
             self._shared.tell((scene.canonical, loss) for scene, loss in pairs)
             if self._begun != os.getpid():  # nothing is drawn here
                 return
@@ -258,7 +259,7 @@ class RenderStream(IterableDataset[Item]):
         Raises:
             SpecError: pictures are shown by DataLoader workers, which fetch ahead of the training loop.
         """
-        if self._shared.used and not _copied():
+        if self._shared.used and not self._copied():
             raise SpecError(
                 "this stream is read by DataLoader workers, which fetch ahead: only the loader knows what it has "
                 "handed out. Use torchdata.stateful_dataloader.StatefulDataLoader in the place of DataLoader and save "
@@ -279,7 +280,7 @@ class RenderStream(IterableDataset[Item]):
             SpecError: (when pictures are asked for) the state is of another number of readers.
         """
         self._loaded = (state, os.getpid())
-        if not _copied():
+        if not self._copied():
             self._shared.clear()
 
     def _ready(self) -> Sampler:
@@ -288,7 +289,7 @@ class RenderStream(IterableDataset[Item]):
         In a DataLoader worker that is where the copy before this one ended, unless the worker itself was given a
         state; else what the training process was given, which this object was a copy of.
         """
-        part = _reader()
+        part = _reader(*self._worker[1:] if self._copied() else (0, 1))
         if part != self._part:  # copied from the training process, whose sampler draws for fewer readers
             self._pending.clear()
             self._ended = False
@@ -298,7 +299,7 @@ class RenderStream(IterableDataset[Item]):
                 self._sampler.rng = self._sampler.rng.spawn(part[1])[part[0]]
             self._part = part
         loaded, here = self._loaded or (None, 0)
-        if _copied() and self._begun != os.getpid():
+        if self._copied() and self._begun != os.getpid():
             earlier, self._told, self._earlier = self._shared.state(part)
             if here != os.getpid():
                 loaded = earlier or loaded
@@ -324,9 +325,15 @@ class RenderStream(IterableDataset[Item]):
             self._recorder.rewind(self._recorded)
             self._recorded = None
 
+    def _copied(self) -> bool:
+        """Return whether this is a copy in a DataLoader worker, which torch denies while the worker ends."""
+        if (worker := get_worker_info()) is not None:
+            self._worker = (os.getpid(), worker.id, worker.num_workers)
+        return self._worker[0] == os.getpid()
+
     def _keep(self) -> None:
         """Leave this copy's state for the next one."""
-        if _copied():
+        if self._copied():
             self._shared.keep(self._part, self.state_dict(), self._told, self._spent())
 
     def _recording(self) -> None:
@@ -350,7 +357,7 @@ class RenderStream(IterableDataset[Item]):
         ``wait``: for pictures; ``prepare``: decoding and transforming; ``outside``: in the training loop; ``render``:
         summed over engines; ``idle``: engines without work. ``limit`` is ``rendering``, ``preparing`` or ``training``.
         """
-        every = [self._spent(), *([] if _copied() else self._shared.stats())]
+        every = [self._spent(), *([] if self._copied() else self._shared.stats())]
         times = {key: sum(spent[key] for spent in every) for key in (*_TIMES, "pictures")}
         named = {"wait": "rendering", "prepare": "preparing", "outside": "training"}
         limit = named[max(named, key=lambda key: times[key])]
@@ -415,13 +422,13 @@ class RenderStream(IterableDataset[Item]):
                     break
                 chunk.append(scene)
                 waiting.append((scene, weight))
-            if _copied():
+            if self._copied():
                 self._shared.show((scene.scene_id, scene.canonical) for scene in chunk)
             crew.submit(chunk)
 
     def _learn(self, sampler: Sampler) -> None:
         """Let a copy's sampler know what the training process said since it last drew."""
-        if _copied():
+        if self._copied():
             for number, text, loss in self._shared.told(self._told):
                 sampler.feedback(Scene.from_json(text, self.design.table), loss)
                 self._told = number
@@ -429,7 +436,7 @@ class RenderStream(IterableDataset[Item]):
     def _item(self, scene: Scene, weight: float, answer: Frame | Failure) -> Item | None:
         if isinstance(answer, Failure):
             self._failures.append(answer)
-            if _copied():
+            if self._copied():
                 self._shared.fail(answer.scene.canonical, answer.reason, answer.attempts)
             if self._on_failure == "raise":
                 raise answer.error()
@@ -466,15 +473,8 @@ def _staying(engine: Engine) -> Engine:
     return engine
 
 
-def _copied() -> bool:
-    """Return whether this is a copy in a DataLoader worker."""
-    return get_worker_info() is not None
-
-
-def _reader() -> Reader:
-    """Return which of how many readers this is: DataLoader workers times ranks."""
-    worker = get_worker_info()
-    i, n = (worker.id, worker.num_workers) if worker is not None else (0, 1)
+def _reader(i: int, n: int) -> Reader:
+    """Return which of how many readers worker ``i`` of ``n`` is: workers times ranks."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
     else:
