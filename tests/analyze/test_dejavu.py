@@ -79,7 +79,10 @@ def test_the_planted_shares_are_found(memorized: float, correlated: float) -> No
     assert controls.shuffled == pytest.approx(controls.chance, abs=0.03)
 
 
-@pytest.mark.parametrize(("memorized", "correlated"), [(0, 0), (0.3, 0), (0.3, 0.3), (0, 0.5)])
+@pytest.mark.parametrize(
+    ("memorized", "correlated"),
+    [pytest.param(0, 0, marks=pytest.mark.slow), pytest.param(0.3, 0, marks=pytest.mark.slow), (0.3, 0.3), (0, 0.5)],
+)
 def test_one_model_alone_is_scored_by_what_it_never_saw(memorized: float, correlated: float) -> None:
     """Correlation is in its answers on pictures that it never saw too: what is left is memory."""
     models, truth, labels = planted(memorized, correlated, count=2000)

@@ -125,7 +125,6 @@ def test_padding_that_counts_and_a_wrong_activation_are_found(monkeypatch: pytes
     model.info = replace(model.info, name="open_clip:RN50-quickgelu/openai")
     assert "activation" not in fails(model)
     model.info = replace(model.info, name="open_clip:ViT-B-32/laion2b_s34b_b79k")
-    assert "activation" in fails(model)
     real = model.encode_text
 
     def padded(texts):
@@ -133,7 +132,7 @@ def test_padding_that_counts_and_a_wrong_activation_are_found(monkeypatch: pytes
         return vectors + max(len(t) for t in texts) / 500
 
     monkeypatch.setattr(model, "encode_text", padded)
-    assert "a caption alone and beside a longer one (padding)" in fails(model)
+    assert {"activation", "a caption alone and beside a longer one (padding)"} <= set(fails(model))
 
 
 def test_options_are_applied_not_only_shown() -> None:

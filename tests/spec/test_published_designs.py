@@ -14,6 +14,7 @@ import pytest
 from torchmultiverse.resources import data_folder
 from torchmultiverse.spec import Scene, Spec, captions, expanded, hard_negative, load_spec
 from torchmultiverse.spec.ar4t import BACKGROUNDS, RELATIONS, UNARY
+from torchmultiverse.spec.design import Explicit
 
 
 @cache
@@ -91,16 +92,14 @@ def test_attributes_are_balanced() -> None:
 @pytest.mark.parametrize("name", ["ar4t_relations", "ar4t_attributes"])
 def test_every_pair_has_its_hard_negative_in_the_same_split(name: str) -> None:
     spec = published(name)
-    splits, design = spec.split_rules(), spec.build()
-    scenes = {scene.scene_id: scene for scene in (design[i] for i in range(0, design.count, 1))}
-    seen = 0
-    for scene in list(scenes.values())[::37]:
+    splits, table = spec.split_rules(), expanded(spec.build())
+    others = []
+    for scene in (table[i] for i in range(0, table.count, 37)):
         other = hard_negative("AR4T", scene)
         if other is None:
             assert scene["Character2_Name"] == "blank"
             continue
-        seen += 1
-        assert other.scene_id in scenes
+        others.append(other.wire)
         assert splits.of(other) == splits.of(scene)
         assert hard_negative("AR4T", other) == scene
         assert other["Character_Name"] == scene["Character_Name"]
@@ -110,7 +109,8 @@ def test_every_pair_has_its_hard_negative_in_the_same_split(name: str) -> None:
         else:
             assert other["Character_Location"] == scene["Character_Location"]
             assert other["Character_Texture"] == scene["Character2_Texture"]
-    assert seen > 1000
+    assert len(others) > 1000
+    assert set(Explicit.of_rows(others).identities()) <= set(table.identities())
 
 
 def test_coordinates_are_the_published_ones_and_at_most_25_away() -> None:
