@@ -79,10 +79,16 @@ def merged(logits: FloatArray, classes: Sequence[str]) -> tuple[FloatArray, tupl
     names = tuple(dict.fromkeys(classes))
     if len(names) == len(classes):
         return logits, names
-    place = {name: index for index, name in enumerate(names)}
-    best = np.full((len(logits), len(names)), -np.inf, np.float32)
-    np.maximum.at(best, (slice(None), [place[name] for name in classes]), logits)
-    return best, names
+    alike = _alike(classes)
+    return np.stack([logits[:, alike[name]].max(1) for name in names], axis=1), names
+
+
+def _alike(classes: Sequence[str]) -> dict[str, list[int]]:
+    """Return where each name stands among a classifier's classes."""
+    alike: dict[str, list[int]] = {}
+    for index, name in enumerate(classes):
+        alike.setdefault(name, []).append(index)
+    return alike
 
 
 def logits_of(names: Sequence[str], classes: Sequence[str] | None) -> Mapping[str, Sequence[int]]:
@@ -93,7 +99,7 @@ def logits_of(names: Sequence[str], classes: Sequence[str] | None) -> Mapping[st
         classes: what the logits are called; ``None`` means the 1000 of ImageNet.
     """
     if classes is not None:
-        alike = {name: [i for i, other in enumerate(classes) if other == name] for name in set(classes)}
+        alike = _alike(classes)
         return {name: alike[classes[index]] for name, index in match_classes(names, classes).items()}
     known = class_map(names)
     return {name: known[name] for name in names if name in known}

@@ -34,7 +34,7 @@ from torchmultiverse.store.sources import Source, read_source
 
 _OWN = {"image", "scene_id", "scene", "split", "engine", "render_ms", "annotations", "negative_scene_id"}
 _NOT_SAID = {"", "nan", "none", "null", "n/a"}
-_READABLE: dict[str, tuple[type, ...]] = {
+_READABLE: dict[str, Any] = {
     "number": (str, int, float, Decimal),
     "vector": (str, list, tuple, dict),
     "category": (str, int, float, Decimal, bool),
