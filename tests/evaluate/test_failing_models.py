@@ -16,6 +16,7 @@ from PIL import Image
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.evaluate import PictureList, Result, evaluate
 from torchmultiverse.evaluate.encode import BatchSize
+from torchmultiverse.evaluate.reference import imagenet_accuracies
 from torchmultiverse.evaluate.run import PartlyScored
 from torchmultiverse.models import Preprocess, as_model
 from torchmultiverse.models.registry import model_strings
@@ -301,3 +302,11 @@ def test_a_list_of_models_that_is_no_text_is_told(tmp_path: Path) -> None:
     (tmp_path / "models.txt").write_bytes(b"\xff\xfet\x00i\x00")
     with pytest.raises(ModelError, match=r"models.txt: it is no text in UTF-8"):
         model_strings([f"@{tmp_path / 'models.txt'}"])
+
+
+def test_lists_as_editors_on_windows_write_them(tmp_path: Path) -> None:
+    """A byte order mark became part of the first model's name, and of the first column's."""
+    (tmp_path / "models.txt").write_text("tiny:a\n", encoding="utf-8-sig")
+    assert model_strings([f"@{tmp_path / 'models.txt'}"]) == ["tiny:a"]
+    (tmp_path / "imagenet.csv").write_text("model,top1\ntimm:a,80\n", encoding="utf-8-sig")
+    assert list(imagenet_accuracies(tmp_path / "imagenet.csv")) == ["timm:a"]

@@ -114,7 +114,7 @@ def model_strings(specs: Iterable[str]) -> list[str]:
     for spec in specs:
         if spec.startswith("@"):
             try:
-                lines = Path(spec[1:]).read_text(encoding="utf-8").splitlines()
+                lines = Path(spec[1:]).read_text(encoding="utf-8-sig").splitlines()
             except OSError as error:
                 raise ModelError(f"model file {spec[1:]}: {error.strerror or error}") from None
             except UnicodeDecodeError as error:
