@@ -16,8 +16,10 @@ from PIL import Image
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.evaluate import PictureList, Result, evaluate
 from torchmultiverse.evaluate.encode import BatchSize
+from torchmultiverse.evaluate.reference import imagenet_accuracies
 from torchmultiverse.evaluate.run import PartlyScored
 from torchmultiverse.models import Preprocess, as_model
+from torchmultiverse.models.registry import model_strings
 from torchmultiverse.models.selftest import check_model
 
 CLASSES = ["Elephant", "Zebra"]
@@ -228,3 +230,83 @@ def test_a_scale_that_can_be_none_is_refused(scale: Any, message: str) -> None:
 
     with pytest.raises(ModelError, match=message):
         as_model(Clip(), name="c")
+
+
+def test_a_place_for_results_that_cannot_be_is_told_before_any_model_runs(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    model = Right("a")
+    with pytest.raises(DatasetError, match="a file stands where the folder should be"):
+        evaluate(_pictures(), model, "classification", out=tmp_path / "out" / "below", quiet=True)
+    assert model.shown == 0
+
+
+def test_classes_of_one_name_are_one_class() -> None:
+    """The second of two logits called "Elephant" counted as a wrong answer, without a word."""
+
+    def second(images: Any) -> np.ndarray:
+        return np.eye(3, dtype=np.float32)[[1 + image.getpixel((0, 0))[0] % 2 for image in images]]
+
+    model = as_model(second, name="m", classes=["Elephant", "Elephant", "Zebra"])
+    (cell,) = evaluate(_pictures(), model, "classification", quiet=True).cells(factor="all")
+    assert cell["accuracy"] == 1
+    assert cell["chance"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("classes", "told"),
+    [([1, 2], r"classes\[0\] is 1, a int"), (["a", None], r"classes\[1\] is None"), ("ab", "a str")],
+)
+def test_names_of_classes_are_strings(classes: Any, told: str) -> None:
+    with pytest.raises(ModelError, match=told):
+        as_model(Right("a").logits, name="m", classes=classes)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_vectors_of_pictures_and_captions_of_different_lengths_are_told(alone: bool) -> None:
+    class Unlike:
+        name = "unlike"
+
+        def encode_image(self, images: Any) -> np.ndarray:
+            return np.ones((len(images), 8), np.float32)
+
+        def encode_text(self, texts: Any) -> np.ndarray:
+            return np.ones((len(texts), 5), np.float32)
+
+    with pytest.raises(ModelError, match="vectors of 8 and 5 numbers"):
+        evaluate(_pictures(), Unlike() if alone else [Unlike(), Right("a")], "classification", quiet=True)
+
+
+def test_complex_logits_are_no_logits() -> None:
+    """NumPy drops the imaginary part."""
+    model = as_model(lambda images: np.zeros((len(images), 2), np.complex64), name="m", classes=CLASSES)
+    with pytest.raises(ModelError, match="complex"):
+        evaluate(_pictures(), model, "classification", quiet=True)
+
+
+def test_any_batch_size_is_one() -> None:
+    (cell,) = evaluate(_pictures(), Right("a"), "classification", quiet=True, batch_size=10**30).cells(factor="all")
+    assert cell["accuracy"] == 1
+
+
+@pytest.mark.parametrize("data", [b"", b"no tensors\n"])
+def test_a_file_that_is_no_checkpoint_is_told(data: bytes, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from torchmultiverse.models.torch_tools import load_state
+
+    (tmp_path / "model.pt").write_bytes(data)
+    with pytest.raises(ModelError, match=rf"model.pt \({len(data)} bytes\) is no checkpoint.*not in PyTorch's format"):
+        load_state(tmp_path / "model.pt")
+
+
+def test_a_list_of_models_that_is_no_text_is_told(tmp_path: Path) -> None:
+    (tmp_path / "models.txt").write_bytes(b"\xff\xfet\x00i\x00")
+    with pytest.raises(ModelError, match=r"models.txt: it is no text in UTF-8"):
+        model_strings([f"@{tmp_path / 'models.txt'}"])
+
+
+def test_lists_as_editors_on_windows_write_them(tmp_path: Path) -> None:
+    """A byte order mark became part of the first model's name, and of the first column's."""
+    (tmp_path / "models.txt").write_text("tiny:a\n", encoding="utf-8-sig")
+    assert model_strings([f"@{tmp_path / 'models.txt'}"]) == ["tiny:a"]
+    (tmp_path / "imagenet.csv").write_text("model,top1\ntimm:a,80\n", encoding="utf-8-sig")
+    assert list(imagenet_accuracies(tmp_path / "imagenet.csv")) == ["timm:a"]

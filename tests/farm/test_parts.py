@@ -295,6 +295,7 @@ def test_a_task_that_fails_is_told_of(tmp_path: Path, cluster: Path) -> None:
     [
         (["--executor", "slurm", "--part", "0/2"], "--part does not go with --executor slurm"),
         (["--executor", "slurm", "--shard", "0/2"], "--part does not go with --executor slurm"),
+        (["--fresh", "--extend"], "--extend does not go with --fresh"),
         (["--executor", "slurm", "--extend"], "--extend does not go with --executor slurm"),
         (["--executor", "slurm", "--token", "secret"], "set TORCHMULTIVERSE_TOKEN, which jobs inherit"),
         (["--executor", "slurm", "--address", "auto"], "--address does not go with --executor slurm"),

@@ -39,6 +39,16 @@ def test_a_file_of_ones_own_comes_first(tmp_path: Path, monkeypatch: pytest.Monk
     assert load_spec("spar.json").build().count == 1
 
 
+@pytest.mark.parametrize(
+    ("file", "name"), [("my spec (1).json", "my_spec_1"), ("砂漠.json", "spec"), ("it's.v2.json", "it_s.v2")]
+)
+def test_a_file_as_people_write_it(file: str, name: str, tmp_path: Path) -> None:
+    """A space in the name, or the byte order mark of an editor on Windows, made a spec unreadable."""
+    (tmp_path / file).write_text('{"World_Name": ["Desert"], "Character_Name": ["Zebra"]}', encoding="utf-8-sig")
+    spec = load_spec(tmp_path / file)
+    assert (spec.name, len(spec.build())) == (name, 1)
+
+
 def test_the_commands_of_specs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     shown = CliRunner().invoke(app, ["specs", "show", "example_pug_config"], catch_exceptions=False)

@@ -362,3 +362,31 @@ def test_a_broken_picture_ends_a_merge_by_the_name_of_its_source(tmp_path: Path)
     with pytest.raises(DatasetError, match=r"two/a\.parquet, row 2: image is no picture that can be read"):
         merge([open_dataset(tmp_path / "one"), open_dataset(tmp_path / "two")], tmp_path / "both")
     assert not json.loads((tmp_path / "both/manifest.json").read_text())["complete"]
+
+
+def test_links_that_lead_round_in_a_circle_are_told(tmp_path: Path) -> None:
+    archive(tmp_path / "in")
+    (tmp_path / "in" / "p1.png").unlink()
+    (tmp_path / "in" / "p1.png").symlink_to("p1.png")
+    with pytest.raises(DatasetError, match=r"a\.csv:3: 'p1\.png': a link that leads round in a circle"):
+        import_dataset(tmp_path / "in", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "told"),
+    [
+        ("world_name", [["Desert"]] * 4, r"world_name = \['Desert'\]: a list is no text"),
+        ("world_name", [b"Desert"] * 4, "a bytes is no text"),
+        ("camera_yaw", pa.array(YAWS, pa.timestamp("s")), "a datetime is no number"),
+    ],
+)
+def test_columns_of_a_type_that_no_factor_has_are_refused(name: str, values: Any, told: str, tmp_path: Path) -> None:
+    """A list or bytes became a level called "['Desert']" or "b'Desert'"."""
+    mirror(tmp_path / "in" / "a.parquet")
+    table = pq.read_table(tmp_path / "in" / "a.parquet")
+    place = table.schema.get_field_index(name)
+    pq.write_table(table.set_column(place, name, pa.array(values)), tmp_path / "in" / "a.parquet")
+    with pytest.raises(DatasetError, match=rf"a\.parquet, row 0: .*{told}"):
+        import_dataset(tmp_path / "in", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

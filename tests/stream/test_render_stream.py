@@ -9,6 +9,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -259,3 +260,24 @@ def test_pictures_that_are_wanted_on_a_gpu_are_made_there(monkeypatch: pytest.Mo
         RenderStream(SPEC, device=device)
     RenderStream(SPEC, "marker", device="cuda")
     assert named == ["builtin", "builtin", "inprocess", "inprocess", "marker"]
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"size": 0}, "size"),
+        ({"seed": -1}, "seed = -1"),
+        ({"source": ["Desert"]}, "a list is no source"),
+        ({"source": None}, "a NoneType is no source"),
+    ],
+)
+def test_arguments_that_cannot_be_are_told(more: dict[str, Any], told: str) -> None:
+    """A size of 0 meant the default size."""
+    with pytest.raises(SpecError, match=told):
+        RenderStream(**{"source": SPEC, "engine": "marker", **more})
+
+
+@pytest.mark.parametrize("state", [None, {}, [], {"sampler": {}}])
+def test_a_state_of_something_else_is_refused(state: Any) -> None:
+    with RenderStream(SPEC, MarkerEngine, size=SIZE) as live, pytest.raises(SpecError, match="no state of a Render"):
+        live.load_state_dict(state)

@@ -228,3 +228,26 @@ def test_only_the_last_scenes_are_remembered(monkeypatch: pytest.MonkeyPatch) ->
     assert shared.stats() == [{"pictures": 2}]
     shared.clear()
     assert not shared.used
+
+
+@pytest.mark.parametrize(
+    ("losses", "told"), [([1.0, float("nan")], "nan"), ([1.0, -1.0], "-1"), ([1.0], "1 losses for 2"), (3.0, "3.0")]
+)
+def test_what_a_sampler_cannot_learn_from_is_told_to_whoever_says_it(losses: Any, told: str) -> None:
+    """A loss that is no number was taken, and ended this epoch and all later ones in the workers."""
+    live = stream(Adaptive(parse_spec(SPEC).build(), ["World_Name"], count=24, seed=1))
+    loader = DataLoader(live, batch_size=2, num_workers=1, prefetch_factor=1)
+    shown = 0
+    for batch in loader:
+        if not shown:
+            with pytest.raises(SpecError, match=told):
+                live.feedback(batch["scene_id"], losses)
+        shown += 2
+    assert shown == 24
+
+
+def test_a_sampler_of_ones_own_is_told_what_is_no_number() -> None:
+    """SQLite keeps it as NULL."""
+    shared = Shared()
+    shared.tell([("{}", float("nan")), ("{}", float("inf"))])
+    assert [str(loss) for _, _, loss in shared.told(0)] == ["nan", "inf"]

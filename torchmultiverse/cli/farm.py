@@ -124,7 +124,7 @@ def _status(path: Path) -> dict[str, Any] | None:
     try:
         state: dict[str, Any] = json.loads(path.read_text())
         return state
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError as error:
         raise DatasetError(f"{path}: no status: {error}") from None

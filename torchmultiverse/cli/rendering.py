@@ -179,6 +179,8 @@ def _check(executor: Executor, engine: str, said: set[str]) -> None:
             raise SpecError(f"--{name} does not go with --executor {executor}: {instead}")
     if {"part", "extend"} <= said:
         raise SpecError(f"--extend does not go with --part: {_ONLY['extend'][1]}")
+    if {"fresh", "extend"} <= said:
+        raise SpecError("--extend does not go with --fresh: one keeps the pictures that are there, one deletes them")
     remote = engine.startswith(("ws://", "wss://"))
     if "token" in said and executor == "slurm":
         raise SpecError(

@@ -53,6 +53,7 @@ class Asker:
         self.pictures, self.columns, self.batch_size, self.quiet = pictures, columns, batch_size, quiet
         self._store, self._sample, self._seed = store, audit, seed
         self.audits: dict[str, Any] = {}
+        self._widths: dict[str, int] = {}  # of each model's vectors
 
     def _audit(
         self,
@@ -101,11 +102,30 @@ class Asker:
         rows: NDArray[np.int64],
     ) -> FloatArray:  # fmt: skip
         """Return what a model makes of pictures, from the store where it was there before."""
-        return encode_pictures(model, output, function, self.pictures, rows, self.batch_size, self.quiet, self._store)
+        made = encode_pictures(model, output, function, self.pictures, rows, self.batch_size, self.quiet, self._store)
+        if output == "image" and len(rows):
+            self._compare(model, made.shape[1])
+        return made
 
     def _texts(self, model: ImageTextModel, texts: Sequence[str]) -> dict[str, FloatArray]:
         """Return the vector of every caption, (D,) each, from the store where it was there before."""
-        return embed_texts(model, texts, self.quiet, self._store)
+        made = embed_texts(model, texts, self.quiet, self._store)
+        for vector in made.values():
+            self._compare(model, len(vector))
+        return made
+
+    def _compare(self, model: ImageTextModel | Classifier, width: int) -> None:
+        """Note how long a model's vectors are.
+
+        Raises:
+            ModelError: those of pictures and captions differ.
+        """
+        other = self._widths.setdefault(model.info.name, width)
+        if other != width:
+            raise ModelError(
+                f"'{model.info.name}' turns pictures and captions into vectors of {other} and {width} numbers; "
+                "one space is needed: is a projection missing?"
+            )
 
     def _logits(self, model: Classifier, rows: NDArray[np.int64]) -> FloatArray:
         """Return a classifier's logits, (N, C).
@@ -338,7 +358,8 @@ class Asker:
             logits = self._logits(model, rows)
             self._audit(model, model.logits, rows, logits, lambda _, vectors: vectors.argmax(1))
             if model.classes is not None:
-                known = imagenet.match_classes(names, model.classes)
+                logits, called = imagenet.merged(logits, model.classes)
+                known = imagenet.match_classes(names, called)
                 keep = np.isin(labels[rows], list(known))
                 if len(known) < len(names):
                     missing = sorted(set(names) - set(known))
@@ -348,7 +369,7 @@ class Asker:
                     )
                 if not known:
                     raise ModelError(f"'{model.info.name}' has no class that is called like a value of {column}")
-                asked = task("class names", rows[keep], list(model.classes), known)
+                asked = task("class names", rows[keep], called, known)
                 yield top1(asked, logits[keep].__getitem__, 1.0)
                 return
             classes = imagenet.class_map(names, protocol.class_map)
@@ -414,12 +435,17 @@ class Rehearsal(Asker):
         self, model: ImageTextModel | Classifier, output: str, function: Callable[[Any], FloatArray],
         rows: NDArray[np.int64],
     ) -> FloatArray:  # fmt: skip
-        return self._run(function, rows, model.info.name)
+        made = self._run(function, rows, model.info.name)
+        if output == "image" and len(rows):
+            self._compare(model, made.shape[1])
+        return made
 
     @override
     def _texts(self, model: ImageTextModel, texts: Sequence[str]) -> dict[str, FloatArray]:
         shown = sorted(set(texts))[:2]
         known = encode_texts(model, shown, quiet=True)
+        for vector in known.values():
+            self._compare(model, len(vector))
         return {text: known[shown[place % len(shown)]] for place, text in enumerate(dict.fromkeys(texts))}
 
 

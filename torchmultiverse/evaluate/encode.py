@@ -102,7 +102,7 @@ def run_pictures(
 
 def _decoded(pictures: PictureSet, rows: NDArray[np.int64], size: Callable[[], int]) -> Iterator[list[Image.Image]]:
     images = pictures.iter_images([int(row) for row in rows])
-    while batch := list(islice(images, size())):
+    while batch := list(islice(images, min(size(), max(1, len(rows))))):
         yield batch
 
 

@@ -270,7 +270,7 @@ def recipe_of(path_or_name: str | Path) -> Recipe:
     if str(path_or_name) in named:
         return named[str(path_or_name)]
     try:
-        return Recipe(**json.loads(Path(path_or_name).read_text()))
+        return Recipe(**json.loads(Path(path_or_name).read_text("utf-8-sig")))
     except (OSError, ValueError, TypeError) as error:
         raise DatasetError(
             f"recipe {path_or_name}: published, small, or a JSON file of {Recipe.__name__}: {error}"

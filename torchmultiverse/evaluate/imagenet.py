@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
+from torchmultiverse.models.preprocess import FloatArray
 from torchmultiverse.resources import data_folder
 from torchmultiverse.spec import spoken
 
@@ -66,6 +69,28 @@ def match_classes(labels: Sequence[str], classes: Sequence[str]) -> dict[str, in
     return {label: place[spoken(label)] for label in labels if spoken(label) in place}
 
 
+def merged(logits: FloatArray, classes: Sequence[str]) -> tuple[FloatArray, tuple[str, ...]]:
+    """Return one logit, the best, of each name, and the names: two classes may be called "crane".
+
+    Args:
+        logits: (N, C).
+        classes: their names, C.
+    """
+    names = tuple(dict.fromkeys(classes))
+    if len(names) == len(classes):
+        return logits, names
+    alike = _alike(classes)
+    return np.stack([logits[:, alike[name]].max(1) for name in names], axis=1), names
+
+
+def _alike(classes: Sequence[str]) -> dict[str, list[int]]:
+    """Return where each name stands among a classifier's classes."""
+    alike: dict[str, list[int]] = {}
+    for index, name in enumerate(classes):
+        alike.setdefault(name, []).append(index)
+    return alike
+
+
 def logits_of(names: Sequence[str], classes: Sequence[str] | None) -> Mapping[str, Sequence[int]]:
     """Return the logits that mean each name; names without any are left out.
 
@@ -74,7 +99,8 @@ def logits_of(names: Sequence[str], classes: Sequence[str] | None) -> Mapping[st
         classes: what the logits are called; ``None`` means the 1000 of ImageNet.
     """
     if classes is not None:
-        return {name: [index] for name, index in match_classes(names, classes).items()}
+        alike = _alike(classes)
+        return {name: alike[classes[index]] for name, index in match_classes(names, classes).items()}
     known = class_map(names)
     return {name: known[name] for name in names if name in known}
 

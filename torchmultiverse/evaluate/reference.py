@@ -153,7 +153,7 @@ def imagenet_accuracies(path: str | Path) -> dict[str, float]:
         DatasetError: no such file or columns.
     """
     try:
-        with open(path, newline="", encoding="utf-8") as file:
+        with open(path, newline="", encoding="utf-8-sig") as file:  # as spreadsheets write it
             rows = list(csv.DictReader(file))
         column = next(c for c in ("accuracy", "top1", "imagenet") if c in rows[0])
         return {row["model"]: float(row[column]) for row in rows}

@@ -42,6 +42,7 @@ from torchmultiverse.models.base import Precision
 from torchmultiverse.paths import scene_name
 from torchmultiverse.resources import versions
 from torchmultiverse.store import StoredDataset
+from torchmultiverse.store.files import check_folder
 
 _PACKAGES = (
     "torchmultiverse", "numpy", "pillow", "pyarrow", "torch", "torchvision", "timm", "open_clip_torch", "transformers",
@@ -94,11 +95,13 @@ def evaluate(
             that changes.
 
     Raises:
-        DatasetError: the dataset lacks what the protocol asks about.
+        DatasetError: the dataset lacks what the protocol asks about, or ``out`` cannot be written.
         ModelError: a model that cannot be had, or that fails or breaks its contract.
         PartlyScored: one that fails later than others, whose result it holds.
         SpecError: no such protocol.
     """
+    if out is not None:
+        check_folder(Path(out))
     pictures = open_pictures(dataset)
     columns = columns_of(pictures)
     if isinstance(protocol, str | Path):

@@ -113,7 +113,8 @@ def join(out: str | Path) -> int:
     (n,) = numbers
     lacking = [f"{i}/{n}" for i in range(n) if (i, n) not in found]
     if lacking:
-        raise DatasetError(f"{out}: parts are missing: {', '.join(lacking)}")
+        shown = ", ".join(lacking[:8]) + (" …" if len(lacking) > 8 else "")
+        raise DatasetError(f"{out}: {len(lacking)} of {n} parts are missing: {shown}")
     with ExitStack() as locks:
         for folder in [out, *found.values()]:
             locks.callback(FolderLock(folder).release)

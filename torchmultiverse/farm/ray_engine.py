@@ -146,7 +146,8 @@ class RayEngine(Engine):
             return ray.get(promised, timeout=seconds)
         except ray.exceptions.RayError as error:
             cause = getattr(error, "cause", None) or error
-            raise EngineError(f"the engine at Ray: {str(cause).strip().splitlines()[-1]}") from None
+            said = str(cause).strip() or type(cause).__name__
+            raise EngineError(f"the engine at Ray: {said.splitlines()[-1]}") from None
 
     @override
     def close(self) -> None:

@@ -194,7 +194,7 @@ class _Classifier(_Given):
     def __init__(self, function: Callable[[Any], Any], info: ModelInfo, classes: Sequence[str] | None) -> None:
         super().__init__(info)
         self._function = function
-        self.classes = None if classes is None else tuple(classes)
+        self.classes = None if classes is None else _names(classes, info.name)
 
     def logits(self, images: Images) -> FloatArray:
         return self._array(self._function(self._input(images)), _LOGITS)
@@ -212,7 +212,10 @@ class _Scorer(_Given):
 def array(value: Any) -> FloatArray:
     """Return an array or tensor as a float32 array on the CPU."""
     if hasattr(value, "detach"):
-        value = value.detach().float().cpu().numpy()
+        value = value.detach()
+        value = (value if value.is_complex() else value.float()).cpu().numpy()
+    if np.iscomplexobj(value):  # NumPy drops the imaginary part with no more than a warning
+        raise TypeError("complex numbers have no order")
     return np.asarray(value, dtype=np.float32)
 
 
@@ -231,6 +234,16 @@ def _info(name: str, kind: Kind, thing: Any, preprocess: Preprocess | None) -> M
 def _own_name(thing: Any) -> str:
     name = getattr(thing, "name", None) or getattr(thing, "__name__", None)
     return str(name) if name and name != "<lambda>" else type(thing).__name__
+
+
+def _names(classes: Sequence[str], name: str) -> tuple[str, ...]:
+    if isinstance(classes, str):
+        raise ModelError(f"'{name}': classes is a str, {classes[:40]!r}; a list of names is needed, one for each logit")
+    wrong = [(index, called) for index, called in enumerate(classes) if not isinstance(called, str)]
+    if wrong:
+        index, called = wrong[0]
+        raise ModelError(f"'{name}': classes[{index}] is {called!r}, a {type(called).__name__}; names are strings")
+    return tuple(classes)
 
 
 def _required(function: Callable[..., Any]) -> int:

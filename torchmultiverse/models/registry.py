@@ -114,9 +114,11 @@ def model_strings(specs: Iterable[str]) -> list[str]:
     for spec in specs:
         if spec.startswith("@"):
             try:
-                lines = Path(spec[1:]).read_text(encoding="utf-8").splitlines()
+                lines = Path(spec[1:]).read_text(encoding="utf-8-sig").splitlines()
             except OSError as error:
                 raise ModelError(f"model file {spec[1:]}: {error.strerror or error}") from None
+            except UnicodeDecodeError as error:
+                raise ModelError(f"model file {spec[1:]}: it is no text in UTF-8: {error}") from None
             found |= dict.fromkeys(model_strings(s for line in lines if (s := line.partition("#")[0].strip())))
         elif "*" in spec.partition("?")[0]:
             bare, mark, options = spec.partition("?")

@@ -92,7 +92,11 @@ def load_state(path: str | Path) -> dict[str, Any]:
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise ModelError(f"{path} is no checkpoint of tensors alone: {str(error).splitlines()[0][:200]}") from error
+        # What PyTorch says of other files is how to load them unsafely, which is no way out here; of some, nothing.
+        said = (str(error).splitlines() or [""])[0][:200]
+        if not said or said.startswith("Weights only load failed"):
+            said = "it is not in PyTorch's format, or holds other objects"
+        raise ModelError(f"{path} ({path.stat().st_size:,} bytes) is no checkpoint of tensors alone: {said}") from error
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,6 +18,7 @@ from torchmultiverse.spec.kinds import AnyDesign, Level, Model
 from torchmultiverse.spec.splits import Splits
 
 MAX_SPEC_BYTES = 64 * 1024 * 1024
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 PASSES = ("rgb", "mask", "class", "depth", "normals")
 
 
@@ -82,7 +84,7 @@ class Share(Model):
 class Spec(Model):
     """A spec: a name, a design, and how to render it."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", description="name of the dataset")
+    name: str = Field(pattern=NAME, description="name of the dataset")
     family: Literal["Animals", "ImageNet", "SPAR", "AR4T", "Custom"] = Field(
         default="Custom", description="which published columns and captions the dataset has"
     )
@@ -214,6 +216,11 @@ def spec_path(path: str | Path) -> Path:
     return path
 
 
+def _dataset_name(stem: str) -> str:
+    """Return the name that a spec without one has from its file's: ``my spec (1).json`` → ``my_spec_1``."""
+    return stem if re.match(NAME, stem) else re.sub(r"[^A-Za-z0-9.-]+", "_", stem).strip("_.-")[:100] or "spec"
+
+
 def load_spec(path: str | Path) -> Spec:
     """Read a spec file, or a spec that comes with the package.
 
@@ -227,14 +234,14 @@ def load_spec(path: str | Path) -> Spec:
     try:
         if path.stat().st_size > MAX_SPEC_BYTES:
             raise SpecError(f"{path}: larger than {MAX_SPEC_BYTES // 2**20} MiB")
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")  # editors on Windows put a byte order mark first
     except FileNotFoundError:
         raise SpecError(f"no spec at {path}.{nearest(path.stem, shipped_specs())}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"{path}: cannot be read: {error}") from None
     try:
         data = json.loads(text, parse_constant=_reject_constant, object_pairs_hook=_no_duplicates)
-        return parse_spec(data, path.stem)
+        return parse_spec(data, _dataset_name(path.stem))
     except json.JSONDecodeError as error:
         raise SpecError(f"{path}:{error.lineno}:{error.colno}: {error.msg}") from None
     except SpecError as error:

@@ -40,6 +40,21 @@ def disk_errors(place: Path) -> Iterator[None]:
         raise DatasetError(f"{place}: {error.strerror or error}; {hint}") from None
 
 
+def check_folder(out: Path) -> None:
+    """Say before any work whether a folder can be made at a place, or be written into; nothing is made.
+
+    Raises:
+        DatasetError: a file is in the way, or the folder is not writable.
+    """
+    for place in (out, *out.parents):
+        if os.path.lexists(place):
+            wrong = errno.ENOTDIR if not place.is_dir() else 0 if os.access(place, os.W_OK | os.X_OK) else errno.EACCES
+            with disk_errors(out):
+                if wrong:
+                    raise OSError(wrong, os.strerror(wrong))
+            return
+
+
 @contextlib.contextmanager
 def atomic_file(path: Path, sync: bool = True) -> Iterator[IO[bytes]]:
     """Open a file for writing that gets its name only when everything is in it.

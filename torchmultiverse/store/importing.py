@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields as fields_of
 from dataclasses import replace
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,11 @@ from torchmultiverse.store.sources import Source, read_source
 
 _OWN = {"image", "scene_id", "scene", "split", "engine", "render_ms", "annotations", "negative_scene_id"}
 _NOT_SAID = {"", "nan", "none", "null", "n/a"}
+_READABLE: dict[str, Any] = {
+    "number": (str, int, float, Decimal),
+    "vector": (str, list, tuple, dict),
+    "category": (str, int, float, Decimal, bool),
+}
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 # Which columns, all there, tell a family; the first that fits.
 _TELLING = {
@@ -227,6 +233,8 @@ def _scene(row: Mapping[str, Any], factors: Sequence[str], table: FactorTable, p
         ):
             continue  # what a row does not say is at its default
         try:
+            if not isinstance(value, _READABLE[factor.kind]):
+                raise SpecError(f"a {type(value).__name__} is no {'number' if factor.kind == 'number' else 'text'}")
             if factor.kind == "number":
                 value = float(value)
             elif factor.kind == "vector":

@@ -188,7 +188,9 @@ def _find(
         what = None
         if len(exact) != 1:
             what = f"{len(exact)} files of that name: {', '.join(exact[:2])}" if exact else "no such file"
-        elif not (target := (root / exact[0]).resolve()).is_relative_to(root):
+        elif (target := _resolved(root / exact[0])) is None:
+            what = "a link that leads round in a circle"
+        elif not target.is_relative_to(root):
             what = f"a link that leads out of the folder, to {target}; put a copy in its place"
         elif not target.is_file():
             what = "no file"
@@ -199,6 +201,14 @@ def _find(
         more = f"\n… and {len(lacking) - 5} more" if len(lacking) > 5 else ""
         raise DatasetError("\n".join(lacking[:5]) + more)
     return found
+
+
+def _resolved(path: Path) -> Path | None:
+    """Return where links lead, or ``None`` where they never end."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # a RuntimeError before Python 3.13
+        return None
 
 
 def _is_text(name: str) -> bool:

@@ -99,6 +99,8 @@ class RenderStream(IterableDataset[Item]):
             raise SpecError(f"lease = {lease:g}: seconds above 0")
         if on_failure not in ("raise", "skip"):
             raise SpecError(f"on_failure = {on_failure!r}: 'raise' or 'skip'")
+        if seed < 0:
+            raise SpecError(f"seed = {seed}: numbers from 0")
         spec: Spec | None = None
         if isinstance(source, str | Path):
             spec = load_spec(source)
@@ -109,7 +111,9 @@ class RenderStream(IterableDataset[Item]):
         self.design: Design = spec.build() if spec else source.design if isinstance(source, Sampler) else source  # type: ignore[assignment]
         self._sampler = source if isinstance(source, Sampler) else Uniform(self.design, seed)
         self._part: Reader = (0, 1)  # what the sampler draws for
-        wanted = size or (spec.render.size if spec else 224)
+        if not isinstance(self.design, Design):
+            raise SpecError(f"a {type(source).__name__} is no source of scenes: a spec, its file or name, or a sampler")
+        wanted = (spec.render.size if spec else 224) if size is None else size
         width, height = (wanted, wanted) if isinstance(wanted, int) else wanted
         self.options = RenderOptions(
             (width, height), seed=seed, samples=samples or (spec.render.samples if spec else None)
@@ -198,10 +202,20 @@ class RenderStream(IterableDataset[Item]):
         The samplers of DataLoader workers learn it when they next draw.
 
         Raises:
-            SpecError: a scene that this stream has not shown, or not of late.
+            SpecError: a scene that this stream has not shown, or not of late; not one number each, or one that the
+                sampler cannot learn from. Nothing of it is told then.
         """
-        values = [float(loss) for loss in (losses.tolist() if hasattr(losses, "tolist") else losses)]
-        pairs = list(zip(self.scenes(scene_ids), values, strict=True))
+        given = losses.tolist() if hasattr(losses, "tolist") else losses
+        try:
+            values = [float(loss) for loss in given]
+        except (TypeError, ValueError):
+            raise SpecError(f"losses = {str(given)[:80]}: one number per scene is needed") from None
+        shown = self.scenes(scene_ids)
+        if len(values) != len(shown):
+            raise SpecError(f"{len(values)} losses for {len(shown)} scenes; one each is needed")
+        for loss in values:  # here, where it is said: in a worker it would end the loader, and each one after it
+            self._sampler.check(loss)
+        pairs = list(zip(shown, values, strict=True))
         if self._shared.used and not self._copied():
             self._shared.tell((scene.canonical, loss) for scene, loss in pairs)
             if self._begun != os.getpid():  # nothing is drawn here
@@ -277,8 +291,12 @@ class RenderStream(IterableDataset[Item]):
         """Continue from a state; call it before iterating, or before a DataLoader with workers is iterated.
 
         Raises:
-            SpecError: (when pictures are asked for) the state is of another number of readers.
+            SpecError: this is no such state; or (when pictures are asked for) that of another number of readers.
         """
+        wanted = ("sampler", "pending", "yielded", "ended")
+        lacking = [key for key in wanted if key not in state] if isinstance(state, Mapping) else wanted
+        if lacking:
+            raise SpecError(f"this is no state of a RenderStream: it has no '{lacking[0]}'")
         self._loaded = (state, os.getpid())
         if not self._copied():
             self._shared.clear()

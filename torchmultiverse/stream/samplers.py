@@ -37,6 +37,9 @@ class Sampler(ABC):
     def feedback(self, scene: Scene, loss: float) -> None:  # noqa: B027 - most samplers have no use for it
         """Learn how hard a scene was: any number that is larger where the model does worse."""
 
+    def check(self, loss: float) -> None:  # noqa: B027 - most samplers have no use for it
+        """Raise a `SpecError` where ``feedback`` cannot learn from a number: asked before any is told."""
+
     def state_dict(self) -> dict[str, Any]:
         """Return the state, as JSON values."""
         return {"rng": self.rng.bit_generator.state}
@@ -213,9 +216,13 @@ class Adaptive(Sampler):
         return Scene(values, self.design.table), weight
 
     @override
-    def feedback(self, scene: Scene, loss: float) -> None:
+    def check(self, loss: float) -> None:
         if not math.isfinite(loss) or loss < 0:
             raise SpecError(f"a loss of {loss}: numbers from 0 are needed")
+
+    @override
+    def feedback(self, scene: Scene, loss: float) -> None:
+        self.check(loss)
         for axis, rows in enumerate(self._axes):
             for k, row in enumerate(rows):
                 if all(scene[name] == value for name, value in row.items()):

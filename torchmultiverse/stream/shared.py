@@ -9,6 +9,7 @@ training process can name them; and what the training process says of them, so t
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import sqlite3
@@ -80,7 +81,8 @@ class Shared:
     def told(self, after: int) -> list[tuple[int, str, float]]:
         """Return what was said since the feedback with a number, as (number, canonical JSON, loss)."""
         with self._open() as data:
-            return data.execute("select n, scene, loss from feedback where n > ? order by n", (after,)).fetchall()
+            told = data.execute("select n, scene, loss from feedback where n > ? order by n", (after,)).fetchall()
+        return [(number, scene, math.nan if loss is None else loss) for number, scene, loss in told]  # SQLite: NULL
 
     def fail(self, scene: str, reason: str, attempts: int) -> None:
         """Say that a scene could not be rendered."""
