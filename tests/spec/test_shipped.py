@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from torchmultiverse.cli.app import app
 from torchmultiverse.errors import SpecError
-from torchmultiverse.spec import load_spec, shipped_specs, spec_path
+from torchmultiverse.spec import load_spec, parse_spec, shipped_specs, spec_path
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
@@ -75,3 +75,13 @@ def test_the_readme_names_specs_that_every_installation_has(tmp_path: Path, monk
     (command,) = (words for words in commands if "--dry-run" in words)
     done = CliRunner().invoke(app, command[1:], catch_exceptions=False)
     assert "spar: 43,560 pictures" in done.output
+
+
+def test_names_are_suggested_where_they_belong() -> None:
+    """Of a design's unknown key the nearest name of the whole spec was suggested, which would be refused there."""
+    with pytest.raises(SpecError) as error:
+        parse_spec({"name": "a", "design": {"kind": "random", "count": 9, "factors": {"Camera_Yaw": [0, 1]}}})
+    assert "design.random.pictures: Field required" in str(error.value)
+    assert "Did you mean" not in str(error.value)
+    with pytest.raises(SpecError, match="Did you mean 'description'"):
+        parse_spec({"name": "a", "descripton": "", "design": {"kind": "factorial", "factors": {"Camera_Yaw": [0]}}})

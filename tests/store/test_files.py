@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from torchmultiverse.store.files import atomic_file, remove_leftovers, uninterrupted, write_atomic
+from torchmultiverse.errors import DatasetError
+from torchmultiverse.store.files import atomic_file, disk_errors, remove_leftovers, uninterrupted, write_atomic
 
 _SAVES = """
 import os, signal, sys
@@ -97,3 +98,13 @@ def test_a_second_interrupt_is_not_put_off() -> None:
         reached.append(2)
     assert reached == [1]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("a" * 300, "choose a shorter name"), ("folder", "a folder stands where the file should be; move it away")],
+)
+def test_a_place_that_will_never_do_is_not_to_be_tried_again(name: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(DatasetError, match=told), disk_errors(tmp_path):
+        (tmp_path / name).write_bytes(b"")

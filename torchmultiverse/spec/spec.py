@@ -183,7 +183,7 @@ def parse_spec(data: object, name: str = "spec") -> Spec:
         for problem in error.errors():
             place = ".".join(str(p) for p in problem["loc"]) or "spec"
             hint = ""
-            if problem["type"] == "extra_forbidden":
+            if problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1:  # deeper down there are other names
                 hint = nearest(str(problem["loc"][-1]), Spec.model_fields)
             lines.append(f"{place}: {problem['msg']} (found {str(problem.get('input'))[:80]!r}).{hint}")
         raise SpecError("\n".join(lines)) from None

@@ -27,6 +27,8 @@ _HINTS = {
     errno.EROFS: "the file system is read-only",
     errno.ENOTDIR: "a file stands where the folder should be",
     errno.EEXIST: "a file stands where the folder should be",
+    errno.EISDIR: "a folder stands where the file should be; move it away",
+    errno.ENAMETOOLONG: "choose a shorter name",
 }
 
 
