@@ -116,6 +116,12 @@ def test_a_continued_run_is_the_run_that_was_not_interrupted(tmp_path: Path, mon
         train_decoder(pixels, colours, config, tmp_path / "cut", **settings)
     with pytest.raises(ModelError, match="holds no decoder"):
         load_decoder(tmp_path / "cut")
+    running = tmp_path / "cut" / rcdm.RUNNING
+    sound = running.read_bytes()
+    running.write_bytes(sound[: len(sound) // 2])
+    with pytest.raises(ModelError, match="delete it to train from the beginning"):
+        train_decoder(pixels, colours, config, tmp_path / "cut", **settings)
+    running.write_bytes(sound)
     train_decoder(pixels, colours, config, tmp_path / "cut", **settings)
     one, two = (load_decoder(tmp_path / name).module.state_dict() for name in ("whole", "cut"))
     assert all(torch.equal(one[name], two[name]) for name in one)

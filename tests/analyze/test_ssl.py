@@ -86,6 +86,13 @@ def test_a_continued_run_is_the_run_that_was_not_interrupted(tmp_path: Path, mon
     assert not (tmp_path / "cut" / "model.pt").exists()
     with pytest.raises(ModelError, match=r"no checkpoint 'model\.pt'"):
         load_model(f"ssl:{tmp_path / 'cut'}")
+    state = tmp_path / "cut" / "running.pt"
+    sound = state.read_bytes()
+    for damaged in (b"", sound[: len(sound) // 2], b"text"):
+        state.write_bytes(damaged)
+        with pytest.raises(ModelError, match=r"running\.pt .* delete it to train from the beginning"):
+            train_encoder(data, tmp_path / "cut", training, quiet=True)
+    state.write_bytes(sound)
     cut = load_model(f"ssl:{train_encoder(data, tmp_path / 'cut', training, quiet=True)}")
     assert cut.info.weights_sha256 == whole.info.weights_sha256
     assert (tmp_path / "cut" / "losses.csv").read_bytes() == (tmp_path / "whole" / "losses.csv").read_bytes()

@@ -216,7 +216,6 @@ def load_decoder(folder: str | Path) -> Decoder:
         ModelError: the folder holds none.
         MissingExtra: diffusers is not installed.
     """
-    import torch
 
     folder = Path(folder)
     try:
@@ -224,8 +223,8 @@ def load_decoder(folder: str | Path) -> Decoder:
         names = DecoderConfig.__dataclass_fields__
         known: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k in names}
         config = DecoderConfig(**known)
-        held = torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True)
-    except (OSError, ValueError, TypeError, RuntimeError) as error:
+        held = tools.load_tensors(folder / WEIGHTS, keys=("weights", "mean", "spread"))
+    except (OSError, ValueError, TypeError, RuntimeError, ModelError) as error:
         raise ModelError(f"{folder} holds no decoder that `rcdm train` wrote: {error}") from None
     decoder = Decoder(config, held["mean"].numpy(), held["spread"].numpy())
     decoder.module.load_state_dict(held["weights"])
@@ -382,7 +381,10 @@ def train_decoder(
     average = {name: tensor.detach().clone() for name, tensor in decoder.module.state_dict().items()}
     done = 0
     if (folder / RUNNING).exists():
-        kept = torch.load(folder / RUNNING, map_location=where, weights_only=True)
+        kept = tools.load_tensors(
+            folder / RUNNING, where, ("weights", "optimizer", "average", "steps"),
+            "; delete it to train from the beginning",
+        )  # fmt: skip
         decoder.module.load_state_dict(kept["weights"])
         optimizer.load_state_dict(kept["optimizer"])
         average, done = kept["average"], int(kept["steps"])

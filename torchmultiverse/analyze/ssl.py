@@ -305,7 +305,9 @@ def fit(
     )
     history: list[float] = []
     if state is not None and state.is_file():
-        kept = torch.load(state, map_location=where, weights_only=True)
+        kept = tools.load_tensors(
+            state, where, ("objective", "optimizer", "schedule", "losses"), "; delete it to train from the beginning"
+        )
         objective.load(kept["objective"])
         optimizer.load_state_dict(kept["optimizer"])
         schedule.load_state_dict(kept["schedule"])

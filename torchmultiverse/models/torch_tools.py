@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,6 +73,41 @@ def name_tag_file(rest: str) -> tuple[str, str, str]:
     return name, tag, ""
 
 
+def load_tensors(path: Path, where: torch.device | str = "cpu", keys: Collection[str] = (), remedy: str = "") -> Any:
+    """Read what `save_tensors` or ``torch.save`` wrote; pickled code is refused.
+
+    Args:
+        path: of the file; one that ends in ``.safetensors`` is read as such.
+        where: the device that tensors are put on.
+        keys: of the mapping that the file has to hold, where it has to hold one.
+        remedy: what to do about a file that cannot be read.
+
+    Raises:
+        ModelError: no such file, not a file of tensors, or not of these keys.
+    """
+    import torch
+
+    if not path.is_file():
+        raise ModelError(f"no checkpoint at {path}")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            held: Any = load_file(path)
+        else:
+            held = torch.load(path, map_location=where, weights_only=True)
+        if keys and not (isinstance(held, dict) and held.keys() >= set(keys)):
+            raise ValueError(f"{', '.join(keys)} are not all in it")
+    except Exception as error:
+        # What PyTorch says of other files is how to load them unsafely, which is no way out here; of some, nothing.
+        said = (str(error).splitlines() or [""])[0][:200]
+        if not said or said.startswith("Weights only load failed"):
+            said = "it is not in PyTorch's format, or holds other objects"
+        size = f"{path.stat().st_size:,} bytes"
+        raise ModelError(f"{path} ({size}) is no checkpoint of tensors alone: {said}{remedy}") from error
+    return held
+
+
 def load_state(path: str | Path) -> dict[str, Any]:
     """Read tensors from a checkpoint; pickled code is refused. ``state_dict`` and ``module.`` wrappers are undone.
 
@@ -82,21 +117,7 @@ def load_state(path: str | Path) -> dict[str, Any]:
     import torch
 
     path = Path(path)
-    if not path.is_file():
-        raise ModelError(f"no checkpoint at {path}")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            state: Any = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        # What PyTorch says of other files is how to load them unsafely, which is no way out here; of some, nothing.
-        said = (str(error).splitlines() or [""])[0][:200]
-        if not said or said.startswith("Weights only load failed"):
-            said = "it is not in PyTorch's format, or holds other objects"
-        raise ModelError(f"{path} ({path.stat().st_size:,} bytes) is no checkpoint of tensors alone: {said}") from error
+    state = load_tensors(path)
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
