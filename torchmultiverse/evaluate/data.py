@@ -52,7 +52,7 @@ class PictureList:
         name: of the dataset in results.
 
     Raises:
-        DatasetError: as many rows as pictures are needed.
+        DatasetError: as many rows as pictures are needed, and one type of values in a column.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class PictureList:
         if len(images) != len(rows):
             raise DatasetError(f"{len(images)} pictures but {len(rows)} rows of factors")
         self._images = list(images)
-        self._table = pa.Table.from_pylist([dict(row) for row in rows])
+        self._table = _table(rows)
         self.manifest: dict[str, Any] = {"name": name, "count": len(rows)}
 
     def __len__(self) -> int:
@@ -78,6 +78,19 @@ class PictureList:
     def iter_images(self, indices: Iterable[int] | None = None) -> Iterator[Image.Image]:
         """Yield pictures in the order asked for."""
         return (self._images[i] for i in (range(len(self)) if indices is None else indices))
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Return rows as a table with every column that any of them has; a value that a row lacks is null."""
+    arrays = {}
+    for name in dict.fromkeys(name for row in rows for name in row):
+        values = [row.get(name) for row in rows]
+        try:
+            arrays[name] = pa.array(values)
+        except (pa.ArrowException, TypeError, OverflowError) as error:
+            kinds = ", ".join(dict.fromkeys(type(value).__name__ for value in values if value is not None))
+            raise DatasetError(f"column '{name}' of the rows holds values of the types {kinds}: {error}") from None
+    return pa.table(arrays)
 
 
 class SomePictures:
