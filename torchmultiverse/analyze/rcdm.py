@@ -214,9 +214,9 @@ def load_decoder(folder: str | Path) -> Decoder:
 
     Raises:
         ModelError: the folder holds none.
-        MissingExtra: diffusers is not installed.
+        MissingExtra: PyTorch or diffusers is not installed.
     """
-
+    tools.need("torch", "a decoder of representations", "rcdm")
     folder = Path(folder)
     try:
         data = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
