@@ -34,7 +34,7 @@ from torchmultiverse.evaluate.reference import tables
 from torchmultiverse.models.torch_tools import need
 from torchmultiverse.pictures import decode, rgb
 from torchmultiverse.store.files import write_atomic
-from torchmultiverse.store.importing import _subsets
+from torchmultiverse.store.importing import recover_subsets
 
 HUB = {"imagenet": "facebook/PUG_ImageNet", "spar": "facebook/PUG_SPAR"}
 PROTOCOLS = {"imagenet": "imagenet_pug2023", "spar": "spar_pug2023"}
@@ -138,7 +138,7 @@ class HubPictures:
                 row[column] = name(row[column])
             row["scene_id"] = f"{number:032x}"
         if self._family == "imagenet":
-            _subsets(rows, [""] * len(rows))
+            recover_subsets(rows, [""] * len(rows))
         return rows
 
     def __len__(self) -> int:

@@ -87,7 +87,7 @@ def import_dataset(
     table = FACTORS.renamed(FAMILY_COLUMNS.get(family, {}))
     terms = _terms(source, family, licence, generative)
     if family == "ImageNet":
-        _subsets(found.rows, found.paths)
+        recover_subsets(found.rows, found.paths)
         columns = list(found.rows[0])
     factors = _factors(family, columns, table)
     known = {*_OWN, *CAPTIONS.get(family, ())}
@@ -265,7 +265,7 @@ def _kinds(family: str, factors: Sequence[str], whole: set[str], table: FactorTa
     return kinds
 
 
-def _subsets(rows: list[dict[str, Any]], paths: Sequence[str]) -> None:
+def recover_subsets(rows: list[dict[str, Any]], paths: Sequence[str]) -> None:
     """Give every row of PUG: ImageNet its subset: the folder it is in, or the factor that departs from its default.
 
     The Parquet mirror has no folders. There, a row in which nothing departs belongs to any of the subsets that have
