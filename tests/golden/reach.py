@@ -81,18 +81,20 @@ class Cards(MarkerEngine):
 
 
 class Killed(Cards):
-    """An engine whose process dies with the eighth picture, when two shards of three are there and one row waits."""
+    """An engine whose process dies when so many pictures were shown, so many shards written, and so many rows wait."""
 
     out = Path()
+    when = (0, 0, 0)
     shown: ClassVar[list[str]] = []
 
     def render(self, scenes: Any, *options: Any) -> Iterator[Any]:
+        pictures, shards, waiting = self.when
         for frame in super().render(scenes, *options):
             end = time.monotonic() + 60
-            while len(self.shown) == 7 and time.monotonic() < end:
-                waiting = [file.stem for file in (self.out / "_work").glob("*.row")]
-                shards = {file.stem.rpartition("-")[2] for file in (self.out / "data").glob("*.parquet")}
-                if len(shards) == 2 and waiting == self.shown[-1:]:
+            while len(self.shown) == pictures and time.monotonic() < end:
+                rows = [file.stem for file in (self.out / "_work").glob("*.row")]
+                written = {file.stem.rpartition("-")[2] for file in (self.out / "data").glob("*.parquet")}
+                if len(written) == shards and sorted(rows) == sorted(self.shown[pictures - waiting :]):
                     os._exit(9)
                 time.sleep(0.01)
             self.shown.append(frame.scene_id)
@@ -107,13 +109,14 @@ def render(
     limit: int | None = None,
     shard_rows: int = 16,
     part: tuple[int, int] | None = None,
-    killed: bool = False,
+    killed: tuple[int, int, int] | None = None,
+    extend: bool = False,
 ) -> tuple[int, int]:
     """Render a spec's test cards; returns the dataset's pictures, and how many were rendered now."""
-    Killed.out = out
+    Killed.out, Killed.when = out, killed or Killed.when
     report = generate(
         spec, out, Killed if killed else Cards, size=size, where=where, limit=limit, shard_rows=shard_rows, part=part,
-        progress=False, check=0,
+        extend=extend, progress=False, check=0,
     )  # fmt: skip
     return report.pictures, report.rendered
 
@@ -143,7 +146,7 @@ def manifest(out: Path) -> dict[str, Any]:
         "counts": said["counts"],
         "rows": {name: entry["rows"] for name, entry in said["shards"].items()},
         "identity": said["identity"],
-        "engine": said.get("engine"),
+        "engine": {key: (said.get("engine") or {}).get(key) for key in ("name", "fingerprint")},
         "assets": said["assets"],
         "failures": said.get("failures", {}),
     }

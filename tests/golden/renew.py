@@ -1,7 +1,7 @@
 """Record the golden values anew: ``python tests/golden/renew.py``, only where a change of them is meant.
 
-``--records`` writes the records as well. They stand for what earlier code wrote: a change that is meant gets records of
-its own beside them, and they stay.
+``--records`` also writes those records that are not there. They stand for what earlier code wrote, so one that is there
+stays as it is; what is written otherwise from now on gets a record of another name beside it.
 """
 
 from __future__ import annotations
@@ -26,42 +26,42 @@ def write(name: str, values: Any) -> None:
     (HERE / f"{name}.json").write_text(json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 
-def write_records() -> None:
-    """Write the records: datasets whole and unfinished, a recording, exports, kept features."""
-    shutil.rmtree(RECORDS, ignore_errors=True)
-    RECORDS.mkdir()
-    reach.render(golden.SMALL, RECORDS / "format1", shard_rows=3)
-    reach.render(golden.SPLIT, RECORDS / "format2", shard_rows=3)
-    reach.record(golden.SMALL, RECORDS / "recording")
-    _, state = reach.record(golden.SMALL, RECORDS / "recording_begun", 5)
-    (RECORDS / "recording_begun_state.json").write_text(json.dumps(state, indent=1) + "\n")
-    reach.export(RECORDS / "format2", RECORDS / "exported")
-    for file in reach.pushed(RECORDS / "format2"):
-        (RECORDS / "hub" / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(RECORDS / "format2" / file, RECORDS / "hub" / file)
-    for name in ("SMALL", "SPLIT"):
-        code = f"import golden, reach; reach.render(golden.{name}, reach.Path(r'{RECORDS}/unfinished_{name.lower()}'), "
-        code += "shard_rows=3, killed=True)"
+def write_records(out: Path) -> None:
+    """Write records: datasets whole and unfinished, a recording, exports, kept features."""
+    reach.render(golden.SMALL, out / "format1", shard_rows=3)
+    reach.render(golden.SPLIT, out / "format2", shard_rows=3)
+    reach.record(golden.SMALL, out / "recording")
+    _, state = reach.record(golden.SMALL, out / "recording_begun", 5)
+    (out / "recording_begun" / "state.json").write_text(json.dumps(state, indent=1) + "\n")
+    reach.export(out / "format2", out / "exported")
+    for file in reach.pushed(out / "format2"):
+        (out / "hub" / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(out / "format2" / file, out / "hub" / file)
+    for name, (rows, when) in golden.UNFINISHED.items():
+        folder = f"reach.Path(r'{out}/unfinished_{name.lower()}')"
+        code = f"import golden, reach; reach.render(golden.{name}, {folder}, shard_rows={rows}, killed={when})"
         done = subprocess.run([sys.executable, "-c", code], cwd=HERE, check=False)
         assert done.returncode == 9
-    reach.render(golden.SPLIT, RECORDS / "parts", shard_rows=3, part=(0, 2))
-    reach.render(golden.SPLIT, RECORDS / "parts", shard_rows=3, part=(1, 2))
-    golden.keep_features(RECORDS / "format1", RECORDS / "features")
-    for left in [*RECORDS.rglob("status.json"), *RECORDS.rglob(".lock")]:
+    reach.render(golden.SPLIT, out / "parts", shard_rows=3, part=(0, 2))
+    reach.render(golden.SPLIT, out / "parts", shard_rows=3, part=(1, 2))
+    golden.keep_features(out / "format1", out / "features")
+    for left in [*out.rglob("status.json"), *out.rglob(".lock")]:
         left.unlink()
-    specs = {"format1": golden.SMALL, "format2": golden.SPLIT, "recording": golden.SMALL}
-    (RECORDS / "specs.json").write_text(json.dumps(specs, indent=1) + "\n")
     for name in ("samples.jpg", "croissant.json", "leakage.json", "quality.json"):  # the one for the Hub has them
-        for file in [*RECORDS.glob(f"format?/{name}"), *RECORDS.glob(f"parts/*/*/{name}")]:
+        for file in [*out.glob(f"format?/{name}"), *out.glob(f"parts/*/*/{name}")]:
             file.unlink()
     for folder in ("pixels", "pictures"):  # made again, for they belong to a library's version, and to a file's date
-        shutil.rmtree(RECORDS / "features" / folder, ignore_errors=True)
+        shutil.rmtree(out / "features" / folder, ignore_errors=True)
 
 
 def main() -> None:
     """Write every file of values."""
     if "--records" in sys.argv:
-        write_records()
+        with tempfile.TemporaryDirectory() as folder:
+            write_records(Path(folder))
+            for made in Path(folder).iterdir():
+                if not (RECORDS / made.name).exists():
+                    shutil.copytree(made, RECORDS / made.name)
     write("golden_scenes", {name: golden.spec_values(name) for name in reach.spec_names()})
     write("golden_records", {name: golden.record_values(name) for name in golden.COMPLETE})
     with tempfile.TemporaryDirectory() as folder:

@@ -18,7 +18,7 @@ from reach import Model, volatile
 LIKELY = (1, 277, 340, 385, 386, 404)
 """Goldfish, fox, zebra, elephants, airliner."""
 HERE = Path(__file__).parent
-RECORDS = HERE / "records"
+RECORDS = HERE / "stored"
 
 
 def plain(value: Any) -> Any:
