@@ -15,13 +15,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from torchmultiverse.connect import connect
 from torchmultiverse.engines import Failure, Frame, RenderOptions
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.errors import DatasetError, EngineError
 from torchmultiverse.farm import generate, join
 from torchmultiverse.farm.parts import part_folder
-from torchmultiverse.multiverse import connect
-from torchmultiverse.spec import Scene
+from torchmultiverse.scenes import Scene
 from torchmultiverse.store import VOLATILE, open_dataset
 
 SPEC = {

@@ -21,22 +21,23 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from torchmultiverse import open_dataset
-from torchmultiverse.analyze.features import features_of
 from torchmultiverse.cli.app import app
 from torchmultiverse.engines import Catalogue, Choice
 from torchmultiverse.engines.marker import MarkerEngine
-from torchmultiverse.evaluate import PictureList, protocols
 from torchmultiverse.evaluate import evaluate as _evaluate
-from torchmultiverse.evaluate.embeddings import EmbeddingStore
+from torchmultiverse.evaluate import protocols
 from torchmultiverse.farm import generate, join
+from torchmultiverse.features.cache import EmbeddingStore
+from torchmultiverse.features.extract import features_of
 from torchmultiverse.models import HistogramBaseline, Preprocess, as_model
 from torchmultiverse.models.base import ModelInfo
-from torchmultiverse.spec import load_spec, shipped_specs
+from torchmultiverse.scenes import load_spec, shipped_specs
 from torchmultiverse.store import VOLATILE
 from torchmultiverse.store import verify as _verify
 from torchmultiverse.store.exporting import export_folder
 from torchmultiverse.store.hub import files_to_push
 from torchmultiverse.store.importing import import_dataset
+from torchmultiverse.store.views import PictureList
 
 # Specs and scenes
 

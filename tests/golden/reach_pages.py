@@ -61,7 +61,7 @@ def load_results(folder: Path) -> dict[str, Any]:
 
 def load_submission(path: Path) -> dict[str, Any]:
     """Return a leaderboard entry as plain data."""
-    from torchmultiverse.evaluate.submission import load
+    from torchmultiverse.evaluate.submissions import load
 
     return load(path).model_dump()
 
@@ -69,7 +69,7 @@ def load_submission(path: Path) -> dict[str, Any]:
 def failed_checks(path: Path, results: Path) -> list[str]:
     """Return what does not hold of a leaderboard entry, against the results it was made of."""
     from torchmultiverse.evaluate import Result
-    from torchmultiverse.evaluate.submission import check, load
+    from torchmultiverse.evaluate.submissions import check, load
 
     return [one.what for one in check(load(path), Result.load(results)) if one.state == "fails"]
 
@@ -77,7 +77,7 @@ def failed_checks(path: Path, results: Path) -> list[str]:
 def load_sets(path: Path) -> dict[str, list[int]]:
     """Return the rows of each set that ``dejavu split`` drew of 30 pictures of three classes."""
     from torchmultiverse.analyze.withheld import Sets
-    from torchmultiverse.evaluate import PictureList
+    from torchmultiverse.store.views import PictureList
 
     pictures = PictureList([Image.new("RGB", (1, 1))] * 30, [{"label": "abc"[k % 3]} for k in range(30)], "pictures")
     return {name: rows.tolist() for name, rows in Sets.load(path, pictures).rows.items()}
@@ -92,7 +92,8 @@ def encoder_vectors(model: str, images: list[Image.Image]) -> np.ndarray:
 
 def drawn_pixels(folder: Path, vectors: np.ndarray) -> np.ndarray:
     """Return what a decoder of representations draws of each vector, (N, S, S, 3) uint8."""
-    from torchmultiverse.analyze.rcdm import load_decoder, sample
+    from torchmultiverse.analyze.rcdm import sample
+    from torchmultiverse.models.diffusion import load_decoder
 
     return np.asarray(sample(load_decoder(folder), vectors, 1, 20, "ddim", 0, quiet=True))
 
@@ -156,7 +157,7 @@ def _value(cell: str) -> Any:
 
 
 def _memory(folder: Path, data: Any = None) -> Any:
-    from torchmultiverse.analyze.memory import Memory
+    from torchmultiverse.analyze.memorization import Memory
 
     beside = {"classes": _rows(folder / "classes.csv"), "answers": _rows(folder / "answers.csv"), "gallery": {}}
     return _filled(Memory, (data or load_record(folder / _FILES["memory"]["record"])) | beside)
@@ -182,13 +183,13 @@ def _studies(folder: Path, data: Any = None) -> Any:
 
 
 def _sweep(folder: Path) -> Any:
-    from torchmultiverse.analyze.sweep import Sweep
+    from torchmultiverse.analyze.sweeps import Sweep
 
     return _filled(Sweep, load_record(folder / _FILES["sweep"]["record"]))
 
 
 def _misalignment(folder: Path) -> Any:
-    from torchmultiverse.analyze.misalignment import Misalignment
+    from torchmultiverse.analyze.mismatch import Misalignment
 
     data = load_record(folder / _FILES["misalignment"]["record"])
     recipes = [{"name": one["name"], "label": one["label"], "training": one} for one in data["recipes"]]
@@ -228,8 +229,9 @@ def _asked(copies: int = 6) -> list[dict[str, Any]]:
 
 def evaluate_classifiers(folder: Path) -> Path:
     """Score four classifiers whose answers are planted on 288 pictures; returns the folder of the results."""
-    from torchmultiverse.evaluate import PictureList, evaluate
+    from torchmultiverse.evaluate import evaluate
     from torchmultiverse.models import as_model
+    from torchmultiverse.store.views import PictureList
 
     rows = _asked()
     images = [Image.new("RGB", (2, 2), (i // 256, i % 256, 0)) for i in range(len(rows))]
@@ -313,7 +315,7 @@ def _stored(folder: Path) -> Path:
     from torchmultiverse.evaluate import evaluate
     from torchmultiverse.farm import generate
     from torchmultiverse.models import as_model
-    from torchmultiverse.spec import Scene
+    from torchmultiverse.scenes import Scene
     from torchmultiverse.store import open_dataset
 
     animals = ("Camel", "Elephant", "Penguin", "Zebra")
@@ -458,7 +460,7 @@ class _Moving:
 
 def equivariance(stored: Path, out: Path) -> Files:
     """Say how parallel planted vectors move; the record is what the command saves."""
-    from torchmultiverse.evaluate.equivariance import equivariance as measure
+    from torchmultiverse.evaluate.displacements import equivariance as measure
     from torchmultiverse.store import open_dataset
 
     dataset, rng = open_dataset(stored / "data"), np.random.default_rng(0)
@@ -474,9 +476,9 @@ def equivariance(stored: Path, out: Path) -> Files:
 
 def sensitivity(stored: Path, out: Path) -> Files:
     """Score a model that sees brightness alone under a grid of preprocessing choices."""
-    from torchmultiverse.evaluate import PictureList
-    from torchmultiverse.evaluate.sensitivity import sensitivity as measure
+    from torchmultiverse.evaluate.protocol_choices import sensitivity as measure
     from torchmultiverse.models import FAMILIES, Preprocess, as_model, register
+    from torchmultiverse.store.views import PictureList
 
     class Bright:
         name, logit_scale = "bright", 1.0
@@ -507,7 +509,7 @@ def sensitivity(stored: Path, out: Path) -> Files:
 
 def _planted() -> Any:
     """Return features of three layers: both factors with noise, then without colour, then a cleaner shape."""
-    from torchmultiverse.analyze.features import Features
+    from torchmultiverse.features.extract import Features
 
     rng, count = np.random.default_rng(0), 360
     shape, colour = rng.integers(0, 3, count), rng.integers(0, 3, count)
@@ -538,8 +540,8 @@ def probes(stored: Path, out: Path) -> Files:
 def gaps(stored: Path, out: Path) -> Files:
     """Say by how much the first of the planted layers is better than the last, and write its page and tables."""
     from torchmultiverse.analyze.depth import gaps as measure
-    from torchmultiverse.analyze.misalignment import Misalignment, Recipe
-    from torchmultiverse.analyze.ssl import Training
+    from torchmultiverse.analyze.mismatch import Misalignment, Recipe
+    from torchmultiverse.train.ssl import Training
 
     found = [tuple(measure(_planted(), by="rows", seed=seed, quiet=True)) for seed in (0, 1)]
     recipes = (Recipe("views", Training(seed=3)), Recipe("labels", Training("supervised", epochs=7), "label"))
@@ -602,9 +604,9 @@ def fidelity(stored: Path, out: Path) -> Files:
 
 def study_with_captions(stored: Path, out: Path) -> Files:
     """Write the page of two studies whose pictures have numbers under them."""
-    from torchmultiverse.analyze.rcdm import DecoderConfig
     from torchmultiverse.analyze.studies import Studies
     from torchmultiverse.analyze.studio import Row, Study
+    from torchmultiverse.models.diffusion import DecoderConfig
 
     picture = np.zeros((8, 8, 3), np.uint8)
     rows = [

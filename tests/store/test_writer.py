@@ -23,7 +23,7 @@ import pytest
 from torchmultiverse.engines import Frame, RenderOptions
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.spec import parse_spec
+from torchmultiverse.scenes import parse_spec
 from torchmultiverse.store import DatasetWriter, RowSchema, open_dataset, verify
 
 SPEC = parse_spec({"World_Name": ["Desert", "Snow"], "Camera_Yaw": [0, 1, 2, 3, 4]})

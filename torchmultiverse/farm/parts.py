@@ -15,10 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.store.files import FolderLock, disk_errors, sha256_file, write_atomic
-from torchmultiverse.store.finish import finish
-from torchmultiverse.store.folder import check_same, check_vacant, clear
-from torchmultiverse.store.manifest import manifest_bytes, read_manifest
+from torchmultiverse.store import (
+    FolderLock,
+    check_same,
+    check_vacant,
+    clear,
+    disk_errors,
+    finish,
+    manifest_bytes,
+    read_manifest,
+    sha256_file,
+    write_atomic,
+)
 
 PARTS = "_parts"
 _NAME = re.compile(r"(\d+)-of-(\d+)")

@@ -12,7 +12,7 @@ import pyarrow as pa
 from PIL import Image, ImageDraw
 
 from torchmultiverse.pictures import rgb
-from torchmultiverse.spec import FactorTable, Spec
+from torchmultiverse.scenes import FactorTable, Spec
 from torchmultiverse.store.croissant import write_croissant
 from torchmultiverse.store.datasheet import datasheet
 from torchmultiverse.store.files import disk_errors, write_atomic
