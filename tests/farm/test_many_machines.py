@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from torchmultiverse.connect import connect
+from torchmultiverse.connect import open_engine
 from torchmultiverse.engines import Failure, Frame, RenderOptions
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.errors import DatasetError, EngineError
@@ -127,7 +127,7 @@ def test_a_hosted_engine_that_is_stopped_is_replaced(tmp_path: Path) -> None:
     engines = []
 
     def make() -> object:
-        engines.append(connect("marker"))
+        engines.append(open_engine("marker"))
         return engines[-1]
 
     def stop_one() -> None:
