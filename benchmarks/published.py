@@ -30,9 +30,9 @@ from torchmultiverse.errors import DatasetError, TorchMultiverseError
 from torchmultiverse.evaluate import Result, evaluate
 from torchmultiverse.evaluate.protocol import load_protocol
 from torchmultiverse.evaluate.reference import tables
+from torchmultiverse.files import write_atomic
 from torchmultiverse.models.torch_tools import need
 from torchmultiverse.pictures import decode, rgb
-from torchmultiverse.store.files import write_atomic
 from torchmultiverse.store.importing import recover_subsets
 from torchmultiverse.store.views import manifest_hash
 

@@ -318,7 +318,7 @@ def test_verify_finds_what_a_hash_cannot(tmp_path: Path) -> None:
     pq.write_table(table.set_column(yaw, "camera_yaw", table["camera_yaw"].take([1, 0, 2, 3])), file)
     assert "SHA-256" in verify(out).problems[file.name]
     manifest = json.loads((out / "manifest.json").read_text())
-    from torchmultiverse.store.files import sha256_file
+    from torchmultiverse.files import sha256_file
 
     manifest["shards"][file.name] |= {"sha256": sha256_file(file), "bytes": file.stat().st_size}
     (out / "manifest.json").write_text(json.dumps(manifest))

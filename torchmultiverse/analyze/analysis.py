@@ -19,6 +19,7 @@ from torchmultiverse.analyze.studio import Studio
 from torchmultiverse.analyze.withheld import Mode, Sets
 from torchmultiverse.errors import DatasetError, MissingExtra
 from torchmultiverse.features import Features, features_of
+from torchmultiverse.files import write_atomic
 from torchmultiverse.models import load_model
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.paths import component
@@ -29,7 +30,6 @@ from torchmultiverse.store import (
     manifest_of,
     open_pictures,
     require_generative_use,
-    write_atomic,
 )
 
 SHARES = (0.02, 0.05, 0.15, 0.4, 1.0)

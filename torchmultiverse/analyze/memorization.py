@@ -35,9 +35,10 @@ from torchmultiverse.analyze.withheld import Crops, Mode, Sets, without_object
 from torchmultiverse.errors import ModelError
 from torchmultiverse.evaluate import thumbnail
 from torchmultiverse.features import EmbeddingStore, features_of, layers_of
+from torchmultiverse.files import write_atomic
 from torchmultiverse.models import FloatArray, load_model
 from torchmultiverse.pictures import rgb
-from torchmultiverse.store import SomePictures, columns_of, dataset_name, factor_table, open_pictures, write_atomic
+from torchmultiverse.store import SomePictures, columns_of, dataset_name, factor_table, open_pictures
 
 _LEAST = 20  # answers below which a score is not shown at all
 _ASKED = 64  # backgrounds from which pictures are drawn

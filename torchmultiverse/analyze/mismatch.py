@@ -21,7 +21,8 @@ from torchmultiverse.analyze.splits import question
 from torchmultiverse.errors import ModelError
 from torchmultiverse.evaluate import plain
 from torchmultiverse.features import factor_names, features_of
-from torchmultiverse.store import SomePictures, columns_of, dataset_name, open_pictures, write_atomic
+from torchmultiverse.files import write_atomic
+from torchmultiverse.store import SomePictures, columns_of, dataset_name, open_pictures
 from torchmultiverse.train import Training, changed, train_encoder, with_settings
 
 

@@ -21,15 +21,9 @@ from torchmultiverse.analyze.splits import question
 from torchmultiverse.errors import ModelError
 from torchmultiverse.evaluate import thumbnail
 from torchmultiverse.features import Features, Tap, factor_names, features_of, layers_of, picture_array
+from torchmultiverse.files import write_atomic
 from torchmultiverse.models import Decoder, FloatArray, decoder_preset, load_decoder, load_model
-from torchmultiverse.store import (
-    dataset_name,
-    manifest_hash,
-    manifest_of,
-    open_pictures,
-    require_generative_use,
-    write_atomic,
-)
+from torchmultiverse.store import dataset_name, manifest_hash, manifest_of, open_pictures, require_generative_use
 from torchmultiverse.train import train_decoder
 
 LEARNT = "learnt.npy"

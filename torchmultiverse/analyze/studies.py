@@ -25,8 +25,8 @@ from torchmultiverse.analyze.neighbours import nearest_rows
 from torchmultiverse.analyze.studio import Row, Studio, Study, sheet
 from torchmultiverse.errors import DatasetError, ModelError, nearest
 from torchmultiverse.evaluate import plain
+from torchmultiverse.files import write_atomic
 from torchmultiverse.stats import Intervals, mean_interval
-from torchmultiverse.store import write_atomic
 
 MANY = 64
 """Pictures over which numbers are taken."""

@@ -17,9 +17,10 @@ from torchmultiverse.analyze.probes import Data, logistic
 from torchmultiverse.analyze.withheld import MODES, Mode, Sets
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.features import features_of
+from torchmultiverse.files import write_atomic
 from torchmultiverse.models import load_model
 from torchmultiverse.paths import component
-from torchmultiverse.store import columns_of, dataset_name, open_pictures, write_atomic
+from torchmultiverse.store import columns_of, dataset_name, open_pictures
 from torchmultiverse.train import Training, changed, train_encoder
 
 ASKED = ("crops", "k", "pictures")

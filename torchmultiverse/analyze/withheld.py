@@ -55,7 +55,7 @@ class Sets:
 
     def save(self, path: str | Path) -> None:
         """Write the sets as JSON."""
-        from torchmultiverse.store import write_atomic
+        from torchmultiverse.files import write_atomic
 
         rows = {name: self.rows[name].tolist() for name in SETS}
         data = {"format": FORMAT, "label": self.label, "data_sha256": self.data_sha256, "seed": self.seed, "rows": rows}

@@ -125,7 +125,7 @@ def _warn(pack: Pack) -> None:
 
 def _render(pack: Pack, page: Path, size: int) -> None:
     from torchmultiverse.assets import turntable
-    from torchmultiverse.store import disk_errors, write_atomic
+    from torchmultiverse.files import disk_errors, write_atomic
 
     with out.status("rendering") as status:
         text = turntable(pack, size=size, tell=lambda name: status.update(f"rendering {name}"))

@@ -29,7 +29,7 @@ def _p(value: float) -> str:
 
 def _save(path: Path | None, what: Any) -> None:
     if path is not None:
-        from torchmultiverse.store import write_atomic
+        from torchmultiverse.files import write_atomic
 
         # JSON has no infinity: what is not a number is null.
         finite = json.loads(json.dumps(what, default=str), parse_constant=lambda _: None)

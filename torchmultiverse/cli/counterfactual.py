@@ -23,8 +23,9 @@ def counterfactuals(
     """Say what a change of one factor, everything else equal, does to a model's answers."""
     from torchmultiverse.evaluate import Result
     from torchmultiverse.evaluate import counterfactuals as measure
+    from torchmultiverse.files import write_atomic
     from torchmultiverse.stats import told
-    from torchmultiverse.store import open_dataset, write_atomic
+    from torchmultiverse.store import open_dataset
 
     result, pictures = Result.load(results), open_dataset(dataset)
     found = measure(result, pictures, factor)

@@ -33,9 +33,9 @@ def plan(
     from torchmultiverse.connect import open_engine
     from torchmultiverse.farm import plan as forecast
     from torchmultiverse.farm import size, smallest
+    from torchmultiverse.files import write_atomic
     from torchmultiverse.scenes import load_spec, parse_spec
     from torchmultiverse.stats import Question
-    from torchmultiverse.store import write_atomic
 
     out = Console()
     loaded = load_spec(spec)

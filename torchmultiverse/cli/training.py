@@ -76,7 +76,7 @@ def held_out(
 ) -> None:
     """Train classifiers that never saw some levels, and say how they do there, beside a control that saw all."""
     from torchmultiverse.evaluate import held_out as measure
-    from torchmultiverse.store import write_atomic
+    from torchmultiverse.files import write_atomic
     from torchmultiverse.train import recipe_of
 
     if (level is None) == (count is None):
@@ -112,8 +112,8 @@ def sensitivity(
 ) -> None:
     """Score a model under a grid of defensible preprocessing choices and show the band of each score."""
     from torchmultiverse.evaluate import sensitivity as measure
+    from torchmultiverse.files import write_atomic
     from torchmultiverse.resources import cache_folder
-    from torchmultiverse.store import write_atomic
 
     choices = {name: values.split(",") for name, _, values in (c.partition("=") for c in choice or [])} or None
     bands = measure(dataset, model, choices, protocol, embeddings or cache_folder("embeddings"))

@@ -25,6 +25,7 @@ from torchmultiverse.evaluate.scored import Scored
 from torchmultiverse.evaluate.spar import COLUMNS
 from torchmultiverse.evaluate.summary import row_parts, summarise
 from torchmultiverse.features import BatchSize, EmbeddingStore
+from torchmultiverse.files import check_folder
 from torchmultiverse.models import Model, Precision, Preprocess, as_model
 from torchmultiverse.paths import scene_name
 from torchmultiverse.resources import versions
@@ -32,7 +33,6 @@ from torchmultiverse.stats import Intervals
 from torchmultiverse.store import (
     PictureSet,
     StoredDataset,
-    check_folder,
     columns_of,
     dataset_name,
     factor_table,

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluate.result import Result
 from torchmultiverse.evaluate.run import evaluate
-from torchmultiverse.store import write_atomic
+from torchmultiverse.files import write_atomic
 
 _TOLERANCE = 5e-4
 """Accuracies nearer than this agree: one picture in 2,000 may be decided by the last bit of another machine."""

@@ -18,9 +18,9 @@ from typing_extensions import override
 
 from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOptions
 from torchmultiverse.errors import SpecError
+from torchmultiverse.files import write_atomic
 from torchmultiverse.resources import cache_folder
 from torchmultiverse.scenes import Condition, Design, Drawn, Factorial, Spec, Value, expanded, parse_where
-from torchmultiverse.store import write_atomic
 
 
 @dataclass(frozen=True)

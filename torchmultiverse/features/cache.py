@@ -27,11 +27,12 @@ from PIL import Image
 
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.features.encode import BatchSize, encode_texts, run_pictures
+from torchmultiverse.files import disk_errors, remove_leftovers, write_atomic
 from torchmultiverse.models import Classifier, FloatArray, ImageEncoder, ImageTextModel, Model, Prepared, Preprocess
 from torchmultiverse.pictures import PictureError, read, rgb
 from torchmultiverse.resources import versions
 from torchmultiverse.scenes import canonical_json
-from torchmultiverse.store import PictureSet, disk_errors, remove_leftovers, write_atomic
+from torchmultiverse.store import PictureSet
 
 DIGEST = np.dtype("V32")
 FLUSH = 2048

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from torchmultiverse.errors import ModelError, nearest
+from torchmultiverse.files import write_atomic
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.models.preprocess import FloatArray
-from torchmultiverse.store import write_atomic
 
 if TYPE_CHECKING:
     import torch

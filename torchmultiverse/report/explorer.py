@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from torchmultiverse.evaluate import Result, jpeg, word_codes
+from torchmultiverse.files import write_atomic
 from torchmultiverse.pictures import rgb
 from torchmultiverse.progress import progress_bar
 from torchmultiverse.report.templates import template
-from torchmultiverse.store import PictureSet, write_atomic
+from torchmultiverse.store import PictureSet
 
 TILE = 96
 _SIDE = 16  # tiles in a row and in a column of a sheet

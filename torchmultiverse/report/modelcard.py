@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from torchmultiverse.evaluate import Result, RowView, calibration, factor_scores, percent, slices_of
-from torchmultiverse.store import write_atomic
+from torchmultiverse.files import write_atomic
 
 
 def model_card(result: Result, model: str) -> str:

@@ -4,15 +4,6 @@ from .combine import merge as merge
 from .crossing import Crossing as Crossing
 from .exporting import export_folder as export_folder
 from .exporting import export_webdataset as export_webdataset
-from .files import FolderLock as FolderLock
-from .files import atomic_file as atomic_file
-from .files import check_folder as check_folder
-from .files import disk_errors as disk_errors
-from .files import remove_leftovers as remove_leftovers
-from .files import sha256_file as sha256_file
-from .files import strangers as strangers
-from .files import sweep as sweep
-from .files import write_atomic as write_atomic
 from .finishing import finish as finish
 from .folder import check_same as check_same
 from .folder import check_vacant as check_vacant
@@ -66,7 +57,6 @@ __all__ = [
     "VOLATILE",
     "Crossing",
     "DatasetWriter",
-    "FolderLock",
     "Inspection",
     "PictureList",
     "PictureSet",
@@ -74,15 +64,12 @@ __all__ = [
     "SomePictures",
     "StoredDataset",
     "Verification",
-    "atomic_file",
-    "check_folder",
     "check_same",
     "check_vacant",
     "clear",
     "columns_of",
     "dataset_name",
     "diff",
-    "disk_errors",
     "engine_difference",
     "export_folder",
     "export_webdataset",
@@ -106,16 +93,11 @@ __all__ = [
     "push",
     "read_manifest",
     "reading",
-    "remove_leftovers",
     "require_generative_use",
-    "sha256_file",
     "spec_of",
-    "strangers",
-    "sweep",
     "table_of",
     "verify",
     "without",
-    "write_atomic",
     "write_card",
     "write_groups",
 ]

@@ -6,8 +6,8 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
+from torchmultiverse.files import disk_errors, write_atomic
 from torchmultiverse.store.card import write_card
-from torchmultiverse.store.files import disk_errors, write_atomic
 from torchmultiverse.store.inspection import Inspection, inspect
 from torchmultiverse.store.leaks import as_dict, leakage
 from torchmultiverse.store.reader import open_dataset

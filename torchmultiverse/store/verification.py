@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from torchmultiverse.errors import DatasetError, SpecError
+from torchmultiverse.files import FolderLock, disk_errors, sha256_file, write_atomic
 from torchmultiverse.pictures import PictureError, decode
 from torchmultiverse.scenes import FactorTable, Scene
-from torchmultiverse.store.files import FolderLock, disk_errors, sha256_file, write_atomic
 from torchmultiverse.store.manifest import manifest_bytes, read_manifest, table_of
 
 

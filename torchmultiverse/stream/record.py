@@ -13,25 +13,19 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from torchmultiverse.engines import Frame, RenderOptions
 from torchmultiverse.errors import DatasetError
+from torchmultiverse.files import FolderLock, atomic_file, disk_errors, sha256_file, strangers, sweep, write_atomic
 from torchmultiverse.scenes import Design, Scene, Spec
 from torchmultiverse.store import (
     FORMAT,
     GROUP_ROWS,
     SHARD_ROWS,
-    FolderLock,
     RowSchema,
-    atomic_file,
-    disk_errors,
     engine_difference,
     huggingface,
     manifest_bytes,
     open_dataset,
     read_manifest,
     reading,
-    sha256_file,
-    strangers,
-    sweep,
-    write_atomic,
     write_groups,
 )
 from torchmultiverse.stream.dataset import to_tensor

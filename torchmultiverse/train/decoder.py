@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, ModelError
+from torchmultiverse.files import write_atomic
 from torchmultiverse.models import (
     DECODER_CONFIG,
     DECODER_STATE,
@@ -24,7 +25,6 @@ from torchmultiverse.models import (
 )
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.progress import progress_bar
-from torchmultiverse.store import write_atomic
 
 
 def train_decoder(

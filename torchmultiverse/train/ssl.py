@@ -26,10 +26,11 @@ from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, ModelError, nearest
 from torchmultiverse.features import picture_array
+from torchmultiverse.files import write_atomic
 from torchmultiverse.models import ENCODER_CONFIG, IMAGENET_MEAN, IMAGENET_STD, build_encoder
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.progress import progress_bar
-from torchmultiverse.store import columns_of, manifest_hash, open_pictures, write_atomic
+from torchmultiverse.store import columns_of, manifest_hash, open_pictures
 
 if TYPE_CHECKING:
     import torch

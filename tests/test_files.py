@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.store.files import atomic_file, disk_errors, remove_leftovers, uninterrupted, write_atomic
+from torchmultiverse.files import atomic_file, disk_errors, remove_leftovers, uninterrupted, write_atomic
 
 _SAVES = """
 import os, signal, sys
