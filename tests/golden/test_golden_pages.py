@@ -31,13 +31,14 @@ analysis.json, index.html, depths, cuts  analyze.analysis.Analysis.save (`analyz
 levels, budgets, geometry, classes,      page: report.analysis.analysis_page                 analysis
 answers.csv
 dejavu.json, classes.csv, answers.csv,   analyze.memory.Memory.save (`dejavu score`);        saved memory; saved memory
-index.html                               page: report.memory.memory_page                     of one model
+index.html                               page: report.memory.memory_page                     of one model; memory of
+                                                                                             planted features
 sweep.json, sweep.csv, index.html        analyze.sweep.Sweep.save (`dejavu sweep`);          saved sweep
                                          page: report.sweep.sweep_page
 guillotine.json, .csv, index.html        analyze.misalignment.Misalignment.save              saved misalignment; gaps
                                          (`guillotine`); page: report.misalignment
-rcdm.json, index.html                    analyze.portraits.Portrait.save (`rcdm score`);     saved portrait
-                                         page: report.portrait.portrait_page
+rcdm.json, index.html                    analyze.portraits.Portrait.save (`rcdm score`);     saved portrait; planted
+                                         page: report.portrait.portrait_page               portrait
 studies.json, NAME.png, index.html       analyze.studies.Studies.save (`rcdm study`);        saved studies; studies with
                                          page: report.studies.studies_page                   captions
 sets.json                                analyze.withheld.Sets.save (`dejavu split`)         old sets
