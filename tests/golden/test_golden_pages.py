@@ -3,6 +3,8 @@
 What could silently be wrong: a page that is written by other code shows another number, an interval's ends are
 exchanged, a table loses rows; a record that an older version wrote is refused, or read with other values.
 
+A row of a table stays together, and the ends of an interval keep their order; columns and rows may change theirs.
+
 Each page is made from a small fixed input, or from a saved record that an older version wrote (``records``), and its
 numbers are compared with ``pages.json``; so are those of the JSON, CSV, markdown and LaTeX beside it. Where names move,
 `reach_pages` follows; neither the values nor these tests change. Values that are meant to change are written anew by
