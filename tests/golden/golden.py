@@ -270,7 +270,7 @@ ANNOUNCED = {
     },
 }
 SPECS = {"format1": SMALL, "format2": SPLIT, "recording": SMALL, "announced": ANNOUNCED}
-UNFINISHED = {"SMALL": (3, (7, 2, 1)), "SPLIT": (3, (7, 2, 1)), "ANNOUNCED": (1, (10, 10, 0))}
+UNFINISHED = {"SMALL": (3, (7, 2, 1)), "SPLIT": (3, (7, 2, 1)), "ANNOUNCED": (1, (9, 9, 0))}
 """Rows of a shard; and when the process died: after so many pictures, with so many shards written and rows waiting."""
 COMPLETE = ("format1", "format2", "recording", "hub", "splits_before_format2")
 """Records that are whole datasets."""

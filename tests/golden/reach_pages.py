@@ -550,9 +550,15 @@ def gaps(stored: Path, out: Path) -> Files:
 
 
 def memory_of_features(stored: Path, out: Path) -> Files:
-    """Score what planted features of crops give away of the pictures they are of, with two models and with one."""
-    from torchmultiverse.analyze.dejavu import Representations, attack, solo
+    """Score what planted features of crops give away of their pictures, by two models and by one alone.
+
+    The first page is of two models that know much; ``alone`` holds the scores of one of them.
+    """
+    from torchmultiverse.analyze.correlation import ties
+    from torchmultiverse.analyze.dejavu import Representations, attack, by_class, curve, solo
     from torchmultiverse.analyze.membership import membership
+    from torchmultiverse.analyze.memory import LayerMemory, Memory, Shown
+    from torchmultiverse.analyze.reconstruct import Reconstruction
 
     rng, classes, each = np.random.default_rng(0), 4, 30
     centres = rng.normal(size=(classes, 10))
@@ -560,20 +566,36 @@ def memory_of_features(stored: Path, out: Path) -> Files:
     public = (centres[labels] + 0.5 * rng.normal(size=(len(labels), 10))).astype("f4")
     truth = {name: np.repeat(np.arange(classes), each) for name in ("A", "B", "held out")}
 
-    def crops(knows: Mapping[str, float]) -> dict[str, Any]:
-        return {
-            name: (knows[name] * centres[of] + rng.normal(size=(len(of), 10))).astype("f4")
+    def crops(**knows: float) -> Any:
+        parts = {
+            name: (knows.get(name, 0.2) * centres[of] + rng.normal(size=(len(of), 10))).astype("f4")
             for name, of in truth.items()
         }
+        return Representations(parts, public)
 
-    one = Representations(crops({"A": 0.9, "B": 0.25, "held out": 0.25}), public)
-    two = Representations(crops({"A": 0.25, "B": 0.8, "held out": 0.25}), public)
-    found = [*attack(one, two, truth, labels, 10)[:2], *solo(one, truth, labels, 10)[:2]]  # scores and controls
-    plain = [_plain(asdict(part)) for part in found]
-    told = membership(rng.normal(0.7, 1, 60), rng.normal(0, 1, 60))
-    path = out / "record.json"
-    path.write_text(json.dumps([*plain, asdict(told)]))
-    return {"record": path}
+    layers = []
+    for name, own, other in (("trunk", 0.6, 0.5), ("head", 0.9, 0.8)):
+        one, two = crops(A=own), crops(B=other)
+        score, controls, sides = attack(one, two, truth, labels, 10, shares=(1.0, 0.2))
+        mine = [sides["A"], sides["B"]]
+        layers.append(LayerMemory(name, score, controls, tuple(curve(mine, 20))))
+    by_label = [row | {"label": "wxyz"[int(row["label"])]} for row in by_class(mine, [truth["A"], truth["B"]], classes)]
+    answers = [
+        {"row": k, "set": "A", "label": "wxyz"[truth["A"][k]], "target": "wxyz"[mine[0].target.said[k]],
+         "reference": "wxyz"[mine[0].reference.said[k]], "target_confidence": float(mine[0].target.confidence[k]),
+         "reference_confidence": float(mine[0].reference.confidence[k])}
+        for k in range(0, len(truth["A"]), 7)
+    ]  # fmt: skip
+    drawn = Reconstruction(0.612, 0.334, 0.278, 0.151, 0.405, 0.25, 24, 4)
+    near = (("data:,", "w"), ("data:,", "x"))
+    gallery = {"memorized": (Shown("w", "data:,", "data:,", near, near),), "correlated": ()}
+    place = np.where(rng.random(len(labels)) < 0.6, labels, rng.integers(0, classes, len(labels)))
+    tied = tuple(ties({"place": place.astype(str).astype(object)}, labels, ["place"]))
+    members = {"agreement of views": membership(rng.normal(0.7, 1, 60), rng.normal(0, 1, 60))}
+    Memory("planted data", "one", "two", "boxes", "model", "label", 2 * len(truth["A"]), tuple(layers), tuple(by_label),
+           tuple(answers), gallery, tied, members, drawn).save(out)  # fmt: skip
+    (out / "alone.json").write_text(json.dumps([_plain(asdict(part)) for part in solo(one, truth, labels, 10)[:2]]))
+    return {name: out / file for name, file in _FILES["memory"].items()} | {"alone": out / "alone.json"}
 
 
 def _plain(value: Any) -> Any:
@@ -584,22 +606,26 @@ def _plain(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
-def fidelity(stored: Path, out: Path) -> Files:
-    """Rank planted vectors of drawn pictures, and say which planted factor the pictures keep."""
-    from torchmultiverse.analyze.faithful import factors_kept, faithfulness
+def planted_portrait(stored: Path, out: Path) -> Files:
+    """Rank planted vectors of drawn pictures, say which planted factor the pictures keep, and write its page."""
+    from torchmultiverse.analyze.faithful import Realism, factors_kept, faithfulness
+    from torchmultiverse.analyze.portraits import Portrait
+    from torchmultiverse.analyze.rcdm import DecoderConfig
 
     rng = np.random.default_rng(0)
     codes = {"shape": rng.integers(0, 3, 240), "colour": rng.integers(0, 3, 240)}
     parts = rng.normal(size=(2, 3, 12))
     real = parts[0][codes["shape"]] + parts[1][codes["colour"]] + 0.3 * rng.normal(size=(240, 12))
     rows = np.repeat(np.arange(60), 2)
-    blind = parts[0][codes["shape"][rows]] + parts[1][rng.integers(0, 3, len(rows))]
-    drawn = (blind + 0.3 * rng.normal(size=(len(rows), 12))).astype("f4")
+    seen = np.where(rng.random(len(rows)) < 0.4, codes["colour"][rows], rng.integers(0, 3, len(rows)))
+    drawn = (0.9 * real[rows] + 0.1 * parts[1][seen] + 0.1 * rng.normal(size=(len(rows), 12))).astype("f4")
     ranks = faithfulness(real.astype("f4"), drawn, rows)
-    kept = factors_kept(real.astype("f4"), codes, drawn, rows, {"shape": 0.9, "colour": 0.8})
-    path = out / "record.json"
-    path.write_text(json.dumps([_plain(asdict(ranks)), *[_plain(asdict(one)) for one in kept]]))
-    return {"record": path}
+    blind = (parts[0][codes["shape"][rows]] + parts[1][seen] + 0.5 * rng.normal(size=(len(rows), 12))).astype("f4")
+    kept = factors_kept(real.astype("f4"), codes, blind, rows, {"shape": 0.91, "colour": 0.83})
+    whole = Realism("one, head", 12.345, 3.217, 2.718, 0.142, 2.911, "shape", 120, 60)
+    config = asdict(DecoderConfig(size=8, features=12))
+    Portrait(config, "planted data", True, ranks, tuple(kept), (("data:,",) * 3,), (), whole).save(out)
+    return {name: out / file for name, file in _FILES["portrait"].items()}
 
 
 def study_with_captions(stored: Path, out: Path) -> Files:
@@ -662,8 +688,8 @@ MAKERS: Mapping[str, Callable[[Path, Path], Files]] = {
     "sensitivity": sensitivity,
     "probes and geometry": probes,
     "gaps": gaps,
-    "memory of features": memory_of_features,
-    "fidelity": fidelity,
+    "memory of planted features": memory_of_features,
+    "planted portrait": planted_portrait,
     "studies with captions": study_with_captions,
     **{
         f"saved {kind}": lambda _, out, kind=kind: page_of_record(kind, RECORDS / kind, out)  # type: ignore[misc]

@@ -19,6 +19,8 @@ from typing import Any
 
 _BETWEEN = re.compile(r"[\s\[\](){}<>|&$\\±=×→–…~<>:;\"“”'·]+")
 _NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|0|[1-9]\d*)(?:\.\d+)?(?:e[+-]?\d+)?")
+_SIGNED = r"([+-]?\d[\d,]*(?:\.\d+)?) ?%?"
+_INTERVAL = re.compile(rf"\[{_SIGNED}, {_SIGNED}\]|(?<![\w.,-]){_SIGNED} (?:–|to) {_SIGNED}(?![\w.-])")
 _PROSE = {"95"}
 """Of sentences that explain a page, as are years: they belong to its words."""
 _VERSIONS = {"format", "schema", "schema_version", "version"}
@@ -26,47 +28,68 @@ _VOID = {"meta", "img", "br", "hr", "line", "circle", "rect", "path", "link", "i
 
 
 def of_text(text: str) -> Counter[str]:
-    """Return the numbers of a text as they are printed, without their + and %."""
+    """Return the numbers of a text as they are printed, without their + and %; an interval is one: ``0.1..0.9``."""
     found: Counter[str] = Counter()
-    for token in _BETWEEN.split(text.replace("−", "-").replace("\u00a0", " ").replace("`", " ").replace("*", " ")):
+    text = text.replace("−", "-").replace("\u00a0", " ").replace("`", " ").replace("*", " ")
+    for ends in _INTERVAL.finditer(text):
+        low, high = (end.removeprefix("+").replace(",", "") for end in ends.groups() if end is not None)
+        found[f"{low}..{high}"] += 1
+    for token in _BETWEEN.split(_INTERVAL.sub(" ", text)):
         token = token.strip(".,!?").removesuffix("%").rstrip(".,")
         if _NUMBER.fullmatch(token):
             found[token.removeprefix("+").replace(",", "")] += 1
     return found
 
 
+def _row(text: str) -> list[str]:
+    """Return the numbers of a row of a table, which stay together whatever the order of its columns."""
+    numbers = sorted(of_text(text).elements())
+    return [" ".join(numbers)] if numbers else []
+
+
 class _Page(HTMLParser):
-    """Collects the text of table cells and all other text that is seen."""
+    """Collects the text of each row of the tables, and all other text that is seen."""
 
     def __init__(self) -> None:
         super().__init__()
         self.open: list[str] = []
-        self.cells: list[str] = []
+        self.rows: list[str] = []
         self.rest: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: Any) -> None:
         if tag not in _VOID:
             self.open.append(tag)
-        (self.cells if "table" in self.open else self.rest).append(" ")
+        if tag == "tr":
+            self.rows.append("")
+        self._add(" ")
 
     def handle_endtag(self, tag: str) -> None:
         if tag in self.open:
             while self.open.pop() != tag:
                 pass
-        (self.cells if "table" in self.open else self.rest).append(" ")
+        self._add(" ")
 
     def handle_data(self, data: str) -> None:
         if not {"style", "script", "head"} & set(self.open):
-            (self.cells if "table" in self.open else self.rest).append(data)
+            self._add(data)
+
+    def _add(self, text: str) -> None:
+        if "tr" in self.open:
+            self.rows[-1] += text
+        else:
+            self.rest.append(text)
 
 
 def of_page(page: str) -> dict[str, Counter[str]]:
-    """Return the numbers in tables, and those in sentences, lists and charts."""
+    """Return the numbers of each row of the tables, and those in sentences, lists and charts."""
     read = _Page()
     read.feed(page)
     rest = of_text("".join(read.rest))
     words = {n for n in rest if n in _PROSE or (n.isdigit() and 1900 < int(n) < 2100)}
-    return {"tables": of_text("".join(read.cells)), "text": Counter({n: k for n, k in rest.items() if n not in words})}
+    return {
+        "tables": Counter(row for text in read.rows for row in _row(text)),
+        "text": Counter({n: k for n, k in rest.items() if n not in words}),
+    }
 
 
 def _leaves(value: Any) -> Iterator[float]:
@@ -107,6 +130,9 @@ def of_file(path: Path) -> Any:
         return runs(of_values(json.loads(text)))
     if path.suffix == ".csv":
         return runs(of_table(text))
+    if path.suffix in {".md", ".tex"}:
+        lines = Counter(row for line in text.splitlines() for row in _row(line))
+        return {"tables": dict(sorted(lines.items()))}
     return {"tables": dict(sorted(of_text(text).items()))}
 
 

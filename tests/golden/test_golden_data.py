@@ -174,6 +174,13 @@ def test_a_rendering_that_earlier_code_began_goes_on(unfinished: str, whole: str
             assert reach.file_hashes(out) == reach.file_hashes(other)
 
 
+def test_the_record_with_an_announced_shard_has_one_that_its_manifest_does_not_name() -> None:
+    """Else the test above would say nothing of announcements."""
+    folder = RECORDS / "unfinished_announced"
+    named = set(json.loads((folder / "manifest.json").read_text())["shards"])
+    assert {file.name for file in (folder / "data").iterdir()} - named == {"train-00008.parquet"}
+
+
 @pytest.mark.parametrize("name", ["format1", "format2"])
 def test_a_finished_dataset_of_earlier_code_is_known_as_such(name: str, tmp_path: Path) -> None:
     assert reach.render(golden.SPECS[name], copied(name, tmp_path), shard_rows=3) == (8, 0)

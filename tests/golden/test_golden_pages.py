@@ -3,6 +3,8 @@
 What could silently be wrong: a page that is written by other code shows another number, an interval's ends are
 exchanged, a table loses rows; a record that an older version wrote is refused, or read with other values.
 
+A row of a table stays together, and the ends of an interval keep their order; columns and rows may change theirs.
+
 Each page is made from a small fixed input, or from a saved record that an older version wrote (``records``), and its
 numbers are compared with ``pages.json``; so are those of the JSON, CSV, markdown and LaTeX beside it. Where names move,
 `reach_pages` follows; neither the values nor these tests change. Values that are meant to change are written anew by
@@ -31,13 +33,14 @@ analysis.json, index.html, depths, cuts  analyze.analysis.Analysis.save (`analyz
 levels, budgets, geometry, classes,      page: report.analysis.analysis_page                 analysis
 answers.csv
 dejavu.json, classes.csv, answers.csv,   analyze.memory.Memory.save (`dejavu score`);        saved memory; saved memory
-index.html                               page: report.memory.memory_page                     of one model
+index.html                               page: report.memory.memory_page                     of one model; memory of
+                                                                                             planted features
 sweep.json, sweep.csv, index.html        analyze.sweep.Sweep.save (`dejavu sweep`);          saved sweep
                                          page: report.sweep.sweep_page
 guillotine.json, .csv, index.html        analyze.misalignment.Misalignment.save              saved misalignment; gaps
                                          (`guillotine`); page: report.misalignment
-rcdm.json, index.html                    analyze.portraits.Portrait.save (`rcdm score`);     saved portrait
-                                         page: report.portrait.portrait_page
+rcdm.json, index.html                    analyze.portraits.Portrait.save (`rcdm score`);     saved portrait; planted
+                                         page: report.portrait.portrait_page               portrait
 studies.json, NAME.png, index.html       analyze.studies.Studies.save (`rcdm study`);        saved studies; studies with
                                          page: report.studies.studies_page                   captions
 sets.json                                analyze.withheld.Sets.save (`dejavu split`)         old sets
