@@ -557,7 +557,7 @@ def memory_of_features(stored: Path, out: Path) -> Files:
     from torchmultiverse.analyze.correlation import ties
     from torchmultiverse.analyze.dejavu import Representations, attack, by_class, curve, solo
     from torchmultiverse.analyze.membership import membership
-    from torchmultiverse.analyze.memory import LayerMemory, Memory, Shown
+    from torchmultiverse.analyze.memorization import LayerMemory, Memory, Shown
     from torchmultiverse.analyze.reconstruct import Reconstruction
 
     rng, classes, each = np.random.default_rng(0), 4, 30
@@ -610,7 +610,7 @@ def planted_portrait(stored: Path, out: Path) -> Files:
     """Rank planted vectors of drawn pictures, say which planted factor the pictures keep, and write its page."""
     from torchmultiverse.analyze.faithful import Realism, factors_kept, faithfulness
     from torchmultiverse.analyze.portraits import Portrait
-    from torchmultiverse.analyze.rcdm import DecoderConfig
+    from torchmultiverse.models.diffusion import DecoderConfig
 
     rng = np.random.default_rng(0)
     codes = {"shape": rng.integers(0, 3, 240), "colour": rng.integers(0, 3, 240)}
