@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from torchmultiverse.version import __version__
 
 if TYPE_CHECKING:
     from torchmultiverse.engines import Failure, Frame, RenderOptions
@@ -40,6 +40,7 @@ __all__ = [
     "RenderOptions",
     "Scene",
     "Spec",
+    "__version__",
     "connect",
     "generate",
     "load_spec",

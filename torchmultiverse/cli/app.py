@@ -11,7 +11,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from torchmultiverse import __version__
 from torchmultiverse.cli import analyzing, comparing, exchange, training
 from torchmultiverse.cli import dejavu as memorizing
 from torchmultiverse.cli.assets import app as assets_app
@@ -27,6 +26,7 @@ from torchmultiverse.cli.rcdm import rcdm_app
 from torchmultiverse.cli.rendering import EXAMPLES, render
 from torchmultiverse.cli.specs import specs_app
 from torchmultiverse.errors import DatasetError, SpecError, TorchMultiverseError, missing_extra
+from torchmultiverse.version import __version__
 
 out = Console()
 err = Console(stderr=True)

@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from torchmultiverse import __version__
 from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOptions, likeness
 from torchmultiverse.errors import DatasetError, EngineError, SpecError, TorchMultiverseError
 from torchmultiverse.farm.parts import check_target, part_folder
@@ -38,6 +37,7 @@ from torchmultiverse.store import (
 )
 from torchmultiverse.store.files import write_atomic
 from torchmultiverse.store.finish import finish
+from torchmultiverse.version import __version__
 
 HOPELESS = 100
 """A run ends when so many scenes in a row failed: then it is not the scenes."""

@@ -19,7 +19,6 @@ from aiortc import RTCDataChannel, RTCPeerConnection, RTCSessionDescription
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from torchmultiverse import __version__
 from torchmultiverse.engines import Engine, Failure, Frame, RenderOptions, codec
 from torchmultiverse.errors import EngineError, ProtocolError, SpecError
 from torchmultiverse.protocol import bridge, pug, signalling, webrtc, websocket
@@ -28,6 +27,7 @@ from torchmultiverse.serve.security import is_loopback
 from torchmultiverse.serve.video import LastPicture
 from torchmultiverse.serve.worker import Job, Worker
 from torchmultiverse.spec import FACTORS, Scene, canonical_json
+from torchmultiverse.version import __version__
 
 log = logging.getLogger(__name__)
 MAX_QUEUE = 1024
