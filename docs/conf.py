@@ -1,4 +1,4 @@
-"""How the documentation is built: `make docs`; `make lint` builds it with warnings as errors. Nothing is fetched."""
+"""How the documentation is built: by `make docs`, and by `make lint`, a warning being an error. Nothing is fetched."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
+from sphinx.application import Sphinx  # noqa: E402
+
 import torchmultiverse  # noqa: E402
 
 project = "TorchMultiverse"
@@ -17,9 +19,7 @@ author = copyright = "The TorchMultiverse developers"
 version = release = torchmultiverse.__version__
 
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "myst_nb"]
-exclude_patterns = ["_build"]
-templates_path: list[str] = []
-suppress_warnings: list[str] = []
+exclude_patterns = ["examples/plugin"]
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
@@ -33,6 +33,8 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented_params"
 autodoc_preserve_defaults = True
+default_role = "py:obj"
+toc_object_entries_show_parents = "hide"
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 
@@ -72,4 +74,22 @@ def _write_reference() -> None:
             path.write_text(text)
 
 
-_write_reference()
+_KEPT: dict[str, list[str]] = {}
+
+
+def _keep(app: object, what: str, name: str, value: object, options: object, lines: list[str]) -> None:
+    """Keep the docstring of an attribute: napoleon takes what stands before a colon in it for a type."""
+    if what in ("attribute", "data", "property"):
+        _KEPT[name] = list(lines)
+
+
+def _restore(app: object, what: str, name: str, value: object, options: object, lines: list[str]) -> None:
+    if name in _KEPT:
+        lines[:] = _KEPT.pop(name)
+
+
+def setup(app: Sphinx) -> None:
+    """Write the reference's pages and put docstrings of attributes past napoleon."""
+    _write_reference()
+    app.connect("autodoc-process-docstring", _keep, priority=400)
+    app.connect("autodoc-process-docstring", _restore, priority=600)

@@ -22,9 +22,7 @@ class FlatEngine(Engine):
         factors["Fog_Density"] = Choice(low=0, high=1)
         return Catalogue(engine="flat", version="1", fingerprint="flat-1", factors=factors)
 
-    def render(
-        self, scenes: Iterable[Scene], options: RenderOptions = RenderOptions()
-    ) -> Iterator[Frame | Failure]:
+    def render(self, scenes: Iterable[Scene], options: RenderOptions = RenderOptions()) -> Iterator[Frame | Failure]:
         """Yield one answer for each scene, in order."""
         for scene in scenes:
             width, height = options.size
