@@ -40,6 +40,8 @@ napoleon_use_ivar = True
 
 html_theme = "pydata_sphinx_theme"
 html_title = project
+html_static_path = ["_static"]
+html_css_files = ["narrow.css"]
 html_theme_options = {
     "navigation_with_keys": False,
     "show_prev_next": False,
