@@ -31,6 +31,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(SPHINX) docs build/lint-docs
 
 # The notebooks are run for the site, and not for `make lint`: the tests run them.

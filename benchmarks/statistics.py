@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import false_discovery_control
 
-from torchmultiverse.evaluate.compare import mcnemar, sign_flip
-from torchmultiverse.evaluate.difference import paired_interval
 from torchmultiverse.evaluate.slices import RATE, search
-from torchmultiverse.evaluate.stats import Intervals
+from torchmultiverse.stats.difference import paired_interval
+from torchmultiverse.stats.intervals import Intervals
+from torchmultiverse.stats.significance import mcnemar, sign_flip
 
 
 def outcomes(

@@ -65,7 +65,8 @@ def _write_reference() -> None:
     pages = "\n".join(f"   {Path(page).stem}" for page in wanted)
     wanted["index.rst"] = (
         "Reference\n=========\n\nWhat each package lets others use, in the order of the alphabet; "
-        f":doc:`/architecture` has the order in which they build on each other.\n\n.. toctree::\n   :maxdepth: 1\n\n{pages}\n"
+        f":doc:`/architecture` has the order in which they build on each other.\n\n"
+        f".. toctree::\n   :maxdepth: 1\n\n{pages}\n"
     )
     for page in folder.glob("*.rst"):
         if page.name not in wanted:

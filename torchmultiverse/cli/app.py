@@ -202,8 +202,8 @@ def engine_check(
     """Connect to an engine, print what it can render, and render one scene."""
     import time
 
-    from torchmultiverse.multiverse import Multiverse
-    from torchmultiverse.spec import Scene
+    from torchmultiverse.connect import Multiverse
+    from torchmultiverse.scenes import Scene
 
     with Multiverse(engine, token=token, size=(256, 256)) as mv:
         catalogue = mv.catalogue()
@@ -273,7 +273,7 @@ def demo(
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of spec files."""
-    from torchmultiverse.spec import json_schema
+    from torchmultiverse.scenes import json_schema
 
     print(json.dumps(json_schema(), indent=1))
 
@@ -304,13 +304,12 @@ def verify(
     if again:
         import numpy as np
 
-        from torchmultiverse.farm.again import render_again
-        from torchmultiverse.multiverse import connect
-        from torchmultiverse.store import open_dataset
-        from torchmultiverse.store.manifest import spec_of
+        from torchmultiverse.connect import open_engine
+        from torchmultiverse.farm import render_again
+        from torchmultiverse.store import open_dataset, spec_of
 
         spec = spec_of(open_dataset(dataset).manifest)
-        source = connect(engine, token=token, assets=spec.assets if spec else [])
+        source = open_engine(engine, token=token, assets=spec.assets if spec else [])
         try:
             agreement = render_again(dataset, source, again, np.random.default_rng(seed))
         finally:
@@ -337,8 +336,8 @@ def quality(
 @app.command(epilog="Example: `torchmultiverse leakage data/spar`")
 def leakage(dataset: Annotated[Path, typer.Argument(help="Folder of a dataset.")]) -> None:
     """Say which factors can be told from file size, brightness, row or shard, without looking at a picture."""
+    from torchmultiverse.store import leakage as look
     from torchmultiverse.store import open_dataset
-    from torchmultiverse.store.leakage import leakage as look
 
     found = look(open_dataset(dataset))
     for leak in found:
@@ -362,8 +361,8 @@ def show(
     token: TokenOption = None,
 ) -> None:
     """Render one picture to a file."""
-    from torchmultiverse.multiverse import Multiverse
-    from torchmultiverse.spec import FACTORS
+    from torchmultiverse.connect import Multiverse
+    from torchmultiverse.scenes import FACTORS
 
     factors: dict[str, Any] = {"World_Name": world, "Character_Name": character}
     for item in values or []:

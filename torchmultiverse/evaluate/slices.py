@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.evaluate.leaderboard import Line
 from torchmultiverse.evaluate.paired import RowView
+from torchmultiverse.evaluate.ranking import Line
 from torchmultiverse.evaluate.result import Result
-from torchmultiverse.evaluate.stats import Intervals, contrast
+from torchmultiverse.stats import Intervals, contrast
 
 RATE = 0.05
 _LEAST = 8  # pictures in a slice

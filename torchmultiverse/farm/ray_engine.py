@@ -18,10 +18,9 @@ from typing import Any
 
 from typing_extensions import override
 
-from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOptions
-from torchmultiverse.engines.pairing import BATCH
+from torchmultiverse.engines import BATCH, Catalogue, Engine, Failure, Frame, RenderOptions
 from torchmultiverse.errors import EngineError, MissingExtra
-from torchmultiverse.spec import Scene
+from torchmultiverse.scenes import Scene
 
 _AHEAD = 3
 """Scenes that wait at the actor while it renders one."""

@@ -20,23 +20,15 @@ import numpy as np
 
 from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOptions, likeness
 from torchmultiverse.errors import DatasetError, EngineError, SpecError, TorchMultiverseError
+from torchmultiverse.farm.estimate import Cost, identity, remember_cost, render_options, select, world_seconds
 from torchmultiverse.farm.parts import check_target, part_folder
-from torchmultiverse.farm.plan import Cost, identity, remember_cost, render_options, select, world_seconds
 from torchmultiverse.farm.progress import Tick, progress
 from torchmultiverse.farm.schedule import LEASE, Schedule
 from torchmultiverse.farm.worker import Answered, Job, Left, Nudges, Worker
+from torchmultiverse.files import write_atomic
 from torchmultiverse.pictures import rgb
-from torchmultiverse.spec import Scene, Spec, Value, load_spec, parse_spec
-from torchmultiverse.store import (
-    SHARD_ROWS,
-    DatasetWriter,
-    Inspection,
-    RowSchema,
-    StoredDataset,
-    open_dataset,
-)
-from torchmultiverse.store.files import write_atomic
-from torchmultiverse.store.finish import finish
+from torchmultiverse.scenes import Scene, Spec, Value, load_spec, parse_spec
+from torchmultiverse.store import SHARD_ROWS, DatasetWriter, Inspection, RowSchema, StoredDataset, finish, open_dataset
 from torchmultiverse.version import __version__
 
 HOPELESS = 100
@@ -133,7 +125,7 @@ def generate(
     Args:
         spec: a spec, its decoded JSON, or its path.
         out: folder of the dataset.
-        engine: as for `torchmultiverse.connect`, or a function that makes an engine; called once per worker, in the
+        engine: as for `torchmultiverse.open_engine`, or a function that makes an engine; called once per worker, in the
             worker's thread, and again when an engine is lost.
         size: square size or (width, height) in pixels, instead of the spec's.
         where: only some scenes.
@@ -505,12 +497,12 @@ def _factory(
         raise SpecError("engine: pass a name, or a function that makes one, so that every worker has its own")
     if callable(engine):
         return engine
-    from torchmultiverse.multiverse import connect
+    from torchmultiverse.connect import open_engine
 
     name = engine
     # An engine of the pug dialect keeps what it was last sent, and its own defaults may differ from ours: so every
     # factor of the spec is sent with every scene, in the spec's order.
-    return lambda: connect(name, factor_order=factors, assets=assets, pug_hold=lease / 3)
+    return lambda: open_engine(name, factor_order=factors, assets=assets, pug_hold=lease / 3)
 
 
 def _describe(writer: DatasetWriter, spec: Spec, catalogue: Catalogue, notes: list[str]) -> None:

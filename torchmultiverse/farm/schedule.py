@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import islice
 
-from torchmultiverse.spec import Value
+from torchmultiverse.scenes import Value
 from torchmultiverse.store import DatasetWriter
 
 LEASE = 180.0

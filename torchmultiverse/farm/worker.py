@@ -15,8 +15,8 @@ from typing_extensions import override
 from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOptions
 from torchmultiverse.errors import DatasetError, EngineError, ProtocolError
 from torchmultiverse.farm.schedule import Schedule
-from torchmultiverse.spec import Design, Scene, Spec
-from torchmultiverse.store.quality import measure, outside
+from torchmultiverse.scenes import Design, Scene, Spec
+from torchmultiverse.store import measure, outside
 
 ENGINE_RESTARTS = 3
 """How often in a row a worker makes its engine anew without a picture in between."""

@@ -23,7 +23,7 @@ def _builtin(assets: Sequence[str]) -> Engine:
 
 
 def _marker(assets: Sequence[str]) -> Engine:
-    from torchmultiverse.engines.marker import MarkerEngine
+    from torchmultiverse.engines import MarkerEngine
 
     return MarkerEngine()
 

@@ -23,10 +23,10 @@ from torchmultiverse.engines import Engine, Failure, Frame, RenderOptions, codec
 from torchmultiverse.errors import EngineError, ProtocolError, SpecError
 from torchmultiverse.protocol import bridge, pug, signalling, webrtc, websocket
 from torchmultiverse.protocol import datachannel as dc
+from torchmultiverse.scenes import FACTORS, Scene, canonical_json
 from torchmultiverse.serve.security import is_loopback
 from torchmultiverse.serve.video import LastPicture
 from torchmultiverse.serve.worker import Job, Worker
-from torchmultiverse.spec import FACTORS, Scene, canonical_json
 from torchmultiverse.version import __version__
 
 log = logging.getLogger(__name__)

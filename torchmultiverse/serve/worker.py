@@ -11,7 +11,7 @@ from typing import Any
 
 from torchmultiverse.engines import Engine, Failure, Frame, RenderOptions
 from torchmultiverse.errors import EngineError, TorchMultiverseError
-from torchmultiverse.spec import Scene
+from torchmultiverse.scenes import Scene
 
 log = logging.getLogger(__name__)
 

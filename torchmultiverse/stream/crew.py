@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from torchmultiverse.engines import Engine, Failure, Frame, RenderOptions
 from torchmultiverse.errors import EngineError, ProtocolError
-from torchmultiverse.spec import Scene
+from torchmultiverse.scenes import Scene
 
 RESTARTS = 3
 """How often in a row an engine is made anew without a picture in between."""

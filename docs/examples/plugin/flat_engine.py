@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from torchmultiverse.engines import Catalogue, Choice, Engine, Failure, Frame, RenderOptions
-from torchmultiverse.spec import Scene
+from torchmultiverse.scenes import Scene
 
 WORLDS = {"Day": (200, 220, 255), "Night": (20, 20, 60)}
 COLOURS = {"Red": (220, 30, 30), "Green": (30, 220, 30), "Blue": (30, 30, 220)}
