@@ -36,7 +36,8 @@ autodoc_preserve_defaults = True
 default_role = "py:obj"
 toc_object_entries_show_parents = "hide"
 napoleon_numpy_docstring = False
-napoleon_use_ivar = True
+# As a list: napoleon would make links of the names, to whatever is called so elsewhere.
+napoleon_custom_sections = [("Attributes", "params_style")]
 
 html_theme = "pydata_sphinx_theme"
 html_title = project
@@ -91,8 +92,14 @@ def _restore(app: object, what: str, name: str, value: object, options: object, 
         lines[:] = _KEPT.pop(name)
 
 
+def _skip(app: object, what: str, name: str, value: object, skip: bool, options: object) -> bool | None:
+    """Leave out what a named tuple says of its fields, which is nothing."""
+    return True if (getattr(value, "__doc__", None) or "").startswith("Alias for field number") else None
+
+
 def setup(app: Sphinx) -> None:
     """Write the reference's pages and put docstrings of attributes past napoleon."""
     _write_reference()
+    app.connect("autodoc-skip-member", _skip)
     app.connect("autodoc-process-docstring", _keep, priority=400)
     app.connect("autodoc-process-docstring", _restore, priority=600)
