@@ -24,3 +24,8 @@ def test_no_module_asks_the_front_door_for_the_version() -> None:
     """`from torchmultiverse import …` inside the package goes back to what imports all of it."""
     inside = (ROOT / "torchmultiverse").rglob("*.py")
     assert [str(p) for p in inside if re.search(r"from torchmultiverse import .*__version__", p.read_text())] == []
+
+
+def test_the_citation_names_this_version() -> None:
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert re.findall(r"^version: (.*)$", citation, re.M) == [__version__]
