@@ -9,7 +9,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -281,3 +281,36 @@ def test_arguments_that_cannot_be_are_told(more: dict[str, Any], told: str) -> N
 def test_a_state_of_something_else_is_refused(state: Any) -> None:
     with RenderStream(SPEC, MarkerEngine, size=SIZE) as live, pytest.raises(SpecError, match="no state of a Render"):
         live.load_state_dict(state)
+
+
+class Mute(MarkerEngine):
+    """Test cards; the first engine that is made never answers its second picture, until it is closed."""
+
+    made: ClassVar[Iterator[int]]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = next(self.made) == 0
+        self.closed = threading.Event()
+
+    def render(self, scenes: Iterable[Scene], options: RenderOptions = RenderOptions()) -> Iterator[Frame | Failure]:  # noqa: B008
+        for number, answer in enumerate(super().render(scenes, options), 1):
+            if self.first and number == 2:
+                self.closed.wait()
+                raise EngineError("closed")
+            yield answer
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def test_an_idle_engine_takes_over_what_another_one_does_not_answer() -> None:
+    """A stream would give one picture and then wait for its lease, three minutes, beside an engine without work."""
+    Mute.made = itertools.count()
+    seen: list[str] = []
+    with stream(engine=Mute, workers=2, lease=100_000) as live:
+        reading = threading.Thread(target=lambda: seen.extend(ids(live)), daemon=True)
+        reading.start()
+        reading.join(60)
+        assert not reading.is_alive(), f"it waits after {len(seen)} of {COUNT} pictures"
+    assert len(seen) == len(set(seen)) == COUNT
