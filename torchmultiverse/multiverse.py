@@ -25,18 +25,23 @@ from torchmultiverse.spec import Scene
 ENGINES = ("builtin", "inprocess", "marker")
 
 
-class HeldEngine(Engine):
-    """An engine together with what ends with it: closing this closes ``resources``, and the engine only if it is there.
+class OwningEngine(Engine):
+    """An engine together with what ends with it, such as the processes that were started for it.
 
-    With the processes that were started for an engine, it owns them; with an empty stack, it lends an engine to a run
-    that it outlives.
+    Args:
+        engine: what renders.
+        resources: closed, instead of the engine, when this is closed; an empty stack lends an engine to a run that it
+            outlives.
     """
 
-    def __init__(self, engine: Engine, resources: ExitStack, memory: Callable[[], int] | None = None) -> None:
+    def __init__(self, engine: Engine, resources: ExitStack) -> None:
         self._engine = engine
         self._resources = resources
-        self.memory = memory
-        """Returns the bytes of memory of the processes that were started for the engine, where some were."""
+
+    @property
+    def wrapped(self) -> Engine:
+        """The engine inside."""
+        return self._engine
 
     @override
     def catalogue(self) -> Catalogue:
@@ -54,8 +59,23 @@ class HeldEngine(Engine):
     def close(self) -> None:
         self._resources.close()
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._engine, name)
+
+class HostedEngine(OwningEngine):
+    """An engine in processes that were started for it.
+
+    Args:
+        engine: what renders: the client of those processes.
+        resources: what ends the processes, and the client.
+        memory: measures the processes, in bytes.
+    """
+
+    def __init__(self, engine: Engine, resources: ExitStack, memory: Callable[[], int]) -> None:
+        super().__init__(engine, resources)
+        self._memory = memory
+
+    def memory(self) -> int:
+        """Return the resident memory of the engine's processes in bytes."""
+        return self._memory()
 
 
 def connect(
@@ -122,7 +142,7 @@ def connect(
         running = starting.enter_context(stack)
         client = RemoteEngine(running.url, token=token, lost=running.lost, **remote)
         starting.callback(client.close)
-        return HeldEngine(client, starting.pop_all(), running.memory)
+        return HostedEngine(client, starting.pop_all(), running.memory)
     raise AssertionError("unreachable")
 
 

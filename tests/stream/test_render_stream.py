@@ -23,7 +23,7 @@ from torchmultiverse.errors import EngineError, RenderError, SpecError
 from torchmultiverse.multiverse import connect
 from torchmultiverse.spec import Scene, parse_spec
 from torchmultiverse.stream import Adaptive, Curriculum, RenderStream, Uniform
-from torchmultiverse.stream.render_stream import _staying
+from torchmultiverse.stream.render_stream import keep_on_device
 
 SPEC = {
     "World_Name": ["Desert", "Snow", "Museum"],
@@ -244,7 +244,7 @@ def test_a_device_gets_the_same_pictures() -> None:
         for a, b in zip(plain, there, strict=True):
             assert b["image"].shape == (3, 32, 32)
             assert (a["image"] - b["image"]).abs().max() <= 2.5 / 255
-    engine = _staying(connect("inprocess"))
+    engine = keep_on_device(connect("inprocess"))
     try:
         (frame,) = engine.render([Scene({"World_Name": "SaltFlats"})], RenderOptions(size=(32, 32), samples=2))
         assert (frame.tensor() is None) == (probe().chosen == "scalar_rgb"), "the tensor itself is handed over"

@@ -14,10 +14,10 @@ from typing_extensions import override
 from torchmultiverse.assets import environment
 from torchmultiverse.assets.bake import Baked, bake, edge_for
 from torchmultiverse.assets.library import PROCEDURAL, Pack, open_pack
-from torchmultiverse.engines.base import Asset
 from torchmultiverse.engines.builtin.characters import coat
 from torchmultiverse.engines.builtin.engine import Character, Species, Troupe
 from torchmultiverse.engines.builtin.world import World
+from torchmultiverse.engines.contract import Asset
 from torchmultiverse.errors import SpecError
 
 _BAKED = 16

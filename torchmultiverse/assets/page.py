@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from torchmultiverse.assets.library import Item, Pack
 from torchmultiverse.assets.packs import InOrder, PackTroupe
-from torchmultiverse.engines.base import Engine, Frame, RenderOptions
+from torchmultiverse.engines.contract import Engine, Frame, RenderOptions
 from torchmultiverse.spec import Scene
 
 YAWS = (0, 45, 90, 135, 180, 225, 270, 315)

@@ -1,5 +1,33 @@
 """Engines: whatever turns a scene into a frame. The contract, the codec, and (imported where used) the engines."""
 
-from torchmultiverse.engines.base import Asset, Catalogue, Choice, Engine, Failure, Frame, RenderOptions
+from torchmultiverse.engines.contract import (
+    AnswersInBatches,
+    Asset,
+    Catalogue,
+    Choice,
+    Engine,
+    Failure,
+    Frame,
+    HasManifestNotes,
+    RenderOptions,
+    RendersOnDevice,
+    ReportsMemory,
+    WrapsEngine,
+    capability,
+)
 
-__all__ = ["Asset", "Catalogue", "Choice", "Engine", "Failure", "Frame", "RenderOptions"]
+__all__ = [
+    "AnswersInBatches",
+    "Asset",
+    "Catalogue",
+    "Choice",
+    "Engine",
+    "Failure",
+    "Frame",
+    "HasManifestNotes",
+    "RenderOptions",
+    "RendersOnDevice",
+    "ReportsMemory",
+    "WrapsEngine",
+    "capability",
+]

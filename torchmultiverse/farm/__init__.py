@@ -2,6 +2,7 @@
 
 from torchmultiverse.farm.parts import join
 from torchmultiverse.farm.plan import Plan, plan
-from torchmultiverse.farm.run import GenerateReport, generate
+from torchmultiverse.farm.report import GenerateReport
+from torchmultiverse.farm.run import GenerateOptions, generate
 
-__all__ = ["GenerateReport", "Plan", "generate", "join", "plan"]
+__all__ = ["GenerateOptions", "GenerateReport", "Plan", "generate", "join", "plan"]
