@@ -160,6 +160,37 @@ def test_a_thread_that_never_comes_back_is_left_behind() -> None:
     assert no_thread_left()
 
 
+def test_an_engine_that_hangs_between_two_scenes_is_replaced_too() -> None:
+    """It owes nobody a picture then, and what waits would wait for ever."""
+    clock = Clock()
+
+    class Lazy(Broken):
+        def render(
+            self,
+            scenes: Iterable[Scene],
+            options: RenderOptions = RenderOptions(),  # noqa: B008
+        ) -> Iterator[Frame | Failure]:
+            for answer in super().render(scenes, options):
+                yield answer
+                if self.number == 0:
+                    self.hang()
+
+    engines = Engines()
+    made: list[Lazy] = []
+
+    def make() -> Lazy:
+        made.append(Lazy(engines, len(made)))
+        return made[-1]
+
+    boss = supervisor(make, limits=Limits(lease=100), clock=clock)
+    futures = boss.submit_all(SCENES, OPTIONS)
+    assert eventually(lambda: made and made[0].reached.is_set())
+    clock.now = 101.0
+    assert check(SCENES, futures) == []
+    boss.close()
+    assert all(engine.closed.is_set() for engine in made)
+
+
 def test_an_idle_engine_takes_what_another_does_not_answer_and_the_first_answer_counts() -> None:
     clock, hung = Clock(), threading.Event()
 
