@@ -15,10 +15,10 @@ import argparse
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.evaluate.compare import mcnemar, sign_flip
-from torchmultiverse.evaluate.difference import paired_interval
-from torchmultiverse.evaluate.slices import RATE, benjamini_hochberg, search
-from torchmultiverse.evaluate.stats import Intervals
+from torchmultiverse.evaluate.slices import RATE, search
+from torchmultiverse.stats.difference import paired_interval
+from torchmultiverse.stats.intervals import Intervals
+from torchmultiverse.stats.significance import benjamini_hochberg, mcnemar, sign_flip
 
 
 def outcomes(

@@ -23,14 +23,14 @@ sys.path.insert(0, str(Path(__file__).parent / "evaluate"))
 
 from planted import drawn_spar
 
-from torchmultiverse.analyze.sweep import component as of_sweep
+from torchmultiverse.analyze.sweeps import component as of_sweep
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.evaluate import PictureList, evaluate
+from torchmultiverse.evaluate import evaluate
 from torchmultiverse.farm.parts import join
 from torchmultiverse.models import HistogramBaseline
 from torchmultiverse.paths import MOST_BYTES, component, scene_name
 from torchmultiverse.report import report
-from torchmultiverse.store import open_dataset, verify
+from torchmultiverse.store import PictureList, open_dataset, verify
 from torchmultiverse.store.combine import merge
 from torchmultiverse.store.exporting import export_folder, export_webdataset
 from torchmultiverse.store.hub import files_to_push

@@ -16,10 +16,10 @@ import pytest
 from PIL import Image
 
 from torchmultiverse import pictures
-from torchmultiverse.evaluate.folder import ImageFolder
 from torchmultiverse.models.preprocess import pil_list
 from torchmultiverse.pictures import PictureError
 from torchmultiverse.store import open_dataset
+from torchmultiverse.store.image_folder import ImageFolder
 from torchmultiverse.store.schema import IMAGE
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # of EXIF that is broken on purpose

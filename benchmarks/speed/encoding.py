@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from torchmultiverse.evaluate.embeddings import DIGEST, Decoder, Shelf
-from torchmultiverse.evaluate.encode import BatchSize, run_pictures
+from torchmultiverse.features.cache import DIGEST, Decoder, Shelf
+from torchmultiverse.features.encode import BatchSize, run_pictures
 from torchmultiverse.models import load_model
 
 _GFLOP = {"ViT-B-32": 8.82, "ViT-B-16": 35.13, "ViT-L-14": 162.0, "ViT-H-14": 334.6}

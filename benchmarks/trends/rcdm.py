@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from torchmultiverse.analyze.portraits import portrait, sitter, train
-from torchmultiverse.analyze.ssl import Training, train_encoder
+from torchmultiverse.analyze.portraits import portrait, sitter, train_on_layer
 from torchmultiverse.analyze.studies import against
 from torchmultiverse.analyze.studio import Studio
-from torchmultiverse.evaluate import PictureList
-from torchmultiverse.evaluate.data import open_pictures
+from torchmultiverse.store import PictureList
+from torchmultiverse.store.views import open_pictures
+from torchmultiverse.train.ssl import Training, train_encoder
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 180, 60), "blue": (50, 80, 230), "yellow": (230, 210, 40)}
 SIDE = 32
@@ -64,8 +64,8 @@ def main() -> None:
         model = f"ssl:{train_encoder(data, arguments.out / 'encoder', training)}"
     store = arguments.out / "features"
     folders = [
-        train(model, data, arguments.out / layer, layer, arguments.size, "tiny", arguments.steps, 32, 2e-3, store=store,
-              flip=False)
+        train_on_layer(model, data, arguments.out / layer, layer, arguments.size, "tiny", arguments.steps, 32, 2e-3,
+                       store=store, flip=False)
         for layer in ("trunk", arguments.head)
     ]  # fmt: skip
     found = against([Studio(sitter(folder, data, store), 6, 2, 25) for folder in folders], 48)

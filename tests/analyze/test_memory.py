@@ -15,13 +15,13 @@ import pytest
 from PIL import Image
 
 from torchmultiverse.analyze.crops import Box
-from torchmultiverse.analyze.memory import memory
+from torchmultiverse.analyze.memorization import memory
 from torchmultiverse.analyze.withheld import Sets, draw_sets, read_boxes, without_object
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.evaluate.folder import ImageFolder
 from torchmultiverse.models import ModelInfo, Preprocess
 from torchmultiverse.models.modules import ModuleEncoder
 from torchmultiverse.models.torch_tools import weights_hash
+from torchmultiverse.store.image_folder import ImageFolder
 
 torch = pytest.importorskip("torch")
 CLASSES, PER_CLASS, SIDE = 5, 40, 32
@@ -182,8 +182,8 @@ def test_a_lookup_table_is_found_out_and_the_page_shows_it(folder: Path, tmp_pat
 def test_a_scene_rendered_anew_lacks_its_object_and_nothing_else() -> None:
     """Inside the animal's box the picture changes; outside, shadows and noise apart, it does not."""
     from torchmultiverse import Multiverse
-    from torchmultiverse.evaluate import PictureList
-    from torchmultiverse.spec import Scene
+    from torchmultiverse.scenes import Scene
+    from torchmultiverse.store import PictureList
 
     scene = Scene({"World_Name": "Desert", "Character_Name": "Elephant", "Camera_Yaw": 40})
     with Multiverse("inprocess", size=(64, 64), samples=16, passes=("rgb", "mask")) as multiverse:

@@ -14,11 +14,11 @@ import pytest
 
 from torchmultiverse.analyze.analysis import Analysis, analyse, portrayed
 from torchmultiverse.analyze.depth import depths, gaps
-from torchmultiverse.analyze.features import Features
-from torchmultiverse.analyze.misalignment import misalignment, read_recipe, usual_recipes
-from torchmultiverse.analyze.ssl import Training
+from torchmultiverse.analyze.mismatch import misalignment, read_recipe, usual_recipes
 from torchmultiverse.errors import ModelError
-from torchmultiverse.evaluate import PictureList
+from torchmultiverse.features.extract import Features
+from torchmultiverse.store import PictureList
+from torchmultiverse.train.ssl import Training
 
 pytest.importorskip("torch")
 

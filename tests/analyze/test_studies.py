@@ -14,15 +14,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from torchmultiverse.analyze.features import features_of
 from torchmultiverse.analyze.portraits import Sitter
-from torchmultiverse.analyze.rcdm import load_decoder, preset, train_decoder
 from torchmultiverse.analyze.studies import EPSILONS, STUDIES, against, ask
 from torchmultiverse.analyze.studio import Studio
 from torchmultiverse.errors import DatasetError, ModelError
-from torchmultiverse.evaluate import PictureList
+from torchmultiverse.features.extract import features_of
 from torchmultiverse.models import ModelInfo, Preprocess
+from torchmultiverse.models.diffusion import decoder_preset, load_decoder
 from torchmultiverse.models.modules import ModuleEncoder
+from torchmultiverse.store import PictureList
+from torchmultiverse.train.decoder import train_decoder
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
@@ -73,7 +74,7 @@ def studio(folder: Path, place: bool = True, **settings: Any) -> Studio:
     vectors = features.layers["output"]
     pixels = np.stack([np.asarray(image) for image in data.iter_images()])
     learnt = np.sort(np.random.default_rng(0).permutation(len(data))[: len(data) * 3 // 4])
-    config = preset("tiny", SIDE, vectors.shape[1], channels=8, dataset=features.dataset, layer="output")
+    config = decoder_preset("tiny", SIDE, vectors.shape[1], channels=8, dataset=features.dataset, layer="output")
     train_decoder(pixels[learnt], vectors[learnt], config, folder, 2, 8, quiet=True)
     one = Sitter(model, "output", features, load_decoder(folder), data, learnt)
     return Studio(one, each=2, shown=2, steps=2, label="label", quiet=True, **settings)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from torchmultiverse.connect import open_engine
 from torchmultiverse.engines import Engine
 from torchmultiverse.engines.registry import BUILT_IN, engine_names, find_engine
 from torchmultiverse.errors import EngineError
-from torchmultiverse.multiverse import connect
 
 PLUGIN = """
 from torchmultiverse.engines.marker import MarkerEngine
@@ -44,7 +44,7 @@ def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_engines_of_others_are_found_by_name() -> None:
     assert engine_names() == ["builtin", "inprocess", "marker", "broken", "cards", "described", "nothing"]
     for name in ("cards", "described"):
-        engine = connect(name)
+        engine = open_engine(name)
         assert isinstance(engine, Engine)
         assert type(engine).__name__ == "Cards"
         engine.close()
@@ -69,10 +69,10 @@ def test_a_name_that_is_wrong_is_said_and_breaks_no_other(name: str, message: st
     with pytest.raises(EngineError, match=message):
         find_engine(name)
     with pytest.raises(EngineError, match=message):
-        connect(name)
+        open_engine(name)
     assert find_engine("cards").make().catalogue().engine == "marker"
 
 
 def test_an_engine_that_is_usually_hosted_can_be_had_here() -> None:
-    assert type(connect("marker", hosted=False)).__name__ == "MarkerEngine"
+    assert type(open_engine("marker", hosted=False)).__name__ == "MarkerEngine"
     assert BUILT_IN["marker"].hosted

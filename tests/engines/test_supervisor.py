@@ -22,7 +22,7 @@ from torchmultiverse.engines import Failure, Frame, RenderOptions
 from torchmultiverse.engines.marker import MarkerEngine, read_marker
 from torchmultiverse.engines.supervisor import Limits, Supervisor
 from torchmultiverse.errors import DatasetError, EngineError, SpecError
-from torchmultiverse.spec import Scene
+from torchmultiverse.scenes import Scene
 
 OPTIONS = RenderOptions(size=(48, 48))
 SCENES = [Scene({"World_Name": "Desert", "Camera_Yaw": yaw}) for yaw in range(8)]

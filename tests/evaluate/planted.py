@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from torchmultiverse.evaluate import PictureList
 from torchmultiverse.models import ModelInfo
+from torchmultiverse.store import PictureList
 
 WORLDS = ("Desert", "Snow")
 ANIMALS = ("Elephant", "Goldfish", "Penguin", "Zebra")
@@ -83,7 +83,7 @@ def draw(row: dict[str, Any], rng: np.random.Generator, side: int = 96) -> Image
 
 
 def drawn_spar(side: int = 96, seed: int = 0, **levels: Any) -> PictureList:
-    from torchmultiverse.spec import spar_caption
+    from torchmultiverse.scenes import spar_caption
 
     rng = np.random.default_rng(seed)
     rows = [{**row, "caption": spar_caption(row)} for row in spar_rows(**levels)]

@@ -14,16 +14,17 @@ from PIL import Image
 from planted import ANIMALS, draw
 
 from torchmultiverse.errors import DatasetError, ModelError
-from torchmultiverse.evaluate import PictureList, evaluate
+from torchmultiverse.evaluate import evaluate
 from torchmultiverse.evaluate.pairs import pair_tasks, winoground
 from torchmultiverse.evaluate.protocol import PairsProtocol, choose_protocol, load_protocol
 from torchmultiverse.models import ModelInfo
-from torchmultiverse.models.finetune import _batches, _examples, _said_of, finetune
-from torchmultiverse.models.tiny import build, save, tiny_config
+from torchmultiverse.models.tiny import build_tiny, save_tiny, tiny_config
 from torchmultiverse.resources import data_folder
-from torchmultiverse.spec import parse_spec
-from torchmultiverse.spec.ar4t import ALIKE, negative
-from torchmultiverse.spec.captions import ar4t_captions
+from torchmultiverse.scenes import parse_spec
+from torchmultiverse.scenes.ar4t import ALIKE, negative
+from torchmultiverse.scenes.captions import ar4t_captions
+from torchmultiverse.store import PictureList
+from torchmultiverse.train.finetuning import _batches, _examples, _said_of, finetune
 
 torch = pytest.importorskip("torch")
 
@@ -142,7 +143,7 @@ def test_fine_tuning_teaches_sides(tmp_path) -> None:
     """From random weights: hard negatives from chance to well above it, on pictures that were held back."""
     pictures = _pictures(_rows(14, ("Elephant", "Penguin", "Goldfish")))
     config = tiny_config(48)
-    start = save(tmp_path / "start", build(config, 0)[0], "tiny", config, {"seed": 0})
+    start = save_tiny(tmp_path / "start", build_tiny(config, 0)[0], "tiny", config, {"seed": 0})
     tuned = finetune(
         pictures, f"tiny:{start}", tmp_path / "tuned", epochs=12, batch_size=39, learning_rate=2e-3, quiet=True
     )
@@ -221,7 +222,7 @@ def test_captions_that_a_model_reads_alike_are_no_question(tmp_path) -> None:
         for name in ("caption", "negative_caption"):
             row[name] = "a picture that shows " + "very " * 40 + row[name]
     config = tiny_config(48)
-    model = f"tiny:{save(tmp_path / 'm', build(config, 0)[0], 'tiny', config, {'seed': 0})}"
+    model = f"tiny:{save_tiny(tmp_path / 'm', build_tiny(config, 0)[0], 'tiny', config, {'seed': 0})}"
     result = evaluate(_pictures(rows), model, "ar4t", quiet=True)
     assert result.cells(metric="hard_negative", factor="all")[0]["n"] == len(rows) - 6
     assert any(

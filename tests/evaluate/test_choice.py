@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from torchmultiverse.errors import DatasetError, SpecError
-from torchmultiverse.evaluate import PictureList, evaluate
+from torchmultiverse.evaluate import evaluate
 from torchmultiverse.models import ModelInfo, as_model
+from torchmultiverse.store import PictureList
 
 FILE = {
     "kind": "choice", "name": "mine", "version": 2, "title": "Mine", "description": "d", "split": "test",

@@ -11,11 +11,12 @@ from PIL import Image
 from planted import Tagged, spar_rows
 
 from torchmultiverse.errors import DatasetError, ModelError
-from torchmultiverse.evaluate import PictureList, evaluate
+from torchmultiverse.evaluate import evaluate
 from torchmultiverse.evaluate.classification import imagenet_outcome, varied_factors
 from torchmultiverse.evaluate.imagenet import class_map, imagenet_names, match_classes
 from torchmultiverse.evaluate.protocol import ChoiceProtocol, ClassificationProtocol, load_protocol
 from torchmultiverse.models import as_model
+from torchmultiverse.store import PictureList
 
 
 def _classes() -> dict[str, list[int]]:

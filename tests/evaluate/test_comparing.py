@@ -13,13 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from torchmultiverse.errors import DatasetError, ModelError
-from torchmultiverse.evaluate import PictureList, evaluate
-from torchmultiverse.evaluate.compare import compare, detectable, holm, mcnemar, sign_flip, standings
+from torchmultiverse.evaluate import evaluate
+from torchmultiverse.evaluate.acquisition import next_renders
+from torchmultiverse.evaluate.attribution import why
+from torchmultiverse.evaluate.comparison import compare, standings
 from torchmultiverse.evaluate.result import Result
-from torchmultiverse.evaluate.separate import next_renders
-from torchmultiverse.evaluate.slices import benjamini_hochberg, search, worst_slices
-from torchmultiverse.evaluate.why import why
+from torchmultiverse.evaluate.slices import search, worst_slices
 from torchmultiverse.models import as_model
+from torchmultiverse.stats.significance import benjamini_hochberg, detectable, holm, mcnemar, sign_flip
+from torchmultiverse.store import PictureList
 
 WORLDS, ANIMALS, YAWS = ("Arena", "Desert", "Snow"), ("Cat", "Dog", "Fox", "Owl"), (0, 90, 180, 270)
 

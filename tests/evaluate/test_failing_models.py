@@ -14,13 +14,14 @@ import pytest
 from PIL import Image
 
 from torchmultiverse.errors import DatasetError, ModelError
-from torchmultiverse.evaluate import PictureList, Result, evaluate
-from torchmultiverse.evaluate.encode import BatchSize
+from torchmultiverse.evaluate import Result, evaluate
 from torchmultiverse.evaluate.reference import imagenet_accuracies
 from torchmultiverse.evaluate.run import PartlyScored
+from torchmultiverse.features.encode import BatchSize
 from torchmultiverse.models import Preprocess, as_model
 from torchmultiverse.models.registry import model_strings
 from torchmultiverse.models.selftest import check_model
+from torchmultiverse.store import PictureList
 
 CLASSES = ["Elephant", "Zebra"]
 

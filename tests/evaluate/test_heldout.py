@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from planted import ANIMALS, draw
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.evaluate import PictureList
-from torchmultiverse.evaluate.heldout import SMALL, Recipe, held_out, held_out_split, recipe_of
+from torchmultiverse.evaluate.heldout import held_out, held_out_split
+from torchmultiverse.store import PictureList
+from torchmultiverse.train.classifier import SMALL, Recipe, recipe_of
 
 pytest.importorskip("timm")
 

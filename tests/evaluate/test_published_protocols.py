@@ -12,14 +12,15 @@ import pytest
 from PIL import Image
 from planted import drawn_spar, spar_rows
 
-from torchmultiverse.evaluate import PictureList, evaluate
+from torchmultiverse.evaluate import evaluate
 from torchmultiverse.evaluate.asking import Asker, sentences
-from torchmultiverse.evaluate.leaderboard import lines
 from torchmultiverse.evaluate.protocol import ClassificationProtocol, Prompts, SparProtocol, load_protocol
+from torchmultiverse.evaluate.ranking import lines
 from torchmultiverse.evaluate.scoring import first_of_best, half_scores
 from torchmultiverse.evaluate.spar import Task, coin_flips, tasks
 from torchmultiverse.models import ModelInfo, Preprocess, load_model
 from torchmultiverse.resources import data_folder
+from torchmultiverse.store import PictureList
 
 torch = pytest.importorskip("torch")
 

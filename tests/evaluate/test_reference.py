@@ -10,7 +10,7 @@ from PIL import Image
 from planted import Planted, Tagged, spar_rows
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.evaluate import PictureList, evaluate
+from torchmultiverse.evaluate import evaluate
 from torchmultiverse.evaluate.reference import (
     beside,
     correlate,
@@ -20,6 +20,7 @@ from torchmultiverse.evaluate.reference import (
     tables,
 )
 from torchmultiverse.resources import data_folder
+from torchmultiverse.store import PictureList
 
 
 def _imagenet() -> dict:

@@ -12,8 +12,9 @@ from planted import drawn_spar
 from rich.console import Console
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.evaluate import PictureList, Result, evaluate, leaderboard
+from torchmultiverse.evaluate import Result, evaluate, leaderboard
 from torchmultiverse.models import HistogramBaseline
+from torchmultiverse.store import PictureList
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from torchmultiverse.errors import ModelError
-from torchmultiverse.evaluate import PictureList, evaluate
-from torchmultiverse.evaluate.sensitivity import sensitivity
+from torchmultiverse.evaluate import evaluate
+from torchmultiverse.evaluate.protocol_choices import sensitivity
 from torchmultiverse.models import FAMILIES, Preprocess, as_model, register
+from torchmultiverse.store import PictureList
 
 
 class Bright:

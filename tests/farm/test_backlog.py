@@ -15,7 +15,7 @@ from torchmultiverse.farm import generate
 from torchmultiverse.farm import progress as progress_module
 from torchmultiverse.farm.backlog import Backlog
 from torchmultiverse.farm.progress import progress
-from torchmultiverse.spec import Scene, parse_spec
+from torchmultiverse.scenes import Scene, parse_spec
 from torchmultiverse.store import DatasetWriter, RowSchema
 
 MIXED = {"Camera_Yaw": list(range(10)), "World_Name": ["Desert", "Snow", "Museum", "SaltFlats"]}

@@ -135,7 +135,7 @@ def test_a_model_with_a_processor_of_its_own_is_scored(tmp_path: Path) -> None:
         pixels = processor(images=pictures, return_tensors="pt")["pixel_values"]
         expected = model.module(torch.as_tensor(pixels)).logits.numpy()
     np.testing.assert_allclose(model.logits(pictures), expected, atol=1e-5)
-    from torchmultiverse.models.layers import layers_of
+    from torchmultiverse.features.layers import layers_of
 
     assert layers_of(model)
 

@@ -21,12 +21,13 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "evaluate"))
 from planted import Planted, Tagged, drawn_spar, spar_rows
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.evaluate import PictureList, Result, evaluate
-from torchmultiverse.evaluate.submission import check, load, save, submission
+from torchmultiverse.evaluate import Result, evaluate
+from torchmultiverse.evaluate.submissions import check, load, save, submission
 from torchmultiverse.models import HistogramBaseline
-from torchmultiverse.report.explore import explore
+from torchmultiverse.report.explorer import explore
 from torchmultiverse.report.modelcard import model_card
 from torchmultiverse.report.tables import latex
+from torchmultiverse.store import PictureList
 
 
 @pytest.fixture(scope="module")

@@ -23,9 +23,9 @@ from websockets.typing import Origin
 from torchmultiverse.engines import Frame, RenderOptions
 from torchmultiverse.engines.remote import RemoteEngine
 from torchmultiverse.errors import EngineError
+from torchmultiverse.scenes import Scene
 from torchmultiverse.serve import LocalStack, UnrealProcess, serve_forever
 from torchmultiverse.serve.launch import RESTARTS, Child
-from torchmultiverse.spec import Scene
 
 OPTIONS = RenderOptions(size=(96, 96), format="jpeg")
 

@@ -23,8 +23,8 @@ from torchmultiverse.engines.client import AsyncClient
 from torchmultiverse.engines.marker import MarkerEngine, read_marker
 from torchmultiverse.errors import EngineError
 from torchmultiverse.protocol import datachannel as dc
+from torchmultiverse.scenes import Scene
 from torchmultiverse.serve.streamer import MAX_BREAKS, Streamer
-from torchmultiverse.spec import Scene
 
 OPTIONS = RenderOptions(size=(96, 96))
 SCENE = Scene({"World_Name": "Desert"})

@@ -16,12 +16,12 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from torchmultiverse.connect import open_engine
 from torchmultiverse.engines import Failure, Frame, RenderOptions
 from torchmultiverse.engines.builtin.variant import probe
 from torchmultiverse.engines.marker import MarkerEngine, read_marker
 from torchmultiverse.errors import EngineError, RenderError, SpecError
-from torchmultiverse.multiverse import connect
-from torchmultiverse.spec import Scene, parse_spec
+from torchmultiverse.scenes import Scene, parse_spec
 from torchmultiverse.stream import Adaptive, Curriculum, RenderStream, Uniform
 from torchmultiverse.stream.render_stream import keep_on_device
 
@@ -244,7 +244,7 @@ def test_a_device_gets_the_same_pictures() -> None:
         for a, b in zip(plain, there, strict=True):
             assert b["image"].shape == (3, 32, 32)
             assert (a["image"] - b["image"]).abs().max() <= 2.5 / 255
-    engine = keep_on_device(connect("inprocess"))
+    engine = keep_on_device(open_engine("inprocess"))
     try:
         (frame,) = engine.render([Scene({"World_Name": "SaltFlats"})], RenderOptions(size=(32, 32), samples=2))
         assert (frame.tensor() is None) == (probe().chosen == "scalar_rgb"), "the tensor itself is handed over"

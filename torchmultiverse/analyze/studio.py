@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from torchmultiverse.analyze.features import factor_names
 from torchmultiverse.analyze.portraits import Sitter, pixels_of, square
 from torchmultiverse.analyze.probes import Data, Plane, logistic
 from torchmultiverse.analyze.rcdm import sample
 from torchmultiverse.analyze.splits import question
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.models.layers import Tap
-from torchmultiverse.models.preprocess import FloatArray
+from torchmultiverse.features import Tap, factor_names
+from torchmultiverse.models import FloatArray
 from torchmultiverse.pictures import rgb
 
 Pixels = NDArray[np.uint8]

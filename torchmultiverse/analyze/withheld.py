@@ -16,10 +16,10 @@ from PIL import Image
 
 from torchmultiverse.analyze.crops import Box, corner, periphery
 from torchmultiverse.errors import DatasetError, nearest
-from torchmultiverse.evaluate.data import PictureSet, columns_of, manifest_hash, manifest_of
-from torchmultiverse.evaluate.encode import progress_bar
 from torchmultiverse.pictures import rgb, size
-from torchmultiverse.spec import BLANK
+from torchmultiverse.progress import progress_bar
+from torchmultiverse.scenes import BLANK
+from torchmultiverse.store import PictureSet, columns_of, manifest_hash, manifest_of
 
 Mode = Literal["boxes", "corner", "rerender"]
 MODES = ("boxes", "corner", "rerender")
@@ -55,7 +55,7 @@ class Sets:
 
     def save(self, path: str | Path) -> None:
         """Write the sets as JSON."""
-        from torchmultiverse.store.files import write_atomic
+        from torchmultiverse.files import write_atomic
 
         rows = {name: self.rows[name].tolist() for name in SETS}
         data = {"format": FORMAT, "label": self.label, "data_sha256": self.data_sha256, "seed": self.seed, "rows": rows}
@@ -282,9 +282,9 @@ def _rerendered(pictures: PictureSet, rows: NDArray[np.int64], engine: Any, quie
     """Return the scenes of pictures, rendered without their characters."""
     import pyarrow as pa
 
+    from torchmultiverse.connect import Multiverse
     from torchmultiverse.engines import Failure
-    from torchmultiverse.multiverse import Multiverse
-    from torchmultiverse.spec import Scene
+    from torchmultiverse.scenes import Scene
 
     if "scene" not in pictures.table().column_names:
         raise DatasetError("the dataset has no scenes to render anew; take boxes or corners")

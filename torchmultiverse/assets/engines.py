@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torchmultiverse.engines import Engine
-from torchmultiverse.engines.registry import find_engine
+from torchmultiverse.engines import Engine, find_engine
 
 
 def make_engine(name: str, packs: Sequence[str] = ()) -> Engine:

@@ -14,10 +14,9 @@ from typing_extensions import override
 from torchmultiverse.assets import environment
 from torchmultiverse.assets.bake import Baked, bake, edge_for
 from torchmultiverse.assets.library import PROCEDURAL, Pack, open_pack
-from torchmultiverse.engines.builtin.characters import coat
-from torchmultiverse.engines.builtin.engine import Character, Species, Troupe
-from torchmultiverse.engines.builtin.world import World
-from torchmultiverse.engines.contract import Asset
+from torchmultiverse.engines import Asset
+from torchmultiverse.engines.builtin import TEXTURES, Character, Species, Troupe, World
+from torchmultiverse.engines.builtin import texture as textured
 from torchmultiverse.errors import SpecError
 
 _BAKED = 16
@@ -52,7 +51,7 @@ class PackTroupe(Troupe):
 
     @override
     def textures(self) -> list[str]:
-        return list(coat.TEXTURES)
+        return list(TEXTURES)
 
     @override
     def load(self, name: str, texture: str, side: int = 512) -> Character:
@@ -66,7 +65,7 @@ class PackTroupe(Troupe):
         mesh, item = self._baked[key], self._pack.item("character", name)
         color, roughness = mesh.color, mesh.roughness
         if texture != "Default":
-            color, roughness = coat.texture(texture, mesh.vertices / np.float32(item.size))
+            color, roughness = textured(texture, mesh.vertices / np.float32(item.size))
         return PackCharacter(mesh.vertices, mesh.faces, mesh.normals, color, roughness, item.hover)
 
     @override
@@ -116,7 +115,7 @@ class InOrder(Troupe):
 
     @override
     def textures(self) -> list[str]:
-        return list(coat.TEXTURES)
+        return list(TEXTURES)
 
     @override
     def load(self, name: str, texture: str, side: int = 512) -> Character:

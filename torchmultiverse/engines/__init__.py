@@ -1,33 +1,5 @@
 """Engines: whatever turns a scene into a frame. The contract, the codec, and (imported where used) the engines."""
 
-from torchmultiverse.engines.contract import (
-    AnswersInBatches,
-    Asset,
-    Catalogue,
-    Choice,
-    Engine,
-    Failure,
-    Frame,
-    HasManifestNotes,
-    RenderOptions,
-    RendersOnDevice,
-    ReportsMemory,
-    WrapsEngine,
-    capability,
-)
+import lazy_loader
 
-__all__ = [
-    "AnswersInBatches",
-    "Asset",
-    "Catalogue",
-    "Choice",
-    "Engine",
-    "Failure",
-    "Frame",
-    "HasManifestNotes",
-    "RenderOptions",
-    "RendersOnDevice",
-    "ReportsMemory",
-    "WrapsEngine",
-    "capability",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

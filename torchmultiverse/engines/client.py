@@ -21,7 +21,7 @@ from torchmultiverse.engines.pairing import BATCH, HOLD, QUIET, Pairing, Picture
 from torchmultiverse.errors import EngineError, ProtocolError, nearest
 from torchmultiverse.protocol import bridge, pug, websocket
 from torchmultiverse.protocol import datachannel as dc
-from torchmultiverse.spec import Scene
+from torchmultiverse.scenes import Scene
 
 log = logging.getLogger(__name__)
 Dialect = Literal["auto", "tmv", "pug"]

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from torchmultiverse.engines import codec
 from torchmultiverse.errors import RenderError, SpecError, nearest
-from torchmultiverse.spec import PASSES, Design, FactorTable, Scene
+from torchmultiverse.scenes import PASSES, Design, FactorTable, Scene
 
 Array = NDArray[Any]
 

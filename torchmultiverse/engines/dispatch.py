@@ -19,7 +19,7 @@ from typing import Literal
 
 from torchmultiverse.engines.contract import Engine, Failure, Frame, RenderOptions
 from torchmultiverse.errors import EngineError
-from torchmultiverse.spec import Scene, Value
+from torchmultiverse.scenes import Scene, Value
 
 LEASE = 180.0
 """Seconds without an answer after which an engine counts as hanging."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from torchmultiverse.engines.contract import Catalogue, Choice, Engine, Failure, Frame, RenderOptions
-from torchmultiverse.spec import FACTORS, Scene
+from torchmultiverse.scenes import FACTORS, Scene
 
 GRID = 12
 _WORLDS = ["Desert", "Museum", "SaltFlats", "Snow"]

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from torchmultiverse.engines.client import AsyncClient
 from torchmultiverse.engines.contract import Catalogue, Engine, Failure, Frame, RenderOptions
-from torchmultiverse.spec import Scene
+from torchmultiverse.scenes import Scene
 
 T = TypeVar("T")
 

@@ -22,7 +22,7 @@ from torchmultiverse.engines.contract import (
 )
 from torchmultiverse.engines.dispatch import Answer, Dispatcher, Holder, Slot, Task, settle_all
 from torchmultiverse.errors import EngineError, ProtocolError, TorchMultiverseError
-from torchmultiverse.spec import Scene
+from torchmultiverse.scenes import Scene
 
 log = logging.getLogger(__name__)
 TICK = 0.25

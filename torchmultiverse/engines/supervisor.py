@@ -39,7 +39,7 @@ from torchmultiverse.engines.dispatch import (
 )
 from torchmultiverse.engines.runner import TICK, Description, Runner, close_quietly, memory_of
 from torchmultiverse.errors import EngineError
-from torchmultiverse.spec import Scene
+from torchmultiverse.scenes import Scene
 
 __all__ = ["LEASE", "RESTARTS", "EngineStatus", "Limits", "Supervisor"]
 _GRACE = 3.0

@@ -14,9 +14,6 @@ from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.evaluate import classification as by_class
 from torchmultiverse.evaluate import imagenet
 from torchmultiverse.evaluate.choice import choice_task
-from torchmultiverse.evaluate.data import PictureSet
-from torchmultiverse.evaluate.embeddings import EmbeddingStore, embed_texts, encode_pictures
-from torchmultiverse.evaluate.encode import BatchSize, encode_texts, run_pictures
 from torchmultiverse.evaluate.pairs import METRICS, pair_tasks, winoground
 from torchmultiverse.evaluate.protocol import (
     ChoiceProtocol,
@@ -29,12 +26,10 @@ from torchmultiverse.evaluate.protocol import (
 from torchmultiverse.evaluate.scored import Scored, both, hard_negative, published, top1
 from torchmultiverse.evaluate.scoring import Outcome, paired_scores
 from torchmultiverse.evaluate.spar import Task, coin_flips, tasks
-from torchmultiverse.models import Classifier, ImageTextModel, Model, Scorer
-from torchmultiverse.models.base import Reader
-from torchmultiverse.models.callables import unit
-from torchmultiverse.models.preprocess import FloatArray
-from torchmultiverse.models.torch_tools import need
-from torchmultiverse.spec import BLANK, spoken
+from torchmultiverse.features import BatchSize, EmbeddingStore, embed_texts, encode_pictures, encode_texts, run_pictures
+from torchmultiverse.models import Classifier, FloatArray, ImageTextModel, Model, Reader, Scorer, need, unit
+from torchmultiverse.scenes import BLANK, spoken
+from torchmultiverse.store import PictureSet
 
 
 class Asker:

@@ -15,12 +15,12 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from torchmultiverse.evaluate.counterfactual import Effect
-from torchmultiverse.evaluate.data import PictureSet
 from torchmultiverse.evaluate.paired import RowView
 from torchmultiverse.evaluate.result import Result
 from torchmultiverse.evaluate.slices import Slice
 from torchmultiverse.paths import component
 from torchmultiverse.pictures import rgb
+from torchmultiverse.store import PictureSet
 
 SIDE = 192
 PER_GROUP = 4

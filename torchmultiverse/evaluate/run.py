@@ -14,18 +14,6 @@ from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.evaluate.asking import Asker, Rehearsal
-from torchmultiverse.evaluate.data import (
-    PictureSet,
-    columns_of,
-    dataset_name,
-    factor_table,
-    facts_of,
-    manifest_hash,
-    manifest_of,
-    open_pictures,
-)
-from torchmultiverse.evaluate.embeddings import EmbeddingStore
-from torchmultiverse.evaluate.encode import BatchSize
 from torchmultiverse.evaluate.gallery import gallery_pictures
 from torchmultiverse.evaluate.protocol import (
     Protocol,
@@ -35,14 +23,24 @@ from torchmultiverse.evaluate.protocol import (
 from torchmultiverse.evaluate.result import TABLE, Result, rows_table
 from torchmultiverse.evaluate.scored import Scored
 from torchmultiverse.evaluate.spar import COLUMNS
-from torchmultiverse.evaluate.stats import Intervals
 from torchmultiverse.evaluate.summary import row_parts, summarise
-from torchmultiverse.models import Model, Preprocess, as_model
-from torchmultiverse.models.base import Precision
+from torchmultiverse.features import BatchSize, EmbeddingStore
+from torchmultiverse.files import check_folder
+from torchmultiverse.models import Model, Precision, Preprocess, as_model
 from torchmultiverse.paths import scene_name
 from torchmultiverse.resources import versions
-from torchmultiverse.store import StoredDataset
-from torchmultiverse.store.files import check_folder
+from torchmultiverse.stats import Intervals
+from torchmultiverse.store import (
+    PictureSet,
+    StoredDataset,
+    columns_of,
+    dataset_name,
+    factor_table,
+    facts_of,
+    manifest_hash,
+    manifest_of,
+    open_pictures,
+)
 
 _PACKAGES = (
     "torchmultiverse", "numpy", "pillow", "pyarrow", "torch", "torchvision", "timm", "open_clip_torch", "transformers",

@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.evaluate.leaderboard import Line
 from torchmultiverse.evaluate.paired import RowView
+from torchmultiverse.evaluate.ranking import Line
 from torchmultiverse.evaluate.result import Result
-from torchmultiverse.evaluate.stats import Intervals, contrast
+from torchmultiverse.stats import Intervals, benjamini_hochberg, contrast
 
 RATE = 0.05
 _LEAST = 8  # pictures in a slice
@@ -245,15 +245,3 @@ class _Test:
             # All rows of each side agree: what is known is how many clusters do.
             return 1.0 if found.t > 0 else float(0.5 ** len(np.unique(groups[inside])))
         return float(t.cdf(found.t, found.clusters - 1))
-
-
-def benjamini_hochberg(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return p-values corrected so that, of what stays below a rate, at most that share is expected to be false."""
-    count = len(p)
-    if not count:
-        return p
-    order = np.argsort(p)
-    ranked = p[order] * count / np.arange(1, count + 1)
-    adjusted = np.empty(count)
-    adjusted[order] = np.minimum(1, np.minimum.accumulate(ranked[::-1])[::-1])
-    return adjusted

@@ -1,8 +1,5 @@
 """Many scenes through many engines into one dataset."""
 
-from torchmultiverse.farm.parts import join
-from torchmultiverse.farm.plan import Plan, plan
-from torchmultiverse.farm.report import GenerateReport
-from torchmultiverse.farm.run import GenerateOptions, generate
+import lazy_loader
 
-__all__ = ["GenerateOptions", "GenerateReport", "Plan", "generate", "join", "plan"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

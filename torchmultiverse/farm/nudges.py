@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torchmultiverse.engines import Frame
-from torchmultiverse.spec import Design, Scene, Spec
-from torchmultiverse.store.quality import measure, outside
+from torchmultiverse.scenes import Design, Scene, Spec
+from torchmultiverse.store import measure, outside
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from torchmultiverse.engines import (
     capability,
 )
 from torchmultiverse.errors import EngineError, MissingExtra
-from torchmultiverse.spec import Scene
+from torchmultiverse.scenes import Scene
 
 _AHEAD = 3
 """Scenes that wait at the actor while it renders one."""

@@ -17,21 +17,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torchmultiverse import __version__
-from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOptions
-from torchmultiverse.engines.supervisor import LEASE, Limits, Supervisor
+from torchmultiverse.engines import LEASE, Catalogue, Engine, Failure, Frame, Limits, RenderOptions, Supervisor
 from torchmultiverse.errors import DatasetError, EngineError, SpecError, TorchMultiverseError
 from torchmultiverse.farm.backlog import Backlog
+from torchmultiverse.farm.estimate import Cost, identity, remember_cost, render_options, select, world_seconds
 from torchmultiverse.farm.nudges import Nudges
 from torchmultiverse.farm.parts import check_target, part_folder
-from torchmultiverse.farm.plan import Cost, identity, remember_cost, render_options, select, world_seconds
 from torchmultiverse.farm.progress import progress
 from torchmultiverse.farm.recheck import MOST_CHECKED, Recheck
 from torchmultiverse.farm.report import GenerateReport
-from torchmultiverse.spec import Design, Scene, Spec, Value, load_spec, parse_spec
-from torchmultiverse.store import SHARD_ROWS, DatasetWriter, Inspection, RowSchema
-from torchmultiverse.store.files import write_atomic
-from torchmultiverse.store.finish import finish
+from torchmultiverse.files import write_atomic
+from torchmultiverse.scenes import Design, Scene, Spec, Value, load_spec, parse_spec
+from torchmultiverse.store import SHARD_ROWS, DatasetWriter, Inspection, RowSchema, finish
+from torchmultiverse.version import __version__
 
 HOPELESS = 100
 """A run ends when so many scenes in a row failed: then it is not the scenes."""
@@ -115,7 +113,7 @@ def generate(
     Args:
         spec: a spec, its decoded JSON, or its path.
         out: folder of the dataset.
-        engine: as for `torchmultiverse.connect`, or a function that makes an engine; called once per worker, in the
+        engine: as for `torchmultiverse.open_engine`, or a function that makes an engine; called once per worker, in the
             worker's thread, and again when an engine is lost.
         options: how; see `GenerateOptions`.
         settings: fields of `GenerateOptions` by name, instead of those in ``options``.
@@ -437,12 +435,12 @@ def _factory(
         raise SpecError("engine: pass a name, or a function that makes one, so that every worker has its own")
     if callable(engine):
         return engine
-    from torchmultiverse.multiverse import connect
+    from torchmultiverse.connect import open_engine
 
     name = engine
     # An engine of the pug dialect keeps what it was last sent, and its own defaults may differ from ours: so every
     # factor of the spec is sent with every scene, in the spec's order.
-    return lambda: connect(name, factor_order=factors, assets=assets, pug_hold=lease / 3)
+    return lambda: open_engine(name, factor_order=factors, assets=assets, pug_hold=lease / 3)
 
 
 def _describe(writer: DatasetWriter, spec: Spec, catalogue: Catalogue, notes: list[str]) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 
-from torchmultiverse.assets.engines import make_engine
-from torchmultiverse.engines.registry import find_engine
+from torchmultiverse.assets import make_engine
+from torchmultiverse.engines import find_engine
 from torchmultiverse.serve.process import announce, run
 from torchmultiverse.serve.streamer import Streamer
 

@@ -20,15 +20,14 @@ from aiortc import RTCDataChannel, RTCPeerConnection, RTCSessionDescription
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from torchmultiverse import __version__
-from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOptions, codec
-from torchmultiverse.engines.supervisor import Limits, Supervisor
+from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, Limits, RenderOptions, Supervisor, codec
 from torchmultiverse.errors import EngineError, ProtocolError, SpecError
 from torchmultiverse.protocol import bridge, pug, signalling, webrtc, websocket
 from torchmultiverse.protocol import datachannel as dc
+from torchmultiverse.scenes import FACTORS, Scene, canonical_json
 from torchmultiverse.serve.security import is_loopback
 from torchmultiverse.serve.video import LastPicture
-from torchmultiverse.spec import FACTORS, Scene, canonical_json
+from torchmultiverse.version import __version__
 
 log = logging.getLogger(__name__)
 Answer = Frame | Failure | EngineError

@@ -22,10 +22,20 @@ import torch
 import torch.distributed
 from torch.utils.data import IterableDataset, get_worker_info
 
-from torchmultiverse.engines import Engine, Failure, Frame, RenderOptions, RendersOnDevice, capability
-from torchmultiverse.engines.supervisor import LEASE, RESTARTS, Limits, Supervisor
+from torchmultiverse.engines import (
+    LEASE,
+    RESTARTS,
+    Engine,
+    Failure,
+    Frame,
+    Limits,
+    RenderOptions,
+    RendersOnDevice,
+    Supervisor,
+    capability,
+)
 from torchmultiverse.errors import DatasetError, SpecError
-from torchmultiverse.spec import Design, Scene, Spec, load_spec, parse_spec
+from torchmultiverse.scenes import Design, Scene, Spec, load_spec, parse_spec
 from torchmultiverse.stream.dataset import to_tensor
 from torchmultiverse.stream.record import Recorder
 from torchmultiverse.stream.samplers import Sampler, Uniform
@@ -53,7 +63,7 @@ class RenderStream(IterableDataset[Item]):
 
     Args:
         source: a spec, its path or decoded JSON, a design, or a sampler.
-        engine: as for `torchmultiverse.connect`, or a function that makes an engine; called ``workers`` times, when
+        engine: as for `torchmultiverse.open_engine`, or a function that makes an engine; called ``workers`` times, when
             the first picture is asked for. By default ``builtin``, and ``inprocess`` with a GPU as ``device``.
         workers: engines side by side.
         size: square size or (width, height); by default the spec's, or 224.
@@ -505,6 +515,6 @@ def _reader(i: int, n: int) -> Reader:
 def _factory(name: str, design: Design, assets: Sequence[str]) -> Callable[[], Engine]:
     from functools import partial
 
-    from torchmultiverse.multiverse import connect
+    from torchmultiverse.connect import open_engine
 
-    return partial(connect, name, factor_order=design.sent, assets=assets)
+    return partial(open_engine, name, factor_order=design.sent, assets=assets)

@@ -15,17 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from torchmultiverse.engines import Asset, Catalogue, Choice, Engine, Failure, Frame, RenderOptions
 from torchmultiverse.engines.builtin import annotate
 from torchmultiverse.engines.builtin import stage as staging
 from torchmultiverse.engines.builtin.finish import denoiser_works, finish, tint
 from torchmultiverse.engines.builtin.renderer import SLOTS, Costume, Stage
 from torchmultiverse.engines.builtin.variant import activate
 from torchmultiverse.engines.builtin.world import World, base_name, load_world, world_names
-from torchmultiverse.engines.contract import Asset, Catalogue, Choice, Engine, Failure, Frame, RenderOptions
 from torchmultiverse.errors import EngineError, SpecError, nearest
 from torchmultiverse.resources import data_folder
-from torchmultiverse.spec import BLANK, FACTORS, Scene
-from torchmultiverse.spec.scene import scene_seed
+from torchmultiverse.scenes import BLANK, FACTORS, Scene, scene_seed
 
 LIGHTS = (
     "255,255,255,0",
