@@ -1,4 +1,4 @@
-"""What the shell completes: names that can be listed without a network or a renderer, and files where they stand too."""
+"""What the shell completes: names that are known without a network or a renderer, and files where they can stand."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def models(incomplete: str) -> list[str]:
 
 def engines(incomplete: str) -> list[str]:
     """Names of engines, and packaged binaries."""
-    from torchmultiverse.connect import ENGINES
+    from torchmultiverse.engines import engine_names
 
-    return _begin([*ENGINES, "ws://"], incomplete) + _files(incomplete, ".sh")
+    return _begin([*engine_names(), "ws://"], incomplete) + _files(incomplete, ".sh")
 
 
 def packs(incomplete: str) -> list[str]:

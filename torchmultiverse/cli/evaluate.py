@@ -3,72 +3,73 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 
-out = Console()
+from torchmultiverse.cli.groups import app, eval_group, examples
+from torchmultiverse.cli.options import (
+    Dataset,
+    Features,
+    ModelStrings,
+    Protocol,
+    Results,
+    Seed,
+    ShownData,
+    features_folder,
+)
+from torchmultiverse.cli.output import say
 
 
-def evaluate_command(
-    dataset: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
-    model: Annotated[
-        list[str],
-        typer.Option(help="A model string, see `models list`; * and @FILE work; may be repeated."),
-    ],
-    out_folder: Annotated[Path, typer.Option("--out", help="Folder of the results.")] = Path("results"),
-    protocol: Annotated[str, typer.Option(help="auto, or the name or path of a protocol file.")] = "auto",
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
-    embeddings: Annotated[
-        Path | None, typer.Option(help="Folder that keeps what models make of pictures; default: in the cache.")
-    ] = None,
-    keep: Annotated[bool, typer.Option("--keep/--no-keep", help="Whether that is kept at all.")] = True,
-    precision: Annotated[str, typer.Option(help="float32, bfloat16, or auto: the latter on a GPU.")] = "auto",
-    batch: Annotated[int | None, typer.Option(min=1, help="Pictures per call; default: found by trying.")] = None,
-    audit: Annotated[
-        int, typer.Option(min=0, help="Encode so many pictures again, one by one in float32; 0: none.")
-    ] = 0,
+@eval_group.command(
+    "run",
+    epilog=examples(
+        "torchmultiverse eval data/spar --model open_clip:ViT-B-32/laion2b_s34b_b79k",
+        "torchmultiverse eval data/spar --model 'open_clip:ViT-B-32/laion2b_*' --protocol spar_pug2023 --out published",
+    ),
+)
+def run(
+    dataset: Dataset,
+    model: ModelStrings,
+    out: Annotated[Path, typer.Option("--out", help="Folder of the results.")] = Path("results"),
+    protocol: Protocol = "auto",
+    seed: Seed = 0,
+    features: Features = None,
+    keep: Annotated[bool, typer.Option("--keep/--no-keep", help="Whether features are kept at all.")] = True,
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"], typer.Option(help="Of models; auto: bfloat16 on a GPU.")
+    ] = "auto",
+    batch: Annotated[int | None, typer.Option(min=1, help="Images per call. Default: found by trying.")] = None,
+    audit: Annotated[int, typer.Option(min=0, help="Encode so many images again, one by one in float32; 0: none.")] = 0,
 ) -> None:
-    """Score models on a dataset and print the leaderboard. Each picture passes once, ever, through each model."""
-    from torchmultiverse.evaluate import evaluate, leaderboard
+    """Score models on a dataset and print the leaderboard. Each image passes once, ever, through each model."""
+    from torchmultiverse.evaluate import evaluate, leaderboard, standings
     from torchmultiverse.models import model_strings
-    from torchmultiverse.resources import cache_folder
 
-    store = (embeddings or cache_folder("embeddings")) if keep else None
-    models = model_strings(model)
-    if precision not in ("auto", "float32", "bfloat16"):
-        raise typer.BadParameter(f"'{precision}' is not float32, bfloat16 or auto", param_hint="--precision")
     result = evaluate(
-        dataset, models, protocol=protocol, out=out_folder, seed=seed, embeddings=store,
-        precision=precision,  # type: ignore[arg-type]
-        batch_size=batch or "auto", audit=audit,
+        dataset, model_strings(model), protocol=protocol, out=out, seed=seed,
+        embeddings=features_folder(features) if keep else None, precision=precision, batch_size=batch or "auto",
+        audit=audit,
     )  # fmt: skip
-    out.print(leaderboard(result))
+    say(leaderboard(result))
     if len(result.models) > 1:
-        from torchmultiverse.evaluate import standings
-
         shown = [f"{s.model} ({s.groups})" for s in standings(result, seed)]
-        out.print(f"places: {', '.join(shown)}; models that share a letter cannot be told apart", highlight=False)
+        say(f"places: {', '.join(shown)}; models that share a letter cannot be told apart")
     for name, found in result.provenance["audits"].items():
-        out.print(f"audit of {name}: {found['changed']} of {found['answers']} answers change when {found['pictures']} "
-                  f"pictures are encoded one by one in float32", highlight=False)  # fmt: skip
-    out.print(f"results in {out_folder}; the page: torchmultiverse report {out_folder}", highlight=False)
+        say(f"audit of {name}: {found['changed']} of {found['answers']} answers change when {found['pictures']} "
+            f"pictures are encoded one by one in float32")  # fmt: skip
+    say(f"results in {out}; the page: torchmultiverse report {out}")
 
 
+@app.command(epilog=examples("torchmultiverse report results/ --data data/spar --out report/"))
 def report(
-    results: Annotated[Path, typer.Argument(help="Folder that eval wrote.")],
-    out_folder: Annotated[
-        Path | None, typer.Option("--out", help="Folder of the page; default: inside results.")
-    ] = None,
-    dataset: Annotated[
-        Path | None, typer.Option(help="What was evaluated: its pictures are shown beside every answer.")
-    ] = None,
+    results: Results,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder of the page. Default: inside results.")] = None,
+    data: ShownData = None,
 ) -> None:
     """Make the HTML pages, and markdown, LaTeX and CSV tables, of results."""
     from torchmultiverse.report import report as make
     from torchmultiverse.store import open_dataset
 
-    pictures = None if dataset is None else open_dataset(dataset)
-    page = make(results, out_folder or results / "report", pictures, quiet=False)
-    out.print(f"{page}", highlight=False)
+    images = None if data is None else open_dataset(data)
+    say(str(make(results, out or results / "report", images, quiet=False)))

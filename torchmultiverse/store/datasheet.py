@@ -149,8 +149,8 @@ def _maintenance(about: Mapping[str, str], manifest: Mapping[str, Any]) -> list[
         f"**Who maintains it?** {about.get('contact') or _NOT_STATED}",
         f"**Will it be updated?** {about.get('maintenance') or _NOT_STATED}",
         "**Can others extend it?** With the spec: `torchmultiverse render SPEC --extend` renders what is new; "
-        "`torchmultiverse merge` puts datasets together and keeps where each row is from; `torchmultiverse diff` says "
-        "what changed from one version to the next.",
+        "`torchmultiverse data merge` puts datasets together and keeps where each row is from; "
+        "`torchmultiverse data diff` says what changed from one version to the next.",
     ]
 
 
