@@ -18,7 +18,6 @@ pytest.importorskip("torch")
 pytest.importorskip("open_clip")
 
 from torchmultiverse.cli.train import finetune
-
 from torchmultiverse.models.tiny import build_tiny, save_tiny, tiny_config
 
 
