@@ -95,9 +95,9 @@ def connect(
 
         if not assets:
             return BuiltinEngine()
-        from torchmultiverse.assets import troupe
+        from torchmultiverse.assets import asset_source
 
-        return BuiltinEngine(characters=troupe(assets))
+        return BuiltinEngine(assets=asset_source(assets))
     from torchmultiverse.engines.remote import RemoteEngine
 
     if name.startswith(("ws://", "wss://")):

@@ -2,6 +2,6 @@
 
 from torchmultiverse.assets.folder import add
 from torchmultiverse.assets.library import Pack, check_packs, installed, open_pack, remove
-from torchmultiverse.assets.packs import troupe
+from torchmultiverse.assets.packs import asset_source
 
-__all__ = ["Pack", "add", "check_packs", "installed", "open_pack", "remove", "troupe"]
+__all__ = ["Pack", "add", "asset_source", "check_packs", "installed", "open_pack", "remove"]

@@ -16,7 +16,7 @@ from torchmultiverse.assets.bake import Baked, bake, edge_for
 from torchmultiverse.assets.library import PROCEDURAL, Pack, open_pack
 from torchmultiverse.engines.base import Asset
 from torchmultiverse.engines.builtin.characters import coat
-from torchmultiverse.engines.builtin.engine import Character, Species, Troupe
+from torchmultiverse.engines.builtin.engine import AssetSource, Character, ProceduralAssets
 from torchmultiverse.engines.builtin.world import World
 from torchmultiverse.errors import SpecError
 
@@ -35,7 +35,7 @@ class PackCharacter:
     hover: float
 
 
-class PackTroupe(Troupe):
+class PackAssets(AssetSource):
     """Characters and worlds of one installed pack."""
 
     def __init__(self, pack: Pack) -> None:
@@ -98,10 +98,10 @@ class PackTroupe(Troupe):
         return bytes.fromhex(self._pack.fingerprint)
 
 
-class InOrder(Troupe):
+class LayeredAssets(AssetSource):
     """Several sources; the first that has a name gives what it names."""
 
-    def __init__(self, sources: Sequence[Troupe]) -> None:
+    def __init__(self, sources: Sequence[AssetSource]) -> None:
         self._sources = list(sources)
         self._characters = {name: s for s in reversed(self._sources) for name in s.names()}
         self._worlds = {name: s for s in reversed(self._sources) for name in s.worlds()}
@@ -143,7 +143,7 @@ class InOrder(Troupe):
         return hashlib.sha256(b"".join(source.fingerprint() for source in self._sources)).digest()
 
 
-def troupe(packs: Sequence[str]) -> Troupe:
+def asset_source(packs: Sequence[str]) -> AssetSource:
     """Return the source of characters and worlds that a spec's ``assets`` name.
 
     Raises:
@@ -153,8 +153,8 @@ def troupe(packs: Sequence[str]) -> Troupe:
     packs = list(packs) or [PROCEDURAL]
     if len(set(packs)) != len(packs):
         raise SpecError(f"assets = {packs}: each pack once")
-    sources = [Species() if name == PROCEDURAL else PackTroupe(open_pack(name)) for name in packs]
-    chosen = InOrder(sources)
+    sources = [ProceduralAssets() if name == PROCEDURAL else PackAssets(open_pack(name)) for name in packs]
+    chosen = LayeredAssets(sources)
     if not chosen.worlds():
         raise SpecError(f"assets = {packs}: none of these packs has a world; add '{PROCEDURAL}'")
     return chosen

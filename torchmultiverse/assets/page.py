@@ -8,7 +8,7 @@ import io
 from collections.abc import Callable, Sequence
 
 from torchmultiverse.assets.library import Item, Pack
-from torchmultiverse.assets.packs import InOrder, PackTroupe
+from torchmultiverse.assets.packs import LayeredAssets, PackAssets
 from torchmultiverse.engines.base import Engine, Frame, RenderOptions
 from torchmultiverse.spec import Scene
 
@@ -41,9 +41,9 @@ def turntable(
         RenderError: an asset cannot be rendered.
     """
     from torchmultiverse.engines.builtin import BuiltinEngine
-    from torchmultiverse.engines.builtin.engine import Species
+    from torchmultiverse.engines.builtin.engine import ProceduralAssets
 
-    engine = BuiltinEngine(characters=InOrder([PackTroupe(pack), Species()]))
+    engine = BuiltinEngine(assets=LayeredAssets([PackAssets(pack), ProceduralAssets()]))
     sections = []
     try:
         for item in pack.manifest.assets:

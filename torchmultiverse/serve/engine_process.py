@@ -17,9 +17,9 @@ def _builtin(assets: Sequence[str]) -> Engine:
 
     if not assets:
         return BuiltinEngine()
-    from torchmultiverse.assets import troupe
+    from torchmultiverse.assets import asset_source
 
-    return BuiltinEngine(characters=troupe(assets))
+    return BuiltinEngine(assets=asset_source(assets))
 
 
 def _marker(assets: Sequence[str]) -> Engine:

@@ -109,7 +109,7 @@ class Actor:
     location: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
-def actors(scene: Scene) -> list[Actor]:
+def scene_actors(scene: Scene) -> list[Actor]:
     """Return the characters that are there, with their positions.
 
     Two characters of which neither has a place stand left and right.
@@ -142,9 +142,9 @@ def actors(scene: Scene) -> list[Actor]:
     return found
 
 
-def layout(scene: Scene, cast: list[Actor]) -> Layout:
+def layout(scene: Scene, actors: list[Actor]) -> Layout:
     """Return which of the three camera distances applies: by the places asked for, filled or not."""
-    places = {scene.get_str("Character1_Pos"), scene.get_str("Character2_Pos"), *(a.position for a in cast)}
+    places = {scene.get_str("Character1_Pos"), scene.get_str("Character2_Pos"), *(a.position for a in actors)}
     if "location" in places:
         return "free"
     if places & {"bottom", "top"}:
@@ -153,7 +153,7 @@ def layout(scene: Scene, cast: list[Actor]) -> Layout:
 
 
 def place(
-    actor: Actor, cast: list[Actor], world: World, vertices: NDArray[Any], normals: NDArray[Any], hover: float
+    actor: Actor, actors: list[Actor], world: World, vertices: NDArray[Any], normals: NDArray[Any], hover: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return a character's vertices and normals in world coordinates.
 
@@ -169,7 +169,7 @@ def place(
     centre = (turned.min(0) + turned.max(0)) / 2
     offset = np.array([x - centre[0], y - centre[1], world.ground(x, y) + up - turned[:, 2].min()])
     if actor.position == "top":
-        below = next((other.scale for other in cast if other.position in ("bottom", "center")), 1.0)
+        below = next((other.scale for other in actors if other.position in ("bottom", "center")), 1.0)
         offset[2] += _SPECIES_SIZE * below + _GAP
     else:
         offset[2] += hover * actor.scale
