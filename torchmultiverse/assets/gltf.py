@@ -55,7 +55,7 @@ class Buffer(_Record):
     uri: str | None = None
 
 
-class View(_Record):
+class BufferView(_Record):
     """A part of a buffer."""
 
     buffer: Index
@@ -106,7 +106,7 @@ class Image(_Record):
     bufferView: Index | None = None
 
 
-class Sampler(_Record):
+class GltfSampler(_Record):
     """How a texture goes on beyond its border; 10497 repeats it."""
 
     wrapS: int = 10497
@@ -121,7 +121,7 @@ class _TextureExtensions(_Record):
     EXT_texture_webp: _WebP | None = None
 
 
-class Texture(_Record):
+class GltfTexture(_Record):
     """A picture with a sampler."""
 
     source: Index | None = None
@@ -182,7 +182,7 @@ class _MaterialExtensions(_Record):
     KHR_materials_pbrSpecularGlossiness: Specular | None = None
 
 
-class Material(_Record):
+class GltfMaterial(_Record):
     """What a surface looks like."""
 
     name: str | None = None
@@ -206,7 +206,7 @@ class Primitive(_Record):
     targets: list[dict[str, Index]] = []
 
 
-class Mesh(_Record):
+class GltfMesh(_Record):
     """Primitives."""
 
     primitives: list[Primitive]
@@ -242,14 +242,14 @@ class Node(_Record):
     extensions: _NodeExtensions = _NodeExtensions()
 
 
-class Skin(_Record):
+class GltfSkin(_Record):
     """The joints that move a mesh."""
 
     joints: Annotated[list[Index], Field(min_length=1)]
     inverseBindMatrices: Index | None = None
 
 
-class Scene(_Record):
+class GltfScene(_Record):
     """Nodes without parents."""
 
     nodes: list[Index] = []
@@ -261,17 +261,17 @@ class Header(_Record):
     extensionsUsed: list[str] = []
     extensionsRequired: list[str] = []
     scene: Index | None = None
-    scenes: list[Scene] = []
+    scenes: list[GltfScene] = []
     nodes: list[Node] = []
-    meshes: list[Mesh] = []
-    materials: list[Material] = []
-    textures: list[Texture] = []
+    meshes: list[GltfMesh] = []
+    materials: list[GltfMaterial] = []
+    textures: list[GltfTexture] = []
     images: list[Image] = []
-    samplers: list[Sampler] = []
-    skins: list[Skin] = []
+    samplers: list[GltfSampler] = []
+    skins: list[GltfSkin] = []
     animations: list[Any] = []
     accessors: list[Accessor] = []
-    bufferViews: list[View] = []
+    bufferViews: list[BufferView] = []
     buffers: list[Buffer] = []
 
 

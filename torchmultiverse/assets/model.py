@@ -37,7 +37,7 @@ class Piece:
         colors: float32 (V, 3), linear sRGB, multiplies the texture; None for white.
         image: uint8 (H, W, 4), sRGB and alpha, first row at v = 1; None without a texture.
         tint: linear sRGB, multiplies everything.
-        roughness: 0 mirror to 1 matt.
+        roughness: 0 mirror-like to 1 fully rough.
         cut: what has less alpha than this is not there; 0: alpha means nothing.
     """
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,64 @@ class _Faces:
     sizes: list[int] = field(default_factory=list)
 
 
+@dataclass
+class _Statements:
+    """The statements of a file, sorted by what they are about.
+
+    Attributes:
+        rows: what follows the key of each line of numbers.
+        groups: faces by material; None before the first is named.
+        libraries: files of materials.
+        unread: how many lines there are of keys that are not read.
+        small: faces of fewer than three corners.
+    """
+
+    rows: dict[str, list[str]] = field(default_factory=lambda: {key: [] for key in _LISTS})
+    groups: dict[str | None, _Faces] = field(default_factory=dict)
+    libraries: list[str] = field(default_factory=list)
+    unread: Counter[str] = field(default_factory=Counter)
+    small: int = 0
+    _material: str | None = None
+    _triangles: int = 0
+
+    def read(self, lines: list[str], what: str) -> None:
+        """Take all lines of a file.
+
+        Raises:
+            AssetError: more triangles than are read.
+        """
+        for line in lines:
+            parts = line.split(None, 1)
+            if not parts or parts[0].startswith("#"):
+                continue
+            key, rest = parts[0], parts[1] if len(parts) > 1 else ""
+            if key in self.rows:
+                self.rows[key].append(rest)
+            elif key in ("f", "fo"):
+                self._face(rest, what)
+            elif key == "usemtl":
+                self._material = rest.strip()
+            elif key == "mtllib":
+                self.libraries.append(rest.strip())
+            elif key not in _PASSED:
+                self.unread[key] += 1
+
+    def _face(self, rest: str, what: str) -> None:
+        tokens = rest.partition("#")[0].split()
+        if "-" in rest:
+            tokens = [_absolute(token, self.rows) for token in tokens]
+        if len(tokens) < 3:
+            self.small += 1
+            return
+        self._triangles += len(tokens) - 2
+        if self._triangles > MAX_TRIANGLES:
+            check_size(self._triangles, what)
+        group = self.groups.setdefault(self._material, _Faces())
+        known = group.corners
+        group.flat.extend([known.setdefault(token, len(known)) for token in tokens])
+        group.sizes.append(len(tokens))
+
+
 def read_obj(data: bytes, neighbours: Neighbours, what: str) -> tuple[list[Piece], list[str]]:
     """Return the pieces of an OBJ file, one or two for each material, and what of it is not drawn.
 
@@ -61,50 +119,18 @@ def read_obj(data: bytes, neighbours: Neighbours, what: str) -> tuple[list[Piece
         AssetError: it cannot be read, contradicts itself, is too large, or names a file that is not there.
     """
     lines = _lines(data)
-    rows: dict[str, list[str]] = {key: [] for key in _LISTS}
-    groups: dict[str | None, _Faces] = {}
-    libraries: list[str] = []
-    unknown: Counter[str] = Counter()
-    current: str | None = None
-    small = count = 0
-    for line in lines:
-        parts = line.split(None, 1)
-        if not parts or parts[0].startswith("#"):
-            continue
-        key, rest = parts[0], parts[1] if len(parts) > 1 else ""
-        if key in rows:
-            rows[key].append(rest)
-        elif key == "f" or key == "fo":
-            tokens = rest.partition("#")[0].split()
-            if "-" in rest:
-                tokens = [_absolute(token, rows) for token in tokens]
-            if len(tokens) < 3:
-                small += 1
-                continue
-            count += len(tokens) - 2
-            if count > MAX_TRIANGLES:
-                check_size(count, what)
-            group = groups.setdefault(current, _Faces())
-            known = group.corners
-            group.flat.extend([known.setdefault(token, len(known)) for token in tokens])
-            group.sizes.append(len(tokens))
-        elif key == "usemtl":
-            current = rest.strip()
-        elif key == "mtllib":
-            libraries.append(rest.strip())
-        elif key not in _PASSED:
-            unknown[key] += 1
-    notes = [f"{n:,} lines '{shown(key)}' are not read" for key, n in list(unknown.items())[:10]]
-    if small:
-        notes.append(f"{small:,} faces of fewer than three corners are not drawn")
+    statements = _Statements()
+    statements.read(lines, what)
+    notes = [f"{n:,} lines '{shown(key)}' are not read" for key, n in list(statements.unread.items())[:10]]
+    if statements.small:
+        notes.append(f"{statements.small:,} faces of fewer than three corners are not drawn")
     if b"#MRGB" in data:
         notes.append("its colours in '#MRGB' comments are not read")
-    arrays = {key: _array(key, values, lines, what) for key, values in rows.items()}
-    materials = _materials(libraries, neighbours, notes)
+    arrays = {key: _array(key, values, lines, what) for key, values in statements.rows.items()}
+    materials = _materials(statements.libraries, neighbours, notes)
     pieces = []
-    for name, group in groups.items():
-        made = _pieces(name, group, arrays, materials, neighbours, notes)
-        pieces += made
+    for name, group in statements.groups.items():
+        pieces += _pieces(name, group, arrays, materials, neighbours, notes)
     if not pieces:
         raise AssetError(f"{what}: it has no triangles")
     seen = [piece for piece, opacity in pieces if opacity >= 0.5]
@@ -212,6 +238,43 @@ def _pieces(
 ) -> list[tuple[Piece, float]]:
     """Return what one material is on, with its opacity."""
     what = neighbours.what
+    material = _material_of(name, materials, notes)
+    at = _corners(group, arrays, what)
+    vertices = arrays["v"][at["v"], :3]
+    flat = np.array(group.flat)
+    triangles, unfilled = triangulated(vertices[flat], np.array(group.sizes))
+    if unfilled:
+        notes.append(f"{unfilled:,} polygons are so folded that their triangles overlap")
+    faces = flat[triangles]
+    colors = _colors(arrays["v"][at["v"]], notes)
+    tint = (1.0, 1.0, 1.0)
+    if material.color is not None and colors is None:
+        red, green, blue = (float(c) for c in linear(np.array(material.color)))
+        tint = (red, green, blue)
+    plain = Piece(
+        vertices.astype(np.float32),
+        _normals(vertices, faces, arrays["vn"], at["vn"]),
+        faces.astype(np.uint32),
+        colors=colors,
+        tint=tint,
+    )
+    if material.texture is None:
+        return [(plain, material.opacity)]
+    mapped = (at["vt"] >= 0)[faces].all(1)
+    if not mapped.any():
+        raise AssetError(f"{what}: the material '{shown(name or '')}' has a texture, the mesh no texture coordinates")
+    textured = replace(plain, faces=plain.faces[mapped], tint=(1.0, 1.0, 1.0))
+    pieces = [_textured(textured, material.texture, arrays["vt"], at["vt"], neighbours)]
+    if not mapped.all():
+        notes.append(
+            f"{int((~mapped).sum()):,} faces of '{shown(name or '')}' have no texture coordinates: drawn plain"
+        )
+        pieces.append(replace(plain, faces=plain.faces[~mapped]))
+    return [(piece, material.opacity) for piece in pieces]
+
+
+def _material_of(name: str | None, materials: dict[str, _Material], notes: list[str]) -> _Material:
+    """Return a material by its name, and note what of it is not drawn."""
     material = materials.get(name or "")
     if material is None:
         material = _Material()
@@ -222,53 +285,31 @@ def _pieces(
     if material.opacity < 1:
         seen = "drawn as if it were opaque" if material.opacity >= 0.5 else "not drawn"
         notes.append(f"'{shown(name or '')}' is see-through (d {material.opacity:g}) and is {seen}")
-    at = _corners(group, arrays, what)
-    vertices = arrays["v"][at["v"], :3]
-    flat = np.array(group.flat)
-    triangles, unfilled = triangulated(vertices[flat], np.array(group.sizes))
-    if unfilled:
-        notes.append(f"{unfilled:,} polygons are so folded that their triangles overlap")
-    faces = flat[triangles]
+    return material
+
+
+def _normals(
+    vertices: Floats, faces: NDArray[np.int64], given: Floats, index: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Return unit normals (V, 3): those of the file, and where it gives none those of the faces."""
     smooth = welded_normals(vertices, faces)
-    given = arrays["vn"][at["vn"], :3] if len(arrays["vn"]) else np.zeros_like(vertices)
-    length = np.linalg.norm(given, axis=1, keepdims=True)
-    usable = (at["vn"] >= 0)[:, None] & (length > 1e-9) & np.isfinite(length)
-    normals = np.where(usable, given / np.where(usable, length, 1), smooth).astype(np.float32)
-    colors = _colors(arrays["v"][at["v"]], notes)
-    tint = (1.0, 1.0, 1.0)
-    if material.color is not None and colors is None:
-        red, green, blue = (float(c) for c in linear(np.array(material.color)))
-        tint = (red, green, blue)
-    points = vertices.astype(np.float32)
-    if material.texture is None:
-        return [(Piece(points, normals, faces.astype(np.uint32), colors=colors, tint=tint), material.opacity)]
-    texture = material.texture
-    mapped = (at["vt"] >= 0)[faces].all(1)
-    if not mapped.any():
-        raise AssetError(f"{what}: the material '{shown(name or '')}' has a texture, the mesh no texture coordinates")
-    uv = arrays["vt"][at["vt"]]
+    normals = given[index, :3] if len(given) else np.zeros_like(vertices)
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    usable = (index >= 0)[:, None] & (length > 1e-9) & np.isfinite(length)
+    return np.where(usable, normals / np.where(usable, length, 1), smooth).astype(np.float32)
+
+
+def _textured(
+    piece: Piece, texture: _Texture, coordinates: Floats, index: NDArray[np.int64], neighbours: Neighbours
+) -> Piece:
+    """Return a piece with its texture."""
+    uv = coordinates[index]
     uv = np.stack([uv[:, 0], uv[:, 1] if uv.shape[1] > 1 else np.zeros(len(uv))], 1)
-    uv = np.where((at["vt"] >= 0)[:, None], np.nan_to_num(uv, nan=0.0) * texture.scale + texture.offset, 0)
-    image = decode(neighbours.read(texture.file), f"{what}: the texture '{shown(texture.file)}'")
+    uv = np.where((index >= 0)[:, None], np.nan_to_num(uv, nan=0.0) * texture.scale + texture.offset, 0)
+    image = decode(neighbours.read(texture.file), f"{neighbours.what}: the texture '{shown(texture.file)}'")
     # A material of an OBJ does not say. A texture with holes is meant so; one that is clear all over is a mistake.
     clear = float((image[..., 3] < 128).mean())
-    pieces = [
-        Piece(
-            points,
-            normals,
-            faces[mapped].astype(np.uint32),
-            uv=uv.astype(np.float32),
-            colors=colors,
-            image=image,
-            cut=0.5 if 0 < clear < 0.98 else 0.0,
-        )
-    ]
-    if not mapped.all():
-        notes.append(
-            f"{int((~mapped).sum()):,} faces of '{shown(name or '')}' have no texture coordinates: drawn plain"
-        )
-        pieces.append(Piece(points, normals, faces[~mapped].astype(np.uint32), colors=colors, tint=tint))
-    return [(piece, material.opacity) for piece in pieces]
+    return replace(piece, uv=uv.astype(np.float32), image=image, cut=0.5 if 0 < clear < 0.98 else 0.0)
 
 
 def _colors(rows: Floats, notes: list[str]) -> NDArray[np.float32] | None:

@@ -170,10 +170,8 @@ def _header(data: bytes, what: str) -> tuple[list[_Element], str, list[str], int
                 elements.append(_Element(words[1], int(words[2])))
                 if not 0 <= elements[-1].count <= 4 * MAX_TRIANGLES:
                     raise ValueError
-            elif words[0] == "property" and words[1] == "list":
-                elements[-1].properties.append(_Property(words[4], _KINDS[words[3]], _KINDS[words[2]]))
             elif words[0] == "property":
-                elements[-1].properties.append(_Property(words[2], _KINDS[words[1]], None))
+                elements[-1].properties.append(_property(words))
             elif words[0] in ("comment", "obj_info") and words[1].lower() == "texturefile" and len(words) > 2:
                 textures.append(line.split(None, 2)[2].strip())
         except (KeyError, IndexError, ValueError):
@@ -182,13 +180,24 @@ def _header(data: bytes, what: str) -> tuple[list[_Element], str, list[str], int
             ) from None
     if order is None:
         raise AssetError(f"{what}: its PLY header does not say its format")
+    _check_elements(elements, what)
+    return elements, order, textures, end.end()
+
+
+def _property(words: list[str]) -> _Property:
+    """Return what a line of the header declares: ``property TYPE NAME`` or ``property list COUNT_TYPE TYPE NAME``."""
+    if words[1] == "list":
+        return _Property(words[4], _KINDS[words[3]], _KINDS[words[2]])
+    return _Property(words[2], _KINDS[words[1]], None)
+
+
+def _check_elements(elements: list[_Element], what: str) -> None:
     for element in elements:
         names = [one.name for one in element.properties]
         if len(set(names)) != len(names) or not names:
             raise AssetError(f"{what}: the element '{shown(element.name)}' has no properties, or one of them twice")
     if len({element.name for element in elements}) != len(elements):
         raise AssetError(f"{what}: its PLY header has an element twice")
-    return elements, order, textures, end.end()
 
 
 # -- the data ---------------------------------------------------------------------------------------------------------
