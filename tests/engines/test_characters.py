@@ -4,16 +4,13 @@ machine to machine or from run to run, a texture that moves the shape, a coat th
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 import multiprocessing
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from torchmultiverse.engines.builtin import characters
 from torchmultiverse.engines.builtin.characters import (
     character_names,
     implicit,
@@ -267,16 +264,3 @@ def test_tube_length_is_measured_along_it():
     along, around = implicit.Solid(part, 1.0).coordinates(np.array([[0.25, 0, 0.1], [0.75, 0.1, 0]], np.float32))
     assert along == pytest.approx([0.25, 0.75], abs=1e-3)
     assert np.abs(around) == pytest.approx([0, np.pi / 2], abs=1e-3)
-
-
-def test_no_global_randomness_clock_or_uuid():
-    for path in Path(characters.__file__).parent.glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Import):
-                assert not {a.name.split(".")[0] for a in node.names} & {"random", "time", "uuid", "datetime"}, path
-            if (
-                isinstance(node, ast.Attribute)
-                and isinstance(node.value, ast.Attribute)
-                and node.value.attr == "random"
-            ):
-                assert node.attr in {"default_rng", "Generator"}, f"{path.name}: numpy.random.{node.attr}"
