@@ -238,5 +238,5 @@ def test_the_time_of_a_picture_is_that_of_its_annotations_too(engine, monkeypatc
     monkeypatch.setattr(annotate, "objects", slow)
     timings = one(engine, Character_Name="Cube").timings
     assert timings["annotate_ms"] >= 200
-    parts = [timings[f"{name}_ms"] for name in ("world", "place", "trace", "finish", "annotate")]
+    parts = [timings[f"{name}_ms"] for name in ("world", "place", "trace", "postprocess", "annotate")]
     assert timings["render_ms"] == pytest.approx(sum(parts))

@@ -17,8 +17,8 @@ import pytest
 from torchmultiverse.engines import Failure, RenderOptions
 from torchmultiverse.engines.builtin import BuiltinEngine, placement
 from torchmultiverse.engines.builtin.engine import ProceduralAssets
-from torchmultiverse.engines.builtin.finish import tint
 from torchmultiverse.engines.builtin.mesh import ball, box
+from torchmultiverse.engines.builtin.postprocess import tint
 from torchmultiverse.engines.builtin.variant import llvm_libraries, probe
 from torchmultiverse.engines.builtin.world import WorldSpec, build, load_spec, load_world, world_names
 from torchmultiverse.errors import EngineError, SpecError

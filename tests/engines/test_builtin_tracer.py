@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from torchmultiverse.engines.builtin.mesh import Light, Material, Part, ball, box, quad
+from torchmultiverse.engines.builtin.mesh import Light, Material, MeshPart, ball, box, quad
 from torchmultiverse.engines.builtin.placement import View
 from torchmultiverse.engines.builtin.variant import activate, probe
 from torchmultiverse.engines.builtin.world import World, WorldSpec
@@ -46,14 +46,14 @@ def everything(lights=(), emission=0.0, sky=1.0):
     floor = quad([(-GROUND, -GROUND, 0), (GROUND, -GROUND, 0), (GROUND, GROUND, 0), (-GROUND, GROUND, 0)])
     wide = type(floor)(floor.vertices, floor.faces, floor.normals, floor.uv * 3)
     parts = [
-        Part(Material("floor", color=texture, rough=rough, height=bumps, repeat=True), wide),
-        Part(Material("clay", specular=0.0), ball(24, 32).moved((-1.2, 0.4, 0.7), 0.7).tinted((0.7, 0.3, 0.2))),
-        Part(
+        MeshPart(Material("floor", color=texture, rough=rough, height=bumps, repeat=True), wide),
+        MeshPart(Material("clay", specular=0.0), ball(24, 32).moved((-1.2, 0.4, 0.7), 0.7).tinted((0.7, 0.3, 0.2))),
+        MeshPart(
             Material("metal", metallic=1.0, roughness=0.4),
             ball(24, 32).moved((1.1, 0.6, 0.6), 0.6).tinted((0.9, 0.8, 0.5)),
         ),
-        Part(
-            Material("coat", roughness=0.3, specular=0.8),
+        MeshPart(
+            Material("glossy", roughness=0.3, specular=0.8),
             box((-0.4, -1.2, 0), (0.5, -0.6, 0.7)).tinted((0.2, 0.3, 0.6)),
         ),
     ]
@@ -62,9 +62,9 @@ def everything(lights=(), emission=0.0, sky=1.0):
         sign = box((-2.5, 1.5, 0.5), (-2.3, 2.5, 1.5)).tinted((0.1, 0.8, 0.3))
         panel = quad([(2.5, 2, 0.2), (2.5, 0, 0.2), (2.5, 0, 1.7), (2.5, 2, 1.7)])
         parts += [
-            Part(Material("lamp", emission=emission, samples_light=True), lamp),
-            Part(Material("sign", emission=emission, specular=0.0), sign),
-            Part(Material("panel", emission=emission, color=texture), panel),
+            MeshPart(Material("lamp", emission=emission, samples_light=True), lamp),
+            MeshPart(Material("sign", emission=emission, specular=0.0), sign),
+            MeshPart(Material("panel", emission=emission, color=texture), panel),
         ]
     spec = WorldSpec(caption="x", blocks=[{"kind": "none"}])
     return World("test", spec, parts, list(lights), environment(sky), np.zeros((5, 5), np.float32), 1.0)

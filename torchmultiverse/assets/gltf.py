@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from torchmultiverse.assets.files import Neighbours
+from torchmultiverse.assets.files import SiblingFiles
 from torchmultiverse.assets.model import MAX_TRIANGLES
 from torchmultiverse.errors import AssetError
 
@@ -100,7 +100,7 @@ class Accessor(_Record):
 
 
 class Image(_Record):
-    """A picture, in a view or beside the file."""
+    """An image, in a view or beside the file."""
 
     uri: str | None = None
     bufferView: Index | None = None
@@ -122,7 +122,7 @@ class _TextureExtensions(_Record):
 
 
 class GltfTexture(_Record):
-    """A picture with a sampler."""
+    """An image with a sampler."""
 
     source: Index | None = None
     sampler: Index | None = None
@@ -130,7 +130,7 @@ class GltfTexture(_Record):
 
     @property
     def image(self) -> int | None:
-        """The picture's index."""
+        """The image's index."""
         return self.extensions.EXT_texture_webp.source if self.extensions.EXT_texture_webp else self.source
 
 
@@ -280,16 +280,16 @@ class Document:
 
     Args:
         data: its bytes.
-        neighbours: the files beside it.
+        siblings: the files beside it.
         what: names it in errors.
 
     Raises:
         AssetError: no GLB of version 2, cut short, or one that needs what is not read.
     """
 
-    def __init__(self, data: bytes, neighbours: Neighbours, what: str) -> None:
+    def __init__(self, data: bytes, siblings: SiblingFiles, what: str) -> None:
         self.what = what
-        self._neighbours = neighbours
+        self._neighbours = siblings
         text, self._chunk = _chunks(data, what)
         try:
             self.header = Header.model_validate_json(text)
@@ -360,7 +360,7 @@ class Document:
         kind = np.dtype(_COMPONENTS[one.componentType])
         return values / np.iinfo(kind).max if kind.kind in "iu" and not one.normalized else values
 
-    def picture(self, index: int, place: str) -> bytes:
+    def image_bytes(self, index: int, place: str) -> bytes:
         """Return the bytes of an image.
 
         Raises:

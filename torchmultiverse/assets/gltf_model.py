@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.assets.files import Neighbours, shown
+from torchmultiverse.assets.files import SiblingFiles, shown
 from torchmultiverse.assets.gltf import SUPPORTED, Document, GltfMaterial, Metallic, Node, Primitive, TextureInfo
-from torchmultiverse.assets.model import Piece, check_size
+from torchmultiverse.assets.model import Submesh, check_size
 from torchmultiverse.assets.textures import decode
 from torchmultiverse.errors import AssetError
 
@@ -51,13 +51,13 @@ class _Surface:
     texture: TextureInfo | None
 
 
-def read_glb(data: bytes, neighbours: Neighbours, what: str) -> tuple[list[Piece], list[str]]:
+def read_glb(data: bytes, siblings: SiblingFiles, what: str) -> tuple[list[Submesh], list[str]]:
     """Return the pieces of a GLB file, and what of it is not drawn.
 
     Raises:
         AssetError: it cannot be read, contradicts itself, is too large, or nothing of it is to be seen.
     """
-    reader = _Reader(Document(data, neighbours, what))
+    reader = _GlbReader(Document(data, siblings, what))
     pieces = list(reader.pieces())
     if not pieces:
         why = f": {'; '.join(reader.notes)}" if reader.notes else ""
@@ -65,7 +65,7 @@ def read_glb(data: bytes, neighbours: Neighbours, what: str) -> tuple[list[Piece
     return pieces, list(reader.notes)
 
 
-class _Reader:
+class _GlbReader:
     def __init__(self, document: Document) -> None:
         self._document, self._header, self._what = document, document.header, document.what
         self.notes: dict[str, None] = {}  # in their order, each once
@@ -75,10 +75,10 @@ class _Reader:
         self._images: dict[int, NDArray[np.uint8]] = {}
         self._triangles = 0
 
-    def pieces(self) -> Iterator[Piece]:
+    def pieces(self) -> Iterator[Submesh]:
         """Yield the triangles of every primitive that stands in the scene."""
-        self._remark()
-        nodes = self._standing()
+        self._note_unread()
+        nodes = self._visible_nodes()
         for index in nodes:
             node = self._header.nodes[index]
             if node.mesh is None:
@@ -98,7 +98,7 @@ class _Reader:
 
     # -- what is left out ---------------------------------------------------------------------------------------------
 
-    def _remark(self) -> None:
+    def _note_unread(self) -> None:
         header = self._header
         unread = sorted(set(header.extensionsUsed) - SUPPORTED - _COMPRESSIONS)
         if unread:
@@ -113,7 +113,7 @@ class _Reader:
 
     # -- nodes --------------------------------------------------------------------------------------------------------
 
-    def _standing(self) -> list[int]:
+    def _visible_nodes(self) -> list[int]:
         """Return the nodes of the scene that are visible; `_places` gets the matrix of each node of the scene."""
         header, what = self._header, self._what
         if header.scenes:
@@ -252,7 +252,7 @@ class _Reader:
 
     def _placed(
         self, geometry: _Geometry, primitive: Primitive, index: int, node: Node, where: str, place: str
-    ) -> Iterator[Piece]:
+    ) -> Iterator[Submesh]:
         """Yield a primitive in the coordinates of the scene, once however many instances there are."""
         if node.skin is not None and geometry.joints is not None and geometry.weights is not None:
             # Joints say where a mesh is; the node that holds it does not move it.
@@ -276,7 +276,7 @@ class _Reader:
             normals.append(about)
             turned.append((faces[:, ::-1] if flip else faces) + k * count)
         facts = {name: np.tile(values, (len(matrices), 1)) for name, values in facts.items()}
-        yield Piece(
+        yield Submesh(
             np.concatenate(vertices).astype(np.float32),
             np.concatenate(normals).astype(np.float32),
             np.concatenate(turned).astype(np.uint32),
@@ -404,7 +404,9 @@ class _Reader:
         if index is None:
             raise AssetError(f"{self._what}: the texture of {place} cannot be read: it names no image")
         if index not in self._images:
-            self._images[index] = decode(self._document.picture(index, place), f"{self._what}: the texture of {place}")
+            self._images[index] = decode(
+                self._document.image_bytes(index, place), f"{self._what}: the texture of {place}"
+            )
         return self._images[index]
 
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.assets.files import Neighbours, shown
-from torchmultiverse.assets.model import MAX_TRIANGLES, Piece, check_size, welded_normals
+from torchmultiverse.assets.files import SiblingFiles, shown
+from torchmultiverse.assets.model import MAX_TRIANGLES, Submesh, check_size, welded_normals
 from torchmultiverse.assets.polygons import triangulated
 from torchmultiverse.assets.textures import decode, linear
 from torchmultiverse.errors import AssetError
@@ -31,16 +31,16 @@ _WORDS = {"-blendu", "-blendv", "-boost", "-bm", "-cc", "-clamp", "-imfchan", "-
 
 
 @dataclass
-class _Texture:
+class _ObjTexture:
     file: str
     scale: tuple[float, float] = (1.0, 1.0)
     offset: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass
-class _Material:
+class _ObjMaterial:
     color: tuple[float, float, float] | None = None
-    texture: _Texture | None = None
+    texture: _ObjTexture | None = None
     opacity: float = 1.0
     unread: list[str] = field(default_factory=list)
 
@@ -112,7 +112,7 @@ class _Statements:
         group.sizes.append(len(tokens))
 
 
-def read_obj(data: bytes, neighbours: Neighbours, what: str) -> tuple[list[Piece], list[str]]:
+def read_obj(data: bytes, siblings: SiblingFiles, what: str) -> tuple[list[Submesh], list[str]]:
     """Return the pieces of an OBJ file, one or two for each material, and what of it is not drawn.
 
     Raises:
@@ -127,10 +127,10 @@ def read_obj(data: bytes, neighbours: Neighbours, what: str) -> tuple[list[Piece
     if b"#MRGB" in data:
         notes.append("its colours in '#MRGB' comments are not read")
     arrays = {key: _array(key, values, lines, what) for key, values in statements.rows.items()}
-    materials = _materials(statements.libraries, neighbours, notes)
+    materials = _materials(statements.libraries, siblings, notes)
     pieces = []
     for name, group in statements.groups.items():
-        pieces += _pieces(name, group, arrays, materials, neighbours, notes)
+        pieces += _pieces(name, group, arrays, materials, siblings, notes)
     if not pieces:
         raise AssetError(f"{what}: it has no triangles")
     seen = [piece for piece, opacity in pieces if opacity >= 0.5]
@@ -232,12 +232,12 @@ def _pieces(
     name: str | None,
     group: _Faces,
     arrays: dict[str, Floats],
-    materials: dict[str, _Material],
-    neighbours: Neighbours,
+    materials: dict[str, _ObjMaterial],
+    siblings: SiblingFiles,
     notes: list[str],
-) -> list[tuple[Piece, float]]:
+) -> list[tuple[Submesh, float]]:
     """Return what one material is on, with its opacity."""
-    what = neighbours.what
+    what = siblings.what
     material = _material_of(name, materials, notes)
     at = _corners(group, arrays, what)
     vertices = arrays["v"][at["v"], :3]
@@ -251,7 +251,7 @@ def _pieces(
     if material.color is not None and colors is None:
         red, green, blue = (float(c) for c in linear(np.array(material.color)))
         tint = (red, green, blue)
-    plain = Piece(
+    plain = Submesh(
         vertices.astype(np.float32),
         _normals(vertices, faces, arrays["vn"], at["vn"]),
         faces.astype(np.uint32),
@@ -264,7 +264,7 @@ def _pieces(
     if not mapped.any():
         raise AssetError(f"{what}: the material '{shown(name or '')}' has a texture, the mesh no texture coordinates")
     textured = replace(plain, faces=plain.faces[mapped], tint=(1.0, 1.0, 1.0))
-    pieces = [_textured(textured, material.texture, arrays["vt"], at["vt"], neighbours)]
+    pieces = [_textured(textured, material.texture, arrays["vt"], at["vt"], siblings)]
     if not mapped.all():
         notes.append(
             f"{int((~mapped).sum()):,} faces of '{shown(name or '')}' have no texture coordinates: drawn plain"
@@ -273,11 +273,11 @@ def _pieces(
     return [(piece, material.opacity) for piece in pieces]
 
 
-def _material_of(name: str | None, materials: dict[str, _Material], notes: list[str]) -> _Material:
+def _material_of(name: str | None, materials: dict[str, _ObjMaterial], notes: list[str]) -> _ObjMaterial:
     """Return a material by its name, and note what of it is not drawn."""
     material = materials.get(name or "")
     if material is None:
-        material = _Material()
+        material = _ObjMaterial()
         if name is not None:
             notes.append(f"there is no material '{shown(name)}': its faces are plain")
     for text in material.unread:
@@ -300,13 +300,13 @@ def _normals(
 
 
 def _textured(
-    piece: Piece, texture: _Texture, coordinates: Floats, index: NDArray[np.int64], neighbours: Neighbours
-) -> Piece:
+    piece: Submesh, texture: _ObjTexture, coordinates: Floats, index: NDArray[np.int64], siblings: SiblingFiles
+) -> Submesh:
     """Return a piece with its texture."""
     uv = coordinates[index]
     uv = np.stack([uv[:, 0], uv[:, 1] if uv.shape[1] > 1 else np.zeros(len(uv))], 1)
     uv = np.where((index >= 0)[:, None], np.nan_to_num(uv, nan=0.0) * texture.scale + texture.offset, 0)
-    image = decode(neighbours.read(texture.file), f"{neighbours.what}: the texture '{shown(texture.file)}'")
+    image = decode(siblings.read(texture.file), f"{siblings.what}: the texture '{shown(texture.file)}'")
     # A material of an OBJ does not say. A texture with holes is meant so; one that is clear all over is a mistake.
     clear = float((image[..., 3] < 128).mean())
     return replace(piece, uv=uv.astype(np.float32), image=image, cut=0.5 if 0 < clear < 0.98 else 0.0)
@@ -333,35 +333,35 @@ def _colors(rows: Floats, notes: list[str]) -> NDArray[np.float32] | None:
 # -- materials --------------------------------------------------------------------------------------------------------
 
 
-def _materials(libraries: list[str], neighbours: Neighbours, notes: list[str]) -> dict[str, _Material]:
+def _materials(libraries: list[str], siblings: SiblingFiles, notes: list[str]) -> dict[str, _ObjMaterial]:
     """Return the materials of all the files that an OBJ names.
 
     Raises:
         AssetError: one is not there.
     """
-    found: dict[str, _Material] = {}
+    found: dict[str, _ObjMaterial] = {}
     for rest in dict.fromkeys(libraries):
         names = [rest]
-        if not neighbours.has(rest):
+        if not siblings.has(rest):
             split = re.findall(r"\S.*?\.mtl(?=\s|$)", rest, re.IGNORECASE)
             names = split or names
         for name in names:
-            for key, material in _library(neighbours.read(name), notes, f"{neighbours.what}: {shown(name)}"):
+            for key, material in _library(siblings.read(name), notes, f"{siblings.what}: {shown(name)}"):
                 if key in found and found[key] != material:
                     notes.append(f"there are several materials '{shown(key)}': the first is taken")
                 found.setdefault(key, material)
     return found
 
 
-def _library(data: bytes, notes: list[str], place: str) -> list[tuple[str, _Material]]:
-    found: list[tuple[str, _Material]] = []
+def _library(data: bytes, notes: list[str], place: str) -> list[tuple[str, _ObjMaterial]]:
+    found: list[tuple[str, _ObjMaterial]] = []
     for line in _lines(data):
         parts = line.split(None, 1)
         if len(parts) < 2 or parts[0].startswith("#"):
             continue
         key, rest = parts[0].lower(), parts[1].strip()
         if key == "newmtl":
-            found.append((rest, _Material()))
+            found.append((rest, _ObjMaterial()))
             continue
         if not found:
             continue
@@ -397,7 +397,7 @@ def _floats(text: str, place: str, notes: list[str]) -> list[float]:
     return [min(max(value, 0.0), 1.0) for value in values]
 
 
-def _texture(text: str, place: str) -> tuple[_Texture, list[str]]:
+def _texture(text: str, place: str) -> tuple[_ObjTexture, list[str]]:
     """Return a texture of a statement with options, such as ``-s 2 2 1 -o 0.5 0 0 skin.png``, and options not read.
 
     Raises:
@@ -432,5 +432,5 @@ def _texture(text: str, place: str) -> tuple[_Texture, list[str]]:
         raise AssetError(f"{place} '{shown(text)}' names no file")
     scale = (*given.get("-s", []), 1.0, 1.0)
     offset = (*given.get("-o", []), 0.0, 0.0)
-    made = _Texture(file.strip(), (scale[0], scale[1]), (offset[0], offset[1]))
+    made = _ObjTexture(file.strip(), (scale[0], scale[1]), (offset[0], offset[1]))
     return made, [f"the option {option} of its texture" for option in unread]

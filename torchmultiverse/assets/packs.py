@@ -15,7 +15,7 @@ from torchmultiverse.assets import environment
 from torchmultiverse.assets.bake import Baked, bake, edge_for
 from torchmultiverse.assets.library import PROCEDURAL, Pack, open_pack
 from torchmultiverse.engines.base import Asset
-from torchmultiverse.engines.builtin.characters import coat
+from torchmultiverse.engines.builtin.characters import appearance
 from torchmultiverse.engines.builtin.engine import AssetSource, Character, ProceduralAssets
 from torchmultiverse.engines.builtin.world import World
 from torchmultiverse.errors import SpecError
@@ -52,7 +52,7 @@ class PackAssets(AssetSource):
 
     @override
     def textures(self) -> list[str]:
-        return list(coat.TEXTURES)
+        return list(appearance.TEXTURES)
 
     @override
     def load(self, name: str, texture: str, side: int = 512) -> Character:
@@ -66,7 +66,7 @@ class PackAssets(AssetSource):
         mesh, item = self._baked[key], self._pack.item("character", name)
         color, roughness = mesh.color, mesh.roughness
         if texture != "Default":
-            color, roughness = coat.texture(texture, mesh.vertices / np.float32(item.size))
+            color, roughness = appearance.texture(texture, mesh.vertices / np.float32(item.size))
         return PackCharacter(mesh.vertices, mesh.faces, mesh.normals, color, roughness, item.hover)
 
     @override
@@ -116,7 +116,7 @@ class LayeredAssets(AssetSource):
 
     @override
     def textures(self) -> list[str]:
-        return list(coat.TEXTURES)
+        return list(appearance.TEXTURES)
 
     @override
     def load(self, name: str, texture: str, side: int = 512) -> Character:

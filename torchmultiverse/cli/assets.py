@@ -129,7 +129,7 @@ def _render(pack: Pack, page: Path, size: int) -> None:
     from torchmultiverse.store.files import disk_errors, write_atomic
 
     with out.status("rendering") as status:
-        text = turntable(pack, size=size, tell=lambda name: status.update(f"rendering {name}"))
+        text = turntable(pack, size=size, progress=lambda name: status.update(f"rendering {name}"))
     with disk_errors(page):
         write_atomic(page, text.encode())
     out.print(f"page: {page.resolve().as_uri()}", highlight=False, soft_wrap=True)

@@ -186,7 +186,7 @@ def objects(
         if not total:  # behind the camera, further off than was counted, or smaller than the gap of two pixels
             total = cut = 1
 
-        def share(count: int, total: int = total) -> float:
+        def fraction(count: int, total: int = total) -> float:
             return round(count / total, 4)
 
         found.append(
@@ -200,10 +200,10 @@ def objects(
                 "box_3d": [[float(v) for v in low], [float(v) for v in high]],
                 "box_3d_oriented": _oriented(character, actor),
                 "pixels": visible,
-                "visible_fraction": share(visible),
-                "occluded_fraction": share(hidden),
-                "occluded_by_character": share(other),
-                "truncated_fraction": share(cut),
+                "visible_fraction": fraction(visible),
+                "occluded_fraction": fraction(hidden),
+                "occluded_by_character": fraction(other),
+                "truncated_fraction": fraction(cut),
             }
         )
     return found

@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from torchmultiverse.engines.base import Asset, Catalogue, Choice, Engine, Failure, Frame, RenderOptions
 from torchmultiverse.engines.builtin import annotate, placement
-from torchmultiverse.engines.builtin.finish import denoiser_works, finish, tint
+from torchmultiverse.engines.builtin.postprocess import denoiser_works, postprocess, tint
 from torchmultiverse.engines.builtin.renderer import SLOTS, CharacterInstance, WorldRenderer
 from torchmultiverse.engines.builtin.variant import activate
 from torchmultiverse.engines.builtin.world import World, base_name, load_world, world_names
@@ -138,7 +138,7 @@ _VOXELS = ((192, 500_000), (320, 1_300_000), (1 << 16, 4_000_000))
 
 
 @dataclass
-class _Recent:
+class _LruCache:
     """The last few values by key. ``cyclic`` ones refer to themselves: their memory is fetched back at once."""
 
     size: int
@@ -187,9 +187,9 @@ class BuiltinEngine(Engine):
         self.samples = samples
         self.denoise = denoise and denoiser_works()
         self._assets = assets or ProceduralAssets()
-        self._worlds = _Recent(worlds, cyclic=True)
-        self._characters = _Recent(96)
-        self._instances = _Recent(8)
+        self._worlds = _LruCache(worlds, cyclic=True)
+        self._characters = _LruCache(96)
+        self._instances = _LruCache(8)
         self._catalogue: Catalogue | None = None
         self._closed = False
         self.on_device = False
@@ -282,18 +282,18 @@ class BuiltinEngine(Engine):
         images: dict[str, Any] = {}
         tensors: dict[str, Any] = {}
         if buffers.on_device is None:
-            images["rgb"] = finish(buffers, renderer.world, view, light, self.denoise)
+            images["rgb"] = postprocess(buffers, renderer.world, view, light, self.denoise)
         else:
-            from torchmultiverse.engines.builtin.finish_device import finish_device
+            from torchmultiverse.engines.builtin.postprocess_device import postprocess_device
 
-            tensors["rgb"] = finish_device(buffers, renderer.world, view, light, self.denoise)
+            tensors["rgb"] = postprocess_device(buffers, renderer.world, view, light, self.denoise)
         # A class has one number in all pictures of an engine: its place among the names, from 1.
         classes = {actor.number: 1 + self._assets.names().index(actor.name) for actor in actors}
         if "class" in options.passes and max(classes.values(), default=0) > 255:
             raise SpecError(
                 f"the pass 'class' has room for 255 characters; this engine has {len(self._assets.names())}"
             )
-        finished = time.perf_counter()
+        processed = time.perf_counter()
         arrays = images | annotate.passes(buffers, view, options.passes, classes)
         objects = annotate.objects(actors, instances, buffers, view, classes)
         done = time.perf_counter()
@@ -307,8 +307,8 @@ class BuiltinEngine(Engine):
                 "world_ms": (loaded - start) * 1000,
                 "place_ms": (placed - loaded) * 1000,
                 "trace_ms": (traced - placed) * 1000,
-                "finish_ms": (finished - traced) * 1000,
-                "annotate_ms": (done - finished) * 1000,
+                "postprocess_ms": (processed - traced) * 1000,
+                "annotate_ms": (done - processed) * 1000,
                 "render_ms": (done - start) * 1000,
             },
             engine=self.catalogue().fingerprint,

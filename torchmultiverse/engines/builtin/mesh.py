@@ -70,7 +70,7 @@ class Mesh:
 
 
 @dataclass
-class Part:
+class MeshPart:
     """A mesh and its material."""
 
     material: Material

@@ -20,15 +20,15 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from torchmultiverse.engines.builtin import sky as sky_module
-from torchmultiverse.engines.builtin.mesh import Light, Material, Mesh, Part, merge
+from torchmultiverse.engines.builtin.mesh import Light, Material, Mesh, MeshPart, merge
 from torchmultiverse.engines.builtin.noise import Noise
 from torchmultiverse.engines.builtin.sky import RGB, Sky
 from torchmultiverse.errors import SpecError, nearest
 from torchmultiverse.resources import cache_folder, data_folder
 
-STAGE = 4.0
+GROUND_EXTENT = 4.0
 """Half the side of the square around the centre whose ground height a world knows."""
-_STAGE_SAMPLES = 65
+_GROUND_SAMPLES = 65
 
 
 class Haze(BaseModel):
@@ -103,12 +103,12 @@ class Builder:
     rng: np.random.Generator
     noise: Noise
     ground: Ground = field(default=lambda x, y: np.zeros(np.shape(x)))
-    parts: list[Part] = field(default_factory=list)
+    parts: list[MeshPart] = field(default_factory=list)
     lights: list[Light] = field(default_factory=list)
 
     def add(self, mesh: Mesh, material: Material) -> None:
         """Add a mesh of a material."""
-        self.parts.append(Part(material, mesh))
+        self.parts.append(MeshPart(material, mesh))
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class World:
 
     name: str
     spec: WorldSpec
-    parts: list[Part]
+    parts: list[MeshPart]
     lights: list[Light]
     environment: NDArray[np.float32]
     heights: NDArray[np.float32]
@@ -132,7 +132,7 @@ class World:
     def ground(self, x: float, y: float) -> float:
         """Return the ground height at a point of the stage, metres."""
         n = len(self.heights) - 1
-        u, v = (float(np.clip((c + STAGE) / (2 * STAGE), 0, 1)) * n for c in (x, y))
+        u, v = (float(np.clip((c + GROUND_EXTENT) / (2 * GROUND_EXTENT), 0, 1)) * n for c in (x, y))
         i, j = min(int(u), n - 1), min(int(v), n - 1)
         a, b = u - i, v - j
         h = self.heights
@@ -223,12 +223,12 @@ def build(name: str, spec: WorldSpec) -> World:
     for k, block in enumerate(spec.blocks):
         builder.rng = np.random.default_rng([seed, 2 + k])
         apply(builder, block, f"scenes/worlds/{name}.json: blocks[{k}]")
-    by_material: dict[str, list[Part]] = {}
+    by_material: dict[str, list[MeshPart]] = {}
     for part in builder.parts:
         by_material.setdefault(part.material.name, []).append(part)
-    parts = [Part(same[0].material, merge([p.mesh for p in same])) for same in by_material.values()]
+    parts = [MeshPart(same[0].material, merge([p.mesh for p in same])) for same in by_material.values()]
     environment = sky_module.environment(spec.sky, noise, np.random.default_rng([seed, 99]))
-    axis = np.linspace(-STAGE, STAGE, _STAGE_SAMPLES)
+    axis = np.linspace(-GROUND_EXTENT, GROUND_EXTENT, _GROUND_SAMPLES)
     x, y = np.meshgrid(axis, axis)
     light = spec.light
     if light is None:
@@ -291,7 +291,7 @@ def _read(path: Path, name: str, spec: WorldSpec) -> World:
         arrays = {key: file[key] for key in file.files}
     meta = json.loads(arrays["meta"].tobytes())
     parts = [
-        Part(
+        MeshPart(
             Material(**facts, **{t: arrays.get(f"{k}.texture.{t}") for t in _TEXTURES}),  # type: ignore[arg-type]
             Mesh(**{a: arrays.get(f"{k}.{a}") for a in _ARRAYS}),  # type: ignore[arg-type]
         )

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from torchmultiverse.engines.builtin.blocks import Params, block
 from torchmultiverse.engines.builtin.blocks.things import Things, things
-from torchmultiverse.engines.builtin.shapes import Shape
+from torchmultiverse.engines.builtin.shapes import ShapeSpec
 from torchmultiverse.engines.builtin.surfaces import Paint
 from torchmultiverse.engines.builtin.world import Builder
 
@@ -103,15 +103,15 @@ class _House:
         self._deep = float(rng.uniform(*p.depth))
         self._floors = max(1, round(float(rng.uniform(*p.height)) / p.floor))
         self._high = self._floors * p.floor
-        self.shapes: list[Shape] = []
+        self.shapes: list[ShapeSpec] = []
 
     def _put(self, kind: str, at: tuple[float, float, float], paint: str, turn: float = 0.0, **facts: object) -> None:
         c, s = np.cos(np.radians(self._yaw)), np.sin(np.radians(self._yaw))
         here = (float(self._x + c * at[0] - s * at[1]), float(self._y + s * at[0] + c * at[1]), at[2])
         data = {"shape": kind, "at": here, "yaw": self._yaw + turn, "paint": paint, **facts}
-        self.shapes.append(Shape.model_validate(data))
+        self.shapes.append(ShapeSpec.model_validate(data))
 
-    def build(self) -> list[Shape]:
+    def build(self) -> list[ShapeSpec]:
         """Return all of it."""
         wide, deep, high = self._wide, self._deep, self._high
         self._put("panel", (0, 0, 0), self._wall, size=(wide, 0, high))
@@ -223,7 +223,7 @@ def houses(builder: Builder, p: Houses) -> None:
             dark = (tone[0] * 0.75, tone[1] * 0.74, tone[2] * 0.72)
             paints[name] = base.model_copy(update={"color": tone, "accent": base.accent if k < 0 else dark})
         names.append(name)
-    shapes: list[Shape] = []
+    shapes: list[ShapeSpec] = []
     for k, spot in enumerate(_places(p, rng)):
         shapes += _House(p, rng, spot, names[(k * 7 + k // 3) % len(names)]).build()
     things(builder, Things(paints=paints, shapes=shapes))

@@ -174,9 +174,9 @@ def _legs(p: Bird) -> list[Body]:
             "mirror": True, "blend": 0.015,
         }
     )  # fmt: skip
-    for turn, share in ((-30, 0.85), (0, 1.0), (30, 0.85), (180, 0.5)):
+    for turn, length in ((-30, 0.85), (0, 1.0), (30, 0.85), (180, 0.5)):
         c, s = np.cos(np.radians(turn)), np.sin(np.radians(turn))
-        toe = [[foot_x + c * q * p.toes * share, y + s * q * p.toes * share, z] for q, z in
+        toe = [[foot_x + c * q * p.toes * length, y + s * q * p.toes * length, z] for q, z in
                ((0, 0.02), (0.4, 0.03), (0.8, 0.013), (1.0, 0.005))]  # fmt: skip
         size = rounded(np.array([0.9, 0.85, 0.72, 0.3]) * r)
         parts.append({"label": "foot", "tube": [rounded(q) for q in toe], "r": size, "mirror": True, "blend": 0.01})

@@ -135,7 +135,7 @@ def veil_of(spec: WorldSpec, view: View, buffers: RenderBuffers) -> Array:
     return np.asarray(veil)
 
 
-def finish(buffers: RenderBuffers, world: World, view: View, light: str, denoised: bool) -> NDArray[np.uint8]:
+def postprocess(buffers: RenderBuffers, world: World, view: View, light: str, denoised: bool) -> NDArray[np.uint8]:
     """Return the picture, uint8 (H, W, 3), sRGB."""
     spec = world.spec
     color = denoise(buffers) if denoised and denoiser_works() else buffers.color

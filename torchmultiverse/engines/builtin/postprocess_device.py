@@ -1,7 +1,7 @@
-"""From radiance to the image where it was traced: `finish`, on tensors that never leave their device.
+"""From radiance to the image where it was traced: `postprocess`, on tensors that never leave their device.
 
-The same steps in the same order as `finish.finish`, on torch tensors that share the memory of the tracer's arrays: on a
-GPU an image goes from the path tracer into a training step without a copy to the host.
+The same steps in the same order as `postprocess.postprocess`, on torch tensors that use the memory of the tracer's
+arrays: on a GPU an image goes from the path tracer into a training step without a copy to the host.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from torchmultiverse.engines.builtin.finish import denoiser_works, tint, veil_of
 from torchmultiverse.engines.builtin.placement import View
+from torchmultiverse.engines.builtin.postprocess import denoiser_works, tint, veil_of
 from torchmultiverse.engines.builtin.tracer import RenderBuffers
 from torchmultiverse.engines.builtin.world import World
 from torchmultiverse.errors import EngineError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _LUMA = (0.2126, 0.7152, 0.0722)
 
 
-def finish_device(buffers: RenderBuffers, world: World, view: View, light: str, denoised: bool) -> torch.Tensor:
+def postprocess_device(buffers: RenderBuffers, world: World, view: View, light: str, denoised: bool) -> torch.Tensor:
     """Return the image, uint8 (H, W, 3), sRGB, on the device of ``buffers.on_device``.
 
     Raises:
