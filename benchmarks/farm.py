@@ -24,7 +24,7 @@ from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOpt
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.errors import EngineError
 from torchmultiverse.farm import generate
-from torchmultiverse.spec import Scene
+from torchmultiverse.scenes import Scene
 from torchmultiverse.store import VOLATILE, open_dataset
 
 WORLDS = ["Desert", "Snow", "Forest", "Museum", "SaltFlats"]
@@ -77,9 +77,9 @@ class Delayed(MarkerEngine):
 def engines(kind: str, delay: float, disturbed: bool) -> Callable[[], Engine]:
     """Return a factory; where it is disturbed, every fourth engine hangs after some pictures."""
     if kind == "builtin":
-        from torchmultiverse.multiverse import connect
+        from torchmultiverse.connect import open_engine
 
-        return lambda: connect("builtin")
+        return lambda: open_engine("builtin")
     count = iter(range(1_000_000))
     return lambda: Delayed(delay, disturbed and next(count) % 4 == 1)
 

@@ -17,7 +17,7 @@ from torchmultiverse.engines.builtin import BuiltinEngine
 from torchmultiverse.engines.builtin.characters import character_names, texture_names
 from torchmultiverse.engines.builtin.engine import LIGHTS
 from torchmultiverse.engines.builtin.world import world_names
-from torchmultiverse.spec import Scene
+from torchmultiverse.scenes import Scene
 
 PAIRS = (
     ({"Character1_Pos": "left", "Character2_Pos": "right"}, "Default", "Default"),

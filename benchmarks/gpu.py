@@ -48,7 +48,7 @@ class Setting:
         return BuiltinEngine(variant=self.variant, **more)
 
     def scenes(self, worlds: tuple[str, ...], count: int) -> list[Any]:
-        from torchmultiverse.spec import Scene
+        from torchmultiverse.scenes import Scene
 
         animals = ("Zebra", "Elephant", "Penguin", "Camel", "Lion", "Cat")
         return [
@@ -106,7 +106,7 @@ def agreement(setting: Setting) -> Facts:
     sys.path.insert(0, str(ROOT / "tests" / "engines"))
     import references
 
-    from torchmultiverse.spec import Scene
+    from torchmultiverse.scenes import Scene
 
     scenes = [Scene(scene) for scene in references.SCENES[: 2 if setting.tiny else None]]
     options = _options(references.SIDE, references.SAMPLES["llvm_ad_rgb"], passes=("rgb", "mask"))
@@ -119,7 +119,7 @@ def agreement(setting: Setting) -> Facts:
     with tempfile.TemporaryDirectory() as folder:
         code = (
             "import sys, numpy; sys.path[:0] = sys.argv[1:2]; import references; "
-            "from torchmultiverse.engines import RenderOptions; from torchmultiverse.spec import Scene; "
+            "from torchmultiverse.engines import RenderOptions; from torchmultiverse.scenes import Scene; "
             "from torchmultiverse.engines.builtin import BuiltinEngine; "
             "engine = BuiltinEngine(variant='scalar_rgb', denoise=False); "
             "options = RenderOptions((64, 64), ('rgb', 'mask'), samples=1); "

@@ -17,7 +17,7 @@ import numpy as np
 from torchmultiverse.engines import Failure, RenderOptions
 from torchmultiverse.engines.builtin import BuiltinEngine
 from torchmultiverse.engines.builtin.world import world_names
-from torchmultiverse.spec import Scene
+from torchmultiverse.scenes import Scene
 
 BAR = 32.0
 """Decibels that every world has to reach."""

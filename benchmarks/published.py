@@ -28,13 +28,13 @@ from PIL import Image
 
 from torchmultiverse.errors import DatasetError, TorchMultiverseError
 from torchmultiverse.evaluate import Result, evaluate
-from torchmultiverse.evaluate.data import manifest_hash
 from torchmultiverse.evaluate.protocol import load_protocol
 from torchmultiverse.evaluate.reference import tables
+from torchmultiverse.files import write_atomic
+from torchmultiverse.images import decode, rgb
 from torchmultiverse.models.torch_tools import need
-from torchmultiverse.pictures import decode, rgb
-from torchmultiverse.store.files import write_atomic
 from torchmultiverse.store.importing import recover_subsets
+from torchmultiverse.store.views import manifest_hash
 
 HUB = {"imagenet": "facebook/PUG_ImageNet", "spar": "facebook/PUG_SPAR"}
 PROTOCOLS = {"imagenet": "imagenet_pug2023", "spar": "spar_pug2023"}
@@ -96,7 +96,7 @@ class Cell:
 
 
 class HubPictures:
-    """A dataset of the hub, or a folder of the same files, as a `PictureSet` whose files can be read undecoded.
+    """A dataset of the hub, or a folder of the same files, as a `ImageSet` whose files can be read undecoded.
 
     Args:
         source: ``OWNER/NAME`` or a folder, as `datasets.load_dataset` takes it.

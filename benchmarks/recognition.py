@@ -27,7 +27,7 @@ from torchmultiverse.engines import Failure, RenderOptions
 from torchmultiverse.engines.builtin import BuiltinEngine
 from torchmultiverse.engines.builtin.characters import character_names
 from torchmultiverse.engines.builtin.world import world_names
-from torchmultiverse.spec import Scene
+from torchmultiverse.scenes import Scene
 
 YAWS = (0, 45, 225, 315)
 LOW, CONFUSED = 0.6, 0.2

@@ -24,7 +24,7 @@ import pyarrow as pa
 from PIL import Image
 
 from torchmultiverse.store.crossing import Crossing
-from torchmultiverse.store.finish import finish
+from torchmultiverse.store.finishing import finish
 from torchmultiverse.store.ids import Ids
 from torchmultiverse.store.manifest import manifest_bytes, shard_name
 from torchmultiverse.store.minimal import differences

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from torchmultiverse.connect import OwningEngine, open_engine
 from torchmultiverse.errors import DatasetError, ModelError
-from torchmultiverse.multiverse import HeldEngine, connect
-from torchmultiverse.spec import BLANK, Scene, Spec, parse_spec
+from torchmultiverse.scenes import BLANK, Scene, Spec, parse_spec
 
 WORLDS = ("AustralianRoad", "Arena")
 ANIMALS = ("Elephant", "Penguin", "Zebra", "Goldfish")
@@ -90,10 +90,10 @@ def run(out: Path, console: Console, assets: Sequence[str] = ()) -> Path:
     """
     from torchmultiverse.evaluate import evaluate, leaderboard
     from torchmultiverse.farm import generate
-    from torchmultiverse.models import HistogramBaseline, load_model, train
-    from torchmultiverse.models.torch_tools import need
+    from torchmultiverse.models import HistogramBaseline, load_model, need
     from torchmultiverse.report import report
     from torchmultiverse.store import open_dataset
+    from torchmultiverse.train import train_clip
 
     need("open_clip", "the demo, which trains a small model,")  # now, not after minutes of rendering
     start = time.perf_counter()
@@ -102,7 +102,7 @@ def run(out: Path, console: Console, assets: Sequence[str] = ()) -> Path:
         console.rule(f"[bold]{text}[/]  {time.perf_counter() - start:.0f} s", align="left")
 
     step("1  start the engine and the signalling server, connect over WebRTC")
-    engine = connect("builtin", assets=assets)
+    engine = open_engine("builtin", assets=assets)
     try:
         console.print(f"connected to {engine.catalogue().engine} {engine.catalogue().version}", highlight=False)
         datasets = {}
@@ -111,7 +111,7 @@ def run(out: Path, console: Console, assets: Sequence[str] = ()) -> Path:
         ):
             step(f"{number}  render {spec.name}: {spec.build().count} pictures of {SIZE}×{SIZE} → {out / folder}")
             spec = spec.model_copy(update={"assets": list(assets)})
-            done = generate(spec, out / folder, engine=lambda: HeldEngine(engine, ExitStack()))
+            done = generate(spec, out / folder, engine=lambda: OwningEngine(engine, ExitStack()))
             if done.failures:
                 raise DatasetError(f"{len(done.failures)} pictures of {spec.name} failed: {done.failures[0]}")
             datasets[folder] = open_dataset(out / folder)
@@ -119,7 +119,7 @@ def run(out: Path, console: Console, assets: Sequence[str] = ()) -> Path:
         engine.close()
 
     step("4  train a small image-text model from scratch")
-    checkpoint = train(datasets["train"], out / "model", seed=0)
+    checkpoint = train_clip(datasets["train"], out / "model", seed=0)
     models: list[Any] = [
         load_model(f"tiny:{checkpoint}"),
         load_model(f"tiny:{checkpoint}/random"),

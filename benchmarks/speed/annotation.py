@@ -13,7 +13,7 @@ import numpy as np
 
 from torchmultiverse.engines import Frame, RenderOptions
 from torchmultiverse.engines.builtin import BuiltinEngine, annotate
-from torchmultiverse.spec import Scene
+from torchmultiverse.scenes import Scene
 
 WORLDS = ("Desert", "Museum", "TokyoNight", "Forest", "OceanFloor")
 

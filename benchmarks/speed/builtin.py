@@ -16,7 +16,7 @@ from torchmultiverse.engines import Failure, RenderOptions
 from torchmultiverse.engines.builtin import BuiltinEngine
 from torchmultiverse.engines.builtin.characters import character_names
 from torchmultiverse.engines.builtin.world import load_world, world_names
-from torchmultiverse.spec import Scene
+from torchmultiverse.scenes import Scene
 
 
 def picture(engine: BuiltinEngine, scene: Scene, options: RenderOptions) -> tuple[float, float]:

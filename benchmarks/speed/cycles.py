@@ -109,7 +109,7 @@ def main() -> None:
     from torchmultiverse.engines.builtin import BuiltinEngine, placement, renderer
     from torchmultiverse.engines.builtin.engine import ProceduralAssets
     from torchmultiverse.engines.builtin.world import load_world
-    from torchmultiverse.spec import Scene
+    from torchmultiverse.scenes import Scene
 
     size, options = arguments.size, RenderOptions(size=(arguments.size, arguments.size), samples=arguments.samples)
     world, engine = load_world(arguments.world), BuiltinEngine()

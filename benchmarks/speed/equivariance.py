@@ -12,9 +12,9 @@ import time
 
 import numpy as np
 
-from torchmultiverse.evaluate.equivariance import arrange, parallelism
+from torchmultiverse.evaluate.displacements import arrange, parallelism
 from torchmultiverse.resources import data_folder
-from torchmultiverse.spec import expanded, load_spec
+from torchmultiverse.scenes import expanded, load_spec
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ import time
 import numpy as np
 
 from torchmultiverse.analyze.depth import depths
-from torchmultiverse.analyze.features import Features
+from torchmultiverse.features.extract import Features
 
 LEVELS = {
     "world_name": 64,

@@ -24,10 +24,10 @@ from torchmultiverse.engines import Engine, Failure, Frame, RenderOptions, codec
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.engines.remote import RemoteEngine
 from torchmultiverse.errors import EngineError
+from torchmultiverse.scenes import Scene
 from torchmultiverse.serve import LocalStack, Streamer
 from torchmultiverse.serve.launch import Child
 from torchmultiverse.serve.process import announce, run
-from torchmultiverse.spec import Scene
 
 BAR = 0.8
 

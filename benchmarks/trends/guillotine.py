@@ -14,7 +14,7 @@ import argparse
 import numpy as np
 from toys import blind_to_colour
 
-from torchmultiverse.analyze.ssl import METHODS
+from torchmultiverse.train.ssl import METHODS
 
 
 def main() -> None:

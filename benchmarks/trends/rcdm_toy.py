@@ -20,7 +20,9 @@ import numpy as np
 from toys import SIDE, seen, squares
 
 from torchmultiverse.analyze.faithful import faithfulness, variance_ratio
-from torchmultiverse.analyze.rcdm import load_decoder, preset, sample, train_decoder
+from torchmultiverse.analyze.rcdm import sample
+from torchmultiverse.models.diffusion import decoder_preset, load_decoder
+from torchmultiverse.train.decoder import train_decoder
 
 RUNS = (
     ("colour", "add_emb", (0.025, 1.02, 0.870)),
@@ -44,7 +46,7 @@ def main() -> None:
         vectors, held = (colours, held_colours) if what == "colour" else (places, held_places)
         with tempfile.TemporaryDirectory() as folder:
             settings: Any = {"conditioning": conditioning}
-            config = preset("tiny", SIDE, vectors.shape[1], **settings)
+            config = decoder_preset("tiny", SIDE, vectors.shape[1], **settings)
             train_decoder(pixels, vectors, config, Path(folder), steps, 64, 2e-3, 0.999)
             drawn = sample(load_decoder(folder), held[:12], 16, 50)
         colour, place = seen(drawn.reshape(-1, SIDE, SIDE, 3))

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from torchmultiverse.analyze.dejavu import Controls, DejaVu, Representations, attack
 from torchmultiverse.analyze.depth import Depths, depths
-from torchmultiverse.analyze.features import Features
-from torchmultiverse.analyze.ssl import Objective, fit
+from torchmultiverse.features.extract import Features
 from torchmultiverse.models.ssl import network
+from torchmultiverse.train.ssl import Objective, fit
 
 CLASSES, WIDTH = 20, 48
 SIDE = 8

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from torchmultiverse.spec import Design, parse_spec
+from torchmultiverse.scenes import Design, parse_spec
 from torchmultiverse.stream import Adaptive, RenderStream, Uniform
 
 ANIMALS = ["Zebra", "Elephant", "Penguin", "Turtle", "Crow", "Goldfish"]

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from torchmultiverse.analyze.analysis import portrayed
 from torchmultiverse.analyze.depth import budgets, depths, gaps
-from torchmultiverse.analyze.features import Features
 from torchmultiverse.analyze.probes import PROBES, Data, ridge
 from torchmultiverse.analyze.splits import question, split
 from torchmultiverse.errors import DatasetError, ModelError
+from torchmultiverse.features.extract import Features
 from torchmultiverse.report.analysis import _headline, _said
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from torchmultiverse.analyze import geometry as g
-from torchmultiverse.analyze.features import Features
+from torchmultiverse.features.extract import Features
 
 
 @pytest.mark.parametrize("rank", [1, 8, 32])

@@ -17,7 +17,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from torchmultiverse.analyze import portraits, rcdm
+import torchmultiverse.train.decoder as decoder_training
+from torchmultiverse.analyze import portraits
 from torchmultiverse.analyze.faithful import (
     factors_kept,
     faithfulness,
@@ -25,19 +26,13 @@ from torchmultiverse.analyze.faithful import (
     inception_score,
     variance_ratio,
 )
-from torchmultiverse.analyze.rcdm import (
-    Decoder,
-    interpolate,
-    load_decoder,
-    loss_of,
-    preset,
-    respaced,
-    sample,
-    train_decoder,
-)
+from torchmultiverse.analyze.rcdm import interpolate, respaced, sample
 from torchmultiverse.errors import DatasetError, ModelError
-from torchmultiverse.evaluate import PictureList
+from torchmultiverse.models import diffusion
 from torchmultiverse.models import torch_tools as tools
+from torchmultiverse.models.diffusion import Decoder, decoder_loss, decoder_preset, load_decoder
+from torchmultiverse.store import ImageList
+from torchmultiverse.train.decoder import train_decoder
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
@@ -48,7 +43,7 @@ from toys import SIDE, seen, squares  # noqa: E402
 
 def trained(folder: Path, conditioning: Any, steps: int, batch: int = 32) -> Decoder:
     pixels, colours, _ = squares(4000)
-    config = preset("tiny", SIDE, 3, conditioning=conditioning)
+    config = decoder_preset("tiny", SIDE, 3, conditioning=conditioning)
     train_decoder(pixels, colours, config, folder, steps, batch, 4e-3, 0.99, quiet=True)
     return load_decoder(folder)
 
@@ -99,10 +94,10 @@ def test_a_decoder_without_a_condition_ignores_it(tmp_path: Path) -> None:
 
 def test_a_continued_run_is_the_run_that_was_not_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pixels, colours, _ = squares(200)
-    config = preset("tiny", SIDE, 3)
+    config = decoder_preset("tiny", SIDE, 3)
     settings: dict[str, Any] = {"steps": 9, "batch_size": 16, "every": 3, "quiet": True}
     train_decoder(pixels, colours, config, tmp_path / "whole", **settings)
-    calls, original = 0, rcdm.loss_of
+    calls, original = 0, decoder_training.decoder_loss
 
     def stopping(*arguments: Any) -> Any:
         nonlocal calls
@@ -111,12 +106,12 @@ def test_a_continued_run_is_the_run_that_was_not_interrupted(tmp_path: Path, mon
             raise KeyboardInterrupt
         return original(*arguments)
 
-    monkeypatch.setattr(rcdm, "loss_of", stopping)
+    monkeypatch.setattr(decoder_training, "decoder_loss", stopping)
     with pytest.raises(KeyboardInterrupt):
         train_decoder(pixels, colours, config, tmp_path / "cut", **settings)
     with pytest.raises(ModelError, match="holds no decoder"):
         load_decoder(tmp_path / "cut")
-    running = tmp_path / "cut" / rcdm.RUNNING
+    running = tmp_path / "cut" / diffusion.DECODER_STATE
     sound = running.read_bytes()
     running.write_bytes(sound[: len(sound) // 2])
     with pytest.raises(ModelError, match="delete it to train from the beginning"):
@@ -147,7 +142,7 @@ def test_pictures_depend_on_seed_vector_and_number_alone(tmp_path: Path) -> None
 
 
 def test_the_schedule_and_both_terms_of_the_loss_are_those_of_the_equations() -> None:
-    decoder = Decoder(preset("tiny", SIDE, 3, learn_sigma=True))
+    decoder = Decoder(decoder_preset("tiny", SIDE, 3, learn_sigma=True))
     alphas = decoder.scheduler.alphas_cumprod.double()
     betas = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
     torch.testing.assert_close(alphas, torch.cumprod(1 - betas, 0), atol=1e-5, rtol=1e-4)
@@ -156,7 +151,7 @@ def test_the_schedule_and_both_terms_of_the_loss_are_those_of_the_equations() ->
     noise = torch.randn(4, 3, SIDE, SIDE, generator=generator)
     steps = torch.tensor([1, 200, 600, 999])
     noisy = decoder.scheduler.add_noise(clean, noise, steps)
-    mean, log = rcdm._posterior(decoder, clean, noisy, steps)
+    mean, log = diffusion._posterior(decoder, clean, noisy, steps)
     for k, t in enumerate(steps.tolist()):
         now, before, beta = alphas[t], alphas[t - 1], betas[t]
         wanted = before.sqrt() * beta / (1 - now) * clean[k] + (1 - beta).sqrt() * (1 - before) / (1 - now) * noisy[k]
@@ -164,13 +159,13 @@ def test_the_schedule_and_both_terms_of_the_loss_are_those_of_the_equations() ->
         assert log[k].item() == pytest.approx(float(torch.log(beta * (1 - before) / (1 - now))), abs=2e-2)
     # The true noise gives the posterior's mean; the place of the variance runs from the posterior's to the forward's.
     for place, share in ((-1.0, 0.0), (1.0, 1.0)):
-        found, spread = rcdm._reverse(decoder, noisy, noise, torch.full_like(noise, place), steps)
+        found, spread = diffusion._reverse(decoder, noisy, noise, torch.full_like(noise, place), steps)
         torch.testing.assert_close(found, mean, atol=2e-3, rtol=1e-3)
         forward = torch.log(betas[steps]).float()
         least = log.flatten()
         torch.testing.assert_close(spread[:, 0, 0, 0], share * forward + (1 - share) * least, atol=2e-2, rtol=1e-3)
     # The bound has no gradient to the mean, and none of the mean's error to the variance is lost.
-    value = loss_of(decoder, clean, torch.zeros(4, 3), steps, noise)
+    value = decoder_loss(decoder, clean, torch.zeros(4, 3), steps, noise)
     value.backward()
     out = decoder.unet.conv_out
     assert out.weight.grad[3:].abs().sum() > 0
@@ -238,14 +233,14 @@ def test_factors_that_pictures_keep_are_told_from_those_they_lose() -> None:
 
 def test_settings_that_cannot_be_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be halved"):
-        Decoder(preset("tiny", 10, 3))
+        Decoder(decoder_preset("tiny", 10, 3))
     with pytest.raises(ModelError, match=r"no conditioning 'add'.*add_emb"):
-        Decoder(preset("tiny", SIDE, 3, conditioning="add"))
+        Decoder(decoder_preset("tiny", SIDE, 3, conditioning="add"))
     with pytest.raises(ModelError, match=r"no preset 'tny'.*tiny"):
-        preset("tny", SIDE, 3)
+        decoder_preset("tny", SIDE, 3)
     pixels, colours, _ = squares(5)
     with pytest.raises(DatasetError, match="do not fit a decoder"):
-        train_decoder(pixels, colours[:, :2], preset("tiny", SIDE, 3), tmp_path)
+        train_decoder(pixels, colours[:, :2], decoder_preset("tiny", SIDE, 3), tmp_path)
     with pytest.raises(DatasetError, match="no pictures to rank"):
         faithfulness(colours, colours[:0], np.zeros(0, np.int64))
 
@@ -256,7 +251,7 @@ def test_a_decoder_of_32_pixels_learns_on_two_cores(tmp_path: Path) -> None:
     colours = rng.integers(0, 255, (64, 3))
     pixels = np.broadcast_to(colours[:, None, None], (64, 32, 32, 3)).astype(np.uint8)
     vectors = (colours / 255).astype(np.float32)
-    config = preset("small", 32, 3, channels=16, groups=8)
+    config = decoder_preset("small", 32, 3, channels=16, groups=8)
     noise = torch.randn(16, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     clean = torch.from_numpy(pixels[:16].copy()).permute(0, 3, 1, 2).float() / 127.5 - 1
     steps = torch.arange(16) * 60
@@ -279,7 +274,7 @@ def test_a_decoder_of_32_pixels_learns_on_two_cores(tmp_path: Path) -> None:
 def test_vectors_of_mirrored_pictures_are_those_of_the_mirrored_pictures() -> None:
     """Kept features go by a picture's bytes: a mirrored picture must not be served those of the picture."""
     pixels, _, _ = squares(6)
-    data = PictureList([Image.fromarray(one) for one in pixels], [{"label": "a"}] * 6)
+    data = ImageList([Image.fromarray(one) for one in pixels], [{"label": "a"}] * 6)
     mirrored = portraits._Mirrored(data)
     for k, image in enumerate(mirrored.iter_images([4, 1])):
         np.testing.assert_array_equal(np.asarray(image), pixels[(4, 1)[k], :, ::-1])
@@ -302,7 +297,7 @@ class Planted:
     """In the place of a decoder's network: predicts noise that puts clean pictures out of their range."""
 
     def __init__(self, learnt: bool) -> None:
-        self.decoder = Decoder(preset("tiny", SIDE, 3, learn_sigma=learnt))
+        self.decoder = Decoder(decoder_preset("tiny", SIDE, 3, learn_sigma=learnt))
         self.asked: list[int] = []
         self.decoder.predict = self.predict  # type: ignore[method-assign]
 
@@ -363,11 +358,11 @@ def test_an_ancestral_chain_is_that_of_respaced_betas(learnt: bool) -> None:
 
 def test_the_bound_does_not_clip() -> None:
     """The source clips the clean picture when it samples, not in its loss: there it would hide the mean's error."""
-    decoder = Decoder(preset("tiny", SIDE, 3, learn_sigma=True))
+    decoder = Decoder(decoder_preset("tiny", SIDE, 3, learn_sigma=True))
     every = np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))
     noisy, noise = torch.full((1, 3, SIDE, SIDE), 0.9), torch.full((1, 3, SIDE, SIDE), -1.5)
     t = 300
-    mean, _ = rcdm._reverse(decoder, noisy, noise, torch.zeros_like(noise), torch.tensor([t]))
+    mean, _ = diffusion._reverse(decoder, noisy, noise, torch.zeros_like(noise), torch.tensor([t]))
     beta = 1 - every[t] / every[t - 1]
     wanted = (0.9 + 1.5 * beta / np.sqrt(1 - every[t])) / np.sqrt(1 - beta)  # Ho et al., eq. 11
     assert mean.numpy() == pytest.approx(wanted, abs=1e-4)

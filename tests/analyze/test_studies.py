@@ -14,15 +14,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from torchmultiverse.analyze.features import features_of
 from torchmultiverse.analyze.portraits import Sitter
-from torchmultiverse.analyze.rcdm import load_decoder, preset, train_decoder
 from torchmultiverse.analyze.studies import EPSILONS, STUDIES, against, ask
 from torchmultiverse.analyze.studio import Studio
 from torchmultiverse.errors import DatasetError, ModelError
-from torchmultiverse.evaluate import PictureList
+from torchmultiverse.features.extract import features_of
 from torchmultiverse.models import ModelInfo, Preprocess
+from torchmultiverse.models.diffusion import decoder_preset, load_decoder
 from torchmultiverse.models.modules import ModuleEncoder
+from torchmultiverse.store import ImageList
+from torchmultiverse.train.decoder import train_decoder
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
@@ -31,7 +32,7 @@ COLOURS = {"red": (90, -60, -30), "green": (-60, 90, -30), "blue": (-40, -50, 90
 PLACES = {"left": 2, "middle": 6, "right": 10}
 
 
-def pictures() -> PictureList:
+def pictures() -> ImageList:
     images, rows = [], []
     for colour, change in COLOURS.items():
         for place, x in PLACES.items():
@@ -40,7 +41,7 @@ def pictures() -> PictureList:
                 pixels[4 + turn : 8 + turn, x : x + 4] = np.clip(GREY + np.array(change), 0, 255)
                 images.append(Image.fromarray(pixels))
                 rows.append({"label": colour, "place": place, "camera_yaw": 15.0 * turn})
-    return PictureList(images, rows)
+    return ImageList(images, rows)
 
 
 class Sees(torch.nn.Module):
@@ -73,7 +74,7 @@ def studio(folder: Path, place: bool = True, **settings: Any) -> Studio:
     vectors = features.layers["output"]
     pixels = np.stack([np.asarray(image) for image in data.iter_images()])
     learnt = np.sort(np.random.default_rng(0).permutation(len(data))[: len(data) * 3 // 4])
-    config = preset("tiny", SIDE, vectors.shape[1], channels=8, dataset=features.dataset, layer="output")
+    config = decoder_preset("tiny", SIDE, vectors.shape[1], channels=8, dataset=features.dataset, layer="output")
     train_decoder(pixels[learnt], vectors[learnt], config, folder, 2, 8, quiet=True)
     one = Sitter(model, "output", features, load_decoder(folder), data, learnt)
     return Studio(one, each=2, shown=2, steps=2, label="label", quiet=True, **settings)

@@ -12,12 +12,12 @@ from test_folder import sky_map
 
 from torchmultiverse.assets import add, asset_source
 from torchmultiverse.assets.page import YAWS, turntable
+from torchmultiverse.connect import Multiverse, open_engine
 from torchmultiverse.engines import RenderOptions
 from torchmultiverse.engines.builtin import BuiltinEngine
 from torchmultiverse.errors import AssetError, SpecError
 from torchmultiverse.farm import generate, plan
-from torchmultiverse.multiverse import Multiverse, connect
-from torchmultiverse.spec import parse_spec
+from torchmultiverse.scenes import parse_spec
 from torchmultiverse.store import open_dataset
 
 SMALL = RenderOptions(size=(48, 48), passes=("rgb", "mask", "depth"), samples=4)
@@ -116,7 +116,7 @@ def test_an_engine_with_other_packs_is_refused(two, tmp_path):
     with pytest.raises(SpecError, match="engine 'marker' has no packs of assets"):
         generate(spec, tmp_path / "d", "marker", progress=False)
     with pytest.raises(AssetError, match="no pack of assets 'none' is installed"):
-        connect("builtin", assets=["none"])
+        open_engine("builtin", assets=["none"])
 
 
 def test_an_environment_is_seen_lit_and_stood_on(two):

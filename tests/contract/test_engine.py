@@ -19,7 +19,7 @@ from contract.live import serve
 from torchmultiverse.engines import Engine, Failure, Frame, RenderOptions, codec
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.engines.remote import RemoteEngine
-from torchmultiverse.spec import Scene
+from torchmultiverse.scenes import Scene
 
 SIZE = (64, 48)
 OPTIONS = RenderOptions(size=SIZE, samples=2)

@@ -21,7 +21,7 @@ from torchmultiverse.engines import Failure, Frame, RenderOptions
 from torchmultiverse.engines.marker import read_marker
 from torchmultiverse.engines.remote import RemoteEngine
 from torchmultiverse.protocol import bridge
-from torchmultiverse.spec import Scene
+from torchmultiverse.scenes import Scene
 
 OPTIONS = RenderOptions(size=(128, 128), format="jpeg")
 FAULTS = [

@@ -62,7 +62,7 @@ def draw(variant: str) -> np.ndarray:
     """Return the pictures in a variant, (12, 64, 64, 3). A process has one variant."""
     from torchmultiverse.engines import Failure, RenderOptions
     from torchmultiverse.engines.builtin import BuiltinEngine
-    from torchmultiverse.spec import Scene
+    from torchmultiverse.scenes import Scene
 
     engine = BuiltinEngine(variant=variant, denoise=False)
     options = RenderOptions(size=(SIDE, SIDE), samples=SAMPLES[variant])

@@ -18,7 +18,7 @@ from torchmultiverse.engines.builtin import BuiltinEngine
 from torchmultiverse.engines.builtin.engine import ProceduralAssets
 from torchmultiverse.engines.builtin.mesh import ball
 from torchmultiverse.engines.builtin.world import load_spec
-from torchmultiverse.spec import Scene
+from torchmultiverse.scenes import Scene
 
 SIDE = 128
 LENGTH, RADIUS = 0.62, 0.11

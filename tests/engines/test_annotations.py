@@ -18,7 +18,7 @@ from torchmultiverse.engines.builtin.engine import ProceduralAssets
 from torchmultiverse.engines.builtin.mesh import box
 from torchmultiverse.engines.builtin.renderer import CharacterInstance
 from torchmultiverse.engines.builtin.world import load_world
-from torchmultiverse.spec import Scene
+from torchmultiverse.scenes import Scene
 
 SIDE = 96
 OPTIONS = RenderOptions(size=(SIDE, SIDE), passes=("rgb", "mask", "class", "depth", "normals"), samples=1)

@@ -22,7 +22,7 @@ from torchmultiverse.engines.builtin.postprocess import tint
 from torchmultiverse.engines.builtin.variant import llvm_libraries, probe
 from torchmultiverse.engines.builtin.world import WorldSpec, build, load_spec, load_world, world_names
 from torchmultiverse.errors import EngineError, SpecError
-from torchmultiverse.spec import Scene
+from torchmultiverse.scenes import Scene
 from torchmultiverse.store.quality import outside, quality, visibility
 
 ALL = ("rgb", "mask", "depth", "normals")
@@ -333,7 +333,7 @@ sys.path.insert(0, sys.argv[2])
 from test_builtin import Solids
 from torchmultiverse.engines import RenderOptions
 from torchmultiverse.engines.builtin import BuiltinEngine
-from torchmultiverse.spec import Scene
+from torchmultiverse.scenes import Scene
 engine = BuiltinEngine(variant=sys.argv[1], assets=Solids(), denoise=False)
 (f,) = engine.render([Scene({"World_Name": "Museum", "Character_Name": "Ball"})],
     RenderOptions(size=(32, 32), passes=("rgb", "mask", "depth", "normals"), samples=128))

@@ -21,7 +21,7 @@ from torchmultiverse.engines.builtin.characters import (
 )
 from torchmultiverse.errors import SpecError
 from torchmultiverse.resources import cache_folder, data_folder
-from torchmultiverse.spec import load_spec
+from torchmultiverse.scenes import load_spec
 
 COARSE = 700_000
 TWELVE = [

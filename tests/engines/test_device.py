@@ -15,7 +15,7 @@ from PIL import Image
 from torchmultiverse.engines import RenderOptions
 from torchmultiverse.engines.builtin import BuiltinEngine
 from torchmultiverse.engines.builtin.variant import probe
-from torchmultiverse.spec import Scene
+from torchmultiverse.scenes import Scene
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 WORLDS = ["SaltFlats", "OceanFloor", "ArcadeClub", "ElvenRuins", "TokyoNight", "Circus"]

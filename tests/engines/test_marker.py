@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from torchmultiverse.engines.marker import draw_marker, read_marker
-from torchmultiverse.spec import Scene
+from torchmultiverse.scenes import Scene
 
 IDS = [Scene({"World_Name": "Desert", "Camera_Yaw": n}).scene_id for n in range(25)]
 

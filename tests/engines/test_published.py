@@ -17,7 +17,7 @@ from torchmultiverse.engines.builtin.characters import character_names, texture_
 from torchmultiverse.engines.builtin.characters.library import load_species
 from torchmultiverse.engines.builtin.engine import LIGHTS
 from torchmultiverse.engines.builtin.world import load_spec, world_names
-from torchmultiverse.spec import Scene
+from torchmultiverse.scenes import Scene
 from torchmultiverse.store.quality import outside, quality, visibility
 
 WORLDS = """

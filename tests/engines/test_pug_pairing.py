@@ -19,7 +19,7 @@ from torchmultiverse.engines.connection import Lost
 from torchmultiverse.engines.likeness import SAME, blocks, largest, mean
 from torchmultiverse.engines.pairing import BATCH, PATIENCE, Pairing, Picture, Silence, Stray, told_apart
 from torchmultiverse.errors import EngineError
-from torchmultiverse.spec import Scene
+from torchmultiverse.scenes import Scene
 
 OPTIONS = RenderOptions(size=(64, 64))
 

@@ -22,9 +22,9 @@ from torchmultiverse.engines.client import AsyncClient
 from torchmultiverse.engines.marker import MarkerEngine, read_marker
 from torchmultiverse.engines.remote import RemoteEngine
 from torchmultiverse.errors import EngineError
+from torchmultiverse.scenes import Scene
 from torchmultiverse.serve.signalling import SignallingServer
 from torchmultiverse.serve.streamer import Streamer
-from torchmultiverse.spec import Scene
 
 OPTIONS = RenderOptions(size=(96, 96))
 SCENES = [Scene({"World_Name": "Desert", "Camera_Yaw": n}) for n in range(12)]

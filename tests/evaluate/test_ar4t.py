@@ -14,16 +14,17 @@ from PIL import Image
 from planted import ANIMALS, draw
 
 from torchmultiverse.errors import DatasetError, ModelError
-from torchmultiverse.evaluate import PictureList, evaluate
+from torchmultiverse.evaluate import evaluate
 from torchmultiverse.evaluate.pairs import pair_tasks, winoground
 from torchmultiverse.evaluate.protocol import PairsProtocol, choose_protocol, load_protocol
 from torchmultiverse.models import ModelInfo
-from torchmultiverse.models.finetune import _batches, _examples, _said_of, finetune
-from torchmultiverse.models.tiny import build, save, tiny_config
+from torchmultiverse.models.tiny import build_tiny, save_tiny, tiny_config
 from torchmultiverse.resources import data_folder
-from torchmultiverse.spec import parse_spec
-from torchmultiverse.spec.ar4t import ALIKE, negative
-from torchmultiverse.spec.captions import ar4t_captions
+from torchmultiverse.scenes import parse_spec
+from torchmultiverse.scenes.ar4t import ALIKE, negative
+from torchmultiverse.scenes.captions import ar4t_captions
+from torchmultiverse.store import ImageList
+from torchmultiverse.train.finetuning import _batches, _examples, _said_of, finetune
 
 torch = pytest.importorskip("torch")
 
@@ -44,14 +45,14 @@ def _rows(copies: int = 4, animals: tuple[str, ...] = ANIMALS) -> list[dict]:
     return rows
 
 
-def _pictures(rows: list[dict], side: int = 48) -> PictureList:
+def _pictures(rows: list[dict], side: int = 48) -> ImageList:
     rng = np.random.default_rng(0)
     images = [
         draw({"world_name": r["Level"], "character_name": r["Actor1Category"], "character2_name": r["Actor2Category"],
               "character1_pos": "left", "character2_pos": "right", "character_texture": "Default",
               "character2_texture": "Default"}, rng, side) for r in rows
     ]  # fmt: skip
-    return PictureList(images, rows, "drawn relations")
+    return ImageList(images, rows, "drawn relations")
 
 
 class Reading:
@@ -66,8 +67,8 @@ class Reading:
         )
 
 
-def _tagged(rows: list[dict]) -> PictureList:
-    return PictureList([Image.new("RGB", (2, 2), (i, 0, 0)) for i in range(len(rows))], rows, "tagged")
+def _tagged(rows: list[dict]) -> ImageList:
+    return ImageList([Image.new("RGB", (2, 2), (i, 0, 0)) for i in range(len(rows))], rows, "tagged")
 
 
 def test_scores_of_models_that_are_known() -> None:
@@ -135,14 +136,14 @@ def test_a_batch_holds_both_pictures_of_a_pair_and_an_epoch_each_once() -> None:
         assert len(batch) == 12
     assert len(list(_batches(72, 50, None, np.random.default_rng(0)))) == 1
     with pytest.raises(DatasetError, match="needs the column alt_caption"):
-        _examples(PictureList([Image.new("RGB", (2, 2))], [{"caption": "a"}]), None, "alternate")
+        _examples(ImageList([Image.new("RGB", (2, 2))], [{"caption": "a"}]), None, "alternate")
 
 
 def test_fine_tuning_teaches_sides(tmp_path) -> None:
     """From random weights: hard negatives from chance to well above it, on pictures that were held back."""
     pictures = _pictures(_rows(14, ("Elephant", "Penguin", "Goldfish")))
     config = tiny_config(48)
-    start = save(tmp_path / "start", build(config, 0)[0], "tiny", config, {"seed": 0})
+    start = save_tiny(tmp_path / "start", build_tiny(config, 0)[0], "tiny", config, {"seed": 0})
     tuned = finetune(
         pictures, f"tiny:{start}", tmp_path / "tuned", epochs=12, batch_size=39, learning_rate=2e-3, quiet=True
     )
@@ -221,7 +222,7 @@ def test_captions_that_a_model_reads_alike_are_no_question(tmp_path) -> None:
         for name in ("caption", "negative_caption"):
             row[name] = "a picture that shows " + "very " * 40 + row[name]
     config = tiny_config(48)
-    model = f"tiny:{save(tmp_path / 'm', build(config, 0)[0], 'tiny', config, {'seed': 0})}"
+    model = f"tiny:{save_tiny(tmp_path / 'm', build_tiny(config, 0)[0], 'tiny', config, {'seed': 0})}"
     result = evaluate(_pictures(rows), model, "ar4t", quiet=True)
     assert result.cells(metric="hard_negative", factor="all")[0]["n"] == len(rows) - 6
     assert any(

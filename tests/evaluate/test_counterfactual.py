@@ -22,7 +22,7 @@ from torchmultiverse.evaluate import Result, evaluate
 from torchmultiverse.evaluate.counterfactual import counterfactuals
 from torchmultiverse.farm import generate
 from torchmultiverse.models import ModelInfo
-from torchmultiverse.spec import Scene
+from torchmultiverse.scenes import Scene
 from torchmultiverse.store import StoredDataset, open_dataset
 
 ANIMALS = ["Camel", "Elephant", "Penguin", "Zebra"]

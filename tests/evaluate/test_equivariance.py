@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.evaluate.equivariance import arrange, equivariance, parallelism
+from torchmultiverse.evaluate.displacements import arrange, equivariance, parallelism
 from torchmultiverse.farm import generate
 from torchmultiverse.models import ModelInfo, as_model
 from torchmultiverse.store import StoredDataset, open_dataset

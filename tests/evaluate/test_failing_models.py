@@ -14,21 +14,22 @@ import pytest
 from PIL import Image
 
 from torchmultiverse.errors import DatasetError, ModelError
-from torchmultiverse.evaluate import PictureList, Result, evaluate
-from torchmultiverse.evaluate.encode import BatchSize
+from torchmultiverse.evaluate import Result, evaluate
 from torchmultiverse.evaluate.reference import imagenet_accuracies
 from torchmultiverse.evaluate.run import PartlyScored
+from torchmultiverse.features.encode import BatchSize
 from torchmultiverse.models import Preprocess, as_model
 from torchmultiverse.models.registry import model_strings
 from torchmultiverse.models.selftest import check_model
+from torchmultiverse.store import ImageList
 
 CLASSES = ["Elephant", "Zebra"]
 
 
-def _pictures(count: int = 12) -> PictureList:
+def _pictures(count: int = 12) -> ImageList:
     images = [Image.new("RGB", (8, 8), (i, 0, 0)) for i in range(count)]
     rows = [{"scene_id": f"{i:032x}", "character_name": CLASSES[i % 2]} for i in range(count)]
-    return PictureList(images, rows)
+    return ImageList(images, rows)
 
 
 class Right:

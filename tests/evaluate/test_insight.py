@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_comparing import Looking, _evaluate, _rows
 
-from torchmultiverse.evaluate.insight import calibration, factor_scores, in_order, interactions, strongest_pair
+from torchmultiverse.evaluate.breakdown import calibration, factor_scores, in_order, interactions, strongest_pair
 from torchmultiverse.evaluate.paired import Rows, RowView
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOptions
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.errors import EngineError
-from torchmultiverse.spec import Scene
+from torchmultiverse.scenes import Scene
 
 
 class Faulty(Engine):

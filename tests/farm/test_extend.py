@@ -16,8 +16,8 @@ import pytest
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.farm import generate
+from torchmultiverse.files import write_atomic
 from torchmultiverse.store import open_dataset
-from torchmultiverse.store.files import write_atomic
 
 
 def spec(worlds: list[str], yaws: list[int], **more: Any) -> dict[str, Any]:

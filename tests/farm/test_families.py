@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from torchmultiverse.connect import Multiverse
 from torchmultiverse.engines import Failure, Frame, RenderOptions
 from torchmultiverse.engines.marker import MarkerEngine, draw_marker, read_marker
 from torchmultiverse.farm import generate
-from torchmultiverse.multiverse import Multiverse
 from torchmultiverse.resources import data_folder
-from torchmultiverse.spec import Scene, load_spec, parse_spec
+from torchmultiverse.scenes import Scene, load_spec, parse_spec
 from torchmultiverse.store import open_dataset
 
 WORLDS, ANIMALS = ["Desert", "Museum"], ["Camel", "Elephant", "Penguin"]

@@ -28,7 +28,7 @@ from torchmultiverse.engines import Failure, Frame, RenderOptions
 from torchmultiverse.engines.marker import read_marker
 from torchmultiverse.errors import DatasetError, EngineError, SpecError
 from torchmultiverse.farm import generate
-from torchmultiverse.spec import Scene, parse_spec
+from torchmultiverse.scenes import Scene, parse_spec
 from torchmultiverse.store import VOLATILE, open_dataset, verify
 
 HERE = Path(__file__).parent

@@ -15,13 +15,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from torchmultiverse.connect import open_engine
 from torchmultiverse.engines import Failure, Frame, RenderOptions
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.errors import DatasetError, EngineError
 from torchmultiverse.farm import generate, join
 from torchmultiverse.farm.parts import part_folder
-from torchmultiverse.multiverse import connect
-from torchmultiverse.spec import Scene
+from torchmultiverse.scenes import Scene
 from torchmultiverse.store import VOLATILE, open_dataset
 
 SPEC = {
@@ -127,7 +127,7 @@ def test_a_hosted_engine_that_is_stopped_is_replaced(tmp_path: Path) -> None:
     engines = []
 
     def make() -> object:
-        engines.append(connect("marker"))
+        engines.append(open_engine("marker"))
         return engines[-1]
 
     def stop_one() -> None:

@@ -17,8 +17,8 @@ from rich.console import Console
 from torchmultiverse.engines import Catalogue, Failure, Frame, RenderOptions
 from torchmultiverse.errors import SpecError
 from torchmultiverse.farm import generate, plan
-from torchmultiverse.farm.plan import Limited, guessed, select
-from torchmultiverse.spec import FACTORS, Factorial, Scene, parse_spec
+from torchmultiverse.farm.estimate import Limited, guessed, select
+from torchmultiverse.scenes import FACTORS, Factorial, Scene, parse_spec
 
 MARKER = Faulty().catalogue()
 SPEC = {"World_Name": ["Desert", "Snow"], "Character_Name": ["blank", "Zebra"], "Camera_Yaw": list(range(0, 50, 5))}

@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 
 from torchmultiverse.cli.app import app
 from torchmultiverse.errors import SpecError
-from torchmultiverse.farm.power import Question, detectable_drop, pairs_needed, size, smallest
-from torchmultiverse.spec import load_spec, parse_spec
+from torchmultiverse.farm.power import size, smallest
+from torchmultiverse.scenes import load_spec, parse_spec
+from torchmultiverse.stats.power import Question, detectable_drop, pairs_needed
 
 SPEC = {
     "World_Name": [f"W{k}" for k in range(16)],

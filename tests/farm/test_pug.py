@@ -25,8 +25,8 @@ from torchmultiverse.engines.remote import RemoteEngine
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.farm import GenerateReport, generate
 from torchmultiverse.farm.parts import join
+from torchmultiverse.scenes import Scene, parse_spec
 from torchmultiverse.serve.streamer import Streamer, _Player
-from torchmultiverse.spec import Scene, parse_spec
 from torchmultiverse.store import open_dataset, verify
 
 SPEC = {

@@ -20,7 +20,7 @@ open_clip = pytest.importorskip("open_clip")
 timm = pytest.importorskip("timm")
 
 from torchmultiverse.models.clip import ClipModel  # noqa: E402
-from torchmultiverse.models.tiny import build, save, tiny_config  # noqa: E402
+from torchmultiverse.models.tiny import build_tiny, save_tiny, tiny_config  # noqa: E402
 from torchmultiverse.models.torch_tools import weights_hash  # noqa: E402
 
 
@@ -42,8 +42,8 @@ def clip() -> ClipModel:
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = tiny_config(64)
-    module, _ = build(config, 0)
-    return save(tmp_path_factory.mktemp("tiny"), module, "tiny", config, {"seed": 0, "pictures": 0})
+    module, _ = build_tiny(config, 0)
+    return save_tiny(tmp_path_factory.mktemp("tiny"), module, "tiny", config, {"seed": 0, "pictures": 0})
 
 
 @pytest.fixture(params=["open_clip", "tiny"])

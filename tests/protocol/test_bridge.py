@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from torchmultiverse.errors import ProtocolError, SpecError
 from torchmultiverse.protocol import bridge, pug
 from torchmultiverse.protocol import datachannel as dc
+from torchmultiverse.scenes import Scene
 from torchmultiverse.serve.streamer import read_request
-from torchmultiverse.spec import Scene
 
 SCENE = Scene({"World_Name": "Desert", "Character_Name": "Elephant", "Camera_Yaw": 45})
 OTHER = SCENE.changed(Camera_Yaw=46)

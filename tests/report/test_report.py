@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "evaluate"))
 from planted import drawn_spar
 
 from torchmultiverse.evaluate import Result, evaluate
-from torchmultiverse.evaluate.leaderboard import Line, lines, percent
+from torchmultiverse.evaluate.ranking import Line, lines, percent
 from torchmultiverse.models import HistogramBaseline
 from torchmultiverse.report import markdown, report
 from torchmultiverse.report.page import headline

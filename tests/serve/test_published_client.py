@@ -20,8 +20,8 @@ from websockets.asyncio.client import connect
 from torchmultiverse.engines import codec
 from torchmultiverse.engines.marker import read_marker
 from torchmultiverse.protocol import webrtc
+from torchmultiverse.scenes import Scene
 from torchmultiverse.serve import signalling
-from torchmultiverse.spec import Scene
 
 
 def interaction(value: dict[str, Any]) -> bytes:

@@ -23,8 +23,8 @@ from torchmultiverse.engines.client import AsyncClient
 from torchmultiverse.engines.marker import MarkerEngine, read_marker
 from torchmultiverse.errors import EngineError
 from torchmultiverse.protocol import datachannel as dc
+from torchmultiverse.scenes import Scene
 from torchmultiverse.serve.streamer import MAX_BREAKS, Streamer
-from torchmultiverse.spec import Scene
 
 OPTIONS = RenderOptions(size=(96, 96))
 SCENE = Scene({"World_Name": "Desert"})
@@ -183,7 +183,7 @@ def test_an_engine_that_only_breaks_ends_the_streamer_with_the_reason() -> None:
         )  # fmt: skip
         with pytest.raises(EngineError, match="the streamer ended"):
             await client.render(SCENE, OPTIONS)
-        with pytest.raises(EngineError, match=r"8 times in a row: RuntimeError: CUDA error 700"):
+        with pytest.raises(EngineError, match=r"8 times in a row; the last: RuntimeError: CUDA error 700"):
             await running
         await client.close()
         await server.stop()

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from torchmultiverse.cli.app import app
 from torchmultiverse.farm import generate
 from torchmultiverse.store import open_dataset
-from torchmultiverse.store.leakage import leakage
+from torchmultiverse.store.leaks import leakage
 
 
 def test_a_planted_trace_is_found_and_no_other(tmp_path: Path) -> None:

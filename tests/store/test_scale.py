@@ -18,7 +18,7 @@ import pytest
 
 from torchmultiverse.engines import Frame, RenderOptions
 from torchmultiverse.engines.marker import MarkerEngine
-from torchmultiverse.spec import Factorial
+from torchmultiverse.scenes import Factorial
 from torchmultiverse.store import DatasetWriter, RowSchema, minimal, open_dataset, thumbnails, verify
 from torchmultiverse.store.crossing import Crossing
 from torchmultiverse.store.ids import Ids

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from torchmultiverse.engines import Frame
-from torchmultiverse.spec import CAPTIONS, Scene, parse_spec
+from torchmultiverse.scenes import CAPTIONS, Scene, parse_spec
 from torchmultiverse.store.quality import quality, visibility
 from torchmultiverse.store.schema import RowSchema
 

@@ -26,7 +26,7 @@ from torchmultiverse.engines.marker import MarkerEngine, read_marker
 from torchmultiverse.errors import DatasetError, SpecError
 from torchmultiverse.farm import generate
 from torchmultiverse.farm.parts import join
-from torchmultiverse.spec import Scene, parse_spec
+from torchmultiverse.scenes import Scene, parse_spec
 from torchmultiverse.store import DatasetWriter, RowSchema, StoredDataset, open_dataset, verify
 from torchmultiverse.store.combine import merge
 from torchmultiverse.store.exporting import METADATA, export_folder, export_webdataset

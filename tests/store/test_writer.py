@@ -23,7 +23,7 @@ import pytest
 from torchmultiverse.engines import Frame, RenderOptions
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.spec import parse_spec
+from torchmultiverse.scenes import parse_spec
 from torchmultiverse.store import DatasetWriter, RowSchema, open_dataset, verify
 
 SPEC = parse_spec({"World_Name": ["Desert", "Snow"], "Camera_Yaw": [0, 1, 2, 3, 4]})
@@ -318,7 +318,7 @@ def test_verify_finds_what_a_hash_cannot(tmp_path: Path) -> None:
     pq.write_table(table.set_column(yaw, "camera_yaw", table["camera_yaw"].take([1, 0, 2, 3])), file)
     assert "SHA-256" in verify(out).problems[file.name]
     manifest = json.loads((out / "manifest.json").read_text())
-    from torchmultiverse.store.files import sha256_file
+    from torchmultiverse.files import sha256_file
 
     manifest["shards"][file.name] |= {"sha256": sha256_file(file), "bytes": file.stat().st_size}
     (out / "manifest.json").write_text(json.dumps(manifest))

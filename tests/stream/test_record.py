@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.spec import parse_spec
+from torchmultiverse.scenes import parse_spec
 from torchmultiverse.store import open_dataset, verify
 from torchmultiverse.stream import Adaptive, RenderStream, Replay
 

@@ -23,7 +23,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from torchmultiverse.engines import Failure, Frame, RenderOptions
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.errors import EngineError, SpecError
-from torchmultiverse.spec import Scene, parse_spec
+from torchmultiverse.scenes import Scene, parse_spec
 from torchmultiverse.stream import Adaptive, RenderStream, Replay
 from torchmultiverse.stream.shared import Shared
 

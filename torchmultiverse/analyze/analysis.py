@@ -11,20 +11,26 @@ from typing import Any
 import numpy as np
 
 from torchmultiverse.analyze.depth import Depths, budgets, depths
-from torchmultiverse.analyze.features import Features, features_of
 from torchmultiverse.analyze.geometry import Shape, cka_matrix, shapes
-from torchmultiverse.analyze.memory import Memory, memory
-from torchmultiverse.analyze.portraits import Portrait, portrait, sitter, train
+from torchmultiverse.analyze.memorization import Memory, memory
+from torchmultiverse.analyze.portraits import Portrait, portrait, sitter, train_on_layer
 from torchmultiverse.analyze.studies import Studies, ask
 from torchmultiverse.analyze.studio import Studio
 from torchmultiverse.analyze.withheld import Mode, Sets
 from torchmultiverse.errors import DatasetError, MissingExtra
-from torchmultiverse.evaluate.data import SomePictures, dataset_name, manifest_hash, manifest_of, open_pictures
+from torchmultiverse.features import Features, features_of
+from torchmultiverse.files import write_atomic
 from torchmultiverse.models import load_model
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.paths import component
-from torchmultiverse.store.files import write_atomic
-from torchmultiverse.store.licence import require_generative_use
+from torchmultiverse.store import (
+    ImageSubset,
+    dataset_name,
+    manifest_hash,
+    manifest_of,
+    open_images,
+    require_generative_use,
+)
 
 SHARES = (0.02, 0.05, 0.15, 0.4, 1.0)
 """Label budgets: shares of the training pictures."""
@@ -141,8 +147,7 @@ class Analysis:
         Raises:
             DatasetError: the folder cannot be written.
         """
-        from torchmultiverse.report.analysis import analysis_page
-        from torchmultiverse.report.tables import rows_as_csv
+        from torchmultiverse.report import analysis_page, rows_as_csv
 
         out = Path(out)
         out.mkdir(parents=True, exist_ok=True)
@@ -198,7 +203,7 @@ def analyse(
     Args:
         model: model string.
         dataset: folder or opened dataset.
-        layers: see `torchmultiverse.analyze.features.features_of`.
+        layers: see `torchmultiverse.features.extract.features_of`.
         factors, probes, group, labels, seed: see `torchmultiverse.analyze.depth.depths`.
         geometry: whether to ask for it.
         few: whether to ask what is read with fewer labels.
@@ -233,11 +238,11 @@ def analyse(
 
 def some_of(dataset: Any, limit: int | None, seed: int) -> Any:
     """Return a dataset, or so many of its pictures, drawn at random."""
-    pictures = open_pictures(dataset)
+    pictures = open_images(dataset)
     if limit is None or limit >= len(pictures):
         return pictures
     rows = np.sort(np.random.default_rng(seed).choice(len(pictures), limit, replace=False))
-    return SomePictures(pictures, rows, f"{dataset_name(pictures)}, {limit} pictures")
+    return ImageSubset(pictures, rows, f"{dataset_name(pictures)}, {limit} pictures")
 
 
 def _budgets(features: Features, found: Depths, group: str, seed: int, quiet: bool) -> tuple[Budget, ...]:
@@ -296,7 +301,7 @@ def paint(
         return replace(analysis, notes=(*analysis.notes, f"pictures of layers: {error}"))
     sitters = []
     for name in names:
-        folder = train(
+        folder = train_on_layer(
             model, pictures, Path(out) / "decoders" / component(name), name, how.size, how.preset, how.steps,
             how.batch_size, how.learning_rate, licence=licence, seed=seed, store=store, quiet=quiet,
         )  # fmt: skip
@@ -332,7 +337,7 @@ def remember(
         boxes: of photographs.
         mode: how the object is taken out; boxes where they are known, corners else.
     """
-    pictures = open_pictures(dataset)
+    pictures = open_images(dataset)
     try:
         known = _known_sets(model, pictures) if sets is None else Sets.load(sets, pictures)
     except DatasetError as error:

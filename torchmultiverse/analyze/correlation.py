@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.analyze.dejavu import Inference
-from torchmultiverse.models.preprocess import FloatArray
+from torchmultiverse.models import FloatArray
 
 
 @dataclass(frozen=True)

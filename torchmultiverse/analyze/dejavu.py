@@ -20,10 +20,8 @@ from numpy.typing import NDArray
 
 from torchmultiverse.analyze.neighbours import Backend, Neighbours, nearest_rows
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.evaluate.compare import mcnemar
-from torchmultiverse.evaluate.difference import unpaired_interval
-from torchmultiverse.evaluate.stats import LEVEL, Interval, Intervals, wilson
-from torchmultiverse.models.preprocess import FloatArray
+from torchmultiverse.models import FloatArray
+from torchmultiverse.stats import LEVEL, Interval, Intervals, mcnemar, unpaired_interval, wilson
 
 SHARES = (1.0, 0.2, 0.05, 0.01)
 K = 100

@@ -17,14 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.analyze.features import Features, factor_names
 from torchmultiverse.analyze.probes import Data, Reading, probe_of, r_squared, ridge
 from torchmultiverse.analyze.splits import Parts, Question, question, split
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.evaluate.compare import holm
-from torchmultiverse.evaluate.difference import Paired, mean_interval, paired_interval
-from torchmultiverse.evaluate.encode import progress_bar
-from torchmultiverse.evaluate.stats import LEVEL, Intervals
+from torchmultiverse.features import Features, factor_names
+from torchmultiverse.progress import progress_bar
+from torchmultiverse.stats import LEVEL, Intervals, Paired, holm, mean_interval, paired_interval
 
 
 @dataclass(frozen=True)

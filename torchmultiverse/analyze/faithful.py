@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from torchmultiverse.analyze.probes import Data, logistic
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.evaluate.stats import Intervals
-from torchmultiverse.models.preprocess import FloatArray
+from torchmultiverse.models import FloatArray
+from torchmultiverse.stats import Intervals
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.analyze.features import Features, factor_names
 from torchmultiverse.analyze.probes import Data, r_squared, ridge
 from torchmultiverse.analyze.splits import question
-from torchmultiverse.evaluate.encode import progress_bar
-from torchmultiverse.evaluate.stats import expanded_tail
-from torchmultiverse.models.callables import unit
-from torchmultiverse.models.preprocess import FloatArray
+from torchmultiverse.features import Features, factor_names
+from torchmultiverse.models import FloatArray, unit
+from torchmultiverse.progress import progress_bar
+from torchmultiverse.stats import expanded_tail
 
 
 def spectrum(vectors: FloatArray) -> NDArray[np.float64]:
@@ -311,7 +310,7 @@ def minimal_pairs(columns: Mapping[str, NDArray[np.generic]], factors: Sequence[
     """Return, by factor, the pairs of pictures that differ in it and in no other of these factors, (P, 2)."""
     import pyarrow as pa
 
-    from torchmultiverse.store.crossing import Crossing
+    from torchmultiverse.store import Crossing
 
     crossing = Crossing(pa.table({name: pa.array(columns[name].tolist()) for name in factors}))
     return {name: crossing.pairs(name, "features") for name in factors}

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.analyze.ssl import PictureViews
 from torchmultiverse.errors import DatasetError, ModelError
-from torchmultiverse.evaluate.encode import progress_bar
-from torchmultiverse.evaluate.stats import LEVEL
+from torchmultiverse.images import rgb
 from torchmultiverse.models import torch_tools as tools
-from torchmultiverse.pictures import rgb
+from torchmultiverse.progress import progress_bar
+from torchmultiverse.stats import auc_interval, auc_of
+from torchmultiverse.train import AugmentedViews
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def agreement(
         for start in range(0, len(rows), 64):
             part = rows[start : start + 64]
             pixels = np.stack([np.asarray(rgb(i).resize((side, side))) for i in pictures.iter_images(part.tolist())])
-            draw = PictureViews(pixels, size, ("crop", "flip", "color", "gray"), 0.2, seed)
+            draw = AugmentedViews(pixels, size, ("crop", "flip", "color", "gray"), 0.2, seed)
             vectors = []
             with model.computing():
                 for number in range(max(1, views // 2)):
@@ -92,42 +92,7 @@ def membership(members: NDArray[np.float64], strangers: NDArray[np.float64]) -> 
     """
     if not len(members) or not len(strangers):
         raise DatasetError("membership needs members and strangers")
-    auc = _auc(members, strangers)
-    low, high = _auc_interval(auc, len(members), len(strangers))
+    auc = auc_of(members, strangers)
+    low, high = auc_interval(auc, len(members), len(strangers))
     edge = np.quantile(strangers, 0.99, method="higher")
     return Membership(auc, low, high, float((members > edge).mean()), len(members), len(strangers))
-
-
-def _auc_interval(auc: float, members: int, strangers: int, level: float = LEVEL) -> tuple[float, float]:
-    """Return the interval of an area under a curve: those whose variance, taken under them, reaches so far.
-
-    It is of no zero width where all members are above all strangers, as that of a bootstrap is.
-
-    Source: R. Newcombe, *Confidence intervals for an effect size measure based on the Mann-Whitney statistic, part 2*,
-    Statistics in Medicine 2006, method 5.
-    """
-    from scipy.stats import norm
-
-    z = float(norm.isf((1 - level) / 2))
-    mean = (members + strangers) / 2 - 1
-
-    def refused(area: float) -> bool:
-        spread = 1 + mean * ((1 - area) / (2 - area) + area / (1 + area))
-        return (auc - area) ** 2 > z * z * area * (1 - area) * spread / (members * strangers)
-
-    ends = []
-    for bound in (0.0, 1.0):
-        far, near = bound, auc
-        for _ in range(60):
-            middle = (far + near) / 2
-            far, near = (middle, near) if refused(middle) else (far, middle)
-        ends.append(near)
-    return ends[0], ends[1]
-
-
-def _auc(members: NDArray[np.float64], strangers: NDArray[np.float64]) -> float:
-    """Return the share of pairs in which the member is above; equals count half."""
-    order = np.sort(strangers)
-    below = np.searchsorted(order, members, "left")
-    upto = np.searchsorted(order, members, "right")
-    return float((below + upto).sum() / 2 / (len(members) * len(strangers)))

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, ModelError
-from torchmultiverse.models.preprocess import FloatArray
-from torchmultiverse.models.torch_tools import device, need
+from torchmultiverse.models import FloatArray, device, need
 
 Backend = Literal["torch", "faiss"]
 

@@ -16,25 +16,22 @@ from PIL import Image, ImageOps
 
 from torchmultiverse.analyze.depth import depths
 from torchmultiverse.analyze.faithful import Faithfulness, Kept, Realism, factors_kept, faithfulness, realism
-from torchmultiverse.analyze.features import Features, factor_names, features_of
-from torchmultiverse.analyze.rcdm import Decoder, interpolate, load_decoder, preset, sample, train_decoder
+from torchmultiverse.analyze.rcdm import interpolate, sample
 from torchmultiverse.analyze.splits import question
 from torchmultiverse.errors import ModelError
-from torchmultiverse.evaluate.data import dataset_name, manifest_hash, manifest_of, open_pictures
-from torchmultiverse.evaluate.encode import picture_array
-from torchmultiverse.evaluate.gallery import thumbnail
-from torchmultiverse.models import load_model
-from torchmultiverse.models.layers import Tap, layers_of
-from torchmultiverse.models.preprocess import FloatArray
-from torchmultiverse.store.files import write_atomic
-from torchmultiverse.store.licence import require_generative_use
+from torchmultiverse.evaluate import thumbnail
+from torchmultiverse.features import Features, Tap, factor_names, features_of, image_array, layers_of
+from torchmultiverse.files import write_atomic
+from torchmultiverse.models import Decoder, FloatArray, decoder_preset, load_decoder, load_model
+from torchmultiverse.store import dataset_name, manifest_hash, manifest_of, open_images, require_generative_use
+from torchmultiverse.train import train_decoder
 
 LEARNT = "learnt.npy"
 HELD_OUT = 0.1
 """Share of pictures that a decoder never sees: it is scored on them."""
 
 
-def train(
+def train_on_layer(
     model: str,
     dataset: Any,
     out: str | Path,
@@ -60,7 +57,7 @@ def train(
         out: folder of the decoder.
         layer: name; the last by default.
         size: of its pictures in pixels.
-        shape: preset of the U-Net; see `torchmultiverse.analyze.rcdm.PRESETS`.
+        shape: preset of the U-Net; see `torchmultiverse.models.diffusion.DECODER_PRESETS`.
         steps, batch_size, learning_rate: of training.
         conditioning: ``add_emb``, ``cond_bn`` or ``none``.
         licence: of the dataset by name, where it forbids training generative models and the user has other rights.
@@ -75,7 +72,7 @@ def train(
         ModelError: no such layer or preset.
         MissingExtra: diffusers is not installed.
     """
-    pictures = open_pictures(dataset)
+    pictures = open_images(dataset)
     require_generative_use(manifest_of(pictures), dataset_name(pictures), licence)
     loaded = load_model(model)
     name = layer or layers_of(loaded)[-1].name
@@ -86,7 +83,7 @@ def train(
     seen = np.sort(order[max(1, round(HELD_OUT * len(order))) :])
     pixels = pixels_of(pictures, seen, size, quiet)
     turned = features_of(loaded, _Mirrored(pictures), [name], store, quiet=quiet).layers[name][seen] if flip else None
-    config = preset(
+    config = decoder_preset(
         shape, size, vectors.shape[1], conditioning=conditioning, model=model, layer=name,
         weights_sha256=str(loaded.info.weights_sha256 or ""), dataset=features.dataset,
         data_sha256=manifest_hash(pictures),
@@ -190,7 +187,7 @@ def sitter(folder: str | Path, dataset: Any, store: str | Path | None = None, qu
     model = load_model(decoder.config.model)
     if decoder.config.weights_sha256 != (model.info.weights_sha256 or ""):
         raise ModelError(f"{folder} was trained on other weights of '{decoder.config.model}' than there are now")
-    pictures = open_pictures(dataset)
+    pictures = open_images(dataset)
     features = features_of(model, pictures, [decoder.config.layer], store, quiet=quiet)
     learnt = np.zeros(0, np.int64)
     if manifest_hash(pictures) == decoder.config.data_sha256:
@@ -238,7 +235,7 @@ class Portrait:
 
     def save(self, out: str | Path) -> Path:
         """Write ``rcdm.json`` and the page; returns the page."""
-        from torchmultiverse.report.portrait import portrait_page
+        from torchmultiverse.report import portrait_page
 
         out = Path(out)
         out.mkdir(parents=True, exist_ok=True)
@@ -350,7 +347,7 @@ def grid(drawn: NDArray[np.uint8], real: NDArray[np.uint8] | None = None, gap: i
 
 def pixels_of(pictures: Any, rows: NDArray[np.int64], size: int, quiet: bool = True) -> NDArray[np.uint8]:
     """Return pictures as a decoder learns them: the middle square at its size, uint8 (N, S, S, 3)."""
-    return picture_array(
+    return image_array(
         pictures, rows, size, lambda image: square(image).resize((size, size), Image.Resampling.LANCZOS), quiet
     )
 

@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import ModelError, nearest
-from torchmultiverse.models.preprocess import FloatArray
-from torchmultiverse.models.torch_tools import device
+from torchmultiverse.models import FloatArray, device
 
 if TYPE_CHECKING:
     import torch

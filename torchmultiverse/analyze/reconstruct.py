@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from torchmultiverse.analyze.neighbours import Backend, nearest_rows
 from torchmultiverse.errors import ModelError
-from torchmultiverse.evaluate.difference import paired_interval
-from torchmultiverse.models.preprocess import FloatArray
+from torchmultiverse.models import FloatArray
+from torchmultiverse.stats import paired_interval
 
 NEAR, EACH = 5, 4
 """Of the source: neighbours whose vectors are averaged, and pictures drawn of each mean."""
@@ -61,7 +61,7 @@ def reconstruct(
         public: rows of public pictures, (M,).
         codes: labels of all pictures.
         seed: of the noise.
-        store, backend, quiet: as in `torchmultiverse.analyze.memory.memory`.
+        store, backend, quiet: as in `torchmultiverse.analyze.memorization.memory`.
 
     Returns:
         How often the object is seen, and the pictures of each decoder, (N, 4, S, S, 3).

@@ -24,10 +24,9 @@ from torchmultiverse.analyze.geometry import minimal_pairs
 from torchmultiverse.analyze.neighbours import nearest_rows
 from torchmultiverse.analyze.studio import Row, Studio, Study, sheet
 from torchmultiverse.errors import DatasetError, ModelError, nearest
-from torchmultiverse.evaluate.difference import mean_interval
-from torchmultiverse.evaluate.names import plain
-from torchmultiverse.evaluate.stats import Intervals
-from torchmultiverse.store.files import write_atomic
+from torchmultiverse.evaluate import plain
+from torchmultiverse.files import write_atomic
+from torchmultiverse.stats import Intervals, mean_interval
 
 MANY = 64
 """Pictures over which numbers are taken."""
@@ -547,7 +546,7 @@ class Studies:
         Raises:
             DatasetError: the folder cannot be written.
         """
-        from torchmultiverse.report.studies import studies_page
+        from torchmultiverse.report import studies_page
 
         out = Path(out)
         out.mkdir(parents=True, exist_ok=True)

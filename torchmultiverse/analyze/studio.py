@@ -11,15 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from torchmultiverse.analyze.features import factor_names
 from torchmultiverse.analyze.portraits import Sitter, pixels_of, square
 from torchmultiverse.analyze.probes import Data, Plane, logistic
 from torchmultiverse.analyze.rcdm import sample
 from torchmultiverse.analyze.splits import question
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.models.layers import Tap
-from torchmultiverse.models.preprocess import FloatArray
-from torchmultiverse.pictures import rgb
+from torchmultiverse.features import Tap, factor_names
+from torchmultiverse.images import rgb
+from torchmultiverse.models import FloatArray
 
 Pixels = NDArray[np.uint8]
 _TOLD = 0.25  # of what is above chance: read by a layer

@@ -1,7 +1,5 @@
 """Assets of others: a user's meshes and environment maps, and packs made of free data, with their licences."""
 
-from torchmultiverse.assets.folder import add
-from torchmultiverse.assets.library import Pack, check_packs, installed, open_pack, remove
-from torchmultiverse.assets.packs import asset_source
+import lazy_loader
 
-__all__ = ["Pack", "add", "asset_source", "check_packs", "installed", "open_pack", "remove"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

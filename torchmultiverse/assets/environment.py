@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from torchmultiverse.engines.builtin.world import World
+    from torchmultiverse.engines.builtin import World
 
 EYE = 1.6
 """Height in metres from which the map is taken to be photographed."""
@@ -54,14 +54,20 @@ def world(name: str, radiance: NDArray[np.float32], caption: str, stops: float) 
         caption: what a person calls the place.
         stops: exposure on top of the one that makes middle grey ground middle grey.
     """
-    from torchmultiverse.engines.builtin import sky
-    from torchmultiverse.engines.builtin.mesh import Material, Mesh, MeshPart, grid_faces
-    from torchmultiverse.engines.builtin.world import World, WorldSpec
+    from torchmultiverse.engines.builtin import (
+        Material,
+        Mesh,
+        MeshPart,
+        World,
+        WorldSpec,
+        grid_faces,
+        horizontal_irradiance,
+    )
 
     height = len(radiance)
     upper = radiance.copy()
     upper[height // 2 :] = 0
-    light = np.maximum(sky.horizontal_irradiance(upper), 1e-9)
+    light = np.maximum(horizontal_irradiance(upper), 1e-9)
     lower = radiance[height // 2 :]
     albedo = lower * (np.pi / light)
     bright = float(np.percentile(albedo @ _LUMA, 99))

@@ -92,7 +92,7 @@ def _decoded(path: Path, what: str, notes: list[str]) -> NDArray[np.float32]:
     Raises:
         AssetError: it cannot be read, or does not say which of its layers is the picture.
     """
-    from torchmultiverse.engines.builtin.variant import use_library
+    from torchmultiverse.engines.builtin import use_library
 
     use_library()
     import mitsuba as mi

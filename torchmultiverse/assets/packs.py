@@ -14,10 +14,9 @@ from typing_extensions import override
 from torchmultiverse.assets import environment
 from torchmultiverse.assets.bake import Baked, bake, edge_for
 from torchmultiverse.assets.library import PROCEDURAL, Pack, open_pack
-from torchmultiverse.engines.base import Asset
-from torchmultiverse.engines.builtin.characters import appearance
-from torchmultiverse.engines.builtin.engine import AssetSource, Character, ProceduralAssets
-from torchmultiverse.engines.builtin.world import World
+from torchmultiverse.engines import Asset
+from torchmultiverse.engines.builtin import TEXTURES, AssetSource, Character, ProceduralAssets, World
+from torchmultiverse.engines.builtin import texture as textured
 from torchmultiverse.errors import SpecError
 
 _BAKED = 16
@@ -52,7 +51,7 @@ class PackAssets(AssetSource):
 
     @override
     def textures(self) -> list[str]:
-        return list(appearance.TEXTURES)
+        return list(TEXTURES)
 
     @override
     def load(self, name: str, texture: str, side: int = 512) -> Character:
@@ -66,7 +65,7 @@ class PackAssets(AssetSource):
         mesh, item = self._baked[key], self._pack.item("character", name)
         color, roughness = mesh.color, mesh.roughness
         if texture != "Default":
-            color, roughness = appearance.texture(texture, mesh.vertices / np.float32(item.size))
+            color, roughness = textured(texture, mesh.vertices / np.float32(item.size))
         return PackCharacter(mesh.vertices, mesh.faces, mesh.normals, color, roughness, item.hover)
 
     @override
@@ -116,7 +115,7 @@ class LayeredAssets(AssetSource):
 
     @override
     def textures(self) -> list[str]:
-        return list(appearance.TEXTURES)
+        return list(TEXTURES)
 
     @override
     def load(self, name: str, texture: str, side: int = 512) -> Character:

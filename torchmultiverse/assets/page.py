@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 
 from torchmultiverse.assets.library import Item, Pack
 from torchmultiverse.assets.packs import LayeredAssets, PackAssets
-from torchmultiverse.engines.base import Engine, Frame, RenderOptions
-from torchmultiverse.spec import Scene
+from torchmultiverse.engines import Engine, Frame, RenderOptions
+from torchmultiverse.scenes import Scene
 
 YAWS = (0, 45, 90, 135, 180, 225, 270, 315)
 WORLD = "SaltFlats"
@@ -40,8 +40,7 @@ def turntable(
         EngineError: the built-in engine does not work here.
         RenderError: an asset cannot be rendered.
     """
-    from torchmultiverse.engines.builtin import BuiltinEngine
-    from torchmultiverse.engines.builtin.engine import ProceduralAssets
+    from torchmultiverse.engines.builtin import BuiltinEngine, ProceduralAssets
 
     engine = BuiltinEngine(assets=LayeredAssets([PackAssets(pack), ProceduralAssets()]))
     sections = []

@@ -21,8 +21,8 @@ def layers(
     every: Annotated[bool, typer.Option("--every", help="Also points that a skip connection goes round.")] = False,
 ) -> None:
     """List the points of a model whose features can be asked for, with their sizes."""
+    from torchmultiverse.features import layers_of
     from torchmultiverse.models import load_model
-    from torchmultiverse.models.layers import layers_of
 
     table = Table("", "layer", "one picture's output", "features", "kind", box=None, padding=(0, 2))
     for depth, layer in enumerate(layers_of(load_model(model), every)):
@@ -85,16 +85,15 @@ def analyze(
     With --all also what is read with fewer labels, pictures of what its layers know (RCDM) and questions to them, and
     what it memorized (déjà vu). What is interrupted goes on with the same command.
     """
-    from torchmultiverse.analyze import analysis
-    from torchmultiverse.analyze.probes import PROBES
-    from torchmultiverse.evaluate.difference import told
-    from torchmultiverse.evaluate.names import plain
+    from torchmultiverse.analyze import PROBES, analyse, paint, painting, remember
+    from torchmultiverse.evaluate import plain
     from torchmultiverse.resources import cache_folder, versions
+    from torchmultiverse.stats import told
 
     kept = embeddings or cache_folder("embeddings")
     probes = list(PROBES) if everything and probe is None else probe or ["logistic"]
     budget = None if labels is None else labels if labels <= 1 else int(labels)
-    found = analysis.analyse(
+    found = analyse(
         model, data, layer or "cuts", factor, probes, geometry or everything, group, budget, everything, against, limit,
         seed, kept,
     )  # fmt: skip
@@ -102,13 +101,13 @@ def analyze(
     packages = ", ".join(f"{k} {v}" for k, v in versions(("torch", "timm", "open_clip_torch")).items())
     found = replace(found, provenance={"command": command, "seed": seed, "packages": packages})
     if everything:
-        found = analysis.remember(found, model, data, sets, other, boxes, None, seed, kept)
-        how = analysis.painting()
+        found = remember(found, model, data, sets, other, boxes, None, seed, kept)
+        how = painting()
         if decoder_steps is not None:
             how = replace(how, steps=decoder_steps)
         if how.steps:
             found.save(out_folder)  # decoders take long: what is known is there before
-            found = analysis.paint(found, model, data, out_folder, how, None, limit, licence, seed, kept)
+            found = paint(found, model, data, out_folder, how, None, limit, licence, seed, kept)
     page = found.save(out_folder)
     table = Table("factor", "probe", "best cut", "there", "at the end", "lost", box=None, padding=(0, 2))
     assert found.depths is not None
@@ -152,11 +151,11 @@ def guillotine(
     embeddings: Embeddings = None,
 ) -> None:
     """Train encoders by several recipes, and say for which factors their heads are better cut off (misalignment)."""
-    from torchmultiverse.analyze.misalignment import misalignment, read_recipe
-    from torchmultiverse.analyze.ssl import Training, with_settings
-    from torchmultiverse.evaluate.difference import told
-    from torchmultiverse.evaluate.names import plain
+    from torchmultiverse.analyze import misalignment, read_recipe
+    from torchmultiverse.evaluate import plain
     from torchmultiverse.resources import cache_folder
+    from torchmultiverse.stats import told
+    from torchmultiverse.train import Training, with_settings
 
     base = with_settings(Training(), setting or ())
     recipes = [read_recipe(text, base) for text in recipe] if recipe else None

@@ -11,7 +11,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from torchmultiverse import __version__
 from torchmultiverse.cli import analyzing, comparing, exchange, training
 from torchmultiverse.cli import dejavu as memorizing
 from torchmultiverse.cli.assets import app as assets_app
@@ -26,7 +25,8 @@ from torchmultiverse.cli.planning import plan as plan_command
 from torchmultiverse.cli.rcdm import rcdm_app
 from torchmultiverse.cli.rendering import EXAMPLES, render
 from torchmultiverse.cli.specs import specs_app
-from torchmultiverse.errors import DatasetError, SpecError, TorchMultiverseError, missing_extra
+from torchmultiverse.errors import DatasetError, EngineError, SpecError, TorchMultiverseError, missing_extra
+from torchmultiverse.version import __version__
 
 out = Console()
 err = Console(stderr=True)
@@ -183,10 +183,15 @@ def serve(
 @engine_app.command("list")
 def engine_list() -> None:
     """List the engines that can be named here."""
+    from torchmultiverse.engines import engine_names, find_engine
+
     table = Table("engine", "what it is", box=None, padding=(0, 2))
-    table.add_row("builtin", "the path tracer, in its own process, over WebRTC")
-    table.add_row("inprocess", "the same path tracer inside the calling process")
-    table.add_row("marker", "test cards that show which scene they are; needs no renderer")
+    for name in engine_names():
+        try:
+            summary = find_engine(name).summary
+        except EngineError as error:
+            summary = str(error)
+        table.add_row(name, _escape(summary))
     table.add_row("ws://host:port", "a signalling server's player port, whatever streams behind it")
     table.add_row("path/to/Game.sh", "a packaged Unreal binary, started and stopped for you")
     out.print(table)
@@ -202,8 +207,8 @@ def engine_check(
     """Connect to an engine, print what it can render, and render one scene."""
     import time
 
-    from torchmultiverse.multiverse import Multiverse
-    from torchmultiverse.spec import Scene
+    from torchmultiverse.connect import Multiverse
+    from torchmultiverse.scenes import Scene
 
     with Multiverse(engine, token=token, size=(256, 256)) as mv:
         catalogue = mv.catalogue()
@@ -273,7 +278,7 @@ def demo(
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of spec files."""
-    from torchmultiverse.spec import json_schema
+    from torchmultiverse.scenes import json_schema
 
     print(json.dumps(json_schema(), indent=1))
 
@@ -304,13 +309,12 @@ def verify(
     if again:
         import numpy as np
 
-        from torchmultiverse.farm.again import render_again
-        from torchmultiverse.multiverse import connect
-        from torchmultiverse.store import open_dataset
-        from torchmultiverse.store.manifest import spec_of
+        from torchmultiverse.connect import open_engine
+        from torchmultiverse.farm import render_again
+        from torchmultiverse.store import open_dataset, spec_of
 
         spec = spec_of(open_dataset(dataset).manifest)
-        source = connect(engine, token=token, assets=spec.assets if spec else [])
+        source = open_engine(engine, token=token, assets=spec.assets if spec else [])
         try:
             agreement = render_again(dataset, source, again, np.random.default_rng(seed))
         finally:
@@ -337,8 +341,8 @@ def quality(
 @app.command(epilog="Example: `torchmultiverse leakage data/spar`")
 def leakage(dataset: Annotated[Path, typer.Argument(help="Folder of a dataset.")]) -> None:
     """Say which factors can be told from file size, brightness, row or shard, without looking at a picture."""
+    from torchmultiverse.store import leakage as look
     from torchmultiverse.store import open_dataset
-    from torchmultiverse.store.leakage import leakage as look
 
     found = look(open_dataset(dataset))
     for leak in found:
@@ -362,8 +366,8 @@ def show(
     token: TokenOption = None,
 ) -> None:
     """Render one picture to a file."""
-    from torchmultiverse.multiverse import Multiverse
-    from torchmultiverse.spec import FACTORS
+    from torchmultiverse.connect import Multiverse
+    from torchmultiverse.scenes import FACTORS
 
     factors: dict[str, Any] = {"World_Name": world, "Character_Name": character}
     for item in values or []:

@@ -46,8 +46,8 @@ def build(
     size: SizeOption = 192,
 ) -> None:
     """Make a pack of free data that this machine has or can get."""
-    from torchmultiverse.assets.library import BUILDABLE
-    from torchmultiverse.assets.zeroad import build as make
+    from torchmultiverse.assets import BUILDABLE
+    from torchmultiverse.assets import build as make
 
     if name not in BUILDABLE:
         raise AssetError(f"'{name}' cannot be built.{nearest(name, BUILDABLE)}")
@@ -79,8 +79,7 @@ def show(
     size: SizeOption = 192,
 ) -> None:
     """Print what a pack holds and whose it is."""
-    from torchmultiverse.assets import open_pack
-    from torchmultiverse.assets.library import PAGE
+    from torchmultiverse.assets import PAGE, open_pack
 
     pack = open_pack(name)
     table = Table("asset", "kind", "licence", "attribution", "source", "triangles", box=None, padding=(0, 2))
@@ -106,7 +105,7 @@ def remove(name: Annotated[str, typer.Argument(help="Of an installed pack.")]) -
 
 def _describe(pack: Pack, page: bool, size: int) -> None:
     """Say what was installed, how to use it, and where it can be looked at; remarks go to standard error."""
-    from torchmultiverse.assets.library import PAGE
+    from torchmultiverse.assets import PAGE
 
     _warn(pack)
     counts = f"{len(pack.names('character'))} characters, {len(pack.names('environment'))} environments"
@@ -125,8 +124,8 @@ def _warn(pack: Pack) -> None:
 
 
 def _render(pack: Pack, page: Path, size: int) -> None:
-    from torchmultiverse.assets.page import turntable
-    from torchmultiverse.store.files import disk_errors, write_atomic
+    from torchmultiverse.assets import turntable
+    from torchmultiverse.files import disk_errors, write_atomic
 
     with out.status("rendering") as status:
         text = turntable(pack, size=size, progress=lambda name: status.update(f"rendering {name}"))

@@ -29,7 +29,7 @@ def _p(value: float) -> str:
 
 def _save(path: Path | None, what: Any) -> None:
     if path is not None:
-        from torchmultiverse.store.files import write_atomic
+        from torchmultiverse.files import write_atomic
 
         # JSON has no infinity: what is not a number is null.
         finite = json.loads(json.dumps(what, default=str), parse_constant=lambda _: None)
@@ -49,11 +49,9 @@ def compare(
     save: SaveOption = None,
 ) -> None:
     """Say whether models differ: paired tests on the same pictures, corrected, and which difference could be seen."""
-    from torchmultiverse.evaluate import Result
-    from torchmultiverse.evaluate.compare import compare as measure
-    from torchmultiverse.evaluate.compare import standings
-    from torchmultiverse.evaluate.difference import told
-    from torchmultiverse.evaluate.paired import RowView
+    from torchmultiverse.evaluate import Result, RowView, standings
+    from torchmultiverse.evaluate import compare as measure
+    from torchmultiverse.stats import told
 
     result = Result.load(results)
     view = RowView(result)
@@ -94,9 +92,7 @@ def slices(
     save: SaveOption = None,
 ) -> None:
     """Find combinations of factor levels where a model is significantly worse than elsewhere."""
-    from torchmultiverse.evaluate import Result
-    from torchmultiverse.evaluate.leaderboard import ranked
-    from torchmultiverse.evaluate.slices import worst_slices
+    from torchmultiverse.evaluate import Result, ranked, worst_slices
 
     result = Result.load(results)
     name = model or ranked(result)[0]
@@ -113,7 +109,7 @@ def slices(
         table.add_row(str(s), f"{s.n:,}", ends, f"{100 * s.rest:.1f}", _p(s.corrected))
     out.print(table)
     if gallery is not None:
-        from torchmultiverse.evaluate.gallery import slice_sheet
+        from torchmultiverse.evaluate import slice_sheet
         from torchmultiverse.store import open_dataset
 
         path = results / "slices.png"
@@ -135,8 +131,8 @@ def why(
 ) -> None:
     """Say where the gap between two models or runs comes from: levels of factors, other pictures, other settings."""
     from torchmultiverse.evaluate import Result
-    from torchmultiverse.evaluate.difference import told
-    from torchmultiverse.evaluate.why import why as ask
+    from torchmultiverse.evaluate import why as ask
+    from torchmultiverse.stats import told
 
     answer = ask(
         Result.load(results), first, second, task, metric, None if other is None else Result.load(other), factor
@@ -175,7 +171,7 @@ def next_renders(
 ) -> None:
     """Say which pictures to render to tell two models apart, and how many."""
     from torchmultiverse.evaluate import Result
-    from torchmultiverse.evaluate.separate import next_renders as ask
+    from torchmultiverse.evaluate import next_renders as ask
 
     wanted = None if difference is None else difference / 100
     plan = ask(Result.load(results), first, second, task, metric, factor, wanted)
@@ -211,12 +207,9 @@ def interactions(
 ) -> None:
     """Say what levels of two factors do together beyond what each does by itself."""
     from torchmultiverse.errors import DatasetError
-    from torchmultiverse.evaluate import Result
-    from torchmultiverse.evaluate.difference import told
-    from torchmultiverse.evaluate.insight import interactions as measure
-    from torchmultiverse.evaluate.insight import strongest_pair
-    from torchmultiverse.evaluate.leaderboard import ranked
-    from torchmultiverse.evaluate.paired import RowView
+    from torchmultiverse.evaluate import Result, RowView, ranked, strongest_pair
+    from torchmultiverse.evaluate import interactions as measure
+    from torchmultiverse.stats import told
 
     result = Result.load(results)
     view, name = RowView(result), model or ranked(result)[0]
@@ -243,9 +236,8 @@ def correlate(
     save: SaveOption = None,
 ) -> None:
     """Say whether models that are good on ImageNet are robust: Pearson's r of each factor, beside the published one."""
-    from torchmultiverse.evaluate import Result
-    from torchmultiverse.evaluate.reference import correlate as measure
-    from torchmultiverse.evaluate.reference import factor_accuracies, imagenet_accuracies, tables
+    from torchmultiverse.evaluate import Result, factor_accuracies, imagenet_accuracies, tables
+    from torchmultiverse.evaluate import correlate as measure
 
     found = measure(imagenet_accuracies(imagenet), factor_accuracies(Result.load(results), space))
     published = next(t["correlation"]["r"] for t in tables() if "correlation" in t)

@@ -22,10 +22,10 @@ def counterfactuals(
 ) -> None:
     """Say what a change of one factor, everything else equal, does to a model's answers."""
     from torchmultiverse.evaluate import Result
-    from torchmultiverse.evaluate.counterfactual import counterfactuals as measure
-    from torchmultiverse.evaluate.difference import told
+    from torchmultiverse.evaluate import counterfactuals as measure
+    from torchmultiverse.files import write_atomic
+    from torchmultiverse.stats import told
     from torchmultiverse.store import open_dataset
-    from torchmultiverse.store.files import write_atomic
 
     result, pictures = Result.load(results), open_dataset(dataset)
     found = measure(result, pictures, factor)
@@ -41,7 +41,7 @@ def counterfactuals(
             )
     Console().print(table)
     if gallery is not None:
-        from torchmultiverse.evaluate.gallery import pair_sheet
+        from torchmultiverse.evaluate import pair_sheet
 
         strongest = sorted(found, key=lambda e: (e.p, -abs(e.effect)))[:12]
         pair_sheet(pictures, result, strongest).save(gallery)

@@ -43,9 +43,9 @@ def ssl(
     seed: Annotated[int, typer.Option(help="Of everything that is random.")] = 0,
 ) -> None:
     """Train an encoder with a projector, self-supervised or supervised; it is loaded as ssl:FOLDER."""
-    from torchmultiverse.analyze.ssl import Training, train_encoder
-    from torchmultiverse.analyze.withheld import Sets
-    from torchmultiverse.evaluate.data import open_pictures
+    from torchmultiverse.analyze import Sets
+    from torchmultiverse.store import open_images
+    from torchmultiverse.train import Training, train_encoder
 
     try:
         widths = tuple(int(wide) for wide in head.split("-"))
@@ -60,7 +60,7 @@ def ssl(
         method, backbone, size, widths, epochs, batch, rate, augment=views, scale=scale, pairs=pairs,
         optimizer=optimizer, options=options, keep=kept, seed=seed,
     )  # fmt: skip
-    pictures = open_pictures(data)
+    pictures = open_images(data)
     divided = None if sets is None else Sets.load(sets, pictures)
     rows = None if divided is None else divided.seen_by(of)  # type: ignore[arg-type]
     folder = train_encoder(pictures, out_folder, training, label, rows)
@@ -83,10 +83,10 @@ def split(
     seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
 ) -> None:
     """Divide a dataset into what model A sees, what B sees, and public pictures that none sees."""
-    from torchmultiverse.analyze.withheld import draw_sets
-    from torchmultiverse.evaluate.data import columns_of, open_pictures
+    from torchmultiverse.analyze import draw_sets
+    from torchmultiverse.store import columns_of, open_images
 
-    pictures = open_pictures(data)
+    pictures = open_images(data)
     name = label or ("character_name" if "character_name" in columns_of(pictures) else "label")
     found = draw_sets(pictures, name, per_class, public, shared, held_out, seed)
     found.save(out_file)
@@ -135,7 +135,7 @@ def score(
     embeddings: Embeddings = None,
 ) -> None:
     """Score what model A memorized of its pictures, with B as the reference and the other way round, or alone."""
-    from torchmultiverse.analyze.memory import memory
+    from torchmultiverse.analyze import memory
     from torchmultiverse.resources import cache_folder
 
     found = memory(
@@ -194,9 +194,9 @@ def sweep_(
     embeddings: Embeddings = None,
 ) -> None:
     """Train pairs of models for several values of a setting, and say how memory depends on it."""
-    from torchmultiverse.analyze.ssl import Training, with_settings
-    from torchmultiverse.analyze.sweep import sweep
+    from torchmultiverse.analyze import sweep
     from torchmultiverse.resources import cache_folder
+    from torchmultiverse.train import Training, with_settings
 
     training = with_settings(Training(), setting or ())
     found = sweep(

@@ -127,7 +127,7 @@ def _places() -> Iterator[Check]:
 
 
 def _renderer(fix: bool) -> Iterator[Check]:
-    from torchmultiverse.engines.builtin.variant import probe
+    from torchmultiverse.engines.builtin import probe
     from torchmultiverse.errors import TorchMultiverseError
 
     try:
@@ -153,7 +153,7 @@ def _renderer(fix: bool) -> Iterator[Check]:
 
 
 def _fetch() -> Check:
-    from torchmultiverse.engines.builtin.llvm import fetch_llvm
+    from torchmultiverse.engines.builtin import fetch_llvm
     from torchmultiverse.errors import TorchMultiverseError
 
     try:

@@ -26,10 +26,10 @@ def equivariance(
     ] = None,
 ) -> None:
     """Say whether a change of one factor moves the embeddings of all objects the same way (1) or not (0)."""
-    from torchmultiverse.evaluate.equivariance import equivariance as measure
-    from torchmultiverse.evaluate.reference import published_cosines
+    from torchmultiverse.evaluate import equivariance as measure
+    from torchmultiverse.evaluate import published_cosines
+    from torchmultiverse.files import write_atomic
     from torchmultiverse.resources import cache_folder
-    from torchmultiverse.store.files import write_atomic
 
     found = measure(dataset, model, factor, seed=seed, embeddings=embeddings or cache_folder("embeddings"))
     table = Table("model", "factor", "image", "text", "across", "contexts", box=None, padding=(0, 2))

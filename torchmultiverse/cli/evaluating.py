@@ -46,7 +46,7 @@ def evaluate_command(
     )  # fmt: skip
     out.print(leaderboard(result))
     if len(result.models) > 1:
-        from torchmultiverse.evaluate.compare import standings
+        from torchmultiverse.evaluate import standings
 
         shown = [f"{s.model} ({s.groups})" for s in standings(result, seed)]
         out.print(f"places: {', '.join(shown)}; models that share a letter cannot be told apart", highlight=False)

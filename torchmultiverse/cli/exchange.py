@@ -54,8 +54,7 @@ def import_(
     ] = None,
 ) -> None:
     """Make a dataset of a published archive (PNG and CSV) or of its Parquet mirror."""
-    from torchmultiverse.store.importing import import_dataset
-    from torchmultiverse.store.licence import licence_of
+    from torchmultiverse.store import import_dataset, licence_of
 
     with _bar("importing") as tick:
         made = import_dataset(
@@ -88,8 +87,7 @@ def export(
     ] = False,
 ) -> None:
     """Write a dataset as a folder of pictures with a CSV, or as WebDataset."""
-    from torchmultiverse.store import open_dataset
-    from torchmultiverse.store.exporting import export_folder, export_webdataset
+    from torchmultiverse.store import export_folder, export_webdataset, open_dataset
 
     chosen = open_dataset(dataset)
     chosen = chosen.where(where) if where else chosen
@@ -110,8 +108,8 @@ def push(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent.")] = False,
 ) -> None:
     """Send a dataset to the Hugging Face Hub: its Parquet files, its card and its manifest. Other ones there go."""
-    from torchmultiverse.store.hub import files_to_push
-    from torchmultiverse.store.hub import push as send
+    from torchmultiverse.store import files_to_push
+    from torchmultiverse.store import push as send
 
     files = files_to_push(dataset)
     size = sum(file.stat().st_size for file in files)
@@ -130,8 +128,8 @@ def diff(
     pixels: Annotated[bool, typer.Option("--pixels/--no-pixels", help="Whether pictures are compared.")] = True,
 ) -> None:
     """Say in what two datasets differ: scenes, labels, pictures. Exit code 1 where they do."""
+    from torchmultiverse.store import diff as compare
     from torchmultiverse.store import open_dataset
-    from torchmultiverse.store.combine import diff as compare
 
     with _bar("comparing") as tick:
         found = compare(open_dataset(first), open_dataset(second), pixels, tick)
@@ -149,8 +147,8 @@ def merge(
     ] = False,
 ) -> None:
     """Put datasets together; the new one says where each row is from and under which terms it stands."""
+    from torchmultiverse.store import merge as put_together
     from torchmultiverse.store import open_dataset
-    from torchmultiverse.store.combine import merge as put_together
 
     with _bar("merging") as tick:
         made = put_together(

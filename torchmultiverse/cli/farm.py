@@ -52,9 +52,8 @@ def join(dataset: Annotated[Path, typer.Argument(help="Folder with the parts of 
 
 
 def _page(dataset: Path) -> tuple[Group, bool]:
-    from torchmultiverse.farm.parts import part_folders
-    from torchmultiverse.farm.slurm import last_words
-    from torchmultiverse.store.manifest import read_manifest
+    from torchmultiverse.farm import last_words, part_folders
+    from torchmultiverse.store import read_manifest
 
     parts = part_folders(dataset)
     found = {

@@ -24,8 +24,7 @@ def submit(
     link: Annotated[str, typer.Option(help="Where the model is described.")] = "",
 ) -> None:
     """Write a schema-checked entry: numbers, what they were made of, and a digest of the per-picture rows."""
-    from torchmultiverse.evaluate import Result
-    from torchmultiverse.evaluate.submission import save, submission
+    from torchmultiverse.evaluate import Result, save, submission
 
     result = Result.load(results)
     if model is None and len(result.models) > 1:
@@ -43,8 +42,7 @@ def check_command(
     protocol: Annotated[str, typer.Option(help="Protocol file, if the package has none of that name.")] = "auto",
 ) -> None:
     """Check an entry: schema, numbers against rows, and claimed against re-run. Exit code 1 if one check fails."""
-    from torchmultiverse.evaluate import Result
-    from torchmultiverse.evaluate.submission import check, load
+    from torchmultiverse.evaluate import Result, check, load
 
     loaded = None if results is None else Result.load(results)
     found = check(load(entry), loaded, dataset, model, protocol, quiet=False)
@@ -60,9 +58,8 @@ def card(
     out_file: Annotated[Path | None, typer.Option("--out", help="File to write; default: print.")] = None,
 ) -> None:
     """Write a model card: under which conditions the model works, and where it does not."""
-    from torchmultiverse.evaluate import Result
-    from torchmultiverse.evaluate.leaderboard import ranked
-    from torchmultiverse.report.modelcard import model_card, write_card
+    from torchmultiverse.evaluate import Result, ranked
+    from torchmultiverse.report import model_card, write_card
 
     result = Result.load(results)
     name = model or ranked(result)[0]

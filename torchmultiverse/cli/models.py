@@ -40,8 +40,7 @@ def models_check(
     against: Annotated[Path | None, typer.Option(help="Compare with vectors that --save wrote elsewhere.")] = None,
 ) -> None:
     """Try models on known pictures: finite, unit length, independent of the batch, of padding, right activation."""
-    from torchmultiverse.models import load_model, model_strings
-    from torchmultiverse.models.selftest import check_model
+    from torchmultiverse.models import check_model, load_model, model_strings
 
     console, failed = Console(), False
     for name in model_strings(model):

@@ -30,11 +30,12 @@ def plan(
     """Say how many pictures a question needs, and what they cost, before anything is rendered."""
     import numpy as np
 
-    from torchmultiverse.farm.plan import plan as forecast
-    from torchmultiverse.farm.power import Question, size, smallest
-    from torchmultiverse.multiverse import connect
-    from torchmultiverse.spec import load_spec, parse_spec
-    from torchmultiverse.store.files import write_atomic
+    from torchmultiverse.connect import open_engine
+    from torchmultiverse.farm import plan as forecast
+    from torchmultiverse.farm import size, smallest
+    from torchmultiverse.files import write_atomic
+    from torchmultiverse.scenes import load_spec, parse_spec
+    from torchmultiverse.stats import Question
 
     out = Console()
     loaded = load_spec(spec)
@@ -60,7 +61,7 @@ def plan(
     scenes = [made.values(i) for i in range(made.count)]
     fields = {**loaded.model_dump(mode="json"), "name": f"{loaded.name}-plan"}
     planned = parse_spec({**fields, "design": {"kind": "explicit", "scenes": scenes}})
-    source = connect("inprocess" if engine == "builtin" else engine, assets=loaded.assets)
+    source = open_engine(engine, assets=loaded.assets, hosted=False)
     try:
         out.print(forecast(planned, source.catalogue()))
     finally:

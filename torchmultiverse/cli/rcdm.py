@@ -46,14 +46,13 @@ def train(
     embeddings: Embeddings = None,
 ) -> None:
     """Train a decoder from a layer's vectors to pictures."""
-    from torchmultiverse.analyze import portraits
-    from torchmultiverse.analyze.withheld import Sets
-    from torchmultiverse.evaluate.data import open_pictures
+    from torchmultiverse.analyze import Sets, train_on_layer
     from torchmultiverse.resources import cache_folder
+    from torchmultiverse.store import open_images
 
-    pictures = open_pictures(data)
+    pictures = open_images(data)
     rows = None if sets is None else Sets.load(sets, pictures).rows["public"]
-    folder = portraits.train(
+    folder = train_on_layer(
         model, pictures, out_folder, layer, size, preset, steps, batch, rate, conditioning, licence, seed,
         embeddings or cache_folder("embeddings"), flip, rows,
     )  # fmt: skip
@@ -79,18 +78,17 @@ def draw(
     """Draw several pictures for the vectors of some pictures: what is the same in all of them is in the vector."""
     import numpy as np
 
-    from torchmultiverse.analyze import portraits
-    from torchmultiverse.analyze.rcdm import sample
+    from torchmultiverse.analyze import grid, pixels_of, sample, sitter
     from torchmultiverse.resources import cache_folder
 
-    one = portraits.sitter(decoder, data, embeddings or cache_folder("embeddings"))
+    one = sitter(decoder, data, embeddings or cache_folder("embeddings"))
     total = len(one.vectors)
     rows = np.asarray(row if row else np.linspace(0, total - 1, min(8, total)).astype(int))
     if rows.max() >= total:
         raise typer.BadParameter(f"the dataset has {total} pictures", param_hint="--row")
     drawn = sample(one.decoder, one.vectors[rows], count, steps, sampler, seed)
-    real = portraits.pixels_of(one.pictures, rows, one.decoder.config.size)
-    portraits.grid(drawn, real).save(out_file)
+    real = pixels_of(one.pictures, rows, one.decoder.config.size)
+    grid(drawn, real).save(out_file)
     out.print(f"sheet    {out_file}", highlight=False, soft_wrap=True)
 
 
@@ -111,11 +109,11 @@ def score(
     embeddings: Embeddings = None,
 ) -> None:
     """Say whether a decoder's pictures can be trusted, and which factors they show that the layer keeps."""
-    from torchmultiverse.analyze import portraits
-    from torchmultiverse.evaluate.names import plain
+    from torchmultiverse.analyze import portrait
+    from torchmultiverse.evaluate import plain
     from torchmultiverse.resources import cache_folder
 
-    found = portraits.portrait(
+    found = portrait(
         decoder, data, factor, count, each, 8, steps, sampler, seed, embeddings or cache_folder("embeddings"), judge
     )
     table = Table("factor", "drawn", "real", "probe", "chance", box=None, padding=(0, 2))
@@ -162,14 +160,12 @@ def study(
     embeddings: Embeddings = None,
 ) -> None:
     """Ask a decoder the questions of the sources: what a change of picture or vector does to what is drawn."""
-    from torchmultiverse.analyze import portraits
-    from torchmultiverse.analyze.studies import ask
-    from torchmultiverse.analyze.studio import Studio
+    from torchmultiverse.analyze import Studio, ask, sitter
     from torchmultiverse.resources import cache_folder
 
     store = embeddings or cache_folder("embeddings")
     studios = [
-        Studio(portraits.sitter(folder, data, store), each, shown, steps, sampler, seed, label)
+        Studio(sitter(folder, data, store), each, shown, steps, sampler, seed, label)
         for folder in (decoder, *(against or ()))
     ]
     found = ask(studios[0], name, studios[1:])

@@ -17,7 +17,7 @@ from torchmultiverse.errors import DatasetError, SpecError
 
 if TYPE_CHECKING:
     from torchmultiverse.engines import Engine
-    from torchmultiverse.spec import Spec
+    from torchmultiverse.scenes import Spec
 
 EXAMPLES = """Examples:
 
@@ -96,10 +96,9 @@ def render(
     token: TokenOption = None,
 ) -> None:
     """Render a spec to a Parquet dataset. Interrupted runs continue where they were."""
-    from torchmultiverse.farm import generate, plan
-    from torchmultiverse.farm.parts import parse_part
-    from torchmultiverse.multiverse import connect
-    from torchmultiverse.spec import load_spec, spec_path
+    from torchmultiverse.connect import open_engine
+    from torchmultiverse.farm import generate, parse_part, plan
+    from torchmultiverse.scenes import load_spec, spec_path
 
     said = {name for name in context.params if _said(context, name)}
     _check(executor, engine, said)
@@ -107,7 +106,7 @@ def render(
     out = Console()
     if dry_run:
         # The catalogue of the built-in engine can be read without starting a process.
-        source = connect("inprocess" if engine == "builtin" else engine, token=token, assets=loaded.assets)
+        source = open_engine(engine, token=token, assets=loaded.assets, hosted=False)
         try:
             forecast = plan(
                 loaded, source.catalogue(), size=size, where=where, limit=limit, samples=samples, workers=workers
@@ -130,13 +129,13 @@ def render(
         _submit(loaded, out_folder, command, workers, slurm or [], fresh, size, where, limit, samples, shard_rows)
         return
     make: Callable[[], Engine] = partial(
-        connect, engine, token=token, factor_order=loaded.build().sent, assets=loaded.assets, pug_hold=lease / 3
+        open_engine, engine, token=token, factor_order=loaded.build().sent, assets=loaded.assets, pug_hold=lease / 3
     )
     if adapter:
         cards, alone = cycle(adapter), make  # each engine that is started takes the next card
         make = lambda: alone(adapter=next(cards))  # type: ignore[call-arg]  # noqa: E731
     if executor == "ray":
-        from torchmultiverse.farm.ray_engine import ray_factory
+        from torchmultiverse.farm import ray_factory
 
         make = ray_factory(make, address=address, gpus=gpus)
     report = generate(
@@ -174,6 +173,8 @@ def _check(executor: Executor, engine: str, said: set[str]) -> None:
     Raises:
         SpecError: names the option and says what to do instead.
     """
+    from torchmultiverse.engines import find_engine
+
     for name, (executors, instead) in _ONLY.items():
         if name in said and executor not in executors:
             raise SpecError(f"--{name} does not go with --executor {executor}: {instead}")
@@ -188,7 +189,7 @@ def _check(executor: Executor, engine: str, said: set[str]) -> None:
         )
     if "token" in said and not remote:
         raise SpecError(f"--token goes with an engine at an address (ws://host:port), not with '{engine}'")
-    if "memory" in said and (remote or engine == "inprocess"):
+    if "memory" in said and (remote or not (Path(engine).is_file() or find_engine(engine).hosted)):
         raise SpecError(f"--memory: engine '{engine}' has no process of its own here; --recycle makes engines anew")
     if "adapter" in said and (remote or not Path(engine).is_file()):
         raise SpecError(f"--adapter is for a packaged binary, not for '{engine}'")
@@ -208,9 +209,16 @@ def _submit(
     shard_rows: int,
 ) -> None:
     """Send the jobs, unless the folder is not one that they may fill."""
-    from torchmultiverse.farm.parts import check_target, start_over
-    from torchmultiverse.farm.plan import identity, render_options, select
-    from torchmultiverse.farm.slurm import directives, submit, write_jobs
+    from torchmultiverse.farm import (
+        check_target,
+        directives,
+        identity,
+        render_options,
+        select,
+        start_over,
+        submit,
+        write_jobs,
+    )
 
     out = Console()
     select(spec, where, limit)  # what is wrong with it is better said here than by every task

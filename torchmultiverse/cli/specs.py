@@ -18,7 +18,7 @@ specs_app = typer.Typer(help="The specs that come with the package.", no_args_is
 )
 def list_() -> None:
     """List the specs that can be named wherever a spec's file can."""
-    from torchmultiverse.spec import load_spec, shipped_specs
+    from torchmultiverse.scenes import load_spec, shipped_specs
 
     table = Table("name", "pictures", "family", "what it is", box=None, padding=(0, 2))
     for name, path in shipped_specs().items():
@@ -31,7 +31,7 @@ def list_() -> None:
 @specs_app.command(epilog="Example: `torchmultiverse specs show spar > mine.json`")
 def show(name: Annotated[str, typer.Argument(help="Of specs list.")]) -> None:
     """Print one, to copy and change."""
-    from torchmultiverse.spec import shipped_specs, spec_path
+    from torchmultiverse.scenes import shipped_specs, spec_path
 
     path = spec_path(name)
     if path not in shipped_specs().values():

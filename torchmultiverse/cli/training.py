@@ -36,10 +36,9 @@ def finetune(
     """Fine-tune a CLIP model on captioned pictures, and score it before and after."""
     from torchmultiverse.errors import DatasetError
     from torchmultiverse.evaluate import evaluate, leaderboard
-    from torchmultiverse.evaluate.data import open_pictures, without
-    from torchmultiverse.models.finetune import finetune as tune
-    from torchmultiverse.models.finetune import trained_on
-    from torchmultiverse.store import open_dataset
+    from torchmultiverse.store import open_dataset, open_images, without
+    from torchmultiverse.train import finetune as tune
+    from torchmultiverse.train import trained_on
 
     if captions not in ("original", "alternate", "both"):
         raise typer.BadParameter(f"'{captions}' is not original, alternate or both", param_hint="--captions")
@@ -49,7 +48,7 @@ def finetune(
     seen = {ids[row] for row in rows}
     # Before anything is trained: a score on pictures of the training says what was remembered.
     try:
-        tests = [without(open_pictures(folder), seen) for folder in test or [dataset]]
+        tests = [without(open_images(folder), seen) for folder in test or [dataset]]
     except DatasetError as error:
         raise DatasetError(
             f"{error}: every picture would be trained on. Give the dataset a split 'test', or name another with --test"
@@ -76,9 +75,9 @@ def held_out(
     save: Annotated[Path | None, typer.Option(help="Write everything as JSON.")] = None,
 ) -> None:
     """Train classifiers that never saw some levels, and say how they do there, beside a control that saw all."""
-    from torchmultiverse.evaluate.heldout import held_out as measure
-    from torchmultiverse.evaluate.heldout import recipe_of
-    from torchmultiverse.store.files import write_atomic
+    from torchmultiverse.evaluate import held_out as measure
+    from torchmultiverse.files import write_atomic
+    from torchmultiverse.train import recipe_of
 
     if (level is None) == (count is None):
         raise typer.BadParameter("name levels with --level, or how many with --count", param_hint="--level")
@@ -112,9 +111,9 @@ def sensitivity(
     save: Annotated[Path | None, typer.Option(help="Write everything as JSON.")] = None,
 ) -> None:
     """Score a model under a grid of defensible preprocessing choices and show the band of each score."""
-    from torchmultiverse.evaluate.sensitivity import sensitivity as measure
+    from torchmultiverse.evaluate import sensitivity as measure
+    from torchmultiverse.files import write_atomic
     from torchmultiverse.resources import cache_folder
-    from torchmultiverse.store.files import write_atomic
 
     choices = {name: values.split(",") for name, _, values in (c.partition("=") for c in choice or [])} or None
     bands = measure(dataset, model, choices, protocol, embeddings or cache_folder("embeddings"))

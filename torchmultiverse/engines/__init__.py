@@ -1,5 +1,5 @@
 """Engines: whatever turns a scene into a frame. The contract, the codec, and (imported where used) the engines."""
 
-from torchmultiverse.engines.base import Asset, Catalogue, Choice, Engine, Failure, Frame, RenderOptions
+import lazy_loader
 
-__all__ = ["Asset", "Catalogue", "Choice", "Engine", "Failure", "Frame", "RenderOptions"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

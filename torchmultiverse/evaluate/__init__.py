@@ -1,17 +1,5 @@
 """Protocols and statistics: models and datasets in, one long table out."""
 
-from torchmultiverse.evaluate.data import PictureList, PictureSet
-from torchmultiverse.evaluate.leaderboard import leaderboard
-from torchmultiverse.evaluate.protocol import load_protocol, protocols
-from torchmultiverse.evaluate.result import Result
-from torchmultiverse.evaluate.run import evaluate
+import lazy_loader
 
-__all__ = [
-    "PictureList",
-    "PictureSet",
-    "Result",
-    "evaluate",
-    "leaderboard",
-    "load_protocol",
-    "protocols",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torchmultiverse.errors import DatasetError, nearest
 from torchmultiverse.evaluate.protocol import ChoiceProtocol, ChoiceTask
 from torchmultiverse.evaluate.spar import Task
-from torchmultiverse.spec import spoken
+from torchmultiverse.scenes import spoken
 
 
 def choice_task(protocol: ChoiceProtocol, asked: ChoiceTask, columns: Mapping[str, NDArray[Any]]) -> Task:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluate.imagenet import imagenet_names
 from torchmultiverse.evaluate.scoring import TIE, Outcome, retrieval
-from torchmultiverse.spec import FACTORS
+from torchmultiverse.scenes import FACTORS
 
 _IDENTITY = ("character_name", "character_label")
 

@@ -20,9 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, nearest
-from torchmultiverse.evaluate.compare import holm, mcnemar
-from torchmultiverse.evaluate.difference import paired_interval
 from torchmultiverse.evaluate.result import Result
+from torchmultiverse.stats import holm, mcnemar, paired_interval
 from torchmultiverse.store import StoredDataset
 
 

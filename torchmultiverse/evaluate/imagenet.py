@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from torchmultiverse.models.preprocess import FloatArray
+from torchmultiverse.models import FloatArray
 from torchmultiverse.resources import data_folder
-from torchmultiverse.spec import spoken
+from torchmultiverse.scenes import spoken
 
 CLASSES = 1000
 CLASS_MAP = "imagenet_classes.json"

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, nearest
-from torchmultiverse.evaluate.leaderboard import Line, lines, task_title
+from torchmultiverse.evaluate.ranking import Line, lines, task_title
 from torchmultiverse.evaluate.result import Result, word_codes
 
 _WORDS = ("model", "task", "setting", "scope", "metric", "label", "prediction", "cluster")

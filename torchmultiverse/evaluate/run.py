@@ -14,19 +14,7 @@ from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.evaluate.asking import Asker, Rehearsal
-from torchmultiverse.evaluate.data import (
-    PictureSet,
-    columns_of,
-    dataset_name,
-    factor_table,
-    facts_of,
-    manifest_hash,
-    manifest_of,
-    open_pictures,
-)
-from torchmultiverse.evaluate.embeddings import EmbeddingStore
-from torchmultiverse.evaluate.encode import BatchSize
-from torchmultiverse.evaluate.gallery import gallery_pictures
+from torchmultiverse.evaluate.gallery import gallery_images
 from torchmultiverse.evaluate.protocol import (
     Protocol,
     choose_protocol,
@@ -35,14 +23,24 @@ from torchmultiverse.evaluate.protocol import (
 from torchmultiverse.evaluate.result import TABLE, Result, rows_table
 from torchmultiverse.evaluate.scored import Scored
 from torchmultiverse.evaluate.spar import COLUMNS
-from torchmultiverse.evaluate.stats import Intervals
 from torchmultiverse.evaluate.summary import row_parts, summarise
-from torchmultiverse.models import Model, Preprocess, as_model
-from torchmultiverse.models.base import Precision
+from torchmultiverse.features import BatchSize, EmbeddingStore
+from torchmultiverse.files import check_folder
+from torchmultiverse.models import Model, Precision, Preprocess, as_model
 from torchmultiverse.paths import scene_name
 from torchmultiverse.resources import versions
-from torchmultiverse.store import StoredDataset
-from torchmultiverse.store.files import check_folder
+from torchmultiverse.stats import Intervals
+from torchmultiverse.store import (
+    ImageSet,
+    StoredDataset,
+    columns_of,
+    dataset_name,
+    factor_table,
+    facts_of,
+    manifest_hash,
+    manifest_of,
+    open_images,
+)
 
 _PACKAGES = (
     "torchmultiverse", "numpy", "pillow", "pyarrow", "torch", "torchvision", "timm", "open_clip_torch", "transformers",
@@ -62,7 +60,7 @@ class PartlyScored(ModelError):
 
 
 def evaluate(
-    dataset: str | Path | PictureSet,
+    dataset: str | Path | ImageSet,
     models: Any,
     protocol: str | Path | Protocol = "auto",
     out: str | Path | None = None,
@@ -80,7 +78,7 @@ def evaluate(
     the same.
 
     Args:
-        dataset: a dataset's folder, an opened one, or anything with the methods of :class:`PictureSet`.
+        dataset: a dataset's folder, an opened one, or anything with the methods of :class:`ImageSet`.
         models: a model string, a model, any callable, or a list of these; see ``torchmultiverse.models.load_model``.
         protocol: ``auto`` chooses by the dataset's columns; or a name, a JSON file, a protocol.
         out: folder to save the result in.
@@ -102,7 +100,7 @@ def evaluate(
     """
     if out is not None:
         check_folder(Path(out))
-    pictures = open_pictures(dataset)
+    pictures = open_images(dataset)
     columns = columns_of(pictures)
     if isinstance(protocol, str | Path):
         protocol = choose_protocol(tuple(columns)) if protocol == "auto" else load_protocol(protocol)
@@ -158,7 +156,7 @@ def evaluate(
             pa.Table.from_pylist(cells, schema=TABLE),
             table,
             {**_provenance(pictures, name, done, protocol, seed, notes, columns), "audits": ask.audits},
-            gallery_pictures(pictures, table),
+            gallery_images(pictures, table),
             factor_table(columns),
         )
     finally:  # models of the caller's are given back as they came
@@ -176,7 +174,7 @@ def evaluate(
     return result
 
 
-def _ids(pictures: PictureSet, columns: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+def _ids(pictures: ImageSet, columns: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
     """Return the ids of pictures, (N,); of those that have none, their numbers.
 
     Raises:
@@ -245,7 +243,7 @@ def _named(models: Any) -> list[Model]:
 
 
 def _provenance(
-    pictures: PictureSet,
+    pictures: ImageSet,
     name: str,
     models: Sequence[Model],
     protocol: Protocol,

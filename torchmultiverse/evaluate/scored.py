@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from torchmultiverse.evaluate.scoring import Outcome, first_of_best, half_scores, retrieval, two_way
 from torchmultiverse.evaluate.spar import Task
-from torchmultiverse.models.preprocess import FloatArray
+from torchmultiverse.models import FloatArray
 
 _CHUNK = 8_000_000  # scores held at once
 Scores = Callable[[NDArray[np.int64]], FloatArray]

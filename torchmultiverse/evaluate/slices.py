@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.evaluate.leaderboard import Line
 from torchmultiverse.evaluate.paired import RowView
+from torchmultiverse.evaluate.ranking import Line
 from torchmultiverse.evaluate.result import Result
-from torchmultiverse.evaluate.stats import Intervals, contrast
+from torchmultiverse.stats import Intervals, contrast
 
 RATE = 0.05
 _LEAST = 8  # pictures in a slice
@@ -103,6 +103,8 @@ def slices_of(
     Raises:
         DatasetError: the model was not asked, no such factor, or nothing to search.
     """
+    from scipy.stats import false_discovery_control
+
     rows = view.rows(model, line)
     if rows is None:
         raise DatasetError(f"'{model}' was not asked '{line.task}'")
@@ -111,7 +113,7 @@ def slices_of(
         raise DatasetError("no factor varies that could be searched")
     clusters = rows.clusters if rows.clustered else None
     found = list(search(rows.correct, columns, clusters, depth))
-    adjusted = benjamini_hochberg(np.array([f.p for f in found]))
+    adjusted = false_discovery_control(np.array([f.p for f in found]))
     intervals = Intervals(seed)
     kept = []
     for candidate, p in zip(found, adjusted, strict=True):
@@ -245,15 +247,3 @@ class _Test:
             # All rows of each side agree: what is known is how many clusters do.
             return 1.0 if found.t > 0 else float(0.5 ** len(np.unique(groups[inside])))
         return float(t.cdf(found.t, found.clusters - 1))
-
-
-def benjamini_hochberg(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return p-values corrected so that, of what stays below a rate, at most that share is expected to be false."""
-    count = len(p)
-    if not count:
-        return p
-    order = np.argsort(p)
-    ranked = p[order] * count / np.arange(1, count + 1)
-    adjusted = np.empty(count)
-    adjusted[order] = np.minimum(1, np.minimum.accumulate(ranked[::-1])[::-1])
-    return adjusted

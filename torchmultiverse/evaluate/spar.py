@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluate.protocol import Scope, SparProtocol, SparTask
-from torchmultiverse.spec import BLANK
+from torchmultiverse.scenes import BLANK
 from torchmultiverse.store import PUBLISHED
 
 DEFAULT = "Default"

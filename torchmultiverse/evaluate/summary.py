@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.evaluate.scored import Scored
-from torchmultiverse.evaluate.stats import Intervals
-from torchmultiverse.spec import BLANK
+from torchmultiverse.scenes import BLANK
+from torchmultiverse.stats import Intervals
 
 
 def summarise(scored: Sequence[Scored], intervals: Intervals) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,5 @@
 """Many scenes through many engines into one dataset."""
 
-from torchmultiverse.farm.parts import join
-from torchmultiverse.farm.plan import Plan, plan
-from torchmultiverse.farm.run import GenerateReport, generate
+import lazy_loader
 
-__all__ = ["GenerateReport", "Plan", "generate", "join", "plan"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -10,11 +10,10 @@ import numpy as np
 
 from torchmultiverse.engines import Engine, Failure, RenderOptions
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.farm.plan import render_options
-from torchmultiverse.pictures import read, rgb
-from torchmultiverse.spec import Scene
-from torchmultiverse.store import StoredDataset, open_dataset
-from torchmultiverse.store.manifest import spec_of, table_of
+from torchmultiverse.farm.estimate import render_options
+from torchmultiverse.images import read, rgb
+from torchmultiverse.scenes import Scene
+from torchmultiverse.store import StoredDataset, open_dataset, spec_of, table_of
 
 
 @dataclass

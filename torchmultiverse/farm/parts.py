@@ -15,10 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.store.files import FolderLock, disk_errors, sha256_file, write_atomic
-from torchmultiverse.store.finish import finish
-from torchmultiverse.store.folder import check_same, check_vacant, clear
-from torchmultiverse.store.manifest import manifest_bytes, read_manifest
+from torchmultiverse.files import FolderLock, disk_errors, sha256_file, write_atomic
+from torchmultiverse.store import check_same, check_vacant, clear, finish, manifest_bytes, read_manifest
 
 PARTS = "_parts"
 _NAME = re.compile(r"(\d+)-of-(\d+)")

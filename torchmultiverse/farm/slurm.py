@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from torchmultiverse.errors import EngineError, SpecError
-from torchmultiverse.store.files import disk_errors, write_atomic
+from torchmultiverse.files import disk_errors, write_atomic
 
 FOLDER = "_slurm"
 JOIN_LOG = "join.log"

@@ -22,7 +22,7 @@ from torchmultiverse.models.preprocess import IMAGENET_MEAN, IMAGENET_STD, Prepr
 if TYPE_CHECKING:
     import torch
 
-CONFIG = "config.json"
+ENCODER_CONFIG = "config.json"
 
 
 def network(trunk: torch.nn.Module, width: int, widths: Sequence[int]) -> torch.nn.Module:
@@ -60,7 +60,7 @@ def network(trunk: torch.nn.Module, width: int, widths: Sequence[int]) -> torch.
     return Network()
 
 
-def build(config: Mapping[str, Any]) -> torch.nn.Module:
+def build_encoder(config: Mapping[str, Any]) -> torch.nn.Module:
     """Return the untrained network of a configuration: a timm backbone, and a head.
 
     Raises:
@@ -99,11 +99,11 @@ def load_ssl(rest: str) -> SslEncoder:
     path, at, epoch = rest.rpartition("@") if "@" in rest else (rest, "", "")
     folder = Path(path)
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config = json.loads((folder / ENCODER_CONFIG).read_text(encoding="utf-8"))
         size, method = int(config["size"]), str(config["method"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{folder} holds no encoder that `ssl` trained ({CONFIG}): {error}") from None
-    module = tools.seeded(lambda: build(config))
+        raise ModelError(f"{folder} holds no encoder that `ssl` trained ({ENCODER_CONFIG}): {error}") from None
+    module = tools.seeded(lambda: build_encoder(config))
     kept = sorted(file.stem.removeprefix("epoch-").lstrip("0") or "0" for file in folder.glob("epoch-*.pt"))
     if epoch != "random":
         file = folder / (f"epoch-{int(epoch):05d}.pt" if epoch.isdigit() else "model.pt")

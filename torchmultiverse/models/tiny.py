@@ -15,7 +15,7 @@ from torchmultiverse.models.preprocess import CLIP_MEAN, CLIP_STD, Preprocess
 if TYPE_CHECKING:
     import torch
 
-CONFIG, WEIGHTS = "config.json", "model.pt"
+TINY_CONFIG, TINY_WEIGHTS = "config.json", "model.pt"
 _FORMAT = 1
 
 
@@ -33,7 +33,7 @@ def tiny_preprocess(image_size: int) -> Preprocess:
     return Preprocess((image_size, image_size), "squash", 1.0, "bicubic", CLIP_MEAN, CLIP_STD)
 
 
-def build(config: dict[str, Any], seed: int) -> tuple[torch.nn.Module, Any]:
+def build_tiny(config: dict[str, Any], seed: int) -> tuple[torch.nn.Module, Any]:
     """Return the untrained model and its tokenizer.
 
     Raises:
@@ -48,17 +48,19 @@ def build(config: dict[str, Any], seed: int) -> tuple[torch.nn.Module, Any]:
     return module, open_clip.SimpleTokenizer(context_length=config["text_cfg"]["context_length"])
 
 
-def save(folder: Path, module: torch.nn.Module, name: str, config: dict[str, Any], training: dict[str, Any]) -> Path:
+def save_tiny(
+    folder: Path, module: torch.nn.Module, name: str, config: dict[str, Any], training: dict[str, Any]
+) -> Path:
     """Write ``config.json`` and ``model.pt``; returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    tools.save_tensors(folder / WEIGHTS, module.state_dict())
+    tools.save_tensors(folder / TINY_WEIGHTS, module.state_dict())
     text = json.dumps({"format": _FORMAT, "name": name, "open_clip": config, "training": training}, indent=1)
-    (folder / CONFIG).write_text(text + "\n")
+    (folder / TINY_CONFIG).write_text(text + "\n")
     return folder
 
 
 def load_tiny(rest: str) -> ClipModel:
-    """Return the model of a folder that :func:`~torchmultiverse.models.train` wrote, or its untrained twin.
+    """Return the model of a folder that :func:`~torchmultiverse.train.clip` wrote, or its untrained twin.
 
     Args:
         rest: ``FOLDER`` or ``FOLDER/random``.
@@ -67,19 +69,19 @@ def load_tiny(rest: str) -> ClipModel:
         ModelError: the folder holds no such model.
     """
     folder = Path(rest)
-    untrained = folder.name == "random" and not (folder / CONFIG).exists()
+    untrained = folder.name == "random" and not (folder / TINY_CONFIG).exists()
     if untrained:
         folder = folder.parent
     try:
-        described = json.loads((folder / CONFIG).read_text())
+        described = json.loads((folder / TINY_CONFIG).read_text())
         config, training, name = described["open_clip"], described["training"], described["name"]
         size = int(config["vision_cfg"]["image_size"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{folder} holds no small CLIP ({CONFIG}, {WEIGHTS}): {error}") from None
+        raise ModelError(f"{folder} holds no small CLIP ({TINY_CONFIG}, {TINY_WEIGHTS}): {error}") from None
     # The twin starts from another seed than training did: it shares nothing with the trained one but its shape.
-    module, tokenizer = build(config, int(training.get("seed", 0)) + (1 if untrained else 0))
+    module, tokenizer = build_tiny(config, int(training.get("seed", 0)) + (1 if untrained else 0))
     if not untrained:
-        tools.fill(module, folder / WEIGHTS)
+        tools.fill(module, folder / TINY_WEIGHTS)
     about = "an open_clip CLIP with a small ResNet, "
     about += "untrained" if untrained else f"trained from scratch on {training.get('pictures')} pictures"
     return ClipModel(
@@ -89,7 +91,7 @@ def load_tiny(rest: str) -> ClipModel:
             f"{name}, untrained" if untrained else f"{name}, trained",
             "image-text",
             tiny_preprocess(size),
-            weights="random" if untrained else str(folder / WEIGHTS),
+            weights="random" if untrained else str(folder / TINY_WEIGHTS),
             weights_sha256=tools.weights_hash(module),
             parameters=tools.parameter_count(module),
             about=about,

@@ -131,7 +131,7 @@ def save_tensors(path: Path, data: Any) -> None:
     """Write tensors, or mappings and lists of them, so that the file is there whole or not at all."""
     import torch
 
-    from torchmultiverse.store.files import atomic_file, remove_leftovers
+    from torchmultiverse.files import atomic_file, remove_leftovers
 
     remove_leftovers(path.parent)
     with atomic_file(path) as file:

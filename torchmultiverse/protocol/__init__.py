@@ -1,17 +1,5 @@
 """Bytes and messages of Pixel Streaming and of the two dialects spoken over it. Sans-I/O."""
 
-from torchmultiverse.protocol import bridge, datachannel, pug, signalling
-from torchmultiverse.protocol.datachannel import MessageIds, Receiver
-from torchmultiverse.protocol.signalling import PlayerSession, ServerCore, StreamerSession
+import lazy_loader
 
-__all__ = [
-    "MessageIds",
-    "PlayerSession",
-    "Receiver",
-    "ServerCore",
-    "StreamerSession",
-    "bridge",
-    "datachannel",
-    "pug",
-    "signalling",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

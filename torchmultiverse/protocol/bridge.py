@@ -16,7 +16,7 @@ from typing import Any
 
 from torchmultiverse.errors import ProtocolError
 from torchmultiverse.protocol.datachannel import Broken, Event, File, Response
-from torchmultiverse.spec import Scene, canonical_json
+from torchmultiverse.scenes import Scene, canonical_json
 
 DIALECT = "tmv"
 VERSION = 1

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from torchmultiverse.spec import FACTORS, Scene
+from torchmultiverse.scenes import FACTORS, Scene
 
 DIALECT = "pug"
 WEAKNESS = (

@@ -1,6 +1,5 @@
 """Tables, charts, galleries: one static HTML page, markdown and CSV from a result."""
 
-from torchmultiverse.report.page import render, report
-from torchmultiverse.report.tables import comma_separated, markdown
+import lazy_loader
 
-__all__ = ["comma_separated", "markdown", "render", "report"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from torchmultiverse.analyze.depth import Cut, Depths
-from torchmultiverse.analyze.geometry import Shape
-from torchmultiverse.evaluate.names import plain
+from torchmultiverse.analyze import Cut, Depths, Shape
+from torchmultiverse.evaluate import plain
 from torchmultiverse.report import svg
 from torchmultiverse.report.memory import said
 from torchmultiverse.report.portrait import painted
@@ -15,7 +14,7 @@ from torchmultiverse.report.studies import drawn
 from torchmultiverse.report.templates import template
 
 if TYPE_CHECKING:
-    from torchmultiverse.analyze.analysis import Alike, Analysis, Budget
+    from torchmultiverse.analyze import Alike, Analysis, Budget
 
 
 def analysis_page(analysis: Analysis) -> str:

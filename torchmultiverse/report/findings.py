@@ -8,22 +8,27 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from torchmultiverse.evaluate.compare import Standing, compare, standings
-from torchmultiverse.evaluate.insight import (
+from torchmultiverse.evaluate import (
     Calibration,
     FactorScore,
     Interaction,
+    Line,
+    Published,
+    Result,
+    RowView,
+    Slice,
+    Standing,
+    beside,
     calibration,
+    compare,
     factor_scores,
     in_order,
     interactions,
+    never_right,
+    slices_of,
+    standings,
     strongest_pair,
 )
-from torchmultiverse.evaluate.leaderboard import Line
-from torchmultiverse.evaluate.paired import RowView
-from torchmultiverse.evaluate.reference import Published, beside, never_right
-from torchmultiverse.evaluate.result import Result
-from torchmultiverse.evaluate.slices import Slice, slices_of
 from torchmultiverse.report import svg
 
 _FACTORS = 8  # shown of each model

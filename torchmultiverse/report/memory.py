@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from torchmultiverse.evaluate.names import plain
-from torchmultiverse.evaluate.stats import LEVEL
+from torchmultiverse.evaluate import plain
 from torchmultiverse.report import svg
 from torchmultiverse.report.templates import template
+from torchmultiverse.stats import LEVEL
 
 if TYPE_CHECKING:
-    from torchmultiverse.analyze.memory import Memory
+    from torchmultiverse.analyze import Memory
 
 _MODES = {
     "boxes": "the largest part of each picture that touches no object",

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torchmultiverse.evaluate.compare import holm
-from torchmultiverse.evaluate.names import plain
-from torchmultiverse.evaluate.stats import LEVEL
+from torchmultiverse.evaluate import plain
 from torchmultiverse.report.templates import template
+from torchmultiverse.stats import LEVEL, holm
 
 if TYPE_CHECKING:
-    from torchmultiverse.analyze.depth import Gap
-    from torchmultiverse.analyze.misalignment import Misalignment, Recipe
+    from torchmultiverse.analyze import Gap, Misalignment, Recipe
 
 
 def misalignment_page(found: Misalignment) -> str:

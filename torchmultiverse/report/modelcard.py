@@ -5,12 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from torchmultiverse.evaluate.insight import calibration, factor_scores
-from torchmultiverse.evaluate.leaderboard import percent
-from torchmultiverse.evaluate.paired import RowView
-from torchmultiverse.evaluate.result import Result
-from torchmultiverse.evaluate.slices import slices_of
-from torchmultiverse.store.files import write_atomic
+from torchmultiverse.evaluate import Result, RowView, calibration, factor_scores, percent, slices_of
+from torchmultiverse.files import write_atomic
 
 
 def model_card(result: Result, model: str) -> str:

@@ -13,24 +13,20 @@ from urllib.parse import urlencode
 import pyarrow.compute as pc
 from markupsafe import Markup, escape
 
-from torchmultiverse.evaluate.data import PictureSet
-from torchmultiverse.evaluate.gallery import chosen_rows, data_uri
-from torchmultiverse.evaluate.leaderboard import Line, lines, percent, ranked, task_title
-from torchmultiverse.evaluate.result import Result
+from torchmultiverse.evaluate import Line, Result, chosen_rows, data_uri, lines, percent, ranked, task_title
+from torchmultiverse.files import write_atomic
 from torchmultiverse.paths import component
 from torchmultiverse.report import svg
-from torchmultiverse.report.explore import explore
+from torchmultiverse.report.explorer import explore
 from torchmultiverse.report.findings import findings
 from torchmultiverse.report.tables import comma_separated, latex, markdown
 from torchmultiverse.report.templates import template
-from torchmultiverse.store.files import write_atomic
+from torchmultiverse.store import ImageSet
 
 _PREFIX = re.compile(r"^This is a photo (of )?")
 
 
-def report(
-    results: str | Path | Result, out: str | Path, dataset: PictureSet | None = None, quiet: bool = True
-) -> Path:
+def report(results: str | Path | Result, out: str | Path, dataset: ImageSet | None = None, quiet: bool = True) -> Path:
     """Write ``index.html``, ``leaderboard.md``, ``leaderboard.tex`` and ``results.csv``; returns the page.
 
     The page needs no other file and no network: style, charts and pictures are inside it. ``explore.html`` beside it

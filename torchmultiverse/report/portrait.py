@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from torchmultiverse.evaluate.names import plain
+from torchmultiverse.evaluate import plain
 from torchmultiverse.report import svg
 from torchmultiverse.report.templates import template
 
 if TYPE_CHECKING:
-    from torchmultiverse.analyze.portraits import Portrait
+    from torchmultiverse.analyze import Portrait
 
 
 def portrait_page(portrait: Portrait) -> str:

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from torchmultiverse.evaluate.gallery import thumbnail
+from torchmultiverse.evaluate import thumbnail
 from torchmultiverse.report.templates import template
 
 if TYPE_CHECKING:
-    from torchmultiverse.analyze.studies import Studies
-    from torchmultiverse.analyze.studio import Study
+    from torchmultiverse.analyze import Studies, Study
 
 
 def studies_page(studies: Studies) -> str:

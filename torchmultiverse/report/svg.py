@@ -10,7 +10,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from torchmultiverse.evaluate.insight import Calibration, FactorScore
+from torchmultiverse.evaluate import Calibration, FactorScore
 
 WIDTH = 340
 LANE = 15

@@ -8,7 +8,7 @@ from torchmultiverse.report import svg
 from torchmultiverse.report.templates import template
 
 if TYPE_CHECKING:
-    from torchmultiverse.analyze.sweep import Sweep
+    from torchmultiverse.analyze import Sweep
 
 
 def sweep_page(sweep: Sweep) -> str:

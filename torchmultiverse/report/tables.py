@@ -8,8 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torchmultiverse.evaluate import Result
-from torchmultiverse.evaluate.leaderboard import lines, percent, ranked
+from torchmultiverse.evaluate import Result, lines, percent, ranked
 
 
 def markdown(result: Result) -> str:

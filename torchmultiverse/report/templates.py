@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from torchmultiverse.evaluate.difference import told
-from torchmultiverse.evaluate.leaderboard import percent
+from torchmultiverse.evaluate import percent
+from torchmultiverse.stats import told
 
 
 def template(name: str, **filters: Callable[..., Any]) -> Any:

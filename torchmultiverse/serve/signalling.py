@@ -18,8 +18,18 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from torchmultiverse.errors import ProtocolError
-from torchmultiverse.protocol.signalling import MAX_MESSAGE, Generation, Hangup, Message, Out, ServerCore, parse
-from torchmultiverse.protocol.websocket import CLOSE_TIMEOUT, PING, printable
+from torchmultiverse.protocol import (
+    CLOSE_TIMEOUT,
+    MAX_MESSAGE,
+    PING,
+    Generation,
+    Hangup,
+    Message,
+    Out,
+    ServerCore,
+    parse,
+    printable,
+)
 from torchmultiverse.serve.process import announce, until_stopped
 from torchmultiverse.serve.security import authorised, check_bind, check_origins, origin_allowed
 

@@ -1,23 +1,5 @@
 """The Parquet dataset: write, read, verify, card."""
 
-from torchmultiverse.store.card import write_card
-from torchmultiverse.store.inspection import Inspection, inspect
-from torchmultiverse.store.reader import StoredDataset, open_dataset
-from torchmultiverse.store.schema import PUBLISHED, VOLATILE, RowSchema
-from torchmultiverse.store.verify import Verification, verify
-from torchmultiverse.store.writer import SHARD_ROWS, DatasetWriter
+import lazy_loader
 
-__all__ = [
-    "PUBLISHED",
-    "SHARD_ROWS",
-    "VOLATILE",
-    "DatasetWriter",
-    "Inspection",
-    "RowSchema",
-    "StoredDataset",
-    "Verification",
-    "inspect",
-    "open_dataset",
-    "verify",
-    "write_card",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.store.files import (
+from torchmultiverse.files import (
     FolderLock,
     atomic_file,
     disk_errors,

@@ -11,11 +11,11 @@ from typing import Any
 import pyarrow as pa
 from PIL import Image, ImageDraw
 
-from torchmultiverse.pictures import rgb
-from torchmultiverse.spec import FactorTable, Spec
+from torchmultiverse.files import disk_errors, write_atomic
+from torchmultiverse.images import rgb
+from torchmultiverse.scenes import FactorTable, Spec
 from torchmultiverse.store.croissant import write_croissant
 from torchmultiverse.store.datasheet import datasheet
-from torchmultiverse.store.files import disk_errors, write_atomic
 from torchmultiverse.store.inspection import Inspection
 from torchmultiverse.store.licence import licence_of
 from torchmultiverse.store.manifest import family_of, spec_of, table_of

@@ -13,8 +13,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from torchmultiverse.spec import FactorTable
-from torchmultiverse.store.files import disk_errors, write_atomic
+from torchmultiverse.files import disk_errors, write_atomic
+from torchmultiverse.scenes import FactorTable
 from torchmultiverse.store.licence import licence_of
 from torchmultiverse.store.manifest import spec_of, table_of
 from torchmultiverse.store.reader import StoredDataset

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from torchmultiverse.spec import Spec
+from torchmultiverse.scenes import Spec
 from torchmultiverse.store.licence import licence_of
 from torchmultiverse.store.reader import StoredDataset
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from torchmultiverse.errors import DatasetError
+from torchmultiverse.files import atomic_file, disk_errors, write_atomic
 from torchmultiverse.paths import SCENE_ID, component, scene_name
-from torchmultiverse.store.files import atomic_file, disk_errors, write_atomic
 from torchmultiverse.store.layouts import METADATA, SHEETS, Layout, derived, layout_of
 from torchmultiverse.store.licence import licence_of
 from torchmultiverse.store.manifest import family_of

@@ -20,9 +20,18 @@ from typing import Any
 import pyarrow as pa
 
 from torchmultiverse.errors import DatasetError, SpecError
-from torchmultiverse.pictures import decode
-from torchmultiverse.spec import BLANK, CAPTIONS, FACTORS, FAMILY_COLUMNS, FactorTable, Scene, captions, hard_negative
-from torchmultiverse.spec.where import parse_where
+from torchmultiverse.images import decode
+from torchmultiverse.scenes import (
+    BLANK,
+    CAPTIONS,
+    FACTORS,
+    FAMILY_COLUMNS,
+    FactorTable,
+    Scene,
+    caption_columns,
+    hard_negative,
+    parse_where,
+)
 from torchmultiverse.store.assemble import assemble
 from torchmultiverse.store.card import write_card
 from torchmultiverse.store.exporting import PROVENANCE
@@ -119,7 +128,7 @@ def import_dataset(
         for name, kind in kinds.items():
             made[name] = float(scene[name]) if kind == pa.float64() else scene[name]
         made["scene_id"] = scene.scene_id
-        made |= captions(family, scene)
+        made |= caption_columns(family, scene)
         # A caption that came with the row is the one that the picture was published with.
         made |= {c: said[c] for c in CAPTIONS.get(family, ()) if said.get(c)}
         if "negative_scene_id" in fields:

@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from torchmultiverse.spec.ar4t import BACKGROUNDS
-from torchmultiverse.spec.captions import base_world, spoken
+from torchmultiverse.scenes import BACKGROUNDS, base_world, spoken
 from torchmultiverse.store.schema import PUBLISHED
 
 METADATA = "metadata.csv"

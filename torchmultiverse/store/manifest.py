@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.spec import FACTORS, FAMILY_COLUMNS, FactorTable, Spec
+from torchmultiverse.scenes import FACTORS, FAMILY_COLUMNS, FactorTable, Spec
 
 SHARD_NAME = re.compile(r"\w{1,80}-\d{5,}\.parquet", re.ASCII)
 """Of a file in ``data/``; a manifest that names another is none of ours."""

@@ -8,7 +8,7 @@ all of them as far as the engine is deterministic.
 | ``image`` | the picture, struct<bytes, path> |
 | factor columns | the family's published ones with their published types, then what else the design varies |
 | ``scene_id``, ``scene`` | hash and text of the scene's canonical JSON |
-| ``caption``, … | where the family has some, see `spec.captions.captions` |
+| ``caption``, … | where the family has some, see `scenes.caption_columns` |
 | ``negative_scene_id`` | the row of the hard negative, in families that have some |
 | ``split`` | name of the split |
 | ``mask``, ``class``, ``depth``, ``normals`` | annotation passes that were asked for (see `engines.codec`) |
@@ -27,7 +27,17 @@ from typing import Any
 import pyarrow as pa
 
 from torchmultiverse.engines import Frame, codec
-from torchmultiverse.spec import CAPTIONS, Design, Factor, FactorTable, Scene, Spec, Splits, captions, hard_negative
+from torchmultiverse.scenes import (
+    CAPTIONS,
+    Design,
+    Factor,
+    FactorTable,
+    Scene,
+    Spec,
+    Splits,
+    caption_columns,
+    hard_negative,
+)
 from torchmultiverse.store.quality import QUALITY, measure, outside
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -186,7 +196,7 @@ class RowSchema:
         for name, (factor, kind) in self._factors.items():
             values[name] = float(scene[factor.wire]) if kind == pa.float64() else scene[factor.wire]
         values["scene_id"] = scene.scene_id
-        values |= captions(self._family, scene)
+        values |= caption_columns(self._family, scene)
         if "negative_caption" in self._captions:
             other = hard_negative(self._family, scene)
             values["negative_scene_id"] = None if other is None else other.scene_id

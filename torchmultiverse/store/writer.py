@@ -28,8 +28,8 @@ import pyarrow.ipc as ipc
 
 from torchmultiverse.engines import Frame
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.spec import Design
-from torchmultiverse.store.files import FolderLock, atomic_file, disk_errors, sha256_file, sweep, write_atomic
+from torchmultiverse.files import FolderLock, atomic_file, disk_errors, sha256_file, sweep, write_atomic
+from torchmultiverse.scenes import Design
 from torchmultiverse.store.folder import check_same, check_vacant, clear
 from torchmultiverse.store.ids import Ids
 from torchmultiverse.store.manifest import (

@@ -13,21 +13,21 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from torchmultiverse.engines import Frame, RenderOptions
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.spec import Design, Scene, Spec
-from torchmultiverse.store import SHARD_ROWS, RowSchema, open_dataset
-from torchmultiverse.store.files import (
-    FolderLock,
-    atomic_file,
-    disk_errors,
-    sha256_file,
-    strangers,
-    sweep,
-    write_atomic,
+from torchmultiverse.files import FolderLock, atomic_file, disk_errors, sha256_file, strangers, sweep, write_atomic
+from torchmultiverse.scenes import Design, Scene, Spec
+from torchmultiverse.store import (
+    FORMAT,
+    GROUP_ROWS,
+    SHARD_ROWS,
+    RowSchema,
+    engine_difference,
+    huggingface,
+    manifest_bytes,
+    open_dataset,
+    read_manifest,
+    reading,
+    write_groups,
 )
-from torchmultiverse.store.manifest import engine_difference, manifest_bytes, read_manifest
-from torchmultiverse.store.parquet import GROUP_ROWS, reading, write_groups
-from torchmultiverse.store.schema import huggingface
-from torchmultiverse.store.writer import FORMAT
 from torchmultiverse.stream.dataset import to_tensor
 
 WEIGHT = "weight"

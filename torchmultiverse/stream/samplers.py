@@ -15,7 +15,7 @@ import numpy as np
 from typing_extensions import override
 
 from torchmultiverse.errors import SpecError, nearest
-from torchmultiverse.spec import Design, Factorial, Scene
+from torchmultiverse.scenes import Design, Factorial, Scene
 
 
 class Sampler(ABC):

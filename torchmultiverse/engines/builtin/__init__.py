@@ -1,5 +1,5 @@
 """The built-in engine: worlds and animals made by code, rendered by Mitsuba 3."""
 
-from torchmultiverse.engines.builtin.engine import BuiltinEngine
+import lazy_loader
 
-__all__ = ["BuiltinEngine"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from torchmultiverse.engines.base import Asset, Catalogue, Choice, Engine, Failure, Frame, RenderOptions
+from torchmultiverse.engines import Asset, Catalogue, Choice, Engine, Failure, Frame, RenderOptions
 from torchmultiverse.engines.builtin import annotate, placement
 from torchmultiverse.engines.builtin.postprocess import denoiser_works, postprocess, tint
 from torchmultiverse.engines.builtin.renderer import SLOTS, CharacterInstance, WorldRenderer
@@ -23,8 +23,7 @@ from torchmultiverse.engines.builtin.variant import activate
 from torchmultiverse.engines.builtin.world import World, base_name, load_world, world_names
 from torchmultiverse.errors import EngineError, SpecError, nearest
 from torchmultiverse.resources import data_folder
-from torchmultiverse.spec import BLANK, FACTORS, Scene
-from torchmultiverse.spec.scene import scene_seed
+from torchmultiverse.scenes import BLANK, FACTORS, Scene, scene_seed
 
 LIGHTS = (
     "255,255,255,0",

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from torchmultiverse.engines.builtin.world import World
 from torchmultiverse.errors import SpecError, nearest
-from torchmultiverse.spec import BLANK, Scene
+from torchmultiverse.scenes import BLANK, Scene
 
 Layout = Literal["center", "pair", "stack", "free"]
 POSITIONS = ("bottom", "center", "left", "location", "right", "top")

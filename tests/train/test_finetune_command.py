@@ -1,0 +1,65 @@
+"""What could silently be wrong: a fine-tuned model scored on the pictures that it was trained on, so that remembering
+looks like learning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from torchmultiverse.engines.marker import MarkerEngine
+from torchmultiverse.errors import DatasetError
+from torchmultiverse.farm import generate
+from torchmultiverse.store.views import ImageList, without
+
+pytest.importorskip("torch")
+pytest.importorskip("open_clip")
+
+from torchmultiverse.cli.training import finetune
+from torchmultiverse.models.tiny import build_tiny, save_tiny, tiny_config
+
+
+def _dataset(folder: Path, worlds: list[str]) -> Path:
+    names = ["blank", "Camel", "Zebra"]
+    spec: dict[str, Any] = {
+        "name": folder.name, "family": "SPAR", "render": {"size": [32, 32]},
+        "design": {
+            "kind": "factorial",
+            "factors": {"World_Name": worlds, "Character_Name": names, "Character2_Name": names},
+            "linked": [[{"Character1_Pos": "left", "Character2_Pos": "right"}]],
+        },
+    }  # fmt: skip
+    generate(spec, folder, MarkerEngine, progress=False)
+    return folder
+
+
+def _scored(folder: Path) -> int:
+    return len(set(pq.read_table(folder / "rows.parquet", columns=["scene_id"])["scene_id"].to_pylist()))
+
+
+def test_only_pictures_that_were_not_trained_on_are_scored(tmp_path: Path) -> None:
+    config = tiny_config(32)
+    start = f"tiny:{save_tiny(tmp_path / 'start', build_tiny(config, 0)[0], 'tiny', config, {'seed': 0})}"
+    data = _dataset(tmp_path / "d", ["Desert"])
+    more: dict[str, Any] = {"epochs": 1, "batch": 4, "rate": 1e-5, "captions": "original", "seed": 0}
+    with pytest.raises(DatasetError, match=r"every picture would be trained on.*--test"):
+        finetune(data, start, tmp_path / "out", hard_negatives=False, test=None, **more)
+    assert not (tmp_path / "out").exists(), "refused before anything is trained"
+    wider = _dataset(tmp_path / "wider", ["Desert", "Snow"])
+    finetune(data, start, tmp_path / "out", hard_negatives=False, test=[wider], **more)
+    assert _scored(tmp_path / "out" / "results") == 8, "of 18, 9 were trained on; an empty one is not asked"
+
+
+def test_pictures_are_left_out_by_their_scene() -> None:
+    from PIL import Image
+
+    rows = [{"scene_id": name, "x": name} for name in "abcd"]
+    pictures = ImageList([Image.new("RGB", (1, 1), (i, 0, 0)) for i in range(4)], rows)
+    left = without(pictures, ["b", "d", "z"])
+    assert left.table()["x"].to_pylist() == ["a", "c"]
+    assert [image.getpixel((0, 0))[0] for image in left.iter_images()] == [0, 2]
+    assert without(pictures, ["z"]) is pictures
+    with pytest.raises(DatasetError, match="none is left"):
+        without(pictures, list("abcd"))

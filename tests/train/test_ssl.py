@@ -1,0 +1,229 @@
+"""Trained encoders: what a method is told to forget must be lost at the right layer, and memory must show.
+
+What could silently be wrong: a teacher that does not follow, views that are the same each epoch, a continued run that
+is another run, or a head that is not the one that was trained.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from torchmultiverse.analyze.membership import agreement
+from torchmultiverse.errors import DatasetError, ModelError
+from torchmultiverse.features.extract import features_of
+from torchmultiverse.features.layers import layers_of
+from torchmultiverse.models import load_model
+from torchmultiverse.models.ssl import network
+from torchmultiverse.store import ImageList
+from torchmultiverse.train.ssl import METHODS, AugmentedViews, Objective, Training, changed, checkpoints, train_encoder
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lightly")
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "trends"))
+
+from toys import blind_to_colour, memory  # noqa: E402
+
+
+def shapes(count: int = 96, size: int = 32) -> ImageList:
+    """A square or a bar, of any of three colours, at any place."""
+    rng = np.random.default_rng(0)
+    images, rows = [], []
+    for k in range(count):
+        form, colour = k % 2, k // 2 % 3
+        pixels = rng.integers(90, 110, (size, size, 3), dtype=np.uint8)
+        high, wide = ((12, 12), (4, 24))[form]
+        y, x = rng.integers(0, size - high), rng.integers(0, size - wide)
+        pixels[y : y + high, x : x + wide] = (np.eye(3)[colour] * 200 + 20).astype(np.uint8)
+        images.append(Image.fromarray(pixels))
+        rows.append({"label": ("square", "bar")[form], "colour": ("red", "green", "blue")[colour]})
+    return ImageList(images, rows)
+
+
+SMALL: dict[str, Any] = {"backbone": "resnet10t", "size": 32, "head": (32, 16), "epochs": 2, "batch_size": 32}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_trains_and_is_loaded_with_its_head(tmp_path: Path, method: str) -> None:
+    data = shapes()
+    folder = train_encoder(data, tmp_path / "e", Training(method, keep=(0, 1), **SMALL), "label", quiet=True)
+    model = load_model(f"ssl:{folder}")
+    names = [layer.name for layer in layers_of(model)]
+    assert names[-2:] == ["head.1", "head.2"]
+    assert len(model.encode_image([data.image(0)])[0]) == 512
+    found = features_of(model, data, ["trunk", "head.2"], quiet=True)
+    assert found.layers["trunk"].shape == (96, 512)
+    assert found.layers["head.2"].shape == (96, 16)
+    assert [epoch for epoch, _ in checkpoints(folder)] == [0, 1]
+    first, later = (load_model(spec).info.weights_sha256 for _, spec in checkpoints(folder))
+    assert len({first, later, model.info.weights_sha256}) == 3
+    losses = [float(line.split(",")[1]) for line in (folder / "losses.csv").read_text().split()[1:]]
+    assert len(losses) == 2
+    assert np.isfinite(losses).all()
+
+
+def test_a_continued_run_is_the_run_that_was_not_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, training = shapes(64), Training("byol", **{**SMALL, "epochs": 3})
+    whole = load_model(f"ssl:{train_encoder(data, tmp_path / 'whole', training, quiet=True)}")
+    calls = 0
+    original = AugmentedViews.__call__
+
+    def stopping(self: AugmentedViews, rows: Any, epoch: int) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            raise KeyboardInterrupt
+        return original(self, rows, epoch)
+
+    monkeypatch.setattr(AugmentedViews, "__call__", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        train_encoder(data, tmp_path / "cut", training, quiet=True)
+    assert not (tmp_path / "cut" / "model.pt").exists()
+    with pytest.raises(ModelError, match=r"no checkpoint 'model\.pt'"):
+        load_model(f"ssl:{tmp_path / 'cut'}")
+    state = tmp_path / "cut" / "running.pt"
+    sound = state.read_bytes()
+    for damaged in (b"", sound[: len(sound) // 2], b"text"):
+        state.write_bytes(damaged)
+        with pytest.raises(ModelError, match=r"running\.pt .* delete it to train from the beginning"):
+            train_encoder(data, tmp_path / "cut", training, quiet=True)
+    state.write_bytes(sound)
+    cut = load_model(f"ssl:{train_encoder(data, tmp_path / 'cut', training, quiet=True)}")
+    assert cut.info.weights_sha256 == whole.info.weights_sha256
+    assert (tmp_path / "cut" / "losses.csv").read_bytes() == (tmp_path / "whole" / "losses.csv").read_bytes()
+    with pytest.raises(DatasetError, match="trained otherwise"):
+        train_encoder(data, tmp_path / "cut", Training("simclr", **SMALL), quiet=True)
+
+
+def test_views_change_with_the_epoch_and_with_nothing_else() -> None:
+    pixels = np.stack([np.asarray(image.resize((40, 40))) for image in shapes(6).iter_images()])
+    views = AugmentedViews(pixels, 32, ("crop", "flip", "color", "gray", "blur", "solarize"), 0.2, 0)
+    one, two = views(np.array([0, 3]), 0)
+    again = views(np.array([3]), 0)
+    assert torch.equal(one[1], again[0][0])
+    assert not torch.equal(one, two)
+    assert not torch.equal(views(np.array([3]), 1)[0], again[0])
+    plain = AugmentedViews(pixels, 32, (), 0.2, 0)(np.array([0]), 0)
+    assert torch.equal(plain[0], plain[1])
+    with pytest.raises(ModelError, match=r"no augmentation 'colour'.*color"):
+        AugmentedViews(pixels, 32, ("colour",), 0.2, 0)
+
+
+def test_the_teacher_follows_and_is_never_learnt() -> None:
+    net = network(torch.nn.Linear(4, 8), 8, (6, 4))
+    objective = Objective("byol", net, 4, options={"momentum": 0.5})
+    assert objective.teacher is not None
+    assert not any(p.requires_grad for p in objective.teacher.parameters())
+    before = [p.clone() for p in objective.teacher.parameters()]
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter += 1
+    objective.after_step(0.0)
+    for old, new in zip(before, objective.teacher.parameters(), strict=True):
+        assert torch.allclose(new, old + 0.5, atol=1e-6)
+    objective.after_step(1.0)
+    for old, new in zip(before, objective.teacher.parameters(), strict=True):
+        assert torch.allclose(new, old + 0.5, atol=1e-6)
+    with pytest.raises(ModelError, match=r"no method 'simcrl'.*simclr"):
+        Objective("simcrl", net, 4)
+    with pytest.raises(ModelError, match=r"vicreg: .*tau"):
+        Objective("vicreg", net, 4, options={"tau": 1})
+
+
+def test_memory_grows_with_epochs_and_is_in_the_head() -> None:
+    """Background and class go together in no picture but by memory: at first there is none, later the head has it."""
+    untrained, trained = memory(0), memory(60)
+    for layer in ("trunk", "head"):
+        score = untrained[layer][0].at(1.0)
+        assert score.low <= 0 <= score.high
+        held = trained[layer][1].held_out
+        assert held.low <= 0 <= held.high
+    trunk, head = (trained[layer][0].at(1.0).score for layer in ("trunk", "head"))
+    assert trained["head"][0].at(1.0).low > 0
+    assert head > trunk + 0.05
+    assert trained["head"][0].partition.memorized > 2 * trained["head"][0].partition.misrepresented
+
+
+def test_a_head_made_blind_to_colour_loses_it_and_the_trunk_less() -> None:
+    """Vectors of shape and colour, views that redraw the colour: the head forgets colour, shape stays everywhere."""
+    found = blind_to_colour()
+    shapes_, colours = ([one.score for one in found.curve(f, "logistic")] for f in ("shape", "colour"))
+    assert min(shapes_) > 0.9
+    assert colours[0] > 0.9
+    assert colours[1] < 0.6
+    cut = next(cut for cut in found.cuts if cut.factor == "colour")
+    assert cut.best == "trunk"
+    assert cut.cost_low > 0.3
+
+
+def test_agreement_of_views_is_a_cosine_and_the_same_each_time(tmp_path: Path) -> None:
+    data = shapes(64)
+    training = Training("simclr", keep=(0,), **{**SMALL, "epochs": 1})
+    folder = train_encoder(data, tmp_path / "e", training, quiet=True)
+    rows = np.arange(64)
+    first, last = (load_model(spec) for spec in (f"ssl:{folder}@0", f"ssl:{folder}"))
+    before, after = (agreement(model, data, rows, quiet=True) for model in (first, last))
+    assert before.shape == (64,)
+    assert np.abs(before).max() <= 1 + 1e-6
+    np.testing.assert_array_equal(after, agreement(last, data, rows, quiet=True))
+    assert not np.allclose(before, after)
+    with pytest.raises(ModelError, match="needs a PyTorch encoder"):
+        agreement(load_model("python:torchmultiverse.models.HistogramBaseline"), data, rows)
+
+
+def test_who_makes_the_views_changes_nothing() -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (24, 40, 40, 3), dtype=np.uint8)
+    views = AugmentedViews(pixels, 32, ("crop", "color", "blur"), 0.2, 3)
+    plan = [np.arange(8), np.arange(16, 24), np.arange(8, 16)]
+    for (one, two), rows in zip(views.ahead(plan, 5, workers=2), plan, strict=True):
+        first, second = views(rows, 5)
+        assert torch.equal(one, first)
+        assert torch.equal(two, second)
+
+
+def test_pairs_are_of_one_level_and_not_of_one_picture() -> None:
+    """Each picture has a colour of its own, so that the second view says whose it is."""
+    codes = np.repeat(np.arange(3), 8)
+    pixels = np.zeros((24, 16, 16, 3), np.uint8)
+    pixels[:, :, :, 0] = (10 * np.arange(24))[:, None, None]
+    views = AugmentedViews(pixels, 16, (), 1.0, 0, codes)
+    level = (views(np.arange(24), 1)[0] * 0.229 + 0.485)[:, 0].mean((1, 2)) * 25.5
+    np.testing.assert_allclose(level.numpy(), np.arange(24), atol=0.1)
+    mates = []
+    for epoch in range(4):
+        mate = (views(np.arange(24), epoch)[1] * 0.229 + 0.485)[:, 0].mean((1, 2)) * 25.5
+        mates.append(np.round(mate.numpy()).astype(int))
+        assert (codes[mates[-1]] == codes).all()
+    assert (np.stack(mates) != np.arange(24)).mean() > 0.7
+    assert (mates[0] != mates[1]).any()
+
+
+def test_settings_are_read_from_text() -> None:
+    base = Training()
+    assert changed(base, "head", "64-32").head == (64, 32)
+    assert changed(base, "augment", "crop+flip").augment == ("crop", "flip")
+    assert changed(base, "augment", "none").augment == ()
+    assert changed(base, "learning_rate", "0.3").learning_rate == 0.3
+    assert dict(changed(base, "option.temperature", "0.5").options) == {"temperature": 0.5}
+    with pytest.raises(ModelError, match=r"no setting 'epoch'.*epochs"):
+        changed(base, "epoch", "3")
+    with pytest.raises(ModelError, match="'many' is no value of epochs, such as 20"):
+        changed(base, "epochs", "many")
+
+
+def test_large_batches_may_be_trained_with_lars(tmp_path: Path) -> None:
+    data = shapes()
+    settings = {**SMALL, "epochs": 1, "learning_rate": 0.3}
+    paths = {
+        name: train_encoder(data, tmp_path / name, Training("vicreg", optimizer=name, **settings), quiet=True)
+        for name in ("adamw", "lars")
+    }
+    one, two = (load_model(f"ssl:{path}").module.state_dict() for path in paths.values())  # type: ignore[attr-defined]
+    assert any((one[name] != two[name]).any() for name in one)
+    with pytest.raises(ModelError, match=r"no optimizer 'lasr'.*lars"):
+        train_encoder(data, tmp_path / "no", Training("vicreg", optimizer="lasr", **settings), quiet=True)

@@ -1,0 +1,117 @@
+"""What could silently be wrong: a false caption taught as true, a model that learnt nothing or only remembers its
+pictures, a run that another run does not repeat."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "evaluate"))
+
+from planted import drawn_spar
+
+from torchmultiverse.errors import DatasetError
+from torchmultiverse.evaluate import evaluate
+from torchmultiverse.models import HistogramBaseline, load_model
+from torchmultiverse.store import ImageList
+from torchmultiverse.train.clip import train_clip
+from torchmultiverse.train.statements import KINDS, Animal, Facts, look_alikes, say
+
+pytest.importorskip("open_clip")
+
+TWO = Facts("Desert", (Animal("Lion", "left", "Default"), Animal("Camel", "right", "Default")))
+PAINTED = Facts("Snow", (Animal("Lion", "left", "Blue"), Animal("Camel", "right", "Red")))
+ONE = Facts("Snow", (Animal("Lion", "top", "Default"),))
+NONE = Facts("Snow", ())
+
+
+def test_statements() -> None:
+    assert say(TWO, "scene") == "This is a photo in a Desert environment"
+    assert say(TWO, "animals") == "This is a photo of a Camel and a Lion"
+    assert say(TWO, "sides") == "This is a photo of a Lion on the left and a Camel on the right of the picture"
+    assert say(TWO, "textures") is None
+    assert say(PAINTED, "textures") == "This is a photo of a Lion textured with Blue and a Camel textured with Red"
+    assert say(ONE, "full") == "This is a photo of a Lion on the top of the picture in a Snow environment"
+    assert [say(NONE, kind) for kind in KINDS] == ["This is a photo in a Snow environment", None, None, None, None]
+
+
+@pytest.mark.parametrize("facts", [TWO, PAINTED, ONE, NONE])
+def test_look_alikes_are_false_and_near(facts: Facts) -> None:
+    alike = look_alikes(facts, ["Camel", "Lion", "Zebra"], ["Desert", "Snow"])
+    assert facts not in alike
+    assert len(alike) == len(set(alike))
+    assert all(say(other, "full") != say(facts, "full") for other in alike if facts.animals)
+    if facts is TWO:
+        swapped = Facts("Desert", (Animal("Camel", "left", "Default"), Animal("Lion", "right", "Default")))
+        assert alike[-1] == swapped
+
+
+def test_columns_become_facts() -> None:
+    row = drawn_spar(16).table().to_pylist()[4]
+    facts = Facts.of(row)
+    assert facts.world == row["world_name"]
+    assert [animal.name for animal in facts.animals] == [
+        row[name] for name in ("character_name", "character2_name") if row[name] != "blank"
+    ]
+
+
+@pytest.fixture(scope="module")
+def small() -> ImageList:
+    return drawn_spar(64, seed=1, animals=["Goldfish", "Penguin"], settings=[("left", "right", "Default", "Default")])
+
+
+@pytest.mark.slow
+def test_a_short_training_learns_something(tmp_path: Path) -> None:
+    drawn = drawn_spar(64, seed=1)
+    folder = train_clip(drawn, tmp_path, steps=60, batch_size=24, quiet=True)
+    models = [load_model(f"tiny:{folder}"), load_model(f"tiny:{folder}/random"), HistogramBaseline.fit(drawn)]
+    # Drawn anew: other places, sizes and horizons than those trained on.
+    result = evaluate(drawn_spar(64, seed=2), models, quiet=True)
+
+    def cell(model: str, task: str, metric: str = "top1") -> dict:
+        (found,) = result.cells(model=model, task=task, metric=metric, setting="all", scope="plain", factor="all")
+        return found
+
+    # A quarter of the usual steps teaches the worlds, but not yet every animal and side.
+    for task, metric in (("scene_with_animals", "top1"), ("average", "mean")):
+        trained = cell("tiny CLIP, trained", task, metric)
+        assert trained["low"] > trained["chance"], trained
+        assert trained["accuracy"] > cell("tiny CLIP, untrained", task, metric)["accuracy"]
+    assert cell("colour histogram", "relation", "hard_negative")["accuracy"] == 0.5
+
+
+def test_training_repeats_itself(small: ImageList, tmp_path: Path) -> None:
+    hashes = []
+    for seed, folder in ((0, "a"), (0, "b"), (1, "c")):
+        train_clip(small, tmp_path / folder, seed=seed, steps=2, batch_size=8, quiet=True)
+        hashes.append(load_model(f"tiny:{tmp_path / folder}").info.weights_sha256)
+    assert hashes[0] == hashes[1]
+    assert hashes[0] != hashes[2]
+
+
+def test_training_needs_the_columns_of_spar(tmp_path: Path) -> None:
+    pictures = ImageList([drawn_spar(16).image(0)] * 2, [{"world_name": "A"}] * 2)
+    with pytest.raises(DatasetError, match="character_name"):
+        train_clip(pictures, tmp_path)
+    assert not (tmp_path / "model.pt").exists()
+
+
+def test_the_baseline_is_ridge_regression(small: ImageList) -> None:
+    model = HistogramBaseline.fit(small, ridge=1e-9)
+    again = HistogramBaseline.fit(small, ridge=1e-9)
+    pictures = list(small.iter_images())
+    assert np.array_equal(model.encode_image(pictures), again.encode_image(pictures))
+    # With next to no penalty it reproduces its own training captions better than with much.
+    captions = small.table()["caption"].to_pylist()
+    strong = HistogramBaseline.fit(small, ridge=1e3)
+
+    def fit(m: HistogramBaseline) -> float:
+        return float((m.encode_image(pictures) * m.encode_text(captions)).sum(1).mean())
+
+    assert fit(model) > fit(strong)
+    assert model.encode_text(["words never seen"]).shape == (1, len(model.vocabulary))
+    with pytest.raises(ValueError, match="one caption per picture"):
+        HistogramBaseline.fit(small, captions=["a"])

@@ -1,0 +1,202 @@
+"""Records that are saved as JSON and read again, also by later versions.
+
+A `Document` is a pydantic model with a schema version. What an older version wrote is brought to the present shape by
+``migrate`` before it is validated; what a newer version wrote is refused by name. Images are `EncodedImage`: bytes in
+memory, and files beside the JSON once saved, never text inside it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializationInfo,
+    ValidationError,
+    ValidationInfo,
+    model_serializer,
+    model_validator,
+)
+
+from torchmultiverse.errors import DatasetError
+from torchmultiverse.files import write_atomic
+
+IMAGES = "images"
+"""Folder of a document's images, beside its JSON."""
+MOST_IMAGE_BYTES = 64 * 2**20
+"""Of one image that is read."""
+_IMAGE = re.compile(rf"{IMAGES}/[0-9a-f]{{16}}\.(png|jpg|webp)")
+_DATA_URI = re.compile(r"data:image/[\w.+-]+;base64,(.*)", re.DOTALL)
+_FORMATS = ((b"\x89PNG", "png", "image/png"), (b"\xff\xd8\xff", "jpg", "image/jpeg"), (b"RIFF", "webp", "image/webp"))
+
+
+class Record(BaseModel):
+    """A part of a document: immutable, and with no fields but its own.
+
+    NaN and infinities are written as the words ``NaN`` and ``Infinity``, since JSON has no numbers for them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+
+class EncodedImage(Record):
+    """An image as the bytes of its file: PNG, JPEG or WebP.
+
+    Attributes:
+        data: the bytes.
+    """
+
+    data: bytes
+
+    @property
+    def media_type(self) -> str:
+        """As HTTP names it, such as ``image/png``."""
+        return self._format()[1]
+
+    @property
+    def data_uri(self) -> str:
+        """The image as a page has it that needs no other files."""
+        return f"data:{self.media_type};base64,{base64.b64encode(self.data).decode()}"
+
+    def _format(self) -> tuple[str, str]:
+        for start, suffix, media in _FORMATS:
+            if self.data.startswith(start):
+                return suffix, media
+        raise ValueError("an image of none of the formats PNG, JPEG, WebP")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, value: Any, info: ValidationInfo) -> Any:
+        """Read a file that a saved document names, or a data URI, as documents had before they had versions."""
+        if isinstance(value, bytes):
+            return {"data": value}
+        if isinstance(value, str):
+            found = _DATA_URI.fullmatch(value)
+            try:
+                return {"data": base64.b64decode(found[1], validate=True)} if found else value
+            except binascii.Error as error:
+                raise ValueError(f"no image: {error}") from None
+        if not (isinstance(value, Mapping) and "file" in value):
+            return value
+        name, folder = str(value["file"]), (info.context or {}).get("folder")
+        if folder is None or not _IMAGE.fullmatch(name):
+            raise ValueError(f"no image of a document: {name!r:.80}")
+        try:
+            with open(folder / name, "rb") as file:
+                data = file.read(MOST_IMAGE_BYTES + 1)
+        except OSError as error:
+            raise ValueError(f"its image cannot be read: {error}") from None
+        if len(data) > MOST_IMAGE_BYTES:
+            raise ValueError(f"{name} is larger than {MOST_IMAGE_BYTES:,} bytes")
+        return {"data": data}
+
+    @model_serializer
+    def _write(self, info: SerializationInfo) -> Any:
+        images = (info.context or {}).get("images")
+        if images is None:
+            return self.data_uri if info.mode_is_json() else {"data": self.data}
+        name = f"{IMAGES}/{hashlib.sha256(self.data).hexdigest()[:16]}.{self._format()[0]}"
+        images[name] = self.data
+        return {"file": name}
+
+
+class Document(Record):
+    """A record with a file and a schema version.
+
+    Subclasses say ``file`` (the name of its JSON in a folder) and ``version``, and extend `migrate` whenever they raise
+    it.
+
+    >>> class Size(Document):
+    ...     file = "size.json"
+    ...     version = 2
+    ...     width: int
+    ...
+    ...     @classmethod
+    ...     def migrate(cls, data, version):
+    ...         return {"width": data["w"]} if version < 2 else data
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "size.json").write_text('{"w": 3}')
+    ...     Size.load(folder)
+    Size(width=3)
+    """
+
+    file: ClassVar[str]
+    version: ClassVar[int] = 1
+
+    @classmethod
+    def migrate(cls, data: dict[str, Any], version: int) -> dict[str, Any]:
+        """Return what another version wrote in the shape of this one.
+
+        Args:
+            data: the JSON object without its version.
+            version: that wrote it; 0 of files from before there were versions.
+        """
+        return data
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the JSON and the images into a folder, each whole or not at all; returns the path of the JSON.
+
+        The JSON comes last, so that what it names is there.
+
+        Raises:
+            DatasetError: the folder cannot be written.
+        """
+        folder = Path(folder)
+        images: dict[str, bytes] = {}
+        data = json.loads(self.model_dump_json(context={"images": images}))
+        text = json.dumps({"schema_version": self.version, **data}, indent=1, ensure_ascii=False, allow_nan=False)
+        (folder / IMAGES if images else folder).mkdir(parents=True, exist_ok=True)
+        for name, content in images.items():
+            write_atomic(folder / name, content)
+        write_atomic(folder / self.file, (text + "\n").encode())
+        return folder / self.file
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Read what this or an older version saved.
+
+        Args:
+            folder: that holds the file, or the path of the file itself.
+
+        Raises:
+            DatasetError: there is none, it is no such record, or a newer version wrote it.
+        """
+        path = Path(folder)
+        path = path / cls.file if path.is_dir() else path
+        try:
+            data = json.loads(path.read_bytes())
+        except OSError as error:
+            raise DatasetError(f"{folder} holds no {cls.file}: {error}") from None
+        except ValueError as error:
+            raise DatasetError(f"{path}: no JSON: {error}") from None
+        if not isinstance(data, dict):
+            raise DatasetError(f"{path}: no JSON object")
+        version = data.pop("schema_version", 0)
+        if not isinstance(version, int) or isinstance(version, bool) or version > cls.version:
+            raise DatasetError(
+                f"{path} is of schema version {version!r}, and this version of torchmultiverse reads up to "
+                f"{cls.version}: a newer one wrote it"
+            )
+        try:
+            shaped = data if version == cls.version else cls.migrate(data, version)
+            return cls.model_validate(shaped, context={"folder": path.parent})
+        except (ValidationError, KeyError, TypeError, AttributeError, IndexError) as error:
+            raise DatasetError(f"{path} is no {cls.__name__} of version {version}: {_first(error)}") from None
+
+
+def _first(error: Exception) -> str:
+    """Return where the first of pydantic's errors is, and what is wrong there."""
+    if not isinstance(error, ValidationError):
+        return f"{type(error).__name__}: {error}"
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"]) or "the whole"
+    return f"{place}: {first['msg']}"

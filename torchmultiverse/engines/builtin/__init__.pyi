@@ -1,0 +1,35 @@
+from .characters.appearance import TEXTURES as TEXTURES
+from .characters.appearance import texture as texture
+from .engine import AssetSource as AssetSource
+from .engine import BuiltinEngine as BuiltinEngine
+from .engine import Character as Character
+from .engine import ProceduralAssets as ProceduralAssets
+from .llvm import fetch_llvm as fetch_llvm
+from .mesh import Material as Material
+from .mesh import Mesh as Mesh
+from .mesh import MeshPart as MeshPart
+from .mesh import grid_faces as grid_faces
+from .sky import horizontal_irradiance as horizontal_irradiance
+from .variant import probe as probe
+from .variant import use_library as use_library
+from .world import World as World
+from .world import WorldSpec as WorldSpec
+
+__all__ = [
+    "TEXTURES",
+    "AssetSource",
+    "BuiltinEngine",
+    "Character",
+    "Material",
+    "Mesh",
+    "MeshPart",
+    "ProceduralAssets",
+    "World",
+    "WorldSpec",
+    "fetch_llvm",
+    "grid_faces",
+    "horizontal_irradiance",
+    "probe",
+    "texture",
+    "use_library",
+]

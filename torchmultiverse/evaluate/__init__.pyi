@@ -1,0 +1,105 @@
+from .acquisition import next_renders as next_renders
+from .attribution import why as why
+from .breakdown import Calibration as Calibration
+from .breakdown import FactorScore as FactorScore
+from .breakdown import Interaction as Interaction
+from .breakdown import calibration as calibration
+from .breakdown import factor_scores as factor_scores
+from .breakdown import in_order as in_order
+from .breakdown import interactions as interactions
+from .breakdown import strongest_pair as strongest_pair
+from .comparison import Standing as Standing
+from .comparison import compare as compare
+from .comparison import standings as standings
+from .counterfactual import counterfactuals as counterfactuals
+from .displacements import equivariance as equivariance
+from .gallery import chosen_rows as chosen_rows
+from .gallery import data_uri as data_uri
+from .gallery import jpeg as jpeg
+from .gallery import pair_sheet as pair_sheet
+from .gallery import slice_sheet as slice_sheet
+from .gallery import thumbnail as thumbnail
+from .heldout import held_out as held_out
+from .names import plain as plain
+from .paired import RowView as RowView
+from .protocol import load_protocol as load_protocol
+from .protocol import protocols as protocols
+from .protocol_choices import sensitivity as sensitivity
+from .ranking import Line as Line
+from .ranking import leaderboard as leaderboard
+from .ranking import lines as lines
+from .ranking import percent as percent
+from .ranking import ranked as ranked
+from .ranking import task_title as task_title
+from .reference import Published as Published
+from .reference import beside as beside
+from .reference import correlate as correlate
+from .reference import factor_accuracies as factor_accuracies
+from .reference import imagenet_accuracies as imagenet_accuracies
+from .reference import never_right as never_right
+from .reference import published_cosines as published_cosines
+from .reference import tables as tables
+from .result import Result as Result
+from .result import word_codes as word_codes
+from .run import evaluate as evaluate
+from .slices import Slice as Slice
+from .slices import slices_of as slices_of
+from .slices import worst_slices as worst_slices
+from .submissions import check as check
+from .submissions import load as load
+from .submissions import save as save
+from .submissions import submission as submission
+
+__all__ = [
+    "Calibration",
+    "FactorScore",
+    "Interaction",
+    "Line",
+    "Published",
+    "Result",
+    "RowView",
+    "Slice",
+    "Standing",
+    "beside",
+    "calibration",
+    "check",
+    "chosen_rows",
+    "compare",
+    "correlate",
+    "counterfactuals",
+    "data_uri",
+    "equivariance",
+    "evaluate",
+    "factor_accuracies",
+    "factor_scores",
+    "held_out",
+    "imagenet_accuracies",
+    "in_order",
+    "interactions",
+    "jpeg",
+    "leaderboard",
+    "lines",
+    "load",
+    "load_protocol",
+    "never_right",
+    "next_renders",
+    "pair_sheet",
+    "percent",
+    "plain",
+    "protocols",
+    "published_cosines",
+    "ranked",
+    "save",
+    "sensitivity",
+    "slice_sheet",
+    "slices_of",
+    "standings",
+    "strongest_pair",
+    "submission",
+    "tables",
+    "task_title",
+    "thumbnail",
+    "why",
+    "word_codes",
+    "worst_slices",
+]

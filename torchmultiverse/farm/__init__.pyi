@@ -1,0 +1,45 @@
+from .again import render_again as render_again
+from .estimate import Plan as Plan
+from .estimate import identity as identity
+from .estimate import plan as plan
+from .estimate import render_options as render_options
+from .estimate import select as select
+from .parts import check_target as check_target
+from .parts import join as join
+from .parts import parse_part as parse_part
+from .parts import part_folders as part_folders
+from .parts import start_over as start_over
+from .power import size as size
+from .power import smallest as smallest
+from .ray_engine import ray_factory as ray_factory
+from .report import GenerateReport as GenerateReport
+from .run import GenerateOptions as GenerateOptions
+from .run import generate as generate
+from .slurm import directives as directives
+from .slurm import last_words as last_words
+from .slurm import submit as submit
+from .slurm import write_jobs as write_jobs
+
+__all__ = [
+    "GenerateOptions",
+    "GenerateReport",
+    "Plan",
+    "check_target",
+    "directives",
+    "generate",
+    "identity",
+    "join",
+    "last_words",
+    "parse_part",
+    "part_folders",
+    "plan",
+    "ray_factory",
+    "render_again",
+    "render_options",
+    "select",
+    "size",
+    "smallest",
+    "start_over",
+    "submit",
+    "write_jobs",
+]

@@ -1,0 +1,159 @@
+"""The one reader of picture files: for imports, folders, textures, training and evaluation.
+
+Pillow's ``convert("RGB")`` alone is silently wrong: 16-bit grey saturates to white, the orientation that a camera
+notes is not applied, and a PNG with a wrong checksum is shown as it is.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from torchmultiverse.errors import DatasetError
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+"""What a dataset's pictures may be, told by their first bytes and not by their names."""
+TEXTURE_FORMATS = (*FORMATS, "DDS", "TGA")
+"""What textures of meshes may be, as well; TGA comes last, for it has no first bytes that tell it."""
+MAX_PIXELS = 16384 * 8192
+"""Larger pictures are refused before they are decoded: a small file may unpack to any size."""
+SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"))
+"""Of files that are taken for pictures where a folder is searched for them."""
+_TURNED = (5, 6, 7, 8)
+
+
+class ImageError(DatasetError):
+    """A picture that cannot be read as it is meant; the message names it."""
+
+
+def decode(
+    data: bytes, what: str, *, upright: bool = True, formats: tuple[str, ...] = FORMATS, max_pixels: int = MAX_PIXELS
+) -> Image.Image:
+    """Return the picture in a file, decoded, with the values and the mode that it is stored with.
+
+    Args:
+        data: the bytes of the file.
+        what: names it in errors.
+        upright: turned as its EXIF orientation says; textures are not, since their coordinates are of what is stored.
+        formats: which of Pillow's formats are read.
+        max_pixels: more are refused.
+
+    Raises:
+        ImageError: no picture, a part of one, one with a wrong checksum, or one that is too large.
+    """
+    with _reading(data, what):
+        with _opened(data, what, formats, max_pixels) as picture:
+            if picture.format == "PNG":
+                # Decoding does not look at the checksums of the pixels. Checking uses the opened picture up.
+                with Image.open(io.BytesIO(data), formats=("PNG",)) as checked:
+                    checked.verify()
+            picture.load()
+        if upright and _orientation(picture) != 1:
+            ImageOps.exif_transpose(picture, in_place=True)
+    return picture
+
+
+def read(data: bytes, what: str) -> Image.Image:
+    """Return the picture in a file, upright, mode RGB with 8 bits: `decode` and `rgb`.
+
+    Raises:
+        ImageError: as those.
+    """
+    return rgb(decode(data, what), what)
+
+
+def size(data: bytes, what: str, formats: tuple[str, ...] = FORMATS) -> tuple[int, int]:
+    """Return width and height of the upright picture in a file; only its header is read.
+
+    Raises:
+        ImageError: no picture, or one that is too large.
+    """
+    with _reading(data, what), _opened(data, what, formats, MAX_PIXELS) as picture:
+        # Pillow turns the size of a TIFF by itself.
+        turned = picture.format != "TIFF" and _orientation(picture) in _TURNED
+        return (picture.height, picture.width) if turned else picture.size
+
+
+def rgb(picture: Image.Image, what: str = "the picture") -> Image.Image:
+    """Return a picture of any mode as RGB with 8 bits.
+
+    16-bit grey is scaled, 65,535 being white, and so are floating-point values, 1 being white. Transparency is left
+    out as the field's loaders do (``convert("RGB")``): what is behind a transparent pixel is not known.
+
+    Raises:
+        ImageError: the mode or the range of the values does not say what is white.
+    """
+    return _converted(picture, "RGB", what)
+
+
+def rgba(picture: Image.Image, what: str = "the picture") -> Image.Image:
+    """Return a picture of any mode as RGB and alpha with 8 bits; otherwise as `rgb`.
+
+    Raises:
+        ImageError: as `rgb`.
+    """
+    return _converted(picture, "RGBA", what)
+
+
+def _converted(picture: Image.Image, mode: str, what: str) -> Image.Image:
+    if picture.mode == mode:
+        return picture
+    if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
+        picture = _eight_bits(picture, what)
+    if picture.mode in ("P", "PA"):
+        picture = picture.convert("RGBA")
+    try:
+        return picture.convert(mode)
+    except (ValueError, OSError) as error:
+        raise ImageError(f"{what} is of mode {picture.mode}, not RGB or grey: {error}") from None
+
+
+def _eight_bits(picture: Image.Image, what: str) -> Image.Image:
+    """Return grey of more than 8 bits with 8."""
+    values = np.asarray(picture)
+    # "I" is what Pillow makes of 16-bit files of several formats; an integer of 32 bits has no agreed white.
+    white = 1.0 if picture.mode == "F" else 65535.0
+    low, high = float(values.min()), float(values.max())
+    if not (low >= 0 and high <= white):
+        raise ImageError(
+            f"{what} has grey values from {low:g} to {high:g}; they are read from 0 to {white:g} (white): "
+            "save it with 8 or 16 bits"
+        )
+    return Image.fromarray(np.rint(values * (255 / white)).astype(np.uint8))
+
+
+def _orientation(picture: Image.Image) -> int:
+    """Return how a picture must be turned, 1 to 8; 1 where it does not say, or in a way that nobody can read."""
+    try:
+        return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    except (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, struct.error):
+        return 1
+
+
+def _opened(data: bytes, what: str, formats: tuple[str, ...], max_pixels: int) -> Image.Image:
+    picture = Image.open(io.BytesIO(data), formats=formats)
+    if picture.width * picture.height > max_pixels:
+        raise ImageError(f"{what} has {picture.width} × {picture.height} pixels; at most {max_pixels:,} are read")
+    return picture
+
+
+@contextmanager
+def _reading(data: bytes, what: str) -> Iterator[None]:
+    """Name the picture in what Pillow says of a broken one, which comes as errors of many kinds."""
+    try:
+        yield
+    except UnidentifiedImageError:
+        # Its own message shows the address of a buffer.
+        raise ImageError(
+            f"{what} is no picture that can be read: {len(data):,} bytes in no format that is known here"
+        ) from None
+    except (
+        OSError, SyntaxError, ValueError, TypeError, EOFError, IndexError, KeyError, OverflowError, struct.error,
+        Image.DecompressionBombError,
+    ) as error:  # fmt: skip
+        raise ImageError(f"{what} is no picture that can be read: {len(data):,} bytes, {str(error)[:200]}") from None

@@ -1,0 +1,93 @@
+from . import torch_tools as torch_tools
+from .base import Classifier as Classifier
+from .base import ImageEncoder as ImageEncoder
+from .base import ImageTextModel as ImageTextModel
+from .base import Model as Model
+from .base import ModelInfo as ModelInfo
+from .base import Precision as Precision
+from .base import Reader as Reader
+from .base import Scorer as Scorer
+from .baseline import HistogramBaseline as HistogramBaseline
+from .callables import array as array
+from .callables import as_model as as_model
+from .callables import unit as unit
+from .clip import ClipModel as ClipModel
+from .diffusion import DECODER_CONFIG as DECODER_CONFIG
+from .diffusion import DECODER_STATE as DECODER_STATE
+from .diffusion import DECODER_WEIGHTS as DECODER_WEIGHTS
+from .diffusion import DIFFUSION_STEPS as DIFFUSION_STEPS
+from .diffusion import Decoder as Decoder
+from .diffusion import DecoderConfig as DecoderConfig
+from .diffusion import decoder_loss as decoder_loss
+from .diffusion import decoder_preset as decoder_preset
+from .diffusion import load_decoder as load_decoder
+from .preprocess import IMAGENET_MEAN as IMAGENET_MEAN
+from .preprocess import IMAGENET_STD as IMAGENET_STD
+from .preprocess import FloatArray as FloatArray
+from .preprocess import Images as Images
+from .preprocess import Prepared as Prepared
+from .preprocess import Preprocess as Preprocess
+from .registry import FAMILIES as FAMILIES
+from .registry import known_models as known_models
+from .registry import load_model as load_model
+from .registry import model_strings as model_strings
+from .registry import register as register
+from .selftest import check_model as check_model
+from .ssl import ENCODER_CONFIG as ENCODER_CONFIG
+from .ssl import build_encoder as build_encoder
+from .tiny import TINY_CONFIG as TINY_CONFIG
+from .tiny import TINY_WEIGHTS as TINY_WEIGHTS
+from .tiny import build_tiny as build_tiny
+from .tiny import save_tiny as save_tiny
+from .tiny import tiny_config as tiny_config
+from .tiny import tiny_preprocess as tiny_preprocess
+from .torch_tools import device as device
+from .torch_tools import need as need
+
+__all__ = [
+    "DECODER_CONFIG",
+    "DECODER_STATE",
+    "DECODER_WEIGHTS",
+    "DIFFUSION_STEPS",
+    "ENCODER_CONFIG",
+    "FAMILIES",
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "TINY_CONFIG",
+    "TINY_WEIGHTS",
+    "Classifier",
+    "ClipModel",
+    "Decoder",
+    "DecoderConfig",
+    "FloatArray",
+    "HistogramBaseline",
+    "ImageEncoder",
+    "ImageTextModel",
+    "Images",
+    "Model",
+    "ModelInfo",
+    "Precision",
+    "Prepared",
+    "Preprocess",
+    "Reader",
+    "Scorer",
+    "array",
+    "as_model",
+    "build_encoder",
+    "build_tiny",
+    "check_model",
+    "decoder_loss",
+    "decoder_preset",
+    "device",
+    "known_models",
+    "load_decoder",
+    "load_model",
+    "model_strings",
+    "need",
+    "register",
+    "save_tiny",
+    "tiny_config",
+    "tiny_preprocess",
+    "torch_tools",
+    "unit",
+]

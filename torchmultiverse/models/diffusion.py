@@ -1,0 +1,329 @@
+"""A diffusion model conditioned on frozen features (RCDM): network, noise schedule, loss, and its files.
+
+The decoder is the U-Net family of ADM through the library ``diffusers``; the condition enters by its embedding added
+to that of the time step (``add_emb``, as the released code does) or by conditional batch normalisation (``cond_bn``,
+as the paper says).
+
+Source: F. Bordes, R. Balestriero and P. Vincent, *High fidelity visualization of what your self-supervised
+representation knows about*, TMLR 2022.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from torchmultiverse.errors import ModelError, nearest
+from torchmultiverse.files import write_atomic
+from torchmultiverse.models import torch_tools as tools
+from torchmultiverse.models.preprocess import FloatArray
+
+if TYPE_CHECKING:
+    import torch
+
+Conditioning = Literal["add_emb", "cond_bn", "none"]
+
+CONDITIONINGS = ("add_emb", "cond_bn", "none")
+
+DECODER_CONFIG, DECODER_WEIGHTS, DECODER_STATE = "config.json", "model.pt", "running.pt"
+
+DIFFUSION_STEPS = 1000
+"""Time steps of the forward process."""
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """The shape of a decoder, and what it was made for.
+
+    Attributes:
+        size: side of its pictures in pixels, 8 to 256.
+        features: numbers of the vectors that it is conditioned on.
+        conditioning: how they enter.
+        channels, multipliers, blocks: of the U-Net, as in ADM.
+        attention: sides of the maps that have self-attention.
+        groups: of group normalisation.
+        learn_sigma: whether the variance is learnt, between that of the forward and of the posterior process.
+        schedule: of the noise.
+        dropout: share.
+        standardise: whether vectors are brought to mean 0 and spread 1 first; the paper feeds them as they are.
+        model, weights_sha256, layer, dataset, data_sha256: whose vectors, and whose pictures.
+    """
+
+    size: int
+    features: int
+    conditioning: Conditioning = "add_emb"
+    channels: int = 64
+    multipliers: tuple[int, ...] = (1, 2, 2)
+    blocks: int = 2
+    attention: tuple[int, ...] = (8,)
+    groups: int = 16
+    learn_sigma: bool = True
+    schedule: Literal["linear", "cosine"] = "linear"
+    dropout: float = 0.0
+    standardise: bool = True
+    model: str = ""
+    weights_sha256: str = ""
+    layer: str = ""
+    dataset: str = ""
+    data_sha256: str = ""
+
+
+DECODER_PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "tiny": {"channels": 16, "multipliers": (1, 2, 2), "blocks": 1, "attention": (), "groups": 8, "learn_sigma": False},
+    "small": {"channels": 64, "multipliers": (1, 2, 2), "blocks": 1, "attention": (8,), "groups": 16},
+    "64": {"channels": 192, "multipliers": (1, 2, 3, 4), "blocks": 3, "attention": (32, 16, 8), "groups": 32,
+           "schedule": "cosine", "dropout": 0.1},
+    "128": {"channels": 256, "multipliers": (1, 1, 2, 3, 4), "blocks": 2, "attention": (32, 16, 8), "groups": 32},
+    "256": {"channels": 256, "multipliers": (1, 1, 2, 2, 4, 4), "blocks": 2, "attention": (32, 16, 8), "groups": 32},
+}  # fmt: skip
+"""``64``, ``128`` and ``256`` have the sources' widths, blocks and schedules, but are not their networks: `diffusers`
+places attention, its heads and the resampling otherwise, so published checkpoints do not fit and figures differ.
+``tiny`` and ``small`` are for two cores."""
+
+
+class Decoder:
+    """A U-Net with a condition, its noise schedule, and the mean and spread of the vectors.
+
+    Args:
+        config: of the network.
+        mean, spread: of the vectors, (D,); 0 and 1 by default.
+
+    Raises:
+        ModelError: settings that make no network.
+        MissingExtra: diffusers is not installed.
+    """
+
+    def __init__(self, config: DecoderConfig, mean: FloatArray | None = None, spread: FloatArray | None = None) -> None:
+        import torch
+
+        if config.conditioning not in CONDITIONINGS:
+            raise ModelError(f"no conditioning '{config.conditioning}'.{nearest(config.conditioning, CONDITIONINGS)}")
+        halvings = len(config.multipliers) - 1
+        if not 8 <= config.size <= 256 or config.size % 2**halvings:
+            raise ModelError(f"pictures of {config.size} pixels cannot be halved {halvings} times; 8 to 256 is right")
+        diffusers = tools.need("diffusers", "a decoder of representations", "rcdm")
+        self.config = config
+        widths = tuple(config.channels * multiplier for multiplier in config.multipliers)
+        sides = [config.size >> level for level in range(len(widths))]
+        down = tuple("AttnDownBlock2D" if side in config.attention else "DownBlock2D" for side in sides)
+        up = tuple("AttnUpBlock2D" if side in config.attention else "UpBlock2D" for side in reversed(sides))
+        added = config.conditioning == "add_emb"
+        self.unet: Any = diffusers.UNet2DModel(
+            sample_size=config.size, in_channels=3, out_channels=6 if config.learn_sigma else 3,
+            block_out_channels=widths, layers_per_block=config.blocks, down_block_types=down, up_block_types=up,
+            norm_num_groups=config.groups, resnet_time_scale_shift="scale_shift", dropout=config.dropout,
+            add_attention=bool(config.attention), attention_head_dim=min(64, widths[-1]),
+            class_embed_type="identity" if added else None,
+        )  # fmt: skip
+        self.module = torch.nn.ModuleDict({"unet": self.unet})
+        self._norms: list[Any] = []
+        if added:
+            self.module["embed"] = torch.nn.Linear(config.features, 4 * config.channels)
+        elif config.conditioning == "cond_bn":
+            self.module["embed"] = torch.nn.Linear(config.features, _SHARED)
+            self._norms = _conditional_norms(self.unet)
+        width = config.features
+        self.mean = torch.zeros(width) if mean is None else torch.from_numpy(np.asarray(mean, np.float32))
+        self.spread = torch.ones(width) if spread is None else torch.from_numpy(np.asarray(spread, np.float32))
+        betas: dict[str, Any] = (
+            {"beta_schedule": "squaredcos_cap_v2"} if config.schedule == "cosine"
+            else {"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02}
+        )  # fmt: skip
+        self.scheduler: Any = diffusers.DDPMScheduler(
+            DIFFUSION_STEPS,
+            variance_type="learned_range" if config.learn_sigma else "fixed_small",
+            clip_sample=True,
+            **betas,
+        )
+        self.device = torch.device("cpu")
+
+    def to(self, where: torch.device) -> Decoder:
+        """Move everything to a device."""
+        self.device = where
+        self.module.to(where)
+        self.mean, self.spread = self.mean.to(where), self.spread.to(where)
+        return self
+
+    def predict(self, noisy: torch.Tensor, steps: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+        """Return the noise, and with it, where it is learnt, the place of the variance: (N, 3 or 6, S, S).
+
+        Args:
+            noisy: pictures with noise, −1 to 1 without it, (N, 3, S, S).
+            steps: 0 to 999, (N,).
+            vectors: as the model gives them, (N, D).
+        """
+        condition = ((vectors - self.mean) / self.spread) if self.config.standardise else vectors
+        if self.config.conditioning == "add_emb":
+            found: torch.Tensor = self.unet(noisy, steps, class_labels=self.module["embed"](condition)).sample
+            return found
+        if self._norms:
+            shared = self.module["embed"](condition)
+            for norm in self._norms:
+                norm.condition = shared
+        found = self.unet(noisy, steps).sample
+        return found
+
+    def save(self, folder: Path, weights: Mapping[str, Any] | None = None, **facts: Any) -> None:
+        """Write ``config.json`` and ``model.pt``."""
+
+        folder.mkdir(parents=True, exist_ok=True)
+        state = {name: tensor.cpu() for name, tensor in (weights or self.module.state_dict()).items()}
+        held = {"weights": state, "mean": self.mean.cpu(), "spread": self.spread.cpu()}
+        tools.save_tensors(folder / DECODER_WEIGHTS, held)
+        write_atomic(folder / DECODER_CONFIG, (json.dumps({**asdict(self.config), **facts}, indent=1) + "\n").encode())
+
+
+_SHARED = 512
+"""Numbers that conditional batch normalisation brings the vectors to first."""
+
+
+def _conditional_norms(unet: Any) -> list[Any]:
+    """Put conditional batch normalisation in the place of every norm inside a residual block; returns them."""
+    import torch
+
+    class ConditionalNorm(torch.nn.Module):
+        """BatchNorm whose scale and shift are linear in the condition."""
+
+        def __init__(self, channels: int) -> None:
+            super().__init__()
+            self.norm = torch.nn.BatchNorm2d(channels, eps=1e-5, momentum=0.1, affine=False)
+            self.gain, self.bias = torch.nn.Linear(_SHARED, channels), torch.nn.Linear(_SHARED, channels)
+            self.condition: Any = None
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            gain, bias = self.gain(self.condition)[:, :, None, None], self.bias(self.condition)[:, :, None, None]
+            found: torch.Tensor = self.norm(x) * (1 + gain) + bias
+            return found
+
+    made = []
+    for block in list(unet.modules()):
+        if type(block).__name__ != "ResnetBlock2D":
+            continue
+        for name in ("norm1", "norm2"):
+            norm = ConditionalNorm(getattr(block, name).num_channels)
+            setattr(block, name, norm)
+            made.append(norm)
+    return made
+
+
+def load_decoder(folder: str | Path) -> Decoder:
+    """Return a trained decoder, on the GPU where there is one.
+
+    Raises:
+        ModelError: the folder holds none.
+        MissingExtra: PyTorch or diffusers is not installed.
+    """
+    tools.need("torch", "a decoder of representations", "rcdm")
+    folder = Path(folder)
+    try:
+        data = json.loads((folder / DECODER_CONFIG).read_text(encoding="utf-8"))
+        names = DecoderConfig.__dataclass_fields__
+        known: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k in names}
+        config = DecoderConfig(**known)
+        held = tools.load_tensors(folder / DECODER_WEIGHTS, keys=("weights", "mean", "spread"))
+    except (OSError, ValueError, TypeError, RuntimeError, ModelError) as error:
+        raise ModelError(f"{folder} holds no decoder that `rcdm train` wrote: {error}") from None
+    decoder = Decoder(config, held["mean"].numpy(), held["spread"].numpy())
+    decoder.module.load_state_dict(held["weights"])
+    decoder.module.eval()
+    return decoder.to(tools.device())
+
+
+def decoder_loss(
+    decoder: Decoder, pictures: torch.Tensor, vectors: torch.Tensor, steps: torch.Tensor, noise: torch.Tensor
+) -> torch.Tensor:
+    """Return the loss of a batch, scalar: ‖ε − ε̂‖², and one term of the variational bound where σ is learnt.
+
+    The bound trains the variance alone: the predicted mean enters it without gradient. Source: A. Nichol and
+    P. Dhariwal, *Improved denoising diffusion probabilistic models*, ICML 2021, section 3.1.
+
+    Args:
+        decoder: to be trained.
+        pictures: −1 to 1, (N, 3, S, S).
+        vectors: (N, D).
+        steps: 0 to 999, (N,).
+        noise: standard normal, as pictures.
+    """
+    import torch
+
+    noisy = decoder.scheduler.add_noise(pictures, noise, steps)
+    found = decoder.predict(noisy, steps, vectors).float()
+    if not decoder.config.learn_sigma:
+        return torch.nn.functional.mse_loss(found, noise)
+    said, place = found.chunk(2, 1)
+    simple = torch.nn.functional.mse_loss(said, noise)
+    true_mean, true_log = _posterior(decoder, pictures, noisy, steps)
+    mean, log = _reverse(decoder, noisy, said.detach(), place, steps)
+    apart = 0.5 * (log - true_log + torch.exp(true_log - log) + (true_mean - mean) ** 2 * torch.exp(-log) - 1)
+    first = _likelihood(pictures, mean, 0.5 * log)
+    bound = torch.where(steps == 0, first.mean((1, 2, 3)), apart.mean((1, 2, 3))) / math.log(2)
+    return simple + bound.mean()
+
+
+def _coefficients(decoder: Decoder, steps: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Return ᾱ_t, ᾱ_(t−1) and β_t, (N, 1, 1, 1) each."""
+    import torch
+
+    every = decoder.scheduler.alphas_cumprod.to(steps.device)
+    now = every[steps]
+    before = torch.where(steps > 0, every[(steps - 1).clamp(min=0)], torch.ones_like(now))
+    return tuple(value.view(-1, 1, 1, 1) for value in (now, before, 1 - now / before))
+
+
+def _posterior(
+    decoder: Decoder, pictures: torch.Tensor, noisy: torch.Tensor, steps: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return mean and log variance of q(x_(t−1) | x_t, x_0)."""
+    import torch
+
+    now, before, beta = _coefficients(decoder, steps)
+    mean = before.sqrt() * beta / (1 - now) * pictures + (now / before).sqrt() * (1 - before) / (1 - now) * noisy
+    return mean, torch.log((beta * (1 - before) / (1 - now)).clamp(min=1e-20))
+
+
+def _reverse(
+    decoder: Decoder, noisy: torch.Tensor, noise: torch.Tensor, place: torch.Tensor, steps: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return mean and log variance of the learnt p(x_(t−1) | x_t); x_0 is not clipped, as in the source's loss."""
+    import torch
+
+    now, before, beta = _coefficients(decoder, steps)
+    clean = (noisy - (1 - now).sqrt() * noise) / now.sqrt()
+    mean = before.sqrt() * beta / (1 - now) * clean + (now / before).sqrt() * (1 - before) / (1 - now) * noisy
+    # At the first step the posterior has no variance; that of the second stands for it, as in the source.
+    least = (beta * (1 - before) / (1 - now)).clamp(min=1e-20)
+    second = _coefficients(decoder, torch.ones_like(steps))
+    floor = second[2] * (1 - second[1]) / (1 - second[0])
+    least = torch.where(steps.view(-1, 1, 1, 1) == 0, floor, least)
+    share = (place + 1) / 2
+    return mean, share * torch.log(beta) + (1 - share) * torch.log(least)
+
+
+def _likelihood(pictures: torch.Tensor, mean: torch.Tensor, log_spread: torch.Tensor) -> torch.Tensor:
+    """Return the negative log likelihood of 8-bit pictures under a normal distribution, in nats."""
+    import torch
+
+    def below(x: torch.Tensor) -> torch.Tensor:
+        return 0.5 * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+    inverse = torch.exp(-log_spread)
+    upper, lower = (below(inverse * (pictures - mean + side / 255)) for side in (1, -1))
+    inside = torch.where(pictures < -0.999, upper, torch.where(pictures > 0.999, 1 - lower, upper - lower))
+    return -torch.log(inside.clamp(min=1e-12))
+
+
+def decoder_preset(name: str, size: int, features: int, **changes: Any) -> DecoderConfig:
+    """Return a decoder's settings by name.
+
+    Raises:
+        ModelError: there is none of that name.
+    """
+    if name not in DECODER_PRESETS:
+        raise ModelError(f"no preset '{name}'.{nearest(name, DECODER_PRESETS)}")
+    return replace(DecoderConfig(size, features, **DECODER_PRESETS[name]), **changes)

@@ -1,0 +1,73 @@
+from .ar4t import ALIKE as ALIKE
+from .ar4t import BACKGROUNDS as BACKGROUNDS
+from .captions import BLANK as BLANK
+from .captions import CAPTIONS as CAPTIONS
+from .captions import animals_caption as animals_caption
+from .captions import base_world as base_world
+from .captions import caption_columns as caption_columns
+from .captions import hard_negative as hard_negative
+from .captions import spar_caption as spar_caption
+from .captions import spoken as spoken
+from .design import Design as Design
+from .design import Drawn as Drawn
+from .design import Explicit as Explicit
+from .design import Factorial as Factorial
+from .design import expanded as expanded
+from .design import one_at_a_time as one_at_a_time
+from .factors import FACTORS as FACTORS
+from .factors import FAMILY_COLUMNS as FAMILY_COLUMNS
+from .factors import Factor as Factor
+from .factors import FactorTable as FactorTable
+from .factors import Value as Value
+from .scene import Scene as Scene
+from .scene import canonical_json as canonical_json
+from .scene import scene_seed as scene_seed
+from .spec import PASSES as PASSES
+from .spec import RenderSettings as RenderSettings
+from .spec import Spec as Spec
+from .spec import json_schema as json_schema
+from .spec import load_spec as load_spec
+from .spec import parse_spec as parse_spec
+from .spec import shipped_specs as shipped_specs
+from .spec import spec_path as spec_path
+from .splits import Splits as Splits
+from .where import Condition as Condition
+from .where import parse_where as parse_where
+
+__all__ = [
+    "ALIKE",
+    "BACKGROUNDS",
+    "BLANK",
+    "CAPTIONS",
+    "FACTORS",
+    "FAMILY_COLUMNS",
+    "PASSES",
+    "Condition",
+    "Design",
+    "Drawn",
+    "Explicit",
+    "Factor",
+    "FactorTable",
+    "Factorial",
+    "RenderSettings",
+    "Scene",
+    "Spec",
+    "Splits",
+    "Value",
+    "animals_caption",
+    "base_world",
+    "canonical_json",
+    "caption_columns",
+    "expanded",
+    "hard_negative",
+    "json_schema",
+    "load_spec",
+    "one_at_a_time",
+    "parse_spec",
+    "parse_where",
+    "scene_seed",
+    "shipped_specs",
+    "spar_caption",
+    "spec_path",
+    "spoken",
+]

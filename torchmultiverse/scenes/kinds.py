@@ -1,0 +1,237 @@
+"""The kinds of designs as a spec file has them: pydantic models, each of which builds its design."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from torchmultiverse.errors import SpecError
+from torchmultiverse.scenes import ar4t
+from torchmultiverse.scenes.design import (
+    Design,
+    Explicit,
+    Factorial,
+    constrained,
+    difference,
+    one_at_a_time,
+    subsets,
+    union,
+)
+from torchmultiverse.scenes.factors import FactorTable
+from torchmultiverse.scenes.sampling import drawn, fraction
+from torchmultiverse.scenes.where import Condition, parse_where
+
+Level = str | int | float
+Row = dict[str, Level]
+Levels = list[Any] | dict[str, Any]
+"""Levels one by one, or a range: ``{"from": 0, "to": 360, "step": 45}``, or ``"count"`` instead of ``"step"``."""
+
+
+class Model(BaseModel):
+    """What all parts of a spec have in common: no further keys, no conversions."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class _Kind(Model):
+    only: list[str] = Field(
+        default_factory=list, description="filters, as for --where; a scene stays if one of them holds"
+    )
+    exclude: list[str] = Field(default_factory=list, description="filters; a scene goes if one of them holds")
+
+    def build(self, table: FactorTable, seed: int) -> Design:
+        """Return the design.
+
+        Raises:
+            SpecError: names the place and the value that is wrong.
+        """
+        design = constrained(
+            self._build(table, seed), _parsed(self.only, "only", table), _parsed(self.exclude, "exclude", table)
+        )
+        if design.count == 0:
+            raise SpecError("design: its constraints leave no scene")
+        return design
+
+    def _build(self, table: FactorTable, seed: int) -> Design:
+        raise NotImplementedError
+
+
+class FactorialDesign(_Kind):
+    """Every combination of the levels; the first factor changes slowest."""
+
+    kind: Literal["factorial"]
+    factors: dict[str, Levels] = Field(default_factory=dict, description="factor → its levels")
+    linked: list[list[Row]] = Field(
+        default_factory=list, description="axes of factors that change together; each axis is a list of rows"
+    )
+
+    def _build(self, table: FactorTable, seed: int) -> Factorial:
+        return Factorial.of(self.factors, self.linked, table, "design.factors")
+
+
+class FractionDesign(_Kind):
+    """One in so many of all combinations, chosen so that levels and their combinations stay balanced."""
+
+    kind: Literal["fraction"]
+    one_in: int = Field(ge=1, description="1/n of the factorial is kept")
+    factors: dict[str, Levels] = Field(default_factory=dict)
+    linked: list[list[Row]] = Field(default_factory=list)
+
+    def _build(self, table: FactorTable, seed: int) -> Design:
+        return fraction(Factorial.of(self.factors, self.linked, table, "design.factors"), self.one_in, seed)
+
+
+class DrawnDesign(_Kind):
+    """So many different scenes, drawn from all combinations; ranges without a step give any number in them."""
+
+    kind: Literal["random", "latin_hypercube", "sobol"]
+    pictures: int = Field(ge=1)
+    factors: dict[str, Levels] = Field(default_factory=dict)
+    linked: list[list[Row]] = Field(default_factory=list)
+
+    def _build(self, table: FactorTable, seed: int) -> Design:
+        return drawn(self.kind, self.pictures, self.factors, self.linked, table, seed)
+
+
+class Subset(Model):
+    """One varied factor of a one-at-a-time design, with all its levels and a reference of its own."""
+
+    factor: str
+    levels: Levels
+    reference: Row = Field(default_factory=dict, description="what is otherwise than in the design's reference")
+
+
+class OneAtATimeDesign(_Kind):
+    """One factor at a time is moved away from a reference scene."""
+
+    kind: Literal["one_at_a_time"]
+    reference: Row = Field(description="the scene around which is varied")
+    vary: dict[str, Levels] = Field(default_factory=dict, description="factor → its levels; the reference comes once")
+    subsets: dict[str, Subset] = Field(
+        default_factory=dict, description="instead of 'vary': named subsets, in which the reference's level is repeated"
+    )
+    over: dict[str, Levels] = Field(default_factory=dict, description="factors crossed with the whole star")
+    linked: list[list[Row]] = Field(default_factory=list, description="axes crossed with it, with 'subsets'")
+
+    def _build(self, table: FactorTable, seed: int) -> Design:
+        if bool(self.vary) == bool(self.subsets):
+            raise SpecError("design: give either 'vary' or 'subsets'")
+        if self.subsets:
+            parts = {name: (s.factor, s.levels, s.reference) for name, s in self.subsets.items()}
+            return subsets(parts, self.reference, table, self.over, self.linked)
+        if self.linked:
+            raise SpecError("design.linked goes with 'subsets'; cross a star with 'over'")
+        return one_at_a_time(self.reference, self.vary, table, self.over)
+
+
+class ExplicitDesign(_Kind):
+    """Scenes written out one by one."""
+
+    kind: Literal["explicit"]
+    scenes: list[Row]
+
+    def _build(self, table: FactorTable, seed: int) -> Explicit:
+        return Explicit.of(self.scenes, table, "design.scenes")
+
+
+class _Pairs(_Kind):
+    worlds: list[str] = Field(min_length=1, description="backgrounds")
+    assets: dict[str, list[str]] | list[str] = Field(
+        description="class → its assets; a list of assets: each a class of its own"
+    )
+    jitter: int = Field(default=25, ge=0, le=200, description="most that each coordinate is moved by")
+    distinct: bool = Field(default=False, description="two objects are never of one class")
+
+    def _assets(self) -> dict[str, list[str]]:
+        return self.assets if isinstance(self.assets, dict) else {name: [name] for name in self.assets}
+
+
+class RelationsDesign(_Pairs):
+    """Objects in spatial relations, each scene of two with its hard negative (PUG: AR4T-Relations)."""
+
+    kind: Literal["ar4t_relations"]
+    pairs: int = Field(ge=1, description="scenes of each binary relation in each world, each with a hard negative")
+    single: int = Field(ge=0, description="scenes of each unary relation in each world")
+
+    def _build(self, table: FactorTable, seed: int) -> Design:
+        return ar4t.relations(
+            self.worlds, self._assets(), self.pairs, self.single, table, seed,
+            jitter=self.jitter, distinct=self.distinct,
+        )  # fmt: skip
+
+
+class AttributesDesign(_Pairs):
+    """Objects with attributes, each scene of two with its hard negative (PUG: AR4T-Attributes)."""
+
+    kind: Literal["ar4t_attributes"]
+    attributes: dict[str, list[str] | int | float] = Field(
+        min_length=1, description="attribute → textures that show it, or the longest edge that does (150: scale 1)"
+    )
+    pairs: int = Field(ge=1, description="scenes of every two variants of attributes, each with a hard negative")
+    single: int = Field(ge=0, description="scenes of each variant alone")
+    further_pairs: int = Field(default=0, ge=0, description="more pairs, of variants and worlds drawn at random")
+
+    def _build(self, table: FactorTable, seed: int) -> Design:
+        return ar4t.attributes(
+            self.worlds, self._assets(), self.attributes, self.pairs, self.single, table, seed,
+            further_pairs=self.further_pairs, jitter=self.jitter, distinct=self.distinct,
+        )  # fmt: skip
+
+
+class UnionDesign(_Kind):
+    """All scenes of some designs, each once."""
+
+    kind: Literal["union"]
+    of: list[AnyDesign] = Field(min_length=1)
+
+    def _build(self, table: FactorTable, seed: int) -> Explicit:
+        return union(_each(self.of, "of", table, seed))
+
+
+class DifferenceDesign(_Kind):
+    """The scenes of a design that are in none of some others."""
+
+    kind: Literal["difference"]
+    of: AnyDesign
+    minus: list[AnyDesign] = Field(min_length=1)
+
+    def _build(self, table: FactorTable, seed: int) -> Explicit:
+        return difference(_each([self.of], "of", table, seed)[0], _each(self.minus, "minus", table, seed))
+
+
+AnyDesign = Annotated[
+    FactorialDesign
+    | FractionDesign
+    | DrawnDesign
+    | OneAtATimeDesign
+    | ExplicitDesign
+    | RelationsDesign
+    | AttributesDesign
+    | UnionDesign
+    | DifferenceDesign,
+    Field(discriminator="kind", description="which scenes"),
+]
+UnionDesign.model_rebuild()
+DifferenceDesign.model_rebuild()
+
+
+def _each(designs: Sequence[_Kind], place: str, table: FactorTable, seed: int) -> list[Design]:
+    built = []
+    for i, design in enumerate(designs):
+        try:
+            built.append(design.build(table, seed))
+        except SpecError as error:
+            raise SpecError(f"design.{place}[{i}]: {error}") from None
+    return built
+
+
+def _parsed(filters: Sequence[str], place: str, table: FactorTable) -> list[tuple[Condition, ...]]:
+    found = []
+    for i, text in enumerate(filters):
+        try:
+            found.append(parse_where(text, table))
+        except SpecError as error:
+            raise SpecError(f"design.{place}[{i}]: {str(error).removeprefix('--where: ')}") from None
+    return found

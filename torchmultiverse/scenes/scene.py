@@ -1,0 +1,115 @@
+"""A scene: a complete, validated, canonical assignment of factors, and the ids and seeds made from it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from torchmultiverse.errors import SpecError
+from torchmultiverse.scenes.factors import FACTORS, FactorTable, Value
+
+
+def canonical_json(value: object) -> str:
+    """Return the one JSON text of a value: sorted keys, no spaces, no NaN, ASCII."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+class Scene:
+    """A complete assignment of factors. Immutable, hashable, equal when it means the same picture.
+
+    Factors at their default are left out of the canonical form, so that a table which grows a factor
+    keeps every old scene id.
+
+    Args:
+        values: wire (or column) names to values.
+        table: the factors that are known.
+        where: what to name in an error, e.g. ``"scenes[3]"``.
+
+    Raises:
+        SpecError: unknown factor, wrong type, value out of range, or a required factor missing.
+    """
+
+    __slots__ = ("__dict__", "_values", "table")
+
+    def __init__(self, values: Mapping[str, Any], table: FactorTable = FACTORS, where: str = "") -> None:
+        given: dict[str, Value] = {}
+        for name, value in values.items():
+            factor = table[name]
+            if factor.wire in given:
+                raise SpecError(f"{where + ': ' if where else ''}{factor.wire} is given twice")
+            given[factor.wire] = factor.canonical(value, where)
+        for factor in table:
+            if factor.default is None and factor.wire not in given:
+                raise SpecError(f"{where + ': ' if where else ''}a scene needs {factor.wire}")
+        self.table = table
+        self._values = {f.wire: given[f.wire] for f in table if given.get(f.wire, f.default) != f.default}
+
+    @classmethod
+    def from_json(cls, text: str, table: FactorTable = FACTORS) -> Scene:
+        """Read a scene from its canonical JSON."""
+        return cls(json.loads(text), table)
+
+    def __getitem__(self, name: str) -> Value:
+        factor = self.table[name]
+        value = self._values.get(factor.wire, factor.default)
+        assert value is not None
+        return value
+
+    def get_str(self, name: str) -> str:
+        """Return a category factor's level."""
+        return str(self[name])
+
+    def get_float(self, name: str) -> float:
+        """Return a number factor's value."""
+        return float(self[name])
+
+    @property
+    def wire(self) -> dict[str, Value]:
+        """Non-default factors by wire name, in table order: what travels to an engine."""
+        return dict(self._values)
+
+    @property
+    def complete(self) -> dict[str, Value]:
+        """Every factor by wire name, defaults filled in."""
+        return {f.wire: self[f.wire] for f in self.table}
+
+    @cached_property
+    def canonical(self) -> str:
+        """The canonical JSON text."""
+        return canonical_json(self._values)
+
+    @cached_property
+    def scene_id(self) -> str:
+        """First 32 hex digits of the SHA-256 of the canonical JSON."""
+        return hashlib.sha256(self.canonical.encode()).hexdigest()[:32]
+
+    @cached_property
+    def unlabelled(self) -> Scene:
+        """The scene without its labels: what an engine is asked for. Itself, where it has none."""
+        shown = {name: value for name, value in self._values.items() if not self.table[name].label}
+        return self if len(shown) == len(self._values) else Scene(shown, self.table)
+
+    def changed(self, **values: Any) -> Scene:
+        """Return the scene with some factors changed: a counterfactual."""
+        merged: dict[str, Any] = dict(self._values)
+        for name, value in values.items():
+            merged[self.table[name].wire] = value
+        return Scene(merged, self.table)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Scene) and self._values == other._values
+
+    def __hash__(self) -> int:
+        return hash(self.canonical)
+
+    def __repr__(self) -> str:
+        return f"Scene({self.canonical})"
+
+
+def scene_seed(dataset_seed: int, scene_id: str) -> int:
+    """Return the 32-bit seed of one picture: it depends on the dataset's seed and the scene, on nothing else."""
+    digest = hashlib.sha256(f"{dataset_seed}:{scene_id}".encode()).digest()
+    return int.from_bytes(digest[:4], "little")

@@ -1,0 +1,53 @@
+from .difference import FEWEST as FEWEST
+from .difference import Paired as Paired
+from .difference import mean_interval as mean_interval
+from .difference import paired_interval as paired_interval
+from .difference import told as told
+from .difference import unpaired_interval as unpaired_interval
+from .intervals import LEVEL as LEVEL
+from .intervals import RESAMPLES as RESAMPLES
+from .intervals import Contrast as Contrast
+from .intervals import Interval as Interval
+from .intervals import Intervals as Intervals
+from .intervals import contrast as contrast
+from .intervals import expanded_tail as expanded_tail
+from .intervals import resampling_weights as resampling_weights
+from .intervals import wilson as wilson
+from .power import Question as Question
+from .power import detectable_drop as detectable_drop
+from .power import pairs_needed as pairs_needed
+from .roc import auc_interval as auc_interval
+from .roc import auc_of as auc_of
+from .significance import POWER as POWER
+from .significance import detectable as detectable
+from .significance import holm as holm
+from .significance import mcnemar as mcnemar
+from .significance import sign_flip as sign_flip
+
+__all__ = [
+    "FEWEST",
+    "LEVEL",
+    "POWER",
+    "RESAMPLES",
+    "Contrast",
+    "Interval",
+    "Intervals",
+    "Paired",
+    "Question",
+    "auc_interval",
+    "auc_of",
+    "contrast",
+    "detectable",
+    "detectable_drop",
+    "expanded_tail",
+    "holm",
+    "mcnemar",
+    "mean_interval",
+    "paired_interval",
+    "pairs_needed",
+    "resampling_weights",
+    "sign_flip",
+    "told",
+    "unpaired_interval",
+    "wilson",
+]

@@ -1,0 +1,103 @@
+from .card import write_card as write_card
+from .combine import diff as diff
+from .combine import merge as merge
+from .crossing import Crossing as Crossing
+from .exporting import export_folder as export_folder
+from .exporting import export_webdataset as export_webdataset
+from .finishing import finish as finish
+from .folder import check_same as check_same
+from .folder import check_vacant as check_vacant
+from .folder import clear as clear
+from .hub import files_to_push as files_to_push
+from .hub import push as push
+from .importing import import_dataset as import_dataset
+from .inspection import Inspection as Inspection
+from .inspection import inspect as inspect
+from .leaks import leakage as leakage
+from .licence import licence_of as licence_of
+from .licence import require_generative_use as require_generative_use
+from .manifest import engine_difference as engine_difference
+from .manifest import manifest_bytes as manifest_bytes
+from .manifest import read_manifest as read_manifest
+from .manifest import spec_of as spec_of
+from .manifest import table_of as table_of
+from .parquet import GROUP_ROWS as GROUP_ROWS
+from .parquet import reading as reading
+from .parquet import write_groups as write_groups
+from .quality import measure as measure
+from .quality import outside as outside
+from .reader import StoredDataset as StoredDataset
+from .reader import open_dataset as open_dataset
+from .schema import PUBLISHED as PUBLISHED
+from .schema import VOLATILE as VOLATILE
+from .schema import RowSchema as RowSchema
+from .schema import huggingface as huggingface
+from .verification import Verification as Verification
+from .verification import verify as verify
+from .views import ImageList as ImageList
+from .views import ImageSet as ImageSet
+from .views import ImageSubset as ImageSubset
+from .views import columns_of as columns_of
+from .views import dataset_name as dataset_name
+from .views import factor_table as factor_table
+from .views import facts_of as facts_of
+from .views import manifest_hash as manifest_hash
+from .views import manifest_of as manifest_of
+from .views import open_images as open_images
+from .views import without as without
+from .writer import FORMAT as FORMAT
+from .writer import SHARD_ROWS as SHARD_ROWS
+from .writer import DatasetWriter as DatasetWriter
+
+__all__ = [
+    "FORMAT",
+    "GROUP_ROWS",
+    "PUBLISHED",
+    "SHARD_ROWS",
+    "VOLATILE",
+    "Crossing",
+    "DatasetWriter",
+    "ImageList",
+    "ImageSet",
+    "ImageSubset",
+    "Inspection",
+    "RowSchema",
+    "StoredDataset",
+    "Verification",
+    "check_same",
+    "check_vacant",
+    "clear",
+    "columns_of",
+    "dataset_name",
+    "diff",
+    "engine_difference",
+    "export_folder",
+    "export_webdataset",
+    "factor_table",
+    "facts_of",
+    "files_to_push",
+    "finish",
+    "huggingface",
+    "import_dataset",
+    "inspect",
+    "leakage",
+    "licence_of",
+    "manifest_bytes",
+    "manifest_hash",
+    "manifest_of",
+    "measure",
+    "merge",
+    "open_dataset",
+    "open_images",
+    "outside",
+    "push",
+    "read_manifest",
+    "reading",
+    "require_generative_use",
+    "spec_of",
+    "table_of",
+    "verify",
+    "without",
+    "write_card",
+    "write_groups",
+]
