@@ -108,7 +108,7 @@ def main() -> None:
     from torchmultiverse.engines import RenderOptions
     from torchmultiverse.engines.builtin import BuiltinEngine, placement, renderer
     from torchmultiverse.engines.builtin.engine import ProceduralAssets
-    from torchmultiverse.engines.builtin.world import load_world
+    from torchmultiverse.engines.builtin.world_builder import load_world
     from torchmultiverse.scenes import Scene
 
     size, options = arguments.size, RenderOptions(size=(arguments.size, arguments.size), samples=arguments.samples)

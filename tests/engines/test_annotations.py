@@ -17,7 +17,7 @@ from torchmultiverse.engines.builtin import BuiltinEngine, annotate, placement
 from torchmultiverse.engines.builtin.engine import ProceduralAssets
 from torchmultiverse.engines.builtin.mesh import box
 from torchmultiverse.engines.builtin.renderer import CharacterInstance
-from torchmultiverse.engines.builtin.world import load_world
+from torchmultiverse.engines.builtin.world_builder import load_world
 from torchmultiverse.scenes import Scene
 
 SIDE = 96

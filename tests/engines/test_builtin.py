@@ -20,7 +20,8 @@ from torchmultiverse.engines.builtin.engine import ProceduralAssets
 from torchmultiverse.engines.builtin.mesh import ball, box
 from torchmultiverse.engines.builtin.postprocess import tint
 from torchmultiverse.engines.builtin.variant import llvm_libraries, probe
-from torchmultiverse.engines.builtin.world import WorldSpec, build, load_spec, load_world, world_names
+from torchmultiverse.engines.builtin.world import WorldSpec, load_spec, world_names
+from torchmultiverse.engines.builtin.world_builder import build, load_world
 from torchmultiverse.errors import EngineError, SpecError
 from torchmultiverse.scenes import Scene
 from torchmultiverse.store.quality import outside, quality, visibility
@@ -292,13 +293,13 @@ def test_every_world_renders_neither_black_nor_clipped(engine, name):
 
 
 def _quick(name):
-    """Worlds with something above the stage are always looked at from there."""
+    """Worlds with something above the centre are always looked at from there."""
     return name if name in ("Mansion", "TrainStation") else pytest.param(name, marks=pytest.mark.slow)
 
 
 @pytest.mark.parametrize("name", [_quick(name) for name in world_names()])
 def test_the_published_pitches_see_the_character_in_every_world(engine, name):
-    """Silently wrong would be: a roof or a chandelier between the eye and the stage, for the levels that look down."""
+    """Silently wrong would be: a roof or a chandelier between the eye and the centre, for the levels that look down."""
     for pitch in (240, 260, 280, 300, 320, 340):
         factors = {"World_Name": name, "Character_Name": "Box", "Camera_Pitch": pitch}
         (frame,) = engine.render([Scene(factors)], RenderOptions(size=(32, 32), samples=2))

@@ -11,7 +11,7 @@ import json
 import numpy as np
 import pytest
 
-from torchmultiverse.engines.builtin import surfaces, world
+from torchmultiverse.engines.builtin import surfaces, world_builder
 from torchmultiverse.engines.builtin.mesh import Mesh
 from torchmultiverse.engines.builtin.shapes import Repeat, ShapeSpec, common_paints, load_prop, make, place, prop_names
 from torchmultiverse.engines.builtin.surfaces import Kind, Paint
@@ -147,10 +147,10 @@ def test_a_changed_prop_makes_its_worlds_stale(tmp_path, monkeypatch: pytest.Mon
     inner = {"shapes": [{"shape": "box"}]}
     (scenes / "props" / "inner.json").write_text(json.dumps(inner))
     (scenes / "props" / "outer.json").write_text(json.dumps({"shapes": [{"prop": "inner"}]}))
-    monkeypatch.setattr(world, "data_folder", lambda _: scenes)
+    monkeypatch.setattr(world_builder, "data_folder", lambda _: scenes)
     content = {"blocks": [{"kind": "things", "shapes": [{"prop": "outer"}]}]}
-    before = world._sources(content)
-    assert world._sources(content) == before
+    before = world_builder._sources(content)
+    assert world_builder._sources(content) == before
     inner["shapes"][0]["h"] = 2.0  # type: ignore[assignment]
     (scenes / "props" / "inner.json").write_text(json.dumps(inner))
-    assert world._sources(content) != before
+    assert world_builder._sources(content) != before

@@ -1,5 +1,5 @@
-from .characters.appearance import TEXTURES as TEXTURES
-from .characters.appearance import texture as texture
+from .characters import TEXTURES as TEXTURES
+from .characters import texture as texture
 from .engine import AssetSource as AssetSource
 from .engine import BuiltinEngine as BuiltinEngine
 from .engine import Character as Character

@@ -20,7 +20,8 @@ from torchmultiverse.engines.builtin import annotate, placement
 from torchmultiverse.engines.builtin.postprocess import denoiser_works, postprocess, tint
 from torchmultiverse.engines.builtin.renderer import SLOTS, CharacterInstance, WorldRenderer
 from torchmultiverse.engines.builtin.variant import activate
-from torchmultiverse.engines.builtin.world import World, base_name, load_world, world_names
+from torchmultiverse.engines.builtin.world import World, base_name, world_names
+from torchmultiverse.engines.builtin.world_builder import load_world
 from torchmultiverse.errors import EngineError, SpecError, nearest
 from torchmultiverse.resources import data_folder
 from torchmultiverse.scenes import BLANK, FACTORS, Scene, scene_seed

@@ -29,7 +29,7 @@ FOV = 40.0
 _SIDE = 1.12
 _GAP = 0.22
 _SPECIES_SIZE = 1.6
-# Distance of the camera, height of what it looks at (metres above the stage), and opening of the picture. Every world
+# Distance of the camera, height of what it looks at (metres above the ground), and opening of the picture. Every world
 # has room for 6.9 metres, so what needs more room in the picture gets a wider lens.
 _LAYOUTS: dict[Layout, tuple[float, float, float]] = {
     "center": (4.7, 0.98, FOV),
@@ -187,9 +187,9 @@ def rotation(yaw: float, pitch: float, roll: float) -> NDArray[np.float64]:
 
 
 def view(scene: Scene, world: World, kind: Layout, size: tuple[int, int]) -> View:
-    """Return the camera: on a sphere around the centre of the stage, looking at it.
+    """Return the camera: on a sphere around the world's centre, looking at it.
 
-    It is at the end of an arm that turns about the stage, as an Unreal spring arm does: a camera that looks down stands
+    It is at the end of an arm that turns about the centre, as an Unreal spring arm does: a camera that looks down is
     above, and one at a pitch beyond -90 has gone over the top and sees the world upside down. At ``Camera_Pitch`` 0 it
     has the world's own view, which looks down by ``elevation``.
     """

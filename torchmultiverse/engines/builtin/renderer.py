@@ -20,8 +20,8 @@ from torchmultiverse.engines.builtin.tracer import (
     Tracer,
     concatenate_triangles,
     mesh_triangles,
+    mitsuba,
 )
-from torchmultiverse.engines.builtin.tracer.backend import mitsuba
 from torchmultiverse.engines.builtin.world import World
 
 __all__ = ["SLOTS", "CharacterInstance", "RenderBuffers", "WorldRenderer"]

@@ -107,7 +107,7 @@ def _glow(name: str, image: NDArray[np.float64], emission: float) -> Material:
 
 @block("street", Street)
 def street(builder: Builder, p: Street) -> None:
-    """Build the houses, their signs, and the lamps that light the stage."""
+    """Build the houses, their signs, and the lamps that light the centre."""
     rng, half = builder.rng, p.width / 2
     facades = [_glow(f"facade{k}", _facade(rng, lit), p.windows) for k, lit in enumerate((0.42, 0.62))]
     signs = _glow("signs", _signs(rng), p.signs)

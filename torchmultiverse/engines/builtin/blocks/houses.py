@@ -9,7 +9,7 @@ from pydantic import Field
 
 from torchmultiverse.engines.builtin.blocks import Params, block
 from torchmultiverse.engines.builtin.blocks.things import Things, things
-from torchmultiverse.engines.builtin.shapes import ShapeSpec
+from torchmultiverse.engines.builtin.shapes import ShapeSpec, common_paints
 from torchmultiverse.engines.builtin.surfaces import Paint
 from torchmultiverse.engines.builtin.world import Builder
 
@@ -17,10 +17,10 @@ RGB = tuple[float, float, float]
 
 
 class Houses(Params):
-    """Houses that look towards the stage or the street.
+    """Houses that look towards the centre or the street.
 
     Attributes:
-        layout: ``street``: two rows along y, ``width`` apart, from ``start`` to ``end``; ``square``: around the stage,
+        layout: ``street``: two rows along y, ``width`` apart, from ``start`` to ``end``; ``square``: around the centre,
             ``width`` across; ``scatter``: ``count`` of them between the radii ``near`` and ``far``.
         arc: for square and scatter: the part of the circle that has houses, degrees (90 is +y, away from the camera).
         frontage, depth, height: ranges in metres. ``gap``: range of the space between neighbours.
@@ -217,8 +217,6 @@ def houses(builder: Builder, p: Houses) -> None:
             dark = (tone[0] * 0.85, tone[1] * 0.84, tone[2] * 0.8)
             paints[name] = Paint(surface="plaster", color=tone, accent=dark, size=5)
         else:
-            from torchmultiverse.engines.builtin.shapes import common_paints
-
             base = common_paints().get(p.wall, Paint(surface="plaster", color=tone, size=5))
             dark = (tone[0] * 0.75, tone[1] * 0.74, tone[2] * 0.72)
             paints[name] = base.model_copy(update={"color": tone, "accent": base.accent if k < 0 else dark})

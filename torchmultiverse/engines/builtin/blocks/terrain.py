@@ -1,4 +1,4 @@
-"""The ground: a height field whose grid and texture are dense near the stage and reach to the horizon.
+"""The ground: a height field whose grid and texture are dense near the centre and reach to the horizon.
 
 A surface is two functions of position: the height of the land, and its appearance (colour, roughness, fine
 relief).
@@ -27,7 +27,7 @@ _PATTERN_REACH = 45.0
 
 
 class GroundStrip(Params):
-    """A band of another material on the ground, along ``along`` at ``at`` metres beside the stage.
+    """A band of another material on the ground, along ``along`` at ``at`` metres beside the centre.
 
     Attributes:
         width: metres; ``start`` and ``end`` bound it along its way.
@@ -57,14 +57,14 @@ class Terrain(Params):
     Attributes:
         surface: what it is made of.
         color, accent: sRGB of the ground and of its second tone.
-        relief: metres of the land's rise away from the stage.
+        relief: metres of the land's rise away from the centre.
         stage: radius that is kept nearly flat.
         reach: metres from the centre to the edge.
         mountains: height of the distant ones; ``mountain_color`` and ``rock_color`` are their tones.
         mesa: 0 to 1, how much distant land steps up in cliffs.
         paint: for ``ground``: what it is made of (a pattern); ``color`` and ``accent`` stain it from place to place.
         strips: roads, paths, pavements, painted lines, in order, over any surface.
-        bumps: metres of unevenness near the stage, for ``ground``.
+        bumps: metres of unevenness near the centre, for ``ground``.
     """
 
     surface: Literal["dunes", "salt", "seafloor", "lawn", "snow", "track", "street", "ground"]
@@ -265,7 +265,7 @@ def _track(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Appearance:
 
 
 def _street(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Appearance:
-    """Wet tarmac along y: lane lines, a zebra crossing behind the stage, paved sidewalks, puddles."""
+    """Wet tarmac along y: lane lines, a zebra crossing behind the centre, paved sidewalks, puddles."""
     color, micro, stains = _asphalt(p, n, x, y)
     worn, across = _worn(n, x, y), np.abs(x)
     crossing = _band(3.6, 7.6, y) * ((np.floor(x / 0.62) % 2) == 0) * (across < 5.6)

@@ -104,10 +104,10 @@ class Ceiling(Params):
 
 
 class Room(Params):
-    """A closed room around the stage.
+    """A closed room around the centre.
 
     Attributes:
-        x, y, height: its corners (low, high) along x and y, and its height, metres. The stage is at the origin.
+        x, y, height: its corners (low, high) along x and y, and its height, metres. The world's centre is the origin.
         floor, wall, ceiling: paints. ``walls`` replaces that of one wall (``back`` is at high y, ``front`` at low y,
             ``left`` at low x, ``right`` at high x); ``open`` names walls that are left out.
         wainscot: paint of the walls' lower part, up to ``wainscot_height``; none by default.

@@ -11,6 +11,7 @@ hit, `materials` tables and textures, `bsdf` reflection, `lights` what emits, `i
 images. ``tests/engines/test_builtin_tracer.py`` compares with Mitsuba's own.
 """
 
+from torchmultiverse.engines.builtin.tracer.backend import mitsuba
 from torchmultiverse.engines.builtin.tracer.buffers import (
     Array,
     CharacterInstance,
@@ -32,4 +33,5 @@ __all__ = [
     "Triangles",
     "concatenate_triangles",
     "mesh_triangles",
+    "mitsuba",
 ]
