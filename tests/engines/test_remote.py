@@ -66,12 +66,12 @@ class Deadly(Streamer):
     """Loses its connections whenever a certain scene is asked for, as a binary that crashes on it would."""
 
     @override
-    def _render(self, player, name, request):  # type: ignore[no-untyped-def]
-        if request["scene"].get("Camera_Yaw") == 3:
+    def _render(self, player, request):  # type: ignore[no-untyped-def]
+        if request.scene.get("Camera_Yaw") == 3:
             for one in list(self._players):
                 self._drop(one)
         else:
-            super()._render(player, name, request)
+            super()._render(player, request)
 
 
 def free_port() -> int:
