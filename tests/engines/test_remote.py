@@ -147,6 +147,32 @@ def test_a_scene_that_kills_the_connection_does_not_take_its_neighbours_along() 
         assert isinstance(answer, Failure) or read_marker(answer.array()) == scene.scene_id
 
 
+def test_closing_it_from_another_thread_ends_a_render_that_waits() -> None:
+    """How an engine that hangs is ended: a thread that goes on waiting is one that nobody ever gets back."""
+    Held.asked.clear()
+    Held.go.clear()
+    ended: list[BaseException] = []
+
+    def render() -> None:
+        try:
+            list(engine.render([SCENES[5]], OPTIONS))
+        except BaseException as error:
+            ended.append(error)
+
+    with serve(Held) as served:
+        engine = RemoteEngine(served.url)
+        waiting = threading.Thread(target=render, daemon=True)
+        waiting.start()
+        try:
+            assert Held.asked.wait(60)
+            engine.close()
+            waiting.join(60)
+            assert not waiting.is_alive()
+        finally:
+            Held.go.set()
+    assert len(ended) == 1
+
+
 def test_a_picture_that_never_comes_is_a_failure_after_the_budget() -> None:
     with serve(faults=Faults(1.0, ["drop"])) as served:
         engine = RemoteEngine(served.url, dialect="tmv", timeout=0.3, retries=2)
