@@ -7,7 +7,7 @@ import json
 import numpy as np
 
 from torchmultiverse.engines import Failure, Frame, likeness
-from torchmultiverse.pictures import rgb
+from torchmultiverse.images import rgb
 from torchmultiverse.store import DatasetWriter, StoredDataset, open_dataset
 
 MOST_CHECKED = 8

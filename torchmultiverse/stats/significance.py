@@ -69,15 +69,3 @@ def holm(p: Sequence[float]) -> list[float]:
         running = max(running, min(1.0, p[i] * (len(p) - rank)))
         corrected[i] = running
     return corrected
-
-
-def benjamini_hochberg(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return p-values corrected so that, of what stays below a rate, at most that share is expected to be false."""
-    count = len(p)
-    if not count:
-        return p
-    order = np.argsort(p)
-    ranked = p[order] * count / np.arange(1, count + 1)
-    adjusted = np.empty(count)
-    adjusted[order] = np.minimum(1, np.minimum.accumulate(ranked[::-1])[::-1])
-    return adjusted

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import dis
 import hashlib
 import json
 import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import pairwise
+from functools import lru_cache
 from pathlib import Path
-from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -169,38 +167,19 @@ def load_spec(name: str) -> tuple[WorldSpec, bytes]:
         raise SpecError(f"{path}: {error}") from None
 
 
-def _imports(path: Path) -> list[Path]:
-    """Return the files of the modules of this folder that a module imports.
+_MADE_BY = ("mesh", "noise", "shapes", "sky", "surfaces", "world")
+"""Modules of this folder, beside all building blocks, whose code goes into a world's meshes and textures."""
 
-    Read from its bytecode: CPython 3.11 counts the depth of a syntax tree for all threads together, so that a thread
-    which asks for one fails while any other, of whatever library, does so as well.
-    """
-    package = "torchmultiverse.engines.builtin"
-    found = []
-    waiting: list[CodeType] = [compile(path.read_text(), str(path), "exec")]
-    while waiting:
-        code = waiting.pop()
-        waiting += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
-        for before, instruction in pairwise(dis.get_instructions(code)):
-            module = instruction.argval
-            if instruction.opname != "IMPORT_NAME" or not before.argval or not module.startswith(package):
-                continue
-            for name in [module, *(f"{module}.{alias}" for alias in before.argval)]:
-                base = Path(__file__).parent.joinpath(*name.removeprefix(package).strip(".").split("."))
-                found += [file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()]
-    return found
+
+@lru_cache(maxsize=1)
+def _code() -> tuple[Path, ...]:
+    """Return the files of all code that worlds are made by."""
+    here = Path(__file__).parent
+    return (*sorted((here / "blocks").glob("*.py")), *(here / f"{name}.py" for name in _MADE_BY))
 
 
 def _sources(world: dict[str, Any]) -> bytes:
-    """Return all that a world is made of beside its own file: the code of its blocks, paints, and props."""
-    from torchmultiverse.engines.builtin.blocks import module_file
-
-    code: set[Path] = set()
-    waiting = [Path(__file__), *(module_file(str(block.get("kind"))) for block in world["blocks"])]
-    while waiting:
-        if (file := waiting.pop()) not in code:
-            code.add(file)
-            waiting += _imports(file)
+    """Return a hash of each file that a world is made of beside its own: code, paints, and props."""
     scenes = data_folder("scenes")
     data = {scenes / "paints.json"}
     text = [json.dumps(world)]
@@ -210,7 +189,7 @@ def _sources(world: dict[str, Any]) -> bytes:
             if file not in data and file.is_file():
                 data.add(file)
                 text.append(file.read_text())
-    return b"".join(hashlib.sha256(file.read_bytes()).digest() for file in [*sorted(code), *sorted(data)])
+    return b"".join(hashlib.sha256(file.read_bytes()).digest() for file in [*_code(), *sorted(data)])
 
 
 def build(name: str, spec: WorldSpec) -> World:
