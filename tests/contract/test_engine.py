@@ -71,8 +71,6 @@ CASES = ["marker", "wrapped marker", "marker over modern", "marker over legacy",
 
 
 @pytest.fixture(scope="module", params=CASES)
-    scope="module", params=["marker", "wrapped marker", "marker over modern", "marker over legacy", "builtin"]
-)
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     with ExitStack() as stack:
         one: Engine
