@@ -31,8 +31,7 @@ def plan(
     import numpy as np
 
     from torchmultiverse.connect import open_engine
-    from torchmultiverse.farm import plan as forecast
-    from torchmultiverse.farm import size, smallest
+    from torchmultiverse.farm import dry_run, size, smallest
     from torchmultiverse.files import write_atomic
     from torchmultiverse.scenes import load_spec, parse_spec
     from torchmultiverse.stats import Question
@@ -63,7 +62,7 @@ def plan(
     planned = parse_spec({**fields, "design": {"kind": "explicit", "scenes": scenes}})
     source = open_engine(engine, assets=loaded.assets, hosted=False)
     try:
-        out.print(forecast(planned, source.catalogue()))
+        out.print(dry_run(planned, source.catalogue()))
     finally:
         source.close()
     if save is not None:

@@ -97,7 +97,8 @@ def render(
 ) -> None:
     """Render a spec to a Parquet dataset. Interrupted runs continue where they were."""
     from torchmultiverse.connect import open_engine
-    from torchmultiverse.farm import generate, parse_part, plan
+    from torchmultiverse.farm import dry_run as estimate
+    from torchmultiverse.farm import generate, parse_part
     from torchmultiverse.scenes import load_spec, spec_path
 
     said = {name for name in context.params if _said(context, name)}
@@ -108,7 +109,7 @@ def render(
         # The catalogue of the built-in engine can be read without starting a process.
         source = open_engine(engine, token=token, assets=loaded.assets, hosted=False)
         try:
-            forecast = plan(
+            forecast = estimate(
                 loaded, source.catalogue(), size=size, where=where, limit=limit, samples=samples, workers=workers
             )
         finally:
