@@ -31,8 +31,8 @@ from torchmultiverse.evaluate import Result, evaluate
 from torchmultiverse.evaluate.protocol import load_protocol
 from torchmultiverse.evaluate.reference import tables
 from torchmultiverse.files import write_atomic
+from torchmultiverse.images import decode, rgb
 from torchmultiverse.models.torch_tools import need
-from torchmultiverse.pictures import decode, rgb
 from torchmultiverse.store.importing import recover_subsets
 from torchmultiverse.store.views import manifest_hash
 
@@ -96,7 +96,7 @@ class Cell:
 
 
 class HubPictures:
-    """A dataset of the hub, or a folder of the same files, as a `PictureSet` whose files can be read undecoded.
+    """A dataset of the hub, or a folder of the same files, as a `ImageSet` whose files can be read undecoded.
 
     Args:
         source: ``OWNER/NAME`` or a folder, as `datasets.load_dataset` takes it.

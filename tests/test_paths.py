@@ -30,7 +30,7 @@ from torchmultiverse.farm.parts import join
 from torchmultiverse.models import HistogramBaseline
 from torchmultiverse.paths import MOST_BYTES, component, scene_name
 from torchmultiverse.report import report
-from torchmultiverse.store import PictureList, open_dataset, verify
+from torchmultiverse.store import ImageList, open_dataset, verify
 from torchmultiverse.store.combine import merge
 from torchmultiverse.store.exporting import export_folder, export_webdataset
 from torchmultiverse.store.hub import files_to_push
@@ -87,7 +87,7 @@ def _evaluate(dataset: Path, out: Path) -> None:
     images = [Image.new("RGB", (8, 8), (40 * i, 0, 0)) for i in range(4)]
     known = [{"world_name": w, "character_name": c, "caption": f"a {c} in {w}"}
              for w in ("Desert", "Snow") for c in ("Camel", "Zebra")]  # fmt: skip
-    model = HistogramBaseline.fit(PictureList(images, known), name="../../../model")
+    model = HistogramBaseline.fit(ImageList(images, known), name="../../../model")
     evaluate(dataset, model, out=out, embeddings=out / "embeddings", quiet=True)
     report(out, out / "page")
 
@@ -130,7 +130,7 @@ def test_pictures_in_memory_may_have_any_id(tmp_path: Path) -> None:
     """Their galleries are written all the same, each picture under a name of its own."""
     drawn = drawn_spar(32)
     rows = [{**row, "scene_id": f"../../{i}/x"} for i, row in enumerate(drawn.table().to_pylist())]
-    pictures = PictureList(list(drawn.iter_images()), rows)
+    pictures = ImageList(list(drawn.iter_images()), rows)
     out = tmp_path / "a" / "b" / "c"
     result = evaluate(pictures, HistogramBaseline.fit(pictures), out=out, quiet=True)
     page = report(out, out / "page").read_text()

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from torchmultiverse.features.cache import DIGEST, Decoder, Shelf
-from torchmultiverse.features.encode import BatchSize, run_pictures
+from torchmultiverse.features.encode import BatchSize, run_images
 from torchmultiverse.models import load_model
 
 _GFLOP = {"ViT-B-32": 8.82, "ViT-B-16": 35.13, "ViT-L-14": 162.0, "ViT-H-14": 334.6}
@@ -61,9 +61,9 @@ def main() -> None:
         feeds = [Decoder(None, [(model.info.preprocess, shelf)], digests) for _ in range(2)]
         size = BatchSize(64, grow=cuda)
         rows = np.arange(given.pictures)
-        run_pictures(model.encode_image, feeds[0], rows, "warm-up", size, True)
+        run_images(model.encode_image, feeds[0], rows, "warm-up", size, True)
         started = time.perf_counter()
-        run_pictures(model.encode_image, feeds[1], rows, given.arch, size, True)
+        run_images(model.encode_image, feeds[1], rows, given.arch, size, True)
         speed = given.pictures / (time.perf_counter() - started)
     reached = speed * _GFLOP[given.arch] / 1000
     print(

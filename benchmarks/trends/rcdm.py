@@ -21,15 +21,15 @@ from PIL import Image
 from torchmultiverse.analyze.portraits import portrait, sitter, train_on_layer
 from torchmultiverse.analyze.studies import against
 from torchmultiverse.analyze.studio import Studio
-from torchmultiverse.store import PictureList
-from torchmultiverse.store.views import open_pictures
+from torchmultiverse.store import ImageList
+from torchmultiverse.store.views import open_images
 from torchmultiverse.train.ssl import Training, train_encoder
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 180, 60), "blue": (50, 80, 230), "yellow": (230, 210, 40)}
 SIDE = 32
 
 
-def squares(count: int = 1200, seed: int = 0) -> PictureList:
+def squares(count: int = 1200, seed: int = 0) -> ImageList:
     """A square or a bar of one of four colours, in one of nine places, on grey."""
     rng = np.random.default_rng(seed)
     images, rows = [], []
@@ -41,7 +41,7 @@ def squares(count: int = 1200, seed: int = 0) -> PictureList:
         pixels[y : y + high, x : x + wide] = COLOURS[str(colour)]
         images.append(Image.fromarray(pixels))
         rows.append({"label": ("square", "bar")[form], "colour": str(colour), "place": f"place {place}"})
-    return PictureList(images, rows, "squares")
+    return ImageList(images, rows, "squares")
 
 
 def main() -> None:
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--head", default="head.3", help="layer at the end of the projector")
     parser.add_argument("--out", type=Path, default=Path(tempfile.mkdtemp()))
     arguments = parser.parse_args()
-    data = squares() if arguments.data is None else open_pictures(arguments.data)
+    data = squares() if arguments.data is None else open_images(arguments.data)
     model = arguments.model
     if model is None:
         training = Training(

@@ -183,7 +183,7 @@ def test_a_scene_rendered_anew_lacks_its_object_and_nothing_else() -> None:
     """Inside the animal's box the picture changes; outside, shadows and noise apart, it does not."""
     from torchmultiverse import Multiverse
     from torchmultiverse.scenes import Scene
-    from torchmultiverse.store import PictureList
+    from torchmultiverse.store import ImageList
 
     scene = Scene({"World_Name": "Desert", "Character_Name": "Elephant", "Camera_Yaw": 40})
     with Multiverse("inprocess", size=(64, 64), samples=16, passes=("rgb", "mask")) as multiverse:
@@ -191,7 +191,7 @@ def test_a_scene_rendered_anew_lacks_its_object_and_nothing_else() -> None:
         down, columns = np.nonzero(frame.array("mask") == 1)
         left, top, right, bottom = columns.min(), down.min(), columns.max() + 1, down.max() + 1
         rows = [{"scene": scene.canonical, "character_name": "Elephant"}] * 2
-        pictures = PictureList([frame.image, frame.image], rows)
+        pictures = ImageList([frame.image, frame.image], rows)
         empty = without_object(pictures, np.arange(2), "rerender", engine="inprocess", quiet=True)
     before, after = (np.asarray(image, float) for image in (frame.image, empty.image(1)))
     change = np.abs(before - after).mean(2)
@@ -201,4 +201,4 @@ def test_a_scene_rendered_anew_lacks_its_object_and_nothing_else() -> None:
     assert far.mean() < 6
     assert inside > 4 * far.mean()
     with pytest.raises(DatasetError, match="no scenes"):
-        without_object(PictureList([frame.image], [{"label": "a"}]), np.arange(1), "rerender")
+        without_object(ImageList([frame.image], [{"label": "a"}]), np.arange(1), "rerender")

@@ -17,7 +17,7 @@ from torchmultiverse.analyze.depth import depths, gaps
 from torchmultiverse.analyze.mismatch import misalignment, read_recipe, usual_recipes
 from torchmultiverse.errors import ModelError
 from torchmultiverse.features.extract import Features
-from torchmultiverse.store import PictureList
+from torchmultiverse.store import ImageList
 from torchmultiverse.train.ssl import Training
 
 pytest.importorskip("torch")
@@ -81,7 +81,7 @@ def test_encoders_are_asked_about_pictures_that_they_never_saw(tmp_path: Path) -
     pytest.importorskip("timm")
     from test_ssl import shapes
 
-    data: PictureList = shapes(160)
+    data: ImageList = shapes(160)
     small = Training("vicreg", size=32, head=(16, 8), epochs=1, batch_size=16)
     recipes = [read_recipe("views: scale=0.5", small), read_recipe("colour: method=supervised label=colour", small)]
     found = misalignment(data, tmp_path, recipes, group="rows", store=tmp_path / "kept", quiet=True)

@@ -31,7 +31,7 @@ from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.models import diffusion
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.models.diffusion import Decoder, decoder_loss, decoder_preset, load_decoder
-from torchmultiverse.store import PictureList
+from torchmultiverse.store import ImageList
 from torchmultiverse.train.decoder import train_decoder
 
 torch = pytest.importorskip("torch")
@@ -274,7 +274,7 @@ def test_a_decoder_of_32_pixels_learns_on_two_cores(tmp_path: Path) -> None:
 def test_vectors_of_mirrored_pictures_are_those_of_the_mirrored_pictures() -> None:
     """Kept features go by a picture's bytes: a mirrored picture must not be served those of the picture."""
     pixels, _, _ = squares(6)
-    data = PictureList([Image.fromarray(one) for one in pixels], [{"label": "a"}] * 6)
+    data = ImageList([Image.fromarray(one) for one in pixels], [{"label": "a"}] * 6)
     mirrored = portraits._Mirrored(data)
     for k, image in enumerate(mirrored.iter_images([4, 1])):
         np.testing.assert_array_equal(np.asarray(image), pixels[(4, 1)[k], :, ::-1])

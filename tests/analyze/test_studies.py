@@ -22,7 +22,7 @@ from torchmultiverse.features.extract import features_of
 from torchmultiverse.models import ModelInfo, Preprocess
 from torchmultiverse.models.diffusion import decoder_preset, load_decoder
 from torchmultiverse.models.modules import ModuleEncoder
-from torchmultiverse.store import PictureList
+from torchmultiverse.store import ImageList
 from torchmultiverse.train.decoder import train_decoder
 
 torch = pytest.importorskip("torch")
@@ -32,7 +32,7 @@ COLOURS = {"red": (90, -60, -30), "green": (-60, 90, -30), "blue": (-40, -50, 90
 PLACES = {"left": 2, "middle": 6, "right": 10}
 
 
-def pictures() -> PictureList:
+def pictures() -> ImageList:
     images, rows = [], []
     for colour, change in COLOURS.items():
         for place, x in PLACES.items():
@@ -41,7 +41,7 @@ def pictures() -> PictureList:
                 pixels[4 + turn : 8 + turn, x : x + 4] = np.clip(GREY + np.array(change), 0, 255)
                 images.append(Image.fromarray(pixels))
                 rows.append({"label": colour, "place": place, "camera_yaw": 15.0 * turn})
-    return PictureList(images, rows)
+    return ImageList(images, rows)
 
 
 class Sees(torch.nn.Module):

@@ -16,7 +16,7 @@ from PIL import Image
 
 from torchmultiverse.analyze import analysis, portraits
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.store import PictureList
+from torchmultiverse.store import ImageList
 
 pytest.importorskip("timm")
 COLOURS = ((220, 40, 40), (40, 200, 60), (50, 80, 230))
@@ -219,7 +219,7 @@ def test_a_decoder_is_trained_drawn_from_and_scored(data: Path, capsys, monkeypa
 def test_data_that_forbid_generative_models_are_refused_unless_named(tmp_path: Path) -> None:
     pytest.importorskip("diffusers")
     images = [Image.new("RGB", (8, 8), (k * 20, 0, 0)) for k in range(12)]
-    pictures = PictureList(images, [{"label": "ab"[k % 2]} for k in range(12)])
+    pictures = ImageList(images, [{"label": "ab"[k % 2]} for k in range(12)])
     pictures.manifest["license"] = {"name": "CC-BY-NC-4.0", "generative": False, "source": "the published PUG datasets"}
     arguments = ("timm:resnet10t/random?size=32", pictures, tmp_path / "d", "layer1.0", 8, "tiny", 1, 4)
     with pytest.raises(DatasetError, match="generative models must not be trained on it"):

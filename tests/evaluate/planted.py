@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from torchmultiverse.models import ModelInfo
-from torchmultiverse.store import PictureList
+from torchmultiverse.store import ImageList
 
 WORLDS = ("Desert", "Snow")
 ANIMALS = ("Elephant", "Goldfish", "Penguin", "Zebra")
@@ -82,15 +82,15 @@ def draw(row: dict[str, Any], rng: np.random.Generator, side: int = 96) -> Image
     return image.resize((side, side), Image.Resampling.LANCZOS)
 
 
-def drawn_spar(side: int = 96, seed: int = 0, **levels: Any) -> PictureList:
+def drawn_spar(side: int = 96, seed: int = 0, **levels: Any) -> ImageList:
     from torchmultiverse.scenes import spar_caption
 
     rng = np.random.default_rng(seed)
     rows = [{**row, "caption": spar_caption(row)} for row in spar_rows(**levels)]
-    return PictureList([draw(row, rng, side) for row in rows], rows, name="drawn SPAR")
+    return ImageList([draw(row, rng, side) for row in rows], rows, name="drawn SPAR")
 
 
-class Tagged(PictureList):
+class Tagged(ImageList):
     """Pictures that carry their row number in their first pixels, so that a planted model can look up the truth."""
 
     def __init__(self, rows: Sequence[dict[str, Any]]) -> None:

@@ -23,7 +23,7 @@ from torchmultiverse.resources import data_folder
 from torchmultiverse.scenes import parse_spec
 from torchmultiverse.scenes.ar4t import ALIKE, negative
 from torchmultiverse.scenes.captions import ar4t_captions
-from torchmultiverse.store import PictureList
+from torchmultiverse.store import ImageList
 from torchmultiverse.train.finetuning import _batches, _examples, _said_of, finetune
 
 torch = pytest.importorskip("torch")
@@ -45,14 +45,14 @@ def _rows(copies: int = 4, animals: tuple[str, ...] = ANIMALS) -> list[dict]:
     return rows
 
 
-def _pictures(rows: list[dict], side: int = 48) -> PictureList:
+def _pictures(rows: list[dict], side: int = 48) -> ImageList:
     rng = np.random.default_rng(0)
     images = [
         draw({"world_name": r["Level"], "character_name": r["Actor1Category"], "character2_name": r["Actor2Category"],
               "character1_pos": "left", "character2_pos": "right", "character_texture": "Default",
               "character2_texture": "Default"}, rng, side) for r in rows
     ]  # fmt: skip
-    return PictureList(images, rows, "drawn relations")
+    return ImageList(images, rows, "drawn relations")
 
 
 class Reading:
@@ -67,8 +67,8 @@ class Reading:
         )
 
 
-def _tagged(rows: list[dict]) -> PictureList:
-    return PictureList([Image.new("RGB", (2, 2), (i, 0, 0)) for i in range(len(rows))], rows, "tagged")
+def _tagged(rows: list[dict]) -> ImageList:
+    return ImageList([Image.new("RGB", (2, 2), (i, 0, 0)) for i in range(len(rows))], rows, "tagged")
 
 
 def test_scores_of_models_that_are_known() -> None:
@@ -136,7 +136,7 @@ def test_a_batch_holds_both_pictures_of_a_pair_and_an_epoch_each_once() -> None:
         assert len(batch) == 12
     assert len(list(_batches(72, 50, None, np.random.default_rng(0)))) == 1
     with pytest.raises(DatasetError, match="needs the column alt_caption"):
-        _examples(PictureList([Image.new("RGB", (2, 2))], [{"caption": "a"}]), None, "alternate")
+        _examples(ImageList([Image.new("RGB", (2, 2))], [{"caption": "a"}]), None, "alternate")
 
 
 def test_fine_tuning_teaches_sides(tmp_path) -> None:

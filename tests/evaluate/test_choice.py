@@ -14,7 +14,7 @@ from PIL import Image
 from torchmultiverse.errors import DatasetError, SpecError
 from torchmultiverse.evaluate import evaluate
 from torchmultiverse.models import ModelInfo, as_model
-from torchmultiverse.store import PictureList
+from torchmultiverse.store import ImageList
 
 FILE = {
     "kind": "choice", "name": "mine", "version": 2, "title": "Mine", "description": "d", "split": "test",
@@ -29,18 +29,18 @@ FILE = {
 
 
 @pytest.fixture
-def pictures() -> PictureList:
+def pictures() -> ImageList:
     rows = [
         {"character_name": a, "world_name": w, "camera_yaw": y, "split": s}
         for a, w, y, s in product(("GiantTortoise", "Zebra"), ("Desert", "SaltFlats"), (0, 45, 90), ("train", "test"))
     ]
-    return PictureList([Image.new("RGB", (4, 4), (i, 0, 0)) for i in range(len(rows))], rows)
+    return ImageList([Image.new("RGB", (4, 4), (i, 0, 0)) for i in range(len(rows))], rows)
 
 
 class Reads:
     """A scorer that knows which words are true of a picture."""
 
-    def __init__(self, pictures: PictureList) -> None:
+    def __init__(self, pictures: ImageList) -> None:
         self.info = ModelInfo("reads", "scorer")
         self.rows = pictures.table().to_pylist()
         self.shown: set[int] = set()
@@ -58,7 +58,7 @@ class Reads:
         return table
 
 
-def test_a_file_says_who_is_asked_what(pictures: PictureList, tmp_path) -> None:
+def test_a_file_says_who_is_asked_what(pictures: ImageList, tmp_path) -> None:
     path = tmp_path / "mine.json"
     path.write_text(json.dumps(FILE))
     model = Reads(pictures)
@@ -76,7 +76,7 @@ def test_a_file_says_who_is_asked_what(pictures: PictureList, tmp_path) -> None:
     assert result.provenance["protocol"]["version"] == 2
 
 
-def test_classifiers_by_the_names_of_their_classes(pictures: PictureList, tmp_path) -> None:
+def test_classifiers_by_the_names_of_their_classes(pictures: ImageList, tmp_path) -> None:
     path = tmp_path / "mine.json"
     path.write_text(json.dumps(FILE))
     rows = pictures.table().to_pylist()
@@ -102,7 +102,7 @@ def test_classifiers_by_the_names_of_their_classes(pictures: PictureList, tmp_pa
         ({"by": ["nothing"]}, "no column 'nothing'"),
     ],
 )
-def test_mistakes_in_a_file_are_named(pictures: PictureList, tmp_path, change: dict, message: str) -> None:
+def test_mistakes_in_a_file_are_named(pictures: ImageList, tmp_path, change: dict, message: str) -> None:
     path = tmp_path / "mine.json"
     path.write_text(json.dumps({**FILE, "tasks": [{**FILE["tasks"][0], **change}]}))
     with pytest.raises(DatasetError, match=message):
@@ -112,8 +112,8 @@ def test_mistakes_in_a_file_are_named(pictures: PictureList, tmp_path, change: d
         evaluate(pictures, Reads(pictures), path, quiet=True)
 
 
-def test_the_file_that_comes_along(pictures: PictureList) -> None:
+def test_the_file_that_comes_along(pictures: ImageList) -> None:
     rows = [{**row, "character_scale": 1.0, "character_texture": "Sky"} for row in pictures.table().to_pylist()]
-    more = PictureList([pictures.image(i) for i in range(len(rows))], rows)
+    more = ImageList([pictures.image(i) for i in range(len(rows))], rows)
     result = evaluate(more, Reads(pictures), "factors", quiet=True)
     assert {c["task"] for c in result.cells(factor="all")} == {"animal", "world", "texture", "average"}

@@ -16,7 +16,7 @@ from torchmultiverse.evaluate.classification import imagenet_outcome, varied_fac
 from torchmultiverse.evaluate.imagenet import class_map, imagenet_names, match_classes
 from torchmultiverse.evaluate.protocol import ChoiceProtocol, ClassificationProtocol, load_protocol
 from torchmultiverse.models import as_model
-from torchmultiverse.store import PictureList
+from torchmultiverse.store import ImageList
 
 
 def _classes() -> dict[str, list[int]]:
@@ -75,9 +75,9 @@ def _one_at_a_time() -> list[dict]:
     return rows
 
 
-def _pictures(rows: list[dict]) -> PictureList:
+def _pictures(rows: list[dict]) -> ImageList:
     images = [Image.new("RGB", (4, 4), (index, 0, 0)) for index in range(len(rows))]
-    return PictureList(images, rows)
+    return ImageList(images, rows)
 
 
 def test_a_picture_tells_only_about_the_factor_that_it_varies() -> None:

@@ -22,7 +22,7 @@ from torchmultiverse.evaluate.result import Result
 from torchmultiverse.evaluate.slices import search, worst_slices
 from torchmultiverse.models import as_model
 from torchmultiverse.stats.significance import detectable, holm, mcnemar, sign_flip
-from torchmultiverse.store import PictureList
+from torchmultiverse.store import ImageList
 
 WORLDS, ANIMALS, YAWS = ("Arena", "Desert", "Snow"), ("Cat", "Dog", "Fox", "Owl"), (0, 90, 180, 270)
 
@@ -61,7 +61,7 @@ def _evaluate(rows: list[dict], *models: Looking) -> Result:
 
     images = [Image.new("RGB", (2, 2), (i // 256, i % 256, 0)) for i in range(len(rows))]
     made = [as_model(m.__call__, name=m.name, classes=ANIMALS) for m in models]
-    return evaluate(PictureList(images, rows, "looked at"), made, "classification", quiet=True)
+    return evaluate(ImageList(images, rows, "looked at"), made, "classification", quiet=True)
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_a_failing_combination_is_named_as_one() -> None:
 
 def test_why_names_the_level_and_adds_up(result: Result) -> None:
     answer = why(result, "good", "no Snow")
-    assert answer.same_pictures
+    assert answer.same_images
     first = answer.parts[0]
     assert (first.factor, first.level) == ("world_name", "Snow")
     assert first.p < 0.01, "four animals are few clusters"
@@ -141,7 +141,7 @@ def test_why_between_other_pictures_tells_shares_from_accuracies() -> None:
     many = [r for r in rows if r["world_name"] == "Snow" or r["camera_pitch"] == 0]
     model = lambda rows: Looking(rows, "no Snow", lambda r: r["world_name"] != "Snow")  # noqa: E731
     answer = why(_evaluate(rows, model(rows)), "no Snow", "no Snow", other=_evaluate(many, model(many)))
-    assert not answer.same_pictures
+    assert not answer.same_images
     assert answer.gap < -0.25
     assert answer.shares["world_name"] == pytest.approx(answer.gap)
     assert answer.shares["character_name"] == pytest.approx(0)

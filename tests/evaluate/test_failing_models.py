@@ -21,15 +21,15 @@ from torchmultiverse.features.encode import BatchSize
 from torchmultiverse.models import Preprocess, as_model
 from torchmultiverse.models.registry import model_strings
 from torchmultiverse.models.selftest import check_model
-from torchmultiverse.store import PictureList
+from torchmultiverse.store import ImageList
 
 CLASSES = ["Elephant", "Zebra"]
 
 
-def _pictures(count: int = 12) -> PictureList:
+def _pictures(count: int = 12) -> ImageList:
     images = [Image.new("RGB", (8, 8), (i, 0, 0)) for i in range(count)]
     rows = [{"scene_id": f"{i:032x}", "character_name": CLASSES[i % 2]} for i in range(count)]
-    return PictureList(images, rows)
+    return ImageList(images, rows)
 
 
 class Right:

@@ -12,7 +12,7 @@ from planted import ANIMALS, draw
 
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluate.heldout import held_out, held_out_split
-from torchmultiverse.store import PictureList
+from torchmultiverse.store import ImageList
 from torchmultiverse.train.classifier import SMALL, Recipe, recipe_of
 
 pytest.importorskip("timm")
@@ -69,7 +69,7 @@ def test_a_classifier_that_learns_the_place_fails_elsewhere() -> None:
                 rows.append({"character_name": animal, "character1_pos": side})
                 images.append(draw(row, rng, 48))
     recipe = Recipe("resnet10t", 32, 8, 24, 2e-3)
-    found = held_out(PictureList(images, rows), "character1_pos", ["right"], 0, recipe, quiet=True)
+    found = held_out(ImageList(images, rows), "character1_pos", ["right"], 0, recipe, quiet=True)
     assert (found.trained, found.tested) == (144, 48)
     assert found.held_out == ("right",)
     assert found.seen > 0.8

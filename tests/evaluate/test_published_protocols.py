@@ -20,7 +20,7 @@ from torchmultiverse.evaluate.scoring import first_of_best, half_scores
 from torchmultiverse.evaluate.spar import Task, coin_flips, tasks
 from torchmultiverse.models import ModelInfo, Preprocess, load_model
 from torchmultiverse.resources import data_folder
-from torchmultiverse.store import PictureList
+from torchmultiverse.store import ImageList
 
 torch = pytest.importorskip("torch")
 
@@ -133,7 +133,7 @@ def test_the_prescribed_preprocessing_is_applied_and_taken_back() -> None:
     real = model.encode_image
     model.encode_image = lambda images: (seen.append(model.info.preprocess), real(images))[1]
     rows = spar_rows(("Desert",), ("Zebra",), (("left", "right", "Default", "Default"),))
-    pictures = PictureList([Image.new("RGB", (64, 48), (i * 40, 90, 20)) for i in range(len(rows))], rows)
+    pictures = ImageList([Image.new("RGB", (64, 48), (i * 40, 90, 20)) for i in range(len(rows))], rows)
     result = evaluate(pictures, model, "spar_pug2023", quiet=True)
     assert seen[0] == Preprocess((224, 224), "squash", 1.0, "bilinear")
     assert model.info.preprocess == own
@@ -161,7 +161,7 @@ def test_prompt_ensembles_are_open_clips() -> None:
     few = Prompts(name="x", templates=tuple(t.replace("zebra", "{}") for t in sentences(prompts, "zebra")[:7]))
     templates = [lambda c, t=t: t.format(c) for t in few.templates]
     expected = open_clip.build_zero_shot_classifier(model.module, tokenizer, ["zebra", "goldfish"], templates).T.numpy()
-    asker = Asker(PictureList([], []), {}, 4, True)
+    asker = Asker(ImageList([], []), {}, 4, True)
     np.testing.assert_allclose(asker._heads(model, few, ["zebra", "goldfish"]), expected, atol=1e-5)
 
 
@@ -185,7 +185,7 @@ def test_the_thousand_classes_are_read_through_the_map() -> None:
     protocol = load_protocol("imagenet_pug2023")
     assert isinstance(protocol, ClassificationProtocol)
     rows = [{"character_label": "Goldfish", "character_name": f"G{i}", "world_name": "Desert"} for i in range(3)]
-    pictures = PictureList([Image.new("RGB", (4, 4), (1, 0, 0))] * 3, rows)
+    pictures = ImageList([Image.new("RGB", (4, 4), (1, 0, 0))] * 3, rows)
     result = evaluate(pictures, Names(), protocol, quiet=True)
     cells = {c["setting"]: c for c in result.cells(task="classification", factor="all")}
     assert {"one prompt", "80 prompts", "1000 classes, pug2023", "1000 classes, any-of-set",
@@ -329,7 +329,7 @@ def test_every_number_of_spar_is_that_of_the_published_rules() -> None:
     worlds = ("Desert", "Arena", "Circus")
     rows = spar_rows(worlds, ("Zebra", "Camel", "Penguin", "Bear", "Orca", "Fox"), settings)
     images = [Image.new("RGB", (2, 2), (i // 256, i % 256, 0)) for i in range(len(rows))]
-    result = evaluate(PictureList(images, rows), Grid(len(rows)), "spar_pug2023", quiet=True)
+    result = evaluate(ImageList(images, rows), Grid(len(rows)), "spar_pug2023", quiet=True)
     model = Grid(len(rows))
     expected = _by_the_rules(rows, model)
     found = {}
@@ -374,7 +374,7 @@ def test_every_number_of_the_notebook_is_that_of_its_rules() -> None:
             row[next(waiting)] = 2
         return out
 
-    pictures = PictureList([Image.new("RGB", (4, 4))] * len(rows), rows)
+    pictures = ImageList([Image.new("RGB", (4, 4))] * len(rows), rows)
     result = evaluate(pictures, logits, "imagenet_pug2023", quiet=True)
     right = np.array(
         [label_of.get(s, 999) == names.index(r["character_label"]) for s, r in zip(said, rows, strict=True)]

@@ -20,7 +20,7 @@ from torchmultiverse.evaluate.reference import (
     tables,
 )
 from torchmultiverse.resources import data_folder
-from torchmultiverse.store import PictureList
+from torchmultiverse.store import ImageList
 
 
 def _imagenet() -> dict:
@@ -104,14 +104,14 @@ def test_classes_that_are_never_right_and_published_ones_beside_worlds_alone() -
     def always_ball(batch):
         return np.eye(1000, dtype=np.float32)[[805] * len(batch)]
 
-    result = evaluate(PictureList(images, rows), always_ball, "imagenet_pug2023", quiet=True)
+    result = evaluate(ImageList(images, rows), always_ball, "imagenet_pug2023", quiet=True)
     setting = next(c["setting"] for c in result.cells(task="classification", factor="all") if "pug2023" in c["setting"])
     assert never_right(result, result.models[0], setting) == ["Goldfish"]
     found = {p.level: p for p in beside(result) if p.factor == "class"}
     assert found["Soccer_Ball"].values == {"ResNet101": 100.0}
     assert found["Soccer_Ball"].own == {result.models[0]: 100}
     rows[0] = {**rows[0], "subset": "Scene_Light"}
-    mixed = evaluate(PictureList(images, rows), always_ball, "imagenet_pug2023", quiet=True)
+    mixed = evaluate(ImageList(images, rows), always_ball, "imagenet_pug2023", quiet=True)
     assert not [p for p in beside(mixed) if p.factor == "class"]
 
 

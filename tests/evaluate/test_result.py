@@ -14,7 +14,7 @@ from rich.console import Console
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluate import Result, evaluate, leaderboard
 from torchmultiverse.models import HistogramBaseline
-from torchmultiverse.store import PictureList
+from torchmultiverse.store import ImageList
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +94,8 @@ def test_a_folder_without_results_is_named(tmp_path: Path) -> None:
 def test_rows_in_memory_have_the_columns_of_all_and_one_type_in_each() -> None:
     """A column that the first row lacks was left out, and several types in one ended in Arrow's error."""
     images = [Image.new("RGB", (4, 4))] * 2
-    pictures = PictureList(images, [{"scene_id": "a"}, {"scene_id": "b", "world_name": "Desert"}])
+    pictures = ImageList(images, [{"scene_id": "a"}, {"scene_id": "b", "world_name": "Desert"}])
     assert pictures.table().to_pylist()[1] == {"scene_id": "b", "world_name": "Desert"}
     assert pictures.table(["world_name"])["world_name"].to_pylist() == [None, "Desert"]
     with pytest.raises(DatasetError, match="column 'world_name' of the rows holds values of the types str, int"):
-        PictureList(images, [{"world_name": "Desert"}, {"world_name": 3}])
+        ImageList(images, [{"world_name": "Desert"}, {"world_name": 3}])

@@ -12,7 +12,7 @@ from torchmultiverse.errors import ModelError
 from torchmultiverse.evaluate import evaluate
 from torchmultiverse.evaluate.protocol_choices import sensitivity
 from torchmultiverse.models import FAMILIES, Preprocess, as_model, register
-from torchmultiverse.store import PictureList
+from torchmultiverse.store import ImageList
 
 
 class Bright:
@@ -42,7 +42,7 @@ def bright() -> Iterator[str]:
 def test_a_band_holds_every_choice_and_says_what_moves_the_score(bright: str) -> None:
     light = {"Day": 200, "Night": 60}
     rows = [{"character_label": name, "character_name": f"{name}{k}"} for name in light for k in range(6)]
-    pictures = PictureList([Image.new("RGB", (9, 9), (light[r["character_label"]],) * 3) for r in rows], rows)
+    pictures = ImageList([Image.new("RGB", (9, 9), (light[r["character_label"]],) * 3) for r in rows], rows)
     with pytest.raises(ModelError, match="Did you mean 'resize'"):
         sensitivity(pictures, bright, {"resise": ("own",)})
     with pytest.raises(ModelError, match="without options"):

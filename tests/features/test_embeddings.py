@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from torchmultiverse import pictures
+from torchmultiverse import images
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.errors import ModelError
 from torchmultiverse.evaluate import evaluate
@@ -216,7 +216,7 @@ def test_a_picture_is_decoded_once_for_all_models_of_a_geometry(dataset: Path, t
     other = Prepares("c" * 64, replace(PLAIN, size=(10, 10)))
     other._matrix = np.random.default_rng(0).normal(size=(300, 16)).astype(np.float32)
     alone = evaluate(opened, _named(Small("b" * 64, second.info.preprocess), "b"), quiet=True)
-    monkeypatch.setattr("torchmultiverse.evaluate.run.gallery_pictures", lambda *given: {})
+    monkeypatch.setattr("torchmultiverse.evaluate.run.gallery_images", lambda *given: {})
     monkeypatch.setattr("torchmultiverse.features.cache.read", _counting(decoded))
     models = [_named(first, "a"), _named(second, "b"), _named(other, "c")]
     result = evaluate(opened, models, quiet=True, embeddings=store)
@@ -230,7 +230,7 @@ def test_a_picture_is_decoded_once_for_all_models_of_a_geometry(dataset: Path, t
 def _counting(decoded: list[bytes]):
     def counted(data, what):
         decoded.append(hashlib.sha256(data).digest())
-        return pictures.read(data, what)
+        return images.read(data, what)
 
     return counted
 

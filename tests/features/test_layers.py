@@ -19,7 +19,7 @@ from torchmultiverse.features.layers import OUTPUT, Tap, choose, layers_of
 from torchmultiverse.models import ModelInfo, Preprocess, load_model
 from torchmultiverse.models.modules import ModuleClassifier
 from torchmultiverse.models.torch_tools import weights_hash
-from torchmultiverse.store import PictureList
+from torchmultiverse.store import ImageList
 from torchmultiverse.store.image_folder import ImageFolder
 
 torch = pytest.importorskip("torch")
@@ -165,11 +165,11 @@ def test_each_picture_passes_once_for_all_layers_and_never_again(tmp_path: Path)
 
 def test_the_same_features_without_a_store_and_one_by_one(tmp_path: Path) -> None:
     rows = [{"label": "ab"[k % 2]} for k in range(5)]
-    kept = features_of(small(), PictureList(pictures(5), rows), quiet=True)
-    alone = features_of(small(), PictureList(pictures(5), rows), quiet=True, batch_size=1)
+    kept = features_of(small(), ImageList(pictures(5), rows), quiet=True)
+    alone = features_of(small(), ImageList(pictures(5), rows), quiet=True, batch_size=1)
     for layer in kept.layers:
         np.testing.assert_allclose(kept.layers[layer], alone.layers[layer], atol=1e-6)
-    drawn = features_of(small(), PictureList(pictures(5), rows), quiet=True, limit=3)
+    drawn = features_of(small(), ImageList(pictures(5), rows), quiet=True, limit=3)
     np.testing.assert_array_equal(drawn.layers["head"], kept.layers["head"][drawn.rows])
 
 
@@ -185,7 +185,7 @@ def test_factors_are_columns_that_vary_each_once() -> None:
         }
         for k, (w, s) in enumerate([("Desert", 1), ("Forest", 1), ("Desert", 2), ("Forest", 2), ("Desert", 3)])
     ]
-    features = features_of(small(), PictureList(pictures(5), rows), ["head"], quiet=True)
+    features = features_of(small(), ImageList(pictures(5), rows), ["head"], quiet=True)
     assert factor_names(features) == ["world_name", "size"]
     with pytest.raises(DatasetError, match=r"no column 'world'.*world_name"):
         factor_names(features, ["world"])

@@ -37,7 +37,7 @@ from torchmultiverse.store import verify as _verify
 from torchmultiverse.store.exporting import export_folder
 from torchmultiverse.store.hub import files_to_push
 from torchmultiverse.store.importing import import_dataset
-from torchmultiverse.store.views import PictureList
+from torchmultiverse.store.views import ImageList
 
 # Specs and scenes
 
@@ -316,7 +316,7 @@ def protocol_names() -> list[str]:
 
 def pictures(images: Sequence[Image.Image], facts: Sequence[Mapping[str, Any]], name: str) -> Any:
     """Pictures in memory as a dataset."""
-    return PictureList(images, facts, name)
+    return ImageList(images, facts, name)
 
 
 _KEYS = ("model", "task", "setting", "scope", "metric", "factor", "level")

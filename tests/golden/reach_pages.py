@@ -77,9 +77,9 @@ def failed_checks(path: Path, results: Path) -> list[str]:
 def load_sets(path: Path) -> dict[str, list[int]]:
     """Return the rows of each set that ``dejavu split`` drew of 30 pictures of three classes."""
     from torchmultiverse.analyze.withheld import Sets
-    from torchmultiverse.store.views import PictureList
+    from torchmultiverse.store.views import ImageList
 
-    pictures = PictureList([Image.new("RGB", (1, 1))] * 30, [{"label": "abc"[k % 3]} for k in range(30)], "pictures")
+    pictures = ImageList([Image.new("RGB", (1, 1))] * 30, [{"label": "abc"[k % 3]} for k in range(30)], "pictures")
     return {name: rows.tolist() for name, rows in Sets.load(path, pictures).rows.items()}
 
 
@@ -231,7 +231,7 @@ def evaluate_classifiers(folder: Path) -> Path:
     """Score four classifiers whose answers are planted on 288 pictures; returns the folder of the results."""
     from torchmultiverse.evaluate import evaluate
     from torchmultiverse.models import as_model
-    from torchmultiverse.store.views import PictureList
+    from torchmultiverse.store.views import ImageList
 
     rows = _asked()
     images = [Image.new("RGB", (2, 2), (i // 256, i % 256, 0)) for i in range(len(rows))]
@@ -261,7 +261,7 @@ def evaluate_classifiers(folder: Path) -> Path:
         as_model(answers(place, *rule), name=name, classes=ANIMALS)
         for place, (name, rule) in enumerate(rules.items(), 1)
     ]
-    evaluate(PictureList(images, rows, "looked at"), models, "classification", out=folder, quiet=True)
+    evaluate(ImageList(images, rows, "looked at"), models, "classification", out=folder, quiet=True)
     return folder
 
 
@@ -478,7 +478,7 @@ def sensitivity(stored: Path, out: Path) -> Files:
     """Score a model that sees brightness alone under a grid of preprocessing choices."""
     from torchmultiverse.evaluate.protocol_choices import sensitivity as measure
     from torchmultiverse.models import FAMILIES, Preprocess, as_model, register
-    from torchmultiverse.store.views import PictureList
+    from torchmultiverse.store.views import ImageList
 
     class Bright:
         name, logit_scale = "bright", 1.0
@@ -499,7 +499,7 @@ def sensitivity(stored: Path, out: Path) -> Files:
     images = [Image.new("RGB", (9, 9), (light[r["character_label"]] + 30 * (k % 5),) * 3) for k, r in enumerate(rows)]
     choices = {"interpolation": ("own", "nearest"), "norm": ("own", "none")}
     try:
-        bands = measure(PictureList(images, rows), "bright:any", choices, quiet=True)
+        bands = measure(ImageList(images, rows), "bright:any", choices, quiet=True)
     finally:
         FAMILIES.pop("bright")
     path = out / "record.json"

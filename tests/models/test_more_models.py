@@ -24,7 +24,7 @@ from torchmultiverse.models import (
     model_strings,
     registry,
 )
-from torchmultiverse.models.selftest import check_model, known_pictures
+from torchmultiverse.models.selftest import check_model, known_images
 
 torch = pytest.importorskip("torch")
 torchvision = pytest.importorskip("torchvision")
@@ -40,7 +40,7 @@ def test_torchvision(tmp_path: Path) -> None:
     assert model.classes is None
     assert fails(model) == []
     weights = torchvision.models.ResNet18_Weights.DEFAULT
-    picture = known_pictures()[0].resize((512, 400), Image.Resampling.BICUBIC)
+    picture = known_images()[0].resize((512, 400), Image.Resampling.BICUBIC)
     expected = weights.transforms()(picture).numpy()
     assert np.abs(model.info.preprocess([picture])[0] - expected).max() < 1e-5
     module = torchvision.models.resnet18()
@@ -142,8 +142,8 @@ def test_options_are_applied_not_only_shown() -> None:
     )
     assert changed.info.name == "timm:resnet18/random?resize=squash&size=64&norm=half"
     assert changed.info.preprocess == Preprocess((64, 64), "squash", 1.0, "bicubic", (0.5,) * 3, (0.5,) * 3)
-    assert changed.batch(known_pictures()).shape == (4, 3, 64, 64)
-    assert np.abs(plain.logits(known_pictures()) - changed.logits(known_pictures())).max() > 1e-4
+    assert changed.batch(known_images()).shape == (4, 3, 64, 64)
+    assert np.abs(plain.logits(known_images()) - changed.logits(known_images())).max() > 1e-4
     with pytest.raises(ModelError, match=r"unknown option 'resise'\. Did you mean 'resize'"):
         load_model("timm:resnet18/random?resise=squash")
     with pytest.raises(ModelError, match="resize is shortest or squash or longest"):
@@ -154,18 +154,18 @@ def test_options_are_applied_not_only_shown() -> None:
 
 def test_bfloat16_changes_little_and_can_be_taken_back() -> None:
     model = load_model("timm:resnet18/random?precision=bfloat16")
-    low = model.logits(known_pictures())
+    low = model.logits(known_images())
     model.change(precision="float32")
-    full = model.logits(known_pictures())
+    full = model.logits(known_images())
     assert model.info.precision == "float32"
     assert 1e-6 < np.abs(low - full).max() < 0.1 * np.abs(full).max()
-    np.testing.assert_array_equal(full, load_model("timm:resnet18/random").logits(known_pictures()))
+    np.testing.assert_array_equal(full, load_model("timm:resnet18/random").logits(known_images()))
 
 
 def test_prepared_pictures_are_what_the_model_would_have_made() -> None:
     model = load_model("timm:resnet18/random")
-    prepared = Prepared(model.info.preprocess.pixels(known_pictures()))
-    np.testing.assert_array_equal(model.logits(prepared), model.logits(known_pictures()))
+    prepared = Prepared(model.info.preprocess.pixels(known_images()))
+    np.testing.assert_array_equal(model.logits(prepared), model.logits(known_images()))
     with pytest.raises(ValueError, match="is needed"):
         model.logits(Prepared(np.zeros((1, 8, 8, 3), np.uint8)))
 
@@ -207,7 +207,7 @@ def test_a_plug_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     try:
         model = load_model("mine:3")
         assert isinstance(model, Classifier)
-        assert model.logits(known_pictures())[0].tolist() == [3, 0]
+        assert model.logits(known_images())[0].tolist() == [3, 0]
     finally:
         FAMILIES.pop("mine", None)
         registry._plugins.cache_clear()

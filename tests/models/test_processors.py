@@ -20,7 +20,7 @@ transformers = pytest.importorskip("transformers")
 
 from small_transformers import folder_of  # noqa: E402
 
-from torchmultiverse.models.processors import OwnProcessor, picture_reader  # noqa: E402
+from torchmultiverse.models.processors import OwnProcessor, image_reader  # noqa: E402
 
 SHAPES = ((300, 200), (211, 380), (512, 512), (90, 75))
 
@@ -78,7 +78,7 @@ CLASSES = {
 def test_the_declaration_is_what_the_processor_does(label: str) -> None:
     name, settings = CLASSES[label]
     processor = made(name, **settings)
-    declared = picture_reader(processor, "here")
+    declared = image_reader(processor, "here")
     assert isinstance(declared, Preprocess), "can be declared"
     assert off(declared, processor) <= 1e-5 * 255, "same arithmetic, same pixels"
     width = int(declared.size[1] / declared.crop) + 7
@@ -93,7 +93,7 @@ def test_torchvisions_twin_differs_by_rounding(label: str) -> None:
     processor = getattr(transformers, name)(**settings)
     if type(processor).__name__ != name or getattr(processor, "backend", "") != "torchvision":
         pytest.skip("this transformers has no torchvision twin under that name")
-    declared = picture_reader(made(name, **settings), "here")
+    declared = image_reader(made(name, **settings), "here")
     assert off(declared, processor, [(300, 280), (512, 512)]) <= 2.01
 
 
@@ -101,7 +101,7 @@ def test_what_has_no_declaration_runs_the_processor_itself() -> None:
     """Perceiver crops before it resizes, GLPN resizes to multiples of 32."""
     for name in ("PerceiverImageProcessor", "GLPNImageProcessor"):
         processor = made(name)
-        own = picture_reader(processor, "here")
+        own = image_reader(processor, "here")
         assert isinstance(own, OwnProcessor), name
         assert off(own, processor) == 0, name
     with pytest.raises(ModelError, match=r"makes pictures of 192 × 224 and 320 × 224.*batch size of 1"):
@@ -118,7 +118,7 @@ def test_what_has_no_declaration_runs_the_processor_itself() -> None:
 )
 def test_what_cannot_be_fed_is_refused_by_name(name: str, message: str) -> None:
     with pytest.raises(ModelError, match=f"here: {name[:5]}.*{message}|here: .*{message}"):
-        picture_reader(made(name), "here")
+        image_reader(made(name), "here")
 
 
 def test_a_model_with_a_processor_of_its_own_is_scored(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_every_processor_class(name: str) -> None:
     except Exception as error:
         pytest.skip(f"not to be made without arguments: {type(error).__name__}")
     try:
-        reader = picture_reader(processor, "here")
+        reader = image_reader(processor, "here")
     except ModelError as error:
         assert name.removesuffix("Fast").removesuffix("Pil") in str(error)  # noqa: PT017
         return

@@ -15,7 +15,7 @@ from PIL import Image
 
 from torchmultiverse.errors import ModelError
 from torchmultiverse.models import Classifier, ImageEncoder, ImageTextModel, Scorer, load_model
-from torchmultiverse.models.selftest import check_model, known_pictures
+from torchmultiverse.models.selftest import check_model, known_images
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -64,13 +64,13 @@ def test_image_text_models(make, length: int | None, size: dict[str, int], tmp_p
     assert isinstance(model, ImageTextModel)
     assert model.info.embedding == (length or size.get("hidden_size", 768))  # SigLIP has no projection
     assert [f for f in check_model(model) if f.state == "fails"] == []
-    pixels = torch.from_numpy(model.info.preprocess(known_pictures()[:1]))
+    pixels = torch.from_numpy(model.info.preprocess(known_images()[:1]))
     tokens = model._tokens(CAPTIONS[:1])
     with torch.inference_mode():
         if make is blip:
             scores = model.module(pixel_values=pixels, **tokens, use_itm_head=False).itm_score
             np.testing.assert_allclose(
-                model.encode_image(known_pictures()[:1]) @ model.encode_text(CAPTIONS[:1]).T, scores.numpy(), atol=1e-5
+                model.encode_image(known_images()[:1]) @ model.encode_text(CAPTIONS[:1]).T, scores.numpy(), atol=1e-5
             )
             return
         if make is flava:
@@ -81,7 +81,7 @@ def test_image_text_models(make, length: int | None, size: dict[str, int], tmp_p
         else:
             output = model.module(pixel_values=pixels, **tokens)
             image, text = output.image_embeds, output.text_embeds
-    for mine, theirs in ((model.encode_image(known_pictures()[:1]), image), (model.encode_text(CAPTIONS[:1]), text)):
+    for mine, theirs in ((model.encode_image(known_images()[:1]), image), (model.encode_text(CAPTIONS[:1]), text)):
         theirs = theirs.numpy() / np.linalg.norm(theirs.numpy())
         np.testing.assert_allclose(mine, theirs, atol=1e-5)
 
@@ -95,8 +95,8 @@ def test_dinov2_is_an_encoder(size: dict[str, int], tmp_path: Path) -> None:
     assert not isinstance(model, ImageTextModel)
     assert [f for f in check_model(model) if f.state == "fails"] == []
     with torch.inference_mode():
-        expected = model.module(torch.from_numpy(model.info.preprocess(known_pictures()))).pooler_output.numpy()
-    np.testing.assert_allclose(model.encode_image(known_pictures()), expected, atol=1e-4)
+        expected = model.module(torch.from_numpy(model.info.preprocess(known_images()))).pooler_output.numpy()
+    np.testing.assert_allclose(model.encode_image(known_images()), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -109,8 +109,8 @@ def test_vit_is_a_classifier_with_its_own_classes(size: dict[str, int], tmp_path
     assert model.classes == ("zebra", "penguin", "goldfish")
     assert [f for f in check_model(model) if f.state == "fails"] == []
     with torch.inference_mode():
-        expected = model.module(torch.from_numpy(model.info.preprocess(known_pictures()))).logits.numpy()
-    np.testing.assert_allclose(model.logits(known_pictures()), expected, atol=1e-5)
+        expected = model.module(torch.from_numpy(model.info.preprocess(known_images()))).logits.numpy()
+    np.testing.assert_allclose(model.logits(known_images()), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -135,8 +135,8 @@ def test_a_thousand_classes_are_not_always_imagenet(names: list[str], known: boo
     assert isinstance(model, Classifier)
     assert model.classes == (tuple(names) if known else None)
     with torch.inference_mode():
-        whole = model.module(torch.from_numpy(model.info.preprocess(known_pictures()))).logits.numpy()
-    np.testing.assert_allclose(model.logits(known_pictures()), whole[:, first:], atol=1e-5)
+        whole = model.module(torch.from_numpy(model.info.preprocess(known_images()))).logits.numpy()
+    np.testing.assert_allclose(model.logits(known_images()), whole[:, first:], atol=1e-5)
     assert model.info.embedding == 1000
 
 
@@ -156,11 +156,11 @@ def test_saved_weights_come_back(tmp_path: Path) -> None:
     assert model.info.weights_sha256 != untrained.info.weights_sha256
     assert model.info.license == "mit"
     with torch.inference_mode():
-        pixels = torch.from_numpy(model.info.preprocess(known_pictures()))
+        pixels = torch.from_numpy(model.info.preprocess(known_images()))
         output = module.get_image_features(pixel_values=pixels)
     expected = (output if isinstance(output, torch.Tensor) else output.pooler_output).numpy()
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
-    np.testing.assert_allclose(model.encode_image(known_pictures()), expected, atol=1e-5)
+    np.testing.assert_allclose(model.encode_image(known_images()), expected, atol=1e-5)
 
 
 def test_weights_without_a_preprocessing_are_refused(tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_a_generative_model_answers_by_likelihood(tmp_path: Path) -> None:
     folder = _tiny_blip(tmp_path / "m")
     model = load_model(f"hf:{folder}")
     assert isinstance(model, Scorer)
-    pictures = known_pictures()
+    pictures = known_images()
     captions = [f"a photo of a {name} in the {place}" for name, place in zip(
         ("zebra", "penguin", "elephant", "goldfish"), ("desert", "snow", "desert", "snow"), strict=True)]  # fmt: skip
     inputs = model.processor(images=pictures, text=captions, return_tensors="pt", padding=True)
@@ -245,7 +245,7 @@ def test_a_generative_model_answers_by_likelihood(tmp_path: Path) -> None:
 def test_the_likelihood_is_that_of_the_captions_tokens(tmp_path: Path) -> None:
     model = load_model(f"hf:{_tiny_blip(tmp_path / 'm')}?likelihood=sum")
     captions = ["a photo of a zebra", "a zebra in the snow on the left of the picture"]
-    picture = known_pictures()[0]
+    picture = known_images()[0]
     together = model.score([picture], captions)[0]
     for caption, got in zip(captions, together, strict=True):
         inputs = model.processor(images=[picture], text=[caption], return_tensors="pt")
@@ -274,11 +274,11 @@ def test_llava_with_an_image_token(tmp_path: Path) -> None:
     processor.save_pretrained(folder)
     model = load_model(f"hf:{folder}/random")
     captions = ["a photo of a zebra", "a zebra in the snow", "a photo of a goat"]
-    scores = model.score(known_pictures(), captions)
+    scores = model.score(known_images(), captions)
     assert scores.shape == (4, 3)
     assert np.isfinite(scores).all()
     assert np.abs(scores[0] - scores[1]).max() > 1e-6, "the picture must matter"
-    one = np.array([model.score([p], [c])[0, 0] for p, c in itertools.product(known_pictures(), captions)])
+    one = np.array([model.score([p], [c])[0, 0] for p, c in itertools.product(known_images(), captions)])
     np.testing.assert_allclose(scores.ravel(), one, atol=1e-4)
 
 

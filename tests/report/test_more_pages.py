@@ -27,16 +27,16 @@ from torchmultiverse.models import HistogramBaseline
 from torchmultiverse.report.explorer import explore
 from torchmultiverse.report.modelcard import model_card
 from torchmultiverse.report.tables import latex
-from torchmultiverse.store import PictureList
+from torchmultiverse.store import ImageList
 
 
 @pytest.fixture(scope="module")
-def drawn() -> PictureList:
+def drawn() -> ImageList:
     return drawn_spar(32)
 
 
 @pytest.fixture(scope="module")
-def result(drawn: PictureList) -> Result:
+def result(drawn: ImageList) -> Result:
     models = [
         HistogramBaseline.fit(drawn_spar(32, seed=1), name="colours"),
         HistogramBaseline.fit(drawn_spar(32, seed=2), ridge=1e6, name="50 % & co_"),
@@ -50,7 +50,7 @@ def _unpacked(page: Path) -> dict:
     return json.loads(gzip.decompress(base64.b64decode(text[1])))
 
 
-def test_every_row_is_on_the_page(result: Result, drawn: PictureList, tmp_path: Path) -> None:
+def test_every_row_is_on_the_page(result: Result, drawn: ImageList, tmp_path: Path) -> None:
     page = explore(result, tmp_path, drawn, quiet=True)
     data = _unpacked(page)
     columns = {}
@@ -68,7 +68,7 @@ def test_every_row_is_on_the_page(result: Result, drawn: PictureList, tmp_path: 
     assert not list(tmp_path.rglob("*.part"))
 
 
-def test_tiles_are_the_pictures(result: Result, drawn: PictureList, tmp_path: Path) -> None:
+def test_tiles_are_the_pictures(result: Result, drawn: ImageList, tmp_path: Path) -> None:
     from PIL import Image
 
     explore(result, tmp_path, drawn, quiet=True)
@@ -159,7 +159,7 @@ class Plain:
         return np.stack([np.cos(angles), np.sin(angles)], 1)
 
 
-def test_a_submission_is_checked_against_rows_and_a_second_run(drawn: PictureList, tmp_path: Path) -> None:
+def test_a_submission_is_checked_against_rows_and_a_second_run(drawn: ImageList, tmp_path: Path) -> None:
     result = evaluate(drawn, Plain(), quiet=True)
     entry = load(save(submission(result, "plain", contact="me"), tmp_path / "s.json"))
     fails = lambda found: [c.what for c in found if c.state == "fails"]  # noqa: E731

@@ -27,7 +27,7 @@ from torchmultiverse.store.combine import merge
 from torchmultiverse.store.importing import import_dataset
 from torchmultiverse.store.parquet import write_groups
 from torchmultiverse.store.schema import IMAGE, huggingface
-from torchmultiverse.store.views import columns_of, open_pictures
+from torchmultiverse.store.views import columns_of, open_images
 from torchmultiverse.stream import Dataset
 
 
@@ -243,7 +243,7 @@ READERS: dict[str, Callable[[Path, Path], object]] = {
     "table": lambda path, out: open_dataset(path).table(),
     "row": lambda path, out: open_dataset(path).row(0),
     "where": lambda path, out: open_dataset(path).where("world_name = Desert"),
-    "evaluate": lambda path, out: columns_of(open_pictures(path)),
+    "evaluate": lambda path, out: columns_of(open_images(path)),
     "stream": lambda path, out: Dataset(path, transform=lambda picture: picture),
     "inspect": lambda path, out: inspect(open_dataset(path)),
     "merge": lambda path, out: merge([open_dataset(path), open_dataset(path)], out / "merged", keep_first=True),

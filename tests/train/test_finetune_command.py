@@ -12,7 +12,7 @@ import pytest
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.farm import generate
-from torchmultiverse.store.views import PictureList, without
+from torchmultiverse.store.views import ImageList, without
 
 pytest.importorskip("torch")
 pytest.importorskip("open_clip")
@@ -56,7 +56,7 @@ def test_pictures_are_left_out_by_their_scene() -> None:
     from PIL import Image
 
     rows = [{"scene_id": name, "x": name} for name in "abcd"]
-    pictures = PictureList([Image.new("RGB", (1, 1), (i, 0, 0)) for i in range(4)], rows)
+    pictures = ImageList([Image.new("RGB", (1, 1), (i, 0, 0)) for i in range(4)], rows)
     left = without(pictures, ["b", "d", "z"])
     assert left.table()["x"].to_pylist() == ["a", "c"]
     assert [image.getpixel((0, 0))[0] for image in left.iter_images()] == [0, 2]

@@ -20,8 +20,8 @@ from torchmultiverse.features.extract import features_of
 from torchmultiverse.features.layers import layers_of
 from torchmultiverse.models import load_model
 from torchmultiverse.models.ssl import network
-from torchmultiverse.store import PictureList
-from torchmultiverse.train.ssl import METHODS, Objective, PictureViews, Training, changed, checkpoints, train_encoder
+from torchmultiverse.store import ImageList
+from torchmultiverse.train.ssl import METHODS, AugmentedViews, Objective, Training, changed, checkpoints, train_encoder
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightly")
@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "trends"))
 from toys import blind_to_colour, memory  # noqa: E402
 
 
-def shapes(count: int = 96, size: int = 32) -> PictureList:
+def shapes(count: int = 96, size: int = 32) -> ImageList:
     """A square or a bar, of any of three colours, at any place."""
     rng = np.random.default_rng(0)
     images, rows = [], []
@@ -42,7 +42,7 @@ def shapes(count: int = 96, size: int = 32) -> PictureList:
         pixels[y : y + high, x : x + wide] = (np.eye(3)[colour] * 200 + 20).astype(np.uint8)
         images.append(Image.fromarray(pixels))
         rows.append({"label": ("square", "bar")[form], "colour": ("red", "green", "blue")[colour]})
-    return PictureList(images, rows)
+    return ImageList(images, rows)
 
 
 SMALL: dict[str, Any] = {"backbone": "resnet10t", "size": 32, "head": (32, 16), "epochs": 2, "batch_size": 32}
@@ -71,16 +71,16 @@ def test_a_continued_run_is_the_run_that_was_not_interrupted(tmp_path: Path, mon
     data, training = shapes(64), Training("byol", **{**SMALL, "epochs": 3})
     whole = load_model(f"ssl:{train_encoder(data, tmp_path / 'whole', training, quiet=True)}")
     calls = 0
-    original = PictureViews.__call__
+    original = AugmentedViews.__call__
 
-    def stopping(self: PictureViews, rows: Any, epoch: int) -> Any:
+    def stopping(self: AugmentedViews, rows: Any, epoch: int) -> Any:
         nonlocal calls
         calls += 1
         if calls == 4:
             raise KeyboardInterrupt
         return original(self, rows, epoch)
 
-    monkeypatch.setattr(PictureViews, "__call__", stopping)
+    monkeypatch.setattr(AugmentedViews, "__call__", stopping)
     with pytest.raises(KeyboardInterrupt):
         train_encoder(data, tmp_path / "cut", training, quiet=True)
     assert not (tmp_path / "cut" / "model.pt").exists()
@@ -102,16 +102,16 @@ def test_a_continued_run_is_the_run_that_was_not_interrupted(tmp_path: Path, mon
 
 def test_views_change_with_the_epoch_and_with_nothing_else() -> None:
     pixels = np.stack([np.asarray(image.resize((40, 40))) for image in shapes(6).iter_images()])
-    views = PictureViews(pixels, 32, ("crop", "flip", "color", "gray", "blur", "solarize"), 0.2, 0)
+    views = AugmentedViews(pixels, 32, ("crop", "flip", "color", "gray", "blur", "solarize"), 0.2, 0)
     one, two = views(np.array([0, 3]), 0)
     again = views(np.array([3]), 0)
     assert torch.equal(one[1], again[0][0])
     assert not torch.equal(one, two)
     assert not torch.equal(views(np.array([3]), 1)[0], again[0])
-    plain = PictureViews(pixels, 32, (), 0.2, 0)(np.array([0]), 0)
+    plain = AugmentedViews(pixels, 32, (), 0.2, 0)(np.array([0]), 0)
     assert torch.equal(plain[0], plain[1])
     with pytest.raises(ModelError, match=r"no augmentation 'colour'.*color"):
-        PictureViews(pixels, 32, ("colour",), 0.2, 0)
+        AugmentedViews(pixels, 32, ("colour",), 0.2, 0)
 
 
 def test_the_teacher_follows_and_is_never_learnt() -> None:
@@ -178,7 +178,7 @@ def test_agreement_of_views_is_a_cosine_and_the_same_each_time(tmp_path: Path) -
 
 def test_who_makes_the_views_changes_nothing() -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (24, 40, 40, 3), dtype=np.uint8)
-    views = PictureViews(pixels, 32, ("crop", "color", "blur"), 0.2, 3)
+    views = AugmentedViews(pixels, 32, ("crop", "color", "blur"), 0.2, 3)
     plan = [np.arange(8), np.arange(16, 24), np.arange(8, 16)]
     for (one, two), rows in zip(views.ahead(plan, 5, workers=2), plan, strict=True):
         first, second = views(rows, 5)
@@ -191,7 +191,7 @@ def test_pairs_are_of_one_level_and_not_of_one_picture() -> None:
     codes = np.repeat(np.arange(3), 8)
     pixels = np.zeros((24, 16, 16, 3), np.uint8)
     pixels[:, :, :, 0] = (10 * np.arange(24))[:, None, None]
-    views = PictureViews(pixels, 16, (), 1.0, 0, codes)
+    views = AugmentedViews(pixels, 16, (), 1.0, 0, codes)
     level = (views(np.arange(24), 1)[0] * 0.229 + 0.485)[:, 0].mean((1, 2)) * 25.5
     np.testing.assert_allclose(level.numpy(), np.arange(24), atol=0.1)
     mates = []

@@ -16,7 +16,7 @@ from planted import drawn_spar
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluate import evaluate
 from torchmultiverse.models import HistogramBaseline, load_model
-from torchmultiverse.store import PictureList
+from torchmultiverse.store import ImageList
 from torchmultiverse.train.clip import train_clip
 from torchmultiverse.train.statements import KINDS, Animal, Facts, look_alikes, say
 
@@ -59,7 +59,7 @@ def test_columns_become_facts() -> None:
 
 
 @pytest.fixture(scope="module")
-def small() -> PictureList:
+def small() -> ImageList:
     return drawn_spar(64, seed=1, animals=["Goldfish", "Penguin"], settings=[("left", "right", "Default", "Default")])
 
 
@@ -83,7 +83,7 @@ def test_a_short_training_learns_something(tmp_path: Path) -> None:
     assert cell("colour histogram", "relation", "hard_negative")["accuracy"] == 0.5
 
 
-def test_training_repeats_itself(small: PictureList, tmp_path: Path) -> None:
+def test_training_repeats_itself(small: ImageList, tmp_path: Path) -> None:
     hashes = []
     for seed, folder in ((0, "a"), (0, "b"), (1, "c")):
         train_clip(small, tmp_path / folder, seed=seed, steps=2, batch_size=8, quiet=True)
@@ -93,13 +93,13 @@ def test_training_repeats_itself(small: PictureList, tmp_path: Path) -> None:
 
 
 def test_training_needs_the_columns_of_spar(tmp_path: Path) -> None:
-    pictures = PictureList([drawn_spar(16).image(0)] * 2, [{"world_name": "A"}] * 2)
+    pictures = ImageList([drawn_spar(16).image(0)] * 2, [{"world_name": "A"}] * 2)
     with pytest.raises(DatasetError, match="character_name"):
         train_clip(pictures, tmp_path)
     assert not (tmp_path / "model.pt").exists()
 
 
-def test_the_baseline_is_ridge_regression(small: PictureList) -> None:
+def test_the_baseline_is_ridge_regression(small: ImageList) -> None:
     model = HistogramBaseline.fit(small, ridge=1e-9)
     again = HistogramBaseline.fit(small, ridge=1e-9)
     pictures = list(small.iter_images())

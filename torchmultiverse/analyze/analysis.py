@@ -24,11 +24,11 @@ from torchmultiverse.models import load_model
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.paths import component
 from torchmultiverse.store import (
-    SomePictures,
+    ImageSubset,
     dataset_name,
     manifest_hash,
     manifest_of,
-    open_pictures,
+    open_images,
     require_generative_use,
 )
 
@@ -238,11 +238,11 @@ def analyse(
 
 def some_of(dataset: Any, limit: int | None, seed: int) -> Any:
     """Return a dataset, or so many of its pictures, drawn at random."""
-    pictures = open_pictures(dataset)
+    pictures = open_images(dataset)
     if limit is None or limit >= len(pictures):
         return pictures
     rows = np.sort(np.random.default_rng(seed).choice(len(pictures), limit, replace=False))
-    return SomePictures(pictures, rows, f"{dataset_name(pictures)}, {limit} pictures")
+    return ImageSubset(pictures, rows, f"{dataset_name(pictures)}, {limit} pictures")
 
 
 def _budgets(features: Features, found: Depths, group: str, seed: int, quiet: bool) -> tuple[Budget, ...]:
@@ -337,7 +337,7 @@ def remember(
         boxes: of photographs.
         mode: how the object is taken out; boxes where they are known, corners else.
     """
-    pictures = open_pictures(dataset)
+    pictures = open_images(dataset)
     try:
         known = _known_sets(model, pictures) if sets is None else Sets.load(sets, pictures)
     except DatasetError as error:

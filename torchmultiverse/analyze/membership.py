@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, ModelError
+from torchmultiverse.images import rgb
 from torchmultiverse.models import torch_tools as tools
-from torchmultiverse.pictures import rgb
 from torchmultiverse.progress import progress_bar
 from torchmultiverse.stats import auc_interval, auc_of
-from torchmultiverse.train import PictureViews
+from torchmultiverse.train import AugmentedViews
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def agreement(
         for start in range(0, len(rows), 64):
             part = rows[start : start + 64]
             pixels = np.stack([np.asarray(rgb(i).resize((side, side))) for i in pictures.iter_images(part.tolist())])
-            draw = PictureViews(pixels, size, ("crop", "flip", "color", "gray"), 0.2, seed)
+            draw = AugmentedViews(pixels, size, ("crop", "flip", "color", "gray"), 0.2, seed)
             vectors = []
             with model.computing():
                 for number in range(max(1, views // 2)):

@@ -36,9 +36,9 @@ from torchmultiverse.errors import ModelError
 from torchmultiverse.evaluate import thumbnail
 from torchmultiverse.features import EmbeddingStore, features_of, layers_of
 from torchmultiverse.files import write_atomic
+from torchmultiverse.images import rgb
 from torchmultiverse.models import FloatArray, load_model
-from torchmultiverse.pictures import rgb
-from torchmultiverse.store import SomePictures, columns_of, dataset_name, factor_table, open_pictures
+from torchmultiverse.store import ImageSubset, columns_of, dataset_name, factor_table, open_images
 
 _LEAST = 20  # answers below which a score is not shown at all
 _ASKED = 64  # backgrounds from which pictures are drawn
@@ -187,7 +187,7 @@ def memory(
         DatasetError: sets of another dataset, or pictures without room beside their objects.
         ModelError: models that have not the same layers, or decoders of other models.
     """
-    pictures = open_pictures(dataset)
+    pictures = open_images(dataset)
     divided = sets if isinstance(sets, Sets) else Sets.load(sets, pictures)
     models = [load_model(model) if isinstance(model, str) else model for model in ((a,) if b is None else (a, b))]
     names = list(layers) if layers else _usual(models[0])
@@ -305,7 +305,7 @@ def _features(
     model: Any, pictures: Any, public: NDArray[np.int64], crops: dict[str, Crops], names: Sequence[str], store: Any,
     quiet: bool,
 ) -> dict[str, dict[str, FloatArray]]:  # fmt: skip
-    parts: dict[str, Any] = {"public": features_of(model, SomePictures(pictures, public), names, store, quiet=quiet)}
+    parts: dict[str, Any] = {"public": features_of(model, ImageSubset(pictures, public), names, store, quiet=quiet)}
     parts |= {name: features_of(model, held, names, store, quiet=quiet) for name, held in crops.items()}
     return {name: {layer: part.layers[layer] for layer in names} for name, part in parts.items()}
 

@@ -22,7 +22,7 @@ from torchmultiverse.errors import ModelError
 from torchmultiverse.evaluate import plain
 from torchmultiverse.features import factor_names, features_of
 from torchmultiverse.files import write_atomic
-from torchmultiverse.store import SomePictures, columns_of, dataset_name, open_pictures
+from torchmultiverse.store import ImageSubset, columns_of, dataset_name, open_images
 from torchmultiverse.train import Training, changed, train_encoder, with_settings
 
 
@@ -149,10 +149,10 @@ def misalignment(
         DatasetError: no such column.
         ModelError: no such setting, or two recipes of one name.
     """
-    pictures = open_pictures(dataset)
+    pictures = open_images(dataset)
     order = np.random.default_rng(seed).permutation(len(pictures))
     seen, rest = (np.sort(part) for part in np.array_split(order, 2))
-    asked = SomePictures(pictures, rest)
+    asked = ImageSubset(pictures, rest)
     columns = columns_of(asked)
     if recipes is None:
         from torchmultiverse.features import Features

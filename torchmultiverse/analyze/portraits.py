@@ -20,10 +20,10 @@ from torchmultiverse.analyze.rcdm import interpolate, sample
 from torchmultiverse.analyze.splits import question
 from torchmultiverse.errors import ModelError
 from torchmultiverse.evaluate import thumbnail
-from torchmultiverse.features import Features, Tap, factor_names, features_of, layers_of, picture_array
+from torchmultiverse.features import Features, Tap, factor_names, features_of, image_array, layers_of
 from torchmultiverse.files import write_atomic
 from torchmultiverse.models import Decoder, FloatArray, decoder_preset, load_decoder, load_model
-from torchmultiverse.store import dataset_name, manifest_hash, manifest_of, open_pictures, require_generative_use
+from torchmultiverse.store import dataset_name, manifest_hash, manifest_of, open_images, require_generative_use
 from torchmultiverse.train import train_decoder
 
 LEARNT = "learnt.npy"
@@ -72,7 +72,7 @@ def train_on_layer(
         ModelError: no such layer or preset.
         MissingExtra: diffusers is not installed.
     """
-    pictures = open_pictures(dataset)
+    pictures = open_images(dataset)
     require_generative_use(manifest_of(pictures), dataset_name(pictures), licence)
     loaded = load_model(model)
     name = layer or layers_of(loaded)[-1].name
@@ -187,7 +187,7 @@ def sitter(folder: str | Path, dataset: Any, store: str | Path | None = None, qu
     model = load_model(decoder.config.model)
     if decoder.config.weights_sha256 != (model.info.weights_sha256 or ""):
         raise ModelError(f"{folder} was trained on other weights of '{decoder.config.model}' than there are now")
-    pictures = open_pictures(dataset)
+    pictures = open_images(dataset)
     features = features_of(model, pictures, [decoder.config.layer], store, quiet=quiet)
     learnt = np.zeros(0, np.int64)
     if manifest_hash(pictures) == decoder.config.data_sha256:
@@ -347,7 +347,7 @@ def grid(drawn: NDArray[np.uint8], real: NDArray[np.uint8] | None = None, gap: i
 
 def pixels_of(pictures: Any, rows: NDArray[np.int64], size: int, quiet: bool = True) -> NDArray[np.uint8]:
     """Return pictures as a decoder learns them: the middle square at its size, uint8 (N, S, S, 3)."""
-    return picture_array(
+    return image_array(
         pictures, rows, size, lambda image: square(image).resize((size, size), Image.Resampling.LANCZOS), quiet
     )
 

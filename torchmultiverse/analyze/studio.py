@@ -17,8 +17,8 @@ from torchmultiverse.analyze.rcdm import sample
 from torchmultiverse.analyze.splits import question
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.features import Tap, factor_names
+from torchmultiverse.images import rgb
 from torchmultiverse.models import FloatArray
-from torchmultiverse.pictures import rgb
 
 Pixels = NDArray[np.uint8]
 _TOLD = 0.25  # of what is above chance: read by a layer

@@ -20,7 +20,7 @@ from torchmultiverse.features import features_of
 from torchmultiverse.files import write_atomic
 from torchmultiverse.models import load_model
 from torchmultiverse.paths import component
-from torchmultiverse.store import columns_of, dataset_name, open_pictures
+from torchmultiverse.store import columns_of, dataset_name, open_images
 from torchmultiverse.train import Training, changed, train_encoder
 
 ASKED = ("crops", "k", "pictures")
@@ -138,7 +138,7 @@ def sweep(
         DatasetError: more pictures of a class than there are, or other sets in the folder.
     """
     training = training or Training()
-    pictures = open_pictures(dataset)
+    pictures = open_images(dataset)
     divided = sets if isinstance(sets, Sets) else Sets.load(sets, pictures)
     folder = Path(out) / "encoders"
     codes = np.unique(columns_of(pictures)[divided.label].astype(str), return_inverse=True)[1]

@@ -16,10 +16,10 @@ from PIL import Image
 
 from torchmultiverse.analyze.crops import Box, corner, periphery
 from torchmultiverse.errors import DatasetError, nearest
-from torchmultiverse.pictures import rgb, size
+from torchmultiverse.images import rgb, size
 from torchmultiverse.progress import progress_bar
 from torchmultiverse.scenes import BLANK
-from torchmultiverse.store import PictureSet, columns_of, manifest_hash, manifest_of
+from torchmultiverse.store import ImageSet, columns_of, manifest_hash, manifest_of
 
 Mode = Literal["boxes", "corner", "rerender"]
 MODES = ("boxes", "corner", "rerender")
@@ -62,7 +62,7 @@ class Sets:
         write_atomic(Path(path), (json.dumps(data) + "\n").encode())
 
     @staticmethod
-    def load(path: str | Path, pictures: PictureSet) -> Sets:
+    def load(path: str | Path, pictures: ImageSet) -> Sets:
         """Read sets.
 
         Raises:
@@ -80,7 +80,7 @@ class Sets:
 
 
 def draw_sets(
-    pictures: PictureSet,
+    pictures: ImageSet,
     label: str,
     per_class: int,
     public: int | None = None,
@@ -130,9 +130,7 @@ class Crops:
         boxes: what was cut out, (N,); ``None`` for a picture that was rendered anew.
     """
 
-    def __init__(
-        self, pictures: PictureSet, rows: NDArray[np.int64], boxes: Sequence[Box | None], rendered: Any = None
-    ):
+    def __init__(self, pictures: ImageSet, rows: NDArray[np.int64], boxes: Sequence[Box | None], rendered: Any = None):
         self._pictures, self.rows, self.boxes, self._rendered = pictures, rows, list(boxes), rendered
         self.manifest: dict[str, Any] = {"name": "crops", "count": len(rows), "of": manifest_hash(pictures)}
 
@@ -164,7 +162,7 @@ class Crops:
 
 
 def without_object(
-    pictures: PictureSet,
+    pictures: ImageSet,
     rows: NDArray[np.int64],
     mode: Mode = "boxes",
     boxes: str | Path | None = None,
@@ -208,13 +206,13 @@ def without_object(
     return Crops(pictures, rows[kept], [found[place] for place in kept])
 
 
-def _sizes(pictures: PictureSet, rows: NDArray[np.int64]) -> list[tuple[int, int]]:
+def _sizes(pictures: ImageSet, rows: NDArray[np.int64]) -> list[tuple[int, int]]:
     if hasattr(pictures, "image_bytes"):
         return [size(pictures.image_bytes(row), f"row {row}") for row in rows.tolist()]
     return [pictures.image(int(row)).size for row in rows]
 
 
-def _boxes_of(pictures: PictureSet, rows: NDArray[np.int64]) -> list[list[Box]]:
+def _boxes_of(pictures: ImageSet, rows: NDArray[np.int64]) -> list[list[Box]]:
     """Return the boxes that a rendered dataset knows."""
     import pyarrow as pa
 
@@ -227,7 +225,7 @@ def _boxes_of(pictures: PictureSet, rows: NDArray[np.int64]) -> list[list[Box]]:
     return found
 
 
-def _boxes_in(path: Path, pictures: PictureSet, rows: NDArray[np.int64]) -> list[list[Box] | None]:
+def _boxes_in(path: Path, pictures: ImageSet, rows: NDArray[np.int64]) -> list[list[Box] | None]:
     """Return the boxes of a file, by file name; ``None`` for a picture that it does not name."""
     by_name = read_boxes(path)
     names = [str(name) for name in columns_of(pictures)["filename"][rows]]
@@ -278,7 +276,7 @@ def _box(sides: Sequence[str | None]) -> Box:
     return Box(left, top, right, bottom)
 
 
-def _rerendered(pictures: PictureSet, rows: NDArray[np.int64], engine: Any, quiet: bool) -> Crops:
+def _rerendered(pictures: ImageSet, rows: NDArray[np.int64], engine: Any, quiet: bool) -> Crops:
     """Return the scenes of pictures, rendered without their characters."""
     import pyarrow as pa
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse import pictures
+from torchmultiverse import images
 from torchmultiverse.assets.model import MAX_REPEATS, MAX_TEXTURE_SIDE, Piece
 from torchmultiverse.errors import AssetError
 
@@ -25,9 +25,9 @@ def decode(data: bytes, what: str) -> NDArray[np.uint8]:
         AssetError: no picture, broken, or too large.
     """
     try:
-        stored = pictures.decode(data, what, upright=False, formats=pictures.TEXTURE_FORMATS)
-        picture = pictures.rgba(stored, what)
-    except pictures.PictureError as error:
+        stored = images.decode(data, what, upright=False, formats=images.TEXTURE_FORMATS)
+        picture = images.rgba(stored, what)
+    except images.ImageError as error:
         raise AssetError(str(error)) from None
     if max(picture.size) > MAX_TEXTURE_SIDE:
         picture.thumbnail((MAX_TEXTURE_SIDE, MAX_TEXTURE_SIDE))

@@ -44,7 +44,7 @@ def ssl(
 ) -> None:
     """Train an encoder with a projector, self-supervised or supervised; it is loaded as ssl:FOLDER."""
     from torchmultiverse.analyze import Sets
-    from torchmultiverse.store import open_pictures
+    from torchmultiverse.store import open_images
     from torchmultiverse.train import Training, train_encoder
 
     try:
@@ -60,7 +60,7 @@ def ssl(
         method, backbone, size, widths, epochs, batch, rate, augment=views, scale=scale, pairs=pairs,
         optimizer=optimizer, options=options, keep=kept, seed=seed,
     )  # fmt: skip
-    pictures = open_pictures(data)
+    pictures = open_images(data)
     divided = None if sets is None else Sets.load(sets, pictures)
     rows = None if divided is None else divided.seen_by(of)  # type: ignore[arg-type]
     folder = train_encoder(pictures, out_folder, training, label, rows)
@@ -84,9 +84,9 @@ def split(
 ) -> None:
     """Divide a dataset into what model A sees, what B sees, and public pictures that none sees."""
     from torchmultiverse.analyze import draw_sets
-    from torchmultiverse.store import columns_of, open_pictures
+    from torchmultiverse.store import columns_of, open_images
 
-    pictures = open_pictures(data)
+    pictures = open_images(data)
     name = label or ("character_name" if "character_name" in columns_of(pictures) else "label")
     found = draw_sets(pictures, name, per_class, public, shared, held_out, seed)
     found.save(out_file)

@@ -48,9 +48,9 @@ def train(
     """Train a decoder from a layer's vectors to pictures."""
     from torchmultiverse.analyze import Sets, train_on_layer
     from torchmultiverse.resources import cache_folder
-    from torchmultiverse.store import open_pictures
+    from torchmultiverse.store import open_images
 
-    pictures = open_pictures(data)
+    pictures = open_images(data)
     rows = None if sets is None else Sets.load(sets, pictures).rows["public"]
     folder = train_on_layer(
         model, pictures, out_folder, layer, size, preset, steps, batch, rate, conditioning, licence, seed,

@@ -36,7 +36,7 @@ def finetune(
     """Fine-tune a CLIP model on captioned pictures, and score it before and after."""
     from torchmultiverse.errors import DatasetError
     from torchmultiverse.evaluate import evaluate, leaderboard
-    from torchmultiverse.store import open_dataset, open_pictures, without
+    from torchmultiverse.store import open_dataset, open_images, without
     from torchmultiverse.train import finetune as tune
     from torchmultiverse.train import trained_on
 
@@ -48,7 +48,7 @@ def finetune(
     seen = {ids[row] for row in rows}
     # Before anything is trained: a score on pictures of the training says what was remembered.
     try:
-        tests = [without(open_pictures(folder), seen) for folder in test or [dataset]]
+        tests = [without(open_images(folder), seen) for folder in test or [dataset]]
     except DatasetError as error:
         raise DatasetError(
             f"{error}: every picture would be trained on. Give the dataset a split 'test', or name another with --test"

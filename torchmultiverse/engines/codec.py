@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from torchmultiverse import pictures
+from torchmultiverse import images
 from torchmultiverse.errors import ProtocolError
 
 PNG_LEVEL = 4
@@ -56,8 +56,8 @@ def dimensions(data: bytes) -> tuple[int, int]:
         ProtocolError: the bytes are no picture.
     """
     try:
-        return pictures.size(data, "the answer")
-    except pictures.PictureError as error:
+        return images.size(data, "the answer")
+    except images.ImageError as error:
         raise ProtocolError(str(error)) from None
 
 
@@ -68,14 +68,14 @@ def decode(name: str, data: bytes) -> NDArray[Any]:
         ProtocolError: the bytes are no picture of the expected kind, or one of more than 4096 × 4096 pixels.
     """
     try:
-        picture = pictures.decode(data, name, formats=("PNG", "JPEG", "TIFF"), max_pixels=MAX_PIXELS)
+        picture = images.decode(data, name, formats=("PNG", "JPEG", "TIFF"), max_pixels=MAX_PIXELS)
         if name == "depth":
             array = np.array(picture, dtype=np.float32)
         elif name in ("mask", "class"):
             array = np.array(picture.convert("L"))
         else:
-            array = np.array(pictures.rgb(picture, name))
-    except (pictures.PictureError, ValueError) as error:
+            array = np.array(images.rgb(picture, name))
+    except (images.ImageError, ValueError) as error:
         raise ProtocolError(str(error)) from None
     if name == "normals":
         valid = np.any(array != 0, axis=-1, keepdims=True)

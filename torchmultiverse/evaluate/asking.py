@@ -26,10 +26,10 @@ from torchmultiverse.evaluate.protocol import (
 from torchmultiverse.evaluate.scored import Scored, both, hard_negative, published, top1
 from torchmultiverse.evaluate.scoring import Outcome, paired_scores
 from torchmultiverse.evaluate.spar import Task, coin_flips, tasks
-from torchmultiverse.features import BatchSize, EmbeddingStore, embed_texts, encode_pictures, encode_texts, run_pictures
+from torchmultiverse.features import BatchSize, EmbeddingStore, embed_texts, encode_images, encode_texts, run_images
 from torchmultiverse.models import Classifier, FloatArray, ImageTextModel, Model, Reader, Scorer, need, unit
 from torchmultiverse.scenes import BLANK, spoken
-from torchmultiverse.store import PictureSet
+from torchmultiverse.store import ImageSet
 
 
 class Asker:
@@ -37,7 +37,7 @@ class Asker:
 
     def __init__(
         self,
-        pictures: PictureSet,
+        pictures: ImageSet,
         columns: Mapping[str, NDArray[Any]],
         batch_size: int | BatchSize,
         quiet: bool,
@@ -76,7 +76,7 @@ class Asker:
         if precision != "float32" and change is not None:
             change(precision="float32")
         try:
-            again = run_pictures(function, self.pictures, rows[some], f"{model.info.name}: audit", 1, self.quiet)
+            again = run_images(function, self.pictures, rows[some], f"{model.info.name}: audit", 1, self.quiet)
         finally:
             if precision != "float32" and change is not None:
                 change(precision=precision)
@@ -90,14 +90,14 @@ class Asker:
         }
 
     def _run(self, function: Callable[[Any], FloatArray], rows: NDArray[np.int64], name: str) -> FloatArray:
-        return run_pictures(function, self.pictures, rows, name, self.batch_size, self.quiet)
+        return run_images(function, self.pictures, rows, name, self.batch_size, self.quiet)
 
     def _encode(
         self, model: ImageTextModel | Classifier, output: str, function: Callable[[Any], FloatArray],
         rows: NDArray[np.int64],
     ) -> FloatArray:  # fmt: skip
         """Return what a model makes of pictures, from the store where it was there before."""
-        made = encode_pictures(model, output, function, self.pictures, rows, self.batch_size, self.quiet, self._store)
+        made = encode_images(model, output, function, self.pictures, rows, self.batch_size, self.quiet, self._store)
         if output == "image" and len(rows):
             self._compare(model, made.shape[1])
         return made

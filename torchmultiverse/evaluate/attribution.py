@@ -57,7 +57,7 @@ class Why:
     Attributes:
         first, second: the models.
         task, metric: the question.
-        same_pictures: whether both were asked about the same pictures.
+        same_images: whether both were asked about the same pictures.
         gap, low, high: accuracy of the second minus that of the first, with a 95 % interval.
         clusters: independent groups of pictures.
         parts: levels, the largest excess first.
@@ -69,7 +69,7 @@ class Why:
     second: str
     task: str
     metric: str
-    same_pictures: bool
+    same_images: bool
     gap: float
     low: float
     high: float

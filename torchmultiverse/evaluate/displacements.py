@@ -24,11 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, ModelError, nearest
-from torchmultiverse.features import EmbeddingStore, embed_texts, encode_pictures
+from torchmultiverse.features import EmbeddingStore, embed_texts, encode_images
 from torchmultiverse.models import FloatArray, ImageEncoder, ImageTextModel, as_model, unit
 from torchmultiverse.scenes import FACTORS, animals_caption
 from torchmultiverse.stats import FEWEST, LEVEL, RESAMPLES, expanded_tail, resampling_weights
-from torchmultiverse.store import PictureSet, columns_of, factor_table, open_pictures
+from torchmultiverse.store import ImageSet, columns_of, factor_table, open_images
 
 Modality = Literal["image", "text", "across"]
 _SMALL = 1e-6
@@ -184,7 +184,7 @@ def parallelism(
 
 
 def equivariance(
-    dataset: str | Path | PictureSet,
+    dataset: str | Path | ImageSet,
     models: Any,
     factors: Sequence[str] | None = None,
     *,
@@ -210,7 +210,7 @@ def equivariance(
         DatasetError: no such column, or nothing to compare.
         ModelError: a model that has no space for pictures.
     """
-    pictures = open_pictures(dataset)
+    pictures = open_images(dataset)
     columns = columns_of(pictures)
     captions = _captions(columns)
     plans = _plans(columns, captions, factors)
@@ -221,7 +221,7 @@ def equivariance(
         loaded = as_model(model)
         if not isinstance(loaded, ImageTextModel | ImageEncoder):
             raise ModelError(f"'{loaded.info.name}' has no space for pictures, so nothing is parallel there")
-        images = encode_pictures(loaded, "image", loaded.encode_image, pictures, rows, batch_size, quiet, store)
+        images = encode_images(loaded, "image", loaded.encode_image, pictures, rows, batch_size, quiet, store)
         reads = isinstance(loaded, ImageTextModel)
         texts = images = images if reads else unit(images)  # of encoders of pictures alone vectors have any length
         if isinstance(loaded, ImageTextModel) and captions is not None:

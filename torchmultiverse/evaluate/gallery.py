@@ -18,9 +18,9 @@ from torchmultiverse.evaluate.counterfactual import Effect
 from torchmultiverse.evaluate.paired import RowView
 from torchmultiverse.evaluate.result import Result
 from torchmultiverse.evaluate.slices import Slice
+from torchmultiverse.images import rgb
 from torchmultiverse.paths import component
-from torchmultiverse.pictures import rgb
-from torchmultiverse.store import PictureSet
+from torchmultiverse.store import ImageSet
 
 SIDE = 192
 PER_GROUP = 4
@@ -54,7 +54,7 @@ def chosen_rows(rows: pa.Table, per_group: int = PER_GROUP) -> Iterator[dict[str
                         break
 
 
-def slice_sheet(pictures: PictureSet, result: Result, slices: Sequence[Slice], side: int = 128) -> Image.Image:
+def slice_sheet(pictures: ImageSet, result: Result, slices: Sequence[Slice], side: int = 128) -> Image.Image:
     """Return a sheet with a row of failures for each slice: what was there, and what the model said."""
     from PIL import ImageDraw, ImageFont
 
@@ -79,7 +79,7 @@ def slice_sheet(pictures: PictureSet, result: Result, slices: Sequence[Slice], s
     return sheet
 
 
-def pair_sheet(pictures: PictureSet, result: Result, effects: Sequence[Effect], side: int = 128) -> Image.Image:
+def pair_sheet(pictures: ImageSet, result: Result, effects: Sequence[Effect], side: int = 128) -> Image.Image:
     """Return a sheet with a row of pairs for each effect: the same scene at both levels, and what the model said."""
     from PIL import ImageDraw, ImageFont
 
@@ -113,7 +113,7 @@ def _two_lines(text: str) -> str:
     return "\n".join([*lines[:1], lines[1] + (" …" if len(lines) > 2 else "")] if len(lines) > 1 else lines)
 
 
-def gallery_pictures(pictures: PictureSet, rows: pa.Table, limit: int = LIMIT) -> dict[str, bytes]:
+def gallery_images(pictures: ImageSet, rows: pa.Table, limit: int = LIMIT) -> dict[str, bytes]:
     """Return small JPEG pictures of the rows that :func:`chosen_rows` finds, at most ``limit``, by scene id as
     `paths.component` writes it.
     """

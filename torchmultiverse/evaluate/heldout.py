@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, nearest
-from torchmultiverse.features import picture_array
+from torchmultiverse.features import image_array
 from torchmultiverse.models import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from torchmultiverse.stats import Intervals
-from torchmultiverse.store import columns_of, open_pictures
+from torchmultiverse.store import columns_of, open_images
 from torchmultiverse.train import Recipe, train_classifier
 
 _LABEL = "character_name"
@@ -111,7 +111,7 @@ def held_out(
         DatasetError: see `held_out_split`.
         MissingExtra: timm is not installed.
     """
-    pictures = open_pictures(dataset)
+    pictures = open_images(dataset)
     columns = columns_of(pictures)
     rng = np.random.default_rng(seed)
     if isinstance(levels, int):
@@ -130,7 +130,7 @@ def held_out(
     recipe = recipe or Recipe()
     preprocess = Preprocess((recipe.size, recipe.size), "squash", 1.0, "bicubic", IMAGENET_MEAN, IMAGENET_STD)
     labels = np.unique(animals, return_inverse=True)[1]
-    pixels = picture_array(pictures, np.arange(len(pictures)), recipe.size, preprocess.picture, quiet)
+    pixels = image_array(pictures, np.arange(len(pictures)), recipe.size, preprocess.picture, quiet)
     answers = [
         train_classifier(pixels, labels, mask, recipe, np.random.default_rng((seed, k)), name, quiet)
         for k, (mask, name) in enumerate(((train, "held-out"), (control, "control")))

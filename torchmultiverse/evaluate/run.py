@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.evaluate.asking import Asker, Rehearsal
-from torchmultiverse.evaluate.gallery import gallery_pictures
+from torchmultiverse.evaluate.gallery import gallery_images
 from torchmultiverse.evaluate.protocol import (
     Protocol,
     choose_protocol,
@@ -31,7 +31,7 @@ from torchmultiverse.paths import scene_name
 from torchmultiverse.resources import versions
 from torchmultiverse.stats import Intervals
 from torchmultiverse.store import (
-    PictureSet,
+    ImageSet,
     StoredDataset,
     columns_of,
     dataset_name,
@@ -39,7 +39,7 @@ from torchmultiverse.store import (
     facts_of,
     manifest_hash,
     manifest_of,
-    open_pictures,
+    open_images,
 )
 
 _PACKAGES = (
@@ -60,7 +60,7 @@ class PartlyScored(ModelError):
 
 
 def evaluate(
-    dataset: str | Path | PictureSet,
+    dataset: str | Path | ImageSet,
     models: Any,
     protocol: str | Path | Protocol = "auto",
     out: str | Path | None = None,
@@ -78,7 +78,7 @@ def evaluate(
     the same.
 
     Args:
-        dataset: a dataset's folder, an opened one, or anything with the methods of :class:`PictureSet`.
+        dataset: a dataset's folder, an opened one, or anything with the methods of :class:`ImageSet`.
         models: a model string, a model, any callable, or a list of these; see ``torchmultiverse.models.load_model``.
         protocol: ``auto`` chooses by the dataset's columns; or a name, a JSON file, a protocol.
         out: folder to save the result in.
@@ -100,7 +100,7 @@ def evaluate(
     """
     if out is not None:
         check_folder(Path(out))
-    pictures = open_pictures(dataset)
+    pictures = open_images(dataset)
     columns = columns_of(pictures)
     if isinstance(protocol, str | Path):
         protocol = choose_protocol(tuple(columns)) if protocol == "auto" else load_protocol(protocol)
@@ -156,7 +156,7 @@ def evaluate(
             pa.Table.from_pylist(cells, schema=TABLE),
             table,
             {**_provenance(pictures, name, done, protocol, seed, notes, columns), "audits": ask.audits},
-            gallery_pictures(pictures, table),
+            gallery_images(pictures, table),
             factor_table(columns),
         )
     finally:  # models of the caller's are given back as they came
@@ -174,7 +174,7 @@ def evaluate(
     return result
 
 
-def _ids(pictures: PictureSet, columns: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+def _ids(pictures: ImageSet, columns: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
     """Return the ids of pictures, (N,); of those that have none, their numbers.
 
     Raises:
@@ -243,7 +243,7 @@ def _named(models: Any) -> list[Model]:
 
 
 def _provenance(
-    pictures: PictureSet,
+    pictures: ImageSet,
     name: str,
     models: Sequence[Model],
     protocol: Protocol,

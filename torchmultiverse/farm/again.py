@@ -11,7 +11,7 @@ import numpy as np
 from torchmultiverse.engines import Engine, Failure, RenderOptions
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.farm.estimate import render_options
-from torchmultiverse.pictures import read, rgb
+from torchmultiverse.images import read, rgb
 from torchmultiverse.scenes import Scene
 from torchmultiverse.store import StoredDataset, open_dataset, spec_of, table_of
 

@@ -26,7 +26,7 @@ from torchmultiverse.farm.progress import Tick, progress
 from torchmultiverse.farm.schedule import LEASE, Schedule
 from torchmultiverse.farm.worker import Answered, Job, Left, Nudges, Worker
 from torchmultiverse.files import write_atomic
-from torchmultiverse.pictures import rgb
+from torchmultiverse.images import rgb
 from torchmultiverse.scenes import Scene, Spec, Value, load_spec, parse_spec
 from torchmultiverse.store import SHARD_ROWS, DatasetWriter, Inspection, RowSchema, StoredDataset, finish, open_dataset
 from torchmultiverse.version import __version__

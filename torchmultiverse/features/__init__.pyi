@@ -1,10 +1,10 @@
 from .cache import EmbeddingStore as EmbeddingStore
 from .cache import embed_texts as embed_texts
-from .cache import encode_pictures as encode_pictures
+from .cache import encode_images as encode_images
 from .encode import BatchSize as BatchSize
 from .encode import encode_texts as encode_texts
-from .encode import picture_array as picture_array
-from .encode import run_pictures as run_pictures
+from .encode import image_array as image_array
+from .encode import run_images as run_images
 from .extract import Features as Features
 from .extract import factor_names as factor_names
 from .extract import features_of as features_of
@@ -17,11 +17,11 @@ __all__ = [
     "Features",
     "Tap",
     "embed_texts",
-    "encode_pictures",
+    "encode_images",
     "encode_texts",
     "factor_names",
     "features_of",
+    "image_array",
     "layers_of",
-    "picture_array",
-    "run_pictures",
+    "run_images",
 ]

@@ -26,13 +26,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.features.encode import BatchSize, encode_texts, run_pictures
+from torchmultiverse.features.encode import BatchSize, encode_texts, run_images
 from torchmultiverse.files import disk_errors, remove_leftovers, write_atomic
+from torchmultiverse.images import ImageError, read, rgb
 from torchmultiverse.models import Classifier, FloatArray, ImageEncoder, ImageTextModel, Model, Prepared, Preprocess
-from torchmultiverse.pictures import PictureError, read, rgb
 from torchmultiverse.resources import versions
 from torchmultiverse.scenes import canonical_json
-from torchmultiverse.store import PictureSet
+from torchmultiverse.store import ImageSet
 
 DIGEST = np.dtype("V32")
 FLUSH = 2048
@@ -307,11 +307,11 @@ class Shelf:
         )  # fmt: skip
 
 
-def encode_pictures(
+def encode_images(
     model: ImageTextModel | Classifier | ImageEncoder,
     output: str,
     function: Callable[[list[Image.Image]], FloatArray],
-    pictures: PictureSet,
+    pictures: ImageSet,
     rows: NDArray[np.int64],
     batch_size: int | BatchSize = 64,
     quiet: bool = False,
@@ -333,13 +333,13 @@ def encode_pictures(
     encoder = store.encoder(model, output) if store is not None else None
     preprocess = model.info.preprocess
     if store is None or encoder is None or preprocess is None or not isinstance(pictures, HasBytes):
-        return run_pictures(function, pictures, rows, name, batch_size, quiet)
+        return run_images(function, pictures, rows, name, batch_size, quiet)
     digests = store.digests(pictures, rows)
     shelves = store.shelves(preprocess, len(rows))
 
     def encode(part: NDArray[np.int64]) -> FloatArray:
         source = Decoder(pictures, shelves, digests[part]) if shelves else pictures
-        return run_pictures(function, source, rows[part], name, batch_size, quiet)
+        return run_images(function, source, rows[part], name, batch_size, quiet)
 
     return np.asarray(encoder(digests, encode), np.float32)
 
@@ -416,7 +416,7 @@ class Decoder:
     def _decode(self, row: int, data: bytes, which: Sequence[bool]) -> list[NDArray[np.uint8] | None]:
         try:
             image = read(data, f"row {row}")
-        except PictureError:
+        except ImageError:
             image = rgb(self._pictures.image(row))  # raises, and names the place
         return [
             np.asarray(preprocess.picture(image)) if wanted else None

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from torchmultiverse.errors import ModelError, TorchMultiverseError
+from torchmultiverse.images import rgb
 from torchmultiverse.models import FloatArray, ImageTextModel, Prepared
 from torchmultiverse.models import array as as_array
-from torchmultiverse.pictures import rgb
 from torchmultiverse.progress import progress_bar
-from torchmultiverse.store import PictureSet
+from torchmultiverse.store import ImageSet
 
 _T = TypeVar("_T")
 
@@ -40,9 +40,9 @@ class Feed(Protocol):
         ...
 
 
-def run_pictures(
+def run_images(
     function: Callable[[Any], FloatArray],
-    pictures: PictureSet | Feed,
+    pictures: ImageSet | Feed,
     rows: NDArray[np.int64],
     name: str,
     batch_size: int | BatchSize = 64,
@@ -71,7 +71,7 @@ def run_pictures(
     return np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
 
 
-def _decoded(pictures: PictureSet, rows: NDArray[np.int64], size: Callable[[], int]) -> Iterator[list[Image.Image]]:
+def _decoded(pictures: ImageSet, rows: NDArray[np.int64], size: Callable[[], int]) -> Iterator[list[Image.Image]]:
     images = pictures.iter_images([int(row) for row in rows])
     while batch := list(islice(images, min(size(), max(1, len(rows))))):
         yield batch
@@ -167,8 +167,8 @@ def _forget() -> None:
         torch.cuda.empty_cache()
 
 
-def picture_array(
-    pictures: PictureSet,
+def image_array(
+    pictures: ImageSet,
     rows: NDArray[np.int64],
     side: int,
     picture: Callable[[Image.Image], Image.Image],

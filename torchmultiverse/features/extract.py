@@ -13,10 +13,10 @@ from typing_extensions import override
 
 from torchmultiverse.errors import DatasetError, nearest
 from torchmultiverse.features.cache import FLUSH, Decoder, EmbeddingStore, HasBytes, Shelf
-from torchmultiverse.features.encode import BatchSize, run_pictures
+from torchmultiverse.features.encode import BatchSize, run_images
 from torchmultiverse.features.layers import Tap, choose
 from torchmultiverse.models import FloatArray, load_model
-from torchmultiverse.store import PictureSet, columns_of, dataset_name, open_pictures
+from torchmultiverse.store import ImageSet, columns_of, dataset_name, open_images
 
 
 class LayerFeatures(Mapping[str, FloatArray]):
@@ -68,7 +68,7 @@ class Features:
 
 def features_of(
     model: Any,
-    dataset: str | Path | PictureSet,
+    dataset: str | Path | ImageSet,
     layers: Sequence[str] | str = "cuts",
     store: EmbeddingStore | str | Path | None = None,
     limit: int | None = None,
@@ -93,7 +93,7 @@ def features_of(
         ModelError: a model without layers, or no such layer.
     """
     model = load_model(model) if isinstance(model, str) else model
-    pictures = open_pictures(dataset)
+    pictures = open_images(dataset)
     names = choose(model, layers)
     rows = np.arange(len(pictures))
     if limit is not None and limit < len(rows):
@@ -106,7 +106,7 @@ def features_of(
 
 def _kept(
     model: Any,
-    pictures: PictureSet,
+    pictures: ImageSet,
     rows: NDArray[np.int64],
     names: Sequence[str],
     store: EmbeddingStore | None,
@@ -146,7 +146,7 @@ def _pass(
         widths[:] = [part.shape[1] for part in parts]
         return np.concatenate(parts, 1)
 
-    found = run_pictures(together, source, rows, label, batch, quiet)
+    found = run_images(together, source, rows, label, batch, quiet)
     return np.split(found, np.cumsum(widths)[:-1], 1)
 
 

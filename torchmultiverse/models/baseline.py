@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from torchmultiverse.images import rgb
 from torchmultiverse.models.base import ModelInfo
 from torchmultiverse.models.callables import unit
 from torchmultiverse.models.preprocess import FloatArray, Images, pil_list
-from torchmultiverse.pictures import rgb
 
 _BINS = 4
 _SIDE = 64

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from torchmultiverse.pictures import rgb
+from torchmultiverse.images import rgb
 
 FloatArray: TypeAlias = NDArray[np.float32]
 

@@ -85,7 +85,7 @@ class OwnProcessor:
         return pixels_of_one
 
 
-def picture_reader(processor: Any, where: str) -> Preprocess | OwnProcessor:
+def image_reader(processor: Any, where: str) -> Preprocess | OwnProcessor:
     """Return an image processor as a declaration, or itself.
 
     Args:

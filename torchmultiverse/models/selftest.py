@@ -38,7 +38,7 @@ class Finding:
     said: str
 
 
-def known_pictures() -> list[Image.Image]:
+def known_images() -> list[Image.Image]:
     """Return four pictures that are the same everywhere: waves, a checkerboard, a disc, noise; one is not square."""
     rows, columns = np.mgrid[0:256, 0:256]
     waves = np.stack([127.5 + 127.5 * np.sin(rows / k) * np.cos(columns / (k + 3)) for k in (9, 17, 31)], -1)
@@ -59,7 +59,7 @@ def check_model(model: Model, against: str | Path | None = None, save: str | Pat
     Raises:
         ModelError: ``against`` cannot be read.
     """
-    pictures = known_pictures()
+    pictures = known_images()
     function = _function(model)
     try:
         together = function(pictures)

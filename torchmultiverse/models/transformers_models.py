@@ -23,7 +23,7 @@ from torchmultiverse.models.generative import GenerativeScorer
 from torchmultiverse.models.hub import weights_from_hub
 from torchmultiverse.models.modules import ModuleClassifier, ModuleEncoder, WithoutBackground
 from torchmultiverse.models.preprocess import FloatArray, Images, Preprocess
-from torchmultiverse.models.processors import OwnProcessor, picture_reader
+from torchmultiverse.models.processors import OwnProcessor, image_reader
 
 if TYPE_CHECKING:
     import torch
@@ -248,7 +248,7 @@ def _preprocess(transformers: Any, where: str, config: Any, untrained: bool) -> 
                 f"{where} does not say how pictures are preprocessed (no preprocessor_config.json): {error}"
             ) from None
         return Preprocess((side, side), "squash", 1.0, "bicubic", (0.5,) * 3, (0.5,) * 3)
-    return picture_reader(processor, where)
+    return image_reader(processor, where)
 
 
 def _processor(transformers: Any, where: str, tokenizer: Any) -> Any:

@@ -19,17 +19,17 @@ from PIL import Image
 
 from torchmultiverse.evaluate import Result, jpeg, word_codes
 from torchmultiverse.files import write_atomic
-from torchmultiverse.pictures import rgb
+from torchmultiverse.images import rgb
 from torchmultiverse.progress import progress_bar
 from torchmultiverse.report.templates import template
-from torchmultiverse.store import PictureSet
+from torchmultiverse.store import ImageSet
 
 TILE = 96
 _SIDE = 16  # tiles in a row and in a column of a sheet
 _WORDS = ("model", "task", "setting", "scope", "metric", "label", "prediction")
 
 
-def explore(result: Result, out: str | Path, dataset: PictureSet | None = None, quiet: bool = False) -> Path:
+def explore(result: Result, out: str | Path, dataset: ImageSet | None = None, quiet: bool = False) -> Path:
     """Write ``explore.html``, and ``tiles/`` where a dataset is given; returns the page.
 
     Args:
@@ -82,7 +82,7 @@ def _column(name: str, kind: str, values: NDArray[Any], words: list[str] | None 
     return {"name": name, "kind": kind, "form": form, "data": data, "words": words or []}
 
 
-def _tiles(dataset: PictureSet, folder: Path, quiet: bool) -> int:
+def _tiles(dataset: ImageSet, folder: Path, quiet: bool) -> int:
     """Write all pictures as sheets; returns how many sheets there are."""
     folder.mkdir(parents=True, exist_ok=True)
     per = _SIDE * _SIDE

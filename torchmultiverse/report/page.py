@@ -21,14 +21,12 @@ from torchmultiverse.report.explorer import explore
 from torchmultiverse.report.findings import findings
 from torchmultiverse.report.tables import comma_separated, latex, markdown
 from torchmultiverse.report.templates import template
-from torchmultiverse.store import PictureSet
+from torchmultiverse.store import ImageSet
 
 _PREFIX = re.compile(r"^This is a photo (of )?")
 
 
-def report(
-    results: str | Path | Result, out: str | Path, dataset: PictureSet | None = None, quiet: bool = True
-) -> Path:
+def report(results: str | Path | Result, out: str | Path, dataset: ImageSet | None = None, quiet: bool = True) -> Path:
     """Write ``index.html``, ``leaderboard.md``, ``leaderboard.tex`` and ``results.csv``; returns the page.
 
     The page needs no other file and no network: style, charts and pictures are inside it. ``explore.html`` beside it

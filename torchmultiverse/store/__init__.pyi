@@ -34,16 +34,16 @@ from .schema import RowSchema as RowSchema
 from .schema import huggingface as huggingface
 from .verification import Verification as Verification
 from .verification import verify as verify
-from .views import PictureList as PictureList
-from .views import PictureSet as PictureSet
-from .views import SomePictures as SomePictures
+from .views import ImageList as ImageList
+from .views import ImageSet as ImageSet
+from .views import ImageSubset as ImageSubset
 from .views import columns_of as columns_of
 from .views import dataset_name as dataset_name
 from .views import factor_table as factor_table
 from .views import facts_of as facts_of
 from .views import manifest_hash as manifest_hash
 from .views import manifest_of as manifest_of
-from .views import open_pictures as open_pictures
+from .views import open_images as open_images
 from .views import without as without
 from .writer import FORMAT as FORMAT
 from .writer import SHARD_ROWS as SHARD_ROWS
@@ -57,11 +57,11 @@ __all__ = [
     "VOLATILE",
     "Crossing",
     "DatasetWriter",
+    "ImageList",
+    "ImageSet",
+    "ImageSubset",
     "Inspection",
-    "PictureList",
-    "PictureSet",
     "RowSchema",
-    "SomePictures",
     "StoredDataset",
     "Verification",
     "check_same",
@@ -88,7 +88,7 @@ __all__ = [
     "measure",
     "merge",
     "open_dataset",
-    "open_pictures",
+    "open_images",
     "outside",
     "push",
     "read_manifest",

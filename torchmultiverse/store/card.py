@@ -12,7 +12,7 @@ import pyarrow as pa
 from PIL import Image, ImageDraw
 
 from torchmultiverse.files import disk_errors, write_atomic
-from torchmultiverse.pictures import rgb
+from torchmultiverse.images import rgb
 from torchmultiverse.scenes import FactorTable, Spec
 from torchmultiverse.store.croissant import write_croissant
 from torchmultiverse.store.datasheet import datasheet_facts

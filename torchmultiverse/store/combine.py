@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.pictures import decode, rgb
+from torchmultiverse.images import decode, rgb
 from torchmultiverse.store.assemble import assemble
 from torchmultiverse.store.card import write_card
 from torchmultiverse.store.licence import joint, licence_of

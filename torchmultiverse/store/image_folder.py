@@ -14,7 +14,7 @@ import pyarrow as pa
 from PIL import Image
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.pictures import SUFFIXES, read
+from torchmultiverse.images import SUFFIXES, read
 
 
 class ImageFolder:

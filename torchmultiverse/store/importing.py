@@ -20,7 +20,7 @@ from typing import Any
 import pyarrow as pa
 
 from torchmultiverse.errors import DatasetError, SpecError
-from torchmultiverse.pictures import decode
+from torchmultiverse.images import decode
 from torchmultiverse.scenes import (
     BLANK,
     CAPTIONS,

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from torchmultiverse.pictures import read
+from torchmultiverse.images import read
 from torchmultiverse.store.minimal import differences
 from torchmultiverse.store.quality import LIMITS, outside, quality
 from torchmultiverse.store.reader import StoredDataset

@@ -18,7 +18,7 @@ from PIL import Image
 
 from torchmultiverse.engines import codec
 from torchmultiverse.errors import DatasetError, SpecError, nearest
-from torchmultiverse.pictures import decode, rgb
+from torchmultiverse.images import decode, rgb
 from torchmultiverse.scenes import Condition, Factor, FactorTable, parse_where
 from torchmultiverse.store import pages
 from torchmultiverse.store.crossing import Crossing

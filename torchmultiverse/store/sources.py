@@ -21,12 +21,12 @@ import numpy as np
 import pyarrow as pa
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.pictures import SUFFIXES
+from torchmultiverse.images import SUFFIXES
 from torchmultiverse.store.layouts import METADATA
 from torchmultiverse.store.parquet import read_whole, reading
 from torchmultiverse.store.reader import open_dataset
 
-MAX_PICTURE_BYTES = 1 << 29
+MAX_IMAGE_BYTES = 1 << 29
 _FILE_COLUMNS = ("filepath", "filename", "file_name")
 _SPLITS = {
     "train": ("train", "training"),
@@ -222,8 +222,8 @@ def _is_text(name: str) -> bool:
 
 def _file(path: Path, shown: Path) -> bytes:
     try:
-        if path.stat().st_size > MAX_PICTURE_BYTES:
-            raise DatasetError(f"{shown} has {path.stat().st_size:,} bytes; at most {MAX_PICTURE_BYTES:,} are read")
+        if path.stat().st_size > MAX_IMAGE_BYTES:
+            raise DatasetError(f"{shown} has {path.stat().st_size:,} bytes; at most {MAX_IMAGE_BYTES:,} are read")
         return path.read_bytes()
     except OSError as error:
         raise DatasetError(f"{shown}: cannot be read: {error.strerror or error}") from None

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from torchmultiverse.errors import DatasetError, SpecError
 from torchmultiverse.files import FolderLock, disk_errors, sha256_file, write_atomic
-from torchmultiverse.pictures import PictureError, decode
+from torchmultiverse.images import ImageError, decode
 from torchmultiverse.scenes import FactorTable, Scene
 from torchmultiverse.store.manifest import manifest_bytes, read_manifest, table_of
 
@@ -102,7 +102,7 @@ def _check(file: Path, entry: dict[str, Any], table: FactorTable, untrusted: Set
                             return f"scene {row['scene_id']}: {column} is {row[column]}, its scene says {scene[column]}"
                     for column in pictures:
                         decode(row[column]["bytes"], f"{column} of scene {row['scene_id']}")
-    except (OSError, pa.ArrowException, ValueError, SpecError, PictureError) as error:
+    except (OSError, pa.ArrowException, ValueError, SpecError, ImageError) as error:
         return f"cannot be read: {error}"
     return (
         f"{doubted} pictures that cannot be trusted: rendered once more, they show something else" if doubted else None

@@ -20,7 +20,7 @@ _NOT_FACTORS = frozenset(("engine", "render_ms", "split", "filename"))
 
 
 @runtime_checkable
-class PictureSet(Protocol):
+class ImageSet(Protocol):
     """Pictures with a table of factors. ``torchmultiverse.store.open_dataset`` returns one."""
 
     @property
@@ -43,7 +43,7 @@ class PictureSet(Protocol):
         ...
 
 
-class PictureList:
+class ImageList:
     """Pictures and their factors in memory.
 
     Args:
@@ -93,7 +93,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     return pa.table(arrays)
 
 
-class SomePictures:
+class ImageSubset:
     """Some rows of a dataset, in the order given; all that its manifest says of the whole is kept.
 
     Args:
@@ -102,7 +102,7 @@ class SomePictures:
         name: of the part in results; that of the whole by default.
     """
 
-    def __init__(self, pictures: PictureSet, rows: NDArray[np.int64], name: str | None = None) -> None:
+    def __init__(self, pictures: ImageSet, rows: NDArray[np.int64], name: str | None = None) -> None:
         self._pictures, self._rows = pictures, np.asarray(rows, np.int64)
         digest = hashlib.sha256(self._rows.tobytes()).hexdigest()
         about = {"name": name or dataset_name(pictures), "count": len(self._rows), "rows_sha256": digest}
@@ -128,7 +128,7 @@ class SomePictures:
         return self._pictures.iter_images([int(self._rows[int(place)]) for place in places])
 
 
-def without(pictures: PictureSet, scene_ids: Iterable[str]) -> PictureSet:
+def without(pictures: ImageSet, scene_ids: Iterable[str]) -> ImageSet:
     """Return a dataset without the pictures of some scenes; itself where it holds none of them.
 
     Raises:
@@ -141,10 +141,10 @@ def without(pictures: PictureSet, scene_ids: Iterable[str]) -> PictureSet:
     rows = np.array([row for row, name in enumerate(ids) if name not in known], np.int64)
     if not len(rows):
         raise DatasetError(f"'{dataset_name(pictures)}': all {len(ids):,} pictures are left out, none is left")
-    return pictures if len(rows) == len(ids) else SomePictures(pictures, rows)
+    return pictures if len(rows) == len(ids) else ImageSubset(pictures, rows)
 
 
-def open_pictures(dataset: str | Path | PictureSet) -> PictureSet:
+def open_images(dataset: str | Path | ImageSet) -> ImageSet:
     """Return an opened dataset for a folder (or pictures in folders of classes), or what was given."""
     if isinstance(dataset, str | Path):
         from torchmultiverse.store.image_folder import ImageFolder, is_image_folder
@@ -153,12 +153,12 @@ def open_pictures(dataset: str | Path | PictureSet) -> PictureSet:
             return ImageFolder(dataset)
         from torchmultiverse.store import open_dataset
 
-        opened: PictureSet = open_dataset(dataset)
+        opened: ImageSet = open_dataset(dataset)
         return opened
     return dataset
 
 
-def manifest_of(pictures: PictureSet) -> dict[str, Any]:
+def manifest_of(pictures: ImageSet) -> dict[str, Any]:
     """Return a dataset's manifest as plain data."""
     manifest = pictures.manifest
     if hasattr(manifest, "model_dump"):
@@ -166,12 +166,12 @@ def manifest_of(pictures: PictureSet) -> dict[str, Any]:
     return dict(manifest or {})
 
 
-def manifest_hash(pictures: PictureSet) -> str:
+def manifest_hash(pictures: ImageSet) -> str:
     """Return the SHA-256 of the canonical JSON of the manifest, 64 hex digits."""
     return hashlib.sha256(canonical_json(manifest_of(pictures)).encode()).hexdigest()
 
 
-def dataset_name(pictures: PictureSet) -> str:
+def dataset_name(pictures: ImageSet) -> str:
     """Return the name a dataset goes by in results: its spec's name, its own, or its folder's."""
     manifest = manifest_of(pictures)
     identity = manifest.get("identity")
@@ -183,7 +183,7 @@ def dataset_name(pictures: PictureSet) -> str:
     return Path(folder).name if folder else "pictures"
 
 
-def columns_of(pictures: PictureSet) -> dict[str, NDArray[Any]]:
+def columns_of(pictures: ImageSet) -> dict[str, NDArray[Any]]:
     """Return every scalar column (no picture, no JSON) as a NumPy array; strings as objects."""
     table = pictures.table()
     arrays: dict[str, NDArray[Any]] = {}

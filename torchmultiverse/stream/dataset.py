@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from torchmultiverse.engines import codec
 from torchmultiverse.errors import DatasetError, MissingExtra, nearest
-from torchmultiverse.pictures import rgb
+from torchmultiverse.images import rgb
 from torchmultiverse.store import open_dataset
 
 

@@ -5,14 +5,14 @@ from .clip import train_clip as train_clip
 from .decoder import train_decoder as train_decoder
 from .finetuning import finetune as finetune
 from .finetuning import trained_on as trained_on
-from .ssl import PictureViews as PictureViews
+from .ssl import AugmentedViews as AugmentedViews
 from .ssl import Training as Training
 from .ssl import changed as changed
 from .ssl import train_encoder as train_encoder
 from .ssl import with_settings as with_settings
 
 __all__ = [
-    "PictureViews",
+    "AugmentedViews",
     "Recipe",
     "Training",
     "changed",

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from torchmultiverse.errors import DatasetError
+from torchmultiverse.images import rgb
 from torchmultiverse.models import build_tiny, save_tiny, tiny_config, tiny_preprocess
 from torchmultiverse.models import torch_tools as tools
-from torchmultiverse.pictures import rgb
 from torchmultiverse.progress import training_bar
 from torchmultiverse.scenes import BLANK
 from torchmultiverse.store import PUBLISHED

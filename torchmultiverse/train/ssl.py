@@ -25,12 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, ModelError, nearest
-from torchmultiverse.features import picture_array
+from torchmultiverse.features import image_array
 from torchmultiverse.files import write_atomic
 from torchmultiverse.models import ENCODER_CONFIG, IMAGENET_MEAN, IMAGENET_STD, build_encoder
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.progress import progress_bar
-from torchmultiverse.store import columns_of, manifest_hash, open_pictures
+from torchmultiverse.store import columns_of, manifest_hash, open_images
 
 if TYPE_CHECKING:
     import torch
@@ -354,7 +354,7 @@ def fit(
 
 def _every(views: Views, plan: Sequence[NDArray[np.int64]], epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Yield the views of all batches of an epoch; made ahead by other processes where views can do that."""
-    if isinstance(views, PictureViews):
+    if isinstance(views, AugmentedViews):
         yield from views.ahead(plan, epoch)
     else:
         for rows in plan:
@@ -378,7 +378,7 @@ def _optimizer(name: str, parameters: list[Any], rate: float, decay: float) -> A
     return lars.LARS(groups, lr=rate, momentum=0.9, weight_decay=decay)
 
 
-class PictureViews:
+class AugmentedViews:
     """Two crops of each picture with changed colours, the same for the same seed, epoch and picture.
 
     Args:
@@ -478,7 +478,7 @@ _FEW = 512  # pictures of an epoch for which other processes are not worth their
 class _Batches:
     """The batches of an epoch, as a loader asks for them."""
 
-    def __init__(self, views: PictureViews, plan: Sequence[NDArray[np.int64]], epoch: int) -> None:
+    def __init__(self, views: AugmentedViews, plan: Sequence[NDArray[np.int64]], epoch: int) -> None:
         self._views, self._plan, self._epoch = views, plan, epoch
 
     def __len__(self) -> int:
@@ -522,7 +522,7 @@ def train_encoder(
     import torch
 
     training = training or Training()
-    pictures = open_pictures(dataset)
+    pictures = open_images(dataset)
     chosen = np.arange(len(pictures)) if rows is None else np.asarray(rows)
     columns = columns_of(pictures)
 
@@ -556,8 +556,8 @@ def train_encoder(
             training.method, module, training.head[-1], 0 if labels is None else int(labels.max()) + 1, training.options
         )
     side = round(training.size * 1.25)
-    pixels = picture_array(pictures, chosen, side, lambda image: image.resize((side, side)), quiet)
-    views = PictureViews(pixels, training.size, training.augment, training.scale, training.seed, pairs)
+    pixels = image_array(pictures, chosen, side, lambda image: image.resize((side, side)), quiet)
+    views = AugmentedViews(pixels, training.size, training.augment, training.scale, training.seed, pairs)
 
     def after(epoch: int, losses: Sequence[float]) -> None:
         if epoch in training.keep:

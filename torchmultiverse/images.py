@@ -27,7 +27,7 @@ SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 _TURNED = (5, 6, 7, 8)
 
 
-class PictureError(DatasetError):
+class ImageError(DatasetError):
     """A picture that cannot be read as it is meant; the message names it."""
 
 
@@ -44,7 +44,7 @@ def decode(
         max_pixels: more are refused.
 
     Raises:
-        PictureError: no picture, a part of one, one with a wrong checksum, or one that is too large.
+        ImageError: no picture, a part of one, one with a wrong checksum, or one that is too large.
     """
     with _reading(data, what):
         with _opened(data, what, formats, max_pixels) as picture:
@@ -62,7 +62,7 @@ def read(data: bytes, what: str) -> Image.Image:
     """Return the picture in a file, upright, mode RGB with 8 bits: `decode` and `rgb`.
 
     Raises:
-        PictureError: as those.
+        ImageError: as those.
     """
     return rgb(decode(data, what), what)
 
@@ -71,7 +71,7 @@ def size(data: bytes, what: str, formats: tuple[str, ...] = FORMATS) -> tuple[in
     """Return width and height of the upright picture in a file; only its header is read.
 
     Raises:
-        PictureError: no picture, or one that is too large.
+        ImageError: no picture, or one that is too large.
     """
     with _reading(data, what), _opened(data, what, formats, MAX_PIXELS) as picture:
         # Pillow turns the size of a TIFF by itself.
@@ -86,7 +86,7 @@ def rgb(picture: Image.Image, what: str = "the picture") -> Image.Image:
     out as the field's loaders do (``convert("RGB")``): what is behind a transparent pixel is not known.
 
     Raises:
-        PictureError: the mode or the range of the values does not say what is white.
+        ImageError: the mode or the range of the values does not say what is white.
     """
     return _converted(picture, "RGB", what)
 
@@ -95,7 +95,7 @@ def rgba(picture: Image.Image, what: str = "the picture") -> Image.Image:
     """Return a picture of any mode as RGB and alpha with 8 bits; otherwise as `rgb`.
 
     Raises:
-        PictureError: as `rgb`.
+        ImageError: as `rgb`.
     """
     return _converted(picture, "RGBA", what)
 
@@ -110,7 +110,7 @@ def _converted(picture: Image.Image, mode: str, what: str) -> Image.Image:
     try:
         return picture.convert(mode)
     except (ValueError, OSError) as error:
-        raise PictureError(f"{what} is of mode {picture.mode}, not RGB or grey: {error}") from None
+        raise ImageError(f"{what} is of mode {picture.mode}, not RGB or grey: {error}") from None
 
 
 def _eight_bits(picture: Image.Image, what: str) -> Image.Image:
@@ -120,7 +120,7 @@ def _eight_bits(picture: Image.Image, what: str) -> Image.Image:
     white = 1.0 if picture.mode == "F" else 65535.0
     low, high = float(values.min()), float(values.max())
     if not (low >= 0 and high <= white):
-        raise PictureError(
+        raise ImageError(
             f"{what} has grey values from {low:g} to {high:g}; they are read from 0 to {white:g} (white): "
             "save it with 8 or 16 bits"
         )
@@ -138,7 +138,7 @@ def _orientation(picture: Image.Image) -> int:
 def _opened(data: bytes, what: str, formats: tuple[str, ...], max_pixels: int) -> Image.Image:
     picture = Image.open(io.BytesIO(data), formats=formats)
     if picture.width * picture.height > max_pixels:
-        raise PictureError(f"{what} has {picture.width} × {picture.height} pixels; at most {max_pixels:,} are read")
+        raise ImageError(f"{what} has {picture.width} × {picture.height} pixels; at most {max_pixels:,} are read")
     return picture
 
 
@@ -149,11 +149,11 @@ def _reading(data: bytes, what: str) -> Iterator[None]:
         yield
     except UnidentifiedImageError:
         # Its own message shows the address of a buffer.
-        raise PictureError(
+        raise ImageError(
             f"{what} is no picture that can be read: {len(data):,} bytes in no format that is known here"
         ) from None
     except (
         OSError, SyntaxError, ValueError, TypeError, EOFError, IndexError, KeyError, OverflowError, struct.error,
         Image.DecompressionBombError,
     ) as error:  # fmt: skip
-        raise PictureError(f"{what} is no picture that can be read: {len(data):,} bytes, {str(error)[:200]}") from None
+        raise ImageError(f"{what} is no picture that can be read: {len(data):,} bytes, {str(error)[:200]}") from None

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from torchmultiverse import pictures
+from torchmultiverse import images
+from torchmultiverse.images import ImageError
 from torchmultiverse.models.preprocess import pil_list
-from torchmultiverse.pictures import PictureError
 from torchmultiverse.store import open_dataset
 from torchmultiverse.store.image_folder import ImageFolder
 from torchmultiverse.store.schema import IMAGE
@@ -57,10 +57,10 @@ def gradient(width: int = 12, height: int = 8) -> Image.Image:
 @pytest.mark.parametrize("format", ["PNG", "TIFF", "PPM"])
 def test_16_bit_grey_is_scaled(format: str) -> None:
     # Pillow's convert() cuts it off at 255: a mid grey becomes white.
-    picture = pictures.read(encoded(grey16(), format), "a.png")
+    picture = images.read(encoded(grey16(), format), "a.png")
     assert picture.mode == "RGB"
     assert picture.getpixel((2, 2)) == (78, 78, 78)
-    assert pictures.rgba(grey16()).getpixel((0, 0)) == (78, 78, 78, 255)
+    assert images.rgba(grey16()).getpixel((0, 0)) == (78, 78, 78, 255)
 
 
 def test_grey_of_every_depth_in_memory_is_scaled() -> None:
@@ -74,8 +74,8 @@ def test_grey_of_every_depth_in_memory_is_scaled() -> None:
 @pytest.mark.parametrize("values", [np.full((2, 2), 70000, np.int32), np.full((2, 2), -1, np.int32),
                                     np.full((2, 2), 7.3, np.float32), np.full((2, 2), np.nan, np.float32)])  # fmt: skip
 def test_values_without_a_known_white_are_refused(values: np.ndarray) -> None:
-    with pytest.raises(PictureError, match=r"^a\.tiff has grey values from"):
-        pictures.rgb(Image.fromarray(values), "a.tiff")
+    with pytest.raises(ImageError, match=r"^a\.tiff has grey values from"):
+        images.rgb(Image.fromarray(values), "a.tiff")
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
@@ -88,17 +88,17 @@ def test_a_picture_stands_as_its_camera_says(format: str, orientation: int) -> N
         8: lambda a: np.rot90(a),
     }[orientation](np.asarray(gradient()).astype(int))  # fmt: skip
     data = encoded(gradient(), format, exif=sideways(orientation), **({"lossless": True} if format == "WEBP" else {}))
-    read = np.asarray(pictures.read(data, "a")).astype(int)
+    read = np.asarray(images.read(data, "a")).astype(int)
     assert read.shape == upright.shape
     assert np.abs(read - upright).max() <= (40 if format == "JPEG" else 0)  # other orientations are 250 apart
-    assert pictures.size(data, "a") == (upright.shape[1], upright.shape[0])
+    assert images.size(data, "a") == (upright.shape[1], upright.shape[0])
     # The coordinates of a texture are of the picture as it is stored.
     if format != "TIFF":
-        assert pictures.decode(data, "a", upright=False).size == (12, 8)
+        assert images.decode(data, "a", upright=False).size == (12, 8)
 
 
 def test_an_orientation_that_nobody_can_read_is_none() -> None:
-    assert pictures.read(encoded(gradient(), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"), "a.jpg").size == (12, 8)
+    assert images.read(encoded(gradient(), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"), "a.jpg").size == (12, 8)
 
 
 def chunks(data: bytes) -> list[tuple[bytes, int, int]]:
@@ -123,19 +123,19 @@ def test_a_png_with_a_wrong_checksum_is_refused() -> None:
     assert len(packed) == length
     data[start : start + length] = packed
     assert np.asarray(Image.open(io.BytesIO(data))).max() == 255  # Pillow alone shows it
-    with pytest.raises(PictureError, match=r"^p2\.png is no picture that can be read: .*IDAT"):
-        pictures.read(bytes(data), "p2.png")
+    with pytest.raises(ImageError, match=r"^p2\.png is no picture that can be read: .*IDAT"):
+        images.read(bytes(data), "p2.png")
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM"])
 def test_every_cut_of_a_picture_is_refused_by_name(format: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     data = encoded(Image.fromarray(noise), format)
-    assert pictures.read(data, "a").size == (16, 16)
+    assert images.read(data, "a").size == (16, 16)
     # A JPEG without its last two bytes and a GIF without its last one have all their pixels.
     for keep in range(0, len(data) - 3, 7):
-        with pytest.raises(PictureError, match=r"^pictures/a is no picture that can be read: "):
-            pictures.read(data[:keep], "pictures/a")
+        with pytest.raises(ImageError, match=r"^pictures/a is no picture that can be read: "):
+            images.read(data[:keep], "pictures/a")
 
 
 def test_what_unpacks_to_too_much_is_refused_before_it_is_unpacked() -> None:
@@ -143,11 +143,11 @@ def test_what_unpacks_to_too_much_is_refused_before_it_is_unpacked() -> None:
     data = bytearray(encoded(gradient()))
     _, start, length = chunks(bytes(data))[0]
     data[start : start + length + 4] = header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
-    for read in (pictures.read, pictures.size):
-        with pytest.raises(PictureError, match=r"a\.png"):
+    for read in (images.read, images.size):
+        with pytest.raises(ImageError, match=r"a\.png"):
             read(bytes(data), "a.png")
-    with pytest.raises(PictureError, match="12 × 8 pixels; at most 95 are read"):
-        pictures.decode(encoded(gradient()), "a.png", max_pixels=95)
+    with pytest.raises(ImageError, match="12 × 8 pixels; at most 95 are read"):
+        images.decode(encoded(gradient()), "a.png", max_pixels=95)
 
 
 def test_grey_alpha_palettes_and_print_colours() -> None:
@@ -157,11 +157,11 @@ def test_grey_alpha_palettes_and_print_colours() -> None:
     clear.putalpha(0)
     with_holes = encoded(palette, transparency=bytes([0] * 256))
     for data in (encoded(palette), with_holes, encoded(clear), encoded(red, "BMP")):
-        assert pictures.read(data, "a").getpixel((1, 1)) == (200, 30, 40)
-    assert pictures.rgba(pictures.decode(with_holes, "a")).getpixel((1, 1))[3] == 0
-    assert pictures.read(encoded(Image.new("LA", (4, 4), (90, 5))), "a").getpixel((1, 1)) == (90, 90, 90)
-    assert pictures.read(encoded(Image.new("1", (4, 4), 1)), "a").getpixel((1, 1)) == (255, 255, 255)
-    printed = pictures.read(encoded(red.convert("CMYK"), "JPEG", quality=100), "a").getpixel((1, 1))
+        assert images.read(data, "a").getpixel((1, 1)) == (200, 30, 40)
+    assert images.rgba(images.decode(with_holes, "a")).getpixel((1, 1))[3] == 0
+    assert images.read(encoded(Image.new("LA", (4, 4), (90, 5))), "a").getpixel((1, 1)) == (90, 90, 90)
+    assert images.read(encoded(Image.new("1", (4, 4), 1)), "a").getpixel((1, 1)) == (255, 255, 255)
+    printed = images.read(encoded(red.convert("CMYK"), "JPEG", quality=100), "a").getpixel((1, 1))
     assert np.abs(np.subtract(printed, (200, 30, 40))).max() <= 3
 
 
@@ -187,7 +187,7 @@ def test_folders_datasets_and_models_read_alike(tmp_path: Path) -> None:
     rows = [{"bytes": data, "path": name} for name, data in files.items()]
     (tmp_path / "stored").mkdir()
     pq.write_table(pa.table({"image": pa.array(rows, IMAGE)}), tmp_path / "stored/a.parquet")
-    expected = [pictures.read(data, name) for name, data in files.items()]
+    expected = [images.read(data, name) for name, data in files.items()]
     assert [p.size for p in expected] == [(6, 4), (8, 12)]
     assert expected[0].getpixel((0, 0)) == (78, 78, 78)
     for opened in (ImageFolder(tmp_path / "folder"), open_dataset(tmp_path / "stored")):
