@@ -183,7 +183,7 @@ def test_an_engine_that_only_breaks_ends_the_streamer_with_the_reason() -> None:
         )  # fmt: skip
         with pytest.raises(EngineError, match="the streamer ended"):
             await client.render(SCENE, OPTIONS)
-        with pytest.raises(EngineError, match=r"8 times in a row: RuntimeError: CUDA error 700"):
+        with pytest.raises(EngineError, match=r"8 times in a row; the last: RuntimeError: CUDA error 700"):
             await running
         await client.close()
         await server.stop()

@@ -1,3 +1,4 @@
+from .engines import make_engine as make_engine
 from .folder import add as add
 from .library import BUILDABLE as BUILDABLE
 from .library import PAGE as PAGE
@@ -18,6 +19,7 @@ __all__ = [
     "build",
     "check_packs",
     "installed",
+    "make_engine",
     "open_pack",
     "remove",
     "troupe",

@@ -25,7 +25,7 @@ from torchmultiverse.cli.planning import plan as plan_command
 from torchmultiverse.cli.rcdm import rcdm_app
 from torchmultiverse.cli.rendering import EXAMPLES, render
 from torchmultiverse.cli.specs import specs_app
-from torchmultiverse.errors import DatasetError, SpecError, TorchMultiverseError, missing_extra
+from torchmultiverse.errors import DatasetError, EngineError, SpecError, TorchMultiverseError, missing_extra
 from torchmultiverse.version import __version__
 
 out = Console()
@@ -183,10 +183,15 @@ def serve(
 @engine_app.command("list")
 def engine_list() -> None:
     """List the engines that can be named here."""
+    from torchmultiverse.engines import engine_names, find_engine
+
     table = Table("engine", "what it is", box=None, padding=(0, 2))
-    table.add_row("builtin", "the path tracer, in its own process, over WebRTC")
-    table.add_row("inprocess", "the same path tracer inside the calling process")
-    table.add_row("marker", "test cards that show which scene they are; needs no renderer")
+    for name in engine_names():
+        try:
+            summary = find_engine(name).summary
+        except EngineError as error:
+            summary = str(error)
+        table.add_row(name, _escape(summary))
     table.add_row("ws://host:port", "a signalling server's player port, whatever streams behind it")
     table.add_row("path/to/Game.sh", "a packaged Unreal binary, started and stopped for you")
     out.print(table)

@@ -17,7 +17,7 @@ Sampler = Annotated[str, typer.Option(help="ddim or ddpm.")]
 Neighbours = Annotated[int, typer.Option("--k", min=1, help="Neighbours.")]
 EngineOption = Annotated[
     str,
-    typer.Option(help="builtin, inprocess, marker, ws://host:port, or the path of a packaged Unreal binary."),
+    typer.Option(help="A name that engine list says, ws://host:port, or the path of a packaged Unreal binary."),
 ]
 AssetsOption = Annotated[
     list[str] | None,

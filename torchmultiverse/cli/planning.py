@@ -61,7 +61,7 @@ def plan(
     scenes = [made.values(i) for i in range(made.count)]
     fields = {**loaded.model_dump(mode="json"), "name": f"{loaded.name}-plan"}
     planned = parse_spec({**fields, "design": {"kind": "explicit", "scenes": scenes}})
-    source = open_engine("inprocess" if engine == "builtin" else engine, assets=loaded.assets)
+    source = open_engine(engine, assets=loaded.assets, hosted=False)
     try:
         out.print(forecast(planned, source.catalogue()))
     finally:

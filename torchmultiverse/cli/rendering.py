@@ -106,7 +106,7 @@ def render(
     out = Console()
     if dry_run:
         # The catalogue of the built-in engine can be read without starting a process.
-        source = open_engine("inprocess" if engine == "builtin" else engine, token=token, assets=loaded.assets)
+        source = open_engine(engine, token=token, assets=loaded.assets, hosted=False)
         try:
             forecast = plan(
                 loaded, source.catalogue(), size=size, where=where, limit=limit, samples=samples, workers=workers
@@ -173,6 +173,8 @@ def _check(executor: Executor, engine: str, said: set[str]) -> None:
     Raises:
         SpecError: names the option and says what to do instead.
     """
+    from torchmultiverse.engines import find_engine
+
     for name, (executors, instead) in _ONLY.items():
         if name in said and executor not in executors:
             raise SpecError(f"--{name} does not go with --executor {executor}: {instead}")
@@ -187,7 +189,7 @@ def _check(executor: Executor, engine: str, said: set[str]) -> None:
         )
     if "token" in said and not remote:
         raise SpecError(f"--token goes with an engine at an address (ws://host:port), not with '{engine}'")
-    if "memory" in said and (remote or engine == "inprocess"):
+    if "memory" in said and (remote or not (Path(engine).is_file() or find_engine(engine).hosted)):
         raise SpecError(f"--memory: engine '{engine}' has no process of its own here; --recycle makes engines anew")
     if "adapter" in said and (remote or not Path(engine).is_file()):
         raise SpecError(f"--adapter is for a packaged binary, not for '{engine}'")

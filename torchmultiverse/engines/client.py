@@ -15,8 +15,8 @@ from contextlib import nullcontext
 from typing import Any, Literal, get_args
 
 from torchmultiverse.engines import codec, likeness
-from torchmultiverse.engines.base import Catalogue, Failure, Frame, RenderOptions
 from torchmultiverse.engines.connection import Connection, Lost
+from torchmultiverse.engines.contract import Catalogue, Failure, Frame, RenderOptions
 from torchmultiverse.engines.pairing import BATCH, HOLD, QUIET, Pairing, Picture, Silence, Stray
 from torchmultiverse.errors import EngineError, ProtocolError, nearest
 from torchmultiverse.protocol import bridge, pug, websocket

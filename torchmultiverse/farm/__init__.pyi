@@ -12,16 +12,16 @@ from .parts import start_over as start_over
 from .power import size as size
 from .power import smallest as smallest
 from .ray_engine import ray_factory as ray_factory
-from .run import GenerateReport as GenerateReport
+from .report import GenerateReport as GenerateReport
+from .run import GenerateOptions as GenerateOptions
 from .run import generate as generate
-from .schedule import LEASE as LEASE
 from .slurm import directives as directives
 from .slurm import last_words as last_words
 from .slurm import submit as submit
 from .slurm import write_jobs as write_jobs
 
 __all__ = [
-    "LEASE",
+    "GenerateOptions",
     "GenerateReport",
     "Plan",
     "check_target",

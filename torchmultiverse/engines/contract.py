@@ -2,6 +2,13 @@
 
 An engine is anything with ``catalogue()``, ``render()`` and ``close()``; `tests/contract` holds what all of them
 must pass, the built-in renderer in this process as well as an Unreal binary behind WebRTC.
+
+Threads: an engine is made, used and closed in one thread, with two exceptions. ``close()`` may come from another thread
+while ``render()`` waits: that is how an engine that hangs is ended, and ``render()`` should then raise. Methods of
+`ReportsMemory` may be called from any thread at any time.
+
+What some engines can do besides is a *capability*: a protocol of its own below. Ask with `capability`, which looks
+through engines that wrap another one, never with ``hasattr``.
 """
 
 from __future__ import annotations
@@ -9,7 +16,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
@@ -157,11 +164,19 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A scene that could not be rendered within the engine's budget: no picture, and why."""
+    """A scene that could not be rendered within the engine's budget: no picture, and why.
+
+    Attributes:
+        scene: what was asked for.
+        reason: why there is no picture.
+        attempts: how often it was tried.
+        engine_lost: whether the engine itself broke, so that another one may be able to render it.
+    """
 
     scene: Scene
     reason: str
     attempts: int = 1
+    engine_lost: bool = False
 
     def error(self) -> RenderError:
         """Return it as an exception."""
@@ -272,5 +287,80 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None:
-        """Free everything; may be called twice."""
+        """Free everything; may be called twice, and from another thread than ``render()``."""
         ...
+
+
+@runtime_checkable
+class ReportsMemory(Protocol):
+    """A capability: an engine with processes of its own, whose memory can be measured.
+
+    Asked after every picture where a limit of memory is set, and once a second for reports, from any thread.
+    """
+
+    def memory(self) -> int:
+        """Return the resident memory of the engine's processes in bytes; 0 where none runs."""
+        ...
+
+
+@runtime_checkable
+class HasManifestNotes(Protocol):
+    """A capability: an engine whose datasets should say something of how they were made.
+
+    Asked once, in the engine's thread, before its first picture.
+    """
+
+    def manifest_notes(self) -> list[str]:
+        """Return sentences for the dataset's manifest; empty where there is nothing to say."""
+        ...
+
+
+@runtime_checkable
+class RendersOnDevice(Protocol):
+    """A capability: an engine that can leave its pictures on the GPU where they were traced.
+
+    Set in the engine's thread before ``render()``; frames then hold tensors (`Frame.tensor`) until somebody asks for an
+    array.
+    """
+
+    on_device: bool
+
+
+@runtime_checkable
+class AnswersInBatches(Protocol):
+    """A capability: an engine that hands out pictures in batches, so that many have to be asked for ahead.
+
+    Asked in the engine's thread, after ``catalogue()``.
+    """
+
+    def batch_size(self) -> int:
+        """Return how many scenes the engine takes before it answers the first of them; 1: it answers each by itself."""
+        ...
+
+
+@runtime_checkable
+class WrapsEngine(Protocol):
+    """A capability: an engine that adds something to another one, whose capabilities are its own as well."""
+
+    @property
+    def wrapped(self) -> Engine:
+        """The engine inside."""
+        ...
+
+
+C = TypeVar("C")
+
+
+def capability(engine: Engine, kind: type[C]) -> C | None:
+    """Return an engine, or the one that it wraps, as something that has a capability; ``None`` where it has it not.
+
+    Args:
+        engine: any engine.
+        kind: one of the protocols above, such as `ReportsMemory`.
+    """
+    found: object = engine
+    while not isinstance(found, kind):
+        if not isinstance(found, WrapsEngine):
+            return None
+        found = found.wrapped
+    return found
