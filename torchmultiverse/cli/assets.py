@@ -124,7 +124,7 @@ def _render(pack: Pack, page: Path, size: int) -> None:
     from torchmultiverse.files import disk_errors, write_atomic
 
     with console().status("rendering") as status:
-        text = turntable(pack, size=size, tell=lambda name: status.update(f"rendering {name}"))
+        text = turntable(pack, size=size, progress=lambda name: status.update(f"rendering {name}"))
     with disk_errors(page):
         write_atomic(page, text.encode())
     place("page", page)

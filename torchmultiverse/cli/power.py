@@ -64,7 +64,7 @@ def power(
     import numpy as np
 
     from torchmultiverse.connect import open_engine
-    from torchmultiverse.farm import plan, size, smallest
+    from torchmultiverse.farm import dry_run, size, smallest
     from torchmultiverse.files import write_atomic
     from torchmultiverse.scenes import load_spec, parse_spec
 
@@ -87,7 +87,7 @@ def power(
     needed = parse_spec({**fields, "design": {"kind": "explicit", "scenes": scenes}})
     source = open_engine(engine, assets=loaded.assets, hosted=False)
     try:
-        say(plan(needed, source.catalogue()))
+        say(dry_run(needed, source.catalogue()))
     finally:
         source.close()
     if out is not None:

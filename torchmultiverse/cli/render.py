@@ -167,12 +167,12 @@ def render(
 
 def _dry_run(spec: Spec, engine: str, token: str | None, selection: Selection, workers: int) -> None:
     from torchmultiverse.connect import open_engine
-    from torchmultiverse.farm import plan
+    from torchmultiverse.farm import dry_run
 
     # The catalogue of the built-in engine can be read without starting a process.
     source = open_engine(engine, token=token, assets=spec.assets, hosted=False)
     try:
-        say(plan(spec, source.catalogue(), **selection.options(), workers=workers))
+        say(dry_run(spec, source.catalogue(), **selection.options(), workers=workers))
     finally:
         source.close()
 
