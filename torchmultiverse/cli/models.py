@@ -18,13 +18,13 @@ def models_list(
     pattern: Annotated[str | None, typer.Argument(help="FAMILY:PATTERN; without it, how models are written.")] = None,
 ) -> None:
     """List model families, or the pretrained models that a library offers."""
-    from torchmultiverse.models import FAMILIES, known_models, model_strings
+    from torchmultiverse.models import family_forms, known_models, model_strings
 
     console = Console()
     if pattern is None:
         table = Table("family", "written", box=None, padding=(0, 2))
-        for family in FAMILIES.values():
-            table.add_row(family.name, family.form)
+        for name, form in family_forms().items():
+            table.add_row(name, form)
         console.print(table)
         console.print("Behind a model, options: ?resize=squash&interpolation=bilinear&precision=bfloat16", style="dim")
         return
@@ -53,6 +53,6 @@ def models_check(
             console.print(f"  {fact}", style="dim", highlight=False, markup=False)
         for finding in check_model(loaded, against, save):
             failed |= finding.state == "fails"
-            console.print(f"  [{_COLOURS[finding.state]}]{finding.state:5}[/] {finding.what}: {finding.said}")
+            console.print(f"  [{_COLOURS[finding.state]}]{finding.state:5}[/] {finding.check}: {finding.detail}")
     if failed:
         raise typer.Exit(1)
