@@ -129,7 +129,7 @@ def test_the_report_of_a_resumed_run_is_that_of_an_undisturbed_one(tmp_path, cap
     assert whole.quality is not None
     assert "## Quality of the pictures" in (tmp_path / "a" / "README.md").read_text()
     with pytest.raises(SystemExit) as stop:
-        app(["quality", str(tmp_path / "a"), "--save", str(tmp_path / "q.json")])
+        app(["data", "quality", str(tmp_path / "a"), "--save", str(tmp_path / "q.json")])
     assert stop.value.code in (0, None)
     assert (tmp_path / "q.json").read_text() == report
     assert "4 pictures" in capsys.readouterr().out
