@@ -33,8 +33,10 @@ class Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command that the first word names, or fail with where it is now (exit code 2)."""
-        if args and args[0] not in self.commands and not ctx.resilient_parsing:
-            old, new = _elsewhere(ctx.find_root().command, [*_path(ctx), *args])
+        path = _path(ctx)
+        mistyped = path and args and get_close_matches(args[0], self.commands)
+        if args and args[0] not in self.commands and not mistyped and not ctx.resilient_parsing:
+            old, new = _elsewhere(ctx.find_root().command, [*path, *args])
             if new:
                 ctx.fail(f"'{old}' is now " + " or ".join(f"'torchmultiverse {name}'" for name in new))
         return super().resolve_command(ctx, args)
