@@ -155,9 +155,9 @@ def guillotine(
     from torchmultiverse.evaluate import plain
     from torchmultiverse.resources import cache_folder
     from torchmultiverse.stats import told
-    from torchmultiverse.train import Training, with_settings
+    from torchmultiverse.train import EncoderTraining, parse_settings
 
-    base = with_settings(Training(), setting or ())
+    base = parse_settings(EncoderTraining(), setting or ())
     recipes = [read_recipe(text, base) for text in recipe] if recipe else None
     found = misalignment(data, out_folder, recipes, factor, base, group, seed, embeddings or cache_folder("embeddings"))
     table = Table("training", "factor", "trunk", "head", "gained by cutting", box=None, padding=(0, 2))

@@ -45,21 +45,16 @@ def ssl(
     """Train an encoder with a projector, self-supervised or supervised; it is loaded as ssl:FOLDER."""
     from torchmultiverse.analyze import Sets
     from torchmultiverse.store import open_images
-    from torchmultiverse.train import Training, train_encoder
+    from torchmultiverse.train import EncoderTraining, parse_settings, train_encoder
 
-    try:
-        widths = tuple(int(wide) for wide in head.split("-"))
-        kept = tuple(int(epoch) for epoch in keep.split(",") if epoch)
-        options = {name: float(value) for name, _, value in (one.partition("=") for one in option or [])}
-    except ValueError as error:
-        raise typer.BadParameter(f"{error}", param_hint="--head, --keep or --option") from None
     if of not in ("A", "B"):
         raise typer.BadParameter("A or B", param_hint="--of")
-    views = tuple(name for name in augment.split(",") if name not in ("", "none"))
-    training = Training(
-        method, backbone, size, widths, epochs, batch, rate, augment=views, scale=scale, pairs=pairs,
-        optimizer=optimizer, options=options, keep=kept, seed=seed,
+    training = EncoderTraining(
+        backbone=backbone, size=size, epochs=epochs, batch_size=batch, learning_rate=rate, scale=scale, pairs=pairs,
+        seed=seed,
     )  # fmt: skip
+    texts = [f"method={method}", f"optimizer={optimizer}", f"head={head}", f"augment={augment}", f"keep={keep}"]
+    training = parse_settings(training, [*texts, *(f"option.{one}" for one in option or [])])
     pictures = open_images(data)
     divided = None if sets is None else Sets.load(sets, pictures)
     rows = None if divided is None else divided.seen_by(of)  # type: ignore[arg-type]
@@ -196,9 +191,9 @@ def sweep_(
     """Train pairs of models for several values of a setting, and say how memory depends on it."""
     from torchmultiverse.analyze import sweep
     from torchmultiverse.resources import cache_folder
-    from torchmultiverse.train import Training, with_settings
+    from torchmultiverse.train import EncoderTraining, parse_settings
 
-    training = with_settings(Training(), setting or ())
+    training = parse_settings(EncoderTraining(), setting or ())
     found = sweep(
         data, sets, out_folder, vary, [value for value in values.split(",") if value], training,
         crops, boxes, least, k, engine, label, seed, embeddings or cache_folder("embeddings"),  # type: ignore[arg-type]

@@ -37,8 +37,8 @@ def finetune(
     from torchmultiverse.errors import DatasetError
     from torchmultiverse.evaluate import evaluate, leaderboard
     from torchmultiverse.store import open_dataset, open_images, without
+    from torchmultiverse.train import FineTuning, trained_on
     from torchmultiverse.train import finetune as tune
-    from torchmultiverse.train import trained_on
 
     if captions not in ("original", "alternate", "both"):
         raise typer.BadParameter(f"'{captions}' is not original, alternate or both", param_hint="--captions")
@@ -53,10 +53,11 @@ def finetune(
         raise DatasetError(
             f"{error}: every picture would be trained on. Give the dataset a split 'test', or name another with --test"
         ) from None
-    tuned = tune(
-        opened, model, out_folder, captions=captions,  # type: ignore[arg-type]
+    training = FineTuning(
+        captions=captions,  # type: ignore[arg-type]
         hard_negatives=hard_negatives, epochs=epochs, batch_size=batch, learning_rate=rate, seed=seed,
     )  # fmt: skip
+    tuned = tune(opened, model, out_folder, training)
     out.print(f"fine-tuned: {tuned}", highlight=False)
     for number, pictures in enumerate(tests):
         result = evaluate(pictures, [model, tuned], out=out_folder / f"results{number or ''}")
@@ -77,12 +78,12 @@ def held_out(
     """Train classifiers that never saw some levels, and say how they do there, beside a control that saw all."""
     from torchmultiverse.evaluate import held_out as measure
     from torchmultiverse.files import write_atomic
-    from torchmultiverse.train import recipe_of
+    from torchmultiverse.train import classifier_training
 
     if (level is None) == (count is None):
         raise typer.BadParameter("name levels with --level, or how many with --count", param_hint="--level")
     held = list(level) if level else int(count or 1)
-    found = [measure(dataset, factor, held, c, recipe_of(recipe), seed) for c in keep or [0]]
+    found = [measure(dataset, factor, held, c, classifier_training(recipe), seed) for c in keep or [0]]
     table = Table("C", "held out", "trained on", "seen", "held-out pictures", "control", box=None, padding=(0, 2))
     for f in found:
         shown = ", ".join(f.held_out[:4]) + (f" and {len(f.held_out) - 4} more" if len(f.held_out) > 4 else "")
