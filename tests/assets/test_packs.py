@@ -16,7 +16,7 @@ from torchmultiverse.connect import Multiverse, open_engine
 from torchmultiverse.engines import RenderOptions
 from torchmultiverse.engines.builtin import BuiltinEngine
 from torchmultiverse.errors import AssetError, SpecError
-from torchmultiverse.farm import generate, plan
+from torchmultiverse.farm import dry_run, generate
 from torchmultiverse.scenes import parse_spec
 from torchmultiverse.store import open_dataset
 
@@ -112,7 +112,7 @@ def test_an_engine_with_other_packs_is_refused(two, tmp_path):
     message = r"assets = \['mine', 'procedural'\]: engine 'builtin' draws from \['procedural'\].*--assets mine"
     with pytest.raises(SpecError, match=message):
         generate(spec, tmp_path / "d", BuiltinEngine, progress=False)
-    assert "draws from ['procedural']" in plan(spec, BuiltinEngine().catalogue()).problems[-1]
+    assert "draws from ['procedural']" in dry_run(spec, BuiltinEngine().catalogue()).problems[-1]
     with pytest.raises(SpecError, match="engine 'marker' has no packs of assets"):
         generate(spec, tmp_path / "d", "marker", progress=False)
     with pytest.raises(AssetError, match="no pack of assets 'none' is installed"):
