@@ -1,6 +1,6 @@
 """Which engine renders which scene: the books of a supervisor, without its threads.
 
-`Task` is a scene that somebody waits for, `Holder` an engine and what it has in hand, `Dispatcher` decides who gets
+`RenderTask` is a scene that somebody waits for, `Holder` an engine and what it has in hand, `Dispatcher` decides who gets
 what, how often it is tried, and when an engine hangs or is lost too often.
 """
 
@@ -29,7 +29,7 @@ START_LIMIT = 900.0
 """Seconds that an engine may take to start; more than a lease, because a binary loads its worlds first."""
 _UNUSUAL = 4.0
 """How many times as long as usual a scene must be out before an idle engine tries it too."""
-Answer = Frame | Failure
+Rendered = Frame | Failure
 State = Literal["starting", "rendering", "idle", "left"]
 
 
@@ -82,7 +82,7 @@ class EngineStatus:
 
 
 @dataclass(eq=False)
-class Task:
+class RenderTask:
     """A scene and who waits for it. Its future stays cancellable until it has an answer."""
 
     scene: Scene  # as it was submitted
@@ -90,7 +90,7 @@ class Task:
     options: RenderOptions
     wanted: Callable[[], bool]
     group: Value
-    future: Future[Answer] = field(default_factory=Future)
+    future: Future[Rendered] = field(default_factory=Future)
     tries: int = 0
     out: dict[Holder, float] = field(default_factory=dict)  # who has it, since when
     answered: bool = False
@@ -100,8 +100,8 @@ class Task:
         """Whether there is an answer, or nobody waits for one."""
         return self.answered or self.future.done()
 
-    def settle(self, answer: Answer | BaseException | None) -> None:
-        """Answer whoever waits, unless they have an answer; ``None``: there will be none."""
+    def settle(self, answer: Rendered | BaseException | None) -> None:
+        """Rendered whoever waits, unless they have an answer; ``None``: there will be none."""
         with suppress(InvalidStateError):
             if answer is None:
                 self.future.cancel()
@@ -113,7 +113,7 @@ class Task:
                 self.future.set_result(answer if answer.scene == self.scene else answer.instead_of(self.scene))
 
 
-Settled = list[tuple[Task, Answer | BaseException | None]]
+Settled = list[tuple[RenderTask, Rendered | BaseException | None]]
 """What is said to whom, once the lock is free: callbacks may take their time."""
 
 
@@ -127,18 +127,18 @@ class TaskQueue:
     """Tasks that wait, in groups: an engine keeps to the group it is in while some of it are left."""
 
     def __init__(self) -> None:
-        self._groups: dict[Value, deque[Task]] = {}
+        self._groups: dict[Value, deque[RenderTask]] = {}
         self._place: dict[int, Value] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._groups.values()))
 
-    def put(self, task: Task, first: bool = False) -> None:
+    def put(self, task: RenderTask, first: bool = False) -> None:
         """Let a task wait, at the end or the beginning of its group."""
         group = self._groups.setdefault(task.group, deque())
         group.appendleft(task) if first else group.append(task)
 
-    def take(self, slot: int, options: RenderOptions | None) -> Task | None:
+    def take(self, slot: int, options: RenderOptions | None) -> RenderTask | None:
         """Return the next task of a slot; none whose options are not those given."""
         while self._groups:
             place = self._place.get(slot)
@@ -158,7 +158,7 @@ class TaskQueue:
             task.future.cancel()
         return None
 
-    def clear(self) -> list[Task]:
+    def clear(self) -> list[RenderTask]:
         """Return all that wait, and let none wait any more."""
         tasks = [task for group in self._groups.values() for task in group]
         self._groups.clear()
@@ -192,7 +192,7 @@ class Holder:
 
     slot: Slot
     engine: Engine | None = None
-    held: deque[Task] = field(default_factory=deque)
+    held: deque[RenderTask] = field(default_factory=deque)
     since: float | None = None
     pictures: int = 0
     abandoned: bool = False
@@ -217,7 +217,7 @@ class Dispatcher:
         self.clock = clock
         self.changed = threading.Condition()
         self.queue = TaskQueue()
-        self.out: dict[Task, None] = {}  # the oldest first
+        self.out: dict[RenderTask, None] = {}  # the oldest first
         self.slots = [Slot(number) for number in range(workers)]
         self.holders: dict[Slot, Holder] = {}
         self.stopped = False
@@ -229,7 +229,7 @@ class Dispatcher:
         self.idle = 0.0
         self._took: deque[float] = deque(maxlen=64)
 
-    def take(self, holder: Holder, options: RenderOptions | None) -> Task | None:
+    def take(self, holder: Holder, options: RenderOptions | None) -> RenderTask | None:
         """Return what an engine does next, if there is something; with the same options where it renders already."""
         if self.stopped or holder.abandoned:
             return None
@@ -250,7 +250,7 @@ class Dispatcher:
             self.out[task] = None
         return task
 
-    def answered(self, holder: Holder, answer: Answer) -> Answer | None:
+    def answered(self, holder: Holder, answer: Rendered) -> Rendered | None:
         """Take note of an answer to the first scene in hand; return it where it is the last word."""
         now = self.clock()
         task = holder.held.popleft()
@@ -341,7 +341,7 @@ class Dispatcher:
                 found.append((holder, f"nothing came for {limit:g} s{hint}"))
         return found
 
-    def _tried(self, task: Task, failure: Failure, budget: int) -> Failure | None:
+    def _tried(self, task: RenderTask, failure: Failure, budget: int) -> Failure | None:
         """Put a scene that failed back; return the failure where its budget is spent and nobody else tries."""
         task.tries += 1
         if task.out or task.over:
@@ -354,7 +354,7 @@ class Dispatcher:
         task.answered = True
         return replace(failure, attempts=max(task.tries, failure.attempts))
 
-    def _overdue(self, holder: Holder, limit: float, options: RenderOptions | None) -> Task | None:
+    def _overdue(self, holder: Holder, limit: float, options: RenderOptions | None) -> RenderTask | None:
         """Return what one other engine has had for longer than ``limit`` seconds."""
         now = self.clock()
         for task in islice(self.out, 256):

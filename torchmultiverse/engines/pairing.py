@@ -36,7 +36,7 @@ from itertools import combinations
 from typing import Protocol
 
 from torchmultiverse.engines import likeness
-from torchmultiverse.engines.connection import Lost
+from torchmultiverse.engines.connection import ConnectionLost
 from torchmultiverse.engines.contract import Failure, Frame, RenderOptions
 from torchmultiverse.errors import EngineError
 from torchmultiverse.scenes import Scene
@@ -58,11 +58,11 @@ _FIRST = 4
 _LATEST = 32
 
 
-class Stray(Lost):
+class Stray(ConnectionLost):
     """A picture came that nobody had asked for."""
 
 
-class Silence(Lost):
+class Silence(ConnectionLost):
     """A picture did not come."""
 
     def __init__(self, reason: str, seconds: float) -> None:
@@ -71,7 +71,7 @@ class Silence(Lost):
 
 
 @dataclass
-class Picture:
+class TimedFrame:
     """One answer: the frame, the means of its blocks, and the seconds from the request to it."""
 
     frame: Frame
@@ -82,11 +82,11 @@ class Picture:
 class Wire(Protocol):
     """What asks the engine; one picture in flight."""
 
-    async def ask(self, scene: Scene, options: RenderOptions) -> Picture:
+    async def ask(self, scene: Scene, options: RenderOptions) -> TimedFrame:
         """Ask for a picture on a connection that stands.
 
         Raises:
-            Lost: it did not come, or came broken; the connection has ended where that leaves it in doubt.
+            ConnectionLost: it did not come, or came broken; the connection has ended where that leaves it in doubt.
             EngineError: the engine is lost.
         """
         ...
@@ -119,7 +119,7 @@ class _Asked:
 @dataclass
 class _Held:
     asked: _Asked
-    picture: Picture
+    picture: TimedFrame
 
 
 @dataclass
@@ -235,7 +235,7 @@ class Pairing:
                 await self._doubt(str(error))
             else:
                 await self._again(asked, str(error))
-        except Lost as error:
+        except ConnectionLost as error:
             await self._again(asked, str(error))
             if self._held and self._wire.session() != self._session:
                 await self._doubt(str(error))
@@ -244,7 +244,7 @@ class Pairing:
                 self._session, self._since = self._wire.session(), _now()
             self._held.append(_Held(asked, picture))
 
-    async def _picture(self, scene: Scene, options: RenderOptions) -> Picture:
+    async def _picture(self, scene: Scene, options: RenderOptions) -> TimedFrame:
         picture = await self._wire.ask(scene, options)
         if self._held and self._wire.session() != self._session:
             await self._wire.end()
@@ -285,7 +285,7 @@ class Pairing:
                 raise Stray(f"the answers to {last.asked.scene!r} and {other!r}, asked in turns, are not theirs")
         except Silence as error:
             await self._silent(error)
-        except Lost as error:
+        except ConnectionLost as error:
             await self._doubt(str(error))
         else:
             self._release("probes")

@@ -20,7 +20,7 @@ from torchmultiverse.engines.contract import (
     ReportsMemory,
     capability,
 )
-from torchmultiverse.engines.dispatch import Answer, Dispatcher, Holder, Slot, Task, settle_all
+from torchmultiverse.engines.dispatch import Dispatcher, Holder, Rendered, RenderTask, Slot, settle_all
 from torchmultiverse.errors import EngineError, ProtocolError, TorchMultiverseError
 from torchmultiverse.scenes import Scene
 
@@ -170,7 +170,7 @@ class Runner(threading.Thread):
 
     def _scenes(self) -> Iterator[Scene]:
         """Yield the scene in hand, and then what else there is, as the engine asks for it."""
-        task: Task | None = self.mine.held[0]
+        task: RenderTask | None = self.mine.held[0]
         options = self.mine.held[0].options
         while task is not None:
             yield task.sent
@@ -220,7 +220,7 @@ class Runner(threading.Thread):
             boss.changed.wait_for(lambda: boss.stopped or mine.abandoned, boss.pause(mine.slot))
 
 
-def _checked(answer: Answer, wanted: Scene, options: RenderOptions) -> Answer:
+def _checked(answer: Rendered, wanted: Scene, options: RenderOptions) -> Rendered:
     """Return the answer, or a failure that says why it is not what was asked for."""
     if isinstance(answer, Failure):
         return answer if answer.scene == wanted else Failure(wanted, f"the engine answered for {answer.scene!r}")

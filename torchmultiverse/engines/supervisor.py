@@ -28,13 +28,13 @@ from torchmultiverse.engines.contract import Engine, RenderOptions
 from torchmultiverse.engines.dispatch import (
     LEASE,
     RESTARTS,
-    Answer,
     Dispatcher,
     EngineStatus,
     Limits,
+    Rendered,
+    RenderTask,
     Settled,
     Slot,
-    Task,
     settle_all,
 )
 from torchmultiverse.engines.runner import TICK, Description, Runner, close_quietly, memory_of
@@ -102,7 +102,7 @@ class Supervisor:
         *,
         first: bool = False,
         wanted: Callable[[], bool] = lambda: True,
-    ) -> Future[Answer]:
+    ) -> Future[Rendered]:
         """Have a scene rendered.
 
         Args:
@@ -117,7 +117,7 @@ class Supervisor:
         """
         return self._put([self._task(scene, options, wanted)], first)[0]
 
-    def submit_all(self, scenes: Iterable[Scene], options: RenderOptions) -> list[Future[Answer]]:
+    def submit_all(self, scenes: Iterable[Scene], options: RenderOptions) -> list[Future[Rendered]]:
         """Have scenes rendered; engines choose their worlds when all are known."""
         return self._put([self._task(scene, options) for scene in scenes])
 
@@ -223,10 +223,10 @@ class Supervisor:
                     settled += books.leave(slot, error)
         settle_all(settled)
 
-    def _task(self, scene: Scene, options: RenderOptions, wanted: Callable[[], bool] = lambda: True) -> Task:
-        return Task(scene, scene.unlabelled, options, wanted, scene["World_Name"] if self._by_world else "")
+    def _task(self, scene: Scene, options: RenderOptions, wanted: Callable[[], bool] = lambda: True) -> RenderTask:
+        return RenderTask(scene, scene.unlabelled, options, wanted, scene["World_Name"] if self._by_world else "")
 
-    def _put(self, tasks: list[Task], first: bool = False) -> list[Future[Answer]]:
+    def _put(self, tasks: list[RenderTask], first: bool = False) -> list[Future[Rendered]]:
         books = self._books
         with books.changed:
             error = books.error
