@@ -31,7 +31,7 @@ class StreamOptions:
         lease: seconds without a picture from an engine after which another takes over what it was asked for; after
             three in a row the stream ends with an error.
         record: folder that keeps what is shown, as a dataset (see `torchmultiverse.stream.Replay`). Of several
-            readers each has a folder in it, ``reader-0-of-2`` and so on; ``torchmultiverse merge`` makes them one.
+            readers each has a folder in it, ``reader-0-of-2`` and so on; ``torchmultiverse data merge`` makes them one.
 
     Raises:
         SpecError: a number is out of range.
