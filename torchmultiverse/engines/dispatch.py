@@ -1,7 +1,7 @@
 """Which engine renders which scene: the books of a supervisor, without its threads.
 
-`RenderTask` is a scene that somebody waits for, `Holder` an engine and what it has in hand, `Dispatcher` decides who gets
-what, how often it is tried, and when an engine hangs or is lost too often.
+`RenderTask` is a scene that somebody waits for, `Holder` an engine and what it has in hand, `Dispatcher` decides who
+gets what, how often it is tried, and when an engine hangs or is lost too often.
 """
 
 from __future__ import annotations
