@@ -390,7 +390,9 @@ class RenderStream(IterableDataset[Item]):
     def _supervise(self, workers: int) -> Supervisor:
         # A scene over which engines are lost goes to one engine more than an engine is made anew, so that an engine
         # that never works is said to be lost, and not the scene to be wrong.
-        limits = Limits(lease=self._settings.lease, losses=RESTARTS + 1, in_hand=ceil(self._settings.ahead / workers))
+        limits = Limits(
+            lease=self._settings.lease, losses=RESTARTS + 1, max_in_flight=ceil(self._settings.ahead / workers)
+        )
         make, device = self._make, self._device
         return Supervisor(
             make if device is None else lambda: keep_on_device(make()), workers, limits=limits, name="stream"
