@@ -528,6 +528,17 @@ def test_callbacks_that_take_their_time_do_not_count_as_a_hanging_engine() -> No
     supervisor.close()
 
 
+def test_callbacks_run_in_the_threads_of_engines() -> None:
+    """Whoever submits may wait for what the callbacks do: in that thread it would wait for itself."""
+    threads: set[str] = set()
+    scenes = SCENES * 50
+    supervisor = supervise(Engines(), 2)
+    callbacks = [lambda _: threads.add(threading.current_thread().name)] * len(scenes)
+    assert check(scenes, supervisor.submit_all(scenes, OPTIONS, callbacks)) == []
+    supervisor.close()
+    assert threads <= {"test-0", "test-1"}
+
+
 def test_chaos_loses_and_mixes_up_nothing() -> None:
     """Hangs, deaths, bugs and failures at random, by three engines: each scene gets its own picture once."""
     clock = Clock()

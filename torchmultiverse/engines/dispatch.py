@@ -276,13 +276,14 @@ class Dispatcher:
         settled: Settled = []
         for number, task in reversed(list(enumerate(leased))):
             task.out.pop(holder, None)
+            if not task.out:
+                self.out.pop(task, None)
             if number == 0 and reason is not None:
                 failure = Failure(task.scene, reason, engine_lost=True)
                 budget = self.limits.retries if self.limits.losses is None else self.limits.losses
                 if (last := self._tried(task, failure, budget)) is not None:
                     settled.append((task, last))
             elif not task.out and not task.over:
-                self.out.pop(task, None)
                 self.queue.put(task, first=True)
         if self.stopped:  # nobody will take them
             settled += [(task, self.error) for task in self.queue.clear()]
@@ -344,9 +345,11 @@ class Dispatcher:
     def _tried(self, task: RenderTask, failure: Failure, budget: int) -> Failure | None:
         """Put a scene that failed back; return the failure where its budget is spent and nobody else tries."""
         task.tries += 1
-        if task.out or task.over:
+        if task.out:
             return None
         self.out.pop(task, None)
+        if task.over:
+            return None
         if not self.stopped and task.tries <= budget:
             self.queue.put(task)
             self.changed.notify_all()

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from torchmultiverse.engines.contract import Engine, RenderOptions
@@ -117,9 +117,27 @@ class Supervisor:
         """
         return self._put([self._task(scene, options, wanted)], first)[0]
 
-    def submit_all(self, scenes: Iterable[Scene], options: RenderOptions) -> list[Future[Rendered]]:
-        """Have scenes rendered; engines choose their worlds when all are known."""
-        return self._put([self._task(scene, options) for scene in scenes])
+    def submit_all(
+        self,
+        scenes: Sequence[Scene],
+        options: RenderOptions,
+        callbacks: Sequence[Callable[[Future[Rendered]], None]] = (),
+    ) -> list[Future[Rendered]]:
+        """Have scenes rendered; engines choose their worlds when all are known.
+
+        Args:
+            scenes: with or without labels.
+            options: how.
+            callbacks: one for each scene, called with its future in the thread of the engine that answered. One that is
+                added to a future later may be called at once, in the thread that adds it.
+
+        Returns:
+            a future for each scene, see `submit`.
+        """
+        tasks = [self._task(scene, options) for scene in scenes]
+        for task, callback in zip(tasks, callbacks, strict=True) if callbacks else ():
+            task.future.add_done_callback(callback)
+        return self._put(tasks)
 
     @property
     def waiting(self) -> int:
