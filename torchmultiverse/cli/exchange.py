@@ -68,9 +68,9 @@ def import_(
             tick=tick,
         )
     terms = licence_of(made.manifest)
-    rule = "" if terms["generative"] else "; not for training generative models"
-    family = made.manifest["identity"]["family"]
-    _out.print(f"{out}: {len(made):,} pictures of the family {family}, {terms['name']}{rule}", highlight=False)
+    rule = "" if terms.generative else "; not for training generative models"
+    family = made.manifest.identity["family"]
+    _out.print(f"{out}: {len(made):,} pictures of the family {family}, {terms.name}{rule}", highlight=False)
 
 
 def export(

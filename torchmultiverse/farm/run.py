@@ -28,7 +28,16 @@ from torchmultiverse.farm.worker import Answered, Job, Left, Nudges, Worker
 from torchmultiverse.files import write_atomic
 from torchmultiverse.images import rgb
 from torchmultiverse.scenes import Scene, Spec, Value, load_spec, parse_spec
-from torchmultiverse.store import SHARD_ROWS, DatasetWriter, Inspection, RowSchema, StoredDataset, finish, open_dataset
+from torchmultiverse.store import (
+    SHARD_ROWS,
+    DatasetWriter,
+    FailedScene,
+    Inspection,
+    RowSchema,
+    StoredDataset,
+    finish,
+    open_dataset,
+)
 from torchmultiverse.version import __version__
 
 HOPELESS = 100
@@ -212,7 +221,7 @@ def generate(
             with suppress(DatasetError) if sys.exc_info()[0] else nullcontext():
                 _conclude(writer, run)
         inspection: Inspection | None = None
-        if writer.manifest["shards"]:
+        if writer.manifest.shards:
             inspection = finish(writer.out, unchanged=run.rendered == 0, card=part is None)
     finally:
         crew[0].dismiss(_DRAIN_SECONDS)
@@ -222,7 +231,7 @@ def generate(
     seconds = time.perf_counter() - start
     return GenerateReport(
         writer.out, writer.rows, run.rendered, seconds, run.failures, run.lost, inspection, run.checked,
-        writer.manifest.get("untrusted", {}),
+        writer.manifest.untrusted,
     )  # fmt: skip
 
 
@@ -357,7 +366,7 @@ class _Run:
             self._writer.finish_shard(shard)
         self._comparing = True
         count = min(MOST_CHECKED, self.rendered // 100) if self._check is None else self._check
-        stored = open_dataset(self._writer.out) if self._writer.manifest["shards"] and count else None
+        stored = open_dataset(self._writer.out) if self._writer.manifest.shards and count else None
         chosen: dict[int, int] = {}
         ids: dict[str, int] = {}
         if stored is not None:
@@ -510,16 +519,16 @@ def _describe(writer: DatasetWriter, spec: Spec, catalogue: Catalogue, notes: li
     levels = {str(v) for per in counts.values() for v in per}
     # A world may be named with the suffix of a view.
     levels |= {level.rpartition("_")[0] for level in levels if level.rpartition("_")[2].isdigit()}
-    writer.manifest |= {
-        "name": spec.name,
-        "torchmultiverse": __version__,
-        "engine": {"name": catalogue.engine, "version": catalogue.version, "fingerprint": catalogue.fingerprint},
-        "packs": catalogue.packs,
-        "assets": [a.model_dump() for a in catalogue.assets if a.name in levels],
-        "notes": notes,
-        "pictures": writer.design.count,
-        "counts": {spec.table[name].column: {str(v): n for v, n in per.items()} for name, per in counts.items()},
-    }
+    writer.manifest.set(
+        name=spec.name,
+        torchmultiverse=__version__,
+        engine={"name": catalogue.engine, "version": catalogue.version, "fingerprint": catalogue.fingerprint},
+        packs=catalogue.packs,
+        assets=[a.model_dump() for a in catalogue.assets if a.name in levels],
+        notes=notes,
+        images=writer.design.count,
+        counts={spec.table[name].column: {str(v): n for v, n in per.items()} for name, per in counts.items()},
+    )
     writer.save_manifest()
 
 
@@ -531,9 +540,10 @@ def _group(annotations: str) -> str:
 
 def _conclude(writer: DatasetWriter, run: _Run) -> None:
     ordered = sorted(run.failures, key=lambda failure: failure.scene.canonical)
-    writer.manifest["failures"] = {f.scene.scene_id: {"scene": f.scene.wire, "reason": f.reason} for f in ordered}
-    writer.manifest["checked"] = run.checked or writer.manifest.get("checked", {})
-    if untrusted := {**writer.manifest.get("untrusted", {}), **run.untrusted}:
-        writer.manifest["untrusted"] = untrusted
-    writer.manifest["complete"] = writer.rows == writer.expected and not untrusted
+    manifest = writer.manifest
+    manifest.failures = {f.scene.scene_id: FailedScene(scene=f.scene.wire, reason=f.reason) for f in ordered}
+    manifest.checked = run.checked or manifest.checked
+    if untrusted := {**manifest.untrusted, **run.untrusted}:
+        manifest.untrusted = untrusted
+    manifest.complete = writer.rows == writer.expected and not untrusted
     writer.save_manifest()

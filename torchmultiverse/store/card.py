@@ -6,11 +6,11 @@ import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 from PIL import Image, ImageDraw
 
+from torchmultiverse.engines import Asset
 from torchmultiverse.files import disk_errors, write_atomic
 from torchmultiverse.images import rgb
 from torchmultiverse.scenes import FactorTable, Spec
@@ -18,7 +18,7 @@ from torchmultiverse.store.croissant import write_croissant
 from torchmultiverse.store.datasheet import datasheet
 from torchmultiverse.store.inspection import Inspection
 from torchmultiverse.store.licence import licence_of
-from torchmultiverse.store.manifest import family_of, spec_of, table_of
+from torchmultiverse.store.manifest import EngineEntry, Manifest, Terms, family_of, spec_of, table_of
 from torchmultiverse.store.reader import StoredDataset
 from torchmultiverse.store.schema import COLUMN_NOTES, VOLATILE, column_note
 from torchmultiverse.store.splitfiles import split_files
@@ -28,9 +28,7 @@ _HUB = ("Apache-2.0", "MIT", "CC0-1.0", "CC-BY-3.0", "CC-BY-4.0", "CC-BY-NC-4.0"
 """Licences that the Hub knows, by their SPDX identifiers; its own are these in lower case."""
 
 
-def write_card(
-    out: Path, manifest: Mapping[str, Any], dataset: StoredDataset, inspection: Inspection | None = None
-) -> None:
+def write_card(out: Path, manifest: Manifest, dataset: StoredDataset, inspection: Inspection | None = None) -> None:
     """Write README.md, samples.jpg, croissant.json and, where pictures fail a check of quality, failed.jpg.
 
     Raises:
@@ -39,13 +37,13 @@ def write_card(
     columns = _samples(dataset, out / "samples.jpg")
     _failed(dataset, inspection, out / "failed.jpg")
     spec, table = spec_of(manifest), table_of(manifest)
-    name = str(manifest.get("name", out.name))
-    counts = manifest.get("counts", {})
+    name = manifest.name or out.name
+    counts = manifest.counts
     width, height = dataset.image(0).size
-    notes = "".join(f"\n> **Note.** {note}\n" for note in manifest.get("notes", []))
-    missing = int(manifest.get("pictures", len(dataset))) - len(dataset)
+    notes = "".join(f"\n> **Note.** {note}\n" for note in manifest.notes)
+    missing = (len(dataset) if manifest.images is None else manifest.images) - len(dataset)
     terms = licence_of(manifest)
-    forbidden = "" if terms["generative"] else "\n**Generative models must not be trained on these pictures.**\n"
+    forbidden = "" if terms.generative else "\n**Generative models must not be trained on these pictures.**\n"
     splits = split_files(dataset)
     files = "\n".join(f"  - split: {split.name}\n    path: {split.pattern}" for split in splits)
     sizes = "\n".join(
@@ -87,7 +85,7 @@ dataset_info:
 
 {len(dataset):,} pictures of {width} × {height} pixels, one for each scene of a controlled design (family
 {family_of(manifest)}): every picture is labelled with the factors it was rendered from.
-{_absent(missing, len(manifest.get("failures", {})))}
+{_absent(missing, len(manifest.failures))}
 ```python
 from datasets import load_dataset
 
@@ -125,7 +123,7 @@ many steps and by how many workers the dataset is made with this engine.
 
 ## Licences of what was rendered
 
-{_asset_table(manifest.get("assets", []), terms)}
+{_asset_table(manifest.assets, terms)}
 
 ## Datasheet
 
@@ -136,11 +134,11 @@ many steps and by how many workers the dataset is made with this engine.
     write_croissant(out, manifest, dataset)
 
 
-def _made(manifest: Mapping[str, Any], spec: Spec | None) -> str:
+def _made(manifest: Manifest, spec: Spec | None) -> str:
     if spec is None:
-        lineage = json.dumps(manifest.get("lineage", []), indent=1, ensure_ascii=False)
+        lineage = json.dumps(manifest.lineage, indent=1, ensure_ascii=False)
         return f"Put together from rows that were there:\n\n```json\n{lineage[:4000]}\n```"
-    engine, identity = manifest.get("engine", {}), manifest["identity"]
+    engine, identity = manifest.engine or EngineEntry(), manifest.identity
     width, height = identity["size"]
     command = f"torchmultiverse render spec.json --out data/{spec.name}"
     command += f" --size {width}" if width == height else ""
@@ -148,8 +146,8 @@ def _made(manifest: Mapping[str, Any], spec: Spec | None) -> str:
         if identity.get(flag) is not None:
             value = identity[flag]
             command += f" --{flag} '{value}'" if flag == "where" else f" --{flag} {value}"
-    return f"""Rendered by the engine `{engine.get("name") or "?"}` {engine.get("version", "")} (fingerprint
-`{engine.get("fingerprint") or "not given"}`) through TorchMultiverse {manifest.get("torchmultiverse", "")}, seed
+    return f"""Rendered by the engine `{engine.name or "?"}` {engine.version} (fingerprint
+`{engine.fingerprint or "not given"}`) through TorchMultiverse {manifest.torchmultiverse}, seed
 {spec.seed}. `manifest.json` holds the whole spec (`identity.spec`), which makes it again:
 
     {command}"""
@@ -181,9 +179,9 @@ def _failed(dataset: StoredDataset, inspection: Inspection | None, path: Path) -
             path.unlink(missing_ok=True)
 
 
-def _license(terms: Mapping[str, Any]) -> str:
+def _license(terms: Terms) -> str:
     """Return the Hub's identifier: of the one licence there is, ``other`` for several, ``unknown`` where none is."""
-    licences = str(terms["name"]).split(", ")
+    licences = terms.name.split(", ")
     if len(licences) == 1 and licences[0] in _HUB:
         return licences[0].lower()
     return "other" if licences and "unknown" not in licences else "unknown"
@@ -230,16 +228,16 @@ def _columns(schema: pa.Schema, table: FactorTable, counts: Mapping[str, Mapping
     return "\n".join(lines)
 
 
-def _asset_table(assets: list[dict[str, Any]], terms: Mapping[str, Any]) -> str:
-    if not assets and terms["source"] != "rendered":
-        return f"{terms['name']}: {terms['source']}."
+def _asset_table(assets: list[Asset], terms: Terms) -> str:
+    if not assets and terms.source != "rendered":
+        return f"{terms.name}: {terms.source}."
     if not assets:
         return "The engine does not say what its worlds and characters are made of."
     kinds: dict[tuple[str, str, str], list[str]] = {}
     for asset in assets:
-        kinds.setdefault((asset["source"], asset["license"], asset["attribution"]), []).append(asset["name"])
+        kinds.setdefault((asset.source, asset.license, asset.attribution), []).append(asset.name)
     lines = ["| what | source | licence | attribution |", "|---|---|---|---|"]
-    if any("-SA" in asset["license"] for asset in assets):
+    if any("-SA" in asset.license for asset in assets):
         note = "Some of it is under a share-alike licence (SA): pictures that show it are passed on under the same."
         lines = [note, "", *lines]
     for row, names in kinds.items():

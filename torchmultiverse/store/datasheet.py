@@ -14,12 +14,13 @@ import pyarrow.compute as pc
 
 from torchmultiverse.scenes import Spec
 from torchmultiverse.store.licence import licence_of
+from torchmultiverse.store.manifest import EngineEntry, Manifest
 from torchmultiverse.store.reader import StoredDataset
 
 _NOT_STATED = "Not stated; the spec's `about` has room for it."
 
 
-def datasheet(manifest: Mapping[str, Any], dataset: StoredDataset, spec: Spec | None) -> str:
+def datasheet(manifest: Manifest, dataset: StoredDataset, spec: Spec | None) -> str:
     """Return the seven sections as Markdown, headings of level three."""
     about = spec.about.model_dump() if spec is not None else {}
     sections = {
@@ -36,7 +37,7 @@ def datasheet(manifest: Mapping[str, Any], dataset: StoredDataset, spec: Spec | 
     )
 
 
-def _motivation(about: Mapping[str, str], spec: Spec | None, manifest: Mapping[str, Any]) -> list[str]:
+def _motivation(about: Mapping[str, str], spec: Spec | None, manifest: Manifest) -> list[str]:
     purpose = about.get("purpose") or (
         "To test vision models under controlled factors: which change of a scene changes what a model answers."
         if spec is not None
@@ -49,7 +50,7 @@ def _motivation(about: Mapping[str, str], spec: Spec | None, manifest: Mapping[s
     ]
 
 
-def _composition(manifest: Mapping[str, Any], dataset: StoredDataset, spec: Spec | None) -> list[str]:
+def _composition(manifest: Manifest, dataset: StoredDataset, spec: Spec | None) -> list[str]:
     splits: Counter[str] = Counter()
     for table in dataset.tables(["split"]) if "split" in dataset.columns else ():
         splits.update({s["values"]: s["counts"] for s in table["split"].value_counts().to_pylist()})
@@ -61,7 +62,7 @@ def _composition(manifest: Mapping[str, Any], dataset: StoredDataset, spec: Spec
             for name, given in spec.splits.items()
         )
         rules += "."
-    missing = int(manifest.get("pictures", len(dataset))) - len(dataset)
+    missing = (len(dataset) if manifest.images is None else manifest.images) - len(dataset)
     failed = _failed(dataset)
     whole = "all scenes of its design" if not missing else f"all scenes of its design but {missing:,}"
     return [
@@ -83,12 +84,12 @@ def _composition(manifest: Mapping[str, Any], dataset: StoredDataset, spec: Spec
     ]
 
 
-def _collection(manifest: Mapping[str, Any], spec: Spec | None) -> list[str]:
+def _collection(manifest: Manifest, spec: Spec | None) -> list[str]:
     if spec is None:
         return [f"**How was the data acquired?** {_origin(manifest)}"]
-    engine = manifest.get("engine", {})
+    engine = manifest.engine or EngineEntry()
     return [
-        f"**How was the data acquired?** Rendered by `{engine.get('name')}` (`{engine.get('fingerprint')}`); the seed "
+        f"**How was the data acquired?** Rendered by `{engine.name}` (`{engine.fingerprint}`); the seed "
         f"of every picture follows from the dataset's seed, {spec.seed}, and the scene.",
         f"**What was the sampling strategy?** A design of the kind `{spec.design.kind}`.",
         "**Who was involved, over what time, with what consent?** Nobody was recorded or asked; no clock is in the "
@@ -96,7 +97,7 @@ def _collection(manifest: Mapping[str, Any], spec: Spec | None) -> list[str]:
     ]
 
 
-def _preprocessing(manifest: Mapping[str, Any], dataset: StoredDataset, spec: Spec | None) -> list[str]:
+def _preprocessing(manifest: Manifest, dataset: StoredDataset, spec: Spec | None) -> list[str]:
     lines = []
     if spec is not None:
         lines.append(
@@ -110,7 +111,7 @@ def _preprocessing(manifest: Mapping[str, Any], dataset: StoredDataset, spec: Sp
             )
         )
         lines.append("**Are the labels checked?** They are what the engine was asked for, and it echoed each scene.")
-        if checked := manifest.get("checked"):
+        if checked := manifest.checked:
             apart = sum(1 for value in checked.values() if value != 0)
             lines.append(f"**Is it repeatable?** {len(checked)} scenes were rendered twice, {apart} of them differ.")
     else:
@@ -119,11 +120,11 @@ def _preprocessing(manifest: Mapping[str, Any], dataset: StoredDataset, spec: Sp
     return lines
 
 
-def _uses(manifest: Mapping[str, Any]) -> list[str]:
+def _uses(manifest: Manifest) -> list[str]:
     terms = licence_of(manifest)
     never = (
         "Training generative models: the terms of the pictures forbid it."
-        if not terms["generative"]
+        if not terms.generative
         else "Claims about real photographs without a test on some: rendered pictures differ from them."
     )
     return [
@@ -135,16 +136,16 @@ def _uses(manifest: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _distribution(manifest: Mapping[str, Any]) -> list[str]:
+def _distribution(manifest: Manifest) -> list[str]:
     terms = licence_of(manifest)
     return [
-        f"**Under which terms?** {terms['name']} ({terms['source']})."
-        + ("" if terms["generative"] else " Not for training generative models."),
+        f"**Under which terms?** {terms.name} ({terms.source})."
+        + ("" if terms.generative else " Not for training generative models."),
         "**How is it distributed?** As Parquet files whose SHA-256 are in `manifest.json`.",
     ]
 
 
-def _maintenance(about: Mapping[str, str], manifest: Mapping[str, Any]) -> list[str]:
+def _maintenance(about: Mapping[str, str], manifest: Manifest) -> list[str]:
     return [
         f"**Who maintains it?** {about.get('contact') or _NOT_STATED}",
         f"**Will it be updated?** {about.get('maintenance') or _NOT_STATED}",
@@ -170,10 +171,10 @@ def _failed(dataset: StoredDataset) -> str:
     return f"{count:,} pictures fail a check of quality and are marked." if count else "No picture fails a check."
 
 
-def _origin(manifest: Mapping[str, Any]) -> str:
+def _origin(manifest: Manifest) -> str:
     """Return where an imported or merged dataset is from."""
     parts = []
-    for entry in manifest.get("lineage", []):
+    for entry in manifest.lineage:
         if "imported" in entry:
             made = entry["imported"]
             parts.append(f"imported from {made.get('csv') or 'Parquet files'} ({made['rows']:,} rows)")
