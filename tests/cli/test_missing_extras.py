@@ -30,9 +30,10 @@ main()
 @pytest.mark.parametrize(
     ("command", "extra"),
     [
-        (["ssl", "DATA", "--out", "OUT"], "ssl"),
-        (["guillotine", "DATA", "--out", "OUT"], "ssl"),
-        (["rcdm", "sample", "DATA", "--data", "DATA"], "rcdm"),
+        (["train", "ssl", "DATA", "--out", "OUT"], "ssl"),
+        (["analyze", "guillotine", "DATA", "--out", "OUT"], "ssl"),
+        (["analyze", "rcdm", "sample", "DATA", "--data", "DATA"], "rcdm"),
+        (["train", "decoder", "timm:resnet10t", "--data", "DATA", "--out", "OUT"], "rcdm"),
         (["demo"], "eval"),
     ],
 )

@@ -208,7 +208,7 @@ def pushed(dataset: Path) -> list[Path]:
 
 def check_by_command(dataset: Path) -> int:
     """Verify a dataset on the command line; returns the exit code. The one use of the command line in this folder."""
-    return CliRunner().invoke(app, ["verify", str(dataset)]).exit_code
+    return CliRunner().invoke(app, ["data", "verify", str(dataset)]).exit_code
 
 
 # Models

@@ -27,7 +27,7 @@ from torchmultiverse.store.combine import merge
 from torchmultiverse.store.importing import import_dataset
 from torchmultiverse.store.parquet import write_groups
 from torchmultiverse.store.schema import IMAGE, huggingface
-from torchmultiverse.store.views import columns_of, open_images
+from torchmultiverse.store import columns_of, open_images
 from torchmultiverse.stream import Dataset
 
 

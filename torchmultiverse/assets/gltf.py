@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from torchmultiverse.assets.files import Neighbours
+from torchmultiverse.assets.files import SiblingFiles
 from torchmultiverse.assets.model import MAX_TRIANGLES
 from torchmultiverse.errors import AssetError
 
@@ -55,7 +55,7 @@ class Buffer(_Record):
     uri: str | None = None
 
 
-class View(_Record):
+class BufferView(_Record):
     """A part of a buffer."""
 
     buffer: Index
@@ -100,13 +100,13 @@ class Accessor(_Record):
 
 
 class Image(_Record):
-    """A picture, in a view or beside the file."""
+    """An image, in a view or beside the file."""
 
     uri: str | None = None
     bufferView: Index | None = None
 
 
-class Sampler(_Record):
+class GltfSampler(_Record):
     """How a texture goes on beyond its border; 10497 repeats it."""
 
     wrapS: int = 10497
@@ -121,8 +121,8 @@ class _TextureExtensions(_Record):
     EXT_texture_webp: _WebP | None = None
 
 
-class Texture(_Record):
-    """A picture with a sampler."""
+class GltfTexture(_Record):
+    """An image with a sampler."""
 
     source: Index | None = None
     sampler: Index | None = None
@@ -130,7 +130,7 @@ class Texture(_Record):
 
     @property
     def image(self) -> int | None:
-        """The picture's index."""
+        """The image's index."""
         return self.extensions.EXT_texture_webp.source if self.extensions.EXT_texture_webp else self.source
 
 
@@ -182,7 +182,7 @@ class _MaterialExtensions(_Record):
     KHR_materials_pbrSpecularGlossiness: Specular | None = None
 
 
-class Material(_Record):
+class GltfMaterial(_Record):
     """What a surface looks like."""
 
     name: str | None = None
@@ -206,7 +206,7 @@ class Primitive(_Record):
     targets: list[dict[str, Index]] = []
 
 
-class Mesh(_Record):
+class GltfMesh(_Record):
     """Primitives."""
 
     primitives: list[Primitive]
@@ -242,14 +242,14 @@ class Node(_Record):
     extensions: _NodeExtensions = _NodeExtensions()
 
 
-class Skin(_Record):
+class GltfSkin(_Record):
     """The joints that move a mesh."""
 
     joints: Annotated[list[Index], Field(min_length=1)]
     inverseBindMatrices: Index | None = None
 
 
-class Scene(_Record):
+class GltfScene(_Record):
     """Nodes without parents."""
 
     nodes: list[Index] = []
@@ -261,17 +261,17 @@ class Header(_Record):
     extensionsUsed: list[str] = []
     extensionsRequired: list[str] = []
     scene: Index | None = None
-    scenes: list[Scene] = []
+    scenes: list[GltfScene] = []
     nodes: list[Node] = []
-    meshes: list[Mesh] = []
-    materials: list[Material] = []
-    textures: list[Texture] = []
+    meshes: list[GltfMesh] = []
+    materials: list[GltfMaterial] = []
+    textures: list[GltfTexture] = []
     images: list[Image] = []
-    samplers: list[Sampler] = []
-    skins: list[Skin] = []
+    samplers: list[GltfSampler] = []
+    skins: list[GltfSkin] = []
     animations: list[Any] = []
     accessors: list[Accessor] = []
-    bufferViews: list[View] = []
+    bufferViews: list[BufferView] = []
     buffers: list[Buffer] = []
 
 
@@ -280,16 +280,16 @@ class Document:
 
     Args:
         data: its bytes.
-        neighbours: the files beside it.
+        siblings: the files beside it.
         what: names it in errors.
 
     Raises:
         AssetError: no GLB of version 2, cut short, or one that needs what is not read.
     """
 
-    def __init__(self, data: bytes, neighbours: Neighbours, what: str) -> None:
+    def __init__(self, data: bytes, siblings: SiblingFiles, what: str) -> None:
         self.what = what
-        self._neighbours = neighbours
+        self._neighbours = siblings
         text, self._chunk = _chunks(data, what)
         try:
             self.header = Header.model_validate_json(text)
@@ -360,7 +360,7 @@ class Document:
         kind = np.dtype(_COMPONENTS[one.componentType])
         return values / np.iinfo(kind).max if kind.kind in "iu" and not one.normalized else values
 
-    def picture(self, index: int, place: str) -> bytes:
+    def image_bytes(self, index: int, place: str) -> bytes:
         """Return the bytes of an image.
 
         Raises:

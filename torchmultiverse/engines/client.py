@@ -12,14 +12,14 @@ import itertools
 import logging
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from torchmultiverse.engines import codec, likeness
-from torchmultiverse.engines.base import Catalogue, Failure, Frame, RenderOptions
 from torchmultiverse.engines.connection import Connection, Lost
+from torchmultiverse.engines.contract import Catalogue, Failure, Frame, RenderOptions
 from torchmultiverse.engines.pairing import BATCH, HOLD, QUIET, Pairing, Picture, Silence, Stray
 from torchmultiverse.errors import EngineError, ProtocolError, nearest
-from torchmultiverse.protocol import bridge, pug, websocket
+from torchmultiverse.protocol import bridge, messages, pug, websocket
 from torchmultiverse.protocol import datachannel as dc
 from torchmultiverse.scenes import Scene
 
@@ -152,7 +152,7 @@ class AsyncClient:
         connection.lost.add_done_callback(self._broke)
         if self.dialect == "auto":
             try:
-                await self._question(bridge.hello, self._hello_timeout)
+                await self._question(messages.Hello, self._hello_timeout)
                 self.dialect = "tmv"
             except TimeoutError:
                 log.warning("%s does not know the tmv dialect; using pug, which has no picture ids", self.url)
@@ -187,7 +187,7 @@ class AsyncClient:
         for _attempt in range(self.retries + 1):
             await self.connect()
             try:
-                reply = await self._question(bridge.catalogue, self.timeout)
+                reply = await self._question(messages.AskCatalogue, self.timeout)
                 return Catalogue.model_validate_json(reply.data)
             except TimeoutError:
                 reason = f"no answer for {self.timeout:g} s"
@@ -238,16 +238,11 @@ class AsyncClient:
         inbox = self._waiting[request] = asyncio.Queue()
         self._bridge.expect(request, scene, options.passes)
         try:
-            text = bridge.render(
-                request,
-                scene,
-                size=options.size,
-                passes=options.passes,
-                format=options.format,
-                seed=options.seed,
-                samples=options.samples,
-            )
-            connection.send(text)
+            message = messages.RenderRequest(
+                id=request, scene=scene.wire, size=list(options.size), passes=list(options.passes),
+                format=options.format, seed=options.seed, samples=options.samples,
+            )  # fmt: skip
+            connection.send(message.encode())
             while True:
                 try:
                     async with asyncio.timeout(self.timeout):
@@ -272,11 +267,11 @@ class AsyncClient:
             scene,
             encoded=delivery.passes,
             format=options.format,
-            settle=_object(done, "settle"),
-            timings={k: float(v) for k, v in _object(done, "timings").items() if isinstance(v, int | float)},
-            engine=str(done.get("engine", "")),
-            info=_object(done, "info"),
-            scene_id=str(done["scene_id"]),
+            settle=done.settle,
+            timings={name: float(value) for name, value in done.timings.items()},
+            engine=done.engine,
+            info=done.info,
+            scene_id=done.scene_id,
         )
         width, height = options.size
         found = codec.dimensions(frame.encoded("rgb"))
@@ -284,7 +279,7 @@ class AsyncClient:
             raise Lost(f"a picture of {found} came, asked was {width} × {height}")
         return frame
 
-    async def _question(self, make: Callable[[str], str], timeout: float) -> bridge.Reply:
+    async def _question(self, kind: type[messages.Hello | messages.AskCatalogue], timeout: float) -> bridge.Reply:
         """Ask once.
 
         Raises:
@@ -295,7 +290,7 @@ class AsyncClient:
         inbox = self._waiting[request] = asyncio.Queue()
         self._bridge.expect_reply(request)
         try:
-            self._live().send(make(request))
+            self._live().send(kind(id=request).encode())
             async with asyncio.timeout(timeout):
                 outcome = await inbox.get()
         finally:
@@ -387,7 +382,9 @@ class AsyncClient:
     def _event(self, event: dc.Event) -> None:
         if isinstance(event, dc.FreezeFrame) and self.dialect == "pug":
             if "pug" in self._waiting:
-                self._waiting["pug"].put_nowait(bridge.Delivery("pug", {"rgb": event.data}, {}))
+                self._waiting["pug"].put_nowait(
+                    bridge.Delivery("pug", {"rgb": event.data}, messages.RenderDone(id="pug"))
+                )
             else:
                 self._pug_strays += 1
             return
@@ -424,8 +421,3 @@ class _PugWire:
 
 class _Unrenderable(Exception):
     """The engine says that it cannot render this scene: asking again would not help."""
-
-
-def _object(message: dict[str, Any], key: str) -> dict[str, Any]:
-    value = message.get(key)
-    return value if isinstance(value, dict) else {}

@@ -75,7 +75,7 @@ def load_model(spec: str) -> Model:
     - ``hf:OWNER/NAME`` or ``hf:FOLDER``: transformers; ``hf:FOLDER/random`` untrained
     - ``hub:OWNER/REPO:NAME`` or ``hub:FOLDER:NAME``: torch.hub
     - ``tiny:FOLDER`` what :func:`~torchmultiverse.train.clip` wrote, ``tiny:FOLDER/random`` its untrained twin
-    - ``ssl:FOLDER`` an encoder that ``torchmultiverse ssl`` trained, ``ssl:FOLDER@EPOCH`` one of its checkpoints
+    - ``ssl:FOLDER`` an encoder that ``torchmultiverse train ssl`` trained, ``ssl:FOLDER@EPOCH`` one of its checkpoints
     - ``python:MODULE:FUNCTION`` anything importable, see :func:`~torchmultiverse.models.as_model`
     - what a plug-in registers under the entry point group ``torchmultiverse.models``
 

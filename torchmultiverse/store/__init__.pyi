@@ -11,6 +11,7 @@ from .folder import clear as clear
 from .hub import files_to_push as files_to_push
 from .hub import push as push
 from .image_folder import ImageFolder as ImageFolder
+from .image_folder import open_images as open_images
 from .importing import import_dataset as import_dataset
 from .inspection import Inspection as Inspection
 from .inspection import inspect as inspect
@@ -47,7 +48,6 @@ from .views import dataset_name as dataset_name
 from .views import factor_table as factor_table
 from .views import facts_of as facts_of
 from .views import manifest_hash as manifest_hash
-from .views import open_images as open_images
 from .views import without as without
 from .writer import SHARD_ROWS as SHARD_ROWS
 from .writer import DatasetWriter as DatasetWriter

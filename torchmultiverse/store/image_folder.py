@@ -15,6 +15,7 @@ from PIL import Image
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.images import SUFFIXES, read
 from torchmultiverse.store.manifest import Manifest
+from torchmultiverse.store.reader import open_dataset
 from torchmultiverse.store.views import ImageSet
 
 
@@ -98,3 +99,10 @@ def is_image_folder(path: Path) -> bool:
     """Whether a folder holds images rather than a dataset of this package."""
     ours = ("*.parquet", "data/*.parquet", "manifest.json")
     return path.is_dir() and not any(any(path.glob(p)) for p in ours) and next(_walk(path), None) is not None
+
+
+def open_images(dataset: str | Path | ImageSet) -> ImageSet:
+    """Return an opened dataset for a folder (or images in folders of classes), or what was given."""
+    if not isinstance(dataset, str | Path):
+        return dataset
+    return ImageFolder(dataset) if is_image_folder(Path(dataset)) else open_dataset(dataset)

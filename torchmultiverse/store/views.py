@@ -187,16 +187,6 @@ def without(images: ImageSet, scene_ids: Iterable[str]) -> ImageSet:
     return images if len(rows) == len(ids) else ImageSubset(images, rows)
 
 
-def open_images(dataset: str | Path | ImageSet) -> ImageSet:
-    """Return an opened dataset for a folder (or images in folders of classes), or what was given."""
-    if not isinstance(dataset, str | Path):
-        return dataset
-    from torchmultiverse.store.image_folder import ImageFolder, is_image_folder
-    from torchmultiverse.store.reader import open_dataset
-
-    return ImageFolder(dataset) if is_image_folder(Path(dataset)) else open_dataset(dataset)
-
-
 def manifest_hash(images: ImageSet) -> str:
     """Return the SHA-256 of the canonical JSON of the manifest, 64 hex digits."""
     return hashlib.sha256(canonical_json(images.manifest.as_json()).encode()).hexdigest()

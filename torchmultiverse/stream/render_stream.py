@@ -1,8 +1,8 @@
 """Pictures rendered while a model trains: a torch iterable dataset over engines in the background.
 
 Scenes are drawn a window at a time and ordered by world within it, because a change of world is what costs an engine
-most; then they are handed out in short chunks, and come out in that order whichever engine is quicker. So the order
-depends on the seed alone, and is random but for the runs of one world within a window.
+most; then a supervisor's engines render them, and they come out in that order whichever engine is quicker. So the
+order depends on the seed alone, and is random but for the runs of one world within a window.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ import os
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import closing
 from itertools import islice
+from math import ceil
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,19 +22,29 @@ import torch
 import torch.distributed
 from torch.utils.data import IterableDataset, get_worker_info
 
-from torchmultiverse.engines import Engine, Failure, Frame, RenderOptions
-from torchmultiverse.errors import DatasetError, EngineError, SpecError
-from torchmultiverse.farm import LEASE
+from torchmultiverse.engines import (
+    LEASE,
+    RESTARTS,
+    Engine,
+    Failure,
+    Frame,
+    Limits,
+    RenderOptions,
+    RendersOnDevice,
+    Supervisor,
+    capability,
+)
+from torchmultiverse.errors import DatasetError, SpecError
 from torchmultiverse.scenes import Design, Scene, Spec, load_spec, parse_spec
-from torchmultiverse.stream.crew import Crew
 from torchmultiverse.stream.dataset import to_tensor
 from torchmultiverse.stream.record import Recorder
 from torchmultiverse.stream.samplers import Sampler, Uniform
 from torchmultiverse.stream.shared import REMEMBERED, Reader, Shared
 
-_CHUNK = 4
 _TIMES = ("wait", "prepare", "outside", "render", "idle")
 Item = dict[str, Any]
+Rendering = tuple[Scene, float, Future[Frame | Failure]]
+"""A scene, its weight, and what becomes of it."""
 
 
 class RenderStream(IterableDataset[Item]):
@@ -66,7 +79,7 @@ class RenderStream(IterableDataset[Item]):
         lease: seconds without a picture from an engine after which another takes over what it was asked for; after
             three in a row the stream ends with an error.
         record: folder that keeps what is shown, as a dataset (see `torchmultiverse.stream.Replay`). Of several
-            readers each has a folder in it, ``reader-0-of-2`` and so on; ``torchmultiverse merge`` makes them one.
+            readers each has a folder in it, ``reader-0-of-2`` and so on; ``torchmultiverse data merge`` makes them one.
 
     Raises:
         SpecError: the source is wrong, or a number is out of range.
@@ -140,14 +153,14 @@ class RenderStream(IterableDataset[Item]):
         self._worker = (0, 0, 0)  # of which process it is known that it is a DataLoader worker; which, of how many
         self._pending: deque[tuple[Scene, float]] = deque()
         self._seen: OrderedDict[str, Scene] = OrderedDict()
-        self._crew: Crew | None = None
+        self._engines: Supervisor | None = None
         self._times = {"wait": 0.0, "prepare": 0.0, "outside": 0.0}
         self._earlier: dict[str, float] = {}  # the same, of the copies before this one
         self._yielded = 0
         self._ended = False  # the sampler has no more for this epoch
 
     def __getstate__(self) -> dict[str, Any]:
-        if self._crew is not None:
+        if self._engines is not None:
             raise SpecError("a stream that renders already cannot be sent to DataLoader workers; make the loader first")
         return self.__dict__.copy()
 
@@ -155,32 +168,31 @@ class RenderStream(IterableDataset[Item]):
         sampler = self._ready()
         self._begun = os.getpid()
         self._recording()
-        crew = self._started()
-        crew.forget()
+        engines = self._started()
         self._ended = self._ended and bool(self._pending)
-        waiting: deque[tuple[Scene, float]] = deque()  # handed to the engines, in order
-        first = crew.next
+        rendering: deque[Rendering] = deque()  # in order
         left = time.perf_counter()
         try:
             while True:
-                self._hand_out(crew, sampler, waiting)
-                if not waiting:
+                self._hand_out(engines, sampler, rendering)
+                if not rendering:
                     return
                 begun = time.perf_counter()
                 self._times["outside"] += begun - left
-                answer = crew.get(first)
+                scene, weight, future = rendering[0]
+                answer = future.result()
                 came = time.perf_counter()
                 self._times["wait"] += came - begun
-                scene, weight = waiting.popleft()
+                rendering.popleft()
                 self._pending.popleft()
-                first += 1
                 item = self._item(scene, weight, answer)
                 left = time.perf_counter()
                 self._times["prepare"] += left - came
                 if item is not None:
                     yield item
         finally:
-            crew.forget()
+            for _, _, future in rendering:
+                future.cancel()
             if self._recorder is not None:
                 self._recorder.flush()  # a reader in another process is not told when it ends
             self._keep()
@@ -256,16 +268,18 @@ class RenderStream(IterableDataset[Item]):
             for level in every
             if scene.table[wire].canonical(level) != scene[wire]
         ]
-        engine = self._make()
-        try:
-            for (of, scene), answer in zip(
-                changed, engine.render([scene.unlabelled for _, scene in changed], self.options), strict=True
-            ):
-                item = self._item(scene, 1.0, answer)
+        with closing(self._supervise(1)) as engines:
+            coming = iter(changed)
+            rendering: deque[tuple[str, Scene, Future[Frame | Failure]]] = deque()
+            while True:
+                for of, scene in islice(coming, self._ahead - len(rendering)):
+                    rendering.append((of, scene, engines.submit(scene, self.options)))
+                if not rendering:
+                    return
+                of, scene, future = rendering.popleft()
+                item = self._item(scene, 1.0, future.result())
                 if item is not None:
                     yield {**item, "of": of}
-        finally:
-            engine.close()
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the stream stands, as JSON values: what comes next is what would have come.
@@ -382,8 +396,8 @@ class RenderStream(IterableDataset[Item]):
         return {**{key: round(times[key], 3) for key in _TIMES}, "pictures": times["pictures"], "limit": limit}
 
     def _spent(self) -> dict[str, Any]:
-        crew = self._crew
-        here = {**self._times, "render": crew.busy if crew else 0.0, "idle": crew.idle if crew else 0.0}
+        engines = self._engines
+        here = {**self._times, "render": engines.busy if engines else 0.0, "idle": engines.idle if engines else 0.0}
         return {key: here[key] + self._earlier.get(key, 0.0) for key in _TIMES} | {"pictures": self._yielded}
 
     def __repr__(self) -> str:
@@ -394,9 +408,9 @@ class RenderStream(IterableDataset[Item]):
 
     def close(self) -> None:
         """End the engines; may be called twice."""
-        if self._crew is not None:
-            self._crew.close()
-            self._crew = None
+        if self._engines is not None:
+            self._engines.close()
+            self._engines = None
         if self._recorder is not None:
             self._recorder.close()
             self._recorder = None
@@ -408,21 +422,29 @@ class RenderStream(IterableDataset[Item]):
         self.close()
 
     def __del__(self) -> None:
-        if getattr(self, "_crew", None) is not None or getattr(self, "_recorder", None) is not None:
+        if getattr(self, "_engines", None) is not None or getattr(self, "_recorder", None) is not None:
             self.close()
 
-    def _started(self) -> Crew:
-        if self._crew is None:
+    def _started(self) -> Supervisor:
+        if self._engines is None:
             if self._device is not None and self._device.type == "cuda" and get_worker_info() is not None:
                 raise SpecError("a stream on a GPU renders in the training process; use a DataLoader without workers")
-            make = self._make if self._device is None else lambda: _staying(self._make())
-            self._crew = Crew(make, self._workers, self.options, self._lease)
-        return self._crew
+            self._engines = self._supervise(self._workers)
+        return self._engines
 
-    def _hand_out(self, crew: Crew, sampler: Sampler, waiting: deque[tuple[Scene, float]]) -> None:
+    def _supervise(self, workers: int) -> Supervisor:
+        # A scene over which engines are lost goes to one engine more than an engine is made anew, so that an engine
+        # that never works is said to be lost, and not the scene to be wrong.
+        limits = Limits(lease=self._lease, losses=RESTARTS + 1, in_hand=ceil(self._ahead / workers))
+        make, device = self._make, self._device
+        return Supervisor(
+            make if device is None else lambda: keep_on_device(make()), workers, limits=limits, name="stream"
+        )
+
+    def _hand_out(self, engines: Supervisor, sampler: Sampler, rendering: deque[Rendering]) -> None:
         """Keep the engines busy with what comes next, as far ahead as is allowed."""
-        while len(waiting) < self._ahead:
-            if len(self._pending) == len(waiting):
+        while len(rendering) < self._ahead:
+            if len(self._pending) == len(rendering):
                 self._learn(sampler)
                 drawn = [] if self._ended else list(islice(iter(sampler.draw, None), self._window))
                 self._ended = len(drawn) < self._window
@@ -432,17 +454,10 @@ class RenderStream(IterableDataset[Item]):
                     self._keep()
                 if not drawn:
                     return
-            chunk: list[Scene] = []
-            for k in range(len(waiting), len(self._pending)):
-                scene, weight = self._pending[k]
-                full = len(chunk) == _CHUNK or len(waiting) == self._ahead
-                if full or (chunk and scene["World_Name"] != chunk[0]["World_Name"]):
-                    break
-                chunk.append(scene)
-                waiting.append((scene, weight))
+            coming = list(islice(self._pending, len(rendering), self._ahead))
             if self._copied():
-                self._shared.show((scene.scene_id, scene.canonical) for scene in chunk)
-            crew.submit(chunk)
+                self._shared.show((scene.scene_id, scene.canonical) for scene, _ in coming)
+            rendering.extend((scene, weight, engines.submit(scene, self.options)) for scene, weight in coming)
 
     def _learn(self, sampler: Sampler) -> None:
         """Let a copy's sampler know what the training process said since it last drew."""
@@ -459,8 +474,6 @@ class RenderStream(IterableDataset[Item]):
             if self._on_failure == "raise":
                 raise answer.error()
             return None
-        if answer.scene_id != scene.unlabelled.scene_id:
-            raise EngineError(f"the engine answered {scene!r} with the picture of scene {answer.scene_id}")
         self._seen[scene.scene_id] = scene
         self._seen.move_to_end(scene.scene_id)
         if len(self._seen) > REMEMBERED:
@@ -483,11 +496,10 @@ class RenderStream(IterableDataset[Item]):
         return there.permute(2, 0, 1).float().div_(255)
 
 
-def _staying(engine: Engine) -> Engine:
-    """Have an engine that can leave its pictures where they are traced do so."""
-    inner = getattr(engine, "_engine", engine)
-    if hasattr(inner, "on_device"):
-        inner.on_device = True
+def keep_on_device(engine: Engine) -> Engine:
+    """Have an engine that can leave its pictures where they are traced do so; return it."""
+    if (found := capability(engine, RendersOnDevice)) is not None:
+        found.on_device = True
     return engine
 
 

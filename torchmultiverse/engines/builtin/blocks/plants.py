@@ -20,7 +20,7 @@ class Where(Params):
 
     Attributes:
         count: how many.
-        near, far: ring around the stage's centre, metres.
+        near, far: ring around the world's centre, metres.
         crowd: 1 spreads evenly over the ring's area; larger values crowd towards ``near``.
         clear: half the width of a lane along y that is kept free (0 is none).
     """
@@ -268,7 +268,7 @@ def trees(builder: Builder, p: Trees) -> None:
 class Avenue(Params):
     """Two rows of broad-leaved trees along y, at -``x`` and ``x``, from ``start`` to ``end``, ``step`` metres apart.
 
-    Nothing stands within ``clear`` metres of the stage's centre along y, where the camera may be.
+    Nothing stands within ``clear`` metres of the world's centre along y, where the camera may be.
     """
 
     x: float
