@@ -30,7 +30,7 @@ from torchmultiverse.farm import generate, join
 from torchmultiverse.features.cache import EmbeddingStore
 from torchmultiverse.features.extract import features_of
 from torchmultiverse.models import HistogramBaseline, Preprocess, as_model
-from torchmultiverse.models.base import ModelInfo
+from torchmultiverse.models.contract import ModelInfo
 from torchmultiverse.scenes import load_spec, shipped_specs
 from torchmultiverse.store import VOLATILE
 from torchmultiverse.store import verify as _verify

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.assets.files import SiblingFiles, shown
-from torchmultiverse.assets.gltf import SUPPORTED, Document, GltfMaterial, Metallic, Node, Primitive, TextureInfo
+from torchmultiverse.assets.gltf import SUPPORTED, GltfDocument, GltfMaterial, Metallic, Node, Primitive, TextureInfo
 from torchmultiverse.assets.model import Submesh, check_size
 from torchmultiverse.assets.textures import decode
 from torchmultiverse.errors import AssetError
@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass
-class _Geometry:
+class _PrimitiveGeometry:
     """The triangles of a primitive in the coordinates of its mesh; only vertices that faces use."""
 
     vertices: Floats
@@ -57,7 +57,7 @@ def read_glb(data: bytes, siblings: SiblingFiles, what: str) -> tuple[list[Subme
     Raises:
         AssetError: it cannot be read, contradicts itself, is too large, or nothing of it is to be seen.
     """
-    reader = _GlbReader(Document(data, siblings, what))
+    reader = _GlbReader(GltfDocument(data, siblings, what))
     pieces = list(reader.pieces())
     if not pieces:
         why = f": {'; '.join(reader.notes)}" if reader.notes else ""
@@ -66,11 +66,11 @@ def read_glb(data: bytes, siblings: SiblingFiles, what: str) -> tuple[list[Subme
 
 
 class _GlbReader:
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: GltfDocument) -> None:
         self._document, self._header, self._what = document, document.header, document.what
         self.notes: dict[str, None] = {}  # in their order, each once
         self._places: dict[int, Floats] = {}
-        self._geometry: dict[tuple[int, int, tuple[float, ...]], _Geometry | None] = {}
+        self._geometry: dict[tuple[int, int, tuple[float, ...]], _PrimitiveGeometry | None] = {}
         self._surfaces: dict[int | None, _Surface] = {}
         self._images: dict[int, NDArray[np.uint8]] = {}
         self._triangles = 0
@@ -164,7 +164,7 @@ class _GlbReader:
 
     # -- geometry -----------------------------------------------------------------------------------------------------
 
-    def _primitive(self, primitive: Primitive, weights: tuple[float, ...], place: str) -> _Geometry | None:
+    def _primitive(self, primitive: Primitive, weights: tuple[float, ...], place: str) -> _PrimitiveGeometry | None:
         """Return a primitive's triangles with its morph targets at their weights; None where it has none."""
         if primitive.mode < 4:
             kind = "points" if primitive.mode == 0 else "lines"
@@ -185,7 +185,7 @@ class _GlbReader:
         normals = arrays["NORMAL"][used] if "NORMAL" in arrays else None
         if normals is not None and not (np.linalg.norm(normals, axis=1) > 1e-9).all():
             normals = None
-        geometry = _Geometry(
+        geometry = _PrimitiveGeometry(
             arrays["POSITION"][used],
             faces,
             normals,
@@ -251,7 +251,7 @@ class _GlbReader:
                     arrays[name] = np.clip(arrays[name], 0, 1)
 
     def _placed(
-        self, geometry: _Geometry, primitive: Primitive, index: int, node: Node, where: str, place: str
+        self, geometry: _PrimitiveGeometry, primitive: Primitive, index: int, node: Node, where: str, place: str
     ) -> Iterator[Submesh]:
         """Yield a primitive in the coordinates of the scene, once however many instances there are."""
         if node.skin is not None and geometry.joints is not None and geometry.weights is not None:
@@ -315,7 +315,7 @@ class _GlbReader:
     # -- surfaces -----------------------------------------------------------------------------------------------------
 
     def _appearance(
-        self, geometry: _Geometry, primitive: Primitive, where: str
+        self, geometry: _PrimitiveGeometry, primitive: Primitive, where: str
     ) -> tuple[_Surface | None, dict[str, NDArray[np.float32]], NDArray[np.bool_]]:
         """Return a primitive's surface (None: nothing is seen of it), its arrays, and which faces are there."""
         surface = self._surface(primitive.material)
@@ -466,12 +466,12 @@ def _triangles(order: NDArray[np.int64], mode: int) -> NDArray[np.int64]:
     return np.stack([order[k + 1], order[k + 2], np.broadcast_to(order[:1], k.shape)], 1)
 
 
-def _flat(geometry: _Geometry) -> _Geometry:
+def _flat(geometry: _PrimitiveGeometry) -> _PrimitiveGeometry:
     """Return a mesh without normals as the format wants it: every face with its own."""
     corners = geometry.faces.reshape(-1)
     points = geometry.vertices[corners].reshape(-1, 3, 3)
     normals = np.cross(points[:, 1] - points[:, 0], points[:, 2] - points[:, 0])
-    return _Geometry(
+    return _PrimitiveGeometry(
         geometry.vertices[corners],
         np.arange(len(corners)).reshape(-1, 3),
         np.repeat(normals, 3, 0),
@@ -481,7 +481,7 @@ def _flat(geometry: _Geometry) -> _Geometry:
     )
 
 
-def _moved(geometry: _Geometry, matrix: Floats) -> tuple[Floats, Floats]:
+def _moved(geometry: _PrimitiveGeometry, matrix: Floats) -> tuple[Floats, Floats]:
     """Return vertices and unit normals under a matrix (1, 4, 4), or one for each vertex."""
     turn = matrix[:, :3, :3]
     vertices = np.einsum("vij,vj->vi", np.broadcast_to(turn, (len(geometry.vertices), 3, 3)), geometry.vertices)

@@ -17,12 +17,12 @@ def models_list(
     pattern: Annotated[str | None, typer.Argument(help="FAMILY:PATTERN; without it, how models are written.")] = None,
 ) -> None:
     """List model families, or the pretrained models that a library offers."""
-    from torchmultiverse.models import FAMILIES, known_models, model_strings
+    from torchmultiverse.models import family_forms, known_models, model_strings
 
     if pattern is None:
         shown = table("family", "written")
-        for family in FAMILIES.values():
-            shown.add_row(family.name, family.form)
+        for name, form in family_forms().items():
+            shown.add_row(name, form)
         say(shown)
         say("Behind a model, options: ?resize=squash&interpolation=bilinear&precision=bfloat16", "dim")
         return
@@ -53,6 +53,6 @@ def models_check(
             say(f"  {fact}", "dim")
         for found in check_model(loaded, against, save):
             failed |= found.state == "fails"
-            finding(found.state, f"{found.what}: {found.said}", indent="  ")
+            finding(found.state, f"{found.check}: {found.detail}", indent="  ")
     if failed:
         raise typer.Exit(1)

@@ -76,7 +76,7 @@ def layers_of(model: Any, every: bool = False) -> list[Layer]:
             torch.manual_seed(0)
             pixels = torch.randn(_PROBE, 3, *inner.input_size).to(inner.device).requires_grad_(True)
         try:
-            end = inner.deepest(pixels)
+            end = inner.forward_full(pixels)
         except NotImplementedError:
             raise ModelError(f"'{inner.info.name}' has no layers to look into") from None
         through = _cuts(end, pixels)
@@ -166,7 +166,7 @@ class Tap:
                 found[layer] = pooled(tensor, len(pixels), layer.partition("@")[2] or "mean").clone()
 
         with _hooks(self._model.module, keep, set(wanted)):
-            end = self._model.deepest(pixels)
+            end = self._model.forward_full(pixels)
         if OUTPUT in wanted:
             keep(OUTPUT, end)
         if missing := [layer for layer in self.layers if layer not in found]:

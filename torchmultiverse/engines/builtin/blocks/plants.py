@@ -15,7 +15,7 @@ RGB = tuple[float, float, float]
 Array = NDArray[np.float64]
 
 
-class Where(Params):
+class ScatterArea(Params):
     """Which part of the land things are scattered over.
 
     Attributes:
@@ -32,7 +32,7 @@ class Where(Params):
     clear: float = 0.0
 
 
-def places(builder: Builder, p: Where) -> Array:
+def places(builder: Builder, p: ScatterArea) -> Array:
     """Return points on the ground, (N, 3)."""
     rng = builder.rng
     t = rng.random(p.count * 2) ** p.crowd
@@ -235,7 +235,7 @@ def _acacia(rng: np.random.Generator, color: RGB, accent: RGB, bark: RGB) -> Mes
 _SPECIES = {"acacia": _acacia, "broadleaf": _broadleaf, "bush": _bush, "conifer": _conifer, "palm": _palm}
 
 
-class Trees(Where):
+class Trees(ScatterArea):
     """Trees or bushes: ``species``, ``height`` range in metres, sRGB tones of leaf and bark."""
 
     species: Literal["acacia", "broadleaf", "bush", "conifer", "palm"]
@@ -302,7 +302,7 @@ def avenue(builder: Builder, p: Avenue) -> None:
         builder.add(scatter(model, mine, tall, rng.uniform(0, 2 * np.pi, len(mine))), foliage)
 
 
-class Tufts(Where):
+class Tufts(ScatterArea):
     """Tufts of grass: ``height`` of the blades in metres, ``spread`` of the tuft, sRGB tones from root to tip."""
 
     height: float
@@ -330,7 +330,7 @@ def tufts(builder: Builder, p: Tufts) -> None:
         builder.add(scatter(model, mine, size, rng.uniform(0, 2 * np.pi, len(mine)), tints), foliage)
 
 
-class Flowers(Where):
+class Flowers(ScatterArea):
     """Small flowers on stems: sRGB ``petals`` to choose from."""
 
     height: float = 0.16

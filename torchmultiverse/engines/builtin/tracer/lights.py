@@ -46,7 +46,7 @@ class LightSample(NamedTuple):
     point: Bool
 
 
-class _Sky:
+class _EnvironmentMap:
     """The environment map, and with which density each direction of it is sampled."""
 
     def __init__(self, environment: Array) -> None:
@@ -119,7 +119,7 @@ class Lights:
         import drjit as dr
 
         mi = mitsuba()
-        self._sky = _Sky(world.environment)
+        self._sky = _EnvironmentMap(world.environment)
         self._surfaces: DiscreteDistribution | None = None
         faces, weight, area = _emissive(rows, emission)
         if len(faces):
