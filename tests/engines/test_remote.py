@@ -66,12 +66,12 @@ class Deadly(Streamer):
     """Loses its connections whenever a certain scene is asked for, as a binary that crashes on it would."""
 
     @override
-    def _render(self, player, name, request):  # type: ignore[no-untyped-def]
-        if request["scene"].get("Camera_Yaw") == 3:
+    def _render(self, player, request):  # type: ignore[no-untyped-def]
+        if request.scene.get("Camera_Yaw") == 3:
             for one in list(self._players):
                 self._drop(one)
         else:
-            super()._render(player, name, request)
+            super()._render(player, request)
 
 
 def free_port() -> int:
@@ -145,6 +145,66 @@ def test_a_scene_that_kills_the_connection_does_not_take_its_neighbours_along() 
     assert [n for n, answer in enumerate(answers) if isinstance(answer, Failure)] == [3]
     for scene, answer in zip(SCENES, answers, strict=True):
         assert isinstance(answer, Failure) or read_marker(answer.array()) == scene.scene_id
+
+
+def test_a_served_engine_that_hangs_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It held up every player for ever, and nobody was told."""
+    monkeypatch.setattr("torchmultiverse.serve.streamer.LEASE", 1.0)
+    made: list[threading.Event] = []
+
+    class Hung(MarkerEngine):
+        def __init__(self) -> None:
+            super().__init__()
+            self.closed = threading.Event()
+            made.append(self.closed)
+
+        @override
+        def render(
+            self,
+            scenes: Iterable[Scene],
+            options: RenderOptions = RenderOptions(),  # noqa: B008
+        ) -> Iterator[Frame | Failure]:
+            if self.closed is made[0]:
+                self.closed.wait(200)
+                raise EngineError("closed")
+            yield from super().render(scenes, options)
+
+        @override
+        def close(self) -> None:
+            self.closed.set()
+
+    with serve(Hung) as served:
+        engine = RemoteEngine(served.url, retries=3)
+        answers = list(engine.render(SCENES[:3], OPTIONS))
+        engine.close()
+    assert all(isinstance(answer, Frame) for answer in answers)
+    assert len(made) > 1
+
+
+def test_closing_it_from_another_thread_ends_a_render_that_waits() -> None:
+    """How an engine that hangs is ended: a thread that goes on waiting is one that nobody ever gets back."""
+    Held.asked.clear()
+    Held.go.clear()
+    ended: list[BaseException] = []
+
+    def render() -> None:
+        try:
+            list(engine.render([SCENES[5]], OPTIONS))
+        except BaseException as error:
+            ended.append(error)
+
+    with serve(Held) as served:
+        engine = RemoteEngine(served.url)
+        waiting = threading.Thread(target=render, daemon=True)
+        waiting.start()
+        try:
+            assert Held.asked.wait(60)
+            engine.close()
+            waiting.join(60)
+            assert not waiting.is_alive()
+        finally:
+            Held.go.set()
+    assert len(ended) == 1
 
 
 def test_a_picture_that_never_comes_is_a_failure_after_the_budget() -> None:

@@ -40,9 +40,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 
 
 def test_model_engine_protocol_and_factor_work_together(installed: None, tmp_path: Path) -> None:
-    from flat_engine import FlatEngine  # type: ignore[import-not-found]
-
-    made = generate(FOLDER / "fog.json", tmp_path / "fog", FlatEngine, progress=False)
+    made = generate(FOLDER / "fog.json", tmp_path / "fog", "flat", progress=False)
     assert made.pictures == 18
     assert not made.failures
     model = load_model("colours:middle")

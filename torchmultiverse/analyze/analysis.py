@@ -27,7 +27,6 @@ from torchmultiverse.store import (
     ImageSubset,
     dataset_name,
     manifest_hash,
-    manifest_of,
     open_images,
     require_generative_use,
 )
@@ -295,7 +294,7 @@ def paint(
     pictures = some_of(dataset, limit, seed)
     names = list(layers) if layers else portrayed(analysis.depths) if analysis.depths else []
     try:
-        require_generative_use(manifest_of(pictures), dataset_name(pictures), licence)
+        require_generative_use(pictures.manifest, dataset_name(pictures), licence)
         tools.need("diffusers", "pictures of layers", "rcdm")
     except (DatasetError, MissingExtra) as error:
         return replace(analysis, notes=(*analysis.notes, f"pictures of layers: {error}"))
@@ -332,7 +331,7 @@ def remember(
     Args:
         analysis: so far.
         model, dataset, seed, store, quiet: as in `analyse`.
-        sets: file of `dejavu split`; that of an encoder of this package by default, if it was trained on sets.
+        sets: file of `data split`; that of an encoder of this package by default, if it was trained on sets.
         other: model that saw B; without it the model is scored alone.
         boxes: of photographs.
         mode: how the object is taken out; boxes where they are known, corners else.
@@ -345,7 +344,7 @@ def remember(
             raise
         return replace(analysis, notes=(*analysis.notes, f"what was memorized: {error}"))
     if known is None:
-        note = "what was memorized: nobody said which pictures the model saw (--sets, of 'dejavu split')"
+        note = "what was memorized: nobody said which pictures the model saw (--sets, of 'data split')"
         return replace(analysis, notes=(*analysis.notes, note))
     if mode is None:
         mode = "boxes" if boxes is not None or "annotations" in pictures.table().column_names else "corner"

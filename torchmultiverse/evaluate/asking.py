@@ -155,7 +155,7 @@ class Asker:
         if not isinstance(model, ImageTextModel | Classifier | Scorer):
             raise ModelError(
                 f"'{model.info.name}' turns pictures into vectors and knows neither captions nor classes; "
-                "ask it with `torchmultiverse equivariance`"
+                "ask it with `torchmultiverse eval equivariance`"
             )
         if isinstance(protocol, PairsProtocol):
             yield from self._pairs(model, protocol, notes)

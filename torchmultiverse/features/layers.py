@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +21,6 @@ from torchmultiverse.models import torch_tools as tools
 if TYPE_CHECKING:
     import torch
 
-Pooling = Literal["mean", "cls", "max"]
 _POOLINGS = ("mean", "cls", "max")
 OUTPUT = "output"
 """The name of what the model gives in the end: its embedding or its logits."""
