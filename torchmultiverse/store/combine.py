@@ -43,7 +43,7 @@ class Difference:
     common: int = 0
     columns: list[str] = field(default_factory=list)
     values: dict[str, int] = field(default_factory=dict)
-    pictures: int = 0
+    images: int = 0
     largest: int | None = 0
     mean: float = 0.0
     levels: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Difference:
     @property
     def same(self) -> bool:
         """Whether nothing differs."""
-        return not (self.only_first or self.only_second or self.columns or self.values or self.pictures)
+        return not (self.only_first or self.only_second or self.columns or self.values or self.images)
 
     def __str__(self) -> str:
         lines = [f"{self.common:,} scenes in both"]
@@ -66,9 +66,9 @@ class Difference:
         if self.columns:
             lines.append(f"columns that only one has: {', '.join(self.columns)}")
         lines += [f"{name} differs in {n:,} scenes" for name, n in self.values.items()]
-        if self.pictures:
+        if self.images:
             how = "in size" if self.largest is None else f"by up to {self.largest} of 255, {self.mean:.2f} on average"
-            lines.append(f"{self.pictures:,} pictures differ {how}")
+            lines.append(f"{self.images:,} pictures differ {how}")
         if self.same:
             lines.append("nothing differs")
         return "\n".join(lines)
@@ -145,15 +145,15 @@ def _compare_images(
         if first.image_bytes(i) != second.image_bytes(j):
             a, b = (np.asarray(rgb(p)).astype(int) for p in (first.image(i), second.image(j)))
             if a.shape != b.shape:
-                found.pictures, found.largest = found.pictures + 1, None
+                found.images, found.largest = found.images + 1, None
             elif (apart := np.abs(a - b)).any():
-                found.pictures += 1
+                found.images += 1
                 total += float(apart.mean())
                 if found.largest is not None:
                     found.largest = max(found.largest, int(apart.max()))
         if tick is not None:
             tick(done)
-    found.mean = total / max(found.pictures, 1)
+    found.mean = total / max(found.images, 1)
 
 
 def merge(

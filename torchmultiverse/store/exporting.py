@@ -133,8 +133,8 @@ def export_webdataset(
                         files.append(out / f"{prefix}{place // TAR_ROWS:06d}.tar")
                         whole = current.enter_context(atomic_file(files[-1]))
                         tar = current.enter_context(tarfile.open(fileobj=whole, mode="w", format=tarfile.USTAR_FORMAT))
-                    picture, key = dataset.image_bytes(index), f"{index:08d}"
-                    _add(tar, key + _extension(picture), picture)
+                    image, key = dataset.image_bytes(index), f"{index:08d}"
+                    _add(tar, key + _extension(image), image)
                     _add(tar, f"{key}.json", json.dumps(row, sort_keys=True, ensure_ascii=False).encode())
                     if row.get("caption"):
                         _add(tar, f"{key}.txt", row["caption"].encode())
@@ -243,12 +243,12 @@ def _prepare(dataset: StoredDataset, out: Path, family: str, overwrite: bool) ->
     if "scene_id" in dataset.columns:
         for scene_id in _ids(dataset):
             scenes.update(f"{scene_id}\n".encode())
-    said = {
+    facts = {
         "name": manifest.name or dataset.path.name, "family": family, "license": licence_of(manifest).model_dump(),
         "rows": len(dataset), "scenes": scenes.hexdigest(),
         "shards": {name: entry.sha256 for name, entry in manifest.shards.items()},
     }  # fmt: skip
-    text = json.dumps(said, indent=1, sort_keys=True).encode()
+    text = json.dumps(facts, indent=1, sort_keys=True).encode()
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         there = [p.name for p in out.iterdir() if not p.name.startswith(".")]
@@ -271,9 +271,9 @@ def _clear(out: Path) -> None:
         folder = Path(place)
         for name in files:
             stem, _, kind = name.partition(".")
-            picture = SCENE_ID.fullmatch(stem) and kind in {"png", "jpg"}
+            image = SCENE_ID.fullmatch(stem) and kind in {"png", "jpg"}
             ours = folder == out and (name in SHEETS or re.fullmatch(r"(\w+-)?\d{6,}\.tar", name))
-            if picture or ours or name == METADATA:
+            if image or ours or name == METADATA:
                 (folder / name).unlink()
                 emptied.add(folder)
         if folder in emptied and folder != out and not any(folder.iterdir()):

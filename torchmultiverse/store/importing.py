@@ -94,7 +94,7 @@ def import_dataset(
     terms = _terms(source, family, licence, generative)
     if family == "ImageNet":
         recover_subsets(found.rows, found.paths)
-    rows = _Rows.of(found, family, leave_out)
+    rows = _ImportedRows.of(found, family, leave_out)
 
     def split_of_row(index: int) -> str:
         return str(rows.source.rows[index].get("split") or split or rows.source.splits[index] or "train")
@@ -117,7 +117,7 @@ def import_dataset(
 
 
 @dataclass(frozen=True)
-class _Rows:
+class _ImportedRows:
     """The rows of a source as those of a dataset.
 
     Attributes:
@@ -135,7 +135,7 @@ class _Rows:
     extra: dict[str, str]
 
     @classmethod
-    def of(cls, source: Source, family: str, leave_out: str | None) -> _Rows:
+    def of(cls, source: Source, family: str, leave_out: str | None) -> _ImportedRows:
         """Read the scenes of all rows, or of those that stay.
 
         Raises:

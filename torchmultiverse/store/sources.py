@@ -293,9 +293,9 @@ def _class_names(schema: pa.Schema, file: Path) -> dict[str, list[str]]:
     try:
         features = json.loads(text)["info"]["features"]
         labels = {
-            name: said["names"]
-            for name, said in features.items()
-            if said.get("_type") == "ClassLabel" and said.get("names")
+            name: feature["names"]
+            for name, feature in features.items()
+            if feature.get("_type") == "ClassLabel" and feature.get("names")
         }
         if not all(isinstance(name, str) for names in labels.values() for name in names):
             raise TypeError("a name that is no text")
