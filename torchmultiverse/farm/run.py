@@ -307,9 +307,10 @@ class _Run:
     def _ask(self, indices: list[int]) -> None:
         """Have scenes rendered, by the engines that are free."""
         self._out += len(indices)
-        futures = self._engines.submit_all([self._writer.design[index] for index in indices], self._rendering)
-        for index, future in zip(indices, futures, strict=True):
-            future.add_done_callback(partial(self._came, index, -1, None))
+        scenes = [self._writer.design[index] for index in indices]
+        # In an engine's thread, never in this one, which takes what they put into a queue of limited length.
+        callbacks = [partial(self._came, index, -1, None) for index in indices]
+        self._engines.submit_all(scenes, self._rendering, callbacks)
 
     def _came(self, index: int, step: int, best: Frame | None, future: Future[Frame | Failure]) -> None:
         """Take what became of a scene, in the thread of its engine, which waits where rows are written more slowly."""
@@ -332,7 +333,7 @@ class _Run:
             best: what was rendered before it and failed a check.
             answer: what came.
         """
-        if isinstance(answer, Failure) or self._nudges is None or self._rechecking:
+        if isinstance(answer, Failure) or self._nudges is None:
             return answer if best is None else best
         scene = self._writer.design[index]
         frame = answer if step < 0 else self._nudges.labelled(answer, scene, step)
