@@ -119,7 +119,7 @@ def run(out: Path, console: Console, assets: Sequence[str] = ()) -> Path:
         engine.close()
 
     step("4  train a small image-text model from scratch")
-    checkpoint = train_clip(datasets["train"], out / "model", seed=0)
+    checkpoint = train_clip(datasets["train"], out / "model")
     models: list[Any] = [
         load_model(f"tiny:{checkpoint}"),
         load_model(f"tiny:{checkpoint}/random"),

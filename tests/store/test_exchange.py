@@ -320,7 +320,7 @@ def test_diff(made: dict[str, Path], tmp_path: Path) -> None:
     generate(spec, tmp_path / "other", Other, progress=False)
     found = diff(first, open_dataset(tmp_path / "other"))
     assert not found.only_first
-    assert found.pictures == found.common == 32
+    assert found.images == found.common == 32
     assert 50 < found.largest < 128  # type: ignore[operator]
     assert found.values["engine"] == 32
     assert "32 pictures differ" in str(found)

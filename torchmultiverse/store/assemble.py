@@ -16,9 +16,9 @@ from torchmultiverse.files import (
     FolderLock,
     atomic_file,
     disk_errors,
+    foreign_files,
+    remove_temporary_files,
     sha256_file,
-    strangers,
-    sweep,
 )
 from torchmultiverse.store.manifest import FORMAT, FORMAT_OF_SPLITS, Manifest, ShardEntry, shard_name
 from torchmultiverse.store.parquet import GROUP_ROWS, write_groups
@@ -74,10 +74,10 @@ def assemble(
             manifest = Manifest.load(out)
             saved = manifest.lists_files
             if manifest.identity != who:
-                if found := strangers(out):
+                if found := foreign_files(out):
                     raise DatasetError(f"{out} is not empty and holds something else ({found[0]}); name another")
                 manifest = Manifest(identity=who, shards={}, failures={})
-            sweep(out, data)
+            remove_temporary_files(out, data)
             manifest.set(**about, images=count, complete=manifest.complete)
             shards = manifest.shards
             new = 0

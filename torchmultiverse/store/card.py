@@ -19,7 +19,7 @@ from torchmultiverse.store.croissant import write_croissant
 from torchmultiverse.store.datasheet import datasheet_facts
 from torchmultiverse.store.inspection import Inspection
 from torchmultiverse.store.licence import licence_of
-from torchmultiverse.store.manifest import EngineEntry, Manifest, Terms, family_of, spec_of, table_of
+from torchmultiverse.store.manifest import EngineRecord, Manifest, Terms, family_of, spec_of, table_of
 from torchmultiverse.store.reader import StoredDataset
 from torchmultiverse.store.schema import COLUMN_NOTES, VOLATILE, column_note
 from torchmultiverse.store.splitfiles import split_files
@@ -85,7 +85,7 @@ def _facts(name: str, manifest: Manifest, dataset: StoredDataset) -> dict[str, A
         "factors": _factors(table, manifest.counts),
         "volatile": ", ".join(f"`{column}`" for column in VOLATILE),
         "example": _example(dataset),
-        "engine": manifest.engine or EngineEntry(),
+        "engine": manifest.engine or EngineRecord(),
         "made_with": manifest.torchmultiverse,
         "command": _command(manifest.identity, spec) if spec is not None else "",
         "lineage": lineage[:_LINEAGE],
@@ -197,17 +197,17 @@ def _samples(dataset: StoredDataset, path: Path) -> int:
     return min(count, _COLUMNS)
 
 
-def _sheet(pictures: list[tuple[Image.Image, str]]) -> bytes:
+def _sheet(images: list[tuple[Image.Image, str]]) -> bytes:
     """Return a JPEG of small pictures in rows, each with what is written over its corner."""
-    columns = min(len(pictures), _COLUMNS)
+    columns = min(len(images), _COLUMNS)
     step = _SIDE + _GAP
-    sheet = Image.new("RGB", (columns * step - _GAP, -(-len(pictures) // columns) * step - _GAP), "white")
+    sheet = Image.new("RGB", (columns * step - _GAP, -(-len(images) // columns) * step - _GAP), "white")
     draw = ImageDraw.Draw(sheet)
-    for place, (full, text) in enumerate(pictures):
-        picture = rgb(full)
-        picture.thumbnail((_SIDE, _SIDE))
+    for place, (full, text) in enumerate(images):
+        image = rgb(full)
+        image.thumbnail((_SIDE, _SIDE))
         left, top = place % columns * step, place // columns * step
-        sheet.paste(picture, (left + (_SIDE - picture.width) // 2, top + (_SIDE - picture.height) // 2))
+        sheet.paste(image, (left + (_SIDE - image.width) // 2, top + (_SIDE - image.height) // 2))
         if text:
             draw.rectangle(draw.textbbox((left + 4, top + 4), text), fill="white")
             draw.text((left + 4, top + 4), text, fill="black")

@@ -57,14 +57,14 @@ def croissant(manifest: Manifest, dataset: StoredDataset) -> dict[str, Any]:
     spec = spec_of(manifest)
     splits = split_files(dataset)
     hashes = {name: entry.sha256 for name, entry in manifest.shards.items()}
-    said: dict[str, Any] = {
+    data: dict[str, Any] = {
         "@context": _CONTEXT, "@type": "sc:Dataset", "conformsTo": "http://mlcommons.org/croissant/1.0",
         "name": manifest.name or dataset.path.name,
         "description": (spec.description if spec is not None else "") or "Factor-labelled pictures.",
         "license": licence_of(manifest).name, "version": "1.0.0",
     }  # fmt: skip
     if spec is not None and spec.about.creators:
-        said["creator"] = {"@type": "Organization", "name": spec.about.creators}
+        data["creator"] = {"@type": "Organization", "name": spec.about.creators}
     place = dataset.files[0].parent.relative_to(dataset.path).as_posix()
     distribution: list[dict[str, Any]] = []
     for split in splits:
@@ -82,10 +82,10 @@ def croissant(manifest: Manifest, dataset: StoredDataset) -> dict[str, Any]:
             }
             for name in split.files if name in hashes
         ]  # fmt: skip
-    said["distribution"] = distribution
+    data["distribution"] = distribution
     table = table_of(manifest)
-    said["recordSet"] = [_records(split, dataset.schema, table) for split in splits]
-    return said
+    data["recordSet"] = [_records(split, dataset.schema, table) for split in splits]
+    return data
 
 
 def _records(split: SplitFiles, schema: pa.Schema, table: FactorTable) -> dict[str, Any]:

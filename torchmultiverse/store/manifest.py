@@ -37,13 +37,13 @@ FORMAT_OF_SPLITS = 2
 """Of datasets of several splits: until each had files of its own, they were of format 1 as well."""
 
 
-class _Part(BaseModel):
+class _Entry(BaseModel):
     """A part of a manifest. Keys that this version does not know are kept."""
 
     model_config = ConfigDict(extra="allow", strict=True, populate_by_name=True)
 
 
-class ShardEntry(_Part):
+class ShardEntry(_Entry):
     """A Parquet file.
 
     Attributes:
@@ -59,7 +59,7 @@ class ShardEntry(_Part):
     rows_sha256: str | None = None
 
 
-class FailedScene(_Part):
+class FailedScene(_Entry):
     """A scene that could not be rendered.
 
     Attributes:
@@ -71,7 +71,7 @@ class FailedScene(_Part):
     reason: str = ""
 
 
-class EngineEntry(_Part):
+class EngineRecord(_Entry):
     """The engine that rendered the dataset."""
 
     name: str = ""
@@ -79,7 +79,7 @@ class EngineEntry(_Part):
     fingerprint: str | None = None
 
 
-class Terms(_Part):
+class Terms(_Entry):
     """What a dataset may be used for.
 
     Attributes:
@@ -93,7 +93,7 @@ class Terms(_Part):
     source: str = ""
 
 
-class Manifest(_Part):
+class Manifest(_Entry):
     """What ``manifest.json`` holds. Its schema version is the ``format`` of its identity.
 
     A dataset that is being rendered or was interrupted has one as well. Of a folder of others it may be empty: then
@@ -138,7 +138,7 @@ class Manifest(_Part):
     counts: dict[str, dict[str, int]] = Field(default_factory=dict)
     name: str | None = None
     torchmultiverse: str = ""
-    engine: EngineEntry | None = None
+    engine: EngineRecord | None = None
     packs: list[str] = Field(default_factory=list)
     assets: list[Asset] = Field(default_factory=list)
     license: Terms | None = None

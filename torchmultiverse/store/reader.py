@@ -78,7 +78,7 @@ class StoredDataset(ImageSet):
     @cached_property
     def image_columns(self) -> list[str]:
         """Names of the columns that hold pictures."""
-        return [field.name for field in self.schema if _holds_pictures(field.type)]
+        return [field.name for field in self.schema if _holds_images(field.type)]
 
     @property
     def factors(self) -> list[str]:
@@ -173,8 +173,8 @@ class StoredDataset(ImageSet):
             DatasetError: no such column, or bytes that are no picture.
         """
         what = self.place(index)
-        picture = decode(self.image_bytes(index, column), what)
-        return picture if column in codec.EXTENSIONS else rgb(picture, what)
+        image = decode(self.image_bytes(index, column), what)
+        return image if column in codec.EXTENSIONS else rgb(image, what)
 
     def place(self, index: int) -> str:
         """Return where a row is, for errors: the file and the row in it.
@@ -316,7 +316,7 @@ class StoredDataset(ImageSet):
                 starts = np.cumsum([0, *(rows for rows, _ in found)], dtype=np.int64)
                 if starts[-1] != shard.rows:
                     raise pa.ArrowInvalid(f"its row groups have {starts[-1]} rows, the file {shard.rows}")
-            shard.chunks = {c: [pages.chunk(said, f"{c}.bytes") for _, said in found] for c in self.image_columns}
+            shard.chunks = {c: [pages.chunk(columns, f"{c}.bytes") for _, columns in found] for c in self.image_columns}
             shard.groups = starts
         return shard.groups
 
@@ -421,7 +421,7 @@ def _passes(condition: Condition, factor: Factor, level: Any) -> bool:
     return condition.holds(level)
 
 
-def _holds_pictures(kind: pa.DataType) -> bool:
+def _holds_images(kind: pa.DataType) -> bool:
     """Whether a column follows the image convention: a struct of ``bytes`` and ``path``."""
     if not pa.types.is_struct(kind) or {kind.field(i).name for i in range(kind.num_fields)} != {"bytes", "path"}:
         return False

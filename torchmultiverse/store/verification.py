@@ -69,9 +69,9 @@ def verify(path: str | Path, drop_bad: bool = False) -> Verification:
                     (path / "data" / name).unlink(missing_ok=True)
             finally:
                 lock.release()
-    strangers = sorted({file.name for file in (path / "data").glob("[!.]*.parquet")} - shards.keys())
-    if strangers and not drop_bad:
-        result.problems["data/"] = f"holds Parquet files that the manifest does not name: {', '.join(strangers[:5])}"
+    unnamed = sorted({file.name for file in (path / "data").glob("[!.]*.parquet")} - shards.keys())
+    if unnamed and not drop_bad:
+        result.problems["data/"] = f"holds Parquet files that the manifest does not name: {', '.join(unnamed[:5])}"
     return result
 
 
@@ -85,9 +85,9 @@ def _check(file: Path, entry: ShardEntry, table: FactorTable, untrusted: Set[str
             if parquet.metadata.num_rows != entry.rows:
                 return f"{parquet.metadata.num_rows} rows, {entry.rows} in the manifest"
             schema = parquet.schema_arrow
-            pictures = [c.name for c in schema if pa.types.is_struct(c.type)]
+            image_columns = [c.name for c in schema if pa.types.is_struct(c.type)]
             factors = [c for c in schema.names if c in table]
-            for batch in parquet.iter_batches(64, columns=[*pictures, *factors, "scene", "scene_id"]):
+            for batch in parquet.iter_batches(64, columns=[*image_columns, *factors, "scene", "scene_id"]):
                 for row in batch.to_pylist():
                     if hashlib.sha256(row["scene"].encode()).hexdigest()[:32] != row["scene_id"]:
                         return f"scene_id {row['scene_id']} is not its scene's"
@@ -96,7 +96,7 @@ def _check(file: Path, entry: ShardEntry, table: FactorTable, untrusted: Set[str
                     for column in factors:
                         if row[column] != scene[column]:
                             return f"scene {row['scene_id']}: {column} is {row[column]}, its scene says {scene[column]}"
-                    for column in pictures:
+                    for column in image_columns:
                         decode(row[column]["bytes"], f"{column} of scene {row['scene_id']}")
     except (OSError, pa.ArrowException, ValueError, SpecError, ImageError) as error:
         return f"cannot be read: {error}"

@@ -28,7 +28,14 @@ import pyarrow.ipc as ipc
 
 from torchmultiverse.engines import Frame
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.files import FolderLock, atomic_file, disk_errors, sha256_file, sweep, write_atomic
+from torchmultiverse.files import (
+    FolderLock,
+    atomic_file,
+    disk_errors,
+    remove_temporary_files,
+    sha256_file,
+    write_atomic,
+)
 from torchmultiverse.scenes import Design
 from torchmultiverse.store.folder import check_same, check_vacant, clear
 from torchmultiverse.store.ids import Ids
@@ -110,7 +117,7 @@ class DatasetWriter:
                 self._work.mkdir(exist_ok=True)
                 self._data.mkdir(exist_ok=True)
                 self._tidy()
-                sweep(self.out, self._work, self._data)
+                remove_temporary_files(self.out, self._work, self._data)
             except BaseException:
                 self._lock.release()
                 raise

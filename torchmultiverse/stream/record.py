@@ -13,7 +13,14 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from torchmultiverse.engines import Frame, RenderOptions
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.files import FolderLock, atomic_file, disk_errors, sha256_file, strangers, sweep
+from torchmultiverse.files import (
+    FolderLock,
+    atomic_file,
+    disk_errors,
+    foreign_files,
+    remove_temporary_files,
+    sha256_file,
+)
 from torchmultiverse.scenes import Design, Scene, Spec
 from torchmultiverse.store import (
     FORMAT,
@@ -68,14 +75,14 @@ class Recorder:
             try:
                 manifest = Manifest.load(self.out)
                 if manifest.identity != json.loads(json.dumps(identity)):
-                    if strangers(self.out):
+                    if foreign_files(self.out):
                         raise DatasetError(f"{self.out} is not empty and no earlier recording of this stream")
                     manifest = Manifest(identity=identity, name=self.out.name, shards={}, complete=True, assets=[])
                 self._manifest, self._shards = manifest, manifest.shards
                 self._engine = self._first_engine()
                 self._save()  # whatever is left of this recording is known by it
                 (self.out / "data").mkdir(exist_ok=True)
-                sweep(self.out, self.out / "data")
+                remove_temporary_files(self.out, self.out / "data")
             except BaseException:
                 self._lock.release()
                 raise
