@@ -144,7 +144,7 @@ def test_why_between_other_pictures_tells_shares_from_accuracies() -> None:
     assert answer.gap < -0.25
     assert answer.shares["world_name"] == pytest.approx(answer.gap)
     assert answer.shares["character_name"] == pytest.approx(0)
-    assert any(name == "dataset.pictures" for name, _, _ in answer.settings)
+    assert any(name == "dataset.images" for name, _, _ in answer.settings)
 
 
 def test_the_next_renders_go_where_two_models_differ(result: Result) -> None:

@@ -106,7 +106,7 @@ def test_classes_that_are_never_right_and_published_ones_beside_worlds_alone() -
 
     result = evaluate(ImageList(images, rows), always_ball, "imagenet_pug2023", quiet=True)
     setting = next(c["setting"] for c in result.cells(task="classification", factor="all") if "pug2023" in c["setting"])
-    assert never_right(result, result.models[0], setting) == ["Goldfish"]
+    assert never_right(result, result.models[0], "classification", setting) == ["Goldfish"]
     found = {p.level: p for p in beside(result) if p.factor == "class"}
     assert found["Soccer_Ball"].values == {"ResNet101": 100.0}
     assert found["Soccer_Ball"].own == {result.models[0]: 100}

@@ -50,8 +50,8 @@ def evaluate_command(
 
         shown = [f"{s.model} ({s.groups})" for s in standings(result, seed)]
         out.print(f"places: {', '.join(shown)}; models that share a letter cannot be told apart", highlight=False)
-    for name, found in result.provenance["audits"].items():
-        out.print(f"audit of {name}: {found['changed']} of {found['answers']} answers change when {found['pictures']} "
+    for name, found in result.provenance.audits.items():
+        out.print(f"audit of {name}: {found.changed} of {found.answers} answers change when {found.images} "
                   f"pictures are encoded one by one in float32", highlight=False)  # fmt: skip
     out.print(f"results in {out_folder}; the page: torchmultiverse report {out_folder}", highlight=False)
 

@@ -24,13 +24,13 @@ def submit(
     link: Annotated[str, typer.Option(help="Where the model is described.")] = "",
 ) -> None:
     """Write a schema-checked entry: numbers, what they were made of, and a digest of the per-picture rows."""
-    from torchmultiverse.evaluate import Result, save, submission
+    from torchmultiverse.evaluate import Result, submission
 
     result = Result.load(results)
     if model is None and len(result.models) > 1:
         raise typer.BadParameter(f"one of {', '.join(result.models)}", param_hint="--model")
     entry = submission(result, model or result.models[0], contact, link)
-    out.print(f"{save(entry, out_file)}: {len(entry.scores)} scores; send it along with rows.parquet", highlight=False)
+    out.print(f"{entry.save(out_file)}: {len(entry.scores)} scores; send it along with rows.parquet", highlight=False)
 
 
 @leaderboard_app.command("check", epilog="Example: `torchmultiverse leaderboard check m.json --dataset data/spar`")
@@ -42,12 +42,12 @@ def check_command(
     protocol: Annotated[str, typer.Option(help="Protocol file, if the package has none of that name.")] = "auto",
 ) -> None:
     """Check an entry: schema, numbers against rows, and claimed against re-run. Exit code 1 if one check fails."""
-    from torchmultiverse.evaluate import Result, check, load
+    from torchmultiverse.evaluate import Result, Submission, check
 
     loaded = None if results is None else Result.load(results)
-    found = check(load(entry), loaded, dataset, model, protocol, quiet=False)
+    found = check(Submission.load(entry), loaded, dataset=dataset, model=model, protocol=protocol, quiet=False)
     for item in found:
-        out.print(f"[{_COLOURS[item.state]}]{item.state:5}[/] {item.what}: {item.said}", highlight=False)
+        out.print(f"[{_COLOURS[item.state]}]{item.state:5}[/] {item.what}: {item.finding}", highlight=False)
     if any(item.state == "fails" for item in found):
         raise typer.Exit(1)
 

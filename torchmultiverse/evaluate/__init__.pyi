@@ -22,8 +22,8 @@ from .gallery import thumbnail as thumbnail
 from .heldout import held_out as held_out
 from .names import plain as plain
 from .paired import RowView as RowView
-from .protocol import load_protocol as load_protocol
-from .protocol import protocols as protocols
+from .prompts import Prompts as Prompts
+from .protocol import Protocol as Protocol
 from .protocol_choices import sensitivity as sensitivity
 from .ranking import Line as Line
 from .ranking import leaderboard as leaderboard
@@ -39,30 +39,41 @@ from .reference import imagenet_accuracies as imagenet_accuracies
 from .reference import never_right as never_right
 from .reference import published_cosines as published_cosines
 from .reference import tables as tables
+from .registry import choose_protocol as choose_protocol
+from .registry import load_protocol as load_protocol
+from .registry import protocols as protocols
+from .result import AVERAGE as AVERAGE
 from .result import Result as Result
 from .result import word_codes as word_codes
 from .run import evaluate as evaluate
 from .slices import Slice as Slice
 from .slices import slices_of as slices_of
 from .slices import worst_slices as worst_slices
+from .submissions import Submission as Submission
 from .submissions import check as check
-from .submissions import load as load
-from .submissions import save as save
 from .submissions import submission as submission
+from .task import Task as Task
+from .task import multiple_choice as multiple_choice
 
 __all__ = [
+    "AVERAGE",
     "Calibration",
     "FactorScore",
     "Interaction",
     "Line",
+    "Prompts",
+    "Protocol",
     "Published",
     "Result",
     "RowView",
     "Slice",
     "Standing",
+    "Submission",
+    "Task",
     "beside",
     "calibration",
     "check",
+    "choose_protocol",
     "chosen_rows",
     "compare",
     "correlate",
@@ -79,8 +90,8 @@ __all__ = [
     "jpeg",
     "leaderboard",
     "lines",
-    "load",
     "load_protocol",
+    "multiple_choice",
     "never_right",
     "next_renders",
     "pair_sheet",
@@ -89,7 +100,6 @@ __all__ = [
     "protocols",
     "published_cosines",
     "ranked",
-    "save",
     "sensitivity",
     "slice_sheet",
     "slices_of",

@@ -226,22 +226,22 @@ def differences(result: Result, other: Result, first: str, second: str) -> list[
     """Return what two evaluations declare differently: of the models, the protocol, the data and the packages."""
 
     def of_model(held: Result, name: str) -> dict[str, Any]:
-        return {k: v for k, v in held.facts(name).items() if k not in {"name", "about"}}
+        return held.facts(name).model_dump(exclude={"name", "about"})
 
     one, two = result.provenance, other.provenance
     found: list[tuple[str, str, str]] = []
     pairs: list[tuple[str, Any, Any]] = [
         ("model", of_model(result, first), of_model(other, second)),
-        ("protocol", one["protocol"], two["protocol"]),
-        ("dataset", {k: one["dataset"].get(k) for k in _DATA}, {k: two["dataset"].get(k) for k in _DATA}),
-        ("packages", one["packages"], two["packages"]),
+        ("protocol", one.protocol, two.protocol),
+        ("dataset", one.dataset.model_dump(include=_DATA), two.dataset.model_dump(include=_DATA)),
+        ("packages", one.packages, two.packages),
     ]
     for name, left, right in pairs:
         _walk(name, left, right, found)
     return found
 
 
-_DATA = ("name", "pictures", "manifest_sha256")
+_DATA = {"name", "images", "manifest_sha256"}
 
 
 def _walk(name: str, one: Any, two: Any, found: list[tuple[str, str, str]]) -> None:

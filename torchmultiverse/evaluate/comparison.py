@@ -156,8 +156,7 @@ def standings(result: Result | RowView, seed: int = 0) -> list[Standing]:
     view, intervals = RowView.of(result), Intervals(seed)
     names = ranked(view.result)
     key = [q for q in view.questions if all(name in q.cells for name in names)]
-    # Label spaces are readings of the same answers: one of them is enough.
-    key = [q for i, q in enumerate(key) if q.task != "classification" or not i]
+    key = [q for i, q in enumerate(key) if not i or not view.result.task(q.task).readings]
     if not key:
         return []
     scores, drawn, groups = _drawn(view, names, key, intervals)

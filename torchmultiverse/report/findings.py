@@ -140,5 +140,5 @@ def _of_model(view: RowView, model: str, index: int, line: Line) -> Finding:
         pair,
         None if honest is None else (honest, svg.reliability(index, honest)),
         slices_of(view, model, line)[:_SLICES],
-        never_right(view.result, model, line.setting) if line.task == "classification" else None,
+        never_right(view.result, model, line.task, line.setting),
     )
