@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 EXTRAS := eval,datasets,dev
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-all lint setup clean
+.PHONY: demo test test-all lint docs setup clean
 
 demo: setup
 	$(BIN)/torchmultiverse demo
@@ -24,11 +24,19 @@ test: setup
 test-all: MARKED :=
 test-all: test
 
+# Every page is made anew (a page that is kept is not checked), and a warning is an error.
+SPHINX := $(BIN)/python -m sphinx --fresh-env --fail-on-warning --keep-going --quiet
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(SPHINX) docs build/lint-docs
+
+# The notebooks are run for the site, and not for `make lint`: the tests run them.
+docs: setup
+	NOTEBOOKS=force $(SPHINX) docs build/docs
 
 setup: $(INSTALLED)
 
@@ -44,4 +52,4 @@ $(INSTALLED): pyproject.toml
 	@touch $(INSTALLED)
 
 clean:
-	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo build docs/api .pytest_cache .mypy_cache .ruff_cache

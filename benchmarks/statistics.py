@@ -14,11 +14,12 @@ import argparse
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import false_discovery_control
 
 from torchmultiverse.evaluate.slices import RATE, search
 from torchmultiverse.stats.difference import paired_interval
 from torchmultiverse.stats.intervals import Intervals
-from torchmultiverse.stats.significance import benjamini_hochberg, mcnemar, sign_flip
+from torchmultiverse.stats.significance import mcnemar, sign_flip
 
 
 def outcomes(
@@ -128,7 +129,7 @@ def null_slices(runs: int) -> list[tuple[str, float]]:
             if clusters:  # one factor belongs to the cluster, as an animal does
                 columns["own"] = (index % 10).astype(str).astype(object)
             candidates = list(search(values[0], columns, index if clusters else None))
-            p = benjamini_hochberg(np.array([c.p for c in candidates]))
+            p = false_discovery_control(np.array([c.p for c in candidates]))
             any_found += bool((p <= RATE).any())
         found.append((f"{clusters or size} {'clusters' if clusters else 'independent rows'}", any_found / runs))
     return found

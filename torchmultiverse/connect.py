@@ -10,33 +10,39 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOptions
-from torchmultiverse.errors import EngineError, nearest
+from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOptions, engine_names, find_engine
+from torchmultiverse.errors import EngineError
 from torchmultiverse.scenes import Scene
 
-ENGINES = ("builtin", "inprocess", "marker")
+if TYPE_CHECKING:
+    from torchmultiverse.serve import LocalStack, UnrealProcess
 
 
-class HeldEngine(Engine):
-    """An engine together with what ends with it: closing this closes ``resources``, and the engine only if it is there.
+class OwningEngine(Engine):
+    """An engine together with what ends with it, such as the processes that were started for it.
 
-    With the processes that were started for an engine, it owns them; with an empty stack, it lends an engine to a run
-    that it outlives.
+    Args:
+        engine: what renders.
+        resources: closed, instead of the engine, when this is closed; an empty stack lends an engine to a run that it
+            outlives.
     """
 
-    def __init__(self, engine: Engine, resources: ExitStack, memory: Callable[[], int] | None = None) -> None:
+    def __init__(self, engine: Engine, resources: ExitStack) -> None:
         self._engine = engine
         self._resources = resources
-        self.memory = memory
-        """Returns the bytes of memory of the processes that were started for the engine, where some were."""
+
+    @property
+    def wrapped(self) -> Engine:
+        """The engine inside."""
+        return self._engine
 
     @override
     def catalogue(self) -> Catalogue:
@@ -54,8 +60,23 @@ class HeldEngine(Engine):
     def close(self) -> None:
         self._resources.close()
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._engine, name)
+
+class HostedEngine(OwningEngine):
+    """An engine in processes that were started for it.
+
+    Args:
+        engine: what renders: the client of those processes.
+        resources: what ends the processes, and the client.
+        memory: measures the processes, in bytes.
+    """
+
+    def __init__(self, engine: Engine, resources: ExitStack, memory: Callable[[], int]) -> None:
+        super().__init__(engine, resources)
+        self._memory = memory
+
+    def memory(self) -> int:
+        """Return the resident memory of the engine's processes in bytes."""
+        return self._memory()
 
 
 def open_engine(
@@ -64,6 +85,7 @@ def open_engine(
     token: str | None = None,
     assets: Sequence[str] = (),
     adapter: int | None = None,
+    hosted: bool = True,
     **remote: Any,
 ) -> Engine:
     """Return the engine that a word, an address or a path names.
@@ -71,12 +93,14 @@ def open_engine(
     Args:
         engine: ``builtin`` (the path tracer, in a process of its own, over WebRTC like any other engine),
             ``inprocess`` (the same renderer inside this process), ``marker`` (a test card, see
-            `torchmultiverse.engines.marker`), ``ws://host:port`` of a signalling server's player port,
-            the path of a packaged Unreal binary's start script, or an engine object, returned as it is.
+            `torchmultiverse.engines.marker`), the name of a plug-in (see `torchmultiverse.engines.registry`),
+            ``ws://host:port`` of a signalling server's player port, the path of a packaged Unreal binary's start
+            script, or an engine object, returned as it is.
         token: for a signalling server that asks for one.
         assets: packs that the path tracer draws from, the first that has a name gives it; see `torchmultiverse.assets`.
             Engines that run already have theirs.
         adapter: number of the graphics card that a packaged binary is started on.
+        hosted: whether an engine that is usually hosted by a process of its own is; else it is made in this process.
         remote: further arguments of `torchmultiverse.engines.remote.RemoteEngine`.
 
     Raises:
@@ -86,43 +110,46 @@ def open_engine(
     if not isinstance(engine, str | Path):
         return engine
     name = str(engine)
-    if name in ("builtin", "inprocess") and assets:
+    if name.startswith(("ws://", "wss://")):
+        from torchmultiverse.engines import RemoteEngine
+
+        return RemoteEngine(name, token=token, **remote)
+    if Path(name).is_file():
+        if not os.access(name, os.X_OK):
+            raise EngineError(f"{name} is not executable; run: chmod +x {name}")
+        from torchmultiverse.serve import UnrealProcess
+
+        return _start(UnrealProcess(Path(name), adapter=adapter), token, remote)
+    try:
+        entry = find_engine(name)
+    except EngineError as error:
+        if name in engine_names():
+            raise
+        raise EngineError(
+            f"{error} An address such as ws://127.0.0.1:8080, and the path of a packaged Unreal binary, are right too."
+        ) from None
+    if assets and entry.assets:
         from torchmultiverse.assets import check_packs
 
         check_packs(assets)  # here, and not in the engine's process, whose words would come with a stack of others
-    if name == "inprocess":
-        from torchmultiverse.engines.builtin import BuiltinEngine
+    if not (entry.hosted and hosted):
+        from torchmultiverse.assets import make_engine
 
-        if not assets:
-            return BuiltinEngine()
-        from torchmultiverse.assets import troupe
+        return make_engine(name, assets)
+    from torchmultiverse.serve import LocalStack
 
-        return BuiltinEngine(characters=troupe(assets))
+    return _start(LocalStack(engine=name, assets=assets), token, remote)
+
+
+def _start(stack: LocalStack | UnrealProcess, token: str | None, remote: Mapping[str, Any]) -> Engine:
+    """Start processes, and return their engine, with which they end."""
     from torchmultiverse.engines import RemoteEngine
 
-    if name.startswith(("ws://", "wss://")):
-        return RemoteEngine(name, token=token, **remote)
     with ExitStack() as starting:
-        stack: AbstractContextManager[Any]
-        if name in ENGINES:
-            from torchmultiverse.serve import LocalStack
-
-            stack = LocalStack(engine=name, assets=assets)
-        elif Path(name).is_file():
-            if not os.access(name, os.X_OK):
-                raise EngineError(f"{name} is not executable; run: chmod +x {name}")
-            from torchmultiverse.serve import UnrealProcess
-
-            stack = UnrealProcess(Path(name), adapter=adapter)
-        else:
-            raise EngineError(
-                f"no engine '{name}': write one of {', '.join(ENGINES)}, an address such as ws://127.0.0.1:8080, "
-                f"or the path of a packaged Unreal binary.{nearest(name, ENGINES)}"
-            )
-        running = starting.enter_context(stack)
-        client = RemoteEngine(running.url, token=token, lost=running.lost, **remote)
+        starting.enter_context(stack)
+        client = RemoteEngine(stack.url, token=token, lost=stack.lost, **remote)
         starting.callback(client.close)
-        return HeldEngine(client, starting.pop_all(), running.memory)
+        return HostedEngine(client, starting.pop_all(), stack.memory)
     raise AssertionError("unreachable")
 
 

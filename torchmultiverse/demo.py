@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from torchmultiverse.connect import HeldEngine, open_engine
+from torchmultiverse.connect import OwningEngine, open_engine
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.scenes import BLANK, Scene, Spec, parse_spec
 
@@ -111,7 +111,7 @@ def run(out: Path, console: Console, assets: Sequence[str] = ()) -> Path:
         ):
             step(f"{number}  render {spec.name}: {spec.build().count} pictures of {SIZE}×{SIZE} → {out / folder}")
             spec = spec.model_copy(update={"assets": list(assets)})
-            done = generate(spec, out / folder, engine=lambda: HeldEngine(engine, ExitStack()))
+            done = generate(spec, out / folder, engine=lambda: OwningEngine(engine, ExitStack()))
             if done.failures:
                 raise DatasetError(f"{len(done.failures)} pictures of {spec.name} failed: {done.failures[0]}")
             datasets[folder] = open_dataset(out / folder)

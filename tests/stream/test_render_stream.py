@@ -9,7 +9,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ from torchmultiverse.engines.marker import MarkerEngine, read_marker
 from torchmultiverse.errors import EngineError, RenderError, SpecError
 from torchmultiverse.scenes import Scene, parse_spec
 from torchmultiverse.stream import Adaptive, Curriculum, RenderStream, Uniform
-from torchmultiverse.stream.render_stream import _staying
+from torchmultiverse.stream.render_stream import keep_on_device
 
 SPEC = {
     "World_Name": ["Desert", "Snow", "Museum"],
@@ -244,7 +244,7 @@ def test_a_device_gets_the_same_pictures() -> None:
         for a, b in zip(plain, there, strict=True):
             assert b["image"].shape == (3, 32, 32)
             assert (a["image"] - b["image"]).abs().max() <= 2.5 / 255
-    engine = _staying(open_engine("inprocess"))
+    engine = keep_on_device(open_engine("inprocess"))
     try:
         (frame,) = engine.render([Scene({"World_Name": "SaltFlats"})], RenderOptions(size=(32, 32), samples=2))
         assert (frame.tensor() is None) == (probe().chosen == "scalar_rgb"), "the tensor itself is handed over"
@@ -281,3 +281,36 @@ def test_arguments_that_cannot_be_are_told(more: dict[str, Any], told: str) -> N
 def test_a_state_of_something_else_is_refused(state: Any) -> None:
     with RenderStream(SPEC, MarkerEngine, size=SIZE) as live, pytest.raises(SpecError, match="no state of a Render"):
         live.load_state_dict(state)
+
+
+class Mute(MarkerEngine):
+    """Test cards; the first engine that is made never answers its second picture, until it is closed."""
+
+    made: ClassVar[Iterator[int]]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = next(self.made) == 0
+        self.closed = threading.Event()
+
+    def render(self, scenes: Iterable[Scene], options: RenderOptions = RenderOptions()) -> Iterator[Frame | Failure]:  # noqa: B008
+        for number, answer in enumerate(super().render(scenes, options), 1):
+            if self.first and number == 2:
+                self.closed.wait()
+                raise EngineError("closed")
+            yield answer
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def test_an_idle_engine_takes_over_what_another_one_does_not_answer() -> None:
+    """A stream would give one picture and then wait for its lease, three minutes, beside an engine without work."""
+    Mute.made = itertools.count()
+    seen: list[str] = []
+    with stream(engine=Mute, workers=2, lease=100_000) as live:
+        reading = threading.Thread(target=lambda: seen.extend(ids(live)), daemon=True)
+        reading.start()
+        reading.join(60)
+        assert not reading.is_alive(), f"it waits after {len(seen)} of {COUNT} pictures"
+    assert len(seen) == len(set(seen)) == COUNT

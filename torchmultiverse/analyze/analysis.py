@@ -332,7 +332,7 @@ def remember(
     Args:
         analysis: so far.
         model, dataset, seed, store, quiet: as in `analyse`.
-        sets: file of `dejavu split`; that of an encoder of this package by default, if it was trained on sets.
+        sets: file of `data split`; that of an encoder of this package by default, if it was trained on sets.
         other: model that saw B; without it the model is scored alone.
         boxes: of photographs.
         mode: how the object is taken out; boxes where they are known, corners else.
@@ -345,7 +345,7 @@ def remember(
             raise
         return replace(analysis, notes=(*analysis.notes, f"what was memorized: {error}"))
     if known is None:
-        note = "what was memorized: nobody said which pictures the model saw (--sets, of 'dejavu split')"
+        note = "what was memorized: nobody said which pictures the model saw (--sets, of 'data split')"
         return replace(analysis, notes=(*analysis.notes, note))
     if mode is None:
         mode = "boxes" if boxes is not None or "annotations" in pictures.table().column_names else "corner"

@@ -73,7 +73,7 @@ class Sets:
             rows = {name: np.asarray(data["rows"][name], np.int64) for name in SETS}
             found = Sets(rows, str(data["label"]), str(data["data_sha256"]), int(data["seed"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DatasetError(f"{path} holds no sets that `dejavu split` wrote: {error}") from None
+            raise DatasetError(f"{path} holds no sets that `data split` wrote: {error}") from None
         if found.data_sha256 != manifest_hash(pictures):
             raise DatasetError(f"{path} divides another dataset (manifest {found.data_sha256[:12]})")
         return found

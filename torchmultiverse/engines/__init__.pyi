@@ -1,27 +1,55 @@
 from . import codec as codec
 from . import likeness as likeness
-from .base import Asset as Asset
-from .base import Catalogue as Catalogue
-from .base import Choice as Choice
-from .base import Engine as Engine
-from .base import Failure as Failure
-from .base import Frame as Frame
-from .base import RenderOptions as RenderOptions
+from .contract import AnswersInBatches as AnswersInBatches
+from .contract import Asset as Asset
+from .contract import Catalogue as Catalogue
+from .contract import Choice as Choice
+from .contract import Engine as Engine
+from .contract import Failure as Failure
+from .contract import Frame as Frame
+from .contract import HasManifestNotes as HasManifestNotes
+from .contract import RenderOptions as RenderOptions
+from .contract import RendersOnDevice as RendersOnDevice
+from .contract import ReportsMemory as ReportsMemory
+from .contract import WrapsEngine as WrapsEngine
+from .contract import capability as capability
+from .dispatch import LEASE as LEASE
+from .dispatch import RESTARTS as RESTARTS
+from .dispatch import EngineStatus as EngineStatus
+from .dispatch import Limits as Limits
 from .marker import MarkerEngine as MarkerEngine
-from .pairing import BATCH as BATCH
+from .registry import BUILT_IN as BUILT_IN
+from .registry import EngineEntry as EngineEntry
+from .registry import engine_names as engine_names
+from .registry import find_engine as find_engine
 from .remote import RemoteEngine as RemoteEngine
+from .supervisor import Supervisor as Supervisor
 
 __all__ = [
-    "BATCH",
+    "BUILT_IN",
+    "LEASE",
+    "RESTARTS",
+    "AnswersInBatches",
     "Asset",
     "Catalogue",
     "Choice",
     "Engine",
+    "EngineEntry",
+    "EngineStatus",
     "Failure",
     "Frame",
+    "HasManifestNotes",
+    "Limits",
     "MarkerEngine",
     "RemoteEngine",
     "RenderOptions",
+    "RendersOnDevice",
+    "ReportsMemory",
+    "Supervisor",
+    "WrapsEngine",
+    "capability",
     "codec",
+    "engine_names",
+    "find_engine",
     "likeness",
 ]

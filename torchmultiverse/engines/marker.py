@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from torchmultiverse.engines.base import Catalogue, Choice, Engine, Failure, Frame, RenderOptions
+from torchmultiverse.engines.contract import Catalogue, Choice, Engine, Failure, Frame, RenderOptions
 from torchmultiverse.scenes import FACTORS, Scene
 
 GRID = 12

@@ -36,8 +36,8 @@ from itertools import combinations
 from typing import Protocol
 
 from torchmultiverse.engines import likeness
-from torchmultiverse.engines.base import Failure, Frame, RenderOptions
 from torchmultiverse.engines.connection import Lost
+from torchmultiverse.engines.contract import Failure, Frame, RenderOptions
 from torchmultiverse.errors import EngineError
 from torchmultiverse.scenes import Scene
 

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from typing_extensions import override
 
-from torchmultiverse.engines.base import Catalogue, Engine, Failure, Frame, RenderOptions
 from torchmultiverse.engines.client import AsyncClient
+from torchmultiverse.engines.contract import Catalogue, Engine, Failure, Frame, RenderOptions
 from torchmultiverse.scenes import Scene
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ class RemoteEngine(Engine):
     Args:
         url: ``ws://host:port`` of a signalling server's player port.
         in_flight: pictures asked for ahead of the one that is awaited; as many as a batch in the ``pug`` dialect.
-        client: further arguments of `AsyncClient`: token, dialect, timeout, retries, streamer_id, …
+        client: fields of `ClientOptions`: token, dialect, timeout, retries, streamer_id, …
 
     Raises:
         EngineError: nothing answers at the address.
@@ -60,8 +60,7 @@ class RemoteEngine(Engine):
         options: RenderOptions = RenderOptions(),  # noqa: B008 - frozen
     ) -> Iterator[Frame | Failure]:
         waiting: deque[Future[Frame | Failure]] = deque()
-        # Pictures without ids come when a whole batch of them is proven.
-        ahead = max(self._in_flight, self.client.pug_batch if self.client.dialect == "pug" else 0)
+        ahead = max(self._in_flight, self.batch_size())
         try:
             for scene in scenes:
                 waiting.append(self._submit(self.client.render(scene, options)))
@@ -72,6 +71,10 @@ class RemoteEngine(Engine):
         finally:
             for future in waiting:
                 future.cancel()
+
+    def batch_size(self) -> int:
+        """Return how many pictures wait for one proof: 1 where each has an id."""
+        return max(self.client.pug_batch, 1) if self.client.dialect == "pug" else 1
 
     def manifest_notes(self) -> list[str]:
         """Return what a dataset made this way should say of itself."""

@@ -21,7 +21,17 @@ from torchmultiverse.evaluate.prompts import Prompts, sentences
 from torchmultiverse.evaluate.provenance import Audit
 from torchmultiverse.evaluate.scores import HalfScores, MatrixScores, PairScores, Scores, VectorScores
 from torchmultiverse.evaluate.task import Kind, Task
-from torchmultiverse.models import Classifier, FloatArray, ImageTextModel, Model, Reader, Scorer, unit
+from torchmultiverse.models import (
+    Classifier,
+    FloatArray,
+    HasCandidateLimit,
+    HasMutableInfo,
+    HasTokens,
+    ImageTextModel,
+    Model,
+    Scorer,
+    unit,
+)
 
 KINDS: dict[Kind, str] = {
     "image-text": "image-text models", "scorer": "models that see image and caption together",
@@ -146,14 +156,14 @@ class _Encoding(Evaluator):
         rows, vectors = self._known
         some = np.sort(np.random.default_rng(seed).choice(len(rows), min(sample, len(rows)), replace=False))
         precision = self.model.info.precision
-        change = getattr(self.model, "change", None) if precision != "float32" else None
-        if change is not None:
-            change(precision="float32")
+        lowered = self.model if precision != "float32" and isinstance(self.model, HasMutableInfo) else None
+        if lowered is not None:
+            lowered.change(precision="float32")
         try:
             again = self.outputs.once_more(self._encode(), rows[some], self.name)
         finally:
-            if change is not None:
-                change(precision=precision)
+            if lowered is not None:
+                lowered.change(precision=precision)
         before, after = self._answers(rows[some], vectors[some]), self._answers(rows[some], again)
         return Audit(
             images=len(some),
@@ -231,7 +241,7 @@ class ImageTextEvaluator(_Encoding):
 
     def _read_alike(self, task: Task) -> int:
         """Return how many captions the model reads as it reads another: beyond its limit nothing tells them apart."""
-        if not isinstance(self.model, Reader):
+        if not isinstance(self.model, HasTokens):
             return 0
         tied = _repeated(self.matrix(task))  # others need not be read again
         return int(_repeated(self.model.tokens([task.candidates[k] for k in tied])).size) if len(tied) else 0
@@ -245,7 +255,7 @@ class ScorerEvaluator(Evaluator):
 
     @override
     def restricted(self, task: Task, notes: list[str]) -> Task | None:
-        most = getattr(self.model, "max_candidates", None)
+        most = self.model.max_candidates if isinstance(self.model, HasCandidateLimit) else None
         task = replace(task, metrics=tuple(metric for metric in task.metrics if metric != "top5"))
         if most is not None and "top1" in task.metrics and len(task.candidates) > most:
             if task.negatives is None:
@@ -348,7 +358,7 @@ def evaluator_of(model: Model, outputs: Outputs) -> Evaluator:
         return ScorerEvaluator(model, outputs)
     raise ModelError(
         f"'{model.info.name}' turns pictures into vectors and knows neither captions nor classes; "
-        "ask it with `torchmultiverse equivariance`"
+        "ask it with `torchmultiverse eval equivariance`"
     )
 
 
@@ -364,7 +374,7 @@ def _readable(task: Task, model: Any, name: str) -> Task:
     Raises:
         DatasetError: none is left.
     """
-    if not task.read_apart or not isinstance(model, Reader):
+    if not task.read_apart or not isinstance(model, HasTokens):
         return task
     assert task.negatives is not None
     codes = np.unique(model.tokens(list(task.candidates)), axis=0, return_inverse=True)[1].ravel()

@@ -21,7 +21,7 @@ from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluate.paired import RowView
 from torchmultiverse.evaluate.ranking import Line
 from torchmultiverse.evaluate.result import Result
-from torchmultiverse.stats import Intervals, benjamini_hochberg, contrast
+from torchmultiverse.stats import Intervals, contrast
 
 RATE = 0.05
 _LEAST = 8  # pictures in a slice
@@ -103,6 +103,8 @@ def slices_of(
     Raises:
         DatasetError: the model was not asked, no such factor, or nothing to search.
     """
+    from scipy.stats import false_discovery_control
+
     rows = view.rows(model, line)
     if rows is None:
         raise DatasetError(f"'{model}' was not asked '{line.task}'")
@@ -111,7 +113,7 @@ def slices_of(
         raise DatasetError("no factor varies that could be searched")
     clusters = rows.clusters if rows.clustered else None
     found = list(search(rows.correct, columns, clusters, depth))
-    adjusted = benjamini_hochberg(np.array([f.p for f in found]))
+    adjusted = false_discovery_control(np.array([f.p for f in found]))
     intervals = Intervals(seed)
     kept = []
     for candidate, p in zip(found, adjusted, strict=True):

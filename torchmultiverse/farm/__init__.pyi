@@ -1,7 +1,7 @@
 from .again import render_again as render_again
-from .estimate import Plan as Plan
+from .estimate import DryRun as DryRun
+from .estimate import dry_run as dry_run
 from .estimate import identity as identity
-from .estimate import plan as plan
 from .estimate import render_options as render_options
 from .estimate import select as select
 from .parts import check_target as check_target
@@ -12,27 +12,27 @@ from .parts import start_over as start_over
 from .power import size as size
 from .power import smallest as smallest
 from .ray_engine import ray_factory as ray_factory
-from .run import GenerateReport as GenerateReport
+from .report import GenerateReport as GenerateReport
+from .run import GenerateOptions as GenerateOptions
 from .run import generate as generate
-from .schedule import LEASE as LEASE
 from .slurm import directives as directives
 from .slurm import last_words as last_words
 from .slurm import submit as submit
 from .slurm import write_jobs as write_jobs
 
 __all__ = [
-    "LEASE",
+    "DryRun",
+    "GenerateOptions",
     "GenerateReport",
-    "Plan",
     "check_target",
     "directives",
+    "dry_run",
     "generate",
     "identity",
     "join",
     "last_words",
     "parse_part",
     "part_folders",
-    "plan",
     "ray_factory",
     "render_again",
     "render_options",

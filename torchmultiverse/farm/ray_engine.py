@@ -18,7 +18,16 @@ from typing import Any
 
 from typing_extensions import override
 
-from torchmultiverse.engines import BATCH, Catalogue, Engine, Failure, Frame, RenderOptions
+from torchmultiverse.engines import (
+    AnswersInBatches,
+    Catalogue,
+    Engine,
+    Failure,
+    Frame,
+    HasManifestNotes,
+    RenderOptions,
+    capability,
+)
 from torchmultiverse.errors import EngineError, MissingExtra
 from torchmultiverse.scenes import Scene
 
@@ -79,7 +88,12 @@ class _Host:
         return self._engine.catalogue()
 
     def notes(self) -> list[str]:
-        return list(self._engine.manifest_notes()) if hasattr(self._engine, "manifest_notes") else []
+        described = capability(self._engine, HasManifestNotes)
+        return described.manifest_notes() if described else []
+
+    def batch_size(self) -> int:
+        batching = capability(self._engine, AnswersInBatches)
+        return batching.batch_size() if batching else 1
 
     def render(self, scenes: list[Scene], options: RenderOptions) -> list[Failure | dict[str, Any]]:
         # Encoded here: there are more cores at the actors than at the one who collects.
@@ -108,10 +122,15 @@ class RayEngine(Engine):
         self._actor = ray.remote(num_cpus=cpus, num_gpus=gpus)(_Host).remote(make)
         self._closed = False
         self._catalogue: Catalogue = self._get(self._actor.catalogue.remote(), 600)
+        self._batch_size: int = self._get(self._actor.batch_size.remote())
 
     @override
     def catalogue(self) -> Catalogue:
         return self._catalogue
+
+    def batch_size(self) -> int:
+        """Return how many scenes the engine at the actor takes before it answers the first."""
+        return self._batch_size
 
     def manifest_notes(self) -> list[str]:
         """Return what a dataset made this way should say of itself."""
@@ -124,8 +143,7 @@ class RayEngine(Engine):
         scenes: Iterable[Scene],
         options: RenderOptions = RenderOptions(),  # noqa: B008 - frozen
     ) -> Iterator[Frame | Failure]:
-        # Pictures without ids are proven in batches, so they are asked for in batches.
-        size = BATCH if self._catalogue.engine == "pug" else 1
+        size = self._batch_size
         asked: deque[tuple[list[Scene], Any]] = deque()
         coming = iter(scenes)
         while batch := list(islice(coming, size)):

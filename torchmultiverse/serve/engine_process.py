@@ -4,41 +4,20 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
 
-from torchmultiverse.engines import Engine
-from torchmultiverse.errors import EngineError, nearest
+from torchmultiverse.assets import make_engine
+from torchmultiverse.engines import find_engine
 from torchmultiverse.serve.process import announce, run
 from torchmultiverse.serve.streamer import Streamer
-
-
-def _builtin(assets: Sequence[str]) -> Engine:
-    from torchmultiverse.engines.builtin import BuiltinEngine
-
-    if not assets:
-        return BuiltinEngine()
-    from torchmultiverse.assets import troupe
-
-    return BuiltinEngine(characters=troupe(assets))
-
-
-def _marker(assets: Sequence[str]) -> Engine:
-    from torchmultiverse.engines import MarkerEngine
-
-    return MarkerEngine()
-
-
-HOSTED: dict[str, Callable[[Sequence[str]], Engine]] = {"builtin": _builtin, "marker": _marker}
 
 
 async def _main(arguments: argparse.Namespace) -> None:
     import asyncio
     import signal
 
-    if arguments.engine not in HOSTED:
-        raise EngineError(f"no engine '{arguments.engine}' to host.{nearest(arguments.engine, HOSTED)}")
+    find_engine(arguments.engine)  # which says the nearest name, before anything is started
     streamer = Streamer(
-        lambda: HOSTED[arguments.engine](arguments.assets),
+        lambda: make_engine(arguments.engine, arguments.assets),
         arguments.signalling,
         streamer_id=arguments.id,
         token=os.environ.get("TORCHMULTIVERSE_TOKEN") or None,
@@ -55,7 +34,7 @@ async def _main(arguments: argparse.Namespace) -> None:
 def main() -> None:
     """Host an engine and offer it to a signalling server."""
     parser = argparse.ArgumentParser(prog="python -m torchmultiverse.serve.engine_process", description=main.__doc__)
-    parser.add_argument("--engine", default="builtin", help=f"one of {', '.join(HOSTED)}")
+    parser.add_argument("--engine", default="builtin", help="as `torchmultiverse engine list` says")
     parser.add_argument("--signalling", default="ws://127.0.0.1:8888", help="the server's streamer port")
     parser.add_argument("--assets", action="append", default=[], help="a pack to draw from; may be repeated")
     parser.add_argument("--id", default="TorchMultiverse", help="name to register under")

@@ -1,8 +1,8 @@
 """The streamer: hosts any engine and behaves like Unreal on the wire, in both dialects.
 
 It registers with a signalling server, makes the offer to each player, creates the data channel, sends
-``InitialSettings`` and ``Protocol``, and shows the last picture on a live video track. The engine renders in one
-thread of its own, so that the event loop always answers; requests wait in a queue, first come, first served.
+``InitialSettings`` and ``Protocol``, and shows the last picture on a live video track. A supervisor has the engine
+render in a thread of its own, so that the event loop always answers; requests wait, first come, first served.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,17 +20,17 @@ from aiortc import RTCDataChannel, RTCPeerConnection, RTCSessionDescription
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from torchmultiverse.engines import Engine, Failure, Frame, RenderOptions, codec
+from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, Limits, RenderOptions, Supervisor, codec
 from torchmultiverse.errors import EngineError, ProtocolError, SpecError
-from torchmultiverse.protocol import bridge, pug, signalling, webrtc, websocket
 from torchmultiverse.protocol import datachannel as dc
-from torchmultiverse.scenes import FACTORS, Scene, canonical_json
+from torchmultiverse.protocol import messages, pug, signalling, webrtc, websocket
+from torchmultiverse.scenes import FACTORS, Scene
 from torchmultiverse.serve.security import is_loopback
 from torchmultiverse.serve.video import LastPicture
-from torchmultiverse.serve.worker import Job, Worker
 from torchmultiverse.version import __version__
 
 log = logging.getLogger(__name__)
+Answer = Frame | Failure | EngineError
 MAX_QUEUE = 1024
 """Requests that may wait for the engine; more are answered with a failure that may pass."""
 MAX_UNSENT = 256 * 2**20
@@ -37,6 +38,8 @@ MAX_UNSENT = 256 * 2**20
 MAX_CANDIDATES = 100
 MAX_BREAKS = 8
 """An engine that breaks so often in a row is beyond help: the streamer ends, and whoever watches starts it again."""
+LEASE = 3600.0
+"""Seconds for one picture, after which the engine is made anew: clients have shorter limits of their own."""
 HIGH_WATER = 1024 * 1024
 """Bytes in the send buffer at which the sender waits."""
 
@@ -64,7 +67,7 @@ class Streamer:
     """Offers an engine to the players of a signalling server.
 
     Args:
-        make_engine: called once, in the engine's thread.
+        make_engine: called in the engine's thread, and again when the engine breaks.
         url: the server's streamer port.
         streamer_id: name to register under.
         loopback: restrict WebRTC to 127.0.0.1; by default that of ``url``.
@@ -87,14 +90,15 @@ class Streamer:
         self.url = url
         self.loopback = is_loopback(websocket.host(url)) if loopback is None else loopback
         self._token = token
-        self._worker = Worker(make_engine)
+        limits = Limits(lease=LEASE, restarts=MAX_BREAKS - 1, longest_pause=0.5)
+        self._engines = Supervisor(make_engine, limits=limits, name="engine")
+        self._catalogue: Catalogue
         self._session = signalling.StreamerSession(streamer_id)
         self._players: dict[str, _Player] = {}
         self._latest: Frame | None = None
         self._pug_quiet = pug_quiet
         self._protocol_message = protocol_message
         self._socket: ClientConnection | None = None
-        self._broken: asyncio.Future[None]
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
@@ -106,17 +110,22 @@ class Streamer:
                 `MAX_BREAKS` times in a row.
         """
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(None, self._worker.start)
-        self._broken = loop.create_future()
+        try:
+            self._catalogue, _ = await loop.run_in_executor(None, self._engines.start)
+        except BaseException:
+            self._engines.stop()
+            raise
+        broken = asyncio.wrap_future(self._engines.ended)
         serving = loop.create_task(self._register(ready))
         try:
-            await asyncio.wait([serving, self._broken], return_when=asyncio.FIRST_COMPLETED)
-            await (self._broken if self._broken.done() else serving)
+            await asyncio.wait([serving, broken], return_when=asyncio.FIRST_COMPLETED)
+            await (broken if broken.done() else serving)
         finally:
+            broken.cancel()
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
             await asyncio.gather(*(self._drop(player) for player in list(self._players)))
-            await loop.run_in_executor(None, self._worker.stop)
+            await loop.run_in_executor(None, self._engines.close, 10)
 
     async def _register(self, ready: Callable[[], None]) -> None:
         failures = 0
@@ -276,68 +285,72 @@ class Streamer:
             player.unsent += sum(map(len, messages))
             player.outbox.put_nowait(list(messages))
 
-    def _respond(self, player: _Player, **body: Any) -> None:
-        self._say(player, _response(**body))
+    def _respond(self, player: _Player, reply: messages.Message) -> None:
+        self._say(player, _response(reply))
 
     def _interaction(self, player: _Player, text: str) -> None:
-        request = bridge.parse(text)
-        if request is None:
+        message = messages.parse(text)
+        if message is None:
             self._pug(player, text)
             return
-        what, name = request.get("do"), request["id"]
-        if what == "hello":
-            catalogue = self._worker.catalogue
-            self._respond(
-                player, id=name, state="done", dialect=bridge.DIALECT, engine=catalogue.engine,
-                version=catalogue.version, fingerprint=catalogue.fingerprint,
-            )  # fmt: skip
-        elif what == "catalogue":
-            data = self._worker.catalogue.model_dump_json().encode()
-            self._say(player, *dc.encode_file(f"{name}.catalogue.json", codec.MIME["json"], data))
-            self._respond(player, id=name, state="done")
-        elif what == "render":
-            self._render(player, name, request)
-        else:
-            self._respond(player, id=name, state="failed", reason=f"unknown request {what!r}")
-
-    def _render(self, player: _Player, name: str, request: dict[str, Any]) -> None:
+        name = message["id"]
         try:
-            scene, options = read_request(request)
-        except SpecError as error:
-            self._respond(player, id=name, state="failed", reason=str(error))
+            request = messages.read_request(message)
+            if isinstance(request, messages.RenderRequest):
+                self._render(player, request)
+                return
+        except (ProtocolError, SpecError) as error:
+            self._respond(player, messages.Failed(id=name, reason=str(error)))
             return
-        if self._worker.waiting() >= MAX_QUEUE:
-            self._respond(player, id=name, state="failed", again=True, reason=f"{MAX_QUEUE} requests wait already")
+        if isinstance(request, messages.Hello):
+            engine = self._catalogue
+            done = messages.HelloDone(
+                id=name, engine=engine.engine, version=engine.version, fingerprint=engine.fingerprint
+            )
+            self._respond(player, done)
+        else:
+            data = self._catalogue.model_dump_json().encode()
+            self._say(player, *dc.encode_file(f"{name}.catalogue.json", codec.MIME["json"], data))
+            self._respond(player, messages.Done(id=name))
+
+    def _render(self, player: _Player, request: messages.RenderRequest) -> None:
+        name = request.id
+        scene, options = read_request(request)
+        if self._engines.waiting >= MAX_QUEUE:
+            self._respond(player, messages.Failed(id=name, again=True, reason=f"{MAX_QUEUE} requests wait already"))
             return
-        self._respond(player, id=name, state="accepted")
+        self._respond(player, messages.Accepted(id=name))
+        self._submit(player, scene, options, lambda answer: self._deliver(player, name, answer, options))
+
+    def _submit(self, player: _Player, scene: Scene, options: RenderOptions, deliver: Callable[[Answer], None]) -> None:
+        """Have a scene rendered for a player who is still there when it is its turn."""
         loop = asyncio.get_running_loop()
 
-        def done(answer: Frame | Failure | EngineError) -> None:
-            loop.call_soon_threadsafe(self._deliver, player, name, answer, options)
+        def done(future: Future[Frame | Failure]) -> None:
+            if future.cancelled():
+                return
+            answer = _encoded(future, scene, options)
+            with suppress(RuntimeError):  # the loop has ended, and with it whoever waited
+                loop.call_soon_threadsafe(deliver, answer)
 
-        self._worker.submit(Job(scene, options, done, player.absent))
+        self._engines.submit(scene, options, wanted=lambda: not player.absent()).add_done_callback(done)
 
-    def _deliver(
-        self, player: _Player, name: str, answer: Frame | Failure | EngineError, options: RenderOptions
-    ) -> None:
+    def _deliver(self, player: _Player, name: str, answer: Answer, options: RenderOptions) -> None:
         if not isinstance(answer, Frame):
+            again = not isinstance(answer, Failure) or answer.engine_lost
             reason = answer.reason if isinstance(answer, Failure) else str(answer)
-            self._check_engine(reason)
-            self._respond(player, id=name, state="failed", reason=reason, again=not isinstance(answer, Failure))
+            self._respond(player, messages.Failed(id=name, reason=reason, again=again))
             return
         self._latest = answer
-        hashes = {one: answer.sha256(one) for one in options.passes}
-        report = {"settle": answer.settle, "timings": answer.timings, "engine": answer.engine, "info": answer.info}
-        done = {"id": name, "state": "done", "scene_id": answer.scene_id, "sha256": hashes, **report}
-        messages = [_response(id=name, state="settled", settle=answer.settle)]
+        done = messages.RenderDone(
+            id=name, scene_id=answer.scene_id, sha256={one: answer.sha256(one) for one in options.passes},
+            settle=answer.settle, timings=answer.timings, engine=answer.engine, info=answer.info,
+        )  # fmt: skip
+        parts = [_response(messages.Settled(id=name, settle=answer.settle))]
         for one in options.passes:
             extension = codec.extension(one, options.format)
-            messages += dc.encode_file(f"{name}.{one}.{extension}", codec.MIME[extension], answer.encoded(one))
-        self._say(player, *messages, _response(**done))
-
-    def _check_engine(self, reason: str) -> None:
-        if self._worker.breaks >= MAX_BREAKS and not self._broken.done():
-            self._broken.set_exception(EngineError(f"the engine broke {MAX_BREAKS} times in a row: {reason}"))
+            parts += dc.encode_file(f"{name}.{one}.{extension}", codec.MIME[extension], answer.encoded(one))
+        self._say(player, *parts, _response(done))
 
     def _pug(self, player: _Player, text: str) -> None:
         try:
@@ -369,50 +382,47 @@ class Streamer:
 
     def _render_pug(self, player: _Player) -> None:
         player.pending_pug = None
-        loop = asyncio.get_running_loop()
         try:
             scene = Scene(player.factors)
             options = RenderOptions(size=player.resolution, format="jpeg")
         except SpecError as error:
             log.warning("pug scene: %s", error)  # the dialect has no way to say so
             return
+        self._submit(player, scene, options, lambda answer: self._freeze(player, answer))
 
-        def done(answer: Frame | Failure | EngineError) -> None:
-            loop.call_soon_threadsafe(self._freeze, player, answer)
-
-        self._worker.submit(Job(scene, options, done, player.absent))
-
-    def _freeze(self, player: _Player, answer: Frame | Failure | EngineError) -> None:
+    def _freeze(self, player: _Player, answer: Answer) -> None:
         if not isinstance(answer, Frame):
             log.warning("pug scene failed: %s", answer)
-            self._check_engine(str(answer))
             return
         self._latest = answer
         self._say(player, *dc.encode_chunks("FreezeFrame", answer.encoded("rgb")))
 
 
-def _response(**body: Any) -> bytes:
-    return dc.encode_output("Response", canonical_json({"tmv": bridge.VERSION, **body}))
+def _encoded(future: Future[Frame | Failure], scene: Scene, options: RenderOptions) -> Answer:
+    """Return what became of a scene, encoded here, in the engine's thread, and not on the event loop."""
+    if (error := future.exception()) is not None:
+        return error if isinstance(error, EngineError) else EngineError(str(error))
+    answer = future.result()
+    if isinstance(answer, Frame):
+        try:
+            for name in options.passes:
+                answer.encoded(name)
+        except Exception as error:  # the picture is somebody's code's: its scene fails, the server goes on
+            log.exception("a picture cannot be encoded")
+            return Failure(scene, f"{type(error).__name__}: {error}", engine_lost=True)
+    return answer
 
 
-def read_request(request: dict[str, Any]) -> tuple[Scene, RenderOptions]:
+def _response(reply: messages.Message) -> bytes:
+    return dc.encode_output("Response", reply.encode())
+
+
+def read_request(request: messages.RenderRequest) -> tuple[Scene, RenderOptions]:
     """Return the scene and options of a render request.
 
     Raises:
         SpecError: what is wrong with it.
     """
-    values = request.get("scene")
-    if not isinstance(values, dict):
-        raise SpecError("the request has no scene")
-    size, passes, seed = request.get("size", [512, 512]), request.get("passes", ["rgb"]), request.get("seed", 0)
-    samples, format = request.get("samples"), request.get("format", "png")
-    if not (isinstance(size, list) and len(size) == 2 and all(type(side) is int for side in size)):
-        raise SpecError(f"size is {size!r}; [width, height] is right")
-    if not (isinstance(passes, list) and all(isinstance(p, str) for p in passes) and len(set(passes)) == len(passes)):
-        raise SpecError(f"passes is {str(passes)[:200]}; a list of names, each once, is right")
-    if type(seed) is not int or format not in ("png", "jpeg"):
-        raise SpecError(f"seed is {seed!r} and format {format!r}; an integer, and png or jpeg, are right")
-    if samples is not None and not (type(samples) is int and 1 <= samples <= 65536):
-        raise SpecError(f"samples is {samples!r}; 1 to 65536 is right")
-    options = RenderOptions((size[0], size[1]), tuple(passes), format, seed, samples)
-    return Scene(values), options
+    size = (request.size[0], request.size[1])
+    options = RenderOptions(size, tuple(request.passes), request.format, request.seed, request.samples)
+    return Scene(request.scene), options

@@ -19,7 +19,6 @@ from .power import pairs_needed as pairs_needed
 from .roc import auc_interval as auc_interval
 from .roc import auc_of as auc_of
 from .significance import POWER as POWER
-from .significance import benjamini_hochberg as benjamini_hochberg
 from .significance import detectable as detectable
 from .significance import holm as holm
 from .significance import mcnemar as mcnemar
@@ -37,7 +36,6 @@ __all__ = [
     "Question",
     "auc_interval",
     "auc_of",
-    "benjamini_hochberg",
     "contrast",
     "detectable",
     "detectable_drop",

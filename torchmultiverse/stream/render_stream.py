@@ -1,8 +1,8 @@
 """Pictures rendered while a model trains: a torch iterable dataset over engines in the background.
 
 Scenes are drawn a window at a time and ordered by world within it, because a change of world is what costs an engine
-most; then they are handed out in short chunks, and come out in that order whichever engine is quicker. So the order
-depends on the seed alone, and is random but for the runs of one world within a window.
+most; then a supervisor's engines render them, and they come out in that order whichever engine is quicker. So the
+order depends on the seed alone, and is random but for the runs of one world within a window.
 """
 
 from __future__ import annotations
@@ -11,27 +11,41 @@ import os
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import closing
+from dataclasses import replace
 from itertools import islice
+from math import ceil
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.distributed
 from torch.utils.data import IterableDataset, get_worker_info
 
-from torchmultiverse.engines import Engine, Failure, Frame, RenderOptions
-from torchmultiverse.errors import DatasetError, EngineError, SpecError
-from torchmultiverse.farm import LEASE
+from torchmultiverse.engines import (
+    RESTARTS,
+    Engine,
+    Failure,
+    Frame,
+    Limits,
+    RenderOptions,
+    RendersOnDevice,
+    Supervisor,
+    capability,
+)
+from torchmultiverse.errors import DatasetError, SpecError
 from torchmultiverse.scenes import Design, Scene, Spec, load_spec, parse_spec
-from torchmultiverse.stream.crew import Crew
 from torchmultiverse.stream.dataset import to_tensor
+from torchmultiverse.stream.options import StreamOptions
 from torchmultiverse.stream.record import Recorder
 from torchmultiverse.stream.samplers import Sampler, Uniform
 from torchmultiverse.stream.shared import REMEMBERED, Reader, Shared
 
-_CHUNK = 4
 _TIMES = ("wait", "prepare", "outside", "render", "idle")
 Item = dict[str, Any]
+Rendering = tuple[Scene, float, Future[Frame | Failure]]
+"""A scene, its weight, and what becomes of it."""
 
 
 class RenderStream(IterableDataset[Item]):
@@ -52,21 +66,8 @@ class RenderStream(IterableDataset[Item]):
         source: a spec, its path or decoded JSON, a design, or a sampler.
         engine: as for `torchmultiverse.open_engine`, or a function that makes an engine; called ``workers`` times, when
             the first picture is asked for. By default ``builtin``, and ``inprocess`` with a GPU as ``device``.
-        workers: engines side by side.
-        size: square size or (width, height); by default the spec's, or 224.
-        samples: samples per pixel; by default the spec's, or the engine's.
-        ahead: pictures that may be rendered before they are asked for; bounds memory.
-        window: scenes that are drawn, and ordered by world, at a time.
-        transform: applied to the PIL picture.
-        on_failure: whether a scene that cannot be rendered ends the stream, or is left out and kept in ``failures``.
-        seed: of the order, and of the pictures.
-        device: where pictures are wanted, such as ``"cuda"``; items then hold tensors there, and ``transform`` is
-            given the float32 tensor (3, H, W) instead of the PIL picture. With ``engine="inprocess"`` on the same GPU
-            a picture never leaves it; from other engines it is copied there once, from pinned memory.
-        lease: seconds without a picture from an engine after which another takes over what it was asked for; after
-            three in a row the stream ends with an error.
-        record: folder that keeps what is shown, as a dataset (see `torchmultiverse.stream.Replay`). Of several
-            readers each has a folder in it, ``reader-0-of-2`` and so on; ``torchmultiverse merge`` makes them one.
+        options: how; see `StreamOptions`.
+        settings: fields of `StreamOptions` by name, instead of those in ``options``.
 
     Raises:
         SpecError: the source is wrong, or a number is out of range.
@@ -79,59 +80,23 @@ class RenderStream(IterableDataset[Item]):
         source: Spec | Mapping[str, Any] | str | Path | Design | Sampler,
         engine: str | Callable[[], Engine] | None = None,
         *,
-        workers: int = 1,
-        size: int | tuple[int, int] | None = None,
-        samples: int | None = None,
-        ahead: int = 32,
-        window: int = 64,
-        transform: Callable[[Any], Any] | None = None,
-        on_failure: Literal["raise", "skip"] = "raise",
-        seed: int = 0,
-        device: str | torch.device | None = None,
-        lease: float = LEASE,
-        record: str | Path | None = None,
+        options: StreamOptions | None = None,
+        **settings: Any,
     ) -> None:
-        if workers < 1 or window < 1 or ahead < workers:
-            raise SpecError(
-                f"workers = {workers}, window = {window}, ahead = {ahead}: at least 1, 1, and one per worker"
-            )
-        if not lease > 0:
-            raise SpecError(f"lease = {lease:g}: seconds above 0")
-        if on_failure not in ("raise", "skip"):
-            raise SpecError(f"on_failure = {on_failure!r}: 'raise' or 'skip'")
-        if seed < 0:
-            raise SpecError(f"seed = {seed}: numbers from 0")
-        spec: Spec | None = None
-        if isinstance(source, str | Path):
-            spec = load_spec(source)
-        elif isinstance(source, Mapping):
-            spec = parse_spec(source)
-        elif isinstance(source, Spec):
-            spec = source
-        self.design: Design = spec.build() if spec else source.design if isinstance(source, Sampler) else source  # type: ignore[assignment]
-        self._sampler = source if isinstance(source, Sampler) else Uniform(self.design, seed)
+        self._set = chosen = replace(options or StreamOptions(), **settings)
+        self._spec = _spec(source)
+        self.design = _design(source, self._spec)
+        self.options = _rendering(self._spec, chosen)
+        self._sampler = source if isinstance(source, Sampler) else Uniform(self.design, chosen.seed)
         self._part: Reader = (0, 1)  # what the sampler draws for
-        if not isinstance(self.design, Design):
-            raise SpecError(f"a {type(source).__name__} is no source of scenes: a spec, its file or name, or a sampler")
-        wanted = (spec.render.size if spec else 224) if size is None else size
-        width, height = (wanted, wanted) if isinstance(wanted, int) else wanted
-        self.options = RenderOptions(
-            (width, height), seed=seed, samples=samples or (spec.render.samples if spec else None)
-        )
-        self._device = None if device is None else torch.device(device)
-        self._spec = spec
-        self._record = None if record is None else Path(record)
+        self._device = None if chosen.device is None else torch.device(chosen.device)
         self._recorder: Recorder | None = None
         self._recorded: int | None = None  # of the state that was loaded
         if engine is None:
             engine = "inprocess" if self._device is not None and self._device.type == "cuda" else "builtin"
-        self._make = engine if callable(engine) else _factory(engine, self.design, spec.assets if spec else [])
-        self._workers = workers
-        self._ahead = ahead
-        self._lease = lease
-        self._window = window
-        self._transform = transform or (to_tensor if device is None else lambda tensor: tensor)
-        self._on_failure = on_failure
+        assets = self._spec.assets if self._spec else []
+        self._make = engine if callable(engine) else _factory(engine, self.design, assets)
+        self._transform = chosen.transform or (to_tensor if self._device is None else lambda tensor: tensor)
         self._failures: list[Failure] = []
         self._loaded: tuple[Mapping[str, Any], int] | None = None  # a state to go on from, and the process it came to
         self._shared = Shared()
@@ -140,14 +105,14 @@ class RenderStream(IterableDataset[Item]):
         self._worker = (0, 0, 0)  # of which process it is known that it is a DataLoader worker; which, of how many
         self._pending: deque[tuple[Scene, float]] = deque()
         self._seen: OrderedDict[str, Scene] = OrderedDict()
-        self._crew: Crew | None = None
+        self._engines: Supervisor | None = None
         self._times = {"wait": 0.0, "prepare": 0.0, "outside": 0.0}
         self._earlier: dict[str, float] = {}  # the same, of the copies before this one
         self._yielded = 0
         self._ended = False  # the sampler has no more for this epoch
 
     def __getstate__(self) -> dict[str, Any]:
-        if self._crew is not None:
+        if self._engines is not None:
             raise SpecError("a stream that renders already cannot be sent to DataLoader workers; make the loader first")
         return self.__dict__.copy()
 
@@ -155,32 +120,31 @@ class RenderStream(IterableDataset[Item]):
         sampler = self._ready()
         self._begun = os.getpid()
         self._recording()
-        crew = self._started()
-        crew.forget()
+        engines = self._started()
         self._ended = self._ended and bool(self._pending)
-        waiting: deque[tuple[Scene, float]] = deque()  # handed to the engines, in order
-        first = crew.next
+        rendering: deque[Rendering] = deque()  # in order
         left = time.perf_counter()
         try:
             while True:
-                self._hand_out(crew, sampler, waiting)
-                if not waiting:
+                self._hand_out(engines, sampler, rendering)
+                if not rendering:
                     return
                 begun = time.perf_counter()
                 self._times["outside"] += begun - left
-                answer = crew.get(first)
+                scene, weight, future = rendering[0]
+                answer = future.result()
                 came = time.perf_counter()
                 self._times["wait"] += came - begun
-                scene, weight = waiting.popleft()
+                rendering.popleft()
                 self._pending.popleft()
-                first += 1
                 item = self._item(scene, weight, answer)
                 left = time.perf_counter()
                 self._times["prepare"] += left - came
                 if item is not None:
                     yield item
         finally:
-            crew.forget()
+            for _, _, future in rendering:
+                future.cancel()
             if self._recorder is not None:
                 self._recorder.flush()  # a reader in another process is not told when it ends
             self._keep()
@@ -256,16 +220,18 @@ class RenderStream(IterableDataset[Item]):
             for level in every
             if scene.table[wire].canonical(level) != scene[wire]
         ]
-        engine = self._make()
-        try:
-            for (of, scene), answer in zip(
-                changed, engine.render([scene.unlabelled for _, scene in changed], self.options), strict=True
-            ):
-                item = self._item(scene, 1.0, answer)
+        with closing(self._supervise(1)) as engines:
+            coming = iter(changed)
+            rendering: deque[tuple[str, Scene, Future[Frame | Failure]]] = deque()
+            while True:
+                for of, scene in islice(coming, self._set.ahead - len(rendering)):
+                    rendering.append((of, scene, engines.submit(scene, self.options)))
+                if not rendering:
+                    return
+                of, scene, future = rendering.popleft()
+                item = self._item(scene, 1.0, future.result())
                 if item is not None:
                     yield {**item, "of": of}
-        finally:
-            engine.close()
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the stream stands, as JSON values: what comes next is what would have come.
@@ -356,10 +322,12 @@ class RenderStream(IterableDataset[Item]):
 
     def _recording(self) -> None:
         """Begin to record, or to go on, where that is wanted."""
-        if self._record is None or self._recorder is not None:
+        if self._set.record is None or self._recorder is not None:
             return
         i, n = self._part
-        out = self._record if n == 1 else self._record / f"reader-{i}-of-{n}"
+        out = Path(self._set.record)
+        if n > 1:
+            out /= f"reader-{i}-of-{n}"
         self._recorder = Recorder(out, self._spec, self.design, self.options)
         if self._recorded is not None:
             self._recorder.rewind(self._recorded)
@@ -382,21 +350,22 @@ class RenderStream(IterableDataset[Item]):
         return {**{key: round(times[key], 3) for key in _TIMES}, "pictures": times["pictures"], "limit": limit}
 
     def _spent(self) -> dict[str, Any]:
-        crew = self._crew
-        here = {**self._times, "render": crew.busy if crew else 0.0, "idle": crew.idle if crew else 0.0}
+        engines = self._engines
+        here = {**self._times, "render": engines.busy if engines else 0.0, "idle": engines.idle if engines else 0.0}
         return {key: here[key] + self._earlier.get(key, 0.0) for key in _TIMES} | {"pictures": self._yielded}
 
     def __repr__(self) -> str:
         found = self.stats()
         total = sum(found[key] for key in ("wait", "prepare", "outside")) or 1.0
         shares = ", ".join(f"{key} {100 * found[key] / total:.0f} %" for key in ("wait", "prepare", "outside"))
-        return f"RenderStream({found['pictures']} pictures, {self._workers} engines; {shares}; limit: {found['limit']})"
+        engines = self._set.workers
+        return f"RenderStream({found['pictures']} pictures, {engines} engines; {shares}; limit: {found['limit']})"
 
     def close(self) -> None:
         """End the engines; may be called twice."""
-        if self._crew is not None:
-            self._crew.close()
-            self._crew = None
+        if self._engines is not None:
+            self._engines.close()
+            self._engines = None
         if self._recorder is not None:
             self._recorder.close()
             self._recorder = None
@@ -408,41 +377,42 @@ class RenderStream(IterableDataset[Item]):
         self.close()
 
     def __del__(self) -> None:
-        if getattr(self, "_crew", None) is not None or getattr(self, "_recorder", None) is not None:
+        if getattr(self, "_engines", None) is not None or getattr(self, "_recorder", None) is not None:
             self.close()
 
-    def _started(self) -> Crew:
-        if self._crew is None:
+    def _started(self) -> Supervisor:
+        if self._engines is None:
             if self._device is not None and self._device.type == "cuda" and get_worker_info() is not None:
                 raise SpecError("a stream on a GPU renders in the training process; use a DataLoader without workers")
-            make = self._make if self._device is None else lambda: _staying(self._make())
-            self._crew = Crew(make, self._workers, self.options, self._lease)
-        return self._crew
+            self._engines = self._supervise(self._set.workers)
+        return self._engines
 
-    def _hand_out(self, crew: Crew, sampler: Sampler, waiting: deque[tuple[Scene, float]]) -> None:
+    def _supervise(self, workers: int) -> Supervisor:
+        # A scene over which engines are lost goes to one engine more than an engine is made anew, so that an engine
+        # that never works is said to be lost, and not the scene to be wrong.
+        limits = Limits(lease=self._set.lease, losses=RESTARTS + 1, in_hand=ceil(self._set.ahead / workers))
+        make, device = self._make, self._device
+        return Supervisor(
+            make if device is None else lambda: keep_on_device(make()), workers, limits=limits, name="stream"
+        )
+
+    def _hand_out(self, engines: Supervisor, sampler: Sampler, rendering: deque[Rendering]) -> None:
         """Keep the engines busy with what comes next, as far ahead as is allowed."""
-        while len(waiting) < self._ahead:
-            if len(self._pending) == len(waiting):
+        while len(rendering) < self._set.ahead:
+            if len(self._pending) == len(rendering):
                 self._learn(sampler)
-                drawn = [] if self._ended else list(islice(iter(sampler.draw, None), self._window))
-                self._ended = len(drawn) < self._window
+                drawn = [] if self._ended else list(islice(iter(sampler.draw, None), self._set.window))
+                self._ended = len(drawn) < self._set.window
                 drawn.sort(key=lambda found: str(found[0]["World_Name"]))
                 self._pending.extend(drawn)
                 if self._recorder is None:  # whose state means another file
                     self._keep()
                 if not drawn:
                     return
-            chunk: list[Scene] = []
-            for k in range(len(waiting), len(self._pending)):
-                scene, weight = self._pending[k]
-                full = len(chunk) == _CHUNK or len(waiting) == self._ahead
-                if full or (chunk and scene["World_Name"] != chunk[0]["World_Name"]):
-                    break
-                chunk.append(scene)
-                waiting.append((scene, weight))
+            coming = list(islice(self._pending, len(rendering), self._set.ahead))
             if self._copied():
-                self._shared.show((scene.scene_id, scene.canonical) for scene in chunk)
-            crew.submit(chunk)
+                self._shared.show((scene.scene_id, scene.canonical) for scene, _ in coming)
+            rendering.extend((scene, weight, engines.submit(scene, self.options)) for scene, weight in coming)
 
     def _learn(self, sampler: Sampler) -> None:
         """Let a copy's sampler know what the training process said since it last drew."""
@@ -456,11 +426,9 @@ class RenderStream(IterableDataset[Item]):
             self._failures.append(answer)
             if self._copied():
                 self._shared.fail(answer.scene.canonical, answer.reason, answer.attempts)
-            if self._on_failure == "raise":
+            if self._set.on_failure == "raise":
                 raise answer.error()
             return None
-        if answer.scene_id != scene.unlabelled.scene_id:
-            raise EngineError(f"the engine answered {scene!r} with the picture of scene {answer.scene_id}")
         self._seen[scene.scene_id] = scene
         self._seen.move_to_end(scene.scene_id)
         if len(self._seen) > REMEMBERED:
@@ -483,11 +451,35 @@ class RenderStream(IterableDataset[Item]):
         return there.permute(2, 0, 1).float().div_(255)
 
 
-def _staying(engine: Engine) -> Engine:
-    """Have an engine that can leave its pictures where they are traced do so."""
-    inner = getattr(engine, "_engine", engine)
-    if hasattr(inner, "on_device"):
-        inner.on_device = True
+def _spec(source: object) -> Spec | None:
+    """Return the spec of a source that is one, or names one."""
+    if isinstance(source, str | Path):
+        return load_spec(source)
+    if isinstance(source, Mapping):
+        return parse_spec(source)
+    return source if isinstance(source, Spec) else None
+
+
+def _design(source: object, spec: Spec | None) -> Design:
+    if spec is not None:
+        return spec.build()
+    design = source.design if isinstance(source, Sampler) else source
+    if not isinstance(design, Design):
+        raise SpecError(f"a {type(source).__name__} is no source of scenes: a spec, its file or name, or a sampler")
+    return design
+
+
+def _rendering(spec: Spec | None, chosen: StreamOptions) -> RenderOptions:
+    wanted = (spec.render.size if spec else 224) if chosen.size is None else chosen.size
+    samples = chosen.samples or (spec.render.samples if spec else None)
+    width, height = (wanted, wanted) if isinstance(wanted, int) else wanted
+    return RenderOptions((width, height), seed=chosen.seed, samples=samples)
+
+
+def keep_on_device(engine: Engine) -> Engine:
+    """Have an engine that can leave its pictures where they are traced do so; return it."""
+    if (found := capability(engine, RendersOnDevice)) is not None:
+        found.on_device = True
     return engine
 
 

@@ -7,9 +7,7 @@ value in a world's file is named with its place. Blocks add meshes, materials an
 from __future__ import annotations
 
 import importlib
-import inspect
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -46,14 +44,6 @@ def kinds() -> dict[str, type[Params]]:
     for name in _MODULES:
         importlib.import_module(f"{__name__}.{name}")
     return {kind: model for kind, (model, _) in sorted(_REGISTRY.items())}
-
-
-def module_file(kind: str) -> Path:
-    """Return the file of the module that has a kind of block; this one's for an unknown kind."""
-    kinds()
-    if kind not in _REGISTRY:
-        return Path(__file__)
-    return Path(inspect.getfile(_REGISTRY[kind][1]))
 
 
 def apply(builder: Builder, data: dict[str, Any], where: str) -> None:

@@ -1,0 +1,366 @@
+"""The contract of every engine: what a scene is turned into, and what an engine says of itself.
+
+An engine is anything with ``catalogue()``, ``render()`` and ``close()``; `tests/contract` holds what all of them
+must pass, the built-in renderer in this process as well as an Unreal binary behind WebRTC.
+
+Threads: an engine is made, used and closed in one thread, with two exceptions. ``close()`` may come from another thread
+while ``render()`` waits: that is how an engine that hangs is ended, and ``render()`` should then raise. Methods of
+`ReportsMemory` may be called from any thread at any time.
+
+What some engines can do besides is a *capability*: a protocol of its own below. Ask with `capability`, which looks
+through engines that wrap another one, never with ``hasattr``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from torchmultiverse.engines import codec
+from torchmultiverse.errors import RenderError, SpecError, nearest
+from torchmultiverse.scenes import PASSES, Design, FactorTable, Scene
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RenderOptions:
+    """How pictures are rendered; the same for every scene of one dataset.
+
+    Attributes:
+        size: width and height in pixels.
+        passes: any of ``rgb``, ``mask``, ``class``, ``depth``, ``normals``; ``rgb`` is always among them.
+        format: of the rgb pass.
+        seed: the dataset's seed; each picture's own is ``scene_seed(seed, scene_id)``.
+        samples: samples per pixel of a path tracer; ``None`` is the engine's default.
+    """
+
+    size: tuple[int, int] = (512, 512)
+    passes: tuple[str, ...] = ("rgb",)
+    format: Literal["png", "jpeg"] = "png"
+    seed: int = 0
+    samples: int | None = None
+
+    def __post_init__(self) -> None:
+        if not all(16 <= side <= 4096 for side in self.size):
+            raise SpecError(f"size {self.size} is out of range: 16 to 4096 pixels a side")
+        for name in self.passes:
+            if name not in PASSES:
+                raise SpecError(f"unknown pass '{name}'.{nearest(name, PASSES)}")
+        if "rgb" not in self.passes:
+            raise SpecError(f"passes = {self.passes}: 'rgb' must be among them")
+
+
+class Frame:
+    """One rendered scene.
+
+    A frame is made from arrays (an engine in this process) or from encoded bytes (over the wire) and turns
+    one into the other when asked, by one codec, so that the bytes are the same whichever way they came.
+
+    Arrays: ``rgb`` uint8 (H, W, 3), sRGB. ``mask`` uint8 (H, W): 0 background, 1 the first character, 2 the second.
+    ``class`` uint8 (H, W): 0 background, else the number of the character's class.
+    ``depth`` float32 (H, W): metres along the viewing axis, ``inf`` where there is only sky.
+    ``normals`` float32 (H, W, 3): unit vectors in camera coordinates (x right, y down, z forward), 0 for sky.
+
+    Attributes:
+        scene: what was asked for.
+        scene_id: what the engine says it applied; equal to ``scene.scene_id`` or the frame is refused.
+        settle: the engine's report that the picture was final (``{"settled": True, …}``).
+        timings: milliseconds by phase.
+        engine: the engine's fingerprint.
+        info: further facts, such as ``camera`` and ``objects``; JSON values only.
+    """
+
+    def __init__(
+        self,
+        scene: Scene,
+        *,
+        arrays: Mapping[str, Array] | None = None,
+        tensors: Mapping[str, Any] | None = None,
+        encoded: Mapping[str, bytes] | None = None,
+        format: str = "png",
+        settle: Mapping[str, Any] | None = None,
+        timings: Mapping[str, float] | None = None,
+        engine: str = "",
+        info: Mapping[str, Any] | None = None,
+        scene_id: str | None = None,
+    ) -> None:
+        self.scene = scene
+        self.scene_id = scene.scene_id if scene_id is None else scene_id
+        self.format = format
+        self.settle = dict(settle or {})
+        self.timings = dict(timings or {})
+        self.engine = engine
+        self.info = dict(info or {})
+        self._arrays: dict[str, Array] = dict(arrays or {})
+        self._encoded: dict[str, bytes] = dict(encoded or {})
+        self._tensors: dict[str, Any] = dict(tensors or {})
+
+    def instead_of(self, scene: Scene, **info: Any) -> Frame:
+        """Return this frame as the answer to another scene, with further facts that say so."""
+        return Frame(
+            scene,
+            arrays=self._arrays,
+            tensors=self._tensors,
+            encoded=self._encoded,
+            format=self.format,
+            settle=self.settle,
+            timings=self.timings,
+            engine=self.engine,
+            info={**self.info, **info},
+        )
+
+    @property
+    def passes(self) -> tuple[str, ...]:
+        """Names of the passes this frame has."""
+        return tuple(dict.fromkeys([*self._tensors, *self._arrays, *self._encoded]))
+
+    def tensor(self, name: str = "rgb") -> Any:
+        """Return a pass as a torch tensor on the device where it was rendered; ``None`` if it left that already."""
+        return self._tensors.get(name)
+
+    def array(self, name: str = "rgb") -> Array:
+        """Return a pass as an array (see the class for shapes and units)."""
+        if name not in self._arrays and name in self._tensors:
+            self._arrays[name] = self._tensors[name].cpu().numpy()
+        if name not in self._arrays:
+            self._arrays[name] = codec.decode(name, self._get(self._encoded, name))
+        return self._arrays[name]
+
+    def encoded(self, name: str = "rgb") -> bytes:
+        """Return a pass as the bytes of a picture file."""
+        if name not in self._encoded:
+            held = self._arrays if name not in self._tensors else {name: self.array(name)}
+            self._encoded[name] = codec.encode(name, self._get(held, name), self.format)
+        return self._encoded[name]
+
+    def sha256(self, name: str = "rgb") -> str:
+        """Return the SHA-256 (hex) of the encoded pass."""
+        return hashlib.sha256(self.encoded(name)).hexdigest()
+
+    @property
+    def image(self) -> Any:
+        """The picture as a ``PIL.Image``."""
+        from PIL import Image
+
+        return Image.fromarray(self.array("rgb"))
+
+    def _get(self, store: Mapping[str, Any], name: str) -> Any:
+        if name not in store:
+            raise KeyError(f"this frame has no pass '{name}'; it has {', '.join(self.passes)}")
+        return store[name]
+
+    def _repr_png_(self) -> bytes:
+        return codec.encode("rgb", self.array("rgb"), "png")
+
+    def __repr__(self) -> str:
+        return f"Frame({self.scene!r}, passes={self.passes})"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A scene that could not be rendered within the engine's budget: no picture, and why.
+
+    Attributes:
+        scene: what was asked for.
+        reason: why there is no picture.
+        attempts: how often it was tried.
+        engine_lost: whether the engine itself broke, so that another one may be able to render it.
+    """
+
+    scene: Scene
+    reason: str
+    attempts: int = 1
+    engine_lost: bool = False
+
+    def error(self) -> RenderError:
+        """Return it as an exception."""
+        return RenderError(f"{self.scene!r} failed after {self.attempts} attempts: {self.reason}")
+
+
+class Asset(BaseModel):
+    """Where a level's geometry or surface comes from, so that its licence can reach the dataset card."""
+
+    model_config = ConfigDict(frozen=True)
+    name: str
+    kind: str = ""
+    source: str = ""
+    license: str = ""
+    attribution: str = ""
+    pack: str = ""
+
+
+class Choice(BaseModel):
+    """What an engine accepts for one factor: ``levels`` of a category, or a range."""
+
+    model_config = ConfigDict(frozen=True)
+    levels: list[str] | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class Catalogue(BaseModel):
+    """What an engine can render.
+
+    ``complete`` is false where the engine cannot be asked (existing binaries of the ``pug`` dialect);
+    then nothing is checked beforehand. ``packs`` are the packs of assets it draws from, in their order.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    engine: str
+    version: str = ""
+    fingerprint: str = ""
+    complete: bool = True
+    passes: list[str] = Field(default_factory=lambda: ["rgb"])
+    factors: dict[str, Choice] = Field(default_factory=dict)
+    packs: list[str] = Field(default_factory=list)
+    assets: list[Asset] = Field(default_factory=list)
+
+    def problems(self, levels: Mapping[str, Iterable[Any]], table: FactorTable) -> list[str]:
+        """Return one line for each level that this engine cannot render, with the nearest one it can."""
+        if not self.complete:
+            return []
+        found: list[str] = []
+        for name, values in levels.items():
+            if table[name].label:
+                continue
+            choice = self.factors.get(name)
+            for value in values:
+                if choice is None:
+                    if value != table[name].default:
+                        found.append(f"{name}: engine '{self.engine}' cannot vary it.{nearest(name, self.factors)}")
+                        break
+                elif choice.levels is not None and value not in choice.levels:
+                    found.append(
+                        f"{name} = '{value}' is unknown to engine '{self.engine}'.{nearest(str(value), choice.levels)}"
+                    )
+                elif choice.low is not None and choice.high is not None and not choice.low <= value <= choice.high:
+                    found.append(
+                        f"{name} = {value} is out of the range of engine '{self.engine}': "
+                        f"{choice.low:g} to {choice.high:g}"
+                    )
+        return found
+
+    def pack_problems(self, wanted: Sequence[str]) -> list[str]:
+        """Return why a spec's packs of assets are not those that the engine draws from; nothing if they are."""
+        if not wanted or list(wanted) == self.packs:
+            return []
+        has = f"draws from {self.packs}" if self.packs else "has no packs of assets"
+        flags = " ".join(f"--assets {name}" for name in wanted)
+        return [f"assets = {list(wanted)}: engine '{self.engine}' {has}; one with them: torchmultiverse serve {flags}"]
+
+    def check(self, what: Scene | Design) -> None:
+        """Check a scene or a whole design (without expanding it).
+
+        Raises:
+            SpecError: names every level that cannot be rendered.
+        """
+        if isinstance(what, Scene):
+            levels: dict[str, list[Any]] = {name: [value] for name, value in what.complete.items()}
+        else:
+            levels = {name: list(values) for name, values in what.levels().items()}
+        found = self.problems(levels, what.table)
+        if found:
+            more = f"\n… and {len(found) - 20} more" if len(found) > 20 else ""
+            raise SpecError("\n".join(found[:20]) + more)
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Whatever turns scenes into frames."""
+
+    def catalogue(self) -> Catalogue:
+        """Return what can be rendered."""
+        ...
+
+    def render(self, scenes: Iterable[Scene], options: RenderOptions = ...) -> Iterator[Frame | Failure]:
+        """Render scenes lazily, each answered exactly once, in the order asked.
+
+        The iterable is consumed a few scenes ahead at most. A scene that cannot be rendered gives a ``Failure``
+        and the others go on; ``EngineError`` is raised when the engine as a whole is lost.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free everything; may be called twice, and from another thread than ``render()``."""
+        ...
+
+
+@runtime_checkable
+class ReportsMemory(Protocol):
+    """A capability: an engine with processes of its own, whose memory can be measured.
+
+    Asked after every picture where a limit of memory is set, and once a second for reports, from any thread.
+    """
+
+    def memory(self) -> int:
+        """Return the resident memory of the engine's processes in bytes; 0 where none runs."""
+        ...
+
+
+@runtime_checkable
+class HasManifestNotes(Protocol):
+    """A capability: an engine whose datasets should say something of how they were made.
+
+    Asked once, in the engine's thread, before its first picture.
+    """
+
+    def manifest_notes(self) -> list[str]:
+        """Return sentences for the dataset's manifest; empty where there is nothing to say."""
+        ...
+
+
+@runtime_checkable
+class RendersOnDevice(Protocol):
+    """A capability: an engine that can leave its pictures on the GPU where they were traced.
+
+    Set in the engine's thread before ``render()``; frames then hold tensors (`Frame.tensor`) until somebody asks for an
+    array.
+    """
+
+    on_device: bool
+
+
+@runtime_checkable
+class AnswersInBatches(Protocol):
+    """A capability: an engine that hands out pictures in batches, so that many have to be asked for ahead.
+
+    Asked in the engine's thread, after ``catalogue()``.
+    """
+
+    def batch_size(self) -> int:
+        """Return how many scenes the engine takes before it answers the first of them; 1: it answers each by itself."""
+        ...
+
+
+@runtime_checkable
+class WrapsEngine(Protocol):
+    """A capability: an engine that adds something to another one, whose capabilities are its own as well."""
+
+    @property
+    def wrapped(self) -> Engine:
+        """The engine inside."""
+        ...
+
+
+C = TypeVar("C")
+
+
+def capability(engine: Engine, kind: type[C]) -> C | None:
+    """Return an engine, or the one that it wraps, as something that has a capability; ``None`` where it has it not.
+
+    Args:
+        engine: any engine.
+        kind: one of the protocols above, such as `ReportsMemory`.
+    """
+    found: object = engine
+    while not isinstance(found, kind):
+        if not isinstance(found, WrapsEngine):
+            return None
+        found = found.wrapped
+    return found

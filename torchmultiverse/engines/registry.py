@@ -1,0 +1,107 @@
+"""Engines by name: those that come with the package, as data, and those of others.
+
+A package adds an engine with an entry point of the group ``torchmultiverse.engines``: its name is the engine's, and it
+points to a class or function that makes an `Engine`, or to an `EngineEntry` that says more::
+
+    [project.entry-points."torchmultiverse.engines"]
+    blender = "my_package.engine:BlenderEngine"
+
+Nothing is imported before it is asked for by name, so that one that cannot be imported breaks no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+
+from torchmultiverse.engines.contract import Engine
+from torchmultiverse.errors import EngineError, nearest
+
+GROUP = "torchmultiverse.engines"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineEntry:
+    """What is known of an engine before it is made.
+
+    Attributes:
+        factory: makes the engine; ``"module:attribute"`` is imported when it does.
+        summary: what it is, in one line.
+        hosted: whether it runs in a process of its own behind WebRTC, like any other engine, unless it is wanted in the
+            calling process.
+        assets: whether its factory takes ``assets``, a source of characters and worlds, so that it can draw
+            from packs of assets.
+    """
+
+    factory: str | Callable[..., Engine]
+    summary: str = ""
+    hosted: bool = False
+    assets: bool = False
+
+    def make(self, **arguments: object) -> Engine:
+        """Return a new engine.
+
+        Args:
+            arguments: of the factory.
+
+        Raises:
+            EngineError: it does not work here.
+            MissingExtra: a package is needed for it.
+        """
+        make = self.factory
+        if isinstance(make, str):
+            module, _, attribute = make.partition(":")
+            make = getattr(import_module(module), attribute)
+        engine: Engine = make(**arguments)
+        return engine
+
+
+_TRACER = "torchmultiverse.engines.builtin:BuiltinEngine"
+BUILT_IN: dict[str, EngineEntry] = {
+    "builtin": EngineEntry(
+        factory=_TRACER, summary="the path tracer, in its own process, over WebRTC", hosted=True, assets=True
+    ),
+    "inprocess": EngineEntry(factory=_TRACER, summary="the same path tracer inside the calling process", assets=True),
+    "marker": EngineEntry(
+        factory="torchmultiverse.engines.marker:MarkerEngine",
+        summary="test cards that show which scene they are; needs no renderer",
+        hosted=True,
+    ),
+}
+
+
+def engine_names() -> list[str]:
+    """Return the names of all engines, those of the package first; imports none."""
+    return [*BUILT_IN, *sorted(_others())]
+
+
+def find_engine(name: str) -> EngineEntry:
+    """Return what is known of an engine.
+
+    Raises:
+        EngineError: there is none of that name (says the nearest one), or it cannot be imported.
+    """
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    others = _others()
+    if name not in others:
+        known = engine_names()
+        raise EngineError(f"no engine '{name}': there are {', '.join(known)}.{nearest(name, known)}")
+    point = others[name]
+    origin = f"engine '{name}' ({point.value}, of {point.dist.name if point.dist else 'an unknown package'})"
+    try:
+        found = point.load()
+    except Exception as error:  # somebody's code
+        raise EngineError(f"{origin} cannot be imported: {type(error).__name__}: {error}") from error
+    if isinstance(found, EngineEntry):
+        return found
+    if not callable(found):
+        raise EngineError(f"{origin} is a {type(found).__name__}; a function or class that makes an engine is right")
+    return EngineEntry(factory=found, summary=f"of the package {point.dist.name if point.dist else point.module}")
+
+
+def _others() -> dict[str, EntryPoint]:
+    """Return the engines of other packages; a name of ours stays ours."""
+    return {point.name: point for point in entry_points(group=GROUP) if point.name not in BUILT_IN}

@@ -1,0 +1,255 @@
+"""A thread in which engines are made, used and closed."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+
+from typing_extensions import override
+
+from torchmultiverse.engines.contract import (
+    Catalogue,
+    Engine,
+    Failure,
+    Frame,
+    HasManifestNotes,
+    RenderOptions,
+    ReportsMemory,
+    capability,
+)
+from torchmultiverse.engines.dispatch import Answer, Dispatcher, Holder, Slot, Task, settle_all
+from torchmultiverse.errors import EngineError, ProtocolError, TorchMultiverseError
+from torchmultiverse.scenes import Scene
+
+log = logging.getLogger(__name__)
+TICK = 0.25
+"""Seconds between two looks at what others have had for too long."""
+Description = tuple[Catalogue, list[str]]
+"""What the first engine says of itself: its catalogue, and notes for a dataset's manifest."""
+
+
+class Runner(threading.Thread):
+    """Renders what a dispatcher gives out, on engines made one after the other, until it is abandoned.
+
+    Args:
+        dispatcher: gives out scenes.
+        slot: where this thread's engines work.
+        make: makes an engine.
+        check: called with the fingerprint of each engine, and of each frame.
+        name: of the thread.
+        described: gets what the first engine says of itself, which is then made at once.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        slot: Slot,
+        make: Callable[[], Engine],
+        *,
+        check: Callable[[str], None] | None = None,
+        name: str,
+        described: Future[Description] | None = None,
+    ) -> None:
+        super().__init__(name=name, daemon=True)
+        self.mine = Holder(slot)
+        self._make_engine = make
+        self._check = check
+        self._described = described
+        self._dispatcher = dispatcher
+        dispatcher.holders[slot] = self.mine
+
+    @override
+    def run(self) -> None:
+        boss, mine = self._dispatcher, self.mine
+        error: BaseException | None = None
+        try:
+            self._describe()
+            while self._wait():
+                self._work()
+        except BaseException as raised:
+            error = raised
+        if mine.engine is not None:
+            close_quietly(mine.engine)
+        with boss.changed:
+            if mine.abandoned:
+                return
+            mine.engine = None
+            settled = [*boss.give_back(mine, None), *boss.leave(mine.slot, error)]
+        settle_all(settled)
+
+    def _describe(self) -> None:
+        """Make the engine now, for whoever wants to know what it is."""
+        if self._described is None:
+            return
+        try:
+            engine = self._make()
+            notes = capability(engine, HasManifestNotes)
+            self._described.set_result((engine.catalogue(), notes.manifest_notes() if notes else []))
+        except BaseException as error:
+            self._described.set_exception(error)
+            raise
+
+    def _make(self) -> Engine:
+        self.mine.slot.state = "starting"
+        engine = self._make_engine()
+        with self._dispatcher.changed:
+            self.mine.engine, self.mine.pictures = engine, 0
+            if self.mine.since is not None:
+                self.mine.since = self._dispatcher.clock()
+            if self.mine.abandoned:
+                raise EngineError("it took too long to start")
+        return engine
+
+    def _wait(self) -> bool:
+        """Wait for something to do, and take it; return whether there will be something."""
+        boss, mine = self._dispatcher, self.mine
+        begun = time.perf_counter()
+        with boss.changed:
+            mine.since = None
+            while not boss.stopped and not mine.abandoned:
+                if boss.take(mine, None) is not None:
+                    boss.idle += time.perf_counter() - begun
+                    return True
+                mine.slot.state = "idle"
+                boss.changed.wait(TICK if boss.out else None)
+        return False
+
+    def _work(self) -> None:
+        """Render what is in hand and what comes after it, until there is nothing more; replace an engine that is lost.
+
+        Raises:
+            EngineError: engines were lost more often in a row than is worth trying.
+            TorchMultiverseError: of any other kind, which another engine would not mend.
+        """
+        boss, mine = self._dispatcher, self.mine
+        begun = time.perf_counter()
+        try:
+            if mine.engine is None:
+                engine = self._make()
+                if self._check is not None:
+                    self._check(engine.catalogue().fingerprint)
+            mine.slot.state = "rendering"
+            self._render()
+            if self._worn():
+                self._drop()
+                mine.slot.restarts += 1
+        except Exception as error:
+            if isinstance(error, TorchMultiverseError) and not isinstance(error, EngineError | ProtocolError):
+                raise
+            self._lost(error)
+        finally:
+            with boss.changed:
+                boss.busy += time.perf_counter() - begun
+
+    def _render(self) -> None:
+        boss, mine = self._dispatcher, self.mine
+        engine, options = mine.engine, mine.held[0].options
+        assert engine is not None
+        for answer in engine.render(self._scenes(), options):
+            if mine.abandoned:
+                return
+            if not mine.held:
+                raise EngineError("the engine answered more often than it was asked")
+            if self._check is not None and isinstance(answer, Frame) and answer.engine:
+                self._check(answer.engine)  # behind one address the engine may have been replaced
+            task = mine.held[0]
+            checked = _checked(answer, task.sent, options)
+            with boss.changed:
+                if mine.abandoned:
+                    return
+                last = boss.answered(mine, checked)
+            if last is not None:
+                task.settle(last)
+            with boss.changed:
+                mine.since = boss.clock()  # an engine may hang between two scenes as well
+        if mine.held and not mine.abandoned:
+            raise EngineError(f"the engine left {len(mine.held)} scenes unanswered")
+
+    def _scenes(self) -> Iterator[Scene]:
+        """Yield the scene in hand, and then what else there is, as the engine asks for it."""
+        task: Task | None = self.mine.held[0]
+        options = self.mine.held[0].options
+        while task is not None:
+            yield task.sent
+            if self._worn():
+                return
+            with self._dispatcher.changed:
+                task = self._dispatcher.take(self.mine, options)
+
+    def _worn(self) -> bool:
+        """Whether this engine has rendered, or eaten, its budget."""
+        limits = self._dispatcher.limits
+        if limits.recycle is not None and self.mine.pictures >= limits.recycle:
+            return True
+        used = memory_of(self.mine.engine) if limits.memory is not None else None
+        return used is not None and limits.memory is not None and used > limits.memory
+
+    def _drop(self) -> None:
+        """Close the engine; the next one is made when there is something to do."""
+        with self._dispatcher.changed:
+            engine, self.mine.engine = self.mine.engine, None
+        if engine is not None:
+            close_quietly(engine)
+
+    def _lost(self, error: Exception) -> None:
+        """Put back what the engine had, and wait a little.
+
+        Raises:
+            EngineError: engines were lost more often in a row than is worth trying.
+        """
+        boss, mine = self._dispatcher, self.mine
+        known = isinstance(error, TorchMultiverseError | OSError)
+        reason = str(error) if known else f"{type(error).__name__}: {error}"
+        with boss.changed:
+            if mine.abandoned:
+                return
+            there = mine.engine is not None
+            mine.slot.restarts += there
+            settled = boss.give_back(mine, reason if there else None)
+            over = boss.lose(mine.slot, reason, error)
+        settle_all(settled)
+        self._drop()
+        if not known:
+            log.error("an engine broke", exc_info=error)
+        if over is not None:
+            raise over
+        with boss.changed:
+            boss.changed.wait_for(lambda: boss.stopped or mine.abandoned, boss.pause(mine.slot))
+
+
+def _checked(answer: Answer, wanted: Scene, options: RenderOptions) -> Answer:
+    """Return the answer, or a failure that says why it is not what was asked for."""
+    if isinstance(answer, Failure):
+        return answer if answer.scene == wanted else Failure(wanted, f"the engine answered for {answer.scene!r}")
+    if answer.scene != wanted or answer.scene_id != wanted.scene_id:
+        return Failure(wanted, f"the engine answered with another scene, {answer.scene_id}")
+    lacking = [name for name in options.passes if name not in answer.passes]
+    if lacking:
+        return Failure(wanted, f"the engine sent no {', '.join(lacking)}")
+    width, height = options.size
+    try:
+        for name in options.passes:
+            held = answer.tensor(name)  # stays on its device
+            shape = tuple((answer.array(name) if held is None else held).shape)
+            if shape[:2] != (height, width):
+                return Failure(wanted, f"{name} is {shape[1]} × {shape[0]}, not {width} × {height}")
+    except ProtocolError as error:
+        return Failure(wanted, str(error))
+    return answer
+
+
+def memory_of(engine: Engine | None) -> int | None:
+    """Return the bytes of an engine's processes, where it has some of its own."""
+    measured = None if engine is None else capability(engine, ReportsMemory)
+    return None if measured is None else measured.memory()
+
+
+def close_quietly(engine: Engine) -> None:
+    """Close an engine that may be broken, or be closed by two threads at once: what it raises is only logged."""
+    try:
+        engine.close()
+    except BaseException as error:
+        log.info("an engine did not close: %s: %s", type(error).__name__, error)
