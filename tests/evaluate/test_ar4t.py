@@ -212,8 +212,8 @@ def test_the_published_attributes_have_as_many_such_pairs_as_counted() -> None:
     protocol = load_protocol("ar4t")
     assert isinstance(protocol, PairsProtocol)
     asked = pair_task(protocol, {**columns, "negative_scene_id": np.full(len(rows), "", object)})
-    assert asked.asked == 53 * 53
-    assert list(asked.left_out.values()) == [101, 24]
+    assert asked.eligible == 53 * 53
+    assert list(asked.excluded.values()) == [101, 24]
 
 
 def test_captions_that_a_model_reads_alike_are_no_question(tmp_path) -> None:

@@ -42,6 +42,15 @@ def load_record(path: Path) -> Any:
     Most records can only be written today, so that this reads JSON. Where the package has a loader for records of
     today, it belongs here: ``load(path)``, and its numbers as plain data.
     """
+    from torchmultiverse import evaluate
+
+    kinds = {
+        "compare": "Comparison", "correlate": "Correlation", "counterfactuals": "Counterfactual", "why": "Gap",
+        "equivariance": "Equivariance", "held-out conditions": "HeldOut", "interactions": "Interaction",
+        "next renders": "Acquisition", "sensitivity": "Sensitivity", "slices": "Slice",
+    }  # fmt: skip
+    if path.parent.name == "analyses":
+        return getattr(evaluate, f"{kinds[path.stem]}Record").load(path).model_dump()
     return json.loads(path.read_text(encoding="utf-8"))
 
 

@@ -69,7 +69,7 @@ class ClassificationProtocol(Protocol):
             clusters=clusters[rows],
             factors={"class": (labels[rows],), **{factor: (values[rows],) for factor, values in factors.items()}},
             readings=True,
-            asked=len(rows),
+            eligible=len(rows),
         )
         mapped = _mapped(whole, column, imagenet.class_map(names, self.class_map))
         return [*self._of_classes(whole, mapped), *self._of_sentences(whole, mapped)]
@@ -105,15 +105,15 @@ def _mapped(whole: Task, column: str, groups: Mapping[str, Sequence[int]]) -> Ta
     names = np.array(whole.candidates, object)
     keep = np.isin(names[whole.labels].astype(str), list(groups))
     unknown = sorted(set(whole.candidates) - set(groups))
-    left_out = {}
+    excluded = {}
     if unknown and not keep.any():
-        left_out = {f"no value of {column} is an ImageNet class: {', '.join(unknown[:5])}": len(keep)}
+        excluded = {f"no value of {column} is an ImageNet class: {', '.join(unknown[:5])}": len(keep)}
     elif unknown:
-        left_out = {f"{', '.join(unknown[:12])} have no ImageNet class": int((~keep).sum())}
+        excluded = {f"{', '.join(unknown[:12])} have no ImageNet class": int((~keep).sum())}
     kept = whole.only(keep)
     candidates = tuple(sorted(groups))
     labels = np.array([candidates.index(name) for name in names[kept.labels]], dtype=np.int64)
-    return replace(kept, candidates=candidates, labels=labels, label_space=LabelSpace("", groups), left_out=left_out)
+    return replace(kept, candidates=candidates, labels=labels, label_space=LabelSpace("", groups), excluded=excluded)
 
 
 def label_column(columns: Mapping[str, NDArray[Any]], names: Sequence[str]) -> str:

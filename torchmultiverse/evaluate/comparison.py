@@ -62,7 +62,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Standing:
+class ModelRank:
     """A model's place.
 
     Attributes:
@@ -147,7 +147,7 @@ def _compared(first: str, second: str, line: Line, one: Rows, two: Rows, interva
     )
 
 
-def standings(result: Result | RowView, seed: int = 0) -> list[Standing]:
+def model_ranks(result: Result | RowView, seed: int = 0) -> list[ModelRank]:
     """Return the models' places, best first, with rank intervals and groups that cannot be told apart.
 
     The score is the mean over all questions that every model was asked; clusters are resampled for all models and
@@ -167,7 +167,7 @@ def standings(result: Result | RowView, seed: int = 0) -> list[Standing]:
         low, high = np.ones(len(names)), np.full(len(names), len(names))
     letters = _letters(scores, drawn, order, groups)
     return [
-        Standing(names[i], float(scores[i]), place + 1, int(low[i]), int(high[i]), letters[i])
+        ModelRank(names[i], float(scores[i]), place + 1, int(low[i]), int(high[i]), letters[i])
         for place, i in enumerate(order)
     ]
 
@@ -223,12 +223,12 @@ def _letters(
     p = []
     for a, b in pairs:
         i, j = order[a], order[b]
-        spread = float((drawn[:, i] - drawn[:, j]).std(ddof=1))
+        error = float((drawn[:, i] - drawn[:, j]).std(ddof=1))
         gap = abs(float(scores[i] - scores[j]))
         if groups < FEWEST or gap < 1e-12:
             p.append(1.0)
-        elif spread > 1e-12:
-            p.append(float(2 * t.sf(gap / spread * np.sqrt((groups - 1) / groups), groups - 1)))
+        elif error > 1e-12:
+            p.append(float(2 * t.sf(gap / error * np.sqrt((groups - 1) / groups), groups - 1)))
         else:  # all clusters agree: what is known is how many
             p.append(min(1.0, 2 * 0.5**groups))
     apart = {pair for pair, value in zip(pairs, holm(p), strict=True) if value < 1 - LEVEL}

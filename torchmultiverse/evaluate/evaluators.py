@@ -94,8 +94,8 @@ class Evaluator(ABC):
             found = self.restricted(task, notes) if len(task.rows) else None
             if found is not None:
                 self._accepted.append(found)
-                for reason, count in found.left_out.items():
-                    note(notes, f"{self.name}: {count:,} of {found.asked:,} pictures are not asked: {reason}")
+                for reason, count in found.excluded.items():
+                    note(notes, f"{self.name}: {count:,} of {found.eligible:,} pictures are not asked: {reason}")
                 if found.partners is not None and not len(pairs_of(found)[0]):
                     note(
                         notes,
@@ -318,8 +318,8 @@ class ClassifierEvaluator(_Encoding):
         keep = np.isin(task.labels, [k for k, name in enumerate(task.candidates) if name in known])
         missing = sorted(set(task.candidates) - set(known))
         if missing:
-            left_out = f"{int((~keep).sum())} pictures were left out"
-            note(notes, f"{self.name}: no class is called {_listed(missing, 12)}; {left_out}")
+            excluded = f"{int((~keep).sum())} pictures were left out"
+            note(notes, f"{self.name}: no class is called {_listed(missing, 12)}; {excluded}")
         if not known:
             raise ModelError(f"'{self.name}' has no class that is called like one of {_listed(missing, 5)}")
         labels = np.array([known[task.candidates[k]] for k in task.labels[keep]], dtype=np.int64)
@@ -382,9 +382,9 @@ def _readable(task: Task, model: Any, name: str) -> Task:
     if not alike.any():
         return task
     reason = "the captions differ only where the model does not read them"
-    found = replace(task.only(~alike), left_out={**task.left_out, reason: int(alike.sum())})
+    found = replace(task.only(~alike), excluded={**task.excluded, reason: int(alike.sum())})
     if not len(found.rows):
-        raise DatasetError(f"'{name}', {task.name}: {no_answer(task.asked, found.left_out)}")
+        raise DatasetError(f"'{name}', {task.name}: {no_answer(task.eligible, found.excluded)}")
     return found
 
 

@@ -68,9 +68,9 @@ def pair_task(protocol: PairsProtocol, columns: Mapping[str, NDArray[Any]]) -> T
         where = f" in the split '{protocol.split}'" if protocol.split else ""
         raise DatasetError(f"protocol '{protocol.name}': no picture{where} has a hard negative")
     count = len(rows)
-    rows, left_out = _answerable(protocol, columns, rows)
+    rows, excluded = _answerable(protocol, columns, rows)
     if not len(rows):
-        raise DatasetError(f"protocol '{protocol.name}': {no_answer(count, left_out)}")
+        raise DatasetError(f"protocol '{protocol.name}': {no_answer(count, excluded)}")
     true, false = columns[protocol.caption][rows], negative[rows]
     candidates = tuple(sorted({*true, *false}))
     place = {caption: index for index, caption in enumerate(candidates)}
@@ -88,14 +88,14 @@ def pair_task(protocol: PairsProtocol, columns: Mapping[str, NDArray[Any]]) -> T
         },
         metrics=("hard_negative", "winoground"),
         read_apart=True,
-        asked=count,
-        left_out=left_out,
+        eligible=count,
+        excluded=excluded,
     )
 
 
-def no_answer(count: int, left_out: Mapping[str, int]) -> str:
+def no_answer(count: int, excluded: Mapping[str, int]) -> str:
     """Return that nothing is left to ask, and why."""
-    return f"none of {count} questions has an answer: {', '.join(left_out)}"
+    return f"none of {count} questions has an answer: {', '.join(excluded)}"
 
 
 def _partners(
@@ -130,8 +130,8 @@ def _answerable(
         "the false caption is true as well": also,
         "the pictures are the same under other words": same & ~also,
     }
-    left_out = {why: int(mask.sum()) for why, mask in reasons.items() if mask.any()}
-    return rows[~(also | same)], left_out
+    excluded = {why: int(mask.sum()) for why, mask in reasons.items() if mask.any()}
+    return rows[~(also | same)], excluded
 
 
 def winoground(

@@ -69,7 +69,7 @@ def never_right(result: Result, model: str, task: str, setting: str) -> list[str
     return sorted(c["level"] for c in cells if c["correct"] == 0) if cells else None
 
 
-def beside(result: Result) -> list[Published]:
+def published_rows(result: Result) -> list[Published]:
     """Return the published rows whose question the result answers too."""
     cells: dict[tuple[str, ...], dict[str, float]] = {}
     for cell in result.table.to_pylist():

@@ -117,7 +117,7 @@ def evaluate(
     loaded = _named(models)
     if not loaded:
         raise ModelError("no model to score")
-    run = _Evaluation(images, columns, protocol, quiet, _batches(batch_size))
+    run = _EvaluationRun(images, columns, protocol, quiet, _batches(batch_size))
     declared = [model.info for model in loaded]
     try:
         for model in loaded:
@@ -142,7 +142,7 @@ def evaluate(
     return result
 
 
-class _Evaluation:
+class _EvaluationRun:
     """One call of `evaluate`: what was scored so far, and what failed."""
 
     def __init__(
@@ -209,7 +209,7 @@ class _Evaluation:
         """
         tasks = evaluator.accept(self._tasks, notes)
         if not tasks:
-            why = sorted({f": {reason}" for task in self._tasks if not len(task.rows) for reason in task.left_out})
+            why = sorted({f": {reason}" for task in self._tasks if not len(task.rows) for reason in task.excluded})
             raise DatasetError(
                 f"protocol '{self._protocol.name}' found nothing to ask of '{evaluator.name}' on '{self._name}'"
                 + "".join(why)

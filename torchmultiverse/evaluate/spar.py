@@ -96,7 +96,7 @@ class SparProtocol(Protocol):
         ]
 
 
-class _Answer(NamedTuple):
+class _CaptionSlots(NamedTuple):
     """What a caption says; a slot that its template lacks does not matter."""
 
     w: str = ""
@@ -198,10 +198,10 @@ def _task(
     template = definition.caption + (protocol.background if scope == "background" else "")
     with_world = "{w}" in template
 
-    captions: dict[_Answer, str] = {}
-    slots = [name for name in _Answer._fields if "{" + name + "}" in template]
+    captions: dict[_CaptionSlots, str] = {}
+    slots = [name for name in _CaptionSlots._fields if "{" + name + "}" in template]
 
-    def caption(answer: _Answer) -> str:
+    def caption(answer: _CaptionSlots) -> str:
         if answer not in captions:
             captions[answer] = template.format(**{name: getattr(answer, name) for name in slots})
         return captions[answer]
@@ -209,7 +209,7 @@ def _task(
     truths = [_answer(definition, table, int(row)) for row in rows]
     answers = _candidates(definition, table, truths[0]) if truths else []
     if protocol.blank_distractor and definition.candidates == "animals":
-        answers = [*answers, _Answer(c1=BLANK)]
+        answers = [*answers, _CaptionSlots(c1=BLANK)]
     worlds = table.worlds if with_world else ("",)
     candidates = tuple(sorted({caption(answer._replace(w=world)) for answer in answers for world in worlds}))
     place = {text: index for index, text in enumerate(candidates)}
@@ -267,34 +267,34 @@ def coin_flips(asked: Sequence[Task]) -> dict[tuple[str, str, Scope], NDArray[np
     }
 
 
-def _answer(definition: SparTask, table: _Table, row: int) -> _Answer:
+def _answer(definition: SparTask, table: _Table, row: int) -> _CaptionSlots:
     """Return what is true of a picture."""
     if table.count[row] < 2:
-        return _Answer(w=table.w[row], c1=table.alone[row], p1=table.alone_at[row])
+        return _CaptionSlots(w=table.w[row], c1=table.alone[row], p1=table.alone_at[row])
     c1, c2 = table.c1[row], table.c2[row]
     if definition.candidates == "unordered pairs":
         c1, c2 = sorted((c1, c2))
-    return _Answer(table.w[row], c1, c2, table.p1[row], table.p2[row], table.t1[row], table.t2[row])
+    return _CaptionSlots(table.w[row], c1, c2, table.p1[row], table.p2[row], table.t1[row], table.t2[row])
 
 
-def _candidates(definition: SparTask, table: _Table, example: _Answer) -> list[_Answer]:
+def _candidates(definition: SparTask, table: _Table, example: _CaptionSlots) -> list[_CaptionSlots]:
     """Return all answers but for the world; sides and textures are those of the setting."""
     animals = table.animals
     match definition.candidates:
         case "worlds":
-            return [_Answer()]
+            return [_CaptionSlots()]
         case "animals":
-            return [_Answer(c1=animal) for animal in animals]
+            return [_CaptionSlots(c1=animal) for animal in animals]
         case "animal at each side":
             sides = (example.p1, _OTHER_SIDE[example.p1])
-            return [_Answer(c1=animal, p1=side) for animal in animals for side in sides]
+            return [_CaptionSlots(c1=animal, p1=side) for animal in animals for side in sides]
         case "unordered pairs":
-            return [_Answer(c1=one, c2=two) for one, two in combinations_with_replacement(animals, 2)]
+            return [_CaptionSlots(c1=one, c2=two) for one, two in combinations_with_replacement(animals, 2)]
         case "ordered pairs":
             return [example._replace(c1=one, c2=two) for one, two in permutations(animals, 2)]
 
 
-def _negative(definition: SparTask, truth: _Answer) -> _Answer:
+def _negative(definition: SparTask, truth: _CaptionSlots) -> _CaptionSlots:
     if definition.negative == "other side":
         return truth._replace(p1=_OTHER_SIDE[truth.p1])
     return truth._replace(c1=truth.c2, c2=truth.c1)

@@ -85,7 +85,7 @@ class Submission(Document):
 
 
 @dataclass(frozen=True)
-class Check:
+class SubmissionCheck:
     """One thing that was checked.
 
     Attributes:
@@ -142,7 +142,7 @@ def check(
     protocol: Any = "auto",
     quiet: bool = True,
     embeddings: str | Path | None = None,
-) -> list[Check]:
+) -> list[SubmissionCheck]:
     """Return what was found; an entry fails where one check does.
 
     Args:
@@ -165,21 +165,23 @@ def check(
         )  # fmt: skip
         found += _again(entry, again)
     else:
-        found.append(Check("re-run", "note", "not tried: name the dataset to score the model again"))
+        found.append(SubmissionCheck("re-run", "note", "not tried: name the dataset to score the model again"))
     return found
 
 
-def _inside(entry: Submission) -> Check:
+def _inside(entry: Submission) -> SubmissionCheck:
     """Whether numbers lie in their intervals."""
     bad = [s for s in entry.scores if not s.low - 1e-9 <= s.accuracy <= s.high + 1e-9]
     finding = f"{len(entry.scores)} scores" if not bad else f"{bad[0].task}: {bad[0].accuracy} outside its interval"
-    return Check("numbers and intervals", "fails" if bad else "ok", finding)
+    return SubmissionCheck("numbers and intervals", "fails" if bad else "ok", finding)
 
 
-def _from_rows(entry: Submission, result: Result) -> list[Check]:
+def _from_rows(entry: Submission, result: Result) -> list[SubmissionCheck]:
     name = entry.model.name
     same = rows_digest(result, name) == entry.rows_sha256
-    found = [Check("rows", "ok" if same else "fails", "the digest of the rows " + ("fits" if same else "differs"))]
+    found = [
+        SubmissionCheck("rows", "ok" if same else "fails", "the digest of the rows " + ("fits" if same else "differs"))
+    ]
     columns = ["task", "scope", "metric", "setting", "correct"]
     rows = result.rows.filter(pc.equal(result.rows["model"], name)).select(columns).to_pylist()
     answers: dict[tuple[str, ...], list[float]] = {}
@@ -193,13 +195,13 @@ def _from_rows(entry: Submission, result: Result) -> list[Check]:
         if not mine or abs(float(np.mean(mine)) - score.accuracy) > 1e-6 or len(mine) != score.n:
             finding = f"{score.task}, {score.setting}: claimed {score.accuracy:.4f} of {score.n}, the rows say "
             finding += f"{np.mean(mine):.4f} of {len(mine)}" if mine else "nothing"
-            found.append(Check("numbers from rows", "fails", finding))
+            found.append(SubmissionCheck("numbers from rows", "fails", finding))
             return found
-    found.append(Check("numbers from rows", "ok", f"{len(rows):,} rows give the numbers"))
+    found.append(SubmissionCheck("numbers from rows", "ok", f"{len(rows):,} rows give the numbers"))
     return found
 
 
-def _again(entry: Submission, again: Result) -> list[Check]:
+def _again(entry: Submission, again: Result) -> list[SubmissionCheck]:
     found = []
     facts = again.provenance.models[0]
     for what, claimed, now in (
@@ -209,23 +211,23 @@ def _again(entry: Submission, again: Result) -> list[Check]:
         ("protocol", entry.protocol_sha256, _digest(again.provenance.protocol)),
     ):
         state: Any = "ok" if claimed == now else "fails"
-        found.append(Check(what, state, "the same" if claimed == now else f"claimed {claimed}, here {now}"))
+        found.append(SubmissionCheck(what, state, "the same" if claimed == now else f"claimed {claimed}, here {now}"))
     packages = {k: (v, again.provenance.packages.get(k)) for k, v in entry.packages.items()}
     other = {k: v for k, v in packages.items() if v[0] != v[1]}
     if other:
         finding = ", ".join(f"{name} {was} → {now}" for name, (was, now) in other.items())
-        found.append(Check("packages", "note", finding))
+        found.append(SubmissionCheck("packages", "note", finding))
     name = again.models[0]
     for score in entry.scores:
         cells = again.cells(model=name, factor="all", task=score.task, setting=score.setting, scope=score.scope,
                             metric=score.metric)  # fmt: skip
         if not cells:
-            found.append(Check("re-run", "fails", f"{score.task}, {score.setting} is not asked any more"))
+            found.append(SubmissionCheck("re-run", "fails", f"{score.task}, {score.setting} is not asked any more"))
         elif abs(cells[0]["accuracy"] - score.accuracy) > _TOLERANCE:
             finding = f"{score.task}, {score.setting}: claimed {score.accuracy:.4f}, re-run {cells[0]['accuracy']:.4f}"
-            found.append(Check("re-run", "fails", finding))
+            found.append(SubmissionCheck("re-run", "fails", finding))
     if not any(c.what == "re-run" for c in found):
-        found.append(Check("re-run", "ok", f"{len(entry.scores)} numbers come out again"))
+        found.append(SubmissionCheck("re-run", "ok", f"{len(entry.scores)} numbers come out again"))
     return found
 
 

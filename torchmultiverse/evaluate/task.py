@@ -60,7 +60,7 @@ class Task:
         negative_first: whether the hard negative comes before the true caption, where the first of equal scores wins.
         readings: settings of this task are readings of the same answers, not other images: they are never pooled.
         read_apart: images whose two captions a model reads alike are no question to it.
-        asked, left_out: of how many images some are no question, and how many by reason.
+        eligible, excluded: of how many images some are no question, and how many by reason.
     """
 
     name: str
@@ -85,8 +85,8 @@ class Task:
     negative_first: NDArray[np.bool_] | None = None
     readings: bool = False
     read_apart: bool = False
-    asked: int = 0
-    left_out: Mapping[str, int] = field(default_factory=dict)
+    eligible: int = 0
+    excluded: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def chance(self) -> float:
