@@ -21,8 +21,7 @@ from PIL import Image
 from torchmultiverse.analyze.portraits import portrait, sitter, train_on_layer
 from torchmultiverse.analyze.studies import against
 from torchmultiverse.analyze.studio import Studio
-from torchmultiverse.store import ImageList
-from torchmultiverse.store.views import open_images
+from torchmultiverse.store import ImageList, open_images
 from torchmultiverse.train.ssl import Training, train_encoder
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 180, 60), "blue": (50, 80, 230), "yellow": (230, 210, 40)}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,7 @@ from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.models import diffusion
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.models.diffusion import Decoder, decoder_loss, decoder_preset, load_decoder
-from torchmultiverse.store import ImageList
+from torchmultiverse.store import ImageFolder, ImageList
 from torchmultiverse.train.decoder import train_decoder
 
 torch = pytest.importorskip("torch")
@@ -271,15 +270,16 @@ def test_a_decoder_of_32_pixels_learns_on_two_cores(tmp_path: Path) -> None:
     assert sample(decoder, vectors[:2], 2, 3, quiet=True).shape == (2, 2, 32, 32, 3)
 
 
-def test_vectors_of_mirrored_pictures_are_those_of_the_mirrored_pictures() -> None:
+def test_vectors_of_mirrored_pictures_are_those_of_the_mirrored_pictures(tmp_path: Path) -> None:
     """Kept features go by a picture's bytes: a mirrored picture must not be served those of the picture."""
     pixels, _, _ = squares(6)
     data = ImageList([Image.fromarray(one) for one in pixels], [{"label": "a"}] * 6)
     mirrored = portraits._Mirrored(data)
     for k, image in enumerate(mirrored.iter_images([4, 1])):
         np.testing.assert_array_equal(np.asarray(image), pixels[(4, 1)[k], :, ::-1])
-    files = SimpleNamespace(manifest={"name": "files"}, image_bytes=lambda index: b"%d" % index)
-    assert portraits._Mirrored(files).image_bytes(3) != files.image_bytes(3)
+    Image.fromarray(pixels[3]).save(tmp_path / "3.png")
+    files = ImageFolder(tmp_path)
+    assert portraits._Mirrored(files).image_bytes(0) != files.image_bytes(0)
 
 
 def test_samplers_take_the_steps_of_the_source() -> None:

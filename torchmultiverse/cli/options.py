@@ -99,14 +99,6 @@ AcceptedLicense = Annotated[
 Boxes = Annotated[
     Path | None, typer.Option("--boxes", help="Boxes of photographs: CSV, COCO JSON, or folder of VOC XML.")
 ]
-Crops = Annotated[
-    str,
-    typer.Option("--crops", help="boxes: largest part beside the object; corner; rerender: the scene without it."),
-]
-
-# Decoders
-Steps = Annotated[int, typer.Option("--steps", min=1, max=1000, help="Of the sampler.")]
-Sampler = Annotated[str, typer.Option("--sampler", help="ddim or ddpm.")]
 
 
 def features_folder(given: Path | None) -> Path:

@@ -38,7 +38,6 @@ from torchmultiverse.store import (
     factor_table,
     facts_of,
     manifest_hash,
-    manifest_of,
     open_images,
 )
 
@@ -255,7 +254,7 @@ def _provenance(
             "name": name,
             "pictures": len(pictures),
             "manifest_sha256": manifest_hash(pictures),
-            "facts": facts_of(manifest_of(pictures)),
+            "facts": facts_of(pictures.manifest),
             "levels": {factor: values for factor, values in levels.items() if len(values) <= 100},
         },
         "protocol": protocol.model_dump(mode="json"),

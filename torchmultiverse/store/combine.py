@@ -217,15 +217,15 @@ def merge(
                 decode(made[column]["bytes"], f"{datasets[number].place(index)}: {column}")
 
     lineage = [_origin(dataset, name) for dataset, name in zip(datasets, names, strict=True)]
-    assets = {str(a): a for d in datasets for a in d.manifest.get("assets", [])}
+    assets = dict.fromkeys(asset for dataset in datasets for asset in dataset.manifest.assets)
     about = {
-        "name": Path(out).name, "lineage": lineage, "counts": _counts(datasets, rows), "assets": list(assets.values()),
+        "name": Path(out).name, "lineage": lineage, "counts": _counts(datasets, rows), "assets": list(assets),
         "license": joint(licence_of(dataset.manifest) for dataset in datasets),
     }  # fmt: skip
     identity = {"family": families.pop(), "merged": lineage, "columns": columns, "keep_first": keep_first}
     assemble(
         Path(out), fields, len(rows), row, identity, about,
-        None if tick is None else lambda done: tick(done, len(rows)),
+        tick=None if tick is None else lambda done: tick(done, len(rows)),
         check=check,
         splits=splits,
     )  # fmt: skip
@@ -258,7 +258,7 @@ def _counts(datasets: Sequence[StoredDataset], rows: Sequence[tuple[int, int]]) 
 
 
 def _names(datasets: Sequence[StoredDataset]) -> list[str]:
-    names = [str(d.manifest.get("name", d.path.name)) for d in datasets]
+    names = [d.manifest.name or d.path.name for d in datasets]
     return [n if names.count(n) == 1 else f"{n} ({i})" for i, n in enumerate(names, 1)]
 
 
@@ -267,8 +267,8 @@ def _origin(dataset: StoredDataset, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "rows": len(dataset),
-        "engine": manifest.get("engine", {}).get("fingerprint"),
-        "license": licence_of(manifest),
-        "shards": {shard: entry["sha256"] for shard, entry in manifest.get("shards", {}).items()},
-        "lineage": manifest.get("lineage", []),
+        "engine": None if manifest.engine is None else manifest.engine.fingerprint,
+        "license": licence_of(manifest).model_dump(),
+        "shards": {shard: entry.sha256 for shard, entry in manifest.shards.items()},
+        "lineage": manifest.lineage,
     }

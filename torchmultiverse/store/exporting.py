@@ -219,7 +219,7 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 def _readme(dataset: StoredDataset, patterns: dict[str, str]) -> str:
     """Return what says to ``datasets`` which files are which split."""
     files = "\n".join(f'  - split: {split}\n    path: "{pattern}"' for split, pattern in patterns.items())
-    name = dataset.manifest.get("name", dataset.path.name)
+    name = dataset.manifest.name or dataset.path.name
     return (
         f"---\nconfigs:\n- config_name: default\n  data_files:\n{files}\n---\n"
         f"# {str(name).splitlines()[0] if str(name).strip() else 'Pictures'}\n\n"
@@ -235,9 +235,9 @@ def _prepare(dataset: StoredDataset, out: Path, family: str, overwrite: bool) ->
         for scene_id in _ids(dataset):
             scenes.update(f"{scene_id}\n".encode())
     said = {
-        "name": manifest.get("name", dataset.path.name), "family": family, "license": licence_of(manifest),
+        "name": manifest.name or dataset.path.name, "family": family, "license": licence_of(manifest).model_dump(),
         "rows": len(dataset), "scenes": scenes.hexdigest(),
-        "shards": {name: e["sha256"] for name, e in manifest.get("shards", {}).items()},
+        "shards": {name: entry.sha256 for name, entry in manifest.shards.items()},
     }  # fmt: skip
     text = json.dumps(said, indent=1, sort_keys=True).encode()
     with disk_errors(out):

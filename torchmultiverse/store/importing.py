@@ -37,6 +37,7 @@ from torchmultiverse.store.card import write_card
 from torchmultiverse.store.exporting import PROVENANCE
 from torchmultiverse.store.layouts import BROKEN, SUBSETS
 from torchmultiverse.store.licence import PUG
+from torchmultiverse.store.manifest import Manifest, Terms
 from torchmultiverse.store.reader import StoredDataset, open_dataset
 from torchmultiverse.store.schema import IMAGE, PUBLISHED
 from torchmultiverse.store.sources import Source, read_source
@@ -148,7 +149,7 @@ def import_dataset(
         out, fields, count, row,
         {"imported": found.identity, "family": family},
         {"name": out.name, "license": terms, "counts": counts, "lineage": [{"imported": found.identity}], "assets": []},
-        None if tick is None else lambda done: tick(done, count),
+        tick=None if tick is None else lambda done: tick(done, count),
         check=check,
         splits=[split_of_row(index) for index in range(count)],
     )  # fmt: skip
@@ -185,22 +186,21 @@ def _at(value: Callable[[int], Any], rows: Sequence[int], index: int) -> Any:
     return value(rows[index])
 
 
-def _terms(source: Path, family: str, licence: str | None, generative: bool | None) -> dict[str, Any]:
+def _terms(source: Path, family: str, licence: str | None, generative: bool | None) -> Terms:
+    """Return the terms of a source: what is asked for, else what lies beside it, else what is known of its family."""
     folder = source if source.is_dir() else source.parent
-    said: dict[str, Any] = {}
-    for name in (PROVENANCE, "manifest.json"):
-        if not said and (folder / name).is_file():
+    found: Terms | None = None
+    for name in (PROVENANCE, Manifest.file):
+        if found is None and (folder / name).is_file():
             try:
-                said = dict(json.loads((folder / name).read_text()).get("license") or {})
-            except (ValueError, AttributeError, TypeError):
+                given = json.loads((folder / name).read_text()).get("license")
+                found = Terms.model_validate(given) if given else None
+            except (ValueError, AttributeError):
                 raise DatasetError(f"{folder / name}: no JSON object with a license") from None
-    if not said:
-        said = dict(PUG) if family != "Custom" else {"name": "unknown", "generative": True, "source": str(source.name)}
-    if licence is not None:
-        said["name"] = licence
-    if generative is not None:
-        said["generative"] = generative
-    return said
+    if found is None:
+        found = PUG if family != "Custom" else Terms(name="unknown", generative=True, source=source.name)
+    changed = {"name": licence, "generative": generative}
+    return found.model_copy(update={name: value for name, value in changed.items() if value is not None})
 
 
 def _name(column: str, table: FactorTable) -> str:

@@ -113,7 +113,7 @@ def inspect(dataset: StoredDataset) -> Inspection:
     Raises:
         DatasetError: a picture cannot be read.
     """
-    spec = dataset.manifest.get("identity", {}).get("spec", {})
+    spec = dataset.manifest.identity.get("spec", {})
     limits = {**LIMITS, **{k: (v[0], v[1]) for k, v in spec.get("quality", {}).get("limits", {}).items()}}
     result = Inspection(len(dataset), limits)
     failed: dict[str, list[int]] = defaultdict(list)
