@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -26,7 +26,7 @@ from torchmultiverse.cli.options import (
     features_folder,
     option_sets,
 )
-from torchmultiverse.cli.output import interval, place, save_json, say, table
+from torchmultiverse.cli.output import interval, place, save_document, say, table
 from torchmultiverse.train import EncoderTraining, FineTuning
 
 
@@ -116,6 +116,7 @@ def held_out(
     save: Save = None,
 ) -> None:
     """Train classifiers that never saw some levels, and say how they do there, beside a control that saw all."""
+    from torchmultiverse.evaluate import HeldOutRecord
     from torchmultiverse.evaluate import held_out as measure
     from torchmultiverse.train import classifier_training, parse_settings
 
@@ -133,7 +134,7 @@ def held_out(
         )  # fmt: skip
     say(rows)
     say("control: trained on as many images of each animal from all levels, tested on the same images", "dim")
-    save_json(save, [asdict(f) for f in found])
+    save_document(save, HeldOutRecord(results=tuple(found)))
 
 
 @dataclass(frozen=True)

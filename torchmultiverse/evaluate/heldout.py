@@ -26,7 +26,7 @@ _LABEL = "character_name"
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class HeldOutResult:
     """What came of one split.
 
     Attributes:
@@ -95,7 +95,7 @@ def held_out(
     recipe: ClassifierTraining | None = None,
     seed: int = 0,
     quiet: bool = False,
-) -> HeldOut:
+) -> HeldOutResult:
     """Train on some levels, test on the others, and train a control.
 
     Args:
@@ -145,7 +145,7 @@ def held_out(
         str(level): (_mean(right[0][test & (values == level)]), _mean(right[1][both & (values == level)]))
         for level in levels
     }
-    return HeldOut(
+    return HeldOutResult(
         factor, tuple(map(str, levels)), keep, int(train.sum()), int(test.sum()), _mean(right[0][train]),
         _mean(right[0][test]), low, high, _mean(right[1][both]), control_low, control_high, by_level,
     )  # fmt: skip
