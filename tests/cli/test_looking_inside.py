@@ -16,7 +16,7 @@ from PIL import Image
 
 from torchmultiverse.analyze import analysis, portraits
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.store import ImageList
+from torchmultiverse.store import PUG, ImageList
 
 pytest.importorskip("timm")
 COLOURS = ((220, 40, 40), (40, 200, 60), (50, 80, 230))
@@ -224,7 +224,7 @@ def test_data_that_forbid_generative_models_are_refused_unless_named(tmp_path: P
     pytest.importorskip("diffusers")
     images = [Image.new("RGB", (8, 8), (k * 20, 0, 0)) for k in range(12)]
     pictures = ImageList(images, [{"label": "ab"[k % 2]} for k in range(12)])
-    pictures.manifest["license"] = {"name": "CC-BY-NC-4.0", "generative": False, "source": "the published PUG datasets"}
+    pictures.manifest.license = PUG
     arguments = ("timm:resnet10t/random?size=32", pictures, tmp_path / "d", "layer1.0", 8, "tiny", 1, 4)
     with pytest.raises(DatasetError, match="generative models must not be trained on it"):
         portraits.train_on_layer(*arguments, quiet=True)

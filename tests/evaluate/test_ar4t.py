@@ -25,7 +25,8 @@ from torchmultiverse.scenes import parse_spec
 from torchmultiverse.scenes.ar4t import ALIKE, negative
 from torchmultiverse.scenes.captions import ar4t_captions
 from torchmultiverse.store import ImageList
-from torchmultiverse.train.finetuning import _batches, _examples, _said_of, finetune
+from torchmultiverse.train import FineTuning
+from torchmultiverse.train.finetuning import _batches, _examples, _folded_captions, finetune
 
 torch = pytest.importorskip("torch")
 
@@ -147,7 +148,11 @@ def test_fine_tuning_teaches_sides(tmp_path) -> None:
     config = tiny_config(48)
     start = save_tiny(tmp_path / "start", build_tiny(config, 0)[0], "tiny", config, {"seed": 0})
     tuned = finetune(
-        pictures, f"tiny:{start}", tmp_path / "tuned", epochs=12, batch_size=39, learning_rate=2e-3, quiet=True
+        pictures,
+        f"tiny:{start}",
+        tmp_path / "tuned",
+        FineTuning(epochs=12, batch_size=39, learning_rate=2e-3),
+        quiet=True,
     )
     result = evaluate(pictures, [f"tiny:{start}", tuned], "ar4t", quiet=True)
     before, after = (result.cells(model=m, metric="hard_negative", factor="all")[0]["accuracy"] for m in result.models)
@@ -235,7 +240,7 @@ def test_no_batch_says_that_a_true_caption_is_false() -> None:
     rows = _attributes() * 3
     pictures = _tagged(rows)
     places, texts, partner = _examples(pictures, None, "both")
-    said = _said_of(pictures, places, texts)
+    said = _folded_captions(pictures, places, texts)
     seen = []
     for batch in _batches(len(rows), 6, partner, np.random.default_rng(1), said):
         captions = [caption for i in batch for caption in said[i]]

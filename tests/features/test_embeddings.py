@@ -120,7 +120,7 @@ def test_a_changed_picture_is_seen_again(dataset: Path, tmp_path: Path) -> None:
                     frame.array()[:] = frame.array() // 2
                 yield frame
 
-    spec = open_dataset(dataset).manifest["identity"]["spec"]
+    spec = open_dataset(dataset).manifest.identity["spec"]
     store = EmbeddingStore(tmp_path / "e")
     shutil.copytree(dataset, tmp_path / "d")
     before = open_dataset(tmp_path / "d")

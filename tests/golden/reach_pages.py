@@ -550,10 +550,13 @@ def gaps(stored: Path, out: Path) -> Files:
     """Say by how much the first of the planted layers is better than the last, and write its page and tables."""
     from torchmultiverse.analyze.depth import gaps as measure
     from torchmultiverse.analyze.mismatch import Misalignment, Recipe
-    from torchmultiverse.train.ssl import Training
+    from torchmultiverse.train import EncoderTraining
 
     found = [tuple(measure(_planted(), by="rows", seed=seed, quiet=True)) for seed in (0, 1)]
-    recipes = (Recipe("views", Training(seed=3)), Recipe("labels", Training("supervised", epochs=7), "label"))
+    recipes = (
+        Recipe("views", EncoderTraining(seed=3)),
+        Recipe("labels", EncoderTraining(method="supervised", epochs=7), "label"),
+    )
     Misalignment("planted data", recipes, tuple(found)).save(out)
     return {name: out / file for name, file in _FILES["misalignment"].items()}
 

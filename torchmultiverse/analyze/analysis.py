@@ -27,7 +27,6 @@ from torchmultiverse.store import (
     ImageSubset,
     dataset_name,
     manifest_hash,
-    manifest_of,
     open_images,
     require_generative_use,
 )
@@ -295,7 +294,7 @@ def paint(
     pictures = some_of(dataset, limit, seed)
     names = list(layers) if layers else portrayed(analysis.depths) if analysis.depths else []
     try:
-        require_generative_use(manifest_of(pictures), dataset_name(pictures), licence)
+        require_generative_use(pictures.manifest, dataset_name(pictures), licence)
         tools.need("diffusers", "pictures of layers", "rcdm")
     except (DatasetError, MissingExtra) as error:
         return replace(analysis, notes=(*analysis.notes, f"pictures of layers: {error}"))

@@ -23,8 +23,8 @@ from torchmultiverse.evaluate import thumbnail
 from torchmultiverse.features import Features, Tap, factor_names, features_of, image_array, layers_of
 from torchmultiverse.files import write_atomic
 from torchmultiverse.models import Decoder, FloatArray, decoder_preset, load_decoder, load_model
-from torchmultiverse.store import dataset_name, manifest_hash, manifest_of, open_images, require_generative_use
-from torchmultiverse.train import train_decoder
+from torchmultiverse.store import ImageSet, Manifest, dataset_name, manifest_hash, open_images, require_generative_use
+from torchmultiverse.train import DecoderTraining, train_decoder
 
 LEARNT = "learnt.npy"
 HELD_OUT = 0.1
@@ -73,7 +73,7 @@ def train_on_layer(
         MissingExtra: diffusers is not installed.
     """
     pictures = open_images(dataset)
-    require_generative_use(manifest_of(pictures), dataset_name(pictures), licence)
+    require_generative_use(pictures.manifest, dataset_name(pictures), licence)
     loaded = load_model(model)
     name = layer or layers_of(loaded)[-1].name
     features = features_of(loaded, pictures, [name], store, quiet=quiet)
@@ -90,8 +90,9 @@ def train_on_layer(
     )  # fmt: skip
     name_of_rows = hashlib.sha256(seen.astype(np.int64).tobytes()).hexdigest()[:16]
     folder = train_decoder(
-        pixels, vectors[seen], config, out, steps, batch_size, learning_rate, seed=seed, flip=turned,
-        quiet=quiet, facts={"rows": name_of_rows, "flip": flip},
+        pixels, vectors[seen], config, out,
+        DecoderTraining(steps=steps, batch_size=batch_size, learning_rate=learning_rate, seed=seed),
+        mirrored=turned, facts={"rows": name_of_rows, "flip": flip}, quiet=quiet,
     )  # fmt: skip
     buffer = io.BytesIO()
     np.save(buffer, seen, allow_pickle=False)
@@ -99,15 +100,22 @@ def train_on_layer(
     return folder
 
 
-class _Mirrored:
+class _Mirrored(ImageSet):
     """A dataset whose pictures are mirrored."""
 
-    def __init__(self, pictures: Any) -> None:
+    def __init__(self, pictures: ImageSet) -> None:
         self._pictures = pictures
-        self.manifest: dict[str, Any] = {"name": f"{dataset_name(pictures)}, mirrored"}
-        if hasattr(pictures, "image_bytes"):
-            # A name of the pixels in place of a file, by which features are kept.
-            self.image_bytes = lambda index: b"mirrored " + pictures.image_bytes(index)
+        self.has_bytes = pictures.has_bytes
+        self._manifest = Manifest(name=f"{dataset_name(pictures)}, mirrored")
+
+    @property
+    def manifest(self) -> Manifest:
+        """Only a name."""
+        return self._manifest
+
+    def image_bytes(self, index: int) -> bytes:
+        """Return a name of the pixels in place of a file, by which features are kept."""
+        return b"mirrored " + self._pictures.image_bytes(index)
 
     def __len__(self) -> int:
         return len(self._pictures)

@@ -19,7 +19,7 @@ from torchmultiverse.errors import DatasetError, nearest
 from torchmultiverse.images import rgb, size
 from torchmultiverse.progress import progress_bar
 from torchmultiverse.scenes import BLANK
-from torchmultiverse.store import ImageSet, columns_of, manifest_hash, manifest_of
+from torchmultiverse.store import ImageSet, Manifest, columns_of, manifest_hash
 
 Mode = Literal["boxes", "corner", "rerender"]
 MODES = ("boxes", "corner", "rerender")
@@ -122,7 +122,7 @@ def draw_sets(
     return Sets(rows, label, manifest_hash(pictures), seed)
 
 
-class Crops:
+class Crops(ImageSet):
     """Pictures without their object, made when asked for; read like a dataset.
 
     Attributes:
@@ -130,9 +130,16 @@ class Crops:
         boxes: what was cut out, (N,); ``None`` for a picture that was rendered anew.
     """
 
+    has_bytes = True
+
     def __init__(self, pictures: ImageSet, rows: NDArray[np.int64], boxes: Sequence[Box | None], rendered: Any = None):
         self._pictures, self.rows, self.boxes, self._rendered = pictures, rows, list(boxes), rendered
-        self.manifest: dict[str, Any] = {"name": "crops", "count": len(rows), "of": manifest_hash(pictures)}
+        self._manifest = Manifest(name="crops", count=len(rows), of=manifest_hash(pictures))
+
+    @property
+    def manifest(self) -> Manifest:
+        """Number of crops, and what they are of."""
+        return self._manifest
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -155,10 +162,6 @@ class Crops:
         """Return a name of the pixels in place of a file, by which features are kept."""
         image = self.image(index)
         return b"%d %d " % image.size + image.tobytes()
-
-    def iter_images(self, indices: Any = None) -> Any:
-        """Yield pictures in the order asked for."""
-        return (self.image(int(i)) for i in (range(len(self)) if indices is None else indices))
 
 
 def without_object(
@@ -207,7 +210,7 @@ def without_object(
 
 
 def _sizes(pictures: ImageSet, rows: NDArray[np.int64]) -> list[tuple[int, int]]:
-    if hasattr(pictures, "image_bytes"):
+    if pictures.has_bytes:
         return [size(pictures.image_bytes(row), f"row {row}") for row in rows.tolist()]
     return [pictures.image(int(row)).size for row in rows]
 
@@ -295,7 +298,7 @@ def _rerendered(pictures: ImageSet, rows: NDArray[np.int64], engine: Any, quiet:
         scenes.append(Scene({**kept, "Character_Name": BLANK}))
     unique = list({scene.scene_id: scene for scene in scenes}.values())
     made: dict[str, Image.Image] = {}
-    render = manifest_of(pictures).get("identity", {}).get("spec", {}).get("render", {})
+    render = pictures.manifest.identity.get("spec", {}).get("render", {})
     multiverse = Multiverse(engine or "builtin", size=size, samples=render.get("samples"))
     with multiverse, progress_bar(quiet) as progress:
         bar = progress.add_task("rendering without the object", total=len(unique))

@@ -201,9 +201,9 @@ def guillotine(
     from torchmultiverse.analyze import misalignment, read_recipe
     from torchmultiverse.evaluate import plain
     from torchmultiverse.stats import format_difference
-    from torchmultiverse.train import Training, with_settings
+    from torchmultiverse.train import EncoderTraining, parse_settings
 
-    base = with_settings(Training(), setting or ())
+    base = parse_settings(EncoderTraining(), setting or ())
     recipes = [read_recipe(text, base) for text in recipe] if recipe else None
     found = misalignment(data, out, recipes, factor, base, group, seed, features_folder(features))
     rows = table("training", "factor", "trunk", "head", "gained by cutting")

@@ -12,7 +12,6 @@ from torchmultiverse.cli import completion
 from torchmultiverse.cli.groups import analyze_group, examples
 from torchmultiverse.cli.options import (
     Boxes,
-    Crops,
     Features,
     Images,
     Label,
@@ -32,7 +31,10 @@ SplitsRequired = Annotated[Path, typer.Option("--sets", help="File of 'data spli
 class Attack:
     """How a label is inferred from a crop that does not show the object."""
 
-    crops: Crops = "boxes"
+    crops: Annotated[
+        Literal["boxes", "corner", "rerender"],
+        typer.Option(help="boxes: largest part beside the object; rerender: the scene without it."),
+    ] = "boxes"
     boxes: Boxes = None
     least: Annotated[
         float, typer.Option(min=0.01, max=1, help="Shorter side of a crop, as a share of the image's.")
@@ -62,12 +64,15 @@ class Reference:
         Path | None, typer.Option(help="Decoder of A, of 'train decoder --sets': draws what was inferred.")
     ] = None
     decoder_b: Annotated[Path | None, typer.Option(help="The same of B.")] = None
+    views: Annotated[
+        int, typer.Option(min=0, help="Of each image, to tell members by their agreement (EncoderMI); as 6.")
+    ] = 0
     backend: Annotated[Literal["torch", "faiss"], typer.Option(help="That searches neighbours.")] = "torch"
 
     def options(self) -> dict[str, Any]:
         """Return them as keywords of the analysis."""
         decoders = None if self.decoder_a is None else (self.decoder_a, self.decoder_b)
-        return {"reference": self.reference, "decoders": decoders, "backend": self.backend}
+        return {"reference": self.reference, "decoders": decoders, "views": self.views, "backend": self.backend}
 
 
 @analyze_group.command(
@@ -84,9 +89,6 @@ def dejavu(
     b: Annotated[str | None, typer.Option("--b", help="Model that saw B. Without it one model is scored.")] = None,
     out: Out = Path("dejavu"),
     layer: Layers = None,
-    views: Annotated[
-        int, typer.Option(min=0, help="Of each image, to tell members by their agreement (EncoderMI); as 6.")
-    ] = 0,
     seed: Seed = 0,
     features: Features = None,
 ) -> None:
@@ -94,7 +96,7 @@ def dejavu(
     from torchmultiverse.analyze import memory
 
     found = memory(
-        data, sets, a, b, layer, seed=seed, store=features_folder(features), views=views, **attack.options(),
+        data, sets, a, b, layer, seed=seed, store=features_folder(features), **attack.options(),
         **reference.options(),
     )  # fmt: skip
     rows = table("layer", "DV 100 %", "DV 20 %", "memorized", "correlated", "misrepresented", "held out")
@@ -144,9 +146,9 @@ def sweep(
 ) -> None:
     """Train pairs of models for several values of a setting, and say how memory depends on it."""
     from torchmultiverse.analyze import sweep as measure
-    from torchmultiverse.train import Training, with_settings
+    from torchmultiverse.train import EncoderTraining, parse_settings
 
-    training = with_settings(Training(), setting or ())
+    training = parse_settings(EncoderTraining(), setting or ())
     found = measure(
         data, sets, out, vary, [value for value in values.split(",") if value], training, label=label, seed=seed,
         store=features_folder(features), **attack.options(),

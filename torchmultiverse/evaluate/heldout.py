@@ -20,7 +20,7 @@ from torchmultiverse.features import image_array
 from torchmultiverse.models import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from torchmultiverse.stats import Intervals
 from torchmultiverse.store import columns_of, open_images
-from torchmultiverse.train import Recipe, train_classifier
+from torchmultiverse.train import ClassifierTraining, train_classifier
 
 _LABEL = "character_name"
 
@@ -92,7 +92,7 @@ def held_out(
     factor: str,
     levels: Sequence[str] | int,
     keep: int = 0,
-    recipe: Recipe | None = None,
+    recipe: ClassifierTraining | None = None,
     seed: int = 0,
     quiet: bool = False,
 ) -> HeldOutResult:
@@ -127,12 +127,12 @@ def held_out(
     for animal in np.unique(animals):  # as many of each as the model saw, from all levels alike
         mine = np.flatnonzero(animals == animal)
         control[rng.permutation(mine)[: int(train[mine].sum())]] = True
-    recipe = recipe or Recipe()
+    recipe = recipe or ClassifierTraining()
     preprocess = Preprocess((recipe.size, recipe.size), "squash", 1.0, "bicubic", IMAGENET_MEAN, IMAGENET_STD)
     labels = np.unique(animals, return_inverse=True)[1]
     pixels = image_array(pictures, np.arange(len(pictures)), recipe.size, preprocess.picture, quiet)
     answers = [
-        train_classifier(pixels, labels, mask, recipe, np.random.default_rng((seed, k)), name, quiet)
+        train_classifier(pixels, labels, mask, recipe, np.random.default_rng((seed, k)), name=name, quiet=quiet)
         for k, (mask, name) in enumerate(((train, "held-out"), (control, "control")))
     ]
     test, both = ~train, ~train & ~control

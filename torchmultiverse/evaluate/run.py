@@ -47,7 +47,6 @@ from torchmultiverse.store import (
     factor_table,
     facts_of,
     manifest_hash,
-    manifest_of,
     open_images,
 )
 
@@ -327,6 +326,6 @@ def _dataset_facts(images: ImageSet, name: str, columns: Mapping[str, NDArray[An
         name=name,
         images=len(images),
         manifest_sha256=manifest_hash(images),
-        facts=facts_of(manifest_of(images)),
+        facts=facts_of(images.manifest),
         levels={factor: values for factor, values in levels.items() if len(values) <= 100},
     )
