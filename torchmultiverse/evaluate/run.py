@@ -267,17 +267,17 @@ def _compiled(protocol: Protocol, columns: Mapping[str, NDArray[Any]], dataset: 
         raise SpecError(f"protocol '{protocol.name}' fails on '{dataset}': {type(error).__name__}: {error}") from error
 
 
-def _ids(pictures: ImageSet, columns: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+def _ids(images: ImageSet, columns: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
     """Return the ids of pictures, (N,); of those that have none, their numbers.
 
     Raises:
         DatasetError: those of a dataset's folder are no scenes' ids.
     """
     if "scene_id" not in columns:
-        return np.array([f"{i:06d}" for i in range(len(pictures))], dtype=object)
-    if isinstance(pictures, StoredDataset):
+        return np.array([f"{i:06d}" for i in range(len(images))], dtype=object)
+    if isinstance(images, StoredDataset):
         for scene_id in columns["scene_id"].tolist():
-            scene_name(scene_id, pictures.path)
+            scene_name(scene_id, images.path)
     return columns["scene_id"]
 
 
