@@ -22,10 +22,11 @@ DECIMALS = 3
 _TRIES = 100
 
 
-def drawn(
+def sample_design(
     method: Method,
     count: int,
     factors: Mapping[str, Any],
+    *,
     linked: Sequence[Sequence[Mapping[str, Any]]],
     table: FactorTable,
     seed: int,
@@ -109,6 +110,10 @@ def fraction(design: Factorial, one_in: int, seed: int) -> Explicit:
 
     Raises:
         SpecError: ``one_in`` leaves nothing, or the design is too large.
+
+    >>> whole = Factorial.of({"World_Name": ["Desert", "Snow"], "Camera_Yaw": [0, 90, 180, 270]})
+    >>> fraction(whole, 2, seed=0).level_counts()
+    {'World_Name': {'Desert': 2, 'Snow': 2}, 'Camera_Yaw': {0: 1, 90: 1, 180: 1, 270: 1}}
     """
     if not 1 <= one_in <= design.count:
         raise SpecError(f"design.one_in = {one_in}: from 1 to {design.count}, the number of scenes")

@@ -122,6 +122,11 @@ class Manifest(_Entry):
         rows_sha256: of the rows that a part of a dataset is made of.
         files_sha256: of the names and contents of all files of an image folder.
         of: hash of the manifest of the dataset that images were derived from.
+
+    >>> manifest = Manifest(name="small", shards={"train-00000.parquet": ShardEntry(rows=8, sha256="…")})
+    >>> manifest.set(images=8, complete=True)
+    >>> manifest.rows, manifest.as_json()["pictures"]
+    (8, 8)
     """
 
     model_config = ConfigDict(extra="allow", strict=True, populate_by_name=True)
