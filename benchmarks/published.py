@@ -27,8 +27,7 @@ import pyarrow as pa
 from PIL import Image
 
 from torchmultiverse.errors import DatasetError, TorchMultiverseError
-from torchmultiverse.evaluate import Result, evaluate
-from torchmultiverse.evaluate.protocol import load_protocol
+from torchmultiverse.evaluate import Result, evaluate, load_protocol
 from torchmultiverse.evaluate.reference import tables
 from torchmultiverse.files import write_atomic
 from torchmultiverse.images import decode, rgb
@@ -191,8 +190,8 @@ def _scored(job: Job, pictures: HubPictures, out: Path, quiet: bool) -> Result:
     folder = out / job.dataset / "".join(c if c.isalnum() or c in "._-" else "_" for c in label)
     if (folder / "provenance.json").is_file():
         found = Result.load(folder)
-        same = found.provenance["dataset"]["manifest_sha256"] == manifest_hash(pictures)
-        if same and found.provenance["protocol"] == protocol.model_dump(mode="json") and found.models == [label]:
+        same = found.provenance.dataset.manifest_sha256 == manifest_hash(pictures)
+        if same and found.provenance.protocol == protocol.model_dump(mode="json") and found.models == [label]:
             return found
     return evaluate(
         pictures, job.model, protocol, out=folder, embeddings=out / "embeddings", precision="float32", quiet=quiet

@@ -31,6 +31,8 @@ from torchmultiverse.files import write_atomic
 
 IMAGES = "images"
 """Folder of a document's images, beside its JSON."""
+LIST = "list"
+"""Key of what a file held that was a list, not an object."""
 MOST_IMAGE_BYTES = 64 * 2**20
 """Of one image that is read."""
 _IMAGE = re.compile(rf"{IMAGES}/[0-9a-f]{{16}}\.(png|jpg|webp)")
@@ -137,7 +139,7 @@ class Document(Record):
         """Return what another version wrote in the shape of this one.
 
         Args:
-            data: the JSON object without its version.
+            data: the JSON object without its version; of a list, an object with it under :data:`LIST`.
             version: that wrote it; 0 of files from before there were versions.
         """
         return data
@@ -147,18 +149,23 @@ class Document(Record):
 
         The JSON comes last, so that what it names is there.
 
+        Args:
+            folder: that gets the file; or the path of the file itself, which ends in ``.json``.
+
         Raises:
             DatasetError: the folder cannot be written.
         """
-        folder = Path(folder)
+        path = Path(folder)
+        path = path if path.suffix == ".json" else path / self.file
+        folder = path.parent
         images: dict[str, bytes] = {}
         data = json.loads(self.model_dump_json(context={"images": images}))
         text = json.dumps({"schema_version": self.version, **data}, indent=1, ensure_ascii=False, allow_nan=False)
         (folder / IMAGES if images else folder).mkdir(parents=True, exist_ok=True)
         for name, content in images.items():
             write_atomic(folder / name, content)
-        write_atomic(folder / self.file, (text + "\n").encode())
-        return folder / self.file
+        write_atomic(path, (text + "\n").encode())
+        return path
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -178,6 +185,8 @@ class Document(Record):
             raise DatasetError(f"{folder} holds no {cls.file}: {error}") from None
         except ValueError as error:
             raise DatasetError(f"{path}: no JSON: {error}") from None
+        if isinstance(data, list):  # as some records were before they had versions
+            data = {LIST: data}
         if not isinstance(data, dict):
             raise DatasetError(f"{path}: no JSON object")
         version = data.pop("schema_version", 0)

@@ -22,7 +22,7 @@ from torchmultiverse.analyze.portraits import portrait, sitter, train_on_layer
 from torchmultiverse.analyze.studies import against
 from torchmultiverse.analyze.studio import Studio
 from torchmultiverse.store import ImageList, open_images
-from torchmultiverse.train.ssl import Training, train_encoder
+from torchmultiverse.train import EncoderTraining, train_encoder
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 180, 60), "blue": (50, 80, 230), "yellow": (230, 210, 40)}
 SIDE = 32
@@ -56,8 +56,8 @@ def main() -> None:
     data = squares() if arguments.data is None else open_images(arguments.data)
     model = arguments.model
     if model is None:
-        training = Training(
-            "vicreg", size=SIDE, head=(128, 128, 64), epochs=arguments.epochs, batch_size=128,
+        training = EncoderTraining(
+            method="vicreg", size=SIDE, head=(128, 128, 64), epochs=arguments.epochs, batch_size=128,
             augment=("color", "gray", "solarize") if arguments.data is None else ("crop", "flip", "color", "gray"),
         )  # fmt: skip
         model = f"ssl:{train_encoder(data, arguments.out / 'encoder', training)}"

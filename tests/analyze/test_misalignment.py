@@ -18,7 +18,7 @@ from torchmultiverse.analyze.mismatch import misalignment, read_recipe, usual_re
 from torchmultiverse.errors import ModelError
 from torchmultiverse.features.extract import Features
 from torchmultiverse.store import ImageList
-from torchmultiverse.train.ssl import Training
+from torchmultiverse.train import EncoderTraining
 
 pytest.importorskip("torch")
 
@@ -59,7 +59,7 @@ def test_levels_are_told_one_by_one() -> None:
 
 
 def test_recipes_are_read_and_have_sensible_defaults() -> None:
-    base = Training("vicreg", epochs=3)
+    base = EncoderTraining(method="vicreg", epochs=3)
     one = read_recipe("same animal: pairs=character_name augment=crop+flip", base)
     assert (one.name, one.training.pairs, one.training.augment) == ("same animal", "character_name", ("crop", "flip"))
     assert (one.training.method, one.training.epochs, one.label) == ("vicreg", 3, None)
@@ -82,7 +82,7 @@ def test_encoders_are_asked_about_pictures_that_they_never_saw(tmp_path: Path) -
     from test_ssl import shapes
 
     data: ImageList = shapes(160)
-    small = Training("vicreg", size=32, head=(16, 8), epochs=1, batch_size=16)
+    small = EncoderTraining(method="vicreg", size=32, head=(16, 8), epochs=1, batch_size=16)
     recipes = [read_recipe("views: scale=0.5", small), read_recipe("colour: method=supervised label=colour", small)]
     found = misalignment(data, tmp_path, recipes, group="rows", store=tmp_path / "kept", quiet=True)
     assert [len(mine) for mine in found.gaps] == [2, 2]

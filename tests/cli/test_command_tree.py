@@ -22,18 +22,25 @@ from typer.testing import CliRunner
 
 from torchmultiverse.cli import options, output
 from torchmultiverse.cli.app import app
-from torchmultiverse.cli.groups import RENAMED, walk
+from torchmultiverse.cli.groups import EVERYDAY, RENAMED, walk
+from torchmultiverse.farm import DryRun
 
 TREE = get_group(app)
 PATHS = {" ".join(path): command for path, command in walk(TREE)}
-EVERYDAY = {"render", "eval", "report", "show", "serve", "doctor", "demo"}
 GROUPS = {"analyze", "assets", "data", "engine", "eval", "farm", "models", "specs", "train"}
 RENAMES = Path(__file__).parents[2] / "docs" / "renames.csv"
 
 
 def test_only_everyday_commands_stand_at_the_top() -> None:
-    assert set(TREE.commands) == EVERYDAY | GROUPS
+    assert set(TREE.commands) == {*EVERYDAY} | GROUPS
     assert {name for name, command in TREE.commands.items() if hasattr(command, "commands")} == GROUPS
+
+
+def test_the_page_of_commands_has_all_of_them() -> None:
+    text = (RENAMES.parent / "commands.md").read_text()
+    rows = re.findall(r"^\| `([a-z]+)` \| (.*) \|$", text, re.M)
+    listed = {f"{group} {name}" for group, cell in rows for name in re.findall(r"`([a-z -]+)`", cell)}
+    assert listed == set(PATHS) - {*EVERYDAY}
 
 
 def _moved() -> list[tuple[str, str]]:
@@ -158,7 +165,12 @@ def test_output_is_as_wide_as_said_and_wide_where_nothing_is_said(capsys, monkey
 def test_brackets_of_a_name_are_shown() -> None:
     done = CliRunner().invoke(app, ["engine", "check", "[bold]marker"], catch_exceptions=True)
     assert "[bold]marker" in str(done.exception)
+    plain = DryRun("[b]name", 1, {"[i]World_Name": {"[red]Desert": 1}}, [], 1.0, "a guess", 10)
     console = output.console()
+    with console.capture() as captured:
+        console.print(plain)
+    for name in ("[b]name: 1 pictures", "[i]World_Name", "[red]Desert 1"):
+        assert name in captured.get()
     with console.capture() as captured:
         console.print("[bold]x[/] :smile:")
     assert captured.get() == "[bold]x[/] :smile:\n"

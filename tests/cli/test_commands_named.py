@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.main import get_group
+from typer.main import get_command
 
 from torchmultiverse.cli.app import app
 from torchmultiverse.cli.groups import RENAMED, command_of, walk
@@ -34,7 +34,7 @@ SENTENCES = {"reads", "first", "X"}
 @cache
 def _tree() -> Any:
     """Return the commands, each of which parses and does nothing."""
-    tree = get_group(app)
+    tree: Any = get_command(app)
     for _, command in walk(tree):
         command.callback = lambda **_: None
     return tree

@@ -413,6 +413,34 @@ def test_closing_with_pictures_in_flight_ends_and_answers_everyone() -> None:
         supervisor.submit(SCENES[0], OPTIONS).result(WAIT)
 
 
+def test_an_engine_may_finish_a_picture_that_nobody_waits_for_before_it_is_closed() -> None:
+    """A renderer in this process that is closed from another thread, or left behind at the end, may crash it."""
+    begun, go, order = threading.Event(), threading.Event(), list[str]()
+
+    class Renderer(Broken):
+        def close(self) -> None:
+            order.append(threading.current_thread().name)
+            super().close()
+
+    def fault(engine: Broken, scene: Scene, k: int) -> None:
+        if k == 2:
+            begun.set()
+            assert go.wait(WAIT)
+            order.append("rendered")
+
+    engines = Engines(fault)
+    supervisor = supervise(lambda: Renderer(engines, 0), clock=Clock())
+    futures = supervisor.submit_all(SCENES, OPTIONS)
+    assert begun.wait(WAIT)
+    for future in futures:
+        future.cancel()
+    closing = threading.Thread(target=supervisor.close, args=(WAIT,))
+    closing.start()
+    go.set()
+    closing.join(WAIT)
+    assert order == ["rendered", "test-0"]
+
+
 def test_what_is_being_rendered_when_it_is_stopped_comes_to_its_end() -> None:
     begun, go = threading.Event(), threading.Event()
 

@@ -42,6 +42,15 @@ def load_record(path: Path) -> Any:
     Most records can only be written today, so that this reads JSON. Where the package has a loader for records of
     today, it belongs here: ``load(path)``, and its numbers as plain data.
     """
+    from torchmultiverse import evaluate
+
+    kinds = {
+        "compare": "Comparison", "correlate": "Correlation", "counterfactuals": "Counterfactual", "why": "Gap",
+        "equivariance": "Equivariance", "held-out conditions": "HeldOut", "interactions": "Interaction",
+        "next renders": "Acquisition", "sensitivity": "Sensitivity", "slices": "Slice",
+    }  # fmt: skip
+    if path.parent.name == "analyses":
+        return getattr(evaluate, f"{kinds[path.stem]}Record").load(path).model_dump()
     return json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -53,7 +62,7 @@ def load_results(folder: Path) -> dict[str, Any]:
     return {
         "table": result.table.to_pylist(),
         "rows": result.rows.to_pylist(),
-        "pictures": len(result.pictures),
+        "pictures": len(result.images),
         "factors": [result.factors.num_rows, result.factors.num_columns],
         "models": result.models,
     }
@@ -61,17 +70,17 @@ def load_results(folder: Path) -> dict[str, Any]:
 
 def load_submission(path: Path) -> dict[str, Any]:
     """Return a leaderboard entry as plain data."""
-    from torchmultiverse.evaluate.submissions import load
+    from torchmultiverse.evaluate import Submission
 
-    return load(path).model_dump()
+    return Submission.load(path).model_dump()
 
 
 def failed_checks(path: Path, results: Path) -> list[str]:
     """Return what does not hold of a leaderboard entry, against the results it was made of."""
-    from torchmultiverse.evaluate import Result
-    from torchmultiverse.evaluate.submissions import check, load
+    from torchmultiverse.evaluate import Result, Submission, check
 
-    return [one.what for one in check(load(path), Result.load(results)) if one.state == "fails"]
+    entry = Submission.load(path)
+    return [one.what for one in check(entry, Result.load(results)) if one.state == "fails"]
 
 
 def load_sets(path: Path) -> dict[str, list[int]]:
@@ -541,10 +550,13 @@ def gaps(stored: Path, out: Path) -> Files:
     """Say by how much the first of the planted layers is better than the last, and write its page and tables."""
     from torchmultiverse.analyze.depth import gaps as measure
     from torchmultiverse.analyze.mismatch import Misalignment, Recipe
-    from torchmultiverse.train.ssl import Training
+    from torchmultiverse.train import EncoderTraining
 
     found = [tuple(measure(_planted(), by="rows", seed=seed, quiet=True)) for seed in (0, 1)]
-    recipes = (Recipe("views", Training(seed=3)), Recipe("labels", Training("supervised", epochs=7), "label"))
+    recipes = (
+        Recipe("views", EncoderTraining(seed=3)),
+        Recipe("labels", EncoderTraining(method="supervised", epochs=7), "label"),
+    )
     Misalignment("planted data", recipes, tuple(found)).save(out)
     return {name: out / file for name, file in _FILES["misalignment"].items()}
 

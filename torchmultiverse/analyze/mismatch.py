@@ -23,7 +23,7 @@ from torchmultiverse.evaluate import plain
 from torchmultiverse.features import factor_names, features_of
 from torchmultiverse.files import write_atomic
 from torchmultiverse.store import ImageSubset, columns_of, dataset_name, open_images
-from torchmultiverse.train import Training, changed, train_encoder, with_settings
+from torchmultiverse.train import EncoderTraining, parse_settings, train_encoder
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Recipe:
     """
 
     name: str
-    training: Training
+    training: EncoderTraining
     label: str | None = None
 
 
@@ -81,7 +81,7 @@ class Misalignment:
         return out / "index.html"
 
 
-def read_recipe(text: str, base: Training) -> Recipe:
+def read_recipe(text: str, base: EncoderTraining) -> Recipe:
     """Return a recipe of text such as ``same animal: method=simclr pairs=character_name``.
 
     Raises:
@@ -93,10 +93,10 @@ def read_recipe(text: str, base: Training) -> Recipe:
     words = rest.split()
     labels = [word.removeprefix("label=") for word in words if word.startswith("label=")]
     settings = [word for word in words if not word.startswith("label=")]
-    return Recipe(name.strip(), with_settings(base, settings), labels[-1] if labels else None)
+    return Recipe(name.strip(), parse_settings(base, settings), labels[-1] if labels else None)
 
 
-def usual_recipes(columns: Any, factors: Sequence[str], base: Training) -> list[Recipe]:
+def usual_recipes(columns: Any, factors: Sequence[str], base: EncoderTraining) -> list[Recipe]:
     """Return the recipes of the source for a dataset: views, views that keep colours, pairs of a class, and supervised.
 
     Args:
@@ -107,15 +107,15 @@ def usual_recipes(columns: Any, factors: Sequence[str], base: Training) -> list[
     named = [name for name in factors if question(columns, name).numbers is None]
     label = next((name for name in ("character_name", "label") if name in named), named[0])
     others = [name for name in named if name != label][:2]
-    kept = "+".join(one for one in base.augment if one not in ("color", "gray", "solarize"))
+    kept = tuple(one for one in base.augment if one not in ("color", "gray", "solarize"))
     views = f"{base.method}: views"
     recipes = [
         Recipe(views, base),
-        Recipe(f"{base.method}: views that keep colours", changed(base, "augment", kept)),
-        Recipe(f"{base.method}: pairs of the same {plain(label)}", changed(base, "pairs", label)),
+        Recipe(f"{base.method}: views that keep colours", base.changed(augment=kept)),
+        Recipe(f"{base.method}: pairs of the same {plain(label)}", base.changed(pairs=label)),
     ]
     return recipes + [
-        Recipe(f"supervised: {plain(name)}", changed(base, "method", "supervised"), name) for name in (label, *others)
+        Recipe(f"supervised: {plain(name)}", base.changed(method="supervised"), name) for name in (label, *others)
     ]
 
 
@@ -124,7 +124,7 @@ def misalignment(
     out: str | Path,
     recipes: Sequence[Recipe] | None = None,
     factors: Sequence[str] | None = None,
-    base: Training | None = None,
+    base: EncoderTraining | None = None,
     group: str = "auto",
     seed: int = 0,
     store: str | Path | None = None,
@@ -158,7 +158,7 @@ def misalignment(
         from torchmultiverse.features import Features
 
         names = factor_names(Features("", dataset_name(pictures), {}, columns, rest, {}), factors)
-        recipes = usual_recipes(columns, names, base or Training())
+        recipes = usual_recipes(columns, names, base or EncoderTraining())
     if len({one.name for one in recipes}) < len(recipes):
         raise ModelError("two recipes have one name")
     found = []

@@ -21,7 +21,7 @@ from torchmultiverse.files import write_atomic
 from torchmultiverse.models import load_model
 from torchmultiverse.paths import component
 from torchmultiverse.store import columns_of, dataset_name, open_images
-from torchmultiverse.train import Training, changed, train_encoder
+from torchmultiverse.train import EncoderTraining, parse_setting, train_encoder
 
 ASKED = ("crops", "k", "pictures")
 """What can be varied beside the settings of a training: how the object is taken out, the number of neighbours, and how
@@ -105,7 +105,7 @@ def sweep(
     out: str | Path,
     vary: str,
     values: Sequence[str],
-    training: Training | None = None,
+    training: EncoderTraining | None = None,
     mode: Mode = "boxes",
     boxes: str | Path | None = None,
     least: float = 0.2,
@@ -124,7 +124,7 @@ def sweep(
         dataset: that was divided.
         sets: who sees what.
         out: folder.
-        vary: a setting of `Training`, ``option.NAME`` of the loss, or one of `ASKED`.
+        vary: a setting of `EncoderTraining`, ``option.NAME`` of the loss, or one of `ASKED`.
         values: of it, as text.
         training: all other settings.
         mode, boxes, least, k, engine: how the models are asked; see `torchmultiverse.analyze.memorization.memory`.
@@ -137,7 +137,7 @@ def sweep(
         ModelError: no such setting or value.
         DatasetError: more pictures of a class than there are, or other sets in the folder.
     """
-    training = training or Training()
+    training = training or EncoderTraining()
     pictures = open_images(dataset)
     divided = sets if isinstance(sets, Sets) else Sets.load(sets, pictures)
     folder = Path(out) / "encoders"
@@ -146,7 +146,7 @@ def sweep(
     probed: list[Probed] = []
     if vary == "epochs":
         every = sorted({int(value) for value in _numbers(vary, values)})
-        training = replace(training, epochs=every[-1], keep=tuple(every))
+        training = training.changed(epochs=every[-1], keep=tuple(every))
         values = [str(epoch) for epoch in every]
     recipes = [(value, *_recipe(vary, value, training, divided, codes)) for value in values]  # all checked first
     for value, recipe, mine in recipes:
@@ -178,7 +178,9 @@ def _numbers(vary: str, values: Sequence[str]) -> list[int]:
         raise ModelError(f"{vary} are whole numbers, not {', '.join(values)}") from None
 
 
-def _recipe(vary: str, value: str, training: Training, sets: Sets, codes: NDArray[np.int64]) -> tuple[Training, Sets]:
+def _recipe(
+    vary: str, value: str, training: EncoderTraining, sets: Sets, codes: NDArray[np.int64]
+) -> tuple[EncoderTraining, Sets]:
     """Return how the pair of one value is trained, and on what."""
     if vary == "crops":
         if value not in MODES:
@@ -194,7 +196,7 @@ def _recipe(vary: str, value: str, training: Training, sets: Sets, codes: NDArra
             chosen = [_first(rows[name], codes, level, count) for level in np.unique(codes[rows[name]])]
             rows[name] = np.sort(np.concatenate(chosen))
         return training, replace(sets, rows=rows)
-    return (training if vary == "epochs" else changed(training, vary, value)), sets
+    return (training if vary == "epochs" else parse_setting(training, vary, value)), sets
 
 
 def _first(rows: NDArray[np.int64], codes: NDArray[np.int64], level: int, count: int) -> NDArray[np.int64]:

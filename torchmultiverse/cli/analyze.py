@@ -155,14 +155,15 @@ def _rest(
 def _show(found: Any) -> None:
     """Print what an analysis found."""
     from torchmultiverse.evaluate import plain
-    from torchmultiverse.stats import told
+    from torchmultiverse.stats import format_difference
 
     rows = table("factor", "probe", "best cut", "there", "at the end", "lost")
     for cut in found.depths.cuts:
         last = found.depths.curve(cut.factor, cut.probe)[-1]
         rows.add_row(
             plain(cut.factor), cut.probe, cut.best, f"{100 * cut.score:.1f}", f"{100 * last.score:.1f}",
-            "–" if cut.best == cut.end else told(cut.cost, cut.cost_low, cut.cost_high, cut.groups, signed=False),
+            "–" if cut.best == cut.end
+            else format_difference(cut.cost, cut.cost_low, cut.cost_high, cut.groups, signed=False),
         )  # fmt: skip
     say(rows)
     for drawn in found.portraits:
@@ -199,10 +200,10 @@ def guillotine(
     """Train encoders by several recipes, and say for which factors their heads are better cut off (misalignment)."""
     from torchmultiverse.analyze import misalignment, read_recipe
     from torchmultiverse.evaluate import plain
-    from torchmultiverse.stats import told
-    from torchmultiverse.train import Training, with_settings
+    from torchmultiverse.stats import format_difference
+    from torchmultiverse.train import EncoderTraining, parse_settings
 
-    base = with_settings(Training(), setting or ())
+    base = parse_settings(EncoderTraining(), setting or ())
     recipes = [read_recipe(text, base) for text in recipe] if recipe else None
     found = misalignment(data, out, recipes, factor, base, group, seed, features_folder(features))
     rows = table("training", "factor", "trunk", "head", "gained by cutting")
@@ -210,7 +211,7 @@ def guillotine(
         for gap in mine:
             rows.add_row(
                 of.name, plain(gap.factor), f"{100 * gap.first:.1f}", f"{100 * gap.last:.1f}",
-                told(gap.gap, gap.low, gap.high, gap.groups),
+                format_difference(gap.gap, gap.low, gap.high, gap.groups),
             )  # fmt: skip
     say(rows)
     place("page", found.save(out))

@@ -146,9 +146,9 @@ def sweep(
 ) -> None:
     """Train pairs of models for several values of a setting, and say how memory depends on it."""
     from torchmultiverse.analyze import sweep as measure
-    from torchmultiverse.train import Training, with_settings
+    from torchmultiverse.train import EncoderTraining, parse_settings
 
-    training = with_settings(Training(), setting or ())
+    training = parse_settings(EncoderTraining(), setting or ())
     found = measure(
         data, sets, out, vary, [value for value in values.split(",") if value], training, label=label, seed=seed,
         store=features_folder(features), **attack.options(),

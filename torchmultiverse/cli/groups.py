@@ -16,6 +16,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+EVERYDAY = ("render", "eval", "report", "show", "serve", "doctor", "demo")
+"""What stands at the top; everything else is in a group."""
 RENAMED = {
     "analyze": "analyze model",
     "dejavu score": "analyze dejavu",
@@ -40,6 +42,14 @@ class Commands(TyperGroup):
             if new:
                 ctx.fail(f"'{old}' is now " + " or ".join(f"'torchmultiverse {name}'" for name in new))
         return super().resolve_command(ctx, args)
+
+
+class Root(Commands):
+    """The command itself; everyday commands are shown first."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of commands and groups in the order of the help."""
+        return sorted(self.commands, key=lambda name: EVERYDAY.index(name) if name in EVERYDAY else len(EVERYDAY))
 
 
 class Evaluation(Commands):
@@ -115,7 +125,7 @@ def _group(parent: typer.Typer, name: str, text: str, cls: type[Commands] = Comm
 
 app = typer.Typer(
     help="Controlled visual worlds for testing vision models: JSON spec in, factor-labelled images and scores out.",
-    cls=Commands,
+    cls=Root,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,

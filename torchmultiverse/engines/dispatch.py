@@ -342,6 +342,15 @@ class Dispatcher:
                 found.append((holder, f"nothing came for {limit:g} s{hint}"))
         return found
 
+    def hangs_for_nobody(self, holder: LeaseHolder) -> bool:
+        """Whether an engine takes much longer than usual over scenes that nobody waits for."""
+        return (
+            holder.since is not None
+            and bool(holder.leased)
+            and all(task.over for task in holder.leased)
+            and self.clock() - holder.since > self._patience()
+        )
+
     def _tried(self, task: RenderTask, failure: Failure, budget: int) -> Failure | None:
         """Put a scene that failed back; return the failure where its budget is spent and nobody else tries."""
         task.tries += 1

@@ -128,8 +128,8 @@ class Supervisor:
         Args:
             scenes: with or without labels.
             options: how.
-            callbacks: one for each scene, called with its future in the thread of the engine that answered. One that is
-                added to a future later may be called at once, in the thread that adds it.
+            callbacks: one for each scene, called with its future in the thread of the engine that answered, or of this
+                supervisor. One that is added to a future later may be called at once, in the thread that adds it.
 
         Returns:
             a future for each scene, see `submit`.
@@ -200,19 +200,18 @@ class Supervisor:
         """End the engines; may be called twice.
 
         Args:
-            patience: seconds that an engine gets to finish what it renders, where somebody waits for it; then it is
-                closed from outside, and after a moment left to itself.
+            patience: seconds that an engine gets to finish what it renders; then, and before where it takes much longer
+                than usual over something that nobody waits for, it is closed from outside, and after a moment left to
+                itself.
         """
         self.stop()
         end = time.monotonic() + patience
-        with self._dispatcher.changed:
-            for runner in self._runners:
-                if runner.holder.leased and all(task.over for task in runner.holder.leased):
-                    self._abandon(runner)
-        if not self.join(patience):
+        while not self.join(min(TICK, max(end - time.monotonic(), 0))):
+            late = time.monotonic() >= end
             with self._dispatcher.changed:
                 for runner in self._runners:
-                    self._abandon(runner)
+                    if late or self._dispatcher.hangs_for_nobody(runner.holder):
+                        self._abandon(runner)
         _join(self._closers, max(end, time.monotonic() + _GRACE))
         _join(self._runners, time.monotonic() + _GRACE)
         with self._dispatcher.changed:

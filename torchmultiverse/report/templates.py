@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from torchmultiverse.evaluate import percent
-from torchmultiverse.stats import told
+from torchmultiverse.stats import format_difference
 
 
 def template(name: str, **filters: Callable[..., Any]) -> Any:
@@ -15,7 +15,7 @@ def template(name: str, **filters: Callable[..., Any]) -> Any:
 
     Args:
         name: of its file.
-        filters: by the names that it calls them by, beside ``percent``; `told` says differences.
+        filters: by the names that it calls them by, beside ``percent``; `format_difference` says differences.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -27,5 +27,5 @@ def template(name: str, **filters: Callable[..., Any]) -> Any:
         lstrip_blocks=True,
     )
     environment.filters |= {"percent": percent, **filters}
-    environment.globals |= {"told": told}
+    environment.globals |= {"format_difference": format_difference}
     return environment.get_template(name)
