@@ -36,7 +36,7 @@ def sample_design(
     Args:
         method: ``random`` draws each axis independently; ``latin_hypercube`` gives each level of each axis the same
             number of scenes (± 1); ``sobol`` fills the space evenly (best with a power of two).
-        pictures: how many.
+        count: how many scenes.
         factors: factor → levels, or a range ``{"from": …, "to": …}`` of any number in it.
         linked: axes of factors that change together.
         table: the factors that are known.
