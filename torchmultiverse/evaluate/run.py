@@ -87,7 +87,7 @@ def evaluate(
     the same.
 
     Args:
-        dataset: a dataset's folder, an opened one, or anything with the methods of :class:`ImageSet`.
+        dataset: a dataset's folder, an opened one, or any `ImageSet`.
         models: a model string, a model, any callable, or a list of these; see ``torchmultiverse.models.load_model``.
         protocol: ``auto`` chooses by the dataset's columns; or a name, a JSON file, a protocol.
         out: folder to save the result in.
