@@ -24,7 +24,7 @@ from torchmultiverse.features import Features, Tap, factor_names, features_of, i
 from torchmultiverse.files import write_atomic
 from torchmultiverse.models import Decoder, FloatArray, decoder_preset, load_decoder, load_model
 from torchmultiverse.store import ImageSet, Manifest, dataset_name, manifest_hash, open_images, require_generative_use
-from torchmultiverse.train import DecoderTraining, train_decoder
+from torchmultiverse.train import DiffusionTraining, train_decoder
 
 LEARNT = "learnt.npy"
 HELD_OUT = 0.1
@@ -91,7 +91,7 @@ def train_on_layer(
     name_of_rows = hashlib.sha256(seen.astype(np.int64).tobytes()).hexdigest()[:16]
     folder = train_decoder(
         pixels, vectors[seen], config, out,
-        DecoderTraining(steps=steps, batch_size=batch_size, learning_rate=learning_rate, seed=seed),
+        DiffusionTraining(steps=steps, batch_size=batch_size, learning_rate=learning_rate, seed=seed),
         mirrored=turned, facts={"rows": name_of_rows, "flip": flip}, quiet=quiet,
     )  # fmt: skip
     buffer = io.BytesIO()
