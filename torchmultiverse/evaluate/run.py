@@ -35,7 +35,7 @@ from torchmultiverse.evaluate.summary import row_parts, summarise
 from torchmultiverse.evaluate.task import Task
 from torchmultiverse.features import BatchSize, FeatureCache
 from torchmultiverse.files import check_folder
-from torchmultiverse.models import HasModule, HasMutableInfo, Model, Precision, Preprocess, as_model
+from torchmultiverse.models import HasDevice, HasModule, HasMutableInfo, Model, Precision, Preprocess, as_model
 from torchmultiverse.paths import scene_name
 from torchmultiverse.resources import versions
 from torchmultiverse.stats import LEVEL, RESAMPLES, Intervals
@@ -286,7 +286,8 @@ def _set_precision(model: Model, precision: str) -> None:
     asked = "precision=" in model.info.name.partition("?")[2]
     if asked or not (isinstance(model, HasMutableInfo) and isinstance(model, HasModule)):
         return
-    usual = "bfloat16" if model.device.type == "cuda" else "float32"
+    gpu = isinstance(model, HasDevice) and model.device.type == "cuda"
+    usual = "bfloat16" if gpu else "float32"
     model.change(precision=usual if precision == "auto" else precision)
 
 
