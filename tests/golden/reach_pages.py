@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from pydantic import BaseModel
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "evaluate"))
 
@@ -142,6 +143,8 @@ def _filled(kind: Any, value: Any) -> Any:
         return None
     if origin in (typing.Union, types.UnionType):
         return _filled(next(one for one in of if one is not type(None)), value)
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return kind(**{name: part for name, part in value.items() if name in kind.model_fields})
     if is_dataclass(kind):
         hints = typing.get_type_hints(kind)
         return kind(**{name: _filled(hints[name], part) for name, part in value.items() if name in hints})

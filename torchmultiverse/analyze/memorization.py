@@ -34,7 +34,7 @@ from torchmultiverse.analyze.reconstruct import Reconstruction, reconstruct
 from torchmultiverse.analyze.withheld import Crops, Mode, Sets, without_object
 from torchmultiverse.errors import ModelError
 from torchmultiverse.evaluate import thumbnail
-from torchmultiverse.features import EmbeddingStore, features_of, layers_of
+from torchmultiverse.features import FeatureCache, features_of, layers_of
 from torchmultiverse.files import write_atomic
 from torchmultiverse.images import rgb
 from torchmultiverse.models import FloatArray, load_model
@@ -157,7 +157,7 @@ def memory(
     engine: Any = None,
     backend: Backend = "torch",
     seed: int = 0,
-    store: EmbeddingStore | str | Path | None = None,
+    store: FeatureCache | str | Path | None = None,
     reference: str = HELD_OUT,
     decoders: tuple[str | Path, str | Path | None] | None = None,
     views: int = 0,

@@ -20,11 +20,11 @@ from torchmultiverse.analyze.rcdm import interpolate, sample
 from torchmultiverse.analyze.splits import question
 from torchmultiverse.errors import ModelError
 from torchmultiverse.evaluate import thumbnail
-from torchmultiverse.features import Features, Tap, factor_names, features_of, image_array, layers_of
+from torchmultiverse.features import Features, LayerExtractor, factor_names, features_of, image_array, layers_of
 from torchmultiverse.files import write_atomic
 from torchmultiverse.models import Decoder, FloatArray, decoder_preset, load_decoder, load_model
 from torchmultiverse.store import ImageSet, Manifest, dataset_name, manifest_hash, open_images, require_generative_use
-from torchmultiverse.train import DecoderTraining, train_decoder
+from torchmultiverse.train import DiffusionTraining, train_decoder
 
 LEARNT = "learnt.npy"
 HELD_OUT = 0.1
@@ -91,7 +91,7 @@ def train_on_layer(
     name_of_rows = hashlib.sha256(seen.astype(np.int64).tobytes()).hexdigest()[:16]
     folder = train_decoder(
         pixels, vectors[seen], config, out,
-        DecoderTraining(steps=steps, batch_size=batch_size, learning_rate=learning_rate, seed=seed),
+        DiffusionTraining(steps=steps, batch_size=batch_size, learning_rate=learning_rate, seed=seed),
         mirrored=turned, facts={"rows": name_of_rows, "flip": flip}, quiet=quiet,
     )  # fmt: skip
     buffer = io.BytesIO()
@@ -160,7 +160,7 @@ class Eyes:
 
     def see(self, images: Sequence[Image.Image], batch_size: int = 64) -> FloatArray:
         """Return the vectors of any pictures, (N, D)."""
-        tap = Tap(self.model, [self.layer])
+        tap = LayerExtractor(self.model, [self.layer])
         parts = [tap(list(images[start : start + batch_size]))[0] for start in range(0, len(images), batch_size)]
         return np.concatenate(parts)
 

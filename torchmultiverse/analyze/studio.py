@@ -16,7 +16,7 @@ from torchmultiverse.analyze.probes import Data, Plane, logistic
 from torchmultiverse.analyze.rcdm import sample
 from torchmultiverse.analyze.splits import question
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.features import Tap, factor_names
+from torchmultiverse.features import LayerExtractor, factor_names
 from torchmultiverse.images import rgb
 from torchmultiverse.models import FloatArray
 
@@ -93,7 +93,7 @@ class Studio:
         self._asked = label
         if label is not None:
             factor_names(one.features, [label])  # refuses what is no column
-        self.tap = Tap(one.model, [one.layer])
+        self.tap = LayerExtractor(one.model, [one.layer])
 
     @cached_property
     def rows(self) -> NDArray[np.int64]:

@@ -83,6 +83,7 @@ def explain_gap(
     result: Result,
     first: str,
     second: str,
+    *,
     task: str | None = None,
     metric: str | None = None,
     other: Result | None = None,

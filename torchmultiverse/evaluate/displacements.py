@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, ModelError, nearest
-from torchmultiverse.features import EmbeddingStore, embed_texts, encode_images
+from torchmultiverse.features import FeatureCache, embed_texts, encode_images
 from torchmultiverse.models import FloatArray, ImageEncoder, ImageTextModel, as_model, unit
 from torchmultiverse.scenes import FACTORS, animals_caption
 from torchmultiverse.stats import FEWEST, LEVEL, RESAMPLES, expanded_tail, resampling_weights
@@ -214,7 +214,7 @@ def equivariance(
     columns = columns_of(images)
     captions = _captions(columns)
     contrasts = _contrasts(columns, captions, factors)
-    store = None if embeddings is None else EmbeddingStore(embeddings)
+    store = None if embeddings is None else FeatureCache(embeddings)
     results: dict[str, list[Parallelism]] = {}
     rows = np.arange(len(images))
     for model in models if isinstance(models, Sequence) and not isinstance(models, str) else [models]:
