@@ -162,3 +162,11 @@ def test_a_task_can_be_answered_without_any_protocol() -> None:
     (found,) = outcomes(accepted[0], evaluator.scores(accepted[0]))
     assert found.outcome.correct.tolist() == [1, 0, 1, 0]
     assert all(len(captions) == 2 for captions in model.asked)
+
+
+def test_no_code_knows_a_protocol_by_its_name() -> None:
+    """What is true of one protocol by name is not true of a plug-in's that is like it: averages, pooling, titles."""
+    package = Path(__file__).parents[2] / "torchmultiverse"
+    own = {"classification.py", "registry.py", "provenance.py"}  # the protocol, the table of kinds, old records
+    named = [path.name for path in package.rglob("*.py") if '"classification"' in path.read_text()]
+    assert set(named) <= own

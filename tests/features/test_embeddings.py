@@ -12,6 +12,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -284,6 +285,7 @@ class Coarse(Small):
     """Loses digits in its low precision, so that some answers change."""
 
     module = None
+    device = SimpleNamespace(type="cpu")
     batches: tuple[int, ...] = ()
 
     def change(self, **facts: Any) -> None:

@@ -24,6 +24,7 @@ from .paired import RowView as RowView
 from .prompts import Prompts as Prompts
 from .protocol import Protocol as Protocol
 from .protocol_choices import sensitivity as sensitivity
+from .provenance import Provenance as Provenance
 from .ranking import Line as Line
 from .ranking import leaderboard as leaderboard
 from .ranking import lines as lines
@@ -82,6 +83,7 @@ __all__ = [
     "ParallelismFacts",
     "Prompts",
     "Protocol",
+    "Provenance",
     "Published",
     "Result",
     "RowView",

@@ -124,8 +124,8 @@ class Provenance(Document):
         audits = data.get("audits", {})
         return {
             **data,
-            "dataset": renamed_images(data["dataset"]),
-            "audits": {model: renamed_images(audit) for model, audit in audits.items()},
+            "dataset": migrated_images(data["dataset"]),
+            "audits": {model: migrated_images(audit) for model, audit in audits.items()},
             "tasks": _tasks_of(data["protocol"]),
         }
 
@@ -147,7 +147,7 @@ def task_facts(tasks: Iterable[Task]) -> tuple[TaskFacts, ...]:
     return tuple(found.values())
 
 
-def renamed_images(data: dict[str, Any]) -> dict[str, Any]:
+def migrated_images(data: dict[str, Any]) -> dict[str, Any]:
     """Return a record of before in which the number of images was called ``pictures``."""
     return {"images" if key == "pictures" else key: value for key, value in data.items()}
 

@@ -20,7 +20,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from torchmultiverse.documents import Document, Record
-from torchmultiverse.evaluate.provenance import DatasetFacts, ModelFacts, renamed_images
+from torchmultiverse.evaluate.provenance import DatasetFacts, ModelFacts, migrated_images
 from torchmultiverse.evaluate.result import AVERAGE, Result
 from torchmultiverse.evaluate.run import evaluate
 
@@ -81,7 +81,7 @@ class Submission(Document):
     @override
     def migrate(cls, data: dict[str, Any], version: int) -> dict[str, Any]:
         """Read entries of version 1, in which images had another name."""
-        return {**data, "dataset": renamed_images(data["dataset"])}
+        return {**data, "dataset": migrated_images(data["dataset"])}
 
 
 @dataclass(frozen=True)
