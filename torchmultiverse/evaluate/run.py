@@ -87,7 +87,7 @@ def evaluate(
     the same.
 
     Args:
-        dataset: a dataset's folder, an opened one, or anything with the methods of :class:`ImageSet`.
+        dataset: a dataset's folder, an opened one, or any `ImageSet`.
         models: a model string, a model, any callable, or a list of these; see ``torchmultiverse.models.load_model``.
         protocol: ``auto`` chooses by the dataset's columns; or a name, a JSON file, a protocol.
         out: folder to save the result in.
@@ -267,17 +267,17 @@ def _compiled(protocol: Protocol, columns: Mapping[str, NDArray[Any]], dataset: 
         raise SpecError(f"protocol '{protocol.name}' fails on '{dataset}': {type(error).__name__}: {error}") from error
 
 
-def _ids(pictures: ImageSet, columns: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+def _ids(images: ImageSet, columns: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
     """Return the ids of pictures, (N,); of those that have none, their numbers.
 
     Raises:
         DatasetError: those of a dataset's folder are no scenes' ids.
     """
     if "scene_id" not in columns:
-        return np.array([f"{i:06d}" for i in range(len(pictures))], dtype=object)
-    if isinstance(pictures, StoredDataset):
+        return np.array([f"{i:06d}" for i in range(len(images))], dtype=object)
+    if isinstance(images, StoredDataset):
         for scene_id in columns["scene_id"].tolist():
-            scene_name(scene_id, pictures.path)
+            scene_name(scene_id, images.path)
     return columns["scene_id"]
 
 
