@@ -130,7 +130,7 @@ def held_out(
     recipe = recipe or ClassifierTraining()
     preprocess = Preprocess((recipe.size, recipe.size), "squash", 1.0, "bicubic", IMAGENET_MEAN, IMAGENET_STD)
     labels = np.unique(animals, return_inverse=True)[1]
-    pixels = image_array(images, np.arange(len(images)), recipe.size, preprocess.picture, quiet)
+    pixels = image_array(images, np.arange(len(images)), recipe.size, preprocess.image, quiet)
     answers = [
         train_classifier(pixels, labels, mask, recipe, np.random.default_rng((seed, k)), name=name, quiet=quiet)
         for k, (mask, name) in enumerate(((train, "held-out"), (control, "control")))

@@ -78,7 +78,7 @@ class CachedImages:
         except ImageError:
             image = rgb(self._images.image(row))  # raises, and names the place
         return [
-            np.asarray(preprocess.picture(image)) if wanted else None
+            np.asarray(preprocess.image(image)) if wanted else None
             for (preprocess, _), wanted in zip(self._caches, which, strict=True)
         ]
 

@@ -36,53 +36,53 @@ class PreparedBatches(Protocol):
     """Pictures that come prepared, in batches."""
 
     def batches(self, rows: NDArray[np.int64], size: Callable[[], int]) -> Iterator[Prepared]:
-        """Yield the pictures of some rows; ``size`` is asked before each batch."""
+        """Yield the images of some rows; ``size`` is asked before each batch."""
         ...
 
 
 def run_images(
     function: Callable[[Any], FloatArray],
-    pictures: ImageSet | PreparedBatches,
+    images: ImageSet | PreparedBatches,
     rows: NDArray[np.int64],
     name: str,
     batch_size: int | BatchSize = 64,
     quiet: bool = False,
 ) -> FloatArray:
-    """Return what a model makes of some pictures, one row each, float32.
+    """Return what a model makes of some images, one row each, float32.
 
     Args:
-        function: a batch of pictures to (N, …).
-        pictures: the dataset, or pictures that come prepared.
-        rows: which pictures, in which order.
+        function: a batch of images to (N, …).
+        images: the dataset, or images that come prepared.
+        rows: which images, in which order.
         name: of the model, for the bar and for errors.
-        batch_size: pictures per call; halved for good where memory runs out.
+        batch_size: images per call; halved for good where memory runs out.
         quiet: show no bar.
 
     Raises:
-        ModelError: the model fails, or returned something that is not one finite vector per picture.
+        ModelError: the model fails, or returned something that is not one finite vector per image.
     """
     size = batch_size if isinstance(batch_size, BatchSize) else BatchSize(batch_size, grow=False)
     parts: list[FloatArray] = []
     with progress_bar(quiet) as progress:
         bar = progress.add_task(name, total=len(rows))
         for batch in (
-            pictures.batches(rows, size) if isinstance(pictures, PreparedBatches) else _decoded(pictures, rows, size)
+            images.batches(rows, size) if isinstance(images, PreparedBatches) else _decoded(images, rows, size)
         ):
             parts += size.run(lambda some: _asked(function, some, name), batch)
             progress.advance(bar, len(batch))
     return np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
 
 
-def _decoded(pictures: ImageSet, rows: NDArray[np.int64], size: Callable[[], int]) -> Iterator[list[Image.Image]]:
-    images = pictures.iter_images([int(row) for row in rows])
-    while batch := list(islice(images, min(size(), max(1, len(rows))))):
+def _decoded(images: ImageSet, rows: NDArray[np.int64], size: Callable[[], int]) -> Iterator[list[Image.Image]]:
+    stream = images.iter_images([int(row) for row in rows])
+    while batch := list(islice(stream, min(size(), max(1, len(rows))))):
         yield batch
 
 
 class BatchSize:
-    """How many pictures a model is given at once: found by trying.
+    """How many images a model is given at once: found by trying.
 
-    Grows by doubling as long as that makes each picture at least a tenth quicker, and halves where memory runs out.
+    Grows by doubling as long as that makes each image at least a tenth quicker, and halves where memory runs out.
 
     Args:
         first: to begin with.
@@ -104,7 +104,7 @@ class BatchSize:
         """Return what a function makes of a batch, in as many parts as memory asks for.
 
         Raises:
-            ModelError: one picture alone is too much.
+            ModelError: one image alone is too much.
         """
         parts: list[FloatArray] = []
         start = 0
@@ -153,7 +153,7 @@ _NO_MEMORY = (
 
 
 def _out_of_memory(error: Exception) -> bool:
-    """Whether an error is one of memory that is full, which fewer pictures may mend.
+    """Whether an error is one of memory that is full, which fewer images may mend.
 
     PyTorch has a class for GPUs alone; elsewhere its message says so. A message of a user's code does not count.
     """
@@ -170,26 +170,26 @@ def _forget() -> None:
 
 
 def image_array(
-    pictures: ImageSet,
+    images: ImageSet,
     rows: NDArray[np.int64],
     side: int,
-    picture: Callable[[Image.Image], Image.Image],
+    transform: Callable[[Image.Image], Image.Image],
     quiet: bool = False,
 ) -> NDArray[np.uint8]:
-    """Return pictures in one array, uint8 (N, side, side, 3), as a training loop wants them.
+    """Return images in one array, uint8 (N, side, side, 3), as a training loop wants them.
 
     Args:
-        pictures: the dataset.
-        rows: which pictures, in which order.
+        images: the dataset.
+        rows: which images, in which order.
         side: in pixels.
-        picture: from an RGB picture to one of that size.
+        transform: from an RGB image to one of that size.
         quiet: show no bar.
     """
     out = np.empty((len(rows), side, side, 3), np.uint8)
     with progress_bar(quiet) as progress:
-        bar = progress.add_task("pictures", total=len(rows))
-        for place, image in enumerate(pictures.iter_images([int(row) for row in rows])):
-            out[place] = np.asarray(picture(rgb(image)))
+        bar = progress.add_task("images", total=len(rows))
+        for place, image in enumerate(images.iter_images([int(row) for row in rows])):
+            out[place] = np.asarray(transform(rgb(image)))
             progress.advance(bar)
     return out
 
@@ -209,7 +209,7 @@ def encode_texts(
 
 
 def _asked(function: Callable[[Any], Any], inputs: Any, name: str) -> FloatArray:
-    """Return what a model makes of pictures or captions, (N, …).
+    """Return what a model makes of images or captions, (N, …).
 
     Raises:
         ModelError: it fails, or returns something else; what full memory raises comes through.

@@ -17,7 +17,7 @@ FloatArray: TypeAlias = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Pictures that are resized and cropped already, as :meth:`Preprocess.picture` does it.
+    """Pictures that are resized and cropped already, as :meth:`Preprocess.image` does it.
 
     Attributes:
         pixels: uint8 (N, H, W, 3).
@@ -98,7 +98,7 @@ class Preprocess:
     rounding: Literal["even", "down"] = "even"
     channels: Literal["RGB", "BGR"] = "RGB"
 
-    def picture(self, image: Image.Image) -> Image.Image:
+    def image(self, image: Image.Image) -> Image.Image:
         """Return the resized and cropped picture, as the model sees it, without normalisation."""
         height, width = self.size
         resample = _FILTERS[self.interpolation]
@@ -146,7 +146,7 @@ class Preprocess:
         pictures = pil_list(images)
         batch = np.empty((len(pictures), *self.size, 3), np.uint8)
         for index, image in enumerate(pictures):
-            batch[index] = np.asarray(self.picture(image))
+            batch[index] = np.asarray(self.image(image))
         return batch
 
     def __call__(self, images: Images) -> FloatArray:
