@@ -85,47 +85,60 @@ def analyze(
     With --all also what is read with fewer labels, pictures of what its layers know (RCDM) and questions to them, and
     what it memorized (déjà vu). What is interrupted goes on with the same command.
     """
-    from torchmultiverse.analyze import PROBES, analyse, paint, painting, remember
+    from torchmultiverse.analyze import (
+        PROBES,
+        AnalysisOptions,
+        ObjectRemoval,
+        RunOptions,
+        add_memorization,
+        add_samples,
+        analyze_model,
+        default_decoder_training,
+    )
     from torchmultiverse.evaluate import plain
+    from torchmultiverse.report import write_report
     from torchmultiverse.resources import cache_folder, versions
     from torchmultiverse.stats import told
 
-    kept = embeddings or cache_folder("embeddings")
-    probes = list(PROBES) if everything and probe is None else probe or ["logistic"]
-    budget = None if labels is None else labels if labels <= 1 else int(labels)
-    found = analyse(
-        model, data, layer or "cuts", factor, probes, geometry or everything, group, budget, everything, against, limit,
-        seed, kept,
+    run = RunOptions(seed, embeddings or cache_folder("embeddings"))
+    options = AnalysisOptions(
+        layer or "cuts", factor, list(PROBES) if everything and probe is None else probe or ["logistic"], group,
+        None if labels is None else labels if labels <= 1 else int(labels), geometry or everything, everything, against,
+        limit,
     )  # fmt: skip
+    found = analyze_model(model, data, options, run)
     command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
     packages = ", ".join(f"{k} {v}" for k, v in versions(("torch", "timm", "open_clip_torch")).items())
-    found = replace(found, provenance={"command": command, "seed": seed, "packages": packages})
+    found = found.model_copy(update={"provenance": {"command": command, "seed": seed, "packages": packages}})
     if everything:
-        found = remember(found, model, data, sets, other, boxes, None, seed, kept)
-        how = painting()
+        removal = None if boxes is None else ObjectRemoval("boxes", boxes)
+        found = add_memorization(found, model, data, sets, other, removal, run)
+        training, _ = default_decoder_training()
         if decoder_steps is not None:
-            how = replace(how, steps=decoder_steps)
-        if how.steps:
+            training = replace(training, steps=decoder_steps)
+        if training.steps:
             found.save(out_folder)  # decoders take long: what is known is there before
-            found = paint(found, model, data, out_folder, how, None, limit, licence, seed, kept)
-    page = found.save(out_folder)
+            write_report(found, out_folder)
+            found = add_samples(found, model, data, out_folder, training, None, limit, licence, run)
+    found.save(out_folder)
+    page = write_report(found, out_folder)
     table = Table("factor", "probe", "best cut", "there", "at the end", "lost", box=None, padding=(0, 2))
-    assert found.depths is not None
-    for cut in found.depths.cuts:
-        last = found.depths.curve(cut.factor, cut.probe)[-1]
+    assert found.probing is not None
+    for cut in found.probing.cuts:
+        last = found.probing.curve(cut.factor, cut.probe)[-1]
         table.add_row(
             plain(cut.factor), cut.probe, cut.best, f"{100 * cut.score:.1f}", f"{100 * last.score:.1f}",
             "–" if cut.best == cut.end else told(cut.cost, cut.cost_low, cut.cost_high, cut.groups, signed=False),
         )  # fmt: skip
     out.print(table)
-    for drawn in found.portraits:
-        out.print(f"{drawn.config['layer']}: {drawn.faithfulness.said}")
-    if found.memory:
-        for one in found.memory.layers:
+    for drawn in found.samples:
+        out.print(f"{drawn.config['layer']}: {drawn.fidelity.summary}")
+    if found.memorization:
+        for one in found.memorization.layers:
             whole = one.score.at(1.0)
-            share = [f"{100 * value:.1f}" for value in (whole.score, whole.low, whole.high)]
-            out.print(f"memorized at {one.layer}: {share[0]} points [{share[1]}, {share[2]}]")
-    for note in (*found.depths.notes, *found.notes):
+            points = [f"{100 * value:.1f}" for value in (whole.score, whole.low, whole.high)]
+            out.print(f"memorized at {one.layer}: {points[0]} points [{points[1]}, {points[2]}]")
+    for note in (*found.probing.notes, *found.notes):
         out.print(f"not asked: {note}", style="dim")
     out.print(f"page     {page.resolve().as_uri()}", highlight=False, soft_wrap=True)
 
@@ -151,15 +164,17 @@ def guillotine(
     embeddings: Embeddings = None,
 ) -> None:
     """Train encoders by several recipes, and say for which factors their heads are better cut off (misalignment)."""
-    from torchmultiverse.analyze import misalignment, read_recipe
+    from torchmultiverse.analyze import RunOptions, measure_misalignment, parse_recipe
     from torchmultiverse.evaluate import plain
+    from torchmultiverse.report import write_report
     from torchmultiverse.resources import cache_folder
     from torchmultiverse.stats import told
     from torchmultiverse.train import Training, with_settings
 
     base = with_settings(Training(), setting or ())
-    recipes = [read_recipe(text, base) for text in recipe] if recipe else None
-    found = misalignment(data, out_folder, recipes, factor, base, group, seed, embeddings or cache_folder("embeddings"))
+    recipes = [parse_recipe(text, base) for text in recipe] if recipe else None
+    run = RunOptions(seed, embeddings or cache_folder("embeddings"))
+    found = measure_misalignment(data, out_folder, recipes, factor, base, group, run)
     table = Table("training", "factor", "trunk", "head", "gained by cutting", box=None, padding=(0, 2))
     for of, mine in zip(found.recipes, found.gaps, strict=True):
         for gap in mine:
@@ -168,5 +183,6 @@ def guillotine(
                 told(gap.gap, gap.low, gap.high, gap.groups),
             )  # fmt: skip
     out.print(table)
-    page = found.save(out_folder)
+    found.save(out_folder)
+    page = write_report(found, out_folder)
     out.print(f"page     {page.resolve().as_uri()}", highlight=False, soft_wrap=True)

@@ -43,7 +43,7 @@ def ssl(
     seed: Annotated[int, typer.Option(help="Of everything that is random.")] = 0,
 ) -> None:
     """Train an encoder with a projector, self-supervised or supervised; it is loaded as ssl:FOLDER."""
-    from torchmultiverse.analyze import Sets
+    from torchmultiverse.analyze import HeldOutSplits
     from torchmultiverse.store import open_images
     from torchmultiverse.train import Training, train_encoder
 
@@ -61,7 +61,7 @@ def ssl(
         optimizer=optimizer, options=options, keep=kept, seed=seed,
     )  # fmt: skip
     pictures = open_images(data)
-    divided = None if sets is None else Sets.load(sets, pictures)
+    divided = None if sets is None else HeldOutSplits.load_for(sets, pictures)
     rows = None if divided is None else divided.seen_by(of)  # type: ignore[arg-type]
     folder = train_encoder(pictures, out_folder, training, label, rows)
     if divided is not None:  # so that what it memorized can be asked for without saying again what it saw
@@ -83,12 +83,12 @@ def split(
     seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
 ) -> None:
     """Divide a dataset into what model A sees, what B sees, and public pictures that none sees."""
-    from torchmultiverse.analyze import draw_sets
+    from torchmultiverse.analyze import draw_splits
     from torchmultiverse.store import columns_of, open_images
 
     pictures = open_images(data)
     name = label or ("character_name" if "character_name" in columns_of(pictures) else "label")
-    found = draw_sets(pictures, name, per_class, public, shared, held_out, seed)
+    found = draw_splits(pictures, name, per_class, public, shared, held_out, seed)
     found.save(out_file)
     out.print("  ".join(f"{name}: {len(rows):,}" for name, rows in found.rows.items()), highlight=False)
     out.print(f"sets     {out_file}", highlight=False, soft_wrap=True)
@@ -135,20 +135,21 @@ def score(
     embeddings: Embeddings = None,
 ) -> None:
     """Score what model A memorized of its pictures, with B as the reference and the other way round, or alone."""
-    from torchmultiverse.analyze import memory
+    from torchmultiverse.analyze import MemorizationOptions, ObjectRemoval, RunOptions, measure_memorization
+    from torchmultiverse.report import write_report
     from torchmultiverse.resources import cache_folder
 
-    found = memory(
-        data, sets, a, b, layer, crops, boxes, least, k, engine, backend, seed,  # type: ignore[arg-type]
-        embeddings or cache_folder("embeddings"), reference, None if decoder_a is None else (decoder_a, decoder_b),
-        views,
+    options = MemorizationOptions(
+        ObjectRemoval(crops, boxes, least, engine), layer, k, backend, reference,  # type: ignore[arg-type]
+        None if decoder_a is None else (decoder_a, decoder_b), views,
     )  # fmt: skip
+    found = measure_memorization(data, sets, a, b, options, RunOptions(seed, embeddings or cache_folder("embeddings")))
     table = Table("layer", "DV 100 %", "DV 20 %", "memorized", "correlated", "misrepresented", "held out",
                   box=None, padding=(0, 2))  # fmt: skip
     for one in found.layers:
         whole, p = one.score.at(1.0), one.score.partition
         held = one.controls.held_out
-        fifth = next((s for s in one.score.scores if s.share == 0.2), None)
+        fifth = next((s for s in one.score.scores if s.fraction == 0.2), None)
         table.add_row(
             one.layer, f"{100 * whole.score:.1f} [{100 * whole.low:.1f}, {100 * whole.high:.1f}]",
             "–" if fifth is None else f"{100 * fifth.score:.1f}", f"{100 * p.memorized:.1f}",
@@ -160,7 +161,8 @@ def score(
         out.print(f"members told by {name}: {100 * one_of.auc:.1f} % [{100 * one_of.low:.1f}, {100 * one_of.high:.1f}]")
     for note in dict.fromkeys(note for one in found.layers for note in one.score.notes):
         out.print(f"note: {note}", style="dim")
-    page = found.save(out_folder)
+    found.save(out_folder)
+    page = write_report(found, out_folder)
     out.print(f"page     {page.resolve().as_uri()}", highlight=False, soft_wrap=True)
 
 
@@ -194,14 +196,16 @@ def sweep_(
     embeddings: Embeddings = None,
 ) -> None:
     """Train pairs of models for several values of a setting, and say how memory depends on it."""
-    from torchmultiverse.analyze import sweep
+    from torchmultiverse.analyze import MemorizationOptions, ObjectRemoval, RunOptions, sweep_memorization
+    from torchmultiverse.report import write_report
     from torchmultiverse.resources import cache_folder
     from torchmultiverse.train import Training, with_settings
 
     training = with_settings(Training(), setting or ())
-    found = sweep(
+    found = sweep_memorization(
         data, sets, out_folder, vary, [value for value in values.split(",") if value], training,
-        crops, boxes, least, k, engine, label, seed, embeddings or cache_folder("embeddings"),  # type: ignore[arg-type]
+        MemorizationOptions(ObjectRemoval(crops, boxes, least, engine), k=k), label,  # type: ignore[arg-type]
+        RunOptions(seed, embeddings or cache_folder("embeddings")),
     )  # fmt: skip
     table = Table(vary, "layer", "DV 100 %", "memorized", "misrepresented", box=None, padding=(0, 2))
     for point in found.points:
@@ -210,5 +214,6 @@ def sweep_(
             f"{100 * point.memorized:.1f}", f"{100 * point.misrepresented:.1f}",
         )  # fmt: skip
     out.print(table)
-    page = found.save(out_folder)
+    found.save(out_folder)
+    page = write_report(found, out_folder)
     out.print(f"page     {page.resolve().as_uri()}", highlight=False, soft_wrap=True)

@@ -57,7 +57,7 @@ def evaluate_command(
 
 
 def report(
-    results: Annotated[Path, typer.Argument(help="Folder that eval wrote.")],
+    results: Annotated[Path, typer.Argument(help="Folder that eval, or a command of an analysis, wrote.")],
     out_folder: Annotated[
         Path | None, typer.Option("--out", help="Folder of the page; default: inside results.")
     ] = None,
@@ -65,10 +65,11 @@ def report(
         Path | None, typer.Option(help="What was evaluated: its pictures are shown beside every answer.")
     ] = None,
 ) -> None:
-    """Make the HTML pages, and markdown, LaTeX and CSV tables, of results."""
-    from torchmultiverse.report import report as make
+    """Make the HTML pages, and the tables, of what was saved: results of an evaluation, or any analysis."""
+    from torchmultiverse.report import load_record, write_report
     from torchmultiverse.store import open_dataset
 
     pictures = None if dataset is None else open_dataset(dataset)
-    page = make(results, out_folder or results / "report", pictures, quiet=False)
+    record, place = load_record(results)
+    page = write_report(record, out_folder or place, pictures, quiet=False)
     out.print(f"{page}", highlight=False)

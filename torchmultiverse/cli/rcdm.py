@@ -46,16 +46,15 @@ def train(
     embeddings: Embeddings = None,
 ) -> None:
     """Train a decoder from a layer's vectors to pictures."""
-    from torchmultiverse.analyze import Sets, train_on_layer
+    from torchmultiverse.analyze import DecoderTraining, HeldOutSplits, RunOptions, train_layer_decoder
     from torchmultiverse.resources import cache_folder
     from torchmultiverse.store import open_images
 
     pictures = open_images(data)
-    rows = None if sets is None else Sets.load(sets, pictures).rows["public"]
-    folder = train_on_layer(
-        model, pictures, out_folder, layer, size, preset, steps, batch, rate, conditioning, licence, seed,
-        embeddings or cache_folder("embeddings"), flip, rows,
-    )  # fmt: skip
+    rows = None if sets is None else HeldOutSplits.load_for(sets, pictures).rows["public"]
+    training = DecoderTraining(size, preset, steps, batch, rate, conditioning, flip)
+    run = RunOptions(seed, embeddings or cache_folder("embeddings"))
+    folder = train_layer_decoder(model, pictures, out_folder, layer, training, rows, licence, run)
     out.print(f"decoder  {folder}", highlight=False, soft_wrap=True)
 
 
@@ -78,17 +77,17 @@ def draw(
     """Draw several pictures for the vectors of some pictures: what is the same in all of them is in the vector."""
     import numpy as np
 
-    from torchmultiverse.analyze import grid, pixels_of, sample, sitter
+    from torchmultiverse.analyze import RunOptions, decoder_pixels, image_grid, load_conditioned_decoder, sample
     from torchmultiverse.resources import cache_folder
 
-    one = sitter(decoder, data, embeddings or cache_folder("embeddings"))
+    one = load_conditioned_decoder(decoder, data, RunOptions(store=embeddings or cache_folder("embeddings")))
     total = len(one.vectors)
     rows = np.asarray(row if row else np.linspace(0, total - 1, min(8, total)).astype(int))
     if rows.max() >= total:
         raise typer.BadParameter(f"the dataset has {total} pictures", param_hint="--row")
     drawn = sample(one.decoder, one.vectors[rows], count, steps, sampler, seed)
-    real = pixels_of(one.pictures, rows, one.decoder.config.size)
-    grid(drawn, real).save(out_file)
+    real = decoder_pixels(one.images, rows, one.decoder.config.size)
+    image_grid(drawn, real).save(out_file)
     out.print(f"sheet    {out_file}", highlight=False, soft_wrap=True)
 
 
@@ -102,34 +101,36 @@ def score(
     each: Annotated[int, typer.Option(min=1, help="Pictures of each.")] = 4,
     steps: SamplerSteps = 50,
     sampler: Sampler = "ddim",
-    judge: Annotated[
+    evaluator: Annotated[
         str | None, typer.Option(help="Model that says what pictures show. Default: the decoder's own layer.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of draws and noise.")] = 0,
     embeddings: Embeddings = None,
 ) -> None:
     """Say whether a decoder's pictures can be trusted, and which factors they show that the layer keeps."""
-    from torchmultiverse.analyze import portrait
+    from torchmultiverse.analyze import RunOptions, SamplingOptions, evaluate_samples
     from torchmultiverse.evaluate import plain
+    from torchmultiverse.report import write_report
     from torchmultiverse.resources import cache_folder
 
-    found = portrait(
-        decoder, data, factor, count, each, 8, steps, sampler, seed, embeddings or cache_folder("embeddings"), judge
-    )
+    options = SamplingOptions(count, each, 8, steps, sampler, evaluator)
+    run = RunOptions(seed, embeddings or cache_folder("embeddings"))
+    found = evaluate_samples(decoder, data, factor, options, run)
     table = Table("factor", "drawn", "real", "probe", "chance", box=None, padding=(0, 2))
-    for one in found.kept:
+    for one in found.factors:
         table.add_row(
-            plain(one.factor), f"{100 * one.kept:.1f} [{100 * one.low:.1f}, {100 * one.high:.1f}]",
-            f"{100 * one.real:.1f}", f"{100 * one.probe:.1f}", f"{100 * one.chance:.1f}",
+            plain(one.factor), f"{100 * one.accuracy:.1f} [{100 * one.low:.1f}, {100 * one.high:.1f}]",
+            f"{100 * one.real_accuracy:.1f}", f"{100 * one.probe_accuracy:.1f}", f"{100 * one.chance:.1f}",
         )  # fmt: skip
     out.print(table)
-    out.print(found.faithfulness.said)
-    whole = found.realism
+    out.print(found.fidelity.summary)
+    quality = found.quality
     out.print(
-        f"Fréchet distance {whole.fid:.2f} (real pictures {whole.fid_real:.2f}), inception score {whole.score:.2f} "
-        f"(real {whole.score_real:.2f}); features: {whole.judge}"
+        f"Fréchet distance {quality.fid:.2f} (real pictures {quality.fid_real:.2f}), inception score "
+        f"{quality.inception_score:.2f} (real {quality.inception_score_real:.2f}); features: {quality.evaluator}"
     )
-    page = found.save(out_folder)
+    found.save(out_folder)
+    page = write_report(found, out_folder)
     out.print(f"page     {page.resolve().as_uri()}", highlight=False, soft_wrap=True)
 
 
@@ -144,7 +145,7 @@ def study(
         list[str] | None,
         typer.Option(
             "--study",
-            help="changes (of the picture), attacks, manipulations (of the vector), means, sums, imagined, certainty, "
+            help="changes (of the picture), attacks, manipulations (of the vector), means, sums, imagined, confidence, "
             "distances; may be repeated. Default: all that the data can answer.",
         ),
     ] = None,
@@ -160,16 +161,18 @@ def study(
     embeddings: Embeddings = None,
 ) -> None:
     """Ask a decoder the questions of the sources: what a change of picture or vector does to what is drawn."""
-    from torchmultiverse.analyze import Studio, ask, sitter
+    from torchmultiverse.analyze import ExperimentSetup, RunOptions, load_conditioned_decoder, run_experiments
+    from torchmultiverse.report import write_report
     from torchmultiverse.resources import cache_folder
 
-    store = embeddings or cache_folder("embeddings")
-    studios = [
-        Studio(sitter(folder, data, store), each, shown, steps, sampler, seed, label)
+    run = RunOptions(seed, embeddings or cache_folder("embeddings"))
+    setups = [
+        ExperimentSetup(load_conditioned_decoder(folder, data, run), each, shown, steps, sampler, seed, label)
         for folder in (decoder, *(against or ()))
     ]
-    found = ask(studios[0], name, studios[1:])
+    found = run_experiments(setups[0], name, setups[1:])
     for note in found.notes:
         out.print(f"not asked: {note}", style="dim")
-    page = found.save(out_folder)
+    found.save(out_folder)
+    page = write_report(found, out_folder)
     out.print(f"page     {page.resolve().as_uri()}", highlight=False, soft_wrap=True)

@@ -43,7 +43,7 @@ def model_card(result: Result, model: str) -> str:
     if good:
         lines += ["## Under which conditions", ""]
     telling = [line for line in good if 0 < line.cells[model]["accuracy"] < 1]
-    for line in sorted(telling, key=lambda q: -_spread(q.cells[model]))[:3]:
+    for line in sorted(telling, key=lambda q: -_variance(q.cells[model]))[:3]:
         lines += [f"### {view.title(line)}", "", "| factor | worst | there | best | there | errors at the worst, "
                   "times the usual |", "|---|---|---:|---|---:|---:|"]  # fmt: skip
         for factor in factor_scores(view, model, line)[:8]:
@@ -72,7 +72,7 @@ def model_card(result: Result, model: str) -> str:
     return "\n".join(lines)
 
 
-def _spread(cell: dict[str, Any]) -> float:
+def _variance(cell: dict[str, Any]) -> float:
     """Return how much the answers of a question differ: all right or all wrong says nothing about conditions."""
     return float(cell["n"] * cell["accuracy"] * (1 - cell["accuracy"]))
 
