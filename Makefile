@@ -52,4 +52,4 @@ $(INSTALLED): pyproject.toml
 	@touch $(INSTALLED)
 
 clean:
-	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo build docs/api .pytest_cache .mypy_cache .ruff_cache

@@ -35,6 +35,8 @@ class Interfaces(Contract):
                 home = _package(imported, root, nested)
                 if home in (_package(importer, root, nested), None) or imported == home:
                     continue
+                if importer.startswith(f"{home}."):  # a nested package uses its own package's modules
+                    continue
                 if imported not in public.get(str(home), ()):
                     line = graph.get_import_details(importer=importer, imported=imported)[0]["line_number"]
                     past.append(f"{importer}, line {line}: {imported} is not in the interface of {home}")
@@ -63,7 +65,7 @@ class NoCycles(Contract):
 
 def _package(module: str, root: str, nested: set[str]) -> str | None:
     """Return the package that a module belongs to; ``None`` for modules directly below the root."""
-    for name in nested:
+    for name in sorted(nested, key=len, reverse=True):
         if module == name or module.startswith(name + "."):
             return name
     parts = module.split(".")

@@ -128,7 +128,7 @@ def open_engine(
         raise EngineError(
             f"{error} An address such as ws://127.0.0.1:8080, and the path of a packaged Unreal binary, are right too."
         ) from None
-    if assets and entry.characters:
+    if assets and entry.assets:
         from torchmultiverse.assets import check_packs
 
         check_packs(assets)  # here, and not in the engine's process, whose words would come with a stack of others

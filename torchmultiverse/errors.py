@@ -65,10 +65,10 @@ class MissingExtra(TorchMultiverseError):
         super().__init__(f"{purpose} needs the package '{package}': pip install 'torchmultiverse[{extra}]'")
 
 
-def missing_extra(error: ModuleNotFoundError, command: str) -> MissingExtra | None:
+def missing_extra(error: ModuleNotFoundError, command: str, extra: str | None = None) -> MissingExtra | None:
     """Return what a failed import means for the user of a command; ``None`` if the module is in none of our extras.
 
-    Where several extras bring it, the one that is named as the command is, else the first.
+    Where several extras bring it, ``extra``, or the one that the command has in its name, else the first.
     """
     from importlib.metadata import PackageNotFoundError, requires
 
@@ -82,7 +82,8 @@ def missing_extra(error: ModuleNotFoundError, command: str) -> MissingExtra | No
     extras = [match[2] for match in found if match and match[1].replace("_", "-") == package and match[2] != "dev"]
     if not extras:
         return None
-    return MissingExtra(module, command if command in extras else extras[0], f"torchmultiverse {command}")
+    wanted = [name for name in (extra or "", *command.split()) if name in extras]
+    return MissingExtra(module, (wanted or extras)[0], f"torchmultiverse {command}")
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> str:

@@ -49,6 +49,6 @@ def scene_name(scene_id: object, place: object) -> str:
     if not isinstance(scene_id, str) or not SCENE_ID.fullmatch(scene_id):
         raise DatasetError(
             f"{place}: scene_id {scene_id!r:.80} is no scene's: that is 32 hexadecimal digits, in lower case. "
-            "torchmultiverse import makes a dataset with the right ones"
+            "torchmultiverse data import makes a dataset with the right ones"
         )
     return scene_id

@@ -15,7 +15,8 @@ import time
 from torchmultiverse.engines import Failure, RenderOptions
 from torchmultiverse.engines.builtin import BuiltinEngine
 from torchmultiverse.engines.builtin.characters import character_names
-from torchmultiverse.engines.builtin.world import load_world, world_names
+from torchmultiverse.engines.builtin.world import world_names
+from torchmultiverse.engines.builtin.world_builder import load_world
 from torchmultiverse.scenes import Scene
 
 

@@ -106,9 +106,9 @@ def main() -> None:
         raise SystemExit(f"{arguments.blender} has no bpy: install it in an environment of its own and give --blender")
 
     from torchmultiverse.engines import RenderOptions
-    from torchmultiverse.engines.builtin import BuiltinEngine, renderer, stage
-    from torchmultiverse.engines.builtin.engine import Species
-    from torchmultiverse.engines.builtin.world import load_world
+    from torchmultiverse.engines.builtin import BuiltinEngine, placement, renderer
+    from torchmultiverse.engines.builtin.engine import ProceduralAssets
+    from torchmultiverse.engines.builtin.world_builder import load_world
     from torchmultiverse.scenes import Scene
 
     size, options = arguments.size, RenderOptions(size=(arguments.size, arguments.size), samples=arguments.samples)
@@ -117,10 +117,10 @@ def main() -> None:
         Scene({"World_Name": arguments.world, "Character_Name": arguments.character, "Camera_Yaw": 5 * k})
         for k in range(arguments.count + 1)
     ]
-    views = [stage.view(scene, world, "center", options.size) for scene in scenes]
-    (actor,) = stage.actors(scenes[0])
-    body = Species().load(arguments.character, "Default", size)
-    vertices, _ = stage.place(actor, [actor], world, body.vertices, body.normals, body.hover)
+    views = [placement.view(scene, world, "center", options.size) for scene in scenes]
+    (actor,) = placement.scene_actors(scenes[0])
+    body = ProceduralAssets().load(arguments.character, "Default", size)
+    vertices, _ = placement.place(actor, [actor], world, body.vertices, body.normals, body.hover)
     with tempfile.TemporaryDirectory() as scratch:
         folder = arguments.keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
@@ -140,7 +140,7 @@ def main() -> None:
             pose[:3, :3] = np.stack([view.rotation[0], -view.rotation[1], -view.rotation[2]], -1)
             pose[:3, 3] = view.position
             poses.append(pose.tolist())
-        meta = {"parts": facts, "views": poses, "fov": stage.FOV, "bounces": renderer.DEPTH - 1}
+        meta = {"parts": facts, "views": poses, "fov": placement.FOV, "bounces": renderer.DEPTH - 1}
         (folder / "meta.json").write_text(json.dumps(meta))
         script = [arguments.blender, "-c", RIVAL, str(folder), str(size), str(arguments.samples), str(arguments.count)]
         done = subprocess.run(script, capture_output=True, text=True, check=False)

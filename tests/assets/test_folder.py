@@ -17,7 +17,7 @@ from torchmultiverse.assets import add, installed, open_pack, remove
 from torchmultiverse.assets.bake import bake
 from torchmultiverse.assets.environment import world
 from torchmultiverse.assets.maps import read_map
-from torchmultiverse.assets.model import MAX_TRIANGLES, Model, Piece, cleaned, pack, unpack
+from torchmultiverse.assets.model import MAX_TRIANGLES, MeshModel, Submesh, cleaned, pack, unpack
 from torchmultiverse.errors import AssetError, MissingExtra
 
 
@@ -64,14 +64,14 @@ def test_size_axes_and_colours_of_vertices(folder):
 
 def test_a_texture_is_split_without_cracks_and_without_bleeding():
     # Two triangles that share an edge, one of them much larger, and a third beside a seam.
-    piece = Piece(
+    piece = Submesh(
         np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0]], np.float32),
         np.tile(np.array([0, 0, 1], np.float32), (4, 1)),
         np.array([[0, 1, 2], [2, 1, 3]], np.uint32),
         uv=np.array([[0, 0], [1, 0], [0, 1], [1, 1]], np.float32),
         image=np.asarray(checkered().convert("RGBA")),
     )
-    mesh = bake(Model((piece,)), 0.03)
+    mesh = bake(MeshModel((piece,)), 0.03)
     corners = mesh.vertices[mesh.faces].astype(float)
     area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1).sum() / 2
     assert area == pytest.approx(1, abs=1e-5)
@@ -107,7 +107,7 @@ def test_an_upside_down_winding_is_turned_outwards():
     vertices = box.vertices[box.faces].reshape(-1, 3).astype(np.float32)
     normals = np.repeat(box.face_normals, 3, 0).astype(np.float32)
     faces = np.arange(36, dtype=np.uint32).reshape(-1, 3)[:, ::-1]
-    model, _ = cleaned(Model((Piece(vertices, normals, faces),)), "x")
+    model, _ = cleaned(MeshModel((Submesh(vertices, normals, faces),)), "x")
     corners = model.pieces[0].vertices[model.pieces[0].faces]
     outward = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     assert ((outward * corners.mean(1)).sum(1) > 0).all()
@@ -129,10 +129,10 @@ def test_too_many_triangles_are_decimated_with_their_colours(folder, monkeypatch
 
 
 def test_a_model_survives_its_file():
-    piece = Piece(
+    piece = Submesh(
         *(np.random.default_rng(0).random((4, 3)).astype(np.float32) for _ in range(2)), np.eye(3, dtype=np.uint32)
     )
-    (back,) = unpack(pack(Model((piece,)))).pieces
+    (back,) = unpack(pack(MeshModel((piece,)))).pieces
     assert np.array_equal(back.vertices, piece.vertices)
     assert np.array_equal(back.faces, piece.faces)
     assert (back.uv, back.image, back.cut) == (None, None, 0.0)
@@ -238,7 +238,7 @@ def test_what_is_missing_or_broken_is_named(folder):
 
 def piece(vertices, faces):
     vertices = np.asarray(vertices, np.float32)
-    return Model((Piece(vertices, np.zeros_like(vertices), np.asarray(faces, np.uint32)),))
+    return MeshModel((Submesh(vertices, np.zeros_like(vertices), np.asarray(faces, np.uint32)),))
 
 
 def test_geometry_is_checked():

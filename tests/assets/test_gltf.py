@@ -12,7 +12,7 @@ from glb_file import CORNERS, SQUARE, TWO, Glb
 from small_files import damaged, refusals
 
 from torchmultiverse.assets.bake import bake
-from torchmultiverse.assets.model import Model
+from torchmultiverse.assets.model import MeshModel
 from torchmultiverse.assets.reading import read_model
 from torchmultiverse.errors import AssetError
 
@@ -263,7 +263,7 @@ def test_quantised_attributes_are_unfolded_by_their_range_and_their_node(tmp_pat
     model, _ = read(glb, tmp_path)
     assert np.allclose(model.pieces[0].vertices, SQUARE)
     assert np.allclose(model.pieces[0].normals, [0, 0, 1])
-    assert np.allclose(seen(Model(model.pieces[:1]), 0.25, 0.75), [0.95, 0, 0], atol=0.02)
+    assert np.allclose(seen(MeshModel(model.pieces[:1]), 0.25, 0.75), [0.95, 0, 0], atol=0.02)
     assert np.allclose(model.bounds()[1], [3, 3, 0])
 
 

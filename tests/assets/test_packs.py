@@ -10,13 +10,13 @@ import pytest
 from small_files import block, manifest, write_map
 from test_folder import sky_map
 
-from torchmultiverse.assets import add, troupe
+from torchmultiverse.assets import add, asset_source
 from torchmultiverse.assets.page import YAWS, turntable
 from torchmultiverse.connect import Multiverse, open_engine
 from torchmultiverse.engines import RenderOptions
 from torchmultiverse.engines.builtin import BuiltinEngine
 from torchmultiverse.errors import AssetError, SpecError
-from torchmultiverse.farm import generate, plan
+from torchmultiverse.farm import dry_run, generate
 from torchmultiverse.scenes import parse_spec
 from torchmultiverse.store import open_dataset
 
@@ -41,34 +41,34 @@ def two(folder):
 
 def test_the_first_pack_that_has_a_name_wins(two):
     def height(*packs):
-        return float(np.ptp(troupe(packs).load("Zebra", "Default", 64).vertices, axis=0).max())
+        return float(np.ptp(asset_source(packs).load("Zebra", "Default", 64).vertices, axis=0).max())
 
     assert height("mine", "yours", "procedural") == pytest.approx(1.6)
     assert height("yours", "mine", "procedural") == pytest.approx(0.8)
     own = height("procedural")
     assert height("procedural", "mine") == own
-    both = troupe(["procedural", "yours"])
+    both = asset_source(["procedural", "yours"])
     assert "Box" in both.names()
     assert "Elephant" in both.names()
     assert next(a.pack for a in both.assets() if (a.kind, a.name) == ("character", "Zebra")) == "procedural"
     orders = (["procedural"], ["mine", "yours", "procedural"], ["yours", "mine", "procedural"])
-    prints = {troupe(order).fingerprint() for order in orders}
+    prints = {asset_source(order).fingerprint() for order in orders}
     assert len(prints) == 3
 
 
 def test_a_choice_that_cannot_be_is_explained(two):
     with pytest.raises(AssetError, match=r"'your' is installed\. Did you mean 'yours'"):
-        troupe(["your"])
+        asset_source(["your"])
     with pytest.raises(SpecError, match="none of these packs has a world; add 'procedural'"):
-        troupe(["yours"])
+        asset_source(["yours"])
     with pytest.raises(SpecError, match="each pack once"):
-        troupe(["mine", "mine"])
+        asset_source(["mine", "mine"])
     with pytest.raises(SpecError, match=r"assets\.0"):
         parse_spec({"name": "x", "assets": ["../mine"], "design": {"kind": "factorial"}})
 
 
 def test_a_replaced_surface_keeps_the_shape(two):
-    source = troupe(["mine", "procedural"])
+    source = asset_source(["mine", "procedural"])
     plain, blue = (source.load("Zebra", texture, 64) for texture in ("Default", "Blue"))
     assert np.array_equal(plain.vertices, blue.vertices)
     assert (blue.color[:, 2] > blue.color[:, 0]).all()
@@ -112,7 +112,7 @@ def test_an_engine_with_other_packs_is_refused(two, tmp_path):
     message = r"assets = \['mine', 'procedural'\]: engine 'builtin' draws from \['procedural'\].*--assets mine"
     with pytest.raises(SpecError, match=message):
         generate(spec, tmp_path / "d", BuiltinEngine, progress=False)
-    assert "draws from ['procedural']" in plan(spec, BuiltinEngine().catalogue()).problems[-1]
+    assert "draws from ['procedural']" in dry_run(spec, BuiltinEngine().catalogue()).problems[-1]
     with pytest.raises(SpecError, match="engine 'marker' has no packs of assets"):
         generate(spec, tmp_path / "d", "marker", progress=False)
     with pytest.raises(AssetError, match="no pack of assets 'none' is installed"):

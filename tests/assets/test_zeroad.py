@@ -76,7 +76,7 @@ def beast(monkeypatch):
     monkeypatch.setattr(
         zeroad,
         "animals",
-        lambda: {"Beast": zeroad.Animal(actor="fauna/beast"), "Gone": zeroad.Animal(actor="fauna/gone")},
+        lambda: {"Beast": zeroad.ZeroadAnimal(actor="fauna/beast"), "Gone": zeroad.ZeroadAnimal(actor="fauna/gone")},
     )
 
 
@@ -151,7 +151,7 @@ def test_what_is_fixed_to_an_animal_comes_with_it_and_its_holes_are_cut(beast, t
         "art/meshes/horn.dae.cached.pmd": horn,
     }
     with zeroad.open_archive(public_zip(tmp_path / "public.zip", files)) as archive:
-        model = zeroad.actor_model(archive, zeroad.Animal(actor="fauna/beast"), "x")
+        model = zeroad.actor_model(archive, zeroad.ZeroadAnimal(actor="fauna/beast"), "x")
     body, fixed = model.pieces
     assert (body.cut, fixed.cut) == (0.0, 0.5)
     # A quarter turn about y takes the game's +z to +x; the bone is one unit along z; x is mirrored at the end.

@@ -34,16 +34,16 @@ def test_render_resume_verify(spec: Path, tmp_path: Path, capsys, monkeypatch) -
     assert code == 0
     assert "6 pictures, 0 rendered now" in " ".join(text.split())
     assert before == data_columns(out)
-    assert run(capsys, monkeypatch, "verify", str(out))[0] == 0
+    assert run(capsys, monkeypatch, "data", "verify", str(out))[0] == 0
     shard = out / "data" / "train-00000.parquet"
     shard.write_bytes(shard.read_bytes()[:-9])
-    code, text, _ = run(capsys, monkeypatch, "verify", str(out))
+    code, text, _ = run(capsys, monkeypatch, "data", "verify", str(out))
     assert code == 4
     assert "SHA-256" in text
     code, _, text = run(capsys, monkeypatch, *command)
     assert code == 4
     assert "--drop-bad" in text
-    run(capsys, monkeypatch, "verify", str(out), "--drop-bad")
+    run(capsys, monkeypatch, "data", "verify", str(out), "--drop-bad")
     code, text, _ = run(capsys, monkeypatch, *command)
     assert code == 0
     assert "6 pictures, 6 rendered now" in " ".join(text.split())  # lines end where the terminal does
@@ -91,7 +91,7 @@ def test_dry_run_counts_and_checks_without_writing(spec: Path, tmp_path: Path, c
         (("render", "{spec}", "--out", "{tmp}/x", "--engine", "marker", "--where", "Camera_Yaw = 7"), 2, "no scene"),
         (("show", "Deset", "--engine", "marker"), 2, "Did you mean 'Desert'"),
         (("show", "Desert", "--engine", "marker", "--set", "Camera_Yaw=x"), 2, "is a number"),
-        (("verify", "{tmp}/nothing"), 4, "no manifest.json"),
+        (("data", "verify", "{tmp}/nothing"), 4, "no manifest.json"),
         (("serve", "--host", "0.0.0.0", "--engine", "marker"), 3, "needs a token"),
         (("serve", "--allow-origin", "*", "--engine", "marker"), 3, "https://example.org:8443"),
     ],
@@ -121,7 +121,7 @@ def test_show_writes_a_picture(tmp_path: Path, capsys, monkeypatch) -> None:
         "marker",
         "--size",
         "64",
-        "--save",
+        "--out",
         str(picture),
     )
     assert code == 0
@@ -134,7 +134,7 @@ def test_engine_check_and_schema(capsys, monkeypatch) -> None:
     assert "rendered" in text
     code, text, _ = run(capsys, monkeypatch, "engine", "check", "marker", "--json")
     assert json.loads(text)["engine"] == "marker"
-    code, text, _ = run(capsys, monkeypatch, "schema")
+    code, text, _ = run(capsys, monkeypatch, "specs", "schema")
     assert "design" in json.loads(text)["properties"]
 
 

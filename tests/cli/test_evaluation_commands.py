@@ -27,31 +27,31 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_compare(results: Path, tmp_path: Path, capsys, monkeypatch) -> None:
-    code, out, _ = run(capsys, monkeypatch, "compare", results, "--save", tmp_path / "c.json")
+    code, out, _ = run(capsys, monkeypatch, "eval", "compare", results, "--save", tmp_path / "c.json")
     assert code == 0
     assert "cannot be told apart" in out
     saved = json.loads((tmp_path / "c.json").read_text())
     assert len(saved["comparisons"]) == 6
     assert {s["model"] for s in saved["standings"]} == {"good", "also good", "no Snow", "no Snow at 90"}
-    code, _, err = run(capsys, monkeypatch, "compare", results, "--model", "god", "--model", "no Snow")
+    code, _, err = run(capsys, monkeypatch, "eval", "compare", results, "--model", "god", "--model", "no Snow")
     assert code != 0
     assert "Did you mean 'good'" in err
 
 
 def test_slices(results: Path, capsys, monkeypatch) -> None:
-    code, out, _ = run(capsys, monkeypatch, "slices", results, "--model", "no Snow")
+    code, out, _ = run(capsys, monkeypatch, "eval", "slices", results, "--model", "no Snow")
     assert code == 0
     assert "world_name = Snow" in out
-    code, out, _ = run(capsys, monkeypatch, "slices", results, "--model", "good")
+    code, out, _ = run(capsys, monkeypatch, "eval", "slices", results, "--model", "good")
     assert (code, "no combination of up to 2 factors" in out) == (0, True)
 
 
 def test_why_and_next_renders(results: Path, tmp_path: Path, capsys, monkeypatch) -> None:
-    code, out, _ = run(capsys, monkeypatch, "why", results, "good", "no Snow")
+    code, out, _ = run(capsys, monkeypatch, "eval", "gap", results, "good", "no Snow")
     assert code == 0
     assert out.index("Snow") < out.index("Desert"), "the level that explains the gap comes first"
     code, out, _ = run(
-        capsys, monkeypatch, "next-renders", results, "good", "also good", "--difference", "1",
+        capsys, monkeypatch, "eval", "next-renders", results, "good", "also good", "--difference", "1",
         "--factor", "world_name", "--save", tmp_path / "n.json",
     )  # fmt: skip
     assert code == 0
@@ -60,28 +60,30 @@ def test_why_and_next_renders(results: Path, tmp_path: Path, capsys, monkeypatch
 
 
 def test_interactions(results: Path, capsys, monkeypatch) -> None:
-    code, out, _ = run(capsys, monkeypatch, "interactions", results, "--model", "no Snow at 90")
+    code, out, _ = run(capsys, monkeypatch, "eval", "interactions", results, "--model", "no Snow at 90")
     assert code == 0
     first = next(line for line in out.splitlines() if "Snow" in line and "90" in line and "%" not in line)
     assert out.splitlines().index(first) <= 3
-    code, _, err = run(capsys, monkeypatch, "interactions", results, "--factor", "world_name")
+    code, _, err = run(capsys, monkeypatch, "eval", "interactions", results, "--factor", "world_name")
     assert code != 0
     assert "two columns" in err
 
 
 def test_card_and_submission(results: Path, tmp_path: Path, capsys, monkeypatch) -> None:
-    code, out, _ = run(capsys, monkeypatch, "card", results, "--model", "no Snow")
+    code, out, _ = run(capsys, monkeypatch, "eval", "card", results, "--model", "no Snow")
     assert code == 0
     assert "world_name = Snow" in out
     entry = tmp_path / "e.json"
-    assert run(capsys, monkeypatch, "leaderboard", "submit", results, "--out", entry)[0] != 0, "which of four models?"
-    assert run(capsys, monkeypatch, "leaderboard", "submit", results, "--model", "good", "--out", entry)[0] == 0
-    code, out, _ = run(capsys, monkeypatch, "leaderboard", "check", entry, "--results", results)
+    assert run(capsys, monkeypatch, "eval", "leaderboard", "submit", results, "--out", entry)[0] != 0, (
+        "which of four models?"
+    )
+    assert run(capsys, monkeypatch, "eval", "leaderboard", "submit", results, "--model", "good", "--out", entry)[0] == 0
+    code, out, _ = run(capsys, monkeypatch, "eval", "leaderboard", "check", entry, "--results", results)
     assert (code, "numbers from rows" in out) == (0, True)
     claimed = json.loads(entry.read_text())
     claimed["scores"][0]["accuracy"] = claimed["scores"][0]["high"] = 1.0
     entry.write_text(json.dumps(claimed))
-    code, out, _ = run(capsys, monkeypatch, "leaderboard", "check", entry, "--results", results)
+    code, out, _ = run(capsys, monkeypatch, "eval", "leaderboard", "check", entry, "--results", results)
     assert (code, "fails" in out) == (1, True)
 
 
@@ -98,6 +100,6 @@ def test_models(capsys, monkeypatch, tmp_path: Path) -> None:
 
 def test_correlate(results: Path, tmp_path: Path, capsys, monkeypatch) -> None:
     (tmp_path / "i.csv").write_text("model,accuracy\ngood,80\nalso good,81\nno Snow,70\nno Snow at 90,75\n")
-    code, out, _ = run(capsys, monkeypatch, "correlate", results, "--imagenet", tmp_path / "i.csv")
+    code, out, _ = run(capsys, monkeypatch, "eval", "correlate", results, "--imagenet", tmp_path / "i.csv")
     assert code == 0
     assert "world_name" in out

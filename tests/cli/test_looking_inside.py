@@ -41,16 +41,18 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_from_training_to_what_was_memorized(data: Path, capsys, monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TORCHMULTIVERSE_CACHE", str(tmp_path / "cache"))
     sets = tmp_path / "sets.json"
-    code, said, _ = run(capsys, monkeypatch, "dejavu", "split", data, "--per-class", 8, "--held-out", 2, "--out", sets)
+    code, said, _ = run(capsys, monkeypatch, "data", "split", data, "--per-class", 8, "--held-out", 2, "--out", sets)
     assert code == 0
     assert "A: 24  B: 24  shared: 0  public: 36  held out: 6" in said
     training = ("--size", 32, "--head", "16-8", "--epochs", 1, "--batch", 12, "--sets", sets)
     for name in ("A", "B"):
-        code, said, _ = run(capsys, monkeypatch, "ssl", data, "--out", tmp_path / name, "--of", name, *training)
+        code, said, _ = run(
+            capsys, monkeypatch, "train", "ssl", data, "--out", tmp_path / name, "--of", name, *training
+        )
         assert code == 0
         assert f"ssl:{tmp_path / name}" in said
     code, said, _ = run(
-        capsys, monkeypatch, "dejavu", "score", data, "--sets", sets, "--a", f"ssl:{tmp_path / 'A'}", "--b",
+        capsys, monkeypatch, "analyze", "dejavu", data, "--sets", sets, "--a", f"ssl:{tmp_path / 'A'}", "--b",
         f"ssl:{tmp_path / 'B'}", "--boxes", data.parent / "boxes.csv", "--k", 5, "--out",
         tmp_path / "memory",
     )  # fmt: skip
@@ -62,14 +64,14 @@ def test_from_training_to_what_was_memorized(data: Path, capsys, monkeypatch, tm
     # The same model alone, with decoders that learnt public pictures alone.
     decoder = tmp_path / "decoder"
     code, said, _ = run(
-        capsys, monkeypatch, "rcdm", "train", f"ssl:{tmp_path / 'A'}", "--layer", "trunk", "--data", data, "--sets",
+        capsys, monkeypatch, "train", "decoder", f"ssl:{tmp_path / 'A'}", "--layer", "trunk", "--data", data, "--sets",
         sets, "--size", 8, "--preset", "tiny", "--steps", 2, "--batch", 8, "--out", decoder,
     )  # fmt: skip
     assert code == 0
     known = np.load(decoder / "learnt.npy")
     assert set(known) <= set(json.loads(sets.read_text())["rows"]["public"])
     code, said, _ = run(
-        capsys, monkeypatch, "dejavu", "score", data, "--sets", sets, "--a", f"ssl:{tmp_path / 'A'}", "--boxes",
+        capsys, monkeypatch, "analyze", "dejavu", data, "--sets", sets, "--a", f"ssl:{tmp_path / 'A'}", "--boxes",
         data.parent / "boxes.csv", "--k", 5, "--decoder-a", decoder, "--views", 2, "--out", tmp_path / "alone",
     )  # fmt: skip
     assert code == 0
@@ -79,14 +81,14 @@ def test_from_training_to_what_was_memorized(data: Path, capsys, monkeypatch, tm
     assert found["reconstruction"]["images"] == 24
     assert "Was it trained on?" in (tmp_path / "alone" / "index.html").read_text()
     code, said, error = run(
-        capsys, monkeypatch, "dejavu", "score", data, "--sets", sets, "--a", f"ssl:{tmp_path / 'B'}", "--boxes",
+        capsys, monkeypatch, "analyze", "dejavu", data, "--sets", sets, "--a", f"ssl:{tmp_path / 'B'}", "--boxes",
         data.parent / "boxes.csv", "--k", 5, "--decoder-a", decoder, "--out", tmp_path / "no",
     )  # fmt: skip
     assert code == 5
     assert "draws from" in error
     assert not (tmp_path / "no").exists()
     code, said, _ = run(
-        capsys, monkeypatch, "dejavu", "sweep", data, "--sets", sets, "--vary", "epochs", "--values", "1,0", "--set",
+        capsys, monkeypatch, "analyze", "sweep", data, "--sets", sets, "--vary", "epochs", "--values", "1,0", "--set",
         "size=32", "--set", "head=16-8", "--set", "batch_size=12", "--boxes", data.parent / "boxes.csv", "--k", 5,
         "--out", tmp_path / "sweep",
     )  # fmt: skip
@@ -103,25 +105,25 @@ def test_from_training_to_what_was_memorized(data: Path, capsys, monkeypatch, tm
         (("--vary", "crops", "--values", "edge"), "crops are boxes, corner, rerender, not 'edge'"),
     ):
         code, _, error = run(
-            capsys, monkeypatch, "dejavu", "sweep", data, "--sets", sets, *wrong, "--out", tmp_path / "w"
+            capsys, monkeypatch, "analyze", "sweep", data, "--sets", sets, *wrong, "--out", tmp_path / "w"
         )
         assert code in (4, 5)
         assert words in error
-    code, _, error = run(capsys, monkeypatch, "ssl", data, "--out", tmp_path / "C", "--method", "simclear")
+    code, _, error = run(capsys, monkeypatch, "train", "ssl", data, "--out", tmp_path / "C", "--method", "simclear")
     assert code == 5
     assert "no method 'simclear'. Did you mean 'simclr'" in error
 
 
 def test_layers_and_the_page_of_what_they_know(data: Path, capsys, monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TORCHMULTIVERSE_CACHE", str(tmp_path / "cache"))
-    code, said, _ = run(capsys, monkeypatch, "layers", "timm:resnet10t/random")
+    code, said, _ = run(capsys, monkeypatch, "analyze", "layers", "timm:resnet10t/random")
     assert code == 0
     assert "layer4.0" in said
     assert "layer4.0.conv1" not in said
-    code, said, _ = run(capsys, monkeypatch, "layers", "timm:resnet10t/random", "--every")
+    code, said, _ = run(capsys, monkeypatch, "analyze", "layers", "timm:resnet10t/random", "--every")
     assert "layer4.0.conv1" in said
     code, said, _ = run(
-        capsys, monkeypatch, "analyze", "timm:resnet10t/random?size=32", "--data", data, "--layer", "layer1.0",
+        capsys, monkeypatch, "analyze", "model", "timm:resnet10t/random?size=32", "--data", data, "--layer", "layer1.0",
         "--layer", "layer4.0", "--probe", "knn", "--out", tmp_path / "page",
     )  # fmt: skip
     assert code == 0
@@ -133,7 +135,9 @@ def test_layers_and_the_page_of_what_they_know(data: Path, capsys, monkeypatch, 
     assert found["probing"]["layers"] == ["layer1.0", "layer4.0"]
     assert found["probing"]["accuracies"][0]["score"] > 0.8  # a colour is read from any layer
     assert (tmp_path / "page" / "geometry.csv").read_text().startswith("layer,depth,size,rank_me")
-    code, _, error = run(capsys, monkeypatch, "analyze", "timm:resnet10t/random", "--data", data, "--layer", "layr4")
+    code, _, error = run(
+        capsys, monkeypatch, "analyze", "model", "timm:resnet10t/random", "--data", data, "--layer", "layr4"
+    )
     assert code == 5
     assert "no layer 'layr4'. Did you mean 'layer4'" in error
 
@@ -145,14 +149,14 @@ def test_one_command_makes_the_page_with_all_of_it(data: Path, capsys, monkeypat
     small = analysis.DecoderTraining(8, "tiny", 3, 8, 1e-3)  # pictures of 8 pixels
     monkeypatch.setattr(analysis, "default_decoder_training", lambda: (small, 2))
     sets, encoder, out = tmp_path / "sets.json", tmp_path / "encoder", tmp_path / "all"
-    run(capsys, monkeypatch, "dejavu", "split", data, "--per-class", 8, "--out", sets)
+    run(capsys, monkeypatch, "data", "split", data, "--per-class", 8, "--out", sets)
     training = ("--size", 32, "--head", "16-8", "--epochs", 1, "--batch", 12)
-    run(capsys, monkeypatch, "ssl", data, "--out", encoder, "--sets", sets, "--of", "B", *training)
+    run(capsys, monkeypatch, "train", "ssl", data, "--out", encoder, "--sets", sets, "--of", "B", *training)
     held = json.loads((encoder / "sets.json").read_text())["rows"]
     assert held["A"] == json.loads(sets.read_text())["rows"]["B"]  # what this encoder saw is A of its own
     arguments = (
-        "analyze", f"ssl:{encoder}", "--data", data, "--all", "--layer", "trunk", "--layer", "head.2", "--probe", "knn",
-        "--boxes", data.parent / "boxes.csv", "--decoder-steps", 1, "--out", out,
+        "analyze", "model", f"ssl:{encoder}", "--data", data, "--all", "--layer", "trunk", "--layer", "head.2",
+        "--probe", "knn", "--boxes", data.parent / "boxes.csv", "--decoder-steps", 1, "--out", out,
     )  # fmt: skip
     code, said, error = run(capsys, monkeypatch, *arguments)
     assert code == 0, error
@@ -172,8 +176,8 @@ def test_one_command_makes_the_page_with_all_of_it(data: Path, capsys, monkeypat
     assert {one["name"] for one in found["experiments"]["experiments"]} >= {"changes", "attacks", "means"}
     assert (out / "levels.csv").read_text().startswith("factor,probe,layer,level,score")
     code, said, _ = run(
-        capsys, monkeypatch, "analyze", "timm:resnet10t/random?size=32", "--data", data, "--all", "--layer", "layer4.0",
-        "--probe", "knn", "--decoder-steps", 0, "--out", tmp_path / "less",
+        capsys, monkeypatch, "analyze", "model", "timm:resnet10t/random?size=32", "--data", data, "--all",
+        "--layer", "layer4.0", "--probe", "knn", "--decoder-steps", 0, "--out", tmp_path / "less",
     )  # fmt: skip
     assert code == 0
     assert "nothing says which pictures the model saw" in " ".join(said.split())
@@ -184,20 +188,20 @@ def test_a_decoder_is_trained_drawn_from_and_scored(data: Path, capsys, monkeypa
     monkeypatch.setenv("TORCHMULTIVERSE_CACHE", str(tmp_path / "cache"))
     decoder = tmp_path / "decoder"
     code, said, _ = run(
-        capsys, monkeypatch, "rcdm", "train", "timm:resnet10t/random?size=32", "--layer", "layer2.0", "--data", data,
+        capsys, monkeypatch, "train", "decoder", "timm:resnet10t/random?size=32", "--layer", "layer2.0", "--data", data,
         "--size", 8, "--preset", "tiny", "--steps", 3, "--batch", 8, "--out", decoder,
     )  # fmt: skip
     assert code == 0
     sheet = tmp_path / "sheet.png"
     code, said, _ = run(
-        capsys, monkeypatch, "rcdm", "sample", decoder, "--data", data, "--row", 1, "--row", 40, "--count", 3,
-        "--steps", 4, "--out", sheet,
+        capsys, monkeypatch, "analyze", "rcdm", "sample", decoder, "--data", data, "--row", 1, "--row", 40,
+        "--count", 3, "--steps", 4, "--out", sheet,
     )  # fmt: skip
     assert code == 0
     assert Image.open(sheet).size == (4 * 10 - 2, 2 * 10 - 2)
     code, said, _ = run(
-        capsys, monkeypatch, "rcdm", "score", decoder, "--data", data, "--count", 6, "--each", 2, "--steps", 4, "--out",
-        tmp_path / "portrait",
+        capsys, monkeypatch, "analyze", "rcdm", "score", decoder, "--data", data, "--count", 6, "--each", 2,
+        "--steps", 4, "--out", tmp_path / "portrait",
     )  # fmt: skip
     assert code == 0
     assert "draw no conclusions" in said
@@ -212,8 +216,8 @@ def test_a_decoder_is_trained_drawn_from_and_scored(data: Path, capsys, monkeypa
     assert code == 0
     assert (tmp_path / "again" / "index.html").read_text() == page
     code, said, _ = run(
-        capsys, monkeypatch, "rcdm", "study", decoder, "--data", data, "--study", "changes", "--shown", 1, "--each", 2,
-        "--steps", 2, "--against", decoder, "--out", tmp_path / "studies",
+        capsys, monkeypatch, "analyze", "rcdm", "study", decoder, "--data", data, "--study", "changes",
+        "--shown", 1, "--each", 2, "--steps", 2, "--against", decoder, "--out", tmp_path / "studies",
     )  # fmt: skip
     assert code == 0
     assert (tmp_path / "studies" / "layers.png").exists()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from torchmultiverse.cli.app import EXTRAS
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.errors import missing_extra
 from torchmultiverse.farm import generate
@@ -30,9 +31,9 @@ main()
 @pytest.mark.parametrize(
     ("command", "extra"),
     [
-        (["ssl", "DATA", "--out", "OUT"], "ssl"),
-        (["guillotine", "DATA", "--out", "OUT"], "ssl"),
-        (["rcdm", "sample", "DATA", "--data", "DATA"], "rcdm"),
+        (["train", "ssl", "DATA", "--out", "OUT"], "ssl"),
+        (["analyze", "guillotine", "DATA", "--out", "OUT"], "ssl"),
+        (["analyze", "rcdm", "sample", "DATA", "--data", "DATA"], "rcdm"),
         (["demo"], "eval"),
     ],
 )
@@ -52,10 +53,12 @@ def test_commands_name_the_extra(command: list[str], extra: str, tmp_path: Path)
 
 def test_modules_have_other_names_than_packages() -> None:
     def said(module: str, command: str) -> str:
-        return str(missing_extra(ModuleNotFoundError(name=module), command))
+        return str(missing_extra(ModuleNotFoundError(name=module), command, EXTRAS.get(command)))
 
     assert "torchmultiverse[eval]" in said("open_clip.factory", "x")
     assert "torchmultiverse[faiss]" in said("faiss", "x")
     assert "torchmultiverse[assets]" in said("fast_simplification", "x")
-    assert "torchmultiverse[rcdm]" in said("torch", "rcdm")
+    assert "torchmultiverse[rcdm]" in said("torch", "analyze rcdm sample")
+    assert "torchmultiverse[rcdm]" in said("torch", "train decoder")
+    assert "torchmultiverse[ssl]" in said("torch", "train ssl")
     assert missing_extra(ModuleNotFoundError(name="no_package_of_ours"), "x") is None

@@ -16,13 +16,41 @@ import numpy as np
 import pytest
 from contract.live import serve
 
-from torchmultiverse.engines import Engine, Failure, Frame, RenderOptions, codec
+from torchmultiverse.connect import OwningEngine
+from torchmultiverse.engines import (
+    AnswersInBatches,
+    Engine,
+    Failure,
+    Frame,
+    HasManifestNotes,
+    RenderOptions,
+    RendersOnDevice,
+    ReportsMemory,
+    WrapsEngine,
+    capability,
+    codec,
+)
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.engines.remote import RemoteEngine
 from torchmultiverse.scenes import Scene
 
 SIZE = (64, 48)
 OPTIONS = RenderOptions(size=SIZE, samples=2)
+
+
+class Able(MarkerEngine):
+    """Claims every capability, so that a wrapper has to have them too."""
+
+    on_device = False
+
+    def memory(self) -> int:
+        return 12_345_678
+
+    def manifest_notes(self) -> list[str]:
+        return ["These are test cards."]
+
+    def batch_size(self) -> int:
+        return 1
 
 
 def builtin() -> Engine:
@@ -39,7 +67,10 @@ def builtin_missing() -> str | None:
     return None
 
 
-@pytest.fixture(scope="module", params=["marker", "marker over modern", "marker over legacy", "builtin"])
+CASES = ["marker", "wrapped marker", "marker over modern", "marker over legacy", "builtin"]
+
+
+@pytest.fixture(scope="module", params=CASES)
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     with ExitStack() as stack:
         one: Engine
@@ -49,6 +80,8 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
             one = builtin()
         elif request.param == "marker":
             one = MarkerEngine()
+        elif request.param == "wrapped marker":
+            one = OwningEngine(Able(), ExitStack())
         else:
             generation = request.param.rpartition(" ")[2]
             served = stack.enter_context(serve(generation=generation, protocol_message=generation == "modern"))
@@ -153,6 +186,41 @@ def test_scenes_are_read_a_few_ahead_at_most(engine: Engine, scenes: list[Scene]
         next(answers)
     answers.close()
     assert 3 <= read <= 3 + 8
+
+
+def test_an_engine_does_what_its_capabilities_say(engine: Engine, scenes: list[Scene]) -> None:
+    """What is asked for by a name that nobody has is silently not done: no limit of memory, no note, a slow copy."""
+    if wrapping := capability(engine, WrapsEngine):
+        for kind in (ReportsMemory, HasManifestNotes, RendersOnDevice, AnswersInBatches):
+            assert capability(engine, kind) is capability(wrapping.wrapped, kind) is wrapping.wrapped
+    if measured := capability(engine, ReportsMemory):
+        found: list[int] = []
+        asking = threading.Thread(target=lambda: found.append(measured.memory()))  # from any thread
+        asking.start()
+        asking.join(60)
+        assert type(found[0]) is int
+        assert found[0] >= 0
+    if described := capability(engine, HasManifestNotes):
+        assert all(isinstance(note, str) and note for note in described.manifest_notes())
+    if batching := capability(engine, AnswersInBatches):
+        assert batching.batch_size() >= 1
+    if device := capability(engine, RendersOnDevice):
+        (before,) = frames(engine.render(scenes[:1], OPTIONS))
+        device.on_device = True
+        try:
+            (after,) = frames(engine.render(scenes[:1], OPTIONS))
+        finally:
+            device.on_device = False
+        assert after.array().shape == before.array().shape
+        assert np.abs(after.array().astype(int) - before.array()).max() <= 2
+        held = after.tensor()
+        assert held is None or tuple(held.shape) == (SIZE[1], SIZE[0], 3)
+
+
+def test_a_capability_that_an_engine_has_not_is_none() -> None:
+    for kind in (ReportsMemory, HasManifestNotes, RendersOnDevice, AnswersInBatches, WrapsEngine):
+        assert capability(MarkerEngine(), kind) is None
+    assert capability(OwningEngine(MarkerEngine(), ExitStack()), ReportsMemory) is None
 
 
 def test_the_other_way_gives_the_same_bytes() -> None:

@@ -20,7 +20,7 @@ from contract.live import Faults, serve
 from torchmultiverse.engines import Failure, Frame, RenderOptions
 from torchmultiverse.engines.marker import read_marker
 from torchmultiverse.engines.remote import RemoteEngine
-from torchmultiverse.protocol import bridge
+from torchmultiverse.protocol import bridge, messages
 from torchmultiverse.scenes import Scene
 
 OPTIONS = RenderOptions(size=(128, 128), format="jpeg")
@@ -84,9 +84,9 @@ def test_without_a_budget_faults_become_failures_and_not_wrong_pictures() -> Non
 def test_these_tests_would_notice(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the client's checks taken out, the same faults must show up as wrong pictures."""
 
-    def believe(self: bridge.BridgeSession, request: str, done: dict[str, object]) -> list[bridge.Outcome]:
+    def believe(self: bridge.BridgeSession, request: str, done: messages.RenderDone) -> list[bridge.Outcome]:
         pending = self._pending.pop(request)
-        done = {**done, "scene_id": pending.scene.scene_id}
+        done = done.model_copy(update={"scene_id": pending.scene.scene_id})
         return [bridge.Delivery(request, pending.files, done)]
 
     monkeypatch.setattr(bridge.BridgeSession, "_finish", believe)

@@ -15,7 +15,7 @@ import pytest
 
 from torchmultiverse.engines import RenderOptions
 from torchmultiverse.engines.builtin import BuiltinEngine
-from torchmultiverse.engines.builtin.engine import Species
+from torchmultiverse.engines.builtin.engine import ProceduralAssets
 from torchmultiverse.engines.builtin.mesh import ball
 from torchmultiverse.engines.builtin.world import load_spec
 from torchmultiverse.scenes import Scene
@@ -61,7 +61,7 @@ class Body:
     hover: float = 0.0
 
 
-class Arms(Species):
+class Arms(ProceduralAssets):
     """Three balls around nothing: red where the nose of an animal is (+x), green at its right (-y), blue above it."""
 
     def names(self) -> list[str]:
@@ -86,7 +86,7 @@ class Arms(Species):
 
 @pytest.fixture(scope="module")
 def engine():
-    made = BuiltinEngine(characters=Arms(), denoise=False)
+    made = BuiltinEngine(assets=Arms(), denoise=False)
     yield made
     made.close()
 

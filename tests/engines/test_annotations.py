@@ -13,12 +13,11 @@ import numpy as np
 import pytest
 
 from torchmultiverse.engines import RenderOptions
-from torchmultiverse.engines.builtin import BuiltinEngine, annotate
-from torchmultiverse.engines.builtin import stage as staging
-from torchmultiverse.engines.builtin.engine import Species
+from torchmultiverse.engines.builtin import BuiltinEngine, annotate, placement
+from torchmultiverse.engines.builtin.engine import ProceduralAssets
 from torchmultiverse.engines.builtin.mesh import box
-from torchmultiverse.engines.builtin.renderer import Costume
-from torchmultiverse.engines.builtin.world import load_world
+from torchmultiverse.engines.builtin.renderer import CharacterInstance
+from torchmultiverse.engines.builtin.world_builder import load_world
 from torchmultiverse.scenes import Scene
 
 SIDE = 96
@@ -40,7 +39,7 @@ class Body:
         self.roughness = np.full(len(self.vertices), 0.7, np.float32)
 
 
-class Solids(Species):
+class Solids(ProceduralAssets):
     """A cube of one metre, and a plate of 2 × 0.02 × 1 m that faces the camera at yaw 0."""
 
     def names(self) -> list[str]:
@@ -57,7 +56,7 @@ class Solids(Species):
 
 @pytest.fixture(scope="module")
 def engine():
-    made = BuiltinEngine(characters=Solids())
+    made = BuiltinEngine(assets=Solids())
     yield made
     made.close()
 
@@ -178,25 +177,27 @@ def test_the_silhouette_is_that_of_the_ray_tracer(engine, seed):
 
 def test_a_triangle_covers_the_centres_inside_it():
     world = load_world("Museum")
-    view = staging.view(Scene({"World_Name": "Museum"}), world, "center", (64, 64))
+    view = placement.view(Scene({"World_Name": "Museum"}), world, "center", (64, 64))
     axes = view.rotation
     at = lambda x, y: view.position + axes[2] * 2 + axes[0] * (x * 2 / view.focal) + axes[1] * (y * 2 / view.focal)  # noqa: E731
     # Corners in pixels from the middle of the picture: a right triangle of 20 by 10 pixels.
     triangle = np.array([at(0, 0), at(20, 0), at(0, 10)], np.float32)
-    costume = Costume(triangle, np.array([[0, 1, 2]], np.uint32), triangle * 0, triangle * 0, np.zeros(3, np.float32))
-    mask = annotate.silhouette(costume, view, 8)
+    character = CharacterInstance(
+        triangle, np.array([[0, 1, 2]], np.uint32), triangle * 0, triangle * 0, np.zeros(3, np.float32)
+    )
+    mask = annotate.silhouette(character, view, 8)
     y, x = np.mgrid[0:80, 0:80] + 0.5 - 40
     np.testing.assert_array_equal(mask, (x > 0) & (y > 0) & (x / 20 + y / 10 < 1))
 
 
-def by_hand(costume: Costume, view: staging.View, margin: int) -> np.ndarray:
+def by_hand(character: CharacterInstance, view: placement.View, margin: int) -> np.ndarray:
     """Return the silhouette one triangle and one centre after the other."""
     width, height = (side + 2 * margin for side in view.size)
-    pixels, depth = view.project(costume.vertices)
+    pixels, depth = view.project(character.vertices)
     pixels = pixels + margin
     y, x = np.mgrid[0:height, 0:width] + 0.5
     mask = np.zeros((height, width), bool)
-    for face in costume.faces:
+    for face in character.faces:
         if (depth[face] > 1e-3).all():
             (ax, ay), (bx, by), (cx, cy) = pixels[face]
             pairs = ((ax, ay, bx, by), (bx, by, cx, cy), (cx, cy, ax, ay))
@@ -210,7 +211,7 @@ def by_hand(costume: Costume, view: staging.View, margin: int) -> np.ndarray:
 def test_the_silhouette_is_that_of_every_triangle_by_itself(seed, spread):
     """Silently wrong would be: a triangle that is passed over, beside the frame, behind the eye, thin or large."""
     rng = np.random.default_rng(seed)
-    view = staging.view(
+    view = placement.view(
         Scene({"World_Name": "Museum", "Camera_Yaw": 90.0 * seed}), load_world("Museum"), "center", (20, 16)
     )
     middle = rng.uniform(-spread, spread, (30, 1, 3)) + np.array([0.0, 0.0, 1.0])
@@ -218,13 +219,13 @@ def test_the_silhouette_is_that_of_every_triangle_by_itself(seed, spread):
         (middle + rng.normal(0, rng.choice([0.02, 0.2, 3.0], (30, 1, 1)), (30, 3, 3))).reshape(-1, 3).astype(np.float32)
     )
     faces = np.arange(90, dtype=np.uint32).reshape(-1, 3)
-    costume = Costume(soup, faces, soup * 0, soup * 0, np.zeros(90, np.float32))
-    true = by_hand(costume, view, 20)
-    np.testing.assert_array_equal(annotate.silhouette(costume, view, 20), true)
+    character = CharacterInstance(soup, faces, soup * 0, soup * 0, np.zeros(90, np.float32))
+    true = by_hand(character, view, 20)
+    np.testing.assert_array_equal(annotate.silhouette(character, view, 20), true)
     # What is known of the picture changes nothing, however much it is.
     framed = true[20:-20, 20:-20]
     for known in (framed, framed & (rng.random(framed.shape) < 0.7), np.zeros_like(framed)):
-        np.testing.assert_array_equal(annotate.silhouette(costume, view, 20, known), true)
+        np.testing.assert_array_equal(annotate.silhouette(character, view, 20, known), true)
 
 
 def test_the_time_of_a_picture_is_that_of_its_annotations_too(engine, monkeypatch):
@@ -237,5 +238,5 @@ def test_the_time_of_a_picture_is_that_of_its_annotations_too(engine, monkeypatc
     monkeypatch.setattr(annotate, "objects", slow)
     timings = one(engine, Character_Name="Cube").timings
     assert timings["annotate_ms"] >= 200
-    parts = [timings[f"{name}_ms"] for name in ("world", "dress", "trace", "finish", "annotate")]
+    parts = [timings[f"{name}_ms"] for name in ("world", "place", "trace", "postprocess", "annotate")]
     assert timings["render_ms"] == pytest.approx(sum(parts))

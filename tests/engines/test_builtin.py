@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 
 from torchmultiverse.engines import Failure, RenderOptions
-from torchmultiverse.engines.builtin import BuiltinEngine
-from torchmultiverse.engines.builtin import stage as staging
-from torchmultiverse.engines.builtin.engine import Species
-from torchmultiverse.engines.builtin.finish import tint
+from torchmultiverse.engines.builtin import BuiltinEngine, placement
+from torchmultiverse.engines.builtin.engine import ProceduralAssets
 from torchmultiverse.engines.builtin.mesh import ball, box
+from torchmultiverse.engines.builtin.postprocess import tint
 from torchmultiverse.engines.builtin.variant import llvm_libraries, probe
-from torchmultiverse.engines.builtin.world import WorldSpec, build, load_spec, load_world, world_names
+from torchmultiverse.engines.builtin.world import WorldSpec, load_spec, world_names
+from torchmultiverse.engines.builtin.world_builder import build, load_world
 from torchmultiverse.errors import EngineError, SpecError
 from torchmultiverse.scenes import Scene
 from torchmultiverse.store.quality import outside, quality, visibility
@@ -46,7 +46,7 @@ class Body:
         self.roughness = np.full(len(self.vertices), 0.7, np.float32)
 
 
-class Solids(Species):
+class Solids(ProceduralAssets):
     """A ball of radius 0.5 m and a box of 1 × 0.6 × 0.8 m."""
 
     def names(self):
@@ -65,7 +65,7 @@ class Solids(Species):
 
 @pytest.fixture(scope="module")
 def engine():
-    made = BuiltinEngine(characters=Solids(), worlds=2)
+    made = BuiltinEngine(assets=Solids(), worlds=2)
     yield made
     made.close()
 
@@ -82,7 +82,7 @@ def test_a_picture_does_not_depend_on_what_was_rendered_before(engine):
         Scene({"World_Name": "Museum"}),
     ]
     first = {s: [f.sha256(p) for p in ALL] for s, f in zip(scenes, engine.render(scenes, SMALL), strict=True)}
-    other = BuiltinEngine(characters=Solids())
+    other = BuiltinEngine(assets=Solids())
     backward = scenes[::-1] + scenes[:1]
     for scene, frame in zip(backward, other.render(backward, SMALL), strict=True):
         assert [frame.sha256(p) for p in ALL] == first[scene]
@@ -109,7 +109,7 @@ def test_mask_depth_and_normals_of_a_ball_are_those_of_a_ball(engine, factors):
     scene = Scene({"World_Name": "Museum", "Character_Name": "Ball", **factors})
     (frame,) = engine.render([scene], SMALL)
     world = load_world("Museum")
-    view = staging.view(scene, world, "center", (48, 48))
+    view = placement.view(scene, world, "center", (48, 48))
     centre, radius = np.array([0, 0, 0.5]), 0.5
     camera, directions = rays(view)
     a = (directions**2).sum(-1)
@@ -148,7 +148,7 @@ def test_boxes_and_camera_matrices_agree_with_the_mask(engine):
     assert low[2] == pytest.approx(0, abs=1e-4)
     assert high[2] == pytest.approx(0.8, abs=1e-4)
     mesh = Solids().load("Box", "Default").vertices
-    turned = (mesh - [0, 0, 0.4]) @ staging.rotation(30, 0, 0).T + [0, 0, 0.4]
+    turned = (mesh - [0, 0, 0.4]) @ placement.rotation(30, 0, 0).T + [0, 0, 0.4]
     k, rt = np.array(frame.info["camera"]["K"]), np.array(frame.info["camera"]["Rt"])
     points = (np.concatenate([turned, np.ones((len(turned), 1))], 1) @ rt.T) @ k.T
     pixels = points[:, :2] / points[:, 2:]
@@ -174,7 +174,7 @@ def test_the_camera_knows_nothing_of_the_character():
     views = []
     for factors in ({}, {"Character_Name": "Ball"}, {"Character_Name": "Box", "Character_Scale": 2}):
         scene = Scene({"World_Name": "Museum", "Character1_Pos": "left", **factors})
-        views.append(staging.view(scene, world, staging.layout(scene, staging.actors(scene)), (64, 64)))
+        views.append(placement.view(scene, world, placement.layout(scene, placement.actors(scene)), (64, 64)))
     assert all(np.array_equal(v.position, views[0].position) and v.focal == views[0].focal for v in views)
 
 
@@ -207,8 +207,8 @@ def test_a_turned_character_stays_above_the_ground_and_keeps_its_shape():
     scene = Scene(
         {"World_Name": "Museum", "Character_Name": "Box", "Character_Rotation_Roll": 60, "Character_Rotation_Pitch": 20}
     )
-    (actor,) = staging.actors(scene)
-    vertices, _ = staging.place(actor, [actor], world, mesh.vertices, mesh.normals, 0.3)
+    (actor,) = placement.actors(scene)
+    vertices, _ = placement.place(actor, [actor], world, mesh.vertices, mesh.normals, 0.3)
     assert vertices[:, 2].min() == pytest.approx(0.3, abs=1e-5)
     sides = np.linalg.norm(np.diff(vertices[mesh.faces[0]], axis=0), axis=1)
     assert sides == pytest.approx(np.linalg.norm(np.diff(mesh.vertices[mesh.faces[0]], axis=0), axis=1), abs=1e-5)
@@ -245,11 +245,11 @@ def test_the_catalogue_is_what_can_be_rendered(engine):
         catalogue.check(Scene({"World_Name": "Dessert"}))
     assert {a.name for a in catalogue.assets} >= {*world_names(), "Ball", "Box"}
     assert all(a.license for a in catalogue.assets)
-    assert catalogue.fingerprint == BuiltinEngine(characters=Solids()).catalogue().fingerprint
+    assert catalogue.fingerprint == BuiltinEngine(assets=Solids()).catalogue().fingerprint
 
 
 def test_a_closed_engine_says_so():
-    made = BuiltinEngine(characters=Solids())
+    made = BuiltinEngine(assets=Solids())
     made.close()
     made.close()
     with pytest.raises(EngineError, match="closed"):
@@ -293,13 +293,13 @@ def test_every_world_renders_neither_black_nor_clipped(engine, name):
 
 
 def _quick(name):
-    """Worlds with something above the stage are always looked at from there."""
+    """Worlds with something above the centre are always looked at from there."""
     return name if name in ("Mansion", "TrainStation") else pytest.param(name, marks=pytest.mark.slow)
 
 
 @pytest.mark.parametrize("name", [_quick(name) for name in world_names()])
 def test_the_published_pitches_see_the_character_in_every_world(engine, name):
-    """Silently wrong would be: a roof or a chandelier between the eye and the stage, for the levels that look down."""
+    """Silently wrong would be: a roof or a chandelier between the eye and the centre, for the levels that look down."""
     for pitch in (240, 260, 280, 300, 320, 340):
         factors = {"World_Name": name, "Character_Name": "Box", "Camera_Pitch": pitch}
         (frame,) = engine.render([Scene(factors)], RenderOptions(size=(32, 32), samples=2))
@@ -335,7 +335,7 @@ from test_builtin import Solids
 from torchmultiverse.engines import RenderOptions
 from torchmultiverse.engines.builtin import BuiltinEngine
 from torchmultiverse.scenes import Scene
-engine = BuiltinEngine(variant=sys.argv[1], characters=Solids(), denoise=False)
+engine = BuiltinEngine(variant=sys.argv[1], assets=Solids(), denoise=False)
 (f,) = engine.render([Scene({"World_Name": "Museum", "Character_Name": "Ball"})],
     RenderOptions(size=(32, 32), passes=("rgb", "mask", "depth", "normals"), samples=128))
 np.savez(sys.argv[3], **{p: f.array(p) for p in f.passes})

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from torchmultiverse.engines.builtin.mesh import Light, Material, Part, ball, box, quad
-from torchmultiverse.engines.builtin.stage import View
+from torchmultiverse.engines.builtin.mesh import Light, Material, MeshPart, ball, box, quad
+from torchmultiverse.engines.builtin.placement import View
 from torchmultiverse.engines.builtin.variant import activate, probe
 from torchmultiverse.engines.builtin.world import World, WorldSpec
 
@@ -21,6 +21,9 @@ import drjit as dr  # noqa: E402
 import mitsuba as mi  # noqa: E402
 
 from torchmultiverse.engines.builtin import renderer, tracer  # noqa: E402
+from torchmultiverse.engines.builtin.tracer.bsdf import Bsdf, SurfaceInteraction  # noqa: E402
+from torchmultiverse.engines.builtin.tracer.camera import camera_rays  # noqa: E402
+from torchmultiverse.engines.builtin.tracer.sampling import LatticeSampler, unit_float  # noqa: E402
 
 SIDE, BLOCK = 24, 6
 GROUND = 4.0
@@ -43,14 +46,14 @@ def everything(lights=(), emission=0.0, sky=1.0):
     floor = quad([(-GROUND, -GROUND, 0), (GROUND, -GROUND, 0), (GROUND, GROUND, 0), (-GROUND, GROUND, 0)])
     wide = type(floor)(floor.vertices, floor.faces, floor.normals, floor.uv * 3)
     parts = [
-        Part(Material("floor", color=texture, rough=rough, height=bumps, repeat=True), wide),
-        Part(Material("clay", specular=0.0), ball(24, 32).moved((-1.2, 0.4, 0.7), 0.7).tinted((0.7, 0.3, 0.2))),
-        Part(
+        MeshPart(Material("floor", color=texture, rough=rough, height=bumps, repeat=True), wide),
+        MeshPart(Material("clay", specular=0.0), ball(24, 32).moved((-1.2, 0.4, 0.7), 0.7).tinted((0.7, 0.3, 0.2))),
+        MeshPart(
             Material("metal", metallic=1.0, roughness=0.4),
             ball(24, 32).moved((1.1, 0.6, 0.6), 0.6).tinted((0.9, 0.8, 0.5)),
         ),
-        Part(
-            Material("coat", roughness=0.3, specular=0.8),
+        MeshPart(
+            Material("glossy", roughness=0.3, specular=0.8),
             box((-0.4, -1.2, 0), (0.5, -0.6, 0.7)).tinted((0.2, 0.3, 0.6)),
         ),
     ]
@@ -59,18 +62,20 @@ def everything(lights=(), emission=0.0, sky=1.0):
         sign = box((-2.5, 1.5, 0.5), (-2.3, 2.5, 1.5)).tinted((0.1, 0.8, 0.3))
         panel = quad([(2.5, 2, 0.2), (2.5, 0, 0.2), (2.5, 0, 1.7), (2.5, 2, 1.7)])
         parts += [
-            Part(Material("lamp", emission=emission, samples_light=True), lamp),
-            Part(Material("sign", emission=emission, specular=0.0), sign),
-            Part(Material("panel", emission=emission, color=texture), panel),
+            MeshPart(Material("lamp", emission=emission, samples_light=True), lamp),
+            MeshPart(Material("sign", emission=emission, specular=0.0), sign),
+            MeshPart(Material("panel", emission=emission, color=texture), panel),
         ]
     spec = WorldSpec(caption="x", blocks=[{"kind": "none"}])
     return World("test", spec, parts, list(lights), environment(sky), np.zeros((5, 5), np.float32), 1.0)
 
 
-def costume(x=0.0):
+def character(x=0.0):
     mesh = ball(24, 32).moved((x, 0, 0.5), 0.5)
     color = np.tile(np.array([0.8, 0.5, 0.3], np.float32), (len(mesh.vertices), 1))
-    return tracer.Costume(mesh.vertices, mesh.faces, mesh.normals, color, np.full(len(mesh.vertices), 0.6, np.float32))
+    return tracer.CharacterInstance(
+        mesh.vertices, mesh.faces, mesh.normals, color, np.full(len(mesh.vertices), 0.6, np.float32)
+    )
 
 
 def camera():
@@ -80,17 +85,15 @@ def camera():
     return View(np.array([0, -5.0, 2.4]), axes, SIDE * 1.1, (SIDE, SIDE))
 
 
-def mitsubas(world, costumes, samples, seed):
+def mitsubas(world, characters, samples, seed):
     """Return the picture that Mitsuba's path tracer makes of the same rays."""
-    shapes = {f"slot{k}": renderer.character(f"slot{k}", c) for k, c in enumerate(costumes) if c}
+    shapes = {f"slot{k}": renderer.character_shape(f"slot{k}", c) for k, c in enumerate(characters) if c}
     scene = mi.load_dict(renderer.description(world) | shapes)
     sampler = mi.load_dict({"type": "independent"})
     sampler.seed(seed, SIDE * SIDE * samples)
     pixel = dr.arange(mi.UInt32, SIDE * SIDE * samples) // samples
     jitter = sampler.next_2d()
-    own = tracer.Tracer.__new__(tracer.Tracer)
-    own.world = world
-    o, d, inside = own._camera(camera(), pixel, jitter.x, jitter.y)
+    o, d, inside = camera_rays(camera(), world.spec.camera, pixel, jitter.x, jitter.y)
     light, _, _ = renderer.integrator(tracer.DEPTH).sample(scene, sampler, mi.RayDifferential3f(o, d), None, inside)
     dr.eval(light)
     return np.stack([np.array(dr.block_sum(c, samples)) for c in light], -1).reshape(SIDE, SIDE, 3) / samples
@@ -114,11 +117,11 @@ IMAGE = Light(
     ids=["sky", "lamps", "image", "surfaces", "all"],
 )
 def test_the_light_is_that_of_mitsubas_path_tracer(lights, emission, sky):
-    world, costumes = everything(lights, emission, sky), [costume(-0.2), None]
+    world, characters = everything(lights, emission, sky), [character(-0.2), None]
     own = tracer.Tracer(world)
-    own.dress(costumes)
+    own.set_characters(characters)
     mine = [blocks(own.render(camera(), 512, seed).color) for seed in range(4)]
-    theirs = [blocks(mitsubas(world, costumes, 1024, seed)) for seed in range(4)]
+    theirs = [blocks(mitsubas(world, characters, 1024, seed)) for seed in range(4)]
     a, b = np.mean(mine, 0), np.mean(theirs, 0)
     # Standard error of each mean, from the four independent ones; a floor where all four happen to agree.
     error = np.sqrt((np.var(mine, 0, ddof=1) + np.var(theirs, 0, ddof=1)) / 4)
@@ -153,8 +156,8 @@ def test_a_surface_reflects_what_mitsubas_does_and_samples_as_it_says(material, 
         mi.Float(eta),
         mi.Float(material.metallic),
     )
-    surface = tracer._Surface(*fixed, mi.Bool(material.specular <= 0), mi.Color3f(0), mi.Float(0))
-    own = tracer.Bsdf(surface, -wi)
+    surface = SurfaceInteraction(*fixed, mi.Bool(material.specular <= 0), mi.Color3f(0), mi.Float(0))
+    own = Bsdf(surface, -wi)
     if material.specular > 0:
         kind = {
             "type": "principled",
@@ -186,10 +189,10 @@ def test_the_sky_is_sampled_with_the_density_it_says():
     n = 1 << 16
     u = [mi.UInt32(np.random.default_rng(k).integers(0, 2**32, n).astype(np.uint32)) for k in range(2)]
     p = mi.Point3f(0, 0, 1)
-    d, _, value, density, _ = lights.sample(p, mi.UInt32(0), mi.Float(1), *u, None, mi.Bool(True))
+    d, _, value, density, _ = lights.sample(p, (mi.UInt32(0), mi.Float(1)), u, None, mi.Bool(True))
     again = lights.sky(d, mi.Bool(True))[1]
     assert (np.abs(np.array(again) / np.array(density) - 1) < 1e-3).mean() > 0.995
-    even = mi.warp.square_to_uniform_sphere(mi.Point2f(tracer._unit(u[0]), tracer._unit(u[1])))
+    even = mi.warp.square_to_uniform_sphere(mi.Point2f(unit_float(u[0]), unit_float(u[1])))
     assert np.array(lights.sky(even, mi.Bool(True))[1]).mean() * 4 * np.pi == pytest.approx(1, rel=0.2)
     sky = environment().astype(float)
     solid = np.sin(np.pi * (np.arange(64) + 0.5) / 64)[:, None, None] * (np.pi / 64) * (2 * np.pi / 128)
@@ -197,15 +200,15 @@ def test_the_sky_is_sampled_with_the_density_it_says():
 
 
 def test_one_ray_tracing_scene_gives_what_two_give():
-    world, costumes = everything((SPOT,), 1.0, 0.3), [costume(-0.8), costume(0.9)]
+    world, characters = everything((SPOT,), 1.0, 0.3), [character(-0.8), character(0.9)]
     pictures = []
     for one_scene in (False, True):
         own = tracer.Tracer(world, one_scene=one_scene)
-        own.dress(costumes)
+        own.set_characters(characters)
         pictures.append(own.render(camera(), 64, 3))
     two, one = pictures
-    assert (two.shape == one.shape).mean() > 0.99
-    assert {0, 1, 2} == set(np.unique(one.shape))
+    assert (two.instance == one.instance).mean() > 0.99
+    assert {0, 1, 2} == set(np.unique(one.instance))
     assert np.abs(two.albedo - one.albedo).mean() < 0.005
     assert np.abs(two.color - one.color).mean() < 0.03 * two.color.mean()
 
@@ -213,28 +216,28 @@ def test_one_ray_tracing_scene_gives_what_two_give():
 def test_a_change_of_characters_leaves_nothing_behind():
     world = everything((SPOT,), 1.0, 0.3)
     fresh, used = tracer.Tracer(world), tracer.Tracer(world)
-    for costumes in ([costume(0.5), None], [None, costume(-0.5)], [None, None]):
-        used.dress(costumes)
+    for characters in ([character(0.5), None], [None, character(-0.5)], [None, None]):
+        used.set_characters(characters)
         used.render(camera(), 2, 0)
     for own in (fresh, used):
-        own.dress([costume(0.1), None])
+        own.set_characters([character(0.1), None])
     a, b = fresh.render(camera(), 4, 7), used.render(camera(), 4, 7)
-    for name in ("color", "albedo", "normal", "shape", "distance", "facing"):
+    for name in ("color", "albedo", "normal", "instance", "distance", "shading_normal"):
         assert np.array_equal(getattr(a, name), getattr(b, name)), name
 
 
 def test_rounds_of_samples_are_of_one_picture(monkeypatch):
     own = tracer.Tracer(everything())
-    own.dress([costume(), None])
+    own.set_characters([character(), None])
     whole = own.render(camera(), 256, 1)
-    monkeypatch.setattr(tracer, "_WAVEFRONT", SIDE * SIDE * 64)
+    monkeypatch.setattr(tracer.tracer, "WAVEFRONT", SIDE * SIDE * 64)
     parts = own.render(camera(), 256, 1)
     assert np.abs(blocks(whole.color) - blocks(parts.color)).mean() < 0.02 * whole.color.mean()
-    assert np.array_equal(whole.shape, parts.shape)
+    assert np.array_equal(whole.instance, parts.instance)
 
 
 def test_the_points_of_a_pixel_fill_the_square():
-    points = tracer.Points(64 * 16, 16, 9)
+    points = LatticeSampler(64 * 16, 16, 9)
     for dimension in (0, 5):
         x, y = (np.array(c).reshape(64, 16) for c in points.floats(mi.UInt32(dimension)))
         # In each pixel, every sixth of the way has a sample on both axes, and by chance alone often has none.

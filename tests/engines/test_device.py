@@ -55,7 +55,7 @@ def test_it_is_the_picture_that_the_host_makes(
 def test_many_samples_in_several_rounds(
     engines: tuple[BuiltinEngine, BuiltinEngine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("torchmultiverse.engines.builtin.tracer._WAVEFRONT", 4000)
+    monkeypatch.setattr("torchmultiverse.engines.builtin.tracer.tracer.WAVEFRONT", 4000)
     scene = Scene({"World_Name": "Museum", "Character_Name": "Zebra"})
     (host,), (device,) = (list(e.render([scene], RenderOptions(size=(32, 32), samples=16))) for e in engines)
     assert np.abs(host.array().astype(int) - device.array().astype(int)).max() <= 2

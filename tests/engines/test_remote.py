@@ -66,12 +66,12 @@ class Deadly(Streamer):
     """Loses its connections whenever a certain scene is asked for, as a binary that crashes on it would."""
 
     @override
-    def _render(self, player, name, request):  # type: ignore[no-untyped-def]
-        if request["scene"].get("Camera_Yaw") == 3:
+    def _render(self, player, request):  # type: ignore[no-untyped-def]
+        if request.scene.get("Camera_Yaw") == 3:
             for one in list(self._players):
                 self._drop(one)
         else:
-            super()._render(player, name, request)
+            super()._render(player, request)
 
 
 def free_port() -> int:
@@ -145,6 +145,32 @@ def test_a_scene_that_kills_the_connection_does_not_take_its_neighbours_along() 
     assert [n for n, answer in enumerate(answers) if isinstance(answer, Failure)] == [3]
     for scene, answer in zip(SCENES, answers, strict=True):
         assert isinstance(answer, Failure) or read_marker(answer.array()) == scene.scene_id
+
+
+def test_closing_it_from_another_thread_ends_a_render_that_waits() -> None:
+    """How an engine that hangs is ended: a thread that goes on waiting is one that nobody ever gets back."""
+    Held.asked.clear()
+    Held.go.clear()
+    ended: list[BaseException] = []
+
+    def render() -> None:
+        try:
+            list(engine.render([SCENES[5]], OPTIONS))
+        except BaseException as error:
+            ended.append(error)
+
+    with serve(Held) as served:
+        engine = RemoteEngine(served.url)
+        waiting = threading.Thread(target=render, daemon=True)
+        waiting.start()
+        try:
+            assert Held.asked.wait(60)
+            engine.close()
+            waiting.join(60)
+            assert not waiting.is_alive()
+        finally:
+            Held.go.set()
+    assert len(ended) == 1
 
 
 def test_a_picture_that_never_comes_is_a_failure_after_the_budget() -> None:

@@ -17,7 +17,7 @@ import references
 from PIL import Image
 
 from torchmultiverse.engines.builtin import engine as engine_module
-from torchmultiverse.engines.builtin.engine import REVISION, BuiltinEngine, Species
+from torchmultiverse.engines.builtin.engine import REVISION, BuiltinEngine, ProceduralAssets
 from torchmultiverse.engines.builtin.variant import probe
 
 HALF_A_LEVEL = 0.5
@@ -75,7 +75,7 @@ def test_the_fingerprint_knows_every_file_that_a_picture_is_made_of(
     scenes = tmp_path / "scenes"
     shutil.copytree(data_folder("scenes"), scenes)
     monkeypatch.setattr(engine_module, "data_folder", lambda name: tmp_path / name)
-    before = Species().fingerprint()
+    before = ProceduralAssets().fingerprint()
     for name in (
         "worlds/Museum.json",
         "props/chandelier.json",
@@ -85,6 +85,6 @@ def test_the_fingerprint_knows_every_file_that_a_picture_is_made_of(
     ):
         text = (scenes / name).read_text()
         (scenes / name).write_text(text + "\n")
-        assert Species().fingerprint() != before, name
+        assert ProceduralAssets().fingerprint() != before, name
         (scenes / name).write_text(text)
-    assert Species().fingerprint() == before
+    assert ProceduralAssets().fingerprint() == before

@@ -11,9 +11,9 @@ import json
 import numpy as np
 import pytest
 
-from torchmultiverse.engines.builtin import surfaces, world
+from torchmultiverse.engines.builtin import surfaces, world_builder
 from torchmultiverse.engines.builtin.mesh import Mesh
-from torchmultiverse.engines.builtin.shapes import Repeat, Shape, common_paints, load_prop, make, place, prop_names
+from torchmultiverse.engines.builtin.shapes import Repeat, ShapeSpec, common_paints, load_prop, make, place, prop_names
 from torchmultiverse.engines.builtin.surfaces import Kind, Paint
 from torchmultiverse.errors import SpecError
 
@@ -48,7 +48,7 @@ def _agreement(mesh: Mesh) -> float:
 @pytest.mark.parametrize("facts", SHAPES, ids=lambda f: "-".join(str(v) for v in list(f.values())[:2])[:24])
 @pytest.mark.parametrize("repeat", [[], [{"mirror": "x"}]], ids=["plain", "mirrored"])
 def test_faces_agree_with_normals(facts: dict, repeat: list) -> None:
-    shape = Shape.model_validate({**facts, "repeat": repeat, "yaw": 30, "tilt": 20})
+    shape = ShapeSpec.model_validate({**facts, "repeat": repeat, "yaw": 30, "tilt": 20})
     for piece, _, _ in place([shape], {}, np.random.default_rng(0), "test"):
         assert _agreement(piece.mesh) == 1.0
         assert piece.mesh.uv is not None
@@ -57,7 +57,7 @@ def test_faces_agree_with_normals(facts: dict, repeat: list) -> None:
 
 def test_a_solid_closes_and_has_its_size() -> None:
     for facts in SHAPES[:3]:
-        mesh = make(Shape.model_validate({**facts, "size": (2, 3, 4), "r": 1.5, "h": 4}))
+        mesh = make(ShapeSpec.model_validate({**facts, "size": (2, 3, 4), "r": 1.5, "h": 4}))
         corners = mesh.vertices[mesh.faces].astype(float)
         volume = np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum() / 6
         size = np.ptp(mesh.vertices, axis=0)
@@ -69,7 +69,7 @@ def test_a_solid_closes_and_has_its_size() -> None:
 
 
 def _middles(repeat: list[dict], **facts: object) -> np.ndarray:
-    shape = Shape.model_validate({"shape": "box", "repeat": repeat, **facts})
+    shape = ShapeSpec.model_validate({"shape": "box", "repeat": repeat, **facts})
     return np.array([p.mesh.vertices.mean(0) for p, _, _ in place([shape], {}, np.random.default_rng(0), "test")])
 
 
@@ -88,7 +88,7 @@ def test_copies_stand_where_they_should() -> None:
 
 def test_copies_on_a_ring_face_its_middle() -> None:
     """A prop faces -y, so on a ring its -y must look inward: what is put in front of it lands nearer the middle."""
-    ring = Shape(shape="box", size=(0.1, 2.0, 0.1), repeat=[Repeat(ring=5.0, count=7)])
+    ring = ShapeSpec(shape="box", size=(0.1, 2.0, 0.1), repeat=[Repeat(ring=5.0, count=7)])
     for piece, _, spot in place([ring], {}, np.random.default_rng(0), "test"):
         along = piece.mesh.vertices[:, :2] @ (spot / np.linalg.norm(spot))
         across = piece.mesh.vertices[:, :2] @ (np.array([-spot[1], spot[0]]) / np.linalg.norm(spot))
@@ -121,18 +121,18 @@ def test_patterns_repeat_without_a_seam(kind: str) -> None:
 def test_misspelt_names_are_refused() -> None:
     rng = np.random.default_rng(0)
     with pytest.raises(SpecError, match=r"here\[0\]: no paint 'sandstne'.*sandstone"):
-        place([Shape(shape="box", paint="sandstne")], {}, rng, "here")
+        place([ShapeSpec(shape="box", paint="sandstne")], {}, rng, "here")
     with pytest.raises(SpecError, match=r"no prop 'chiar'.*chair"):
-        place([Shape(prop="chiar")], {}, rng, "here")
+        place([ShapeSpec(prop="chiar")], {}, rng, "here")
     with pytest.raises(SpecError, match=r"has no paint 'sat'.*seat"):
-        place([Shape(prop="chair", paints={"sat": "red"})], {}, rng, "here")
+        place([ShapeSpec(prop="chair", paints={"sat": "red"})], {}, rng, "here")
 
 
 def test_every_prop_can_be_built() -> None:
     assert common_paints()
     for name in prop_names():
         load_prop(name)
-        pieces = place([Shape(prop=name)], {}, np.random.default_rng(0), name)
+        pieces = place([ShapeSpec(prop=name)], {}, np.random.default_rng(0), name)
         faces = sum(len(p.mesh.faces) for p, _, _ in pieces)
         low = min(float(p.mesh.vertices[:, 2].min()) for p, _, _ in pieces)
         assert faces <= 60_000, f"prop '{name}' has {faces} triangles; worlds are to stay below 250,000"
@@ -147,10 +147,10 @@ def test_a_changed_prop_makes_its_worlds_stale(tmp_path, monkeypatch: pytest.Mon
     inner = {"shapes": [{"shape": "box"}]}
     (scenes / "props" / "inner.json").write_text(json.dumps(inner))
     (scenes / "props" / "outer.json").write_text(json.dumps({"shapes": [{"prop": "inner"}]}))
-    monkeypatch.setattr(world, "data_folder", lambda _: scenes)
+    monkeypatch.setattr(world_builder, "data_folder", lambda _: scenes)
     content = {"blocks": [{"kind": "things", "shapes": [{"prop": "outer"}]}]}
-    before = world._sources(content)
-    assert world._sources(content) == before
+    before = world_builder._sources(content)
+    assert world_builder._sources(content) == before
     inner["shapes"][0]["h"] = 2.0  # type: ignore[assignment]
     (scenes / "props" / "inner.json").write_text(json.dumps(inner))
-    assert world._sources(content) != before
+    assert world_builder._sources(content) != before

@@ -6,11 +6,11 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from torchmultiverse.engines.builtin import world
+from torchmultiverse.engines.builtin import world_builder
 from torchmultiverse.engines.builtin.characters import library, plans
 
 PACKAGE = "torchmultiverse.engines.builtin"
-FOLDER = Path(world.__file__).parent
+FOLDER = Path(world_builder.__file__).parent
 
 
 def _file(module: str) -> Path | None:
@@ -34,7 +34,7 @@ def _imported(file: Path) -> set[Path]:
 
 
 def test_all_code_of_worlds_is_hashed() -> None:
-    hashed = set(world._code())
+    hashed = set(world_builder._code())
     assert FOLDER / "blocks" / "terrain.py" in hashed
     assert all(file.is_file() for file in hashed)
     for file in hashed:

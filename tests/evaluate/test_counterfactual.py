@@ -109,7 +109,7 @@ def test_the_command(asked: tuple[Path, Path], tmp_path: Path, capsys: Any, monk
     save = tmp_path / "c.json"
     sheet = tmp_path / "pairs.png"
     options = ["--save", str(save), "--gallery", str(sheet)]
-    monkeypatch.setattr("sys.argv", ["torchmultiverse", "counterfactuals", *map(str, asked[::-1]), *options])
+    monkeypatch.setattr("sys.argv", ["torchmultiverse", "eval", "counterfactuals", *map(str, asked[::-1]), *options])
     monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit) as end:
         main()

@@ -179,11 +179,11 @@ def test_tensors_modules_and_outputs_of_transformers() -> None:
 
 def test_the_check_of_a_model_says_that_it_fails() -> None:
     broken = check_model(as_model(lambda images: 1 / 0, name="m"))
-    assert [(finding.what, finding.state, finding.said) for finding in broken] == [
-        ("takes pictures", "fails", "ZeroDivisionError: division by zero")
+    assert [(finding.check, finding.state, finding.detail) for finding in broken] == [
+        ("takes images", "fails", "ZeroDivisionError: division by zero")
     ]
     wide = check_model(as_model(lambda images: np.eye(len(images), 4, dtype=np.float32), name="m", classes=CLASSES))
-    assert ("a name for each logit", "fails", "4 logits, 2 names") in [(f.what, f.state, f.said) for f in wide]
+    assert ("a name for each logit", "fails", "4 logits, 2 names") in [(f.check, f.state, f.detail) for f in wide]
 
 
 @pytest.mark.parametrize(

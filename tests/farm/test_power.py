@@ -103,7 +103,8 @@ def test_the_command_says_the_cost_and_writes_the_spec(tmp_path: Path) -> None:
     done = CliRunner().invoke(
         app,
         [
-            "plan",
+            "eval",
+            "power",
             str(spec),
             "--factor",
             "Character_Texture",
@@ -111,7 +112,7 @@ def test_the_command_says_the_cost_and_writes_the_spec(tmp_path: Path) -> None:
             "8",
             "--engine",
             "marker",
-            "--save",
+            "--out",
             str(small),
         ],
     )

@@ -161,7 +161,7 @@ def test_what_no_proof_can_notice_is_found_by_the_check_and_marked(tmp_path: Pat
     assert again.rendered == 0
     assert not again.good
     assert "cannot be trusted" in " ".join(verify(out).problems.values())
-    assert CliRunner().invoke(app, ["verify", str(out), "--drop-bad"]).exit_code == DatasetError.exit_code
+    assert CliRunner().invoke(app, ["data", "verify", str(out), "--drop-bad"]).exit_code == DatasetError.exit_code
     healed = generate(SPEC, out, Pug, check=0, progress=False, shard_rows=8)
     assert healed.good
     assert 6 <= healed.rendered <= 16

@@ -25,7 +25,7 @@ from torchmultiverse.evaluate import evaluate
 from torchmultiverse.farm import generate
 from torchmultiverse.features.cache import DIGEST, EmbeddingStore
 from torchmultiverse.features.encode import BatchSize
-from torchmultiverse.models.base import ModelInfo
+from torchmultiverse.models.contract import ModelInfo
 from torchmultiverse.models.preprocess import Prepared, Preprocess
 from torchmultiverse.store import open_dataset
 

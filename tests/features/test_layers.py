@@ -79,11 +79,11 @@ def test_cuts_hold_all_that_comes_later() -> None:
         kept = []
         handle = module.register_forward_hook(lambda _, __, output, kept=kept: kept.append(output.clone()))
         with torch.no_grad():
-            wanted = model.vectors(first)
+            wanted = model.forward(first)
         handle.remove()
         handle = module.register_forward_hook(lambda _, __, output, kept=kept: kept[0])
         with torch.no_grad():
-            found = model.vectors(second)
+            found = model.forward(second)
         handle.remove()
         assert torch.allclose(found, wanted, atol=1e-6) == layer.cut, layer.name
 

@@ -30,7 +30,7 @@ from torchmultiverse.farm import generate, join
 from torchmultiverse.features.cache import EmbeddingStore
 from torchmultiverse.features.extract import features_of
 from torchmultiverse.models import HistogramBaseline, Preprocess, as_model
-from torchmultiverse.models.base import ModelInfo
+from torchmultiverse.models.contract import ModelInfo
 from torchmultiverse.scenes import load_spec, shipped_specs
 from torchmultiverse.store import VOLATILE
 from torchmultiverse.store import verify as _verify
@@ -208,7 +208,7 @@ def pushed(dataset: Path) -> list[Path]:
 
 def check_by_command(dataset: Path) -> int:
     """Verify a dataset on the command line; returns the exit code. The one use of the command line in this folder."""
-    return CliRunner().invoke(app, ["verify", str(dataset)]).exit_code
+    return CliRunner().invoke(app, ["data", "verify", str(dataset)]).exit_code
 
 
 # Models

@@ -316,30 +316,30 @@ def _saved(out: Path, *arguments: object) -> Files:
 
 
 def compare(results: Path, out: Path) -> Files:
-    return _saved(out, "compare", results)
+    return _saved(out, "eval", "compare", results)
 
 
 def slices(results: Path, out: Path) -> Files:
-    return _saved(out, "slices", results, "--model", "no Snow at 90")
+    return _saved(out, "eval", "slices", results, "--model", "no Snow at 90")
 
 
 def why(results: Path, out: Path) -> Files:
-    return _saved(out, "why", results, "good", "no Snow")
+    return _saved(out, "eval", "gap", results, "good", "no Snow")
 
 
 def next_renders(results: Path, out: Path) -> Files:
     more = ("--difference", 1, "--factor", "world_name")
-    return _saved(out, "next-renders", results, "good", "as good", *more)
+    return _saved(out, "eval", "next-renders", results, "good", "as good", *more)
 
 
 def interactions(results: Path, out: Path) -> Files:
-    return _saved(out, "interactions", results, "--model", "no Snow at 90")
+    return _saved(out, "eval", "interactions", results, "--model", "no Snow at 90")
 
 
 def correlate(results: Path, out: Path) -> Files:
     known = out / "imagenet.csv"
     known.write_text("model,accuracy\ngood,80\nas good,81\nno Snow,70\nno Snow at 90,75\n")
-    return _saved(out, "correlate", results, "--imagenet", known)
+    return _saved(out, "eval", "correlate", results, "--imagenet", known)
 
 
 def model_card(results: Path, out: Path) -> Files:
@@ -350,12 +350,12 @@ def model_card(results: Path, out: Path) -> Files:
 
 
 def submit(results: Path, out: Path) -> Files:
-    command(out, "leaderboard", "submit", results, "--model", "good", "--out", out / "entry.json")
+    command(out, "eval", "leaderboard", "submit", results, "--model", "good", "--out", out / "entry.json")
     return {"record": out / "entry.json"}
 
 
 def counterfactuals(stored: Path, out: Path) -> Files:
-    return _saved(out, "counterfactuals", stored / "results", stored / "data")
+    return _saved(out, "eval", "counterfactuals", stored / "results", stored / "data")
 
 
 def power(stored: Path, out: Path) -> Files:
@@ -366,8 +366,8 @@ def power(stored: Path, out: Path) -> Files:
     spec.write_text(json.dumps(
         {"name": "p", "family": "Animals", "design": {"kind": "factorial", "factors": factors}}
     ))  # fmt: skip
-    options = ("--factor", "Character_Texture", "--detect", 15, "--engine", "marker", "--save", out / "plan.json")
-    command(out, "plan", spec, *options)
+    options = ("--factor", "Character_Texture", "--detect", 15, "--engine", "marker", "--out", out / "plan.json")
+    command(out, "eval", "power", spec, *options)
     return {"record": out / "plan.json"}
 
 

@@ -5,6 +5,7 @@ option that is shown in the report and not applied, a pattern that misses models
 from __future__ import annotations
 
 import importlib
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,16 +15,17 @@ from PIL import Image
 
 from torchmultiverse.errors import ModelError
 from torchmultiverse.models import (
-    FAMILIES,
     Classifier,
     ImageEncoder,
+    ModelInfo,
     Prepared,
     Preprocess,
     as_model,
+    family_forms,
     load_model,
     model_strings,
-    registry,
 )
+from torchmultiverse.models.contract import CAPABILITIES
 from torchmultiverse.models.selftest import check_model, known_images
 
 torch = pytest.importorskip("torch")
@@ -31,7 +33,7 @@ torchvision = pytest.importorskip("torchvision")
 
 
 def fails(model, **more) -> list[str]:
-    return [finding.what for finding in check_model(model, **more) if finding.state == "fails"]
+    return [finding.check for finding in check_model(model, **more) if finding.state == "fails"]
 
 
 def test_torchvision(tmp_path: Path) -> None:
@@ -111,7 +113,7 @@ def test_the_self_test_finds_what_it_is_for(tmp_path: Path) -> None:
     assert fails(as_model(_Bad(_pixels))) == []
     assert "a picture alone and among others" in fails(as_model(_Bad(of_batch)))
     assert "one finite vector per picture" in fails(as_model(_Bad(lambda images: _pixels(images) * np.nan)))
-    assert "different pictures, different vectors" in fails(as_model(_Bad(lambda images: np.ones((len(images), 3)))))
+    assert "different images, different vectors" in fails(as_model(_Bad(lambda images: np.ones((len(images), 3)))))
     good = tmp_path / "known.json"
     check_model(as_model(_Bad(_pixels)), save=good)
     assert fails(as_model(_Bad(_pixels)), against=good) == []
@@ -188,26 +190,87 @@ def test_patterns_and_files_of_model_strings(tmp_path: Path) -> None:
         model_strings(["@nowhere.txt"])
 
 
-def test_a_plug_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package on the path whose metadata name an entry point, as pip would install it."""
-    (tmp_path / "my_plugin.py").write_text(
-        "from torchmultiverse.models import register\n"
-        "def add():\n"
-        "    @register('mine', 'mine:SCALE')\n"
-        "    def load(rest):\n"
-        "        return lambda images: [[float(rest), 0.0]] * len(images)\n"
-    )
-    info = tmp_path / "my_plugin-1.0.dist-info"
+def install(folder: Path, value: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a package on the path whose metadata name an entry point, as pip would install it."""
+    (folder / "my_plugin.py").write_text(text)
+    info = folder / "my_plugin-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-plugin\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[torchmultiverse.models]\nmine = my_plugin:add\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
+    (info / "entry_points.txt").write_text(f"[torchmultiverse.models]\nmine = {value}\n")
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.delitem(sys.modules, "my_plugin", raising=False)
     importlib.invalidate_caches()
-    registry._plugins.cache_clear()
-    try:
-        model = load_model("mine:3")
-        assert isinstance(model, Classifier)
-        assert model.logits(known_images())[0].tolist() == [3, 0]
-    finally:
-        FAMILIES.pop("mine", None)
-        registry._plugins.cache_clear()
+
+
+def test_a_plug_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "def load(rest):\n    return lambda images: [[float(rest), 0.0]] * len(images)\n"
+    install(tmp_path, "my_plugin:load", text, monkeypatch)
+    assert family_forms()["mine"] == "mine:…"
+    assert "my_plugin" not in sys.modules, "nothing is imported before a model of the family is loaded"
+    model = load_model("mine:3")
+    assert isinstance(model, Classifier)
+    assert model.logits(known_images())[0].tolist() == [3, 0]
+    with pytest.raises(ModelError, match=r"unknown model family 'mien'.*'mine'"):
+        load_model("mien:3")
+
+
+def test_a_plug_in_that_says_how_its_strings_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (
+        "from torchmultiverse.models import ModelFamily\n"
+        "def load(rest):\n    return lambda images: [[1.0, 0.0]] * len(images)\n"
+        "family = ModelFamily(load, 'mine:SIZE', lambda: ['mine:small', 'mine:large'])\n"
+    )
+    install(tmp_path, "my_plugin:family", text, monkeypatch)
+    assert model_strings(["mine:s*"]) == ["mine:small"]
+    assert isinstance(load_model("mine:small"), Classifier)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("import no_such_module", r"model family 'mine' \(my_plugin:load, of my-plugin\) cannot be imported.*no_such"),
+        ("load = 3", r"model family 'mine' .* is a int; a function from what stands behind 'mine:' to a model"),
+    ],
+)
+def test_a_broken_plug_in_breaks_nothing_but_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str
+) -> None:
+    install(tmp_path, "my_plugin:load", text + "\n", monkeypatch)
+    load_model("torchvision:resnet18/random")
+    with pytest.raises(ModelError, match=message):
+        load_model("mine:3")
+
+
+class _Claims:
+    """A classifier that claims capabilities and has none of them."""
+
+    info = ModelInfo("claims", "classifier")
+    classes = ("a", "b", "c")
+    max_candidates = 0
+
+    def logits(self, images):
+        return np.stack([np.asarray(i.resize((1, 1)), np.float32)[0, 0] for i in images])
+
+    def change(self, **facts):
+        pass
+
+    def tokens(self, texts):
+        return np.zeros((1, 2))
+
+
+def test_capabilities_that_are_claimed_are_tried() -> None:
+    assert fails(_Claims()) == ["its facts can be changed", "tokens of captions", "largest number of candidates"]
+
+
+def test_every_family_has_the_capabilities_that_its_models_need() -> None:
+    model = load_model("torchvision:resnet18/random")
+    assert [one.__name__ for one in CAPABILITIES if isinstance(model, one)] == [
+        "HasMutableInfo", "HasAdapterName", "HasModule", "HasLayers",
+    ]  # fmt: skip
+    checked = {one.check for one in check_model(model)}
+    assert {"its facts can be changed", "a module on its device, in evaluation mode", "forward gives its output"} <= (
+        checked
+    )
+    logits = model.logits
+    model.logits = lambda images: -logits(images)  # type: ignore[method-assign]
+    assert fails(model) == ["forward gives its output"]

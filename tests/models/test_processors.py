@@ -20,7 +20,7 @@ transformers = pytest.importorskip("transformers")
 
 from small_transformers import folder_of  # noqa: E402
 
-from torchmultiverse.models.processors import OwnProcessor, image_reader  # noqa: E402
+from torchmultiverse.models.processors import ImageProcessor, image_reader  # noqa: E402
 
 SHAPES = ((300, 200), (211, 380), (512, 512), (90, 75))
 
@@ -36,7 +36,7 @@ def made(name: str, **settings: Any) -> Any:
     return cls(**settings)
 
 
-def off(reader: Preprocess | OwnProcessor, processor: Any, shapes: Any = SHAPES) -> float:
+def off(reader: Preprocess | ImageProcessor, processor: Any, shapes: Any = SHAPES) -> float:
     """Return the largest difference from a processor, in grey levels."""
     level = 255 * np.array(reader.std if isinstance(reader, Preprocess) else (1.0,) * 3)[:, None, None]
     pictures = [noise(*shape) for shape in shapes]
@@ -102,7 +102,7 @@ def test_what_has_no_declaration_runs_the_processor_itself() -> None:
     for name in ("PerceiverImageProcessor", "GLPNImageProcessor"):
         processor = made(name)
         own = image_reader(processor, "here")
-        assert isinstance(own, OwnProcessor), name
+        assert isinstance(own, ImageProcessor), name
         assert off(own, processor) == 0, name
     with pytest.raises(ModelError, match=r"makes pictures of 192 × 224 and 320 × 224.*batch size of 1"):
         own([noise(200, 230), noise(330, 230)])
@@ -185,7 +185,7 @@ def test_every_processor_class(name: str) -> None:
     except ModelError as error:
         assert name.removesuffix("Fast").removesuffix("Pil") in str(error)  # noqa: PT017
         return
-    if isinstance(reader, OwnProcessor):
+    if isinstance(reader, ImageProcessor):
         assert off(reader, processor, [(300, 200), (512, 512)]) == 0
         return
     exact = getattr(processor, "backend", "pil") == "pil" and not name.endswith("Fast")

@@ -15,7 +15,7 @@ import pytest
 
 from torchmultiverse import generate
 from torchmultiverse.evaluate import evaluate
-from torchmultiverse.models import FAMILIES, load_model, registry
+from torchmultiverse.models import load_model
 
 FOLDER = Path(__file__).parents[2] / "docs" / "examples" / "plugin"
 
@@ -34,18 +34,13 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     (about / "entry_points.txt").write_text("\n".join(groups))
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.syspath_prepend(FOLDER)
-    registry._plugins.cache_clear()
     yield
-    registry._plugins.cache_clear()
-    FAMILIES.pop("colours", None)
     for name in ("colours_model", "flat_engine"):
         sys.modules.pop(name, None)
 
 
 def test_model_engine_protocol_and_factor_work_together(installed: None, tmp_path: Path) -> None:
-    from flat_engine import FlatEngine  # type: ignore[import-not-found]
-
-    made = generate(FOLDER / "fog.json", tmp_path / "fog", FlatEngine, progress=False)
+    made = generate(FOLDER / "fog.json", tmp_path / "fog", "flat", progress=False)
     assert made.pictures == 18
     assert not made.failures
     model = load_model("colours:middle")

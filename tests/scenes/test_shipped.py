@@ -67,8 +67,8 @@ def test_the_list_of_specs() -> None:
 
 def test_the_readme_names_specs_that_every_installation_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    commands = [shlex.split(text) for text in re.findall(r"`(torchmultiverse (?:render|plan) [^`…]+)`", README)]
-    named = {words[2] for words in commands}
+    commands = [shlex.split(text) for text in re.findall(r"`(torchmultiverse (?:render|eval power) [^`…]+)`", README)]
+    named = {words[3 if words[1] == "eval" else 2] for words in commands}
     assert named >= {"spar", "animals"}
     for name in named:
         assert load_spec(name).build().count > 1000

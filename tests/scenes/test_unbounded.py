@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from torchmultiverse.cli.app import app
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.errors import SpecError
-from torchmultiverse.farm import plan
+from torchmultiverse.farm import dry_run
 from torchmultiverse.scenes import Drawn, Scene, Spec, load_spec, parse_spec, parse_where, shipped_specs
 from torchmultiverse.scenes.design import Factorial
 
@@ -47,7 +47,7 @@ def test_a_million_pairs_are_counted_and_not_made(name: str, count: int, tmp_pat
     with quick():
         spec = parse_spec(shipped(name, pairs=10**6))
         assert abs(spec.build().count - count) <= 2 * 53 * 60, "the single ones may be other than here"
-        forecast = plan(spec, MarkerEngine().catalogue())
+        forecast = dry_run(spec, MarkerEngine().catalogue())
         assert forecast.pictures == spec.build().count
         with pytest.raises(SpecError, match="scenes is too large for this; at most 5,000,000"):
             spec.build()[0]

@@ -9,6 +9,7 @@ import asyncio
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from torchmultiverse.engines import Failure, Frame, RenderOptions
 from torchmultiverse.engines.client import AsyncClient
 from torchmultiverse.engines.marker import MarkerEngine, read_marker
 from torchmultiverse.errors import EngineError
+from torchmultiverse.protocol import bridge
 from torchmultiverse.protocol import datachannel as dc
 from torchmultiverse.scenes import Scene
 from torchmultiverse.serve.streamer import MAX_BREAKS, Streamer
@@ -111,6 +113,32 @@ def test_nonsense_over_the_data_channel_hurts_nobody_else() -> None:
 
     with serve() as served:
         asyncio.run(test(served))
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        ('"do":"render","scene":{},"samples":0', "samples is '0'; an integer from 1 to 65536 is right"),
+        ('"do":"render","scene":{},"size":[8,8]', "size (8, 8) is out of range: 16 to 4096 pixels a side"),
+        ('"do":"render","scene":{"World":"Snow"}', "World"),
+        ('"do":"catalog"', "do is 'catalog'; hello, catalogue, render are known here. Did you mean 'catalogue'?"),
+    ],
+)
+def test_a_bad_request_is_answered_with_what_would_be_right(request_: str, reason: str) -> None:
+    async def test(served: Served) -> None:
+        client = AsyncClient(served.url, dialect="tmv")
+        await client.connect()
+        inbox: asyncio.Queue[Any] = asyncio.Queue()
+        client._waiting["x1"] = inbox
+        client._bridge.expect("x1", SCENE, ("rgb",))
+        client._live().send('{"tmv":1,"id":"x1",' + request_ + "}")
+        outcome = await inbox.get()
+        assert isinstance(outcome, bridge.Rejected)
+        assert reason in outcome.reason
+        await client.close()
+
+    with serve() as served:
+        asyncio.run(asyncio.wait_for(test(served), 60))
 
 
 def test_a_player_whose_connection_does_not_close_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from torchmultiverse.cli.app import app
 from torchmultiverse.farm import generate
 from torchmultiverse.store import inspect, open_dataset, verify
-from torchmultiverse.store.quality import fireflies, outside, quality
+from torchmultiverse.store.quality import outside, quality
 
 
 def scenery(rng: np.random.Generator, side: int = 64) -> np.ndarray:
@@ -100,7 +100,7 @@ def test_fireflies_by_hand():
     picture = np.full((8, 8, 3), 40, np.uint8)
     picture[2, 2] = 250
     picture[5, 5] = picture[5, 6] = 250  # two beside each other are a highlight
-    assert fireflies(picture) == pytest.approx(1 / 64)
+    assert quality(picture)["quality_fireflies"] == pytest.approx(1 / 64)
 
 
 SPEC = {
@@ -129,7 +129,7 @@ def test_the_report_of_a_resumed_run_is_that_of_an_undisturbed_one(tmp_path, cap
     assert whole.quality is not None
     assert "## Quality of the pictures" in (tmp_path / "a" / "README.md").read_text()
     with pytest.raises(SystemExit) as stop:
-        app(["quality", str(tmp_path / "a"), "--save", str(tmp_path / "q.json")])
+        app(["data", "quality", str(tmp_path / "a"), "--save", str(tmp_path / "q.json")])
     assert stop.value.code in (0, None)
     assert (tmp_path / "q.json").read_text() == report
     assert "4 pictures" in capsys.readouterr().out

@@ -17,7 +17,7 @@ from torchmultiverse.store.views import ImageList, without
 pytest.importorskip("torch")
 pytest.importorskip("open_clip")
 
-from torchmultiverse.cli.training import finetune
+from torchmultiverse.cli.train import finetune
 from torchmultiverse.models.tiny import build_tiny, save_tiny, tiny_config
 
 

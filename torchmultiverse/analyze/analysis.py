@@ -286,7 +286,7 @@ def add_memorization(
     Args:
         analysis: so far.
         model, dataset, run: as in `analyze_model`.
-        splits: file of `dejavu split`; that of an encoder of this package by default, if it was trained on one.
+        splits: file of `data split`; that of an encoder of this package by default, if it was trained on one.
         reference: model that saw B; without it the model is scored alone.
         removal: how the object is removed; boxes where they are known, corners else.
     """
@@ -300,7 +300,7 @@ def add_memorization(
         return analysis.with_notes(f"what was memorized: {error}")
     if known is None:
         return analysis.with_notes(
-            "what was memorized: nothing says which pictures the model saw (--sets, of 'dejavu split')"
+            "what was memorized: nothing says which pictures the model saw (--sets, of 'data split')"
         )
     if removal is None:
         removal = ObjectRemoval("boxes" if "annotations" in images.table().column_names else "corner")

@@ -69,7 +69,7 @@ def view_agreement(
             with model.computing():
                 for number in range(max(1, views // 2)):
                     for view in draw(np.arange(len(part)), number):
-                        features = model.deepest(view.to(model.device)).float()
+                        features = model.forward_full(view.to(model.device)).float()
                         vectors.append(torch.nn.functional.normalize(features, dim=1))
             both = torch.stack(vectors, 1)
             cosine = both @ both.transpose(1, 2)

@@ -21,8 +21,6 @@ from torchmultiverse.models import FloatArray, device
 if TYPE_CHECKING:
     import torch
 
-Codes = NDArray[np.int64]
-
 
 @dataclass(frozen=True)
 class LinearProbe:

@@ -7,7 +7,7 @@ from .library import check_packs as check_packs
 from .library import installed as installed
 from .library import open_pack as open_pack
 from .library import remove as remove
-from .packs import troupe as troupe
+from .packs import asset_source as asset_source
 from .page import turntable as turntable
 from .zeroad import build as build
 
@@ -16,12 +16,12 @@ __all__ = [
     "PAGE",
     "Pack",
     "add",
+    "asset_source",
     "build",
     "check_packs",
     "installed",
     "make_engine",
     "open_pack",
     "remove",
-    "troupe",
     "turntable",
 ]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.assets.model import Floats, Model, Piece
+from torchmultiverse.assets.model import Floats, MeshModel, Submesh
 
 EDGES = ((192, 0.026), (320, 0.017), (640, 0.011), (1 << 16, 0.006))
 """Longest edge in metres by the side of the picture in pixels. Most edges are about half as long, and a pixel of 512 is
@@ -41,7 +41,7 @@ def edge_for(side: int) -> float:
     return next(edge for limit, edge in EDGES if side <= limit)
 
 
-def bake(model: Model, edge: float) -> Baked:
+def bake(model: MeshModel, edge: float) -> Baked:
     """Return the model with its textures as colours of vertices.
 
     Args:
@@ -62,7 +62,7 @@ def bake(model: Model, edge: float) -> Baked:
     )
 
 
-def _bake(piece: Piece, edge: float) -> Baked:
+def _bake(piece: Submesh, edge: float) -> Baked:
     faces, vertices, normals = piece.faces, piece.vertices, piece.normals
     colors = piece.colors if piece.colors is not None else np.ones_like(vertices)
     base = np.asarray(piece.tint, np.float32) * colors
@@ -87,7 +87,7 @@ def _bake(piece: Piece, edge: float) -> Baked:
     )
 
 
-def _areas(piece: Piece) -> NDArray[np.float64]:
+def _areas(piece: Submesh) -> NDArray[np.float64]:
     corners = piece.vertices[piece.faces].astype(float)
     cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     return np.asarray(np.linalg.norm(cross, axis=1) / 2)
@@ -170,10 +170,10 @@ def sample(image: NDArray[np.uint8], uv: Floats, texels: Floats, opaque: bool) -
     k = 0
     while True:
         last = min(level.shape[:2]) <= 1
-        share = np.clip(1 - np.abs(wanted - k), 0, 1) if not last else np.clip(wanted - k + 1, 0, 1)
-        on = np.flatnonzero(share > 0)
+        weight = np.clip(1 - np.abs(wanted - k), 0, 1) if not last else np.clip(wanted - k + 1, 0, 1)
+        on = np.flatnonzero(weight > 0)
         if len(on):
-            out[on] += share[on, None] * _bilinear(level, uv[on])
+            out[on] += weight[on, None] * _bilinear(level, uv[on])
         if last or k > wanted.max():
             break
         level = _halved(level)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from torchmultiverse.assets.bake import bake
-from torchmultiverse.assets.model import Model, Piece, welded_normals
+from torchmultiverse.assets.model import MeshModel, Submesh, welded_normals
 from torchmultiverse.errors import MissingExtra
 
 
-def decimated(model: Model, triangles: int) -> Model:
+def decimated(model: MeshModel, triangles: int) -> MeshModel:
     """Return a model of about so many triangles, its textures turned into colours of vertices.
 
     A mesh that is finer than a pixel needs no texture: each vertex takes its colour first, and keeps it.
@@ -35,9 +35,9 @@ def decimated(model: Model, triangles: int) -> Model:
     points, fewer = simplify(places.astype(np.float64), faces[whole], target_count=min(triangles, int(whole.sum())))
     points, fewer = np.asarray(points, np.float32), np.asarray(fewer, np.uint32)
     nearest = cKDTree(baked.vertices).query(points)[1]
-    return Model(
+    return MeshModel(
         (
-            Piece(
+            Submesh(
                 points,
                 welded_normals(points, fewer),
                 fewer,

@@ -19,8 +19,8 @@ def make_engine(name: str, packs: Sequence[str] = ()) -> Engine:
         AssetError: a pack is not installed.
     """
     entry = find_engine(name)
-    if not packs or not entry.characters:
+    if not packs or not entry.assets:
         return entry.make()
-    from torchmultiverse.assets.packs import troupe
+    from torchmultiverse.assets.packs import asset_source
 
-    return entry.make(characters=troupe(packs))
+    return entry.make(assets=asset_source(packs))

@@ -57,7 +57,7 @@ def world(name: str, radiance: NDArray[np.float32], caption: str, stops: float) 
     from torchmultiverse.engines.builtin import (
         Material,
         Mesh,
-        Part,
+        MeshPart,
         World,
         WorldSpec,
         grid_faces,
@@ -73,7 +73,7 @@ def world(name: str, radiance: NDArray[np.float32], caption: str, stops: float) 
     bright = float(np.percentile(albedo @ _LUMA, 99))
     albedo = np.clip(albedo * min(1.0, 0.85 / max(bright, 1e-9)), 0.01, 0.9)
     encoded = np.where(albedo <= 0.0031308, 12.92 * albedo, 1.055 * np.maximum(albedo, 1e-9) ** (1 / 2.4) - 0.055)
-    picture = np.rint(encoded * 255).astype(np.uint8)
+    image = np.rint(encoded * 255).astype(np.uint8)
     radius = np.concatenate([[0.02], np.geomspace(0.15, REACH, _RINGS - 1)])
     phi = np.linspace(0, 2 * np.pi, _SECTORS + 1)
     x, y = radius[:, None] * np.cos(phi)[None], radius[:, None] * np.sin(phi)[None]
@@ -83,8 +83,8 @@ def world(name: str, radiance: NDArray[np.float32], caption: str, stops: float) 
     # Rings run outwards and columns counter-clockwise, so the grid's own order faces down.
     faces = grid_faces(_RINGS, _SECTORS + 1)[:, ::-1]
     up = np.tile(np.array([0, 0, 1], np.float32), (len(vertices), 1))
-    ground = Part(
-        Material("ground", roughness=1.0, specular=0.0, repeat=True, color=picture),
+    ground = MeshPart(
+        Material("ground", roughness=1.0, specular=0.0, repeat=True, color=image),
         Mesh(vertices, np.ascontiguousarray(faces), up, uv.astype(np.float32)),
     )
     spec = WorldSpec(caption=caption, exposure=stops, blocks=[{"kind": "environment map"}])

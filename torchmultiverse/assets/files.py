@@ -70,7 +70,7 @@ def read_bounded(path: Path, limit: int, what: str) -> bytes:
     return data
 
 
-class Neighbours:
+class SiblingFiles:
     """The files beside a mesh that it may name: its materials and textures.
 
     Args:

@@ -16,7 +16,7 @@ from torchmultiverse.assets.environment import pack_map
 from torchmultiverse.assets.files import MAX_MANIFEST_BYTES, inside, read_bounded, suffixed
 from torchmultiverse.assets.library import ASSET_NAME, PACK_NAME, Item, Kind, Pack, install
 from torchmultiverse.assets.maps import MAP_SUFFIXES, read_map
-from torchmultiverse.assets.model import Axis, Model
+from torchmultiverse.assets.model import Axis, MeshModel
 from torchmultiverse.assets.reading import FRONTS, MESH_SUFFIXES, read_model
 from torchmultiverse.errors import AssetError, nearest
 
@@ -27,12 +27,12 @@ _KINDS: dict[str, Kind] = {
 }
 
 
-class _Strict(BaseModel):
+class _FolderRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class Entry(_Strict):
-    """One asset as its owner describes it; what is not said is guessed from the file, but never the licence."""
+class Entry(_FolderRecord):
+    """One asset as its owner describes it; what is not given is guessed from the file, but never the licence."""
 
     name: Annotated[str, Field(pattern=ASSET_NAME, description="level of Character_Name or World_Name")]
     file: Annotated[str, Field(min_length=1, max_length=500, description="path inside the folder")]
@@ -48,7 +48,7 @@ class Entry(_Strict):
     exposure: float = Field(default=0.0, ge=-8, le=8, description="of an environment, stops")
 
 
-class FolderManifest(_Strict):
+class FolderManifest(_FolderRecord):
     """What ``assets.json`` holds."""
 
     name: Annotated[str | None, Field(pattern=PACK_NAME, description="of the pack; else the folder's")] = None
@@ -129,17 +129,17 @@ def _licence(entry: Entry, manifest: FolderManifest, what: str) -> dict[str, str
     Raises:
         AssetError: no licence, or one that wants a name where there is none.
     """
-    said = {
+    terms = {
         key: (getattr(entry, key) if getattr(entry, key) is not None else getattr(manifest, key)) or ""
         for key in ("license", "attribution", "source")
     }
-    if not said["license"].strip():
+    if not terms["license"].strip():
         raise AssetError(
             f"{what}: it has no license; write its SPDX identifier, such as 'CC-BY-4.0', or what allows you to use it"
         )
-    if said["license"].upper().startswith("CC-BY") and not said["attribution"].strip():
-        raise AssetError(f"{what}: the licence {said['license']} asks to name who made it; write 'attribution'")
-    return said
+    if terms["license"].upper().startswith("CC-BY") and not terms["attribution"].strip():
+        raise AssetError(f"{what}: the licence {terms['license']} asks to name who made it; write 'attribution'")
+    return terms
 
 
 def _assets(folder: Path, manifest: FolderManifest) -> Iterator[tuple[Item, bytes]]:
@@ -154,7 +154,7 @@ def _assets(folder: Path, manifest: FolderManifest) -> Iterator[tuple[Item, byte
         if entry.name == "blank" or (kind == "environment" and re.search(r"_\d+$", entry.name)):
             raise AssetError(f"{what}: the name '{entry.name}' means something else; choose another")
         facts: dict[str, Any] = {"name": entry.name, "kind": kind, **_licence(entry, manifest, what)}
-        facts["display_name"] = entry.display_name or spoken(entry.name)
+        facts["display_name"] = entry.display_name or name_in_words(entry.name)
         if kind == "environment":
             for key in ("size", "up", "forward"):
                 if getattr(entry, key) is not None:
@@ -168,12 +168,12 @@ def _assets(folder: Path, manifest: FolderManifest) -> Iterator[tuple[Item, byte
             raise AssetError(f"{what}: up is '{up}' and forward '{forward}', on one axis; give both")
         size = entry.size or models.DISPLAY_SIZE
         model, notes = read_model(path, folder, what)
-        model, more = prepared(model, what, size, up, forward)
+        model, more = normalized_model(model, what, size, up, forward)
         item = Item(**facts, hover=entry.hover, size=size, triangles=model.triangles, notes=notes + more)
         yield item, models.pack(model)
 
 
-def prepared(model: Model, what: str, size: float, up: Axis, forward: Axis) -> tuple[Model, list[str]]:
+def normalized_model(model: MeshModel, what: str, size: float, up: Axis, forward: Axis) -> tuple[MeshModel, list[str]]:
     """Return a model checked, turned, scaled, grounded, and decimated where it is too fine; and remarks.
 
     Raises:
@@ -189,6 +189,6 @@ def prepared(model: Model, what: str, size: float, up: Axis, forward: Axis) -> t
     return model, notes
 
 
-def spoken(name: str) -> str:
+def name_in_words(name: str) -> str:
     """Return a name as words: ``GiantTortoise`` is a giant tortoise."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[_-]+", " ", name).lower().strip()

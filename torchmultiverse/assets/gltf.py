@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from torchmultiverse.assets.files import Neighbours
+from torchmultiverse.assets.files import SiblingFiles
 from torchmultiverse.assets.model import MAX_TRIANGLES
 from torchmultiverse.errors import AssetError
 
@@ -42,20 +42,20 @@ Size = Annotated[int, Field(ge=0, le=2**40)]
 T = TypeVar("T")
 
 
-class _Record(BaseModel):
+class _GltfRecord(BaseModel):
     """Only what is read or remarked upon has a field; the rest of a record is passed over."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
-class Buffer(_Record):
+class Buffer(_GltfRecord):
     """Bytes, in the file or beside it."""
 
     byteLength: Size
     uri: str | None = None
 
 
-class View(_Record):
+class BufferView(_GltfRecord):
     """A part of a buffer."""
 
     buffer: Index
@@ -64,7 +64,7 @@ class View(_Record):
     byteStride: Annotated[int | None, Field(ge=1, le=1024)] = None
 
 
-class SparseIndices(_Record):
+class SparseIndices(_GltfRecord):
     """Which entries of an array are replaced."""
 
     bufferView: Index
@@ -72,14 +72,14 @@ class SparseIndices(_Record):
     byteOffset: Size = 0
 
 
-class SparseValues(_Record):
+class SparseValues(_GltfRecord):
     """What they are replaced by."""
 
     bufferView: Index
     byteOffset: Size = 0
 
 
-class Sparse(_Record):
+class Sparse(_GltfRecord):
     """Replaced entries of an array."""
 
     count: Annotated[int, Field(ge=0, le=MAX_COUNT)]
@@ -87,7 +87,7 @@ class Sparse(_Record):
     values: SparseValues
 
 
-class Accessor(_Record):
+class Accessor(_GltfRecord):
     """An array; without a view, zeros."""
 
     componentType: Literal[5120, 5121, 5122, 5123, 5125, 5126]
@@ -99,30 +99,30 @@ class Accessor(_Record):
     sparse: Sparse | None = None
 
 
-class Image(_Record):
-    """A picture, in a view or beside the file."""
+class Image(_GltfRecord):
+    """An image, in a view or beside the file."""
 
     uri: str | None = None
     bufferView: Index | None = None
 
 
-class Sampler(_Record):
+class GltfSampler(_GltfRecord):
     """How a texture goes on beyond its border; 10497 repeats it."""
 
     wrapS: int = 10497
     wrapT: int = 10497
 
 
-class _WebP(_Record):
+class _WebP(_GltfRecord):
     source: Index
 
 
-class _TextureExtensions(_Record):
+class _TextureExtensions(_GltfRecord):
     EXT_texture_webp: _WebP | None = None
 
 
-class Texture(_Record):
-    """A picture with a sampler."""
+class GltfTexture(_GltfRecord):
+    """An image with a sampler."""
 
     source: Index | None = None
     sampler: Index | None = None
@@ -130,11 +130,11 @@ class Texture(_Record):
 
     @property
     def image(self) -> int | None:
-        """The picture's index."""
+        """The image's index."""
         return self.extensions.EXT_texture_webp.source if self.extensions.EXT_texture_webp else self.source
 
 
-class Transform(_Record):
+class Transform(_GltfRecord):
     """``KHR_texture_transform``."""
 
     offset: tuple[float, float] = (0.0, 0.0)
@@ -143,11 +143,11 @@ class Transform(_Record):
     texCoord: Index | None = None
 
 
-class _InfoExtensions(_Record):
+class _InfoExtensions(_GltfRecord):
     KHR_texture_transform: Transform | None = None
 
 
-class TextureInfo(_Record):
+class TextureInfo(_GltfRecord):
     """A texture and the coordinates that it is looked up by."""
 
     index: Index
@@ -158,7 +158,7 @@ class TextureInfo(_Record):
 Color4 = tuple[float, float, float, float]
 
 
-class Metallic(_Record):
+class Metallic(_GltfRecord):
     """``pbrMetallicRoughness``."""
 
     baseColorFactor: Color4 = (1.0, 1.0, 1.0, 1.0)
@@ -168,7 +168,7 @@ class Metallic(_Record):
     metallicRoughnessTexture: TextureInfo | None = None
 
 
-class Specular(_Record):
+class Specular(_GltfRecord):
     """``KHR_materials_pbrSpecularGlossiness``."""
 
     diffuseFactor: Color4 = (1.0, 1.0, 1.0, 1.0)
@@ -178,11 +178,11 @@ class Specular(_Record):
     specularGlossinessTexture: TextureInfo | None = None
 
 
-class _MaterialExtensions(_Record):
+class _MaterialExtensions(_GltfRecord):
     KHR_materials_pbrSpecularGlossiness: Specular | None = None
 
 
-class Material(_Record):
+class GltfMaterial(_GltfRecord):
     """What a surface looks like."""
 
     name: str | None = None
@@ -196,7 +196,7 @@ class Material(_Record):
     extensions: _MaterialExtensions = _MaterialExtensions()
 
 
-class Primitive(_Record):
+class Primitive(_GltfRecord):
     """Triangles, lines or points of one material."""
 
     attributes: dict[str, Index]
@@ -206,7 +206,7 @@ class Primitive(_Record):
     targets: list[dict[str, Index]] = []
 
 
-class Mesh(_Record):
+class GltfMesh(_GltfRecord):
     """Primitives."""
 
     primitives: list[Primitive]
@@ -214,20 +214,20 @@ class Mesh(_Record):
     weights: list[float] = []
 
 
-class _Instancing(_Record):
+class _Instancing(_GltfRecord):
     attributes: dict[str, Index]
 
 
-class _Visibility(_Record):
+class _Visibility(_GltfRecord):
     visible: bool = True
 
 
-class _NodeExtensions(_Record):
+class _NodeExtensions(_GltfRecord):
     EXT_mesh_gpu_instancing: _Instancing | None = None
     KHR_node_visibility: _Visibility = _Visibility()
 
 
-class Node(_Record):
+class Node(_GltfRecord):
     """A place in the scene, with what stands there."""
 
     name: str | None = None
@@ -242,54 +242,54 @@ class Node(_Record):
     extensions: _NodeExtensions = _NodeExtensions()
 
 
-class Skin(_Record):
+class GltfSkin(_GltfRecord):
     """The joints that move a mesh."""
 
     joints: Annotated[list[Index], Field(min_length=1)]
     inverseBindMatrices: Index | None = None
 
 
-class Scene(_Record):
+class GltfScene(_GltfRecord):
     """Nodes without parents."""
 
     nodes: list[Index] = []
 
 
-class Header(_Record):
+class Header(_GltfRecord):
     """The JSON of a file."""
 
     extensionsUsed: list[str] = []
     extensionsRequired: list[str] = []
     scene: Index | None = None
-    scenes: list[Scene] = []
+    scenes: list[GltfScene] = []
     nodes: list[Node] = []
-    meshes: list[Mesh] = []
-    materials: list[Material] = []
-    textures: list[Texture] = []
+    meshes: list[GltfMesh] = []
+    materials: list[GltfMaterial] = []
+    textures: list[GltfTexture] = []
     images: list[Image] = []
-    samplers: list[Sampler] = []
-    skins: list[Skin] = []
+    samplers: list[GltfSampler] = []
+    skins: list[GltfSkin] = []
     animations: list[Any] = []
     accessors: list[Accessor] = []
-    bufferViews: list[View] = []
+    bufferViews: list[BufferView] = []
     buffers: list[Buffer] = []
 
 
-class Document:
+class GltfDocument:
     """A GLB file.
 
     Args:
         data: its bytes.
-        neighbours: the files beside it.
+        siblings: the files beside it.
         what: names it in errors.
 
     Raises:
         AssetError: no GLB of version 2, cut short, or one that needs what is not read.
     """
 
-    def __init__(self, data: bytes, neighbours: Neighbours, what: str) -> None:
+    def __init__(self, data: bytes, siblings: SiblingFiles, what: str) -> None:
         self.what = what
-        self._neighbours = neighbours
+        self._neighbours = siblings
         text, self._chunk = _chunks(data, what)
         try:
             self.header = Header.model_validate_json(text)
@@ -360,7 +360,7 @@ class Document:
         kind = np.dtype(_COMPONENTS[one.componentType])
         return values / np.iinfo(kind).max if kind.kind in "iu" and not one.normalized else values
 
-    def picture(self, index: int, place: str) -> bytes:
+    def image_bytes(self, index: int, place: str) -> bytes:
         """Return the bytes of an image.
 
         Raises:

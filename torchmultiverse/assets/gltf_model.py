@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.assets.files import Neighbours, shown
-from torchmultiverse.assets.gltf import SUPPORTED, Document, Material, Metallic, Node, Primitive, TextureInfo
-from torchmultiverse.assets.model import Piece, check_size
+from torchmultiverse.assets.files import SiblingFiles, shown
+from torchmultiverse.assets.gltf import SUPPORTED, GltfDocument, GltfMaterial, Metallic, Node, Primitive, TextureInfo
+from torchmultiverse.assets.model import Submesh, check_size
 from torchmultiverse.assets.textures import decode
 from torchmultiverse.errors import AssetError
 
@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass
-class _Geometry:
+class _PrimitiveGeometry:
     """The triangles of a primitive in the coordinates of its mesh; only vertices that faces use."""
 
     vertices: Floats
@@ -51,13 +51,13 @@ class _Surface:
     texture: TextureInfo | None
 
 
-def read_glb(data: bytes, neighbours: Neighbours, what: str) -> tuple[list[Piece], list[str]]:
+def read_glb(data: bytes, siblings: SiblingFiles, what: str) -> tuple[list[Submesh], list[str]]:
     """Return the pieces of a GLB file, and what of it is not drawn.
 
     Raises:
         AssetError: it cannot be read, contradicts itself, is too large, or nothing of it is to be seen.
     """
-    reader = _Reader(Document(data, neighbours, what))
+    reader = _GlbReader(GltfDocument(data, siblings, what))
     pieces = list(reader.pieces())
     if not pieces:
         why = f": {'; '.join(reader.notes)}" if reader.notes else ""
@@ -65,20 +65,20 @@ def read_glb(data: bytes, neighbours: Neighbours, what: str) -> tuple[list[Piece
     return pieces, list(reader.notes)
 
 
-class _Reader:
-    def __init__(self, document: Document) -> None:
+class _GlbReader:
+    def __init__(self, document: GltfDocument) -> None:
         self._document, self._header, self._what = document, document.header, document.what
         self.notes: dict[str, None] = {}  # in their order, each once
         self._places: dict[int, Floats] = {}
-        self._geometry: dict[tuple[int, int, tuple[float, ...]], _Geometry | None] = {}
+        self._geometry: dict[tuple[int, int, tuple[float, ...]], _PrimitiveGeometry | None] = {}
         self._surfaces: dict[int | None, _Surface] = {}
         self._images: dict[int, NDArray[np.uint8]] = {}
         self._triangles = 0
 
-    def pieces(self) -> Iterator[Piece]:
+    def pieces(self) -> Iterator[Submesh]:
         """Yield the triangles of every primitive that stands in the scene."""
-        self._remark()
-        nodes = self._standing()
+        self._note_unread()
+        nodes = self._visible_nodes()
         for index in nodes:
             node = self._header.nodes[index]
             if node.mesh is None:
@@ -98,7 +98,7 @@ class _Reader:
 
     # -- what is left out ---------------------------------------------------------------------------------------------
 
-    def _remark(self) -> None:
+    def _note_unread(self) -> None:
         header = self._header
         unread = sorted(set(header.extensionsUsed) - SUPPORTED - _COMPRESSIONS)
         if unread:
@@ -113,7 +113,7 @@ class _Reader:
 
     # -- nodes --------------------------------------------------------------------------------------------------------
 
-    def _standing(self) -> list[int]:
+    def _visible_nodes(self) -> list[int]:
         """Return the nodes of the scene that are visible; `_places` gets the matrix of each node of the scene."""
         header, what = self._header, self._what
         if header.scenes:
@@ -164,9 +164,8 @@ class _Reader:
 
     # -- geometry -----------------------------------------------------------------------------------------------------
 
-    def _primitive(self, primitive: Primitive, weights: tuple[float, ...], place: str) -> _Geometry | None:
+    def _primitive(self, primitive: Primitive, weights: tuple[float, ...], place: str) -> _PrimitiveGeometry | None:
         """Return a primitive's triangles with its morph targets at their weights; None where it has none."""
-        document = self._document
         if primitive.mode < 4:
             kind = "points" if primitive.mode == 0 else "lines"
             self._note(f"{place} is made of {kind} and is not drawn")
@@ -174,6 +173,31 @@ class _Reader:
         if "POSITION" not in primitive.attributes:
             self._note(f"{place} has no positions and is not drawn")
             return None
+        arrays, indices = self._attributes(primitive, place)
+        self._morph(primitive, weights, arrays, place)
+        faces = self._faces(primitive, len(arrays["POSITION"]), place)
+        if len(faces) == 0:
+            self._note(f"{place} has no triangles")
+            return None
+        used, renamed = np.unique(faces, return_inverse=True)
+        faces = renamed.reshape(-1, 3)
+        sets = sorted(name[7:] for name in indices if f"WEIGHTS_{name[7:]}" in arrays)
+        normals = arrays["NORMAL"][used] if "NORMAL" in arrays else None
+        if normals is not None and not (np.linalg.norm(normals, axis=1) > 1e-9).all():
+            normals = None
+        geometry = _PrimitiveGeometry(
+            arrays["POSITION"][used],
+            faces,
+            normals,
+            {name: values[used] for name, values in arrays.items() if name.startswith(("TEXCOORD_", "COLOR_"))},
+            np.concatenate([indices[f"JOINTS_{k}"][used] for k in sets], 1) if sets else None,
+            np.concatenate([arrays[f"WEIGHTS_{k}"][used] for k in sets], 1) if sets else None,
+        )
+        return geometry if geometry.normals is not None else _flat(geometry)
+
+    def _attributes(self, primitive: Primitive, place: str) -> tuple[dict[str, Floats], dict[str, NDArray[np.int64]]]:
+        """Return the arrays of a primitive's vertices, and their joints, by glTF names."""
+        document = self._document
         arrays: dict[str, Floats] = {}
         indices: dict[str, NDArray[np.int64]] = {}
         for name, accessor in primitive.attributes.items():
@@ -196,32 +220,18 @@ class _Reader:
                 raise AssetError(
                     f"{self._what}: {place}: {len(values):,} entries of {shown(name)}, {count:,} of POSITION"
                 )
-        self._morph(primitive, weights, arrays, place)
+        return arrays, indices
+
+    def _faces(self, primitive: Primitive, count: int, place: str) -> NDArray[np.int64]:
+        """Return the triangles (F, 3) of a primitive of ``count`` vertices."""
         if primitive.indices is None:
             order = np.arange(count)
         else:
-            order = document.array(primitive.indices, f"{place}: indices", (1,), real=False)[:, 0]
+            order = self._document.array(primitive.indices, f"{place}: indices", (1,), real=False)[:, 0]
         faces = _triangles(order, primitive.mode)
-        if len(faces) == 0:
-            self._note(f"{place} has no triangles")
-            return None
-        if int(faces.min()) < 0 or int(faces.max()) >= count:
+        if len(faces) and (int(faces.min()) < 0 or int(faces.max()) >= count):
             raise AssetError(f"{self._what}: {place}: a face names vertex {int(faces.max())}, there are {count:,}")
-        used, renamed = np.unique(faces, return_inverse=True)
-        faces = renamed.reshape(-1, 3)
-        sets = sorted(name[7:] for name in indices if f"WEIGHTS_{name[7:]}" in arrays)
-        normals = arrays["NORMAL"][used] if "NORMAL" in arrays else None
-        if normals is not None and not (np.linalg.norm(normals, axis=1) > 1e-9).all():
-            normals = None
-        geometry = _Geometry(
-            arrays["POSITION"][used],
-            faces,
-            normals,
-            {name: values[used] for name, values in arrays.items() if name.startswith(("TEXCOORD_", "COLOR_"))},
-            np.concatenate([indices[f"JOINTS_{k}"][used] for k in sets], 1) if sets else None,
-            np.concatenate([arrays[f"WEIGHTS_{k}"][used] for k in sets], 1) if sets else None,
-        )
-        return geometry if geometry.normals is not None else _flat(geometry)
+        return faces
 
     def _morph(self, primitive: Primitive, weights: tuple[float, ...], arrays: dict[str, Floats], place: str) -> None:
         """Add a primitive's targets to its arrays, at their weights."""
@@ -241,8 +251,8 @@ class _Reader:
                     arrays[name] = np.clip(arrays[name], 0, 1)
 
     def _placed(
-        self, geometry: _Geometry, primitive: Primitive, index: int, node: Node, where: str, place: str
-    ) -> Iterator[Piece]:
+        self, geometry: _PrimitiveGeometry, primitive: Primitive, index: int, node: Node, where: str, place: str
+    ) -> Iterator[Submesh]:
         """Yield a primitive in the coordinates of the scene, once however many instances there are."""
         if node.skin is not None and geometry.joints is not None and geometry.weights is not None:
             # Joints say where a mesh is; the node that holds it does not move it.
@@ -251,7 +261,7 @@ class _Reader:
             if node.skin is not None or geometry.joints is not None:
                 self._note(f"{where} is not moved by its skin: joints or weights are missing")
             matrices = [matrix[None] for matrix in self._instances(index, node, place)]
-        surface, facts, kept = self._look(geometry, primitive, where)
+        surface, facts, kept = self._appearance(geometry, primitive, where)
         faces = geometry.faces[kept]
         self._triangles += len(faces) * len(matrices)
         check_size(self._triangles, self._what)
@@ -266,7 +276,7 @@ class _Reader:
             normals.append(about)
             turned.append((faces[:, ::-1] if flip else faces) + k * count)
         facts = {name: np.tile(values, (len(matrices), 1)) for name, values in facts.items()}
-        yield Piece(
+        yield Submesh(
             np.concatenate(vertices).astype(np.float32),
             np.concatenate(normals).astype(np.float32),
             np.concatenate(turned).astype(np.uint32),
@@ -296,16 +306,16 @@ class _Reader:
                 raise AssetError(f"{self._what}: {place}: {len(bind)} inverseBindMatrices for {len(bones)} joints")
             bones = bones @ bind[: len(bones)].reshape(-1, 4, 4).transpose(0, 2, 1)  # the file has columns first
         total = weights.sum(1, keepdims=True)
-        share = np.where(total > 1e-6, weights / np.maximum(total, 1e-6), np.eye(weights.shape[1])[0])
+        normalized = np.where(total > 1e-6, weights / np.maximum(total, 1e-6), np.eye(weights.shape[1])[0])
         matrices = np.zeros((len(joints), 4, 4))
         for k in range(joints.shape[1]):
-            matrices += share[:, k, None, None] * bones[joints[:, k]]
+            matrices += normalized[:, k, None, None] * bones[joints[:, k]]
         return matrices
 
     # -- surfaces -----------------------------------------------------------------------------------------------------
 
-    def _look(
-        self, geometry: _Geometry, primitive: Primitive, where: str
+    def _appearance(
+        self, geometry: _PrimitiveGeometry, primitive: Primitive, where: str
     ) -> tuple[_Surface | None, dict[str, NDArray[np.float32]], NDArray[np.bool_]]:
         """Return a primitive's surface (None: nothing is seen of it), its arrays, and which faces are there."""
         surface = self._surface(primitive.material)
@@ -355,51 +365,37 @@ class _Reader:
 
     def _surface(self, index: int | None) -> _Surface:
         if index not in self._surfaces:
-            given = Material() if index is None else self._document.item(self._header.materials, index, "material")
+            given = GltfMaterial() if index is None else self._document.item(self._header.materials, index, "material")
             name = shown(given.name or ("no material" if index is None else f"materials[{index}]"))
             self._surfaces[index] = self._made(given, name)
         return self._surfaces[index]
 
-    def _made(self, given: Material, name: str) -> _Surface:
+    def _made(self, given: GltfMaterial, name: str) -> _Surface:
         """Return what is drawn of a material, and remark on what is not."""
-        base, shiny = given.pbrMetallicRoughness, given.extensions.KHR_materials_pbrSpecularGlossiness
-        unread = [k for k in ("normalTexture", "occlusionTexture", "emissiveTexture") if getattr(given, k) is not None]
-        if max(given.emissiveFactor) > 0 and given.emissiveTexture is None:
-            unread.append("emissiveFactor")
-        colored = base is not None and base.model_fields_set & {"baseColorFactor", "baseColorTexture"}
-        if shiny is not None and not colored:
-            # The same surface without metal: what it scatters is its colour.
-            base = Metallic(
-                baseColorFactor=shiny.diffuseFactor,
-                baseColorTexture=shiny.diffuseTexture,
-                roughnessFactor=1 - shiny.glossinessFactor,
-            )
-            if max(shiny.specularFactor) > 0.2 or shiny.specularGlossinessTexture is not None:
-                unread.append("its specular colour")
-        base = base or Metallic()
-        if base.metallicRoughnessTexture is not None:
-            unread.append("metallicRoughnessTexture")
-        elif base.metallicFactor is not None and base.metallicFactor > _METAL:
-            unread.append(f"metallicFactor {base.metallicFactor:g}")
+        base, unread = _base(given)
         if unread:
             self._note(f"not drawn of '{name}': {', '.join(unread)}")
         red, green, blue, alpha = (float(np.clip(c, 0, 1)) for c in base.baseColorFactor)
-        limit = {"OPAQUE": 0.0, "MASK": max(given.alphaCutoff, 0.0), "BLEND": 0.5}[given.alphaMode]
         surface = _Surface(
             name,
             (red, green, blue),
             float(np.clip(_ROUGHNESS if base.roughnessFactor is None else base.roughnessFactor, 0.05, 1)),
             alpha,
-            limit,
+            {"OPAQUE": 0.0, "MASK": max(given.alphaCutoff, 0.0), "BLEND": 0.5}[given.alphaMode],
             base.baseColorTexture,
         )
-        if given.alphaMode == "BLEND":
-            mixed = 0 < alpha < 1
-            if surface.texture is not None and not mixed:
-                mixed = float(((a := self._image(surface)[..., 3]) > 25).mean() - (a > 230).mean()) > 0.01
-            if mixed:
-                self._note(f"'{name}' is see-through in part: what is less than half opaque is not drawn, the rest is")
+        if given.alphaMode == "BLEND" and self._translucent(surface):
+            self._note(f"'{name}' is see-through in part: what is less than half opaque is not drawn, the rest is")
         return surface
+
+    def _translucent(self, surface: _Surface) -> bool:
+        """Return whether more than a hundredth of a surface is neither clear nor opaque."""
+        if 0 < surface.alpha < 1:
+            return True
+        if surface.texture is None:
+            return False
+        alpha = self._image(surface)[..., 3]
+        return float((alpha > 25).mean() - (alpha > 230).mean()) > 0.01
 
     def _image(self, surface: _Surface) -> NDArray[np.uint8]:
         assert surface.texture is not None
@@ -408,8 +404,34 @@ class _Reader:
         if index is None:
             raise AssetError(f"{self._what}: the texture of {place} cannot be read: it names no image")
         if index not in self._images:
-            self._images[index] = decode(self._document.picture(index, place), f"{self._what}: the texture of {place}")
+            self._images[index] = decode(
+                self._document.image_bytes(index, place), f"{self._what}: the texture of {place}"
+            )
         return self._images[index]
+
+
+def _base(given: GltfMaterial) -> tuple[Metallic, list[str]]:
+    """Return a material's colour and roughness, and what of it is not read."""
+    base, shiny = given.pbrMetallicRoughness, given.extensions.KHR_materials_pbrSpecularGlossiness
+    unread = [k for k in ("normalTexture", "occlusionTexture", "emissiveTexture") if getattr(given, k) is not None]
+    if max(given.emissiveFactor) > 0 and given.emissiveTexture is None:
+        unread.append("emissiveFactor")
+    colored = base is not None and base.model_fields_set & {"baseColorFactor", "baseColorTexture"}
+    if shiny is not None and not colored:
+        # The same surface without metal: what it scatters is its colour.
+        base = Metallic(
+            baseColorFactor=shiny.diffuseFactor,
+            baseColorTexture=shiny.diffuseTexture,
+            roughnessFactor=1 - shiny.glossinessFactor,
+        )
+        if max(shiny.specularFactor) > 0.2 or shiny.specularGlossinessTexture is not None:
+            unread.append("its specular colour")
+    base = base or Metallic()
+    if base.metallicRoughnessTexture is not None:
+        unread.append("metallicRoughnessTexture")
+    elif base.metallicFactor is not None and base.metallicFactor > _METAL:
+        unread.append(f"metallicFactor {base.metallicFactor:g}")
+    return base, unread
 
 
 def _matrix(node: Node) -> Floats:
@@ -444,12 +466,12 @@ def _triangles(order: NDArray[np.int64], mode: int) -> NDArray[np.int64]:
     return np.stack([order[k + 1], order[k + 2], np.broadcast_to(order[:1], k.shape)], 1)
 
 
-def _flat(geometry: _Geometry) -> _Geometry:
+def _flat(geometry: _PrimitiveGeometry) -> _PrimitiveGeometry:
     """Return a mesh without normals as the format wants it: every face with its own."""
     corners = geometry.faces.reshape(-1)
     points = geometry.vertices[corners].reshape(-1, 3, 3)
     normals = np.cross(points[:, 1] - points[:, 0], points[:, 2] - points[:, 0])
-    return _Geometry(
+    return _PrimitiveGeometry(
         geometry.vertices[corners],
         np.arange(len(corners)).reshape(-1, 3),
         np.repeat(normals, 3, 0),
@@ -459,7 +481,7 @@ def _flat(geometry: _Geometry) -> _Geometry:
     )
 
 
-def _moved(geometry: _Geometry, matrix: Floats) -> tuple[Floats, Floats]:
+def _moved(geometry: _PrimitiveGeometry, matrix: Floats) -> tuple[Floats, Floats]:
     """Return vertices and unit normals under a matrix (1, 4, 4), or one for each vertex."""
     turn = matrix[:, :3, :3]
     vertices = np.einsum("vij,vj->vi", np.broadcast_to(turn, (len(geometry.vertices), 3, 3)), geometry.vertices)

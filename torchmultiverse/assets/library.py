@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from torchmultiverse.assets.environment import unpack_map
 from torchmultiverse.assets.files import MAX_MANIFEST_BYTES, read_bounded
-from torchmultiverse.assets.model import Model, unpack
+from torchmultiverse.assets.model import MeshModel, unpack
 from torchmultiverse.errors import AssetError, nearest
 from torchmultiverse.resources import packs_folder
 
@@ -107,7 +107,7 @@ class Pack:
         """
         return self._items[kind, name]
 
-    def model(self, name: str) -> Model:
+    def model(self, name: str) -> MeshModel:
         """Return a character's mesh.
 
         Raises:

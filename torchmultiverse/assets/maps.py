@@ -149,11 +149,11 @@ def _radiance(head: bytes, place: str, notes: list[str]) -> tuple[int, int]:
     found = re.search(rb"\n-Y (\d{1,6}) \+X (\d{1,6})\n", head) if head.startswith(b"#?") else None
     if found is None:
         raise AssetError(f"{place} is no Radiance HDR file with rows from the top")
-    said = head[: found.start()]
-    if re.search(rb"\nFORMAT\s*=\s*32-bit_rle_xyze", said):
+    header = head[: found.start()]
+    if re.search(rb"\nFORMAT\s*=\s*32-bit_rle_xyze", header):
         notes.append("its colours are CIE XYZ: taken to have the white of daylight (D65)")
     for name in ("PRIMARIES", "COLORCORR"):
-        if re.search(rb"\n%s\s*=" % name.encode(), said):
+        if re.search(rb"\n%s\s*=" % name.encode(), header):
             notes.append(f"not read of its header: {name}")
     return int(found[2]), int(found[1])
 
@@ -166,12 +166,12 @@ def _exr(head: bytes, place: str, notes: list[str]) -> tuple[int, int]:
         raise AssetError(f"{place} is a deep OpenEXR file: it has many values for a pixel; export it flat")
     if flags & _PARTS:
         notes.append("only the first of its parts is read")
-    said = _attributes(head, place)
+    attributes = _attributes(head, place)
     windows = []
     for name in ("dataWindow", "displayWindow"):
-        if len(said.get(name, b"")) != 16:
+        if len(attributes.get(name, b"")) != 16:
             raise AssetError(f"{place} does not say how large it is: it has no {name}")
-        left, top, right, bottom = struct.unpack("<4i", said[name])
+        left, top, right, bottom = struct.unpack("<4i", attributes[name])
         if right < left or bottom < top:
             raise AssetError(f"{place} says that it has no pixels")
         windows.append((right - left + 1, bottom - top + 1))

@@ -27,7 +27,7 @@ MAX_TEXTURE_SIDE = 2048
 
 
 @dataclass(frozen=True)
-class Piece:
+class Submesh:
     """The triangles of one material.
 
     Attributes:
@@ -37,7 +37,7 @@ class Piece:
         colors: float32 (V, 3), linear sRGB, multiplies the texture; None for white.
         image: uint8 (H, W, 4), sRGB and alpha, first row at v = 1; None without a texture.
         tint: linear sRGB, multiplies everything.
-        roughness: 0 mirror to 1 matt.
+        roughness: 0 mirror-like to 1 fully rough.
         cut: what has less alpha than this is not there; 0: alpha means nothing.
     """
 
@@ -53,10 +53,10 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Model:
+class MeshModel:
     """A mesh of one or more materials."""
 
-    pieces: tuple[Piece, ...]
+    pieces: tuple[Submesh, ...]
 
     @property
     def triangles(self) -> int:
@@ -81,7 +81,7 @@ def check_size(triangles: int, what: str) -> None:
         )
 
 
-def cleaned(model: Model, what: str) -> tuple[Model, list[str]]:
+def cleaned(model: MeshModel, what: str) -> tuple[MeshModel, list[str]]:
     """Return the model without faces that have no area, and remarks for its owner.
 
     Raises:
@@ -116,10 +116,10 @@ def cleaned(model: Model, what: str) -> tuple[Model, list[str]]:
         raise AssetError(f"{what}: none of its {model.triangles} triangles has an area")
     if dropped:
         notes.append(f"{dropped} triangles without area were left out")
-    return Model(tuple(pieces)), notes
+    return MeshModel(tuple(pieces)), notes
 
 
-def _outward(piece: Piece, faces: NDArray[np.uint32]) -> NDArray[np.uint32]:
+def _outward(piece: Submesh, faces: NDArray[np.uint32]) -> NDArray[np.uint32]:
     """Return the faces counter-clockwise as seen from where their normals point, whichever way the file has them."""
     corners = piece.vertices[faces].astype(float)
     cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -127,7 +127,7 @@ def _outward(piece: Piece, faces: NDArray[np.uint32]) -> NDArray[np.uint32]:
     return faces if agree >= 0 else np.ascontiguousarray(faces[:, ::-1])
 
 
-def placed(model: Model, what: str, size: float, up: Axis, forward: Axis) -> tuple[Model, list[str]]:
+def placed(model: MeshModel, what: str, size: float, up: Axis, forward: Axis) -> tuple[MeshModel, list[str]]:
     """Return the model facing +x with z up, its largest dimension ``size`` metres, on the ground, over the origin.
 
     Raises:
@@ -158,7 +158,7 @@ def placed(model: Model, what: str, size: float, up: Axis, forward: Axis) -> tup
         )
         for piece in model.pieces
     )
-    return Model(pieces), notes
+    return MeshModel(pieces), notes
 
 
 def axis_vector(axis: Axis) -> NDArray[np.float64]:
@@ -201,7 +201,7 @@ def welded_normals(vertices: NDArray[Any], faces: NDArray[Any]) -> Floats:
 _ARRAYS = ("vertices", "normals", "faces", "uv", "colors", "image")
 
 
-def pack(model: Model) -> bytes:
+def pack(model: MeshModel) -> bytes:
     """Return a model as the bytes of an ``.npz`` file."""
     arrays: dict[str, NDArray[Any]] = {}
     facts = []
@@ -214,7 +214,7 @@ def pack(model: Model) -> bytes:
     return buffer.getvalue()
 
 
-def unpack(data: bytes) -> Model:
+def unpack(data: bytes) -> MeshModel:
     """Return the model of an ``.npz`` file's bytes.
 
     Raises:
@@ -226,5 +226,5 @@ def unpack(data: bytes) -> Model:
     pieces = []
     for k, fact in enumerate(facts):
         given: dict[str, Any] = {name: arrays.get(f"{k}.{name}") for name in _ARRAYS}
-        pieces.append(Piece(**given, tint=tuple(fact["tint"]), roughness=fact["roughness"], cut=fact["cut"]))
-    return Model(tuple(pieces))
+        pieces.append(Submesh(**given, tint=tuple(fact["tint"]), roughness=fact["roughness"], cut=fact["cut"]))
+    return MeshModel(tuple(pieces))

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.assets.files import Neighbours, shown
-from torchmultiverse.assets.model import MAX_TRIANGLES, Piece, check_size, welded_normals
+from torchmultiverse.assets.files import SiblingFiles, shown
+from torchmultiverse.assets.model import MAX_TRIANGLES, Submesh, check_size, welded_normals
 from torchmultiverse.assets.polygons import triangulated
 from torchmultiverse.assets.textures import decode, linear
 from torchmultiverse.errors import AssetError
@@ -31,16 +31,16 @@ _WORDS = {"-blendu", "-blendv", "-boost", "-bm", "-cc", "-clamp", "-imfchan", "-
 
 
 @dataclass
-class _Texture:
+class _ObjTexture:
     file: str
     scale: tuple[float, float] = (1.0, 1.0)
     offset: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass
-class _Material:
+class _ObjMaterial:
     color: tuple[float, float, float] | None = None
-    texture: _Texture | None = None
+    texture: _ObjTexture | None = None
     opacity: float = 1.0
     unread: list[str] = field(default_factory=list)
 
@@ -54,57 +54,83 @@ class _Faces:
     sizes: list[int] = field(default_factory=list)
 
 
-def read_obj(data: bytes, neighbours: Neighbours, what: str) -> tuple[list[Piece], list[str]]:
+@dataclass
+class _Statements:
+    """The statements of a file, sorted by what they are about.
+
+    Attributes:
+        rows: what follows the key of each line of numbers.
+        groups: faces by material; None before the first is named.
+        libraries: files of materials.
+        unread: how many lines there are of keys that are not read.
+        small: faces of fewer than three corners.
+    """
+
+    rows: dict[str, list[str]] = field(default_factory=lambda: {key: [] for key in _LISTS})
+    groups: dict[str | None, _Faces] = field(default_factory=dict)
+    libraries: list[str] = field(default_factory=list)
+    unread: Counter[str] = field(default_factory=Counter)
+    small: int = 0
+    _material: str | None = None
+    _triangles: int = 0
+
+    def read(self, lines: list[str], what: str) -> None:
+        """Take all lines of a file.
+
+        Raises:
+            AssetError: more triangles than are read.
+        """
+        for line in lines:
+            parts = line.split(None, 1)
+            if not parts or parts[0].startswith("#"):
+                continue
+            key, rest = parts[0], parts[1] if len(parts) > 1 else ""
+            if key in self.rows:
+                self.rows[key].append(rest)
+            elif key in ("f", "fo"):
+                self._face(rest, what)
+            elif key == "usemtl":
+                self._material = rest.strip()
+            elif key == "mtllib":
+                self.libraries.append(rest.strip())
+            elif key not in _PASSED:
+                self.unread[key] += 1
+
+    def _face(self, rest: str, what: str) -> None:
+        tokens = rest.partition("#")[0].split()
+        if "-" in rest:
+            tokens = [_absolute(token, self.rows) for token in tokens]
+        if len(tokens) < 3:
+            self.small += 1
+            return
+        self._triangles += len(tokens) - 2
+        if self._triangles > MAX_TRIANGLES:
+            check_size(self._triangles, what)
+        group = self.groups.setdefault(self._material, _Faces())
+        known = group.corners
+        group.flat.extend([known.setdefault(token, len(known)) for token in tokens])
+        group.sizes.append(len(tokens))
+
+
+def read_obj(data: bytes, siblings: SiblingFiles, what: str) -> tuple[list[Submesh], list[str]]:
     """Return the pieces of an OBJ file, one or two for each material, and what of it is not drawn.
 
     Raises:
         AssetError: it cannot be read, contradicts itself, is too large, or names a file that is not there.
     """
     lines = _lines(data)
-    rows: dict[str, list[str]] = {key: [] for key in _LISTS}
-    groups: dict[str | None, _Faces] = {}
-    libraries: list[str] = []
-    unknown: Counter[str] = Counter()
-    current: str | None = None
-    small = count = 0
-    for line in lines:
-        parts = line.split(None, 1)
-        if not parts or parts[0].startswith("#"):
-            continue
-        key, rest = parts[0], parts[1] if len(parts) > 1 else ""
-        if key in rows:
-            rows[key].append(rest)
-        elif key == "f" or key == "fo":
-            tokens = rest.partition("#")[0].split()
-            if "-" in rest:
-                tokens = [_absolute(token, rows) for token in tokens]
-            if len(tokens) < 3:
-                small += 1
-                continue
-            count += len(tokens) - 2
-            if count > MAX_TRIANGLES:
-                check_size(count, what)
-            group = groups.setdefault(current, _Faces())
-            known = group.corners
-            group.flat.extend([known.setdefault(token, len(known)) for token in tokens])
-            group.sizes.append(len(tokens))
-        elif key == "usemtl":
-            current = rest.strip()
-        elif key == "mtllib":
-            libraries.append(rest.strip())
-        elif key not in _PASSED:
-            unknown[key] += 1
-    notes = [f"{n:,} lines '{shown(key)}' are not read" for key, n in list(unknown.items())[:10]]
-    if small:
-        notes.append(f"{small:,} faces of fewer than three corners are not drawn")
+    statements = _Statements()
+    statements.read(lines, what)
+    notes = [f"{n:,} lines '{shown(key)}' are not read" for key, n in list(statements.unread.items())[:10]]
+    if statements.small:
+        notes.append(f"{statements.small:,} faces of fewer than three corners are not drawn")
     if b"#MRGB" in data:
         notes.append("its colours in '#MRGB' comments are not read")
-    arrays = {key: _array(key, values, lines, what) for key, values in rows.items()}
-    materials = _materials(libraries, neighbours, notes)
+    arrays = {key: _array(key, values, lines, what) for key, values in statements.rows.items()}
+    materials = _materials(statements.libraries, siblings, notes)
     pieces = []
-    for name, group in groups.items():
-        made = _pieces(name, group, arrays, materials, neighbours, notes)
-        pieces += made
+    for name, group in statements.groups.items():
+        pieces += _pieces(name, group, arrays, materials, siblings, notes)
     if not pieces:
         raise AssetError(f"{what}: it has no triangles")
     seen = [piece for piece, opacity in pieces if opacity >= 0.5]
@@ -206,22 +232,13 @@ def _pieces(
     name: str | None,
     group: _Faces,
     arrays: dict[str, Floats],
-    materials: dict[str, _Material],
-    neighbours: Neighbours,
+    materials: dict[str, _ObjMaterial],
+    siblings: SiblingFiles,
     notes: list[str],
-) -> list[tuple[Piece, float]]:
+) -> list[tuple[Submesh, float]]:
     """Return what one material is on, with its opacity."""
-    what = neighbours.what
-    material = materials.get(name or "")
-    if material is None:
-        material = _Material()
-        if name is not None:
-            notes.append(f"there is no material '{shown(name)}': its faces are plain")
-    for text in material.unread:
-        notes.append(f"not drawn of '{shown(name or '')}': {text}")
-    if material.opacity < 1:
-        seen = "drawn as if it were opaque" if material.opacity >= 0.5 else "not drawn"
-        notes.append(f"'{shown(name or '')}' is see-through (d {material.opacity:g}) and is {seen}")
+    what = siblings.what
+    material = _material_of(name, materials, notes)
     at = _corners(group, arrays, what)
     vertices = arrays["v"][at["v"], :3]
     flat = np.array(group.flat)
@@ -229,46 +246,70 @@ def _pieces(
     if unfilled:
         notes.append(f"{unfilled:,} polygons are so folded that their triangles overlap")
     faces = flat[triangles]
-    smooth = welded_normals(vertices, faces)
-    given = arrays["vn"][at["vn"], :3] if len(arrays["vn"]) else np.zeros_like(vertices)
-    length = np.linalg.norm(given, axis=1, keepdims=True)
-    usable = (at["vn"] >= 0)[:, None] & (length > 1e-9) & np.isfinite(length)
-    normals = np.where(usable, given / np.where(usable, length, 1), smooth).astype(np.float32)
     colors = _colors(arrays["v"][at["v"]], notes)
     tint = (1.0, 1.0, 1.0)
     if material.color is not None and colors is None:
         red, green, blue = (float(c) for c in linear(np.array(material.color)))
         tint = (red, green, blue)
-    points = vertices.astype(np.float32)
+    plain = Submesh(
+        vertices.astype(np.float32),
+        _normals(vertices, faces, arrays["vn"], at["vn"]),
+        faces.astype(np.uint32),
+        colors=colors,
+        tint=tint,
+    )
     if material.texture is None:
-        return [(Piece(points, normals, faces.astype(np.uint32), colors=colors, tint=tint), material.opacity)]
-    texture = material.texture
+        return [(plain, material.opacity)]
     mapped = (at["vt"] >= 0)[faces].all(1)
     if not mapped.any():
         raise AssetError(f"{what}: the material '{shown(name or '')}' has a texture, the mesh no texture coordinates")
-    uv = arrays["vt"][at["vt"]]
-    uv = np.stack([uv[:, 0], uv[:, 1] if uv.shape[1] > 1 else np.zeros(len(uv))], 1)
-    uv = np.where((at["vt"] >= 0)[:, None], np.nan_to_num(uv, nan=0.0) * texture.scale + texture.offset, 0)
-    image = decode(neighbours.read(texture.file), f"{what}: the texture '{shown(texture.file)}'")
-    # A material of an OBJ does not say. A texture with holes is meant so; one that is clear all over is a mistake.
-    clear = float((image[..., 3] < 128).mean())
-    pieces = [
-        Piece(
-            points,
-            normals,
-            faces[mapped].astype(np.uint32),
-            uv=uv.astype(np.float32),
-            colors=colors,
-            image=image,
-            cut=0.5 if 0 < clear < 0.98 else 0.0,
-        )
-    ]
+    textured = replace(plain, faces=plain.faces[mapped], tint=(1.0, 1.0, 1.0))
+    pieces = [_textured(textured, material.texture, arrays["vt"], at["vt"], siblings)]
     if not mapped.all():
         notes.append(
             f"{int((~mapped).sum()):,} faces of '{shown(name or '')}' have no texture coordinates: drawn plain"
         )
-        pieces.append(Piece(points, normals, faces[~mapped].astype(np.uint32), colors=colors, tint=tint))
+        pieces.append(replace(plain, faces=plain.faces[~mapped]))
     return [(piece, material.opacity) for piece in pieces]
+
+
+def _material_of(name: str | None, materials: dict[str, _ObjMaterial], notes: list[str]) -> _ObjMaterial:
+    """Return a material by its name, and note what of it is not drawn."""
+    material = materials.get(name or "")
+    if material is None:
+        material = _ObjMaterial()
+        if name is not None:
+            notes.append(f"there is no material '{shown(name)}': its faces are plain")
+    for text in material.unread:
+        notes.append(f"not drawn of '{shown(name or '')}': {text}")
+    if material.opacity < 1:
+        seen = "drawn as if it were opaque" if material.opacity >= 0.5 else "not drawn"
+        notes.append(f"'{shown(name or '')}' is see-through (d {material.opacity:g}) and is {seen}")
+    return material
+
+
+def _normals(
+    vertices: Floats, faces: NDArray[np.int64], given: Floats, index: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Return unit normals (V, 3): those of the file, and where it gives none those of the faces."""
+    smooth = welded_normals(vertices, faces)
+    normals = given[index, :3] if len(given) else np.zeros_like(vertices)
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    usable = (index >= 0)[:, None] & (length > 1e-9) & np.isfinite(length)
+    return np.where(usable, normals / np.where(usable, length, 1), smooth).astype(np.float32)
+
+
+def _textured(
+    piece: Submesh, texture: _ObjTexture, coordinates: Floats, index: NDArray[np.int64], siblings: SiblingFiles
+) -> Submesh:
+    """Return a piece with its texture."""
+    uv = coordinates[index]
+    uv = np.stack([uv[:, 0], uv[:, 1] if uv.shape[1] > 1 else np.zeros(len(uv))], 1)
+    uv = np.where((index >= 0)[:, None], np.nan_to_num(uv, nan=0.0) * texture.scale + texture.offset, 0)
+    image = decode(siblings.read(texture.file), f"{siblings.what}: the texture '{shown(texture.file)}'")
+    # A material of an OBJ does not say. A texture with holes is meant so; one that is clear all over is a mistake.
+    clear = float((image[..., 3] < 128).mean())
+    return replace(piece, uv=uv.astype(np.float32), image=image, cut=0.5 if 0 < clear < 0.98 else 0.0)
 
 
 def _colors(rows: Floats, notes: list[str]) -> NDArray[np.float32] | None:
@@ -292,35 +333,35 @@ def _colors(rows: Floats, notes: list[str]) -> NDArray[np.float32] | None:
 # -- materials --------------------------------------------------------------------------------------------------------
 
 
-def _materials(libraries: list[str], neighbours: Neighbours, notes: list[str]) -> dict[str, _Material]:
+def _materials(libraries: list[str], siblings: SiblingFiles, notes: list[str]) -> dict[str, _ObjMaterial]:
     """Return the materials of all the files that an OBJ names.
 
     Raises:
         AssetError: one is not there.
     """
-    found: dict[str, _Material] = {}
+    found: dict[str, _ObjMaterial] = {}
     for rest in dict.fromkeys(libraries):
         names = [rest]
-        if not neighbours.has(rest):
+        if not siblings.has(rest):
             split = re.findall(r"\S.*?\.mtl(?=\s|$)", rest, re.IGNORECASE)
             names = split or names
         for name in names:
-            for key, material in _library(neighbours.read(name), notes, f"{neighbours.what}: {shown(name)}"):
+            for key, material in _library(siblings.read(name), notes, f"{siblings.what}: {shown(name)}"):
                 if key in found and found[key] != material:
                     notes.append(f"there are several materials '{shown(key)}': the first is taken")
                 found.setdefault(key, material)
     return found
 
 
-def _library(data: bytes, notes: list[str], place: str) -> list[tuple[str, _Material]]:
-    found: list[tuple[str, _Material]] = []
+def _library(data: bytes, notes: list[str], place: str) -> list[tuple[str, _ObjMaterial]]:
+    found: list[tuple[str, _ObjMaterial]] = []
     for line in _lines(data):
         parts = line.split(None, 1)
         if len(parts) < 2 or parts[0].startswith("#"):
             continue
         key, rest = parts[0].lower(), parts[1].strip()
         if key == "newmtl":
-            found.append((rest, _Material()))
+            found.append((rest, _ObjMaterial()))
             continue
         if not found:
             continue
@@ -356,7 +397,7 @@ def _floats(text: str, place: str, notes: list[str]) -> list[float]:
     return [min(max(value, 0.0), 1.0) for value in values]
 
 
-def _texture(text: str, place: str) -> tuple[_Texture, list[str]]:
+def _texture(text: str, place: str) -> tuple[_ObjTexture, list[str]]:
     """Return a texture of a statement with options, such as ``-s 2 2 1 -o 0.5 0 0 skin.png``, and options not read.
 
     Raises:
@@ -391,5 +432,5 @@ def _texture(text: str, place: str) -> tuple[_Texture, list[str]]:
         raise AssetError(f"{place} '{shown(text)}' names no file")
     scale = (*given.get("-s", []), 1.0, 1.0)
     offset = (*given.get("-o", []), 0.0, 0.0)
-    made = _Texture(file.strip(), (scale[0], scale[1]), (offset[0], offset[1]))
+    made = _ObjTexture(file.strip(), (scale[0], scale[1]), (offset[0], offset[1]))
     return made, [f"the option {option} of its texture" for option in unread]

@@ -15,7 +15,7 @@ from torchmultiverse.assets import environment
 from torchmultiverse.assets.bake import Baked, bake, edge_for
 from torchmultiverse.assets.library import PROCEDURAL, Pack, open_pack
 from torchmultiverse.engines import Asset
-from torchmultiverse.engines.builtin import TEXTURES, Character, Species, Troupe, World
+from torchmultiverse.engines.builtin import TEXTURES, AssetSource, Character, ProceduralAssets, World
 from torchmultiverse.engines.builtin import texture as textured
 from torchmultiverse.errors import SpecError
 
@@ -34,7 +34,7 @@ class PackCharacter:
     hover: float
 
 
-class PackTroupe(Troupe):
+class PackAssets(AssetSource):
     """Characters and worlds of one installed pack."""
 
     def __init__(self, pack: Pack) -> None:
@@ -97,10 +97,10 @@ class PackTroupe(Troupe):
         return bytes.fromhex(self._pack.fingerprint)
 
 
-class InOrder(Troupe):
+class LayeredAssets(AssetSource):
     """Several sources; the first that has a name gives what it names."""
 
-    def __init__(self, sources: Sequence[Troupe]) -> None:
+    def __init__(self, sources: Sequence[AssetSource]) -> None:
         self._sources = list(sources)
         self._characters = {name: s for s in reversed(self._sources) for name in s.names()}
         self._worlds = {name: s for s in reversed(self._sources) for name in s.worlds()}
@@ -142,7 +142,7 @@ class InOrder(Troupe):
         return hashlib.sha256(b"".join(source.fingerprint() for source in self._sources)).digest()
 
 
-def troupe(packs: Sequence[str]) -> Troupe:
+def asset_source(packs: Sequence[str]) -> AssetSource:
     """Return the source of characters and worlds that a spec's ``assets`` name.
 
     Raises:
@@ -152,8 +152,8 @@ def troupe(packs: Sequence[str]) -> Troupe:
     packs = list(packs) or [PROCEDURAL]
     if len(set(packs)) != len(packs):
         raise SpecError(f"assets = {packs}: each pack once")
-    sources = [Species() if name == PROCEDURAL else PackTroupe(open_pack(name)) for name in packs]
-    chosen = InOrder(sources)
+    sources = [ProceduralAssets() if name == PROCEDURAL else PackAssets(open_pack(name)) for name in packs]
+    chosen = LayeredAssets(sources)
     if not chosen.worlds():
         raise SpecError(f"assets = {packs}: none of these packs has a world; add '{PROCEDURAL}'")
     return chosen

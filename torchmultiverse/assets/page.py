@@ -8,7 +8,7 @@ import io
 from collections.abc import Callable, Sequence
 
 from torchmultiverse.assets.library import Item, Pack
-from torchmultiverse.assets.packs import InOrder, PackTroupe
+from torchmultiverse.assets.packs import LayeredAssets, PackAssets
 from torchmultiverse.engines import Engine, Frame, RenderOptions
 from torchmultiverse.scenes import Scene
 
@@ -26,7 +26,7 @@ figure{margin:0}img{width:100%;display:block}figcaption{font-size:.75rem;opacity
 
 
 def turntable(
-    pack: Pack, names: Sequence[str] = (), size: int = 192, tell: Callable[[str], None] = lambda name: None
+    pack: Pack, names: Sequence[str] = (), size: int = 192, progress: Callable[[str], None] = lambda name: None
 ) -> str:
     """Return an HTML page that needs no other file.
 
@@ -34,22 +34,22 @@ def turntable(
         pack: an installed one.
         names: only these assets; all by default.
         size: side of each picture, pixels.
-        tell: called with the name of each asset before it is rendered.
+        progress: called with the name of each asset before it is rendered.
 
     Raises:
         EngineError: the built-in engine does not work here.
         RenderError: an asset cannot be rendered.
     """
-    from torchmultiverse.engines.builtin import BuiltinEngine, Species
+    from torchmultiverse.engines.builtin import BuiltinEngine, ProceduralAssets
 
-    engine = BuiltinEngine(characters=InOrder([PackTroupe(pack), Species()]))
+    engine = BuiltinEngine(assets=LayeredAssets([PackAssets(pack), ProceduralAssets()]))
     sections = []
     try:
         for item in pack.manifest.assets:
             if names and item.name not in names:
                 continue
-            tell(item.name)
-            sections.append(_section(item, _pictures(engine, item, size)))
+            progress(item.name)
+            sections.append(_section(item, _images(engine, item, size)))
     finally:
         engine.close()
     title = html.escape(f"Pack {pack.name}")
@@ -63,7 +63,7 @@ def turntable(
     )
 
 
-def _pictures(engine: Engine, item: Item, size: int) -> list[bytes]:
+def _images(engine: Engine, item: Item, size: int) -> list[bytes]:
     world, character = (WORLD, item.name) if item.kind == "character" else (item.name, _STAND_IN)
     scenes = [Scene({"World_Name": world, "Character_Name": character, "Camera_Yaw": yaw}) for yaw in YAWS]
     found = []
@@ -76,7 +76,7 @@ def _pictures(engine: Engine, item: Item, size: int) -> list[bytes]:
     return found
 
 
-def _section(item: Item, pictures: list[bytes]) -> str:
+def _section(item: Item, images: list[bytes]) -> str:
     facts = [item.kind, f"licence {item.license}"]
     facts += [item.attribution] if item.attribution else []
     facts += [item.source] if item.source else []
@@ -84,8 +84,8 @@ def _section(item: Item, pictures: list[bytes]) -> str:
         facts += [f"{item.size:g} m", f"{item.triangles:,} triangles"]
     figures = "".join(
         f'<figure><img alt="{html.escape(item.name)} at yaw {yaw}" '
-        f'src="data:image/jpeg;base64,{base64.b64encode(picture).decode()}"><figcaption>{yaw}°</figcaption></figure>'
-        for yaw, picture in zip(YAWS, pictures, strict=True)
+        f'src="data:image/jpeg;base64,{base64.b64encode(image).decode()}"><figcaption>{yaw}°</figcaption></figure>'
+        for yaw, image in zip(YAWS, images, strict=True)
     )
     notes = "".join(f'<p class="note">{html.escape(note)}</p>' for note in item.notes)
     return (

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.assets.files import Neighbours, shown
-from torchmultiverse.assets.model import MAX_TRIANGLES, Piece, check_size, welded_normals
+from torchmultiverse.assets.files import SiblingFiles, shown
+from torchmultiverse.assets.model import MAX_TRIANGLES, Submesh, check_size, welded_normals
 from torchmultiverse.assets.polygons import triangulated
 from torchmultiverse.assets.textures import decode, linear
 from torchmultiverse.errors import AssetError
@@ -59,7 +59,7 @@ class _Column:
 _Table = dict[str, _Column]
 
 
-def read_ply(data: bytes, neighbours: Neighbours, what: str) -> tuple[list[Piece], list[str]]:
+def read_ply(data: bytes, siblings: SiblingFiles, what: str) -> tuple[list[Submesh], list[str]]:
     """Return the pieces of a PLY file, one for each texture, and what of it is not drawn.
 
     Raises:
@@ -92,7 +92,7 @@ def read_ply(data: bytes, neighbours: Neighbours, what: str) -> tuple[list[Piece
     given = next((_stack(vertex, names) for names in _UVS if _has(vertex, names)), None)
     wedges = _wedges(face, sizes, what)
     normals = _normals(vertex, points, faces)
-    _remark(elements, face, colors is not None, notes)
+    _note_unread(elements, face, colors is not None, notes)
     if by_face is not None or (wedges is not None and textures):
         # What belongs to faces, or to their corners, needs vertices of their own.
         flat = faces.reshape(-1)
@@ -104,17 +104,22 @@ def read_ply(data: bytes, neighbours: Neighbours, what: str) -> tuple[list[Piece
         elif given is not None:
             given = given[flat]
         faces = np.arange(len(flat)).reshape(-1, 3)
-    base = Piece(points.astype(np.float32), normals, faces.astype(np.uint32), colors=colors)
-    return _textured(base, given, textures, face, owner, neighbours), notes
+    base = Submesh(points.astype(np.float32), normals, faces.astype(np.uint32), colors=colors)
+    return _textured(base, given, textures, face, owner, siblings), notes
 
 
 def _textured(
-    base: Piece, uv: Floats | None, textures: list[str], face: _Table, owner: NDArray[np.int64], neighbours: Neighbours
-) -> list[Piece]:
+    base: Submesh,
+    uv: Floats | None,
+    textures: list[str],
+    face: _Table,
+    owner: NDArray[np.int64],
+    siblings: SiblingFiles,
+) -> list[Submesh]:
     """Return a mesh with the textures that the file names: one, or one for each number that its faces give."""
     if not textures:
         return [base]
-    what = neighbours.what
+    what = siblings.what
     if uv is None:
         raise AssetError(
             f"{what}: the file names the texture '{shown(textures[0])}', the mesh has no texture coordinates"
@@ -128,11 +133,11 @@ def _textured(
             raise AssetError(f"{what}: a face has the texture {int(number.max())}, there are {len(textures)}")
     pieces = []
     for k in np.unique(number):
-        image = decode(neighbours.read(textures[k]), f"{what}: the texture '{shown(textures[k])}'")
+        image = decode(siblings.read(textures[k]), f"{what}: the texture '{shown(textures[k])}'")
         clear = float((image[..., 3] < 128).mean())
         # The format does not say what alpha means. Holes are meant so; what is clear all over is a mistake.
         pieces.append(
-            Piece(
+            Submesh(
                 base.vertices,
                 base.normals,
                 base.faces[number == k],
@@ -170,10 +175,8 @@ def _header(data: bytes, what: str) -> tuple[list[_Element], str, list[str], int
                 elements.append(_Element(words[1], int(words[2])))
                 if not 0 <= elements[-1].count <= 4 * MAX_TRIANGLES:
                     raise ValueError
-            elif words[0] == "property" and words[1] == "list":
-                elements[-1].properties.append(_Property(words[4], _KINDS[words[3]], _KINDS[words[2]]))
             elif words[0] == "property":
-                elements[-1].properties.append(_Property(words[2], _KINDS[words[1]], None))
+                elements[-1].properties.append(_property(words))
             elif words[0] in ("comment", "obj_info") and words[1].lower() == "texturefile" and len(words) > 2:
                 textures.append(line.split(None, 2)[2].strip())
         except (KeyError, IndexError, ValueError):
@@ -182,13 +185,24 @@ def _header(data: bytes, what: str) -> tuple[list[_Element], str, list[str], int
             ) from None
     if order is None:
         raise AssetError(f"{what}: its PLY header does not say its format")
+    _check_elements(elements, what)
+    return elements, order, textures, end.end()
+
+
+def _property(words: list[str]) -> _Property:
+    """Return what a line of the header declares: ``property TYPE NAME`` or ``property list COUNT_TYPE TYPE NAME``."""
+    if words[1] == "list":
+        return _Property(words[4], _KINDS[words[3]], _KINDS[words[2]])
+    return _Property(words[2], _KINDS[words[1]], None)
+
+
+def _check_elements(elements: list[_Element], what: str) -> None:
     for element in elements:
         names = [one.name for one in element.properties]
         if len(set(names)) != len(names) or not names:
             raise AssetError(f"{what}: the element '{shown(element.name)}' has no properties, or one of them twice")
     if len({element.name for element in elements}) != len(elements):
         raise AssetError(f"{what}: its PLY header has an element twice")
-    return elements, order, textures, end.end()
 
 
 # -- the data ---------------------------------------------------------------------------------------------------------
@@ -425,7 +439,7 @@ def _colors(table: _Table, notes: list[str]) -> NDArray[np.float32] | None:
     return linear(np.clip(colors, 0, 1)).astype(np.float32)
 
 
-def _remark(elements: list[_Element], face: _Table, by_vertex: bool, notes: list[str]) -> None:
+def _note_unread(elements: list[_Element], face: _Table, by_vertex: bool, notes: list[str]) -> None:
     """Say what of the header is not read."""
     read = {
         "vertex": {"x", "y", "z", "nx", "ny", "nz", *sum((*_COLORS, *_UVS, _ALPHAS), ())},

@@ -35,7 +35,7 @@ class Pmd:
     props: dict[str, PropPoint]
 
 
-class _Reader:
+class _PmdReader:
     def __init__(self, data: bytes, what: str) -> None:
         self._data, self._what, self.at = data, what, 0
 
@@ -61,7 +61,7 @@ def read_pmd(data: bytes, what: str) -> Pmd:
     Raises:
         AssetError: it is none, is cut short, or contradicts itself.
     """
-    reader = _Reader(data, what)
+    reader = _PmdReader(data, what)
     if reader.take("u1", 4).tobytes() != b"PSMD":
         raise AssetError(f"{what}: it is no mesh of 0 A.D.: it does not begin with 'PSMD'")
     version, _size = reader.number(), reader.number()

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from torchmultiverse.assets.files import MAX_FILE_BYTES, Neighbours, read_bounded
+from torchmultiverse.assets.files import MAX_FILE_BYTES, SiblingFiles, read_bounded
 from torchmultiverse.assets.gltf_model import read_glb
-from torchmultiverse.assets.model import Axis, Model
+from torchmultiverse.assets.model import Axis, MeshModel
 from torchmultiverse.assets.obj import read_obj
 from torchmultiverse.assets.ply import read_ply
-from torchmultiverse.assets.textures import showing
+from torchmultiverse.assets.textures import visible_faces
 from torchmultiverse.errors import AssetError
 
 _READERS = {".glb": read_glb, ".obj": read_obj, ".ply": read_ply}
@@ -22,7 +22,7 @@ FRONTS: dict[str, tuple[Axis, Axis]] = {".glb": ("y", "z"), ".obj": ("y", "z"), 
 MAX_REMARKS = 30
 
 
-def read_model(path: Path, folder: Path, what: str) -> tuple[Model, list[str]]:
+def read_model(path: Path, folder: Path, what: str) -> tuple[MeshModel, list[str]]:
     """Return the model of a file in a folder, and remarks for its owner: whatever of the file is not drawn.
 
     Args:
@@ -37,8 +37,8 @@ def read_model(path: Path, folder: Path, what: str) -> tuple[Model, list[str]]:
     try:
         # Numbers that overflow become infinite, and are refused with all that are not finite.
         with np.errstate(all="ignore"):
-            pieces, notes = _READERS[path.suffix.lower()](data, Neighbours(folder, path, what), what)
-            there = [showing(piece) for piece in pieces]
+            pieces, notes = _READERS[path.suffix.lower()](data, SiblingFiles(folder, path, what), what)
+            there = [visible_faces(piece) for piece in pieces]
     except MemoryError:
         raise AssetError(f"{what}: there is not enough memory to read {path}") from None
     clear = sum(int((~seen).sum()) for seen in there)
@@ -52,4 +52,4 @@ def read_model(path: Path, folder: Path, what: str) -> tuple[Model, list[str]]:
         notes = [*notes[:MAX_REMARKS], f"… and {len(notes) - MAX_REMARKS} more"]
     if all(piece.image is None and piece.colors is None for piece in pieces):
         notes.append("it has neither a texture nor colours of vertices: it is in the plain colours of its materials")
-    return Model(tuple(pieces)), notes
+    return MeshModel(tuple(pieces)), notes

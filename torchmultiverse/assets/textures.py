@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse import images
-from torchmultiverse.assets.model import MAX_REPEATS, MAX_TEXTURE_SIDE, Piece
+from torchmultiverse.assets.model import MAX_REPEATS, MAX_TEXTURE_SIDE, Submesh
 from torchmultiverse.errors import AssetError
 
 
@@ -22,19 +22,19 @@ def decode(data: bytes, what: str) -> NDArray[np.uint8]:
     """Return a picture file as uint8 (H, W, 4), sRGB and alpha, no side longer than `MAX_TEXTURE_SIDE`.
 
     Raises:
-        AssetError: no picture, broken, or too large.
+        AssetError: no image, broken, or too large.
     """
     try:
         stored = images.decode(data, what, upright=False, formats=images.TEXTURE_FORMATS)
-        picture = images.rgba(stored, what)
+        image = images.rgba(stored, what)
     except images.ImageError as error:
         raise AssetError(str(error)) from None
-    if max(picture.size) > MAX_TEXTURE_SIDE:
-        picture.thumbnail((MAX_TEXTURE_SIDE, MAX_TEXTURE_SIDE))
-    return np.asarray(picture, np.uint8)
+    if max(image.size) > MAX_TEXTURE_SIDE:
+        image.thumbnail((MAX_TEXTURE_SIDE, MAX_TEXTURE_SIDE))
+    return np.asarray(image, np.uint8)
 
 
-def showing(piece: Piece) -> NDArray[np.bool_]:
+def visible_faces(piece: Submesh) -> NDArray[np.bool_]:
     """Return which faces (F,) show anything: those that have, somewhere within reach, a texel that is no hole.
 
     A clear hull around a body is no part of it, even where it shares the body's texture: measured, it would make the

@@ -24,9 +24,9 @@ from pydantic import BaseModel, ConfigDict
 
 from torchmultiverse.assets import model as models
 from torchmultiverse.assets.files import inside, read_bounded
-from torchmultiverse.assets.folder import prepared, spoken
+from torchmultiverse.assets.folder import name_in_words, normalized_model
 from torchmultiverse.assets.library import Item, Pack, install
-from torchmultiverse.assets.model import Axis, Model, Piece
+from torchmultiverse.assets.model import Axis, MeshModel, Submesh
 from torchmultiverse.assets.pmd import read_pmd, turned
 from torchmultiverse.assets.textures import decode
 from torchmultiverse.errors import AssetError
@@ -42,7 +42,7 @@ _MIRROR = np.array([-1.0, 1.0, 1.0])
 """The game's coordinates are left-handed."""
 
 
-class Animal(BaseModel):
+class ZeroadAnimal(BaseModel):
     """What of the game makes an asset; a line of ``zeroad.json``.
 
     ``mesh`` and ``texture`` choose among an actor's variants by a part of the file's name; without them the first is
@@ -131,10 +131,10 @@ def build(source: Path | None = None, fetch: bool = False) -> tuple[Pack, list[s
     return pack, missing
 
 
-def animals() -> dict[str, Animal]:
+def animals() -> dict[str, ZeroadAnimal]:
     """Return what is made of the game, by name."""
     table = json.loads((Path(__file__).parent / "zeroad.json").read_text("utf-8"))
-    return {name: Animal.model_validate(row) for name, row in table.items()}
+    return {name: ZeroadAnimal.model_validate(row) for name, row in table.items()}
 
 
 def _assets(archive: Archive, missing: list[str], source: str) -> Iterator[tuple[Item, bytes]]:
@@ -148,14 +148,14 @@ def _assets(archive: Archive, missing: list[str], source: str) -> Iterator[tuple
         if animal.bank:
             half = np.radians(animal.bank) / 2
             turn = np.concatenate([[np.cos(half)], np.sin(half) * models.axis_vector(animal.forward)])
-            model = Model(tuple(_turned(piece, turn) for piece in model.pieces))
-        model, notes = prepared(model, what, animal.size, animal.up, animal.forward)
+            model = MeshModel(tuple(_turned(piece, turn) for piece in model.pieces))
+        model, notes = normalized_model(model, what, animal.size, animal.up, animal.forward)
         found += 1
         yield (
             Item(
                 name=name,
                 kind="character",
-                display_name=spoken(name),
+                display_name=name_in_words(name),
                 license=LICENSE,
                 attribution=ATTRIBUTION,
                 source=f"https://play0ad.com, art/actors/{animal.actor}.xml",
@@ -171,7 +171,7 @@ def _assets(archive: Archive, missing: list[str], source: str) -> Iterator[tuple
 
 
 @dataclass
-class _Choice:
+class _ActorFiles:
     """What an actor's variants add up to."""
 
     mesh: str = ""
@@ -179,7 +179,7 @@ class _Choice:
     props: dict[str, str] = field(default_factory=dict)
 
 
-def actor_model(archive: Archive, animal: Animal, what: str, depth: int = 0) -> Model | None:
+def actor_model(archive: Archive, animal: ZeroadAnimal, what: str, depth: int = 0) -> MeshModel | None:
     """Return the mesh of an actor with its texture and what is fixed to it, right-handed; None where it is not there.
 
     Raises:
@@ -194,20 +194,20 @@ def actor_model(archive: Archive, animal: Animal, what: str, depth: int = 0) -> 
     if mesh is None:
         return None
     pmd = read_pmd(mesh, f"{what}: {choice.mesh}")
-    picture = _first(archive, f"art/textures/skins/{choice.texture}", (".cached.dds", "")) if choice.texture else None
-    if picture is None:
+    texture = _first(archive, f"art/textures/skins/{choice.texture}", (".cached.dds", "")) if choice.texture else None
+    if texture is None:
         raise AssetError(f"{what}: its texture '{choice.texture}' is missing")
     material = root.findtext("material") or "default.xml"
     cut = animal.cut
     if cut is None:
         # What the game's materials do with a texture's alpha: some cut, others mix in the player's colour, or gloss.
         cut = 0.5 if material.startswith("basic_trans") else 0.0
-    own = Piece(
+    own = Submesh(
         pmd.vertices * _MIRROR.astype(np.float32),
         pmd.normals * _MIRROR.astype(np.float32),
         pmd.faces,
         uv=pmd.uv,
-        image=decode(picture, f"{what}: {choice.texture}"),
+        image=decode(texture, f"{what}: {choice.texture}"),
         cut=cut,
     )
     pieces = [own]
@@ -215,25 +215,25 @@ def actor_model(archive: Archive, animal: Animal, what: str, depth: int = 0) -> 
         point = pmd.props.get(f"prop-{place}") or pmd.props.get(place)
         if point is None or depth >= _PROP_DEPTH:
             continue
-        part = actor_model(archive, Animal(actor=actor), f"{what}: {actor}", depth + 1)
+        part = actor_model(archive, ZeroadAnimal(actor=actor), f"{what}: {actor}", depth + 1)
         if part is None:
             continue
         # A turn seen in a mirror across x turns the other way about y and z.
         turn = point.rotation * np.array([1, 1, -1, -1])
         pieces += [_turned(piece, turn, point.position * _MIRROR) for piece in part.pieces]
-    return Model(tuple(pieces))
+    return MeshModel(tuple(pieces))
 
 
-def _turned(piece: Piece, turn: NDArray[np.float64], offset: NDArray[np.float64] | None = None) -> Piece:
+def _turned(piece: Submesh, turn: NDArray[np.float64], offset: NDArray[np.float64] | None = None) -> Submesh:
     """Return a piece turned by a quaternion (w, x, y, z), then moved."""
     vertices = turned(piece.vertices.astype(float), turn) + (0 if offset is None else offset)
     normals = turned(piece.normals.astype(float), turn)
     return replace(piece, vertices=vertices.astype(np.float32), normals=normals.astype(np.float32))
 
 
-def _chosen(archive: Archive, root: ElementTree.Element, animal: Animal, what: str) -> _Choice:
+def _chosen(archive: Archive, root: ElementTree.Element, animal: ZeroadAnimal, what: str) -> _ActorFiles:
     """Return what one variant of each group gives; what comes later wins, as in the game."""
-    choice = _Choice()
+    choice = _ActorFiles()
     for group in root.findall("group"):
         variants = [_inherited(archive, variant, what) for variant in group.findall("variant")]
         wanted = [v for v in variants if _wants(v, animal)]
@@ -266,7 +266,7 @@ def _inherited(archive: Archive, variant: ElementTree.Element, what: str) -> Ele
     return merged
 
 
-def _wants(variant: ElementTree.Element, animal: Animal) -> bool:
+def _wants(variant: ElementTree.Element, animal: ZeroadAnimal) -> bool:
     mesh = (variant.findtext("mesh") or "").strip()
     textures = [t.get("file", "") for t in variant.findall("textures/texture") if t.get("name") == "baseTex"]
     return bool(

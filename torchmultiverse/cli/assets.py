@@ -6,23 +6,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from torchmultiverse.cli import completion
+from torchmultiverse.cli.groups import assets_group, examples
+from torchmultiverse.cli.output import console, place, say, table, warn
 from torchmultiverse.errors import AssetError, nearest
 
 if TYPE_CHECKING:
     from torchmultiverse.assets import Pack
 
-out = Console()
-err = Console(stderr=True)
-app = typer.Typer(help="Your own meshes and environment maps, and packs of free ones.", no_args_is_help=True)
-
+PackName = Annotated[str, typer.Argument(help="Of an installed pack.", autocompletion=completion.packs)]
 PageOption = Annotated[bool, typer.Option("--page/--no-page", help="Render every asset from eight sides to a page.")]
 SizeOption = Annotated[int, typer.Option(min=64, max=1024, help="Side of the page's pictures, pixels.")]
 
 
-@app.command(epilog="Example: `torchmultiverse assets add my_animals/`")
+@assets_group.command(epilog=examples("torchmultiverse assets add my_animals/"))
 def add(
     folder: Annotated[Path, typer.Argument(help="With assets.json, GLB, OBJ or PLY meshes, HDR or EXR maps.")],
     name: Annotated[str | None, typer.Option(help="Of the pack; default: the manifest's, else the folder's.")] = None,
@@ -35,7 +33,7 @@ def add(
     _describe(install(folder, name), page, size)
 
 
-@app.command(epilog="Example: `torchmultiverse assets build 0ad --source 0ad-data_0.0.26-1_all.deb`")
+@assets_group.command(epilog=examples("torchmultiverse assets build 0ad --source 0ad-data_0.0.26-1_all.deb"))
 def build(
     name: Annotated[str, typer.Argument(help="0ad: the animals of the game 0 A.D., CC-BY-SA 3.0.")],
     source: Annotated[
@@ -53,28 +51,28 @@ def build(
         raise AssetError(f"'{name}' cannot be built.{nearest(name, BUILDABLE)}")
     pack, missing = make(source, fetch)
     for line in missing:
-        out.print(f"left out: {line}", highlight=False, markup=False)
+        say(f"left out: {line}")
     _describe(pack, page, size)
 
 
-@app.command("list")
+@assets_group.command("list", epilog=examples("torchmultiverse assets list"))
 def list_packs() -> None:
     """List the installed packs."""
     from torchmultiverse.assets import installed, open_pack
 
-    table = Table("pack", "characters", "environments", "licences", box=None, padding=(0, 2))
+    shown = table("pack", "characters", "environments", "licences")
     for name in installed():
         pack = open_pack(name)
         licences = sorted({item.license for item in pack.manifest.assets})
         counts = [str(len(pack.names(kind))) for kind in ("character", "environment")]
-        table.add_row(name, *counts, ", ".join(licences))
-    table.add_row("procedural", "the package's own", "", "Apache-2.0")
-    out.print(table)
+        shown.add_row(name, *counts, ", ".join(licences))
+    shown.add_row("procedural", "the package's own", "", "Apache-2.0")
+    say(shown)
 
 
-@app.command(epilog="Example: `torchmultiverse assets show 0ad`")
+@assets_group.command(epilog=examples("torchmultiverse assets show 0ad"))
 def show(
-    name: Annotated[str, typer.Argument(help="Of an installed pack.")],
+    name: PackName,
     page: Annotated[Path | None, typer.Option(help="Render the turntable page to this file.")] = None,
     size: SizeOption = 192,
 ) -> None:
@@ -82,25 +80,25 @@ def show(
     from torchmultiverse.assets import PAGE, open_pack
 
     pack = open_pack(name)
-    table = Table("asset", "kind", "licence", "attribution", "source", "triangles", box=None, padding=(0, 2))
+    shown = table("asset", "kind", "licence", "attribution", "source", "triangles")
     for item in pack.manifest.assets:
         count = f"{item.triangles:,}" if item.triangles else ""
-        table.add_row(item.name, item.kind, item.license, item.attribution, item.source, count)
-    out.print(table)
+        shown.add_row(item.name, item.kind, item.license, item.attribution, item.source, count)
+    say(shown)
     _warn(pack)
     if page is not None:
         _render(pack, page, size)
     elif (pack.folder / PAGE).is_file():
-        out.print(f"page: {(pack.folder / PAGE).as_uri()}", highlight=False, soft_wrap=True)
+        place("page", pack.folder / PAGE)
 
 
-@app.command()
-def remove(name: Annotated[str, typer.Argument(help="Of an installed pack.")]) -> None:
+@assets_group.command(epilog=examples("torchmultiverse assets remove mine"))
+def remove(name: PackName) -> None:
     """Delete an installed pack."""
     from torchmultiverse.assets import remove as delete
 
     delete(name)
-    out.print(f"removed {name}", highlight=False)
+    say(f"removed {name}")
 
 
 def _describe(pack: Pack, page: bool, size: int) -> None:
@@ -109,9 +107,7 @@ def _describe(pack: Pack, page: bool, size: int) -> None:
 
     _warn(pack)
     counts = f"{len(pack.names('character'))} characters, {len(pack.names('environment'))} environments"
-    out.print(
-        f'{pack.name}: {counts}; in a spec: "assets": ["{pack.name}", "procedural"]', highlight=False, markup=False
-    )
+    say(f'{pack.name}: {counts}; in a spec: "assets": ["{pack.name}", "procedural"]')
     if page:
         _render(pack, pack.folder / PAGE, size)
 
@@ -120,15 +116,15 @@ def _warn(pack: Pack) -> None:
     """Say what was found on each asset when it was installed."""
     for item in pack.manifest.assets:
         for note in item.notes:
-            err.print(f"warning: {item.name}: {note}", highlight=False, markup=False, soft_wrap=True)
+            warn(f"warning: {item.name}: {note}")
 
 
 def _render(pack: Pack, page: Path, size: int) -> None:
     from torchmultiverse.assets import turntable
     from torchmultiverse.files import disk_errors, write_atomic
 
-    with out.status("rendering") as status:
-        text = turntable(pack, size=size, tell=lambda name: status.update(f"rendering {name}"))
+    with console().status("rendering") as status:
+        text = turntable(pack, size=size, progress=lambda name: status.update(f"rendering {name}"))
     with disk_errors(page):
         write_atomic(page, text.encode())
-    out.print(f"page: {page.resolve().as_uri()}", highlight=False, soft_wrap=True)
+    place("page", page)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import platform
 import shutil
@@ -10,12 +11,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
+import typer
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from torchmultiverse.cli.groups import app, examples
+from torchmultiverse.cli.options import Assets
+from torchmultiverse.cli.output import console as new_console
+from torchmultiverse.cli.output import say
 from torchmultiverse.resources import cache_folder
 
 State = Literal["ok", "missing", "broken", "note"]
@@ -27,6 +34,35 @@ _EXTRAS = {
     "open_clip_torch": ("eval", "CLIP models"),
     "datasets": ("datasets", "Hugging Face round trips"),
 }
+
+
+@app.command(epilog=examples("torchmultiverse doctor", "torchmultiverse doctor --fix --brief"))
+def doctor(
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Fetch the LLVM library into the user's cache (Debian, Ubuntu).")
+    ] = False,
+    brief: Annotated[bool, typer.Option("--brief", help="Print one line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Say what is installed, what works here and why not, and what to do about it."""
+    report = examine(fix=fix)
+    if as_json:
+        print(json.dumps(report.as_dict(), indent=1))
+    else:
+        say(report.line() if brief else report)
+    if not report.healthy:
+        raise typer.Exit(1)
+
+
+@app.command(epilog=examples("torchmultiverse demo --out demo"))
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder of everything the demo makes.")] = Path("demo"),
+    assets: Assets = None,
+) -> None:
+    """The main job end to end: render over WebRTC, store, train, score, report. A few minutes on two cores."""
+    from torchmultiverse.demo import run
+
+    run(out, new_console(), assets or ())
 
 
 @dataclass(frozen=True)

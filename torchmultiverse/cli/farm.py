@@ -10,31 +10,30 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
+from torchmultiverse.cli.groups import examples, farm_group
+from torchmultiverse.cli.output import console, say, table
 from torchmultiverse.errors import DatasetError
 
-app = typer.Typer(help="Runs that take long, or many machines.", no_args_is_help=True)
 _OLD = 15.0
 """Seconds after which a status that says 'running' is doubted."""
 
 
-@app.command(
-    epilog="Examples: `torchmultiverse farm status data/spar`, `torchmultiverse farm status data/spar --watch`"
+@farm_group.command(
+    epilog=examples("torchmultiverse farm status data/spar", "torchmultiverse farm status data/spar --watch")
 )
 def status(
     dataset: Annotated[Path, typer.Argument(help="Folder of a dataset that is being made, or was.")],
     watch: Annotated[bool, typer.Option("--watch", help="Show it again every second until the run ends.")] = False,
 ) -> None:
     """Show how a run goes: its workers, pictures per second, failures and time left."""
-    console = Console()
     if not watch:
-        console.print(_page(dataset)[0])
+        say(_page(dataset)[0])
         return
-    with Live(console=console, auto_refresh=False) as live:
+    with Live(console=console(), auto_refresh=False) as live:
         while True:
             page, running = _page(dataset)
             live.update(page, refresh=True)
@@ -43,12 +42,18 @@ def status(
             time.sleep(1)
 
 
-@app.command(epilog="Example: `torchmultiverse farm join data/spar` after `render … --part 0/8` to `--part 7/8`")
+@farm_group.command(
+    epilog=examples(
+        "torchmultiverse render spar --out data/spar --part 0/2",
+        "torchmultiverse render spar --out data/spar --part 1/2",
+        "torchmultiverse farm join data/spar",
+    )
+)
 def join(dataset: Annotated[Path, typer.Argument(help="Folder with the parts of a dataset.")]) -> None:
     """Put the parts of a dataset together."""
     from torchmultiverse.farm import join as put_together
 
-    Console().print(f"{put_together(dataset):,} pictures in {dataset}", highlight=False)
+    say(f"{put_together(dataset):,} pictures in {dataset}")
 
 
 def _page(dataset: Path) -> tuple[Group, bool]:
@@ -59,7 +64,7 @@ def _page(dataset: Path) -> tuple[Group, bool]:
     found = {
         folder: state for folder in (dataset, *parts.values()) if (state := _status(folder / "status.json")) is not None
     }
-    table = Table("worker", "state", "world", "pictures", "waits", "memory", "restarts", box=None, padding=(0, 2))
+    shown = table("worker", "state", "world", "pictures", "waits", "memory", "restarts")
     lines = []
     for folder, state in found.items():
         name = "" if folder == dataset else f"{folder.name} "
@@ -67,7 +72,7 @@ def _page(dataset: Path) -> tuple[Group, bool]:
         for w in state["workers"]:
             memory = f"{w['memory'] / 1e9:.1f} GB" if w["memory"] else ""
             waits = f"{w['waits']:.0f} s" if w["waits"] else ""
-            table.add_row(
+            shown.add_row(
                 f"{name}{w['number']}", w["state"], w["world"], f"{w['pictures']:,}", waits, memory, str(w["restarts"])
             )
     for n in sorted({n for _, n in parts}):
@@ -83,7 +88,7 @@ def _page(dataset: Path) -> tuple[Group, bool]:
         raise DatasetError(
             f"{dataset}: no run was seen there; it begins with: torchmultiverse render SPEC --out {dataset}"
         )
-    return Group(*(Text(line) for line in lines), *([table] if found else [])), any(map(_running, found.values()))
+    return Group(*(Text(line) for line in lines), *([shown] if found else [])), any(map(_running, found.values()))
 
 
 def _finished(manifest: dict[str, Any]) -> str:

@@ -1,28 +1,150 @@
-"""Options that several commands share, said once."""
+"""Arguments and options that several commands share: each has one name and one meaning everywhere."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, fields, is_dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
-Embeddings = Annotated[Path | None, typer.Option(help="Folder of kept features; default: in the cache.")]
-Group = Annotated[str, typer.Option(help="Column whose groups are in one part only; auto, or rows for none.")]
-Boxes = Annotated[Path | None, typer.Option(help="Boxes of photographs: CSV, COCO JSON, or folder of VOC XML.")]
-Least = Annotated[float, typer.Option(min=0.01, max=1, help="Shorter side of a part, of the picture's.")]
-Renderer = Annotated[str, typer.Option(help="That renders for 'rerender'.")]
-SamplerSteps = Annotated[int, typer.Option(min=1, max=1000, help="Of the sampler.")]
-Sampler = Annotated[str, typer.Option(help="ddim or ddpm.")]
-Neighbours = Annotated[int, typer.Option("--k", min=1, help="Neighbours.")]
-EngineOption = Annotated[
+from torchmultiverse.cli import completion
+
+# Arguments
+Dataset = Annotated[Path, typer.Argument(help="Folder of a dataset.")]
+Images = Annotated[Path, typer.Argument(help="Folder of a dataset, or of images in folders of classes.")]
+Results = Annotated[Path, typer.Argument(help="Folder of the results that 'eval' wrote.")]
+SpecFile = Annotated[
+    Path,
+    typer.Argument(
+        help="Spec file, a published PUG config too, or a name of 'specs list'.", autocompletion=completion.specs
+    ),
+]
+ModelString = Annotated[str, typer.Argument(help="Model string; see 'models list'.", autocompletion=completion.models)]
+DecoderFolder = Annotated[Path, typer.Argument(help="Folder that 'train decoder' wrote.")]
+
+# What is asked about
+ModelStrings = Annotated[
+    list[str],
+    typer.Option(
+        "--model", help="Model string, see 'models list'; * and @FILE work; may be repeated.",
+        autocompletion=completion.models,
+    ),
+]  # fmt: skip
+ResultModel = Annotated[str | None, typer.Option("--model", help="Model of the results. Default: the best.")]
+Data = Annotated[Path, typer.Option("--data", help="Folder of a dataset, or of images in folders of classes.")]
+ShownData = Annotated[Path | None, typer.Option("--data", help="Dataset that was evaluated: its images are shown.")]
+Factors = Annotated[list[str] | None, typer.Option("--factor", help="Column; may be repeated. Default: all that vary.")]
+Layers = Annotated[
+    list[str] | None, typer.Option("--layer", help="Layer, as 'analyze layers' names it; may be repeated.")
+]
+Label = Annotated[str | None, typer.Option("--label", help="Column of classes. Default: character_name, or label.")]
+Task = Annotated[str | None, typer.Option("--task", help="Task. Default: the first of the leaderboard.")]
+Metric = Annotated[str | None, typer.Option("--metric", help="top1 or hard_negative.")]
+Top = Annotated[int, typer.Option("--top", min=1, help="Rows shown, the strongest first.")]
+Protocol = Annotated[
     str,
-    typer.Option(help="A name that engine list says, ws://host:port, or the path of a packaged Unreal binary."),
+    typer.Option(
+        "--protocol", help="auto, or the name or path of a protocol file.", autocompletion=completion.protocols
+    ),
 ]
-AssetsOption = Annotated[
+Group = Annotated[
+    str, typer.Option("--group", help="Column whose groups are in one part only; auto, or rows for none.")
+]
+
+# How and where
+Seed = Annotated[int, typer.Option("--seed", help="Of everything that is random.")]
+Save = Annotated[Path | None, typer.Option("--save", help="Write everything as JSON to this file.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder that is written; what was interrupted goes on.")]
+Features = Annotated[
+    Path | None, typer.Option("--features", help="Folder that keeps what models make of images. Default: in the cache.")
+]
+Engine = Annotated[
+    str,
+    typer.Option(
+        "--engine", help="Name that 'engine list' shows, ws://host:port, or the path of a packaged Unreal binary.",
+        autocompletion=completion.engines,
+    ),
+]  # fmt: skip
+Assets = Annotated[
     list[str] | None,
-    typer.Option("--assets", help="Pack to draw from, see 'assets list'; may be repeated, the first that has it wins."),
+    typer.Option(
+        "--assets", help="Pack to draw from, see 'assets list'; may be repeated, the first that has it wins.",
+        autocompletion=completion.packs,
+    ),
+]  # fmt: skip
+Token = Annotated[
+    str | None,
+    typer.Option("--token", envvar="TORCHMULTIVERSE_TOKEN", help="Token of a remote signalling server."),
 ]
-TokenOption = Annotated[
-    str | None, typer.Option(envvar="TORCHMULTIVERSE_TOKEN", help="Token of a remote signalling server.")
+
+# Training
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="Setting of the training, as epochs=50; may be repeated.")
 ]
+SplitsFile = Annotated[
+    Path | None, typer.Option("--sets", help="File of 'data split' that says which images a model is trained on.")
+]
+AcceptedLicense = Annotated[
+    str | None,
+    typer.Option(
+        "--accept-license", help="Licence, by name, of data that forbid it; from those who have other rights."
+    ),
+]
+
+# Memorization
+Boxes = Annotated[
+    Path | None, typer.Option("--boxes", help="Boxes of photographs: CSV, COCO JSON, or folder of VOC XML.")
+]
+Crops = Annotated[
+    str,
+    typer.Option("--crops", help="boxes: largest part beside the object; corner; rerender: the scene without it."),
+]
+
+# Decoders
+Steps = Annotated[int, typer.Option("--steps", min=1, max=1000, help="Of the sampler.")]
+Sampler = Annotated[str, typer.Option("--sampler", help="ddim or ddpm.")]
+
+
+def features_folder(given: Path | None) -> Path:
+    """Return the folder that keeps features: the given one, or the one in the cache."""
+    from torchmultiverse.resources import cache_folder
+
+    return given or cache_folder("embeddings")
+
+
+def option_sets(function: Callable[..., None]) -> Callable[..., None]:
+    """Let a command take its options in sets: of a parameter that is a dataclass each field becomes an option."""
+    hints = get_type_hints(function, include_extras=True)
+    sets: dict[str, Any] = {}
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        kind = hints[name]
+        if not is_dataclass(kind):
+            parameters.append(parameter.replace(annotation=kind, kind=parameter.KEYWORD_ONLY))
+            continue
+        sets[name] = kind
+        inner = get_type_hints(kind, include_extras=True)
+        parameters += [
+            inspect.Parameter(
+                field.name,
+                parameter.KEYWORD_ONLY,
+                default=parameter.empty if field.default is MISSING else field.default,
+                annotation=inner[field.name],
+            )
+            for field in fields(kind)
+        ]
+
+    @wraps(function)
+    def command(**values: Any) -> None:
+        for name, kind in sets.items():
+            values[name] = kind(**{field.name: values.pop(field.name) for field in fields(kind)})
+        function(**values)
+
+    del command.__wrapped__  # type: ignore[attr-defined]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    return command

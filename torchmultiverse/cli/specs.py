@@ -1,35 +1,37 @@
-"""The specs that come with the package."""
+"""The specs that come with the package, and the schema of all."""
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from torchmultiverse.cli import completion
+from torchmultiverse.cli.groups import examples, specs_group
+from torchmultiverse.cli.output import say, table
 from torchmultiverse.errors import SpecError, nearest
 
-specs_app = typer.Typer(help="The specs that come with the package.", no_args_is_help=True)
 
-
-@specs_app.command(
-    "list", epilog="Example: `torchmultiverse specs list`, then `torchmultiverse render spar --out data/spar --dry-run`"
+@specs_group.command(
+    "list", epilog=examples("torchmultiverse specs list", "torchmultiverse render spar --out data/spar --dry-run")
 )
 def list_() -> None:
     """List the specs that can be named wherever a spec's file can."""
     from torchmultiverse.scenes import load_spec, shipped_specs
 
-    table = Table("name", "pictures", "family", "what it is", box=None, padding=(0, 2))
+    shown = table("name", "pictures", "family", "what it is")
     for name, path in shipped_specs().items():
         spec = load_spec(path)
         first = spec.description.split(". ")[0].split("; ")[0].rstrip(".")
-        table.add_row(name, f"{spec.build().count:,}", spec.family, first)
-    Console().print(table)
+        shown.add_row(name, f"{spec.build().count:,}", spec.family, first)
+    say(shown)
 
 
-@specs_app.command(epilog="Example: `torchmultiverse specs show spar > mine.json`")
-def show(name: Annotated[str, typer.Argument(help="Of specs list.")]) -> None:
+@specs_group.command("show", epilog=examples("torchmultiverse specs show spar > mine.json"))
+def show(
+    name: Annotated[str, typer.Argument(help="Of 'specs list'.", autocompletion=completion.shipped)],
+) -> None:
     """Print one, to copy and change."""
     from torchmultiverse.scenes import shipped_specs, spec_path
 
@@ -37,3 +39,11 @@ def show(name: Annotated[str, typer.Argument(help="Of specs list.")]) -> None:
     if path not in shipped_specs().values():
         raise SpecError(f"no spec '{name}' comes with the package.{nearest(name, shipped_specs())}")
     print(path.read_text("utf-8"), end="")
+
+
+@specs_group.command("schema", epilog=examples("torchmultiverse specs schema > spec.schema.json"))
+def schema() -> None:
+    """Print the JSON Schema of spec files."""
+    from torchmultiverse.scenes import json_schema
+
+    print(json.dumps(json_schema(), indent=1))

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from torchmultiverse.engines import codec, likeness
@@ -19,7 +20,7 @@ from torchmultiverse.engines.connection import Connection, Lost
 from torchmultiverse.engines.contract import Catalogue, Failure, Frame, RenderOptions
 from torchmultiverse.engines.pairing import BATCH, HOLD, QUIET, Pairing, Picture, Silence, Stray
 from torchmultiverse.errors import EngineError, ProtocolError, nearest
-from torchmultiverse.protocol import bridge, pug, websocket
+from torchmultiverse.protocol import bridge, messages, pug, websocket
 from torchmultiverse.protocol import datachannel as dc
 from torchmultiverse.scenes import Scene
 
@@ -28,11 +29,11 @@ Dialect = Literal["auto", "tmv", "pug"]
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-class AsyncClient:
-    """Renders over a signalling server.
+@dataclass(frozen=True, kw_only=True)
+class ClientOptions:
+    """How an engine behind an address is reached, and how patiently.
 
-    Args:
-        url: ``ws://host:port`` of the server's player port.
+    Attributes:
         token: for a server that asks for one.
         dialect: ``tmv``, ``pug``, or ``auto``: ask, and take ``pug`` where nobody answers.
         timeout: seconds without any sign of life about a picture after which it is asked for again.
@@ -40,7 +41,7 @@ class AsyncClient:
         connect_timeout: seconds that one attempt to connect may take.
         reconnects: attempts to connect before the engine counts as lost.
         streamer_id: which of several streamers; one that a server with others does not know is an `EngineError`.
-        loopback: restrict WebRTC to 127.0.0.1; by default where ``url`` is on this machine.
+        loopback: restrict WebRTC to 127.0.0.1; by default where the address is on this machine.
         factor_order: wire names in the order in which the ``pug`` dialect sends them.
         pug_drain: seconds that the ``pug`` dialect listens for stray pictures before each request.
         pug_batch: pictures that the ``pug`` dialect holds back until they are proven to belong to their scenes, see
@@ -49,44 +50,49 @@ class AsyncClient:
         hello_timeout: seconds after which an engine that does not answer ``hello`` counts as ``pug``.
         max_payload: largest picture that is accepted, in bytes.
         lost: asked before each attempt to connect; a text says that the engine will not come back, and why.
+
+    Raises:
+        EngineError: an unknown dialect; says the nearest one.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        token: str | None = None,
-        dialect: Dialect = "auto",
-        timeout: float = 120.0,
-        retries: int = 3,
-        connect_timeout: float = 20.0,
-        reconnects: int = 5,
-        streamer_id: str | None = None,
-        loopback: bool | None = None,
-        factor_order: list[str] | None = None,
-        pug_drain: float = 0.05,
-        pug_batch: int = BATCH,
-        pug_hold: float = HOLD,
-        hello_timeout: float = 5.0,
-        max_payload: int = dc.MAX_PAYLOAD,
-        lost: Callable[[], str | None] = lambda: None,
-    ) -> None:
-        if dialect not in get_args(Dialect):
-            raise EngineError(f"dialect = '{dialect}' is unknown.{nearest(dialect, get_args(Dialect))}")
+    token: str | None = None
+    dialect: Dialect = "auto"
+    timeout: float = 120.0
+    retries: int = 3
+    connect_timeout: float = 20.0
+    reconnects: int = 5
+    streamer_id: str | None = None
+    loopback: bool | None = None
+    factor_order: Sequence[str] = ()
+    pug_drain: float = 0.05
+    pug_batch: int = BATCH
+    pug_hold: float = HOLD
+    hello_timeout: float = 5.0
+    max_payload: int = dc.MAX_PAYLOAD
+    lost: Callable[[], str | None] = lambda: None
+
+    def __post_init__(self) -> None:
+        if self.dialect not in get_args(Dialect):
+            raise EngineError(f"dialect = '{self.dialect}' is unknown.{nearest(self.dialect, get_args(Dialect))}")
+
+
+class AsyncClient:
+    """Renders over a signalling server.
+
+    Args:
+        url: ``ws://host:port`` of the server's player port.
+        options: see `ClientOptions`.
+        settings: fields of `ClientOptions` by name, instead of those in ``options``.
+    """
+
+    def __init__(self, url: str, options: ClientOptions | None = None, **settings: Any) -> None:
+        self._set = chosen = replace(options or ClientOptions(), **settings)
         self.url = url
-        self.dialect: Dialect = dialect
-        self.timeout = timeout
-        self.retries = retries
-        self._token = token
-        self._connect_timeout = connect_timeout
-        self._reconnects = reconnects
-        self._streamer_id = streamer_id
-        self._loopback = (websocket.host(url) in _LOOPBACK) if loopback is None else loopback
-        self._order = list(factor_order or [])
-        self._drain = pug_drain
-        self._hello_timeout = hello_timeout
-        self._max_payload = max_payload
-        self._lost = lost
+        self.dialect: Dialect = chosen.dialect
+        self.timeout = chosen.timeout
+        self.retries = chosen.retries
+        self._loopback = (websocket.host(url) in _LOOPBACK) if chosen.loopback is None else chosen.loopback
+        self._order = list(chosen.factor_order)
         self._legacy = False
         self._found = False
         self._connection: Connection | None = None
@@ -101,8 +107,10 @@ class AsyncClient:
         self._pug_size: tuple[int, int] | None = None
         self._pug_strays = 0  # pictures that came while none was awaited
         self._sessions = 0
-        self.pug_batch = pug_batch
-        self._pairing = Pairing(_PugWire(self), batch=pug_batch, hold=pug_hold, retries=retries) if pug_batch else None
+        self.pug_batch = batch = chosen.pug_batch
+        self._pairing = (
+            Pairing(_PugWire(self), batch=batch, hold=chosen.pug_hold, retries=chosen.retries) if batch else None
+        )
 
     async def connect(self) -> None:
         """Connect, or make sure that the connection still stands.
@@ -114,10 +122,10 @@ class AsyncClient:
             if self._connection is not None and not self._connection.lost.done():
                 return
             reason = ""
-            for attempt in range(self._reconnects):
+            for attempt in range(self._set.reconnects):
                 if attempt:
                     await asyncio.sleep(min(0.25 * 2**attempt, 8))
-                if over := self._lost():
+                if over := self._set.lost():
                     raise EngineError(over)
                 try:
                     await self._connect_once()
@@ -125,22 +133,22 @@ class AsyncClient:
                     reason = str(error)
                     continue
                 return
-            raise EngineError(f"no engine at {self.url} after {self._reconnects} attempts: {reason}")
+            raise EngineError(f"no engine at {self.url} after {self._set.reconnects} attempts: {reason}")
 
     async def _connect_once(self) -> None:
         await self._disconnect()
         connection = Connection(
             self.url,
-            token=self._token,
-            streamer_id=self._streamer_id,
+            token=self._set.token,
+            streamer_id=self._set.streamer_id,
             loopback=self._loopback,
             legacy=self._legacy,
             patient=self._found,
-            max_payload=self._max_payload,
+            max_payload=self._set.max_payload,
             on_event=self._event,
         )
         try:
-            await connection.open(self._connect_timeout)
+            await connection.open(self._set.connect_timeout)
         except BaseException:
             self._legacy = connection.question_unanswered
             await connection.close()
@@ -152,7 +160,7 @@ class AsyncClient:
         connection.lost.add_done_callback(self._broke)
         if self.dialect == "auto":
             try:
-                await self._question(bridge.hello, self._hello_timeout)
+                await self._question(messages.Hello, self._set.hello_timeout)
                 self.dialect = "tmv"
             except TimeoutError:
                 log.warning("%s does not know the tmv dialect; using pug, which has no picture ids", self.url)
@@ -187,7 +195,7 @@ class AsyncClient:
         for _attempt in range(self.retries + 1):
             await self.connect()
             try:
-                reply = await self._question(bridge.catalogue, self.timeout)
+                reply = await self._question(messages.AskCatalogue, self.timeout)
                 return Catalogue.model_validate_json(reply.data)
             except TimeoutError:
                 reason = f"no answer for {self.timeout:g} s"
@@ -238,16 +246,11 @@ class AsyncClient:
         inbox = self._waiting[request] = asyncio.Queue()
         self._bridge.expect(request, scene, options.passes)
         try:
-            text = bridge.render(
-                request,
-                scene,
-                size=options.size,
-                passes=options.passes,
-                format=options.format,
-                seed=options.seed,
-                samples=options.samples,
-            )
-            connection.send(text)
+            message = messages.RenderRequest(
+                id=request, scene=scene.wire, size=list(options.size), passes=list(options.passes),
+                format=options.format, seed=options.seed, samples=options.samples,
+            )  # fmt: skip
+            connection.send(message.encode())
             while True:
                 try:
                     async with asyncio.timeout(self.timeout):
@@ -272,11 +275,11 @@ class AsyncClient:
             scene,
             encoded=delivery.passes,
             format=options.format,
-            settle=_object(done, "settle"),
-            timings={k: float(v) for k, v in _object(done, "timings").items() if isinstance(v, int | float)},
-            engine=str(done.get("engine", "")),
-            info=_object(done, "info"),
-            scene_id=str(done["scene_id"]),
+            settle=done.settle,
+            timings={name: float(value) for name, value in done.timings.items()},
+            engine=done.engine,
+            info=done.info,
+            scene_id=done.scene_id,
         )
         width, height = options.size
         found = codec.dimensions(frame.encoded("rgb"))
@@ -284,7 +287,7 @@ class AsyncClient:
             raise Lost(f"a picture of {found} came, asked was {width} × {height}")
         return frame
 
-    async def _question(self, make: Callable[[str], str], timeout: float) -> bridge.Reply:
+    async def _question(self, kind: type[messages.Hello | messages.AskCatalogue], timeout: float) -> bridge.Reply:
         """Ask once.
 
         Raises:
@@ -295,7 +298,7 @@ class AsyncClient:
         inbox = self._waiting[request] = asyncio.Queue()
         self._bridge.expect_reply(request)
         try:
-            self._live().send(make(request))
+            self._live().send(kind(id=request).encode())
             async with asyncio.timeout(timeout):
                 outcome = await inbox.get()
         finally:
@@ -317,7 +320,9 @@ class AsyncClient:
                     connection.send(text)
                 self._pug_size, self._pug_strays = options.size, 0
             # An engine that was too slow may send its picture to whoever is connected when it is done.
-            await self._listen(max(self._drain, min(self.timeout, QUIET)) if self._pug_late else self._drain)
+            await self._listen(
+                max(self._set.pug_drain, min(self.timeout, QUIET)) if self._pug_late else self._set.pug_drain
+            )
             self._pug_late = False
             self._order += [name for name in scene.wire if name not in self._order]
             start = asyncio.get_running_loop().time()
@@ -387,7 +392,9 @@ class AsyncClient:
     def _event(self, event: dc.Event) -> None:
         if isinstance(event, dc.FreezeFrame) and self.dialect == "pug":
             if "pug" in self._waiting:
-                self._waiting["pug"].put_nowait(bridge.Delivery("pug", {"rgb": event.data}, {}))
+                self._waiting["pug"].put_nowait(
+                    bridge.Delivery("pug", {"rgb": event.data}, messages.RenderDone(id="pug"))
+                )
             else:
                 self._pug_strays += 1
             return
@@ -424,8 +431,3 @@ class _PugWire:
 
 class _Unrenderable(Exception):
     """The engine says that it cannot render this scene: asking again would not help."""
-
-
-def _object(message: dict[str, Any], key: str) -> dict[str, Any]:
-    value = message.get(key)
-    return value if isinstance(value, dict) else {}

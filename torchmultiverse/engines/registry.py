@@ -31,14 +31,14 @@ class EngineEntry:
         summary: what it is, in one line.
         hosted: whether it runs in a process of its own behind WebRTC, like any other engine, unless it is wanted in the
             calling process.
-        characters: whether its factory takes ``characters``, a source of characters and worlds, so that it can draw
+        assets: whether its factory takes ``assets``, a source of characters and worlds, so that it can draw
             from packs of assets.
     """
 
     factory: str | Callable[..., Engine]
     summary: str = ""
     hosted: bool = False
-    characters: bool = False
+    assets: bool = False
 
     def make(self, **arguments: object) -> Engine:
         """Return a new engine.
@@ -61,11 +61,9 @@ class EngineEntry:
 _TRACER = "torchmultiverse.engines.builtin:BuiltinEngine"
 BUILT_IN: dict[str, EngineEntry] = {
     "builtin": EngineEntry(
-        factory=_TRACER, summary="the path tracer, in its own process, over WebRTC", hosted=True, characters=True
+        factory=_TRACER, summary="the path tracer, in its own process, over WebRTC", hosted=True, assets=True
     ),
-    "inprocess": EngineEntry(
-        factory=_TRACER, summary="the same path tracer inside the calling process", characters=True
-    ),
+    "inprocess": EngineEntry(factory=_TRACER, summary="the same path tracer inside the calling process", assets=True),
     "marker": EngineEntry(
         factory="torchmultiverse.engines.marker:MarkerEngine",
         summary="test cards that show which scene they are; needs no renderer",

@@ -24,7 +24,7 @@ class RemoteEngine(Engine):
     Args:
         url: ``ws://host:port`` of a signalling server's player port.
         in_flight: pictures asked for ahead of the one that is awaited; as many as a batch in the ``pug`` dialect.
-        client: further arguments of `AsyncClient`: token, dialect, timeout, retries, streamer_id, …
+        client: fields of `ClientOptions`: token, dialect, timeout, retries, streamer_id, …
 
     Raises:
         EngineError: nothing answers at the address.

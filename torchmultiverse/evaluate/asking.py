@@ -27,7 +27,18 @@ from torchmultiverse.evaluate.scored import Scored, both, hard_negative, publish
 from torchmultiverse.evaluate.scoring import Outcome, paired_scores
 from torchmultiverse.evaluate.spar import Task, coin_flips, tasks
 from torchmultiverse.features import BatchSize, EmbeddingStore, embed_texts, encode_images, encode_texts, run_images
-from torchmultiverse.models import Classifier, FloatArray, ImageTextModel, Model, Reader, Scorer, need, unit
+from torchmultiverse.models import (
+    Classifier,
+    FloatArray,
+    HasCandidateLimit,
+    HasMutableInfo,
+    HasTokens,
+    ImageTextModel,
+    Model,
+    Scorer,
+    need,
+    unit,
+)
 from torchmultiverse.scenes import BLANK, spoken
 from torchmultiverse.store import ImageSet
 
@@ -72,14 +83,14 @@ class Asker:
         rng = np.random.default_rng(self._seed)
         some = np.sort(rng.choice(len(rows), min(self._sample, len(rows)), replace=False))
         precision = model.info.precision
-        change = getattr(model, "change", None)
-        if precision != "float32" and change is not None:
-            change(precision="float32")
+        lowered = precision != "float32" and isinstance(model, HasMutableInfo)
+        if lowered:
+            model.change(precision="float32")  # type: ignore[union-attr]
         try:
             again = run_images(function, self.pictures, rows[some], f"{model.info.name}: audit", 1, self.quiet)
         finally:
-            if precision != "float32" and change is not None:
-                change(precision=precision)
+            if lowered:
+                model.change(precision=precision)  # type: ignore[union-attr]
         before, after = answers(some, vectors[some]), answers(some, again)
         self.audits[model.info.name] = {
             "pictures": len(some),
@@ -144,7 +155,7 @@ class Asker:
         if not isinstance(model, ImageTextModel | Classifier | Scorer):
             raise ModelError(
                 f"'{model.info.name}' turns pictures into vectors and knows neither captions nor classes; "
-                "ask it with `torchmultiverse equivariance`"
+                "ask it with `torchmultiverse eval equivariance`"
             )
         if isinstance(protocol, PairsProtocol):
             yield from self._pairs(model, protocol, notes)
@@ -162,7 +173,7 @@ class Asker:
         if isinstance(model, ImageTextModel):
             yield from self._spar_embeddings(model, asked, protocol, notes)
         elif isinstance(model, Scorer):
-            most = getattr(model, "max_candidates", None)
+            most = model.max_candidates if isinstance(model, HasCandidateLimit) else None
             for task in asked:
                 if most is None or len(task.candidates) <= most:
                     function = partial(_score, model, task.candidates)
@@ -226,7 +237,7 @@ class Asker:
             raise ModelError(
                 f"'{model.info.name}' is a classifier and reads no captions, which '{protocol.name}' asks about"
             )
-        asked = pair_tasks(protocol, self.columns, model.tokens if isinstance(model, Reader) else None)
+        asked = pair_tasks(protocol, self.columns, model.tokens if isinstance(model, HasTokens) else None)
         notes += [note for said in asked.told() if (note := f"{model.info.name}: {said}") not in notes]
         task = asked.single
         scale = None
@@ -466,7 +477,7 @@ def _best_of(logits: FloatArray, known: Mapping[str, Sequence[int]], names: Sequ
 
 def _read_alike(model: ImageTextModel, captions: Sequence[str], vectors: FloatArray) -> int:
     """Return how many captions a model reads as it reads another one: beyond its limit nothing tells them apart."""
-    if not isinstance(model, Reader):
+    if not isinstance(model, HasTokens):
         return 0
     tied = _repeated(vectors)  # others need not be read again
     return int(_repeated(model.tokens([captions[k] for k in tied])).size) if len(tied) else 0

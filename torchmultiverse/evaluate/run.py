@@ -26,7 +26,7 @@ from torchmultiverse.evaluate.spar import COLUMNS
 from torchmultiverse.evaluate.summary import row_parts, summarise
 from torchmultiverse.features import BatchSize, EmbeddingStore
 from torchmultiverse.files import check_folder
-from torchmultiverse.models import Model, Precision, Preprocess, as_model
+from torchmultiverse.models import HasModule, HasMutableInfo, Model, Precision, Preprocess, as_model
 from torchmultiverse.paths import scene_name
 from torchmultiverse.resources import versions
 from torchmultiverse.stats import Intervals
@@ -190,24 +190,22 @@ def _ids(pictures: ImageSet, columns: Mapping[str, NDArray[Any]]) -> NDArray[Any
 
 def _set_precision(model: Model, precision: str) -> None:
     """Set the precision of models that have a choice and were not given one by an option."""
-    change = getattr(model, "change", None)
     asked = "precision=" in model.info.name.partition("?")[2]
-    if change is None or asked or not hasattr(model, "module"):
+    if asked or not (isinstance(model, HasMutableInfo) and isinstance(model, HasModule)):
         return
-    device = getattr(getattr(model, "device", None), "type", "cpu")
-    change(precision=("bfloat16" if device == "cuda" else "float32") if precision == "auto" else precision)
+    usual = "bfloat16" if model.device.type == "cuda" else "float32"
+    model.change(precision=usual if precision == "auto" else precision)
 
 
 def _prescribe(model: Model, preprocess: Preprocess, notes: list[str]) -> None:
     """Give a model the preprocessing of a protocol, if it can take another than its own."""
-    change = getattr(model, "change", None)
-    if change is None or model.info.preprocess is None:
+    if not isinstance(model, HasMutableInfo) or model.info.preprocess is None:
         notes.append(f"{model.info.name}: prepares pictures in a way of its own, not in that of the protocol")
         return
     own = model.info.preprocess.size
     if own != preprocess.size:
         notes.append(f"{model.info.name}: its input is {own[1]} × {own[0]}, not the protocol's {preprocess.size[1]}")
-    change(preprocess=preprocess)
+    model.change(preprocess=preprocess)
 
 
 def _questions(ask: Asker, model: Model, protocol: Protocol, dataset: str, notes: list[str]) -> Iterator[Scored]:

@@ -39,6 +39,11 @@ def retrieval(scores: NDArray[Any], labels: NDArray[np.int64], tie: float = TIE,
 
     Raises:
         ValueError: a score that is NaN.
+
+    >>> scores = np.array([[0.9, 0.1, 0.3], [0.4, 0.4, 0.2], [0.1, 0.8, 0.7]])
+    >>> found = retrieval(scores, np.array([0, 1, 2]))
+    >>> found.correct.tolist(), found.prediction.tolist()  # right, one of two that tie, wrong
+    ([1.0, 0.5, 0.0], [0, 0, 1])
     """
     scores = np.asarray(scores, np.float32)
     rows = np.arange(len(scores))
@@ -65,7 +70,11 @@ def retrieval(scores: NDArray[Any], labels: NDArray[np.int64], tie: float = TIE,
 
 
 def half_scores(images: NDArray[Any], texts: NDArray[Any]) -> NDArray[np.float32]:
-    """Return 100 · images @ textsᵀ as half precision gives it, (N, K): both sides, the factor and the sums rounded."""
+    """Return 100 · images @ textsᵀ as half precision gives it, (N, K): both sides, the factor and the sums rounded.
+
+    >>> half_scores(np.array([[0.12345, 0.5]]), np.array([[1.0, 0.0]])).tolist()  # 12.345 in half precision
+    [[12.34375]]
+    """
     scaled = (np.float16(100) * images.astype(np.float16)).astype(np.float32)
     products = scaled @ texts.astype(np.float16).astype(np.float32).T
     return np.asarray(products.astype(np.float16), np.float32)
@@ -78,6 +87,9 @@ def first_of_best(scores: NDArray[Any], labels: NDArray[np.int64], among: int = 
         scores: (N, K), higher fits better.
         labels: index of the true candidate, (N,).
         among: how many of the best the truth may be one of.
+
+    >>> first_of_best(np.array([[0.4, 0.4], [0.4, 0.4]]), np.array([0, 1])).correct.tolist()
+    [1.0, 0.0]
     """
     rows = np.arange(len(scores))
     true = scores[rows, labels]
@@ -92,12 +104,20 @@ def first_of_best(scores: NDArray[Any], labels: NDArray[np.int64], among: int = 
 
 
 def two_way(true: NDArray[Any], other: NDArray[Any], tie: float = TIE, scale: float | None = None) -> Outcome:
-    """Return outcomes of choosing between the true caption (candidate 0) and one hard negative (candidate 1)."""
+    """Return outcomes of choosing between the true caption (candidate 0) and one hard negative (candidate 1).
+
+    >>> two_way(np.array([0.3, 0.2]), np.array([0.1, 0.2])).correct.tolist()
+    [1.0, 0.5]
+    """
     pair = np.stack([true, other], axis=1)
     return retrieval(pair, np.zeros(len(pair), np.int64), tie, scale)
 
 
 def paired_scores(images: NDArray[np.float32], texts: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the inner product of row i of both, (N,): equal captions get equal scores to the last bit."""
+    """Return the inner product of row i of both, (N,): equal captions get equal scores to the last bit.
+
+    >>> paired_scores(np.array([[1.0, 0.0], [0.6, 0.8]]), np.array([[0.0, 1.0], [0.6, 0.8]])).tolist()
+    [0.0, 1.0]
+    """
     products: NDArray[np.float32] = np.einsum("nd,nd->n", images, texts, optimize=False)
     return products

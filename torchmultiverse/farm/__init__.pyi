@@ -1,7 +1,7 @@
 from .again import render_again as render_again
-from .estimate import Plan as Plan
+from .estimate import DryRun as DryRun
+from .estimate import dry_run as dry_run
 from .estimate import identity as identity
-from .estimate import plan as plan
 from .estimate import render_options as render_options
 from .estimate import select as select
 from .parts import check_target as check_target
@@ -21,18 +21,18 @@ from .slurm import submit as submit
 from .slurm import write_jobs as write_jobs
 
 __all__ = [
+    "DryRun",
     "GenerateOptions",
     "GenerateReport",
-    "Plan",
     "check_target",
     "directives",
+    "dry_run",
     "generate",
     "identity",
     "join",
     "last_words",
     "parse_part",
     "part_folders",
-    "plan",
     "ray_factory",
     "render_again",
     "render_options",

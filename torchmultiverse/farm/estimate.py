@@ -50,7 +50,7 @@ def guessed(options: RenderOptions) -> Cost:
 BYTES_PER_PIXEL = {"png": 1.5, "jpeg": 0.35}
 """Measured on the built-in worlds; published PUG pictures have 1.5 as PNG."""
 MOST_COUNTED = 500_000
-"""Scenes of a draw, and of a design with splits, up to which a plan expands it to count its levels and splits."""
+"""Scenes of a draw, and of a design with splits, up to which a dry run expands it to count its levels and splits."""
 _SHOWN = 20
 _ANNOTATION_BYTES = {"mask": 0.02, "class": 0.02, "depth": 1.6, "normals": 1.0}
 
@@ -140,7 +140,7 @@ def identity(spec: Spec, options: RenderOptions, where: str | None, limit: int |
 
 
 @dataclass(frozen=True)
-class Plan:
+class DryRun:
     """What a run would do.
 
     Attributes:
@@ -192,7 +192,7 @@ class Plan:
             yield Text("every level is in the engine's catalogue")
 
 
-def plan(
+def dry_run(
     spec: Spec,
     catalogue: Catalogue,
     *,
@@ -202,7 +202,7 @@ def plan(
     samples: int | None = None,
     workers: int = 1,
     probe: Engine | None = None,
-) -> Plan:
+) -> DryRun:
     """Return what rendering a spec would cost; works for designs of any size.
 
     Args:
@@ -240,7 +240,7 @@ def plan(
         cost, source = guessed(options), "a guess: nothing was rendered here yet"
     overhead = cost.start + cost.world * len(counts.get("World_Name", [0]))
     splits = spec.split_rules().counts(expanded(design)) if spec.splits and design.count <= MOST_COUNTED else {}
-    return Plan(
+    return DryRun(
         spec.name, design.count, counts, problems, 1 / cost.picture, source, int(design.count * size_of_one), splits,
         overhead,
     )  # fmt: skip
@@ -268,7 +268,7 @@ def world_seconds(frame: Frame) -> float:
 
 
 def remember_cost(engine: str, options: RenderOptions, workers: int, cost: Cost) -> None:
-    """Keep the measured cost for the next plan on this machine, where its cache can be written."""
+    """Keep the measured cost for the next dry run on this machine, where its cache can be written."""
     with suppress(OSError):
         costs = {key: asdict(seen) for key, seen in _costs().items()}
         costs[_key(engine, options, workers)] = asdict(cost)

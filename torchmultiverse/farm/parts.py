@@ -166,7 +166,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
     if manifest.get("untrusted"):
         raise DatasetError(
             f"{folder} holds {len(manifest['untrusted'])} pictures that cannot be trusted; drop their shards with: "
-            f"torchmultiverse verify {folder} --drop-bad, then run its part again"
+            f"torchmultiverse data verify {folder} --drop-bad, then run its part again"
         )
     if not manifest["complete"] and not manifest["failures"]:
         raise DatasetError(f"{folder} is not finished; run its part again: the same command continues")
@@ -194,7 +194,9 @@ def _move(source: Path, target: Path, entry: Mapping[str, Any]) -> None:
     file = source if source.exists() else target
     if not file.exists() or file.stat().st_size != entry["bytes"] or sha256_file(file) != entry["sha256"]:
         state = "corrupt" if file.exists() else "missing"
-        raise DatasetError(f"the shard {source} is {state}; drop it with: torchmultiverse verify {source.parents[1]} "
-                           "--drop-bad, then run its part again")  # fmt: skip
+        raise DatasetError(
+            f"the shard {source} is {state}; drop it with: torchmultiverse data verify {source.parents[1]} --drop-bad, "
+            f"then run its part again"
+        )
     if file is source:
         source.replace(target)

@@ -57,7 +57,7 @@ class GenerateReport:
                 f"\n{len(self.untrusted)} pictures cannot be trusted, all in manifest.json: rendered once more, they "
             )
             text += "show something else. To render them again, drop their shards and repeat the same command: "
-            text += f"torchmultiverse verify {self.out} --drop-bad"
+            text += f"torchmultiverse data verify {self.out} --drop-bad"
             text += "".join(f"\n  {scene_id} {reason}" for scene_id, reason in list(self.untrusted.items())[:10])
         for reason in self.lost:
             text += f"\na worker was lost on the way: {reason}"

@@ -29,7 +29,16 @@ from torchmultiverse.errors import DatasetError
 from torchmultiverse.features.encode import BatchSize, encode_texts, run_images
 from torchmultiverse.files import disk_errors, remove_leftovers, write_atomic
 from torchmultiverse.images import ImageError, read, rgb
-from torchmultiverse.models import Classifier, FloatArray, ImageEncoder, ImageTextModel, Model, Prepared, Preprocess
+from torchmultiverse.models import (
+    Classifier,
+    FloatArray,
+    HasAdapterName,
+    ImageEncoder,
+    ImageTextModel,
+    Model,
+    Prepared,
+    Preprocess,
+)
 from torchmultiverse.resources import versions
 from torchmultiverse.scenes import canonical_json
 from torchmultiverse.store import ImageSet
@@ -80,7 +89,7 @@ class EmbeddingStore:
             return None
         how = {
             "weights": info.weights_sha256, "preprocess": info.preprocess.as_dict(), "output": output,
-            "precision": info.precision, "model": type(model).__qualname__, "packages": versions(_COMPUTE),
+            "precision": info.precision, "model": _adapter(model), "packages": versions(_COMPUTE),
         }  # fmt: skip
         text = canonical_json(how)
         return Shelf(self.folder / hashlib.sha256(text.encode()).hexdigest()[:32], {**how, "name": info.name})
@@ -429,6 +438,10 @@ class Decoder:
                 shelf.add(self._digests[places], np.stack(made))
                 made.clear()
                 places.clear()
+
+
+def _adapter(model: Model) -> str:
+    return model.adapter if isinstance(model, HasAdapterName) else type(model).__qualname__
 
 
 def _sortable(digests: NDArray[np.void]) -> NDArray[np.bytes_]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +21,6 @@ from torchmultiverse.models import torch_tools as tools
 if TYPE_CHECKING:
     import torch
 
-Pooling = Literal["mean", "cls", "max"]
 _POOLINGS = ("mean", "cls", "max")
 OUTPUT = "output"
 """The name of what the model gives in the end: its embedding or its logits."""
@@ -77,7 +76,7 @@ def layers_of(model: Any, every: bool = False) -> list[Layer]:
             torch.manual_seed(0)
             pixels = torch.randn(_PROBE, 3, *inner.input_size).to(inner.device).requires_grad_(True)
         try:
-            end = inner.deepest(pixels)
+            end = inner.forward_full(pixels)
         except NotImplementedError:
             raise ModelError(f"'{inner.info.name}' has no layers to look into") from None
         through = _cuts(end, pixels)
@@ -167,7 +166,7 @@ class Tap:
                 found[layer] = pooled(tensor, len(pixels), layer.partition("@")[2] or "mean").clone()
 
         with _hooks(self._model.module, keep, set(wanted)):
-            end = self._model.deepest(pixels)
+            end = self._model.forward_full(pixels)
         if OUTPUT in wanted:
             keep(OUTPUT, end)
         if missing := [layer for layer in self.layers if layer not in found]:

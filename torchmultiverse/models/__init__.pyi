@@ -1,17 +1,22 @@
 from . import torch_tools as torch_tools
-from .base import Classifier as Classifier
-from .base import ImageEncoder as ImageEncoder
-from .base import ImageTextModel as ImageTextModel
-from .base import Model as Model
-from .base import ModelInfo as ModelInfo
-from .base import Precision as Precision
-from .base import Reader as Reader
-from .base import Scorer as Scorer
+from .arrays import array as array
+from .arrays import unit as unit
 from .baseline import HistogramBaseline as HistogramBaseline
-from .callables import array as array
-from .callables import as_model as as_model
-from .callables import unit as unit
 from .clip import ClipModel as ClipModel
+from .contract import Classifier as Classifier
+from .contract import HasAdapterName as HasAdapterName
+from .contract import HasCandidateLimit as HasCandidateLimit
+from .contract import HasLayers as HasLayers
+from .contract import HasLikelihood as HasLikelihood
+from .contract import HasModule as HasModule
+from .contract import HasMutableInfo as HasMutableInfo
+from .contract import HasTokens as HasTokens
+from .contract import ImageEncoder as ImageEncoder
+from .contract import ImageTextModel as ImageTextModel
+from .contract import Model as Model
+from .contract import ModelInfo as ModelInfo
+from .contract import Precision as Precision
+from .contract import Scorer as Scorer
 from .diffusion import DECODER_CONFIG as DECODER_CONFIG
 from .diffusion import DECODER_STATE as DECODER_STATE
 from .diffusion import DECODER_WEIGHTS as DECODER_WEIGHTS
@@ -28,6 +33,9 @@ from .preprocess import Images as Images
 from .preprocess import Prepared as Prepared
 from .preprocess import Preprocess as Preprocess
 from .registry import FAMILIES as FAMILIES
+from .registry import ModelFamily as ModelFamily
+from .registry import as_model as as_model
+from .registry import family_forms as family_forms
 from .registry import known_models as known_models
 from .registry import load_model as load_model
 from .registry import model_strings as model_strings
@@ -60,16 +68,23 @@ __all__ = [
     "Decoder",
     "DecoderConfig",
     "FloatArray",
+    "HasAdapterName",
+    "HasCandidateLimit",
+    "HasLayers",
+    "HasLikelihood",
+    "HasModule",
+    "HasMutableInfo",
+    "HasTokens",
     "HistogramBaseline",
     "ImageEncoder",
     "ImageTextModel",
     "Images",
     "Model",
+    "ModelFamily",
     "ModelInfo",
     "Precision",
     "Prepared",
     "Preprocess",
-    "Reader",
     "Scorer",
     "array",
     "as_model",
@@ -79,6 +94,7 @@ __all__ = [
     "decoder_loss",
     "decoder_preset",
     "device",
+    "family_forms",
     "known_models",
     "load_decoder",
     "load_model",

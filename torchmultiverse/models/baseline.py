@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from torchmultiverse.images import rgb
-from torchmultiverse.models.base import ModelInfo
-from torchmultiverse.models.callables import unit
+from torchmultiverse.models.arrays import unit
+from torchmultiverse.models.contract import ModelInfo
 from torchmultiverse.models.preprocess import FloatArray, Images, pil_list
 
 _BINS = 4
@@ -26,12 +26,12 @@ def words(text: str) -> list[str]:
 
 
 def histogram(image: Image.Image) -> NDArray[np.float64]:
-    """Return the joint RGB histogram of a picture, (64,), as square roots of shares (Hellinger's map)."""
+    """Return the joint RGB histogram of a picture, (64,), as square roots of frequencies (Hellinger's map)."""
     small = np.asarray(image.resize((_SIDE, _SIDE), Image.Resampling.BOX)).reshape(-1, 3).astype(int)
     cell = small * _BINS // 256
     flat = cell @ np.array([_BINS * _BINS, _BINS, 1])
-    shares: NDArray[np.float64] = np.sqrt(np.bincount(flat, minlength=_BINS**3) / len(flat))
-    return shares
+    roots: NDArray[np.float64] = np.sqrt(np.bincount(flat, minlength=_BINS**3) / len(flat))
+    return roots
 
 
 class HistogramBaseline:
@@ -41,6 +41,7 @@ class HistogramBaseline:
     a caption's vector the words it has, centred in the same way, so that cosines compare.
     """
 
+    adapter = "HistogramBaseline"
     logit_scale = 1.0
 
     def __init__(self, vocabulary: Sequence[str], mean: NDArray[Any], weights: NDArray[Any], name: str) -> None:
@@ -48,7 +49,7 @@ class HistogramBaseline:
 
         Args:
             vocabulary: words, sorted, (V,).
-            mean: share of training captions with each word, (V,).
+            mean: fraction of training captions with each word, (V,).
             weights: from histogram and a constant to words, (65, V).
             name: what tables call it.
         """

@@ -14,70 +14,77 @@ from typing import Any
 import numpy as np
 
 from torchmultiverse.errors import ModelError
-from torchmultiverse.models.base import Classifier, ImageEncoder, ImageTextModel, Kind, Model, ModelInfo, Scorer
+from torchmultiverse.models.arrays import array, unit
+from torchmultiverse.models.contract import (
+    Classifier,
+    ImageEncoder,
+    ImageTextModel,
+    Model,
+    ModelInfo,
+    ModelKind,
+    Scorer,
+)
 from torchmultiverse.models.preprocess import FloatArray, Images, Preprocess, pil_list
 
 
-def as_model(
+def wrapped(
     thing: Any,
     name: str | None = None,
     classes: Sequence[str] | None = None,
     preprocess: Preprocess | None = None,
 ) -> Model:
-    """Return a model for whatever can be one.
-
-    - a model string: what :func:`load_model` returns;
-    - an object with ``encode_image`` and ``encode_text``: image-text; with the first alone: encoder; with ``score``:
-      scorer; with ``logits``: classifier (a PyTorch module with none of these counts as its ``__call__``). Its
-      ``logit_scale`` is a factor where it is a number (100 where there is none), and the logarithm of one where it is a
-      tensor, as CLIP, open_clip and transformers keep it;
-    - a function of nothing: called, its result is the model;
-    - a function of pictures: a classifier that returns logits (N, C);
-    - a function of pictures and captions: a scorer that returns (N, K).
-
-    Args:
-        thing: see above. What comes back may be a NumPy array, a tensor of any precision, or a mapping or output of
-            transformers that holds one under its usual name: ``logits``, ``image_embeds``, ``text_embeds``, …
-        name: what tables call it; default: its own name.
-        classes: names of a classifier's logits; without them they are the 1000 of ImageNet.
-        preprocess: with it, functions receive float32 (N, 3, H, W) instead of a list of PIL images; a PyTorch
-            module receives tensors and needs one.
+    """Return a model for an object or function, see :func:`torchmultiverse.models.as_model`.
 
     Raises:
-        ModelError: nothing of the above.
+        ModelError: it cannot be one.
     """
-    if isinstance(thing, str):
-        from torchmultiverse.models.registry import load_model
-
-        return load_model(thing)
     if name is None and preprocess is None and classes is None and isinstance(getattr(thing, "info", None), ModelInfo):
         if isinstance(thing, ImageTextModel | Classifier | Scorer | ImageEncoder):
             return thing
         raise ModelError(f"'{thing.info.name}' has facts but none of encode_image, logits, score")
-    label = name or getattr(getattr(thing, "info", None), "name", None) or _own_name(thing)
+    label = name or getattr(getattr(thing, "info", None), "name", None) or _name_of(thing)
+    model = _from_methods(thing, label, classes, preprocess)
+    return model if model is not None else _from_function(thing, label, classes, preprocess)
+
+
+_METHODS = ("encode_image", "score", "logits")
+
+
+def is_factory(thing: Any) -> bool:
+    """Whether something is a function of nothing, whose result is the model."""
+    if any(hasattr(thing, method) for method in _METHODS) or not callable(thing) or _is_module(thing):
+        return False
+    return _required(thing) == 0
+
+
+def _from_methods(thing: Any, label: str, classes: Sequence[str] | None, preprocess: Preprocess | None) -> Model | None:
+    """Return a model for an object with the methods of one; ``None`` where it has none of them."""
     if hasattr(thing, "encode_image") and hasattr(thing, "encode_text"):
-        return _ImageText(thing, _info(label, "image-text", thing, preprocess))
+        return _WrappedImageText(thing, _info(label, "image-text", thing, preprocess))
     if hasattr(thing, "encode_image"):
-        return _Encoder(thing, _info(label, "encoder", thing, preprocess))
+        return _WrappedEncoder(thing, _info(label, "encoder", thing, preprocess))
     if hasattr(thing, "score"):
-        return _Scorer(thing.score, _info(label, "scorer", thing, preprocess))
+        return _WrappedScorer(thing.score, _info(label, "scorer", thing, preprocess))
     if hasattr(thing, "logits"):
         names = classes if classes is not None else getattr(thing, "classes", None)
-        return _Classifier(thing.logits, _info(label, "classifier", thing, preprocess), names)
+        return _WrappedClassifier(thing.logits, _info(label, "classifier", thing, preprocess), names)
+    return None
+
+
+def _from_function(thing: Any, label: str, classes: Sequence[str] | None, preprocess: Preprocess | None) -> Model:
+    """Return a classifier for a module or a function of images, a scorer for one of images and captions."""
     if not callable(thing):
         raise ModelError(f"a {type(thing).__name__} is no model: it has no encode_image, score or logits")
     if _is_module(thing):
         if preprocess is None:
             raise ModelError(f"the PyTorch module '{label}' needs its preprocessing: as_model(module, preprocess=…)")
-        return _Classifier(_module_call(thing), _info(label, "classifier", thing, preprocess), classes)
+        return _WrappedClassifier(_module_call(thing), _info(label, "classifier", thing, preprocess), classes)
     count = _required(thing)
-    if count == 0:
-        return as_model(thing(), name=name, classes=classes, preprocess=preprocess)
     if count == 1:
-        return _Classifier(thing, _info(label, "classifier", thing, preprocess), classes)
+        return _WrappedClassifier(thing, _info(label, "classifier", thing, preprocess), classes)
     if count == 2:
-        return _Scorer(thing, _info(label, "scorer", thing, preprocess))
-    raise ModelError(f"'{label}' takes {count} arguments; a model takes pictures, or pictures and captions")
+        return _WrappedScorer(thing, _info(label, "scorer", thing, preprocess))
+    raise ModelError(f"'{label}' takes {count} arguments; a model takes images, or images and captions")
 
 
 def module_for(name: str, spec: str) -> ModuleType:
@@ -101,7 +108,7 @@ _SCORES = ("scores", "logits_per_image", "logits")
 _LARGEST_SCALE = 1000.0  # CLIP stops at 100, SigLIP came to 117
 
 
-def _factor(value: Any, name: str) -> float:
+def _logit_scale(value: Any, name: str) -> float:
     """Return what cosines are multiplied by.
 
     Raises:
@@ -121,7 +128,7 @@ def _factor(value: Any, name: str) -> float:
     return factor
 
 
-class _Given:
+class _Wrapped:
     """What all models made of a user's objects share."""
 
     def __init__(self, info: ModelInfo) -> None:
@@ -165,14 +172,16 @@ class _Given:
             ) from error
 
 
-class _ImageText(_Given):
+class _WrappedImageText(_Wrapped):
+    adapter = "_ImageText"
+
     def __init__(self, thing: Any, info: ModelInfo) -> None:
-        super().__init__(replace(info, logit_scale=_factor(getattr(thing, "logit_scale", 100.0), info.name)))
+        super().__init__(replace(info, logit_scale=_logit_scale(getattr(thing, "logit_scale", 100.0), info.name)))
         self._thing = thing
 
     @property
     def logit_scale(self) -> float:
-        return _factor(getattr(self._thing, "logit_scale", 100.0), self.info.name)
+        return _logit_scale(getattr(self._thing, "logit_scale", 100.0), self.info.name)
 
     def encode_image(self, images: Images) -> FloatArray:
         return unit(self._array(self._thing.encode_image(self._input(images)), _IMAGE))
@@ -181,7 +190,9 @@ class _ImageText(_Given):
         return unit(self._array(self._thing.encode_text(list(texts)), _TEXT))
 
 
-class _Encoder(_Given):
+class _WrappedEncoder(_Wrapped):
+    adapter = "_Encoder"
+
     def __init__(self, thing: Any, info: ModelInfo) -> None:
         super().__init__(info)
         self._thing = thing
@@ -190,7 +201,9 @@ class _Encoder(_Given):
         return self._array(self._thing.encode_image(self._input(images)), _IMAGE)
 
 
-class _Classifier(_Given):
+class _WrappedClassifier(_Wrapped):
+    adapter = "_Classifier"
+
     def __init__(self, function: Callable[[Any], Any], info: ModelInfo, classes: Sequence[str] | None) -> None:
         super().__init__(info)
         self._function = function
@@ -200,7 +213,9 @@ class _Classifier(_Given):
         return self._array(self._function(self._input(images)), _LOGITS)
 
 
-class _Scorer(_Given):
+class _WrappedScorer(_Wrapped):
+    adapter = "_Scorer"
+
     def __init__(self, function: Callable[[Any, Any], Any], info: ModelInfo) -> None:
         super().__init__(info)
         self._function = function
@@ -209,29 +224,12 @@ class _Scorer(_Given):
         return self._array(self._function(self._input(images), list(captions)), _SCORES)
 
 
-def array(value: Any) -> FloatArray:
-    """Return an array or tensor as a float32 array on the CPU."""
-    if hasattr(value, "detach"):
-        value = value.detach()
-        value = (value if value.is_complex() else value.float()).cpu().numpy()
-    if np.iscomplexobj(value):  # NumPy drops the imaginary part with no more than a warning
-        raise TypeError("complex numbers have no order")
-    return np.asarray(value, dtype=np.float32)
-
-
-def unit(vectors: FloatArray) -> FloatArray:
-    """Return vectors of unit length along the last axis; zero stays zero."""
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    result: FloatArray = vectors / np.maximum(length, np.float32(1e-12))
-    return result
-
-
-def _info(name: str, kind: Kind, thing: Any, preprocess: Preprocess | None) -> ModelInfo:
+def _info(name: str, kind: ModelKind, thing: Any, preprocess: Preprocess | None) -> ModelInfo:
     preprocess = preprocess or getattr(thing, "preprocess", None)
     return ModelInfo(name, kind, preprocess if isinstance(preprocess, Preprocess) else None)
 
 
-def _own_name(thing: Any) -> str:
+def _name_of(thing: Any) -> str:
     name = getattr(thing, "name", None) or getattr(thing, "__name__", None)
     return str(name) if name and name != "<lambda>" else type(thing).__name__
 

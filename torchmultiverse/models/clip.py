@@ -12,8 +12,8 @@ from typing_extensions import override
 
 from torchmultiverse.errors import ModelError, nearest
 from torchmultiverse.models import torch_tools as tools
-from torchmultiverse.models.base import ModelInfo
-from torchmultiverse.models.callables import unit
+from torchmultiverse.models.arrays import unit
+from torchmultiverse.models.contract import ModelInfo
 from torchmultiverse.models.hub import weights_from_hub
 from torchmultiverse.models.preprocess import CLIP_MEAN, CLIP_STD, FloatArray, Images, Preprocess
 
@@ -32,6 +32,8 @@ class ClipModel(tools.TorchModel):
         info: the model's facts; its preprocessing is applied.
     """
 
+    adapter = "ClipModel"
+
     def __init__(self, module: torch.nn.Module, tokenizer: Callable[[list[str]], torch.Tensor], info: ModelInfo):
         super().__init__(module, info)
         self._tokenizer = tokenizer
@@ -46,10 +48,10 @@ class ClipModel(tools.TorchModel):
     def encode_image(self, images: Images) -> FloatArray:
         """Return one vector per picture, (N, D), of unit length."""
         with self.computing():
-            return unit(tools.out_of(self.vectors(self.batch(images))))
+            return unit(tools.out_of(self.forward(self.batch(images))))
 
     @override
-    def vectors(self, pixels: torch.Tensor) -> torch.Tensor:
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         found: torch.Tensor = self._any.encode_image(pixels)
         return found
 

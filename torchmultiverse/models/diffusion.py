@@ -228,7 +228,7 @@ def load_decoder(folder: str | Path) -> Decoder:
         config = DecoderConfig(**known)
         held = tools.load_tensors(folder / DECODER_WEIGHTS, keys=("weights", "mean", "spread"))
     except (OSError, ValueError, TypeError, RuntimeError, ModelError) as error:
-        raise ModelError(f"{folder} holds no decoder that `rcdm train` wrote: {error}") from None
+        raise ModelError(f"{folder} holds no decoder that `train decoder` wrote: {error}") from None
     decoder = Decoder(config, held["mean"].numpy(), held["spread"].numpy())
     decoder.module.load_state_dict(held["weights"])
     decoder.module.eval()

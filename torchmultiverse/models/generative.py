@@ -19,7 +19,7 @@ from PIL import Image
 
 from torchmultiverse.errors import ModelError
 from torchmultiverse.models import torch_tools as tools
-from torchmultiverse.models.base import ModelInfo
+from torchmultiverse.models.contract import ModelInfo
 from torchmultiverse.models.preprocess import FloatArray, Images, pil_list
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class GenerativeScorer:
         question: asked before the answer, where the processor has a chat template.
     """
 
+    adapter = "GenerativeScorer"
     max_candidates = 64
     """Tasks with more candidates are asked as hard negatives only: each caption costs a pass."""
 

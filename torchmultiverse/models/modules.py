@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from torchmultiverse.models import torch_tools as tools
-from torchmultiverse.models.base import ModelInfo
+from torchmultiverse.models.contract import ModelInfo
 from torchmultiverse.models.preprocess import FloatArray, Images
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ class _Module(tools.TorchModel):
         self._out = out
 
     @override
-    def vectors(self, pixels: torch.Tensor) -> torch.Tensor:
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         found: torch.Tensor = self._out(self.module(pixels))
         return found
 
     def _run(self, images: Images) -> FloatArray:
         with self.computing():
-            return tools.out_of(self.vectors(self.batch(images)))
+            return tools.out_of(self.forward(self.batch(images)))
 
 
 class ModuleClassifier(_Module):
@@ -43,6 +43,8 @@ class ModuleClassifier(_Module):
         classes: names of the logits; ``None`` means the 1000 of ImageNet.
         out: from what the module returns to the logits, where it returns more.
     """
+
+    adapter = "ModuleClassifier"
 
     def __init__(
         self,
@@ -62,9 +64,11 @@ class ModuleClassifier(_Module):
 class WithoutBackground(ModuleClassifier):
     """A classifier whose first logit is a class for the background, which no picture here is of: it is left out."""
 
+    adapter = "WithoutBackground"
+
     @override
-    def vectors(self, pixels: torch.Tensor) -> torch.Tensor:
-        return super().vectors(pixels)[:, 1:]
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return super().forward(pixels)[:, 1:]
 
 
 class ModuleEncoder(_Module):
@@ -75,6 +79,8 @@ class ModuleEncoder(_Module):
         info: the model's facts; its preprocessing is applied.
         out: from what the module returns to the vectors, where it returns more.
     """
+
+    adapter = "ModuleEncoder"
 
     def encode_image(self, images: Images) -> FloatArray:
         """Return one vector per picture, (N, D), as the module gives it."""

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from torchmultiverse.errors import ModelError, nearest
+from torchmultiverse.models.contract import HasLikelihood, HasMutableInfo
 from torchmultiverse.models.preprocess import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, Preprocess
 
 _NORMS = {
@@ -57,11 +58,11 @@ def apply_options(model: Any, options: dict[str, str], spec: str) -> None:
     """
     if not options:
         return
-    if not hasattr(model, "change"):
+    if not isinstance(model, HasMutableInfo):
         raise ModelError(f"'{spec}': a model of this family takes no options")
     changed: dict[str, Any] = {key: options[key] for key in ("precision", "likelihood") if key in options}
     changed["name"] = options.get("name", spec)
-    if "likelihood" in changed and not hasattr(model, "likelihood"):
+    if "likelihood" in changed and not isinstance(model, HasLikelihood):
         raise ModelError(f"'{spec}': likelihood is an option of generative models")
     geometry: dict[str, str] = {
         key: options[key] for key in ("size", "resize", "crop", "interpolation", "norm") if key in options

@@ -25,7 +25,7 @@ _STEP = 1.01
 """Largest difference in grey levels: Pillow and torchvision round what they resize in ways of their own."""
 
 
-class OwnProcessor:
+class ImageProcessor:
     """A model's own image processor, for what has no declaration.
 
     Args:
@@ -85,7 +85,7 @@ class OwnProcessor:
         return pixels_of_one
 
 
-def image_reader(processor: Any, where: str) -> Preprocess | OwnProcessor:
+def image_reader(processor: Any, where: str) -> Preprocess | ImageProcessor:
     """Return an image processor as a declaration, or itself.
 
     Args:
@@ -93,9 +93,9 @@ def image_reader(processor: Any, where: str) -> Preprocess | OwnProcessor:
         where: the model, for errors.
 
     Raises:
-        ModelError: it cannot be used at all, see :class:`OwnProcessor`.
+        ModelError: it cannot be used at all, see :class:`ImageProcessor`.
     """
-    own = OwnProcessor(processor, where)
+    own = ImageProcessor(processor, where)
     theirs = {shape: own.one(_noise(*shape)) for shape in _SHAPES}
     if {array.shape[1:] for array in theirs.values()} != {own.size}:
         return own

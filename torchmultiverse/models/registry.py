@@ -1,162 +1,58 @@
-"""From a model string to a model. A family is a function with a decorator; nothing heavy is imported before it runs."""
+"""From a model string to a model: families by name, those that come with the package as data, and those of others.
+
+A package adds a family with an entry point of the group ``torchmultiverse.models``: its name is the family's, and it
+points to a function from what stands behind the colon to a model, or to a `ModelFamily` that says more::
+
+    [project.entry-points."torchmultiverse.models"]
+    colours = "my_package.colours:load"
+
+Nothing is imported before a string of its family is loaded, so that one that cannot be imported breaks no other.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import cache
-from importlib.metadata import entry_points
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
 from torchmultiverse.errors import ModelError, nearest
-from torchmultiverse.models.base import Model
-from torchmultiverse.models.callables import as_model, module_for
+from torchmultiverse.models.callables import is_factory, module_for, wrapped
+from torchmultiverse.models.contract import Model
 from torchmultiverse.models.options import apply_options, split_options
+from torchmultiverse.models.preprocess import Preprocess
 from torchmultiverse.models.torch_tools import need
 
+GROUP = "torchmultiverse.models"
 Loader = Callable[[str], Any]
 _F = TypeVar("_F", bound=Loader)
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
-    """A model family.
+class ModelFamily:
+    """What is known of a model family before one of its models is loaded.
 
     Attributes:
-        name: what stands before the colon of a model string.
-        load: from what stands behind it to a model.
+        load: from what stands behind the colon of a model string to a model, or to anything that `as_model` makes one;
+            ``"module:function"`` is imported when it does.
         form: how a string of this family is written.
         known: the strings of all pretrained models that its library offers, where it can say.
     """
 
-    name: str
-    load: Loader
+    load: str | Loader
     form: str
     known: Callable[[], list[str]] | None = None
 
-
-FAMILIES: dict[str, Family] = {}
-_ELSEWHERE = {
-    "negclip": "NegCLIP is a ViT-B-32 of open_clip (with GELU): open_clip:ViT-B-32//path/to/negclip.pth",
-    "blip": "BLIP's model for retrieval is one of transformers: hf:Salesforce/blip-itm-base-coco, or hf:FOLDER",
-    "xvlm": "X-VLM is in no library: its checkpoints run with the code of its repository alone. Wrap that in a "
-    "function that returns an object with encode_image and encode_text, and name it: python:MODULE:FUNCTION",
-}
-"""Models of published tables that are no family of their own."""
-
-
-def register(name: str, form: str, known: Callable[[], list[str]] | None = None) -> Callable[[_F], _F]:
-    """Make a function the loader of a family.
-
-    >>> @register("mine", "mine:NAME")  # doctest: +SKIP
-    ... def mine(rest): ...
-
-    Raises:
-        ValueError: the name is taken.
-    """
-
-    def decorate(function: _F) -> _F:
-        if name in FAMILIES:
-            raise ValueError(f"the model family '{name}' exists already: {FAMILIES[name].load!r}")
-        FAMILIES[name] = Family(name, function, form, known)
-        return function
-
-    return decorate
-
-
-def load_model(spec: str) -> Model:
-    """Return the model that a string names.
-
-    - ``open_clip:ARCH/TAG`` pretrained, ``open_clip:ARCH/random`` untrained, ``open_clip:ARCH//FILE`` a checkpoint
-    - ``timm:NAME`` pretrained, ``timm:NAME/random`` untrained, ``timm:NAME//FILE`` a checkpoint
-    - ``torchvision:NAME``, ``torchvision:NAME/WEIGHTS``, ``/random`` and ``//FILE`` likewise
-    - ``hf:OWNER/NAME`` or ``hf:FOLDER``: transformers; ``hf:FOLDER/random`` untrained
-    - ``hub:OWNER/REPO:NAME`` or ``hub:FOLDER:NAME``: torch.hub
-    - ``tiny:FOLDER`` what :func:`~torchmultiverse.train.clip` wrote, ``tiny:FOLDER/random`` its untrained twin
-    - ``ssl:FOLDER`` an encoder that ``torchmultiverse ssl`` trained, ``ssl:FOLDER@EPOCH`` one of its checkpoints
-    - ``python:MODULE:FUNCTION`` anything importable, see :func:`~torchmultiverse.models.as_model`
-    - what a plug-in registers under the entry point group ``torchmultiverse.models``
-
-    Options follow a question mark: ``timm:resnet50?resize=squash&precision=bfloat16``; see ``options.OPTIONS``.
-
-    Raises:
-        ModelError: no such family, model or weights, or weights that cannot be had here.
-        MissingExtra: the family's library is not installed.
-    """
-    bare, options = split_options(spec)
-    family, colon, rest = bare.partition(":")
-    _plugins()
-    published = _ELSEWHERE.get(family.lower().replace("-", "").replace("_", ""))
-    if published and family not in FAMILIES:
-        raise ModelError(f"'{spec}': {published}")
-    if not colon or not rest:
-        forms = "; ".join(f.form for f in FAMILIES.values())
-        raise ModelError(f"'{spec}' is no model string; they look like: {forms}")
-    if family not in FAMILIES:
-        raise ModelError(f"unknown model family '{family}' in '{spec}'.{nearest(family, FAMILIES)}")
-    model = as_model(FAMILIES[family].load(rest))
-    apply_options(model, options, spec)
-    return model
-
-
-def model_strings(specs: Iterable[str]) -> list[str]:
-    """Return the model strings that some specifications mean, each once, in order.
-
-    A string with ``*`` means all that its family knows by such a name; ``@FILE`` means the lines of a file, without
-    empty ones and without what follows ``#``.
-
-    Raises:
-        ModelError: a pattern that nothing fits, of a family that cannot list its models, or no such file.
-    """
-    found: dict[str, None] = {}
-    for spec in specs:
-        if spec.startswith("@"):
-            try:
-                lines = Path(spec[1:]).read_text(encoding="utf-8-sig").splitlines()
-            except OSError as error:
-                raise ModelError(f"model file {spec[1:]}: {error.strerror or error}") from None
-            except UnicodeDecodeError as error:
-                raise ModelError(f"model file {spec[1:]}: it is no text in UTF-8: {error}") from None
-            found |= dict.fromkeys(model_strings(s for line in lines if (s := line.partition("#")[0].strip())))
-        elif "*" in spec.partition("?")[0]:
-            bare, mark, options = spec.partition("?")
-            fits = [name for name in known_models(bare.partition(":")[0]) if fnmatchcase(name, bare)]
-            if not fits:
-                raise ModelError(f"no model is called '{bare}'; `torchmultiverse models list` shows what there is")
-            found |= dict.fromkeys(name + mark + options for name in fits)
-        else:
-            found[spec] = None
-    return list(found)
-
-
-def known_models(family: str) -> list[str]:
-    """Return the strings of all pretrained models that a library offers.
-
-    Raises:
-        ModelError: no such family, or one that cannot list its models.
-        MissingExtra: the family's library is not installed.
-    """
-    _plugins()
-    if family not in FAMILIES:
-        raise ModelError(f"unknown model family '{family}'.{nearest(family, FAMILIES)}")
-    known = FAMILIES[family].known
-    if known is None:
-        raise ModelError(f"'{family}' cannot list its models; {FAMILIES[family].form}")
-    return known()
-
-
-@cache
-def _plugins() -> None:
-    """Load what other packages register: each entry point is a function that calls :func:`register`, or its module."""
-    for point in entry_points(group="torchmultiverse.models"):
-        try:
-            loaded = point.load()
-            if callable(loaded):
-                loaded()
-        except Exception as error:
-            raise ModelError(f"the plug-in '{point.name}' ({point.value}) fails: {error}") from error
+    def __call__(self, rest: str) -> Model:
+        """Return the model of what stands behind the colon."""
+        load = self.load
+        if isinstance(load, str):
+            module, _, attribute = load.partition(":")
+            load = getattr(import_module(module), attribute)
+        return as_model(load(rest))
 
 
 def _of_open_clip() -> list[str]:
@@ -173,61 +69,7 @@ def _of_torchvision() -> list[str]:
     return [f"torchvision:{name}/{weights.name}" for name in names for weights in models.get_model_weights(name)]
 
 
-@register("open_clip", "open_clip:ARCH/TAG, open_clip:ARCH/random, open_clip:ARCH//FILE", _of_open_clip)
-def _open_clip(rest: str) -> Model:
-    from torchmultiverse.models.clip import load_open_clip
-
-    return load_open_clip(rest)
-
-
-@register("timm", "timm:NAME, timm:NAME/random, timm:NAME//FILE", _of_timm)
-def _timm(rest: str) -> Model:
-    from torchmultiverse.models.timm_models import load_timm
-
-    return load_timm(rest)
-
-
-@register(
-    "torchvision",
-    "torchvision:NAME, torchvision:NAME/WEIGHTS, torchvision:NAME/random, torchvision:NAME//FILE",
-    _of_torchvision,
-)
-def _torchvision(rest: str) -> Model:
-    from torchmultiverse.models.torchvision_models import load_torchvision
-
-    return load_torchvision(rest)
-
-
-@register("hub", "hub:OWNER/REPO:NAME, hub:FOLDER:NAME")
-def _hub(rest: str) -> Model:
-    from torchmultiverse.models.torchvision_models import load_hub
-
-    return load_hub(rest)
-
-
-@register("hf", "hf:OWNER/NAME, hf:FOLDER, hf:FOLDER/random")
-def _hf(rest: str) -> Model:
-    from torchmultiverse.models.transformers_models import load_transformers
-
-    return load_transformers(rest)
-
-
-@register("tiny", "tiny:FOLDER, tiny:FOLDER/random")
-def _tiny(rest: str) -> Model:
-    from torchmultiverse.models.tiny import load_tiny
-
-    return load_tiny(rest)
-
-
-@register("ssl", "ssl:FOLDER, ssl:FOLDER@EPOCH, ssl:FOLDER@random")
-def _ssl(rest: str) -> Model:
-    from torchmultiverse.models.ssl import load_ssl
-
-    return load_ssl(rest)
-
-
-@register("python", "python:MODULE:FUNCTION")
-def _python(rest: str) -> Model:
+def _python(rest: str) -> Any:
     separator = ":" if ":" in rest else "."
     module_name, _, attribute = rest.rpartition(separator)
     if not module_name:
@@ -237,3 +79,202 @@ def _python(rest: str) -> Model:
         public = [name for name in dir(module) if not name.startswith("_")]
         raise ModelError(f"module '{module_name}' has no '{attribute}'.{nearest(attribute, public)}")
     return as_model(getattr(module, attribute), name=attribute)
+
+
+_HERE = "torchmultiverse.models"
+FAMILIES: dict[str, ModelFamily] = {
+    "open_clip": ModelFamily(
+        f"{_HERE}.clip:load_open_clip", "open_clip:ARCH/TAG, open_clip:ARCH/random, open_clip:ARCH//FILE", _of_open_clip
+    ),
+    "timm": ModelFamily(f"{_HERE}.timm_models:load_timm", "timm:NAME, timm:NAME/random, timm:NAME//FILE", _of_timm),
+    "torchvision": ModelFamily(
+        f"{_HERE}.torchvision_models:load_torchvision",
+        "torchvision:NAME, torchvision:NAME/WEIGHTS, torchvision:NAME/random, torchvision:NAME//FILE",
+        _of_torchvision,
+    ),
+    "hub": ModelFamily(f"{_HERE}.torchvision_models:load_hub", "hub:OWNER/REPO:NAME, hub:FOLDER:NAME"),
+    "hf": ModelFamily(f"{_HERE}.transformers_models:load_transformers", "hf:OWNER/NAME, hf:FOLDER, hf:FOLDER/random"),
+    "tiny": ModelFamily(f"{_HERE}.tiny:load_tiny", "tiny:FOLDER, tiny:FOLDER/random"),
+    "ssl": ModelFamily(f"{_HERE}.ssl:load_ssl", "ssl:FOLDER, ssl:FOLDER@EPOCH, ssl:FOLDER@random"),
+    "python": ModelFamily(_python, "python:MODULE:FUNCTION"),
+}
+"""Families that come with the package, and those that `register` added in this process."""
+
+_ELSEWHERE = {
+    "negclip": "NegCLIP is a ViT-B-32 of open_clip (with GELU): open_clip:ViT-B-32//path/to/negclip.pth",
+    "blip": "BLIP's model for retrieval is one of transformers: hf:Salesforce/blip-itm-base-coco, or hf:FOLDER",
+    "xvlm": "X-VLM is in no library: its checkpoints run with the code of its repository alone. Wrap that in a "
+    "function that returns an object with encode_image and encode_text, and name it: python:MODULE:FUNCTION",
+}
+"""Models of published tables that are no family of their own."""
+
+
+def register(name: str, form: str, known: Callable[[], list[str]] | None = None) -> Callable[[_F], _F]:
+    """Make a function the loader of a family in this process; a package has an entry point instead.
+
+    >>> @register("mine", "mine:NAME")  # doctest: +SKIP
+    ... def mine(rest): ...
+
+    Raises:
+        ValueError: the name is taken.
+    """
+
+    def decorate(function: _F) -> _F:
+        if name in FAMILIES:
+            raise ValueError(f"the model family '{name}' exists already: {FAMILIES[name].load!r}")
+        FAMILIES[name] = ModelFamily(function, form, known)
+        return function
+
+    return decorate
+
+
+def family_forms() -> dict[str, str]:
+    """Return how strings of each family are written, those of the package first; imports none."""
+    return {**{name: family.form for name, family in FAMILIES.items()}, **{name: f"{name}:…" for name in _others()}}
+
+
+def find_family(name: str) -> ModelFamily:
+    """Return what is known of a family.
+
+    Raises:
+        ModelError: there is none of that name (says the nearest one), or it cannot be imported.
+    """
+    if name in FAMILIES:
+        return FAMILIES[name]
+    others = _others()
+    if name not in others:
+        raise ModelError(f"unknown model family '{name}'.{nearest(name, family_forms())}")
+    point = others[name]
+    origin = f"model family '{name}' ({point.value}, of {point.dist.name if point.dist else 'an unknown package'})"
+    try:
+        found = point.load()
+    except Exception as error:  # somebody's code
+        raise ModelError(f"{origin} cannot be imported: {type(error).__name__}: {error}") from error
+    if isinstance(found, ModelFamily):
+        return found
+    if not callable(found):
+        raise ModelError(
+            f"{origin} is a {type(found).__name__}; a function from what stands behind '{name}:' to a model is right"
+        )
+    return ModelFamily(found, f"{name}:…")
+
+
+def _others() -> dict[str, EntryPoint]:
+    """Return the families of other packages; a name of ours stays ours."""
+    return {point.name: point for point in entry_points(group=GROUP) if point.name not in FAMILIES}
+
+
+def load_model(spec: str) -> Model:
+    """Return the model that a string names.
+
+    - ``open_clip:ARCH/TAG`` pretrained, ``open_clip:ARCH/random`` untrained, ``open_clip:ARCH//FILE`` a checkpoint
+    - ``timm:NAME`` pretrained, ``timm:NAME/random`` untrained, ``timm:NAME//FILE`` a checkpoint
+    - ``torchvision:NAME``, ``torchvision:NAME/WEIGHTS``, ``/random`` and ``//FILE`` likewise
+    - ``hf:OWNER/NAME`` or ``hf:FOLDER``: transformers; ``hf:FOLDER/random`` untrained
+    - ``hub:OWNER/REPO:NAME`` or ``hub:FOLDER:NAME``: torch.hub
+    - ``tiny:FOLDER`` what :func:`~torchmultiverse.train.train_clip` wrote, ``tiny:FOLDER/random`` its untrained twin
+    - ``ssl:FOLDER`` an encoder that ``torchmultiverse train ssl`` trained, ``ssl:FOLDER@EPOCH`` one of its checkpoints
+    - ``python:MODULE:FUNCTION`` anything importable, see :func:`~torchmultiverse.models.as_model`
+    - what a package adds under the entry point group ``torchmultiverse.models``
+
+    Options follow a question mark: ``timm:resnet50?resize=squash&precision=bfloat16``; see ``options.OPTIONS``.
+
+    Raises:
+        ModelError: no such family, model or weights, or weights that cannot be had here.
+        MissingExtra: the family's library is not installed.
+    """
+    bare, options = split_options(spec)
+    family, colon, rest = bare.partition(":")
+    forms = family_forms()
+    published = _ELSEWHERE.get(family.lower().replace("-", "").replace("_", ""))
+    if published and family not in forms:
+        raise ModelError(f"'{spec}': {published}")
+    if not colon or not rest:
+        raise ModelError(f"'{spec}' is no model string; they look like: {'; '.join(forms.values())}")
+    if family not in forms:
+        raise ModelError(f"unknown model family '{family}' in '{spec}'.{nearest(family, forms)}")
+    model = find_family(family)(rest)
+    apply_options(model, options, spec)
+    return model
+
+
+def as_model(
+    thing: Any,
+    name: str | None = None,
+    classes: Sequence[str] | None = None,
+    preprocess: Preprocess | None = None,
+) -> Model:
+    """Return a model for whatever can be one.
+
+    - a model string: what :func:`load_model` returns;
+    - an object with ``encode_image`` and ``encode_text``: image-text; with the first alone: encoder; with ``score``:
+      scorer; with ``logits``: classifier (a PyTorch module with none of these counts as its ``__call__``). Its
+      ``logit_scale`` is a factor where it is a number (100 where there is none), and the logarithm of one where it is a
+      tensor, as CLIP, open_clip and transformers keep it;
+    - a function of nothing: called, its result is the model;
+    - a function of images: a classifier that returns logits (N, C);
+    - a function of images and captions: a scorer that returns (N, K).
+
+    Args:
+        thing: see above. What comes back may be a NumPy array, a tensor of any precision, or a mapping or output of
+            transformers that holds one under its usual name: ``logits``, ``image_embeds``, ``text_embeds``, …
+        name: what tables call it; default: its own name.
+        classes: names of a classifier's logits; without them they are the 1000 of ImageNet.
+        preprocess: with it, functions receive float32 (N, 3, H, W) instead of a list of PIL images; a PyTorch
+            module receives tensors and needs one.
+
+    Raises:
+        ModelError: nothing of the above.
+    """
+    while not isinstance(thing, str) and is_factory(thing):
+        thing = thing()
+    if isinstance(thing, str):
+        return load_model(thing)
+    return wrapped(thing, name, classes, preprocess)
+
+
+def model_strings(specs: Iterable[str]) -> list[str]:
+    """Return the model strings that some specifications mean, each once, in order.
+
+    A string with ``*`` means all that its family knows by such a name; ``@FILE`` means the lines of a file, without
+    empty ones and without what follows ``#``.
+
+    Raises:
+        ModelError: a pattern that nothing fits, of a family that cannot list its models, or no such file.
+    """
+    found: dict[str, None] = {}
+    for spec in specs:
+        if spec.startswith("@"):
+            found |= dict.fromkeys(model_strings(_lines(Path(spec[1:]))))
+        elif "*" in spec.partition("?")[0]:
+            bare, mark, options = spec.partition("?")
+            fits = [name for name in known_models(bare.partition(":")[0]) if fnmatchcase(name, bare)]
+            if not fits:
+                raise ModelError(f"no model is called '{bare}'; `torchmultiverse models list` shows what there is")
+            found |= dict.fromkeys(name + mark + options for name in fits)
+        else:
+            found[spec] = None
+    return list(found)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise ModelError(f"model file {path}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise ModelError(f"model file {path}: it is no text in UTF-8: {error}") from None
+    return [spec for line in lines if (spec := line.partition("#")[0].strip())]
+
+
+def known_models(family: str) -> list[str]:
+    """Return the strings of all pretrained models that a library offers.
+
+    Raises:
+        ModelError: no such family, or one that cannot list its models.
+        MissingExtra: the family's library is not installed.
+    """
+    found = find_family(family)
+    if found.known is None:
+        raise ModelError(f"'{family}' cannot list its models; {found.form}")
+    return found.known()

@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from torchmultiverse.errors import ModelError, nearest
 from torchmultiverse.models import torch_tools as tools
-from torchmultiverse.models.base import ModelInfo
+from torchmultiverse.models.contract import ModelInfo
 from torchmultiverse.models.modules import ModuleEncoder
 from torchmultiverse.models.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 
@@ -79,8 +79,10 @@ def build_encoder(config: Mapping[str, Any]) -> torch.nn.Module:
 class SslEncoder(ModuleEncoder):
     """A trained trunk; its layers reach through the head."""
 
+    adapter = "SslEncoder"
+
     @override
-    def deepest(self, pixels: torch.Tensor) -> torch.Tensor:
+    def forward_full(self, pixels: torch.Tensor) -> torch.Tensor:
         found: torch.Tensor = self._any.head(self._any.trunk(pixels))
         return found
 

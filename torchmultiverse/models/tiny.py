@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from torchmultiverse.errors import ModelError
 from torchmultiverse.models import torch_tools as tools
-from torchmultiverse.models.base import ModelInfo
 from torchmultiverse.models.clip import ClipModel
+from torchmultiverse.models.contract import ModelInfo
 from torchmultiverse.models.preprocess import CLIP_MEAN, CLIP_STD, Preprocess
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from torchmultiverse.errors import MissingExtra, ModelError
-from torchmultiverse.models.base import ModelInfo
+from torchmultiverse.models.contract import ModelInfo
 from torchmultiverse.models.preprocess import Images
 
 if TYPE_CHECKING:
     import torch
 
-    from torchmultiverse.models.processors import OwnProcessor
+    from torchmultiverse.models.processors import ImageProcessor
 
 
 def need(package: str, purpose: str, extra: str = "eval") -> Any:
@@ -163,10 +163,12 @@ class TorchModel:
     Args:
         module: to evaluate; moved to the GPU where there is one.
         info: the model's facts; its preprocessing is applied.
-        own: prepares pictures where they have no declaration, see :class:`~.processors.OwnProcessor`.
+        adapter: name of the adapter in the keys of the feature cache; it stays when the class is renamed.
+        processor: prepares images where they have no declaration, see :class:`~.processors.ImageProcessor`.
     """
 
-    own: OwnProcessor | None = None
+    adapter = "TorchModel"
+    processor: ImageProcessor | None = None
 
     def __init__(self, module: torch.nn.Module, info: ModelInfo) -> None:
         self.device = device()
@@ -183,24 +185,24 @@ class TorchModel:
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=low):
             yield
 
-    def vectors(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Return what the module makes of normalised pictures (N, 3, H, W): one row each, (N, D), in its own length.
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return the output for normalised images (N, 3, H, W): one row each, (N, D), not brought to unit length.
 
         Gradients flow where they are enabled: this is what layers are cut from, and what attacks go through.
         """
         raise NotImplementedError(type(self).__name__)
 
-    def deepest(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Return the last thing that a layer can be cut from; more than `vectors` where a head hangs behind them."""
-        return self.vectors(pixels)
+    def forward_full(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return the end of the deepest path; more than `forward` where a projector hangs behind the output."""
+        return self.forward(pixels)
 
     @property
     def input_size(self) -> tuple[int, int]:
         """Height and width of the input in pixels."""
         if self.info.preprocess is not None:
             return self.info.preprocess.size
-        assert self.own is not None
-        return self.own.size
+        assert self.processor is not None
+        return self.processor.size
 
     def change(self, **facts: Any) -> None:
         """Change declared facts: another name, another preprocessing, another precision."""
@@ -212,8 +214,8 @@ class TorchModel:
 
         preprocess = self.info.preprocess
         if preprocess is None:
-            assert self.own is not None
-            return torch.from_numpy(self.own(images)).to(self.device)
+            assert self.processor is not None
+            return torch.from_numpy(self.processor(images)).to(self.device)
         pixels = torch.from_numpy(np.ascontiguousarray(preprocess.pixels(images))).to(self.device)
         mean, std = (
             torch.tensor(v, device=self.device, dtype=torch.float32) for v in (preprocess.mean, preprocess.std)

@@ -8,7 +8,7 @@ from typing import Any
 
 from torchmultiverse.errors import ModelError, nearest
 from torchmultiverse.models import torch_tools as tools
-from torchmultiverse.models.base import Model, ModelInfo
+from torchmultiverse.models.contract import Model, ModelInfo
 from torchmultiverse.models.hub import weights_from_hub
 from torchmultiverse.models.modules import ModuleClassifier, ModuleEncoder
 from torchmultiverse.models.preprocess import Preprocess

@@ -17,13 +17,13 @@ from typing_extensions import override
 
 from torchmultiverse.errors import ModelError
 from torchmultiverse.models import torch_tools as tools
-from torchmultiverse.models.base import Model, ModelInfo
-from torchmultiverse.models.callables import unit
+from torchmultiverse.models.arrays import unit
+from torchmultiverse.models.contract import Model, ModelInfo
 from torchmultiverse.models.generative import GenerativeScorer
 from torchmultiverse.models.hub import weights_from_hub
 from torchmultiverse.models.modules import ModuleClassifier, ModuleEncoder, WithoutBackground
 from torchmultiverse.models.preprocess import FloatArray, Images, Preprocess
-from torchmultiverse.models.processors import OwnProcessor, image_reader
+from torchmultiverse.models.processors import ImageProcessor, image_reader
 
 if TYPE_CHECKING:
     import torch
@@ -43,6 +43,8 @@ class TransformersDual(tools.TorchModel):
         info: the model's facts; its preprocessing is applied.
     """
 
+    adapter = "TransformersDual"
+
     def __init__(self, module: torch.nn.Module, tokenizer: Any, info: ModelInfo) -> None:
         super().__init__(module, info)
         self._tokenizer = tokenizer
@@ -59,10 +61,10 @@ class TransformersDual(tools.TorchModel):
     def encode_image(self, images: Images) -> FloatArray:
         """Return one vector per picture, (N, D), of unit length."""
         with self.computing():
-            return unit(tools.out_of(self.vectors(self.batch(images))))
+            return unit(tools.out_of(self.forward(self.batch(images))))
 
     @override
-    def vectors(self, pixels: torch.Tensor) -> torch.Tensor:
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         if self._blip:
             found: torch.Tensor = self._any.vision_proj(self._any.vision_model(pixel_values=pixels)[0][:, 0])
             return found
@@ -137,7 +139,7 @@ def load_transformers(rest: str) -> Model:
         with weights_from_hub(f"transformers {name}", "name a folder that save_pretrained wrote: hf:FOLDER"):
             module = maker.from_pretrained(where, dtype="float32")
     reader = None if kind == "scorer" else _preprocess(transformers, where, config, untrained)
-    own = reader if isinstance(reader, OwnProcessor) else None
+    own = reader if isinstance(reader, ImageProcessor) else None
     info = ModelInfo(
         f"hf:{rest}",
         kind,
@@ -153,14 +155,14 @@ def load_transformers(rest: str) -> Model:
         classes, first = _classes(config)
         made_of = WithoutBackground if first else ModuleClassifier
         model = made_of(module, info, classes, lambda output: output.logits)
-        model.own = own
+        model.processor = own
         model.change(embedding=len(config.id2label) - first)
         if first:
             model.change(about=f"{info.about}; the logit of its background class is left out")
         return model
     if kind == "encoder":
         encoder = ModuleEncoder(module, info, _cls)
-        encoder.own = own
+        encoder.processor = own
         encoder.change(embedding=int(config.hidden_size))
         return encoder
     with weights_from_hub(f"the tokenizer of {name}", "put its files into the folder"):
@@ -173,7 +175,7 @@ def load_transformers(rest: str) -> Model:
             "of BLIP, the model for retrieval does (BlipForImageTextRetrieval, Salesforce/blip-itm-base-coco)"
         )
     dual = TransformersDual(module, tokenizer, info)
-    dual.own = own
+    dual.processor = own
     dual.change(embedding=int(dual.encode_text(["a"]).shape[1]))
     return dual
 
@@ -226,7 +228,7 @@ def _cls(output: Any) -> torch.Tensor:
     return hidden[:, 0]
 
 
-def _preprocess(transformers: Any, where: str, config: Any, untrained: bool) -> Preprocess | OwnProcessor:
+def _preprocess(transformers: Any, where: str, config: Any, untrained: bool) -> Preprocess | ImageProcessor:
     """Return the preprocessing of a checkpoint; any that fits will do for random weights.
 
     Of processors that come for Pillow and for torchvision, Pillow's is taken: checkpoints were trained with it, and on

@@ -1,5 +1,6 @@
 from . import bridge as bridge
 from . import datachannel as datachannel
+from . import messages as messages
 from . import pug as pug
 from . import signalling as signalling
 from . import webrtc as webrtc
@@ -34,6 +35,7 @@ __all__ = [
     "StreamerSession",
     "bridge",
     "datachannel",
+    "messages",
     "parse",
     "printable",
     "pug",

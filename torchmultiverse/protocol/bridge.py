@@ -1,75 +1,20 @@
 """The bridge dialect: one request per picture, with ids and hashes that prove which scene a picture shows.
 
-Sans-I/O. `BridgeSession` is the client's end of one connection: it makes request texts, takes data-channel events,
-and returns a `Delivery` only when the id, the applied scene and the hash of every pass agree; everything else is
-a `Refusal` with the reason, never a picture.
+Sans-I/O. The messages are in `torchmultiverse.protocol.messages`. `BridgeSession` is the client's end of one
+connection: it takes data-channel events, and returns a `Delivery` only when the id, the applied scene and the hash of
+every pass agree; everything else is a `Refusal` with the reason, never a picture.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from torchmultiverse.errors import ProtocolError
 from torchmultiverse.protocol.datachannel import Broken, Event, File, Response
-from torchmultiverse.scenes import Scene, canonical_json
-
-DIALECT = "tmv"
-VERSION = 1
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-
-
-def hello(request: str) -> str:
-    """Return the question whether the other side speaks this dialect."""
-    return canonical_json({"tmv": VERSION, "do": "hello", "id": request})
-
-
-def catalogue(request: str) -> str:
-    """Return the question for the catalogue; it is answered by a file ``<request>.catalogue.json``."""
-    return canonical_json({"tmv": VERSION, "do": "catalogue", "id": request})
-
-
-def render(
-    request: str,
-    scene: Scene,
-    *,
-    size: tuple[int, int],
-    passes: Sequence[str],
-    format: str,
-    seed: int,
-    samples: int | None,
-) -> str:
-    """Return the request for a picture."""
-    message: dict[str, Any] = {
-        "tmv": VERSION, "do": "render", "id": request, "scene": scene.wire, "size": list(size),
-        "passes": list(passes), "format": format, "seed": seed,
-    }  # fmt: skip
-    if samples is not None:
-        message["samples"] = samples
-    return canonical_json(message)
-
-
-def parse(text: str) -> dict[str, Any] | None:
-    """Return a message of this dialect, or ``None`` for any other text.
-
-    Raises:
-        ProtocolError: a message of this dialect that nobody could answer: of another version, or without a plain id.
-    """
-    try:
-        message = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(message, dict) or "tmv" not in message:
-        return None
-    if message["tmv"] != VERSION:
-        raise ProtocolError(f"version {str(message['tmv'])[:20]!r} of the tmv dialect; {VERSION} is spoken here")
-    if not isinstance(message.get("id"), str) or not _ID.fullmatch(message["id"]):
-        raise ProtocolError(f"id is {str(message.get('id'))[:80]!r}; up to 64 letters, digits, '-' and '_' are right")
-    return message
+from torchmultiverse.protocol.messages import Done, Failed, Message, RenderDone, parse, read
+from torchmultiverse.scenes import Scene
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +23,7 @@ class Delivery:
 
     request: str
     passes: dict[str, bytes]
-    done: dict[str, Any]
+    done: RenderDone
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +55,7 @@ class Reply:
     """The answer to ``hello`` or ``catalogue``."""
 
     request: str
-    message: dict[str, Any]
+    message: Message
     data: bytes = b""
 
 
@@ -169,38 +114,41 @@ class BridgeSession:
         if message is None or not isinstance(message.get("state"), str):
             return []
         request, state = message["id"], message["state"]
-        if request in self._questions and state == "done":
-            return [Reply(request, message, self._questions.pop(request))]
-        if request not in self._pending:
-            return []
-        if state in {"accepted", "settled"}:
-            return [Progress(request, state)]
-        if state == "failed":
-            reason = str(message.get("reason", "no reason given"))[:2000]
-            if message.get("again") is True:
-                return self._refuse(request, reason)
-            del self._pending[request]
-            return [Rejected(request, reason)]
-        if state == "done":
-            return self._finish(request, message)
+        try:
+            if request in self._questions and state == "done":
+                return [Reply(request, read(Done, message), self._questions.pop(request))]
+            if request not in self._pending:
+                return []
+            if state in {"accepted", "settled"}:
+                return [Progress(request, state)]
+            if state == "failed":
+                return self._failed(request, read(Failed, message))
+            if state == "done":
+                return self._finish(request, read(RenderDone, message))
+        except ProtocolError as error:
+            return self._refuse(request, f"the answer is not understood: {error}")
         return []
 
-    def _finish(self, request: str, done: dict[str, Any]) -> list[Outcome]:
+    def _failed(self, request: str, failed: Failed) -> list[Outcome]:
+        if failed.again:
+            return self._refuse(request, failed.reason)
+        del self._pending[request]
+        return [Rejected(request, failed.reason)]
+
+    def _finish(self, request: str, done: RenderDone) -> list[Outcome]:
         pending = self._pending[request]
-        if done.get("scene_id") != pending.scene.scene_id:
+        if done.scene_id != pending.scene.scene_id:
             return self._refuse(
-                request, f"the engine applied scene {done.get('scene_id')!r}, asked was {pending.scene.scene_id!r}"
+                request, f"the engine applied scene {done.scene_id!r}, asked was {pending.scene.scene_id!r}"
             )
-        hashes = done.get("sha256")
-        if not isinstance(hashes, dict):
+        if done.sha256 is None:
             return self._refuse(request, "the answer carries no hashes")
-        settle = done.get("settle")
-        if not isinstance(settle, dict) or settle.get("settled") is not True:
-            return self._refuse(request, f"the picture had not settled: {settle!r}")
+        if done.settle is None or done.settle.get("settled") is not True:
+            return self._refuse(request, f"the picture had not settled: {done.settle!r}")
         for name in pending.passes:
             if name not in pending.files:
                 return self._refuse(request, f"the pass '{name}' did not come")
-            if hashlib.sha256(pending.files[name]).hexdigest() != hashes.get(name):
+            if hashlib.sha256(pending.files[name]).hexdigest() != done.sha256.get(name):
                 return self._refuse(request, f"the pass '{name}' does not have the announced SHA-256")
         del self._pending[request]
         return [Delivery(request, {name: pending.files[name] for name in pending.passes}, done)]

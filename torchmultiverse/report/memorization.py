@@ -89,9 +89,9 @@ def _headline(memorization: Memorization) -> str:
     # The best of several layers is good by choice, too: its p is corrected for all of them.
     if whole.low <= 0 or p.p_value * len(memorization.layers) >= 1 - LEVEL:
         return (
-            f"No memorization beyond correlation is found in {memorization.images:,} pictures: at {best.layer} the models "
-            f"name {100 * p.memorized:.1f} % of them only if trained on them, and {100 * p.misrepresented:.1f} % only if "
-            "not. That does not prove that nothing was memorized."
+            f"No memorization beyond correlation is found in {memorization.images:,} pictures: at {best.layer} the "
+            f"models name {100 * p.memorized:.1f} % of them only if trained on them, and "
+            f"{100 * p.misrepresented:.1f} % only if not. That does not prove that nothing was memorized."
         )
     return (
         f"At {best.layer}, {100 * whole.score:.1f} points [{100 * whole.low:.1f}, {100 * whole.high:.1f}] more objects "

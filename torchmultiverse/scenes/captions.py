@@ -25,7 +25,11 @@ _SIZES = ((0.85, "small"), (1.15, "medium"), (float("inf"), "big"))
 
 
 def spoken(name: str) -> str:
-    """Return a name as people write it: ``GiantTortoise`` → ``giant tortoise``, ``SaltFlats_0`` → ``salt flats``."""
+    """Return a name as people write it: ``GiantTortoise`` → ``giant tortoise``, ``SaltFlats_0`` → ``salt flats``.
+
+    >>> spoken("TokyoNight"), spoken("SaltFlats")
+    ('tokyo night', 'salt flats')
+    """
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", base_world(name)).replace("_", " ").lower()
 
 
@@ -36,6 +40,11 @@ def spar_caption(row: Mapping[str, Any], background: bool = True, raw: bool = Tr
         row: columns of the picture (``character_name``, ``character2_name``, positions, textures, ``world_name``).
         background: whether the world is named.
         raw: names as published; otherwise as people write them.
+
+    >>> row = {"world_name": "Snow", "character_name": "Zebra", "character_texture": "Default"}
+    >>> row |= {"character1_pos": "left", "character2_name": "blank"}
+    >>> spar_caption(row)
+    'This is a photo of a Zebra on the left of the picture in a Snow environment'
     """
     say = str if raw else spoken
     one, two = row["character_name"], row["character2_name"]

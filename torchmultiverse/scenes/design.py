@@ -107,6 +107,10 @@ def steps(factor: Factor, span: Mapping[str, Any], where: str) -> list[float]:
 
     Raises:
         SpecError: not a number's range, or not one that can be walked.
+
+    >>> from torchmultiverse.scenes import FACTORS
+    >>> steps(FACTORS["Camera_Yaw"], {"from": 0, "to": 360, "step": 90}, "here")
+    [0.0, 90.0, 180.0, 270.0]
     """
     low, high = ends(factor, span, where)
     turn = factor.period is not None and high > low and (high - low) % factor.period == 0

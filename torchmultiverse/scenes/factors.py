@@ -57,6 +57,12 @@ class Factor:
 
         Raises:
             SpecError: wrong type, NaN or infinite, or out of range.
+
+        >>> FACTORS["Camera_Yaw"].canonical(-45.0), FACTORS["Character_Scale"].canonical("0.70")
+        (315, 0.7)
+        >>> FACTORS["Character_Scale"].canonical(9)
+        Traceback (most recent call last):
+        torchmultiverse.errors.SpecError: Character_Scale = 9 is out of range: 0.1 to 4 ×
         """
         at = f"{where}: " if where else ""
         if self.kind == "category":
@@ -139,7 +145,11 @@ class FactorTable:
         return FactorTable(tuple(replace(f, column=columns.get(f.wire, f.column)) for f in self.factors))
 
     def columns(self, values: Mapping[str, Value]) -> dict[str, Value]:
-        """Map wire names to column names."""
+        """Map wire names to column names.
+
+        >>> FACTORS.columns({"World_Name": "Snow", "Camera_Yaw": 45})
+        {'world_name': 'Snow', 'camera_yaw': 45}
+        """
         return {self[name].column: value for name, value in values.items()}
 
 

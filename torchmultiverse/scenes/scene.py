@@ -13,7 +13,11 @@ from torchmultiverse.scenes.factors import FACTORS, FactorTable, Value
 
 
 def canonical_json(value: object) -> str:
-    """Return the one JSON text of a value: sorted keys, no spaces, no NaN, ASCII."""
+    """Return the one JSON text of a value: sorted keys, no spaces, no NaN, ASCII.
+
+    >>> canonical_json({"b": 1, "a": ["Zebra", 0.5]})
+    '{"a":["Zebra",0.5],"b":1}'
+    """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
@@ -30,6 +34,12 @@ class Scene:
 
     Raises:
         SpecError: unknown factor, wrong type, value out of range, or a required factor missing.
+
+    >>> scene = Scene({"World_Name": "Snow", "Character_Name": "Zebra", "Camera_Yaw": -45})
+    >>> scene["Camera_Yaw"], scene.changed(Camera_Yaw=315.0).scene_id == scene.scene_id
+    (315, True)
+    >>> scene.changed(World_Name="Desert")
+    Scene({"Camera_Yaw":315,"Character_Name":"Zebra","World_Name":"Desert"})
     """
 
     __slots__ = ("__dict__", "_values", "table")
@@ -110,6 +120,10 @@ class Scene:
 
 
 def scene_seed(dataset_seed: int, scene_id: str) -> int:
-    """Return the 32-bit seed of one picture: it depends on the dataset's seed and the scene, on nothing else."""
+    """Return the 32-bit seed of one picture: it depends on the dataset's seed and the scene, on nothing else.
+
+    >>> scene_seed(0, "00" * 16) == scene_seed(0, "00" * 16), scene_seed(0, "00" * 16) == scene_seed(1, "00" * 16)
+    (True, False)
+    """
     digest = hashlib.sha256(f"{dataset_seed}:{scene_id}".encode()).digest()
     return int.from_bytes(digest[:4], "little")

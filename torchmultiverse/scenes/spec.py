@@ -161,6 +161,11 @@ def parse_spec(data: object, name: str = "spec") -> Spec:
 
     Raises:
         SpecError: names each place that is wrong, what was found and what would be right.
+
+    >>> spec = parse_spec({"World_Name": ["Desert", "Snow"], "Character_Name": ["Zebra"], "Camera_Yaw": [0, 90, 180]})
+    >>> design = spec.build()
+    >>> len(design), design[0]
+    (6, Scene({"Character_Name":"Zebra","World_Name":"Desert"}))
     """
     if not isinstance(data, dict):
         raise SpecError(f"a spec is a JSON object, not a {type(data).__name__}")
@@ -229,6 +234,9 @@ def load_spec(path: str | Path) -> Spec:
 
     Raises:
         SpecError: the file is missing, too large, no JSON, or its content is wrong; the message names the file.
+
+    >>> len(load_spec("spar").build())
+    43560
     """
     path = spec_path(path)
     try:

@@ -54,6 +54,10 @@ def parse_where(text: str, table: FactorTable = FACTORS) -> tuple[Condition, ...
 
     Raises:
         SpecError: text that is not of this grammar, an unknown factor, a value of the wrong type.
+
+    >>> name, yaw = parse_where("Character_Name in (Zebra, Camel) and Camera_Yaw < 180")
+    >>> name.factor, name.holds("Penguin"), yaw.holds(90)
+    ('Character_Name', False, True)
     """
     tokens: deque[tuple[str, bool]] = deque()  # text, quoted
     position = 0

@@ -22,9 +22,9 @@ from websockets.exceptions import ConnectionClosed
 
 from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, Limits, RenderOptions, Supervisor, codec
 from torchmultiverse.errors import EngineError, ProtocolError, SpecError
-from torchmultiverse.protocol import bridge, pug, signalling, webrtc, websocket
 from torchmultiverse.protocol import datachannel as dc
-from torchmultiverse.scenes import FACTORS, Scene, canonical_json
+from torchmultiverse.protocol import messages, pug, signalling, webrtc, websocket
+from torchmultiverse.scenes import FACTORS, Scene
 from torchmultiverse.serve.security import is_loopback
 from torchmultiverse.serve.video import LastPicture
 from torchmultiverse.version import __version__
@@ -285,40 +285,41 @@ class Streamer:
             player.unsent += sum(map(len, messages))
             player.outbox.put_nowait(list(messages))
 
-    def _respond(self, player: _Player, **body: Any) -> None:
-        self._say(player, _response(**body))
+    def _respond(self, player: _Player, reply: messages.Message) -> None:
+        self._say(player, _response(reply))
 
     def _interaction(self, player: _Player, text: str) -> None:
-        request = bridge.parse(text)
-        if request is None:
+        message = messages.parse(text)
+        if message is None:
             self._pug(player, text)
             return
-        what, name = request.get("do"), request["id"]
-        if what == "hello":
-            catalogue = self._catalogue
-            self._respond(
-                player, id=name, state="done", dialect=bridge.DIALECT, engine=catalogue.engine,
-                version=catalogue.version, fingerprint=catalogue.fingerprint,
-            )  # fmt: skip
-        elif what == "catalogue":
+        name = message["id"]
+        try:
+            request = messages.read_request(message)
+            if isinstance(request, messages.RenderRequest):
+                self._render(player, request)
+                return
+        except (ProtocolError, SpecError) as error:
+            self._respond(player, messages.Failed(id=name, reason=str(error)))
+            return
+        if isinstance(request, messages.Hello):
+            engine = self._catalogue
+            done = messages.HelloDone(
+                id=name, engine=engine.engine, version=engine.version, fingerprint=engine.fingerprint
+            )
+            self._respond(player, done)
+        else:
             data = self._catalogue.model_dump_json().encode()
             self._say(player, *dc.encode_file(f"{name}.catalogue.json", codec.MIME["json"], data))
-            self._respond(player, id=name, state="done")
-        elif what == "render":
-            self._render(player, name, request)
-        else:
-            self._respond(player, id=name, state="failed", reason=f"unknown request {what!r}")
+            self._respond(player, messages.Done(id=name))
 
-    def _render(self, player: _Player, name: str, request: dict[str, Any]) -> None:
-        try:
-            scene, options = read_request(request)
-        except SpecError as error:
-            self._respond(player, id=name, state="failed", reason=str(error))
-            return
+    def _render(self, player: _Player, request: messages.RenderRequest) -> None:
+        name = request.id
+        scene, options = read_request(request)
         if self._engines.waiting >= MAX_QUEUE:
-            self._respond(player, id=name, state="failed", again=True, reason=f"{MAX_QUEUE} requests wait already")
+            self._respond(player, messages.Failed(id=name, again=True, reason=f"{MAX_QUEUE} requests wait already"))
             return
-        self._respond(player, id=name, state="accepted")
+        self._respond(player, messages.Accepted(id=name))
         self._submit(player, scene, options, lambda answer: self._deliver(player, name, answer, options))
 
     def _submit(self, player: _Player, scene: Scene, options: RenderOptions, deliver: Callable[[Answer], None]) -> None:
@@ -338,17 +339,18 @@ class Streamer:
         if not isinstance(answer, Frame):
             again = not isinstance(answer, Failure) or answer.engine_lost
             reason = answer.reason if isinstance(answer, Failure) else str(answer)
-            self._respond(player, id=name, state="failed", reason=reason, again=again)
+            self._respond(player, messages.Failed(id=name, reason=reason, again=again))
             return
         self._latest = answer
-        hashes = {one: answer.sha256(one) for one in options.passes}
-        report = {"settle": answer.settle, "timings": answer.timings, "engine": answer.engine, "info": answer.info}
-        done = {"id": name, "state": "done", "scene_id": answer.scene_id, "sha256": hashes, **report}
-        messages = [_response(id=name, state="settled", settle=answer.settle)]
+        done = messages.RenderDone(
+            id=name, scene_id=answer.scene_id, sha256={one: answer.sha256(one) for one in options.passes},
+            settle=answer.settle, timings=answer.timings, engine=answer.engine, info=answer.info,
+        )  # fmt: skip
+        parts = [_response(messages.Settled(id=name, settle=answer.settle))]
         for one in options.passes:
             extension = codec.extension(one, options.format)
-            messages += dc.encode_file(f"{name}.{one}.{extension}", codec.MIME[extension], answer.encoded(one))
-        self._say(player, *messages, _response(**done))
+            parts += dc.encode_file(f"{name}.{one}.{extension}", codec.MIME[extension], answer.encoded(one))
+        self._say(player, *parts, _response(done))
 
     def _pug(self, player: _Player, text: str) -> None:
         try:
@@ -411,28 +413,16 @@ def _encoded(future: Future[Frame | Failure], scene: Scene, options: RenderOptio
     return answer
 
 
-def _response(**body: Any) -> bytes:
-    return dc.encode_output("Response", canonical_json({"tmv": bridge.VERSION, **body}))
+def _response(reply: messages.Message) -> bytes:
+    return dc.encode_output("Response", reply.encode())
 
 
-def read_request(request: dict[str, Any]) -> tuple[Scene, RenderOptions]:
+def read_request(request: messages.RenderRequest) -> tuple[Scene, RenderOptions]:
     """Return the scene and options of a render request.
 
     Raises:
         SpecError: what is wrong with it.
     """
-    values = request.get("scene")
-    if not isinstance(values, dict):
-        raise SpecError("the request has no scene")
-    size, passes, seed = request.get("size", [512, 512]), request.get("passes", ["rgb"]), request.get("seed", 0)
-    samples, format = request.get("samples"), request.get("format", "png")
-    if not (isinstance(size, list) and len(size) == 2 and all(type(side) is int for side in size)):
-        raise SpecError(f"size is {size!r}; [width, height] is right")
-    if not (isinstance(passes, list) and all(isinstance(p, str) for p in passes) and len(set(passes)) == len(passes)):
-        raise SpecError(f"passes is {str(passes)[:200]}; a list of names, each once, is right")
-    if type(seed) is not int or format not in ("png", "jpeg"):
-        raise SpecError(f"seed is {seed!r} and format {format!r}; an integer, and png or jpeg, are right")
-    if samples is not None and not (type(samples) is int and 1 <= samples <= 65536):
-        raise SpecError(f"samples is {samples!r}; 1 to 65536 is right")
-    options = RenderOptions((size[0], size[1]), tuple(passes), format, seed, samples)
-    return Scene(values), options
+    size = (request.size[0], request.size[1])
+    options = RenderOptions(size, tuple(request.passes), request.format, request.seed, request.samples)
+    return Scene(request.scene), options

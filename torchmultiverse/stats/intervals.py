@@ -36,6 +36,11 @@ def wilson(correct: float, n: float, level: float = LEVEL) -> tuple[float, float
         level: coverage.
 
     Source: E. B. Wilson, *Probable inference, the law of succession, and statistical inference*, JASA 1927.
+
+    >>> tuple(round(end, 3) for end in wilson(45, 50))
+    (0.786, 0.957)
+    >>> tuple(round(end, 3) for end in wilson(0, 20))  # none of 20: up to 16 %
+    (0.0, 0.161)
     """
     from scipy.stats import norm
 
@@ -67,7 +72,12 @@ def resampling_weights(clusters: int, rng: np.random.Generator, resamples: int =
 
 
 def cluster_sums(values: ArrayLike, clusters: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the sum of values and the number of rows of every cluster, each (G,); named by words or small numbers."""
+    """Return the sum of values and the number of rows of every cluster, each (G,); named by words or small numbers.
+
+    >>> sums, sizes = cluster_sums([1, 0, 1, 1], ["zebra", "zebra", "camel", "camel"])
+    >>> sums.tolist(), sizes.tolist()  # in the order of the alphabet
+    ([2.0, 1.0], [2.0, 2.0])
+    """
     names = np.asarray(clusters)
     if names.dtype.kind not in "iu":
         names = np.unique(names.astype(str), return_inverse=True)[1]
@@ -89,6 +99,11 @@ def clustered(sums: NDArray[np.float64], sizes: NDArray[np.float64], level: floa
 
     Source: E. Korn and B. Graubard, *Confidence intervals for proportions with small expected number of positive
     counts estimated from survey data*, Survey Methodology 1998.
+
+    >>> sums, sizes = np.array([9.0, 5.0, 10.0, 6.0, 8.0]), np.full(5, 10.0)
+    >>> found = clustered(sums, sizes)  # 38 of 50 images right, of five animals
+    >>> [round(end, 2) for end in found[:2]], [round(end, 2) for end in wilson(38, 50)]
+    ([0.41, 0.96], [0.63, 0.86])
     """
     count, rows = len(sums), float(sizes.sum())
     mean = float(sums.sum() / rows)
@@ -148,6 +163,12 @@ def contrast(
         values: (N,).
         inside, rest: the two sets, (N,).
         clusters: 0 to G − 1, (N,).
+
+    >>> values = np.array([1.0, 1, 0, 1, 0, 0])
+    >>> inside = np.array([True, True, True, False, False, False])
+    >>> found = contrast(values, inside, ~inside, np.arange(6))
+    >>> round(found.difference, 2), found.clusters, round(found.p, 2)
+    (0.33, 3, 0.55)
     """
     one, two = float(values[inside].mean()), float(values[rest].mean())
     pull = np.where(inside, (values - one) / inside.sum(), 0) - np.where(rest, (values - two) / rest.sum(), 0)
@@ -180,7 +201,13 @@ class Intervals:
         return self._weights[clusters]
 
     def of_mean(self, values: NDArray[np.float64], clusters: NDArray[Any] | None) -> Interval:
-        """Return the interval of the mean of outcomes, (N,); ``clusters`` is ``None`` for independent rows."""
+        """Return the interval of the mean of outcomes, (N,); ``clusters`` is ``None`` for independent rows.
+
+        >>> correct, animals = np.array([1.0, 1, 0, 1, 1, 0, 1, 1]), np.repeat([0, 1, 2, 3], 2)
+        >>> low, high, method = Intervals().of_mean(correct, animals)
+        >>> round(low, 2), round(high, 2), method
+        (0.13, 1.0, 'effective sample size of clusters')
+        """
         n = len(values)
         if clusters is None:
             return Interval(*wilson(float(values.sum()), n, self.level), "wilson")

@@ -66,6 +66,11 @@ def pairs_needed(question: Question, comparisons: int = 1) -> int:
     """Return the number of pairs of pictures; for an interaction, at each level of the second factor.
 
     ``comparisons`` shares the error rate among several (Bonferroni).
+
+    >>> pairs_needed(Question("Character_Texture", drop=0.05, discordance=0.2))
+    626
+    >>> pairs_needed(Question("Character_Texture", drop=0.05, discordance=0.2), comparisons=10)
+    1062
     """
     return math.ceil(_pairs(question.drop, question, comparisons))
 
@@ -78,7 +83,11 @@ def _pairs(drop: float, question: Question, comparisons: int) -> float:
 
 
 def detectable_drop(question: Question, pairs: int, comparisons: int = 1) -> float:
-    """Return the smallest drop that so many pairs show with the wanted power; 1 where none is."""
+    """Return the smallest drop that so many pairs show with the wanted power; 1 where none is.
+
+    >>> round(detectable_drop(Question("Camera_Yaw", drop=0.05, discordance=0.2), pairs=2000), 3)
+    0.028
+    """
     low, high = 1e-6, question.expected_discordance  # more than all discordant pairs cannot be lost
     if _pairs(high, question, comparisons) > pairs:
         return 1.0

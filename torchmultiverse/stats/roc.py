@@ -36,7 +36,11 @@ def auc_interval(auc: float, members: int, strangers: int, level: float = LEVEL)
 
 
 def auc_of(members: NDArray[np.float64], strangers: NDArray[np.float64]) -> float:
-    """Return the share of pairs in which the member is above; equals count half."""
+    """Return the share of pairs in which the member is above; equals count half.
+
+    >>> auc_of(np.array([3.0, 4.0, 5.0]), np.array([1.0, 2.0, 4.0]))
+    0.8333333333333334
+    """
     order = np.sort(strangers)
     below = np.searchsorted(order, members, "left")
     upto = np.searchsorted(order, members, "right")

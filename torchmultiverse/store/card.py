@@ -15,7 +15,7 @@ from torchmultiverse.files import disk_errors, write_atomic
 from torchmultiverse.images import rgb
 from torchmultiverse.scenes import FactorTable, Spec
 from torchmultiverse.store.croissant import write_croissant
-from torchmultiverse.store.datasheet import datasheet
+from torchmultiverse.store.datasheet import datasheet_facts
 from torchmultiverse.store.inspection import Inspection
 from torchmultiverse.store.licence import licence_of
 from torchmultiverse.store.manifest import family_of, spec_of, table_of
@@ -23,6 +23,7 @@ from torchmultiverse.store.reader import StoredDataset
 from torchmultiverse.store.schema import COLUMN_NOTES, VOLATILE, column_note
 from torchmultiverse.store.splitfiles import split_files
 
+_LINEAGE = 4000  # characters
 _SIDE, _COLUMNS, _ROWS, _GAP = 160, 6, 3, 4
 _HUB = ("Apache-2.0", "MIT", "CC0-1.0", "CC-BY-3.0", "CC-BY-4.0", "CC-BY-NC-4.0", "CC-BY-SA-3.0", "CC-BY-SA-4.0")
 """Licences that the Hub knows, by their SPDX identifiers; its own are these in lower case."""
@@ -36,111 +37,69 @@ def write_card(
     Raises:
         DatasetError: they cannot be written.
     """
-    columns = _samples(dataset, out / "samples.jpg")
+    in_row = _samples(dataset, out / "samples.jpg")
     _failed(dataset, inspection, out / "failed.jpg")
-    spec, table = spec_of(manifest), table_of(manifest)
-    name = str(manifest.get("name", out.name))
-    counts = manifest.get("counts", {})
-    width, height = dataset.image(0).size
-    notes = "".join(f"\n> **Note.** {note}\n" for note in manifest.get("notes", []))
-    missing = int(manifest.get("pictures", len(dataset))) - len(dataset)
-    terms = licence_of(manifest)
-    forbidden = "" if terms["generative"] else "\n**Generative models must not be trained on these pictures.**\n"
-    splits = split_files(dataset)
-    files = "\n".join(f"  - split: {split.name}\n    path: {split.pattern}" for split in splits)
-    sizes = "\n".join(
-        f"  - name: {split.name}\n    num_bytes: {split.bytes}\n    num_examples: {split.rows}" for split in splits
-    )
-    text = f"""---
-pretty_name: {json.dumps(name)}
-license: {_license(terms)}
-task_categories:
-- image-classification
-- zero-shot-image-classification
-tags:
-- synthetic
-- controlled-factors
-- robustness
-size_categories:
-- {_size(len(dataset))}
-configs:
-- config_name: default
-  data_files:
-{files}
-dataset_info:
-  features:
-{_features(dataset.schema)}
-  splits:
-{sizes}
-  download_size: {sum(file.stat().st_size for file in dataset.files)}
-  dataset_size: {sum(split.bytes for split in splits)}
----
-# {name}
-
-{(spec.description if spec is not None else "") or "Factor-labelled pictures."}
-
-![A sample of the pictures.](samples.jpg)
-
-*A sample, evenly spaced through the dataset, {columns} a row.*
-{notes}{forbidden}
-## What it is
-
-{len(dataset):,} pictures of {width} × {height} pixels, one for each scene of a controlled design (family
-{family_of(manifest)}): every picture is labelled with the factors it was rendered from.
-{_absent(missing, len(manifest.get("failures", {})))}
-```python
-from datasets import load_dataset
-
-ds = load_dataset(".", split={splits[0].name!r})
-```
-
-```python
-from torchmultiverse import open_dataset
-
-ds = open_dataset(".").where({_example(dataset)!r})
-```
-
-## How it was made
-
-{_made(manifest, spec)}
-
-## Factors
-
-| column | name in specs | levels | pictures per level | |
-|---|---|---|---|---|
-{_factors(table, counts)}
-
-## Columns
-
-| column | type | content |
-|---|---|---|
-{_columns(dataset.schema, table, counts)}
-
-All columns but {", ".join(f"`{name}`" for name in VOLATILE)} are data columns: equal, bit by bit, however often, in how
-many steps and by how many workers the dataset is made with this engine.
-
-## Quality of the pictures
-
-{_quality(inspection)}
-
-## Licences of what was rendered
-
-{_asset_table(manifest.get("assets", []), terms)}
-
-## Datasheet
-
-{datasheet(manifest, dataset, spec)}
-"""
+    facts = _facts(str(manifest.get("name", out.name)), manifest, dataset)
+    text = _template().render(samples_in_row=in_row, inspection=inspection, **facts)
     with disk_errors(out):
         write_atomic(out / "README.md", text.encode())
     write_croissant(out, manifest, dataset)
 
 
-def _made(manifest: Mapping[str, Any], spec: Spec | None) -> str:
-    if spec is None:
-        lineage = json.dumps(manifest.get("lineage", []), indent=1, ensure_ascii=False)
-        return f"Put together from rows that were there:\n\n```json\n{lineage[:4000]}\n```"
-    engine, identity = manifest.get("engine", {}), manifest["identity"]
+def _template() -> Any:
+    """Return the template of the card. It writes Markdown, in which nothing is escaped but what would end a cell."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"number": "{:,}".format, "json": json.dumps, "repr": repr, "cell": _cell}
+    return environment.get_template("card.md.j2")
+
+
+def _facts(name: str, manifest: Mapping[str, Any], dataset: StoredDataset) -> dict[str, Any]:
+    """Return what the card and its datasheet say of a dataset."""
+    spec, table = spec_of(manifest), table_of(manifest)
+    counts = manifest.get("counts", {})
+    terms = licence_of(manifest)
+    assets = manifest.get("assets", [])
+    width, height = dataset.image(0).size
+    lineage = json.dumps(manifest.get("lineage", []), indent=1, ensure_ascii=False)
+    return {
+        "name": name,
+        "spec": spec,
+        "description": spec.description if spec is not None else "",
+        "family": family_of(manifest),
+        "count": len(dataset),
+        "missing": int(manifest.get("pictures", len(dataset))) - len(dataset),
+        "failures": len(manifest.get("failures", {})),
+        "notes": manifest.get("notes", []),
+        "width": width,
+        "height": height,
+        "license": _license(terms),
+        "terms": terms,
+        "size": _size(len(dataset)),
+        "splits": split_files(dataset),
+        "file_bytes": sum(file.stat().st_size for file in dataset.files),
+        "columns": _columns(dataset.schema, table, counts),
+        "factors": _factors(table, counts),
+        "volatile": ", ".join(f"`{column}`" for column in VOLATILE),
+        "example": _example(dataset),
+        "engine": {"name": None, "version": "", "fingerprint": None, **manifest.get("engine", {})},
+        "made_with": manifest.get("torchmultiverse", ""),
+        "command": _command(manifest["identity"], spec) if spec is not None else "",
+        "lineage": lineage[:_LINEAGE],
+        "assets": _asset_rows(assets),
+        "share_alike": any("-SA" in asset["license"] for asset in assets),
+        **datasheet_facts(manifest, dataset, spec),
+    }
+
+
+def _command(identity: Mapping[str, Any], spec: Spec) -> str:
+    """Return the command that makes the dataset again."""
     width, height = identity["size"]
     command = f"torchmultiverse render spec.json --out data/{spec.name}"
     command += f" --size {width}" if width == height else ""
@@ -148,22 +107,7 @@ def _made(manifest: Mapping[str, Any], spec: Spec | None) -> str:
         if identity.get(flag) is not None:
             value = identity[flag]
             command += f" --{flag} '{value}'" if flag == "where" else f" --{flag} {value}"
-    return f"""Rendered by the engine `{engine.get("name") or "?"}` {engine.get("version", "")} (fingerprint
-`{engine.get("fingerprint") or "not given"}`) through TorchMultiverse {manifest.get("torchmultiverse", "")}, seed
-{spec.seed}. `manifest.json` holds the whole spec (`identity.spec`), which makes it again:
-
-    {command}"""
-
-
-def _quality(inspection: Inspection | None) -> str:
-    if inspection is None:
-        return "Not measured."
-    sheet = "\n\n![Pictures that fail a check.](failed.jpg)\n\n*Pictures that fail, each with a check that it fails.*"
-    return (
-        f"Every picture was measured (`quality_…` columns, `quality.json`):\n\n```\n{inspection}\n```"
-        f"{sheet if inspection.failed else ''}"
-        "\n\n`leakage.json` says which factors can be told from file size, brightness, row or shard alone."
-    )
+    return command
 
 
 def _failed(dataset: StoredDataset, inspection: Inspection | None, path: Path) -> None:
@@ -189,63 +133,50 @@ def _license(terms: Mapping[str, Any]) -> str:
     return "other" if licences and "unknown" not in licences else "unknown"
 
 
-def _absent(missing: int, failed: int) -> str:
-    if not missing:
-        return ""
-    return (
-        f"\n**{missing:,} scenes of the design have no picture**"
-        + (f"; {failed:,} could not be rendered, `manifest.json` names them and why" if failed else "")
-        + ".\n"
-    )
-
-
 def _example(dataset: StoredDataset) -> str:
     name = dataset.factors[0]
     return f"{name} = {json.dumps(dataset.row(0, [name])[name])}"
 
 
-def _features(schema: pa.Schema) -> str:
-    kinds = {pa.string(): "string", pa.float64(): "float64", pa.float32(): "float32", pa.int64(): "int64"}
-    return "\n".join(f"  - name: {field.name}\n    dtype: {kinds.get(field.type, 'image')}" for field in schema)
+_FEATURES = {pa.string(): "string", pa.float64(): "float64", pa.float32(): "float32", pa.int64(): "int64"}
 
 
-def _factors(table: FactorTable, counts: Mapping[str, Mapping[str, int]]) -> str:
-    lines = []
+def _factors(table: FactorTable, counts: Mapping[str, Mapping[str, int]]) -> list[dict[str, Any]]:
+    rows = []
     for name, per in counts.items():
         numbers = sorted(set(per.values()))
         each = f"{numbers[0]:,}" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,}"
         shown = ", ".join(str(level) for level in list(per)[:8]) + (", …" if len(per) > 8 else "")
-        lines.append(f"| `{name}` | `{table[name].wire}` | {len(per)} | {each} | {_cell(shown)} |")
-    return "\n".join(lines)
+        rows.append({"column": name, "wire": table[name].wire, "levels": len(per), "each": each, "shown": shown})
+    return rows
 
 
-def _columns(schema: pa.Schema, table: FactorTable, counts: Mapping[str, Mapping[str, int]]) -> str:
-    lines = []
+def _columns(schema: pa.Schema, table: FactorTable, counts: Mapping[str, Mapping[str, int]]) -> list[dict[str, str]]:
+    rows = []
     for field in schema:
         note = column_note(field.name, table)
         if field.name not in COLUMN_NOTES and field.name in table and table[field.name].column not in counts:
             note = f"{note}; always {table[field.name].default}"
         kind = "image" if pa.types.is_struct(field.type) else str(field.type).replace("double", "double (float64)")
-        lines.append(f"| `{field.name}` | {kind} | {_cell(note or 'as in the source')} |")
-    return "\n".join(lines)
+        rows.append(
+            {
+                "name": field.name,
+                "feature": _FEATURES.get(field.type, "image"),
+                "type": kind,
+                "note": note or "as in the source",
+            }
+        )
+    return rows
 
 
-def _asset_table(assets: list[dict[str, Any]], terms: Mapping[str, Any]) -> str:
-    if not assets and terms["source"] != "rendered":
-        return f"{terms['name']}: {terms['source']}."
-    if not assets:
-        return "The engine does not say what its worlds and characters are made of."
+def _asset_rows(assets: list[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """Return what is of one source and licence, and these."""
     kinds: dict[tuple[str, str, str], list[str]] = {}
     for asset in assets:
         kinds.setdefault((asset["source"], asset["license"], asset["attribution"]), []).append(asset["name"])
-    lines = ["| what | source | licence | attribution |", "|---|---|---|---|"]
-    if any("-SA" in asset["license"] for asset in assets):
-        note = "Some of it is under a share-alike licence (SA): pictures that show it are passed on under the same."
-        lines = [note, "", *lines]
-    for row, names in kinds.items():
-        cells = [", ".join(dict.fromkeys(names)), *(text or "unknown" for text in row)]
-        lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
-    return "\n".join(lines)
+    return [
+        (", ".join(dict.fromkeys(names)), *(text or "unknown" for text in origin)) for origin, names in kinds.items()
+    ]
 
 
 def _cell(text: str) -> str:

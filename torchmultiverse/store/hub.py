@@ -27,7 +27,7 @@ def files_to_push(path: Path) -> list[Path]:
     files += [path / "data" / name for name in sorted(manifest["shards"])]
     lacking = [file for file in files if not file.is_file()]
     if lacking:
-        raise DatasetError(f"{lacking[0]} is missing; see: torchmultiverse verify {path}")
+        raise DatasetError(f"{lacking[0]} is missing; see: torchmultiverse data verify {path}")
     return files
 
 

@@ -55,7 +55,7 @@ def damaged(path: Path, why: object) -> DatasetError:
     said = " ".join(str(why).split())[:200].rstrip(".")
     text = f"{path}: cannot be read, it is damaged or no Parquet file ({said}). Copy it again from where it came from"
     if (path.parent.parent / "manifest.json").is_file():
-        text += f", or drop it (torchmultiverse verify {path.parent.parent} --drop-bad) and run what made it again"
+        text += f", or drop it (torchmultiverse data verify {path.parent.parent} --drop-bad) and run what made it again"
     return DatasetError(text)
 
 

@@ -72,12 +72,8 @@ def quality(rgb: NDArray[np.uint8]) -> dict[str, float]:
     }
 
 
-def fireflies(rgb: NDArray[np.uint8]) -> float:
-    """Return the share of pixels that are far brighter than all their neighbours, uint8 (H, W, 3)."""
-    return _fireflies(rgb.max(-1))
-
-
 def _fireflies(bright: NDArray[np.uint8]) -> float:
+    """Return the share of pixels that are far brighter than all their neighbours, (H, W)."""
     height = bright.shape[0]
     # Of each three in a row, then of three rows; a pixel's own row without itself.
     sides = np.maximum(bright[:, :-2], bright[:, 2:])

@@ -360,7 +360,7 @@ def open_dataset(path: str | Path) -> StoredDataset:
                 f"{path / 'data'}: {lacking[0]} is missing, which manifest.json names"
                 + (f", and {len(lacking) - 1} more" if lacking[1:] else "")
                 + ". Copy it again, or run what made the dataset again after: "
-                f"torchmultiverse verify {path} --drop-bad"
+                f"torchmultiverse data verify {path} --drop-bad"
             )
         files = [file for file in files if file.name in named]
     files = files or _in_order(path.glob("[!.]*.parquet"))

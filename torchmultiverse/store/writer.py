@@ -339,7 +339,7 @@ class DatasetWriter:
                 state = "missing" if not shard.exists() else "corrupt"
                 raise DatasetError(
                     f"the shard {shard} is {state}. Drop it with: "
-                    f"torchmultiverse verify {self.out} --drop-bad, then run the same command again"
+                    f"torchmultiverse data verify {self.out} --drop-bad, then run the same command again"
                 )
         if grown:
             self._grow(manifest)

@@ -1,4 +1,5 @@
 from .dataset import Dataset as Dataset
+from .options import StreamOptions as StreamOptions
 from .record import Replay as Replay
 from .render_stream import RenderStream as RenderStream
 from .samplers import Adaptive as Adaptive
@@ -13,5 +14,6 @@ __all__ = [
     "RenderStream",
     "Replay",
     "Sampler",
+    "StreamOptions",
     "Uniform",
 ]

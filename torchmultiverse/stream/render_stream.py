@@ -13,17 +13,17 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing
+from dataclasses import replace
 from itertools import islice
 from math import ceil
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.distributed
 from torch.utils.data import IterableDataset, get_worker_info
 
 from torchmultiverse.engines import (
-    LEASE,
     RESTARTS,
     Engine,
     Failure,
@@ -37,6 +37,7 @@ from torchmultiverse.engines import (
 from torchmultiverse.errors import DatasetError, SpecError
 from torchmultiverse.scenes import Design, Scene, Spec, load_spec, parse_spec
 from torchmultiverse.stream.dataset import to_tensor
+from torchmultiverse.stream.options import StreamOptions
 from torchmultiverse.stream.record import Recorder
 from torchmultiverse.stream.samplers import Sampler, Uniform
 from torchmultiverse.stream.shared import REMEMBERED, Reader, Shared
@@ -65,21 +66,8 @@ class RenderStream(IterableDataset[Item]):
         source: a spec, its path or decoded JSON, a design, or a sampler.
         engine: as for `torchmultiverse.open_engine`, or a function that makes an engine; called ``workers`` times, when
             the first picture is asked for. By default ``builtin``, and ``inprocess`` with a GPU as ``device``.
-        workers: engines side by side.
-        size: square size or (width, height); by default the spec's, or 224.
-        samples: samples per pixel; by default the spec's, or the engine's.
-        ahead: pictures that may be rendered before they are asked for; bounds memory.
-        window: scenes that are drawn, and ordered by world, at a time.
-        transform: applied to the PIL picture.
-        on_failure: whether a scene that cannot be rendered ends the stream, or is left out and kept in ``failures``.
-        seed: of the order, and of the pictures.
-        device: where pictures are wanted, such as ``"cuda"``; items then hold tensors there, and ``transform`` is
-            given the float32 tensor (3, H, W) instead of the PIL picture. With ``engine="inprocess"`` on the same GPU
-            a picture never leaves it; from other engines it is copied there once, from pinned memory.
-        lease: seconds without a picture from an engine after which another takes over what it was asked for; after
-            three in a row the stream ends with an error.
-        record: folder that keeps what is shown, as a dataset (see `torchmultiverse.stream.Replay`). Of several
-            readers each has a folder in it, ``reader-0-of-2`` and so on; ``torchmultiverse merge`` makes them one.
+        options: how; see `StreamOptions`.
+        settings: fields of `StreamOptions` by name, instead of those in ``options``.
 
     Raises:
         SpecError: the source is wrong, or a number is out of range.
@@ -92,59 +80,23 @@ class RenderStream(IterableDataset[Item]):
         source: Spec | Mapping[str, Any] | str | Path | Design | Sampler,
         engine: str | Callable[[], Engine] | None = None,
         *,
-        workers: int = 1,
-        size: int | tuple[int, int] | None = None,
-        samples: int | None = None,
-        ahead: int = 32,
-        window: int = 64,
-        transform: Callable[[Any], Any] | None = None,
-        on_failure: Literal["raise", "skip"] = "raise",
-        seed: int = 0,
-        device: str | torch.device | None = None,
-        lease: float = LEASE,
-        record: str | Path | None = None,
+        options: StreamOptions | None = None,
+        **settings: Any,
     ) -> None:
-        if workers < 1 or window < 1 or ahead < workers:
-            raise SpecError(
-                f"workers = {workers}, window = {window}, ahead = {ahead}: at least 1, 1, and one per worker"
-            )
-        if not lease > 0:
-            raise SpecError(f"lease = {lease:g}: seconds above 0")
-        if on_failure not in ("raise", "skip"):
-            raise SpecError(f"on_failure = {on_failure!r}: 'raise' or 'skip'")
-        if seed < 0:
-            raise SpecError(f"seed = {seed}: numbers from 0")
-        spec: Spec | None = None
-        if isinstance(source, str | Path):
-            spec = load_spec(source)
-        elif isinstance(source, Mapping):
-            spec = parse_spec(source)
-        elif isinstance(source, Spec):
-            spec = source
-        self.design: Design = spec.build() if spec else source.design if isinstance(source, Sampler) else source  # type: ignore[assignment]
-        self._sampler = source if isinstance(source, Sampler) else Uniform(self.design, seed)
+        self._set = chosen = replace(options or StreamOptions(), **settings)
+        self._spec = _spec(source)
+        self.design = _design(source, self._spec)
+        self.options = _rendering(self._spec, chosen)
+        self._sampler = source if isinstance(source, Sampler) else Uniform(self.design, chosen.seed)
         self._part: Reader = (0, 1)  # what the sampler draws for
-        if not isinstance(self.design, Design):
-            raise SpecError(f"a {type(source).__name__} is no source of scenes: a spec, its file or name, or a sampler")
-        wanted = (spec.render.size if spec else 224) if size is None else size
-        width, height = (wanted, wanted) if isinstance(wanted, int) else wanted
-        self.options = RenderOptions(
-            (width, height), seed=seed, samples=samples or (spec.render.samples if spec else None)
-        )
-        self._device = None if device is None else torch.device(device)
-        self._spec = spec
-        self._record = None if record is None else Path(record)
+        self._device = None if chosen.device is None else torch.device(chosen.device)
         self._recorder: Recorder | None = None
         self._recorded: int | None = None  # of the state that was loaded
         if engine is None:
             engine = "inprocess" if self._device is not None and self._device.type == "cuda" else "builtin"
-        self._make = engine if callable(engine) else _factory(engine, self.design, spec.assets if spec else [])
-        self._workers = workers
-        self._ahead = ahead
-        self._lease = lease
-        self._window = window
-        self._transform = transform or (to_tensor if device is None else lambda tensor: tensor)
-        self._on_failure = on_failure
+        assets = self._spec.assets if self._spec else []
+        self._make = engine if callable(engine) else _factory(engine, self.design, assets)
+        self._transform = chosen.transform or (to_tensor if self._device is None else lambda tensor: tensor)
         self._failures: list[Failure] = []
         self._loaded: tuple[Mapping[str, Any], int] | None = None  # a state to go on from, and the process it came to
         self._shared = Shared()
@@ -272,7 +224,7 @@ class RenderStream(IterableDataset[Item]):
             coming = iter(changed)
             rendering: deque[tuple[str, Scene, Future[Frame | Failure]]] = deque()
             while True:
-                for of, scene in islice(coming, self._ahead - len(rendering)):
+                for of, scene in islice(coming, self._set.ahead - len(rendering)):
                     rendering.append((of, scene, engines.submit(scene, self.options)))
                 if not rendering:
                     return
@@ -370,10 +322,12 @@ class RenderStream(IterableDataset[Item]):
 
     def _recording(self) -> None:
         """Begin to record, or to go on, where that is wanted."""
-        if self._record is None or self._recorder is not None:
+        if self._set.record is None or self._recorder is not None:
             return
         i, n = self._part
-        out = self._record if n == 1 else self._record / f"reader-{i}-of-{n}"
+        out = Path(self._set.record)
+        if n > 1:
+            out /= f"reader-{i}-of-{n}"
         self._recorder = Recorder(out, self._spec, self.design, self.options)
         if self._recorded is not None:
             self._recorder.rewind(self._recorded)
@@ -404,7 +358,8 @@ class RenderStream(IterableDataset[Item]):
         found = self.stats()
         total = sum(found[key] for key in ("wait", "prepare", "outside")) or 1.0
         shares = ", ".join(f"{key} {100 * found[key] / total:.0f} %" for key in ("wait", "prepare", "outside"))
-        return f"RenderStream({found['pictures']} pictures, {self._workers} engines; {shares}; limit: {found['limit']})"
+        engines = self._set.workers
+        return f"RenderStream({found['pictures']} pictures, {engines} engines; {shares}; limit: {found['limit']})"
 
     def close(self) -> None:
         """End the engines; may be called twice."""
@@ -429,13 +384,13 @@ class RenderStream(IterableDataset[Item]):
         if self._engines is None:
             if self._device is not None and self._device.type == "cuda" and get_worker_info() is not None:
                 raise SpecError("a stream on a GPU renders in the training process; use a DataLoader without workers")
-            self._engines = self._supervise(self._workers)
+            self._engines = self._supervise(self._set.workers)
         return self._engines
 
     def _supervise(self, workers: int) -> Supervisor:
         # A scene over which engines are lost goes to one engine more than an engine is made anew, so that an engine
         # that never works is said to be lost, and not the scene to be wrong.
-        limits = Limits(lease=self._lease, losses=RESTARTS + 1, in_hand=ceil(self._ahead / workers))
+        limits = Limits(lease=self._set.lease, losses=RESTARTS + 1, in_hand=ceil(self._set.ahead / workers))
         make, device = self._make, self._device
         return Supervisor(
             make if device is None else lambda: keep_on_device(make()), workers, limits=limits, name="stream"
@@ -443,18 +398,18 @@ class RenderStream(IterableDataset[Item]):
 
     def _hand_out(self, engines: Supervisor, sampler: Sampler, rendering: deque[Rendering]) -> None:
         """Keep the engines busy with what comes next, as far ahead as is allowed."""
-        while len(rendering) < self._ahead:
+        while len(rendering) < self._set.ahead:
             if len(self._pending) == len(rendering):
                 self._learn(sampler)
-                drawn = [] if self._ended else list(islice(iter(sampler.draw, None), self._window))
-                self._ended = len(drawn) < self._window
+                drawn = [] if self._ended else list(islice(iter(sampler.draw, None), self._set.window))
+                self._ended = len(drawn) < self._set.window
                 drawn.sort(key=lambda found: str(found[0]["World_Name"]))
                 self._pending.extend(drawn)
                 if self._recorder is None:  # whose state means another file
                     self._keep()
                 if not drawn:
                     return
-            coming = list(islice(self._pending, len(rendering), self._ahead))
+            coming = list(islice(self._pending, len(rendering), self._set.ahead))
             if self._copied():
                 self._shared.show((scene.scene_id, scene.canonical) for scene, _ in coming)
             rendering.extend((scene, weight, engines.submit(scene, self.options)) for scene, weight in coming)
@@ -471,7 +426,7 @@ class RenderStream(IterableDataset[Item]):
             self._failures.append(answer)
             if self._copied():
                 self._shared.fail(answer.scene.canonical, answer.reason, answer.attempts)
-            if self._on_failure == "raise":
+            if self._set.on_failure == "raise":
                 raise answer.error()
             return None
         self._seen[scene.scene_id] = scene
@@ -494,6 +449,31 @@ class RenderStream(IterableDataset[Item]):
                 held = held.pin_memory()
         there: torch.Tensor = held.to(self._device, non_blocking=True)
         return there.permute(2, 0, 1).float().div_(255)
+
+
+def _spec(source: object) -> Spec | None:
+    """Return the spec of a source that is one, or names one."""
+    if isinstance(source, str | Path):
+        return load_spec(source)
+    if isinstance(source, Mapping):
+        return parse_spec(source)
+    return source if isinstance(source, Spec) else None
+
+
+def _design(source: object, spec: Spec | None) -> Design:
+    if spec is not None:
+        return spec.build()
+    design = source.design if isinstance(source, Sampler) else source
+    if not isinstance(design, Design):
+        raise SpecError(f"a {type(source).__name__} is no source of scenes: a spec, its file or name, or a sampler")
+    return design
+
+
+def _rendering(spec: Spec | None, chosen: StreamOptions) -> RenderOptions:
+    wanted = (spec.render.size if spec else 224) if chosen.size is None else chosen.size
+    samples = chosen.samples or (spec.render.samples if spec else None)
+    width, height = (wanted, wanted) if isinstance(wanted, int) else wanted
+    return RenderOptions((width, height), seed=chosen.seed, samples=samples)
 
 
 def keep_on_device(engine: Engine) -> Engine:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from torchmultiverse.models import ModelInfo, register
+from torchmultiverse.models import ModelInfo
 
 WORDS = {"red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1)}
 
@@ -33,7 +33,6 @@ def _unit(colours: NDArray[np.float32]) -> NDArray[np.float32]:
     return centred / np.linalg.norm(centred, axis=1, keepdims=True)
 
 
-@register("colours", form="colours:middle")
 def load(rest: str) -> Colours:
     """Return the model of `colours:REST`."""
     return Colours()

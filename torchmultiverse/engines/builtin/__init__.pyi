@@ -1,13 +1,13 @@
-from .characters.coat import TEXTURES as TEXTURES
-from .characters.coat import texture as texture
+from .characters import TEXTURES as TEXTURES
+from .characters import texture as texture
+from .engine import AssetSource as AssetSource
 from .engine import BuiltinEngine as BuiltinEngine
 from .engine import Character as Character
-from .engine import Species as Species
-from .engine import Troupe as Troupe
+from .engine import ProceduralAssets as ProceduralAssets
 from .llvm import fetch_llvm as fetch_llvm
 from .mesh import Material as Material
 from .mesh import Mesh as Mesh
-from .mesh import Part as Part
+from .mesh import MeshPart as MeshPart
 from .mesh import grid_faces as grid_faces
 from .sky import horizontal_irradiance as horizontal_irradiance
 from .variant import probe as probe
@@ -17,13 +17,13 @@ from .world import WorldSpec as WorldSpec
 
 __all__ = [
     "TEXTURES",
+    "AssetSource",
     "BuiltinEngine",
     "Character",
     "Material",
     "Mesh",
-    "Part",
-    "Species",
-    "Troupe",
+    "MeshPart",
+    "ProceduralAssets",
     "World",
     "WorldSpec",
     "fetch_llvm",

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.engines.builtin.renderer import Costume, Raw
-from torchmultiverse.engines.builtin.stage import Actor, View, product, rotation
+from torchmultiverse.engines.builtin.placement import Actor, View, product, rotation
+from torchmultiverse.engines.builtin.renderer import CharacterInstance, RenderBuffers
 
 
-def passes(raw: Raw, view: View, wanted: Iterable[str], classes: Mapping[int, int]) -> dict[str, NDArray[Any]]:
+def passes(
+    buffers: RenderBuffers, view: View, wanted: Iterable[str], classes: Mapping[int, int]
+) -> dict[str, NDArray[Any]]:
     """Return the annotation passes that are wanted.
 
     ``mask`` uint8: number of the character, 0 elsewhere. ``class`` uint8: ``classes[number]``, 0 elsewhere. ``depth``
@@ -22,30 +24,32 @@ def passes(raw: Raw, view: View, wanted: Iterable[str], classes: Mapping[int, in
     arrays: dict[str, NDArray[Any]] = {}
     for name in wanted:
         if name == "mask":
-            arrays[name] = raw.shape
+            arrays[name] = buffers.instance
         elif name == "class":
             table = np.zeros(256, np.uint8)
             for number, index in classes.items():
                 table[number] = index
-            arrays[name] = table[raw.shape]
+            arrays[name] = table[buffers.instance]
         elif name == "depth":
             width, height = view.size
             x = (np.arange(width) + 0.5 - width / 2) / view.focal
             y = (np.arange(height) + 0.5 - height / 2) / view.focal
             slant = np.sqrt(1 + x[None] ** 2 + y[:, None] ** 2)
-            arrays[name] = (raw.distance / slant).astype(np.float32)
+            arrays[name] = (buffers.distance / slant).astype(np.float32)
         elif name == "normals":
-            arrays[name] = (raw.facing @ view.rotation.T).astype(np.float32)
+            arrays[name] = (buffers.shading_normal @ view.rotation.T).astype(np.float32)
     return arrays
 
 
-def silhouette(costume: Costume, view: View, margin: int, known: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
+def silhouette(
+    character: CharacterInstance, view: View, margin: int, known: NDArray[np.bool_] | None = None
+) -> NDArray[np.bool_]:
     """Return which pixel centres a character alone would cover, on a frame ``margin`` pixels wider on every side.
 
     A triangle covers the centres inside its projection; those that reach behind the eye are left out.
 
     Args:
-        costume, view, margin: what is looked at, from where, and how far beyond the frame.
+        character, view, margin: what is looked at, from where, and how far beyond the frame.
         known: pixels of the picture (H, W) that it is known to cover: triangles among them need no look, which are
             most of them where it is seen.
     """
@@ -53,9 +57,9 @@ def silhouette(costume: Costume, view: View, margin: int, known: NDArray[np.bool
     mask = np.zeros((size[1], size[0]), bool)
     if known is not None:
         mask[margin : margin + view.size[1], margin : margin + view.size[0]] = known
-    pixels, depth = view.project(costume.vertices)
+    pixels, depth = view.project(character.vertices)
     pixels = pixels + margin
-    faces = costume.faces
+    faces = character.faces
     before = depth > 1e-3
     if not before.all():
         faces = faces[before[faces].all(1)]
@@ -130,10 +134,10 @@ def _extent(points: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     return axes.min(1), axes.max(1)
 
 
-def _oriented(costume: Costume, actor: Actor) -> dict[str, Any]:
+def _oriented(character: CharacterInstance, actor: Actor) -> dict[str, Any]:
     """Return the box that turns with the character: centre, size along its own axes, rotation, eight corners."""
     turn = rotation(actor.yaw, actor.pitch, actor.roll)
-    own = product(costume.vertices.astype(float), turn)
+    own = product(character.vertices.astype(float), turn)
     low, high = _extent(own)
     centre = turn @ ((low + high) / 2)
     signs = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
@@ -147,7 +151,11 @@ def _oriented(costume: Costume, actor: Actor) -> dict[str, Any]:
 
 
 def objects(
-    cast: Sequence[Actor], costumes: Sequence[Costume | None], raw: Raw, view: View, classes: Mapping[int, int]
+    actors: Sequence[Actor],
+    characters: Sequence[CharacterInstance | None],
+    buffers: RenderBuffers,
+    view: View,
+    classes: Mapping[int, int],
 ) -> list[Mapping[str, Any]]:
     """Return facts of each character, as JSON values.
 
@@ -160,25 +168,25 @@ def objects(
     """
     margin = max(view.size)
     found: list[Mapping[str, Any]] = []
-    for actor in cast:
-        costume = costumes[actor.number - 1]
-        assert costume is not None
-        mine = raw.shape == actor.number
-        full = silhouette(costume, view, margin, _inner(mine))
+    for actor in actors:
+        character = characters[actor.number - 1]
+        assert character is not None
+        mine = buffers.instance == actor.number
+        full = silhouette(character, view, margin, _inner(mine))
         framed = full[margin:-margin, margin:-margin]
         # On the outline the ray tracer may see a pixel that the raster misses by rounding: it counts as covered.
         total = int(np.count_nonzero(full)) + int(np.count_nonzero(mine & ~framed))
         visible = int(np.count_nonzero(mine))
         covered = framed & ~mine
         hidden = int(np.count_nonzero(covered))
-        other = int(np.count_nonzero(covered & (raw.shape != 0)))
+        other = int(np.count_nonzero(covered & (buffers.instance != 0)))
         cut = total - visible - hidden
-        low, high = _extent(costume.vertices)
+        low, high = _extent(character.vertices)
 
         if not total:  # behind the camera, further off than was counted, or smaller than the gap of two pixels
             total = cut = 1
 
-        def share(count: int, total: int = total) -> float:
+        def fraction(count: int, total: int = total) -> float:
             return round(count / total, 4)
 
         found.append(
@@ -190,12 +198,12 @@ def objects(
                 "box_2d": _box_2d(mine),
                 "box_2d_full": _box_2d(full, margin),
                 "box_3d": [[float(v) for v in low], [float(v) for v in high]],
-                "box_3d_oriented": _oriented(costume, actor),
+                "box_3d_oriented": _oriented(character, actor),
                 "pixels": visible,
-                "visible_fraction": share(visible),
-                "occluded_fraction": share(hidden),
-                "occluded_by_character": share(other),
-                "truncated_fraction": share(cut),
+                "visible_fraction": fraction(visible),
+                "occluded_fraction": fraction(hidden),
+                "occluded_by_character": fraction(other),
+                "truncated_fraction": fraction(cut),
             }
         )
     return found

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from torchmultiverse.engines import Asset, Catalogue, Choice, Engine, Failure, Frame, RenderOptions
-from torchmultiverse.engines.builtin import annotate
-from torchmultiverse.engines.builtin import stage as staging
-from torchmultiverse.engines.builtin.finish import denoiser_works, finish, tint
-from torchmultiverse.engines.builtin.renderer import SLOTS, Costume, Stage
+from torchmultiverse.engines.builtin import annotate, placement
+from torchmultiverse.engines.builtin.postprocess import denoiser_works, postprocess, tint
+from torchmultiverse.engines.builtin.renderer import SLOTS, CharacterInstance, WorldRenderer
 from torchmultiverse.engines.builtin.variant import activate
-from torchmultiverse.engines.builtin.world import World, base_name, load_world, world_names
+from torchmultiverse.engines.builtin.world import World, base_name, world_names
+from torchmultiverse.engines.builtin.world_builder import load_world
 from torchmultiverse.errors import EngineError, SpecError, nearest
 from torchmultiverse.resources import data_folder
 from torchmultiverse.scenes import BLANK, FACTORS, Scene, scene_seed
@@ -61,7 +61,7 @@ class Character(Protocol):
     def hover(self) -> float: ...  # noqa: D102
 
 
-class Troupe(Protocol):
+class AssetSource(Protocol):
     """Where characters and worlds come from: names, textures, the mesh of a character in a texture, a built world.
 
     ``packs`` names the packs of assets it draws from, ``assets`` says whose they are, ``fingerprint`` is of all that a
@@ -79,7 +79,7 @@ class Troupe(Protocol):
     def fingerprint(self) -> bytes: ...  # noqa: D102
 
 
-class Species(Troupe):
+class ProceduralAssets(AssetSource):
     """The animals and worlds that come with the package."""
 
     @override
@@ -138,7 +138,7 @@ _VOXELS = ((192, 500_000), (320, 1_300_000), (1 << 16, 4_000_000))
 
 
 @dataclass
-class _Recent:
+class _LruCache:
     """The last few values by key. ``cyclic`` ones refer to themselves: their memory is fetched back at once."""
 
     size: int
@@ -167,7 +167,7 @@ class BuiltinEngine(Engine):
         samples: per pixel, where the options do not say; by default each world's own number, 16 or more.
         denoise: whether to denoise with Intel Open Image Denoise, where it is installed.
         worlds: how many loaded worlds to keep; loading one anew takes less than a second.
-        characters: where characters and worlds come from; by default the package's (see `torchmultiverse.assets`).
+        assets: where characters and worlds come from; by default the package's (see `torchmultiverse.assets`).
 
     Raises:
         EngineError: the variant does not work here.
@@ -179,17 +179,17 @@ class BuiltinEngine(Engine):
         samples: int | None = None,
         denoise: bool = True,
         worlds: int = 1,
-        characters: Troupe | None = None,
+        assets: AssetSource | None = None,
     ) -> None:
         if samples is not None and samples < 1:
             raise EngineError(f"samples = {samples}; at least 1 is needed")
         self.variant = activate(variant)
         self.samples = samples
         self.denoise = denoise and denoiser_works()
-        self._troupe = characters or Species()
-        self._stages = _Recent(worlds, cyclic=True)
-        self._characters = _Recent(96)
-        self._costumes = _Recent(8)
+        self._assets = assets or ProceduralAssets()
+        self._worlds = _LruCache(worlds, cyclic=True)
+        self._characters = _LruCache(96)
+        self._instances = _LruCache(8)
         self._catalogue: Catalogue | None = None
         self._closed = False
         self.on_device = False
@@ -202,7 +202,7 @@ class BuiltinEngine(Engine):
         return self._catalogue
 
     def _make_catalogue(self) -> Catalogue:
-        worlds, names, textures = self._troupe.worlds(), self._troupe.names(), self._troupe.textures()
+        worlds, names, textures = self._assets.worlds(), self._assets.names(), self._assets.textures()
         levels: dict[str, list[str]] = {
             "World_Name": sorted([*worlds, *(f"{world}_0" for world in worlds)]),
             "Scene_Light": list(LIGHTS),
@@ -210,7 +210,7 @@ class BuiltinEngine(Engine):
         for n, prefix in ((1, "Character"), (2, "Character2")):
             levels[f"{prefix}_Name"] = [BLANK, *names]
             levels[f"{prefix}_Texture"] = list(textures)
-            levels[f"Character{n}_Pos"] = list(staging.POSITIONS)
+            levels[f"Character{n}_Pos"] = list(placement.POSITIONS)
         factors: dict[str, Choice] = {}
         for factor in FACTORS:
             if factor.label:
@@ -226,8 +226,8 @@ class BuiltinEngine(Engine):
             fingerprint=self._fingerprint(version),
             passes=["rgb", "mask", "class", "depth", "normals"],
             factors=factors,
-            packs=self._troupe.packs(),
-            assets=self._troupe.assets(),
+            packs=self._assets.packs(),
+            assets=self._assets.assets(),
         )
 
     def _fingerprint(self, version: str) -> str:
@@ -237,7 +237,7 @@ class BuiltinEngine(Engine):
             facts.append(importlib.metadata.version("pyoidn"))
         for fact in facts:
             digest.update(fact.encode() + b"\0")
-        digest.update(self._troupe.fingerprint())
+        digest.update(self._assets.fingerprint())
         return f"builtin-{version}-r{REVISION}-{self.variant}-{digest.hexdigest()[:12]}"
 
     @override
@@ -257,45 +257,45 @@ class BuiltinEngine(Engine):
     def _render(self, scene: Scene, options: RenderOptions) -> Frame:
         start = time.perf_counter()
         tint(scene.get_str("Scene_Light"))
-        cast = staging.actors(scene)
-        for actor in cast:
-            if actor.name not in self._troupe.names():
-                raise SpecError(f"no character '{actor.name}'.{nearest(actor.name, self._troupe.names())}")
-            if actor.texture not in self._troupe.textures():
-                raise SpecError(f"no texture '{actor.texture}'.{nearest(actor.texture, self._troupe.textures())}")
+        actors = placement.scene_actors(scene)
+        for actor in actors:
+            if actor.name not in self._assets.names():
+                raise SpecError(f"no character '{actor.name}'.{nearest(actor.name, self._assets.names())}")
+            if actor.texture not in self._assets.textures():
+                raise SpecError(f"no texture '{actor.texture}'.{nearest(actor.texture, self._assets.textures())}")
         name = base_name(scene.get_str("World_Name"))
-        if name not in self._troupe.worlds():
-            raise SpecError(f"no world '{name}'.{nearest(name, self._troupe.worlds())}")
-        stage: Stage = self._stages.get(name, lambda: Stage(self._troupe.world(name)))
+        if name not in self._assets.worlds():
+            raise SpecError(f"no world '{name}'.{nearest(name, self._assets.worlds())}")
+        renderer: WorldRenderer = self._worlds.get(name, lambda: WorldRenderer(self._assets.world(name)))
         loaded = time.perf_counter()
-        kind = staging.layout(scene, cast)
-        view = staging.view(scene, stage.world, kind, options.size)
-        costumes: list[Costume | None] = [None] * SLOTS
-        for actor in cast:
-            costumes[actor.number - 1] = self._costume(actor, cast, stage, min(options.size))
-        stage.dress(costumes)
-        dressed = time.perf_counter()
-        samples = options.samples or self.samples or stage.world.spec.samples
-        raw = stage.render(view, samples, scene_seed(options.seed, scene.scene_id), self.on_device)
+        kind = placement.layout(scene, actors)
+        view = placement.view(scene, renderer.world, kind, options.size)
+        instances: list[CharacterInstance | None] = [None] * SLOTS
+        for actor in actors:
+            instances[actor.number - 1] = self._instance(actor, actors, renderer, min(options.size))
+        renderer.set_characters(instances)
+        placed = time.perf_counter()
+        samples = options.samples or self.samples or renderer.world.spec.samples
+        buffers = renderer.render(view, samples, scene_seed(options.seed, scene.scene_id), self.on_device)
         traced = time.perf_counter()
         light = scene.get_str("Scene_Light")
-        pictures: dict[str, Any] = {}
+        images: dict[str, Any] = {}
         tensors: dict[str, Any] = {}
-        if raw.maps is None:
-            pictures["rgb"] = finish(raw, stage.world, view, light, self.denoise)
+        if buffers.on_device is None:
+            images["rgb"] = postprocess(buffers, renderer.world, view, light, self.denoise)
         else:
-            from torchmultiverse.engines.builtin.finish_device import finish_device
+            from torchmultiverse.engines.builtin.postprocess_device import postprocess_device
 
-            tensors["rgb"] = finish_device(raw, stage.world, view, light, self.denoise)
+            tensors["rgb"] = postprocess_device(buffers, renderer.world, view, light, self.denoise)
         # A class has one number in all pictures of an engine: its place among the names, from 1.
-        classes = {actor.number: 1 + self._troupe.names().index(actor.name) for actor in cast}
+        classes = {actor.number: 1 + self._assets.names().index(actor.name) for actor in actors}
         if "class" in options.passes and max(classes.values(), default=0) > 255:
             raise SpecError(
-                f"the pass 'class' has room for 255 characters; this engine has {len(self._troupe.names())}"
+                f"the pass 'class' has room for 255 characters; this engine has {len(self._assets.names())}"
             )
-        finished = time.perf_counter()
-        arrays = pictures | annotate.passes(raw, view, options.passes, classes)
-        objects = annotate.objects(cast, costumes, raw, view, classes)
+        processed = time.perf_counter()
+        arrays = images | annotate.passes(buffers, view, options.passes, classes)
+        objects = annotate.objects(actors, instances, buffers, view, classes)
         done = time.perf_counter()
         return Frame(
             scene,
@@ -305,10 +305,10 @@ class BuiltinEngine(Engine):
             settle={"settled": True, "samples": samples, "denoised": self.denoise},
             timings={
                 "world_ms": (loaded - start) * 1000,
-                "dress_ms": (dressed - loaded) * 1000,
-                "trace_ms": (traced - dressed) * 1000,
-                "finish_ms": (finished - traced) * 1000,
-                "annotate_ms": (done - finished) * 1000,
+                "place_ms": (placed - loaded) * 1000,
+                "trace_ms": (traced - placed) * 1000,
+                "postprocess_ms": (processed - traced) * 1000,
+                "annotate_ms": (done - processed) * 1000,
                 "render_ms": (done - start) * 1000,
             },
             engine=self.catalogue().fingerprint,
@@ -319,20 +319,22 @@ class BuiltinEngine(Engine):
             },
         )
 
-    def _costume(self, actor: staging.Actor, cast: list[staging.Actor], stage: Stage, side: int) -> Costume:
-        """Return what an actor wears; the very same object for the same placing, so that nothing is built anew."""
+    def _instance(
+        self, actor: placement.Actor, actors: list[placement.Actor], renderer: WorldRenderer, side: int
+    ) -> CharacterInstance:
+        """Return a character in its place; the very same object for the same placing, so that nothing is built anew."""
         key = (actor.name, actor.texture, side)
 
-        def placed() -> Costume:
-            mesh: Character = self._characters.get(key, lambda: self._troupe.load(*key))
-            vertices, normals = staging.place(actor, cast, stage.world, mesh.vertices, mesh.normals, mesh.hover)
-            return Costume(vertices, mesh.faces, normals, mesh.color, mesh.roughness)
+        def placed() -> CharacterInstance:
+            mesh: Character = self._characters.get(key, lambda: self._assets.load(*key))
+            vertices, normals = placement.place(actor, actors, renderer.world, mesh.vertices, mesh.normals, mesh.hover)
+            return CharacterInstance(vertices, mesh.faces, normals, mesh.color, mesh.roughness)
 
-        return self._costumes.get((stage.world.name, side, actor, *cast), placed)  # type: ignore[no-any-return]
+        return self._instances.get((renderer.world.name, side, actor, *actors), placed)  # type: ignore[no-any-return]
 
     @override
     def close(self) -> None:
         self._closed = True
-        self._stages.values.clear()
+        self._worlds.values.clear()
         self._characters.values.clear()
-        self._costumes.values.clear()
+        self._instances.values.clear()

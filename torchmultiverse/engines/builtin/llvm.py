@@ -10,7 +10,6 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from torchmultiverse.engines.builtin.variant import Trial, try_variant
@@ -22,11 +21,8 @@ _OLDEST = 17
 """Debian 12's 14, 15 and 16 abort on recent processors."""
 
 
-def fetch_llvm(say: Callable[[str], None] = lambda text: None) -> Trial:
+def fetch_llvm() -> Trial:
     """Fetch an LLVM library into a folder of the user's data and prove that it renders.
-
-    Args:
-        say: is told of each step.
 
     Returns:
         The trial of the library that works.
@@ -40,13 +36,12 @@ def fetch_llvm(say: Callable[[str], None] = lambda text: None) -> Trial:
                 f"LLVM can be fetched on Debian and Ubuntu only ({tool} is missing); install libLLVM 19 yourself"
             )
     with tempfile.TemporaryDirectory(prefix="torchmultiverse-llvm-") as scratch:
-        options = _lists(Path(scratch), say)
+        options = _lists(Path(scratch))
         packages = _candidates(options)
         if not packages:
             raise EngineError("this system's package archives hold no libllvm17 or newer")
         reasons = []
         for package in packages:
-            say(f"fetching {package}")
             folder = llvm_folders()[0] / package
             folder.mkdir(parents=True, exist_ok=True)
             try:
@@ -54,13 +49,11 @@ def fetch_llvm(say: Callable[[str], None] = lambda text: None) -> Trial:
                 library = _library(folder)
                 for missing in _missing(library):
                     for owner in _owners(missing, options):
-                        say(f"fetching {owner} for {missing}")
                         _unpack(owner, folder, Path(scratch), options)
                 trial = try_variant("llvm_ad_rgb", str(_gather(folder, library)))
             except EngineError as error:
                 trial = Trial(variant="llvm_ad_rgb", library=package, reason=str(error))
             if trial.works:
-                say(f"{trial.library} works")
                 return trial
             reasons.append(f"{package}: {trial.reason}")
             shutil.rmtree(folder, ignore_errors=True)
@@ -78,7 +71,7 @@ def _run(command: list[str], cwd: Path | None = None, timeout: float = 600) -> s
     return done.stdout
 
 
-def _lists(scratch: Path, say: Callable[[str], None]) -> list[str]:
+def _lists(scratch: Path) -> list[str]:
     """Return apt options under which the package lists are there, fetching them into a folder of our own if not."""
     if "Package:" in _quiet(["apt-cache", "show", "libz3-4"]) and _candidates([]):
         return []
@@ -86,7 +79,6 @@ def _lists(scratch: Path, say: Callable[[str], None]) -> list[str]:
     (state / "partial").mkdir(parents=True)
     (cache / "archives" / "partial").mkdir(parents=True)
     options = ["-o", f"Dir::State::Lists={state}", "-o", f"Dir::Cache={cache}", "-o", "Debug::NoLocking=1"]
-    say("reading the package archives' lists")
     _run(["apt-get", *options, "update"])
     return options
 

@@ -18,8 +18,8 @@ class Material:
 
     Attributes:
         name: parts with materials of one name are merged into one mesh.
-        roughness: 0 mirror to 1 matt.
-        specular: strength of the coat's reflection, 0 to 1 (0.5 is that of most things).
+        roughness: 0 mirror-like to 1 fully rough.
+        specular: strength of the specular reflection, 0 to 1 (0.5 is that of most things).
         metallic: 0 or 1.
         color: uint8 (H, W, 3), sRGB, or None.
         rough: uint8 (H, W), roughness times 255, or None.
@@ -70,7 +70,7 @@ class Mesh:
 
 
 @dataclass
-class Part:
+class MeshPart:
     """A mesh and its material."""
 
     material: Material

@@ -9,34 +9,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.engines.builtin.mesh import Light, Material, Mesh, linear, smooth_normals
-from torchmultiverse.engines.builtin.stage import View, entry
+from torchmultiverse.engines.builtin.placement import View, entry
 from torchmultiverse.engines.builtin.tracer import (
+    CHARACTER_MATERIAL,
     DEPTH,
-    SKIN,
     SLOTS,
     Array,
-    Costume,
-    Raw,
+    CharacterInstance,
+    RenderBuffers,
     Tracer,
-    joined,
-    triangles,
+    concatenate_triangles,
+    mesh_triangles,
+    mitsuba,
 )
 from torchmultiverse.engines.builtin.world import World
 
-__all__ = ["SLOTS", "Costume", "Raw", "Stage"]
+__all__ = ["SLOTS", "CharacterInstance", "RenderBuffers", "WorldRenderer"]
 
 AUXILIARY_SAMPLES = 4
 
 
-def _mitsuba() -> Any:
-    """Return the module; its types depend on the variant, and its stubs describe only one."""
-    import mitsuba
-
-    return mitsuba
-
-
 def _bsdf(material: Material, colored: bool) -> dict[str, Any]:
-    mi = _mitsuba()
+    mi = mitsuba()
     wrap = "repeat" if material.repeat else "clamp"
     base: dict[str, Any]
     if material.color is not None:
@@ -74,7 +68,7 @@ def _bsdf(material: Material, colored: bool) -> dict[str, Any]:
 
 def _make(name: str, mesh: Mesh, bsdf: dict[str, Any], emitter: dict[str, Any] | None, **extra: Array) -> Any:
     """Return a Mitsuba mesh."""
-    mi = _mitsuba()
+    mi = mitsuba()
     properties = mi.Properties()
     properties["bsdf"] = mi.load_dict(bsdf)
     if emitter is not None:
@@ -105,7 +99,7 @@ def _assign(params: Any, key: str, values: NDArray[Any]) -> None:
 
 
 def _lamp(light: Light) -> dict[str, Any]:
-    mi = _mitsuba()
+    mi = mitsuba()
     power = {"type": "rgb", "value": list(light.power)}
     if light.target is None:
         return {"type": "point", "position": list(light.position), "intensity": power}
@@ -133,7 +127,7 @@ def _lamp(light: Light) -> dict[str, Any]:
 
 
 def _part(name: str, material: Material, mesh: Mesh) -> Any:
-    mi = _mitsuba()
+    mi = mitsuba()
 
     extra: dict[str, Array] = {}
     if mesh.colors is not None and material.color is None:
@@ -162,20 +156,20 @@ def _part(name: str, material: Material, mesh: Mesh) -> Any:
     return _make(name, mesh, bsdf, emitter, **extra)
 
 
-_SKIN = {
+_CHARACTER_BSDF = {
     "type": "twosided",
     "nested": {
         "type": "principled",
         "base_color": {"type": "mesh_attribute", "name": "vertex_color"},
         "roughness": {"type": "mesh_attribute", "name": "vertex_roughness"},
-        "specular": SKIN.specular,
+        "specular": CHARACTER_MATERIAL.specular,
     },
 }
 
 
 def description(world: World) -> dict[str, Any]:
     """Return a world as what Mitsuba loads: sky, parts and lamps."""
-    mi = _mitsuba()
+    mi = mitsuba()
     # The environment of `sky` has its azimuth from +x to +y; Mitsuba's runs the other way round, y up.
     upright = mi.ScalarTransform4f(np.array([[0, 0, -1, 0], [-1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1.0]]))
     sky = mi.Bitmap(np.ascontiguousarray(world.environment[:, ::-1]))
@@ -187,18 +181,18 @@ def description(world: World) -> dict[str, Any]:
     return content
 
 
-def character(name: str, costume: Costume) -> Any:
+def character_shape(name: str, character: CharacterInstance) -> Any:
     """Return a character as a Mitsuba shape."""
-    mesh = Mesh(costume.vertices, costume.faces, costume.normals)
-    return _make(name, mesh, _SKIN, None, vertex_color=costume.color, vertex_roughness=costume.roughness)
+    mesh = Mesh(character.vertices, character.faces, character.normals)
+    return _make(name, mesh, _CHARACTER_BSDF, None, vertex_color=character.color, vertex_roughness=character.roughness)
 
 
 def integrator(depth: int) -> Any:
     """Return Mitsuba's own path tracer."""
-    return _mitsuba().load_dict({"type": "path", "max_depth": depth, "rr_depth": 1})
+    return mitsuba().load_dict({"type": "path", "max_depth": depth, "rr_depth": 1})
 
 
-class Stage:
+class WorldRenderer:
     """One world, loaded.
 
     Args:
@@ -208,23 +202,23 @@ class Stage:
 
     def __init__(self, world: World, depth: int = DEPTH) -> None:
         self.world = world
-        self._renderer = Scalar(world, depth) if _mitsuba().variant() == "scalar_rgb" else Tracer(world, depth)
-        self._wearing: list[Costume | None] = [None] * SLOTS
+        self._renderer = ScalarRenderer(world, depth) if mitsuba().variant() == "scalar_rgb" else Tracer(world, depth)
+        self._characters: list[CharacterInstance | None] = [None] * SLOTS
 
-    def dress(self, costumes: list[Costume | None]) -> None:
+    def set_characters(self, characters: list[CharacterInstance | None]) -> None:
         """Put characters into the slots; nothing is done where they are there already."""
-        if any(new is not old for new, old in zip(costumes, self._wearing, strict=True)):
-            self._wearing = list(costumes)
-            self._renderer.dress(self._wearing)
+        if any(new is not old for new, old in zip(characters, self._characters, strict=True)):
+            self._characters = list(characters)
+            self._renderer.set_characters(self._characters)
 
-    def render(self, view: View, samples: int, seed: int, device: bool = False) -> Raw:
-        """Render what the slots wear; ``device``: leave the colour where it was traced, as a torch tensor."""
+    def render(self, view: View, samples: int, seed: int, device: bool = False) -> RenderBuffers:
+        """Render the world and the characters in it; ``device``: leave the colour there, as a torch tensor."""
         if device and isinstance(self._renderer, Tracer):
             return self._renderer.render(view, samples, seed, device=True)
         return self._renderer.render(view, samples, seed)
 
 
-class Scalar:
+class ScalarRenderer:
     """One world in Mitsuba's scalar variant, which needs no compiler.
 
     Args:
@@ -235,55 +229,55 @@ class Scalar:
     def __init__(self, world: World, depth: int) -> None:
         self.world = world
         self._content = description(world)
-        self._static = [triangles(part.mesh, 0, 0) for part in world.parts]
+        self._static = [mesh_triangles(part.mesh, 0, 0) for part in world.parts]
         self._path = integrator(depth)
-        self.dress([None] * SLOTS)
+        self.set_characters([None] * SLOTS)
 
-    def dress(self, costumes: Sequence[Costume | None]) -> None:
+    def set_characters(self, characters: Sequence[CharacterInstance | None]) -> None:
         """Put characters into the slots. The scene is put together anew from the same parts."""
-        self._slots = [character(f"slot{k}", c) if c else None for k, c in enumerate(costumes)]
-        worn = {f"slot{k}": slot for k, slot in enumerate(self._slots) if slot is not None}
-        self._scene = _mitsuba().load_dict(self._content | worn)
-        meshes = [triangles(Mesh(c.vertices, c.faces, c.normals), 0, 0) for c in costumes if c]
-        self._triangles = joined(self._static + meshes)
+        self._slots = [character_shape(f"slot{k}", c) if c else None for k, c in enumerate(characters)]
+        present = {f"slot{k}": slot for k, slot in enumerate(self._slots) if slot is not None}
+        self._scene = mitsuba().load_dict(self._content | present)
+        meshes = [mesh_triangles(Mesh(c.vertices, c.faces, c.normals), 0, 0) for c in characters if c]
+        self._triangles = concatenate_triangles(self._static + meshes)
         self._first = np.cumsum([0, *(len(t.corners) for t in self._static + meshes)])
 
-    def render(self, view: View, samples: int, seed: int) -> Raw:
-        """Render what the slots wear."""
-        color = self._film(view, samples, seed, self._path)
+    def render(self, view: View, samples: int, seed: int) -> RenderBuffers:
+        """Render the world and the characters in it."""
+        color = self._render(view, samples, seed, self._path)
         first = {"type": "aov", "aovs": "albedo:albedo,normal:sh_normal,depth:depth"}
-        maps = self._film(view, AUXILIARY_SAMPLES, seed, _mitsuba().load_dict(first))
+        maps = self._render(view, AUXILIARY_SAMPLES, seed, mitsuba().load_dict(first))
         albedo, normal, depth = maps[..., :3], maps[..., 3:6], maps[..., 6:]
-        shape, distance, facing = self._exact(view)
+        instance, distance, shading_normal = self._centres(view)
         sky = ~np.isfinite(distance)
         albedo = np.where(sky[..., None], 1, albedo)
         haze = self.world.spec.haze
-        through = np.ones_like(color)
+        transmittance = np.ones_like(color)
         if haze is not None:
             way = np.maximum(depth - haze.start, 0)
-            through = np.exp(-(haze.density + np.asarray(haze.absorb)) * way)
-            through = np.where(sky[..., None], 0.0 if haze.shafts > 0 else 1.0, through)
-        return Raw(
+            transmittance = np.exp(-(haze.density + np.asarray(haze.absorb)) * way)
+            transmittance = np.where(sky[..., None], 0.0 if haze.shafts > 0 else 1.0, transmittance)
+        return RenderBuffers(
             np.nan_to_num(color).astype(np.float32),
             np.clip(albedo, 0, 1).astype(np.float32),
             normal.astype(np.float32),
-            through.astype(np.float32),
-            shape,
+            transmittance.astype(np.float32),
+            instance,
             distance,
-            facing,
+            shading_normal,
         )
 
-    def _exact(self, view: View) -> tuple[NDArray[np.uint8], Array, Array]:
+    def _centres(self, view: View) -> tuple[NDArray[np.uint8], Array, Array]:
         """Return what is at the pixels' centres: one sample without jitter."""
         first = {"type": "aov", "aovs": "at:position,shape:shape_index,face:prim_index"}
-        values = self._film(view, 1, 0, _mitsuba().load_dict(first))
+        values = self._render(view, 1, 0, mitsuba().load_dict(first))
         at, index, face = values[..., :3].astype(float), values[..., 3].astype(int), values[..., 4].astype(int)
         hit = index > 0  # shapes are counted from 1
-        shape = np.zeros(index.shape, np.uint8)
+        instance = np.zeros(index.shape, np.uint8)
         shapes = self._scene.shapes()
         for k, slot in enumerate(self._slots):
             if slot is not None:
-                shape[index == shapes.index(slot) + 1] = k + 1
+                instance[index == shapes.index(slot) + 1] = k + 1
         # The vertices' normals, without the relief that the AOV of that name has in it.
         rows = self._triangles
         corners = rows.points[rows.corners[np.where(hit, self._first[index - 1] + face, 0), :3]].astype(float)
@@ -297,11 +291,11 @@ class Scalar:
         away = at - view.position
         normal = np.where((normal * away).sum(-1, keepdims=True) > 0, -normal, normal)
         distance = np.where(hit, np.linalg.norm(away, axis=-1), np.inf)
-        return shape, distance.astype(np.float32), np.where(hit[..., None], normal, 0).astype(np.float32)
+        return instance, distance.astype(np.float32), np.where(hit[..., None], normal, 0).astype(np.float32)
 
-    def _film(self, view: View, samples: int, seed: int, integrator: Any) -> Array:
+    def _render(self, view: View, samples: int, seed: int, integrator: Any) -> Array:
         """Return what an integrator finds for each pixel, (H, W, …)."""
-        mi = _mitsuba()
+        mi = mitsuba()
         width, height = view.size
         camera = self.world.spec.camera
         near = float(entry(view, np.asarray(camera.low), np.asarray(camera.high), view.rotation[2:3])[0])

@@ -1,6 +1,6 @@
 """Things put together from simple shapes by data: what a shape is, where its copies stand, and props made of shapes.
 
-A `Shape` is one solid (box, cylinder, lathe, tube, …) with a paint, or a prop: a file ``scenes/props/NAME.json`` of
+A `ShapeSpec` is one solid (box, cylinder, lathe, tube, …) with a paint, or a prop: a file ``scenes/props/NAME.json`` of
 further shapes. Coordinates are metres, z up; a shape stands on its ``at`` with its middle above it, turned by ``yaw``
 (about z, degrees, counter-clockwise from above), after ``tilt`` (about x) and ``roll`` (about y).
 """
@@ -55,7 +55,7 @@ class Repeat(BaseModel):
         return self
 
 
-class Shape(BaseModel):
+class ShapeSpec(BaseModel):
     """One thing, or many copies of it.
 
     Shapes and what they read:
@@ -106,7 +106,7 @@ class Shape(BaseModel):
     grounded: bool = True
 
     @model_validator(mode="after")
-    def _shape_or_prop(self) -> Shape:
+    def _shape_or_prop(self) -> ShapeSpec:
         if (self.shape is None) == (self.prop is None):
             raise ValueError("a thing has either a shape or a prop")
         needs = {"lathe": "profile", "slab": "profile", "tube": "path", "sheet": "path"}
@@ -122,7 +122,7 @@ class Prop(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     about: str = ""
     paints: dict[str, Paint] = {}
-    shapes: list[Shape] = Field(min_length=1)
+    shapes: list[ShapeSpec] = Field(min_length=1)
 
 
 @lru_cache(maxsize=1)
@@ -301,7 +301,7 @@ def _outward(mesh: Mesh) -> Mesh:
     return replace(mesh, faces=faces)
 
 
-def _arch(s: Shape) -> Mesh:
+def _arch(s: ShapeSpec) -> Mesh:
     """Return a wall with an arched opening."""
     wide, deep, high = s.size
     half, n = wide / 2, 12
@@ -330,7 +330,7 @@ def _sheet(path: Array, depth: float) -> Mesh:
     return _uv(replace(mesh, normals=smooth_normals(mesh)), uv.reshape(-1, 2))
 
 
-def make(s: Shape) -> Mesh:
+def make(s: ShapeSpec) -> Mesh:
     """Return a shape's mesh at the origin, texture coordinates in metres."""
     x, y, z = s.size
     if s.shape == "box":
@@ -423,7 +423,7 @@ def _copies(r: Repeat, rng: np.random.Generator) -> list[tuple[Array, Array]]:
 
 
 @dataclass(frozen=True)
-class Placed:
+class PlacedMesh:
     """A mesh in its place, its paint, and a colour factor (linear light)."""
 
     mesh: Mesh
@@ -442,8 +442,8 @@ def transformed(mesh: Mesh, matrix: Array, offset: Array) -> Mesh:
 
 
 def place(
-    shapes: list[Shape], paints: dict[str, Paint], rng: np.random.Generator, where: str, deep: int = 0
-) -> list[tuple[Placed, bool, Array]]:
+    shapes: list[ShapeSpec], paints: dict[str, Paint], rng: np.random.Generator, where: str, deep: int = 0
+) -> list[tuple[PlacedMesh, bool, Array]]:
     """Return all meshes of some shapes, props taken apart.
 
     Each comes with whether it counts its height from the ground, and the point (2,) whose ground counts.
@@ -454,7 +454,7 @@ def place(
     if deep > 6:
         raise SpecError(f"{where}: props contain each other more than six levels deep")
     known = {**common_paints(), **paints}
-    found: list[tuple[Placed, bool, Array]] = []
+    found: list[tuple[PlacedMesh, bool, Array]] = []
     for k, s in enumerate(shapes):
         spot = f"{where}[{k}]"
         scale = np.diag(np.broadcast_to(np.asarray(s.scale, float), 3))
@@ -481,7 +481,7 @@ def place(
         else:
             if s.paint not in known:
                 raise SpecError(f"{spot}: no paint '{s.paint}'.{nearest(s.paint, known)}")
-            bodies = [Placed(make(s), known[s.paint], np.ones(3))]
+            bodies = [PlacedMesh(make(s), known[s.paint], np.ones(3))]
         tint = np.asarray(s.tint, float) ** 2.2
         for matrix, offset, at in placings:
             shift, grow, spin = s.jitter

@@ -44,8 +44,8 @@ import numpy as np
 scene = mi.load_dict({"type": "scene", "ball": {"type": "sphere"}, "sky": {"type": "constant"},
     "eye": {"type": "perspective", "film": {"type": "hdrfilm", "width": 8, "height": 8},
             "to_world": mi.ScalarTransform4f().look_at([0, -4, 0], [0, 0, 0], [0, 0, 1])}})
-picture = np.array(mi.render(scene, integrator=mi.load_dict({"type": "path", "max_depth": 3}), spp=4))
-assert 0.5 < float(picture.mean()) < 1, picture.mean()
+image = np.array(mi.render(scene, integrator=mi.load_dict({"type": "path", "max_depth": 3}), spp=4))
+assert 0.5 < float(image.mean()) < 1, image.mean()
 print("works")
 """
 
@@ -129,8 +129,8 @@ def try_variant(variant: str, library: str = "", timeout: float = 90) -> Trial:
     if done.returncode == 0 and "works" in done.stdout:
         return Trial(variant=variant, library=library, works=True)
     lines = [line.strip() for line in (done.stderr + "\n" + done.stdout).splitlines() if line.strip()]
-    telling = [line for line in lines if re.search(r"error|could not|cannot|fail|unsupported|not found", line, re.I)]
-    reason = (telling or lines or [f"exit status {done.returncode}"])[0 if telling else -1]
+    errors = [line for line in lines if re.search(r"error|could not|cannot|fail|unsupported|not found", line, re.I)]
+    reason = (errors or lines or [f"exit status {done.returncode}"])[0 if errors else -1]
     if done.returncode < 0:
         reason = f"aborts with signal {-done.returncode}: {reason}"
     return Trial(variant=variant, library=library, reason=reason[:240])
@@ -198,7 +198,7 @@ def _probe() -> Report:
 
 
 @functools.cache
-def _say(sentence: str, slow: bool) -> None:
+def _log_once(sentence: str, slow: bool) -> None:
     # A warning reaches stderr also where nobody has set up logging.
     log.log(logging.WARNING if slow else logging.INFO, "renderer: %s", sentence)
 
@@ -221,7 +221,9 @@ def activate(variant: str | None = None) -> str:
     if variant != "scalar_rgb":
         report = probe()
         chosen = variant or report.chosen
-    said = report.sentence() + (f"; {report.remedy}" if report.remedy else "") if report and variant is None else chosen
+    message = (
+        report.sentence() + (f"; {report.remedy}" if report.remedy else "") if report and variant is None else chosen
+    )
     if chosen == "llvm_ad_rgb":
         library = _llvm_library(report)
         use_library(library)
@@ -229,11 +231,11 @@ def activate(variant: str | None = None) -> str:
             if variant is not None:
                 raise EngineError(wrong)
             log.warning("the slow renderer is used: %s", wrong)
-            chosen = said = "scalar_rgb"
+            chosen = message = "scalar_rgb"
     import mitsuba as mi
 
     mi.set_variant(chosen)
-    _say(said, slow=variant is None and chosen == "scalar_rgb")
+    _log_once(message, slow=variant is None and chosen == "scalar_rgb")
     return chosen
 
 

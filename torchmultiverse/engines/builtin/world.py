@@ -1,32 +1,23 @@
-"""Worlds: JSON files over building blocks, and what they become: meshes by material, a sky, lamps, a stage."""
+"""Worlds: what their JSON files say, what building blocks add to, and what they become."""
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
-import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from torchmultiverse.engines.builtin import sky as sky_module
-from torchmultiverse.engines.builtin.mesh import Light, Material, Mesh, Part, merge
+from torchmultiverse.engines.builtin.mesh import Light, Material, Mesh, MeshPart
 from torchmultiverse.engines.builtin.noise import Noise
 from torchmultiverse.engines.builtin.sky import RGB, Sky
 from torchmultiverse.errors import SpecError, nearest
-from torchmultiverse.resources import cache_folder, data_folder
+from torchmultiverse.resources import data_folder
 
-STAGE = 4.0
+GROUND_EXTENT = 4.0
 """Half the side of the square around the centre whose ground height a world knows."""
-_STAGE_SAMPLES = 65
 
 
 class Haze(BaseModel):
@@ -44,7 +35,7 @@ class Haze(BaseModel):
 
 
 class Camera(BaseModel):
-    """How the stage is looked at: ``elevation`` in degrees at ``Camera_Pitch`` 0, ``reach`` a factor on the layout's
+    """How the centre is looked at: ``elevation`` in degrees at ``Camera_Pitch`` 0, ``reach`` a factor on the layout's
     distance.
 
     ``low`` and ``high`` are the corners of the room or open air the eye sees from: what is outside (a wall, the
@@ -101,12 +92,12 @@ class Builder:
     rng: np.random.Generator
     noise: Noise
     ground: Ground = field(default=lambda x, y: np.zeros(np.shape(x)))
-    parts: list[Part] = field(default_factory=list)
+    parts: list[MeshPart] = field(default_factory=list)
     lights: list[Light] = field(default_factory=list)
 
     def add(self, mesh: Mesh, material: Material) -> None:
         """Add a mesh of a material."""
-        self.parts.append(Part(material, mesh))
+        self.parts.append(MeshPart(material, mesh))
 
 
 @dataclass(frozen=True)
@@ -114,23 +105,23 @@ class World:
     """A built world: all arrays, ready for the renderer.
 
     Attributes:
-        heights: ground height on a grid over the stage, rows along +y.
+        heights: ground height on a grid over the centre, rows along +y.
         environment: linear radiance, float32 (H, W, 3), first row at the zenith.
         exposure: factor from radiance to the tone curve.
     """
 
     name: str
     spec: WorldSpec
-    parts: list[Part]
+    parts: list[MeshPart]
     lights: list[Light]
     environment: NDArray[np.float32]
     heights: NDArray[np.float32]
     exposure: float
 
     def ground(self, x: float, y: float) -> float:
-        """Return the ground height at a point of the stage, metres."""
+        """Return the ground height at a point near the centre, metres."""
         n = len(self.heights) - 1
-        u, v = (float(np.clip((c + STAGE) / (2 * STAGE), 0, 1)) * n for c in (x, y))
+        u, v = (float(np.clip((c + GROUND_EXTENT) / (2 * GROUND_EXTENT), 0, 1)) * n for c in (x, y))
         i, j = min(int(u), n - 1), min(int(v), n - 1)
         a, b = u - i, v - j
         h = self.heights
@@ -165,116 +156,3 @@ def load_spec(name: str) -> tuple[WorldSpec, bytes]:
         return WorldSpec.model_validate_json(data), data
     except ValidationError as error:
         raise SpecError(f"{path}: {error}") from None
-
-
-_MADE_BY = ("mesh", "noise", "shapes", "sky", "surfaces", "world")
-"""Modules of this folder, beside all building blocks, whose code goes into a world's meshes and textures."""
-
-
-@lru_cache(maxsize=1)
-def _code() -> tuple[Path, ...]:
-    """Return the files of all code that worlds are made by."""
-    here = Path(__file__).parent
-    return (*sorted((here / "blocks").glob("*.py")), *(here / f"{name}.py" for name in _MADE_BY))
-
-
-def _sources(world: dict[str, Any]) -> bytes:
-    """Return a hash of each file that a world is made of beside its own: code, paints, and props."""
-    scenes = data_folder("scenes")
-    data = {scenes / "paints.json"}
-    text = [json.dumps(world)]
-    while text:
-        for name in re.findall(r'"prop":\s*"([^"]+)"', text.pop()):
-            file = scenes / "props" / f"{name}.json"
-            if file not in data and file.is_file():
-                data.add(file)
-                text.append(file.read_text())
-    return b"".join(hashlib.sha256(file.read_bytes()).digest() for file in [*_code(), *sorted(data)])
-
-
-def build(name: str, spec: WorldSpec) -> World:
-    """Build a world from its spec. The same name and spec always give the same arrays."""
-    from torchmultiverse.engines.builtin.blocks import apply
-
-    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
-    noise = Noise(np.random.default_rng([seed, 0]))
-    builder = Builder(spec, np.random.default_rng([seed, 1]), noise)
-    for k, block in enumerate(spec.blocks):
-        builder.rng = np.random.default_rng([seed, 2 + k])
-        apply(builder, block, f"scenes/worlds/{name}.json: blocks[{k}]")
-    by_material: dict[str, list[Part]] = {}
-    for part in builder.parts:
-        by_material.setdefault(part.material.name, []).append(part)
-    parts = [Part(same[0].material, merge([p.mesh for p in same])) for same in by_material.values()]
-    environment = sky_module.environment(spec.sky, noise, np.random.default_rng([seed, 99]))
-    axis = np.linspace(-STAGE, STAGE, _STAGE_SAMPLES)
-    x, y = np.meshgrid(axis, axis)
-    light = spec.light
-    if light is None:
-        light = float(sky_module.horizontal_irradiance(environment) @ [0.2126, 0.7152, 0.0722])
-    exposure = 2.0**spec.exposure * np.pi / light
-    return World(name, spec, parts, builder.lights, environment, builder.ground(x, y).astype(np.float32), exposure)
-
-
-def load_world(name: str) -> World:
-    """Return a world, built or from the cache.
-
-    Raises:
-        SpecError: no such world, or a file that is wrong.
-    """
-    spec, data = load_spec(name)
-    key = hashlib.sha256(data + _sources(json.loads(data))).hexdigest()[:24]
-    path = cache_folder("worlds") / f"{name}-{key}.npz"
-    if path.exists():
-        try:
-            return _read(path, name, spec)
-        except (OSError, ValueError, KeyError):
-            path.unlink(missing_ok=True)  # half a file of a crash; it is built again
-    world = build(name, spec)
-    _write(path, world)
-    return world
-
-
-_TEXTURES = ("color", "rough", "height")
-_ARRAYS = ("vertices", "faces", "normals", "uv", "colors")
-
-
-def _write(path: Path, world: World) -> None:
-    arrays: dict[str, NDArray[Any]] = {"environment": world.environment, "heights": world.heights}
-    parts: list[dict[str, Any]] = []
-    for k, part in enumerate(world.parts):
-        facts = dataclasses.asdict(part.material)
-        for name in _TEXTURES:
-            texture = facts.pop(name)
-            if texture is not None:
-                arrays[f"{k}.texture.{name}"] = texture
-        for name in _ARRAYS:
-            if (array := getattr(part.mesh, name)) is not None:
-                arrays[f"{k}.{name}"] = array
-        parts.append(facts)
-    lights = []
-    for k, light in enumerate(world.lights):
-        facts = dataclasses.asdict(light)
-        if (image := facts.pop("image")) is not None:
-            arrays[f"light{k}"] = image
-        lights.append(facts)
-    text = json.dumps({"parts": parts, "lights": lights, "exposure": world.exposure})
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-    arrays["meta"] = np.frombuffer(text.encode(), np.uint8)
-    np.savez(temporary, **arrays)  # type: ignore[arg-type]
-    os.replace(temporary, path)
-
-
-def _read(path: Path, name: str, spec: WorldSpec) -> World:
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {key: file[key] for key in file.files}
-    meta = json.loads(arrays["meta"].tobytes())
-    parts = [
-        Part(
-            Material(**facts, **{t: arrays.get(f"{k}.texture.{t}") for t in _TEXTURES}),  # type: ignore[arg-type]
-            Mesh(**{a: arrays.get(f"{k}.{a}") for a in _ARRAYS}),  # type: ignore[arg-type]
-        )
-        for k, facts in enumerate(meta["parts"])
-    ]
-    lights = [Light(**facts, image=arrays.get(f"light{k}")) for k, facts in enumerate(meta["lights"])]
-    return World(name, spec, parts, lights, arrays["environment"], arrays["heights"], meta["exposure"])

@@ -35,8 +35,8 @@ class Street(Params):
 def _facade(rng: np.random.Generator, lit: float) -> NDArray[np.float64]:
     """Return 16 × 16 windows of a house at night, sRGB (1024, 1024, 3)."""
     cell = 64
-    picture = np.full((16 * cell, 16 * cell, 3), 0.045)
-    picture += rng.uniform(0, 0.012, picture.shape[:2])[..., None]
+    image = np.full((16 * cell, 16 * cell, 3), 0.045)
+    image += rng.uniform(0, 0.012, image.shape[:2])[..., None]
     for row in range(16):
         for column in range(16):
             y, x = row * cell, column * cell
@@ -53,9 +53,9 @@ def _facade(rng: np.random.Generator, lit: float) -> NDArray[np.float64]:
                     pane[-rng.integers(6, 20) :, a : a + rng.integers(4, 9)] *= 0.3
             else:
                 pane = np.full((cell - 26, cell - 18, 3), 1.0) * (0.03, 0.04, 0.06)
-            picture[y + 12 : y + cell - 14, x + 9 : x + cell - 9] = pane
-            picture[y + 12 : y + cell - 14, x + cell // 2 - 1 : x + cell // 2 + 2] *= 0.35
-    return picture
+            image[y + 12 : y + cell - 14, x + 9 : x + cell - 9] = pane
+            image[y + 12 : y + cell - 14, x + cell // 2 - 1 : x + cell // 2 + 2] *= 0.35
+    return image
 
 
 def _glyph(rng: np.random.Generator, side: int) -> NDArray[np.float64]:
@@ -81,7 +81,7 @@ def _glyph(rng: np.random.Generator, side: int) -> NDArray[np.float64]:
 
 def _signs(rng: np.random.Generator) -> NDArray[np.float64]:
     """Return eight upright signs beside each other, sRGB (512, 1024, 3)."""
-    picture = np.zeros((512, 1024, 3))
+    image = np.zeros((512, 1024, 3))
     for k in range(8):
         tone, other = _NEON[k], _NEON[(k + 3) % 8]
         full = rng.random() < 0.45
@@ -93,21 +93,21 @@ def _signs(rng: np.random.Generator) -> NDArray[np.float64]:
             sign[12 + j * 124 : 116 + j * 124, 12:116] = block_ * (1 - glyph) + ink * glyph
         sign[:5] = sign[-5:] = other
         sign[:, :5] = sign[:, -5:] = other
-        picture[:, k * 128 : k * 128 + 128] = sign
-    return picture
+        image[:, k * 128 : k * 128 + 128] = sign
+    return image
 
 
 def _bytes(color: NDArray[np.float64]) -> NDArray[np.uint8]:
     return np.rint(np.clip(color, 0, 1) * 255).astype(np.uint8)
 
 
-def _glow(name: str, picture: NDArray[np.float64], emission: float) -> Material:
-    return Material(name, roughness=0.35, specular=0.5, color=_bytes(picture), emission=emission, repeat=True)
+def _glow(name: str, image: NDArray[np.float64], emission: float) -> Material:
+    return Material(name, roughness=0.35, specular=0.5, color=_bytes(image), emission=emission, repeat=True)
 
 
 @block("street", Street)
 def street(builder: Builder, p: Street) -> None:
-    """Build the houses, their signs, and the lamps that light the stage."""
+    """Build the houses, their signs, and the lamps that light the centre."""
     rng, half = builder.rng, p.width / 2
     facades = [_glow(f"facade{k}", _facade(rng, lit), p.windows) for k, lit in enumerate((0.42, 0.62))]
     signs = _glow("signs", _signs(rng), p.signs)

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from torchmultiverse.engines.builtin.blocks import Params, block
 from torchmultiverse.engines.builtin.blocks.things import Things, things
-from torchmultiverse.engines.builtin.shapes import Shape
+from torchmultiverse.engines.builtin.shapes import ShapeSpec, common_paints
 from torchmultiverse.engines.builtin.surfaces import Paint
 from torchmultiverse.engines.builtin.world import Builder
 
@@ -17,10 +17,10 @@ RGB = tuple[float, float, float]
 
 
 class Houses(Params):
-    """Houses that look towards the stage or the street.
+    """Houses that look towards the centre or the street.
 
     Attributes:
-        layout: ``street``: two rows along y, ``width`` apart, from ``start`` to ``end``; ``square``: around the stage,
+        layout: ``street``: two rows along y, ``width`` apart, from ``start`` to ``end``; ``square``: around the centre,
             ``width`` across; ``scatter``: ``count`` of them between the radii ``near`` and ``far``.
         arc: for square and scatter: the part of the circle that has houses, degrees (90 is +y, away from the camera).
         frontage, depth, height: ranges in metres. ``gap``: range of the space between neighbours.
@@ -87,82 +87,111 @@ def _places(p: Houses, rng: np.random.Generator) -> list[tuple[float, float, flo
     return found
 
 
-def _house(
-    p: Houses, rng: np.random.Generator, spot: tuple[float, float, float, float], wall: str, paints: dict[str, Paint]
-) -> list[Shape]:
-    """Return one house as shapes in its own coordinates (front at y = 0, facing -y), moved to its place."""
-    x, y, yaw, wide = spot
-    deep, floors = float(rng.uniform(*p.depth)), max(1, round(float(rng.uniform(*p.height)) / p.floor))
-    high = floors * p.floor
-    c, s = np.cos(np.radians(yaw)), np.sin(np.radians(yaw))
-    shapes: list[Shape] = []
+class _House:
+    """One house as shapes in its own coordinates (front at y = 0, facing -y), moved to its place.
 
-    def put(kind: str, at: tuple[float, float, float], paint: str, turn: float = 0.0, **facts: object) -> None:
-        here = (float(x + c * at[0] - s * at[1]), float(y + s * at[0] + c * at[1]), at[2])
-        shapes.append(Shape.model_validate({"shape": kind, "at": here, "yaw": yaw + turn, "paint": paint, **facts}))
+    Args:
+        p: what houses look like.
+        rng: random numbers.
+        spot: the middle of its front, its yaw and its frontage.
+        wall: paint of its walls.
+    """
 
-    put("panel", (0, 0, 0), wall, size=(wide, 0, high))
-    put("panel", (0, deep, 0), wall, 180.0, size=(wide, 0, high))
-    put("panel", (-wide / 2, deep / 2, 0), wall, -90.0, size=(deep, 0, high))
-    put("panel", (wide / 2, deep / 2, 0), wall, 90.0, size=(deep, 0, high))
-    rustic = p.wall not in ("facade",)
-    if rustic and p.wall != "plain":
-        for floor in range(floors):
-            for at in np.arange(-wide / 2 + 1.3, wide / 2 - 0.8, 2.4):
+    def __init__(self, p: Houses, rng: np.random.Generator, spot: tuple[float, float, float, float], wall: str) -> None:
+        self._p, self._rng, self._wall = p, rng, wall
+        self._x, self._y, self._yaw, self._wide = spot
+        self._deep = float(rng.uniform(*p.depth))
+        self._floors = max(1, round(float(rng.uniform(*p.height)) / p.floor))
+        self._high = self._floors * p.floor
+        self.shapes: list[ShapeSpec] = []
+
+    def _put(self, kind: str, at: tuple[float, float, float], paint: str, turn: float = 0.0, **facts: object) -> None:
+        c, s = np.cos(np.radians(self._yaw)), np.sin(np.radians(self._yaw))
+        here = (float(self._x + c * at[0] - s * at[1]), float(self._y + s * at[0] + c * at[1]), at[2])
+        data = {"shape": kind, "at": here, "yaw": self._yaw + turn, "paint": paint, **facts}
+        self.shapes.append(ShapeSpec.model_validate(data))
+
+    def build(self) -> list[ShapeSpec]:
+        """Return all of it."""
+        wide, deep, high = self._wide, self._deep, self._high
+        self._put("panel", (0, 0, 0), self._wall, size=(wide, 0, high))
+        self._put("panel", (0, deep, 0), self._wall, 180.0, size=(wide, 0, high))
+        self._put("panel", (-wide / 2, deep / 2, 0), self._wall, -90.0, size=(deep, 0, high))
+        self._put("panel", (wide / 2, deep / 2, 0), self._wall, 90.0, size=(deep, 0, high))
+        if self._p.wall not in ("facade", "plain"):
+            self._windows()
+        if self._p.timber:
+            self._timber()
+        if self._p.shops:
+            self._shop()
+        elif self._p.doors:
+            self._door()
+        self._roof()
+        return self.shapes
+
+    def _windows(self) -> None:
+        p = self._p
+        for floor in range(self._floors):
+            for at in np.arange(-self._wide / 2 + 1.3, self._wide / 2 - 0.8, 2.4):
                 if floor == 0 and abs(at) < 0.9:
                     continue
                 z = floor * p.floor + 1.0
-                pane = "lit pane" if p.lit > 0 and rng.random() < 0.7 else "dark glass"
-                put("box", (at, 0, z - 0.08), "frame", size=(1.1, 0.16, 1.4))
-                put("box", (at, -0.03, z), pane, size=(0.9, 0.16, 1.2))
-                put("box", (at, -0.06, z), "frame", size=(0.06, 0.16, 1.2))
-                put("box", (at, -0.06, z + 0.7), "frame", size=(0.9, 0.16, 0.06))
-    if p.timber:
-        for z in (0.0, p.floor - 0.15, high - 0.25):
-            put("box", (0, 0, z), "timber", size=(wide, 0.2, 0.22))
+                pane = "lit pane" if p.lit > 0 and self._rng.random() < 0.7 else "dark glass"
+                self._put("box", (at, 0, z - 0.08), "frame", size=(1.1, 0.16, 1.4))
+                self._put("box", (at, -0.03, z), pane, size=(0.9, 0.16, 1.2))
+                self._put("box", (at, -0.06, z), "frame", size=(0.06, 0.16, 1.2))
+                self._put("box", (at, -0.06, z + 0.7), "frame", size=(0.9, 0.16, 0.06))
+
+    def _timber(self) -> None:
+        wide, floor = self._wide, self._p.floor
+        for z in (0.0, floor - 0.15, self._high - 0.25):
+            self._put("box", (0, 0, z), "timber", size=(wide, 0.2, 0.22))
         for at in np.linspace(-wide / 2, wide / 2, max(3, round(wide / 1.6)) + 1):
-            put("box", (at, 0, 0), "timber", size=(0.2, 0.2, high))
+            self._put("box", (at, 0, 0), "timber", size=(0.2, 0.2, self._high))
         for side in (-1, 1):
-            put(
-                "box",
-                (side * (wide / 2 - 0.8), -0.02, 0.1),
-                "timber",
-                size=(0.17, 0.14, p.floor * 1.1),
-                roll=-side * 28,
-            )
-    if p.shops:
-        glass = "lit pane" if p.lit > 0 else "dark glass"
-        put("box", (0, -0.02, 0.45), glass, size=(wide * 0.86, 0.2, 2.1))
-        put("box", (0, -0.1, 2.55), f"awning{rng.integers(4)}", size=(wide * 0.92, 0.5, 0.5))
+            at = (side * (wide / 2 - 0.8), -0.02, 0.1)
+            self._put("box", at, "timber", size=(0.17, 0.14, floor * 1.1), roll=-side * 28)
+
+    def _shop(self) -> None:
+        wide, rng = self._wide, self._rng
+        glass = "lit pane" if self._p.lit > 0 else "dark glass"
+        self._put("box", (0, -0.02, 0.45), glass, size=(wide * 0.86, 0.2, 2.1))
+        self._put("box", (0, -0.1, 2.55), f"awning{rng.integers(4)}", size=(wide * 0.92, 0.5, 0.5))
         for at in np.linspace(-0.43, 0.43, 4):
-            put("box", (at * wide, -0.06, 0), "frame", size=(0.14, 0.24, 2.6))
-        put("slab", (0, -0.75, 2.5), f"awning{rng.integers(4)}", 90.0, size=(1, wide * 0.86, 1),
-            profile=[(-0.7, 0.0), (0.75, 0.55), (0.75, 0.6), (-0.7, 0.06)])  # fmt: skip
-    elif p.doors:
-        at = 0.0 if rustic else float(rng.choice((-1, 0, 1))) * wide / 3
-        put("box", (at, 0, 0), "frame", size=(1.25, 0.24, 2.25))
-        put("box", (at, -0.03, 0), p.door, size=(1.0, 0.24, 2.1))
-        put("box", (at, -0.35, 0), "frame", size=(1.5, 0.6, 0.14))
-    over, rise = 0.4, min(wide, deep) * 0.38
-    if p.roof == "gable":
-        a, b = deep / 2 + over, deep / 2
-        outline = [(-a, -0.3), (a, -0.3), (a, -0.15), (0, rise + 0.25), (-a, -0.15)]
-        put("slab", (0, b, high), p.roof_paint, 90.0, size=(1, wide + 2 * over, 1), profile=outline)
-    elif p.roof == "front_gable":
-        a = wide / 2 + over
-        outline = [(-a, -0.3), (a, -0.3), (a, -0.1), (0, rise * 1.35 + 0.25), (-a, -0.1)]
-        put("slab", (0, deep / 2, high), p.roof_paint, 0.0, size=(1, deep + 2 * over, 1), profile=outline)
-        inner = [(-wide / 2, -0.3), (wide / 2, -0.3), (0, rise * 1.2)]
-        put("slab", (0, deep / 2, high), wall, 0.0, size=(1, deep + 2 * over + 0.04, 1), profile=inner)
-    elif p.roof == "hip":
-        put("cylinder", (0, deep / 2, high), p.roof_paint, 45.0, r=0.7071, r2=0.12, h=rise, sides=4,
-            scale=(1, 1, 1), size=(1, 1, 1))  # fmt: skip
-        shapes[-1] = shapes[-1].model_copy(update={"scale": ((wide + 2 * over), (deep + 2 * over), 1.0), "yaw": yaw})
-    elif p.roof == "flat":
-        put("box", (0, deep / 2, high), wall if not p.lit else "timber", size=(wide + 0.2, deep + 0.2, 0.5))
-    if p.roof in ("gable", "front_gable", "hip") and rng.random() < 0.7:
-        put("box", (wide * 0.28, deep * 0.55, high), "chimney", size=(0.6, 0.6, rise + 0.7))
-    return shapes
+            self._put("box", (at * wide, -0.06, 0), "frame", size=(0.14, 0.24, 2.6))
+        profile = [(-0.7, 0.0), (0.75, 0.55), (0.75, 0.6), (-0.7, 0.06)]
+        awning = f"awning{rng.integers(4)}"
+        self._put("slab", (0, -0.75, 2.5), awning, 90.0, size=(1, wide * 0.86, 1), profile=profile)
+
+    def _door(self) -> None:
+        at = 0.0 if self._p.wall != "facade" else float(self._rng.choice((-1, 0, 1))) * self._wide / 3
+        self._put("box", (at, 0, 0), "frame", size=(1.25, 0.24, 2.25))
+        self._put("box", (at, -0.03, 0), self._p.door, size=(1.0, 0.24, 2.1))
+        self._put("box", (at, -0.35, 0), "frame", size=(1.5, 0.6, 0.14))
+
+    def _roof(self) -> None:
+        p, wide, deep, high = self._p, self._wide, self._deep, self._high
+        over, rise = 0.4, min(wide, deep) * 0.38
+        if p.roof == "gable":
+            a, b = deep / 2 + over, deep / 2
+            outline = [(-a, -0.3), (a, -0.3), (a, -0.15), (0, rise + 0.25), (-a, -0.15)]
+            self._put("slab", (0, b, high), p.roof_paint, 90.0, size=(1, wide + 2 * over, 1), profile=outline)
+        elif p.roof == "front_gable":
+            a = wide / 2 + over
+            outline = [(-a, -0.3), (a, -0.3), (a, -0.1), (0, rise * 1.35 + 0.25), (-a, -0.1)]
+            self._put("slab", (0, deep / 2, high), p.roof_paint, size=(1, deep + 2 * over, 1), profile=outline)
+            inner = [(-wide / 2, -0.3), (wide / 2, -0.3), (0, rise * 1.2)]
+            self._put("slab", (0, deep / 2, high), self._wall, size=(1, deep + 2 * over + 0.04, 1), profile=inner)
+        elif p.roof == "hip":
+            scale = (wide + 2 * over, deep + 2 * over, 1.0)
+            cone = {"r": 0.7071, "r2": 0.12, "h": rise, "sides": 4, "size": (1, 1, 1)}
+            self._put("cylinder", (0, deep / 2, high), p.roof_paint, 45.0, **cone)
+            self.shapes[-1] = self.shapes[-1].model_copy(update={"scale": scale, "yaw": self._yaw})
+        elif p.roof == "flat":
+            paint = "timber" if p.lit else self._wall
+            self._put("box", (0, deep / 2, high), paint, size=(wide + 0.2, deep + 0.2, 0.5))
+        if p.roof in ("gable", "front_gable", "hip") and self._rng.random() < 0.7:
+            self._put("box", (wide * 0.28, deep * 0.55, high), "chimney", size=(0.6, 0.6, rise + 0.7))
 
 
 @block("houses", Houses)
@@ -188,13 +217,11 @@ def houses(builder: Builder, p: Houses) -> None:
             dark = (tone[0] * 0.85, tone[1] * 0.84, tone[2] * 0.8)
             paints[name] = Paint(surface="plaster", color=tone, accent=dark, size=5)
         else:
-            from torchmultiverse.engines.builtin.shapes import common_paints
-
             base = common_paints().get(p.wall, Paint(surface="plaster", color=tone, size=5))
             dark = (tone[0] * 0.75, tone[1] * 0.74, tone[2] * 0.72)
             paints[name] = base.model_copy(update={"color": tone, "accent": base.accent if k < 0 else dark})
         names.append(name)
-    shapes: list[Shape] = []
+    shapes: list[ShapeSpec] = []
     for k, spot in enumerate(_places(p, rng)):
-        shapes += _house(p, rng, spot, names[(k * 7 + k // 3) % len(names)], paints)
+        shapes += _House(p, rng, spot, names[(k * 7 + k // 3) % len(names)]).build()
     things(builder, Things(paints=paints, shapes=shapes))

@@ -15,12 +15,12 @@ RGB = tuple[float, float, float]
 Array = NDArray[np.float64]
 
 
-class Where(Params):
+class ScatterArea(Params):
     """Which part of the land things are scattered over.
 
     Attributes:
         count: how many.
-        near, far: ring around the stage's centre, metres.
+        near, far: ring around the world's centre, metres.
         crowd: 1 spreads evenly over the ring's area; larger values crowd towards ``near``.
         clear: half the width of a lane along y that is kept free (0 is none).
     """
@@ -32,7 +32,7 @@ class Where(Params):
     clear: float = 0.0
 
 
-def places(builder: Builder, p: Where) -> Array:
+def places(builder: Builder, p: ScatterArea) -> Array:
     """Return points on the ground, (N, 3)."""
     rng = builder.rng
     t = rng.random(p.count * 2) ** p.crowd
@@ -235,7 +235,7 @@ def _acacia(rng: np.random.Generator, color: RGB, accent: RGB, bark: RGB) -> Mes
 _SPECIES = {"acacia": _acacia, "broadleaf": _broadleaf, "bush": _bush, "conifer": _conifer, "palm": _palm}
 
 
-class Trees(Where):
+class Trees(ScatterArea):
     """Trees or bushes: ``species``, ``height`` range in metres, sRGB tones of leaf and bark."""
 
     species: Literal["acacia", "broadleaf", "bush", "conifer", "palm"]
@@ -268,7 +268,7 @@ def trees(builder: Builder, p: Trees) -> None:
 class Avenue(Params):
     """Two rows of broad-leaved trees along y, at -``x`` and ``x``, from ``start`` to ``end``, ``step`` metres apart.
 
-    Nothing stands within ``clear`` metres of the stage's centre along y, where the camera may be.
+    Nothing stands within ``clear`` metres of the world's centre along y, where the camera may be.
     """
 
     x: float
@@ -302,7 +302,7 @@ def avenue(builder: Builder, p: Avenue) -> None:
         builder.add(scatter(model, mine, tall, rng.uniform(0, 2 * np.pi, len(mine))), foliage)
 
 
-class Tufts(Where):
+class Tufts(ScatterArea):
     """Tufts of grass: ``height`` of the blades in metres, ``spread`` of the tuft, sRGB tones from root to tip."""
 
     height: float
@@ -330,7 +330,7 @@ def tufts(builder: Builder, p: Tufts) -> None:
         builder.add(scatter(model, mine, size, rng.uniform(0, 2 * np.pi, len(mine)), tints), foliage)
 
 
-class Flowers(Where):
+class Flowers(ScatterArea):
     """Small flowers on stems: sRGB ``petals`` to choose from."""
 
     height: float = 0.16

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from torchmultiverse.engines.builtin.blocks import Params, block
-from torchmultiverse.engines.builtin.blocks.plants import RGB, Where, places
+from torchmultiverse.engines.builtin.blocks.plants import RGB, ScatterArea, places
 from torchmultiverse.engines.builtin.mesh import Light, Material, Mesh, ball, grid_faces, linear, merge, scatter, tube
 from torchmultiverse.engines.builtin.noise import Noise
 from torchmultiverse.engines.builtin.sky import direction
@@ -14,7 +14,7 @@ from torchmultiverse.engines.builtin.world import Builder
 _FLESH = Material("reef", specular=0.0, roughness=0.8)
 
 
-class Kelp(Where):
+class Kelp(ScatterArea):
     """Tall weed: ``height`` range in metres, sRGB tones."""
 
     height: tuple[float, float]
@@ -57,7 +57,7 @@ def kelp(builder: Builder, p: Kelp) -> None:
             builder.add(scatter(model, mine, rng.uniform(*p.height, len(mine)), rng.uniform(0, 6, len(mine))), _FLESH)
 
 
-class Corals(Where):
+class Corals(ScatterArea):
     """Corals of a ``size`` range in metres: branching, brain-shaped and tube-like ones in the sRGB ``colors``."""
 
     size: tuple[float, float]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from torchmultiverse.engines.builtin.blocks import block
-from torchmultiverse.engines.builtin.blocks.plants import RGB, Where, places
+from torchmultiverse.engines.builtin.blocks.plants import RGB, ScatterArea, places
 from torchmultiverse.engines.builtin.mesh import Material, Mesh, ball, linear, scatter, smooth_normals
 from torchmultiverse.engines.builtin.noise import Noise
 from torchmultiverse.engines.builtin.world import Builder
 
 
-class Rocks(Where):
+class Rocks(ScatterArea):
     """Stones of a ``size`` range in metres (smaller ones are more frequent), in two sRGB tones.
 
     ``top`` covers what faces up (snow, sand, weed); ``flat`` is their height over their width.

@@ -177,8 +177,8 @@ def gallery(builder: Builder, p: Gallery) -> None:
         )
         hung: list[tuple[Mesh, Mesh]] = []
         _hang(rng, p, hung)
-        for picture, frame in hung:
-            builder.add(picture.moved(yaw=yaw), canvas)
+        for painting, frame in hung:
+            builder.add(painting.moved(yaw=yaw), canvas)
             plain = Mesh(frame.vertices, frame.faces, frame.normals).moved(yaw=yaw)
             builder.add(plain.tinted(linear((0.83, 0.62, 0.25))), Material("gilt", roughness=0.35, specular=0.6))
     _ceiling(builder, p)

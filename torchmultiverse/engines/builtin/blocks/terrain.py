@@ -1,6 +1,7 @@
-"""The ground: a height field whose grid and texture are dense near the stage and reach to the horizon.
+"""The ground: a height field whose grid and texture are dense near the centre and reach to the horizon.
 
-A surface is two functions of position: the height of the land, and the look of it (colour, roughness, fine relief).
+A surface is two functions of position: the height of the land, and its appearance (colour, roughness, fine
+relief).
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ _PATTERN_REACH = 45.0
 """Metres within which a pattern's detail is wider than a texel of the ground."""
 
 
-class Strip(Params):
-    """A band of another material on the ground, along ``along`` at ``at`` metres beside the stage.
+class GroundStrip(Params):
+    """A band of another material on the ground, along ``along`` at ``at`` metres beside the centre.
 
     Attributes:
         width: metres; ``start`` and ``end`` bound it along its way.
@@ -56,21 +57,21 @@ class Terrain(Params):
     Attributes:
         surface: what it is made of.
         color, accent: sRGB of the ground and of its second tone.
-        relief: metres of the land's rise away from the stage.
+        relief: metres of the land's rise away from the centre.
         stage: radius that is kept nearly flat.
         reach: metres from the centre to the edge.
         mountains: height of the distant ones; ``mountain_color`` and ``rock_color`` are their tones.
         mesa: 0 to 1, how much distant land steps up in cliffs.
         paint: for ``ground``: what it is made of (a pattern); ``color`` and ``accent`` stain it from place to place.
         strips: roads, paths, pavements, painted lines, in order, over any surface.
-        bumps: metres of unevenness near the stage, for ``ground``.
+        bumps: metres of unevenness near the centre, for ``ground``.
     """
 
     surface: Literal["dunes", "salt", "seafloor", "lawn", "snow", "track", "street", "ground"]
     color: RGB = (0.5, 0.45, 0.4)
     accent: RGB = (0.4, 0.36, 0.32)
     paint: Paint | None = None
-    strips: tuple[Strip, ...] = ()
+    strips: tuple[GroundStrip, ...] = ()
     bumps: float = 0.05
     relief: float = 3.0
     stage: float = 7.0
@@ -84,7 +85,7 @@ class Terrain(Params):
 
 
 @dataclass
-class Look:
+class Appearance:
     """A surface's appearance: sRGB colour (…, 3), roughness, fine relief in metres, and what holds for all of it."""
 
     color: Field
@@ -101,7 +102,7 @@ def _band(low: float, high: float, x: Field, soft: float = 0.02) -> Field:
     return smoothstep(low - soft, low + soft, x) * smoothstep(high + soft, high - soft, x)
 
 
-def _inside(s: Strip, n: Noise, x: Field, y: Field, soft: float | None = None) -> Field:
+def _inside(s: GroundStrip, n: Noise, x: Field, y: Field, soft: float | None = None) -> Field:
     """Return how much a point is on a strip, 0 to 1."""
     if s.along == "ring":
         across, way = np.hypot(x, y) - s.at, np.arctan2(y, x) * s.at
@@ -113,11 +114,11 @@ def _inside(s: Strip, n: Noise, x: Field, y: Field, soft: float | None = None) -
     edge = s.soft if soft is None else soft
     if edge > 0.1 and soft is None:
         across = across + 0.6 * edge * n.fbm(x, y, 1.2, 3, start=6)
-    share = _band(-s.width / 2, s.width / 2, across, edge) * _band(s.start, s.end, way, edge)
+    coverage = _band(-s.width / 2, s.width / 2, across, edge) * _band(s.start, s.end, way, edge)
     if s.dash[0] > 0:
         phase = np.mod(way, sum(s.dash))
-        share = share * _band(0.0, s.dash[0], phase, 0.02)
-    return np.asarray(share)
+        coverage = coverage * _band(0.0, s.dash[0], phase, 0.02)
+    return np.asarray(coverage)
 
 
 def _land(p: Terrain, noise: Noise, x: Field, y: Field) -> Field:
@@ -161,7 +162,7 @@ def _grain(rng_noise: Noise, x: Field, y: Field) -> Field:
     return rng_noise.fbm(x, y, 0.07, 3, 0.7, start=1)
 
 
-def _dunes(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Look:
+def _dunes(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Appearance:
     r = np.hypot(x, y)
     bend = 0.55 * n.fbm(x, y, 1.7, 3) + 1.6 * n.fbm(x, y, 7, 2, start=3)
     phase = 2 * np.pi * (0.25 * x + 0.97 * y + bend * 0.35) / 0.27
@@ -170,10 +171,10 @@ def _dunes(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Look:
     micro = 0.03 * wave * strength + 0.004 * _grain(n, x, y)
     color = mix(p.color, p.accent, smoothstep(-0.8, 0.9, n.fbm(x, y, 5, 6, 0.6, start=2)))
     shade = 1 + 0.13 * (wave - 0.5) * strength + 0.07 * _grain(n, x, y) + 0.06 * n.fbm(x, y, 40, 3, start=8)
-    return Look(color * shade[..., None], 0.9 - 0.1 * wave, micro)
+    return Appearance(color * shade[..., None], 0.9 - 0.1 * wave, micro)
 
 
-def _salt(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Look:
+def _salt(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Appearance:
     bend = 0.5 * n.fbm(x, y, 0.9, 3), 0.5 * n.fbm(x, y, 0.9, 3, start=6)
     border, value = n.cells(x + bend[0], y + bend[1], 1.35)
     small, _ = n.cells(x + bend[1] * 0.4, y + bend[0] * 0.4, 0.42)
@@ -184,30 +185,32 @@ def _salt(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Look:
     micro = (0.035 * rim + 0.008 * fine - 0.03 * crack) * fade + 0.005 * n.fbm(x, y, 0.35, 4, start=2)
     color = mix(p.color, p.accent, np.clip(0.35 * value + 0.45 * n.fbm(x, y, 6, 5, start=5) ** 2, 0, 1))
     color = mix(color, np.asarray(p.accent) * 0.62, np.clip(0.75 * crack + 0.3 * fine, 0, 1) * fade)
-    return Look(color * (1 + 0.05 * _grain(n, x, y))[..., None], 0.75 + 0.1 * value, micro)
+    return Appearance(color * (1 + 0.05 * _grain(n, x, y))[..., None], 0.75 + 0.1 * value, micro)
 
 
-def _seafloor(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Look:
+def _seafloor(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Appearance:
     bend = 0.8 * n.fbm(x, y, 1.3, 3)
     wave = 0.5 + 0.5 * np.sin(2 * np.pi * (0.5 * x + 0.86 * y + 0.6 * bend) / 0.42)
     patch = smoothstep(-0.2, 0.5, n.fbm(x, y, 5, 5, 0.6, start=2))
     color = mix(p.color, p.accent, patch)
     color = color * (0.92 + 0.14 * wave * (1 - patch) + 0.1 * n.fbm(x, y, 0.3, 3, start=5))[..., None]
-    return Look(color, 0.9 + 0 * x, 0.022 * wave * (1 - 0.7 * patch) + 0.012 * n.fbm(x, y, 0.25, 4, start=8))
+    return Appearance(color, 0.9 + 0 * x, 0.022 * wave * (1 - 0.7 * patch) + 0.012 * n.fbm(x, y, 0.25, 4, start=8))
 
 
-def _lawn(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Look:
+def _lawn(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Appearance:
     color = mix(p.color, p.accent, smoothstep(-0.6, 0.8, n.fbm(x, y, 4, 6, 0.65, start=2)))
     blades = n.fbm(x * 2.5, y * 0.7, 0.09, 3, 0.8, start=4)
     shade = 1 + 0.28 * blades + 0.12 * n.fbm(x, y, 25, 3, start=7)
-    return Look(color * shade[..., None], 0.85 + 0 * x, 0.012 * blades)
+    return Appearance(color * shade[..., None], 0.85 + 0 * x, 0.012 * blades)
 
 
-def _snow(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Look:
+def _snow(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Appearance:
     drift = n.fbm(x * 0.6, y * 1.6, 0.9, 4, 0.55, start=2)
     color = mix(p.color, p.accent, smoothstep(-0.2, 0.9, n.fbm(x, y, 3.5, 5, start=5)))
     sparkle = 1 + 0.03 * _grain(n, x, y)
-    return Look(color * sparkle[..., None], 0.6 + 0.1 * drift, 0.03 * drift + 0.004 * n.fbm(x, y, 0.12, 3, start=8))
+    return Appearance(
+        color * sparkle[..., None], 0.6 + 0.1 * drift, 0.03 * drift + 0.004 * n.fbm(x, y, 0.12, 3, start=8)
+    )
 
 
 def _asphalt(p: Terrain, n: Noise, x: Field, y: Field) -> tuple[Field, Field, Field]:
@@ -224,7 +227,7 @@ def _worn(n: Noise, x: Field, y: Field) -> Field:
     return 0.95 * smoothstep(-0.9, -0.15, n.fbm(x, y, 0.35, 4, start=9) + 0.25)
 
 
-def _track(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Look:
+def _track(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Appearance:
     """Tarmac along x with rubbered lines, a chequered start line, grid boxes, kerbs, and grass beyond."""
     color, micro, stains = _asphalt(p, n, x, y)
     rough = 0.75 + 0.1 * stains
@@ -256,11 +259,13 @@ def _track(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Look:
     mown = 0.12 * np.sign(np.sin(x * 2 * np.pi / 9))
     green = mix((0.25, 0.43, 0.13), (0.36, 0.5, 0.18), smoothstep(-0.6, 0.8, n.fbm(x, y, 5, 5, start=7)))
     color = mix(color, green * (1 + 0.25 * blades + mown)[..., None], grass)
-    return Look(color, mix(rough, 0.9, grass), micro * (1 - grass) + 0.03 * kerb * (0.5 + 0.5 * np.sin(across * 12)))
+    return Appearance(
+        color, mix(rough, 0.9, grass), micro * (1 - grass) + 0.03 * kerb * (0.5 + 0.5 * np.sin(across * 12))
+    )
 
 
-def _street(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Look:
-    """Wet tarmac along y: lane lines, a zebra crossing behind the stage, paved sidewalks, puddles."""
+def _street(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Appearance:
+    """Wet tarmac along y: lane lines, a zebra crossing behind the centre, paved sidewalks, puddles."""
     color, micro, stains = _asphalt(p, n, x, y)
     worn, across = _worn(n, x, y), np.abs(x)
     crossing = _band(3.6, 7.6, y) * ((np.floor(x / 0.62) % 2) == 0) * (across < 5.6)
@@ -274,7 +279,7 @@ def _street(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Look:
     color = mix(color, paving * (1 - 0.4 * smoothstep(0.27, 0.3, joint))[..., None], walk)
     puddle = smoothstep(0.0, 0.35, n.fbm(x, y, 3.2, 4, 0.5, start=5)) * (1 - 0.6 * walk)
     rough = 0.38 - 0.31 * puddle + 0.06 * stains
-    return Look(color * (1 - 0.45 * puddle)[..., None], rough, micro * (1 - puddle))
+    return Appearance(color * (1 - 0.45 * puddle)[..., None], rough, micro * (1 - puddle))
 
 
 _FREE = ("grass", "dirt", "sand", "gravel", "rock", "asphalt", "ice", "plaster", "concrete")
@@ -293,11 +298,11 @@ def _bilinear(layers: NDArray[np.float32], u: Field, v: Field) -> NDArray[np.flo
     return np.asarray(lower * (1 - b) + upper * b)
 
 
-def _patterned(paint: Paint, x: Field, y: Field) -> Look:
+def _patterned(paint: Paint, x: Field, y: Field) -> Appearance:
     """Return a paint's pattern laid on the ground at points (N,); far away its mean stands for it."""
     if paint.surface is None:
         color = np.broadcast_to(np.asarray(paint.color, float), (*np.shape(x), 3)).copy()
-        return Look(color, np.full(np.shape(x), 0.7 if paint.rough is None else paint.rough), 0 * x)
+        return Appearance(color, np.full(np.shape(x), 0.7 if paint.rough is None else paint.rough), 0 * x)
     made = tile(paint)
     layers = np.concatenate([made.color, made.rough[..., None], made.height[..., None] * paint.size], -1)
     mean = layers.mean((0, 1))
@@ -312,27 +317,27 @@ def _patterned(paint: Paint, x: Field, y: Field) -> Look:
         detail = (detail + _bilinear(layers.astype(np.float32), c * px - s * py, s * px + c * py)) / 2
     fade = smoothstep(_PATTERN_REACH, 14, r[near])[..., None]
     found[near] = mean + (detail - mean) * fade
-    return Look(found[..., :3], found[..., 3], found[..., 4])
+    return Appearance(found[..., :3], found[..., 3], found[..., 4])
 
 
-def _ground(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Look:
+def _ground(p: Terrain, n: Noise, x: Field, y: Field, z: Field) -> Appearance:
     """The pattern of the paint, with two tones of stain at several scales."""
     if p.paint is None:
         raise SpecError("a terrain with surface 'ground' needs a 'paint'")
-    look = _patterned(p.paint, x, y)
+    appearance = _patterned(p.paint, x, y)
     stain = mix(p.color, p.accent, smoothstep(-0.7, 0.8, n.fbm(x, y, 14, 6, 0.6, start=2)))
     tone = stain / np.maximum((np.asarray(p.color) + np.asarray(p.accent)) / 2, 0.05)
-    return Look(look.color * (0.25 + 0.75 * tone), look.rough, look.micro)
+    return Appearance(appearance.color * (0.25 + 0.75 * tone), appearance.rough, appearance.micro)
 
 
-def _striped(p: Terrain, n: Noise, x: Field, y: Field, look: Look) -> Look:
-    """Lay the strips over the look, each only where it is."""
+def _striped(p: Terrain, n: Noise, x: Field, y: Field, appearance: Appearance) -> Appearance:
+    """Lay the strips over the appearance, each only where it is."""
     for s in p.strips:
-        share = _inside(s, n, x, y)
-        at = np.nonzero(share > 0)
+        coverage = _inside(s, n, x, y)
+        at = np.nonzero(coverage > 0)
         if not len(at[0]):
             continue
-        sx, sy, part = x[at], y[at], share[at]
+        sx, sy, part = x[at], y[at], coverage[at]
         top = _patterned(s.paint, sx, sy)
         color, rough, micro = top.color * (1 + 0.07 * n.fbm(sx, sy, 3, 4, start=4))[..., None], top.rough, top.micro
         if s.wet > 0:
@@ -340,14 +345,14 @@ def _striped(p: Terrain, n: Noise, x: Field, y: Field, look: Look) -> Look:
             color, rough, micro = color * (1 - 0.45 * puddle)[..., None], mix(rough, 0.06, puddle), micro * (1 - puddle)
         if s.paint.surface is None:
             part = part * (1 - 0.5 * smoothstep(0.0, 0.6, n.fbm(sx, sy, 0.5, 4, start=9)))  # paint wears off
-            micro = look.micro[at]
-        look.color[at] = mix(look.color[at], color, part)
-        look.rough[at] = mix(look.rough[at], rough, part)
-        look.micro[at] = mix(look.micro[at], micro, part)
-    return look
+            micro = appearance.micro[at]
+        appearance.color[at] = mix(appearance.color[at], color, part)
+        appearance.rough[at] = mix(appearance.rough[at], rough, part)
+        appearance.micro[at] = mix(appearance.micro[at], micro, part)
+    return appearance
 
 
-_LOOKS: dict[str, Callable[[Terrain, Noise, Field, Field, Field], Look]] = {
+_APPEARANCES: dict[str, Callable[[Terrain, Noise, Field, Field, Field], Appearance]] = {
     "dunes": _dunes,
     "salt": _salt,
     "seafloor": _seafloor,
@@ -359,16 +364,16 @@ _LOOKS: dict[str, Callable[[Terrain, Noise, Field, Field, Field], Look]] = {
 }
 
 
-def _far(p: Terrain, n: Noise, x: Field, y: Field, z: Field, slope: Field, look: Look) -> Look:
-    """Return the look with rock on cliffs and mountains: strata by height, bare where it is steep."""
+def _far(p: Terrain, n: Noise, x: Field, y: Field, z: Field, slope: Field, appearance: Appearance) -> Appearance:
+    """Return the appearance with rock on cliffs and mountains: strata by height, bare where it is steep."""
     if p.mesa <= 0 and p.mountains <= 0:
-        return look
+        return appearance
     band = 0.5 + 0.5 * np.sin(z * 0.55 + 1.5 * n.fbm(x, y, 40, 3)) + 0.5 * n.fbm(x, y, 14, 4, start=4)
     rock = mix(p.rock_color, p.mountain_color, np.clip(band, 0, 1))
     where = smoothstep(0.28, 0.62, slope) * smoothstep(40, 90, np.hypot(x, y))
     if p.mountains > 0 and p.surface != "snow":
         where = np.maximum(where, smoothstep(0.8, 5, z))
-    return Look(mix(look.color, rock, where), look.rough, look.micro * (1 - where))
+    return Appearance(mix(appearance.color, rock, where), appearance.rough, appearance.micro * (1 - where))
 
 
 @block("terrain", Terrain)
@@ -394,16 +399,16 @@ def terrain(builder: Builder, p: Terrain) -> None:
     tx, ty = np.meshgrid(fine, fine)
     tz = _land(p, noise, tx, ty)
     gy, gx = np.gradient(tz, fine, fine)
-    look = _LOOKS[p.surface](p, noise, tx, ty, tz)
-    look = _striped(p, noise, tx, ty, look)
-    look = _far(p, noise, tx, ty, tz, np.hypot(gx, gy), look)
+    appearance = _APPEARANCES[p.surface](p, noise, tx, ty, tz)
+    appearance = _striped(p, noise, tx, ty, appearance)
+    appearance = _far(p, noise, tx, ty, tz, np.hypot(gx, gy), appearance)
     wet = p.surface == "street" or any(s.wet > 0 for s in p.strips)
     shiny = p.paint is not None and (p.paint.rough or 1.0) < 0.5
-    builder.add(mesh, ground_material("ground", look, 0.6 if wet or shiny else 0.0))
+    builder.add(mesh, ground_material("ground", appearance, 0.6 if wet or shiny else 0.0))
 
 
-def ground_material(name: str, look: Look, specular: float = 0.25) -> Material:
-    """Return a material of a look that was evaluated with rows along +y (texture rows run down)."""
+def ground_material(name: str, appearance: Appearance, specular: float = 0.25) -> Material:
+    """Return a material of an appearance that was evaluated with rows along +y (texture rows run down)."""
 
     def bytes_of(values: Field) -> NDArray[np.uint8]:
         return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)[::-1].copy()
@@ -411,7 +416,7 @@ def ground_material(name: str, look: Look, specular: float = 0.25) -> Material:
     return Material(
         name,
         specular=specular,
-        color=bytes_of(look.color),
-        rough=bytes_of(look.rough),
-        height=look.micro[::-1].astype(np.float32).copy(),
+        color=bytes_of(appearance.color),
+        rough=bytes_of(appearance.rough),
+        height=appearance.micro[::-1].astype(np.float32).copy(),
     )

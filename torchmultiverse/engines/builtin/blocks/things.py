@@ -10,7 +10,7 @@ from pydantic import Field
 from torchmultiverse.engines.builtin import surfaces
 from torchmultiverse.engines.builtin.blocks import Params, block
 from torchmultiverse.engines.builtin.mesh import Light, Material, Mesh, linear
-from torchmultiverse.engines.builtin.shapes import Placed, Shape, place
+from torchmultiverse.engines.builtin.shapes import PlacedMesh, ShapeSpec, place
 from torchmultiverse.engines.builtin.surfaces import Paint
 from torchmultiverse.engines.builtin.world import Builder
 
@@ -21,10 +21,10 @@ class Things(Params):
     """Shapes and props; ``paints`` are the world's own, beside the common ones of ``scenes/paints.json``."""
 
     paints: dict[str, Paint] = Field(default={})
-    shapes: list[Shape] = Field(min_length=1)
+    shapes: list[ShapeSpec] = Field(min_length=1)
 
 
-def finished(piece: Placed, made: Material) -> tuple[Mesh, Material]:
+def finished(piece: PlacedMesh, made: Material) -> tuple[Mesh, Material]:
     """Return a piece ready for the builder: colours at the vertices, texture coordinates in tiles."""
     mesh = piece.mesh
     if made.color is not None:
@@ -104,10 +104,10 @@ class Ceiling(Params):
 
 
 class Room(Params):
-    """A closed room around the stage.
+    """A closed room around the centre.
 
     Attributes:
-        x, y, height: its corners (low, high) along x and y, and its height, metres. The stage is at the origin.
+        x, y, height: its corners (low, high) along x and y, and its height, metres. The world's centre is the origin.
         floor, wall, ceiling: paints. ``walls`` replaces that of one wall (``back`` is at high y, ``front`` at low y,
             ``left`` at low x, ``right`` at high x); ``open`` names walls that are left out.
         wainscot: paint of the walls' lower part, up to ``wainscot_height``; none by default.
@@ -144,22 +144,24 @@ def room(builder: Builder, p: Room) -> None:
         "left": ((x0, middle[1]), 90.0, deep),
         "right": ((x1, middle[1]), -90.0, deep),
     }
-    shapes: list[Shape] = []
+    shapes: list[ShapeSpec] = []
     paints = dict(p.paints)
     if p.floor is not None:
-        shapes.append(Shape(shape="floor", size=(wide, deep, 0), at=(*middle, 0), paint=p.floor))
+        shapes.append(ShapeSpec(shape="floor", size=(wide, deep, 0), at=(*middle, 0), paint=p.floor))
     if p.ceiling is not None:
-        shapes.append(Shape(shape="ceiling", size=(wide, deep, 0), at=(*middle, h), paint=p.ceiling))
+        shapes.append(ShapeSpec(shape="ceiling", size=(wide, deep, 0), at=(*middle, h), paint=p.ceiling))
     for name, ((x, y), yaw, long) in sides.items():
         if name in p.open:
             continue
         paint = p.walls.get(name, p.wall)
-        shapes.append(Shape(shape="panel", size=(long, 0, h), at=(x, y, 0), yaw=yaw, paint=paint))
+        shapes.append(ShapeSpec(shape="panel", size=(long, 0, h), at=(x, y, 0), yaw=yaw, paint=paint))
         strips = [(p.wainscot, 0.0, p.wainscot_height, 0.03), (p.skirting, 0.0, 0.14, 0.05)]
         strips.append((p.cornice, h - 0.22, 0.22, 0.14))
         for strip, low, high, thick in strips:
             if strip is not None:
-                shapes.append(Shape(shape="box", size=(long, 2 * thick, high), at=(x, y, low), yaw=yaw, paint=strip))
+                shapes.append(
+                    ShapeSpec(shape="box", size=(long, 2 * thick, high), at=(x, y, low), yaw=yaw, paint=strip)
+                )
     for k, o in enumerate(p.openings):
         (x, y), yaw, _ = sides[o.wall]
         c, s = np.cos(np.radians(yaw)), np.sin(np.radians(yaw))
@@ -170,21 +172,25 @@ def room(builder: Builder, p: Room) -> None:
         pane = f"pane{k}"
         paints[pane] = Paint(color=o.tone, emission=o.light, lights=o.lights, specular=0.0)
         size = (o.width, 0.0, o.height)
-        shapes.append(Shape(shape="panel", size=size, at=spot(o.at, 0.02, o.sill), yaw=yaw, paint=pane))
+        shapes.append(ShapeSpec(shape="panel", size=size, at=spot(o.at, 0.02, o.sill), yaw=yaw, paint=pane))
         beams = [
             (o.at - o.width / 2, o.sill - 0.06, 0.08, o.height + 0.12),
             (o.at + o.width / 2, o.sill - 0.06, 0.08, o.height + 0.12),
         ]
         beams += [(o.at - o.width / 2 + o.width * j / o.bars, o.sill, 0.045, o.height) for j in range(1, o.bars)]
         for along, z, thick, tall in beams:
-            shapes.append(Shape(shape="box", size=(thick, 0.16, tall), at=spot(along, 0.0, z), yaw=yaw, paint=o.frame))
+            shapes.append(
+                ShapeSpec(shape="box", size=(thick, 0.16, tall), at=spot(along, 0.0, z), yaw=yaw, paint=o.frame)
+            )
         for z in (o.sill - 0.06, o.sill + o.height * 0.62, o.sill + o.height):
-            shapes.append(Shape(shape="box", size=(o.width, 0.16, 0.06), at=spot(o.at, 0.0, z), yaw=yaw, paint=o.frame))
+            shapes.append(
+                ShapeSpec(shape="box", size=(o.width, 0.16, 0.06), at=spot(o.at, 0.0, z), yaw=yaw, paint=o.frame)
+            )
     if p.lamps is not None:
         n, m = p.lamps.rows, p.lamps.columns
         paints["ceiling lamp"] = Paint(color=p.lamps.tone, emission=p.lamps.light, lights=p.lamps.lights, specular=0.0)
         for i in range(n):
             for j in range(m):
                 at = (x0 + wide * (j + 0.5) / m, y0 + deep * (i + 0.5) / n, h - 0.03)
-                shapes.append(Shape(shape="ceiling", size=(*p.lamps.size, 0), at=at, paint="ceiling lamp"))
+                shapes.append(ShapeSpec(shape="ceiling", size=(*p.lamps.size, 0), at=at, paint="ceiling lamp"))
     things(builder, Things(paints=paints, shapes=shapes))

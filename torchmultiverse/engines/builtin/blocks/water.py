@@ -37,11 +37,11 @@ class Water(Params):
 
 @block("water", Water)
 def water(builder: Builder, p: Water) -> None:
-    """Lay the water, dense near the stage."""
+    """Lay the water, dense near the centre."""
     n = builder.noise
 
     def axis(low: float, high: float, count: int) -> np.ndarray:
-        # Finer where it is near the stage.
+        # Finer where it is near the centre.
         near = float(np.clip(0.0, low, high))
         a, b = np.arcsinh((low - near) / 6), np.arcsinh((high - near) / 6)
         return np.asarray(near + 6 * np.sinh(np.linspace(a, b, count)))

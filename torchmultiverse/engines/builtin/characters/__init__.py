@@ -1,5 +1,6 @@
 """Animals made by code: species files over implicit parts."""
 
+from torchmultiverse.engines.builtin.characters.appearance import TEXTURES, texture
 from torchmultiverse.engines.builtin.characters.library import (
     CharacterMesh,
     character_names,
@@ -8,4 +9,12 @@ from torchmultiverse.engines.builtin.characters.library import (
     texture_names,
 )
 
-__all__ = ["CharacterMesh", "character_names", "load_character", "texture_character", "texture_names"]
+__all__ = [
+    "TEXTURES",
+    "CharacterMesh",
+    "character_names",
+    "load_character",
+    "texture",
+    "texture_character",
+    "texture_names",
+]

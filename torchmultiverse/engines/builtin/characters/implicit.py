@@ -23,7 +23,7 @@ FAR = np.float32(0.5)
 STEPS = 6
 
 
-class Part(BaseModel):
+class ImplicitPart(BaseModel):
     """One implicit part of a body, in the species' own units: x forward, y left, z up.
 
     One of ``tube`` (points of a spline, radii ``r`` and widths ``w`` at them), ``ellipsoid`` (centre, with radii
@@ -51,7 +51,7 @@ class Part(BaseModel):
     above: float | None = Field(default=None, description="cut away what is below this height")
 
     @model_validator(mode="after")
-    def _one_shape(self) -> Part:
+    def _one_shape(self) -> ImplicitPart:
         if sum(shape is not None for shape in (self.tube, self.ellipsoid, self.plate)) != 1:
             raise ValueError("a part has one of tube, ellipsoid, plate")
         if self.tube is not None:
@@ -67,7 +67,7 @@ class Part(BaseModel):
 class Solid:
     """A part, or its mirrored twin, ready to be evaluated."""
 
-    part: Part
+    part: ImplicitPart
     sign: float
 
     def _swung(self, points: Array) -> Array:
@@ -254,7 +254,7 @@ def spline(points: Array, steps: int) -> Array:
 
 
 @dataclass(frozen=True)
-class Surface:
+class BodySurface:
     """What a mesh of parts is: ``weights`` (V, L) of each of the ``labels`` sum to 1; ``along`` and ``around``
     (V, L) are coordinates on the nearest part of each label (species units, radians)."""
 
@@ -267,7 +267,7 @@ class Surface:
     around: Array
 
 
-def mesh(parts: list[Part], voxels: int = VOXELS) -> Surface:
+def mesh(parts: list[ImplicitPart], voxels: int = VOXELS) -> BodySurface:
     """Mesh the union of parts, in their order; carving parts take away from those before them."""
     solids = [Solid(p, s) for p in parts for s in ((1.0, -1.0) if p.mirror else (1.0,))]
     boxes = [s.bounds() for s in solids]
@@ -296,7 +296,7 @@ def mesh(parts: list[Part], voxels: int = VOXELS) -> Surface:
     vertices = (raw + low).astype(np.float32)
     weights, along, around, labels = _labelling(solids, boxes, vertices, step)
     faces = faces.astype(np.uint32)
-    return Surface(vertices, faces, vertex_normals(vertices, faces), labels, weights, along, around)
+    return BodySurface(vertices, faces, vertex_normals(vertices, faces), labels, weights, along, around)
 
 
 def _labelling(

@@ -17,28 +17,28 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from torchmultiverse.engines.builtin.characters import coat, implicit, noise, plans, strands
+from torchmultiverse.engines.builtin.characters import appearance, implicit, noise, plans, strands
 from torchmultiverse.errors import SpecError, nearest
 from torchmultiverse.resources import cache_folder, data_folder
 
 LICENSE = "Apache-2.0"
 _ARRAYS = ("vertices", "faces", "normals", "uv", "color", "roughness")
-_CODE = (implicit.__file__, strands.__file__, coat.__file__, __file__, noise.__file__)
+_CODE = (implicit.__file__, strands.__file__, appearance.__file__, __file__, noise.__file__)
 
 
 class Species(BaseModel):
-    """One animal: proportions as implicit parts, and its coat."""
+    """One animal: proportions as implicit parts, and its appearance."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     display_name: str
     display_size: float
     hover: float = 0.0
     detail: float = Field(default=1.0, gt=0, le=4, description="share of the usual number of grid points")
-    parts: list[implicit.Part]
-    skins: dict[str, coat.Skin]
-    patterns: list[coat.Pattern] = []
+    parts: list[implicit.ImplicitPart]
+    skins: dict[str, appearance.Skin]
+    patterns: list[appearance.Pattern] = []
     eyes: list[strands.Eye] = []
-    rows: list[strands.Row] = []
+    rows: list[strands.ConeRow] = []
     hair: list[strands.Hair] = []
 
 
@@ -70,7 +70,7 @@ def character_names() -> list[str]:
 
 def texture_names() -> list[str]:
     """Return the levels of ``Character_Texture``, sorted."""
-    return list(coat.TEXTURES)
+    return list(appearance.TEXTURES)
 
 
 def load_species(name: str) -> Species:
@@ -141,15 +141,15 @@ def build(name: str, species: Species, voxels: int = implicit.VOXELS) -> dict[st
     seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:3], "little")
     rng = np.random.default_rng(seed)
     surface = implicit.mesh(species.parts, int(voxels * species.detail))
-    color, rough, lift = coat.paint(surface, species.skins, species.patterns, seed)
+    color, rough, lift = appearance.vertex_appearance(surface, species.skins, species.patterns, seed)
     body = surface.vertices + surface.normals * lift[:, None]
-    skin = strands.Piece(body, surface.faces, color, rough)
+    skin = strands.ColoredMesh(body, surface.faces, color, rough)
     grown = dataclasses.replace(surface, vertices=body)
     piece = strands.join(
         [
             skin,
             *(strands.eyes(e, grown) for e in species.eyes),
-            *(strands.row(r) for r in species.rows),
+            *(strands.cone_row(r) for r in species.rows),
             *(strands.hair(h, grown, color, rng) for h in species.hair),
         ]
     )
@@ -174,8 +174,8 @@ def texture_character(mesh: CharacterMesh, texture: str) -> CharacterMesh:
     """
     if texture == "Default":
         return mesh
-    if texture not in coat.TEXTURES:
-        raise SpecError(f"no texture '{texture}'.{nearest(texture, coat.TEXTURES)}")
+    if texture not in appearance.TEXTURES:
+        raise SpecError(f"no texture '{texture}'.{nearest(texture, appearance.TEXTURES)}")
     size = float(np.ptp(mesh.vertices, axis=0).max())
-    color, roughness = coat.texture(texture, (mesh.vertices / np.float32(size)).astype(np.float32))
+    color, roughness = appearance.texture(texture, (mesh.vertices / np.float32(size)).astype(np.float32))
     return replace(mesh, color=color, roughness=roughness)

@@ -70,11 +70,6 @@ def cells(points: Points, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[n
     return second - first, number
 
 
-def flat(x: NDArray[Any], y: NDArray[Any], scale: float = 1.0) -> Points:
-    """Return points of a plane, scaled, for the functions above."""
-    return np.stack([x * scale, y * scale, np.zeros_like(x)], -1).reshape(-1, 3).astype(np.float32)
-
-
 def srgb(value: str | list[float]) -> NDArray[np.float32]:
     """Return a colour as linear RGB: ``"#a08060"`` or three sRGB numbers in 0..1."""
     if isinstance(value, str):

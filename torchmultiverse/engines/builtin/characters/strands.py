@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from torchmultiverse.engines.builtin.characters.implicit import Array, Surface, Vector, spline
+from torchmultiverse.engines.builtin.characters.implicit import Array, BodySurface, Vector, spline
 from torchmultiverse.engines.builtin.characters.noise import fractal, srgb
 
 _RING = 5
@@ -28,7 +28,7 @@ class Eye(BaseModel):
     ring: float = Field(default=0.85, description="half angle of the iris in radians")
 
 
-class Row(BaseModel):
+class ConeRow(BaseModel):
     """Cones in a row along a spline: teeth, claws, spines. ``lean`` is their direction."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -65,7 +65,7 @@ class Hair(BaseModel):
 
 
 @dataclass(frozen=True)
-class Piece:
+class ColoredMesh:
     """Vertices (V, 3), faces, linear colours and roughness (V,) of closed sub-meshes."""
 
     vertices: Array
@@ -74,7 +74,7 @@ class Piece:
     rough: Array
 
 
-def eyes(eye: Eye, s: Surface) -> Piece:
+def eyes(eye: Eye, s: BodySurface) -> ColoredMesh:
     """Return both eyeballs, two fifths of their radius deep in the surface."""
     nearest = np.argmin(((s.vertices - np.asarray(eye.at, np.float32)) ** 2).sum(1))
     center = s.vertices[nearest] - np.float32(0.4 * eye.r) * s.normals[nearest]
@@ -109,7 +109,7 @@ def eyes(eye: Eye, s: Surface) -> Piece:
     color = np.where((angle < eye.pupil)[:, None], srgb("#050505"), color).astype(np.float32)
     f = np.asarray(faces, np.uint32)
     right = left * np.array([1, -1, 1], np.float32)
-    return Piece(
+    return ColoredMesh(
         np.concatenate([left, right]),
         np.concatenate([f, f[:, ::-1] + np.uint32(len(left))]),
         np.concatenate([color, color]),
@@ -117,7 +117,7 @@ def eyes(eye: Eye, s: Surface) -> Piece:
     )
 
 
-def row(r: Row) -> Piece:
+def cone_row(r: ConeRow) -> ColoredMesh:
     """Return the cones of a row, and of its twin."""
     pieces = []
     for sign in (1.0, -1.0) if r.mirror else (1.0,):
@@ -134,14 +134,14 @@ def row(r: Row) -> Piece:
         radius = r.radius * (0.5 + 0.5 * length / length.max())
         v, f = _cones(roots * flip, lean, bend, length, radius)
         color = np.tile(srgb(r.color), (len(v), 1)).astype(np.float32)
-        pieces.append(Piece(v, f, color, np.full(len(v), r.rough, np.float32)))
+        pieces.append(ColoredMesh(v, f, color, np.full(len(v), r.rough, np.float32)))
     return join(pieces)
 
 
-def hair(h: Hair, s: Surface, skin: Array, rng: np.random.Generator) -> Piece:
+def hair(h: Hair, s: BodySurface, skin: Array, rng: np.random.Generator) -> ColoredMesh:
     """Return strands rooted in the surface, with even density over its area."""
-    share = s.weights[:, [s.labels.index(name) for name in h.labels]].sum(1)
-    inside = ((s.vertices > h.low) & (s.vertices < h.high)).all(1) & (share > 0.5)
+    weight = s.weights[:, [s.labels.index(name) for name in h.labels]].sum(1)
+    inside = ((s.vertices > h.low) & (s.vertices < h.high)).all(1) & (weight > 0.5)
     if h.facing is not None:
         inside &= s.normals @ (np.asarray(h.facing, np.float32) / np.linalg.norm(h.facing)) > 0.35
     where = np.flatnonzero(inside)
@@ -166,7 +166,9 @@ def hair(h: Hair, s: Surface, skin: Array, rng: np.random.Generator) -> Piece:
     per = len(v) // n
     t = np.concatenate([np.repeat(np.linspace(0, 0.75, (per - 2) // _RING), _RING), [0, 1]])
     color = (base * tone)[:, None] * (1 - t[:, None]) + (end * tone)[:, None] * t[:, None]
-    return Piece(v, f, color.reshape(-1, 3).clip(0.003, 0.95).astype(np.float32), np.full(len(v), h.rough, np.float32))
+    return ColoredMesh(
+        v, f, color.reshape(-1, 3).clip(0.003, 0.95).astype(np.float32), np.full(len(v), h.rough, np.float32)
+    )
 
 
 def _cones(
@@ -203,10 +205,10 @@ def _cones(
     return vertices.reshape(-1, 3).astype(np.float32), all_faces.reshape(-1, 3).astype(np.uint32)
 
 
-def join(pieces: list[Piece]) -> Piece:
+def join(pieces: list[ColoredMesh]) -> ColoredMesh:
     """Return several pieces as one."""
     offset = np.cumsum([0, *(len(p.vertices) for p in pieces)])
-    return Piece(
+    return ColoredMesh(
         np.concatenate([p.vertices for p in pieces]),
         np.concatenate([p.faces + np.uint32(o) for p, o in zip(pieces, offset, strict=False)]),
         np.concatenate([p.color for p in pieces]),

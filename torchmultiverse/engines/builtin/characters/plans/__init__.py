@@ -12,6 +12,8 @@ import pkgutil
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from torchmultiverse.errors import SpecError, nearest
@@ -29,6 +31,11 @@ class Proportions(BaseModel):
 
 P = TypeVar("P", bound=Proportions)
 _REGISTRY: dict[str, tuple[type[Proportions], Callable[[Any], Body]]] = {}
+
+
+def rounded(values: ArrayLike) -> list[float]:
+    """Return numbers to four places, so that a body's parts read and hash alike on every machine."""
+    return [round(float(v), 4) for v in np.asarray(values, float).ravel()]
 
 
 def plan(kind: str, model: type[P]) -> Callable[[Callable[[P], Body]], Callable[[P], Body]]:

@@ -6,13 +6,14 @@ fractions of it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from torchmultiverse.engines.builtin.characters.plans import Body, Proportions, plan
+from torchmultiverse.engines.builtin.characters.plans import Body, Proportions, plan, rounded
 
 Array = NDArray[np.float64]
 
@@ -141,106 +142,138 @@ def _plate(label: str, outline: list[tuple[float, float]], at: tuple[float, floa
     return {"label": label, "plate": points, "at": [round(v, 4) for v in at], "r": [0.011], "blend": 0.02, **facts}
 
 
+_PADDLE = [(0.02, 0.25), (-0.35, 0.42), (-0.85, 0.36), (-1.05, 0.05), (-0.8, -0.3), (-0.3, -0.28), (0.02, -0.2)]
+_ADIPOSE = [(0.03, -0.02), (0.01, 0.025), (-0.035, 0.045), (-0.04, 0.0), (-0.01, -0.02)]
+
+
+@dataclass(frozen=True)
+class _Trunk:
+    """Radii and heights of a fish's middle at the stations ``_X``."""
+
+    r: Array
+    z: Array
+
+    def at(self, values: Array, x: float) -> float:
+        """Return values of the stations at any x."""
+        return float(np.interp(x, _X[::-1], values[::-1]))
+
+    def side(self, p: Fish) -> float:
+        """Return how far the flank behind the head is from the middle."""
+        return self.at(self.r, 0.2) * p.width
+
+
 @plan("fish", Fish)
 def fish(p: Fish) -> Body:
     """Return a fish that swims towards +x."""
-    r, z = _profile(p)
-
-    def tube(first: int, last: int, label: str, blend: float) -> Body:
-        points = [[float(_X[k]), 0.0, round(float(z[k]), 4)] for k in range(first, last)]
-        wide = np.interp(_X[first:last], [-0.5, -0.2, 0.3, 0.5], [0.4, 0.9, 1.0, 1.15]) * p.width
-        return {
-            "label": label,
-            "tube": points,
-            "r": [round(float(v), 4) for v in r[first:last]],
-            "w": [round(float(v), 4) for v in wide],
-            "blend": blend,
-        }
-
-    parts: list[Body] = [tube(3, len(_X), "body", 0.02), tube(0, 5, "head", 0.02)]
-    nose = float(z[0])
-    tilt = np.radians(p.mouth)
-    jaw_z = nose - 0.35 * float(r[0]) - 0.008
-    parts.append(
-        {
-            "label": "head",
-            "tube": [[0.4, 0, float(z[2]) - 0.45 * float(r[2])], [0.5 + p.jaw, 0, jaw_z + p.jaw * float(np.tan(tilt))]],
-            "r": [round(float(r[2]) * 0.5, 4), round(max(float(r[0]) * 0.55, 0.012), 4)],
-            "w": [p.width * 1.2],
-            "blend": 0.025,
-        }
-    )
-    half = max(float(r[0]) * 1.6, 0.04)
-    parts.append(
-        {
-            "label": "mouth",
-            "ellipsoid": [0.51 + p.jaw * 0.5, 0, round(nose - 0.2 * float(r[0]), 4)],
-            "r": [p.gape, half, 0.009],
-            "turn": [0, -p.mouth, 0],
-            "carve": True,
-            "blend": 0.008,
-        }
-    )
-    for fin in p.dorsal:
-        outline, (x, height) = _outline(fin, z + r, 1)
-        parts.append(_plate("dorsal", outline, (x, 0, height)))
-    for fin in p.anal:
-        outline, (x, height) = _outline(fin, z - r, -1)
-        parts.append(_plate("anal", outline, (x, 0, height)))
-    s = p.tail_size / 2
-    shape = _TAILS[p.tail]
-    if p.tail != "veil":
-        shape = [*shape, *[(a, -b) for a, b in shape[-2::-1]]]
-    parts.append(
-        _plate(
-            "tail",
-            [(a * s * 1.15, b * s) for a, b in shape],
-            (-0.49, 0, float(z[-1])),
-            bend=[0.25 * 0.3 / max(p.tail_size, 0.3), 0.0],
-        )
-    )
-    side = float(np.interp(0.2, _X[::-1], r[::-1])) * p.width
-    paddle = [(0.02, 0.25), (-0.35, 0.42), (-0.85, 0.36), (-1.05, 0.05), (-0.8, -0.3), (-0.3, -0.28), (0.02, -0.2)]
-    if p.pectoral > 0:
-        q = p.pectoral
-        at = (0.2, side * 0.85, float(np.interp(0.2, _X[::-1], (z - 0.35 * r)[::-1])))
-        parts.append(_plate("paired", [(a * q, b * q) for a, b in paddle], at, turn=[-28, 18, 0], mirror=True))
-    if p.pelvic > 0:
-        q = p.pelvic
-        at = (0.02, side * 0.45, float(np.interp(0.02, _X[::-1], (z - 0.86 * r)[::-1])))
-        parts.append(_plate("paired", [(a * q, b * q) for a, b in paddle], at, turn=[-14, 48, 28], mirror=True))
-    if p.adipose:
-        at = (-0.36, 0.0, float(np.interp(-0.36, _X[::-1], (z + r)[::-1])))
-        parts.append(
-            _plate("dorsal", [(0.03, -0.02), (0.01, 0.025), (-0.035, 0.045), (-0.04, 0.0), (-0.01, -0.02)], at)
-        )
-    for k in range(p.finlets):
-        x = -0.2 - 0.25 * k / max(p.finlets - 1, 1)
-        for sign in (1, -1):
-            height = float(np.interp(x, _X[::-1], (z + sign * r)[::-1]))
-            outline = [(0.022, -0.012 * sign), (-0.012, 0.034 * sign), (-0.024, 0.03 * sign), (-0.012, -0.012 * sign)]
-            parts.append(_plate("finlet", outline, (x, 0, height), blend=0.004))
-    if p.barbels > 0:
-        b = p.barbels
-        path = [[0.49 + p.jaw, 0.02, jaw_z], [0.5 + p.jaw + 0.5 * b, 0.04, jaw_z - 0.1 * b]]
-        path.append([0.5 + p.jaw + 0.9 * b, 0.06, jaw_z - 0.5 * b])
-        parts.append({"label": "head", "tube": path, "r": [0.011, 0.008, 0.004], "mirror": True, "blend": 0.006})
+    trunk = _Trunk(*_profile(p))
     eye_x = 0.37 - 0.02 * p.snout
-    eye_r = float(np.interp(eye_x, _X[::-1], r[::-1]))
-    eye_z = float(np.interp(eye_x, _X[::-1], z[::-1])) + 0.3 * eye_r
+    eye_r = trunk.at(trunk.r, eye_x)
+    eye_z = trunk.at(trunk.z, eye_x) + 0.3 * eye_r
     eye = {
         "at": [eye_x, round(eye_r * p.width * 0.95, 4), round(eye_z, 4)], "r": p.eye, "look": [0.15, 1, 0.05],
         "iris": p.iris, "white": "#20201c", "pupil": 0.6, "ring": 1.1,
     }  # fmt: skip
+    parts = [*_body(p, trunk), *_fins(p, trunk), *_small_fins(p, trunk), *_barbels(p, trunk)]
+    return {"parts": parts, "eyes": [eye], "skins": _skins(p), "patterns": _patterns(p, trunk)}
+
+
+def _jaw_height(trunk: _Trunk) -> float:
+    return float(trunk.z[0]) - 0.35 * float(trunk.r[0]) - 0.008
+
+
+def _body(p: Fish, trunk: _Trunk) -> list[Body]:
+    r, z = trunk.r, trunk.z
+
+    def tube(first: int, last: int, label: str, blend: float) -> Body:
+        points = [[float(_X[k]), 0.0, round(float(z[k]), 4)] for k in range(first, last)]
+        wide = np.interp(_X[first:last], [-0.5, -0.2, 0.3, 0.5], [0.4, 0.9, 1.0, 1.15]) * p.width
+        return {"label": label, "tube": points, "r": rounded(r[first:last]), "w": rounded(wide), "blend": blend}
+
+    rise = p.jaw * float(np.tan(np.radians(p.mouth)))
+    jaw = [[0.4, 0, float(z[2]) - 0.45 * float(r[2])], [0.5 + p.jaw, 0, _jaw_height(trunk) + rise]]
+    return [
+        tube(3, len(_X), "body", 0.02),
+        tube(0, 5, "head", 0.02),
+        {
+            "label": "head",
+            "tube": jaw,
+            "r": [round(float(r[2]) * 0.5, 4), round(max(float(r[0]) * 0.55, 0.012), 4)],
+            "w": [p.width * 1.2],
+            "blend": 0.025,
+        },
+        {
+            "label": "mouth",
+            "ellipsoid": [0.51 + p.jaw * 0.5, 0, round(float(z[0]) - 0.2 * float(r[0]), 4)],
+            "r": [p.gape, max(float(r[0]) * 1.6, 0.04), 0.009],
+            "turn": [0, -p.mouth, 0],
+            "carve": True,
+            "blend": 0.008,
+        },
+    ]
+
+
+def _fins(p: Fish, trunk: _Trunk) -> list[Body]:
+    r, z = trunk.r, trunk.z
+    parts: list[Body] = []
+    for label, fins, sign in (("dorsal", p.dorsal, 1), ("anal", p.anal, -1)):
+        for fin in fins:
+            outline, (x, height) = _outline(fin, z + sign * r, sign)
+            parts.append(_plate(label, outline, (x, 0, height)))
+    s = p.tail_size / 2
+    shape = _TAILS[p.tail]
+    if p.tail != "veil":
+        shape = [*shape, *[(a, -b) for a, b in shape[-2::-1]]]
+    tail = [(a * s * 1.15, b * s) for a, b in shape]
+    bend = [0.25 * 0.3 / max(p.tail_size, 0.3), 0.0]
+    parts.append(_plate("tail", tail, (-0.49, 0, float(z[-1])), bend=bend))
+    side = trunk.side(p)
+    if p.pectoral > 0:
+        outline = [(a * p.pectoral, b * p.pectoral) for a, b in _PADDLE]
+        at = (0.2, side * 0.85, trunk.at(z - 0.35 * r, 0.2))
+        parts.append(_plate("paired", outline, at, turn=[-28, 18, 0], mirror=True))
+    if p.pelvic > 0:
+        outline = [(a * p.pelvic, b * p.pelvic) for a, b in _PADDLE]
+        at = (0.02, side * 0.45, trunk.at(z - 0.86 * r, 0.02))
+        parts.append(_plate("paired", outline, at, turn=[-14, 48, 28], mirror=True))
+    return parts
+
+
+def _small_fins(p: Fish, trunk: _Trunk) -> list[Body]:
+    r, z = trunk.r, trunk.z
+    parts: list[Body] = []
+    if p.adipose:
+        parts.append(_plate("dorsal", _ADIPOSE, (-0.36, 0.0, trunk.at(z + r, -0.36))))
+    for k in range(p.finlets):
+        x = -0.2 - 0.25 * k / max(p.finlets - 1, 1)
+        for sign in (1, -1):
+            outline = [(0.022, -0.012 * sign), (-0.012, 0.034 * sign), (-0.024, 0.03 * sign), (-0.012, -0.012 * sign)]
+            parts.append(_plate("finlet", outline, (x, 0, trunk.at(z + sign * r, x)), blend=0.004))
+    return parts
+
+
+def _barbels(p: Fish, trunk: _Trunk) -> list[Body]:
+    if p.barbels <= 0:
+        return []
+    b, jaw = p.barbels, _jaw_height(trunk)
+    path = [[0.49 + p.jaw, 0.02, jaw], [0.5 + p.jaw + 0.5 * b, 0.04, jaw - 0.1 * b]]
+    path.append([0.5 + p.jaw + 0.9 * b, 0.06, jaw - 0.5 * b])
+    return [{"label": "head", "tube": path, "r": [0.011, 0.008, 0.004], "mirror": True, "blend": 0.006}]
+
+
+def _skins(p: Fish) -> Body:
     flesh = {"contrast": 0.15, "rough": p.shine}
-    skins: Body = {
+    fin = {"rough": 0.4, "contrast": 0.2}
+    return {
         "body": {"color": p.side, "grain": 0.15, **flesh},
         "head": {"color": p.side, "grain": 0.1, **flesh},
         "mouth": {"color": "#1c100c"},
-        "tail": {"color": p.tail_color or p.fin, "rough": 0.4, "contrast": 0.2},
+        "tail": {"color": p.tail_color or p.fin, **fin},
+        **{label: {"color": p.fin, **fin} for label in ("dorsal", "anal", "paired", "finlet")},
     }
-    for label in ("dorsal", "anal", "paired", "finlet"):
-        skins[label] = {"color": p.fin, "rough": 0.4, "contrast": 0.2}
+
+
+def _patterns(p: Fish, trunk: _Trunk) -> list[Body]:
+    side, labels, soft = trunk.side(p), ["body", "head"], 0.3
     gill = [[0.27, side * 1.0, 0.3 * p.depth], [0.225, side * 1.1, 0.02], [0.25, side * 0.8, -0.28 * p.depth]]
     patterns: list[Body] = []
     if p.scales > 0:
@@ -248,13 +281,11 @@ def fish(p: Fish) -> Body:
         patterns.append(
             {"kind": "scales", "labels": ["body"], "size": p.scales, "amount": rows, "lift": 0.003, "color": p.side}
         )
-    trunk = ["body", "head"]
-    soft = 0.3
     patterns += [
-        {"kind": "facing", "labels": trunk, "color": p.back, "axis": [0, 0, 1], "amount": 0.36, "soft": soft},
-        {"kind": "facing", "labels": trunk, "color": p.belly, "axis": [0, 0, -1], "amount": 0.3, "soft": soft},
-        {"kind": "mark", "labels": trunk, "at": gill, "size": 0.008, "color": p.back, "lift": -0.005},
+        {"kind": "facing", "labels": labels, "color": p.back, "axis": [0, 0, 1], "amount": 0.36, "soft": soft},
+        {"kind": "facing", "labels": labels, "color": p.belly, "axis": [0, 0, -1], "amount": 0.3, "soft": soft},
+        {"kind": "mark", "labels": labels, "at": gill, "size": 0.008, "color": p.back, "lift": -0.005},
     ]
     for label in ("dorsal", "anal", "paired", "tail"):
         patterns.append({"kind": "rays", "labels": [label], "amount": 54, "size": 0.25, "lift": -0.003, "soft": 0.4})
-    return {"parts": parts, "eyes": [eye], "skins": skins, "patterns": patterns}
+    return patterns

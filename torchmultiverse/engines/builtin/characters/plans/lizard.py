@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from torchmultiverse.engines.builtin.characters.plans import Body, Proportions, plan
+from torchmultiverse.engines.builtin.characters.plans import Body, Proportions, plan, rounded
 
 
 class Lizard(Proportions):
@@ -48,62 +48,56 @@ class Lizard(Proportions):
     rough: float = 0.6
 
 
-def _round(values: object) -> list[float]:
-    return [round(float(v), 4) for v in np.asarray(values, float).ravel()]
-
-
 @plan("lizard", Lizard)
 def lizard(p: Lizard) -> Body:
     """Return a lizard that looks towards +x."""
     half, z, g = p.length / 2, p.height, p.girth
     trunk = [[-half, 0, z], [-half * 0.55, 0, z], [0, 0, z + 0.06 * g], [half * 0.6, 0, z], [half, 0, z + 0.02]]
-    parts: list[Body] = [
-        {"label": "body", "tube": [_round(q) for q in trunk], "r": _round(g * np.array([0.7, 0.92, 1.05, 0.92, 0.66])),
-         "w": [p.flat]},
-    ]  # fmt: skip
+    trunk_r = rounded(g * np.array([0.7, 0.92, 1.05, 0.92, 0.66]))
+    parts: list[Body] = [{"label": "body", "tube": [rounded(q) for q in trunk], "r": trunk_r, "w": [p.flat]}]
     hx, hz = half + p.neck, z + p.raise_head
     skull, snout = p.head_r
     neck = [[half * 0.8, 0, z + 0.01], [half + p.neck * 0.5, 0, (z + hz) / 2], [hx + 0.1 * p.head, 0, hz]]
-    parts.append({"label": "neck", "tube": [_round(q) for q in neck], "r": _round([0.7 * g, 0.62 * g, skull * 0.9]),
+    parts.append({"label": "neck", "tube": [rounded(q) for q in neck], "r": rounded([0.7 * g, 0.62 * g, skull * 0.9]),
                   "w": [p.flat * 0.95], "blend": 0.05})  # fmt: skip
     face = [[hx, 0, hz], [hx + 0.35 * p.head, 0, hz + 0.008], [hx + 0.75 * p.head, 0, hz - 0.1 * skull]]
     face.append([hx + p.head, 0, hz - 0.2 * skull])
-    size = _round([skull * 0.92, skull, (skull + snout) / 2, snout])
-    parts.append({"label": "head", "tube": [_round(q) for q in face], "r": size, "w": [p.head_w], "blend": 0.03})
+    size = rounded([skull * 0.92, skull, (skull + snout) / 2, snout])
+    parts.append({"label": "head", "tube": [rounded(q) for q in face], "r": size, "w": [p.head_w], "blend": 0.03})
     cut = [[hx + p.head + snout, 0, hz - 0.42 * skull], [hx + 0.5 * p.head, 0, hz - 0.38 * skull]]
     cut.append([hx + 0.25 * p.head, 0, hz - 0.3 * skull])
-    parts.append({"label": "mouth", "tube": [_round(q) for q in cut], "r": [0.004], "w": [30], "carve": True,
+    parts.append({"label": "mouth", "tube": [rounded(q) for q in cut], "r": [0.004], "w": [30], "carve": True,
                   "blend": 0.004})  # fmt: skip
     t = np.linspace(0, 1, 7)
     low = np.maximum(z * (1 - t) ** 1.6, p.tail_r * (1 - t) * 0.9 + 0.012)
     path = np.stack([-half * 0.85 - t * p.tail, p.tail_curl * np.sin(np.pi * 1.3 * t), low], 1)
-    parts.append({"label": "tail", "tube": [_round(q) for q in path], "r": _round(p.tail_r * (1 - t) ** 0.8 + 0.008),
+    parts.append({"label": "tail", "tube": [rounded(q) for q in path], "r": rounded(p.tail_r * (1 - t) ** 0.8 + 0.008),
                   "blend": 0.05})  # fmt: skip
     upper, wrist = p.leg
     for x, way, label in ((half * 0.72, 1, "front"), (-half * 0.72, -1, "hind")):
         hip = [x, g * p.flat * 0.6, z]
         knee = [x + way * 0.05, p.reach * 0.72, z + 0.35 * g]
         foot = [x + way * 0.02 + 0.05, p.reach, 0.02]
-        sizes = _round([upper * 1.15, upper * 0.85, wrist])
-        leg = [_round(q) for q in (hip, knee, foot)]
+        sizes = rounded([upper * 1.15, upper * 0.85, wrist])
+        leg = [rounded(q) for q in (hip, knee, foot)]
         parts.append({"label": label, "tube": leg, "r": sizes, "mirror": True, "blend": 0.03})
         for turn in (-35, -5, 25, 60, 100) if p.pads > 0 else (-30, 0, 30, 65):
             c, s = np.cos(np.radians(turn)), np.sin(np.radians(turn))
             tip = [foot[0] + c * p.toes, foot[1] + s * p.toes, 0.012]
-            toe = [_round(foot), _round(tip)]
-            parts.append({"label": "toe", "tube": toe, "r": _round([wrist * 0.6, max(wrist * 0.35, 0.008)]),
+            toe = [rounded(foot), rounded(tip)]
+            parts.append({"label": "toe", "tube": toe, "r": rounded([wrist * 0.6, max(wrist * 0.35, 0.008)]),
                           "mirror": True, "blend": 0.008})  # fmt: skip
             if p.pads > 0:
-                parts.append({"label": "toe", "ellipsoid": _round(tip), "r": _round([p.pads, p.pads, 0.012]),
+                parts.append({"label": "toe", "ellipsoid": rounded(tip), "r": rounded([p.pads, p.pads, 0.012]),
                               "mirror": True, "blend": 0.006})  # fmt: skip
-    eye = {"at": _round([hx + 0.42 * p.head, skull * p.head_w * 0.78, hz + 0.5 * skull]), "r": p.eye,
+    eye = {"at": rounded([hx + 0.42 * p.head, skull * p.head_w * 0.78, hz + 0.5 * skull]), "r": p.eye,
            "look": [0.35, 1, 0.2], "iris": p.iris, "white": p.white, "pupil": 0.45, "ring": 1.1}  # fmt: skip
-    coat = {"color": p.color, "grain": 0.06, "contrast": 0.3, "rough": p.rough}
+    skin = {"color": p.color, "grain": 0.06, "contrast": 0.3, "rough": p.rough}
     if p.speckle is not None:
-        coat["speckle"] = p.speckle
-    skins: Body = {label: dict(coat) for label in ("body", "neck", "head", "tail")}
+        skin["speckle"] = p.speckle
+    skins: Body = {label: dict(skin) for label in ("body", "neck", "head", "tail")}
     for label in ("front", "hind", "toe"):
-        skins[label] = {**coat, "color": p.leg_color or p.color}
+        skins[label] = {**skin, "color": p.leg_color or p.color}
     skins["mouth"] = {"color": "#1a0c0a"}
     patterns: list[Body] = []
     if p.belly is not None:

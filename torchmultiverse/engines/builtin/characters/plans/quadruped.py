@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from torchmultiverse.engines.builtin.characters.plans import Body, Proportions, plan
+from torchmultiverse.engines.builtin.characters.plans import Body, Proportions, plan, rounded
 
 
 class Quadruped(Proportions):
@@ -86,125 +86,16 @@ _EARS: dict[str, list[tuple[float, float]]] = {
 }
 
 
-def _round(values: object) -> list[float]:
-    return [round(float(v), 4) for v in np.asarray(values, float).ravel()]
-
-
 @plan("quadruped", Quadruped)
 def quadruped(p: Quadruped) -> Body:
     """Return an animal that looks towards +x."""
-    half = p.length / 2
-    stations = np.array([-1.0, -0.8, -0.4, 0.1, 0.55, 0.85, 1.0]) * half
-    radii = np.array([0.5, 0.92, 0.0, 0.0, 1.0, 0.9, 0.6])
-    trunk_r = np.array([p.rump, p.rump, (p.rump + p.waist) / 2, p.waist, p.chest, p.chest, p.chest])
-    radii = np.where(radii > 0, radii * trunk_r, trunk_r)
-    lift = p.slope * stations / p.length + p.arch * (1 - (stations / half) ** 2)
-    trunk = np.stack([stations, 0 * stations, p.height + lift], 1)
-    parts: list[Body] = [
-        {"label": "body", "tube": [_round(q) for q in trunk], "r": _round(radii), "w": [p.width]},
-    ]
-    head = np.array([p.head[0], 0.0, p.head[1]])
-    base = np.array([0.7 * half, 0.0, p.height + p.slope * 0.35 + 0.25 * p.chest])
-    t = np.linspace(0, 1, 5)
-    neck = base + (head - base) * t[:, None]
-    parts.append(
-        {
-            "label": "neck", "tube": [_round(q) for q in neck], "w": [0.85], "blend": 0.08,
-            "r": _round(p.neck[0] + (p.neck[1] - p.neck[0]) * t),
-        }
-    )  # fmt: skip
     k = p.skull
-    parts.append({"label": "head", "ellipsoid": _round(head), "r": _round([1.1 * k, 0.92 * k, k]), "blend": 0.05})
-    tilt = np.radians(p.muzzle_tilt)
-    forward, down = np.array([np.cos(tilt), 0, -np.sin(tilt)]), np.array([-np.sin(tilt), 0, -np.cos(tilt)])
-    root = head + np.array([0.55 * k, 0, -0.22 * k])
-    s = np.linspace(0, 1, 5)
-    snout = root + forward * (s * (p.muzzle + 0.35 * k))[:, None] + down * (p.droop * p.muzzle * s**2)[:, None]
-    radius = p.muzzle_r[0] + (p.muzzle_r[1] - p.muzzle_r[0]) * s
-    parts.append(
-        {"label": "muzzle", "tube": [_round(q) for q in snout], "r": _round(radius), "w": [p.muzzle_w], "blend": 0.04}
-    )
-    nose = snout[-1] + forward * p.muzzle_r[1] * 0.72 - down * p.muzzle_r[1] * 0.3
-    size = p.muzzle_r[1]
-    parts.append(
-        {
-            "label": "nose",
-            "ellipsoid": _round(nose),
-            "r": _round([0.35 * size, 0.5 * size, 0.36 * size]),
-            "blend": 0.008,
-        }
-    )
-    cut = [_round(snout[-1] + forward * size * 1.2 + down * size * 0.45), _round(snout[2] + down * radius[2] * 0.55)]
-    parts.append({"label": "mouth", "tube": cut, "r": [0.004], "w": [9], "carve": True, "blend": 0.005})
-    if p.ear > 0:
-        outline = [_round([a * p.ear, b * p.ear]) for a, b in _EARS[p.ear_shape]]
-        at = head + np.array([(0.3 - p.ear_at) * k * 1.4, 0.55 * k, 0.72 * k])
-        parts.append(
-            {
-                "label": "ear", "plate": outline, "at": _round(at), "r": [0.012], "mirror": True, "blend": 0.012,
-                "turn": [55, -8, -p.ear_spread], "bend": [-2.0 / max(p.ear * 10, 0.6), 0],
-            }
-        )  # fmt: skip
-    y = p.apart
-    upper, knee, ankle = p.leg
-    front_x, hind_x = 0.62 * half, -0.78 * half
-    top = p.height + p.slope * 0.3 - 0.25 * p.chest
-    sole = p.foot_size * (0.55 if p.foot == "paw" else 0.9)
-    front = [[front_x, y, top], [front_x - 0.02, y, top * 0.62], [front_x + 0.005, y, top * 0.4]]
-    front += [[front_x - 0.005, y, top * 0.16 + sole * 0.6], [front_x + 0.015, y, sole]]
-    sizes = _round([upper, (upper + knee) / 2, knee, ankle, ankle])
-    swing = [p.stance, round(top, 4)]
-    leg = {"mirror": True, "blend": 0.05}
-    parts.append({"label": "front", "tube": [_round(q) for q in front], "r": sizes, "swing": swing, **leg})
-    high = p.height - p.slope * 0.3 - 0.1 * p.rump
-    c = p.crouch * high * 0.3
-    hind = [[hind_x, y, high], [hind_x + c, y, high * 0.66], [hind_x - c * 0.8, y, high * 0.38]]
-    hind += [[hind_x - c * 0.45, y, high * 0.16 + sole * 0.6], [hind_x + 0.01, y, sole]]
-    sizes = _round([upper * 1.35, upper * 1.0, knee * 1.05, ankle, ankle])
-    back = [-p.stance, round(high, 4)]
-    parts.append({"label": "hind", "tube": [_round(q) for q in hind], "r": sizes, "swing": back, **leg})
-    f = p.foot_size
-    for x, way in ((front_x + 0.015, swing), (hind_x + 0.01, back)):
-        if p.foot == "paw":
-            parts.append(
-                {
-                    "label": "foot", "ellipsoid": _round([x + 0.45 * f, y, f * 0.55]),
-                    "r": _round([1.3 * f, f, f * 0.58]),
-                    "mirror": True, "blend": 0.02, "swing": way, "above": 0.002,
-                }
-            )  # fmt: skip
-        else:
-            parts.append(
-                {
-                    "label": "foot", "tube": [_round([x, y, f * 1.1]), _round([x + 0.3 * f, y, 0.012])],
-                    "r": _round([f * 0.8, f * 1.1]), "mirror": True, "blend": 0.008, "swing": way, "above": 0.002,
-                }
-            )  # fmt: skip
-    if p.tail:
-        rump = np.array([-half - 0.2 * p.rump, 0, p.height - p.slope * 0.45 + 0.4 * p.rump])
-        path = [_round(rump + np.array([x, 0, z])) for x, z in [(0.1 * p.rump, 0.0), *p.tail]]
-        sizes = _round(np.linspace(p.tail_r[0], p.tail_r[1], len(path)))
-        parts.append({"label": "tail", "tube": path, "r": sizes, "blend": 0.03})
+    head = np.array([p.head[0], 0.0, p.head[1]])
     eye = {
-        "at": _round(head + np.array([0.62 * k, 0.62 * k, p.eye_z * k])), "r": p.eye, "look": [0.55, 1, 0.15],
+        "at": rounded(head + np.array([0.62 * k, 0.62 * k, p.eye_z * k])), "r": p.eye, "look": [0.55, 1, 0.15],
         "iris": p.iris, "pupil": 0.5,
     }  # fmt: skip
-    coat = {"rough": p.rough, "contrast": 0.25, "grain": 0.09}
-    if p.speckle is not None:
-        coat["speckle"] = p.speckle  # type: ignore[assignment]
-    skins: Body = {
-        "body": {"color": p.color, "fur": 0.002, **coat},
-        "neck": {"color": p.color, "fur": 0.002, **coat},
-        "head": {"color": p.face or p.color, "fur": 0.0015, **coat},
-        "muzzle": {"color": p.muzzle_color or p.face or p.color, "fur": 0.001, "rough": p.rough, "contrast": 0.2},
-        "nose": {"color": p.nose_color, "rough": 0.3},
-        "mouth": {"color": "#120a08"},
-        "ear": {"color": p.ear_color or p.color, "rough": p.rough},
-        "front": {"color": p.leg_color or p.color, **coat},
-        "hind": {"color": p.leg_color or p.color, **coat},
-        "foot": {"color": p.foot_color or p.leg_color or p.color, "rough": p.rough * 0.8},
-        "tail": {"color": p.tail_color or p.color, **coat},
-    }
+    parts = [*_trunk(p, head), *_muzzle(p, head), *_ears(p, head), *_legs(p), *_tail(p)]
     patterns: list[Body] = []
     if p.belly is not None:
         patterns.append(
@@ -218,4 +109,131 @@ def quadruped(p: Quadruped) -> Body:
                 "lean": [-1.4, 0, -0.7], "tone": 0.18,
             }
         )  # fmt: skip
-    return {"parts": parts, "eyes": [eye], "skins": skins, "patterns": patterns, "hair": hair}
+    return {"parts": parts, "eyes": [eye], "skins": _skins(p), "patterns": patterns, "hair": hair}
+
+
+def _trunk(p: Quadruped, head: np.ndarray) -> list[Body]:
+    half = p.length / 2
+    stations = np.array([-1.0, -0.8, -0.4, 0.1, 0.55, 0.85, 1.0]) * half
+    radii = np.array([0.5, 0.92, 0.0, 0.0, 1.0, 0.9, 0.6])
+    trunk_r = np.array([p.rump, p.rump, (p.rump + p.waist) / 2, p.waist, p.chest, p.chest, p.chest])
+    radii = np.where(radii > 0, radii * trunk_r, trunk_r)
+    lift = p.slope * stations / p.length + p.arch * (1 - (stations / half) ** 2)
+    trunk = np.stack([stations, 0 * stations, p.height + lift], 1)
+    base = np.array([0.7 * half, 0.0, p.height + p.slope * 0.35 + 0.25 * p.chest])
+    t = np.linspace(0, 1, 5)
+    neck = base + (head - base) * t[:, None]
+    neck_r = rounded(p.neck[0] + (p.neck[1] - p.neck[0]) * t)
+    k = p.skull
+    return [
+        {"label": "body", "tube": [rounded(q) for q in trunk], "r": rounded(radii), "w": [p.width]},
+        {"label": "neck", "tube": [rounded(q) for q in neck], "w": [0.85], "blend": 0.08, "r": neck_r},
+        {"label": "head", "ellipsoid": rounded(head), "r": rounded([1.1 * k, 0.92 * k, k]), "blend": 0.05},
+    ]
+
+
+def _muzzle(p: Quadruped, head: np.ndarray) -> list[Body]:
+    k = p.skull
+    tilt = np.radians(p.muzzle_tilt)
+    forward, down = np.array([np.cos(tilt), 0, -np.sin(tilt)]), np.array([-np.sin(tilt), 0, -np.cos(tilt)])
+    root = head + np.array([0.55 * k, 0, -0.22 * k])
+    s = np.linspace(0, 1, 5)
+    snout = root + forward * (s * (p.muzzle + 0.35 * k))[:, None] + down * (p.droop * p.muzzle * s**2)[:, None]
+    radius = p.muzzle_r[0] + (p.muzzle_r[1] - p.muzzle_r[0]) * s
+    nose = snout[-1] + forward * p.muzzle_r[1] * 0.72 - down * p.muzzle_r[1] * 0.3
+    size = p.muzzle_r[1]
+    nose_r = rounded([0.35 * size, 0.5 * size, 0.36 * size])
+    cut = [rounded(snout[-1] + forward * size * 1.2 + down * size * 0.45), rounded(snout[2] + down * radius[2] * 0.55)]
+    return [
+        {
+            "label": "muzzle",
+            "tube": [rounded(q) for q in snout],
+            "r": rounded(radius),
+            "w": [p.muzzle_w],
+            "blend": 0.04,
+        },
+        {"label": "nose", "ellipsoid": rounded(nose), "r": nose_r, "blend": 0.008},
+        {"label": "mouth", "tube": cut, "r": [0.004], "w": [9], "carve": True, "blend": 0.005},
+    ]  # fmt: skip
+
+
+def _ears(p: Quadruped, head: np.ndarray) -> list[Body]:
+    if p.ear <= 0:
+        return []
+    k = p.skull
+    outline = [rounded([a * p.ear, b * p.ear]) for a, b in _EARS[p.ear_shape]]
+    at = head + np.array([(0.3 - p.ear_at) * k * 1.4, 0.55 * k, 0.72 * k])
+    return [
+        {
+            "label": "ear", "plate": outline, "at": rounded(at), "r": [0.012], "mirror": True, "blend": 0.012,
+            "turn": [55, -8, -p.ear_spread], "bend": [-2.0 / max(p.ear * 10, 0.6), 0],
+        }
+    ]  # fmt: skip
+
+
+def _legs(p: Quadruped) -> list[Body]:
+    half, y = p.length / 2, p.apart
+    upper, knee, ankle = p.leg
+    front_x, hind_x = 0.62 * half, -0.78 * half
+    top = p.height + p.slope * 0.3 - 0.25 * p.chest
+    sole = p.foot_size * (0.55 if p.foot == "paw" else 0.9)
+    front = [[front_x, y, top], [front_x - 0.02, y, top * 0.62], [front_x + 0.005, y, top * 0.4]]
+    front += [[front_x - 0.005, y, top * 0.16 + sole * 0.6], [front_x + 0.015, y, sole]]
+    swing = [p.stance, round(top, 4)]
+    high = p.height - p.slope * 0.3 - 0.1 * p.rump
+    c = p.crouch * high * 0.3
+    hind = [[hind_x, y, high], [hind_x + c, y, high * 0.66], [hind_x - c * 0.8, y, high * 0.38]]
+    hind += [[hind_x - c * 0.45, y, high * 0.16 + sole * 0.6], [hind_x + 0.01, y, sole]]
+    back = [-p.stance, round(high, 4)]
+    front_r = rounded([upper, (upper + knee) / 2, knee, ankle, ankle])
+    hind_r = rounded([upper * 1.35, upper * 1.0, knee * 1.05, ankle, ankle])
+    leg = {"mirror": True, "blend": 0.05}
+    return [
+        {"label": "front", "tube": [rounded(q) for q in front], "r": front_r, "swing": swing, **leg},
+        {"label": "hind", "tube": [rounded(q) for q in hind], "r": hind_r, "swing": back, **leg},
+        _foot(p, front_x + 0.015, swing),
+        _foot(p, hind_x + 0.01, back),
+    ]
+
+
+def _foot(p: Quadruped, x: float, swing: list[float]) -> Body:
+    y, f = p.apart, p.foot_size
+    if p.foot == "paw":
+        return {
+            "label": "foot", "ellipsoid": rounded([x + 0.45 * f, y, f * 0.55]),
+            "r": rounded([1.3 * f, f, f * 0.58]),
+            "mirror": True, "blend": 0.02, "swing": swing, "above": 0.002,
+        }  # fmt: skip
+    return {
+        "label": "foot", "tube": [rounded([x, y, f * 1.1]), rounded([x + 0.3 * f, y, 0.012])],
+        "r": rounded([f * 0.8, f * 1.1]), "mirror": True, "blend": 0.008, "swing": swing, "above": 0.002,
+    }  # fmt: skip
+
+
+def _tail(p: Quadruped) -> list[Body]:
+    if not p.tail:
+        return []
+    rump = np.array([-p.length / 2 - 0.2 * p.rump, 0, p.height - p.slope * 0.45 + 0.4 * p.rump])
+    path = [rounded(rump + np.array([x, 0, z])) for x, z in [(0.1 * p.rump, 0.0), *p.tail]]
+    sizes = rounded(np.linspace(p.tail_r[0], p.tail_r[1], len(path)))
+    return [{"label": "tail", "tube": path, "r": sizes, "blend": 0.03}]
+
+
+def _skins(p: Quadruped) -> Body:
+    skin: Body = {"rough": p.rough, "contrast": 0.25, "grain": 0.09}
+    if p.speckle is not None:
+        skin["speckle"] = p.speckle
+    face, leg = p.face or p.color, p.leg_color or p.color
+    return {
+        "body": {"color": p.color, "fur": 0.002, **skin},
+        "neck": {"color": p.color, "fur": 0.002, **skin},
+        "head": {"color": face, "fur": 0.0015, **skin},
+        "muzzle": {"color": p.muzzle_color or face, "fur": 0.001, "rough": p.rough, "contrast": 0.2},
+        "nose": {"color": p.nose_color, "rough": 0.3},
+        "mouth": {"color": "#120a08"},
+        "ear": {"color": p.ear_color or p.color, "rough": p.rough},
+        "front": {"color": leg, **skin},
+        "hind": {"color": leg, **skin},
+        "foot": {"color": p.foot_color or leg, "rough": p.rough * 0.8},
+        "tail": {"color": p.tail_color or p.color, **skin},
+    }

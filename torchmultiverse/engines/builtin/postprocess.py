@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.engines.builtin.noise import Noise
-from torchmultiverse.engines.builtin.stage import View
-from torchmultiverse.engines.builtin.tracer import Raw
+from torchmultiverse.engines.builtin.placement import View
+from torchmultiverse.engines.builtin.tracer import RenderBuffers
 from torchmultiverse.engines.builtin.world import Haze, World, WorldSpec
 from torchmultiverse.errors import SpecError
 
@@ -35,15 +35,15 @@ def denoiser_works() -> bool:
     return True
 
 
-def denoise(raw: Raw) -> Array:
+def denoise(buffers: RenderBuffers) -> Array:
     """Return the colour without noise."""
     import pyoidn
 
     return np.asarray(
         pyoidn.denoise(
-            np.ascontiguousarray(raw.color),
-            albedo=np.ascontiguousarray(raw.albedo),
-            normal=np.ascontiguousarray(raw.normal),
+            np.ascontiguousarray(buffers.color),
+            albedo=np.ascontiguousarray(buffers.albedo),
+            normal=np.ascontiguousarray(buffers.normal),
             hdr=True,
             # Every sample of the picture is in these, and the first surface has no noise but that of edges.
             clean_aux=True,
@@ -91,14 +91,14 @@ def _beams() -> Noise:
     return Noise(np.random.default_rng(77))
 
 
-def _shafts(haze: Haze, view: View, raw: Raw, sun: NDArray[np.float64]) -> Array:
+def _shafts(haze: Haze, view: View, buffers: RenderBuffers, sun: NDArray[np.float64]) -> Array:
     """Return how much brighter the water along each pixel is, (H, W, 1): beams through a rippled surface."""
     width, height = view.size
     step = max(1, width // 128)
     x, y = np.meshgrid(np.arange(0, width, step) + 0.5 - width / 2, np.arange(0, height, step) + 0.5 - height / 2)
     directions = np.stack([x / view.focal, y / view.focal, np.ones_like(x)], -1) @ view.rotation
     directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
-    limit = np.minimum(raw.distance[::step, ::step], 22.0)
+    limit = np.minimum(buffers.distance[::step, ::step], 22.0)
     total, weight = np.zeros(x.shape), np.zeros(x.shape)
     for k in range(14):
         t = limit * (k + 0.5) / 14
@@ -116,7 +116,7 @@ def _shafts(haze: Haze, view: View, raw: Raw, sun: NDArray[np.float64]) -> Array
     return np.asarray(full[..., None], np.float32)
 
 
-def veil_of(spec: WorldSpec, view: View, raw: Raw) -> Array:
+def veil_of(spec: WorldSpec, view: View, buffers: RenderBuffers) -> Array:
     """Return the light of the haze itself, of a shape that goes with (H, W, 3)."""
     haze = spec.haze
     assert haze is not None
@@ -131,17 +131,17 @@ def veil_of(spec: WorldSpec, view: View, raw: Raw) -> Array:
         up = up / np.sqrt(1 + x[None] ** 2 + y[:, None] ** 2)
         veil = veil * (0.35 + 1.5 * np.clip(up + 0.25, 0, 1) ** 1.5)[..., None]
         sun = direction(spec.sky.sun_elevation, spec.sky.sun_azimuth)
-        veil = veil * (1 + haze.shafts * _shafts(haze, view, raw, sun))
+        veil = veil * (1 + haze.shafts * _shafts(haze, view, buffers, sun))
     return np.asarray(veil)
 
 
-def finish(raw: Raw, world: World, view: View, light: str, denoised: bool) -> NDArray[np.uint8]:
+def postprocess(buffers: RenderBuffers, world: World, view: View, light: str, denoised: bool) -> NDArray[np.uint8]:
     """Return the picture, uint8 (H, W, 3), sRGB."""
     spec = world.spec
-    color = denoise(raw) if denoised and denoiser_works() else raw.color
+    color = denoise(buffers) if denoised and denoiser_works() else buffers.color
     color = np.maximum(color, 0)
     if spec.haze is not None:
-        color = color * raw.through + veil_of(spec, view, raw) * (1 - raw.through)
+        color = color * buffers.transmittance + veil_of(spec, view, buffers) * (1 - buffers.transmittance)
     color = color * (tint(light) * world.exposure).astype(np.float32)
     if spec.glow > 0:
         from scipy.ndimage import gaussian_filter

@@ -1,4 +1,4 @@
-"""Surfaces of characters as vertex colours: a species' own coat, and the textures that replace it.
+"""Surfaces of characters as vertex colours: a species' own skin, and the textures that replace it.
 
 Patterns live in rest space (the species' own units before scaling), so that they move with the body. A pattern may
 colour the skin, lift it along its normal, or both.
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from torchmultiverse.engines.builtin.characters.implicit import Surface, Vector, spline
+from torchmultiverse.engines.builtin.characters.implicit import BodySurface, Vector, spline
 from torchmultiverse.engines.builtin.characters.noise import cells, fractal, srgb, value_noise
 from torchmultiverse.resources import data_folder
 
@@ -72,7 +72,9 @@ class Pattern(BaseModel):
     top: float | None = Field(default=None, description="only where the skin faces up more than this")
 
 
-def paint(s: Surface, skins: dict[str, Skin], patterns: list[Pattern], seed: int) -> tuple[Array, Array, Array]:
+def vertex_appearance(
+    s: BodySurface, skins: dict[str, Skin], patterns: list[Pattern], seed: int
+) -> tuple[Array, Array, Array]:
     """Return linear colours (V, 3), roughness (V,) and the displacement (V,) along the normals."""
     rest = s.vertices
     color = np.zeros((len(rest), 3), np.float32)
@@ -112,7 +114,7 @@ def paint(s: Surface, skins: dict[str, Skin], patterns: list[Pattern], seed: int
     return color.clip(0.003, 0.95).astype(np.float32), rough, lift
 
 
-def _pattern(p: Pattern, s: Surface, on: NDArray[np.intp], column: int, seed: int) -> Array:
+def _pattern(p: Pattern, s: BodySurface, on: NDArray[np.intp], column: int, seed: int) -> Array:
     rest, normals = s.vertices[on], s.normals[on]
     along, around = s.along[on, column], s.around[on, column]
     axis = np.asarray(p.axis, np.float32)
@@ -166,12 +168,12 @@ def _pattern(p: Pattern, s: Surface, on: NDArray[np.intp], column: int, seed: in
     return _step(fractal(fine, 2, seed), 0.4, 0.65)
 
 
-_DRAWN = (
+_PAINTED = (
     "Asphalt", "Black", "Blue", "Color", "Curtain", "Default", "Grass", "Gray", "Green", "Red", "Sky", "Stone",
 )  # fmt: skip
 
 
-class Finish(BaseModel):
+class TextureSpec(BaseModel):
     """A replacing texture of ``scenes/textures.json``: a pattern of one or two ``colors``, ``size`` of a unit body.
 
     ``plain``; ``brick``: courses of the first in joints of the second; ``brushed``: fine streaks; ``wood``: rings
@@ -186,13 +188,13 @@ class Finish(BaseModel):
     rough: float = Field(default=0.5, ge=0, le=1)
 
 
-def _finishes() -> dict[str, Finish]:
+def _texture_specs() -> dict[str, TextureSpec]:
     data = json.loads((data_folder("scenes") / "textures.json").read_text())
-    return {name: Finish.model_validate(value) for name, value in data.items()}
+    return {name: TextureSpec.model_validate(value) for name, value in data.items()}
 
 
-FINISHES = _finishes()
-TEXTURES = tuple(sorted({*_DRAWN, *FINISHES}))
+TEXTURE_SPECS = _texture_specs()
+TEXTURES = tuple(sorted({*_PAINTED, *TEXTURE_SPECS}))
 """Names of all textures: the published families' and the variants of attributes of PUG: AR4T (Table 5)."""
 _PLAIN = {"Blue": "#2f86b8", "Red": "#b83232", "Green": "#3f9a45", "Gray": "#8a8a8a", "Black": "#181818"}
 
@@ -228,16 +230,16 @@ def texture(name: str, rest: NDArray[Any]) -> tuple[Array, Array]:
         _, number = cells(rest * 6, 12)
         wheel = np.stack([0.5 + 0.45 * np.sin(2 * np.pi * (number * 3 + k / 3)) for k in range(3)], -1)
         return (wheel**2.2).astype(np.float32), np.full(n, 0.5, np.float32)
-    return _finished(FINISHES[name], rest, fine)
+    return _patterned(TEXTURE_SPECS[name], rest, fine)
 
 
-def _finished(finish: Finish, rest: NDArray[Any], fine: NDArray[Any]) -> tuple[Array, Array]:
-    first, second = srgb(finish.colors[0]), srgb(finish.colors[-1])
-    scaled = np.asarray(rest / finish.size, np.float32)
+def _patterned(spec: TextureSpec, rest: NDArray[Any], fine: NDArray[Any]) -> tuple[Array, Array]:
+    first, second = srgb(spec.colors[0]), srgb(spec.colors[-1])
+    scaled = np.asarray(rest / spec.size, np.float32)
     x, y, z = scaled.T
     shade: NDArray[Any] = 0.9 + 0.2 * fine
     mix: NDArray[Any]
-    if finish.pattern == "brick":
+    if spec.pattern == "brick":
         # Joints run around the body: the place along a course is that of the longer of both horizontal axes.
         course = np.floor(2.2 * z)
         along = (x + 0.61 * y) + 0.5 * (course % 2)
@@ -246,32 +248,32 @@ def _finished(finish: Finish, rest: NDArray[Any], fine: NDArray[Any]) -> tuple[A
         one = np.abs(np.sin(12.9898 * np.floor(along) + 78.233 * course) * 43758.5453) % 1.0
         mix, shade = _step(joint, 0.03, 0.07), shade * (0.8 + 0.35 * one[:, None])
         mix = 1 - mix
-    elif finish.pattern == "brushed":
+    elif spec.pattern == "brushed":
         streak = np.stack([x * 0.12, y, z], 1)
         mix = 0.65 * fractal(streak, 2, 31) + 0.35 * (0.5 + 0.5 * np.sin(5 * rest[:, 2] + 3 * rest[:, 1]))
-    elif finish.pattern == "wood":
+    elif spec.pattern == "wood":
         around = np.hypot(y + 0.35, z + 0.6) + 0.5 * fractal(np.asarray(rest * 3, np.float32), 3, 33)
         ring = 0.5 + 0.5 * np.sin(2 * np.pi * around)
         mix = 0.8 * ring**2 + 0.25 * fractal(rest * np.array([8, 70, 70], np.float32), 2, 34)
-    elif finish.pattern == "weave":
+    elif spec.pattern == "weave":
         a, b = np.sin(2 * np.pi * (x + 0.5 * y)), np.sin(2 * np.pi * (z + 0.5 * y))
         mix = np.where(a * b > 0, _step(a, -0.3, 0.6), _step(b, -0.3, 0.6)) * 0.9
-    elif finish.pattern == "rock":
+    elif spec.pattern == "rock":
         border, number = cells(scaled, 35)
         mix = 1 - _step(border, 0.02, 0.14)
         shade = shade * (0.65 + 0.6 * number[:, None])
-    elif finish.pattern == "stripes":
+    elif spec.pattern == "stripes":
         mix = _step(np.sin(2 * np.pi * (x + 0.15 * np.sin(6 * rest[:, 2]))), -0.15, 0.15)
-    elif finish.pattern == "clouds":
+    elif spec.pattern == "clouds":
         mix = _step(fractal(scaled, 5, 36), 0.42, 0.62)
-    elif finish.pattern == "gloss":
+    elif spec.pattern == "gloss":
         band = np.sin(2 * np.pi * (z + 0.4 * x + 0.3 * y))
         mix, shade = 0.75 * _step(band, 0.55, 1.0) ** 2, np.ones_like(shade)
     else:
         mix, shade = np.zeros(len(rest)), 0.85 + 0.3 * fine
     mix = np.clip(mix, 0, 1)[:, None]
     color = (first * (1 - mix) + second * mix) * shade
-    return color.clip(0, 0.95).astype(np.float32), np.full(len(rest), finish.rough, np.float32)
+    return color.clip(0, 0.95).astype(np.float32), np.full(len(rest), spec.rough, np.float32)
 
 
 def _step(x: Any, low: float, high: float) -> Array:

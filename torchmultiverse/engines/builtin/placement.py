@@ -29,7 +29,7 @@ FOV = 40.0
 _SIDE = 1.12
 _GAP = 0.22
 _SPECIES_SIZE = 1.6
-# Distance of the camera, height of what it looks at (metres above the stage), and opening of the picture. Every world
+# Distance of the camera, height of what it looks at (metres above the ground), and opening of the picture. Every world
 # has room for 6.9 metres, so what needs more room in the picture gets a wider lens.
 _LAYOUTS: dict[Layout, tuple[float, float, float]] = {
     "center": (4.7, 0.98, FOV),
@@ -109,7 +109,7 @@ class Actor:
     location: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
-def actors(scene: Scene) -> list[Actor]:
+def scene_actors(scene: Scene) -> list[Actor]:
     """Return the characters that are there, with their positions.
 
     Two characters of which neither has a place stand left and right.
@@ -142,9 +142,9 @@ def actors(scene: Scene) -> list[Actor]:
     return found
 
 
-def layout(scene: Scene, cast: list[Actor]) -> Layout:
+def layout(scene: Scene, actors: list[Actor]) -> Layout:
     """Return which of the three camera distances applies: by the places asked for, filled or not."""
-    places = {scene.get_str("Character1_Pos"), scene.get_str("Character2_Pos"), *(a.position for a in cast)}
+    places = {scene.get_str("Character1_Pos"), scene.get_str("Character2_Pos"), *(a.position for a in actors)}
     if "location" in places:
         return "free"
     if places & {"bottom", "top"}:
@@ -153,7 +153,7 @@ def layout(scene: Scene, cast: list[Actor]) -> Layout:
 
 
 def place(
-    actor: Actor, cast: list[Actor], world: World, vertices: NDArray[Any], normals: NDArray[Any], hover: float
+    actor: Actor, actors: list[Actor], world: World, vertices: NDArray[Any], normals: NDArray[Any], hover: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return a character's vertices and normals in world coordinates.
 
@@ -169,7 +169,7 @@ def place(
     centre = (turned.min(0) + turned.max(0)) / 2
     offset = np.array([x - centre[0], y - centre[1], world.ground(x, y) + up - turned[:, 2].min()])
     if actor.position == "top":
-        below = next((other.scale for other in cast if other.position in ("bottom", "center")), 1.0)
+        below = next((other.scale for other in actors if other.position in ("bottom", "center")), 1.0)
         offset[2] += _SPECIES_SIZE * below + _GAP
     else:
         offset[2] += hover * actor.scale
@@ -187,9 +187,9 @@ def rotation(yaw: float, pitch: float, roll: float) -> NDArray[np.float64]:
 
 
 def view(scene: Scene, world: World, kind: Layout, size: tuple[int, int]) -> View:
-    """Return the camera: on a sphere around the centre of the stage, looking at it.
+    """Return the camera: on a sphere around the world's centre, looking at it.
 
-    It is at the end of an arm that turns about the stage, as an Unreal spring arm does: a camera that looks down stands
+    It is at the end of an arm that turns about the centre, as an Unreal spring arm does: a camera that looks down is
     above, and one at a pitch beyond -90 has gone over the top and sees the world upside down. At ``Camera_Pitch`` 0 it
     has the world's own view, which looks down by ``elevation``.
     """

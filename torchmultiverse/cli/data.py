@@ -1,4 +1,4 @@
-"""Commands that bring datasets in, take them out, and put them together."""
+"""Commands that bring datasets in, take them out, put them together, and check them."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from torchmultiverse.cli.groups import data_group, examples
+from torchmultiverse.cli.options import Dataset, Engine, Images, Label, Out, Save, Seed, Token
+from torchmultiverse.cli.output import place, save_json, say
 from torchmultiverse.errors import DatasetError
-
-_out = Console()
 
 
 @contextmanager
 def _bar(title: str, total: int | None = None) -> Iterator[Callable[..., None]]:
     """Show a progress bar on a terminal; yields what is told ``(done, of)``."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not Console(stderr=True).is_terminal) as progress:
+    from torchmultiverse.progress import progress_bar
+
+    with progress_bar() as progress:
         task = progress.add_task(title, total=total)
 
         def tick(done: int, of: int | None = None) -> None:
@@ -29,9 +29,16 @@ def _bar(title: str, total: int | None = None) -> Iterator[Callable[..., None]]:
         yield tick
 
 
+@data_group.command(
+    "import",
+    epilog=examples(
+        "torchmultiverse data import PUG_SPAR --out data/pug_spar",
+        "torchmultiverse data import PUG_AR4T/PUG_ARmerged_test.csv --split test --out data/ar4t_test",
+    ),
+)
 def import_(
     source: Annotated[Path, typer.Argument(help="Unpacked archive, its CSV file, or a folder of Parquet files.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the dataset; an interrupted import is continued.")],
+    out: Out,
     family: Annotated[
         str | None, typer.Option(help="Animals, ImageNet, SPAR, AR4T or Custom; default: told from the columns.")
     ] = None,
@@ -70,12 +77,19 @@ def import_(
     terms = licence_of(made.manifest)
     rule = "" if terms["generative"] else "; not for training generative models"
     family = made.manifest["identity"]["family"]
-    _out.print(f"{out}: {len(made):,} pictures of the family {family}, {terms['name']}{rule}", highlight=False)
+    say(f"{out}: {len(made):,} pictures of the family {family}, {terms['name']}{rule}")
 
 
+@data_group.command(
+    "export",
+    epilog=examples(
+        "torchmultiverse data export data/spar --out spar_png",
+        "torchmultiverse data export data/spar --out tars --layout webdataset --where 'world_name = Desert'",
+    ),
+)
 def export(
-    dataset: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder that is written.")],
+    dataset: Dataset,
+    out: Out,
     layout: Annotated[
         Literal["folder", "webdataset"],
         typer.Option(help="folder: PNG, the family's published CSV, metadata.csv; webdataset: tar files."),
@@ -98,11 +112,12 @@ def export(
             what = f"{len(chosen):,} pictures and {export_folder(chosen, out, tick, overwrite=overwrite).name}"
         else:
             what = f"{len(export_webdataset(chosen, out, tick, overwrite=overwrite)):,} tar files"
-    _out.print(f"{out}: {what}", highlight=False)
+    say(f"{out}: {what}")
 
 
+@data_group.command("push", epilog=examples("torchmultiverse data push data/spar me/spar --public"))
 def push(
-    dataset: Annotated[Path, typer.Argument(help="Folder of a finished dataset.")],
+    dataset: Dataset,
     repository: Annotated[str, typer.Argument(help="On the Hugging Face Hub: owner/name.")],
     private: Annotated[bool, typer.Option("--private/--public", help="Of a repository that is made now.")] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent.")] = False,
@@ -116,12 +131,13 @@ def push(
     what = f"{len(files)} files, {size / 1e6:,.1f} MB"
     if dry_run:
         for file in files:
-            _out.print(f"{file.relative_to(dataset)}", highlight=False)
-        _out.print(f"{what} would go to {repository} ({'private' if private else 'public'})", highlight=False)
+            say(f"{file.relative_to(dataset)}")
+        say(f"{what} would go to {repository} ({'private' if private else 'public'})")
         return
-    _out.print(f"{what}: {send(dataset, repository, private=private)}", highlight=False)
+    say(f"{what}: {send(dataset, repository, private=private)}")
 
 
+@data_group.command("diff", epilog=examples("torchmultiverse data diff data/spar data/spar_again"))
 def diff(
     first: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
     second: Annotated[Path, typer.Argument(help="Folder of another.")],
@@ -133,14 +149,17 @@ def diff(
 
     with _bar("comparing") as tick:
         found = compare(open_dataset(first), open_dataset(second), pixels, tick)
-    _out.print(str(found), highlight=False, markup=False)
+    say(str(found))
     if not found.same:
         raise typer.Exit(1)
 
 
+@data_group.command(
+    "merge", epilog=examples("torchmultiverse data merge data/spar data/pug_spar --common --out data/both")
+)
 def merge(
     datasets: Annotated[list[Path], typer.Argument(help="Folders of at least two datasets of one family.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the new dataset.")],
+    out: Out,
     common: Annotated[bool, typer.Option("--common", help="Keep only the columns that all have.")] = False,
     keep_first: Annotated[
         bool, typer.Option("--keep-first", help="Of a scene that several have, keep the first picture.")
@@ -154,4 +173,102 @@ def merge(
         made = put_together(
             [open_dataset(path) for path in datasets], out, common=common, keep_first=keep_first, tick=tick
         )
-    _out.print(f"{out}: {len(made):,} pictures from {len(datasets)} datasets", highlight=False)
+    say(f"{out}: {len(made):,} pictures from {len(datasets)} datasets")
+
+
+@data_group.command("split", epilog=examples("torchmultiverse data split data/animals --per-class 50 --out sets.json"))
+def split(
+    data: Images,
+    out: Annotated[Path, typer.Option("--out", help="File of the sets.")] = Path("sets.json"),
+    label: Label = None,
+    per_class: Annotated[int, typer.Option(min=1, help="Pictures of each class in A, and as many in B.")] = 50,
+    public: Annotated[int | None, typer.Option(min=1, help="Public ones of each class. Default: what is left.")] = None,
+    shared: Annotated[int, typer.Option(min=0, help="Of each class, seen by both models.")] = 0,
+    held_out: Annotated[int, typer.Option(min=0, help="Of each class, seen by none, for the control.")] = 0,
+    seed: Seed = 0,
+) -> None:
+    """Divide a dataset into what model A sees, what B sees, and public pictures that none sees."""
+    from torchmultiverse.analyze import draw_splits
+    from torchmultiverse.store import columns_of, open_images
+
+    pictures = open_images(data)
+    name = label or ("character_name" if "character_name" in columns_of(pictures) else "label")
+    found = draw_splits(pictures, name, per_class, public, shared, held_out, seed)
+    found.save(out)
+    say("  ".join(f"{name}: {len(rows):,}" for name, rows in found.rows.items()))
+    place("sets", out)
+
+
+@data_group.command(
+    "verify",
+    epilog=examples(
+        "torchmultiverse data verify data/spar",
+        "torchmultiverse data verify data/spar --render 20 --engine builtin",
+    ),
+)
+def verify(
+    dataset: Dataset,
+    drop_bad: Annotated[
+        bool, typer.Option("--drop-bad", help="Delete bad shards, so that render makes them again.")
+    ] = False,
+    again: Annotated[
+        int, typer.Option("--render", min=0, help="Render so many random scenes once more and compare the pictures.")
+    ] = 0,
+    engine: Engine = "builtin",
+    seed: Seed = 0,
+    token: Token = None,
+) -> None:
+    """Check a dataset's shards: hashes, row counts, that every label is its scene's, and that every picture decodes."""
+    from torchmultiverse.store import verify as check
+
+    result = check(dataset, drop_bad)
+    say(str(result))
+    if result.problems:
+        raise typer.Exit(DatasetError.exit_code)
+    if again:
+        import numpy as np
+
+        from torchmultiverse.connect import open_engine
+        from torchmultiverse.farm import render_again
+        from torchmultiverse.store import open_dataset, spec_of
+
+        spec = spec_of(open_dataset(dataset).manifest)
+        source = open_engine(engine, token=token, assets=spec.assets if spec else [])
+        try:
+            agreement = render_again(dataset, source, again, np.random.default_rng(seed))
+        finally:
+            source.close()
+        say(str(agreement))
+        if not agreement.same:
+            raise typer.Exit(DatasetError.exit_code)
+
+
+@data_group.command(
+    "quality",
+    epilog=examples(
+        "torchmultiverse data quality data/spar", "torchmultiverse data quality data/spar --save quality.json"
+    ),
+)
+def quality(
+    dataset: Dataset,
+    save: Save = None,
+) -> None:
+    """Report the quality of a dataset's pictures: what fails, duplicates, and factor levels that change nothing."""
+    from torchmultiverse.store import inspect, open_dataset
+
+    result = inspect(open_dataset(dataset))
+    save_json(save, result.as_dict())
+    say(str(result))
+
+
+@data_group.command("leakage", epilog=examples("torchmultiverse data leakage data/spar"))
+def leakage(dataset: Dataset) -> None:
+    """Say which factors can be told from file size, brightness, row or shard, without looking at a picture."""
+    from torchmultiverse.store import leakage as look
+    from torchmultiverse.store import open_dataset
+
+    found = look(open_dataset(dataset))
+    for leak in found:
+        say(str(leak), "yellow" if leak.counts else None)
+    if not found:
+        say("no factor varies enough to be told")

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from torchmultiverse.engines import Catalogue, Failure, Frame, RenderOptions
 from torchmultiverse.errors import SpecError
-from torchmultiverse.farm import generate, plan
+from torchmultiverse.farm import dry_run, generate
 from torchmultiverse.farm.estimate import Limited, guessed, select
 from torchmultiverse.scenes import FACTORS, Factorial, Scene, parse_spec
 
@@ -36,7 +36,7 @@ def text_of(what: object) -> str:
 
 
 def test_counts_are_those_of_the_scenes() -> None:
-    forecast = plan(parse_spec(SPEC), MARKER, where="Camera_Yaw < 10")
+    forecast = dry_run(parse_spec(SPEC), MARKER, where="Camera_Yaw < 10")
     assert forecast.pictures == 8
     assert forecast.counts["World_Name"] == {"Desert": 4, "Snow": 4}
     assert forecast.bytes > 0
@@ -66,11 +66,11 @@ def test_a_product_of_billions_is_planned_at_once() -> None:
     spec = parse_spec({"World_Name": ["Desert"], **{
         f"{what}_{axis}": list(range(360)) for what in ("Camera", "Character_Rotation") for axis in ("Yaw", "Pitch")
     }})  # fmt: skip
-    whole = plan(spec, MARKER)
+    whole = dry_run(spec, MARKER)
     assert whole.pictures == 360**4
     assert whole.counts["Camera_Yaw"][7] == 360**3
     assert "16,796,160,000 pictures" in text_of(whole)
-    some = plan(spec, MARKER, limit=10**9)
+    some = dry_run(spec, MARKER, limit=10**9)
     assert some.pictures == 10**9
     assert sum(some.counts["Camera_Pitch"].values()) == 10**9
 
@@ -84,7 +84,7 @@ def test_problems_are_named_before_anything_is_rendered() -> None:
             "render": {"passes": ["rgb", "depth"]},
         }
     )
-    forecast = plan(spec, passes)
+    forecast = dry_run(spec, passes)
     assert len(forecast.problems) == 2
     assert "Did you mean 'Desert'" in forecast.problems[0]
     assert "cannot render depth" in forecast.problems[1]
@@ -97,16 +97,16 @@ def test_problems_are_named_before_anything_is_rendered() -> None:
 
 def test_the_rate_comes_from_a_probe_or_from_the_last_run(tmp_path: Path) -> None:
     spec = parse_spec(SPEC)
-    probed = plan(spec, MARKER, size=48, probe=Faulty(delay=0.05))
+    probed = dry_run(spec, MARKER, size=48, probe=Faulty(delay=0.05))
     assert "some scenes" in probed.source
     assert 0 < probed.pictures_per_second < 20, "each takes 0.05 s at least"
-    assert probed.bytes < plan(spec, MARKER, size=48).bytes, "a test card is smaller than a rendered picture"
+    assert probed.bytes < dry_run(spec, MARKER, size=48).bytes, "a test card is smaller than a rendered picture"
     generate(SPEC, tmp_path / "d", lambda: Faulty(delay=0.01), size=48, progress=False)
-    seen = plan(spec, MARKER, size=48)
+    seen = dry_run(spec, MARKER, size=48)
     assert seen.source == "measured here"
     assert 0 < seen.pictures_per_second < 100
-    assert plan(spec, MARKER, size=48, workers=2).source == "measured here with one worker"
-    assert "a guess" in plan(spec, MARKER, size=64).source
+    assert dry_run(spec, MARKER, size=48, workers=2).source == "measured here with one worker"
+    assert "a guess" in dry_run(spec, MARKER, size=64).source
 
 
 @pytest.mark.parametrize(
@@ -143,8 +143,8 @@ def test_worlds_are_paid_for_once_however_many_pictures_they_have(tmp_path: Path
     many = {"World_Name": ["Desert", "Snow"], "Camera_Yaw": list(range(360)), "Camera_Pitch": list(range(360))}
     generate(few, tmp_path / "d", Slow, size=48, progress=False)
     for forecast in (
-        plan(parse_spec(many), MARKER, size=48),
-        plan(parse_spec(many), MARKER, size=48, probe=Slow()),
+        dry_run(parse_spec(many), MARKER, size=48),
+        dry_run(parse_spec(many), MARKER, size=48, probe=Slow()),
     ):
         assert forecast.overhead >= 2 * 0.5
         assert 1 / forecast.pictures_per_second < 0.25, "the pictures themselves take some milliseconds"

@@ -1,0 +1,224 @@
+"""Commands that say what a representation knows."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from torchmultiverse.cli.groups import analyze_group, examples
+from torchmultiverse.cli.options import (
+    AcceptedLicense,
+    Boxes,
+    Data,
+    Factors,
+    Features,
+    Group,
+    Images,
+    Layers,
+    ModelString,
+    Out,
+    Seed,
+    Settings,
+    SplitsFile,
+    features_folder,
+    option_sets,
+)
+from torchmultiverse.cli.output import interval, place, say, table
+
+if TYPE_CHECKING:
+    from torchmultiverse.analyze import Analysis, RunOptions
+
+
+@analyze_group.command("layers", epilog=examples("torchmultiverse analyze layers timm:vit_base_patch16_224"))
+def layers(
+    model: ModelString,
+    every: Annotated[bool, typer.Option("--every", help="Also points that a skip connection goes round.")] = False,
+) -> None:
+    """List the points of a model whose features can be asked for, with their sizes."""
+    from torchmultiverse.features import layers_of
+    from torchmultiverse.models import load_model
+
+    rows = table("", "layer", "one image's output", "features", "kind")
+    for depth, layer in enumerate(layers_of(load_model(model), every)):
+        style = None if layer.cut else "dim"
+        shape = " × ".join(str(side) for side in layer.shape)
+        rows.add_row(str(depth), layer.name, shape, f"{layer.size:,}", layer.module, style=style)
+    say(rows)
+    say(
+        "Pooled by the mean; NAME@cls takes the first token, NAME@max the largest value."
+        + (" Dim: no place to cut, a skip connection goes round it." if every else ""),
+        "dim",
+    )
+
+
+@dataclass(frozen=True)
+class Probing:
+    """What is read at each layer, and how."""
+
+    layer: Layers = None
+    factor: Factors = None
+    probe: Annotated[
+        list[str] | None, typer.Option(help="logistic, linear, knn or mlp; may be repeated. Default: logistic.")
+    ] = None
+    geometry: Annotated[
+        bool, typer.Option("--geometry/--no-geometry", help="Ranks, sensitivities, similarity of layers, DCI.")
+    ] = True
+    group: Group = "auto"
+    labels: Annotated[
+        float | None, typer.Option(help="Label budget: a share of the training images, or so many of each level.")
+    ] = None
+    against: Annotated[str | None, typer.Option(help="Another model: how alike its layers are to these (CKA).")] = None
+    limit: Annotated[int | None, typer.Option(min=50, help="So many images at most, drawn at random.")] = None
+
+
+@dataclass(frozen=True)
+class Everything:
+    """What is done besides with ``--all``."""
+
+    everything: Annotated[
+        bool, typer.Option("--all", help="All probes, fewer labels, geometry, images of layers, what was memorized.")
+    ] = False
+    sets: SplitsFile = None
+    other: Annotated[str | None, typer.Option("--b", help="With --sets: the model that saw B.")] = None
+    boxes: Boxes = None
+    decoder_steps: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="With --all: steps of the decoders that draw images; 0 for no images. Default: 20,000 at 64 "
+            "pixels on a GPU, 2,000 at 32 without.",
+        ),
+    ] = None
+    accept_license: AcceptedLicense = None
+
+
+@analyze_group.command(
+    "model", epilog=examples("torchmultiverse analyze model timm:vit_base_patch16_224 --data data/animals --all")
+)
+@option_sets
+def model_command(
+    model: ModelString,
+    data: Data,
+    probing: Probing,
+    everything: Everything,
+    out: Out = Path("analysis"),
+    seed: Seed = 0,
+    features: Features = None,
+) -> None:
+    """Say what a model knows at every layer, where to cut it, and how its layers are shaped; writes a page.
+
+    With --all also what is read with fewer labels, images of what its layers know (RCDM) and questions to them, and
+    what it memorized (déjà vu). What is interrupted goes on with the same command.
+    """
+    from torchmultiverse.analyze import PROBES, AnalysisOptions, RunOptions, analyze_model
+    from torchmultiverse.report import write_report
+    from torchmultiverse.resources import versions
+
+    full, run, labels = everything.everything, RunOptions(seed, features_folder(features)), probing.labels
+    options = AnalysisOptions(
+        probing.layer or "cuts", probing.factor,
+        list(PROBES) if full and probing.probe is None else probing.probe or ["logistic"], probing.group,
+        None if labels is None else labels if labels <= 1 else int(labels), probing.geometry or full, full,
+        probing.against, probing.limit,
+    )  # fmt: skip
+    found = analyze_model(model, data, options, run)
+    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    packages = ", ".join(f"{k} {v}" for k, v in versions(("torch", "timm", "open_clip_torch")).items())
+    found = found.model_copy(update={"provenance": {"command": command, "seed": seed, "packages": packages}})
+    if full:
+        found = _rest(found, model, data, out, everything, probing.limit, run)
+    found.save(out)
+    page = write_report(found, out)
+    _show(found)
+    place("page", page)
+
+
+def _rest(
+    found: Analysis, model: str, data: Path, out: Path, everything: Everything, limit: int | None, run: RunOptions
+) -> Analysis:
+    """Return an analysis with what was memorized, and with images of its layers."""
+    from torchmultiverse.analyze import ObjectRemoval, add_memorization, add_samples, default_decoder_training
+    from torchmultiverse.report import write_report
+
+    removal = None if everything.boxes is None else ObjectRemoval("boxes", everything.boxes)
+    found = add_memorization(found, model, data, everything.sets, everything.other, removal, run)
+    training, _ = default_decoder_training()
+    if everything.decoder_steps is not None:
+        training = replace(training, steps=everything.decoder_steps)
+    if training.steps:
+        found.save(out)  # decoders take long: what is known is there before
+        write_report(found, out)
+        found = add_samples(found, model, data, out, training, None, limit, everything.accept_license, run)
+    return found
+
+
+def _show(found: Analysis) -> None:
+    """Print what an analysis found."""
+    from torchmultiverse.evaluate import plain
+    from torchmultiverse.stats import told
+
+    rows = table("factor", "probe", "best cut", "there", "at the end", "lost")
+    assert found.probing is not None
+    for cut in found.probing.cuts:
+        last = found.probing.curve(cut.factor, cut.probe)[-1]
+        rows.add_row(
+            plain(cut.factor), cut.probe, cut.best, f"{100 * cut.score:.1f}", f"{100 * last.score:.1f}",
+            "–" if cut.best == cut.end else told(cut.cost, cut.cost_low, cut.cost_high, cut.groups, signed=False),
+        )  # fmt: skip
+    say(rows)
+    for drawn in found.samples:
+        say(f"{drawn.config['layer']}: {drawn.fidelity.summary}")
+    for one in found.memorization.layers if found.memorization else ():
+        whole = one.score.at(1.0)
+        say(f"memorized at {one.layer}: {interval(whole.score, whole.low, whole.high)} points")
+    for note in (*found.probing.notes, *found.notes):
+        say(f"not asked: {note}", "dim")
+
+
+@analyze_group.command(
+    "guillotine",
+    epilog=examples(
+        "torchmultiverse analyze guillotine data/animals --set method=vicreg --set epochs=30 --out guillotine"
+    ),
+)
+def guillotine(
+    data: Images,
+    out: Out = Path("guillotine"),
+    recipe: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="'NAME: method=simclr pairs=character_name', or 'NAME: method=supervised label=camera_yaw'; may be "
+            "repeated. Default: views, views that keep colours, pairs of a class, supervised by up to three columns."
+        ),
+    ] = None,
+    setting: Settings = None,
+    factor: Factors = None,
+    group: Group = "auto",
+    seed: Seed = 0,
+    features: Features = None,
+) -> None:
+    """Train encoders by several recipes, and say for which factors their heads are better cut off (misalignment)."""
+    from torchmultiverse.analyze import RunOptions, measure_misalignment, parse_recipe
+    from torchmultiverse.evaluate import plain
+    from torchmultiverse.report import write_report
+    from torchmultiverse.stats import told
+    from torchmultiverse.train import Training, with_settings
+
+    base = with_settings(Training(), setting or ())
+    recipes = [parse_recipe(text, base) for text in recipe] if recipe else None
+    run = RunOptions(seed, features_folder(features))
+    found = measure_misalignment(data, out, recipes, factor, base, group, run)
+    rows = table("training", "factor", "trunk", "head", "gained by cutting")
+    for of, mine in zip(found.recipes, found.gaps, strict=True):
+        for gap in mine:
+            rows.add_row(
+                of.name, plain(gap.factor), f"{100 * gap.first:.1f}", f"{100 * gap.last:.1f}",
+                told(gap.gap, gap.low, gap.high, gap.groups),
+            )  # fmt: skip
+    say(rows)
+    found.save(out)
+    place("page", write_report(found, out))

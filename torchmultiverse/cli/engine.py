@@ -1,0 +1,136 @@
+"""Commands that open an engine: one image of it, what it can render, and serving it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from torchmultiverse.cli import completion
+from torchmultiverse.cli.groups import app, engine_group, examples
+from torchmultiverse.cli.options import Assets, Engine, Token
+from torchmultiverse.cli.output import say, table, title
+from torchmultiverse.errors import EngineError, SpecError
+
+
+@app.command(epilog=examples("torchmultiverse show Desert Elephant --set Camera_Yaw=45 --out elephant.png"))
+def show(
+    world: Annotated[str, typer.Argument(help="World_Name")],
+    character: Annotated[str, typer.Argument(help="Character_Name")] = "blank",
+    values: Annotated[
+        list[str] | None, typer.Option("--set", help="Any factor: Camera_Yaw=45; may be repeated.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="File of the image.")] = Path("scene.png"),
+    engine: Engine = "inprocess",
+    size: Annotated[int, typer.Option(min=16, max=4096, help="Side in pixels.")] = 512,
+    samples: Annotated[int | None, typer.Option(min=1, help="Samples per pixel. Default: the engine's.")] = None,
+    assets: Assets = None,
+    token: Token = None,
+) -> None:
+    """Render one scene to a file."""
+    from torchmultiverse.connect import Multiverse
+    from torchmultiverse.scenes import FACTORS
+
+    factors: dict[str, Any] = {"World_Name": world, "Character_Name": character}
+    for item in values or []:
+        name, separator, value = item.partition("=")
+        if not separator:
+            raise SpecError(f"--set {item!r}: write NAME=VALUE")
+        try:
+            factors[name] = float(value) if FACTORS[name].kind == "number" else value
+        except ValueError:
+            raise SpecError(f"--set {item!r}: {name} is a number") from None
+    with Multiverse(engine, token=token, assets=assets or (), size=(size, size), samples=samples) as mv:
+        mv.render(**factors).image.save(out)
+    say(str(out))
+
+
+@app.command(epilog=f"{examples('torchmultiverse serve --port 8080')}\n\nThen open http://127.0.0.1:8080 in a browser.")
+def serve(
+    engine: Engine = "builtin",
+    host: Annotated[str, typer.Option(help="Address to bind; other than loopback needs a token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of players and of the page; 0: a free one.")] = 8080,
+    streamer_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of streamers.")] = 8888,
+    assets: Assets = None,
+    token: Token = None,
+    allow_origin: Annotated[
+        list[str] | None, typer.Option(help="Another origin, https://host:port, whose pages may connect; repeatable.")
+    ] = None,
+) -> None:
+    """Run a signalling server and an engine until Ctrl-C; the page shows the engine live."""
+    from torchmultiverse.serve import serve_forever
+
+    if assets:
+        from torchmultiverse.assets import check_packs
+
+        check_packs(assets)
+    serve_forever(
+        engine=engine, host=host, player_port=port, streamer_port=streamer_port, token=token, assets=assets or (),
+        allow_origins=allow_origin or (),
+    )  # fmt: skip
+
+
+@engine_group.command("list", epilog=examples("torchmultiverse engine list"))
+def engine_list() -> None:
+    """List the engines that can be named here."""
+    from torchmultiverse.engines import engine_names, find_engine
+
+    shown = table("engine", "what it is")
+    for name in engine_names():
+        try:
+            summary = find_engine(name).summary
+        except EngineError as error:
+            summary = str(error)
+        shown.add_row(name, summary)
+    shown.add_row("ws://host:port", "a signalling server's player port, whatever streams behind it")
+    shown.add_row("path/to/Game.sh", "a packaged Unreal binary, started and stopped for you")
+    say(shown)
+
+
+@engine_group.command("check", epilog=examples("torchmultiverse engine check ws://127.0.0.1:8080"))
+def engine_check(
+    engine: Annotated[
+        str, typer.Argument(help="As for 'render --engine'.", autocompletion=completion.engines)
+    ] = "builtin",
+    out: Annotated[Path | None, typer.Option("--out", help="File of the test image.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the catalogue as JSON.")] = False,
+    token: Token = None,
+) -> None:
+    """Connect to an engine, print what it can render, and render one scene."""
+    from torchmultiverse.connect import Multiverse
+    from torchmultiverse.scenes import Scene
+
+    with Multiverse(engine, token=token, size=(256, 256)) as mv:
+        catalogue = mv.catalogue()
+        if as_json:
+            print(catalogue.model_dump_json(indent=1))
+            return
+        title(catalogue.engine, f" {catalogue.version}  {catalogue.fingerprint}")
+        shown = table("factor", "levels")
+        for name, choice in catalogue.factors.items():
+            if choice.levels is not None:
+                text = ", ".join(choice.levels)
+            else:
+                text = "anything" if choice.low is None else f"{choice.low:g} … {choice.high:g}"
+            shown.add_row(name, text)
+        say(shown)
+        worlds = catalogue.factors.get("World_Name")
+        characters = catalogue.factors.get("Character_Name")
+        scene = Scene(
+            {
+                "World_Name": (worlds and worlds.levels and worlds.levels[0]) or "Desert",
+                "Character_Name": next((c for c in (characters and characters.levels) or [] if c != "blank"), "blank"),
+            }
+        )
+        start = time.perf_counter()
+        frame = mv.render(scene)
+        height, width = frame.array().shape[:2]
+        say(
+            f"rendered {frame.scene.canonical} in {time.perf_counter() - start:.2f} s: "
+            f"{width}×{height}, SHA-256 {frame.sha256()[:16]}…"
+        )
+        if out is not None:
+            frame.image.save(out)
+            say(f"saved {out}")

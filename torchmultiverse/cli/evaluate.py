@@ -1,0 +1,75 @@
+"""Commands that score models and show the scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from torchmultiverse.cli.groups import app, eval_group, examples
+from torchmultiverse.cli.options import (
+    Dataset,
+    Features,
+    ModelStrings,
+    Protocol,
+    Seed,
+    ShownData,
+    features_folder,
+)
+from torchmultiverse.cli.output import say
+
+
+@eval_group.command(
+    "run",
+    epilog=examples(
+        "torchmultiverse eval data/spar --model open_clip:ViT-B-32/laion2b_s34b_b79k",
+        "torchmultiverse eval data/spar --model 'open_clip:ViT-B-32/laion2b_*' --protocol spar_pug2023 --out published",
+    ),
+)
+def run(
+    dataset: Dataset,
+    model: ModelStrings,
+    out: Annotated[Path, typer.Option("--out", help="Folder of the results.")] = Path("results"),
+    protocol: Protocol = "auto",
+    seed: Seed = 0,
+    features: Features = None,
+    keep: Annotated[bool, typer.Option("--keep/--no-keep", help="Whether features are kept at all.")] = True,
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"], typer.Option(help="Of models; auto: bfloat16 on a GPU.")
+    ] = "auto",
+    batch: Annotated[int | None, typer.Option(min=1, help="Images per call. Default: found by trying.")] = None,
+    audit: Annotated[int, typer.Option(min=0, help="Encode so many images again, one by one in float32; 0: none.")] = 0,
+) -> None:
+    """Score models on a dataset and print the leaderboard. Each image passes once, ever, through each model."""
+    from torchmultiverse.evaluate import evaluate, leaderboard, standings
+    from torchmultiverse.models import model_strings
+
+    result = evaluate(
+        dataset, model_strings(model), protocol=protocol, out=out, seed=seed,
+        embeddings=features_folder(features) if keep else None, precision=precision, batch_size=batch or "auto",
+        audit=audit,
+    )  # fmt: skip
+    say(leaderboard(result))
+    if len(result.models) > 1:
+        shown = [f"{s.model} ({s.groups})" for s in standings(result, seed)]
+        say(f"places: {', '.join(shown)}; models that share a letter cannot be told apart")
+    for name, found in result.provenance["audits"].items():
+        say(f"audit of {name}: {found['changed']} of {found['answers']} answers change when {found['pictures']} "
+            f"pictures are encoded one by one in float32")  # fmt: skip
+    say(f"results in {out}; the page: torchmultiverse report {out}")
+
+
+@app.command(epilog=examples("torchmultiverse report results/ --data data/spar --out report/"))
+def report(
+    results: Annotated[Path, typer.Argument(help="Folder that 'eval' or a command of 'analyze' wrote.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder of the page. Default: inside that folder.")] = None,
+    data: ShownData = None,
+) -> None:
+    """Make the HTML pages, and the tables beside them, of what was saved: results, or a record of any analysis."""
+    from torchmultiverse.report import load_record, write_report
+    from torchmultiverse.store import open_dataset
+
+    images = None if data is None else open_dataset(data)
+    record, folder = load_record(results)
+    say(str(write_report(record, out or folder, images, quiet=False)))

@@ -1,0 +1,162 @@
+"""The materials of a scene as rows of one table, and their textures as one buffer of each kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchmultiverse.engines.builtin.mesh import Material, Mesh, linear
+from torchmultiverse.engines.builtin.tracer.backend import NONE, half4, mitsuba, uint4
+from torchmultiverse.engines.builtin.tracer.buffers import Array
+from torchmultiverse.engines.builtin.tracer.kinds import Bool, Color3f, Float, UInt4, UInt32, Vector2f, Vector4f
+
+
+class _Texels(NamedTuple):
+    """The four texels around a place, the fractions between them, and the texture's size."""
+
+    values: list[Any]
+    fx: Float
+    fy: Float
+    size: Vector2f
+
+
+class Textures:
+    """Textures of one kind, one after the other, and where each is: (offset, width, height, repeats).
+
+    Args:
+        textures: of each material (H, W) or, for colours, (H, W, 4), or None where it has none.
+        repeats: whether each goes on beyond its edge.
+        color: whether they are colours, which are kept as float16.
+    """
+
+    def __init__(self, textures: Sequence[NDArray[Any] | None], repeats: Sequence[bool], color: bool = False) -> None:
+        mi = mitsuba()
+        self._color = color
+        rows, texels, used = [], [], 0
+        for texture, repeat in zip(textures, repeats, strict=True):
+            if texture is None:
+                rows.append((NONE, 1, 1, 0))
+                continue
+            height, width = texture.shape[:2]
+            rows.append((used, width, height, int(repeat)))
+            texels.append(texture.reshape(height * width, -1))
+            used += height * width
+        self._rows = mi.UInt32(np.asarray(rows, np.uint32).ravel())
+        self._buffer: Any = None
+        if texels:
+            flat = np.concatenate(texels).ravel()
+            self._buffer = mi.Float16(flat.astype(np.float16)) if color else mi.Float(flat.astype(np.float32))
+
+    def __bool__(self) -> bool:
+        """Return whether there is any texture."""
+        return self._buffer is not None
+
+    def find(self, material: UInt32, active: Bool) -> tuple[UInt4, Bool]:
+        """Return a material's row and where it has a texture."""
+        import drjit as dr
+
+        row: UInt4 = dr.gather(uint4(), self._rows, material, active)
+        return row, active & (row.x != NONE)
+
+    def texels(self, row: UInt4, u: Float, v: Float, active: Bool) -> _Texels:
+        """Return what is around a place, for an interpolation between the four."""
+        import drjit as dr
+
+        mi = mitsuba()
+        size = mi.Vector2f(mi.Float(row.y), mi.Float(row.z))
+        x, y = u * size.x - 0.5, v * size.y - 0.5
+        x0, y0 = dr.floor(x), dr.floor(y)
+        values: list[Any] = []
+        for k in range(4):
+            cx, cy = x0 + (k & 1), y0 + (k >> 1)
+            wrapped = (cx - dr.floor(cx / size.x) * size.x, cy - dr.floor(cy / size.y) * size.y)
+            cx = dr.clip(dr.select(row.w > 0, wrapped[0], cx), 0, size.x - 1)
+            cy = dr.clip(dr.select(row.w > 0, wrapped[1], cy), 0, size.y - 1)
+            at = row.x + mi.UInt32(cy) * row.y + mi.UInt32(cx)
+            if self._color:
+                t = dr.gather(half4(), self._buffer, at, active)
+                values.append(mi.Color3f(mi.Float(t[0]), mi.Float(t[1]), mi.Float(t[2])))
+            else:
+                values.append(dr.gather(mi.Float, self._buffer, at, active))
+        return _Texels(values, x - x0, y - y0, size)
+
+    def lookup(self, material: UInt32, u: Float, v: Float, active: Bool, default: Any) -> Any:
+        """Return the value of a material's texture, or the default where it has none."""
+        import drjit as dr
+
+        if not self:
+            return default
+        row, present = self.find(material, active)
+        t, fx, fy, _ = self.texels(row, u, v, present)
+        value = (t[0] * (1 - fx) + t[1] * fx) * (1 - fy) + (t[2] * (1 - fx) + t[3] * fx) * fy
+        return dr.select(present, value, default)
+
+
+class Materials:
+    """All materials of a scene.
+
+    Attributes:
+        emission: about how much light each material emits (M,).
+        emits: whether any of them does.
+        colors, roughness, heights: their textures.
+
+    Args:
+        materials: in the order of their rows.
+        meshes: what the first of them are on: a light without a texture has its mesh's colour.
+    """
+
+    def __init__(self, materials: Sequence[Material], meshes: Sequence[Mesh]) -> None:
+        table = np.zeros((len(materials), 8), np.float32)
+        self.emission: Array = np.zeros(len(materials), np.float32)
+        colors: list[NDArray[np.float16] | None] = []
+        for k, material in enumerate(materials):
+            color = None if material.color is None else _linear_texture(material.color)
+            colors.append(None if color is None else color.astype(np.float16))
+            eta = 2 / (1 - np.sqrt(0.08 * material.specular)) - 1
+            table[k, :3] = eta, material.metallic, material.specular <= 0
+            if material.emission > 0:
+                tint, tinted = _emission_tint(material, meshes[k])
+                table[k, 3], table[k, 4:7] = float(tinted), tint * material.emission
+                self.emission[k] = material.emission * (color.mean() if color is not None else 1)
+        self.emits = bool(self.emission.any())
+        self._table = mitsuba().Float(table.ravel())
+        repeats = [m.repeat for m in materials]
+        self.colors = Textures(colors, repeats, color=True)
+        rough = [None if m.rough is None else m.rough / np.float32(255) for m in materials]
+        self.roughness = Textures(rough, repeats)
+        self.heights = Textures([m.height for m in materials], repeats)
+
+    def row(self, material: UInt32, active: Bool) -> Vector4f:
+        """Return refractive index, metallic, diffuse only, and whether the surface's colour tints its emission."""
+        import drjit as dr
+
+        row: Vector4f = dr.gather(mitsuba().Vector4f, self._table, material * 2, active)
+        return row
+
+    def radiance(self, material: UInt32, row: Vector4f, color: Color3f, active: Bool) -> Color3f:
+        """Return what a material emits where it has a colour."""
+        import drjit as dr
+
+        mi = mitsuba()
+        e = dr.gather(mi.Vector4f, self._table, material * 2 + 1, active)
+        emitted: Color3f = mi.Color3f(e.x, e.y, e.z) * dr.select(row.w > 0, color, 1)
+        return emitted
+
+
+def _linear_texture(color: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return linear colours and a fourth column, (H, W, 4)."""
+    return np.concatenate([linear(color / np.float32(255)), np.zeros((*color.shape[:2], 1))], -1)
+
+
+def _emission_tint(material: Material, mesh: Mesh) -> tuple[NDArray[np.floating], bool]:
+    """Return the colour of what a material emits, and whether its surface's colour multiplies it."""
+    if material.color is not None:
+        return np.ones(3), True
+    if mesh.colors is None:
+        return np.ones(3), False
+    if material.samples_light:
+        return mesh.colors.mean(0), False
+    return np.ones(3), True

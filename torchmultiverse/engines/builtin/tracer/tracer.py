@@ -1,0 +1,178 @@
+"""One world in arrays, the characters in it, and the images that paths through them add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchmultiverse.engines.builtin.mesh import Material
+from torchmultiverse.engines.builtin.placement import View
+from torchmultiverse.engines.builtin.tracer.backend import (
+    EPSILON,
+    FAR,
+    NONE,
+    mitsuba,
+    opaque_float,
+    opaque_point,
+    opaque_uint,
+)
+from torchmultiverse.engines.builtin.tracer.bsdf import luminance
+from torchmultiverse.engines.builtin.tracer.buffers import (
+    Array,
+    CharacterInstance,
+    RenderBuffers,
+    concatenate_triangles,
+    mesh_triangles,
+)
+from torchmultiverse.engines.builtin.tracer.camera import camera_rays
+from torchmultiverse.engines.builtin.tracer.geometry import Geometry
+from torchmultiverse.engines.builtin.tracer.integrator import Integrator
+from torchmultiverse.engines.builtin.tracer.kinds import Float
+from torchmultiverse.engines.builtin.tracer.lights import Lights
+from torchmultiverse.engines.builtin.tracer.materials import Materials
+from torchmultiverse.engines.builtin.tracer.sampling import LatticeSampler
+from torchmultiverse.engines.builtin.world import World
+
+CHARACTER_MATERIAL = Material("skin", specular=0.35)
+SLOTS = 2
+"""Characters in a scene."""
+DEPTH = 4
+"""Number of surfaces that a light path may touch, plus one."""
+WAVEFRONT = 1 << 22
+"""Most paths at a time: they take about a hundred bytes each."""
+_PILOT = 2048
+"""Places at which each light is sampled when a world is loaded."""
+
+
+class Tracer:
+    """One world in arrays, two character slots whose arrays are replaced, and the paths through them.
+
+    Args:
+        world: what to load.
+        depth: number of surfaces that a light path may touch, plus one.
+        one_scene: whether world and characters are one ray-tracing scene. It has to be on CUDA; elsewhere two are
+            quicker to change.
+    """
+
+    def __init__(self, world: World, depth: int = DEPTH, one_scene: bool | None = None) -> None:
+        self.world = world
+        parts = world.parts
+        rows = concatenate_triangles([mesh_triangles(p.mesh, p.material.roughness, k) for k, p in enumerate(parts)])
+        materials = Materials([*(p.material for p in parts), CHARACTER_MATERIAL], [p.mesh for p in parts])
+        self.lights = Lights(world, rows, materials.emission)
+        one_scene = "cuda" in mitsuba().variant() if one_scene is None else one_scene
+        self._geometry = Geometry(rows, len(parts), one_scene)
+        self._integrator = Integrator(self._geometry, materials, self.lights, depth)
+        self.set_characters([None] * SLOTS)
+        self._weigh_lights()
+
+    def _weigh_lights(self) -> None:
+        """Sample each light as often as it lights the world's centre: a sky behind walls seldom."""
+        import drjit as dr
+
+        mi = mitsuba()
+        count = self.lights.count
+        if count == 1:
+            return
+        sampler = LatticeSampler(_PILOT * count, _PILOT, 1)
+        light = sampler.pixel
+        x, y = sampler.floats(mi.UInt32(0))
+        z, _ = sampler.floats(mi.UInt32(1))
+        ground = float(self.world.ground(0, 0))
+        p = mi.Point3f(6 * x - 3, 6 * y - 3, opaque_float(ground) + 0.1 + 2.4 * z)
+        uv = sampler.pair(mi.UInt32(2))
+        emissive_point = self._integrator.emissive_point
+        sample = self.lights.sample(p, (light, mi.Float(1)), uv, emissive_point, mi.Bool(True))
+        distance = dr.select(sample.distance < FAR, sample.distance * (1 - 20 * EPSILON), FAR)
+        seen = ~self._geometry.occluded(p, sample.d, distance, mi.Bool(True))
+        strength = np.array(dr.select(seen, luminance(sample.value), 0)).reshape(count, _PILOT).astype(np.float64)
+        strength[0] *= 1 / count  # the sky's density has its probability in it
+        strength[-1] *= 1 / count if self.lights.emissive else 1
+        # One place beside a lamp is not the whole room.
+        mean = np.minimum(strength, 8 * strength.mean(1, keepdims=True)).mean(1)
+        if mean.sum() > 0:
+            self.lights.set_probabilities(mean + 0.1 * mean.sum() / count)
+
+    def set_characters(self, characters: Sequence[CharacterInstance | None]) -> None:
+        """Put characters into the slots."""
+        self._geometry.set_characters(characters)
+
+    def render(self, view: View, samples: int, seed: int, device: bool = False) -> RenderBuffers:
+        """Render the world and the characters in it. The same arguments give the same bytes.
+
+        Args:
+            view, samples, seed: from where, how well, and with which random numbers.
+            device: leave colour and its buffers where they were traced, as a torch tensor.
+        """
+        import drjit as dr
+
+        width, height = view.size
+        pixels = width * height
+        rounds = -(-pixels * samples // WAVEFRONT)
+        per_round = -(-samples // rounds)
+        haze = self.world.spec.haze
+        total: Any = 0 if device else np.zeros((9 if haze is None else 12, pixels))
+        for k in range(rounds):
+            values = self._samples(view, pixels, per_round, seed + 7919 * k)
+            if device:
+                import torch
+
+                sums: list[Any] = [dr.block_sum(c, per_round) for c in values]
+                dr.eval(sums)
+                dr.sync_thread()  # torch works in a queue of its own
+                total = total + torch.stack([tensor.torch().double() for tensor in sums])
+            else:
+                total += np.stack([np.array(dr.block_sum(c, per_round)) for c in values])
+        mean = (total / (rounds * per_round)).T.reshape(height, width, -1)
+        if device:
+            none = np.zeros((0, 0, 3), np.float32)
+            return RenderBuffers(none, none, none, none, *self._centres(view), mean.float())
+        mean = mean.astype(np.float32)
+        transmittance = mean[..., 9:] if haze is not None else np.ones_like(mean[..., :3])
+        albedo = np.clip(mean[..., 3:6], 0, 1)
+        return RenderBuffers(mean[..., :3], albedo, mean[..., 6:9], transmittance, *self._centres(view))
+
+    def _samples(self, view: View, pixels: int, per_pixel: int, seed: int) -> list[Float]:
+        """Return of each sample radiance, albedo, normal and, with haze, transmittance by channel, evaluated."""
+        import drjit as dr
+
+        mi = mitsuba()
+        haze = self.world.spec.haze
+        sampler = LatticeSampler(pixels * per_pixel, per_pixel, seed)
+        rays = camera_rays(view, self.world.spec.camera, sampler.pixel, *sampler.floats(mi.UInt32(0)))
+        radiance, first = self._integrator.trace(sampler, rays)
+        values = [dr.select(rays.active & dr.isfinite(c), c, 0) for c in radiance] + [*first.albedo, *first.normal]
+        if haze is not None:
+            way = dr.maximum(first.distance - opaque_float(haze.start), 0)
+            far = opaque_float(0.0 if haze.shafts > 0 else 1.0)
+            density = [opaque_float(haze.density + c) for c in haze.absorb]
+            values += [dr.select(first.distance < FAR, dr.exp(-c * way), far) for c in density]
+        # All at once: a sum over blocks is a kernel of its own and would trace the paths anew for each value.
+        dr.eval(values)
+        return values
+
+    def _centres(self, view: View) -> tuple[NDArray[np.uint8], Array, Array]:
+        """Return what is at the pixels' centres: instance, distance, shading normal."""
+        import drjit as dr
+
+        mi = mitsuba()
+        width, height = view.size
+        pixel = dr.arange(mi.UInt32, width * height)
+        o, d, inside = camera_rays(view, self.world.spec.camera, pixel, 0.5, 0.5)
+        hit = self._geometry.intersect(o, d, inside, coherent=True)
+        valid = inside & (hit.face != NONE)
+        surface = self._integrator.interaction(hit, d, valid)
+        instance = dr.zeros(mi.UInt32, width * height)
+        for k, (start, end) in enumerate(pairwise(opaque_uint(int(n)) for n in self._geometry.starts)):
+            instance = dr.select(valid & (hit.face >= start) & (hit.face < end), k + 1, instance)
+        distance = dr.select(valid, dr.norm(surface.p - opaque_point(view.position)), dr.inf)
+        normal = dr.select(valid, surface.smooth, 0)
+        dr.eval(instance, distance, normal)
+        # One copy to the host: on a GPU each one waits for the device.
+        found = np.array(dr.concat([mi.Float(instance), distance, *normal])).reshape(5, height, width)
+        shading_normal = np.ascontiguousarray(np.moveaxis(found[2:], 0, -1))
+        return found[0].astype(np.uint8), found[1].copy(), shading_normal

@@ -1,0 +1,136 @@
+"""Worlds built from their files, and the cache that keeps them."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchmultiverse.engines.builtin.blocks import apply
+from torchmultiverse.engines.builtin.mesh import Light, Material, Mesh, MeshPart, merge
+from torchmultiverse.engines.builtin.noise import Noise
+from torchmultiverse.engines.builtin.sky import environment as environment_map
+from torchmultiverse.engines.builtin.sky import horizontal_irradiance
+from torchmultiverse.engines.builtin.world import GROUND_EXTENT, Builder, World, WorldSpec, load_spec
+from torchmultiverse.resources import cache_folder, data_folder
+
+_GROUND_SAMPLES = 65
+_MADE_BY = ("mesh", "noise", "shapes", "sky", "world", "world_builder")
+"""Modules of this folder, beside the building blocks and the surfaces, whose code goes into a world's meshes and
+textures."""
+
+
+@lru_cache(maxsize=1)
+def _code() -> tuple[Path, ...]:
+    """Return the files of all code that worlds are made by."""
+    here = Path(__file__).parent
+    folders = [file for name in ("blocks", "surfaces") for file in sorted((here / name).glob("*.py"))]
+    return (*folders, *(here / f"{name}.py" for name in _MADE_BY))
+
+
+def _sources(world: dict[str, Any]) -> bytes:
+    """Return a hash of each file that a world is made of beside its own: code, paints, and props."""
+    scenes = data_folder("scenes")
+    data = {scenes / "paints.json"}
+    text = [json.dumps(world)]
+    while text:
+        for name in re.findall(r'"prop":\s*"([^"]+)"', text.pop()):
+            file = scenes / "props" / f"{name}.json"
+            if file not in data and file.is_file():
+                data.add(file)
+                text.append(file.read_text())
+    return b"".join(hashlib.sha256(file.read_bytes()).digest() for file in [*_code(), *sorted(data)])
+
+
+def build(name: str, spec: WorldSpec) -> World:
+    """Build a world from its spec. The same name and spec always give the same arrays."""
+    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
+    noise = Noise(np.random.default_rng([seed, 0]))
+    builder = Builder(spec, np.random.default_rng([seed, 1]), noise)
+    for k, block in enumerate(spec.blocks):
+        builder.rng = np.random.default_rng([seed, 2 + k])
+        apply(builder, block, f"scenes/worlds/{name}.json: blocks[{k}]")
+    by_material: dict[str, list[MeshPart]] = {}
+    for part in builder.parts:
+        by_material.setdefault(part.material.name, []).append(part)
+    parts = [MeshPart(same[0].material, merge([p.mesh for p in same])) for same in by_material.values()]
+    environment = environment_map(spec.sky, noise, np.random.default_rng([seed, 99]))
+    axis = np.linspace(-GROUND_EXTENT, GROUND_EXTENT, _GROUND_SAMPLES)
+    x, y = np.meshgrid(axis, axis)
+    light = spec.light
+    if light is None:
+        light = float(horizontal_irradiance(environment) @ [0.2126, 0.7152, 0.0722])
+    exposure = 2.0**spec.exposure * np.pi / light
+    return World(name, spec, parts, builder.lights, environment, builder.ground(x, y).astype(np.float32), exposure)
+
+
+def load_world(name: str) -> World:
+    """Return a world, built or from the cache.
+
+    Raises:
+        SpecError: no such world, or a file that is wrong.
+    """
+    spec, data = load_spec(name)
+    key = hashlib.sha256(data + _sources(json.loads(data))).hexdigest()[:24]
+    path = cache_folder("worlds") / f"{name}-{key}.npz"
+    if path.exists():
+        try:
+            return _read(path, name, spec)
+        except (OSError, ValueError, KeyError):
+            path.unlink(missing_ok=True)  # half a file of a crash; it is built again
+    world = build(name, spec)
+    _write(path, world)
+    return world
+
+
+_TEXTURES = ("color", "rough", "height")
+_ARRAYS = ("vertices", "faces", "normals", "uv", "colors")
+
+
+def _write(path: Path, world: World) -> None:
+    arrays: dict[str, NDArray[Any]] = {"environment": world.environment, "heights": world.heights}
+    parts: list[dict[str, Any]] = []
+    for k, part in enumerate(world.parts):
+        facts = dataclasses.asdict(part.material)
+        for name in _TEXTURES:
+            texture = facts.pop(name)
+            if texture is not None:
+                arrays[f"{k}.texture.{name}"] = texture
+        for name in _ARRAYS:
+            if (array := getattr(part.mesh, name)) is not None:
+                arrays[f"{k}.{name}"] = array
+        parts.append(facts)
+    lights = []
+    for k, light in enumerate(world.lights):
+        facts = dataclasses.asdict(light)
+        if (image := facts.pop("image")) is not None:
+            arrays[f"light{k}"] = image
+        lights.append(facts)
+    text = json.dumps({"parts": parts, "lights": lights, "exposure": world.exposure})
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.npz")
+    arrays["meta"] = np.frombuffer(text.encode(), np.uint8)
+    np.savez(temporary, **arrays)  # type: ignore[arg-type]
+    os.replace(temporary, path)
+
+
+def _read(path: Path, name: str, spec: WorldSpec) -> World:
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {key: file[key] for key in file.files}
+    meta = json.loads(arrays["meta"].tobytes())
+    parts = [
+        MeshPart(
+            Material(**facts, **{t: arrays.get(f"{k}.texture.{t}") for t in _TEXTURES}),  # type: ignore[arg-type]
+            Mesh(**{a: arrays.get(f"{k}.{a}") for a in _ARRAYS}),  # type: ignore[arg-type]
+        )
+        for k, facts in enumerate(meta["parts"])
+    ]
+    lights = [Light(**facts, image=arrays.get(f"light{k}")) for k, facts in enumerate(meta["lights"])]
+    return World(name, spec, parts, lights, arrays["environment"], arrays["heights"], meta["exposure"])
