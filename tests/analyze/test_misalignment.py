@@ -90,7 +90,7 @@ def test_encoders_are_asked_about_pictures_that_they_never_saw(tmp_path: Path) -
     found = measure_misalignment(data, tmp_path, recipes, group="rows", run=run)
     assert [len(mine) for mine in found.gaps] == [2, 2]
     found.save(tmp_path)
-    assert Misalignment.load(tmp_path) == found
+    assert Misalignment.load(tmp_path).model_dump_json() == found.model_dump_json()
     page = write_report(found, tmp_path).read_text()
     assert "views" in page
     lines = (tmp_path / "guillotine.csv").read_text().splitlines()
