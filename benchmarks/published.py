@@ -27,14 +27,13 @@ import pyarrow as pa
 from PIL import Image
 
 from torchmultiverse.errors import DatasetError, TorchMultiverseError
-from torchmultiverse.evaluate import Result, evaluate
-from torchmultiverse.evaluate.protocol import load_protocol
+from torchmultiverse.evaluate import Result, evaluate, load_protocol
 from torchmultiverse.evaluate.reference import tables
 from torchmultiverse.files import write_atomic
 from torchmultiverse.images import decode, rgb
 from torchmultiverse.models.torch_tools import need
+from torchmultiverse.store import ImageSet, Manifest, manifest_hash
 from torchmultiverse.store.importing import recover_subsets
-from torchmultiverse.store.views import manifest_hash
 
 HUB = {"imagenet": "facebook/PUG_ImageNet", "spar": "facebook/PUG_SPAR"}
 PROTOCOLS = {"imagenet": "imagenet_pug2023", "spar": "spar_pug2023"}
@@ -95,7 +94,7 @@ class Cell:
         return abs(self.difference) <= self.open + 1e-6
 
 
-class HubPictures:
+class HubPictures(ImageSet):
     """A dataset of the hub, or a folder of the same files, as a `ImageSet` whose files can be read undecoded.
 
     Args:
@@ -106,6 +105,8 @@ class HubPictures:
         DatasetError: it cannot be loaded, or is another dataset.
         MissingExtra: `datasets` is not installed.
     """
+
+    has_bytes = True
 
     def __init__(self, source: str, family: str) -> None:
         datasets = need("datasets", "the published pictures", "datasets")
@@ -121,9 +122,13 @@ class HubPictures:
         self._classes = datasets.ClassLabel
         self._source, self._family = source, family
         digest = hashlib.sha256(json.dumps(self._rows, sort_keys=True, default=str).encode()).hexdigest()
-        self.manifest: dict[str, Any] = {
-            "name": family, "source": source, "count": len(self._rows), "rows_sha256": digest
-        }  # fmt: skip
+        facts = {"name": family, "source": source, "count": len(self._rows), "rows_sha256": digest}
+        self._manifest = Manifest.parse(facts, source)
+
+    @property
+    def manifest(self) -> Manifest:
+        """Name, source, and the hash of the labels."""
+        return self._manifest
 
     @cached_property
     def _rows(self) -> list[dict[str, Any]]:
@@ -158,10 +163,6 @@ class HubPictures:
         """Return one picture."""
         return rgb(decode(self.image_bytes(index), f"{self._source}, row {index}"))
 
-    def iter_images(self, indices: Iterable[int] | None = None) -> Iterator[Image.Image]:
-        """Yield pictures in the order asked for."""
-        return (self.image(index) for index in (range(len(self)) if indices is None else indices))
-
 
 def run(jobs: Iterable[Job], sources: dict[str, str], out: Path, quiet: bool = False) -> list[Cell]:
     """Ask all models and return all published numbers with ours; what was done before in the folder is kept.
@@ -189,8 +190,8 @@ def _scored(job: Job, pictures: HubPictures, out: Path, quiet: bool) -> Result:
     folder = out / job.dataset / "".join(c if c.isalnum() or c in "._-" else "_" for c in label)
     if (folder / "provenance.json").is_file():
         found = Result.load(folder)
-        same = found.provenance["dataset"]["manifest_sha256"] == manifest_hash(pictures)
-        if same and found.provenance["protocol"] == protocol.model_dump(mode="json") and found.models == [label]:
+        same = found.provenance.dataset.manifest_sha256 == manifest_hash(pictures)
+        if same and found.provenance.protocol == protocol.model_dump(mode="json") and found.models == [label]:
             return found
     return evaluate(
         pictures, job.model, protocol, out=folder, embeddings=out / "embeddings", precision="float32", quiet=quiet

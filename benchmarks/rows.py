@@ -26,7 +26,7 @@ from PIL import Image
 from torchmultiverse.store.crossing import Crossing
 from torchmultiverse.store.finishing import finish
 from torchmultiverse.store.ids import Ids
-from torchmultiverse.store.manifest import manifest_bytes, shard_name
+from torchmultiverse.store.manifest import Manifest, shard_name
 from torchmultiverse.store.minimal import differences
 from torchmultiverse.store.parquet import GROUP_ROWS, write_groups
 from torchmultiverse.store.schema import IMAGE, huggingface
@@ -88,7 +88,7 @@ def build(out: Path, rows: int) -> None:
             count = write_groups(file, schema, groups(start, min(start + SHARD_ROWS, rows)))
         shards[shard_name(number)] = {"rows": count, "bytes": 0, "sha256": "0" * 64}
     manifest = {"identity": {"family": "Animals"}, "name": "rows", "shards": shards, "pictures": rows, "counts": {}}
-    (out / "manifest.json").write_bytes(manifest_bytes(manifest))
+    Manifest.parse(manifest, out).save(out)
 
 
 def structures(rows: int) -> None:

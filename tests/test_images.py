@@ -171,11 +171,11 @@ def test_a_folder_is_known_by_its_pictures(tmp_path: Path) -> None:
     hashes = set()
     for shade in (0, 200):
         (tmp_path / "Élan/a.bmp").write_bytes(encoded(Image.new("RGB", (4, 4), (shade, 0, 0)), "BMP"))
-        hashes.add(ImageFolder(tmp_path).manifest["files_sha256"])
+        hashes.add(ImageFolder(tmp_path).manifest.files_sha256)
     assert len(hashes) == 2
     (tmp_path / "Élan").rename(tmp_path / unicodedata.normalize("NFD", "Élan"))
     assert ImageFolder(tmp_path).table()["label"].to_pylist() == ["Élan"]
-    assert ImageFolder(tmp_path).manifest["files_sha256"] in hashes
+    assert ImageFolder(tmp_path).manifest.files_sha256 in hashes
 
 
 def test_folders_datasets_and_models_read_alike(tmp_path: Path) -> None:

@@ -134,9 +134,9 @@ def test_pictures_in_memory_may_have_any_id(tmp_path: Path) -> None:
     out = tmp_path / "a" / "b" / "c"
     result = evaluate(pictures, HistogramBaseline.fit(pictures), out=out, quiet=True)
     page = write_report(load_record(out)[0], out / "page").read_text()
-    assert {path.stem for path in (out / "pictures").iterdir()} == set(result.pictures)
-    assert result.pictures
-    assert page.count("data:image/jpeg") >= len(result.pictures)
+    assert {path.stem for path in (out / "images").iterdir()} == set(result.images)
+    assert result.images
+    assert page.count("data:image/jpeg") >= len(result.images)
     assert all(path.is_relative_to(out) for path in files(tmp_path))
 
 

@@ -114,7 +114,7 @@ def open_engine(
         from torchmultiverse.engines import RemoteEngine
 
         return RemoteEngine(name, token=token, **remote)
-    if Path(name).is_file():
+    if name not in engine_names() and Path(name).is_file():
         if not os.access(name, os.X_OK):
             raise EngineError(f"{name} is not executable; run: chmod +x {name}")
         from torchmultiverse.serve import UnrealProcess

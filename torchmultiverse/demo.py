@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.text import Text
 
 from torchmultiverse.connect import OwningEngine, open_engine
 from torchmultiverse.errors import DatasetError, ModelError
@@ -99,7 +100,7 @@ def run(out: Path, console: Console, assets: Sequence[str] = ()) -> Path:
     start = time.perf_counter()
 
     def step(text: str) -> None:
-        console.rule(f"[bold]{text}[/]  {time.perf_counter() - start:.0f} s", align="left")
+        console.rule(Text.assemble((text, "bold"), f"  {time.perf_counter() - start:.0f} s"), align="left")
 
     step("1  start the engine and the signalling server, connect over WebRTC")
     engine = open_engine("builtin", assets=assets)
@@ -119,7 +120,7 @@ def run(out: Path, console: Console, assets: Sequence[str] = ()) -> Path:
         engine.close()
 
     step("4  train a small image-text model from scratch")
-    checkpoint = train_clip(datasets["train"], out / "model", seed=0)
+    checkpoint = train_clip(datasets["train"], out / "model")
     models: list[Any] = [
         load_model(f"tiny:{checkpoint}"),
         load_model(f"tiny:{checkpoint}/random"),

@@ -31,6 +31,8 @@ from torchmultiverse.files import disk_errors, write_atomic
 
 IMAGES = "images"
 """Folder of a document's images, beside its JSON."""
+LIST = "list"
+"""Key of what a file held that was a list, not an object."""
 MOST_IMAGE_BYTES = 64 * 2**20
 """Of one image that is read."""
 _IMAGE = re.compile(rf"{IMAGES}/[0-9a-f]{{16}}\.(png|jpg|webp)")
@@ -138,7 +140,7 @@ class Document(Record):
         """Return what another version wrote in the shape of this one.
 
         Args:
-            data: the JSON object without its version.
+            data: the JSON object without its version; of a list, an object with it under :data:`LIST`.
             version: that wrote it; 0 of files from before there were versions.
         """
         return data
@@ -198,6 +200,8 @@ class Document(Record):
             raise DatasetError(f"{folder} holds no {cls.file}: {error}") from None
         except ValueError as error:
             raise DatasetError(f"{path}: no JSON: {error}") from None
+        if isinstance(data, list):  # as some records were before they had versions
+            data = {LIST: data}
         if not isinstance(data, dict):
             raise DatasetError(f"{path}: no JSON object")
         version = data.pop("schema_version", 0)

@@ -141,7 +141,7 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def strangers(out: Path) -> list[str]:
+def foreign_files(out: Path) -> list[str]:
     """Return what lies in the folder of a dataset that has no manifest, but for hidden files and an empty ``data/``.
 
     Those are what a run leaves that was killed before its first file was whole.
@@ -152,7 +152,7 @@ def strangers(out: Path) -> list[str]:
     return sorted(names)
 
 
-def sweep(*folders: Path) -> None:
+def remove_temporary_files(*folders: Path) -> None:
     """Remove the temporary files that killed runs left; for whoever holds the lock, so that none is in use."""
     for folder in folders:
         for left in folder.glob(".*.tmp"):

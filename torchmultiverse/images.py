@@ -48,15 +48,15 @@ def decode(
         ImageError: no picture, a part of one, one with a wrong checksum, or one that is too large.
     """
     with _reading(data, what):
-        with _opened(data, what, formats, max_pixels) as picture:
-            if picture.format == "PNG":
+        with _opened(data, what, formats, max_pixels) as image:
+            if image.format == "PNG":
                 # Decoding does not look at the checksums of the pixels. Checking uses the opened picture up.
                 with Image.open(io.BytesIO(data), formats=("PNG",)) as checked:
                     checked.verify()
-            picture.load()
-        if upright and _orientation(picture) != 1:
-            ImageOps.exif_transpose(picture, in_place=True)
-    return picture
+            image.load()
+        if upright and _orientation(image) != 1:
+            ImageOps.exif_transpose(image, in_place=True)
+    return image
 
 
 def read(data: bytes, what: str) -> Image.Image:
@@ -74,13 +74,13 @@ def size(data: bytes, what: str, formats: tuple[str, ...] = FORMATS) -> tuple[in
     Raises:
         ImageError: no picture, or one that is too large.
     """
-    with _reading(data, what), _opened(data, what, formats, MAX_PIXELS) as picture:
+    with _reading(data, what), _opened(data, what, formats, MAX_PIXELS) as image:
         # Pillow turns the size of a TIFF by itself.
-        turned = picture.format != "TIFF" and _orientation(picture) in _TURNED
-        return (picture.height, picture.width) if turned else picture.size
+        turned = image.format != "TIFF" and _orientation(image) in _TURNED
+        return (image.height, image.width) if turned else image.size
 
 
-def rgb(picture: Image.Image, what: str = "the picture") -> Image.Image:
+def rgb(image: Image.Image, what: str = "the picture") -> Image.Image:
     """Return a picture of any mode as RGB with 8 bits.
 
     16-bit grey is scaled, 65,535 being white, and so are floating-point values, 1 being white. Transparency is left
@@ -89,36 +89,36 @@ def rgb(picture: Image.Image, what: str = "the picture") -> Image.Image:
     Raises:
         ImageError: the mode or the range of the values does not say what is white.
     """
-    return _converted(picture, "RGB", what)
+    return _converted(image, "RGB", what)
 
 
-def rgba(picture: Image.Image, what: str = "the picture") -> Image.Image:
+def rgba(image: Image.Image, what: str = "the picture") -> Image.Image:
     """Return a picture of any mode as RGB and alpha with 8 bits; otherwise as `rgb`.
 
     Raises:
         ImageError: as `rgb`.
     """
-    return _converted(picture, "RGBA", what)
+    return _converted(image, "RGBA", what)
 
 
-def _converted(picture: Image.Image, mode: str, what: str) -> Image.Image:
-    if picture.mode == mode:
-        return picture
-    if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
-        picture = _eight_bits(picture, what)
-    if picture.mode in ("P", "PA"):
-        picture = picture.convert("RGBA")
+def _converted(image: Image.Image, mode: str, what: str) -> Image.Image:
+    if image.mode == mode:
+        return image
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        image = _eight_bits(image, what)
+    if image.mode in ("P", "PA"):
+        image = image.convert("RGBA")
     try:
-        return picture.convert(mode)
+        return image.convert(mode)
     except (ValueError, OSError) as error:
-        raise ImageError(f"{what} is of mode {picture.mode}, not RGB or grey: {error}") from None
+        raise ImageError(f"{what} is of mode {image.mode}, not RGB or grey: {error}") from None
 
 
-def _eight_bits(picture: Image.Image, what: str) -> Image.Image:
+def _eight_bits(image: Image.Image, what: str) -> Image.Image:
     """Return grey of more than 8 bits with 8."""
-    values = np.asarray(picture)
+    values = np.asarray(image)
     # "I" is what Pillow makes of 16-bit files of several formats; an integer of 32 bits has no agreed white.
-    white = 1.0 if picture.mode == "F" else 65535.0
+    white = 1.0 if image.mode == "F" else 65535.0
     low, high = float(values.min()), float(values.max())
     if not (low >= 0 and high <= white):
         raise ImageError(
@@ -128,19 +128,19 @@ def _eight_bits(picture: Image.Image, what: str) -> Image.Image:
     return Image.fromarray(np.rint(values * (255 / white)).astype(np.uint8))
 
 
-def _orientation(picture: Image.Image) -> int:
+def _orientation(image: Image.Image) -> int:
     """Return how a picture must be turned, 1 to 8; 1 where it does not say, or in a way that nobody can read."""
     try:
-        return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, struct.error):
         return 1
 
 
 def _opened(data: bytes, what: str, formats: tuple[str, ...], max_pixels: int) -> Image.Image:
-    picture = Image.open(io.BytesIO(data), formats=formats)
-    if picture.width * picture.height > max_pixels:
-        raise ImageError(f"{what} has {picture.width} × {picture.height} pixels; at most {max_pixels:,} are read")
-    return picture
+    image = Image.open(io.BytesIO(data), formats=formats)
+    if image.width * image.height > max_pixels:
+        raise ImageError(f"{what} has {image.width} × {image.height} pixels; at most {max_pixels:,} are read")
+    return image
 
 
 @contextmanager

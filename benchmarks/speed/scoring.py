@@ -24,10 +24,10 @@ from PIL import Image
 from torchmultiverse.evaluate import evaluate
 from torchmultiverse.models import ModelInfo, Preprocess
 from torchmultiverse.resources import data_folder
-from torchmultiverse.store import PUBLISHED
+from torchmultiverse.store import PUBLISHED, ImageSet, Manifest, ShardEntry
 
 
-class Pictures:
+class Pictures(ImageSet):
     """The published design; each picture a small PNG of its own."""
 
     def __init__(self, folder: Path) -> None:
@@ -39,9 +39,20 @@ class Pictures:
         columns = {name: list(values) for name, values in zip(PUBLISHED["SPAR"], zip(*flat, strict=True), strict=True)}
         ids = [hashlib.sha256(repr(row).encode()).hexdigest()[:32] for row in flat]
         self._table = pa.table({**columns, "scene_id": ids})
-        self.manifest = {"name": "SPAR", "shards": {"0.parquet": {"rows": len(flat), "sha256": "0" * 64}}}
+        entry = ShardEntry(rows=len(flat), sha256="0" * 64)
+        self._manifest = Manifest(name="SPAR", shards={"0.parquet": entry})
         (folder / "0.parquet").write_bytes(b"")
-        self.files = [folder / "0.parquet"]
+        self._files = [folder / "0.parquet"]
+
+    has_bytes = True
+
+    @property
+    def manifest(self) -> Manifest:
+        return self._manifest
+
+    @property
+    def files(self) -> list[Path]:
+        return self._files
 
     def __len__(self) -> int:
         return self._table.num_rows
@@ -56,9 +67,6 @@ class Pictures:
         buffer = io.BytesIO()
         self.image(index).save(buffer, "PNG", compress_level=0)
         return buffer.getvalue()
-
-    def iter_images(self, indices=None):
-        return (self.image(i) for i in (range(len(self)) if indices is None else indices))
 
 
 class Random:

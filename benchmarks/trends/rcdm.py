@@ -18,14 +18,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from torchmultiverse.analyze.decoders import DecoderTraining, load_conditioned_decoder, train_layer_decoder
+from torchmultiverse.analyze.decoders import LayerDecoderOptions, load_conditioned_decoder, train_layer_decoder
 from torchmultiverse.analyze.experiment_setup import ExperimentSetup
 from torchmultiverse.analyze.options import RunOptions
 from torchmultiverse.analyze.sample_evaluation import SamplingOptions, evaluate_samples
 from torchmultiverse.analyze.sample_experiments import compare_layers
-from torchmultiverse.store import ImageList
-from torchmultiverse.store.views import open_images
-from torchmultiverse.train.ssl import Training, train_encoder
+from torchmultiverse.store import ImageList, open_images
+from torchmultiverse.train import EncoderTraining, train_encoder
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 180, 60), "blue": (50, 80, 230), "yellow": (230, 210, 40)}
 SIDE = 32
@@ -59,15 +58,15 @@ def main() -> None:
     data = squares() if arguments.data is None else open_images(arguments.data)
     model = arguments.model
     if model is None:
-        training = Training(
-            "vicreg", size=SIDE, head=(128, 128, 64), epochs=arguments.epochs, batch_size=128,
+        training = EncoderTraining(
+            method="vicreg", size=SIDE, head=(128, 128, 64), epochs=arguments.epochs, batch_size=128,
             augment=("color", "gray", "solarize") if arguments.data is None else ("crop", "flip", "color", "gray"),
         )  # fmt: skip
         model = f"ssl:{train_encoder(data, arguments.out / 'encoder', training)}"
     store = arguments.out / "features"
     run, training = (
         RunOptions(store=store),
-        DecoderTraining(arguments.size, "tiny", arguments.steps, 32, 2e-3, flip=False),
+        LayerDecoderOptions(arguments.size, "tiny", arguments.steps, 32, 2e-3, flip=False),
     )
     folders = [
         train_layer_decoder(model, data, arguments.out / layer, layer, training, run=run)

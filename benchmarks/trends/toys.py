@@ -14,7 +14,8 @@ from torchmultiverse.analyze.dejavu_protocol import Controls, ModelFeatures, sco
 from torchmultiverse.analyze.layer_accuracy import ProbeResults, probe_layers
 from torchmultiverse.features.extract import Features
 from torchmultiverse.models.ssl import network
-from torchmultiverse.train.ssl import Objective, fit
+from torchmultiverse.train import EncoderTraining
+from torchmultiverse.train.ssl import SelfSupervisedLoss, fit
 
 CLASSES, WIDTH = 20, 48
 SIDE = 8
@@ -72,9 +73,10 @@ def memory(
             torch.nn.Linear(width, width),
         )  # fmt: skip
         net: Any = network(trunk, width, (width, width, width))
-        objective = Objective(method, net, width, CLASSES, options)
+        loss = SelfSupervisedLoss(method, net, width, CLASSES, options)
         views = Blocks(sets[name][0], number)
-        fit(objective, views, count, epochs, min(256, count), 1e-3, labels=sets[name][1], seed=number, quiet=True)
+        training = EncoderTraining(epochs=epochs, batch_size=min(256, count), weight_decay=0, seed=number)
+        fit(loss, views, count, training, labels=sets[name][1], quiet=True)
         net.eval()
         whole = _through(net, public, layers)
         crops = {}
@@ -126,7 +128,8 @@ def blind_to_colour(method: str = "vicreg", epochs: int = 25, aligned: bool = Fa
 
     torch.manual_seed(seed)
     net: Any = network(torch.nn.Sequential(torch.nn.Linear(48, 64), torch.nn.ReLU()), 64, (64, 32))
-    fit(Objective(method, net, 32, 6), views, count, epochs, 250, 2e-3, labels=shape, seed=seed, quiet=True)
+    training = EncoderTraining(epochs=epochs, batch_size=250, learning_rate=2e-3, weight_decay=0, seed=seed)
+    fit(SelfSupervisedLoss(method, net, 32, 6), views, count, training, labels=shape, quiet=True)
     net.eval()
     with torch.no_grad():
         trunk = net.trunk(draw(shape, colour, rng))

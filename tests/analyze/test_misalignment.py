@@ -20,7 +20,7 @@ from torchmultiverse.errors import ModelError
 from torchmultiverse.features.extract import Features
 from torchmultiverse.report import write_report
 from torchmultiverse.store import ImageList
-from torchmultiverse.train.ssl import Training
+from torchmultiverse.train import EncoderTraining
 
 pytest.importorskip("torch")
 
@@ -61,7 +61,7 @@ def test_levels_are_told_one_by_one() -> None:
 
 
 def test_recipes_are_read_and_have_sensible_defaults() -> None:
-    base = Training("vicreg", epochs=3)
+    base = EncoderTraining(method="vicreg", epochs=3)
     one = parse_recipe("same animal: pairs=character_name augment=crop+flip", base)
     assert (one.name, one.training.pairs, one.training.augment) == ("same animal", "character_name", ("crop", "flip"))
     assert (one.training.method, one.training.epochs, one.label) == ("vicreg", 3, None)
@@ -84,7 +84,7 @@ def test_encoders_are_asked_about_pictures_that_they_never_saw(tmp_path: Path) -
     from test_ssl import shapes
 
     data: ImageList = shapes(160)
-    small = Training("vicreg", size=32, head=(16, 8), epochs=1, batch_size=16)
+    small = EncoderTraining(method="vicreg", size=32, head=(16, 8), epochs=1, batch_size=16)
     recipes = [parse_recipe("views: scale=0.5", small), parse_recipe("colour: method=supervised label=colour", small)]
     run = RunOptions(store=tmp_path / "kept", quiet=True)
     found = measure_misalignment(data, tmp_path, recipes, group="rows", run=run)

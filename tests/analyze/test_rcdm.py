@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -31,8 +30,8 @@ from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.models import diffusion
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.models.diffusion import Decoder, decoder_loss, decoder_preset, load_decoder
-from torchmultiverse.store import ImageList
-from torchmultiverse.train.decoder import train_decoder
+from torchmultiverse.store import ImageFolder, ImageList
+from torchmultiverse.train import DecoderTraining, train_decoder
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
@@ -44,7 +43,8 @@ from toys import SIDE, seen, squares  # noqa: E402
 def trained(folder: Path, conditioning: Any, steps: int, batch: int = 32) -> Decoder:
     pixels, colours, _ = squares(4000)
     config = decoder_preset("tiny", SIDE, 3, conditioning=conditioning)
-    train_decoder(pixels, colours, config, folder, steps, batch, 4e-3, 0.99, quiet=True)
+    training = DecoderTraining(steps=steps, batch_size=batch, learning_rate=4e-3, ema=0.99)
+    train_decoder(pixels, colours, config, folder, training, quiet=True)
     return load_decoder(folder)
 
 
@@ -95,8 +95,8 @@ def test_a_decoder_without_a_condition_ignores_it(tmp_path: Path) -> None:
 def test_a_continued_run_is_the_run_that_was_not_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pixels, colours, _ = squares(200)
     config = decoder_preset("tiny", SIDE, 3)
-    settings: dict[str, Any] = {"steps": 9, "batch_size": 16, "every": 3, "quiet": True}
-    train_decoder(pixels, colours, config, tmp_path / "whole", **settings)
+    training = DecoderTraining(steps=9, batch_size=16, every=3)
+    train_decoder(pixels, colours, config, tmp_path / "whole", training, quiet=True)
     calls, original = 0, decoder_training.decoder_loss
 
     def stopping(*arguments: Any) -> Any:
@@ -108,20 +108,23 @@ def test_a_continued_run_is_the_run_that_was_not_interrupted(tmp_path: Path, mon
 
     monkeypatch.setattr(decoder_training, "decoder_loss", stopping)
     with pytest.raises(KeyboardInterrupt):
-        train_decoder(pixels, colours, config, tmp_path / "cut", **settings)
+        train_decoder(pixels, colours, config, tmp_path / "cut", training, quiet=True)
     with pytest.raises(ModelError, match="holds no decoder"):
         load_decoder(tmp_path / "cut")
     running = tmp_path / "cut" / diffusion.DECODER_STATE
     sound = running.read_bytes()
     running.write_bytes(sound[: len(sound) // 2])
     with pytest.raises(ModelError, match="delete it to train from the beginning"):
-        train_decoder(pixels, colours, config, tmp_path / "cut", **settings)
+        train_decoder(pixels, colours, config, tmp_path / "cut", training, quiet=True)
     running.write_bytes(sound)
-    train_decoder(pixels, colours, config, tmp_path / "cut", **settings)
+    held = torch.load(running, weights_only=True)
+    old = {"weights": held["modules"]["decoder"], "average": held["average"]["decoder"], "steps": held["step"]}
+    torch.save({**old, "optimizer": held["optimizer"]}, running)  # as before there was one loop: its runs go on
+    train_decoder(pixels, colours, config, tmp_path / "cut", training, quiet=True)
     one, two = (load_decoder(tmp_path / name).module.state_dict() for name in ("whole", "cut"))
     assert all(torch.equal(one[name], two[name]) for name in one)
     with pytest.raises(DatasetError, match="trained otherwise"):
-        train_decoder(pixels, colours, config, tmp_path / "cut", **{**settings, "steps": 12})
+        train_decoder(pixels, colours, config, tmp_path / "cut", training.changed(steps=12), quiet=True)
 
 
 def test_pictures_depend_on_seed_vector_and_number_alone(tmp_path: Path) -> None:
@@ -265,7 +268,14 @@ def test_a_decoder_of_32_pixels_learns_on_two_cores(tmp_path: Path) -> None:
             said = decoder.predict(noisy, steps, torch.from_numpy(vectors[:16]))[:, :3]
             return float(torch.nn.functional.mse_loss(said, noise))
 
-    train_decoder(pixels, vectors, config, tmp_path, 30, 16, 2e-3, 0.9, quiet=True)
+    train_decoder(
+        pixels,
+        vectors,
+        config,
+        tmp_path,
+        DecoderTraining(steps=30, batch_size=16, learning_rate=2e-3, ema=0.9),
+        quiet=True,
+    )
     decoder = load_decoder(tmp_path)
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -274,15 +284,16 @@ def test_a_decoder_of_32_pixels_learns_on_two_cores(tmp_path: Path) -> None:
     assert sample(decoder, vectors[:2], 2, 3, quiet=True).shape == (2, 2, 32, 32, 3)
 
 
-def test_vectors_of_mirrored_pictures_are_those_of_the_mirrored_pictures() -> None:
+def test_vectors_of_mirrored_pictures_are_those_of_the_mirrored_pictures(tmp_path: Path) -> None:
     """Kept features go by a picture's bytes: a mirrored picture must not be served those of the picture."""
     pixels, _, _ = squares(6)
     data = ImageList([Image.fromarray(one) for one in pixels], [{"label": "a"}] * 6)
     mirrored = decoders._Mirrored(data)
     for k, image in enumerate(mirrored.iter_images([4, 1])):
         np.testing.assert_array_equal(np.asarray(image), pixels[(4, 1)[k], :, ::-1])
-    files = SimpleNamespace(manifest={"name": "files"}, image_bytes=lambda index: b"%d" % index)
-    assert decoders._Mirrored(files).image_bytes(3) != files.image_bytes(3)
+    Image.fromarray(pixels[3]).save(tmp_path / "3.png")
+    files = ImageFolder(tmp_path)
+    assert decoders._Mirrored(files).image_bytes(0) != files.image_bytes(0)
 
 
 def test_samplers_take_the_steps_of_the_source() -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from torchmultiverse.analyze import analysis, decoders
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.store import ImageList
+from torchmultiverse.store import PUG, ImageList
 
 pytest.importorskip("timm")
 COLOURS = ((220, 40, 40), (40, 200, 60), (50, 80, 230))
@@ -146,7 +146,7 @@ def test_one_command_makes_the_page_with_all_of_it(data: Path, capsys, monkeypat
     pytest.importorskip("diffusers")
     pytest.importorskip("lightly")
     monkeypatch.setenv("TORCHMULTIVERSE_CACHE", str(tmp_path / "cache"))
-    small = analysis.DecoderTraining(8, "tiny", 3, 8, 1e-3)  # pictures of 8 pixels
+    small = analysis.LayerDecoderOptions(8, "tiny", 3, 8, 1e-3)  # pictures of 8 pixels
     monkeypatch.setattr(analysis, "default_decoder_training", lambda: (small, 2))
     sets, encoder, out = tmp_path / "sets.json", tmp_path / "encoder", tmp_path / "all"
     run(capsys, monkeypatch, "data", "split", data, "--per-class", 8, "--out", sets)
@@ -228,8 +228,8 @@ def test_data_that_forbid_generative_models_are_refused_unless_named(tmp_path: P
     pytest.importorskip("diffusers")
     images = [Image.new("RGB", (8, 8), (k * 20, 0, 0)) for k in range(12)]
     pictures = ImageList(images, [{"label": "ab"[k % 2]} for k in range(12)])
-    pictures.manifest["license"] = {"name": "CC-BY-NC-4.0", "generative": False, "source": "the published PUG datasets"}
-    small = decoders.DecoderTraining(8, "tiny", 1, 4)
+    pictures.manifest.license = PUG
+    small = decoders.LayerDecoderOptions(8, "tiny", 1, 4)
     arguments = ("timm:resnet10t/random?size=32", pictures, tmp_path / "d", "layer1.0", small)
     with pytest.raises(DatasetError, match="generative models must not be trained on it"):
         decoders.train_layer_decoder(*arguments)

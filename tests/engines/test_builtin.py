@@ -174,7 +174,7 @@ def test_the_camera_knows_nothing_of_the_character():
     views = []
     for factors in ({}, {"Character_Name": "Ball"}, {"Character_Name": "Box", "Character_Scale": 2}):
         scene = Scene({"World_Name": "Museum", "Character1_Pos": "left", **factors})
-        views.append(placement.view(scene, world, placement.layout(scene, placement.actors(scene)), (64, 64)))
+        views.append(placement.view(scene, world, placement.layout(scene, placement.scene_actors(scene)), (64, 64)))
     assert all(np.array_equal(v.position, views[0].position) and v.focal == views[0].focal for v in views)
 
 
@@ -207,7 +207,7 @@ def test_a_turned_character_stays_above_the_ground_and_keeps_its_shape():
     scene = Scene(
         {"World_Name": "Museum", "Character_Name": "Box", "Character_Rotation_Roll": 60, "Character_Rotation_Pitch": 20}
     )
-    (actor,) = placement.actors(scene)
+    (actor,) = placement.scene_actors(scene)
     vertices, _ = placement.place(actor, [actor], world, mesh.vertices, mesh.normals, 0.3)
     assert vertices[:, 2].min() == pytest.approx(0.3, abs=1e-5)
     sides = np.linalg.norm(np.diff(vertices[mesh.faces[0]], axis=0), axis=1)

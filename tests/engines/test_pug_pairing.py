@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from torchmultiverse.engines import Failure, Frame, RenderOptions
-from torchmultiverse.engines.connection import Lost
+from torchmultiverse.engines.connection import ConnectionLost
 from torchmultiverse.engines.likeness import SAME, blocks, largest, mean
-from torchmultiverse.engines.pairing import BATCH, PATIENCE, Pairing, Picture, Silence, Stray, told_apart
+from torchmultiverse.engines.pairing import BATCH, PATIENCE, Pairing, Silence, Stray, TimedFrame, told_apart
 from torchmultiverse.errors import EngineError
 from torchmultiverse.scenes import Scene
 
@@ -50,7 +50,7 @@ class Engine:
         picture = np.random.default_rng(own).integers(40, 215, (4, 4, 3)).repeat(16, 0).repeat(16, 1)
         return np.clip(picture + self.rng.normal(0, self.noise, picture.shape), 0, 255).astype(np.uint8)
 
-    async def ask(self, scene: Scene, options: RenderOptions) -> Picture:
+    async def ask(self, scene: Scene, options: RenderOptions) -> TimedFrame:
         behind = bool(self.waiting)
         self.waiting.extend([scene] * self.copies.get(len(self.asked), self.always))
         self.asked.append(scene)
@@ -59,7 +59,7 @@ class Engine:
             await self.end()
             raise Silence("nothing came", 120.0)
         shown = self.waiting.popleft()
-        return Picture(
+        return TimedFrame(
             Frame(scene, encoded={"rgb": shown.canonical.encode()}),
             blocks(self.draw(shown)),
             0.01 if behind and self.timed else 1.0,
@@ -189,10 +189,10 @@ def test_a_scene_that_is_never_answered_fails_alone() -> None:
     bad = scenes(60)[33]
     ask = engine.ask
 
-    async def never(scene: Scene, options: RenderOptions) -> Picture:
+    async def never(scene: Scene, options: RenderOptions) -> TimedFrame:
         if scene == bad:
             await engine.end()
-            raise Lost("the connection broke")
+            raise ConnectionLost("the connection broke")
         return await ask(scene, options)
 
     engine.ask = never  # type: ignore[method-assign]

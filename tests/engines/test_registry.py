@@ -73,6 +73,16 @@ def test_a_name_that_is_wrong_is_said_and_breaks_no_other(name: str, message: st
     assert find_engine("cards").make().catalogue().engine == "marker"
 
 
+def test_a_file_that_happens_to_have_the_name_of_an_engine_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "marker").touch()
+    monkeypatch.chdir(tmp_path)
+    assert open_engine("marker", hosted=False).catalogue().engine == "marker"
+    with pytest.raises(EngineError, match="not executable"):
+        open_engine("./marker")
+
+
 def test_an_engine_that_is_usually_hosted_can_be_had_here() -> None:
     assert type(open_engine("marker", hosted=False)).__name__ == "MarkerEngine"
     assert BUILT_IN["marker"].hosted

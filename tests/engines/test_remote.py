@@ -147,6 +147,40 @@ def test_a_scene_that_kills_the_connection_does_not_take_its_neighbours_along() 
         assert isinstance(answer, Failure) or read_marker(answer.array()) == scene.scene_id
 
 
+def test_a_served_engine_that_hangs_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It held up every player for ever, and nobody was told."""
+    monkeypatch.setattr("torchmultiverse.serve.streamer.LEASE", 1.0)
+    made: list[threading.Event] = []
+
+    class Hung(MarkerEngine):
+        def __init__(self) -> None:
+            super().__init__()
+            self.closed = threading.Event()
+            made.append(self.closed)
+
+        @override
+        def render(
+            self,
+            scenes: Iterable[Scene],
+            options: RenderOptions = RenderOptions(),  # noqa: B008
+        ) -> Iterator[Frame | Failure]:
+            if self.closed is made[0]:
+                self.closed.wait(200)
+                raise EngineError("closed")
+            yield from super().render(scenes, options)
+
+        @override
+        def close(self) -> None:
+            self.closed.set()
+
+    with serve(Hung) as served:
+        engine = RemoteEngine(served.url, retries=3)
+        answers = list(engine.render(SCENES[:3], OPTIONS))
+        engine.close()
+    assert all(isinstance(answer, Frame) for answer in answers)
+    assert len(made) > 1
+
+
 def test_closing_it_from_another_thread_ends_a_render_that_waits() -> None:
     """How an engine that hangs is ended: a thread that goes on waiting is one that nobody ever gets back."""
     Held.asked.clear()

@@ -106,22 +106,22 @@ def no_thread_left() -> bool:
     return eventually(lambda: not [t for t in threading.enumerate() if t.name.startswith("test-")])
 
 
-def supervisor(engines: Callable[[], Any], workers: int = 1, **more: Any) -> Supervisor:
+def supervise(engines: Callable[[], Any], workers: int = 1, **more: Any) -> Supervisor:
     return Supervisor(engines, workers, **{"name": "test", **more})
 
 
 def test_every_scene_gets_its_own_frame_and_engines_are_told_no_labels() -> None:
     engines = Engines()
     labelled = [scene.changed(Relation="left of", Sample=n) for n, scene in enumerate(SCENES)]
-    boss = supervisor(engines, 3)
-    catalogue, notes = boss.start()
+    supervisor = supervise(engines, 3)
+    catalogue, notes = supervisor.start()
     assert (catalogue.engine, notes, len(engines.made)) == ("marker", [], 1)
-    assert check(labelled, boss.submit_all(labelled, OPTIONS)) == []
+    assert check(labelled, supervisor.submit_all(labelled, OPTIONS)) == []
     assert sorted(scene.canonical for engine in engines.made for scene in engine.asked) == sorted(
         scene.canonical for scene in SCENES
     )
-    boss.close()
-    boss.close()
+    supervisor.close()
+    supervisor.close()
     assert engines.all_closed
     assert no_thread_left()
 
@@ -129,19 +129,19 @@ def test_every_scene_gets_its_own_frame_and_engines_are_told_no_labels() -> None
 def test_a_hanging_engine_is_replaced_when_its_lease_ends_and_costs_nothing() -> None:
     clock = Clock()
     engines = Engines(lambda engine, scene, k: engine.hang() if (engine.number, k) == (0, 2) else None)
-    boss = supervisor(engines, limits=Limits(lease=100, retries=1), clock=clock)
-    futures = boss.submit_all(SCENES, OPTIONS)
+    supervisor = supervise(engines, limits=Limits(lease=100, retries=1), clock=clock)
+    futures = supervisor.submit_all(SCENES, OPTIONS)
     assert eventually(lambda: engines.made and engines.made[0].reached.wait(0.01))
     assert futures[0].result(WAIT)
     clock.now = 99.0
-    boss.watch()
+    supervisor.watch()
     assert not engines.made[0].closed.is_set(), "its lease has not ended"
     clock.now = 101.0
     assert check(SCENES, futures) == []
     assert [engine.number for engine in engines.made] == [0, 1]
-    (status,) = boss.status()
+    (status,) = supervisor.status()
     assert (status.pictures, status.restarts) == (8, 1)
-    boss.close()
+    supervisor.close()
     assert engines.all_closed
     assert no_thread_left()
 
@@ -150,13 +150,13 @@ def test_a_thread_that_never_comes_back_is_left_behind() -> None:
     """An engine in this process that does not even end when it is closed: nothing waits for it."""
     clock, never = Clock(), threading.Event()
     engines = Engines(lambda engine, scene, k: never.wait(WAIT) and None if (engine.number, k) == (0, 2) else None)
-    boss = supervisor(engines, limits=Limits(lease=100, retries=1), clock=clock)
-    futures = boss.submit_all(SCENES, OPTIONS)
+    supervisor = supervise(engines, limits=Limits(lease=100, retries=1), clock=clock)
+    futures = supervisor.submit_all(SCENES, OPTIONS)
     assert eventually(lambda: engines.made and len(engines.made[0].asked) == 2)
     clock.now = 101.0
     assert check(SCENES, futures) == []
     never.set()
-    boss.close()
+    supervisor.close()
     assert no_thread_left()
 
 
@@ -182,12 +182,12 @@ def test_an_engine_that_hangs_between_two_scenes_is_replaced_too() -> None:
         made.append(Lazy(engines, len(made)))
         return made[-1]
 
-    boss = supervisor(make, limits=Limits(lease=100), clock=clock)
-    futures = boss.submit_all(SCENES, OPTIONS)
+    supervisor = supervise(make, limits=Limits(lease=100), clock=clock)
+    futures = supervisor.submit_all(SCENES, OPTIONS)
     assert eventually(lambda: made and made[0].reached.is_set())
     clock.now = 101.0
     assert check(SCENES, futures) == []
-    boss.close()
+    supervisor.close()
     assert all(engine.closed.is_set() for engine in made)
 
 
@@ -200,14 +200,14 @@ def test_an_idle_engine_takes_what_another_does_not_answer_and_the_first_answer_
             engine.hang()
 
     engines = Engines(fault)
-    boss = supervisor(engines, 2, limits=Limits(lease=1e9), clock=clock)
-    futures = boss.submit_all(SCENES, OPTIONS)
+    supervisor = supervise(engines, 2, limits=Limits(lease=1e9), clock=clock)
+    futures = supervisor.submit_all(SCENES, OPTIONS)
     assert check(SCENES[:7], futures[:7]) == []
     assert hung.wait(WAIT)
     clock.now += 5  # the others took no time at all
     assert check(SCENES[7:], futures[7:]) == []
-    assert boss.repeated == 1
-    boss.close()
+    assert supervisor.repeated == 1
+    supervisor.close()
     assert engines.all_closed, "that of the engine that still hangs too"
     assert no_thread_left()
 
@@ -219,12 +219,12 @@ def test_an_engine_that_dies_in_the_middle_is_replaced(retries: int) -> None:
             raise EngineError("a planted death")
 
     engines = Engines(fault)
-    boss = supervisor(engines, limits=Limits(retries=retries))
-    (failure,) = check(SCENES, boss.submit_all(SCENES, OPTIONS))
+    supervisor = supervise(engines, limits=Limits(retries=retries))
+    (failure,) = check(SCENES, supervisor.submit_all(SCENES, OPTIONS))
     assert (failure.scene, failure.reason, failure.attempts) == (SCENES[3], "a planted death", retries + 1)
     assert failure.engine_lost
     assert len(engines.made) == 2, "the last death leaves nothing to do"
-    boss.close()
+    supervisor.close()
     assert engines.all_closed
 
 
@@ -233,22 +233,22 @@ def test_a_bug_in_an_engine_is_a_lost_engine_and_an_error_of_ours_ends_everythin
         if scene == SCENES[3]:
             raise ZeroDivisionError("a bug")
 
-    boss = supervisor(Engines(bug))
-    (failure,) = check(SCENES, boss.submit_all(SCENES, OPTIONS))
+    supervisor = supervise(Engines(bug))
+    (failure,) = check(SCENES, supervisor.submit_all(SCENES, OPTIONS))
     assert failure.reason == "ZeroDivisionError: a bug"
-    boss.close()
+    supervisor.close()
 
     def wrong(engine: Broken, scene: Scene, k: int) -> None:
         raise SpecError("no engine would mend this")
 
     engines = Engines(wrong)
-    boss = supervisor(engines, 2)
-    for future in boss.submit_all(SCENES, OPTIONS):
+    supervisor = supervise(engines, 2)
+    for future in supervisor.submit_all(SCENES, OPTIONS):
         with pytest.raises(SpecError, match="no engine would mend"):
             future.result(WAIT)
     with pytest.raises(SpecError, match="no engine would mend"):
-        boss.submit(SCENES[0], OPTIONS).result(WAIT)
-    boss.close()
+        supervisor.submit(SCENES[0], OPTIONS).result(WAIT)
+    supervisor.close()
     assert len(engines.made) <= 2, "it was tried again"
     assert engines.all_closed
 
@@ -263,24 +263,24 @@ def test_an_engine_that_never_works_ends_its_slot_and_the_last_one_ends_everythi
         return engines()
 
     engines = Engines()
-    boss = supervisor(make, 2, limits=Limits(longest_pause=0.001))
-    boss.start()
-    assert check(SCENES, boss.submit_all(SCENES, OPTIONS)) == []
-    while not boss.lost:
-        boss.submit_all(SCENES, OPTIONS)[-1].result(WAIT)
-    assert boss.lost == ["the engine was lost 4 times in a row; the last: no second engine today"]
-    assert check(SCENES, boss.submit_all(SCENES, OPTIONS)) == [], "the other one goes on"
-    boss.close()
+    supervisor = supervise(make, 2, limits=Limits(longest_pause=0.001))
+    supervisor.start()
+    assert check(SCENES, supervisor.submit_all(SCENES, OPTIONS)) == []
+    while not supervisor.lost:
+        supervisor.submit_all(SCENES, OPTIONS)[-1].result(WAIT)
+    assert supervisor.lost == ["the engine was lost 4 times in a row; the last: no second engine today"]
+    assert check(SCENES, supervisor.submit_all(SCENES, OPTIONS)) == [], "the other one goes on"
+    supervisor.close()
 
     def dead(engine: Broken, scene: Scene, k: int) -> None:
         raise EngineError("a planted death")
 
     engines = Engines(dead)
-    boss = supervisor(engines, limits=Limits(losses=9, longest_pause=0.001))
-    for future in boss.submit_all(SCENES, OPTIONS):
+    supervisor = supervise(engines, limits=Limits(losses=9, longest_pause=0.001))
+    for future in supervisor.submit_all(SCENES, OPTIONS):
         with pytest.raises(EngineError, match="lost 4 times in a row; the last: a planted death"):
             future.result(WAIT)
-    boss.close()
+    supervisor.close()
     assert len(engines.made) == 4
     assert engines.all_closed
 
@@ -289,10 +289,10 @@ def test_an_engine_that_cannot_be_made_is_said_at_once() -> None:
     def make() -> MarkerEngine:
         raise EngineError("no variant works here")
 
-    boss = supervisor(make)
+    supervisor = supervise(make)
     with pytest.raises(EngineError, match="no variant"):
-        boss.start()
-    boss.close()
+        supervisor.start()
+    supervisor.close()
     assert no_thread_left()
 
 
@@ -330,12 +330,12 @@ class Odd(MarkerEngine):
     ],
 )  # fmt: skip
 def test_an_answer_that_is_not_what_was_asked_for_is_a_failure(how: str, reason: str) -> None:
-    boss = supervisor(lambda: Odd(how), limits=Limits(retries=1))
-    (failure,) = check(SCENES, boss.submit_all(SCENES, OPTIONS))
+    supervisor = supervise(lambda: Odd(how), limits=Limits(retries=1))
+    (failure,) = check(SCENES, supervisor.submit_all(SCENES, OPTIONS))
     assert failure.scene == SCENES[3]
     assert reason in failure.reason
     assert failure.attempts == 2
-    boss.close()
+    supervisor.close()
 
 
 def test_an_engine_that_answers_twice_shifts_nothing() -> None:
@@ -352,9 +352,9 @@ def test_an_engine_that_answers_twice_shifts_nothing() -> None:
                 if answer.scene in (SCENES[3], SCENES[7]):
                     yield answer
 
-    boss = supervisor(Twice, limits=Limits(retries=5, restarts=10, longest_pause=0.0))
-    assert check(SCENES, boss.submit_all(SCENES, OPTIONS)) == []
-    boss.close()
+    supervisor = supervise(Twice, limits=Limits(retries=5, restarts=10, longest_pause=0.0))
+    assert check(SCENES, supervisor.submit_all(SCENES, OPTIONS)) == []
+    supervisor.close()
 
 
 def test_a_scene_that_fails_is_tried_again_and_then_given_up() -> None:
@@ -374,11 +374,11 @@ def test_a_scene_that_fails_is_tried_again_and_then_given_up() -> None:
                         continue
                 yield from super().render([scene], options)
 
-    boss = supervisor(Failing, 2, limits=Limits(retries=2))
-    (failure,) = check(SCENES, boss.submit_all(SCENES, OPTIONS))
+    supervisor = supervise(Failing, 2, limits=Limits(retries=2))
+    (failure,) = check(SCENES, supervisor.submit_all(SCENES, OPTIONS))
     assert (failure.scene, failure.attempts, failure.engine_lost) == (SCENES[3], 3, False)
     assert (tries.count(SCENES[2]), tries.count(SCENES[3])) == (2, 3)
-    boss.close()
+    supervisor.close()
 
 
 def test_an_engine_that_grows_or_is_worn_is_made_anew() -> None:
@@ -386,31 +386,59 @@ def test_an_engine_that_grows_or_is_worn_is_made_anew() -> None:
         engine.bytes = 400 * k
 
     engines = Engines(grow)
-    boss = supervisor(engines, limits=Limits(memory=1000))
-    assert check(SCENES, boss.submit_all(SCENES, OPTIONS)) == []
+    supervisor = supervise(engines, limits=Limits(memory=1000))
+    assert check(SCENES, supervisor.submit_all(SCENES, OPTIONS)) == []
     assert [len(engine.asked) for engine in engines.made] == [3, 3, 2]
-    assert boss.status()[0].memory == 800
-    boss.close()
+    assert supervisor.status()[0].memory == 800
+    supervisor.close()
     engines = Engines()
-    boss = supervisor(engines, limits=Limits(recycle=5))
-    assert check(SCENES, boss.submit_all(SCENES, OPTIONS)) == []
+    supervisor = supervise(engines, limits=Limits(recycle=5))
+    assert check(SCENES, supervisor.submit_all(SCENES, OPTIONS)) == []
     assert [len(engine.asked) for engine in engines.made] == [5, 3]
-    boss.close()
+    supervisor.close()
     assert engines.all_closed
 
 
 def test_closing_with_pictures_in_flight_ends_and_answers_everyone() -> None:
     engines = Engines(lambda engine, scene, k: engine.hang() if k == 2 else None)
-    boss = supervisor(engines, 2)
-    futures = boss.submit_all(SCENES, OPTIONS)
+    supervisor = supervise(engines, 2)
+    futures = supervisor.submit_all(SCENES, OPTIONS)
     assert eventually(lambda: len(engines.made) == 2 and all(engine.reached.is_set() for engine in engines.made))
-    boss.close(patience=0)
+    supervisor.close(patience=0)
     assert all(future.done() for future in futures), "somebody waits for ever"
     assert sum(1 for future in futures if not future.cancelled() and future.exception() is None) == 2
     assert engines.all_closed
     assert no_thread_left()
     with pytest.raises(EngineError, match="closed"):
-        boss.submit(SCENES[0], OPTIONS).result(WAIT)
+        supervisor.submit(SCENES[0], OPTIONS).result(WAIT)
+
+
+def test_an_engine_may_finish_a_picture_that_nobody_waits_for_before_it_is_closed() -> None:
+    """A renderer in this process that is closed from another thread, or left behind at the end, may crash it."""
+    begun, go, order = threading.Event(), threading.Event(), list[str]()
+
+    class Renderer(Broken):
+        def close(self) -> None:
+            order.append(threading.current_thread().name)
+            super().close()
+
+    def fault(engine: Broken, scene: Scene, k: int) -> None:
+        if k == 2:
+            begun.set()
+            assert go.wait(WAIT)
+            order.append("rendered")
+
+    engines = Engines(fault)
+    supervisor = supervise(lambda: Renderer(engines, 0), clock=Clock())
+    futures = supervisor.submit_all(SCENES, OPTIONS)
+    assert begun.wait(WAIT)
+    for future in futures:
+        future.cancel()
+    closing = threading.Thread(target=supervisor.close, args=(WAIT,))
+    closing.start()
+    go.set()
+    closing.join(WAIT)
+    assert order == ["rendered", "test-0"]
 
 
 def test_what_is_being_rendered_when_it_is_stopped_comes_to_its_end() -> None:
@@ -420,16 +448,16 @@ def test_what_is_being_rendered_when_it_is_stopped_comes_to_its_end() -> None:
         begun.set()
         assert go.wait(WAIT)
 
-    boss = supervisor(Engines(fault))
-    futures = boss.submit_all(SCENES, OPTIONS)
+    supervisor = supervise(Engines(fault))
+    futures = supervisor.submit_all(SCENES, OPTIONS)
     assert begun.wait(WAIT)
-    boss.stop()
-    assert not boss.join(0)
+    supervisor.stop()
+    assert not supervisor.join(0)
     go.set()
     assert check(SCENES[:1], futures[:1]) == []
-    assert boss.join(WAIT)
+    assert supervisor.join(WAIT)
     assert all(future.cancelled() for future in futures[1:])
-    boss.close()
+    supervisor.close()
 
 
 def test_what_nobody_waits_for_is_not_rendered() -> None:
@@ -440,19 +468,19 @@ def test_what_nobody_waits_for_is_not_rendered() -> None:
         assert go.wait(WAIT)
 
     engines = Engines(fault)
-    boss = supervisor(engines)
-    first = boss.submit(SCENES[0], OPTIONS)
+    supervisor = supervise(engines)
+    first = supervisor.submit(SCENES[0], OPTIONS)
     assert begun.wait(WAIT)
-    cancelled = boss.submit(SCENES[1], OPTIONS)
-    unwanted = boss.submit(SCENES[2], OPTIONS, wanted=lambda: False)
-    last = boss.submit(SCENES[3], OPTIONS)
+    cancelled = supervisor.submit(SCENES[1], OPTIONS)
+    unwanted = supervisor.submit(SCENES[2], OPTIONS, wanted=lambda: False)
+    last = supervisor.submit(SCENES[3], OPTIONS)
     assert first.cancel(), "until it has an answer"
     assert cancelled.cancel()
     go.set()
     assert check(SCENES[3:4], [last]) == []
     assert unwanted.cancelled()
     assert engines.made[0].asked == [SCENES[0], SCENES[3]]
-    boss.close()
+    supervisor.close()
 
 
 def test_an_engine_keeps_to_its_world_and_the_order_is_kept_where_worlds_do_not_count() -> None:
@@ -460,9 +488,9 @@ def test_an_engine_keeps_to_its_world_and_the_order_is_kept_where_worlds_do_not_
     orders: dict[bool, list[Scene]] = {}
     for by_world in (True, False):
         engines = Engines()
-        boss = supervisor(engines, by_world=by_world)
-        assert check(mixed, boss.submit_all(mixed, OPTIONS)) == []
-        boss.close()
+        supervisor = supervise(engines, by_world=by_world)
+        assert check(mixed, supervisor.submit_all(mixed, OPTIONS)) == []
+        supervisor.close()
         orders[by_world] = engines.made[0].asked
     assert orders[False] == mixed
     assert sum(a["World_Name"] != b["World_Name"] for a, b in itertools.pairwise(orders[True])) == 1
@@ -476,17 +504,18 @@ def test_requests_of_other_options_get_their_own_and_the_urgent_one_comes_first(
         assert go.wait(WAIT)
 
     engines = Engines(fault)
-    boss = supervisor(engines)
+    supervisor = supervise(engines)
     futures = [
-        boss.submit(SCENES[n], RenderOptions(size=(48 + 16 * (n % 2), 48), passes=("rgb", "depth"))) for n in (0, 1, 2)
+        supervisor.submit(SCENES[n], RenderOptions(size=(48 + 16 * (n % 2), 48), passes=("rgb", "depth")))
+        for n in (0, 1, 2)
     ]
     assert begun.wait(WAIT)
-    futures.append(boss.submit(SCENES[3], OPTIONS, first=True))
+    futures.append(supervisor.submit(SCENES[3], OPTIONS, first=True))
     go.set()
     shapes = [future.result(WAIT).array().shape for future in futures]  # type: ignore[union-attr]
     assert shapes == [(48, 48, 3), (48, 64, 3), (48, 48, 3), (48, 48, 3)]
     assert engines.made[0].asked == [SCENES[0], SCENES[3], SCENES[1], SCENES[2]]
-    boss.close()
+    supervisor.close()
 
 
 def test_another_engine_is_noticed_by_its_fingerprint() -> None:
@@ -497,13 +526,13 @@ def test_another_engine_is_noticed_by_its_fingerprint() -> None:
         if len(seen) == 3:
             raise DatasetError("another engine joined")
 
-    boss = supervisor(Engines(), check=same)
-    boss.start()
-    futures = boss.submit_all(SCENES, OPTIONS)
+    supervisor = supervise(Engines(), check=same)
+    supervisor.start()
+    futures = supervisor.submit_all(SCENES, OPTIONS)
     with pytest.raises(DatasetError, match="another engine joined"):
         futures[-1].result(WAIT)
     assert len(set(seen)) == 1
-    boss.close()
+    supervisor.close()
 
 
 def test_callbacks_that_take_their_time_do_not_count_as_a_hanging_engine() -> None:
@@ -514,17 +543,28 @@ def test_callbacks_that_take_their_time_do_not_count_as_a_hanging_engine() -> No
         assert go.wait(WAIT)
 
     engines = Engines()
-    boss = supervisor(engines, limits=Limits(lease=100), clock=clock)
-    futures = boss.submit_all(SCENES, OPTIONS)
+    supervisor = supervise(engines, limits=Limits(lease=100), clock=clock)
+    futures = supervisor.submit_all(SCENES, OPTIONS)
     for future in futures:
         future.add_done_callback(slow)
     assert entered.wait(WAIT)
     clock.now = 1000.0
-    boss.watch()
+    supervisor.watch()
     go.set()
     assert check(SCENES, futures) == []
     assert len(engines.made) == 1, "the engine was replaced"
-    boss.close()
+    supervisor.close()
+
+
+def test_callbacks_run_in_the_threads_of_engines() -> None:
+    """Whoever submits may wait for what the callbacks do: in that thread it would wait for itself."""
+    threads: set[str] = set()
+    scenes = SCENES * 50
+    supervisor = supervise(Engines(), 2)
+    callbacks = [lambda _: threads.add(threading.current_thread().name)] * len(scenes)
+    assert check(scenes, supervisor.submit_all(scenes, OPTIONS, callbacks)) == []
+    supervisor.close()
+    assert threads <= {"test-0", "test-1"}
 
 
 def test_chaos_loses_and_mixes_up_nothing() -> None:
@@ -546,14 +586,14 @@ def test_chaos_loses_and_mixes_up_nothing() -> None:
     scenes = [Scene({"World_Name": world, "Camera_Yaw": yaw}) for yaw in range(90) for world in ("Desert", "Snow")]
     engines = Engines(fault)
     limits = Limits(lease=100, retries=1000, restarts=1000, longest_pause=0.0)
-    boss = supervisor(engines, 3, limits=limits, by_world=True, clock=clock)
-    futures = boss.submit_all(scenes, OPTIONS)
+    supervisor = supervise(engines, 3, limits=limits, by_world=True, clock=clock)
+    futures = supervisor.submit_all(scenes, OPTIONS)
     while not all(future.done() for future in futures):
         if any(engine.reached.is_set() and not engine.closed.is_set() for engine in engines.made):
             clock.now += 101
         threading.Event().wait(0.01)
     assert check(scenes, futures) == []
-    boss.close()
+    supervisor.close()
     assert len(engines.made) > 10
     assert engines.all_closed
     assert no_thread_left()

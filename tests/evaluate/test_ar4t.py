@@ -15,8 +15,9 @@ from planted import ANIMALS, draw
 
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.evaluate import evaluate
-from torchmultiverse.evaluate.pairs import pair_tasks, winoground
-from torchmultiverse.evaluate.protocol import PairsProtocol, choose_protocol, load_protocol
+from torchmultiverse.evaluate.outcomes import pairs_of
+from torchmultiverse.evaluate.pairs import PairsProtocol, pair_task, winoground
+from torchmultiverse.evaluate.registry import choose_protocol, load_protocol
 from torchmultiverse.models import ModelInfo
 from torchmultiverse.models.tiny import build_tiny, save_tiny, tiny_config
 from torchmultiverse.resources import data_folder
@@ -24,7 +25,8 @@ from torchmultiverse.scenes import parse_spec
 from torchmultiverse.scenes.ar4t import ALIKE, negative
 from torchmultiverse.scenes.captions import ar4t_captions
 from torchmultiverse.store import ImageList
-from torchmultiverse.train.finetuning import _batches, _examples, _said_of, finetune
+from torchmultiverse.train import FineTuning
+from torchmultiverse.train.finetuning import _batches, _examples, _folded_captions, finetune
 
 torch = pytest.importorskip("torch")
 
@@ -78,7 +80,7 @@ def test_scores_of_models_that_are_known() -> None:
     # Likes captions that begin with the first animal by name, whatever the picture: right for half, a pair never.
     prefers = Reading(rows, "prefers", lambda row, caption: -float(ANIMALS.index(caption.split()[0])))
     result = evaluate(_tagged(rows), [knows, blind, prefers], quiet=True)
-    assert result.provenance["protocol"]["name"] == "ar4t"
+    assert result.provenance.protocol["name"] == "ar4t"
     cell = lambda model, metric: result.cells(model=model, metric=metric, factor="all")[0]  # noqa: E731
     tests = sum(r["split"] == "test" for r in rows)
     assert cell("knows", "hard_negative")["n"] == tests == 24
@@ -107,17 +109,18 @@ def test_pairs_are_each_others_hard_negative() -> None:
     protocol = load_protocol("ar4t")
     assert isinstance(protocol, PairsProtocol)
     columns = {n: np.array([r[n] for r in rows], object) for n in rows[0]}
-    asked = pair_tasks(protocol, columns)
-    for first, second in zip(asked.pairs.rows, asked.partners, strict=True):
+    asked = pair_task(protocol, columns)
+    one, two = pairs_of(asked)
+    for first, second in zip(asked.rows[one], asked.rows[two], strict=True):
         assert rows[first]["negative_caption"] == rows[second]["caption"]
         assert rows[second]["negative_caption"] == rows[first]["caption"]
         assert rows[first]["split"] == rows[second]["split"] == "test"
-    assert len(asked.pairs.rows) == 11
+    assert len(one) == 11
     assert choose_protocol(list(columns)).name == "ar4t"
     with pytest.raises(DatasetError, match="no picture in the split 'test'"):
-        pair_tasks(protocol, {**columns, "split": np.array(["train"] * len(rows), object)})
+        pair_task(protocol, {**columns, "split": np.array(["train"] * len(rows), object)})
     with pytest.raises(DatasetError, match="needs the column 'negative_caption'"):
-        pair_tasks(protocol, {k: v for k, v in columns.items() if k != "negative_caption"})
+        pair_task(protocol, {k: v for k, v in columns.items() if k != "negative_caption"})
     with pytest.raises(ModelError, match="is a classifier"):
         evaluate(_tagged(rows), lambda images: np.zeros((len(images), 3)), "ar4t", quiet=True)
 
@@ -145,7 +148,11 @@ def test_fine_tuning_teaches_sides(tmp_path) -> None:
     config = tiny_config(48)
     start = save_tiny(tmp_path / "start", build_tiny(config, 0)[0], "tiny", config, {"seed": 0})
     tuned = finetune(
-        pictures, f"tiny:{start}", tmp_path / "tuned", epochs=12, batch_size=39, learning_rate=2e-3, quiet=True
+        pictures,
+        f"tiny:{start}",
+        tmp_path / "tuned",
+        FineTuning(epochs=12, batch_size=39, learning_rate=2e-3),
+        quiet=True,
     )
     result = evaluate(pictures, [f"tiny:{start}", tuned], "ar4t", quiet=True)
     before, after = (result.cells(model=m, metric="hard_negative", factor="all")[0]["accuracy"] for m in result.models)
@@ -184,7 +191,7 @@ def test_questions_without_an_answer_are_not_asked() -> None:
     for metric, n in (("hard_negative", 4), ("winoground_group", 2)):
         cell = result.cells(metric=metric, factor="all")[0]
         assert (cell["n"], cell["accuracy"]) == (n, 1)
-    notes = result.provenance["notes"]
+    notes = result.provenance.notes
     assert "knows: 3 of 9 pictures are not asked: the false caption is true as well" in notes
     assert "knows: 2 of 9 pictures are not asked: the pictures are the same under other words" in notes
     protocol = load_protocol("ar4t")
@@ -192,7 +199,7 @@ def test_questions_without_an_answer_are_not_asked() -> None:
     assert protocol.alike == ALIKE
     columns = {n: np.array([r[n] for r in rows[2:6]], object) for n in rows[0]}
     with pytest.raises(DatasetError, match="none of 4 questions has an answer"):
-        pair_tasks(protocol, columns)
+        pair_task(protocol, columns)
 
 
 def test_the_published_attributes_have_as_many_such_pairs_as_counted() -> None:
@@ -209,9 +216,9 @@ def test_the_published_attributes_have_as_many_such_pairs_as_counted() -> None:
     columns = dict(zip(("caption", "alt_caption", "negative_caption"), np.array(rows, object).T, strict=False))
     protocol = load_protocol("ar4t")
     assert isinstance(protocol, PairsProtocol)
-    asked = pair_tasks(protocol, {**columns, "negative_scene_id": np.full(len(rows), "", object)})
-    assert asked.asked == 53 * 53
-    assert list(asked.left_out.values()) == [101, 24]
+    asked = pair_task(protocol, {**columns, "negative_scene_id": np.full(len(rows), "", object)})
+    assert asked.eligible == 53 * 53
+    assert list(asked.excluded.values()) == [101, 24]
 
 
 def test_captions_that_a_model_reads_alike_are_no_question(tmp_path) -> None:
@@ -225,9 +232,7 @@ def test_captions_that_a_model_reads_alike_are_no_question(tmp_path) -> None:
     model = f"tiny:{save_tiny(tmp_path / 'm', build_tiny(config, 0)[0], 'tiny', config, {'seed': 0})}"
     result = evaluate(_pictures(rows), model, "ar4t", quiet=True)
     assert result.cells(metric="hard_negative", factor="all")[0]["n"] == len(rows) - 6
-    assert any(
-        "6 of 24 pictures are not asked: the captions differ only where" in n for n in result.provenance["notes"]
-    )
+    assert any("6 of 24 pictures are not asked: the captions differ only where" in n for n in result.provenance.notes)
 
 
 def test_no_batch_says_that_a_true_caption_is_false() -> None:
@@ -235,7 +240,7 @@ def test_no_batch_says_that_a_true_caption_is_false() -> None:
     rows = _attributes() * 3
     pictures = _tagged(rows)
     places, texts, partner = _examples(pictures, None, "both")
-    said = _said_of(pictures, places, texts)
+    said = _folded_captions(pictures, places, texts)
     seen = []
     for batch in _batches(len(rows), 6, partner, np.random.default_rng(1), said):
         captions = [caption for i in batch for caption in said[i]]

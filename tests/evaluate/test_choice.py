@@ -73,7 +73,7 @@ def test_a_file_says_who_is_asked_what(pictures: ImageList, tmp_path) -> None:
     assert model.heard == {"a photo of a giant tortoise", "a photo of a zebra", "giant tortoise in the desert",
                            "zebra in the desert"}  # fmt: skip
     assert {model.rows[i]["split"] for i in model.shown} == {"test"}
-    assert result.provenance["protocol"]["version"] == 2
+    assert result.provenance.protocol["version"] == 2
 
 
 def test_classifiers_by_the_names_of_their_classes(pictures: ImageList, tmp_path) -> None:
@@ -89,7 +89,7 @@ def test_classifiers_by_the_names_of_their_classes(pictures: ImageList, tmp_path
     result = evaluate(pictures, as_model(logits, classes=["cat", "zebra", "giant tortoise"]), path, quiet=True)
     assert [c["task"] for c in result.cells(factor="all")] == ["what"]
     assert result.cells(factor="all")[0]["accuracy"] == 1
-    assert "'both' was left out" in result.provenance["notes"][0]
+    assert "'both' was left out" in result.provenance.notes[0]
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ from planted import Tagged, spar_rows
 
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.evaluate import evaluate
-from torchmultiverse.evaluate.classification import imagenet_outcome, varied_factors
+from torchmultiverse.evaluate.choice import ChoiceProtocol
+from torchmultiverse.evaluate.classification import ClassificationProtocol, imagenet_outcome, varied_factors
 from torchmultiverse.evaluate.imagenet import class_map, imagenet_names, match_classes
-from torchmultiverse.evaluate.protocol import ChoiceProtocol, ClassificationProtocol, load_protocol
+from torchmultiverse.evaluate.registry import load_protocol
 from torchmultiverse.models import as_model
 from torchmultiverse.store import ImageList
 
@@ -119,7 +120,7 @@ def test_class_names_and_what_has_none() -> None:
 
     result = evaluate(_pictures(rows), as_model(lion, name="lion", classes=["lion", "zebra"]))
     assert [c["accuracy"] for c in result.cells(factor="all")] == [0.5]
-    assert "Dragon" in result.provenance["notes"][0]
+    assert "Dragon" in result.provenance.notes[0]
     with pytest.raises(ModelError, match="no class that is called"):
         evaluate(_pictures(rows), as_model(lion, name="x", classes=["a", "b"]))
     with pytest.raises(ModelError, match="2 logits but no class names"):
@@ -170,7 +171,7 @@ def test_a_classifier_is_asked_for_the_single_animals_that_it_knows() -> None:
     result = evaluate(pictures, as_model(model, name="zoologist"))
     cells = result.cells(factor="all", setting="all")
     assert [(c["task"], c["accuracy"], c["candidates"], c["n"]) for c in cells] == [("single_animal", 1, 2, 24)]
-    assert "GiantTortoise" in result.provenance["notes"][0]
+    assert "GiantTortoise" in result.provenance.notes[0]
 
 
 def test_subsets_say_which_pictures_tell_about_a_factor() -> None:
@@ -207,8 +208,8 @@ def test_every_animal_with_an_imagenet_class_is_asked() -> None:
         (cell,) = result.cells(factor="all", setting=space)
         assert (cell["n"], cell["accuracy"]) == (2 * len(animals), 1), space
     assert cell["candidates"] == len(animals)
-    (note,) = result.provenance["notes"]
-    assert "Crow have no ImageNet class; 2 pictures" in note
+    (note,) = result.provenance.notes
+    assert re.search(r": 2 of \d+ pictures are not asked: .*Crow have no ImageNet class", note)
 
 
 def test_the_published_classes_stay_alone_and_other_spellings_are_read() -> None:

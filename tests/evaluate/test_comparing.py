@@ -16,8 +16,8 @@ from scipy.stats import false_discovery_control
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.evaluate import evaluate
 from torchmultiverse.evaluate.acquisition import next_renders
-from torchmultiverse.evaluate.attribution import why
-from torchmultiverse.evaluate.comparison import compare, standings
+from torchmultiverse.evaluate.attribution import explain_gap
+from torchmultiverse.evaluate.comparison import compare, model_ranks
 from torchmultiverse.evaluate.result import Result
 from torchmultiverse.evaluate.slices import search, worst_slices
 from torchmultiverse.models import as_model
@@ -95,7 +95,7 @@ def test_a_planted_difference_is_found_and_none_where_there_is_none(result: Resu
 
 
 def test_places_and_groups(result: Result) -> None:
-    places = standings(result)
+    places = model_ranks(result)
     assert [p.rank for p in places] == [1, 2, 3]
     assert places[2].model == "no Snow"
     assert places[0].groups == places[1].groups == "a"
@@ -123,14 +123,14 @@ def test_a_failing_combination_is_named_as_one() -> None:
 
 
 def test_why_names_the_level_and_adds_up(result: Result) -> None:
-    answer = why(result, "good", "no Snow")
+    answer = explain_gap(result, "good", "no Snow")
     assert answer.same_images
     first = answer.parts[0]
     assert (first.factor, first.level) == ("world_name", "Snow")
     assert first.p < 0.01, "four animals are few clusters"
     for factor in {p.factor for p in answer.parts}:
         mine = [p for p in answer.parts if p.factor == factor]
-        assert sum(p.share for p in mine) == pytest.approx(answer.gap)
+        assert sum(p.contribution for p in mine) == pytest.approx(answer.gap)
         assert sum(p.excess for p in mine) == pytest.approx(0, abs=1e-9)
     assert all(p.p > 0.05 for p in answer.parts if p.factor not in ("world_name",))
 
@@ -140,21 +140,21 @@ def test_why_between_other_pictures_tells_shares_from_accuracies() -> None:
     rows = _rows(4)
     many = [r for r in rows if r["world_name"] == "Snow" or r["camera_pitch"] == 0]
     model = lambda rows: Looking(rows, "no Snow", lambda r: r["world_name"] != "Snow")  # noqa: E731
-    answer = why(_evaluate(rows, model(rows)), "no Snow", "no Snow", other=_evaluate(many, model(many)))
+    answer = explain_gap(_evaluate(rows, model(rows)), "no Snow", "no Snow", other=_evaluate(many, model(many)))
     assert not answer.same_images
     assert answer.gap < -0.25
-    assert answer.shares["world_name"] == pytest.approx(answer.gap)
-    assert answer.shares["character_name"] == pytest.approx(0)
-    assert any(name == "dataset.pictures" for name, _, _ in answer.settings)
+    assert answer.composition["world_name"] == pytest.approx(answer.gap)
+    assert answer.composition["character_name"] == pytest.approx(0)
+    assert any(name == "dataset.images" for name, _, _ in answer.settings)
 
 
 def test_the_next_renders_go_where_two_models_differ(result: Result) -> None:
     plan = next_renders(result, "good", "no Snow", factors=["world_name"])
-    assert plan.p_now > 0.99
+    assert plan.power > 0.99
     tight = next_renders(result, "good", "as good", factors=["world_name"], difference=0.01)
     assert tight.needed > 500
-    assert tight.needed <= tight.needed_evenly
-    assert sum(c.n + c.more for c in tight.cells) >= tight.needed
+    assert tight.needed <= tight.needed_uniform
+    assert sum(c.n + c.to_render for c in tight.cells) >= tight.needed
     assert tight.filters()[0].startswith("world_name = ")
     rows = _rows()
     noisy = _evaluate(

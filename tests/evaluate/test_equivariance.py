@@ -58,12 +58,12 @@ def test_the_closed_form_is_the_mean_over_all_pairs() -> None:
     index, animals = places()
     vectors = np.random.default_rng(0).normal(size=(index.size, SIZE)).astype(np.float32)
     vectors += np.array([int(w[1]) for w in columns()["world"]])[:, None] * 0.5
-    value, low, high, by_change, still = parallelism(vectors, index, animals, np.random.default_rng(0))
+    value, low, high, by_change, unmoved = parallelism(vectors, index, animals, np.random.default_rng(0))
     assert value == pytest.approx(brute(vectors.astype(float), index), abs=1e-5)
     assert low < value < high
     assert np.allclose(by_change, by_change.T, equal_nan=True)
     assert by_change[0, 3] > by_change[0, 1], "a larger shift moves all the same way"
-    assert still == 0
+    assert unmoved == 0
 
 
 def test_planted_embeddings() -> None:
@@ -78,9 +78,9 @@ def test_planted_embeddings() -> None:
     assert value == pytest.approx(1, abs=1e-5)
     assert low == pytest.approx(1, abs=1e-5)
     blind = np.array([objects[a, y] for _, a, y in rows], np.float32)
-    value, low, high, _, still = parallelism(blind, index, animals, rng)
+    value, low, high, _, unmoved = parallelism(blind, index, animals, rng)
     assert np.isnan(value)
-    assert (low, high, still) == (-1, 1, 1)
+    assert (low, high, unmoved) == (-1, 1, 1)
     random = rng.normal(size=(index.size, 512)).astype(np.float32)
     value, low, high, _, _ = parallelism(random, index, animals, rng)
     assert abs(value) < 0.03
@@ -98,9 +98,9 @@ def test_a_picture_that_does_not_move_has_no_direction() -> None:
     rng = np.random.default_rng(2)
     vectors = rng.normal(size=(index.size, SIZE)).astype(np.float32)
     vectors[index[0, 1]] = vectors[index[0, 0]]
-    value, *_, still = parallelism(vectors, index, animals, rng)
+    value, *_, unmoved = parallelism(vectors, index, animals, rng)
     assert np.isfinite(value)
-    assert still == pytest.approx(1 / (6 * len(index)))
+    assert unmoved == pytest.approx(1 / (6 * len(index)))
 
 
 def test_intervals_cover() -> None:
@@ -197,7 +197,7 @@ def test_a_whole_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert measured["character_texture", "text"].value == pytest.approx(1, abs=1e-6)
     for key in (("world_name", "text"), ("camera_yaw", "image"), ("character_scale", "image")):
         assert np.isnan(measured[key].value)
-        assert measured[key].still == 1
+        assert measured[key].unmoved == 1
     assert json.loads(json.dumps(measured["world_name", "image"].as_dict()))["levels"] == ["Desert", "Snow"]
     seeing = Additive(dataset)
     (alone,) = equivariance(dataset, as_model(_Sees(seeing)), quiet=True).values()

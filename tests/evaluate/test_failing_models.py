@@ -65,8 +65,8 @@ def test_what_was_scored_is_kept_when_a_model_fails_later(tmp_path: Path) -> Non
     for result in (kept, error.value.result):
         assert result.models == ["a", "c"]
         assert [cell["accuracy"] for cell in result.cells(factor="all")] == [1, 1]
-        assert any("b: not scored" in note for note in result.provenance["notes"])
-    assert [model["name"] for model in kept.provenance["models"]] == ["a", "c"]
+        assert any("b: not scored" in note for note in result.provenance.notes)
+    assert [model.name for model in kept.provenance.models] == ["a", "c"]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), DatasetError("picture 9 is broken")])

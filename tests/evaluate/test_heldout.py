@@ -13,7 +13,7 @@ from planted import ANIMALS, draw
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluate.heldout import held_out, held_out_split
 from torchmultiverse.store import ImageList
-from torchmultiverse.train.classifier import SMALL, Recipe, recipe_of
+from torchmultiverse.train.settings import SMALL, ClassifierTraining, classifier_training
 
 pytest.importorskip("timm")
 
@@ -51,9 +51,9 @@ def test_what_cannot_be_held_out() -> None:
     with pytest.raises(DatasetError, match="keep is 0 to 3"):
         held_out_split(_columns(), "world_name", ["A"], 4, rng)
     with pytest.raises(DatasetError, match="published, small, or a JSON file"):
-        recipe_of("none.json")
-    assert recipe_of("small") == SMALL
-    assert recipe_of("published") == Recipe(epochs=100, batch_size=2048, model="resnet50")
+        classifier_training("none.json")
+    assert classifier_training("small") == SMALL
+    assert classifier_training("published") == ClassifierTraining(epochs=100, batch_size=2048, model="resnet50")
 
 
 def test_a_classifier_that_learns_the_place_fails_elsewhere() -> None:
@@ -68,7 +68,7 @@ def test_a_classifier_that_learns_the_place_fails_elsewhere() -> None:
                 row |= {"character_texture": "Default", "character2_texture": "Default"}
                 rows.append({"character_name": animal, "character1_pos": side})
                 images.append(draw(row, rng, 48))
-    recipe = Recipe("resnet10t", 32, 8, 24, 2e-3)
+    recipe = ClassifierTraining(model="resnet10t", size=32, epochs=8, batch_size=24, learning_rate=2e-3)
     found = held_out(ImageList(images, rows), "character1_pos", ["right"], 0, recipe, quiet=True)
     assert (found.trained, found.tested) == (144, 48)
     assert found.held_out == ("right",)

@@ -123,7 +123,7 @@ def test_a_second_run_asks_nothing_again(tmp_path: Path, monkeypatch: pytest.Mon
     other = _plant(tmp_path / "other" / "PUG_ImageNet", _imagenet_rows()[:-1])
     fourth = Wolf("wolf", set(range(11)))
     published.run(jobs(fourth), {"imagenet": str(other)}, tmp_path / "out", quiet=True)
-    assert Result.load(tmp_path / "out" / "imagenet" / "wolf").provenance["dataset"]["pictures"] == 45
+    assert Result.load(tmp_path / "out" / "imagenet" / "wolf").provenance.dataset.images == 45
 
 
 class Knows:

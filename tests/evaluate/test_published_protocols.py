@@ -13,11 +13,15 @@ from PIL import Image
 from planted import drawn_spar, spar_rows
 
 from torchmultiverse.evaluate import evaluate
-from torchmultiverse.evaluate.asking import Asker, sentences
-from torchmultiverse.evaluate.protocol import ClassificationProtocol, Prompts, SparProtocol, load_protocol
+from torchmultiverse.evaluate.classification import ClassificationProtocol
+from torchmultiverse.evaluate.evaluators import ImageTextEvaluator
+from torchmultiverse.evaluate.outputs import Outputs
+from torchmultiverse.evaluate.prompts import Prompts, sentences
 from torchmultiverse.evaluate.ranking import lines
+from torchmultiverse.evaluate.registry import load_protocol
 from torchmultiverse.evaluate.scoring import first_of_best, half_scores
-from torchmultiverse.evaluate.spar import Task, coin_flips, tasks
+from torchmultiverse.evaluate.spar import SparProtocol, coin_flips
+from torchmultiverse.evaluate.task import Task
 from torchmultiverse.models import ModelInfo, Preprocess, load_model
 from torchmultiverse.resources import data_folder
 from torchmultiverse.store import ImageList
@@ -37,11 +41,11 @@ def published() -> list[Task]:
     settings = [tuple(setting.values()) for setting in design["linked"][0]]
     rows = spar_rows(design["factors"]["World_Name"], design["factors"]["Character_Name"][1:], settings)
     columns = {name: np.array([row[name] for row in rows], dtype=object) for name in rows[0]}
-    return tasks(_protocol(), columns)
+    return [task for task in _protocol().compile(columns) if "image-text" in task.kinds]
 
 
 def test_counts(published: list[Task]) -> None:
-    counts = {(t.task, t.setting, t.scope): (len(t.rows), len(t.candidates)) for t in published}
+    counts = {(t.name, t.setting, t.scope): (len(t.rows), len(t.candidates)) for t in published}
     assert counts["scene", "", "plain"] == (10, 10)
     assert [counts["single_animal", t, "plain"] for t in ("Default", "Blue", "Grass")] == [
         (1280, 33),
@@ -55,7 +59,7 @@ def test_counts(published: list[Task]) -> None:
     distinct = {caption for t in published for caption in t.candidates}
     # 51,237 captions in all, without those that name the world in scenes with animals, which are this project's own.
     assert len(distinct) == 51_237
-    blank = next(t for t in published if t.task == "single_animal")
+    blank = next(t for t in published if t.name == "single_animal")
     assert "This is a photo of a blank" in blank.candidates
 
 
@@ -113,12 +117,12 @@ def test_a_constant_model_is_right_as_often_as_the_coin() -> None:
     pictures = drawn_spar(8)
     result = evaluate(pictures, Constant(), "spar_pug2023", quiet=True)
     columns = {n: np.array(pictures.table([n])[n].to_pylist(), object) for n in pictures.table().column_names}
-    flips = coin_flips(tasks(_protocol(), columns))
+    flips = coin_flips([task for task in _protocol().compile(columns) if "image-text" in task.kinds])
     for task, setting in (("position", "left/right"), ("relation", "bottom/top"), ("attribute", "Blue/Red")):
         (cell,) = result.cells(task=task, setting=setting, metric="hard_negative", factor="all", scope="plain")
         assert cell["accuracy"] == pytest.approx((~flips[task, setting, "plain"]).mean())
     assert {c["accuracy"] * c["n"] % 1 for c in result.table.to_pylist() if c["metric"] != "mean"} == {0}
-    assert any("in a way of its own" in note for note in result.provenance["notes"])
+    assert any("in a way of its own" in note for note in result.provenance.notes)
     (top5,) = result.cells(task="two_animals", setting="Default", metric="top5", factor="all", scope="plain")
     assert top5["chance"] == pytest.approx(5 / 10)
     (average,) = result.cells(task="average", factor="all")
@@ -137,7 +141,7 @@ def test_the_prescribed_preprocessing_is_applied_and_taken_back() -> None:
     result = evaluate(pictures, model, "spar_pug2023", quiet=True)
     assert seen[0] == Preprocess((224, 224), "squash", 1.0, "bilinear")
     assert model.info.preprocess == own
-    assert result.provenance["models"][0]["preprocess"]["interpolation"] == "bilinear"
+    assert result.provenance.models[0].preprocess["interpolation"] == "bilinear"
 
 
 def test_the_window_is_cut_before_resizing() -> None:
@@ -161,8 +165,8 @@ def test_prompt_ensembles_are_open_clips() -> None:
     few = Prompts(name="x", templates=tuple(t.replace("zebra", "{}") for t in sentences(prompts, "zebra")[:7]))
     templates = [lambda c, t=t: t.format(c) for t in few.templates]
     expected = open_clip.build_zero_shot_classifier(model.module, tokenizer, ["zebra", "goldfish"], templates).T.numpy()
-    asker = Asker(ImageList([], []), {}, 4, True)
-    np.testing.assert_allclose(asker._heads(model, few, ["zebra", "goldfish"]), expected, atol=1e-5)
+    evaluator = ImageTextEvaluator(model, Outputs(ImageList([], []), 4, True))
+    np.testing.assert_allclose(evaluator.heads(few, ["zebra", "goldfish"]), expected, atol=1e-5)
 
 
 class Names:

@@ -12,11 +12,11 @@ from planted import Planted, Tagged, spar_rows
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluate import evaluate
 from torchmultiverse.evaluate.reference import (
-    beside,
     correlate,
     imagenet_accuracies,
     never_right,
     published_cosines,
+    published_rows,
     tables,
 )
 from torchmultiverse.resources import data_folder
@@ -106,18 +106,18 @@ def test_classes_that_are_never_right_and_published_ones_beside_worlds_alone() -
 
     result = evaluate(ImageList(images, rows), always_ball, "imagenet_pug2023", quiet=True)
     setting = next(c["setting"] for c in result.cells(task="classification", factor="all") if "pug2023" in c["setting"])
-    assert never_right(result, result.models[0], setting) == ["Goldfish"]
-    found = {p.level: p for p in beside(result) if p.factor == "class"}
+    assert never_right(result, result.models[0], "classification", setting) == ["Goldfish"]
+    found = {p.level: p for p in published_rows(result) if p.factor == "class"}
     assert found["Soccer_Ball"].values == {"ResNet101": 100.0}
     assert found["Soccer_Ball"].own == {result.models[0]: 100}
     rows[0] = {**rows[0], "subset": "Scene_Light"}
     mixed = evaluate(ImageList(images, rows), always_ball, "imagenet_pug2023", quiet=True)
-    assert not [p for p in beside(mixed) if p.factor == "class"]
+    assert not [p for p in published_rows(mixed) if p.factor == "class"]
 
 
 def test_own_numbers_stand_beside_published_ones_of_the_same_question() -> None:
     pictures = Tagged(spar_rows(worlds=("Desert", "SaltFlats")))
-    found = beside(evaluate(pictures, Planted(pictures, "oracle", ["world", "animals"]), quiet=True))
+    found = published_rows(evaluate(pictures, Planted(pictures, "oracle", ["world", "animals"]), quiet=True))
     keys = {(p.task, p.setting, p.scope, p.metric, p.factor, p.level) for p in found}
     assert ("relation", "left/right", "background", "hard_negative", "all", "all") in keys
     assert ("two_animals", "Default", "plain", "top1", "world", "SaltFlats") in keys

@@ -383,7 +383,8 @@ class Blocked(Faulty):
 def test_a_picture_that_fails_a_check_is_rendered_again_with_the_camera_moved(tmp_path: Path, nudge: float) -> None:
     """Silently wrong would be: a moved camera that no column tells of, or one where the design has the camera."""
     spec = {**NUDGED, "quality": {**NUDGED["quality"], "nudge": nudge}}
-    report = generate(spec, tmp_path / "a", engine=Blocked, progress=False, workers=2)
+    report = generate(spec, tmp_path / "a", engine=Blocked, progress=False, workers=2, check=6)
+    assert report.untrusted == {}, "the camera is moved when it is rendered once more, too"
     rows = open_dataset(report.out).table().to_pylist()
     assert len(rows) == 6
     for row in rows:

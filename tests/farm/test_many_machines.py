@@ -258,7 +258,7 @@ def test_some_pictures_are_rendered_once_more_and_compared(tmp_path: Path) -> No
     assert len(good.checked) == 5
     assert set(good.checked.values()) == {0}
     assert "rendered once more: 5 pictures, each the same" in str(good)
-    assert open_dataset(tmp_path / "a").manifest["checked"] == good.checked
+    assert open_dataset(tmp_path / "a").manifest.checked == good.checked
     bad = generate(SPEC, tmp_path / "b", Drifting, check=3, progress=False)
     assert all(value is not None and value > 50 for value in bad.checked.values())
     assert "3 differ, by up to" in str(bad)

@@ -112,7 +112,7 @@ def test_parts_of_different_datasets_are_not_joined(tmp_path: Path) -> None:
 
 def test_a_join_that_was_interrupted_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether it ended among its shards, or after the last one and before the card."""
-    for n, broken in enumerate(("write_atomic", "finish")):
+    for n, broken in enumerate(("Manifest.save", "finish")):
         out = tmp_path / str(n)
         for i in (0, 1):
             make(out, part=(i, 2))

@@ -14,7 +14,7 @@ from torchmultiverse.cli.app import app
 from torchmultiverse.errors import SpecError
 from torchmultiverse.farm.power import size, smallest
 from torchmultiverse.scenes import load_spec, parse_spec
-from torchmultiverse.stats.power import Question, detectable_drop, pairs_needed
+from torchmultiverse.stats.power import PowerQuestion, detectable_drop, pairs_needed
 
 SPEC = {
     "World_Name": [f"W{k}" for k in range(16)],
@@ -27,7 +27,7 @@ SPEC = {
 @pytest.mark.parametrize("psi", [None, 0.12])
 def test_the_promised_power_is_reached_in_simulation(psi: float | None) -> None:
     rng = np.random.default_rng(0)
-    question = Question("Character_Texture", 0.05, discordance=psi)
+    question = PowerQuestion("Character_Texture", 0.05, discordance=psi)
     n = pairs_needed(question)
     share = question.expected_discordance
     worse, better = (share + 0.05) / 2, (share - 0.05) / 2  # right then wrong, wrong then right
@@ -38,7 +38,7 @@ def test_the_promised_power_is_reached_in_simulation(psi: float | None) -> None:
 
 def test_the_promised_power_of_an_interaction() -> None:
     rng = np.random.default_rng(1)
-    question = Question("Character_Texture", 0.05, by="World_Name", discordance=0.2)
+    question = PowerQuestion("Character_Texture", 0.05, by="World_Name", discordance=0.2)
     n = pairs_needed(question)
     probabilities = np.array([[0.125, 0.075], [0.1, 0.1]])  # a drop of 0.05 at one level, of 0 at the other
     drops, variances = [], []
@@ -52,15 +52,15 @@ def test_the_promised_power_of_an_interaction() -> None:
 
 def test_known_values() -> None:
     # By hand: psi 0.2, delta 0.1: (1.95996 * 0.447214 + 0.841621 * 0.435890)^2 / 0.01 = 154.05…
-    assert pairs_needed(Question("x", 0.1, discordance=0.2)) == 155
-    question = Question("x", 0.07, discordance=0.2)
+    assert pairs_needed(PowerQuestion("x", 0.1, discordance=0.2)) == 155
+    question = PowerQuestion("x", 0.07, discordance=0.2)
     assert detectable_drop(question, pairs_needed(question)) == pytest.approx(0.07, rel=0.01)
     assert detectable_drop(question, 1) == 1
 
 
 def test_the_smallest_design_is_balanced_and_paired() -> None:
     design = parse_spec(SPEC).build()
-    question = Question("Character_Texture", 0.06, discordance=0.15)
+    question = PowerQuestion("Character_Texture", 0.06, discordance=0.15)
     answer = size(design, question)
     assert answer.enough
     assert answer.available == 16 * 20 * 4
@@ -80,18 +80,18 @@ def test_the_smallest_design_is_balanced_and_paired() -> None:
 
 def test_where_the_design_is_too_small_it_says_what_it_can_show() -> None:
     design = parse_spec(SPEC).build()
-    answer = size(design, Question("Character_Texture", 0.01, by="World_Name"))
+    answer = size(design, PowerQuestion("Character_Texture", 0.01, by="World_Name"))
     assert not answer.enough
     assert answer.pictures == design.count
     assert answer.detectable > 0.05
     for question, message in (
-        (Question("Camera_Pitch", 0.1), "does not vary"),
-        (Question("Camera_Yaw", 0.1, by="Camera_Yaw"), "change together"),
+        (PowerQuestion("Camera_Pitch", 0.1), "does not vary"),
+        (PowerQuestion("Camera_Yaw", 0.1, by="Camera_Yaw"), "change together"),
     ):
         with pytest.raises(SpecError, match=message):
             size(design, question)
     with pytest.raises(SpecError, match="drop"):
-        Question("x", 1.5)
+        PowerQuestion("x", 1.5)
 
 
 def test_the_command_says_the_cost_and_writes_the_spec(tmp_path: Path) -> None:

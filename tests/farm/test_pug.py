@@ -125,7 +125,7 @@ def test_this_binary_shifts_every_later_row(tmp_path: Path) -> None:
     report, _ = run(tmp_path / "d", batch=0, double=(5,), behind=True)
     assert len(wrong(tmp_path / "d")) > 10
     assert report.good
-    notes = " ".join(open_dataset(tmp_path / "d").manifest["notes"])
+    notes = " ".join(open_dataset(tmp_path / "d").manifest.notes)
     assert "no picture ids" in notes
     assert "was not proven" in notes
 
@@ -138,7 +138,7 @@ def test_a_double_answer_costs_no_row(double: set[int], tmp_path: Path) -> None:
     assert wrong(tmp_path / "d") == []
     assert verify(tmp_path / "d").problems == {}
     assert requests > COUNT
-    notes = " ".join(open_dataset(tmp_path / "d").manifest["notes"])
+    notes = " ".join(open_dataset(tmp_path / "d").manifest.notes)
     assert "one too many and one too few within the same batch" in notes
 
 
@@ -153,8 +153,8 @@ def test_what_no_proof_can_notice_is_found_by_the_check_and_marked(tmp_path: Pat
     assert report.untrusted.keys() == set(bad)
     assert "6 pictures cannot be trusted" in str(report)
     manifest = open_dataset(out).manifest
-    assert manifest["untrusted"].keys() == set(bad)
-    assert manifest["complete"] is False
+    assert manifest.untrusted.keys() == set(bad)
+    assert manifest.complete is False
 
     # Nothing takes it for whole, until they are rendered anew.
     again = generate(SPEC, out, Pug, check=0, progress=False, shard_rows=8)
@@ -166,8 +166,8 @@ def test_what_no_proof_can_notice_is_found_by_the_check_and_marked(tmp_path: Pat
     assert healed.good
     assert 6 <= healed.rendered <= 16
     assert wrong(out) == []
-    assert open_dataset(out).manifest["complete"] is True
-    assert "untrusted" not in open_dataset(out).manifest
+    assert open_dataset(out).manifest.complete is True
+    assert not open_dataset(out).manifest.untrusted
 
 
 class Pug(MarkerEngine):

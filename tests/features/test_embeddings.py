@@ -120,7 +120,7 @@ def test_a_changed_picture_is_seen_again(dataset: Path, tmp_path: Path) -> None:
                     frame.array()[:] = frame.array() // 2
                 yield frame
 
-    spec = open_dataset(dataset).manifest["identity"]["spec"]
+    spec = open_dataset(dataset).manifest.identity["spec"]
     store = EmbeddingStore(tmp_path / "e")
     shutil.copytree(dataset, tmp_path / "d")
     before = open_dataset(tmp_path / "d")
@@ -300,16 +300,16 @@ class Coarse(Small):
 def test_the_audit_counts_answers_that_low_precision_changes(dataset: Path) -> None:
     model = Coarse()
     low = evaluate(dataset, model, quiet=True, precision="bfloat16", audit=12)
-    found = low.provenance["audits"]["small"]
+    found = low.provenance.audits["small"]
     assert set(model.batches) == {1}
-    assert low.provenance["models"][0]["precision"] == "bfloat16"
+    assert low.provenance.models[0].precision == "bfloat16"
     assert model.info.precision == "float32", "given back as it came"
-    assert found["pictures"] == 12
-    assert found["changed"] > 0
-    assert found["largest_difference"] > 0.05
-    exact = evaluate(dataset, Coarse(), quiet=True, precision="float32", audit=12).provenance["audits"]["small"]
-    assert exact["changed"] == 0
-    assert exact["largest_difference"] < 1e-5
+    assert found.images == 12
+    assert found.changed > 0
+    assert found.largest_difference > 0.05
+    exact = evaluate(dataset, Coarse(), quiet=True, precision="float32", audit=12).provenance.audits["small"]
+    assert exact.changed == 0
+    assert exact.largest_difference < 1e-5
 
 
 @pytest.mark.filterwarnings("ignore:.*damaged")

@@ -139,7 +139,7 @@ def problems(out: Path) -> list[str]:
 
 def manifest(out: Path) -> dict[str, Any]:
     """What a dataset's manifest says, but for times, versions, and the bytes of files."""
-    said = open_dataset(out).manifest
+    said = open_dataset(out).manifest.as_json()
     return {
         "name": said["name"],
         "complete": said["complete"],
@@ -155,7 +155,7 @@ def manifest(out: Path) -> dict[str, Any]:
 
 def file_hashes(out: Path) -> dict[str, str]:
     """SHA-256 of a dataset's Parquet files, as its manifest says."""
-    return {name: entry["sha256"] for name, entry in open_dataset(out).manifest["shards"].items()}
+    return {name: entry["sha256"] for name, entry in open_dataset(out).manifest.as_json()["shards"].items()}
 
 
 def rows(out: Path) -> list[dict[str, Any]]:

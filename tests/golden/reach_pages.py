@@ -34,15 +34,18 @@ RECORDS = Path(__file__).parent / "records"
 
 
 def load_record(path: Path) -> Any:
-    """Return what a saved record holds, as plain data.
-
-    Records of analyses are read by the package; what ``--save`` of a comparison writes is JSON and no more.
-    """
+    """Return what a saved record holds, as plain data."""
+    from torchmultiverse import evaluate
     from torchmultiverse.documents import Document
     from torchmultiverse.report import load_record as load
 
+    kinds = {
+        "compare": "Comparison", "correlate": "Correlation", "counterfactuals": "Counterfactual", "why": "Gap",
+        "equivariance": "Equivariance", "held-out conditions": "HeldOut", "interactions": "Interaction",
+        "next renders": "Acquisition", "sensitivity": "Sensitivity", "slices": "Slice",
+    }  # fmt: skip
     if path.parent.name == "analyses":
-        return json.loads(path.read_text(encoding="utf-8"))
+        return getattr(evaluate, f"{kinds[path.stem]}Record").load(path).model_dump()
     record, _ = load(path)
     assert isinstance(record, Document)
     return record.model_dump()
@@ -56,7 +59,7 @@ def load_results(folder: Path) -> dict[str, Any]:
     return {
         "table": result.table.to_pylist(),
         "rows": result.rows.to_pylist(),
-        "pictures": len(result.pictures),
+        "pictures": len(result.images),
         "factors": [result.factors.num_rows, result.factors.num_columns],
         "models": result.models,
     }
@@ -64,17 +67,17 @@ def load_results(folder: Path) -> dict[str, Any]:
 
 def load_submission(path: Path) -> dict[str, Any]:
     """Return a leaderboard entry as plain data."""
-    from torchmultiverse.evaluate.submissions import load
+    from torchmultiverse.evaluate import Submission
 
-    return load(path).model_dump()
+    return Submission.load(path).model_dump()
 
 
 def failed_checks(path: Path, results: Path) -> list[str]:
     """Return what does not hold of a leaderboard entry, against the results it was made of."""
-    from torchmultiverse.evaluate import Result
-    from torchmultiverse.evaluate.submissions import check, load
+    from torchmultiverse.evaluate import Result, Submission, check
 
-    return [one.what for one in check(load(path), Result.load(results)) if one.state == "fails"]
+    entry = Submission.load(path)
+    return [one.what for one in check(entry, Result.load(results)) if one.state == "fails"]
 
 
 def load_sets(path: Path) -> dict[str, list[int]]:
@@ -475,10 +478,13 @@ def gaps(stored: Path, out: Path) -> Files:
     """Say by how much the first of the planted layers is better than the last, and write its page and tables."""
     from torchmultiverse.analyze import Misalignment, TrainedRecipe
     from torchmultiverse.analyze.layer_accuracy import layer_gaps
-    from torchmultiverse.train.ssl import Training
+    from torchmultiverse.train import EncoderTraining
 
     found = tuple(tuple(layer_gaps(_planted(), by="rows", seed=seed, quiet=True)) for seed in (0, 1))
-    trainings = (("views", None, Training(seed=3)), ("labels", "label", Training("supervised", epochs=7)))
+    trainings = (
+        ("views", None, EncoderTraining(seed=3)),
+        ("labels", "label", EncoderTraining(method="supervised", epochs=7)),
+    )
     recipes = tuple(
         TrainedRecipe(name=name, label=label, settings=training.as_dict()) for name, label, training in trainings
     )

@@ -35,23 +35,27 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.syspath_prepend(FOLDER)
     yield
-    for name in ("colours_model", "flat_engine"):
+    for name in ("colours_model", "flat_engine", "fog_protocol"):
         sys.modules.pop(name, None)
 
 
-def test_model_engine_protocol_and_factor_work_together(installed: None, tmp_path: Path) -> None:
+@pytest.mark.parametrize("protocol", ["fog", FOLDER / "colour_words.json"], ids=["by name", "a file"])
+def test_model_engine_protocol_and_factor_work_together(installed: None, tmp_path: Path, protocol: str | Path) -> None:
     made = generate(FOLDER / "fog.json", tmp_path / "fog", "flat", progress=False)
     assert made.pictures == 18
     assert not made.failures
-    model = load_model("colours:middle")
-    result = evaluate(tmp_path / "fog", model, FOLDER / "colour_words.json", quiet=True)
+    result = evaluate(tmp_path / "fog", load_model("colours:middle"), protocol, quiet=True)
     by_fog = {
-        float(row["level"]): row["accuracy"] for row in result.table.to_pylist() if row["factor"] == "fog_density"
+        float(row["level"]): row["accuracy"]
+        for row in result.table.to_pylist()
+        if row["task"] == "colour" and row["factor"] == "fog_density"
     }
     assert by_fog[0] == by_fog[0.5] == 1
     assert by_fog[1] == pytest.approx(1 / 3)
 
 
-@pytest.mark.parametrize("name", ["colours_model.py", "flat_engine.py", "fog.json", "colour_words.json"])
+@pytest.mark.parametrize(
+    "name", ["colours_model.py", "flat_engine.py", "fog.json", "colour_words.json", "fog_protocol.py"]
+)
 def test_each_example_is_short(name: str) -> None:
     assert len((FOLDER / name).read_text().splitlines()) <= 40

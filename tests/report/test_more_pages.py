@@ -22,7 +22,7 @@ from planted import Planted, Tagged, drawn_spar, spar_rows
 
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluate import Result, evaluate
-from torchmultiverse.evaluate.submissions import check, load, save, submission
+from torchmultiverse.evaluate.submissions import Submission, check, submission
 from torchmultiverse.models import HistogramBaseline
 from torchmultiverse.report.explorer import explore
 from torchmultiverse.report.modelcard import model_card
@@ -161,22 +161,27 @@ class Plain:
 
 def test_a_submission_is_checked_against_rows_and_a_second_run(drawn: ImageList, tmp_path: Path) -> None:
     result = evaluate(drawn, Plain(), quiet=True)
-    entry = load(save(submission(result, "plain", contact="me"), tmp_path / "s.json"))
+    entry = Submission.load(submission(result, "plain", contact="me").save(tmp_path / "s.json"))
     fails = lambda found: [c.what for c in found if c.state == "fails"]  # noqa: E731
-    assert fails(check(entry, result, drawn, Plain())) == []
-    assert {c.what for c in check(entry, result, drawn, Plain())} >= {"rows", "numbers from rows", "weights", "re-run"}
+    assert fails(check(entry, result, dataset=drawn, model=Plain())) == []
+    assert {c.what for c in check(entry, result, dataset=drawn, model=Plain())} >= {
+        "rows",
+        "numbers from rows",
+        "weights",
+        "re-run",
+    }
     better = entry.model_copy(update={"scores": [
         s.model_copy(update={"accuracy": min(1, s.accuracy + 0.2), "high": 1.0}) for s in entry.scores
     ]})  # fmt: skip
     assert "numbers from rows" in fails(check(better, result))
-    assert "re-run" in fails(check(better, None, drawn, Plain()))
-    assert "weights" in fails(check(entry, None, drawn, Plain(0.5)))
+    assert "re-run" in fails(check(better, dataset=drawn, model=Plain()))
+    assert "weights" in fails(check(entry, dataset=drawn, model=Plain(0.5)))
     outside = entry.model_copy(update={"scores": [entry.scores[0].model_copy(update={"accuracy": 1.0, "high": 0.9})]})
     assert "numbers and intervals" in fails(check(outside))
     bad = json.loads((tmp_path / "s.json").read_text())
     bad["scores"][0]["accuracy"] = 1.7
     (tmp_path / "bad.json").write_text(json.dumps(bad))
     with pytest.raises(DatasetError, match=r"scores\.0\.accuracy"):
-        load(tmp_path / "bad.json")
+        Submission.load(tmp_path / "bad.json")
     with pytest.raises(DatasetError, match="No such file"):
-        load(tmp_path / "none.json")
+        Submission.load(tmp_path / "none.json")

@@ -11,7 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from torchmultiverse.analyze.membership import infer_membership
-from torchmultiverse.stats.difference import mean_interval, paired_interval, score_interval, told, unpaired_interval
+from torchmultiverse.stats.difference import (
+    format_difference,
+    mean_interval,
+    paired_interval,
+    score_interval,
+    unpaired_interval,
+)
 from torchmultiverse.stats.intervals import Intervals, contrast, wilson
 from torchmultiverse.stats.significance import detectable
 
@@ -59,12 +65,12 @@ def test_three_clusters_say_nothing_and_four_little() -> None:
     two = paired_interval(np.repeat([0.0, -1.0], 20), np.repeat([0, 1], 20))
     assert (two.low, two.high, two.p) == (-1, 1, 1)
     assert detectable(two.error, two.clusters) == float("inf")
-    assert told(*two[:3], 3, "animals") == "too few animals (3)"
+    assert format_difference(*two[:3], 3, "animals") == "too few animals (3)"
     four = paired_interval(np.repeat([0.0, -1.0, -1.0, -0.5], 20), np.repeat(np.arange(4), 20))
     assert -1 <= four.low < four.high < 1
     assert 0.5 < detectable(four.error, four.clusters) <= 1
     assert detectable(0.3, 4) == float("inf"), "no difference is larger than 100 points"
-    assert told(0.031, -0.01, 0.0712, 40) == "+3.1 [-1.0, +7.1]"
+    assert format_difference(0.031, -0.01, 0.0712, 40) == "+3.1 [-1.0, +7.1]"
 
 
 def test_clusters_that_agree_count_once_each() -> None:

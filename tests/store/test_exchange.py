@@ -100,7 +100,7 @@ def test_a_folder_and_back(family: str, made: dict[str, Path], tmp_path: Path) -
     for name in back.factors:
         assert back.schema.field(name).type == open_dataset(made[family]).schema.field(name).type
     assert not verify(tmp_path / "back").problems
-    assert back.manifest["identity"]["family"] == family
+    assert back.manifest.identity["family"] == family
     # Our own pictures keep our own terms, also through a folder of PNG.
     assert licence_of(back.manifest) == licence_of(open_dataset(made[family]).manifest)
     assert "## Datasheet" in (tmp_path / "back" / "README.md").read_text()
@@ -175,7 +175,7 @@ def test_a_parquet_mirror(family: str, made: dict[str, Path], tmp_path: Path) ->
     (tmp_path / "mirror" / "data").mkdir(parents=True)
     pq.write_table(pa.concat_tables(tables), tmp_path / "mirror" / "data" / "train-00000-of-00001.parquet")
     back = import_dataset(tmp_path / "mirror", tmp_path / "back")
-    assert back.manifest["identity"]["family"] == family
+    assert back.manifest.identity["family"] == family
     assert [back.image_bytes(i) for i in range(len(back))] == [first.image_bytes(i) for i in range(len(first))]
     columns = ["scene_id", *names] + (["subset"] if family == "ImageNet" else [])
     for column in columns:
@@ -221,7 +221,7 @@ def test_pictures_that_the_publisher_calls_broken_are_left_out_on_request(
     kept = import_dataset(tmp_path / "a", tmp_path / "kept", leave_out="broken")
     assert len(kept) == len(whole) / 2
     assert set(kept.table(["character_name"])["character_name"].to_pylist()) == {"Zebra"}
-    assert kept.manifest["identity"]["imported"]["left_out"] == "broken"
+    assert kept.manifest.identity["imported"]["left_out"] == "broken"
     every = content(tmp_path / "all", columns_of(tmp_path / "all"))
     assert content(tmp_path / "kept", columns_of(tmp_path / "kept")).items() <= every.items()
     some = import_dataset(tmp_path / "a", tmp_path / "some", leave_out="Camera_Yaw = 45 and World_Name = Snow")
@@ -320,7 +320,7 @@ def test_diff(made: dict[str, Path], tmp_path: Path) -> None:
     generate(spec, tmp_path / "other", Other, progress=False)
     found = diff(first, open_dataset(tmp_path / "other"))
     assert not found.only_first
-    assert found.pictures == found.common == 32
+    assert found.images == found.common == 32
     assert 50 < found.largest < 128  # type: ignore[operator]
     assert found.values["engine"] == 32
     assert "32 pictures differ" in str(found)
@@ -345,10 +345,10 @@ def test_merge_keeps_where_rows_are_from(made: dict[str, Path], tmp_path: Path) 
     assert both.table(["source"])["source"].to_pylist() == ["spar"] * len(ours) + ["real"] * len(real)
     assert [both.image_bytes(i) for i in (0, len(ours))] == [ours.image_bytes(0), real.image_bytes(0)]
     assert not verify(tmp_path / "both").problems
-    assert not licence_of(both.manifest)["generative"]
-    assert "CC-BY-NC-4.0" in licence_of(both.manifest)["name"]
-    assert [entry["name"] for entry in both.manifest["lineage"]] == ["spar", "real"]
-    assert both.manifest["lineage"][1]["lineage"][0]["imported"]["csv"] == "labels.csv"
+    assert not licence_of(both.manifest).generative
+    assert "CC-BY-NC-4.0" in licence_of(both.manifest).name
+    assert [entry["name"] for entry in both.manifest.lineage] == ["spar", "real"]
+    assert both.manifest.lineage[1]["lineage"][0]["imported"]["csv"] == "labels.csv"
     card = (tmp_path / "both" / "README.md").read_text()
     assert "Generative models must not be trained" in card
     with pytest.raises(DatasetError, match="both have the scene"):

@@ -22,12 +22,11 @@ import pytest
 from PIL import Image
 
 from torchmultiverse.errors import DatasetError, SpecError
-from torchmultiverse.store import inspect, open_dataset, pages
+from torchmultiverse.store import columns_of, inspect, open_dataset, open_images, pages
 from torchmultiverse.store.combine import merge
 from torchmultiverse.store.importing import import_dataset
 from torchmultiverse.store.parquet import write_groups
 from torchmultiverse.store.schema import IMAGE, huggingface
-from torchmultiverse.store.views import columns_of, open_images
 from torchmultiverse.stream import Dataset
 
 

@@ -191,7 +191,7 @@ def test_a_killed_run_forgets_no_file_that_the_manifest_does_not_name_yet(tmp_pa
         writer.finish_shard(shard)
     assert writer._unsaved
     writer._lock.release()  # as the system does when the process is killed
-    assert len(open_dataset(out).manifest["shards"]) == 59
+    assert len(open_dataset(out).manifest.shards) == 59
     result = verify(out)
     assert (result.rows, result.problems) == (59, {})
     again, _ = _written(out, 60)
@@ -202,4 +202,4 @@ def test_a_killed_run_forgets_no_file_that_the_manifest_does_not_name_yet(tmp_pa
     again.save_manifest()
     again.close()
     assert not (out / "_work").exists()
-    assert len(open_dataset(out).manifest["shards"]) == len(open_dataset(out)) == 60
+    assert len(open_dataset(out).manifest.shards) == len(open_dataset(out)) == 60

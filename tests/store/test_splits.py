@@ -91,7 +91,7 @@ def test_one_split_is_written_as_it_always_was(tmp_path: Path) -> None:
     spec = {**SPEC, "splits": {}}
     generate(spec, tmp_path / "d", MarkerEngine, shard_rows=5, progress=False)
     assert [file.name for file in open_dataset(tmp_path / "d").files] == [f"train-0000{n}.parquet" for n in range(3)]
-    assert open_dataset(tmp_path / "d").manifest["identity"]["format"] == 1
+    assert open_dataset(tmp_path / "d").manifest.identity["format"] == 1
     assert "  - split: train\n    path: data/*.parquet\n" in (tmp_path / "d" / "README.md").read_text()
     assert {name: len(rows) for name, rows in load(tmp_path / "d", tmp_path / "c").items()} == {"train": 12}
 
@@ -119,7 +119,7 @@ def test_neither_interruptions_nor_parts_nor_growth_change_a_file(made: Path, tm
             break
         except KeyboardInterrupt:
             continue
-    assert open_dataset(tmp_path / "cut").manifest["complete"]
+    assert open_dataset(tmp_path / "cut").manifest.complete
     assert hashes(tmp_path / "cut") == calm
     for part in range(2):
         generate(SPEC, tmp_path / "parts", MarkerEngine, shard_rows=5, part=(part, 2), progress=False)
@@ -138,7 +138,7 @@ def test_a_kill_between_two_files_of_one_shard_loses_no_row(made: Path, tmp_path
     """Its rows wait until all of its files have their names, and those that have them count."""
     spec = parse_spec(SPEC)
     design, out = spec.build(), tmp_path / "d"
-    identity = {**open_dataset(made).manifest["identity"]}
+    identity = {**open_dataset(made).manifest.identity}
     for key in ("format", "shard_rows"):
         identity.pop(key)
 
@@ -153,10 +153,10 @@ def test_a_kill_between_two_files_of_one_shard_loses_no_row(made: Path, tmp_path
         first.add(frame)
     waiting = {file.name: file.read_bytes() for file in (out / "_work").glob("*.row")}
     first.finish_shard(0)
-    said = json.dumps({"files": first.manifest["shards"]}).encode()
+    said = json.dumps({"files": first.manifest.as_json()["shards"]}).encode()
     first.close()
-    assert sorted(first.manifest["shards"]) == ["held_out-00000.parquet", "train-00000.parquet"]
-    for lost in (["held_out-00000.parquet"], ["train-00000.parquet"], list(first.manifest["shards"])):
+    assert sorted(first.manifest.shards) == ["held_out-00000.parquet", "train-00000.parquet"]
+    for lost in (["held_out-00000.parquet"], ["train-00000.parquet"], list(first.manifest.shards)):
         for name in lost:
             (out / "data" / name).unlink()
         (out / "manifest.json").write_bytes(empty)
@@ -189,7 +189,7 @@ def test_a_dataset_from_before_is_kept_by_extending_it(made: Path, tmp_path: Pat
     out = tmp_path / "old"
     generate({**SPEC, "splits": {}}, out, MarkerEngine, shard_rows=5, progress=False)
     manifest = json.loads((out / "manifest.json").read_text())
-    manifest["identity"]["spec"] = open_dataset(made).manifest["identity"]["spec"]
+    manifest["identity"]["spec"] = open_dataset(made).manifest.identity["spec"]
     (out / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(DatasetError, match=r"format was 1, is 2.*Use --extend to keep"):
         generate(SPEC, out, MarkerEngine, shard_rows=5, progress=False)

@@ -44,7 +44,7 @@ def test_what_was_shown_is_played_back(tmp_path: Path, monkeypatch: pytest.Monke
     assert same(shown, list(Replay(tmp_path / "d")))
     made = open_dataset(tmp_path / "d")
     assert len(made) == 40
-    assert made.manifest["counts"]["world_name"] == {"Desert": 20, "Snow": 20}
+    assert made.manifest.counts["world_name"] == {"Desert": 20, "Snow": 20}
     assert len(made.at(World_Name="Snow", Camera_Yaw=30)) == 4
     assert not verify(tmp_path / "d").problems
     loader = DataLoader(Replay(tmp_path / "d"), batch_size=None, num_workers=2)

@@ -17,41 +17,51 @@ from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluate import evaluate
 from torchmultiverse.models import HistogramBaseline, load_model
 from torchmultiverse.store import ImageList
-from torchmultiverse.train.clip import train_clip
-from torchmultiverse.train.statements import KINDS, Animal, Facts, look_alikes, say
+from torchmultiverse.train import ClipTraining, train_clip
+from torchmultiverse.train.captions import CAPTION_KINDS, ImageContent, PlacedAnimal, caption_of, hard_negatives
 
 pytest.importorskip("open_clip")
 
-TWO = Facts("Desert", (Animal("Lion", "left", "Default"), Animal("Camel", "right", "Default")))
-PAINTED = Facts("Snow", (Animal("Lion", "left", "Blue"), Animal("Camel", "right", "Red")))
-ONE = Facts("Snow", (Animal("Lion", "top", "Default"),))
-NONE = Facts("Snow", ())
+TWO = ImageContent("Desert", (PlacedAnimal("Lion", "left", "Default"), PlacedAnimal("Camel", "right", "Default")))
+PAINTED = ImageContent("Snow", (PlacedAnimal("Lion", "left", "Blue"), PlacedAnimal("Camel", "right", "Red")))
+ONE = ImageContent("Snow", (PlacedAnimal("Lion", "top", "Default"),))
+NONE = ImageContent("Snow", ())
 
 
 def test_statements() -> None:
-    assert say(TWO, "scene") == "This is a photo in a Desert environment"
-    assert say(TWO, "animals") == "This is a photo of a Camel and a Lion"
-    assert say(TWO, "sides") == "This is a photo of a Lion on the left and a Camel on the right of the picture"
-    assert say(TWO, "textures") is None
-    assert say(PAINTED, "textures") == "This is a photo of a Lion textured with Blue and a Camel textured with Red"
-    assert say(ONE, "full") == "This is a photo of a Lion on the top of the picture in a Snow environment"
-    assert [say(NONE, kind) for kind in KINDS] == ["This is a photo in a Snow environment", None, None, None, None]
+    assert caption_of(TWO, "scene") == "This is a photo in a Desert environment"
+    assert caption_of(TWO, "animals") == "This is a photo of a Camel and a Lion"
+    assert caption_of(TWO, "sides") == "This is a photo of a Lion on the left and a Camel on the right of the picture"
+    assert caption_of(TWO, "textures") is None
+    assert (
+        caption_of(PAINTED, "textures") == "This is a photo of a Lion textured with Blue and a Camel textured with Red"
+    )
+    assert caption_of(ONE, "full") == "This is a photo of a Lion on the top of the picture in a Snow environment"
+    assert [caption_of(NONE, kind) for kind in CAPTION_KINDS] == [
+        "This is a photo in a Snow environment",
+        None,
+        None,
+        None,
+        None,
+    ]
 
 
 @pytest.mark.parametrize("facts", [TWO, PAINTED, ONE, NONE])
-def test_look_alikes_are_false_and_near(facts: Facts) -> None:
-    alike = look_alikes(facts, ["Camel", "Lion", "Zebra"], ["Desert", "Snow"])
+def test_look_alikes_are_false_and_near(facts: ImageContent) -> None:
+    alike = hard_negatives(facts, ["Camel", "Lion", "Zebra"], ["Desert", "Snow"])
     assert facts not in alike
     assert len(alike) == len(set(alike))
-    assert all(say(other, "full") != say(facts, "full") for other in alike if facts.animals)
+    assert all(caption_of(other, "full") != caption_of(facts, "full") for other in alike if facts.animals)
     if facts is TWO:
-        swapped = Facts("Desert", (Animal("Camel", "left", "Default"), Animal("Lion", "right", "Default")))
+        swapped = ImageContent(
+            "Desert", (PlacedAnimal("Camel", "left", "Default"), PlacedAnimal("Lion", "right", "Default"))
+        )
         assert alike[-1] == swapped
 
 
 def test_columns_become_facts() -> None:
     row = drawn_spar(16).table().to_pylist()[4]
-    facts = Facts.of(row)
+    facts = ImageContent.of(row)
     assert facts.world == row["world_name"]
     assert [animal.name for animal in facts.animals] == [
         row[name] for name in ("character_name", "character2_name") if row[name] != "blank"
@@ -66,7 +76,7 @@ def small() -> ImageList:
 @pytest.mark.slow
 def test_a_short_training_learns_something(tmp_path: Path) -> None:
     drawn = drawn_spar(64, seed=1)
-    folder = train_clip(drawn, tmp_path, steps=60, batch_size=24, quiet=True)
+    folder = train_clip(drawn, tmp_path, ClipTraining(steps=60, batch_size=24), quiet=True)
     models = [load_model(f"tiny:{folder}"), load_model(f"tiny:{folder}/random"), HistogramBaseline.fit(drawn)]
     # Drawn anew: other places, sizes and horizons than those trained on.
     result = evaluate(drawn_spar(64, seed=2), models, quiet=True)
@@ -86,7 +96,7 @@ def test_a_short_training_learns_something(tmp_path: Path) -> None:
 def test_training_repeats_itself(small: ImageList, tmp_path: Path) -> None:
     hashes = []
     for seed, folder in ((0, "a"), (0, "b"), (1, "c")):
-        train_clip(small, tmp_path / folder, seed=seed, steps=2, batch_size=8, quiet=True)
+        train_clip(small, tmp_path / folder, ClipTraining(seed=seed, steps=2, batch_size=8), quiet=True)
         hashes.append(load_model(f"tiny:{tmp_path / folder}").info.weights_sha256)
     assert hashes[0] == hashes[1]
     assert hashes[0] != hashes[2]

@@ -6,7 +6,7 @@ from .analysis import add_memorization as add_memorization
 from .analysis import add_samples as add_samples
 from .analysis import analyze_model as analyze_model
 from .analysis import default_decoder_training as default_decoder_training
-from .decoders import DecoderTraining as DecoderTraining
+from .decoders import LayerDecoderOptions as LayerDecoderOptions
 from .decoders import decoder_pixels as decoder_pixels
 from .decoders import image_grid as image_grid
 from .decoders import load_conditioned_decoder as load_conditioned_decoder
@@ -43,12 +43,12 @@ __all__ = [
     "Analysis",
     "AnalysisOptions",
     "Cut",
-    "DecoderTraining",
     "Experiment",
     "ExperimentSetup",
     "Experiments",
     "HeldOutSplits",
     "LabelBudget",
+    "LayerDecoderOptions",
     "LayerGap",
     "LayerGeometry",
     "LayerSimilarity",

@@ -11,7 +11,7 @@ import numpy as np
 from typing_extensions import override
 
 from torchmultiverse.analyze import migrations
-from torchmultiverse.analyze.decoders import DecoderTraining, load_conditioned_decoder, train_layer_decoder
+from torchmultiverse.analyze.decoders import LayerDecoderOptions, load_conditioned_decoder, train_layer_decoder
 from torchmultiverse.analyze.experiment import Experiments
 from torchmultiverse.analyze.experiment_setup import ExperimentSetup
 from torchmultiverse.analyze.experiments import run_experiments
@@ -32,7 +32,6 @@ from torchmultiverse.store import (
     ImageSubset,
     dataset_name,
     manifest_hash,
-    manifest_of,
     open_images,
     require_generative_use,
 )
@@ -217,14 +216,14 @@ def sampled_layers(found: ProbeResults) -> list[str]:
     return list(dict.fromkeys([max(costly, key=lambda cut: cut.cost).best, end]))
 
 
-def default_decoder_training() -> tuple[DecoderTraining, int]:
+def default_decoder_training() -> tuple[LayerDecoderOptions, int]:
     """Return a training that this machine can do in some minutes, and how many steps of the sampler to take.
 
     64 pixels and the published network on a GPU.
     """
     if tools.device().type == "cuda":
-        return DecoderTraining(64, "64", 20_000, 128, 1e-4), 50
-    return DecoderTraining(32, "tiny", 2_000, 32, 2e-3), 25
+        return LayerDecoderOptions(64, "64", 20_000, 128, 1e-4), 50
+    return LayerDecoderOptions(32, "tiny", 2_000, 32, 2e-3), 25
 
 
 def add_samples(
@@ -232,7 +231,7 @@ def add_samples(
     model: str,
     dataset: Any,
     out: str | Path,
-    training: DecoderTraining | None = None,
+    training: LayerDecoderOptions | None = None,
     layers: Sequence[str] | None = None,
     limit: int | None = None,
     licence: str | None = None,
@@ -255,7 +254,7 @@ def add_samples(
     images = draw_images(dataset, limit, run.seed)
     names = list(layers) if layers else sampled_layers(analysis.probing) if analysis.probing else []
     try:
-        require_generative_use(manifest_of(images), dataset_name(images), licence)
+        require_generative_use(images.manifest, dataset_name(images), licence)
         tools.need("diffusers", "pictures of layers", "rcdm")
     except (DatasetError, MissingExtra) as error:
         return analysis.with_notes(f"pictures of layers: {error}")

@@ -20,8 +20,8 @@ from torchmultiverse.features import Features, Tap, features_of, image_array, la
 from torchmultiverse.files import write_atomic
 from torchmultiverse.images import png
 from torchmultiverse.models import Decoder, FloatArray, decoder_preset, load_decoder, load_model
-from torchmultiverse.store import dataset_name, manifest_hash, manifest_of, open_images, require_generative_use
-from torchmultiverse.train import train_decoder
+from torchmultiverse.store import ImageSet, Manifest, dataset_name, manifest_hash, open_images, require_generative_use
+from torchmultiverse.train import DecoderTraining, train_decoder
 
 TRAINING_ROWS = "learnt.npy"
 HELD_OUT = 0.1
@@ -29,7 +29,7 @@ HELD_OUT = 0.1
 
 
 @dataclass(frozen=True)
-class DecoderTraining:
+class LayerDecoderOptions:
     """How a decoder of a layer is trained.
 
     Attributes:
@@ -54,7 +54,7 @@ def train_layer_decoder(
     dataset: Any,
     out: str | Path,
     layer: str | None = None,
-    training: DecoderTraining | None = None,
+    training: LayerDecoderOptions | None = None,
     rows: NDArray[np.int64] | None = None,
     licence: str | None = None,
     run: RunOptions | None = None,
@@ -76,9 +76,9 @@ def train_layer_decoder(
         ModelError: no such layer or preset.
         MissingExtra: diffusers is not installed.
     """
-    how, run = training or DecoderTraining(), run or RunOptions()
+    how, run = training or LayerDecoderOptions(), run or RunOptions()
     images = open_images(dataset)
-    require_generative_use(manifest_of(images), dataset_name(images), licence)
+    require_generative_use(images.manifest, dataset_name(images), licence)
     loaded = load_model(model)
     name = layer or layers_of(loaded)[-1].name
     features = features_of(loaded, images, [name], run.store, quiet=run.quiet)
@@ -97,8 +97,11 @@ def train_layer_decoder(
     )  # fmt: skip
     rows_hash = hashlib.sha256(seen.astype(np.int64).tobytes()).hexdigest()[:16]
     folder = train_decoder(
-        pixels, vectors[seen], config, out, how.steps, how.batch_size, how.learning_rate, seed=run.seed, flip=mirrored,
-        quiet=run.quiet, facts={"rows": rows_hash, "flip": how.flip},
+        pixels, vectors[seen], config, out,
+        DecoderTraining(
+            steps=how.steps, batch_size=how.batch_size, learning_rate=how.learning_rate, seed=run.seed
+        ),
+        mirrored=mirrored, facts={"rows": rows_hash, "flip": how.flip}, quiet=run.quiet,
     )  # fmt: skip
     buffer = io.BytesIO()
     np.save(buffer, seen, allow_pickle=False)
@@ -106,15 +109,22 @@ def train_layer_decoder(
     return folder
 
 
-class _Mirrored:
+class _Mirrored(ImageSet):
     """A dataset whose pictures are mirrored."""
 
-    def __init__(self, images: Any) -> None:
+    def __init__(self, images: ImageSet) -> None:
         self._images = images
-        self.manifest: dict[str, Any] = {"name": f"{dataset_name(images)}, mirrored"}
-        if hasattr(images, "image_bytes"):
-            # A name of the pixels in place of a file, by which features are kept.
-            self.image_bytes = lambda index: b"mirrored " + images.image_bytes(index)
+        self.has_bytes = images.has_bytes
+        self._manifest = Manifest(name=f"{dataset_name(images)}, mirrored")
+
+    @property
+    def manifest(self) -> Manifest:
+        """Only a name."""
+        return self._manifest
+
+    def image_bytes(self, index: int) -> bytes:
+        """Return a name of the pixels in place of a file, by which features are kept."""
+        return b"mirrored " + self._images.image_bytes(index)
 
     def __len__(self) -> int:
         return len(self._images)

@@ -25,7 +25,7 @@ from torchmultiverse.errors import ModelError
 from torchmultiverse.evaluate import plain
 from torchmultiverse.features import Features, factor_names, features_of
 from torchmultiverse.store import ImageSubset, columns_of, dataset_name, open_images
-from torchmultiverse.train import Training, changed, train_encoder, with_settings
+from torchmultiverse.train import EncoderTraining, parse_settings, train_encoder
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class TrainingRecipe:
     """
 
     name: str
-    training: Training
+    training: EncoderTraining
     label: str | None = None
 
 
@@ -84,7 +84,7 @@ class Misalignment(Document):
         ]
 
 
-def parse_recipe(text: str, base: Training) -> TrainingRecipe:
+def parse_recipe(text: str, base: EncoderTraining) -> TrainingRecipe:
     """Return a recipe of text such as ``same animal: method=simclr pairs=character_name``.
 
     Raises:
@@ -96,10 +96,10 @@ def parse_recipe(text: str, base: Training) -> TrainingRecipe:
     words = rest.split()
     labels = [word.removeprefix("label=") for word in words if word.startswith("label=")]
     settings = [word for word in words if not word.startswith("label=")]
-    return TrainingRecipe(name.strip(), with_settings(base, settings), labels[-1] if labels else None)
+    return TrainingRecipe(name.strip(), parse_settings(base, settings), labels[-1] if labels else None)
 
 
-def default_recipes(columns: Any, factors: Sequence[str], base: Training) -> list[TrainingRecipe]:
+def default_recipes(columns: Any, factors: Sequence[str], base: EncoderTraining) -> list[TrainingRecipe]:
     """Return the recipes of the source for a dataset: views, views that keep colours, pairs of a class, and supervised.
 
     Args:
@@ -110,15 +110,15 @@ def default_recipes(columns: Any, factors: Sequence[str], base: Training) -> lis
     named = [name for name in factors if factor_target(columns, name).numbers is None]
     label = next((name for name in ("character_name", "label") if name in named), named[0])
     others = [name for name in named if name != label][:2]
-    kept = "+".join(one for one in base.augment if one not in ("color", "gray", "solarize"))
+    kept = tuple(one for one in base.augment if one not in ("color", "gray", "solarize"))
     views = f"{base.method}: views"
     recipes = [
         TrainingRecipe(views, base),
-        TrainingRecipe(f"{base.method}: views that keep colours", changed(base, "augment", kept)),
-        TrainingRecipe(f"{base.method}: pairs of the same {plain(label)}", changed(base, "pairs", label)),
+        TrainingRecipe(f"{base.method}: views that keep colours", base.changed(augment=kept)),
+        TrainingRecipe(f"{base.method}: pairs of the same {plain(label)}", base.changed(pairs=label)),
     ]
     return recipes + [
-        TrainingRecipe(f"supervised: {plain(name)}", changed(base, "method", "supervised"), name)
+        TrainingRecipe(f"supervised: {plain(name)}", base.changed(method="supervised"), name)
         for name in (label, *others)
     ]
 
@@ -128,7 +128,7 @@ def measure_misalignment(
     out: str | Path,
     recipes: Sequence[TrainingRecipe] | None = None,
     factors: Sequence[str] | None = None,
-    base: Training | None = None,
+    base: EncoderTraining | None = None,
     group: str = "auto",
     run: RunOptions | None = None,
 ) -> Misalignment:
@@ -157,7 +157,7 @@ def measure_misalignment(
     columns = columns_of(held_out)
     if recipes is None:
         names = factor_names(Features("", dataset_name(images), {}, columns, rest, {}), factors)
-        recipes = default_recipes(columns, names, base or Training())
+        recipes = default_recipes(columns, names, base or EncoderTraining())
     if len({one.name for one in recipes}) < len(recipes):
         raise ModelError("two recipes have one name")
     found = []

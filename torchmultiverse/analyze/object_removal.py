@@ -19,7 +19,7 @@ from torchmultiverse.errors import DatasetError, nearest
 from torchmultiverse.images import rgb, size
 from torchmultiverse.progress import progress_bar
 from torchmultiverse.scenes import BLANK
-from torchmultiverse.store import ImageSet, columns_of, manifest_hash, manifest_of
+from torchmultiverse.store import ImageSet, Manifest, columns_of, manifest_hash
 
 RemovalMode = Literal["boxes", "corner", "rerender"]
 MODES = ("boxes", "corner", "rerender")
@@ -47,7 +47,7 @@ class ObjectRemoval:
     engine: Any = None
 
 
-class ObjectFreeImages:
+class ObjectFreeImages(ImageSet):
     """Pictures without their object, made when asked for; read like a dataset.
 
     Attributes:
@@ -55,9 +55,16 @@ class ObjectFreeImages:
         boxes: what was cut out, (N,); ``None`` for a picture that was rendered anew.
     """
 
+    has_bytes = True
+
     def __init__(self, images: ImageSet, rows: NDArray[np.int64], boxes: Sequence[Box | None], rendered: Any = None):
         self._images, self.rows, self.boxes, self._rendered = images, rows, list(boxes), rendered
-        self.manifest: dict[str, Any] = {"name": "crops", "count": len(rows), "of": manifest_hash(images)}
+        self._manifest = Manifest(name="crops", count=len(rows), of=manifest_hash(images))
+
+    @property
+    def manifest(self) -> Manifest:
+        """Number of crops, and what they are of."""
+        return self._manifest
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -80,10 +87,6 @@ class ObjectFreeImages:
         """Return a name of the pixels in place of a file, by which features are kept."""
         image = self.image(index)
         return b"%d %d " % image.size + image.tobytes()
-
-    def iter_images(self, indices: Any = None) -> Any:
-        """Yield pictures in the order asked for."""
-        return (self.image(int(i)) for i in (range(len(self)) if indices is None else indices))
 
 
 def remove_objects(
@@ -120,7 +123,7 @@ def remove_objects(
 
 
 def _sizes(images: ImageSet, rows: NDArray[np.int64]) -> list[tuple[int, int]]:
-    if hasattr(images, "image_bytes"):
+    if images.has_bytes:
         return [size(images.image_bytes(row), f"row {row}") for row in rows.tolist()]
     return [images.image(int(row)).size for row in rows]
 
@@ -208,7 +211,7 @@ def _rerendered(images: ImageSet, rows: NDArray[np.int64], engine: Any, quiet: b
         scenes.append(Scene({**kept, "Character_Name": BLANK}))
     unique = list({scene.scene_id: scene for scene in scenes}.values())
     made: dict[str, Image.Image] = {}
-    render = manifest_of(images).get("identity", {}).get("spec", {}).get("render", {})
+    render = images.manifest.identity.get("spec", {}).get("render", {})
     multiverse = Multiverse(engine or "builtin", size=size, samples=render.get("samples"))
     with multiverse, progress_bar(quiet) as progress:
         bar = progress.add_task("rendering without the object", total=len(unique))

@@ -23,7 +23,7 @@ from torchmultiverse.features import features_of
 from torchmultiverse.models import load_model
 from torchmultiverse.paths import component
 from torchmultiverse.store import columns_of, dataset_name, open_images
-from torchmultiverse.train import Training, changed, train_encoder
+from torchmultiverse.train import EncoderTraining, parse_setting, train_encoder
 
 VARIABLES = ("crops", "k", "pictures")
 """What can be varied beside the settings of a training: how the object is removed, the number of neighbours, and how
@@ -102,7 +102,7 @@ class _Setting:
     """
 
     value: str
-    training: Training
+    training: EncoderTraining
     splits: HeldOutSplits
     options: MemorizationOptions
     folder: str
@@ -115,7 +115,7 @@ def sweep_memorization(
     out: str | Path,
     vary: str,
     values: Sequence[str],
-    training: Training | None = None,
+    training: EncoderTraining | None = None,
     options: MemorizationOptions | None = None,
     label: str | None = None,
     run: RunOptions | None = None,
@@ -128,7 +128,7 @@ def sweep_memorization(
         dataset: that was divided.
         splits: who sees what.
         out: folder.
-        vary: a setting of `Training`, ``option.NAME`` of the loss, or one of `VARIABLES`.
+        vary: a setting of `EncoderTraining`, ``option.NAME`` of the loss, or one of `VARIABLES`.
         values: of it, as text.
         training: all other settings.
         options: how the models are asked.
@@ -139,7 +139,7 @@ def sweep_memorization(
         ModelError: no such setting or value.
         DatasetError: more pictures of a class than there are, or other splits in the folder.
     """
-    training, options, run = training or Training(), options or MemorizationOptions(), run or RunOptions()
+    training, options, run = training or EncoderTraining(), options or MemorizationOptions(), run or RunOptions()
     images = open_images(dataset)
     divided = splits if isinstance(splits, HeldOutSplits) else HeldOutSplits.load_for(splits, images)
     codes = np.unique(columns_of(images)[divided.label].astype(str), return_inverse=True)[1]
@@ -147,7 +147,7 @@ def sweep_memorization(
     probes: list[SweepProbe] = []
     if vary == "epochs":
         every = sorted({int(value) for value in _numbers(vary, values)})
-        training = replace(training, epochs=every[-1], keep=tuple(every))
+        training = training.changed(epochs=every[-1], keep=tuple(every))
         values = [str(epoch) for epoch in every]
     settings = [_setting(vary, value, training, divided, options, codes) for value in values]  # all checked first
     for setting in settings:
@@ -182,7 +182,7 @@ def _numbers(vary: str, values: Sequence[str]) -> list[int]:
 
 
 def _setting(
-    vary: str, value: str, training: Training, splits: HeldOutSplits, options: MemorizationOptions,
+    vary: str, value: str, training: EncoderTraining, splits: HeldOutSplits, options: MemorizationOptions,
     codes: NDArray[np.int64],
 ) -> _Setting:  # fmt: skip
     """Return how the pair of one value is trained, on what, and how it is asked."""
@@ -203,7 +203,7 @@ def _setting(
             chosen = [_first(rows[name], codes, level, count) for level in np.unique(codes[rows[name]])]
             rows[name] = np.sort(np.concatenate(chosen))
         return replace(setting, splits=splits.model_copy(update={"rows": rows}))
-    return replace(setting, training=changed(training, vary, value))
+    return replace(setting, training=parse_setting(training, vary, value))
 
 
 def _first(rows: NDArray[np.int64], codes: NDArray[np.int64], level: int, count: int) -> NDArray[np.int64]:

@@ -159,7 +159,7 @@ def _rest(
 def _show(found: Analysis) -> None:
     """Print what an analysis found."""
     from torchmultiverse.evaluate import plain
-    from torchmultiverse.stats import told
+    from torchmultiverse.stats import format_difference
 
     rows = table("factor", "probe", "best cut", "there", "at the end", "lost")
     assert found.probing is not None
@@ -167,7 +167,8 @@ def _show(found: Analysis) -> None:
         last = found.probing.curve(cut.factor, cut.probe)[-1]
         rows.add_row(
             plain(cut.factor), cut.probe, cut.best, f"{100 * cut.score:.1f}", f"{100 * last.score:.1f}",
-            "–" if cut.best == cut.end else told(cut.cost, cut.cost_low, cut.cost_high, cut.groups, signed=False),
+            "–" if cut.best == cut.end
+            else format_difference(cut.cost, cut.cost_low, cut.cost_high, cut.groups, signed=False),
         )  # fmt: skip
     say(rows)
     for drawn in found.samples:
@@ -205,10 +206,10 @@ def guillotine(
     from torchmultiverse.analyze import RunOptions, measure_misalignment, parse_recipe
     from torchmultiverse.evaluate import plain
     from torchmultiverse.report import write_report
-    from torchmultiverse.stats import told
-    from torchmultiverse.train import Training, with_settings
+    from torchmultiverse.stats import format_difference
+    from torchmultiverse.train import EncoderTraining, parse_settings
 
-    base = with_settings(Training(), setting or ())
+    base = parse_settings(EncoderTraining(), setting or ())
     recipes = [parse_recipe(text, base) for text in recipe] if recipe else None
     run = RunOptions(seed, features_folder(features))
     found = measure_misalignment(data, out, recipes, factor, base, group, run)
@@ -217,7 +218,7 @@ def guillotine(
         for gap in mine:
             rows.add_row(
                 of.name, plain(gap.factor), f"{100 * gap.first:.1f}", f"{100 * gap.last:.1f}",
-                told(gap.gap, gap.low, gap.high, gap.groups),
+                format_difference(gap.gap, gap.low, gap.high, gap.groups),
             )  # fmt: skip
     say(rows)
     found.save(out)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +21,7 @@ from torchmultiverse.cli.options import (
     Top,
     features_folder,
 )
-from torchmultiverse.cli.output import p_value, percent, save_json, say, table
+from torchmultiverse.cli.output import p_value, percent, save_document, say, table
 
 
 @eval_group.command(
@@ -37,9 +36,9 @@ def counterfactuals(
     gallery: Annotated[Path | None, typer.Option(help="Write a PNG of pairs whose answer is lost or gained.")] = None,
 ) -> None:
     """Say what a change of one factor, everything else equal, does to a model's answers."""
-    from torchmultiverse.evaluate import Result
+    from torchmultiverse.evaluate import CounterfactualRecord, Result
     from torchmultiverse.evaluate import counterfactuals as measure
-    from torchmultiverse.stats import told
+    from torchmultiverse.stats import format_difference
     from torchmultiverse.store import open_dataset
 
     result, pictures = Result.load(results), open_dataset(dataset)
@@ -49,7 +48,7 @@ def counterfactuals(
         mine = [e for e in found if (e.model, e.task, e.setting, e.factor) == key]
         for e in sorted(mine, key=lambda e: -abs(e.effect))[:top]:
             task = e.task if e.setting in {"", "all"} else f"{e.task}, {e.setting}"
-            effect = told(e.effect, e.low, e.high, e.clusters, e.grouped)
+            effect = format_difference(e.effect, e.low, e.high, e.clusters, e.grouped)
             shown.add_row(
                 e.model,
                 task,
@@ -67,7 +66,7 @@ def counterfactuals(
         strongest = sorted(found, key=lambda e: (e.p, -abs(e.effect)))[:12]
         pair_sheet(pictures, result, strongest).save(gallery)
         say(str(gallery))
-    save_json(save, [asdict(e) for e in found])
+    save_document(save, CounterfactualRecord(effects=tuple(found)))
 
 
 @eval_group.command(
@@ -85,8 +84,8 @@ def equivariance(
     features: Features = None,
 ) -> None:
     """Say whether a change of one factor moves the embeddings of all objects the same way (1) or not (0)."""
+    from torchmultiverse.evaluate import EquivarianceRecord, ParallelismFacts, published_cosines
     from torchmultiverse.evaluate import equivariance as measure
-    from torchmultiverse.evaluate import published_cosines
 
     found = measure(dataset, model, factor, seed=seed, embeddings=features_folder(features))
     shown = table("model", "factor", "image", "text", "across", "contexts")
@@ -106,7 +105,8 @@ def equivariance(
             "published, nine models", column, *(f"{mean:.2f} ± {sd:.2f}" for mean, sd in means), "", style="dim"
         )
     say(shown)
-    save_json(save, {name: [result.as_dict() for result in results] for name, results in found.items()})
+    facts = {name: tuple(map(ParallelismFacts.of, results)) for name, results in found.items()}
+    save_document(save, EquivarianceRecord(models=facts))
 
 
 def _with_interval(value: float, low: float, high: float, clusters: int) -> str:
@@ -130,6 +130,7 @@ def sensitivity(
     save: Save = None,
 ) -> None:
     """Score a model under a grid of defensible preprocessing choices and show the band of each score."""
+    from torchmultiverse.evaluate import SensitivityRecord
     from torchmultiverse.evaluate import sensitivity as measure
 
     choices = {name: values.split(",") for name, _, values in (c.partition("=") for c in choice or [])} or None
@@ -141,4 +142,4 @@ def sensitivity(
         shown.add_row(band.title, f"{100 * band.own:.1f}", f"{100 * band.low:.1f} to {100 * band.high:.1f}",
                       f"{100 * band.interval:.1f}", moves)  # fmt: skip
     say(shown)
-    save_json(save, [asdict(b) for b in bands])
+    save_document(save, SensitivityRecord(ranges=tuple(bands)))

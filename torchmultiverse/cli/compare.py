@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,7 @@ from rich.text import Text
 
 from torchmultiverse.cli.groups import eval_group, examples
 from torchmultiverse.cli.options import Factors, Metric, ResultModel, Results, Save, Seed, ShownData, Task, Top
-from torchmultiverse.cli.output import interval, p_value, percent, save_json, say, table, title
+from torchmultiverse.cli.output import interval, p_value, percent, save_document, say, table, title
 
 First = Annotated[str, typer.Argument(help="Model of the results.")]
 Second = Annotated[str, typer.Argument(help="Model; the difference is its accuracy minus that of the first.")]
@@ -29,15 +28,15 @@ def compare(
     save: Save = None,
 ) -> None:
     """Say whether models differ: paired tests on the same pictures, corrected, and which difference could be seen."""
-    from torchmultiverse.evaluate import Result, RowView, standings
+    from torchmultiverse.evaluate import ComparisonRecord, Result, RowView, model_ranks
     from torchmultiverse.evaluate import compare as measure
-    from torchmultiverse.stats import told
+    from torchmultiverse.stats import format_difference
 
     result = Result.load(results)
     view = RowView(result)
     questions = None if task is None and metric is None else [view.question(task, metric)]
     found = measure(view, model or None, questions, seed)
-    places = standings(view, seed)
+    places = model_ranks(view, seed)
     shown = table("place", "model", "score", "places of 95 %", "group")
     for s in places:
         span = str(s.rank_low) if s.rank_low == s.rank_high else f"{s.rank_low} to {s.rank_high}"
@@ -52,13 +51,13 @@ def compare(
         title(view.title(line), f"  {mine[0].n:,} pictures, {mine[0].test}")
         shown = table("first", "second", "difference", "only first", "only second", "p", "could be seen")
         for c in mine:
-            ends = told(c.difference, c.low, c.high, c.clusters)
+            ends = format_difference(c.difference, c.low, c.high, c.clusters)
             style = "green" if c.corrected < 0.05 else ""
             seen = f"{100 * c.detectable:.1f}" if c.detectable <= 1 else "none"
             shown.add_row(c.first, c.second, Text(ends, style), f"{c.lost:,}", f"{c.gained:,}", p_value(c.corrected),
                           seen)  # fmt: skip
         say(shown)
-    save_json(save, {"standings": [asdict(s) for s in places], "comparisons": [asdict(c) for c in found]})
+    save_document(save, ComparisonRecord(ranks=tuple(places), comparisons=tuple(found)))
 
 
 @eval_group.command(
@@ -77,14 +76,14 @@ def slices(
     save: Save = None,
 ) -> None:
     """Find combinations of factor levels where a model is significantly worse than elsewhere."""
-    from torchmultiverse.evaluate import Result, ranked, worst_slices
+    from torchmultiverse.evaluate import Result, SliceRecord, ranked, worst_slices
 
     result = Result.load(results)
     name = model or ranked(result)[0]
     found = worst_slices(result, name, task, metric, factor, depth, rate)
     if not found:
         say(f"'{name}': no combination of up to {depth} factors is significantly worse than the rest")
-        save_json(save, [])
+        save_document(save, SliceRecord(slices=()))
         return
     chance = f"at most {100 * rate:g} % of these are expected to be chance"
     title(name, f", {found[0].task}, {found[0].metric}: {chance}")
@@ -101,7 +100,7 @@ def slices(
         path = results / "slices.png"
         slice_sheet(open_dataset(data), result, found[:top]).save(path)
         say(str(path))
-    save_json(save, [asdict(s) for s in found])
+    save_document(save, SliceRecord(slices=tuple(found)))
 
 
 @eval_group.command(
@@ -123,20 +122,20 @@ def gap(
     save: Save = None,
 ) -> None:
     """Say where the gap between two models or runs comes from: levels of factors, other pictures, other settings."""
-    from torchmultiverse.evaluate import Result
-    from torchmultiverse.evaluate import why as explain
-    from torchmultiverse.stats import told
+    from torchmultiverse.evaluate import GapRecord, Result
+    from torchmultiverse.evaluate import explain_gap as explain
+    from torchmultiverse.stats import format_difference
 
     answer = explain(
         Result.load(results), first, second, task, metric, None if other is None else Result.load(other), factor
     )
-    ends = told(answer.gap, answer.low, answer.high, answer.clusters)
+    ends = format_difference(answer.gap, answer.low, answer.high, answer.clusters)
     title(answer.task, f", {answer.metric}: “{second}” minus “{first}” is {ends} points")
-    for name, part in sorted(answer.shares.items(), key=lambda item: -abs(item[1]))[:5]:
+    for name, part in sorted(answer.composition.items(), key=lambda item: -abs(item[1]))[:5]:
         say(f"  other proportions of {name} explain {percent(part)} points")
     shown = table("factor", "level", "pictures", "gap there", "beyond its share", "p")
     for part_ in answer.parts[:top]:
-        ends = told(part_.gap, part_.low, part_.high, part_.clusters)
+        ends = format_difference(part_.gap, part_.low, part_.high, part_.clusters)
         shown.add_row(part_.factor, part_.level, f"{part_.n:,}", ends, percent(part_.excess), p_value(part_.p))
     say(shown)
     if answer.settings:
@@ -144,7 +143,7 @@ def gap(
         for name, one, two in answer.settings:
             shown.add_row(name, one, two)
         say(shown)
-    save_json(save, asdict(answer))
+    save_document(save, GapRecord(explanation=answer))
 
 
 @eval_group.command(
@@ -166,7 +165,7 @@ def next_renders(
     save: Save = None,
 ) -> None:
     """Say which pictures to render to tell two models apart, and how many."""
-    from torchmultiverse.evaluate import Result
+    from torchmultiverse.evaluate import AcquisitionRecord, Result
     from torchmultiverse.evaluate import next_renders as choose
 
     wanted = None if difference is None else difference / 100
@@ -174,22 +173,24 @@ def next_renders(
     title(
         plan.task,
         f", {plan.metric}: “{second}” minus “{first}” is {percent(plan.difference)} so far; these pictures show "
-        f"{'such a difference' if wanted is None else f'{difference:g} points'} with probability {plan.p_now:.0%}",
+        f"{'such a difference' if wanted is None else f'{difference:g} points'} with probability {plan.power:.0%}",
     )
-    total = sum(cell.more for cell in plan.cells)
+    total = sum(cell.to_render for cell in plan.cells)
     if not plan.needed:
         say("there is no difference to show; name one with --difference")
     elif not total:
         say("no more pictures are needed")
     else:
         say(f"{total:,} more pictures, spread like this, make it 80 % ({plan.needed:,} in all; "
-            f"{plan.needed_evenly:,} if spread evenly)")  # fmt: skip
+            f"{plan.needed_uniform:,} if spread evenly)")  # fmt: skip
         shown = table("where", "pictures", "difference", "one of two right", "render")
         for cell in plan.cells[:top]:
             where = ", ".join(f"{f} = {level}" for f, level in cell.levels.items())
-            shown.add_row(where, f"{cell.n:,}", percent(cell.difference), f"{cell.disagree:.0%}", f"{cell.more:,}")
+            shown.add_row(
+                where, f"{cell.n:,}", percent(cell.difference), f"{cell.disagreement:.0%}", f"{cell.to_render:,}"
+            )
         say(shown)
-    save_json(save, {**asdict(plan), "filters": plan.filters()})
+    save_document(save, AcquisitionRecord(plan=plan, filters=tuple(plan.filters())))
 
 
 @eval_group.command(
@@ -207,9 +208,9 @@ def interactions(
 ) -> None:
     """Say what levels of two factors do together beyond what each does by itself."""
     from torchmultiverse.errors import DatasetError
-    from torchmultiverse.evaluate import Result, RowView, ranked, strongest_pair
+    from torchmultiverse.evaluate import InteractionRecord, Result, RowView, ranked, strongest_pair
     from torchmultiverse.evaluate import interactions as measure
-    from torchmultiverse.stats import told
+    from torchmultiverse.stats import format_difference
 
     result = Result.load(results)
     view, name = RowView(result), model or ranked(result)[0]
@@ -223,10 +224,10 @@ def interactions(
     title(name, f", {view.title(line)}: {pair[0]} and {pair[1]}")
     shown = table(pair[0], pair[1], "pictures", "accuracy", "beyond both", "p")
     for c in cells[:top]:
-        ends = told(c.effect, c.low, c.high, c.clusters)
+        ends = format_difference(c.effect, c.low, c.high, c.clusters)
         shown.add_row(c.first[1], c.second[1], f"{c.n:,}", f"{100 * c.accuracy:.1f}", ends, p_value(c.p))
     say(shown)
-    save_json(save, [asdict(c) for c in cells])
+    save_document(save, InteractionRecord(interactions=tuple(cells)))
 
 
 @eval_group.command(
@@ -239,7 +240,7 @@ def correlate(
     save: Save = None,
 ) -> None:
     """Say whether models that are good on ImageNet are robust: Pearson's r of each factor, beside the published one."""
-    from torchmultiverse.evaluate import Result, factor_accuracies, imagenet_accuracies, tables
+    from torchmultiverse.evaluate import CorrelationRecord, Result, factor_accuracies, imagenet_accuracies, tables
     from torchmultiverse.evaluate import correlate as measure
 
     found = measure(imagenet_accuracies(imagenet), factor_accuracies(Result.load(results), space))
@@ -250,4 +251,4 @@ def correlate(
         shown.add_row(c.factor, str(c.models), f"{c.r:+.2f}", f"{c.low:+.2f} to {c.high:+.2f}", p_value(c.p),
                       "" if known is None else f"{known:+.2f}")  # fmt: skip
     say(shown)
-    save_json(save, [asdict(c) for c in found])
+    save_document(save, CorrelationRecord(correlations=tuple(found)))

@@ -40,9 +40,9 @@ def protocols(incomplete: str) -> list[str]:
 
 def models(incomplete: str) -> list[str]:
     """Families of models, as model strings begin."""
-    from torchmultiverse.models import FAMILIES
+    from torchmultiverse.models import family_forms
 
-    return _begin((f"{name}:" for name in FAMILIES), incomplete)
+    return _begin((f"{name}:" for name in family_forms()), incomplete)
 
 
 def engines(incomplete: str) -> list[str]:

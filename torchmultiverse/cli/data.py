@@ -75,9 +75,9 @@ def import_(
             tick=tick,
         )
     terms = licence_of(made.manifest)
-    rule = "" if terms["generative"] else "; not for training generative models"
-    family = made.manifest["identity"]["family"]
-    say(f"{out}: {len(made):,} pictures of the family {family}, {terms['name']}{rule}")
+    rule = "" if terms.generative else "; not for training generative models"
+    family = made.manifest.identity["family"]
+    say(f"{out}: {len(made):,} pictures of the family {family}, {terms.name}{rule}")
 
 
 @data_group.command(

@@ -12,7 +12,6 @@ from torchmultiverse.cli import completion
 from torchmultiverse.cli.groups import analyze_group, examples
 from torchmultiverse.cli.options import (
     Boxes,
-    Crops,
     Features,
     Images,
     Label,
@@ -35,7 +34,10 @@ SplitsRequired = Annotated[Path, typer.Option("--sets", help="File of 'data spli
 class LabelInference:
     """How a label is inferred from a crop that does not show the object."""
 
-    crops: Crops = "boxes"
+    crops: Annotated[
+        Literal["boxes", "corner", "rerender"],
+        typer.Option(help="boxes: largest part beside the object; rerender: the scene without it."),
+    ] = "boxes"
     boxes: Boxes = None
     least: Annotated[
         float, typer.Option(min=0.01, max=1, help="Shorter side of a crop, as a share of the image's.")
@@ -67,6 +69,9 @@ class Reference:
         Path | None, typer.Option(help="Decoder of A, of 'train decoder --sets': draws what was inferred.")
     ] = None
     decoder_b: Annotated[Path | None, typer.Option(help="The same of B.")] = None
+    views: Annotated[
+        int, typer.Option(min=0, help="Of each image, to tell members by their agreement (EncoderMI); as 6.")
+    ] = 0
     backend: Annotated[Literal["torch", "faiss"], typer.Option(help="That searches neighbours.")] = "torch"
 
     def decoders(self) -> tuple[Path, Path | None] | None:
@@ -88,9 +93,6 @@ def dejavu(
     b: Annotated[str | None, typer.Option("--b", help="Model that saw B. Without it one model is scored.")] = None,
     out: Out = Path("dejavu"),
     layer: Layers = None,
-    views: Annotated[
-        int, typer.Option(min=0, help="Of each image, to tell members by their agreement (EncoderMI); as 6.")
-    ] = 0,
     seed: Seed = 0,
     features: Features = None,
 ) -> None:
@@ -99,7 +101,13 @@ def dejavu(
     from torchmultiverse.report import write_report
 
     options = MemorizationOptions(
-        inference.removal(), layer, inference.k, reference.backend, reference.reference, reference.decoders(), views
+        inference.removal(),
+        layer,
+        inference.k,
+        reference.backend,
+        reference.reference,
+        reference.decoders(),
+        reference.views,
     )
     found = measure_memorization(data, sets, a, b, options, RunOptions(seed, features_folder(features)))
     rows = table("layer", "DV 100 %", "DV 20 %", "memorized", "correlated", "misrepresented", "held out")
@@ -151,9 +159,9 @@ def sweep(
     """Train pairs of models for several values of a setting, and say how memory depends on it."""
     from torchmultiverse.analyze import MemorizationOptions, RunOptions, sweep_memorization
     from torchmultiverse.report import write_report
-    from torchmultiverse.train import Training, with_settings
+    from torchmultiverse.train import EncoderTraining, parse_settings
 
-    training = with_settings(Training(), setting or ())
+    training = parse_settings(EncoderTraining(), setting or ())
     found = sweep_memorization(
         data, sets, out, vary, [value for value in values.split(",") if value], training,
         MemorizationOptions(inference.removal(), k=inference.k), label, RunOptions(seed, features_folder(features)),

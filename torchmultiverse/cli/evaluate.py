@@ -42,7 +42,7 @@ def run(
     audit: Annotated[int, typer.Option(min=0, help="Encode so many images again, one by one in float32; 0: none.")] = 0,
 ) -> None:
     """Score models on a dataset and print the leaderboard. Each image passes once, ever, through each model."""
-    from torchmultiverse.evaluate import evaluate, leaderboard, standings
+    from torchmultiverse.evaluate import evaluate, leaderboard, model_ranks
     from torchmultiverse.models import model_strings
 
     result = evaluate(
@@ -52,10 +52,10 @@ def run(
     )  # fmt: skip
     say(leaderboard(result))
     if len(result.models) > 1:
-        shown = [f"{s.model} ({s.groups})" for s in standings(result, seed)]
+        shown = [f"{s.model} ({s.groups})" for s in model_ranks(result, seed)]
         say(f"places: {', '.join(shown)}; models that share a letter cannot be told apart")
-    for name, found in result.provenance["audits"].items():
-        say(f"audit of {name}: {found['changed']} of {found['answers']} answers change when {found['pictures']} "
+    for name, found in result.provenance.audits.items():
+        say(f"audit of {name}: {found.changed} of {found.answers} answers change when {found.images} "
             f"pictures are encoded one by one in float32")  # fmt: skip
     say(f"results in {out}; the page: torchmultiverse report {out}")
 

@@ -7,7 +7,7 @@ import os
 import platform
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Group
@@ -17,6 +17,9 @@ from rich.text import Text
 from torchmultiverse.cli.groups import examples, farm_group
 from torchmultiverse.cli.output import console, say, table
 from torchmultiverse.errors import DatasetError
+
+if TYPE_CHECKING:
+    from torchmultiverse.store import Manifest
 
 _OLD = 15.0
 """Seconds after which a status that says 'running' is doubted."""
@@ -58,7 +61,7 @@ def join(dataset: Annotated[Path, typer.Argument(help="Folder with the parts of 
 
 def _page(dataset: Path) -> tuple[Group, bool]:
     from torchmultiverse.farm import last_words, part_folders
-    from torchmultiverse.store import read_manifest
+    from torchmultiverse.store import Manifest
 
     parts = part_folders(dataset)
     found = {
@@ -80,7 +83,7 @@ def _page(dataset: Path) -> tuple[Group, bool]:
         if idle := [str(i) for i in range(n) if i not in begun]:
             more = f", … ({len(idle)} in all)" if len(idle) > 8 else ""
             lines.append(f"not begun of {n} parts: {', '.join(idle[:8])}{more}")
-    if not parts and not found and (manifest := read_manifest(dataset)):
+    if not parts and not found and (manifest := Manifest.load(dataset)).known:
         lines.append(_finished(manifest))
     elif words := last_words(dataset):
         lines.append(f"the joining job: {words}")
@@ -91,12 +94,12 @@ def _page(dataset: Path) -> tuple[Group, bool]:
     return Group(*(Text(line) for line in lines), *([shown] if found else [])), any(map(_running, found.values()))
 
 
-def _finished(manifest: dict[str, Any]) -> str:
+def _finished(manifest: Manifest) -> str:
     """Say what is there where no run left its status: parts were joined, or the dataset came from elsewhere."""
-    rows = sum(entry["rows"] for entry in manifest.get("shards", {}).values())
-    failed = len(manifest.get("failures", {}))
-    text = f"{rows:,} of {manifest.get('pictures', rows):,} pictures, {failed} failed"
-    return f"{text}, done" if manifest.get("complete") else f"{text}; nothing runs: the same command continues it"
+    rows = manifest.rows
+    images = rows if manifest.images is None else manifest.images
+    text = f"{rows:,} of {images:,} pictures, {len(manifest.failures)} failed"
+    return f"{text}, done" if manifest.complete else f"{text}; nothing runs: the same command continues it"
 
 
 def _line(state: dict[str, Any]) -> str:

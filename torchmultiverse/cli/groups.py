@@ -16,15 +16,18 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+EVERYDAY = ("render", "eval", "report", "show", "serve", "doctor", "demo")
+"""What stands at the top; everything else is in a group."""
 RENAMED = {
     "analyze": "analyze model",
     "dejavu score": "analyze dejavu",
     "dejavu split": "data split",
+    "dejavu sweep": "analyze sweep",
     "plan": "eval power",
     "rcdm train": "train decoder",
     "why": "eval gap",
 }
-"""Commands that had another last word. One that only moved is found in the tree by its last word."""
+"""Commands that cannot be found in the tree by the last word of their old name."""
 
 
 class Commands(TyperGroup):
@@ -32,12 +35,21 @@ class Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command that the first word names, or fail with where it is now (exit code 2)."""
-        if args and args[0] not in self.commands and not ctx.resilient_parsing:
-            path = _path(ctx)
-            found = _elsewhere(ctx.find_root().command, [*path, *args])
-            if found:
-                ctx.fail(f"'{' '.join([*path, args[0]])}' is now " + " or ".join(f"'{name}'" for name in found))
+        path = _path(ctx)
+        mistyped = path and args and get_close_matches(args[0], self.commands)
+        if args and args[0] not in self.commands and not mistyped and not ctx.resilient_parsing:
+            old, new = _elsewhere(ctx.find_root().command, [*path, *args])
+            if new:
+                ctx.fail(f"'{old}' is now " + " or ".join(f"'torchmultiverse {name}'" for name in new))
         return super().resolve_command(ctx, args)
+
+
+class Root(Commands):
+    """The command itself; everyday commands are shown first."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of commands and groups in the order of the help."""
+        return sorted(self.commands, key=lambda name: EVERYDAY.index(name) if name in EVERYDAY else len(EVERYDAY))
 
 
 class Evaluation(Commands):
@@ -89,17 +101,20 @@ def _path(ctx: Any) -> list[str]:
     return names
 
 
-def _elsewhere(root: TyperGroup, words: Sequence[str]) -> list[str]:
-    """Return what the first words of a command line that names no command are called now."""
+def _elsewhere(root: TyperGroup, words: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the words of a command line that name what is elsewhere now, and what it is called there."""
     for count in (2, 1):
         if (old := " ".join(words[:count])) in RENAMED:
-            return [f"torchmultiverse {RENAMED[old]}"]
-    last = next((word for word in words if word not in root.commands), "")
+            return old, [RENAMED[old]]
+    at = next((k for k, word in enumerate(words) if word not in root.commands), len(words) - 1)
     paths = [path for path, _ in walk(root)]
-    found = [path for path in paths if path[-1] == last] or [path for path in paths if last in path]
-    if len(found) > 1:
-        found = [path for path in found if path[-1] in words] or found
-    return [f"torchmultiverse {' '.join(path)}" for path in found]
+    # A command of that last word; or of a group of that name the one that is named next, or all.
+    found = [path for path in paths if path[-1] == words[at]]
+    if not found:
+        found = [path for path in paths if words[at] in path]
+        named = [path for path in found if path[-1] in words[at + 1 : at + 2]]
+        found, at = (named, at + 1) if named else (found, at)
+    return " ".join(words[: at + 1]), [" ".join(path) for path in found]
 
 
 def _group(parent: typer.Typer, name: str, text: str, cls: type[Commands] = Commands, **more: Any) -> typer.Typer:
@@ -110,7 +125,7 @@ def _group(parent: typer.Typer, name: str, text: str, cls: type[Commands] = Comm
 
 app = typer.Typer(
     help="Controlled visual worlds for testing vision models: JSON spec in, factor-labelled images and scores out.",
-    cls=Commands,
+    cls=Root,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,

@@ -23,13 +23,13 @@ def submit(
     link: Annotated[str, typer.Option(help="Where the model is described.")] = "",
 ) -> None:
     """Write a schema-checked entry: numbers, what they were made of, and a digest of the per-picture rows."""
-    from torchmultiverse.evaluate import Result, save, submission
+    from torchmultiverse.evaluate import Result, submission
 
     result = Result.load(results)
     if model is None and len(result.models) > 1:
         raise typer.BadParameter(f"one of {', '.join(result.models)}", param_hint="--model")
     entry = submission(result, model or result.models[0], contact, link)
-    say(f"{save(entry, out)}: {len(entry.scores)} scores; send it along with rows.parquet")
+    say(f"{entry.save(out)}: {len(entry.scores)} scores; send it along with rows.parquet")
 
 
 @leaderboard_group.command("check", epilog=examples("torchmultiverse eval leaderboard check m.json --data data/spar"))
@@ -41,12 +41,12 @@ def check_command(
     protocol: Protocol = "auto",
 ) -> None:
     """Check an entry: schema, numbers against rows, and claimed against re-run. Exit code 1 if one check fails."""
-    from torchmultiverse.evaluate import Result, check, load
+    from torchmultiverse.evaluate import Result, Submission, check
 
     loaded = None if results is None else Result.load(results)
-    found = check(load(entry), loaded, data, model, protocol, quiet=False)
+    found = check(Submission.load(entry), loaded, dataset=data, model=model, protocol=protocol, quiet=False)
     for item in found:
-        finding(item.state, f"{item.what}: {item.said}")
+        finding(item.state, f"{item.what}: {item.finding}")
     if any(item.state == "fails" for item in found):
         raise typer.Exit(1)
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from torchmultiverse.cli import completion
+from torchmultiverse.train import TrainingSettings, parse_settings
 
 # Arguments
 Dataset = Annotated[Path, typer.Argument(help="Folder of a dataset.")]
@@ -99,14 +100,6 @@ AcceptedLicense = Annotated[
 Boxes = Annotated[
     Path | None, typer.Option("--boxes", help="Boxes of photographs: CSV, COCO JSON, or folder of VOC XML.")
 ]
-Crops = Annotated[
-    str,
-    typer.Option("--crops", help="boxes: largest part beside the object; corner; rerender: the scene without it."),
-]
-
-# Decoders
-Steps = Annotated[int, typer.Option("--steps", min=1, max=1000, help="Of the sampler.")]
-Sampler = Annotated[str, typer.Option("--sampler", help="ddim or ddpm.")]
 
 
 def features_folder(given: Path | None) -> Path:
@@ -117,34 +110,83 @@ def features_folder(given: Path | None) -> Path:
 
 
 def option_sets(function: Callable[..., None]) -> Callable[..., None]:
-    """Let a command take its options in sets: of a parameter that is a dataclass each field becomes an option."""
+    """Let a command take its options in sets: of a parameter that is a dataclass each field becomes an option.
+
+    So does each setting of a parameter that is a kind of training, with the name, the help, the default and the bounds
+    that the settings have, and with values in the grammar of `torchmultiverse.train.parse_setting`.
+    """
     hints = get_type_hints(function, include_extras=True)
     sets: dict[str, Any] = {}
     parameters: list[inspect.Parameter] = []
     for name, parameter in inspect.signature(function).parameters.items():
         kind = hints[name]
-        if not is_dataclass(kind):
+        if isinstance(kind, type) and issubclass(kind, TrainingSettings):
+            sets[name] = kind
+            parameters += _training_options(kind)
+        elif is_dataclass(kind):
+            sets[name] = kind
+            parameters += _dataclass_options(kind)
+        else:
             parameters.append(parameter.replace(annotation=kind, kind=parameter.KEYWORD_ONLY))
-            continue
-        sets[name] = kind
-        inner = get_type_hints(kind, include_extras=True)
-        parameters += [
-            inspect.Parameter(
-                field.name,
-                parameter.KEYWORD_ONLY,
-                default=parameter.empty if field.default is MISSING else field.default,
-                annotation=inner[field.name],
-            )
-            for field in fields(kind)
-        ]
 
     @wraps(function)
     def command(**values: Any) -> None:
         for name, kind in sets.items():
-            values[name] = kind(**{field.name: values.pop(field.name) for field in fields(kind)})
+            if issubclass(kind, TrainingSettings):
+                values[name] = _training(kind, {key: values.pop(key) for key in kind.model_fields if key in values})
+            else:
+                values[name] = kind(**{field.name: values.pop(field.name) for field in fields(kind)})
         function(**values)
 
     del command.__wrapped__  # type: ignore[attr-defined]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     return command
+
+
+def _dataclass_options(kind: Any) -> list[inspect.Parameter]:
+    inner = get_type_hints(kind, include_extras=True)
+    return [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if field.default is MISSING else field.default,
+            annotation=inner[field.name],
+        )
+        for field in fields(kind)
+    ]
+
+
+_SHORT = {"batch_size": "batch", "learning_rate": "rate", "options": "option"}
+"""Settings whose option has a shorter name."""
+
+
+def _training_options(kind: type[TrainingSettings]) -> list[inspect.Parameter]:
+    """Return the options of a kind of training: numbers and switches as such, all else as text."""
+    made = []
+    for name, field in kind.model_fields.items():
+        option = f"--{_SHORT.get(name, name).replace('_', '-')}"
+        bounds = {key: getattr(of, key) for of in field.metadata for key in ("ge", "le") if hasattr(of, key)}
+        given: dict[str, Any] = {"help": field.description}
+        default: Any = field.default
+        as_type: Any = str
+        if field.annotation is bool:
+            as_type, option = bool, f"{option}/--no{option[1:]}"
+        elif field.annotation in (int, float):
+            as_type = field.annotation
+            given |= {"min": bounds.get("ge"), "max": bounds.get("le")}
+        elif isinstance(default, dict):
+            as_type, default = list[str] | None, None
+        else:
+            default = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+        annotation = Annotated[as_type, typer.Option(option, **given)]
+        made.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation))
+    return made
+
+
+def _training(kind: type[TrainingSettings], values: dict[str, Any]) -> TrainingSettings:
+    """Return the settings that options mean."""
+    texts = [f"option.{text}" for text in values.pop("options", None) or ()]
+    texts += [f"{name}={value}" for name, value in values.items() if isinstance(value, str)]
+    plain = {name: value for name, value in values.items() if not isinstance(value, str)}
+    return parse_settings(kind(**plain), texts)

@@ -9,11 +9,15 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from torchmultiverse.documents import Document
 
 WIDE = 240
 """Columns where the output goes to a file or a pipe and ``$COLUMNS`` does not say how many."""
@@ -78,6 +82,19 @@ def interval(value: float, low: float, high: float) -> str:
 def p_value(value: float) -> str:
     """Return a p-value; very small ones as a bound."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def save_document(path: Path | None, document: Document) -> None:
+    """Write a record; nothing where there is no path.
+
+    Raises:
+        typer.BadParameter: the path is not that of a JSON file.
+    """
+    if path is None:
+        return
+    if path.suffix != ".json":
+        raise typer.BadParameter(f"{path}: a name that ends in .json is needed", param_hint="--save")
+    document.save(path)
 
 
 def save_json(path: Path | None, what: Any) -> None:

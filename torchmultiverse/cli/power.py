@@ -13,7 +13,7 @@ from torchmultiverse.cli.options import Engine, Seed, SpecFile, option_sets
 from torchmultiverse.cli.output import say
 
 if TYPE_CHECKING:
-    from torchmultiverse.stats import Question
+    from torchmultiverse.stats import PowerQuestion
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class Effect:
         float | None, typer.Option(help="Percent of pairs of which one is right and one wrong. Default: the worst.")
     ] = None
 
-    def question(self) -> Question:
+    def question(self) -> PowerQuestion:
         """Return it with shares in place of percents."""
-        from torchmultiverse.stats import Question
+        from torchmultiverse.stats import PowerQuestion
 
         discordance = None if self.discordance is None else self.discordance / 100
-        return Question(
+        return PowerQuestion(
             self.factor, self.detect / 100, self.by, self.confidence / 100, self.power / 100, self.accuracy / 100,
             discordance,
         )  # fmt: skip

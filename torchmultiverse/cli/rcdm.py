@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,25 +14,41 @@ from torchmultiverse.cli.options import (
     DecoderFolder,
     Factors,
     Features,
+    Label,
     Out,
-    Sampler,
     Seed,
-    Steps,
     features_folder,
+    option_sets,
 )
 from torchmultiverse.cli.output import interval, place, say, table
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How images are drawn."""
+
+    steps: Annotated[int, typer.Option(min=1, max=1000, help="Of the sampler.")] = 50
+    sampler: Annotated[Literal["ddim", "ddpm"], typer.Option(help="With ddpm each step adds noise.")] = "ddim"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """How much a study draws and shows."""
+
+    shown: Annotated[int, typer.Option(min=1, help="Images in the rows.")] = 3
+    each: Annotated[int, typer.Option(min=2, help="Images drawn of each vector.")] = 4
 
 
 @rcdm_group.command(
     "sample", epilog=examples("torchmultiverse analyze rcdm sample decoder --data data/animals --row 3 --row 40")
 )
+@option_sets
 def sample(
     decoder: DecoderFolder,
     data: Data,
+    sampling: Sampling,
     row: Annotated[list[int] | None, typer.Option(min=0, help="Of the dataset; may be repeated. Default: 8.")] = None,
     count: Annotated[int, typer.Option(min=1, help="Pictures of each.")] = 7,
-    steps: Steps = 50,
-    sampler: Sampler = "ddim",
     seed: Seed = 0,
     out: Annotated[Path, typer.Option("--out", help="Sheet: real picture first, then those drawn.")] = Path(
         "samples.png"
@@ -49,7 +66,7 @@ def sample(
     rows = np.asarray(row if row else np.linspace(0, total - 1, min(8, total)).astype(int))
     if rows.max() >= total:
         raise typer.BadParameter(f"the dataset has {total} pictures", param_hint="--row")
-    drawn = draw(one.decoder, one.vectors[rows], count, steps, sampler, seed)
+    drawn = draw(one.decoder, one.vectors[rows], count, sampling.steps, sampling.sampler, seed)
     real = decoder_pixels(one.images, rows, one.decoder.config.size)
     image_grid(drawn, real).save(out)
     place("sheet", out)
@@ -58,15 +75,15 @@ def sample(
 @rcdm_group.command(
     "score", epilog=examples("torchmultiverse analyze rcdm score decoder --data data/animals --out portrait")
 )
+@option_sets
 def score(
     decoder: DecoderFolder,
     data: Data,
+    sampling: Sampling,
     out: Out = Path("portrait"),
     factor: Factors = None,
     count: Annotated[int, typer.Option(min=2, help="Held-out pictures whose vectors are drawn from.")] = 100,
     each: Annotated[int, typer.Option(min=1, help="Pictures of each.")] = 4,
-    steps: Steps = 50,
-    sampler: Sampler = "ddim",
     evaluator: Annotated[
         str | None, typer.Option(help="Model that says what pictures show. Default: the decoder's own layer.")
     ] = None,
@@ -78,7 +95,7 @@ def score(
     from torchmultiverse.evaluate import plain
     from torchmultiverse.report import write_report
 
-    options = SamplingOptions(count, each, 8, steps, sampler, evaluator)
+    options = SamplingOptions(count, each, 8, sampling.steps, sampling.sampler, evaluator)
     found = evaluate_samples(decoder, data, factor, options, RunOptions(seed, features_folder(features)))
     rows = table("factor", "drawn", "real", "probe", "chance")
     for one in found.factors:
@@ -100,9 +117,12 @@ def score(
 @rcdm_group.command(
     "study", epilog=examples("torchmultiverse analyze rcdm study decoder --against head-decoder --data data/animals")
 )
+@option_sets
 def study(
     decoder: DecoderFolder,
     data: Data,
+    shown: Shown,
+    sampling: Sampling,
     out: Out = Path("studies"),
     name: Annotated[
         list[str] | None,
@@ -115,11 +135,7 @@ def study(
     against: Annotated[
         list[Path] | None, typer.Option(help="Decoder of another layer, to compare with; may be repeated.")
     ] = None,
-    label: Annotated[str | None, typer.Option(help="Column of the classes. Default: the animal, or the label.")] = None,
-    shown: Annotated[int, typer.Option(min=1, help="Pictures in the rows.")] = 3,
-    each: Annotated[int, typer.Option(min=2, help="Pictures drawn of each vector.")] = 4,
-    steps: Steps = 50,
-    sampler: Sampler = "ddim",
+    label: Label = None,
     seed: Seed = 0,
     features: Features = None,
 ) -> None:
@@ -129,7 +145,15 @@ def study(
 
     run = RunOptions(seed, features_folder(features))
     setups = [
-        ExperimentSetup(load_conditioned_decoder(folder, data, run), each, shown, steps, sampler, seed, label)
+        ExperimentSetup(
+            load_conditioned_decoder(folder, data, run),
+            shown.each,
+            shown.shown,
+            sampling.steps,
+            sampling.sampler,
+            seed,
+            label,
+        )
         for folder in (decoder, *(against or ()))
     ]
     found = run_experiments(setups[0], name, setups[1:])

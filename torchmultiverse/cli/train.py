@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -21,42 +21,13 @@ from torchmultiverse.cli.options import (
     Out,
     Save,
     Seed,
+    Settings,
     SplitsFile,
     features_folder,
     option_sets,
 )
-from torchmultiverse.cli.output import interval, place, save_json, say, table
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """What is trained and for how long."""
-
-    method: Annotated[str, typer.Option(help="simclr, byol, vicreg, barlow, dino or supervised.")] = "simclr"
-    backbone: Annotated[str, typer.Option(help="Model of timm.")] = "resnet10t"
-    size: Annotated[int, typer.Option(min=16, help="Side of the input in pixels.")] = 64
-    head: Annotated[str, typer.Option(help="Widths of the projector.")] = "256-256-128"
-    epochs: Annotated[int, typer.Option(min=0, help="Times that each image is seen.")] = 20
-    batch: Annotated[int, typer.Option(min=2, help="Images per step.")] = 128
-    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3
-    optimizer: Annotated[str, typer.Option(help="adamw, or lars for large batches.")] = "adamw"
-    option: Annotated[
-        list[str] | None, typer.Option(help="Of the loss, as temperature=0.15 or lambda_param=25; may be repeated.")
-    ] = None
-    keep: Annotated[str, typer.Option(help="Epochs whose checkpoints are kept, as 0,5,20.")] = ""
-
-
-@dataclass(frozen=True)
-class Views:
-    """What the two views of an image differ in."""
-
-    augment: Annotated[
-        str, typer.Option(help="What views differ in: of crop, flip, color, gray, blur, solarize; none for nothing.")
-    ] = "crop,flip,color,gray,blur,solarize"
-    scale: Annotated[float, typer.Option(min=0.01, max=1, help="Smallest share of the area of a crop.")] = 0.2
-    pairs: Annotated[
-        str, typer.Option(help="Column that pairs images: the second view is of another one of its level.")
-    ] = ""
+from torchmultiverse.cli.output import interval, place, save_document, say, table
+from torchmultiverse.train import EncoderTraining, FineTuning
 
 
 @train_group.command(
@@ -66,29 +37,16 @@ class Views:
 def ssl(
     data: Images,
     out: Out,
-    encoder: Encoder,
-    views: Views,
+    training: EncoderTraining,
     label: Label = None,
     sets: SplitsFile = None,
     of: Annotated[Literal["A", "B"], typer.Option(help="With --sets: the model that sees A, or B.")] = "A",
-    seed: Seed = 0,
 ) -> None:
     """Train an encoder with a projector, self-supervised or supervised; it is loaded as ssl:FOLDER."""
     from torchmultiverse.analyze import HeldOutSplits
     from torchmultiverse.store import open_images
-    from torchmultiverse.train import Training, train_encoder
+    from torchmultiverse.train import train_encoder
 
-    try:
-        widths = tuple(int(wide) for wide in encoder.head.split("-"))
-        kept = tuple(int(epoch) for epoch in encoder.keep.split(",") if epoch)
-        options = {name: float(value) for name, _, value in (one.partition("=") for one in encoder.option or [])}
-    except ValueError as error:
-        raise typer.BadParameter(f"{error}", param_hint="--head, --keep or --option") from None
-    training = Training(
-        encoder.method, encoder.backbone, encoder.size, widths, encoder.epochs, encoder.batch, encoder.rate,
-        augment=tuple(name for name in views.augment.split(",") if name not in ("", "none")), scale=views.scale,
-        pairs=views.pairs, optimizer=encoder.optimizer, options=options, keep=kept, seed=seed,
-    )  # fmt: skip
     pictures = open_images(data)
     divided = None if sets is None else HeldOutSplits.load_for(sets, pictures)
     rows = None if divided is None else divided.seen_by(of)
@@ -102,22 +60,14 @@ def ssl(
     "finetune",
     epilog=examples("torchmultiverse train finetune data/ar4t --model open_clip:ViT-B-32-quickgelu/openai --out tuned"),
 )
+@option_sets
 def finetune(
     dataset: Dataset,
     model: Annotated[
         str, typer.Option(help="open_clip:ARCH/PRETRAINED or tiny:FOLDER.", autocompletion=completion.models)
     ],
     out: Out,
-    captions: Annotated[
-        Literal["original", "alternate", "both"], typer.Option(help="both: one of them at random.")
-    ] = "both",
-    hard_negatives: Annotated[
-        bool, typer.Option("--hard-negatives/--no-hard-negatives", help="Both pictures of a pair in one batch.")
-    ] = True,
-    epochs: Annotated[int, typer.Option(min=1, help="Times that each picture is seen.")] = 10,
-    batch: Annotated[int, typer.Option(min=2, help="Pictures per step.")] = 256,
-    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-5,
-    seed: Seed = 0,
+    training: FineTuning,
     test: Annotated[
         list[Path] | None,
         typer.Option(
@@ -133,7 +83,7 @@ def finetune(
     from torchmultiverse.train import trained_on
 
     opened = open_dataset(dataset)
-    rows = trained_on(opened, captions=captions)
+    rows = trained_on(opened, training.split, training.captions)
     ids = opened.table(["scene_id"])["scene_id"].to_pylist()
     seen = {ids[row] for row in rows}
     # Before anything is trained: a score on pictures of the training says what was remembered.
@@ -143,10 +93,7 @@ def finetune(
         raise DatasetError(
             f"{error}: every picture would be trained on. Give the dataset a split 'test', or name another with --test"
         ) from None
-    tuned = tune(
-        opened, model, out, captions=captions, hard_negatives=hard_negatives, epochs=epochs, batch_size=batch,
-        learning_rate=rate, seed=seed,
-    )  # fmt: skip
+    tuned = tune(opened, model, out, training)
     say(f"fine-tuned: {tuned}")
     for number, pictures in enumerate(tests):
         result = evaluate(pictures, [model, tuned], out=out / f"results{number or ''}")
@@ -164,17 +111,20 @@ def held_out(
     count: Annotated[int | None, typer.Option(min=1, help="Or so many levels, drawn at random.")] = None,
     keep: Annotated[list[int] | None, typer.Option(help="Animals seen at all levels (C); may be repeated.")] = None,
     recipe: Annotated[str, typer.Option(help="published (ResNet-50), small (for a laptop), or a file.")] = "small",
+    setting: Settings = None,
     seed: Seed = 0,
     save: Save = None,
 ) -> None:
     """Train classifiers that never saw some levels, and say how they do there, beside a control that saw all."""
+    from torchmultiverse.evaluate import HeldOutRecord
     from torchmultiverse.evaluate import held_out as measure
-    from torchmultiverse.train import recipe_of
+    from torchmultiverse.train import classifier_training, parse_settings
 
     if (level is None) == (count is None):
         raise typer.BadParameter("name levels with --level, or how many with --count", param_hint="--level")
     held = list(level) if level else int(count or 1)
-    found = [measure(dataset, factor, held, c, recipe_of(recipe), seed) for c in keep or [0]]
+    training = parse_settings(classifier_training(recipe), setting or ())
+    found = [measure(dataset, factor, held, c, training, seed) for c in keep or [0]]
     rows = table("C", "held out", "trained on", "seen", "held-out images", "control")
     for f in found:
         shown = ", ".join(f.held_out[:4]) + (f" and {len(f.held_out) - 4} more" if len(f.held_out) > 4 else "")
@@ -184,7 +134,7 @@ def held_out(
         )  # fmt: skip
     say(rows)
     say("control: trained on as many images of each animal from all levels, tested on the same images", "dim")
-    save_json(save, [asdict(f) for f in found])
+    save_document(save, HeldOutRecord(results=tuple(found)))
 
 
 @dataclass(frozen=True)
@@ -221,12 +171,12 @@ def decoder(
     features: Features = None,
 ) -> None:
     """Train a decoder from a layer's vectors to images (RCDM). With --sets it learns the public images alone."""
-    from torchmultiverse.analyze import DecoderTraining, HeldOutSplits, RunOptions, train_layer_decoder
+    from torchmultiverse.analyze import HeldOutSplits, LayerDecoderOptions, RunOptions, train_layer_decoder
     from torchmultiverse.store import open_images
 
     images = open_images(data)
     rows = None if sets is None else HeldOutSplits.load_for(sets, images).rows["public"]
-    training = DecoderTraining(
+    training = LayerDecoderOptions(
         decoding.size, decoding.preset, decoding.steps, decoding.batch, decoding.rate, decoding.conditioning,
         decoding.flip,
     )  # fmt: skip

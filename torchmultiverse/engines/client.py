@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from torchmultiverse.engines import codec, likeness
-from torchmultiverse.engines.connection import Connection, Lost
+from torchmultiverse.engines.connection import Connection, ConnectionLost
 from torchmultiverse.engines.contract import Catalogue, Failure, Frame, RenderOptions
-from torchmultiverse.engines.pairing import BATCH, HOLD, QUIET, Pairing, Picture, Silence, Stray
+from torchmultiverse.engines.pairing import BATCH, HOLD, QUIET, Pairing, Silence, Stray, TimedFrame
 from torchmultiverse.errors import EngineError, ProtocolError, nearest
 from torchmultiverse.protocol import bridge, messages, pug, websocket
 from torchmultiverse.protocol import datachannel as dc
@@ -86,7 +86,7 @@ class AsyncClient:
     """
 
     def __init__(self, url: str, options: ClientOptions | None = None, **settings: Any) -> None:
-        self._set = chosen = replace(options or ClientOptions(), **settings)
+        self._settings = chosen = replace(options or ClientOptions(), **settings)
         self.url = url
         self.dialect: Dialect = chosen.dialect
         self.timeout = chosen.timeout
@@ -97,7 +97,7 @@ class AsyncClient:
         self._found = False
         self._connection: Connection | None = None
         self._bridge = bridge.BridgeSession()
-        self._waiting: dict[str, asyncio.Queue[bridge.Outcome | Lost]] = {}
+        self._waiting: dict[str, asyncio.Queue[bridge.Outcome | ConnectionLost]] = {}
         self._numbers = itertools.count(1)
         self._connecting = asyncio.Lock()
         self._one = asyncio.Lock()  # the pug dialect has one picture in flight
@@ -122,33 +122,33 @@ class AsyncClient:
             if self._connection is not None and not self._connection.lost.done():
                 return
             reason = ""
-            for attempt in range(self._set.reconnects):
+            for attempt in range(self._settings.reconnects):
                 if attempt:
                     await asyncio.sleep(min(0.25 * 2**attempt, 8))
-                if over := self._set.lost():
+                if over := self._settings.lost():
                     raise EngineError(over)
                 try:
                     await self._connect_once()
-                except Lost as error:
+                except ConnectionLost as error:
                     reason = str(error)
                     continue
                 return
-            raise EngineError(f"no engine at {self.url} after {self._set.reconnects} attempts: {reason}")
+            raise EngineError(f"no engine at {self.url} after {self._settings.reconnects} attempts: {reason}")
 
     async def _connect_once(self) -> None:
         await self._disconnect()
         connection = Connection(
             self.url,
-            token=self._set.token,
-            streamer_id=self._set.streamer_id,
+            token=self._settings.token,
+            streamer_id=self._settings.streamer_id,
             loopback=self._loopback,
             legacy=self._legacy,
             patient=self._found,
-            max_payload=self._set.max_payload,
+            max_payload=self._settings.max_payload,
             on_event=self._event,
         )
         try:
-            await connection.open(self._set.connect_timeout)
+            await connection.open(self._settings.connect_timeout)
         except BaseException:
             self._legacy = connection.question_unanswered
             await connection.close()
@@ -160,7 +160,7 @@ class AsyncClient:
         connection.lost.add_done_callback(self._broke)
         if self.dialect == "auto":
             try:
-                await self._question(messages.Hello, self._set.hello_timeout)
+                await self._question(messages.Hello, self._settings.hello_timeout)
                 self.dialect = "tmv"
             except TimeoutError:
                 log.warning("%s does not know the tmv dialect; using pug, which has no picture ids", self.url)
@@ -199,7 +199,7 @@ class AsyncClient:
                 return Catalogue.model_validate_json(reply.data)
             except TimeoutError:
                 reason = f"no answer for {self.timeout:g} s"
-            except Lost as error:
+            except ConnectionLost as error:
                 reason = str(error)
             except ValueError as error:
                 reason = f"what came is no catalogue: {str(error)[:300]}"
@@ -229,7 +229,7 @@ class AsyncClient:
                     if self.dialect == "pug":
                         return (await self._ask_pug(scene, options)).frame
                     return await self._render_tmv(scene, options)
-                except Lost as error:
+                except ConnectionLost as error:
                     reason = str(error)
                     losses += connection is None or connection.lost.done()
                     log.warning("scene %s: %s", scene.scene_id, reason)
@@ -256,11 +256,11 @@ class AsyncClient:
                     async with asyncio.timeout(self.timeout):
                         outcome = await inbox.get()
                 except TimeoutError:
-                    raise Lost(f"no answer for {self.timeout:g} s") from None
-                if isinstance(outcome, Lost):
+                    raise ConnectionLost(f"no answer for {self.timeout:g} s") from None
+                if isinstance(outcome, ConnectionLost):
                     raise outcome
                 if isinstance(outcome, bridge.Refusal):
-                    raise Lost(outcome.reason)
+                    raise ConnectionLost(outcome.reason)
                 if isinstance(outcome, bridge.Rejected):
                     raise _Unrenderable(outcome.reason)
                 if isinstance(outcome, bridge.Delivery):
@@ -284,7 +284,7 @@ class AsyncClient:
         width, height = options.size
         found = codec.dimensions(frame.encoded("rgb"))
         if found != (width, height):
-            raise Lost(f"a picture of {found} came, asked was {width} × {height}")
+            raise ConnectionLost(f"a picture of {found} came, asked was {width} × {height}")
         return frame
 
     async def _question(self, kind: type[messages.Hello | messages.AskCatalogue], timeout: float) -> bridge.Reply:
@@ -292,7 +292,7 @@ class AsyncClient:
 
         Raises:
             TimeoutError: no answer.
-            Lost: the connection broke, or what came is no answer.
+            ConnectionLost: the connection broke, or what came is no answer.
         """
         request = f"q{next(self._numbers)}"
         inbox = self._waiting[request] = asyncio.Queue()
@@ -304,15 +304,15 @@ class AsyncClient:
         finally:
             del self._waiting[request]
             self._bridge.forget(request)
-        if isinstance(outcome, Lost):
+        if isinstance(outcome, ConnectionLost):
             raise outcome
         if not isinstance(outcome, bridge.Reply):
-            raise Lost(f"no answer but {outcome}")
+            raise ConnectionLost(f"no answer but {outcome}")
         return outcome
 
     # pug ------------------------------------------------------------------------------------------------------
 
-    async def _ask_pug(self, scene: Scene, options: RenderOptions) -> Picture:
+    async def _ask_pug(self, scene: Scene, options: RenderOptions) -> TimedFrame:
         async with self._one:
             connection = self._live()
             if self._pug_size != options.size:
@@ -321,7 +321,7 @@ class AsyncClient:
                 self._pug_size, self._pug_strays = options.size, 0
             # An engine that was too slow may send its picture to whoever is connected when it is done.
             await self._listen(
-                max(self._set.pug_drain, min(self.timeout, QUIET)) if self._pug_late else self._set.pug_drain
+                max(self._settings.pug_drain, min(self.timeout, QUIET)) if self._pug_late else self._settings.pug_drain
             )
             self._pug_late = False
             self._order += [name for name in scene.wire if name not in self._order]
@@ -340,7 +340,7 @@ class AsyncClient:
                 raise Silence(reason, self.timeout) from None
             finally:
                 self._waiting.pop("pug", None)
-            if isinstance(outcome, Lost):
+            if isinstance(outcome, ConnectionLost):
                 raise outcome
             seconds = asyncio.get_running_loop().time() - start
             assert isinstance(outcome, bridge.Delivery)  # nothing else is put there
@@ -348,12 +348,12 @@ class AsyncClient:
                 view = likeness.blocks(codec.decode("rgb", outcome.passes["rgb"]))
                 found = codec.dimensions(outcome.passes["rgb"])
             except ProtocolError as error:
-                raise Lost(str(error)) from None
+                raise ConnectionLost(str(error)) from None
             if found != options.size:
-                raise Lost(f"a picture of {found} came, asked was {options.size}")
+                raise ConnectionLost(f"a picture of {found} came, asked was {options.size}")
             settle = {"settled": None, "dialect": "pug"}
             frame = Frame(scene, encoded=outcome.passes, format="jpeg", engine="pug", settle=settle)
-            return Picture(frame, view, seconds)
+            return TimedFrame(frame, view, seconds)
 
     async def _listen(self, seconds: float) -> None:
         """Wait, and see that no picture comes, nor came, that nobody had asked for."""
@@ -366,7 +366,7 @@ class AsyncClient:
                 return
             finally:
                 self._waiting.pop("pug", None)
-            if isinstance(outcome, Lost):
+            if isinstance(outcome, ConnectionLost):
                 raise outcome
         self._pug_strays = 0
         await self._end_pug()
@@ -381,7 +381,7 @@ class AsyncClient:
 
     def _live(self) -> Connection:
         if self._connection is None or self._connection.lost.done():
-            raise Lost("the connection is gone")
+            raise ConnectionLost("the connection is gone")
         return self._connection
 
     async def _disconnect(self) -> None:
@@ -404,7 +404,7 @@ class AsyncClient:
 
     def _broke(self, lost: asyncio.Future[str]) -> None:
         for inbox in self._waiting.values():
-            inbox.put_nowait(Lost(f"the connection broke: {lost.result()}"))
+            inbox.put_nowait(ConnectionLost(f"the connection broke: {lost.result()}"))
 
 
 class _PugWire:
@@ -413,7 +413,7 @@ class _PugWire:
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
 
-    async def ask(self, scene: Scene, options: RenderOptions) -> Picture:
+    async def ask(self, scene: Scene, options: RenderOptions) -> TimedFrame:
         await self._client.connect()
         return await self._client._ask_pug(scene, options)
 

@@ -20,7 +20,7 @@ from torchmultiverse.protocol import signalling, webrtc, websocket
 log = logging.getLogger(__name__)
 
 
-class Lost(Exception):
+class ConnectionLost(Exception):
     """The connection is gone; what was in flight may be asked for again on another."""
 
 
@@ -75,7 +75,7 @@ class Connection:
 
         Raises:
             EngineError: the server refuses, or knows other streamers only.
-            Lost: it did not work within ``timeout`` seconds; it may later.
+            ConnectionLost: it did not work within ``timeout`` seconds; it may later.
         """
         try:
             async with asyncio.timeout(timeout):
@@ -86,18 +86,18 @@ class Connection:
                 both: list[asyncio.Future[Any]] = [opened, self.lost]
                 await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError:
-            raise Lost(f"no connection to a streamer within {timeout:g} s: {self._missing}") from None
+            raise ConnectionLost(f"no connection to a streamer within {timeout:g} s: {self._missing}") from None
         except ConnectionError as error:
-            raise Lost(str(error)) from None
+            raise ConnectionLost(str(error)) from None
         if self._refused:
             raise EngineError(f"{self._url}: {self._refused}")
         if self.lost.done():
-            raise Lost(self.lost.result())
+            raise ConnectionLost(self.lost.result())
 
     def send(self, text: str) -> None:
         """Send a ``UIInteraction``."""
         if self._channel is None or self._channel.readyState != "open":
-            raise Lost("the data channel is closed")
+            raise ConnectionLost("the data channel is closed")
         self._channel.send(dc.encode_input("UIInteraction", text, self.receiver.ids))
 
     async def close(self) -> None:

@@ -1,7 +1,7 @@
-"""Which engine renders which scene: the books of a supervisor, without its threads.
+"""Which engine renders which scene: a supervisor's bookkeeping, without its threads.
 
-`Task` is a scene that somebody waits for, `Holder` an engine and what it has in hand, `Dispatcher` decides who gets
-what, how often it is tried, and when an engine hangs or is lost too often.
+`RenderTask` is a scene that somebody waits for, `LeaseHolder` an engine and what is leased to it. `Dispatcher` decides
+who gets what, how often it is tried, and when an engine hangs or is lost too often.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ START_LIMIT = 900.0
 """Seconds that an engine may take to start; more than a lease, because a binary loads its worlds first."""
 _UNUSUAL = 4.0
 """How many times as long as usual a scene must be out before an idle engine tries it too."""
-Answer = Frame | Failure
+Rendered = Frame | Failure
 State = Literal["starting", "rendering", "idle", "left"]
 
 
@@ -45,7 +45,7 @@ class Limits:
         longest_pause: seconds between two such attempts, at most.
         recycle: pictures after which an engine is made anew; ``None``: never.
         memory: bytes of an engine's processes above which it is made anew; ``None``: no limit.
-        in_hand: scenes that one engine may have at a time; ``None``: as many as it reads ahead.
+        max_in_flight: scenes that one engine may have at a time; ``None``: as many as it reads ahead.
     """
 
     lease: float = LEASE
@@ -55,7 +55,7 @@ class Limits:
     longest_pause: float = 10.0
     recycle: int | None = None
     memory: int | None = None
-    in_hand: int | None = None
+    max_in_flight: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class EngineStatus:
 
 
 @dataclass(eq=False)
-class Task:
+class RenderTask:
     """A scene and who waits for it. Its future stays cancellable until it has an answer."""
 
     scene: Scene  # as it was submitted
@@ -90,9 +90,9 @@ class Task:
     options: RenderOptions
     wanted: Callable[[], bool]
     group: Value
-    future: Future[Answer] = field(default_factory=Future)
+    future: Future[Rendered] = field(default_factory=Future)
     tries: int = 0
-    out: dict[Holder, float] = field(default_factory=dict)  # who has it, since when
+    out: dict[LeaseHolder, float] = field(default_factory=dict)  # who has it, since when
     answered: bool = False
 
     @property
@@ -100,8 +100,8 @@ class Task:
         """Whether there is an answer, or nobody waits for one."""
         return self.answered or self.future.done()
 
-    def settle(self, answer: Answer | BaseException | None) -> None:
-        """Answer whoever waits, unless they have an answer; ``None``: there will be none."""
+    def settle(self, answer: Rendered | BaseException | None) -> None:
+        """Rendered whoever waits, unless they have an answer; ``None``: there will be none."""
         with suppress(InvalidStateError):
             if answer is None:
                 self.future.cancel()
@@ -113,7 +113,7 @@ class Task:
                 self.future.set_result(answer if answer.scene == self.scene else answer.instead_of(self.scene))
 
 
-Settled = list[tuple[Task, Answer | BaseException | None]]
+Settled = list[tuple[RenderTask, Rendered | BaseException | None]]
 """What is said to whom, once the lock is free: callbacks may take their time."""
 
 
@@ -127,18 +127,18 @@ class TaskQueue:
     """Tasks that wait, in groups: an engine keeps to the group it is in while some of it are left."""
 
     def __init__(self) -> None:
-        self._groups: dict[Value, deque[Task]] = {}
+        self._groups: dict[Value, deque[RenderTask]] = {}
         self._place: dict[int, Value] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._groups.values()))
 
-    def put(self, task: Task, first: bool = False) -> None:
+    def put(self, task: RenderTask, first: bool = False) -> None:
         """Let a task wait, at the end or the beginning of its group."""
         group = self._groups.setdefault(task.group, deque())
         group.appendleft(task) if first else group.append(task)
 
-    def take(self, slot: int, options: RenderOptions | None) -> Task | None:
+    def take(self, slot: int, options: RenderOptions | None) -> RenderTask | None:
         """Return the next task of a slot; none whose options are not those given."""
         while self._groups:
             place = self._place.get(slot)
@@ -158,7 +158,7 @@ class TaskQueue:
             task.future.cancel()
         return None
 
-    def clear(self) -> list[Task]:
+    def clear(self) -> list[RenderTask]:
         """Return all that wait, and let none wait any more."""
         tasks = [task for group in self._groups.values() for task in group]
         self._groups.clear()
@@ -178,13 +178,13 @@ class Slot:
 
 
 @dataclass(eq=False)
-class Holder:
-    """An engine, in a thread of its own, and what it has in hand.
+class LeaseHolder:
+    """An engine, in a thread of its own, and the scenes that are leased to it.
 
     Attributes:
         slot: where it works.
         engine: ``None`` before it is made, and between two.
-        held: what it was given and has not answered; the oldest first.
+        leased: what it was given and has not answered; the oldest first.
         since: its last answer, or the first scene after it; ``None`` while it has nothing to do.
         pictures: of this engine.
         abandoned: whether another one has taken its place: whatever it still does counts no more.
@@ -192,7 +192,7 @@ class Holder:
 
     slot: Slot
     engine: Engine | None = None
-    held: deque[Task] = field(default_factory=deque)
+    leased: deque[RenderTask] = field(default_factory=deque)
     since: float | None = None
     pictures: int = 0
     abandoned: bool = False
@@ -217,9 +217,9 @@ class Dispatcher:
         self.clock = clock
         self.changed = threading.Condition()
         self.queue = TaskQueue()
-        self.out: dict[Task, None] = {}  # the oldest first
+        self.out: dict[RenderTask, None] = {}  # the oldest first
         self.slots = [Slot(number) for number in range(workers)]
-        self.holders: dict[Slot, Holder] = {}
+        self.holders: dict[Slot, LeaseHolder] = {}
         self.stopped = False
         self.error: BaseException | None = None
         self.ended: Future[None] = Future()
@@ -229,11 +229,11 @@ class Dispatcher:
         self.idle = 0.0
         self._took: deque[float] = deque(maxlen=64)
 
-    def take(self, holder: Holder, options: RenderOptions | None) -> Task | None:
+    def take(self, holder: LeaseHolder, options: RenderOptions | None) -> RenderTask | None:
         """Return what an engine does next, if there is something; with the same options where it renders already."""
         if self.stopped or holder.abandoned:
             return None
-        if self.limits.in_hand is not None and len(holder.held) >= self.limits.in_hand:
+        if self.limits.max_in_flight is not None and len(holder.leased) >= self.limits.max_in_flight:
             return None
         task = (
             self._overdue(holder, self.limits.lease, options)
@@ -242,18 +242,18 @@ class Dispatcher:
         )
         if task is not None:
             now = self.clock()
-            if not holder.held:
+            if not holder.leased:
                 holder.since = now
-            holder.held.append(task)
+            holder.leased.append(task)
             holder.slot.world = task.sent.get_str("World_Name")
             task.out[holder] = now
             self.out[task] = None
         return task
 
-    def answered(self, holder: Holder, answer: Answer) -> Answer | None:
-        """Take note of an answer to the first scene in hand; return it where it is the last word."""
+    def answered(self, holder: LeaseHolder, answer: Rendered) -> Rendered | None:
+        """Take note of an answer to the oldest leased scene; return it where it is the last word."""
         now = self.clock()
-        task = holder.held.popleft()
+        task = holder.leased.popleft()
         since = task.out.pop(holder, now)
         holder.since = None  # until the callbacks are done: their time is not the engine's
         if isinstance(answer, Failure):
@@ -266,23 +266,24 @@ class Dispatcher:
         task.answered = True
         return answer
 
-    def give_back(self, holder: Holder, reason: str | None) -> Settled:
+    def give_back(self, holder: LeaseHolder, reason: str | None) -> Settled:
         """Put back what a lost engine had; the oldest scene may be what killed it, so that counts as a try.
 
         No scene is to blame for an engine that did not start: then ``reason`` is ``None``.
         """
-        held, holder.since = list(holder.held), None
-        holder.held.clear()
+        leased, holder.since = list(holder.leased), None
+        holder.leased.clear()
         settled: Settled = []
-        for number, task in reversed(list(enumerate(held))):
+        for number, task in reversed(list(enumerate(leased))):
             task.out.pop(holder, None)
+            if not task.out:
+                self.out.pop(task, None)
             if number == 0 and reason is not None:
                 failure = Failure(task.scene, reason, engine_lost=True)
                 budget = self.limits.retries if self.limits.losses is None else self.limits.losses
                 if (last := self._tried(task, failure, budget)) is not None:
                     settled.append((task, last))
             elif not task.out and not task.over:
-                self.out.pop(task, None)
                 self.queue.put(task, first=True)
         if self.stopped:  # nobody will take them
             settled += [(task, self.error) for task in self.queue.clear()]
@@ -329,7 +330,7 @@ class Dispatcher:
         self.changed.notify_all()
         return [(task, None) for task in self.queue.clear()]
 
-    def hanging(self) -> list[tuple[Holder, str]]:
+    def hanging(self) -> list[tuple[LeaseHolder, str]]:
         """Return the engines whose lease has ended, and what to say of them."""
         now, lease = self.clock(), self.limits.lease
         found = []
@@ -341,12 +342,23 @@ class Dispatcher:
                 found.append((holder, f"nothing came for {limit:g} s{hint}"))
         return found
 
-    def _tried(self, task: Task, failure: Failure, budget: int) -> Failure | None:
+    def hangs_for_nobody(self, holder: LeaseHolder) -> bool:
+        """Whether an engine takes much longer than usual over scenes that nobody waits for."""
+        return (
+            holder.since is not None
+            and bool(holder.leased)
+            and all(task.over for task in holder.leased)
+            and self.clock() - holder.since > self._patience()
+        )
+
+    def _tried(self, task: RenderTask, failure: Failure, budget: int) -> Failure | None:
         """Put a scene that failed back; return the failure where its budget is spent and nobody else tries."""
         task.tries += 1
-        if task.out or task.over:
+        if task.out:
             return None
         self.out.pop(task, None)
+        if task.over:
+            return None
         if not self.stopped and task.tries <= budget:
             self.queue.put(task)
             self.changed.notify_all()
@@ -354,7 +366,7 @@ class Dispatcher:
         task.answered = True
         return replace(failure, attempts=max(task.tries, failure.attempts))
 
-    def _overdue(self, holder: Holder, limit: float, options: RenderOptions | None) -> Task | None:
+    def _overdue(self, holder: LeaseHolder, limit: float, options: RenderOptions | None) -> RenderTask | None:
         """Return what one other engine has had for longer than ``limit`` seconds."""
         now = self.clock()
         for task in islice(self.out, 256):

@@ -36,7 +36,7 @@ from itertools import combinations
 from typing import Protocol
 
 from torchmultiverse.engines import likeness
-from torchmultiverse.engines.connection import Lost
+from torchmultiverse.engines.connection import ConnectionLost
 from torchmultiverse.engines.contract import Failure, Frame, RenderOptions
 from torchmultiverse.errors import EngineError
 from torchmultiverse.scenes import Scene
@@ -58,11 +58,11 @@ _FIRST = 4
 _LATEST = 32
 
 
-class Stray(Lost):
+class Stray(ConnectionLost):
     """A picture came that nobody had asked for."""
 
 
-class Silence(Lost):
+class Silence(ConnectionLost):
     """A picture did not come."""
 
     def __init__(self, reason: str, seconds: float) -> None:
@@ -71,7 +71,7 @@ class Silence(Lost):
 
 
 @dataclass
-class Picture:
+class TimedFrame:
     """One answer: the frame, the means of its blocks, and the seconds from the request to it."""
 
     frame: Frame
@@ -82,11 +82,11 @@ class Picture:
 class Wire(Protocol):
     """What asks the engine; one picture in flight."""
 
-    async def ask(self, scene: Scene, options: RenderOptions) -> Picture:
+    async def ask(self, scene: Scene, options: RenderOptions) -> TimedFrame:
         """Ask for a picture on a connection that stands.
 
         Raises:
-            Lost: it did not come, or came broken; the connection has ended where that leaves it in doubt.
+            ConnectionLost: it did not come, or came broken; the connection has ended where that leaves it in doubt.
             EngineError: the engine is lost.
         """
         ...
@@ -117,9 +117,9 @@ class _Asked:
 
 
 @dataclass
-class _Held:
+class _Unproven:
     asked: _Asked
-    picture: Picture
+    picture: TimedFrame
 
 
 @dataclass
@@ -154,7 +154,7 @@ class Pairing:
         self._hold = hold
         self._retries = retries
         self._queue: deque[_Asked] = deque()
-        self._held: list[_Held] = []
+        self._unproven: list[_Unproven] = []
         self._known: deque[_Seen] = deque(maxlen=_KNOWN)  # proven
         self._took: deque[float] = deque(maxlen=_LATEST)  # seconds of the latest answers
         self._session = 0  # of the pictures that are held
@@ -186,21 +186,23 @@ class Pairing:
     async def _run(self) -> None:
         try:
             while True:
-                due = self._held and (len(self._held) >= self._limit or _now() - self._since > self._hold)
+                due = self._unproven and (len(self._unproven) >= self._limit or _now() - self._since > self._hold)
                 asked = None if due else await self._next()
-                if asked is None and not self._held:
+                if asked is None and not self._unproven:
                     return
                 # A scene of other options, or one that was in flight when a connection broke, must not put at stake
                 # what is held.
-                if asked is None or (self._held and (asked.attempts or asked.options != self._held[0].asked.options)):
+                if asked is None or (
+                    self._unproven and (asked.attempts or asked.options != self._unproven[0].asked.options)
+                ):
                     if asked is not None:
                         self._queue.appendleft(asked)
                     await self._prove()
                 else:
                     await self._ask(asked)
         except BaseException as error:
-            waiting = [*(held.asked for held in self._held), *self._queue]
-            self._held.clear()
+            waiting = [*(held.asked for held in self._unproven), *self._queue]
+            self._unproven.clear()
             self._queue.clear()
             for one in waiting:
                 if not one.answer.done():
@@ -210,7 +212,7 @@ class Pairing:
 
     async def _next(self) -> _Asked | None:
         """Return what is asked next; ``None`` when nobody asks for anything."""
-        for patient in (bool(self._held), False):
+        for patient in (bool(self._unproven), False):
             while self._queue:
                 if not (asked := self._queue.popleft()).answer.done():
                     return asked
@@ -230,23 +232,23 @@ class Pairing:
             await self._silent(error)
             await self._again(asked, str(error))
         except Stray as error:
-            if self._held:
+            if self._unproven:
                 self._queue.appendleft(asked)
                 await self._doubt(str(error))
             else:
                 await self._again(asked, str(error))
-        except Lost as error:
+        except ConnectionLost as error:
             await self._again(asked, str(error))
-            if self._held and self._wire.session() != self._session:
+            if self._unproven and self._wire.session() != self._session:
                 await self._doubt(str(error))
         else:
-            if not self._held:
+            if not self._unproven:
                 self._session, self._since = self._wire.session(), _now()
-            self._held.append(_Held(asked, picture))
+            self._unproven.append(_Unproven(asked, picture))
 
-    async def _picture(self, scene: Scene, options: RenderOptions) -> Picture:
+    async def _picture(self, scene: Scene, options: RenderOptions) -> TimedFrame:
         picture = await self._wire.ask(scene, options)
-        if self._held and self._wire.session() != self._session:
+        if self._unproven and self._wire.session() != self._session:
             await self._wire.end()
             raise Stray("the connection was made anew in between")
         usual = sorted(self._took)[len(self._took) // 4] if len(self._took) >= _FIRST else 0.0
@@ -266,10 +268,10 @@ class Pairing:
 
     async def _prove(self) -> None:
         """Hand out what is held, or have it rendered again."""
-        if all(held.asked.answer.done() for held in self._held):
-            self._held.clear()  # nobody waits for it any more
+        if all(held.asked.answer.done() for held in self._unproven):
+            self._unproven.clear()  # nobody waits for it any more
             return
-        last = self._held[-1]
+        last = self._unproven[-1]
         other = self._unlike(last)
         try:
             if other is None:
@@ -285,24 +287,26 @@ class Pairing:
                 raise Stray(f"the answers to {last.asked.scene!r} and {other!r}, asked in turns, are not theirs")
         except Silence as error:
             await self._silent(error)
-        except Lost as error:
+        except ConnectionLost as error:
             await self._doubt(str(error))
         else:
             self._release("probes")
 
     async def _silent(self, error: Silence) -> None:
         """Take a silence for a proof, if it was long enough."""
-        if self._held and error.seconds >= 3 * self._slowest():
+        if self._unproven and error.seconds >= 3 * self._slowest():
             self._release("silence")
-        elif self._held:
+        elif self._unproven:
             await self._doubt(str(error))
 
     def _slowest(self) -> float:
-        return max(held.picture.seconds for held in self._held)
+        return max(held.picture.seconds for held in self._unproven)
 
-    def _unlike(self, last: _Held) -> Scene | None:
+    def _unlike(self, last: _Unproven) -> Scene | None:
         """Return the scene that looks least like the last one: one of its world, which costs no change, if possible."""
-        seen = [_Seen(held.asked.scene, held.asked.options, held.picture.view) for held in self._held] + [*self._known]
+        seen = [_Seen(held.asked.scene, held.asked.options, held.picture.view) for held in self._unproven] + [
+            *self._known
+        ]
         apart = [(likeness.mean(one.view, last.picture.view), one) for one in seen if one.options == last.asked.options]
         clear = [(distance, one.scene) for distance, one in apart if distance >= UNLIKE]
         world = last.asked.scene["World_Name"]
@@ -310,12 +314,12 @@ class Pairing:
         return max(near, key=lambda entry: entry[0])[1] if near else None
 
     def _release(self, proof: str) -> None:
-        group = self._held[0].asked.scene.scene_id[:8]
-        for held in self._held:
+        group = self._unproven[0].asked.scene.scene_id[:8]
+        for held in self._unproven:
             frame = held.picture.frame
             held.asked.settle(frame.instead_of(frame.scene, pairing={"proof": proof, "group": group}))
             self._known.append(_Seen(frame.scene, held.asked.options, held.picture.view))
-        self._held.clear()
+        self._unproven.clear()
         self._doubts = 0
         self._limit = min(self._batch, 2 * self._limit)
 
@@ -325,9 +329,9 @@ class Pairing:
         Raises:
             EngineError: this has happened too often in a row.
         """
-        log.warning("%d pictures are rendered again: %s", len(self._held), reason)
-        self._queue.extendleft(held.asked for held in reversed(self._held))
-        self._held.clear()
+        log.warning("%d pictures are rendered again: %s", len(self._unproven), reason)
+        self._queue.extendleft(held.asked for held in reversed(self._unproven))
+        self._unproven.clear()
         self._limit = max(1, self._limit // 2)
         self._doubts += 1
         await self._wire.end()

@@ -20,7 +20,7 @@ from torchmultiverse.engines.contract import (
     ReportsMemory,
     capability,
 )
-from torchmultiverse.engines.dispatch import Answer, Dispatcher, Holder, Slot, Task, settle_all
+from torchmultiverse.engines.dispatch import Dispatcher, LeaseHolder, Rendered, RenderTask, Slot, settle_all
 from torchmultiverse.errors import EngineError, ProtocolError, TorchMultiverseError
 from torchmultiverse.scenes import Scene
 
@@ -54,16 +54,16 @@ class Runner(threading.Thread):
         described: Future[Description] | None = None,
     ) -> None:
         super().__init__(name=name, daemon=True)
-        self.mine = Holder(slot)
+        self.holder = LeaseHolder(slot)
         self._make_engine = make
         self._check = check
         self._described = described
         self._dispatcher = dispatcher
-        dispatcher.holders[slot] = self.mine
+        dispatcher.holders[slot] = self.holder
 
     @override
     def run(self) -> None:
-        boss, mine = self._dispatcher, self.mine
+        dispatcher, holder = self._dispatcher, self.holder
         error: BaseException | None = None
         try:
             self._describe()
@@ -71,13 +71,13 @@ class Runner(threading.Thread):
                 self._work()
         except BaseException as raised:
             error = raised
-        if mine.engine is not None:
-            close_quietly(mine.engine)
-        with boss.changed:
-            if mine.abandoned:
+        if holder.engine is not None:
+            close_quietly(holder.engine)
+        with dispatcher.changed:
+            if holder.abandoned:
                 return
-            mine.engine = None
-            settled = [*boss.give_back(mine, None), *boss.leave(mine.slot, error)]
+            holder.engine = None
+            settled = [*dispatcher.give_back(holder, None), *dispatcher.leave(holder.slot, error)]
         settle_all(settled)
 
     def _describe(self) -> None:
@@ -93,104 +93,104 @@ class Runner(threading.Thread):
             raise
 
     def _make(self) -> Engine:
-        self.mine.slot.state = "starting"
+        self.holder.slot.state = "starting"
         engine = self._make_engine()
         with self._dispatcher.changed:
-            self.mine.engine, self.mine.pictures = engine, 0
-            if self.mine.since is not None:
-                self.mine.since = self._dispatcher.clock()
-            if self.mine.abandoned:
+            self.holder.engine, self.holder.pictures = engine, 0
+            if self.holder.since is not None:
+                self.holder.since = self._dispatcher.clock()
+            if self.holder.abandoned:
                 raise EngineError("it took too long to start")
         return engine
 
     def _wait(self) -> bool:
         """Wait for something to do, and take it; return whether there will be something."""
-        boss, mine = self._dispatcher, self.mine
+        dispatcher, holder = self._dispatcher, self.holder
         begun = time.perf_counter()
-        with boss.changed:
-            mine.since = None
-            while not boss.stopped and not mine.abandoned:
-                if boss.take(mine, None) is not None:
-                    boss.idle += time.perf_counter() - begun
+        with dispatcher.changed:
+            holder.since = None
+            while not dispatcher.stopped and not holder.abandoned:
+                if dispatcher.take(holder, None) is not None:
+                    dispatcher.idle += time.perf_counter() - begun
                     return True
-                mine.slot.state = "idle"
-                boss.changed.wait(TICK if boss.out else None)
+                holder.slot.state = "idle"
+                dispatcher.changed.wait(TICK if dispatcher.out else None)
         return False
 
     def _work(self) -> None:
-        """Render what is in hand and what comes after it, until there is nothing more; replace an engine that is lost.
+        """Render what is leased and what comes after it, until there is nothing more; replace an engine that is lost.
 
         Raises:
             EngineError: engines were lost more often in a row than is worth trying.
             TorchMultiverseError: of any other kind, which another engine would not mend.
         """
-        boss, mine = self._dispatcher, self.mine
+        dispatcher, holder = self._dispatcher, self.holder
         begun = time.perf_counter()
         try:
-            if mine.engine is None:
+            if holder.engine is None:
                 engine = self._make()
                 if self._check is not None:
                     self._check(engine.catalogue().fingerprint)
-            mine.slot.state = "rendering"
+            holder.slot.state = "rendering"
             self._render()
             if self._worn():
                 self._drop()
-                mine.slot.restarts += 1
+                holder.slot.restarts += 1
         except Exception as error:
             if isinstance(error, TorchMultiverseError) and not isinstance(error, EngineError | ProtocolError):
                 raise
             self._lost(error)
         finally:
-            with boss.changed:
-                boss.busy += time.perf_counter() - begun
+            with dispatcher.changed:
+                dispatcher.busy += time.perf_counter() - begun
 
     def _render(self) -> None:
-        boss, mine = self._dispatcher, self.mine
-        engine, options = mine.engine, mine.held[0].options
+        dispatcher, holder = self._dispatcher, self.holder
+        engine, options = holder.engine, holder.leased[0].options
         assert engine is not None
         for answer in engine.render(self._scenes(), options):
-            if mine.abandoned:
+            if holder.abandoned:
                 return
-            if not mine.held:
+            if not holder.leased:
                 raise EngineError("the engine answered more often than it was asked")
             if self._check is not None and isinstance(answer, Frame) and answer.engine:
                 self._check(answer.engine)  # behind one address the engine may have been replaced
-            task = mine.held[0]
+            task = holder.leased[0]
             checked = _checked(answer, task.sent, options)
-            with boss.changed:
-                if mine.abandoned:
+            with dispatcher.changed:
+                if holder.abandoned:
                     return
-                last = boss.answered(mine, checked)
+                last = dispatcher.answered(holder, checked)
             if last is not None:
                 task.settle(last)
-            with boss.changed:
-                mine.since = boss.clock()  # an engine may hang between two scenes as well
-        if mine.held and not mine.abandoned:
-            raise EngineError(f"the engine left {len(mine.held)} scenes unanswered")
+            with dispatcher.changed:
+                holder.since = dispatcher.clock()  # an engine may hang between two scenes as well
+        if holder.leased and not holder.abandoned:
+            raise EngineError(f"the engine left {len(holder.leased)} scenes unanswered")
 
     def _scenes(self) -> Iterator[Scene]:
-        """Yield the scene in hand, and then what else there is, as the engine asks for it."""
-        task: Task | None = self.mine.held[0]
-        options = self.mine.held[0].options
+        """Yield the leased scene, and then what else there is, as the engine asks for it."""
+        task: RenderTask | None = self.holder.leased[0]
+        options = self.holder.leased[0].options
         while task is not None:
             yield task.sent
             if self._worn():
                 return
             with self._dispatcher.changed:
-                task = self._dispatcher.take(self.mine, options)
+                task = self._dispatcher.take(self.holder, options)
 
     def _worn(self) -> bool:
         """Whether this engine has rendered, or eaten, its budget."""
         limits = self._dispatcher.limits
-        if limits.recycle is not None and self.mine.pictures >= limits.recycle:
+        if limits.recycle is not None and self.holder.pictures >= limits.recycle:
             return True
-        used = memory_of(self.mine.engine) if limits.memory is not None else None
+        used = memory_of(self.holder.engine) if limits.memory is not None else None
         return used is not None and limits.memory is not None and used > limits.memory
 
     def _drop(self) -> None:
         """Close the engine; the next one is made when there is something to do."""
         with self._dispatcher.changed:
-            engine, self.mine.engine = self.mine.engine, None
+            engine, self.holder.engine = self.holder.engine, None
         if engine is not None:
             close_quietly(engine)
 
@@ -200,27 +200,27 @@ class Runner(threading.Thread):
         Raises:
             EngineError: engines were lost more often in a row than is worth trying.
         """
-        boss, mine = self._dispatcher, self.mine
+        dispatcher, holder = self._dispatcher, self.holder
         known = isinstance(error, TorchMultiverseError | OSError)
         reason = str(error) if known else f"{type(error).__name__}: {error}"
-        with boss.changed:
-            if mine.abandoned:
+        with dispatcher.changed:
+            if holder.abandoned:
                 return
-            there = mine.engine is not None
-            mine.slot.restarts += there
-            settled = boss.give_back(mine, reason if there else None)
-            over = boss.lose(mine.slot, reason, error)
+            there = holder.engine is not None
+            holder.slot.restarts += there
+            settled = dispatcher.give_back(holder, reason if there else None)
+            over = dispatcher.lose(holder.slot, reason, error)
         settle_all(settled)
         self._drop()
         if not known:
             log.error("an engine broke", exc_info=error)
         if over is not None:
             raise over
-        with boss.changed:
-            boss.changed.wait_for(lambda: boss.stopped or mine.abandoned, boss.pause(mine.slot))
+        with dispatcher.changed:
+            dispatcher.changed.wait_for(lambda: dispatcher.stopped or holder.abandoned, dispatcher.pause(holder.slot))
 
 
-def _checked(answer: Answer, wanted: Scene, options: RenderOptions) -> Answer:
+def _checked(answer: Rendered, wanted: Scene, options: RenderOptions) -> Rendered:
     """Return the answer, or a failure that says why it is not what was asked for."""
     if isinstance(answer, Failure):
         return answer if answer.scene == wanted else Failure(wanted, f"the engine answered for {answer.scene!r}")

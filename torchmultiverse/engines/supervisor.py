@@ -21,20 +21,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from torchmultiverse.engines.contract import Engine, RenderOptions
 from torchmultiverse.engines.dispatch import (
     LEASE,
     RESTARTS,
-    Answer,
     Dispatcher,
     EngineStatus,
     Limits,
+    Rendered,
+    RenderTask,
     Settled,
     Slot,
-    Task,
     settle_all,
 )
 from torchmultiverse.engines.runner import TICK, Description, Runner, close_quietly, memory_of
@@ -79,7 +79,7 @@ class Supervisor:
         self._by_world = by_world
         self._check = check
         self._name = name
-        self._books = Dispatcher(limits, workers, clock)
+        self._dispatcher = Dispatcher(limits, workers, clock)
         self._runners: list[Runner] = []
         self._closers: list[threading.Thread] = []
         self._watcher: threading.Thread | None = None
@@ -91,8 +91,8 @@ class Supervisor:
             TorchMultiverseError: it cannot be made.
         """
         described: Future[Description] = Future()
-        with self._books.changed:
-            self._begin(self._books.slots[0], described)
+        with self._dispatcher.changed:
+            self._begin(self._dispatcher.slots[0], described)
         return described.result()
 
     def submit(
@@ -102,7 +102,7 @@ class Supervisor:
         *,
         first: bool = False,
         wanted: Callable[[], bool] = lambda: True,
-    ) -> Future[Answer]:
+    ) -> Future[Rendered]:
         """Have a scene rendered.
 
         Args:
@@ -117,49 +117,67 @@ class Supervisor:
         """
         return self._put([self._task(scene, options, wanted)], first)[0]
 
-    def submit_all(self, scenes: Iterable[Scene], options: RenderOptions) -> list[Future[Answer]]:
-        """Have scenes rendered; engines choose their worlds when all are known."""
-        return self._put([self._task(scene, options) for scene in scenes])
+    def submit_all(
+        self,
+        scenes: Sequence[Scene],
+        options: RenderOptions,
+        callbacks: Sequence[Callable[[Future[Rendered]], None]] = (),
+    ) -> list[Future[Rendered]]:
+        """Have scenes rendered; engines choose their worlds when all are known.
+
+        Args:
+            scenes: with or without labels.
+            options: how.
+            callbacks: one for each scene, called with its future in the thread of the engine that answered, or of this
+                supervisor. One that is added to a future later may be called at once, in the thread that adds it.
+
+        Returns:
+            a future for each scene, see `submit`.
+        """
+        tasks = [self._task(scene, options) for scene in scenes]
+        for task, callback in zip(tasks, callbacks, strict=True) if callbacks else ():
+            task.future.add_done_callback(callback)
+        return self._put(tasks)
 
     @property
     def waiting(self) -> int:
         """How many scenes wait for an engine."""
-        with self._books.changed:
-            return len(self._books.queue)
+        with self._dispatcher.changed:
+            return len(self._dispatcher.queue)
 
     @property
     def ended(self) -> Future[None]:
         """Gets an exception when no engine is left, or when there is something that another engine would not mend."""
-        return self._books.ended
+        return self._dispatcher.ended
 
     @property
     def lost(self) -> list[str]:
         """Why slots were given up; the others do their work."""
-        return list(self._books.lost)
+        return list(self._dispatcher.lost)
 
     @property
     def repeated(self) -> int:
         """How many scenes were handed to a second engine."""
-        return self._books.repeated
+        return self._dispatcher.repeated
 
     @property
     def busy(self) -> float:
         """Seconds that engines had something to do, summed."""
-        return self._books.busy
+        return self._dispatcher.busy
 
     @property
     def idle(self) -> float:
         """Seconds that engines waited for something to do, summed."""
-        return self._books.idle
+        return self._dispatcher.idle
 
     def status(self) -> list[EngineStatus]:
         """Return how each engine stands."""
         found = []
-        for slot in self._books.slots:
-            with self._books.changed:
-                holder = self._books.holders.get(slot)
+        for slot in self._dispatcher.slots:
+            with self._dispatcher.changed:
+                holder = self._dispatcher.holders.get(slot)
                 engine, since = (holder.engine, holder.since) if holder else (None, None)
-                waits = 0.0 if since is None else self._books.clock() - since
+                waits = 0.0 if since is None else self._dispatcher.clock() - since
             memory = memory_of(engine)
             found.append(
                 EngineStatus(slot.number, slot.state, slot.world, slot.pictures, slot.restarts, memory, round(waits, 1))
@@ -168,77 +186,76 @@ class Supervisor:
 
     def stop(self) -> None:
         """Begin nothing more: what waits is cancelled, what is being rendered comes to its end."""
-        with self._books.changed:
-            settled = self._books.stop()
+        with self._dispatcher.changed:
+            settled = self._dispatcher.stop()
         settle_all(settled)
 
     def join(self, seconds: float) -> bool:
         """Wait, after `stop`, for the engines to end; return whether all have, but those that were abandoned."""
-        with self._books.changed:
-            runners = [runner for runner in self._runners if not runner.mine.abandoned]
+        with self._dispatcher.changed:
+            runners = [runner for runner in self._runners if not runner.holder.abandoned]
         return _join(runners, time.monotonic() + seconds)
 
     def close(self, patience: float = 30.0) -> None:
         """End the engines; may be called twice.
 
         Args:
-            patience: seconds that an engine gets to finish what it renders, where somebody waits for it; then it is
-                closed from outside, and after a moment left to itself.
+            patience: seconds that an engine gets to finish what it renders; then, and before where it takes much longer
+                than usual over something that nobody waits for, it is closed from outside, and after a moment left to
+                itself.
         """
         self.stop()
         end = time.monotonic() + patience
-        with self._books.changed:
-            for runner in self._runners:
-                if runner.mine.held and all(task.over for task in runner.mine.held):
-                    self._abandon(runner)
-        if not self.join(patience):
-            with self._books.changed:
+        while not self.join(min(TICK, max(end - time.monotonic(), 0))):
+            late = time.monotonic() >= end
+            with self._dispatcher.changed:
                 for runner in self._runners:
-                    self._abandon(runner)
+                    if late or self._dispatcher.hangs_for_nobody(runner.holder):
+                        self._abandon(runner)
         _join(self._closers, max(end, time.monotonic() + _GRACE))
         _join(self._runners, time.monotonic() + _GRACE)
-        with self._books.changed:
-            out = list(self._books.out)
-            self._books.out.clear()
+        with self._dispatcher.changed:
+            out = list(self._dispatcher.out)
+            self._dispatcher.out.clear()
             watcher, self._watcher = self._watcher, None
-            self._books.changed.notify_all()
-        error = self._books.error or EngineError("the engines were closed")
+            self._dispatcher.changed.notify_all()
+        error = self._dispatcher.error or EngineError("the engines were closed")
         settle_all([(task, error) for task in out])
         _join([watcher] if watcher is not None else [], time.monotonic() + _GRACE)
 
     def watch(self) -> None:
         """Replace engines whose lease has ended; called all the time by a thread of this supervisor."""
         settled: Settled = []
-        books = self._books
-        with books.changed:
-            for holder, reason in books.hanging():
+        dispatcher = self._dispatcher
+        with dispatcher.changed:
+            for holder, reason in dispatcher.hanging():
                 slot, there = holder.slot, holder.engine is not None
-                self._abandon(next(runner for runner in self._runners if runner.mine is holder))
-                settled += books.give_back(holder, reason if there else None)
+                self._abandon(next(runner for runner in self._runners if runner.holder is holder))
+                settled += dispatcher.give_back(holder, reason if there else None)
                 slot.restarts += there
-                error = books.lose(slot, reason)
-                if error is None and not books.stopped:
+                error = dispatcher.lose(slot, reason)
+                if error is None and not dispatcher.stopped:
                     self._begin(slot)
                 else:
-                    settled += books.leave(slot, error)
+                    settled += dispatcher.leave(slot, error)
         settle_all(settled)
 
-    def _task(self, scene: Scene, options: RenderOptions, wanted: Callable[[], bool] = lambda: True) -> Task:
-        return Task(scene, scene.unlabelled, options, wanted, scene["World_Name"] if self._by_world else "")
+    def _task(self, scene: Scene, options: RenderOptions, wanted: Callable[[], bool] = lambda: True) -> RenderTask:
+        return RenderTask(scene, scene.unlabelled, options, wanted, scene["World_Name"] if self._by_world else "")
 
-    def _put(self, tasks: list[Task], first: bool = False) -> list[Future[Answer]]:
-        books = self._books
-        with books.changed:
-            error = books.error
-            if error is None and books.stopped:
+    def _put(self, tasks: list[RenderTask], first: bool = False) -> list[Future[Rendered]]:
+        dispatcher = self._dispatcher
+        with dispatcher.changed:
+            error = dispatcher.error
+            if error is None and dispatcher.stopped:
                 error = EngineError("the engines were closed")
             if error is None and tasks:
                 for task in tasks:
-                    books.queue.put(task, first)
-                for slot in books.slots:
-                    if slot not in books.holders and slot.state != "left":
+                    dispatcher.queue.put(task, first)
+                for slot in dispatcher.slots:
+                    if slot not in dispatcher.holders and slot.state != "left":
                         self._begin(slot)
-                books.changed.notify_all()
+                dispatcher.changed.notify_all()
         if error is not None:
             settle_all([(task, error) for task in tasks])
         return [task.future for task in tasks]
@@ -250,7 +267,7 @@ class Supervisor:
         self._runners = [runner for runner in self._runners if runner.is_alive()]
         self._closers = [closer for closer in self._closers if closer.is_alive()]
         name = f"{self._name}-{slot.number}"
-        runner = Runner(self._books, slot, self._make, check=self._check, name=name, described=described)
+        runner = Runner(self._dispatcher, slot, self._make, check=self._check, name=name, described=described)
         self._runners.append(runner)
         runner.start()
         if self._watcher is None:
@@ -259,26 +276,26 @@ class Supervisor:
 
     def _abandon(self, runner: Runner) -> None:
         """Close an engine from outside and wait no more for its thread."""
-        mine = runner.mine
-        if mine.abandoned or not runner.is_alive():
+        holder = runner.holder
+        if holder.abandoned or not runner.is_alive():
             return
-        mine.abandoned = True
-        self._books.holders.pop(mine.slot, None)
-        if mine.engine is not None:
+        holder.abandoned = True
+        self._dispatcher.holders.pop(holder.slot, None)
+        if holder.engine is not None:
             closer = threading.Thread(
-                target=close_quietly, args=(mine.engine,), name=f"{runner.name}-close", daemon=True
+                target=close_quietly, args=(holder.engine,), name=f"{runner.name}-close", daemon=True
             )
             self._closers.append(closer)
             closer.start()
-        self._books.changed.notify_all()
+        self._dispatcher.changed.notify_all()
 
     def _watching(self) -> None:
         """Call `watch` until everything has ended; without the lock."""
         while True:
-            with self._books.changed:
+            with self._dispatcher.changed:
                 if self._watcher is not threading.current_thread():
                     return
-                self._books.changed.wait(TICK)
+                self._dispatcher.changed.wait(TICK)
             self.watch()
 
 

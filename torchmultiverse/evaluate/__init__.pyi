@@ -1,6 +1,5 @@
 from .acquisition import next_renders as next_renders
-from .attribution import why as why
-from .breakdown import Calibration as Calibration
+from .attribution import explain_gap as explain_gap
 from .breakdown import FactorScore as FactorScore
 from .breakdown import Interaction as Interaction
 from .breakdown import calibration as calibration
@@ -8,9 +7,9 @@ from .breakdown import factor_scores as factor_scores
 from .breakdown import in_order as in_order
 from .breakdown import interactions as interactions
 from .breakdown import strongest_pair as strongest_pair
-from .comparison import Standing as Standing
+from .comparison import ModelRank as ModelRank
 from .comparison import compare as compare
-from .comparison import standings as standings
+from .comparison import model_ranks as model_ranks
 from .counterfactual import counterfactuals as counterfactuals
 from .displacements import equivariance as equivariance
 from .gallery import chosen_rows as chosen_rows
@@ -22,8 +21,8 @@ from .gallery import thumbnail as thumbnail
 from .heldout import held_out as held_out
 from .names import plain as plain
 from .paired import RowView as RowView
-from .protocol import load_protocol as load_protocol
-from .protocol import protocols as protocols
+from .prompts import Prompts as Prompts
+from .protocol import Protocol as Protocol
 from .protocol_choices import sensitivity as sensitivity
 from .ranking import Line as Line
 from .ranking import leaderboard as leaderboard
@@ -31,38 +30,69 @@ from .ranking import lines as lines
 from .ranking import percent as percent
 from .ranking import ranked as ranked
 from .ranking import task_title as task_title
+from .records import AcquisitionRecord as AcquisitionRecord
+from .records import ComparisonRecord as ComparisonRecord
+from .records import CorrelationRecord as CorrelationRecord
+from .records import CounterfactualRecord as CounterfactualRecord
+from .records import EquivarianceRecord as EquivarianceRecord
+from .records import GapRecord as GapRecord
+from .records import HeldOutRecord as HeldOutRecord
+from .records import InteractionRecord as InteractionRecord
+from .records import ParallelismFacts as ParallelismFacts
+from .records import SensitivityRecord as SensitivityRecord
+from .records import SliceRecord as SliceRecord
 from .reference import Published as Published
-from .reference import beside as beside
 from .reference import correlate as correlate
 from .reference import factor_accuracies as factor_accuracies
 from .reference import imagenet_accuracies as imagenet_accuracies
 from .reference import never_right as never_right
 from .reference import published_cosines as published_cosines
+from .reference import published_rows as published_rows
 from .reference import tables as tables
+from .registry import choose_protocol as choose_protocol
+from .registry import load_protocol as load_protocol
+from .registry import protocols as protocols
+from .result import AVERAGE as AVERAGE
 from .result import Result as Result
 from .result import word_codes as word_codes
 from .run import evaluate as evaluate
 from .slices import Slice as Slice
 from .slices import slices_of as slices_of
 from .slices import worst_slices as worst_slices
+from .submissions import Submission as Submission
 from .submissions import check as check
-from .submissions import load as load
-from .submissions import save as save
 from .submissions import submission as submission
+from .task import Task as Task
+from .task import multiple_choice as multiple_choice
 
 __all__ = [
-    "Calibration",
+    "AVERAGE",
+    "AcquisitionRecord",
+    "ComparisonRecord",
+    "CorrelationRecord",
+    "CounterfactualRecord",
+    "EquivarianceRecord",
     "FactorScore",
+    "GapRecord",
+    "HeldOutRecord",
     "Interaction",
+    "InteractionRecord",
     "Line",
+    "ModelRank",
+    "ParallelismFacts",
+    "Prompts",
+    "Protocol",
     "Published",
     "Result",
     "RowView",
+    "SensitivityRecord",
     "Slice",
-    "Standing",
-    "beside",
+    "SliceRecord",
+    "Submission",
+    "Task",
     "calibration",
     "check",
+    "choose_protocol",
     "chosen_rows",
     "compare",
     "correlate",
@@ -70,6 +100,7 @@ __all__ = [
     "data_uri",
     "equivariance",
     "evaluate",
+    "explain_gap",
     "factor_accuracies",
     "factor_scores",
     "held_out",
@@ -79,8 +110,9 @@ __all__ = [
     "jpeg",
     "leaderboard",
     "lines",
-    "load",
     "load_protocol",
+    "model_ranks",
+    "multiple_choice",
     "never_right",
     "next_renders",
     "pair_sheet",
@@ -88,18 +120,16 @@ __all__ = [
     "plain",
     "protocols",
     "published_cosines",
+    "published_rows",
     "ranked",
-    "save",
     "sensitivity",
     "slice_sheet",
     "slices_of",
-    "standings",
     "strongest_pair",
     "submission",
     "tables",
     "task_title",
     "thumbnail",
-    "why",
     "word_codes",
     "worst_slices",
 ]

@@ -1,10 +1,10 @@
 """Where does the gap between two models, or between two numbers of one model, come from?
 
-On the same pictures the gap is a sum over the levels of each factor: a level's share of the pictures times the gap at
-that level. A level whose part is larger than its share is where the models differ. Between different pictures the gap
-has two parts (R. Oaxaca 1973, A. Blinder 1973, E. Kitagawa 1955): other accuracies at the same levels, and other
-shares of levels. And a gap may come from how the question was put: preprocessing, label space, prompts, precision,
-versions; all declared differences are listed.
+On the same pictures the gap is a sum over the levels of each factor: the fraction of the pictures at a level times the
+gap at that level. A level that contributes more than its fraction of the pictures is where the models differ. Between
+different pictures the gap has two parts (R. Oaxaca 1973, A. Blinder 1973, E. Kitagawa 1955): other accuracies at the
+same levels, and another composition of levels. And a gap may come from how the question was put: preprocessing, label
+space, prompts, precision, versions; all declared differences are listed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from torchmultiverse.stats import Contrast, Intervals, Paired, contrast, holm, p
 
 
 @dataclass(frozen=True)
-class Part:
+class LevelContribution:
     """What one level adds to the gap.
 
     Attributes:
@@ -33,8 +33,8 @@ class Part:
         clusters: independent groups of them; of different pictures the fewer of both.
         gap: accuracy of the second minus that of the first, at this level.
         low, high: 95 % interval of ``gap``.
-        share: part of the whole gap that lies here, in accuracy.
-        excess: what the level adds beyond its share of pictures; sums to zero over a factor.
+        contribution: part of the whole gap that lies here, in accuracy.
+        excess: what the level adds beyond its fraction of the pictures; sums to zero over a factor.
         p: of ``gap`` at this level being that of all other pictures, corrected over all levels shown.
     """
 
@@ -45,13 +45,13 @@ class Part:
     gap: float
     low: float
     high: float
-    share: float
+    contribution: float
     excess: float
     p: float
 
 
 @dataclass(frozen=True)
-class Why:
+class GapExplanation:
     """Where a gap comes from.
 
     Attributes:
@@ -61,7 +61,7 @@ class Why:
         gap, low, high: accuracy of the second minus that of the first, with a 95 % interval.
         clusters: independent groups of pictures.
         parts: levels, the largest excess first.
-        shares: for different pictures: what other shares of levels explain, by factor.
+        composition: for different pictures: what another composition of levels explains, by factor.
         settings: what differs in how the question was put: name, first, second.
     """
 
@@ -74,12 +74,12 @@ class Why:
     low: float
     high: float
     clusters: int
-    parts: list[Part]
-    shares: dict[str, float]
+    parts: list[LevelContribution]
+    composition: dict[str, float]
     settings: list[tuple[str, str, str]]
 
 
-def why(
+def explain_gap(
     result: Result,
     first: str,
     second: str,
@@ -88,7 +88,7 @@ def why(
     other: Result | None = None,
     factors: Sequence[str] | None = None,
     seed: int = 0,
-) -> Why:
+) -> GapExplanation:
     """Return where the gap between two models comes from.
 
     Args:
@@ -116,17 +116,19 @@ def why(
     if len(one) == len(two) and (ids[0] == ids[1]).all():
         columns = view.levels(one.index, factors)
         found, parts = _same(one, two, columns, intervals)
-        return Why(
+        return GapExplanation(
             first, second, line.task, line.metric, True, found.mean, found.low, found.high, found.clusters, parts, {},
             settings,
         )  # fmt: skip
-    gap, low, high, parts, shares = _different(
+    gap, low, high, parts, composition = _different(
         (one, view.levels(one.index, factors)),
         (two, second_view.levels(two.index, factors)),
         intervals,
     )
     few = min(len(np.unique(one.clusters)), len(np.unique(two.clusters)))
-    return Why(first, second, line.task, line.metric, False, gap, low, high, few, parts, shares, settings)
+    return GapExplanation(
+        first, second, line.task, line.metric, False, gap, low, high, few, parts, composition, settings
+    )
 
 
 def _same_question(view: RowView, line: Line) -> Line:
@@ -147,7 +149,9 @@ def _pictures(result: Result, rows: Rows) -> NDArray[Any]:
     return ids
 
 
-def _same(one: Rows, two: Rows, columns: Mapping[str, NDArray[Any]], intervals: Intervals) -> tuple[Paired, list[Part]]:
+def _same(
+    one: Rows, two: Rows, columns: Mapping[str, NDArray[Any]], intervals: Intervals
+) -> tuple[Paired, list[LevelContribution]]:
     difference = two.correct - one.correct
     clusters = np.unique(one.clusters, return_inverse=True)[1]
     whole = paired_interval(difference, clusters if one.clustered else None, intervals.level)
@@ -159,7 +163,7 @@ def _same(one: Rows, two: Rows, columns: Mapping[str, NDArray[Any]], intervals: 
             at = paired_interval(difference[inside], clusters[inside] if one.clustered else None, intervals.level)
             p.append(contrast(difference, inside, ~inside, clusters).p)
             part = n / len(difference)
-            parts.append(Part(factor, str(level), n, at.clusters, at.mean, at.low, at.high, part * at.mean,
+            parts.append(LevelContribution(factor, str(level), n, at.clusters, at.mean, at.low, at.high, part * at.mean,
                               part * (at.mean - whole.mean), 1.0))  # fmt: skip
     return whole, _with_p(parts, p)
 
@@ -168,7 +172,7 @@ def _different(
     first: tuple[Rows, Mapping[str, NDArray[Any]]],
     second: tuple[Rows, Mapping[str, NDArray[Any]]],
     intervals: Intervals,
-) -> tuple[float, float, float, list[Part], dict[str, float]]:
+) -> tuple[float, float, float, list[LevelContribution], dict[str, float]]:
     from scipy.stats import norm
 
     one, two = first[0], second[0]
@@ -176,7 +180,7 @@ def _different(
     b, b_low, b_high = _accuracy(two.correct, two, intervals)
     gap = b - a
     low, high = unpaired_interval(a, (a_low, a_high), b, (b_low, b_high))
-    parts, p, shares = [], [], {}
+    parts, p, composition = [], [], {}
     for factor in first[1]:
         if factor not in second[1]:
             continue
@@ -185,7 +189,7 @@ def _different(
             left, right = first[1][factor] == level, second[1][factor] == level
             w1, w2 = float(left.mean()), float(right.mean())
             if not left.any() or not right.any():
-                # A level that only one has: all of it is a matter of shares.
+                # A level that only one has: all of it is a matter of composition.
                 explained += (
                     w2 * float(two.correct[right].mean()) if right.any() else -w1 * float(one.correct[left].mean())
                 )
@@ -201,10 +205,10 @@ def _different(
             few = min(len(np.unique(one.clusters[left])), len(np.unique(two.clusters[right])))
             error = float(np.hypot(here[1] - here[0], high - low)) / 2 / float(norm.isf((1 - intervals.level) / 2))
             p.append(Contrast(m2 - m1 - gap, error if few > 1 else float("inf"), few).p)
-            parts.append(Part(factor, str(level), int(right.sum()), few, m2 - m1, *here, mean * (m2 - m1),
+            parts.append(LevelContribution(factor, str(level), int(right.sum()), few, m2 - m1, *here, mean * (m2 - m1),
                               mean * (m2 - m1 - gap), 1.0))  # fmt: skip
-        shares[factor] = explained
-    return gap, low, high, _with_p(parts, p), shares
+        composition[factor] = explained
+    return gap, low, high, _with_p(parts, p), composition
 
 
 def _accuracy(
@@ -215,7 +219,7 @@ def _accuracy(
     return float(values.mean()), low, high
 
 
-def _with_p(parts: Sequence[Part], p: Sequence[float]) -> list[Part]:
+def _with_p(parts: Sequence[LevelContribution], p: Sequence[float]) -> list[LevelContribution]:
     from dataclasses import replace
 
     corrected = [replace(part, p=value) for part, value in zip(parts, holm(p), strict=True)]
@@ -226,22 +230,22 @@ def differences(result: Result, other: Result, first: str, second: str) -> list[
     """Return what two evaluations declare differently: of the models, the protocol, the data and the packages."""
 
     def of_model(held: Result, name: str) -> dict[str, Any]:
-        return {k: v for k, v in held.facts(name).items() if k not in {"name", "about"}}
+        return held.facts(name).model_dump(exclude={"name", "about"})
 
     one, two = result.provenance, other.provenance
     found: list[tuple[str, str, str]] = []
     pairs: list[tuple[str, Any, Any]] = [
         ("model", of_model(result, first), of_model(other, second)),
-        ("protocol", one["protocol"], two["protocol"]),
-        ("dataset", {k: one["dataset"].get(k) for k in _DATA}, {k: two["dataset"].get(k) for k in _DATA}),
-        ("packages", one["packages"], two["packages"]),
+        ("protocol", one.protocol, two.protocol),
+        ("dataset", one.dataset.model_dump(include=_DATA), two.dataset.model_dump(include=_DATA)),
+        ("packages", one.packages, two.packages),
     ]
     for name, left, right in pairs:
         _walk(name, left, right, found)
     return found
 
 
-_DATA = ("name", "pictures", "manifest_sha256")
+_DATA = {"name", "images", "manifest_sha256"}
 
 
 def _walk(name: str, one: Any, two: Any, found: list[tuple[str, str, str]]) -> None:

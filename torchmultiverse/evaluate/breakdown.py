@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from torchmultiverse.evaluate.paired import Rows, RowView
 from torchmultiverse.evaluate.ranking import Line
 from torchmultiverse.scenes import FACTORS
-from torchmultiverse.stats import FEWEST, Intervals, holm
+from torchmultiverse.stats import BINS, FEWEST, Calibration, Intervals, calibration_of, holm
 
-BINS = 15
 _MOST_CELLS = 400
 
 
@@ -147,8 +146,8 @@ def interactions(view: RowView, model: str, line: Line, first: str, second: str)
     number = len(held)
     errors = np.sqrt(((held @ contrast.T) ** 2).sum(0) * number / max(1, number - 1))
     # A cell that one cluster fills shows no spread between clusters; then that between its rows is the least.
-    spread = np.bincount(cell, (rows.correct - means[cell]) ** 2, minlength=count) / sizes / np.maximum(sizes - 1, 1)
-    errors = np.maximum(errors, np.sqrt(contrast**2 @ spread))
+    within = np.bincount(cell, (rows.correct - means[cell]) ** 2, minlength=count) / sizes / np.maximum(sizes - 1, 1)
+    errors = np.maximum(errors, np.sqrt(contrast**2 @ within))
     # Where all rows of all cells agree, their number still leaves something open (A. Agresti, B. Coull 1998).
     near = (means * sizes + 1) / (sizes + 2)
     errors = np.where(errors > 1e-12, errors, np.sqrt(contrast**2 @ (near * (1 - near) / (sizes + 2))))
@@ -189,32 +188,11 @@ def _cells(
     return sorted(corrected, key=lambda cell: -abs(cell.effect))
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """Whether a model is right as often as it says.
-
-    Attributes:
-        error: expected calibration error over bins of equally many pictures (C. Guo et al. 2017), 0 to 1.
-        confidence, accuracy: means over all pictures; the first above the second is overconfidence.
-        bins: mean confidence, accuracy and pictures of each bin.
-    """
-
-    error: float
-    confidence: float
-    accuracy: float
-    bins: tuple[tuple[float, float, int], ...]
-
-
 def calibration(rows: Rows, bins: int = BINS) -> Calibration | None:
     """Return the calibration of a model's answers; ``None`` where it gives no probabilities."""
     if not len(rows) or not np.isfinite(rows.confidence).all():
         return None
-    order = np.argsort(rows.confidence, kind="stable")
-    parts = []
-    for part in np.array_split(order, min(bins, len(order))):
-        parts.append((float(rows.confidence[part].mean()), float(rows.correct[part].mean()), len(part)))
-    error = sum(n * abs(c - a) for c, a, n in parts) / len(order)
-    return Calibration(float(error), float(rows.confidence.mean()), float(rows.correct.mean()), tuple(parts))
+    return calibration_of(rows.confidence, rows.correct, bins)
 
 
 def strongest_pair(view: RowView, model: str, line: Line) -> tuple[str, str] | None:
@@ -223,9 +201,9 @@ def strongest_pair(view: RowView, model: str, line: Line) -> tuple[str, str] | N
     for pair in _pairs(view, model, line):
         cells = interactions(view, model, line, *pair)
         if cells:
-            spread = float(np.mean([c.effect**2 for c in cells]))
-            if best is None or spread > best[0]:
-                best = (spread, pair)
+            variance = float(np.mean([c.effect**2 for c in cells]))
+            if best is None or variance > best[0]:
+                best = (variance, pair)
     return None if best is None else best[1]
 
 

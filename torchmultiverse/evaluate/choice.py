@@ -4,15 +4,62 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from string import Formatter
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
+from typing_extensions import override
 
 from torchmultiverse.errors import DatasetError, nearest
-from torchmultiverse.evaluate.protocol import ChoiceProtocol, ChoiceTask
-from torchmultiverse.evaluate.spar import Task
+from torchmultiverse.evaluate.prompts import Prompts
+from torchmultiverse.evaluate.protocol import Protocol
+from torchmultiverse.evaluate.strict import Strict
+from torchmultiverse.evaluate.task import CLASSIFIERS, READERS, Task, joined, multiple_choice
 from torchmultiverse.scenes import spoken
+
+
+class ChoiceTask(Strict):
+    """One question: which of some answers is true of the picture?
+
+    Attributes:
+        task, title, question: its name in results, and for people.
+        truth: template over columns: ``{character_name}``, ``{character_texture} {character_name}``, …
+        candidates: all answers; by default all that are true of some picture of the task.
+        names: ``spoken`` writes columns as people do (``GiantTortoise`` → ``giant tortoise``); ``raw`` as they are.
+        prompts: how image-text models are asked; one that sees picture and caption together takes the first sentence.
+        only: column to the values that take part.
+        by: columns by which results are broken down.
+        cluster: columns whose values name a cluster.
+    """
+
+    task: str
+    title: str
+    question: str = ""
+    truth: str
+    candidates: tuple[str, ...] | None = None
+    names: Literal["spoken", "raw"] = "spoken"
+    prompts: Prompts
+    only: dict[str, tuple[str | int | float | bool, ...]] = Field(default_factory=dict)
+    by: tuple[str, ...] = ()
+    cluster: tuple[str, ...] = ()
+
+
+class ChoiceProtocol(Protocol):
+    """Questions over any columns: a benchmark that is a file.
+
+    Attributes:
+        split: only pictures of this split, where the dataset has splits.
+        tasks: what is asked.
+    """
+
+    kind: Literal["choice"]
+    split: str | None = None
+    tasks: tuple[ChoiceTask, ...] = Field(min_length=1)
+
+    @override
+    def compile(self, columns: Mapping[str, NDArray[Any]]) -> list[Task]:
+        return [choice_task(self, asked, columns) for asked in self.tasks]
 
 
 def choice_task(protocol: ChoiceProtocol, asked: ChoiceTask, columns: Mapping[str, NDArray[Any]]) -> Task:
@@ -36,26 +83,23 @@ def choice_task(protocol: ChoiceProtocol, asked: ChoiceTask, columns: Mapping[st
     rows = np.flatnonzero(keep)
     if not len(rows):
         raise DatasetError(f"{place}: no picture takes part")
-    say = spoken if asked.names == "spoken" else str
-    told = {name: [say(str(value)) for value in columns[name][rows]] for name in slots}
-    truths = [asked.truth.format(**dict(zip(told, values, strict=True))) for values in zip(*told.values(), strict=True)]
-    candidates = asked.candidates or tuple(sorted(set(truths)))
-    where = {answer: index for index, answer in enumerate(candidates)}
-    for truth in set(truths):
-        if truth not in where:
-            raise DatasetError(f"{place}: '{truth}' is true of a picture and not among the candidates")
-    clusters = None
-    if asked.cluster:
-        parts = [columns[name][rows].astype(str) for name in asked.cluster]
-        clusters = np.array(["|".join(values) for values in zip(*parts, strict=True)], dtype=object)
-    return Task(
+    word = spoken if asked.names == "spoken" else str
+    words = {name: [word(str(value)) for value in columns[name][rows]] for name in slots}
+    targets = [
+        asked.truth.format(**dict(zip(words, values, strict=True))) for values in zip(*words.values(), strict=True)
+    ]
+    for target in set(targets):
+        if asked.candidates and target not in asked.candidates:
+            raise DatasetError(f"{place}: '{target}' is true of a picture and not among the candidates")
+    return multiple_choice(
         asked.task,
-        "",
-        "plain",
         rows,
-        candidates,
-        np.array([where[truth] for truth in truths], dtype=np.int64),
-        None,
-        clusters,
-        {name: (columns[name][rows].astype(str).astype(object),) for name in asked.by},
+        targets,
+        asked.candidates or None,
+        title=asked.title,
+        question=asked.question,
+        clusters=joined([columns[name][rows] for name in asked.cluster]),
+        factors={name: (columns[name][rows].astype(str).astype(object),) for name in asked.by},
+        prompts=asked.prompts,
+        kinds=READERS | CLASSIFIERS,
     )

@@ -2,18 +2,118 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
+from typing_extensions import override
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.evaluate.imagenet import imagenet_names
+from torchmultiverse.evaluate import imagenet
+from torchmultiverse.evaluate.prompts import Prompts
+from torchmultiverse.evaluate.protocol import Protocol
 from torchmultiverse.evaluate.scoring import TIE, Outcome, retrieval
-from torchmultiverse.scenes import FACTORS
+from torchmultiverse.evaluate.task import CLASSIFIERS, IMAGE_TEXT, SCORERS, LabelSpace, Task
+from torchmultiverse.resources import data_folder
+from torchmultiverse.scenes import BLANK, FACTORS, spoken
 
 _IDENTITY = ("character_name", "character_label")
+
+
+class ClassificationProtocol(Protocol):
+    """Top-1 accuracy of a label column, by factor and level.
+
+    Attributes:
+        prompts: how image-text models are asked; models that see picture and caption together take the first alone.
+        label_columns: the first of these that a dataset has is the label.
+        class_map: file beside this one: class to ImageNet indices.
+        label_spaces: ways to read 1000 logits as a class: ``any-of-set`` (the best of all 1000 is one of the class's),
+            ``restricted`` (best of the classes' own indices), ``pug2023`` (as published: one class per index, the
+            later class of a shared index wins).
+    """
+
+    kind: Literal["classification"]
+    prompts: tuple[Prompts, ...] = Field(min_length=1)
+    label_columns: tuple[str, ...]
+    class_map: str
+    label_spaces: tuple[Literal["any-of-set", "restricted", "pug2023"], ...]
+
+    def imagenet_indices(self, of: Literal["classes", "animals"] = "classes") -> dict[str, list[int]]:
+        """Return name to indices among the 1000 ImageNet classes, of PUG: ImageNet's classes or of SPAR's animals."""
+        text = (data_folder("benchmarks") / Path(self.class_map).name).read_text()
+        indices: dict[str, list[int]] = json.loads(text)[of]
+        return indices
+
+    @override
+    def compile(self, columns: Mapping[str, NDArray[Any]]) -> list[Task]:
+        column = label_column(columns, self.label_columns)
+        labels = columns[column].astype(str).astype(object)
+        rows = np.flatnonzero(labels != BLANK)
+        names = tuple(sorted(set(labels[rows])))
+        clusters = columns.get("character_name", columns[column])
+        factors = {
+            name: np.where(tells, columns[name].astype(str), "").astype(object)
+            for name, tells in varied_factors(columns).items()
+        }
+        whole = Task(
+            name="classification",
+            title="Classification",
+            rows=rows,
+            candidates=names,
+            labels=np.array([names.index(label) for label in labels[rows]], dtype=np.int64),
+            clusters=clusters[rows],
+            factors={"class": (labels[rows],), **{factor: (values[rows],) for factor, values in factors.items()}},
+            readings=True,
+            eligible=len(rows),
+        )
+        mapped = _mapped(whole, column, imagenet.class_map(names, self.class_map))
+        return [*self._of_classes(whole, mapped), *self._of_sentences(whole, mapped)]
+
+    def _of_classes(self, whole: Task, mapped: Task) -> Iterator[Task]:
+        """Yield what classifiers are asked: those that name their classes, and those of ImageNet's 1000."""
+        yield replace(whole, setting="class names", kinds=CLASSIFIERS, classes="own")
+        assert mapped.label_space is not None
+        for space in self.label_spaces:
+            found = LabelSpace(space, mapped.label_space.groups)
+            yield replace(mapped, setting=space, kinds=CLASSIFIERS, label_space=found)
+
+    def _of_sentences(self, whole: Task, mapped: Task) -> Iterator[Task]:
+        """Yield what models are asked that read sentences; those that see image and sentence together, the first."""
+        texts = tuple(spoken(name) for name in whole.candidates)
+        first = self.prompts[0]
+        one = first if isinstance(first.templates, str) else first.model_copy(update={"templates": first.templates[:1]})
+        yield replace(whole, setting=first.name, texts=texts, prompts=one, kinds=SCORERS)
+        assert mapped.label_space is not None
+        for prompts in self.prompts:
+            if prompts.classes == "own":
+                yield replace(whole, setting=prompts.name, texts=texts, prompts=prompts, kinds=IMAGE_TEXT)
+                continue
+            for space in self.label_spaces if len(mapped.rows) else ():
+                yield replace(
+                    mapped, setting=f"{prompts.name}, {space}", texts=imagenet.imagenet_names(), prompts=prompts,
+                    kinds=IMAGE_TEXT, label_space=LabelSpace(space, mapped.label_space.groups),
+                )  # fmt: skip
+
+
+def _mapped(whole: Task, column: str, groups: Mapping[str, Sequence[int]]) -> Task:
+    """Return the task of the images whose label is an ImageNet class."""
+    names = np.array(whole.candidates, object)
+    keep = np.isin(names[whole.labels].astype(str), list(groups))
+    unknown = sorted(set(whole.candidates) - set(groups))
+    excluded = {}
+    if unknown and not keep.any():
+        excluded = {f"no value of {column} is an ImageNet class: {', '.join(unknown[:5])}": len(keep)}
+    elif unknown:
+        excluded = {f"{', '.join(unknown[:12])} have no ImageNet class": int((~keep).sum())}
+    kept = whole.only(keep)
+    candidates = tuple(sorted(groups))
+    labels = np.array([candidates.index(name) for name in names[kept.labels]], dtype=np.int64)
+    return replace(kept, candidates=candidates, labels=labels, label_space=LabelSpace("", groups), excluded=excluded)
 
 
 def label_column(columns: Mapping[str, NDArray[Any]], names: Sequence[str]) -> str:
@@ -105,7 +205,7 @@ def imagenet_outcome(
     for name in names:
         for index in sets[name]:
             called.setdefault(index, name)
-    own = imagenet_names()
+    own = imagenet.imagenet_names()
     chosen = logits.argmax(1).astype(np.int64)
     predictions = [
         label if inside[row, index] else called.get(int(index), own[index])

@@ -62,7 +62,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Standing:
+class ModelRank:
     """A model's place.
 
     Attributes:
@@ -147,7 +147,7 @@ def _compared(first: str, second: str, line: Line, one: Rows, two: Rows, interva
     )
 
 
-def standings(result: Result | RowView, seed: int = 0) -> list[Standing]:
+def model_ranks(result: Result | RowView, seed: int = 0) -> list[ModelRank]:
     """Return the models' places, best first, with rank intervals and groups that cannot be told apart.
 
     The score is the mean over all questions that every model was asked; clusters are resampled for all models and
@@ -156,8 +156,7 @@ def standings(result: Result | RowView, seed: int = 0) -> list[Standing]:
     view, intervals = RowView.of(result), Intervals(seed)
     names = ranked(view.result)
     key = [q for q in view.questions if all(name in q.cells for name in names)]
-    # Label spaces are readings of the same answers: one of them is enough.
-    key = [q for i, q in enumerate(key) if q.task != "classification" or not i]
+    key = [q for i, q in enumerate(key) if not i or not view.result.task(q.task).readings]
     if not key:
         return []
     scores, drawn, groups = _drawn(view, names, key, intervals)
@@ -168,7 +167,7 @@ def standings(result: Result | RowView, seed: int = 0) -> list[Standing]:
         low, high = np.ones(len(names)), np.full(len(names), len(names))
     letters = _letters(scores, drawn, order, groups)
     return [
-        Standing(names[i], float(scores[i]), place + 1, int(low[i]), int(high[i]), letters[i])
+        ModelRank(names[i], float(scores[i]), place + 1, int(low[i]), int(high[i]), letters[i])
         for place, i in enumerate(order)
     ]
 
@@ -224,12 +223,12 @@ def _letters(
     p = []
     for a, b in pairs:
         i, j = order[a], order[b]
-        spread = float((drawn[:, i] - drawn[:, j]).std(ddof=1))
+        error = float((drawn[:, i] - drawn[:, j]).std(ddof=1))
         gap = abs(float(scores[i] - scores[j]))
         if groups < FEWEST or gap < 1e-12:
             p.append(1.0)
-        elif spread > 1e-12:
-            p.append(float(2 * t.sf(gap / spread * np.sqrt((groups - 1) / groups), groups - 1)))
+        elif error > 1e-12:
+            p.append(float(2 * t.sf(gap / error * np.sqrt((groups - 1) / groups), groups - 1)))
         else:  # all clusters agree: what is known is how many
             p.append(min(1.0, 2 * 0.5**groups))
     apart = {pair for pair, value in zip(pairs, holm(p), strict=True) if value < 1 - LEVEL}

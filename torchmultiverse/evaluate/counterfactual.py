@@ -26,7 +26,7 @@ from torchmultiverse.store import StoredDataset
 
 
 @dataclass(frozen=True)
-class Effect:
+class FactorEffect:
     """One change of one factor.
 
     Attributes:
@@ -62,7 +62,7 @@ class Effect:
     examples: tuple[tuple[int, int], ...] = ()
 
 
-def counterfactuals(result: Result, dataset: StoredDataset, factors: Sequence[str] | None = None) -> list[Effect]:
+def counterfactuals(result: Result, dataset: StoredDataset, factors: Sequence[str] | None = None) -> list[FactorEffect]:
     """Return the effect of every change of one factor, by model, task and setting.
 
     Pairs with different true answers say nothing about the factor and are left out; so a factor that the question is
@@ -86,12 +86,12 @@ def counterfactuals(result: Result, dataset: StoredDataset, factors: Sequence[st
     )
     clusters = np.asarray(names, object)
     levels = {name: np.array([str(v) for v in dataset.table([name])[name].to_pylist()], object) for name in pairs}
-    found: list[Effect] = []
+    found: list[FactorEffect] = []
     for model, task, setting, rows in _asked(result):
         index = rows["index"]
         if len(index) and (index.max() >= len(ids) or (ids[index] != rows["scene_id"]).any()):
             raise DatasetError(f"{dataset.path} is not the dataset that '{model}' was evaluated on")
-        effects: list[Effect] = []
+        effects: list[FactorEffect] = []
         for name, both in pairs.items():
             effects += _of_factor((model, task, setting, name), rows, both, levels[name], clusters, len(ids))
         found += [replace(e, p=p) for e, p in zip(effects, holm([e.p for e in effects]), strict=True)]
@@ -111,13 +111,13 @@ def _asked(result: Result) -> Iterator[tuple[str, str, str, dict[str, NDArray[An
 
 
 def _of_factor(
-    said: tuple[str, str, str, str],
+    key: tuple[str, str, str, str],
     rows: dict[str, NDArray[Any]],
     pairs: NDArray[np.int64],
     levels: NDArray[np.object_],
     clusters: NDArray[np.object_],
     count: int,
-) -> Iterator[Effect]:
+) -> Iterator[FactorEffect]:
     place = np.full(count, -1, np.int64)
     place[rows["index"]] = np.arange(len(rows["index"]))
     one, two = place[pairs[:, 0]], place[pairs[:, 1]]
@@ -144,7 +144,7 @@ def _of_factor(
         telling = ranked[np.abs(difference[ranked]) > 0.5][:4]
         examples = tuple((int(rows["index"][a[k]]), int(rows["index"][b[k]])) for k in telling)
         grouped = "pairs" if found.clusters == len(a) else "characters"
-        yield Effect(
-            *said, *change, len(a), flips, found.mean, found.low, found.high, lost, gained, mcnemar(lost, gained),
+        yield FactorEffect(
+            *key, *change, len(a), flips, found.mean, found.low, found.high, lost, gained, mcnemar(lost, gained),
             found.clusters, grouped, examples,
         )  # fmt: skip

@@ -48,7 +48,7 @@ class Parallelism:
         contexts: number of contexts.
         levels: of the factor.
         by_change: mean cosine of each change, (L, L), symmetric, NaN on the diagonal and where nothing moved.
-        still: share of differences without any movement; they have no direction and are left out.
+        unmoved: share of differences without any movement; they have no direction and are left out.
     """
 
     factor: str
@@ -60,7 +60,7 @@ class Parallelism:
     contexts: int
     levels: tuple[str, ...]
     by_change: NDArray[np.float64]
-    still: float
+    unmoved: float
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON values; what is not a number is ``None``."""
@@ -69,7 +69,7 @@ class Parallelism:
             "factor": self.factor, "modality": self.modality, "value": None if np.isnan(self.value) else self.value,
             "low": self.low, "high": self.high, "clusters": self.clusters, "contexts": self.contexts,
             "levels": list(self.levels),
-            "by_change": by_change, "still": self.still,
+            "by_change": by_change, "unmoved": self.unmoved,
         }  # fmt: skip
 
 
@@ -167,12 +167,12 @@ def parallelism(
             np.fill_diagonal(sizes, 0)
             above += gram
             below += sizes
-    still = contexts * count * (count - 1) // 2 - int(np.triu(moved.sum(0), 1).sum())
+    unmoved = contexts * count * (count - 1) // 2 - int(np.triu(moved.sum(0), 1).sum())
     changes = count * (count - 1) // 2
     value = float(np.nanmean(by_change)) if np.isfinite(by_change).any() else float("nan")
-    share = still / (changes * contexts)
+    unmoved_fraction = unmoved / (changes * contexts)
     if groups < FEWEST or not np.isfinite(value):
-        return value, -1.0, 1.0, by_change, share
+        return value, -1.0, 1.0, by_change, unmoved_fraction
     weights = resampling_weights(groups, rng, resamples).astype(float)
     # Copies of a cluster are not pairs of different ones: between clusters w·w, inside one w.
     top = np.einsum("rg,gh,rh->r", weights, above, weights) + weights @ inside
@@ -180,7 +180,7 @@ def parallelism(
     drawn = top[bottom > 0] / bottom[bottom > 0]
     tail = expanded_tail(groups, level)
     low, high = np.quantile(drawn, [tail, 1 - tail])
-    return value, float(min(low, value)), float(max(high, value)), by_change, share
+    return value, float(min(low, value)), float(max(high, value)), by_change, unmoved_fraction
 
 
 def equivariance(
@@ -213,7 +213,7 @@ def equivariance(
     pictures = open_images(dataset)
     columns = columns_of(pictures)
     captions = _captions(columns)
-    plans = _plans(columns, captions, factors)
+    contrasts = _contrasts(columns, captions, factors)
     store = None if embeddings is None else EmbeddingStore(embeddings)
     results: dict[str, list[Parallelism]] = {}
     rows = np.arange(len(pictures))
@@ -228,16 +228,18 @@ def equivariance(
             known = embed_texts(loaded, captions, quiet, store)
             texts = np.stack([known[caption] for caption in captions])
         found = results.setdefault(loaded.info.name, [])
-        for plan in plans:
-            index = plan.index
-            for modality in ("image", "text", "across") if plan.said and reads else ("image",):
+        for contrast in contrasts:
+            index = contrast.index
+            for modality in ("image", "text", "across") if contrast.captioned and reads else ("image",):
                 of = texts if modality == "text" else images
                 second = texts if modality == "across" else None
-                measured = parallelism(of, index, plan.clusters, np.random.default_rng(seed), second=second)
-                value, low, high, by_change, still = measured
-                groups, levels = len(np.unique(plan.clusters)), tuple(map(str, plan.levels))
+                measured = parallelism(of, index, contrast.clusters, np.random.default_rng(seed), second=second)
+                value, low, high, by_change, unmoved = measured
+                groups, levels = len(np.unique(contrast.clusters)), tuple(map(str, contrast.levels))
                 found.append(
-                    Parallelism(plan.factor, modality, value, low, high, groups, len(index), levels, by_change, still)
+                    Parallelism(
+                        contrast.factor, modality, value, low, high, groups, len(index), levels, by_change, unmoved
+                    )
                 )
     return results
 
@@ -250,14 +252,18 @@ _ORIENTATION = frozenset(
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """What is compared for one factor: see `arrange` for ``index`` and ``levels``; ``said``: whether captions do."""
+class _FactorContrast:
+    """What is compared for one factor: see `arrange` for ``index`` and ``levels``.
+
+    Attributes:
+        captioned: whether captions tell its levels apart.
+    """
 
     factor: str
     index: NDArray[np.int64]
     levels: list[Any]
     clusters: NDArray[Any]
-    said: bool
+    captioned: bool
 
 
 def _varied(columns: Mapping[str, NDArray[Any]]) -> list[str]:
@@ -283,9 +289,9 @@ def _captions(columns: Mapping[str, NDArray[Any]]) -> list[str] | None:
     return None
 
 
-def _plans(
+def _contrasts(
     columns: Mapping[str, NDArray[Any]], captions: Sequence[str] | None, factors: Sequence[str] | None
-) -> list[_Plan]:
+) -> list[_FactorContrast]:
     """Return what is compared for each factor; of those that were not named, for which it can be.
 
     Raises:
@@ -293,28 +299,28 @@ def _plans(
     """
     varied = _varied(columns)
     text = None if captions is None else np.array(captions, object)
-    plans, errors = [], []
+    contrasts, errors = [], []
     for factor in factors if factors is not None else [name for name in varied if name not in _NAMES]:
         try:
-            plans.append(_plan(columns, varied, text, factor))
+            contrasts.append(_contrast(columns, varied, text, factor))
         except DatasetError as error:
             if factors is not None:
                 raise
             errors.append(str(error))
-    if not plans:
+    if not contrasts:
         raise DatasetError("; ".join(errors) or "nothing varies that equivariance could be asked of")
-    return plans
+    return contrasts
 
 
-def _plan(
+def _contrast(
     columns: Mapping[str, NDArray[Any]], varied: Sequence[str], captions: NDArray[Any] | None, factor: str
-) -> _Plan:
+) -> _FactorContrast:
     if factor not in columns:
         raise DatasetError(f"no column '{factor}'.{nearest(factor, columns)}")
     others = [name for name in varied if name != factor and not _follows(columns[name], columns[factor])]
     index, levels = arrange(columns, factor, others)
-    said = captions is not None and any(len(set(row)) > 1 for row in captions[index])
-    if said and (turned := [name for name in others if name in _ORIENTATION]):
+    captioned = captions is not None and any(len(set(row)) > 1 for row in captions[index])
+    if captioned and (turned := [name for name in others if name in _ORIENTATION]):
         kept = np.ones(len(columns[factor]), bool)
         for name in turned:
             known, counts = np.unique(columns[name], return_counts=True)
@@ -325,7 +331,7 @@ def _plan(
         index = np.flatnonzero(kept)[index]
     names = [columns[name][index[:, 0]].astype(str) for name in _NAMES if name in varied and name != factor]
     clusters = np.array(["|".join(sorted(values)) for values in zip(*names, strict=True)], object)
-    return _Plan(factor, index, levels, clusters if names else np.arange(len(index)), said)
+    return _FactorContrast(factor, index, levels, clusters if names else np.arange(len(index)), captioned)
 
 
 def _follows(values: NDArray[Any], factor: NDArray[Any]) -> bool:

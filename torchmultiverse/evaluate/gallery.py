@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
 
-from torchmultiverse.evaluate.counterfactual import Effect
+from torchmultiverse.evaluate.counterfactual import FactorEffect
 from torchmultiverse.evaluate.paired import RowView
 from torchmultiverse.evaluate.result import Result
 from torchmultiverse.evaluate.slices import Slice
@@ -68,18 +68,18 @@ def slice_sheet(pictures: ImageSet, result: Result, slices: Sequence[Slice], sid
         pen.text((6, top + 5), text, "black", font)
         rows = view.rows(found.model, view.question(found.task, found.metric))
         assert rows is not None
-        said = dict(zip(rows.index.tolist(), rows.predictions, strict=True))
+        predictions = dict(zip(rows.index.tolist(), rows.predictions, strict=True))
         for place, (index, image) in enumerate(
             zip(found.examples, pictures.iter_images(list(found.examples)), strict=True)
         ):
             left = 6 + place * (side + 6)
             sheet.paste(rgb(image).resize((side, side), Image.Resampling.LANCZOS), (left, top + 26))
-            answer = str(said[index]).removeprefix("This is a photo of ")
+            answer = str(predictions[index]).removeprefix("This is a photo of ")
             pen.text((left, top + side + 28), _two_lines(answer), (150, 40, 30), font, spacing=1)
     return sheet
 
 
-def pair_sheet(pictures: ImageSet, result: Result, effects: Sequence[Effect], side: int = 128) -> Image.Image:
+def pair_sheet(pictures: ImageSet, result: Result, effects: Sequence[FactorEffect], side: int = 128) -> Image.Image:
     """Return a sheet with a row of pairs for each effect: the same scene at both levels, and what the model said."""
     from PIL import ImageDraw, ImageFont
 
@@ -92,7 +92,7 @@ def pair_sheet(pictures: ImageSet, result: Result, effects: Sequence[Effect], si
         top = row * (high + 6)
         rows = view.rows(effect.model, view.question(effect.task))
         assert rows is not None
-        said = dict(zip(rows.index.tolist(), rows.predictions, strict=True))
+        predictions = dict(zip(rows.index.tolist(), rows.predictions, strict=True))
         right = dict(zip(rows.index.tolist(), rows.correct, strict=True))
         head = f"{effect.model}, {effect.task}: {effect.factor} from {effect.first} to {effect.second}, "
         head += f"{100 * effect.effect:+.0f} points"
@@ -101,7 +101,7 @@ def pair_sheet(pictures: ImageSet, result: Result, effects: Sequence[Effect], si
             for k, (index, image) in enumerate(zip(pair, pictures.iter_images(list(pair)), strict=True)):
                 left = 6 + place * (2 * side + 22) + k * (side + 2)
                 sheet.paste(rgb(image).resize((side, side), Image.Resampling.LANCZOS), (left, top + 24))
-                answer = str(said[index]).removeprefix("This is a photo of ")
+                answer = str(predictions[index]).removeprefix("This is a photo of ")
                 colour = (26, 127, 75) if right[index] > 0.5 else (179, 56, 44)
                 pen.text((left, top + side + 26), _two_lines(answer), colour, font, spacing=1)
     return sheet

@@ -20,13 +20,13 @@ from torchmultiverse.features import image_array
 from torchmultiverse.models import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from torchmultiverse.stats import Intervals
 from torchmultiverse.store import columns_of, open_images
-from torchmultiverse.train import Recipe, train_classifier
+from torchmultiverse.train import ClassifierTraining, train_classifier
 
 _LABEL = "character_name"
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class HeldOutResult:
     """What came of one split.
 
     Attributes:
@@ -92,10 +92,10 @@ def held_out(
     factor: str,
     levels: Sequence[str] | int,
     keep: int = 0,
-    recipe: Recipe | None = None,
+    recipe: ClassifierTraining | None = None,
     seed: int = 0,
     quiet: bool = False,
-) -> HeldOut:
+) -> HeldOutResult:
     """Train on some levels, test on the others, and train a control.
 
     Args:
@@ -127,12 +127,12 @@ def held_out(
     for animal in np.unique(animals):  # as many of each as the model saw, from all levels alike
         mine = np.flatnonzero(animals == animal)
         control[rng.permutation(mine)[: int(train[mine].sum())]] = True
-    recipe = recipe or Recipe()
+    recipe = recipe or ClassifierTraining()
     preprocess = Preprocess((recipe.size, recipe.size), "squash", 1.0, "bicubic", IMAGENET_MEAN, IMAGENET_STD)
     labels = np.unique(animals, return_inverse=True)[1]
     pixels = image_array(pictures, np.arange(len(pictures)), recipe.size, preprocess.picture, quiet)
     answers = [
-        train_classifier(pixels, labels, mask, recipe, np.random.default_rng((seed, k)), name, quiet)
+        train_classifier(pixels, labels, mask, recipe, np.random.default_rng((seed, k)), name=name, quiet=quiet)
         for k, (mask, name) in enumerate(((train, "held-out"), (control, "control")))
     ]
     test, both = ~train, ~train & ~control
@@ -145,7 +145,7 @@ def held_out(
         str(level): (_mean(right[0][test & (values == level)]), _mean(right[1][both & (values == level)]))
         for level in levels
     }
-    return HeldOut(
+    return HeldOutResult(
         factor, tuple(map(str, levels)), keep, int(train.sum()), int(test.sum()), _mean(right[0][train]),
         _mean(right[0][test]), low, high, _mean(right[1][both]), control_low, control_high, by_level,
     )  # fmt: skip

@@ -44,9 +44,9 @@ def class_map(labels: Sequence[str], file: str = CLASS_MAP) -> dict[str, list[in
     for index, name in enumerate(imagenet_names()):
         own.setdefault(spoken(name), []).append(index)
     for source in (*maps, own):
-        said = {spoken(name): name for name in source}
+        names = {spoken(name): name for name in source}
         for label in labels:
-            known = said.get(spoken(label))
+            known = names.get(spoken(label))
             if known is not None and label not in found:
                 if known not in labels:  # the same class in another spelling is no second candidate
                     found.pop(known, None)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, nearest
 from torchmultiverse.evaluate.ranking import Line, lines, task_title
-from torchmultiverse.evaluate.result import Result, word_codes
+from torchmultiverse.evaluate.result import AVERAGE, Result, word_codes
 
 _WORDS = ("model", "task", "setting", "scope", "metric", "label", "prediction", "cluster")
 
@@ -70,7 +70,7 @@ class RowView:
     @cached_property
     def questions(self) -> list[Line]:
         """The lines of the leaderboard without the average."""
-        return [line for line in lines(self.result) if line.task != "average"]
+        return [line for line in lines(self.result) if line.task != AVERAGE]
 
     def title(self, line: Line) -> str:
         """Return what a question is called for people."""

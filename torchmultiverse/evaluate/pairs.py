@@ -7,58 +7,54 @@ Source: T. Thrush et al., *Winoground: probing vision and language models for vi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.evaluate.protocol import PairsProtocol
-from torchmultiverse.evaluate.spar import Task
+from torchmultiverse.evaluate.protocol import Protocol
+from torchmultiverse.evaluate.task import Task, joined
 
 METRICS = {"text": 1 / 4, "image": 1 / 4, "group": 1 / 6}
 """Winoground's scores and what random scores reach."""
 
 
-@dataclass(frozen=True)
-class PairTasks:
-    """What is asked.
+class PairsProtocol(Protocol):
+    """True caption or hard negative, picture by picture, and Winoground's scores where both pictures are there.
 
     Attributes:
-        single: each picture with its two captions.
-        pairs: of each two pictures that are each other's hard negative, the first.
-        partners: the row of the second picture of each pair, (P,).
-        asked: pictures with a hard negative.
-        left_out: why some of them are no question, and how many.
+        caption, negative: columns of the true and the false caption.
+        partner: column with the scene id of the picture of which the false caption is true.
+        alternate: column of another true caption, where there is one.
+        alike: groups of words that a picture does not tell apart.
+        split: only pictures of this split; all where the dataset has no splits.
+        by: columns by which results are broken down.
+        cluster: columns whose values, in any order, name a cluster.
     """
 
-    single: Task
-    pairs: Task
-    partners: NDArray[np.int64]
-    asked: int
-    left_out: Mapping[str, int]
+    kind: Literal["pairs"]
+    caption: str
+    negative: str
+    partner: str
+    alternate: str | None = None
+    alike: tuple[tuple[str, ...], ...] = ()
+    split: str | None = None
+    by: tuple[str, ...] = ()
+    cluster: tuple[str, ...] = ()
 
-    def told(self) -> list[str]:
-        """Return a sentence for each reason that pictures are left out."""
-        return [f"{count:,} of {self.asked:,} pictures are not asked: {why}" for why, count in self.left_out.items()]
+    @override
+    def compile(self, columns: Mapping[str, NDArray[Any]]) -> list[Task]:
+        return [pair_task(self, columns)]
 
 
-def pair_tasks(
-    protocol: PairsProtocol,
-    columns: Mapping[str, NDArray[Any]],
-    tokens: Callable[[Sequence[str]], NDArray[np.int64]] | None = None,
-) -> PairTasks:
-    """Return what the pictures allow to ask; questions that nobody can answer are counted and left out.
-
-    Args:
-        protocol: what to ask.
-        columns: of the dataset, (N,) each.
-        tokens: what a model reads of captions, (K, L): those that it reads alike are no question to it.
+def pair_task(protocol: PairsProtocol, columns: Mapping[str, NDArray[Any]]) -> Task:
+    """Return what the images allow to ask; questions that nobody can answer are counted and left out.
 
     Raises:
-        DatasetError: a column is missing, or no picture has a hard negative that can be told.
+        DatasetError: a column is missing, or no image has a hard negative that can be told.
     """
     for name in (protocol.caption, protocol.negative, protocol.partner):
         if name not in columns:
@@ -72,47 +68,52 @@ def pair_tasks(
         where = f" in the split '{protocol.split}'" if protocol.split else ""
         raise DatasetError(f"protocol '{protocol.name}': no picture{where} has a hard negative")
     count = len(rows)
-    rows, left_out = _answerable(protocol, columns, rows, tokens)
+    rows, excluded = _answerable(protocol, columns, rows)
     if not len(rows):
-        why = ", ".join(left_out)
-        raise DatasetError(f"protocol '{protocol.name}': none of {count} questions has an answer: {why}")
-    keep = np.isin(np.arange(len(keep)), rows)
-    candidates = tuple(sorted({*columns[protocol.caption][rows], *negative[rows]}))
+        raise DatasetError(f"protocol '{protocol.name}': {no_answer(count, excluded)}")
+    true, false = columns[protocol.caption][rows], negative[rows]
+    candidates = tuple(sorted({*true, *false}))
     place = {caption: index for index, caption in enumerate(candidates)}
-    factors = {name.lower(): (columns[name].astype(str).astype(object),) for name in protocol.by if name in columns}
-    names = [columns[name].astype(str) for name in protocol.cluster if name in columns]
-    clusters = None
-    if names:
-        clusters = np.array(["|".join(sorted(values)) for values in zip(*names, strict=True)], dtype=object)
+    return Task(
+        name="hard_negative",
+        title="True caption or hard negative",
+        rows=rows,
+        candidates=candidates,
+        labels=np.array([place[text] for text in true], dtype=np.int64),
+        negatives=np.array([place[text] for text in false], dtype=np.int64),
+        partners=_partners(columns.get("scene_id"), columns[protocol.partner], rows, true, false),
+        clusters=joined([columns[name][rows] for name in protocol.cluster if name in columns], ordered=False),
+        factors={
+            name.lower(): (columns[name][rows].astype(str).astype(object),) for name in protocol.by if name in columns
+        },
+        metrics=("hard_negative", "winoground"),
+        read_apart=True,
+        eligible=count,
+        excluded=excluded,
+    )
 
-    def task(name: str, kept: NDArray[np.int64]) -> Task:
-        return Task(
-            name,
-            "",
-            "plain",
-            kept,
-            candidates,
-            np.array([place[text] for text in columns[protocol.caption][kept]], dtype=np.int64),
-            np.array([place[text] for text in negative[kept]], dtype=np.int64),
-            None if clusters is None else clusters[kept],
-            {factor: tuple(v[kept] for v in values) for factor, values in factors.items()},
-        )
 
-    ids = columns.get("scene_id", np.zeros(0, object))
-    at = {scene: row for row, scene in enumerate(ids) if keep[row]}
-    partner = np.array([at.get(scene, -1) for scene in columns[protocol.partner][rows]], dtype=np.int64)
-    # Each other's hard negative: the false caption of one is the true one of the other.
-    mutual = (partner >= 0) & (columns[protocol.caption][partner] == negative[rows])
-    first = mutual & (rows < partner) & (negative[partner] == columns[protocol.caption][rows])
-    tasks = task("hard_negative", rows), task("winoground", rows[first])
-    return PairTasks(*tasks, partner[first], count, left_out)
+def no_answer(count: int, excluded: Mapping[str, int]) -> str:
+    """Return that nothing is left to ask, and why."""
+    return f"none of {count} questions has an answer: {', '.join(excluded)}"
+
+
+def _partners(
+    ids: NDArray[Any] | None, partners: NDArray[Any], rows: NDArray[np.int64], true: NDArray[Any], false: NDArray[Any]
+) -> NDArray[np.int64]:
+    """Return the position of the other image of each pair, (N,), where each is the other's hard negative; else −1."""
+    if ids is None:
+        return np.full(len(rows), -1, np.int64)
+    at = {scene: position for position, scene in enumerate(ids[rows])}
+    partner = np.array([at.get(scene, -1) for scene in partners[rows]], dtype=np.int64)
+    mutual = (partner >= 0) & (true[partner] == false) & (false[partner] == true)
+    return np.where(mutual, partner, -1)
 
 
 def _answerable(
     protocol: PairsProtocol,
     columns: Mapping[str, NDArray[Any]],
     rows: NDArray[np.int64],
-    tokens: Callable[[Sequence[str]], NDArray[np.int64]] | None,
 ) -> tuple[NDArray[np.int64], dict[str, int]]:
     """Return the rows whose false caption can be told from the true one, and how many cannot, by reason."""
     groups = {word: group[0] for group in protocol.alike for word in group}
@@ -125,19 +126,12 @@ def _answerable(
     other = columns[protocol.alternate][rows] if known and protocol.alternate is not None else true
     also = np.array([b in (a, c) for a, b, c in zip(true, false, other, strict=True)])
     same = np.array([folded(b) in (folded(a), folded(c or a)) for a, b, c in zip(true, false, other, strict=True)])
-    read = np.zeros(len(rows), bool)
-    if tokens is not None:
-        texts = sorted({*true, *false})
-        place = {text: k for k, text in enumerate(texts)}
-        codes = np.unique(tokens(texts), axis=0, return_inverse=True)[1].ravel()
-        read = np.array([codes[place[a]] == codes[place[b]] for a, b in zip(true, false, strict=True)])
     reasons = {
         "the false caption is true as well": also,
         "the pictures are the same under other words": same & ~also,
-        "the captions differ only where the model does not read them": read & ~also & ~same,
     }
-    left_out = {why: int(mask.sum()) for why, mask in reasons.items() if mask.any()}
-    return rows[~(also | same | read)], left_out
+    excluded = {why: int(mask.sum()) for why, mask in reasons.items() if mask.any()}
+    return rows[~(also | same)], excluded
 
 
 def winoground(

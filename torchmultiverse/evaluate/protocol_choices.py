@@ -30,7 +30,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Band:
+class SensitivityRange:
     """One score under all choices.
 
     Attributes:
@@ -59,7 +59,7 @@ def sensitivity(
     protocol: str = "auto",
     embeddings: str | Path | None = None,
     quiet: bool = False,
-) -> list[Band]:
+) -> list[SensitivityRange]:
     """Return the band of each score of the leaderboard.
 
     Args:
@@ -92,12 +92,12 @@ def sensitivity(
             scores.setdefault(title, {})[combination] = cell["accuracy"]
             if combination == combinations[0]:
                 intervals[title] = (cell["high"] - cell["low"]) / 2
-    return [_band(title, found, grid, intervals[title]) for title, found in scores.items()]
+    return [_range(title, found, grid, intervals[title]) for title, found in scores.items()]
 
 
-def _band(
+def _range(
     title: str, found: Mapping[tuple[str, ...], float], grid: Mapping[str, Sequence[str]], interval: float
-) -> Band:
+) -> SensitivityRange:
     names = list(grid)
     own = next(iter(found.values()))
     lowest, highest = min(found, key=lambda c: found[c]), max(found, key=lambda c: found[c])
@@ -106,7 +106,7 @@ def _band(
         for value in list(grid[name])[1:]:
             changed = [found[c] - found[(*c[:k], grid[name][0], *c[k + 1 :])] for c in found if c[k] == value]
             effects[f"{name}={value}"] = float(np.mean(changed))
-    return Band(
+    return SensitivityRange(
         title, own, found[lowest], found[highest], dict(zip(names, lowest, strict=True)),
         dict(zip(names, highest, strict=True)), effects, interval,
     )  # fmt: skip

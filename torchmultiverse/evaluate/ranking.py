@@ -10,7 +10,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from torchmultiverse.evaluate.result import Result
+from torchmultiverse.evaluate.result import AVERAGE, Result
 
 _BESIDE = 3  # models beside each other on a terminal
 
@@ -37,25 +37,23 @@ class Line:
 def ranked(result: Result) -> list[str]:
     """Return the models, best average first; without an average, by the first line."""
     board = lines(result)
-    key = next((line for line in board if line.task == "average"), board[0] if board else None)
+    key = next((line for line in board if line.task == AVERAGE), board[0] if board else None)
     if key is None:
         return result.models
     return sorted(result.models, key=lambda m: -key.cells[m]["accuracy"] if m in key.cells else 1.0)
 
 
+_METRICS = {
+    "hard_negative": ": hard negative", "top5": ": among the best five", "winoground_text": ", text",
+    "winoground_image": ", image", "winoground_group": ", group",
+}  # fmt: skip
+
+
 def task_title(result: Result, task: str, metric: str = "top1", setting: str = "all") -> str:
     """Return what a task is called for people."""
-    titles = {t["task"]: t["title"] for t in result.provenance["protocol"].get("tasks", ())}
-    title: str = {"average": "Average of the tasks", "classification": "Classification"}.get(
-        task, titles.get(task, task.replace("_", " "))
-    )
-    if setting != "all":
-        title += f", {setting}"
-    if task == "hard_negative":
-        return "True caption or hard negative"
-    if metric.startswith("winoground"):
-        return f"Winoground, {metric.removeprefix('winoground_')}"
-    return title + {"hard_negative": ": hard negative", "top5": ": among the best five"}.get(metric, "")
+    facts = result.task(task)
+    title = facts.title if setting == "all" else f"{facts.title}, {setting}"
+    return title if metric == facts.metric else title + _METRICS.get(metric, "")
 
 
 def lines(result: Result) -> list[Line]:
@@ -70,10 +68,10 @@ def lines(result: Result) -> list[Line]:
     for (task, metric, setting), cells in found.items():
         if setting != "all" and (task, metric) in pooled:
             continue
-        alone = sum(1 for t, m, _ in found if (t, m) == (task, metric)) == 1
-        title = task_title(result, task, metric, "all" if alone and task != "classification" else setting)
+        only = sum(1 for t, m, _ in found if (t, m) == (task, metric)) == 1
+        title = task_title(result, task, metric, "all" if only and not result.task(task).readings else setting)
         board.append(Line(task, setting, metric, title, next(iter(cells.values()))["chance"], cells))
-    return sorted(board, key=lambda line: line.task == "average")
+    return sorted(board, key=lambda line: line.task == AVERAGE)
 
 
 def percent(value: float) -> str:
@@ -93,7 +91,7 @@ def leaderboard(result: Result) -> Group:
         table.add_column("chance", justify="right", style="dim")
         table.add_column("n", justify="right", style="dim")
         for line in board:
-            if line.task == "average":
+            if line.task == AVERAGE:
                 table.add_section()
             best = max(cell["accuracy"] for cell in line.cells.values())
             table.add_row(
@@ -101,16 +99,16 @@ def leaderboard(result: Result) -> Group:
                 *(_cell(line.cells.get(model), best) for model in block),
                 percent(line.chance),
                 str(max(cell["n"] for cell in line.cells.values())),
-                style="bold" if line.task == "average" else None,
+                style="bold" if line.task == AVERAGE else None,
             )
         tables.append(table)
-    dataset = result.provenance["dataset"]
+    dataset = result.provenance.dataset
     head = Text(
-        f"{dataset['name']}, {dataset['pictures']} pictures; accuracy in %, 95 % interval in brackets, "
+        f"{dataset.name}, {dataset.images} images; accuracy in %, 95 % interval in brackets, "
         "[a number in green is above chance]",
         style="dim",
     )
-    return Group(head, *tables, *(Text(note, style="dim") for note in result.provenance["notes"]))
+    return Group(head, *tables, *(Text(note, style="dim") for note in result.provenance.notes))
 
 
 def _blocks(models: list[str]) -> Iterator[list[str]]:

@@ -59,17 +59,17 @@ def published_cosines() -> dict[tuple[str, str], tuple[float, float]]:
     }
 
 
-def never_right(result: Result, model: str, setting: str) -> list[str] | None:
+def never_right(result: Result, model: str, task: str, setting: str) -> list[str] | None:
     """Return the classes of which no picture at all is answered rightly; ``None`` where classes are not known.
 
     Of a class that is right in some configuration of the factors, failures are due to the factors and not to what is
     rendered. Source: PUG (2023), appendix D.3.3.1.
     """
-    cells = result.cells(model=model, task="classification", setting=setting, scope="plain", factor="class")
+    cells = result.cells(model=model, task=task, setting=setting, scope="plain", factor="class")
     return sorted(c["level"] for c in cells if c["correct"] == 0) if cells else None
 
 
-def beside(result: Result) -> list[Published]:
+def published_rows(result: Result) -> list[Published]:
     """Return the published rows whose question the result answers too."""
     cells: dict[tuple[str, ...], dict[str, float]] = {}
     for cell in result.table.to_pylist():
@@ -86,15 +86,13 @@ def beside(result: Result) -> list[Published]:
             continue
         for row in table["rows"]:
             settings = {row["setting"] or "all"}
-            if row["task"] == "classification":
-                settings = {
-                    k[1] for k in cells if k[0] == "classification" and k[1].endswith(("pug2023", "one prompt"))
-                }
+            if result.task(row["task"]).readings:
+                settings = {k[1] for k in cells if k[0] == row["task"] and k[1].endswith(tuple(table["readings"]))}
             for setting in sorted(settings):
                 own = cells.get((row["task"], setting, row["scope"], row["metric"], row["factor"], row["level"]))
                 if own:
                     values = {m: v for m, v in zip(table["models"], row["values"], strict=True) if v is not None}
-                    same = result.provenance["protocol"]["name"] == table["protocol"]
+                    same = result.provenance.protocol["name"] == table["protocol"]
                     found.append(
                         Published(table["source"], row["task"], setting, row["scope"], row["metric"], row["factor"],
                                   row["level"], values, own, same)
@@ -164,15 +162,17 @@ def imagenet_accuracies(path: str | Path) -> dict[str, float]:
 def factor_accuracies(result: Result, setting: str | None = None) -> dict[str, dict[str, float]]:
     """Return accuracy by factor (the published subset, where there is one) and model, of one label space."""
     table: dict[str, dict[str, float]] = {}
-    settings = [c["setting"] for c in result.cells(task="classification", factor="all")]
-    chosen = setting or (settings[0] if settings else "")
-    for cell in result.cells(task="classification", setting=chosen):
+    names = {facts.name for facts in result.provenance.tasks if facts.readings}
+    cells = [cell for cell in result.table.to_pylist() if cell["task"] in names]
+    chosen = setting or next((cell["setting"] for cell in cells if cell["factor"] == "all"), "")
+    cells = [cell for cell in cells if cell["setting"] == chosen]
+    for cell in cells:
         if cell["factor"] == "subset":
             table.setdefault(cell["level"], {})[cell["model"]] = cell["accuracy"]
     if table:
         return table
     sums: dict[tuple[str, str], list[float]] = {}
-    for cell in result.cells(task="classification", setting=chosen):
+    for cell in cells:
         if cell["factor"] not in ("all", "class"):
             sums.setdefault((cell["factor"], cell["model"]), []).append(cell["accuracy"])
     for (factor, model), values in sums.items():

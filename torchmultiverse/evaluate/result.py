@@ -15,8 +15,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.evaluate.provenance import ModelFacts, Provenance, TaskFacts
+from torchmultiverse.files import write_atomic
 from torchmultiverse.paths import component
 
+AVERAGE = "average"
+"""The task of the mean over all tasks."""
+IMAGES = "images"
+_OLD_IMAGES = "pictures"
 _word = pa.dictionary(pa.int32(), pa.string())
 
 TABLE = pa.schema(
@@ -67,32 +73,41 @@ class Result:
     Attributes:
         table: the numbers, schema :data:`TABLE`.
         rows: per-picture outcomes, schema :data:`ROWS`.
-        provenance: dataset, models, protocol, seed, packages, command.
-        pictures: small JPEG pictures for galleries, by scene id as `paths.component` writes it.
+        provenance: dataset, models, protocol, tasks, seed, packages, command.
+        images: small JPEG images for galleries, by scene id as `paths.component` writes it.
         factors: the factor columns of the whole dataset; row i is the picture with ``index`` i.
     """
 
     table: pa.Table
     rows: pa.Table
-    provenance: dict[str, Any]
-    pictures: dict[str, bytes] = field(default_factory=dict)
+    provenance: Provenance
+    images: dict[str, bytes] = field(default_factory=dict)
     factors: pa.Table = field(default_factory=lambda: pa.table({}))
 
     @property
     def models(self) -> list[str]:
         """Names of the models, in the order they were given."""
-        return [model["name"] for model in self.provenance["models"]]
+        return [model.name for model in self.provenance.models]
 
-    def facts(self, model: str) -> dict[str, Any]:
+    def facts(self, model: str) -> ModelFacts:
         """Return what is declared of a model.
 
         Raises:
             DatasetError: the result has no such model.
         """
-        for facts in self.provenance["models"]:
-            if facts["name"] == model:
-                return dict(facts)
+        for facts in self.provenance.models:
+            if facts.name == model:
+                return facts
         raise DatasetError(f"the result has no model '{model}'.{nearest(model, self.models)}")
+
+    def task(self, name: str) -> TaskFacts:
+        """Return what is declared of a task; of the average, and of a task that nothing is known of, its name."""
+        for facts in self.provenance.tasks:
+            if facts.name == name:
+                return facts
+        if name == AVERAGE:
+            return TaskFacts(name=name, title="Average of the tasks", metric="mean")
+        return TaskFacts(name=name, title=name.replace("_", " "))
 
     def cells(self, **where: str) -> list[dict[str, Any]]:
         """Return the rows of the table whose columns have these values.
@@ -102,28 +117,29 @@ class Result:
         return [cell for cell in self.table.to_pylist() if all(cell[k] == v for k, v in where.items())]
 
     def save(self, folder: str | Path) -> Path:
-        """Write ``results``, ``rows`` and ``factors`` in Parquet, ``results.json``, ``provenance.json``, ``pictures/``.
+        """Write ``results``, ``rows`` and ``factors`` in Parquet, ``results.json``, ``provenance.json``, ``images/``.
 
         Every file is complete or absent; an older result in the folder is replaced.
         """
         folder = Path(folder)
-        (folder / "pictures").mkdir(parents=True, exist_ok=True)
-        for old in (folder / "pictures").glob("*.jpg"):
-            old.unlink()
-        for scene_id, data in self.pictures.items():
-            _write(folder / "pictures" / f"{component(scene_id)}.jpg", data)
+        (folder / IMAGES).mkdir(parents=True, exist_ok=True)
+        for name in (IMAGES, _OLD_IMAGES):
+            for old in (folder / name).glob("*.jpg"):
+                old.unlink()
+        for scene_id, data in self.images.items():
+            write_atomic(folder / IMAGES / f"{component(scene_id)}.jpg", data)
         for name, table in (("results", self.table), ("rows", self.rows), ("factors", self.factors)):
             path = folder / f"{name}.parquet"
             part = path.with_suffix(".part")
             pq.write_table(table, part, compression="zstd")
             os.replace(part, path)
-        _write(folder / "results.json", _json(self.table.to_pylist()))
-        _write(folder / "provenance.json", _json(self.provenance))
+        write_atomic(folder / "results.json", _json(self.table.to_pylist()))
+        self.provenance.save(folder)
         return folder
 
     @classmethod
     def load(cls, folder: str | Path) -> Result:
-        """Read a saved result.
+        """Read a saved result, also one of an older version.
 
         Raises:
             DatasetError: the folder holds none.
@@ -133,13 +149,13 @@ class Result:
             table = pq.read_table(folder / "results.parquet")
             rows = pq.read_table(folder / "rows.parquet")
             factors = pq.read_table(folder / "factors.parquet")
-            provenance = json.loads((folder / "provenance.json").read_text())
+            provenance = Provenance.load(folder)
         except (OSError, ValueError, pa.ArrowException) as error:
             raise DatasetError(f"{folder} holds no results (write them with torchmultiverse eval): {error}") from None
-        pictures = {path.stem: path.read_bytes() for path in sorted((folder / "pictures").glob("*.jpg"))}
+        paths = [path for name in (IMAGES, _OLD_IMAGES) for path in sorted((folder / name).glob("*.jpg"))]
         if rows.column_names != ROWS.names or table.column_names != TABLE.names:
             raise DatasetError(f"{folder}: results of another version of torchmultiverse; evaluate once more")
-        return cls(table, rows, provenance, pictures, factors)
+        return cls(table, rows, provenance, {path.stem: path.read_bytes() for path in paths}, factors)
 
 
 def word_codes(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
@@ -171,9 +187,3 @@ def rows_table(parts: Iterable[Mapping[str, Any]]) -> pa.Table:
 
 def _json(value: Any) -> bytes:
     return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
-
-
-def _write(path: Path, data: bytes) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    os.replace(part, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,24 +13,32 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import DatasetError, ModelError
-from torchmultiverse.evaluate.asking import Asker, Rehearsal
+from torchmultiverse.errors import DatasetError, ModelError, SpecError, TorchMultiverseError
+from torchmultiverse.evaluate.evaluators import Evaluator, evaluator_of
 from torchmultiverse.evaluate.gallery import gallery_images
-from torchmultiverse.evaluate.protocol import (
-    Protocol,
-    choose_protocol,
-    load_protocol,
+from torchmultiverse.evaluate.outcomes import TaskOutcome, outcomes
+from torchmultiverse.evaluate.outputs import Outputs, RehearsalOutputs
+from torchmultiverse.evaluate.protocol import Protocol
+from torchmultiverse.evaluate.provenance import (
+    Audit,
+    DatasetFacts,
+    IntervalFacts,
+    ModelFacts,
+    Provenance,
+    TaskFacts,
+    task_facts,
 )
+from torchmultiverse.evaluate.registry import choose_protocol, load_protocol
 from torchmultiverse.evaluate.result import TABLE, Result, rows_table
-from torchmultiverse.evaluate.scored import Scored
 from torchmultiverse.evaluate.spar import COLUMNS
 from torchmultiverse.evaluate.summary import row_parts, summarise
+from torchmultiverse.evaluate.task import Task
 from torchmultiverse.features import BatchSize, EmbeddingStore
 from torchmultiverse.files import check_folder
 from torchmultiverse.models import HasModule, HasMutableInfo, Model, Precision, Preprocess, as_model
 from torchmultiverse.paths import scene_name
 from torchmultiverse.resources import versions
-from torchmultiverse.stats import Intervals
+from torchmultiverse.stats import LEVEL, RESAMPLES, Intervals
 from torchmultiverse.store import (
     ImageSet,
     StoredDataset,
@@ -38,7 +47,6 @@ from torchmultiverse.store import (
     factor_table,
     facts_of,
     manifest_hash,
-    manifest_of,
     open_images,
 )
 
@@ -64,6 +72,7 @@ def evaluate(
     models: Any,
     protocol: str | Path | Protocol = "auto",
     out: str | Path | None = None,
+    *,
     seed: int = 0,
     batch_size: int | Literal["auto"] = "auto",
     quiet: bool = False,
@@ -100,78 +109,162 @@ def evaluate(
     """
     if out is not None:
         check_folder(Path(out))
-    pictures = open_images(dataset)
-    columns = columns_of(pictures)
+    images = open_images(dataset)
+    columns = columns_of(images)
     if isinstance(protocol, str | Path):
         protocol = choose_protocol(tuple(columns)) if protocol == "auto" else load_protocol(protocol)
     loaded = _named(models)
     if not loaded:
         raise ModelError("no model to score")
-    notes: list[str] = []
+    run = _EvaluationRun(images, columns, protocol, quiet, _batches(batch_size))
     declared = [model.info for model in loaded]
-    if protocol.dataset is not None and protocol.dataset != dataset_name(pictures):
-        notes.append(f"protocol '{protocol.name}' is meant for '{protocol.dataset}', not '{dataset_name(pictures)}'")
     try:
         for model in loaded:
             _set_precision(model, precision)
             if protocol.preprocess is not None:
-                _prescribe(model, protocol.preprocess.preprocess(), notes)
-        store = None if embeddings is None else EmbeddingStore(embeddings)
-        if store is not None:
-            store.expect(model.info.preprocess for model in loaded)
-        ask = Asker(pictures, columns, _batches(batch_size), quiet, store, audit, seed)
-        intervals = Intervals(seed)
-        ids = _ids(pictures, columns)
-        cells: list[dict[str, Any]] = []
-        rows: list[dict[str, Any]] = []
-        name = dataset_name(pictures)
+                _prescribe(model, protocol.preprocess.preprocess(), run.notes)
+        cache = None if embeddings is None else EmbeddingStore(embeddings)
+        if cache is not None:
+            cache.expect(model.info.preprocess for model in loaded)
         if len(loaded) > 1:
-            rehearse = Rehearsal(pictures, columns, _batches(batch_size), True)
-            for model in loaded:
-                # What the store recognises is a model of a library, of which each picture is shown once and kept.
-                if store is None or model.info.weights_sha256 is None:
-                    next(_questions(rehearse, model, protocol, name, []))
-        done: list[Model] = []
-        failed: dict[str, ModelError] = {}
-        ended: DatasetError | KeyboardInterrupt | None = None
-        for model in loaded:
-            try:
-                scored = list(_questions(ask, model, protocol, name, notes))
-            except ModelError as error:
-                failed[model.info.name] = error
-                notes.append(f"{model.info.name}: not scored. {error}")
-                continue
-            except (DatasetError, KeyboardInterrupt) as error:
-                ended = error
-                notes.append(f"{model.info.name}: not scored, nor what follows it. {error}")
-                break
-            done.append(model)
-            base = {"model": model.info.name, "dataset": name, "protocol": protocol.name}
-            cells += ({**base, **cell} for cell in summarise(scored, intervals))
-            rows += ({"model": model.info.name, **part} for part in row_parts(scored, ids))
-        if not done:
-            raise ended or next(iter(failed.values()))
-        table = rows_table(rows)
-        result = Result(
-            pa.Table.from_pylist(cells, schema=TABLE),
-            table,
-            {**_provenance(pictures, name, done, protocol, seed, notes, columns), "audits": ask.audits},
-            gallery_images(pictures, table),
-            factor_table(columns),
-        )
+            # What the cache recognises is a model of a library, of which each image is shown once and kept.
+            run.rehearse([model for model in loaded if cache is None or model.info.weights_sha256 is None])
+        run.score(loaded, cache, Intervals(seed), audit)
+        result = run.result(seed)
     finally:  # models of the caller's are given back as they came
         for model, info in zip(loaded, declared, strict=True):
             if model.info != info:
                 model.change(preprocess=info.preprocess, precision=info.precision)  # type: ignore[union-attr]
     if out is not None:
         result.save(out)
-    if ended is not None:
-        raise ended
-    if failed:
-        kept = f"{', '.join(model.info.name for model in done)} {'was' if len(done) == 1 else 'were'} scored"
-        where = "" if out is None else f" and kept in {out}"
-        raise PartlyScored("; ".join(str(error) for error in failed.values()) + f". {kept}{where}", result)
+    run.raise_failures(result, out)
     return result
+
+
+class _EvaluationRun:
+    """One call of `evaluate`: what was scored so far, and what failed."""
+
+    def __init__(
+        self, images: ImageSet, columns: Mapping[str, NDArray[Any]], protocol: Protocol, quiet: bool, batch: BatchSize
+    ) -> None:
+        self._images, self._columns, self._protocol = images, columns, protocol
+        self._quiet, self._batch = quiet, batch
+        self._name = dataset_name(images)
+        self._tasks = _compiled(protocol, columns, self._name)
+        self._ids = _ids(images, columns)
+        self._cells: list[dict[str, Any]] = []
+        self._rows: list[dict[str, Any]] = []
+        self._outcomes: dict[str, TaskFacts] = {}
+        self._done: list[Model] = []
+        self._audits: dict[str, Audit] = {}
+        self._failed: dict[str, ModelError] = {}
+        self._ended: DatasetError | KeyboardInterrupt | None = None
+        self.notes: list[str] = []
+        if protocol.dataset is not None and protocol.dataset != self._name:
+            self.notes.append(f"protocol '{protocol.name}' is meant for '{protocol.dataset}', not '{self._name}'")
+
+    def rehearse(self, models: Sequence[Model]) -> None:
+        """Ask each model its first task of two images, so that what fails at once fails before others run."""
+        outputs = RehearsalOutputs(self._images, self._batch, True)
+        for model in models:
+            next(self._answers(evaluator_of(model, outputs), []))
+
+    def score(self, models: Sequence[Model], cache: EmbeddingStore | None, intervals: Intervals, audit: int) -> None:
+        """Ask every model all tasks; one that fails keeps nobody from being scored.
+
+        Raises:
+            DatasetError, KeyboardInterrupt, ModelError: what happened, where no model was scored.
+        """
+        outputs = Outputs(self._images, self._batch, self._quiet, cache)
+        for model in models:
+            name = model.info.name
+            try:
+                evaluator = evaluator_of(model, outputs)
+                scored = list(self._answers(evaluator, self.notes))
+                audited = evaluator.audit(audit, intervals.seed) if audit else None
+            except ModelError as error:
+                self._failed[name] = error
+                self.notes.append(f"{name}: not scored. {error}")
+                continue
+            except (DatasetError, KeyboardInterrupt) as error:
+                self._ended = error
+                self.notes.append(f"{name}: not scored, nor what follows it. {error}")
+                break
+            self._done.append(model)
+            self._audits |= {} if audited is None else {name: audited}
+            for facts in task_facts(item.task for item in scored):
+                self._outcomes.setdefault(facts.name, facts)
+            base = {"model": name, "dataset": self._name, "protocol": self._protocol.name}
+            self._cells += ({**base, **cell} for cell in summarise(scored, intervals))
+            self._rows += ({"model": name, **part} for part in row_parts(scored, self._ids))
+        if not self._done:
+            raise self._ended or next(iter(self._failed.values()))
+
+    def _answers(self, evaluator: Evaluator, notes: list[str]) -> Iterator[TaskOutcome]:
+        """Yield what became of every task.
+
+        Raises:
+            DatasetError: there is none.
+        """
+        tasks = evaluator.accept(self._tasks, notes)
+        if not tasks:
+            why = sorted({f": {reason}" for task in self._tasks if not len(task.rows) for reason in task.excluded})
+            raise DatasetError(
+                f"protocol '{self._protocol.name}' found nothing to ask of '{evaluator.name}' on '{self._name}'"
+                + "".join(why)
+            )
+        for task in tasks:
+            yield from outcomes(task, evaluator.scores(task))
+
+    def result(self, seed: int) -> Result:
+        """Return the result of all models that were scored."""
+        rows = rows_table(self._rows)
+        declared = {facts.name: facts for facts in task_facts(self._tasks)}
+        provenance = Provenance(
+            dataset=_dataset_facts(self._images, self._name, self._columns),
+            protocol=self._protocol.model_dump(mode="json"),
+            models=tuple(ModelFacts(**json.loads(json.dumps(model.info.as_dict()))) for model in self._done),
+            tasks=tuple({**self._outcomes, **declared}.values()),
+            notes=tuple(self.notes),
+            seed=seed,
+            interval=IntervalFacts(level=LEVEL, resamples=RESAMPLES),
+            packages=versions(_PACKAGES),
+            python=platform.python_version(),
+            platform=platform.platform(),
+            command=(Path(sys.argv[0]).name, *sys.argv[1:]),
+            audits=self._audits,
+        )
+        table = pa.Table.from_pylist(self._cells, schema=TABLE)
+        return Result(table, rows, provenance, gallery_images(self._images, rows), factor_table(self._columns))
+
+    def raise_failures(self, result: Result, out: str | Path | None) -> None:
+        """Raise what ended the evaluation, or that some models failed.
+
+        Raises:
+            DatasetError, KeyboardInterrupt: what ended it.
+            PartlyScored: some models failed.
+        """
+        if self._ended is not None:
+            raise self._ended
+        if self._failed:
+            names = [model.info.name for model in self._done]
+            kept = f"{', '.join(names)} {'was' if len(names) == 1 else 'were'} scored"
+            where = "" if out is None else f" and kept in {out}"
+            raise PartlyScored("; ".join(str(error) for error in self._failed.values()) + f". {kept}{where}", result)
+
+
+def _compiled(protocol: Protocol, columns: Mapping[str, NDArray[Any]], dataset: str) -> list[Task]:
+    """Return the tasks of a protocol.
+
+    Raises:
+        SpecError: a protocol of another package fails.
+    """
+    try:
+        return list(protocol.compile(columns))
+    except TorchMultiverseError:
+        raise
+    except Exception as error:
+        raise SpecError(f"protocol '{protocol.name}' fails on '{dataset}': {type(error).__name__}: {error}") from error
 
 
 def _ids(pictures: ImageSet, columns: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
@@ -208,19 +301,6 @@ def _prescribe(model: Model, preprocess: Preprocess, notes: list[str]) -> None:
     model.change(preprocess=preprocess)
 
 
-def _questions(ask: Asker, model: Model, protocol: Protocol, dataset: str, notes: list[str]) -> Iterator[Scored]:
-    """Yield what became of every task.
-
-    Raises:
-        DatasetError: there is none.
-    """
-    scored = None
-    for scored in ask(model, protocol, notes):
-        yield scored
-    if scored is None:
-        raise DatasetError(f"protocol '{protocol.name}' found nothing to ask of '{model.info.name}' on '{dataset}'")
-
-
 def _batches(size: int | str) -> BatchSize:
     if isinstance(size, int):
         return BatchSize(size, grow=False)
@@ -240,31 +320,12 @@ def _named(models: Any) -> list[Model]:
     return loaded
 
 
-def _provenance(
-    pictures: ImageSet,
-    name: str,
-    models: Sequence[Model],
-    protocol: Protocol,
-    seed: int,
-    notes: list[str],
-    columns: Mapping[str, NDArray[Any]],
-) -> dict[str, Any]:
+def _dataset_facts(images: ImageSet, name: str, columns: Mapping[str, NDArray[Any]]) -> DatasetFacts:
     levels = {f: sorted({str(v) for v in columns[f]}) for f in COLUMNS if f in columns}
-    return {
-        "dataset": {
-            "name": name,
-            "pictures": len(pictures),
-            "manifest_sha256": manifest_hash(pictures),
-            "facts": facts_of(manifest_of(pictures)),
-            "levels": {factor: values for factor, values in levels.items() if len(values) <= 100},
-        },
-        "protocol": protocol.model_dump(mode="json"),
-        "models": [model.info.as_dict() for model in models],
-        "notes": notes,
-        "seed": seed,
-        "interval": {"level": 0.95, "resamples": Intervals().resamples},
-        "packages": versions(_PACKAGES),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-    }
+    return DatasetFacts(
+        name=name,
+        images=len(images),
+        manifest_sha256=manifest_hash(images),
+        facts=facts_of(images.manifest),
+        levels={factor: values for factor, values in levels.items() if len(values) <= 100},
+    )

@@ -21,11 +21,10 @@ from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluate.paired import RowView
 from torchmultiverse.evaluate.ranking import Line
 from torchmultiverse.evaluate.result import Result
-from torchmultiverse.stats import Intervals, contrast
+from torchmultiverse.stats import Intervals, LowerTailTest
 
 RATE = 0.05
 _LEAST = 8  # pictures in a slice
-_FEWEST = 3  # clusters in a slice
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ def slices_of(
     intervals = Intervals(seed)
     kept = []
     for candidate, p in zip(found, adjusted, strict=True):
-        if p > rate or not candidate.alone:
+        if p > rate or not candidate.beyond_parents:
             continue
         inside = candidate.mask(columns)
         values = rows.correct[inside]
@@ -145,13 +144,13 @@ def slices_of(
 
 
 @dataclass(frozen=True)
-class _Candidate:
+class _TestedSlice:
     """A slice that was tested; levels are codes."""
 
     factors: tuple[str, ...]
     codes: tuple[int, ...]
     p: float
-    alone: bool
+    beyond_parents: bool
 
     def names(self, columns: dict[str, NDArray[Any]]) -> dict[str, str]:
         return {f: str(np.unique(columns[f])[c]) for f, c in zip(self.factors, self.codes, strict=True)}
@@ -166,7 +165,7 @@ def search(
     columns: dict[str, NDArray[Any]],
     clusters: NDArray[np.int64] | None = None,
     depth: int = 2,
-) -> Iterator[_Candidate]:
+) -> Iterator[_TestedSlice]:
     """Yield every slice that is large enough, with its p-value and whether it is worse than what it refines.
 
     Args:
@@ -178,7 +177,7 @@ def search(
     codes = {name: np.unique(values, return_inverse=True) for name, values in columns.items()}
     n = len(correct)
     groups = None if clusters is None else np.unique(clusters, return_inverse=True)[1]
-    test = _Test(correct, groups)
+    test = LowerTailTest(correct, groups)
     for size in range(1, min(depth, len(codes)) + 1):
         for names in combinations(codes, size):
             shape = tuple(len(codes[name][0]) for name in names)
@@ -192,12 +191,14 @@ def search(
                 if not np.isfinite(value):
                     continue
                 levels = tuple(int(i) for i in np.unravel_index(cell, shape))
-                alone = size == 1 or value > 0.05 or _beyond_its_parts(test, codes, names, levels, flat == cell)
-                yield _Candidate(names, levels, float(value), alone)
+                beyond_parents = (
+                    size == 1 or value > 0.05 or _beyond_its_parts(test, codes, names, levels, flat == cell)
+                )
+                yield _TestedSlice(names, levels, float(value), beyond_parents)
 
 
 def _beyond_its_parts(
-    test: _Test, codes: dict[str, Any], names: Sequence[str], levels: Sequence[int], inside: NDArray[np.bool_]
+    test: LowerTailTest, codes: dict[str, Any], names: Sequence[str], levels: Sequence[int], inside: NDArray[np.bool_]
 ) -> bool:
     """Return whether a combination is worse than the rest of every slice that it refines by one factor."""
     for left in range(len(names)):
@@ -211,39 +212,3 @@ def _beyond_its_parts(
         if not p < 0.05 / len(names):
             return False
     return True
-
-
-class _Test:
-    """One-sided tests of a slice against the other rows of a part."""
-
-    def __init__(self, correct: NDArray[np.float64], groups: NDArray[np.int64] | None) -> None:
-        self._correct, self._groups = correct, groups
-        self._whole = bool(np.isin(correct, (0.0, 1.0)).all())
-
-    def lower(self, flat: NDArray[np.int64], cells: NDArray[np.int64], part: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Return p of each cell being no worse than the other rows of the part; NaN where that cannot be said."""
-        if self._groups is None and self._whole:
-            return self._fisher(flat, cells, part)
-        return np.array([self._clustered((flat == cell) & part, part) for cell in cells])
-
-    def _fisher(
-        self, flat: NDArray[np.int64], cells: NDArray[np.int64], part: NDArray[np.bool_]
-    ) -> NDArray[np.float64]:
-        from scipy.stats import hypergeom
-
-        length = int(flat.max()) + 1
-        sizes = np.bincount(flat[part], minlength=length)[cells]
-        right = np.bincount(flat[part], self._correct[part], minlength=length)[cells].round().astype(int)
-        return np.asarray(hypergeom.cdf(right, int(part.sum()), round(float(self._correct[part].sum())), sizes))
-
-    def _clustered(self, inside: NDArray[np.bool_], part: NDArray[np.bool_]) -> float:
-        from scipy.stats import t
-
-        groups = np.arange(len(part)) if self._groups is None else self._groups
-        found = contrast(self._correct, inside, part & ~inside, groups)
-        if found.clusters < _FEWEST:
-            return float("nan")
-        if np.isinf(found.t):
-            # All rows of each side agree: what is known is how many clusters do.
-            return 1.0 if found.t > 0 else float(0.5 ** len(np.unique(groups[inside])))
-        return float(t.cdf(found.t, found.clusters - 1))

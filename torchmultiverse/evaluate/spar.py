@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from itertools import combinations_with_replacement, permutations
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
+from typing_extensions import override
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.evaluate.protocol import Scope, SparProtocol, SparTask
+from torchmultiverse.evaluate.protocol import Protocol
+from torchmultiverse.evaluate.strict import Strict
+from torchmultiverse.evaluate.task import CLASSIFIERS, Metric, Scope, Task, multiple_choice
 from torchmultiverse.scenes import BLANK
 from torchmultiverse.store import PUBLISHED
 
@@ -22,37 +26,77 @@ COLUMNS = tuple(PUBLISHED["SPAR"])
 _OWN = {*COLUMNS, "caption", "split"}
 
 
-@dataclass(frozen=True)
-class Task:
-    """One question asked of some pictures; arrays are (N,) unless said otherwise.
+Candidates = Literal["worlds", "animals", "animal at each side", "unordered pairs", "ordered pairs"]
+
+
+class SparTask(Strict):
+    """One question of SPAR.
 
     Attributes:
-        task, setting, scope: its name in results, what it was split by, and ``plain`` or ``background``.
-        rows: indices of the pictures in the dataset.
-        candidates: captions (or class names) to choose from, sorted, (K,).
-        labels: index of the true candidate of each picture.
-        negatives: index of the hard negative of each picture, if the task has any.
-        clusters: rows with the same name are not independent; ``None`` where all are.
-        factors: by what results are broken down; a picture belongs to a level that any of the columns names.
+        task: its name in results.
+        title, question: for people.
+        caption: template over ``{w}``, ``{c1}``, ``{c2}``, ``{p1}``, ``{p2}``, ``{t1}``, ``{t2}``. With one animal,
+            ``{c1}`` and ``{p1}`` mean that animal and its side, whichever of the two it is.
+        animals: pictures with this many animals take part.
+        different: only pictures of two different animals take part.
+        textures: only unpainted pictures (``default``), only painted ones, or any.
+        candidates: what the model chooses between.
+        negative: how the one hard negative is made, if the task has any.
+        split_by: what divides the pictures into settings that are scored apart.
+        scopes: captions without (``plain``) or with (``background``) the world.
     """
 
     task: str
-    setting: str
-    scope: Scope
-    rows: NDArray[np.int64]
-    candidates: tuple[str, ...]
-    labels: NDArray[np.int64]
-    negatives: NDArray[np.int64] | None = None
-    clusters: NDArray[Any] | None = None
-    factors: Mapping[str, tuple[NDArray[Any], ...]] = field(default_factory=dict)
+    title: str
+    question: str
+    caption: str
+    animals: tuple[Literal[0, 1, 2], ...]
+    different: bool = False
+    textures: Literal["default", "painted"] | None = None
+    candidates: Candidates
+    negative: Literal["other side", "animals swapped"] | None = None
+    split_by: Literal["texture", "textures", "positions"] | None = None
+    scopes: tuple[Scope, ...] = ("plain",)
 
     @property
-    def chance(self) -> float:
-        """Accuracy of a blind guess among the candidates."""
-        return 1 / len(self.candidates)
+    def names_one_animal(self) -> bool:
+        """Whether each answer is one animal and nothing else, which may be a class of a classifier."""
+        return self.candidates == "animals" and self.animals == (1,)
 
 
-class _Answer(NamedTuple):
+class SparProtocol(Protocol):
+    """Caption retrieval and hard negatives over worlds, animals, positions and textures.
+
+    Attributes:
+        background: what captions of the scope ``background`` end with.
+        blank_distractor: the empty place is one of the animals that a single one is told from, as published.
+        scene_rows: only so many empty pictures are asked which world they are; by default one of each view.
+        half: scores are rounded to half precision, 100 times the vector first, as published; of ties the first wins.
+        coin_order: of the two captions of a hard negative, Python's random stream with seed 0 says which comes first,
+            as published; so a tie is right or wrong, not half of each.
+        top5: also tell how often the truth is among the best five.
+    """
+
+    kind: Literal["spar"]
+    background: str
+    blank_distractor: bool = False
+    scene_rows: int | None = None
+    half: bool = False
+    coin_order: bool = False
+    top5: bool = False
+    tasks: tuple[SparTask, ...] = Field(min_length=1)
+
+    @override
+    def compile(self, columns: Mapping[str, NDArray[Any]]) -> list[Task]:
+        asked = list(_tasks(self, columns))
+        single = {definition.task for definition in self.tasks if definition.names_one_animal}
+        return [
+            *(_with_coins(asked) if self.coin_order else asked),
+            *(_of_classes(task) for task in asked if task.name in single and task.scope == "plain"),
+        ]
+
+
+class _CaptionSlots(NamedTuple):
     """What a caption says; a slot that its template lacks does not matter."""
 
     w: str = ""
@@ -83,25 +127,36 @@ class _Table:
         self.view = np.array([repr(view) for view in zip(self.w, *others, strict=True)], dtype=object)
 
 
-def tasks(protocol: SparProtocol, columns: Mapping[str, NDArray[Any]]) -> list[Task]:
-    """Return every task that the pictures allow; a task with no picture, or one candidate only, is left out.
-
-    Args:
-        protocol: what to ask.
-        columns: the factor columns of the dataset, (N,) each, strings as objects.
+def _tasks(protocol: SparProtocol, columns: Mapping[str, NDArray[Any]]) -> Iterator[Task]:
+    """Yield every task that the images allow; a task with no image, or one candidate only, is left out.
 
     Raises:
         DatasetError: a column that SPAR needs is missing.
     """
     table = _Table(columns)
-    found = []
     for definition in protocol.tasks:
         for setting, rows in _settings(definition, table, protocol.scene_rows):
             for scope in definition.scopes:
                 task = _task(protocol, definition, table, setting, rows, scope)
                 if len(task.candidates) > 1:
-                    found.append(task)
-    return found
+                    yield task
+
+
+def _of_classes(task: Task) -> Task:
+    """Return the task of naming the single animal, which a classifier can be asked that has classes for some."""
+    one, two = task.factors["animal"]
+    names = [str(name) for name in np.where(one != BLANK, one, two)]
+    found = multiple_choice(task.name, task.rows, names, kinds=CLASSIFIERS, classes="known")
+    return replace(
+        task, candidates=found.candidates, labels=found.labels, kinds=found.kinds, classes=found.classes,
+        metrics=("top1",), half=False, negatives=None, negative_first=None,
+    )  # fmt: skip
+
+
+def _with_coins(asked: Sequence[Task]) -> Iterator[Task]:
+    flips = coin_flips(asked)
+    for task in asked:
+        yield replace(task, negative_first=flips.get((task.name, task.setting, task.scope)))
 
 
 def _settings(definition: SparTask, table: _Table, scene_rows: int | None) -> Iterator[tuple[str, NDArray[np.int64]]]:
@@ -143,39 +198,48 @@ def _task(
     template = definition.caption + (protocol.background if scope == "background" else "")
     with_world = "{w}" in template
 
-    said: dict[_Answer, str] = {}
-    slots = [name for name in _Answer._fields if "{" + name + "}" in template]
+    captions: dict[_CaptionSlots, str] = {}
+    slots = [name for name in _CaptionSlots._fields if "{" + name + "}" in template]
 
-    def say(answer: _Answer) -> str:
-        if answer not in said:
-            said[answer] = template.format(**{name: getattr(answer, name) for name in slots})
-        return said[answer]
+    def caption(answer: _CaptionSlots) -> str:
+        if answer not in captions:
+            captions[answer] = template.format(**{name: getattr(answer, name) for name in slots})
+        return captions[answer]
 
     truths = [_answer(definition, table, int(row)) for row in rows]
     answers = _candidates(definition, table, truths[0]) if truths else []
     if protocol.blank_distractor and definition.candidates == "animals":
-        answers = [*answers, _Answer(c1=BLANK)]
+        answers = [*answers, _CaptionSlots(c1=BLANK)]
     worlds = table.worlds if with_world else ("",)
-    candidates = tuple(sorted({say(answer._replace(w=world)) for answer in answers for world in worlds}))
-    place = {caption: index for index, caption in enumerate(candidates)}
+    candidates = tuple(sorted({caption(answer._replace(w=world)) for answer in answers for world in worlds}))
+    place = {text: index for index, text in enumerate(candidates)}
     negatives = None
     if definition.negative is not None:
-        negatives = np.array([place[say(_negative(definition, truth))] for truth in truths], dtype=np.int64)
+        negatives = np.array([place[caption(_negative(definition, truth))] for truth in truths], dtype=np.int64)
     factors: dict[str, tuple[NDArray[Any], ...]] = {"world": (table.w[rows],)}
     if definition.candidates != "worlds":
         factors["animal"] = (table.c1[rows], table.c2[rows])
     if definition.candidates == "animal at each side":
         factors["position"] = (table.alone_at[rows],)
+    metrics: list[Metric] = ["top1"]
+    if protocol.top5 and len(candidates) > 5:
+        metrics.append("top5")
+    if negatives is not None:
+        metrics.append("hard_negative")
     return Task(
-        definition.task,
-        setting,
-        scope,
-        rows,
-        candidates,
-        np.array([place[say(truth)] for truth in truths], dtype=np.int64),
-        negatives,
-        None if definition.animals == (0,) else table.pairs[rows],
-        factors,
+        name=definition.task,
+        setting=setting,
+        scope=scope,
+        title=definition.title,
+        question=definition.question,
+        rows=rows,
+        candidates=candidates,
+        labels=np.array([place[caption(truth)] for truth in truths], dtype=np.int64),
+        negatives=negatives,
+        clusters=None if definition.animals == (0,) else table.pairs[rows],
+        factors=factors,
+        metrics=tuple(metrics),
+        half=protocol.half,
     )
 
 
@@ -198,39 +262,39 @@ def coin_flips(asked: Sequence[Task]) -> dict[tuple[str, str, Scope], NDArray[np
             for _ in range(int((task.factors["world"][0] == world).sum())):
                 stream.random()
     return {
-        (task.task, task.setting, task.scope): np.array([stream.random() >= 0.5 for _ in task.rows], dtype=bool)
+        (task.name, task.setting, task.scope): np.array([stream.random() >= 0.5 for _ in task.rows], dtype=bool)
         for task in (*plain, *behind)
     }
 
 
-def _answer(definition: SparTask, table: _Table, row: int) -> _Answer:
+def _answer(definition: SparTask, table: _Table, row: int) -> _CaptionSlots:
     """Return what is true of a picture."""
     if table.count[row] < 2:
-        return _Answer(w=table.w[row], c1=table.alone[row], p1=table.alone_at[row])
+        return _CaptionSlots(w=table.w[row], c1=table.alone[row], p1=table.alone_at[row])
     c1, c2 = table.c1[row], table.c2[row]
     if definition.candidates == "unordered pairs":
         c1, c2 = sorted((c1, c2))
-    return _Answer(table.w[row], c1, c2, table.p1[row], table.p2[row], table.t1[row], table.t2[row])
+    return _CaptionSlots(table.w[row], c1, c2, table.p1[row], table.p2[row], table.t1[row], table.t2[row])
 
 
-def _candidates(definition: SparTask, table: _Table, example: _Answer) -> list[_Answer]:
+def _candidates(definition: SparTask, table: _Table, example: _CaptionSlots) -> list[_CaptionSlots]:
     """Return all answers but for the world; sides and textures are those of the setting."""
     animals = table.animals
     match definition.candidates:
         case "worlds":
-            return [_Answer()]
+            return [_CaptionSlots()]
         case "animals":
-            return [_Answer(c1=animal) for animal in animals]
+            return [_CaptionSlots(c1=animal) for animal in animals]
         case "animal at each side":
             sides = (example.p1, _OTHER_SIDE[example.p1])
-            return [_Answer(c1=animal, p1=side) for animal in animals for side in sides]
+            return [_CaptionSlots(c1=animal, p1=side) for animal in animals for side in sides]
         case "unordered pairs":
-            return [_Answer(c1=one, c2=two) for one, two in combinations_with_replacement(animals, 2)]
+            return [_CaptionSlots(c1=one, c2=two) for one, two in combinations_with_replacement(animals, 2)]
         case "ordered pairs":
             return [example._replace(c1=one, c2=two) for one, two in permutations(animals, 2)]
 
 
-def _negative(definition: SparTask, truth: _Answer) -> _Answer:
+def _negative(definition: SparTask, truth: _CaptionSlots) -> _CaptionSlots:
     if definition.negative == "other side":
         return truth._replace(p1=_OTHER_SIDE[truth.p1])
     return truth._replace(c1=truth.c2, c2=truth.c1)

@@ -8,21 +8,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.evaluate.scored import Scored
+from torchmultiverse.evaluate.outcomes import TaskOutcome
+from torchmultiverse.evaluate.result import AVERAGE
 from torchmultiverse.scenes import BLANK
 from torchmultiverse.stats import Intervals
 
 
-def summarise(scored: Sequence[Scored], intervals: Intervals) -> Iterator[dict[str, Any]]:
+def summarise(scored: Sequence[TaskOutcome], intervals: Intervals) -> Iterator[dict[str, Any]]:
     """Yield the cells of the long table of one model: per setting, pooled settings, levels, and the average."""
-    groups: dict[tuple[str, str, str], list[Scored]] = {}
+    groups: dict[tuple[str, str, str], list[TaskOutcome]] = {}
     for item in scored:
-        groups.setdefault((item.task.task, item.task.scope, item.metric), []).append(item)
+        groups.setdefault((item.task.name, item.task.scope, item.metric), []).append(item)
     parts: list[tuple[NDArray[np.float64], NDArray[Any]]] = []
     chances: list[float] = []
     for (task, scope, metric), items in groups.items():
-        # Label spaces are readings of the same pictures: pooling them would count each picture several times.
-        pooled = len(items) > 1 and task != "classification"
+        # Readings are of the same images: pooling them would count each image several times.
+        pooled = len(items) > 1 and not items[0].task.readings
         settings = [(item.task.setting or "all", [item]) for item in items]
         if pooled:
             settings = [("all", items), *settings]
@@ -45,15 +46,14 @@ def summarise(scored: Sequence[Scored], intervals: Intervals) -> Iterator[dict[s
                     "interval": method,
                     "chance": chance,
                 }
-                # The best five say the same as the best one, once more.
-                if factor == "all" and scope == "plain" and setting == settings[0][0] and metric != "top5":
+                if factor == "all" and items[0].in_average and setting == settings[0][0]:
                     own = np.array([f"{task}:{i}" for i in range(n)], dtype=object)
                     parts.append((values, own if clusters is None else _names(members)))
                     chances.append(chance)
     if len(parts) > 1:
         low, high, method = intervals.of_average(parts)
         yield {
-            **{"task": "average", "setting": "all", "scope": "plain", "metric": "mean", "factor": "all"},
+            **{"task": AVERAGE, "setting": "all", "scope": "plain", "metric": "mean", "factor": "all"},
             "level": "all",
             "n": sum(len(values) for values, _ in parts),
             "clusters": len({cluster for _, clusters in parts for cluster in clusters}),
@@ -67,13 +67,13 @@ def summarise(scored: Sequence[Scored], intervals: Intervals) -> Iterator[dict[s
         }
 
 
-def _names(members: Sequence[Scored]) -> NDArray[Any]:
+def _names(members: Sequence[TaskOutcome]) -> NDArray[Any]:
     """Return the clusters of all rows by their names, which tasks share."""
     return np.concatenate([member.task.clusters for member in members if member.task.clusters is not None])
 
 
 def _cells(
-    members: Sequence[Scored],
+    members: Sequence[TaskOutcome],
 ) -> Iterator[tuple[str, str, NDArray[np.float64], NDArray[Any] | None, float]]:
     """Yield factor, level, outcomes, clusters and chance of some settings taken together."""
     values = np.concatenate([member.outcome.correct for member in members])
@@ -103,11 +103,11 @@ def _cells(
             )
 
 
-def row_parts(scored: Sequence[Scored], ids: NDArray[Any]) -> Iterator[dict[str, Any]]:
+def row_parts(scored: Sequence[TaskOutcome], ids: NDArray[Any]) -> Iterator[dict[str, Any]]:
     """Yield the per-picture outcomes of each task, columns of ``result.ROWS`` but for the model."""
     for item in scored:
         yield {
-            "task": item.task.task,
+            "task": item.task.name,
             "setting": item.task.setting or "all",
             "scope": item.task.scope,
             "metric": item.metric,

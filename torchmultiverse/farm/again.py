@@ -100,7 +100,7 @@ def render_again(
 
 
 def _options(stored: StoredDataset) -> RenderOptions:
-    spec, identity = spec_of(stored.manifest), stored.manifest.get("identity", {})
+    spec, identity = spec_of(stored.manifest), stored.manifest.identity
     if spec is None:
         return RenderOptions(size=stored.image(0).size)
     size = identity.get("size") or list(spec.render.size)

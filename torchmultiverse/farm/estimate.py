@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 from typing_extensions import override
@@ -174,7 +173,7 @@ class DryRun:
         table = Table("factor", "levels", "pictures per level", box=None, padding=(0, 2))
         for name, counts in self.counts.items():
             shown = ", ".join(f"{level} {n:,}" for level, n in list(counts.items())[:6])
-            table.add_row(escape(name), str(len(counts)), escape(shown) + (", …" if len(counts) > 6 else ""))
+            table.add_row(Text(name), str(len(counts)), Text(shown + (", …" if len(counts) > 6 else "")))
         yield table
         rate = f"{self.pictures_per_second:.2g} pictures/s, {self.source}"
         yield Text(

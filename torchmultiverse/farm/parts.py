@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.files import FolderLock, disk_errors, sha256_file, write_atomic
-from torchmultiverse.store import check_same, check_vacant, clear, finish, manifest_bytes, read_manifest
+from torchmultiverse.files import FolderLock, disk_errors, sha256_file
+from torchmultiverse.store import Manifest, ShardEntry, check_same, check_vacant, clear, finish
 
 PARTS = "_parts"
 _NAME = re.compile(r"(\d+)-of-(\d+)")
@@ -70,14 +70,14 @@ def check_target(out: Path, identity: Mapping[str, Any], parts: int, fresh: bool
     if others := sorted({n for _, n in part_folders(out)} - {parts}):
         raise DatasetError(f"{out / PARTS} holds parts of {others[0]}, not of {parts}; join or delete those first")
     for folder in part_folders(out).values():
-        if not fresh and (manifest := read_manifest(folder)):
+        if not fresh and (manifest := Manifest.load(folder)).known:
             _same(folder, manifest, identity)
-    if not (manifest := read_manifest(out)):
+    if not (manifest := Manifest.load(out)).known:
         if out.is_dir():
             check_vacant(out)
         return False
     _same(out, manifest, identity)
-    return bool(manifest.get("complete"))
+    return manifest.complete
 
 
 def start_over(out: Path) -> None:
@@ -118,81 +118,84 @@ def join(out: str | Path) -> int:
             locks.callback(FolderLock(folder).release)
         manifests = {part: _manifest(folder) for part, folder in found.items()}
         whole = _together(manifests)
-        there = read_manifest(out)
-        if there:
-            _same(out, there, whole["identity"])
+        there = Manifest.load(out)
+        if there.known:
+            _same(out, there, whole.identity)
         else:
-            check_vacant(out, moved=set(whole["shards"]))
+            check_vacant(out, moved=set(whole.shards))
         # One that is whole stays as it is: it was there before, or an earlier try ended after its last shard.
-        if there.get("complete"):
+        if there.complete:
             whole = there
         else:
             _check_rows(out, there, whole)
             with disk_errors(out):
                 (out / "data").mkdir(exist_ok=True)
                 for part, manifest in manifests.items():
-                    for name, entry in manifest["shards"].items():
+                    for name, entry in manifest.shards.items():
                         _move(found[part] / "data" / name, out / "data" / name, entry)
-                write_atomic(out / "manifest.json", manifest_bytes(whole))
+                whole.save(out)
     finish(out)
     with disk_errors(out):
         shutil.rmtree(out / PARTS)
         # What an unfinished run in the folder itself left behind; how things stand now is in the manifest.
         (out / "status.json").unlink(missing_ok=True)
-        if whole["complete"]:
+        if whole.complete:
             shutil.rmtree(out / "_work", ignore_errors=True)
-    return sum(entry["rows"] for entry in whole["shards"].values())
+    return whole.rows
 
 
-def _same(folder: Path, manifest: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+def _same(folder: Path, manifest: Manifest, identity: Mapping[str, Any]) -> None:
     """Check what is known of an identity against a manifest's."""
-    before = manifest.get("identity")
-    if not isinstance(before, dict):
+    before = manifest.identity
+    if not before:
         raise DatasetError(f"{folder / 'manifest.json'} is no manifest of this format. {_WAY_OUT}")
     check_same(folder, {key: before.get(key) for key in identity}, identity, way_out=_WAY_OUT)
 
 
-def _check_rows(out: Path, there: Mapping[str, Any], whole: Mapping[str, Any]) -> None:
+def _check_rows(out: Path, there: Manifest, whole: Manifest) -> None:
     """Check that no picture that is there already would be lost."""
-    for name, entry in there.get("shards", {}).items():
-        if entry["rows"] > whole["shards"].get(name, {"rows": 0})["rows"]:
-            raise DatasetError(f"{out} has {entry['rows']} pictures in {name}, its part has fewer; run the part again")
+    of_parts = whole.shards
+    for name, entry in there.shards.items():
+        if name not in of_parts or entry.rows > of_parts[name].rows:
+            raise DatasetError(f"{out} has {entry.rows} pictures in {name}, its part has fewer; run the part again")
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
-    manifest = read_manifest(folder)
-    if not {"identity", "shards", "failures", "checked", "complete"} <= manifest.keys():
+def _manifest(folder: Path) -> Manifest:
+    manifest = Manifest.load(folder)
+    if not {"identity", "shards", "failures", "checked", "complete"} <= manifest.model_fields_set:
         raise DatasetError(f"{folder} is not finished or no part; run its part again: the same command continues")
-    if manifest.get("untrusted"):
+    if manifest.untrusted:
         raise DatasetError(
-            f"{folder} holds {len(manifest['untrusted'])} pictures that cannot be trusted; drop their shards with: "
+            f"{folder} holds {len(manifest.untrusted)} pictures that cannot be trusted; drop their shards with: "
             f"torchmultiverse data verify {folder} --drop-bad, then run its part again"
         )
-    if not manifest["complete"] and not manifest["failures"]:
+    if not manifest.complete and not manifest.failures:
         raise DatasetError(f"{folder} is not finished; run its part again: the same command continues")
     return manifest
 
 
-def _together(manifests: Mapping[tuple[int, int], dict[str, Any]]) -> dict[str, Any]:
+def _together(manifests: Mapping[tuple[int, int], Manifest]) -> Manifest:
     parts = sorted(manifests)
     first = manifests[parts[0]]
-    whole = {**first, "shards": {}, "failures": {}, "checked": {}}
+    identity = first.identity
+    shards: dict[str, ShardEntry] = {}
+    whole = first.model_copy(update={"shards": shards, "failures": {}, "checked": {}})
     for part in parts:
         manifest = manifests[part]
-        if manifest["identity"] != first["identity"]:
-            keys = [k for k in first["identity"] if manifest["identity"].get(k) != first["identity"][k]]
+        if manifest.identity != identity:
+            keys = [k for k in identity if manifest.identity.get(k) != identity[k]]
             raise DatasetError(f"the parts {parts[0][0]} and {part[0]} were made otherwise: {', '.join(keys)} differ")
-        whole["shards"] |= manifest["shards"]
-        whole["failures"] |= manifest["failures"]
-        whole["checked"] |= manifest["checked"]
-    whole["complete"] = all(manifests[part]["complete"] for part in parts)
+        shards |= manifest.shards
+        whole.failures |= manifest.failures
+        whole.checked |= manifest.checked
+    whole.complete = all(manifests[part].complete for part in parts)
     return whole
 
 
-def _move(source: Path, target: Path, entry: Mapping[str, Any]) -> None:
+def _move(source: Path, target: Path, entry: ShardEntry) -> None:
     """Move a shard, unless an earlier try did; check that it is what its manifest says."""
     file = source if source.exists() else target
-    if not file.exists() or file.stat().st_size != entry["bytes"] or sha256_file(file) != entry["sha256"]:
+    if not file.exists() or file.stat().st_size != entry.bytes or sha256_file(file) != entry.sha256:
         state = "corrupt" if file.exists() else "missing"
         raise DatasetError(
             f"the shard {source} is {state}; drop it with: torchmultiverse data verify {source.parents[1]} --drop-bad, "

@@ -19,7 +19,7 @@ import numpy as np
 
 from torchmultiverse.errors import SpecError, nearest
 from torchmultiverse.scenes import Design, Explicit, Factorial, Value
-from torchmultiverse.stats import Question, detectable_drop, pairs_needed
+from torchmultiverse.stats import PowerQuestion, detectable_drop, pairs_needed
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Answer:
         return self.contexts <= self.available
 
 
-def size(design: Design, question: Question) -> Answer:
+def size(design: Design, question: PowerQuestion) -> Answer:
     """Return how large a part of a full factorial a question needs.
 
     Every level of the factor is compared with the first; the error rate is shared among these comparisons.
@@ -71,7 +71,7 @@ def size(design: Design, question: Question) -> Answer:
     )
 
 
-def smallest(design: Design, question: Question, rng: np.random.Generator) -> Explicit:
+def smallest(design: Design, question: PowerQuestion, rng: np.random.Generator) -> Explicit:
     """Return that part: settings of the other factors that differ, each level of each about as often.
 
     Raises:
@@ -91,7 +91,7 @@ def smallest(design: Design, question: Question, rng: np.random.Generator) -> Ex
     return Explicit.of_rows(scenes, design.table)
 
 
-def _axes(design: Design, question: Question) -> list[int]:
+def _axes(design: Design, question: PowerQuestion) -> list[int]:
     if not isinstance(design, Factorial):
         raise SpecError("a plan needs a factorial design: the levels of a factor must meet in equal settings")
     found = []

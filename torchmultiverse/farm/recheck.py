@@ -36,7 +36,7 @@ class Recheck:
     def choose(self, count: int) -> list[int]:
         """Return the design indices of some stored scenes, at random."""
         writer = self._writer
-        stored = open_dataset(writer.out) if writer.manifest["shards"] and count else None
+        stored = open_dataset(writer.out) if writer.manifest.shards and count else None
         if stored is None:
             return []
         ids: dict[str, int] = {}

@@ -28,7 +28,7 @@ from torchmultiverse.farm.recheck import MOST_CHECKED, Recheck
 from torchmultiverse.farm.report import GenerateReport
 from torchmultiverse.files import write_atomic
 from torchmultiverse.scenes import Design, Scene, Spec, Value, load_spec, parse_spec
-from torchmultiverse.store import SHARD_ROWS, DatasetWriter, Inspection, RowSchema, finish
+from torchmultiverse.store import SHARD_ROWS, DatasetWriter, FailedScene, Inspection, RowSchema, finish
 from torchmultiverse.version import __version__
 
 HOPELESS = 100
@@ -148,7 +148,7 @@ def generate(
         remember_cost(catalogue.engine, rendering, chosen.workers, run.cost)
     return GenerateReport(
         writer.out, writer.rows, run.rendered, time.perf_counter() - start, run.failures, engines.lost, inspection,
-        run.recheck.checked, writer.manifest.get("untrusted", {}),
+        run.recheck.checked, writer.manifest.untrusted,
     )  # fmt: skip
 
 
@@ -202,7 +202,7 @@ def _go(run: _Run, writer: DatasetWriter, options: GenerateOptions) -> Inspectio
         # On the way out of an error the manifest may be what cannot be written; that error comes first.
         with suppress(DatasetError) if sys.exc_info()[0] else nullcontext():
             _conclude(writer, run)
-    if not writer.manifest["shards"]:
+    if not writer.manifest.shards:
         return None
     return finish(writer.out, unchanged=run.rendered == 0, card=options.part is None)
 
@@ -307,9 +307,10 @@ class _Run:
     def _ask(self, indices: list[int]) -> None:
         """Have scenes rendered, by the engines that are free."""
         self._out += len(indices)
-        futures = self._engines.submit_all([self._writer.design[index] for index in indices], self._rendering)
-        for index, future in zip(indices, futures, strict=True):
-            future.add_done_callback(partial(self._came, index, -1, None))
+        scenes = [self._writer.design[index] for index in indices]
+        # In an engine's thread, never in this one, which takes what they put into a queue of limited length.
+        callbacks = [partial(self._came, index, -1, None) for index in indices]
+        self._engines.submit_all(scenes, self._rendering, callbacks)
 
     def _came(self, index: int, step: int, best: Frame | None, future: Future[Frame | Failure]) -> None:
         """Take what became of a scene, in the thread of its engine, which waits where rows are written more slowly."""
@@ -332,7 +333,7 @@ class _Run:
             best: what was rendered before it and failed a check.
             answer: what came.
         """
-        if isinstance(answer, Failure) or self._nudges is None or self._rechecking:
+        if isinstance(answer, Failure) or self._nudges is None:
             return answer if best is None else best
         scene = self._writer.design[index]
         frame = answer if step < 0 else self._nudges.labelled(answer, scene, step)
@@ -448,24 +449,25 @@ def _describe(writer: DatasetWriter, spec: Spec, catalogue: Catalogue, notes: li
     levels = {str(v) for per in counts.values() for v in per}
     # A world may be named with the suffix of a view.
     levels |= {level.rpartition("_")[0] for level in levels if level.rpartition("_")[2].isdigit()}
-    writer.manifest |= {
-        "name": spec.name,
-        "torchmultiverse": __version__,
-        "engine": {"name": catalogue.engine, "version": catalogue.version, "fingerprint": catalogue.fingerprint},
-        "packs": catalogue.packs,
-        "assets": [a.model_dump() for a in catalogue.assets if a.name in levels],
-        "notes": notes,
-        "pictures": writer.design.count,
-        "counts": {spec.table[name].column: {str(v): n for v, n in per.items()} for name, per in counts.items()},
-    }
+    writer.manifest.set(
+        name=spec.name,
+        torchmultiverse=__version__,
+        engine={"name": catalogue.engine, "version": catalogue.version, "fingerprint": catalogue.fingerprint},
+        packs=catalogue.packs,
+        assets=[a.model_dump() for a in catalogue.assets if a.name in levels],
+        notes=notes,
+        images=writer.design.count,
+        counts={spec.table[name].column: {str(v): n for v, n in per.items()} for name, per in counts.items()},
+    )
     writer.save_manifest()
 
 
 def _conclude(writer: DatasetWriter, run: _Run) -> None:
     ordered = sorted(run.failures, key=lambda failure: failure.scene.canonical)
-    writer.manifest["failures"] = {f.scene.scene_id: {"scene": f.scene.wire, "reason": f.reason} for f in ordered}
-    writer.manifest["checked"] = run.recheck.checked or writer.manifest.get("checked", {})
-    if untrusted := {**writer.manifest.get("untrusted", {}), **run.recheck.untrusted}:
-        writer.manifest["untrusted"] = untrusted
-    writer.manifest["complete"] = writer.rows == writer.expected and not untrusted
+    manifest = writer.manifest
+    manifest.failures = {f.scene.scene_id: FailedScene(scene=f.scene.wire, reason=f.reason) for f in ordered}
+    manifest.checked = run.recheck.checked or manifest.checked
+    if untrusted := {**manifest.untrusted, **run.recheck.untrusted}:
+        manifest.untrusted = untrusted
+    manifest.complete = writer.rows == writer.expected and not untrusted
     writer.save_manifest()

@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,17 +50,6 @@ PIXEL_LIMIT = 10 * 2**30
 """Bytes that decoded pictures take at most; 224 × 224 pixels are 150 kB a picture."""
 _SHEET = 256  # decoded pictures in a file
 _COMPUTE = ("torch", "torchvision", "open_clip_torch", "timm", "transformers", "pillow", "numpy")
-
-
-@runtime_checkable
-class HasBytes(Protocol):
-    """Pictures whose files can be read without decoding them."""
-
-    def __len__(self) -> int: ...
-
-    def image_bytes(self, index: int) -> bytes:
-        """Return the bytes of a picture's file."""
-        ...
 
 
 class EmbeddingStore:
@@ -130,7 +119,7 @@ class EmbeddingStore:
             return None
         return Shelf(folder, how, np.uint8)
 
-    def digests(self, pictures: HasBytes, rows: NDArray[np.int64]) -> NDArray[np.void]:
+    def digests(self, pictures: ImageSet, rows: NDArray[np.int64]) -> NDArray[np.void]:
         """Return the SHA-256 of the bytes of some pictures, (N,) of 32 bytes each.
 
         Those of a dataset with a manifest are kept beside the vectors, under the hashes and stamps of its files.
@@ -154,12 +143,11 @@ class EmbeddingStore:
             _save(path, np.concatenate([found, own]))  # the last is the hash of all others
         return found[rows]
 
-    def _digest_file(self, pictures: HasBytes) -> Path | None:
-        shards = getattr(pictures, "manifest", {}).get("shards") if hasattr(pictures, "manifest") else None
-        files: Sequence[Path] = getattr(pictures, "files", ())
-        if not shards or sum(entry["rows"] for entry in shards.values()) != len(pictures):
+    def _digest_file(self, pictures: ImageSet) -> Path | None:
+        shards = pictures.manifest.shards
+        if not shards or pictures.manifest.rows != len(pictures):
             return None  # filtered, or not ours: hashed as asked for
-        stamps = [[f.name, shards.get(f.name, {}).get("sha256"), *_stamp(f)] for f in files]
+        stamps = [[f.name, shards[f.name].sha256 if f.name in shards else None, *_stamp(f)] for f in pictures.files]
         name = hashlib.sha256(canonical_json(stamps).encode()).hexdigest()[:32]
         return self.folder / "pictures" / f"{name}.npy"
 
@@ -341,7 +329,7 @@ def encode_images(
     name = model.info.name
     encoder = store.encoder(model, output) if store is not None else None
     preprocess = model.info.preprocess
-    if store is None or encoder is None or preprocess is None or not isinstance(pictures, HasBytes):
+    if store is None or encoder is None or preprocess is None or not pictures.has_bytes:
         return run_images(function, pictures, rows, name, batch_size, quiet)
     digests = store.digests(pictures, rows)
     shelves = store.shelves(preprocess, len(rows))
@@ -380,7 +368,9 @@ class Decoder:
         digests: of the pictures that will be asked for, in their order.
     """
 
-    def __init__(self, pictures: Any, shelves: Sequence[tuple[Preprocess, Shelf]], digests: NDArray[np.void]) -> None:
+    def __init__(
+        self, pictures: ImageSet, shelves: Sequence[tuple[Preprocess, Shelf]], digests: NDArray[np.void]
+    ) -> None:
         self._pictures, self._shelves, self._digests = pictures, shelves, digests
         self._made: list[tuple[list[int], list[NDArray[np.uint8]]]] = [([], []) for _ in shelves]
 

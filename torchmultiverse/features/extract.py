@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from torchmultiverse.errors import DatasetError, nearest
-from torchmultiverse.features.cache import FLUSH, Decoder, EmbeddingStore, HasBytes, Shelf
+from torchmultiverse.features.cache import FLUSH, Decoder, EmbeddingStore, Shelf
 from torchmultiverse.features.encode import BatchSize, run_images
 from torchmultiverse.features.layers import Tap, choose
 from torchmultiverse.models import FloatArray, load_model
@@ -116,7 +116,7 @@ def _kept(
     shelves = {name: store.encoder(model, f"layer {name}") if store is not None else None for name in names}
     preprocess, title = model.info.preprocess, model.info.name
     known = {name: shelf for name, shelf in shelves.items() if shelf is not None}
-    if store is None or len(known) < len(names) or not isinstance(pictures, HasBytes) or preprocess is None:
+    if store is None or len(known) < len(names) or not pictures.has_bytes or preprocess is None:
         every = _pass(model, names, pictures, rows, title, batch_size, quiet)
         return LayerFeatures(names, None, dict(zip(names, every, strict=True)))
     digests = store.digests(pictures, rows)

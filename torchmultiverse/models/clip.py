@@ -36,7 +36,7 @@ class ClipModel(tools.TorchModel):
 
     def __init__(self, module: torch.nn.Module, tokenizer: Callable[[list[str]], torch.Tensor], info: ModelInfo):
         super().__init__(module, info)
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
         if info.logit_scale is None:
             self.change(logit_scale=self.logit_scale)
 
@@ -58,11 +58,11 @@ class ClipModel(tools.TorchModel):
     def encode_text(self, texts: Sequence[str]) -> FloatArray:
         """Return one vector per caption, (N, D), of unit length."""
         with self.computing():
-            return unit(tools.out_of(self._any.encode_text(self._tokenizer(list(texts)).to(self.device))))
+            return unit(tools.out_of(self._any.encode_text(self.tokenizer(list(texts)).to(self.device))))
 
     def tokens(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """Return what is read of each caption, (N, L)."""
-        return np.asarray(self._tokenizer(list(texts)), np.int64)
+        return np.asarray(self.tokenizer(list(texts)), np.int64)
 
 
 def load_open_clip(rest: str) -> ClipModel:

@@ -42,7 +42,7 @@ def explore(result: Result, out: str | Path, dataset: ImageSet | None = None, qu
     out.mkdir(parents=True, exist_ok=True)
     tiles = 0 if dataset is None else _tiles(dataset, out / "tiles", quiet)
     page = template("explore.html.j2").render(
-        title=result.provenance["dataset"]["name"], data=packed(result, tiles), rows=result.rows.num_rows
+        title=result.provenance.dataset.name, data=packed(result, tiles), rows=result.rows.num_rows
     )
     path = out / "explore.html"
     write_atomic(path, page.encode())

@@ -9,27 +9,27 @@ import numpy as np
 from markupsafe import Markup
 
 from torchmultiverse.evaluate import (
-    Calibration,
     FactorScore,
     Interaction,
     Line,
+    ModelRank,
     Published,
     Result,
     RowView,
     Slice,
-    Standing,
-    beside,
     calibration,
     compare,
     factor_scores,
     in_order,
     interactions,
+    model_ranks,
     never_right,
+    published_rows,
     slices_of,
-    standings,
     strongest_pair,
 )
 from torchmultiverse.report import svg
+from torchmultiverse.stats import Calibration
 
 _FACTORS = 8  # shown of each model
 _SLICES = 6
@@ -73,7 +73,7 @@ class Findings:
         published: rows of published tables for the same questions.
     """
 
-    places: list[Standing]
+    places: list[ModelRank]
     detectable: tuple[float, str, int] | None
     radar: Markup | None
     models: list[ModelFinding]
@@ -96,14 +96,14 @@ def findings(result: Result, models: Sequence[str]) -> Findings:
         line = _telling(view, model, lines)
         if line is not None:
             found.append(_of_model(view, model, index, line))
-    places = standings(view) if len(models) > 1 else []
+    places = model_ranks(view) if len(models) > 1 else []
     detectable = None
     telling = _telling(view, models[0], lines) if len(models) > 1 else None
     if telling is not None:
         pairs = compare(view, list(models)[:2], [telling])
         if pairs and np.isfinite(pairs[0].detectable) and pairs[0].detectable > 0:
             detectable = (pairs[0].detectable, view.title(telling), pairs[0].n)
-    return Findings(places, detectable, radar, found, beside(result))
+    return Findings(places, detectable, radar, found, published_rows(result))
 
 
 def _telling(view: RowView, model: str, lines: Sequence[Line]) -> Line | None:
@@ -140,5 +140,5 @@ def _of_model(view: RowView, model: str, index: int, line: Line) -> ModelFinding
         pair,
         None if honest is None else (honest, svg.reliability(index, honest)),
         slices_of(view, model, line)[:_SLICES],
-        never_right(view.result, model, line.setting) if line.task == "classification" else None,
+        never_right(view.result, model, line.task, line.setting),
     )

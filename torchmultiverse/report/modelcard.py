@@ -15,8 +15,8 @@ def model_card(result: Result, model: str) -> str:
     Raises:
         DatasetError: the result has no such model.
     """
-    facts = result.facts(model)
-    dataset, protocol = result.provenance["dataset"], result.provenance["protocol"]
+    facts = result.facts(model).model_dump()
+    dataset, protocol = result.provenance.dataset.model_dump(), result.provenance.protocol
     view = RowView(result)
     asked = [line for line in view.questions if model in line.cells]
     good = [line for line in asked if line.cells[model]["low"] > line.chance]
@@ -28,8 +28,8 @@ def model_card(result: Result, model: str) -> str:
         "---",
     ]
     lines += [f"# {model}", "", facts["about"], ""]
-    lines += [f"Evaluated on **{dataset['name']}** ({dataset['pictures']:,} pictures, manifest "
-              f"`{dataset['manifest_sha256'][:12]}`) with the protocol *{protocol['title']}*, version "
+    lines += [f"Evaluated on **{dataset['name']}** ({dataset['images']:,} pictures, manifest "
+              f"`{(dataset['manifest_sha256'] or '')[:12]}`) with the protocol *{protocol['title']}*, version "
               f"{protocol['version']}. Accuracy in percent with 95 % intervals.", ""]  # fmt: skip
     lines += ["## What it can do", "", "| task | accuracy | chance | pictures |", "|---|---:|---:|---:|"]
     for line in asked:
@@ -63,7 +63,7 @@ def model_card(result: Result, model: str) -> str:
     lines += ["## How it was run", "", f"- weights: {facts['weights']}, SHA-256 `{facts['weights_sha256'] or 'none'}`"]
     lines += [f"- preprocessing: {facts['preprocess'] or 'its own'}", f"- precision: {facts['precision']}"]
     lines += [f"- text: {facts['text']}"] if facts["text"] else []
-    lines += ["- " + ", ".join(f"{name} {version}" for name, version in result.provenance["packages"].items())]
+    lines += ["- " + ", ".join(f"{name} {version}" for name, version in result.provenance.packages.items())]
     lines += [
         "",
         "Rendered pictures: what holds here holds for these worlds and animals, not at once for photographs.",

@@ -37,8 +37,8 @@ def evaluation_page(result: Result) -> str:
     page: str = template("page.html.j2", plain=plain).render(
         result=result,
         provenance=result.provenance,
-        dataset=result.provenance["dataset"],
-        facts={model["name"]: model for model in result.provenance["models"]},
+        dataset=result.provenance.dataset.model_dump(),
+        facts={model.name: model.model_dump() for model in result.provenance.models},
         models=[(index, name, svg.legend_mark(index)) for index, name in enumerate(models)],
         axis=svg.axis(),
         board=[_row(line, models, _question(result, line)) for line in board],
@@ -118,11 +118,7 @@ def _row(line: Line, models: Sequence[str], question: str) -> _ChartRow:
 def _question(result: Result, line: Line) -> str:
     if line.metric == "hard_negative":
         return "The true caption, or its twin with the answer swapped?"
-    for task in result.provenance["protocol"].get("tasks", ()):
-        if task["task"] == line.task:
-            question: str = task["question"]
-            return question
-    return ""
+    return result.task(line.task).question
 
 
 @dataclass(frozen=True)
@@ -141,7 +137,7 @@ def _breakdowns(result: Result, models: Sequence[str]) -> list[tuple[str, list[_
         line = board.get((cell["task"], cell["metric"]))
         if line is None or cell["task"] == "average":
             continue
-        if cell["factor"] == "all" and cell["setting"] != "all" and cell["task"] != "classification":
+        if cell["factor"] == "all" and cell["setting"] != "all" and not result.task(cell["task"]).readings:
             key, level = (cell["task"], cell["metric"], "setting"), cell["setting"]
         elif cell["factor"] != "all" and cell["setting"] == line.setting:
             key, level = (cell["task"], cell["metric"], cell["factor"]), cell["level"]
@@ -198,7 +194,7 @@ def _gallery(result: Result, models: Sequence[str]) -> Any:
     """Yield tasks with, for each model, pictures that it got right and wrong."""
     strips: dict[tuple[str, str], dict[str, _GalleryStrip]] = {}
     for row in chosen_rows(result.rows):
-        data = result.pictures.get(component(row["scene_id"]))
+        data = result.images.get(component(row["scene_id"]))
         if data is None:
             continue
         of_model = strips.setdefault((row["task"], row["metric"]), {})

@@ -10,7 +10,8 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from torchmultiverse.evaluate import Calibration, FactorScore
+from torchmultiverse.evaluate import FactorScore
+from torchmultiverse.stats import Calibration
 
 WIDTH = 340
 LANE = 15

@@ -27,11 +27,11 @@ def markdown(result: Result) -> str:
                 str(max(c["n"] for c in cells if c)),
             ]
         )
-    dataset = result.provenance["dataset"]
+    dataset = result.provenance.dataset
     text = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
-    notes = "".join(f"\n- {note}" for note in result.provenance["notes"])
+    notes = "".join(f"\n- {note}" for note in result.provenance.notes)
     return (
-        f"# {result.provenance['protocol']['title']}\n\n{dataset['name']}, {dataset['pictures']} pictures. "
+        f"# {result.provenance.protocol['title']}\n\n{dataset.name}, {dataset.images} images. "
         f"Accuracy in percent, 95 % interval in brackets.\n\n{text}\n{notes}\n"
     )
 
@@ -53,10 +53,8 @@ def latex(result: Result) -> str:
         if line.task == "average":
             rows.append("\\midrule")
         rows.append(" & ".join([_tex(line.title), *cells, percent(line.chance)]) + " \\\\")
-    dataset = result.provenance["dataset"]
-    caption = (
-        f"{result.provenance['protocol']['title']}. {dataset['name']}, {dataset['pictures']} pictures: accuracy in "
-    )
+    dataset = result.provenance.dataset
+    caption = f"{result.provenance.protocol['title']}. {dataset.name}, {dataset.images} images: accuracy in "
     caption += "percent, plus or minus half the 95 % interval."
     return "\n".join(
         [

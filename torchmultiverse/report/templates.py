@@ -9,7 +9,7 @@ from typing import Any
 from torchmultiverse.documents import EncodedImage
 from torchmultiverse.evaluate import percent
 from torchmultiverse.images import decode, thumbnail
-from torchmultiverse.stats import told
+from torchmultiverse.stats import format_difference
 
 
 def template(name: str, **filters: Callable[..., Any]) -> Any:
@@ -17,7 +17,7 @@ def template(name: str, **filters: Callable[..., Any]) -> Any:
 
     Args:
         name: of its file.
-        filters: by the names that it calls them by, beside ``percent`` and ``source``; `told` says differences.
+        filters: by the names that it calls them by, beside ``percent`` and ``source``; `format_difference` says differences.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -29,7 +29,7 @@ def template(name: str, **filters: Callable[..., Any]) -> Any:
         lstrip_blocks=True,
     )
     environment.filters |= {"percent": percent, "source": source, **filters}
-    environment.globals |= {"told": told}
+    environment.globals |= {"format_difference": format_difference}
     return environment.get_template(name)
 
 

@@ -153,14 +153,14 @@ def _relations(draws: _Draws, worlds: Sequence[str], pairs: int, single: int, ta
     rows: list[dict[str, Value]] = []
     bodies, spots = draws.objects(len(kinds), two=False), draws.places([None] * len(kinds))
     for (world, name, sample), body, spot in zip(kinds, bodies, spots, strict=True):
-        said: dict[str, Value] = {"World_Name": world, "Relation": name, "Sample": sample, "Subset": "Relations"}
-        rows.append({**said, **body, **spot})
+        given: dict[str, Value] = {"World_Name": world, "Relation": name, "Sample": sample, "Subset": "Relations"}
+        rows.append({**given, **body, **spot})
     kinds = [(world, name, sample) for world in worlds for name in RELATIONS for sample in range(pairs)]
     bodies, spots = draws.objects(len(kinds), two=True), draws.places([name for _, name, _ in kinds])
     inside = draws.pick(UNARY, len(kinds))
     for (world, name, sample), body, spot, of in zip(kinds, bodies, spots, inside, strict=True):
-        said = {"World_Name": world, "Relation": name, "World_Relation": of, "Sample": sample, "Subset": "Relations"}
-        row = {**said, **body, **spot}
+        given = {"World_Name": world, "Relation": name, "World_Relation": of, "Sample": sample, "Subset": "Relations"}
+        row = {**given, **body, **spot}
         rows += [row, _negated(row)]
     return _in_world_order(rows, worlds, table)
 
@@ -219,8 +219,8 @@ def _attributes(
     for (i, sample), world, body, spot, of in zip(
         cells, places, bodies, spots, draws.pick(UNARY, len(cells)), strict=True
     ):
-        said: dict[str, Value] = {"World_Name": world, "Relation": of, "Sample": sample, "Subset": "Attributes"}
-        rows.append({**said, **body, **spot, **_shown("Character", variants[i])})
+        given: dict[str, Value] = {"World_Name": world, "Relation": of, "Sample": sample, "Subset": "Attributes"}
+        rows.append({**given, **body, **spot, **_shown("Character", variants[i])})
     triples = [(i, j, sample) for i in range(n) for j in range(n) for sample in range(pairs)]
     places = draws.worlds(worlds, pairs, n * n)
     more: NDArray[Any] = draws.rng().integers(n, size=(further_pairs, 2))
@@ -231,9 +231,9 @@ def _attributes(
     for (i, j, sample), world, relation, of, body, spot in zip(
         triples, places, between, inside, bodies, spots, strict=True
     ):
-        said = {"World_Name": world, "Relation": relation, "World_Relation": of, "Sample": sample}
+        given = {"World_Name": world, "Relation": relation, "World_Relation": of, "Sample": sample}
         looks = {**_shown("Character", variants[i]), **_shown("Character2", variants[j])}
-        row = {**said, "Subset": "Attributes", **body, **spot, **looks}
+        row = {**given, "Subset": "Attributes", **body, **spot, **looks}
         rows += [row, _negated(row)]
     return _in_world_order(rows, worlds, table)
 

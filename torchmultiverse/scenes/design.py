@@ -354,8 +354,8 @@ class Explicit(Design):
         parts: list[list[tuple[str, Value] | None]] = []
         for name in sorted(self._levels):
             default = self.table[name].default
-            said = [None if level == default else (name, level) for level in self._levels[name]]
-            parts.append([said[code] for code in self._codes[name].tolist()])
+            entries = [None if level == default else (name, level) for level in self._levels[name]]
+            parts.append([entries[code] for code in self._codes[name].tolist()])
         return [tuple(part for part in row if part is not None) for row in zip(*parts, strict=True)]
 
 

@@ -29,13 +29,13 @@ Levels = list[Any] | dict[str, Any]
 """Levels one by one, or a range: ``{"from": 0, "to": 360, "step": 45}``, or ``"count"`` instead of ``"step"``."""
 
 
-class Model(BaseModel):
+class SpecModel(BaseModel):
     """What all parts of a spec have in common: no further keys, no conversions."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class _Kind(Model):
+class _Kind(SpecModel):
     only: list[str] = Field(
         default_factory=list, description="filters, as for --where; a scene stays if one of them holds"
     )
@@ -95,7 +95,7 @@ class DrawnDesign(_Kind):
         return drawn(self.kind, self.pictures, self.factors, self.linked, table, seed)
 
 
-class Subset(Model):
+class Subset(SpecModel):
     """One varied factor of a one-at-a-time design, with all its levels and a reference of its own."""
 
     factor: str

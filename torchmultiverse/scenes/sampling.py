@@ -24,7 +24,7 @@ _TRIES = 100
 
 def drawn(
     method: Method,
-    pictures: int,
+    count: int,
     factors: Mapping[str, Any],
     linked: Sequence[Sequence[Mapping[str, Any]]],
     table: FactorTable,
@@ -52,23 +52,23 @@ def drawn(
     # What stands for a range while axes are checked: one level, its beginning.
     listed = {name: [spans[w][0]] if (w := table[name].wire) in spans else levels for name, levels in factors.items()}
     frame = Factorial.of(listed, linked, table, "design.factors")
-    if not spans and pictures > frame.count:
-        raise SpecError(f"design.pictures = {pictures:,}: there are only {frame.count:,} different scenes")
-    if pictures > MOST_EXPANDED:
-        raise SpecError(f"design.pictures = {pictures:,}: at most {MOST_EXPANDED:,}")
+    if not spans and count > frame.count:
+        raise SpecError(f"design.pictures = {count:,}: there are only {frame.count:,} different scenes")
+    if count > MOST_EXPANDED:
+        raise SpecError(f"design.pictures = {count:,}: at most {MOST_EXPANDED:,}")
     if method == "random" and not spans:
         # Without repetition, and in the order of the factorial, so that worlds stay together.
         rng = np.random.default_rng(seed)
-        picked = rng.choice(frame.count, pictures, replace=False) if frame.count < 2**62 else None
+        picked = rng.choice(frame.count, count, replace=False) if frame.count < 2**62 else None
         if picked is not None:
             return Explicit.of_rows([frame.values(int(i)) for i in np.sort(picked)], table)
     for attempt in range(_TRIES):
-        points = _points(method, pictures, len(frame.axes), np.random.default_rng([seed, attempt]))
+        points = _points(method, count, len(frame.axes), np.random.default_rng([seed, attempt]))
         design = _scenes(points, frame, spans)
-        if len(set(design.identities())) == pictures:
+        if len(set(design.identities())) == count:
             return design
     raise SpecError(
-        f"design.pictures = {pictures:,}: {method} over {frame.count:,} scenes repeats some however it is drawn; "
+        f"design.pictures = {count:,}: {method} over {frame.count:,} scenes repeats some however it is drawn; "
         "ask for fewer, or use kind 'random'"
     )
 

@@ -14,7 +14,7 @@ from torchmultiverse.errors import SpecError, nearest
 from torchmultiverse.resources import data_folder
 from torchmultiverse.scenes.design import Design
 from torchmultiverse.scenes.factors import FACTORS, FAMILY_COLUMNS, Factor, FactorTable
-from torchmultiverse.scenes.kinds import AnyDesign, Level, Model
+from torchmultiverse.scenes.kinds import AnyDesign, Level, SpecModel
 from torchmultiverse.scenes.splits import Splits
 
 MAX_SPEC_BYTES = 64 * 1024 * 1024
@@ -22,7 +22,7 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 PASSES = ("rgb", "mask", "class", "depth", "normals")
 
 
-class RenderSettings(Model):
+class RenderSettings(SpecModel):
     """How every picture is rendered."""
 
     size: Annotated[list[int], Field(min_length=2, max_length=2)] = Field(
@@ -38,7 +38,7 @@ class RenderSettings(Model):
     )
 
 
-class QualitySettings(Model):
+class QualitySettings(SpecModel):
     """What a good picture is, and what is done about another one."""
 
     limits: dict[str, Annotated[list[float], Field(min_length=2, max_length=2)]] = Field(
@@ -54,7 +54,7 @@ class QualitySettings(Model):
     )
 
 
-class About(Model):
+class About(SpecModel):
     """What the datasheet says that only its makers know."""
 
     purpose: str = ""
@@ -64,7 +64,7 @@ class About(Model):
     maintenance: str = ""
 
 
-class DeclaredFactor(Model):
+class DeclaredFactor(SpecModel):
     """A factor that the user's own Unreal environment understands and the published families do not have."""
 
     name: str = Field(min_length=1, max_length=100)
@@ -74,14 +74,14 @@ class DeclaredFactor(Model):
     label: bool = Field(default=False, description="only said about the scene: no engine has to know it")
 
 
-class Share(Model):
+class SplitFraction(SpecModel):
     """A split drawn by hash: whole groups of the factors that are named, of single scenes where none is."""
 
     share: float = Field(gt=0, lt=1)
     by: list[str] = Field(default_factory=list)
 
 
-class Spec(Model):
+class Spec(SpecModel):
     """A spec: a name, a design, and how to render it."""
 
     name: str = Field(pattern=NAME, description="name of the dataset")
@@ -96,7 +96,7 @@ class Spec(Model):
         "also what an empty list means",
     )
     design: AnyDesign
-    splits: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")], list[str | Share]] = Field(
+    splits: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")], list[str | SplitFraction]] = Field(
         default_factory=dict,
         description="held-out splits: name → rules, of which one has to hold; what no split takes is 'train'",
     )

@@ -25,10 +25,10 @@ TRAIN = "train"
 
 
 @dataclass(frozen=True)
-class Share:
+class HashFraction:
     """A part of the scenes, drawn by hash of some factors; of the whole scene, where none is named."""
 
-    share: float
+    fraction: float
     by: tuple[str, ...]
     seed: int
 
@@ -36,7 +36,7 @@ class Share:
         """Whether a scene is in it."""
         what = canonical_json([scene[name] for name in self.by]) if self.by else scene.canonical
         digest = hashlib.sha256(f"{self.seed}:{what}".encode()).digest()
-        return int.from_bytes(digest[:8], "little") < self.share * 2**64
+        return int.from_bytes(digest[:8], "little") < self.fraction * 2**64
 
 
 class Splits:
@@ -52,7 +52,7 @@ class Splits:
     """
 
     def __init__(self, rules: Mapping[str, Sequence[Any]], table: FactorTable, seed: int) -> None:
-        self._rules: dict[str, list[tuple[Condition, ...] | Share]] = {}
+        self._rules: dict[str, list[tuple[Condition, ...] | HashFraction]] = {}
         for name, entries in rules.items():
             if name == TRAIN:
                 raise SpecError(f"splits.{TRAIN}: it is what no other split takes, so it has no rules")
@@ -68,7 +68,7 @@ class Splits:
                         raise SpecError(f"{at}: {str(error).removeprefix('--where: ')}") from None
                 else:
                     by = tuple(table[factor].wire for factor in entry.get("by", ()))
-                    self._rules[name].append(Share(float(entry["share"]), by, seed))
+                    self._rules[name].append(HashFraction(float(entry["share"]), by, seed))
 
     @property
     def names(self) -> list[str]:
@@ -79,7 +79,7 @@ class Splits:
         """Return the split of a scene."""
         for name, rules in self._rules.items():
             for rule in rules:
-                if rule.takes(scene) if isinstance(rule, Share) else all(c.holds(scene[c.factor]) for c in rule):
+                if rule.takes(scene) if isinstance(rule, HashFraction) else all(c.holds(scene[c.factor]) for c in rule):
                     return name
         return TRAIN
 
@@ -90,11 +90,11 @@ class Splits:
         for name, rules in self._rules.items():
             taken = np.zeros(design.count, bool)
             for rule in rules:
-                taken |= _shared(design, rule) if isinstance(rule, Share) else design.matches(rule)
+                taken |= _shared(design, rule) if isinstance(rule, HashFraction) else design.matches(rule)
             counts[name] = int((taken & left).sum())
             left &= ~taken
         return {TRAIN: int(left.sum()), **counts}
 
 
-def _shared(design: Explicit, rule: Share) -> NDArray[np.bool_]:
+def _shared(design: Explicit, rule: HashFraction) -> NDArray[np.bool_]:
     return np.array([rule.takes(scene) for scene in design])

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from torchmultiverse.engines import engine_names
 from torchmultiverse.errors import EngineError
 from torchmultiverse.serve import guard
 from torchmultiverse.serve.process import READY
@@ -362,7 +363,7 @@ def serve_forever(
         "allow_origins": allow_origins, "say": partial(print, file=sys.stderr, flush=True),
     }  # fmt: skip
     stack: _Stack
-    if Path(engine).is_file():
+    if engine not in engine_names() and Path(engine).is_file():
         stack = UnrealProcess(Path(engine), **server)
     else:
         stack = LocalStack(engine, assets, **server)

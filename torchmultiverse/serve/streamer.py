@@ -30,7 +30,7 @@ from torchmultiverse.serve.video import LastPicture
 from torchmultiverse.version import __version__
 
 log = logging.getLogger(__name__)
-Answer = Frame | Failure | EngineError
+RenderOutcome = Frame | Failure | EngineError
 MAX_QUEUE = 1024
 """Requests that may wait for the engine; more are answered with a failure that may pass."""
 MAX_UNSENT = 256 * 2**20
@@ -322,7 +322,9 @@ class Streamer:
         self._respond(player, messages.Accepted(id=name))
         self._submit(player, scene, options, lambda answer: self._deliver(player, name, answer, options))
 
-    def _submit(self, player: _Player, scene: Scene, options: RenderOptions, deliver: Callable[[Answer], None]) -> None:
+    def _submit(
+        self, player: _Player, scene: Scene, options: RenderOptions, deliver: Callable[[RenderOutcome], None]
+    ) -> None:
         """Have a scene rendered for a player who is still there when it is its turn."""
         loop = asyncio.get_running_loop()
 
@@ -335,7 +337,7 @@ class Streamer:
 
         self._engines.submit(scene, options, wanted=lambda: not player.absent()).add_done_callback(done)
 
-    def _deliver(self, player: _Player, name: str, answer: Answer, options: RenderOptions) -> None:
+    def _deliver(self, player: _Player, name: str, answer: RenderOutcome, options: RenderOptions) -> None:
         if not isinstance(answer, Frame):
             again = not isinstance(answer, Failure) or answer.engine_lost
             reason = answer.reason if isinstance(answer, Failure) else str(answer)
@@ -390,7 +392,7 @@ class Streamer:
             return
         self._submit(player, scene, options, lambda answer: self._freeze(player, answer))
 
-    def _freeze(self, player: _Player, answer: Answer) -> None:
+    def _freeze(self, player: _Player, answer: RenderOutcome) -> None:
         if not isinstance(answer, Frame):
             log.warning("pug scene failed: %s", answer)
             return
@@ -398,7 +400,7 @@ class Streamer:
         self._say(player, *dc.encode_chunks("FreezeFrame", answer.encoded("rgb")))
 
 
-def _encoded(future: Future[Frame | Failure], scene: Scene, options: RenderOptions) -> Answer:
+def _encoded(future: Future[Frame | Failure], scene: Scene, options: RenderOptions) -> RenderOutcome:
     """Return what became of a scene, encoded here, in the engine's thread, and not on the event loop."""
     if (error := future.exception()) is not None:
         return error if isinstance(error, EngineError) else EngineError(str(error))

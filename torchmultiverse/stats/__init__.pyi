@@ -1,8 +1,8 @@
 from .difference import FEWEST as FEWEST
 from .difference import Paired as Paired
+from .difference import format_difference as format_difference
 from .difference import mean_interval as mean_interval
 from .difference import paired_interval as paired_interval
-from .difference import told as told
 from .difference import unpaired_interval as unpaired_interval
 from .intervals import LEVEL as LEVEL
 from .intervals import RESAMPLES as RESAMPLES
@@ -13,9 +13,13 @@ from .intervals import contrast as contrast
 from .intervals import expanded_tail as expanded_tail
 from .intervals import resampling_weights as resampling_weights
 from .intervals import wilson as wilson
-from .power import Question as Question
+from .lower_tail import LowerTailTest as LowerTailTest
+from .power import PowerQuestion as PowerQuestion
 from .power import detectable_drop as detectable_drop
 from .power import pairs_needed as pairs_needed
+from .reliability import BINS as BINS
+from .reliability import Calibration as Calibration
+from .reliability import calibration_of as calibration_of
 from .roc import auc_interval as auc_interval
 from .roc import auc_of as auc_of
 from .significance import POWER as POWER
@@ -25,21 +29,26 @@ from .significance import mcnemar as mcnemar
 from .significance import sign_flip as sign_flip
 
 __all__ = [
+    "BINS",
     "FEWEST",
     "LEVEL",
     "POWER",
     "RESAMPLES",
+    "Calibration",
     "Contrast",
     "Interval",
     "Intervals",
+    "LowerTailTest",
     "Paired",
-    "Question",
+    "PowerQuestion",
     "auc_interval",
     "auc_of",
+    "calibration_of",
     "contrast",
     "detectable",
     "detectable_drop",
     "expanded_tail",
+    "format_difference",
     "holm",
     "mcnemar",
     "mean_interval",
@@ -47,7 +56,6 @@ __all__ = [
     "pairs_needed",
     "resampling_weights",
     "sign_flip",
-    "told",
     "unpaired_interval",
     "wilson",
 ]

@@ -2,8 +2,8 @@
 
 A difference of accuracies lies in [−1, 1] and so do its ends; where no row, or every row, says the same, the number of
 independent rows still leaves something open, so that no interval has zero width. With fewer than `FEWEST` clusters
-nothing can be said: the interval is all of [−1, 1] and `told` says so. `benchmarks/statistics.py` simulates what all of
-them hold.
+nothing can be said: the interval is all of [−1, 1] and `format_difference` says so. `benchmarks/statistics.py`
+simulates what all of them hold.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ def _lower(gained: float, lost: float, n: float, z: float) -> float:
         d = (low + high) / 2
         b = -gained - lost + (2 * n - gained + lost) * d
         # The likeliest share of rows that are lost, given d.
-        share = (np.sqrt(max(0.0, b * b + 8 * n * lost * d * (1 - d))) - b) / (4 * n)
-        variance = n * max(0.0, 2 * share + d * (1 - d))
+        probability = (np.sqrt(max(0.0, b * b + 8 * n * lost * d * (1 - d))) - b) / (4 * n)
+        variance = n * max(0.0, 2 * probability + d * (1 - d))
         if gained - lost - n * d > z * np.sqrt(variance):
             low = d
         else:
@@ -186,8 +186,8 @@ def mean_interval(
     tail = (1 - intervals.level) / 2
     quantile = float(norm.isf(tail)) if count > _MANY else float(t.isf(tail, count - 1))
     if bounds and error < _SAME:
-        share = min(1.0, max(-1.0, (mean - bounds[0]) / (bounds[1] - bounds[0]) * 2 - 1))
-        low, high = score_interval(max(0.0, share) * count, max(0.0, -share) * count, count, intervals.level)
+        position = min(1.0, max(-1.0, (mean - bounds[0]) / (bounds[1] - bounds[0]) * 2 - 1))
+        low, high = score_interval(max(0.0, position) * count, max(0.0, -position) * count, count, intervals.level)
         half = (bounds[1] - bounds[0]) / 2
         low, high = bounds[0] + (low + 1) * half, bounds[0] + (high + 1) * half
         error = (high - low) / 2 / quantile
@@ -202,7 +202,9 @@ def mean_interval(
     return Paired(mean, min(max(low, ends[0]), mean), max(min(high, ends[1]), mean), error, count, p)
 
 
-def told(mean: float, low: float, high: float, clusters: int, noun: str = "groups", signed: bool = True) -> str:
+def format_difference(
+    mean: float, low: float, high: float, clusters: int, noun: str = "groups", signed: bool = True
+) -> str:
     """Return a difference in points for people, or that there are too few clusters to say anything.
 
     Args:
@@ -211,9 +213,9 @@ def told(mean: float, low: float, high: float, clusters: int, noun: str = "group
         noun: what these are, in the plural.
         signed: whether a plus is written.
 
-    >>> told(0.07, 0.004, 0.143, 100)
+    >>> format_difference(0.07, 0.004, 0.143, 100)
     '+7.0 [+0.4, +14.3]'
-    >>> told(0.07, -1, 1, 3, "animals")
+    >>> format_difference(0.07, -1, 1, 3, "animals")
     'too few animals (3)'
     """
     if low <= -1 and high >= 1:

@@ -21,7 +21,7 @@ from torchmultiverse.errors import SpecError
 
 
 @dataclass(frozen=True)
-class Question:
+class PowerQuestion:
     """What is to be found out.
 
     Attributes:
@@ -62,30 +62,30 @@ class Question:
         return better * (1 - worse) + worse * (1 - better)
 
 
-def pairs_needed(question: Question, comparisons: int = 1) -> int:
+def pairs_needed(question: PowerQuestion, comparisons: int = 1) -> int:
     """Return the number of pairs of pictures; for an interaction, at each level of the second factor.
 
     ``comparisons`` shares the error rate among several (Bonferroni).
 
-    >>> pairs_needed(Question("Character_Texture", drop=0.05, discordance=0.2))
+    >>> pairs_needed(PowerQuestion("Character_Texture", drop=0.05, discordance=0.2))
     626
-    >>> pairs_needed(Question("Character_Texture", drop=0.05, discordance=0.2), comparisons=10)
+    >>> pairs_needed(PowerQuestion("Character_Texture", drop=0.05, discordance=0.2), comparisons=10)
     1062
     """
     return math.ceil(_pairs(question.drop, question, comparisons))
 
 
-def _pairs(drop: float, question: Question, comparisons: int) -> float:
-    spread = question.expected_discordance * (2 if question.by else 1)
+def _pairs(drop: float, question: PowerQuestion, comparisons: int) -> float:
+    variance = question.expected_discordance * (2 if question.by else 1)
     alpha, beta = (1 - question.confidence) / comparisons, 1 - question.power
     a, b = norm.ppf(1 - alpha / 2), norm.ppf(1 - beta)
-    return float((a * math.sqrt(spread) + b * math.sqrt(max(spread - drop**2, 0.0))) ** 2 / drop**2)
+    return float((a * math.sqrt(variance) + b * math.sqrt(max(variance - drop**2, 0.0))) ** 2 / drop**2)
 
 
-def detectable_drop(question: Question, pairs: int, comparisons: int = 1) -> float:
+def detectable_drop(question: PowerQuestion, pairs: int, comparisons: int = 1) -> float:
     """Return the smallest drop that so many pairs show with the wanted power; 1 where none is.
 
-    >>> round(detectable_drop(Question("Camera_Yaw", drop=0.05, discordance=0.2), pairs=2000), 3)
+    >>> round(detectable_drop(PowerQuestion("Camera_Yaw", drop=0.05, discordance=0.2), pairs=2000), 3)
     0.028
     """
     low, high = 1e-6, question.expected_discordance  # more than all discordant pairs cannot be lost

@@ -10,15 +10,21 @@ from .folder import check_vacant as check_vacant
 from .folder import clear as clear
 from .hub import files_to_push as files_to_push
 from .hub import push as push
+from .image_folder import ImageFolder as ImageFolder
+from .image_folder import open_images as open_images
 from .importing import import_dataset as import_dataset
 from .inspection import Inspection as Inspection
 from .inspection import inspect as inspect
 from .leaks import leakage as leakage
+from .licence import PUG as PUG
 from .licence import licence_of as licence_of
 from .licence import require_generative_use as require_generative_use
+from .manifest import FORMAT as FORMAT
+from .manifest import FailedScene as FailedScene
+from .manifest import Manifest as Manifest
+from .manifest import ShardEntry as ShardEntry
+from .manifest import Terms as Terms
 from .manifest import engine_difference as engine_difference
-from .manifest import manifest_bytes as manifest_bytes
-from .manifest import read_manifest as read_manifest
 from .manifest import spec_of as spec_of
 from .manifest import table_of as table_of
 from .parquet import GROUP_ROWS as GROUP_ROWS
@@ -42,10 +48,7 @@ from .views import dataset_name as dataset_name
 from .views import factor_table as factor_table
 from .views import facts_of as facts_of
 from .views import manifest_hash as manifest_hash
-from .views import manifest_of as manifest_of
-from .views import open_images as open_images
 from .views import without as without
-from .writer import FORMAT as FORMAT
 from .writer import SHARD_ROWS as SHARD_ROWS
 from .writer import DatasetWriter as DatasetWriter
 
@@ -53,16 +56,22 @@ __all__ = [
     "FORMAT",
     "GROUP_ROWS",
     "PUBLISHED",
+    "PUG",
     "SHARD_ROWS",
     "VOLATILE",
     "Crossing",
     "DatasetWriter",
+    "FailedScene",
+    "ImageFolder",
     "ImageList",
     "ImageSet",
     "ImageSubset",
     "Inspection",
+    "Manifest",
     "RowSchema",
+    "ShardEntry",
     "StoredDataset",
+    "Terms",
     "Verification",
     "check_same",
     "check_vacant",
@@ -82,16 +91,13 @@ __all__ = [
     "inspect",
     "leakage",
     "licence_of",
-    "manifest_bytes",
     "manifest_hash",
-    "manifest_of",
     "measure",
     "merge",
     "open_dataset",
     "open_images",
     "outside",
     "push",
-    "read_manifest",
     "reading",
     "require_generative_use",
     "spec_of",

@@ -16,16 +16,15 @@ from torchmultiverse.files import (
     FolderLock,
     atomic_file,
     disk_errors,
+    foreign_files,
+    remove_temporary_files,
     sha256_file,
-    strangers,
-    sweep,
-    write_atomic,
 )
-from torchmultiverse.store.manifest import manifest_bytes, read_manifest, shard_name
+from torchmultiverse.store.manifest import FORMAT, FORMAT_OF_SPLITS, Manifest, ShardEntry, shard_name
 from torchmultiverse.store.parquet import GROUP_ROWS, write_groups
 from torchmultiverse.store.schema import huggingface
 from torchmultiverse.store.splits import TRAIN, split_name
-from torchmultiverse.store.writer import FORMAT, FORMAT_OF_SPLITS, NEW, SHARD_ROWS
+from torchmultiverse.store.writer import NEW, SHARD_ROWS
 
 
 def assemble(
@@ -35,10 +34,11 @@ def assemble(
     row: Callable[[int], Mapping[str, Any]],
     identity: Mapping[str, Any],
     about: Mapping[str, Any],
+    *,
     tick: Callable[[int], None] | None = None,
     check: Callable[[int, Mapping[str, Any]], None] | None = None,
     splits: Sequence[str | None] | None = None,
-) -> dict[str, Any]:
+) -> Manifest:
     """Write a dataset of rows by number, shard after shard; one that was interrupted is continued.
 
     The manifest is there from the beginning, so that whatever is left of an interrupted run is known by it. It keeps
@@ -50,7 +50,7 @@ def assemble(
         count: how many rows.
         row: returns one, given its number.
         identity: what must be equal for an earlier run to be continued; JSON values.
-        about: what else the manifest says.
+        about: further fields of the manifest.
         tick: called with the number of rows that are done.
         check: given the number of a row and the row, raises where it must not be written; called from several threads.
         splits: of each row; where there are several, each has files of its own.
@@ -71,15 +71,15 @@ def assemble(
         out.mkdir(parents=True, exist_ok=True)
         lock = FolderLock(out)
         try:
-            manifest = read_manifest(out)
-            if manifest.get("identity") != who:
-                if found := strangers(out):
+            manifest = Manifest.load(out)
+            saved = manifest.lists_files
+            if manifest.identity != who:
+                if found := foreign_files(out):
                     raise DatasetError(f"{out} is not empty and holds something else ({found[0]}); name another")
-                manifest = {"identity": who, "shards": {}, "failures": {}}
-            sweep(out, data)
-            shards: dict[str, Any] = manifest["shards"]
-            manifest |= {**about, "pictures": count, "complete": bool(manifest.get("complete"))}
-            saved = "shards" in read_manifest(out)
+                manifest = Manifest(identity=who, shards={}, failures={})
+            remove_temporary_files(out, data)
+            manifest.set(**about, images=count, complete=manifest.complete)
+            shards = manifest.shards
             new = 0
             for number in range(-(-count // SHARD_ROWS)):
                 rows = range(number * SHARD_ROWS, min((number + 1) * SHARD_ROWS, count))
@@ -90,37 +90,37 @@ def assemble(
                     if _there(data / name, shards.get(name)) and _is_of(shards[name], indices, row):
                         continue
                     # The manifest is there before its first file, and names none that is being replaced.
-                    if shards.pop(name, None) is not None or manifest["complete"] or not saved:
-                        manifest["complete"] = False
-                        _save(out, manifest)
+                    if shards.pop(name, None) is not None or manifest.complete or not saved:
+                        manifest.complete = False
+                        manifest.save(out)
                         saved = True
                     data.mkdir(exist_ok=True)
                     shards[name] = _write(data / name, schema, indices, row, check)
                     new += 1
                     if new * NEW >= len(shards):
-                        _save(out, manifest)
+                        manifest.save(out)
                         new = 0
                 if tick is not None:
                     tick(rows.stop)
-            manifest["complete"] = True
-            _save(out, manifest)
+            manifest.complete = True
+            manifest.save(out)
         finally:
             lock.release()
     return manifest
 
 
-def _there(file: Path, entry: Mapping[str, Any] | None) -> bool:
-    return entry is not None and file.is_file() and file.stat().st_size == entry["bytes"]
+def _there(file: Path, entry: ShardEntry | None) -> bool:
+    return entry is not None and file.is_file() and file.stat().st_size == entry.bytes
 
 
-def _is_of(entry: Mapping[str, Any], rows: Sequence[int], row: Callable[[int], Mapping[str, Any]]) -> bool:
+def _is_of(entry: ShardEntry, rows: Sequence[int], row: Callable[[int], Mapping[str, Any]]) -> bool:
     """Whether a shard was made of these rows."""
-    if "rows_sha256" not in entry:
+    if entry.rows_sha256 is None:
         return False
     digest = hashlib.sha256()
     for index in rows:
         _feed(digest, row(index))
-    return bool(entry["rows_sha256"] == digest.hexdigest())
+    return entry.rows_sha256 == digest.hexdigest()
 
 
 def _write(
@@ -129,7 +129,7 @@ def _write(
     rows: Sequence[int],
     row: Callable[[int], Mapping[str, Any]],
     check: Callable[[int, Mapping[str, Any]], None] | None,
-) -> dict[str, Any]:
+) -> ShardEntry:
     """Write a shard; return its entry in the manifest."""
     digest = hashlib.sha256()
 
@@ -145,12 +145,9 @@ def _write(
 
     with atomic_file(file) as open_file, ThreadPoolExecutor() as pool:
         write_groups(open_file, schema, groups(pool))
-    return {
-        "rows": len(rows),
-        "bytes": file.stat().st_size,
-        "sha256": sha256_file(file),
-        "rows_sha256": digest.hexdigest(),
-    }
+    return ShardEntry(
+        rows=len(rows), bytes=file.stat().st_size, sha256=sha256_file(file), rows_sha256=digest.hexdigest()
+    )
 
 
 def _feed(digest: Any, row: Mapping[str, Any]) -> None:
@@ -159,7 +156,3 @@ def _feed(digest: Any, row: Mapping[str, Any]) -> None:
 
 def _plain(value: Any) -> str:
     return hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else str(value)
-
-
-def _save(out: Path, manifest: Mapping[str, Any]) -> None:
-    write_atomic(out / "manifest.json", manifest_bytes(manifest))

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 from PIL import Image, ImageDraw
 
+from torchmultiverse.engines import Asset
 from torchmultiverse.files import disk_errors, write_atomic
 from torchmultiverse.images import rgb
 from torchmultiverse.scenes import FactorTable, Spec
@@ -18,7 +19,7 @@ from torchmultiverse.store.croissant import write_croissant
 from torchmultiverse.store.datasheet import datasheet_facts
 from torchmultiverse.store.inspection import Inspection
 from torchmultiverse.store.licence import licence_of
-from torchmultiverse.store.manifest import family_of, spec_of, table_of
+from torchmultiverse.store.manifest import EngineRecord, Manifest, Terms, family_of, spec_of, table_of
 from torchmultiverse.store.reader import StoredDataset
 from torchmultiverse.store.schema import COLUMN_NOTES, VOLATILE, column_note
 from torchmultiverse.store.splitfiles import split_files
@@ -29,9 +30,7 @@ _HUB = ("Apache-2.0", "MIT", "CC0-1.0", "CC-BY-3.0", "CC-BY-4.0", "CC-BY-NC-4.0"
 """Licences that the Hub knows, by their SPDX identifiers; its own are these in lower case."""
 
 
-def write_card(
-    out: Path, manifest: Mapping[str, Any], dataset: StoredDataset, inspection: Inspection | None = None
-) -> None:
+def write_card(out: Path, manifest: Manifest, dataset: StoredDataset, inspection: Inspection | None = None) -> None:
     """Write README.md, samples.jpg, croissant.json and, where pictures fail a check of quality, failed.jpg.
 
     Raises:
@@ -39,7 +38,7 @@ def write_card(
     """
     in_row = _samples(dataset, out / "samples.jpg")
     _failed(dataset, inspection, out / "failed.jpg")
-    facts = _facts(str(manifest.get("name", out.name)), manifest, dataset)
+    facts = _facts(manifest.name or out.name, manifest, dataset)
     text = _template().render(samples_in_row=in_row, inspection=inspection, **facts)
     with disk_errors(out):
         write_atomic(out / "README.md", text.encode())
@@ -60,23 +59,21 @@ def _template() -> Any:
     return environment.get_template("card.md.j2")
 
 
-def _facts(name: str, manifest: Mapping[str, Any], dataset: StoredDataset) -> dict[str, Any]:
+def _facts(name: str, manifest: Manifest, dataset: StoredDataset) -> dict[str, Any]:
     """Return what the card and its datasheet say of a dataset."""
     spec, table = spec_of(manifest), table_of(manifest)
-    counts = manifest.get("counts", {})
     terms = licence_of(manifest)
-    assets = manifest.get("assets", [])
     width, height = dataset.image(0).size
-    lineage = json.dumps(manifest.get("lineage", []), indent=1, ensure_ascii=False)
+    lineage = json.dumps(manifest.lineage, indent=1, ensure_ascii=False)
     return {
         "name": name,
         "spec": spec,
         "description": spec.description if spec is not None else "",
         "family": family_of(manifest),
         "count": len(dataset),
-        "missing": int(manifest.get("pictures", len(dataset))) - len(dataset),
-        "failures": len(manifest.get("failures", {})),
-        "notes": manifest.get("notes", []),
+        "missing": 0 if manifest.images is None else manifest.images - len(dataset),
+        "failures": len(manifest.failures),
+        "notes": manifest.notes,
         "width": width,
         "height": height,
         "license": _license(terms),
@@ -84,16 +81,16 @@ def _facts(name: str, manifest: Mapping[str, Any], dataset: StoredDataset) -> di
         "size": _size(len(dataset)),
         "splits": split_files(dataset),
         "file_bytes": sum(file.stat().st_size for file in dataset.files),
-        "columns": _columns(dataset.schema, table, counts),
-        "factors": _factors(table, counts),
+        "columns": _columns(dataset.schema, table, manifest.counts),
+        "factors": _factors(table, manifest.counts),
         "volatile": ", ".join(f"`{column}`" for column in VOLATILE),
         "example": _example(dataset),
-        "engine": {"name": None, "version": "", "fingerprint": None, **manifest.get("engine", {})},
-        "made_with": manifest.get("torchmultiverse", ""),
-        "command": _command(manifest["identity"], spec) if spec is not None else "",
+        "engine": manifest.engine or EngineRecord(),
+        "made_with": manifest.torchmultiverse,
+        "command": _command(manifest.identity, spec) if spec is not None else "",
         "lineage": lineage[:_LINEAGE],
-        "assets": _asset_rows(assets),
-        "share_alike": any("-SA" in asset["license"] for asset in assets),
+        "assets": _asset_rows(manifest.assets),
+        "share_alike": any("-SA" in asset.license for asset in manifest.assets),
         **datasheet_facts(manifest, dataset, spec),
     }
 
@@ -125,9 +122,9 @@ def _failed(dataset: StoredDataset, inspection: Inspection | None, path: Path) -
             path.unlink(missing_ok=True)
 
 
-def _license(terms: Mapping[str, Any]) -> str:
+def _license(terms: Terms) -> str:
     """Return the Hub's identifier: of the one licence there is, ``other`` for several, ``unknown`` where none is."""
-    licences = str(terms["name"]).split(", ")
+    licences = terms.name.split(", ")
     if len(licences) == 1 and licences[0] in _HUB:
         return licences[0].lower()
     return "other" if licences and "unknown" not in licences else "unknown"
@@ -169,11 +166,11 @@ def _columns(schema: pa.Schema, table: FactorTable, counts: Mapping[str, Mapping
     return rows
 
 
-def _asset_rows(assets: list[dict[str, Any]]) -> list[tuple[str, ...]]:
+def _asset_rows(assets: list[Asset]) -> list[tuple[str, ...]]:
     """Return what is of one source and licence, and these."""
     kinds: dict[tuple[str, str, str], list[str]] = {}
     for asset in assets:
-        kinds.setdefault((asset["source"], asset["license"], asset["attribution"]), []).append(asset["name"])
+        kinds.setdefault((asset.source, asset.license, asset.attribution), []).append(asset.name)
     return [
         (", ".join(dict.fromkeys(names)), *(text or "unknown" for text in origin)) for origin, names in kinds.items()
     ]
@@ -200,17 +197,17 @@ def _samples(dataset: StoredDataset, path: Path) -> int:
     return min(count, _COLUMNS)
 
 
-def _sheet(pictures: list[tuple[Image.Image, str]]) -> bytes:
+def _sheet(images: list[tuple[Image.Image, str]]) -> bytes:
     """Return a JPEG of small pictures in rows, each with what is written over its corner."""
-    columns = min(len(pictures), _COLUMNS)
+    columns = min(len(images), _COLUMNS)
     step = _SIDE + _GAP
-    sheet = Image.new("RGB", (columns * step - _GAP, -(-len(pictures) // columns) * step - _GAP), "white")
+    sheet = Image.new("RGB", (columns * step - _GAP, -(-len(images) // columns) * step - _GAP), "white")
     draw = ImageDraw.Draw(sheet)
-    for place, (full, text) in enumerate(pictures):
-        picture = rgb(full)
-        picture.thumbnail((_SIDE, _SIDE))
+    for place, (full, text) in enumerate(images):
+        image = rgb(full)
+        image.thumbnail((_SIDE, _SIDE))
         left, top = place % columns * step, place // columns * step
-        sheet.paste(picture, (left + (_SIDE - picture.width) // 2, top + (_SIDE - picture.height) // 2))
+        sheet.paste(image, (left + (_SIDE - image.width) // 2, top + (_SIDE - image.height) // 2))
         if text:
             draw.rectangle(draw.textbbox((left + 4, top + 4), text), fill="white")
             draw.text((left + 4, top + 4), text, fill="black")

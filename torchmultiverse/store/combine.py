@@ -43,7 +43,7 @@ class Difference:
     common: int = 0
     columns: list[str] = field(default_factory=list)
     values: dict[str, int] = field(default_factory=dict)
-    pictures: int = 0
+    images: int = 0
     largest: int | None = 0
     mean: float = 0.0
     levels: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Difference:
     @property
     def same(self) -> bool:
         """Whether nothing differs."""
-        return not (self.only_first or self.only_second or self.columns or self.values or self.pictures)
+        return not (self.only_first or self.only_second or self.columns or self.values or self.images)
 
     def __str__(self) -> str:
         lines = [f"{self.common:,} scenes in both"]
@@ -66,9 +66,9 @@ class Difference:
         if self.columns:
             lines.append(f"columns that only one has: {', '.join(self.columns)}")
         lines += [f"{name} differs in {n:,} scenes" for name, n in self.values.items()]
-        if self.pictures:
+        if self.images:
             how = "in size" if self.largest is None else f"by up to {self.largest} of 255, {self.mean:.2f} on average"
-            lines.append(f"{self.pictures:,} pictures differ {how}")
+            lines.append(f"{self.images:,} pictures differ {how}")
         if self.same:
             lines.append("nothing differs")
         return "\n".join(lines)
@@ -87,38 +87,53 @@ def diff(
     Raises:
         DatasetError: one of them has no ``scene_id`` column.
     """
-    found = Difference()
-    scalars = [
-        c for c in first.columns if c in second.columns and c not in {*first.image_columns, *second.image_columns}
-    ]
     # Of a scene that stands twice in one dataset, the first row counts.
-    ids: list[dict[str, int]] = [{}, {}]
-    for per, dataset in zip(ids, (first, second), strict=True):
-        for i, key in enumerate(_ids(dataset)):
-            per.setdefault(key, i)
-    found.only_first = [_scene(first, i) for key, i in ids[0].items() if key not in ids[1]]
-    found.only_second = [_scene(second, i) for key, i in ids[1].items() if key not in ids[0]]
-    found.columns = [c for c in first.columns if c not in second.columns]
-    found.columns += [c for c in second.columns if c not in first.columns]
-    pairs = [(i, ids[1][key]) for key, i in ids[0].items() if key in ids[1]]
-    found.common = len(pairs)
-    for name in scalars:
-        if name in VOLATILE or name == "scene_id":
-            continue
-        a, b = (d.table([name])[name].to_pylist() for d in (first, second))
-        if n := sum(a[i] != b[j] for i, j in pairs):
-            found.values[name] = n
-        if name in first.factors:
-            counts = [Counter(map(str, column)) for column in (a, b)]
-            levels = sorted({level for per in counts for level in per if counts[0][level] != counts[1][level]})
-            if levels:
-                found.levels[name] = {level: (counts[0][level], counts[1][level]) for level in levels}
+    first_rows, second_rows = (_first_rows(dataset) for dataset in (first, second))
+    pairs = [(row, second_rows[key]) for key, row in first_rows.items() if key in second_rows]
+    found = Difference(
+        only_first=[_scene(first, row) for key, row in first_rows.items() if key not in second_rows],
+        only_second=[_scene(second, row) for key, row in second_rows.items() if key not in first_rows],
+        common=len(pairs),
+        columns=_unlike(first.columns, second.columns),
+    )
+    _compare_values(first, second, pairs, found)
     if pixels:
-        _compare(first, second, pairs, found, tick)
+        _compare_images(first, second, pairs, found, tick)
     return found
 
 
-def _compare(
+def _unlike(first: Sequence[str], second: Sequence[str]) -> list[str]:
+    """Return the names that one of two lists has."""
+    return [c for c in first if c not in second] + [c for c in second if c not in first]
+
+
+def _compare_values(
+    first: StoredDataset, second: StoredDataset, pairs: Sequence[tuple[int, int]], found: Difference
+) -> None:
+    not_compared = {*first.image_columns, *second.image_columns, *VOLATILE, "scene_id"}
+    for name in (c for c in first.columns if c in second.columns and c not in not_compared):
+        values, other = (dataset.table([name])[name].to_pylist() for dataset in (first, second))
+        if n := sum(values[i] != other[j] for i, j in pairs):
+            found.values[name] = n
+        if name in first.factors and (levels := _level_counts(values, other)):
+            found.levels[name] = levels
+
+
+def _first_rows(dataset: StoredDataset) -> dict[str, int]:
+    """Return the first row of each scene, by id."""
+    rows: dict[str, int] = {}
+    for row, key in enumerate(_ids(dataset)):
+        rows.setdefault(key, row)
+    return rows
+
+
+def _level_counts(first: Sequence[object], second: Sequence[object]) -> dict[str, tuple[int, int]]:
+    """Return level → (rows in the first, rows in the second), of levels of which there are not as many in both."""
+    counts = Counter(map(str, first)), Counter(map(str, second))
+    return {k: (counts[0][k], counts[1][k]) for k in sorted({*counts[0], *counts[1]}) if counts[0][k] != counts[1][k]}
+
+
+def _compare_images(
     first: StoredDataset,
     second: StoredDataset,
     pairs: Sequence[tuple[int, int]],
@@ -130,15 +145,15 @@ def _compare(
         if first.image_bytes(i) != second.image_bytes(j):
             a, b = (np.asarray(rgb(p)).astype(int) for p in (first.image(i), second.image(j)))
             if a.shape != b.shape:
-                found.pictures, found.largest = found.pictures + 1, None
+                found.images, found.largest = found.images + 1, None
             elif (apart := np.abs(a - b)).any():
-                found.pictures += 1
+                found.images += 1
                 total += float(apart.mean())
                 if found.largest is not None:
                     found.largest = max(found.largest, int(apart.max()))
         if tick is not None:
             tick(done)
-    found.mean = total / max(found.pictures, 1)
+    found.mean = total / max(found.images, 1)
 
 
 def merge(
@@ -165,41 +180,13 @@ def merge(
     """
     if len(datasets) < 2:
         raise DatasetError("merge: at least two datasets are needed")
-    first = datasets[0]
     families = {family_of(dataset.manifest) for dataset in datasets}
     if len(families) > 1:
         raise DatasetError(f"merge: the datasets are of the families {', '.join(sorted(families))}; one is needed")
-    columns = [c for c in first.columns if all(c in other.columns for other in datasets)]
-    if not common:
-        odd = sorted({c for d in datasets for c in d.columns} - set(columns))
-        if odd:
-            raise DatasetError(f"merge: not all have the column '{odd[0]}'; --common keeps what all have")
-    fields: dict[str, pa.DataType] = {}
-    for name in columns:
-        if all(name in dataset.image_columns for dataset in datasets):
-            fields[name] = IMAGE
-            continue
-        kinds = {d.schema.field(name).type for d in datasets}
-        odd = [kind for kind in kinds if pa.types.is_nested(kind) or pa.types.is_binary(kind)]
-        if odd:
-            raise DatasetError(f"merge: the column '{name}' is {odd[0]}; text, numbers and pictures can be merged")
-        if len(kinds) > 1 and kinds != {pa.int64(), pa.float64()}:
-            raise DatasetError(f"merge: the column '{name}' is {' and '.join(sorted(map(str, kinds)))}")
-        fields[name] = pa.float64() if len(kinds) > 1 else kinds.pop()
-    pictures = [name for name, kind in fields.items() if kind == IMAGE]
-    fields["source"] = pa.string()
-    rows: list[tuple[int, int]] = []
-    seen: dict[str, int] = {}
-    for number, dataset in enumerate(datasets):
-        for index, key in enumerate(_ids(dataset)):
-            twice = seen.setdefault(key, number) != number
-            if twice and not keep_first:
-                raise DatasetError(
-                    f"merge: {dataset.path} and {datasets[seen[key]].path} both have the scene "
-                    f"{_scene(dataset, index)}; --keep-first keeps the one of the first"
-                )
-            if not twice:
-                rows.append((number, index))
+    fields = _merged_fields(datasets, common)
+    columns = list(fields)
+    image_columns = [name for name, kind in fields.items() if kind == IMAGE]
+    rows = _merged_rows(datasets, keep_first)
     names = _names(datasets)
     splits: list[str] | None = None
     if "split" in columns:
@@ -212,26 +199,71 @@ def merge(
 
     def check(place: int, made: Mapping[str, Any]) -> None:
         number, index = rows[place]
-        for column in pictures:
+        for column in image_columns:
             if made[column] is not None and made[column]["bytes"] is not None:
                 decode(made[column]["bytes"], f"{datasets[number].place(index)}: {column}")
 
     lineage = [_origin(dataset, name) for dataset, name in zip(datasets, names, strict=True)]
-    assets = {str(a): a for d in datasets for a in d.manifest.get("assets", [])}
+    assets = dict.fromkeys(asset for dataset in datasets for asset in dataset.manifest.assets)
     about = {
-        "name": Path(out).name, "lineage": lineage, "counts": _counts(datasets, rows), "assets": list(assets.values()),
+        "name": Path(out).name, "lineage": lineage, "counts": _counts(datasets, rows), "assets": list(assets),
         "license": joint(licence_of(dataset.manifest) for dataset in datasets),
     }  # fmt: skip
     identity = {"family": families.pop(), "merged": lineage, "columns": columns, "keep_first": keep_first}
     assemble(
-        Path(out), fields, len(rows), row, identity, about,
-        None if tick is None else lambda done: tick(done, len(rows)),
+        Path(out), {**fields, "source": pa.string()}, len(rows), row, identity, about,
+        tick=None if tick is None else lambda done: tick(done, len(rows)),
         check=check,
         splits=splits,
     )  # fmt: skip
     made = open_dataset(out)
     write_card(Path(out), made.manifest, made)
     return made
+
+
+def _merged_fields(datasets: Sequence[StoredDataset], common: bool) -> dict[str, pa.DataType]:
+    """Return the columns of a merged dataset and their types.
+
+    Raises:
+        DatasetError: not all have a column, or they have it with types that no one type holds.
+    """
+    columns = [c for c in datasets[0].columns if all(c in other.columns for other in datasets)]
+    lacking = sorted({c for d in datasets for c in d.columns} - set(columns))
+    if lacking and not common:
+        raise DatasetError(f"merge: not all have the column '{lacking[0]}'; --common keeps what all have")
+    return {name: _merged_type(datasets, name) for name in columns}
+
+
+def _merged_type(datasets: Sequence[StoredDataset], name: str) -> pa.DataType:
+    if all(name in dataset.image_columns for dataset in datasets):
+        return IMAGE
+    kinds = {d.schema.field(name).type for d in datasets}
+    if other := [kind for kind in kinds if pa.types.is_nested(kind) or pa.types.is_binary(kind)]:
+        raise DatasetError(f"merge: the column '{name}' is {other[0]}; text, numbers and pictures can be merged")
+    if len(kinds) > 1 and kinds != {pa.int64(), pa.float64()}:
+        raise DatasetError(f"merge: the column '{name}' is {' and '.join(sorted(map(str, kinds)))}")
+    return pa.float64() if len(kinds) > 1 else kinds.pop()
+
+
+def _merged_rows(datasets: Sequence[StoredDataset], keep_first: bool) -> list[tuple[int, int]]:
+    """Return the rows of a merged dataset: the number of the dataset that each is from, and its row there.
+
+    Raises:
+        DatasetError: two have a scene, and the first is not to be kept.
+    """
+    rows: list[tuple[int, int]] = []
+    seen: dict[str, int] = {}
+    for number, dataset in enumerate(datasets):
+        for index, key in enumerate(_ids(dataset)):
+            twice = seen.setdefault(key, number) != number
+            if twice and not keep_first:
+                raise DatasetError(
+                    f"merge: {dataset.path} and {datasets[seen[key]].path} both have the scene "
+                    f"{_scene(dataset, index)}; --keep-first keeps the one of the first"
+                )
+            if not twice:
+                rows.append((number, index))
+    return rows
 
 
 def _ids(dataset: StoredDataset) -> list[str]:
@@ -258,7 +290,7 @@ def _counts(datasets: Sequence[StoredDataset], rows: Sequence[tuple[int, int]]) 
 
 
 def _names(datasets: Sequence[StoredDataset]) -> list[str]:
-    names = [str(d.manifest.get("name", d.path.name)) for d in datasets]
+    names = [d.manifest.name or d.path.name for d in datasets]
     return [n if names.count(n) == 1 else f"{n} ({i})" for i, n in enumerate(names, 1)]
 
 
@@ -267,8 +299,8 @@ def _origin(dataset: StoredDataset, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "rows": len(dataset),
-        "engine": manifest.get("engine", {}).get("fingerprint"),
-        "license": licence_of(manifest),
-        "shards": {shard: entry["sha256"] for shard, entry in manifest.get("shards", {}).items()},
-        "lineage": manifest.get("lineage", []),
+        "engine": None if manifest.engine is None else manifest.engine.fingerprint,
+        "license": licence_of(manifest).model_dump(),
+        "shards": {shard: entry.sha256 for shard, entry in manifest.shards.items()},
+        "lineage": manifest.lineage,
     }

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import pyarrow as pa
 from torchmultiverse.files import disk_errors, write_atomic
 from torchmultiverse.scenes import FactorTable
 from torchmultiverse.store.licence import licence_of
-from torchmultiverse.store.manifest import spec_of, table_of
+from torchmultiverse.store.manifest import Manifest, spec_of, table_of
 from torchmultiverse.store.reader import StoredDataset
 from torchmultiverse.store.schema import column_note
 from torchmultiverse.store.splitfiles import SplitFiles, split_files
@@ -39,7 +38,7 @@ _CONTEXT: dict[str, Any] = {
 }  # fmt: skip
 
 
-def write_croissant(out: Path, manifest: Mapping[str, Any], dataset: StoredDataset) -> None:
+def write_croissant(out: Path, manifest: Manifest, dataset: StoredDataset) -> None:
     """Write ``croissant.json``.
 
     Raises:
@@ -50,22 +49,22 @@ def write_croissant(out: Path, manifest: Mapping[str, Any], dataset: StoredDatas
         write_atomic(out / CROISSANT, text.encode())
 
 
-def croissant(manifest: Mapping[str, Any], dataset: StoredDataset) -> dict[str, Any]:
+def croissant(manifest: Manifest, dataset: StoredDataset) -> dict[str, Any]:
     """Return the description of a whole dataset as JSON-LD.
 
     Its files are named from the folder that it lies in, so that both can be moved; each has its SHA-256.
     """
     spec = spec_of(manifest)
     splits = split_files(dataset)
-    hashes = {name: entry["sha256"] for name, entry in manifest.get("shards", {}).items()}
-    said = {
+    hashes = {name: entry.sha256 for name, entry in manifest.shards.items()}
+    data: dict[str, Any] = {
         "@context": _CONTEXT, "@type": "sc:Dataset", "conformsTo": "http://mlcommons.org/croissant/1.0",
-        "name": str(manifest.get("name", dataset.path.name)),
+        "name": manifest.name or dataset.path.name,
         "description": (spec.description if spec is not None else "") or "Factor-labelled pictures.",
-        "license": licence_of(manifest)["name"], "version": "1.0.0",
+        "license": licence_of(manifest).name, "version": "1.0.0",
     }  # fmt: skip
     if spec is not None and spec.about.creators:
-        said["creator"] = {"@type": "Organization", "name": spec.about.creators}
+        data["creator"] = {"@type": "Organization", "name": spec.about.creators}
     place = dataset.files[0].parent.relative_to(dataset.path).as_posix()
     distribution: list[dict[str, Any]] = []
     for split in splits:
@@ -83,10 +82,10 @@ def croissant(manifest: Mapping[str, Any], dataset: StoredDataset) -> dict[str, 
             }
             for name in split.files if name in hashes
         ]  # fmt: skip
-    said["distribution"] = distribution
+    data["distribution"] = distribution
     table = table_of(manifest)
-    said["recordSet"] = [_records(split, dataset.schema, table) for split in splits]
-    return said
+    data["recordSet"] = [_records(split, dataset.schema, table) for split in splits]
+    return data
 
 
 def _records(split: SplitFiles, schema: pa.Schema, table: FactorTable) -> dict[str, Any]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any
 
 import pyarrow.compute as pc
 
 from torchmultiverse.scenes import Spec
+from torchmultiverse.store.manifest import Manifest
 from torchmultiverse.store.reader import StoredDataset
 
 
-def datasheet_facts(manifest: Mapping[str, Any], dataset: StoredDataset, spec: Spec | None) -> dict[str, Any]:
+def datasheet_facts(manifest: Manifest, dataset: StoredDataset, spec: Spec | None) -> dict[str, Any]:
     """Return what the datasheet asks of a dataset beyond what its card says.
 
     Args:
@@ -27,7 +27,7 @@ def datasheet_facts(manifest: Mapping[str, Any], dataset: StoredDataset, spec: S
         "rules": _rules(spec) if spec is not None else "",
         "linked": "negative_scene_id" in dataset.columns,
         "failed_rows": _failed(dataset),
-        "checked": manifest.get("checked"),
+        "checked": manifest.checked,
     }
 
 
@@ -58,10 +58,10 @@ def _failed(dataset: StoredDataset) -> str:
     return f"{count:,} pictures fail a check of quality and are marked." if count else "No picture fails a check."
 
 
-def _origin(manifest: Mapping[str, Any]) -> str:
+def _origin(manifest: Manifest) -> str:
     """Return where an imported or merged dataset is from."""
     parts = []
-    for entry in manifest.get("lineage", []):
+    for entry in manifest.lineage:
         if "imported" in entry:
             made = entry["imported"]
             parts.append(f"imported from {made.get('csv') or 'Parquet files'} ({made['rows']:,} rows)")

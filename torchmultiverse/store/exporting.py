@@ -56,42 +56,51 @@ def export_folder(
     out = Path(out)
     family = family_of(dataset.manifest)
     layout = layout_of(family, dataset.factors)
-    scalars = [name for name in dataset.columns if name not in {*dataset.image_columns, *_INTERNAL}]
+    scalars = _exported_columns(dataset)
     missing = [c for c in (*layout.columns, "scene_id") if c not in scalars and not _made(c)]
     if missing:
         raise DatasetError(f"{dataset.path}: a {family} export needs the column '{missing[0]}', which is not there")
     more = [name for name in scalars if name not in layout.columns]
+    columns = [*layout.columns, *more]
     splits = _splits(dataset)
     negatives: dict[str | None, int] = {}
     if _NEGATIVE in layout.columns:
         negatives = {scene_id: row for row, scene_id in enumerate(_ids(dataset))}
     _prepare(dataset, out, family, overwrite)
     with disk_errors(out), ExitStack() as open_files:
-        sheet = _sheet(open_files, out / layout.csv, [*layout.columns, *more])
-        inside = [c for c in layout.columns if c not in _FILES]
+        sheet = _sheet(open_files, out / layout.csv, columns)
+        beside_columns = [*(c for c in layout.columns if c not in _FILES), *more]
         beside = {
-            split: _sheet(open_files, out / folder / METADATA, ["file_name", *inside, *more])
+            split: _sheet(open_files, out / folder / METADATA, ["file_name", *beside_columns])
             for split, folder in splits.items()
         }
         for index, row in enumerate(_rows(dataset, scalars)):
             data, split = dataset.image_bytes(index), split_name(row.get("split"))
             name = f"{_place(layout.folder, row)}{scene_name(row['scene_id'], dataset.path)}{_extension(data)}"
-            whole = f"{splits[split]}{name}"
-            file = out / whole
-            if not file.is_file() or file.read_bytes() != data:
-                file.parent.mkdir(parents=True, exist_ok=True)
-                write_atomic(file, data, sync=False)
-            line = _line(layout, family, row, whole)
+            path = f"{splits[split]}{name}"
+            _write_image(out / path, data)
+            line = _line(layout, family, row, path)
             if (other := negatives.get(row.get("negative_scene_id"))) is not None:
                 line[_NEGATIVE] = row["negative_scene_id"] + _extension(dataset.image_bytes(other))
-            sheet.writerow({c: line[c] for c in [*layout.columns, *more]})
-            beside[split].writerow({"file_name": name} | {c: line[c] for c in [*inside, *more]})
+            sheet.writerow({c: line[c] for c in columns})
+            beside[split].writerow({"file_name": name} | {c: line[c] for c in beside_columns})
             if tick is not None:
                 tick(index + 1)
     with disk_errors(out):
         patterns = {split: f"{folder}**" for split, folder in splits.items()}
         write_atomic(out / "README.md", _readme(dataset, patterns).encode())
     return out / layout.csv
+
+
+def _exported_columns(dataset: StoredDataset) -> list[str]:
+    return [name for name in dataset.columns if name not in {*dataset.image_columns, *_INTERNAL}]
+
+
+def _write_image(file: Path, data: bytes) -> None:
+    """Write an image, unless it is there already."""
+    if not file.is_file() or file.read_bytes() != data:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(file, data, sync=False)
 
 
 def export_webdataset(
@@ -109,7 +118,7 @@ def export_webdataset(
         DatasetError: the folder is not empty and no earlier export of this dataset, or cannot be written.
     """
     out = Path(out)
-    scalars = [name for name in dataset.columns if name not in {*dataset.image_columns, *_INTERNAL}]
+    scalars = _exported_columns(dataset)
     splits = _splits(dataset)
     _prepare(dataset, out, family_of(dataset.manifest), overwrite)
     files: list[Path] = []
@@ -124,8 +133,8 @@ def export_webdataset(
                         files.append(out / f"{prefix}{place // TAR_ROWS:06d}.tar")
                         whole = current.enter_context(atomic_file(files[-1]))
                         tar = current.enter_context(tarfile.open(fileobj=whole, mode="w", format=tarfile.USTAR_FORMAT))
-                    picture, key = dataset.image_bytes(index), f"{index:08d}"
-                    _add(tar, key + _extension(picture), picture)
+                    image, key = dataset.image_bytes(index), f"{index:08d}"
+                    _add(tar, key + _extension(image), image)
                     _add(tar, f"{key}.json", json.dumps(row, sort_keys=True, ensure_ascii=False).encode())
                     if row.get("caption"):
                         _add(tar, f"{key}.txt", row["caption"].encode())
@@ -219,7 +228,7 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 def _readme(dataset: StoredDataset, patterns: dict[str, str]) -> str:
     """Return what says to ``datasets`` which files are which split."""
     files = "\n".join(f'  - split: {split}\n    path: "{pattern}"' for split, pattern in patterns.items())
-    name = dataset.manifest.get("name", dataset.path.name)
+    name = dataset.manifest.name or dataset.path.name
     return (
         f"---\nconfigs:\n- config_name: default\n  data_files:\n{files}\n---\n"
         f"# {str(name).splitlines()[0] if str(name).strip() else 'Pictures'}\n\n"
@@ -234,12 +243,12 @@ def _prepare(dataset: StoredDataset, out: Path, family: str, overwrite: bool) ->
     if "scene_id" in dataset.columns:
         for scene_id in _ids(dataset):
             scenes.update(f"{scene_id}\n".encode())
-    said = {
-        "name": manifest.get("name", dataset.path.name), "family": family, "license": licence_of(manifest),
+    facts = {
+        "name": manifest.name or dataset.path.name, "family": family, "license": licence_of(manifest).model_dump(),
         "rows": len(dataset), "scenes": scenes.hexdigest(),
-        "shards": {name: e["sha256"] for name, e in manifest.get("shards", {}).items()},
+        "shards": {name: entry.sha256 for name, entry in manifest.shards.items()},
     }  # fmt: skip
-    text = json.dumps(said, indent=1, sort_keys=True).encode()
+    text = json.dumps(facts, indent=1, sort_keys=True).encode()
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         there = [p.name for p in out.iterdir() if not p.name.startswith(".")]
@@ -262,9 +271,9 @@ def _clear(out: Path) -> None:
         folder = Path(place)
         for name in files:
             stem, _, kind = name.partition(".")
-            picture = SCENE_ID.fullmatch(stem) and kind in {"png", "jpg"}
+            image = SCENE_ID.fullmatch(stem) and kind in {"png", "jpg"}
             ours = folder == out and (name in SHEETS or re.fullmatch(r"(\w+-)?\d{6,}\.tar", name))
-            if picture or ours or name == METADATA:
+            if image or ours or name == METADATA:
                 (folder / name).unlink()
                 emptied.add(folder)
         if folder in emptied and folder != out and not any(folder.iterdir()):

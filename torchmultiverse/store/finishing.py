@@ -29,7 +29,7 @@ def finish(out: Path, *, unchanged: bool = False, card: bool = True) -> Inspecti
     if unchanged:
         with suppress(OSError, ValueError, KeyError, TypeError):
             kept = Inspection.from_dict(json.loads((out / "quality.json").read_text()))
-            found = kept if kept.pictures == len(dataset) else None
+            found = kept if kept.images == len(dataset) else None
     if found is None:
         with disk_errors(out):
             leaks = json.dumps(as_dict(leakage(dataset)), indent=1) + "\n"

@@ -22,15 +22,15 @@ _GROWS = re.compile(r"(format|spec\.(design|splits|description|declare|about)|wh
 
 def is_dataset(out: Path) -> bool:
     """Whether a folder is empty or holds a dataset that was written here, whole or broken."""
-    strangers = {p.name for p in out.iterdir() if not p.name.startswith(".")} - _OURS
+    foreign = {p.name for p in out.iterdir() if not p.name.startswith(".")} - _OURS
     if not all(SHARD_NAME.fullmatch(p.name) for p in (out / "data").glob("[!.]*")):
         return False
     if not (out / "manifest.json").exists():
-        return not strangers and not (out / "README.md").exists()
+        return not foreign and not (out / "README.md").exists()
     try:
         manifest = json.loads((out / "manifest.json").read_text())
     except ValueError:
-        return not strangers
+        return not foreign
     return isinstance(manifest, dict) and {"identity", "shards"} <= manifest.keys()
 
 

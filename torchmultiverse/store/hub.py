@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.store.manifest import read_manifest
+from torchmultiverse.store.manifest import Manifest
 
 _BESIDE = (
     "README.md", "manifest.json", "croissant.json", "samples.jpg", "failed.jpg", "quality.json", "leakage.json"
@@ -18,13 +18,13 @@ def files_to_push(path: Path) -> list[Path]:
     Raises:
         DatasetError: no dataset, or one that is not finished.
     """
-    manifest = read_manifest(path)
-    if not manifest.get("shards"):
+    manifest = Manifest.load(path)
+    if not manifest.shards:
         raise DatasetError(f"{path}: no dataset with a manifest")
-    if not manifest.get("complete"):
+    if not manifest.complete:
         raise DatasetError(f"{path} is not finished; the command that renders it continues it")
     files = [path / name for name in _BESIDE if (path / name).is_file()]
-    files += [path / "data" / name for name in sorted(manifest["shards"])]
+    files += [path / "data" / name for name in sorted(manifest.shards)]
     lacking = [file for file in files if not file.is_file()]
     if lacking:
         raise DatasetError(f"{lacking[0]} is missing; see: torchmultiverse data verify {path}")

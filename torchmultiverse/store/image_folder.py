@@ -1,34 +1,39 @@
-"""A folder of pictures, one subfolder per class, as a dataset."""
+"""A folder of images, one subfolder per class, as a dataset."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 from PIL import Image
 
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.images import SUFFIXES, read
+from torchmultiverse.store.manifest import Manifest
+from torchmultiverse.store.reader import open_dataset
+from torchmultiverse.store.views import ImageSet
 
 
-class ImageFolder:
-    """Pictures below a folder: ``CLASS/…/picture.jpg``, as ImageNet lies on a disk.
+class ImageFolder(ImageSet):
+    """Images below a folder: ``CLASS/…/picture.jpg``, as ImageNet lies on a disk.
 
-    Columns are ``label`` (the first folder below; "" for pictures that lie in none) and ``filename``. Files are in
+    Columns are ``label`` (the first folder below; "" for images that lie in none) and ``filename``. Files are in
     the order of their names, whatever the file system says.
 
     Args:
         path: the folder.
 
     Raises:
-        DatasetError: no folder, or no picture in it.
+        DatasetError: no folder, or no image in it.
     """
+
+    path: Path
+    has_bytes = True
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -40,13 +45,13 @@ class ImageFolder:
         self._labels = [_composed(name.split("/", 1)[0]) if "/" in name else "" for name in self.names]
 
     @cached_property
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> Manifest:
         """Name, count, and a hash of the names and contents of all files."""
         digest = hashlib.sha256()
         for index, name in enumerate(self.names):
             content = hashlib.sha256(self.image_bytes(index)).hexdigest()
             digest.update(f"{_composed(name)}\0{content}\n".encode())
-        return {"name": self.path.name, "count": len(self.names), "files_sha256": digest.hexdigest()}
+        return Manifest(name=self.path.name, count=len(self.names), files_sha256=digest.hexdigest())
 
     def __len__(self) -> int:
         return len(self.names)
@@ -57,7 +62,7 @@ class ImageFolder:
         return table if columns is None else table.select(list(columns))
 
     def image_bytes(self, index: int) -> bytes:
-        """Return a picture as the bytes of its file.
+        """Return an image as the bytes of its file.
 
         Raises:
             DatasetError: it cannot be read.
@@ -69,16 +74,12 @@ class ImageFolder:
             raise DatasetError(f"{path}: {error.strerror or error}") from error
 
     def image(self, index: int) -> Image.Image:
-        """Return one picture, upright, RGB.
+        """Return one image, upright, RGB.
 
         Raises:
             DatasetError: it cannot be read or decoded.
         """
         return read(self.image_bytes(index), str(self.path / self.names[index]))
-
-    def iter_images(self, indices: Iterable[int] | None = None) -> Iterator[Image.Image]:
-        """Yield pictures in the order asked for."""
-        return (self.image(int(i)) for i in (range(len(self)) if indices is None else indices))
 
 
 def _composed(name: str) -> str:
@@ -87,7 +88,7 @@ def _composed(name: str) -> str:
 
 
 def _walk(folder: Path) -> Iterator[str]:
-    """Yield the pictures below a folder, as paths relative to it; folders that are links are not entered."""
+    """Yield the images below a folder, as paths relative to it; folders that are links are not entered."""
     for root, _, files in os.walk(folder):
         for name in files:
             if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
@@ -95,6 +96,13 @@ def _walk(folder: Path) -> Iterator[str]:
 
 
 def is_image_folder(path: Path) -> bool:
-    """Whether a folder holds pictures rather than a dataset of this package."""
+    """Whether a folder holds images rather than a dataset of this package."""
     ours = ("*.parquet", "data/*.parquet", "manifest.json")
     return path.is_dir() and not any(any(path.glob(p)) for p in ours) and next(_walk(path), None) is not None
+
+
+def open_images(dataset: str | Path | ImageSet) -> ImageSet:
+    """Return an opened dataset for a folder (or images in folders of classes), or what was given."""
+    if not isinstance(dataset, str | Path):
+        return dataset
+    return ImageFolder(dataset) if is_image_folder(Path(dataset)) else open_dataset(dataset)

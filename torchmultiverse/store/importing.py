@@ -10,10 +10,10 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from dataclasses import fields as fields_of
-from dataclasses import replace
 from decimal import Decimal
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ from torchmultiverse.store.card import write_card
 from torchmultiverse.store.exporting import PROVENANCE
 from torchmultiverse.store.layouts import BROKEN, SUBSETS
 from torchmultiverse.store.licence import PUG
+from torchmultiverse.store.manifest import Manifest, Terms
 from torchmultiverse.store.reader import StoredDataset, open_dataset
 from torchmultiverse.store.schema import IMAGE, PUBLISHED
 from torchmultiverse.store.sources import Source, read_source
@@ -89,72 +90,125 @@ def import_dataset(
     """
     source, out = Path(source), Path(out)
     found = read_source(source)
-    columns = list(found.rows[0])
-    family = family or next((name for name, told in _TELLING.items() if set(told) <= set(columns)), "Custom")
-    if family not in {*_TELLING, "Custom"}:
-        raise DatasetError(f"family = '{family}': one of {', '.join(_TELLING)} or Custom")
-    table = FACTORS.renamed(FAMILY_COLUMNS.get(family, {}))
+    family = _family(family, found.rows[0])
     terms = _terms(source, family, licence, generative)
     if family == "ImageNet":
         recover_subsets(found.rows, found.paths)
-        columns = list(found.rows[0])
-    factors = _factors(family, columns, table)
-    known = {*_OWN, *CAPTIONS.get(family, ())}
-    kept = {c: _name(c, table) for c in columns if c not in table and c not in known and not c.startswith("quality_")}
-    _check_names(kept, {*_OWN, *CAPTIONS.get(family, ()), *factors})
-    scenes = [_scene(row, factors, table, found.place(i)) for i, row in enumerate(found.rows)]
-    if leave_out is not None:
-        kept_rows = _kept_rows(scenes, family, leave_out, table)
-        found, scenes = _only(found, kept_rows, leave_out), [scenes[i] for i in kept_rows]
-    numbers = {c for c in factors if all(isinstance(s[c], int) for s in scenes)}
-    kinds = _kinds(family, factors, numbers, table)
-    fields: dict[str, pa.DataType] = {"image": IMAGE, **kinds, "scene_id": pa.string()}
-    fields |= dict.fromkeys(CAPTIONS.get(family, ()), pa.string())
-    if "negative_caption" in fields:
-        fields["negative_scene_id"] = pa.string()
-    fields |= {"split": pa.string(), "scene": pa.string(), **dict.fromkeys(kept.values(), pa.string())}
-    partners = _partners(found.rows) if family == "AR4T" else {}
-    negatives = [
-        scenes[partners[i]] if i in partners else hard_negative(family, scene) for i, scene in enumerate(scenes)
-    ]
+    rows = _ImportedRows.of(found, family, leave_out)
 
     def split_of_row(index: int) -> str:
-        return str(found.rows[index].get("split") or split or found.splits[index] or "train")
-
-    def row(index: int) -> dict[str, Any]:
-        said, scene = found.rows[index], scenes[index]
-        other = negatives[index]
-        made: dict[str, Any] = {"image": {"bytes": found.picture(index), "path": found.paths[index]}}
-        for name, kind in kinds.items():
-            made[name] = float(scene[name]) if kind == pa.float64() else scene[name]
-        made["scene_id"] = scene.scene_id
-        made |= caption_columns(family, scene)
-        # A caption that came with the row is the one that the picture was published with.
-        made |= {c: said[c] for c in CAPTIONS.get(family, ()) if said.get(c)}
-        if "negative_scene_id" in fields:
-            made["negative_scene_id"] = None if other is None else other.scene_id
-            if index in partners:
-                made["negative_caption"] = found.rows[partners[index]].get("caption") or made["negative_caption"]
-        made |= {"split": split_of_row(index), "scene": scene.canonical}
-        made |= {name: None if said[c] is None else str(said[c]) for c, name in kept.items()}
-        return made
+        return str(rows.source.rows[index].get("split") or split or rows.source.splits[index] or "train")
 
     def check(index: int, made: Mapping[str, Any]) -> None:
-        decode(made["image"]["bytes"], found.file(index))
+        decode(made["image"]["bytes"], rows.source.file(index))
 
-    count = len(found.rows)
-    counts = {name: dict(Counter(str(scene[name]) for scene in scenes)) for name in kinds}
+    count, origin = len(rows.scenes), {"imported": rows.source.identity}
     assemble(
-        out, fields, count, row,
-        {"imported": found.identity, "family": family},
-        {"name": out.name, "license": terms, "counts": counts, "lineage": [{"imported": found.identity}], "assets": []},
-        None if tick is None else lambda done: tick(done, count),
+        out, rows.fields(), count, lambda index: rows.row(index, split_of_row(index)),
+        {**origin, "family": family},
+        {"name": out.name, "license": terms, "counts": rows.counts(), "lineage": [origin], "assets": []},
+        tick=None if tick is None else lambda done: tick(done, count),
         check=check,
         splits=[split_of_row(index) for index in range(count)],
     )  # fmt: skip
     made = open_dataset(out)
     write_card(out, made.manifest, made)
     return made
+
+
+@dataclass(frozen=True)
+class _ImportedRows:
+    """The rows of a source as those of a dataset.
+
+    Attributes:
+        source: what is read.
+        family: of the dataset.
+        scenes: of each row.
+        factors: factor column → its type.
+        extra: columns that are no factors → what they are called here.
+    """
+
+    source: Source
+    family: str
+    scenes: list[Scene]
+    factors: dict[str, pa.DataType]
+    extra: dict[str, str]
+
+    @classmethod
+    def of(cls, source: Source, family: str, leave_out: str | None) -> _ImportedRows:
+        """Read the scenes of all rows, or of those that stay.
+
+        Raises:
+            SpecError: a filter that cannot be read.
+            DatasetError: columns that are missing or called alike, or rows that are no scenes.
+        """
+        table = FACTORS.renamed(FAMILY_COLUMNS.get(family, {}))
+        columns = list(source.rows[0])
+        factors = _factors(family, columns, table)
+        own = {*_OWN, *CAPTIONS.get(family, ())}
+        extra = {
+            c: _name(c, table) for c in columns if c not in table and c not in own and not c.startswith("quality_")
+        }
+        _check_names(extra, {*own, *factors})
+        scenes = [_scene(row, factors, table, source.place(i)) for i, row in enumerate(source.rows)]
+        if leave_out is not None:
+            kept = _kept_rows(scenes, family, leave_out, table)
+            source, scenes = _only(source, kept, leave_out), [scenes[i] for i in kept]
+        whole = {c for c in factors if all(isinstance(s[c], int) for s in scenes)}
+        return cls(source, family, scenes, _kinds(family, factors, whole, table), extra)
+
+    @property
+    def captions(self) -> Sequence[str]:
+        """Names of the caption columns."""
+        return CAPTIONS.get(self.family, ())
+
+    @cached_property
+    def partners(self) -> dict[int, int]:
+        """The rows that are hard negatives of each other, as the source says."""
+        return _partners(self.source.rows) if self.family == "AR4T" else {}
+
+    def fields(self) -> dict[str, pa.DataType]:
+        """Return the columns and their types."""
+        fields: dict[str, pa.DataType] = {"image": IMAGE, **self.factors, "scene_id": pa.string()}
+        fields |= dict.fromkeys(self.captions, pa.string())
+        if "negative_caption" in fields:
+            fields["negative_scene_id"] = pa.string()
+        return fields | {"split": pa.string(), "scene": pa.string(), **dict.fromkeys(self.extra.values(), pa.string())}
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return factor column → level → number of rows."""
+        return {name: dict(Counter(str(scene[name]) for scene in self.scenes)) for name in self.factors}
+
+    def row(self, index: int, split: str) -> dict[str, Any]:
+        """Return a row by column."""
+        given, scene = self.source.rows[index], self.scenes[index]
+        made: dict[str, Any] = {"image": {"bytes": self.source.image(index), "path": self.source.paths[index]}}
+        for name, kind in self.factors.items():
+            made[name] = float(scene[name]) if kind == pa.float64() else scene[name]
+        made["scene_id"] = scene.scene_id
+        made |= caption_columns(self.family, scene)
+        # A caption that came with the row is the one that the image was published with.
+        made |= {c: given[c] for c in self.captions if given.get(c)}
+        if "negative_caption" in self.captions:
+            partner = self.partners.get(index)
+            negative = hard_negative(self.family, scene) if partner is None else self.scenes[partner]
+            made["negative_scene_id"] = None if negative is None else negative.scene_id
+            if partner is not None:
+                made["negative_caption"] = self.source.rows[partner].get("caption") or made["negative_caption"]
+        made |= {"split": split, "scene": scene.canonical}
+        return made | {name: None if given[c] is None else str(given[c]) for c, name in self.extra.items()}
+
+
+def _family(asked: str | None, columns: Iterable[str]) -> str:
+    """Return the family that was asked for, or that the columns tell.
+
+    Raises:
+        DatasetError: there is no such family.
+    """
+    found = asked or next((name for name, telling in _TELLING.items() if set(telling) <= set(columns)), "Custom")
+    if found not in {*_TELLING, "Custom"}:
+        raise DatasetError(f"family = '{found}': one of {', '.join(_TELLING)} or Custom")
+    return found
 
 
 def _kept_rows(scenes: Sequence[Scene], family: str, leave_out: str, table: FactorTable) -> list[int]:
@@ -185,22 +239,21 @@ def _at(value: Callable[[int], Any], rows: Sequence[int], index: int) -> Any:
     return value(rows[index])
 
 
-def _terms(source: Path, family: str, licence: str | None, generative: bool | None) -> dict[str, Any]:
+def _terms(source: Path, family: str, licence: str | None, generative: bool | None) -> Terms:
+    """Return the terms of a source: what is asked for, else what lies beside it, else what is known of its family."""
     folder = source if source.is_dir() else source.parent
-    said: dict[str, Any] = {}
-    for name in (PROVENANCE, "manifest.json"):
-        if not said and (folder / name).is_file():
+    found: Terms | None = None
+    for name in (PROVENANCE, Manifest.file):
+        if found is None and (folder / name).is_file():
             try:
-                said = dict(json.loads((folder / name).read_text()).get("license") or {})
-            except (ValueError, AttributeError, TypeError):
+                given = json.loads((folder / name).read_text()).get("license")
+                found = Terms.model_validate(given) if given else None
+            except (ValueError, AttributeError):
                 raise DatasetError(f"{folder / name}: no JSON object with a license") from None
-    if not said:
-        said = dict(PUG) if family != "Custom" else {"name": "unknown", "generative": True, "source": str(source.name)}
-    if licence is not None:
-        said["name"] = licence
-    if generative is not None:
-        said["generative"] = generative
-    return said
+    if found is None:
+        found = PUG if family != "Custom" else Terms(name="unknown", generative=True, source=source.name)
+    changed = {"name": licence, "generative": generative}
+    return found.model_copy(update={name: value for name, value in changed.items() if value is not None})
 
 
 def _name(column: str, table: FactorTable) -> str:

@@ -38,7 +38,7 @@ class Inspection:
         dead: the pairs of levels whose difference is below noise.
     """
 
-    pictures: int
+    images: int
     limits: dict[str, tuple[float, float]] = field(default_factory=lambda: dict(LIMITS))
     failed: dict[str, list[int]] = field(default_factory=dict)
     identical: list[list[int]] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Inspection:
     def as_dict(self) -> dict[str, Any]:
         """Return JSON values."""
         return {
-            "pictures": self.pictures,
+            "pictures": self.images,
             "limits": {name: list(limits) for name, limits in self.limits.items()},
             "failed": self.failed,
             "identical": self.identical,
@@ -82,7 +82,7 @@ class Inspection:
 
     def __str__(self) -> str:
         rows = {row for rows in self.failed.values() for row in rows}
-        lines = [f"{self.pictures} pictures, {len(rows)} fail a check"]
+        lines = [f"{self.images} pictures, {len(rows)} fail a check"]
         for name, failed in sorted(self.failed.items()):
             low, high = self.limits[name]
             lines.append(f"  {name} outside {low:g} to {high:g}: {_some(failed)}")
@@ -113,7 +113,7 @@ def inspect(dataset: StoredDataset) -> Inspection:
     Raises:
         DatasetError: a picture cannot be read.
     """
-    spec = dataset.manifest.get("identity", {}).get("spec", {})
+    spec = dataset.manifest.identity.get("spec", {})
     limits = {**LIMITS, **{k: (v[0], v[1]) for k, v in spec.get("quality", {}).get("limits", {}).items()}}
     result = Inspection(len(dataset), limits)
     failed: dict[str, list[int]] = defaultdict(list)

@@ -7,36 +7,36 @@ the PUG chapter). Whatever is imported from them, or merged with them, carries t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from torchmultiverse.errors import DatasetError
+from torchmultiverse.store.manifest import Manifest, Terms
 
-PUG = {"name": "CC-BY-NC-4.0", "generative": False, "source": "the published PUG datasets (FAIR at Meta)"}
+PUG = Terms(name="CC-BY-NC-4.0", generative=False, source="the published PUG datasets (FAIR at Meta)")
 
 
-def licence_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the terms of a dataset: ``name``, ``generative`` (may generative models learn from it), ``source``.
+def licence_of(manifest: Manifest) -> Terms:
+    """Return the terms of a dataset.
 
     A rendered dataset has the licences of its assets, which are named in the manifest.
     """
-    if "license" in manifest:
-        return dict(manifest["license"])
-    names = sorted({asset["license"] or "unknown" for asset in manifest.get("assets", [])})
-    return {"name": ", ".join(names) or "unknown", "generative": True, "source": "rendered"}
+    if manifest.license is not None:
+        return manifest.license
+    names = sorted({asset.license or "unknown" for asset in manifest.assets})
+    return Terms(name=", ".join(names) or "unknown", generative=True, source="rendered")
 
 
-def joint(terms: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def joint(terms: Iterable[Terms]) -> Terms:
     """Return the terms of a dataset made of several: every licence named, and the strictest rule."""
     listed = list(terms)
-    return {
-        "name": ", ".join(dict.fromkeys(part for term in listed for part in term["name"].split(", "))),
-        "generative": all(term["generative"] for term in listed),
-        "source": "; ".join(dict.fromkeys(str(term["source"]) for term in listed)),
-    }
+    return Terms(
+        name=", ".join(dict.fromkeys(part for term in listed for part in term.name.split(", "))),
+        generative=all(term.generative for term in listed),
+        source="; ".join(dict.fromkeys(term.source for term in listed)),
+    )
 
 
-def require_generative_use(manifest: Mapping[str, Any], place: str, override: str | None = None) -> None:
+def require_generative_use(manifest: Manifest, place: str, override: str | None = None) -> None:
     """Refuse to train a generative model on data whose licence forbids it.
 
     Args:
@@ -48,10 +48,10 @@ def require_generative_use(manifest: Mapping[str, Any], place: str, override: st
         DatasetError: the licence forbids it and was not named.
     """
     terms = licence_of(manifest)
-    if terms["generative"] or override == terms["name"]:
+    if terms.generative or override == terms.name:
         return
-    said = f"'{override}' is not its licence; " if override is not None else ""
+    refused = f"'{override}' is not its licence; " if override is not None else ""
     raise DatasetError(
-        f"{place} is from {terms['source']}, under {terms['name']}: generative models must not be trained on it. "
-        f"{said}who holds other rights names the licence: '{terms['name']}'"
+        f"{place} is from {terms.source}, under {terms.name}: generative models must not be trained on it. "
+        f"{refused}who holds other rights names the licence: '{terms.name}'"
     )

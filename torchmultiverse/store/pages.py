@@ -26,7 +26,7 @@ _HEADER_BYTES = 512
 _BOOLEANS, _INTEGERS, _DOUBLE, _BINARY, _LIST, _STRUCT = (1, 2), (3, 4, 5, 6), 7, 8, 9, 12
 
 
-class File:
+class OpenFile:
     """A file open for reading at any place, from any thread; closed when nobody holds it."""
 
     def __init__(self, path: str, stamp: tuple[int, int]) -> None:
@@ -49,13 +49,13 @@ def stamp_of(stat: os.stat_result) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=128)
-def open_file(path: str, stamp: tuple[int, int]) -> File:
+def open_file(path: str, stamp: tuple[int, int]) -> OpenFile:
     """Return the open file; the last ones asked for stay open.
 
     Raises:
         DatasetError: it is gone or is not the one of that stamp.
     """
-    return File(path, stamp)
+    return OpenFile(path, stamp)
 
 
 def groups(path: Path) -> list[tuple[int, list[dict[int, Any]]]]:
@@ -94,7 +94,7 @@ def chunk(columns: list[dict[int, Any]], leaf: str) -> tuple[int, int, int] | No
     return None
 
 
-def locate(file: File, start: int, size: int, values: int) -> NDArray[np.int64] | None:
+def locate(file: OpenFile, start: int, size: int, values: int) -> NDArray[np.int64] | None:
     """Return start and length in the file of each value of a column chunk, int64 (values, 2).
 
     ``None`` if the chunk is not uncompressed, PLAIN and without nulls, or does not add up.

@@ -23,8 +23,9 @@ from torchmultiverse.scenes import Condition, Factor, FactorTable, parse_where
 from torchmultiverse.store import pages
 from torchmultiverse.store.crossing import Crossing
 from torchmultiverse.store.ids import Ids
-from torchmultiverse.store.manifest import SHARD_NAME, read_manifest, shard_number, table_of
+from torchmultiverse.store.manifest import SHARD_NAME, Manifest, shard_number, table_of
 from torchmultiverse.store.parquet import read_whole, reading
+from torchmultiverse.store.views import ImageSet
 
 
 @dataclass(slots=True)
@@ -39,11 +40,14 @@ class _Shard:
     spans: dict[tuple[str, int], NDArray[np.int64] | None] = field(default_factory=dict)
 
 
-class StoredDataset:
+class StoredDataset(ImageSet):
     """A folder of Parquet shards, opened for reading. Rows are numbered through all shards.
 
     Picklable; may be used from several threads and processes.
     """
+
+    path: Path
+    has_bytes = True
 
     def __init__(
         self, path: Path, shards: Sequence[_Shard], schema: pa.Schema, indices: NDArray[np.int64] | None = None
@@ -74,7 +78,7 @@ class StoredDataset:
     @cached_property
     def image_columns(self) -> list[str]:
         """Names of the columns that hold pictures."""
-        return [field.name for field in self.schema if _holds_pictures(field.type)]
+        return [field.name for field in self.schema if _holds_images(field.type)]
 
     @property
     def factors(self) -> list[str]:
@@ -82,9 +86,9 @@ class StoredDataset:
         return [name for name in self.columns if name in self._published]
 
     @cached_property
-    def manifest(self) -> dict[str, Any]:
-        """The manifest, or an empty object for a folder that has none."""
-        return read_manifest(self.path)
+    def manifest(self) -> Manifest:
+        """The manifest; an empty one for a folder that has none."""
+        return Manifest.load(self.path)
 
     def __len__(self) -> int:
         return self._starts[-1] if self._indices is None else len(self._indices)
@@ -169,8 +173,8 @@ class StoredDataset:
             DatasetError: no such column, or bytes that are no picture.
         """
         what = self.place(index)
-        picture = decode(self.image_bytes(index, column), what)
-        return picture if column in codec.EXTENSIONS else rgb(picture, what)
+        image = decode(self.image_bytes(index, column), what)
+        return image if column in codec.EXTENSIONS else rgb(image, what)
 
     def place(self, index: int) -> str:
         """Return where a row is, for errors: the file and the row in it.
@@ -180,11 +184,6 @@ class StoredDataset:
         """
         number, offset = self._find(index)
         return f"{self._shards[number].path}, row {offset}"
-
-    def iter_images(self, indices: Iterable[int] | None = None) -> Iterator[Image.Image]:
-        """Yield pictures in the order asked for; all, where nothing is asked for."""
-        for index in range(len(self)) if indices is None else indices:
-            yield self.image(index)
 
     def where(self, text: str) -> StoredDataset:
         """Return the rows that pass a filter, such as ``world_name = Desert and camera_yaw in (0, 45)``.
@@ -317,7 +316,7 @@ class StoredDataset:
                 starts = np.cumsum([0, *(rows for rows, _ in found)], dtype=np.int64)
                 if starts[-1] != shard.rows:
                     raise pa.ArrowInvalid(f"its row groups have {starts[-1]} rows, the file {shard.rows}")
-            shard.chunks = {c: [pages.chunk(said, f"{c}.bytes") for _, said in found] for c in self.image_columns}
+            shard.chunks = {c: [pages.chunk(columns, f"{c}.bytes") for _, columns in found] for c in self.image_columns}
             shard.groups = starts
         return shard.groups
 
@@ -351,7 +350,8 @@ def open_dataset(path: str | Path) -> StoredDataset:
     """
     path = Path(path)
     files = _in_order((path / "data").glob("[!.]*.parquet"))
-    if files and isinstance(named := read_manifest(path).get("shards"), dict):
+    if files and (manifest := Manifest.load(path)).lists_files:
+        named = manifest.shards
         # Another file is what an interrupted run left, or what somebody put there: its rows may be those of a file
         # that is named, and no label, split or hash of the manifest is about them.
         lacking = sorted(named.keys() - {file.name for file in files})
@@ -421,7 +421,7 @@ def _passes(condition: Condition, factor: Factor, level: Any) -> bool:
     return condition.holds(level)
 
 
-def _holds_pictures(kind: pa.DataType) -> bool:
+def _holds_images(kind: pa.DataType) -> bool:
     """Whether a column follows the image convention: a struct of ``bytes`` and ``path``."""
     if not pa.types.is_struct(kind) or {kind.field(i).name for i in range(kind.num_fields)} != {"bytes", "path"}:
         return False

@@ -44,16 +44,16 @@ class Source:
     Attributes:
         rows: what they say, column to value.
         place: where a row is, for errors.
-        picture: the bytes of a row's picture; raises DatasetError.
-        file: where a row's picture is, for errors.
-        paths: what each picture is called, unique or not.
+        image: the bytes of a row's image; raises DatasetError.
+        file: where a row's image is, for errors.
+        paths: what each image is called, unique or not.
         splits: what the names of files and folders say of each row.
-        identity: what it is, JSON values; pictures apart.
+        identity: what it is, JSON values; images apart.
     """
 
     rows: list[dict[str, Any]]
     place: Callable[[int], str]
-    picture: Callable[[int], bytes]
+    image: Callable[[int], bytes]
     file: Callable[[int], str]
     paths: list[str]
     splits: list[str | None]
@@ -168,6 +168,21 @@ def _find(
     The published CSV files name pictures sometimes from the root and sometimes from a folder that follows from the
     row. A name that several files have is settled by the row's levels, which are in the names of the folders.
     """
+    tree = _image_files(root)
+    found, lacking = [], []
+    for index, name in enumerate(names):
+        matches = _matches(name, rows[index], tree)
+        if (problem := _problem(root, matches)) is not None:
+            lacking.append(f"{place(index)}: {name!r}: {problem}")
+        found.append(matches[0] if matches else "")
+    if lacking:
+        more = f"\n… and {len(lacking) - 5} more" if len(lacking) > 5 else ""
+        raise DatasetError("\n".join(lacking[:5]) + more)
+    return found
+
+
+def _image_files(root: Path) -> dict[str, list[str]]:
+    """Return the paths of the images below a folder, relative to it, by their composed names."""
     tree: dict[str, list[str]] = {}
     for folder, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if name != "__MACOSX")
@@ -176,31 +191,31 @@ def _find(
             path = name if below == "." else f"{below}/{name}"
             if name.lower().endswith(tuple(SUFFIXES)) and not name.startswith(".") and _is_text(path):
                 tree.setdefault(_composed(name), []).append(path)
-    found, lacking = [], []
-    for index, name in enumerate(names):
-        wanted = _composed(os.path.normpath(name.replace("\\", "/")).lstrip("/"))
-        nearby = tree.get(os.path.basename(wanted), [])
-        exact = [path for path in nearby if f"/{_composed(path)}".endswith(f"/{wanted}")]
-        if len(exact) > 1:
-            levels = {_composed(value) for value in rows[index].values()}
-            known = [sum(_composed(part) in levels for part in path.split("/")[:-1]) for path in exact]
-            exact = [path for path, n in zip(exact, known, strict=True) if n == max(known)]
-        what = None
-        if len(exact) != 1:
-            what = f"{len(exact)} files of that name: {', '.join(exact[:2])}" if exact else "no such file"
-        elif (target := _resolved(root / exact[0])) is None:
-            what = "a link that leads round in a circle"
-        elif not target.is_relative_to(root):
-            what = f"a link that leads out of the folder, to {target}; put a copy in its place"
-        elif not target.is_file():
-            what = "no file"
-        if what is not None:
-            lacking.append(f"{place(index)}: {name!r}: {what}")
-        found.append("" if what else exact[0])
-    if lacking:
-        more = f"\n… and {len(lacking) - 5} more" if len(lacking) > 5 else ""
-        raise DatasetError("\n".join(lacking[:5]) + more)
-    return found
+    return tree
+
+
+def _matches(name: str, row: Mapping[str, str], tree: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the files that a row's name may mean: those below whose folders have most of the row's levels."""
+    wanted = _composed(os.path.normpath(name.replace("\\", "/")).lstrip("/"))
+    nearby = tree.get(os.path.basename(wanted), [])
+    exact = [path for path in nearby if f"/{_composed(path)}".endswith(f"/{wanted}")]
+    if len(exact) < 2:
+        return exact
+    levels = {_composed(value) for value in row.values()}
+    known = [sum(_composed(part) in levels for part in path.split("/")[:-1]) for path in exact]
+    return [path for path, n in zip(exact, known, strict=True) if n == max(known)]
+
+
+def _problem(root: Path, matches: Sequence[str]) -> str | None:
+    """Return why the files that a name may mean are not one file below the root; ``None`` where they are."""
+    if len(matches) != 1:
+        return f"{len(matches)} files of that name: {', '.join(matches[:2])}" if matches else "no such file"
+    target = _resolved(root / matches[0])
+    if target is None:
+        return "a link that leads round in a circle"
+    if not target.is_relative_to(root):
+        return f"a link that leads out of the folder, to {target}; put a copy in its place"
+    return None if target.is_file() else "no file"
 
 
 def _resolved(path: Path) -> Path | None:
@@ -278,9 +293,9 @@ def _class_names(schema: pa.Schema, file: Path) -> dict[str, list[str]]:
     try:
         features = json.loads(text)["info"]["features"]
         labels = {
-            name: said["names"]
-            for name, said in features.items()
-            if said.get("_type") == "ClassLabel" and said.get("names")
+            name: feature["names"]
+            for name, feature in features.items()
+            if feature.get("_type") == "ClassLabel" and feature.get("names")
         }
         if not all(isinstance(name, str) for names in labels.values() for name in names):
             raise TypeError("a name that is no text")

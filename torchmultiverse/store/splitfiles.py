@@ -41,7 +41,7 @@ def split_files(dataset: StoredDataset) -> list[SplitFiles]:
         DatasetError: a file that cannot be read.
     """
     found: dict[str, SplitFiles] = {}
-    said: dict[str, set[str]] = {}
+    labelled: dict[str, set[str]] = {}
     named = all(SHARD_NAME.fullmatch(file.name) for file in dataset.files)
     labels = dataset.tables(["split"]) if "split" in dataset.columns else None
     for file in dataset.files:
@@ -52,13 +52,13 @@ def split_files(dataset: StoredDataset) -> list[SplitFiles]:
         split.rows += metadata.num_rows
         split.bytes += sum(metadata.row_group(g).total_byte_size for g in range(metadata.num_row_groups))
         if labels is not None:
-            said.setdefault(prefix, set()).update(map(split_name, next(labels)["split"].unique().to_pylist()))
+            labelled.setdefault(prefix, set()).update(map(split_name, next(labels)["split"].unique().to_pylist()))
     folder = Path(dataset.files[0]).parent.relative_to(dataset.path).as_posix()
     where = "" if folder == "." else f"{folder}/"
     for prefix, split in found.items():
         split.pattern = f"{where}*.parquet" if len(found) == 1 else f"{where}{prefix}-*.parquet"
-        if len(said.get(prefix, ())) == 1:
-            (split.name,) = said[prefix]
+        if len(labelled.get(prefix, ())) == 1:
+            (split.name,) = labelled[prefix]
     if len({split.name for split in found.values()}) < len(found):
         for prefix, split in found.items():
             split.name = prefix

@@ -16,12 +16,12 @@ def split_name(value: object) -> str:
     Hyphens become ``_``. What else is no letter, digit or ``_`` of ASCII does so too, and the name ends in eight digits
     of its SHA-256, so that it stays another's; nothing at all is ``train``.
     """
-    said = "" if value is None else str(value)
-    name = said.replace("-", "_")
+    text = "" if value is None else str(value)
+    name = text.replace("-", "_")
     if re.fullmatch(rf"\w{{1,{_LONGEST}}}", name, re.ASCII) and name not in _RESERVED:
         return name
-    if not said:
+    if not text:
         return TRAIN
-    mark = hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    mark = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     plain = re.sub(r"\W", "_", name, flags=re.ASCII)[:_LONGEST]
     return f"{plain}_{mark}"

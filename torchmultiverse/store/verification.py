@@ -6,16 +6,15 @@ import hashlib
 from collections.abc import Set
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from torchmultiverse.errors import DatasetError, SpecError
-from torchmultiverse.files import FolderLock, disk_errors, sha256_file, write_atomic
+from torchmultiverse.files import FolderLock, disk_errors, sha256_file
 from torchmultiverse.images import ImageError, decode
 from torchmultiverse.scenes import FactorTable, Scene
-from torchmultiverse.store.manifest import manifest_bytes, read_manifest, table_of
+from torchmultiverse.store.manifest import Manifest, ShardEntry, table_of
 
 
 @dataclass
@@ -44,20 +43,16 @@ def verify(path: str | Path, drop_bad: bool = False) -> Verification:
         DatasetError: the folder holds no dataset with a manifest, or, to drop something, another process writes it.
     """
     path = Path(path)
-    try:
-        manifest = read_manifest(path)
-        shards = manifest["shards"]
-        if not isinstance(manifest["identity"], dict):
-            raise KeyError("identity")
-        table = table_of(manifest)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise DatasetError(f"{path}: no manifest.json of a dataset") from None
+    manifest = Manifest.load(path)
+    if not manifest.lists_files or "identity" not in manifest.model_fields_set:
+        raise DatasetError(f"{path}: no manifest.json of a dataset")
+    shards, table = manifest.shards, table_of(manifest)
     result = Verification(path)
-    untrusted = set(manifest.get("untrusted", ()))
+    untrusted = set(manifest.untrusted)
     for name, entry in shards.items():
         problem = _check(path / "data" / name, entry, table, untrusted)
         if problem is None:
-            result.rows += entry["rows"]
+            result.rows += entry.rows
         else:
             result.problems[name] = problem
     if drop_bad and result.problems:
@@ -66,32 +61,33 @@ def verify(path: str | Path, drop_bad: bool = False) -> Verification:
             try:
                 for name in result.problems:
                     del shards[name]
-                manifest["complete"] = False
-                manifest.pop("untrusted", None)  # they were in shards that are dropped
-                write_atomic(path / "manifest.json", manifest_bytes(manifest))
+                manifest.complete = False
+                manifest.untrusted = {}  # they were in shards that are dropped
+                manifest.model_fields_set.discard("untrusted")
+                manifest.save(path)
                 for name in result.problems:
                     (path / "data" / name).unlink(missing_ok=True)
             finally:
                 lock.release()
-    strangers = sorted({file.name for file in (path / "data").glob("[!.]*.parquet")} - shards.keys())
-    if strangers and not drop_bad:
-        result.problems["data/"] = f"holds Parquet files that the manifest does not name: {', '.join(strangers[:5])}"
+    unnamed = sorted({file.name for file in (path / "data").glob("[!.]*.parquet")} - shards.keys())
+    if unnamed and not drop_bad:
+        result.problems["data/"] = f"holds Parquet files that the manifest does not name: {', '.join(unnamed[:5])}"
     return result
 
 
-def _check(file: Path, entry: dict[str, Any], table: FactorTable, untrusted: Set[str]) -> str | None:
+def _check(file: Path, entry: ShardEntry, table: FactorTable, untrusted: Set[str]) -> str | None:
     """Return what is wrong with a shard."""
     doubted = 0
     try:
-        if sha256_file(file) != entry["sha256"]:
+        if sha256_file(file) != entry.sha256:
             return "its SHA-256 is not the manifest's"
         with pq.ParquetFile(file, memory_map=True) as parquet:
-            if parquet.metadata.num_rows != entry["rows"]:
-                return f"{parquet.metadata.num_rows} rows, {entry['rows']} in the manifest"
+            if parquet.metadata.num_rows != entry.rows:
+                return f"{parquet.metadata.num_rows} rows, {entry.rows} in the manifest"
             schema = parquet.schema_arrow
-            pictures = [c.name for c in schema if pa.types.is_struct(c.type)]
+            image_columns = [c.name for c in schema if pa.types.is_struct(c.type)]
             factors = [c for c in schema.names if c in table]
-            for batch in parquet.iter_batches(64, columns=[*pictures, *factors, "scene", "scene_id"]):
+            for batch in parquet.iter_batches(64, columns=[*image_columns, *factors, "scene", "scene_id"]):
                 for row in batch.to_pylist():
                     if hashlib.sha256(row["scene"].encode()).hexdigest()[:32] != row["scene_id"]:
                         return f"scene_id {row['scene_id']} is not its scene's"
@@ -100,7 +96,7 @@ def _check(file: Path, entry: dict[str, Any], table: FactorTable, untrusted: Set
                     for column in factors:
                         if row[column] != scene[column]:
                             return f"scene {row['scene_id']}: {column} is {row[column]}, its scene says {scene[column]}"
-                    for column in pictures:
+                    for column in image_columns:
                         decode(row[column]["bytes"], f"{column} of scene {row['scene_id']}")
     except (OSError, pa.ArrowException, ValueError, SpecError, ImageError) as error:
         return f"cannot be read: {error}"

@@ -1,11 +1,13 @@
-"""What the evaluator needs of a dataset, and a dataset in memory for a user's own pictures."""
+"""Images with a table of factors, wherever they are: the one interface, images in memory, and parts of a dataset."""
 
 from __future__ import annotations
 
 import hashlib
+from abc import abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -14,45 +16,73 @@ from PIL import Image
 
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.scenes import canonical_json
+from torchmultiverse.store.manifest import Manifest
 
 _JSON = ("scene", "annotations")
 _NOT_FACTORS = frozenset(("engine", "render_ms", "split", "filename"))
 
 
-@runtime_checkable
 class ImageSet(Protocol):
-    """Pictures with a table of factors. ``torchmultiverse.store.open_dataset`` returns one."""
+    """Images with a table of factors: what is evaluated, trained on and analysed.
+
+    `StoredDataset`, `ImageFolder`, `ImageList` and `ImageSubset` are such sets. A set of your own subclasses it, says
+    `manifest`, ``__len__``, `table` and `image`, and `image_bytes` where images are files.
+
+    Attributes:
+        path: folder of the set, ``None`` in memory.
+        has_bytes: whether `image_bytes` returns what an image's pixels follow from. Then features are kept by it.
+    """
+
+    path: Path | None = None
+    has_bytes: bool = False
 
     @property
-    def manifest(self) -> Any:
-        """What made the pictures: a mapping."""
+    @abstractmethod
+    def manifest(self) -> Manifest:
+        """What is known of the whole; its hash stands for the set in results."""
         ...
 
+    @abstractmethod
     def __len__(self) -> int: ...
 
+    @abstractmethod
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return columns; without names, all but the pictures."""
+        """Return columns; without names, all but the images."""
         ...
 
+    @abstractmethod
     def image(self, index: int) -> Image.Image:
-        """Return one picture."""
+        """Return one image."""
         ...
 
     def iter_images(self, indices: Iterable[int] | None = None) -> Iterator[Image.Image]:
-        """Yield pictures in the order asked for; all, where nothing is asked for."""
-        ...
+        """Yield images in the order asked for; all, where nothing is asked for."""
+        return (self.image(int(index)) for index in (range(len(self)) if indices is None else indices))
+
+    def image_bytes(self, index: int) -> bytes:
+        """Return an image as the bytes of its file, where `has_bytes`.
+
+        Raises:
+            DatasetError: it has no file.
+        """
+        raise DatasetError(f"'{dataset_name(self)}': image {index} has no file")
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """The files that hold the rows of a stored dataset, in their order."""
+        return ()
 
 
-class ImageList:
-    """Pictures and their factors in memory.
+class ImageList(ImageSet):
+    """Images and their factors in memory.
 
     Args:
-        images: the pictures.
-        rows: one mapping of column to value per picture.
+        images: in their order.
+        rows: one mapping of column to value per image.
         name: of the dataset in results.
 
     Raises:
-        DatasetError: as many rows as pictures are needed, and one type of values in a column.
+        DatasetError: as many rows as images are needed, and one type of values in a column.
     """
 
     def __init__(
@@ -62,7 +92,12 @@ class ImageList:
             raise DatasetError(f"{len(images)} pictures but {len(rows)} rows of factors")
         self._images = list(images)
         self._table = _table(rows)
-        self.manifest: dict[str, Any] = {"name": name, "count": len(rows)}
+        self._manifest = Manifest(name=name, count=len(rows))
+
+    @property
+    def manifest(self) -> Manifest:
+        """Name and count."""
+        return self._manifest
 
     def __len__(self) -> int:
         return len(self._images)
@@ -74,10 +109,6 @@ class ImageList:
     def image(self, index: int) -> Image.Image:
         """Return one picture."""
         return self._images[index]
-
-    def iter_images(self, indices: Iterable[int] | None = None) -> Iterator[Image.Image]:
-        """Yield pictures in the order asked for."""
-        return (self._images[i] for i in (range(len(self)) if indices is None else indices))
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
@@ -93,99 +124,87 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     return pa.table(arrays)
 
 
-class ImageSubset:
-    """Some rows of a dataset, in the order given; all that its manifest says of the whole is kept.
+class ImageSubset(ImageSet):
+    """Some rows of a dataset, in the order given; its manifest is that of the whole with the rows named.
 
     Args:
-        pictures: the dataset.
-        rows: of it, (N,).
+        whole: the dataset.
+        rows: of it, (N,), int64.
         name: of the part in results; that of the whole by default.
     """
 
-    def __init__(self, pictures: ImageSet, rows: NDArray[np.int64], name: str | None = None) -> None:
-        self._pictures, self._rows = pictures, np.asarray(rows, np.int64)
+    def __init__(self, whole: ImageSet, rows: NDArray[np.int64], name: str | None = None) -> None:
+        self._whole, self._rows = whole, np.asarray(rows, np.int64)
+        self.has_bytes = whole.has_bytes
         digest = hashlib.sha256(self._rows.tobytes()).hexdigest()
-        about = {"name": name or dataset_name(pictures), "count": len(self._rows), "rows_sha256": digest}
-        self.manifest: dict[str, Any] = {**manifest_of(pictures), **about}
-        whole: Any = pictures
-        if hasattr(pictures, "image_bytes"):
-            self.image_bytes = lambda index: whole.image_bytes(int(self._rows[index]))
+        about = {"name": name or dataset_name(whole), "count": len(self._rows), "rows_sha256": digest}
+        self._manifest = whole.manifest.model_copy()
+        self._manifest.set(**about)
+
+    @property
+    def manifest(self) -> Manifest:
+        """That of the whole, with the name, number and hash of the rows."""
+        return self._manifest
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return columns; without names, all but the pictures."""
-        return self._pictures.table(columns).take(pa.array(self._rows))
+        """Return columns; without names, all but the images."""
+        return self._whole.table(columns).take(pa.array(self._rows))
 
     def image(self, index: int) -> Image.Image:
-        """Return one picture."""
-        return self._pictures.image(int(self._rows[index]))
+        """Return one image."""
+        return self._whole.image(int(self._rows[index]))
+
+    def image_bytes(self, index: int) -> bytes:
+        """Return an image as the bytes of its file, where the whole has them.
+
+        Raises:
+            DatasetError: it has no file.
+        """
+        return self._whole.image_bytes(int(self._rows[index]))
 
     def iter_images(self, indices: Iterable[int] | None = None) -> Iterator[Image.Image]:
-        """Yield pictures in the order asked for."""
+        """Yield images in the order asked for."""
         places = range(len(self)) if indices is None else indices
-        return self._pictures.iter_images([int(self._rows[int(place)]) for place in places])
+        return self._whole.iter_images([int(self._rows[int(place)]) for place in places])
 
 
-def without(pictures: ImageSet, scene_ids: Iterable[str]) -> ImageSet:
-    """Return a dataset without the pictures of some scenes; itself where it holds none of them.
+def without(images: ImageSet, scene_ids: Iterable[str]) -> ImageSet:
+    """Return a dataset without the images of some scenes; itself where it holds none of them.
 
     Raises:
         DatasetError: nothing is left.
     """
-    if "scene_id" not in pictures.table().column_names:
-        return pictures
-    ids = pictures.table(["scene_id"])["scene_id"].to_pylist()
+    if "scene_id" not in images.table().column_names:
+        return images
+    ids = images.table(["scene_id"])["scene_id"].to_pylist()
     known = set(scene_ids)
     rows = np.array([row for row, name in enumerate(ids) if name not in known], np.int64)
     if not len(rows):
-        raise DatasetError(f"'{dataset_name(pictures)}': all {len(ids):,} pictures are left out, none is left")
-    return pictures if len(rows) == len(ids) else ImageSubset(pictures, rows)
+        raise DatasetError(f"'{dataset_name(images)}': all {len(ids):,} images are left out, none is left")
+    return images if len(rows) == len(ids) else ImageSubset(images, rows)
 
 
-def open_images(dataset: str | Path | ImageSet) -> ImageSet:
-    """Return an opened dataset for a folder (or pictures in folders of classes), or what was given."""
-    if isinstance(dataset, str | Path):
-        from torchmultiverse.store.image_folder import ImageFolder, is_image_folder
-
-        if is_image_folder(Path(dataset)):
-            return ImageFolder(dataset)
-        from torchmultiverse.store import open_dataset
-
-        opened: ImageSet = open_dataset(dataset)
-        return opened
-    return dataset
-
-
-def manifest_of(pictures: ImageSet) -> dict[str, Any]:
-    """Return a dataset's manifest as plain data."""
-    manifest = pictures.manifest
-    if hasattr(manifest, "model_dump"):
-        manifest = manifest.model_dump(mode="json")
-    return dict(manifest or {})
-
-
-def manifest_hash(pictures: ImageSet) -> str:
+def manifest_hash(images: ImageSet) -> str:
     """Return the SHA-256 of the canonical JSON of the manifest, 64 hex digits."""
-    return hashlib.sha256(canonical_json(manifest_of(pictures)).encode()).hexdigest()
+    return hashlib.sha256(canonical_json(images.manifest.as_json()).encode()).hexdigest()
 
 
-def dataset_name(pictures: ImageSet) -> str:
-    """Return the name a dataset goes by in results: its spec's name, its own, or its folder's."""
-    manifest = manifest_of(pictures)
-    identity = manifest.get("identity")
-    spec = identity.get("spec") if isinstance(identity, Mapping) else manifest.get("spec")
-    for name in (manifest.get("name"), spec.get("name") if isinstance(spec, Mapping) else None):
-        if isinstance(name, str) and name:
-            return name
-    folder = getattr(pictures, "path", None)
-    return Path(folder).name if folder else "pictures"
+def dataset_name(images: ImageSet) -> str:
+    """Return the name a dataset goes by in results: its own, its spec's name, or its folder's."""
+    if images.manifest.name:
+        return images.manifest.name
+    spec = images.manifest.identity.get("spec")
+    if isinstance(spec, Mapping) and isinstance(spec.get("name"), str) and spec["name"]:
+        return str(spec["name"])
+    return images.path.name if images.path is not None and images.path.name else "pictures"
 
 
-def columns_of(pictures: ImageSet) -> dict[str, NDArray[Any]]:
-    """Return every scalar column (no picture, no JSON) as a NumPy array; strings as objects."""
-    table = pictures.table()
+def columns_of(images: ImageSet) -> dict[str, NDArray[Any]]:
+    """Return every scalar column (no image, no JSON) as a NumPy array; strings as objects."""
+    table = images.table()
     arrays: dict[str, NDArray[Any]] = {}
     for name in table.column_names:
         column = table[name]
@@ -210,24 +229,18 @@ def factor_table(columns: Mapping[str, NDArray[Any]]) -> pa.Table:
     return pa.table(kept)
 
 
-def facts_of(manifest: Mapping[str, Any]) -> dict[str, str]:
+def facts_of(manifest: Manifest) -> dict[str, str]:
     """Return what a reader of results wants to know of a manifest: who rendered it, how large, under which licence."""
-    identity = manifest.get("identity")
-    identity = identity if isinstance(identity, Mapping) else {}
+    identity = manifest.identity
     spec = identity.get("spec")
-    engine, assets = manifest.get("engine"), manifest.get("assets")
     facts: dict[str, str] = {}
     if isinstance(spec, Mapping):
         facts["description"] = str(spec.get("description") or "")
         facts["family"] = str(spec.get("family") or "")
     if isinstance(identity.get("size"), list):
         facts["size"] = " × ".join(str(side) for side in identity["size"]) + " pixels"
-    if isinstance(engine, Mapping):
-        facts["engine"] = " ".join(str(engine[key]) for key in ("name", "version") if engine.get(key))
-    if isinstance(assets, list):
-        counts: dict[str, int] = {}
-        for asset in assets:
-            if isinstance(asset, Mapping) and asset.get("license"):
-                counts[str(asset["license"])] = counts.get(str(asset["license"]), 0) + 1
-        facts["licences"] = ", ".join(f"{licence} ({count} assets)" for licence, count in sorted(counts.items()))
+    if manifest.engine is not None:
+        facts["engine"] = " ".join(part for part in (manifest.engine.name, manifest.engine.version) if part)
+    counts = Counter(asset.license for asset in manifest.assets if asset.license)
+    facts["licences"] = ", ".join(f"{licence} ({count} assets)" for licence, count in sorted(counts.items()))
     return {key: value for key, value in facts.items() if value}

@@ -28,14 +28,23 @@ import pyarrow.ipc as ipc
 
 from torchmultiverse.engines import Frame
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.files import FolderLock, atomic_file, disk_errors, sha256_file, sweep, write_atomic
+from torchmultiverse.files import (
+    FolderLock,
+    atomic_file,
+    disk_errors,
+    remove_temporary_files,
+    sha256_file,
+    write_atomic,
+)
 from torchmultiverse.scenes import Design
 from torchmultiverse.store.folder import check_same, check_vacant, clear
 from torchmultiverse.store.ids import Ids
 from torchmultiverse.store.manifest import (
     ANNOUNCED,
-    SHARD_NAME,
-    manifest_bytes,
+    FORMAT,
+    FORMAT_OF_SPLITS,
+    Manifest,
+    ShardEntry,
     read_announced,
     shard_name,
     shard_number,
@@ -44,9 +53,6 @@ from torchmultiverse.store.parquet import GROUP_ROWS, reading, write_groups
 from torchmultiverse.store.schema import RowSchema
 from torchmultiverse.store.splits import split_name
 
-FORMAT = 1
-FORMAT_OF_SPLITS = 2
-"""Of datasets of several splits: until each had files of its own, they were of format 1 as well."""
 SHARD_ROWS = 1024
 NEW = 8
 """The manifest is written when one in so many of the files that it names is new to it."""
@@ -111,7 +117,7 @@ class DatasetWriter:
                 self._work.mkdir(exist_ok=True)
                 self._data.mkdir(exist_ok=True)
                 self._tidy()
-                sweep(self.out, self._work, self._data)
+                remove_temporary_files(self.out, self._work, self._data)
             except BaseException:
                 self._lock.release()
                 raise
@@ -136,12 +142,12 @@ class DatasetWriter:
     @property
     def rows(self) -> int:
         """Number of rows in the shards that are written."""
-        return sum(entry["rows"] for entry in self.manifest["shards"].values())
+        return self.manifest.rows
 
     @property
     def settled(self) -> int:
         """Number of rows in the shards that are written with all their rows."""
-        return sum(entry["rows"] for n, entry in self.manifest["shards"].items() if self.complete(shard_number(n)))
+        return sum(entry.rows for n, entry in self.manifest.shards.items() if self.complete(shard_number(n)))
 
     def shard_range(self, shard: int) -> range:
         """Return the design indices of a shard."""
@@ -149,7 +155,7 @@ class DatasetWriter:
 
     def complete(self, shard: int) -> bool:
         """Whether a shard is written with all its rows."""
-        rows: int = sum(self.manifest["shards"][name]["rows"] for name in self._files(shard))
+        rows: int = sum(self.manifest.shards[name].rows for name in self._files(shard))
         return rows == len(self.shard_range(shard))
 
     def missing(self, shard: int) -> list[int]:
@@ -201,19 +207,20 @@ class DatasetWriter:
                 groups = (pa.concat_tables(group) for group in _groups(itertools.chain([first], rows), GROUP_ROWS))
                 count = write_groups(file, self.schema.arrow, groups)
                 file.flush()
-                entries[name] = {"rows": count, "bytes": file.tell(), "sha256": sha256_file(Path(file.name))}
+                entries[name] = ShardEntry(rows=count, bytes=file.tell(), sha256=sha256_file(Path(file.name)))
             if not entries:
                 return
-            write_atomic(self._announcement(shard), json.dumps({"files": entries}).encode())
-        self.manifest["shards"] |= entries
+            announced = {name: entry.model_dump(exclude_unset=True) for name, entry in entries.items()}
+            write_atomic(self._announcement(shard), json.dumps({"files": announced}).encode())
+        self.manifest.shards.update(entries)
         self._settle(shard)
-        if len(self._unsaved) * NEW >= len(self.manifest["shards"]):
+        if len(self._unsaved) * NEW >= len(self.manifest.shards):
             self.save_manifest()
 
     def save_manifest(self) -> None:
         """Write the manifest."""
         with disk_errors(self.out):
-            write_atomic(self.out / "manifest.json", manifest_bytes(self.manifest))
+            self.manifest.save(self.out)
             for shard in self._unsaved:
                 self._announcement(shard).unlink(missing_ok=True)
         self._unsaved.clear()
@@ -241,7 +248,7 @@ class DatasetWriter:
         """Finish with shards that are announced and whose rows an interruption left waiting as well."""
         for announced in self._work.glob(ANNOUNCED):
             shard = int(announced.stem)
-            if shard not in self._unsaved and read_announced(announced).items() <= self.manifest["shards"].items():
+            if shard not in self._unsaved and read_announced(announced).items() <= self.manifest.shards.items():
                 self._settle(shard)
 
     def _settle(self, shard: int) -> None:
@@ -259,7 +266,7 @@ class DatasetWriter:
     def _files(self, shard: int) -> list[str]:
         """Return the names of a shard's files that are written."""
         names = (shard_name(shard, split) for split in self._names)
-        return [name for name in names if name in self.manifest["shards"]]
+        return [name for name in names if name in self.manifest.shards]
 
     def _divided(self, shard: int) -> dict[str, list[int]]:
         """Return the design indices of a shard by the name of the file that they belong in."""
@@ -301,7 +308,7 @@ class DatasetWriter:
         written = self._written(shard)
         before = iter(())  # the file as it was, also in design order
         with contextlib.ExitStack() as stack:
-            if name in self.manifest["shards"]:
+            if name in self.manifest.shards:
                 old = stack.enter_context(reading(self._data / name))
                 before = (batch.slice(i, 1) for batch in old.iter_batches(GROUP_ROWS) for i in range(batch.num_rows))
             for index in indices:
@@ -311,27 +318,27 @@ class DatasetWriter:
                 elif (row := self._read(scene_id)) is not None:
                     yield row
 
-    def _new(self) -> dict[str, Any]:
-        return {"identity": self._identity, "shards": {}, "failures": {}, "complete": False}
+    def _new(self) -> Manifest:
+        return Manifest(identity=self._identity, shards={}, failures={}, complete=False)
 
-    def _continue(self) -> dict[str, Any]:
-        path = self.out / "manifest.json"
+    def _continue(self) -> Manifest:
+        path = self.out / Manifest.file
         if not path.exists():
             check_vacant(self.out)
             return self._new()
         try:
-            manifest: dict[str, Any] = json.loads(path.read_text())
-            before, shards = manifest["identity"], manifest["shards"]
-            if not all(SHARD_NAME.fullmatch(name) and entry["rows"] > 0 for name, entry in shards.items()):
-                raise KeyError
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise DatasetError(f"{path} is no manifest of this format; use --fresh or another folder") from None
+            manifest = Manifest.parse(json.loads(path.read_text()), path)
+            before, shards = manifest.identity, manifest.shards
+            if not before or not manifest.lists_files or not all(entry.rows > 0 for entry in shards.values()):
+                raise DatasetError(f"{path} is no manifest of this format")
+        except (ValueError, DatasetError, AttributeError, TypeError) as error:
+            raise DatasetError(f"{path} is no manifest of this format; use --fresh or another folder") from error
         grown = check_same(self.out, before, self._identity, extend=self._extend)
         for announced in self._work.glob(ANNOUNCED):
-            said = read_announced(announced)
-            there = [name for name in said if _is(self._data / name, said[name])]
-            shards |= {name: said[name] for name in there}
-            if len(there) < len(said):
+            entries = read_announced(announced)
+            there = {name: entry for name, entry in entries.items() if _is(self._data / name, entry)}
+            shards.update(there)
+            if len(there) < len(entries):
                 announced.unlink()  # it was announced and never came; its rows still wait
         for name, entry in shards.items():
             shard = self._data / name
@@ -343,17 +350,17 @@ class DatasetWriter:
                 )
         if grown:
             self._grow(manifest)
-        manifest["failures"] = {}
+        manifest.failures = {}
         return manifest
 
-    def _grow(self, manifest: dict[str, Any]) -> None:
+    def _grow(self, manifest: Manifest) -> None:
         """Take the rows of a smaller design out of its shards, so that they wait for those of this one.
 
         Whenever this is interrupted, what is left is either design's dataset, begun: rows wait before their shard goes.
         """
         self._work.mkdir(exist_ok=True)
         known = Ids(scene.scene_id for scene in self.design)
-        shards = manifest["shards"]
+        shards = manifest.shards
         for name in sorted(shards):
             with reading(self._data / name) as file:
                 old = known.places(file.read(columns=["scene_id"]).column(0).to_pylist())
@@ -377,7 +384,7 @@ class DatasetWriter:
             self.manifest = manifest
             self.save_manifest()
             (self._data / name).unlink()
-        manifest["identity"] = self._identity
+        manifest.identity = self._identity
         self.manifest = manifest
         self.save_manifest()
 
@@ -391,9 +398,9 @@ def _packed(table: pa.Table) -> bytes:
     return hashlib.sha256(data).digest() + data
 
 
-def _is(file: Path, entry: Mapping[str, Any]) -> bool:
+def _is(file: Path, entry: ShardEntry) -> bool:
     """Whether a file is the one that an entry of the manifest is about."""
-    return file.exists() and file.stat().st_size == entry["bytes"] and sha256_file(file) == entry["sha256"]
+    return file.exists() and file.stat().st_size == entry.bytes and sha256_file(file) == entry.sha256
 
 
 def _groups(rows: Iterator[pa.Table], size: int) -> Iterator[list[pa.Table]]:

@@ -13,18 +13,25 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from torchmultiverse.engines import Frame, RenderOptions
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.files import FolderLock, atomic_file, disk_errors, sha256_file, strangers, sweep, write_atomic
+from torchmultiverse.files import (
+    FolderLock,
+    atomic_file,
+    disk_errors,
+    foreign_files,
+    remove_temporary_files,
+    sha256_file,
+)
 from torchmultiverse.scenes import Design, Scene, Spec
 from torchmultiverse.store import (
     FORMAT,
     GROUP_ROWS,
     SHARD_ROWS,
+    Manifest,
     RowSchema,
+    ShardEntry,
     engine_difference,
     huggingface,
-    manifest_bytes,
     open_dataset,
-    read_manifest,
     reading,
     write_groups,
 )
@@ -66,18 +73,16 @@ class Recorder:
             self.out.mkdir(parents=True, exist_ok=True)
             self._lock = FolderLock(self.out)
             try:
-                manifest = read_manifest(self.out)
-                if manifest.get("identity") != json.loads(json.dumps(identity)):
-                    if strangers(self.out):
+                manifest = Manifest.load(self.out)
+                if manifest.identity != json.loads(json.dumps(identity)):
+                    if foreign_files(self.out):
                         raise DatasetError(f"{self.out} is not empty and no earlier recording of this stream")
-                    manifest = {
-                        "identity": identity, "name": self.out.name, "shards": {}, "complete": True, "assets": []
-                    }  # fmt: skip
-                self._manifest = manifest
+                    manifest = Manifest(identity=identity, name=self.out.name, shards={}, complete=True, assets=[])
+                self._manifest, self._shards = manifest, manifest.shards
                 self._engine = self._first_engine()
                 self._save()  # whatever is left of this recording is known by it
                 (self.out / "data").mkdir(exist_ok=True)
-                sweep(self.out, self.out / "data")
+                remove_temporary_files(self.out, self.out / "data")
             except BaseException:
                 self._lock.release()
                 raise
@@ -89,7 +94,7 @@ class Recorder:
 
     @property
     def _written(self) -> int:
-        return sum(entry["rows"] for entry in self._manifest["shards"].values())
+        return self._manifest.rows
 
     def add(self, scene: Scene, frame: Frame, weight: float) -> None:
         """Keep a picture.
@@ -112,15 +117,15 @@ class Recorder:
     def flush(self) -> int:
         """Write what waits; return the number of pictures that are kept."""
         if self._waiting:
-            name = f"train-{len(self._manifest['shards']):05d}.parquet"
+            name = f"train-{len(self._shards):05d}.parquet"
             with disk_errors(self.out):
                 with atomic_file(self.out / "data" / name) as file:
                     starts = range(0, len(self._waiting), GROUP_ROWS)
                     groups = (self._waiting[start : start + GROUP_ROWS] for start in starts)
                     write_groups(file, self._schema, (pa.Table.from_pylist(g, schema=self._schema) for g in groups))
                 path = self.out / "data" / name
-                entry = {"rows": len(self._waiting), "bytes": path.stat().st_size, "sha256": sha256_file(path)}
-                self._manifest["shards"][name] = entry
+                entry = ShardEntry(rows=len(self._waiting), bytes=path.stat().st_size, sha256=sha256_file(path))
+                self._shards[name] = entry
                 self._count(self._waiting)
                 self._waiting = []
                 self._save()
@@ -134,18 +139,18 @@ class Recorder:
         """
         self._waiting = []
         kept = 0
-        for name in sorted(self._manifest["shards"]):
+        for name in sorted(self._shards):
             if kept >= rows:
-                del self._manifest["shards"][name]
-                self._manifest["counts"] = {}
-                for other in self._manifest["shards"]:
+                del self._shards[name]
+                self._manifest.counts = {}
+                for other in self._shards:
                     with reading(self.out / "data" / other) as file:
                         labels = file.read(self._labels)
                     self._count(labels.to_pylist())
                 self._save()
                 (self.out / "data" / name).unlink(missing_ok=True)
             else:
-                kept += self._manifest["shards"][name]["rows"]
+                kept += self._shards[name].rows
         if kept != rows:
             raise DatasetError(f"{self.out}: {kept} pictures are there, the stream's state knows of {rows}")
         self._engine = self._first_engine()
@@ -160,7 +165,7 @@ class Recorder:
 
     def _first_engine(self) -> str | None:
         """Return the engine of what is kept already."""
-        for name in sorted(self._manifest["shards"]):
+        for name in sorted(self._shards):
             with reading(self.out / "data" / name) as file:
                 return str(next(file.iter_batches(1, columns=["engine"])).column(0)[0])
         return None
@@ -170,15 +175,16 @@ class Recorder:
         return [name for name in self._schema.names if name in self._design.table]
 
     def _count(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        counts = self._manifest.setdefault("counts", {})
+        counts = self._manifest.counts
         for name in self._labels:
             found = Counter(counts.get(name, {}))
             found.update(str(row[name]) for row in rows)
             counts[name] = dict(found)
+        self._manifest.counts = counts
 
     def _save(self) -> None:
-        self._manifest["pictures"] = self._written
-        write_atomic(self.out / "manifest.json", manifest_bytes(self._manifest))
+        self._manifest.images = self._written
+        self._manifest.save(self.out)
 
 
 class Replay(IterableDataset[dict[str, Any]]):

@@ -83,7 +83,7 @@ class RenderStream(IterableDataset[Item]):
         options: StreamOptions | None = None,
         **settings: Any,
     ) -> None:
-        self._set = chosen = replace(options or StreamOptions(), **settings)
+        self._settings = chosen = replace(options or StreamOptions(), **settings)
         self._spec = _spec(source)
         self.design = _design(source, self._spec)
         self.options = _rendering(self._spec, chosen)
@@ -224,7 +224,7 @@ class RenderStream(IterableDataset[Item]):
             coming = iter(changed)
             rendering: deque[tuple[str, Scene, Future[Frame | Failure]]] = deque()
             while True:
-                for of, scene in islice(coming, self._set.ahead - len(rendering)):
+                for of, scene in islice(coming, self._settings.ahead - len(rendering)):
                     rendering.append((of, scene, engines.submit(scene, self.options)))
                 if not rendering:
                     return
@@ -322,10 +322,10 @@ class RenderStream(IterableDataset[Item]):
 
     def _recording(self) -> None:
         """Begin to record, or to go on, where that is wanted."""
-        if self._set.record is None or self._recorder is not None:
+        if self._settings.record is None or self._recorder is not None:
             return
         i, n = self._part
-        out = Path(self._set.record)
+        out = Path(self._settings.record)
         if n > 1:
             out /= f"reader-{i}-of-{n}"
         self._recorder = Recorder(out, self._spec, self.design, self.options)
@@ -358,7 +358,7 @@ class RenderStream(IterableDataset[Item]):
         found = self.stats()
         total = sum(found[key] for key in ("wait", "prepare", "outside")) or 1.0
         shares = ", ".join(f"{key} {100 * found[key] / total:.0f} %" for key in ("wait", "prepare", "outside"))
-        engines = self._set.workers
+        engines = self._settings.workers
         return f"RenderStream({found['pictures']} pictures, {engines} engines; {shares}; limit: {found['limit']})"
 
     def close(self) -> None:
@@ -384,13 +384,15 @@ class RenderStream(IterableDataset[Item]):
         if self._engines is None:
             if self._device is not None and self._device.type == "cuda" and get_worker_info() is not None:
                 raise SpecError("a stream on a GPU renders in the training process; use a DataLoader without workers")
-            self._engines = self._supervise(self._set.workers)
+            self._engines = self._supervise(self._settings.workers)
         return self._engines
 
     def _supervise(self, workers: int) -> Supervisor:
         # A scene over which engines are lost goes to one engine more than an engine is made anew, so that an engine
         # that never works is said to be lost, and not the scene to be wrong.
-        limits = Limits(lease=self._set.lease, losses=RESTARTS + 1, in_hand=ceil(self._set.ahead / workers))
+        limits = Limits(
+            lease=self._settings.lease, losses=RESTARTS + 1, max_in_flight=ceil(self._settings.ahead / workers)
+        )
         make, device = self._make, self._device
         return Supervisor(
             make if device is None else lambda: keep_on_device(make()), workers, limits=limits, name="stream"
@@ -398,18 +400,18 @@ class RenderStream(IterableDataset[Item]):
 
     def _hand_out(self, engines: Supervisor, sampler: Sampler, rendering: deque[Rendering]) -> None:
         """Keep the engines busy with what comes next, as far ahead as is allowed."""
-        while len(rendering) < self._set.ahead:
+        while len(rendering) < self._settings.ahead:
             if len(self._pending) == len(rendering):
                 self._learn(sampler)
-                drawn = [] if self._ended else list(islice(iter(sampler.draw, None), self._set.window))
-                self._ended = len(drawn) < self._set.window
+                drawn = [] if self._ended else list(islice(iter(sampler.draw, None), self._settings.window))
+                self._ended = len(drawn) < self._settings.window
                 drawn.sort(key=lambda found: str(found[0]["World_Name"]))
                 self._pending.extend(drawn)
                 if self._recorder is None:  # whose state means another file
                     self._keep()
                 if not drawn:
                     return
-            coming = list(islice(self._pending, len(rendering), self._set.ahead))
+            coming = list(islice(self._pending, len(rendering), self._settings.ahead))
             if self._copied():
                 self._shared.show((scene.scene_id, scene.canonical) for scene, _ in coming)
             rendering.extend((scene, weight, engines.submit(scene, self.options)) for scene, weight in coming)
@@ -426,7 +428,7 @@ class RenderStream(IterableDataset[Item]):
             self._failures.append(answer)
             if self._copied():
                 self._shared.fail(answer.scene.canonical, answer.reason, answer.attempts)
-            if self._set.on_failure == "raise":
+            if self._settings.on_failure == "raise":
                 raise answer.error()
             return None
         self._seen[scene.scene_id] = scene

@@ -1,27 +1,43 @@
-from .classifier import Recipe as Recipe
-from .classifier import recipe_of as recipe_of
+from .augment import AugmentedViews as AugmentedViews
 from .classifier import train_classifier as train_classifier
 from .clip import train_clip as train_clip
 from .decoder import train_decoder as train_decoder
 from .finetuning import finetune as finetune
 from .finetuning import trained_on as trained_on
-from .ssl import AugmentedViews as AugmentedViews
-from .ssl import Training as Training
-from .ssl import changed as changed
+from .loop import Loop as Loop
+from .loop import LoopSettings as LoopSettings
+from .loop import Objective as Objective
+from .settings import ClassifierTraining as ClassifierTraining
+from .settings import ClipTraining as ClipTraining
+from .settings import DecoderTraining as DecoderTraining
+from .settings import EncoderTraining as EncoderTraining
+from .settings import FineTuning as FineTuning
+from .settings import TrainingSettings as TrainingSettings
+from .settings import classifier_training as classifier_training
+from .settings import parse_setting as parse_setting
+from .settings import parse_settings as parse_settings
+from .ssl import checkpoints as checkpoints
 from .ssl import train_encoder as train_encoder
-from .ssl import with_settings as with_settings
 
 __all__ = [
     "AugmentedViews",
-    "Recipe",
-    "Training",
-    "changed",
+    "ClassifierTraining",
+    "ClipTraining",
+    "DecoderTraining",
+    "EncoderTraining",
+    "FineTuning",
+    "Loop",
+    "LoopSettings",
+    "Objective",
+    "TrainingSettings",
+    "checkpoints",
+    "classifier_training",
     "finetune",
-    "recipe_of",
+    "parse_setting",
+    "parse_settings",
     "train_classifier",
     "train_clip",
     "train_decoder",
     "train_encoder",
     "trained_on",
-    "with_settings",
 ]

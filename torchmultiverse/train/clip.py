@@ -2,55 +2,143 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from typing_extensions import override
 
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.images import rgb
 from torchmultiverse.models import build_tiny, save_tiny, tiny_config, tiny_preprocess
 from torchmultiverse.models import torch_tools as tools
-from torchmultiverse.progress import training_bar
 from torchmultiverse.scenes import BLANK
 from torchmultiverse.store import PUBLISHED
-from torchmultiverse.train.statements import KINDS, Facts, Kind, look_alikes, say
+from torchmultiverse.train.captions import CAPTION_KINDS, CaptionKind, ImageContent, caption_of, hard_negatives
+from torchmultiverse.train.loop import RUNNING, Loop, LoopSettings, Objective, one_cycle
+from torchmultiverse.train.settings import ClipTraining
 
 if TYPE_CHECKING:
     import torch
 
 _COLUMNS = tuple(PUBLISHED["SPAR"])
-_LOOK_ALIKES = 1  # false captions of each kind per picture and step, beside the swapped one
-_SHIFT = 5  # pixels by which a training picture may be shifted; left and right stay what they are
+_NEGATIVES = 1  # false captions of each kind per image and step, beside the swapped one
+_SHIFT = 5  # pixels by which a training image may be shifted; left and right stay what they are
+_EVERY = 160  # steps between checkpoints, about 20 seconds on two cores
+_LARGEST_SCALE = float(np.log(100))
+
+Questions = dict[CaptionKind, tuple[list[int], list[str], list[int]]]
+"""By kind: the images that have a caption of it, all captions at hand, and the place of the true one of each."""
+
+
+class CaptionObjective(Objective):
+    """open_clip's contrastive loss on full captions, and the choice among captions of each kind.
+
+    Args:
+        module: of open_clip.
+        tokenizer: texts to tokens.
+        pixels: normalised images, float32 (N, 3, S, S), on the CPU.
+        contents: what each image shows.
+        training: steps and batch size.
+    """
+
+    name = "image-text model"
+
+    def __init__(
+        self, module: Any, tokenizer: Any, pixels: torch.Tensor, contents: Sequence[ImageContent],
+        training: ClipTraining,
+    ) -> None:  # fmt: skip
+        open_clip = tools.need("open_clip", "training")
+        self.rng = self._rng = np.random.default_rng(training.seed)
+        self._model, self._tokens = module, _Tokens(tokenizer)
+        self._pixels, self._contents, self._training = pixels, contents, training
+        self.animals = sorted({animal.name for one in contents for animal in one.animals} - {BLANK})
+        self.worlds = sorted({one.world for one in contents})
+        self._contrast = open_clip.ClipLoss()
+        self._order: list[int] = []
+
+    @override
+    def modules(self) -> dict[str, torch.nn.Module]:
+        return {"module": self._model}
+
+    @override
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        # Embeddings of words that never occur must not be pulled about by weight decay; nor must scales and biases.
+        named = list(self._model.named_parameters())
+        decayed = [p for n, p in named if p.ndim > 1 and "token_embedding" not in n]
+        free = [p for n, p in named if p.ndim <= 1 or "token_embedding" in n]
+        return [{"params": decayed, "weight_decay": 0.05}, {"params": free, "weight_decay": 0.0}]
+
+    @override
+    def batches(self, epoch: int) -> Iterator[Any]:
+        size = self._training.batch_size
+        for _ in range(epoch * _EVERY, min(self._training.steps, (epoch + 1) * _EVERY)):
+            while len(self._order) < size:
+                self._order += [int(i) for i in self._rng.permutation(len(self._contents))]
+            chosen, self._order = self._order[:size], self._order[size:]
+            images = _jittered(self._pixels[chosen].to(self.device), self._rng)
+            yield images, _questions([self._contents[i] for i in chosen], self.animals, self.worlds, self._rng)
+
+    @override
+    def loss(self, batch: Any) -> torch.Tensor:
+        import torch
+
+        images, questions = batch
+        texts = sorted({text for _, candidates, _ in questions.values() for text in candidates})
+        place = {text: index for index, text in enumerate(texts)}
+        image = torch.nn.functional.normalize(self._model.encode_image(images), dim=-1)
+        tokens = self._tokens(texts).to(self.device)
+        text = torch.nn.functional.normalize(self._model.encode_text(tokens), dim=-1)
+        scale = self._model.logit_scale.exp()
+        loss = torch.zeros((), device=self.device)
+        for kind, (rows, candidates, true) in questions.items():
+            logits = scale * image[rows] @ text[[place[c] for c in candidates]].T
+            loss = loss + torch.nn.functional.cross_entropy(logits, torch.tensor(true, device=self.device))
+            if kind == "full":
+                # open_clip's loss holds that no caption fits two images of the batch: one image per caption.
+                firsts = list({candidates[t]: row for row, t in zip(rows, true, strict=True)}.items())
+                chosen = image[[row for _, row in firsts]]
+                loss = loss + self._contrast(chosen, text[[place[caption] for caption, _ in firsts]], scale)
+        return loss
+
+    @override
+    def after_step(self, step: int) -> None:
+        import torch
+
+        with torch.no_grad():
+            self._model.logit_scale.clamp_(0, _LARGEST_SCALE)
+
+    @override
+    def state(self) -> dict[str, Any]:
+        return {"order": self._order}
+
+    @override
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        self._order = list(state["order"])
 
 
 def train_clip(
     dataset: Any,
     out: str | Path,
-    seed: int = 0,
-    steps: int = 480,
-    batch_size: int = 32,
-    image_size: int = 64,
-    learning_rate: float = 1e-3,
+    training: ClipTraining | None = None,
+    *,
     name: str = "tiny CLIP",
     quiet: bool = False,
 ) -> Path:
     """Train and save a small CLIP; load it with ``load_model(f"tiny:{folder}")``.
 
-    Each step takes a batch of pictures and asks open_clip's contrastive loss which full caption belongs to which;
-    then, for each kind of statement (scene, animals, sides, textures), which of all captions of that kind in the
-    batch, and of their look-alikes (animals swapped, another animal, another side, another world), is true.
-    Pictures are shifted and their colours changed a little; they are never mirrored.
+    Each step takes a batch of images and asks open_clip's contrastive loss which full caption belongs to which;
+    then, for each kind of caption (scene, animals, sides, textures), which of all captions of that kind in the
+    batch, and of their hard negatives (animals swapped, another animal, another side, another world), is true.
+    Images are shifted and their colours changed a little; they are never mirrored.
+
+    A run that was interrupted is continued by the same call.
 
     Args:
-        dataset: pictures with the SPAR columns (``table``, ``iter_images``).
+        dataset: images with the SPAR columns (``table``, ``iter_images``).
         out: folder to write.
-        seed: of the first weights, the batches and the changes to pictures.
-        steps: batches to train on.
-        batch_size: pictures per step.
-        image_size: side of the model's input in pixels.
-        learning_rate: the highest, of a cosine schedule with a warm-up.
+        training: how.
         name: what tables call the model.
         quiet: show no progress bar.
 
@@ -58,103 +146,76 @@ def train_clip(
         The folder.
 
     Raises:
-        DatasetError: columns of SPAR are missing, or there are too few pictures.
+        DatasetError: columns of SPAR are missing, there are too few images, or another run was interrupted there.
+        ModelError: the loss is no longer finite.
         MissingExtra: open_clip is not installed.
     """
-    open_clip = tools.need("open_clip", "training")
+    tools.need("open_clip", "training")
     import torch
 
+    training = training or ClipTraining()
+    contents = _contents(dataset)
+    config = tiny_config(training.image_size)
+    module, tokenizer = build_tiny(config, training.seed)
+    pixels = torch.from_numpy(tiny_preprocess(training.image_size)([rgb(i) for i in dataset.iter_images()]))
+    objective = CaptionObjective(module, tokenizer, pixels, contents, training)
+    told = {
+        "seed": training.seed,
+        "steps": training.steps,
+        "batch_size": training.batch_size,
+        "learning_rate": training.learning_rate,
+        "pictures": len(contents),
+        "animals": objective.animals,
+        "worlds": objective.worlds,
+    }
+    settings = LoopSettings(
+        epochs=-(-training.steps // _EVERY), steps=training.steps, learning_rate=training.learning_rate,
+        schedule=one_cycle(training.learning_rate), clip_norm=1.0, precision="float32", seed=training.seed,
+    )  # fmt: skip
+    identity = {**told, "image_size": training.image_size}
+    loop = Loop(objective, settings, checkpoint=Path(out) / RUNNING, identity=identity, quiet=quiet).run()
+    folder = save_tiny(Path(out), module.cpu(), name, config, {**told, "loss": round(loop.last_loss, 4)})
+    loop.finish()
+    return folder
+
+
+def _contents(dataset: Any) -> list[ImageContent]:
+    """Return what each image of a dataset shows.
+
+    Raises:
+        DatasetError: columns of SPAR are missing, or there are too few images.
+    """
     table = dataset.table()
     missing = [column for column in _COLUMNS if column not in table.column_names]
     if missing:
         raise DatasetError(f"training needs the columns of SPAR; {', '.join(missing)} missing")
-    facts = [Facts.of(row) for row in table.select(list(_COLUMNS)).to_pylist()]
-    if len(facts) < 2:
-        raise DatasetError(f"training needs pictures; the dataset has {len(facts)}")
-    animals = sorted({animal.name for fact in facts for animal in fact.animals} - {BLANK})
-    worlds = sorted({fact.world for fact in facts})
-
-    rng = np.random.default_rng(seed)
-    config = tiny_config(image_size)
-    module, tokenizer = build_tiny(config, seed)
-    where = tools.device()
-    module.to(where).train()
-    model: Any = module
-    pixels = torch.from_numpy(tiny_preprocess(image_size)([rgb(i) for i in dataset.iter_images()])).to(where)
-    contrast = open_clip.ClipLoss()
-    # Embeddings of words that never occur must not be pulled about by weight decay; nor must scales and biases.
-    decayed = [p for n, p in module.named_parameters() if p.ndim > 1 and "token_embedding" not in n]
-    free = [p for n, p in module.named_parameters() if p.ndim <= 1 or "token_embedding" in n]
-    optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": 0.05}, {"params": free, "weight_decay": 0.0}], lr=learning_rate
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps, pct_start=0.1)
-    tokens = _Tokens(tokenizer)
-    order: list[int] = []
-    with training_bar(quiet) as progress:
-        bar = progress.add_task("training", total=steps, loss="")
-        for step in range(steps):
-            while len(order) < batch_size:
-                order += [int(i) for i in rng.permutation(len(facts))]
-            chosen, order = order[:batch_size], order[batch_size:]
-            batch = _vary(pixels[chosen], rng)
-            questions = _questions([facts[i] for i in chosen], animals, worlds, rng)
-            texts = sorted({text for _, candidates, _ in questions.values() for text in candidates})
-            place = {text: index for index, text in enumerate(texts)}
-            image = torch.nn.functional.normalize(model.encode_image(batch), dim=-1)
-            text = torch.nn.functional.normalize(model.encode_text(tokens(texts).to(where)), dim=-1)
-            scale = model.logit_scale.exp()
-            loss = torch.zeros((), device=where)
-            for kind, (rows, candidates, true) in questions.items():
-                logits = scale * image[rows] @ text[[place[c] for c in candidates]].T
-                loss = loss + torch.nn.functional.cross_entropy(logits, torch.tensor(true, device=where))
-                if kind == "full":
-                    # open_clip's loss holds that no caption fits two pictures of the batch: one picture per caption.
-                    firsts = list({candidates[t]: row for row, t in zip(rows, true, strict=True)}.items())
-                    images = image[[row for _, row in firsts]]
-                    loss = loss + contrast(images, text[[place[caption] for caption, _ in firsts]], scale)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            with torch.no_grad():
-                model.logit_scale.clamp_(0, float(np.log(100)))
-            progress.update(bar, completed=step + 1, loss=f"loss {loss.item() / (len(questions) + 1):.2f}")
-    training = {
-        "seed": seed,
-        "steps": steps,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "pictures": len(facts),
-        "animals": animals,
-        "worlds": worlds,
-        "loss": round(loss.item(), 4),
-    }
-    return save_tiny(Path(out), module.cpu().eval(), name, config, training)
+    contents = [ImageContent.of(row) for row in table.select(list(_COLUMNS)).to_pylist()]
+    if len(contents) < 2:
+        raise DatasetError(f"training needs images; the dataset has {len(contents)}")
+    return contents
 
 
 def _questions(
-    batch: Sequence[Facts], animals: Sequence[str], worlds: Sequence[str], rng: np.random.Generator
-) -> dict[Kind, tuple[list[int], list[str], list[int]]]:
-    """Return, for each kind: the pictures it says something of, all its captions at hand, and the true one of each."""
-    questions: dict[Kind, tuple[list[int], list[str], list[int]]] = {}
+    batch: Sequence[ImageContent], animals: Sequence[str], worlds: Sequence[str], rng: np.random.Generator
+) -> Questions:
+    """Return, for each kind of caption, what is asked of a batch."""
+    questions: Questions = {}
     others = []
-    for facts in batch:
-        alike = look_alikes(facts, animals, worlds)
+    for content in batch:
+        negatives = hard_negatives(content, animals, worlds)
         # The hardest, the swapped one, is last; of the others a few are enough, since each caption costs time.
-        easy = max(0, len(alike) - 1)
-        some = rng.choice(easy, min(_LOOK_ALIKES, easy), replace=False) if easy else np.zeros(0, np.int64)
-        others.append([*alike[-1:], *(alike[int(i)] for i in some)])
-    for kind in KINDS:
-        truths = [(row, caption) for row, facts in enumerate(batch) if (caption := say(facts, kind)) is not None]
-        captions = {caption for _, caption in truths}
-        for row, _ in truths:
-            captions |= {caption for facts in others[row] if (caption := say(facts, kind)) is not None}
-        if len(captions) > 1 and truths:
+        easy = max(0, len(negatives) - 1)
+        some = rng.choice(easy, min(_NEGATIVES, easy), replace=False) if easy else np.zeros(0, np.int64)
+        others.append([*negatives[-1:], *(negatives[int(i)] for i in some)])
+    for kind in CAPTION_KINDS:
+        targets = [(row, caption) for row, one in enumerate(batch) if (caption := caption_of(one, kind)) is not None]
+        captions = {caption for _, caption in targets}
+        for row, _ in targets:
+            captions |= {caption for one in others[row] if (caption := caption_of(one, kind)) is not None}
+        if len(captions) > 1 and targets:
             candidates = sorted(captions)
             place = {caption: index for index, caption in enumerate(candidates)}
-            questions[kind] = ([row for row, _ in truths], candidates, [place[caption] for _, caption in truths])
+            questions[kind] = ([row for row, _ in targets], candidates, [place[caption] for _, caption in targets])
     return questions
 
 
@@ -174,8 +235,8 @@ class _Tokens:
         return torch.stack([self._known[text] for text in texts])
 
 
-def _vary(batch: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Shift each picture by a few pixels and change its brightness and colours a little; never mirror."""
+def _jittered(batch: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Shift each image by a few pixels and change its brightness and colours a little; never mirror."""
     import torch
 
     count = len(batch)

@@ -1,6 +1,6 @@
-"""Fine-tunes a CLIP model on captioned pictures with open_clip's own loss, hard negatives in the same batch.
+"""Fine-tunes a CLIP model on captioned images with open_clip's own loss, hard negatives in the same batch.
 
-The published settings: ten epochs; each time a picture is seen with its original or its alternate caption, at random
+The published settings: ten epochs; each time an image is seen with its original or its alternate caption, at random
 (PUG, appendix on PUG: AR4T). The rest was not published; defaults are open_clip's (AdamW, β 0.9 and 0.98, weight decay
 0.2, cosine schedule with a warm-up) with a learning rate that keeps what a pretrained model knows.
 """
@@ -12,134 +12,154 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.models import TINY_CONFIG, TINY_WEIGHTS, ClipModel, load_model, save_tiny
 from torchmultiverse.models import torch_tools as tools
-from torchmultiverse.progress import training_bar
 from torchmultiverse.scenes import ALIKE
+from torchmultiverse.train.loop import RUNNING, Loop, LoopSettings, Objective, cosine_after_warmup
+from torchmultiverse.train.settings import Captions, FineTuning
 
-Captions = Literal["original", "alternate", "both"]
+if TYPE_CHECKING:
+    import torch
+
+_LARGEST_SCALE = float(np.log(100))
+
+
+class FineTuningObjective(Objective):
+    """open_clip's contrastive loss on batches in which no caption fits two images.
+
+    Args:
+        model: to be fine-tuned.
+        dataset: images with captions.
+        training: how.
+
+    Raises:
+        DatasetError: no captions, or too few images.
+    """
+
+    name = "fine-tuning"
+
+    def __init__(self, model: ClipModel, dataset: Any, training: FineTuning) -> None:
+        open_clip = tools.need("open_clip", "fine-tuning")
+        self.rng = self._rng = np.random.default_rng(training.seed)
+        self._model, self._dataset, self._training = model, dataset, training
+        self._module: Any = model.module
+        self.rows, self._texts, partner = _examples(dataset, training.split, training.captions)
+        self._partner = partner if training.hard_negatives else None
+        self._folded = _folded_captions(dataset, self.rows, self._texts)
+        self._contrast = open_clip.ClipLoss()
+        self._first = self._plan()
+        if not self._first:
+            raise DatasetError("fine-tuning needs images with different captions; all of these have the same")
+        self.steps_per_epoch = len(self._first)
+
+    @override
+    def modules(self) -> dict[str, torch.nn.Module]:
+        return {"module": self._module}
+
+    @override
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        return [
+            {"params": [p for p in self._module.parameters() if p.ndim >= 2], "weight_decay": 0.2},
+            {"params": [p for p in self._module.parameters() if p.ndim < 2], "weight_decay": 0.0},
+        ]
+
+    @override
+    def batches(self, epoch: int) -> Iterator[Any]:
+        plan = self._plan() if epoch else self._first
+        with ThreadPoolExecutor(1) as pool:  # one: a dataset is not asked by several threads at once
+            waiting = pool.submit(self._images, plan[0])
+            for number, batch in enumerate(plan):
+                images = waiting.result()
+                if number + 1 < len(plan):
+                    waiting = pool.submit(self._images, plan[number + 1])
+                yield images, [self._texts[i][int(self._rng.integers(len(self._texts[i])))] for i in batch]
+
+    @override
+    def loss(self, batch: Any) -> torch.Tensor:
+        import torch
+
+        images, captions = batch
+        tokens = self._model.tokenizer(captions).to(self.device)
+        image = torch.nn.functional.normalize(self._module.encode_image(images), dim=-1)
+        text = torch.nn.functional.normalize(self._module.encode_text(tokens), dim=-1)
+        with torch.autocast(self.device.type, enabled=False):
+            found: torch.Tensor = self._contrast(image.float(), text.float(), self._module.logit_scale.exp())
+        return found
+
+    @override
+    def after_step(self, step: int) -> None:
+        import torch
+
+        with torch.no_grad():
+            self._module.logit_scale.clamp_(0, _LARGEST_SCALE)
+
+    def _images(self, batch: NDArray[np.int64]) -> torch.Tensor:
+        return self._model.batch(list(self._dataset.iter_images([int(self.rows[i]) for i in batch])))
+
+    def _plan(self) -> list[NDArray[np.int64]]:
+        """Return the batches of an epoch."""
+        return list(_batches(len(self.rows), self._training.batch_size, self._partner, self._rng, self._folded))
 
 
 def finetune(
     dataset: Any,
     model: str,
     out: str | Path,
-    split: str | None = "train",
-    captions: Captions = "both",
-    hard_negatives: bool = True,
-    epochs: int = 10,
-    batch_size: int = 256,
-    learning_rate: float = 1e-5,
-    warmup: float = 0.1,
-    seed: int = 0,
+    training: FineTuning | None = None,
+    *,
     quiet: bool = False,
 ) -> str:
     """Fine-tune and save a model; returns the model string that loads it.
 
+    A run that was interrupted is continued by the same call.
+
     Args:
-        dataset: pictures with a column ``caption``, and ``alt_caption``, ``negative_scene_id`` where there are.
+        dataset: images with a column ``caption``, and ``alt_caption``, ``negative_scene_id`` where there are.
         model: ``open_clip:…`` or ``tiny:…``.
         out: folder to write.
-        split: only pictures of this split, where the dataset has splits.
-        captions: which of a picture's captions: ``both`` takes one of them at random each time.
-        hard_negatives: a picture and its hard negative are in the same batch, so that the loss must tell them apart.
-        epochs: times that each picture is seen.
-        batch_size: pictures per step.
-        learning_rate: the highest, of a cosine schedule.
-        warmup: share of steps in which it rises.
-        seed: of order and captions.
+        training: how.
         quiet: show no bar.
 
     Raises:
-        DatasetError: no captions, or too few pictures.
-        ModelError: no CLIP model.
+        DatasetError: no captions, too few images, or another run was interrupted there.
+        ModelError: no CLIP model, or the loss is no longer finite.
         MissingExtra: open_clip is not installed.
     """
-    open_clip = tools.need("open_clip", "fine-tuning")
-    import torch
-
+    tools.need("open_clip", "fine-tuning")
+    training = training or FineTuning()
     loaded = load_model(model)
     if not isinstance(loaded, ClipModel):
         raise ModelError(f"'{model}' is no CLIP model of open_clip; only those are fine-tuned")
-    rng = np.random.default_rng(seed)
-    rows, texts, partner = _examples(dataset, split, captions)
-    said_of = _said_of(dataset, rows, texts)
-    module: Any = loaded.module.train()
-    tokenizer = loaded._tokenizer
-    batches = list(_batches(len(rows), batch_size, partner if hard_negatives else None, rng, said_of))
-    if not batches:
-        raise DatasetError("fine-tuning needs pictures with different captions; all of these have the same")
-    per_epoch = len(batches)
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": [p for p in module.parameters() if p.ndim >= 2], "weight_decay": 0.2},
-            {"params": [p for p in module.parameters() if p.ndim < 2], "weight_decay": 0.0},
-        ],
-        lr=learning_rate, betas=(0.9, 0.98), eps=1e-6,
+    objective = FineTuningObjective(loaded, dataset, training)
+    steps = training.epochs * objective.steps_per_epoch
+    settings = LoopSettings(
+        epochs=training.epochs, steps=steps, learning_rate=training.learning_rate, betas=(0.9, 0.98), eps=1e-6,
+        schedule=cosine_after_warmup(training.warmup), clip_norm=1.0, seed=training.seed,
     )  # fmt: skip
-    total = epochs * per_epoch
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: _rate(step, total, max(1, int(warmup * total)))
-    )
-    loss_of = open_clip.ClipLoss()
-    losses: list[float] = []
-    pool = ThreadPoolExecutor(1)  # one: a dataset is not asked by several threads at once
-
-    def fetch(batch: NDArray[np.int64]) -> Any:
-        return loaded.batch(list(dataset.iter_images([int(rows[i]) for i in batch])))
-
-    with training_bar(quiet) as progress, pool:
-        bar = progress.add_task("fine-tuning", total=total, loss="")
-        for epoch in range(epochs):
-            if epoch:
-                batches = list(_batches(len(rows), batch_size, partner if hard_negatives else None, rng, said_of))
-            waiting = pool.submit(fetch, batches[0])
-            for number, batch in enumerate(batches):
-                images = waiting.result()
-                if number + 1 < len(batches):
-                    waiting = pool.submit(fetch, batches[number + 1])
-                said = [texts[i][int(rng.integers(len(texts[i])))] for i in batch]
-                with torch.autocast(loaded.device.type, torch.bfloat16, enabled=loaded.device.type == "cuda"):
-                    image = torch.nn.functional.normalize(module.encode_image(images), dim=-1)
-                    text = torch.nn.functional.normalize(module.encode_text(tokenizer(said).to(loaded.device)), dim=-1)
-                loss = loss_of(image.float(), text.float(), module.logit_scale.exp())
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
-                optimizer.step()
-                schedule.step()
-                with torch.no_grad():
-                    module.logit_scale.clamp_(0, float(np.log(100)))
-                losses.append(float(loss.item()))
-                progress.update(bar, advance=1, loss=f"loss {losses[-1]:.2f}")
     facts = {
-        "from": model, "weights_before": loaded.info.weights_sha256, "pictures": len(rows), "split": split,
-        "captions": captions, "hard_negatives": hard_negatives, "epochs": epochs, "batch_size": batch_size,
-        "learning_rate": learning_rate, "warmup": warmup, "seed": seed,
-        "loss_first": losses[0], "loss_last": losses[-1],
+        "from": model, "weights_before": loaded.info.weights_sha256, "pictures": len(objective.rows),
+        **training.as_dict(),
     }  # fmt: skip
-    return _save(Path(out), model, loaded, facts)
+    loop = Loop(objective, settings, checkpoint=Path(out) / RUNNING, identity=facts, quiet=quiet).run()
+    tuned = _save(Path(out), model, loaded, {**facts, "loss_first": loop.first_loss, "loss_last": loop.last_loss})
+    loop.finish()
+    return tuned
 
 
 def trained_on(dataset: Any, split: str | None = "train", captions: Captions = "both") -> NDArray[np.int64]:
     """Return the rows that :func:`finetune` trains on, in their order: all with captions where there is no split.
 
     Raises:
-        DatasetError: no captions, or too few pictures.
+        DatasetError: no captions, or too few images.
     """
     return _examples(dataset, split, captions)[0]
-
-
-def _rate(step: int, total: int, warmup: int) -> float:
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + float(np.cos(np.pi * (step - warmup) / max(1, total - warmup))))
 
 
 def _examples(
@@ -158,7 +178,7 @@ def _examples(
         keep &= np.array([s == split for s in table["split"].to_pylist()])
     rows = np.flatnonzero(keep)
     if len(rows) < 2:
-        raise DatasetError(f"fine-tuning needs pictures with captions; there are {len(rows)}")
+        raise DatasetError(f"fine-tuning needs images with captions; there are {len(rows)}")
     partner = np.full(len(rows), -1, np.int64)
     if "negative_scene_id" in table.column_names and "scene_id" in table.column_names:
         ids, other = table["scene_id"].to_pylist(), table["negative_scene_id"].to_pylist()
@@ -167,10 +187,10 @@ def _examples(
     return rows, [texts[row] for row in rows], partner
 
 
-def _said_of(dataset: Any, rows: NDArray[np.int64], texts: Sequence[Sequence[str]]) -> list[frozenset[str]]:
-    """Return what is said of each picture; of two that have something in common, either caption fits both.
+def _folded_captions(dataset: Any, rows: NDArray[np.int64], texts: Sequence[Sequence[str]]) -> list[frozenset[str]]:
+    """Return the captions of each image in one wording; of two that have one in common, either caption fits both.
 
-    The sizes of PUG: AR4T have four words each, which its pictures do not tell apart.
+    The sizes of PUG: AR4T have four words each, which its images do not tell apart.
     """
     names = dataset.table().column_names
     alike: dict[str, str] = {}
@@ -180,7 +200,7 @@ def _said_of(dataset: Any, rows: NDArray[np.int64], texts: Sequence[Sequence[str
     def folded(text: str) -> str:
         return " ".join(alike.get(word, word) for word in text.lower().split())
 
-    return [frozenset(folded(text) for text in said) for said in texts]
+    return [frozenset(folded(text) for text in captions) for captions in texts]
 
 
 def _batches(
@@ -188,11 +208,11 @@ def _batches(
     size: int,
     partner: NDArray[np.int64] | None,
     rng: np.random.Generator,
-    said: Sequence[frozenset[str]] | None = None,
+    captions_of: Sequence[frozenset[str]] | None = None,
 ) -> Iterator[NDArray[np.int64]]:
-    """Yield batches of one epoch, each picture once; with partners, both of a pair are in one batch.
+    """Yield batches of one epoch, each image once; with partners, both of a pair are in one batch.
 
-    No two pictures of a batch have a caption in common: the loss would hold that it is false of one of them. Where few
+    No two images of a batch have a caption in common: the loss would hold that it is false of one of them. Where few
     captions differ, batches are smaller.
     """
     groups: list[list[int]] = []
@@ -201,7 +221,9 @@ def _batches(
         if used[i]:
             continue
         j = -1 if partner is None else int(partner[i])
-        group = [int(i)] if j < 0 or used[j] or j == i or (said and said[i] & said[j]) else [int(i), j]
+        group = (
+            [int(i)] if j < 0 or used[j] or j == i or (captions_of and captions_of[i] & captions_of[j]) else [int(i), j]
+        )
         used[group] = True
         groups.append(group)
     size = min(size, count)
@@ -212,7 +234,7 @@ def _batches(
         held: list[list[int]] = []  # for the next batch
         while queue and len(batch) < size and len(held) < 4 * size:
             group = queue.popleft()
-            captions = {caption for i in group for caption in said[i]} if said else set()
+            captions = {caption for i in group for caption in captions_of[i]} if captions_of else set()
             if taken & captions:
                 held.append(group)
             else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from torchmultiverse.engines.builtin.mesh import Material, Mesh, linear
 from torchmultiverse.engines.builtin.tracer.backend import NONE, half4, mitsuba, uint4
 from torchmultiverse.engines.builtin.tracer.buffers import Array
 from torchmultiverse.engines.builtin.tracer.kinds import Bool, Color3f, Float, UInt4, UInt32, Vector2f, Vector4f
+
+Value = TypeVar("Value")
+"""A colour or a number per lane."""
 
 
 class _Texels(NamedTuple):
@@ -83,7 +86,7 @@ class Textures:
                 values.append(dr.gather(mi.Float, self._buffer, at, active))
         return _Texels(values, x - x0, y - y0, size)
 
-    def lookup(self, material: UInt32, u: Float, v: Float, active: Bool, default: Any) -> Any:
+    def lookup(self, material: UInt32, u: Float, v: Float, active: Bool, default: Value) -> Value:
         """Return the value of a material's texture, or the default where it has none."""
         import drjit as dr
 
@@ -92,7 +95,8 @@ class Textures:
         row, present = self.find(material, active)
         t, fx, fy, _ = self.texels(row, u, v, present)
         value = (t[0] * (1 - fx) + t[1] * fx) * (1 - fy) + (t[2] * (1 - fx) + t[3] * fx) * fy
-        return dr.select(present, value, default)
+        found: Value = dr.select(present, value, default)
+        return found
 
 
 class Materials:

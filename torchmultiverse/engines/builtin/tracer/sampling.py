@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -111,10 +109,11 @@ class DiscreteDistribution:
         return low, mi.Float(u - start) / dr.maximum(mi.Float(end - start), 1)
 
 
-def power_heuristic(density: Float, other: Float) -> Any:
+def power_heuristic(density: Float, other: Float) -> Float:
     """Return the weight of a path found with the first density that could have been found with the other as well
     (Veach and Guibas, "Optimally Combining Sampling Techniques for Monte Carlo Rendering", 1995)."""
     import drjit as dr
 
     a2, b2 = dr.square(density), dr.square(other)
-    return a2 / dr.maximum(a2 + b2, 1e-30)
+    weight: Float = a2 / dr.maximum(a2 + b2, 1e-30)
+    return weight

@@ -1,0 +1,122 @@
+"""What models make of images and captions: each image passes once through each model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import override
+
+from torchmultiverse.errors import ModelError
+from torchmultiverse.features import BatchSize, EmbeddingStore, embed_texts, encode_images, encode_texts, run_images
+from torchmultiverse.models import Classifier, FloatArray, ImageTextModel
+from torchmultiverse.store import ImageSet
+
+
+class Outputs:
+    """The outputs of models for the images of one dataset, from the cache where they were made before.
+
+    Args:
+        images: of the dataset.
+        batch_size: images per call.
+        quiet: show no bars.
+        cache: of outputs.
+
+    Attributes:
+        stand_in: whether a few outputs stand for all others, so that scores mean nothing.
+    """
+
+    stand_in: ClassVar[bool] = False
+
+    def __init__(
+        self, images: ImageSet, batch_size: int | BatchSize, quiet: bool, cache: EmbeddingStore | None = None
+    ) -> None:
+        self.images, self.batch_size, self.quiet, self.cache = images, batch_size, quiet, cache
+        self._widths: dict[str, int] = {}  # of each model's vectors
+
+    def run(self, function: Callable[[Any], FloatArray], rows: NDArray[np.int64], name: str) -> FloatArray:
+        """Return what a function of a batch of images makes of some rows, (N, …)."""
+        return run_images(function, self.images, rows, name, self.batch_size, self.quiet)
+
+    def once_more(self, function: Callable[[Any], FloatArray], rows: NDArray[np.int64], name: str) -> FloatArray:
+        """Return the same, made anew and image by image."""
+        return run_images(function, self.images, rows, f"{name}: audit", 1, self.quiet)
+
+    def of_images(
+        self,
+        model: ImageTextModel | Classifier,
+        output: str,
+        function: Callable[[Any], FloatArray],
+        rows: NDArray[np.int64],
+    ) -> FloatArray:
+        """Return an output of a model for some rows, (N, D).
+
+        Raises:
+            ModelError: vectors of images and captions are not of one length.
+        """
+        made = self._make(model, output, function, rows)
+        if output == "image" and len(rows):
+            self._check_width(model, made.shape[1])
+        return made
+
+    def of_texts(self, model: ImageTextModel, texts: Sequence[str]) -> dict[str, FloatArray]:
+        """Return the vector of every text, (D,) each.
+
+        Raises:
+            ModelError: vectors of images and captions are not of one length.
+        """
+        made = self._read(model, texts)
+        for vector in made.values():
+            self._check_width(model, len(vector))
+        return made
+
+    def _make(
+        self,
+        model: ImageTextModel | Classifier,
+        output: str,
+        function: Callable[[Any], FloatArray],
+        rows: NDArray[np.int64],
+    ) -> FloatArray:
+        return encode_images(model, output, function, self.images, rows, self.batch_size, self.quiet, self.cache)
+
+    def _read(self, model: ImageTextModel, texts: Sequence[str]) -> dict[str, FloatArray]:
+        return embed_texts(model, texts, self.quiet, self.cache)
+
+    def _check_width(self, model: ImageTextModel | Classifier, width: int) -> None:
+        other = self._widths.setdefault(model.info.name, width)
+        if other != width:
+            raise ModelError(
+                f"'{model.info.name}' turns pictures and captions into vectors of {other} and {width} numbers; "
+                "one space is needed: is a projection missing?"
+            )
+
+
+class RehearsalOutputs(Outputs):
+    """Outputs for two images and two captions, which stand for all others.
+
+    What a model is asked first then fails, if it fails, before hours are spent on other models.
+    """
+
+    stand_in = True
+
+    @override
+    def run(self, function: Callable[[Any], FloatArray], rows: NDArray[np.int64], name: str) -> FloatArray:
+        return np.resize(found := super().run(function, rows[:2], name), (len(rows), *found.shape[1:]))
+
+    @override
+    def _make(
+        self,
+        model: ImageTextModel | Classifier,
+        output: str,
+        function: Callable[[Any], FloatArray],
+        rows: NDArray[np.int64],
+    ) -> FloatArray:
+        return self.run(function, rows, model.info.name)
+
+    @override
+    def _read(self, model: ImageTextModel, texts: Sequence[str]) -> dict[str, FloatArray]:
+        shown = sorted(set(texts))[:2]
+        known = encode_texts(model, shown, quiet=True)
+        return {text: known[shown[place % len(shown)]] for place, text in enumerate(dict.fromkeys(texts))}

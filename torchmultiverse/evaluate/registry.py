@@ -1,0 +1,122 @@
+"""Protocols by name: those that come with the package, as JSON files, and those that other packages register.
+
+Another package registers a protocol as an entry point of the group ``torchmultiverse.protocols``: the name of the
+protocol, and where its subclass of `Protocol`, or an instance of one, is. It is loaded when it is asked for by name, so
+that one that fails keeps nobody from using the others.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from torchmultiverse.errors import SpecError, nearest
+from torchmultiverse.evaluate.choice import ChoiceProtocol
+from torchmultiverse.evaluate.classification import ClassificationProtocol
+from torchmultiverse.evaluate.pairs import PairsProtocol
+from torchmultiverse.evaluate.protocol import Protocol
+from torchmultiverse.evaluate.spar import SparProtocol
+from torchmultiverse.resources import data_folder
+
+GROUP = "torchmultiverse.protocols"
+KINDS: dict[str, type[Protocol]] = {
+    "spar": SparProtocol,
+    "classification": ClassificationProtocol,
+    "pairs": PairsProtocol,
+    "choice": ChoiceProtocol,
+}
+"""Subclasses by the ``kind`` of a protocol file."""
+
+
+def protocols() -> list[str]:
+    """Return the names of all protocols: of the package, and of others."""
+    return sorted({*_shipped(), *_plugins()})
+
+
+def load_protocol(name: str | Path) -> Protocol:
+    """Return a protocol by name, or from a JSON file.
+
+    Raises:
+        SpecError: no such protocol, a file that is none, or a plug-in that fails.
+    """
+    path = Path(name)
+    if path.suffix == ".json":
+        return _read(path)
+    shipped, plugins = _shipped(), _plugins()
+    if str(name) in shipped:
+        return _read(shipped[str(name)])
+    if str(name) in plugins:
+        return _instance(plugins[str(name)])
+    raise SpecError(f"unknown protocol '{name}'.{nearest(str(name), protocols())}")
+
+
+def choose_protocol(columns: list[str] | tuple[str, ...]) -> Protocol:
+    """Return the protocol that fits a dataset's columns: SPAR's, AR4T's, or classification."""
+    if "Relation" in columns and "negative_caption" in columns:
+        return load_protocol("ar4t")
+    return load_protocol("spar" if "character2_name" in columns else "classification")
+
+
+def _shipped() -> dict[str, Path]:
+    paths = sorted(data_folder("benchmarks").glob("*.json"))
+    return {path.stem: path for path in paths if json.loads(path.read_text()).get("kind")}
+
+
+def _plugins() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def _loaded(point: EntryPoint) -> Any:
+    try:
+        return point.load()
+    except Exception as error:
+        raise SpecError(f"the plug-in '{point.name}' ({point.value}) fails: {error}") from error
+
+
+def _instance(point: EntryPoint) -> Protocol:
+    found = _loaded(point)
+    if isinstance(found, type) and issubclass(found, Protocol):
+        try:
+            found = found.model_validate({})
+        except ValidationError as error:
+            raise SpecError(f"the plug-in '{point.name}' ({point.value}): {_first(error)}") from None
+    if not isinstance(found, Protocol):
+        raise SpecError(
+            f"the plug-in '{point.name}' ({point.value}) is a {type(found).__name__}; a subclass of Protocol, or an "
+            "instance of one, is needed"
+        )
+    return found
+
+
+def _read(path: Path) -> Protocol:
+    try:
+        data = json.loads(path.read_bytes())
+    except OSError as error:
+        raise SpecError(f"protocol {path}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise SpecError(f"protocol {path}: no JSON: {error}") from None
+    kind = data.get("kind") if isinstance(data, dict) else None
+    try:
+        return _kind(path, kind).model_validate(data)
+    except ValidationError as error:
+        raise SpecError(f"protocol {path}: {_first(error)}") from None
+
+
+def _kind(path: Path, kind: Any) -> type[Protocol]:
+    """Return the subclass that reads a kind of protocol file: one of the package, or a plug-in's of that name."""
+    plugins = _plugins()
+    if isinstance(kind, str) and kind in KINDS:
+        return KINDS[kind]
+    found = _loaded(plugins[kind]) if isinstance(kind, str) and kind in plugins else None
+    if isinstance(found, type) and issubclass(found, Protocol):
+        return found
+    raise SpecError(f"protocol {path}: kind: unknown kind {kind!r}.{nearest(str(kind), [*KINDS, *plugins])}")
+
+
+def _first(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    return f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"

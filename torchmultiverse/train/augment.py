@@ -1,0 +1,138 @@
+"""Two augmented views of each image, from a seed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchmultiverse.errors import ModelError, nearest
+from torchmultiverse.models import IMAGENET_MEAN, IMAGENET_STD
+from torchmultiverse.models import torch_tools as tools
+from torchmultiverse.train.settings import AUGMENTATIONS
+
+if TYPE_CHECKING:
+    import torch
+
+_FEW = 512  # images of an epoch for which other processes are not worth their start
+
+
+class AugmentedViews:
+    """Two crops of each image with changed colours, the same for the same seed, epoch and image.
+
+    Args:
+        pixels: uint8 (N, S, S, 3), larger than the crops.
+        size: side of the crops in pixels.
+        augment: of `AUGMENTATIONS`.
+        scale: smallest fraction of the area that a crop keeps.
+        seed: of the draws.
+        codes: levels that pair images, (N,): the second view is of any image of the level.
+    """
+
+    def __init__(
+        self,
+        pixels: NDArray[np.uint8],
+        size: int,
+        augment: Sequence[str],
+        scale: float,
+        seed: int,
+        codes: NDArray[np.int64] | None = None,
+    ) -> None:
+        v2: Any = tools.need("torchvision.transforms.v2", "augmentations")
+        for name in augment:
+            if name not in AUGMENTATIONS:
+                raise ModelError(f"no augmentation '{name}'.{nearest(name, AUGMENTATIONS)}")
+        self._pixels, self._seed = pixels, seed
+        self._codes = codes
+        self._partners = None if codes is None else [np.flatnonzero(codes == c) for c in range(int(codes.max()) + 1)]
+        self._views = [v2.Compose(_transforms(v2, view, size, set(augment), scale)) for view in (0, 1)]
+
+    def ahead(
+        self, plan: Sequence[NDArray[np.int64]], epoch: int, workers: int | None = None
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield the views of several batches, made by other processes while the network is busy.
+
+        Who makes them changes nothing: the seed of a view is its image's.
+
+        Args:
+            plan: rows of each batch.
+            epoch: number of the epoch.
+            workers: processes; all cores but one by default, none for few images.
+        """
+        import torch
+
+        count = sum(len(rows) for rows in plan)
+        if workers is None:
+            workers = 0 if count < _FEW else max(0, min(16, (os.cpu_count() or 1) - 1))
+        if not workers:
+            for rows in plan:
+                yield self(rows, epoch)
+            return
+        batches: Any = _PlannedBatches(self, plan, epoch)
+        yield from torch.utils.data.DataLoader(
+            batches,
+            batch_size=None,
+            num_workers=workers,
+            multiprocessing_context="fork",
+            generator=torch.Generator(),  # of its own, so that how many workers there are changes no other draw
+        )
+
+    def __call__(self, rows: NDArray[np.int64], epoch: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return both views, normalised float32 (N, 3, size, size)."""
+        import torch
+
+        mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
+        out = []
+        with torch.random.fork_rng(devices=[]):
+            for view, transform in enumerate(self._views):
+                made = []
+                for row in rows.tolist():
+                    torch.manual_seed(tools.seed_of(self._seed, epoch, row, view))
+                    source = self._partner(row, epoch) if view else row
+                    made.append(transform(torch.from_numpy(self._pixels[source]).permute(2, 0, 1)))
+                out.append((torch.stack(made).float() / 255 - mean) / std)
+        return out[0], out[1]
+
+    def _partner(self, row: int, epoch: int) -> int:
+        """Return the image of the second view."""
+        if self._partners is None or self._codes is None:
+            return row
+        return int(np.random.default_rng((self._seed, epoch, row)).choice(self._partners[self._codes[row]]))
+
+
+class _PlannedBatches:
+    """The batches of an epoch, as a loader asks for them."""
+
+    def __init__(self, views: AugmentedViews, plan: Sequence[NDArray[np.int64]], epoch: int) -> None:
+        self._views, self._plan, self._epoch = views, plan, epoch
+
+    def __len__(self) -> int:
+        return len(self._plan)
+
+    def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        if step >= len(self._plan):
+            raise IndexError(step)
+        return self._views(self._plan[step], self._epoch)
+
+
+def _transforms(v2: Any, view: int, size: int, chosen: set[str], scale: float) -> list[Any]:
+    """Return what is done to an image for the first or the second view."""
+    steps: list[Any] = [
+        v2.RandomResizedCrop(size, scale=(scale, 1.0), antialias=True)
+        if "crop" in chosen
+        else v2.Resize((size, size), antialias=True)
+    ]
+    if "flip" in chosen:
+        steps.append(v2.RandomHorizontalFlip())
+    if "color" in chosen:
+        steps.append(v2.RandomApply([v2.ColorJitter(0.4, 0.4, 0.2, 0.1)], 0.8))
+    if "gray" in chosen:
+        steps.append(v2.RandomGrayscale(0.2))
+    if "blur" in chosen and view == 0:  # as in the source: one view is blurred, the other solarized
+        steps.append(v2.RandomApply([v2.GaussianBlur(max(3, size // 10 | 1), (0.1, 2.0))], 0.5))
+    if "solarize" in chosen and view == 1:
+        steps.append(v2.RandomSolarize(128, 0.2))
+    return steps

@@ -1,0 +1,297 @@
+"""Settings of every kind of training, and the one grammar in which they are written: ``name=value``.
+
+A value is a number, a word, or several of them separated by commas (``keep=0,5,20``); in their place a ``+`` may stand
+(``augment=crop+flip``), and between whole numbers a hyphen (``head=256-128``), for where commas separate something
+else. ``0..20..5`` counts from 0 to 20 in steps of 5, ``none`` is an empty list or nothing. ``option.NAME=VALUE`` is an
+option of a loss. Command-line options, ``--set``, and recipes of a misalignment are all read here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from torchmultiverse.errors import DatasetError, ModelError, nearest
+
+Method = Literal["simclr", "byol", "vicreg", "barlow", "dino", "supervised"]
+Augmentation = Literal["crop", "flip", "color", "gray", "blur", "solarize"]
+Optimizer = Literal["adamw", "lars"]
+METHODS: tuple[Method, ...] = get_args(Method)
+AUGMENTATIONS: tuple[Augmentation, ...] = get_args(Augmentation)
+OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
+Captions = Literal["original", "alternate", "both"]
+
+
+class TrainingSettings(BaseModel):
+    """What every kind of training has; a value that cannot be is a `ModelError` that names it and what would be right.
+
+    Attributes:
+        seed: of everything that is random.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int = Field(default=0, ge=0, description="Of everything that is random.")
+
+    if not TYPE_CHECKING:  # types see the fields
+
+        def __init__(self, **values: Any) -> None:
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                raise ModelError(_problem(type(self), error)) from None
+
+    def changed(self, **values: Any) -> Self:
+        """Return the same settings but for some.
+
+        Raises:
+            ModelError: no such setting, or no such value.
+        """
+        return type(self)(**{**dict(self), **values})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the settings as plain data."""
+        plain = self.model_dump(mode="json")
+        plain["seed"] = plain.pop("seed")  # last, as records have it
+        return plain
+
+
+_S = TypeVar("_S", bound=TrainingSettings)
+
+
+class EncoderTraining(TrainingSettings):
+    """How an encoder with a projector is trained, self-supervised or supervised.
+
+    Attributes:
+        method: one of `METHODS`.
+        backbone: model of timm.
+        size: side of the input in pixels.
+        head: widths of the projector.
+        epochs, batch_size: times that each image is seen, and images per step.
+        learning_rate, weight_decay: of the optimizer, with a warm-up of a tenth and a cosine schedule.
+        augment: of `AUGMENTATIONS`; what a method is made invariant to.
+        scale: smallest fraction of the area that a crop keeps.
+        pairs: column whose levels pair images: the second view is of another image of the level; "" for two views of
+            one image.
+        optimizer: ``adamw``, or ``lars`` (momentum 0.9) for large batches, as in the source.
+        options: of the loss, such as ``{"temperature": 0.15}`` or ``{"lambda_param": 25}``, by lightly's names.
+        keep: epochs after which a checkpoint is kept; 0 is before training.
+        seed: of everything that is random.
+    """
+
+    method: Method = Field(default="simclr", description="simclr, byol, vicreg, barlow, dino or supervised.")
+    backbone: str = Field(default="resnet10t", description="Model of timm.")
+    size: int = Field(default=64, ge=8, description="Side of the input in pixels.")
+    head: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(256, 256, 128), min_length=1, description="Widths of the projector."
+    )
+    epochs: int = Field(default=20, ge=0, description="Times that each image is seen.")
+    batch_size: int = Field(default=128, ge=2, description="Images per step.")
+    learning_rate: float = Field(default=1e-3, ge=0, description="Highest learning rate.")
+    weight_decay: float = Field(default=1e-4, ge=0, description="Of the optimizer.")
+    augment: tuple[Augmentation, ...] = Field(
+        default=AUGMENTATIONS,
+        description="What views differ in: of crop, flip, color, gray, blur, solarize; none for nothing.",
+    )
+    scale: float = Field(default=0.2, gt=0, le=1, description="Smallest fraction of the area of a crop.")
+    pairs: str = Field(
+        default="", description="Column that pairs images: the second view is of another one of its level."
+    )
+    optimizer: Optimizer = Field(default="adamw", description="adamw, or lars for large batches.")
+    options: dict[str, int | float] = Field(
+        default={}, description="Of the loss, as temperature=0.15 or lambda_param=25; may be repeated."
+    )
+    keep: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        default=(), description="Epochs whose checkpoints are kept, as 0,5,20."
+    )
+
+
+class ClipTraining(TrainingSettings):
+    """How a small image-text model is trained from scratch.
+
+    Attributes:
+        steps, batch_size: batches, and images of each.
+        image_size: side of the model's input in pixels.
+        learning_rate: the highest, of a cosine schedule with a warm-up.
+        seed: of the first weights, the batches and the changes to images.
+    """
+
+    steps: int = Field(default=480, ge=1, description="Batches to train on.")
+    batch_size: int = Field(default=32, ge=2, description="Images per step.")
+    image_size: int = Field(default=64, ge=32, description="Side of the input in pixels.")
+    learning_rate: float = Field(default=1e-3, ge=0, description="Highest learning rate.")
+
+
+class FineTuning(TrainingSettings):
+    """How a CLIP model is fine-tuned on captioned images.
+
+    Attributes:
+        split: only images of this split, where the dataset has splits; ``None`` for all.
+        captions: which of an image's captions: ``both`` takes one of them at random each time.
+        hard_negatives: an image and its hard negative are in the same batch, so that the loss must tell them apart.
+        epochs, batch_size: times that each image is seen, and images per step.
+        learning_rate: the highest, of a cosine schedule.
+        warmup: fraction of steps in which it rises.
+        seed: of order and captions.
+    """
+
+    split: str | None = Field(default="train", description="Only images of this split, where there are splits.")
+    captions: Captions = Field(default="both", description="original, alternate, or both: one of them at random.")
+    hard_negatives: bool = Field(default=True, description="Both images of a pair in one batch.")
+    epochs: int = Field(default=10, ge=1, description="Times that each image is seen.")
+    batch_size: int = Field(default=256, ge=2, description="Images per step.")
+    learning_rate: float = Field(default=1e-5, ge=0, description="Highest learning rate.")
+    warmup: float = Field(default=0.1, ge=0, le=1, description="Fraction of steps in which the rate rises.")
+
+
+class ClassifierTraining(TrainingSettings):
+    """How a classifier is trained from scratch. The defaults are those published; `SMALL` is one for a laptop.
+
+    Attributes:
+        model: architecture of timm.
+        size: side of its input in pixels.
+        epochs, batch_size, learning_rate, weight_decay: of AdamW with a cosine schedule. The published text says
+            ResNet-50, 100 epochs, AdamW, batches of 2,048; the other two numbers are this project's.
+    """
+
+    model: str = Field(default="resnet50", description="Architecture of timm.")
+    size: int = Field(default=224, ge=8, description="Side of the input in pixels.")
+    epochs: int = Field(default=100, ge=1, description="Times that each image is seen.")
+    batch_size: int = Field(default=2048, ge=1, description="Images per step.")
+    learning_rate: float = Field(default=1e-3, ge=0, description="Highest learning rate.")
+    weight_decay: float = Field(default=0.05, ge=0, description="Of AdamW.")
+
+
+SMALL = ClassifierTraining(model="resnet10t", size=64, epochs=12, batch_size=64, learning_rate=2e-3)
+"""Minutes on two cores for some thousand images."""
+
+
+class DecoderTraining(TrainingSettings):
+    """How a decoder of representations is trained.
+
+    Attributes:
+        steps, batch_size, learning_rate: of AdamW at a constant rate, as in the source.
+        ema: decay of the average of the weights that are kept; averaged over fewer steps at first.
+        every: steps after which the run is saved.
+        seed: of first weights, order, steps and noise.
+    """
+
+    steps: int = Field(default=10_000, ge=1, description="Of training.")
+    batch_size: int = Field(default=64, ge=1, description="Images per step.")
+    learning_rate: float = Field(default=1e-4, ge=0, description="Learning rate.")
+    ema: float = Field(default=0.9999, ge=0, lt=1, description="Decay of the average of weights.")
+    every: int = Field(default=1000, ge=1, description="Steps after which the run is saved.")
+
+
+def parse_setting(settings: _S, name: str, text: str) -> _S:
+    """Return settings with one read from text; the grammar is that of this module.
+
+    Args:
+        settings: to be changed.
+        name: of a setting, or ``option.NAME`` of the loss.
+        text: its value.
+
+    Raises:
+        ModelError: no such setting, or no such value.
+    """
+    name, text = name.strip(), text.strip()
+    fields = type(settings).model_fields
+    group, dot, option = name.partition(".")
+    if dot and group == "option" and option and "options" in fields:
+        try:
+            value: Any = float(text)
+        except ValueError:
+            raise ModelError(f"'{text}' is no value of {name}, such as 0.5") from None
+        value = int(value) if text.lstrip("+-").isdecimal() else value
+        return settings.changed(options={**settings.options, option: value})  # type: ignore[attr-defined]
+    if name not in fields or name == "options":
+        known = [one for one in fields if one != "options"]
+        raise ModelError(f"no setting '{name}'.{nearest(name, [*known, *_OPTIONS] if 'options' in fields else known)}")
+    try:
+        return settings.changed(**{name: _value(fields[name].annotation, text)})
+    except ValueError:
+        raise ModelError(f"'{text}' is no value of {name}, such as {_example(type(settings), name)}") from None
+
+
+def parse_settings(settings: _S, texts: Iterable[str]) -> _S:
+    """Return settings with some read from texts such as ``epochs=50``; see `parse_setting`.
+
+    Raises:
+        ModelError: no such setting, no such value, or no ``=``.
+    """
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ModelError(f"'{text}' is no setting; one is NAME=VALUE, such as epochs=50")
+        settings = parse_setting(settings, name, value)
+    return settings
+
+
+def classifier_training(name_or_path: str | Path) -> ClassifierTraining:
+    """Return the settings called ``published`` or ``small``, or those of a JSON file.
+
+    Raises:
+        DatasetError: no such file, or one that holds none.
+    """
+    named = {"published": ClassifierTraining(), "small": SMALL}
+    if str(name_or_path) in named:
+        return named[str(name_or_path)]
+    try:
+        return ClassifierTraining(**json.loads(Path(name_or_path).read_text("utf-8-sig")))
+    except (OSError, ValueError, TypeError, ModelError) as error:
+        raise DatasetError(
+            f"recipe {name_or_path}: published, small, or a JSON file of {ClassifierTraining.__name__}: {error}"
+        ) from None
+
+
+_OPTIONS = ("option.temperature", "option.lambda_param")
+_RANGE = re.compile(r"(\d+)\.\.(\d+)(?:\.\.(\d+))?")
+
+
+def _value(annotation: Any, text: str) -> Any:
+    """Return what a text says for a type; pydantic reads single numbers, words and yes or no.
+
+    Raises:
+        ValueError: a number is needed.
+    """
+    if get_origin(annotation) is not tuple:
+        return None if text == "none" and type(None) in get_args(annotation) else text
+    kind = get_args(annotation)[0]
+    numbers = (get_args(kind)[0] if get_origin(kind) is Annotated else kind) is int
+    items: list[Any] = []
+    for item in re.split(r"[,+-]" if numbers else r"[,+]", text):
+        item = item.strip()
+        if item in ("", "none"):
+            continue
+        if numbers and (found := _RANGE.fullmatch(item)):
+            first, last, step = int(found[1]), int(found[2]), int(found[3] or 1)
+            items += range(first, last + 1, step)  # a step of 0 is a ValueError
+        else:
+            items.append(int(item) if numbers else item)
+    return tuple(items)
+
+
+def _example(settings: type[TrainingSettings], name: str) -> str:
+    """Return the usual value of a setting as it is written."""
+    usual = settings.model_fields[name].default
+    if isinstance(usual, tuple):
+        return ",".join(map(str, usual)) or "0,5,20"
+    return str(usual) if usual != "" else "character_name"
+
+
+def _problem(settings: type[TrainingSettings], error: ValidationError) -> str:
+    """Return what is wrong with settings, for people."""
+    first = error.errors()[0]
+    name, given = str(first["loc"][0]), first["input"]
+    if first["type"] == "extra_forbidden":
+        return f"no setting '{name}'.{nearest(name, settings.model_fields)}"
+    if first["type"] == "literal_error":
+        known = re.findall(r"'([^']*)'", first["ctx"]["expected"])
+        return f"no {name} '{given}'.{nearest(str(given), known)}"
+    told = first["msg"][0].lower() + first["msg"][1:]
+    return f"'{given}' is no value of {name}, such as {_example(settings, name)}: {told}"
