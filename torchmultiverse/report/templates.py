@@ -17,7 +17,8 @@ def template(name: str, **filters: Callable[..., Any]) -> Any:
 
     Args:
         name: of its file.
-        filters: by the names that it calls them by, beside ``percent`` and ``source``; `format_difference` says differences.
+        filters: by the names that it calls them by, beside ``percent`` and ``source``; `format_difference` says
+            differences.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
