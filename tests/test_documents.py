@@ -81,7 +81,8 @@ def test_an_image_of_a_record_from_before_versions_was_a_data_uri(tmp_path: Path
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[]", "no JSON object"),
+        ("3", "no JSON object"),
+        ("[]", "no _Table of version 0"),
         ("{", "no JSON"),
         ('{"schema_version": 4, "title": "a"}', "schema version 4.*reads up to 3"),
         ('{"schema_version": "x", "title": "a"}', "schema version 'x'"),
