@@ -24,6 +24,9 @@ def component(text: object) -> str:
     Separators, control characters and what Windows reserves become ``_``, dots at the beginning and dots and blanks at
     the end go, and what is too long is cut. What was changed ends in eight digits of its SHA-256, so that different
     texts have different names. Applied twice it changes nothing more.
+
+    >>> component("Zebra"), component("../etc")
+    ('Zebra', '_etc-f7f9121f')
     """
     before = str(text)
     name = _UNSAFE.sub("_", before).lstrip(".").rstrip(". ").lstrip()

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from torchmultiverse.features.cache import DIGEST, Decoder, Shelf
+from torchmultiverse.features.cache import DIGEST, CachedArrays
+from torchmultiverse.features.cached_images import CachedImages
 from torchmultiverse.features.encode import BatchSize, run_images
 from torchmultiverse.models import load_model
 
@@ -52,13 +53,13 @@ def main() -> None:
     roof = limit(torch, model.device, torch.bfloat16 if cuda else torch.float32, 8192 if cuda else 2048)
     side = model.info.preprocess.size
     with tempfile.TemporaryDirectory() as folder:
-        shelf = Shelf(Path(folder), {}, np.uint8)
+        arrays = CachedArrays(Path(folder), {}, np.uint8)
         rng = np.random.default_rng(0)
         digests = np.array([np.void(hashlib.sha256(b"%d" % i).digest()) for i in range(given.pictures)], DIGEST)
         for start in range(0, given.pictures, 256):
             part = digests[start : start + 256]
-            shelf.add(part, rng.integers(0, 256, (len(part), *side, 3), dtype=np.uint8))
-        feeds = [Decoder(None, [(model.info.preprocess, shelf)], digests) for _ in range(2)]
+            arrays.add(part, rng.integers(0, 256, (len(part), *side, 3), dtype=np.uint8))
+        feeds = [CachedImages(None, [(model.info.preprocess, arrays)], digests) for _ in range(2)]
         size = BatchSize(64, grow=cuda)
         rows = np.arange(given.pictures)
         run_images(model.encode_image, feeds[0], rows, "warm-up", size, True)

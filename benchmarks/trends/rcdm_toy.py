@@ -22,7 +22,7 @@ from toys import SIDE, seen, squares
 from torchmultiverse.analyze.fidelity import measure_fidelity, variance_ratio
 from torchmultiverse.analyze.rcdm import sample
 from torchmultiverse.models.diffusion import decoder_preset, load_decoder
-from torchmultiverse.train import DecoderTraining, train_decoder
+from torchmultiverse.train import DiffusionTraining, train_decoder
 
 RUNS = (
     ("colour", "add_emb", (0.025, 1.02, 0.870)),
@@ -47,7 +47,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             settings: Any = {"conditioning": conditioning}
             config = decoder_preset("tiny", SIDE, vectors.shape[1], **settings)
-            training = DecoderTraining(steps=steps, batch_size=64, learning_rate=2e-3, ema=0.999)
+            training = DiffusionTraining(steps=steps, batch_size=64, learning_rate=2e-3, ema=0.999)
             train_decoder(pixels, vectors, config, Path(folder), training)
             drawn = sample(load_decoder(folder), held[:12], 16, 50)
         colour, place = seen(drawn.reshape(-1, SIDE, SIDE, 3))

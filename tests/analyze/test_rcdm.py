@@ -31,7 +31,7 @@ from torchmultiverse.models import diffusion
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.models.diffusion import Decoder, decoder_loss, decoder_preset, load_decoder
 from torchmultiverse.store import ImageFolder, ImageList
-from torchmultiverse.train import DecoderTraining, train_decoder
+from torchmultiverse.train import DiffusionTraining, train_decoder
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
@@ -43,7 +43,7 @@ from toys import SIDE, seen, squares  # noqa: E402
 def trained(folder: Path, conditioning: Any, steps: int, batch: int = 32) -> Decoder:
     pixels, colours, _ = squares(4000)
     config = decoder_preset("tiny", SIDE, 3, conditioning=conditioning)
-    training = DecoderTraining(steps=steps, batch_size=batch, learning_rate=4e-3, ema=0.99)
+    training = DiffusionTraining(steps=steps, batch_size=batch, learning_rate=4e-3, ema=0.99)
     train_decoder(pixels, colours, config, folder, training, quiet=True)
     return load_decoder(folder)
 
@@ -95,7 +95,7 @@ def test_a_decoder_without_a_condition_ignores_it(tmp_path: Path) -> None:
 def test_a_continued_run_is_the_run_that_was_not_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pixels, colours, _ = squares(200)
     config = decoder_preset("tiny", SIDE, 3)
-    training = DecoderTraining(steps=9, batch_size=16, every=3)
+    training = DiffusionTraining(steps=9, batch_size=16, every=3)
     train_decoder(pixels, colours, config, tmp_path / "whole", training, quiet=True)
     calls, original = 0, decoder_training.decoder_loss
 
@@ -273,7 +273,7 @@ def test_a_decoder_of_32_pixels_learns_on_two_cores(tmp_path: Path) -> None:
         vectors,
         config,
         tmp_path,
-        DecoderTraining(steps=30, batch_size=16, learning_rate=2e-3, ema=0.9),
+        DiffusionTraining(steps=30, batch_size=16, learning_rate=2e-3, ema=0.9),
         quiet=True,
     )
     decoder = load_decoder(tmp_path)

@@ -27,7 +27,7 @@ from torchmultiverse.models.diffusion import decoder_preset, load_decoder
 from torchmultiverse.models.modules import ModuleEncoder
 from torchmultiverse.report import write_report
 from torchmultiverse.store import ImageList
-from torchmultiverse.train import DecoderTraining, train_decoder
+from torchmultiverse.train import DiffusionTraining, train_decoder
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
@@ -79,7 +79,7 @@ def setup(folder: Path, place: bool = True, **settings: Any) -> ExperimentSetup:
     pixels = np.stack([np.asarray(image) for image in data.iter_images()])
     learnt = np.sort(np.random.default_rng(0).permutation(len(data))[: len(data) * 3 // 4])
     config = decoder_preset("tiny", SIDE, vectors.shape[1], channels=8, dataset=features.dataset, layer="output")
-    train_decoder(pixels[learnt], vectors[learnt], config, folder, DecoderTraining(steps=2, batch_size=8), quiet=True)
+    train_decoder(pixels[learnt], vectors[learnt], config, folder, DiffusionTraining(steps=2, batch_size=8), quiet=True)
     one = ConditionedDecoder(model, "output", features, load_decoder(folder), data, learnt)
     return ExperimentSetup(one, each=2, shown=2, steps=2, label="label", quiet=True, **settings)
 

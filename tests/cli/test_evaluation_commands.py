@@ -32,7 +32,7 @@ def test_compare(results: Path, tmp_path: Path, capsys, monkeypatch) -> None:
     assert "cannot be told apart" in out
     saved = json.loads((tmp_path / "c.json").read_text())
     assert len(saved["comparisons"]) == 6
-    assert {s["model"] for s in saved["model_ranks"]} == {"good", "also good", "no Snow", "no Snow at 90"}
+    assert {s["model"] for s in saved["ranks"]} == {"good", "also good", "no Snow", "no Snow at 90"}
     code, _, err = run(capsys, monkeypatch, "eval", "compare", results, "--model", "god", "--model", "no Snow")
     assert code != 0
     assert "Did you mean 'good'" in err

@@ -164,7 +164,7 @@ def test_the_next_renders_go_where_two_models_differ(result: Result) -> None:
     )
     first = next_renders(noisy, "a", "b", factors=["world_name"], difference=0.02).cells[0]
     assert first.levels == {"world_name": "Snow"}
-    assert first.disagree == pytest.approx(0.5)
+    assert first.disagreement == pytest.approx(0.5)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))

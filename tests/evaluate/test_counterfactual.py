@@ -117,7 +117,7 @@ def test_the_command(asked: tuple[Path, Path], tmp_path: Path, capsys: Any, monk
     text = capsys.readouterr().out
     assert "Default → Grass" in text
     assert "-100.0" in text
-    found = json.loads(save.read_text())
+    found = json.loads(save.read_text())["effects"]
     assert len(found) == 3 * (6 + 10 + 1)
     dataset = open_dataset(asked[0])
     for effect in found:

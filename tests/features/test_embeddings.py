@@ -23,7 +23,7 @@ from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.errors import ModelError
 from torchmultiverse.evaluate import evaluate
 from torchmultiverse.farm import generate
-from torchmultiverse.features.cache import DIGEST, EmbeddingStore
+from torchmultiverse.features.cache import DIGEST, FeatureCache
 from torchmultiverse.features.encode import BatchSize
 from torchmultiverse.models.contract import ModelInfo
 from torchmultiverse.models.preprocess import Prepared, Preprocess
@@ -95,9 +95,9 @@ def test_another_way_of_encoding_is_another_store(other: Small, dataset: Path, t
     other.shown = 0
     evaluate(dataset, other, embeddings=tmp_path / "e", quiet=True)
     assert other.shown == 18
-    store = EmbeddingStore(tmp_path / "e")
-    assert len(store.encoder(other, "image")) == 18  # type: ignore[arg-type]
-    assert len(store.encoder(other, "logits")) == 0  # type: ignore[arg-type]
+    store = FeatureCache(tmp_path / "e")
+    assert len(store.outputs(other, "image")) == 18  # type: ignore[arg-type]
+    assert len(store.outputs(other, "logits")) == 0  # type: ignore[arg-type]
 
 
 def test_what_cannot_be_recognised_again_is_not_kept(dataset: Path, tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_changed_picture_is_seen_again(dataset: Path, tmp_path: Path) -> None:
                 yield frame
 
     spec = open_dataset(dataset).manifest.identity["spec"]
-    store = EmbeddingStore(tmp_path / "e")
+    store = FeatureCache(tmp_path / "e")
     shutil.copytree(dataset, tmp_path / "d")
     before = open_dataset(tmp_path / "d")
     one = store.digests(before, np.arange(18))
@@ -139,13 +139,13 @@ def test_a_changed_picture_is_seen_again(dataset: Path, tmp_path: Path) -> None:
 def test_vectors_come_back_to_their_own_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torchmultiverse.features.cache.FLUSH", 7)
     rng = np.random.default_rng(0)
-    store = EmbeddingStore(tmp_path / "e")
+    store = FeatureCache(tmp_path / "e")
     # Digests with zeros at their ends and beginnings, which text of fixed length would lose.
     raw = rng.integers(0, 3, size=(200, 32), dtype=np.uint8) * np.uint8(127)
     raw = np.unique(raw, axis=0)
     digests = np.ascontiguousarray(raw).view(DIGEST).reshape(-1)
     vectors = rng.normal(size=(len(digests), 5)).astype(np.float32)
-    encoder = store.encoder(Small(), "image")
+    encoder = store.outputs(Small(), "image")
     assert encoder is not None
     order = rng.permutation(len(digests))[:60]
     assert np.array_equal(encoder(digests[order], lambda part: vectors[order][part]), vectors[order])
@@ -160,7 +160,7 @@ def test_vectors_come_back_to_their_own_pictures(tmp_path: Path, monkeypatch: py
     assert max(calls) <= 7
     twice = np.concatenate([digests[:3], digests[:3]])
     assert np.array_equal(encoder(twice, rest), np.concatenate([vectors[:3], vectors[:3]]))
-    again = EmbeddingStore(tmp_path / "e").encoder(Small(), "image")
+    again = FeatureCache(tmp_path / "e").outputs(Small(), "image")
     assert again is not None
     assert np.array_equal(again(digests[::-1], rest), vectors[::-1])
     assert sum(calls) == len(digests) - 60
@@ -217,7 +217,7 @@ def test_a_picture_is_decoded_once_for_all_models_of_a_geometry(dataset: Path, t
     other._matrix = np.random.default_rng(0).normal(size=(300, 16)).astype(np.float32)
     alone = evaluate(opened, _named(Small("b" * 64, second.info.preprocess), "b"), quiet=True)
     monkeypatch.setattr("torchmultiverse.evaluate.run.gallery_images", lambda *given: {})
-    monkeypatch.setattr("torchmultiverse.features.cache.read", _counting(decoded))
+    monkeypatch.setattr("torchmultiverse.features.cached_images.read", _counting(decoded))
     models = [_named(first, "a"), _named(second, "b"), _named(other, "c")]
     result = evaluate(opened, models, quiet=True, embeddings=store)
     assert len(decoded) == len(set(decoded)) == 18, "three models, two geometries, each picture decoded once"
@@ -241,9 +241,9 @@ def _named(model: Small, name: str) -> Small:
 
 
 def test_pixels_are_not_kept_beyond_the_limit(dataset: Path, tmp_path: Path) -> None:
-    assert EmbeddingStore(tmp_path, pixel_limit=0).pixels(PLAIN, (1, 8, 8, 3)) is None
-    assert EmbeddingStore(tmp_path, pixel_limit=100).pixels(PLAIN, (1, 8, 8, 3)) is None
-    assert EmbeddingStore(tmp_path, pixel_limit=1000).pixels(PLAIN, (1, 8, 8, 3)) is not None
+    assert FeatureCache(tmp_path, pixel_limit=0).pixels(PLAIN, (1, 8, 8, 3)) is None
+    assert FeatureCache(tmp_path, pixel_limit=100).pixels(PLAIN, (1, 8, 8, 3)) is None
+    assert FeatureCache(tmp_path, pixel_limit=1000).pixels(PLAIN, (1, 8, 8, 3)) is not None
 
 
 def test_the_batch_shrinks_where_memory_runs_out_and_loses_nothing() -> None:
@@ -349,7 +349,7 @@ def test_a_damaged_store_gives_the_right_vectors_or_makes_them_again(
             shutil.copytree(kept, tmp_path / "e")
             (tmp_path / "e" / path).write_bytes(damage((tmp_path / "e" / path).read_bytes()))
             # The digests of a whole dataset, and the vectors of each.
-            store = EmbeddingStore(tmp_path / "e")
+            store = FeatureCache(tmp_path / "e")
             opened = open_dataset(dataset)
             digests = store.digests(opened, np.arange(18))
             assert [bytes(d) for d in digests] == [
@@ -362,14 +362,14 @@ def test_a_damaged_store_gives_the_right_vectors_or_makes_them_again(
 
 
 def test_a_damaged_file_is_said_and_replaced(tmp_path: Path) -> None:
-    encoder = EmbeddingStore(tmp_path).encoder(Small(), "image")
+    encoder = FeatureCache(tmp_path).outputs(Small(), "image")
     assert encoder is not None
     digests = np.arange(96, dtype=np.uint8).view(DIGEST)
     vectors = np.arange(6, dtype=np.float32).reshape(3, 2)
     encoder.add(digests, vectors)
     (file,) = encoder.folder.glob("*.vectors.npy")
     np.save(file, vectors[::-1].copy())
-    again = EmbeddingStore(tmp_path).encoder(Small(), "image")
+    again = FeatureCache(tmp_path).outputs(Small(), "image")
     assert again is not None
     with pytest.warns(UserWarning, match="are damaged"):
         assert np.array_equal(again(digests, lambda part: vectors[part]), vectors)

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from torchmultiverse.errors import DatasetError, ModelError
-from torchmultiverse.features.cache import EmbeddingStore
+from torchmultiverse.features.cache import FeatureCache
 from torchmultiverse.features.extract import factor_names, features_of
-from torchmultiverse.features.layers import OUTPUT, Tap, choose, layers_of
+from torchmultiverse.features.layers import OUTPUT, LayerExtractor, choose, layers_of
 from torchmultiverse.models import ModelInfo, Preprocess, load_model
 from torchmultiverse.models.modules import ModuleClassifier
 from torchmultiverse.models.torch_tools import weights_hash
@@ -97,7 +97,7 @@ def test_real_architectures_have_their_blocks_as_cuts(name: str) -> None:
     last = {"timm": "blocks.11", "open_clip": "visual.layer4.2", "torchvision": "features.7"}[name.split(":")[0]]
     assert last in names
     assert not any("attn" in one or "mlp" in one or "downsample.0" in one for one in names)
-    seen = Tap(model, [names[-1]])(pictures(2, 64))[0]
+    seen = LayerExtractor(model, [names[-1]])(pictures(2, 64))[0]
     output = model.encode_image(pictures(2, 64)) if name.startswith("open_clip") else model.logits(pictures(2, 64))
     seen = seen / np.linalg.norm(seen, axis=1, keepdims=True) if name.startswith("open_clip") else seen
     np.testing.assert_allclose(seen, output, atol=1e-5)
@@ -106,7 +106,7 @@ def test_real_architectures_have_their_blocks_as_cuts(name: str) -> None:
 def test_values_are_those_of_the_layer_before_what_follows_changes_them_in_place() -> None:
     model = small()
     images = pictures(3)
-    stem, act, pool = Tap(model, ["stem@max", "act", "pool"])(images)
+    stem, act, pool = LayerExtractor(model, ["stem@max", "act", "pool"])(images)
     with torch.no_grad():
         raw = model.module.stem(model.batch(images))
         np.testing.assert_allclose(stem, raw.amax((2, 3)).numpy(), rtol=1e-6)
@@ -117,7 +117,7 @@ def test_values_are_those_of_the_layer_before_what_follows_changes_them_in_place
 
 def test_tokens_are_averaged_or_the_first_is_taken() -> None:
     model = load_model("timm:vit_tiny_patch16_224/random")
-    mean, first = Tap(model, ["blocks.3", "blocks.3@cls"])(pictures(2, 32))
+    mean, first = LayerExtractor(model, ["blocks.3", "blocks.3@cls"])(pictures(2, 32))
     kept = []
     model.module.blocks[3].register_forward_hook(lambda _, __, output: kept.append(output))
     model.logits(pictures(2, 32))
@@ -151,7 +151,7 @@ def test_each_picture_passes_once_for_all_layers_and_never_again(tmp_path: Path)
     folder, model = Counted(tmp_path / "data"), small()
     passes = []
     model.module.register_forward_hook(lambda _, inputs, __: passes.append(len(inputs[0])))
-    store = EmbeddingStore(tmp_path / "kept")
+    store = FeatureCache(tmp_path / "kept")
     first = features_of(model, folder, ["stem", "pool"], store, quiet=True)
     assert sum(passes) == 6
     again = features_of(model, folder, ["pool", "stem"], store, quiet=True)

@@ -27,7 +27,7 @@ from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.evaluate import evaluate as _evaluate
 from torchmultiverse.evaluate import protocols
 from torchmultiverse.farm import generate, join
-from torchmultiverse.features.cache import EmbeddingStore
+from torchmultiverse.features.cache import FeatureCache
 from torchmultiverse.features.extract import features_of
 from torchmultiverse.models import HistogramBaseline, Preprocess, as_model
 from torchmultiverse.models.contract import ModelInfo
@@ -294,14 +294,14 @@ def adapters() -> dict[str, tuple[Any, tuple[str, ...]]]:
 
 def kept_in(model: Any, output: str) -> str:
     """Name of the folder in which an output of a model is kept."""
-    shelf = EmbeddingStore("nowhere").encoder(model, output)
+    shelf = FeatureCache("nowhere").outputs(model, output)
     assert shelf is not None
     return shelf.folder.name
 
 
 def pixels_in(size: int) -> str:
     """Name of the folder in which decoded pictures of a plain preprocessing are kept."""
-    shelf = EmbeddingStore("nowhere").pixels(preprocess(size), (1, size, size, 3))
+    shelf = FeatureCache("nowhere").pixels(preprocess(size), (1, size, size, 3))
     assert shelf is not None
     return shelf.folder.name
 

@@ -265,7 +265,7 @@ def test_capabilities_that_are_claimed_are_tried() -> None:
 def test_every_family_has_the_capabilities_that_its_models_need() -> None:
     model = load_model("torchvision:resnet18/random")
     assert [one.__name__ for one in CAPABILITIES if isinstance(model, one)] == [
-        "HasMutableInfo", "HasAdapterName", "HasModule", "HasLayers",
+        "HasMutableInfo", "HasAdapterName", "HasModule", "HasDevice", "HasLayers",
     ]  # fmt: skip
     checked = {one.check for one in check_model(model)}
     assert {"its facts can be changed", "a module on its device, in evaluation mode", "forward gives its output"} <= (

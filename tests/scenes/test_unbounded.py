@@ -20,7 +20,7 @@ from torchmultiverse.cli.app import app
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.errors import SpecError
 from torchmultiverse.farm import dry_run
-from torchmultiverse.scenes import Drawn, Scene, Spec, load_spec, parse_spec, parse_where, shipped_specs
+from torchmultiverse.scenes import LazyDesign, Scene, Spec, load_spec, parse_spec, parse_where, shipped_specs
 from torchmultiverse.scenes.design import Factorial
 
 LIMIT = 3.0
@@ -64,7 +64,7 @@ def test_what_is_made_later_is_the_same() -> None:
     """The published AR4T designs are made when they are needed; their counts are known before."""
     spec = load_spec("ar4t_relations")
     design = spec.build()
-    assert isinstance(design, Drawn)
+    assert isinstance(design, LazyDesign)
     assert "explicit" not in vars(design)
     assert design.count == 112_840
     assert design.explicit.count == 112_840

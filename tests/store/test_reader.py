@@ -105,14 +105,14 @@ def test_damaged_pages_are_never_half_understood(tmp_path: Path) -> None:
     whole = path.read_bytes()
     chunk = pages.chunk(pages.groups(path)[0][1], "image.bytes")
     assert chunk is not None
-    right = pages.locate(pages.File(str(path), pages.stamp(path)), *chunk)
+    right = pages.locate(pages.OpenFile(str(path), pages.stamp(path)), *chunk)
     assert right is not None
     rng = np.random.default_rng(0)
     for _ in range(300):
         broken = bytearray(whole)
         broken[chunk[0] + int(rng.integers(0, 60))] ^= 1 << int(rng.integers(0, 8))
         path.write_bytes(broken)
-        found = pages.locate(pages.File(str(path), pages.stamp(path)), *chunk)
+        found = pages.locate(pages.OpenFile(str(path), pages.stamp(path)), *chunk)
         # A flipped bit inside a picture or in an unused field changes no place.
         assert found is None or (found == right).all()
 

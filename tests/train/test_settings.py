@@ -16,7 +16,7 @@ from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.train import (
     ClassifierTraining,
     ClipTraining,
-    DecoderTraining,
+    DiffusionTraining,
     EncoderTraining,
     FineTuning,
     classifier_training,
@@ -25,7 +25,7 @@ from torchmultiverse.train import (
 )
 from torchmultiverse.train.settings import SMALL
 
-KINDS = (EncoderTraining, ClipTraining, FineTuning, ClassifierTraining, DecoderTraining)
+KINDS = (EncoderTraining, ClipTraining, FineTuning, ClassifierTraining, DiffusionTraining)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_other_kinds_are_read_in_the_same_way() -> None:
     assert parse_settings(FineTuning(), ["hard_negatives=no", "split=none", "captions=original"]) == FineTuning(
         hard_negatives=False, split=None, captions="original"
     )
-    assert parse_setting(DecoderTraining(), "ema", "0.9").ema == 0.9
+    assert parse_setting(DiffusionTraining(), "ema", "0.9").ema == 0.9
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,12 @@ from PIL import Image, ImageOps
 from torchmultiverse.analyze.options import RunOptions
 from torchmultiverse.documents import EncodedImage
 from torchmultiverse.errors import ModelError
-from torchmultiverse.features import Features, Tap, features_of, image_array, layers_of
+from torchmultiverse.features import Features, LayerExtractor, features_of, image_array, layers_of
 from torchmultiverse.files import write_atomic
 from torchmultiverse.images import png
 from torchmultiverse.models import Decoder, FloatArray, decoder_preset, load_decoder, load_model
 from torchmultiverse.store import ImageSet, Manifest, dataset_name, manifest_hash, open_images, require_generative_use
-from torchmultiverse.train import DecoderTraining, train_decoder
+from torchmultiverse.train import DiffusionTraining, train_decoder
 
 TRAINING_ROWS = "learnt.npy"
 HELD_OUT = 0.1
@@ -98,7 +98,7 @@ def train_layer_decoder(
     rows_hash = hashlib.sha256(seen.astype(np.int64).tobytes()).hexdigest()[:16]
     folder = train_decoder(
         pixels, vectors[seen], config, out,
-        DecoderTraining(
+        DiffusionTraining(
             steps=how.steps, batch_size=how.batch_size, learning_rate=how.learning_rate, seed=run.seed
         ),
         mirrored=mirrored, facts={"rows": rows_hash, "flip": how.flip}, quiet=run.quiet,
@@ -169,7 +169,7 @@ class FeatureEvaluator:
 
     def encode(self, images: Sequence[Image.Image], batch_size: int = 64) -> FloatArray:
         """Return the vectors of any pictures, (N, D)."""
-        tap = Tap(self.model, [self.layer])
+        tap = LayerExtractor(self.model, [self.layer])
         parts = [tap(list(images[start : start + batch_size]))[0] for start in range(0, len(images), batch_size)]
         return np.concatenate(parts)
 

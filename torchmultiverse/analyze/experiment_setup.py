@@ -14,7 +14,7 @@ from torchmultiverse.analyze.probes import LinearProbe, ProbeData, logistic
 from torchmultiverse.analyze.rcdm import sample
 from torchmultiverse.analyze.splits import factor_target
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.features import Tap, factor_names
+from torchmultiverse.features import LayerExtractor, factor_names
 from torchmultiverse.images import rgb
 from torchmultiverse.models import FloatArray
 
@@ -55,7 +55,7 @@ class ExperimentSetup:
         self._asked = label
         if label is not None:
             factor_names(one.features, [label])  # refuses what is no column
-        self.tap = Tap(one.model, [one.layer])
+        self.extractor = LayerExtractor(one.model, [one.layer])
 
     @cached_property
     def rows(self) -> NDArray[np.int64]:

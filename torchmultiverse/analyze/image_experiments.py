@@ -109,14 +109,14 @@ def attacks(setup: ExperimentSetup) -> Experiment:
     for start in range(0, len(many), 32):
         part = slice(start, start + 32)
         pixels = model.batch(setup.images(many[part])).requires_grad_(True)
-        logits = setup.tap.follow(pixels)[0] @ weight + bias
+        logits = setup.extractor.forward(pixels)[0] @ weight + bias
         wanted = torch.from_numpy(aim[part]).to(model.device)
         (slope,) = torch.autograd.grad(torch.nn.functional.cross_entropy(logits, wanted, reduction="sum"), [pixels])
         with torch.no_grad():
             bright = pixels * std + mean
             for epsilon in EPSILONS:
                 changed = (bright - epsilon * slope.sign()).clamp(0, 1)
-                parts[epsilon].append(setup.tap.follow((changed - mean) / std)[0].float().cpu().numpy())
+                parts[epsilon].append(setup.extractor.forward((changed - mean) / std)[0].float().cpu().numpy())
                 shown[epsilon].append((changed * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy())
     rows, numbers = [], []
     for epsilon in EPSILONS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from torchmultiverse.features import EmbeddingStore
+from torchmultiverse.features import FeatureCache
 
 
 @dataclass(frozen=True)
@@ -19,5 +19,5 @@ class RunOptions:
     """
 
     seed: int = 0
-    store: EmbeddingStore | str | Path | None = None
+    store: FeatureCache | str | Path | None = None
     quiet: bool = False

@@ -42,7 +42,7 @@ def counterfactuals(
     from torchmultiverse.store import open_dataset
 
     result, pictures = Result.load(results), open_dataset(dataset)
-    found = measure(result, pictures, factor)
+    found = measure(result, pictures, factors=factor)
     shown = table("model", "task", "factor", "change", "pairs", "flips", "effect", "p")
     for key in dict.fromkeys((e.model, e.task, e.setting, e.factor) for e in found):
         mine = [e for e in found if (e.model, e.task, e.setting, e.factor) == key]
@@ -87,7 +87,7 @@ def equivariance(
     from torchmultiverse.evaluate import EquivarianceRecord, ParallelismFacts, published_cosines
     from torchmultiverse.evaluate import equivariance as measure
 
-    found = measure(dataset, model, factor, seed=seed, embeddings=features_folder(features))
+    found = measure(dataset, model, factors=factor, seed=seed, embeddings=features_folder(features))
     shown = table("model", "factor", "image", "text", "across", "contexts")
     for name, results in found.items():
         for column in dict.fromkeys(result.factor for result in results):
@@ -134,7 +134,7 @@ def sensitivity(
     from torchmultiverse.evaluate import sensitivity as measure
 
     choices = {name: values.split(",") for name, _, values in (c.partition("=") for c in choice or [])} or None
-    bands = measure(dataset, model, choices, protocol, features_folder(features))
+    bands = measure(dataset, model, choices=choices, protocol=protocol, embeddings=features_folder(features))
     shown = table("score", "own", "band", "± of the pictures", "what moves it")
     for band in bands:
         strongest = sorted(band.effects.items(), key=lambda item: -abs(item[1]))[:2]

@@ -35,7 +35,7 @@ def compare(
     result = Result.load(results)
     view = RowView(result)
     questions = None if task is None and metric is None else [view.question(task, metric)]
-    found = measure(view, model or None, questions, seed)
+    found = measure(view, models=model or None, questions=questions, seed=seed)
     places = model_ranks(view, seed)
     shown = table("place", "model", "score", "places of 95 %", "group")
     for s in places:
@@ -80,7 +80,7 @@ def slices(
 
     result = Result.load(results)
     name = model or ranked(result)[0]
-    found = worst_slices(result, name, task, metric, factor, depth, rate)
+    found = worst_slices(result, name, task=task, metric=metric, factors=factor, depth=depth, rate=rate)
     if not found:
         say(f"'{name}': no combination of up to {depth} factors is significantly worse than the rest")
         save_document(save, SliceRecord(slices=()))
@@ -126,9 +126,8 @@ def gap(
     from torchmultiverse.evaluate import explain_gap as explain
     from torchmultiverse.stats import format_difference
 
-    answer = explain(
-        Result.load(results), first, second, task, metric, None if other is None else Result.load(other), factor
-    )
+    elsewhere = None if other is None else Result.load(other)
+    answer = explain(Result.load(results), first, second, task=task, metric=metric, other=elsewhere, factors=factor)
     ends = format_difference(answer.gap, answer.low, answer.high, answer.clusters)
     title(answer.task, f", {answer.metric}: “{second}” minus “{first}” is {ends} points")
     for name, part in sorted(answer.composition.items(), key=lambda item: -abs(item[1]))[:5]:
@@ -169,7 +168,7 @@ def next_renders(
     from torchmultiverse.evaluate import next_renders as choose
 
     wanted = None if difference is None else difference / 100
-    plan = choose(Result.load(results), first, second, task, metric, factor, wanted)
+    plan = choose(Result.load(results), first, second, task=task, metric=metric, factors=factor, difference=wanted)
     title(
         plan.task,
         f", {plan.metric}: “{second}” minus “{first}” is {percent(plan.difference)} so far; these pictures show "

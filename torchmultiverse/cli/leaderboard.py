@@ -28,7 +28,7 @@ def submit(
     result = Result.load(results)
     if model is None and len(result.models) > 1:
         raise typer.BadParameter(f"one of {', '.join(result.models)}", param_hint="--model")
-    entry = submission(result, model or result.models[0], contact, link)
+    entry = submission(result, model or result.models[0], contact=contact, link=link)
     say(f"{entry.save(out)}: {len(entry.scores)} scores; send it along with rows.parquet")
 
 

@@ -27,7 +27,7 @@ from torchmultiverse.cli.options import (
     option_sets,
 )
 from torchmultiverse.cli.output import interval, place, save_document, say, table
-from torchmultiverse.train import EncoderTraining, FineTuning
+from torchmultiverse.train import ClipTraining, EncoderTraining, FineTuning
 
 
 @train_group.command(
@@ -54,6 +54,16 @@ def ssl(
     if divided is not None:  # so that what it memorized can be asked for without saying again what it saw
         (divided if of == "A" else divided.exchanged()).save(folder / "sets.json")
     place("encoder", f"ssl:{folder}")
+
+
+@train_group.command("clip", epilog=examples("torchmultiverse train clip data/spar --steps 480 --out model"))
+@option_sets
+def clip(dataset: Dataset, out: Out, training: ClipTraining) -> None:
+    """Train a small image-text model from scratch on captioned images; it is loaded as tiny:FOLDER."""
+    from torchmultiverse.store import open_dataset
+    from torchmultiverse.train import train_clip
+
+    place("model", f"tiny:{train_clip(open_dataset(dataset), out, training)}")
 
 
 @train_group.command(
@@ -124,7 +134,7 @@ def held_out(
         raise typer.BadParameter("name levels with --level, or how many with --count", param_hint="--level")
     held = list(level) if level else int(count or 1)
     training = parse_settings(classifier_training(recipe), setting or ())
-    found = [measure(dataset, factor, held, c, training, seed) for c in keep or [0]]
+    found = [measure(dataset, factor, held, keep=c, recipe=training, seed=seed) for c in keep or [0]]
     rows = table("C", "held out", "trained on", "seen", "held-out images", "control")
     for f in found:
         shown = ", ".join(f.held_out[:4]) + (f" and {len(f.held_out) - 4} more" if len(f.held_out) > 4 else "")

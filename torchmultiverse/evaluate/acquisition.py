@@ -74,6 +74,7 @@ def next_renders(
     result: Result,
     first: str,
     second: str,
+    *,
     task: str | None = None,
     metric: str | None = None,
     factors: Sequence[str] | None = None,

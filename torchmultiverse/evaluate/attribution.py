@@ -83,6 +83,7 @@ def explain_gap(
     result: Result,
     first: str,
     second: str,
+    *,
     task: str | None = None,
     metric: str | None = None,
     other: Result | None = None,
@@ -112,7 +113,7 @@ def explain_gap(
         raise DatasetError(f"'{first}' and '{second}' were not both asked '{view.title(line)}'")
     settings = differences(result, second_result, first, second)
     intervals = Intervals(seed)
-    ids = _pictures(result, one), _pictures(second_result, two)
+    ids = _image_keys(result, one), _image_keys(second_result, two)
     if len(one) == len(two) and (ids[0] == ids[1]).all():
         columns = view.levels(one.index, factors)
         found, parts = _same(one, two, columns, intervals)
@@ -138,7 +139,7 @@ def _same_question(view: RowView, line: Line) -> Line:
     return view.question(line.task, line.metric)
 
 
-def _pictures(result: Result, rows: Rows) -> NDArray[Any]:
+def _image_keys(result: Result, rows: Rows) -> NDArray[Any]:
     """Return what identifies each picture: all its factors."""
     names = result.factors.column_names
     if not names:

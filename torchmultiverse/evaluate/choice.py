@@ -69,18 +69,8 @@ def choice_task(protocol: ChoiceProtocol, asked: ChoiceTask, columns: Mapping[st
         DatasetError: a column is missing, no picture takes part, or a true answer is not among the candidates.
     """
     place = f"protocol '{protocol.name}', task '{asked.task}'"
-    slots = [name for _, name, _, _ in Formatter().parse(asked.truth) if name]
-    if not slots:
-        raise DatasetError(f"{place}: truth '{asked.truth}' names no column, such as {{world_name}}")
-    for name in [*slots, *asked.only, *asked.by, *asked.cluster]:
-        if name not in columns:
-            raise DatasetError(f"{place}: the dataset has no column '{name}'.{nearest(name, columns)}")
-    keep = np.ones(len(columns[slots[0]]), bool)
-    if protocol.split is not None and "split" in columns:
-        keep &= columns["split"].astype(str) == protocol.split
-    for name, values in asked.only.items():
-        keep &= np.isin(columns[name].astype(str), [str(value) for value in values])
-    rows = np.flatnonzero(keep)
+    slots = _slots(place, asked, columns)
+    rows = _rows(protocol, asked, columns, len(columns[slots[0]]))
     if not len(rows):
         raise DatasetError(f"{place}: no picture takes part")
     word = spoken if asked.names == "spoken" else str
@@ -103,3 +93,30 @@ def choice_task(protocol: ChoiceProtocol, asked: ChoiceTask, columns: Mapping[st
         prompts=asked.prompts,
         kinds=READERS | CLASSIFIERS,
     )
+
+
+def _slots(place: str, asked: ChoiceTask, columns: Mapping[str, NDArray[Any]]) -> list[str]:
+    """Return the columns that make the true answer.
+
+    Raises:
+        DatasetError: there is none, or one of all that are needed is missing.
+    """
+    slots = [name for _, name, _, _ in Formatter().parse(asked.truth) if name]
+    if not slots:
+        raise DatasetError(f"{place}: truth '{asked.truth}' names no column, such as {{world_name}}")
+    for name in [*slots, *asked.only, *asked.by, *asked.cluster]:
+        if name not in columns:
+            raise DatasetError(f"{place}: the dataset has no column '{name}'.{nearest(name, columns)}")
+    return slots
+
+
+def _rows(
+    protocol: ChoiceProtocol, asked: ChoiceTask, columns: Mapping[str, NDArray[Any]], count: int
+) -> NDArray[np.int64]:
+    """Return the rows of the pictures that take part."""
+    keep = np.ones(count, bool)
+    if protocol.split is not None and "split" in columns:
+        keep &= columns["split"].astype(str) == protocol.split
+    for name, values in asked.only.items():
+        keep &= np.isin(columns[name].astype(str), [str(value) for value in values])
+    return np.flatnonzero(keep)

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, ModelError, nearest
-from torchmultiverse.features import EmbeddingStore, embed_texts, encode_images
+from torchmultiverse.features import FeatureCache, embed_texts, encode_images
 from torchmultiverse.models import FloatArray, ImageEncoder, ImageTextModel, as_model, unit
 from torchmultiverse.scenes import FACTORS, animals_caption
 from torchmultiverse.stats import FEWEST, LEVEL, RESAMPLES, expanded_tail, resampling_weights
@@ -210,20 +210,20 @@ def equivariance(
         DatasetError: no such column, or nothing to compare.
         ModelError: a model that has no space for pictures.
     """
-    pictures = open_images(dataset)
-    columns = columns_of(pictures)
+    images = open_images(dataset)
+    columns = columns_of(images)
     captions = _captions(columns)
     contrasts = _contrasts(columns, captions, factors)
-    store = None if embeddings is None else EmbeddingStore(embeddings)
+    store = None if embeddings is None else FeatureCache(embeddings)
     results: dict[str, list[Parallelism]] = {}
-    rows = np.arange(len(pictures))
+    rows = np.arange(len(images))
     for model in models if isinstance(models, Sequence) and not isinstance(models, str) else [models]:
         loaded = as_model(model)
         if not isinstance(loaded, ImageTextModel | ImageEncoder):
             raise ModelError(f"'{loaded.info.name}' has no space for pictures, so nothing is parallel there")
-        images = encode_images(loaded, "image", loaded.encode_image, pictures, rows, batch_size, quiet, store)
+        vectors = encode_images(loaded, "image", loaded.encode_image, images, rows, batch_size, quiet, store)
         reads = isinstance(loaded, ImageTextModel)
-        texts = images = images if reads else unit(images)  # of encoders of pictures alone vectors have any length
+        texts = vectors = vectors if reads else unit(vectors)  # of encoders of pictures alone vectors have any length
         if isinstance(loaded, ImageTextModel) and captions is not None:
             known = embed_texts(loaded, captions, quiet, store)
             texts = np.stack([known[caption] for caption in captions])
@@ -231,7 +231,7 @@ def equivariance(
         for contrast in contrasts:
             index = contrast.index
             for modality in ("image", "text", "across") if contrast.captioned and reads else ("image",):
-                of = texts if modality == "text" else images
+                of = texts if modality == "text" else vectors
                 second = texts if modality == "across" else None
                 measured = parallelism(of, index, contrast.clusters, np.random.default_rng(seed), second=second)
                 value, low, high, by_change, unmoved = measured

@@ -54,7 +54,7 @@ def chosen_rows(rows: pa.Table, per_group: int = PER_GROUP) -> Iterator[dict[str
                         break
 
 
-def slice_sheet(pictures: ImageSet, result: Result, slices: Sequence[Slice], side: int = 128) -> Image.Image:
+def slice_sheet(images: ImageSet, result: Result, slices: Sequence[Slice], side: int = 128) -> Image.Image:
     """Return a sheet with a row of failures for each slice: what was there, and what the model said."""
     from PIL import ImageDraw, ImageFont
 
@@ -70,7 +70,7 @@ def slice_sheet(pictures: ImageSet, result: Result, slices: Sequence[Slice], sid
         assert rows is not None
         predictions = dict(zip(rows.index.tolist(), rows.predictions, strict=True))
         for place, (index, image) in enumerate(
-            zip(found.examples, pictures.iter_images(list(found.examples)), strict=True)
+            zip(found.examples, images.iter_images(list(found.examples)), strict=True)
         ):
             left = 6 + place * (side + 6)
             sheet.paste(rgb(image).resize((side, side), Image.Resampling.LANCZOS), (left, top + 26))
@@ -79,7 +79,7 @@ def slice_sheet(pictures: ImageSet, result: Result, slices: Sequence[Slice], sid
     return sheet
 
 
-def pair_sheet(pictures: ImageSet, result: Result, effects: Sequence[FactorEffect], side: int = 128) -> Image.Image:
+def pair_sheet(images: ImageSet, result: Result, effects: Sequence[FactorEffect], side: int = 128) -> Image.Image:
     """Return a sheet with a row of pairs for each effect: the same scene at both levels, and what the model said."""
     from PIL import ImageDraw, ImageFont
 
@@ -98,7 +98,7 @@ def pair_sheet(pictures: ImageSet, result: Result, effects: Sequence[FactorEffec
         head += f"{100 * effect.effect:+.0f} points"
         pen.text((6, top + 5), head, "black", font)
         for place, pair in enumerate(effect.examples):
-            for k, (index, image) in enumerate(zip(pair, pictures.iter_images(list(pair)), strict=True)):
+            for k, (index, image) in enumerate(zip(pair, images.iter_images(list(pair)), strict=True)):
                 left = 6 + place * (2 * side + 22) + k * (side + 2)
                 sheet.paste(rgb(image).resize((side, side), Image.Resampling.LANCZOS), (left, top + 24))
                 answer = str(predictions[index]).removeprefix("This is a photo of ")
@@ -113,7 +113,7 @@ def _two_lines(text: str) -> str:
     return "\n".join([*lines[:1], lines[1] + (" …" if len(lines) > 2 else "")] if len(lines) > 1 else lines)
 
 
-def gallery_images(pictures: ImageSet, rows: pa.Table, limit: int = LIMIT) -> dict[str, bytes]:
+def gallery_images(images: ImageSet, rows: pa.Table, limit: int = LIMIT) -> dict[str, bytes]:
     """Return small JPEG pictures of the rows that :func:`chosen_rows` finds, at most ``limit``, by scene id as
     `paths.component` writes it.
     """
@@ -126,7 +126,7 @@ def gallery_images(pictures: ImageSet, rows: pa.Table, limit: int = LIMIT) -> di
         if row is not None and len(wanted) < limit:
             wanted.setdefault(row["scene_id"], row["index"])
     found = {}
-    for scene_id, image in zip(wanted, pictures.iter_images(list(wanted.values())), strict=True):
+    for scene_id, image in zip(wanted, images.iter_images(list(wanted.values())), strict=True):
         small = rgb(image)
         small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
         found[component(scene_id)] = jpeg(small, 85)

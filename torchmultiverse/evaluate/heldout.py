@@ -111,8 +111,8 @@ def held_out(
         DatasetError: see `held_out_split`.
         MissingExtra: timm is not installed.
     """
-    pictures = open_images(dataset)
-    columns = columns_of(pictures)
+    images = open_images(dataset)
+    columns = columns_of(images)
     rng = np.random.default_rng(seed)
     if isinstance(levels, int):
         if factor not in columns:
@@ -130,7 +130,7 @@ def held_out(
     recipe = recipe or ClassifierTraining()
     preprocess = Preprocess((recipe.size, recipe.size), "squash", 1.0, "bicubic", IMAGENET_MEAN, IMAGENET_STD)
     labels = np.unique(animals, return_inverse=True)[1]
-    pixels = image_array(pictures, np.arange(len(pictures)), recipe.size, preprocess.picture, quiet)
+    pixels = image_array(images, np.arange(len(images)), recipe.size, preprocess.picture, quiet)
     answers = [
         train_classifier(pixels, labels, mask, recipe, np.random.default_rng((seed, k)), name=name, quiet=quiet)
         for k, (mask, name) in enumerate(((train, "held-out"), (control, "control")))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from torchmultiverse.errors import ModelError
-from torchmultiverse.features import BatchSize, EmbeddingStore, embed_texts, encode_images, encode_texts, run_images
+from torchmultiverse.features import BatchSize, FeatureCache, embed_texts, encode_images, encode_texts, run_images
 from torchmultiverse.models import Classifier, FloatArray, ImageTextModel
 from torchmultiverse.store import ImageSet
 
@@ -31,7 +31,7 @@ class Outputs:
     stand_in: ClassVar[bool] = False
 
     def __init__(
-        self, images: ImageSet, batch_size: int | BatchSize, quiet: bool, cache: EmbeddingStore | None = None
+        self, images: ImageSet, batch_size: int | BatchSize, quiet: bool, cache: FeatureCache | None = None
     ) -> None:
         self.images, self.batch_size, self.quiet, self.cache = images, batch_size, quiet, cache
         self._widths: dict[str, int] = {}  # of each model's vectors

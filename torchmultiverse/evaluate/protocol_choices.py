@@ -56,6 +56,7 @@ def sensitivity(
     dataset: Any,
     model: str,
     choices: Mapping[str, Sequence[str]] | None = None,
+    *,
     protocol: str = "auto",
     embeddings: str | Path | None = None,
     quiet: bool = False,

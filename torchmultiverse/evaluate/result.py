@@ -112,7 +112,7 @@ class Result:
     def cells(self, **where: str) -> list[dict[str, Any]]:
         """Return the rows of the table whose columns have these values.
 
-        >>> result.cells(task="relation", factor="all")  # doctest: +SKIP
+        ``result.cells(task="relation", factor="all")`` are the accuracies of all models on one task.
         """
         return [cell for cell in self.table.to_pylist() if all(cell[k] == v for k, v in where.items())]
 

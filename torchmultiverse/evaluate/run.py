@@ -33,9 +33,9 @@ from torchmultiverse.evaluate.result import TABLE, Result, rows_table
 from torchmultiverse.evaluate.spar import COLUMNS
 from torchmultiverse.evaluate.summary import row_parts, summarise
 from torchmultiverse.evaluate.task import Task
-from torchmultiverse.features import BatchSize, EmbeddingStore
+from torchmultiverse.features import BatchSize, FeatureCache
 from torchmultiverse.files import check_folder
-from torchmultiverse.models import HasModule, HasMutableInfo, Model, Precision, Preprocess, as_model
+from torchmultiverse.models import HasDevice, HasModule, HasMutableInfo, Model, Precision, Preprocess, as_model
 from torchmultiverse.paths import scene_name
 from torchmultiverse.resources import versions
 from torchmultiverse.stats import LEVEL, RESAMPLES, Intervals
@@ -87,7 +87,7 @@ def evaluate(
     the same.
 
     Args:
-        dataset: a dataset's folder, an opened one, or anything with the methods of :class:`ImageSet`.
+        dataset: a dataset's folder, an opened one, or any `ImageSet`.
         models: a model string, a model, any callable, or a list of these; see ``torchmultiverse.models.load_model``.
         protocol: ``auto`` chooses by the dataset's columns; or a name, a JSON file, a protocol.
         out: folder to save the result in.
@@ -123,7 +123,7 @@ def evaluate(
             _set_precision(model, precision)
             if protocol.preprocess is not None:
                 _prescribe(model, protocol.preprocess.preprocess(), run.notes)
-        cache = None if embeddings is None else EmbeddingStore(embeddings)
+        cache = None if embeddings is None else FeatureCache(embeddings)
         if cache is not None:
             cache.expect(model.info.preprocess for model in loaded)
         if len(loaded) > 1:
@@ -169,7 +169,7 @@ class _EvaluationRun:
         for model in models:
             next(self._answers(evaluator_of(model, outputs), []))
 
-    def score(self, models: Sequence[Model], cache: EmbeddingStore | None, intervals: Intervals, audit: int) -> None:
+    def score(self, models: Sequence[Model], cache: FeatureCache | None, intervals: Intervals, audit: int) -> None:
         """Ask every model all tasks; one that fails keeps nobody from being scored.
 
         Raises:
@@ -267,17 +267,17 @@ def _compiled(protocol: Protocol, columns: Mapping[str, NDArray[Any]], dataset: 
         raise SpecError(f"protocol '{protocol.name}' fails on '{dataset}': {type(error).__name__}: {error}") from error
 
 
-def _ids(pictures: ImageSet, columns: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+def _ids(images: ImageSet, columns: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
     """Return the ids of pictures, (N,); of those that have none, their numbers.
 
     Raises:
         DatasetError: those of a dataset's folder are no scenes' ids.
     """
     if "scene_id" not in columns:
-        return np.array([f"{i:06d}" for i in range(len(pictures))], dtype=object)
-    if isinstance(pictures, StoredDataset):
+        return np.array([f"{i:06d}" for i in range(len(images))], dtype=object)
+    if isinstance(images, StoredDataset):
         for scene_id in columns["scene_id"].tolist():
-            scene_name(scene_id, pictures.path)
+            scene_name(scene_id, images.path)
     return columns["scene_id"]
 
 
@@ -286,7 +286,8 @@ def _set_precision(model: Model, precision: str) -> None:
     asked = "precision=" in model.info.name.partition("?")[2]
     if asked or not (isinstance(model, HasMutableInfo) and isinstance(model, HasModule)):
         return
-    usual = "bfloat16" if model.device.type == "cuda" else "float32"
+    gpu = isinstance(model, HasDevice) and model.device.type == "cuda"
+    usual = "bfloat16" if gpu else "float32"
     model.change(precision=usual if precision == "auto" else precision)
 
 

@@ -62,6 +62,7 @@ class Slice:
 def worst_slices(
     result: Result,
     model: str,
+    *,
     task: str | None = None,
     metric: str | None = None,
     factors: Sequence[str] | None = None,

@@ -117,8 +117,8 @@ class _Table:
             raise DatasetError(f"SPAR needs the columns {', '.join(COLUMNS)}; {', '.join(missing)} missing")
         self.w, self.c1, self.c2, self.p1, self.p2, self.t1, self.t2 = (columns[name] for name in COLUMNS)
         self.count = (self.c1 != BLANK).astype(int) + (self.c2 != BLANK)
-        self.alone = np.where(self.c1 != BLANK, self.c1, self.c2)
-        self.alone_at = np.where(self.c1 != BLANK, self.p1, self.p2)
+        self.single = np.where(self.c1 != BLANK, self.c1, self.c2)
+        self.single_position = np.where(self.c1 != BLANK, self.p1, self.p2)
         self.worlds = tuple(sorted(set(self.w)))
         self.animals = tuple(sorted((set(self.c1) | set(self.c2)) - {BLANK}))
         self.pairs = np.array(["|".join(sorted(pair)) for pair in zip(self.c1, self.c2, strict=True)], dtype=object)
@@ -168,7 +168,7 @@ def _settings(definition: SparTask, table: _Table, scene_rows: int | None) -> It
     if definition.different:
         keep &= table.c1 != table.c2
     if definition.candidates == "animal at each side":
-        keep &= np.isin(table.alone_at, list(_OTHER_SIDE))
+        keep &= np.isin(table.single_position, list(_OTHER_SIDE))
     rows = np.flatnonzero(keep)
     if definition.animals == (0,) and scene_rows is not None:
         rows = rows[:scene_rows]
@@ -216,16 +216,8 @@ def _task(
     negatives = None
     if definition.negative is not None:
         negatives = np.array([place[caption(_negative(definition, truth))] for truth in truths], dtype=np.int64)
-    factors: dict[str, tuple[NDArray[Any], ...]] = {"world": (table.w[rows],)}
-    if definition.candidates != "worlds":
-        factors["animal"] = (table.c1[rows], table.c2[rows])
-    if definition.candidates == "animal at each side":
-        factors["position"] = (table.alone_at[rows],)
-    metrics: list[Metric] = ["top1"]
-    if protocol.top5 and len(candidates) > 5:
-        metrics.append("top5")
-    if negatives is not None:
-        metrics.append("hard_negative")
+    top5 = protocol.top5 and len(candidates) > 5
+    metrics: dict[Metric, bool] = {"top1": True, "top5": top5, "hard_negative": negatives is not None}
     return Task(
         name=definition.task,
         setting=setting,
@@ -237,10 +229,20 @@ def _task(
         labels=np.array([place[caption(truth)] for truth in truths], dtype=np.int64),
         negatives=negatives,
         clusters=None if definition.animals == (0,) else table.pairs[rows],
-        factors=factors,
-        metrics=tuple(metrics),
+        factors=_factors(definition, table, rows),
+        metrics=tuple(metric for metric, measured in metrics.items() if measured),
         half=protocol.half,
     )
+
+
+def _factors(definition: SparTask, table: _Table, rows: NDArray[np.int64]) -> dict[str, tuple[NDArray[Any], ...]]:
+    """Return by what a task is broken down, the columns of each."""
+    factors: dict[str, tuple[NDArray[Any], ...]] = {"world": (table.w[rows],)}
+    if definition.candidates != "worlds":
+        factors["animal"] = (table.c1[rows], table.c2[rows])
+    if definition.candidates == "animal at each side":
+        factors["position"] = (table.single_position[rows],)
+    return factors
 
 
 def coin_flips(asked: Sequence[Task]) -> dict[tuple[str, str, Scope], NDArray[np.bool_]]:
@@ -270,7 +272,7 @@ def coin_flips(asked: Sequence[Task]) -> dict[tuple[str, str, Scope], NDArray[np
 def _answer(definition: SparTask, table: _Table, row: int) -> _CaptionSlots:
     """Return what is true of a picture."""
     if table.count[row] < 2:
-        return _CaptionSlots(w=table.w[row], c1=table.alone[row], p1=table.alone_at[row])
+        return _CaptionSlots(w=table.w[row], c1=table.single[row], p1=table.single_position[row])
     c1, c2 = table.c1[row], table.c2[row]
     if definition.candidates == "unordered pairs":
         c1, c2 = sorted((c1, c2))

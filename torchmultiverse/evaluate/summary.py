@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torchmultiverse.evaluate.outcomes import TaskOutcome
 from torchmultiverse.evaluate.result import AVERAGE
 from torchmultiverse.scenes import BLANK
-from torchmultiverse.stats import Intervals
+from torchmultiverse.stats import Interval, Intervals
 
 
 def summarise(scored: Sequence[TaskOutcome], intervals: Intervals) -> Iterator[dict[str, Any]]:
@@ -22,49 +22,50 @@ def summarise(scored: Sequence[TaskOutcome], intervals: Intervals) -> Iterator[d
     parts: list[tuple[NDArray[np.float64], NDArray[Any]]] = []
     chances: list[float] = []
     for (task, scope, metric), items in groups.items():
-        # Readings are of the same images: pooling them would count each image several times.
-        pooled = len(items) > 1 and not items[0].task.readings
-        settings = [(item.task.setting or "all", [item]) for item in items]
-        if pooled:
-            settings = [("all", items), *settings]
-        for setting, members in settings:
+        for number, (setting, members) in enumerate(_settings(items)):
             name = {"task": task, "setting": setting, "scope": scope, "metric": metric}
+            candidates = max(member.candidates for member in members)
             for factor, level, values, clusters, chance in _cells(members):
-                low, high, method = intervals.of_mean(values, clusters)
                 n = len(values)
+                count = n if clusters is None else len(set(clusters))
+                interval = intervals.of_mean(values, clusters)
                 yield {
-                    **name,
-                    "factor": factor,
-                    "level": level,
-                    "n": n,
-                    "clusters": n if clusters is None else len(set(clusters)),
-                    "candidates": max(member.candidates for member in members),
-                    "correct": float(values.sum()),
-                    "accuracy": float(values.mean()),
-                    "low": low,
-                    "high": high,
-                    "interval": method,
-                    "chance": chance,
-                }
-                if factor == "all" and items[0].in_average and setting == settings[0][0]:
+                    **name, "factor": factor, "level": level, "n": n, "clusters": count, "candidates": candidates,
+                    "correct": float(values.sum()), **_accuracy(float(values.mean()), interval), "chance": chance,
+                }  # fmt: skip
+                if factor == "all" and items[0].in_average and not number:
                     own = np.array([f"{task}:{i}" for i in range(n)], dtype=object)
                     parts.append((values, own if clusters is None else _names(members)))
                     chances.append(chance)
     if len(parts) > 1:
-        low, high, method = intervals.of_average(parts)
-        yield {
-            **{"task": AVERAGE, "setting": "all", "scope": "plain", "metric": "mean", "factor": "all"},
-            "level": "all",
-            "n": sum(len(values) for values, _ in parts),
-            "clusters": len({cluster for _, clusters in parts for cluster in clusters}),
-            "candidates": 0,
-            "correct": float(sum(values.sum() for values, _ in parts)),
-            "accuracy": float(np.mean([values.mean() for values, _ in parts])),
-            "low": low,
-            "high": high,
-            "interval": method,
-            "chance": float(np.mean(chances)),
-        }
+        yield _average(parts, chances, intervals)
+
+
+def _settings(items: list[TaskOutcome]) -> list[tuple[str, list[TaskOutcome]]]:
+    """Return the settings of a task and what became of each; all of them pooled come first."""
+    settings = [(item.task.setting or "all", [item]) for item in items]
+    # Readings are of the same images: pooling them would count each image several times.
+    return settings if len(items) < 2 or items[0].task.readings else [("all", items), *settings]
+
+
+def _average(
+    parts: list[tuple[NDArray[np.float64], NDArray[Any]]], chances: Sequence[float], intervals: Intervals
+) -> dict[str, Any]:
+    """Return the cell of the mean over tasks."""
+    accuracy = float(np.mean([values.mean() for values, _ in parts]))
+    return {
+        "task": AVERAGE, "setting": "all", "scope": "plain", "metric": "mean", "factor": "all", "level": "all",
+        "n": sum(len(values) for values, _ in parts),
+        "clusters": len({cluster for _, clusters in parts for cluster in clusters}),
+        "candidates": 0,
+        "correct": float(sum(values.sum() for values, _ in parts)),
+        **_accuracy(accuracy, intervals.of_average(parts)),
+        "chance": float(np.mean(chances)),
+    }  # fmt: skip
+
+
+def _accuracy(accuracy: float, interval: Interval) -> dict[str, Any]:
+    return {"accuracy": accuracy, "low": interval.low, "high": interval.high, "interval": interval.method}
 
 
 def _names(members: Sequence[TaskOutcome]) -> NDArray[Any]:

@@ -19,7 +19,7 @@ from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOpt
 from torchmultiverse.errors import SpecError
 from torchmultiverse.files import write_atomic
 from torchmultiverse.resources import cache_folder
-from torchmultiverse.scenes import Condition, Design, Drawn, Factorial, Spec, Value, expanded, parse_where
+from torchmultiverse.scenes import Condition, Design, Factorial, LazyDesign, Spec, Value, expanded, parse_where
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ def dry_run(
     design = select(spec, where, limit)
     options = render_options(spec, size, samples)
     # What a draw gives each level is known when all of it is drawn, which takes a while.
-    counted = not isinstance(design, Drawn) or design.count <= MOST_COUNTED
+    counted = not isinstance(design, LazyDesign) or design.count <= MOST_COUNTED
     counts = design.level_counts() if counted else {}
     problems = catalogue.problems({name: list(levels) for name, levels in counts.items()}, design.table)
     problems += [

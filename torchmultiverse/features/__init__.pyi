@@ -1,21 +1,21 @@
-from .cache import EmbeddingStore as EmbeddingStore
-from .cache import embed_texts as embed_texts
-from .cache import encode_images as encode_images
+from .cache import FeatureCache as FeatureCache
 from .encode import BatchSize as BatchSize
 from .encode import encode_texts as encode_texts
 from .encode import image_array as image_array
 from .encode import run_images as run_images
 from .extract import Features as Features
+from .extract import embed_texts as embed_texts
+from .extract import encode_images as encode_images
 from .extract import factor_names as factor_names
 from .extract import features_of as features_of
-from .layers import Tap as Tap
+from .layers import LayerExtractor as LayerExtractor
 from .layers import layers_of as layers_of
 
 __all__ = [
     "BatchSize",
-    "EmbeddingStore",
+    "FeatureCache",
     "Features",
-    "Tap",
+    "LayerExtractor",
     "embed_texts",
     "encode_images",
     "encode_texts",

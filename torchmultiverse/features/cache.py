@@ -1,4 +1,4 @@
-"""What models made of pictures, kept: each picture passes through each encoder once, ever.
+"""A cache of what models make of images: each picture passes through each encoder once, ever.
 
 A vector is found by the SHA-256 of its picture's bytes within a folder that belongs to one way of encoding: weights,
 exact preprocessing, precision, output, and the versions of the packages that compute. Change any of them and it is
@@ -15,28 +15,18 @@ import io
 import json
 import os
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.features.encode import BatchSize, encode_texts, run_images
 from torchmultiverse.files import disk_errors, remove_leftovers, write_atomic
-from torchmultiverse.images import ImageError, read, rgb
 from torchmultiverse.models import (
-    Classifier,
-    FloatArray,
     HasAdapterName,
-    ImageEncoder,
-    ImageTextModel,
     Model,
-    Prepared,
     Preprocess,
 )
 from torchmultiverse.resources import versions
@@ -48,11 +38,10 @@ FLUSH = 2048
 """Vectors that wait at most before they are written."""
 PIXEL_LIMIT = 10 * 2**30
 """Bytes that decoded pictures take at most; 224 × 224 pixels are 150 kB a picture."""
-_SHEET = 256  # decoded pictures in a file
 _COMPUTE = ("torch", "torchvision", "open_clip_torch", "timm", "transformers", "pillow", "numpy")
 
 
-class EmbeddingStore:
+class FeatureCache:
     """A folder of vectors.
 
     Args:
@@ -65,7 +54,7 @@ class EmbeddingStore:
         self.pixel_limit = pixel_limit
         self._expected: list[Preprocess] = []
 
-    def encoder(self, model: Model, output: str) -> Shelf | None:
+    def outputs(self, model: Model, output: str) -> CachedArrays | None:
         """Return the vectors of one way of encoding.
 
         Args:
@@ -81,7 +70,7 @@ class EmbeddingStore:
             "precision": info.precision, "model": _adapter(model), "packages": versions(_COMPUTE),
         }  # fmt: skip
         text = canonical_json(how)
-        return Shelf(self.folder / hashlib.sha256(text.encode()).hexdigest()[:32], {**how, "name": info.name})
+        return CachedArrays(self.folder / hashlib.sha256(text.encode()).hexdigest()[:32], {**how, "name": info.name})
 
     def expect(self, preprocesses: Iterable[Preprocess | None]) -> None:
         """Say whose geometries will be asked for, so that a picture that is decoded for one goes to all."""
@@ -91,16 +80,16 @@ class EmbeddingStore:
                 known.append(text)
                 self._expected.append(preprocess)
 
-    def shelves(self, preprocess: Preprocess, count: int) -> list[tuple[Preprocess, Shelf]]:
+    def pixel_caches(self, preprocess: Preprocess, count: int) -> list[tuple[Preprocess, CachedArrays]]:
         """Return where pictures of a geometry are kept, and those of all others expected; nothing if none are kept."""
         own = self.pixels(preprocess, (count, *preprocess.size, 3))
         if own is None:
             return []
         others = [p for p in self._expected if p.geometry() != preprocess.geometry()]
         found = [(p, self.pixels(p, (count, *p.size, 3))) for p in others]
-        return [(preprocess, own), *((p, shelf) for p, shelf in found if shelf is not None)]
+        return [(preprocess, own), *((p, other) for p, other in found if other is not None)]
 
-    def pixels(self, preprocess: Preprocess, shape: tuple[int, ...]) -> Shelf | None:
+    def pixels(self, preprocess: Preprocess, shape: tuple[int, ...]) -> CachedArrays | None:
         """Return the pictures of one geometry, decoded, resized and cropped: uint8 (H, W, 3).
 
         Models of the same geometry share them, so that a PNG is decoded once. Where as many as are wanted would exceed
@@ -117,7 +106,7 @@ class EmbeddingStore:
         held = sum(path.stat().st_size for path in (self.folder / "pixels").glob("*/*.vectors.npy"))
         if held + int(np.prod(shape)) > self.pixel_limit and not folder.exists():
             return None
-        return Shelf(folder, how, np.uint8)
+        return CachedArrays(folder, how, np.uint8)
 
     def digests(self, pictures: ImageSet, rows: NDArray[np.int64]) -> NDArray[np.void]:
         """Return the SHA-256 of the bytes of some pictures, (N,) of 32 bytes each.
@@ -152,11 +141,11 @@ class EmbeddingStore:
         return self.folder / "pictures" / f"{name}.npy"
 
 
-class Shelf:
+class CachedArrays:
     """Arrays of one shape and type, found by the SHA-256 of the picture (or text) that they belong to.
 
     Args:
-        folder: of this shelf.
+        folder: of these arrays.
         how: how its arrays are made; written beside them, for people.
         dtype: of the arrays.
     """
@@ -192,15 +181,14 @@ class Shelf:
         Raises:
             DatasetError: the arrays cannot be written.
         """
-        lacking = self.lacking(digests)
+        missing = self.missing(digests)
         if tick is not None:
-            tick(len(digests) - len(lacking))
-        for start in range(0, len(lacking), FLUSH):
-            part = lacking[start : start + FLUSH]
+            tick(len(digests) - len(missing))
+        for part in chunks(missing):
             self.add(digests[part], encode(part))
         return self.get(digests)
 
-    def lacking(self, digests: NDArray[np.void]) -> NDArray[np.int64]:
+    def missing(self, digests: NDArray[np.void]) -> NDArray[np.int64]:
         """Return the positions of pictures that have no array here, each picture once, in their order."""
         self._refresh()
         _, first = np.unique(_sortable(digests), return_index=True)
@@ -210,7 +198,7 @@ class Shelf:
                 return np.asarray(np.sort(first[~known]), np.int64)
 
     def get(self, digests: NDArray[np.void]) -> NDArray[Any]:
-        """Return arrays that are all there, as `lacking` says, (N, …)."""
+        """Return arrays that are all there, as `missing` says, (N, …)."""
         self._refresh()
         if not len(digests):
             return np.zeros((0, *(self._parts[0].shape[1:] if self._parts else (1,))), self._dtype)
@@ -304,130 +292,10 @@ class Shelf:
         )  # fmt: skip
 
 
-def encode_images(
-    model: ImageTextModel | Classifier | ImageEncoder,
-    output: str,
-    function: Callable[[list[Image.Image]], FloatArray],
-    pictures: ImageSet,
-    rows: NDArray[np.int64],
-    batch_size: int | BatchSize = 64,
-    quiet: bool = False,
-    store: EmbeddingStore | None = None,
-) -> FloatArray:
-    """Return what a model makes of pictures, (N, D), from the store where it was there before.
-
-    Args:
-        model: whose output it is.
-        output: its name in the store: ``image`` or ``logits``.
-        function: a batch of pictures to that output.
-        pictures: the dataset.
-        rows: which pictures, in which order.
-        batch_size: pictures per call.
-        quiet: show no bar.
-        store: where outputs are kept.
-    """
-    name = model.info.name
-    encoder = store.encoder(model, output) if store is not None else None
-    preprocess = model.info.preprocess
-    if store is None or encoder is None or preprocess is None or not pictures.has_bytes:
-        return run_images(function, pictures, rows, name, batch_size, quiet)
-    digests = store.digests(pictures, rows)
-    shelves = store.shelves(preprocess, len(rows))
-
-    def encode(part: NDArray[np.int64]) -> FloatArray:
-        source = Decoder(pictures, shelves, digests[part]) if shelves else pictures
-        return run_images(function, source, rows[part], name, batch_size, quiet)
-
-    return np.asarray(encoder(digests, encode), np.float32)
-
-
-def embed_texts(
-    model: ImageTextModel, texts: Sequence[str], quiet: bool = False, store: EmbeddingStore | None = None
-) -> dict[str, FloatArray]:
-    """Return the vector of every caption, (D,) each, from the store where it was there before."""
-    encoder = store.encoder(model, "text") if store is not None else None
-    if encoder is None:
-        return encode_texts(model, texts, quiet=quiet)
-    unique = sorted(set(texts))
-    digests = np.array([np.void(hashlib.sha256(text.encode()).digest()) for text in unique], DIGEST)
-
-    def encode(part: NDArray[np.int64]) -> FloatArray:
-        vectors = encode_texts(model, [unique[i] for i in part], quiet=quiet)
-        return np.stack([vectors[unique[i]] for i in part])
-
-    return dict(zip(unique, encoder(digests, encode), strict=True))
-
-
-class Decoder:
-    """Pictures at a model's own size, from the pixel cache; what is not there is decoded once, by several threads.
-
-    Args:
-        pictures: the dataset.
-        preprocess: of the model.
-        shelves: of pictures, by geometry: that of the model first. A picture that is decoded goes to all of them.
-        digests: of the pictures that will be asked for, in their order.
-    """
-
-    def __init__(
-        self, pictures: ImageSet, shelves: Sequence[tuple[Preprocess, Shelf]], digests: NDArray[np.void]
-    ) -> None:
-        self._pictures, self._shelves, self._digests = pictures, shelves, digests
-        self._made: list[tuple[list[int], list[NDArray[np.uint8]]]] = [([], []) for _ in shelves]
-
-    def batches(self, rows: NDArray[np.int64], size: Callable[[], int]) -> Iterator[Prepared]:
-        """Yield pictures in batches of a size that may change, the next ones being decoded meanwhile."""
-        preprocess, shelf = self._shelves[0]
-        lacking = [np.isin(np.arange(len(rows)), other.lacking(self._digests)) for _, other in self._shelves]
-        with ThreadPoolExecutor(max(1, os.cpu_count() or 1)) as pool:
-            waiting: deque[tuple[int, Future[list[NDArray[np.uint8] | None]]]] = deque()
-            wanted = iter(np.flatnonzero(lacking[0]).tolist())
-
-            def ahead() -> None:
-                while len(waiting) < 2 * max(64, size()) and (place := next(wanted, None)) is not None:
-                    row, which = int(rows[place]), [bool(mask[place]) for mask in lacking]
-                    # Bytes are read here: a dataset is not asked by several threads at once.
-                    data = self._pictures.image_bytes(row)
-                    waiting.append((place, pool.submit(self._decode, row, data, which)))
-
-            start = 0
-            while start < len(rows):
-                stop = min(start + size(), len(rows))
-                ahead()
-                batch = np.empty((stop - start, *preprocess.size, 3), np.uint8)
-                while waiting and waiting[0][0] < stop:
-                    place, future = waiting.popleft()
-                    for (places, made), pixels in zip(self._made, future.result(), strict=True):
-                        if pixels is not None:
-                            places.append(place)
-                            made.append(pixels)
-                    batch[place - start] = self._made[0][1][-1]
-                    ahead()
-                there = np.flatnonzero(~lacking[0][start:stop])
-                if len(there):
-                    if len(shelf.lacking(self._digests[start + there])):  # seen a moment ago, and not written yet
-                        self._keep(0)
-                    batch[there] = shelf.get(self._digests[start + there])
-                self._keep(_SHEET)
-                yield Prepared(batch)
-                start = stop
-        self._keep(0)
-
-    def _decode(self, row: int, data: bytes, which: Sequence[bool]) -> list[NDArray[np.uint8] | None]:
-        try:
-            image = read(data, f"row {row}")
-        except ImageError:
-            image = rgb(self._pictures.image(row))  # raises, and names the place
-        return [
-            np.asarray(preprocess.picture(image)) if wanted else None
-            for (preprocess, _), wanted in zip(self._shelves, which, strict=True)
-        ]
-
-    def _keep(self, least: int) -> None:
-        for (_, shelf), (places, made) in zip(self._shelves, self._made, strict=True):
-            if made and len(made) >= least:
-                shelf.add(self._digests[places], np.stack(made))
-                made.clear()
-                places.clear()
+def chunks(positions: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Yield positions in parts, each of which is computed and written before the next."""
+    for start in range(0, len(positions), FLUSH):
+        yield positions[start : start + FLUSH]
 
 
 def _adapter(model: Model) -> str:

@@ -32,7 +32,7 @@ def batches(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
 
 
 @runtime_checkable
-class Feed(Protocol):
+class PreparedBatches(Protocol):
     """Pictures that come prepared, in batches."""
 
     def batches(self, rows: NDArray[np.int64], size: Callable[[], int]) -> Iterator[Prepared]:
@@ -42,7 +42,7 @@ class Feed(Protocol):
 
 def run_images(
     function: Callable[[Any], FloatArray],
-    pictures: ImageSet | Feed,
+    pictures: ImageSet | PreparedBatches,
     rows: NDArray[np.int64],
     name: str,
     batch_size: int | BatchSize = 64,
@@ -65,7 +65,9 @@ def run_images(
     parts: list[FloatArray] = []
     with progress_bar(quiet) as progress:
         bar = progress.add_task(name, total=len(rows))
-        for batch in pictures.batches(rows, size) if isinstance(pictures, Feed) else _decoded(pictures, rows, size):
+        for batch in (
+            pictures.batches(rows, size) if isinstance(pictures, PreparedBatches) else _decoded(pictures, rows, size)
+        ):
             parts += size.run(lambda some: _asked(function, some, name), batch)
             progress.advance(bar, len(batch))
     return np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
@@ -151,7 +153,7 @@ _NO_MEMORY = (
 
 
 def _out_of_memory(error: Exception) -> bool:
-    """Whether an error is one of lacking memory, which fewer pictures may mend.
+    """Whether an error is one of memory that is full, which fewer pictures may mend.
 
     PyTorch has a class for GPUs alone; elsewhere its message says so. A message of a user's code does not count.
     """
@@ -210,7 +212,7 @@ def _asked(function: Callable[[Any], Any], inputs: Any, name: str) -> FloatArray
     """Return what a model makes of pictures or captions, (N, …).
 
     Raises:
-        ModelError: it fails, or returns something else; what lacking memory raises comes through.
+        ModelError: it fails, or returns something else; what full memory raises comes through.
     """
     try:
         return _checked(function(inputs), len(inputs), name)

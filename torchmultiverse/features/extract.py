@@ -1,8 +1,9 @@
-"""Features of several layers of a model, for every picture of a dataset: made in one pass, and kept."""
+"""Outputs and features of any layers of a model for the images of a dataset: made in one pass, and cached."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from torchmultiverse.errors import DatasetError, nearest
-from torchmultiverse.features.cache import FLUSH, Decoder, EmbeddingStore, Shelf
-from torchmultiverse.features.encode import BatchSize, run_images
-from torchmultiverse.features.layers import Tap, choose
-from torchmultiverse.models import FloatArray, load_model
+from torchmultiverse.features.cache import DIGEST, CachedArrays, FeatureCache, chunks
+from torchmultiverse.features.cached_images import CachedImages
+from torchmultiverse.features.encode import BatchSize, encode_texts, run_images
+from torchmultiverse.features.layers import LayerExtractor, choose
+from torchmultiverse.models import Classifier, FloatArray, ImageEncoder, ImageTextModel, Model, load_model
 from torchmultiverse.store import ImageSet, columns_of, dataset_name, open_images
 
 
@@ -28,7 +30,7 @@ class LayerFeatures(Mapping[str, FloatArray]):
     @override
     def __getitem__(self, layer: str) -> FloatArray:
         held = self._held[layer]
-        if isinstance(held, Shelf):
+        if isinstance(held, CachedArrays):
             assert self._digests is not None
             held = held.get(self._digests)
         return np.asarray(held, np.float32)
@@ -44,7 +46,7 @@ class LayerFeatures(Mapping[str, FloatArray]):
 
 @dataclass(frozen=True)
 class Features:
-    """What a model makes of a dataset at several depths.
+    """What a model makes of a dataset at several layers.
 
     Attributes:
         model: name of the model.
@@ -70,7 +72,7 @@ def features_of(
     model: Any,
     dataset: str | Path | ImageSet,
     layers: Sequence[str] | str = "cuts",
-    store: EmbeddingStore | str | Path | None = None,
+    cache: FeatureCache | str | Path | None = None,
     limit: int | None = None,
     seed: int = 0,
     batch_size: int | BatchSize = 64,
@@ -83,7 +85,7 @@ def features_of(
         dataset: folder of a dataset or of pictures, or an opened one.
         layers: ``cuts`` for all places where the model can be cut, ``every``, or names; see
             `torchmultiverse.features.layers.choose`.
-        store: where features are kept; a path for one of the embeddings' folders.
+        cache: where features are kept, or its folder.
         limit: so many pictures at most, drawn at random.
         seed: of the draw.
         batch_size: pictures per call.
@@ -93,60 +95,129 @@ def features_of(
         ModelError: a model without layers, or no such layer.
     """
     model = load_model(model) if isinstance(model, str) else model
-    pictures = open_images(dataset)
+    images = open_images(dataset)
     names = choose(model, layers)
-    rows = np.arange(len(pictures))
+    rows = np.arange(len(images))
     if limit is not None and limit < len(rows):
         rows = np.sort(np.random.default_rng(seed).choice(rows, limit, replace=False))
-    columns = {name: values[rows] for name, values in columns_of(pictures).items()}
-    opened = EmbeddingStore(store) if isinstance(store, str | Path) else store
-    found = _kept(model, pictures, rows, names, opened, batch_size, quiet)
-    return Features(model.info.name, dataset_name(pictures), found, columns, rows, model.info.as_dict())
+    columns = {name: values[rows] for name, values in columns_of(images).items()}
+    opened = FeatureCache(cache) if isinstance(cache, str | Path) else cache
+    outputs = {name: f"layer {name}" for name in names}
+    found = _cached(model, images, rows, outputs, lambda some: LayerExtractor(model, some), opened, batch_size, quiet)
+    return Features(model.info.name, dataset_name(images), found, columns, rows, model.info.as_dict())
 
 
-def _kept(
-    model: Any,
-    pictures: ImageSet,
+def encode_images(
+    model: ImageTextModel | Classifier | ImageEncoder,
+    output: str,
+    function: Callable[[Any], FloatArray],
+    images: ImageSet,
     rows: NDArray[np.int64],
-    names: Sequence[str],
-    store: EmbeddingStore | None,
+    batch_size: int | BatchSize = 64,
+    quiet: bool = False,
+    cache: FeatureCache | None = None,
+) -> FloatArray:
+    """Return one output of a model for some images, (N, D), from the cache where it was there before.
+
+    Args:
+        model: whose output it is.
+        output: its name in the cache: ``image`` or ``logits``.
+        function: a batch of images to that output.
+        images: the dataset.
+        rows: which images, in which order.
+        batch_size: images per call.
+        quiet: show no bar.
+        cache: where outputs are kept.
+    """
+    return _cached(model, images, rows, {output: output}, lambda _: lambda batch: [function(batch)], cache, batch_size,
+                   quiet)[output]  # fmt: skip
+
+
+def embed_texts(
+    model: ImageTextModel, texts: Sequence[str], quiet: bool = False, cache: FeatureCache | None = None
+) -> dict[str, FloatArray]:
+    """Return the vector of every caption, (D,) each, from the cache where it was there before."""
+    encoder = cache.outputs(model, "text") if cache is not None else None
+    if encoder is None:
+        return encode_texts(model, texts, quiet=quiet)
+    unique = sorted(set(texts))
+    digests = np.array([np.void(hashlib.sha256(text.encode()).digest()) for text in unique], DIGEST)
+
+    def encode(part: NDArray[np.int64]) -> FloatArray:
+        vectors = encode_texts(model, [unique[i] for i in part], quiet=quiet)
+        return np.stack([vectors[unique[i]] for i in part])
+
+    return dict(zip(unique, encoder(digests, encode), strict=True))
+
+
+Compute = Callable[[Sequence[str]], Callable[[Any], list[FloatArray]]]
+"""From names of outputs to a function from a batch of images to these outputs, (N, D) each, made in one pass."""
+
+
+def _cached(
+    model: Model,
+    images: ImageSet,
+    rows: NDArray[np.int64],
+    outputs: Mapping[str, str],
+    compute: Compute,
+    cache: FeatureCache | None,
     batch_size: int | BatchSize,
     quiet: bool,
 ) -> LayerFeatures:
-    shelves = {name: store.encoder(model, f"layer {name}") if store is not None else None for name in names}
+    """Return outputs of a model for some images; those that are not in the cache are made in one pass and kept.
+
+    Args:
+        model: whose.
+        images: the dataset.
+        rows: which images, in which order.
+        outputs: names in the cache by names of outputs.
+        compute: makes them.
+        cache: where they are kept.
+        batch_size: images per call.
+        quiet: show no bar.
+    """
+    names = list(outputs)
+    caches = {name: cache.outputs(model, key) if cache is not None else None for name, key in outputs.items()}
     preprocess, title = model.info.preprocess, model.info.name
-    known = {name: shelf for name, shelf in shelves.items() if shelf is not None}
-    if store is None or len(known) < len(names) or not pictures.has_bytes or preprocess is None:
-        every = _pass(model, names, pictures, rows, title, batch_size, quiet)
+    known = {name: found for name, found in caches.items() if found is not None}
+    if cache is None or len(known) < len(names) or not images.has_bytes or preprocess is None:
+        every = _pass(compute(names), len(names), images, rows, title, batch_size, quiet)
         return LayerFeatures(names, None, dict(zip(names, every, strict=True)))
-    digests = store.digests(pictures, rows)
-    lacking = {name: shelf.lacking(digests) for name, shelf in known.items()}
-    todo = np.unique(np.concatenate(list(lacking.values())))
-    pixels = store.shelves(preprocess, len(rows))
-    for start in range(0, len(todo), FLUSH):
-        part = todo[start : start + FLUSH]
-        mine = [name for name in names if np.isin(part, lacking[name]).any()]
-        source = Decoder(pictures, pixels, digests[part]) if pixels else pictures
-        label = f"{title}, {len(mine)} layers" + (f", {start:,} of {len(todo):,}" if len(todo) > FLUSH else "")
-        for name, made in zip(mine, _pass(model, mine, source, rows[part], label, batch_size, quiet), strict=True):
-            wanted = np.isin(part, lacking[name])
-            known[name].add(digests[part][wanted], made[wanted])
+    digests = cache.digests(images, rows)
+    missing = {name: arrays.missing(digests) for name, arrays in known.items()}
+    todo = np.unique(np.concatenate(list(missing.values())))
+    pixels = cache.pixel_caches(preprocess, len(rows))
+    for part in chunks(todo):
+        mine = [name for name in names if np.isin(part, missing[name]).any()]
+        source = CachedImages(images, pixels, digests[part]) if pixels else images
+        label = title if len(mine) == 1 else f"{title}, {len(mine)} layers"
+        made = _pass(compute(mine), len(mine), source, rows[part], label, batch_size, quiet)
+        for name, arrays in zip(mine, made, strict=True):
+            wanted = np.isin(part, missing[name])
+            known[name].add(digests[part][wanted], arrays[wanted])
     return LayerFeatures(names, digests, known)
 
 
 def _pass(
-    model: Any, names: Sequence[str], source: Any, rows: NDArray[np.int64], label: str, batch: Any, quiet: bool
+    function: Callable[[Any], list[FloatArray]],
+    count: int,
+    source: Any,
+    rows: NDArray[np.int64],
+    label: str,
+    batch_size: int | BatchSize,
+    quiet: bool,
 ) -> list[FloatArray]:
-    """Return the features of all layers from one pass."""
-    tap = Tap(model, names)
+    """Return several outputs of one pass."""
+    if count == 1:
+        return [run_images(lambda images: function(images)[0], source, rows, label, batch_size, quiet)]
     widths: list[int] = []
 
     def together(images: Any) -> FloatArray:
-        parts = tap(images)
+        parts = function(images)
         widths[:] = [part.shape[1] for part in parts]
         return np.concatenate(parts, 1)
 
-    found = run_images(together, source, rows, label, batch, quiet)
+    found = run_images(together, source, rows, label, batch_size, quiet)
     return np.split(found, np.cumsum(widths)[:-1], 1)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from torchmultiverse.errors import ModelError, nearest
-from torchmultiverse.models import FloatArray, Images
+from torchmultiverse.models import FloatArray, HasLayers, Images
 from torchmultiverse.models import torch_tools as tools
 
 if TYPE_CHECKING:
@@ -124,8 +124,8 @@ def choose(model: Any, names: Sequence[str] | str = "cuts") -> list[str]:
     return wanted
 
 
-class Tap:
-    """A model that says what several of its layers make of pictures, in one pass.
+class LayerExtractor:
+    """What several layers of a model make of images, in one pass.
 
     Args:
         model: any PyTorch model of this package.
@@ -146,9 +146,9 @@ class Tap:
             ModelError: a layer that was not computed, or computed more than once.
         """
         with self._model.computing():
-            return [tools.out_of(tensor) for tensor in self.follow(self._model.batch(images))]
+            return [tools.out_of(tensor) for tensor in self.forward(self._model.batch(images))]
 
-    def follow(self, pixels: torch.Tensor) -> list[torch.Tensor]:
+    def forward(self, pixels: torch.Tensor) -> list[torch.Tensor]:
         """Return the same of normalised pictures (N, 3, H, W), as tensors; gradients flow where they are enabled.
 
         Raises:
@@ -207,8 +207,8 @@ def pooled(tensor: torch.Tensor, count: int, pooling: str = "mean") -> torch.Ten
 _PROBE = 5
 
 
-def _inner(model: Any) -> tools.TorchModel:
-    if not isinstance(model, tools.TorchModel):
+def _inner(model: Any) -> HasLayers:
+    if not isinstance(model, HasLayers):
         name = getattr(getattr(model, "info", None), "name", type(model).__name__)
         raise ModelError(f"'{name}' is no PyTorch model of this package: its layers cannot be reached")
     return model
@@ -279,31 +279,38 @@ def _origin(node: Any) -> Any:
 def _cuts(end: Any, pixels: Any) -> set[Any]:
     """Return the nodes of a graph that every path from the pixels to the end passes."""
     root = end.grad_fn
-    order: list[Any] = []  # every node before those that it was computed from
+    order = _inputs_first(root)
+    leaf = next((node for node in order if getattr(node, "variable", None) is pixels), None)
+    if leaf is None:
+        return set()
+    # Numbers of paths: down to the pixels from each node, and up to each node from the end.
+    down: dict[Any, int] = {}
+    for node in order:
+        down[node] = 1 if node is leaf else sum(down[parent] for parent in _parents(node))
+    up = dict.fromkeys(order, 0)
+    up[root] = 1
+    for node in reversed(order):
+        for parent in _parents(node):
+            up[parent] += up[node]
+    return {node for node in order if down[node] and up[node] * down[node] == down[root]}
+
+
+def _parents(node: Any) -> list[Any]:
+    """Return the nodes that a node was computed from, as often as it uses each."""
+    return [parent for parent, _ in node.next_functions if parent is not None]
+
+
+def _inputs_first(root: Any) -> list[Any]:
+    """Return the nodes of a graph, every node behind those that it was computed from."""
+    order: list[Any] = []
     done: set[Any] = set()
     stack: list[tuple[Any, bool]] = [(root, False)]
     while stack:
         node, after = stack.pop()
         if after:
             order.append(node)
-            continue
-        if node in done:
-            continue
-        done.add(node)
-        stack.append((node, True))
-        stack += [(parent, False) for parent, _ in node.next_functions if parent is not None and parent not in done]
-    leaf = next((node for node in order if getattr(node, "variable", None) is pixels), None)
-    if leaf is None:
-        return set()
-    # Numbers of paths: down to the pixels from each node, and up to each node from the end.
-    down = {node: 0 for node in order}
-    for node in order:
-        down[node] = 1 if node is leaf else sum(down[parent] for parent, _ in node.next_functions if parent is not None)
-    up = dict.fromkeys(order, 0)
-    up[root] = 1
-    for node in reversed(order):
-        for parent, _ in node.next_functions:
-            if parent is not None:
-                up[parent] += up[node]
-    total = down[root]
-    return {node for node in order if down[node] and up[node] * down[node] == total}
+        elif node not in done:
+            done.add(node)
+            stack.append((node, True))
+            stack += [(parent, False) for parent in _parents(node) if parent not in done]
+    return order

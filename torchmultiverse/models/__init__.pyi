@@ -6,6 +6,7 @@ from .clip import ClipModel as ClipModel
 from .contract import Classifier as Classifier
 from .contract import HasAdapterName as HasAdapterName
 from .contract import HasCandidateLimit as HasCandidateLimit
+from .contract import HasDevice as HasDevice
 from .contract import HasLayers as HasLayers
 from .contract import HasLikelihood as HasLikelihood
 from .contract import HasModule as HasModule
@@ -70,6 +71,7 @@ __all__ = [
     "FloatArray",
     "HasAdapterName",
     "HasCandidateLimit",
+    "HasDevice",
     "HasLayers",
     "HasLikelihood",
     "HasModule",

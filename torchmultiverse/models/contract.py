@@ -209,12 +209,17 @@ class HasAdapterName(Protocol):
 
 @runtime_checkable
 class HasModule(Protocol):
-    """A capability: a PyTorch module that is on one device and whose precision can be chosen."""
+    """A capability: a PyTorch module whose precision can be chosen, where its facts can be changed."""
 
     @property
     def module(self) -> torch.nn.Module:
         """The module, in evaluation mode; its weights are float32."""
         ...
+
+
+@runtime_checkable
+class HasDevice(Protocol):
+    """A capability: a model that computes on one device; on a GPU the usual precision is bfloat16."""
 
     @property
     def device(self) -> torch.device:
@@ -270,6 +275,7 @@ class HasLayers(Protocol):
 Model: TypeAlias = ImageTextModel | Classifier | Scorer | ImageEncoder
 
 CAPABILITIES = (
-    HasTokens, HasMutableInfo, HasCandidateLimit, HasLikelihood, HasAdapterName, HasModule, HasLayers,
+    HasTokens, HasMutableInfo, HasCandidateLimit, HasLikelihood, HasAdapterName, HasModule,
+    HasDevice, HasLayers,
 )  # fmt: skip
 """All of them, in the order in which a self-test tries them."""

@@ -50,8 +50,9 @@ class DecoderConfig:
         groups: of group normalisation.
         learn_sigma: whether the variance is learnt, between that of the forward and of the posterior process.
         schedule: of the noise.
-        dropout: share.
-        standardise: whether vectors are brought to mean 0 and spread 1 first; the paper feeds them as they are.
+        dropout: probability.
+        standardise: whether vectors are brought to mean 0 and standard deviation 1 first; the paper feeds them as they
+            are.
         model, weights_sha256, layer, dataset, data_sha256: whose vectors, and whose pictures.
     """
 
@@ -88,18 +89,18 @@ places attention, its heads and the resampling otherwise, so published checkpoin
 
 
 class Decoder:
-    """A U-Net with a condition, its noise schedule, and the mean and spread of the vectors.
+    """A U-Net with a condition, its noise schedule, and the mean and standard deviation of the vectors.
 
     Args:
         config: of the network.
-        mean, spread: of the vectors, (D,); 0 and 1 by default.
+        mean, std: of the vectors, (D,); 0 and 1 by default.
 
     Raises:
         ModelError: settings that make no network.
         MissingExtra: diffusers is not installed.
     """
 
-    def __init__(self, config: DecoderConfig, mean: FloatArray | None = None, spread: FloatArray | None = None) -> None:
+    def __init__(self, config: DecoderConfig, mean: FloatArray | None = None, std: FloatArray | None = None) -> None:
         import torch
 
         if config.conditioning not in CONDITIONINGS:
@@ -130,7 +131,7 @@ class Decoder:
             self._norms = _conditional_norms(self.unet)
         width = config.features
         self.mean = torch.zeros(width) if mean is None else torch.from_numpy(np.asarray(mean, np.float32))
-        self.spread = torch.ones(width) if spread is None else torch.from_numpy(np.asarray(spread, np.float32))
+        self.std = torch.ones(width) if std is None else torch.from_numpy(np.asarray(std, np.float32))
         betas: dict[str, Any] = (
             {"beta_schedule": "squaredcos_cap_v2"} if config.schedule == "cosine"
             else {"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02}
@@ -147,7 +148,7 @@ class Decoder:
         """Move everything to a device."""
         self.device = where
         self.module.to(where)
-        self.mean, self.spread = self.mean.to(where), self.spread.to(where)
+        self.mean, self.std = self.mean.to(where), self.std.to(where)
         return self
 
     def predict(self, noisy: torch.Tensor, steps: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
@@ -158,7 +159,7 @@ class Decoder:
             steps: 0 to 999, (N,).
             vectors: as the model gives them, (N, D).
         """
-        condition = ((vectors - self.mean) / self.spread) if self.config.standardise else vectors
+        condition = ((vectors - self.mean) / self.std) if self.config.standardise else vectors
         if self.config.conditioning == "add_emb":
             found: torch.Tensor = self.unet(noisy, steps, class_labels=self.module["embed"](condition)).sample
             return found
@@ -174,7 +175,7 @@ class Decoder:
 
         folder.mkdir(parents=True, exist_ok=True)
         state = {name: tensor.cpu() for name, tensor in (weights or self.module.state_dict()).items()}
-        held = {"weights": state, "mean": self.mean.cpu(), "spread": self.spread.cpu()}
+        held = {"weights": state, "mean": self.mean.cpu(), "spread": self.std.cpu()}  # the key of files that exist
         tools.save_tensors(folder / DECODER_WEIGHTS, held)
         write_atomic(folder / DECODER_CONFIG, (json.dumps({**asdict(self.config), **facts}, indent=1) + "\n").encode())
 
@@ -256,10 +257,10 @@ def decoder_loss(
     found = decoder.predict(noisy, steps, vectors).float()
     if not decoder.config.learn_sigma:
         return torch.nn.functional.mse_loss(found, noise)
-    said, place = found.chunk(2, 1)
-    simple = torch.nn.functional.mse_loss(said, noise)
+    predicted, place = found.chunk(2, 1)
+    simple = torch.nn.functional.mse_loss(predicted, noise)
     true_mean, true_log = _posterior(decoder, pictures, noisy, steps)
-    mean, log = _reverse(decoder, noisy, said.detach(), place, steps)
+    mean, log = _reverse(decoder, noisy, predicted.detach(), place, steps)
     apart = 0.5 * (log - true_log + torch.exp(true_log - log) + (true_mean - mean) ** 2 * torch.exp(-log) - 1)
     first = _likelihood(pictures, mean, 0.5 * log)
     bound = torch.where(steps == 0, first.mean((1, 2, 3)), apart.mean((1, 2, 3))) / math.log(2)
@@ -301,18 +302,18 @@ def _reverse(
     second = _coefficients(decoder, torch.ones_like(steps))
     floor = second[2] * (1 - second[1]) / (1 - second[0])
     least = torch.where(steps.view(-1, 1, 1, 1) == 0, floor, least)
-    share = (place + 1) / 2
-    return mean, share * torch.log(beta) + (1 - share) * torch.log(least)
+    weight = (place + 1) / 2
+    return mean, weight * torch.log(beta) + (1 - weight) * torch.log(least)
 
 
-def _likelihood(pictures: torch.Tensor, mean: torch.Tensor, log_spread: torch.Tensor) -> torch.Tensor:
+def _likelihood(pictures: torch.Tensor, mean: torch.Tensor, log_std: torch.Tensor) -> torch.Tensor:
     """Return the negative log likelihood of 8-bit pictures under a normal distribution, in nats."""
     import torch
 
     def below(x: torch.Tensor) -> torch.Tensor:
         return 0.5 * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
-    inverse = torch.exp(-log_spread)
+    inverse = torch.exp(-log_std)
     upper, lower = (below(inverse * (pictures - mean + side / 255)) for side in (1, -1))
     inside = torch.where(pictures < -0.999, upper, torch.where(pictures > 0.999, 1 - lower, upper - lower))
     return -torch.log(inside.clamp(min=1e-12))

@@ -96,8 +96,8 @@ class GenerativeScorer:
         """Return what stands before the answer."""
         template = getattr(self.processor, "chat_template", None)
         if template:
-            said = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}]
-            return str(self.processor.apply_chat_template(said, add_generation_prompt=True, tokenize=False))
+            chat = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}]
+            return str(self.processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False))
         token = getattr(self.processor, "image_token", None)
         return f"{token}\n" if isinstance(token, str) else ""
 

@@ -65,8 +65,8 @@ def weights_from_hub(what: str, instead: str) -> Iterator[None]:
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, RuntimeError, ValueError) as error:
         if isinstance(error, RuntimeError | ValueError) and not _about_download(error):
             raise
-        said = (str(error).splitlines() or [""])[0][:200]
-        why = reason or f"{type(error).__name__}: {said}"
+        told = (str(error).splitlines() or [""])[0][:200]
+        why = reason or f"{type(error).__name__}: {told}"
         raise ModelError(
             f"no weights for {what}: {why}, and they are not in the cache ({hub.HF_HUB_CACHE}). "
             f"Download them where there is a network and copy the cache, or {instead}"

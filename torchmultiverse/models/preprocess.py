@@ -76,7 +76,7 @@ class Preprocess:
         size: height and width of the model's input in pixels.
         resize: ``shortest`` scales the short side to the target and crops the centre; ``squash`` scales both sides
             and ignores the aspect; ``longest`` scales the long side and pads.
-        crop: the share of the scaled short side that the crop keeps (timm's ``crop_pct``); 1 for ``squash``.
+        crop: the fraction of the scaled short side that the crop keeps (timm's ``crop_pct``); 1 for ``squash``.
         interpolation: nearest, bilinear, bicubic or lanczos.
         mean, std: per channel of the model's input, of values in [0, 1]. Any other scaling is one of these: values
             from 0 to 255 have mean 0 and std 1/255.

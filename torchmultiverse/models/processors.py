@@ -132,18 +132,18 @@ def _candidates(processor: Any, size: tuple[int, int]) -> Iterator[Preprocess]:
         return
     channels: Any = "BGR" if getattr(processor, "do_flip_channel_order", False) else "RGB"
     plain = Preprocess(size, "squash", 1.0, interpolation, *values, channels=channels)
-    said = _sides(getattr(processor, "size", None))
-    named = [side for key in ("shortest_edge", "height") if (side := said.get(key))]
+    sides = _sides(getattr(processor, "size", None))
+    named = [side for key in ("shortest_edge", "height") if (side := sides.get(key))]
     ratio = getattr(processor, "crop_pct", None)
     edges = [*named, *(int(edge / ratio) for edge in named if ratio), *(int(256 / 224 * edge) for edge in named)]
-    if "height" in said:
+    if "height" in sides:
         yield plain
     if size[0] == size[1]:
         for edge in dict.fromkeys(edges):
             for resize in ("shortest", "squash"):
                 if (resize, edge) != ("squash", size[0]):
                     yield replace(plain, resize=resize, crop=size[0] / edge, rounding="down")  # type: ignore[arg-type]
-    if "height" not in said:
+    if "height" not in sides:
         yield plain
 
 

@@ -19,6 +19,7 @@ from torchmultiverse.models.arrays import array, unit
 from torchmultiverse.models.contract import (
     Classifier,
     HasCandidateLimit,
+    HasDevice,
     HasLayers,
     HasModule,
     HasMutableInfo,
@@ -197,7 +198,7 @@ def _capabilities(model: Any, images: list[Image.Image], vectors: FloatArray) ->
     if isinstance(model, HasCandidateLimit):
         good = isinstance(model.max_candidates, int) and model.max_candidates >= 2
         yield CheckResult("largest number of candidates", "ok" if good else "fails", str(model.max_candidates))
-    if isinstance(model, HasModule):
+    if isinstance(model, HasModule) and isinstance(model, HasDevice):
         places = {parameter.device.type for parameter in model.module.parameters()} or {model.device.type}
         good = places == {model.device.type} and not model.module.training
         detail = f"on {' and '.join(sorted(places))}, {'training' if model.module.training else 'evaluation'} mode"

@@ -100,11 +100,11 @@ def load_tensors(path: Path, where: torch.device | str = "cpu", keys: Collection
             raise ValueError(f"{', '.join(keys)} are not all in it")
     except Exception as error:
         # What PyTorch says of other files is how to load them unsafely, which is no way out here; of some, nothing.
-        said = (str(error).splitlines() or [""])[0][:200]
-        if not said or said.startswith("Weights only load failed"):
-            said = "it is not in PyTorch's format, or holds other objects"
+        told = (str(error).splitlines() or [""])[0][:200]
+        if not told or told.startswith("Weights only load failed"):
+            told = "it is not in PyTorch's format, or holds other objects"
         size = f"{path.stat().st_size:,} bytes"
-        raise ModelError(f"{path} ({size}) is no checkpoint of tensors alone: {said}{remedy}") from error
+        raise ModelError(f"{path} ({size}) is no checkpoint of tensors alone: {told}{remedy}") from error
     return held
 
 

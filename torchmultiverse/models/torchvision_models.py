@@ -82,17 +82,7 @@ def load_hub(rest: str) -> Model:
         raise ModelError(f"'hub:{rest}': write hub:OWNER/REPO:NAME or hub:FOLDER:NAME")
     local = Path(repository).expanduser()
     source = "local" if local.is_dir() else "github"
-    if source == "local":
-        if not (local / "hubconf.py").is_file():
-            raise ModelError(f"{local} holds no hubconf.py")
-        parsed = ast.parse((local / "hubconf.py").read_text(encoding="utf-8"))
-        names = [node.name for node in parsed.body if isinstance(node, ast.FunctionDef)]
-        imported = [node for node in parsed.body if isinstance(node, ast.ImportFrom)]
-        names += [alias.asname or alias.name for node in imported for alias in node.names]
-        if name not in names:
-            raise ModelError(f"{local} offers no '{name}'.{nearest(name, names)}")
-    elif repository.count("/") != 1:
-        raise ModelError(f"no folder {local}, and '{repository}' is no OWNER/REPO")
+    _check_repository(local, repository, name)
     instead = "clone the repository and name its folder: hub:FOLDER:NAME"
     try:
         with weights_from_hub(f"torch.hub {rest}", instead):
@@ -126,3 +116,23 @@ def load_hub(rest: str) -> Model:
             embedding=shape[1],
         ),
     )
+
+
+def _check_repository(local: Path, repository: str, name: str) -> None:
+    """Say what a repository lacks before anything of it is run.
+
+    Raises:
+        ModelError: no such repository, or a folder that does not offer the model.
+    """
+    if not local.is_dir():
+        if repository.count("/") != 1:
+            raise ModelError(f"no folder {local}, and '{repository}' is no OWNER/REPO")
+        return
+    if not (local / "hubconf.py").is_file():
+        raise ModelError(f"{local} holds no hubconf.py")
+    parsed = ast.parse((local / "hubconf.py").read_text(encoding="utf-8"))
+    names = [node.name for node in parsed.body if isinstance(node, ast.FunctionDef)]
+    imported = [node for node in parsed.body if isinstance(node, ast.ImportFrom)]
+    names += [alias.asname or alias.name for node in imported for alias in node.names]
+    if name not in names:
+        raise ModelError(f"{local} offers no '{name}'.{nearest(name, names)}")

@@ -106,6 +106,9 @@ class TransformersDual(tools.TorchModel):
         return f"{type(self._tokenizer).__name__}, at most {length} tokens, {padding}"
 
 
+_FOLDER = "name a folder that save_pretrained wrote: hf:FOLDER"
+
+
 def load_transformers(rest: str) -> Model:
     """Return the model of ``OWNER/NAME`` on the hub, or of a folder; ``/random`` behind it leaves the weights random.
 
@@ -121,48 +124,28 @@ def load_transformers(rest: str) -> Model:
     if not folder.is_dir() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
         raise ModelError(f"no folder {folder}")
     where = str(folder) if folder.is_dir() else name
-    with weights_from_hub(f"transformers {name}", "name a folder that save_pretrained wrote: hf:FOLDER"):
-        try:
-            config = transformers.AutoConfig.from_pretrained(where, trust_remote_code=False)
-        except (KeyError, ValueError) as error:
-            said = (str(error).splitlines() or [""])[0]
-            raise ModelError(
-                f"'hf:{rest}' is no architecture of transformers {transformers.__version__}, and code that comes with "
-                f"a model is not run: {said[:200]} A model of your own code is python:MODULE:FUNCTION"
-            ) from error
-    made = (getattr(config, "architectures", None) or [""])[0]
-    kind = _kind(made, config.model_type)
-    maker = getattr(transformers, made, None) or _default_class(transformers, config)
-    if untrained:
-        module = tools.seeded(lambda: maker(config))
-    else:
-        with weights_from_hub(f"transformers {name}", "name a folder that save_pretrained wrote: hf:FOLDER"):
-            module = maker.from_pretrained(where, dtype="float32")
-    reader = None if kind == "scorer" else _preprocess(transformers, where, config, untrained)
-    own = reader if isinstance(reader, ImageProcessor) else None
+    config = _config(transformers, where, name, rest)
+    architecture = (getattr(config, "architectures", None) or [""])[0]
+    kind = _kind(architecture, config.model_type)
+    module = _module(transformers, where, name, config, untrained)
+    preprocess = None if kind == "scorer" else _preprocess(transformers, where, config, untrained)
+    processor = preprocess if isinstance(preprocess, ImageProcessor) else None
     info = ModelInfo(
         f"hf:{rest}",
         kind,
-        reader if isinstance(reader, Preprocess) else None,
+        preprocess if isinstance(preprocess, Preprocess) else None,
         weights="random" if untrained else "pretrained",
         weights_sha256=tools.weights_hash(module),
         parameters=tools.parameter_count(module),
-        about=f"transformers {transformers.__version__}, {made or type(module).__name__}"
-        + (f", pictures by its own {own.name}" if own else ""),
+        about=f"transformers {transformers.__version__}, {architecture or type(module).__name__}"
+        + (f", pictures by its own {processor.name}" if processor else ""),
         license=_licence(where),
     )
     if kind == "classifier":
-        classes, first = _classes(config)
-        made_of = WithoutBackground if first else ModuleClassifier
-        model = made_of(module, info, classes, lambda output: output.logits)
-        model.processor = own
-        model.change(embedding=len(config.id2label) - first)
-        if first:
-            model.change(about=f"{info.about}; the logit of its background class is left out")
-        return model
+        return _classifier(module, config, info, processor)
     if kind == "encoder":
         encoder = ModuleEncoder(module, info, _cls)
-        encoder.processor = own
+        encoder.processor = processor
         encoder.change(embedding=int(config.hidden_size))
         return encoder
     with weights_from_hub(f"the tokenizer of {name}", "put its files into the folder"):
@@ -171,13 +154,51 @@ def load_transformers(rest: str) -> Model:
         return GenerativeScorer(module, _processor(transformers, where, tokenizer), info)
     if not _reads_both(module):
         raise ModelError(
-            f"'hf:{rest}': {made or type(module).__name__} gives no vectors of pictures and captions in one space; "
-            "of BLIP, the model for retrieval does (BlipForImageTextRetrieval, Salesforce/blip-itm-base-coco)"
+            f"'hf:{rest}': {architecture or type(module).__name__} gives no vectors of pictures and captions in one "
+            "space; of BLIP, the model for retrieval does "
+            "(BlipForImageTextRetrieval, Salesforce/blip-itm-base-coco)"
         )
     dual = TransformersDual(module, tokenizer, info)
-    dual.processor = own
+    dual.processor = processor
     dual.change(embedding=int(dual.encode_text(["a"]).shape[1]))
     return dual
+
+
+def _config(transformers: Any, where: str, name: str, rest: str) -> Any:
+    """Return a checkpoint's configuration.
+
+    Raises:
+        ModelError: there is none, or of no architecture of the library.
+    """
+    with weights_from_hub(f"transformers {name}", _FOLDER):
+        try:
+            return transformers.AutoConfig.from_pretrained(where, trust_remote_code=False)
+        except (KeyError, ValueError) as error:
+            told = (str(error).splitlines() or [""])[0]
+            raise ModelError(
+                f"'hf:{rest}' is no architecture of transformers {transformers.__version__}, and code that comes with "
+                f"a model is not run: {told[:200]} A model of your own code is python:MODULE:FUNCTION"
+            ) from error
+
+
+def _module(transformers: Any, where: str, name: str, config: Any, untrained: bool) -> Any:
+    architecture = (getattr(config, "architectures", None) or [""])[0]
+    maker = getattr(transformers, architecture, None) or _default_class(transformers, config)
+    if untrained:
+        return tools.seeded(lambda: maker(config))
+    with weights_from_hub(f"transformers {name}", _FOLDER):
+        return maker.from_pretrained(where, dtype="float32")
+
+
+def _classifier(module: Any, config: Any, info: ModelInfo, processor: ImageProcessor | None) -> ModuleClassifier:
+    classes, first = _classes(config)
+    adapter = WithoutBackground if first else ModuleClassifier
+    model = adapter(module, info, classes, lambda output: output.logits)
+    model.processor = processor
+    model.change(embedding=len(config.id2label) - first)
+    if first:
+        model.change(about=f"{info.about}; the logit of its background class is left out")
+    return model
 
 
 def _kind(made: str, model_type: str) -> Any:

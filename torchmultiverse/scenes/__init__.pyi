@@ -9,9 +9,9 @@ from .captions import hard_negative as hard_negative
 from .captions import spar_caption as spar_caption
 from .captions import spoken as spoken
 from .design import Design as Design
-from .design import Drawn as Drawn
 from .design import Explicit as Explicit
 from .design import Factorial as Factorial
+from .design import LazyDesign as LazyDesign
 from .design import expanded as expanded
 from .design import one_at_a_time as one_at_a_time
 from .factors import FACTORS as FACTORS
@@ -44,11 +44,11 @@ __all__ = [
     "PASSES",
     "Condition",
     "Design",
-    "Drawn",
     "Explicit",
     "Factor",
     "FactorTable",
     "Factorial",
+    "LazyDesign",
     "RenderSettings",
     "Scene",
     "Spec",

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import SpecError
-from torchmultiverse.scenes.design import Design, Explicit, drawn_later
+from torchmultiverse.scenes.design import Design, Explicit, lazy_design
 from torchmultiverse.scenes.factors import FactorTable, Value
 from torchmultiverse.scenes.scene import Scene
 
@@ -123,11 +123,11 @@ def scale(edge: float) -> Value:
 def relations(
     worlds: Sequence[str],
     assets: Mapping[str, Sequence[str]],
+    *,
     pairs: int,
     single: int,
     table: FactorTable,
     seed: int,
-    *,
     jitter: int = 25,
     distinct: bool = False,
 ) -> Design:
@@ -145,7 +145,7 @@ def relations(
     """
     draws = _Draws(assets, jitter, distinct, seed)
     count = len(worlds) * (len(UNARY) * single + 2 * len(RELATIONS) * pairs)
-    return drawn_later(count, lambda: _relations(draws, worlds, pairs, single, table), table)
+    return lazy_design(count, lambda: _relations(draws, worlds, pairs, single, table), table)
 
 
 def _relations(draws: _Draws, worlds: Sequence[str], pairs: int, single: int, table: FactorTable) -> Explicit:
@@ -169,11 +169,11 @@ def attributes(
     worlds: Sequence[str],
     assets: Mapping[str, Sequence[str]],
     attributes: Mapping[str, Sequence[str] | float],
+    *,
     pairs: int,
     single: int,
     table: FactorTable,
     seed: int,
-    *,
     further_pairs: int = 0,
     jitter: int = 25,
     distinct: bool = False,
@@ -199,7 +199,7 @@ def attributes(
         else:
             variants += [{"Attribute": name, "Texture": texture} for texture in shown]
     count = len(variants) * single + 2 * (len(variants) ** 2 * pairs + further_pairs)
-    return drawn_later(count, lambda: _attributes(draws, worlds, variants, pairs, single, further_pairs, table), table)
+    return lazy_design(count, lambda: _attributes(draws, worlds, variants, pairs, single, further_pairs, table), table)
 
 
 def _attributes(

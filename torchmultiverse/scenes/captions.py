@@ -72,6 +72,10 @@ def animals_caption(row: Mapping[str, Any], raw: bool = True) -> str:
     """Return the published PUG: Animals caption, e.g. *A photo of a big sized Penguin textured with Grass on …*.
 
     The default texture is not named (section 5.3.2, footnote 6).
+
+    >>> row = {"character_name": "Penguin", "character_scale": 1.3, "character_texture": "Grass"}
+    >>> animals_caption(row | {"world_name": "Desert"})
+    'A photo of a big sized Penguin textured with Grass on a Desert background'
     """
     say = str if raw else spoken
     scale = float(row["character_scale"])
@@ -104,7 +108,11 @@ def ar4t_captions(scene: Scene) -> tuple[str, str | None]:
 
 
 def imagenet_caption(row: Mapping[str, Any], raw: bool = True) -> str:
-    """Return *This is a photo of a …*, the prompt of the robustness study, with the class of the object."""
+    """Return *This is a photo of a …*, the prompt of the robustness study, with the class of the object.
+
+    >>> imagenet_caption({"character_label": "AfricanElephant"}, raw=False)
+    'This is a photo of a african elephant'
+    """
     label = str(row["character_label"])
     return f"This is a photo of a {label if raw else spoken(label)}"
 
@@ -114,6 +122,13 @@ def caption_columns(family: str, scene: Scene) -> dict[str, str | None]:
 
     ``caption`` has names as published, ``caption_clean`` as people write them, ``alt_caption`` says the same in other
     words, ``negative_caption`` is the true caption of the scene's hard negative (`hard_negative`).
+
+    >>> scene = Scene({"World_Name": "Snow", "Character_Name": "Zebra", "Character1_Pos": "left"})
+    >>> for name, caption in caption_columns("SPAR", scene).items():
+    ...     print(f"{name}: {caption}")
+    caption: This is a photo of a Zebra on the left of the picture in a Snow environment
+    caption_clean: This is a photo of a zebra on the left of the picture in a snow environment
+    negative_caption: This is a photo of a Zebra on the center of the picture in a Snow environment
     """
     row = scene.table.columns(scene.complete)
     if family == "SPAR":
@@ -138,6 +153,10 @@ def hard_negative(family: str, scene: Scene) -> Scene | None:
     """Return the scene of a hard negative, in the same family's design; ``None`` where there is none.
 
     SPAR: both animals, or the animal and the blank, change places. AR4T: see `spec.ar4t.negative`.
+
+    >>> scene = Scene({"World_Name": "Snow", "Character_Name": "Zebra", "Character2_Name": "Cat"})
+    >>> hard_negative("SPAR", scene)
+    Scene({"Character2_Name":"Zebra","Character_Name":"Cat","World_Name":"Snow"})
     """
     if family == "AR4T":
         return negative(scene)
@@ -148,7 +167,11 @@ def hard_negative(family: str, scene: Scene) -> Scene | None:
 
 
 def base_world(name: str) -> str:
-    """Return the name of a world without the suffix of a view, ``SaltFlats_0`` → ``SaltFlats``."""
+    """Return the name of a world without the suffix of a view, ``SaltFlats_0`` → ``SaltFlats``.
+
+    >>> base_world("SaltFlats_0"), base_world("Desert")
+    ('SaltFlats', 'Desert')
+    """
     return re.sub(r"_\d+$", "", name)
 
 

@@ -160,6 +160,12 @@ class Factorial(Design):
 
     An axis is a list of partial assignments: one factor's levels, or several factors that change
     together (linked), such as a position pair with its texture pair.
+
+    >>> design = Factorial.of({"World_Name": ["Desert", "Snow"], "Camera_Yaw": {"from": 0, "to": 360, "count": 4}})
+    >>> len(design), design.levels()["Camera_Yaw"], design.level_counts()["World_Name"]
+    (8, [0, 90, 180, 270], {'Desert': 4, 'Snow': 4})
+    >>> design[5]
+    Scene({"Camera_Yaw":90,"World_Name":"Snow"})
     """
 
     def __init__(self, axes: Sequence[Sequence[Mapping[str, Value]]], table: FactorTable = FACTORS) -> None:
@@ -367,7 +373,7 @@ MOST_TESTED = 300_000_000
 """Conditions × scenes that are tested."""
 
 
-class Drawn(Design):
+class LazyDesign(Design):
     """A table of scenes that is counted at once and made when a scene, or how often each level occurs, is asked for.
 
     Args:
@@ -409,9 +415,9 @@ class Drawn(Design):
         return self.explicit.where(conditions)
 
 
-def drawn_later(count: int, make: Callable[[], Explicit], table: FactorTable) -> Design:
+def lazy_design(count: int, make: Callable[[], Explicit], table: FactorTable) -> Design:
     """Return a table of scenes: made now if it is small, else when it is needed."""
-    return make() if count <= MOST_AT_ONCE else Drawn(count, make, table)
+    return make() if count <= MOST_AT_ONCE else LazyDesign(count, make, table)
 
 
 def check_tests(conditions: int, count: int, what: str, most: int = MOST_TESTED) -> None:
@@ -442,10 +448,14 @@ def expanded(design: Design) -> Explicit:
 
     Raises:
         SpecError: it is too large for that.
+
+    >>> table = expanded(Factorial.of({"World_Name": ["Desert", "Snow"], "Camera_Yaw": [0, 90]}))
+    >>> [scene["Camera_Yaw"] for scene in table.take(np.array([3, 0]))]
+    [90, 0]
     """
     if isinstance(design, Explicit):
         return design
-    if isinstance(design, Drawn):
+    if isinstance(design, LazyDesign):
         return design.explicit
     check_size(design.count)
     if not isinstance(design, Factorial):
@@ -511,6 +521,11 @@ def one_at_a_time(
 
     Returns:
         an explicit design, or for ``over`` the product of it with the crossed factors, crossed ones slowest.
+
+    >>> reference = {"World_Name": "Desert", "Character_Name": "Zebra"}
+    >>> star = one_at_a_time(reference, {"Camera_Yaw": [0, 90], "World_Name": ["Snow"]})
+    >>> [scene["World_Name"] for scene in star], [scene["Camera_Yaw"] for scene in star]
+    (['Desert', 'Desert', 'Snow'], [0, 90, 0])
     """
     star: list[dict[str, Value]] = []
     base = {table[n].wire: table[n].canonical(v, "reference") for n, v in reference.items()}

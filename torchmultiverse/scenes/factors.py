@@ -37,6 +37,10 @@ class Factor:
         period: a number is taken modulo this (degrees of a turn), so that -45 and 315 are one scene.
         doc: one line for people.
         label: whether it is only said about the scene, and no engine has to know it.
+
+    >>> yaw = Factor("Camera_Yaw", "camera_yaw", "number", 0, "degrees", -360, 360, period=360)
+    >>> yaw.canonical(-45), yaw.canonical("7.5"), yaw.canonical(315.0)
+    (315, 7.5, 315)
     """
 
     wire: str
@@ -105,7 +109,14 @@ class Factor:
 
 @dataclass(frozen=True)
 class FactorTable:
-    """An ordered set of factors, looked up by wire or column name."""
+    """An ordered set of factors, looked up by wire or column name.
+
+    >>> FACTORS["World_Name"].column, FACTORS["camera_yaw"].unit
+    ('world_name', 'degrees')
+    >>> fog = Factor("Fog", "fog", "number", 0, low=0, high=1)
+    >>> "Fog" in FACTORS, "Fog" in FACTORS.extended([fog])
+    (False, True)
+    """
 
     factors: tuple[Factor, ...]
     _by_name: dict[str, Factor] = field(init=False, repr=False, compare=False)

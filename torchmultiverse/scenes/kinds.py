@@ -20,7 +20,7 @@ from torchmultiverse.scenes.design import (
     union,
 )
 from torchmultiverse.scenes.factors import FactorTable
-from torchmultiverse.scenes.sampling import drawn, fraction
+from torchmultiverse.scenes.sampling import fraction, sample_design
 from torchmultiverse.scenes.where import Condition, parse_where
 
 Level = str | int | float
@@ -92,7 +92,7 @@ class DrawnDesign(_Kind):
     linked: list[list[Row]] = Field(default_factory=list)
 
     def _build(self, table: FactorTable, seed: int) -> Design:
-        return drawn(self.kind, self.pictures, self.factors, self.linked, table, seed)
+        return sample_design(self.kind, self.pictures, self.factors, linked=self.linked, table=table, seed=seed)
 
 
 class Subset(SpecModel):
@@ -157,7 +157,7 @@ class RelationsDesign(_Pairs):
 
     def _build(self, table: FactorTable, seed: int) -> Design:
         return ar4t.relations(
-            self.worlds, self._assets(), self.pairs, self.single, table, seed,
+            self.worlds, self._assets(), pairs=self.pairs, single=self.single, table=table, seed=seed,
             jitter=self.jitter, distinct=self.distinct,
         )  # fmt: skip
 
@@ -175,7 +175,7 @@ class AttributesDesign(_Pairs):
 
     def _build(self, table: FactorTable, seed: int) -> Design:
         return ar4t.attributes(
-            self.worlds, self._assets(), self.attributes, self.pairs, self.single, table, seed,
+            self.worlds, self._assets(), self.attributes, pairs=self.pairs, single=self.single, table=table, seed=seed,
             further_pairs=self.further_pairs, jitter=self.jitter, distinct=self.distinct,
         )  # fmt: skip
 

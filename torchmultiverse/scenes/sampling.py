@@ -22,10 +22,11 @@ DECIMALS = 3
 _TRIES = 100
 
 
-def drawn(
+def sample_design(
     method: Method,
     count: int,
     factors: Mapping[str, Any],
+    *,
     linked: Sequence[Sequence[Mapping[str, Any]]],
     table: FactorTable,
     seed: int,
@@ -35,7 +36,7 @@ def drawn(
     Args:
         method: ``random`` draws each axis independently; ``latin_hypercube`` gives each level of each axis the same
             number of scenes (± 1); ``sobol`` fills the space evenly (best with a power of two).
-        pictures: how many.
+        count: how many scenes.
         factors: factor → levels, or a range ``{"from": …, "to": …}`` of any number in it.
         linked: axes of factors that change together.
         table: the factors that are known.
@@ -109,6 +110,10 @@ def fraction(design: Factorial, one_in: int, seed: int) -> Explicit:
 
     Raises:
         SpecError: ``one_in`` leaves nothing, or the design is too large.
+
+    >>> whole = Factorial.of({"World_Name": ["Desert", "Snow"], "Camera_Yaw": [0, 90, 180, 270]})
+    >>> fraction(whole, 2, seed=0).level_counts()
+    {'World_Name': {'Desert': 2, 'Snow': 2}, 'Camera_Yaw': {0: 1, 90: 1, 180: 1, 270: 1}}
     """
     if not 1 <= one_in <= design.count:
         raise SpecError(f"design.one_in = {one_in}: from 1 to {design.count}, the number of scenes")

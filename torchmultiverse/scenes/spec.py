@@ -136,7 +136,11 @@ class Spec(SpecModel):
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of a spec file."""
+    """Return the JSON Schema (2020-12) of a spec file.
+
+    >>> json_schema()["required"]
+    ['name', 'design']
+    """
     schema = Spec.model_json_schema()
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
@@ -203,7 +207,11 @@ def parse_spec(data: object, name: str = "spec") -> Spec:
 
 
 def shipped_specs() -> dict[str, Path]:
-    """Return the specs that come with the package: name → file."""
+    """Return the specs that come with the package: name → file.
+
+    >>> "spar" in shipped_specs()
+    True
+    """
     found = {}
     for path in sorted(data_folder("scenes").glob("*.json")):
         data = json.loads(path.read_text("utf-8"))
@@ -214,7 +222,11 @@ def shipped_specs() -> dict[str, Path]:
 
 
 def spec_path(path: str | Path) -> Path:
-    """Return the file that a path means, or a shipped spec's name: ``spar``, ``spar.json`` or ``scenes/spar.json``."""
+    """Return the file that a path means, or a shipped spec's name: ``spar``, ``spar.json`` or ``scenes/spar.json``.
+
+    >>> spec_path("spar").name, str(spec_path("my/spar.json"))
+    ('spar.json', 'my/spar.json')
+    """
     path = Path(path)
     if not path.is_file() and path.parent.as_posix() in (".", "scenes") and path.suffix in ("", ".json"):
         return shipped_specs().get(path.stem, path)

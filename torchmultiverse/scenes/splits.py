@@ -49,6 +49,11 @@ class Splits:
 
     Raises:
         SpecError: a rule that cannot be read.
+
+    >>> from torchmultiverse.scenes import FACTORS
+    >>> splits = Splits({"test": ["World_Name = Snow and Camera_Yaw > 0"]}, FACTORS, seed=0)
+    >>> splits.names, [splits.of(Scene({"World_Name": "Snow", "Camera_Yaw": yaw})) for yaw in (0, 90)]
+    (['train', 'test'], ['train', 'test'])
     """
 
     def __init__(self, rules: Mapping[str, Sequence[Any]], table: FactorTable, seed: int) -> None:

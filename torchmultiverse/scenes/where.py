@@ -27,7 +27,11 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One factor, one comparison. A filter is a list of them that must all hold."""
+    """One factor, one comparison. A filter is a list of them that must all hold.
+
+    >>> Condition("Camera_Yaw", "<", (180,)).holds(90)
+    True
+    """
 
     factor: str
     op: str

@@ -32,7 +32,7 @@ class Difference:
         common: number of scenes that both have.
         columns: columns that only one has.
         values: column → number of common scenes in which it differs, pictures apart.
-        pictures: number of common scenes whose pictures differ in a pixel.
+        images: number of common scenes whose images differ in a pixel.
         largest: the largest difference of a pixel, of 255; None where sizes differ.
         mean: mean absolute difference of the pictures that differ, of 255.
         levels: factor column → level → (rows in the first, rows in the second), where these differ.

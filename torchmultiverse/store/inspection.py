@@ -29,7 +29,7 @@ class Inspection:
     """What was found.
 
     Attributes:
-        pictures: how many there are.
+        images: how many there are (``pictures`` in ``quality.json``).
         limits: what a good picture keeps to, by check.
         failed: by check, the rows that fail it.
         identical: groups of rows whose files are the same byte for byte, though their scenes differ.

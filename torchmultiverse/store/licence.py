@@ -27,7 +27,11 @@ def licence_of(manifest: Manifest) -> Terms:
 
 
 def joint(terms: Iterable[Terms]) -> Terms:
-    """Return the terms of a dataset made of several: every licence named, and the strictest rule."""
+    """Return the terms of a dataset made of several: every licence named, and the strictest rule.
+
+    >>> joint([Terms(name="MIT", source="ours"), PUG]).name
+    'MIT, CC-BY-NC-4.0'
+    """
     listed = list(terms)
     return Terms(
         name=", ".join(dict.fromkeys(part for term in listed for part in term.name.split(", "))),

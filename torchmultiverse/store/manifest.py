@@ -37,13 +37,13 @@ FORMAT_OF_SPLITS = 2
 """Of datasets of several splits: until each had files of its own, they were of format 1 as well."""
 
 
-class _Entry(BaseModel):
+class _ManifestPart(BaseModel):
     """A part of a manifest. Keys that this version does not know are kept."""
 
     model_config = ConfigDict(extra="allow", strict=True, populate_by_name=True)
 
 
-class ShardEntry(_Entry):
+class ShardEntry(_ManifestPart):
     """A Parquet file.
 
     Attributes:
@@ -59,7 +59,7 @@ class ShardEntry(_Entry):
     rows_sha256: str | None = None
 
 
-class FailedScene(_Entry):
+class FailedScene(_ManifestPart):
     """A scene that could not be rendered.
 
     Attributes:
@@ -71,7 +71,7 @@ class FailedScene(_Entry):
     reason: str = ""
 
 
-class EngineRecord(_Entry):
+class EngineRecord(_ManifestPart):
     """The engine that rendered the dataset."""
 
     name: str = ""
@@ -79,7 +79,7 @@ class EngineRecord(_Entry):
     fingerprint: str | None = None
 
 
-class Terms(_Entry):
+class Terms(_ManifestPart):
     """What a dataset may be used for.
 
     Attributes:
@@ -93,7 +93,7 @@ class Terms(_Entry):
     source: str = ""
 
 
-class Manifest(_Entry):
+class Manifest(_ManifestPart):
     """What ``manifest.json`` holds. Its schema version is the ``format`` of its identity.
 
     A dataset that is being rendered or was interrupted has one as well. Of a folder of others it may be empty: then
@@ -122,6 +122,11 @@ class Manifest(_Entry):
         rows_sha256: of the rows that a part of a dataset is made of.
         files_sha256: of the names and contents of all files of an image folder.
         of: hash of the manifest of the dataset that images were derived from.
+
+    >>> manifest = Manifest(name="small", shards={"train-00000.parquet": ShardEntry(rows=8, sha256="…")})
+    >>> manifest.set(images=8, complete=True)
+    >>> manifest.rows, manifest.as_json()["pictures"]
+    (8, 8)
     """
 
     model_config = ConfigDict(extra="allow", strict=True, populate_by_name=True)

@@ -159,7 +159,17 @@ def factor_columns(family: str, table: FactorTable, design: Design) -> dict[str,
 
 
 class RowSchema:
-    """The columns of one dataset and how a frame fills them."""
+    """The columns of one dataset and how a frame fills them.
+
+    Args:
+        spec: with the family, splits and limits of quality; ``None``: family ``Custom``, one split, the usual limits.
+        design: whose varied factors are columns.
+        passes: annotation passes that are stored, ``rgb`` among them.
+
+    Attributes:
+        arrow: the Arrow schema, with the features of Hugging Face ``datasets`` in its metadata.
+        splits: names of the splits, ``train`` first.
+    """
 
     def __init__(self, spec: Spec | None, design: Design, passes: tuple[str, ...]) -> None:
         self._table = design.table if spec is None else spec.table

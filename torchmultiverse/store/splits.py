@@ -15,6 +15,9 @@ def split_name(value: object) -> str:
 
     Hyphens become ``_``. What else is no letter, digit or ``_`` of ASCII does so too, and the name ends in eight digits
     of its SHA-256, so that it stays another's; nothing at all is ``train``.
+
+    >>> split_name("held-out"), split_name("")
+    ('held_out', 'train')
     """
     text = "" if value is None else str(value)
     name = text.replace("-", "_")

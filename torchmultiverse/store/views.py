@@ -83,6 +83,10 @@ class ImageList(ImageSet):
 
     Raises:
         DatasetError: as many rows as images are needed, and one type of values in a column.
+
+    >>> images = ImageList([Image.new("RGB", (8, 8))] * 2, [{"label": "cat"}, {"label": "dog"}], name="pets")
+    >>> len(images), images.table(["label"])["label"].to_pylist(), dataset_name(images)
+    (2, ['cat', 'dog'], 'pets')
     """
 
     def __init__(
@@ -131,6 +135,10 @@ class ImageSubset(ImageSet):
         whole: the dataset.
         rows: of it, (N,), int64.
         name: of the part in results; that of the whole by default.
+
+    >>> images = ImageList([Image.new("RGB", (8, 8))] * 3, [{"label": name} for name in "abc"])
+    >>> ImageSubset(images, np.array([2, 0])).table()["label"].to_pylist()
+    ['c', 'a']
     """
 
     def __init__(self, whole: ImageSet, rows: NDArray[np.int64], name: str | None = None) -> None:
@@ -203,7 +211,11 @@ def dataset_name(images: ImageSet) -> str:
 
 
 def columns_of(images: ImageSet) -> dict[str, NDArray[Any]]:
-    """Return every scalar column (no image, no JSON) as a NumPy array; strings as objects."""
+    """Return every scalar column (no image, no JSON) as a NumPy array; strings as objects.
+
+    >>> columns_of(ImageList([Image.new("RGB", (8, 8))], [{"label": "cat", "camera_yaw": 45}]))
+    {'label': array(['cat'], dtype=object), 'camera_yaw': array([45])}
+    """
     table = images.table()
     arrays: dict[str, NDArray[Any]] = {}
     for name in table.column_names:

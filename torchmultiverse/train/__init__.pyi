@@ -9,7 +9,7 @@ from .loop import LoopSettings as LoopSettings
 from .loop import Objective as Objective
 from .settings import ClassifierTraining as ClassifierTraining
 from .settings import ClipTraining as ClipTraining
-from .settings import DecoderTraining as DecoderTraining
+from .settings import DiffusionTraining as DiffusionTraining
 from .settings import EncoderTraining as EncoderTraining
 from .settings import FineTuning as FineTuning
 from .settings import TrainingSettings as TrainingSettings
@@ -23,7 +23,7 @@ __all__ = [
     "AugmentedViews",
     "ClassifierTraining",
     "ClipTraining",
-    "DecoderTraining",
+    "DiffusionTraining",
     "EncoderTraining",
     "FineTuning",
     "Loop",

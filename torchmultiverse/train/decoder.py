@@ -27,7 +27,7 @@ from torchmultiverse.models import (
     torch_tools,
 )
 from torchmultiverse.train.loop import Loop, LoopSettings, Objective, checkpoint_of
-from torchmultiverse.train.settings import DecoderTraining
+from torchmultiverse.train.settings import DiffusionTraining
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +53,7 @@ class DecoderObjective(Objective):
         decoder: Decoder,
         pixels: NDArray[np.uint8],
         vectors: FloatArray,
-        training: DecoderTraining,
+        training: DiffusionTraining,
         mirrored: FloatArray | None = None,
     ) -> None:
         import torch
@@ -105,7 +105,7 @@ def train_decoder(
     vectors: FloatArray,
     config: DecoderConfig,
     out: str | Path,
-    training: DecoderTraining | None = None,
+    training: DiffusionTraining | None = None,
     *,
     mirrored: FloatArray | None = None,
     facts: Mapping[str, Any] | None = None,
@@ -135,7 +135,7 @@ def train_decoder(
     """
     import torch
 
-    training = training or DecoderTraining()
+    training = training or DiffusionTraining()
     if pixels.shape[1:] != (config.size, config.size, 3) or vectors.shape != (len(pixels), config.features):
         raise DatasetError(
             f"images {pixels.shape} and vectors {vectors.shape} do not fit a decoder of {config.size} pixels and "

@@ -215,19 +215,8 @@ def _batches(
     No two images of a batch have a caption in common: the loss would hold that it is false of one of them. Where few
     captions differ, batches are smaller.
     """
-    groups: list[list[int]] = []
-    used = np.zeros(count, bool)
-    for i in rng.permutation(count):
-        if used[i]:
-            continue
-        j = -1 if partner is None else int(partner[i])
-        group = (
-            [int(i)] if j < 0 or used[j] or j == i or (captions_of and captions_of[i] & captions_of[j]) else [int(i), j]
-        )
-        used[group] = True
-        groups.append(group)
     size = min(size, count)
-    queue, few = deque(groups), False
+    queue, few = deque(_groups(count, partner, rng, captions_of)), False
     while queue:
         batch: list[int] = []
         taken: set[str] = set()
@@ -244,6 +233,26 @@ def _batches(
         few |= len(batch) < size and bool(held)
         if len(batch) > 1 and (few or len(batch) >= size // 2):
             yield np.array(batch)
+
+
+def _groups(
+    count: int,
+    partner: NDArray[np.int64] | None,
+    rng: np.random.Generator,
+    captions_of: Sequence[frozenset[str]] | None,
+) -> list[list[int]]:
+    """Return images in random order, each alone or with its hard negative, where no caption fits both."""
+    groups: list[list[int]] = []
+    used = np.zeros(count, bool)
+    for i in rng.permutation(count):
+        if used[i]:
+            continue
+        j = -1 if partner is None else int(partner[i])
+        alone = j < 0 or used[j] or j == i or (captions_of and captions_of[i] & captions_of[j])
+        group = [int(i)] if alone else [int(i), j]
+        used[group] = True
+        groups.append(group)
+    return groups
 
 
 def _save(out: Path, model: str, loaded: ClipModel, facts: dict[str, Any]) -> str:

@@ -171,7 +171,7 @@ SMALL = ClassifierTraining(model="resnet10t", size=64, epochs=12, batch_size=64,
 """Minutes on two cores for some thousand images."""
 
 
-class DecoderTraining(TrainingSettings):
+class DiffusionTraining(TrainingSettings):
     """How a decoder of representations is trained.
 
     Attributes:
