@@ -8,6 +8,7 @@ Source: F. Bordes et al., *High fidelity visualization of what your self-supervi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -143,21 +144,7 @@ def sums(setup: ExperimentSetup) -> Experiment:
     for name in asked[:4]:
         codes = setup.codes[name][0]
         rest = [setup.codes[f][0] for f in factors if f not in (name, setup.label)]
-        place = {
-            key: k
-            for k, key in enumerate(zip(label.tolist(), codes.tolist(), *(c.tolist() for c in rest), strict=True))
-        }
-        quads = []
-        for _ in range(40 * MANY):
-            first = int(rng.integers(len(x)))
-            a, u = int(label[first]), int(codes[first])
-            tail = tuple(int(c[first]) for c in rest)
-            b, v = int(rng.choice(label)), int(rng.choice(codes))
-            found = [place.get((*key, *tail)) for key in ((b, u), (b, v), (a, v))]
-            if a != b and u != v and None not in found:
-                quads.append((first, *found))
-            if len(quads) == 4 * MANY:
-                break
+        quads = _quadruples(label, codes, rest, rng)
         if not quads:
             continue
         one, two, three, targets = np.array(quads).T
@@ -188,6 +175,26 @@ def sums(setup: ExperimentSetup) -> Experiment:
         "it: it is the first of those to the right. The table asks for the nearest picture to the sum of vectors, "
         "without any drawing.", rows, numbers,
     )  # fmt: skip
+
+
+def _quadruples(
+    label: NDArray[np.int64], codes: NDArray[np.int64], rest: Sequence[NDArray[np.int64]], rng: np.random.Generator
+) -> list[tuple[int, ...]]:
+    """Return rows of a picture, of another label, of that with another level too, and of that level alone."""
+    columns = [column.tolist() for column in (label, codes, *rest)]
+    place = {key: row for row, key in enumerate(zip(*columns, strict=True))}
+    found: list[tuple[int, ...]] = []
+    for _ in range(40 * MANY):
+        first = int(rng.integers(len(label)))
+        a, u = int(label[first]), int(codes[first])
+        tail = tuple(int(column[first]) for column in rest)
+        b, v = int(rng.choice(label)), int(rng.choice(codes))
+        others = [place[key] for key in ((b, u, *tail), (b, v, *tail), (a, v, *tail)) if key in place]
+        if a != b and u != v and len(others) == 3:
+            found.append((first, *others))
+        if len(found) == 4 * MANY:
+            break
+    return found
 
 
 def imagined(setup: ExperimentSetup) -> Experiment:
