@@ -29,7 +29,7 @@ from torchmultiverse.evaluate import evaluate
 from torchmultiverse.farm.parts import join
 from torchmultiverse.models import HistogramBaseline
 from torchmultiverse.paths import MOST_BYTES, component, scene_name
-from torchmultiverse.report import report
+from torchmultiverse.report import load_record, write_report
 from torchmultiverse.store import ImageList, open_dataset, verify
 from torchmultiverse.store.combine import merge
 from torchmultiverse.store.exporting import export_folder, export_webdataset
@@ -89,7 +89,7 @@ def _evaluate(dataset: Path, out: Path) -> None:
              for w in ("Desert", "Snow") for c in ("Camel", "Zebra")]  # fmt: skip
     model = HistogramBaseline.fit(ImageList(images, known), name="../../../model")
     evaluate(dataset, model, out=out, embeddings=out / "embeddings", quiet=True)
-    report(out, out / "page")
+    write_report(load_record(out)[0], out / "page")
 
 
 WRITERS: dict[str, Callable[[Path, Path], object]] = {
@@ -133,7 +133,7 @@ def test_pictures_in_memory_may_have_any_id(tmp_path: Path) -> None:
     pictures = ImageList(list(drawn.iter_images()), rows)
     out = tmp_path / "a" / "b" / "c"
     result = evaluate(pictures, HistogramBaseline.fit(pictures), out=out, quiet=True)
-    page = report(out, out / "page").read_text()
+    page = write_report(load_record(out)[0], out / "page").read_text()
     assert {path.stem for path in (out / "images").iterdir()} == set(result.images)
     assert result.images
     assert page.count("data:image/jpeg") >= len(result.images)

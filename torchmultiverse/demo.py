@@ -92,7 +92,7 @@ def run(out: Path, console: Console, assets: Sequence[str] = ()) -> Path:
     from torchmultiverse.evaluate import evaluate, leaderboard
     from torchmultiverse.farm import generate
     from torchmultiverse.models import HistogramBaseline, load_model, need
-    from torchmultiverse.report import report
+    from torchmultiverse.report import write_report
     from torchmultiverse.store import open_dataset
     from torchmultiverse.train import train_clip
 
@@ -134,7 +134,7 @@ def run(out: Path, console: Console, assets: Sequence[str] = ()) -> Path:
     step("5  score")
     result = evaluate(datasets["spar"], models, out=out / "results")
     console.print(leaderboard(result))
-    page = report(out / "results", out / "report", datasets["spar"])
+    page = write_report(result, out / "report", datasets["spar"])
     step("done")
     console.print(
         f"dataset  {out / 'spar'}\nresults  {out / 'results'}\npage     {page.resolve().as_uri()}", highlight=False

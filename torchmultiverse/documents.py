@@ -27,7 +27,7 @@ from pydantic import (
 )
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.files import write_atomic
+from torchmultiverse.files import disk_errors, write_atomic
 
 IMAGES = "images"
 """Folder of a document's images, beside its JSON."""
@@ -114,7 +114,7 @@ class Document(Record):
     """A record with a file and a schema version.
 
     Subclasses say ``file`` (the name of its JSON in a folder) and ``version``, and extend `migrate` whenever they raise
-    it.
+    it; ``former_files`` are names that older versions gave the JSON.
 
     >>> class Size(Document):
     ...     file = "size.json"
@@ -132,6 +132,7 @@ class Document(Record):
     """
 
     file: ClassVar[str]
+    former_files: ClassVar[tuple[str, ...]] = ()
     version: ClassVar[int] = 1
 
     @classmethod
@@ -144,19 +145,34 @@ class Document(Record):
         """
         return data
 
+    @classmethod
+    def complete(cls, data: dict[str, Any], version: int, folder: Path) -> dict[str, Any]:
+        """Return what another version wrote with what it kept in other files of the folder; before `migrate`."""
+        return data
+
+    @classmethod
+    def find(cls, folder: str | Path) -> Path | None:
+        """Return the JSON of such a record in a folder, if there is one."""
+        return next((path for name in (cls.file, *cls.former_files) if (path := Path(folder, name)).is_file()), None)
+
     def save(self, folder: str | Path) -> Path:
         """Write the JSON and the images into a folder, each whole or not at all; returns the path of the JSON.
 
         The JSON comes last, so that what it names is there.
 
         Args:
-            folder: that gets the file; or the path of the file itself, which ends in ``.json``.
+            folder: to write into, or a path that ends in ``.json``.
 
         Raises:
             DatasetError: the folder cannot be written.
         """
         path = Path(folder)
         path = path if path.suffix == ".json" else path / self.file
+        with disk_errors(path.parent):
+            self._write_into(path)
+        return path
+
+    def _write_into(self, path: Path) -> None:
         folder = path.parent
         images: dict[str, bytes] = {}
         data = json.loads(self.model_dump_json(context={"images": images}))
@@ -165,7 +181,6 @@ class Document(Record):
         for name, content in images.items():
             write_atomic(folder / name, content)
         write_atomic(path, (text + "\n").encode())
-        return path
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -178,7 +193,7 @@ class Document(Record):
             DatasetError: there is none, it is no such record, or a newer version wrote it.
         """
         path = Path(folder)
-        path = path / cls.file if path.is_dir() else path
+        path = cls.find(path) or path / cls.file if path.is_dir() else path
         try:
             data = json.loads(path.read_bytes())
         except OSError as error:
@@ -196,10 +211,20 @@ class Document(Record):
                 f"{cls.version}: a newer one wrote it"
             )
         try:
-            shaped = data if version == cls.version else cls.migrate(data, version)
-            return cls.model_validate(shaped, context={"folder": path.parent})
+            if version != cls.version:
+                data = cls.migrate(cls.complete(data, version, path.parent), version)
+            return cls.model_validate(data, context={"folder": path.parent})
         except (ValidationError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise DatasetError(f"{path} is no {cls.__name__} of version {version}: {_first(error)}") from None
+
+
+def renamed(data: Mapping[str, Any], **names: str) -> dict[str, Any]:
+    """Return a JSON object with other names for some of its fields, for migrations.
+
+    >>> renamed({"mrr": 0.5, "said": "yes"}, said="prediction")
+    {'mrr': 0.5, 'prediction': 'yes'}
+    """
+    return {names.get(name, name): value for name, value in data.items()}
 
 
 def _first(error: Exception) -> str:

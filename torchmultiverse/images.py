@@ -10,6 +10,7 @@ import io
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -157,3 +158,24 @@ def _reading(data: bytes, what: str) -> Iterator[None]:
         Image.DecompressionBombError,
     ) as error:  # fmt: skip
         raise ImageError(f"{what} is no picture that can be read: {len(data):,} bytes, {str(error)[:200]}") from None
+
+
+def png(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
+    """Return a picture, uint8 (H, W, 3), as a PNG file: without loss."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def thumbnail(image: Image.Image, side: int = 96) -> bytes:
+    """Return a picture as a small JPEG file: no larger than ``side`` pixels, and enlarged where it is smaller."""
+    image = rgb(image)
+    if max(image.size) < side:
+        factor = -(-side // max(image.size))
+        image = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+    else:
+        image = image.copy()
+        image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=86)
+    return buffer.getvalue()

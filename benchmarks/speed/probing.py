@@ -14,7 +14,7 @@ import time
 
 import numpy as np
 
-from torchmultiverse.analyze.depth import depths
+from torchmultiverse.analyze.layer_accuracy import probe_layers
 from torchmultiverse.features.extract import Features
 
 LEVELS = {
@@ -54,13 +54,14 @@ def main() -> None:
     arguments = parser.parse_args()
     features = drawn(arguments.pictures, arguments.layers, arguments.width)
     begun = time.perf_counter()
-    found = depths(features, list(LEVELS), [arguments.probe], quiet=True)
+    found = probe_layers(features, list(LEVELS), [arguments.probe], quiet=True)
     seconds = time.perf_counter() - begun
     for factor in LEVELS:
         curve = [one.score for one in found.curve(factor, arguments.probe)]
         print(f"{factor:18} " + " ".join(f"{100 * value:5.1f}" for value in curve))
     print(
-        f"{len(found.reaches)} {arguments.probe} probes in {seconds:.1f} s, {seconds / len(found.reaches):.2f} s each"
+        f"{len(found.accuracies)} {arguments.probe} probes in {seconds:.1f} s, "
+        f"{seconds / len(found.accuracies):.2f} s each"
     )
 
 

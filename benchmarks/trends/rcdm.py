@@ -18,9 +18,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from torchmultiverse.analyze.portraits import portrait, sitter, train_on_layer
-from torchmultiverse.analyze.studies import against
-from torchmultiverse.analyze.studio import Studio
+from torchmultiverse.analyze.decoders import LayerDecoderOptions, load_conditioned_decoder, train_layer_decoder
+from torchmultiverse.analyze.experiment_setup import ExperimentSetup
+from torchmultiverse.analyze.options import RunOptions
+from torchmultiverse.analyze.sample_evaluation import SamplingOptions, evaluate_samples
+from torchmultiverse.analyze.sample_experiments import compare_layers
 from torchmultiverse.store import ImageList, open_images
 from torchmultiverse.train import EncoderTraining, train_encoder
 
@@ -62,19 +64,24 @@ def main() -> None:
         )  # fmt: skip
         model = f"ssl:{train_encoder(data, arguments.out / 'encoder', training)}"
     store = arguments.out / "features"
+    run, training = (
+        RunOptions(store=store),
+        LayerDecoderOptions(arguments.size, "tiny", arguments.steps, 32, 2e-3, flip=False),
+    )
     folders = [
-        train_on_layer(model, data, arguments.out / layer, layer, arguments.size, "tiny", arguments.steps, 32, 2e-3,
-                       store=store, flip=False)
+        train_layer_decoder(model, data, arguments.out / layer, layer, training, run=run)
         for layer in ("trunk", arguments.head)
-    ]  # fmt: skip
-    found = against([Studio(sitter(folder, data, store), 6, 2, 25) for folder in folders], 48)
-    for line in found.numbers:
+    ]
+    decoders = [load_conditioned_decoder(folder, data, run) for folder in folders]
+    found = compare_layers([ExperimentSetup(decoder, 6, 2, 25) for decoder in decoders], 48)
+    for line in found.table:
         print("  ".join(f"{k}: {100 * v:.1f}" if isinstance(v, float) else f"{k}: {v}" for k, v in line.items()))
-    for folder in folders:
-        print(f"{folder.name}: {portrait(folder, data, count=64, each=2, steps=25, store=store).faithfulness.said}")
-    head = found.numbers[1]
+    options = SamplingOptions(count=64, each=2, steps=25)
+    for folder, decoder in zip(folders, decoders, strict=True):
+        print(f"{folder.name}: {evaluate_samples(decoder, data, None, options, run).fidelity.summary}")
+    head = found.table[1]
     for space in ("pixels", "features"):
-        said = head[f"more than trunk in {space}"]
+        said = str(head[f"more than trunk in {space}"])
         more = float(said.partition("[")[2].partition(",")[0]) > 0  # the whole interval is above zero
         print(f"pictures of the head vary more in {space}: {'found' if more else 'NOT found'}, {said} points")
 

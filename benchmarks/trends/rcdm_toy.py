@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from toys import SIDE, seen, squares
 
-from torchmultiverse.analyze.faithful import faithfulness, variance_ratio
+from torchmultiverse.analyze.fidelity import measure_fidelity, variance_ratio
 from torchmultiverse.analyze.rcdm import sample
 from torchmultiverse.models.diffusion import decoder_preset, load_decoder
 from torchmultiverse.train import DiffusionTraining, train_decoder
@@ -52,7 +52,7 @@ def main() -> None:
             drawn = sample(load_decoder(folder), held[:12], 16, 50)
         colour, place = seen(drawn.reshape(-1, SIDE, SIDE, 3))
         rows = np.repeat(np.arange(12), 16)
-        found = faithfulness(held, (colour if what == "colour" else place).astype(np.float32), rows).mrr
+        found = measure_fidelity(held, (colour if what == "colour" else place).astype(np.float32), rows).mrr
         ratios = {"colour": variance_ratio(colour, rows), "place": variance_ratio(place, rows)}
         if conditioning == "none":
             fine = min(ratios.values()) > 0.6 and found < 0.05

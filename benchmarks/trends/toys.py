@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from torchmultiverse.analyze.dejavu import Controls, DejaVu, Representations, attack
-from torchmultiverse.analyze.depth import Depths, depths
+from torchmultiverse.analyze.dejavu import DejaVu
+from torchmultiverse.analyze.dejavu_protocol import Controls, ModelFeatures, score_model_pair
+from torchmultiverse.analyze.layer_accuracy import ProbeResults, probe_layers
 from torchmultiverse.features.extract import Features
 from torchmultiverse.models.ssl import network
 from torchmultiverse.train import EncoderTraining
@@ -64,7 +65,7 @@ def memory(
 
     sets = {name: draw(count) for name in ("A", "B", "held out")}
     public, labels = draw(3000)
-    found: dict[str, dict[str, Representations]] = {}
+    found: dict[str, dict[str, ModelFeatures]] = {}
     for number, name in enumerate(("A", "B")):
         torch.manual_seed(seed)
         trunk = torch.nn.Sequential(
@@ -84,10 +85,12 @@ def memory(
             cut[:, WIDTH:] = 0  # the background alone
             crops[key] = _through(net, cut, layers)
         found[name] = {
-            layer: Representations({key: held[layer] for key, held in crops.items()}, whole[layer]) for layer in layers
+            layer: ModelFeatures({key: held[layer] for key, held in crops.items()}, whole[layer]) for layer in layers
         }
-    truth = {key: label for key, (_, label) in sets.items()}
-    return {layer: attack(found["A"][layer], found["B"][layer], truth, labels, k=50)[:2] for layer in layers}
+    targets = {key: label for key, (_, label) in sets.items()}
+    return {
+        layer: score_model_pair(found["A"][layer], found["B"][layer], targets, labels, k=50)[:2] for layer in layers
+    }
 
 
 def _through(net: Any, vectors: NDArray[Any], layers: Sequence[str]) -> dict[str, NDArray[Any]]:
@@ -100,7 +103,7 @@ def _through(net: Any, vectors: NDArray[Any], layers: Sequence[str]) -> dict[str
     return {layer: out[layer] for layer in layers}
 
 
-def blind_to_colour(method: str = "vicreg", epochs: int = 25, aligned: bool = False, seed: int = 0) -> Depths:
+def blind_to_colour(method: str = "vicreg", epochs: int = 25, aligned: bool = False, seed: int = 0) -> ProbeResults:
     """Train on vectors of shape and colour whose views redraw the colour; probe trunk and head for both.
 
     Args:
@@ -132,7 +135,7 @@ def blind_to_colour(method: str = "vicreg", epochs: int = 25, aligned: bool = Fa
         trunk = net.trunk(draw(shape, colour, rng))
         layers = {"trunk": trunk.numpy(), "head": net.head(trunk).numpy()}
     columns = {"shape": shape, "colour": colour}
-    return depths(Features("toy", "toy", layers, columns, np.arange(count), {}), by="rows", seed=seed, quiet=True)
+    return probe_layers(Features("toy", "toy", layers, columns, np.arange(count), {}), by="rows", seed=seed, quiet=True)
 
 
 def squares(count: int, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[Any], NDArray[Any]]:

@@ -14,23 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from torchmultiverse.analyze.correlation import correlation, ties
+from torchmultiverse.analyze.correlation import factor_associations, infer_from_backgrounds
 from torchmultiverse.analyze.crops import Box, corner, periphery
-from torchmultiverse.analyze.dejavu import (
-    Inference,
-    Representations,
-    Side,
-    attack,
-    by_class,
-    curve,
-    dejavu,
-    infer,
-    partition,
+from torchmultiverse.analyze.dejavu import InferencePair, confidence_curve, dejavu_scores, partition
+from torchmultiverse.analyze.dejavu_protocol import (
+    ModelFeatures,
+    class_accuracies,
+    score_model,
+    score_model_pair,
     selections,
-    solo,
-    top_accuracy,
 )
-from torchmultiverse.analyze.membership import membership
+from torchmultiverse.analyze.label_inference import Inference, infer, top_accuracy
+from torchmultiverse.analyze.membership import infer_membership
 from torchmultiverse.analyze.neighbours import nearest_rows
 from torchmultiverse.errors import DatasetError
 
@@ -43,13 +38,13 @@ def planted(memorized: float, correlated: float, seed: int = 0, count: int = 100
     centres = 1.2 * rng.normal(size=(CLASSES, DIM))
     labels = np.repeat(np.arange(CLASSES), 200)
     public = centres[labels] + rng.normal(size=(len(labels), DIM))
-    truth = {name: rng.integers(0, CLASSES, count) for name in ("A", "B", "held out")}
-    together = {name: rng.random(count) < correlated for name in truth}
-    own = {name: rng.random(count) < memorized for name in truth}
+    targets = {name: rng.integers(0, CLASSES, count) for name in ("A", "B", "held out")}
+    together = {name: rng.random(count) < correlated for name in targets}
+    own = {name: rng.random(count) < memorized for name in targets}
 
     def crops(trained_on: str) -> dict[str, NDArray[Any]]:
         out = {}
-        for name, mine in truth.items():
+        for name, mine in targets.items():
             knows = together[name] | (own[name] & ~together[name] if name == trained_on else False)
             # Between three classes: what is not known is not said with confidence.
             elsewhere = centres[rng.integers(0, CLASSES, (count, 3))].mean(1)
@@ -57,15 +52,15 @@ def planted(memorized: float, correlated: float, seed: int = 0, count: int = 100
             out[name] = (placed + 0.5 * rng.normal(size=(count, DIM))).astype(np.float32)
         return out
 
-    models = [Representations(crops(name), public.astype(np.float32)) for name in ("A", "B")]
-    return models, truth, labels
+    models = [ModelFeatures(crops(name), public.astype(np.float32)) for name in ("A", "B")]
+    return models, targets, labels
 
 
 @pytest.mark.parametrize(("memorized", "correlated"), [(0, 0), (0.3, 0), (0.3, 0.3), (0, 0.5), (1, 0)])
 def test_the_planted_shares_are_found(memorized: float, correlated: float) -> None:
     """Of m memorized pictures, 1/C would have been right by chance in the reference: DV_100 = m (1 − r)(1 − 1/C)."""
-    models, truth, labels = planted(memorized, correlated)
-    found, controls, _ = attack(*models, truth, labels)
+    models, targets, labels = planted(memorized, correlated)
+    found, controls, _ = score_model_pair(*models, targets, labels)
     whole = found.at(1.0)
     expected = memorized * (1 - correlated) * (1 - 1 / CLASSES)
     assert whole.score == pytest.approx(expected, abs=0.03)
@@ -75,8 +70,8 @@ def test_the_planted_shares_are_found(memorized: float, correlated: float) -> No
     assert found.partition.correlated == pytest.approx(correlated + (1 - correlated) * by_chance, abs=0.03)
     assert controls.held_out is not None
     assert controls.held_out.low <= 0 <= controls.held_out.high
-    assert controls.swapped == pytest.approx(whole.score, abs=1e-12)
-    assert controls.shuffled == pytest.approx(controls.chance, abs=0.03)
+    assert controls.swapped_score == pytest.approx(whole.score, abs=1e-12)
+    assert controls.shuffled_accuracy == pytest.approx(controls.chance, abs=0.03)
 
 
 @pytest.mark.parametrize(
@@ -85,8 +80,8 @@ def test_the_planted_shares_are_found(memorized: float, correlated: float) -> No
 )
 def test_one_model_alone_is_scored_by_what_it_never_saw(memorized: float, correlated: float) -> None:
     """Correlation is in its answers on pictures that it never saw too: what is left is memory."""
-    models, truth, labels = planted(memorized, correlated, count=2000)
-    found, controls, sides = solo(models[0], truth, labels)
+    models, targets, labels = planted(memorized, correlated, count=2000)
+    found, controls, sides = score_model(models[0], targets, labels)
     whole, expected = found.at(1.0), memorized * (1 - correlated) * (1 - 1 / CLASSES)
     assert whole.low <= expected <= whole.high
     assert whole.score == pytest.approx(expected, abs=0.04)
@@ -95,16 +90,18 @@ def test_one_model_alone_is_scored_by_what_it_never_saw(memorized: float, correl
     assert len(sides["held out"].target) == 4000
     # A classifier that names what is correlated, and nothing else, says the same.
     rng = np.random.default_rng(7)
-    behind = {}
-    for name, mine in truth.items():
-        right = rng.random(len(mine)) < correlated + (1 - correlated) / CLASSES
-        behind[name] = Inference(np.where(right, mine, (mine + 1) % CLASSES), np.zeros(len(mine)), right, right)
-    paired, controls, _ = solo(models[0], truth, labels, behind=behind)
+    backgrounds = {}
+    for name, mine in targets.items():
+        correct = rng.random(len(mine)) < correlated + (1 - correlated) / CLASSES
+        backgrounds[name] = Inference(
+            np.where(correct, mine, (mine + 1) % CLASSES), np.zeros(len(mine)), correct, correct
+        )
+    paired, controls, _ = score_model(models[0], targets, labels, background_inference=backgrounds)
     assert paired.at(1.0).score == pytest.approx(expected, abs=0.05)
     assert controls.held_out is not None
     assert abs(controls.held_out.score) < 0.04
     with pytest.raises(DatasetError, match="did not see"):
-        solo(models[0], {"A": truth["A"]}, labels)
+        score_model(models[0], {"A": targets["A"]}, labels)
 
 
 def test_what_a_factor_says_of_the_label_is_told() -> None:
@@ -114,17 +111,17 @@ def test_what_a_factor_says_of_the_label_is_told() -> None:
         "balanced": np.tile(np.arange(5), 200), "same": label.astype(str), "random": rng.integers(0, 5, 1000),
         "alone": np.zeros(1000),
     }  # fmt: skip
-    found = {one.factor: one for one in ties(columns, label, list(columns))}
-    assert found["balanced"].strength == pytest.approx(0, abs=1e-12)
-    assert found["same"].strength == pytest.approx(1)
+    found = {one.factor: one for one in factor_associations(columns, label, list(columns))}
+    assert found["balanced"].cramers_v == pytest.approx(0, abs=1e-12)
+    assert found["same"].cramers_v == pytest.approx(1)
     assert found["same"].p_value < 1e-6 < found["random"].p_value
     assert set(found) == {"balanced", "same", "random"}
 
 
 def test_a_score_at_one_share_alone_misleads() -> None:
     """Many easy correlated pictures fill the confident share of both models: DV_20 falls, DV_100 does not."""
-    scores = [attack(*(case := planted(0.3, share))[0], *case[1:])[0] for share in (0, 0.1, 0.3)]
-    at20, at100 = ([one.at(share).score for one in scores] for share in (0.2, 1.0))
+    scores = [score_model_pair(*(case := planted(0.3, fraction))[0], *case[1:])[0] for fraction in (0, 0.1, 0.3)]
+    at20, at100 = ([one.at(fraction).score for one in scores] for fraction in (0.2, 1.0))
     assert at20[0] > at20[1] > at20[2]
     assert at20[0] - at20[2] > 0.3
     assert max(at100) - min(at100) < 0.12
@@ -140,54 +137,54 @@ def answers(rng: np.random.Generator, count: int) -> Inference:
 @given(st.integers(0, 10_000), st.integers(2, 80), st.integers(1, 100))
 def test_identities(seed: int, count: int, percent: int) -> None:
     rng = np.random.default_rng(seed)
-    sides = [Side(answers(rng, count), answers(rng, count)) for _ in range(2)]
+    sides = [InferencePair(answers(rng, count), answers(rng, count)) for _ in range(2)]
     p = partition(sides)
     assert p.memorized + p.correlated + p.misrepresented + p.unassociated == pytest.approx(1, abs=1e-12)
-    whole = dejavu(sides, 5, (1.0,), resamples=10).at(1.0)
+    whole = dejavu_scores(sides, 5, (1.0,), resamples=10).at(1.0)
     assert whole.score == pytest.approx(p.memorized - p.misrepresented, abs=1e-12)
     assert whole.low <= whole.score <= whole.high
     # The order of pictures, and any monotone change of the confidence, change nothing.
     one = sides[0].target
     order = rng.permutation(count)
-    share = percent / 100
-    a = top_accuracy(one.right, one.confidence, share)[0]
-    assert top_accuracy(one.right[order], np.exp(one.confidence[order]), share)[0] == pytest.approx(a, abs=1e-12)
-    assert dejavu([Side(s.target, s.reference) for s in sides[::-1]], 5, (1.0,), resamples=10).at(1.0).score == (
-        pytest.approx(whole.score, abs=1e-12)
-    )
+    fraction = percent / 100
+    a = top_accuracy(one.correct, one.confidence, fraction)[0]
+    assert top_accuracy(one.correct[order], np.exp(one.confidence[order]), fraction)[0] == pytest.approx(a, abs=1e-12)
+    assert dejavu_scores([InferencePair(s.target, s.reference) for s in sides[::-1]], 5, (1.0,), resamples=10).at(
+        1.0
+    ).score == (pytest.approx(whole.score, abs=1e-12))
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 60), st.integers(1, 100))
 def test_the_confident_share_is_the_mean_over_all_orders_of_ties(seed: int, count: int, percent: int) -> None:
     rng = np.random.default_rng(seed)
-    confidence, right = rng.integers(0, 4, count) / 3, rng.random(count) < 0.5
+    confidence, correct = rng.integers(0, 4, count) / 3, rng.random(count) < 0.5
     wanted = max(1, round(percent / 100 * count))
-    share = wanted / count
+    fraction = wanted / count
     drawn = []
     for _ in range(400):
         order = rng.permutation(count)
         best = order[np.argsort(-confidence[order], kind="stable")][:wanted]
-        drawn.append(right[best].mean())
-    assert top_accuracy(right, confidence, share)[0] == pytest.approx(np.mean(drawn), abs=0.09)
-    doubled = top_accuracy(right, confidence, share, np.full((1, count), 2.0))
-    assert doubled[0] == pytest.approx(top_accuracy(right, confidence, share)[0])
+        drawn.append(correct[best].mean())
+    assert top_accuracy(correct, confidence, fraction)[0] == pytest.approx(np.mean(drawn), abs=0.09)
+    doubled = top_accuracy(correct, confidence, fraction, np.full((1, count), 2.0))
+    assert doubled[0] == pytest.approx(top_accuracy(correct, confidence, fraction)[0])
 
 
 def test_inference_is_that_of_the_equations() -> None:
     """Counted by hand from brute-force distances: prediction, negative entropy, and the five most frequent."""
     rng = np.random.default_rng(0)
     public, labels = rng.normal(size=(300, 6)).astype("f4"), rng.integers(0, 7, 300)
-    crops, truth = rng.normal(size=(40, 6)).astype("f4"), rng.integers(0, 7, 40)
-    found = infer(crops, truth, public, labels, k=25)
+    crops, targets = rng.normal(size=(40, 6)).astype("f4"), rng.integers(0, 7, 40)
+    found = infer(crops, targets, public, labels, k=25)
     for row in range(40):
         near = np.argsort(((public.astype("f8") - crops[row]) ** 2).sum(1))[:25]
-        share = np.bincount(labels[near], minlength=7) / 25
-        assert share[found.said[row]] == share.max()
-        used = share[share > 0]
+        fraction = np.bincount(labels[near], minlength=7) / 25
+        assert fraction[found.prediction[row]] == fraction.max()
+        used = fraction[fraction > 0]
         assert found.confidence[row] == pytest.approx((used * np.log(used)).sum())
-        assert found.right[row] == (found.said[row] == truth[row])
-        assert found.top5[row] or share[truth[row]] <= np.sort(share)[-5]
+        assert found.correct[row] == (found.prediction[row] == targets[row])
+        assert found.top5[row] or fraction[targets[row]] <= np.sort(fraction)[-5]
 
 
 @pytest.mark.parametrize("backend", ["torch", "faiss"])
@@ -211,17 +208,17 @@ def test_equal_neighbours_come_in_the_order_of_rows() -> None:
 
 
 def test_the_most_memorized_and_the_classes() -> None:
-    right = np.array([1, 1, 1, 0, 1], bool)
-    target = Inference(np.zeros(5, np.int64), np.array([-0.1, -0.5, -0.2, 0, -0.3]), right, right)
+    correct = np.array([1, 1, 1, 0, 1], bool)
+    target = Inference(np.zeros(5, np.int64), np.array([-0.1, -0.5, -0.2, 0, -0.3]), correct, correct)
     other = np.array([0, 0, 1, 0, 1], bool)
     reference = Inference(np.zeros(5, np.int64), np.array([-2.0, -3.0, -0.1, 0, -1.0]), other, other)
-    side = Side(target, reference)
+    side = InferencePair(target, reference)
     chosen = selections(side)
     assert chosen["memorized"].tolist() == [1, 0]
     assert chosen["correlated"].tolist() == [2, 4]
-    rows = by_class([side], [np.array([0, 0, 1, 1, 1])], 3)
-    assert [(row["label"], row["pictures"], row["gap"]) for row in rows] == [(0, 2, 1.0), (1, 3, 0.0)]
-    assert curve([side])[-1] == pytest.approx((1, 0.8, 0.4))
+    rows = class_accuracies([side], [np.array([0, 0, 1, 1, 1])], ["a", "b", "c"])
+    assert [(row.label, row.images, row.gap) for row in rows] == [("a", 2, 1.0), ("b", 3, 0.0)]
+    assert confidence_curve([side])[-1] == pytest.approx((1, 0.8, 0.4))
 
 
 def test_what_cannot_be_scored_is_refused() -> None:
@@ -235,23 +232,23 @@ def test_what_cannot_be_scored_is_refused() -> None:
         nearest_rows(np.full((2, 3), np.nan, "f4"), public, 5)
     with pytest.raises(DatasetError, match="60 neighbours"):
         nearest_rows(public, public, 60)
-    side = Side(answers(rng, 20), answers(rng, 20))
+    side = InferencePair(answers(rng, 20), answers(rng, 20))
     with pytest.raises(DatasetError, match="less than one"):
-        dejavu([side], 2, (0.01,))
-    assert "answers per side" in dejavu([side], 2, (0.2,)).notes[0]
+        dejavu_scores([side], 2, (0.01,))
+    assert "answers per side" in dejavu_scores([side], 2, (0.2,)).notes[0]
 
 
 def touches(one: Box, two: Box) -> bool:
-    return one.left < two.right and one.right > two.left and one.top < two.bottom and one.bottom > two.top
+    return one.left < two.correct and one.correct > two.left and one.top < two.bottom and one.bottom > two.top
 
 
 def brute(size: tuple[int, int], boxes: list[Box], least: int) -> Box | None:
     best = None
     for left in range(size[0]):
         for top in range(size[1]):
-            for right in range(left + least, size[0] + 1):
+            for correct in range(left + least, size[0] + 1):
                 for bottom in range(top + least, size[1] + 1):
-                    found = Box(left, top, right, bottom)
+                    found = Box(left, top, correct, bottom)
                     if any(touches(b, found) for b in boxes):
                         continue
                     key = (min(found.width, found.height), found.area)
@@ -274,7 +271,7 @@ def test_the_periphery_touches_no_box_and_is_the_largest(seed: int) -> None:
     if found is not None and exact is not None:
         assert (min(found.width, found.height), found.area) == (min(exact.width, exact.height), exact.area)
         assert not any(
-            b.left < found.right and b.right > found.left and b.top < found.bottom and b.bottom > found.top
+            b.left < found.correct and b.correct > found.left and b.top < found.bottom and b.bottom > found.top
             for b in boxes
         )
 
@@ -301,22 +298,24 @@ def test_correlation_alone_explains_what_backgrounds_say() -> None:
         place = np.where(told, labels, rng.integers(0, 10, len(labels)))
         return (centres[place] + rng.normal(size=(len(labels), 16))).astype(np.float32)
 
-    labels, truth = rng.integers(0, 10, 3000), rng.integers(0, 10, 1000)
-    reference = correlation(backgrounds(truth), truth, backgrounds(labels), labels)
-    assert reference.right.mean() == pytest.approx(0.73, abs=0.05)
-    knows_all = Inference(truth, np.zeros(1000), np.ones(1000, bool), np.ones(1000, bool))
-    assert dejavu([Side(knows_all, reference)], 10, (1.0,)).at(1.0).score == pytest.approx(0.27, abs=0.05)
+    labels, targets = rng.integers(0, 10, 3000), rng.integers(0, 10, 1000)
+    reference = infer_from_backgrounds(backgrounds(targets), targets, backgrounds(labels), labels)
+    assert reference.correct.mean() == pytest.approx(0.73, abs=0.05)
+    knows_all = Inference(targets, np.zeros(1000), np.ones(1000, bool), np.ones(1000, bool))
+    assert dejavu_scores([InferencePair(knows_all, reference)], 10, (1.0,)).at(1.0).score == pytest.approx(
+        0.27, abs=0.05
+    )
 
 
 def test_membership_is_the_share_of_pairs() -> None:
     rng = np.random.default_rng(0)
-    members, strangers = rng.integers(0, 30, 50) + 4.0, rng.integers(0, 30, 70).astype(float)
-    pairs = members[:, None] - strangers[None]
-    found = membership(members, strangers)
+    members, non_members = rng.integers(0, 30, 50) + 4.0, rng.integers(0, 30, 70).astype(float)
+    pairs = members[:, None] - non_members[None]
+    found = infer_membership(members, non_members)
     assert found.auc == pytest.approx(((pairs > 0) + 0.5 * (pairs == 0)).mean())
     assert found.low <= found.auc <= found.high
-    assert found.caught == pytest.approx((members > strangers.max()).mean())
-    same = membership(strangers, strangers)
+    assert found.true_positive_rate == pytest.approx((members > non_members.max()).mean())
+    same = infer_membership(non_members, non_members)
     assert same.auc == 0.5
-    with pytest.raises(DatasetError, match="members and strangers"):
-        membership(members, np.zeros(0))
+    with pytest.raises(DatasetError, match="members and non-members"):
+        infer_membership(members, np.zeros(0))

@@ -7,20 +7,19 @@ differences that are all chance.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from torchmultiverse.analyze.analysis import portrayed
-from torchmultiverse.analyze.depth import budgets, depths, gaps
-from torchmultiverse.analyze.probes import PROBES, Data, ridge
-from torchmultiverse.analyze.splits import question, split
+from torchmultiverse.analyze.analysis import sampled_layers
+from torchmultiverse.analyze.layer_accuracy import label_budgets, layer_gaps, probe_layers
+from torchmultiverse.analyze.probes import PROBES, ProbeData, ridge
+from torchmultiverse.analyze.splits import factor_target, split
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.features.extract import Features
-from torchmultiverse.report.analysis import _headline, _said
+from torchmultiverse.report.analysis import _headline, _summary
 
 
 def stack(layers: dict[str, NDArray[Any]], columns: dict[str, NDArray[Any]]) -> Features:
@@ -48,7 +47,7 @@ def planted(count: int = 1200, seed: int = 0) -> Features:
 
 
 def test_a_factor_is_lost_where_it_was_erased() -> None:
-    found = depths(planted(), ["world_name", "character_texture"], ["logistic"], quiet=True)
+    found = probe_layers(planted(), ["world_name", "character_texture"], ["logistic"], quiet=True)
     world, texture = ([one.score for one in found.curve(f, "logistic")] for f in ("world_name", "character_texture"))
     assert min(world) > 0.95
     assert texture[0] > 0.9 > texture[1] > 0.4
@@ -59,7 +58,7 @@ def test_a_factor_is_lost_where_it_was_erased() -> None:
     assert cut["character_texture"].tied == ("trunk",)
     assert cut["character_texture"].cost_low > 0.4
     assert len(cut["world_name"].tied) == 3
-    assert found.reaches[0].grouped == "character_name"
+    assert found.accuracies[0].group_column == "character_name"
 
 
 @pytest.mark.parametrize("probe", list(PROBES))
@@ -68,7 +67,7 @@ def test_every_probe_reads_what_is_there_and_nothing_of_shuffled_labels(probe: s
     rng = np.random.default_rng(1)
     columns = {**features.columns, "shuffled": rng.permutation(features.columns["world_name"])}
     mixed = stack(dict(features.layers), columns)
-    found = depths(mixed, ["world_name", "shuffled"], [probe], quiet=True)
+    found = probe_layers(mixed, ["world_name", "shuffled"], [probe], quiet=True)
     assert all(one.score > 0.9 for one in found.curve("world_name", probe))
     assert all(one.low <= 1 / 10 <= one.high for one in found.curve("shuffled", probe))
 
@@ -81,8 +80,8 @@ def test_a_probe_cannot_learn_the_asset() -> None:
     texture = np.where(rng.random(2400) < 0.95, usual[asset], 1 - usual[asset])
     vectors = rng.normal(size=(60, 64))[asset] + 0.1 * rng.normal(size=(2400, 64))
     columns = {"character_name": asset.astype(str).astype(object), "texture": texture}
-    honest = depths(stack({"trunk": vectors}, columns), ["texture"], quiet=True).reaches[0]
-    leaking = depths(stack({"trunk": vectors}, columns), ["texture"], by="rows", quiet=True).reaches[0]
+    honest = probe_layers(stack({"trunk": vectors}, columns), ["texture"], quiet=True).accuracies[0]
+    leaking = probe_layers(stack({"trunk": vectors}, columns), ["texture"], by="rows", quiet=True).accuracies[0]
     assert leaking.score > 0.9
     assert honest.low <= 0.55
     assert honest.score < 0.75
@@ -91,7 +90,7 @@ def test_a_probe_cannot_learn_the_asset() -> None:
 def test_groups_are_in_one_part_only_and_all_levels_are_trained() -> None:
     features = planted()
     for factor in ("world_name", "character_texture", "character_name"):
-        what = question(features.columns, factor)
+        what = factor_target(features.columns, factor)
         parts = split(features.columns, what, np.random.default_rng(0))
         together = np.concatenate([parts.train, parts.validation, parts.test])
         assert sorted(together) == list(range(len(features)))
@@ -100,15 +99,15 @@ def test_groups_are_in_one_part_only_and_all_levels_are_trained() -> None:
         assert parts.by == ("world_name" if factor == "character_name" else "character_name")
         assert set(what.codes[parts.train]) == set(range(len(what.levels)))
     with pytest.raises(DatasetError, match="one level of it"):
-        split(features.columns, question(features.columns, "world_name"), np.random.default_rng(0), "world_name")
+        split(features.columns, factor_target(features.columns, "world_name"), np.random.default_rng(0), "world_name")
 
 
 def test_the_scale_of_a_layer_and_the_order_of_layers_change_nothing() -> None:
     features = planted()
-    one = depths(features, ["world_name"], quiet=True)
+    one = probe_layers(features, ["world_name"], quiet=True)
     swapped = {name: features.layers[name] * np.float32(1000) for name in features.layers}
-    two = depths(stack(swapped, dict(features.columns)), ["world_name"], quiet=True)
-    assert [a.score for a in one.reaches] == pytest.approx([b.score for b in two.reaches], abs=0.005)
+    two = probe_layers(stack(swapped, dict(features.columns)), ["world_name"], quiet=True)
+    assert [a.score for a in one.accuracies] == pytest.approx([b.score for b in two.accuracies], abs=0.005)
 
 
 def test_numbers_are_regressed_and_angles_are_round() -> None:
@@ -117,7 +116,7 @@ def test_numbers_are_regressed_and_angles_are_round() -> None:
     radians = np.deg2rad(angle)
     known = np.stack([np.sin(radians), np.cos(radians), scale], 1) @ rng.normal(size=(3, 16))
     columns = {"camera_yaw": angle, "character_scale": scale}
-    found = depths(stack({"known": known, "noise": rng.normal(size=(900, 16))}, columns), quiet=True)
+    found = probe_layers(stack({"known": known, "noise": rng.normal(size=(900, 16))}, columns), quiet=True)
     for factor in columns:
         curve = found.curve(factor, "ridge")
         assert curve[0].score > 0.99
@@ -127,25 +126,25 @@ def test_numbers_are_regressed_and_angles_are_round() -> None:
 
 
 def test_fewer_labels_read_less() -> None:
-    found = budgets(planted(), "character_texture", ["trunk"], (0.02, 0.2, 1.0), quiet=True)
-    scores = [found[share].reaches[0].score for share in (0.02, 0.2, 1.0)]
+    found = label_budgets(planted(), "character_texture", ["trunk"], (0.02, 0.2, 1.0), quiet=True)
+    scores = [found[fraction].accuracies[0].score for fraction in (0.02, 0.2, 1.0)]
     assert scores[0] < scores[1] <= scores[2]
-    assert found[0.02].reaches[0].train < 20
-    fewer = depths(planted(), ["character_texture"], train=3, quiet=True)
-    assert fewer.reaches[0].train == 12
+    assert found[0.02].accuracies[0].train < 20
+    fewer = probe_layers(planted(), ["character_texture"], train=3, quiet=True)
+    assert fewer.accuracies[0].train == 12
 
 
 def test_ridge_is_what_the_normal_equations_give() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(200, 5)), rng.normal(size=(200, 1))
-    data = Data(x[:120].astype(np.float32), x[120:160].astype(np.float32), x[160:].astype(np.float32),
+    data = ProbeData(x[:120].astype(np.float32), x[120:160].astype(np.float32), x[160:].astype(np.float32),
                 y[:120], y[120:160], 0)  # fmt: skip
     reading = ridge(data, rng)
     mean, spread = x[:120].mean(0), x[:120].std(0)
     z = (x - mean) / spread
-    penalty = reading.chosen["penalty"] * 120
+    penalty = reading.hyperparameters["penalty"] * 120
     weight = np.linalg.solve(z[:120].T @ z[:120] + penalty * np.eye(5), z[:120].T @ (y[:120] - y[:120].mean()))
-    np.testing.assert_allclose(reading.said, z[160:] @ weight + y[:120].mean(), atol=1e-4)
+    np.testing.assert_allclose(reading.prediction, z[160:] @ weight + y[:120].mean(), atol=1e-4)
 
 
 def test_no_headline_of_what_is_chance() -> None:
@@ -157,51 +156,55 @@ def test_no_headline_of_what_is_chance() -> None:
         columns: dict[str, NDArray[Any]] = {f"factor{k}": rng.integers(0, 4, count).astype(str) for k in range(8)}
         columns = {name: values.astype(object) for name, values in columns.items()}
         layers = {f"layer{k}": rng.normal(size=(count, 8)) for k in range(10)}
-        found = depths(stack(layers, columns), probes=["knn"], quiet=True)
+        found = probe_layers(stack(layers, columns), probes=["knn"], quiet=True)
         text = _headline(found)
         luck.append(max(cut.cost for cut in found.cuts))
         assert not any(cut.lost for cut in found.cuts)
         assert "any layer significantly better" in text
         assert "Not surely read above chance: factor0" in text
-        assert portrayed(found) == ["layer9"]
+        assert sampled_layers(found) == ["layer9"]
     assert max(luck) > 0.05, "the simulation has no luck worth the name"
+
+
+def changed(record: Any, **fields: Any) -> Any:
+    return record.model_copy(update=fields)
 
 
 def test_the_headline_says_what_the_charts_say() -> None:
     """By the second probe the last layer is worse; charts speak of the first, and so must the headline."""
-    found = depths(planted(), ["world_name", "character_texture"], ["logistic"], quiet=True)
+    found = probe_layers(planted(), ["world_name", "character_texture"], ["logistic"], quiet=True)
     world, texture = (one for one in found.cuts)
     assert "not the best place to read character texture:" in _headline(found)
-    second = replace(world, probe="knn", best="trunk", cost=0.3, cost_low=0.2, cost_high=0.4, corrected=0.0)
-    ended = replace(world, best="head2", cost=0.0)
-    both = replace(found, cuts=(ended, second, texture))
+    second = changed(world, probe="knn", best="trunk", cost=0.3, cost_low=0.2, cost_high=0.4, corrected_p=0.0)
+    ended = changed(world, best="head2", cost=0.0)
+    both = changed(found, cuts=(ended, second, texture))
     assert "not the best place to read character texture:" in _headline(both)
-    assert _said(ended) == "best at the end (head2)"
+    assert _summary(ended) == "best at the end (head2)"
     # What is not sure when all factors are taken together is not said as a difference anywhere.
-    unsure = replace(second, corrected=0.2)
-    assert "is not sure" in _said(unsure)
-    assert "any layer significantly better" in _headline(replace(found, cuts=(unsure,)))
-    assert _said(replace(second, above=False)) == "not surely read above chance at any layer"
+    unsure = changed(second, corrected_p=0.2)
+    assert "is not sure" in _summary(unsure)
+    assert "any layer significantly better" in _headline(changed(found, cuts=(unsure,)))
+    assert _summary(changed(second, above_chance=False)) == "not surely read above chance at any layer"
 
 
 def test_what_is_asked_of_three_groups_has_no_interval() -> None:
     """Twelve animals leave two or three in the test: their numbers move by tens of points with the animals drawn."""
     features = planted(240)
     columns = {**features.columns, "character_name": np.array([f"a{k % 10}" for k in range(240)], object)}
-    found = depths(stack(dict(features.layers), columns), ["character_texture"], quiet=True)
+    found = probe_layers(stack(dict(features.layers), columns), ["character_texture"], quiet=True)
     (cut,) = found.cuts
     assert cut.groups < 4
     assert (cut.cost_low, cut.cost_high, cut.lost) == (-1, 1, False)
-    (gap,) = gaps(stack(dict(features.layers), columns), ["character_texture"], quiet=True)
+    (gap,) = layer_gaps(stack(dict(features.layers), columns), ["character_texture"], quiet=True)
     assert (gap.low, gap.high, gap.p) == (-1, 1, 1)
 
 
-def test_what_cannot_be_asked_is_said() -> None:
+def test_what_cannot_be_asked_is_summary() -> None:
     features = planted()
     with pytest.raises(ModelError, match=r"no probe 'logstic'.*logistic"):
-        depths(features, probes=["logstic"])
+        probe_layers(features, probes=["logstic"])
     with pytest.raises(DatasetError, match="no column 'wrld'"):
-        depths(features, ["wrld"])
+        probe_layers(features, ["wrld"])
     few = stack({"a": np.zeros((12, 3))}, {"label": np.array(list("abcdefghijkk"), object)})
     with pytest.raises(DatasetError, match=r"'label' (are|varies)|so few"):
-        depths(few, ["label"], quiet=True)
+        probe_layers(few, ["label"], quiet=True)

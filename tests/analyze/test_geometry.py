@@ -66,7 +66,7 @@ def test_a_layer_responds_to_what_it_holds_alone() -> None:
     for name, mine in pairs.items():
         for other in columns:
             assert (columns[other][mine[:, 0]] != columns[other][mine[:, 1]]).all() == (other == name)
-    found = {r.factor: r for r in g.responses(vectors, pairs, rng)}
+    found = {r.factor: r for r in g.factor_sensitivities(vectors, pairs, rng)}
     assert found["texture"].sensitivity == 0
     assert found["animal"].sensitivity == 0
     # Of random pairs a share of 60 in 480 are of one world.
@@ -99,8 +99,8 @@ def test_shapes_of_all_layers() -> None:
     world, texture = rng.normal(size=(8, 16))[columns["world_name"]], rng.normal(size=(3, 16))[columns["texture"]]
     layers = {"trunk": world + texture, "head": world + 0.01 * rng.normal(size=(480, 16))}
     features = Features("m", "d", {k: v.astype(np.float32) for k, v in layers.items()}, columns, np.arange(480), {})
-    trunk, head = g.shapes(features, quiet=True)
-    of = [{r.factor: r.sensitivity for r in shape.responses} for shape in (trunk, head)]
+    trunk, head = g.layer_geometry(features, quiet=True)
+    of = [{r.factor: r.sensitivity for r in one.sensitivities} for one in (trunk, head)]
     assert of[0]["texture"] > 0.1 > 100 * of[1]["texture"]
     assert of[1]["world_name"] > 0.9
     assert trunk.disentanglement.informativeness["texture"] > 0.9 > head.disentanglement.informativeness["texture"]

@@ -15,12 +15,15 @@ import pytest
 from PIL import Image
 
 from torchmultiverse.analyze.crops import Box
-from torchmultiverse.analyze.memorization import memory
-from torchmultiverse.analyze.withheld import Sets, draw_sets, read_boxes, without_object
+from torchmultiverse.analyze.held_out import HeldOutSplits, draw_splits
+from torchmultiverse.analyze.memorization import Memorization, MemorizationOptions, measure_memorization
+from torchmultiverse.analyze.object_removal import ObjectRemoval, load_boxes, remove_objects
+from torchmultiverse.analyze.options import RunOptions
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.models import ModelInfo, Preprocess
 from torchmultiverse.models.modules import ModuleEncoder
 from torchmultiverse.models.torch_tools import weights_hash
+from torchmultiverse.report import write_report
 from torchmultiverse.store.image_folder import ImageFolder
 
 torch = pytest.importorskip("torch")
@@ -53,7 +56,7 @@ def boxes_of(folder: Path) -> Path:
 
 def test_sets_do_not_meet_and_are_known_again(folder: Path, tmp_path: Path) -> None:
     pictures = ImageFolder(folder)
-    sets = draw_sets(pictures, "label", 8, shared=4, held_out=6)
+    sets = draw_splits(pictures, "label", 8, shared=4, held_out=6)
     every = np.concatenate(list(sets.rows.values()))
     assert sorted(every) == list(range(CLASSES * PER_CLASS))
     labels = np.array(pictures.table(["label"])["label"].to_pylist())
@@ -61,21 +64,21 @@ def test_sets_do_not_meet_and_are_known_again(folder: Path, tmp_path: Path) -> N
         assert np.unique(labels[sets.rows[name]], return_counts=True)[1].tolist() == [count] * CLASSES
     assert set(sets.seen_by("A")) == set(sets.rows["A"]) | set(sets.rows["shared"])
     sets.save(tmp_path / "sets.json")
-    again = Sets.load(tmp_path / "sets.json", pictures)
+    again = HeldOutSplits.load_for(tmp_path / "sets.json", pictures)
     assert {name: rows.tolist() for name, rows in again.rows.items()} == {n: r.tolist() for n, r in sets.rows.items()}
     other = json.loads((tmp_path / "sets.json").read_text()) | {"data_sha256": "0" * 64}
     (tmp_path / "other.json").write_text(json.dumps(other))
     with pytest.raises(DatasetError, match="divides another dataset"):
-        Sets.load(tmp_path / "other.json", pictures)
+        HeldOutSplits.load_for(tmp_path / "other.json", pictures)
     with pytest.raises(DatasetError, match="'class0' has 40 pictures, 61 are needed"):
-        draw_sets(pictures, "label", 30)
+        draw_splits(pictures, "label", 30)
 
 
 def test_crops_do_not_show_the_object(folder: Path) -> None:
     pictures = ImageFolder(folder)
     rows = np.arange(0, 200, 7)
     for mode in ("boxes", "corner"):
-        crops = without_object(pictures, rows, mode, boxes_of(folder))  # type: ignore[arg-type]
+        crops = remove_objects(pictures, rows, ObjectRemoval(mode, boxes_of(folder)))  # type: ignore[arg-type]
         assert len(crops) == len(rows)
         for place, image in enumerate(crops.iter_images()):
             assert np.asarray(image).max() < 150
@@ -83,12 +86,12 @@ def test_crops_do_not_show_the_object(folder: Path) -> None:
             assert crops.image_bytes(place) != pictures.image_bytes(int(rows[place]))
     assert crops.boxes[0] == Box(0, 22, 10, 32)
     assert crops.table()["label"][0].as_py() == "class0"
-    whole = without_object(pictures, rows, "boxes", boxes_of(folder), least=0.39)
+    whole = remove_objects(pictures, rows, ObjectRemoval("boxes", boxes_of(folder), 0.39))
     assert whole.boxes[0] == Box(0, 0, 14, 32)  # 14 wide beats 12 high
     with pytest.raises(DatasetError, match="has room"):
-        without_object(pictures, rows, "boxes", boxes_of(folder), least=0.5)
+        remove_objects(pictures, rows, ObjectRemoval("boxes", boxes_of(folder), 0.5))
     with pytest.raises(DatasetError, match="no boxes"):
-        without_object(pictures, rows)
+        remove_objects(pictures, rows)
 
 
 def test_boxes_are_read_in_three_forms(tmp_path: Path) -> None:
@@ -98,12 +101,12 @@ def test_boxes_are_read_in_three_forms(tmp_path: Path) -> None:
     coco = {"images": [{"id": 7, "file_name": "a.jpg"}], "annotations": [{"image_id": 7, "bbox": [1, 2, 29, 38]}]}
     (tmp_path / "coco.json").write_text(json.dumps(coco))
     (tmp_path / "boxes.csv").write_text("path,xmin,ymin,xmax,ymax\na.jpg,1,2,30,40\na.jpg,5,6,7,8\n")
-    assert read_boxes(tmp_path / "voc") == {"n01_1": [Box(1, 2, 30, 40)]}
-    assert read_boxes(tmp_path / "coco.json") == {"a.jpg": [Box(1, 2, 30, 40)]}
-    assert read_boxes(tmp_path / "boxes.csv")["a.jpg"] == [Box(1, 2, 30, 40), Box(5, 6, 7, 8)]
+    assert load_boxes(tmp_path / "voc") == {"n01_1": [Box(1, 2, 30, 40)]}
+    assert load_boxes(tmp_path / "coco.json") == {"a.jpg": [Box(1, 2, 30, 40)]}
+    assert load_boxes(tmp_path / "boxes.csv")["a.jpg"] == [Box(1, 2, 30, 40), Box(5, 6, 7, 8)]
     (tmp_path / "bad.csv").write_text("a.jpg,1,2\n")
     with pytest.raises(DatasetError, match="holds no boxes"):
-        read_boxes(tmp_path / "bad.csv")
+        load_boxes(tmp_path / "bad.csv")
 
 
 class Lookup(torch.nn.Module):
@@ -122,12 +125,12 @@ class Lookup(torch.nn.Module):
 def test_a_lookup_table_is_found_out_and_the_page_shows_it(folder: Path, tmp_path: Path) -> None:
     """A model that looks its crops up knows all its own pictures and none of the other's: everything is memory."""
     pictures = ImageFolder(folder)
-    sets = draw_sets(pictures, "label", 10, held_out=6)
+    sets = draw_splits(pictures, "label", 10, held_out=6)
     preprocess = Preprocess((SIDE, SIDE), "squash")
 
     def model(name: str) -> ModuleEncoder:
         rows = sets.rows[name]
-        crops = without_object(pictures, rows, "boxes", boxes_of(folder))
+        crops = remove_objects(pictures, rows, ObjectRemoval("boxes", boxes_of(folder)))
         told = {
             torch.from_numpy(preprocess([crop]))[0].numpy().tobytes(): torch.from_numpy(preprocess([whole]))[0]
             for crop, whole in zip(crops.iter_images(), pictures.iter_images(rows.tolist()), strict=True)
@@ -142,38 +145,39 @@ def test_a_lookup_table_is_found_out_and_the_page_shows_it(folder: Path, tmp_pat
         }
         return made
 
-    found = memory(
-        pictures, sets, model("A"), model("B"), ["output"], "boxes", boxes_of(folder), k=10,
-        store=tmp_path / "kept", quiet=True,
-    )  # fmt: skip
+    removal, run = ObjectRemoval("boxes", boxes_of(folder)), RunOptions(store=tmp_path / "kept", quiet=True)
+    found = measure_memorization(
+        pictures, sets, model("A"), model("B"), MemorizationOptions(removal, ["output"], k=10), run
+    )
     score, controls = found.layers[0].score, found.layers[0].controls
     # The other model sees grey: its guess is right for one class in five at most.
     assert score.partition.memorized + score.partition.correlated == 1
-    assert score.at(1.0).target == 1
-    assert score.at(1.0).reference <= 0.4
+    assert score.at(1.0).target_accuracy == 1
+    assert score.at(1.0).reference_accuracy <= 0.4
     assert controls.held_out is not None
     assert controls.held_out.score == 0
     # One of the two alone, beside what it says of pictures that it never saw, and beside a reader of backgrounds.
     for reference in ("held-out", "pixels"):
-        alone = memory(
-            pictures, sets, model("A"), None, ["output"], "boxes", boxes_of(folder), k=10, reference=reference,
-            store=tmp_path / "kept", quiet=True,
-        )  # fmt: skip
+        options = MemorizationOptions(removal, ["output"], k=10, reference=reference)
+        alone = measure_memorization(pictures, sets, model("A"), None, options, run)
         only = alone.layers[0]
-        assert only.score.at(1.0).target == 1
-        assert only.score.at(1.0).reference <= 0.4
+        assert only.score.at(1.0).target_accuracy == 1
+        assert only.score.at(1.0).reference_accuracy <= 0.4
         assert only.controls.held_out is not None
         assert only.controls.held_out.low <= 0 <= only.controls.held_out.high
-        assert (alone.reference, alone.b, alone.asked) == (reference, "", 10 * CLASSES)
-        assert alone.membership["confidence of what is inferred"].strangers == 16 * CLASSES
-        words = alone.save(tmp_path / reference).read_text()
-        assert ("reader of backgrounds" if reference == "pixels" else "never saw") in words
-    page = found.save(tmp_path / "out")
+        assert (alone.reference, alone.reference_model, alone.images) == (reference, "", 10 * CLASSES)
+        assert alone.membership["confidence of what is inferred"].non_members == 16 * CLASSES
+        words = write_report(alone, tmp_path / reference).read_text()
+        assert ("classifier of backgrounds" if reference == "pixels" else "never saw") in words
+    found.save(tmp_path / "out")
+    again = Memorization.load(tmp_path / "out")
+    assert again.model_dump_json() == found.model_dump_json()
+    page = write_report(again, tmp_path / "out")
     text = page.read_text()
     assert "Most memorized" in text
     assert text.count("data:image/jpeg") > 20
     assert "http" not in text.replace("http://www.w3.org", "")
-    answers = (tmp_path / "out" / "answers.csv").read_text().splitlines()
+    answers = (tmp_path / "out" / "inferences.csv").read_text().splitlines()
     assert len(answers) == 1 + 2 * 10 * CLASSES
     plain = json.loads((tmp_path / "out" / "dejavu.json").read_text())
     assert plain["layers"][0]["score"]["scores"][0]["score"] == score.at(1.0).score
@@ -192,7 +196,7 @@ def test_a_scene_rendered_anew_lacks_its_object_and_nothing_else() -> None:
         left, top, right, bottom = columns.min(), down.min(), columns.max() + 1, down.max() + 1
         rows = [{"scene": scene.canonical, "character_name": "Elephant"}] * 2
         pictures = ImageList([frame.image, frame.image], rows)
-        empty = without_object(pictures, np.arange(2), "rerender", engine="inprocess", quiet=True)
+        empty = remove_objects(pictures, np.arange(2), ObjectRemoval("rerender", engine="inprocess"), quiet=True)
     before, after = (np.asarray(image, float) for image in (frame.image, empty.image(1)))
     change = np.abs(before - after).mean(2)
     inside = change[top:bottom, left:right].mean()
@@ -201,4 +205,4 @@ def test_a_scene_rendered_anew_lacks_its_object_and_nothing_else() -> None:
     assert far.mean() < 6
     assert inside > 4 * far.mean()
     with pytest.raises(DatasetError, match="no scenes"):
-        without_object(ImageList([frame.image], [{"label": "a"}]), np.arange(1), "rerender")
+        remove_objects(ImageList([frame.image], [{"label": "a"}]), np.arange(1), ObjectRemoval("rerender"))

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import torchmultiverse.train.decoder as decoder_training
-from torchmultiverse.analyze import portraits
-from torchmultiverse.analyze.faithful import (
-    factors_kept,
-    faithfulness,
+from torchmultiverse.analyze import decoders
+from torchmultiverse.analyze.fidelity import (
+    factor_fidelity,
     frechet_distance,
     inception_score,
+    measure_fidelity,
     variance_ratio,
 )
 from torchmultiverse.analyze.rcdm import interpolate, respaced, sample
@@ -61,14 +61,14 @@ def test_what_the_vector_holds_is_kept_and_the_rest_varies(tmp_path: Path, condi
     colour, place = seen(drawn.reshape(-1, SIDE, SIDE, 3))
     assert variance_ratio(colour, rows) < (0.25 if conditioning == "add_emb" else 0.6)
     assert variance_ratio(place, rows) > 0.8
-    ranks = faithfulness(colours, colour.astype(np.float32), rows)
+    ranks = measure_fidelity(colours, colour.astype(np.float32), rows)
     assert ranks.mrr > 5 * ranks.null_mrr
     # Classifiers of both factors say so: the colour of the vector's picture is seen, its place is not.
     real, codes, _ = squares(600, seed=2)
     x = np.concatenate(seen(real), 1).astype(np.float32)
     found = {
         one.factor: one
-        for one in factors_kept(
+        for one in factor_fidelity(
             np.concatenate([x, np.concatenate(seen(squares(20, seed=1)[0]), 1).astype(np.float32)]),
             {
                 "colour": np.concatenate([codes[:, 0] > 0, squares(20, seed=1)[1][:, 0] > 0]).astype(np.int64),
@@ -78,10 +78,10 @@ def test_what_the_vector_holds_is_kept_and_the_rest_varies(tmp_path: Path, condi
         )
     }  # fmt: skip
     assert found["colour"].low > found["colour"].chance
-    assert found["colour"].share > (0.6 if conditioning == "add_emb" else 0.2)
+    assert found["colour"].retained > (0.6 if conditioning == "add_emb" else 0.2)
     assert found["place"].low <= found["place"].chance
     # With the vectors exchanged the pictures are those of others.
-    other = faithfulness(colours, colour.astype(np.float32), (rows + 7) % 20)
+    other = measure_fidelity(colours, colour.astype(np.float32), (rows + 7) % 20)
     assert other.mrr < ranks.mrr / 2
 
 
@@ -182,14 +182,16 @@ def test_ranks_have_their_closed_forms() -> None:
     rng = np.random.default_rng(0)
     held = rng.normal(size=(1000, 64)).astype(np.float32)
     rows = np.arange(1000)
-    same = faithfulness(held, held, rows)
+    same = measure_fidelity(held, held, rows)
     assert (same.mean_rank, same.mrr, same.hit1) == (1, 1, 1)
     assert same.null_rank == 500.5
     assert same.null_mrr == pytest.approx(0.00749, abs=1e-5)
-    lost = faithfulness(held, rng.normal(size=(1000, 64)).astype(np.float32), rows)
+    lost = measure_fidelity(held, rng.normal(size=(1000, 64)).astype(np.float32), rows)
     assert lost.mean_rank == pytest.approx(500.5, abs=40)
-    assert "draw no conclusions" in lost.said
-    scores = [faithfulness(held, held + s * rng.normal(size=held.shape).astype("f4"), rows).mrr for s in (1, 1.5, 2, 4)]
+    assert "draw no conclusions" in lost.summary
+    scores = [
+        measure_fidelity(held, held + s * rng.normal(size=held.shape).astype("f4"), rows).mrr for s in (1, 1.5, 2, 4)
+    ]
     assert scores == sorted(scores, reverse=True)
     assert scores[1] == pytest.approx(0.965, abs=0.02)
     assert scores[3] == pytest.approx(0.21, abs=0.03)
@@ -198,7 +200,7 @@ def test_ranks_have_their_closed_forms() -> None:
     classes = np.repeat(np.arange(20), 50)
     held = (centres[classes] + rng.normal(size=(1000, 16))).astype(np.float32)
     drawn = (centres[classes] + rng.normal(size=(1000, 16))).astype(np.float32)
-    found = faithfulness(held, drawn, rows)
+    found = measure_fidelity(held, drawn, rows)
     assert found.mean_rank == pytest.approx(25.5, abs=1.5)
     assert found.mrr == pytest.approx(0.09, abs=0.02)
 
@@ -225,13 +227,14 @@ def test_factors_that_pictures_keep_are_told_from_those_they_lose() -> None:
     rows = np.repeat(np.arange(100), 8)
     drawn = look(worlds[rows], rng.integers(0, 4, 800))
     found = {
-        k.factor: k for k in factors_kept(look(worlds, textures), {"world": worlds, "texture": textures}, drawn, rows)
+        k.factor: k
+        for k in factor_fidelity(look(worlds, textures), {"world": worlds, "texture": textures}, drawn, rows)
     }
     assert found["world"].low > 0.9
-    assert found["world"].share > 0.9
+    assert found["world"].retained > 0.9
     assert found["texture"].low <= 0.3
-    assert abs(found["texture"].share) < 0.15
-    assert min(one.real for one in found.values()) > 0.95
+    assert abs(found["texture"].retained) < 0.15
+    assert min(one.real_accuracy for one in found.values()) > 0.95
 
 
 def test_settings_that_cannot_be_are_refused(tmp_path: Path) -> None:
@@ -245,7 +248,7 @@ def test_settings_that_cannot_be_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="do not fit a decoder"):
         train_decoder(pixels, colours[:, :2], decoder_preset("tiny", SIDE, 3), tmp_path)
     with pytest.raises(DatasetError, match="no pictures to rank"):
-        faithfulness(colours, colours[:0], np.zeros(0, np.int64))
+        measure_fidelity(colours, colours[:0], np.zeros(0, np.int64))
 
 
 def test_a_decoder_of_32_pixels_learns_on_two_cores(tmp_path: Path) -> None:
@@ -285,12 +288,12 @@ def test_vectors_of_mirrored_pictures_are_those_of_the_mirrored_pictures(tmp_pat
     """Kept features go by a picture's bytes: a mirrored picture must not be served those of the picture."""
     pixels, _, _ = squares(6)
     data = ImageList([Image.fromarray(one) for one in pixels], [{"label": "a"}] * 6)
-    mirrored = portraits._Mirrored(data)
+    mirrored = decoders._Mirrored(data)
     for k, image in enumerate(mirrored.iter_images([4, 1])):
         np.testing.assert_array_equal(np.asarray(image), pixels[(4, 1)[k], :, ::-1])
     Image.fromarray(pixels[3]).save(tmp_path / "3.png")
     files = ImageFolder(tmp_path)
-    assert portraits._Mirrored(files).image_bytes(0) != files.image_bytes(0)
+    assert decoders._Mirrored(files).image_bytes(0) != files.image_bytes(0)
 
 
 def test_samplers_take_the_steps_of_the_source() -> None:

@@ -6,7 +6,7 @@ pictures that it was made of, or numbers that do not come from the vectors whose
 
 from __future__ import annotations
 
-import json
+import io
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from torchmultiverse.analyze.portraits import Sitter
-from torchmultiverse.analyze.studies import EPSILONS, STUDIES, against, ask
-from torchmultiverse.analyze.studio import Studio
+from torchmultiverse.analyze.decoders import ConditionedDecoder
+from torchmultiverse.analyze.experiment import Experiments
+from torchmultiverse.analyze.experiment_setup import ExperimentSetup
+from torchmultiverse.analyze.experiments import EXPERIMENTS, compare_layers, run_experiments
+from torchmultiverse.analyze.image_experiments import EPSILONS
+from torchmultiverse.documents import EncodedImage
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.features.extract import features_of
 from torchmultiverse.models import ModelInfo, Preprocess
 from torchmultiverse.models.diffusion import decoder_preset, load_decoder
 from torchmultiverse.models.modules import ModuleEncoder
+from torchmultiverse.report import write_report
 from torchmultiverse.store import ImageList
 from torchmultiverse.train import DiffusionTraining, train_decoder
 
@@ -64,7 +68,7 @@ class Sees(torch.nn.Module):
         return torch.cat([colour, 0.05 * where], 1)
 
 
-def studio(folder: Path, place: bool = True, **settings: Any) -> Studio:
+def setup(folder: Path, place: bool = True, **settings: Any) -> ExperimentSetup:
     data = pictures()
     half = (0.5, 0.5, 0.5)
     model = ModuleEncoder(
@@ -76,22 +80,26 @@ def studio(folder: Path, place: bool = True, **settings: Any) -> Studio:
     learnt = np.sort(np.random.default_rng(0).permutation(len(data))[: len(data) * 3 // 4])
     config = decoder_preset("tiny", SIDE, vectors.shape[1], channels=8, dataset=features.dataset, layer="output")
     train_decoder(pixels[learnt], vectors[learnt], config, folder, DiffusionTraining(steps=2, batch_size=8), quiet=True)
-    one = Sitter(model, "output", features, load_decoder(folder), data, learnt)
-    return Studio(one, each=2, shown=2, steps=2, label="label", quiet=True, **settings)
+    one = ConditionedDecoder(model, "output", features, load_decoder(folder), data, learnt)
+    return ExperimentSetup(one, each=2, shown=2, steps=2, label="label", quiet=True, **settings)
 
 
-def lines(study: Any, column: str) -> dict[str, Any]:
+def pixels(image: EncodedImage) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(image.data)))
+
+
+def lines(experiment: Any, column: str) -> dict[str, Any]:
     """The table by what is in its first column."""
-    return {next(iter(line.values())): line[column] for line in study.numbers}
+    return {next(iter(line.values())): line[column] for line in experiment.table}
 
 
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory) -> Studio:
-    return studio(tmp_path_factory.mktemp("decoder"))
+def asked(tmp_path_factory: pytest.TempPathFactory) -> ExperimentSetup:
+    return setup(tmp_path_factory.mktemp("decoder"))
 
 
 def test_a_layer_that_sees_colour_alone_is_moved_by_colour_alone(tmp_path: Path) -> None:
-    found = STUDIES["changes"](studio(tmp_path, place=False))
+    found = EXPERIMENTS["changes"](setup(tmp_path, place=False))
     moved = lines(found, "vector moved by %")
     assert moved["as it is"] == moved["mirrored"] == pytest.approx(0, abs=1e-6)
     assert moved["blurred"] < 0.1
@@ -99,93 +107,94 @@ def test_a_layer_that_sees_colour_alone_is_moved_by_colour_alone(tmp_path: Path)
     assert moved["grey"] > 0.3
     assert [row.label for row in found.rows[:8]] == [row.label for row in found.rows[8:]]
     # What is given is the changed picture, not the first one.
-    given = {row.label: row.given[0] for row in found.rows[:8]}
+    given = {row.label: pixels(row.inputs[0]) for row in found.rows[:8]}
     assert (given["as it is"] != given["mirrored"]).any()
     assert np.ptp(given["grey"].astype(int), 2).max() == 0
 
 
-def test_an_attack_deceives_the_reader_and_nothing_else_happens_at_zero(asked: Studio) -> None:
-    found = STUDIES["attacks"](asked)
+def test_an_attack_deceives_the_reader_and_nothing_else_happens_at_zero(asked: ExperimentSetup) -> None:
+    found = EXPERIMENTS["attacks"](asked)
     right = list(lines(found, "still right %").values())
     aimed = list(lines(found, "says the other class %").values())
     assert right[0] > 0.9
     assert aimed[0] < 0.1
     assert right[-1] < 0.1
     assert max(aimed) > 0.9
-    assert not found.rows[0].wrong
-    assert found.rows[len(EPSILONS) - 1].wrong
-    furthest = np.abs(found.rows[3].given[0].astype(int) - found.rows[0].given[0]).max()
+    assert not found.rows[0].misclassified
+    assert found.rows[len(EPSILONS) - 1].misclassified
+    furthest = np.abs(pixels(found.rows[3].inputs[0]).astype(int) - pixels(found.rows[0].inputs[0])).max()
     assert furthest == pytest.approx(255 * EPSILONS[3], abs=1)
 
 
-def test_sums_find_the_picture_that_should_come_of_them(tmp_path: Path, asked: Studio) -> None:
+def test_sums_find_the_picture_that_should_come_of_them(tmp_path: Path, asked: ExperimentSetup) -> None:
     """Colour and place add up in these vectors; without the place it cannot be found."""
-    found = STUDIES["sums"](asked)
+    found = EXPERIMENTS["sums"](asked)
     assert lines(found, "nearest has the new level %")["place"] == 1
     assert lines(found, "and the label %")["place"] == 1
     assert lines(found, "is the very picture %")["place"] == 1
-    blind = STUDIES["sums"](studio(tmp_path, place=False))
+    blind = EXPERIMENTS["sums"](setup(tmp_path, place=False))
     assert lines(blind, "and the label %")["place"] == 1
     assert lines(blind, "is the very picture %")["place"] < 0.6
     assert found.rows[0].captions[0] == "as it should be"
-    assert len(found.rows[0].given) == 3
+    assert len(found.rows[0].inputs) == 3
 
 
-def test_exchanged_dimensions_are_as_many_as_said(asked: Studio) -> None:
-    found = STUDIES["manipulations"](asked)
+def test_exchanged_dimensions_are_as_many_as_said(asked: ExperimentSetup) -> None:
+    found = EXPERIMENTS["manipulations"](asked)
     changed = lines(found, "changed %")
     assert changed["as it is"] == 0
     assert changed["common ones of another"] == changed["common ones at rest"] == changed["random ones of another"]
-    assert [len(row.given) for row in found.rows[:5]] == [1, 1, 2, 2, 2]
-    first, other = found.rows[2].given
-    assert (first != other).any()
+    assert [len(row.inputs) for row in found.rows[:5]] == [1, 1, 2, 2, 2]
+    first, other = found.rows[2].inputs
+    assert first != other
 
 
-def test_all_questions_have_answers_a_page_and_sheets(asked: Studio, tmp_path: Path) -> None:
-    found = ask(asked)
-    assert [one.name for one in found.answers] == list(STUDIES)
-    page = found.save(tmp_path / "out").read_text()
-    kept = json.loads((tmp_path / "out" / "studies.json").read_text())
-    for one in found.answers:
+def test_all_questions_have_answers_a_page_and_sheets(asked: ExperimentSetup, tmp_path: Path) -> None:
+    found = run_experiments(asked)
+    assert [one.name for one in found.experiments] == list(EXPERIMENTS)
+    found.save(tmp_path / "out")
+    again = Experiments.load(tmp_path / "out")
+    assert again.model_dump_json() == found.model_dump_json()
+    page = write_report(again, tmp_path / "out").read_text()
+    for one in found.experiments:
         assert one.title in page
         assert Image.open(tmp_path / "out" / f"{one.name}.png").height >= SIDE
-        assert kept["studies"][one.name] == [dict(line) for line in one.numbers]
     assert page.count("data:image/jpeg") == sum(
-        len(row.given) + len(row.drawn) for s in found.answers for row in s.rows
+        len(row.inputs) + len(row.samples) for one in found.experiments for row in one.rows
     )
-    near = lines(next(one for one in found.answers if one.name == "distances"), "distance %")
+    near = lines(next(one for one in found.experiments if one.name == "distances"), "distance %")
     assert near["nearest that the decoder learnt"] < near["any"]
-    with pytest.raises(ModelError, match=r"no study 'atacks'.*attacks"):
-        ask(asked, ["atacks"])
+    with pytest.raises(ModelError, match=r"no experiment 'atacks'.*attacks"):
+        run_experiments(asked, ["atacks"])
 
 
-def test_a_decoder_held_against_itself_differs_in_nothing(asked: Studio) -> None:
-    found = against([asked, asked], count=6)
-    one, two = found.numbers
+def test_a_decoder_held_against_itself_differs_in_nothing(asked: ExperimentSetup) -> None:
+    found = compare_layers([asked, asked], count=6)
+    one, two = found.table
     assert one["varies in pixels %"] == two["varies in pixels %"] > 0
     assert two["more than output in features"] == "+0.0 [0.0, 0.0]"
     assert [row.label for row in found.rows[:2]] == ["output", "sees, output"]
 
 
-def test_data_without_a_second_factor_cannot_answer_everything(asked: Studio) -> None:
-    one = asked.one
+def test_data_without_a_second_factor_cannot_answer_everything(asked: ExperimentSetup) -> None:
+    one = asked.conditioned
     alone = {"label": one.features.columns["label"]}
-    kept = Sitter(
+    kept = ConditionedDecoder(
         one.model, one.layer, one.features.__class__(**{**vars(one.features), "columns": alone}), one.decoder,
-        one.pictures, one.learnt,
+        one.images, one.training_rows,
     )  # fmt: skip
-    few = Studio(kept, each=2, shown=1, steps=2, quiet=True)
+    few = ExperimentSetup(kept, each=2, shown=1, steps=2, quiet=True)
     with pytest.raises(DatasetError, match="one at a time"):
-        ask(few, ["sums"])
-    found = ask(few, None)
+        run_experiments(few, ["sums"])
+    found = run_experiments(few, None)
     assert found.notes == ("sums: no two factors that are varied one at a time",)
 
 
-def test_fewer_pictures_than_are_to_be_shown_are_all_shown(asked: Studio) -> None:
+def test_fewer_pictures_than_are_to_be_shown_are_all_shown(asked: ExperimentSetup) -> None:
     """Rows of one picture stand together, however many pictures there are."""
-    every = Studio(asked.one, each=2, shown=50, steps=1, label="label", quiet=True)
+    every = ExperimentSetup(asked.conditioned, each=2, shown=50, steps=1, label="label", quiet=True)
     for name, kinds in (("changes", 8), ("attacks", len(EPSILONS))):
-        rows = STUDIES[name](every).rows
+        rows = EXPERIMENTS[name](every).rows
         assert len(rows) == kinds * len(asked.rows)
-        assert (rows[0].given[0] == asked.real(asked.rows[:1])[0]).mean() > 0.99
-        assert (rows[kinds].given[0] == asked.real(asked.rows[1:2])[0]).mean() > 0.99
+        assert (pixels(rows[0].inputs[0]) == asked.real_images(asked.rows[:1])[0]).mean() > 0.99
+        assert (pixels(rows[kinds].inputs[0]) == asked.real_images(asked.rows[1:2])[0]).mean() > 0.99

@@ -14,7 +14,7 @@ import pytest
 from command import run
 from PIL import Image
 
-from torchmultiverse.analyze import analysis, portraits
+from torchmultiverse.analyze import analysis, decoders
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.store import PUG, ImageList
 
@@ -60,7 +60,7 @@ def test_from_training_to_what_was_memorized(data: Path, capsys, monkeypatch, tm
     assert "k is 5" in said
     found = json.loads((tmp_path / "memory" / "dejavu.json").read_text())
     assert [one["layer"] for one in found["layers"]] == ["trunk", "head.1", "head.2"]
-    assert found["asked"] == 48
+    assert found["images"] == 48
     # The same model alone, with decoders that learnt public pictures alone.
     decoder = tmp_path / "decoder"
     code, said, _ = run(
@@ -77,8 +77,8 @@ def test_from_training_to_what_was_memorized(data: Path, capsys, monkeypatch, tm
     assert code == 0
     assert "agreement of views" in said
     found = json.loads((tmp_path / "alone" / "dejavu.json").read_text())
-    assert (found["b"], found["reference"], found["asked"]) == ("", "held-out", 24)
-    assert found["drawn"]["pictures"] == 24
+    assert (found["reference_model"], found["reference"], found["images"]) == ("", "held-out", 24)
+    assert found["reconstruction"]["images"] == 24
     assert "Was it trained on?" in (tmp_path / "alone" / "index.html").read_text()
     code, said, error = run(
         capsys, monkeypatch, "analyze", "dejavu", data, "--sets", sets, "--a", f"ssl:{tmp_path / 'B'}", "--boxes",
@@ -97,7 +97,7 @@ def test_from_training_to_what_was_memorized(data: Path, capsys, monkeypatch, tm
     assert [(p["value"], p["layer"]) for p in found["points"]] == [
         (value, layer) for value in ("0", "1") for layer in ("trunk", "head.1", "head.2")
     ]
-    assert [one["value"] for one in found["probed"]] == ["0", "1"]
+    assert [one["value"] for one in found["probes"]] == ["0", "1"]
     assert "Memory by epochs" in (tmp_path / "sweep" / "index.html").read_text()
     for wrong, words in (
         (("--vary", "epoch", "--values", "1"), "no setting 'epoch'. Did you mean 'epochs'"),
@@ -132,8 +132,8 @@ def test_layers_and_the_page_of_what_they_know(data: Path, capsys, monkeypatch, 
     for words in ("What is read where", "Where to cut", "Geometry", "layer4.0"):
         assert words in page
     found = json.loads((tmp_path / "page" / "analysis.json").read_text())
-    assert found["depths"]["layers"] == ["layer1.0", "layer4.0"]
-    assert found["depths"]["reaches"][0]["score"] > 0.8  # a colour is read from any layer
+    assert found["probing"]["layers"] == ["layer1.0", "layer4.0"]
+    assert found["probing"]["accuracies"][0]["score"] > 0.8  # a colour is read from any layer
     assert (tmp_path / "page" / "geometry.csv").read_text().startswith("layer,depth,size,rank_me")
     code, _, error = run(
         capsys, monkeypatch, "analyze", "model", "timm:resnet10t/random", "--data", data, "--layer", "layr4"
@@ -146,7 +146,8 @@ def test_one_command_makes_the_page_with_all_of_it(data: Path, capsys, monkeypat
     pytest.importorskip("diffusers")
     pytest.importorskip("lightly")
     monkeypatch.setenv("TORCHMULTIVERSE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(analysis, "painting", lambda: analysis.Painting(3, 8, 1e-3, 8, "tiny", 2))  # small pictures
+    small = analysis.LayerDecoderOptions(8, "tiny", 3, 8, 1e-3)  # pictures of 8 pixels
+    monkeypatch.setattr(analysis, "default_decoder_training", lambda: (small, 2))
     sets, encoder, out = tmp_path / "sets.json", tmp_path / "encoder", tmp_path / "all"
     run(capsys, monkeypatch, "data", "split", data, "--per-class", 8, "--out", sets)
     training = ("--size", 32, "--head", "16-8", "--epochs", 1, "--batch", 12)
@@ -170,16 +171,16 @@ def test_one_command_makes_the_page_with_all_of_it(data: Path, capsys, monkeypat
     assert len(ids) == len(set(ids))
     assert "http" not in page.replace("http://www.w3.org", "")
     found = json.loads((out / "analysis.json").read_text())
-    assert found["memory"]["b"] == ""
-    assert found["portraits"][-1]["config"]["layer"] == "head.2"
-    assert set(found["studies"]["studies"]) >= {"changes", "attacks", "means"}
+    assert found["memorization"]["reference_model"] == ""
+    assert found["samples"][-1]["config"]["layer"] == "head.2"
+    assert {one["name"] for one in found["experiments"]["experiments"]} >= {"changes", "attacks", "means"}
     assert (out / "levels.csv").read_text().startswith("factor,probe,layer,level,score")
     code, said, _ = run(
         capsys, monkeypatch, "analyze", "model", "timm:resnet10t/random?size=32", "--data", data, "--all",
         "--layer", "layer4.0", "--probe", "knn", "--decoder-steps", 0, "--out", tmp_path / "less",
     )  # fmt: skip
     assert code == 0
-    assert "nobody said which pictures the model saw" in " ".join(said.split())
+    assert "nothing says which pictures the model saw" in " ".join(said.split())
 
 
 def test_a_decoder_is_trained_drawn_from_and_scored(data: Path, capsys, monkeypatch, tmp_path: Path) -> None:
@@ -205,12 +206,15 @@ def test_a_decoder_is_trained_drawn_from_and_scored(data: Path, capsys, monkeypa
     assert code == 0
     assert "draw no conclusions" in said
     found = json.loads((tmp_path / "portrait" / "rcdm.json").read_text())
-    assert found["faithfulness"]["candidates"] == 9  # a tenth was held out
-    assert len(found["ranks"]) == 12
-    assert [one["factor"] for one in found["kept"]] == ["label"]
-    assert found["realism"]["judge"] == "timm:resnet10t/random?size=32, layer2.0"
+    assert found["fidelity"]["candidates"] == 9  # a tenth was held out
+    assert len(found["fidelity"]["ranks"]) == 12
+    assert [one["factor"] for one in found["factors"]] == ["label"]
+    assert found["quality"]["evaluator"] == "timm:resnet10t/random?size=32, layer2.0"
     page = (tmp_path / "portrait" / "index.html").read_text()
     assert page.count("data:image/jpeg") == 6 * 3 + 3 * 9
+    code, said, _ = run(capsys, monkeypatch, "report", tmp_path / "portrait", "--out", tmp_path / "again")
+    assert code == 0
+    assert (tmp_path / "again" / "index.html").read_text() == page
     code, said, _ = run(
         capsys, monkeypatch, "analyze", "rcdm", "study", decoder, "--data", data, "--study", "changes",
         "--shown", 1, "--each", 2, "--steps", 2, "--against", decoder, "--out", tmp_path / "studies",
@@ -225,8 +229,9 @@ def test_data_that_forbid_generative_models_are_refused_unless_named(tmp_path: P
     images = [Image.new("RGB", (8, 8), (k * 20, 0, 0)) for k in range(12)]
     pictures = ImageList(images, [{"label": "ab"[k % 2]} for k in range(12)])
     pictures.manifest.license = PUG
-    arguments = ("timm:resnet10t/random?size=32", pictures, tmp_path / "d", "layer1.0", 8, "tiny", 1, 4)
+    small = decoders.LayerDecoderOptions(8, "tiny", 1, 4)
+    arguments = ("timm:resnet10t/random?size=32", pictures, tmp_path / "d", "layer1.0", small)
     with pytest.raises(DatasetError, match="generative models must not be trained on it"):
-        portraits.train_on_layer(*arguments, quiet=True)
+        decoders.train_layer_decoder(*arguments)
     assert not (tmp_path / "d").exists()
-    assert (portraits.train_on_layer(*arguments, licence="CC-BY-NC-4.0", quiet=True) / "model.pt").exists()
+    assert (decoders.train_layer_decoder(*arguments, licence="CC-BY-NC-4.0") / "model.pt").exists()

@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import csv
 import gzip
 import io
 import json
 import os
 import re
 import sys
-import types
-import typing
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -27,7 +24,6 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from pydantic import BaseModel
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "evaluate"))
 
@@ -38,12 +34,10 @@ RECORDS = Path(__file__).parent / "records"
 
 
 def load_record(path: Path) -> Any:
-    """Return what a saved record holds, as plain data.
-
-    Most records can only be written today, so that this reads JSON. Where the package has a loader for records of
-    today, it belongs here: ``load(path)``, and its numbers as plain data.
-    """
+    """Return what a saved record holds, as plain data."""
     from torchmultiverse import evaluate
+    from torchmultiverse.documents import Document
+    from torchmultiverse.report import load_record as load
 
     kinds = {
         "compare": "Comparison", "correlate": "Correlation", "counterfactuals": "Counterfactual", "why": "Gap",
@@ -52,7 +46,9 @@ def load_record(path: Path) -> Any:
     }  # fmt: skip
     if path.parent.name == "analyses":
         return getattr(evaluate, f"{kinds[path.stem]}Record").load(path).model_dump()
-    return json.loads(path.read_text(encoding="utf-8"))
+    record, _ = load(path)
+    assert isinstance(record, Document)
+    return record.model_dump()
 
 
 def load_results(folder: Path) -> dict[str, Any]:
@@ -86,11 +82,11 @@ def failed_checks(path: Path, results: Path) -> list[str]:
 
 def load_sets(path: Path) -> dict[str, list[int]]:
     """Return the rows of each set that ``dejavu split`` drew of 30 pictures of three classes."""
-    from torchmultiverse.analyze.withheld import Sets
+    from torchmultiverse.analyze.held_out import HeldOutSplits
     from torchmultiverse.store.views import ImageList
 
     pictures = ImageList([Image.new("RGB", (1, 1))] * 30, [{"label": "abc"[k % 3]} for k in range(30)], "pictures")
-    return {name: rows.tolist() for name, rows in Sets.load(path, pictures).rows.items()}
+    return {name: rows.tolist() for name, rows in HeldOutSplits.load_for(path, pictures).rows.items()}
 
 
 def encoder_vectors(model: str, images: list[Image.Image]) -> np.ndarray:
@@ -112,120 +108,48 @@ def drawn_pixels(folder: Path, vectors: np.ndarray) -> np.ndarray:
 
 
 def page_of_record(kind: str, folder: Path, out: Path) -> Files:
-    """Write the page, and the other files, of a saved analysis.
+    """Write the page, and the other files, of a saved analysis."""
+    from torchmultiverse.report import load_record as load
 
-    Today the record's classes are filled from its JSON, without pictures, which records do not keep yet. Where a page
-    can be made of a saved record, this is that one function.
-    """
-    made, names = _KINDS[kind](folder), _FILES[kind]
-    made.save(out)
-    return {name: out / file for name, file in names.items() if (out / file).exists()}
+    return _written(kind, load(folder)[0], out)
 
 
-_FILES: dict[str, Files] = {
-    "memory": {"page": "index.html", "record": "dejavu.json", "classes": "classes.csv", "answers": "answers.csv"},
+def _written(kind: str, record: Any, out: Path) -> Files:
+    """Save a record, read it again, and write its page."""
+    from torchmultiverse.report import write_report
+
+    record.save(out)
+    again = type(record).load(out)
+    assert again.model_dump_json() == record.model_dump_json()
+    write_report(again, out)
+    return _files(kind, out)
+
+
+_FILES: dict[str, dict[str, str]] = {
+    "memory": {"page": "index.html", "record": "dejavu.json", "classes": "classes.csv", "answers": "inferences.csv"},
     "portrait": {"page": "index.html", "record": "rcdm.json"},
-    "studies": {"page": "index.html", "record": "studies.json"},
+    "studies": {"page": "index.html", "record": "experiments.json"},
     "sweep": {"page": "index.html", "record": "sweep.json", "table": "sweep.csv"},
     "misalignment": {"page": "index.html", "record": "guillotine.json", "table": "guillotine.csv"},
     "analysis": {
-        "page": "index.html", "record": "analysis.json", "depths": "depths.csv", "cuts": "cuts.csv",
+        "page": "index.html", "record": "analysis.json", "depths": "layers.csv", "cuts": "cuts.csv",
         "levels": "levels.csv", "budgets": "budgets.csv", "geometry": "geometry.csv", "classes": "classes.csv",
-        "answers": "answers.csv",
+        "answers": "inferences.csv",
     },
-}  # type: ignore[dict-item]  # fmt: skip
-
-
-def _filled(kind: Any, value: Any) -> Any:
-    """Return plain data as the dataclass, tuple, mapping or array that a type says."""
-    origin, of = typing.get_origin(kind), typing.get_args(kind)
-    if value is None:
-        return None
-    if origin in (typing.Union, types.UnionType):
-        return _filled(next(one for one in of if one is not type(None)), value)
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return kind(**{name: part for name, part in value.items() if name in kind.model_fields})
-    if is_dataclass(kind):
-        hints = typing.get_type_hints(kind)
-        return kind(**{name: _filled(hints[name], part) for name, part in value.items() if name in hints})
-    if origin is tuple:
-        return tuple(_filled(of[0] if of[-1] is Ellipsis else of[k], part) for k, part in enumerate(value))
-    if origin is not None and isinstance(value, dict) and len(of) == 2:
-        return {name: _filled(of[1], part) for name, part in value.items()}
-    return np.asarray(value) if origin is np.ndarray else value
-
-
-def _rows(path: Path) -> tuple[dict[str, Any], ...]:
-    with open(path, newline="") as file:
-        rows = list(csv.DictReader(file))
-    return tuple({name: _value(cell) for name, cell in row.items()} for row in rows)
-
-
-def _value(cell: str) -> Any:
-    try:
-        return float(cell) if "." in cell or cell == "nan" else json.loads(cell)
-    except ValueError:
-        return {"True": True, "False": False}.get(cell, cell)
-
-
-def _memory(folder: Path, data: Any = None) -> Any:
-    from torchmultiverse.analyze.memorization import Memory
-
-    beside = {"classes": _rows(folder / "classes.csv"), "answers": _rows(folder / "answers.csv"), "gallery": {}}
-    return _filled(Memory, (data or load_record(folder / _FILES["memory"]["record"])) | beside)
-
-
-def _portrait(folder: Path, data: Any = None) -> Any:
-    from torchmultiverse.analyze.portraits import Portrait
-
-    data = data or load_record(folder / _FILES["portrait"]["record"])
-    ranks = data["faithfulness"] | {"ranks": data["ranks"]}
-    return _filled(Portrait, data | {"faithfulness": ranks, "held": True, "rows": (), "between": ()})
-
-
-def _studies(folder: Path, data: Any = None) -> Any:
-    from torchmultiverse.analyze.studies import Studies
-
-    data = data or load_record(folder / _FILES["studies"]["record"])
-    blank = ({"label": "", "given": (np.zeros((8, 8, 3), np.uint8),), "drawn": ()},)  # a page needs a picture today
-    answers = [
-        {"name": n, "title": n, "about": "", "rows": blank, "numbers": rows} for n, rows in data["studies"].items()
-    ]
-    return _filled(Studies, data | {"config": data["decoder"], "answers": answers})
-
-
-def _sweep(folder: Path) -> Any:
-    from torchmultiverse.analyze.sweeps import Sweep
-
-    return _filled(Sweep, load_record(folder / _FILES["sweep"]["record"]))
-
-
-def _misalignment(folder: Path) -> Any:
-    from torchmultiverse.analyze.mismatch import Misalignment
-
-    data = load_record(folder / _FILES["misalignment"]["record"])
-    recipes = [{"name": one["name"], "label": one["label"], "training": one} for one in data["recipes"]]
-    gaps = [[gap for gap in data["gaps"] if gap["recipe"] == one["name"]] for one in data["recipes"]]
-    return _filled(Misalignment, {"dataset": data["dataset"], "recipes": recipes, "gaps": gaps})
-
-
-def _analysis(folder: Path) -> Any:
-    from torchmultiverse.analyze.analysis import Analysis
-
-    data = load_record(folder / _FILES["analysis"]["record"])
-    parts = {
-        "portraits": tuple(_portrait(folder, one) for one in data["portraits"]),
-        "studies": _studies(folder, data["studies"]),
-        "memory": _memory(folder, data["memory"]),
-    }
-    rest = _filled(Analysis, {name: part for name, part in data.items() if name not in parts})
-    return type(rest)(**{name: getattr(rest, name) for name in data if name not in parts}, **parts)
-
-
-_KINDS: Mapping[str, Callable[[Path], Any]] = {
-    "memory": _memory, "portrait": _portrait, "studies": _studies, "sweep": _sweep, "misalignment": _misalignment,
-    "analysis": _analysis,
 }  # fmt: skip
+
+
+def _files(kind: str, out: Path) -> Files:
+    """Return the files of a record; tables that lay beside it alone, and are in it now, are looked at by themselves."""
+    found = {name: out / file for name, file in _FILES[kind].items() if (out / file).exists()}
+    data = json.loads(found["record"].read_text())
+    for of in (data, data.get("memorization") or {}):
+        of.pop("classes", None)
+        of.pop("inferences", None)
+    found["record"] = out / "numbers.json"
+    found["record"].write_text(json.dumps(data))
+    return found
+
 
 # ---------------------------------------------------------------------------------------------------- evaluations
 
@@ -296,9 +220,10 @@ def files_of_results(folder: Path) -> Files:
 
 def write_report(results: Path, out: Path) -> Files:
     """Write the evaluation's page and tables, and what its explorer carries as JSON."""
-    from torchmultiverse.report import report
+    from torchmultiverse.report import load_record as load
+    from torchmultiverse.report import write_report as write
 
-    page = report(results, out)
+    page = write(load(results)[0], out)
     (out / "explorer.json").write_text(json.dumps(_carried(out / "explore.html")))
     return {
         "page": page, "markdown": out / "leaderboard.md", "latex": out / "leaderboard.tex",
@@ -536,32 +461,34 @@ def _planted() -> Any:
 
 def probes(stored: Path, out: Path) -> Files:
     """Read two planted factors at three planted layers by two probes; the page, the record and its tables."""
-    from torchmultiverse.analyze.analysis import Analysis
-    from torchmultiverse.analyze.depth import depths
-    from torchmultiverse.analyze.geometry import shapes
+    from torchmultiverse.analyze import Analysis
+    from torchmultiverse.analyze.geometry import layer_geometry
+    from torchmultiverse.analyze.layer_accuracy import probe_layers
     from torchmultiverse.models import ModelInfo
 
     features = _planted()
-    found = depths(features, probes=("knn", "logistic"), by="rows", quiet=True)
-    dataset = {"name": "planted data", "pictures": 360, "manifest_sha256": ""}
-    Analysis(ModelInfo("planted", "encoder").as_dict(), dataset, found, tuple(shapes(features, quiet=True))).save(out)
-    names = ("page", "record", "depths", "cuts", "levels", "geometry")
-    return {name: out / _FILES["analysis"][name] for name in names}
+    found = probe_layers(features, probes=("knn", "logistic"), by="rows", quiet=True)
+    dataset = {"name": "planted data", "images": 360, "manifest_sha256": ""}
+    model = ModelInfo("planted", "encoder").as_dict()
+    geometry = tuple(layer_geometry(features, quiet=True))
+    return _written("analysis", Analysis(model=model, dataset=dataset, probing=found, geometry=geometry), out)
 
 
 def gaps(stored: Path, out: Path) -> Files:
     """Say by how much the first of the planted layers is better than the last, and write its page and tables."""
-    from torchmultiverse.analyze.depth import gaps as measure
-    from torchmultiverse.analyze.mismatch import Misalignment, Recipe
+    from torchmultiverse.analyze import Misalignment, TrainedRecipe
+    from torchmultiverse.analyze.layer_accuracy import layer_gaps
     from torchmultiverse.train import EncoderTraining
 
-    found = [tuple(measure(_planted(), by="rows", seed=seed, quiet=True)) for seed in (0, 1)]
-    recipes = (
-        Recipe("views", EncoderTraining(seed=3)),
-        Recipe("labels", EncoderTraining(method="supervised", epochs=7), "label"),
+    found = tuple(tuple(layer_gaps(_planted(), by="rows", seed=seed, quiet=True)) for seed in (0, 1))
+    trainings = (
+        ("views", None, EncoderTraining(seed=3)),
+        ("labels", "label", EncoderTraining(method="supervised", epochs=7)),
     )
-    Misalignment("planted data", recipes, tuple(found)).save(out)
-    return {name: out / file for name, file in _FILES["misalignment"].items()}
+    recipes = tuple(
+        TrainedRecipe(name=name, label=label, settings=training.as_dict()) for name, label, training in trainings
+    )
+    return _written("misalignment", Misalignment(dataset="planted data", recipes=recipes, gaps=found), out)
 
 
 def memory_of_features(stored: Path, out: Path) -> Files:
@@ -569,11 +496,13 @@ def memory_of_features(stored: Path, out: Path) -> Files:
 
     The first page is of two models that know much; ``alone`` holds the scores of one of them.
     """
-    from torchmultiverse.analyze.correlation import ties
-    from torchmultiverse.analyze.dejavu import Representations, attack, by_class, curve, solo
-    from torchmultiverse.analyze.membership import membership
-    from torchmultiverse.analyze.memorization import LayerMemory, Memory, Shown
-    from torchmultiverse.analyze.reconstruct import Reconstruction
+    from torchmultiverse.analyze import Memorization
+    from torchmultiverse.analyze.correlation import factor_associations
+    from torchmultiverse.analyze.dejavu import confidence_curve
+    from torchmultiverse.analyze.dejavu_protocol import ModelFeatures, class_accuracies, score_model, score_model_pair
+    from torchmultiverse.analyze.membership import infer_membership
+    from torchmultiverse.analyze.memorization import GalleryImage, ImageInference, LayerMemorization, Neighbour
+    from torchmultiverse.analyze.reconstruction import Reconstruction
 
     rng, classes, each = np.random.default_rng(0), 4, 30
     centres = rng.normal(size=(classes, 10))
@@ -586,31 +515,50 @@ def memory_of_features(stored: Path, out: Path) -> Files:
             name: (knows.get(name, 0.2) * centres[of] + rng.normal(size=(len(of), 10))).astype("f4")
             for name, of in truth.items()
         }
-        return Representations(parts, public)
+        return ModelFeatures(parts, public)
 
     layers = []
     for name, own, other in (("trunk", 0.6, 0.5), ("head", 0.9, 0.8)):
         one, two = crops(A=own), crops(B=other)
-        score, controls, sides = attack(one, two, truth, labels, 10, shares=(1.0, 0.2))
+        score, controls, sides = score_model_pair(one, two, truth, labels, 10, fractions=(1.0, 0.2))
         mine = [sides["A"], sides["B"]]
-        layers.append(LayerMemory(name, score, controls, tuple(curve(mine, 20))))
-    by_label = [row | {"label": "wxyz"[int(row["label"])]} for row in by_class(mine, [truth["A"], truth["B"]], classes)]
-    answers = [
-        {"row": k, "set": "A", "label": "wxyz"[truth["A"][k]], "target": "wxyz"[mine[0].target.said[k]],
-         "reference": "wxyz"[mine[0].reference.said[k]], "target_confidence": float(mine[0].target.confidence[k]),
-         "reference_confidence": float(mine[0].reference.confidence[k])}
+        curve = tuple(confidence_curve(mine, 20))
+        layers.append(LayerMemorization(layer=name, score=score, controls=controls, curve=curve))
+    target, reference = mine[0].target, mine[0].reference
+    inferences = [
+        ImageInference(
+            row=k, split="A", label="wxyz"[truth["A"][k]], prediction="wxyz"[target.prediction[k]],
+            reference_prediction="wxyz"[reference.prediction[k]], confidence=float(target.confidence[k]),
+            reference_confidence=float(reference.confidence[k]),
+        )
         for k in range(0, len(truth["A"]), 7)
     ]  # fmt: skip
-    drawn = Reconstruction(0.612, 0.334, 0.278, 0.151, 0.405, 0.25, 24, 4)
-    near = (("data:,", "w"), ("data:,", "x"))
-    gallery = {"memorized": (Shown("w", "data:,", "data:,", near, near),), "correlated": ()}
+    drawn = Reconstruction(
+        target_accuracy=0.612, reference_accuracy=0.334, difference=0.278, low=0.151, high=0.405, chance=0.25,
+        images=24, samples_per_image=4,
+    )  # fmt: skip
+    near = tuple(Neighbour(image=_blank(), label=label) for label in "wx")
+    shown = GalleryImage(label="w", image=_blank(), crop=_blank(), target_neighbours=near, reference_neighbours=near)
     place = np.where(rng.random(len(labels)) < 0.6, labels, rng.integers(0, classes, len(labels)))
-    tied = tuple(ties({"place": place.astype(str).astype(object)}, labels, ["place"]))
-    members = {"agreement of views": membership(rng.normal(0.7, 1, 60), rng.normal(0, 1, 60))}
-    Memory("planted data", "one", "two", "boxes", "model", "label", 2 * len(truth["A"]), tuple(layers), tuple(by_label),
-           tuple(answers), gallery, tied, members, drawn).save(out)  # fmt: skip
-    (out / "alone.json").write_text(json.dumps([_plain(asdict(part)) for part in solo(one, truth, labels, 10)[:2]]))
-    return {name: out / file for name, file in _FILES["memory"].items()} | {"alone": out / "alone.json"}
+    tied = factor_associations({"place": place.astype(str).astype(object)}, labels, ["place"])
+    members = {"agreement of views": infer_membership(rng.normal(0.7, 1, 60), rng.normal(0, 1, 60))}
+    found = Memorization(
+        dataset="planted data", target_model="one", reference_model="two", removal="boxes", reference="model",
+        label="label", images=2 * len(truth["A"]), layers=tuple(layers),
+        classes=tuple(class_accuracies(mine, [truth["A"], truth["B"]], list("wxyz"))), inferences=tuple(inferences),
+        gallery={"memorized": (shown,), "correlated": ()}, associations=tuple(tied), membership=members,
+        reconstruction=drawn,
+    )  # fmt: skip
+    alone = [part.model_dump() for part in score_model(one, truth, labels, 10)[:2]]
+    (out / "alone.json").write_text(json.dumps(_plain(alone)))
+    return _written("memory", found, out) | {"alone": out / "alone.json"}
+
+
+def _blank() -> Any:
+    from torchmultiverse.documents import EncodedImage
+    from torchmultiverse.images import png
+
+    return EncodedImage(data=png(np.zeros((8, 8, 3), np.uint8)))
 
 
 def _plain(value: Any) -> Any:
@@ -623,8 +571,8 @@ def _plain(value: Any) -> Any:
 
 def planted_portrait(stored: Path, out: Path) -> Files:
     """Rank planted vectors of drawn pictures, say which planted factor the pictures keep, and write its page."""
-    from torchmultiverse.analyze.faithful import Realism, factors_kept, faithfulness
-    from torchmultiverse.analyze.portraits import Portrait
+    from torchmultiverse.analyze import SampleEvaluation
+    from torchmultiverse.analyze.fidelity import SampleQuality, factor_fidelity, measure_fidelity
     from torchmultiverse.models.diffusion import DecoderConfig
 
     rng = np.random.default_rng(0)
@@ -634,39 +582,44 @@ def planted_portrait(stored: Path, out: Path) -> Files:
     rows = np.repeat(np.arange(60), 2)
     seen = np.where(rng.random(len(rows)) < 0.4, codes["colour"][rows], rng.integers(0, 3, len(rows)))
     drawn = (0.9 * real[rows] + 0.1 * parts[1][seen] + 0.1 * rng.normal(size=(len(rows), 12))).astype("f4")
-    ranks = faithfulness(real.astype("f4"), drawn, rows)
+    ranks = measure_fidelity(real.astype("f4"), drawn, rows)
     blind = (parts[0][codes["shape"][rows]] + parts[1][seen] + 0.5 * rng.normal(size=(len(rows), 12))).astype("f4")
-    kept = factors_kept(real.astype("f4"), codes, blind, rows, {"shape": 0.91, "colour": 0.83})
-    whole = Realism("one, head", 12.345, 3.217, 2.718, 0.142, 2.911, "shape", 120, 60)
-    config = asdict(DecoderConfig(size=8, features=12))
-    Portrait(config, "planted data", True, ranks, tuple(kept), (("data:,",) * 3,), (), whole).save(out)
-    return {name: out / file for name, file in _FILES["portrait"].items()}
+    kept = factor_fidelity(real.astype("f4"), codes, blind, rows, {"shape": 0.91, "colour": 0.83})
+    whole = SampleQuality(
+        evaluator="one, head", fid=12.345, fid_real=3.217, inception_score=2.718, inception_score_std=0.142,
+        inception_score_real=2.911, label="shape", samples=120, real_images=60,
+    )  # fmt: skip
+    found = SampleEvaluation(
+        config=asdict(DecoderConfig(size=8, features=12)), dataset="planted data", held_out=True, fidelity=ranks,
+        factors=tuple(kept), quality=whole, samples=((_blank(),) * 3,),
+    )  # fmt: skip
+    return _written("portrait", found, out)
 
 
 def study_with_captions(stored: Path, out: Path) -> Files:
     """Write the page of two studies whose pictures have numbers under them."""
-    from torchmultiverse.analyze.studies import Studies
-    from torchmultiverse.analyze.studio import Row, Study
+    from torchmultiverse.analyze import Experiments
+    from torchmultiverse.analyze.experiment import experiment, image_row
     from torchmultiverse.models.diffusion import DecoderConfig
 
     picture = np.zeros((8, 8, 3), np.uint8)
     rows = [
-        Row(f"row {k}", (picture,), (picture,) * 3, tuple(f"{k + 0.25 * j:.2f}" for j in range(3))) for k in range(2)
+        image_row(f"row {k}", (picture,), (picture,) * 3, [f"{k + 0.25 * j:.2f}" for j in range(3)]) for k in range(2)
     ]
     numbers = [
         {
             "step": k,
             "moved by %": 0.137 * k,
-            "to %": 0.2 + 0.0711 * k,
+            "high %": 0.2 + 0.0711 * k,
             "score": 3.14159 * k,
             "says": f"+{k}.5 [0.1, 9.7]",
         }
         for k in range(4)
     ]
-    studies = (Study("certainty", "How sure", "It says.", tuple(rows), tuple(numbers)),
-               Study("means", "Means", "Of some.", tuple(rows[:1]), tuple(numbers[1:3])))  # fmt: skip
-    Studies(asdict(DecoderConfig(size=8, features=12)), "planted data", studies, ()).save(out)
-    return {name: out / file for name, file in _FILES["studies"].items()}
+    found = (experiment("certainty", "How sure", "It says.", rows, numbers),
+             experiment("means", "Means", "Of some.", rows[:1], numbers[1:3]))  # fmt: skip
+    config = asdict(DecoderConfig(size=8, features=12))
+    return _written("studies", Experiments(config=config, dataset="planted data", experiments=found), out)
 
 
 def _again(path: Path, out: Path) -> Files:
@@ -708,7 +661,7 @@ MAKERS: Mapping[str, Callable[[Path, Path], Files]] = {
     "studies with captions": study_with_captions,
     **{
         f"saved {kind}": lambda _, out, kind=kind: page_of_record(kind, RECORDS / kind, out)  # type: ignore[misc]
-        for kind in _KINDS
+        for kind in _FILES
     },
     "held-out conditions": lambda _, out: _again(RECORDS / "analyses" / "held-out conditions.json", out),
     "saved memory of one model": lambda _, out: page_of_record("memory", RECORDS / "memory_alone", out),

@@ -20,7 +20,7 @@ from planted import drawn_spar
 from torchmultiverse.evaluate import Result, evaluate
 from torchmultiverse.evaluate.ranking import Line, lines, percent
 from torchmultiverse.models import HistogramBaseline
-from torchmultiverse.report import markdown, report
+from torchmultiverse.report import load_record, markdown, write_report
 from torchmultiverse.report.page import headline
 
 
@@ -33,7 +33,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
         HistogramBaseline.fit(drawn_spar(32, seed=2), ridge=100, name="<script>alert(1)</script> & co"),
     ]
     evaluate(pictures, models, out=folder / "results")
-    page = report(folder / "results", folder / "page")
+    page = write_report(load_record(folder / "results")[0], folder / "page")
     return Result.load(folder / "results"), page
 
 
@@ -147,7 +147,7 @@ def test_the_headline_says_who_is_best_and_who_only_guesses() -> None:
 
 def test_a_report_is_a_pure_function_of_the_result(made: tuple[Result, Path], tmp_path: Path) -> None:
     result, page = made
-    again = report(result, tmp_path)
+    again = write_report(result, tmp_path)
     assert again.read_bytes() == page.read_bytes()
     assert not list(tmp_path.glob("*.part"))
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from torchmultiverse.analyze.membership import membership
+from torchmultiverse.analyze.membership import infer_membership
 from torchmultiverse.stats.difference import (
     format_difference,
     mean_interval,
@@ -88,12 +88,12 @@ def test_accuracies_of_other_rows() -> None:
 
 
 def test_members_that_are_all_told_are_no_certainty() -> None:
-    found = membership(np.arange(20) + 100.0, np.arange(20.0))
+    found = infer_membership(np.arange(20) + 100.0, np.arange(20.0))
     assert found.auc == found.high == 1
     assert 0.7 < found.low < 0.95
     # R. Newcombe, Statistics in Medicine 2006, p. 559: wider for fewer.
-    assert membership(np.arange(5) + 100.0, np.arange(5.0)).low < found.low
-    half = membership(np.arange(40.0), np.arange(40.0))
+    assert infer_membership(np.arange(5) + 100.0, np.arange(5.0)).low < found.low
+    half = infer_membership(np.arange(40.0), np.arange(40.0))
     assert half.low == pytest.approx(1 - half.high)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from torchmultiverse.analyze.membership import agreement
+from torchmultiverse.analyze.membership import view_agreement
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.features.extract import features_of
 from torchmultiverse.features.layers import layers_of
@@ -184,13 +184,13 @@ def test_agreement_of_views_is_a_cosine_and_the_same_each_time(tmp_path: Path) -
     folder = train_encoder(data, tmp_path / "e", training, quiet=True)
     rows = np.arange(64)
     first, last = (load_model(spec) for spec in (f"ssl:{folder}@0", f"ssl:{folder}"))
-    before, after = (agreement(model, data, rows, quiet=True) for model in (first, last))
+    before, after = (view_agreement(model, data, rows, quiet=True) for model in (first, last))
     assert before.shape == (64,)
     assert np.abs(before).max() <= 1 + 1e-6
-    np.testing.assert_array_equal(after, agreement(last, data, rows, quiet=True))
+    np.testing.assert_array_equal(after, view_agreement(last, data, rows, quiet=True))
     assert not np.allclose(before, after)
     with pytest.raises(ModelError, match="needs a PyTorch encoder"):
-        agreement(load_model("python:torchmultiverse.models.HistogramBaseline"), data, rows)
+        view_agreement(load_model("python:torchmultiverse.models.HistogramBaseline"), data, rows)
 
 
 def test_who_makes_the_views_changes_nothing() -> None:

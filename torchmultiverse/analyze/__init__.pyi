@@ -1,69 +1,81 @@
-from .analysis import Alike as Alike
 from .analysis import Analysis as Analysis
-from .analysis import Budget as Budget
-from .analysis import analyse as analyse
-from .analysis import paint as paint
-from .analysis import painting as painting
-from .analysis import remember as remember
-from .depth import Cut as Cut
-from .depth import Depths as Depths
-from .depth import Gap as Gap
-from .geometry import Shape as Shape
-from .memorization import Memory as Memory
-from .memorization import memory as memory
-from .mismatch import Misalignment as Misalignment
-from .mismatch import Recipe as Recipe
-from .mismatch import misalignment as misalignment
-from .mismatch import read_recipe as read_recipe
-from .portraits import Portrait as Portrait
-from .portraits import grid as grid
-from .portraits import pixels_of as pixels_of
-from .portraits import portrait as portrait
-from .portraits import sitter as sitter
-from .portraits import train_on_layer as train_on_layer
+from .analysis import AnalysisOptions as AnalysisOptions
+from .analysis import LabelBudget as LabelBudget
+from .analysis import LayerSimilarity as LayerSimilarity
+from .analysis import add_memorization as add_memorization
+from .analysis import add_samples as add_samples
+from .analysis import analyze_model as analyze_model
+from .analysis import default_decoder_training as default_decoder_training
+from .decoders import LayerDecoderOptions as LayerDecoderOptions
+from .decoders import decoder_pixels as decoder_pixels
+from .decoders import image_grid as image_grid
+from .decoders import load_conditioned_decoder as load_conditioned_decoder
+from .decoders import train_layer_decoder as train_layer_decoder
+from .experiment import Experiment as Experiment
+from .experiment import Experiments as Experiments
+from .experiment_setup import ExperimentSetup as ExperimentSetup
+from .experiments import run_experiments as run_experiments
+from .geometry import LayerGeometry as LayerGeometry
+from .held_out import HeldOutSplits as HeldOutSplits
+from .held_out import draw_splits as draw_splits
+from .layer_accuracy import Cut as Cut
+from .layer_accuracy import LayerGap as LayerGap
+from .layer_accuracy import ProbeResults as ProbeResults
+from .memorization import Memorization as Memorization
+from .memorization import MemorizationOptions as MemorizationOptions
+from .memorization import measure_memorization as measure_memorization
+from .misalignment import Misalignment as Misalignment
+from .misalignment import TrainedRecipe as TrainedRecipe
+from .misalignment import measure_misalignment as measure_misalignment
+from .misalignment import parse_recipe as parse_recipe
+from .object_removal import ObjectRemoval as ObjectRemoval
+from .options import RunOptions as RunOptions
 from .probes import PROBES as PROBES
 from .rcdm import sample as sample
-from .studies import Studies as Studies
-from .studies import ask as ask
-from .studio import Studio as Studio
-from .studio import Study as Study
-from .sweeps import Sweep as Sweep
-from .sweeps import sweep as sweep
-from .withheld import Sets as Sets
-from .withheld import draw_sets as draw_sets
+from .sample_evaluation import SampleEvaluation as SampleEvaluation
+from .sample_evaluation import SamplingOptions as SamplingOptions
+from .sample_evaluation import evaluate_samples as evaluate_samples
+from .sweeps import MemorizationSweep as MemorizationSweep
+from .sweeps import sweep_memorization as sweep_memorization
 
 __all__ = [
     "PROBES",
-    "Alike",
     "Analysis",
-    "Budget",
+    "AnalysisOptions",
     "Cut",
-    "Depths",
-    "Gap",
-    "Memory",
+    "Experiment",
+    "ExperimentSetup",
+    "Experiments",
+    "HeldOutSplits",
+    "LabelBudget",
+    "LayerDecoderOptions",
+    "LayerGap",
+    "LayerGeometry",
+    "LayerSimilarity",
+    "Memorization",
+    "MemorizationOptions",
+    "MemorizationSweep",
     "Misalignment",
-    "Portrait",
-    "Recipe",
-    "Sets",
-    "Shape",
-    "Studies",
-    "Studio",
-    "Study",
-    "Sweep",
-    "analyse",
-    "ask",
-    "draw_sets",
-    "grid",
-    "memory",
-    "misalignment",
-    "paint",
-    "painting",
-    "pixels_of",
-    "portrait",
-    "read_recipe",
-    "remember",
+    "ObjectRemoval",
+    "ProbeResults",
+    "RunOptions",
+    "SampleEvaluation",
+    "SamplingOptions",
+    "TrainedRecipe",
+    "add_memorization",
+    "add_samples",
+    "analyze_model",
+    "decoder_pixels",
+    "default_decoder_training",
+    "draw_splits",
+    "evaluate_samples",
+    "image_grid",
+    "load_conditioned_decoder",
+    "measure_memorization",
+    "measure_misalignment",
+    "parse_recipe",
+    "run_experiments",
     "sample",
-    "sitter",
-    "sweep",
-    "train_on_layer",
+    "sweep_memorization",
+    "train_layer_decoder",
 ]

@@ -1,25 +1,30 @@
-"""All that is asked of one representation, and the folder that keeps the answers."""
+"""All analyses of one representation, and the record of them."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+from typing_extensions import override
 
-from torchmultiverse.analyze.depth import Depths, budgets, depths
-from torchmultiverse.analyze.geometry import Shape, cka_matrix, shapes
-from torchmultiverse.analyze.memorization import Memory, memory
-from torchmultiverse.analyze.portraits import Portrait, portrait, sitter, train_on_layer
-from torchmultiverse.analyze.studies import Studies, ask
-from torchmultiverse.analyze.studio import Studio
-from torchmultiverse.analyze.withheld import Mode, Sets
+from torchmultiverse.analyze import migrations
+from torchmultiverse.analyze.decoders import LayerDecoderOptions, load_conditioned_decoder, train_layer_decoder
+from torchmultiverse.analyze.experiment import Experiments
+from torchmultiverse.analyze.experiment_setup import ExperimentSetup
+from torchmultiverse.analyze.experiments import run_experiments
+from torchmultiverse.analyze.geometry import LayerGeometry, cka_matrix, layer_geometry
+from torchmultiverse.analyze.held_out import HeldOutSplits
+from torchmultiverse.analyze.layer_accuracy import ProbeResults, label_budgets, probe_layers
+from torchmultiverse.analyze.memorization import Memorization, MemorizationOptions, measure_memorization
+from torchmultiverse.analyze.object_removal import ObjectRemoval
+from torchmultiverse.analyze.options import RunOptions
+from torchmultiverse.analyze.sample_evaluation import SampleEvaluation, SamplingOptions, evaluate_samples
+from torchmultiverse.documents import Document, Record
 from torchmultiverse.errors import DatasetError, MissingExtra
 from torchmultiverse.features import Features, features_of
-from torchmultiverse.files import write_atomic
 from torchmultiverse.models import load_model
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.paths import component
@@ -31,32 +36,30 @@ from torchmultiverse.store import (
     require_generative_use,
 )
 
-SHARES = (0.02, 0.05, 0.15, 0.4, 1.0)
-"""Label budgets: shares of the training pictures."""
+FRACTIONS = (0.02, 0.05, 0.15, 0.4, 1.0)
+"""Label budgets: fractions of the training pictures."""
 FACTORS = 6
-"""Factors at most for which label budgets are asked."""
+"""Factors at most for which label budgets are tried."""
 
 
-@dataclass(frozen=True)
-class Budget:
-    """What is read with a share of the labels.
+class LabelBudget(Record):
+    """What is read with a fraction of the labels.
 
     Attributes:
-        factor, layer, share: what was asked where, with how many.
+        factor, layer, fraction: what was probed where, with how many.
         score, low, high: accuracy, or R² of a regression, with its interval.
     """
 
     factor: str
     layer: str
-    share: float
+    fraction: float
     score: float
     low: float
     high: float
 
 
-@dataclass(frozen=True)
-class Alike:
-    """How alike the layers of two models are, shown the same pictures.
+class LayerSimilarity(Record):
+    """How similar the layers of two models are, shown the same pictures.
 
     Attributes:
         other: name of the other model.
@@ -69,195 +72,143 @@ class Alike:
     cka: tuple[tuple[float, ...], ...]
 
 
-@dataclass(frozen=True)
-class Painting:
-    """How decoders are trained for the pictures of layers.
-
-    Attributes:
-        steps, batch_size, learning_rate: of training.
-        size, preset: of the decoders.
-        sampling: steps of the sampler.
-    """
-
-    steps: int
-    batch_size: int
-    learning_rate: float
-    size: int
-    preset: str
-    sampling: int
-
-
-def painting() -> Painting:
-    """Return what this machine can train in some minutes: 64 pixels and the published network on a GPU."""
-    if tools.device().type == "cuda":
-        return Painting(20_000, 128, 1e-4, 64, "64", 50)
-    return Painting(2_000, 32, 2e-3, 32, "tiny", 25)
-
-
-@dataclass(frozen=True)
-class Analysis:
+class Analysis(Document):
     """What came of analysing a model.
 
     Attributes:
         model: its facts, as `ModelInfo.as_dict` gives them.
-        dataset: name, pictures and manifest hash of what it was shown.
-        depths: what is read where, if it was asked.
-        shapes: geometry by layer, if it was asked.
+        dataset: name, images and manifest hash of what it was shown.
+        probing: what is read where, if it was asked.
+        geometry: by layer, if it was asked.
         provenance: versions, seed and command.
         budgets: what is read with fewer labels, at the best cut and at the end.
-        alike: layers of another model beside these.
-        portraits: pictures of layers, with the folder of each decoder.
-        studies: questions to the first decoder.
-        memory: what was memorized.
+        similarity: layers of another model beside these.
+        samples: of decoders of layers.
+        experiments: with the first decoder.
+        memorization: what was memorized.
         notes: what was not asked, and why.
     """
 
+    file: ClassVar[str] = "analysis.json"
     model: Mapping[str, Any]
     dataset: Mapping[str, Any]
-    depths: Depths | None = None
-    shapes: tuple[Shape, ...] = ()
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-    budgets: tuple[Budget, ...] = ()
-    alike: Alike | None = None
-    portraits: tuple[Portrait, ...] = ()
-    studies: Studies | None = None
-    memory: Memory | None = None
+    probing: ProbeResults | None = None
+    geometry: tuple[LayerGeometry, ...] = ()
+    provenance: Mapping[str, Any] = {}
+    budgets: tuple[LabelBudget, ...] = ()
+    similarity: LayerSimilarity | None = None
+    samples: tuple[SampleEvaluation, ...] = ()
+    experiments: Experiments | None = None
+    memorization: Memorization | None = None
     notes: tuple[str, ...] = ()
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return everything as plain data."""
-        return {
-            "model": dict(self.model),
-            "dataset": dict(self.dataset),
-            "depths": self.depths.as_dict() if self.depths else None,
-            "shapes": [asdict(shape) for shape in self.shapes],
-            "budgets": [asdict(one) for one in self.budgets],
-            "alike": asdict(self.alike) if self.alike else None,
-            "portraits": [one.as_dict() for one in self.portraits],
-            "studies": self.studies.as_dict() if self.studies else None,
-            "memory": self.memory.as_dict() if self.memory else None,
-            "notes": list(self.notes),
-            "provenance": dict(self.provenance),
-        }
+    @override
+    @classmethod
+    def complete(cls, data: dict[str, Any], version: int, folder: Path) -> dict[str, Any]:
+        if version < 1 and data.get("memory"):
+            return {**data, "memory": {**data["memory"], **migrations.memorization_tables(folder)}}
+        return data
 
-    def save(self, out: str | Path) -> Path:
-        """Write ``analysis.json``, the tables as CSV, and the page ``index.html``; returns the page.
+    @override
+    @classmethod
+    def migrate(cls, data: dict[str, Any], version: int) -> dict[str, Any]:
+        return migrations.analysis(data) if version < 1 else data
 
-        Raises:
-            DatasetError: the folder cannot be written.
-        """
-        from torchmultiverse.report import analysis_page, rows_as_csv
-
-        out = Path(out)
-        out.mkdir(parents=True, exist_ok=True)
-        write_atomic(out / "analysis.json", (json.dumps(self.as_dict(), indent=1) + "\n").encode())
-        tables: dict[str, Sequence[Any]] = {"budgets.csv": self.budgets}
-        if self.depths:
-            tables |= {
-                "depths.csv": self.depths.reaches,
-                "cuts.csv": self.depths.cuts,
-                "levels.csv": self.depths.levels,
-            }
-        for name, rows in tables.items():
-            if rows:
-                write_atomic(out / name, rows_as_csv([asdict(row) for row in rows]).encode())
-        if self.shapes:
-            write_atomic(out / "geometry.csv", rows_as_csv([_flat(shape) for shape in self.shapes]).encode())
-        if self.memory:
-            write_atomic(out / "classes.csv", rows_as_csv(self.memory.classes).encode())
-            write_atomic(out / "answers.csv", rows_as_csv(self.memory.answers).encode())
-        write_atomic(out / "index.html", analysis_page(self).encode())
-        return out / "index.html"
+    def with_notes(self, *notes: str) -> Analysis:
+        """Return the same with more notes."""
+        return self.model_copy(update={"notes": (*self.notes, *notes)})
 
 
-def _flat(shape: Shape) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "layer": shape.layer, "depth": shape.depth, "size": shape.size, "rank_me": shape.rank_me,
-        "effective_rank": shape.effective_rank, "uniformity": shape.uniformity,
-        "disentanglement": shape.disentanglement.disentanglement,
-    }  # fmt: skip
-    row |= {f"sensitivity {r.factor}": r.sensitivity for r in shape.responses}
-    row |= {f"completeness {name}": value for name, value in shape.disentanglement.completeness.items()}
-    return row | {f"information gap {name}": value for name, value in shape.gap.items()}
+@dataclass(frozen=True)
+class AnalysisOptions:
+    """What is asked of a representation.
+
+    Attributes:
+        layers: see `torchmultiverse.features.extract.features_of`.
+        factors, probes, group, labels: see `torchmultiverse.analyze.layer_accuracy.probe_layers`; ``group`` is ``by``
+            there, and ``labels`` is ``train``.
+        geometry: whether to ask for it.
+        budgets: whether to ask what is read with fewer labels.
+        against: another model whose layers are compared with these.
+        limit: so many pictures at most, drawn at random.
+    """
+
+    layers: Sequence[str] | str = "cuts"
+    factors: Sequence[str] | None = None
+    probes: Sequence[str] = ("logistic",)
+    group: str = "auto"
+    labels: float | int | None = None
+    geometry: bool = True
+    budgets: bool = False
+    against: str | None = None
+    limit: int | None = None
 
 
-def analyse(
-    model: str,
-    dataset: Any,
-    layers: Sequence[str] | str = "cuts",
-    factors: Sequence[str] | None = None,
-    probes: Sequence[str] = ("logistic",),
-    geometry: bool = True,
-    group: str = "auto",
-    labels: float | int | None = None,
-    few: bool = False,
-    against: str | None = None,
-    limit: int | None = None,
-    seed: int = 0,
-    store: str | Path | None = None,
-    quiet: bool = False,
+def analyze_model(
+    model: str, dataset: Any, options: AnalysisOptions | None = None, run: RunOptions | None = None
 ) -> Analysis:
-    """Say what a model knows at every layer, where to cut it, and how its layers are shaped.
+    """Say what a model knows at every layer, where to cut it, and what geometry its layers have.
 
     Args:
         model: model string.
         dataset: folder or opened dataset.
-        layers: see `torchmultiverse.features.extract.features_of`.
-        factors, probes, group, labels, seed: see `torchmultiverse.analyze.depth.depths`.
-        geometry: whether to ask for it.
-        few: whether to ask what is read with fewer labels.
-        against: another model whose layers are held beside these.
-        limit: so many pictures at most, drawn at random.
-        store: where features are kept.
-        quiet: show no bars.
+        options: what is asked.
+        run: seed, store of features, and so on.
 
     Raises:
         ModelError: no such model, layer or probe.
         DatasetError: no such column, or nothing to ask for.
     """
-    pictures = some_of(dataset, limit, seed)
-    loaded = load_model(model)
-    features = features_of(loaded, pictures, layers, store, quiet=quiet)
-    found = depths(features, factors, probes, group, labels, seed, quiet)
-    shaped = shapes(features, factors, seed) if geometry else []
-    alike = None
-    if against is not None:
-        other = features_of(against, pictures, "cuts", store, quiet=quiet)
+    options, run = options or AnalysisOptions(), run or RunOptions()
+    images = draw_images(dataset, options.limit, run.seed)
+    features = features_of(load_model(model), images, options.layers, run.store, quiet=run.quiet)
+    probing = probe_layers(
+        features, options.factors, options.probes, options.group, options.labels, run.seed, run.quiet
+    )
+    geometry = layer_geometry(features, options.factors, run.seed) if options.geometry else []
+    similarity = None
+    if options.against is not None:
+        other = features_of(options.against, images, "cuts", run.store, quiet=run.quiet)
         matrix = cka_matrix(features.layers, other.layers)
-        alike = Alike(other.model, tuple(other.layers), tuple(tuple(row) for row in matrix.tolist()))
+        similarity = LayerSimilarity(other=other.model, layers=tuple(other.layers), cka=matrix.tolist())
     return Analysis(
-        features.facts,
-        {"name": features.dataset, "pictures": len(features), "manifest_sha256": manifest_hash(pictures)},
-        found,
-        tuple(shaped),
-        budgets=_budgets(features, found, group, seed, quiet) if few else (),
-        alike=alike,
+        model=features.facts,
+        dataset={"name": features.dataset, "images": len(features), "manifest_sha256": manifest_hash(images)},
+        probing=probing,
+        geometry=tuple(geometry),
+        budgets=_budgets(features, probing, options.group, run) if options.budgets else (),
+        similarity=similarity,
     )
 
 
-def some_of(dataset: Any, limit: int | None, seed: int) -> Any:
+def draw_images(dataset: Any, limit: int | None, seed: int) -> Any:
     """Return a dataset, or so many of its pictures, drawn at random."""
-    pictures = open_images(dataset)
-    if limit is None or limit >= len(pictures):
-        return pictures
-    rows = np.sort(np.random.default_rng(seed).choice(len(pictures), limit, replace=False))
-    return ImageSubset(pictures, rows, f"{dataset_name(pictures)}, {limit} pictures")
+    images = open_images(dataset)
+    if limit is None or limit >= len(images):
+        return images
+    rows = np.sort(np.random.default_rng(seed).choice(len(images), limit, replace=False))
+    return ImageSubset(images, rows, f"{dataset_name(images)}, {limit} pictures")
 
 
-def _budgets(features: Features, found: Depths, group: str, seed: int, quiet: bool) -> tuple[Budget, ...]:
+def _budgets(features: Features, found: ProbeResults, group: str, run: RunOptions) -> tuple[LabelBudget, ...]:
     cuts = found.first_cuts
     out = []
     for factor in list(dict.fromkeys(cut.factor for cut in found.cuts))[:FACTORS]:
         cut = cuts[factor]
         probe = "logistic" if cut.probe == "ridge" else cut.probe
         at = list(dict.fromkeys((cut.best, cut.end)))
-        for share, some in budgets(features, factor, at, SHARES, probe, group, seed, quiet).items():
-            out += [Budget(factor, one.layer, share, one.score, one.low, one.high) for one in some.reaches]
+        for fraction, some in label_budgets(features, factor, at, FRACTIONS, probe, group, run.seed, run.quiet).items():
+            out += [
+                LabelBudget(
+                    factor=factor, layer=one.layer, fraction=fraction, score=one.score, low=one.low, high=one.high
+                )
+                for one in some.accuracies
+            ]
     return tuple(out)
 
 
-def portrayed(found: Depths) -> list[str]:
-    """Return the layers that pictures are drawn of: where most is read that the end has lost, and the end."""
+def sampled_layers(found: ProbeResults) -> list[str]:
+    """Return the layers that decoders are trained of: where most is read that the end has lost, and the end."""
     end = found.layers[-1]
     costly = [cut for cut in found.first_cuts.values() if cut.lost]
     if not costly:
@@ -265,99 +216,102 @@ def portrayed(found: Depths) -> list[str]:
     return list(dict.fromkeys([max(costly, key=lambda cut: cut.cost).best, end]))
 
 
-def paint(
+def default_decoder_training() -> tuple[LayerDecoderOptions, int]:
+    """Return a training that this machine can do in some minutes, and how many steps of the sampler to take.
+
+    64 pixels and the published network on a GPU.
+    """
+    if tools.device().type == "cuda":
+        return LayerDecoderOptions(64, "64", 20_000, 128, 1e-4), 50
+    return LayerDecoderOptions(32, "tiny", 2_000, 32, 2e-3), 25
+
+
+def add_samples(
     analysis: Analysis,
     model: str,
     dataset: Any,
     out: str | Path,
-    how: Painting | None = None,
+    training: LayerDecoderOptions | None = None,
     layers: Sequence[str] | None = None,
     limit: int | None = None,
     licence: str | None = None,
-    seed: int = 0,
-    store: str | Path | None = None,
-    quiet: bool = False,
+    run: RunOptions | None = None,
 ) -> Analysis:
-    """Return an analysis with pictures of layers: decoders are trained in ``out/decoders``, drawn from and asked.
+    """Return an analysis with samples of layers: decoders are trained in ``out/decoders``, and drawn from.
 
     What cannot be done, for the data's licence or without a library, is noted.
 
     Args:
         analysis: so far.
-        model, dataset, limit, seed, store, quiet: as in `analyse`.
+        model, dataset, limit, run: as in `analyze_model`.
         out: folder of the analysis.
-        how: decoders are trained.
-        layers: to be drawn; see `portrayed`.
+        training: of the decoders; see `default_decoder_training`.
+        layers: to be drawn from; see `sampled_layers`.
         licence: of data that forbid it, by name, from those who have other rights.
     """
-    how = how or painting()
-    pictures = some_of(dataset, limit, seed)
-    names = list(layers) if layers else portrayed(analysis.depths) if analysis.depths else []
+    run = run or RunOptions()
+    usual, steps = default_decoder_training()
+    images = draw_images(dataset, limit, run.seed)
+    names = list(layers) if layers else sampled_layers(analysis.probing) if analysis.probing else []
     try:
-        require_generative_use(pictures.manifest, dataset_name(pictures), licence)
+        require_generative_use(images.manifest, dataset_name(images), licence)
         tools.need("diffusers", "pictures of layers", "rcdm")
     except (DatasetError, MissingExtra) as error:
-        return replace(analysis, notes=(*analysis.notes, f"pictures of layers: {error}"))
-    sitters = []
+        return analysis.with_notes(f"pictures of layers: {error}")
+    decoders = []
     for name in names:
-        folder = train_on_layer(
-            model, pictures, Path(out) / "decoders" / component(name), name, how.size, how.preset, how.steps,
-            how.batch_size, how.learning_rate, licence=licence, seed=seed, store=store, quiet=quiet,
-        )  # fmt: skip
-        sitters.append(sitter(folder, pictures, store, quiet))
-    if not sitters:
+        place = Path(out) / "decoders" / component(name)
+        folder = train_layer_decoder(model, images, place, name, training or usual, licence=licence, run=run)
+        decoders.append(load_conditioned_decoder(folder, images, run))
+    if not decoders:
         return analysis
-    drawn = tuple(
-        portrait(one, pictures, None, 64, 4, 6, how.sampling, seed=seed, store=store, quiet=quiet) for one in sitters
-    )
-    studios = [Studio(one, 3, 2, how.sampling, seed=seed, quiet=quiet) for one in sitters]
-    return replace(analysis, portraits=drawn, studies=ask(studios[0], None, studios[1:]))
+    drawn = SamplingOptions(count=64, each=4, shown=6, steps=steps)
+    samples = tuple(evaluate_samples(one, images, None, drawn, run) for one in decoders)
+    setups = [ExperimentSetup(one, 3, 2, steps, seed=run.seed, quiet=run.quiet) for one in decoders]
+    return analysis.model_copy(update={"samples": samples, "experiments": run_experiments(setups[0], None, setups[1:])})
 
 
-def remember(
+def add_memorization(
     analysis: Analysis,
     model: str,
     dataset: Any,
-    sets: str | Path | None = None,
-    other: str | None = None,
-    boxes: str | Path | None = None,
-    mode: Mode | None = None,
-    seed: int = 0,
-    store: str | Path | None = None,
-    quiet: bool = False,
+    splits: str | Path | None = None,
+    reference: str | None = None,
+    removal: ObjectRemoval | None = None,
+    run: RunOptions | None = None,
 ) -> Analysis:
     """Return an analysis with what was memorized, where it is known which pictures the model saw.
 
     Args:
         analysis: so far.
-        model, dataset, seed, store, quiet: as in `analyse`.
-        sets: file of `data split`; that of an encoder of this package by default, if it was trained on sets.
-        other: model that saw B; without it the model is scored alone.
-        boxes: of photographs.
-        mode: how the object is taken out; boxes where they are known, corners else.
+        model, dataset, run: as in `analyze_model`.
+        splits: file of `data split`; that of an encoder of this package by default, if it was trained on one.
+        reference: model that saw B; without it the model is scored alone.
+        removal: how the object is removed; boxes where they are known, corners else.
     """
-    pictures = open_images(dataset)
+    run = run or RunOptions()
+    images = open_images(dataset)
     try:
-        known = _known_sets(model, pictures) if sets is None else Sets.load(sets, pictures)
+        known = _known_splits(model, images) if splits is None else HeldOutSplits.load_for(splits, images)
     except DatasetError as error:
-        if sets is not None:
+        if splits is not None:
             raise
-        return replace(analysis, notes=(*analysis.notes, f"what was memorized: {error}"))
+        return analysis.with_notes(f"what was memorized: {error}")
     if known is None:
-        note = "what was memorized: nobody said which pictures the model saw (--sets, of 'data split')"
-        return replace(analysis, notes=(*analysis.notes, note))
-    if mode is None:
-        mode = "boxes" if boxes is not None or "annotations" in pictures.table().column_names else "corner"
-    found = memory(pictures, known, model, other, None, mode, boxes, seed=seed, store=store, views=6, quiet=quiet)
-    return replace(analysis, memory=found)
+        return analysis.with_notes(
+            "what was memorized: nothing says which pictures the model saw (--sets, of 'data split')"
+        )
+    if removal is None:
+        removal = ObjectRemoval("boxes" if "annotations" in images.table().column_names else "corner")
+    options = MemorizationOptions(removal, views=6)
+    return analysis.model_copy(
+        update={"memorization": measure_memorization(images, known, model, reference, options, run)}
+    )
 
 
-def _known_sets(model: str, pictures: Any) -> Sets | None:
-    """Return the sets that an encoder of this package keeps beside its weights, if it was trained on some."""
+def _known_splits(model: str, images: Any) -> HeldOutSplits | None:
+    """Return the splits that an encoder of this package keeps beside its weights, if it was trained on some."""
     rest = model.removeprefix("ssl:")
     folder = Path(rest.rpartition("@")[0] if "@" in rest else rest)
-    file = folder / "sets.json"
-    return Sets.load(file, pictures) if model.startswith("ssl:") and file.is_file() else None
-
-
-__all__ = ["Alike", "Analysis", "Budget", "Painting", "analyse", "paint", "painting", "remember"]
+    file = folder / HeldOutSplits.file
+    return HeldOutSplits.load_for(file, images) if model.startswith("ssl:") and file.is_file() else None

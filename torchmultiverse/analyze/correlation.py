@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.analyze.dejavu import Inference
+from torchmultiverse.analyze.label_inference import Inference
+from torchmultiverse.documents import Record
 from torchmultiverse.models import FloatArray
 
 
-@dataclass(frozen=True)
-class Tie:
+class FactorAssociation(Record):
     """How much a factor says of the label.
 
     Attributes:
         factor: column.
-        strength: Cramér's V, 0 (independent) to 1.
+        cramers_v: Cramér's V, 0 (independent) to 1.
         p_value: of independence, by the chi-squared test.
     """
 
     factor: str
-    strength: float
+    cramers_v: float
     p_value: float
 
 
-def ties(columns: Mapping[str, NDArray[Any]], label: NDArray[np.int64], factors: Sequence[str]) -> list[Tie]:
+def factor_associations(
+    columns: Mapping[str, NDArray[Any]], label: NDArray[np.int64], factors: Sequence[str]
+) -> list[FactorAssociation]:
     """Return how much each factor says of the label: where none does, a background says nothing of its object.
 
     Args:
@@ -47,13 +48,13 @@ def ties(columns: Mapping[str, NDArray[Any]], label: NDArray[np.int64], factors:
         if min(table.shape) < 2:
             continue
         test = chi2_contingency(table, correction=False)
-        strength = float(np.sqrt(test.statistic / (table.sum() * (min(table.shape) - 1))))
-        found.append(Tie(name, strength, float(test.pvalue)))
+        cramers_v = float(np.sqrt(test.statistic / (table.sum() * (min(table.shape) - 1))))
+        found.append(FactorAssociation(factor=name, cramers_v=cramers_v, p_value=float(test.pvalue)))
     return found
 
 
-def correlation(
-    crops: FloatArray, truth: NDArray[np.int64], public: FloatArray, labels: NDArray[np.int64], seed: int = 0
+def infer_from_backgrounds(
+    crops: FloatArray, targets: NDArray[np.int64], public: FloatArray, labels: NDArray[np.int64], seed: int = 0
 ) -> Inference:
     """Infer labels from what backgrounds say of objects, without any model that was trained on the pictures.
 
@@ -62,7 +63,7 @@ def correlation(
 
     Args:
         crops: features of the crops that are asked for, (N, D), of an encoder that saw none of them, or of pixels.
-        truth: their labels, codes (N,).
+        targets: their labels, codes (N,).
         public: features of crops of public pictures, (M, D), of the same encoder.
         labels: of these, codes (M,).
         seed: of the division into training and validation.
@@ -70,13 +71,15 @@ def correlation(
     Source: N. Kokhlikyan, B. Jayaraman, F. Bordes, C. Guo and K. Chaudhuri, *Measuring déjà vu memorization
     efficiently*, NeurIPS 2024.
     """
-    from torchmultiverse.analyze.probes import Data, logistic
+    from torchmultiverse.analyze.probes import ProbeData, logistic
 
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(public))
     validation, train = np.split(order, [max(1, len(order) // 5)])
-    classes = int(max(labels.max(), truth.max())) + 1
-    reading = logistic(Data(public[train], public[validation], crops, labels[train], labels[validation], classes), rng)
-    assert reading.confidence is not None
-    right = reading.said == truth
-    return Inference(reading.said, reading.confidence.astype(np.float64), right, right)
+    classes = int(max(labels.max(), targets.max())) + 1
+    predicted = logistic(
+        ProbeData(public[train], public[validation], crops, labels[train], labels[validation], classes), rng
+    )
+    assert predicted.confidence is not None
+    correct = predicted.prediction == targets
+    return Inference(predicted.prediction, predicted.confidence.astype(np.float64), correct, correct)

@@ -70,11 +70,11 @@ def periphery(size: tuple[int, int], boxes: Sequence[Box], least: int | None = N
     return None if best is None else best[1]
 
 
-def corner(size: tuple[int, int], share: float = 0.3) -> Box:
+def corner(size: tuple[int, int], fraction: float = 0.3) -> Box:
     """Return the lower left corner: this share of the width and of the height, at least one pixel.
 
     Source: as `periphery`, appendix; for pictures without boxes.
     """
     width, height = size
-    wide, high = max(1, round(width * share)), max(1, round(height * share))
+    wide, high = max(1, round(width * fraction)), max(1, round(height * fraction))
     return Box(0, height - high, wide, height)

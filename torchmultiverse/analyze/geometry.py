@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.analyze.probes import Data, r_squared, ridge
-from torchmultiverse.analyze.splits import question
+from torchmultiverse.analyze.probes import ProbeData, r_squared, ridge
+from torchmultiverse.analyze.splits import factor_target
+from torchmultiverse.documents import Record
 from torchmultiverse.features import Features, factor_names
 from torchmultiverse.models import FloatArray, unit
 from torchmultiverse.progress import progress_bar
@@ -31,8 +31,8 @@ def rank_me(vectors: FloatArray, epsilon: float = 1e-7) -> float:
     representations by their rank*, ICML 2023, equations 1 and 2; features are not centred.
     """
     values = spectrum(vectors)
-    share = values / max(float(values.sum()), 1e-30) + epsilon
-    return float(np.exp(-(share * np.log(share)).sum()))
+    fraction = values / max(float(values.sum()), 1e-30) + epsilon
+    return float(np.exp(-(fraction * np.log(fraction)).sum()))
 
 
 def effective_rank(vectors: FloatArray) -> float:
@@ -93,8 +93,7 @@ def uniformity(vectors: FloatArray, rng: np.random.Generator, t: float = 2.0, mo
     return float(np.log(np.exp(-t * (2 - 2 * cosine)).mean()))
 
 
-@dataclass(frozen=True)
-class Response:
+class FactorSensitivity(Record):
     """How much a layer moves when one factor changes and nothing else does.
 
     Attributes:
@@ -112,13 +111,13 @@ class Response:
     pairs: int
 
 
-def responses(
+def factor_sensitivities(
     vectors: FloatArray,
     pairs: Mapping[str, NDArray[np.int64]],
     rng: np.random.Generator,
     resamples: int = 500,
     most: int = 20_000,
-) -> list[Response]:
+) -> list[FactorSensitivity]:
     """Return how a layer responds to each factor.
 
     Args:
@@ -128,8 +127,8 @@ def responses(
         resamples: for the intervals.
         most: pairs of a factor that are used.
     """
-    spread = vectors.std(0)
-    scaled = (vectors - vectors.mean(0)) / np.where(spread > 1e-6 * max(float(spread.max()), 1e-30), spread, np.inf)
+    std = vectors.std(0)
+    scaled = (vectors - vectors.mean(0)) / np.where(std > 1e-6 * max(float(std.max()), 1e-30), std, np.inf)
     # The mean squared distance of two random pictures is twice the sum of the variances.
     random = 2 * float((scaled**2).sum(1).mean()) * len(scaled) / max(len(scaled) - 1, 1)
     found = []
@@ -144,12 +143,14 @@ def responses(
         drawn = (weights @ sums) / (weights @ sizes)
         tail = expanded_tail(len(names)) if len(names) > 1 else 0.0
         low, high = np.quantile(drawn, [tail, 1 - tail])
-        found.append(Response(factor, float(squared.mean()), float(low), float(high), len(mine)))
+        sensitivity = float(squared.mean())
+        found.append(
+            FactorSensitivity(factor=factor, sensitivity=sensitivity, low=float(low), high=float(high), pairs=len(mine))
+        )
     return found
 
 
-@dataclass(frozen=True)
-class Disentanglement:
+class Disentanglement(Record):
     """How factors are divided among features.
 
     Attributes:
@@ -181,9 +182,9 @@ def dci(importance: Mapping[str, FloatArray], informativeness: Mapping[str, floa
     weight = table.sum(1) / max(float(table.sum()), 1e-30)
     complete = 1 - _entropy(table.T, 1) / np.log(max(len(table), 2))
     return Disentanglement(
-        float((per_feature * weight).sum()),
-        {name: float(value) for name, value in zip(names, complete, strict=True)},
-        dict(informativeness),
+        disentanglement=float((per_feature * weight).sum()),
+        completeness={name: float(value) for name, value in zip(names, complete, strict=True)},
+        informativeness=dict(informativeness),
     )
 
 
@@ -206,28 +207,27 @@ def mutual_information_gap(
     for name, levels in codes.items():
         count = int(levels.max()) + 1
         entropy = float(_entropy(np.bincount(levels, minlength=count)[None].astype(np.float64), 1)[0])
-        told = np.empty(binned.shape[1])
+        information = np.empty(binned.shape[1])
         for feature in range(binned.shape[1]):
             both = np.bincount(binned[:, feature] * count + levels, minlength=bins * count).reshape(bins, count)
             parts = (both.sum(1), both.sum(0), both.reshape(-1))
-            alone, level, joint = (float(_entropy(part[None].astype(np.float64), 1)[0]) for part in parts)
-            told[feature] = alone + level - joint
-        best = np.sort(told)[::-1]
+            bin_, level, joint = (float(_entropy(part[None].astype(np.float64), 1)[0]) for part in parts)
+            information[feature] = bin_ + level - joint
+        best = np.sort(information)[::-1]
         gaps[name] = float((best[0] - (best[1] if len(best) > 1 else 0)) / max(entropy, 1e-30))
     return gaps
 
 
-@dataclass(frozen=True)
-class Shape:
+class LayerGeometry(Record):
     """The geometry of one layer.
 
     Attributes:
         layer, depth, size: name, place from 0, and number of features.
         rank_me, effective_rank: dimensions that are in use, by entropy and by participation.
         uniformity: lower is more uniform on the sphere.
-        responses: to each factor, from minimal pairs; empty where there are none.
+        sensitivities: to each factor, from minimal pairs; empty where there are none.
         disentanglement: of features, with completeness and informativeness by factor.
-        gap: mutual-information gap by factor.
+        information_gap: mutual-information gap by factor.
         cka: with every layer, itself included, by name.
     """
 
@@ -237,19 +237,19 @@ class Shape:
     rank_me: float
     effective_rank: float
     uniformity: float
-    responses: tuple[Response, ...]
+    sensitivities: tuple[FactorSensitivity, ...]
     disentanglement: Disentanglement
-    gap: Mapping[str, float]
+    information_gap: Mapping[str, float]
     cka: Mapping[str, float]
 
 
-def shapes(
+def layer_geometry(
     features: Features,
     factors: Sequence[str] | None = None,
     seed: int = 0,
     most: int = 4000,
     quiet: bool = False,
-) -> list[Shape]:
+) -> list[LayerGeometry]:
     """Return the geometry of every layer.
 
     Args:
@@ -267,7 +267,8 @@ def shapes(
     count = len(features)
     rng = np.random.default_rng(seed)
     some = np.sort(rng.permutation(count)[:most])
-    asked = {name: what.codes[some] for name in names if (what := question(features.columns, name)).numbers is None}
+    factor_targets = [factor_target(features.columns, name) for name in names]
+    targets = {one.factor: one.codes[some] for one in factor_targets if one.numbers is None}
     held = {layer: features.layers[layer][some] for layer in features.layers}
     cka = cka_matrix(held)
     found = []
@@ -275,22 +276,19 @@ def shapes(
         bar = progress.add_task("geometry", total=len(held), unit="layers")
         for depth, (layer, vectors) in enumerate(held.items()):
             progress.update(bar, description=layer)
-            read: dict[str, tuple[Any, Any]] = {n: _importance(vectors, codes, rng) for n, codes in asked.items()}
+            read: dict[str, tuple[Any, Any]] = {n: _importance(vectors, codes, rng) for n, codes in targets.items()}
             weights, scores = ({name: one[k] for name, one in read.items()} for k in (0, 1))
             found.append(
-                Shape(
-                    layer,
-                    depth,
-                    vectors.shape[1],
-                    rank_me(vectors),
-                    effective_rank(vectors),
-                    uniformity(vectors, np.random.default_rng(seed)),
-                    tuple(responses(features.layers[layer], pairs, np.random.default_rng((seed, depth)))),
-                    dci(weights, scores),
-                    mutual_information_gap(vectors, asked),
-                    {other: float(value) for other, value in zip(held, cka[depth], strict=True)},
+                LayerGeometry(
+                    layer=layer, depth=depth, size=vectors.shape[1], rank_me=rank_me(vectors),
+                    effective_rank=effective_rank(vectors), uniformity=uniformity(vectors, np.random.default_rng(seed)),
+                    sensitivities=tuple(
+                        factor_sensitivities(features.layers[layer], pairs, np.random.default_rng((seed, depth)))
+                    ),
+                    disentanglement=dci(weights, scores), information_gap=mutual_information_gap(vectors, targets),
+                    cka={other: float(value) for other, value in zip(held, cka[depth], strict=True)},
                 )
-            )
+            )  # fmt: skip
             progress.advance(bar)
     return found
 
@@ -301,9 +299,9 @@ def _importance(vectors: FloatArray, codes: NDArray[np.int64], rng: np.random.Ge
     train, validation, test = np.split(order, [int(0.6 * len(order)), int(0.8 * len(order))])
     targets = np.eye(int(codes.max()) + 1)[codes]
     parts = (vectors[train], vectors[validation], vectors[test], targets[train], targets[validation])
-    reading = ridge(Data(*parts, 0), rng)
-    assert reading.importance is not None
-    return reading.importance.sum(1), r_squared(reading.said, targets[test])
+    predicted = ridge(ProbeData(*parts, 0), rng)
+    assert predicted.importance is not None
+    return predicted.importance.sum(1), r_squared(predicted.prediction, targets[test])
 
 
 def minimal_pairs(columns: Mapping[str, NDArray[np.generic]], factors: Sequence[str]) -> dict[str, NDArray[np.int64]]:
@@ -318,6 +316,6 @@ def minimal_pairs(columns: Mapping[str, NDArray[np.generic]], factors: Sequence[
 
 def _entropy(table: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
     """Return the entropy along an axis, in nats, of numbers that are made to add up to 1."""
-    share = table / np.maximum(table.sum(axis, keepdims=True), 1e-30)
-    logs = np.log(share, out=np.zeros_like(share), where=share > 0)
-    return np.asarray(-(share * logs).sum(axis))
+    fraction = table / np.maximum(table.sum(axis, keepdims=True), 1e-30)
+    logs = np.log(fraction, out=np.zeros_like(fraction), where=fraction > 0)
+    return np.asarray(-(fraction * logs).sum(axis))

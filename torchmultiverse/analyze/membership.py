@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from torchmultiverse.documents import Record
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.images import rgb
 from torchmultiverse.models import torch_tools as tools
@@ -16,26 +16,25 @@ from torchmultiverse.stats import auc_interval, auc_of
 from torchmultiverse.train import AugmentedViews
 
 
-@dataclass(frozen=True)
-class Membership:
+class Membership(Record):
     """How well members can be told.
 
     Attributes:
-        auc, low, high: chance that a member's score is above a stranger's; 0.5 is chance.
-        caught: share of members that are found where one stranger in a hundred is accused.
-        members, strangers: pictures.
+        auc, low, high: probability that a member's score is above a non-member's; 0.5 is chance.
+        true_positive_rate: fraction of members that are found, at a false positive rate of 1 %.
+        members, non_members: pictures.
     """
 
     auc: float
     low: float
     high: float
-    caught: float
+    true_positive_rate: float
     members: int
-    strangers: int
+    non_members: int
 
 
-def agreement(
-    model: Any, pictures: Any, rows: NDArray[np.int64], views: int = 6, seed: int = 0, quiet: bool = False
+def view_agreement(
+    model: Any, images: Any, rows: NDArray[np.int64], views: int = 6, seed: int = 0, quiet: bool = False
 ) -> NDArray[np.float64]:
     """Return how alike the features of augmented views of each picture are: their mean cosine, (N,).
 
@@ -44,7 +43,7 @@ def agreement(
 
     Args:
         model: an encoder of this package.
-        pictures: the dataset.
+        images: the dataset.
         rows: which of them.
         views: of each picture, an even number.
         seed: of the views.
@@ -64,7 +63,7 @@ def agreement(
         bar = progress.add_task("views", total=len(rows))
         for start in range(0, len(rows), 64):
             part = rows[start : start + 64]
-            pixels = np.stack([np.asarray(rgb(i).resize((side, side))) for i in pictures.iter_images(part.tolist())])
+            pixels = np.stack([np.asarray(rgb(i).resize((side, side))) for i in images.iter_images(part.tolist())])
             draw = AugmentedViews(pixels, size, ("crop", "flip", "color", "gray"), 0.2, seed)
             vectors = []
             with model.computing():
@@ -81,18 +80,21 @@ def agreement(
     return found
 
 
-def membership(members: NDArray[np.float64], strangers: NDArray[np.float64]) -> Membership:
-    """Return how well a score tells members from strangers; higher scores speak for members.
+def infer_membership(members: NDArray[np.float64], non_members: NDArray[np.float64]) -> Membership:
+    """Return how well a score tells members from non-members; higher scores speak for members.
 
     Args:
-        members, strangers: scores, (N,) and (M,).
+        members, non_members: scores, (N,) and (M,).
 
     Raises:
         DatasetError: none of either.
     """
-    if not len(members) or not len(strangers):
-        raise DatasetError("membership needs members and strangers")
-    auc = auc_of(members, strangers)
-    low, high = auc_interval(auc, len(members), len(strangers))
-    edge = np.quantile(strangers, 0.99, method="higher")
-    return Membership(auc, low, high, float((members > edge).mean()), len(members), len(strangers))
+    if not len(members) or not len(non_members):
+        raise DatasetError("membership needs members and non-members")
+    auc = auc_of(members, non_members)
+    low, high = auc_interval(auc, len(members), len(non_members))
+    edge = np.quantile(non_members, 0.99, method="higher")
+    return Membership(
+        auc=auc, low=low, high=high, true_positive_rate=float((members > edge).mean()), members=len(members),
+        non_members=len(non_members),
+    )  # fmt: skip

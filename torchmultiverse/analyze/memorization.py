@@ -1,61 +1,61 @@
-"""The déjà vu protocol on a dataset and two models: features, scores at every layer, and the folder of answers."""
+"""The déjà vu protocol on a dataset and one or two models: features, scores at every layer, and the record of them."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from typing_extensions import override
 
-from torchmultiverse.analyze.correlation import Tie, correlation, ties
-from torchmultiverse.analyze.dejavu import (
-    SHARES,
+from torchmultiverse.analyze import migrations
+from torchmultiverse.analyze.correlation import FactorAssociation, factor_associations, infer_from_backgrounds
+from torchmultiverse.analyze.decoders import encoded
+from torchmultiverse.analyze.dejavu import FRACTIONS, DejaVu, InferencePair, confidence_curve
+from torchmultiverse.analyze.dejavu_protocol import (
+    ClassAccuracy,
     Controls,
-    DejaVu,
-    Inference,
-    K,
-    Representations,
-    Side,
-    attack,
-    by_class,
-    curve,
+    ModelFeatures,
+    class_accuracies,
+    score_model,
+    score_model_pair,
     selections,
-    solo,
 )
-from torchmultiverse.analyze.membership import Membership, agreement, membership
+from torchmultiverse.analyze.held_out import HeldOutSplits
+from torchmultiverse.analyze.label_inference import Inference, K
+from torchmultiverse.analyze.membership import Membership, infer_membership, view_agreement
 from torchmultiverse.analyze.neighbours import Backend, nearest_rows
-from torchmultiverse.analyze.reconstruct import Reconstruction, reconstruct
-from torchmultiverse.analyze.withheld import Crops, Mode, Sets, without_object
+from torchmultiverse.analyze.object_removal import ObjectFreeImages, ObjectRemoval, remove_objects
+from torchmultiverse.analyze.options import RunOptions
+from torchmultiverse.analyze.reconstruction import Reconstruction, reconstruct
+from torchmultiverse.documents import Document, EncodedImage, Record
 from torchmultiverse.errors import ModelError
-from torchmultiverse.evaluate import thumbnail
-from torchmultiverse.features import FeatureCache, features_of, layers_of
-from torchmultiverse.files import write_atomic
-from torchmultiverse.images import rgb
+from torchmultiverse.features import features_of, layers_of
+from torchmultiverse.images import rgb, thumbnail
 from torchmultiverse.models import FloatArray, load_model
 from torchmultiverse.store import ImageSubset, columns_of, dataset_name, factor_table, open_images
 
 _LEAST = 20  # answers below which a score is not shown at all
-_ASKED = 64  # backgrounds from which pictures are drawn
-_COARSE = 12  # pixels of a background's side, for a classifier that reads them
+_RECONSTRUCTED = 64  # backgrounds from which pictures are drawn
+_COARSE = 12  # pixels of a background's side, for a classifier of them
 HELD_OUT, PIXELS = "held-out", "pixels"
 SHOWN = 6
-"""Pictures of each kind on the page."""
+"""Pictures of each kind in the gallery."""
+
+Codes = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class LayerMemory:
-    """What two models memorized, as seen at one layer.
+class LayerMemorization(Record):
+    """What models memorized, as seen at one layer.
 
     Attributes:
         layer: name.
         score, controls: see `torchmultiverse.analyze.dejavu`.
-        curve: accuracy of target and reference by share.
+        curve: accuracy of target and reference by fraction of the most confident: (fraction, target, reference).
     """
 
     layer: str
@@ -64,276 +64,385 @@ class LayerMemory:
     curve: tuple[tuple[float, float, float], ...]
 
 
-@dataclass(frozen=True)
-class Shown:
+class ImageInference(Record):
+    """What is inferred of one picture.
+
+    Attributes:
+        row, split, label: of the dataset, of whose pictures, and what it shows.
+        prediction, reference_prediction: labels that the target and the reference infer.
+        confidence, reference_confidence: negative entropies in nats.
+    """
+
+    row: int
+    split: str
+    label: str
+    prediction: str
+    reference_prediction: str
+    confidence: float
+    reference_confidence: float
+
+
+class Neighbour(Record):
+    """A public picture that is near to what was shown.
+
+    Attributes:
+        image: the picture.
+        label: what it shows.
+    """
+
+    image: EncodedImage
+    label: str
+
+
+class GalleryImage(Record):
     """One picture of the gallery.
 
     Attributes:
         label: what is in it.
-        picture, crop: JPEG, as a browser reads it.
-        target, reference: the nearest public pictures of the crop in both models, and their labels.
-        target_drawn, reference_drawn: what decoders draw from the mean of the nearest five.
+        image, crop: the picture, and what was shown of it.
+        target_neighbours, reference_neighbours: the nearest public pictures of the crop in both models.
+        target_samples, reference_samples: what decoders draw from the mean of the nearest five.
     """
 
     label: str
-    picture: str
-    crop: str
-    target: tuple[tuple[str, str], ...]
-    reference: tuple[tuple[str, str], ...]
-    target_drawn: tuple[str, ...] = ()
-    reference_drawn: tuple[str, ...] = ()
+    image: EncodedImage
+    crop: EncodedImage
+    target_neighbours: tuple[Neighbour, ...] = ()
+    reference_neighbours: tuple[Neighbour, ...] = ()
+    target_samples: tuple[EncodedImage, ...] = ()
+    reference_samples: tuple[EncodedImage, ...] = ()
 
 
-@dataclass(frozen=True)
-class Memory:
+class Memorization(Document):
     """What came of the protocol.
 
     Attributes:
-        dataset, a, b, mode: what was asked, and how the object was taken out; b is "" of one model alone.
-        reference: ``model`` b, ``held-out`` pictures of the same model, or whose features a classifier of backgrounds
-            reads.
+        dataset, target_model, reference_model: names; the last is "" of one model alone.
+        removal: how the object was removed.
+        reference: ``model``, ``held-out`` pictures of the same model, or whose features a classifier of backgrounds
+            has.
         label: column that was inferred.
-        asked: pictures of A and of B.
+        images: pictures of A and of B.
         layers: from the first to the last.
         classes: by class, at the last layer.
-        answers: by picture, at the last layer.
+        inferences: by picture, at the last layer.
         gallery: most memorized and most correlated pictures of A, at the last layer.
-        ties: how much other factors say of the label.
+        associations: how much other factors say of the label.
         membership: how well pictures that were trained on are told from others, by method.
-        drawn: how often the object is seen in what decoders draw, if they were given.
+        reconstruction: how often the object is seen in what decoders draw, if they were given.
     """
 
+    file: ClassVar[str] = "dejavu.json"
     dataset: str
-    a: str
-    b: str
-    mode: str
+    target_model: str
+    reference_model: str
+    removal: str
     reference: str
     label: str
-    asked: int
-    layers: tuple[LayerMemory, ...]
-    classes: tuple[dict[str, Any], ...]
-    answers: tuple[dict[str, Any], ...]
-    gallery: dict[str, tuple[Shown, ...]]
-    ties: tuple[Tie, ...] = ()
-    membership: Mapping[str, Membership] = field(default_factory=lambda: MappingProxyType({}))
-    drawn: Reconstruction | None = None
+    images: int
+    layers: tuple[LayerMemorization, ...]
+    classes: tuple[ClassAccuracy, ...] = ()
+    inferences: tuple[ImageInference, ...] = ()
+    gallery: Mapping[str, tuple[GalleryImage, ...]] = {}
+    associations: tuple[FactorAssociation, ...] = ()
+    membership: Mapping[str, Membership] = {}
+    reconstruction: Reconstruction | None = None
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return all numbers as plain data."""
-        plain = {name: getattr(self, name) for name in ("dataset", "a", "b", "mode", "reference", "label", "asked")}
-        plain["layers"] = [asdict(one) for one in self.layers]
-        plain["ties"] = [asdict(one) for one in self.ties]
-        plain["membership"] = {name: asdict(one) for name, one in self.membership.items()}
-        plain["drawn"] = asdict(self.drawn) if self.drawn else None
-        return plain
+    @override
+    @classmethod
+    def complete(cls, data: dict[str, Any], version: int, folder: Path) -> dict[str, Any]:
+        return data | migrations.memorization_tables(folder) if version < 1 else data
 
-    def save(self, out: str | Path) -> Path:
-        """Write ``dejavu.json``, ``classes.csv``, ``answers.csv`` and the page; returns the page.
-
-        Raises:
-            DatasetError: the folder cannot be written.
-        """
-        from torchmultiverse.report import memory_page, rows_as_csv
-
-        out = Path(out)
-        out.mkdir(parents=True, exist_ok=True)
-        write_atomic(out / "dejavu.json", (json.dumps(self.as_dict(), indent=1) + "\n").encode())
-        for name, rows in (("classes.csv", self.classes), ("answers.csv", self.answers)):
-            write_atomic(out / name, rows_as_csv(rows).encode())
-        write_atomic(out / "index.html", memory_page(self).encode())
-        return out / "index.html"
+    @override
+    @classmethod
+    def migrate(cls, data: dict[str, Any], version: int) -> dict[str, Any]:
+        return migrations.memorization(data) if version < 1 else data
 
 
-def memory(
+@dataclass(frozen=True)
+class MemorizationOptions:
+    """How models are asked what they memorized.
+
+    Attributes:
+        removal: how the object is removed.
+        layers: names; the trunk and the blocks of the head by default, or the last layer of other models.
+        k: neighbours.
+        backend: of neighbours.
+        reference: of a model alone: ``held-out`` for the same model's answers on pictures that it never saw (those of
+            B, and those held out); ``pixels``, or a model, for a classifier that learns from backgrounds of public
+            pictures what goes with them.
+        decoders: folders of decoders of both models that learnt public pictures; what they draw is shown.
+        views: of each picture, to tell members by their agreement; 0 for none.
+    """
+
+    removal: ObjectRemoval = field(default_factory=ObjectRemoval)
+    layers: Sequence[str] | None = None
+    k: int = K
+    backend: Backend = "torch"
+    reference: str = HELD_OUT
+    decoders: tuple[str | Path, str | Path | None] | None = None
+    views: int = 0
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What the models are shown, and what they make of it.
+
+    Attributes:
+        images, splits, options, run: as they were given.
+        models, layers: loaded, and names.
+        codes, labels: of all pictures, (N,), and names by code.
+        crops: pictures without their object, by split.
+        features: of each model, by split (``public`` too) and layer.
+    """
+
+    images: Any
+    splits: HeldOutSplits
+    options: MemorizationOptions
+    run: RunOptions
+    models: list[Any]
+    layers: list[str]
+    codes: Codes
+    labels: NDArray[np.str_]
+    crops: Mapping[str, ObjectFreeImages]
+    features: list[dict[str, dict[str, FloatArray]]]
+
+    @property
+    def public(self) -> Codes:
+        return self.splits.rows["public"]
+
+    @property
+    def targets(self) -> dict[str, Codes]:
+        return {name: self.codes[crops.rows] for name, crops in self.crops.items()}
+
+
+def measure_memorization(
     dataset: Any,
-    sets: str | Path | Sets,
-    a: Any,
-    b: Any = None,
-    layers: Sequence[str] | None = None,
-    mode: Mode = "boxes",
-    boxes: str | Path | None = None,
-    least: float = 0.2,
-    k: int = K,
-    engine: Any = None,
-    backend: Backend = "torch",
-    seed: int = 0,
-    store: FeatureCache | str | Path | None = None,
-    reference: str = HELD_OUT,
-    decoders: tuple[str | Path, str | Path | None] | None = None,
-    views: int = 0,
-    quiet: bool = False,
-) -> Memory:
+    splits: str | Path | HeldOutSplits,
+    target: Any,
+    reference: Any = None,
+    options: MemorizationOptions | None = None,
+    run: RunOptions | None = None,
+) -> Memorization:
     """Score what a model memorized of the pictures that it was trained on.
 
     Args:
         dataset: that was divided.
-        sets: who saw what, or the file that says it.
-        a: the model that saw A, as a string or a model.
-        b: the model that saw B, of the same architecture and recipe. Without it the model is scored alone.
-        layers: names; the trunk and the blocks of the head by default, or the last layer of other models.
-        mode, boxes, least, engine: how the object is taken out; see `without_object`.
-        k: neighbours.
-        backend: of neighbours.
-        seed: of resampling.
-        store: where features are kept.
-        reference: of a model alone: ``held-out`` for the same model's answers on pictures that it never saw (those of
-            B, and those held out); ``pixels``, or a model, for a classifier that learns from backgrounds of public
-            pictures what goes with them.
-        decoders: folders of decoders of a and b that learnt public pictures; what they draw is shown.
-        views: of each picture, to tell members by their agreement; 0 for none.
-        quiet: show no bars.
+        splits: who saw what, or the file that says it.
+        target: the model that saw A, as a string or a model.
+        reference: the model that saw B, of the same architecture and training. Without it the model is scored alone.
+        options: how they are asked.
+        run: seed of resampling, store of features, and so on.
 
     Raises:
-        DatasetError: sets of another dataset, or pictures without room beside their objects.
+        DatasetError: splits of another dataset, or pictures without room beside their objects.
         ModelError: models that have not the same layers, or decoders of other models.
     """
-    pictures = open_images(dataset)
-    divided = sets if isinstance(sets, Sets) else Sets.load(sets, pictures)
-    models = [load_model(model) if isinstance(model, str) else model for model in ((a,) if b is None else (a, b))]
-    names = list(layers) if layers else _usual(models[0])
-    if not layers and b is not None and _usual(models[1]) != names:
-        raise ModelError(f"'{models[0].info.name}' and '{models[1].info.name}' have not the same layers")
-    columns = columns_of(pictures)
-    values = columns[divided.label].astype(str)
-    levels, codes = np.unique(values, return_inverse=True)
-    asked = [name for name in ("A", "B", "held out") if len(divided.rows[name])]
-    crops = {name: without_object(pictures, divided.rows[name], mode, boxes, least=least, engine=engine, quiet=quiet)
-             for name in asked}  # fmt: skip
-    public = divided.rows["public"]
-    found = [_features(model, pictures, public, crops, names, store, quiet) for model in models]
-    truth = {name: codes[held.rows] for name, held in crops.items()}
-    fewest = min(len(held) for held in truth.values())
-    shares = [share for share in SHARES if share == 1 or share * fewest >= _LEAST]
-    behind = None
-    if b is None and reference != HELD_OUT:
-        behind = _backgrounds(
-            reference, pictures, crops, truth, public, codes, mode, boxes, least, engine, store, quiet
-        )
-    scored: list[LayerMemory] = []
-    sides: dict[str, Side] = {}
-    for layer in names:
-        parts = [Representations({name: held[name][layer] for name in asked}, held["public"][layer]) for held in found]
-        if b is not None:
-            score, controls, sides = attack(parts[0], parts[1], truth, codes[public], k, shares, seed, backend)
-        else:
-            score, controls, sides = solo(parts[0], truth, codes[public], k, shares, seed, backend, behind)
-        mine = [sides[name] for name in ("A", "B") if name in sides]
-        scored.append(LayerMemory(layer, score, controls, tuple(curve(mine))))
-    own = [name for name in ("A", "B") if name in sides]
-    classes = by_class([sides[name] for name in own], [truth[name] for name in own], len(levels))
-    for row in classes:
-        row["label"] = str(levels[int(row["label"])])  # type: ignore[assignment]
-    answers = [
-        {
-            "row": int(row), "set": name, "label": str(levels[codes[row]]), "target": str(levels[side.target.said[at]]),
-            "reference": str(levels[side.reference.said[at]]), "target_confidence": float(side.target.confidence[at]),
-            "reference_confidence": float(side.reference.confidence[at]),
-        }
-        for name, side in sides.items() if name in own
-        for at, row in enumerate(crops[name].rows.tolist())
-    ]  # fmt: skip
-    # With strangers as the reference no picture has an answer of its own beside it: the surest are shown.
-    pair = sides["A"] if b is not None or behind is not None else Side(sides["A"].target, _nobody(sides["A"].target))
-    shown = {kind: places for kind, places in selections(pair, SHOWN).items() if len(places)}
-    made: list[dict[int, NDArray[np.uint8]]] = []
-    drawn = None
-    if decoders is not None:
-        surest = np.argsort(-pair.target.confidence, kind="stable")[:_ASKED]
-        places = np.unique(np.concatenate([surest, *shown.values()]))
-        inside = [(parts["A"][names[-1]][places], parts["public"][names[-1]]) for parts in found]
-        drawn, pixels = reconstruct(
-            decoders, models, pictures, inside, crops["A"].rows[places], public, codes, seed, store, backend, quiet
-        )
-        made = [dict(zip(places.tolist(), some, strict=True)) for some in pixels]
-    gallery = _gallery(pictures, crops["A"], shown, found, names[-1], public, values, made, backend)
-    told = {}
-    if "held out" in sides:
-        sure = [sides[name].target.confidence for name in ("A", "held out")]
-        told["confidence of what is inferred"] = membership(sure[0], sure[1])
-    if views:
-        strangers = np.concatenate([crop.rows for name, crop in crops.items() if name != "A"])
-        alike = [agreement(models[0], pictures, rows, views, seed, quiet) for rows in (crops["A"].rows, strangers)]
-        told["agreement of views (EncoderMI)"] = membership(alike[0], alike[1])
-    seen = np.concatenate([divided.rows["A"], public])
-    varied = factor_table(columns).column_names
-    factors = [
-        name for name in varied if name != divided.label and 1 < len(np.unique(columns[name].astype(str))) <= 100
+    models = [
+        load_model(m) if isinstance(m, str) else m for m in ((target,) if reference is None else (target, reference))
     ]
-    return Memory(
-        dataset_name(pictures), models[0].info.name, models[1].info.name if b is not None else "", mode,
-        "model" if b is not None else reference, divided.label, sum(len(truth[name]) for name in own), tuple(scored),
-        tuple(classes), tuple(answers), gallery,
-        tuple(ties({name: values[seen] for name, values in columns.items()}, codes[seen], factors)),
-        told, drawn,
-    )  # fmt: skip
+    shown = _show(dataset, splits, models, options or MemorizationOptions(), run or RunOptions())
+    layers, sides = _scores(shown)
+    own = [name for name in ("A", "B") if name in sides]
+    targets = shown.targets
+    alone = len(models) == 1
+    # With the same model on other pictures as the reference no picture has an answer of its own beside it: the most
+    # confident are shown.
+    unpaired = alone and shown.options.reference == HELD_OUT
+    pair = InferencePair(sides["A"].target, _no_inference(sides["A"].target)) if unpaired else sides["A"]
+    chosen = {kind: places for kind, places in selections(pair, SHOWN).items() if len(places)}
+    reconstruction, samples = _reconstructed(shown, pair.target, chosen)
+    return Memorization(
+        dataset=dataset_name(shown.images),
+        target_model=models[0].info.name,
+        reference_model="" if alone else models[1].info.name,
+        removal=shown.options.removal.mode,
+        reference=shown.options.reference if alone else "model",
+        label=shown.splits.label,
+        images=sum(len(targets[name]) for name in own),
+        layers=tuple(layers),
+        classes=tuple(class_accuracies([sides[n] for n in own], [targets[n] for n in own], shown.labels.tolist())),
+        inferences=tuple(one for name in own for one in _inferences(shown, name, sides[name])),
+        gallery=_gallery(shown, chosen, samples),
+        associations=tuple(_associations(shown)),
+        membership=_membership(shown, sides),
+        reconstruction=reconstruction,
+    )
 
 
-def _backgrounds(
-    reference: str, pictures: Any, crops: Mapping[str, Crops], truth: Mapping[str, NDArray[np.int64]],
-    public: NDArray[np.int64], codes: NDArray[np.int64], mode: Mode, boxes: Any, least: float, engine: Any, store: Any,
-    quiet: bool,
-) -> dict[str, Inference]:  # fmt: skip
-    """Return what a classifier of backgrounds infers, by set; it learns from the backgrounds of public pictures."""
-    behind = without_object(pictures, public, mode, boxes, least=least, engine=engine, quiet=quiet)
-    if reference == PIXELS:
-
-        def see(crop: Crops) -> FloatArray:
-            return np.stack(
-                [
-                    np.asarray(rgb(crop.image(k)).resize((_COARSE, _COARSE)), np.float32).ravel()
-                    for k in range(len(crop))
-                ]
-            )
-    else:
-        model = load_model(reference)
-        name = layers_of(model)[-1].name
-
-        def see(crop: Crops) -> FloatArray:
-            return features_of(model, crop, [name], store, quiet=quiet).layers[name]
-
-    learnt, labels = see(behind), codes[behind.rows]
-    return {name: correlation(see(crop), truth[name], learnt, labels) for name, crop in crops.items()}
+def _show(
+    dataset: Any, splits: str | Path | HeldOutSplits, models: list[Any], options: MemorizationOptions, run: RunOptions
+) -> _Shown:
+    images = open_images(dataset)
+    divided = splits if isinstance(splits, HeldOutSplits) else HeldOutSplits.load_for(splits, images)
+    layers = list(options.layers) if options.layers else _usual_layers(models[0])
+    if not options.layers and len(models) > 1 and _usual_layers(models[1]) != layers:
+        raise ModelError(f"'{models[0].info.name}' and '{models[1].info.name}' have not the same layers")
+    labels, codes = np.unique(columns_of(images)[divided.label].astype(str), return_inverse=True)
+    crops = {
+        name: remove_objects(images, divided.rows[name], options.removal, run.quiet)
+        for name in ("A", "B", "held out") if len(divided.rows[name])
+    }  # fmt: skip
+    parts: dict[str, Any] = {"public": ImageSubset(images, divided.rows["public"]), **crops}
+    features = []
+    for model in models:
+        found = {name: features_of(model, part, layers, run.store, quiet=run.quiet) for name, part in parts.items()}
+        features.append({name: {layer: of.layers[layer] for layer in layers} for name, of in found.items()})
+    return _Shown(images, divided, options, run, models, layers, codes, labels, crops, features)
 
 
-def _usual(model: Any) -> list[str]:
+def _usual_layers(model: Any) -> list[str]:
     names = [layer.name for layer in layers_of(model)]
     blocks = [name for name in names if name.startswith("head.") and name.count(".") == 1]
     return ["trunk", *blocks] if blocks else names[-1:]
 
 
-def _features(
-    model: Any, pictures: Any, public: NDArray[np.int64], crops: dict[str, Crops], names: Sequence[str], store: Any,
-    quiet: bool,
-) -> dict[str, dict[str, FloatArray]]:  # fmt: skip
-    parts: dict[str, Any] = {"public": features_of(model, ImageSubset(pictures, public), names, store, quiet=quiet)}
-    parts |= {name: features_of(model, held, names, store, quiet=quiet) for name, held in crops.items()}
-    return {name: {layer: part.layers[layer] for layer in names} for name, part in parts.items()}
+def _scores(shown: _Shown) -> tuple[list[LayerMemorization], dict[str, InferencePair]]:
+    """Return the scores at every layer, and what is inferred at the last one, by split."""
+    targets, options, seed = shown.targets, shown.options, shown.run.seed
+    fewest = min(len(crops) for crops in shown.crops.values())
+    fractions = [fraction for fraction in FRACTIONS if fraction == 1 or fraction * fewest >= _LEAST]
+    labels = shown.codes[shown.public]
+    backgrounds = None
+    if len(shown.models) == 1 and options.reference != HELD_OUT:
+        backgrounds = _background_inference(shown)
+    layers: list[LayerMemorization] = []
+    sides: dict[str, InferencePair] = {}
+    for layer in shown.layers:
+        parts = [
+            ModelFeatures({name: held[name][layer] for name in targets}, held["public"][layer])
+            for held in shown.features
+        ]
+        if len(parts) > 1:
+            score, controls, sides = score_model_pair(
+                parts[0], parts[1], targets, labels, options.k, fractions, seed, options.backend
+            )
+        else:
+            score, controls, sides = score_model(
+                parts[0], targets, labels, options.k, fractions, seed, options.backend, backgrounds
+            )
+        curve = confidence_curve([sides[name] for name in ("A", "B") if name in sides])
+        layers.append(LayerMemorization(layer=layer, score=score, controls=controls, curve=tuple(curve)))
+    return layers, sides
 
 
-def _nobody(target: Inference) -> Inference:
-    """Return answers of someone who knows nothing, to put beside those of a model."""
+def _background_inference(shown: _Shown) -> dict[str, Inference]:
+    """Return what a classifier of backgrounds infers, by split; it learns from the backgrounds of public pictures."""
+    reference, run = shown.options.reference, shown.run
+    backgrounds = remove_objects(shown.images, shown.public, shown.options.removal, run.quiet)
+    if reference == PIXELS:
+
+        def encode(crops: ObjectFreeImages) -> FloatArray:
+            small = [np.asarray(rgb(image).resize((_COARSE, _COARSE)), np.float32) for image in crops.iter_images()]
+            return np.stack([pixels.ravel() for pixels in small])
+    else:
+        model = load_model(reference)
+        name = layers_of(model)[-1].name
+
+        def encode(crops: ObjectFreeImages) -> FloatArray:
+            return features_of(model, crops, [name], run.store, quiet=run.quiet).layers[name]
+
+    public, labels = encode(backgrounds), shown.codes[backgrounds.rows]
+    return {
+        name: infer_from_backgrounds(encode(crops), shown.targets[name], public, labels)
+        for name, crops in shown.crops.items()
+    }
+
+
+def _inferences(shown: _Shown, split: str, side: InferencePair) -> list[ImageInference]:
+    labels, target, reference = shown.labels, side.target, side.reference
+    return [
+        ImageInference(
+            row=row, split=split, label=str(labels[shown.codes[row]]), prediction=str(labels[target.prediction[at]]),
+            reference_prediction=str(labels[reference.prediction[at]]), confidence=float(target.confidence[at]),
+            reference_confidence=float(reference.confidence[at]),
+        )
+        for at, row in enumerate(shown.crops[split].rows.tolist())
+    ]  # fmt: skip
+
+
+def _reconstructed(
+    shown: _Shown, target: Inference, chosen: Mapping[str, Codes]
+) -> tuple[Reconstruction | None, list[dict[int, NDArray[np.uint8]]]]:
+    """Return how often the object is seen in what decoders draw, and what they draw by place, for each decoder."""
+    options = shown.options
+    if options.decoders is None:
+        return None, []
+    most_confident = np.argsort(-target.confidence, kind="stable")[:_RECONSTRUCTED]
+    places = np.unique(np.concatenate([most_confident, *chosen.values()]))
+    last = shown.layers[-1]
+    inside = [(of["A"][last][places], of["public"][last]) for of in shown.features]
+    found, pixels = reconstruct(
+        options.decoders, shown.models, shown.images, inside, shown.crops["A"].rows[places], shown.public, shown.codes,
+        options.backend, shown.run,
+    )  # fmt: skip
+    return found, [dict(zip(places.tolist(), some, strict=True)) for some in pixels]
+
+
+def _membership(shown: _Shown, sides: Mapping[str, InferencePair]) -> dict[str, Membership]:
+    found = {}
+    if "held out" in sides:
+        members, others = (sides[name].target.confidence for name in ("A", "held out"))
+        found["confidence of what is inferred"] = infer_membership(members, others)
+    if shown.options.views:
+        rows = [crops.rows for name, crops in shown.crops.items() if name != "A"]
+        alike = [
+            view_agreement(shown.models[0], shown.images, some, shown.options.views, shown.run.seed, shown.run.quiet)
+            for some in (shown.crops["A"].rows, np.concatenate(rows))
+        ]
+        found["agreement of views (EncoderMI)"] = infer_membership(alike[0], alike[1])
+    return found
+
+
+def _associations(shown: _Shown) -> list[FactorAssociation]:
+    columns = columns_of(shown.images)
+    seen = np.concatenate([shown.splits.rows["A"], shown.public])
+    factors = [
+        name for name in factor_table(columns).column_names
+        if name != shown.splits.label and 1 < len(np.unique(columns[name].astype(str))) <= 100
+    ]  # fmt: skip
+    return factor_associations({name: values[seen] for name, values in columns.items()}, shown.codes[seen], factors)
+
+
+def _no_inference(target: Inference) -> Inference:
+    """Return answers that are never right, to put beside those of a model."""
     wrong = np.zeros(len(target), bool)
     return Inference(np.full(len(target), -1), np.zeros(len(target)), wrong, wrong)
 
 
 def _gallery(
-    pictures: Any, crops: Crops, shown: Mapping[str, NDArray[np.int64]], found: Any, layer: str,
-    public: NDArray[np.int64], values: NDArray[Any], made: Sequence[Mapping[int, NDArray[np.uint8]]], backend: Backend,
-) -> dict[str, tuple[Shown, ...]]:  # fmt: skip
+    shown: _Shown, chosen: Mapping[str, Codes], samples: Sequence[Mapping[int, NDArray[np.uint8]]]
+) -> dict[str, tuple[GalleryImage, ...]]:
+    layer, images, crops = shown.layers[-1], shown.images, shown.crops["A"]
+    names = shown.labels[shown.codes]
+
+    def small(image: Image.Image) -> EncodedImage:
+        return EncodedImage(data=thumbnail(image))
+
     gallery = {}
-    for kind, places in shown.items():
-        near = [nearest_rows(part["A"][layer][places], part["public"][layer], 3, backend).rows for part in found]
+    for kind, places in chosen.items():
+        near = [
+            nearest_rows(of["A"][layer][places], of["public"][layer], 3, shown.options.backend).rows
+            for of in shown.features
+        ]
         of_kind = []
         for at, place in enumerate(places.tolist()):
             row = int(crops.rows[place])
-            both = [
-                tuple((thumbnail(pictures.image(n)), str(values[n])) for n in public[rows[at]].tolist())
+            neighbours = [
+                tuple(
+                    Neighbour(image=small(images.image(n)), label=str(names[n]))
+                    for n in shown.public[rows[at]].tolist()
+                )
                 for rows in near
             ]
-            drawn = [tuple(thumbnail(Image.fromarray(pixels)) for pixels in some[place]) for some in made]
+            drawn = [encoded(some[place]) for some in samples]
             of_kind.append(
-                Shown(str(values[row]), thumbnail(pictures.image(row)), thumbnail(crops.image(place)), both[0],
-                      both[1] if len(both) > 1 else (), drawn[0] if drawn else (), drawn[1] if len(drawn) > 1 else ())
+                GalleryImage(
+                    label=str(names[row]), image=small(images.image(row)), crop=small(crops.image(place)),
+                    target_neighbours=neighbours[0],
+                    reference_neighbours=neighbours[1] if len(neighbours) > 1 else (),
+                    target_samples=drawn[0] if drawn else (), reference_samples=drawn[1] if len(drawn) > 1 else (),
+                )
             )  # fmt: skip
         gallery[kind] = tuple(of_kind)
     return gallery

@@ -13,7 +13,7 @@ from torchmultiverse.models import FloatArray, device, need
 Backend = Literal["torch", "faiss"]
 
 
-class Neighbours(NamedTuple):
+class NearestRows(NamedTuple):
     """The nearest of every query.
 
     Attributes:
@@ -32,7 +32,7 @@ def nearest_rows(
     backend: Backend = "torch",
     chunk: int = 4096,
     block: int = 65_536,
-) -> Neighbours:
+) -> NearestRows:
     """Return the ``k`` nearest rows of an index by Euclidean distance, exactly.
 
     Both are centred first, since float32 loses the distances of points that are far from zero. The index is read in
@@ -86,13 +86,13 @@ def nearest_rows(
         distances.append(best.cpu().numpy())
     every, far = np.concatenate(rows), np.concatenate(distances)
     by_distance = np.lexsort((every, far))  # equal ones in the order of rows, whatever the blocks were
-    return Neighbours(np.take_along_axis(every, by_distance, 1), np.take_along_axis(far, by_distance, 1))
+    return NearestRows(np.take_along_axis(every, by_distance, 1), np.take_along_axis(far, by_distance, 1))
 
 
-def _faiss(queries: FloatArray, index: FloatArray, centre: FloatArray, k: int, block: int) -> Neighbours:
+def _faiss(queries: FloatArray, index: FloatArray, centre: FloatArray, k: int, block: int) -> NearestRows:
     faiss = need("faiss", "finding neighbours through faiss", "faiss")
     flat = faiss.IndexFlatL2(index.shape[1])
     for first in range(0, len(index), block):
         flat.add(np.ascontiguousarray(index[first : first + block] - centre))
     distances, rows = flat.search(np.ascontiguousarray(queries), k)
-    return Neighbours(rows.astype(np.int64), np.maximum(distances, 0).astype(np.float32))
+    return NearestRows(rows.astype(np.int64), np.maximum(distances, 0).astype(np.float32))

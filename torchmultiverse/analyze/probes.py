@@ -1,8 +1,8 @@
-"""Small readers of frozen features: what can be told from them, and how easily.
+"""Probes: small classifiers of frozen features: what can be told from them, and how easily.
 
 All take features of train, validation and test pictures, choose their hyper-parameters on the validation pictures and
-never look at the test. Features are standardised by the mean and spread of the training pictures, since layers differ
-in scale by orders of magnitude and one learning rate would rank them unfairly.
+never look at the test. Features are standardised by the mean and standard deviation of the training pictures, since
+layers differ in scale by orders of magnitude and one learning rate would rank them unfairly.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Plane:
-    """A linear reader of features as the model gives them: ``features @ weight + bias`` are logits.
+class LinearProbe:
+    """A linear classifier of features as the model gives them: ``features @ weight + bias`` are logits.
 
     Attributes:
         weight: (D, C) float32.
@@ -34,36 +34,36 @@ class Plane:
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
 
-    def shares(self, features: FloatArray) -> FloatArray:
-        """Return the share of each answer, (N, C)."""
+    def probabilities(self, features: FloatArray) -> FloatArray:
+        """Return the probability of each answer, (N, C)."""
         logits = features @ self.weight + self.bias
         powers = np.exp(logits - logits.max(1, keepdims=True))
         return np.asarray(powers / powers.sum(1, keepdims=True), np.float32)
 
 
 @dataclass(frozen=True)
-class Reading:
+class ProbePrediction:
     """What a probe says.
 
     Attributes:
-        said: of the test pictures: codes (N,), or numbers (N, T) of a regression.
+        prediction: of the test pictures: codes (N,), or numbers (N, T) of a regression.
         validation: accuracy, or R² of a regression, on the validation pictures.
-        chosen: hyper-parameters.
+        hyperparameters: as the validation pictures chose them.
         importance: how much each feature counts for each answer, (D, C), where the probe can say.
-        confidence: share of the answer given, (N,), where the probe can say.
-        plane: the reader itself, where it is linear.
+        confidence: probability of the answer given, (N,), where the probe can say.
+        probe: the classifier itself, where it is linear.
     """
 
-    said: NDArray[Any]
+    prediction: NDArray[Any]
     validation: float
-    chosen: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    hyperparameters: Mapping[str, int | float] = field(default_factory=lambda: MappingProxyType({}))
     importance: NDArray[np.float32] | None = None
     confidence: NDArray[np.float32] | None = None
-    plane: Plane | None = None
+    probe: LinearProbe | None = None
 
 
 @dataclass(frozen=True)
-class Data:
+class ProbeData:
     """Features and answers of the three parts.
 
     Attributes:
@@ -80,20 +80,20 @@ class Data:
     classes: int
 
     def scale(self) -> tuple[FloatArray, FloatArray]:
-        """Return the mean of each feature over the training pictures, and one over its spread; 0 of constant ones."""
+        """Return the mean of each feature over the training pictures, and 1 over its std; 0 of constant ones."""
         mean = self.train.mean(0, dtype=np.float64)
-        spread = self.train.std(0, dtype=np.float64)
-        scale = np.divide(1, spread, out=np.zeros_like(spread), where=spread > 1e-6 * max(float(spread.max()), 1e-30))
+        std = self.train.std(0, dtype=np.float64)
+        scale = np.divide(1, std, out=np.zeros_like(std), where=std > 1e-6 * max(float(std.max()), 1e-30))
         return mean.astype(np.float32), scale.astype(np.float32)
 
-    def standard(self) -> Data:
-        """Return the same with features of mean 0 and spread 1 over the training pictures; constant ones become 0."""
+    def standard(self) -> ProbeData:
+        """Return the same with features of mean 0 and std 1 over the training pictures; constant ones become 0."""
         middle, factor = self.scale()
         parts = [(part - middle) * factor for part in (self.train, self.validation, self.test)]
-        return Data(parts[0], parts[1], parts[2], self.y_train, self.y_validation, self.classes)
+        return ProbeData(parts[0], parts[1], parts[2], self.y_train, self.y_validation, self.classes)
 
 
-def logistic(data: Data, rng: np.random.Generator) -> Reading:
+def logistic(data: ProbeData, rng: np.random.Generator) -> ProbePrediction:
     """Multinomial logistic regression by L-BFGS; the L2 penalty is chosen on the validation pictures.
 
     From the strongest penalty to the weakest, each solution starting the next; the path ends where the validation
@@ -130,16 +130,16 @@ def logistic(data: Data, rng: np.random.Generator) -> Reading:
         if worse == 2 or best[0] == 1:
             break
     assert best is not None
-    reading = _linear_reading(x["test"], best[2], best[3], best[0], {"penalty": best[1]})
+    predicted = _linear_prediction(x["test"], best[2], best[3], best[0], {"penalty": best[1]})
     raw = factor[:, None] * best[2].cpu().numpy()
-    return replace(reading, plane=Plane(raw, best[3].cpu().numpy() - middle @ raw))
+    return replace(predicted, probe=LinearProbe(raw, best[3].cpu().numpy() - middle @ raw))
 
 
 PENALTIES = (3.0, 0.3, 0.03, 0.003, 0.0003)
 _STEPS = 12  # of L-BFGS for each penalty, each starting from the last
 
 
-def linear(data: Data, rng: np.random.Generator) -> Reading:
+def linear(data: ProbeData, rng: np.random.Generator) -> ProbePrediction:
     """A linear classifier by SGD with momentum 0.9 and a cosine schedule; the rate is chosen on the validation part.
 
     All rates are trained side by side, as DINOv2's evaluation does.
@@ -160,25 +160,25 @@ def linear(data: Data, rng: np.random.Generator) -> Reading:
         order = torch.from_numpy(rng.permutation(len(data.train))).to(where)
         for step in range(steps):
             index = order[step * size : (step + 1) * size]
-            some, truth = x["train"][index], y["train"][index]
-            share = torch.softmax(some @ weight + bias, -1)
-            share[:, torch.arange(len(index), device=where), truth] -= 1
-            slopes = (some.T @ share / len(index), share.mean(1, keepdim=True))
+            some, targets = x["train"][index], y["train"][index]
+            fraction = torch.softmax(some @ weight + bias, -1)
+            fraction[:, torch.arange(len(index), device=where), targets] -= 1
+            slopes = (some.T @ fraction / len(index), fraction.mean(1, keepdim=True))
             factor = 0.5 * (1 + np.cos(np.pi * (epoch * steps + step) / total))
             for value, momentum, slope in zip((weight, bias), speed, slopes, strict=True):
                 momentum.mul_(0.9).add_(slope)
                 value -= factor * rates[:, None, None] * momentum
-    said = (x["validation"] @ weight + bias).argmax(-1) == y["validation"]
-    scores = said.float().mean(1)
+    prediction = (x["validation"] @ weight + bias).argmax(-1) == y["validation"]
+    scores = prediction.float().mean(1)
     best = int(scores.argmax())
-    return _linear_reading(x["test"], weight[best], bias[best, 0], float(scores[best]), {"rate": RATES[best]})
+    return _linear_prediction(x["test"], weight[best], bias[best, 0], float(scores[best]), {"rate": RATES[best]})
 
 
 RATES = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 _BATCH, _EPOCHS = 128, 15
 
 
-def knn(data: Data, rng: np.random.Generator) -> Reading:
+def knn(data: ProbeData, rng: np.random.Generator) -> ProbePrediction:
     """Weighted vote of the nearest training pictures by cosine, weights exp(cosine / T); k and T are chosen.
 
     Source: Z. Wu et al., *Unsupervised feature learning via non-parametric instance discrimination*, CVPR 2018.
@@ -190,12 +190,12 @@ def knn(data: Data, rng: np.random.Generator) -> Reading:
         torch.nn.functional.normalize(torch.from_numpy(np.ascontiguousarray(part)).to(where), dim=1)
         for part in (data.train, data.validation, data.test)
     )
-    truth = torch.from_numpy(data.y_train).to(where)
+    targets = torch.from_numpy(data.y_train).to(where)
     most = min(max(NEIGHBOURS), len(train))
 
     def near(part: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         found = [(some @ train.T).topk(most, 1) for some in torch.split(part, _CHUNK)]
-        return torch.cat([f.values for f in found]), truth[torch.cat([f.indices for f in found])]
+        return torch.cat([f.values for f in found]), targets[torch.cat([f.indices for f in found])]
 
     def votes(cosine: torch.Tensor, labels: torch.Tensor, k: int, temperature: float) -> torch.Tensor:
         weight = torch.exp((cosine[:, :k] - cosine[:, :1]) / temperature)
@@ -207,11 +207,11 @@ def knn(data: Data, rng: np.random.Generator) -> Reading:
     scores = [float((votes(cosine, labels, *choice).argmax(1) == answers).float().mean()) for choice in grid]
     best = int(np.argmax(scores))
     k, temperature = grid[best]
-    share = votes(*near(test), k, temperature)
-    share = share / share.sum(1, keepdim=True)
-    confidence, said = share.max(1)
-    return Reading(
-        said.cpu().numpy(), scores[best], {"k": k, "temperature": temperature}, None, confidence.cpu().numpy()
+    fraction = votes(*near(test), k, temperature)
+    fraction = fraction / fraction.sum(1, keepdim=True)
+    confidence, prediction = fraction.max(1)
+    return ProbePrediction(
+        prediction.cpu().numpy(), scores[best], {"k": k, "temperature": temperature}, None, confidence.cpu().numpy()
     )
 
 
@@ -220,7 +220,7 @@ TEMPERATURES = (0.07, 0.2)
 _CHUNK = 2048
 
 
-def mlp(data: Data, rng: np.random.Generator) -> Reading:
+def mlp(data: ProbeData, rng: np.random.Generator) -> ProbePrediction:
     """One hidden layer of 256 by AdamW; training ends after five epochs that were no better on the validation part."""
     import torch
 
@@ -250,14 +250,14 @@ def mlp(data: Data, rng: np.random.Generator) -> Reading:
         if waited == 5:
             break
     assert answer is not None
-    confidence, said = answer.max(1)
-    return Reading(said.cpu().numpy(), best, {"epochs": last}, None, confidence.cpu().numpy())
+    confidence, prediction = answer.max(1)
+    return ProbePrediction(prediction.cpu().numpy(), best, {"epochs": last}, None, confidence.cpu().numpy())
 
 
 _HIDDEN, _MOST = 256, 40
 
 
-def ridge(data: Data, rng: np.random.Generator) -> Reading:
+def ridge(data: ProbeData, rng: np.random.Generator) -> ProbePrediction:
     """Linear regression in closed form; the penalty is chosen by R² on the validation pictures."""
     data = data.standard()
     mean = data.y_train.mean(0)
@@ -271,23 +271,25 @@ def ridge(data: Data, rng: np.random.Generator) -> Reading:
         if best is None or score > best[0]:
             best = (score, float(penalty), vectors @ weight)
     assert best is not None
-    return Reading(data.test @ best[2] + mean, best[0], {"penalty": best[1]}, np.abs(best[2]).astype(np.float32))
+    return ProbePrediction(
+        data.test @ best[2] + mean, best[0], {"penalty": best[1]}, np.abs(best[2]).astype(np.float32)
+    )
 
 
-def r_squared(said: NDArray[Any], truth: NDArray[Any]) -> float:
-    """Return the share of the variance of numbers (N, T) that is explained; below 0 where the mean does better."""
-    residual = ((said - truth) ** 2).sum()
-    total = ((truth - truth.mean(0)) ** 2).sum()
+def r_squared(prediction: NDArray[Any], targets: NDArray[Any]) -> float:
+    """Return the fraction of the variance of numbers (N, T) that is explained; below 0 where the mean does better."""
+    residual = ((prediction - targets) ** 2).sum()
+    total = ((targets - targets.mean(0)) ** 2).sum()
     return float(1 - residual / total) if total > 0 else 0.0
 
 
-Probe = Callable[[Data, np.random.Generator], Reading]
+Probe = Callable[[ProbeData, np.random.Generator], ProbePrediction]
 PROBES: Mapping[str, Probe] = MappingProxyType({"logistic": logistic, "linear": linear, "knn": knn, "mlp": mlp})
-"""Readers of levels. Numbers are read by `ridge`."""
+"""Probes of levels. Numbers are read by `ridge`."""
 
 
 def probe_of(name: str) -> Probe:
-    """Return a reader by name.
+    """Return a probe by name.
 
     Raises:
         ModelError: there is none of that name.
@@ -297,7 +299,7 @@ def probe_of(name: str) -> Probe:
     return PROBES[name]
 
 
-def _tensors(data: Data) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+def _tensors(data: ProbeData) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
     import torch
 
     where = device()
@@ -309,11 +311,11 @@ def _tensors(data: Data) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tenso
     return x, y
 
 
-def _linear_reading(
-    test: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, score: float, chosen: dict[str, Any]
-) -> Reading:
+def _linear_prediction(
+    test: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, score: float, hyperparameters: dict[str, Any]
+) -> ProbePrediction:
     import torch
 
-    confidence, said = torch.softmax(test @ weight + bias, 1).max(1)
+    confidence, prediction = torch.softmax(test @ weight + bias, 1).max(1)
     importance = (weight - weight.mean(1, keepdim=True)).abs().cpu().numpy()
-    return Reading(said.cpu().numpy(), score, chosen, importance, confidence.cpu().numpy())
+    return ProbePrediction(prediction.cpu().numpy(), score, hyperparameters, importance, confidence.cpu().numpy())

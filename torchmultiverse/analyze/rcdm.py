@@ -89,8 +89,8 @@ def sample(
                     noisy = _deterministic(found, every[time], previous, noisy)
                 else:
                     noisy = _ancestral(found, every[time], previous, noisy, None if before is None else draws)
-            pictures = ((noisy.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1)
-            out[start : start + len(part)] = pictures.cpu().numpy()
+            images = ((noisy.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1)
+            out[start : start + len(part)] = images.cpu().numpy()
             progress.advance(bar, len(part))
     return out.reshape(len(vectors), count, side, side, 3)
 
@@ -136,13 +136,13 @@ def _ancestral(
     least = torch.log((beta * (1 - previous) / (1 - now)).clamp(min=1e-20))
     log = least
     if found.shape[1] == 6:
-        share = (found[:, 3:] + 1) / 2
-        log = share * torch.log(beta) + (1 - share) * least
+        fraction = (found[:, 3:] + 1) / 2
+        log = fraction * torch.log(beta) + (1 - fraction) * least
     noise = torch.stack([torch.randn(noisy.shape[1:], generator=one) for one in draws]).to(noisy.device)
     return mean + torch.exp(0.5 * log) * noise
 
 
 def interpolate(one: FloatArray, two: FloatArray, count: int = 8) -> FloatArray:
     """Return vectors from one to another in equal steps, both ends included, (count, D)."""
-    share = np.linspace(0, 1, count, dtype=np.float32)[:, None]
-    return (1 - share) * one + share * two
+    fraction = np.linspace(0, 1, count, dtype=np.float32)[:, None]
+    return (1 - fraction) * one + fraction * two

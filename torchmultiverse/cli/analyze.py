@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -30,7 +30,7 @@ from torchmultiverse.cli.options import (
 from torchmultiverse.cli.output import interval, place, say, table
 
 if TYPE_CHECKING:
-    from torchmultiverse.analyze import Analysis
+    from torchmultiverse.analyze import Analysis, RunOptions
 
 
 @analyze_group.command("layers", epilog=examples("torchmultiverse analyze layers timm:vit_base_patch16_224"))
@@ -114,64 +114,69 @@ def model_command(
     With --all also what is read with fewer labels, images of what its layers know (RCDM) and questions to them, and
     what it memorized (déjà vu). What is interrupted goes on with the same command.
     """
-    from torchmultiverse.analyze import PROBES, analyse
+    from torchmultiverse.analyze import PROBES, AnalysisOptions, RunOptions, analyze_model
+    from torchmultiverse.report import write_report
     from torchmultiverse.resources import versions
 
-    full, store = everything.everything, features_folder(features)
-    probes = list(PROBES) if full and probing.probe is None else probing.probe or ["logistic"]
-    labels = probing.labels
-    budget = None if labels is None else labels if labels <= 1 else int(labels)
-    found = analyse(
-        model, data, probing.layer or "cuts", probing.factor, probes, probing.geometry or full, probing.group, budget,
-        full, probing.against, probing.limit, seed, store,
+    full, run, labels = everything.everything, RunOptions(seed, features_folder(features)), probing.labels
+    options = AnalysisOptions(
+        probing.layer or "cuts", probing.factor,
+        list(PROBES) if full and probing.probe is None else probing.probe or ["logistic"], probing.group,
+        None if labels is None else labels if labels <= 1 else int(labels), probing.geometry or full, full,
+        probing.against, probing.limit,
     )  # fmt: skip
+    found = analyze_model(model, data, options, run)
     command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
     packages = ", ".join(f"{k} {v}" for k, v in versions(("torch", "timm", "open_clip_torch")).items())
-    found = replace(found, provenance={"command": command, "seed": seed, "packages": packages})
+    found = found.model_copy(update={"provenance": {"command": command, "seed": seed, "packages": packages}})
     if full:
-        found = _rest(found, model, data, out, everything, limit=probing.limit, seed=seed, store=store)
-    page = found.save(out)
+        found = _rest(found, model, data, out, everything, probing.limit, run)
+    found.save(out)
+    page = write_report(found, out)
     _show(found)
     place("page", page)
 
 
 def _rest(
-    found: Analysis, model: str, data: Path, out: Path, everything: Everything, *, limit: int | None, seed: int,
-    store: Path,
-) -> Analysis:  # fmt: skip
+    found: Analysis, model: str, data: Path, out: Path, everything: Everything, limit: int | None, run: RunOptions
+) -> Analysis:
     """Return an analysis with what was memorized, and with images of its layers."""
-    from torchmultiverse.analyze import paint, painting, remember
+    from torchmultiverse.analyze import ObjectRemoval, add_memorization, add_samples, default_decoder_training
+    from torchmultiverse.report import write_report
 
-    found = remember(found, model, data, everything.sets, everything.other, everything.boxes, None, seed, store)
-    how = painting()
+    removal = None if everything.boxes is None else ObjectRemoval("boxes", everything.boxes)
+    found = add_memorization(found, model, data, everything.sets, everything.other, removal, run)
+    training, _ = default_decoder_training()
     if everything.decoder_steps is not None:
-        how = replace(how, steps=everything.decoder_steps)
-    if how.steps:
+        training = replace(training, steps=everything.decoder_steps)
+    if training.steps:
         found.save(out)  # decoders take long: what is known is there before
-        found = paint(found, model, data, out, how, None, limit, everything.accept_license, seed, store)
+        write_report(found, out)
+        found = add_samples(found, model, data, out, training, None, limit, everything.accept_license, run)
     return found
 
 
-def _show(found: Any) -> None:
+def _show(found: Analysis) -> None:
     """Print what an analysis found."""
     from torchmultiverse.evaluate import plain
     from torchmultiverse.stats import format_difference
 
     rows = table("factor", "probe", "best cut", "there", "at the end", "lost")
-    for cut in found.depths.cuts:
-        last = found.depths.curve(cut.factor, cut.probe)[-1]
+    assert found.probing is not None
+    for cut in found.probing.cuts:
+        last = found.probing.curve(cut.factor, cut.probe)[-1]
         rows.add_row(
             plain(cut.factor), cut.probe, cut.best, f"{100 * cut.score:.1f}", f"{100 * last.score:.1f}",
             "–" if cut.best == cut.end
             else format_difference(cut.cost, cut.cost_low, cut.cost_high, cut.groups, signed=False),
         )  # fmt: skip
     say(rows)
-    for drawn in found.portraits:
-        say(f"{drawn.config['layer']}: {drawn.faithfulness.said}")
-    for one in found.memory.layers if found.memory else ():
+    for drawn in found.samples:
+        say(f"{drawn.config['layer']}: {drawn.fidelity.summary}")
+    for one in found.memorization.layers if found.memorization else ():
         whole = one.score.at(1.0)
         say(f"memorized at {one.layer}: {interval(whole.score, whole.low, whole.high)} points")
-    for note in (*found.depths.notes, *found.notes):
+    for note in (*found.probing.notes, *found.notes):
         say(f"not asked: {note}", "dim")
 
 
@@ -198,14 +203,16 @@ def guillotine(
     features: Features = None,
 ) -> None:
     """Train encoders by several recipes, and say for which factors their heads are better cut off (misalignment)."""
-    from torchmultiverse.analyze import misalignment, read_recipe
+    from torchmultiverse.analyze import RunOptions, measure_misalignment, parse_recipe
     from torchmultiverse.evaluate import plain
+    from torchmultiverse.report import write_report
     from torchmultiverse.stats import format_difference
     from torchmultiverse.train import EncoderTraining, parse_settings
 
     base = parse_settings(EncoderTraining(), setting or ())
-    recipes = [read_recipe(text, base) for text in recipe] if recipe else None
-    found = misalignment(data, out, recipes, factor, base, group, seed, features_folder(features))
+    recipes = [parse_recipe(text, base) for text in recipe] if recipe else None
+    run = RunOptions(seed, features_folder(features))
+    found = measure_misalignment(data, out, recipes, factor, base, group, run)
     rows = table("training", "factor", "trunk", "head", "gained by cutting")
     for of, mine in zip(found.recipes, found.gaps, strict=True):
         for gap in mine:
@@ -214,4 +221,5 @@ def guillotine(
                 format_difference(gap.gap, gap.low, gap.high, gap.groups),
             )  # fmt: skip
     say(rows)
-    place("page", found.save(out))
+    found.save(out)
+    place("page", write_report(found, out))

@@ -188,12 +188,12 @@ def split(
     seed: Seed = 0,
 ) -> None:
     """Divide a dataset into what model A sees, what B sees, and public pictures that none sees."""
-    from torchmultiverse.analyze import draw_sets
+    from torchmultiverse.analyze import draw_splits
     from torchmultiverse.store import columns_of, open_images
 
     pictures = open_images(data)
     name = label or ("character_name" if "character_name" in columns_of(pictures) else "label")
-    found = draw_sets(pictures, name, per_class, public, shared, held_out, seed)
+    found = draw_splits(pictures, name, per_class, public, shared, held_out, seed)
     found.save(out)
     say("  ".join(f"{name}: {len(rows):,}" for name, rows in found.rows.items()))
     place("sets", out)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -24,11 +24,14 @@ from torchmultiverse.cli.options import (
 )
 from torchmultiverse.cli.output import interval, place, say, table
 
+if TYPE_CHECKING:
+    from torchmultiverse.analyze import ObjectRemoval
+
 SplitsRequired = Annotated[Path, typer.Option("--sets", help="File of 'data split' that says what each model saw.")]
 
 
 @dataclass(frozen=True)
-class Attack:
+class LabelInference:
     """How a label is inferred from a crop that does not show the object."""
 
     crops: Annotated[
@@ -44,9 +47,11 @@ class Attack:
         str, typer.Option(help="That renders for '--crops rerender'.", autocompletion=completion.engines)
     ] = "builtin"
 
-    def options(self) -> dict[str, Any]:
-        """Return them as keywords of the analysis."""
-        return {"mode": self.crops, "boxes": self.boxes, "least": self.least, "k": self.k, "engine": self.engine}
+    def removal(self) -> ObjectRemoval:
+        """Return how the object is removed."""
+        from torchmultiverse.analyze import ObjectRemoval
+
+        return ObjectRemoval(self.crops, self.boxes, self.least, self.engine)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -69,10 +74,9 @@ class Reference:
     ] = 0
     backend: Annotated[Literal["torch", "faiss"], typer.Option(help="That searches neighbours.")] = "torch"
 
-    def options(self) -> dict[str, Any]:
-        """Return them as keywords of the analysis."""
-        decoders = None if self.decoder_a is None else (self.decoder_a, self.decoder_b)
-        return {"reference": self.reference, "decoders": decoders, "views": self.views, "backend": self.backend}
+    def decoders(self) -> tuple[Path, Path | None] | None:
+        """Return the decoders of both models, if there are any."""
+        return None if self.decoder_a is None else (self.decoder_a, self.decoder_b)
 
 
 @analyze_group.command(
@@ -84,7 +88,7 @@ def dejavu(
     data: Images,
     sets: SplitsRequired,
     a: Annotated[str, typer.Option("--a", help="Model that saw A, as ssl:FOLDER.")],
-    attack: Attack,
+    inference: LabelInference,
     reference: Reference,
     b: Annotated[str | None, typer.Option("--b", help="Model that saw B. Without it one model is scored.")] = None,
     out: Out = Path("dejavu"),
@@ -93,17 +97,24 @@ def dejavu(
     features: Features = None,
 ) -> None:
     """Score what model A memorized of its pictures, with B as the reference and the other way round, or alone."""
-    from torchmultiverse.analyze import memory
+    from torchmultiverse.analyze import MemorizationOptions, RunOptions, measure_memorization
+    from torchmultiverse.report import write_report
 
-    found = memory(
-        data, sets, a, b, layer, seed=seed, store=features_folder(features), **attack.options(),
-        **reference.options(),
-    )  # fmt: skip
+    options = MemorizationOptions(
+        inference.removal(),
+        layer,
+        inference.k,
+        reference.backend,
+        reference.reference,
+        reference.decoders(),
+        reference.views,
+    )
+    found = measure_memorization(data, sets, a, b, options, RunOptions(seed, features_folder(features)))
     rows = table("layer", "DV 100 %", "DV 20 %", "memorized", "correlated", "misrepresented", "held out")
     for one in found.layers:
         whole, p = one.score.at(1.0), one.score.partition
         held = one.controls.held_out
-        fifth = next((s for s in one.score.scores if s.share == 0.2), None)
+        fifth = next((s for s in one.score.scores if s.fraction == 0.2), None)
         rows.add_row(
             one.layer, interval(whole.score, whole.low, whole.high),
             "–" if fifth is None else f"{100 * fifth.score:.1f}", f"{100 * p.memorized:.1f}",
@@ -115,7 +126,8 @@ def dejavu(
         say(f"members told by {name}, AUC in %: {interval(one_of.auc, one_of.low, one_of.high)}")
     for note in dict.fromkeys(note for one in found.layers for note in one.score.notes):
         say(f"note: {note}", "dim")
-    place("page", found.save(out))
+    found.save(out)
+    place("page", write_report(found, out))
 
 
 @analyze_group.command(
@@ -137,7 +149,7 @@ def sweep(
         ),
     ],
     values: Annotated[str, typer.Option(help="Of it, as 0,20,100; augmentations as crop+flip, heads as 256-128.")],
-    attack: Attack,
+    inference: LabelInference,
     out: Out = Path("sweep"),
     setting: Settings = None,
     label: Label = None,
@@ -145,13 +157,14 @@ def sweep(
     features: Features = None,
 ) -> None:
     """Train pairs of models for several values of a setting, and say how memory depends on it."""
-    from torchmultiverse.analyze import sweep as measure
+    from torchmultiverse.analyze import MemorizationOptions, RunOptions, sweep_memorization
+    from torchmultiverse.report import write_report
     from torchmultiverse.train import EncoderTraining, parse_settings
 
     training = parse_settings(EncoderTraining(), setting or ())
-    found = measure(
-        data, sets, out, vary, [value for value in values.split(",") if value], training, label=label, seed=seed,
-        store=features_folder(features), **attack.options(),
+    found = sweep_memorization(
+        data, sets, out, vary, [value for value in values.split(",") if value], training,
+        MemorizationOptions(inference.removal(), k=inference.k), label, RunOptions(seed, features_folder(features)),
     )  # fmt: skip
     rows = table(vary, "layer", "DV 100 %", "memorized", "misrepresented")
     for point in found.points:
@@ -160,4 +173,5 @@ def sweep(
             f"{100 * point.memorized:.1f}", f"{100 * point.misrepresented:.1f}",
         )  # fmt: skip
     say(rows)
-    place("page", found.save(out))
+    found.save(out)
+    place("page", write_report(found, out))

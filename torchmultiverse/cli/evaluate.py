@@ -13,7 +13,6 @@ from torchmultiverse.cli.options import (
     Features,
     ModelStrings,
     Protocol,
-    Results,
     Seed,
     ShownData,
     features_folder,
@@ -63,13 +62,14 @@ def run(
 
 @app.command(epilog=examples("torchmultiverse report results/ --data data/spar --out report/"))
 def report(
-    results: Results,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder of the page. Default: inside results.")] = None,
+    results: Annotated[Path, typer.Argument(help="Folder that 'eval' or a command of 'analyze' wrote.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder of the page. Default: inside that folder.")] = None,
     data: ShownData = None,
 ) -> None:
-    """Make the HTML pages, and markdown, LaTeX and CSV tables, of results."""
-    from torchmultiverse.report import report as make
+    """Make the HTML pages, and the tables beside them, of what was saved: results, or a record of any analysis."""
+    from torchmultiverse.report import load_record, write_report
     from torchmultiverse.store import open_dataset
 
     images = None if data is None else open_dataset(data)
-    say(str(make(results, out or results / "report", images, quiet=False)))
+    record, folder = load_record(results)
+    say(str(write_report(record, out or folder, images, quiet=False)))

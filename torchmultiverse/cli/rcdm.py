@@ -58,17 +58,17 @@ def sample(
     """Draw several pictures for the vectors of some pictures: what is the same in all of them is in the vector."""
     import numpy as np
 
-    from torchmultiverse.analyze import grid, pixels_of, sitter
+    from torchmultiverse.analyze import RunOptions, decoder_pixels, image_grid, load_conditioned_decoder
     from torchmultiverse.analyze import sample as draw
 
-    one = sitter(decoder, data, features_folder(features))
+    one = load_conditioned_decoder(decoder, data, RunOptions(store=features_folder(features)))
     total = len(one.vectors)
     rows = np.asarray(row if row else np.linspace(0, total - 1, min(8, total)).astype(int))
     if rows.max() >= total:
         raise typer.BadParameter(f"the dataset has {total} pictures", param_hint="--row")
     drawn = draw(one.decoder, one.vectors[rows], count, sampling.steps, sampling.sampler, seed)
-    real = pixels_of(one.pictures, rows, one.decoder.config.size)
-    grid(drawn, real).save(out)
+    real = decoder_pixels(one.images, rows, one.decoder.config.size)
+    image_grid(drawn, real).save(out)
     place("sheet", out)
 
 
@@ -84,33 +84,34 @@ def score(
     factor: Factors = None,
     count: Annotated[int, typer.Option(min=2, help="Held-out pictures whose vectors are drawn from.")] = 100,
     each: Annotated[int, typer.Option(min=1, help="Pictures of each.")] = 4,
-    judge: Annotated[
+    evaluator: Annotated[
         str | None, typer.Option(help="Model that says what pictures show. Default: the decoder's own layer.")
     ] = None,
     seed: Seed = 0,
     features: Features = None,
 ) -> None:
     """Say whether a decoder's pictures can be trusted, and which factors they show that the layer keeps."""
-    from torchmultiverse.analyze import portrait
+    from torchmultiverse.analyze import RunOptions, SamplingOptions, evaluate_samples
     from torchmultiverse.evaluate import plain
+    from torchmultiverse.report import write_report
 
-    found = portrait(
-        decoder, data, factor, count, each, 8, sampling.steps, sampling.sampler, seed, features_folder(features), judge
-    )
+    options = SamplingOptions(count, each, 8, sampling.steps, sampling.sampler, evaluator)
+    found = evaluate_samples(decoder, data, factor, options, RunOptions(seed, features_folder(features)))
     rows = table("factor", "drawn", "real", "probe", "chance")
-    for one in found.kept:
+    for one in found.factors:
         rows.add_row(
-            plain(one.factor), interval(one.kept, one.low, one.high),
-            f"{100 * one.real:.1f}", f"{100 * one.probe:.1f}", f"{100 * one.chance:.1f}",
+            plain(one.factor), interval(one.accuracy, one.low, one.high), f"{100 * one.real_accuracy:.1f}",
+            f"{100 * one.probe_accuracy:.1f}", f"{100 * one.chance:.1f}",
         )  # fmt: skip
     say(rows)
-    say(found.faithfulness.said)
-    whole = found.realism
+    say(found.fidelity.summary)
+    quality = found.quality
     say(
-        f"Fréchet distance {whole.fid:.2f} (real pictures {whole.fid_real:.2f}), inception score {whole.score:.2f} "
-        f"(real {whole.score_real:.2f}); features: {whole.judge}"
+        f"Fréchet distance {quality.fid:.2f} (real pictures {quality.fid_real:.2f}), inception score "
+        f"{quality.inception_score:.2f} (real {quality.inception_score_real:.2f}); features: {quality.evaluator}"
     )
-    place("page", found.save(out))
+    found.save(out)
+    place("page", write_report(found, out))
 
 
 @rcdm_group.command(
@@ -127,7 +128,7 @@ def study(
         list[str] | None,
         typer.Option(
             "--study",
-            help="changes (of the picture), attacks, manipulations (of the vector), means, sums, imagined, certainty, "
+            help="changes (of the picture), attacks, manipulations (of the vector), means, sums, imagined, confidence, "
             "distances; may be repeated. Default: all that the data can answer.",
         ),
     ] = None,
@@ -139,14 +140,24 @@ def study(
     features: Features = None,
 ) -> None:
     """Ask a decoder the questions of the sources: what a change of picture or vector does to what is drawn."""
-    from torchmultiverse.analyze import Studio, ask, sitter
+    from torchmultiverse.analyze import ExperimentSetup, RunOptions, load_conditioned_decoder, run_experiments
+    from torchmultiverse.report import write_report
 
-    store = features_folder(features)
-    studios = [
-        Studio(sitter(folder, data, store), shown.each, shown.shown, sampling.steps, sampling.sampler, seed, label)
+    run = RunOptions(seed, features_folder(features))
+    setups = [
+        ExperimentSetup(
+            load_conditioned_decoder(folder, data, run),
+            shown.each,
+            shown.shown,
+            sampling.steps,
+            sampling.sampler,
+            seed,
+            label,
+        )
         for folder in (decoder, *(against or ()))
     ]
-    found = ask(studios[0], name, studios[1:])
+    found = run_experiments(setups[0], name, setups[1:])
     for note in found.notes:
         say(f"not asked: {note}", "dim")
-    place("page", found.save(out))
+    found.save(out)
+    place("page", write_report(found, out))

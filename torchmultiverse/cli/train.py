@@ -43,12 +43,12 @@ def ssl(
     of: Annotated[Literal["A", "B"], typer.Option(help="With --sets: the model that sees A, or B.")] = "A",
 ) -> None:
     """Train an encoder with a projector, self-supervised or supervised; it is loaded as ssl:FOLDER."""
-    from torchmultiverse.analyze import Sets
+    from torchmultiverse.analyze import HeldOutSplits
     from torchmultiverse.store import open_images
     from torchmultiverse.train import train_encoder
 
     pictures = open_images(data)
-    divided = None if sets is None else Sets.load(sets, pictures)
+    divided = None if sets is None else HeldOutSplits.load_for(sets, pictures)
     rows = None if divided is None else divided.seen_by(of)
     folder = train_encoder(pictures, out, training, label, rows)
     if divided is not None:  # so that what it memorized can be asked for without saying again what it saw
@@ -181,13 +181,15 @@ def decoder(
     features: Features = None,
 ) -> None:
     """Train a decoder from a layer's vectors to images (RCDM). With --sets it learns the public images alone."""
-    from torchmultiverse.analyze import Sets, train_on_layer
+    from torchmultiverse.analyze import HeldOutSplits, LayerDecoderOptions, RunOptions, train_layer_decoder
     from torchmultiverse.store import open_images
 
     images = open_images(data)
-    rows = None if sets is None else Sets.load(sets, images).rows["public"]
-    folder = train_on_layer(
-        model, images, out, layer, decoding.size, decoding.preset, decoding.steps, decoding.batch, decoding.rate,
-        decoding.conditioning, accept_license, seed, features_folder(features), decoding.flip, rows,
+    rows = None if sets is None else HeldOutSplits.load_for(sets, images).rows["public"]
+    training = LayerDecoderOptions(
+        decoding.size, decoding.preset, decoding.steps, decoding.batch, decoding.rate, decoding.conditioning,
+        decoding.flip,
     )  # fmt: skip
+    run = RunOptions(seed, features_folder(features))
+    folder = train_layer_decoder(model, images, out, layer, training, rows, accept_license, run)
     place("decoder", folder)

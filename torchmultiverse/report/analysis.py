@@ -3,53 +3,76 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from torchmultiverse.analyze import Cut, Depths, Shape
+from torchmultiverse.analyze import Analysis, Cut, LabelBudget, LayerGeometry, LayerSimilarity, ProbeResults
 from torchmultiverse.evaluate import plain
 from torchmultiverse.report import svg
-from torchmultiverse.report.memory import said
-from torchmultiverse.report.portrait import painted
-from torchmultiverse.report.studies import drawn
+from torchmultiverse.report.experiments import experiment_section
+from torchmultiverse.report.memorization import memorization_section, memorization_tables
+from torchmultiverse.report.samples import samples_section
+from torchmultiverse.report.tables import records_as_csv, rows_as_csv
 from torchmultiverse.report.templates import template
-
-if TYPE_CHECKING:
-    from torchmultiverse.analyze import Alike, Analysis, Budget
 
 
 def analysis_page(analysis: Analysis) -> str:
     """Return the page: it needs no other file and no network."""
-    depths, shapes = analysis.depths, analysis.shapes
-    layers = depths.layers if depths else tuple(shape.layer for shape in shapes)
+    probing, geometry = analysis.probing, analysis.geometry
+    layers = probing.layers if probing else tuple(one.layer for one in geometry)
     page: str = template("analysis.html.j2", plain=plain).render(
         model=analysis.model,
         dataset=analysis.dataset,
         provenance=analysis.provenance,
         layers=layers,
-        headline=_headline(depths),
-        cuts=depths.cuts if depths else (),
-        notes=depths.notes if depths else (),
-        charts=_charts(depths) if depths else [],
-        overview=_overview(depths) if depths else "",
-        geometry=_geometry(shapes),
-        shapes=shapes,
-        levels=_levels(depths) if depths else [],
+        headline=_headline(probing),
+        cuts=probing.cuts if probing else (),
+        notes=probing.notes if probing else (),
+        charts=_charts(probing) if probing else [],
+        overview=_overview(probing) if probing else "",
+        charts_of_geometry=_geometry(geometry),
+        geometry=geometry,
+        levels=_levels(probing) if probing else [],
         budgets=_budgets(analysis.budgets),
-        alike=_alike(analysis.alike, layers) if analysis.alike else "",
-        other=analysis.alike,
-        portraits=[painted(one) for one in analysis.portraits],
-        studies=[drawn(one) for one in analysis.studies.answers] if analysis.studies else [],
-        memory=said(analysis.memory) if analysis.memory else None,
-        left_out=(*analysis.notes, *(analysis.studies.notes if analysis.studies else ())),
+        cka=_similarity(analysis.similarity, layers) if analysis.similarity else "",
+        other=analysis.similarity,
+        samples=[samples_section(one) for one in analysis.samples],
+        experiments=[experiment_section(one) for one in analysis.experiments.experiments]
+        if analysis.experiments
+        else [],
+        memorization=memorization_section(analysis.memorization) if analysis.memorization else None,
+        left_out=(*analysis.notes, *(analysis.experiments.notes if analysis.experiments else ())),
     )
     return page
 
 
-def _levels(depths: Depths) -> list[dict[str, Any]]:
+def analysis_tables(analysis: Analysis) -> dict[str, str]:
+    """Return the tables of an analysis as CSV, by file name; empty ones are left out."""
+    probing = analysis.probing
+    records: dict[str, Sequence[Any]] = {"budgets.csv": analysis.budgets}
+    if probing:
+        records |= {"layers.csv": probing.accuracies, "cuts.csv": probing.cuts, "levels.csv": probing.levels}
+    tables = {name: records_as_csv(rows) for name, rows in records.items() if rows}
+    if analysis.geometry:
+        tables["geometry.csv"] = rows_as_csv([_flat(one) for one in analysis.geometry])
+    return tables | (memorization_tables(analysis.memorization) if analysis.memorization else {})
+
+
+def _flat(geometry: LayerGeometry) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "layer": geometry.layer, "depth": geometry.depth, "size": geometry.size, "rank_me": geometry.rank_me,
+        "effective_rank": geometry.effective_rank, "uniformity": geometry.uniformity,
+        "disentanglement": geometry.disentanglement.disentanglement,
+    }  # fmt: skip
+    row |= {f"sensitivity {one.factor}": one.sensitivity for one in geometry.sensitivities}
+    row |= {f"completeness {name}": value for name, value in geometry.disentanglement.completeness.items()}
+    return row | {f"information gap {name}": value for name, value in geometry.information_gap.items()}
+
+
+def _levels(probing: ProbeResults) -> list[dict[str, Any]]:
     """Return a table of levels for each factor, by its first probe: at the best cut and at the end."""
     found = []
-    for factor, cut in depths.first_cuts.items():
-        mine = [one for one in depths.levels if (one.factor, one.probe) == (factor, cut.probe)]
+    for factor, cut in probing.first_cuts.items():
+        mine = [one for one in probing.levels if (one.factor, one.probe) == (factor, cut.probe)]
         places = list(dict.fromkeys((cut.best, cut.end)))
         rows = [
             [next((one for one in mine if (one.level, one.layer) == (level, layer)), None) for layer in places]
@@ -61,41 +84,41 @@ def _levels(depths: Depths) -> list[dict[str, Any]]:
     return found
 
 
-def _budgets(budgets: Sequence[Budget]) -> list[dict[str, Any]]:
+def _budgets(budgets: Sequence[LabelBudget]) -> list[dict[str, Any]]:
     """Return a chart for each factor: what is read with fewer labels."""
     charts = []
     for factor in dict.fromkeys(one.factor for one in budgets):
         mine = [one for one in budgets if one.factor == factor]
-        shares = sorted({one.share for one in mine})
+        fractions = sorted({one.fraction for one in mine})
         lines = []
         for index, layer in enumerate(dict.fromkeys(one.layer for one in mine)):
-            of = sorted((one for one in mine if one.layer == layer), key=lambda one: one.share)
+            of = sorted((one for one in mine if one.layer == layer), key=lambda one: one.fraction)
             parts = [[getattr(one, name) for one in of] for name in ("score", "low", "high")]
             lines.append(svg.Series(index, layer, *parts))
         charts.append(
             {
                 "factor": factor,
-                "chart": svg.curves([f"{100 * share:g} %" for share in shares], lines),
+                "chart": svg.curves([f"{100 * fraction:g} %" for fraction in fractions], lines),
                 "legend": [(svg.legend_mark(line.index), line.name) for line in lines],
             }
         )
     return charts
 
 
-def _alike(alike: Alike, layers: Sequence[str]) -> Any:
+def _similarity(similarity: LayerSimilarity, layers: Sequence[str]) -> Any:
     rows = [f"{depth}  {layer}" for depth, layer in enumerate(layers)]
-    columns = [f"{k}" for k in range(len(alike.layers))]
-    cells = {(row, column): (alike.cka[r][c], 0) for r, row in enumerate(rows) for c, column in enumerate(columns)}
+    columns = [f"{k}" for k in range(len(similarity.layers))]
+    cells = {(row, column): (similarity.cka[r][c], 0) for r, row in enumerate(rows) for c, column in enumerate(columns)}
     return svg.heatmap(rows, columns, cells, "similarity")
 
 
-def _headline(depths: Depths | None) -> str:
-    if depths is None:
+def _headline(probing: ProbeResults | None) -> str:
+    if probing is None:
         return ""
-    cuts = depths.first_cuts  # by the probe that charts speak of
-    unread = [plain(factor) for factor, cut in cuts.items() if not cut.above]
+    cuts = probing.first_cuts  # by the probe that charts speak of
+    unread = [plain(factor) for factor, cut in cuts.items() if not cut.above_chance]
     costly = [cut for cut in cuts.values() if cut.lost]
-    text = f"{len(depths.layers)} layers were asked for {len(cuts)} factors. "
+    text = f"{len(probing.layers)} layers were asked for {len(cuts)} factors. "
     if unread:
         text += f"Not surely read above chance: {_list(unread)}. "
     if not costly:
@@ -114,14 +137,14 @@ def _list(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
 
 
-def _charts(depths: Depths) -> list[dict[str, Any]]:
+def _charts(probing: ProbeResults) -> list[dict[str, Any]]:
     """Return a chart for each factor, with a line for each probe."""
     charts = []
-    for factor in dict.fromkeys(cut.factor for cut in depths.cuts):
-        cuts = [cut for cut in depths.cuts if cut.factor == factor]
+    for factor in dict.fromkeys(cut.factor for cut in probing.cuts):
+        cuts = [cut for cut in probing.cuts if cut.factor == factor]
         lines = []
         for index, cut in enumerate(cuts):
-            curve = depths.curve(factor, cut.probe)
+            curve = probing.curve(factor, cut.probe)
             lines.append(
                 svg.Series(
                     index,
@@ -131,24 +154,24 @@ def _charts(depths: Depths) -> list[dict[str, Any]]:
                     [one.high for one in curve],
                 )
             )
-        first = depths.curve(factor, cuts[0].probe)
+        first = probing.curve(factor, cuts[0].probe)
         charts.append(
             {
                 "factor": factor,
                 "levels": first[0].levels,
                 "test": first[0].test,
-                "grouped": first[0].grouped,
+                "group": first[0].group_column,
                 "best": cuts[0].best,
-                "said": _said(cuts[0]) + (f", by {cuts[0].probe}" if len(cuts) > 1 else ""),
-                "chart": svg.curves(depths.layers, lines, first[0].chance, depths.layers.index(cuts[0].best)),
+                "summary": _summary(cuts[0]) + (f", by {cuts[0].probe}" if len(cuts) > 1 else ""),
+                "chart": svg.curves(probing.layers, lines, first[0].chance, probing.layers.index(cuts[0].best)),
                 "legend": [(svg.legend_mark(line.index), line.name) for line in lines] if len(lines) > 1 else [],
             }
         )
     return charts
 
 
-def _said(cut: Cut) -> str:
-    if not cut.above:
+def _summary(cut: Cut) -> str:
+    if not cut.above_chance:
         return "not surely read above chance at any layer"
     if cut.best == cut.end:
         return f"best at the end ({cut.end})"
@@ -157,36 +180,36 @@ def _said(cut: Cut) -> str:
     return f"best at {cut.best}; that {cut.end} is worse is not sure"
 
 
-def _overview(depths: Depths) -> Any:
+def _overview(probing: ProbeResults) -> Any:
     """Return all first probes as one grid of layers and factors."""
-    first = {factor: cut.probe for factor, cut in depths.first_cuts.items()}
-    factors = list(dict.fromkeys(cut.factor for cut in depths.cuts))
+    first = {factor: cut.probe for factor, cut in probing.first_cuts.items()}
+    factors = list(dict.fromkeys(cut.factor for cut in probing.cuts))
     cells = {
         (f"{one.depth}  {one.layer}", plain(one.factor)): (one.score, one.test)
-        for one in depths.reaches
+        for one in probing.accuracies
         if first[one.factor] == one.probe
     }
-    rows = [f"{depth}  {layer}" for depth, layer in enumerate(depths.layers)]
+    rows = [f"{depth}  {layer}" for depth, layer in enumerate(probing.layers)]
     return svg.heatmap(rows, [plain(factor) for factor in factors], cells)
 
 
-def _geometry(shapes: Sequence[Shape]) -> dict[str, Any]:
-    if not shapes:
+def _geometry(geometry: Sequence[LayerGeometry]) -> dict[str, Any]:
+    if not geometry:
         return {}
-    layers = [shape.layer for shape in shapes]
-    rows = [f"{shape.depth}  {shape.layer}" for shape in shapes]
-    rank = [shape.rank_me for shape in shapes]
-    used = [shape.effective_rank for shape in shapes]
+    layers = [one.layer for one in geometry]
+    rows = [f"{one.depth}  {one.layer}" for one in geometry]
+    rank = [one.rank_me for one in geometry]
+    used = [one.effective_rank for one in geometry]
     top = max(rank)
     moved = {
         (row, plain(r.factor)): (r.sensitivity, 0)
-        for row, shape in zip(rows, shapes, strict=True)
-        for r in shape.responses
+        for row, one in zip(rows, geometry, strict=True)
+        for r in one.sensitivities
     }
     names = list(dict.fromkeys(factor for _, factor in moved))
     alike = {
-        (row, f"{k}"): (shape.cka[other], 0)
-        for row, shape in zip(rows, shapes, strict=True)
+        (row, f"{k}"): (one.cka[other], 0)
+        for row, one in zip(rows, geometry, strict=True)
         for k, other in enumerate(layers)
     }
     return {

@@ -36,7 +36,7 @@ _SLICES = 6
 
 
 @dataclass(frozen=True)
-class Finding:
+class ModelFinding:
     """What one model does on one question.
 
     Attributes:
@@ -76,7 +76,7 @@ class Findings:
     places: list[ModelRank]
     detectable: tuple[float, str, int] | None
     radar: Markup | None
-    models: list[Finding]
+    models: list[ModelFinding]
     published: list[Published]
 
 
@@ -109,14 +109,14 @@ def findings(result: Result, models: Sequence[str]) -> Findings:
 def _telling(view: RowView, model: str, lines: Sequence[Line]) -> Line | None:
     """Return the question whose answers differ most: all right or all wrong says nothing about factors."""
 
-    def spread(line: Line) -> float:
+    def variance(line: Line) -> float:
         cell = line.cells[model]
         return float(cell["n"] * (cell["accuracy"] * (1 - cell["accuracy"]) + 1e-6))
 
-    return max((line for line in lines if model in line.cells), key=spread, default=None)
+    return max((line for line in lines if model in line.cells), key=variance, default=None)
 
 
-def _of_model(view: RowView, model: str, index: int, line: Line) -> Finding:
+def _of_model(view: RowView, model: str, index: int, line: Line) -> ModelFinding:
     rows = view.rows(model, line)
     assert rows is not None
     pair = None
@@ -132,7 +132,7 @@ def _of_model(view: RowView, model: str, index: int, line: Line) -> Finding:
         pair = (*chosen, cells, svg.heatmap(names[0], names[1], grid))
     honest = calibration(rows)
     factors = factor_scores(view, model, line)[:_FACTORS]
-    return Finding(
+    return ModelFinding(
         model,
         view.title(line),
         factors,

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from torchmultiverse.analyze import LayerGap, Misalignment, TrainedRecipe
 from torchmultiverse.evaluate import plain
+from torchmultiverse.report.tables import rows_as_csv
 from torchmultiverse.report.templates import template
 from torchmultiverse.stats import LEVEL, holm
-
-if TYPE_CHECKING:
-    from torchmultiverse.analyze import Gap, Misalignment, Recipe
 
 
 def misalignment_page(found: Misalignment) -> str:
@@ -24,11 +21,16 @@ def misalignment_page(found: Misalignment) -> str:
     return page
 
 
+def misalignment_tables(found: Misalignment) -> dict[str, str]:
+    """Return the gaps as CSV, by file name."""
+    return {"guillotine.csv": rows_as_csv(found.rows())}
+
+
 def _headline(found: Misalignment) -> str:
     every = [(recipe, gap) for recipe, mine in zip(found.recipes, found.gaps, strict=True) for gap in mine]
     # The largest of many gaps is large by choice: only those that stand the correction for all of them.
     corrected = holm([gap.p for _, gap in every])
-    sure = [one for one, p in zip(every, corrected, strict=True) if one[1].above and p < 1 - LEVEL]
+    sure = [one for one, p in zip(every, corrected, strict=True) if one[1].above_chance and p < 1 - LEVEL]
     if not sure:
         return "For no training and factor is trunk or head significantly better than the other."
     most, least = max(sure, key=lambda one: one[1].gap), min(sure, key=lambda one: one[1].gap)
@@ -44,7 +46,7 @@ def _headline(found: Misalignment) -> str:
     return text + "; nowhere is the head significantly better than the trunk."
 
 
-def _most(recipe: Recipe, gap: Gap) -> str:
+def _most(recipe: TrainedRecipe, gap: LayerGap) -> str:
     return (
         f"Most is gained by cutting the head for {plain(gap.factor)} after '{recipe.name}': "
         f"{100 * gap.gap:.0f} points [{100 * gap.low:.0f}, {100 * gap.high:.0f}]"

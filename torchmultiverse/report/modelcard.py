@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from torchmultiverse.evaluate import Result, RowView, calibration, factor_scores, percent, slices_of
+from torchmultiverse.evaluate import Line, Result, RowView, calibration, factor_scores, percent, slices_of
 from torchmultiverse.files import write_atomic
 
 
@@ -43,23 +43,8 @@ def model_card(result: Result, model: str) -> str:
     if good:
         lines += ["## Under which conditions", ""]
     telling = [line for line in good if 0 < line.cells[model]["accuracy"] < 1]
-    for line in sorted(telling, key=lambda q: -_spread(q.cells[model]))[:3]:
-        lines += [f"### {view.title(line)}", "", "| factor | worst | there | best | there | errors at the worst, "
-                  "times the usual |", "|---|---|---:|---|---:|---:|"]  # fmt: skip
-        for factor in factor_scores(view, model, line)[:8]:
-            w, b = factor.worst, factor.best
-            lines.append(f"| {factor.factor} | {w.level} | {percent(w.accuracy)} | {b.level} | {percent(b.accuracy)} | "
-                         f"{w.error_ratio:.2f} |")  # fmt: skip
-        slices = slices_of(view, model, line)[:5]
-        if slices:
-            lines += ["", "Significantly worse than elsewhere (false discovery rate 5 %):", ""]
-            lines += [f"- {s}: {percent(s.accuracy)} of {s.n:,}, elsewhere {percent(s.rest)}" for s in slices]
-        rows = view.rows(model, line)
-        honest = None if rows is None else calibration(rows)
-        if honest is not None:
-            lines += ["", f"It says {percent(honest.confidence)} % and is right {percent(honest.accuracy)} %; expected "
-                      f"calibration error {percent(honest.error)} points."]  # fmt: skip
-        lines.append("")
+    for line in sorted(telling, key=lambda q: -_variance(q.cells[model]))[:3]:
+        lines += _conditions(view, model, line)
     lines += ["## How it was run", "", f"- weights: {facts['weights']}, SHA-256 `{facts['weights_sha256'] or 'none'}`"]
     lines += [f"- preprocessing: {facts['preprocess'] or 'its own'}", f"- precision: {facts['precision']}"]
     lines += [f"- text: {facts['text']}"] if facts["text"] else []
@@ -72,7 +57,27 @@ def model_card(result: Result, model: str) -> str:
     return "\n".join(lines)
 
 
-def _spread(cell: dict[str, Any]) -> float:
+def _conditions(view: RowView, model: str, line: Line) -> list[str]:
+    """Return lines on where a model is right and where not, of one question."""
+    lines = [f"### {view.title(line)}", "", "| factor | worst | there | best | there | errors at the worst, "
+              "times the usual |", "|---|---|---:|---|---:|---:|"]  # fmt: skip
+    for factor in factor_scores(view, model, line)[:8]:
+        w, b = factor.worst, factor.best
+        lines.append(f"| {factor.factor} | {w.level} | {percent(w.accuracy)} | {b.level} | {percent(b.accuracy)} | "
+                     f"{w.error_ratio:.2f} |")  # fmt: skip
+    slices = slices_of(view, model, line)[:5]
+    if slices:
+        lines += ["", "Significantly worse than elsewhere (false discovery rate 5 %):", ""]
+        lines += [f"- {s}: {percent(s.accuracy)} of {s.n:,}, elsewhere {percent(s.rest)}" for s in slices]
+    rows = view.rows(model, line)
+    honest = None if rows is None else calibration(rows)
+    if honest is not None:
+        lines += ["", f"It says {percent(honest.confidence)} % and is right {percent(honest.accuracy)} %; expected "
+                  f"calibration error {percent(honest.error)} points."]  # fmt: skip
+    return [*lines, ""]
+
+
+def _variance(cell: dict[str, Any]) -> float:
     """Return how much the answers of a question differ: all right or all wrong says nothing about conditions."""
     return float(cell["n"] * cell["accuracy"] * (1 - cell["accuracy"]))
 

@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,49 +13,24 @@ import pyarrow.compute as pc
 from markupsafe import Markup, escape
 
 from torchmultiverse.evaluate import Line, Result, chosen_rows, data_uri, lines, percent, ranked, task_title
-from torchmultiverse.files import write_atomic
 from torchmultiverse.paths import component
 from torchmultiverse.report import svg
-from torchmultiverse.report.explorer import explore
 from torchmultiverse.report.findings import findings
 from torchmultiverse.report.tables import comma_separated, latex, markdown
 from torchmultiverse.report.templates import template
-from torchmultiverse.store import ImageSet
 
 _PREFIX = re.compile(r"^This is a photo (of )?")
 
 
-def report(results: str | Path | Result, out: str | Path, dataset: ImageSet | None = None, quiet: bool = True) -> Path:
-    """Write ``index.html``, ``leaderboard.md``, ``leaderboard.tex`` and ``results.csv``; returns the page.
-
-    The page needs no other file and no network: style, charts and pictures are inside it. ``explore.html`` beside it
-    shows every single answer.
-
-    Args:
-        results: folder that ``evaluate`` wrote, or a result.
-        out: folder to write.
-        dataset: what was evaluated: ``explore.html`` then shows all its pictures.
-        quiet: show no bar.
-
-    Raises:
-        DatasetError: the folder holds no results.
-    """
-    result = results if isinstance(results, Result) else Result.load(results)
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    for name, text in (
-        ("leaderboard.md", markdown(result)),
-        ("leaderboard.tex", latex(result)),
-        ("results.csv", comma_separated(result)),
-        ("index.html", render(result)),
-    ):
-        write_atomic(out / name, text.encode())
-    explore(result, out, dataset, quiet)
-    return out / "index.html"
+def evaluation_tables(result: Result) -> dict[str, str]:
+    """Return the leaderboard as markdown and LaTeX, and the whole long table as CSV, by file name."""
+    return {
+        "leaderboard.md": markdown(result), "leaderboard.tex": latex(result), "results.csv": comma_separated(result)
+    }  # fmt: skip
 
 
-def render(result: Result) -> str:
-    """Return the page."""
+def evaluation_page(result: Result) -> str:
+    """Return the page of an evaluation: a pure function of its result."""
     models = ranked(result)
     board = lines(result)
     gallery = list(_gallery(result, models))
@@ -107,7 +81,7 @@ def headline(board: Sequence[Line], models: Sequence[str]) -> str:
 
 
 @dataclass(frozen=True)
-class _Row:
+class _ChartRow:
     """One row of a chart with its numbers."""
 
     title: str
@@ -124,13 +98,13 @@ def _above(cell: dict[str, Any]) -> bool:
     return bool(cell["low"] > cell["chance"])
 
 
-def _row(line: Line, models: Sequence[str], question: str) -> _Row:
+def _row(line: Line, models: Sequence[str], question: str) -> _ChartRow:
     cells = [line.cells.get(model) for model in models]
     best = max(cell["accuracy"] for cell in line.cells.values())
     shown = [
         None if cell is None else {**cell, "best": cell["accuracy"] == best, "above": _above(cell)} for cell in cells
     ]
-    return _Row(
+    return _ChartRow(
         line.title,
         question,
         svg.dots([(index, name, line.cells.get(name)) for index, name in enumerate(models)], line.chance),
@@ -152,7 +126,7 @@ class _Breakdown:
     """One task, broken down by one factor."""
 
     factor: str
-    rows: list[_Row]
+    rows: list[_ChartRow]
 
 
 def _breakdowns(result: Result, models: Sequence[str]) -> list[tuple[str, list[_Breakdown]]]:
@@ -198,36 +172,36 @@ def _link(result: Result, task: str, metric: str, factor: str, level: str) -> st
 
 
 @dataclass(frozen=True)
-class _Picture:
+class _GalleryImage:
     """One picture of the gallery."""
 
     source: str
-    truth: Markup
-    said: Markup
+    target: Markup
+    prediction: Markup
 
 
 @dataclass
-class _Strip:
+class _GalleryStrip:
     """What one model made of the pictures of one task."""
 
-    right: list[_Picture]
-    wrong: list[_Picture]
+    right: list[_GalleryImage]
+    wrong: list[_GalleryImage]
     tied: int
     n: int
 
 
 def _gallery(result: Result, models: Sequence[str]) -> Any:
     """Yield tasks with, for each model, pictures that it got right and wrong."""
-    strips: dict[tuple[str, str], dict[str, _Strip]] = {}
+    strips: dict[tuple[str, str], dict[str, _GalleryStrip]] = {}
     for row in chosen_rows(result.rows):
         data = result.images.get(component(row["scene_id"]))
         if data is None:
             continue
         of_model = strips.setdefault((row["task"], row["metric"]), {})
-        strip = of_model.setdefault(row["model"], _Strip([], [], *_ties(result, row)))
-        truth, said = _difference(plain(row["label"]), plain(row["prediction"]))
+        strip = of_model.setdefault(row["model"], _GalleryStrip([], [], *_ties(result, row)))
+        target, prediction = _difference(plain(row["label"]), plain(row["prediction"]))
         source = data_uri(data)
-        (strip.right if row["correct"] == 1 else strip.wrong).append(_Picture(source, truth, said))
+        (strip.right if row["correct"] == 1 else strip.wrong).append(_GalleryImage(source, target, prediction))
     for line in lines(result):
         key = (line.task, line.metric)
         if key in strips:
@@ -241,7 +215,7 @@ def _gallery(result: Result, models: Sequence[str]) -> Any:
 
 
 def _ties(result: Result, row: dict[str, Any]) -> tuple[int, int]:
-    """Return for how many pictures of a model and task the best score was shared with the truth, and of how many."""
+    """Return for how many pictures of a model and task the best score was shared with the label, and of how many."""
     rows = result.rows
     mask = pc.equal(rows["scope"], "plain")
     for name in ("model", "task", "metric"):
@@ -256,9 +230,9 @@ def _opened(keys: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     return telling or list(keys[:1])
 
 
-def _difference(truth: str, said: str) -> tuple[Markup, Markup]:
+def _difference(target: str, prediction: str) -> tuple[Markup, Markup]:
     """Return both texts with the words that differ marked."""
-    one, two = truth.split(), said.split()
+    one, two = target.split(), prediction.split()
     parts: tuple[list[Markup], list[Markup]] = ([], [])
     for operation, a, b, c, d in SequenceMatcher(None, one, two, autojunk=False).get_opcodes():
         for side, words in ((0, one[a:b]), (1, two[c:d])):

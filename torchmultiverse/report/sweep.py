@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from torchmultiverse.analyze import MemorizationSweep
 from torchmultiverse.report import svg
+from torchmultiverse.report.tables import records_as_csv
 from torchmultiverse.report.templates import template
 
-if TYPE_CHECKING:
-    from torchmultiverse.analyze import Sweep
 
-
-def sweep_page(sweep: Sweep) -> str:
+def sweep_page(sweep: MemorizationSweep) -> str:
     """Return the page: it needs no other file and no network."""
     values = list(dict.fromkeys(point.value for point in sweep.points))
     layers = list(dict.fromkeys(point.layer for point in sweep.points))
@@ -21,21 +20,26 @@ def sweep_page(sweep: Sweep) -> str:
         lines.append(svg.Series(index, layer, [p.score for p in mine], [p.low for p in mine], [p.high for p in mine]))
     top = max(0.1, *(point.high for point in sweep.points))
     last = [point for point in sweep.points if point.layer == layers[-1]]
-    shares = [
+    categories = [
         svg.Series(1, "memorized", [p.memorized for p in last]),
         svg.Series(0, "correlated", [p.correlated for p in last]),
         svg.Series(3, "misrepresented", [p.misrepresented for p in last]),
     ]
     probes = [
-        svg.Series(0, "pictures that it learnt", [p.learnt for p in sweep.probed]),
-        svg.Series(1, "public pictures", [p.unseen for p in sweep.probed]),
+        svg.Series(0, "pictures that it learnt", [p.train_accuracy for p in sweep.probes]),
+        svg.Series(1, "public pictures", [p.public_accuracy for p in sweep.probes]),
     ]
     page: str = template("sweep.html.j2").render(
         sweep=sweep, values=values, last=layers[-1], headline=_headline(sweep, layers[-1]),
-        scores=svg.curves(values, [_above(line) for line in lines], top=top), shares=svg.curves(values, shares),
-        probes=svg.curves(values, probes), legends=[_legend(part) for part in (lines, shares, probes)],
+        scores=svg.curves(values, [_above(line) for line in lines], top=top), categories=svg.curves(values, categories),
+        probes=svg.curves(values, probes), legends=[_legend(part) for part in (lines, categories, probes)],
     )  # fmt: skip
     return page
+
+
+def sweep_tables(sweep: MemorizationSweep) -> dict[str, str]:
+    """Return the points as CSV, by file name."""
+    return {"sweep.csv": records_as_csv(sweep.points)}
 
 
 def _above(line: svg.Series) -> svg.Series:
@@ -49,7 +53,7 @@ def _legend(lines: list[svg.Series]) -> list[Any]:
     return [(svg.legend_mark(line.index), line.name) for line in lines]
 
 
-def _headline(sweep: Sweep, layer: str) -> str:
+def _headline(sweep: MemorizationSweep, layer: str) -> str:
     mine = [point for point in sweep.points if point.layer == layer]
     most, fewest = max(mine, key=lambda p: p.score), min(mine, key=lambda p: p.score)
     text = (

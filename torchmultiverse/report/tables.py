@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from torchmultiverse.documents import Record
 from torchmultiverse.evaluate import Result, lines, percent, ranked
 
 
@@ -102,3 +103,8 @@ def rows_as_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None
         for row in rows
     )
     return buffer.getvalue()
+
+
+def records_as_csv(records: Sequence[Record]) -> str:
+    """Return records of one kind as CSV, a line each, as `rows_as_csv` does; "" without any."""
+    return rows_as_csv([record.model_dump() for record in records]) if records else ""

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from torchmultiverse.documents import EncodedImage
 from torchmultiverse.evaluate import percent
+from torchmultiverse.images import decode, thumbnail
 from torchmultiverse.stats import format_difference
 
 
@@ -15,7 +17,8 @@ def template(name: str, **filters: Callable[..., Any]) -> Any:
 
     Args:
         name: of its file.
-        filters: by the names that it calls them by, beside ``percent``; `format_difference` says differences.
+        filters: by the names that it calls them by, beside ``percent`` and ``source``; `format_difference` says
+            differences.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -26,6 +29,13 @@ def template(name: str, **filters: Callable[..., Any]) -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, **filters}
+    environment.filters |= {"percent": percent, "source": source, **filters}
     environment.globals |= {"format_difference": format_difference}
     return environment.get_template(name)
+
+
+def source(image: EncodedImage) -> str:
+    """Return an image as the address of a thumbnail that the page holds itself."""
+    if image.media_type != "image/jpeg":  # kept as it was drawn, to the pixel
+        image = EncodedImage(data=thumbnail(decode(image.data, "an image of a record")))
+    return image.data_uri

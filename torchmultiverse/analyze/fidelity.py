@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.analyze.probes import Data, logistic
+from torchmultiverse.analyze.probes import ProbeData, logistic
+from torchmultiverse.documents import Record
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.models import FloatArray
 from torchmultiverse.stats import Intervals
 
 
-@dataclass(frozen=True)
-class Faithfulness:
+class Fidelity(Record):
     """Where the vector that a picture was drawn from is among those nearest to the picture's own vector.
 
     Attributes:
-        mean_rank, mrr, hit1: mean rank, mean reciprocal rank, and share of first places.
+        mean_rank, mrr, hit1: mean rank, mean reciprocal rank, and fraction of first places.
         null_rank, null_mrr: of a decoder that draws anything: (N + 1)/2 and H_N/N.
         candidates: N.
         ranks: of each picture, (Q,).
@@ -31,10 +30,10 @@ class Faithfulness:
     null_rank: float
     null_mrr: float
     candidates: int
-    ranks: NDArray[np.int64]
+    ranks: tuple[int, ...]
 
     @property
-    def said(self) -> str:
+    def summary(self) -> str:
         """What it means, in a sentence."""
         if self.hit1 >= 0.5:
             return f"MRR {self.mrr:.2f}, first place {100 * self.hit1:.0f} %: pictures can be trusted as views of it."
@@ -44,7 +43,7 @@ class Faithfulness:
         )
 
 
-def faithfulness(reference: FloatArray, drawn: FloatArray, rows: NDArray[np.int64], chunk: int = 1024) -> Faithfulness:
+def measure_fidelity(reference: FloatArray, drawn: FloatArray, rows: NDArray[np.int64], chunk: int = 1024) -> Fidelity:
     """Return the ranks of the conditioning vectors.
 
     ``rank = 1 + #{j ≠ i: ‖h_j − ĥ‖ < ‖h_i − ĥ‖}``. Source: F. Bordes et al., TMLR 2022, table 1.
@@ -70,47 +69,47 @@ def faithfulness(reference: FloatArray, drawn: FloatArray, rows: NDArray[np.int6
         own = squared[np.arange(len(squared)), rows[part]]
         ranks[part] = 1 + (squared < own[:, None]).sum(1)
     count = len(reference)
-    return Faithfulness(
-        float(ranks.mean()), float((1 / ranks).mean()), float((ranks == 1).mean()), (count + 1) / 2,
-        float((1 / np.arange(1, count + 1)).mean()), count, ranks,
+    return Fidelity(
+        mean_rank=float(ranks.mean()), mrr=float((1 / ranks).mean()), hit1=float((ranks == 1).mean()),
+        null_rank=(count + 1) / 2, null_mrr=float((1 / np.arange(1, count + 1)).mean()), candidates=count,
+        ranks=tuple(ranks.tolist()),
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Kept:
+class FactorFidelity(Record):
     """Whether a representation keeps a factor, as its pictures show it.
 
     Attributes:
         factor: column.
-        kept, low, high: share of drawn pictures in which a classifier sees the level of the picture that they were
-            drawn from, vectors being resampled.
-        real: the same classifier on real pictures: what it can see at all.
+        accuracy, low, high: fraction of drawn pictures in which a classifier sees the level of the picture that they
+            were drawn from, vectors being resampled.
+        real_accuracy: the same classifier on real pictures: what it can see at all.
         chance: of the most frequent level.
-        probe: what a probe reads from the vectors themselves; not a number where none was given.
+        probe_accuracy: what a probe reads from the vectors themselves; not a number where none was given.
     """
 
     factor: str
-    kept: float
+    accuracy: float
     low: float
     high: float
-    real: float
+    real_accuracy: float
     chance: float
-    probe: float
+    probe_accuracy: float
 
     @property
-    def share(self) -> float:
+    def retained(self) -> float:
         """How much of what the classifier can see is kept: 0 is chance, 1 is as in real pictures."""
-        return (self.kept - self.chance) / max(self.real - self.chance, 1e-9)
+        return (self.accuracy - self.chance) / max(self.real_accuracy - self.chance, 1e-9)
 
 
-def factors_kept(
+def factor_fidelity(
     real: FloatArray,
     codes: Mapping[str, NDArray[np.int64]],
     drawn: FloatArray,
     rows: NDArray[np.int64],
-    probe: Mapping[str, float] | None = None,
+    probe_accuracy: Mapping[str, float] | None = None,
     seed: int = 0,
-) -> list[Kept]:
+) -> list[FactorFidelity]:
     """Return, for each factor, whether drawn pictures have the level of the pictures that they were drawn from.
 
     Args:
@@ -119,7 +118,7 @@ def factors_kept(
         codes: levels of real pictures, (N,).
         drawn: features of drawn pictures by the same model, (Q, D).
         rows: which real picture each was drawn from, (Q,).
-        probe: what is read from the conditioning vectors, by factor.
+        probe_accuracy: what is read from the conditioning vectors, by factor.
         seed: of the division.
     """
     order = np.random.default_rng(seed).permutation(len(real))
@@ -128,15 +127,18 @@ def factors_kept(
     groups = np.unique(rows, return_inverse=True)[1]
     for factor, levels in codes.items():
         both = np.concatenate([real[test], drawn])
-        data = Data(real[train], real[validation], both, levels[train], levels[validation], int(levels.max()) + 1)
-        said = logistic(data, np.random.default_rng(seed)).said
-        right = (said[len(test) :] == levels[rows]).astype(float)
-        low, high, _ = intervals.of_mean(right, groups)
+        data = ProbeData(real[train], real[validation], both, levels[train], levels[validation], int(levels.max()) + 1)
+        prediction = logistic(data, np.random.default_rng(seed)).prediction
+        correct = (prediction[len(test) :] == levels[rows]).astype(float)
+        low, high, _ = intervals.of_mean(correct, groups)
         chance = float(np.bincount(levels[rows]).max() / len(rows))
-        seen = float((said[: len(test)] == levels[test]).mean())
+        seen = float((prediction[: len(test)] == levels[test]).mean())
         found.append(
-            Kept(factor, float(right.mean()), low, high, seen, chance, (probe or {}).get(factor, float("nan")))
-        )
+            FactorFidelity(
+                factor=factor, accuracy=float(correct.mean()), low=low, high=high, real_accuracy=seen, chance=chance,
+                probe_accuracy=(probe_accuracy or {}).get(factor, float("nan")),
+            )
+        )  # fmt: skip
     return found
 
 
@@ -162,80 +164,81 @@ def frechet_distance(one: FloatArray, two: FloatArray) -> float:
     Source: M. Heusel et al., *GANs trained by a two time-scale update rule*, NeurIPS 2017, equation 6.
     """
     means = [part.mean(0, dtype=np.float64) for part in (one, two)]
-    spreads = [np.atleast_2d(np.cov(part.astype(np.float64), rowvar=False)) for part in (one, two)]
+    covariances = [np.atleast_2d(np.cov(part.astype(np.float64), rowvar=False)) for part in (one, two)]
     # The trace of (Σ₁Σ₂)^½ by the eigenvalues of Σ₁^½ Σ₂ Σ₁^½: fewer pictures than features make Σ singular.
-    values, vectors = np.linalg.eigh(spreads[0])
+    values, vectors = np.linalg.eigh(covariances[0])
     half = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-    root = np.sqrt(np.maximum(np.linalg.eigvalsh(half @ spreads[1] @ half), 0)).sum()
-    return float(((means[0] - means[1]) ** 2).sum() + np.trace(spreads[0] + spreads[1]) - 2 * root)
+    root = np.sqrt(np.maximum(np.linalg.eigvalsh(half @ covariances[1] @ half), 0)).sum()
+    return float(((means[0] - means[1]) ** 2).sum() + np.trace(covariances[0] + covariances[1]) - 2 * root)
 
 
-@dataclass(frozen=True)
-class Realism:
+class SampleQuality(Record):
     """How drawn pictures compare with real ones as a whole.
 
     Attributes:
-        judge: whose features are compared.
+        evaluator: whose features are compared.
         fid, fid_real: Fréchet distance of drawn pictures to held-out ones, and of as many other real pictures to them:
             what the number is where nothing is wrong. It falls with the number of pictures.
-        score, score_spread, score_real: inception score of drawn pictures by a linear reader of ``label``, its spread
-            over ten parts, and that of the held-out pictures.
-        label: column that the reader says.
-        drawn, real: pictures of each.
+        inception_score, inception_score_std, inception_score_real: inception score of drawn pictures by a linear
+            classifier of ``label``, its standard deviation over ten parts, and that of the held-out pictures.
+        label: column that the classifier predicts.
+        samples, real_images: number of drawn and of real pictures.
     """
 
-    judge: str
+    evaluator: str
     fid: float
     fid_real: float
-    score: float
-    score_spread: float
-    score_real: float
+    inception_score: float
+    inception_score_std: float
+    inception_score_real: float
     label: str
-    drawn: int
-    real: int
+    samples: int
+    real_images: int
 
 
-def realism(
-    judge: str,
+def sample_quality(
+    evaluator: str,
     drawn: FloatArray,
     held: FloatArray,
     other: FloatArray,
     label: str,
     codes: NDArray[np.int64],
     seed: int = 0,
-) -> Realism:
+) -> SampleQuality:
     """Return Fréchet distance and inception score with any features.
 
     Args:
-        judge: whose features these are, to be stated.
+        evaluator: whose features these are, to be stated.
         drawn: of drawn pictures, (Q, D).
         held: of real pictures that were held out, (N, D).
-        other: of other real pictures, (M, D), from which the reader learns.
-        label: column that the reader says.
+        other: of other real pictures, (M, D), from which the classifier learns.
+        label: column that the classifier predicts.
         codes: of ``other``, (M,).
         seed: of choices.
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(other))
     validation, train = np.split(order, [max(1, len(order) // 5)])
-    data = Data(other[train], other[validation], held[:1], codes[train], codes[validation], int(codes.max()) + 1)
-    plane = logistic(data, rng).plane
-    assert plane is not None
-    score, spread = inception_score(plane.shares(drawn))
+    data = ProbeData(other[train], other[validation], held[:1], codes[train], codes[validation], int(codes.max()) + 1)
+    probe = logistic(data, rng).probe
+    assert probe is not None
+    score, std = inception_score(probe.probabilities(drawn))
     same = other[order[: len(drawn)]]
-    return Realism(
-        judge, frechet_distance(drawn, held), frechet_distance(same, held), score, spread,
-        inception_score(plane.shares(held))[0], label, len(drawn), len(held),
+    return SampleQuality(
+        evaluator=evaluator, fid=frechet_distance(drawn, held), fid_real=frechet_distance(same, held),
+        inception_score=score, inception_score_std=std,
+        inception_score_real=inception_score(probe.probabilities(held))[0], label=label, samples=len(drawn),
+        real_images=len(held),
     )  # fmt: skip
 
 
-def inception_score(shares: FloatArray, splits: int = 10) -> tuple[float, float]:
-    """Return exp E KL(p(y|x) ‖ p(y)) as mean and spread over parts, from classifier shares (N, C).
+def inception_score(probabilities: FloatArray, splits: int = 10) -> tuple[float, float]:
+    """Return exp E KL(p(y|x) ‖ p(y)) as mean and standard deviation over parts, from probabilities (N, C).
 
     Source: T. Salimans et al., *Improved techniques for training GANs*, NeurIPS 2016, section 4.
     """
     found = []
-    for part in np.array_split(shares.astype(np.float64), min(splits, len(shares))):
+    for part in np.array_split(probabilities.astype(np.float64), min(splits, len(probabilities))):
         mean = part.mean(0)
         logs = np.log(np.maximum(part, 1e-16)) - np.log(np.maximum(mean, 1e-16))
         found.append(np.exp((part * logs).sum(1).mean()))

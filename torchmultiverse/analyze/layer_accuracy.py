@@ -11,22 +11,21 @@ self-supervised learning*, TMLR 2023.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.analyze.probes import Data, Reading, probe_of, r_squared, ridge
-from torchmultiverse.analyze.splits import Parts, Question, question, split
+from torchmultiverse.analyze.probes import ProbeData, ProbePrediction, probe_of, r_squared, ridge
+from torchmultiverse.analyze.splits import FactorTarget, Split, factor_target, split
+from torchmultiverse.documents import Record
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.features import Features, factor_names
 from torchmultiverse.progress import progress_bar
 from torchmultiverse.stats import LEVEL, Intervals, Paired, holm, mean_interval, paired_interval
 
 
-@dataclass(frozen=True)
-class Reach:
+class LayerAccuracy(Record):
     """What one probe reads of one factor at one layer.
 
     Attributes:
@@ -38,8 +37,8 @@ class Reach:
         validation: by which the probe was chosen.
         levels: number of answers; 0 for a regression.
         train, test: pictures.
-        grouped: column whose groups are in one part only, "" for none.
-        chosen: hyper-parameters.
+        group_column: column whose groups are in one part only, "" for none.
+        hyperparameters: as the validation pictures chose them.
     """
 
     layer: str
@@ -54,12 +53,11 @@ class Reach:
     levels: int
     train: int
     test: int
-    grouped: str
-    chosen: Mapping[str, Any]
+    group_column: str
+    hyperparameters: Mapping[str, int | float]
 
 
-@dataclass(frozen=True)
-class Cut:
+class Cut(Record):
     """Where to cut for one factor.
 
     Attributes:
@@ -71,8 +69,8 @@ class Cut:
         cost, cost_low, cost_high: by how much the last layer is worse than the best, on the same test pictures; −1 and
             1 where there are too few groups of them.
         groups: independent groups of test pictures.
-        corrected: p of no cost, corrected for all factors and probes.
-        above: whether the best layer reads above chance, corrected for all factors and probes.
+        corrected_p: p of no cost, corrected for all factors and probes.
+        above_chance: whether the best layer reads above chance, corrected for all factors and probes.
         worst, worst_cost: the layer that is worst, and by how much.
     """
 
@@ -86,25 +84,24 @@ class Cut:
     cost_low: float
     cost_high: float
     groups: int
-    corrected: float
-    above: bool
+    corrected_p: float
+    above_chance: bool
     worst: str
     worst_cost: float
 
     @property
     def lost(self) -> bool:
         """Whether the end is surely worse than the best layer: of all that is said at once, nothing by chance."""
-        return self.above and self.cost > 0 and self.corrected < 1 - LEVEL
+        return self.above_chance and self.cost > 0 and self.corrected_p < 1 - LEVEL
 
 
-@dataclass(frozen=True)
-class LevelReach:
+class LevelAccuracy(Record):
     """How often one level of a factor is read rightly.
 
     Attributes:
         factor, probe, layer, level: what was asked where.
-        score, low, high: share of the level's test pictures, with its interval.
-        pictures: of that level in the test.
+        score, low, high: accuracy on the level's test pictures, with its interval.
+        images: of that level in the test.
     """
 
     factor: str
@@ -114,17 +111,16 @@ class LevelReach:
     score: float
     low: float
     high: float
-    pictures: int
+    images: int
 
 
-@dataclass(frozen=True)
-class Depths:
+class ProbeResults(Record):
     """All curves of a model, and where it is best cut.
 
     Attributes:
         model, dataset: names.
         layers: from the first to the last.
-        reaches: of every layer, factor and probe.
+        accuracies: of every layer, factor and probe.
         cuts: of every factor and probe.
         notes: factors that could not be asked for, and why.
         levels: of every factor with levels, by each probe, at its best cut and at the end.
@@ -133,10 +129,10 @@ class Depths:
     model: str
     dataset: str
     layers: tuple[str, ...]
-    reaches: tuple[Reach, ...]
+    accuracies: tuple[LayerAccuracy, ...]
     cuts: tuple[Cut, ...]
     notes: tuple[str, ...] = ()
-    levels: tuple[LevelReach, ...] = ()
+    levels: tuple[LevelAccuracy, ...] = ()
 
     @property
     def first_cuts(self) -> dict[str, Cut]:
@@ -146,16 +142,12 @@ class Depths:
             found.setdefault(cut.factor, cut)
         return found
 
-    def curve(self, factor: str, probe: str) -> list[Reach]:
+    def curve(self, factor: str, probe: str) -> list[LayerAccuracy]:
         """Return what is read of a factor, from the first layer to the last."""
-        return [one for one in self.reaches if (one.factor, one.probe) == (factor, probe)]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return everything as plain data."""
-        return asdict(self)
+        return [one for one in self.accuracies if (one.factor, one.probe) == (factor, probe)]
 
 
-def depths(
+def probe_layers(
     features: Features,
     factors: Sequence[str] | None = None,
     probes: Sequence[str] = ("logistic",),
@@ -163,7 +155,7 @@ def depths(
     train: float | int | None = None,
     seed: int = 0,
     quiet: bool = False,
-) -> Depths:
+) -> ProbeResults:
     """Probe every layer for every factor.
 
     Args:
@@ -171,7 +163,7 @@ def depths(
         factors: columns; default: all that vary.
         probes: of `torchmultiverse.analyze.probes.PROBES`; factors with many numbers are read by `ridge` instead.
         by: column whose groups stay together, ``auto`` or ``rows``; see `torchmultiverse.analyze.splits.split`.
-        train: label budget: a share of the training pictures, or so many of each level.
+        train: label budget: a fraction of the training pictures, or so many of each level.
         seed: of the split and of probes.
         quiet: show no bar.
 
@@ -181,26 +173,26 @@ def depths(
     """
     intervals = Intervals(seed)
     found, asked, notes = _curves(features, factors, probes, by, train, seed, intervals, quiet)
-    tests = {what.factor: parts.groups[parts.test] for what, parts in asked}
+    tests = {target.factor: parts.groups[parts.test] for target, parts in asked}
     careful = Intervals(seed, 1 - (1 - LEVEL) / len(found))
     cuts = [_cut(curve, tests[factor], intervals, careful) for (factor, _), curve in found.items()]
-    corrected = holm([cut.corrected for cut in cuts])
-    cuts = [replace(cut, corrected=p) for cut, p in zip(cuts, corrected, strict=True)]
-    every = tuple(reach for curve in found.values() for reach, _ in curve)
-    questions = {what.factor: (what, parts) for what, parts in asked}
+    corrected = holm([cut.corrected_p for cut in cuts])
+    cuts = [cut.model_copy(update={"corrected_p": p}) for cut, p in zip(cuts, corrected, strict=True)]
+    targets = {target.factor: (target, parts) for target, parts in asked}
     levels = [
         one
-        for cut in cuts if questions[cut.factor][0].numbers is None
-        for reach, outcomes in found[cut.factor, cut.probe] if reach.layer in (cut.best, cut.end)
-        for one in _levels(reach, outcomes, *questions[cut.factor], intervals)
+        for cut in cuts if targets[cut.factor][0].numbers is None
+        for accuracy, outcomes in found[cut.factor, cut.probe] if accuracy.layer in (cut.best, cut.end)
+        for one in _levels(accuracy, outcomes, *targets[cut.factor], intervals)
     ]  # fmt: skip
-    return Depths(
-        features.model, features.dataset, tuple(features.layers), every, tuple(cuts), tuple(notes), tuple(levels)
-    )
+    return ProbeResults(
+        model=features.model, dataset=features.dataset, layers=tuple(features.layers),
+        accuracies=tuple(accuracy for curve in found.values() for accuracy, _ in curve), cuts=tuple(cuts),
+        notes=tuple(notes), levels=tuple(levels),
+    )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Gap:
+class LayerGap(Record):
     """What is read of a factor at two layers.
 
     Attributes:
@@ -211,7 +203,7 @@ class Gap:
             groups of them.
         groups: independent groups of test pictures.
         p: of no gap.
-        above: whether either layer reads above chance.
+        above_chance: whether either layer reads above chance.
     """
 
     factor: str
@@ -223,26 +215,26 @@ class Gap:
     high: float
     groups: int
     p: float
-    above: bool
+    above_chance: bool
 
 
-def gaps(
+def layer_gaps(
     features: Features, factors: Sequence[str] | None = None, probe: str = "logistic", by: str = "auto", seed: int = 0,
     quiet: bool = False,
-) -> list[Gap]:  # fmt: skip
+) -> list[LayerGap]:  # fmt: skip
     """Return how much better each factor is read at the first of some layers than at the last.
 
     Args:
-        features, factors, by, seed, quiet: as in `depths`.
+        features, factors, by, seed, quiet: as in `probe_layers`.
         probe: of factors with levels.
 
     Raises:
-        DatasetError: see `depths`.
+        DatasetError: see `probe_layers`.
         ModelError: no such probe.
     """
     intervals = Intervals(seed)
     found, asked, _ = _curves(features, factors, [probe], by, None, seed, intervals, quiet)
-    tests = {what.factor: parts.groups[parts.test] for what, parts in asked}
+    tests = {target.factor: parts.groups[parts.test] for target, parts in asked}
     out = []
     for (factor, _), curve in found.items():
         groups = np.unique(tests[factor], return_inverse=True)[1]
@@ -250,129 +242,137 @@ def gaps(
         gap = _apart(curve[0], curve[-1], groups, intervals)
         above = max(first.low, last.low) > first.chance  # by an interval of its own
         out.append(
-            Gap(factor, first.score, last.score, first.chance, gap.mean, gap.low, gap.high, gap.clusters, gap.p, above)
-        )
+            LayerGap(
+                factor=factor, first=first.score, last=last.score, chance=first.chance, gap=gap.mean, low=gap.low,
+                high=gap.high, groups=gap.clusters, p=gap.p, above_chance=above,
+            )
+        )  # fmt: skip
     return out
 
 
-_Curve = list[tuple[Reach, NDArray[np.float64]]]
+_Curve = list[tuple[LayerAccuracy, NDArray[np.float64]]]
 
 
 def _curves(
     features: Features, factors: Sequence[str] | None, probes: Sequence[str], by: str, train: float | int | None,
     seed: int, intervals: Intervals, quiet: bool,
-) -> tuple[dict[tuple[str, str], _Curve], list[tuple[Question, Parts]], list[str]]:  # fmt: skip
+) -> tuple[dict[tuple[str, str], _Curve], list[tuple[FactorTarget, Split]], list[str]]:  # fmt: skip
     """Return what every probe reads of every factor at every layer, with its outcomes on the test pictures."""
-    readers = {name: probe_of(name) for name in probes}
+    chosen = {name: probe_of(name) for name in probes}
     asked, notes = _asked(features, factors, by, train, seed)
     found: dict[tuple[str, str], _Curve] = {}
     with progress_bar(quiet) as progress:
         bar = progress.add_task("probes", total=len(features.layers) * len(asked) * len(probes), unit="probes")
         for depth, layer in enumerate(features.layers):
             vectors = features.layers[layer]
-            for what, parts in asked:
-                targets: NDArray[Any] = what.codes if what.numbers is None else what.numbers
-                data = Data(
-                    vectors[parts.train], vectors[parts.validation], vectors[parts.test], targets[parts.train],
-                    targets[parts.validation], len(what.levels),
+            for target, parts in asked:
+                values: NDArray[Any] = target.codes if target.numbers is None else target.numbers
+                data = ProbeData(
+                    vectors[parts.train], vectors[parts.validation], vectors[parts.test], values[parts.train],
+                    values[parts.validation], len(target.levels),
                 )  # fmt: skip
-                for name, reader in readers.items() if what.numbers is None else [("ridge", ridge)]:
-                    progress.update(bar, description=f"{layer}, {what.factor}")
-                    reading = reader(data, np.random.default_rng((seed, depth)))
-                    reach, outcomes = _reach(reading, what, parts, intervals)
-                    found.setdefault((what.factor, name), []).append(
-                        (Reach(layer, depth, what.factor, name, **reach), outcomes)
+                for name, fit in chosen.items() if target.numbers is None else [("ridge", ridge)]:
+                    progress.update(bar, description=f"{layer}, {target.factor}")
+                    predicted = fit(data, np.random.default_rng((seed, depth)))
+                    numbers, outcomes = _accuracy(predicted, target, parts, intervals)
+                    found.setdefault((target.factor, name), []).append(
+                        (LayerAccuracy(layer=layer, depth=depth, factor=target.factor, probe=name, **numbers), outcomes)
                     )
                     progress.advance(bar)
     return found, asked, notes
 
 
 def _levels(
-    reach: Reach, outcomes: NDArray[np.float64], what: Question, parts: Parts, intervals: Intervals
-) -> Iterable[LevelReach]:
-    truth = what.codes[parts.test]
-    groups = parts.groups[parts.test]
-    for code, level in enumerate(what.levels):
-        mine = np.flatnonzero(truth == code)
+    accuracy: LayerAccuracy,
+    outcomes: NDArray[np.float64],
+    target: FactorTarget,
+    parts: Split,
+    intervals: Intervals,
+) -> Iterable[LevelAccuracy]:
+    codes, groups = target.codes[parts.test], parts.groups[parts.test]
+    for code, level in enumerate(target.levels):
+        mine = np.flatnonzero(codes == code)
         if not len(mine):
             continue
         low, high, _ = intervals.of_mean(outcomes[mine], np.unique(groups[mine], return_inverse=True)[1])
-        score = float(outcomes[mine].mean())
-        yield LevelReach(reach.factor, reach.probe, reach.layer, level, score, low, high, len(mine))
+        yield LevelAccuracy(
+            factor=accuracy.factor, probe=accuracy.probe, layer=accuracy.layer, level=level,
+            score=float(outcomes[mine].mean()), low=low, high=high, images=len(mine),
+        )  # fmt: skip
 
 
 def _asked(
     features: Features, factors: Sequence[str] | None, by: str, train: float | int | None, seed: int
-) -> tuple[list[tuple[Question, Parts]], list[str]]:
-    asked: list[tuple[Question, Parts]] = []
+) -> tuple[list[tuple[FactorTarget, Split]], list[str]]:
+    asked: list[tuple[FactorTarget, Split]] = []
     notes: list[str] = []
     for factor in factor_names(features, factors):
-        what = question(features.columns, factor)
+        target = factor_target(features.columns, factor)
         rng = np.random.default_rng((seed, len(asked)))
         try:
-            parts = split(features.columns, what, rng, by)
+            parts = split(features.columns, target, rng, by)
         except DatasetError as error:
             if factors is not None:  # asked for by name
                 raise
             notes.append(f"{factor}: {error}")
             continue
-        asked.append((what, _budget(parts, what, train, rng)))
+        asked.append((target, _budget(parts, target, train, rng)))
     if not asked:
         raise DatasetError(f"{features.dataset}: nothing can be asked for. {'; '.join(notes)}")
     return asked, notes
 
 
-def _budget(parts: Parts, what: Question, train: float | int | None, rng: np.random.Generator) -> Parts:
+def _budget(parts: Split, target: FactorTarget, train: float | int | None, rng: np.random.Generator) -> Split:
     """Return the parts with fewer training pictures, of all levels alike."""
     if train is None:
         return parts
     order = rng.permutation(parts.train)
     if isinstance(train, float):
         if not 0 < train <= 1:
-            raise DatasetError(f"a label budget is a share above 0 up to 1, or a number of pictures, not {train}")
+            raise DatasetError(f"a label budget is a fraction above 0 up to 1, or a number of pictures, not {train}")
         kept = order[: max(1, round(train * len(order)))]
-        if what.numbers is None:  # one of each level at least, or it could never be said
-            first = np.unique(what.codes[order], return_index=True)[1]
+        if target.numbers is None:  # one of each level at least, or it could never be said
+            first = np.unique(target.codes[order], return_index=True)[1]
             kept = np.unique(np.concatenate([kept, order[first]]))
-    elif what.numbers is not None:
+    elif target.numbers is not None:
         kept = order[:train]
     else:
-        codes = what.codes[order]
+        codes = target.codes[order]
         rank = np.empty(len(order), np.int64)
         for level in np.unique(codes):
             mine = np.flatnonzero(codes == level)
             rank[mine] = np.arange(len(mine))
         kept = order[rank < train]
-    return Parts(np.sort(kept), parts.validation, parts.test, parts.groups, parts.by)
+    return Split(np.sort(kept), parts.validation, parts.test, parts.groups, parts.by)
 
 
-def _reach(
-    reading: Reading, what: Question, parts: Parts, intervals: Intervals
+def _accuracy(
+    predicted: ProbePrediction, target: FactorTarget, parts: Split, intervals: Intervals
 ) -> tuple[dict[str, Any], NDArray[np.float64]]:
     """Return the numbers of one probe, and what it gained on each test picture."""
     groups = np.unique(parts.groups[parts.test], return_inverse=True)[1]
     facts: dict[str, Any] = {
-        "validation": reading.validation, "levels": len(what.levels), "train": len(parts.train),
-        "test": len(parts.test), "grouped": parts.by, "chosen": dict(reading.chosen),
+        "validation": predicted.validation, "levels": len(target.levels), "train": len(parts.train),
+        "test": len(parts.test), "group_column": parts.by, "hyperparameters": dict(predicted.hyperparameters),
     }  # fmt: skip
-    if what.numbers is None:
-        truth = what.codes[parts.test]
-        right = (reading.said == truth).astype(float)
-        low, high, _ = intervals.of_mean(right, groups)
-        chance = float(np.bincount(truth).max() / len(truth))
-        return {"score": float(right.mean()), "low": low, "high": high, "chance": chance, **facts}, right
-    numbers = what.numbers[parts.test]
+    if target.numbers is None:
+        codes = target.codes[parts.test]
+        correct = (predicted.prediction == codes).astype(float)
+        low, high, _ = intervals.of_mean(correct, groups)
+        chance = float(np.bincount(codes).max() / len(codes))
+        return {"score": float(correct.mean()), "low": low, "high": high, "chance": chance, **facts}, correct
+    numbers = target.numbers[parts.test]
     # R² as a mean over pictures, so that pictures, and groups of them, can be resampled.
-    spread = float(((numbers - numbers.mean(0)) ** 2).sum(1).mean())
-    gained = 1 - ((reading.said - numbers) ** 2).sum(1) / max(spread, 1e-12)
+    variance = float(((numbers - numbers.mean(0)) ** 2).sum(1).mean())
+    gained = 1 - ((predicted.prediction - numbers) ** 2).sum(1) / max(variance, 1e-12)
     found = mean_interval(gained, groups, intervals, (-1.0, 1.0))
-    score = r_squared(reading.said, numbers)
+    score = r_squared(predicted.prediction, numbers)
     return {"score": score, "low": found.low, "high": found.high, "chance": 0.0, **facts}, gained
 
 
 def _apart(
-    one: tuple[Reach, NDArray[np.float64]],
-    two: tuple[Reach, NDArray[np.float64]],
+    one: tuple[LayerAccuracy, NDArray[np.float64]],
+    two: tuple[LayerAccuracy, NDArray[np.float64]],
     groups: NDArray[np.int64],
     intervals: Intervals,
 ) -> Paired:
@@ -384,7 +384,7 @@ def _apart(
 
 
 def _cut(
-    curve: Sequence[tuple[Reach, NDArray[np.float64]]],
+    curve: Sequence[tuple[LayerAccuracy, NDArray[np.float64]]],
     test_groups: NDArray[np.int64],
     intervals: Intervals,
     careful: Intervals,
@@ -392,28 +392,27 @@ def _cut(
     """Return the cut of one factor by one probe, its p not yet corrected; ``careful`` is the level of all at once."""
     groups = np.unique(test_groups, return_inverse=True)[1]
     best = max(range(len(curve)), key=lambda k: (curve[k][0].validation, k))  # of equals the deeper one
-    scores = [reach.score for reach, _ in curve]
+    scores = [accuracy.score for accuracy, _ in curve]
     apart = [_apart(curve[best], other, groups, intervals) for other in curve]
-    tied = tuple(reach.layer for (reach, _), gap in zip(curve, apart, strict=True) if gap.low <= 0 <= gap.high)
+    tied = tuple(one.layer for (one, _), gap in zip(curve, apart, strict=True) if gap.low <= 0 <= gap.high)
     end, worst = apart[-1], int(np.argmin(scores))
-    chosen, right = curve[best]
-    low = careful.of_mean(right, groups)[0] if chosen.levels else mean_interval(right, groups, careful, (-1, 1)).low
+    chosen, correct = curve[best]
+    low = careful.of_mean(correct, groups)[0] if chosen.levels else mean_interval(correct, groups, careful, (-1, 1)).low
     return Cut(
-        chosen.factor, chosen.probe, chosen.layer, tied, scores[best], curve[-1][0].layer, end.mean, end.low, end.high,
-        end.clusters, end.p, low > chosen.chance, curve[worst][0].layer, scores[best] - scores[worst],
+        factor=chosen.factor, probe=chosen.probe, best=chosen.layer, tied=tied, score=scores[best],
+        end=curve[-1][0].layer, cost=end.mean, cost_low=end.low, cost_high=end.high, groups=end.clusters,
+        corrected_p=end.p, above_chance=bool(low > chosen.chance), worst=curve[worst][0].layer,
+        worst_cost=scores[best] - scores[worst],
     )  # fmt: skip
 
 
-def budgets(
-    features: Features, factor: str, layers: Iterable[str], shares: Sequence[float] = (0.01, 0.03, 0.1, 0.3, 1.0),
+def label_budgets(
+    features: Features, factor: str, layers: Iterable[str], fractions: Sequence[float] = (0.01, 0.03, 0.1, 0.3, 1.0),
     probe: str = "logistic", by: str = "auto", seed: int = 0, quiet: bool = False,
-) -> dict[float, Depths]:  # fmt: skip
-    """Return what some layers say with fewer and fewer labels: by share of the training pictures."""
+) -> dict[float, ProbeResults]:  # fmt: skip
+    """Return what some layers say with fewer and fewer labels: by fraction of the training pictures."""
     some = Features(
         features.model, features.dataset, {layer: features.layers[layer] for layer in layers}, features.columns,
         features.rows, features.facts,
     )  # fmt: skip
-    return {share: depths(some, [factor], [probe], by, float(share), seed, quiet) for share in shares}
-
-
-__all__ = ["Cut", "Depths", "Gap", "LevelReach", "Reach", "budgets", "depths", "gaps"]
+    return {fraction: probe_layers(some, [factor], [probe], by, float(fraction), seed, quiet) for fraction in fractions}

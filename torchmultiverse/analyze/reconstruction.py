@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from torchmultiverse.analyze.decoders import load_conditioned_decoder
 from torchmultiverse.analyze.neighbours import Backend, nearest_rows
+from torchmultiverse.analyze.options import RunOptions
+from torchmultiverse.analyze.probes import ProbeData, logistic
+from torchmultiverse.analyze.rcdm import sample
+from torchmultiverse.documents import Record
 from torchmultiverse.errors import ModelError
 from torchmultiverse.models import FloatArray
 from torchmultiverse.stats import paired_interval
@@ -19,32 +23,31 @@ NEAR, EACH = 5, 4
 """Of the source: neighbours whose vectors are averaged, and pictures drawn of each mean."""
 
 
-@dataclass(frozen=True)
-class Reconstruction:
+class Reconstruction(Record):
     """How often the object of a picture is seen in what is drawn from its background.
 
     Attributes:
-        target, reference: share of drawn pictures in which a linear reader of each model's own features, learnt from
-            public pictures, sees the label; the reference is not a number without a second decoder.
+        target_accuracy, reference_accuracy: fraction of drawn pictures in which a linear probe of each model's own
+            features, trained on public pictures, sees the label; the latter is not a number without a second decoder.
         difference, low, high: of the two, pictures being resampled; against chance without a second decoder.
         chance: of the label.
-        pictures, each: backgrounds that were asked, and pictures drawn of each.
+        images, samples_per_image: backgrounds that were asked, and pictures drawn of each.
     """
 
-    target: float
-    reference: float
+    target_accuracy: float
+    reference_accuracy: float
     difference: float
     low: float
     high: float
     chance: float
-    pictures: int
-    each: int
+    images: int
+    samples_per_image: int
 
 
 def reconstruct(
-    decoders: Sequence[str | Path | None], models: Sequence[Any], pictures: Any,
+    decoders: Sequence[str | Path | None], models: Sequence[Any], images: Any,
     found: Sequence[tuple[FloatArray, FloatArray]], rows: NDArray[np.int64], public: NDArray[np.int64],
-    codes: NDArray[np.int64], seed: int = 0, store: Any = None, backend: Backend = "torch", quiet: bool = False,
+    codes: NDArray[np.int64], backend: Backend = "torch", run: RunOptions | None = None,
 ) -> tuple[Reconstruction, list[NDArray[np.uint8]]]:  # fmt: skip
     """Draw pictures from the mean vector of the public pictures that are nearest to a background.
 
@@ -54,14 +57,14 @@ def reconstruct(
     Args:
         decoders: folders, one for each model; none for a model that has none.
         models: that saw the pictures, and that did not.
-        pictures: the dataset.
+        images: the dataset.
         found: of each model, features of the backgrounds (N, D) and of public pictures (M, D), in which neighbours are
             sought.
         rows: pictures that the backgrounds are of, (N,).
         public: rows of public pictures, (M,).
         codes: labels of all pictures.
-        seed: of the noise.
-        store, backend, quiet: as in `torchmultiverse.analyze.memorization.memory`.
+        backend: of neighbours; see `nearest_rows`.
+        run: seed of the noise, and so on.
 
     Returns:
         How often the object is seen, and the pictures of each decoder, (N, 4, S, S, 3).
@@ -70,35 +73,33 @@ def reconstruct(
         ModelError: a decoder of another model, or one that learnt pictures that are asked for.
         MissingExtra: diffusers is not installed.
     """
-    from torchmultiverse.analyze.portraits import sitter
-    from torchmultiverse.analyze.probes import Data, logistic
-    from torchmultiverse.analyze.rcdm import sample
-
-    drawn, right = [], []
+    run = run or RunOptions()
+    drawn, correct = [], []
     for folder, model, (asked, index) in zip(decoders, models, found, strict=False):
         if folder is None:
             continue
-        one = sitter(folder, pictures, store, quiet)
+        one = load_conditioned_decoder(folder, images, run)
         if one.model.info.weights_sha256 != model.info.weights_sha256:
             raise ModelError(f"{folder} draws from '{one.model.info.name}', not from '{model.info.name}'")
-        if len(known := np.intersect1d(one.learnt, rows)):
+        if len(known := np.intersect1d(one.training_rows, rows)):
             raise ModelError(f"{folder} learnt {len(known)} of the pictures that are asked for; train it with --sets")
         near = nearest_rows(asked, index, min(NEAR, len(public)), backend).rows
         x = one.vectors
-        made = sample(one.decoder, x[public[near]].mean(1), EACH, seed=seed, quiet=quiet)
-        rng = np.random.default_rng(seed)
+        made = sample(one.decoder, x[public[near]].mean(1), EACH, seed=run.seed, quiet=run.quiet)
+        rng = np.random.default_rng(run.seed)
         validation, train = np.split(rng.permutation(public), [max(1, len(public) // 5)])
-        seen = one.look(made.reshape(-1, *made.shape[2:]))
-        data = Data(x[train], x[validation], seen, codes[train], codes[validation], int(codes.max()) + 1)
-        right.append((logistic(data, rng).said.reshape(len(rows), EACH) == codes[rows][:, None]).mean(1))
+        seen = one.encode_pixels(made.reshape(-1, *made.shape[2:]))
+        data = ProbeData(x[train], x[validation], seen, codes[train], codes[validation], int(codes.max()) + 1)
+        correct.append((logistic(data, rng).prediction.reshape(len(rows), EACH) == codes[rows][:, None]).mean(1))
         drawn.append(made)
     if not drawn:
         raise ModelError("no decoder to draw with")
-    share = (np.bincount(codes[public], minlength=int(codes.max()) + 1) / len(public))[codes[rows]]
-    other = right[1] if len(right) > 1 else share
-    apart = paired_interval(right[0] - other)
-    reference = float(right[1].mean()) if len(right) > 1 else float("nan")
-    counted = Reconstruction(
-        float(right[0].mean()), reference, apart.mean, apart.low, apart.high, float(share.mean()), len(rows), EACH
-    )
-    return counted, drawn
+    chance = (np.bincount(codes[public], minlength=int(codes.max()) + 1) / len(public))[codes[rows]]
+    other = correct[1] if len(correct) > 1 else chance
+    apart = paired_interval(correct[0] - other)
+    reference = float(correct[1].mean()) if len(correct) > 1 else float("nan")
+    found_in = Reconstruction(
+        target_accuracy=float(correct[0].mean()), reference_accuracy=reference, difference=apart.mean, low=apart.low,
+        high=apart.high, chance=float(chance.mean()), images=len(rows), samples_per_image=EACH,
+    )  # fmt: skip
+    return found_in, drawn
