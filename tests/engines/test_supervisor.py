@@ -140,7 +140,7 @@ def test_a_hanging_engine_is_replaced_when_its_lease_ends_and_costs_nothing() ->
     assert check(SCENES, futures) == []
     assert [engine.number for engine in engines.made] == [0, 1]
     (status,) = supervisor.status()
-    assert (status.pictures, status.restarts) == (8, 1)
+    assert (status.images, status.restarts) == (8, 1)
     supervisor.close()
     assert engines.all_closed
     assert no_thread_left()

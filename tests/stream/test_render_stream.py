@@ -217,7 +217,7 @@ def test_it_says_what_limits_it() -> None:
     with stream(engine=lambda: MarkerEngine(0.02)) as live:
         list(itertools.islice(live, 20))
         assert live.stats()["limit"] == "rendering"
-        assert live.stats()["pictures"] == 20
+        assert live.stats()["images"] == 20
         assert "limit: rendering" in repr(live)
 
 

@@ -54,7 +54,7 @@ def test_each_epoch_has_an_order_of_its_own(workers: int, more: dict[str, Any]) 
     for order in epochs:
         assert len(order) == len(set(order)) == COUNT
     assert len({tuple(order) for order in epochs}) == len(epochs)
-    assert live.stats()["pictures"] == COUNT * len(epochs), "the training process knows what its workers showed"
+    assert live.stats()["images"] == COUNT * len(epochs), "the training process knows what its workers showed"
 
 
 def test_workers_show_what_the_training_process_would() -> None:
@@ -222,10 +222,10 @@ def test_only_the_last_scenes_are_remembered(monkeypatch: pytest.MonkeyPatch) ->
     assert shared.shown(list("abcd")) == {"b": "B", "c": "C", "d": "D"}
     shared.tell([("A", 1.0), ("B", 2.0)])
     assert shared.told(1) == [(2, "B", 2.0)]
-    shared.keep((0, 1), {"a": 1}, 2, {"pictures": 2})
-    assert shared.state((0, 1)) == ({"a": 1}, 2, {"pictures": 2})
+    shared.keep((0, 1), {"a": 1}, 2, {"images": 2})
+    assert shared.state((0, 1)) == ({"a": 1}, 2, {"images": 2})
     assert shared.state((1, 2)) == (None, 0, {})
-    assert shared.stats() == [{"pictures": 2}]
+    assert shared.stats() == [{"images": 2}]
     shared.clear()
     assert not shared.used
 

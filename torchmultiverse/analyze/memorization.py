@@ -388,9 +388,7 @@ def _membership(measured: _Measurement, sides: Mapping[str, InferencePair]) -> d
     if options.views:
         rows = [crops.rows for name, crops in measured.crops.items() if name != "A"]
         alike = [
-            view_agreement(
-                measured.models[0], measured.images, some, measured.options.views, measured.run.seed, measured.run.quiet
-            )
+            view_agreement(measured.models[0], measured.images, some, options.views, run.seed, run.quiet)
             for some in (measured.crops["A"].rows, np.concatenate(rows))
         ]
         found["agreement of views (EncoderMI)"] = infer_membership(alike[0], alike[1])

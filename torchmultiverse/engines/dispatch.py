@@ -66,19 +66,19 @@ class EngineStatus:
         number: of its slot, from 0.
         state: ``starting``, ``rendering``, ``idle``, or ``left``: lost too often.
         world: that it renders.
-        pictures: frames of this slot so far.
+        images: frames of this slot so far.
         restarts: how often its engine was made anew.
         memory: bytes of its processes; ``None`` where it has none of its own.
-        waits: seconds since its last answer, while it has something to render.
+        waiting: seconds since its last answer, while it has something to render.
     """
 
     number: int
     state: State
     world: str
-    pictures: int
+    images: int
     restarts: int
     memory: int | None
-    waits: float
+    waiting: float
 
 
 @dataclass(eq=False)
@@ -172,7 +172,7 @@ class Slot:
     number: int
     state: State = "starting"
     world: str = ""
-    pictures: int = 0
+    images: int = 0
     restarts: int = 0
     losses: int = 0  # in a row
 
@@ -186,7 +186,7 @@ class LeaseHolder:
         engine: ``None`` before it is made, and between two.
         leased: what it was given and has not answered; the oldest first.
         since: its last answer, or the first scene after it; ``None`` while it has nothing to do.
-        pictures: of this engine.
+        images: of this engine.
         abandoned: whether another one has taken its place: whatever it still does counts no more.
     """
 
@@ -194,7 +194,7 @@ class LeaseHolder:
     engine: Engine | None = None
     leased: deque[RenderTask] = field(default_factory=deque)
     since: float | None = None
-    pictures: int = 0
+    images: int = 0
     abandoned: bool = False
 
 
@@ -259,8 +259,8 @@ class Dispatcher:
         if isinstance(answer, Failure):
             return self._tried(task, answer, self.limits.retries)
         self._took.append(now - since)
-        holder.pictures += 1
-        holder.slot.pictures += 1
+        holder.images += 1
+        holder.slot.images += 1
         holder.slot.losses = 0
         self.out.pop(task, None)
         task.answered = True

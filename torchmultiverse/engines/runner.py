@@ -96,7 +96,7 @@ class Runner(threading.Thread):
         self.holder.slot.state = "starting"
         engine = self._make_engine()
         with self._dispatcher.changed:
-            self.holder.engine, self.holder.pictures = engine, 0
+            self.holder.engine, self.holder.images = engine, 0
             if self.holder.since is not None:
                 self.holder.since = self._dispatcher.clock()
             if self.holder.abandoned:
@@ -182,7 +182,7 @@ class Runner(threading.Thread):
     def _worn(self) -> bool:
         """Whether this engine has rendered, or eaten, its budget."""
         limits = self._dispatcher.limits
-        if limits.recycle is not None and self.holder.pictures >= limits.recycle:
+        if limits.recycle is not None and self.holder.images >= limits.recycle:
             return True
         used = memory_of(self.holder.engine) if limits.memory is not None else None
         return used is not None and limits.memory is not None and used > limits.memory

@@ -180,7 +180,7 @@ class Supervisor:
                 waits = 0.0 if since is None else self._dispatcher.clock() - since
             memory = memory_of(engine)
             found.append(
-                EngineStatus(slot.number, slot.state, slot.world, slot.pictures, slot.restarts, memory, round(waits, 1))
+                EngineStatus(slot.number, slot.state, slot.world, slot.images, slot.restarts, memory, round(waits, 1))
             )
         return found
 

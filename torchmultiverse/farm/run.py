@@ -380,7 +380,7 @@ class _Run:
         left = self._writer.expected - found - self.rendered - len(self.failures)
         status = {
             "host": platform.node(), "pid": os.getpid(), "updated": time.time(),
-            "pictures": self._writer.expected, "found": found, "rendered": self.rendered,
+            "images": self._writer.expected, "found": found, "rendered": self.rendered,
             "failed": len(self.failures), "rate": round(rate, 3), "done": done,
             "seconds_left": round(left / rate, 1) if self.rendered else None, "repeated": self._engines.repeated,
             "workers": [asdict(status) for status in self._engines.status()],

@@ -344,22 +344,22 @@ class RenderStream(IterableDataset[Item]):
         summed over engines; ``idle``: engines without work. ``limit`` is ``rendering``, ``preparing`` or ``training``.
         """
         every = [self._spent(), *([] if self._copied() else self._shared.stats())]
-        times = {key: sum(spent[key] for spent in every) for key in (*_TIMES, "pictures")}
+        times = {key: sum(spent[key] for spent in every) for key in (*_TIMES, "images")}
         named = {"wait": "rendering", "prepare": "preparing", "outside": "training"}
         limit = named[max(named, key=lambda key: times[key])]
-        return {**{key: round(times[key], 3) for key in _TIMES}, "pictures": times["pictures"], "limit": limit}
+        return {**{key: round(times[key], 3) for key in _TIMES}, "images": times["images"], "limit": limit}
 
     def _spent(self) -> dict[str, Any]:
         engines = self._engines
         here = {**self._times, "render": engines.busy if engines else 0.0, "idle": engines.idle if engines else 0.0}
-        return {key: here[key] + self._earlier.get(key, 0.0) for key in _TIMES} | {"pictures": self._yielded}
+        return {key: here[key] + self._earlier.get(key, 0.0) for key in _TIMES} | {"images": self._yielded}
 
     def __repr__(self) -> str:
         found = self.stats()
         total = sum(found[key] for key in ("wait", "prepare", "outside")) or 1.0
         shares = ", ".join(f"{key} {100 * found[key] / total:.0f} %" for key in ("wait", "prepare", "outside"))
         engines = self._settings.workers
-        return f"RenderStream({found['pictures']} pictures, {engines} engines; {shares}; limit: {found['limit']})"
+        return f"RenderStream({found['images']} pictures, {engines} engines; {shares}; limit: {found['limit']})"
 
     def close(self) -> None:
         """End the engines; may be called twice."""
