@@ -77,7 +77,7 @@ class Runner(threading.Thread):
             if holder.abandoned:
                 return
             holder.engine = None
-            settled = [*dispatcher.give_back(holder, None), *dispatcher.leave(holder.slot, error)]
+            settled = [*dispatcher.requeue(holder, None), *dispatcher.leave(holder.slot, error)]
         settle_all(settled)
 
     def _describe(self) -> None:
@@ -208,8 +208,8 @@ class Runner(threading.Thread):
                 return
             there = holder.engine is not None
             holder.slot.restarts += there
-            settled = dispatcher.give_back(holder, reason if there else None)
-            over = dispatcher.lose(holder.slot, reason, error)
+            settled = dispatcher.requeue(holder, reason if there else None)
+            over = dispatcher.count_loss(holder.slot, reason, error)
         settle_all(settled)
         self._drop()
         if not known:

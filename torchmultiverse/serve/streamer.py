@@ -90,7 +90,7 @@ class Streamer:
         self.url = url
         self.loopback = is_loopback(websocket.host(url)) if loopback is None else loopback
         self._token = token
-        limits = Limits(lease=LEASE, restarts=MAX_BREAKS - 1, longest_pause=0.5)
+        limits = Limits(lease=LEASE, restarts=MAX_BREAKS - 1, max_pause=0.5)
         self._engines = Supervisor(make_engine, limits=limits, name="engine")
         self._catalogue: Catalogue
         self._session = signalling.StreamerSession(streamer_id)
