@@ -60,7 +60,7 @@ def join(dataset: Annotated[Path, typer.Argument(help="Folder with the parts of 
 
 
 def _page(dataset: Path) -> tuple[Group, bool]:
-    from torchmultiverse.farm import last_words, part_folders
+    from torchmultiverse.farm import last_log_line, part_folders
     from torchmultiverse.store import Manifest
 
     parts = part_folders(dataset)
@@ -85,7 +85,7 @@ def _page(dataset: Path) -> tuple[Group, bool]:
             lines.append(f"not begun of {n} parts: {', '.join(idle[:8])}{more}")
     if not parts and not found and (manifest := Manifest.load(dataset)).known:
         lines.append(_finished(manifest))
-    elif words := last_words(dataset):
+    elif words := last_log_line(dataset):
         lines.append(f"the joining job: {words}")
     if not lines:
         raise DatasetError(
