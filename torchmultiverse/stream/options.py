@@ -52,8 +52,8 @@ class StreamOptions:
     def __post_init__(self) -> None:
         if self.workers < 1 or self.window < 1 or self.prefetch < self.workers:
             raise SpecError(
-                f"workers = {self.workers}, window = {self.window}, prefetch = {self.prefetch}: at least 1, 1, and one per "
-                "worker"
+                f"workers = {self.workers}, window = {self.window}, prefetch = {self.prefetch}: at least 1, 1, and "
+                "one per worker"
             )
         if not self.lease > 0:
             raise SpecError(f"lease = {self.lease:g}: seconds above 0")
