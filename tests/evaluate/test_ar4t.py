@@ -22,7 +22,7 @@ from torchmultiverse.models import ModelInfo
 from torchmultiverse.models.tiny import build_tiny, save_tiny, tiny_config
 from torchmultiverse.resources import data_folder
 from torchmultiverse.scenes import parse_spec
-from torchmultiverse.scenes.ar4t import ALIKE, negative
+from torchmultiverse.scenes.ar4t import SYNONYMS, negative
 from torchmultiverse.scenes.captions import ar4t_captions
 from torchmultiverse.store import ImageList
 from torchmultiverse.train import FineTuning
@@ -196,7 +196,7 @@ def test_questions_without_an_answer_are_not_asked() -> None:
     assert "knows: 2 of 9 pictures are not asked: the pictures are the same under other words" in notes
     protocol = load_protocol("ar4t")
     assert isinstance(protocol, PairsProtocol)
-    assert protocol.alike == ALIKE
+    assert protocol.alike == SYNONYMS
     columns = {n: np.array([r[n] for r in rows[2:6]], object) for n in rows[0]}
     with pytest.raises(DatasetError, match="none of 4 questions has an answer"):
         pair_task(protocol, columns)

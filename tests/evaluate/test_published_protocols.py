@@ -17,7 +17,7 @@ from torchmultiverse.evaluate.classification import ClassificationProtocol
 from torchmultiverse.evaluate.evaluators import ImageTextEvaluator
 from torchmultiverse.evaluate.outputs import Outputs
 from torchmultiverse.evaluate.prompts import Prompts, sentences
-from torchmultiverse.evaluate.ranking import lines
+from torchmultiverse.evaluate.ranking import leaderboard_rows
 from torchmultiverse.evaluate.registry import load_protocol
 from torchmultiverse.evaluate.scoring import first_of_best, half_scores
 from torchmultiverse.evaluate.spar import SparProtocol, random_caption_order
@@ -126,7 +126,11 @@ def test_a_constant_model_is_right_as_often_as_the_coin() -> None:
     (top5,) = result.cells(task="two_animals", setting="Default", metric="top5", factor="all", scope="plain")
     assert top5["chance"] == pytest.approx(5 / 10)
     (average,) = result.cells(task="average", factor="all")
-    board = [line.cells["constant"]["accuracy"] for line in lines(result) if line.metric in ("top1", "hard_negative")]
+    board = [
+        line.cells["constant"]["accuracy"]
+        for line in leaderboard_rows(result)
+        if line.metric in ("top1", "hard_negative")
+    ]
     assert average["accuracy"] == pytest.approx(np.mean(board))
 
 

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "evaluate"))
 from planted import drawn_spar
 
 from torchmultiverse.evaluate import Result, evaluate
-from torchmultiverse.evaluate.ranking import Line, lines, percent
+from torchmultiverse.evaluate.ranking import LeaderboardRow, leaderboard_rows, percent
 from torchmultiverse.models import HistogramBaseline
 from torchmultiverse.report import load_record, markdown, write_report
 from torchmultiverse.report.page import headline
@@ -92,7 +92,7 @@ def test_the_leaderboard_is_on_the_page_and_in_the_tables(made: tuple[Result, Pa
     result, page = made
     text, table = page.read_text(encoding="utf-8"), markdown(result)
     assert (page.parent / "leaderboard.md").read_text() == table
-    for line in lines(result):
+    for line in leaderboard_rows(result):
         assert line.title in text
         for cell in line.cells.values():
             assert f"{percent(cell['accuracy'])}</span><small>{percent(cell['low'])} – {percent(cell['high'])}" in text
@@ -131,9 +131,9 @@ def test_every_picture_and_chart_has_words(made: tuple[Result, Path]) -> None:
 
 
 def test_the_headline_says_who_is_best_and_who_only_guesses() -> None:
-    def line(task: str, **accuracy: float) -> Line:
+    def line(task: str, **accuracy: float) -> LeaderboardRow:
         cells = {m: {"accuracy": a, "low": a - 0.05, "high": a + 0.05, "chance": 0.5} for m, a in accuracy.items()}
-        return Line(task, "all", "top1", task.title(), 0.5, cells)
+        return LeaderboardRow(task, "all", "top1", task.title(), 0.5, cells)
 
     text = headline([line("relation", good=0.9, blind=0.5)], ["good", "blind"])
     assert text.startswith("“good” is right 90.0")

@@ -25,9 +25,9 @@ from .prompts import Prompts as Prompts
 from .protocol import Protocol as Protocol
 from .protocol_choices import sensitivity as sensitivity
 from .provenance import Provenance as Provenance
-from .ranking import Line as Line
+from .ranking import LeaderboardRow as LeaderboardRow
 from .ranking import leaderboard as leaderboard
-from .ranking import lines as lines
+from .ranking import leaderboard_rows as leaderboard_rows
 from .ranking import percent as percent
 from .ranking import ranked as ranked
 from .ranking import task_title as task_title
@@ -78,7 +78,7 @@ __all__ = [
     "HeldOutRecord",
     "Interaction",
     "InteractionRecord",
-    "Line",
+    "LeaderboardRow",
     "ModelRank",
     "ParallelismFacts",
     "Prompts",
@@ -111,7 +111,7 @@ __all__ = [
     "interactions",
     "jpeg",
     "leaderboard",
-    "lines",
+    "leaderboard_rows",
     "load_protocol",
     "model_ranks",
     "multiple_choice",

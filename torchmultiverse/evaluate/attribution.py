@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluate.paired import Rows, RowView
-from torchmultiverse.evaluate.ranking import Line
+from torchmultiverse.evaluate.ranking import LeaderboardRow
 from torchmultiverse.evaluate.result import Result
 from torchmultiverse.stats import Contrast, Intervals, Paired, contrast, holm, paired_interval, unpaired_interval
 
@@ -132,7 +132,7 @@ def explain_gap(
     )
 
 
-def _same_question(view: RowView, line: Line) -> Line:
+def _same_question(view: RowView, line: LeaderboardRow) -> LeaderboardRow:
     for other in view.questions:
         if (other.task, other.metric, other.setting) == (line.task, line.metric, line.setting):
             return other

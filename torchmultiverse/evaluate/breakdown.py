@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.evaluate.paired import Rows, RowView
-from torchmultiverse.evaluate.ranking import Line
+from torchmultiverse.evaluate.ranking import LeaderboardRow
 from torchmultiverse.scenes import FACTORS
-from torchmultiverse.stats import BINS, FEWEST, Calibration, Intervals, calibration_of, holm
+from torchmultiverse.stats import BINS, MIN_CLUSTERS, Calibration, Intervals, calibration_of, holm
 
 _MOST_CELLS = 400
 
@@ -56,7 +56,7 @@ class FactorScore:
     drop: float
 
 
-def factor_scores(view: RowView, model: str, line: Line, seed: int = 0) -> list[FactorScore]:
+def factor_scores(view: RowView, model: str, line: LeaderboardRow, seed: int = 0) -> list[FactorScore]:
     """Return how each factor moves a model's accuracy on a question, the largest drop first."""
     rows = view.rows(model, line)
     if rows is None:
@@ -114,7 +114,7 @@ class Interaction:
     clusters: int
 
 
-def interactions(view: RowView, model: str, line: Line, first: str, second: str) -> list[Interaction]:
+def interactions(view: RowView, model: str, line: LeaderboardRow, first: str, second: str) -> list[Interaction]:
     """Return every cell of two factors, the strongest interaction first; nothing where cells are empty or too many.
 
     The effect is ``m_ab − m_a· − m_·b + m_··`` of unweighted cell means; its error resamples nothing: it is the linear
@@ -165,7 +165,7 @@ def _cells(
 ) -> list[Interaction]:
     from scipy.stats import t
 
-    if clusters < FEWEST:
+    if clusters < MIN_CLUSTERS:
         p, half = np.ones_like(effects), np.full_like(effects, 2.0)
     else:
         p = 2 * t.sf(np.abs(effects) / errors, clusters - 1)
@@ -195,7 +195,7 @@ def calibration(rows: Rows, bins: int = BINS) -> Calibration | None:
     return calibration_of(rows.confidence, rows.correct, bins)
 
 
-def strongest_pair(view: RowView, model: str, line: Line) -> tuple[str, str] | None:
+def strongest_pair(view: RowView, model: str, line: LeaderboardRow) -> tuple[str, str] | None:
     """Return the two factors whose levels interact most, by variance of the effects; ``None`` where none can."""
     best: tuple[float, tuple[str, str]] | None = None
     for pair in _pairs(view, model, line):
@@ -207,7 +207,7 @@ def strongest_pair(view: RowView, model: str, line: Line) -> tuple[str, str] | N
     return None if best is None else best[1]
 
 
-def _pairs(view: RowView, model: str, line: Line) -> Iterator[tuple[str, str]]:
+def _pairs(view: RowView, model: str, line: LeaderboardRow) -> Iterator[tuple[str, str]]:
     rows = view.rows(model, line)
     if rows is None:
         return

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from torchmultiverse.errors import ModelError, nearest
 from torchmultiverse.evaluate.paired import Rows, RowView
-from torchmultiverse.evaluate.ranking import Line, ranked
+from torchmultiverse.evaluate.ranking import LeaderboardRow, ranked
 from torchmultiverse.evaluate.result import Result
-from torchmultiverse.stats import FEWEST, LEVEL, Intervals, detectable, holm, mcnemar, paired_interval, sign_flip
+from torchmultiverse.stats import LEVEL, MIN_CLUSTERS, Intervals, detectable, holm, mcnemar, paired_interval, sign_flip
 
 _MANY = 2000  # clusters above which a matrix of all draws would be too large
 
@@ -83,7 +83,7 @@ class ModelRank:
 def compare(
     result: Result | RowView,
     models: Sequence[str] | None = None,
-    questions: Sequence[Line] | None = None,
+    questions: Sequence[LeaderboardRow] | None = None,
     seed: int = 0,
 ) -> list[Comparison]:
     """Compare every two models on every question.
@@ -115,7 +115,7 @@ def compare(
     return [replace(c, corrected=p) for c, p in zip(found, adjusted, strict=True)]
 
 
-def _compared(first: str, second: str, line: Line, one: Rows, two: Rows, intervals: Intervals) -> Comparison:
+def _compared(first: str, second: str, line: LeaderboardRow, one: Rows, two: Rows, intervals: Intervals) -> Comparison:
     difference = two.correct - one.correct
     _, clusters = np.unique(one.clusters, return_inverse=True)
     found = paired_interval(difference, clusters if one.clustered else None, intervals.level)
@@ -163,7 +163,7 @@ def model_ranks(result: Result | RowView, seed: int = 0) -> list[ModelRank]:
     order = [int(i) for i in np.argsort(-scores, kind="stable")]
     ranks = 1 + (drawn[:, :, None] < drawn[:, None, :] - 1e-12).sum(2)
     low, high = np.quantile(ranks, [0.025, 0.975], axis=0, method="nearest")
-    if groups < FEWEST:  # nothing is known of what other clusters would say
+    if groups < MIN_CLUSTERS:  # nothing is known of what other clusters would say
         low, high = np.ones(len(names)), np.full(len(names), len(names))
     letters = _letters(scores, drawn, order, groups)
     return [
@@ -173,7 +173,7 @@ def model_ranks(result: Result | RowView, seed: int = 0) -> list[ModelRank]:
 
 
 def _drawn(
-    view: RowView, names: Sequence[str], questions: Sequence[Line], intervals: Intervals
+    view: RowView, names: Sequence[str], questions: Sequence[LeaderboardRow], intervals: Intervals
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
     """Return each model's score, (M,), its scores over resamples, (R, M), and the number of clusters."""
     pieces = []
@@ -225,7 +225,7 @@ def _letters(
         i, j = order[a], order[b]
         error = float((drawn[:, i] - drawn[:, j]).std(ddof=1))
         gap = abs(float(scores[i] - scores[j]))
-        if groups < FEWEST or gap < 1e-12:
+        if groups < MIN_CLUSTERS or gap < 1e-12:
             p.append(1.0)
         elif error > 1e-12:
             p.append(float(2 * t.sf(gap / error * np.sqrt((groups - 1) / groups), groups - 1)))

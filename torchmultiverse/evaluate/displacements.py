@@ -27,7 +27,7 @@ from torchmultiverse.errors import DatasetError, ModelError, nearest
 from torchmultiverse.features import FeatureCache, embed_texts, encode_images
 from torchmultiverse.models import FloatArray, ImageEncoder, ImageTextModel, as_model, unit
 from torchmultiverse.scenes import FACTORS, animals_caption
-from torchmultiverse.stats import FEWEST, LEVEL, RESAMPLES, expanded_tail, resampling_weights
+from torchmultiverse.stats import LEVEL, MIN_CLUSTERS, RESAMPLES, expanded_tail, resampling_weights
 from torchmultiverse.store import ImageSet, columns_of, factor_table, open_images
 
 Modality = Literal["image", "text", "across"]
@@ -171,7 +171,7 @@ def parallelism(
     changes = count * (count - 1) // 2
     value = float(np.nanmean(by_change)) if np.isfinite(by_change).any() else float("nan")
     unmoved_fraction = unmoved / (changes * contexts)
-    if groups < FEWEST or not np.isfinite(value):
+    if groups < MIN_CLUSTERS or not np.isfinite(value):
         return value, -1.0, 1.0, by_change, unmoved_fraction
     weights = resampling_weights(groups, rng, resamples).astype(float)
     # Copies of a cluster are not pairs of different ones: between clusters w·w, inside one w.

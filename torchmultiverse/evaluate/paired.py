@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, nearest
-from torchmultiverse.evaluate.ranking import Line, lines, task_title
+from torchmultiverse.evaluate.ranking import LeaderboardRow, leaderboard_rows, task_title
 from torchmultiverse.evaluate.result import AVERAGE, Result, word_codes
 
 _WORDS = ("model", "task", "setting", "scope", "metric", "label", "prediction", "cluster")
@@ -68,15 +68,15 @@ class RowView:
         return result if isinstance(result, RowView) else cls(result)
 
     @cached_property
-    def questions(self) -> list[Line]:
+    def questions(self) -> list[LeaderboardRow]:
         """The lines of the leaderboard without the average."""
-        return [line for line in lines(self.result) if line.task != AVERAGE]
+        return [line for line in leaderboard_rows(self.result) if line.task != AVERAGE]
 
-    def title(self, line: Line) -> str:
+    def title(self, line: LeaderboardRow) -> str:
         """Return what a question is called for people."""
         return task_title(self.result, line.task, line.metric, line.setting)
 
-    def question(self, task: str | None, metric: str | None = None) -> Line:
+    def question(self, task: str | None, metric: str | None = None) -> LeaderboardRow:
         """Return a line of the leaderboard by task and metric; the first one by default.
 
         Raises:
@@ -88,14 +88,14 @@ class RowView:
             raise DatasetError(f"no task '{task}' with metric '{metric or 'any'}'.{nearest(str(task), names)}")
         return fits[0]
 
-    def rows(self, model: str, line: Line) -> Rows | None:
+    def rows(self, model: str, line: LeaderboardRow) -> Rows | None:
         """Return the outcomes of a model on a question, all its settings together; ``None`` if it was not asked."""
         key = (model, line.task, line.metric, line.setting)
         if key not in self._known:
             self._known[key] = self._rows(model, line)
         return self._known[key]
 
-    def _rows(self, model: str, line: Line) -> Rows | None:
+    def _rows(self, model: str, line: LeaderboardRow) -> Rows | None:
         wanted = {"model": model, "task": line.task, "metric": line.metric, "scope": "plain"}
         if line.setting != "all":
             wanted["setting"] = line.setting
@@ -158,7 +158,7 @@ class RowView:
             self._factors[factor] = np.array(["" if v is None else str(v) for v in values], object)
         return self._factors[factor]
 
-    def pair(self, first: str, second: str, line: Line) -> tuple[Rows, Rows] | None:
+    def pair(self, first: str, second: str, line: LeaderboardRow) -> tuple[Rows, Rows] | None:
         """Return the outcomes of two models on the pictures that both were asked about, lined up."""
         one, two = self.rows(first, line), self.rows(second, line)
         if one is None or two is None:

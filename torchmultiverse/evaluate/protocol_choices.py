@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from torchmultiverse.errors import ModelError, nearest
-from torchmultiverse.evaluate.ranking import lines, task_title
+from torchmultiverse.evaluate.ranking import leaderboard_rows, task_title
 from torchmultiverse.evaluate.run import evaluate
 
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -87,7 +87,7 @@ def sensitivity(
         options = "&".join(f"{k}={v}" for k, v in zip(grid, combination, strict=True) if v != "own")
         spec = f"{model}?{options}" if options else model
         result = evaluate(dataset, spec, protocol=protocol, embeddings=embeddings, quiet=quiet)
-        for line in lines(result):
+        for line in leaderboard_rows(result):
             (cell,) = line.cells.values()
             title = task_title(result, line.task, line.metric, line.setting)
             scores.setdefault(title, {})[combination] = cell["accuracy"]

@@ -16,7 +16,7 @@ _BESIDE = 3  # models beside each other on a terminal
 
 
 @dataclass(frozen=True)
-class Line:
+class LeaderboardRow:
     """One row of the leaderboard.
 
     Attributes:
@@ -36,7 +36,7 @@ class Line:
 
 def ranked(result: Result) -> list[str]:
     """Return the models, best average first; without an average, by the first line."""
-    board = lines(result)
+    board = leaderboard_rows(result)
     key = next((line for line in board if line.task == AVERAGE), board[0] if board else None)
     if key is None:
         return result.models
@@ -56,7 +56,7 @@ def task_title(result: Result, task: str, metric: str = "top1", setting: str = "
     return title if metric == facts.metric else title + _METRICS.get(metric, "")
 
 
-def lines(result: Result) -> list[Line]:
+def leaderboard_rows(result: Result) -> list[LeaderboardRow]:
     """Return the rows: each task once, all its settings pooled, captions without the world; the average last."""
     found: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {}
     for cell in result.cells(factor="all", scope="plain"):
@@ -70,7 +70,7 @@ def lines(result: Result) -> list[Line]:
             continue
         only = sum(1 for t, m, _ in found if (t, m) == (task, metric)) == 1
         title = task_title(result, task, metric, "all" if only and not result.task(task).readings else setting)
-        board.append(Line(task, setting, metric, title, next(iter(cells.values()))["chance"], cells))
+        board.append(LeaderboardRow(task, setting, metric, title, next(iter(cells.values()))["chance"], cells))
     return sorted(board, key=lambda line: line.task == AVERAGE)
 
 
@@ -81,7 +81,7 @@ def percent(value: float) -> str:
 
 def leaderboard(result: Result) -> Group:
     """Return the leaderboard for a terminal: accuracy in percent, 95 % interval, and chance."""
-    board, models = lines(result), ranked(result)
+    board, models = leaderboard_rows(result), ranked(result)
     tables: list[Any] = []
     for block in _blocks(models):
         table = Table(title=None, box=None, padding=(0, 2), header_style="bold")

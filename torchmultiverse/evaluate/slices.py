@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluate.paired import RowView
-from torchmultiverse.evaluate.ranking import Line
+from torchmultiverse.evaluate.ranking import LeaderboardRow
 from torchmultiverse.evaluate.result import Result
 from torchmultiverse.stats import Intervals, LowerTailTest
 
@@ -92,7 +92,7 @@ def worst_slices(
 def slices_of(
     view: RowView,
     model: str,
-    line: Line,
+    line: LeaderboardRow,
     factors: Sequence[str] | None = None,
     depth: int = 2,
     rate: float = RATE,

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from torchmultiverse.evaluate import (
     FactorScore,
     Interaction,
-    Line,
+    LeaderboardRow,
     ModelRank,
     Published,
     Result,
@@ -106,17 +106,17 @@ def findings(result: Result, models: Sequence[str]) -> Findings:
     return Findings(places, detectable, radar, found, published_rows(result))
 
 
-def _telling(view: RowView, model: str, lines: Sequence[Line]) -> Line | None:
+def _telling(view: RowView, model: str, lines: Sequence[LeaderboardRow]) -> LeaderboardRow | None:
     """Return the question whose answers differ most: all right or all wrong says nothing about factors."""
 
-    def variance(line: Line) -> float:
+    def variance(line: LeaderboardRow) -> float:
         cell = line.cells[model]
         return float(cell["n"] * (cell["accuracy"] * (1 - cell["accuracy"]) + 1e-6))
 
     return max((line for line in lines if model in line.cells), key=variance, default=None)
 
 
-def _of_model(view: RowView, model: str, index: int, line: Line) -> ModelFinding:
+def _of_model(view: RowView, model: str, index: int, line: LeaderboardRow) -> ModelFinding:
     rows = view.rows(model, line)
     assert rows is not None
     pair = None

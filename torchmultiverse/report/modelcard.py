@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from torchmultiverse.evaluate import Line, Result, RowView, calibration, factor_scores, percent, slices_of
+from torchmultiverse.evaluate import LeaderboardRow, Result, RowView, calibration, factor_scores, percent, slices_of
 from torchmultiverse.files import write_atomic
 
 
@@ -57,7 +57,7 @@ def model_card(result: Result, model: str) -> str:
     return "\n".join(lines)
 
 
-def _conditions(view: RowView, model: str, line: Line) -> list[str]:
+def _conditions(view: RowView, model: str, line: LeaderboardRow) -> list[str]:
     """Return lines on where a model is right and where not, of one question."""
     lines = [f"### {view.title(line)}", "", "| factor | worst | there | best | there | errors at the worst, "
               "times the usual |", "|---|---|---:|---|---:|---:|"]  # fmt: skip

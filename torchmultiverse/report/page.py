@@ -12,7 +12,16 @@ from urllib.parse import urlencode
 import pyarrow.compute as pc
 from markupsafe import Markup, escape
 
-from torchmultiverse.evaluate import Line, Result, chosen_rows, data_uri, lines, percent, ranked, task_title
+from torchmultiverse.evaluate import (
+    LeaderboardRow,
+    Result,
+    chosen_rows,
+    data_uri,
+    leaderboard_rows,
+    percent,
+    ranked,
+    task_title,
+)
 from torchmultiverse.paths import component
 from torchmultiverse.report import svg
 from torchmultiverse.report.findings import findings
@@ -32,7 +41,7 @@ def evaluation_tables(result: Result) -> dict[str, str]:
 def evaluation_page(result: Result) -> str:
     """Return the page of an evaluation: a pure function of its result."""
     models = ranked(result)
-    board = lines(result)
+    board = leaderboard_rows(result)
     gallery = list(_gallery(result, models))
     page: str = template("page.html.j2", plain=plain).render(
         result=result,
@@ -57,7 +66,7 @@ def plain(caption: str) -> str:
     return _PREFIX.sub("", caption)
 
 
-def headline(board: Sequence[Line], models: Sequence[str]) -> str:
+def headline(board: Sequence[LeaderboardRow], models: Sequence[str]) -> str:
     """Return the finding in a sentence or two."""
     if not board:
         return ""
@@ -98,7 +107,7 @@ def _above(cell: dict[str, Any]) -> bool:
     return bool(cell["low"] > cell["chance"])
 
 
-def _row(line: Line, models: Sequence[str], question: str) -> _ChartRow:
+def _row(line: LeaderboardRow, models: Sequence[str], question: str) -> _ChartRow:
     cells = [line.cells.get(model) for model in models]
     best = max(cell["accuracy"] for cell in line.cells.values())
     shown = [
@@ -115,7 +124,7 @@ def _row(line: Line, models: Sequence[str], question: str) -> _ChartRow:
     )
 
 
-def _question(result: Result, line: Line) -> str:
+def _question(result: Result, line: LeaderboardRow) -> str:
     if line.metric == "hard_negative":
         return "The true caption, or its twin with the answer swapped?"
     return result.task(line.task).question
@@ -132,7 +141,7 @@ class _Breakdown:
 def _breakdowns(result: Result, models: Sequence[str]) -> list[tuple[str, list[_Breakdown]]]:
     """Return, for every line of the leaderboard in its order, its settings and its factors."""
     by_key: dict[tuple[str, str, str], dict[str, dict[str, dict[str, Any]]]] = {}
-    board = {(line.task, line.metric): line for line in lines(result)}
+    board = {(line.task, line.metric): line for line in leaderboard_rows(result)}
     for cell in result.cells(scope="plain"):
         line = board.get((cell["task"], cell["metric"]))
         if line is None or cell["task"] == "average":
@@ -150,7 +159,9 @@ def _breakdowns(result: Result, models: Sequence[str]) -> list[tuple[str, list[_
             continue
         rows = [
             replace(
-                _row(Line(task, "all", metric, level, next(iter(cells.values()))["chance"], cells), models, ""),
+                _row(
+                    LeaderboardRow(task, "all", metric, level, next(iter(cells.values()))["chance"], cells), models, ""
+                ),
                 link=_link(result, task, metric, factor, level),
             )
             for level, cells in levels.items()
@@ -202,7 +213,7 @@ def _gallery(result: Result, models: Sequence[str]) -> Any:
         target, prediction = _difference(plain(row["label"]), plain(row["prediction"]))
         source = data_uri(data)
         (strip.right if row["correct"] == 1 else strip.wrong).append(_ExampleImage(source, target, prediction))
-    for line in lines(result):
+    for line in leaderboard_rows(result):
         key = (line.task, line.metric)
         if key in strips:
             found = strips.pop(key)

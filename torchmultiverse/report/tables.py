@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torchmultiverse.documents import Record
-from torchmultiverse.evaluate import Result, lines, percent, ranked
+from torchmultiverse.evaluate import Result, leaderboard_rows, percent, ranked
 
 
 def markdown(result: Result) -> str:
@@ -17,7 +17,7 @@ def markdown(result: Result) -> str:
     models = ranked(result)
     head = ["task", *models, "chance", "n"]
     rows = [head, ["---", *["---:"] * (len(head) - 1)]]
-    for line in lines(result):
+    for line in leaderboard_rows(result):
         cells = [line.cells.get(model) for model in models]
         rows.append(
             [
@@ -40,7 +40,7 @@ def latex(result: Result) -> str:
     """Return the leaderboard as a LaTeX table (booktabs): accuracy with half the 95 % interval, the best in bold."""
     models = ranked(result)
     rows = []
-    for line in lines(result):
+    for line in leaderboard_rows(result):
         best = max(cell["accuracy"] for cell in line.cells.values())
         cells = []
         for cell in (line.cells.get(model) for model in models):

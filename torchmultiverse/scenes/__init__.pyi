@@ -1,5 +1,5 @@
-from .ar4t import ALIKE as ALIKE
 from .ar4t import BACKGROUNDS as BACKGROUNDS
+from .ar4t import SYNONYMS as SYNONYMS
 from .captions import BLANK as BLANK
 from .captions import CAPTIONS as CAPTIONS
 from .captions import animals_caption as animals_caption
@@ -35,13 +35,13 @@ from .where import Condition as Condition
 from .where import parse_where as parse_where
 
 __all__ = [
-    "ALIKE",
     "BACKGROUNDS",
     "BLANK",
     "CAPTIONS",
     "FACTORS",
     "FAMILY_COLUMNS",
     "PASSES",
+    "SYNONYMS",
     "Condition",
     "Design",
     "Explicit",

@@ -50,7 +50,7 @@ BACKGROUNDS = {
     "SpaceIsland": "space", "StylizedEgypt": "egypt", "Temple": "temple", "TrainStation": "train station",
 }  # fmt: skip
 """World → how captions call it (Table 3; its "icv road" is a misprint)."""
-ALIKE = (("big", "large", "tall", "long"), ("short", "small", "little", "tiny"))
+SYNONYMS = (("big", "large", "tall", "long"), ("short", "small", "little", "tiny"))
 """Attributes that are one size of the object (200 and 50): pictures do not tell them apart."""
 _EDGE = 150
 """Longest edge of an object at scale 1, in units of the coordinates."""

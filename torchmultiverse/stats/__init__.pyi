@@ -1,4 +1,4 @@
-from .difference import FEWEST as FEWEST
+from .difference import MIN_CLUSTERS as MIN_CLUSTERS
 from .difference import Paired as Paired
 from .difference import format_difference as format_difference
 from .difference import mean_interval as mean_interval
@@ -30,8 +30,8 @@ from .significance import sign_flip as sign_flip
 
 __all__ = [
     "BINS",
-    "FEWEST",
     "LEVEL",
+    "MIN_CLUSTERS",
     "POWER",
     "RESAMPLES",
     "Calibration",

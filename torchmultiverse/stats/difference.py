@@ -1,8 +1,8 @@
 """Intervals of differences: of two accuracies on the same rows, on other rows, and of means of any numbers. Pure.
 
 A difference of accuracies lies in [−1, 1] and so do its ends; where no row, or every row, says the same, the number of
-independent rows still leaves something open, so that no interval has zero width. With fewer than `FEWEST` clusters
-nothing can be said: the interval is all of [−1, 1] and `format_difference` says so. `benchmarks/statistics.py`
+independent rows still leaves something open, so that no interval has zero width. With fewer than `MIN_CLUSTERS`
+clusters nothing can be said: the interval is all of [−1, 1] and `format_difference` says so. `benchmarks/statistics.py`
 simulates what all of them hold.
 """
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from torchmultiverse.stats.intervals import LEVEL, Intervals, expanded_tail
 
-FEWEST = 4
+MIN_CLUSTERS = 4
 """Clusters below which nothing is said of a difference."""
 _FEW, _MANY = 8, 2000
 _SAME = 1e-9
@@ -121,7 +121,7 @@ def paired_interval(
         worth = float(n)
         if not n:
             return Paired(mean, -1.0, 1.0, float("inf"), 0, 1.0)
-    elif count < FEWEST:
+    elif count < MIN_CLUSTERS:
         return Paired(mean, -1.0, 1.0, float("inf"), count, 1.0)
     else:
         sums = np.bincount(groups, difference)
@@ -180,7 +180,7 @@ def mean_interval(
     sums, sizes = np.bincount(clusters, values), np.bincount(clusters).astype(float)
     mean, count = float(values.mean()), len(sums)
     ends = bounds or (-float("inf"), float("inf"))
-    if count < (FEWEST if bounds else 2):
+    if count < (MIN_CLUSTERS if bounds else 2):
         return Paired(mean, min(ends[0], mean), max(ends[1], mean), float("inf"), count, 1.0)
     error = float(np.sqrt(count / (count - 1) * ((sums - sizes * mean) ** 2).sum()) / len(values))
     tail = (1 - intervals.level) / 2

@@ -21,7 +21,7 @@ from typing_extensions import override
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.models import TINY_CONFIG, TINY_WEIGHTS, ClipModel, load_model, save_tiny
 from torchmultiverse.models import torch_tools as tools
-from torchmultiverse.scenes import ALIKE
+from torchmultiverse.scenes import SYNONYMS
 from torchmultiverse.train.loop import RUNNING, Loop, LoopSettings, Objective, cosine_after_warmup
 from torchmultiverse.train.settings import Captions, FineTuning
 
@@ -195,7 +195,7 @@ def _folded_captions(dataset: Any, rows: NDArray[np.int64], texts: Sequence[Sequ
     names = dataset.table().column_names
     alike: dict[str, str] = {}
     if any(name in names for name in ("Actor1Attribute", "character_attribute")):
-        alike = {word: group[0] for group in ALIKE for word in group}
+        alike = {word: group[0] for group in SYNONYMS for word in group}
 
     def folded(text: str) -> str:
         return " ".join(alike.get(word, word) for word in text.lower().split())
