@@ -105,7 +105,7 @@ def structures(rows: int) -> None:
     report("thumbnails")
     runs(digests)
     del digests
-    thumbs.alike(np.arange(rows))
+    thumbs.near_duplicates(np.arange(rows))
     report("alike")
     crossing = Crossing(pa.table(factors(start, min(start + step, rows))) for start in range(0, rows, step))
     report("codes")

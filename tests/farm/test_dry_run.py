@@ -116,7 +116,7 @@ def test_the_guess_is_near_what_was_measured(side: int, samples: int, cpu: float
     """Two cores need between half of a picture's CPU time (docs/measured.md) and all of it. A guess by pixels and
     samples alone was an eighth of that for small pictures."""
     options = RenderOptions(size=(side, side), samples=samples)
-    assert cpu / 2 <= default_cost(options).picture <= cpu
+    assert cpu / 2 <= default_cost(options).image <= cpu
 
 
 class Slow(Faulty):

@@ -59,7 +59,7 @@ def test_each_planted_fault_is_found(tmp_path):
     assert found.failed["fireflies"] == [3]
     assert found.failed["clipped"] == [1]
     assert found.identical == [[0, 5]]
-    assert not found.alike
+    assert not found.near_duplicates
 
 
 def test_pictures_that_only_look_alike_are_found(tmp_path):
@@ -68,7 +68,7 @@ def test_pictures_that_only_look_alike_are_found(tmp_path):
     second = first.copy()
     second[0, 0, 0] += 1
     found = inspect(dataset(tmp_path, [first, second, scenery(rng)]))
-    assert found.alike == [[0, 1]]
+    assert found.near_duplicates == [[0, 1]]
     assert not found.identical
 
 
@@ -84,7 +84,7 @@ def test_a_level_that_changes_nothing_is_named(tmp_path):
             worlds.append(world)
             yaws.append(yaw)
     found = inspect(dataset(tmp_path, pictures, world_name=pa.array(worlds), camera_yaw=pa.array(yaws)))
-    assert found.dead == ["camera_yaw 0 / 45"]
+    assert found.ineffective == ["camera_yaw 0 / 45"]
     assert found.factors["camera_yaw"]["0 / 90"][0] > 15
     assert found.factors["world_name"]["Desert / Snow"][1] == 3
 

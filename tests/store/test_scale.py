@@ -23,7 +23,7 @@ from torchmultiverse.store import DatasetWriter, RowSchema, minimal, open_datase
 from torchmultiverse.store.crossing import Crossing
 from torchmultiverse.store.ids import Ids
 from torchmultiverse.store.minimal import PAIRS, differences
-from torchmultiverse.store.thumbnails import ALIKE, Thumbnails
+from torchmultiverse.store.thumbnails import MAX_DIFFERENCE, Thumbnails
 
 
 def kept(pictures: np.ndarray) -> Thumbnails:
@@ -118,7 +118,7 @@ def every_two(pictures: np.ndarray) -> list[list[int]]:
     label = np.arange(len(pictures))
     for i in range(len(pictures)):
         for j in range(i):
-            if np.abs(pictures[i].astype(int) - pictures[j]).max() <= ALIKE:
+            if np.abs(pictures[i].astype(int) - pictures[j]).max() <= MAX_DIFFERENCE:
                 label[label == label[i]] = label[j]
     return [rows.tolist() for rows in thumbnails.runs(label)]
 
@@ -137,10 +137,10 @@ def test_what_looks_alike_is_what_comparing_every_two_says(held: int, monkeypatc
     wanted = [[int(rows[i]) for i in group] for group in every_two(pictures[rows])]
     assert len(wanted) == 20
     thumbs = kept(pictures)
-    assert thumbs.alike(rows) == wanted
+    assert thumbs.near_duplicates(rows) == wanted
     some = rng.permutation(300)[:40]
     assert np.array_equal(thumbs.take(some), pictures[some])
-    assert thumbs.alike(rows[:1]) == thumbs.alike(rows[:0]) == []
+    assert thumbs.near_duplicates(rows[:1]) == thumbs.near_duplicates(rows[:0]) == []
 
 
 def test_ids_of_very_many_rows() -> None:

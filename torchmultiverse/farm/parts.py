@@ -20,7 +20,7 @@ from torchmultiverse.store import Manifest, ShardEntry, check_same, check_vacant
 
 PARTS = "_parts"
 _NAME = re.compile(r"(\d+)-of-(\d+)")
-_WAY_OUT = "Move that dataset away or delete it, or use another folder"
+_REMEDY = "Move that dataset away or delete it, or use another folder"
 
 
 def part_folder(out: Path, part: tuple[int, int]) -> Path:
@@ -148,8 +148,8 @@ def _same(folder: Path, manifest: Manifest, identity: Mapping[str, Any]) -> None
     """Check what is known of an identity against a manifest's."""
     before = manifest.identity
     if not before:
-        raise DatasetError(f"{folder / 'manifest.json'} is no manifest of this format. {_WAY_OUT}")
-    check_same(folder, {key: before.get(key) for key in identity}, identity, way_out=_WAY_OUT)
+        raise DatasetError(f"{folder / 'manifest.json'} is no manifest of this format. {_REMEDY}")
+    check_same(folder, {key: before.get(key) for key in identity}, identity, remedy=_REMEDY)
 
 
 def _check_rows(out: Path, there: Manifest, whole: Manifest) -> None:

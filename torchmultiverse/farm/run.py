@@ -193,7 +193,7 @@ def _go(run: _Run, writer: DatasetWriter, options: GenerateOptions) -> Inspectio
     except KeyboardInterrupt:
         if options.progress:
             print(
-                f"\ninterrupted: {writer.safe} of {writer.expected} pictures are safe in {writer.out}; "
+                f"\ninterrupted: {writer.durable_rows} of {writer.expected} pictures are safe in {writer.out}; "
                 "the same command continues",
                 file=sys.stderr,
             )

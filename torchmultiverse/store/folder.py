@@ -78,7 +78,7 @@ def check_same(
     now: Mapping[str, Any],
     *,
     extend: bool = False,
-    way_out: str = "Use --fresh to delete it, or another folder",
+    remedy: str = "Use --fresh to delete it, or another folder",
 ) -> bool:
     """Check that a folder's dataset is the one that is to be made.
 
@@ -87,7 +87,7 @@ def check_same(
         before: identity of the dataset that it holds.
         now: identity of the one that is to be made; JSON values.
         extend: the design may have grown.
-        way_out: what to do about another one.
+        remedy: what to do about another one.
 
     Returns:
         whether it has.
@@ -100,8 +100,8 @@ def check_same(
     if differences and not (extend and grown):
         more = f"; and {len(differences) - 3} more" if len(differences) > 3 else ""
         if grown:
-            way_out = f"Use --extend to keep its pictures and render what is new. {way_out}"
-        raise DatasetError(f"{out} holds a dataset made otherwise: {'; '.join(differences[:3])}{more}. {way_out}")
+            remedy = f"Use --extend to keep its pictures and render what is new. {remedy}"
+        raise DatasetError(f"{out} holds a dataset made otherwise: {'; '.join(differences[:3])}{more}. {remedy}")
     return bool(differences)
 
 

@@ -33,23 +33,23 @@ class Inspection:
         limits: what a good picture keeps to, by check.
         failed: by check, the rows that fail it.
         identical: groups of rows whose files are the same byte for byte, though their scenes differ.
-        alike: groups of rows whose thumbnails are nearly the same, though their files and scenes differ.
+        near_duplicates: groups of rows whose thumbnails are nearly the same, though their files and scenes differ.
         factors: by factor and pair of levels, the median difference (of 255) over minimal pairs, and how many.
-        dead: the pairs of levels whose difference is below noise.
+        ineffective: the pairs of levels whose difference is below noise.
     """
 
     images: int
     limits: dict[str, tuple[float, float]] = field(default_factory=lambda: dict(LIMITS))
     failed: dict[str, list[int]] = field(default_factory=dict)
     identical: list[list[int]] = field(default_factory=list)
-    alike: list[list[int]] = field(default_factory=list)
+    near_duplicates: list[list[int]] = field(default_factory=list)
     factors: dict[str, dict[str, tuple[float, int]]] = field(default_factory=dict)
-    dead: list[str] = field(default_factory=list)
+    ineffective: list[str] = field(default_factory=list)
 
     @property
     def good(self) -> bool:
         """Whether nothing was found."""
-        return not (self.failed or self.identical or self.alike or self.dead)
+        return not (self.failed or self.identical or self.near_duplicates or self.ineffective)
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON values."""
@@ -58,9 +58,9 @@ class Inspection:
             "limits": {name: list(limits) for name, limits in self.limits.items()},
             "failed": self.failed,
             "identical": self.identical,
-            "alike": self.alike,
+            "alike": self.near_duplicates,
             "factors": {k: {p: list(v) for p, v in pairs.items()} for k, pairs in self.factors.items()},
-            "dead": self.dead,
+            "dead": self.ineffective,
         }
 
     @classmethod
@@ -86,14 +86,17 @@ class Inspection:
         for name, failed in sorted(self.failed.items()):
             low, high = self.limits[name]
             lines.append(f"  {name} outside {low:g} to {high:g}: {_some(failed)}")
-        for what, groups in (("identical files of different scenes", self.identical), ("look alike", self.alike)):
+        for what, groups in (
+            ("identical files of different scenes", self.identical),
+            ("look alike", self.near_duplicates),
+        ):
             if groups:
                 lines.append(f"  {what}: {len(groups)} groups, such as rows {_some(groups[0])}")
         for name, pairs in self.factors.items():
             if pairs:
                 pair, (least, count) = min(pairs.items(), key=lambda item: item[1][0])
                 lines.append(f"  {name}: least difference {least:.1f} of 255 ({pair}, {count} pairs)")
-        lines += [f"  dead: {text} changes nothing" for text in self.dead]
+        lines += [f"  dead: {text} changes nothing" for text in self.ineffective]
         if self.good:
             lines.append("  nothing wrong was found")
         return "\n".join(lines)
@@ -137,12 +140,12 @@ def inspect(dataset: StoredDataset) -> Inspection:
     first = np.ones(len(dataset), bool)
     for rows in same:
         first[rows[1:]] = False
-    result.alike = _of_different_scenes(dataset, thumbs.alike(np.flatnonzero(first)))
+    result.near_duplicates = _of_different_scenes(dataset, thumbs.near_duplicates(np.flatnonzero(first)))
     dead = DEAD[0] + DEAD[1] / side if side else 0.0
     for name in dataset.crossing.names:
         if pairs := differences(dataset.crossing, name, thumbs):
             result.factors[name] = pairs
-            result.dead += [f"{name} {pair}" for pair, (least, _) in pairs.items() if least < dead]
+            result.ineffective += [f"{name} {pair}" for pair, (least, _) in pairs.items() if least < dead]
     return result
 
 

@@ -50,9 +50,9 @@ def reading(path: Path) -> Iterator[pq.ParquetFile]:
         raise damaged(path, error) from None
 
 
-def damaged(path: Path, why: object) -> DatasetError:
+def damaged(path: Path, cause: object) -> DatasetError:
     """Return the error of a Parquet file with wrong bytes in it: which one, and what to do."""
-    reason = " ".join(str(why).split())[:200].rstrip(".")
+    reason = " ".join(str(cause).split())[:200].rstrip(".")
     text = f"{path}: cannot be read, it is damaged or no Parquet file ({reason}). Copy it again from where it came from"
     if (path.parent.parent / "manifest.json").is_file():
         text += f", or drop it (torchmultiverse data verify {path.parent.parent} --drop-bad) and run what made it again"

@@ -19,7 +19,7 @@ from scipy.spatial import cKDTree
 
 THUMB = 16
 """Side of the thumbnails by which pictures are compared: 0.8 kB a picture."""
-ALIKE = 4
+MAX_DIFFERENCE = 4
 """Largest difference, of 255, that two thumbnails may have anywhere and still look the same."""
 IN_MEMORY = 1 << 16
 """Thumbnails that are held in memory, and that are searched at once for others that look alike: 50 MB."""
@@ -79,8 +79,8 @@ class Thumbnails:
             found[part] = apart.sum((1, 2, 3), dtype=np.int64) / _BYTES
         return found
 
-    def alike(self, rows: NDArray[np.int64]) -> list[list[int]]:
-        """Return groups of rows whose thumbnails differ by no more than `ALIKE` anywhere, directly or through others.
+    def near_duplicates(self, rows: NDArray[np.int64]) -> list[list[int]]:
+        """Return groups of rows whose thumbnails differ by at most `MAX_DIFFERENCE` anywhere, directly or by others.
 
         Each is compared with its nearest few among `IN_MEMORY` others of about the same brightness; two that differ
         by noise are in one such stretch, because the stretches overlap by half.
@@ -113,7 +113,7 @@ class Thumbnails:
         side = THUMB // 4
         means = thumbs.reshape(-1, 4, side, 4, side, 3).mean((2, 4), dtype=np.float32).reshape(len(thumbs), -1)
         neighbours = min(_NEAREST + 1, len(thumbs))
-        found = cKDTree(means).query(means, neighbours, p=np.inf, distance_upper_bound=ALIKE + 0.01)[1]
+        found = cKDTree(means).query(means, neighbours, p=np.inf, distance_upper_bound=MAX_DIFFERENCE + 0.01)[1]
         one = np.repeat(np.arange(len(thumbs)), neighbours)
         two = np.reshape(found, -1)
         some = (two < len(thumbs)) & (two != one)
@@ -122,7 +122,7 @@ class Thumbnails:
         for start in range(0, len(one), 4096):
             part = slice(start, start + 4096)
             apart = np.abs(thumbs[one[part]].astype(np.int16) - thumbs[two[part]])
-            keep[part] = apart.max((1, 2, 3), initial=0) <= ALIKE
+            keep[part] = apart.max((1, 2, 3), initial=0) <= MAX_DIFFERENCE
         return np.stack([chosen[one[keep]], chosen[two[keep]]], 1)
 
 

@@ -235,7 +235,7 @@ class DatasetWriter:
             self._lock.release()
 
     @property
-    def safe(self) -> int:
+    def durable_rows(self) -> int:
         """Number of rows that outlive this process: in shards that are written, or waiting for theirs.
 
         Raises:
