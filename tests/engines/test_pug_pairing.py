@@ -195,15 +195,15 @@ def test_an_answer_that_stays_out_proves_those_before_it() -> None:
 def test_a_scene_that_is_never_answered_fails_alone() -> None:
     engine = Engine()
     bad = scenes(60)[33]
-    ask = engine.ask
+    request = engine.request
 
     async def never(scene: Scene, options: RenderOptions) -> TimedFrame:
         if scene == bad:
             await engine.end()
             raise ConnectionLost("the connection broke")
-        return await ask(scene, options)
+        return await request(scene, options)
 
-    engine.ask = never  # type: ignore[method-assign]
+    engine.request = never  # type: ignore[method-assign]
     answers = render(engine, scenes(60), retries=2)
     assert [n for n, answer in enumerate(answers) if isinstance(answer, Failure)] == [33]
     assert isinstance(answers[33], Failure)

@@ -191,7 +191,7 @@ def test_a_chosen_streamer_is_found_and_an_unknown_one_is_named_with_those_there
     net.join("Q", sig.PlayerSession("rihgt"))
     (unknown,) = net.of("Q", sig.Unknown)
     assert unknown.reason == "there is no streamer 'rihgt'; there is 'left', 'right'. Did you mean 'right'?"
-    net.join("R", sig.PlayerSession("rihgt", patient=True))
+    net.join("R", sig.PlayerSession("rihgt", wait_for_streamer=True))
     assert net.of("R", sig.WaitForStreamer)
     assert not net.of("R", sig.Unknown)
 

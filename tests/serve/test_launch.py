@@ -189,7 +189,7 @@ def test_serving_says_when_the_engine_dies_and_fails_when_it_stays_dead(mark: st
 def test_a_stack_tells_what_its_engine_says_and_lets_named_origins_in(mark: str) -> None:
     """The pug dialect has no way to say that a scene failed: nobody would know why no picture comes."""
     said: list[str] = []
-    with LocalStack("marker", say=said.append, allow_origins=["https://lab.example"]) as stack:
+    with LocalStack("marker", notify=said.append, allow_origins=["https://lab.example"]) as stack:
         with connect(stack.url, origin=Origin("https://lab.example"), proxy=None) as page:
             assert json.loads(page.recv())["type"] == "config"
         engine = RemoteEngine(stack.url, dialect="pug", timeout=0.5, retries=0)

@@ -36,14 +36,14 @@ class ObjectRemoval:
             show a bit of the object; ``rerender`` renders the same scene without it, which no photograph can be.
         boxes: where a dataset of photographs has its boxes: a CSV with ``filename,xmin,ymin,xmax,ymax``, a COCO JSON,
             or a folder of VOC XML files. Rendered datasets know their own.
-        least: shorter side of a rectangle, as a fraction of the picture's shorter side; pictures without one are left
+        min_side: shorter side of a rectangle, as a fraction of the image's shorter side; images without one are left
             out.
         engine: that renders; the built-in one by default.
     """
 
     mode: RemovalMode = "boxes"
     boxes: str | Path | None = None
-    least: float = 0.2
+    min_side: float = 0.2
     engine: Any = None
 
 
@@ -113,7 +113,7 @@ def remove_objects(
         return ObjectFreeImages(images, rows, [corner(size, CORNER) for size in sizes])
     known = _boxes_of(images, rows) if how.boxes is None else _boxes_in(Path(how.boxes), images, rows)
     found = [
-        None if boxes is None else periphery(size, boxes, max(1, round(how.least * min(size))))
+        None if boxes is None else periphery(size, boxes, max(1, round(how.min_side * min(size))))
         for size, boxes in zip(sizes, known, strict=True)
     ]
     kept = [place for place, box in enumerate(found) if box is not None]

@@ -39,7 +39,7 @@ class LabelInference:
         typer.Option(help="boxes: largest part beside the object; rerender: the scene without it."),
     ] = "boxes"
     boxes: Boxes = None
-    least: Annotated[
+    min_side: Annotated[
         float, typer.Option(min=0.01, max=1, help="Shorter side of a crop, as a share of the image's.")
     ] = 0.2
     k: Annotated[int, typer.Option("--k", min=1, help="Neighbours.")] = 100
@@ -51,7 +51,7 @@ class LabelInference:
         """Return how the object is removed."""
         from torchmultiverse.analyze import ObjectRemoval
 
-        return ObjectRemoval(self.crops, self.boxes, self.least, self.engine)  # type: ignore[arg-type]
+        return ObjectRemoval(self.crops, self.boxes, self.min_side, self.engine)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

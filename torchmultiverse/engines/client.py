@@ -151,7 +151,7 @@ class AsyncClient:
             streamer_id=self._settings.streamer_id,
             loopback=self._loopback,
             legacy=self._legacy,
-            patient=self._found,
+            wait_for_streamer=self._found,
             max_payload=self._settings.max_payload,
             on_event=self._event,
         )

@@ -33,7 +33,7 @@ class Connection:
         streamer_id: which of several streamers.
         loopback: restrict WebRTC to 127.0.0.1.
         legacy: the server is known to be of UE 5.0.
-        patient: wait for the streamer although others are there: it was there before.
+        wait_for_streamer: wait for the streamer although others are there: it was there before.
         max_payload: largest picture that is accepted, in bytes.
         on_event: called with everything that comes over the data channel.
     """
@@ -46,7 +46,7 @@ class Connection:
         streamer_id: str | None = None,
         loopback: bool = False,
         legacy: bool = False,
-        patient: bool = False,
+        wait_for_streamer: bool = False,
         max_payload: int = dc.MAX_PAYLOAD,
         on_event: Callable[[dc.Event], None],
     ) -> None:
@@ -54,7 +54,7 @@ class Connection:
         self._url = url
         self._token = token
         self._loopback = loopback
-        self._session = signalling.PlayerSession(streamer_id, legacy=legacy, patient=patient)
+        self._session = signalling.PlayerSession(streamer_id, legacy=legacy, wait_for_streamer=wait_for_streamer)
         self._peer: RTCPeerConnection | None = None
         self._channel: RTCDataChannel | None = None
         self._open = asyncio.Event()

@@ -142,14 +142,16 @@ class PlayerSession:
     Args:
         streamer_id: which of several streamers; the first by default.
         legacy: never ask, wait for the offer.
-        patient: wait for a streamer that is not there although others are: it was, and may be on its way back.
+        wait_for_streamer: wait for one that is not there although others are: it was, and may be on its way back.
     """
 
     GRACE = 0.4
 
-    def __init__(self, streamer_id: str | None = None, *, legacy: bool = False, patient: bool = False) -> None:
+    def __init__(
+        self, streamer_id: str | None = None, *, legacy: bool = False, wait_for_streamer: bool = False
+    ) -> None:
         self.wanted = streamer_id
-        self.patient = patient
+        self.wait_for_streamer = wait_for_streamer
         self.subscribed: str | None = None
         self.offered = False
         self.legacy = legacy
@@ -206,7 +208,7 @@ class PlayerSession:
             choice = names[0] if names else None
         else:
             choice = self.wanted if self.wanted in names else None
-        if choice is None and names and not self.patient:
+        if choice is None and names and not self.wait_for_streamer:
             there = ", ".join(f"'{name[:100]}'" for name in names[:12]) + (", …" if len(names) > 12 else "")
             hint = nearest(str(self.wanted), names) if len(names) > 1 else ""
             return [Unknown(f"there is no streamer '{self.wanted}'; there is {there}.{hint}")]

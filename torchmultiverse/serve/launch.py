@@ -53,10 +53,10 @@ class Child:
         *,
         environment: dict[str, str] | None = None,
         name: str = "",
-        heard: Callable[[str], None] | None = None,
+        on_line: Callable[[str], None] | None = None,
     ) -> None:
         self.name = name or Path(command[0]).name
-        self.heard = heard
+        self.on_line = on_line
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._ready: dict[str, Any] | None = None
         self._announced = threading.Event()
@@ -131,8 +131,8 @@ class Child:
                     self._announced.set()
                     continue
                 self._tail.append(text)
-                if self.heard is not None:
-                    self.heard(text)
+                if self.on_line is not None:
+                    self.on_line(text)
         self._announced.set()
 
 
@@ -158,13 +158,13 @@ class _Stack(ABC):
     """A signalling server and an engine that is started again when it dies.
 
     Args:
-        say: called with what happens to the engine, and with what a hosted engine prints.
+        notify: called with what happens to the engine, and with what a hosted engine prints.
         server: arguments of `signalling_child`.
     """
 
-    def __init__(self, say: Callable[[str], None] | None = None, **server: Any) -> None:
-        self._say = say or log.warning
-        self._heard = say
+    def __init__(self, notify: Callable[[str], None] | None = None, **server: Any) -> None:
+        self._notify = notify or log.warning
+        self._heard = notify
         self._server_arguments = server
         self._resources = ExitStack()
         self._engine: Child | None = None
@@ -239,9 +239,9 @@ class _Stack(ABC):
                 self._lost = f"{self._engine.name} died {in_a_row} times in a row:\n{self._engine.tail()}"
                 return
             code, words = self._engine.process.returncode, f"; its last words:\n{self._engine.tail()}"
-            self._say(
+            self._notify(
                 f"{self._engine.name} died with code {code} and is started again ({in_a_row} of {RESTARTS})"
-                f"{'' if self._engine.heard else words}"
+                f"{'' if self._engine.on_line else words}"
             )
             self.restarts += 1
             self._engine = self._engine_child(self._streamer_url)
@@ -267,10 +267,10 @@ class LocalStack(_Stack):
         engine: str = "builtin",
         assets: Sequence[str] = (),
         *,
-        say: Callable[[str], None] | None = None,
+        notify: Callable[[str], None] | None = None,
         **server: Any,
     ) -> None:
-        super().__init__(say, **server)
+        super().__init__(notify, **server)
         self._name = engine
         self._assets = assets
 
@@ -281,7 +281,7 @@ class LocalStack(_Stack):
         ]  # fmt: skip
         token = self._server_arguments.get("token") or ""
         environment = {"TORCHMULTIVERSE_TOKEN": token}
-        return Child(command, environment=environment, name=f"the engine '{self._name}'", heard=self._heard)
+        return Child(command, environment=environment, name=f"the engine '{self._name}'", on_line=self._heard)
 
 
 class UnrealProcess(_Stack):
@@ -293,7 +293,7 @@ class UnrealProcess(_Stack):
         adapter: graphics adapter (``-graphicsadapter``), for machines with several GPUs.
         grace: seconds to wait for an early death; readiness itself shows when a client connects.
         arguments: further arguments of the binary.
-        say: called with what happens to the engine.
+        notify: called with what happens to the engine.
         server: arguments of `signalling_child`; ``generation="legacy"`` for UE 5.0.
     """
 
@@ -305,10 +305,10 @@ class UnrealProcess(_Stack):
         adapter: int | None = None,
         grace: float = 2.0,
         arguments: Sequence[str] = (),
-        say: Callable[[str], None] | None = None,
+        notify: Callable[[str], None] | None = None,
         **server: Any,
     ) -> None:
-        super().__init__(say, **server)
+        super().__init__(notify, **server)
         self._script = script
         self._size = size
         self._adapter = adapter
@@ -360,7 +360,7 @@ def serve_forever(
     check_origins(allow_origins)
     server: dict[str, Any] = {
         "host": host, "player_port": player_port, "streamer_port": streamer_port, "token": token,
-        "allow_origins": allow_origins, "say": partial(print, file=sys.stderr, flush=True),
+        "allow_origins": allow_origins, "notify": partial(print, file=sys.stderr, flush=True),
     }  # fmt: skip
     stack: _Stack
     if engine not in engine_names() and Path(engine).is_file():
