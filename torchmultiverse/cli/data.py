@@ -229,13 +229,13 @@ def verify(
         import numpy as np
 
         from torchmultiverse.connect import open_engine
-        from torchmultiverse.farm import render_again
+        from torchmultiverse.farm import rerender
         from torchmultiverse.store import open_dataset, spec_of
 
         spec = spec_of(open_dataset(dataset).manifest)
         source = open_engine(engine, token=token, assets=spec.assets if spec else [])
         try:
-            agreement = render_again(dataset, source, again, np.random.default_rng(seed))
+            agreement = rerender(dataset, source, again, np.random.default_rng(seed))
         finally:
             source.close()
         say(str(agreement))

@@ -180,7 +180,7 @@ class Supervisor:
                 waits = 0.0 if since is None else self._dispatcher.clock() - since
             memory = memory_of(engine)
             found.append(
-                EngineStatus(slot.number, slot.state, slot.world, slot.pictures, slot.restarts, memory, round(waits, 1))
+                EngineStatus(slot.number, slot.state, slot.world, slot.images, slot.restarts, memory, round(waits, 1))
             )
         return found
 
@@ -210,7 +210,7 @@ class Supervisor:
             late = time.monotonic() >= end
             with self._dispatcher.changed:
                 for runner in self._runners:
-                    if late or self._dispatcher.hangs_for_nobody(runner.holder):
+                    if late or self._dispatcher.hangs_unawaited(runner.holder):
                         self._abandon(runner)
         _join(self._closers, max(end, time.monotonic() + _GRACE))
         _join(self._runners, time.monotonic() + _GRACE)
@@ -231,9 +231,9 @@ class Supervisor:
             for holder, reason in dispatcher.hanging():
                 slot, there = holder.slot, holder.engine is not None
                 self._abandon(next(runner for runner in self._runners if runner.holder is holder))
-                settled += dispatcher.give_back(holder, reason if there else None)
+                settled += dispatcher.requeue(holder, reason if there else None)
                 slot.restarts += there
-                error = dispatcher.lose(slot, reason)
+                error = dispatcher.count_loss(slot, reason)
                 if error is None and not dispatcher.stopped:
                     self._begin(slot)
                 else:
