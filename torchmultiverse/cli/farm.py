@@ -133,5 +133,5 @@ def _status(path: Path) -> dict[str, Any] | None:
         return state
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: no status: {error}") from None

@@ -91,7 +91,7 @@ def _read(path: Path) -> Protocol:
         data = json.loads(path.read_bytes())
     except OSError as error:
         raise SpecError(f"protocol {path}: {error.strerror or error}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SpecError(f"protocol {path}: no JSON: {error}") from None
     kind = data.get("kind") if isinstance(data, dict) else None
     try:

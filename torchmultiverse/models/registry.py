@@ -19,7 +19,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, TypeVar
 
-from torchmultiverse.errors import ModelError, nearest
+from torchmultiverse.errors import ModelError, TorchMultiverseError, nearest
 from torchmultiverse.models.callables import is_factory, module_for, wrapped
 from torchmultiverse.models.contract import Model
 from torchmultiverse.models.options import apply_options, split_options
@@ -191,7 +191,14 @@ def load_model(spec: str) -> Model:
         raise ModelError(f"'{spec}' is no model string; they look like: {'; '.join(forms.values())}")
     if family not in forms:
         raise ModelError(f"unknown model family '{family}' in '{spec}'.{nearest(family, forms)}")
-    model = find_family(family)(rest)
+    load = find_family(family)
+    try:
+        model = load(rest)
+    except (Exception, SystemExit) as error:
+        ours = family in FAMILIES and family != "python"
+        if ours or isinstance(error, TorchMultiverseError | ModuleNotFoundError):
+            raise
+        raise ModelError(f"'{spec}' cannot be loaded: {type(error).__name__}: {error}") from error  # somebody's code
     apply_options(model, options, spec)
     return model
 
