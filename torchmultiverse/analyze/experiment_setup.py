@@ -113,9 +113,8 @@ class ExperimentSetup:
 
     def sample(self, vectors: FloatArray, count: int | None = None, same_noise: bool = True) -> Pixels:
         """Return pictures of vectors, (N, count, S, S, 3); the k-th of all begin from the same noise."""
-        return sample(
-            self.conditioned.decoder, vectors, count or self.samples_per_image, same_noise=same_noise, **self._sampling
-        )  # type: ignore[arg-type]
+        count = count or self.samples_per_image
+        return sample(self.conditioned.decoder, vectors, count, same_noise=same_noise, **self._sampling)  # type: ignore[arg-type]
 
     def real_images(self, rows: NDArray[np.int64]) -> Pixels:
         """Return pictures of the dataset at the decoder's size."""
