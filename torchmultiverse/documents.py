@@ -198,16 +198,18 @@ class Document(Record):
             data = json.loads(path.read_bytes())
         except OSError as error:
             raise DatasetError(f"{folder} holds no {cls.file}: {error}") from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # the latter of brackets within brackets
             raise DatasetError(f"{path}: no JSON: {error}") from None
         if isinstance(data, list):  # as some records were before they had versions
             data = {LIST: data}
         if not isinstance(data, dict):
             raise DatasetError(f"{path}: no JSON object")
         version = data.pop("schema_version", 0)
-        if not isinstance(version, int) or isinstance(version, bool) or version > cls.version:
+        if not isinstance(version, int) or isinstance(version, bool) or version < 0:
+            raise DatasetError(f"{path} is of schema version {version!r:.80}; 0 to {cls.version} are right")
+        if version > cls.version:
             raise DatasetError(
-                f"{path} is of schema version {version!r}, and this version of torchmultiverse reads up to "
+                f"{path} is of schema version {version}, and this version of torchmultiverse reads up to "
                 f"{cls.version}: a newer one wrote it"
             )
         try:

@@ -11,14 +11,14 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
 from waiting import eventually
 
-from torchmultiverse.engines import Failure, Frame, RenderOptions
+from torchmultiverse.engines import Catalogue, Failure, Frame, RenderOptions
 from torchmultiverse.engines.marker import MarkerEngine, read_marker
 from torchmultiverse.engines.supervisor import Limits, Supervisor
 from torchmultiverse.errors import DatasetError, EngineError, SpecError
@@ -296,6 +296,94 @@ def test_an_engine_that_cannot_be_made_is_said_at_once() -> None:
     assert no_thread_left()
 
 
+@pytest.mark.parametrize("where", ["made", "asked"])
+def test_a_first_engine_that_does_not_start_is_said_when_its_time_is_over(where: str) -> None:
+    """Whoever asks what an engine is waits for it: without an end, for ever."""
+    reached, end, clock = threading.Event(), threading.Event(), Clock()
+
+    def hang() -> None:
+        reached.set()
+        assert end.wait(WAIT)
+
+    class Silent(MarkerEngine):
+        def __init__(self) -> None:
+            super().__init__()
+            if where == "made":
+                hang()
+
+        def catalogue(self) -> Catalogue:
+            hang()
+            return super().catalogue()
+
+    supervisor = supervise(Silent, limits=Limits(lease=10), clock=clock)
+    with ThreadPoolExecutor(1) as pool:
+        started = pool.submit(supervisor.start)
+        assert reached.wait(WAIT)
+        clock.now = 1000.0
+        try:
+            with pytest.raises(EngineError, match="does not say what it is: nothing came"):
+                started.result(WAIT)
+        finally:
+            end.set()
+    supervisor.close()
+    assert no_thread_left()
+
+
+def test_an_engine_that_hangs_while_it_is_closed_is_replaced() -> None:
+    """Its scenes were given back: nobody renders them if the slot waits for the end of the engine before them."""
+    end, clock = threading.Event(), Clock()
+
+    class Stuck(Broken):
+        def close(self) -> None:
+            super().close()
+            if self.number == 0:
+                assert end.wait(WAIT)
+
+    def break_first(engine: Broken, scene: Scene, k: int) -> None:
+        if engine.number == 0 and k == 3:
+            raise EngineError("a planted fault")
+
+    engines = Engines(break_first)
+
+    def make() -> Broken:
+        with engines._lock:
+            engines.made.append(Stuck(engines, len(engines.made)))
+            return engines.made[-1]
+
+    supervisor = supervise(make, limits=Limits(retries=1, lease=10), clock=clock)
+    futures = supervisor.submit_all(SCENES, OPTIONS)
+    assert eventually(lambda: bool(engines.made) and engines.made[0].closed.is_set())
+    clock.now = 11.0
+    try:
+        assert check(SCENES, futures) == []
+    finally:
+        end.set()
+    supervisor.close()
+    assert no_thread_left()
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_an_engine_that_ends_its_thread_is_lost_like_any_other(error: type[BaseException]) -> None:
+    """Passed on, `sys.exit()` in an engine would end a run halfway, with exit code 0."""
+
+    def exit_once(engine: Broken, scene: Scene, k: int) -> None:
+        if engine.number == 0 and k == 3:
+            raise error
+
+    supervisor = supervise(Engines(exit_once), limits=Limits(retries=1))
+    supervisor.start()
+    assert check(SCENES, supervisor.submit_all(SCENES, OPTIONS)) == []
+    supervisor.close()
+
+    def never() -> MarkerEngine:
+        raise error
+
+    supervisor = supervise(never)
+    with pytest.raises(EngineError, match=f"cannot be made: {error.__name__}"):
+        supervisor.start()
+    supervisor.close()
+
+
 class Odd(MarkerEngine):
     """Answers in a wrong way when the camera is turned by 3 degrees."""
 
@@ -314,6 +402,12 @@ class Odd(MarkerEngine):
                 yield Frame(scene)
             elif self.how == "small":
                 yield from super().render([scene], RenderOptions(size=(32, 48)))
+            elif self.how == "grey":
+                yield Frame(scene, arrays={"rgb": np.zeros((48, 48), np.uint8)})
+            elif self.how == "floats":
+                yield Frame(scene, arrays={"rgb": np.zeros((48, 48, 3), np.float32)})
+            elif self.how == "none":
+                yield None  # type: ignore[misc]
             elif self.how == "noise":
                 yield Frame(scene, encoded={"rgb": b"\x89PNG no picture at all"})
             elif self.how == "not mine":
@@ -326,6 +420,8 @@ class Odd(MarkerEngine):
     ("how", "reason"),
     [
         ("another", "with another scene"), ("nothing", "sent no rgb"), ("small", "is 32 × 48, not 48 × 48"),
+        ("grey", "rgb is uint8 (48, 48), not uint8 (48, 48, 3)"), ("floats", "rgb is float32"),
+        ("none", "yielded None"),
         ("noise", "no picture"), ("not mine", "answered for"), ("quiet", "left 1 scenes unanswered"),
     ],
 )  # fmt: skip

@@ -122,8 +122,8 @@ def test_a_protocol_that_breaks_is_named(package: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("broken", r"the plug-in 'broken' \(broken_protocol:Broken\) fails: no disk"),
-        ("number", r"the plug-in 'number' .* is a str; a subclass of Protocol, or an instance of one, is needed"),
+        ("broken", r"protocol 'broken' \(broken_protocol:Broken, of .*\) cannot be imported: .*: no disk"),
+        ("number", r"protocol 'number' .* is a str; a subclass of Protocol, or an instance of one, is right"),
         ("colour", "unknown protocol 'colour'. Did you mean 'colours'"),
     ],
 )

@@ -21,6 +21,7 @@ from .held_out import draw_splits as draw_splits
 from .layer_accuracy import Cut as Cut
 from .layer_accuracy import LayerGap as LayerGap
 from .layer_accuracy import ProbeResults as ProbeResults
+from .layer_accuracy import probe_layers as probe_layers
 from .memorization import Memorization as Memorization
 from .memorization import MemorizationOptions as MemorizationOptions
 from .memorization import measure_memorization as measure_memorization
@@ -74,6 +75,7 @@ __all__ = [
     "measure_memorization",
     "measure_misalignment",
     "parse_recipe",
+    "probe_layers",
     "run_experiments",
     "sample",
     "sweep_memorization",

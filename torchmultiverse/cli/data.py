@@ -179,7 +179,7 @@ def merge(
 @data_group.command("split", epilog=examples("torchmultiverse data split data/animals --per-class 50 --out sets.json"))
 def split(
     data: Images,
-    out: Annotated[Path, typer.Option("--out", help="File of the sets.")] = Path("sets.json"),
+    out: Annotated[Path, typer.Option("--out", help="File of the splits.")] = Path("sets.json"),
     label: Label = None,
     per_class: Annotated[int, typer.Option(min=1, help="Pictures of each class in A, and as many in B.")] = 50,
     public: Annotated[int | None, typer.Option(min=1, help="Public ones of each class. Default: what is left.")] = None,

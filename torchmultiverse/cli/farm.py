@@ -132,7 +132,7 @@ def _status(path: Path) -> dict[str, Any] | None:
         return _migrated(json.loads(path.read_text()))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: no status: {error}") from None
 
 

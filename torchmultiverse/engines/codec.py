@@ -25,6 +25,11 @@ PNG_LEVEL = 4
 """zlib level: 6 is 4 % smaller and twice as slow on rendered pictures."""
 MAX_PIXELS = 4096 * 4096
 EXTENSIONS = {"rgb": "png", "mask": "png", "class": "png", "depth": "tiff", "normals": "png"}
+LAYOUTS: dict[str, tuple[tuple[int, ...], str]] = {
+    "rgb": ((3,), "uint8"), "mask": ((), "uint8"), "class": ((), "uint8"), "depth": ((), "float32"),
+    "normals": ((3,), "float32"),
+}  # fmt: skip
+"""Channels and dtype of each pass as an array (H, W, …)."""
 MIME = {"png": "image/png", "jpeg": "image/jpeg", "tiff": "image/tiff", "json": "application/json"}
 
 

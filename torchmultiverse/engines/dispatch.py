@@ -335,7 +335,7 @@ class Dispatcher:
         now, lease = self.clock(), self.limits.lease
         found = []
         for holder in self.holders.values():
-            starting = holder.engine is None
+            starting = holder.engine is None and holder.slot.state == "starting"  # else it is being closed
             limit = max(lease, START_LIMIT) if starting else lease
             if holder.since is not None and now - holder.since > limit:
                 hint = "" if starting else f" (lease={lease:g}: give more where one picture takes longer)"

@@ -14,10 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 
 from torchmultiverse.engines.contract import Engine
 from torchmultiverse.errors import EngineError, nearest
+from torchmultiverse.plugins import load_plugin, origin, plugins
 
 GROUP = "torchmultiverse.engines"
 
@@ -90,18 +91,15 @@ def find_engine(name: str) -> EngineEntry:
         known = engine_names()
         raise EngineError(f"no engine '{name}': there are {', '.join(known)}.{nearest(name, known)}")
     point = others[name]
-    origin = f"engine '{name}' ({point.value}, of {point.dist.name if point.dist else 'an unknown package'})"
-    try:
-        found = point.load()
-    except Exception as error:  # somebody's code
-        raise EngineError(f"{origin} cannot be imported: {type(error).__name__}: {error}") from error
+    found = load_plugin(point, "engine", EngineError)
     if isinstance(found, EngineEntry):
         return found
     if not callable(found):
-        raise EngineError(f"{origin} is a {type(found).__name__}; a function or class that makes an engine is right")
+        kind = type(found).__name__
+        raise EngineError(f"{origin(point, 'engine')} is a {kind}; a function or class that makes an engine is right")
     return EngineEntry(factory=found, summary=f"of the package {point.dist.name if point.dist else point.module}")
 
 
 def _others() -> dict[str, EntryPoint]:
     """Return the engines of other packages; a name of ours stays ours."""
-    return {point.name: point for point in entry_points(group=GROUP) if point.name not in BUILT_IN}
+    return plugins(GROUP, BUILT_IN)

@@ -6,10 +6,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 
 from typing_extensions import override
 
+from torchmultiverse.engines.codec import LAYOUTS
 from torchmultiverse.engines.contract import (
     Catalogue,
     Engine,
@@ -84,13 +86,29 @@ class Runner(threading.Thread):
         """Make the engine now, for whoever wants to know what it is."""
         if self._described is None:
             return
+        with self._dispatcher.changed:
+            self.holder.since = self._dispatcher.clock()  # an engine may hang before the first scene as well
         try:
             engine = self._make()
             notes = capability(engine, HasManifestNotes)
-            self._described.set_result((engine.catalogue(), notes.manifest_notes() if notes else []))
-        except BaseException as error:
-            self._described.set_exception(error)
-            raise
+            found = engine.catalogue(), notes.manifest_notes() if notes else []
+        except BaseException as raised:
+            known = isinstance(raised, TorchMultiverseError | OSError)
+            error = raised if known else EngineError(f"the engine cannot be made: {_reason(raised)}")
+            error.__cause__ = raised.__cause__ if known else raised
+            self.cannot_be_described(error)
+            raise error from error.__cause__
+        with suppress(InvalidStateError):  # where it came too late
+            self._described.set_result(found)
+
+    def cannot_be_described(self, error: BaseException) -> bool:
+        """Say so to whoever waits to know what the engine is; return whether somebody does."""
+        try:
+            if self._described is not None:
+                self._described.set_exception(error)
+        except InvalidStateError:
+            return False
+        return self._described is not None
 
     def _make(self) -> Engine:
         self.holder.slot.state = "starting"
@@ -134,9 +152,9 @@ class Runner(threading.Thread):
             holder.slot.state = "rendering"
             self._render()
             if self._worn():
-                self._drop()
                 holder.slot.restarts += 1
-        except Exception as error:
+                self._drop()
+        except BaseException as error:  # an engine that ends its thread, as by `sys.exit`, is lost like any other
             if isinstance(error, TorchMultiverseError) and not isinstance(error, EngineError | ProtocolError):
                 raise
             self._lost(error)
@@ -151,6 +169,8 @@ class Runner(threading.Thread):
         for answer in engine.render(self._scenes(), options):
             if holder.abandoned:
                 return
+            if not isinstance(answer, Frame | Failure):
+                raise EngineError(f"the engine yielded {answer!r:.80}: neither a Frame nor a Failure")
             if not holder.leased:
                 raise EngineError("the engine answered more often than it was asked")
             if self._check is not None and isinstance(answer, Frame) and answer.engine:
@@ -191,10 +211,13 @@ class Runner(threading.Thread):
         """Close the engine; the next one is made when there is something to do."""
         with self._dispatcher.changed:
             engine, self.holder.engine = self.holder.engine, None
+            self.holder.since = self._dispatcher.clock()  # an engine may hang while it is closed as well
         if engine is not None:
             close_quietly(engine)
+        with self._dispatcher.changed:
+            self.holder.since = None
 
-    def _lost(self, error: Exception) -> None:
+    def _lost(self, error: BaseException) -> None:
         """Put back what the engine had, and wait a little.
 
         Raises:
@@ -202,7 +225,7 @@ class Runner(threading.Thread):
         """
         dispatcher, holder = self._dispatcher, self.holder
         known = isinstance(error, TorchMultiverseError | OSError)
-        reason = str(error) if known else f"{type(error).__name__}: {error}"
+        reason = _reason(error)
         with dispatcher.changed:
             if holder.abandoned:
                 return
@@ -220,6 +243,11 @@ class Runner(threading.Thread):
             dispatcher.changed.wait_for(lambda: dispatcher.stopped or holder.abandoned, dispatcher.pause(holder.slot))
 
 
+def _reason(error: BaseException) -> str:
+    """Return what was wrong; of a bug in an engine, with its kind."""
+    return str(error) if isinstance(error, TorchMultiverseError | OSError) else f"{type(error).__name__}: {error}"
+
+
 def _checked(answer: Rendered, wanted: Scene, options: RenderOptions) -> Rendered:
     """Return the answer, or a failure that says why it is not what was asked for."""
     if isinstance(answer, Failure):
@@ -233,7 +261,11 @@ def _checked(answer: Rendered, wanted: Scene, options: RenderOptions) -> Rendere
     try:
         for name in options.passes:
             held = answer.tensor(name)  # stays on its device
-            shape = tuple((answer.array(name) if held is None else held).shape)
+            values = answer.array(name) if held is None else held
+            shape, dtype = tuple(values.shape), str(values.dtype).removeprefix("torch.")
+            channels, right = LAYOUTS[name]
+            if len(shape) not in (2, 3) or shape[2:] != channels or dtype != right:
+                return Failure(wanted, f"{name} is {dtype} {shape}, not {right} {(height, width, *channels)}")
             if shape[:2] != (height, width):
                 return Failure(wanted, f"{name} is {shape[1]} × {shape[0]}, not {width} × {height}")
     except ProtocolError as error:

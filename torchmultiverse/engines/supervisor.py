@@ -230,10 +230,13 @@ class Supervisor:
         with dispatcher.changed:
             for holder, reason in dispatcher.hanging():
                 slot, there = holder.slot, holder.engine is not None
-                self._abandon(next(runner for runner in self._runners if runner.holder is holder))
+                runner = next(runner for runner in self._runners if runner.holder is holder)
+                self._abandon(runner)
                 settled += dispatcher.requeue(holder, reason if there else None)
                 slot.restarts += there
                 error = dispatcher.count_loss(slot, reason)
+                silent = EngineError(f"the engine does not say what it is: {reason}")
+                error = silent if runner.cannot_be_described(silent) else error
                 if error is None and not dispatcher.stopped:
                     self._begin(slot)
                 else:

@@ -8,7 +8,7 @@ that one that fails keeps nobody from using the others.
 from __future__ import annotations
 
 import json
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from torchmultiverse.evaluate.classification import ClassificationProtocol
 from torchmultiverse.evaluate.pairs import PairsProtocol
 from torchmultiverse.evaluate.protocol import Protocol
 from torchmultiverse.evaluate.spar import SparProtocol
+from torchmultiverse.plugins import load_plugin, origin, plugins
 from torchmultiverse.resources import data_folder
 
 GROUP = "torchmultiverse.protocols"
@@ -46,11 +47,11 @@ def load_protocol(name: str | Path) -> Protocol:
     path = Path(name)
     if path.suffix == ".json":
         return _read(path)
-    shipped, plugins = _shipped(), _plugins()
+    shipped, others = _shipped(), _plugins()
     if str(name) in shipped:
         return _read(shipped[str(name)])
-    if str(name) in plugins:
-        return _instance(plugins[str(name)])
+    if str(name) in others:
+        return _instance(others[str(name)])
     raise SpecError(f"unknown protocol '{name}'.{nearest(str(name), protocols())}")
 
 
@@ -67,27 +68,20 @@ def _shipped() -> dict[str, Path]:
 
 
 def _plugins() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=GROUP)}
-
-
-def _loaded(point: EntryPoint) -> Any:
-    try:
-        return point.load()
-    except Exception as error:
-        raise SpecError(f"the plug-in '{point.name}' ({point.value}) fails: {error}") from error
+    return plugins(GROUP)
 
 
 def _instance(point: EntryPoint) -> Protocol:
-    found = _loaded(point)
+    found = load_plugin(point, "protocol", SpecError)
     if isinstance(found, type) and issubclass(found, Protocol):
         try:
             found = found.model_validate({})
         except ValidationError as error:
-            raise SpecError(f"the plug-in '{point.name}' ({point.value}): {_first(error)}") from None
+            raise SpecError(f"{origin(point, 'protocol')}: {_first(error)}") from None
     if not isinstance(found, Protocol):
         raise SpecError(
-            f"the plug-in '{point.name}' ({point.value}) is a {type(found).__name__}; a subclass of Protocol, or an "
-            "instance of one, is needed"
+            f"{origin(point, 'protocol')} is a {type(found).__name__}; a subclass of Protocol, or an instance of one, "
+            "is right"
         )
     return found
 
@@ -97,7 +91,7 @@ def _read(path: Path) -> Protocol:
         data = json.loads(path.read_bytes())
     except OSError as error:
         raise SpecError(f"protocol {path}: {error.strerror or error}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SpecError(f"protocol {path}: no JSON: {error}") from None
     kind = data.get("kind") if isinstance(data, dict) else None
     try:
@@ -108,13 +102,13 @@ def _read(path: Path) -> Protocol:
 
 def _kind(path: Path, kind: Any) -> type[Protocol]:
     """Return the subclass that reads a kind of protocol file: one of the package, or a plug-in's of that name."""
-    plugins = _plugins()
+    others = _plugins()
     if isinstance(kind, str) and kind in KINDS:
         return KINDS[kind]
-    found = _loaded(plugins[kind]) if isinstance(kind, str) and kind in plugins else None
+    found = load_plugin(others[kind], "protocol", SpecError) if isinstance(kind, str) and kind in others else None
     if isinstance(found, type) and issubclass(found, Protocol):
         return found
-    raise SpecError(f"protocol {path}: kind: unknown kind {kind!r}.{nearest(str(kind), [*KINDS, *plugins])}")
+    raise SpecError(f"protocol {path}: kind: unknown kind {kind!r}.{nearest(str(kind), [*KINDS, *others])}")
 
 
 def _first(error: ValidationError) -> str:

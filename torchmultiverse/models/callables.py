@@ -99,6 +99,8 @@ def module_for(name: str, spec: str) -> ModuleType:
         return importlib.import_module(name)
     except ImportError as error:
         raise ModelError(f"'python:{spec}': {error}") from error
+    except (Exception, SystemExit) as error:  # somebody's code
+        raise ModelError(f"'python:{spec}': {name} cannot be imported: {type(error).__name__}: {error}") from error
 
 
 _IMAGE = ("image_embeds", "image_features", "pooler_output")

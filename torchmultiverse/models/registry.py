@@ -15,16 +15,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, TypeVar
 
-from torchmultiverse.errors import ModelError, nearest
+from torchmultiverse.errors import ModelError, TorchMultiverseError, nearest
 from torchmultiverse.models.callables import is_factory, module_for, wrapped
 from torchmultiverse.models.contract import Model
 from torchmultiverse.models.options import apply_options, split_options
 from torchmultiverse.models.preprocess import Preprocess
 from torchmultiverse.models.torch_tools import need
+from torchmultiverse.plugins import load_plugin, origin, plugins
 
 GROUP = "torchmultiverse.models"
 Loader = Callable[[str], Any]
@@ -145,23 +146,20 @@ def find_family(name: str) -> ModelFamily:
     if name not in others:
         raise ModelError(f"unknown model family '{name}'.{nearest(name, family_forms())}")
     point = others[name]
-    origin = f"model family '{name}' ({point.value}, of {point.dist.name if point.dist else 'an unknown package'})"
-    try:
-        found = point.load()
-    except Exception as error:  # somebody's code
-        raise ModelError(f"{origin} cannot be imported: {type(error).__name__}: {error}") from error
+    found = load_plugin(point, "model family", ModelError)
     if isinstance(found, ModelFamily):
         return found
     if not callable(found):
         raise ModelError(
-            f"{origin} is a {type(found).__name__}; a function from what stands behind '{name}:' to a model is right"
+            f"{origin(point, 'model family')} is a {type(found).__name__}; a function from what stands behind "
+            f"'{name}:' to a model is right"
         )
     return ModelFamily(found, f"{name}:…")
 
 
 def _others() -> dict[str, EntryPoint]:
     """Return the families of other packages; a name of ours stays ours."""
-    return {point.name: point for point in entry_points(group=GROUP) if point.name not in FAMILIES}
+    return plugins(GROUP, FAMILIES)
 
 
 def load_model(spec: str) -> Model:
@@ -193,7 +191,14 @@ def load_model(spec: str) -> Model:
         raise ModelError(f"'{spec}' is no model string; they look like: {'; '.join(forms.values())}")
     if family not in forms:
         raise ModelError(f"unknown model family '{family}' in '{spec}'.{nearest(family, forms)}")
-    model = find_family(family)(rest)
+    load = find_family(family)
+    try:
+        model = load(rest)
+    except (Exception, SystemExit) as error:
+        ours = family in FAMILIES and family != "python"
+        if ours or isinstance(error, TorchMultiverseError | ModuleNotFoundError):
+            raise
+        raise ModelError(f"'{spec}' cannot be loaded: {type(error).__name__}: {error}") from error  # somebody's code
     apply_options(model, options, spec)
     return model
 

@@ -228,7 +228,7 @@ def _layers(model: Any, images: list[Image.Image], vectors: FloatArray) -> Itera
 def _against(model: Model, vectors: FloatArray, path: Path) -> CheckResult:
     try:
         known = np.asarray(json.loads(path.read_text())["vectors"], np.float32)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{path} holds no vectors that `models check --save` wrote: {error}") from None
     if known.shape != vectors.shape:
         return CheckResult("known vectors", "fails", f"shape {vectors.shape}, known {known.shape}")

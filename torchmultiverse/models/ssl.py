@@ -103,7 +103,7 @@ def load_ssl(rest: str) -> SslEncoder:
     try:
         config = json.loads((folder / ENCODER_CONFIG).read_text(encoding="utf-8"))
         size, method = int(config["size"]), str(config["method"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{folder} holds no encoder that `ssl` trained ({ENCODER_CONFIG}): {error}") from None
     module = tools.seeded(lambda: build_encoder(config))
     kept = sorted(file.stem.removeprefix("epoch-").lstrip("0") or "0" for file in folder.glob("epoch-*.pt"))

@@ -76,7 +76,7 @@ def load_tiny(rest: str) -> ClipModel:
         described = json.loads((folder / TINY_CONFIG).read_text())
         config, training, name = described["open_clip"], described["training"], described["name"]
         size = int(config["vision_cfg"]["image_size"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{folder} holds no small CLIP ({TINY_CONFIG}, {TINY_WEIGHTS}): {error}") from None
     # The twin starts from another seed than training did: it shares nothing with the trained one but its shape.
     module, tokenizer = build_tiny(config, int(training.get("seed", 0)) + (1 if untrained else 0))

@@ -29,7 +29,7 @@ def is_dataset(out: Path) -> bool:
         return not foreign and not (out / "README.md").exists()
     try:
         manifest = json.loads((out / "manifest.json").read_text())
-    except ValueError:
+    except (ValueError, RecursionError):
         return not foreign
     return isinstance(manifest, dict) and {"identity", "shards"} <= manifest.keys()
 

@@ -225,7 +225,7 @@ class Manifest(_ManifestPart):
             return cls()
         try:
             data = json.loads(file.read_text())
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DatasetError(f"{file}: no JSON: {error}") from None
         if not isinstance(data, dict):
             raise DatasetError(f"{file}: no JSON object")
@@ -283,7 +283,7 @@ def read_announced(file: Path) -> dict[str, ShardEntry]:
     """
     try:
         entries: dict[str, Any] = json.loads(file.read_text())["files"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DatasetError(f"{file}: no JSON object of files: {error}") from None
     check_shards(entries, file)
     try:

@@ -331,7 +331,7 @@ class DatasetWriter:
             before, shards = manifest.identity, manifest.shards
             if not before or not manifest.lists_files or not all(entry.rows > 0 for entry in shards.values()):
                 raise DatasetError(f"{path} is no manifest of this format")
-        except (ValueError, DatasetError, AttributeError, TypeError) as error:
+        except (ValueError, DatasetError, AttributeError, TypeError, RecursionError) as error:
             raise DatasetError(f"{path} is no manifest of this format; use --fresh or another folder") from error
         grown = check_same(self.out, before, self._identity, extend=self._extend)
         for announced in self._work.glob(ANNOUNCED):

@@ -243,7 +243,7 @@ def classifier_training(name_or_path: str | Path) -> ClassifierTraining:
         return named[str(name_or_path)]
     try:
         return ClassifierTraining(**json.loads(Path(name_or_path).read_text("utf-8-sig")))
-    except (OSError, ValueError, TypeError, ModelError) as error:
+    except (OSError, ValueError, TypeError, ModelError, RecursionError) as error:
         raise DatasetError(
             f"recipe {name_or_path}: published, small, or a JSON file of {ClassifierTraining.__name__}: {error}"
         ) from None
