@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import Field
 from typing_extensions import override
 
 from torchmultiverse.analyze import migrations
@@ -140,7 +141,7 @@ class Memorization(Document):
     reference: str
     label: str
     images: int
-    layers: tuple[LayerMemorization, ...]
+    layers: tuple[LayerMemorization, ...] = Field(min_length=1)
     classes: tuple[ClassAccuracy, ...] = ()
     inferences: tuple[ImageInference, ...] = ()
     gallery: Mapping[str, tuple[GalleryImage, ...]] = {}
