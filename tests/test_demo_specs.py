@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from torchmultiverse.demo import TRAINING_PICTURES, benchmark_spec, training_spec
+from torchmultiverse.demo import TRAINING_IMAGES, benchmark_spec, training_spec
 
 
 def test_the_training_set_holds_no_benchmark_scene_and_is_the_same_every_time() -> None:
     benchmark = {s.scene_id for s in benchmark_spec().build()}
     assert len(benchmark) == 2 * 5 * 5 * 3
     training = [s.scene_id for s in training_spec(np.random.default_rng(0)).build()]
-    assert len(training) == len(set(training)) == TRAINING_PICTURES
+    assert len(training) == len(set(training)) == TRAINING_IMAGES
     assert not benchmark & set(training)
     assert training == [s.scene_id for s in training_spec(np.random.default_rng(0)).build()]
 

@@ -25,7 +25,7 @@ WORLDS = ("AustralianRoad", "Arena")
 ANIMALS = ("Elephant", "Penguin", "Zebra", "Goldfish")
 SIZE = 128
 SAMPLES = 6
-TRAINING_PICTURES = 400
+TRAINING_IMAGES = 400
 PRETRAINED = "open_clip:ViT-B-32/laion2b_s34b_b79k"
 _SIDES = ({"Character1_Pos": "left", "Character2_Pos": "right"}, {"Character1_Pos": "bottom", "Character2_Pos": "top"})
 _PAINTED = {**_SIDES[0], "Character_Texture": "Blue", "Character2_Texture": "Red"}
@@ -53,7 +53,7 @@ def benchmark_spec() -> Spec:
     )
 
 
-def training_spec(rng: np.random.Generator, count: int = TRAINING_PICTURES) -> Spec:
+def training_spec(rng: np.random.Generator, count: int = TRAINING_IMAGES) -> Spec:
     """Return random scenes of the same worlds and animals whose sizes and views the benchmark does not hold."""
     scenes: dict[str, dict[str, Any]] = {}
     while len(scenes) < count:

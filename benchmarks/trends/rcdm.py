@@ -76,7 +76,7 @@ def main() -> None:
     found = compare_layers([ExperimentSetup(decoder, 6, 2, 25) for decoder in decoders], 48)
     for line in found.table:
         print("  ".join(f"{k}: {100 * v:.1f}" if isinstance(v, float) else f"{k}: {v}" for k, v in line.items()))
-    options = SamplingOptions(count=64, each=2, steps=25)
+    options = SamplingOptions(count=64, samples_per_image=2, steps=25)
     for folder, decoder in zip(folders, decoders, strict=True):
         print(f"{folder.name}: {evaluate_samples(decoder, data, None, options, run).fidelity.summary}")
     head = found.table[1]

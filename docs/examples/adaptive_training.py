@@ -70,7 +70,7 @@ def train(kind: str, pictures: int, seed: int, test: tuple[Any, Any, Any]) -> li
     rng = np.random.default_rng(seed)
     memory: deque[tuple[torch.Tensor, int]] = deque(maxlen=512)
     curve = [(0, score(model, test))]
-    with RenderStream(sampler, "inprocess", size=SIZE, samples=SAMPLES, window=32, ahead=32) as stream:
+    with RenderStream(sampler, "inprocess", size=SIZE, samples=SAMPLES, window=32, prefetch=32) as stream:
         feed = iter(stream)
         for seen in range(NEW, pictures + 1, NEW):
             items = [next(feed) for _ in range(NEW)]

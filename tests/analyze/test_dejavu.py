@@ -239,16 +239,16 @@ def test_what_cannot_be_scored_is_refused() -> None:
 
 
 def touches(one: Box, two: Box) -> bool:
-    return one.left < two.correct and one.correct > two.left and one.top < two.bottom and one.bottom > two.top
+    return one.left < two.right and one.right > two.left and one.top < two.bottom and one.bottom > two.top
 
 
 def brute(size: tuple[int, int], boxes: list[Box], least: int) -> Box | None:
     best = None
     for left in range(size[0]):
         for top in range(size[1]):
-            for correct in range(left + least, size[0] + 1):
+            for right in range(left + least, size[0] + 1):
                 for bottom in range(top + least, size[1] + 1):
-                    found = Box(left, top, correct, bottom)
+                    found = Box(left, top, right, bottom)
                     if any(touches(b, found) for b in boxes):
                         continue
                     key = (min(found.width, found.height), found.area)
@@ -271,7 +271,7 @@ def test_the_periphery_touches_no_box_and_is_the_largest(seed: int) -> None:
     if found is not None and exact is not None:
         assert (min(found.width, found.height), found.area) == (min(exact.width, exact.height), exact.area)
         assert not any(
-            b.left < found.correct and b.correct > found.left and b.top < found.bottom and b.bottom > found.top
+            b.left < found.right and b.right > found.left and b.top < found.bottom and b.bottom > found.top
             for b in boxes
         )
 

@@ -81,7 +81,7 @@ def setup(folder: Path, place: bool = True, **settings: Any) -> ExperimentSetup:
     config = decoder_preset("tiny", SIDE, vectors.shape[1], channels=8, dataset=features.dataset, layer="output")
     train_decoder(pixels[learnt], vectors[learnt], config, folder, DiffusionTraining(steps=2, batch_size=8), quiet=True)
     one = ConditionedDecoder(model, "output", features, load_decoder(folder), data, learnt)
-    return ExperimentSetup(one, each=2, shown=2, steps=2, label="label", quiet=True, **settings)
+    return ExperimentSetup(one, samples_per_image=2, examples=2, steps=2, label="label", quiet=True, **settings)
 
 
 def pixels(image: EncodedImage) -> np.ndarray:
@@ -183,7 +183,7 @@ def test_data_without_a_second_factor_cannot_answer_everything(asked: Experiment
         one.model, one.layer, one.features.__class__(**{**vars(one.features), "columns": alone}), one.decoder,
         one.images, one.training_rows,
     )  # fmt: skip
-    few = ExperimentSetup(kept, each=2, shown=1, steps=2, quiet=True)
+    few = ExperimentSetup(kept, samples_per_image=2, examples=1, steps=2, quiet=True)
     with pytest.raises(DatasetError, match="one at a time"):
         run_experiments(few, ["sums"])
     found = run_experiments(few, None)
@@ -192,7 +192,7 @@ def test_data_without_a_second_factor_cannot_answer_everything(asked: Experiment
 
 def test_fewer_pictures_than_are_to_be_shown_are_all_shown(asked: ExperimentSetup) -> None:
     """Rows of one picture stand together, however many pictures there are."""
-    every = ExperimentSetup(asked.conditioned, each=2, shown=50, steps=1, label="label", quiet=True)
+    every = ExperimentSetup(asked.conditioned, samples_per_image=2, examples=50, steps=1, label="label", quiet=True)
     for name, kinds in (("changes", 8), ("attacks", len(EPSILONS))):
         rows = EXPERIMENTS[name](every).rows
         assert len(rows) == kinds * len(asked.rows)

@@ -87,7 +87,7 @@ def test_a_run_with_packs_and_its_card(two, tmp_path):
         "render": {"size": [48, 48], "samples": 2},
     }
     report = generate(spec, tmp_path / "d", "inprocess", progress=False)
-    assert report.pictures == 3
+    assert report.images == 3
     said = json.loads((tmp_path / "d" / "manifest.json").read_text())
     assert said["packs"] == ["yours", "mine", "procedural"]
     of = {(a["kind"], a["name"]): a for a in said["assets"]}

@@ -44,7 +44,7 @@ def test_from_training_to_what_was_memorized(data: Path, capsys, monkeypatch, tm
     code, said, _ = run(capsys, monkeypatch, "data", "split", data, "--per-class", 8, "--held-out", 2, "--out", sets)
     assert code == 0
     assert "A: 24  B: 24  shared: 0  public: 36  held out: 6" in said
-    training = ("--size", 32, "--head", "16-8", "--epochs", 1, "--batch", 12, "--sets", sets)
+    training = ("--size", 32, "--head", "16-8", "--epochs", 1, "--batch", 12, "--splits", sets)
     for name in ("A", "B"):
         code, said, _ = run(
             capsys, monkeypatch, "train", "ssl", data, "--out", tmp_path / name, "--of", name, *training
@@ -52,7 +52,7 @@ def test_from_training_to_what_was_memorized(data: Path, capsys, monkeypatch, tm
         assert code == 0
         assert f"ssl:{tmp_path / name}" in said
     code, said, _ = run(
-        capsys, monkeypatch, "analyze", "dejavu", data, "--sets", sets, "--a", f"ssl:{tmp_path / 'A'}", "--b",
+        capsys, monkeypatch, "analyze", "dejavu", data, "--splits", sets, "--a", f"ssl:{tmp_path / 'A'}", "--b",
         f"ssl:{tmp_path / 'B'}", "--boxes", data.parent / "boxes.csv", "--k", 5, "--out",
         tmp_path / "memory",
     )  # fmt: skip
@@ -64,14 +64,14 @@ def test_from_training_to_what_was_memorized(data: Path, capsys, monkeypatch, tm
     # The same model alone, with decoders that learnt public pictures alone.
     decoder = tmp_path / "decoder"
     code, said, _ = run(
-        capsys, monkeypatch, "train", "decoder", f"ssl:{tmp_path / 'A'}", "--layer", "trunk", "--data", data, "--sets",
-        sets, "--size", 8, "--preset", "tiny", "--steps", 2, "--batch", 8, "--out", decoder,
+        capsys, monkeypatch, "train", "decoder", f"ssl:{tmp_path / 'A'}", "--layer", "trunk", "--data", data,
+        "--splits", sets, "--size", 8, "--preset", "tiny", "--steps", 2, "--batch", 8, "--out", decoder,
     )  # fmt: skip
     assert code == 0
     known = np.load(decoder / "learnt.npy")
     assert set(known) <= set(json.loads(sets.read_text())["rows"]["public"])
     code, said, _ = run(
-        capsys, monkeypatch, "analyze", "dejavu", data, "--sets", sets, "--a", f"ssl:{tmp_path / 'A'}", "--boxes",
+        capsys, monkeypatch, "analyze", "dejavu", data, "--splits", sets, "--a", f"ssl:{tmp_path / 'A'}", "--boxes",
         data.parent / "boxes.csv", "--k", 5, "--decoder-a", decoder, "--views", 2, "--out", tmp_path / "alone",
     )  # fmt: skip
     assert code == 0
@@ -81,14 +81,14 @@ def test_from_training_to_what_was_memorized(data: Path, capsys, monkeypatch, tm
     assert found["reconstruction"]["images"] == 24
     assert "Was it trained on?" in (tmp_path / "alone" / "index.html").read_text()
     code, said, error = run(
-        capsys, monkeypatch, "analyze", "dejavu", data, "--sets", sets, "--a", f"ssl:{tmp_path / 'B'}", "--boxes",
+        capsys, monkeypatch, "analyze", "dejavu", data, "--splits", sets, "--a", f"ssl:{tmp_path / 'B'}", "--boxes",
         data.parent / "boxes.csv", "--k", 5, "--decoder-a", decoder, "--out", tmp_path / "no",
     )  # fmt: skip
     assert code == 5
     assert "draws from" in error
     assert not (tmp_path / "no").exists()
     code, said, _ = run(
-        capsys, monkeypatch, "analyze", "sweep", data, "--sets", sets, "--vary", "epochs", "--values", "1,0", "--set",
+        capsys, monkeypatch, "analyze", "sweep", data, "--splits", sets, "--vary", "epochs", "--values", "1,0", "--set",
         "size=32", "--set", "head=16-8", "--set", "batch_size=12", "--boxes", data.parent / "boxes.csv", "--k", 5,
         "--out", tmp_path / "sweep",
     )  # fmt: skip
@@ -101,11 +101,11 @@ def test_from_training_to_what_was_memorized(data: Path, capsys, monkeypatch, tm
     assert "Memory by epochs" in (tmp_path / "sweep" / "index.html").read_text()
     for wrong, words in (
         (("--vary", "epoch", "--values", "1"), "no setting 'epoch'. Did you mean 'epochs'"),
-        (("--vary", "pictures", "--values", "9"), "9 pictures of each class are asked for, 8 are in the sets"),
+        (("--vary", "images", "--values", "9"), "9 pictures of each class are asked for, 8 are in the sets"),
         (("--vary", "crops", "--values", "edge"), "crops are boxes, corner, rerender, not 'edge'"),
     ):
         code, _, error = run(
-            capsys, monkeypatch, "analyze", "sweep", data, "--sets", sets, *wrong, "--out", tmp_path / "w"
+            capsys, monkeypatch, "analyze", "sweep", data, "--splits", sets, *wrong, "--out", tmp_path / "w"
         )
         assert code in (4, 5)
         assert words in error
@@ -151,7 +151,7 @@ def test_one_command_makes_the_page_with_all_of_it(data: Path, capsys, monkeypat
     sets, encoder, out = tmp_path / "sets.json", tmp_path / "encoder", tmp_path / "all"
     run(capsys, monkeypatch, "data", "split", data, "--per-class", 8, "--out", sets)
     training = ("--size", 32, "--head", "16-8", "--epochs", 1, "--batch", 12)
-    run(capsys, monkeypatch, "train", "ssl", data, "--out", encoder, "--sets", sets, "--of", "B", *training)
+    run(capsys, monkeypatch, "train", "ssl", data, "--out", encoder, "--splits", sets, "--of", "B", *training)
     held = json.loads((encoder / "sets.json").read_text())["rows"]
     assert held["A"] == json.loads(sets.read_text())["rows"]["B"]  # what this encoder saw is A of its own
     arguments = (
@@ -200,8 +200,8 @@ def test_a_decoder_is_trained_drawn_from_and_scored(data: Path, capsys, monkeypa
     assert code == 0
     assert Image.open(sheet).size == (4 * 10 - 2, 2 * 10 - 2)
     code, said, _ = run(
-        capsys, monkeypatch, "analyze", "rcdm", "score", decoder, "--data", data, "--count", 6, "--each", 2,
-        "--steps", 4, "--out", tmp_path / "portrait",
+        capsys, monkeypatch, "analyze", "rcdm", "score", decoder, "--data", data, "--count", 6,
+        "--samples-per-image", 2, "--steps", 4, "--out", tmp_path / "portrait",
     )  # fmt: skip
     assert code == 0
     assert "draw no conclusions" in said
@@ -216,8 +216,8 @@ def test_a_decoder_is_trained_drawn_from_and_scored(data: Path, capsys, monkeypa
     assert code == 0
     assert (tmp_path / "again" / "index.html").read_text() == page
     code, said, _ = run(
-        capsys, monkeypatch, "analyze", "rcdm", "study", decoder, "--data", data, "--study", "changes",
-        "--shown", 1, "--each", 2, "--steps", 2, "--against", decoder, "--out", tmp_path / "studies",
+        capsys, monkeypatch, "analyze", "rcdm", "experiments", decoder, "--data", data, "--experiment", "changes",
+        "--examples", 1, "--samples-per-image", 2, "--steps", 2, "--against", decoder, "--out", tmp_path / "studies",
     )  # fmt: skip
     assert code == 0
     assert (tmp_path / "studies" / "layers.png").exists()

@@ -17,7 +17,15 @@ import pytest
 from torchmultiverse.engines import Failure, Frame, RenderOptions
 from torchmultiverse.engines.connection import ConnectionLost
 from torchmultiverse.engines.likeness import SAME, blocks, largest, mean
-from torchmultiverse.engines.pairing import BATCH, PATIENCE, Pairing, Silence, Stray, TimedFrame, told_apart
+from torchmultiverse.engines.pairing import (
+    BATCH,
+    PATIENCE,
+    FrameTimeout,
+    Pairing,
+    TimedFrame,
+    UnexpectedFrame,
+    matches_pattern,
+)
 from torchmultiverse.errors import EngineError
 from torchmultiverse.scenes import Scene
 
@@ -50,14 +58,14 @@ class Engine:
         picture = np.random.default_rng(own).integers(40, 215, (4, 4, 3)).repeat(16, 0).repeat(16, 1)
         return np.clip(picture + self.rng.normal(0, self.noise, picture.shape), 0, 255).astype(np.uint8)
 
-    async def ask(self, scene: Scene, options: RenderOptions) -> TimedFrame:
+    async def request(self, scene: Scene, options: RenderOptions) -> TimedFrame:
         behind = bool(self.waiting)
         self.waiting.extend([scene] * self.copies.get(len(self.asked), self.always))
         self.asked.append(scene)
         await asyncio.sleep(0)
         if not self.waiting:
             await self.end()
-            raise Silence("nothing came", 120.0)
+            raise FrameTimeout("nothing came", 120.0)
         shown = self.waiting.popleft()
         return TimedFrame(
             Frame(scene, encoded={"rgb": shown.canonical.encode()}),
@@ -68,7 +76,7 @@ class Engine:
     async def listen(self, seconds: float) -> None:
         if self.waiting:
             await self.end()
-            raise Stray("a picture came that nobody had asked for")
+            raise UnexpectedFrame("a picture came that nobody had asked for")
 
     async def end(self) -> None:
         self.waiting.clear()
@@ -130,7 +138,7 @@ def test_the_engine_of_these_tests_shifts_every_later_row() -> None:
     engine = Engine({9: 2})
 
     async def run() -> list[Frame]:
-        return [(await engine.ask(scene, OPTIONS)).frame for scene in scenes(112)]
+        return [(await engine.request(scene, OPTIONS)).frame for scene in scenes(112)]
 
     assert wrong(asyncio.run(run())) == list(range(10, 112))
 
@@ -227,10 +235,10 @@ def test_the_order_of_a_proof() -> None:
     def noisy(*views: np.ndarray) -> list[np.ndarray]:
         return [view + rng.normal(0, 5, view.shape).astype(np.float32) for view in views]
 
-    assert told_apart(noisy(a, b, b, a, b))
+    assert matches_pattern(noisy(a, b, b, a, b))
     for behind in ([c, a, b, b, a], [c, c, a, b, b], [a, a, a, a, a], [a, b, b, a, a], [b, a, b, b, a]):
-        assert not told_apart(noisy(*behind))
-    assert not told_apart([a] * 5)
+        assert not matches_pattern(noisy(*behind))
+    assert not matches_pattern([a] * 5)
 
 
 def test_likeness() -> None:

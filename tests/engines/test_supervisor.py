@@ -140,7 +140,7 @@ def test_a_hanging_engine_is_replaced_when_its_lease_ends_and_costs_nothing() ->
     assert check(SCENES, futures) == []
     assert [engine.number for engine in engines.made] == [0, 1]
     (status,) = supervisor.status()
-    assert (status.pictures, status.restarts) == (8, 1)
+    assert (status.images, status.restarts) == (8, 1)
     supervisor.close()
     assert engines.all_closed
     assert no_thread_left()
@@ -263,7 +263,7 @@ def test_an_engine_that_never_works_ends_its_slot_and_the_last_one_ends_everythi
         return engines()
 
     engines = Engines()
-    supervisor = supervise(make, 2, limits=Limits(longest_pause=0.001))
+    supervisor = supervise(make, 2, limits=Limits(max_pause=0.001))
     supervisor.start()
     assert check(SCENES, supervisor.submit_all(SCENES, OPTIONS)) == []
     while not supervisor.lost:
@@ -276,7 +276,7 @@ def test_an_engine_that_never_works_ends_its_slot_and_the_last_one_ends_everythi
         raise EngineError("a planted death")
 
     engines = Engines(dead)
-    supervisor = supervise(engines, limits=Limits(losses=9, longest_pause=0.001))
+    supervisor = supervise(engines, limits=Limits(losses=9, max_pause=0.001))
     for future in supervisor.submit_all(SCENES, OPTIONS):
         with pytest.raises(EngineError, match="lost 4 times in a row; the last: a planted death"):
             future.result(WAIT)
@@ -448,7 +448,7 @@ def test_an_engine_that_answers_twice_shifts_nothing() -> None:
                 if answer.scene in (SCENES[3], SCENES[7]):
                     yield answer
 
-    supervisor = supervise(Twice, limits=Limits(retries=5, restarts=10, longest_pause=0.0))
+    supervisor = supervise(Twice, limits=Limits(retries=5, restarts=10, max_pause=0.0))
     assert check(SCENES, supervisor.submit_all(SCENES, OPTIONS)) == []
     supervisor.close()
 
@@ -681,7 +681,7 @@ def test_chaos_loses_and_mixes_up_nothing() -> None:
 
     scenes = [Scene({"World_Name": world, "Camera_Yaw": yaw}) for yaw in range(90) for world in ("Desert", "Snow")]
     engines = Engines(fault)
-    limits = Limits(lease=100, retries=1000, restarts=1000, longest_pause=0.0)
+    limits = Limits(lease=100, retries=1000, restarts=1000, max_pause=0.0)
     supervisor = supervise(engines, 3, limits=limits, by_world=True, clock=clock)
     futures = supervisor.submit_all(scenes, OPTIONS)
     while not all(future.done() for future in futures):

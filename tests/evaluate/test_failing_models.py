@@ -16,7 +16,7 @@ from PIL import Image
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.evaluate import Result, evaluate
 from torchmultiverse.evaluate.reference import imagenet_accuracies
-from torchmultiverse.evaluate.run import PartlyScored
+from torchmultiverse.evaluate.run import PartialEvaluationError
 from torchmultiverse.features.encode import BatchSize
 from torchmultiverse.models import Preprocess, as_model
 from torchmultiverse.models.registry import model_strings
@@ -58,7 +58,7 @@ def test_a_model_that_fails_at_once_is_found_before_others_run(tmp_path: Path) -
 def test_what_was_scored_is_kept_when_a_model_fails_later(tmp_path: Path) -> None:
     models = [Right("a"), Right("b", fails_at=9), Right("c")]
     with pytest.raises(
-        PartlyScored, match=r"'b' fails: ZeroDivisionError.*a, c were scored and kept in .*out"
+        PartialEvaluationError, match=r"'b' fails: ZeroDivisionError.*a, c were scored and kept in .*out"
     ) as error:
         evaluate(_pictures(), models, "classification", out=tmp_path / "out", quiet=True, batch_size=4)
     kept = Result.load(tmp_path / "out")

@@ -20,7 +20,7 @@ from torchmultiverse.evaluate.prompts import Prompts, sentences
 from torchmultiverse.evaluate.ranking import lines
 from torchmultiverse.evaluate.registry import load_protocol
 from torchmultiverse.evaluate.scoring import first_of_best, half_scores
-from torchmultiverse.evaluate.spar import SparProtocol, coin_flips
+from torchmultiverse.evaluate.spar import SparProtocol, random_caption_order
 from torchmultiverse.evaluate.task import Task
 from torchmultiverse.models import ModelInfo, Preprocess, load_model
 from torchmultiverse.resources import data_folder
@@ -74,7 +74,7 @@ def test_the_coin_is_pythons_in_the_published_order(published: list[Task]) -> No
             random.random()
     for task, _ in order:
         expected += [random.random() >= 0.5 for _ in range(10 * sizes[task])]
-    flips = coin_flips(published)
+    flips = random_caption_order(published)
     assert np.concatenate([flips[task, setting, "plain"] for task, setting in order]).tolist() == expected
     assert flips["position", "left/right", "background"][0] == (random.random() >= 0.5)
     assert 0.48 < np.mean(expected) < 0.52
@@ -117,7 +117,7 @@ def test_a_constant_model_is_right_as_often_as_the_coin() -> None:
     pictures = drawn_spar(8)
     result = evaluate(pictures, Constant(), "spar_pug2023", quiet=True)
     columns = {n: np.array(pictures.table([n])[n].to_pylist(), object) for n in pictures.table().column_names}
-    flips = coin_flips([task for task in _protocol().compile(columns) if "image-text" in task.kinds])
+    flips = random_caption_order([task for task in _protocol().compile(columns) if "image-text" in task.kinds])
     for task, setting in (("position", "left/right"), ("relation", "bottom/top"), ("attribute", "Blue/Red")):
         (cell,) = result.cells(task=task, setting=setting, metric="hard_negative", factor="all", scope="plain")
         assert cell["accuracy"] == pytest.approx((~flips[task, setting, "plain"]).mean())

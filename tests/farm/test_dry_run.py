@@ -17,7 +17,7 @@ from rich.console import Console
 from torchmultiverse.engines import Catalogue, Failure, Frame, RenderOptions
 from torchmultiverse.errors import SpecError
 from torchmultiverse.farm import dry_run, generate
-from torchmultiverse.farm.estimate import Limited, guessed, select
+from torchmultiverse.farm.estimate import Limited, default_cost, select
 from torchmultiverse.scenes import FACTORS, Factorial, Scene, parse_spec
 
 MARKER = Faulty().catalogue()
@@ -37,7 +37,7 @@ def text_of(what: object) -> str:
 
 def test_counts_are_those_of_the_scenes() -> None:
     forecast = dry_run(parse_spec(SPEC), MARKER, where="Camera_Yaw < 10")
-    assert forecast.pictures == 8
+    assert forecast.images == 8
     assert forecast.counts["World_Name"] == {"Desert": 4, "Snow": 4}
     assert forecast.bytes > 0
     assert forecast.seconds > 0
@@ -67,11 +67,11 @@ def test_a_product_of_billions_is_planned_at_once() -> None:
         f"{what}_{axis}": list(range(360)) for what in ("Camera", "Character_Rotation") for axis in ("Yaw", "Pitch")
     }})  # fmt: skip
     whole = dry_run(spec, MARKER)
-    assert whole.pictures == 360**4
+    assert whole.images == 360**4
     assert whole.counts["Camera_Yaw"][7] == 360**3
     assert "16,796,160,000 pictures" in text_of(whole)
     some = dry_run(spec, MARKER, limit=10**9)
-    assert some.pictures == 10**9
+    assert some.images == 10**9
     assert sum(some.counts["Camera_Pitch"].values()) == 10**9
 
 
@@ -99,12 +99,12 @@ def test_the_rate_comes_from_a_probe_or_from_the_last_run(tmp_path: Path) -> Non
     spec = parse_spec(SPEC)
     probed = dry_run(spec, MARKER, size=48, probe=Faulty(delay=0.05))
     assert "some scenes" in probed.source
-    assert 0 < probed.pictures_per_second < 20, "each takes 0.05 s at least"
+    assert 0 < probed.throughput < 20, "each takes 0.05 s at least"
     assert probed.bytes < dry_run(spec, MARKER, size=48).bytes, "a test card is smaller than a rendered picture"
     generate(SPEC, tmp_path / "d", lambda: Faulty(delay=0.01), size=48, progress=False)
     seen = dry_run(spec, MARKER, size=48)
     assert seen.source == "measured here"
-    assert 0 < seen.pictures_per_second < 100
+    assert 0 < seen.throughput < 100
     assert dry_run(spec, MARKER, size=48, workers=2).source == "measured here with one worker"
     assert "a guess" in dry_run(spec, MARKER, size=64).source
 
@@ -116,7 +116,7 @@ def test_the_guess_is_near_what_was_measured(side: int, samples: int, cpu: float
     """Two cores need between half of a picture's CPU time (docs/measured.md) and all of it. A guess by pixels and
     samples alone was an eighth of that for small pictures."""
     options = RenderOptions(size=(side, side), samples=samples)
-    assert cpu / 2 <= guessed(options).picture <= cpu
+    assert cpu / 2 <= default_cost(options).picture <= cpu
 
 
 class Slow(Faulty):
@@ -147,5 +147,5 @@ def test_worlds_are_paid_for_once_however_many_pictures_they_have(tmp_path: Path
         dry_run(parse_spec(many), MARKER, size=48, probe=Slow()),
     ):
         assert forecast.overhead >= 2 * 0.5
-        assert 1 / forecast.pictures_per_second < 0.25, "the pictures themselves take some milliseconds"
-        assert forecast.seconds == forecast.overhead + forecast.pictures / forecast.pictures_per_second
+        assert 1 / forecast.throughput < 0.25, "the pictures themselves take some milliseconds"
+        assert forecast.seconds == forecast.overhead + forecast.images / forecast.throughput

@@ -67,7 +67,7 @@ def check_rows(out: Path) -> int:
 
 def test_rows_are_right_whatever_the_workers_and_shards(tmp_path: Path) -> None:
     one = generate(SPEC, tmp_path / "one", Faulty, progress=False)
-    assert (one.pictures, one.rendered, one.failures) == (COUNT, COUNT, [])
+    assert (one.images, one.rendered, one.failures) == (COUNT, COUNT, [])
     assert check_rows(tmp_path / "one") == COUNT
     generate(SPEC, tmp_path / "many", lambda: Faulty(delay=0.002), workers=3, shard_rows=7, progress=False)
     assert data(tmp_path / "many").equals(data(tmp_path / "one"))
@@ -87,7 +87,7 @@ def test_failures_are_absent_and_named_and_tried_again(tmp_path: Path) -> None:
     assert not manifest["complete"]
     assert {f["reason"] for f in manifest["failures"].values()} == {"a planted fault"}
     again = generate(SPEC, out, Faulty, progress=False, shard_rows=16)
-    assert (again.pictures, again.rendered) == (COUNT, 4)
+    assert (again.images, again.rendered) == (COUNT, 4)
     generate(SPEC, tmp_path / "clean", Faulty, progress=False, shard_rows=16)
     assert data(out).equals(data(tmp_path / "clean"))
 
@@ -133,7 +133,7 @@ def test_an_engine_that_never_comes_back_ends_the_run(tmp_path: Path) -> None:
     assert all(engine.closed for engine in made)
     manifest = json.loads((tmp_path / "d" / "manifest.json").read_text())
     assert not manifest["complete"]
-    assert generate(SPEC, tmp_path / "d", Faulty, progress=False).pictures == COUNT
+    assert generate(SPEC, tmp_path / "d", Faulty, progress=False).images == COUNT
     check_rows(tmp_path / "d")
 
 
@@ -314,13 +314,13 @@ def test_a_full_disk_is_said_and_loses_nothing(tmp_path: Path) -> None:
     assert "run the same command again" in child.stderr
     assert not list(out.rglob("*.tmp"))
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
-    assert generate(SPEC, out, Faulty, shard_rows=9, progress=False).pictures == COUNT
+    assert generate(SPEC, out, Faulty, shard_rows=9, progress=False).images == COUNT
     check_rows(out)
 
 
 def test_filters_limits_and_the_catalogue(tmp_path: Path) -> None:
     report = generate(SPEC, tmp_path / "a", Faulty, where="World_Name = Snow", limit=6, progress=False)
-    assert report.pictures == 6
+    assert report.images == 6
     assert set(data(tmp_path / "a")["world_name"].to_pylist()) == {"Snow"}
     with pytest.raises(SpecError, match="Did you mean 'Desert'"):
         generate({"World_Name": ["Dessert"]}, tmp_path / "b", Faulty, progress=False)

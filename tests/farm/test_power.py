@@ -62,10 +62,10 @@ def test_the_smallest_design_is_balanced_and_paired() -> None:
     design = parse_spec(SPEC).build()
     question = PowerQuestion("Character_Texture", 0.06, discordance=0.15)
     answer = size(design, question)
-    assert answer.enough
+    assert answer.sufficient
     assert answer.available == 16 * 20 * 4
     made = smallest(design, question, np.random.default_rng(3))
-    assert made.count == answer.pictures == 3 * answer.contexts
+    assert made.count == answer.images == 3 * answer.contexts
     rows = [made.values(i) for i in range(made.count)]
     assert len({json.dumps(row, sort_keys=True) for row in rows}) == len(rows)
     settings = Counter(tuple(v for k, v in row.items() if k != "Character_Texture") for row in rows)
@@ -81,8 +81,8 @@ def test_the_smallest_design_is_balanced_and_paired() -> None:
 def test_where_the_design_is_too_small_it_says_what_it_can_show() -> None:
     design = parse_spec(SPEC).build()
     answer = size(design, PowerQuestion("Character_Texture", 0.01, by="World_Name"))
-    assert not answer.enough
-    assert answer.pictures == design.count
+    assert not answer.sufficient
+    assert answer.images == design.count
     assert answer.detectable > 0.05
     for question, message in (
         (PowerQuestion("Camera_Pitch", 0.1), "does not vary"),

@@ -134,7 +134,7 @@ def test_this_binary_shifts_every_later_row(tmp_path: Path) -> None:
 def test_a_double_answer_costs_no_row(double: set[int], tmp_path: Path) -> None:
     report, requests = run(tmp_path / "d", double=double)
     assert report.good
-    assert report.pictures == COUNT
+    assert report.images == COUNT
     assert wrong(tmp_path / "d") == []
     assert verify(tmp_path / "d").problems == {}
     assert requests > COUNT

@@ -119,7 +119,7 @@ def render(
         spec, out, Killed if killed else Cards, size=size, where=where, limit=limit, shard_rows=shard_rows, part=part,
         extend=extend, progress=False, check=0,
     )  # fmt: skip
-    return report.pictures, report.rendered
+    return report.images, report.rendered
 
 
 def put_together(out: Path) -> None:

@@ -42,7 +42,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 @pytest.mark.parametrize("protocol", ["fog", FOLDER / "colour_words.json"], ids=["by name", "a file"])
 def test_model_engine_protocol_and_factor_work_together(installed: None, tmp_path: Path, protocol: str | Path) -> None:
     made = generate(FOLDER / "fog.json", tmp_path / "fog", "flat", progress=False)
-    assert made.pictures == 18
+    assert made.images == 18
     assert not made.failures
     result = evaluate(tmp_path / "fog", load_model("colours:middle"), protocol, quiet=True)
     by_fog = {

@@ -176,7 +176,7 @@ def test_messages_on_the_wire_are_what_they_were() -> None:
     r, wire = "r1", SCENE.wire
     for message, text in (
         (messages.Hello(id=r), '{"do":"hello","id":"r1","tmv":1}'),
-        (messages.AskCatalogue(id=r), '{"do":"catalogue","id":"r1","tmv":1}'),
+        (messages.CatalogueRequest(id=r), '{"do":"catalogue","id":"r1","tmv":1}'),
         (
             messages.RenderRequest(id=r, scene=wire, size=[64, 48], passes=["rgb"], format="png", seed=0, samples=None),
             '{"do":"render","format":"png","id":"r1","passes":["rgb"],"scene":{"Camera_Yaw":45,"Character_Name":'

@@ -48,7 +48,7 @@ def test_a_million_pairs_are_counted_and_not_made(name: str, count: int, tmp_pat
         spec = parse_spec(shipped(name, pairs=10**6))
         assert abs(spec.build().count - count) <= 2 * 53 * 60, "the single ones may be other than here"
         forecast = dry_run(spec, MarkerEngine().catalogue())
-        assert forecast.pictures == spec.build().count
+        assert forecast.images == spec.build().count
         with pytest.raises(SpecError, match="scenes is too large for this; at most 5,000,000"):
             spec.build()[0]
     (tmp_path / "s.json").write_text(json.dumps(shipped(name, pairs=10**6)))

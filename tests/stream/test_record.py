@@ -54,7 +54,7 @@ def test_what_was_shown_is_played_back(tmp_path: Path, monkeypatch: pytest.Monke
 def test_weights_and_feedback_of_an_adaptive_stream(tmp_path: Path) -> None:
     sampler = Adaptive(parse_spec(SPEC).build(), factors=["World_Name"], seed=1)
     shown = []
-    with stream(tmp_path / "d", sampler, window=8, ahead=8) as live:
+    with stream(tmp_path / "d", sampler, window=8, prefetch=8) as live:
         for item in islice(live, 60):
             shown.append(item)
             live.feedback([item["scene_id"]], [5.0 if item["world_name"] == "Snow" else 0.1])

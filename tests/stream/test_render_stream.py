@@ -62,7 +62,7 @@ def test_every_scene_once_an_epoch_under_its_own_labels() -> None:
 def test_the_order_depends_on_the_seed_alone() -> None:
     orders = []
     for workers, ahead, seed in ((1, 4, 0), (3, 40, 0), (1, 4, 1)):
-        with stream(workers=workers, ahead=ahead, seed=seed) as live:
+        with stream(workers=workers, prefetch=ahead, seed=seed) as live:
             orders.append(ids(live))
     assert orders[0] == orders[1] != orders[2]
 
@@ -147,7 +147,7 @@ def test_a_scene_that_fails_is_said() -> None:
 
 def test_no_more_is_rendered_than_is_allowed_ahead() -> None:
     Fragile.asked = 0
-    with stream(engine=Fragile, ahead=12, workers=2) as live:
+    with stream(engine=Fragile, prefetch=12, workers=2) as live:
         each = iter(live)
         for k in range(40):
             next(each)
@@ -179,7 +179,7 @@ def test_weighted_means_are_unbiased_whatever_is_drawn() -> None:
 
 def test_feedback_changes_what_is_rendered() -> None:
     design = parse_spec(SPEC).build()
-    with RenderStream(Adaptive(design, count=600, seed=1), MarkerEngine, size=SIZE, ahead=8, window=16) as live:
+    with RenderStream(Adaptive(design, count=600, seed=1), MarkerEngine, size=SIZE, prefetch=8, window=16) as live:
         seen = []
         for batch in DataLoader(live, batch_size=20):
             live.feedback(batch["scene_id"], torch.tensor([3.0 if w == "Snow" else 0.2 for w in batch["world_name"]]))
@@ -217,7 +217,7 @@ def test_it_says_what_limits_it() -> None:
     with stream(engine=lambda: MarkerEngine(0.02)) as live:
         list(itertools.islice(live, 20))
         assert live.stats()["limit"] == "rendering"
-        assert live.stats()["pictures"] == 20
+        assert live.stats()["images"] == 20
         assert "limit: rendering" in repr(live)
 
 

@@ -25,14 +25,14 @@ from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.errors import EngineError, SpecError
 from torchmultiverse.scenes import Scene, parse_spec
 from torchmultiverse.stream import Adaptive, RenderStream, Replay
-from torchmultiverse.stream.shared import Shared
+from torchmultiverse.stream.shared import SharedState
 
 SPEC = {"World_Name": ["Desert", "Snow"], "Camera_Yaw": [0, 30, 60, 90, 120, 150], "Character_Name": ["Zebra", "Camel"]}
 COUNT = 24
 
 
 def stream(source: Any = SPEC, **more: Any) -> RenderStream:
-    return RenderStream(source, **({"engine": MarkerEngine, "size": 32, "window": 6, "ahead": 6} | more))
+    return RenderStream(source, **({"engine": MarkerEngine, "size": 32, "window": 6, "prefetch": 6} | more))
 
 
 def ids(batches: Iterable[Any]) -> list[str]:
@@ -54,7 +54,7 @@ def test_each_epoch_has_an_order_of_its_own(workers: int, more: dict[str, Any]) 
     for order in epochs:
         assert len(order) == len(set(order)) == COUNT
     assert len({tuple(order) for order in epochs}) == len(epochs)
-    assert live.stats()["pictures"] == COUNT * len(epochs), "the training process knows what its workers showed"
+    assert live.stats()["images"] == COUNT * len(epochs), "the training process knows what its workers showed"
 
 
 def test_workers_show_what_the_training_process_would() -> None:
@@ -84,7 +84,7 @@ def test_what_was_shown_before_an_epoch_was_left_is_not_shown_again() -> None:
 def test_feedback_reaches_the_copies() -> None:
     """In each epoch by itself, and in workers that persist: whoever draws next has learned it."""
     for more in ({}, {"persistent_workers": True}):
-        live = stream(Adaptive(parse_spec(SPEC).build(), ["World_Name"], count=120, seed=1), window=5, ahead=5)
+        live = stream(Adaptive(parse_spec(SPEC).build(), ["World_Name"], count=120, seed=1), window=5, prefetch=5)
         loader = DataLoader(live, batch_size=5, num_workers=2, prefetch_factor=1, **more)
         worlds: list[str] = []
         for batch in itertools.chain.from_iterable(islice(iter(loader), count) for count in (10, 10, None)):
@@ -214,20 +214,20 @@ def test_what_is_shared_ends_with_the_stream() -> None:
 
 def test_only_the_last_scenes_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torchmultiverse.stream.shared.REMEMBERED", 3)
-    shared = Shared()
-    assert not shared.used
-    assert shared.shown(["a"]) == {}
-    shared.show((name, name.upper()) for name in "abcd")
-    shared.show([("b", "B")])
-    assert shared.shown(list("abcd")) == {"b": "B", "c": "C", "d": "D"}
-    shared.tell([("A", 1.0), ("B", 2.0)])
-    assert shared.told(1) == [(2, "B", 2.0)]
-    shared.keep((0, 1), {"a": 1}, 2, {"pictures": 2})
-    assert shared.state((0, 1)) == ({"a": 1}, 2, {"pictures": 2})
-    assert shared.state((1, 2)) == (None, 0, {})
-    assert shared.stats() == [{"pictures": 2}]
+    shared = SharedState()
+    assert not shared.exists
+    assert shared.scenes(["a"]) == {}
+    shared.add_scenes((name, name.upper()) for name in "abcd")
+    shared.add_scenes([("b", "B")])
+    assert shared.scenes(list("abcd")) == {"b": "B", "c": "C", "d": "D"}
+    shared.add_feedback([("A", 1.0), ("B", 2.0)])
+    assert shared.feedback(1) == [(2, "B", 2.0)]
+    shared.save_state((0, 1), {"a": 1}, 2, {"images": 2})
+    assert shared.load_state((0, 1)) == ({"a": 1}, 2, {"images": 2})
+    assert shared.load_state((1, 2)) == (None, 0, {})
+    assert shared.stats() == [{"images": 2}]
     shared.clear()
-    assert not shared.used
+    assert not shared.exists
 
 
 @pytest.mark.parametrize(
@@ -248,6 +248,6 @@ def test_what_a_sampler_cannot_learn_from_is_told_to_whoever_says_it(losses: Any
 
 def test_a_sampler_of_ones_own_is_told_what_is_no_number() -> None:
     """SQLite keeps it as NULL."""
-    shared = Shared()
-    shared.tell([("{}", float("nan")), ("{}", float("inf"))])
-    assert [str(loss) for _, _, loss in shared.told(0)] == ["nan", "inf"]
+    shared = SharedState()
+    shared.add_feedback([("{}", float("nan")), ("{}", float("inf"))])
+    assert [str(loss) for _, _, loss in shared.feedback(0)] == ["nan", "inf"]

@@ -197,7 +197,7 @@ def test_who_makes_the_views_changes_nothing() -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (24, 40, 40, 3), dtype=np.uint8)
     views = AugmentedViews(pixels, 32, ("crop", "color", "blur"), 0.2, 3)
     plan = [np.arange(8), np.arange(16, 24), np.arange(8, 16)]
-    for (one, two), rows in zip(views.ahead(plan, 5, workers=2), plan, strict=True):
+    for (one, two), rows in zip(views.prefetched(plan, 5, workers=2), plan, strict=True):
         first, second = views(rows, 5)
         assert torch.equal(one, first)
         assert torch.equal(two, second)

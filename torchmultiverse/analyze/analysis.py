@@ -265,7 +265,7 @@ def add_samples(
         decoders.append(load_conditioned_decoder(folder, images, run))
     if not decoders:
         return analysis
-    drawn = SamplingOptions(count=64, each=4, shown=6, steps=steps)
+    drawn = SamplingOptions(count=64, samples_per_image=4, examples=6, steps=steps)
     samples = tuple(evaluate_samples(one, images, None, drawn, run) for one in decoders)
     setups = [ExperimentSetup(one, 3, 2, steps, seed=run.seed, quiet=run.quiet) for one in decoders]
     return analysis.model_copy(update={"samples": samples, "experiments": run_experiments(setups[0], None, setups[1:])})
@@ -299,7 +299,7 @@ def add_memorization(
         return analysis.with_notes(f"what was memorized: {error}")
     if known is None:
         return analysis.with_notes(
-            "what was memorized: nothing says which pictures the model saw (--sets, of 'data split')"
+            "what was memorized: nothing says which pictures the model saw (--splits, of 'data split')"
         )
     if removal is None:
         removal = ObjectRemoval("boxes" if "annotations" in images.table().column_names else "corner")

@@ -27,8 +27,8 @@ class ExperimentSetup:
 
     Args:
         one: the decoder, its model and the dataset.
-        each: pictures drawn of each vector.
-        shown: pictures whose rows are kept.
+        samples_per_image: images drawn of each vector.
+        examples: pictures whose rows are kept.
         steps, sampler, seed: of sampling, and of all draws.
         label: column of the classes; by default the animal or the label where the layer's vectors tell it, else the
             factor that they tell best.
@@ -41,15 +41,15 @@ class ExperimentSetup:
     def __init__(
         self,
         one: ConditionedDecoder,
-        each: int = 4,
-        shown: int = 3,
+        samples_per_image: int = 4,
+        examples: int = 3,
         steps: int = 50,
         sampler: str = "ddim",
         seed: int = 0,
         label: str | None = None,
         quiet: bool = False,
     ) -> None:
-        self.conditioned, self.each, self.shown = one, each, shown
+        self.conditioned, self.samples_per_image, self.examples = one, samples_per_image, examples
         self._sampling = {"steps": steps, "sampler": sampler, "seed": seed, "quiet": quiet}
         self.seed = seed
         self._asked = label
@@ -111,9 +111,10 @@ class ExperimentSetup:
         """How far apart the vectors of two pictures are: the root of the mean squared distance."""
         return float(np.sqrt(2 * self.conditioned.vectors.astype(np.float64).var(0).sum()))
 
-    def sample(self, vectors: FloatArray, each: int | None = None, same_noise: bool = True) -> Pixels:
-        """Return pictures of vectors, (N, each, S, S, 3); the k-th of all begin from the same noise."""
-        return sample(self.conditioned.decoder, vectors, each or self.each, same_noise=same_noise, **self._sampling)  # type: ignore[arg-type]
+    def sample(self, vectors: FloatArray, count: int | None = None, same_noise: bool = True) -> Pixels:
+        """Return pictures of vectors, (N, count, S, S, 3); the k-th of all begin from the same noise."""
+        count = count or self.samples_per_image
+        return sample(self.conditioned.decoder, vectors, count, same_noise=same_noise, **self._sampling)  # type: ignore[arg-type]
 
     def real_images(self, rows: NDArray[np.int64]) -> Pixels:
         """Return pictures of the dataset at the decoder's size."""

@@ -78,7 +78,7 @@ def changes(setup: ExperimentSetup) -> Experiment:
         again = nearest_rows(vectors, held, 1).rows[:, 0] == places
         moved = mean_cells("vector moved by", setup.relative_distance(vectors, many))
         numbers.append({"image": name, **moved, "nearest is still its own %": float(again.mean())})
-        drawn = setup.sample(vectors[: setup.shown])
+        drawn = setup.sample(vectors[: setup.examples])
         rows += [image_row(name, (setup.resized(changed[k]),), tuple(drawn[k])) for k in range(len(drawn))]
     return experiment(
         "changes", "When the picture changes",
@@ -128,7 +128,7 @@ def attacks(setup: ExperimentSetup) -> Experiment:
              "says the other class %": float((prediction == aim).mean()),
              "vector moved by %": float(setup.relative_distance(vectors, many).mean())}
         )  # fmt: skip
-        drawn = setup.sample(vectors[: setup.shown])
+        drawn = setup.sample(vectors[: setup.examples])
         rows += [
             image_row(f"± {255 * epsilon:.0f}: {levels[prediction[k]]}", (setup.resized(Image.fromarray(images[k])),),
                 tuple(drawn[k]), misclassified=bool(prediction[k] != targets[k]))

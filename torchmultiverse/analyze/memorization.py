@@ -186,7 +186,7 @@ class MemorizationOptions:
 
 
 @dataclass(frozen=True)
-class _Shown:
+class _Measurement:
     """What the models are shown, and what they make of it.
 
     Attributes:
@@ -242,38 +242,38 @@ def measure_memorization(
     models = [
         load_model(m) if isinstance(m, str) else m for m in ((target,) if reference is None else (target, reference))
     ]
-    shown = _show(dataset, splits, models, options or MemorizationOptions(), run or RunOptions())
-    layers, sides = _scores(shown)
+    measured = _measured(dataset, splits, models, options or MemorizationOptions(), run or RunOptions())
+    layers, sides = _scores(measured)
     own = [name for name in ("A", "B") if name in sides]
-    targets = shown.targets
+    targets = measured.targets
     alone = len(models) == 1
     # With the same model on other pictures as the reference no picture has an answer of its own beside it: the most
     # confident are shown.
-    unpaired = alone and shown.options.reference == HELD_OUT
+    unpaired = alone and measured.options.reference == HELD_OUT
     pair = InferencePair(sides["A"].target, _no_inference(sides["A"].target)) if unpaired else sides["A"]
     chosen = {kind: places for kind, places in selections(pair, SHOWN).items() if len(places)}
-    reconstruction, samples = _reconstructed(shown, pair.target, chosen)
+    reconstruction, samples = _reconstructed(measured, pair.target, chosen)
     return Memorization(
-        dataset=dataset_name(shown.images),
+        dataset=dataset_name(measured.images),
         target_model=models[0].info.name,
         reference_model="" if alone else models[1].info.name,
-        removal=shown.options.removal.mode,
-        reference=shown.options.reference if alone else "model",
-        label=shown.splits.label,
+        removal=measured.options.removal.mode,
+        reference=measured.options.reference if alone else "model",
+        label=measured.splits.label,
         images=sum(len(targets[name]) for name in own),
         layers=tuple(layers),
-        classes=tuple(class_accuracies([sides[n] for n in own], [targets[n] for n in own], shown.labels.tolist())),
-        inferences=tuple(one for name in own for one in _inferences(shown, name, sides[name])),
-        gallery=_gallery(shown, chosen, samples),
-        associations=tuple(_associations(shown)),
-        membership=_membership(shown, sides),
+        classes=tuple(class_accuracies([sides[n] for n in own], [targets[n] for n in own], measured.labels.tolist())),
+        inferences=tuple(one for name in own for one in _inferences(measured, name, sides[name])),
+        gallery=_gallery(measured, chosen, samples),
+        associations=tuple(_associations(measured)),
+        membership=_membership(measured, sides),
         reconstruction=reconstruction,
     )
 
 
-def _show(
+def _measured(
     dataset: Any, splits: str | Path | HeldOutSplits, models: list[Any], options: MemorizationOptions, run: RunOptions
-) -> _Shown:
+) -> _Measurement:
     images = open_images(dataset)
     divided = splits if isinstance(splits, HeldOutSplits) else HeldOutSplits.load_for(splits, images)
     layers = list(options.layers) if options.layers else _usual_layers(models[0])
@@ -289,7 +289,7 @@ def _show(
     for model in models:
         found = {name: features_of(model, part, layers, run.store, quiet=run.quiet) for name, part in parts.items()}
         features.append({name: {layer: of.layers[layer] for layer in layers} for name, of in found.items()})
-    return _Shown(images, divided, options, run, models, layers, codes, labels, crops, features)
+    return _Measurement(images, divided, options, run, models, layers, codes, labels, crops, features)
 
 
 def _usual_layers(model: Any) -> list[str]:
@@ -298,21 +298,21 @@ def _usual_layers(model: Any) -> list[str]:
     return ["trunk", *blocks] if blocks else names[-1:]
 
 
-def _scores(shown: _Shown) -> tuple[list[LayerMemorization], dict[str, InferencePair]]:
+def _scores(measured: _Measurement) -> tuple[list[LayerMemorization], dict[str, InferencePair]]:
     """Return the scores at every layer, and what is inferred at the last one, by split."""
-    targets, options, seed = shown.targets, shown.options, shown.run.seed
-    fewest = min(len(crops) for crops in shown.crops.values())
+    targets, options, seed = measured.targets, measured.options, measured.run.seed
+    fewest = min(len(crops) for crops in measured.crops.values())
     fractions = [fraction for fraction in FRACTIONS if fraction == 1 or fraction * fewest >= _LEAST]
-    labels = shown.codes[shown.public]
+    labels = measured.codes[measured.public]
     backgrounds = None
-    if len(shown.models) == 1 and options.reference != HELD_OUT:
-        backgrounds = _background_inference(shown)
+    if len(measured.models) == 1 and options.reference != HELD_OUT:
+        backgrounds = _background_inference(measured)
     layers: list[LayerMemorization] = []
     sides: dict[str, InferencePair] = {}
-    for layer in shown.layers:
+    for layer in measured.layers:
         parts = [
             ModelFeatures({name: held[name][layer] for name in targets}, held["public"][layer])
-            for held in shown.features
+            for held in measured.features
         ]
         if len(parts) > 1:
             score, controls, sides = score_model_pair(
@@ -327,10 +327,10 @@ def _scores(shown: _Shown) -> tuple[list[LayerMemorization], dict[str, Inference
     return layers, sides
 
 
-def _background_inference(shown: _Shown) -> dict[str, Inference]:
+def _background_inference(measured: _Measurement) -> dict[str, Inference]:
     """Return what a classifier of backgrounds infers, by split; it learns from the backgrounds of public pictures."""
-    reference, run = shown.options.reference, shown.run
-    backgrounds = remove_objects(shown.images, shown.public, shown.options.removal, run.quiet)
+    reference, run = measured.options.reference, measured.run
+    backgrounds = remove_objects(measured.images, measured.public, measured.options.removal, run.quiet)
     if reference == PIXELS:
 
         def encode(crops: ObjectFreeImages) -> FloatArray:
@@ -343,66 +343,67 @@ def _background_inference(shown: _Shown) -> dict[str, Inference]:
         def encode(crops: ObjectFreeImages) -> FloatArray:
             return features_of(model, crops, [name], run.store, quiet=run.quiet).layers[name]
 
-    public, labels = encode(backgrounds), shown.codes[backgrounds.rows]
+    public, labels = encode(backgrounds), measured.codes[backgrounds.rows]
     return {
-        name: infer_from_backgrounds(encode(crops), shown.targets[name], public, labels)
-        for name, crops in shown.crops.items()
+        name: infer_from_backgrounds(encode(crops), measured.targets[name], public, labels)
+        for name, crops in measured.crops.items()
     }
 
 
-def _inferences(shown: _Shown, split: str, side: InferencePair) -> list[ImageInference]:
-    labels, target, reference = shown.labels, side.target, side.reference
+def _inferences(measured: _Measurement, split: str, side: InferencePair) -> list[ImageInference]:
+    labels, target, reference = measured.labels, side.target, side.reference
     return [
         ImageInference(
-            row=row, split=split, label=str(labels[shown.codes[row]]), prediction=str(labels[target.prediction[at]]),
+            row=row, split=split, label=str(labels[measured.codes[row]]), prediction=str(labels[target.prediction[at]]),
             reference_prediction=str(labels[reference.prediction[at]]), confidence=float(target.confidence[at]),
             reference_confidence=float(reference.confidence[at]),
         )
-        for at, row in enumerate(shown.crops[split].rows.tolist())
+        for at, row in enumerate(measured.crops[split].rows.tolist())
     ]  # fmt: skip
 
 
 def _reconstructed(
-    shown: _Shown, target: Inference, chosen: Mapping[str, Codes]
+    measured: _Measurement, target: Inference, chosen: Mapping[str, Codes]
 ) -> tuple[Reconstruction | None, list[dict[int, NDArray[np.uint8]]]]:
     """Return how often the object is seen in what decoders draw, and what they draw by place, for each decoder."""
-    options = shown.options
+    options = measured.options
     if options.decoders is None:
         return None, []
     most_confident = np.argsort(-target.confidence, kind="stable")[:_RECONSTRUCTED]
     places = np.unique(np.concatenate([most_confident, *chosen.values()]))
-    last = shown.layers[-1]
-    inside = [(of["A"][last][places], of["public"][last]) for of in shown.features]
+    last = measured.layers[-1]
+    inside = [(of["A"][last][places], of["public"][last]) for of in measured.features]
     found, pixels = reconstruct(
-        options.decoders, shown.models, shown.images, inside, shown.crops["A"].rows[places], shown.public, shown.codes,
-        options.backend, shown.run,
+        options.decoders, measured.models, measured.images, inside, measured.crops["A"].rows[places],
+        measured.public, measured.codes, options.backend, measured.run,
     )  # fmt: skip
     return found, [dict(zip(places.tolist(), some, strict=True)) for some in pixels]
 
 
-def _membership(shown: _Shown, sides: Mapping[str, InferencePair]) -> dict[str, Membership]:
+def _membership(measured: _Measurement, sides: Mapping[str, InferencePair]) -> dict[str, Membership]:
     found = {}
     if "held out" in sides:
         members, others = (sides[name].target.confidence for name in ("A", "held out"))
         found["confidence of what is inferred"] = infer_membership(members, others)
-    if shown.options.views:
-        rows = [crops.rows for name, crops in shown.crops.items() if name != "A"]
+    options, run = measured.options, measured.run
+    if options.views:
+        rows = [crops.rows for name, crops in measured.crops.items() if name != "A"]
         alike = [
-            view_agreement(shown.models[0], shown.images, some, shown.options.views, shown.run.seed, shown.run.quiet)
-            for some in (shown.crops["A"].rows, np.concatenate(rows))
+            view_agreement(measured.models[0], measured.images, some, options.views, run.seed, run.quiet)
+            for some in (measured.crops["A"].rows, np.concatenate(rows))
         ]
         found["agreement of views (EncoderMI)"] = infer_membership(alike[0], alike[1])
     return found
 
 
-def _associations(shown: _Shown) -> list[FactorAssociation]:
-    columns = columns_of(shown.images)
-    seen = np.concatenate([shown.splits.rows["A"], shown.public])
+def _associations(measured: _Measurement) -> list[FactorAssociation]:
+    columns = columns_of(measured.images)
+    seen = np.concatenate([measured.splits.rows["A"], measured.public])
     factors = [
         name for name in factor_table(columns).column_names
-        if name != shown.splits.label and 1 < len(np.unique(columns[name].astype(str))) <= 100
+        if name != measured.splits.label and 1 < len(np.unique(columns[name].astype(str))) <= 100
     ]  # fmt: skip
-    return factor_associations({name: values[seen] for name, values in columns.items()}, shown.codes[seen], factors)
+    return factor_associations({name: values[seen] for name, values in columns.items()}, measured.codes[seen], factors)
 
 
 def _no_inference(target: Inference) -> Inference:
@@ -412,10 +413,10 @@ def _no_inference(target: Inference) -> Inference:
 
 
 def _gallery(
-    shown: _Shown, chosen: Mapping[str, Codes], samples: Sequence[Mapping[int, NDArray[np.uint8]]]
+    measured: _Measurement, chosen: Mapping[str, Codes], samples: Sequence[Mapping[int, NDArray[np.uint8]]]
 ) -> dict[str, tuple[GalleryImage, ...]]:
-    layer, images, crops = shown.layers[-1], shown.images, shown.crops["A"]
-    names = shown.labels[shown.codes]
+    layer, images, crops = measured.layers[-1], measured.images, measured.crops["A"]
+    names = measured.labels[measured.codes]
 
     def small(image: Image.Image) -> EncodedImage:
         return EncodedImage(data=thumbnail(image))
@@ -423,8 +424,8 @@ def _gallery(
     gallery = {}
     for kind, places in chosen.items():
         near = [
-            nearest_rows(of["A"][layer][places], of["public"][layer], 3, shown.options.backend).rows
-            for of in shown.features
+            nearest_rows(of["A"][layer][places], of["public"][layer], 3, measured.options.backend).rows
+            for of in measured.features
         ]
         of_kind = []
         for at, place in enumerate(places.tolist()):
@@ -432,7 +433,7 @@ def _gallery(
             neighbours = [
                 tuple(
                     Neighbour(image=small(images.image(n)), label=str(names[n]))
-                    for n in shown.public[rows[at]].tolist()
+                    for n in measured.public[rows[at]].tolist()
                 )
                 for rows in near
             ]

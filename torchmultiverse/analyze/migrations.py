@@ -130,6 +130,11 @@ def sweep(data: _Object) -> _Object:
     return data
 
 
+def sweep_of_images(data: _Object) -> _Object:
+    """Return a sweep whose variable was called ``pictures``."""
+    return {**data, "vary": "images"} if data["vary"] == "pictures" else data
+
+
 def misalignment(data: _Object) -> _Object:
     """Return the gaps of several trainings."""
     recipes = [

@@ -82,7 +82,7 @@ def reconstruct(
         if one.model.info.weights_sha256 != model.info.weights_sha256:
             raise ModelError(f"{folder} draws from '{one.model.info.name}', not from '{model.info.name}'")
         if len(known := np.intersect1d(one.training_rows, rows)):
-            raise ModelError(f"{folder} learnt {len(known)} of the pictures that are asked for; train it with --sets")
+            raise ModelError(f"{folder} learnt {len(known)} of the pictures that are asked for; train it with --splits")
         near = nearest_rows(asked, index, min(NEAR, len(public)), backend).rows
         x = one.vectors
         made = sample(one.decoder, x[public[near]].mean(1), EACH, seed=run.seed, quiet=run.quiet)

@@ -46,15 +46,15 @@ class SamplingOptions:
 
     Attributes:
         count: vectors that are drawn from.
-        each: pictures of each.
-        shown: vectors whose pictures the record keeps.
+        samples_per_image: images of each.
+        examples: vectors whose pictures the record keeps.
         steps, sampler: of sampling.
         evaluator: model whose last features say what pictures show; the decoder's own layer by default.
     """
 
     count: int = 100
-    each: int = 4
-    shown: int = 8
+    samples_per_image: int = 4
+    examples: int = 8
     steps: int = 50
     sampler: str = "ddim"
     evaluator: str | None = None
@@ -114,9 +114,17 @@ def evaluate_samples(
     one = decoder if isinstance(decoder, ConditionedDecoder) else load_conditioned_decoder(decoder, dataset, run)
     vectors, candidates = one.vectors, one.held_out_rows
     asked = np.sort(np.random.default_rng(run.seed).permutation(candidates)[: options.count])
-    drawn = sample(one.decoder, vectors[asked], options.each, options.steps, options.sampler, run.seed, quiet=run.quiet)
+    drawn = sample(
+        one.decoder,
+        vectors[asked],
+        options.samples_per_image,
+        options.steps,
+        options.sampler,
+        run.seed,
+        quiet=run.quiet,
+    )
     flat = drawn.reshape(-1, *drawn.shape[2:])
-    rows = np.repeat(asked, options.each)
+    rows = np.repeat(asked, options.samples_per_image)
     seen = one.encode_pixels(flat)
     fidelity = measure_fidelity(vectors[candidates], seen, np.searchsorted(candidates, rows))
     columns = one.features.columns
@@ -138,7 +146,7 @@ def evaluate_samples(
             evaluator.name, judged, evaluator.vectors[candidates], evaluator.vectors[rest], label, codes[label][rest],
             run.seed,
         ),
-        samples=tuple(_shown(one, asked[k], drawn[k]) for k in range(min(options.shown, len(asked)))),
+        samples=tuple(_shown(one, asked[k], drawn[k]) for k in range(min(options.examples, len(asked)))),
         interpolations=tuple(_interpolations(one, asked, options, run)),
     )  # fmt: skip
 

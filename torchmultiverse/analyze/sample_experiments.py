@@ -26,7 +26,7 @@ def confidence(setup: ExperimentSetup) -> Experiment:
     fractions = setup.probes[setup.label].probabilities(setup.conditioned.vectors[setup.rows])
     prediction, sure = fractions.argmax(1), fractions.max(1)
     order = np.argsort(-sure, kind="stable")
-    count = min(setup.shown, len(order))
+    count = min(setup.examples, len(order))
     rows = []
     for name, places in (("most confident", order[:count]), ("least confident", order[::-1][:count])):
         drawn = setup.sample(setup.conditioned.vectors[setup.rows[places]])
@@ -60,7 +60,7 @@ def distances(setup: ExperimentSetup) -> Experiment:
     drawn = setup.sample(x[many], 1)[:, 0]
     vectors = setup.conditioned.encode_pixels(drawn)
     near = setup.training_rows[
-        nearest_rows(x[many], x[setup.training_rows], min(setup.each, len(setup.training_rows))).rows
+        nearest_rows(x[many], x[setup.training_rows], min(setup.samples_per_image, len(setup.training_rows))).rows
     ]
     mates = np.array(
         [
@@ -91,7 +91,7 @@ def distances(setup: ExperimentSetup) -> Experiment:
     edge = float(np.quantile(apart["real"], 0.01))
     copied = float((apart["drawn"] < edge).mean())
     rows = []
-    for k in range(min(setup.shown, len(many))):
+    for k in range(min(setup.examples, len(many))):
         own = setup.real_images(many[k : k + 1])[0]
         images = setup.sample(x[many[k : k + 1]])[0]
         rows += [
@@ -147,7 +147,7 @@ def compare_layers(setups: Sequence[ExperimentSetup], count: int = 24) -> Experi
     rows = common[:count]
     titles = _titles(setups)
     drawn = {
-        title: setup.sample(setup.conditioned.vectors[rows], max(2, setup.each), same_noise=False)
+        title: setup.sample(setup.conditioned.vectors[rows], max(2, setup.samples_per_image), same_noise=False)
         for title, setup in zip(titles, setups, strict=True)
     }
     inside: dict[str, dict[str, NDArray[np.float64]]] = {"pixels": {}, "features": {}}
@@ -178,7 +178,7 @@ def compare_layers(setups: Sequence[ExperimentSetup], count: int = 24) -> Experi
             prediction = first.predicted_levels(images.reshape(-1, *images.shape[2:]), factor)
             line[f"{plain(factor)} kept %"] = float((prediction == np.repeat(levels[rows], images.shape[1])).mean())
         numbers.append(line)
-    real = first.real_images(rows[: 2 * first.shown])
+    real = first.real_images(rows[: 2 * first.examples])
     pages = [image_row(name, (real[k],), tuple(drawn[name][k])) for k in range(len(real)) for name in drawn]
     return experiment(
         "layers", "One layer against another",

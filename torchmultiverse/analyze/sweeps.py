@@ -25,9 +25,9 @@ from torchmultiverse.paths import component
 from torchmultiverse.store import columns_of, dataset_name, open_images
 from torchmultiverse.train import EncoderTraining, parse_setting, train_encoder
 
-VARIABLES = ("crops", "k", "pictures")
+VARIABLES = ("crops", "k", "images")
 """What can be varied beside the settings of a training: how the object is removed, the number of neighbours, and how
-many pictures of each class are seen."""
+many images of each class are seen."""
 
 
 class SweepPoint(Record):
@@ -78,6 +78,7 @@ class MemorizationSweep(Document):
     """
 
     file: ClassVar[str] = "sweep.json"
+    version: ClassVar[int] = 2
     dataset: str
     vary: str
     training: Mapping[str, Any]
@@ -87,7 +88,8 @@ class MemorizationSweep(Document):
     @override
     @classmethod
     def migrate(cls, data: dict[str, Any], version: int) -> dict[str, Any]:
-        return migrations.sweep(data) if version < 1 else data
+        data = migrations.sweep(data) if version < 1 else data
+        return migrations.sweep_of_images(data) if version < 2 else data
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,7 @@ def _setting(
         return replace(setting, options=replace(options, removal=removal), folder="all")
     if vary == "k":
         return replace(setting, options=replace(options, k=_numbers(vary, [value])[0]), folder="all")
-    if vary == "pictures":
+    if vary == "images":
         count = _numbers(vary, [value])[0]
         rows = dict(splits.rows)
         for name in ("A", "B"):

@@ -57,7 +57,7 @@ def manipulations(setup: ExperimentSetup) -> Experiment:
     }
     changed = {name: float(masks[name.split()[0]].mean()) if name != "as it is" else 0.0 for name in variants}
     drawn = {name: setup.sample(vectors, 1)[:, 0] for name, vectors in variants.items()}
-    more = {name: setup.sample(vectors[: setup.shown]) for name, vectors in variants.items()}
+    more = {name: setup.sample(vectors[: setup.examples]) for name, vectors in variants.items()}
     numbers = []
     for name, images in drawn.items():
         line: dict[str, Any] = {"dimensions": name, "changed %": changed[name]}
@@ -69,10 +69,10 @@ def manipulations(setup: ExperimentSetup) -> Experiment:
                 float((prediction == levels[others])[differ].mean()) if differ.any() else 0.0
             )
         numbers.append(line)
-    given = setup.real_images(sources[: setup.shown]), setup.real_images(others[: setup.shown])
+    given = setup.real_images(sources[: setup.examples]), setup.real_images(others[: setup.examples])
     rows = [
         image_row(name, (given[0][k], given[1][k]) if "another" in name else (given[0][k],), tuple(more[name][k]))
-        for k in range(min(setup.shown, len(sources)))
+        for k in range(min(setup.examples, len(sources)))
         for name in variants
     ]
     kind = "are not zero" if sparse else "are further than one standard deviation from their mean"
@@ -97,7 +97,7 @@ def means(setup: ExperimentSetup) -> Experiment:
     x = setup.conditioned.vectors
     codes, levels = setup.codes[setup.label]
     rows = []
-    for row in setup.rows[: setup.shown]:
+    for row in setup.rows[: setup.examples]:
         own = setup.real_images(np.array([row]))[0]
         near = setup.training_rows[
             nearest_rows(x[row][None], x[setup.training_rows], min(20, len(setup.training_rows))).rows[0]
@@ -213,7 +213,7 @@ def imagined(setup: ExperimentSetup) -> Experiment:
         {"images": "drawn", name: frechet_distance(setup.conditioned.encode_pixels(drawn), real)},
         {"images": "real ones, as many", name: frechet_distance(other, real)},
     ]
-    wide = 2 * setup.each
+    wide = 2 * setup.samples_per_image
     lines = [image_row("", (), tuple(drawn[k : k + wide])) for k in range(0, 3 * wide, wide)]
     return experiment(
         "imagined", "Pictures of no picture",

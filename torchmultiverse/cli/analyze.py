@@ -82,8 +82,8 @@ class Everything:
     everything: Annotated[
         bool, typer.Option("--all", help="All probes, fewer labels, geometry, images of layers, what was memorized.")
     ] = False
-    sets: SplitsFile = None
-    other: Annotated[str | None, typer.Option("--b", help="With --sets: the model that saw B.")] = None
+    splits: SplitsFile = None
+    other: Annotated[str | None, typer.Option("--b", help="With --splits: the model that saw B.")] = None
     boxes: Boxes = None
     decoder_steps: Annotated[
         int | None,
@@ -145,7 +145,7 @@ def _rest(
     from torchmultiverse.report import write_report
 
     removal = None if everything.boxes is None else ObjectRemoval("boxes", everything.boxes)
-    found = add_memorization(found, model, data, everything.sets, everything.other, removal, run)
+    found = add_memorization(found, model, data, everything.splits, everything.other, removal, run)
     training, _ = default_decoder_training()
     if everything.decoder_steps is not None:
         training = replace(training, steps=everything.decoder_steps)

@@ -87,7 +87,7 @@ def slices(
         return
     chance = f"at most {100 * rate:g} % of these are expected to be chance"
     title(name, f", {found[0].task}, {found[0].metric}: {chance}")
-    shown = table("where", "pictures", "accuracy", "elsewhere", "p")
+    shown = table("where", "images", "accuracy", "elsewhere", "p")
     for s in found[:top]:
         shown.add_row(
             str(s), f"{s.n:,}", interval(s.accuracy, s.low, s.high), f"{100 * s.rest:.1f}", p_value(s.corrected)
@@ -132,7 +132,7 @@ def gap(
     title(answer.task, f", {answer.metric}: “{second}” minus “{first}” is {ends} points")
     for name, part in sorted(answer.composition.items(), key=lambda item: -abs(item[1]))[:5]:
         say(f"  other proportions of {name} explain {percent(part)} points")
-    shown = table("factor", "level", "pictures", "gap there", "beyond its share", "p")
+    shown = table("factor", "level", "images", "gap there", "beyond composition", "p")
     for part_ in answer.parts[:top]:
         ends = format_difference(part_.gap, part_.low, part_.high, part_.clusters)
         shown.add_row(part_.factor, part_.level, f"{part_.n:,}", ends, percent(part_.excess), p_value(part_.p))
@@ -182,7 +182,7 @@ def next_renders(
     else:
         say(f"{total:,} more pictures, spread like this, make it 80 % ({plan.needed:,} in all; "
             f"{plan.needed_uniform:,} if spread evenly)")  # fmt: skip
-        shown = table("where", "pictures", "difference", "one of two right", "render")
+        shown = table("where", "images", "difference", "one of two right", "render")
         for cell in plan.cells[:top]:
             where = ", ".join(f"{f} = {level}" for f, level in cell.levels.items())
             shown.add_row(
@@ -221,7 +221,7 @@ def interactions(
     if not pair or not cells:
         raise DatasetError(f"'{name}', {view.title(line)}: no two factors whose levels are all combined")
     title(name, f", {view.title(line)}: {pair[0]} and {pair[1]}")
-    shown = table(pair[0], pair[1], "pictures", "accuracy", "beyond both", "p")
+    shown = table(pair[0], pair[1], "images", "accuracy", "beyond both", "p")
     for c in cells[:top]:
         ends = format_difference(c.effect, c.low, c.high, c.clusters)
         shown.add_row(c.first[1], c.second[1], f"{c.n:,}", f"{100 * c.accuracy:.1f}", ends, p_value(c.p))

@@ -179,7 +179,7 @@ def merge(
 @data_group.command("split", epilog=examples("torchmultiverse data split data/animals --per-class 50 --out sets.json"))
 def split(
     data: Images,
-    out: Annotated[Path, typer.Option("--out", help="File of the sets.")] = Path("sets.json"),
+    out: Annotated[Path, typer.Option("--out", help="File of the splits.")] = Path("sets.json"),
     label: Label = None,
     per_class: Annotated[int, typer.Option(min=1, help="Pictures of each class in A, and as many in B.")] = 50,
     public: Annotated[int | None, typer.Option(min=1, help="Public ones of each class. Default: what is left.")] = None,
@@ -229,13 +229,13 @@ def verify(
         import numpy as np
 
         from torchmultiverse.connect import open_engine
-        from torchmultiverse.farm import render_again
+        from torchmultiverse.farm import rerender
         from torchmultiverse.store import open_dataset, spec_of
 
         spec = spec_of(open_dataset(dataset).manifest)
         source = open_engine(engine, token=token, assets=spec.assets if spec else [])
         try:
-            agreement = render_again(dataset, source, again, np.random.default_rng(seed))
+            agreement = rerender(dataset, source, again, np.random.default_rng(seed))
         finally:
             source.close()
         say(str(agreement))

@@ -27,7 +27,7 @@ from torchmultiverse.cli.output import interval, place, say, table
 if TYPE_CHECKING:
     from torchmultiverse.analyze import ObjectRemoval
 
-SplitsRequired = Annotated[Path, typer.Option("--sets", help="File of 'data split' that says what each model saw.")]
+SplitsRequired = Annotated[Path, typer.Option("--splits", help="File of 'data split' that says what each model saw.")]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Reference:
         ),
     ] = "held-out"
     decoder_a: Annotated[
-        Path | None, typer.Option(help="Decoder of A, of 'train decoder --sets': draws what was inferred.")
+        Path | None, typer.Option(help="Decoder of A, of 'train decoder --splits': draws what was inferred.")
     ] = None
     decoder_b: Annotated[Path | None, typer.Option(help="The same of B.")] = None
     views: Annotated[
@@ -81,12 +81,12 @@ class Reference:
 
 @analyze_group.command(
     "dejavu",
-    epilog=examples("torchmultiverse analyze dejavu data/animals --sets sets.json --a ssl:a --b ssl:b --out memory"),
+    epilog=examples("torchmultiverse analyze dejavu data/animals --splits sets.json --a ssl:a --b ssl:b --out memory"),
 )
 @option_sets
 def dejavu(
     data: Images,
-    sets: SplitsRequired,
+    splits: SplitsRequired,
     a: Annotated[str, typer.Option("--a", help="Model that saw A, as ssl:FOLDER.")],
     inference: LabelInference,
     reference: Reference,
@@ -109,7 +109,7 @@ def dejavu(
         reference.decoders(),
         reference.views,
     )
-    found = measure_memorization(data, sets, a, b, options, RunOptions(seed, features_folder(features)))
+    found = measure_memorization(data, splits, a, b, options, RunOptions(seed, features_folder(features)))
     rows = table("layer", "DV 100 %", "DV 20 %", "memorized", "correlated", "misrepresented", "held out")
     for one in found.layers:
         whole, p = one.score.at(1.0), one.score.partition
@@ -133,14 +133,14 @@ def dejavu(
 @analyze_group.command(
     "sweep",
     epilog=examples(
-        "torchmultiverse analyze sweep data/animals --sets sets.json --vary epochs --values 0,20,100 "
+        "torchmultiverse analyze sweep data/animals --splits sets.json --vary epochs --values 0,20,100 "
         "--set method=vicreg --out sweep"
     ),
 )
 @option_sets
 def sweep(
     data: Images,
-    sets: SplitsRequired,
+    splits: SplitsRequired,
     vary: Annotated[
         str,
         typer.Option(
@@ -163,7 +163,7 @@ def sweep(
 
     training = parse_settings(EncoderTraining(), setting or ())
     found = sweep_memorization(
-        data, sets, out, vary, [value for value in values.split(",") if value], training,
+        data, splits, out, vary, [value for value in values.split(",") if value], training,
         MemorizationOptions(inference.removal(), k=inference.k), label, RunOptions(seed, features_folder(features)),
     )  # fmt: skip
     rows = table(vary, "layer", "DV 100 %", "memorized", "misrepresented")

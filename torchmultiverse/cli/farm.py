@@ -60,23 +60,23 @@ def join(dataset: Annotated[Path, typer.Argument(help="Folder with the parts of 
 
 
 def _page(dataset: Path) -> tuple[Group, bool]:
-    from torchmultiverse.farm import last_words, part_folders
+    from torchmultiverse.farm import last_log_line, part_folders
     from torchmultiverse.store import Manifest
 
     parts = part_folders(dataset)
     found = {
         folder: state for folder in (dataset, *parts.values()) if (state := _status(folder / "status.json")) is not None
     }
-    shown = table("worker", "state", "world", "pictures", "waits", "memory", "restarts")
+    shown = table("worker", "state", "world", "images", "waiting", "memory", "restarts")
     lines = []
     for folder, state in found.items():
         name = "" if folder == dataset else f"{folder.name} "
         lines.append(f"{name}{_line(state)}")
         for w in state["workers"]:
             memory = f"{w['memory'] / 1e9:.1f} GB" if w["memory"] else ""
-            waits = f"{w['waits']:.0f} s" if w["waits"] else ""
+            waits = f"{w['waiting']:.0f} s" if w["waiting"] else ""
             shown.add_row(
-                f"{name}{w['number']}", w["state"], w["world"], f"{w['pictures']:,}", waits, memory, str(w["restarts"])
+                f"{name}{w['number']}", w["state"], w["world"], f"{w['images']:,}", waits, memory, str(w["restarts"])
             )
     for n in sorted({n for _, n in parts}):
         begun = {i for i, of in parts if of == n and parts[i, of] in found}
@@ -85,7 +85,7 @@ def _page(dataset: Path) -> tuple[Group, bool]:
             lines.append(f"not begun of {n} parts: {', '.join(idle[:8])}{more}")
     if not parts and not found and (manifest := Manifest.load(dataset)).known:
         lines.append(_finished(manifest))
-    elif words := last_words(dataset):
+    elif words := last_log_line(dataset):
         lines.append(f"the joining job: {words}")
     if not lines:
         raise DatasetError(
@@ -104,7 +104,7 @@ def _finished(manifest: Manifest) -> str:
 
 def _line(state: dict[str, Any]) -> str:
     made = state["found"] + state["rendered"]
-    text = f"{made:,} of {state['pictures']:,} pictures, {state['rate']:.2f} a second, {state['failed']} failed"
+    text = f"{made:,} of {state['images']:,} pictures, {state['rate']:.2f} a second, {state['failed']} failed"
     if state["done"]:
         return f"{text}, done"
     if not _running(state):
@@ -129,9 +129,16 @@ def _running(state: dict[str, Any]) -> bool:
 
 def _status(path: Path) -> dict[str, Any] | None:
     try:
-        state: dict[str, Any] = json.loads(path.read_text())
-        return state
+        return _migrated(json.loads(path.read_text()))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: no status: {error}") from None
+
+
+def _migrated(state: dict[str, Any]) -> dict[str, Any]:
+    """Return the status that an older version wrote as this one writes it."""
+    from torchmultiverse.documents import renamed
+
+    workers = [renamed(worker, pictures="images", waits="waiting") for worker in state["workers"]]
+    return renamed(state, pictures="images") | {"workers": workers}

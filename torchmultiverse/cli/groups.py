@@ -20,10 +20,12 @@ EVERYDAY = ("render", "eval", "report", "show", "serve", "doctor", "demo")
 """What stands at the top; everything else is in a group."""
 RENAMED = {
     "analyze": "analyze model",
+    "analyze rcdm study": "analyze rcdm experiments",
     "dejavu score": "analyze dejavu",
     "dejavu split": "data split",
     "dejavu sweep": "analyze sweep",
     "plan": "eval power",
+    "rcdm study": "analyze rcdm experiments",
     "rcdm train": "train decoder",
     "why": "eval gap",
 }
@@ -103,7 +105,7 @@ def _path(ctx: Any) -> list[str]:
 
 def _elsewhere(root: TyperGroup, words: Sequence[str]) -> tuple[str, list[str]]:
     """Return the words of a command line that name what is elsewhere now, and what it is called there."""
-    for count in (2, 1):
+    for count in (3, 2, 1):
         if (old := " ".join(words[:count])) in RENAMED:
             return old, [RENAMED[old]]
     at = next((k for k, word in enumerate(words) if word not in root.commands), len(words) - 1)

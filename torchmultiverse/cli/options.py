@@ -87,7 +87,7 @@ Settings = Annotated[
     list[str] | None, typer.Option("--set", help="Setting of the training, as epochs=50; may be repeated.")
 ]
 SplitsFile = Annotated[
-    Path | None, typer.Option("--sets", help="File of 'data split' that says which images a model is trained on.")
+    Path | None, typer.Option("--splits", help="File of 'data split' that says which images a model is trained on.")
 ]
 AcceptedLicense = Annotated[
     str | None,

@@ -75,9 +75,9 @@ def power(
         f"To show {effect} with {effect.power:g} % power at {effect.confidence:g} % confidence: {answer.contexts:,} "
         f"settings of the other factors, each with all {answer.levels[0] * answer.levels[1]} combinations of levels."
     )
-    if not answer.enough:
+    if not answer.sufficient:
         say(
-            f"The design has {answer.available:,} settings only: all of it, {answer.pictures:,} pictures, shows "
+            f"The design has {answer.available:,} settings only: all of it, {answer.images:,} pictures, shows "
             f"{100 * answer.detectable:.1f} points. More levels of the other factors would help.",
             "yellow",
         )

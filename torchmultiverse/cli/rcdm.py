@@ -32,11 +32,11 @@ class Sampling:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """How much a study draws and shows."""
+class ExperimentSize:
+    """How much the experiments draw and show."""
 
-    shown: Annotated[int, typer.Option(min=1, help="Images in the rows.")] = 3
-    each: Annotated[int, typer.Option(min=2, help="Images drawn of each vector.")] = 4
+    examples: Annotated[int, typer.Option(min=1, help="Images in the rows.")] = 3
+    samples_per_image: Annotated[int, typer.Option(min=2, help="Images drawn of each vector.")] = 4
 
 
 @rcdm_group.command(
@@ -83,7 +83,7 @@ def score(
     out: Out = Path("portrait"),
     factor: Factors = None,
     count: Annotated[int, typer.Option(min=2, help="Held-out pictures whose vectors are drawn from.")] = 100,
-    each: Annotated[int, typer.Option(min=1, help="Pictures of each.")] = 4,
+    samples_per_image: Annotated[int, typer.Option(min=1, help="Pictures of each.")] = 4,
     evaluator: Annotated[
         str | None, typer.Option(help="Model that says what pictures show. Default: the decoder's own layer.")
     ] = None,
@@ -95,7 +95,7 @@ def score(
     from torchmultiverse.evaluate import plain
     from torchmultiverse.report import write_report
 
-    options = SamplingOptions(count, each, 8, sampling.steps, sampling.sampler, evaluator)
+    options = SamplingOptions(count, samples_per_image, 8, sampling.steps, sampling.sampler, evaluator)
     found = evaluate_samples(decoder, data, factor, options, RunOptions(seed, features_folder(features)))
     rows = table("factor", "drawn", "real", "probe", "chance")
     for one in found.factors:
@@ -115,19 +115,20 @@ def score(
 
 
 @rcdm_group.command(
-    "study", epilog=examples("torchmultiverse analyze rcdm study decoder --against head-decoder --data data/animals")
+    "experiments",
+    epilog=examples("torchmultiverse analyze rcdm experiments decoder --against head-decoder --data data/animals"),
 )
 @option_sets
-def study(
+def experiments(
     decoder: DecoderFolder,
     data: Data,
-    shown: Shown,
+    extent: ExperimentSize,
     sampling: Sampling,
     out: Out = Path("studies"),
     name: Annotated[
         list[str] | None,
         typer.Option(
-            "--study",
+            "--experiment",
             help="changes (of the picture), attacks, manipulations (of the vector), means, sums, imagined, confidence, "
             "distances; may be repeated. Default: all that the data can answer.",
         ),
@@ -147,8 +148,8 @@ def study(
     setups = [
         ExperimentSetup(
             load_conditioned_decoder(folder, data, run),
-            shown.each,
-            shown.shown,
+            extent.samples_per_image,
+            extent.examples,
             sampling.steps,
             sampling.sampler,
             seed,

@@ -20,7 +20,7 @@ def list_() -> None:
     """List the specs that can be named wherever a spec's file can."""
     from torchmultiverse.scenes import load_spec, shipped_specs
 
-    shown = table("name", "pictures", "family", "what it is")
+    shown = table("name", "images", "family", "what it is")
     for name, path in shipped_specs().items():
         spec = load_spec(path)
         first = spec.description.split(". ")[0].split("; ")[0].rstrip(".")

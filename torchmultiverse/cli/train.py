@@ -39,8 +39,8 @@ def ssl(
     out: Out,
     training: EncoderTraining,
     label: Label = None,
-    sets: SplitsFile = None,
-    of: Annotated[Literal["A", "B"], typer.Option(help="With --sets: the model that sees A, or B.")] = "A",
+    splits: SplitsFile = None,
+    of: Annotated[Literal["A", "B"], typer.Option(help="With --splits: the model that sees A, or B.")] = "A",
 ) -> None:
     """Train an encoder with a projector, self-supervised or supervised; it is loaded as ssl:FOLDER."""
     from torchmultiverse.analyze import HeldOutSplits
@@ -48,7 +48,7 @@ def ssl(
     from torchmultiverse.train import train_encoder
 
     pictures = open_images(data)
-    divided = None if sets is None else HeldOutSplits.load_for(sets, pictures)
+    divided = None if splits is None else HeldOutSplits.load_for(splits, pictures)
     rows = None if divided is None else divided.seen_by(of)
     folder = train_encoder(pictures, out, training, label, rows)
     if divided is not None:  # so that what it memorized can be asked for without saying again what it saw
@@ -175,17 +175,17 @@ def decoder(
     out: Out,
     decoding: Decoding,
     layer: Annotated[str | None, typer.Option(help="As 'analyze layers' names it. Default: the last.")] = None,
-    sets: SplitsFile = None,
+    splits: SplitsFile = None,
     accept_license: AcceptedLicense = None,
     seed: Seed = 0,
     features: Features = None,
 ) -> None:
-    """Train a decoder from a layer's vectors to images (RCDM). With --sets it learns the public images alone."""
+    """Train a decoder from a layer's vectors to images (RCDM). With --splits it learns the public images alone."""
     from torchmultiverse.analyze import HeldOutSplits, LayerDecoderOptions, RunOptions, train_layer_decoder
     from torchmultiverse.store import open_images
 
     images = open_images(data)
-    rows = None if sets is None else HeldOutSplits.load_for(sets, images).rows["public"]
+    rows = None if splits is None else HeldOutSplits.load_for(splits, images).rows["public"]
     training = LayerDecoderOptions(
         decoding.size, decoding.preset, decoding.steps, decoding.batch, decoding.rate, decoding.conditioning,
         decoding.flip,

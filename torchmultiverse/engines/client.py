@@ -18,7 +18,15 @@ from typing import Any, Literal, get_args
 from torchmultiverse.engines import codec, likeness
 from torchmultiverse.engines.connection import Connection, ConnectionLost
 from torchmultiverse.engines.contract import Catalogue, Failure, Frame, RenderOptions
-from torchmultiverse.engines.pairing import BATCH, HOLD, QUIET, Pairing, Silence, Stray, TimedFrame
+from torchmultiverse.engines.pairing import (
+    BATCH,
+    MAX_HOLD,
+    MIN_SILENCE,
+    FrameTimeout,
+    Pairing,
+    TimedFrame,
+    UnexpectedFrame,
+)
 from torchmultiverse.errors import EngineError, ProtocolError, nearest
 from torchmultiverse.protocol import bridge, messages, pug, websocket
 from torchmultiverse.protocol import datachannel as dc
@@ -66,7 +74,7 @@ class ClientOptions:
     factor_order: Sequence[str] = ()
     pug_drain: float = 0.05
     pug_batch: int = BATCH
-    pug_hold: float = HOLD
+    pug_hold: float = MAX_HOLD
     hello_timeout: float = 5.0
     max_payload: int = dc.MAX_PAYLOAD
     lost: Callable[[], str | None] = lambda: None
@@ -195,7 +203,7 @@ class AsyncClient:
         for _attempt in range(self.retries + 1):
             await self.connect()
             try:
-                reply = await self._question(messages.AskCatalogue, self.timeout)
+                reply = await self._question(messages.CatalogueRequest, self.timeout)
                 return Catalogue.model_validate_json(reply.data)
             except TimeoutError:
                 reason = f"no answer for {self.timeout:g} s"
@@ -287,7 +295,7 @@ class AsyncClient:
             raise ConnectionLost(f"a picture of {found} came, asked was {width} × {height}")
         return frame
 
-    async def _question(self, kind: type[messages.Hello | messages.AskCatalogue], timeout: float) -> bridge.Reply:
+    async def _question(self, kind: type[messages.Hello | messages.CatalogueRequest], timeout: float) -> bridge.Reply:
         """Ask once.
 
         Raises:
@@ -321,7 +329,9 @@ class AsyncClient:
                 self._pug_size, self._pug_strays = options.size, 0
             # An engine that was too slow may send its picture to whoever is connected when it is done.
             await self._listen(
-                max(self._settings.pug_drain, min(self.timeout, QUIET)) if self._pug_late else self._settings.pug_drain
+                max(self._settings.pug_drain, min(self.timeout, MIN_SILENCE))
+                if self._pug_late
+                else self._settings.pug_drain
             )
             self._pug_late = False
             self._order += [name for name in scene.wire if name not in self._order]
@@ -337,7 +347,7 @@ class AsyncClient:
                 self._pug_late = True
                 await self._disconnect()
                 reason = f"no picture within {self.timeout:g} s; the connection was ended"
-                raise Silence(reason, self.timeout) from None
+                raise FrameTimeout(reason, self.timeout) from None
             finally:
                 self._waiting.pop("pug", None)
             if isinstance(outcome, ConnectionLost):
@@ -370,7 +380,7 @@ class AsyncClient:
                 raise outcome
         self._pug_strays = 0
         await self._end_pug()
-        raise Stray("a picture came that nobody had asked for; the connection was ended")
+        raise UnexpectedFrame("a picture came that nobody had asked for; the connection was ended")
 
     async def _end_pug(self) -> None:
         """End the connection and let the next one begin with a silence: what is on its way must find nobody."""
@@ -413,7 +423,7 @@ class _PugWire:
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
 
-    async def ask(self, scene: Scene, options: RenderOptions) -> TimedFrame:
+    async def request(self, scene: Scene, options: RenderOptions) -> TimedFrame:
         await self._client.connect()
         return await self._client._ask_pug(scene, options)
 

@@ -42,7 +42,7 @@ class Limits:
         retries: further attempts for a scene that fails.
         losses: further attempts for a scene whose engine was lost over it; by default as many as ``retries``.
         restarts: how often in a row an engine is made anew without a picture in between.
-        longest_pause: seconds between two such attempts, at most.
+        max_pause: seconds between two such attempts, at most.
         recycle: pictures after which an engine is made anew; ``None``: never.
         memory: bytes of an engine's processes above which it is made anew; ``None``: no limit.
         max_in_flight: scenes that one engine may have at a time; ``None``: as many as it reads ahead.
@@ -52,7 +52,7 @@ class Limits:
     retries: int = 0
     losses: int | None = None
     restarts: int = RESTARTS
-    longest_pause: float = 10.0
+    max_pause: float = 10.0
     recycle: int | None = None
     memory: int | None = None
     max_in_flight: int | None = None
@@ -66,19 +66,19 @@ class EngineStatus:
         number: of its slot, from 0.
         state: ``starting``, ``rendering``, ``idle``, or ``left``: lost too often.
         world: that it renders.
-        pictures: frames of this slot so far.
+        images: frames of this slot so far.
         restarts: how often its engine was made anew.
         memory: bytes of its processes; ``None`` where it has none of its own.
-        waits: seconds since its last answer, while it has something to render.
+        waiting: seconds since its last answer, while it has something to render.
     """
 
     number: int
     state: State
     world: str
-    pictures: int
+    images: int
     restarts: int
     memory: int | None
-    waits: float
+    waiting: float
 
 
 @dataclass(eq=False)
@@ -91,7 +91,7 @@ class RenderTask:
     wanted: Callable[[], bool]
     group: Value
     future: Future[Rendered] = field(default_factory=Future)
-    tries: int = 0
+    attempts: int = 0
     out: dict[LeaseHolder, float] = field(default_factory=dict)  # who has it, since when
     answered: bool = False
 
@@ -172,7 +172,7 @@ class Slot:
     number: int
     state: State = "starting"
     world: str = ""
-    pictures: int = 0
+    images: int = 0
     restarts: int = 0
     losses: int = 0  # in a row
 
@@ -186,7 +186,7 @@ class LeaseHolder:
         engine: ``None`` before it is made, and between two.
         leased: what it was given and has not answered; the oldest first.
         since: its last answer, or the first scene after it; ``None`` while it has nothing to do.
-        pictures: of this engine.
+        images: of this engine.
         abandoned: whether another one has taken its place: whatever it still does counts no more.
     """
 
@@ -194,7 +194,7 @@ class LeaseHolder:
     engine: Engine | None = None
     leased: deque[RenderTask] = field(default_factory=deque)
     since: float | None = None
-    pictures: int = 0
+    images: int = 0
     abandoned: bool = False
 
 
@@ -259,14 +259,14 @@ class Dispatcher:
         if isinstance(answer, Failure):
             return self._tried(task, answer, self.limits.retries)
         self._took.append(now - since)
-        holder.pictures += 1
-        holder.slot.pictures += 1
+        holder.images += 1
+        holder.slot.images += 1
         holder.slot.losses = 0
         self.out.pop(task, None)
         task.answered = True
         return answer
 
-    def give_back(self, holder: LeaseHolder, reason: str | None) -> Settled:
+    def requeue(self, holder: LeaseHolder, reason: str | None) -> Settled:
         """Put back what a lost engine had; the oldest scene may be what killed it, so that counts as a try.
 
         No scene is to blame for an engine that did not start: then ``reason`` is ``None``.
@@ -290,7 +290,7 @@ class Dispatcher:
         self.changed.notify_all()
         return settled
 
-    def lose(self, slot: Slot, reason: str, cause: BaseException | None = None) -> EngineError | None:
+    def count_loss(self, slot: Slot, reason: str, cause: BaseException | None = None) -> EngineError | None:
         """Count an engine as lost; return an error where that is too often in a row."""
         slot.losses += 1
         if slot.losses <= self.limits.restarts:
@@ -301,7 +301,7 @@ class Dispatcher:
 
     def pause(self, slot: Slot) -> float:
         """Return how long to wait before the next engine is made, in seconds: not at first, then longer each time."""
-        return min(0.1 * 4 ** (slot.losses - 2), self.limits.longest_pause) if slot.losses > 1 else 0.0
+        return min(0.1 * 4 ** (slot.losses - 2), self.limits.max_pause) if slot.losses > 1 else 0.0
 
     def leave(self, slot: Slot, error: BaseException | None) -> Settled:
         """End a slot; where no engine is left, that is the answer to everything."""
@@ -342,7 +342,7 @@ class Dispatcher:
                 found.append((holder, f"nothing came for {limit:g} s{hint}"))
         return found
 
-    def hangs_for_nobody(self, holder: LeaseHolder) -> bool:
+    def hangs_unawaited(self, holder: LeaseHolder) -> bool:
         """Whether an engine takes much longer than usual over scenes that nobody waits for."""
         return (
             holder.since is not None
@@ -353,18 +353,18 @@ class Dispatcher:
 
     def _tried(self, task: RenderTask, failure: Failure, budget: int) -> Failure | None:
         """Put a scene that failed back; return the failure where its budget is spent and nobody else tries."""
-        task.tries += 1
+        task.attempts += 1
         if task.out:
             return None
         self.out.pop(task, None)
         if task.over:
             return None
-        if not self.stopped and task.tries <= budget:
+        if not self.stopped and task.attempts <= budget:
             self.queue.put(task)
             self.changed.notify_all()
             return None
         task.answered = True
-        return replace(failure, attempts=max(task.tries, failure.attempts))
+        return replace(failure, attempts=max(task.attempts, failure.attempts))
 
     def _overdue(self, holder: LeaseHolder, limit: float, options: RenderOptions | None) -> RenderTask | None:
         """Return what one other engine has had for longer than ``limit`` seconds."""

@@ -19,13 +19,13 @@ SAME = 8.0
 """Grey levels (of 255) by which a block of one and the same scene may differ from one time to the next."""
 
 
-def blocks(picture: NDArray[Any]) -> Blocks:
+def blocks(image: NDArray[Any]) -> Blocks:
     """Return the mean of each block of a picture, float32 (⌈H / 16⌉, ⌈W / 16⌉, 3).
 
     Args:
-        picture: uint8 (H, W, 3); the last blocks of a side may be smaller.
+        image: uint8 (H, W, 3); the last blocks of a side may be smaller.
     """
-    sums: NDArray[Any] = np.asarray(picture, np.float32)
+    sums: NDArray[Any] = np.asarray(image, np.float32)
     for axis in (0, 1):
         edges = np.arange(0, sums.shape[axis], BLOCK)
         sizes = np.diff(np.append(edges, sums.shape[axis])).astype(np.float32)

@@ -40,13 +40,13 @@ def draw_marker(scene_id: str, width: int, height: int) -> NDArray[np.uint8]:
     return np.where(cells[rows][:, columns, None] == 1, paper, ink).astype(np.uint8)
 
 
-def read_marker(picture: NDArray[Any]) -> str | None:
+def read_marker(image: NDArray[Any]) -> str | None:
     """Return the scene id that a test card shows, or ``None`` if the picture is none.
 
     Args:
-        picture: uint8 (H, W, 3) or (H, W), at least 24 pixels a side.
+        image: uint8 (H, W, 3) or (H, W), at least 24 pixels a side.
     """
-    grey = picture.astype(np.float64).mean(-1) if picture.ndim == 3 else picture.astype(np.float64)
+    grey = image.astype(np.float64).mean(-1) if image.ndim == 3 else image.astype(np.float64)
     height, width = grey.shape
     bits = np.empty((GRID, GRID), np.uint8)
     for row in range(GRID):

@@ -44,12 +44,12 @@ from torchmultiverse.scenes import Scene
 log = logging.getLogger(__name__)
 BATCH = 44
 """Pictures that wait for one proof; with its probes fewer than 50."""
-HOLD = 60.0
+MAX_HOLD = 60.0
 """Seconds after which a proof is due, however few pictures wait for it."""
 PATIENCE = 16
-QUIET = 2.0
+MIN_SILENCE = 2.0
 """Seconds of silence that prove something, at least."""
-UNLIKE = 4.0
+MIN_DIFFERENCE = 4.0
 """Grey levels (of 255) in the mean of a block, on average, from which two scenes make a probe."""
 _PATTERN = "ABBAB"
 _GRACE = 0.1
@@ -58,11 +58,11 @@ _FIRST = 4
 _LATEST = 32
 
 
-class Stray(ConnectionLost):
+class UnexpectedFrame(ConnectionLost):
     """A picture came that nobody had asked for."""
 
 
-class Silence(ConnectionLost):
+class FrameTimeout(ConnectionLost):
     """A picture did not come."""
 
     def __init__(self, reason: str, seconds: float) -> None:
@@ -79,10 +79,10 @@ class TimedFrame:
     seconds: float
 
 
-class Wire(Protocol):
+class FrameRequester(Protocol):
     """What asks the engine; one picture in flight."""
 
-    async def ask(self, scene: Scene, options: RenderOptions) -> TimedFrame:
+    async def request(self, scene: Scene, options: RenderOptions) -> TimedFrame:
         """Ask for a picture on a connection that stands.
 
         Raises:
@@ -92,7 +92,7 @@ class Wire(Protocol):
         ...
 
     async def listen(self, seconds: float) -> None:
-        """Wait, and raise `Stray` when a picture comes; the connection has ended then."""
+        """Wait, and raise `UnexpectedFrame` when a picture comes; the connection has ended then."""
         ...
 
     async def end(self) -> None:
@@ -129,7 +129,7 @@ class _Seen:
     view: likeness.Blocks
 
 
-def told_apart(views: Sequence[likeness.Blocks]) -> bool:
+def matches_pattern(views: Sequence[likeness.Blocks]) -> bool:
     """Whether the answers to a proof are those of its scenes, in their order."""
     alike: list[float] = []
     unlike: list[float] = []
@@ -142,14 +142,16 @@ class Pairing:
     """Asks for scenes one after the other and hands pictures out when they are proven.
 
     Args:
-        wire: what asks.
+        requester: what asks.
         batch: pictures that wait for one proof, at most.
         hold: seconds after which a proof is due.
         retries: how often a scene that gets no answer is asked for again.
     """
 
-    def __init__(self, wire: Wire, *, batch: int = BATCH, hold: float = HOLD, retries: int = 3) -> None:
-        self._wire = wire
+    def __init__(
+        self, requester: FrameRequester, *, batch: int = BATCH, hold: float = MAX_HOLD, retries: int = 3
+    ) -> None:
+        self._requester = requester
         self._batch, self._limit = batch, min(batch, _FIRST)
         self._hold = hold
         self._retries = retries
@@ -228,10 +230,10 @@ class Pairing:
     async def _ask(self, asked: _Asked) -> None:
         try:
             picture = await self._picture(asked.scene, asked.options)
-        except Silence as error:
+        except FrameTimeout as error:
             await self._silent(error)
             await self._again(asked, str(error))
-        except Stray as error:
+        except UnexpectedFrame as error:
             if self._unproven:
                 self._queue.appendleft(asked)
                 await self._doubt(str(error))
@@ -239,21 +241,21 @@ class Pairing:
                 await self._again(asked, str(error))
         except ConnectionLost as error:
             await self._again(asked, str(error))
-            if self._unproven and self._wire.session() != self._session:
+            if self._unproven and self._requester.session() != self._session:
                 await self._doubt(str(error))
         else:
             if not self._unproven:
-                self._session, self._since = self._wire.session(), _now()
+                self._session, self._since = self._requester.session(), _now()
             self._unproven.append(_Unproven(asked, picture))
 
     async def _picture(self, scene: Scene, options: RenderOptions) -> TimedFrame:
-        picture = await self._wire.ask(scene, options)
-        if self._unproven and self._wire.session() != self._session:
-            await self._wire.end()
-            raise Stray("the connection was made anew in between")
+        picture = await self._requester.request(scene, options)
+        if self._unproven and self._requester.session() != self._session:
+            await self._requester.end()
+            raise UnexpectedFrame("the connection was made anew in between")
         usual = sorted(self._took)[len(self._took) // 4] if len(self._took) >= _FIRST else 0.0
         if picture.seconds < usual / 2:
-            await self._wire.listen(2 * usual - picture.seconds)
+            await self._requester.listen(2 * usual - picture.seconds)
         self._took.append(picture.seconds)
         return picture
 
@@ -275,24 +277,26 @@ class Pairing:
         other = self._unlike(last)
         try:
             if other is None:
-                await self._wire.listen(max(QUIET, 3 * self._slowest()))
+                await self._requester.listen(max(MIN_SILENCE, 3 * self._slowest()))
                 self._release("silence")
                 return
             views = [last.picture.view]
             for which in _PATTERN[1:]:
                 scene = last.asked.scene if which == "A" else other
                 views.append((await self._picture(scene, last.asked.options)).view)
-            if not told_apart(views):
-                await self._wire.end()
-                raise Stray(f"the answers to {last.asked.scene!r} and {other!r}, asked in turns, are not theirs")
-        except Silence as error:
+            if not matches_pattern(views):
+                await self._requester.end()
+                raise UnexpectedFrame(
+                    f"the answers to {last.asked.scene!r} and {other!r}, asked in turns, are not theirs"
+                )
+        except FrameTimeout as error:
             await self._silent(error)
         except ConnectionLost as error:
             await self._doubt(str(error))
         else:
             self._release("probes")
 
-    async def _silent(self, error: Silence) -> None:
+    async def _silent(self, error: FrameTimeout) -> None:
         """Take a silence for a proof, if it was long enough."""
         if self._unproven and error.seconds >= 3 * self._slowest():
             self._release("silence")
@@ -308,7 +312,7 @@ class Pairing:
             *self._known
         ]
         apart = [(likeness.mean(one.view, last.picture.view), one) for one in seen if one.options == last.asked.options]
-        clear = [(distance, one.scene) for distance, one in apart if distance >= UNLIKE]
+        clear = [(distance, one.scene) for distance, one in apart if distance >= MIN_DIFFERENCE]
         world = last.asked.scene["World_Name"]
         near = [(distance, scene) for distance, scene in clear if scene["World_Name"] == world] or clear
         return max(near, key=lambda entry: entry[0])[1] if near else None
@@ -334,7 +338,7 @@ class Pairing:
         self._unproven.clear()
         self._limit = max(1, self._limit // 2)
         self._doubts += 1
-        await self._wire.end()
+        await self._requester.end()
         if self._doubts >= PATIENCE:
             self._doubts = 0
             raise EngineError(

@@ -79,7 +79,7 @@ class Runner(threading.Thread):
             if holder.abandoned:
                 return
             holder.engine = None
-            settled = [*dispatcher.give_back(holder, None), *dispatcher.leave(holder.slot, error)]
+            settled = [*dispatcher.requeue(holder, None), *dispatcher.leave(holder.slot, error)]
         settle_all(settled)
 
     def _describe(self) -> None:
@@ -114,7 +114,7 @@ class Runner(threading.Thread):
         self.holder.slot.state = "starting"
         engine = self._make_engine()
         with self._dispatcher.changed:
-            self.holder.engine, self.holder.pictures = engine, 0
+            self.holder.engine, self.holder.images = engine, 0
             if self.holder.since is not None:
                 self.holder.since = self._dispatcher.clock()
             if self.holder.abandoned:
@@ -202,7 +202,7 @@ class Runner(threading.Thread):
     def _worn(self) -> bool:
         """Whether this engine has rendered, or eaten, its budget."""
         limits = self._dispatcher.limits
-        if limits.recycle is not None and self.holder.pictures >= limits.recycle:
+        if limits.recycle is not None and self.holder.images >= limits.recycle:
             return True
         used = memory_of(self.holder.engine) if limits.memory is not None else None
         return used is not None and limits.memory is not None and used > limits.memory
@@ -231,8 +231,8 @@ class Runner(threading.Thread):
                 return
             there = holder.engine is not None
             holder.slot.restarts += there
-            settled = dispatcher.give_back(holder, reason if there else None)
-            over = dispatcher.lose(holder.slot, reason, error)
+            settled = dispatcher.requeue(holder, reason if there else None)
+            over = dispatcher.count_loss(holder.slot, reason, error)
         settle_all(settled)
         self._drop()
         if not known:

@@ -180,7 +180,7 @@ class Supervisor:
                 waits = 0.0 if since is None else self._dispatcher.clock() - since
             memory = memory_of(engine)
             found.append(
-                EngineStatus(slot.number, slot.state, slot.world, slot.pictures, slot.restarts, memory, round(waits, 1))
+                EngineStatus(slot.number, slot.state, slot.world, slot.images, slot.restarts, memory, round(waits, 1))
             )
         return found
 
@@ -210,7 +210,7 @@ class Supervisor:
             late = time.monotonic() >= end
             with self._dispatcher.changed:
                 for runner in self._runners:
-                    if late or self._dispatcher.hangs_for_nobody(runner.holder):
+                    if late or self._dispatcher.hangs_unawaited(runner.holder):
                         self._abandon(runner)
         _join(self._closers, max(end, time.monotonic() + _GRACE))
         _join(self._runners, time.monotonic() + _GRACE)
@@ -232,9 +232,9 @@ class Supervisor:
                 slot, there = holder.slot, holder.engine is not None
                 runner = next(runner for runner in self._runners if runner.holder is holder)
                 self._abandon(runner)
-                settled += dispatcher.give_back(holder, reason if there else None)
+                settled += dispatcher.requeue(holder, reason if there else None)
                 slot.restarts += there
-                error = dispatcher.lose(slot, reason)
+                error = dispatcher.count_loss(slot, reason)
                 silent = EngineError(f"the engine does not say what it is: {reason}")
                 error = silent if runner.cannot_be_described(silent) else error
                 if error is None and not dispatcher.stopped:

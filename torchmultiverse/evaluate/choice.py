@@ -14,12 +14,12 @@ from typing_extensions import override
 from torchmultiverse.errors import DatasetError, nearest
 from torchmultiverse.evaluate.prompts import Prompts
 from torchmultiverse.evaluate.protocol import Protocol
-from torchmultiverse.evaluate.strict import Strict
+from torchmultiverse.evaluate.strict import StrictModel
 from torchmultiverse.evaluate.task import CLASSIFIERS, READERS, Task, joined, multiple_choice
 from torchmultiverse.scenes import spoken
 
 
-class ChoiceTask(Strict):
+class ChoiceTask(StrictModel):
     """One question: which of some answers is true of the picture?
 
     Attributes:

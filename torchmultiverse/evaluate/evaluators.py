@@ -19,7 +19,7 @@ from torchmultiverse.evaluate.outputs import Outputs
 from torchmultiverse.evaluate.pairs import no_answer
 from torchmultiverse.evaluate.prompts import Prompts, sentences
 from torchmultiverse.evaluate.provenance import Audit
-from torchmultiverse.evaluate.scores import HalfScores, MatrixScores, PairScores, Scores, VectorScores
+from torchmultiverse.evaluate.scores import HalfPrecisionScores, MatrixScores, PairScores, Scores, VectorScores
 from torchmultiverse.evaluate.task import Kind, Task
 from torchmultiverse.models import (
     Classifier,
@@ -160,7 +160,7 @@ class _Encoding(Evaluator):
         if lowered is not None:
             lowered.change(precision="float32")
         try:
-            again = self.outputs.once_more(self._encode(), rows[some], self.name)
+            again = self.outputs.recompute(self._encode(), rows[some], self.name)
         finally:
             if lowered is not None:
                 lowered.change(precision=precision)
@@ -201,15 +201,15 @@ class ImageTextEvaluator(_Encoding):
         if found:
             self._vectors(self._rows())
         self._captions = self.outputs.of_texts(self.model, captions) if captions else {}
-        for task in () if self.outputs.stand_in else found:
-            if task.prompts is None and not task.read_apart and (count := self._read_alike(task)):
+        for task in () if self.outputs.placeholder else found:
+            if task.prompts is None and not task.exclude_identical and (count := self._read_alike(task)):
                 note(notes, f"{self.name}: {count:,} captions ({task.place}) are cut to the same words and tie")
         return found
 
     @override
     def scores(self, task: Task) -> Scores:
         images, texts = self._vectors(task.rows), self.matrix(task)
-        return HalfScores(images, texts) if task.half else VectorScores(images, texts, self.model.logit_scale)
+        return HalfPrecisionScores(images, texts) if task.half else VectorScores(images, texts, self.model.logit_scale)
 
     def matrix(self, task: Task) -> FloatArray:
         """Return the vector of each candidate, (K, D); with a label space, that of each of its outputs."""
@@ -374,7 +374,7 @@ def _readable(task: Task, model: Any, name: str) -> Task:
     Raises:
         DatasetError: none is left.
     """
-    if not task.read_apart or not isinstance(model, HasTokens):
+    if not task.exclude_identical or not isinstance(model, HasTokens):
         return task
     assert task.negatives is not None
     codes = np.unique(model.tokens(list(task.candidates)), axis=0, return_inverse=True)[1].ravel()

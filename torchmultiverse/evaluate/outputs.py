@@ -25,10 +25,10 @@ class Outputs:
         cache: of outputs.
 
     Attributes:
-        stand_in: whether a few outputs stand for all others, so that scores mean nothing.
+        placeholder: whether a few outputs stand for all others, so that scores mean nothing.
     """
 
-    stand_in: ClassVar[bool] = False
+    placeholder: ClassVar[bool] = False
 
     def __init__(
         self, images: ImageSet, batch_size: int | BatchSize, quiet: bool, cache: FeatureCache | None = None
@@ -40,7 +40,7 @@ class Outputs:
         """Return what a function of a batch of images makes of some rows, (N, …)."""
         return run_images(function, self.images, rows, name, self.batch_size, self.quiet)
 
-    def once_more(self, function: Callable[[Any], FloatArray], rows: NDArray[np.int64], name: str) -> FloatArray:
+    def recompute(self, function: Callable[[Any], FloatArray], rows: NDArray[np.int64], name: str) -> FloatArray:
         """Return the same, made anew and image by image."""
         return run_images(function, self.images, rows, f"{name}: audit", 1, self.quiet)
 
@@ -99,7 +99,7 @@ class RehearsalOutputs(Outputs):
     What a model is asked first then fails, if it fails, before hours are spent on other models.
     """
 
-    stand_in = True
+    placeholder = True
 
     @override
     def run(self, function: Callable[[Any], FloatArray], rows: NDArray[np.int64], name: str) -> FloatArray:

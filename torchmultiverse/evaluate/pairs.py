@@ -87,7 +87,7 @@ def pair_task(protocol: PairsProtocol, columns: Mapping[str, NDArray[Any]]) -> T
             name.lower(): (columns[name][rows].astype(str).astype(object),) for name in protocol.by if name in columns
         },
         metrics=("hard_negative", "winoground"),
-        read_apart=True,
+        exclude_identical=True,
         eligible=count,
         excluded=excluded,
     )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from torchmultiverse.evaluate.strict import Strict
+from torchmultiverse.evaluate.strict import StrictModel
 from torchmultiverse.models import need
 
 
-class Prompts(Strict):
+class Prompts(StrictModel):
     """How image-text models are asked for classes.
 
     Attributes:

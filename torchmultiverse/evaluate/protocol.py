@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from torchmultiverse.evaluate.strict import Strict
+from torchmultiverse.evaluate.strict import StrictModel
 from torchmultiverse.evaluate.task import Task
 from torchmultiverse.models import Preprocess
 
 
-class DeclaredPreprocess(Strict):
+class DeclaredPreprocess(StrictModel):
     """A preprocessing that a protocol prescribes for every model, see :class:`~torchmultiverse.models.Preprocess`."""
 
     size: int
@@ -34,7 +34,7 @@ class DeclaredPreprocess(Strict):
         )
 
 
-class Protocol(Strict):
+class Protocol(StrictModel):
     """What every protocol says of itself; a subclass adds its options and `compile`.
 
     Attributes:

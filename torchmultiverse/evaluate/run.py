@@ -55,7 +55,7 @@ _PACKAGES = (
 )  # fmt: skip
 
 
-class PartlyScored(ModelError):
+class PartialEvaluationError(ModelError):
     """Some of several models failed.
 
     Attributes:
@@ -104,7 +104,7 @@ def evaluate(
     Raises:
         DatasetError: the dataset lacks what the protocol asks about, or ``out`` cannot be written.
         ModelError: a model that cannot be had, or that fails or breaks its contract.
-        PartlyScored: one that fails later than others, whose result it holds.
+        PartialEvaluationError: one that fails later than others, whose result it holds.
         SpecError: no such protocol.
     """
     if out is not None:
@@ -242,7 +242,7 @@ class _EvaluationRun:
 
         Raises:
             DatasetError, KeyboardInterrupt: what ended it.
-            PartlyScored: some models failed.
+            PartialEvaluationError: some models failed.
         """
         if self._ended is not None:
             raise self._ended
@@ -250,7 +250,9 @@ class _EvaluationRun:
             names = [model.info.name for model in self._done]
             kept = f"{', '.join(names)} {'was' if len(names) == 1 else 'were'} scored"
             where = "" if out is None else f" and kept in {out}"
-            raise PartlyScored("; ".join(str(error) for error in self._failed.values()) + f". {kept}{where}", result)
+            raise PartialEvaluationError(
+                "; ".join(str(error) for error in self._failed.values()) + f". {kept}{where}", result
+            )
 
 
 def _compiled(protocol: Protocol, columns: Mapping[str, NDArray[Any]], dataset: str) -> list[Task]:

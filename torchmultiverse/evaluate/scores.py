@@ -75,7 +75,7 @@ class VectorScores(Scores):
         return np.stack([paired_scores(self._images, self._texts[column]) for column in candidates.T], axis=1)
 
 
-class HalfScores(Scores):
+class HalfPrecisionScores(Scores):
     """The same, 100-fold and rounded to half precision, as published.
 
     Args:

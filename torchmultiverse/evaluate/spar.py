@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluate.protocol import Protocol
-from torchmultiverse.evaluate.strict import Strict
+from torchmultiverse.evaluate.strict import StrictModel
 from torchmultiverse.evaluate.task import CLASSIFIERS, Metric, Scope, Task, multiple_choice
 from torchmultiverse.scenes import BLANK
 from torchmultiverse.store import PUBLISHED
@@ -29,7 +29,7 @@ _OWN = {*COLUMNS, "caption", "split"}
 Candidates = Literal["worlds", "animals", "animal at each side", "unordered pairs", "ordered pairs"]
 
 
-class SparTask(Strict):
+class SparTask(StrictModel):
     """One question of SPAR.
 
     Attributes:
@@ -154,7 +154,7 @@ def _of_classes(task: Task) -> Task:
 
 
 def _with_coins(asked: Sequence[Task]) -> Iterator[Task]:
-    flips = coin_flips(asked)
+    flips = random_caption_order(asked)
     for task in asked:
         yield replace(task, negative_first=flips.get((task.name, task.setting, task.scope)))
 
@@ -245,7 +245,7 @@ def _factors(definition: SparTask, table: _Table, rows: NDArray[np.int64]) -> di
     return factors
 
 
-def coin_flips(asked: Sequence[Task]) -> dict[tuple[str, str, Scope], NDArray[np.bool_]]:
+def random_caption_order(asked: Sequence[Task]) -> dict[tuple[str, str, Scope], NDArray[np.bool_]]:
     """Return, for each task with hard negatives, which pictures are shown the false caption first, as published.
 
     The published evaluation draws ``random.random() >= 0.5`` for every picture from Python's stream with seed 0: first

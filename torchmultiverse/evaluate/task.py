@@ -59,7 +59,7 @@ class Task:
         half: scores of vectors are rounded to half precision, and of equal ones the first candidate wins, as published.
         negative_first: whether the hard negative comes before the true caption, where the first of equal scores wins.
         readings: settings of this task are readings of the same answers, not other images: they are never pooled.
-        read_apart: images whose two captions a model reads alike are no question to it.
+        exclude_identical: images whose two captions a model reads alike are no question to it.
         eligible, excluded: of how many images some are no question, and how many by reason.
     """
 
@@ -84,7 +84,7 @@ class Task:
     half: bool = False
     negative_first: NDArray[np.bool_] | None = None
     readings: bool = False
-    read_apart: bool = False
+    exclude_identical: bool = False
     eligible: int = 0
     excluded: Mapping[str, int] = field(default_factory=dict)
 

@@ -1,4 +1,3 @@
-from .again import render_again as render_again
 from .estimate import DryRun as DryRun
 from .estimate import dry_run as dry_run
 from .estimate import identity as identity
@@ -13,10 +12,11 @@ from .power import size as size
 from .power import smallest as smallest
 from .ray_engine import ray_factory as ray_factory
 from .report import GenerateReport as GenerateReport
+from .rerendering import rerender as rerender
 from .run import GenerateOptions as GenerateOptions
 from .run import generate as generate
 from .slurm import directives as directives
-from .slurm import last_words as last_words
+from .slurm import last_log_line as last_log_line
 from .slurm import submit as submit
 from .slurm import write_jobs as write_jobs
 
@@ -30,12 +30,12 @@ __all__ = [
     "generate",
     "identity",
     "join",
-    "last_words",
+    "last_log_line",
     "parse_part",
     "part_folders",
     "ray_factory",
-    "render_again",
     "render_options",
+    "rerender",
     "select",
     "size",
     "smallest",

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 from typing_extensions import override
 
+from torchmultiverse.documents import renamed
 from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOptions
 from torchmultiverse.errors import SpecError
 from torchmultiverse.files import write_atomic
@@ -27,18 +28,18 @@ class Cost:
     """What pictures cost, in seconds.
 
     Attributes:
-        picture: each picture of a run.
+        image: each image of a run.
         world: each world of it on top, once.
         start: the run on top, until its first picture.
     """
 
-    picture: float
+    image: float
     world: float = 0.0
     start: float = 0.0
 
 
-def guessed(options: RenderOptions) -> Cost:
-    """Return what is guessed where nothing was measured here yet: the built-in engine, LLVM, two quiet CPU cores.
+def default_cost(options: RenderOptions) -> Cost:
+    """Return the estimate where nothing was measured here yet: the built-in engine, LLVM, two quiet CPU cores.
 
     A fit over sizes of 64 to 256 pixels and 4 to 16 samples in three worlds (docs/measured.md).
     """
@@ -144,10 +145,10 @@ class DryRun:
 
     Attributes:
         name: of the dataset.
-        pictures: how many; exact.
+        images: how many; exact.
         counts: pictures per factor (wire name) and level; exact.
         problems: one line for each level or pass that the engine cannot render.
-        pictures_per_second: estimate, without what is in ``overhead``.
+        throughput: images per second; estimate, without what is in ``overhead``.
         source: where the estimate comes from.
         bytes: estimate of the space the pictures take.
         splits: pictures per declared split; empty where none is.
@@ -155,10 +156,10 @@ class DryRun:
     """
 
     name: str
-    pictures: int
+    images: int
     counts: dict[str, dict[Value, int]]
     problems: list[str]
-    pictures_per_second: float
+    throughput: float
     source: str
     bytes: int
     splits: dict[str, int] = field(default_factory=dict)
@@ -167,7 +168,7 @@ class DryRun:
     @property
     def seconds(self) -> float:
         """Estimated time."""
-        return self.overhead + self.pictures / self.pictures_per_second
+        return self.overhead + self.images / self.throughput
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         table = Table("factor", "levels", "pictures per level", box=None, padding=(0, 2))
@@ -175,9 +176,9 @@ class DryRun:
             shown = ", ".join(f"{level} {n:,}" for level, n in list(counts.items())[:6])
             table.add_row(Text(name), str(len(counts)), Text(shown + (", …" if len(counts) > 6 else "")))
         yield table
-        rate = f"{self.pictures_per_second:.2g} pictures/s, {self.source}"
+        rate = f"{self.throughput:.2g} pictures/s, {self.source}"
         yield Text(
-            f"{self.name}: {self.pictures:,} pictures, about {_duration(self.seconds)} ({rate}), {_size(self.bytes)}"
+            f"{self.name}: {self.images:,} pictures, about {_duration(self.seconds)} ({rate}), {_size(self.bytes)}"
         )
         if self.splits:
             yield Text("splits: " + ", ".join(f"{name} {n:,}" for name, n in self.splits.items()))
@@ -236,11 +237,11 @@ def dry_run(
     elif (seen := costs.get(_key(catalogue.engine, options, 1))) is not None:
         cost, source = seen, "measured here with one worker"
     else:
-        cost, source = guessed(options), "a guess: nothing was rendered here yet"
+        cost, source = default_cost(options), "a guess: nothing was rendered here yet"
     overhead = cost.start + cost.world * len(counts.get("World_Name", [0]))
     splits = spec.split_rules().counts(expanded(design)) if spec.splits and design.count <= MOST_COUNTED else {}
     return DryRun(
-        spec.name, design.count, counts, problems, 1 / cost.picture, source, int(design.count * size_of_one), splits,
+        spec.name, design.count, counts, problems, 1 / cost.image, source, int(design.count * size_of_one), splits,
         overhead,
     )  # fmt: skip
 
@@ -277,9 +278,13 @@ def remember_cost(engine: str, options: RenderOptions, workers: int, cost: Cost)
 def _costs() -> dict[str, Cost]:
     try:
         data = json.loads(_costs_path().read_text())
-        return {str(k): Cost(**{name: float(n) for name, n in v.items()}) for k, v in data.items()}
+        return {str(k): Cost(**{name: float(n) for name, n in _migrated(v).items()}) for k, v in data.items()}
     except (OSError, ValueError, AttributeError, TypeError):
         return {}
+
+
+def _migrated(data: dict[str, float]) -> dict[str, float]:
+    return renamed(data, picture="image")
 
 
 def _costs_path() -> Path:

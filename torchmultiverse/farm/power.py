@@ -23,7 +23,7 @@ from torchmultiverse.stats import PowerQuestion, detectable_drop, pairs_needed
 
 
 @dataclass(frozen=True)
-class Answer:
+class SampleSize:
     """The smallest design, in numbers.
 
     Attributes:
@@ -31,7 +31,7 @@ class Answer:
         contexts: how often each combination of these levels is rendered, in settings of the other factors that are
             the same for all of them.
         available: how many settings of the other factors the design has.
-        pictures: contexts × levels.
+        images: contexts × levels.
         detectable: the drop that this design shows with the wanted power: of the question, or the larger one that
             all available settings show.
     """
@@ -39,16 +39,16 @@ class Answer:
     levels: tuple[int, int]
     contexts: int
     available: int
-    pictures: int
+    images: int
     detectable: float
 
     @property
-    def enough(self) -> bool:
+    def sufficient(self) -> bool:
         """Whether the design has settings enough for the question."""
         return self.contexts <= self.available
 
 
-def size(design: Design, question: PowerQuestion) -> Answer:
+def size(design: Design, question: PowerQuestion) -> SampleSize:
     """Return how large a part of a full factorial a question needs.
 
     Every level of the factor is compared with the first; the error rate is shared among these comparisons.
@@ -62,7 +62,7 @@ def size(design: Design, question: PowerQuestion) -> Answer:
     available = design.count // math.prod(levels)
     contexts = pairs_needed(question, comparisons)
     used = min(contexts, available)
-    return Answer(
+    return SampleSize(
         (levels[0], levels[1] if question.by else 1),
         contexts,
         available,

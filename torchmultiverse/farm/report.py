@@ -15,7 +15,7 @@ class GenerateReport:
 
     Attributes:
         out: folder of the dataset.
-        pictures: rows of the dataset now.
+        images: rows of the dataset now.
         rendered: pictures rendered by this run.
         seconds: duration of this run.
         failures: scenes that could not be rendered.
@@ -27,7 +27,7 @@ class GenerateReport:
     """
 
     out: Path
-    pictures: int
+    images: int
     rendered: int
     seconds: float
     failures: list[Failure] = field(default_factory=list)
@@ -43,7 +43,7 @@ class GenerateReport:
 
     def __str__(self) -> str:
         rate = f", {self.rendered / self.seconds:.1f} pictures/s" if self.rendered and self.seconds else ""
-        text = f"{self.out}: {self.pictures} pictures, {self.rendered} rendered now in {self.seconds:.0f} s{rate}"
+        text = f"{self.out}: {self.images} pictures, {self.rendered} rendered now in {self.seconds:.0f} s{rate}"
         if self.quality is not None and not self.quality.good:
             text += f"\nquality: {self.quality}"
         if self.checked:

@@ -20,8 +20,8 @@ from typing import Any
 from torchmultiverse.engines import LEASE, Catalogue, Engine, Failure, Frame, Limits, RenderOptions, Supervisor
 from torchmultiverse.errors import DatasetError, EngineError, SpecError, TorchMultiverseError
 from torchmultiverse.farm.backlog import Backlog
+from torchmultiverse.farm.camera_retries import CameraRetries
 from torchmultiverse.farm.estimate import Cost, identity, remember_cost, render_options, select, world_seconds
-from torchmultiverse.farm.nudges import Nudges
 from torchmultiverse.farm.parts import check_target, part_folder
 from torchmultiverse.farm.progress import progress
 from torchmultiverse.farm.recheck import MOST_CHECKED, Recheck
@@ -137,7 +137,7 @@ def generate(
         writer = _writer(loaded, design, catalogue, rendering, Path(out), chosen)
         try:
             _describe(writer, loaded, catalogue, notes)
-            run = _Run(writer, rendering, engines, Nudges.of(loaded, design), chosen)
+            run = _Run(writer, rendering, engines, CameraRetries.of(loaded, design), chosen)
             inspection = _go(run, writer, chosen)
         finally:
             engines.close(_CLOSE_SECONDS)
@@ -215,7 +215,7 @@ class _Run:
         writer: DatasetWriter,
         rendering: RenderOptions,
         engines: Supervisor,
-        nudges: Nudges | None,
+        camera_retries: CameraRetries | None,
         options: GenerateOptions,
     ) -> None:
         self.failures: list[Failure] = []
@@ -224,7 +224,7 @@ class _Run:
         self._writer = writer
         self._rendering = rendering
         self._engines = engines
-        self._nudges = nudges
+        self._camera_retries = camera_retries
         self._check = options.check
         self._workers = options.workers
         self._backlog = Backlog(writer)
@@ -333,16 +333,16 @@ class _Run:
             best: what was rendered before it and failed a check.
             answer: what came.
         """
-        if isinstance(answer, Failure) or self._nudges is None:
+        if isinstance(answer, Failure) or self._camera_retries is None:
             return answer if best is None else best
         scene = self._writer.design[index]
-        frame = answer if step < 0 else self._nudges.labelled(answer, scene, step)
-        failed = self._nudges.failed(frame)
-        if best is not None and failed >= self._nudges.failed(best):
+        frame = answer if step < 0 else self._camera_retries.labelled(answer, scene, step)
+        failed = self._camera_retries.failed(frame)
+        if best is not None and failed >= self._camera_retries.failed(best):
             frame = best
-        if not failed or step + 1 == len(self._nudges.steps):
+        if not failed or step + 1 == len(self._camera_retries.steps):
             return frame
-        moved = self._engines.submit(self._nudges.scene(scene, step + 1), self._rendering, first=True)
+        moved = self._engines.submit(self._camera_retries.scene(scene, step + 1), self._rendering, first=True)
         moved.add_done_callback(partial(self._came, index, step + 1, frame))
         return None
 
@@ -380,7 +380,7 @@ class _Run:
         left = self._writer.expected - found - self.rendered - len(self.failures)
         status = {
             "host": platform.node(), "pid": os.getpid(), "updated": time.time(),
-            "pictures": self._writer.expected, "found": found, "rendered": self.rendered,
+            "images": self._writer.expected, "found": found, "rendered": self.rendered,
             "failed": len(self.failures), "rate": round(rate, 3), "done": done,
             "seconds_left": round(left / rate, 1) if self.rendered else None, "repeated": self._engines.repeated,
             "workers": [asdict(status) for status in self._engines.status()],

@@ -115,7 +115,7 @@ def submit(array: Path, last: Path) -> tuple[str, str]:
         raise
 
 
-def last_words(out: Path) -> str:
+def last_log_line(out: Path) -> str:
     """Return the last line of the joining job's log; empty where there is none."""
     try:
         lines = (out / FOLDER / JOIN_LOG).read_text(errors="replace").split("\n")

@@ -108,22 +108,22 @@ class FeatureCache:
             return None
         return CachedArrays(folder, how, np.uint8)
 
-    def digests(self, pictures: ImageSet, rows: NDArray[np.int64]) -> NDArray[np.void]:
+    def digests(self, images: ImageSet, rows: NDArray[np.int64]) -> NDArray[np.void]:
         """Return the SHA-256 of the bytes of some pictures, (N,) of 32 bytes each.
 
         Those of a dataset with a manifest are kept beside the vectors, under the hashes and stamps of its files.
         """
-        path = self._digest_file(pictures)
+        path = self._digest_file(images)
         known = _load(path) if path is not None and path.exists() else None
         if (
-            known is not None and known.dtype == DIGEST and known.shape == (len(pictures) + 1,)
+            known is not None and known.dtype == DIGEST and known.shape == (len(images) + 1,)
             and bytes(known[-1]) == hashlib.sha256(known[:-1].tobytes()).digest()
         ):  # fmt: skip
             return np.asarray(known[:-1][rows])
-        wanted = np.arange(len(pictures)) if path is not None else rows
+        wanted = np.arange(len(images)) if path is not None else rows
         found = np.empty(len(wanted), DIGEST)
         for place, row in enumerate(wanted.tolist()):
-            found[place] = np.void(hashlib.sha256(pictures.image_bytes(row)).digest())
+            found[place] = np.void(hashlib.sha256(images.image_bytes(row)).digest())
         if path is None:
             return found
         with disk_errors(path.parent):
@@ -132,11 +132,11 @@ class FeatureCache:
             _save(path, np.concatenate([found, own]))  # the last is the hash of all others
         return found[rows]
 
-    def _digest_file(self, pictures: ImageSet) -> Path | None:
-        shards = pictures.manifest.shards
-        if not shards or pictures.manifest.rows != len(pictures):
+    def _digest_file(self, images: ImageSet) -> Path | None:
+        shards = images.manifest.shards
+        if not shards or images.manifest.rows != len(images):
             return None  # filtered, or not ours: hashed as asked for
-        stamps = [[f.name, shards[f.name].sha256 if f.name in shards else None, *_stamp(f)] for f in pictures.files]
+        stamps = [[f.name, shards[f.name].sha256 if f.name in shards else None, *_stamp(f)] for f in images.files]
         name = hashlib.sha256(canonical_json(stamps).encode()).hexdigest()[:32]
         return self.folder / "pictures" / f"{name}.npy"
 

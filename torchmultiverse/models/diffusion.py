@@ -237,7 +237,7 @@ def load_decoder(folder: str | Path) -> Decoder:
 
 
 def decoder_loss(
-    decoder: Decoder, pictures: torch.Tensor, vectors: torch.Tensor, steps: torch.Tensor, noise: torch.Tensor
+    decoder: Decoder, images: torch.Tensor, vectors: torch.Tensor, steps: torch.Tensor, noise: torch.Tensor
 ) -> torch.Tensor:
     """Return the loss of a batch, scalar: ‖ε − ε̂‖², and one term of the variational bound where σ is learnt.
 
@@ -246,23 +246,23 @@ def decoder_loss(
 
     Args:
         decoder: to be trained.
-        pictures: −1 to 1, (N, 3, S, S).
+        images: −1 to 1, (N, 3, S, S).
         vectors: (N, D).
         steps: 0 to 999, (N,).
-        noise: standard normal, as pictures.
+        noise: standard normal, as images.
     """
     import torch
 
-    noisy = decoder.scheduler.add_noise(pictures, noise, steps)
+    noisy = decoder.scheduler.add_noise(images, noise, steps)
     found = decoder.predict(noisy, steps, vectors).float()
     if not decoder.config.learn_sigma:
         return torch.nn.functional.mse_loss(found, noise)
     predicted, place = found.chunk(2, 1)
     simple = torch.nn.functional.mse_loss(predicted, noise)
-    true_mean, true_log = _posterior(decoder, pictures, noisy, steps)
+    true_mean, true_log = _posterior(decoder, images, noisy, steps)
     mean, log = _reverse(decoder, noisy, predicted.detach(), place, steps)
     apart = 0.5 * (log - true_log + torch.exp(true_log - log) + (true_mean - mean) ** 2 * torch.exp(-log) - 1)
-    first = _likelihood(pictures, mean, 0.5 * log)
+    first = _likelihood(images, mean, 0.5 * log)
     bound = torch.where(steps == 0, first.mean((1, 2, 3)), apart.mean((1, 2, 3))) / math.log(2)
     return simple + bound.mean()
 
@@ -278,13 +278,13 @@ def _coefficients(decoder: Decoder, steps: torch.Tensor) -> tuple[torch.Tensor, 
 
 
 def _posterior(
-    decoder: Decoder, pictures: torch.Tensor, noisy: torch.Tensor, steps: torch.Tensor
+    decoder: Decoder, images: torch.Tensor, noisy: torch.Tensor, steps: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return mean and log variance of q(x_(t−1) | x_t, x_0)."""
     import torch
 
     now, before, beta = _coefficients(decoder, steps)
-    mean = before.sqrt() * beta / (1 - now) * pictures + (now / before).sqrt() * (1 - before) / (1 - now) * noisy
+    mean = before.sqrt() * beta / (1 - now) * images + (now / before).sqrt() * (1 - before) / (1 - now) * noisy
     return mean, torch.log((beta * (1 - before) / (1 - now)).clamp(min=1e-20))
 
 
@@ -306,7 +306,7 @@ def _reverse(
     return mean, weight * torch.log(beta) + (1 - weight) * torch.log(least)
 
 
-def _likelihood(pictures: torch.Tensor, mean: torch.Tensor, log_std: torch.Tensor) -> torch.Tensor:
+def _likelihood(images: torch.Tensor, mean: torch.Tensor, log_std: torch.Tensor) -> torch.Tensor:
     """Return the negative log likelihood of 8-bit pictures under a normal distribution, in nats."""
     import torch
 
@@ -314,8 +314,8 @@ def _likelihood(pictures: torch.Tensor, mean: torch.Tensor, log_std: torch.Tenso
         return 0.5 * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
     inverse = torch.exp(-log_std)
-    upper, lower = (below(inverse * (pictures - mean + side / 255)) for side in (1, -1))
-    inside = torch.where(pictures < -0.999, upper, torch.where(pictures > 0.999, 1 - lower, upper - lower))
+    upper, lower = (below(inverse * (images - mean + side / 255)) for side in (1, -1))
+    inside = torch.where(images < -0.999, upper, torch.where(images > 0.999, 1 - lower, upper - lower))
     return -torch.log(inside.clamp(min=1e-12))
 
 

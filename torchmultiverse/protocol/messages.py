@@ -50,7 +50,7 @@ class Hello(Message):
     do: Literal["hello"] = "hello"
 
 
-class AskCatalogue(Message):
+class CatalogueRequest(Message):
     """The question for the catalogue; it is answered by a file ``<id>.catalogue.json``, then `Done`."""
 
     do: Literal["catalogue"] = "catalogue"
@@ -86,8 +86,8 @@ class RenderRequest(Message):
         return passes
 
 
-Request = Hello | AskCatalogue | RenderRequest
-REQUESTS: dict[str, type[Request]] = {"hello": Hello, "catalogue": AskCatalogue, "render": RenderRequest}
+Request = Hello | CatalogueRequest | RenderRequest
+REQUESTS: dict[str, type[Request]] = {"hello": Hello, "catalogue": CatalogueRequest, "render": RenderRequest}
 
 
 def _numbers(value: object) -> dict[str, int | float]:

@@ -172,7 +172,7 @@ def _link(result: Result, task: str, metric: str, factor: str, level: str) -> st
 
 
 @dataclass(frozen=True)
-class _GalleryImage:
+class _ExampleImage:
     """One picture of the gallery."""
 
     source: str
@@ -184,8 +184,8 @@ class _GalleryImage:
 class _GalleryStrip:
     """What one model made of the pictures of one task."""
 
-    right: list[_GalleryImage]
-    wrong: list[_GalleryImage]
+    right: list[_ExampleImage]
+    wrong: list[_ExampleImage]
     tied: int
     n: int
 
@@ -201,7 +201,7 @@ def _gallery(result: Result, models: Sequence[str]) -> Any:
         strip = of_model.setdefault(row["model"], _GalleryStrip([], [], *_ties(result, row)))
         target, prediction = _difference(plain(row["label"]), plain(row["prediction"]))
         source = data_uri(data)
-        (strip.right if row["correct"] == 1 else strip.wrong).append(_GalleryImage(source, target, prediction))
+        (strip.right if row["correct"] == 1 else strip.wrong).append(_ExampleImage(source, target, prediction))
     for line in lines(result):
         key = (line.task, line.metric)
         if key in strips:

@@ -33,32 +33,32 @@ PAGE = "index.html"
 
 
 @dataclass(frozen=True)
-class Kind:
+class RecordKind:
     """How records of one class become a page.
 
     Attributes:
         record: the class.
         page: returns the page of a record.
-        beside: returns the files beside it, by name: tables, sheets.
+        attachments: returns the files beside the page, by name: tables, sheets.
         files: one of which a folder holds where such a record was saved.
         subfolder: of it, where the page is put by default.
     """
 
     record: type[Any]
     page: Callable[[Any], str]
-    beside: Callable[[Any], Mapping[str, str | bytes]]
+    attachments: Callable[[Any], Mapping[str, str | bytes]]
     files: tuple[str, ...]
     subfolder: str = ""
 
 
 def _document(
-    record: type[Document], page: Callable[[Any], str], beside: Callable[[Any], Mapping[str, str | bytes]]
-) -> Kind:
-    return Kind(record, page, beside, (record.file, *record.former_files))
+    record: type[Document], page: Callable[[Any], str], attachments: Callable[[Any], Mapping[str, str | bytes]]
+) -> RecordKind:
+    return RecordKind(record, page, attachments, (record.file, *record.former_files))
 
 
 KINDS = (
-    Kind(Result, evaluation_page, evaluation_tables, ("results.parquet",), "report"),
+    RecordKind(Result, evaluation_page, evaluation_tables, ("results.parquet",), "report"),
     _document(Analysis, analysis_page, analysis_tables),
     _document(Memorization, memorization_page, memorization_tables),
     _document(MemorizationSweep, sweep_page, sweep_tables),
@@ -88,7 +88,7 @@ def write_report(record: Any, out: str | Path, dataset: ImageSet | None = None, 
     if kind is None:
         raise DatasetError(f"{type(record).__name__} has no page; {', '.join(k.record.__name__ for k in KINDS)} have")
     out = Path(out)
-    files = {**kind.beside(record), PAGE: kind.page(record)}
+    files = {**kind.attachments(record), PAGE: kind.page(record)}
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():

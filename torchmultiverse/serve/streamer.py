@@ -26,7 +26,7 @@ from torchmultiverse.protocol import datachannel as dc
 from torchmultiverse.protocol import messages, pug, signalling, webrtc, websocket
 from torchmultiverse.scenes import FACTORS, Scene
 from torchmultiverse.serve.security import is_loopback
-from torchmultiverse.serve.video import LastPicture
+from torchmultiverse.serve.video import LatestFrameTrack
 from torchmultiverse.version import __version__
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class Streamer:
         self.url = url
         self.loopback = is_loopback(websocket.host(url)) if loopback is None else loopback
         self._token = token
-        limits = Limits(lease=LEASE, restarts=MAX_BREAKS - 1, longest_pause=0.5)
+        limits = Limits(lease=LEASE, restarts=MAX_BREAKS - 1, max_pause=0.5)
         self._engines = Supervisor(make_engine, limits=limits, name="engine")
         self._catalogue: Catalogue
         self._session = signalling.StreamerSession(streamer_id)
@@ -201,7 +201,7 @@ class Streamer:
     async def _offer(self, name: str) -> None:
         self._drop(name)
         connection = webrtc.peer_connection()
-        connection.addTrack(LastPicture(lambda: self._latest))
+        connection.addTrack(LatestFrameTrack(lambda: self._latest))
         for transceiver in connection.getTransceivers():
             transceiver.direction = "sendonly"
         player = _Player(connection, connection.createDataChannel("cirrus", ordered=True))

@@ -20,8 +20,8 @@ VIDEO_FPS = 5
 VIDEO_SIDE = 256
 
 
-class LastPicture(VideoStreamTrack):  # type: ignore[misc]
-    """A video of the last picture, at a modest rate, so that a browser shows what the engine does."""
+class LatestFrameTrack(VideoStreamTrack):  # type: ignore[misc]
+    """A video of the latest frame, at a modest rate, so that a browser shows what the engine does."""
 
     def __init__(self, source: Callable[[], Frame | None]) -> None:
         super().__init__()

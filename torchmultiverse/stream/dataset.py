@@ -91,11 +91,11 @@ class Dataset:
         return float(value) if isinstance(value, int) else value
 
 
-def to_tensor(picture: Any) -> Any:
+def to_tensor(image: Any) -> Any:
     """Return a PIL picture as a float32 tensor (3, H, W) in 0..1."""
     import numpy as np
 
-    array = np.array(rgb(picture))
+    array = np.array(rgb(image))
     return _torch().from_numpy(array).permute(2, 0, 1).contiguous().float().div_(255)
 
 

@@ -19,7 +19,7 @@ class StreamOptions:
         workers: engines side by side.
         size: square size or (width, height) in pixels; by default the spec's, or 224.
         samples: samples per pixel; by default the spec's, or the engine's.
-        ahead: pictures that may be rendered before they are asked for; bounds memory.
+        prefetch: pictures that may be rendered before they are asked for; bounds memory.
         window: scenes that are drawn, and ordered by world, at a time.
         transform: applied to the PIL picture.
         on_failure: whether a scene that cannot be rendered ends the stream, or is left out and kept in ``failures``.
@@ -40,7 +40,7 @@ class StreamOptions:
     workers: int = 1
     size: int | tuple[int, int] | None = None
     samples: int | None = None
-    ahead: int = 32
+    prefetch: int = 32
     window: int = 64
     transform: Callable[[Any], Any] | None = None
     on_failure: Literal["raise", "skip"] = "raise"
@@ -50,10 +50,10 @@ class StreamOptions:
     record: str | Path | None = None
 
     def __post_init__(self) -> None:
-        if self.workers < 1 or self.window < 1 or self.ahead < self.workers:
+        if self.workers < 1 or self.window < 1 or self.prefetch < self.workers:
             raise SpecError(
-                f"workers = {self.workers}, window = {self.window}, ahead = {self.ahead}: at least 1, 1, and one per "
-                "worker"
+                f"workers = {self.workers}, window = {self.window}, prefetch = {self.prefetch}: at least 1, 1, and "
+                "one per worker"
             )
         if not self.lease > 0:
             raise SpecError(f"lease = {self.lease:g}: seconds above 0")

@@ -40,7 +40,7 @@ from torchmultiverse.stream.dataset import to_tensor
 from torchmultiverse.stream.options import StreamOptions
 from torchmultiverse.stream.record import Recorder
 from torchmultiverse.stream.samplers import Sampler, Uniform
-from torchmultiverse.stream.shared import REMEMBERED, Reader, Shared
+from torchmultiverse.stream.shared import REMEMBERED, Reader, SharedState
 
 _TIMES = ("wait", "prepare", "outside", "render", "idle")
 Item = dict[str, Any]
@@ -99,8 +99,8 @@ class RenderStream(IterableDataset[Item]):
         self._transform = chosen.transform or (to_tensor if self._device is None else lambda tensor: tensor)
         self._failures: list[Failure] = []
         self._loaded: tuple[Mapping[str, Any], int] | None = None  # a state to go on from, and the process it came to
-        self._shared = Shared()
-        self._told = 0  # the last feedback from the training process that a copy's sampler knows of
+        self._shared = SharedState()
+        self._last_feedback = 0  # the last feedback from the training process that a copy's sampler knows of
         self._begun = 0  # the process in which this object has begun to show pictures
         self._worker = (0, 0, 0)  # of which process it is known that it is a DataLoader worker; which, of how many
         self._pending: deque[tuple[Scene, float]] = deque()
@@ -180,8 +180,8 @@ class RenderStream(IterableDataset[Item]):
         for loss in values:  # here, where it is said: in a worker it would end the loader, and each one after it
             self._sampler.check(loss)
         pairs = list(zip(shown, values, strict=True))
-        if self._shared.used and not self._copied():
-            self._shared.tell((scene.canonical, loss) for scene, loss in pairs)
+        if self._shared.exists and not self._copied():
+            self._shared.add_feedback((scene.canonical, loss) for scene, loss in pairs)
             if self._begun != os.getpid():  # nothing is drawn here
                 return
         sampler = self._ready()
@@ -195,7 +195,7 @@ class RenderStream(IterableDataset[Item]):
             SpecError: one that was not, or not of late.
         """
         missing = [name for name in scene_ids if name not in self._seen]
-        elsewhere = self._shared.shown(missing) if missing else {}
+        elsewhere = self._shared.scenes(missing) if missing else {}
         found = {name: Scene.from_json(text, self.design.table) for name, text in elsewhere.items()}
         unknown = [name for name in missing if name not in found]
         if unknown:
@@ -224,7 +224,7 @@ class RenderStream(IterableDataset[Item]):
             coming = iter(changed)
             rendering: deque[tuple[str, Scene, Future[Frame | Failure]]] = deque()
             while True:
-                for of, scene in islice(coming, self._settings.ahead - len(rendering)):
+                for of, scene in islice(coming, self._settings.prefetch - len(rendering)):
                     rendering.append((of, scene, engines.submit(scene, self.options)))
                 if not rendering:
                     return
@@ -239,7 +239,7 @@ class RenderStream(IterableDataset[Item]):
         Raises:
             SpecError: pictures are shown by DataLoader workers, which fetch ahead of the training loop.
         """
-        if self._shared.used and not self._copied():
+        if self._shared.exists and not self._copied():
             raise SpecError(
                 "this stream is read by DataLoader workers, which fetch ahead: only the loader knows what it has "
                 "handed out. Use torchdata.stateful_dataloader.StatefulDataLoader in the place of DataLoader and save "
@@ -278,13 +278,13 @@ class RenderStream(IterableDataset[Item]):
             self._pending.clear()
             self._ended = False
             if isinstance(self._sampler, Uniform):
-                self._sampler.share(*part)
+                self._sampler.shard(*part)
             else:
                 self._sampler.rng = self._sampler.rng.spawn(part[1])[part[0]]
             self._part = part
         loaded, here = self._loaded or (None, 0)
         if self._copied() and self._begun != os.getpid():
-            earlier, self._told, self._earlier = self._shared.state(part)
+            earlier, self._last_feedback, self._earlier = self._shared.load_state(part)
             if here != os.getpid():
                 loaded = earlier or loaded
         self._loaded = None
@@ -318,7 +318,7 @@ class RenderStream(IterableDataset[Item]):
     def _keep(self) -> None:
         """Leave this copy's state for the next one."""
         if self._copied():
-            self._shared.keep(self._part, self.state_dict(), self._told, self._spent())
+            self._shared.save_state(self._part, self.state_dict(), self._last_feedback, self._spent())
 
     def _recording(self) -> None:
         """Begin to record, or to go on, where that is wanted."""
@@ -344,22 +344,22 @@ class RenderStream(IterableDataset[Item]):
         summed over engines; ``idle``: engines without work. ``limit`` is ``rendering``, ``preparing`` or ``training``.
         """
         every = [self._spent(), *([] if self._copied() else self._shared.stats())]
-        times = {key: sum(spent[key] for spent in every) for key in (*_TIMES, "pictures")}
+        times = {key: sum(spent[key] for spent in every) for key in (*_TIMES, "images")}
         named = {"wait": "rendering", "prepare": "preparing", "outside": "training"}
         limit = named[max(named, key=lambda key: times[key])]
-        return {**{key: round(times[key], 3) for key in _TIMES}, "pictures": times["pictures"], "limit": limit}
+        return {**{key: round(times[key], 3) for key in _TIMES}, "images": times["images"], "limit": limit}
 
     def _spent(self) -> dict[str, Any]:
         engines = self._engines
         here = {**self._times, "render": engines.busy if engines else 0.0, "idle": engines.idle if engines else 0.0}
-        return {key: here[key] + self._earlier.get(key, 0.0) for key in _TIMES} | {"pictures": self._yielded}
+        return {key: here[key] + self._earlier.get(key, 0.0) for key in _TIMES} | {"images": self._yielded}
 
     def __repr__(self) -> str:
         found = self.stats()
         total = sum(found[key] for key in ("wait", "prepare", "outside")) or 1.0
         shares = ", ".join(f"{key} {100 * found[key] / total:.0f} %" for key in ("wait", "prepare", "outside"))
         engines = self._settings.workers
-        return f"RenderStream({found['pictures']} pictures, {engines} engines; {shares}; limit: {found['limit']})"
+        return f"RenderStream({found['images']} pictures, {engines} engines; {shares}; limit: {found['limit']})"
 
     def close(self) -> None:
         """End the engines; may be called twice."""
@@ -391,7 +391,7 @@ class RenderStream(IterableDataset[Item]):
         # A scene over which engines are lost goes to one engine more than an engine is made anew, so that an engine
         # that never works is said to be lost, and not the scene to be wrong.
         limits = Limits(
-            lease=self._settings.lease, losses=RESTARTS + 1, max_in_flight=ceil(self._settings.ahead / workers)
+            lease=self._settings.lease, losses=RESTARTS + 1, max_in_flight=ceil(self._settings.prefetch / workers)
         )
         make, device = self._make, self._device
         return Supervisor(
@@ -400,7 +400,7 @@ class RenderStream(IterableDataset[Item]):
 
     def _hand_out(self, engines: Supervisor, sampler: Sampler, rendering: deque[Rendering]) -> None:
         """Keep the engines busy with what comes next, as far ahead as is allowed."""
-        while len(rendering) < self._settings.ahead:
+        while len(rendering) < self._settings.prefetch:
             if len(self._pending) == len(rendering):
                 self._learn(sampler)
                 drawn = [] if self._ended else list(islice(iter(sampler.draw, None), self._settings.window))
@@ -411,23 +411,23 @@ class RenderStream(IterableDataset[Item]):
                     self._keep()
                 if not drawn:
                     return
-            coming = list(islice(self._pending, len(rendering), self._settings.ahead))
+            coming = list(islice(self._pending, len(rendering), self._settings.prefetch))
             if self._copied():
-                self._shared.show((scene.scene_id, scene.canonical) for scene, _ in coming)
+                self._shared.add_scenes((scene.scene_id, scene.canonical) for scene, _ in coming)
             rendering.extend((scene, weight, engines.submit(scene, self.options)) for scene, weight in coming)
 
     def _learn(self, sampler: Sampler) -> None:
         """Let a copy's sampler know what the training process said since it last drew."""
         if self._copied():
-            for number, text, loss in self._shared.told(self._told):
+            for number, text, loss in self._shared.feedback(self._last_feedback):
                 sampler.feedback(Scene.from_json(text, self.design.table), loss)
-                self._told = number
+                self._last_feedback = number
 
     def _item(self, scene: Scene, weight: float, answer: Frame | Failure) -> Item | None:
         if isinstance(answer, Failure):
             self._failures.append(answer)
             if self._copied():
-                self._shared.fail(answer.scene.canonical, answer.reason, answer.attempts)
+                self._shared.add_failure(answer.scene.canonical, answer.reason, answer.attempts)
             if self._settings.on_failure == "raise":
                 raise answer.error()
             return None

@@ -75,13 +75,13 @@ class Uniform(Sampler):
         self._forever = forever
         self._shuffle = shuffle
         self._epoch = 0
-        self.share(*part)
+        self.shard(*part)
 
     def __len__(self) -> int:
         i, n = self._part
         return len(range(i, self.design.count, n))
 
-    def share(self, i: int, n: int) -> None:
+    def shard(self, i: int, n: int) -> None:
         """Be the i-th of n readers, from the beginning of the epoch."""
         self._part = (i, n)
         self._place = 0

@@ -23,7 +23,7 @@ from typing import Any
 REMEMBERED = 65_536
 """Scenes that feedback may still name."""
 _TABLES = """
-create table if not exists reader (name text primary key, state text, told integer, stats text);
+create table if not exists reader (name text primary key, state text, last_feedback integer, stats text);
 create table if not exists shown (id text primary key, scene text);
 create table if not exists feedback (n integer primary key autoincrement, scene text, loss real);
 create table if not exists failure (n integer primary key autoincrement, scene text, reason text, attempts integer);
@@ -32,7 +32,7 @@ Reader = tuple[int, int]
 """Which of how many readers of a stream: DataLoader workers times ranks."""
 
 
-class Shared:
+class SharedState:
     """A database of one stream and its copies; removed with the stream, by the process that made it."""
 
     def __init__(self) -> None:
@@ -40,65 +40,65 @@ class Shared:
         weakref.finalize(self, _remove, self._folder, os.getpid())
 
     @property
-    def used(self) -> bool:
+    def exists(self) -> bool:
         """Whether a copy has begun."""
         return (self._folder / "shared.sqlite").exists()
 
-    def state(self, reader: Reader) -> tuple[dict[str, Any] | None, int, dict[str, Any]]:
+    def load_state(self, reader: Reader) -> tuple[dict[str, Any] | None, int, dict[str, Any]]:
         """Return what a reader's last copy left: its state, the number of the last feedback it was told, its stats."""
         with self._open() as data:
             name = f"{reader[0]} of {reader[1]}"
-            found = data.execute("select state, told, stats from reader where name = ?", (name,)).fetchone()
+            found = data.execute("select state, last_feedback, stats from reader where name = ?", (name,)).fetchone()
         return (json.loads(found[0]), found[1], json.loads(found[2])) if found else (None, 0, {})
 
-    def keep(self, reader: Reader, state: dict[str, Any], told: int, stats: dict[str, Any]) -> None:
+    def save_state(self, reader: Reader, state: dict[str, Any], last_feedback: int, stats: dict[str, Any]) -> None:
         """Keep what a reader's next copy goes on from, and how its time was spent so far."""
         with self._open() as data:
-            row = (f"{reader[0]} of {reader[1]}", json.dumps(state), told, json.dumps(stats))
-            data.execute("insert or replace into reader (name, state, told, stats) values (?, ?, ?, ?)", row)
+            row = (f"{reader[0]} of {reader[1]}", json.dumps(state), last_feedback, json.dumps(stats))
+            data.execute("insert or replace into reader (name, state, last_feedback, stats) values (?, ?, ?, ?)", row)
 
-    def show(self, scenes: Iterable[tuple[str, str]]) -> None:
+    def add_scenes(self, scenes: Iterable[tuple[str, str]]) -> None:
         """Say which scenes are shown next, as (id, canonical JSON)."""
         with self._open() as data:
             data.executemany("insert or replace into shown (id, scene) values (?, ?)", scenes)
             # The oldest go: a row that is replaced gets a new number.
             data.execute("delete from shown where rowid <= (select max(rowid) from shown) - ?", (REMEMBERED,))
 
-    def shown(self, ids: Sequence[str]) -> dict[str, str]:
+    def scenes(self, ids: Sequence[str]) -> dict[str, str]:
         """Return the canonical JSON of those of these scenes that copies showed."""
-        if not self.used:
+        if not self.exists:
             return {}
         with self._open() as data:
             rows = (data.execute("select id, scene from shown where id = ?", (name,)).fetchone() for name in set(ids))
             return dict(row for row in rows if row)
 
-    def tell(self, losses: Iterable[tuple[str, float]]) -> None:
+    def add_feedback(self, losses: Iterable[tuple[str, float]]) -> None:
         """Say how hard scenes, as canonical JSON, were."""
         with self._open() as data:
             data.executemany("insert into feedback (scene, loss) values (?, ?)", losses)
             data.execute("delete from feedback where n <= (select max(n) from feedback) - ?", (REMEMBERED,))
 
-    def told(self, after: int) -> list[tuple[int, str, float]]:
+    def feedback(self, after: int) -> list[tuple[int, str, float]]:
         """Return what was said since the feedback with a number, as (number, canonical JSON, loss)."""
         with self._open() as data:
-            told = data.execute("select n, scene, loss from feedback where n > ? order by n", (after,)).fetchall()
-        return [(number, scene, math.nan if loss is None else loss) for number, scene, loss in told]  # SQLite: NULL
+            rows = data.execute("select n, scene, loss from feedback where n > ? order by n", (after,)).fetchall()
+        return [(number, scene, math.nan if loss is None else loss) for number, scene, loss in rows]  # SQLite: NULL
 
-    def fail(self, scene: str, reason: str, attempts: int) -> None:
+    def add_failure(self, scene: str, reason: str, attempts: int) -> None:
         """Say that a scene could not be rendered."""
         with self._open() as data:
             data.execute("insert into failure (scene, reason, attempts) values (?, ?, ?)", (scene, reason, attempts))
 
     def failures(self) -> list[tuple[str, str, int]]:
         """Return the scenes that copies could not render, as (canonical JSON, reason, attempts)."""
-        if not self.used:
+        if not self.exists:
             return []
         with self._open() as data:
             return data.execute("select scene, reason, attempts from failure order by n").fetchall()
 
     def stats(self) -> list[dict[str, Any]]:
         """Return how each reader's time was spent."""
-        if not self.used:
+        if not self.exists:
             return []
         with self._open() as data:
             return [json.loads(text) for (text,) in data.execute("select stats from reader")]

@@ -50,7 +50,7 @@ class AugmentedViews:
         self._partners = None if codes is None else [np.flatnonzero(codes == c) for c in range(int(codes.max()) + 1)]
         self._views = [v2.Compose(_transforms(v2, view, size, set(augment), scale)) for view in (0, 1)]
 
-    def ahead(
+    def prefetched(
         self, plan: Sequence[NDArray[np.int64]], epoch: int, workers: int | None = None
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yield the views of several batches, made by other processes while the network is busy.

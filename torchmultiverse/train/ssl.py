@@ -196,7 +196,7 @@ class EncoderObjective(Objective):
         order = np.random.default_rng((self._seed, epoch)).permutation(self._count)
         plan = [order[step * self._size : (step + 1) * self._size] for step in range(self.steps)]
         views = self._views
-        made = views.ahead(plan, epoch) if isinstance(views, AugmentedViews) else (views(r, epoch) for r in plan)
+        made = views.prefetched(plan, epoch) if isinstance(views, AugmentedViews) else (views(r, epoch) for r in plan)
         for rows, (one, two) in zip(plan, made, strict=True):
             labels = None if self._labels is None else torch.from_numpy(self._labels[rows])
             yield one, two, labels, epoch

@@ -11,7 +11,7 @@ from torchmultiverse.store import measure, outside
 
 
 @dataclass(frozen=True)
-class Nudges:
+class CameraRetries:
     """The moves of the camera that a spec allows.
 
     Attributes:
@@ -23,7 +23,7 @@ class Nudges:
     steps: Sequence[tuple[str, float]]
 
     @classmethod
-    def of(cls, spec: Spec, design: Design) -> Nudges | None:
+    def of(cls, spec: Spec, design: Design) -> CameraRetries | None:
         """Return what a spec allows; ``None`` where it allows nothing, or its design varies the camera itself."""
         most = spec.quality.nudge
         free = [name for name in ("Camera_Yaw", "Camera_Pitch") if name not in design.factors]

@@ -10,7 +10,7 @@ import numpy as np
 from torchmultiverse.engines import Catalogue, Failure
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.farm import generate
-from torchmultiverse.farm.again import render_again
+from torchmultiverse.farm.rerendering import rerender
 
 SPEC = {
     "name": "s", "family": "AR4T", "render": {"size": [32, 32]},
@@ -39,15 +39,15 @@ class Wrong(MarkerEngine):
 
 def test_agreement(tmp_path: Path) -> None:
     generate(SPEC, tmp_path / "d", MarkerEngine, progress=False)
-    found = render_again(tmp_path / "d", MarkerEngine(), 10)
+    found = rerender(tmp_path / "d", MarkerEngine(), 10)
     assert found.same
     assert len(found.differences) == 10
     assert "10 pictures rendered once more, 10 the same" in str(found)
-    assert set(render_again(tmp_path / "d", MarkerEngine(), 10, np.random.default_rng(5)).differences) != set(
+    assert set(rerender(tmp_path / "d", MarkerEngine(), 10, np.random.default_rng(5)).differences) != set(
         found.differences
     )
-    assert len(render_again(tmp_path / "d", MarkerEngine(), 1000).differences) == 46
-    wrong = render_again(tmp_path / "d", Wrong(), 10)
+    assert len(rerender(tmp_path / "d", MarkerEngine(), 1000).differences) == 46
+    wrong = rerender(tmp_path / "d", Wrong(), 10)
     assert not wrong.same
     assert sorted(wrong.differences.values()) == [0] * 8 + [7]
     assert list(wrong.failures.values()) == ["it fell over"]

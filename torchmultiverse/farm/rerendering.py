@@ -51,7 +51,7 @@ class Agreement:
         return text
 
 
-def render_again(
+def rerender(
     path: str | Path,
     engine: Engine,
     count: int = 8,
