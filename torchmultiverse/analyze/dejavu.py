@@ -13,11 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import model_validator
 
 from torchmultiverse.analyze.label_inference import Inference, top_accuracy
 from torchmultiverse.documents import Record
@@ -100,12 +98,6 @@ class DejaVu(Record):
     images: int
     classes: int
     notes: tuple[str, ...] = ()
-
-    @model_validator(mode="after")
-    def _has_all(self) -> Self:
-        if not any(abs(score.fraction - 1) < 1e-9 for score in self.scores):
-            raise ValueError("scores: none at fraction 1")
-        return self
 
     def at(self, fraction: float) -> DejaVuScore:
         """Return the score at a fraction.
