@@ -81,7 +81,7 @@ def test_recipes_are_read_and_have_sensible_defaults() -> None:
 def test_encoders_are_asked_about_pictures_that_they_never_saw(tmp_path: Path) -> None:
     pytest.importorskip("lightly")
     pytest.importorskip("timm")
-    from test_ssl import shapes
+    from shapes import shapes
 
     data: ImageList = shapes(160)
     small = EncoderTraining(method="vicreg", size=32, head=(16, 8), epochs=1, batch_size=16)
@@ -104,7 +104,7 @@ def test_encoders_are_asked_about_pictures_that_they_never_saw(tmp_path: Path) -
 
 def test_a_limited_analysis_is_of_that_many_pictures(tmp_path: Path) -> None:
     pytest.importorskip("timm")
-    from test_ssl import shapes
+    from shapes import shapes
 
     model = "timm:resnet10t/random?size=32"
     options = AnalysisOptions(

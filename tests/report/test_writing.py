@@ -71,6 +71,11 @@ def test_a_folder_of_before_there_were_versions_is_read_and_saved_anew(kind: str
 def test_a_folder_without_a_record_or_with_several_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"no record that has a page.*results\.parquet.*sweep\.json"):
         load_record(tmp_path)
+    with pytest.raises(DatasetError, match="nowhere: no such folder"):
+        load_record(tmp_path / "nowhere")
+    (tmp_path / "found.json").write_text("{}")
+    with pytest.raises(DatasetError, match=r"found\.json is no record that has a page"):
+        load_record(tmp_path / "found.json")
     for kind, file in (("sweep", "sweep.json"), ("portrait", "rcdm.json")):
         shutil.copy(OLD / kind / file, tmp_path)
     with pytest.raises(DatasetError, match=r"several records: name one of rcdm\.json, sweep\.json"):
@@ -81,3 +86,38 @@ def test_a_folder_without_a_record_or_with_several_is_refused(tmp_path: Path) ->
     unknown: Any = object()
     with pytest.raises(DatasetError, match="object has no page"):
         write_report(unknown, tmp_path)
+
+
+def damage(data: dict[str, Any], place: str) -> None:
+    """Take a part out of a record: what is at ``a/0/b``."""
+    *path, last = place.split("/")
+    at: Any = data
+    for part in path:
+        at = at[int(part) if isinstance(at, list) else part]
+    del at[int(last) if isinstance(at, list) else last]
+
+
+@pytest.mark.parametrize(
+    ("kind", "place", "message"),
+    [
+        ("memory", "layers/0/score/scores/0", r"layers: \w+ has no score at fraction 1"),
+        ("memory", "layers", "layers"),
+        ("misalignment", "gaps/1", "gaps of 1 recipes, and 2 recipes"),
+        ("portrait", "config/layer", "config: .*no layer of the decoder"),
+        ("studies", "experiments/0/table/1/*", r"experiments\.0: .*table: line 1 has no "),
+    ],
+)
+def test_a_record_in_which_something_is_missing_is_refused_by_place(
+    kind: str, place: str, message: str, tmp_path: Path
+) -> None:
+    """It would be a valid record that no page can be made of, and `report` a traceback."""
+    record, _ = load_record(OLD / kind)
+    path = record.save(tmp_path)
+    data = json.loads(path.read_text())
+    if place.endswith("*"):
+        line = data["experiments"][0]["table"][1]
+        place = place.replace("*", next(iter(line)))
+    damage(data, place)
+    path.write_text(json.dumps(data))
+    with pytest.raises(DatasetError, match=message):
+        load_record(tmp_path)

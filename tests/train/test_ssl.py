@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from torchmultiverse.analyze.membership import view_agreement
 from torchmultiverse.errors import DatasetError, ModelError
@@ -20,7 +19,6 @@ from torchmultiverse.features.extract import features_of
 from torchmultiverse.features.layers import layers_of
 from torchmultiverse.models import load_model
 from torchmultiverse.models.ssl import network
-from torchmultiverse.store import ImageList
 from torchmultiverse.train import (
     AugmentedViews,
     EncoderTraining,
@@ -34,23 +32,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("lightly")
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "trends"))
 
+from shapes import shapes  # noqa: E402
 from toys import blind_to_colour, memory  # noqa: E402
-
-
-def shapes(count: int = 96, size: int = 32) -> ImageList:
-    """A square or a bar, of any of three colours, at any place."""
-    rng = np.random.default_rng(0)
-    images, rows = [], []
-    for k in range(count):
-        form, colour = k % 2, k // 2 % 3
-        pixels = rng.integers(90, 110, (size, size, 3), dtype=np.uint8)
-        high, wide = ((12, 12), (4, 24))[form]
-        y, x = rng.integers(0, size - high), rng.integers(0, size - wide)
-        pixels[y : y + high, x : x + wide] = (np.eye(3)[colour] * 200 + 20).astype(np.uint8)
-        images.append(Image.fromarray(pixels))
-        rows.append({"label": ("square", "bar")[form], "colour": ("red", "green", "blue")[colour]})
-    return ImageList(images, rows)
-
 
 SMALL: dict[str, Any] = {"backbone": "resnet10t", "size": 32, "head": (32, 16), "epochs": 2, "batch_size": 32}
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from pydantic import AfterValidator
 
 from torchmultiverse.analyze.options import RunOptions
 from torchmultiverse.documents import EncodedImage
@@ -26,6 +27,16 @@ from torchmultiverse.train import DiffusionTraining, train_decoder
 TRAINING_ROWS = "learnt.npy"
 HELD_OUT = 0.1
 """Fraction of pictures that a decoder never sees: it is scored on them."""
+
+
+def _complete(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    if missing := {"model", "layer", "size", "features"} - config.keys():
+        raise ValueError(f"no {', '.join(sorted(missing))} of the decoder")
+    return config
+
+
+DecoderFacts = Annotated[Mapping[str, Any], AfterValidator(_complete)]
+"""The configuration of a decoder in a record; a page names its model, layer, size and number of features."""
 
 
 @dataclass(frozen=True)

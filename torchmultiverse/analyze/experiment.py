@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, model_validator
 from typing_extensions import override
 
 from torchmultiverse.analyze import migrations
-from torchmultiverse.analyze.decoders import encoded
+from torchmultiverse.analyze.decoders import DecoderFacts, encoded
 from torchmultiverse.documents import Document, EncodedImage, Record
 from torchmultiverse.stats import Intervals, mean_interval
 
@@ -69,6 +69,13 @@ class Experiment(Record):
     rows: tuple[ImageRow, ...] = ()
     table: tuple[Mapping[str, Cell], ...] = ()
 
+    @model_validator(mode="after")
+    def _has_all_columns(self) -> Self:
+        for number, line in enumerate(self.table):
+            if missing := self.table[0].keys() - line.keys():
+                raise ValueError(f"table: line {number} has no {', '.join(sorted(missing))}")
+        return self
+
 
 def experiment(
     name: str, title: str, about: str, rows: Sequence[ImageRow], table: Sequence[Mapping[str, Any]]
@@ -95,7 +102,7 @@ class Experiments(Document):
 
     file: ClassVar[str] = "experiments.json"
     former_files: ClassVar[tuple[str, ...]] = ("studies.json",)
-    config: Mapping[str, Any]
+    config: DecoderFacts
     dataset: str
     experiments: tuple[Experiment, ...]
     notes: tuple[str, ...] = ()

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import Field, model_validator
 from typing_extensions import override
 
 from torchmultiverse.analyze import migrations
@@ -140,13 +141,20 @@ class Memorization(Document):
     reference: str
     label: str
     images: int
-    layers: tuple[LayerMemorization, ...]
+    layers: tuple[LayerMemorization, ...] = Field(min_length=1)
     classes: tuple[ClassAccuracy, ...] = ()
     inferences: tuple[ImageInference, ...] = ()
     gallery: Mapping[str, tuple[GalleryImage, ...]] = {}
     associations: tuple[FactorAssociation, ...] = ()
     membership: Mapping[str, Membership] = {}
     reconstruction: Reconstruction | None = None
+
+    @model_validator(mode="after")
+    def _has_full_scores(self) -> Self:
+        for one in self.layers:
+            if not any(abs(score.fraction - 1) < 1e-9 for score in one.score.scores):
+                raise ValueError(f"layers: {one.layer} has no score at fraction 1")
+        return self
 
     @override
     @classmethod

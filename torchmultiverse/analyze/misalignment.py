@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
+from pydantic import model_validator
 from typing_extensions import override
 
 from torchmultiverse.analyze import migrations
@@ -69,6 +70,12 @@ class Misalignment(Document):
     dataset: str
     recipes: tuple[TrainedRecipe, ...]
     gaps: tuple[tuple[LayerGap, ...], ...]
+
+    @model_validator(mode="after")
+    def _of_every_recipe(self) -> Self:
+        if len(self.gaps) != len(self.recipes):
+            raise ValueError(f"gaps of {len(self.gaps)} recipes, and {len(self.recipes)} recipes")
+        return self
 
     @override
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,6 +14,7 @@ from typing_extensions import override
 from torchmultiverse.analyze import migrations
 from torchmultiverse.analyze.decoders import (
     ConditionedDecoder,
+    DecoderFacts,
     decoder_pixels,
     encoded,
     load_conditioned_decoder,
@@ -74,7 +75,7 @@ class SampleEvaluation(Document):
     """
 
     file: ClassVar[str] = "rcdm.json"
-    config: Mapping[str, Any]
+    config: DecoderFacts
     dataset: str
     held_out: bool | None = None
     fidelity: Fidelity

@@ -88,9 +88,10 @@ def write_report(record: Any, out: str | Path, dataset: ImageSet | None = None, 
     if kind is None:
         raise DatasetError(f"{type(record).__name__} has no page; {', '.join(k.record.__name__ for k in KINDS)} have")
     out = Path(out)
+    files = {**kind.attachments(record), PAGE: kind.page(record)}
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-        for name, content in {**kind.attachments(record), PAGE: kind.page(record)}.items():
+        for name, content in files.items():
             write_atomic(out / name, content.encode() if isinstance(content, str) else content)
         if isinstance(record, Result):
             explore(record, out, dataset, quiet)
@@ -107,6 +108,8 @@ def load_record(folder: str | Path) -> tuple[Any, Path]:
         DatasetError: there is none, there are several, or it cannot be read.
     """
     path = Path(folder)
+    if not path.exists():
+        raise DatasetError(f"{folder}: no such folder; a record is made by `eval run` and the commands of `analyze`")
     place = path if path.is_dir() else path.parent
     names = (
         {path.name} if path.is_file() else {name for kind in KINDS for name in kind.files if (path / name).is_file()}
@@ -114,7 +117,8 @@ def load_record(folder: str | Path) -> tuple[Any, Path]:
     found = [kind for kind in KINDS if names.intersection(kind.files)]
     if not found:
         known = ", ".join(name for kind in KINDS for name in kind.files)
-        raise DatasetError(f"{folder} holds no record that has a page; one of these would be: {known}")
+        what = "holds no record" if path.is_dir() else "is no record"
+        raise DatasetError(f"{folder} {what} that has a page; one of these would be: {known}")
     if len(found) > 1:
         raise DatasetError(f"{folder} holds several records: name one of {', '.join(sorted(names))} in it")
     kind = found[0]
