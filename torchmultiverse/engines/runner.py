@@ -154,6 +154,8 @@ class Runner(threading.Thread):
             if self._worn():
                 holder.slot.restarts += 1
                 self._drop()
+        except KeyboardInterrupt:  # somebody wants all of it to end
+            raise
         except BaseException as error:  # an engine that ends its thread, as by `sys.exit`, is lost like any other
             if isinstance(error, TorchMultiverseError) and not isinstance(error, EngineError | ProtocolError):
                 raise
