@@ -362,7 +362,7 @@ def test_an_engine_that_hangs_while_it_is_closed_is_replaced() -> None:
     assert no_thread_left()
 
 
-@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit])
+@pytest.mark.parametrize("error", [SystemExit, GeneratorExit])
 def test_an_engine_that_ends_its_thread_is_lost_like_any_other(error: type[BaseException]) -> None:
     """Passed on, `sys.exit()` in an engine would end a run halfway, with exit code 0."""
 
