@@ -43,6 +43,8 @@ html_theme = "pydata_sphinx_theme"
 html_title = project
 html_static_path = ["_static"]
 html_css_files = ["narrow.css"]
+# Pages of their own have nothing below them to navigate; only the reference's have.
+html_sidebars = {page: [] for page in sorted(path.stem for path in HERE.glob("*.md"))} | {"examples/*": []}
 html_theme_options = {
     "navigation_with_keys": False,
     "show_prev_next": False,
