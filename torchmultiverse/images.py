@@ -167,6 +167,13 @@ def png(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
     return buffer.getvalue()
 
 
+def jpeg(image: Image.Image, quality: int) -> bytes:
+    """Return a picture as a JPEG file."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
 def thumbnail(image: Image.Image, side: int = 96) -> bytes:
     """Return a picture as a small JPEG file: no larger than ``side`` pixels, and enlarged where it is smaller."""
     image = rgb(image)
@@ -176,6 +183,4 @@ def thumbnail(image: Image.Image, side: int = 96) -> bytes:
     else:
         image = image.copy()
         image.thumbnail((side, side), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=86)
-    return buffer.getvalue()
+    return jpeg(image, 86)

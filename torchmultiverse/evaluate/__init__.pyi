@@ -14,10 +14,8 @@ from .counterfactual import counterfactuals as counterfactuals
 from .displacements import equivariance as equivariance
 from .gallery import chosen_rows as chosen_rows
 from .gallery import data_uri as data_uri
-from .gallery import jpeg as jpeg
 from .gallery import pair_sheet as pair_sheet
 from .gallery import slice_sheet as slice_sheet
-from .gallery import thumbnail as thumbnail
 from .heldout import held_out as held_out
 from .names import plain as plain
 from .paired import RowView as RowView
@@ -109,7 +107,6 @@ __all__ = [
     "imagenet_accuracies",
     "in_order",
     "interactions",
-    "jpeg",
     "leaderboard",
     "leaderboard_rows",
     "load_protocol",
@@ -131,7 +128,6 @@ __all__ = [
     "submission",
     "tables",
     "task_title",
-    "thumbnail",
     "word_codes",
     "worst_slices",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import chain, zip_longest
@@ -18,7 +17,7 @@ from torchmultiverse.evaluate.counterfactual import FactorEffect
 from torchmultiverse.evaluate.paired import RowView
 from torchmultiverse.evaluate.result import Result
 from torchmultiverse.evaluate.slices import Slice
-from torchmultiverse.images import rgb
+from torchmultiverse.images import jpeg, rgb
 from torchmultiverse.paths import component
 from torchmultiverse.store import ImageSet
 
@@ -131,24 +130,6 @@ def gallery_images(images: ImageSet, rows: pa.Table, limit: int = LIMIT) -> dict
         small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
         found[component(scene_id)] = jpeg(small, 85)
     return found
-
-
-def jpeg(image: Image.Image, quality: int) -> bytes:
-    """Return a picture as a JPEG file."""
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=quality)
-    return buffer.getvalue()
-
-
-def thumbnail(image: Image.Image, side: int = 96) -> str:
-    """Return a picture, small or enlarged to be seen, as an address that a page holds itself."""
-    image = rgb(image)
-    if max(image.size) < side:
-        factor = -(-side // max(image.size))
-        image = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
-    else:
-        image.thumbnail((side, side), Image.Resampling.LANCZOS)
-    return data_uri(jpeg(image, 86))
 
 
 def data_uri(data: bytes) -> str:

@@ -1,13 +1,6 @@
 """How many pictures a question needs: from an effect worth knowing to the smallest design that would show it.
 
-Two levels of a factor are compared on pictures that differ in nothing else, so each pair of pictures is right-right,
-wrong-wrong, or discordant; only the discordant ones carry evidence (McNemar's test). With discordance ψ (their share)
-and a drop of δ, the pairs needed at error rates α (two-sided) and β are
-
-    n = (z(1 − α/2) √ψ + z(1 − β) √(ψ − δ²))² / δ²
-
-(Connor, *Biometrics* 1987, eq. 1). An interaction, "the drop is larger by δ at this level of B than at that one", is a
-difference of two such differences with twice the variance, so its n per level of B has 2ψ in place of ψ.
+How many pairs show an effect is in `torchmultiverse.stats.power`; here is what that means for a design.
 """
 
 from __future__ import annotations

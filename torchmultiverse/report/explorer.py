@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from torchmultiverse.evaluate import Result, jpeg, word_codes
+from torchmultiverse.evaluate import Result, word_codes
 from torchmultiverse.files import write_atomic
-from torchmultiverse.images import rgb
+from torchmultiverse.images import jpeg, rgb
 from torchmultiverse.progress import progress_bar
 from torchmultiverse.report.templates import template
 from torchmultiverse.store import ImageSet
