@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from torchmultiverse import generate
-from torchmultiverse.evaluate import evaluate
+from torchmultiverse.evaluation import evaluate
 from torchmultiverse.models import load_model
 
 FOLDER = Path(__file__).parents[2] / "docs" / "examples" / "plugin"
