@@ -18,6 +18,8 @@ from torchmultiverse.cli.options import (
     features_folder,
 )
 from torchmultiverse.cli.output import say
+from torchmultiverse.errors import DatasetError
+from torchmultiverse.paths import address_of
 
 
 @eval_group.command(
@@ -70,6 +72,8 @@ def report(
     from torchmultiverse.report import load_record, write_report
     from torchmultiverse.store import open_dataset
 
+    if out is None and (address := address_of(results)):
+        raise DatasetError(f"{address}: pages are written on this machine: say where with --out FOLDER")
     images = None if data is None else open_dataset(data)
     record, folder = load_record(results)
     say(str(write_report(record, out or folder, images, quiet=False)))
