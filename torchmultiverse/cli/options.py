@@ -152,10 +152,10 @@ def option_sets(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def tabular(columns: Sequence[Column]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command that prints a table of these columns the option ``--format``, and tell its columns in its help.
+    """Give a command that prints a table of these columns the option ``--format``, and tell their keys in its help.
 
-    The command makes a `Table` of them and prints it with `print_table`; whatever it prints with `say` is for people. It
-    stands above `option_sets`.
+    The command makes a `Table` of them and prints it with `print_table`; what it prints with `say` is for people. The
+    decorator stands above `option_sets`.
     """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
