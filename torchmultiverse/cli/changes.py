@@ -25,9 +25,6 @@ from torchmultiverse.cli.options import (
 from torchmultiverse.cli.output import difference, percent, print_table, save_document, say
 from torchmultiverse.tables import Column, Table, number, p_value, share, text
 
-if TYPE_CHECKING:
-    pass
-
 _EFFECTS = (
     text("model"),
     Column(("task", "setting"), "task", lambda task, of: task if of in {"", "all"} else f"{task}, {of}", right=False),
