@@ -1,3 +1,4 @@
+from .engines import known_catalogue as known_catalogue
 from .engines import make_engine as make_engine
 from .folder import add as add
 from .library import BUILDABLE as BUILDABLE
@@ -20,6 +21,7 @@ __all__ = [
     "build",
     "check_packs",
     "installed",
+    "known_catalogue",
     "make_engine",
     "open_pack",
     "remove",

@@ -196,10 +196,16 @@ class Asset(BaseModel):
 
 
 class Choice(BaseModel):
-    """What an engine accepts for one factor: ``levels`` of a category, or a range."""
+    """What an engine accepts for one factor: ``levels`` of a category, or a range.
+
+    ``aliases`` are other names of levels, accepted as well, each with the level that it is one of; ``about`` says of a
+    level in a few words what it is.
+    """
 
     model_config = ConfigDict(frozen=True)
     levels: list[str] | None = None
+    aliases: dict[str, str] = Field(default_factory=dict)
+    about: dict[str, str] = Field(default_factory=dict)
     low: float | None = None
     high: float | None = None
 
@@ -235,7 +241,7 @@ class Catalogue(BaseModel):
                     if value != table[name].default:
                         found.append(f"{name}: engine '{self.engine}' cannot vary it.{nearest(name, self.factors)}")
                         break
-                elif choice.levels is not None and value not in choice.levels:
+                elif choice.levels is not None and value not in choice.levels and value not in choice.aliases:
                     found.append(
                         f"{name} = '{value}' is unknown to engine '{self.engine}'.{nearest(str(value), choice.levels)}"
                     )
