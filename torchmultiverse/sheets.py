@@ -11,12 +11,13 @@ from PIL import Image, ImageDraw, ImageFont
 from torchmultiverse.images import ImageError, rgb
 
 MOST_PIXELS = 100_000_000
-"""A larger sheet is refused: few programs show it."""
+"""A sheet with more, labels aside, is refused: few programs show it."""
 _LONGEST = 65_500  # pixels of a side that JPEG can hold
 _GAP = 6
 _SPACED = 16
 Color = str | tuple[int, int, int]
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^A-Z\s_]+|_|\s+|[A-Z]")
+_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^A-Z_]+|_|[A-Z]")
+"""Of a word: those of CamelCase, and what underscores part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +57,15 @@ def contact_sheet(
     Raises:
         ImageError: the sheet would be too large for most programs that show pictures.
     """
+    columns = max([len(heads), *(len(row) for row in rows)])
+    if not columns or len(rows) * columns * side**2 > MOST_PIXELS:
+        raise ImageError(
+            f"{len(rows):,} rows and {columns:,} columns of {side} pixels: too many, or none"
+        )
     pictures = [[None if tile.image is None else fitted(tile.image, side) for tile in row] for row in rows]
     there = [picture for row in pictures for picture in row if picture is not None]
     wide, high = (max((of(picture) for picture in there), default=side) for of in (_width, _height))
     text = _Text(wide)
-    columns = max([len(heads), *(len(row) for row in rows)])
     left = _GAP + max((text.width(name, side) + _GAP for name in names), default=0)
     places = [left + k * (wide + _GAP) + (_SPACED * (k // group) if group else 0) for k in range(columns)]
     width = places[-1] + wide + _GAP
@@ -69,11 +74,8 @@ def contact_sheet(
         bottom += text.height(titles[k], width - 2 * _GAP) if titles else 0
         tops.append(bottom)
         bottom += high + max((text.height(tile.label, wide) for tile in row), default=0) + _GAP
-    if max(width, bottom) > _LONGEST or width * bottom > MOST_PIXELS:
-        raise ImageError(
-            f"a sheet of {len(rows):,} rows and {columns:,} columns would have {width:,} × {bottom:,} pixels: "
-            "fewer or smaller pictures are needed"
-        )
+    if max(width, bottom) > _LONGEST:
+        raise ImageError(f"a sheet of {width:,} × {bottom:,} pixels is too long: fewer rows or columns are needed")
     sheet = Image.new("RGB", (width, bottom), "white")
     pen = ImageDraw.Draw(sheet)
     for head, x in zip(heads, places, strict=False):
@@ -139,18 +141,25 @@ class _Text:
             pen.text((at[0], at[1] + k * self.line), line, color, self.font)
 
     def lines(self, text: str, room: int) -> list[str]:
-        """Return a text in lines that fit, broken between words, or else in a word."""
+        """Return a text in lines that fit: broken between words, within one that is too long, or else anywhere."""
         lines: list[str] = []
         for given in text.splitlines():
             line = ""
-            for word in _WORDS.findall(given):
-                if line and self.font.getlength((line + word).rstrip()) > room:
-                    lines.append(line.rstrip())
-                    line, word = "", word.lstrip()
-                while self.font.getlength(word) > room and len(word) > 1:
-                    fits = next((n for n in range(len(word), 1, -1) if self.font.getlength(word[:n]) <= room), 1)
-                    lines.append(word[:fits])
-                    word = word[fits:]
-                line += word
-            lines.append(line.rstrip())
+            for word in given.split():
+                parts = [word] if self._fits(word, room) else _PARTS.findall(word)
+                for k, part in enumerate(parts):
+                    joined = f"{line} {part}" if line and k == 0 else line + part
+                    if self._fits(joined, room):
+                        line = joined
+                        continue
+                    lines += [line] if line else []
+                    while not self._fits(part, room) and len(part) > 1:
+                        some = next((n for n in range(len(part), 1, -1) if self._fits(part[:n], room)), 1)
+                        lines.append(part[:some])
+                        part = part[some:]
+                    line = part
+            lines.append(line)
         return lines
+
+    def _fits(self, text: str, room: int) -> bool:
+        return self.font.getlength(text) <= room
