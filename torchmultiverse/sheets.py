@@ -59,9 +59,7 @@ def contact_sheet(
     """
     columns = max([len(heads), *(len(row) for row in rows)])
     if not columns or len(rows) * columns * side**2 > MOST_PIXELS:
-        raise ImageError(
-            f"{len(rows):,} rows and {columns:,} columns of {side} pixels: too many, or none"
-        )
+        raise ImageError(f"{len(rows):,} rows and {columns:,} columns of {side} pixels: too many, or none")
     pictures = [[None if tile.image is None else fitted(tile.image, side) for tile in row] for row in rows]
     there = [picture for row in pictures for picture in row if picture is not None]
     wide, high = (max((of(picture) for picture in there), default=side) for of in (_width, _height))

@@ -5,6 +5,7 @@ from .library import BUILDABLE as BUILDABLE
 from .library import PAGE as PAGE
 from .library import Pack as Pack
 from .library import check_packs as check_packs
+from .library import everything as everything
 from .library import installed as installed
 from .library import open_pack as open_pack
 from .library import remove as remove
@@ -20,6 +21,7 @@ __all__ = [
     "asset_source",
     "build",
     "check_packs",
+    "everything",
     "installed",
     "known_catalogue",
     "make_engine",

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from torchmultiverse.cli import completion
 from torchmultiverse.cli.groups import data_group, examples
 from torchmultiverse.cli.options import Dataset, Engine, Images, Label, Out, Save, Seed, Token
 from torchmultiverse.cli.output import place, save_json, say
@@ -126,11 +127,20 @@ def export(
 def sheet(
     data: Images,
     out: Annotated[Path, typer.Option("--out", help="File of the sheet: .jpg, .png or .webp.")] = Path("sheet.jpg"),
-    by: Annotated[str | None, typer.Option("--by", help="Factor with a row for each level.")] = None,
-    columns: Annotated[str | None, typer.Option("--columns", help="Factor with a column for each level.")] = None,
+    by: Annotated[
+        str | None, typer.Option("--by", help="Factor with a row for each level.", autocompletion=completion.columns)
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option("--columns", help="Factor with a column for each level.", autocompletion=completion.columns),
+    ] = None,
     label: Annotated[
         list[str] | None,
-        typer.Option("--label", help="Column said below the pictures; may be repeated. Default: two that vary."),
+        typer.Option(
+            "--label",
+            help="Column said below the pictures; may be repeated. Default: two that vary.",
+            autocompletion=completion.columns,
+        ),
     ] = None,
     count: Annotated[
         int | None, typer.Option(min=1, help="Pictures. Default: 24; arranged by one factor, 8 of each level at most.")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Literal, get_args
 
-from torchmultiverse.engines.contract import Catalogue, Choice
+from torchmultiverse.engines.contract import Asset, Catalogue, Choice
 from torchmultiverse.scenes import FACTORS, Factor, published_levels
 
 Listed = Literal["factors", "worlds", "characters", "textures", "lights"]
@@ -23,71 +22,74 @@ _TYPES = {"category": "word", "number": "number", "vector": "three numbers"}
 
 
 def catalogue_rows(catalogue: Catalogue, what: Listed) -> list[dict[str, Any]]:
-    """Return what an engine has of one kind, a row each, all with the same keys.
+    """Return what an engine has of one kind, a row each, all with the same keys; lists are lists.
 
     Args:
         catalogue: of the engine.
-        what: ``factors``: name, column in datasets, type, unit, levels or range, default, the published families that
-            vary it, what it does. Else levels: name, aliases, the families that have it, what it is, and the pack,
-            licence and source of its asset; of lights the name and the level that it stands for.
+        what: ``factors``: name in specs, column of datasets, type, unit, range (``low``, ``high``) or ``levels`` (how
+            many of what, or their names), default, the published ``families`` that vary it, and what it does. Else
+            levels: name, aliases, what it is, the families that have it, and the pack, licence and source of its asset;
+            ``level`` is what stands in specs and datasets, of lights ``R,G,B,A``.
     """
     if what == "factors":
         return [_factor(factor, catalogue.factors.get(factor.wire)) for factor in FACTORS if not factor.label]
     factor = LISTED_FACTOR[what]
     choice = catalogue.factors.get(factor, Choice())
-    levels, about = choice.levels or [], choice.about
-    aliases: dict[str, list[str]] = {}
-    for alias, level in choice.aliases.items():
-        aliases.setdefault(level, []).append(alias)
-    if what == "lights":
-        return [
-            {"name": about.get(level, ""), "level": level, "families": _families(factor, level)} for level in levels
-        ]
-    assets = {asset.name: asset for asset in catalogue.assets if asset.kind == _KINDS[what]}
+    names = {level: name for name, level in FACTORS[factor].names.items()}
+    assets = {asset.name: asset for asset in catalogue.assets if asset.kind == _KINDS.get(what)}
     rows = []
-    for level in levels:
-        asset = assets.get(level)
+    for level in choice.levels or []:
+        asset = assets.get(level, Asset(name=level))
         rows.append(
             {
-                "name": level,
-                **({"aliases": ", ".join(aliases.get(level, []))} if choice.aliases else {}),
-                "what": about.get(level, ""),
+                "name": names.get(level, level),
+                "level": level,
+                "aliases": [alias for alias, of in choice.aliases.items() if of == level],
+                "what": choice.about.get(level, ""),
                 "families": _families(factor, level),
-                "pack": asset.pack if asset else "",
-                "licence": asset.license if asset else "",
-                "source": asset.source if asset else "",
+                "pack": asset.pack,
+                "licence": asset.license,
+                "source": asset.source,
+                "attribution": asset.attribution,
             }
         )
     return rows
 
 
 def _factor(factor: Factor, choice: Choice | None) -> dict[str, Any]:
+    low, high, levels = factor.low, factor.high, ""
+    if choice is None:
+        levels = "cannot be varied"
+    elif choice.levels is not None:
+        listed = [what for what, of in LISTED_FACTOR.items() if of == _first(factor.wire)]
+        levels = f"{len(choice.levels)} {listed[0]}" if listed else ", ".join(choice.levels)
+    elif factor.kind == "category":
+        levels = "any"
+    elif choice.low is not None and choice.high is not None:
+        low, high = choice.low, choice.high
     return {
         "factor": factor.wire,
         "column": factor.column,
         "type": _TYPES[factor.kind],
         "unit": factor.unit,
-        "values": _values(factor, choice),
-        "default": "must be given" if factor.default is None else factor.default,
-        "families": ", ".join(family for family, factors in published_levels().items() if factor.wire in factors),
+        "levels": levels or f"{low:g} to {high:g}",
+        "low": None if levels else low,
+        "high": None if levels else high,
+        "default": "must be given" if factor.default is None else str(factor.default),
+        "families": [family for family, factors in published_levels().items() if factor.wire in factors],
         "what": factor.doc,
     }
 
 
-def _values(factor: Factor, choice: Choice | None) -> str:
-    if choice is None:
-        return "cannot be varied"
-    if choice.levels is not None:
-        listed = [what for what, of in LISTED_FACTOR.items() if of == factor.wire.replace("Character2_", "Character_")]
-        return f"{len(choice.levels)} {listed[0]}" if listed else ", ".join(choice.levels)
-    low, high = (factor.low, factor.high) if choice.low is None or choice.high is None else (choice.low, choice.high)
-    return "any" if factor.kind == "category" else f"{low:g} to {high:g}"
-
-
-def _families(factor: str, level: str) -> str:
-    found: Iterable[str] = (
+def _families(factor: str, level: str) -> list[str]:
+    """Return the families that have a level, of whichever character."""
+    return [
         family
         for family, factors in published_levels().items()
-        if any(level in factors.get(name, ()) for name in (factor, factor.replace("Character_", "Character2_")))
-    )
-    return ", ".join(found)
+        if any(level in levels for name, levels in factors.items() if _first(name) == factor)
+    ]
+
+
+def _first(factor: str) -> str:
+    """Return the factor of the first character that is like one of the second."""
+    return factor.replace("Character2_", "Character_")
