@@ -196,17 +196,23 @@ class Asset(BaseModel):
 
 
 class Choice(BaseModel):
-    """What an engine accepts for one factor: ``levels`` of a category, or a range."""
+    """What an engine accepts for one factor: ``levels`` of a category, or a range.
+
+    ``aliases`` are other names of levels, accepted as well, each with the level that it is one of; ``about`` says of a
+    level in a few words what it is.
+    """
 
     model_config = ConfigDict(frozen=True)
     levels: list[str] | None = None
+    aliases: dict[str, str] = Field(default_factory=dict)
+    about: dict[str, str] = Field(default_factory=dict)
     low: float | None = None
     high: float | None = None
 
     def takes(self, value: Any) -> bool:
         """Tell whether a value is accepted."""
         if self.levels is not None:
-            return value in self.levels
+            return value in self.levels or value in self.aliases
         return self.low is None or self.high is None or bool(self.low <= value <= self.high)
 
 

@@ -4,6 +4,7 @@ from .engine import AssetSource as AssetSource
 from .engine import BuiltinEngine as BuiltinEngine
 from .engine import Character as Character
 from .engine import ProceduralAssets as ProceduralAssets
+from .engine import describe as describe
 from .llvm import fetch_llvm as fetch_llvm
 from .mesh import Material as Material
 from .mesh import Mesh as Mesh
@@ -27,6 +28,7 @@ __all__ = [
     "ProceduralAssets",
     "World",
     "WorldSpec",
+    "describe",
     "fetch_llvm",
     "grid_faces",
     "horizontal_irradiance",
