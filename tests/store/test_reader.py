@@ -343,3 +343,22 @@ def test_what_the_footer_says_is_what_pyarrow_says(tmp_path: Path) -> None:
             said = (column.data_page_offset, column.total_compressed_size, column.num_values)
             plain = column.compression == "UNCOMPRESSED"
             assert pages.chunk(columns, column.path_in_schema) == (said if plain else None)
+
+
+@pytest.mark.parametrize(
+    ("package", "without"),
+    [
+        ("scenes", {"scipy", "torch", "mitsuba", "pandas", "pyarrow", "PIL"}),
+        ("store", {"scipy", "torch", "mitsuba", "pandas", "datasets", "huggingface_hub", "sklearn"}),
+        ("stream.dataset", {"scipy", "mitsuba", "pandas", "datasets", "torch"}),
+    ],
+)
+def test_what_reads_datasets_imports_no_large_library(package: str, without: set[str]) -> None:
+    """Every worker process of a loader would wait for it, and nothing else would say so."""
+    code = (
+        f"import importlib, sys; found = importlib.import_module('torchmultiverse.{package}')\n"
+        "for name in getattr(found, '__all__', ()): getattr(found, name)\n"
+        f"print(*({without!r} & set(sys.modules)))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.split() == []
