@@ -93,7 +93,7 @@ _GROUP = 32
 
 
 def _candidates(squared: torch.Tensor, first: int, k: int) -> torch.Tensor:
-    """Return keys among which those of the ``k`` nearest of each query are, int64 (Q, at least k where there are so many).
+    """Return keys among which those of the ``k`` nearest of each query are, int64 (Q, some).
 
     A key is a distance's bits and below them its row: it orders by distance, then by row. The nearest rows are in the
     groups of adjacent rows whose own nearest come first in the same order, so that few distances have to be sorted.
