@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.evaluate import Task
+from torchmultiverse.evaluation import Task
 from torchmultiverse.models import build_tiny, tiny_config
 from torchmultiverse.store import PUBLISHED
 

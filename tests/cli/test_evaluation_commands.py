@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from command import run
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "evaluate"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))
 
 from test_comparing import Looking, _evaluate, _rows
 

@@ -158,7 +158,7 @@ def _rest(
 
 def _show(found: Analysis) -> None:
     """Print what an analysis found."""
-    from torchmultiverse.evaluate import plain
+    from torchmultiverse.evaluation import plain
     from torchmultiverse.stats import format_difference
 
     rows = table("factor", "probe", "best cut", "there", "at the end", "lost")
@@ -204,7 +204,7 @@ def guillotine(
 ) -> None:
     """Train encoders by several recipes, and say for which factors their heads are better cut off (misalignment)."""
     from torchmultiverse.analyze import RunOptions, measure_misalignment, parse_recipe
-    from torchmultiverse.evaluate import plain
+    from torchmultiverse.evaluation import plain
     from torchmultiverse.report import write_report
     from torchmultiverse.stats import format_difference
     from torchmultiverse.train import EncoderTraining, parse_settings

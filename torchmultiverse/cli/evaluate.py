@@ -42,7 +42,7 @@ def run(
     audit: Annotated[int, typer.Option(min=0, help="Encode so many images again, one by one in float32; 0: none.")] = 0,
 ) -> None:
     """Score models on a dataset and print the leaderboard. Each image passes once, ever, through each model."""
-    from torchmultiverse.evaluate import evaluate, leaderboard, model_ranks
+    from torchmultiverse.evaluation import evaluate, leaderboard, model_ranks
     from torchmultiverse.models import model_strings
 
     result = evaluate(

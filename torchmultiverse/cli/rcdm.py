@@ -92,7 +92,7 @@ def score(
 ) -> None:
     """Say whether a decoder's pictures can be trusted, and which factors they show that the layer keeps."""
     from torchmultiverse.analyze import RunOptions, SamplingOptions, evaluate_samples
-    from torchmultiverse.evaluate import plain
+    from torchmultiverse.evaluation import plain
     from torchmultiverse.report import write_report
 
     options = SamplingOptions(count, samples_per_image, 8, sampling.steps, sampling.sampler, evaluator)

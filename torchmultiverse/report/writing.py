@@ -17,7 +17,7 @@ from torchmultiverse.analyze import (
 )
 from torchmultiverse.documents import Document
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.evaluate import Result
+from torchmultiverse.evaluation import Result
 from torchmultiverse.files import disk_errors, write_atomic
 from torchmultiverse.report.analysis import analysis_page, analysis_tables
 from torchmultiverse.report.experiments import experiment_sheets, experiments_page

@@ -143,6 +143,9 @@ class StoredDataset(ImageSet):
         row: dict[str, Any] = cached[1].slice(offset - int(self._groups(shard)[group]), 1).to_pylist()[0]
         return row
 
+    def _row_labels(self, index: int) -> dict[str, Any]:
+        return self.row(index, [name for name in self.columns if name not in self.image_columns])
+
     def image_bytes(self, index: int, column: str = "image") -> bytes:
         """Return a picture as the bytes of its file.
 
