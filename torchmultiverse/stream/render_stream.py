@@ -449,6 +449,9 @@ class RenderStream(IterableDataset[Item]):
             held = torch.from_numpy(frame.array().copy())
             if self._device is not None and self._device.type == "cuda":
                 held = held.pin_memory()
+        elif held.is_cuda:
+            # Its memory must not serve the next picture before this queue, which may be another one, has read it.
+            held.record_stream(torch.cuda.current_stream(held.device))
         there: torch.Tensor = held.to(self._device, non_blocking=True)
         return there.permute(2, 0, 1).float().div_(255)
 
