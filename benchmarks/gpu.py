@@ -197,7 +197,7 @@ def noise(setting: Setting) -> Facts:
 
 
 def stream(setting: Setting) -> Facts:
-    """Pictures a second of a live stream by engines, alone and beside training in a queue of its own; none may differ."""
+    """Pictures a second of a live stream by engines, alone and beside training in another queue; none may differ."""
     import torch
 
     from torchmultiverse.stream import RenderStream

@@ -1,5 +1,6 @@
 from . import codec as codec
 from . import likeness as likeness
+from .contract import Annotates as Annotates
 from .contract import AnswersInBatches as AnswersInBatches
 from .contract import Asset as Asset
 from .contract import Catalogue as Catalogue
@@ -29,6 +30,7 @@ __all__ = [
     "BUILT_IN",
     "LEASE",
     "RESTARTS",
+    "Annotates",
     "AnswersInBatches",
     "Asset",
     "Catalogue",

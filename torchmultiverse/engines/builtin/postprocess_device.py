@@ -77,7 +77,8 @@ def _blurred(image: torch.Tensor, sigma: float) -> torch.Tensor:
     import torch
 
     down, across = (_blur_matrix(size, sigma, image.device) for size in image.shape[:2])
-    return (across @ torch.tensordot(down, image.double(), 1)).float()
+    blurred: torch.Tensor = across @ torch.tensordot(down, image.double(), 1)
+    return blurred.float()
 
 
 @lru_cache(16)
