@@ -353,6 +353,16 @@ class RendersOnDevice(Protocol):
 
 
 @runtime_checkable
+class Annotates(Protocol):
+    """A capability: an engine that can leave out where its characters are seen, where only the picture is wanted.
+
+    Set in the engine's thread before ``render()``; frames that are not ``annotated`` lack ``info["objects"]``.
+    """
+
+    annotated: bool
+
+
+@runtime_checkable
 class AnswersInBatches(Protocol):
     """A capability: an engine that hands out pictures in batches, so that many have to be asked for ahead.
 
