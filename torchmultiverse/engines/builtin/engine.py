@@ -226,6 +226,7 @@ class BuiltinEngine(Engine):
             version=version,
             fingerprint=self._fingerprint(version),
             passes=["rgb", "mask", "class", "depth", "normals"],
+            figure_ground=True,
             factors=factors,
             packs=self._assets.packs(),
             assets=self._assets.assets(),
@@ -296,7 +297,7 @@ class BuiltinEngine(Engine):
             )
         processed = time.perf_counter()
         arrays = images | annotate.passes(buffers, view, options.passes, classes)
-        objects = annotate.objects(actors, instances, buffers, view, classes)
+        objects = annotate.objects(actors, instances, buffers, view, classes, images.get("rgb"))
         done = time.perf_counter()
         return Frame(
             scene,
