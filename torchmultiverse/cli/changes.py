@@ -109,8 +109,9 @@ def equivariance(
     """Say whether a change of one factor moves the embeddings of all objects the same way (1) or not (0)."""
     from torchmultiverse.evaluate import EquivarianceRecord, ParallelismFacts, published_cosines
     from torchmultiverse.evaluate import equivariance as measure
+    from torchmultiverse.models import model_strings
 
-    found = measure(dataset, model, factors=factor, seed=seed, embeddings=features_folder(features))
+    found = measure(dataset, model_strings(model), factors=factor, seed=seed, embeddings=features_folder(features))
     shown = Table(_PARALLELISM)
     for name, results in found.items():
         for column in dict.fromkeys(result.factor for result in results):
