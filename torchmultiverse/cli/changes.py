@@ -100,7 +100,10 @@ def equivariance(
     dataset: Dataset,
     model: ModelStrings,
     factor: Annotated[
-        list[str] | None, typer.Option(help="Column; may be repeated. Default: all that vary but for names.")
+        list[str] | None,
+        typer.Option(
+            help="Column; may be repeated. Default: all that vary but for names.", autocompletion=completion.columns
+        ),
     ] = None,
     save: Save = None,
     seed: Seed = 0,
@@ -141,7 +144,10 @@ def sensitivity(
     model: Annotated[str, typer.Option(help="Model string without options.", autocompletion=completion.models)],
     choice: Annotated[
         list[str] | None,
-        typer.Option(help="OPTION=VALUE,VALUE, the model's own first, as resize=own,squash; may be repeated."),
+        typer.Option(
+            help="OPTION=VALUE,VALUE, the model's own first, as resize=own,squash; may be repeated. "
+            "Default: resize, interpolation, norm and precision."
+        ),
     ] = None,
     protocol: Protocol = "auto",
     features: Features = None,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from torchmultiverse.cli import completion
 from torchmultiverse.cli.groups import eval_group, examples
 from torchmultiverse.cli.options import (
     Factors,
@@ -25,8 +26,13 @@ from torchmultiverse.cli.output import difference as gap_column
 from torchmultiverse.cli.output import percent, print_table, save_document, say, say_more, title
 from torchmultiverse.tables import Column, Table, interval, number, p_value, share, text
 
-First = Annotated[str, typer.Argument(help="Model of the results.")]
-Second = Annotated[str, typer.Argument(help="Model; the difference is its accuracy minus that of the first.")]
+First = Annotated[str, typer.Argument(help="Model of the results.", autocompletion=completion.result_models)]
+Second = Annotated[
+    str,
+    typer.Argument(
+        help="Model; the difference is its accuracy minus that of the first.", autocompletion=completion.result_models
+    ),
+]
 
 _QUESTION = (text("task", ""), text("metric", ""), text("setting", ""))
 _RANKS = (number("place"), text("model"), share("score"), text("places", "places of 95 %"), text("group"))
@@ -72,7 +78,10 @@ def compare(
     results: Results,
     question: Question,
     model: Annotated[
-        list[str] | None, typer.Option(help="Model of the results; may be repeated. Default: all.")
+        list[str] | None,
+        typer.Option(
+            help="Model of the results; may be repeated. Default: all.", autocompletion=completion.result_models
+        ),
     ] = None,
     seed: Seed = 0,
     save: Save = None,
@@ -167,7 +176,9 @@ def gap(
     first: First,
     second: Second,
     question: Question,
-    other: Annotated[Path | None, typer.Option(help="Folder of results that hold the second model.")] = None,
+    other: Annotated[
+        Path | None, typer.Option(help="Folder of results that hold the second model. Default: the first one.")
+    ] = None,
     factor: Factors = None,
     top: Top = 12,
     save: Save = None,
@@ -207,7 +218,11 @@ def next_renders(
     second: Second,
     question: Question,
     factor: Annotated[
-        list[str] | None, typer.Option(help="Whose levels make the cells; default: where the models differ most.")
+        list[str] | None,
+        typer.Option(
+            help="Whose levels make the cells; default: where the models differ most.",
+            autocompletion=completion.columns,
+        ),
     ] = None,
     difference: Annotated[
         float | None, typer.Option(help="To be shown, in points; default: the one seen so far.")
@@ -253,7 +268,10 @@ def interactions(
     results: Results,
     question: Question,
     model: ResultModel = None,
-    factor: Annotated[list[str] | None, typer.Option(help="Two columns; default: the two that interact most.")] = None,
+    factor: Annotated[
+        list[str] | None,
+        typer.Option(help="Two columns; default: the two that interact most.", autocompletion=completion.columns),
+    ] = None,
     top: Top = 12,
     save: Save = None,
 ) -> None:

@@ -50,7 +50,10 @@ def import_(
     ] = None,
     generative: Annotated[
         bool | None,
-        typer.Option("--generative/--no-generative", help="Whether generative models may be trained on them."),
+        typer.Option(
+            "--generative/--no-generative",
+            help="Whether generative models may be trained on them. Default: not those of PUG.",
+        ),
     ] = None,
     split: Annotated[
         str | None, typer.Option(help="Split of rows that name none; default: what file names tell, or train.")
@@ -59,7 +62,7 @@ def import_(
         str | None,
         typer.Option(
             help="Rows not wanted, a filter as in 'render --where'; or 'broken': the goldfish of PUG: Animals, "
-            "of which its publisher calls 192 badly rendered."
+            "of which its publisher calls 192 badly rendered. Default: all are wanted."
         ),
     ] = None,
 ) -> None:
@@ -97,7 +100,7 @@ def export(
         Literal["folder", "webdataset"],
         typer.Option(help="folder: PNG, the family's published CSV, metadata.csv; webdataset: tar files."),
     ] = "folder",
-    where: Annotated[str | None, typer.Option(help="Only some rows, as in 'render'.")] = None,
+    where: Annotated[str | None, typer.Option(help="Only some rows, as in 'render'. Default: all.")] = None,
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Write into a folder that is not empty; what an earlier export left goes."),

@@ -31,10 +31,13 @@ _CHOICES = (
 
 @app.command(epilog=examples("torchmultiverse show Desert Elephant --set Camera_Yaw=45 --out elephant.png"))
 def show(
-    world: Annotated[str, typer.Argument(help="World_Name")],
-    character: Annotated[str, typer.Argument(help="Character_Name")] = "blank",
+    world: Annotated[str, typer.Argument(help="World_Name", autocompletion=completion.worlds)],
+    character: Annotated[str, typer.Argument(help="Character_Name", autocompletion=completion.characters)] = "blank",
     values: Annotated[
-        list[str] | None, typer.Option("--set", help="Any factor: Camera_Yaw=45; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--set", help="Any factor: Camera_Yaw=45; may be repeated.", autocompletion=completion.assignments
+        ),
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="File of the image.")] = Path("scene.png"),
     engine: Engine = "inprocess",
@@ -70,7 +73,10 @@ def serve(
     assets: Assets = None,
     token: Token = None,
     allow_origin: Annotated[
-        list[str] | None, typer.Option(help="Another origin, https://host:port, whose pages may connect; repeatable.")
+        list[str] | None,
+        typer.Option(
+            help="Another origin, https://host:port, whose pages may connect; may be repeated. Default: none."
+        ),
     ] = None,
 ) -> None:
     """Run a signalling server and an engine until Ctrl-C; the page shows the engine live."""

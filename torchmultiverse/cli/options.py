@@ -17,9 +17,14 @@ from torchmultiverse.tables import Column
 from torchmultiverse.train import TrainingSettings, parse_settings
 
 # Arguments
-Dataset = Annotated[Path, typer.Argument(help="Folder of a dataset.")]
-Images = Annotated[Path, typer.Argument(help="Folder of a dataset, or of images in folders of classes.")]
-Results = Annotated[Path, typer.Argument(help="Folder of the results that 'eval' wrote.")]
+Dataset = Annotated[Path, typer.Argument(help="Folder of a dataset.", autocompletion=completion.datasets)]
+Images = Annotated[
+    Path,
+    typer.Argument(help="Folder of a dataset, or of images in folders of classes.", autocompletion=completion.datasets),
+]
+Results = Annotated[
+    Path, typer.Argument(help="Folder of the results that 'eval' wrote.", autocompletion=completion.results)
+]
 SpecFile = Annotated[
     Path,
     typer.Argument(
@@ -42,12 +47,35 @@ ModelStrings = Annotated[
         autocompletion=completion.models,
     ),
 ]  # fmt: skip
-ResultModel = Annotated[str | None, typer.Option("--model", help="Model of the results. Default: the best.")]
-Data = Annotated[Path, typer.Option("--data", help="Folder of a dataset, or of images in folders of classes.")]
-ShownData = Annotated[Path | None, typer.Option("--data", help="Dataset that was evaluated: its images are shown.")]
-Factors = Annotated[list[str] | None, typer.Option("--factor", help="Column; may be repeated. Default: all that vary.")]
+ResultModel = Annotated[
+    str | None,
+    typer.Option("--model", help="Model of the results. Default: the best.", autocompletion=completion.result_models),
+]
+Data = Annotated[
+    Path,
+    typer.Option(
+        "--data", help="Folder of a dataset, or of images in folders of classes.", autocompletion=completion.datasets
+    ),
+]
+ShownData = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        help="Dataset that was evaluated: its images are shown. Default: none are.",
+        autocompletion=completion.datasets,
+    ),
+]
+Factors = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--factor", help="Column; may be repeated. Default: all that vary.", autocompletion=completion.columns
+    ),
+]
 Layers = Annotated[
-    list[str] | None, typer.Option("--layer", help="Layer, as 'analyze layers' names it; may be repeated.")
+    list[str] | None,
+    typer.Option(
+        "--layer", help="Layer, as 'analyze layers' names it; may be repeated. Default: all where the model can be cut."
+    ),
 ]
 Label = Annotated[str | None, typer.Option("--label", help="Column of classes. Default: character_name, or label.")]
 
@@ -58,7 +86,11 @@ class Question:
 
     task: Annotated[
         str | None,
-        typer.Option("--task", help="Task. Default: the first of the leaderboard that the models were asked."),
+        typer.Option(
+            "--task",
+            help="Task. Default: the first of the leaderboard that the models were asked.",
+            autocompletion=completion.result_tasks,
+        ),
     ] = None
     metric: Annotated[str | None, typer.Option("--metric", help="top1 or hard_negative. Default: the first.")] = None
     setting: Annotated[
@@ -98,7 +130,8 @@ Engine = Annotated[
 Assets = Annotated[
     list[str] | None,
     typer.Option(
-        "--assets", help="Pack to draw from, see 'assets list'; may be repeated, the first that has it wins.",
+        "--assets", help="Pack to draw from, see 'assets list'; may be repeated, the first that has it wins. "
+        "Default: procedural.",
         autocompletion=completion.packs,
     ),
 ]  # fmt: skip
@@ -116,21 +149,28 @@ Format = Annotated[
 
 # Training
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="Setting of the training, as epochs=50; may be repeated.")
+    list[str] | None,
+    typer.Option("--set", help="Setting of the training, as epochs=50; may be repeated. Default: those of the recipe."),
 ]
 SplitsFile = Annotated[
-    Path | None, typer.Option("--splits", help="File of 'data split' that says which images a model is trained on.")
+    Path | None,
+    typer.Option("--splits", help="File of 'data split' that says which images a model is trained on. Default: all."),
 ]
 AcceptedLicense = Annotated[
     str | None,
     typer.Option(
-        "--accept-license", help="Licence, by name, of data that forbid it; from those who have other rights."
+        "--accept-license",
+        help="Licence, by name, of data that forbid it; from those who have other rights. "
+        "Default: such data are refused.",
     ),
 ]
 
 # Memorization
 Boxes = Annotated[
-    Path | None, typer.Option("--boxes", help="Boxes of photographs: CSV, COCO JSON, or folder of VOC XML.")
+    Path | None,
+    typer.Option(
+        "--boxes", help="Boxes of photographs: CSV, COCO JSON, or folder of VOC XML. Default: those of rendered images."
+    ),
 ]
 
 
