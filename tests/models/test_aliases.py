@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from torchmultiverse.errors import ModelError
-from torchmultiverse.evaluate import equivariance
-from torchmultiverse.evaluate.run import _set_precision
+from torchmultiverse.evaluation import equivariance
+from torchmultiverse.evaluation.run import _set_precision
 from torchmultiverse.models import as_models, load_model, model_strings, split_alias
 from torchmultiverse.store import ImageList
 

@@ -12,8 +12,6 @@ from typing import Any
 
 import typer
 
-from torchmultiverse.resources import data_folder
-
 
 def _begin(names: Iterable[str], incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
@@ -49,7 +47,7 @@ def shipped(incomplete: str) -> list[str]:
 
 def protocols(incomplete: str) -> list[str]:
     """Names of protocols, and JSON files."""
-    from torchmultiverse.evaluate import protocols as known
+    from torchmultiverse.evaluation import protocols as known
 
     return _begin(["auto", *known()], incomplete) + _files(incomplete, ".json")
 
@@ -68,6 +66,47 @@ def engines(incomplete: str) -> list[str]:
     return _begin([*engine_names(), "ws://"], incomplete) + _files(incomplete, ".sh")
 
 
+def _levels(factor: str) -> list[str]:
+    """Return the levels of a factor that the built-in engine renders, with the names that stand for some."""
+    from torchmultiverse.assets import everything
+    from torchmultiverse.connect import engine_catalogue
+    from torchmultiverse.errors import AssetError
+    from torchmultiverse.scenes import FACTORS
+
+    try:
+        choices = engine_catalogue("builtin", assets=everything()).factors
+    except AssetError:  # a pack that cannot be read: whoever draws from it is told
+        choices = engine_catalogue("builtin").factors
+    return [*FACTORS[factor].names, *(choices[factor].levels or [])]
+
+
+def worlds(incomplete: str) -> list[str]:
+    """Names of worlds."""
+    return _begin(_levels("World_Name"), incomplete)
+
+
+def characters(incomplete: str) -> list[str]:
+    """Names of characters."""
+    return _begin(_levels("Character_Name"), incomplete)
+
+
+def values(incomplete: str) -> list[str]:
+    """Factors of a scene as ``NAME=``, and the levels of the one that is named."""
+    from torchmultiverse.scenes import FACTORS
+
+    name, given, level = incomplete.partition("=")
+    if not given:
+        return _begin((f"{factor.wire}=" for factor in FACTORS if not factor.label), incomplete)
+    return [f"{name}={found}" for found in _begin(_levels(name), level)] if name in FACTORS else []
+
+
+def columns(incomplete: str) -> list[str]:
+    """Columns of datasets that hold factors."""
+    from torchmultiverse.scenes import FACTORS
+
+    return _begin((factor.column for factor in FACTORS), incomplete)
+
+
 def packs(incomplete: str) -> list[str]:
     """Names of installed packs."""
     from torchmultiverse.assets import installed
@@ -75,41 +114,11 @@ def packs(incomplete: str) -> list[str]:
     return _begin([*installed(), "procedural"], incomplete)
 
 
-def worlds(incomplete: str) -> list[str]:
-    """Names of the worlds that come with the package."""
-    return _begin(_scene_files("worlds"), incomplete)
-
-
-def characters(incomplete: str) -> list[str]:
-    """Names of the characters that come with the package."""
-    return _begin(["blank", *_scene_files("characters")], incomplete)
-
-
-def _scene_files(kind: str) -> list[str]:
-    return sorted(path.stem for path in (data_folder("scenes") / kind).glob("*.json"))
-
-
 def factors(incomplete: str) -> list[str]:
     """Names of factors, as specs have them."""
     from torchmultiverse.scenes import FACTORS
 
     return _begin((factor.wire for factor in FACTORS), incomplete)
-
-
-def columns(incomplete: str) -> list[str]:
-    """Names of factors, as datasets have them."""
-    from torchmultiverse.scenes import FACTORS
-
-    return _begin((factor.column for factor in FACTORS), incomplete)
-
-
-def assignments(incomplete: str) -> list[str]:
-    """Names of factors with "=", and behind it the worlds and characters."""
-    name, equals, value = incomplete.partition("=")
-    if not equals:
-        return [f"{factor}=" for factor in factors(incomplete)]
-    known = {"World_Name": worlds, "Character_Name": characters, "Character2_Name": characters}
-    return [f"{name}={level}" for level in known[name](value)] if name in known else []
 
 
 def datasets(incomplete: str) -> list[str]:

@@ -31,12 +31,16 @@ _CHOICES = (
 
 @app.command(epilog=examples("torchmultiverse show Desert Elephant --set Camera_Yaw=45 --out elephant.png"))
 def show(
-    world: Annotated[str, typer.Argument(help="World_Name", autocompletion=completion.worlds)],
-    character: Annotated[str, typer.Argument(help="Character_Name", autocompletion=completion.characters)] = "blank",
+    world: Annotated[str, typer.Argument(help="World_Name, see 'catalogue worlds'.", autocompletion=completion.worlds)],
+    character: Annotated[
+        str, typer.Argument(help="Character_Name, see 'catalogue characters'.", autocompletion=completion.characters)
+    ] = "blank",
     values: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", help="Any factor: Camera_Yaw=45; may be repeated.", autocompletion=completion.assignments
+            "--set",
+            help="Any of 'catalogue factors': Camera_Yaw=45; may be repeated.",
+            autocompletion=completion.values,
         ),
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="File of the image.")] = Path("scene.png"),

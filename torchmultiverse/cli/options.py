@@ -17,13 +17,20 @@ from torchmultiverse.tables import Column
 from torchmultiverse.train import TrainingSettings, parse_settings
 
 # Arguments
-Dataset = Annotated[Path, typer.Argument(help="Folder of a dataset.", autocompletion=completion.datasets)]
+Dataset = Annotated[
+    Path,
+    typer.Argument(help="Folder of a dataset, or its address: hf://…, s3://….", autocompletion=completion.datasets),
+]
 Images = Annotated[
     Path,
-    typer.Argument(help="Folder of a dataset, or of images in folders of classes.", autocompletion=completion.datasets),
+    typer.Argument(
+        help="Folder of a dataset, or of images in folders of classes; or an address.",
+        autocompletion=completion.datasets,
+    ),
 ]
 Results = Annotated[
-    Path, typer.Argument(help="Folder of the results that 'eval' wrote.", autocompletion=completion.results)
+    Path,
+    typer.Argument(help="Folder of the results that 'eval' wrote, or its address.", autocompletion=completion.results),
 ]
 SpecFile = Annotated[
     Path,
@@ -98,7 +105,7 @@ class Question:
     ] = None
 
     def options(self) -> dict[str, Any]:
-        """Return them as keywords of `torchmultiverse.evaluate`."""
+        """Return them as keywords of `torchmultiverse.evaluation`."""
         return {"task": self.task, "metric": self.metric, "setting": self.setting}
 
 
