@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
@@ -62,31 +62,44 @@ def contact_sheet(
         raise ImageError(f"{len(rows):,} rows and {columns:,} columns of {side} pixels: too many, or none")
     pictures = [[None if tile.image is None else fitted(tile.image, side) for tile in row] for row in rows]
     there = [picture for row in pictures for picture in row if picture is not None]
-    wide, high = (max((of(picture) for picture in there), default=side) for of in (_width, _height))
+    wide = max((picture.width for picture in there), default=side)
+    high = max((picture.height for picture in there), default=side)
     text = _Text(wide)
     left = _GAP + max((text.width(name, side) + _GAP for name in names), default=0)
     places = [left + k * (wide + _GAP) + (_SPACED * (k // group) if group else 0) for k in range(columns)]
-    width = places[-1] + wide + _GAP
-    tops, bottom = [], _GAP + max((text.height(head, wide) for head in heads), default=0)
+    room = places[-1] + wide - _GAP
+    bottom = _GAP + text.highest(heads, wide)
+    words: list[tuple[tuple[int, int], str, int, Color]] = [
+        ((x, _GAP // 2), head, wide, "black") for x, head in zip(places, heads, strict=False)
+    ]
+    parts: list[tuple[tuple[int, int], Image.Image]] = []
     for k, row in enumerate(rows):
-        bottom += text.height(titles[k], width - 2 * _GAP) if titles else 0
-        tops.append(bottom)
-        bottom += high + max((text.height(tile.label, wide) for tile in row), default=0) + _GAP
-    if max(width, bottom) > _LONGEST:
-        raise ImageError(f"a sheet of {width:,} × {bottom:,} pixels is too long: fewer rows or columns are needed")
-    sheet = Image.new("RGB", (width, bottom), "white")
-    pen = ImageDraw.Draw(sheet)
-    for head, x in zip(heads, places, strict=False):
-        text.write(pen, (x, _GAP // 2), head, wide)
-    for k, (row, y) in enumerate(zip(rows, tops, strict=True)):
-        if titles:
-            text.write(pen, (_GAP, y - text.height(titles[k], width - 2 * _GAP)), titles[k], width - 2 * _GAP)
-        if names:
-            text.write(pen, (_GAP, y), names[k], side)
+        words += [((_GAP, bottom), title, room, "black") for title in titles[k : k + 1]]
+        bottom += text.highest(titles[k : k + 1], room)
+        words += [((_GAP, bottom), name, side, "black") for name in names[k : k + 1]]
         for tile, picture, x in zip(row, pictures[k], places, strict=False):
+            words.append(((x, bottom + high), tile.label, wide, tile.color))
             if picture is not None:
-                sheet.paste(picture, (x + (wide - picture.width) // 2, y + (high - picture.height) // 2))
-            text.write(pen, (x, y + high), tile.label, wide, tile.color)
+                parts.append(((x + (wide - picture.width) // 2, bottom + (high - picture.height) // 2), picture))
+        bottom += high + text.highest([tile.label for tile in row], wide) + _GAP
+    return _drawn((room + 2 * _GAP, bottom), parts, words, text)
+
+
+def _drawn(
+    size: tuple[int, int],
+    parts: Iterable[tuple[tuple[int, int], Image.Image]],
+    words: Iterable[tuple[tuple[int, int], str, int, Color]],
+    text: _Text,
+) -> Image.Image:
+    """Return a sheet with pictures at their places, and words at theirs, each with the room that it has."""
+    if max(size) > _LONGEST:
+        raise ImageError(f"a sheet of {size[0]:,} × {size[1]:,} pixels is too long: fewer rows or columns are needed")
+    sheet = Image.new("RGB", size, "white")
+    pen = ImageDraw.Draw(sheet)
+    for place, picture in parts:
+        sheet.paste(picture, place)
+    for place, said, room, color in words:
+        text.write(pen, place, said, room, color)
     return sheet
 
 
@@ -111,14 +124,6 @@ def fitted(image: Image.Image, side: int) -> Image.Image:
     return image.resize(size, Image.Resampling.LANCZOS)
 
 
-def _width(image: Image.Image) -> int:
-    return image.width
-
-
-def _height(image: Image.Image) -> int:
-    return image.height
-
-
 class _Text:
     """Text in lines that fit: their size, and how they are drawn."""
 
@@ -129,8 +134,8 @@ class _Text:
     def width(self, text: str, room: int) -> int:
         return int(max((self.font.getlength(line) for line in self.lines(text, room)), default=0)) + 1
 
-    def height(self, text: str, room: int) -> int:
-        return self.line * len(self.lines(text, room))
+    def highest(self, texts: Sequence[str], room: int) -> int:
+        return self.line * max((len(self.lines(text, room)) for text in texts), default=0)
 
     def write(
         self, pen: ImageDraw.ImageDraw, at: tuple[int, int], text: str, room: int, color: Color = "black"
