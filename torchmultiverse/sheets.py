@@ -61,46 +61,67 @@ def contact_sheet(
     if not columns or len(rows) * columns * side**2 > MOST_PIXELS:
         raise ImageError(f"{len(rows):,} rows and {columns:,} columns of {side} pixels: too many, or none")
     pictures = [[None if tile.image is None else fitted(tile.image, side) for tile in row] for row in rows]
-    there = [picture for row in pictures for picture in row if picture is not None]
-    wide = max((picture.width for picture in there), default=side)
-    high = max((picture.height for picture in there), default=side)
-    text = _Text(wide)
-    left = _GAP + max((text.width(name, side) + _GAP for name in names), default=0)
+    wide, high = _largest([picture for row in pictures for picture in row if picture is not None], side)
+    canvas = _Canvas(_Text(wide))
+    left = _GAP + max((canvas.text.width(name, side) + _GAP for name in names), default=0)
     places = [left + k * (wide + _GAP) + (_SPACED * (k // group) if group else 0) for k in range(columns)]
     room = places[-1] + wide - _GAP
-    bottom = _GAP + text.highest(heads, wide)
-    words: list[tuple[tuple[int, int], str, int, Color]] = [
-        ((x, _GAP // 2), head, wide, "black") for x, head in zip(places, heads, strict=False)
-    ]
-    parts: list[tuple[tuple[int, int], Image.Image]] = []
-    for k, row in enumerate(rows):
-        words += [((_GAP, bottom), title, room, "black") for title in titles[k : k + 1]]
-        bottom += text.highest(titles[k : k + 1], room)
-        words += [((_GAP, bottom), name, side, "black") for name in names[k : k + 1]]
-        for tile, picture, x in zip(row, pictures[k], places, strict=False):
-            words.append(((x, bottom + high), tile.label, wide, tile.color))
+    bottom = _GAP + canvas.write(zip(places, heads, strict=False), _GAP // 2, wide)
+    for k, (row, images) in enumerate(zip(rows, pictures, strict=True)):
+        bottom += canvas.write([(_GAP, title) for title in titles[k : k + 1]], bottom, room)
+        canvas.write([(_GAP, name) for name in names[k : k + 1]], bottom, side)
+        canvas.paste(zip(places, images, strict=False), bottom, (wide, high))
+        labels = canvas.label(zip(places, row, strict=False), bottom + high, wide)
+        bottom += high + labels + _GAP
+    return canvas.drawn((room + 2 * _GAP, bottom))
+
+
+def _largest(pictures: Sequence[Image.Image], side: int) -> tuple[int, int]:
+    """Return the largest width and height."""
+    if not pictures:
+        return side, side
+    return max(picture.width for picture in pictures), max(picture.height for picture in pictures)
+
+
+class _Canvas:
+    """What a sheet will show, collected before it is known how large the sheet is."""
+
+    def __init__(self, text: _Text) -> None:
+        self.text = text
+        self._words: list[tuple[tuple[int, int], str, int, Color]] = []
+        self._pictures: list[tuple[tuple[int, int], Image.Image]] = []
+
+    def write(self, said: Iterable[tuple[int, str]], y: int, room: int) -> int:
+        """Write texts side by side; return how high the highest is."""
+        return self.label(((x, Tile(None, words)) for x, words in said), y, room)
+
+    def label(self, tiles: Iterable[tuple[int, Tile]], y: int, room: int) -> int:
+        """Write the labels of tiles side by side; return how high the highest is."""
+        highest = 0
+        for x, tile in tiles:
+            self._words.append(((x, y), tile.label, room, tile.color))
+            highest = max(highest, self.text.height(tile.label, room))
+        return highest
+
+    def paste(self, pictures: Iterable[tuple[int, Image.Image | None]], y: int, size: tuple[int, int]) -> None:
+        """Put pictures side by side, each in the middle of its place."""
+        for x, picture in pictures:
             if picture is not None:
-                parts.append(((x + (wide - picture.width) // 2, bottom + (high - picture.height) // 2), picture))
-        bottom += high + text.highest([tile.label for tile in row], wide) + _GAP
-    return _drawn((room + 2 * _GAP, bottom), parts, words, text)
+                middle = (x + (size[0] - picture.width) // 2, y + (size[1] - picture.height) // 2)
+                self._pictures.append((middle, picture))
 
-
-def _drawn(
-    size: tuple[int, int],
-    parts: Iterable[tuple[tuple[int, int], Image.Image]],
-    words: Iterable[tuple[tuple[int, int], str, int, Color]],
-    text: _Text,
-) -> Image.Image:
-    """Return a sheet with pictures at their places, and words at theirs, each with the room that it has."""
-    if max(size) > _LONGEST:
-        raise ImageError(f"a sheet of {size[0]:,} × {size[1]:,} pixels is too long: fewer rows or columns are needed")
-    sheet = Image.new("RGB", size, "white")
-    pen = ImageDraw.Draw(sheet)
-    for place, picture in parts:
-        sheet.paste(picture, place)
-    for place, said, room, color in words:
-        text.write(pen, place, said, room, color)
-    return sheet
+    def drawn(self, size: tuple[int, int]) -> Image.Image:
+        if max(size) > _LONGEST:
+            raise ImageError(
+                f"a sheet of {size[0]:,} × {size[1]:,} pixels is too long: fewer rows or columns are needed"
+            )
+        sheet = Image.new("RGB", size, "white")
+        pen = ImageDraw.Draw(sheet)
+        for place, picture in self._pictures:
+            sheet.paste(picture, place)
+        for place, said, room, color in self._words:
+            self.text.write(pen, place, said, room, color)
+        return sheet
 
 
 def in_rows(tiles: Sequence[Tile], columns: int) -> list[Sequence[Tile]]:
@@ -134,8 +155,8 @@ class _Text:
     def width(self, text: str, room: int) -> int:
         return int(max((self.font.getlength(line) for line in self.lines(text, room)), default=0)) + 1
 
-    def highest(self, texts: Sequence[str], room: int) -> int:
-        return self.line * max((len(self.lines(text, room)) for text in texts), default=0)
+    def height(self, text: str, room: int) -> int:
+        return self.line * len(self.lines(text, room))
 
     def write(
         self, pen: ImageDraw.ImageDraw, at: tuple[int, int], text: str, room: int, color: Color = "black"

@@ -99,8 +99,6 @@ def dataset_sheet(
     Raises:
         DatasetError: no such column, no pictures, or a sheet that would be too large.
     """
-    if not len(images):
-        raise DatasetError("there is no picture to show")
     columns, table = columns_of(images), table_of(images.manifest)
     by, across, *named = (_column(name, columns, table) for name in (by, across, *(labels or ())))
     if by is not None and by == across:
@@ -109,23 +107,21 @@ def dataset_sheet(
     others = [name for name in factors if name not in (by, across)]
     most = count or (8 if by or across else 24)
     places, down, right = _arranged(columns, by, across, others, rng.permutation(len(images)), most)
-    if sum(map(len, places)) * side**2 > MOST_PIXELS:
-        raise DatasetError(
-            f"{sum(map(len, places)):,} pictures of {side} pixels are too many for a sheet: choose fewer levels, or "
-            "make them smaller"
-        )
+    _check(sum(map(len, places)), side)
     shown = [row for line in places for row in line if row is not None]
     vary = _varying(factors, columns, shown)
     said = [name for name in others if name in vary][:_LABELS] if labels is None else named
-    texts = {row: "\n".join(_said(name, columns[name][row], table) for name in said if name) for row in shown}
+    texts = _texts(columns, said, shown, table)
     pictures = dict(zip(shown, images.iter_images(shown), strict=True))
     image = contact_sheet(
-        [[Tile(None) if row is None else Tile(pictures[row], texts[row]) for row in line] for line in places],
-        side,
-        heads=_all_said(across, right, table),
-        names=_all_said(by, down, table),
+        _tiles(places, pictures, texts), side, heads=_all_said(across, right, table), names=_all_said(by, down, table)
     )
     return Sheet(image, tuple(shown), {name: _plain(columns[name][shown[0]]) for name in factors if name not in vary})
+
+
+def _tiles(places: Places, pictures: Mapping[int, Image.Image], texts: Mapping[int, str]) -> list[list[Tile]]:
+    """Return the tiles of a sheet."""
+    return [[Tile(None) if row is None else Tile(pictures[row], texts[row]) for row in line] for line in places]
 
 
 def _column(name: str | None, columns: Mapping[str, Column], table: FactorTable) -> str | None:
@@ -135,6 +131,16 @@ def _column(name: str | None, columns: Mapping[str, Column], table: FactorTable)
     if name in table and table[name].column in columns:
         return table[name].column
     raise DatasetError(f"the dataset has no column '{name}'.{nearest(name, columns)}")
+
+
+def _check(count: int, side: int) -> None:
+    """Refuse a sheet before its pictures are read."""
+    if not count:
+        raise DatasetError("there is no picture to show")
+    if count * side**2 > MOST_PIXELS:
+        raise DatasetError(
+            f"{count:,} pictures of {side} pixels are too many for a sheet: choose fewer levels, or make them smaller"
+        )
 
 
 def _varying(names: Iterable[str], columns: Mapping[str, Column], rows: Sequence[int]) -> list[str]:
@@ -209,6 +215,13 @@ def _said(column: str, value: Any, table: FactorTable) -> str:
         return next((name for name, level in names.items() if level == value), value)
     number = f"{value:g}" if isinstance(value, int | float) else f"{value}"
     return f"{column.replace('_', ' ')} {number}"
+
+
+def _texts(
+    columns: Mapping[str, Column], names: Sequence[str | None], rows: Sequence[int], table: FactorTable
+) -> dict[int, str]:
+    """Return row → what is said below its picture, a line for each column."""
+    return {row: "\n".join(_said(name, columns[name][row], table) for name in names if name) for row in rows}
 
 
 def _all_said(column: str | None, levels: Sequence[Any], table: FactorTable) -> list[str]:
