@@ -85,5 +85,5 @@ def test_markdown_keeps_a_cell_in_its_cell() -> None:
 def test_a_cell_too_many_is_refused() -> None:
     with pytest.raises(ValueError, match="2 cells for 1 columns"):
         Table((text("a"),)).add("x", "y")
-    with pytest.raises(ValueError, match="column 'accuracy': 2 values for the keys accuracy, accuracy_low"):
+    with pytest.raises(ValueError, match="2 values for the keys accuracy, accuracy_low"):
         Table((interval("accuracy"),)).add((0.1, 0.2))

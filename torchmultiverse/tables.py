@@ -30,36 +30,29 @@ class Column:
     """A column of a table.
 
     Attributes:
-        key: of its values in JSON and CSV.
+        keys: of the values of a cell, in JSON and CSV; a cell of several is a tuple.
         head: for people; empty: only programs get the column.
         form: makes text of the values of a cell, for people.
         unit: of the values; ``""`` for words.
-        parts: endings of the keys of what a cell holds beside its first value.
         right: whether people read it aligned to the right, on one line.
     """
 
-    key: str
+    keys: tuple[str, ...]
     head: str
-    form: Callable[..., str] = str
+    form: Callable[..., str | Text] = str
     unit: str = ""
-    parts: tuple[str, ...] = ()
     right: bool = True
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """Return the keys of the values of a cell."""
-        return (self.key, *(f"{self.key}_{part}" for part in self.parts))
 
     def values(self, cell: Any) -> tuple[Any, ...]:
         """Return the values of a cell, as many as there are keys."""
-        if not self.parts:
+        if len(self.keys) == 1:
             return (cell,)
         found = (None,) * len(self.keys) if cell is None else tuple(cell)
         if len(found) != len(self.keys):
-            raise ValueError(f"column '{self.key}': {len(found)} values for the keys {', '.join(self.keys)}")
+            raise ValueError(f"{len(found)} values for the keys {', '.join(self.keys)}")
         return found
 
-    def text(self, cell: Any) -> str:
+    def text(self, cell: Any) -> str | Text:
         """Return what people read."""
         values = self.values(cell)
         if values[0] is None or (isinstance(values[0], float) and math.isnan(values[0])):
@@ -69,31 +62,33 @@ class Column:
 
 def text(key: str, head: str | None = None) -> Column:
     """Return a column of words; a list of them is read with commas."""
-    return Column(key, _head(key, head), lambda v: v if isinstance(v, str) else ", ".join(map(str, v)), right=False)
+    return Column((key,), _head(key, head), lambda v: v if isinstance(v, str) else ", ".join(map(str, v)), right=False)
 
 
 def number(key: str, head: str | None = None, form: str = ",", unit: str = "count") -> Column:
     """Return a column of numbers in a unit; ``form`` is the format of Python that people read."""
-    return Column(key, _head(key, head), lambda v: format(v, form), unit)
+    return Column((key,), _head(key, head), lambda v: format(v, form), unit)
 
 
 def share(key: str, head: str | None = None, signed: bool = False) -> Column:
     """Return a column of shares, 0 to 1, or of their differences; people read percent, or points."""
     unit = "difference of shares, -1 to 1" if signed else "share, 0 to 1"
-    return Column(key, _head(key, head), lambda v: f"{100 * v:{'+' if signed else ''}.1f}", unit)
+    return Column((key,), _head(key, head), lambda v: f"{100 * v:{'+' if signed else ''}.1f}", unit)
 
 
 def interval(key: str, head: str | None = None) -> Column:
     """Return a column of shares with the ends of their 95 % intervals."""
-    return Column(
-        key, _head(key, head), lambda v, low, high: f"{100 * v:.1f} [{100 * low:.1f}, {100 * high:.1f}]",
-        "share, 0 to 1, and the ends of its 95 % interval", ("low", "high"),
-    )  # fmt: skip
+    unit = "share, 0 to 1, and the ends of its 95 % interval"
+    return Column((key, f"{key}_low", f"{key}_high"), _head(key, head), _interval, unit)
+
+
+def _interval(value: float, low: float, high: float) -> str:
+    return f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def p_value(key: str = "p", head: str | None = None) -> Column:
     """Return a column of p-values; people read very small ones as a bound."""
-    return Column(key, _head(key, head), lambda v: "< 0.001" if v < 0.001 else f"{v:.3f}", "probability, 0 to 1")
+    return Column((key,), _head(key, head), lambda v: "< 0.001" if v < 0.001 else f"{v:.3f}", "probability, 0 to 1")
 
 
 def _head(key: str, head: str | None) -> str:
@@ -106,7 +101,7 @@ class Table:
     Args:
         columns: what each cell of a row means.
         title: a line above it, for people.
-        heads: headings that are known now alone, by key.
+        heads: headings that are known now alone, by the first key.
 
     >>> table = Table([text("model"), number("images"), interval("accuracy")])
     >>> table.add("timm:resnet50", 1200, (0.5, 0.47, 0.53))
@@ -124,7 +119,7 @@ class Table:
     ) -> None:
         self.columns = tuple(columns)
         self.title = title
-        self.heads = {column.key: column.head for column in columns} | dict(heads or {})
+        self.heads = {column.keys[0]: column.head for column in columns} | dict(heads or {})
         self.rows: list[tuple[Any, ...]] = []
         self._styles: list[str | None] = []
 
@@ -152,10 +147,10 @@ class Table:
             for row in self.rows
         ]
 
-    def lines(self) -> tuple[list[str], list[list[str]], list[bool]]:
+    def lines(self) -> tuple[list[str], list[list[str | Text]], list[bool]]:
         """Return headings and rows as people read them, and which columns are aligned to the right."""
-        shown = [k for k, column in enumerate(self.columns) if self.heads[column.key]]
-        heads = [self.heads[self.columns[k].key] for k in shown]
+        shown = [k for k, column in enumerate(self.columns) if self.heads[column.keys[0]]]
+        heads = [self.heads[self.columns[k].keys[0]] for k in shown]
         rows = [[self.columns[k].text(row[k]) for k in shown] for row in self.rows]
         return heads, rows, [self.columns[k].right for k in shown]
 
@@ -169,10 +164,10 @@ class Table:
         for head, aligned, width in zip(heads, right, widths, strict=True):
             grid.add_column(Text(head), justify="right" if aligned else "left", width=width, overflow="fold")
         for row, style in zip(rows, self._styles, strict=True):
-            grid.add_row(*map(Text, row), style=style)
+            grid.add_row(*(Text(c) if isinstance(c, str) else c for c in row), style=style)
         yield grid
 
-    def _stacked(self, heads: list[str], rows: list[list[str]]) -> Iterable[Text]:
+    def _stacked(self, heads: list[str], rows: list[list[str | Text]]) -> Iterable[Text]:
         """Yield a line for each cell: for a terminal in which the columns do not fit beside each other."""
         widest = max(map(cell_len, heads))
         for k, (row, style) in enumerate(zip(rows, self._styles, strict=True)):
@@ -180,7 +175,7 @@ class Table:
                 yield Text("")
             for head, cell in zip(heads, row, strict=True):
                 pad = " " * (widest - cell_len(head))
-                yield Text.assemble((head + pad, "bold"), f"  {cell}", style=style or "", overflow="fold")
+                yield Text.assemble((head + pad, "bold"), "  ", cell, style=style or "", overflow="fold")
 
 
 def encode(tables: Sequence[Table], form: str) -> str:
@@ -203,8 +198,8 @@ def encode(tables: Sequence[Table], form: str) -> str:
 
 def _markdown(table: Table) -> str:
     heads, rows, right = table.lines()
-    lines = [heads, ["---:" if aligned else ":---" for aligned in right], *rows]
-    shown = ["| " + " | ".join(map(_cell, line)) + " |\n" for line in lines]
+    lines: list[Sequence[str | Text]] = [heads, ["---:" if aligned else ":---" for aligned in right], *rows]
+    shown = ["| " + " | ".join(_cell(str(cell)) for cell in line) + " |\n" for line in lines]
     return (f"{table.title}\n\n" if table.title else "") + "".join(shown)
 
 
@@ -213,9 +208,11 @@ def _cell(text: str) -> str:
 
 
 def _field(value: Any) -> Any:
-    """Return a value as CSV holds it: lists with semicolons, nothing for None, truth as JSON writes it."""
+    """Return a value as CSV holds it: lists and names with semicolons, nothing for None, truth as JSON writes it."""
     if isinstance(value, bool):
         return json.dumps(value)
+    if isinstance(value, dict):
+        value = [f"{name}={_field(one)}" for name, one in value.items()]
     return "; ".join(map(str, value)) if isinstance(value, list) else value
 
 
@@ -225,21 +222,23 @@ def _plain(value: Any) -> Any:
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
         return None
+    if isinstance(value, Mapping):
+        return {str(name): _plain(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(one) for one in value]
     return value if value is None or isinstance(value, str | bool | int | float) else str(value)
 
 
-def _widths(heads: list[str], rows: list[list[str]], right: list[bool], room: int) -> list[int] | None:
+def _widths(heads: list[str], rows: list[list[str | Text]], right: list[bool], room: int) -> list[int] | None:
     """Return the width of each column: what it needs if there is room, else words are folded; None if that fails.
 
-    Numbers stay on one line, headings are broken between their words.
+    Numbers stay on one line; headings are broken between their words, and long words are folded.
     """
-    cells = [max((cell_len(row[k]) for row in rows), default=0) for k in range(len(heads))]
+    cells = [max((cell_len(str(row[k])) for row in rows), default=0) for k in range(len(heads))]
     words = [max(map(cell_len, head.split()), default=0) for head in heads]
     need = [max(cell, cell_len(head)) for cell, head in zip(cells, heads, strict=True)]
     least = [
-        max(word if aligned else min(word, _NARROW), cell if aligned else min(cell, _NARROW))
+        max(min(word, _NARROW), cell if aligned else min(cell, _NARROW))
         for word, cell, aligned in zip(words, cells, right, strict=True)
     ]
     room -= 2 * _GAP * len(heads)

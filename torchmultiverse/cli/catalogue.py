@@ -19,7 +19,7 @@ _FACTORS = (
 _ORIGIN = (text("pack"), text("licence"), text("source", ""), text("attribution", ""))
 _NAMED = (text("name"), text("level", ""), text("aliases", ""), text("what", "what it is"), text("families"))
 _LEVELS = (*_NAMED, *_ORIGIN)
-_WORLDS = tuple(text("aliases") if column.key == "aliases" else column for column in _LEVELS)
+_WORLDS = tuple(text("aliases") if column.keys[0] == "aliases" else column for column in _LEVELS)
 _LIGHTS = (text("name"), text("level"), text("families"))
 
 
@@ -84,7 +84,7 @@ def _list(what: Listed, columns: Sequence[Column], engine: str, assets: list[str
     shown = Table(columns)
     rows = catalogue_rows(catalogue, what)
     for row in rows:
-        shown.add(*(None if row[column.key] == "" else row[column.key] for column in columns))
+        shown.add(*(None if row[column.keys[0]] == "" else row[column.keys[0]] for column in columns))
     print_table(shown)
     packs = {row.get("pack") for row in rows} - {None, "", "procedural"}
     if packs and not assets:

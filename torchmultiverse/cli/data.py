@@ -11,9 +11,12 @@ import typer
 
 from torchmultiverse.cli import completion
 from torchmultiverse.cli.groups import data_group, examples
-from torchmultiverse.cli.options import Dataset, Engine, Images, Label, Out, Save, Seed, Token
-from torchmultiverse.cli.output import place, save_json, say
+from torchmultiverse.cli.options import Dataset, Engine, Images, Label, Out, Save, Seed, Token, tabular
+from torchmultiverse.cli.output import place, print_table, save_json, say
 from torchmultiverse.errors import DatasetError
+from torchmultiverse.tables import Table, share, text
+
+_LEAKS = (text("factor"), text("feature", "told from"), share("accuracy"), share("chance"))
 
 
 @contextmanager
@@ -314,13 +317,16 @@ def quality(
 
 
 @data_group.command("leakage", epilog=examples("torchmultiverse data leakage data/spar"))
+@tabular(_LEAKS)
 def leakage(dataset: Dataset) -> None:
     """Say which factors can be told from file size, brightness, row or shard, without looking at a picture."""
     from torchmultiverse.store import leakage as look
     from torchmultiverse.store import open_dataset
 
     found = look(open_dataset(dataset))
+    shown = Table(_LEAKS)
     for leak in found:
-        say(str(leak), "yellow" if leak.counts else None)
+        shown.add(leak.factor, leak.feature, leak.accuracy, leak.chance, style="yellow" if leak.counts else None)
+    print_table(shown)
     if not found:
         say("no factor varies enough to be told")

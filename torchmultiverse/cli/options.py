@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -26,14 +26,19 @@ SpecFile = Annotated[
         help="Spec file, a published PUG config too, or a name of 'specs list'.", autocompletion=completion.specs
     ),
 ]
-ModelString = Annotated[str, typer.Argument(help="Model string; see 'models list'.", autocompletion=completion.models)]
+ModelString = Annotated[
+    str,
+    typer.Argument(help="Model string, see 'models list', or NAME=STRING.", autocompletion=completion.models),
+]
 DecoderFolder = Annotated[Path, typer.Argument(help="Folder that 'train decoder' wrote.")]
 
 # What is asked about
 ModelStrings = Annotated[
     list[str],
     typer.Option(
-        "--model", help="Model string, see 'models list'; * and @FILE work; may be repeated.",
+        "--model",
+        help="Model string, see 'models list'; NAME=STRING is called NAME in tables and pages; * and @FILE work; may "
+        "be repeated.",
         autocompletion=completion.models,
     ),
 ]  # fmt: skip
@@ -45,8 +50,26 @@ Layers = Annotated[
     list[str] | None, typer.Option("--layer", help="Layer, as 'analyze layers' names it; may be repeated.")
 ]
 Label = Annotated[str | None, typer.Option("--label", help="Column of classes. Default: character_name, or label.")]
-Task = Annotated[str | None, typer.Option("--task", help="Task. Default: the first of the leaderboard.")]
-Metric = Annotated[str | None, typer.Option("--metric", help="top1 or hard_negative.")]
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which question of an evaluation a command is about."""
+
+    task: Annotated[
+        str | None,
+        typer.Option("--task", help="Task. Default: the first of the leaderboard that the models were asked."),
+    ] = None
+    metric: Annotated[str | None, typer.Option("--metric", help="top1 or hard_negative. Default: the first.")] = None
+    setting: Annotated[
+        str | None, typer.Option("--setting", help="One setting of the task. Default: all, where they can be pooled.")
+    ] = None
+
+    def options(self) -> dict[str, Any]:
+        """Return them as keywords of `torchmultiverse.evaluate`."""
+        return {"task": self.task, "metric": self.metric, "setting": self.setting}
+
+
 Top = Annotated[int, typer.Option("--top", min=1, help="Rows shown, the strongest first.")]
 Protocol = Annotated[
     str,
@@ -152,10 +175,10 @@ def option_sets(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def tabular(columns: Sequence[Column]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command that prints a table of these columns the option ``--format``, and tell its columns in its help.
+    """Give a command that prints a table of these columns the option ``--format``, and tell their keys in its help.
 
-    The command makes a `Table` of them and prints it with `print_table`; whatever it prints with `say` is for people. It
-    stands above `option_sets`.
+    The command makes a `Table` of them and prints it with `print_table`; what it prints with `say` is for people. The
+    decorator stands above `option_sets`.
     """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:

@@ -50,13 +50,23 @@ def printing(form: TableFormat) -> Iterator[None]:
         _FORMAT.reset(token)
 
 
-def print_table(*tables: Table) -> None:
+def for_people() -> bool:
+    """Tell whether people read standard output, not a program."""
+    return _FORMAT.get() == "table"
+
+
+def print_table(*tables: Table, people: RenderableType | None = None) -> None:
     """Print the tables of a command, which have the same columns, in the format that was asked for.
 
-    People get one after the other, each below its title, and none that is empty; programs get one list.
+    Programs get one list. People get ``people`` if it is given, which is empty where they saw the tables before; else
+    one after the other, each below its title, and none that is empty.
     """
-    if (form := _FORMAT.get()) != "table":
-        sys.stdout.write(encode(tables, form))
+    if not for_people():
+        sys.stdout.write(encode(tables, _FORMAT.get()))
+        return
+    if people is not None:
+        if people:
+            say(people)
         return
     for table in tables:
         if table.title:
@@ -70,8 +80,14 @@ def say(what: RenderableType = "", style: str | None = None) -> None:
 
     It goes to standard output, unless that is for a program: then to standard error.
     """
-    to = console(stderr=_FORMAT.get() != "table")
+    to = console(stderr=not for_people())
     to.print(what, style=style, soft_wrap=isinstance(what, str | Text))
+
+
+def say_more(count: int, top: int) -> None:
+    """Say how many rows are not shown."""
+    if count > top:
+        say(f"  … and {count - top:,} more; all: --top {count}", "dim")
 
 
 def warn(what: str) -> None:
@@ -89,39 +105,38 @@ def title(head: str, rest: str = "") -> None:
     say(Text.assemble((head, "bold"), rest))
 
 
-def finding(state: str, text: str, indent: str = "") -> None:
-    """Print one finding of a check: ``ok``, ``note`` or ``fails``, and what was found."""
-    say(Text.assemble(indent, (f"{state:5}", STATES[state]), f" {text}"))
-
-
 def place(kind: str, path: str | Path) -> None:
     """Print what was made and where it is; a page by an address that a terminal opens."""
     where = Path(path).resolve().as_uri() if kind == "page" else str(path)
     say(f"{kind:8} {where}")
 
 
-def table(*columns: str) -> Any:
-    """Return an empty table."""
-    from rich.table import Table as Grid
+def difference(key: str, head: str | None = None, noun: str = "", signed: bool = True) -> Column:
+    """Return a column of differences of shares, with their 95 % intervals and the independent groups behind them.
 
-    return Grid(*columns, box=None, padding=(0, 2), header_style="bold")
+    Without a noun for the groups each cell has its own, last.
+    """
 
-
-def difference(key: str, head: str | None = None, noun: str = "groups", signed: bool = True) -> Column:
-    """Return a column of differences of shares, with their 95 % intervals and the independent groups behind them."""
-
-    def form(mean: float, low: float, high: float, groups: int) -> str:
+    def form(mean: float, low: float, high: float, groups: int, of: str = noun) -> str:
         from torchmultiverse.stats import format_difference
 
-        return format_difference(mean, low, high, groups, noun, signed)
+        return format_difference(mean, low, high, groups, of, signed)
 
-    return Column(
-        key,
-        key.replace("_", " ") if head is None else head,
-        form,
-        "difference of shares, -1 to 1, the ends of its 95 % interval, and the groups that it rests on",
-        ("low", "high", "groups"),
-    )
+    unit = "difference of shares, -1 to 1, the ends of its 95 % interval, and the independent groups behind it"
+    keys = (key, f"{key}_low", f"{key}_high", f"{key}_groups")
+    named = keys if noun else (*keys, f"{key}_grouped")
+    return Column(named, key.replace("_", " ") if head is None else head, form, unit)
+
+
+def factor(key: str = "factor", head: str | None = None) -> Column:
+    """Return a column of names of factors; people read them as they say them."""
+
+    def form(name: str) -> str:
+        from torchmultiverse.evaluate import plain
+
+        return plain(name)
+
+    return Column((key,), key if head is None else head, form, right=False)
 
 
 def percent(value: float) -> str:
