@@ -27,7 +27,7 @@ from torchmultiverse.farm import DryRun
 
 TREE = get_group(app)
 PATHS = {" ".join(path): command for path, command in walk(TREE)}
-GROUPS = {"analyze", "assets", "data", "engine", "eval", "farm", "models", "specs", "train"}
+GROUPS = {"analyze", "assets", "catalogue", "data", "engine", "eval", "farm", "models", "specs", "train"}
 RENAMES = Path(__file__).parents[2] / "docs" / "renames.csv"
 
 

@@ -66,7 +66,7 @@ def engines(incomplete: str) -> list[str]:
     return _begin([*engine_names(), "ws://"], incomplete) + _files(incomplete, ".sh")
 
 
-def _levels(factor: str) -> list[str]:
+def _levels(name: str) -> list[str]:
     """Return the levels of a factor that the built-in engine renders, with the names that stand for some."""
     from torchmultiverse.assets import everything
     from torchmultiverse.connect import engine_catalogue
@@ -77,7 +77,9 @@ def _levels(factor: str) -> list[str]:
         choices = engine_catalogue("builtin", assets=everything()).factors
     except AssetError:  # a pack that cannot be read: whoever draws from it is told
         choices = engine_catalogue("builtin").factors
-    return [*FACTORS[factor].names, *(choices[factor].levels or [])]
+    factor = FACTORS[name]
+    levels = choices[factor.wire].levels if factor.wire in choices else None
+    return [*factor.names, *(levels or [])]
 
 
 def worlds(incomplete: str) -> list[str]:
