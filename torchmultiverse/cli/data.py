@@ -134,11 +134,18 @@ def sheet(
     data: Images,
     out: Annotated[Path, typer.Option("--out", help="File of the sheet: .jpg, .png or .webp.")] = Path("sheet.jpg"),
     by: Annotated[
-        str | None, typer.Option("--by", help="Factor with a row for each level.", autocompletion=completion.columns)
+        str | None,
+        typer.Option(
+            "--by",
+            help="Factor with a row for each level. Default: pictures at random.",
+            autocompletion=completion.columns,
+        ),
     ] = None,
     columns: Annotated[
         str | None,
-        typer.Option("--columns", help="Factor with a column for each level.", autocompletion=completion.columns),
+        typer.Option(
+            "--columns", help="Factor with a column for each level. Default: none.", autocompletion=completion.columns
+        ),
     ] = None,
     label: Annotated[
         list[str] | None,
@@ -152,7 +159,7 @@ def sheet(
         int | None, typer.Option(min=1, help="Pictures. Default: 24; arranged by one factor, 8 of each level at most.")
     ] = None,
     side: Annotated[int, typer.Option(min=16, max=1024, help="Pixels of a picture's longer side.")] = 160,
-    where: Annotated[str | None, typer.Option(help="Only some rows, as in 'render'.")] = None,
+    where: Annotated[str | None, typer.Option(help="Only some rows, as in 'render'. Default: all.")] = None,
     seed: Seed = 0,
 ) -> None:
     """Draw a contact sheet: pictures at random, or arranged by the levels of one or two factors."""

@@ -90,24 +90,18 @@ class RowView:
             DatasetError: there is none.
         """
         lines = self.questions if setting is None else self._of_settings
-        fits = [
-            q
-            for q in lines
-            if task in (None, q.task, q.setting) and metric in (None, q.metric) and setting in (None, q.setting)
-        ]
+        mine = [q for q in lines if task in (None, q.task, q.setting)]
+        fits = [q for q in mine if _fits(metric, q.metric) and _fits(setting, q.setting)]
         if fits:
             return fits
-        tasks = sorted({q.task for q in self.questions})
-        if task is not None and task not in {*tasks, *(q.setting for q in self.questions)}:
-            raise DatasetError(f"no task '{task}'.{nearest(task, tasks)}")
-        mine = [q for q in lines if task in (None, q.task, q.setting)]
+        tasks = {q.task for q in self.questions}
+        if task is not None and task not in tasks | {q.setting for q in self.questions}:
+            raise _unknown("task", task, tasks)
         of = "" if task is None else f" of the task '{task}'"
-        if setting is not None and setting not in {q.setting for q in mine}:
-            settings = sorted({q.setting for q in mine})
-            known = nearest(setting, settings) if settings else " There is only one."
-            raise DatasetError(f"no setting '{setting}'{of}.{known}")
-        metrics = sorted({q.metric for q in mine if setting in (None, q.setting)})
-        raise DatasetError(f"no metric '{metric}'{of}.{nearest(str(metric), metrics)}")
+        settings = {q.setting for q in mine}
+        if setting is not None and setting not in settings:
+            raise _unknown("setting", setting, settings, of)
+        raise _unknown("metric", str(metric), {q.metric for q in mine if _fits(setting, q.setting)}, of)
 
     def question(
         self, task: str | None, metric: str | None = None, setting: str | None = None, models: Sequence[str] = ()
@@ -204,6 +198,15 @@ class RowView:
         if not len(shared) or len(np.unique(one.index)) < len(one) or len(np.unique(two.index)) < len(two):
             return None
         return _only(one, shared), _only(two, shared)
+
+
+def _fits(wanted: str | None, name: str) -> bool:
+    return wanted is None or wanted == name
+
+
+def _unknown(what: str, name: str, known: set[str], of: str = "") -> DatasetError:
+    near = nearest(name, sorted(known)) if known else " There is only one."
+    return DatasetError(f"no {what} '{name}'{of}.{near}")
 
 
 def not_asked(models: Sequence[str], title: str | None) -> DatasetError:
