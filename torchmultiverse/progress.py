@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
+
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -16,6 +18,13 @@ from rich.progress import (
 from rich.progress import Task as Bar
 from rich.text import Text
 from typing_extensions import override
+
+SILENT: ContextVar[bool] = ContextVar("silent", default=False)
+"""Whether nothing is shown, whoever asks for a bar."""
+
+
+def _hidden(quiet: bool, console: Console) -> bool:
+    return quiet or SILENT.get() or not console.is_terminal
 
 
 class _Speed(ProgressColumn):
@@ -38,7 +47,7 @@ def progress_bar(quiet: bool = False) -> Progress:
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=quiet or not console.is_terminal,
+        disable=_hidden(quiet, console),
     )
 
 
@@ -53,7 +62,7 @@ def training_bar(quiet: bool) -> Progress:
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=quiet or not console.is_terminal,
+        disable=_hidden(quiet, console),
     )
 
 
@@ -68,5 +77,5 @@ def transfer_bar(quiet: bool = False) -> Progress:
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=quiet or not console.is_terminal,
+        disable=_hidden(quiet, console),
     )

@@ -16,7 +16,7 @@ import pytest
 
 from torchmultiverse.engines import Failure, RenderOptions
 from torchmultiverse.engines.builtin import BuiltinEngine, placement
-from torchmultiverse.engines.builtin.engine import ProceduralAssets
+from torchmultiverse.engines.builtin.engine import ProceduralAssets, describe
 from torchmultiverse.engines.builtin.mesh import ball, box
 from torchmultiverse.engines.builtin.postprocess import tint
 from torchmultiverse.engines.builtin.variant import llvm_libraries, probe
@@ -243,9 +243,12 @@ def test_the_catalogue_is_what_can_be_rendered(engine):
     )
     with pytest.raises(SpecError, match="Did you mean 'Desert'"):
         catalogue.check(Scene({"World_Name": "Dessert"}))
+    assert catalogue.factors["World_Name"].levels == world_names(), "a world that is listed twice"
+    assert catalogue.factors["World_Name"].aliases["Desert_0"] == "Desert"
     assert {a.name for a in catalogue.assets} >= {*world_names(), "Ball", "Box"}
     assert all(a.license for a in catalogue.assets)
     assert catalogue.fingerprint == BuiltinEngine(assets=Solids()).catalogue().fingerprint
+    assert describe(Solids()) == catalogue.model_copy(update={"fingerprint": ""}), "what it says before it is made"
 
 
 def test_a_closed_engine_says_so():

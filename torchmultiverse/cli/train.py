@@ -129,10 +129,15 @@ def finetune(
 @tabular(_HELD_OUT)
 def held_out(
     dataset: Dataset,
-    factor: Annotated[str, typer.Option(help="Column whose levels are held out, such as world_name.")],
+    factor: Annotated[
+        str,
+        typer.Option(help="Column whose levels are held out, such as world_name.", autocompletion=completion.columns),
+    ],
     level: Annotated[list[str] | None, typer.Option(help="Level to hold out; may be repeated.")] = None,
     count: Annotated[int | None, typer.Option(min=1, help="Or so many levels, drawn at random.")] = None,
-    keep: Annotated[list[int] | None, typer.Option(help="Animals seen at all levels (C); may be repeated.")] = None,
+    keep: Annotated[
+        list[int] | None, typer.Option(help="Animals seen at all levels (C); may be repeated. Default: 0.")
+    ] = None,
     recipe: Annotated[str, typer.Option(help="published (ResNet-50), small (for a laptop), or a file.")] = "small",
     setting: Settings = None,
     seed: Seed = 0,

@@ -65,7 +65,7 @@ def slice_sheet(images: ImageSet, result: Result, slices: Sequence[Slice], side:
         top = row * (high + 26)
         text = f"{found}: {100 * found.accuracy:.0f} % right of {found.n:,}, elsewhere {100 * found.rest:.0f} %"
         pen.text((6, top + 5), text, "black", font)
-        rows = view.rows(found.model, view.question(found.task, found.metric))
+        rows = view.rows(found.model, view.question(found.task, found.metric, models=[found.model]))
         assert rows is not None
         predictions = dict(zip(rows.index.tolist(), rows.predictions, strict=True))
         for place, (index, image) in enumerate(
@@ -89,7 +89,7 @@ def pair_sheet(images: ImageSet, result: Result, effects: Sequence[FactorEffect]
     pen = ImageDraw.Draw(sheet)
     for row, effect in enumerate(shown):
         top = row * (high + 6)
-        rows = view.rows(effect.model, view.question(effect.task))
+        rows = view.rows(effect.model, view.question(effect.task, models=[effect.model]))
         assert rows is not None
         predictions = dict(zip(rows.index.tolist(), rows.predictions, strict=True))
         right = dict(zip(rows.index.tolist(), rows.correct, strict=True))

@@ -173,8 +173,8 @@ def describe(assets: AssetSource | None = None) -> Catalogue:
     texture = Choice(levels=textures, about={name: texture_kind(name) for name in textures if name in TEXTURES})
     position = Choice(levels=list(placement.POSITIONS))
     light = FACTORS["Scene_Light"].names
-    # A suffix is a view of a world in the published configs; here each has one. A name of a pack may end in digits.
-    views = {view: world for world in worlds if (view := f"{world}_0") not in worlds}
+    # A suffix is a view of a world in the published configs; here each has one.
+    views = {f"{world}_0": world for world in worlds}
     choices = {
         "World_Name": Choice(levels=worlds, aliases=views, about=about["world"]),
         "Scene_Light": Choice(levels=list(light.values()), about={level: name for name, level in light.items()}),
@@ -280,9 +280,7 @@ class BuiltinEngine(Engine):
                 raise SpecError(f"no character '{actor.name}'.{nearest(actor.name, self._assets.names())}")
             if actor.texture not in self._assets.textures():
                 raise SpecError(f"no texture '{actor.texture}'.{nearest(actor.texture, self._assets.textures())}")
-        name = scene.get_str("World_Name")
-        if name not in self._assets.worlds():
-            name = base_world(name)
+        name = base_world(scene.get_str("World_Name"))
         if name not in self._assets.worlds():
             raise SpecError(f"no world '{name}'.{nearest(name, self._assets.worlds())}")
         renderer: WorldRenderer = self._worlds.get(name, lambda: WorldRenderer(self._assets.world(name)))
