@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from command import run
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "evaluate"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))
 
 from test_comparing import Looking, _evaluate, _rows
 

@@ -67,8 +67,8 @@ def counterfactuals(
     gallery: Annotated[Path | None, typer.Option(help="Write a PNG of pairs whose answer is lost or gained.")] = None,
 ) -> None:
     """Say what a change of one factor, everything else equal, does to a model's answers."""
-    from torchmultiverse.evaluate import CounterfactualRecord, Result
-    from torchmultiverse.evaluate import counterfactuals as measure
+    from torchmultiverse.evaluation import CounterfactualRecord, Result
+    from torchmultiverse.evaluation import counterfactuals as measure
     from torchmultiverse.store import open_dataset
 
     result, pictures = Result.load(results), open_dataset(dataset)
@@ -83,7 +83,7 @@ def counterfactuals(
             )  # fmt: skip
     print_table(shown)
     if gallery is not None:
-        from torchmultiverse.evaluate import pair_sheet
+        from torchmultiverse.evaluation import pair_sheet
 
         strongest = sorted(found, key=lambda e: (e.p, -abs(e.effect)))[:12]
         pair_sheet(pictures, result, strongest).save(gallery)
@@ -107,11 +107,10 @@ def equivariance(
     features: Features = None,
 ) -> None:
     """Say whether a change of one factor moves the embeddings of all objects the same way (1) or not (0)."""
-    from torchmultiverse.evaluate import EquivarianceRecord, ParallelismFacts, published_cosines
-    from torchmultiverse.evaluate import equivariance as measure
-    from torchmultiverse.models import model_strings
+    from torchmultiverse.evaluation import EquivarianceRecord, ParallelismFacts, published_cosines
+    from torchmultiverse.evaluation import equivariance as measure
 
-    found = measure(dataset, model_strings(model), factors=factor, seed=seed, embeddings=features_folder(features))
+    found = measure(dataset, model, factors=factor, seed=seed, embeddings=features_folder(features))
     shown = Table(_PARALLELISM)
     for name, results in found.items():
         for column in dict.fromkeys(result.factor for result in results):
@@ -148,8 +147,8 @@ def sensitivity(
     save: Save = None,
 ) -> None:
     """Score a model under a grid of defensible preprocessing choices and show the band of each score."""
-    from torchmultiverse.evaluate import SensitivityRecord
-    from torchmultiverse.evaluate import sensitivity as measure
+    from torchmultiverse.evaluation import SensitivityRecord
+    from torchmultiverse.evaluation import sensitivity as measure
 
     choices = {name: values.split(",") for name, _, values in (c.partition("=") for c in choice or [])} or None
     bands = measure(dataset, model, choices=choices, protocol=protocol, embeddings=features_folder(features))

@@ -78,8 +78,8 @@ def compare(
     save: Save = None,
 ) -> None:
     """Say whether models differ: paired tests on the same pictures, corrected, and which difference could be seen."""
-    from torchmultiverse.evaluate import ComparisonRecord, Result, RowView, model_ranks
-    from torchmultiverse.evaluate import compare as measure
+    from torchmultiverse.evaluation import ComparisonRecord, Result, RowView, model_ranks
+    from torchmultiverse.evaluation import compare as measure
 
     result = Result.load(results)
     view = RowView(result)
@@ -126,7 +126,7 @@ def slices(
     save: Save = None,
 ) -> None:
     """Find combinations of factor levels where a model is significantly worse than elsewhere."""
-    from torchmultiverse.evaluate import Result, SliceRecord, ranked, worst_slices
+    from torchmultiverse.evaluation import Result, SliceRecord, ranked, worst_slices
 
     result = Result.load(results)
     name = model or ranked(result)[0]
@@ -144,7 +144,7 @@ def slices(
     print_table(shown)
     say_more(len(found), top)
     if data is not None:
-        from torchmultiverse.evaluate import slice_sheet
+        from torchmultiverse.evaluation import slice_sheet
         from torchmultiverse.store import open_dataset
 
         path = results / "slices.png"
@@ -173,8 +173,8 @@ def gap(
     save: Save = None,
 ) -> None:
     """Say where the gap between two models or runs comes from: levels of factors, other pictures, other settings."""
-    from torchmultiverse.evaluate import GapRecord, Result
-    from torchmultiverse.evaluate import explain_gap as explain
+    from torchmultiverse.evaluation import GapRecord, Result
+    from torchmultiverse.evaluation import explain_gap as explain
     from torchmultiverse.stats import format_difference
 
     elsewhere = None if other is None else Result.load(other)
@@ -216,8 +216,8 @@ def next_renders(
     save: Save = None,
 ) -> None:
     """Say which pictures to render to tell two models apart, and how many."""
-    from torchmultiverse.evaluate import AcquisitionRecord, Result
-    from torchmultiverse.evaluate import next_renders as choose
+    from torchmultiverse.evaluation import AcquisitionRecord, Result
+    from torchmultiverse.evaluation import next_renders as choose
 
     wanted = None if difference is None else difference / 100
     plan = choose(Result.load(results), first, second, **question.options(), factors=factor, difference=wanted)
@@ -259,8 +259,8 @@ def interactions(
 ) -> None:
     """Say what levels of two factors do together beyond what each does by itself."""
     from torchmultiverse.errors import DatasetError
-    from torchmultiverse.evaluate import InteractionRecord, Result, RowView, ranked, strongest_pair
-    from torchmultiverse.evaluate import interactions as measure
+    from torchmultiverse.evaluation import InteractionRecord, Result, RowView, ranked, strongest_pair
+    from torchmultiverse.evaluation import interactions as measure
 
     result = Result.load(results)
     view, name = RowView(result), model or ranked(result)[0]
@@ -292,8 +292,8 @@ def correlate(
     save: Save = None,
 ) -> None:
     """Say whether models that are good on ImageNet are robust: Pearson's r of each factor, beside the published one."""
-    from torchmultiverse.evaluate import CorrelationRecord, Result, factor_accuracies, imagenet_accuracies, tables
-    from torchmultiverse.evaluate import correlate as measure
+    from torchmultiverse.evaluation import CorrelationRecord, Result, factor_accuracies, imagenet_accuracies, tables
+    from torchmultiverse.evaluation import correlate as measure
 
     found = measure(imagenet_accuracies(imagenet), factor_accuracies(Result.load(results), space))
     published = next(t["correlation"]["r"] for t in tables() if "correlation" in t)

@@ -33,7 +33,7 @@ def shipped(incomplete: str) -> list[str]:
 
 def protocols(incomplete: str) -> list[str]:
     """Names of protocols, and JSON files."""
-    from torchmultiverse.evaluate import protocols as known
+    from torchmultiverse.evaluation import protocols as known
 
     return _begin(["auto", *known()], incomplete) + _files(incomplete, ".json")
 

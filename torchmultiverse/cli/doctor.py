@@ -160,7 +160,7 @@ def _places() -> Iterator[Check]:
 
 
 def _renderer(fix: bool) -> Iterator[Check]:
-    from torchmultiverse.engines.builtin import probe
+    from torchmultiverse.engines.builtin import missing_packages, probe
     from torchmultiverse.errors import TorchMultiverseError
 
     try:
@@ -169,7 +169,9 @@ def _renderer(fix: bool) -> Iterator[Check]:
             yield _fetch()
             report = probe(refresh=True)
     except TorchMultiverseError as error:
-        yield Check("renderer", "broken", str(error), "pip install --force-reinstall mitsuba")
+        packages = missing_packages(str(error))
+        remedy = f"apt-get install {' '.join(packages)}" if packages else "pip install --force-reinstall mitsuba"
+        yield Check("renderer", "broken", str(error), remedy)
         return
     where = f" with {report.library}" if report.library else ""
     yield Check("renderer", "ok" if not report.remedy else "note", f"{report.chosen}{where}", report.remedy)

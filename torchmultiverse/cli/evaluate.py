@@ -19,10 +19,12 @@ from torchmultiverse.cli.options import (
     tabular,
 )
 from torchmultiverse.cli.output import print_table, say
+from torchmultiverse.errors import DatasetError
+from torchmultiverse.paths import address_of
 from torchmultiverse.tables import Table, interval, number, share, text
 
 if TYPE_CHECKING:
-    from torchmultiverse.evaluate import Result
+    from torchmultiverse.evaluation import Result
 
 BOARD = (
     text("dataset"), text("task"), text("setting"), text("metric"), text("title"), text("model"), interval("accuracy"),
@@ -33,7 +35,7 @@ BOARD = (
 
 def board_table(result: Result) -> Table:
     """Return the leaderboard for programs; the best model first in each task."""
-    from torchmultiverse.evaluate import leaderboard_rows, ranked
+    from torchmultiverse.evaluation import leaderboard_rows, ranked
 
     shown = Table(BOARD)
     for line in leaderboard_rows(result):
@@ -69,7 +71,7 @@ def run(
     audit: Annotated[int, typer.Option(min=0, help="Encode so many images again, one by one in float32; 0: none.")] = 0,
 ) -> None:
     """Score models on a dataset and print the leaderboard. Each image passes once, ever, through each model."""
-    from torchmultiverse.evaluate import evaluate, leaderboard, model_ranks
+    from torchmultiverse.evaluation import evaluate, leaderboard, model_ranks
     from torchmultiverse.models import model_strings
 
     result = evaluate(
@@ -97,6 +99,8 @@ def report(
     from torchmultiverse.report import load_record, write_report
     from torchmultiverse.store import open_dataset
 
+    if out is None and (address := address_of(results)):
+        raise DatasetError(f"{address}: pages are written on this machine: say where with --out FOLDER")
     images = None if data is None else open_dataset(data)
     record, folder = load_record(results)
     say(str(write_report(record, out or folder, images, quiet=False)))

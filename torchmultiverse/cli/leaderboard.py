@@ -26,7 +26,7 @@ def submit(
     link: Annotated[str, typer.Option(help="Where the model is described.")] = "",
 ) -> None:
     """Write a schema-checked entry: numbers, what they were made of, and a digest of the per-picture rows."""
-    from torchmultiverse.evaluate import Result, submission
+    from torchmultiverse.evaluation import Result, submission
 
     result = Result.load(results)
     if model is None and len(result.models) > 1:
@@ -45,7 +45,7 @@ def check_command(
     protocol: Protocol = "auto",
 ) -> None:
     """Check an entry: schema, numbers against rows, and claimed against re-run. Exit code 1 if one check fails."""
-    from torchmultiverse.evaluate import Result, Submission, check
+    from torchmultiverse.evaluation import Result, Submission, check
 
     loaded = None if results is None else Result.load(results)
     found = check(Submission.load(entry), loaded, dataset=data, model=model, protocol=protocol, quiet=False)
@@ -64,7 +64,7 @@ def card(
     out: Annotated[Path | None, typer.Option("--out", help="File to write; default: print.")] = None,
 ) -> None:
     """Write a model card: under which conditions the model works, and where it does not."""
-    from torchmultiverse.evaluate import Result, ranked
+    from torchmultiverse.evaluation import Result, ranked
     from torchmultiverse.report import model_card, write_card
 
     result = Result.load(results)

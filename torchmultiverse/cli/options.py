@@ -17,9 +17,9 @@ from torchmultiverse.tables import Column
 from torchmultiverse.train import TrainingSettings, parse_settings
 
 # Arguments
-Dataset = Annotated[Path, typer.Argument(help="Folder of a dataset.")]
-Images = Annotated[Path, typer.Argument(help="Folder of a dataset, or of images in folders of classes.")]
-Results = Annotated[Path, typer.Argument(help="Folder of the results that 'eval' wrote.")]
+Dataset = Annotated[Path, typer.Argument(help="Folder of a dataset, or its address: hf://…, s3://….")]
+Images = Annotated[Path, typer.Argument(help="Folder of a dataset, or of images in folders of classes; or an address.")]
+Results = Annotated[Path, typer.Argument(help="Folder of the results that 'eval' wrote, or its address.")]
 SpecFile = Annotated[
     Path,
     typer.Argument(

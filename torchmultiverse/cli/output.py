@@ -132,7 +132,7 @@ def factor(key: str = "factor", head: str | None = None) -> Column:
     """Return a column of names of factors; people read them as they say them."""
 
     def form(name: str) -> str:
-        from torchmultiverse.evaluate import plain
+        from torchmultiverse.evaluation import plain
 
         return plain(name)
 

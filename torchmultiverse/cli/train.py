@@ -96,7 +96,7 @@ def finetune(
 ) -> None:
     """Fine-tune a CLIP model on captioned pictures, and score it before and after."""
     from torchmultiverse.errors import DatasetError
-    from torchmultiverse.evaluate import evaluate, leaderboard
+    from torchmultiverse.evaluation import evaluate, leaderboard
     from torchmultiverse.store import open_dataset, open_images, without
     from torchmultiverse.train import finetune as tune
     from torchmultiverse.train import trained_on
@@ -139,8 +139,8 @@ def held_out(
     save: Save = None,
 ) -> None:
     """Train classifiers that never saw some levels, and say how they do there, beside a control that saw all."""
-    from torchmultiverse.evaluate import HeldOutRecord
-    from torchmultiverse.evaluate import held_out as measure
+    from torchmultiverse.evaluation import HeldOutRecord
+    from torchmultiverse.evaluation import held_out as measure
     from torchmultiverse.train import classifier_training, parse_settings
 
     if (level is None) == (count is None):

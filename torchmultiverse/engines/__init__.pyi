@@ -1,5 +1,6 @@
 from . import codec as codec
 from . import likeness as likeness
+from .contract import Annotates as Annotates
 from .contract import AnswersInBatches as AnswersInBatches
 from .contract import Asset as Asset
 from .contract import Catalogue as Catalogue
@@ -35,6 +36,7 @@ __all__ = [
     "LISTED",
     "LISTED_FACTOR",
     "RESTARTS",
+    "Annotates",
     "AnswersInBatches",
     "Asset",
     "Catalogue",

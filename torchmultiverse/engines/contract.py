@@ -221,6 +221,7 @@ class Catalogue(BaseModel):
 
     ``complete`` is false where the engine cannot be asked (existing binaries of the ``pug`` dialect);
     then nothing is checked beforehand. ``packs`` are the packs of assets it draws from, in their order.
+    ``figure_ground``: whether its ``objects`` say how far each character stands out from what is around it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -229,6 +230,7 @@ class Catalogue(BaseModel):
     fingerprint: str = ""
     complete: bool = True
     passes: list[str] = Field(default_factory=lambda: ["rgb"])
+    figure_ground: bool = False
     factors: dict[str, Choice] = Field(default_factory=dict)
     packs: list[str] = Field(default_factory=list)
     assets: list[Asset] = Field(default_factory=list)
@@ -350,6 +352,16 @@ class RendersOnDevice(Protocol):
     """
 
     on_device: bool
+
+
+@runtime_checkable
+class Annotates(Protocol):
+    """A capability: an engine that can leave out where its characters are seen, where only the picture is wanted.
+
+    Set in the engine's thread before ``render()``; frames that are not ``annotated`` lack ``info["objects"]``.
+    """
+
+    annotated: bool
 
 
 @runtime_checkable

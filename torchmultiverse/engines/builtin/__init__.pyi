@@ -11,6 +11,7 @@ from .mesh import Mesh as Mesh
 from .mesh import MeshPart as MeshPart
 from .mesh import grid_faces as grid_faces
 from .sky import horizontal_irradiance as horizontal_irradiance
+from .variant import missing_packages as missing_packages
 from .variant import probe as probe
 from .variant import use_library as use_library
 from .world import World as World
@@ -31,6 +32,7 @@ __all__ = [
     "fetch_llvm",
     "grid_faces",
     "horizontal_irradiance",
+    "missing_packages",
     "probe",
     "texture",
     "use_library",
