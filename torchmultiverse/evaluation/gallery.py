@@ -60,7 +60,7 @@ def slice_sheet(images: ImageSet, result: Result, slices: Sequence[Slice], side:
     rows, titles = [], []
     for found in slices:
         titles.append(f"{found}: {100 * found.accuracy:.0f} % right of {found.n:,}, elsewhere {100 * found.rest:.0f} %")
-        answers = view.rows(found.model, view.question(found.task, found.metric))
+        answers = view.rows(found.model, view.question(found.task, found.metric, models=[found.model]))
         assert answers is not None
         rows.append(_tiles(images, answers, found.examples))
     return contact_sheet(rows or [[Tile(None)]], side, titles=titles)
@@ -77,7 +77,7 @@ def pair_sheet(images: ImageSet, result: Result, effects: Sequence[FactorEffect]
             f"{effect.model}, {effect.task}: {effect.factor} from {effect.first} to {effect.second}, "
             f"{100 * effect.effect:+.0f} points"
         )
-        answers = view.rows(effect.model, view.question(effect.task))
+        answers = view.rows(effect.model, view.question(effect.task, models=[effect.model]))
         assert answers is not None
         rows.append(_tiles(images, answers, list(chain.from_iterable(effect.examples))))
     return contact_sheet(rows or [[Tile(None)]], side, titles=titles, group=2)
