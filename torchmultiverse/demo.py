@@ -89,7 +89,7 @@ def run(out: Path, console: Console, assets: Sequence[str] = ()) -> Path:
     Raises:
         TorchMultiverseError: whatever went wrong, named.
     """
-    from torchmultiverse.evaluate import evaluate, leaderboard
+    from torchmultiverse.evaluation import evaluate, leaderboard
     from torchmultiverse.farm import generate
     from torchmultiverse.models import HistogramBaseline, load_model, need
     from torchmultiverse.report import write_report

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from torchmultiverse.evaluate import evaluate
+from torchmultiverse.evaluation import evaluate
 from torchmultiverse.models import ModelInfo, Preprocess
 from torchmultiverse.resources import data_folder
 from torchmultiverse.store import PUBLISHED, ImageSet, Manifest, ShardEntry

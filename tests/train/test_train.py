@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "evaluate"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))
 
 from planted import drawn_spar
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.evaluate import evaluate
+from torchmultiverse.evaluation import evaluate
 from torchmultiverse.models import HistogramBaseline, load_model
 from torchmultiverse.store import ImageList
 from torchmultiverse.train import ClipTraining, train_clip

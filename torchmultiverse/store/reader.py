@@ -19,6 +19,7 @@ from PIL import Image
 from torchmultiverse.engines import codec
 from torchmultiverse.errors import DatasetError, SpecError, nearest
 from torchmultiverse.images import decode, rgb
+from torchmultiverse.remote import local_copy
 from torchmultiverse.scenes import Condition, Factor, FactorTable, parse_where
 from torchmultiverse.store import pages
 from torchmultiverse.store.crossing import Crossing
@@ -143,6 +144,9 @@ class StoredDataset(ImageSet):
             self._group = cached
         row: dict[str, Any] = cached[1].slice(offset - int(self._groups(shard)[group]), 1).to_pylist()[0]
         return row
+
+    def _row_labels(self, index: int) -> dict[str, Any]:
+        return self.row(index, [name for name in self.columns if name not in self.image_columns])
 
     def image_bytes(self, index: int, column: str = "image") -> bytes:
         """Return a picture as the bytes of its file.
@@ -357,10 +361,13 @@ def open_dataset(path: str | Path) -> StoredDataset:
 
     Of a folder with a manifest the files that it names are read, and no others.
 
+    Args:
+        path: the folder, or an address of one (`torchmultiverse.remote.local_copy`).
+
     Raises:
         DatasetError: nothing there, a file that is missing, that is no Parquet, or whose columns differ.
     """
-    path = Path(path)
+    path = local_copy(path)
     files = _in_order((path / "data").glob("[!.]*.parquet"))
     if files and (manifest := Manifest.load(path)).lists_files:
         named = manifest.shards
