@@ -147,23 +147,6 @@ def test_functions_are_short_and_take_few_things() -> None:
                 assert (lines <= 80, taken <= 10) == (True, True), f"{path.name}, {node.name}: {lines} lines, {taken}"
 
 
-def test_output_is_as_wide_as_said_and_wide_where_nothing_is_said(capsys, monkeypatch) -> None:
-    row = " ".join(["word"] * 40)  # 199 characters
-
-    def lines() -> int:
-        shown = output.table("column")
-        shown.add_row(row)
-        output.say(shown)
-        return len(capsys.readouterr().out.splitlines()) - 1
-
-    monkeypatch.delenv("COLUMNS", raising=False)
-    assert lines() == 1
-    monkeypatch.setenv("COLUMNS", "60")
-    assert lines() > 1
-    output.say(row)
-    assert capsys.readouterr().out == f"{row}\n"
-
-
 def test_brackets_of_a_name_are_shown() -> None:
     done = CliRunner().invoke(app, ["engine", "check", "[bold]marker"], catch_exceptions=True)
     assert "[bold]marker" in str(done.exception)

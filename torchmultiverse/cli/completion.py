@@ -52,6 +52,47 @@ def engines(incomplete: str) -> list[str]:
     return _begin([*engine_names(), "ws://"], incomplete) + _files(incomplete, ".sh")
 
 
+def _levels(factor: str) -> list[str]:
+    """Return the levels of a factor that the built-in engine renders, with the names that stand for some."""
+    from torchmultiverse.assets import everything
+    from torchmultiverse.connect import engine_catalogue
+    from torchmultiverse.errors import AssetError
+    from torchmultiverse.scenes import FACTORS
+
+    try:
+        choices = engine_catalogue("builtin", assets=everything()).factors
+    except AssetError:  # a pack that cannot be read: whoever draws from it is told
+        choices = engine_catalogue("builtin").factors
+    return [*FACTORS[factor].names, *(choices[factor].levels or [])]
+
+
+def worlds(incomplete: str) -> list[str]:
+    """Names of worlds."""
+    return _begin(_levels("World_Name"), incomplete)
+
+
+def characters(incomplete: str) -> list[str]:
+    """Names of characters."""
+    return _begin(_levels("Character_Name"), incomplete)
+
+
+def values(incomplete: str) -> list[str]:
+    """Factors of a scene as ``NAME=``, and the levels of the one that is named."""
+    from torchmultiverse.scenes import FACTORS
+
+    name, given, level = incomplete.partition("=")
+    if not given:
+        return _begin((f"{factor.wire}=" for factor in FACTORS if not factor.label), incomplete)
+    return [f"{name}={found}" for found in _begin(_levels(name), level)] if name in FACTORS else []
+
+
+def columns(incomplete: str) -> list[str]:
+    """Columns of datasets that hold factors."""
+    from torchmultiverse.scenes import FACTORS
+
+    return _begin((factor.column for factor in FACTORS), incomplete)
+
+
 def packs(incomplete: str) -> list[str]:
     """Names of installed packs."""
     from torchmultiverse.assets import installed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
@@ -12,12 +12,14 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from torchmultiverse.cli import completion
+from torchmultiverse.cli.output import TableFormat, printing
+from torchmultiverse.tables import Column
 from torchmultiverse.train import TrainingSettings, parse_settings
 
 # Arguments
-Dataset = Annotated[Path, typer.Argument(help="Folder of a dataset.")]
-Images = Annotated[Path, typer.Argument(help="Folder of a dataset, or of images in folders of classes.")]
-Results = Annotated[Path, typer.Argument(help="Folder of the results that 'eval' wrote.")]
+Dataset = Annotated[Path, typer.Argument(help="Folder of a dataset, or its address: hf://…, s3://….")]
+Images = Annotated[Path, typer.Argument(help="Folder of a dataset, or of images in folders of classes; or an address.")]
+Results = Annotated[Path, typer.Argument(help="Folder of the results that 'eval' wrote, or its address.")]
 SpecFile = Annotated[
     Path,
     typer.Argument(
@@ -82,6 +84,13 @@ Token = Annotated[
     typer.Option("--token", envvar="TORCHMULTIVERSE_TOKEN", help="Token of a remote signalling server."),
 ]
 
+Format = Annotated[
+    TableFormat,
+    typer.Option(
+        "--format", help="How the table is printed: for people, or alone as JSON (a list of objects), CSV or Markdown."
+    ),
+]
+
 # Training
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="Setting of the training, as epochs=50; may be repeated.")
@@ -138,10 +147,42 @@ def option_sets(function: Callable[..., None]) -> Callable[..., None]:
                 values[name] = kind(**{field.name: values.pop(field.name) for field in fields(kind)})
         function(**values)
 
-    del command.__wrapped__  # type: ignore[attr-defined]
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    _sign(command, parameters)
     return command
+
+
+def tabular(columns: Sequence[Column]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command that prints a table of these columns the option ``--format``, and tell their keys in its help.
+
+    The command makes a `Table` of them and prints it with `print_table`; what it prints with `say` is for people. The
+    decorator stands above `option_sets`.
+    """
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        hints = get_type_hints(function, include_extras=True)
+
+        @wraps(function)
+        def command(*, format: TableFormat, **values: Any) -> None:
+            with printing(format):
+                function(**values)
+
+        named = inspect.signature(function).parameters.items()
+        given = [p.replace(annotation=hints[name], kind=p.KEYWORD_ONLY) for name, p in named]
+        own = inspect.Parameter("format", inspect.Parameter.KEYWORD_ONLY, default="table", annotation=Format)
+        _sign(command, [*given, own])
+        command.columns = tuple(columns)  # type: ignore[attr-defined]
+        keys = "; ".join(", ".join(f"`{key}`" for key in c.keys) + (f" ({c.unit})" if c.unit else "") for c in columns)
+        command.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\nKeys in JSON and CSV: {keys}."
+        return command
+
+    return decorate
+
+
+def _sign(command: Any, parameters: Sequence[inspect.Parameter]) -> None:
+    """Give a wrapper the signature that Typer reads."""
+    del command.__wrapped__
+    command.__signature__ = inspect.Signature(parameters)
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
 
 
 def _dataclass_options(kind: Any) -> list[inspect.Parameter]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from torchmultiverse.cli.groups import eval_group, examples
-from torchmultiverse.cli.options import Engine, Seed, SpecFile, option_sets
-from torchmultiverse.cli.output import say
+from torchmultiverse.cli.options import Engine, Seed, SpecFile, option_sets, tabular
+from torchmultiverse.cli.output import print_table, say, warn
+from torchmultiverse.cli.render import LEVELS, levels_table
 
 if TYPE_CHECKING:
     from torchmultiverse.stats import PowerQuestion
@@ -52,6 +53,7 @@ class Effect:
     "power",
     epilog=examples("torchmultiverse eval power animals --factor Character_Texture --by World_Name --detect 3"),
 )
+@tabular(LEVELS)
 @option_sets
 def power(
     spec: SpecFile,
@@ -87,9 +89,12 @@ def power(
     needed = parse_spec({**fields, "design": {"kind": "explicit", "scenes": scenes}})
     source = open_engine(engine, assets=loaded.assets, hosted=False)
     try:
-        say(dry_run(needed, source.catalogue()))
+        forecast = dry_run(needed, source.catalogue())
     finally:
         source.close()
+    print_table(levels_table(forecast), people=forecast)
+    for problem in forecast.problems:
+        warn(problem)
     if out is not None:
         write_atomic(out, needed.model_dump_json(indent=1).encode())
         say(f"{out}: torchmultiverse render {out} --out data/{needed.name}")

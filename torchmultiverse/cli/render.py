@@ -13,12 +13,36 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from torchmultiverse.cli.groups import app, examples
-from torchmultiverse.cli.options import Engine, Out, SpecFile, Token, option_sets
-from torchmultiverse.cli.output import say
+from torchmultiverse.cli.options import Engine, Out, SpecFile, Token, option_sets, tabular
+from torchmultiverse.cli.output import for_people, print_table, say
 from torchmultiverse.errors import DatasetError, SpecError
+from torchmultiverse.tables import Column, Table, number, text
 
 if TYPE_CHECKING:
+    from torchmultiverse.farm import DryRun
     from torchmultiverse.scenes import Spec
+
+LEVELS = (
+    text("factor"), text("level"), number("images"), number("seconds", form=".0f", unit="estimate, of all"),
+    number("bytes", unit="estimate, of all"),
+    Column(("renderable",), "renderable", unit="false: unknown to the engine"),
+)  # fmt: skip
+"""A dry run for programs: all, then each level of each factor, then each split."""
+
+
+def levels_table(forecast: DryRun) -> Table:
+    """Return what a dry run found, for programs."""
+    shown = Table(LEVELS)
+    counted = not forecast.problems if forecast.counts else None
+    shown.add("all", None, forecast.images, forecast.seconds, forecast.bytes, counted)
+    for name, counts in forecast.counts.items():
+        wrong = forecast.unsupported.get(name, ())
+        for level, n in counts.items():
+            shown.add(name, str(level), n, None, None, level not in wrong)
+    for name, n in forecast.splits.items():
+        shown.add("split", name, n, None, None, None)
+    return shown
+
 
 Executor = Literal["local", "ray", "slurm"]
 _ONLY: dict[str, tuple[tuple[Executor, ...], str]] = {
@@ -118,6 +142,7 @@ class Mode:
         "torchmultiverse render animals --out data/animals --executor slurm --workers 64 --slurm gres=gpu:1",
     )
 )
+@tabular(LEVELS)
 @option_sets
 def render(
     context: typer.Context,
@@ -140,6 +165,8 @@ def render(
     if mode.dry_run:
         _dry_run(loaded, engine, token, selection, executors.workers)
         return
+    if not for_people():
+        raise typer.BadParameter("a run prints no table, --dry-run does", param_hint="--format")
     if executors.executor == "slurm":
         command = _task_command(spec, out, engine, selection, supervision, executors)
         _submit(loaded, out, command, selection, executors, supervision.shard_rows, mode.fresh)
@@ -172,9 +199,12 @@ def _dry_run(spec: Spec, engine: str, token: str | None, selection: Selection, w
     # The catalogue of the built-in engine can be read without starting a process.
     source = open_engine(engine, token=token, assets=spec.assets, hosted=False)
     try:
-        say(dry_run(spec, source.catalogue(), **selection.options(), workers=workers))
+        forecast = dry_run(spec, source.catalogue(), **selection.options(), workers=workers)
     finally:
         source.close()
+    print_table(levels_table(forecast), people=forecast)
+    if forecast.problems:
+        raise SpecError("\n".join(forecast.problems))
 
 
 def _given(context: typer.Context, name: str) -> bool:

@@ -18,6 +18,10 @@ from .dispatch import LEASE as LEASE
 from .dispatch import RESTARTS as RESTARTS
 from .dispatch import EngineStatus as EngineStatus
 from .dispatch import Limits as Limits
+from .listing import LISTED as LISTED
+from .listing import LISTED_FACTOR as LISTED_FACTOR
+from .listing import Listed as Listed
+from .listing import catalogue_rows as catalogue_rows
 from .marker import MarkerEngine as MarkerEngine
 from .registry import BUILT_IN as BUILT_IN
 from .registry import EngineEntry as EngineEntry
@@ -29,6 +33,8 @@ from .supervisor import Supervisor as Supervisor
 __all__ = [
     "BUILT_IN",
     "LEASE",
+    "LISTED",
+    "LISTED_FACTOR",
     "RESTARTS",
     "Annotates",
     "AnswersInBatches",
@@ -42,6 +48,7 @@ __all__ = [
     "Frame",
     "HasManifestNotes",
     "Limits",
+    "Listed",
     "MarkerEngine",
     "RemoteEngine",
     "RenderOptions",
@@ -50,6 +57,7 @@ __all__ = [
     "Supervisor",
     "WrapsEngine",
     "capability",
+    "catalogue_rows",
     "codec",
     "engine_names",
     "find_engine",

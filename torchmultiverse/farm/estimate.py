@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.table import Table
 from rich.text import Text
 from typing_extensions import override
 
@@ -21,6 +20,7 @@ from torchmultiverse.errors import SpecError
 from torchmultiverse.files import write_atomic
 from torchmultiverse.resources import cache_folder
 from torchmultiverse.scenes import Condition, Design, Factorial, LazyDesign, Spec, Value, expanded, parse_where
+from torchmultiverse.tables import Table, number, text
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,6 @@ BYTES_PER_PIXEL = {"png": 1.5, "jpeg": 0.35}
 """Measured on the built-in worlds; published PUG pictures have 1.5 as PNG."""
 MOST_COUNTED = 500_000
 """Scenes of a draw, and of a design with splits, up to which a dry run expands it to count its levels and splits."""
-_SHOWN = 20
 _ANNOTATION_BYTES = {"mask": 0.02, "class": 0.02, "depth": 1.6, "normals": 1.0}
 
 
@@ -147,12 +146,13 @@ class DryRun:
         name: of the dataset.
         images: how many; exact.
         counts: pictures per factor (wire name) and level; exact.
-        problems: one line for each level or pass that the engine cannot render.
+        problems: one line for each factor whose levels, and each pass, that the engine cannot render.
         throughput: images per second; estimate, without what is in ``overhead``.
         source: where the estimate comes from.
         bytes: estimate of the space the pictures take.
         splits: pictures per declared split; empty where none is.
         overhead: estimate of the seconds that go to starting, and to loading each world once.
+        unsupported: levels per factor (wire name) that the engine cannot render.
     """
 
     name: str
@@ -164,6 +164,7 @@ class DryRun:
     bytes: int
     splits: dict[str, int] = field(default_factory=dict)
     overhead: float = 0.0
+    unsupported: dict[str, list[Value]] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -171,10 +172,10 @@ class DryRun:
         return self.overhead + self.images / self.throughput
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        table = Table("factor", "levels", "pictures per level", box=None, padding=(0, 2))
+        table = Table((text("factor"), number("levels"), text("counts", "pictures per level")))
         for name, counts in self.counts.items():
             shown = ", ".join(f"{level} {n:,}" for level, n in list(counts.items())[:6])
-            table.add_row(Text(name), str(len(counts)), Text(shown + (", …" if len(counts) > 6 else "")))
+            table.add(name, len(counts), shown + (", …" if len(counts) > 6 else ""))
         yield table
         rate = f"{self.throughput:.2g} pictures/s, {self.source}"
         yield Text(
@@ -182,10 +183,6 @@ class DryRun:
         )
         if self.splits:
             yield Text("splits: " + ", ".join(f"{name} {n:,}" for name, n in self.splits.items()))
-        for problem in self.problems[:_SHOWN]:
-            yield Text(problem, style="red")
-        if len(self.problems) > _SHOWN:
-            yield Text(f"… and {len(self.problems) - _SHOWN:,} more", style="red")
         if not self.counts:
             yield Text("its levels were neither counted nor looked up: that takes all of its scenes")
         elif not self.problems:
@@ -220,7 +217,8 @@ def dry_run(
     # What a draw gives each level is known when all of it is drawn, which takes a while.
     counted = not isinstance(design, LazyDesign) or design.count <= MOST_COUNTED
     counts = design.level_counts() if counted else {}
-    problems = catalogue.problems({name: list(levels) for name, levels in counts.items()}, design.table)
+    levels = {name: list(of) for name, of in counts.items()}
+    problems = catalogue.problems(levels, design.table)
     problems += [
         f"engine '{catalogue.engine}' cannot render {name}" for name in options.passes if name not in catalogue.passes
     ]
@@ -242,7 +240,7 @@ def dry_run(
     splits = spec.split_rules().counts(expanded(design)) if spec.splits and design.count <= MOST_COUNTED else {}
     return DryRun(
         spec.name, design.count, counts, problems, 1 / cost.image, source, int(design.count * size_of_one), splits,
-        overhead,
+        overhead, catalogue.unsupported(levels, design.table),
     )  # fmt: skip
 
 

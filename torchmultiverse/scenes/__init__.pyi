@@ -16,9 +16,12 @@ from .design import expanded as expanded
 from .design import one_at_a_time as one_at_a_time
 from .factors import FACTORS as FACTORS
 from .factors import FAMILY_COLUMNS as FAMILY_COLUMNS
+from .factors import LIGHTS as LIGHTS
 from .factors import Factor as Factor
 from .factors import FactorTable as FactorTable
 from .factors import Value as Value
+from .families import FAMILIES as FAMILIES
+from .families import published_levels as published_levels
 from .scene import Scene as Scene
 from .scene import canonical_json as canonical_json
 from .scene import scene_seed as scene_seed
@@ -39,7 +42,9 @@ __all__ = [
     "BLANK",
     "CAPTIONS",
     "FACTORS",
+    "FAMILIES",
     "FAMILY_COLUMNS",
+    "LIGHTS",
     "PASSES",
     "SYNONYMS",
     "Condition",
@@ -65,6 +70,7 @@ __all__ = [
     "one_at_a_time",
     "parse_spec",
     "parse_where",
+    "published_levels",
     "scene_seed",
     "shipped_specs",
     "spar_caption",

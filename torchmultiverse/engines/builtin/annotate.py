@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from torchmultiverse.color import figure_ground
 from torchmultiverse.engines.builtin.placement import Actor, View, extent, product, rotation
 from torchmultiverse.engines.builtin.renderer import CharacterInstance, RenderBuffers
 
@@ -150,6 +151,7 @@ def objects(
     buffers: RenderBuffers,
     view: View,
     classes: Mapping[int, int],
+    rgb: NDArray[np.uint8] | None,
 ) -> list[Mapping[str, Any]]:
     """Return facts of each character, as JSON values.
 
@@ -158,7 +160,8 @@ def objects(
     turns with it (centre, size, rotation, corners), world metres. Of the pixel centres that it alone would cover:
     ``visible_fraction`` is seen, ``truncated_fraction`` lies beyond the frame, ``occluded_fraction`` is hidden in it,
     of which ``occluded_by_character`` by another character; the first three add up to 1. Counted as far as one
-    picture's side beyond the frame; what covers nothing there is cut off as a whole.
+    picture's side beyond the frame; what covers nothing there is cut off as a whole. ``figure_ground`` is how far it
+    stands out from what is around it (see `color.figure_ground`), where the picture ``rgb`` is in memory.
     """
     margin = max(view.size)
     found: list[Mapping[str, Any]] = []
@@ -198,6 +201,7 @@ def objects(
                 "occluded_fraction": fraction(hidden),
                 "occluded_by_character": fraction(other),
                 "truncated_fraction": fraction(cut),
+                **({} if rgb is None else {"figure_ground": figure_ground(rgb, mine)}),
             }
         )
     return found
