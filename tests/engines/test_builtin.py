@@ -251,6 +251,27 @@ def test_the_catalogue_is_what_can_be_rendered(engine):
     assert describe(Solids()) == catalogue.model_copy(update={"fingerprint": ""}), "what it says before it is made"
 
 
+def test_names_are_asked_for_once_and_not_for_every_picture():
+    """Silently slow otherwise: a source may read them from its folders, which took as long as a small picture."""
+    asked = []
+
+    class Slow(Solids):
+        def names(self):
+            asked.append("names")
+            return super().names()
+
+        def worlds(self):
+            asked.append("worlds")
+            return super().worlds()
+
+    made = BuiltinEngine(assets=Slow())
+    made.catalogue()
+    asked.clear()
+    scenes = [Scene({"World_Name": "Museum", "Character_Name": "Ball", "Camera_Yaw": yaw}) for yaw in (0, 90, 180)]
+    assert not [answer for answer in made.render(scenes, SMALL) if isinstance(answer, Failure)]
+    assert sorted(asked) == ["names", "worlds"]
+
+
 def test_a_closed_engine_says_so():
     made = BuiltinEngine(assets=Solids())
     made.close()
