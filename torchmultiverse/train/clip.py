@@ -1,4 +1,4 @@
-"""Trains a small image-text model from scratch on a SPAR-like dataset, in about a minute on two CPU cores."""
+"""Trains a small image-text model from scratch on a SPAR-like dataset; a CPU is enough."""
 
 from __future__ import annotations
 
