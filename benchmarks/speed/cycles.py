@@ -38,7 +38,7 @@ from torchmultiverse.engines.builtin.world_builder import load_world
 from torchmultiverse.scenes import Scene, scene_seed
 
 BAR = 3.0
-ANIMALS = ("Elephant", "Zebra", "Penguin", "Goldfish", "Lion", "Camel", "Horse", "Caribou", "Tiger", "Pigeon")
+ANIMALS = ("Elephant", "Zebra", "Penguin", "Goldfish", "Lion", "Camel", "Horse", "Caribou", "Tapir", "Koi")
 BOUNCES = renderer.DEPTH - 2
 """Surfaces after the first. `DEPTH` is how many a path of light may touch, and one more; Cycles counts those after the
 first."""
