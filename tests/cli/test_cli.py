@@ -1,6 +1,8 @@
 """The command line as a user meets it: what it prints, what it leaves behind, how it ends."""
 
+import inspect
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from command import run
 
+from torchmultiverse import errors
 from torchmultiverse.store import VOLATILE
 
 
@@ -153,3 +156,11 @@ def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
         "import sys; from torchmultiverse.cli import app; assert not {'torch', 'mitsuba', 'aiortc'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_exit_codes_are_documented() -> None:
+    """A script that tells codes apart would take one for another."""
+    text = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
+    listed = {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.M)}
+    classes = [one for one in vars(errors).values() if inspect.isclass(one) and issubclass(one, Exception)]
+    assert listed == {0, 130, 141} | {one.exit_code for one in classes}
