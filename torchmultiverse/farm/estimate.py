@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 from typing_extensions import override
@@ -19,7 +21,7 @@ from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOpt
 from torchmultiverse.errors import SpecError
 from torchmultiverse.files import write_atomic
 from torchmultiverse.resources import cache_folder
-from torchmultiverse.scenes import Condition, Design, Factorial, LazyDesign, Spec, Value, expanded, parse_where
+from torchmultiverse.scenes import Condition, Design, Explicit, Factorial, Spec, Value, expanded, parse_where
 from torchmultiverse.tables import Table, number, text
 
 
@@ -51,6 +53,8 @@ BYTES_PER_PIXEL = {"png": 1.5, "jpeg": 0.35}
 """Measured on the built-in worlds; published PUG pictures have 1.5 as PNG."""
 MOST_COUNTED = 500_000
 """Scenes of a draw, and of a design with splits, up to which a dry run expands it to count its levels and splits."""
+_PART = 65_536
+"""Scenes that are counted at once."""
 _ANNOTATION_BYTES = {"mask": 0.02, "class": 0.02, "depth": 1.6, "normals": 1.0}
 
 
@@ -67,9 +71,23 @@ class Limited(Design):
     def count(self) -> int:
         return min(self._design.count, self._limit)
 
+    @property
+    @override
+    def factors(self) -> list[str]:
+        return self._design.factors
+
+    @property
+    @override
+    def drawn(self) -> bool:
+        return self._design.drawn
+
     @override
     def values(self, index: int) -> dict[str, Value]:
         return self._design.values(index)
+
+    @override
+    def part(self, indices: NDArray[np.int64]) -> Explicit:
+        return self._design.part(indices)
 
     @override
     def level_counts(self) -> dict[str, dict[Value, int]]:
@@ -88,12 +106,14 @@ class Limited(Design):
                             counts[name][value] = counts[name].get(value, 0) + n
                 stride *= len(axis)
             return counts
-        for index in range(self.count):
-            values = self._design.values(index)
+        for start in range(0, self.count, _PART):
+            table = self._design.part(np.arange(start, min(start + _PART, self.count)))
+            uses = table.first_uses()
             for name, per in counts.items():
-                level = values.get(name, self.table[name].default)
-                assert level is not None
-                per[level] = per.get(level, 0) + 1
+                default = self.table[name].default
+                for level, n in uses[name].items() if name in uses else [(default, table.count)]:
+                    assert level is not None
+                    per[level] = per.get(level, 0) + n
         return counts
 
     @override
@@ -215,7 +235,7 @@ def dry_run(
     design = select(spec, where, limit)
     options = render_options(spec, size, samples)
     # What a draw gives each level is known when all of it is drawn, which takes a while.
-    counted = not isinstance(design, LazyDesign) or design.count <= MOST_COUNTED
+    counted = not design.drawn or design.count <= MOST_COUNTED
     counts = design.level_counts() if counted else {}
     levels = {name: list(of) for name, of in counts.items()}
     problems = catalogue.problems(levels, design.table)

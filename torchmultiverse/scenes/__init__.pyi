@@ -13,7 +13,6 @@ from .design import Explicit as Explicit
 from .design import Factorial as Factorial
 from .design import LazyDesign as LazyDesign
 from .design import expanded as expanded
-from .design import one_at_a_time as one_at_a_time
 from .factors import FACTORS as FACTORS
 from .factors import FAMILY_COLUMNS as FAMILY_COLUMNS
 from .factors import LIGHTS as LIGHTS
@@ -34,6 +33,7 @@ from .spec import parse_spec as parse_spec
 from .spec import shipped_specs as shipped_specs
 from .spec import spec_path as spec_path
 from .splits import Splits as Splits
+from .stars import one_at_a_time as one_at_a_time
 from .where import Condition as Condition
 from .where import parse_where as parse_where
 

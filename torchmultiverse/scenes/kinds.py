@@ -9,18 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from torchmultiverse.errors import SpecError
 from torchmultiverse.scenes import ar4t
-from torchmultiverse.scenes.design import (
-    Design,
-    Explicit,
-    Factorial,
-    constrained,
-    difference,
-    one_at_a_time,
-    subsets,
-    union,
-)
+from torchmultiverse.scenes.design import Design, Explicit, Factorial
 from torchmultiverse.scenes.factors import FactorTable, Value
-from torchmultiverse.scenes.sampling import fraction, sample_design
+from torchmultiverse.scenes.sampling import sample_design
+from torchmultiverse.scenes.stars import one_at_a_time, subsets
+from torchmultiverse.scenes.subsets import constrained, difference, fraction, union
 from torchmultiverse.scenes.where import Condition, parse_where
 
 Level = str | int | float
@@ -207,7 +200,7 @@ class UnionDesign(_Kind):
     kind: Literal["union"]
     of: list[AnyDesign] = Field(min_length=1)
 
-    def _build(self, table: FactorTable, seed: int) -> Explicit:
+    def _build(self, table: FactorTable, seed: int) -> Design:
         return union(_each(self.of, "of", table, seed))
 
 
@@ -218,7 +211,7 @@ class DifferenceDesign(_Kind):
     of: AnyDesign
     minus: list[AnyDesign] = Field(min_length=1)
 
-    def _build(self, table: FactorTable, seed: int) -> Explicit:
+    def _build(self, table: FactorTable, seed: int) -> Design:
         return difference(_each([self.of], "of", table, seed)[0], _each(self.minus, "minus", table, seed))
 
 
