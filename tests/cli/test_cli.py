@@ -86,6 +86,24 @@ def test_dry_run_counts_and_checks_without_writing(spec: Path, tmp_path: Path, c
     assert sum(row["images"] for row in rows if row["factor"] == "Camera_Roll") == 3_240_000_000
 
 
+def test_what_is_wrong_with_a_spec_is_said_at_once(spec: Path, tmp_path: Path, capsys, monkeypatch) -> None:
+    """One fault at a time is found by as many runs."""
+    command = ("render", spec, "--out", tmp_path / "x", "--engine", "marker", "--dry-run")
+    spec.write_text(json.dumps({"Wrld_Name": ["Desert"], "Camra_Yaw": [1], "Camera_Roll": 3}))
+    code, _, said = run(capsys, monkeypatch, *command)
+    assert (code, [word in said for word in ("'World_Name'", "'Camera_Yaw'", "write [3]")]) == (2, [True] * 3)
+    spec.write_text(
+        json.dumps({"World_Name": ["Desert"], "Camera_Yaw": [400], "Camera_Pitch": ["x"], "Camera_Roll": []})
+    )
+    code, _, said = run(capsys, monkeypatch, *command)
+    assert (code, len(said.splitlines())) == (2, 3), said
+    spec.write_text(json.dumps({"World_Name": ["Deset", "Snow"], "Character_Name": ["Zebraa", "Lionn", "Zebra"]}))
+    code, _, said = run(capsys, monkeypatch, *command)
+    assert code == 2
+    assert "World_Name = 'Deset' is unknown to engine 'marker'. Did you mean 'Desert'" in said
+    assert "2 unknown Character_Name, engine 'marker': Zebraa, Lionn (nearest: Zebraa → Zebra)" in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
