@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from torchmultiverse.evaluation.projection import CONFIDENCE, ProjectedImages, Projection, all_dimensions
-from torchmultiverse.evaluation.scoring import TIE, Outcome, paired_scores
+from torchmultiverse.evaluation.projection import CONFIDENCE, ProjectedImages, Projection, all_dimensions, rounding
+from torchmultiverse.evaluation.scoring import TIE, Outcome, joined, paired_scores
 from torchmultiverse.models import FloatArray
 
 _BLOCK = 1_000_000  # bounds held at once by each thread, few enough for the caches
@@ -62,7 +62,7 @@ def best_candidates(images: FloatArray, labels: NDArray[np.int64], scale: float,
         step = max(1, min(step, -(-count // workers)))
         parts = [slice(start, start + step) for start in range(0, count, step)]
         blocks = list(pool.map(lambda part: _block(images[part], labels[part], scale, projection), parts))
-    outcome = Outcome(*(np.concatenate(columns) for columns in zip(*(block.outcome for block in blocks), strict=True)))
+    outcome = joined(block.outcome for block in blocks)
     exact = sum(block.exact for block in blocks)
     again = np.concatenate([block.doubtful for block in blocks])
     if again.any():
@@ -105,7 +105,9 @@ def _block(images: FloatArray, labels: NDArray[np.int64], scale: float, projecti
     likely = upper.argmax(1)
     floor = paired_scores(images, texts[likely]).astype(np.float64)
     ties = TIE * some.norms * projection.longest * (1 + 1e-3)
-    needed = scale * (floor - ties - some.margins - true)
+    # Scores are rounded as well, by the sum of D products.
+    rounded = some.errors + some.norms * projection.longest * rounding(texts.shape[1] + 1)
+    needed = scale * (floor - ties - rounded - true)
     needed = np.minimum(needed, scale * np.maximum(floor - true, 0) - (0 if projection.full else projection.cut))
     reaches = upper >= (needed - 1e-6 * np.abs(needed)).astype(np.float32)[:, None]
     reaches[rows, likely] = True
@@ -114,7 +116,7 @@ def _block(images: FloatArray, labels: NDArray[np.int64], scale: float, projecti
     scores = _paired(images, row, texts, candidate)
     upper.reshape(-1)[at] = -np.inf
     with np.errstate(over="ignore"):
-        others = np.exp(upper, out=upper).sum(1, dtype=np.float32).astype(np.float64)
+        others = (np.exp(upper, out=upper) @ np.ones(len(texts), np.float32)).astype(np.float64)
     starts = np.searchsorted(row, rows)
     rest = np.maximum.reduceat(scores, starts)
     best = np.maximum(true, rest)
@@ -133,9 +135,8 @@ def _upper_bounds(
 ) -> NDArray[np.float32]:
     """Return what no score is above, but for the margin; minus that of the true caption and times the scale, (N, K)."""
     factor = np.float32(scale)
-    inside = np.concatenate([some.inside * factor, (some.outside * factor)[:, None]], axis=1)
+    inside = np.concatenate([some.inside * factor, np.stack([some.outside, -true], axis=1) * factor], axis=1)
     bounds: NDArray[np.float32] = inside @ projection.coordinates.T
-    bounds -= (true * factor)[:, None]
     return bounds
 
 
@@ -188,7 +189,7 @@ def _confidence(
         others = others * np.exp(scale * gap.astype(np.float64))
         if projection.full:  # rounded as the product is
             return (1 / (total + others)).astype(np.float32), ~np.isfinite(others)
-        spread = scale * some.margins
+        spread = scale * some.errors
         reach = scale * some.outside
         low = 1 / (total + others * np.exp(spread))
         high = 1 / (total + others * np.exp(-2 * reach * projection.farthest - spread))

@@ -25,7 +25,9 @@ from torchmultiverse.evaluation.provenance import (
     IntervalFacts,
     ModelFacts,
     Provenance,
+    SearchFacts,
     TaskFacts,
+    search_facts,
     task_facts,
 )
 from torchmultiverse.evaluation.registry import choose_protocol, load_protocol
@@ -157,6 +159,7 @@ class _EvaluationRun:
         self._outcomes: dict[str, TaskFacts] = {}
         self._done: list[Model] = []
         self._audits: dict[str, Audit] = {}
+        self._searches: list[SearchFacts] = []
         self._failed: dict[str, ModelError] = {}
         self._ended: DatasetError | KeyboardInterrupt | None = None
         self.notes: list[str] = []
@@ -192,6 +195,7 @@ class _EvaluationRun:
                 break
             self._done.append(model)
             self._audits |= {} if audited is None else {name: audited}
+            self._searches += search_facts(name, scored)
             for facts in task_facts(item.task for item in scored):
                 self._outcomes.setdefault(facts.name, facts)
             base = {"model": name, "dataset": self._name, "protocol": self._protocol.name}
@@ -233,6 +237,7 @@ class _EvaluationRun:
             platform=platform.platform(),
             command=(Path(sys.argv[0]).name, *sys.argv[1:]),
             audits=self._audits,
+            searches=tuple(self._searches),
         )
         table = pa.Table.from_pylist(self._cells, schema=TABLE)
         return Result(table, rows, provenance, gallery_images(self._images, rows), factor_table(self._columns))
