@@ -122,7 +122,7 @@ def once(work: Path, kind: str, protocol: str, out: Path, profile: bool) -> None
 
         with cProfile.Profile() as profiled:
             evaluate(pictures, model, protocol, embeddings=work / "store", quiet=True)
-        pstats.Stats(profiled).sort_stats("tottime").print_stats(45)
+        pstats.Stats(profiled).sort_stats("cumulative").print_stats(45)
         return
     result = evaluate(pictures, model, protocol, embeddings=work / "store", quiet=True)
     print(json.dumps({"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}))
@@ -198,7 +198,9 @@ def products(work: Path, kind: str, rounds: int) -> None:
             for name in ("correct", "prediction", "margin"):
                 assert np.array_equal(getattr(found[0], name), getattr(found[1], name)), (task.place, name)
         ratios.append(spent[0] / spent[1])
-    print(f"{kind}: equal winners, ties and margins; CPU over that of the full product: {statistics.median(ratios):.2f}")
+    print(
+        f"{kind}: equal winners, ties and margins; CPU over that of the full product: {statistics.median(ratios):.2f}"
+    )
 
 
 def main() -> None:
@@ -208,7 +210,9 @@ def main() -> None:
     parser.add_argument("--protocol", default="spar")
     parser.add_argument("--against", type=Path, help="another checkout, to alternate with")
     parser.add_argument("--products", action="store_true", help="time products alone, against the full product")
-    parser.add_argument("--work", type=Path, help="folder that keeps vectors and embeddings; by default a temporary one")
+    parser.add_argument(
+        "--work", type=Path, help="folder that keeps vectors and embeddings; by default a temporary one"
+    )
     parser.add_argument("--once", choices=KINDS, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--profile", choices=KINDS, help="of one call")

@@ -121,10 +121,15 @@ class _Table:
         self.single_position = np.where(self.c1 != BLANK, self.p1, self.p2)
         self.worlds = tuple(sorted(set(self.w)))
         self.animals = tuple(sorted((set(self.c1) | set(self.c2)) - {BLANK}))
-        self.pairs = np.array(["|".join(sorted(pair)) for pair in zip(self.c1, self.c2, strict=True)], dtype=object)
+        first = self.c1 <= self.c2
+        self.pairs = np.where(first, self.c1, self.c2) + "|" + np.where(first, self.c2, self.c1)
         # What else varies (camera, light): two empty pictures that differ in nothing else are one picture.
         others = [columns[n] for n in sorted(columns) if n not in _OWN and n.startswith(("camera_", "scene_light"))]
-        self.view = np.array([repr(view) for view in zip(self.w, *others, strict=True)], dtype=object)
+        self._seen = [self.w, *others]
+
+    def views(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Return from where some images show their worlds, (N,)."""
+        return np.array([repr(view) for view in zip(*(column[rows] for column in self._seen), strict=True)], object)
 
 
 def _tasks(protocol: SparProtocol, columns: Mapping[str, NDArray[Any]]) -> Iterator[Task]:
@@ -173,7 +178,7 @@ def _settings(definition: SparTask, table: _Table, scene_rows: int | None) -> It
     if definition.animals == (0,) and scene_rows is not None:
         rows = rows[:scene_rows]
     elif definition.animals == (0,):
-        _, first = np.unique(table.view[rows], return_index=True)
+        _, first = np.unique(table.views(rows), return_index=True)
         rows = rows[np.sort(first)]
     if definition.split_by is None:
         groups = np.full(len(rows), "", dtype=object)
