@@ -5,16 +5,22 @@ Winners, ties and margins must be those of all inner products, to the last bit, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
+from planted import Tagged
 
+from torchmultiverse.evaluation import Provenance, Result, evaluate
 from torchmultiverse.evaluation.projection import CONFIDENCE, Projection, all_dimensions, principal, projected, reduced
 from torchmultiverse.evaluation.pruning import best_candidates
 from torchmultiverse.evaluation.scores import VectorScores
 from torchmultiverse.evaluation.scoring import Outcome, paired_scores, retrieval
+from torchmultiverse.models import ModelInfo
 
 WIDTH = 32
 Case = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -174,3 +180,54 @@ def test_scores_that_are_not_finite_are_refused(side: int, bad: float) -> None:
     pair[side][3, 5] = bad
     with np.errstate(invalid="ignore"), pytest.raises(ValueError, match="not finite"):
         VectorScores(pair[0], pair[1], 100.0).retrieve(np.zeros(700, np.int64), 1500)
+
+
+class Words:
+    """A model whose vectors lie near few dimensions: a picture's number, and the number that a caption names."""
+
+    logit_scale = 100.0
+
+    def __init__(self) -> None:
+        self.info = ModelInfo("words", "image-text")
+        rng = np.random.default_rng(0)
+        self._known = unit(rng.normal(size=(1100, 10)) @ rng.normal(size=(10, 128)))
+
+    def encode_image(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+        colours = np.array([image.getpixel((0, 0)) for image in images])
+        return self._known[colours @ [1 << 16, 1 << 8, 1]]
+
+    def encode_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return self._known[[int(text.rpartition(" ")[2]) for text in texts]]
+
+
+def test_the_result_says_how_answers_were_found(tmp_path: Path) -> None:
+    pictures = Tagged([{"number": str(index), "kind": str(index % 2)} for index in range(1100)])
+    asked = {
+        "kind": "choice", "name": "numbers", "version": 1, "title": "Numbers", "tasks": [
+            {"task": task, "title": task, "truth": f"{{{task}}}", "names": "raw",
+             "prompts": {"name": "plain", "templates": ["number {}"]}}
+            for task in ("number", "kind")
+        ],
+    }  # fmt: skip
+    (tmp_path / "numbers.json").write_text(json.dumps(asked))
+    result = evaluate(pictures, Words(), tmp_path / "numbers.json", tmp_path / "out", quiet=True)
+    (facts,) = result.provenance.searches  # between two answers there is nothing to find out
+    assert (facts.model, facts.task, facts.setting, facts.width) == ("words", "number", "all", 128)
+    assert facts.dimensions < 128
+    assert facts.exact < 0.1
+    assert [cell["accuracy"] for cell in result.cells(task="number", factor="all")] == [1.0]
+    assert Result.load(tmp_path / "out").provenance == result.provenance
+
+
+def test_a_result_of_before_is_read(tmp_path: Path) -> None:
+    pictures = Tagged([{"number": str(index)} for index in range(4)])
+    asked = {"kind": "choice", "name": "numbers", "version": 1, "title": "Numbers", "tasks": [
+        {"task": "number", "title": "Number", "truth": "{number}", "names": "raw",
+         "prompts": {"name": "plain", "templates": ["number {}"]}}]}  # fmt: skip
+    (tmp_path / "numbers.json").write_text(json.dumps(asked))
+    evaluate(pictures, Words(), tmp_path / "numbers.json", tmp_path / "out", quiet=True)
+    path = tmp_path / "out" / "provenance.json"
+    written = json.loads(path.read_text())
+    assert written.pop("searches") == []
+    path.write_text(json.dumps(written | {"schema_version": 1}))
+    assert Provenance.load(tmp_path / "out").searches == ()

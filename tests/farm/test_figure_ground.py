@@ -23,7 +23,11 @@ DARK = {
     "name": "dark",
     "design": {
         "kind": "factorial",
-        "factors": {"World_Name": ["TokyoNight"], "Character_Name": ["GoldBeetle", "Zebra"], "Scene_Light": ["0,0,255,0", "255,255,255,0"]},
+        "factors": {
+            "World_Name": ["TokyoNight"],
+            "Character_Name": ["GoldBeetle", "Zebra"],
+            "Scene_Light": ["0,0,255,0", "255,255,255,0"],
+        },
     },
     "render": {"size": [128, 128], "passes": ["rgb", "mask"]},
 }
@@ -37,6 +41,19 @@ def test_a_dark_animal_in_the_dark_fails_and_says_so_everywhere(tmp_path: Path) 
         told = json.loads(row["annotations"])["objects"][0]["figure_ground"]
         assert row["quality_figure_ground1"] == pytest.approx(told)
         mask = np.asarray(dataset.image(index, "mask"))
-        assert told == figure_ground(np.asarray(dataset.image(index)), mask == 1), "what the engine says is of its picture"
+        assert told == figure_ground(np.asarray(dataset.image(index)), mask == 1), (
+            "what the engine says is of its picture"
+        )
         assert row["quality_figure_ground2"] is None
-    print([(row["character_name"], row["scene_light"], row["quality_figure_ground1"], row["quality_luminance"], row["quality_failed"]) for row in rows])
+    print(
+        [
+            (
+                row["character_name"],
+                row["scene_light"],
+                row["quality_figure_ground1"],
+                row["quality_luminance"],
+                row["quality_failed"],
+            )
+            for row in rows
+        ]
+    )
