@@ -172,6 +172,15 @@ def test_captions_near_no_subspace_are_compared_in_all_dimensions() -> None:
     assert np.allclose(outcome.confidence, expected.confidence, atol=1e-4)
 
 
+@pytest.mark.parametrize(("candidates", "width"), [(2, 64), (10, 64), (17, 64), (40, 3), (40, 17)])
+def test_few_candidates_or_numbers_are_compared(candidates: int, width: int) -> None:
+    rng = np.random.default_rng(0)
+    images, texts = unit(rng.normal(size=(50, width))), unit(rng.normal(size=(candidates, width)))
+    labels = rng.integers(0, candidates, 50)
+    found = best_candidates(images, labels, 10.0, projected(texts, images, labels, 10.0))
+    assert np.array_equal(found.outcome.correct, by_all_scores(images, texts, labels, 10.0).correct)
+
+
 @pytest.mark.parametrize("side", [0, 1])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_scores_that_are_not_finite_are_refused(side: int, bad: float) -> None:

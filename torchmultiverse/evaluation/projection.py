@@ -171,7 +171,7 @@ def projected(texts: FloatArray, images: FloatArray, labels: NDArray[np.int64], 
         labels: index of the true candidate of each image, (N,).
         scale: of the softmax.
     """
-    if texts.shape[1] <= _DIMENSIONS[0]:
+    if min(texts.shape) <= _DIMENSIONS[0]:
         return all_dimensions(texts)
     some = _drawn(len(images), _SAMPLE)
     basis = principal(texts, min(_DIMENSIONS[-1], *texts.shape))
