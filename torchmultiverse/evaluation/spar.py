@@ -203,13 +203,7 @@ def _task(
     template = definition.caption + (protocol.background if scope == "background" else "")
     slots = [name for name in _CaptionSlots._fields if "{" + name + "}" in template]
     truths = _answers(definition, table, rows)
-    example = _CaptionSlots(**{name: values[0] for name, values in truths.items()}) if len(rows) else None
-    answers = _candidates(definition, table, example) if example is not None else []
-    if protocol.blank_distractor and definition.candidates == "animals":
-        answers = [*answers, _CaptionSlots(c1=BLANK)]
-    said = [tuple(getattr(answer, name) for name in slots if name != "w") for answer in answers]
-    if slots[:1] == ["w"]:
-        said = [(world, *answer) for answer in said for world in table.worlds]
+    said = _said(protocol, definition, table, slots, truths) if len(rows) else []
     captions = {answer: template.format(**dict(zip(slots, answer, strict=True))) for answer in said}
     candidates = tuple(sorted(set(captions.values())))
     index = {text: place for place, text in enumerate(candidates)}
@@ -236,6 +230,23 @@ def _task(
         metrics=tuple(metric for metric, measured in metrics.items() if measured),
         half=protocol.half,
     )
+
+
+def _said(
+    protocol: SparProtocol,
+    definition: SparTask,
+    table: _Table,
+    slots: Sequence[str],
+    truths: Mapping[str, NDArray[Any]],
+) -> list[tuple[str, ...]]:
+    """Return what each candidate says in the slots of its template."""
+    answers = _candidates(definition, table, _CaptionSlots(**{name: values[0] for name, values in truths.items()}))
+    if protocol.blank_distractor and definition.candidates == "animals":
+        answers = [*answers, _CaptionSlots(c1=BLANK)]
+    said = [tuple(getattr(answer, name) for name in slots if name != "w") for answer in answers]
+    if "w" not in slots:
+        return said
+    return [(world, *answer) for answer in said for world in table.worlds]  # the world is the first slot
 
 
 def _factors(definition: SparTask, table: _Table, rows: NDArray[np.int64]) -> dict[str, tuple[NDArray[Any], ...]]:
