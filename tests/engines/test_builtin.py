@@ -89,6 +89,26 @@ def test_a_picture_does_not_depend_on_what_was_rendered_before(engine):
     assert len({v[0] for v in first.values()}) == 3
 
 
+def test_a_picture_lists_no_folder():
+    """Silently slow: names were read from the folders five times for every picture, a tenth of a small one's cost."""
+    asked = []
+
+    class Counted(Solids):
+        def names(self):
+            asked.append("names")
+            return super().names()
+
+        def worlds(self):
+            asked.append("worlds")
+            return super().worlds()
+
+    counted = BuiltinEngine(assets=Counted())
+    first = one(counted, Character_Name="Ball")
+    before = list(asked)
+    assert one(counted, Character_Name="Ball").sha256("rgb") == first.sha256("rgb")
+    assert asked == before
+
+
 def test_the_seed_changes_the_noise_and_nothing_else(engine):
     from dataclasses import replace
 

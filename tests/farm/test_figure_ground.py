@@ -13,11 +13,9 @@ import numpy as np
 import pytest
 
 from torchmultiverse.color import figure_ground
-from torchmultiverse.engines import Engine, capability
 from torchmultiverse.engines.builtin import BuiltinEngine
 from torchmultiverse.farm import generate
-from torchmultiverse.store import inspect, open_dataset
-from torchmultiverse.store.quality import FIGURE_GROUND
+from torchmultiverse.store import open_dataset
 
 DARK = {
     "name": "dark",

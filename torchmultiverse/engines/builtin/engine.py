@@ -252,7 +252,7 @@ class BuiltinEngine(Engine):
         return self._assets.textures()
 
     @cached_property
-    def _worlds_known(self) -> list[str]:
+    def _world_names(self) -> list[str]:
         return self._assets.worlds()
 
     @override
@@ -296,10 +296,10 @@ class BuiltinEngine(Engine):
             if actor.texture not in self._textures:
                 raise SpecError(f"no texture '{actor.texture}'.{nearest(actor.texture, self._textures)}")
         name = scene.get_str("World_Name")
-        if name not in self._worlds_known:
+        if name not in self._world_names:
             name = base_world(name)
-        if name not in self._worlds_known:
-            raise SpecError(f"no world '{name}'.{nearest(name, self._worlds_known)}")
+        if name not in self._world_names:
+            raise SpecError(f"no world '{name}'.{nearest(name, self._world_names)}")
         renderer: WorldRenderer = self._worlds.get(name, lambda: WorldRenderer(self._assets.world(name)))
         loaded = time.perf_counter()
         kind = placement.layout(scene, actors)
