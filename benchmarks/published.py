@@ -27,8 +27,8 @@ import pyarrow as pa
 from PIL import Image
 
 from torchmultiverse.errors import DatasetError, TorchMultiverseError
-from torchmultiverse.evaluate import Result, evaluate, load_protocol
-from torchmultiverse.evaluate.reference import tables
+from torchmultiverse.evaluation import Result, evaluate, load_protocol
+from torchmultiverse.evaluation.reference import tables
 from torchmultiverse.files import write_atomic
 from torchmultiverse.images import decode, rgb
 from torchmultiverse.models.torch_tools import need

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import false_discovery_control
 
-from torchmultiverse.evaluate.slices import RATE, search
+from torchmultiverse.evaluation.slices import RATE, search
 from torchmultiverse.stats.difference import paired_interval
 from torchmultiverse.stats.intervals import Intervals
 from torchmultiverse.stats.significance import mcnemar, sign_flip

@@ -19,13 +19,13 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parent / "evaluate"))
+sys.path.insert(0, str(Path(__file__).parent / "evaluation"))
 
 from planted import drawn_spar
 
 from torchmultiverse.analyze.sweeps import component as of_sweep
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.evaluate import evaluate
+from torchmultiverse.evaluation import evaluate
 from torchmultiverse.farm.parts import join
 from torchmultiverse.models import HistogramBaseline
 from torchmultiverse.paths import MOST_BYTES, component, scene_name

@@ -15,7 +15,7 @@ import pytest
 
 from torchmultiverse.engines import find_engine
 from torchmultiverse.errors import EngineError, ModelError, SpecError
-from torchmultiverse.evaluate import load_protocol
+from torchmultiverse.evaluation import load_protocol
 from torchmultiverse.models import load_model
 
 

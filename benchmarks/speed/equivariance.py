@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 
-from torchmultiverse.evaluate.displacements import arrange, parallelism
+from torchmultiverse.evaluation.displacements import arrange, parallelism
 from torchmultiverse.resources import data_folder
 from torchmultiverse.scenes import expanded, load_spec
 

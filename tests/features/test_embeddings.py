@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torchmultiverse import images
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.errors import ModelError
-from torchmultiverse.evaluate import evaluate
+from torchmultiverse.evaluation import evaluate
 from torchmultiverse.farm import generate
 from torchmultiverse.features.cache import DIGEST, FeatureCache
 from torchmultiverse.features.encode import BatchSize
@@ -182,7 +182,7 @@ def dying(self, images):
         os.kill(os.getpid(), signal.SIGKILL)
     return encode(self, images)
 Small.encode_image = dying
-from torchmultiverse.evaluate import evaluate
+from torchmultiverse.evaluation import evaluate
 evaluate(sys.argv[1], Small(), embeddings=sys.argv[3], quiet=True, batch_size=4)
 """
 
@@ -217,7 +217,7 @@ def test_a_picture_is_decoded_once_for_all_models_of_a_geometry(dataset: Path, t
     other = Prepares("c" * 64, replace(PLAIN, size=(10, 10)))
     other._matrix = np.random.default_rng(0).normal(size=(300, 16)).astype(np.float32)
     alone = evaluate(opened, _named(Small("b" * 64, second.info.preprocess), "b"), quiet=True)
-    monkeypatch.setattr("torchmultiverse.evaluate.run.gallery_images", lambda *given: {})
+    monkeypatch.setattr("torchmultiverse.evaluation.run.gallery_images", lambda *given: {})
     monkeypatch.setattr("torchmultiverse.features.cached_images.read", _counting(decoded))
     models = [_named(first, "a"), _named(second, "b"), _named(other, "c")]
     result = evaluate(opened, models, quiet=True, embeddings=store)

@@ -24,8 +24,8 @@ from torchmultiverse import open_dataset
 from torchmultiverse.cli.app import app
 from torchmultiverse.engines import Catalogue, Choice
 from torchmultiverse.engines.marker import MarkerEngine
-from torchmultiverse.evaluate import evaluate as _evaluate
-from torchmultiverse.evaluate import protocols
+from torchmultiverse.evaluation import evaluate as _evaluate
+from torchmultiverse.evaluation import protocols
 from torchmultiverse.farm import generate, join
 from torchmultiverse.features.cache import FeatureCache
 from torchmultiverse.features.extract import features_of

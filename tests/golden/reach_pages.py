@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "evaluate"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))
 
 Files = dict[str, Path]
 RECORDS = Path(__file__).parent / "records"
@@ -35,7 +35,7 @@ RECORDS = Path(__file__).parent / "records"
 
 def load_record(path: Path) -> Any:
     """Return what a saved record holds, as plain data."""
-    from torchmultiverse import evaluate
+    from torchmultiverse import evaluation
     from torchmultiverse.documents import Document
     from torchmultiverse.report import load_record as load
 
@@ -45,7 +45,7 @@ def load_record(path: Path) -> Any:
         "next renders": "Acquisition", "sensitivity": "Sensitivity", "slices": "Slice",
     }  # fmt: skip
     if path.parent.name == "analyses":
-        return getattr(evaluate, f"{kinds[path.stem]}Record").load(path).model_dump()
+        return getattr(evaluation, f"{kinds[path.stem]}Record").load(path).model_dump()
     record, _ = load(path)
     assert isinstance(record, Document)
     return record.model_dump()
@@ -53,7 +53,7 @@ def load_record(path: Path) -> Any:
 
 def load_results(folder: Path) -> dict[str, Any]:
     """Return the table and the per-picture rows of a saved evaluation, and how many pictures and factors it has."""
-    from torchmultiverse.evaluate import Result
+    from torchmultiverse.evaluation import Result
 
     result = Result.load(folder)
     return {
@@ -67,14 +67,14 @@ def load_results(folder: Path) -> dict[str, Any]:
 
 def load_submission(path: Path) -> dict[str, Any]:
     """Return a leaderboard entry as plain data."""
-    from torchmultiverse.evaluate import Submission
+    from torchmultiverse.evaluation import Submission
 
     return Submission.load(path).model_dump()
 
 
 def failed_checks(path: Path, results: Path) -> list[str]:
     """Return what does not hold of a leaderboard entry, against the results it was made of."""
-    from torchmultiverse.evaluate import Result, Submission, check
+    from torchmultiverse.evaluation import Result, Submission, check
 
     entry = Submission.load(path)
     return [one.what for one in check(entry, Result.load(results)) if one.state == "fails"]
@@ -165,7 +165,7 @@ def _asked(copies: int = 6) -> list[dict[str, Any]]:
 
 def evaluate_classifiers(folder: Path) -> Path:
     """Score four classifiers whose answers are planted on 288 pictures; returns the folder of the results."""
-    from torchmultiverse.evaluate import evaluate
+    from torchmultiverse.evaluation import evaluate
     from torchmultiverse.models import as_model
     from torchmultiverse.store.views import ImageList
 
@@ -205,7 +205,7 @@ def evaluate_captions(folder: Path) -> Path:
     """Score planted caption models on 96 pictures of the SPAR design; returns the folder of the results."""
     from planted import Planted, Tagged, spar_rows
 
-    from torchmultiverse.evaluate import evaluate
+    from torchmultiverse.evaluation import evaluate
 
     pictures = Tagged(spar_rows(animals=("Elephant", "Goldfish", "Penguin")))
     models = [Planted(pictures, "oracle", ["world", "animals"]), Planted(pictures, "worlds", ["world"])]
@@ -249,7 +249,7 @@ def _carried(page: Path) -> Any:
 def _stored(folder: Path) -> Path:
     """Return a marker dataset of 96 pictures and, beside it, results of classifiers that answer by rules."""
     from torchmultiverse.engines.marker import MarkerEngine, read_marker
-    from torchmultiverse.evaluate import evaluate
+    from torchmultiverse.evaluation import evaluate
     from torchmultiverse.farm import generate
     from torchmultiverse.models import as_model
     from torchmultiverse.scenes import Scene
@@ -346,7 +346,7 @@ def correlate(results: Path, out: Path) -> Files:
 
 
 def model_card(results: Path, out: Path) -> Files:
-    from torchmultiverse.evaluate import Result
+    from torchmultiverse.evaluation import Result
     from torchmultiverse.report.modelcard import write_card
 
     return {"page": write_card(Result.load(results), "no Snow", out / "card.md")}
@@ -397,7 +397,7 @@ class _Moving:
 
 def equivariance(stored: Path, out: Path) -> Files:
     """Say how parallel planted vectors move; the record is what the command saves."""
-    from torchmultiverse.evaluate.displacements import equivariance as measure
+    from torchmultiverse.evaluation.displacements import equivariance as measure
     from torchmultiverse.store import open_dataset
 
     dataset, rng = open_dataset(stored / "data"), np.random.default_rng(0)
@@ -413,7 +413,7 @@ def equivariance(stored: Path, out: Path) -> Files:
 
 def sensitivity(stored: Path, out: Path) -> Files:
     """Score a model that sees brightness alone under a grid of preprocessing choices."""
-    from torchmultiverse.evaluate.protocol_choices import sensitivity as measure
+    from torchmultiverse.evaluation.protocol_choices import sensitivity as measure
     from torchmultiverse.models import FAMILIES, Preprocess, as_model, register
     from torchmultiverse.store.views import ImageList
 

@@ -21,7 +21,7 @@ timm = pytest.importorskip("timm")
 
 from torchmultiverse.models.clip import ClipModel  # noqa: E402
 from torchmultiverse.models.tiny import build_tiny, save_tiny, tiny_config  # noqa: E402
-from torchmultiverse.models.torch_tools import weights_hash  # noqa: E402
+from torchmultiverse.models.torch_tools import name_tag_file, weights_hash  # noqa: E402
 
 
 def _pictures(count: int = 5) -> list[Image.Image]:
@@ -287,3 +287,17 @@ def test_a_module_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = load_model("python:my_models_for_this_test:mine")
     assert isinstance(model, Classifier)
     assert model.logits(_pictures(2)).tolist() == [[0, 1], [0, 1]]
+
+
+def test_the_path_of_a_checkpoint_may_be_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "a.pt"
+    file.touch()
+    inner = str(file).lstrip("/")
+    assert name_tag_file(f"resnet18//{file}") == ("resnet18", "", str(file))
+    assert name_tag_file(f"resnet18/{file}") == ("resnet18", "", str(file)), "a slash, and the path"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / inner).parent.mkdir(parents=True)
+    (tmp_path / inner).touch()
+    assert name_tag_file(f"resnet18//{inner}") == ("resnet18", "", inner), "as documented where both are there"
+    with pytest.raises(ModelError, match=r"no checkpoint at no/b.pt \(below .*\), nor at /no/b.pt"):
+        name_tag_file("resnet18//no/b.pt")

@@ -6,6 +6,7 @@ where a dataset is made, or whose model is right whatever the images show.
 
 from __future__ import annotations
 
+import re
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from torchmultiverse import generate
-from torchmultiverse.evaluate import evaluate
+from torchmultiverse.evaluation import evaluate
 from torchmultiverse.models import load_model
 
 FOLDER = Path(__file__).parents[2] / "docs" / "examples" / "plugin"
@@ -52,6 +53,13 @@ def test_model_engine_protocol_and_factor_work_together(installed: None, tmp_pat
     }
     assert by_fog[0] == by_fog[0.5] == 1
     assert by_fog[1] == pytest.approx(1 / 3)
+
+
+def test_the_python_of_the_page_runs(installed: None) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```", (FOLDER.parents[1] / "plugins.md").read_text(), re.S | re.M)
+    assert blocks
+    for number, source in enumerate(blocks):
+        exec(compile(source, f"plugins.md, example {number + 1}", "exec"), {})
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "evaluate"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))
 
 from planted import Planted, Tagged, drawn_spar, spar_rows
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.evaluate import Result, evaluate
-from torchmultiverse.evaluate.submissions import Submission, check, submission
+from torchmultiverse.evaluation import Result, evaluate
+from torchmultiverse.evaluation.submissions import Submission, check, submission
 from torchmultiverse.models import HistogramBaseline
 from torchmultiverse.report.explorer import explore
 from torchmultiverse.report.modelcard import model_card

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "evaluate"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))
 
 from planted import drawn_spar
 
-from torchmultiverse.evaluate import Result, evaluate
-from torchmultiverse.evaluate.ranking import LeaderboardRow, leaderboard_rows, percent
+from torchmultiverse.evaluation import Result, evaluate
+from torchmultiverse.evaluation.ranking import LeaderboardRow, leaderboard_rows, percent
 from torchmultiverse.models import HistogramBaseline
 from torchmultiverse.report import load_record, markdown, write_report
 from torchmultiverse.report.page import headline

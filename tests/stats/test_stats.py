@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from torchmultiverse.evaluate.scoring import paired_scores, retrieval, two_way
+from torchmultiverse.evaluation.scoring import paired_scores, retrieval, two_way
 from torchmultiverse.stats.intervals import Intervals, wilson
 
 

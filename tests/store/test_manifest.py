@@ -81,3 +81,18 @@ def test_a_part_has_files_where_the_whole_has(tmp_path: Path) -> None:
     assert not ImageSubset(memory, rows).has_bytes
     with pytest.raises(DatasetError, match="image 2 has no file"):
         ImageSubset(memory, rows).image_bytes(0)
+
+
+def test_a_row_of_any_set_is_its_image_and_labels(tmp_path: Path) -> None:
+    """Silently wrong would be a number past the end that wraps to another row: an iteration would then never end."""
+    images = [Image.new("RGB", (8, 8), (40 * k, 0, 0)) for k in range(3)]
+    memory = ImageList(images, [{"label": name} for name in "abc"])
+    for name, image in zip("abc", images, strict=True):
+        (tmp_path / name).mkdir()
+        image.save(tmp_path / name / "1.png")
+    for whole in (memory, ImageFolder(tmp_path), ImageSubset(memory, np.array([0, 1, 2]))):
+        assert [(row["label"], row["image"].getpixel((0, 0))[0]) for row in whole] == [("a", 0), ("b", 40), ("c", 80)]
+        assert whole[-1]["label"] == whole[np.int64(2)]["label"] == "c"
+        for beyond in (3, -4):
+            with pytest.raises(IndexError, match=f"has 3 rows, none of number {beyond}"):
+                whole[beyond]

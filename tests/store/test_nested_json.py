@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from torchmultiverse.errors import TorchMultiverseError
-from torchmultiverse.evaluate import load_protocol
+from torchmultiverse.evaluation import load_protocol
 from torchmultiverse.models import load_model
 from torchmultiverse.scenes import load_spec
 from torchmultiverse.store import open_dataset

@@ -17,7 +17,7 @@ from torchmultiverse.analyze.experiment import MANY, Experiment, ImageRow, exper
 from torchmultiverse.analyze.experiment_setup import ExperimentSetup
 from torchmultiverse.analyze.neighbours import nearest_rows
 from torchmultiverse.errors import ModelError
-from torchmultiverse.evaluate import plain
+from torchmultiverse.evaluation import plain
 
 EPSILONS = (0.0, 0.01, 0.025, 0.05, 0.1, 0.25)
 

@@ -23,7 +23,7 @@ from torchmultiverse.analyze.options import RunOptions
 from torchmultiverse.analyze.splits import factor_target
 from torchmultiverse.documents import Document, Record
 from torchmultiverse.errors import ModelError
-from torchmultiverse.evaluate import plain
+from torchmultiverse.evaluation import plain
 from torchmultiverse.features import Features, factor_names, features_of
 from torchmultiverse.store import ImageSubset, columns_of, dataset_name, open_images
 from torchmultiverse.train import EncoderTraining, parse_settings, train_encoder

@@ -16,7 +16,7 @@ from torchmultiverse.analyze.experiment import MANY, Experiment, experiment, ima
 from torchmultiverse.analyze.experiment_setup import ExperimentSetup
 from torchmultiverse.analyze.neighbours import nearest_rows
 from torchmultiverse.errors import ModelError
-from torchmultiverse.evaluate import plain
+from torchmultiverse.evaluation import plain
 from torchmultiverse.stats import Intervals, mean_interval
 
 

@@ -20,7 +20,7 @@ from torchmultiverse.analyze.fidelity import frechet_distance
 from torchmultiverse.analyze.geometry import minimal_pairs
 from torchmultiverse.analyze.neighbours import nearest_rows
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.evaluate import plain
+from torchmultiverse.evaluation import plain
 
 NEIGHBOURS, COMMON = 20, 14
 """Of the source: dimensions that more than 14 of 20 neighbours use are what they have in common."""

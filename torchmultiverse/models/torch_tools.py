@@ -61,13 +61,20 @@ def parameter_count(module: torch.nn.Module) -> int:
 def name_tag_file(rest: str) -> tuple[str, str, str]:
     """Return the parts of ``NAME``, ``NAME/TAG`` or ``NAME//FILE``; what is not there is empty.
 
+    ``NAME///home/me/x.pth`` is the absolute path. ``NAME//home/me/x.pth`` can be read both ways (a name, a slash and an
+    absolute path): it is the path below the working folder, and the absolute one where only that exists.
+
     Raises:
-        ModelError: ``//`` with nothing behind it.
+        ModelError: ``//`` with nothing behind it, or with a file that is in neither place.
     """
     name, double, path = rest.partition("//")
     if double:
         if not path:
             raise ModelError(f"'{rest}': which file? {name}//path/to/checkpoint.pth")
+        if not path.startswith("/") and not Path(path).exists():
+            if not Path(f"/{path}").exists():
+                raise ModelError(f"no checkpoint at {path} (below {Path.cwd()}), nor at /{path}")
+            path = f"/{path}"
         return name, "", path
     name, _, tag = rest.partition("/")
     return name, tag, ""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from torchmultiverse.analyze import Analysis, Cut, LabelBudget, LayerGeometry, LayerSimilarity, ProbeResults
-from torchmultiverse.evaluate import plain
+from torchmultiverse.evaluation import plain
 from torchmultiverse.report import svg
 from torchmultiverse.report.experiments import experiment_section
 from torchmultiverse.report.memorization import memorization_section, memorization_tables

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from torchmultiverse.evaluate import Result, word_codes
+from torchmultiverse.evaluation import Result, word_codes
 from torchmultiverse.files import write_atomic
 from torchmultiverse.images import jpeg, rgb
 from torchmultiverse.progress import progress_bar

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from torchmultiverse.evaluate import (
+from torchmultiverse.evaluation import (
     FactorScore,
     Interaction,
     LeaderboardRow,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from torchmultiverse.analyze import LayerGap, Misalignment, TrainedRecipe
-from torchmultiverse.evaluate import plain
+from torchmultiverse.evaluation import plain
 from torchmultiverse.report.tables import rows_as_csv
 from torchmultiverse.report.templates import template
 from torchmultiverse.stats import LEVEL, holm

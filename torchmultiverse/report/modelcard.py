@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from torchmultiverse.evaluate import LeaderboardRow, Result, RowView, calibration, factor_scores, percent, slices_of
+from torchmultiverse.evaluation import LeaderboardRow, Result, RowView, calibration, factor_scores, percent, slices_of
 from torchmultiverse.files import write_atomic
 
 

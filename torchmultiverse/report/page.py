@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import pyarrow.compute as pc
 from markupsafe import Markup, escape
 
-from torchmultiverse.evaluate import (
+from torchmultiverse.evaluation import (
     LeaderboardRow,
     Result,
     chosen_rows,

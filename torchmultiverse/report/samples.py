@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from torchmultiverse.analyze import SampleEvaluation
-from torchmultiverse.evaluate import plain
+from torchmultiverse.evaluation import plain
 from torchmultiverse.report import svg
 from torchmultiverse.report.templates import template
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from torchmultiverse.evaluate import FactorScore
+from torchmultiverse.evaluation import FactorScore
 from torchmultiverse.stats import Calibration
 
 WIDTH = 340

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torchmultiverse.documents import Record
-from torchmultiverse.evaluate import Result, leaderboard_rows, percent, ranked
+from torchmultiverse.evaluation import Result, leaderboard_rows, percent, ranked
 
 
 def markdown(result: Result) -> str:

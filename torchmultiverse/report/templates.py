@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from torchmultiverse.documents import EncodedImage
-from torchmultiverse.evaluate import percent
+from torchmultiverse.evaluation import percent
 from torchmultiverse.images import decode, thumbnail
 from torchmultiverse.stats import format_difference
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -54,6 +55,23 @@ class ImageSet(Protocol):
     def image(self, index: int) -> Image.Image:
         """Return one image."""
         ...
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Return one row: ``image``, decoded, and what the columns that are no images say of it.
+
+        Raises:
+            IndexError: no such row; so that a set can be iterated over.
+        """
+        number = operator.index(index)
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"'{dataset_name(self)}' has {len(self)} rows, none of number {number}")
+        number %= len(self)
+        return {"image": self.image(number), **self._row_labels(number)}
+
+    def _row_labels(self, index: int) -> dict[str, Any]:
+        """Return what the columns that are no images say of a row."""
+        row: dict[str, Any] = self.table().slice(index, 1).to_pylist()[0]
+        return row
 
     def iter_images(self, indices: Iterable[int] | None = None) -> Iterator[Image.Image]:
         """Yield images in the order asked for; all, where nothing is asked for."""

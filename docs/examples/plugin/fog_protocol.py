@@ -6,7 +6,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.evaluate import Prompts, Protocol, Task, multiple_choice
+from torchmultiverse.evaluation import Prompts, Protocol, Task, multiple_choice
 
 ASKED = {"colour": ("character_texture", "a {} square"), "time": ("world_name", "a photo taken at {}")}
 

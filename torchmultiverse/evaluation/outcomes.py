@@ -1,0 +1,148 @@
+"""From a task and the scores of its candidates to what became of its images. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchmultiverse.evaluation.classification import imagenet_outcome
+from torchmultiverse.evaluation.imagenet import CLASSES
+from torchmultiverse.evaluation.pairs import METRICS, winoground
+from torchmultiverse.evaluation.scores import CHUNK, Scores, Search
+from torchmultiverse.evaluation.scoring import Outcome, first_of_best, joined, two_way
+from torchmultiverse.evaluation.task import Task
+
+_AMONG = {"top1": 1, "top5": 5}
+
+
+@dataclass(frozen=True)
+class TaskOutcome:
+    """Outcomes of one model on one task by one metric; arrays are (N,).
+
+    Attributes:
+        task: what was asked.
+        metric: ``top1``, ``top5``, ``hard_negative``, ``winoground_text``, ``winoground_image``, ``winoground_group``.
+        outcome: what became of each image.
+        labels, predictions: captions or classes.
+        chance: accuracy of a blind guess.
+        candidates: how many answers there were.
+        search: how the best of them was found.
+    """
+
+    task: Task
+    metric: str
+    outcome: Outcome
+    labels: NDArray[Any]
+    predictions: NDArray[Any]
+    chance: float
+    candidates: int
+    search: Search = Search()
+
+    @property
+    def in_average(self) -> bool:
+        """Whether the average of the tasks counts it: the best five say the same as the best one, once more."""
+        return self.task.scope == "plain" and self.metric != "top5"
+
+
+def outcomes(task: Task, scores: Scores) -> Iterator[TaskOutcome]:
+    """Yield what became of a task, by each of its metrics.
+
+    >>> from torchmultiverse.evaluation.scores import MatrixScores
+    >>> from torchmultiverse.evaluation.task import multiple_choice
+    >>> task = multiple_choice("colour", [0, 1, 2], ["red", "blue", "red"])
+    >>> found, = outcomes(task, MatrixScores(np.array([[0.1, 0.9], [0.8, 0.3], [0.6, 0.2]])))
+    >>> found.outcome.correct.tolist(), found.predictions.tolist()
+    ([1.0, 1.0, 0.0], ['red', 'blue', 'blue'])
+    """
+    if task.label_space is not None:
+        yield _reading(task, scores)
+        return
+    yield from _ranked(task, scores)
+    if {"hard_negative", "winoground"} & set(task.metrics):
+        yield from _of_pairs(task, scores)
+
+
+def _reading(task: Task, scores: Scores) -> TaskOutcome:
+    """Return the outcome of 1000 outputs that are read as classes."""
+    space = task.label_space
+    assert space is not None
+    names = np.array(task.candidates, object)[task.labels]
+    logits = np.float32(1.0 if scores.scale is None else scores.scale) * scores.block(np.arange(len(task.rows)))
+    outcome, predictions, chance = imagenet_outcome(logits, list(names), space.groups, space.name)
+    count = len(task.candidates) if space.name == "restricted" else CLASSES
+    return TaskOutcome(task, "top1", outcome, names, np.array(predictions, dtype=object), chance, count)
+
+
+def _ranked(task: Task, scores: Scores) -> Iterator[TaskOutcome]:
+    """Yield outcomes among all candidates."""
+    names, count = np.array(task.candidates, dtype=object), len(task.candidates)
+    asked = [metric for metric in task.metrics if metric in _AMONG]
+    plain = [metric for metric in asked if metric == "top1" and not scores.first_wins]
+    found = {metric: scores.retrieve(task.labels, count) for metric in plain}
+    if others := [metric for metric in asked if metric not in found]:
+        found |= _first_of_best(task, scores, others)
+    for metric in asked:
+        outcome, search = found[metric]
+        chance = min(1.0, _AMONG[metric] / count)
+        predictions = names[outcome.prediction]
+        yield TaskOutcome(task, metric, outcome, names[task.labels], predictions, chance, count, search)
+
+
+def _first_of_best(task: Task, scores: Scores, metrics: Sequence[str]) -> dict[str, tuple[Outcome, Search]]:
+    """Return outcomes by metrics where the first of equal scores wins, a block of images at a time."""
+    parts: dict[str, list[Outcome]] = {metric: [] for metric in metrics}
+    step = max(1, CHUNK // len(task.candidates))
+    for start in range(0, len(task.rows), step):
+        part = np.arange(start, min(start + step, len(task.rows)))
+        block = scores.block(part)
+        for metric, found in parts.items():
+            found.append(first_of_best(block, task.labels[part], _AMONG[metric]))
+    return {metric: (joined(found), Search()) for metric, found in parts.items()}
+
+
+def _of_pairs(task: Task, scores: Scores) -> Iterator[TaskOutcome]:
+    """Yield outcomes of the true caption against the hard negative, and of pairs of images."""
+    assert task.negatives is not None
+    names = np.array(task.candidates, dtype=object)
+    both = np.stack([task.labels, task.negatives], axis=1)
+    if scores.first_wins and task.negative_first is not None:
+        order = task.negative_first.astype(np.int64)
+        pair = scores.chosen(np.where(order[:, None] == 1, both[:, ::-1], both))
+        outcome = first_of_best(pair, order)
+        chosen = np.where(outcome.correct > 0, task.labels, task.negatives)
+        yield TaskOutcome(task, "hard_negative", outcome, names[task.labels], names[chosen], 0.5, 2)
+        return
+    pair = scores.chosen(both)
+    if "hard_negative" in task.metrics:
+        outcome = two_way(pair[:, 0], pair[:, 1], scale=scores.scale)
+        chosen = np.where(outcome.prediction == 0, task.labels, task.negatives)
+        yield TaskOutcome(task, "hard_negative", outcome, names[task.labels], names[chosen], 0.5, 2)
+    if "winoground" in task.metrics:
+        yield from _winoground(task, pair[:, 0], pair[:, 1])
+
+
+def pairs_of(task: Task) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the positions of both images of every pair, (P,) each."""
+    if task.partners is None:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    first = np.flatnonzero(np.arange(len(task.rows)) < task.partners)
+    return first, task.partners[first]
+
+
+def _winoground(task: Task, true: NDArray[np.float32], other: NDArray[np.float32]) -> Iterator[TaskOutcome]:
+    one, two = pairs_of(task)
+    if not len(one):
+        return
+    pairs = replace(task.only(one), name="winoground", title="Winoground")
+    assert pairs.negatives is not None
+    right = winoground(true[one], other[one], true[two], other[two])
+    margin = np.minimum(true[one] - other[one], true[two] - other[two]).astype(np.float32)
+    names = np.array(task.candidates, dtype=object)
+    for metric, chance in METRICS.items():
+        predicted = np.where(right[metric], pairs.labels, pairs.negatives)
+        outcome = Outcome(right[metric].astype(float), predicted, margin, np.full(len(one), np.nan, np.float32))
+        yield TaskOutcome(pairs, f"winoground_{metric}", outcome, names[pairs.labels], names[predicted], chance, 2)

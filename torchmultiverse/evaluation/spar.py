@@ -1,0 +1,304 @@
+"""SPAR: from a table of factors and a protocol to tasks: which pictures, which captions, which one is true. Pure."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations_with_replacement, permutations
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from typing_extensions import override
+
+from torchmultiverse.errors import DatasetError
+from torchmultiverse.evaluation.protocol import Protocol
+from torchmultiverse.evaluation.strict import StrictModel
+from torchmultiverse.evaluation.task import CLASSIFIERS, Metric, Scope, Task, multiple_choice
+from torchmultiverse.scenes import BLANK
+from torchmultiverse.store import PUBLISHED
+
+DEFAULT = "Default"
+_OTHER_SIDE = {"left": "right", "right": "left", "bottom": "top", "top": "bottom"}
+COLUMNS = tuple(PUBLISHED["SPAR"])
+_OWN = {*COLUMNS, "caption", "split"}
+
+
+Candidates = Literal["worlds", "animals", "animal at each side", "unordered pairs", "ordered pairs"]
+
+
+class SparTask(StrictModel):
+    """One question of SPAR.
+
+    Attributes:
+        task: its name in results.
+        title, question: for people.
+        caption: template over ``{w}``, ``{c1}``, ``{c2}``, ``{p1}``, ``{p2}``, ``{t1}``, ``{t2}``. With one animal,
+            ``{c1}`` and ``{p1}`` mean that animal and its side, whichever of the two it is.
+        animals: pictures with this many animals take part.
+        different: only pictures of two different animals take part.
+        textures: only unpainted pictures (``default``), only painted ones, or any.
+        candidates: what the model chooses between.
+        negative: how the one hard negative is made, if the task has any.
+        split_by: what divides the pictures into settings that are scored apart.
+        scopes: captions without (``plain``) or with (``background``) the world.
+    """
+
+    task: str
+    title: str
+    question: str
+    caption: str
+    animals: tuple[Literal[0, 1, 2], ...]
+    different: bool = False
+    textures: Literal["default", "painted"] | None = None
+    candidates: Candidates
+    negative: Literal["other side", "animals swapped"] | None = None
+    split_by: Literal["texture", "textures", "positions"] | None = None
+    scopes: tuple[Scope, ...] = ("plain",)
+
+    @property
+    def names_one_animal(self) -> bool:
+        """Whether each answer is one animal and nothing else, which may be a class of a classifier."""
+        return self.candidates == "animals" and self.animals == (1,)
+
+
+class SparProtocol(Protocol):
+    """Caption retrieval and hard negatives over worlds, animals, positions and textures.
+
+    Attributes:
+        background: what captions of the scope ``background`` end with.
+        blank_distractor: the empty place is one of the animals that a single one is told from, as published.
+        scene_rows: only so many empty pictures are asked which world they are; by default one of each view.
+        half: scores are rounded to half precision, 100 times the vector first, as published; of ties the first wins.
+        coin_order: of the two captions of a hard negative, Python's random stream with seed 0 says which comes first,
+            as published; so a tie is right or wrong, not half of each.
+        top5: also tell how often the truth is among the best five.
+    """
+
+    kind: Literal["spar"]
+    background: str
+    blank_distractor: bool = False
+    scene_rows: int | None = None
+    half: bool = False
+    coin_order: bool = False
+    top5: bool = False
+    tasks: tuple[SparTask, ...] = Field(min_length=1)
+
+    @override
+    def compile(self, columns: Mapping[str, NDArray[Any]]) -> list[Task]:
+        asked = list(_tasks(self, columns))
+        single = {definition.task for definition in self.tasks if definition.names_one_animal}
+        return [
+            *(_with_coins(asked) if self.coin_order else asked),
+            *(_of_classes(task) for task in asked if task.name in single and task.scope == "plain"),
+        ]
+
+
+class _CaptionSlots(NamedTuple):
+    """What a caption says; a slot that its template lacks does not matter."""
+
+    w: str = ""
+    c1: str = ""
+    c2: str = ""
+    p1: str = ""
+    p2: str = ""
+    t1: str = ""
+    t2: str = ""
+
+
+class _Table:
+    """The columns of SPAR with what follows from them."""
+
+    def __init__(self, columns: Mapping[str, NDArray[Any]]) -> None:
+        missing = [name for name in COLUMNS if name not in columns]
+        if missing:
+            raise DatasetError(f"SPAR needs the columns {', '.join(COLUMNS)}; {', '.join(missing)} missing")
+        self.w, self.c1, self.c2, self.p1, self.p2, self.t1, self.t2 = (columns[name] for name in COLUMNS)
+        self.count = (self.c1 != BLANK).astype(int) + (self.c2 != BLANK)
+        self.single = np.where(self.c1 != BLANK, self.c1, self.c2)
+        self.single_position = np.where(self.c1 != BLANK, self.p1, self.p2)
+        self.worlds = tuple(sorted(set(self.w)))
+        self.animals = tuple(sorted((set(self.c1) | set(self.c2)) - {BLANK}))
+        self.pairs = np.array(["|".join(sorted(pair)) for pair in zip(self.c1, self.c2, strict=True)], dtype=object)
+        # What else varies (camera, light): two empty pictures that differ in nothing else are one picture.
+        others = [columns[n] for n in sorted(columns) if n not in _OWN and n.startswith(("camera_", "scene_light"))]
+        self.view = np.array([repr(view) for view in zip(self.w, *others, strict=True)], dtype=object)
+
+
+def _tasks(protocol: SparProtocol, columns: Mapping[str, NDArray[Any]]) -> Iterator[Task]:
+    """Yield every task that the images allow; a task with no image, or one candidate only, is left out.
+
+    Raises:
+        DatasetError: a column that SPAR needs is missing.
+    """
+    table = _Table(columns)
+    for definition in protocol.tasks:
+        for setting, rows in _settings(definition, table, protocol.scene_rows):
+            for scope in definition.scopes:
+                task = _task(protocol, definition, table, setting, rows, scope)
+                if len(task.candidates) > 1:
+                    yield task
+
+
+def _of_classes(task: Task) -> Task:
+    """Return the task of naming the single animal, which a classifier can be asked that has classes for some."""
+    one, two = task.factors["animal"]
+    names = [str(name) for name in np.where(one != BLANK, one, two)]
+    found = multiple_choice(task.name, task.rows, names, kinds=CLASSIFIERS, classes="known")
+    return replace(
+        task, candidates=found.candidates, labels=found.labels, kinds=found.kinds, classes=found.classes,
+        metrics=("top1",), half=False, negatives=None, negative_first=None,
+    )  # fmt: skip
+
+
+def _with_coins(asked: Sequence[Task]) -> Iterator[Task]:
+    flips = random_caption_order(asked)
+    for task in asked:
+        yield replace(task, negative_first=flips.get((task.name, task.setting, task.scope)))
+
+
+def _settings(definition: SparTask, table: _Table, scene_rows: int | None) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """Yield the name and the rows of each setting of a task."""
+    keep = np.isin(table.count, definition.animals)
+    unpainted = (table.t1 == DEFAULT) & (table.t2 == DEFAULT)
+    if definition.textures is not None:
+        keep &= unpainted if definition.textures == "default" else ~unpainted
+    if definition.different:
+        keep &= table.c1 != table.c2
+    if definition.candidates == "animal at each side":
+        keep &= np.isin(table.single_position, list(_OTHER_SIDE))
+    rows = np.flatnonzero(keep)
+    if definition.animals == (0,) and scene_rows is not None:
+        rows = rows[:scene_rows]
+    elif definition.animals == (0,):
+        _, first = np.unique(table.view[rows], return_index=True)
+        rows = rows[np.sort(first)]
+    if definition.split_by is None:
+        groups = np.full(len(rows), "", dtype=object)
+    elif definition.split_by == "texture":
+        groups = table.t1[rows]
+    else:
+        one, two = (table.p1, table.p2) if definition.split_by == "positions" else (table.t1, table.t2)
+        groups = np.array([f"{a}/{b}" for a, b in zip(one[rows], two[rows], strict=True)], dtype=object)
+    # The unpainted setting first, then in the order of the data.
+    for group in sorted(set(groups), key=lambda g: (g != DEFAULT, list(groups).index(g))):
+        yield group, rows[groups == group]
+
+
+def _task(
+    protocol: SparProtocol,
+    definition: SparTask,
+    table: _Table,
+    setting: str,
+    rows: NDArray[np.int64],
+    scope: Scope,
+) -> Task:
+    template = definition.caption + (protocol.background if scope == "background" else "")
+    slots = [name for name in _CaptionSlots._fields if "{" + name + "}" in template]
+    truths = _answers(definition, table, rows)
+    example = _CaptionSlots(**{name: values[0] for name, values in truths.items()}) if len(rows) else None
+    answers = _candidates(definition, table, example) if example is not None else []
+    if protocol.blank_distractor and definition.candidates == "animals":
+        answers = [*answers, _CaptionSlots(c1=BLANK)]
+    said = [tuple(getattr(answer, name) for name in slots if name != "w") for answer in answers]
+    if slots[:1] == ["w"]:
+        said = [(world, *answer) for answer in said for world in table.worlds]
+    captions = {answer: template.format(**dict(zip(slots, answer, strict=True))) for answer in said}
+    candidates = tuple(sorted(set(captions.values())))
+    index = {text: place for place, text in enumerate(candidates)}
+    place = {answer: index[text] for answer, text in captions.items()}
+
+    def places(found: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
+        return np.array([place[key] for key in zip(*(found[name].tolist() for name in slots), strict=True)], np.int64)
+
+    negatives = places(_negatives(definition, truths)) if definition.negative is not None else None
+    top5 = protocol.top5 and len(candidates) > 5
+    metrics: dict[Metric, bool] = {"top1": True, "top5": top5, "hard_negative": negatives is not None}
+    return Task(
+        name=definition.task,
+        setting=setting,
+        scope=scope,
+        title=definition.title,
+        question=definition.question,
+        rows=rows,
+        candidates=candidates,
+        labels=places(truths),
+        negatives=negatives,
+        clusters=None if definition.animals == (0,) else table.pairs[rows],
+        factors=_factors(definition, table, rows),
+        metrics=tuple(metric for metric, measured in metrics.items() if measured),
+        half=protocol.half,
+    )
+
+
+def _factors(definition: SparTask, table: _Table, rows: NDArray[np.int64]) -> dict[str, tuple[NDArray[Any], ...]]:
+    """Return by what a task is broken down, the columns of each."""
+    factors: dict[str, tuple[NDArray[Any], ...]] = {"world": (table.w[rows],)}
+    if definition.candidates != "worlds":
+        factors["animal"] = (table.c1[rows], table.c2[rows])
+    if definition.candidates == "animal at each side":
+        factors["position"] = (table.single_position[rows],)
+    return factors
+
+
+def random_caption_order(asked: Sequence[Task]) -> dict[tuple[str, str, Scope], NDArray[np.bool_]]:
+    """Return, for each task with hard negatives, which pictures are shown the false caption first, as published.
+
+    The published evaluation draws ``random.random() >= 0.5`` for every picture from Python's stream with seed 0: first
+    for each world by itself, in the order of the data, then for all worlds without and with the world in the caption.
+    Here the first are drawn and thrown away: with captions that do not name the world they ask the same questions.
+
+    Args:
+        asked: all tasks, in the order of the protocol.
+    """
+    stream = random.Random(0)
+    plain = [task for task in asked if task.negatives is not None and task.scope == "plain"]
+    behind = [task for task in asked if task.negatives is not None and task.scope == "background"]
+    worlds = list(dict.fromkeys(world for task in plain for world in task.factors["world"][0]))
+    for world in worlds:
+        for task in plain:
+            for _ in range(int((task.factors["world"][0] == world).sum())):
+                stream.random()
+    return {
+        (task.name, task.setting, task.scope): np.array([stream.random() >= 0.5 for _ in task.rows], dtype=bool)
+        for task in (*plain, *behind)
+    }
+
+
+def _answers(definition: SparTask, table: _Table, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """Return what is true of some images, by slot of a caption, (N,) each."""
+    found = {name: getattr(table, name)[rows] for name in _CaptionSlots._fields}
+    if definition.candidates == "unordered pairs":
+        found["c1"], found["c2"] = np.sort(np.stack([found["c1"], found["c2"]]), axis=0)
+    few = table.count[rows] < 2
+    if few.any():
+        single = {"c1": table.single[rows], "p1": table.single_position[rows]}
+        found |= {name: np.where(few, single.get(name, ""), found[name]) for name in found if name != "w"}
+    return found
+
+
+def _candidates(definition: SparTask, table: _Table, example: _CaptionSlots) -> list[_CaptionSlots]:
+    """Return all answers but for the world; sides and textures are those of the setting."""
+    animals = table.animals
+    match definition.candidates:
+        case "worlds":
+            return [_CaptionSlots()]
+        case "animals":
+            return [_CaptionSlots(c1=animal) for animal in animals]
+        case "animal at each side":
+            sides = (example.p1, _OTHER_SIDE[example.p1])
+            return [_CaptionSlots(c1=animal, p1=side) for animal in animals for side in sides]
+        case "unordered pairs":
+            return [_CaptionSlots(c1=one, c2=two) for one, two in combinations_with_replacement(animals, 2)]
+        case "ordered pairs":
+            return [example._replace(c1=one, c2=two) for one, two in permutations(animals, 2)]
+
+
+def _negatives(definition: SparTask, truths: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return what the false caption of each image says, by slot."""
+    if definition.negative == "other side":
+        sides = np.array([_OTHER_SIDE[side] for side in truths["p1"]], dtype=object)
+        return {**truths, "p1": sides}
+    return {**truths, "c1": truths["c2"], "c2": truths["c1"]}

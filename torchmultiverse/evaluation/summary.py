@@ -1,0 +1,122 @@
+"""From outcomes to the cells of the long table. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchmultiverse.evaluation.outcomes import TaskOutcome
+from torchmultiverse.evaluation.result import AVERAGE
+from torchmultiverse.scenes import BLANK
+from torchmultiverse.stats import Interval, Intervals, coded
+
+
+def summarise(scored: Sequence[TaskOutcome], intervals: Intervals) -> Iterator[dict[str, Any]]:
+    """Yield the cells of the long table of one model: per setting, pooled settings, levels, and the average."""
+    groups: dict[tuple[str, str, str], list[TaskOutcome]] = {}
+    for item in scored:
+        groups.setdefault((item.task.name, item.task.scope, item.metric), []).append(item)
+    parts: list[tuple[NDArray[np.float64], NDArray[Any]]] = []
+    chances: list[float] = []
+    for (task, scope, metric), items in groups.items():
+        for number, (setting, members) in enumerate(_settings(items)):
+            name = {"task": task, "setting": setting, "scope": scope, "metric": metric}
+            candidates = max(member.candidates for member in members)
+            for factor, level, values, clusters, chance in _cells(members):
+                n = len(values)
+                count = n if clusters is None else int(np.count_nonzero(np.bincount(clusters)))
+                interval = intervals.of_mean(values, clusters)
+                yield {
+                    **name, "factor": factor, "level": level, "n": n, "clusters": count, "candidates": candidates,
+                    "correct": float(values.sum()), **_accuracy(float(values.mean()), interval), "chance": chance,
+                }  # fmt: skip
+                if factor == "all" and items[0].in_average and not number:
+                    own = np.array([f"{task}:{i}" for i in range(n)], dtype=object)
+                    parts.append((values, own if clusters is None else _names(members)))
+                    chances.append(chance)
+    if len(parts) > 1:
+        yield _average(parts, chances, intervals)
+
+
+def _settings(items: list[TaskOutcome]) -> list[tuple[str, list[TaskOutcome]]]:
+    """Return the settings of a task and what became of each; all of them pooled come first."""
+    settings = [(item.task.setting or "all", [item]) for item in items]
+    # Readings are of the same images: pooling them would count each image several times.
+    return settings if len(items) < 2 or items[0].task.readings else [("all", items), *settings]
+
+
+def _average(
+    parts: list[tuple[NDArray[np.float64], NDArray[Any]]], chances: Sequence[float], intervals: Intervals
+) -> dict[str, Any]:
+    """Return the cell of the mean over tasks."""
+    accuracy = float(np.mean([values.mean() for values, _ in parts]))
+    return {
+        "task": AVERAGE, "setting": "all", "scope": "plain", "metric": "mean", "factor": "all", "level": "all",
+        "n": sum(len(values) for values, _ in parts),
+        "clusters": len(coded(np.concatenate([clusters for _, clusters in parts]))[0]),
+        "candidates": 0,
+        "correct": float(sum(values.sum() for values, _ in parts)),
+        **_accuracy(accuracy, intervals.of_average(parts)),
+        "chance": float(np.mean(chances)),
+    }  # fmt: skip
+
+
+def _accuracy(accuracy: float, interval: Interval) -> dict[str, Any]:
+    return {"accuracy": accuracy, "low": interval.low, "high": interval.high, "interval": interval.method}
+
+
+def _names(members: Sequence[TaskOutcome]) -> NDArray[Any]:
+    """Return the clusters of all rows by their names, which tasks share."""
+    return np.concatenate([member.task.clusters for member in members if member.task.clusters is not None])
+
+
+def _cells(
+    members: Sequence[TaskOutcome],
+) -> Iterator[tuple[str, str, NDArray[np.float64], NDArray[Any] | None, float]]:
+    """Yield factor, level, outcomes, clusters and chance of some settings taken together."""
+    values = np.concatenate([member.outcome.correct for member in members])
+    chance = np.concatenate([np.full(len(member.task.rows), member.chance) for member in members])
+    clusters = None
+    if members[0].task.clusters is not None:
+        clusters = coded(_names(members))[1]
+    yield "all", "all", values, clusters, float(chance.mean())
+    for factor in members[0].task.factors:
+        columns = [
+            np.concatenate([member.task.factors[factor][i] for member in members])
+            for i in range(len(members[0].task.factors[factor]))
+        ]
+        levels, every = coded(np.concatenate(columns))
+        codes = every.reshape(len(columns), -1)
+        for code, level in enumerate(levels):
+            if level in (BLANK, ""):
+                continue
+            inside = (codes == code).any(0)
+            yield (
+                factor,
+                level,
+                values[inside],
+                None if clusters is None else clusters[inside],
+                float(chance[inside].mean()),
+            )
+
+
+def row_parts(scored: Sequence[TaskOutcome], ids: NDArray[Any]) -> Iterator[dict[str, Any]]:
+    """Yield the per-picture outcomes of each task, columns of ``result.ROWS`` but for the model."""
+    for item in scored:
+        yield {
+            "task": item.task.name,
+            "setting": item.task.setting or "all",
+            "scope": item.task.scope,
+            "metric": item.metric,
+            "index": item.task.rows,
+            "scene_id": ids[item.task.rows],
+            "label": item.labels,
+            "prediction": item.predictions,
+            "cluster": "" if item.task.clusters is None else item.task.clusters,
+            "margin": item.outcome.margin,
+            "confidence": item.outcome.confidence,
+            "correct": item.outcome.correct,
+        }
