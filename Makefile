@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 EXTRAS := eval,datasets,dev
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-all lint docs setup clean
+.PHONY: demo test test-all lint docs dist setup clean
 
 demo: setup
 	$(BIN)/torchmultiverse demo
@@ -38,6 +38,13 @@ lint: setup
 docs: setup
 	NOTEBOOKS=force $(SPHINX) docs build/docs
 
+# The wheel and the source distribution, checked: the description, and that nothing is missing inside.
+dist: setup
+	rm -rf dist
+	$(BIN)/uv build --quiet --out-dir dist .
+	$(BIN)/twine check --strict dist/*.whl dist/*.tar.gz
+	$(BIN)/python tools/release.py check dist
+
 setup: $(INSTALLED)
 
 # uv installs the same packages as pip and is quicker; where it cannot reach the index, pip may. Compiled once here,
@@ -52,4 +59,4 @@ $(INSTALLED): pyproject.toml
 	@touch $(INSTALLED)
 
 clean:
-	rm -rf $(VENV) demo build docs/api .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo build dist docs/api .pytest_cache .mypy_cache .ruff_cache

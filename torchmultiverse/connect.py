@@ -141,6 +141,30 @@ def open_engine(
     return _start(LocalStack(engine=name, assets=assets), token, remote)
 
 
+def engine_catalogue(
+    engine: str | Path = "builtin", *, token: str | None = None, assets: Sequence[str] = ()
+) -> Catalogue:
+    """Return what the engine that a word, an address or a path names can render.
+
+    An engine that can say so without being started is not started: then the catalogue has no fingerprint.
+
+    Args:
+        engine, token, assets: see `open_engine`.
+
+    Raises:
+        EngineError: nothing of that name, or it cannot be started or reached.
+        AssetError: a pack is not installed.
+    """
+    if str(engine) in engine_names():
+        from torchmultiverse.assets import known_catalogue
+
+        known = known_catalogue(str(engine), assets)
+        if known is not None:
+            return known
+    with Multiverse(engine, token=token, assets=assets) as mv:
+        return mv.catalogue()
+
+
 def _start(stack: LocalStack | UnrealProcess, token: str | None, remote: Mapping[str, Any]) -> Engine:
     """Start processes, and return their engine, with which they end."""
     from torchmultiverse.engines import RemoteEngine

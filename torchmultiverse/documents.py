@@ -28,6 +28,7 @@ from pydantic import (
 
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.files import disk_errors, write_atomic
+from torchmultiverse.remote import local_copy
 
 IMAGES = "images"
 """Folder of a document's images, beside its JSON."""
@@ -192,7 +193,7 @@ class Document(Record):
         Raises:
             DatasetError: there is none, it is no such record, or a newer version wrote it.
         """
-        path = Path(folder)
+        path = local_copy(folder)
         path = cls.find(path) or path / cls.file if path.is_dir() else path
         try:
             data = json.loads(path.read_bytes())

@@ -86,6 +86,22 @@ def missing_extra(error: ModuleNotFoundError, command: str, extra: str | None = 
     return MissingExtra(module, (wanted or extras)[0], f"torchmultiverse {command}")
 
 
+def nearest_of(names: Iterable[str], known: Iterable[str]) -> str:
+    """Return ``" (nearest: a → b, c → d)"`` for the unknown names that have a known one near them.
+
+    >>> nearest_of(["Deset", "Xylophone", "Snw"], ["Desert", "Snow"])
+    ' (nearest: Deset → Desert, Snw → Snow)'
+    >>> nearest_of(["Xylophone"], ["Desert", "Snow"])
+    ' (known: Desert, Snow)'
+    """
+    by_fold = {k.casefold(): k for k in known}
+    found = ((name, difflib.get_close_matches(name.casefold(), by_fold, n=1, cutoff=0.55)) for name in names)
+    if near := [f"{name} → {by_fold[close[0]]}" for name, close in found if close]:
+        return f" (nearest: {', '.join(near)})"
+    some = list(by_fold.values())[:12]
+    return f" (known: {', '.join(some)}{', …' if len(by_fold) > len(some) else ''})"
+
+
 def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
     """Return ``" Did you mean 'a' or 'b'?"`` for an unknown ``name``, or the known names when none is near."""
     known = list(known)

@@ -17,6 +17,7 @@ from types import FrameType
 from typing import IO
 
 from torchmultiverse.errors import DatasetError
+from torchmultiverse.paths import address_of
 
 _HINTS = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again",
@@ -46,8 +47,10 @@ def check_folder(out: Path) -> None:
     """Say before any work whether a folder can be made at a place, or be written into; nothing is made.
 
     Raises:
-        DatasetError: a file is in the way, or the folder is not writable.
+        DatasetError: a file is in the way, the folder is not writable, or it is on another machine.
     """
+    if address := address_of(out):
+        raise DatasetError(f"{address}: data are written on this machine alone; name a folder, and copy it there after")
     for place in (out, *out.parents):
         if os.path.lexists(place):
             wrong = errno.ENOTDIR if not place.is_dir() else 0 if os.access(place, os.W_OK | os.X_OK) else errno.EACCES

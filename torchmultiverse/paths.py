@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from pathlib import Path
 
 from torchmultiverse.errors import DatasetError
 
@@ -16,6 +17,21 @@ MOST_BYTES = 120
 SCENE_ID = re.compile(r"[0-9a-f]{32}")
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f/\\:*?"<>|\u202a-\u202e\u2066-\u2069\ud800-\udfff]')
 _DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/+(.+)", re.IGNORECASE)
+
+
+def address_of(place: object) -> str | None:
+    """Return the address of another machine, ``scheme://…``, that a place is; ``None`` of a path of this one.
+
+    Paths fold two slashes into one; it is put back, so that an address may go through `pathlib.Path`.
+
+    >>> address_of(Path("s3://bucket/spar")), address_of("data/spar")
+    ('s3://bucket/spar', None)
+    """
+    found = _ADDRESS.fullmatch(str(place))
+    if found is None or Path(str(place)).exists():
+        return None
+    return f"{found[1].lower()}://{found[2]}"
 
 
 def component(text: object) -> str:

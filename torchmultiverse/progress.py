@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
+
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.progress import Task as Bar
 from rich.text import Text
 from typing_extensions import override
+
+SILENT: ContextVar[bool] = ContextVar("silent", default=False)
+"""Whether nothing is shown, whoever asks for a bar."""
+
+
+def _hidden(quiet: bool, console: Console) -> bool:
+    return quiet or SILENT.get() or not console.is_terminal
 
 
 class _Speed(ProgressColumn):
@@ -29,7 +47,7 @@ def progress_bar(quiet: bool = False) -> Progress:
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=quiet or not console.is_terminal,
+        disable=_hidden(quiet, console),
     )
 
 
@@ -44,5 +62,20 @@ def training_bar(quiet: bool) -> Progress:
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=quiet or not console.is_terminal,
+        disable=_hidden(quiet, console),
+    )
+
+
+def transfer_bar(quiet: bool = False) -> Progress:
+    """Return a bar on standard error that shows bytes, speed and time left; nothing where that is no terminal."""
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=_hidden(quiet, console),
     )

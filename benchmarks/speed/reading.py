@@ -3,12 +3,14 @@
     python benchmarks/speed/reading.py [--pictures 512] [--size 256] [--rounds 5]
 
 Everything is measured on the same pictures in one run, the two sides of a ratio in turns, and the best round of each
-counts. Three ratios (ours / theirs, above 1 is faster):
+counts. The ratios (ours / theirs, above 1 is faster):
 
 - bytes, in order: every picture's bytes through `StoredDataset.image_bytes`, and through `pyarrow.parquet` batches;
 - bytes, shuffled: the same one picture at a time in random order; pyarrow reads the row group that holds it;
 - torch: shuffled batches of decoded tensors from `torchmultiverse.Dataset`, and from a dataset that opens one PNG file
-  per picture, both in a `DataLoader` with the same workers.
+  per picture, both in a `DataLoader` with the same workers;
+- foreign, shuffled: the same of Parquet files that others wrote: pyarrow by its defaults (a packed dictionary), in row
+  groups of 100, in packed pages of 1 MiB, and Hugging Face ``datasets`` where it is installed.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
@@ -75,6 +78,31 @@ def compare(name: str, ours: Callable[[], int], theirs: Callable[[], int], round
     ratio = best[1] / best[0]
     print(f"{name:<22}{pictures / best[0]:>12,.0f}{pictures / best[1]:>12,.0f}{ratio:>10.2f}")
     return ratio
+
+
+def foreign(stored: Any, folder: Path) -> dict[str, Path]:
+    """Write the same pictures as others do; return a folder of each kind."""
+    names = [f"{i:06}.png" for i in range(len(stored))]
+    pictures = [{"bytes": stored.image_bytes(i), "path": name} for i, name in enumerate(names)]
+    table = pa.table({"image": pictures, "camera_yaw": stored.table(["camera_yaw"])["camera_yaw"]})
+    pages: dict[str, Any] = {"use_dictionary": False, "write_batch_size": 1}
+    kinds: dict[str, dict[str, Any]] = {
+        "pyarrow": {},
+        "groups of 100": {"row_group_size": 100},
+        "snappy pages": pages,
+        "zstd pages": {**pages, "compression": "zstd"},
+    }
+    for kind, how in kinds.items():
+        (folder / kind).mkdir(parents=True)
+        pq.write_table(table, folder / kind / "train.parquet", **how)
+    try:
+        import datasets
+    except ImportError:
+        return {kind: folder / kind for kind in kinds}
+    (folder / "datasets").mkdir()
+    made = datasets.Dataset(table).cast_column("image", datasets.Image())
+    made.to_parquet(folder / "datasets" / "train.parquet")
+    return {kind: folder / kind for kind in [*kinds, "datasets"]}
 
 
 def main() -> None:
@@ -145,6 +173,9 @@ def main() -> None:
         compare("bytes, shuffled", ours_shuffled, arrow_shuffled, arguments.rounds, len(stored))
         ours = Dataset(out, columns=["camera_yaw"])
         compare("torch, shuffled", loader(ours), loader(Files(files)), arguments.rounds, len(stored))
+        for kind, folder in foreign(stored, Path(temporary) / "foreign").items():
+            ours = Dataset(folder, columns=["camera_yaw"])
+            compare(kind, loader(ours), loader(Files(files)), arguments.rounds, len(stored))
 
 
 if __name__ == "__main__":

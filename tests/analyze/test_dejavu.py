@@ -207,6 +207,19 @@ def test_equal_neighbours_come_in_the_order_of_rows() -> None:
     assert found.rows.tolist() == [[0, 1, 2, 3, 4]]
 
 
+@pytest.mark.parametrize(("rows", "k", "block"), [(3000, 7, 1111), (3000, 3000, 512), (700, 5, 65_536)])
+def test_of_equally_near_rows_the_first_are_taken_whatever_the_blocks(rows: int, k: int, block: int) -> None:
+    """Silently wrong would be rows that depend on how the index is cut, where more are equally near than are asked for:
+    corners of a cube, which have seven neighbours at three distances and hundreds of copies."""
+    rng = np.random.default_rng(rows + k)
+    half = rng.choice([-1, 1], (rows // 2, 3))
+    index = rng.permutation(np.concatenate([half, -half])).astype(np.float32)  # of mean 0: all distances are exact
+    queries = np.concatenate([index[:20], np.full((1, 3), 5, np.float32)])
+    found = nearest_rows(queries, index, k, chunk=8, block=block)
+    exact = ((queries[:, None] - index[None]) ** 2).sum(-1)
+    np.testing.assert_array_equal(found.rows, np.argsort(exact, 1, kind="stable")[:, :k])
+
+
 def test_the_most_memorized_and_the_classes() -> None:
     correct = np.array([1, 1, 1, 0, 1], bool)
     target = Inference(np.zeros(5, np.int64), np.array([-0.1, -0.5, -0.2, 0, -0.3]), correct, correct)

@@ -70,10 +70,17 @@ def test_dry_run_counts_and_checks_without_writing(spec: Path, tmp_path: Path, c
             }
         )
     )
-    code, text, _ = run(capsys, monkeypatch, "render", str(spec), "--out", str(out), "--engine", "marker", "--dry-run")
-    assert code == 0
+    command = ("render", str(spec), "--out", str(out), "--engine", "marker", "--dry-run")
+    code, text, said = run(capsys, monkeypatch, *command)
+    assert code == 2
     assert "3,240,000,000 pictures" in text
-    assert "World_Name = 'W0' is unknown" in text.replace("\n", "")
+    assert "error: 1,000 unknown World_Name, engine 'marker': W0, W1, " in said
+    assert "W29, … and 970 more" in said
+    code, text, _ = run(capsys, monkeypatch, *command, "--format", "json")
+    rows = json.loads(text)
+    assert (code, rows[0]["factor"], rows[0]["images"]) == (2, "all", 3_240_000_000)
+    assert sum(row["renderable"] is False for row in rows) == 1001
+    assert sum(row["images"] for row in rows if row["factor"] == "Camera_Roll") == 3_240_000_000
 
 
 @pytest.mark.parametrize(
@@ -128,12 +135,13 @@ def test_show_writes_a_picture(tmp_path: Path, capsys, monkeypatch) -> None:
     assert Image.open(picture).size == (64, 64)
 
 
-def test_engine_check_and_schema(capsys, monkeypatch) -> None:
+def test_engine_check_and_schema(tmp_path: Path, capsys, monkeypatch) -> None:
     code, text, _ = run(capsys, monkeypatch, "engine", "check", "marker")
     assert code == 0
     assert "rendered" in text
-    code, text, _ = run(capsys, monkeypatch, "engine", "check", "marker", "--json")
-    assert json.loads(text)["engine"] == "marker"
+    saved = tmp_path / "marker.json"
+    assert run(capsys, monkeypatch, "engine", "check", "marker", "--save", saved)[0] == 0
+    assert json.loads(saved.read_text())["engine"] == "marker"
     code, text, _ = run(capsys, monkeypatch, "specs", "schema")
     assert "design" in json.loads(text)["properties"]
 

@@ -1,5 +1,3 @@
-import json
-
 from torchmultiverse.cli.doctor import Check, Examination, examine
 
 
@@ -10,7 +8,6 @@ def test_this_machine_is_examined() -> None:
     assert checks["Python"].state in {"ok", "note"}
     assert checks["renderer"].detail.split()[0] in {"cuda_ad_rgb", "llvm_ad_rgb", "scalar_rgb"}
     assert checks["renderer"].detail in report.line()
-    json.dumps(report.as_dict())
 
 
 def test_something_broken_is_said_in_one_line() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command import run
@@ -103,3 +104,42 @@ def test_correlate(results: Path, tmp_path: Path, capsys, monkeypatch) -> None:
     code, out, _ = run(capsys, monkeypatch, "eval", "correlate", results, "--imagenet", tmp_path / "i.csv")
     assert code == 0
     assert "world_name" in out
+
+
+def test_what_is_found_is_there_for_programs(results: Path, tmp_path: Path, capsys, monkeypatch) -> None:
+    """A number for programs is that of the saved record, to the last digit; notes do not stand amid it."""
+
+    def rows(*command: object) -> list[dict[str, Any]]:
+        code, out, _ = run(capsys, monkeypatch, "eval", *command, "--format", "json", "--save", tmp_path / "s.json")
+        assert code == 0
+        return json.loads(out)
+
+    def saved(name: str) -> list[dict[str, Any]]:
+        return json.loads((tmp_path / "s.json").read_text())[name]
+
+    pairs = rows("compare", results)
+    record = saved("comparisons")
+    assert len(pairs) == len(record) == 6
+    for row in pairs:
+        same = next(c for c in record if (c["first"], c["second"]) == (row["first"], row["second"]))
+        assert (row["difference"], row["difference_low"], row["p"]) == (
+            same["difference"],
+            same["low"],
+            same["corrected"],
+        )
+    slices = rows("slices", results, "--model", "no Snow", "--top", "1")
+    assert slices[0]["levels"] == saved("slices")[0]["levels"]
+    assert (slices[0]["accuracy"], slices[0]["images"]) == (saved("slices")[0]["accuracy"], saved("slices")[0]["n"])
+    assert rows("slices", results, "--model", "good") == []
+    assert rows("gap", results, "good", "no Snow", "--top", "1")[0]["level"] == "Snow"
+    wanted = rows("next-renders", results, "good", "also good", "--difference", "1", "--factor", "world_name")
+    assert all(list(row["levels"]) == ["world_name"] for row in wanted)
+    cells = rows("interactions", results, "--model", "no Snow at 90")
+    assert {cells[0]["first_factor"], cells[0]["second_factor"]} == {"world_name", "camera_yaw"}
+
+
+def test_rows_that_are_not_shown_are_told(results: Path, capsys, monkeypatch) -> None:
+    _, all_of_it, _ = run(capsys, monkeypatch, "eval", "gap", results, "good", "no Snow", "--top", "99")
+    _, out, _ = run(capsys, monkeypatch, "eval", "gap", results, "good", "no Snow", "--top", "1")
+    assert "more; all: --top" not in all_of_it
+    assert "more; all: --top" in out

@@ -18,6 +18,7 @@ from contract.live import serve
 
 from torchmultiverse.connect import OwningEngine
 from torchmultiverse.engines import (
+    Annotates,
     AnswersInBatches,
     Engine,
     Failure,
@@ -42,6 +43,7 @@ class Able(MarkerEngine):
     """Claims every capability, so that a wrapper has to have them too."""
 
     on_device = False
+    annotated = True
 
     def memory(self) -> int:
         return 12_345_678
@@ -117,6 +119,13 @@ def test_the_catalogue_names_the_engine_and_accepts_its_own_scenes(engine: Engin
     for scene in scenes:
         catalogue.check(scene)
     assert engine.catalogue() == catalogue
+    for name, choice in catalogue.factors.items():
+        levels = choice.levels or []
+        assert len(set(levels)) == len(levels), f"{name}: a level that is listed twice"
+        assert not set(choice.aliases) & set(levels), f"{name}: an alias that is listed as a level of its own"
+        assert set(choice.aliases.values()) <= set(levels)
+        for alias in choice.aliases:
+            assert not catalogue.problems({name: [alias]}, scenes[0].table)
 
 
 def test_every_scene_is_answered_once_and_in_order(engine: Engine, scenes: list[Scene]) -> None:
@@ -191,7 +200,7 @@ def test_scenes_are_read_a_few_ahead_at_most(engine: Engine, scenes: list[Scene]
 def test_an_engine_does_what_its_capabilities_say(engine: Engine, scenes: list[Scene]) -> None:
     """What is asked for by a name that nobody has is silently not done: no limit of memory, no note, a slow copy."""
     if wrapping := capability(engine, WrapsEngine):
-        for kind in (ReportsMemory, HasManifestNotes, RendersOnDevice, AnswersInBatches):
+        for kind in (ReportsMemory, HasManifestNotes, RendersOnDevice, Annotates, AnswersInBatches):
             assert capability(engine, kind) is capability(wrapping.wrapped, kind) is wrapping.wrapped
     if measured := capability(engine, ReportsMemory):
         found: list[int] = []
@@ -215,10 +224,19 @@ def test_an_engine_does_what_its_capabilities_say(engine: Engine, scenes: list[S
         assert np.abs(after.array().astype(int) - before.array()).max() <= 2
         held = after.tensor()
         assert held is None or tuple(held.shape) == (SIZE[1], SIZE[0], 3)
+    if annotating := capability(engine, Annotates):
+        (before,) = frames(engine.render(scenes[:1], OPTIONS))
+        annotating.annotated = False
+        try:
+            (after,) = frames(engine.render(scenes[:1], OPTIONS))
+        finally:
+            annotating.annotated = True
+        assert np.array_equal(after.array(), before.array()), "the picture is the same"
+        assert "objects" not in after.info
 
 
 def test_a_capability_that_an_engine_has_not_is_none() -> None:
-    for kind in (ReportsMemory, HasManifestNotes, RendersOnDevice, AnswersInBatches, WrapsEngine):
+    for kind in (ReportsMemory, HasManifestNotes, RendersOnDevice, Annotates, AnswersInBatches, WrapsEngine):
         assert capability(MarkerEngine(), kind) is None
     assert capability(OwningEngine(MarkerEngine(), ExitStack()), ReportsMemory) is None
 

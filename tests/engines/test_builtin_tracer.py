@@ -213,6 +213,22 @@ def test_one_ray_tracing_scene_gives_what_two_give():
     assert np.abs(two.color - one.color).mean() < 0.03 * two.color.mean()
 
 
+@pytest.mark.parametrize("one_scene", [False, True])
+def test_a_change_of_characters_compiles_no_kernel(one_scene):
+    """Silently slow otherwise: each mesh has a number of its own, and a kernel that knows it serves one mesh only."""
+    own, kept = tracer.Tracer(everything(), one_scene=one_scene), []
+    with dr.scoped_set_flag(dr.JitFlag.KernelHistory, True):
+        for k in range(3):
+            own.set_characters([character(k / 5), character(-k / 5)])
+            kept.append(mi.load_dict({"type": "sphere"}))  # so that the next mesh has another number
+            dr.kernel_history_clear()
+            own.render(camera(), 2, 0)
+            found = [kernel["hash"] for kernel in dr.kernel_history() if kernel["type"] == dr.KernelType.JIT]
+            assert len(found) > 1
+            kept.append(found)
+    assert kept[1] == kept[3] == kept[5]
+
+
 def test_a_change_of_characters_leaves_nothing_behind():
     world = everything((SPOT,), 1.0, 0.3)
     fresh, used = tracer.Tracer(world), tracer.Tracer(world)

@@ -5,12 +5,14 @@ machine to machine or from run to run, a texture that moves the shape, a skin th
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import multiprocessing
 
 import numpy as np
 import pytest
 
+from torchmultiverse.color import ciede2000, lab
 from torchmultiverse.engines.builtin.characters import (
     character_names,
     implicit,
@@ -183,6 +185,25 @@ def test_textures_differ_from_each_other_and_are_what_they_say():
     assert np.ptp(mean["Asphalt"]) < 0.03
     fingerprints = {t: digest(texture_character(m, t)) for t in texture_names()}
     assert len(set(fingerprints.values())) == len(fingerprints)
+
+
+def test_no_two_textures_of_a_family_look_alike():
+    """Silently wrong would be: two levels of a factor with one look, so that no model can tell them apart.
+
+    A colour of SPAR and the first variant of the same colour of AR4T (Red and Red_1) are two names of one colour.
+    """
+    m = mesh_of("Dolphin")
+    colors = {}
+    for name in texture_names():
+        if name != "Default":
+            linear = texture_character(m, name).color[::50].astype(float)
+            colors[name] = lab(np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055))
+    for first, second in itertools.combinations(colors, 2):
+        if {"_" in first, "_" in second} == {True, False}:
+            continue
+        variants = first.partition("_")[0] == second.partition("_")[0]
+        apart = float(ciede2000(colors[first], colors[second]).mean())
+        assert apart > (5 if variants else 7), (first, second, apart)
 
 
 def test_texture_names_are_the_published_ones():

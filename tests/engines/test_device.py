@@ -59,3 +59,21 @@ def test_many_samples_in_several_rounds(
     scene = Scene({"World_Name": "Museum", "Character_Name": "Zebra"})
     (host,), (device,) = (list(e.render([scene], RenderOptions(size=(32, 32), samples=16))) for e in engines)
     assert np.abs(host.array().astype(int) - device.array().astype(int)).max() <= 2
+
+
+@pytest.mark.parametrize("world", ["OceanFloor", "TokyoNight"])
+def test_a_picture_without_annotations_is_the_same(world: str, engines: tuple[BuiltinEngine, BuiltinEngine]) -> None:
+    """Beams of light in water end at what is at the pixels' centres, which annotations are made from as well."""
+    scene = Scene({"World_Name": world, "Character_Name": "Zebra"})
+    options = RenderOptions(size=(48, 40), samples=2)
+    for engine in engines:
+        (whole,) = engine.render([scene], options)
+        engine.annotated = False
+        try:
+            (picture,) = engine.render([scene], options)
+            (masked,) = engine.render([scene], RenderOptions(size=(48, 40), samples=2, passes=("rgb", "mask")))
+        finally:
+            engine.annotated = True
+        assert np.array_equal(whole.array(), picture.array())
+        assert whole.info["objects"][0]["pixels"] == np.count_nonzero(masked.array("mask")) > 0
+        assert "objects" not in picture.info

@@ -354,7 +354,7 @@ def test_the_card_names_what_was_rendered(tmp_path: Path) -> None:
     assert "| `camera_yaw` | `Camera_Yaw` | 10 | 4 |" in text
     assert "4 scenes of the design have no picture" in text
     assert "marker" in text
-    assert Image.open(tmp_path / "d" / "samples.jpg").size == (6 * 164 - 4, 3 * 164 - 4)
+    assert Image.open(tmp_path / "d" / "samples.jpg").size == (6 * 150 + 6, 3 * 150 + 6), "48 pixels, three times"
     assert len(stored) == COUNT - 4
 
 

@@ -37,7 +37,7 @@ def test_every_cell_runs(path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_the_notebook_runs_in_a_kernel(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_notebook_runs_in_a_kernel(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nbformat = pytest.importorskip("nbformat")
     nbclient = pytest.importorskip("nbclient")
     from jupyter_client.manager import AsyncKernelManager
@@ -45,6 +45,7 @@ def test_the_notebook_runs_in_a_kernel(path: Path, monkeypatch: pytest.MonkeyPat
     root = str(FOLDER.parents[1])
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])]))
     book = nbformat.read(path, as_version=4)
+    monkeypatch.chdir(tmp_path)  # where the files of the sockets are made
     # Over a socket file: a kernel's ports are chosen before it binds them.
     nbclient.NotebookClient(book, km=AsyncKernelManager(transport="ipc"), timeout=600, startup_timeout=300).execute()
     shown = [output for cell in book.cells for output in cell.get("outputs", [])]

@@ -9,6 +9,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,11 +18,12 @@ import torch
 from torch.utils.data import DataLoader
 
 from torchmultiverse.connect import open_engine
-from torchmultiverse.engines import Failure, Frame, RenderOptions
+from torchmultiverse.engines import Annotates, Engine, Failure, Frame, RenderOptions
 from torchmultiverse.engines.builtin.variant import probe
 from torchmultiverse.engines.marker import MarkerEngine, read_marker
 from torchmultiverse.errors import EngineError, RenderError, SpecError
 from torchmultiverse.scenes import Scene, parse_spec
+from torchmultiverse.store import open_dataset
 from torchmultiverse.stream import Adaptive, Curriculum, RenderStream, Uniform
 from torchmultiverse.stream.render_stream import keep_on_device
 
@@ -250,6 +252,23 @@ def test_a_device_gets_the_same_pictures() -> None:
         assert (frame.tensor() is None) == (probe().chosen == "scalar_rgb"), "the tensor itself is handed over"
     finally:
         engine.close()
+
+
+def test_only_a_recording_is_annotated(tmp_path: Path) -> None:
+    """Silently slow would be: work for each picture, on the host, that nobody sees."""
+    made: list[Engine] = []
+
+    def engine() -> Engine:
+        made.append(open_engine("inprocess"))
+        return made[-1]
+
+    spec = {"World_Name": ["SaltFlats"], "Character_Name": ["Zebra"]}
+    for record in (None, tmp_path / "kept"):
+        with RenderStream(spec, engine, size=32, samples=2, record=record) as live:
+            assert len(list(live)) == 1
+    assert [one.annotated for one in made if isinstance(one, Annotates)] == [False, True]
+    (row,) = open_dataset(tmp_path / "kept").table(["annotations"]).to_pylist()
+    assert json.loads(row["annotations"])["objects"][0]["name"] == "Zebra"
 
 
 def test_pictures_that_are_wanted_on_a_gpu_are_made_there(monkeypatch: pytest.MonkeyPatch) -> None:

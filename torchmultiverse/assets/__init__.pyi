@@ -1,9 +1,11 @@
+from .engines import known_catalogue as known_catalogue
 from .engines import make_engine as make_engine
 from .folder import add as add
 from .library import BUILDABLE as BUILDABLE
 from .library import PAGE as PAGE
 from .library import Pack as Pack
 from .library import check_packs as check_packs
+from .library import everything as everything
 from .library import installed as installed
 from .library import open_pack as open_pack
 from .library import remove as remove
@@ -19,7 +21,9 @@ __all__ = [
     "asset_source",
     "build",
     "check_packs",
+    "everything",
     "installed",
+    "known_catalogue",
     "make_engine",
     "open_pack",
     "remove",

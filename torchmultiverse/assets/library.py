@@ -139,6 +139,11 @@ def installed() -> list[str]:
     return sorted(p.parent.name for p in folder.glob(f"*/{MANIFEST}") if not p.parent.name.startswith("."))
 
 
+def everything() -> list[str]:
+    """Return the names of all packs that can be drawn from: what comes with the package, then the installed ones."""
+    return [PROCEDURAL, *installed()]
+
+
 def open_pack(name: str) -> Pack:
     """Return an installed pack.
 

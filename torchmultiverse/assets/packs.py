@@ -20,6 +20,8 @@ from torchmultiverse.engines.builtin import texture as textured
 from torchmultiverse.errors import SpecError
 
 _BAKED = 16
+_KINDS = {"character": "character", "environment": "world"}
+"""Kinds of a pack's assets as an engine calls them."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +81,10 @@ class PackAssets(AssetSource):
 
     @override
     def assets(self) -> list[Asset]:
-        kinds = {"character": "character", "environment": "world"}
         return [
             Asset(
                 name=item.name,
-                kind=kinds[item.kind],
+                kind=_KINDS[item.kind],
                 source=item.source,
                 license=item.license,
                 attribution=item.attribution,
@@ -91,6 +92,13 @@ class PackAssets(AssetSource):
             )
             for item in self._pack.manifest.assets
         ]
+
+    @override
+    def about(self) -> dict[str, dict[str, str]]:
+        words: dict[str, dict[str, str]] = {"character": {}, "world": {}}
+        for item in self._pack.manifest.assets:
+            words[_KINDS[item.kind]][item.name] = item.display_name
+        return words
 
     @override
     def fingerprint(self) -> bytes:
@@ -136,6 +144,14 @@ class LayeredAssets(AssetSource):
             for asset in source.assets():
                 found.setdefault((asset.kind, asset.name), asset)
         return list(found.values())
+
+    @override
+    def about(self) -> dict[str, dict[str, str]]:
+        words: dict[str, dict[str, str]] = {}
+        for source in reversed(self._sources):
+            for kind, of in source.about().items():
+                words[kind] = words.get(kind, {}) | of
+        return words
 
     @override
     def fingerprint(self) -> bytes:

@@ -26,14 +26,32 @@ from torchmultiverse.cli.options import (
     SplitsFile,
     features_folder,
     option_sets,
+    tabular,
 )
-from torchmultiverse.cli.output import interval, place, say, table
+from torchmultiverse.cli.output import difference, interval, place, print_table, say
+from torchmultiverse.cli.output import factor as factor_column
+from torchmultiverse.tables import Column, Table, number, share, text
 
 if TYPE_CHECKING:
     from torchmultiverse.analyze import Analysis, RunOptions
 
+_LAYERS = (
+    number("depth", ""), text("layer"),
+    Column(("shape",), "one image's output", lambda shape: " × ".join(map(str, shape)), "sides"),
+    number("features"), text("kind"), Column(("cut",), "", unit="false where a skip connection goes round it"),
+)  # fmt: skip
+_CUTS = (
+    factor_column(), text("probe"), text("best_cut"), share("score", "there"), share("end_score", "at the end"),
+    difference("lost", noun="groups", signed=False),
+)  # fmt: skip
+_GAPS = (
+    text("training"), factor_column(), share("trunk"), share("head"),
+    difference("gained", "gained by cutting", noun="groups"),
+)  # fmt: skip
+
 
 @analyze_group.command("layers", epilog=examples("torchmultiverse analyze layers timm:vit_base_patch16_224"))
+@tabular(_LAYERS)
 def layers(
     model: ModelString,
     every: Annotated[bool, typer.Option("--every", help="Also points that a skip connection goes round.")] = False,
@@ -42,12 +60,10 @@ def layers(
     from torchmultiverse.features import layers_of
     from torchmultiverse.models import load_model
 
-    rows = table("", "layer", "one image's output", "features", "kind")
-    for depth, layer in enumerate(layers_of(load_model(model), every)):
-        style = None if layer.cut else "dim"
-        shape = " × ".join(str(side) for side in layer.shape)
-        rows.add_row(str(depth), layer.name, shape, f"{layer.size:,}", layer.module, style=style)
-    say(rows)
+    rows = Table(_LAYERS)
+    for depth, at in enumerate(layers_of(load_model(model), every)):
+        rows.add(depth, at.name, at.shape, at.size, at.module, at.cut, style=None if at.cut else "dim")
+    print_table(rows)
     say(
         "Pooled by the mean; NAME@cls takes the first token, NAME@max the largest value."
         + (" Dim: no place to cut, a skip connection goes round it." if every else ""),
@@ -69,10 +85,13 @@ class Probing:
     ] = True
     group: Group = "auto"
     labels: Annotated[
-        float | None, typer.Option(help="Label budget: a share of the training images, or so many of each level.")
+        float | None,
+        typer.Option(help="Label budget: a share of the training images, or so many of each level. Default: all."),
     ] = None
     against: Annotated[str | None, typer.Option(help="Another model: how alike its layers are to these (CKA).")] = None
-    limit: Annotated[int | None, typer.Option(min=50, help="So many images at most, drawn at random.")] = None
+    limit: Annotated[
+        int | None, typer.Option(min=50, help="So many images at most, drawn at random. Default: all.")
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +102,9 @@ class Everything:
         bool, typer.Option("--all", help="All probes, fewer labels, geometry, images of layers, what was memorized.")
     ] = False
     splits: SplitsFile = None
-    other: Annotated[str | None, typer.Option("--b", help="With --splits: the model that saw B.")] = None
+    other: Annotated[
+        str | None, typer.Option("--b", help="With --splits: the model that saw B. Default: the model is scored alone.")
+    ] = None
     boxes: Boxes = None
     decoder_steps: Annotated[
         int | None,
@@ -99,6 +120,7 @@ class Everything:
 @analyze_group.command(
     "model", epilog=examples("torchmultiverse analyze model timm:vit_base_patch16_224 --data data/animals --all")
 )
+@tabular(_CUTS)
 @option_sets
 def model_command(
     model: ModelString,
@@ -158,19 +180,13 @@ def _rest(
 
 def _show(found: Analysis) -> None:
     """Print what an analysis found."""
-    from torchmultiverse.evaluation import plain
-    from torchmultiverse.stats import format_difference
-
-    rows = table("factor", "probe", "best cut", "there", "at the end", "lost")
+    rows = Table(_CUTS)
     assert found.probing is not None
     for cut in found.probing.cuts:
         last = found.probing.curve(cut.factor, cut.probe)[-1]
-        rows.add_row(
-            plain(cut.factor), cut.probe, cut.best, f"{100 * cut.score:.1f}", f"{100 * last.score:.1f}",
-            "–" if cut.best == cut.end
-            else format_difference(cut.cost, cut.cost_low, cut.cost_high, cut.groups, signed=False),
-        )  # fmt: skip
-    say(rows)
+        lost = None if cut.best == cut.end else (cut.cost, cut.cost_low, cut.cost_high, cut.groups)
+        rows.add(cut.factor, cut.probe, cut.best, cut.score, last.score, lost)
+    print_table(rows)
     for drawn in found.samples:
         say(f"{drawn.config['layer']}: {drawn.fidelity.summary}")
     for one in found.memorization.layers if found.memorization else ():
@@ -186,6 +202,7 @@ def _show(found: Analysis) -> None:
         "torchmultiverse analyze guillotine data/animals --set method=vicreg --set epochs=30 --out guillotine"
     ),
 )
+@tabular(_GAPS)
 def guillotine(
     data: Images,
     out: Out = Path("guillotine"),
@@ -204,22 +221,17 @@ def guillotine(
 ) -> None:
     """Train encoders by several recipes, and say for which factors their heads are better cut off (misalignment)."""
     from torchmultiverse.analyze import RunOptions, measure_misalignment, parse_recipe
-    from torchmultiverse.evaluation import plain
     from torchmultiverse.report import write_report
-    from torchmultiverse.stats import format_difference
     from torchmultiverse.train import EncoderTraining, parse_settings
 
     base = parse_settings(EncoderTraining(), setting or ())
     recipes = [parse_recipe(text, base) for text in recipe] if recipe else None
     run = RunOptions(seed, features_folder(features))
     found = measure_misalignment(data, out, recipes, factor, base, group, run)
-    rows = table("training", "factor", "trunk", "head", "gained by cutting")
+    rows = Table(_GAPS)
     for of, mine in zip(found.recipes, found.gaps, strict=True):
         for gap in mine:
-            rows.add_row(
-                of.name, plain(gap.factor), f"{100 * gap.first:.1f}", f"{100 * gap.last:.1f}",
-                format_difference(gap.gap, gap.low, gap.high, gap.groups),
-            )  # fmt: skip
-    say(rows)
+            rows.add(of.name, gap.factor, gap.first, gap.last, (gap.gap, gap.low, gap.high, gap.groups))
+    print_table(rows)
     found.save(out)
     place("page", write_report(found, out))

@@ -9,12 +9,18 @@ import typer
 
 from torchmultiverse.cli import completion
 from torchmultiverse.cli.groups import assets_group, examples
-from torchmultiverse.cli.output import console, place, say, table, warn
+from torchmultiverse.cli.options import tabular
+from torchmultiverse.cli.output import console, place, print_table, say, warn
 from torchmultiverse.errors import AssetError, nearest
+from torchmultiverse.tables import Table, number, text
 
 if TYPE_CHECKING:
     from torchmultiverse.assets import Pack
 
+_PACKS = (text("pack"), number("characters"), number("environments"), text("licences"))
+_ASSETS = (
+    text("asset"), text("kind"), text("licence"), text("attribution"), text("source"), number("triangles"),
+)  # fmt: skip
 PackName = Annotated[str, typer.Argument(help="Of an installed pack.", autocompletion=completion.packs)]
 PageOption = Annotated[bool, typer.Option("--page/--no-page", help="Render every asset from eight sides to a page.")]
 SizeOption = Annotated[int, typer.Option(min=64, max=1024, help="Side of the page's pictures, pixels.")]
@@ -56,21 +62,22 @@ def build(
 
 
 @assets_group.command("list", epilog=examples("torchmultiverse assets list"))
+@tabular(_PACKS)
 def list_packs() -> None:
     """List the installed packs."""
     from torchmultiverse.assets import installed, open_pack
 
-    shown = table("pack", "characters", "environments", "licences")
+    shown = Table(_PACKS)
     for name in installed():
         pack = open_pack(name)
         licences = sorted({item.license for item in pack.manifest.assets})
-        counts = [str(len(pack.names(kind))) for kind in ("character", "environment")]
-        shown.add_row(name, *counts, ", ".join(licences))
-    shown.add_row("procedural", "the package's own", "", "Apache-2.0")
-    say(shown)
+        shown.add(name, *(len(pack.names(kind)) for kind in ("character", "environment")), licences)
+    shown.add("procedural", None, None, ["Apache-2.0"])  # the package's own
+    print_table(shown)
 
 
 @assets_group.command(epilog=examples("torchmultiverse assets show 0ad"))
+@tabular(_ASSETS)
 def show(
     name: PackName,
     page: Annotated[Path | None, typer.Option(help="Render the turntable page to this file.")] = None,
@@ -80,11 +87,10 @@ def show(
     from torchmultiverse.assets import PAGE, open_pack
 
     pack = open_pack(name)
-    shown = table("asset", "kind", "licence", "attribution", "source", "triangles")
+    shown = Table(_ASSETS)
     for item in pack.manifest.assets:
-        count = f"{item.triangles:,}" if item.triangles else ""
-        shown.add_row(item.name, item.kind, item.license, item.attribution, item.source, count)
-    say(shown)
+        shown.add(item.name, item.kind, item.license, item.attribution, item.source, item.triangles or None)
+    print_table(shown)
     _warn(pack)
     if page is not None:
         _render(pack, page, size)
@@ -123,7 +129,7 @@ def _render(pack: Pack, page: Path, size: int) -> None:
     from torchmultiverse.assets import turntable
     from torchmultiverse.files import disk_errors, write_atomic
 
-    with console().status("rendering") as status:
+    with console(stderr=True).status("rendering") as status:
         text = turntable(pack, size=size, progress=lambda name: status.update(f"rendering {name}"))
     with disk_errors(page):
         write_atomic(page, text.encode())

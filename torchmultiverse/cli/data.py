@@ -9,10 +9,14 @@ from typing import Annotated, Literal
 
 import typer
 
+from torchmultiverse.cli import completion
 from torchmultiverse.cli.groups import data_group, examples
-from torchmultiverse.cli.options import Dataset, Engine, Images, Label, Out, Save, Seed, Token
-from torchmultiverse.cli.output import place, save_json, say
+from torchmultiverse.cli.options import Dataset, Engine, Images, Label, Out, Save, Seed, Token, tabular
+from torchmultiverse.cli.output import place, print_table, save_json, say
 from torchmultiverse.errors import DatasetError
+from torchmultiverse.tables import Table, share, text
+
+_LEAKS = (text("factor"), text("feature", "told from"), share("accuracy"), share("chance"))
 
 
 @contextmanager
@@ -47,7 +51,10 @@ def import_(
     ] = None,
     generative: Annotated[
         bool | None,
-        typer.Option("--generative/--no-generative", help="Whether generative models may be trained on them."),
+        typer.Option(
+            "--generative/--no-generative",
+            help="Whether generative models may be trained on them. Default: not those of PUG.",
+        ),
     ] = None,
     split: Annotated[
         str | None, typer.Option(help="Split of rows that name none; default: what file names tell, or train.")
@@ -56,7 +63,7 @@ def import_(
         str | None,
         typer.Option(
             help="Rows not wanted, a filter as in 'render --where'; or 'broken': the goldfish of PUG: Animals, "
-            "of which its publisher calls 192 badly rendered."
+            "of which its publisher calls 192 badly rendered. Default: all are wanted."
         ),
     ] = None,
 ) -> None:
@@ -94,7 +101,7 @@ def export(
         Literal["folder", "webdataset"],
         typer.Option(help="folder: PNG, the family's published CSV, metadata.csv; webdataset: tar files."),
     ] = "folder",
-    where: Annotated[str | None, typer.Option(help="Only some rows, as in 'render'.")] = None,
+    where: Annotated[str | None, typer.Option(help="Only some rows, as in 'render'. Default: all.")] = None,
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Write into a folder that is not empty; what an earlier export left goes."),
@@ -113,6 +120,64 @@ def export(
         else:
             what = f"{len(export_webdataset(chosen, out, tick, overwrite=overwrite)):,} tar files"
     say(f"{out}: {what}")
+
+
+@data_group.command(
+    "sheet",
+    epilog=examples(
+        "torchmultiverse data sheet data/spar",
+        "torchmultiverse data sheet data/animals --by world_name --columns camera_yaw --out worlds.jpg",
+        "torchmultiverse data sheet data/animals --by character_name --count 8 --where 'world_name = Desert'",
+    ),
+)
+def sheet(
+    data: Images,
+    out: Annotated[Path, typer.Option("--out", help="File of the sheet: .jpg, .png or .webp.")] = Path("sheet.jpg"),
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by",
+            help="Factor with a row for each level. Default: pictures at random.",
+            autocompletion=completion.columns,
+        ),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            "--columns", help="Factor with a column for each level. Default: none.", autocompletion=completion.columns
+        ),
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label",
+            help="Column said below the pictures; may be repeated. Default: two that vary.",
+            autocompletion=completion.columns,
+        ),
+    ] = None,
+    count: Annotated[
+        int | None, typer.Option(min=1, help="Pictures. Default: 24; arranged by one factor, 8 of each level at most.")
+    ] = None,
+    side: Annotated[int, typer.Option(min=16, max=1024, help="Pixels of a picture's longer side.")] = 160,
+    where: Annotated[str | None, typer.Option(help="Only some rows, as in 'render'. Default: all.")] = None,
+    seed: Seed = 0,
+) -> None:
+    """Draw a contact sheet: pictures at random, or arranged by the levels of one or two factors."""
+    import numpy as np
+
+    from torchmultiverse.store import SHEET_SUFFIXES, dataset_sheet, open_dataset, open_images
+
+    if out.suffix.lower() not in SHEET_SUFFIXES:
+        raise typer.BadParameter(f"{out}: it should end in {', '.join(SHEET_SUFFIXES)}", param_hint="--out")
+    images = open_dataset(data).where(where) if where else open_images(data)
+    if not len(images):
+        raise DatasetError(f"no row of {data} passes the filter {where!r}")
+    rng = np.random.default_rng(seed)
+    made = dataset_sheet(images, rng, by=by, across=columns, labels=label, count=count, side=side)
+    made.save(out)
+    same = ", ".join(f"{name} = {value}" for name, value in made.same.items())
+    say(f"{len(made.rows):,} of {len(images):,} pictures" + (f", all with {same}" if same else ""))
+    place("sheet", out)
 
 
 @data_group.command("push", epilog=examples("torchmultiverse data push data/spar me/spar --public"))
@@ -262,13 +327,16 @@ def quality(
 
 
 @data_group.command("leakage", epilog=examples("torchmultiverse data leakage data/spar"))
+@tabular(_LEAKS)
 def leakage(dataset: Dataset) -> None:
     """Say which factors can be told from file size, brightness, row or shard, without looking at a picture."""
     from torchmultiverse.store import leakage as look
     from torchmultiverse.store import open_dataset
 
     found = look(open_dataset(dataset))
+    shown = Table(_LEAKS)
     for leak in found:
-        say(str(leak), "yellow" if leak.counts else None)
+        shown.add(leak.factor, leak.feature, leak.accuracy, leak.chance, style="yellow" if leak.counts else None)
+    print_table(shown)
     if not found:
         say("no factor varies enough to be told")

@@ -15,18 +15,27 @@ from torchmultiverse.cli.options import (
     Features,
     Images,
     Label,
-    Layers,
     Out,
     Seed,
     Settings,
     features_folder,
     option_sets,
+    tabular,
 )
-from torchmultiverse.cli.output import interval, place, say, table
+from torchmultiverse.cli.output import interval, place, print_table, say
+from torchmultiverse.tables import Table, share, text
+from torchmultiverse.tables import interval as interval_column
 
 if TYPE_CHECKING:
     from torchmultiverse.analyze import ObjectRemoval
 
+_SCORES = (
+    text("layer"), interval_column("dv_100", "DV 100 %"), share("dv_20", "DV 20 %"), share("memorized"),
+    share("correlated"), share("misrepresented"), interval_column("held_out"),
+)  # fmt: skip
+_SWEEP = (
+    text("value"), text("layer"), interval_column("dv_100", "DV 100 %"), share("memorized"), share("misrepresented"),
+)  # fmt: skip
 SplitsRequired = Annotated[Path, typer.Option("--splits", help="File of 'data split' that says what each model saw.")]
 
 
@@ -83,6 +92,7 @@ class Reference:
     "dejavu",
     epilog=examples("torchmultiverse analyze dejavu data/animals --splits sets.json --a ssl:a --b ssl:b --out memory"),
 )
+@tabular(_SCORES)
 @option_sets
 def dejavu(
     data: Images,
@@ -92,7 +102,13 @@ def dejavu(
     reference: Reference,
     b: Annotated[str | None, typer.Option("--b", help="Model that saw B. Without it one model is scored.")] = None,
     out: Out = Path("dejavu"),
-    layer: Layers = None,
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--layer",
+            help="Layer, as 'analyze layers' names it; may be repeated. Default: trunk and head, or the last.",
+        ),
+    ] = None,
     seed: Seed = 0,
     features: Features = None,
 ) -> None:
@@ -110,18 +126,16 @@ def dejavu(
         reference.views,
     )
     found = measure_memorization(data, splits, a, b, options, RunOptions(seed, features_folder(features)))
-    rows = table("layer", "DV 100 %", "DV 20 %", "memorized", "correlated", "misrepresented", "held out")
+    rows = Table(_SCORES)
     for one in found.layers:
         whole, p = one.score.at(1.0), one.score.partition
         held = one.controls.held_out
-        fifth = next((s for s in one.score.scores if s.fraction == 0.2), None)
-        rows.add_row(
-            one.layer, interval(whole.score, whole.low, whole.high),
-            "–" if fifth is None else f"{100 * fifth.score:.1f}", f"{100 * p.memorized:.1f}",
-            f"{100 * p.correlated:.1f}", f"{100 * p.misrepresented:.1f}",
-            "–" if held is None else interval(held.score, held.low, held.high),
+        fifth = next((s.score for s in one.score.scores if s.fraction == 0.2), None)
+        rows.add(
+            one.layer, (whole.score, whole.low, whole.high), fifth, p.memorized, p.correlated, p.misrepresented,
+            held and (held.score, held.low, held.high),
         )  # fmt: skip
-    say(rows)
+    print_table(rows)
     for name, one_of in found.membership.items():
         say(f"members told by {name}, AUC in %: {interval(one_of.auc, one_of.low, one_of.high)}")
     for note in dict.fromkeys(note for one in found.layers for note in one.score.notes):
@@ -137,6 +151,7 @@ def dejavu(
         "--set method=vicreg --out sweep"
     ),
 )
+@tabular(_SWEEP)
 @option_sets
 def sweep(
     data: Images,
@@ -166,12 +181,9 @@ def sweep(
         data, splits, out, vary, [value for value in values.split(",") if value], training,
         MemorizationOptions(inference.removal(), k=inference.k), label, RunOptions(seed, features_folder(features)),
     )  # fmt: skip
-    rows = table(vary, "layer", "DV 100 %", "memorized", "misrepresented")
-    for point in found.points:
-        rows.add_row(
-            point.value, point.layer, interval(point.score, point.low, point.high),
-            f"{100 * point.memorized:.1f}", f"{100 * point.misrepresented:.1f}",
-        )  # fmt: skip
-    say(rows)
+    rows = Table(_SWEEP, heads={"value": vary})
+    for at in found.points:
+        rows.add(at.value, at.layer, (at.score, at.low, at.high), at.memorized, at.misrepresented)
+    print_table(rows)
     found.save(out)
     place("page", write_report(found, out))

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import platform
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.table import Table
+from rich.table import Table as Grid
 from rich.text import Text
 
 from torchmultiverse.cli.groups import app, examples
-from torchmultiverse.cli.options import Assets
+from torchmultiverse.cli.options import Assets, tabular
 from torchmultiverse.cli.output import console as new_console
-from torchmultiverse.cli.output import say
+from torchmultiverse.cli.output import print_table
 from torchmultiverse.resources import cache_folder
+from torchmultiverse.tables import Table, text
 
 State = Literal["ok", "missing", "broken", "note"]
 _MARKS = {"ok": ("✓", "green"), "missing": ("–", "yellow"), "broken": ("✗", "red"), "note": ("·", "cyan")}
+_CHECKS = (text("state"), text("subject"), text("finding"), text("remedy"))
 _EXTRAS = {
     "torch": ("torch", "training loops and model scoring"),
     "torchvision": ("eval", "model scoring"),
@@ -37,19 +38,19 @@ _EXTRAS = {
 
 
 @app.command(epilog=examples("torchmultiverse doctor", "torchmultiverse doctor --fix --brief"))
+@tabular(_CHECKS)
 def doctor(
     fix: Annotated[
         bool, typer.Option("--fix", help="Fetch the LLVM library into the user's cache (Debian, Ubuntu).")
     ] = False,
     brief: Annotated[bool, typer.Option("--brief", help="Print one line.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Say what is installed, what works here and why not, and what to do about it."""
     report = examine(fix=fix)
-    if as_json:
-        print(json.dumps(report.as_dict(), indent=1))
-    else:
-        say(report.line() if brief else report)
+    shown = Table(_CHECKS)
+    for check in report.checks:
+        shown.add(check.state, check.subject, check.detail, check.remedy or None)
+    print_table(shown, people=report.line() if brief else report)
     if not report.healthy:
         raise typer.Exit(1)
 
@@ -86,10 +87,6 @@ class Examination:
         """Whether something that the main job needs is broken."""
         return all(check.state != "broken" for check in self.checks)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return everything as JSON values."""
-        return {"healthy": self.healthy, "checks": [asdict(check) for check in self.checks]}
-
     def line(self) -> str:
         """Return one line: how pictures will be rendered here, and what is wrong."""
         renderer = next((c.detail for c in self.checks if c.subject == "renderer"), "no renderer")
@@ -97,7 +94,7 @@ class Examination:
         return f"renderer: {renderer}" + (f"; broken: {', '.join(wrong)}" if wrong else "")
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        table = Table(box=None, padding=(0, 1), show_header=False)
+        table = Grid(box=None, padding=(0, 1), show_header=False)
         for check in self.checks:
             mark, colour = _MARKS[check.state]
             detail = Text(check.detail)
@@ -163,7 +160,7 @@ def _places() -> Iterator[Check]:
 
 
 def _renderer(fix: bool) -> Iterator[Check]:
-    from torchmultiverse.engines.builtin import probe
+    from torchmultiverse.engines.builtin import missing_packages, probe
     from torchmultiverse.errors import TorchMultiverseError
 
     try:
@@ -172,7 +169,9 @@ def _renderer(fix: bool) -> Iterator[Check]:
             yield _fetch()
             report = probe(refresh=True)
     except TorchMultiverseError as error:
-        yield Check("renderer", "broken", str(error), "pip install --force-reinstall mitsuba")
+        packages = missing_packages(str(error))
+        remedy = f"apt-get install {' '.join(packages)}" if packages else "pip install --force-reinstall mitsuba"
+        yield Check("renderer", "broken", str(error), remedy)
         return
     where = f" with {report.library}" if report.library else ""
     yield Check("renderer", "ok" if not report.remedy else "note", f"{report.chosen}{where}", report.remedy)

@@ -10,17 +10,38 @@ import typer
 
 from torchmultiverse.cli import completion
 from torchmultiverse.cli.groups import app, engine_group, examples
-from torchmultiverse.cli.options import Assets, Engine, Token
-from torchmultiverse.cli.output import say, table, title
+from torchmultiverse.cli.options import Assets, Engine, Save, Token, tabular
+from torchmultiverse.cli.output import print_table, save_json, say, title
 from torchmultiverse.errors import EngineError, SpecError
+from torchmultiverse.tables import Column, Table, text
+
+_ENGINES = (text("engine"), text("about", "what it is"))
+
+
+def _choice(levels: list[str] | None, low: float | None, high: float | None) -> str:
+    return ", ".join(levels) if levels is not None else f"{low:g} … {high:g}"
+
+
+_CHOICES = (
+    text("factor"),
+    Column(("levels", "low", "high"), "levels", _choice, "names, or ends of a range; none where anything goes",
+           right=False),
+)  # fmt: skip
 
 
 @app.command(epilog=examples("torchmultiverse show Desert Elephant --set Camera_Yaw=45 --out elephant.png"))
 def show(
-    world: Annotated[str, typer.Argument(help="World_Name")],
-    character: Annotated[str, typer.Argument(help="Character_Name")] = "blank",
+    world: Annotated[str, typer.Argument(help="World_Name, see 'catalogue worlds'.", autocompletion=completion.worlds)],
+    character: Annotated[
+        str, typer.Argument(help="Character_Name, see 'catalogue characters'.", autocompletion=completion.characters)
+    ] = "blank",
     values: Annotated[
-        list[str] | None, typer.Option("--set", help="Any factor: Camera_Yaw=45; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="Any of 'catalogue factors': Camera_Yaw=45; may be repeated.",
+            autocompletion=completion.values,
+        ),
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="File of the image.")] = Path("scene.png"),
     engine: Engine = "inprocess",
@@ -56,7 +77,10 @@ def serve(
     assets: Assets = None,
     token: Token = None,
     allow_origin: Annotated[
-        list[str] | None, typer.Option(help="Another origin, https://host:port, whose pages may connect; repeatable.")
+        list[str] | None,
+        typer.Option(
+            help="Another origin, https://host:port, whose pages may connect; may be repeated. Default: none."
+        ),
     ] = None,
 ) -> None:
     """Run a signalling server and an engine until Ctrl-C; the page shows the engine live."""
@@ -73,29 +97,31 @@ def serve(
 
 
 @engine_group.command("list", epilog=examples("torchmultiverse engine list"))
+@tabular(_ENGINES)
 def engine_list() -> None:
     """List the engines that can be named here."""
     from torchmultiverse.engines import engine_names, find_engine
 
-    shown = table("engine", "what it is")
+    shown = Table(_ENGINES)
     for name in engine_names():
         try:
             summary = find_engine(name).summary
         except EngineError as error:
             summary = str(error)
-        shown.add_row(name, summary)
-    shown.add_row("ws://host:port", "a signalling server's player port, whatever streams behind it")
-    shown.add_row("path/to/Game.sh", "a packaged Unreal binary, started and stopped for you")
-    say(shown)
+        shown.add(name, summary)
+    shown.add("ws://host:port", "a signalling server's player port, whatever streams behind it")
+    shown.add("path/to/Game.sh", "a packaged Unreal binary, started and stopped for you")
+    print_table(shown)
 
 
 @engine_group.command("check", epilog=examples("torchmultiverse engine check ws://127.0.0.1:8080"))
+@tabular(_CHOICES)
 def engine_check(
     engine: Annotated[
         str, typer.Argument(help="As for 'render --engine'.", autocompletion=completion.engines)
     ] = "builtin",
     out: Annotated[Path | None, typer.Option("--out", help="File of the test image.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the catalogue as JSON.")] = False,
+    save: Save = None,
     token: Token = None,
 ) -> None:
     """Connect to an engine, print what it can render, and render one scene."""
@@ -104,18 +130,12 @@ def engine_check(
 
     with Multiverse(engine, token=token, size=(256, 256)) as mv:
         catalogue = mv.catalogue()
-        if as_json:
-            print(catalogue.model_dump_json(indent=1))
-            return
+        save_json(save, catalogue.model_dump(mode="json"))
         title(catalogue.engine, f" {catalogue.version}  {catalogue.fingerprint}")
-        shown = table("factor", "levels")
+        shown = Table(_CHOICES)
         for name, choice in catalogue.factors.items():
-            if choice.levels is not None:
-                text = ", ".join(choice.levels)
-            else:
-                text = "anything" if choice.low is None else f"{choice.low:g} … {choice.high:g}"
-            shown.add_row(name, text)
-        say(shown)
+            shown.add(name, (choice.levels, choice.low, choice.high))
+        print_table(shown)
         worlds = catalogue.factors.get("World_Name")
         characters = catalogue.factors.get("Character_Name")
         scene = Scene(

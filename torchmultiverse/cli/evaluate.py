@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from torchmultiverse.cli import completion
 from torchmultiverse.cli.groups import app, eval_group, examples
 from torchmultiverse.cli.options import (
     Dataset,
@@ -16,8 +17,36 @@ from torchmultiverse.cli.options import (
     Seed,
     ShownData,
     features_folder,
+    tabular,
 )
-from torchmultiverse.cli.output import say
+from torchmultiverse.cli.output import print_table, say
+from torchmultiverse.errors import DatasetError
+from torchmultiverse.paths import address_of
+from torchmultiverse.tables import Table, interval, number, share, text
+
+if TYPE_CHECKING:
+    from torchmultiverse.evaluation import Result
+
+BOARD = (
+    text("dataset"), text("task"), text("setting"), text("metric"), text("title"), text("model"), interval("accuracy"),
+    share("chance"), number("images"),
+)  # fmt: skip
+"""The leaderboard for programs: a row for each task and model."""
+
+
+def board_table(result: Result) -> Table:
+    """Return the leaderboard for programs; the best model first in each task."""
+    from torchmultiverse.evaluation import leaderboard_rows, ranked
+
+    shown = Table(BOARD)
+    for line in leaderboard_rows(result):
+        for model in (name for name in ranked(result) if name in line.cells):
+            cell = line.cells[model]
+            shown.add(
+                result.provenance.dataset.name, line.task, line.setting, line.metric, line.title, model,
+                (cell["accuracy"], cell["low"], cell["high"]), line.chance, cell["n"],
+            )  # fmt: skip
+    return shown
 
 
 @eval_group.command(
@@ -27,6 +56,7 @@ from torchmultiverse.cli.output import say
         "torchmultiverse eval data/spar --model 'open_clip:ViT-B-32/laion2b_*' --protocol spar_pug2023 --out published",
     ),
 )
+@tabular(BOARD)
 def run(
     dataset: Dataset,
     model: ModelStrings,
@@ -50,7 +80,7 @@ def run(
         embeddings=features_folder(features) if keep else None, precision=precision, batch_size=batch or "auto",
         audit=audit,
     )  # fmt: skip
-    say(leaderboard(result))
+    print_table(board_table(result), people=leaderboard(result))
     if len(result.models) > 1:
         shown = [f"{s.model} ({s.groups})" for s in model_ranks(result, seed)]
         say(f"places: {', '.join(shown)}; models that share a letter cannot be told apart")
@@ -62,7 +92,10 @@ def run(
 
 @app.command(epilog=examples("torchmultiverse report results/ --data data/spar --out report/"))
 def report(
-    results: Annotated[Path, typer.Argument(help="Folder that 'eval' or a command of 'analyze' wrote.")],
+    results: Annotated[
+        Path,
+        typer.Argument(help="Folder that 'eval' or a command of 'analyze' wrote.", autocompletion=completion.results),
+    ],
     out: Annotated[Path | None, typer.Option("--out", help="Folder of the page. Default: inside that folder.")] = None,
     data: ShownData = None,
 ) -> None:
@@ -70,6 +103,8 @@ def report(
     from torchmultiverse.report import load_record, write_report
     from torchmultiverse.store import open_dataset
 
+    if out is None and (address := address_of(results)):
+        raise DatasetError(f"{address}: pages are written on this machine: say where with --out FOLDER")
     images = None if data is None else open_dataset(data)
     record, folder = load_record(results)
     say(str(write_report(record, out or folder, images, quiet=False)))

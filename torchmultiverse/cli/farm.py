@@ -15,12 +15,19 @@ from rich.live import Live
 from rich.text import Text
 
 from torchmultiverse.cli.groups import examples, farm_group
-from torchmultiverse.cli.output import console, say, table
+from torchmultiverse.cli.options import tabular
+from torchmultiverse.cli.output import console, for_people, print_table, say
 from torchmultiverse.errors import DatasetError
+from torchmultiverse.tables import Table, number, text
 
 if TYPE_CHECKING:
     from torchmultiverse.store import Manifest
 
+_WORKERS = (
+    text("worker"), text("state"), text("world"), number("images"),
+    number("waiting_seconds", "waiting, s", ".0f", "seconds"),
+    number("memory_gb", "memory, GB", ".1f", "gigabytes, 1e9 bytes"), number("restarts"),
+)  # fmt: skip
 _OLD = 15.0
 """Seconds after which a status that says 'running' is doubted."""
 
@@ -28,18 +35,24 @@ _OLD = 15.0
 @farm_group.command(
     epilog=examples("torchmultiverse farm status data/spar", "torchmultiverse farm status data/spar --watch")
 )
+@tabular(_WORKERS)
 def status(
     dataset: Annotated[Path, typer.Argument(help="Folder of a dataset that is being made, or was.")],
     watch: Annotated[bool, typer.Option("--watch", help="Show it again every second until the run ends.")] = False,
 ) -> None:
     """Show how a run goes: its workers, pictures per second, failures and time left."""
     if not watch:
-        say(_page(dataset)[0])
+        lines, workers, _ = _page(dataset)
+        for line in lines:
+            say(line)
+        print_table(workers)
         return
+    if not for_people():
+        raise typer.BadParameter("it is for people; another program asks again instead", param_hint="--watch")
     with Live(console=console(), auto_refresh=False) as live:
         while True:
-            page, running = _page(dataset)
-            live.update(page, refresh=True)
+            lines, workers, running = _page(dataset)
+            live.update(Group(*map(Text, lines), workers), refresh=True)
             if not running:
                 return
             time.sleep(1)
@@ -59,7 +72,7 @@ def join(dataset: Annotated[Path, typer.Argument(help="Folder with the parts of 
     say(f"{put_together(dataset):,} pictures in {dataset}")
 
 
-def _page(dataset: Path) -> tuple[Group, bool]:
+def _page(dataset: Path) -> tuple[list[str], Table, bool]:
     from torchmultiverse.farm import last_log_line, part_folders
     from torchmultiverse.store import Manifest
 
@@ -67,17 +80,15 @@ def _page(dataset: Path) -> tuple[Group, bool]:
     found = {
         folder: state for folder in (dataset, *parts.values()) if (state := _status(folder / "status.json")) is not None
     }
-    shown = table("worker", "state", "world", "images", "waiting", "memory", "restarts")
+    shown = Table(_WORKERS)
     lines = []
     for folder, state in found.items():
         name = "" if folder == dataset else f"{folder.name} "
         lines.append(f"{name}{_line(state)}")
         for w in state["workers"]:
-            memory = f"{w['memory'] / 1e9:.1f} GB" if w["memory"] else ""
-            waits = f"{w['waiting']:.0f} s" if w["waiting"] else ""
-            shown.add_row(
-                f"{name}{w['number']}", w["state"], w["world"], f"{w['images']:,}", waits, memory, str(w["restarts"])
-            )
+            memory = w["memory"] / 1e9 if w["memory"] else None
+            worker = f"{name}{w['number']}"
+            shown.add(worker, w["state"], w["world"], w["images"], w["waiting"] or None, memory, w["restarts"])
     for n in sorted({n for _, n in parts}):
         begun = {i for i, of in parts if of == n and parts[i, of] in found}
         if idle := [str(i) for i in range(n) if i not in begun]:
@@ -91,7 +102,7 @@ def _page(dataset: Path) -> tuple[Group, bool]:
         raise DatasetError(
             f"{dataset}: no run was seen there; it begins with: torchmultiverse render SPEC --out {dataset}"
         )
-    return Group(*(Text(line) for line in lines), *([shown] if found else [])), any(map(_running, found.values()))
+    return lines, shown, any(map(_running, found.values()))
 
 
 def _finished(manifest: Manifest) -> str:

@@ -8,8 +8,11 @@ from typing import Annotated
 import typer
 
 from torchmultiverse.cli.groups import eval_group, examples, leaderboard_group
-from torchmultiverse.cli.options import Protocol, ResultModel, Results
-from torchmultiverse.cli.output import finding, say
+from torchmultiverse.cli.options import Protocol, ResultModel, Results, tabular
+from torchmultiverse.cli.output import STATES, print_table, say
+from torchmultiverse.tables import Table, text
+
+_CHECKS = (text("state"), text("check"), text("finding"))
 
 
 @leaderboard_group.command(
@@ -18,7 +21,7 @@ from torchmultiverse.cli.output import finding, say
 def submit(
     results: Results,
     out: Annotated[Path, typer.Option("--out", help="File to write.")],
-    model: Annotated[str | None, typer.Option(help="Model; needed where the result has several.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model. Default: the result's, if it has one alone.")] = None,
     contact: Annotated[str, typer.Option(help="Who submits.")] = "",
     link: Annotated[str, typer.Option(help="Where the model is described.")] = "",
 ) -> None:
@@ -33,6 +36,7 @@ def submit(
 
 
 @leaderboard_group.command("check", epilog=examples("torchmultiverse eval leaderboard check m.json --data data/spar"))
+@tabular(_CHECKS)
 def check_command(
     entry: Annotated[Path, typer.Argument(help="File that submit wrote.")],
     results: Annotated[Path | None, typer.Option(help="Results it was made of: compute the numbers again.")] = None,
@@ -45,8 +49,10 @@ def check_command(
 
     loaded = None if results is None else Result.load(results)
     found = check(Submission.load(entry), loaded, dataset=data, model=model, protocol=protocol, quiet=False)
+    shown = Table(_CHECKS)
     for item in found:
-        finding(item.state, f"{item.what}: {item.finding}")
+        shown.add(item.state, item.what, item.finding, style=STATES[item.state])
+    print_table(shown)
     if any(item.state == "fails" for item in found):
         raise typer.Exit(1)
 

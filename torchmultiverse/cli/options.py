@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -12,39 +12,103 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from torchmultiverse.cli import completion
+from torchmultiverse.cli.output import TableFormat, printing
+from torchmultiverse.tables import Column
 from torchmultiverse.train import TrainingSettings, parse_settings
 
 # Arguments
-Dataset = Annotated[Path, typer.Argument(help="Folder of a dataset.")]
-Images = Annotated[Path, typer.Argument(help="Folder of a dataset, or of images in folders of classes.")]
-Results = Annotated[Path, typer.Argument(help="Folder of the results that 'eval' wrote.")]
+Dataset = Annotated[
+    Path,
+    typer.Argument(help="Folder of a dataset, or its address: hf://…, s3://….", autocompletion=completion.datasets),
+]
+Images = Annotated[
+    Path,
+    typer.Argument(
+        help="Folder of a dataset, or of images in folders of classes; or an address.",
+        autocompletion=completion.datasets,
+    ),
+]
+Results = Annotated[
+    Path,
+    typer.Argument(help="Folder of the results that 'eval' wrote, or its address.", autocompletion=completion.results),
+]
 SpecFile = Annotated[
     Path,
     typer.Argument(
         help="Spec file, a published PUG config too, or a name of 'specs list'.", autocompletion=completion.specs
     ),
 ]
-ModelString = Annotated[str, typer.Argument(help="Model string; see 'models list'.", autocompletion=completion.models)]
+ModelString = Annotated[
+    str,
+    typer.Argument(help="Model string, see 'models list', or NAME=STRING.", autocompletion=completion.models),
+]
 DecoderFolder = Annotated[Path, typer.Argument(help="Folder that 'train decoder' wrote.")]
 
 # What is asked about
 ModelStrings = Annotated[
     list[str],
     typer.Option(
-        "--model", help="Model string, see 'models list'; * and @FILE work; may be repeated.",
+        "--model",
+        help="Model string, see 'models list'; NAME=STRING is called NAME in tables and pages; * and @FILE work; may "
+        "be repeated.",
         autocompletion=completion.models,
     ),
 ]  # fmt: skip
-ResultModel = Annotated[str | None, typer.Option("--model", help="Model of the results. Default: the best.")]
-Data = Annotated[Path, typer.Option("--data", help="Folder of a dataset, or of images in folders of classes.")]
-ShownData = Annotated[Path | None, typer.Option("--data", help="Dataset that was evaluated: its images are shown.")]
-Factors = Annotated[list[str] | None, typer.Option("--factor", help="Column; may be repeated. Default: all that vary.")]
+ResultModel = Annotated[
+    str | None,
+    typer.Option("--model", help="Model of the results. Default: the best.", autocompletion=completion.result_models),
+]
+Data = Annotated[
+    Path,
+    typer.Option(
+        "--data", help="Folder of a dataset, or of images in folders of classes.", autocompletion=completion.datasets
+    ),
+]
+ShownData = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        help="Dataset that was evaluated: its images are shown. Default: none are.",
+        autocompletion=completion.datasets,
+    ),
+]
+Factors = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--factor", help="Column; may be repeated. Default: all that vary.", autocompletion=completion.columns
+    ),
+]
 Layers = Annotated[
-    list[str] | None, typer.Option("--layer", help="Layer, as 'analyze layers' names it; may be repeated.")
+    list[str] | None,
+    typer.Option(
+        "--layer", help="Layer, as 'analyze layers' names it; may be repeated. Default: all where the model can be cut."
+    ),
 ]
 Label = Annotated[str | None, typer.Option("--label", help="Column of classes. Default: character_name, or label.")]
-Task = Annotated[str | None, typer.Option("--task", help="Task. Default: the first of the leaderboard.")]
-Metric = Annotated[str | None, typer.Option("--metric", help="top1 or hard_negative.")]
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which question of an evaluation a command is about."""
+
+    task: Annotated[
+        str | None,
+        typer.Option(
+            "--task",
+            help="Task. Default: the first of the leaderboard that the models were asked.",
+            autocompletion=completion.result_tasks,
+        ),
+    ] = None
+    metric: Annotated[str | None, typer.Option("--metric", help="top1 or hard_negative. Default: the first.")] = None
+    setting: Annotated[
+        str | None, typer.Option("--setting", help="One setting of the task. Default: all, where they can be pooled.")
+    ] = None
+
+    def options(self) -> dict[str, Any]:
+        """Return them as keywords of `torchmultiverse.evaluation`."""
+        return {"task": self.task, "metric": self.metric, "setting": self.setting}
+
+
 Top = Annotated[int, typer.Option("--top", min=1, help="Rows shown, the strongest first.")]
 Protocol = Annotated[
     str,
@@ -73,7 +137,8 @@ Engine = Annotated[
 Assets = Annotated[
     list[str] | None,
     typer.Option(
-        "--assets", help="Pack to draw from, see 'assets list'; may be repeated, the first that has it wins.",
+        "--assets", help="Pack to draw from, see 'assets list'; may be repeated, the first that has it wins. "
+        "Default: procedural.",
         autocompletion=completion.packs,
     ),
 ]  # fmt: skip
@@ -82,23 +147,37 @@ Token = Annotated[
     typer.Option("--token", envvar="TORCHMULTIVERSE_TOKEN", help="Token of a remote signalling server."),
 ]
 
+Format = Annotated[
+    TableFormat,
+    typer.Option(
+        "--format", help="How the table is printed: for people, or alone as JSON (a list of objects), CSV or Markdown."
+    ),
+]
+
 # Training
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="Setting of the training, as epochs=50; may be repeated.")
+    list[str] | None,
+    typer.Option("--set", help="Setting of the training, as epochs=50; may be repeated. Default: those of the recipe."),
 ]
 SplitsFile = Annotated[
-    Path | None, typer.Option("--splits", help="File of 'data split' that says which images a model is trained on.")
+    Path | None,
+    typer.Option("--splits", help="File of 'data split' that says which images a model is trained on. Default: all."),
 ]
 AcceptedLicense = Annotated[
     str | None,
     typer.Option(
-        "--accept-license", help="Licence, by name, of data that forbid it; from those who have other rights."
+        "--accept-license",
+        help="Licence, by name, of data that forbid it; from those who have other rights. "
+        "Default: such data are refused.",
     ),
 ]
 
 # Memorization
 Boxes = Annotated[
-    Path | None, typer.Option("--boxes", help="Boxes of photographs: CSV, COCO JSON, or folder of VOC XML.")
+    Path | None,
+    typer.Option(
+        "--boxes", help="Boxes of photographs: CSV, COCO JSON, or folder of VOC XML. Default: those of rendered images."
+    ),
 ]
 
 
@@ -138,10 +217,42 @@ def option_sets(function: Callable[..., None]) -> Callable[..., None]:
                 values[name] = kind(**{field.name: values.pop(field.name) for field in fields(kind)})
         function(**values)
 
-    del command.__wrapped__  # type: ignore[attr-defined]
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    _sign(command, parameters)
     return command
+
+
+def tabular(columns: Sequence[Column]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command that prints a table of these columns the option ``--format``, and tell their keys in its help.
+
+    The command makes a `Table` of them and prints it with `print_table`; what it prints with `say` is for people. The
+    decorator stands above `option_sets`.
+    """
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        hints = get_type_hints(function, include_extras=True)
+
+        @wraps(function)
+        def command(*, format: TableFormat, **values: Any) -> None:
+            with printing(format):
+                function(**values)
+
+        named = inspect.signature(function).parameters.items()
+        given = [p.replace(annotation=hints[name], kind=p.KEYWORD_ONLY) for name, p in named]
+        own = inspect.Parameter("format", inspect.Parameter.KEYWORD_ONLY, default="table", annotation=Format)
+        _sign(command, [*given, own])
+        command.columns = tuple(columns)  # type: ignore[attr-defined]
+        keys = "; ".join(", ".join(f"`{key}`" for key in c.keys) + (f" ({c.unit})" if c.unit else "") for c in columns)
+        command.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\nKeys in JSON and CSV: {keys}."
+        return command
+
+    return decorate
+
+
+def _sign(command: Any, parameters: Sequence[inspect.Parameter]) -> None:
+    """Give a wrapper the signature that Typer reads."""
+    del command.__wrapped__
+    command.__signature__ = inspect.Signature(parameters)
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
 
 
 def _dataclass_options(kind: Any) -> list[inspect.Parameter]:

@@ -7,20 +7,28 @@ imported before. Text is never read as markup: a name in brackets is shown as it
 from __future__ import annotations
 
 import json
-import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 from rich.console import Console, RenderableType
-from rich.table import Table
 from rich.text import Text
+
+from torchmultiverse.progress import SILENT
+from torchmultiverse.tables import Column, Table, encode
 
 if TYPE_CHECKING:
     from torchmultiverse.documents import Document
 
-WIDE = 240
-"""Columns where the output goes to a file or a pipe and ``$COLUMNS`` does not say how many."""
+TableFormat = Literal["table", "json", "csv", "md"]
+"""How a command prints its table: for people; a list of objects; comma-separated values; Markdown."""
+_FORMAT: ContextVar[TableFormat] = ContextVar("format", default="table")
+WIDE = 1_000_000
+"""Columns where the output is no terminal: nothing is wrapped or cut."""
 STATES = {"ok": "green", "note": "yellow", "fails": "red"}
 """Colours of the states of a check."""
 
@@ -28,18 +36,67 @@ STATES = {"ok": "green", "note": "yellow", "fails": "red"}
 def console(*, stderr: bool = False) -> Console:
     """Return a console on standard output or standard error as they are now."""
     made = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
-    if not made.is_terminal and "COLUMNS" not in os.environ:
+    if not made.is_terminal:
         made.width = WIDE
     return made
 
 
+@contextmanager
+def printing(form: TableFormat) -> Iterator[None]:
+    """Let the tables of a command be printed in a format; other than "table", all else goes to standard error."""
+    token = _FORMAT.set(form)
+    try:
+        yield
+    finally:
+        _FORMAT.reset(token)
+
+
+def for_people() -> bool:
+    """Tell whether people read standard output, not a program."""
+    return _FORMAT.get() == "table"
+
+
+def print_table(*tables: Table, people: RenderableType | None = None) -> None:
+    """Print the tables of a command, which have the same columns, in the format that was asked for.
+
+    Programs get one list. People get ``people`` if it is given, which is empty where they saw the tables before; else
+    one after the other, each below its title, and none that is empty.
+    """
+    if not for_people():
+        sys.stdout.write(encode(tables, _FORMAT.get()))
+        return
+    if people is not None:
+        if people:
+            say(people)
+        return
+    for table in tables:
+        if table.title:
+            say(table.title)
+        if table.rows:
+            say(table)
+
+
 def say(what: RenderableType = "", style: str | None = None) -> None:
-    """Print to standard output; lines of text end where they end, not where the terminal does."""
-    console().print(what, style=style, soft_wrap=isinstance(what, str | Text))
+    """Print what people read; lines of text end where they end, not where the terminal does.
+
+    It goes to standard output, unless that is for a program: then to standard error, where it may be silenced.
+    """
+    if SILENT.get() and not for_people():
+        return
+    to = console(stderr=not for_people())
+    to.print(what, style=style, soft_wrap=isinstance(what, str | Text))
+
+
+def say_more(count: int, top: int) -> None:
+    """Say how many rows are not shown."""
+    if count > top:
+        say(f"  … and {count - top:,} more; all: --top {count}", "dim")
 
 
 def warn(what: str) -> None:
-    """Print a line to standard error."""
+    """Print a line to standard error, unless it is silenced."""
+    if SILENT.get():
+        return
     console(stderr=True).print(what, soft_wrap=True)
 
 
@@ -53,20 +110,38 @@ def title(head: str, rest: str = "") -> None:
     say(Text.assemble((head, "bold"), rest))
 
 
-def finding(state: str, text: str, indent: str = "") -> None:
-    """Print one finding of a check: ``ok``, ``note`` or ``fails``, and what was found."""
-    say(Text.assemble(indent, (f"{state:5}", STATES[state]), f" {text}"))
-
-
 def place(kind: str, path: str | Path) -> None:
     """Print what was made and where it is; a page by an address that a terminal opens."""
     where = Path(path).resolve().as_uri() if kind == "page" else str(path)
     say(f"{kind:8} {where}")
 
 
-def table(*columns: str) -> Table:
-    """Return an empty table."""
-    return Table(*columns, box=None, padding=(0, 2), header_style="bold")
+def difference(key: str, head: str | None = None, noun: str = "", signed: bool = True) -> Column:
+    """Return a column of differences of shares, with their 95 % intervals and the independent groups behind them.
+
+    Without a noun for the groups each cell has its own, last.
+    """
+
+    def form(mean: float, low: float, high: float, groups: int, of: str = noun) -> str:
+        from torchmultiverse.stats import format_difference
+
+        return format_difference(mean, low, high, groups, of, signed)
+
+    unit = "difference of shares, -1 to 1, the ends of its 95 % interval, and the independent groups behind it"
+    keys = (key, f"{key}_low", f"{key}_high", f"{key}_groups")
+    named = keys if noun else (*keys, f"{key}_grouped")
+    return Column(named, key.replace("_", " ") if head is None else head, form, unit)
+
+
+def factor(key: str = "factor", head: str | None = None) -> Column:
+    """Return a column of names of factors; people read them as they say them."""
+
+    def form(name: str) -> str:
+        from torchmultiverse.evaluation import plain
+
+        return plain(name)
+
+    return Column((key,), key if head is None else head, form, right=False)
 
 
 def percent(value: float) -> str:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from torchmultiverse.cli import completion
 from torchmultiverse.cli.groups import eval_group, examples
-from torchmultiverse.cli.options import Engine, Seed, SpecFile, option_sets
-from torchmultiverse.cli.output import say
+from torchmultiverse.cli.options import Engine, Seed, SpecFile, option_sets, tabular
+from torchmultiverse.cli.output import print_table, say, warn
+from torchmultiverse.cli.render import LEVELS, levels_table
 
 if TYPE_CHECKING:
     from torchmultiverse.stats import PowerQuestion
@@ -20,10 +22,20 @@ if TYPE_CHECKING:
 class Effect:
     """The effect that is to be found, and what is expected of the answers."""
 
-    factor: Annotated[str, typer.Option(help="The factor whose levels are compared with its first one.")]
+    factor: Annotated[
+        str,
+        typer.Option(
+            help="The factor whose levels are compared with its first one.", autocompletion=completion.factors
+        ),
+    ]
     detect: Annotated[float, typer.Option(help="Drop of accuracy worth knowing, in points (of 100).")] = 3.0
     by: Annotated[
-        str | None, typer.Option("--by", help="Second factor: is the drop larger by so much at one of its levels?")
+        str | None,
+        typer.Option(
+            "--by",
+            help="Second factor: is the drop larger by so much at one of its levels?",
+            autocompletion=completion.factors,
+        ),
     ] = None
     confidence: Annotated[float, typer.Option(help="Percent, two-sided, shared among all comparisons.")] = 95.0
     power: Annotated[float, typer.Option(help="Percent: the chance of finding a drop that is there.")] = 80.0
@@ -52,6 +64,7 @@ class Effect:
     "power",
     epilog=examples("torchmultiverse eval power animals --factor Character_Texture --by World_Name --detect 3"),
 )
+@tabular(LEVELS)
 @option_sets
 def power(
     spec: SpecFile,
@@ -87,9 +100,12 @@ def power(
     needed = parse_spec({**fields, "design": {"kind": "explicit", "scenes": scenes}})
     source = open_engine(engine, assets=loaded.assets, hosted=False)
     try:
-        say(dry_run(needed, source.catalogue()))
+        forecast = dry_run(needed, source.catalogue())
     finally:
         source.close()
+    print_table(levels_table(forecast), people=forecast)
+    for problem in forecast.problems:
+        warn(problem)
     if out is not None:
         write_atomic(out, needed.model_dump_json(indent=1).encode())
         say(f"{out}: torchmultiverse render {out} --out data/{needed.name}")

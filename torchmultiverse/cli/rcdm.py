@@ -19,8 +19,13 @@ from torchmultiverse.cli.options import (
     Seed,
     features_folder,
     option_sets,
+    tabular,
 )
-from torchmultiverse.cli.output import interval, place, say, table
+from torchmultiverse.cli.output import factor as factor_column
+from torchmultiverse.cli.output import place, print_table, say
+from torchmultiverse.tables import Table, interval, share
+
+_SHOWN = (factor_column(), interval("drawn"), share("real"), share("probe"), share("chance"))
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,7 @@ def sample(
 @rcdm_group.command(
     "score", epilog=examples("torchmultiverse analyze rcdm score decoder --data data/animals --out portrait")
 )
+@tabular(_SHOWN)
 @option_sets
 def score(
     decoder: DecoderFolder,
@@ -92,18 +98,15 @@ def score(
 ) -> None:
     """Say whether a decoder's pictures can be trusted, and which factors they show that the layer keeps."""
     from torchmultiverse.analyze import RunOptions, SamplingOptions, evaluate_samples
-    from torchmultiverse.evaluation import plain
     from torchmultiverse.report import write_report
 
     options = SamplingOptions(count, samples_per_image, 8, sampling.steps, sampling.sampler, evaluator)
     found = evaluate_samples(decoder, data, factor, options, RunOptions(seed, features_folder(features)))
-    rows = table("factor", "drawn", "real", "probe", "chance")
+    rows = Table(_SHOWN)
     for one in found.factors:
-        rows.add_row(
-            plain(one.factor), interval(one.accuracy, one.low, one.high), f"{100 * one.real_accuracy:.1f}",
-            f"{100 * one.probe_accuracy:.1f}", f"{100 * one.chance:.1f}",
-        )  # fmt: skip
-    say(rows)
+        drawn = (one.accuracy, one.low, one.high)
+        rows.add(one.factor, drawn, one.real_accuracy, one.probe_accuracy, one.chance)
+    print_table(rows)
     say(found.fidelity.summary)
     quality = found.quality
     say(

@@ -13,12 +13,36 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from torchmultiverse.cli.groups import app, examples
-from torchmultiverse.cli.options import Engine, Out, SpecFile, Token, option_sets
-from torchmultiverse.cli.output import say
+from torchmultiverse.cli.options import Engine, Out, SpecFile, Token, option_sets, tabular
+from torchmultiverse.cli.output import for_people, print_table, say
 from torchmultiverse.errors import DatasetError, SpecError
+from torchmultiverse.tables import Column, Table, number, text
 
 if TYPE_CHECKING:
+    from torchmultiverse.farm import DryRun
     from torchmultiverse.scenes import Spec
+
+LEVELS = (
+    text("factor"), text("level"), number("images"), number("seconds", form=".0f", unit="estimate, of all"),
+    number("bytes", unit="estimate, of all"),
+    Column(("renderable",), "renderable", unit="false: unknown to the engine"),
+)  # fmt: skip
+"""A dry run for programs: all, then each level of each factor, then each split."""
+
+
+def levels_table(forecast: DryRun) -> Table:
+    """Return what a dry run found, for programs."""
+    shown = Table(LEVELS)
+    counted = not forecast.problems if forecast.counts else None
+    shown.add("all", None, forecast.images, forecast.seconds, forecast.bytes, counted)
+    for name, counts in forecast.counts.items():
+        wrong = forecast.unsupported.get(name, ())
+        for level, n in counts.items():
+            shown.add(name, str(level), n, None, None, level not in wrong)
+    for name, n in forecast.splits.items():
+        shown.add("split", name, n, None, None, None)
+    return shown
+
 
 Executor = Literal["local", "ray", "slurm"]
 _ONLY: dict[str, tuple[tuple[Executor, ...], str]] = {
@@ -37,12 +61,16 @@ _ONLY: dict[str, tuple[tuple[Executor, ...], str]] = {
 class Selection:
     """Which scenes of a spec are rendered, and how."""
 
-    size: Annotated[
-        int | None, typer.Option(min=16, max=4096, help="Square size in pixels, instead of the spec's.")
+    size: Annotated[int | None, typer.Option(min=16, max=4096, help="Square size in pixels. Default: the spec's.")] = (
+        None
+    )
+    where: Annotated[
+        str | None, typer.Option(help="Only some scenes: 'World_Name in (Desert, Snow)'. Default: all.")
     ] = None
-    where: Annotated[str | None, typer.Option(help="Only some scenes: 'World_Name in (Desert, Snow)'.")] = None
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N scenes.")] = None
-    samples: Annotated[int | None, typer.Option(min=1, help="Samples per pixel, instead of the spec's.")] = None
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N scenes. Default: all.")] = None
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Samples per pixel. Default: the spec's, else the engine's.")
+    ] = None
 
     def options(self) -> dict[str, Any]:
         """Return them as keywords of `torchmultiverse.farm`."""
@@ -59,7 +87,11 @@ class Executors:
     ] = "local"
     part: Annotated[
         str | None,
-        typer.Option("--part", "--shard", help="i/n: only this part, for any other kind of cluster; then: farm join."),
+        typer.Option(
+            "--part",
+            "--shard",
+            help="i/n: only this part, for any other kind of cluster; then: farm join. Default: all.",
+        ),
     ] = None
     address: Annotated[
         str | None,
@@ -69,11 +101,16 @@ class Executors:
         ),
     ] = None
     adapter: Annotated[
-        list[int] | None, typer.Option(help="Graphics card for a packaged binary; may be repeated: engines take turns.")
+        list[int] | None,
+        typer.Option(
+            help="Graphics card for a packaged binary; may be repeated: engines take turns. "
+            "Default: the binary chooses."
+        ),
     ] = None
     gpus: Annotated[float, typer.Option(min=0, help="Graphics cards that an actor takes.")] = 0
     slurm: Annotated[
-        list[str] | None, typer.Option(help="Option of both jobs: gres=gpu:1, time=4:00:00; may be repeated.")
+        list[str] | None,
+        typer.Option(help="Option of both jobs: gres=gpu:1, time=4:00:00; may be repeated. Default: none."),
     ] = None
 
 
@@ -85,8 +122,12 @@ class Supervision:
     lease: Annotated[
         float, typer.Option(min=1, help="Seconds without an answer after which an engine is made anew.")
     ] = 180
-    recycle: Annotated[int | None, typer.Option(min=1, help="Pictures after which an engine is made anew.")] = None
-    memory: Annotated[float | None, typer.Option(min=0.1, help="GB of an engine above which it is made anew.")] = None
+    recycle: Annotated[
+        int | None, typer.Option(min=1, help="Pictures after which an engine is made anew. Default: never.")
+    ] = None
+    memory: Annotated[
+        float | None, typer.Option(min=0.1, help="GB of an engine above which it is made anew. Default: no limit.")
+    ] = None
     check: Annotated[
         int | None,
         typer.Option(min=0, help="Pictures that are rendered once more at the end. Default: 1 in 100, 8 at most."),
@@ -118,6 +159,7 @@ class Mode:
         "torchmultiverse render animals --out data/animals --executor slurm --workers 64 --slurm gres=gpu:1",
     )
 )
+@tabular(LEVELS)
 @option_sets
 def render(
     context: typer.Context,
@@ -140,6 +182,8 @@ def render(
     if mode.dry_run:
         _dry_run(loaded, engine, token, selection, executors.workers)
         return
+    if not for_people():
+        raise typer.BadParameter("a run prints no table, --dry-run does", param_hint="--format")
     if executors.executor == "slurm":
         command = _task_command(spec, out, engine, selection, supervision, executors)
         _submit(loaded, out, command, selection, executors, supervision.shard_rows, mode.fresh)
@@ -172,9 +216,12 @@ def _dry_run(spec: Spec, engine: str, token: str | None, selection: Selection, w
     # The catalogue of the built-in engine can be read without starting a process.
     source = open_engine(engine, token=token, assets=spec.assets, hosted=False)
     try:
-        say(dry_run(spec, source.catalogue(), **selection.options(), workers=workers))
+        forecast = dry_run(spec, source.catalogue(), **selection.options(), workers=workers)
     finally:
         source.close()
+    print_table(levels_table(forecast), people=forecast)
+    if forecast.problems:
+        raise SpecError("\n".join(forecast.problems))
 
 
 def _given(context: typer.Context, name: str) -> bool:

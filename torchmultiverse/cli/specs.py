@@ -9,23 +9,28 @@ import typer
 
 from torchmultiverse.cli import completion
 from torchmultiverse.cli.groups import examples, specs_group
-from torchmultiverse.cli.output import say, table
+from torchmultiverse.cli.options import tabular
+from torchmultiverse.cli.output import print_table
 from torchmultiverse.errors import SpecError, nearest
+from torchmultiverse.tables import Table, number, text
+
+_SPECS = (text("name"), number("images"), text("family"), text("about", "what it is"))
 
 
 @specs_group.command(
     "list", epilog=examples("torchmultiverse specs list", "torchmultiverse render spar --out data/spar --dry-run")
 )
+@tabular(_SPECS)
 def list_() -> None:
     """List the specs that can be named wherever a spec's file can."""
     from torchmultiverse.scenes import load_spec, shipped_specs
 
-    shown = table("name", "images", "family", "what it is")
+    shown = Table(_SPECS)
     for name, path in shipped_specs().items():
         spec = load_spec(path)
         first = spec.description.split(". ")[0].split("; ")[0].rstrip(".")
-        shown.add_row(name, f"{spec.build().count:,}", spec.family, first)
-    say(shown)
+        shown.add(name, spec.build().count, spec.family, first)
+    print_table(shown)
 
 
 @specs_group.command("show", epilog=examples("torchmultiverse specs show spar > mine.json"))

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from torchmultiverse.cli import completion
+from torchmultiverse.cli.evaluate import BOARD, board_table
 from torchmultiverse.cli.groups import examples, train_group
 from torchmultiverse.cli.options import (
     AcceptedLicense,
@@ -25,9 +26,16 @@ from torchmultiverse.cli.options import (
     SplitsFile,
     features_folder,
     option_sets,
+    tabular,
 )
-from torchmultiverse.cli.output import interval, place, save_document, say, table
+from torchmultiverse.cli.output import place, print_table, save_document, say
+from torchmultiverse.tables import Table, interval, number, share, text
 from torchmultiverse.train import ClipTraining, EncoderTraining, FineTuning
+
+_HELD_OUT = (
+    number("kept", "C"), text("held_out"), number("trained_on"), share("seen"),
+    interval("accuracy", "held-out images"), interval("control"),
+)  # fmt: skip
 
 
 @train_group.command(
@@ -70,6 +78,7 @@ def clip(dataset: Dataset, out: Out, training: ClipTraining) -> None:
     "finetune",
     epilog=examples("torchmultiverse train finetune data/ar4t --model open_clip:ViT-B-32-quickgelu/openai --out tuned"),
 )
+@tabular(BOARD)
 @option_sets
 def finetune(
     dataset: Dataset,
@@ -105,21 +114,30 @@ def finetune(
         ) from None
     tuned = tune(opened, model, out, training)
     say(f"fine-tuned: {tuned}")
-    for number, pictures in enumerate(tests):
-        result = evaluate(pictures, [model, tuned], out=out / f"results{number or ''}")
+    boards = []
+    for k, pictures in enumerate(tests):
+        result = evaluate(pictures, [model, tuned], out=out / f"results{k or ''}")
         say(f"scored on {len(pictures):,} pictures that were not trained on")
         say(leaderboard(result))
+        boards.append(board_table(result))
+    print_table(*boards, people="")
 
 
 @train_group.command(
     "held-out", epilog=examples("torchmultiverse train held-out data/animals --factor world_name --count 14 --keep 0")
 )
+@tabular(_HELD_OUT)
 def held_out(
     dataset: Dataset,
-    factor: Annotated[str, typer.Option(help="Column whose levels are held out, such as world_name.")],
+    factor: Annotated[
+        str,
+        typer.Option(help="Column whose levels are held out, such as world_name.", autocompletion=completion.columns),
+    ],
     level: Annotated[list[str] | None, typer.Option(help="Level to hold out; may be repeated.")] = None,
     count: Annotated[int | None, typer.Option(min=1, help="Or so many levels, drawn at random.")] = None,
-    keep: Annotated[list[int] | None, typer.Option(help="Animals seen at all levels (C); may be repeated.")] = None,
+    keep: Annotated[
+        list[int] | None, typer.Option(help="Animals seen at all levels (C); may be repeated. Default: 0.")
+    ] = None,
     recipe: Annotated[str, typer.Option(help="published (ResNet-50), small (for a laptop), or a file.")] = "small",
     setting: Settings = None,
     seed: Seed = 0,
@@ -135,14 +153,11 @@ def held_out(
     held = list(level) if level else int(count or 1)
     training = parse_settings(classifier_training(recipe), setting or ())
     found = [measure(dataset, factor, held, keep=c, recipe=training, seed=seed) for c in keep or [0]]
-    rows = table("C", "held out", "trained on", "seen", "held-out images", "control")
+    rows = Table(_HELD_OUT)
     for f in found:
-        shown = ", ".join(f.held_out[:4]) + (f" and {len(f.held_out) - 4} more" if len(f.held_out) > 4 else "")
-        rows.add_row(
-            str(f.keep), shown, f"{f.trained:,}", f"{100 * f.seen:.1f}",
-            interval(f.accuracy, f.low, f.high), interval(f.control, f.control_low, f.control_high),
-        )  # fmt: skip
-    say(rows)
+        control = (f.control, f.control_low, f.control_high)
+        rows.add(f.keep, f.held_out, f.trained, f.seen, (f.accuracy, f.low, f.high), control)
+    print_table(rows)
     say("control: trained on as many images of each animal from all levels, tested on the same images", "dim")
     save_document(save, HeldOutRecord(results=tuple(found)))
 

@@ -1,5 +1,6 @@
 from . import codec as codec
 from . import likeness as likeness
+from .contract import Annotates as Annotates
 from .contract import AnswersInBatches as AnswersInBatches
 from .contract import Asset as Asset
 from .contract import Catalogue as Catalogue
@@ -17,6 +18,10 @@ from .dispatch import LEASE as LEASE
 from .dispatch import RESTARTS as RESTARTS
 from .dispatch import EngineStatus as EngineStatus
 from .dispatch import Limits as Limits
+from .listing import LISTED as LISTED
+from .listing import LISTED_FACTOR as LISTED_FACTOR
+from .listing import Listed as Listed
+from .listing import catalogue_rows as catalogue_rows
 from .marker import MarkerEngine as MarkerEngine
 from .registry import BUILT_IN as BUILT_IN
 from .registry import EngineEntry as EngineEntry
@@ -28,7 +33,10 @@ from .supervisor import Supervisor as Supervisor
 __all__ = [
     "BUILT_IN",
     "LEASE",
+    "LISTED",
+    "LISTED_FACTOR",
     "RESTARTS",
+    "Annotates",
     "AnswersInBatches",
     "Asset",
     "Catalogue",
@@ -40,6 +48,7 @@ __all__ = [
     "Frame",
     "HasManifestNotes",
     "Limits",
+    "Listed",
     "MarkerEngine",
     "RemoteEngine",
     "RenderOptions",
@@ -48,6 +57,7 @@ __all__ = [
     "Supervisor",
     "WrapsEngine",
     "capability",
+    "catalogue_rows",
     "codec",
     "engine_names",
     "find_engine",

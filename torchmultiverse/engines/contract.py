@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from torchmultiverse.engines import codec
-from torchmultiverse.errors import RenderError, SpecError, nearest
+from torchmultiverse.errors import RenderError, SpecError, nearest, nearest_of
 from torchmultiverse.scenes import PASSES, Design, FactorTable, Scene
 
 Array = NDArray[Any]
@@ -196,12 +196,24 @@ class Asset(BaseModel):
 
 
 class Choice(BaseModel):
-    """What an engine accepts for one factor: ``levels`` of a category, or a range."""
+    """What an engine accepts for one factor: ``levels`` of a category, or a range.
+
+    ``aliases`` are other names of levels, accepted as well, each with the level that it is one of; ``about`` says of a
+    level in a few words what it is.
+    """
 
     model_config = ConfigDict(frozen=True)
     levels: list[str] | None = None
+    aliases: dict[str, str] = Field(default_factory=dict)
+    about: dict[str, str] = Field(default_factory=dict)
     low: float | None = None
     high: float | None = None
+
+    def takes(self, value: Any) -> bool:
+        """Tell whether a value is accepted."""
+        if self.levels is not None:
+            return value in self.levels or value in self.aliases
+        return self.low is None or self.high is None or bool(self.low <= value <= self.high)
 
 
 class Catalogue(BaseModel):
@@ -209,6 +221,7 @@ class Catalogue(BaseModel):
 
     ``complete`` is false where the engine cannot be asked (existing binaries of the ``pug`` dialect);
     then nothing is checked beforehand. ``packs`` are the packs of assets it draws from, in their order.
+    ``figure_ground``: whether its ``objects`` say how far each character stands out from what is around it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -217,34 +230,41 @@ class Catalogue(BaseModel):
     fingerprint: str = ""
     complete: bool = True
     passes: list[str] = Field(default_factory=lambda: ["rgb"])
+    figure_ground: bool = False
     factors: dict[str, Choice] = Field(default_factory=dict)
     packs: list[str] = Field(default_factory=list)
     assets: list[Asset] = Field(default_factory=list)
 
-    def problems(self, levels: Mapping[str, Iterable[Any]], table: FactorTable) -> list[str]:
-        """Return one line for each level that this engine cannot render, with the nearest one it can."""
+    def unsupported(self, levels: Mapping[str, Iterable[Any]], table: FactorTable) -> dict[str, list[Any]]:
+        """Return, for each factor of which there are any, the levels that this engine cannot render."""
+        found: dict[str, list[Any]] = {}
         if not self.complete:
-            return []
-        found: list[str] = []
+            return found
         for name, values in levels.items():
             if table[name].label:
                 continue
-            choice = self.factors.get(name)
-            for value in values:
-                if choice is None:
-                    if value != table[name].default:
-                        found.append(f"{name}: engine '{self.engine}' cannot vary it.{nearest(name, self.factors)}")
-                        break
-                elif choice.levels is not None and value not in choice.levels:
-                    found.append(
-                        f"{name} = '{value}' is unknown to engine '{self.engine}'.{nearest(str(value), choice.levels)}"
-                    )
-                elif choice.low is not None and choice.high is not None and not choice.low <= value <= choice.high:
-                    found.append(
-                        f"{name} = {value} is out of the range of engine '{self.engine}': "
-                        f"{choice.low:g} to {choice.high:g}"
-                    )
+            choice, default = self.factors.get(name), table[name].default
+            if wrong := [v for v in values if not (v == default if choice is None else choice.takes(v))]:
+                found[name] = wrong
         return found
+
+    def problems(self, levels: Mapping[str, Iterable[Any]], table: FactorTable) -> list[str]:
+        """Return one line for each factor that has levels which this engine cannot render, with what is near them."""
+        return [self._problem(name, wrong) for name, wrong in self.unsupported(levels, table).items()]
+
+    def _problem(self, name: str, wrong: list[Any]) -> str:
+        choice = self.factors.get(name)
+        if choice is None:
+            return f"{name}: engine '{self.engine}' cannot vary it.{nearest(name, self.factors)}"
+        one = len(wrong) == 1
+        if choice.levels is None:
+            what = f"{name} = {wrong[0]} is" if one else f"{len(wrong):,} levels of {name} are"
+            which = "" if one else f": {_some(wrong)}"
+            return f"{what} out of the range of engine '{self.engine}', {choice.low:g} to {choice.high:g}{which}"
+        if one:
+            return f"{name} = '{wrong[0]}' is unknown to engine '{self.engine}'.{nearest(str(wrong[0]), choice.levels)}"
+        near = nearest_of(map(str, wrong[:_LISTED]), choice.levels)
+        return f"{len(wrong):,} unknown {name}, engine '{self.engine}': {_some(wrong)}{near}"
 
     def pack_problems(self, wanted: Sequence[str]) -> list[str]:
         """Return why a spec's packs of assets are not those that the engine draws from; nothing if they are."""
@@ -266,8 +286,16 @@ class Catalogue(BaseModel):
             levels = {name: list(values) for name, values in what.levels().items()}
         found = self.problems(levels, what.table)
         if found:
-            more = f"\n… and {len(found) - 20} more" if len(found) > 20 else ""
-            raise SpecError("\n".join(found[:20]) + more)
+            raise SpecError("\n".join(found))
+
+
+_LISTED = 30
+"""Levels that a message lists."""
+
+
+def _some(levels: list[Any]) -> str:
+    more = f", … and {len(levels) - _LISTED:,} more" if len(levels) > _LISTED else ""
+    return ", ".join(map(str, levels[:_LISTED])) + more
 
 
 @runtime_checkable
@@ -324,6 +352,16 @@ class RendersOnDevice(Protocol):
     """
 
     on_device: bool
+
+
+@runtime_checkable
+class Annotates(Protocol):
+    """A capability: an engine that can leave out where its characters are seen, where only the picture is wanted.
+
+    Set in the engine's thread before ``render()``; frames that are not ``annotated`` lack ``info["objects"]``.
+    """
+
+    annotated: bool
 
 
 @runtime_checkable

@@ -15,8 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import EntryPoint
+from typing import Any
 
-from torchmultiverse.engines.contract import Engine
+from torchmultiverse.engines.contract import Catalogue, Engine
 from torchmultiverse.errors import EngineError, nearest
 from torchmultiverse.plugins import load_plugin, origin, plugins
 
@@ -34,12 +35,14 @@ class EngineEntry:
             calling process.
         assets: whether its factory takes ``assets``, a source of characters and worlds, so that it can draw
             from packs of assets.
+        describe: returns the catalogue without an engine being made, from the same ``assets``; named like ``factory``.
     """
 
     factory: str | Callable[..., Engine]
     summary: str = ""
     hosted: bool = False
     assets: bool = False
+    describe: str | Callable[..., Catalogue] | None = None
 
     def make(self, **arguments: object) -> Engine:
         """Return a new engine.
@@ -51,20 +54,42 @@ class EngineEntry:
             EngineError: it does not work here.
             MissingExtra: a package is needed for it.
         """
-        make = self.factory
-        if isinstance(make, str):
-            module, _, attribute = make.partition(":")
-            make = getattr(import_module(module), attribute)
-        engine: Engine = make(**arguments)
+        engine: Engine = _imported(self.factory)(**arguments)
         return engine
+
+    def catalogue(self, **arguments: object) -> Catalogue | None:
+        """Return what the engine can render, where that is known before it is made; ``None`` where it is not.
+
+        Args:
+            arguments: of the factory, as far as the catalogue depends on them.
+        """
+        if self.describe is None:
+            return None
+        catalogue: Catalogue = _imported(self.describe)(**arguments)
+        return catalogue
+
+
+def _imported(what: str | Callable[..., Any]) -> Callable[..., Any]:
+    if not isinstance(what, str):
+        return what
+    module, _, attribute = what.partition(":")
+    found: Callable[..., Any] = getattr(import_module(module), attribute)
+    return found
 
 
 _TRACER = "torchmultiverse.engines.builtin:BuiltinEngine"
+_TRACED = "torchmultiverse.engines.builtin:describe"
 BUILT_IN: dict[str, EngineEntry] = {
     "builtin": EngineEntry(
-        factory=_TRACER, summary="the path tracer, in its own process, over WebRTC", hosted=True, assets=True
+        factory=_TRACER,
+        summary="the path tracer, in its own process, over WebRTC",
+        hosted=True,
+        assets=True,
+        describe=_TRACED,
     ),
-    "inprocess": EngineEntry(factory=_TRACER, summary="the same path tracer inside the calling process", assets=True),
+    "inprocess": EngineEntry(
+        factory=_TRACER, summary="the same path tracer inside the calling process", assets=True, describe=_TRACED
+    ),
     "marker": EngineEntry(
         factory="torchmultiverse.engines.marker:MarkerEngine",
         summary="test cards that show which scene they are; needs no renderer",

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Group
-from rich.table import Table
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from torchmultiverse.evaluation.result import AVERAGE, Result
-
-_BESIDE = 3  # models beside each other on a terminal
+from torchmultiverse.tables import Column, Table, number, share, text
 
 
 @dataclass(frozen=True)
@@ -56,8 +53,11 @@ def task_title(result: Result, task: str, metric: str = "top1", setting: str = "
     return title if metric == facts.metric else title + _METRICS.get(metric, "")
 
 
-def leaderboard_rows(result: Result) -> list[LeaderboardRow]:
-    """Return the rows: each task once, all its settings pooled, captions without the world; the average last."""
+def leaderboard_rows(result: Result, pool: bool = True) -> list[LeaderboardRow]:
+    """Return the rows: each task once, all its settings pooled, captions without the world; the average last.
+
+    Without ``pool`` each setting has a row of its own, besides that of all.
+    """
     found: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {}
     for cell in result.cells(factor="all", scope="plain"):
         key = (cell["task"], cell["metric"], cell["setting"])
@@ -66,7 +66,7 @@ def leaderboard_rows(result: Result) -> list[LeaderboardRow]:
     pooled = {(task, metric) for task, metric, setting in found if setting == "all"}
     board = []
     for (task, metric, setting), cells in found.items():
-        if setting != "all" and (task, metric) in pooled:
+        if pool and setting != "all" and (task, metric) in pooled:
             continue
         only = sum(1 for t, m, _ in found if (t, m) == (task, metric)) == 1
         title = task_title(result, task, metric, "all" if only and not result.task(task).readings else setting)
@@ -79,46 +79,49 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f}"
 
 
-def leaderboard(result: Result) -> Group:
-    """Return the leaderboard for a terminal: accuracy in percent, 95 % interval, and chance."""
-    board, models = leaderboard_rows(result), ranked(result)
-    tables: list[Any] = []
-    for block in _blocks(models):
-        table = Table(title=None, box=None, padding=(0, 2), header_style="bold")
-        table.add_column("task", max_width=34)
-        for model in block:
-            table.add_column(model, justify="right")
-        table.add_column("chance", justify="right", style="dim")
-        table.add_column("n", justify="right", style="dim")
-        for line in board:
-            if line.task == AVERAGE:
-                table.add_section()
-            best = max(cell["accuracy"] for cell in line.cells.values())
-            table.add_row(
-                line.title,
-                *(_cell(line.cells.get(model), best) for model in block),
-                percent(line.chance),
-                str(max(cell["n"] for cell in line.cells.values())),
-                style="bold" if line.task == AVERAGE else None,
-            )
-        tables.append(table)
-    dataset = result.provenance.dataset
-    head = Text(
-        f"{dataset.name}, {dataset.images} images; accuracy in %, 95 % interval in brackets, "
-        "[a number in green is above chance]",
-        style="dim",
-    )
-    return Group(head, *tables, *(Text(note, style="dim") for note in result.provenance.notes))
+@dataclass(frozen=True)
+class Leaderboard:
+    """The leaderboard of a result, for people: accuracy in percent, 95 % interval, and chance.
+
+    Models stand beside each other, as many as there is room for.
+    """
+
+    result: Result
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        dataset = self.result.provenance.dataset
+        yield Text(
+            f"{dataset.name}, {dataset.images} images; accuracy in %, 95 % interval in brackets, "
+            "[a number in green is above chance]",
+            style="dim",
+        )
+        board, models = leaderboard_rows(self.result), ranked(self.result)
+        beside = max((options.max_width - _LEFT) // _MODEL, 1)
+        for start in range(0, len(models), beside):
+            yield _block(board, models[start : start + beside])
+        for note in self.result.provenance.notes:
+            yield Text(note, style="dim")
 
 
-def _blocks(models: list[str]) -> Iterator[list[str]]:
-    for start in range(0, len(models), _BESIDE):
-        yield models[start : start + _BESIDE]
+def leaderboard(result: Result) -> Leaderboard:
+    """Return the leaderboard, to be printed by `rich`."""
+    return Leaderboard(result)
 
 
-def _cell(cell: dict[str, Any] | None, best: float) -> Text:
-    if cell is None:
-        return Text("–", style="dim")
-    text = Text(percent(cell["accuracy"]), style="green" if cell["low"] > cell["chance"] else "")
-    text.append(f" [{percent(cell['low'])}, {percent(cell['high'])}]", style="dim")
-    return text
+_LEFT, _MODEL = 50, 24
+"""Characters that a terminal needs for tasks, chance and numbers of images; and for a model."""
+
+
+def _block(board: list[LeaderboardRow], models: list[str]) -> Table:
+    columns = [Column((model,), model, _cell) for model in models]
+    table = Table([text("task"), *columns, share("chance"), number("n")])
+    for line in board:
+        n = max(cell["n"] for cell in line.cells.values())
+        style = "bold" if line.task == AVERAGE else None
+        table.add(line.title, *map(line.cells.get, models), line.chance, n, style=style)
+    return table
+
+
+def _cell(cell: dict[str, Any]) -> Text:
+    shown = Text(percent(cell["accuracy"]), style="green" if cell["low"] > cell["chance"] else "")
+    return shown.append(f" [{percent(cell['low'])}, {percent(cell['high'])}]", style="dim")

@@ -18,6 +18,7 @@ from torchmultiverse.errors import DatasetError, nearest
 from torchmultiverse.evaluation.provenance import ModelFacts, Provenance, TaskFacts
 from torchmultiverse.files import write_atomic
 from torchmultiverse.paths import component
+from torchmultiverse.remote import local_copy
 
 AVERAGE = "average"
 """The task of the mean over all tasks."""
@@ -144,7 +145,7 @@ class Result:
         Raises:
             DatasetError: the folder holds none.
         """
-        folder = Path(folder)
+        folder = local_copy(folder)
         try:
             table = pq.read_table(folder / "results.parquet")
             rows = pq.read_table(folder / "rows.parquet")

@@ -25,6 +25,7 @@ from torchmultiverse.stats import Intervals, LowerTailTest
 
 RATE = 0.05
 _LEAST = 8  # pictures in a slice
+_EXAMPLES = 8
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Slice:
         accuracy, low, high: with a 95 % interval.
         rest: accuracy on all other pictures.
         p, corrected: of the slice being no worse than the rest, before and after correction.
-        examples: indices of the most telling failures, at most eight.
+        examples: indices of failures, at most eight, drawn at random.
     """
 
     model: str
@@ -65,6 +66,7 @@ def worst_slices(
     *,
     task: str | None = None,
     metric: str | None = None,
+    setting: str | None = None,
     factors: Sequence[str] | None = None,
     depth: int = 2,
     rate: float = RATE,
@@ -75,18 +77,19 @@ def worst_slices(
     Args:
         result: of an evaluation.
         model: its name.
-        task, metric: the question; by default the first of the leaderboard.
+        task, metric, setting: the question; by default the first of the leaderboard that the model was asked, and all
+            of its settings.
         factors: columns to search; by default all that vary and have no more than 200 levels.
         depth: how many factors a slice may combine.
         rate: expected share of false findings among those returned.
-        seed: of the intervals.
+        seed: of the intervals, and of the examples that are drawn.
 
     Raises:
         DatasetError: no such model, task or factor, or nothing to search.
     """
     result.facts(model)
     view = RowView(result)
-    return slices_of(view, model, view.question(task, metric), factors, depth, rate, seed)
+    return slices_of(view, model, view.question(task, metric, setting, [model]), factors, depth, rate, seed)
 
 
 def slices_of(
@@ -122,8 +125,8 @@ def slices_of(
         inside = candidate.mask(columns)
         values = rows.correct[inside]
         low, high, _ = intervals.of_mean(values, None if clusters is None else clusters[inside])
-        at = np.flatnonzero(inside)
-        wrong = at[np.argsort(rows.correct[at], kind="stable")][: int((values < 0.5).sum())]
+        wrong = rows.index[inside & (rows.correct < 0.5)]
+        some = np.sort(np.random.default_rng(seed).choice(wrong, min(_EXAMPLES, len(wrong)), replace=False))
         kept.append(
             Slice(
                 model,
@@ -138,7 +141,7 @@ def slices_of(
                 float(rows.correct[~inside].mean()),
                 candidate.p,
                 float(p),
-                tuple(int(i) for i in rows.index[wrong[:: max(1, len(wrong) // 8)]][:8]),
+                tuple(some.tolist()),
             )
         )
     return sorted(kept, key=lambda s: -(s.rest - s.accuracy) * s.n)

@@ -196,26 +196,24 @@ def _task(
     scope: Scope,
 ) -> Task:
     template = definition.caption + (protocol.background if scope == "background" else "")
-    with_world = "{w}" in template
-
-    captions: dict[_CaptionSlots, str] = {}
     slots = [name for name in _CaptionSlots._fields if "{" + name + "}" in template]
-
-    def caption(answer: _CaptionSlots) -> str:
-        if answer not in captions:
-            captions[answer] = template.format(**{name: getattr(answer, name) for name in slots})
-        return captions[answer]
-
-    truths = [_answer(definition, table, int(row)) for row in rows]
-    answers = _candidates(definition, table, truths[0]) if truths else []
+    truths = _answers(definition, table, rows)
+    example = _CaptionSlots(**{name: values[0] for name, values in truths.items()}) if len(rows) else None
+    answers = _candidates(definition, table, example) if example is not None else []
     if protocol.blank_distractor and definition.candidates == "animals":
         answers = [*answers, _CaptionSlots(c1=BLANK)]
-    worlds = table.worlds if with_world else ("",)
-    candidates = tuple(sorted({caption(answer._replace(w=world)) for answer in answers for world in worlds}))
-    place = {text: index for index, text in enumerate(candidates)}
-    negatives = None
-    if definition.negative is not None:
-        negatives = np.array([place[caption(_negative(definition, truth))] for truth in truths], dtype=np.int64)
+    said = [tuple(getattr(answer, name) for name in slots if name != "w") for answer in answers]
+    if slots[:1] == ["w"]:
+        said = [(world, *answer) for answer in said for world in table.worlds]
+    captions = {answer: template.format(**dict(zip(slots, answer, strict=True))) for answer in said}
+    candidates = tuple(sorted(set(captions.values())))
+    index = {text: place for place, text in enumerate(candidates)}
+    place = {answer: index[text] for answer, text in captions.items()}
+
+    def places(found: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
+        return np.array([place[key] for key in zip(*(found[name].tolist() for name in slots), strict=True)], np.int64)
+
+    negatives = places(_negatives(definition, truths)) if definition.negative is not None else None
     top5 = protocol.top5 and len(candidates) > 5
     metrics: dict[Metric, bool] = {"top1": True, "top5": top5, "hard_negative": negatives is not None}
     return Task(
@@ -226,7 +224,7 @@ def _task(
         question=definition.question,
         rows=rows,
         candidates=candidates,
-        labels=np.array([place[caption(truth)] for truth in truths], dtype=np.int64),
+        labels=places(truths),
         negatives=negatives,
         clusters=None if definition.animals == (0,) else table.pairs[rows],
         factors=_factors(definition, table, rows),
@@ -269,14 +267,16 @@ def random_caption_order(asked: Sequence[Task]) -> dict[tuple[str, str, Scope], 
     }
 
 
-def _answer(definition: SparTask, table: _Table, row: int) -> _CaptionSlots:
-    """Return what is true of a picture."""
-    if table.count[row] < 2:
-        return _CaptionSlots(w=table.w[row], c1=table.single[row], p1=table.single_position[row])
-    c1, c2 = table.c1[row], table.c2[row]
+def _answers(definition: SparTask, table: _Table, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """Return what is true of some images, by slot of a caption, (N,) each."""
+    found = {name: getattr(table, name)[rows] for name in _CaptionSlots._fields}
     if definition.candidates == "unordered pairs":
-        c1, c2 = sorted((c1, c2))
-    return _CaptionSlots(table.w[row], c1, c2, table.p1[row], table.p2[row], table.t1[row], table.t2[row])
+        found["c1"], found["c2"] = np.sort(np.stack([found["c1"], found["c2"]]), axis=0)
+    few = table.count[rows] < 2
+    if few.any():
+        single = {"c1": table.single[rows], "p1": table.single_position[rows]}
+        found |= {name: np.where(few, single.get(name, ""), found[name]) for name in found if name != "w"}
+    return found
 
 
 def _candidates(definition: SparTask, table: _Table, example: _CaptionSlots) -> list[_CaptionSlots]:
@@ -296,7 +296,9 @@ def _candidates(definition: SparTask, table: _Table, example: _CaptionSlots) -> 
             return [example._replace(c1=one, c2=two) for one, two in permutations(animals, 2)]
 
 
-def _negative(definition: SparTask, truth: _CaptionSlots) -> _CaptionSlots:
+def _negatives(definition: SparTask, truths: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return what the false caption of each image says, by slot."""
     if definition.negative == "other side":
-        return truth._replace(p1=_OTHER_SIDE[truth.p1])
-    return truth._replace(c1=truth.c2, c2=truth.c1)
+        sides = np.array([_OTHER_SIDE[side] for side in truths["p1"]], dtype=object)
+        return {**truths, "p1": sides}
+    return {**truths, "c1": truths["c2"], "c2": truths["c1"]}

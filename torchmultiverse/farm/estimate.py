@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.table import Table
 from rich.text import Text
 from typing_extensions import override
 
@@ -20,7 +21,8 @@ from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOpt
 from torchmultiverse.errors import SpecError
 from torchmultiverse.files import write_atomic
 from torchmultiverse.resources import cache_folder
-from torchmultiverse.scenes import Condition, Design, Factorial, LazyDesign, Spec, Value, expanded, parse_where
+from torchmultiverse.scenes import Condition, Design, Explicit, Factorial, Spec, Value, expanded, parse_where
+from torchmultiverse.tables import Table, number, text
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ BYTES_PER_PIXEL = {"png": 1.5, "jpeg": 0.35}
 """Measured on the built-in worlds; published PUG pictures have 1.5 as PNG."""
 MOST_COUNTED = 500_000
 """Scenes of a draw, and of a design with splits, up to which a dry run expands it to count its levels and splits."""
-_SHOWN = 20
+_PART = 65_536
+"""Scenes that are counted at once."""
 _ANNOTATION_BYTES = {"mask": 0.02, "class": 0.02, "depth": 1.6, "normals": 1.0}
 
 
@@ -68,9 +71,23 @@ class Limited(Design):
     def count(self) -> int:
         return min(self._design.count, self._limit)
 
+    @property
+    @override
+    def factors(self) -> list[str]:
+        return self._design.factors
+
+    @property
+    @override
+    def drawn(self) -> bool:
+        return self._design.drawn
+
     @override
     def values(self, index: int) -> dict[str, Value]:
         return self._design.values(index)
+
+    @override
+    def part(self, indices: NDArray[np.int64]) -> Explicit:
+        return self._design.part(indices)
 
     @override
     def level_counts(self) -> dict[str, dict[Value, int]]:
@@ -89,12 +106,14 @@ class Limited(Design):
                             counts[name][value] = counts[name].get(value, 0) + n
                 stride *= len(axis)
             return counts
-        for index in range(self.count):
-            values = self._design.values(index)
+        for start in range(0, self.count, _PART):
+            table = self._design.part(np.arange(start, min(start + _PART, self.count)))
+            uses = table.first_uses()
             for name, per in counts.items():
-                level = values.get(name, self.table[name].default)
-                assert level is not None
-                per[level] = per.get(level, 0) + 1
+                default = self.table[name].default
+                for level, n in uses[name].items() if name in uses else [(default, table.count)]:
+                    assert level is not None
+                    per[level] = per.get(level, 0) + n
         return counts
 
     @override
@@ -147,12 +166,13 @@ class DryRun:
         name: of the dataset.
         images: how many; exact.
         counts: pictures per factor (wire name) and level; exact.
-        problems: one line for each level or pass that the engine cannot render.
+        problems: one line for each factor whose levels, and each pass, that the engine cannot render.
         throughput: images per second; estimate, without what is in ``overhead``.
         source: where the estimate comes from.
         bytes: estimate of the space the pictures take.
         splits: pictures per declared split; empty where none is.
         overhead: estimate of the seconds that go to starting, and to loading each world once.
+        unsupported: levels per factor (wire name) that the engine cannot render.
     """
 
     name: str
@@ -164,6 +184,7 @@ class DryRun:
     bytes: int
     splits: dict[str, int] = field(default_factory=dict)
     overhead: float = 0.0
+    unsupported: dict[str, list[Value]] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -171,10 +192,10 @@ class DryRun:
         return self.overhead + self.images / self.throughput
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        table = Table("factor", "levels", "pictures per level", box=None, padding=(0, 2))
+        table = Table((text("factor"), number("levels"), text("counts", "pictures per level")))
         for name, counts in self.counts.items():
             shown = ", ".join(f"{level} {n:,}" for level, n in list(counts.items())[:6])
-            table.add_row(Text(name), str(len(counts)), Text(shown + (", …" if len(counts) > 6 else "")))
+            table.add(name, len(counts), shown + (", …" if len(counts) > 6 else ""))
         yield table
         rate = f"{self.throughput:.2g} pictures/s, {self.source}"
         yield Text(
@@ -182,10 +203,6 @@ class DryRun:
         )
         if self.splits:
             yield Text("splits: " + ", ".join(f"{name} {n:,}" for name, n in self.splits.items()))
-        for problem in self.problems[:_SHOWN]:
-            yield Text(problem, style="red")
-        if len(self.problems) > _SHOWN:
-            yield Text(f"… and {len(self.problems) - _SHOWN:,} more", style="red")
         if not self.counts:
             yield Text("its levels were neither counted nor looked up: that takes all of its scenes")
         elif not self.problems:
@@ -218,9 +235,10 @@ def dry_run(
     design = select(spec, where, limit)
     options = render_options(spec, size, samples)
     # What a draw gives each level is known when all of it is drawn, which takes a while.
-    counted = not isinstance(design, LazyDesign) or design.count <= MOST_COUNTED
+    counted = not design.drawn or design.count <= MOST_COUNTED
     counts = design.level_counts() if counted else {}
-    problems = catalogue.problems({name: list(levels) for name, levels in counts.items()}, design.table)
+    levels = {name: list(of) for name, of in counts.items()}
+    problems = catalogue.problems(levels, design.table)
     problems += [
         f"engine '{catalogue.engine}' cannot render {name}" for name in options.passes if name not in catalogue.passes
     ]
@@ -242,7 +260,7 @@ def dry_run(
     splits = spec.split_rules().counts(expanded(design)) if spec.splits and design.count <= MOST_COUNTED else {}
     return DryRun(
         spec.name, design.count, counts, problems, 1 / cost.image, source, int(design.count * size_of_one), splits,
-        overhead,
+        overhead, catalogue.unsupported(levels, design.table),
     )  # fmt: skip
 
 

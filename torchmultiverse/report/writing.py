@@ -18,7 +18,8 @@ from torchmultiverse.analyze import (
 from torchmultiverse.documents import Document
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluation import Result
-from torchmultiverse.files import disk_errors, write_atomic
+from torchmultiverse.files import check_folder, disk_errors, write_atomic
+from torchmultiverse.remote import local_copy
 from torchmultiverse.report.analysis import analysis_page, analysis_tables
 from torchmultiverse.report.experiments import experiment_sheets, experiments_page
 from torchmultiverse.report.explorer import explore
@@ -88,6 +89,7 @@ def write_report(record: Any, out: str | Path, dataset: ImageSet | None = None, 
     if kind is None:
         raise DatasetError(f"{type(record).__name__} has no page; {', '.join(k.record.__name__ for k in KINDS)} have")
     out = Path(out)
+    check_folder(out)
     files = {**kind.attachments(record), PAGE: kind.page(record)}
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -102,12 +104,12 @@ def load_record(folder: str | Path) -> tuple[Any, Path]:
     """Return the record that was saved in a folder, by this or an older version, and where its page is put by default.
 
     Args:
-        folder: that a command wrote, or the file of a record in it.
+        folder: that a command wrote, or the file of a record in it; an address of either.
 
     Raises:
         DatasetError: there is none, there are several, or it cannot be read.
     """
-    path = Path(folder)
+    path = local_copy(folder)
     if not path.exists():
         raise DatasetError(f"{folder}: no such folder; a record is made by `eval run` and the commands of `analyze`")
     place = path if path.is_dir() else path.parent

@@ -13,12 +13,14 @@ from .design import Explicit as Explicit
 from .design import Factorial as Factorial
 from .design import LazyDesign as LazyDesign
 from .design import expanded as expanded
-from .design import one_at_a_time as one_at_a_time
 from .factors import FACTORS as FACTORS
 from .factors import FAMILY_COLUMNS as FAMILY_COLUMNS
+from .factors import LIGHTS as LIGHTS
 from .factors import Factor as Factor
 from .factors import FactorTable as FactorTable
 from .factors import Value as Value
+from .families import FAMILIES as FAMILIES
+from .families import published_levels as published_levels
 from .scene import Scene as Scene
 from .scene import canonical_json as canonical_json
 from .scene import scene_seed as scene_seed
@@ -31,6 +33,7 @@ from .spec import parse_spec as parse_spec
 from .spec import shipped_specs as shipped_specs
 from .spec import spec_path as spec_path
 from .splits import Splits as Splits
+from .stars import one_at_a_time as one_at_a_time
 from .where import Condition as Condition
 from .where import parse_where as parse_where
 
@@ -39,7 +42,9 @@ __all__ = [
     "BLANK",
     "CAPTIONS",
     "FACTORS",
+    "FAMILIES",
     "FAMILY_COLUMNS",
+    "LIGHTS",
     "PASSES",
     "SYNONYMS",
     "Condition",
@@ -65,6 +70,7 @@ __all__ = [
     "one_at_a_time",
     "parse_spec",
     "parse_where",
+    "published_levels",
     "scene_seed",
     "shipped_specs",
     "spar_caption",

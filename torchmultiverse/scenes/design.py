@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -12,15 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from torchmultiverse.errors import SpecError, nearest
-from torchmultiverse.scenes.factors import FACTORS, Factor, FactorTable, Value
+from torchmultiverse.errors import SpecError
+from torchmultiverse.scenes.factors import FACTORS, FactorTable, Value
+from torchmultiverse.scenes.levels import check_levels
 from torchmultiverse.scenes.scene import Scene
 from torchmultiverse.scenes.where import Condition
 
 Levels = dict[str, list[Value]]
-MOST_STEPS = 100_000
-"""Levels of a range."""
-_RANGE = ("from", "to", "step", "count")
 
 
 class Design(ABC):
@@ -68,6 +66,27 @@ class Design(ABC):
         return list(self.level_counts())
 
     @property
+    def drawn(self) -> bool:
+        """Whether how often each level occurs is known only when all scenes are made."""
+        return False
+
+    def first_uses(self) -> dict[str, dict[Value, int]]:
+        """Return what `level_counts` does, levels in the order of their first scenes."""
+        return self.level_counts()
+
+    def part(self, indices: NDArray[np.int64]) -> Explicit:
+        """Return the scenes at some indices as a table, in this order."""
+        return Explicit.of_rows([self.values(index) for index in indices.tolist()], self.table)
+
+    def places(self, table: Explicit) -> NDArray[np.int64]:
+        """Return for each scene of a table its index in this design, or -1, int64."""
+        found = np.full(table.count, -1, np.int64)
+        for indices in parts_of(self):
+            here = self.part(indices).places(table)
+            found[here >= 0] = indices[here[here >= 0]]
+        return found
+
+    @property
     def sent(self) -> list[str]:
         """Wire names of those that an engine is told: all but the labels."""
         return [name for name in self.factors if not self.table[name].label]
@@ -75,84 +94,6 @@ class Design(ABC):
     def levels(self) -> Levels:
         """Return the levels of each factor the design mentions, in order of first use."""
         return {name: list(counts) for name, counts in self.level_counts().items()}
-
-
-def check_levels(name: str, levels: Any, table: FactorTable, where: str) -> list[Value]:
-    """Return a factor's levels in canonical form.
-
-    Raises:
-        SpecError: not a list, empty, a duplicate, or a level that the factor cannot take.
-    """
-    factor = table[name]
-    if isinstance(levels, Mapping):
-        levels = steps(factor, levels, f"{where}.{name}")
-    if not isinstance(levels, list | tuple):
-        raise SpecError(f"{where}.{name} = {levels!r} is no list of levels; write [{levels!r}]")
-    if not levels:
-        raise SpecError(f"{where}.{name} is an empty list; a factor needs at least one level")
-    canonical = [factor.canonical(level, f"{where}.{name}[{i}]") for i, level in enumerate(levels)]
-    seen: dict[Value, int] = {}
-    for i, level in enumerate(canonical):
-        if level in seen:
-            same = "" if levels[i] == levels[seen[level]] else f" (the same as {levels[seen[level]]!r})"
-            raise SpecError(f"{where}.{name} has the level {levels[i]!r} twice{same}; remove one")
-        seen[level] = i
-    return canonical
-
-
-def steps(factor: Factor, span: Mapping[str, Any], where: str) -> list[float]:
-    """Return the levels of a range: ``{"from": 0, "to": 360, "step": 45}``, or ``"count": 8`` instead of a step.
-
-    The end belongs to it, except on a full turn, where it is the beginning again.
-
-    Raises:
-        SpecError: not a number's range, or not one that can be walked.
-
-    >>> from torchmultiverse.scenes import FACTORS
-    >>> steps(FACTORS["Camera_Yaw"], {"from": 0, "to": 360, "step": 90}, "here")
-    [0.0, 90.0, 180.0, 270.0]
-    """
-    low, high = ends(factor, span, where)
-    turn = factor.period is not None and high > low and (high - low) % factor.period == 0
-    if ("step" in span) == ("count" in span):
-        raise SpecError(f"{where} = {dict(span)}: give either 'step' or 'count'")
-    if "step" in span:
-        step = span["step"]
-        if isinstance(step, bool) or not isinstance(step, int | float) or not 0 < step <= 1e300:
-            raise SpecError(f"{where}.step = {step!r}: a number above 0 is needed")
-        count = math.floor((high - low) / step + 1e-9) + 1
-        if count > MOST_STEPS:
-            raise SpecError(f"{where}: {count:,} levels; at most {MOST_STEPS:,}")
-        values = [low + k * step for k in range(count)]
-        if turn and math.isclose(values[-1], high):
-            values.pop()
-    else:
-        count = span["count"]
-        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_STEPS:
-            raise SpecError(f"{where}.count = {count!r}: a whole number from 1 to {MOST_STEPS:,} is needed")
-        values = np.linspace(low, high, count, endpoint=not turn).tolist()
-    return [round(value, 9) for value in values]
-
-
-def ends(factor: Factor, span: Mapping[str, Any], where: str) -> tuple[float, float]:
-    """Return both ends of a range.
-
-    Raises:
-        SpecError: no number, an end that is missing or out of range, or a key that means nothing.
-    """
-    if factor.kind != "number":
-        raise SpecError(f"{where}: {factor.wire} is no number, so it has no range; write a list of levels")
-    if unknown := sorted(set(span) - {"from", "to", "step", "count"}):
-        raise SpecError(f"{where}: '{unknown[0]}' means nothing in a range.{nearest(unknown[0], _RANGE)}")
-    found = []
-    for end in ("from", "to"):
-        if end not in span:
-            raise SpecError(f"{where} = {dict(span)}: '{end}' is missing")
-        factor.canonical(span[end], f"{where}.{end}")
-        found.append(float(span[end]))
-    if found[0] > found[1]:
-        raise SpecError(f"{where}: from {found[0]:g} to {found[1]:g} runs backwards")
-    return found[0], found[1]
 
 
 class Factorial(Design):
@@ -235,6 +176,61 @@ class Factorial(Design):
             index, i = divmod(index, len(axis))
             picked.append(axis[i])
         return {name: value for part in reversed(picked) for name, value in part.items()}
+
+    @property
+    @override
+    def factors(self) -> list[str]:
+        return [name for axis in self.axes for name in (axis[0] if axis else ())]
+
+    @override
+    def part(self, indices: NDArray[np.int64]) -> Explicit:
+        places = []
+        rest = np.array(indices, np.int64 if self.count < 2**63 else object)
+        for axis in reversed(self.axes):
+            rest, place = rest // len(axis), rest % len(axis)
+            places.append(place.astype(np.int64))
+        return self.at_rows(places[::-1])
+
+    def at_rows(self, places: Sequence[NDArray[np.integer[Any]]]) -> Explicit:
+        """Return a table of the scenes at some rows of each axis."""
+        levels: dict[str, list[Value]] = {}
+        codes: dict[str, NDArray[np.int32]] = {}
+        for axis, place in zip(self.axes, places, strict=True):
+            for name in axis[0]:
+                places_of: dict[Value, int] = {}
+                code = np.array([places_of.setdefault(row[name], len(places_of)) for row in axis], np.int32)
+                levels[name], codes[name] = list(places_of), code[place]
+        return Explicit(levels, codes, self.table)
+
+    def rows_of(self, table: Explicit) -> list[NDArray[np.int64]]:
+        """Return for each axis which of its rows each scene of a table has; -1 for scenes that are none of these."""
+        strange = np.zeros(table.count, bool)
+        for name in table.factors:
+            if name not in self.factors:
+                strange |= ~table.matches([Condition(name, "in", (self._default(name),))])
+        found = []
+        for axis in self.axes:
+            names = list(axis[0])
+            codes = np.stack([table.column(name)[1] for name in names], 1).astype(np.int64)
+            levels = [table.column(name)[0] for name in names]
+            seen, inverse = _unique_rows(codes, [len(per) for per in levels])
+            known = {tuple(row[name] for name in names): place for place, row in enumerate(axis)}
+            rows = [known.get(tuple(per[c] for per, c in zip(levels, row, strict=True)), -1) for row in seen.tolist()]
+            found.append(np.where(strange, -1, np.array(rows, np.int64)[inverse]))
+        return found
+
+    def _default(self, name: str) -> Value:
+        default = self.table[name].default
+        return "" if default is None else default  # which no scene has
+
+    @override
+    def places(self, table: Explicit) -> NDArray[np.int64]:
+        found = np.zeros(table.count, np.int64)
+        lacking = np.zeros(table.count, bool)
+        for axis, rows in zip(self.axes, self.rows_of(table), strict=True):
+            found = found * len(axis) + rows
+            lacking |= rows < 0
+        return np.where(lacking, -1, found)
 
     @override
     def level_counts(self) -> dict[str, dict[Value, int]]:
@@ -333,6 +329,64 @@ class Explicit(Design):
             counts[name] = {level: n for level, n in zip(levels, found, strict=True) if n}
         return counts
 
+    @property
+    @override
+    def factors(self) -> list[str]:
+        return list(self._levels)
+
+    @override
+    def first_uses(self) -> dict[str, dict[Value, int]]:
+        return self.renumbered().level_counts()
+
+    def renumbered(self) -> Explicit:
+        """Return the same scenes with levels in the order of their first scenes, and no others."""
+        levels, codes = {}, {}
+        for name, values in self._levels.items():
+            used, first, inverse = np.unique(self._codes[name], return_index=True, return_inverse=True)
+            order = np.argsort(first)
+            rank = np.empty(len(used), np.int32)
+            rank[order] = np.arange(len(used))
+            levels[name], codes[name] = [values[code] for code in used[order].tolist()], rank[inverse]
+        return Explicit(levels, codes, self.table)
+
+    def ordered(self) -> Explicit:
+        """Return the same scenes with factors in the order of the table."""
+        names = [factor.wire for factor in self.table if factor.wire in self._levels]
+        return Explicit({name: self._levels[name] for name in names}, self._codes, self.table)
+
+    def replaced(
+        self, levels: Mapping[str, Sequence[Value]], codes: Mapping[str, NDArray[np.integer[Any]]]
+    ) -> Explicit:
+        """Return the scenes with other levels of some factors."""
+        return Explicit({**self._levels, **levels}, {**self._codes, **codes}, self.table)
+
+    def repeats(self) -> bool:
+        """Whether some scene stands twice."""
+        return len(self._different()[0]) < self.count
+
+    def _different(self) -> tuple[NDArray[np.integer[Any]], NDArray[np.int64]]:
+        columns = np.stack([self._codes[name] for name in self._levels], 1)
+        return _unique_rows(columns, [len(per) for per in self._levels.values()])
+
+    def column(self, name: str) -> tuple[list[Value], NDArray[np.int32]]:
+        """Return a factor's levels and each scene's place among them; of one that is not there, its default."""
+        if name in self._levels:
+            return self._levels[name], self._codes[name]
+        default = self.table[name].default
+        return ["" if default is None else default], np.zeros(self.count, np.int32)
+
+    @override
+    def part(self, indices: NDArray[np.int64]) -> Explicit:
+        return self.take(indices)
+
+    @override
+    def places(self, table: Explicit) -> NDArray[np.int64]:
+        every = joined([self, table])
+        _, keys = every._different()
+        place = np.full(int(keys.max(initial=-1)) + 1, -1, np.int64)
+        place[keys[: self.count][::-1]] = np.arange(self.count)[::-1]  # of equal scenes the first
+        return place[keys[self.count :]]
+
     @override
     def where(self, conditions: Sequence[Condition]) -> Explicit:
         check_tests(len(conditions), self.count, "scenes")
@@ -354,15 +408,6 @@ class Explicit(Design):
                 default = self.table[name].default
                 keep &= default is not None and condition.holds(default)
         return keep
-
-    def identities(self) -> list[tuple[tuple[str, Value], ...]]:
-        """Return for each scene what tells it from all others, whatever design it is in."""
-        parts: list[list[tuple[str, Value] | None]] = []
-        for name in sorted(self._levels):
-            default = self.table[name].default
-            entries = [None if level == default else (name, level) for level in self._levels[name]]
-            parts.append([entries[code] for code in self._codes[name].tolist()])
-        return [tuple(part for part in row if part is not None) for row in zip(*parts, strict=True)]
 
 
 MOST_EXPANDED = 5_000_000
@@ -410,6 +455,28 @@ class LazyDesign(Design):
     def level_counts(self) -> dict[str, dict[Value, int]]:
         return self.explicit.level_counts()
 
+    @property
+    @override
+    def factors(self) -> list[str]:
+        return self.explicit.factors
+
+    @property
+    @override
+    def drawn(self) -> bool:
+        return True
+
+    @override
+    def first_uses(self) -> dict[str, dict[Value, int]]:
+        return self.explicit.first_uses()
+
+    @override
+    def part(self, indices: NDArray[np.int64]) -> Explicit:
+        return self.explicit.take(indices)
+
+    @override
+    def places(self, table: Explicit) -> NDArray[np.int64]:
+        return self.explicit.places(table)
+
     @override
     def where(self, conditions: Sequence[Condition]) -> Explicit:
         return self.explicit.where(conditions)
@@ -433,14 +500,14 @@ def check_tests(conditions: int, count: int, what: str, most: int = MOST_TESTED)
         )
 
 
-def check_size(count: int) -> None:
-    """Check that a table of so many scenes can be made.
+def check_size(count: int, most: int = MOST_EXPANDED) -> None:
+    """Check that so many scenes can be made at once.
 
     Raises:
-        SpecError: it is too large for that.
+        SpecError: there are too many for that.
     """
-    if count > MOST_EXPANDED:
-        raise SpecError(f"a design of {count:,} scenes is too large for this; at most {MOST_EXPANDED:,}")
+    if count > most:
+        raise SpecError(f"a design of {count:,} scenes is too large for this; at most {most:,}")
 
 
 def expanded(design: Design) -> Explicit:
@@ -458,130 +525,59 @@ def expanded(design: Design) -> Explicit:
     if isinstance(design, LazyDesign):
         return design.explicit
     check_size(design.count)
-    if not isinstance(design, Factorial):
-        return Explicit.of_rows([design.values(index) for index in range(design.count)], design.table)
+    return design.part(np.arange(design.count))
+
+
+def joined(tables: Sequence[Explicit]) -> Explicit:
+    """Return the scenes of some tables, one after the other."""
+    if len(tables) == 1:
+        return tables[0]
+    named = {name for table in tables for name in table.factors}
     levels: dict[str, list[Value]] = {}
     codes: dict[str, NDArray[np.int32]] = {}
-    places = np.unravel_index(np.arange(design.count), [len(axis) for axis in design.axes])
-    for axis, place in zip(design.axes, places, strict=True):
-        for name in axis[0]:
-            places_of: dict[Value, int] = {}
-            code = np.array([places_of.setdefault(row[name], len(places_of)) for row in axis], np.int32)
-            levels[name], codes[name] = list(places_of), code[place]
-    return Explicit(levels, codes, design.table)
+    for factor in tables[0].table:
+        if factor.wire in named:
+            places: dict[Value, int] = {}
+            columns = []
+            for table in tables:
+                here, code = table.column(factor.wire)
+                columns.append(np.array([places.setdefault(level, len(places)) for level in here], np.int32)[code])
+            levels[factor.wire], codes[factor.wire] = list(places), np.concatenate(columns)
+    return Explicit(levels, codes, tables[0].table)
 
 
-def union(designs: Sequence[Design]) -> Explicit:
-    """Return all scenes of some designs, in their order, each once."""
-    rows = [(key, design.values(i)) for design in designs for i, key in enumerate(expanded(design).identities())]
-    first = dict(reversed(rows))  # of equal scenes the first stays
-    kept = [first.pop(key) for key, _ in rows if key in first]
-    return Explicit.of_rows(kept, designs[0].table)
+def parts_of(design: Design, size: int = 65_536) -> Iterator[NDArray[np.int64]]:
+    """Yield the indices of all scenes of a design, some at a time."""
+    for start in range(0, design.count, size):
+        yield np.arange(start, min(start + size, design.count))
 
 
-def difference(design: Design, minus: Sequence[Design]) -> Explicit:
-    """Return the scenes of a design that are in none of some others."""
-    gone = {key for other in minus for key in expanded(other).identities()}
-    whole = expanded(design)
-    return whole.take(np.array([i for i, key in enumerate(whole.identities()) if key not in gone], np.int64))
+def merged_counts(parts: Iterable[Mapping[str, Mapping[Value, int]]]) -> dict[str, dict[Value, int]]:
+    """Return the sums of level counts of parts of a design."""
+    counts: dict[str, dict[Value, int]] = {}
+    for part in parts:
+        for name, per in part.items():
+            total = counts.setdefault(name, {})
+            for level, n in per.items():
+                total[level] = total.get(level, 0) + n
+    return counts
 
 
-def constrained(
-    design: Design, only: Sequence[Sequence[Condition]] = (), exclude: Sequence[Sequence[Condition]] = ()
-) -> Design:
-    """Return the scenes for which one of ``only`` holds, if there are any, and none of ``exclude``.
-
-    Each entry is a list of conditions that hold together.
-    """
-    if not only and not exclude:
-        return design
-    check_tests(sum(len(entry) for entry in (*only, *exclude)), design.count, "scenes")
-    whole = expanded(design)
-    keep = np.zeros(whole.count, bool) if only else np.ones(whole.count, bool)
-    for entry in only:
-        keep |= whole.matches(entry)
-    for entry in exclude:
-        keep &= ~whole.matches(entry)
-    return whole.take(np.flatnonzero(keep))
-
-
-def one_at_a_time(
-    reference: Mapping[str, Any],
-    vary: Mapping[str, Any],
-    table: FactorTable = FACTORS,
-    over: Mapping[str, Any] | None = None,
-) -> Design:
-    """Change one factor at a time around a reference scene; the reference itself comes first.
+def _unique_rows(
+    codes: NDArray[np.integer[Any]], sizes: Sequence[int]
+) -> tuple[NDArray[np.integer[Any]], NDArray[np.int64]]:
+    """Return the different rows of codes, (rows, columns), and for each row which of them it is.
 
     Args:
-        reference: the scene around which is varied.
-        vary: factor → levels; a level equal to the reference's is not repeated.
-        table: the factors that are known.
-        over: factors that are crossed with the whole set (e.g. every character gets its own star).
-
-    Returns:
-        an explicit design, or for ``over`` the product of it with the crossed factors, crossed ones slowest.
-
-    >>> reference = {"World_Name": "Desert", "Character_Name": "Zebra"}
-    >>> star = one_at_a_time(reference, {"Camera_Yaw": [0, 90], "World_Name": ["Snow"]})
-    >>> [scene["World_Name"] for scene in star], [scene["Camera_Yaw"] for scene in star]
-    (['Desert', 'Desert', 'Snow'], [0, 90, 0])
+        codes: (count, columns), each below its column's size.
+        sizes: of the columns.
     """
-    star: list[dict[str, Value]] = []
-    base = {table[n].wire: table[n].canonical(v, "reference") for n, v in reference.items()}
-    over = over or {}
-    names = {table[n].wire for n in over}
-    for name in [*base, *(table[n].wire for n in vary)]:
-        if name in names:
-            raise SpecError(f"over.{name} is crossed with everything, so the star may not set it too")
-    # Every row names every factor the star touches, so that rows are complete and linked together.
-    for name in vary:
-        factor = table[name]
-        if factor.wire not in base:
-            if factor.default is None:
-                raise SpecError(f"vary.{name}: the reference must give {factor.wire}")
-            base[factor.wire] = factor.default
-    star.append(base)
-    for name, levels in vary.items():
-        wire = table[name].wire
-        for level in check_levels(name, levels, table, "vary"):
-            if level != base[wire]:
-                star.append({**base, wire: level})
-    if over:
-        return Factorial.of(over, [star], table, "over")
-    return Explicit.of(star, table)
-
-
-def subsets(
-    parts: Mapping[str, tuple[str, Any, Mapping[str, Any]]],
-    reference: Mapping[str, Any],
-    table: FactorTable = FACTORS,
-    over: Mapping[str, Any] | None = None,
-    linked: Sequence[Sequence[Mapping[str, Any]]] = (),
-) -> Factorial:
-    """Change one factor at a time, with all levels of each in a subset of its own, as PUG: ImageNet does.
-
-    Unlike in `one_at_a_time`, the reference's level is there once for each factor: every subset is whole by itself.
-    The label ``Subset`` says which one a scene belongs to.
-
-    Args:
-        parts: name of the subset → the factor, its levels, and what is otherwise than in the reference.
-        reference: the scene around which is varied.
-        table: the factors that are known.
-        over, linked: factors and linked factors that are crossed with all subsets.
-    """
-    base = {table[n].wire: table[n].canonical(v, "reference") for n, v in reference.items()}
-    star: list[dict[str, Value]] = []
-    for name, (factor, levels, instead) in parts.items():
-        here = base | {table[n].wire: table[n].canonical(v, f"subsets.{name}") for n, v in instead.items()}
-        wire = table[factor].wire
-        for level in check_levels(factor, levels, table, f"subsets.{name}"):
-            star.append({**here, wire: level, "Subset": name})
-    named = [f.wire for f in table if any(f.wire in row for row in star)]
-    for row in star:
-        for wire in named:
-            default = table[wire].default
-            if default is None and wire not in row:
-                raise SpecError(f"subsets.{row['Subset']}: the reference must give {wire}")
-            row.setdefault(wire, default if default is not None else "")
-    return Factorial.of(over or {}, [*linked, star], table, "over")
+    keys = np.zeros(len(codes), np.int64)
+    most = 1
+    for column, size in zip(codes.T, sizes, strict=True):
+        if most * size >= 2**62:
+            keys = np.unique(keys, return_inverse=True)[1]
+            most = len(codes)
+        keys, most = keys * size + column, most * size
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    return codes[first], inverse

@@ -37,6 +37,7 @@ class Factor:
         period: a number is taken modulo this (degrees of a turn), so that -45 and 315 are one scene.
         doc: one line for people.
         label: whether it is only said about the scene, and no engine has to know it.
+        names: words that stand for levels of a category; a scene holds the level.
 
     >>> yaw = Factor("Camera_Yaw", "camera_yaw", "number", 0, "degrees", -360, 360, period=360)
     >>> yaw.canonical(-45), yaw.canonical("7.5"), yaw.canonical(315.0)
@@ -53,17 +54,21 @@ class Factor:
     period: float | None = None
     doc: str = ""
     label: bool = False
+    names: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def canonical(self, value: Any, where: str = "") -> Value:
         """Return the one form of ``value`` that stands for it everywhere.
 
-        Whole floats become ints (``1.0`` → ``1``) and periodic values fall into ``[0, period)``.
+        Whole floats become ints (``1.0`` → ``1``), periodic values fall into ``[0, period)``, and a name becomes its
+        level.
 
         Raises:
             SpecError: wrong type, NaN or infinite, or out of range.
 
         >>> FACTORS["Camera_Yaw"].canonical(-45.0), FACTORS["Character_Scale"].canonical("0.70")
         (315, 0.7)
+        >>> FACTORS["Scene_Light"].canonical("red")
+        '255,0,0,0'
         >>> FACTORS["Character_Scale"].canonical(9)
         Traceback (most recent call last):
         torchmultiverse.errors.SpecError: Character_Scale = 9 is out of range: 0.1 to 4 ×
@@ -74,7 +79,7 @@ class Factor:
                 raise SpecError(f"{at}{self.wire} = {value!r} is a {type(value).__name__}; a string is needed")
             if not value.strip() or len(value) > 200:
                 raise SpecError(f"{at}{self.wire} has an empty or over-long level {value[:40]!r}")
-            return value
+            return self.names.get(value, value)
         if self.kind == "vector":
             return ",".join(f"{part:.10g}" for part in self.parts(value, at))
         if isinstance(value, str) and _NUMBER.fullmatch(value):  # the published configs send "0.7"
@@ -197,6 +202,11 @@ def _label(wire: str, doc: str, default: Value = "none") -> Factor:
     return Factor(wire, wire.lower(), kind, default, low=0, doc=doc, label=True)
 
 
+LIGHTS = {
+    "white": "255,255,255,0", "red": "255,0,0,0", "green": "0,255,0,0", "blue": "0,0,255,0", "yellow": "255,255,0,0",
+    "magenta": "255,0,255,0", "cyan": "0,255,255,0",
+}  # fmt: skip
+"""Names of the published levels of ``Scene_Light``, which have none of their own."""
 FACTORS = FactorTable(
     (
         Factor("World_Name", "world_name", "category", None, doc="the environment; may end in a view suffix, _0"),
@@ -209,7 +219,14 @@ FACTORS = FactorTable(
             "above, 240 from over the top, upside down",
         ),
         _angle("Camera_Roll", "turn of the camera about its viewing axis, its right side down"),
-        Factor("Scene_Light", "scene_light", "category", "255,255,255,0", doc="colour of the light, 'R,G,B,A'"),
+        Factor(
+            "Scene_Light",
+            "scene_light",
+            "category",
+            "255,255,255,0",
+            names=LIGHTS,
+            doc=f"colour of the light, 'R,G,B,A', or {', '.join(LIGHTS)}; white is the world's own",
+        ),
         _label("Subset", "the part of the dataset that the picture belongs to"),
         _label("Character_Label", "class of the first character"),
         _label("Character2_Label", "class of the second character"),

@@ -9,18 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from torchmultiverse.errors import SpecError
 from torchmultiverse.scenes import ar4t
-from torchmultiverse.scenes.design import (
-    Design,
-    Explicit,
-    Factorial,
-    constrained,
-    difference,
-    one_at_a_time,
-    subsets,
-    union,
-)
-from torchmultiverse.scenes.factors import FactorTable
-from torchmultiverse.scenes.sampling import fraction, sample_design
+from torchmultiverse.scenes.design import Design, Explicit, Factorial
+from torchmultiverse.scenes.factors import FactorTable, Value
+from torchmultiverse.scenes.sampling import sample_design
+from torchmultiverse.scenes.stars import one_at_a_time, subsets
+from torchmultiverse.scenes.subsets import constrained, difference, fraction, union
 from torchmultiverse.scenes.where import Condition, parse_where
 
 Level = str | int | float
@@ -53,6 +46,10 @@ class _Kind(SpecModel):
         if design.count == 0:
             raise SpecError("design: its constraints leave no scene")
         return design
+
+    def levels(self, table: FactorTable, seed: int) -> dict[str, list[Value]]:
+        """Return the levels of each factor that the design mentions; none of one whose values are drawn at random."""
+        return self.build(table, seed).levels()
 
     def _build(self, table: FactorTable, seed: int) -> Design:
         raise NotImplementedError
@@ -136,6 +133,9 @@ class ExplicitDesign(_Kind):
         return Explicit.of(self.scenes, table, "design.scenes")
 
 
+_PAIR = ("Character", "Character2")
+
+
 class _Pairs(_Kind):
     worlds: list[str] = Field(min_length=1, description="backgrounds")
     assets: dict[str, list[str]] | list[str] = Field(
@@ -146,6 +146,14 @@ class _Pairs(_Kind):
 
     def _assets(self) -> dict[str, list[str]]:
         return self.assets if isinstance(self.assets, dict) else {name: [name] for name in self.assets}
+
+    def levels(self, table: FactorTable, seed: int) -> dict[str, list[Value]]:
+        """Return what is drawn from, without drawing."""
+        names: list[Value] = [name for of in self._assets().values() for name in of]
+        found: dict[str, list[Value]] = {"World_Name": list(self.worlds)}
+        for prefix in _PAIR:
+            found |= {f"{prefix}_Name": names, f"{prefix}_Scale": [], f"{prefix}_Location": []}
+        return found
 
 
 class RelationsDesign(_Pairs):
@@ -179,6 +187,12 @@ class AttributesDesign(_Pairs):
             further_pairs=self.further_pairs, jitter=self.jitter, distinct=self.distinct,
         )  # fmt: skip
 
+    def levels(self, table: FactorTable, seed: int) -> dict[str, list[Value]]:
+        """Return what is drawn from, without drawing."""
+        shown = [of if isinstance(of, list) else ["Default"] for of in self.attributes.values()]
+        textures: list[Value] = list(dict.fromkeys(name for of in shown for name in of))
+        return super().levels(table, seed) | dict.fromkeys((f"{prefix}_Texture" for prefix in _PAIR), textures)
+
 
 class UnionDesign(_Kind):
     """All scenes of some designs, each once."""
@@ -186,7 +200,7 @@ class UnionDesign(_Kind):
     kind: Literal["union"]
     of: list[AnyDesign] = Field(min_length=1)
 
-    def _build(self, table: FactorTable, seed: int) -> Explicit:
+    def _build(self, table: FactorTable, seed: int) -> Design:
         return union(_each(self.of, "of", table, seed))
 
 
@@ -197,7 +211,7 @@ class DifferenceDesign(_Kind):
     of: AnyDesign
     minus: list[AnyDesign] = Field(min_length=1)
 
-    def _build(self, table: FactorTable, seed: int) -> Explicit:
+    def _build(self, table: FactorTable, seed: int) -> Design:
         return difference(_each([self.of], "of", table, seed)[0], _each(self.minus, "minus", table, seed))
 
 

@@ -1,7 +1,10 @@
-"""Designs that are drawn: random, Latin hypercube, Sobol, and a regular fraction of a factorial.
+"""Designs that are drawn: random, Latin hypercube, Sobol.
 
 Each axis of a design is a dimension of the unit cube. A list of levels cuts it into equal parts; a range of numbers
 without a step is taken as it is, rounded to `DECIMALS`. The points are those of `scipy.stats.qmc`.
+
+Up to `MOST_EXPANDED` scenes a design is a table, drawn at once, and drawn again if two scenes are the same. Larger ones
+(but for Latin hypercubes, of which no part is known before the whole) are made where they are asked for.
 """
 
 from __future__ import annotations
@@ -12,14 +15,25 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from torchmultiverse.errors import SpecError
-from torchmultiverse.scenes.design import MOST_EXPANDED, Explicit, Factorial, ends, expanded
+from torchmultiverse.scenes.design import MOST_EXPANDED, Design, Explicit, Factorial, merged_counts, parts_of
 from torchmultiverse.scenes.factors import FactorTable, Value
+from torchmultiverse.scenes.levels import ends
+from torchmultiverse.scenes.subsets import constrained
+from torchmultiverse.scenes.where import Condition
 
 Method = Literal["random", "latin_hypercube", "sobol"]
 DECIMALS = 3
 _TRIES = 100
+_AT_ONCE = 1024
+"""Scenes of a random subset that are drawn together."""
+_BLOCK = 4096
+"""Points of a sequence that are made together."""
+_MOST_POINTS = 8
+"""Points of a sequence that are looked at for each different scene."""
+Spans = Mapping[str, tuple[float, float]]
 
 
 def sample_design(
@@ -30,7 +44,7 @@ def sample_design(
     linked: Sequence[Sequence[Mapping[str, Any]]],
     table: FactorTable,
     seed: int,
-) -> Explicit:
+) -> Design:
     """Return so many scenes, all different.
 
     Args:
@@ -55,18 +69,20 @@ def sample_design(
     frame = Factorial.of(listed, linked, table, "design.factors")
     if not spans and count > frame.count:
         raise SpecError(f"design.pictures = {count:,}: there are only {frame.count:,} different scenes")
-    if count > MOST_EXPANDED:
-        raise SpecError(f"design.pictures = {count:,}: at most {MOST_EXPANDED:,}")
-    if method == "random" and not spans:
+    if method == "random" and not spans and frame.count < 2**62:
         # Without repetition, and in the order of the factorial, so that worlds stay together.
-        rng = np.random.default_rng(seed)
-        picked = rng.choice(frame.count, count, replace=False) if frame.count < 2**62 else None
-        if picked is not None:
-            return Explicit.of_rows([frame.values(int(i)) for i in np.sort(picked)], table)
+        if count > MOST_EXPANDED:
+            return RandomSubset(frame, count, seed)
+        picked = np.sort(np.random.default_rng(seed).choice(frame.count, count, replace=False))
+        return _in_table_order(frame.part(picked))
+    if count > MOST_EXPANDED:
+        if method == "latin_hypercube":
+            raise SpecError(f"design.pictures = {count:,}: at most {MOST_EXPANDED:,} of kind '{method}'")
+        return PointSequence(method, count, frame, spans, seed)
     for attempt in range(_TRIES):
         points = _points(method, count, len(frame.axes), np.random.default_rng([seed, attempt]))
-        design = _scenes(points, frame, spans)
-        if len(set(design.identities())) == count:
+        design = _in_table_order(_scenes(points, frame, spans))
+        if not design.repeats():
             return design
     raise SpecError(
         f"design.pictures = {count:,}: {method} over {frame.count:,} scenes repeats some however it is drawn; "
@@ -86,39 +102,272 @@ def _points(method: Method, n: int, dimensions: int, rng: np.random.Generator) -
     return np.asarray(qmc.Sobol(dimensions, seed=rng).random_base2(power)[:n])
 
 
-def _scenes(points: NDArray[np.float64], frame: Factorial, spans: Mapping[str, tuple[float, float]]) -> Explicit:
-    rows: list[dict[str, Value]] = [{} for _ in points]
+def _scenes(points: NDArray[np.float64], frame: Factorial, spans: Spans) -> Explicit:
+    """Return the scenes at some points of the unit cube, (N, axes)."""
+    levels: dict[str, list[Value]] = {}
+    codes: dict[str, NDArray[np.int64]] = {}
+    rows: list[NDArray[np.int64]] = []
     for axis, column in zip(frame.axes, points.T, strict=True):
         wire = next(iter(axis[0]))
+        rows.append(np.zeros(len(points), np.int64))
         if wire in spans:
             low, high = spans[wire]
-            factor = frame.table[wire]
-            for row, u in zip(rows, column.tolist(), strict=True):
-                row[wire] = factor.canonical(round(low + u * (high - low), DECIMALS))
+            numbers, inverse = np.unique(_rounded(low + column * (high - low)), return_inverse=True)
+            places: dict[Value, int] = {}  # both ends of a full turn are one level
+            canonical = map(frame.table[wire].canonical, numbers.tolist())
+            levels[wire] = []
+            codes[wire] = np.array([places.setdefault(level, len(places)) for level in canonical])[inverse]
+            levels[wire] = list(places)
         else:
-            for row, place in zip(rows, (column * len(axis)).astype(int).tolist(), strict=True):
-                row |= axis[min(place, len(axis) - 1)]
-    return Explicit.of_rows(rows, frame.table)
+            rows[-1] = np.minimum((column * len(axis)).astype(np.int64), len(axis) - 1)
+    return frame.at_rows(rows).replaced(levels, codes)
 
 
-def fraction(design: Factorial, one_in: int, seed: int) -> Explicit:
-    """Return a regular fraction of a factorial: the scenes whose places on all axes add up to the same, modulo n.
+def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return numbers rounded to `DECIMALS`, each to the nearest as Python's ``round`` does."""
+    scaled = values * 10**DECIMALS
+    found: NDArray[np.float64] = np.rint(scaled) / 10**DECIMALS
+    # The product may be off by its last bit, which matters only half way between two results.
+    near = np.flatnonzero(np.abs(scaled - np.floor(scaled) - 0.5) < 1e-6 + np.abs(scaled) * 1e-15)
+    found[near] = [round(value, DECIMALS) for value in values[near].tolist()]
+    return found
 
-    Every level of an axis has the same number of scenes where some other axis has a multiple of n levels, and so has
-    every combination of levels of all axes but one such axis: main effects and interactions are confounded only with
-    those of all axes together (Box & Hunter 1961, the defining relation of a 1/n fraction).
 
-    Raises:
-        SpecError: ``one_in`` leaves nothing, or the design is too large.
+def _in_table_order(design: Explicit) -> Explicit:
+    """Return a design with factors in the table's order, and levels in the order of their first scenes."""
+    return design.renumbered().ordered()
 
-    >>> whole = Factorial.of({"World_Name": ["Desert", "Snow"], "Camera_Yaw": [0, 90, 180, 270]})
-    >>> fraction(whole, 2, seed=0).level_counts()
-    {'World_Name': {'Desert': 2, 'Snow': 2}, 'Camera_Yaw': {0: 1, 90: 1, 180: 1, 270: 1}}
+
+class RandomSubset(Design):
+    """Scenes of a factorial, drawn at random without repetition, in its order, each found without the others.
+
+    How many of the scenes of each half are drawn is hypergeometric; so is it within the halves, until a few are left.
+    Each step has random numbers of its own.
+
+    Source: P. Sanders et al., *Efficient parallel random sampling*, ACM TOMS 44, 2018.
+
+    Args:
+        frame: the factorial, of fewer than 2⁶² scenes.
+        count: how many.
+        seed: of the draw.
     """
-    if not 1 <= one_in <= design.count:
-        raise SpecError(f"design.one_in = {one_in}: from 1 to {design.count}, the number of scenes")
-    whole = expanded(design)
-    places = np.unravel_index(np.arange(design.count), [len(axis) for axis in design.axes])
-    total = np.sum([np.asarray(place) for place in places], axis=0)
-    rest = seed % min(one_in, int(total.max()) + 1)  # one that there is
-    return whole.take(np.flatnonzero(total % one_in == rest))
+
+    def __init__(self, frame: Factorial, count: int, seed: int) -> None:
+        self._frame, self._count, self._seed, self.table = frame, count, seed, frame.table
+        self._split: dict[int, int] = {}
+        self._last: tuple[int, NDArray[np.int64]] = (0, np.zeros(0, np.int64))
+
+    @property
+    @override
+    def count(self) -> int:
+        return self._count
+
+    @property
+    @override
+    def factors(self) -> list[str]:
+        return self._frame.factors
+
+    @property
+    @override
+    def drawn(self) -> bool:
+        return True
+
+    def _rng(self, number: int) -> np.random.Generator:
+        return np.random.default_rng([self._seed, 1, number])
+
+    def _near(self, index: int) -> tuple[int, NDArray[np.int64]]:
+        """Return some scenes' places in the factorial, among them the one at an index, and the index of the first."""
+        first, found = self._last
+        if first <= index < first + len(found):
+            return self._last
+        number, low, size, first, count = 1, 0, self._frame.count, 0, self._count
+        while count > _AT_ONCE:
+            half = size // 2
+            if number not in self._split:
+                self._split[number] = hypergeometric(half, size - half, count, self._rng(number).random())
+            left = self._split[number]
+            if index < first + left:
+                number, size, count = 2 * number, half, left
+            else:
+                number, low, size, first, count = 2 * number + 1, low + half, size - half, first + left, count - left
+        found = low + np.sort(self._rng(number).choice(size, count, replace=False))
+        self._last = first, found
+        return self._last
+
+    @override
+    def values(self, index: int) -> dict[str, Value]:
+        first, found = self._near(index)
+        return self._frame.values(int(found[index - first]))
+
+    @override
+    def part(self, indices: NDArray[np.int64]) -> Explicit:
+        places = np.empty(len(indices), np.int64)
+        order = np.argsort(indices, kind="stable")
+        ordered, done = indices[order], 0
+        while done < len(ordered):
+            first, found = self._near(int(ordered[done]))
+            end = int(np.searchsorted(ordered, first + len(found)))
+            places[order[done:end]] = found[ordered[done:end] - first]
+            done = end
+        return self._frame.part(places)
+
+    @override
+    def level_counts(self) -> dict[str, dict[Value, int]]:
+        return merged_counts(self.part(some).first_uses() for some in parts_of(self))
+
+    @override
+    def where(self, conditions: Sequence[Condition]) -> Design:
+        return constrained(self, [conditions])
+
+
+def hypergeometric(good: int, bad: int, draws: int, u: float) -> int:
+    """Return how many of ``draws`` from ``good`` and ``bad`` ones are good, at the quantile ``u``.
+
+    NumPy's own takes no more than a billion. Probabilities are those of the mode times ratios, within 12 standard
+    deviations of it.
+
+    >>> hypergeometric(10**15, 10**15, 1000, 0.5)
+    500
+    """
+    whole = good + bad
+    low, high = max(0, draws - bad), min(good, draws)
+    mode = min(max((draws + 1) * (good + 1) // (whole + 2), low), high)
+    spread = math.sqrt(draws * (good / whole) * (bad / whole) * ((whole - draws) / max(whole - 1, 1)))
+    reach = int(12 * spread) + 12
+    up = np.arange(mode, min(high, mode + reach), dtype=np.float64)  # from each to the next
+    down = np.arange(mode, max(low, mode - reach), -1, dtype=np.float64)  # from each to the one before
+    rising = np.cumprod((good - up) * (draws - up) / ((up + 1) * (bad - draws + up + 1)))
+    falling = np.cumprod(down * (bad - draws + down) / ((good - down + 1) * (draws - down + 1)))
+    total = np.cumsum(np.concatenate([falling[::-1], [1.0], rising]))
+    return mode - len(falling) + min(int(np.searchsorted(total, u * total[-1], side="right")), len(total) - 1)
+
+
+class PointSequence(Design):
+    """The first different scenes of a sequence of points, made as far as they are asked for.
+
+    Args:
+        method: ``random`` or ``sobol``.
+        count: how many scenes.
+        frame: the axes, of which those in ``spans`` have one level that stands for the range.
+        spans: factor → ends of its range.
+        seed: of the sequence.
+    """
+
+    def __init__(self, method: Method, count: int, frame: Factorial, spans: Spans, seed: int) -> None:
+        self._method, self._count, self._frame, self._spans, self._seed = method, count, frame, spans, seed
+        self.table = frame.table
+        self._seen = np.zeros(0, self._keys(np.zeros((0, len(frame.axes)))).dtype)
+        self._reached = 0
+        self._repeated = np.zeros(0, np.int64)
+        self._last: tuple[int, NDArray[np.float64]] = (-1, np.zeros((0, 0)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_engine": None}
+
+    _engine: Any = None
+
+    @property
+    @override
+    def count(self) -> int:
+        return self._count
+
+    @property
+    @override
+    def factors(self) -> list[str]:
+        named = set(self._frame.factors)
+        return [factor.wire for factor in self.table if factor.wire in named]
+
+    @property
+    @override
+    def drawn(self) -> bool:
+        return True
+
+    def _draw(self, start: int, n: int) -> NDArray[np.float64]:
+        """Return points, (n, axes), from one of the sequence on."""
+        rng = np.random.default_rng([self._seed, 0])
+        dimensions = len(self._frame.axes)
+        if self._method == "random":
+            bits = rng.bit_generator
+            assert isinstance(bits, np.random.PCG64)
+            bits.advance(start * dimensions)
+            return rng.random((n, dimensions))
+        if self._engine is None or self._engine.num_generated > start:
+            from scipy.stats import qmc
+
+            self._engine = qmc.Sobol(dimensions, seed=rng)
+        if start > self._engine.num_generated:
+            self._engine.fast_forward(start - self._engine.num_generated)
+        return np.asarray(self._engine.random(n))
+
+    def _keys(self, points: NDArray[np.float64]) -> NDArray[Any]:
+        """Return what tells the scenes at some points apart, (N,)."""
+        columns, most = [], 1
+        for axis, column in zip(self._frame.axes, points.T, strict=True):
+            wire = next(iter(axis[0]))
+            if wire in self._spans:
+                low, high = self._spans[wire]
+                period = self.table[wire].period
+                numbers = np.rint(_rounded(low + column * (high - low)) * 10**DECIMALS).astype(np.int64)
+                base = round(low * 10**DECIMALS) - 1
+                if period is not None:
+                    numbers, base = numbers % round(period * 10**DECIMALS), 0
+                size = round(period * 10**DECIMALS) if period is not None else round(high * 10**DECIMALS) + 2 - base
+                columns.append((numbers - base, size))
+            else:
+                columns.append((np.minimum((column * len(axis)).astype(np.int64), len(axis) - 1), len(axis)))
+            most *= columns[-1][1]
+        if most < 2**63:
+            key = np.zeros(len(points), np.int64)
+            for numbers, size in columns:
+                key = key * size + numbers
+            return key
+        wide = np.stack([numbers for numbers, _ in columns], 1).astype(">i8")
+        return wide.view(f"S{wide.shape[1] * 8}").ravel() if len(wide) else np.zeros(0, f"S{wide.shape[1] * 8}")
+
+    def _reach(self, count: int) -> None:
+        """Go on until so many different scenes are known."""
+        while self._reached - len(self._repeated) < count:
+            if self._reached >= _MOST_POINTS * max(count, _BLOCK):
+                raise SpecError(
+                    f"design.pictures = {self._count:,}: {self._method} over {self._frame.count:,} scenes reaches only "
+                    f"{self._reached - len(self._repeated):,} different ones; ask for fewer, or use kind 'random'"
+                )
+            n = min(max(self._reached, 16 * _BLOCK), 256 * _BLOCK)
+            keys = self._keys(self._draw(self._reached, n))
+            different, first = np.unique(keys, return_index=True)
+            place = np.minimum(np.searchsorted(self._seen, different), max(len(self._seen) - 1, 0))
+            known = self._seen[place] == different if len(self._seen) else np.zeros(len(different), bool)
+            again = np.ones(n, bool)
+            again[first[~known]] = False
+            self._repeated = np.concatenate([self._repeated, self._reached + np.flatnonzero(again)])
+            self._seen = np.sort(np.concatenate([self._seen, different[~known]]), kind="stable")
+            self._reached += n
+
+    def _points_at(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
+        self._reach(int(indices.max(initial=-1)) + 1)
+        before = self._repeated - np.arange(len(self._repeated))
+        places = indices + np.searchsorted(before, indices, side="right")
+        blocks = places // _BLOCK
+        found = np.empty((len(indices), len(self._frame.axes)))
+        for block in np.unique(blocks).tolist():
+            if self._last[0] != block:
+                self._last = block, self._draw(block * _BLOCK, _BLOCK)
+            some = blocks == block
+            found[some] = self._last[1][places[some] - block * _BLOCK]
+        return found
+
+    @override
+    def values(self, index: int) -> dict[str, Value]:
+        return self.part(np.array([index])).values(0)
+
+    @override
+    def part(self, indices: NDArray[np.int64]) -> Explicit:
+        return _scenes(self._points_at(indices), self._frame, self._spans).ordered()
+
+    @override
+    def level_counts(self) -> dict[str, dict[Value, int]]:
+        return merged_counts(self.part(some).first_uses() for some in parts_of(self))
+
+    @override
+    def where(self, conditions: Sequence[Condition]) -> Design:
+        return constrained(self, [conditions])

@@ -38,6 +38,10 @@ from .schema import PUBLISHED as PUBLISHED
 from .schema import VOLATILE as VOLATILE
 from .schema import RowSchema as RowSchema
 from .schema import huggingface as huggingface
+from .sheet import SHEET_SUFFIXES as SHEET_SUFFIXES
+from .sheet import Sheet as Sheet
+from .sheet import dataset_sheet as dataset_sheet
+from .sheet import drawn_rows as drawn_rows
 from .verification import Verification as Verification
 from .verification import verify as verify
 from .views import ImageList as ImageList
@@ -58,6 +62,7 @@ __all__ = [
     "PUBLISHED",
     "PUG",
     "SHARD_ROWS",
+    "SHEET_SUFFIXES",
     "VOLATILE",
     "Crossing",
     "DatasetWriter",
@@ -70,6 +75,7 @@ __all__ = [
     "Manifest",
     "RowSchema",
     "ShardEntry",
+    "Sheet",
     "StoredDataset",
     "Terms",
     "Verification",
@@ -78,7 +84,9 @@ __all__ = [
     "clear",
     "columns_of",
     "dataset_name",
+    "dataset_sheet",
     "diff",
+    "drawn_rows",
     "engine_difference",
     "export_folder",
     "export_webdataset",

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from PIL import Image, ImageDraw
 
 from torchmultiverse.engines import Asset
 from torchmultiverse.files import disk_errors, write_atomic
-from torchmultiverse.images import rgb
+from torchmultiverse.images import jpeg
 from torchmultiverse.scenes import FactorTable, Spec
+from torchmultiverse.sheets import Tile, contact_sheet, in_rows
 from torchmultiverse.store.croissant import write_croissant
 from torchmultiverse.store.datasheet import datasheet_facts
 from torchmultiverse.store.inspection import Inspection
@@ -22,10 +21,11 @@ from torchmultiverse.store.licence import licence_of
 from torchmultiverse.store.manifest import EngineRecord, Manifest, Terms, family_of, spec_of, table_of
 from torchmultiverse.store.reader import StoredDataset
 from torchmultiverse.store.schema import COLUMN_NOTES, VOLATILE, column_note
+from torchmultiverse.store.sheet import drawn_rows
 from torchmultiverse.store.splitfiles import split_files
 
 _LINEAGE = 4000  # characters
-_SIDE, _COLUMNS, _ROWS, _GAP = 160, 6, 3, 4
+_COLUMNS, _ROWS = 6, 3
 _HUB = ("Apache-2.0", "MIT", "CC0-1.0", "CC-BY-3.0", "CC-BY-4.0", "CC-BY-NC-4.0", "CC-BY-SA-3.0", "CC-BY-SA-4.0")
 """Licences that the Hub knows, by their SPDX identifiers; its own are these in lower case."""
 
@@ -117,7 +117,7 @@ def _failed(dataset: StoredDataset, inspection: Inspection | None, path: Path) -
                 marks.setdefault(rows[k], name)
     with disk_errors(path.parent):
         if marks:
-            write_atomic(path, _sheet([(dataset.image(row), name) for row, name in sorted(marks.items())]))
+            write_atomic(path, _sheet([Tile(dataset.image(row), name) for row, name in sorted(marks.items())]))
         else:
             path.unlink(missing_ok=True)
 
@@ -189,28 +189,11 @@ def _size(n: int) -> str:
 
 def _samples(dataset: StoredDataset, path: Path) -> int:
     """Write the grid; return its number of columns."""
-    count = min(len(dataset), _COLUMNS * _ROWS)
-    # The middle of each stretch: the first scene of a design is often the emptiest.
-    rows = [(2 * place + 1) * len(dataset) // (2 * count) for place in range(count)]
+    rows = drawn_rows(dataset, _COLUMNS * _ROWS)
     with disk_errors(path.parent):
-        write_atomic(path, _sheet([(dataset.image(row), "") for row in rows]))
-    return min(count, _COLUMNS)
+        write_atomic(path, _sheet([Tile(dataset.image(row)) for row in rows]))
+    return min(len(rows), _COLUMNS)
 
 
-def _sheet(images: list[tuple[Image.Image, str]]) -> bytes:
-    """Return a JPEG of small pictures in rows, each with what is written over its corner."""
-    columns = min(len(images), _COLUMNS)
-    step = _SIDE + _GAP
-    sheet = Image.new("RGB", (columns * step - _GAP, -(-len(images) // columns) * step - _GAP), "white")
-    draw = ImageDraw.Draw(sheet)
-    for place, (full, text) in enumerate(images):
-        image = rgb(full)
-        image.thumbnail((_SIDE, _SIDE))
-        left, top = place % columns * step, place // columns * step
-        sheet.paste(image, (left + (_SIDE - image.width) // 2, top + (_SIDE - image.height) // 2))
-        if text:
-            draw.rectangle(draw.textbbox((left + 4, top + 4), text), fill="white")
-            draw.text((left + 4, top + 4), text, fill="black")
-    buffer = io.BytesIO()
-    sheet.save(buffer, "JPEG", quality=88)
-    return buffer.getvalue()
+def _sheet(tiles: Sequence[Tile]) -> bytes:
+    return jpeg(contact_sheet(in_rows(tiles, _COLUMNS)), 88)

@@ -14,6 +14,7 @@ from PIL import Image
 
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.images import SUFFIXES, read
+from torchmultiverse.remote import local_copy
 from torchmultiverse.store.manifest import Manifest
 from torchmultiverse.store.reader import open_dataset
 from torchmultiverse.store.views import ImageSet
@@ -105,4 +106,5 @@ def open_images(dataset: str | Path | ImageSet) -> ImageSet:
     """Return an opened dataset for a folder (or images in folders of classes), or what was given."""
     if not isinstance(dataset, str | Path):
         return dataset
-    return ImageFolder(dataset) if is_image_folder(Path(dataset)) else open_dataset(dataset)
+    folder = local_copy(dataset)
+    return ImageFolder(folder) if is_image_folder(folder) else open_dataset(folder)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from torchmultiverse.images import read
 from torchmultiverse.store.minimal import differences
-from torchmultiverse.store.quality import LIMITS, outside, quality
+from torchmultiverse.store.quality import FIGURE_GROUND, LIMITS, figure_ground_in, outside, quality
 from torchmultiverse.store.reader import StoredDataset
 from torchmultiverse.store.thumbnails import THUMB, Thumbnails, runs
 
@@ -119,6 +119,8 @@ def inspect(dataset: StoredDataset) -> Inspection:
     spec = dataset.manifest.identity.get("spec", {})
     limits = {**LIMITS, **{k: (v[0], v[1]) for k, v in spec.get("quality", {}).get("limits", {}).items()}}
     result = Inspection(len(dataset), limits)
+    # Masks as this package defines them: those of what it rendered.
+    masked = FIGURE_GROUND[0] not in dataset.columns and "mask" in spec.get("render", {}).get("passes", ())
     failed: dict[str, list[int]] = defaultdict(list)
     digests = np.zeros(len(dataset), "S16")
     thumbs = Thumbnails(len(dataset))
@@ -131,6 +133,8 @@ def inspect(dataset: StoredDataset) -> Inspection:
         thumbs.put(row, np.asarray(whole.resize((THUMB, THUMB), Image.Resampling.BOX)))
         if values.get("quality_fireflies") is None:
             values |= quality(np.asarray(whole))
+        if masked:
+            values |= figure_ground_in(np.asarray(whole), np.asarray(dataset.image(row, "mask")))
         for name in outside(values, limits):
             failed[name].append(row)
     result.failed = dict(sorted(failed.items()))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from torchmultiverse.color import figure_ground
 from torchmultiverse.engines import Frame
 
 QUALITY = tuple(
@@ -19,6 +20,8 @@ QUALITY = tuple(
     )
 )  # fmt: skip
 """Columns of a dataset, float32."""
+FIGURE_GROUND = ("quality_figure_ground1", "quality_figure_ground2")
+"""Further ones, where the engine says how far each character stands out (`Catalogue.figure_ground`)."""
 
 FIREFLY = 80
 """How much brighter than all its eight neighbours a pixel must be, of 255."""
@@ -29,6 +32,8 @@ LIMITS: dict[str, tuple[float, float]] = {
     "fireflies": (0.0, 0.001),
     "visible1": (0.9, 1.0),
     "visible2": (0.9, 1.0),
+    "figure_ground1": (3.0, 200.0),
+    "figure_ground2": (3.0, 200.0),
 }
 """The range of each measured value outside of which a picture fails; a spec's ``quality.limits`` replace some."""
 
@@ -39,6 +44,7 @@ def measure(frame: Frame) -> dict[str, float | None]:
     return {
         **quality(frame.array("rgb")),
         **visibility(frame),
+        **figure_ground_of(frame),
         "quality_nudge": float(next(iter(nudge.values()), 0.0)),
     }
 
@@ -108,8 +114,7 @@ def visibility(frame: Frame) -> dict[str, float | None]:
     where there is one, otherwise from what the engine reports.
     """
     values: dict[str, float | None] = {}
-    given = frame.info.get("objects")
-    objects = {o.get("instance"): o for o in given if isinstance(o, Mapping)} if isinstance(given, list) else {}
+    objects = _objects(frame)
     height, width = frame.array("rgb").shape[:2]
     counts = np.bincount(frame.array("mask").ravel(), minlength=3) if "mask" in frame.passes else None
     for number in (1, 2):
@@ -120,3 +125,25 @@ def visibility(frame: Frame) -> dict[str, float | None]:
         values[f"quality_visible{number}"] = float(share) if isinstance(share, int | float) else None
         values[f"quality_area{number}"] = pixels / (height * width) if isinstance(pixels, int) else None
     return values
+
+
+def figure_ground_of(frame: Frame) -> dict[str, float | None]:
+    """Return how far each character stands out from what is around it, CIEDE2000 as `color.figure_ground` defines it.
+
+    ``figure_ground1`` and ``figure_ground2``, as the engine reports them in ``objects``; ``None`` where it does not.
+    """
+    objects = _objects(frame)
+    told = {number: objects.get(number, {}).get("figure_ground") for number in (1, 2)}
+    return {f"quality_figure_ground{n}": float(v) if isinstance(v, int | float) else None for n, v in told.items()}
+
+
+def figure_ground_in(rgb: NDArray[np.uint8], mask: NDArray[np.uint8]) -> dict[str, float]:
+    """Return the same of a stored picture (H, W, 3) and its mask (H, W), for the characters that have an outline."""
+    found = {f"quality_figure_ground{number}": figure_ground(rgb, mask == number) for number in (1, 2)}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _objects(frame: Frame) -> dict[Any, Mapping[str, Any]]:
+    """Return what the engine says of each character, by its number."""
+    given = frame.info.get("objects")
+    return {o.get("instance"): o for o in given if isinstance(o, Mapping)} if isinstance(given, list) else {}

@@ -19,6 +19,7 @@ from PIL import Image
 from torchmultiverse.engines import codec
 from torchmultiverse.errors import DatasetError, SpecError, nearest
 from torchmultiverse.images import decode, rgb
+from torchmultiverse.remote import local_copy
 from torchmultiverse.scenes import Condition, Factor, FactorTable, parse_where
 from torchmultiverse.store import pages
 from torchmultiverse.store.crossing import Crossing
@@ -36,8 +37,9 @@ class _Shard:
     stamp: tuple[int, int]
     rows: int
     groups: NDArray[np.int64] | None = None
-    chunks: dict[str, list[tuple[int, int, int] | None]] = field(default_factory=dict)
-    spans: dict[tuple[str, int], NDArray[np.int64] | None] = field(default_factory=dict)
+    chunks: dict[str, list[pages.Chunk | None]] = field(default_factory=dict)
+    found: dict[tuple[str, int], pages.Column | None] = field(default_factory=dict)
+    """Columns of row groups whose pages are known; ``None`` for one that is read through Arrow."""
 
 
 class StoredDataset(ImageSet):
@@ -159,10 +161,15 @@ class StoredDataset(ImageSet):
         shard = self._shards[number]
         groups = self._groups(shard)
         group = int(np.searchsorted(groups, offset, side="right")) - 1
-        spans = self._spans(shard, column, group)
-        if spans is not None:
-            start, size = spans[offset - int(groups[group])].tolist()
-            return pages.open_file(str(shard.path), shard.stamp).read(start, size)
+        file = pages.open_file(str(shard.path), shard.stamp)
+        if (known := self._column_of(file, shard, column, group)) is not None:
+            try:
+                found = known.read(file, offset - int(groups[group]))
+            except ValueError:  # Arrow says what is wrong with it, if anything
+                shard.found[column, group] = None
+            else:
+                if found is not None:
+                    return found
         data = self.row(index, [column])[column]
         if data is None or data["bytes"] is None:
             raise DatasetError(f"{self.place(index)} holds no picture in '{column}', only {data}")
@@ -319,16 +326,22 @@ class StoredDataset(ImageSet):
                 starts = np.cumsum([0, *(rows for rows, _ in found)], dtype=np.int64)
                 if starts[-1] != shard.rows:
                     raise pa.ArrowInvalid(f"its row groups have {starts[-1]} rows, the file {shard.rows}")
-            shard.chunks = {c: [pages.chunk(columns, f"{c}.bytes") for _, columns in found] for c in self.image_columns}
+            for name in self.image_columns:
+                shard.chunks[name] = [
+                    next((c for c in chunks if c and c.leaf == f"{name}.bytes" and c.values == rows), None)
+                    for rows, chunks in found
+                ]
             shard.groups = starts
         return shard.groups
 
-    def _spans(self, shard: _Shard, column: str, group: int) -> NDArray[np.int64] | None:
-        if (column, group) not in shard.spans:
+    def _column_of(self, file: pages.OpenFile, shard: _Shard, column: str, group: int) -> pages.Column | None:
+        if (column, group) not in shard.found:
             chunk = shard.chunks[column][group]
-            file = pages.open_file(str(shard.path), shard.stamp)
-            shard.spans[column, group] = None if chunk is None else pages.locate(file, *chunk)
-        return shard.spans[column, group]
+            try:
+                shard.found[column, group] = None if chunk is None else pages.Column(file, chunk)
+            except ValueError:
+                shard.found[column, group] = None
+        return shard.found[column, group]
 
     def _fitted(self, table: pa.Table) -> pa.Table:
         """Return rows of one file with the types of all."""
@@ -348,10 +361,13 @@ def open_dataset(path: str | Path) -> StoredDataset:
 
     Of a folder with a manifest the files that it names are read, and no others.
 
+    Args:
+        path: the folder, or an address of one (`torchmultiverse.remote.local_copy`).
+
     Raises:
         DatasetError: nothing there, a file that is missing, that is no Parquet, or whose columns differ.
     """
-    path = Path(path)
+    path = local_copy(path)
     files = _in_order((path / "data").glob("[!.]*.parquet"))
     if files and (manifest := Manifest.load(path)).lists_files:
         named = manifest.shards

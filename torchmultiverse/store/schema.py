@@ -38,7 +38,7 @@ from torchmultiverse.scenes import (
     caption_columns,
     hard_negative,
 )
-from torchmultiverse.store.quality import QUALITY, measure, outside
+from torchmultiverse.store.quality import FIGURE_GROUND, QUALITY, measure, outside
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 VOLATILE = ("render_ms",)
@@ -70,6 +70,9 @@ COLUMN_NOTES = {
     "quality_visible1": "share of the first character's outline that is seen, where the engine says",
     "quality_visible2": "the same of the second",
     "quality_nudge": "degrees by which the camera was moved after a picture had failed; which way, see annotations",
+    "quality_figure_ground1": "how far the first character stands out: mean CIEDE2000 across its outline, within "
+    "3 pixels, where the engine says",
+    "quality_figure_ground2": "the same of the second",
     "quality_area1": "share of the picture that shows the first character",
     "quality_area2": "the same of the second",
     "source": "the dataset that the row is from",
@@ -165,13 +168,14 @@ class RowSchema:
         spec: with the family, splits and limits of quality; ``None``: family ``Custom``, one split, the usual limits.
         design: whose varied factors are columns.
         passes: annotation passes that are stored, ``rgb`` among them.
+        figure_ground: whether the engine says how far characters stand out.
 
     Attributes:
         arrow: the Arrow schema, with the features of Hugging Face ``datasets`` in its metadata.
         splits: names of the splits, ``train`` first.
     """
 
-    def __init__(self, spec: Spec | None, design: Design, passes: tuple[str, ...]) -> None:
+    def __init__(self, spec: Spec | None, design: Design, passes: tuple[str, ...], figure_ground: bool = False) -> None:
         self._table = design.table if spec is None else spec.table
         self._family = "Custom" if spec is None else spec.family
         self._limits = {} if spec is None else spec.quality.limits
@@ -190,7 +194,7 @@ class RowSchema:
         fields += [("split", pa.string()), ("scene", pa.string())]
         fields += [(name, IMAGE) for name in passes if name != "rgb"]
         fields.append(("annotations", pa.string()))
-        fields += [(name, pa.float32()) for name in QUALITY]
+        fields += [(name, pa.float32()) for name in QUALITY + FIGURE_GROUND * figure_ground]
         fields.append(("quality_failed", pa.string()))
         fields += [("engine", pa.string()), ("render_ms", pa.float32())]
         self.arrow = huggingface(dict(fields))

@@ -13,9 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 THUMB = 16
 """Side of the thumbnails by which pictures are compared: 0.8 kB a picture."""
@@ -85,6 +82,9 @@ class Thumbnails:
         Each is compared with its nearest few among `IN_MEMORY` others of about the same brightness; two that differ
         by noise are in one such stretch, because the stretches overlap by half.
         """
+        from scipy.sparse import coo_array  # a quarter of a second to import, which no reader needs
+        from scipy.sparse.csgraph import connected_components
+
         # First those that are equal, so that a thousand equal ones are not half a million pairs.
         heads, head_of = _first(self._hash[rows])
         near = [self._near(rows[heads], chosen) for chosen in self._stretches(rows[heads])]
@@ -108,6 +108,8 @@ class Thumbnails:
 
     def _near(self, rows: NDArray[np.int64], chosen: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return pairs of places in ``rows``, (pairs, 2), among the chosen ones, that look alike."""
+        from scipy.spatial import cKDTree
+
         thumbs = self.take(rows[chosen])
         # Means of blocks differ by no more than what they are the means of: few candidates are left to be compared.
         side = THUMB // 4

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from torchmultiverse.errors import DatasetError, SpecError
-from torchmultiverse.files import FolderLock, disk_errors, sha256_file
+from torchmultiverse.files import FolderLock, check_folder, disk_errors, sha256_file
 from torchmultiverse.images import ImageError, decode
+from torchmultiverse.remote import local_copy
 from torchmultiverse.scenes import FactorTable, Scene
 from torchmultiverse.store.manifest import Manifest, ShardEntry, table_of
 
@@ -35,14 +36,16 @@ def verify(path: str | Path, drop_bad: bool = False) -> Verification:
     """Check every shard of a dataset against its manifest, every label against its scene, and decode every picture.
 
     Args:
-        path: the dataset's folder.
+        path: the dataset's folder, or an address of one; of that nothing can be dropped.
         drop_bad: delete the shards that are bad, or hold pictures that cannot be trusted, and their entries, so that
             ``render`` makes them again.
 
     Raises:
         DatasetError: the folder holds no dataset with a manifest, or, to drop something, another process writes it.
     """
-    path = Path(path)
+    if drop_bad:
+        check_folder(Path(path))
+    path = local_copy(path)
     manifest = Manifest.load(path)
     if not manifest.lists_files or "identity" not in manifest.model_fields_set:
         raise DatasetError(f"{path}: no manifest.json of a dataset")

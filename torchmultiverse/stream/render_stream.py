@@ -25,6 +25,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from torchmultiverse.engines import (
     RESTARTS,
+    Annotates,
     Engine,
     Failure,
     Frame,
@@ -393,10 +394,13 @@ class RenderStream(IterableDataset[Item]):
         limits = Limits(
             lease=self._settings.lease, losses=RESTARTS + 1, max_in_flight=ceil(self._settings.prefetch / workers)
         )
-        make, device = self._make, self._device
-        return Supervisor(
-            make if device is None else lambda: keep_on_device(make()), workers, limits=limits, name="stream"
-        )
+        make, device, recorded = self._make, self._device, self._settings.record is not None
+
+        def engine() -> Engine:
+            made = make() if device is None else keep_on_device(make())
+            return made if recorded else without_annotations(made)
+
+        return Supervisor(engine, workers, limits=limits, name="stream")
 
     def _hand_out(self, engines: Supervisor, sampler: Sampler, rendering: deque[Rendering]) -> None:
         """Keep the engines busy with what comes next, as far ahead as is allowed."""
@@ -449,6 +453,9 @@ class RenderStream(IterableDataset[Item]):
             held = torch.from_numpy(frame.array().copy())
             if self._device is not None and self._device.type == "cuda":
                 held = held.pin_memory()
+        elif held.is_cuda:
+            # Its memory must not serve the next picture before this queue, which may be another one, has read it.
+            held.record_stream(torch.cuda.current_stream(held.device))
         there: torch.Tensor = held.to(self._device, non_blocking=True)
         return there.permute(2, 0, 1).float().div_(255)
 
@@ -482,6 +489,13 @@ def keep_on_device(engine: Engine) -> Engine:
     """Have an engine that can leave its pictures where they are traced do so; return it."""
     if (found := capability(engine, RendersOnDevice)) is not None:
         found.on_device = True
+    return engine
+
+
+def without_annotations(engine: Engine) -> Engine:
+    """Have an engine that can leave out what its frames say of their characters do so; return it."""
+    if (found := capability(engine, Annotates)) is not None:
+        found.annotated = False
     return engine
 
 

@@ -4,6 +4,12 @@ from .clip import train_clip as train_clip
 from .decoder import train_decoder as train_decoder
 from .finetuning import finetune as finetune
 from .finetuning import trained_on as trained_on
+from .loggers import MlflowLogger as MlflowLogger
+from .loggers import RunLogger as RunLogger
+from .loggers import TensorBoardLogger as TensorBoardLogger
+from .loggers import WandbLogger as WandbLogger
+from .loggers import log_to as log_to
+from .loggers import open_loggers as open_loggers
 from .loop import Loop as Loop
 from .loop import LoopSettings as LoopSettings
 from .loop import Objective as Objective
@@ -28,11 +34,17 @@ __all__ = [
     "FineTuning",
     "Loop",
     "LoopSettings",
+    "MlflowLogger",
     "Objective",
+    "RunLogger",
+    "TensorBoardLogger",
     "TrainingSettings",
+    "WandbLogger",
     "checkpoints",
     "classifier_training",
     "finetune",
+    "log_to",
+    "open_loggers",
     "parse_setting",
     "parse_settings",
     "train_classifier",

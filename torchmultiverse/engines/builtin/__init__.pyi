@@ -4,12 +4,14 @@ from .engine import AssetSource as AssetSource
 from .engine import BuiltinEngine as BuiltinEngine
 from .engine import Character as Character
 from .engine import ProceduralAssets as ProceduralAssets
+from .engine import describe as describe
 from .llvm import fetch_llvm as fetch_llvm
 from .mesh import Material as Material
 from .mesh import Mesh as Mesh
 from .mesh import MeshPart as MeshPart
 from .mesh import grid_faces as grid_faces
 from .sky import horizontal_irradiance as horizontal_irradiance
+from .variant import missing_packages as missing_packages
 from .variant import probe as probe
 from .variant import use_library as use_library
 from .world import World as World
@@ -26,9 +28,11 @@ __all__ = [
     "ProceduralAssets",
     "World",
     "WorldSpec",
+    "describe",
     "fetch_llvm",
     "grid_faces",
     "horizontal_irradiance",
+    "missing_packages",
     "probe",
     "texture",
     "use_library",

@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,27 +21,18 @@ from torchmultiverse.engines.builtin import annotate, placement
 from torchmultiverse.engines.builtin.postprocess import denoiser_works, postprocess, tint
 from torchmultiverse.engines.builtin.renderer import SLOTS, CharacterInstance, WorldRenderer
 from torchmultiverse.engines.builtin.variant import activate
-from torchmultiverse.engines.builtin.world import World, base_name, world_names
+from torchmultiverse.engines.builtin.world import World, load_spec, world_names
 from torchmultiverse.engines.builtin.world_builder import load_world
 from torchmultiverse.errors import EngineError, SpecError, nearest
 from torchmultiverse.resources import data_folder
-from torchmultiverse.scenes import BLANK, FACTORS, Scene, scene_seed
+from torchmultiverse.scenes import BLANK, FACTORS, Scene, base_world, scene_seed
 
-LIGHTS = (
-    "255,255,255,0",
-    "255,0,0,0",
-    "0,255,0,0",
-    "0,0,255,0",
-    "255,255,0,0",
-    "255,0,255,0",
-    "0,255,255,0",
-)
-"""White (a world's own light) and the six pure colours."""
-REVISION = 2
+REVISION = 3
 """Picture revision: raised by whoever changes what any scene looks like, in whatever module.
 
 It is part of the engine's fingerprint, so that no dataset goes on with pictures of two revisions. A test compares with
-reference pictures of this revision; ``python tests/engines/test_revision.py`` makes them anew. 2: angles are Unreal's.
+reference pictures of this revision; ``python tests/engines/references.py`` makes them anew. 2: angles are Unreal's.
+3: worlds and animals that were hard to name were made anew.
 """
 
 
@@ -64,9 +56,10 @@ class Character(Protocol):
 class AssetSource(Protocol):
     """Where characters and worlds come from: names, textures, the mesh of a character in a texture, a built world.
 
-    ``packs`` names the packs of assets it draws from, ``assets`` says whose they are, ``fingerprint`` is of all that a
-    picture can show of them. ``side`` is that of the picture in pixels: a mesh need not be finer than what the picture
-    can show, and the fewer faces it has, the sooner a CPU has built its ray-tracing structure.
+    ``packs`` names the packs of assets it draws from, ``assets`` says whose they are, ``about`` what worlds and
+    characters are in a few words (by kind, then name), ``fingerprint`` is of all that a picture can show of them.
+    ``side`` is that of the picture in pixels: a mesh need not be finer than what the picture can show, and the fewer
+    faces it has, the sooner a CPU has built its ray-tracing structure.
     """
 
     def names(self) -> list[str]: ...  # noqa: D102
@@ -76,6 +69,7 @@ class AssetSource(Protocol):
     def world(self, name: str) -> World: ...  # noqa: D102
     def packs(self) -> list[str]: ...  # noqa: D102
     def assets(self) -> list[Asset]: ...  # noqa: D102
+    def about(self) -> dict[str, dict[str, str]]: ...  # noqa: D102
     def fingerprint(self) -> bytes: ...  # noqa: D102
 
 
@@ -122,6 +116,15 @@ class ProceduralAssets(AssetSource):
         ]
 
     @override
+    def about(self) -> dict[str, dict[str, str]]:
+        from torchmultiverse.engines.builtin.characters import character_label, character_names
+
+        return {
+            "world": {name: load_spec(name)[0].about for name in world_names()},
+            "character": {name: character_label(name) for name in character_names()},
+        }
+
+    @override
     def fingerprint(self) -> bytes:
         digest = hashlib.sha256()
         scenes = data_folder("scenes")
@@ -157,6 +160,46 @@ class _LruCache:
         return value
 
 
+def describe(assets: AssetSource | None = None) -> Catalogue:
+    """Return what the engine renders of some assets, by default the package's; no renderer is loaded for it.
+
+    The fingerprint is empty: it is of an engine that runs.
+    """
+    from torchmultiverse.engines.builtin.characters import TEXTURES, texture_kind
+
+    source = assets or ProceduralAssets()
+    about = source.about()
+    worlds, names, textures = source.worlds(), source.names(), source.textures()
+    character = Choice(levels=[BLANK, *names], about={BLANK: "no character"} | about["character"])
+    texture = Choice(levels=textures, about={name: texture_kind(name) for name in textures if name in TEXTURES})
+    position = Choice(levels=list(placement.POSITIONS))
+    light = FACTORS["Scene_Light"].names
+    # A suffix is a view of a world in the published configs; here each has one.
+    views = {f"{world}_0": world for world in worlds}
+    choices = {
+        "World_Name": Choice(levels=worlds, aliases=views, about=about["world"]),
+        "Scene_Light": Choice(levels=list(light.values()), about={level: name for name, level in light.items()}),
+        "Character_Name": character, "Character2_Name": character,
+        "Character_Texture": texture, "Character2_Texture": texture,
+        "Character1_Pos": position, "Character2_Pos": position,
+    }  # fmt: skip
+    return Catalogue(
+        engine="builtin",
+        version=importlib.metadata.version("torchmultiverse"),
+        passes=["rgb", "mask", "class", "depth", "normals"],
+        figure_ground=True,
+        factors={
+            factor.wire: Choice(low=factor.low, high=factor.high)
+            if factor.kind == "number"
+            else choices.get(factor.wire, Choice())
+            for factor in FACTORS
+            if not factor.label
+        },
+        packs=source.packs(),
+        assets=source.assets(),
+    )
+
+
 class BuiltinEngine(Engine):
     """Renders scenes with Mitsuba 3 in this process.
 
@@ -187,9 +230,6 @@ class BuiltinEngine(Engine):
         self.samples = samples
         self.denoise = denoise and denoiser_works()
         self._assets = assets or ProceduralAssets()
-        # Once: to list a folder for every picture is a tenth of what a small one costs.
-        self._names, self._textures = self._assets.names(), self._assets.textures()
-        self._world_names = self._assets.worlds()
         self._worlds = _LruCache(worlds, cyclic=True)
         self._characters = _LruCache(96)
         self._instances = _LruCache(8)
@@ -197,41 +237,30 @@ class BuiltinEngine(Engine):
         self._closed = False
         self.on_device = False
         """Whether pictures stay where they are traced, as torch tensors, until somebody asks for an array."""
+        self.annotated = True
+        """Whether frames say where their characters are seen (``info["objects"]``): a third of what the host does for
+        a picture that is traced on a GPU."""
+
+    # Asked once: a source may look into its folders, which for every picture would take as long as a small one.
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return self._assets.names()
+
+    @cached_property
+    def _textures(self) -> list[str]:
+        return self._assets.textures()
+
+    @cached_property
+    def _world_names(self) -> list[str]:
+        return self._assets.worlds()
 
     @override
     def catalogue(self) -> Catalogue:
         if self._catalogue is None:
-            self._catalogue = self._make_catalogue()
+            fingerprint = self._fingerprint(importlib.metadata.version("torchmultiverse"))
+            self._catalogue = describe(self._assets).model_copy(update={"fingerprint": fingerprint})
         return self._catalogue
-
-    def _make_catalogue(self) -> Catalogue:
-        worlds, names, textures = self._assets.worlds(), self._assets.names(), self._assets.textures()
-        levels: dict[str, list[str]] = {
-            "World_Name": sorted([*worlds, *(f"{world}_0" for world in worlds)]),
-            "Scene_Light": list(LIGHTS),
-        }
-        for n, prefix in ((1, "Character"), (2, "Character2")):
-            levels[f"{prefix}_Name"] = [BLANK, *names]
-            levels[f"{prefix}_Texture"] = list(textures)
-            levels[f"Character{n}_Pos"] = list(placement.POSITIONS)
-        factors: dict[str, Choice] = {}
-        for factor in FACTORS:
-            if factor.label:
-                continue
-            if factor.kind == "number":
-                factors[factor.wire] = Choice(low=factor.low, high=factor.high)
-            else:
-                factors[factor.wire] = Choice(levels=levels.get(factor.wire))
-        version = importlib.metadata.version("torchmultiverse")
-        return Catalogue(
-            engine="builtin",
-            version=version,
-            fingerprint=self._fingerprint(version),
-            passes=["rgb", "mask", "class", "depth", "normals"],
-            factors=factors,
-            packs=self._assets.packs(),
-            assets=self._assets.assets(),
-        )
 
     def _fingerprint(self, version: str) -> str:
         digest = hashlib.sha256()
@@ -266,7 +295,9 @@ class BuiltinEngine(Engine):
                 raise SpecError(f"no character '{actor.name}'.{nearest(actor.name, self._names)}")
             if actor.texture not in self._textures:
                 raise SpecError(f"no texture '{actor.texture}'.{nearest(actor.texture, self._textures)}")
-        name = base_name(scene.get_str("World_Name"))
+        name = scene.get_str("World_Name")
+        if name not in self._world_names:
+            name = base_world(name)
         if name not in self._world_names:
             raise SpecError(f"no world '{name}'.{nearest(name, self._world_names)}")
         renderer: WorldRenderer = self._worlds.get(name, lambda: WorldRenderer(self._assets.world(name)))
@@ -279,7 +310,9 @@ class BuiltinEngine(Engine):
         renderer.set_characters(instances)
         placed = time.perf_counter()
         samples = options.samples or self.samples or renderer.world.spec.samples
-        buffers = renderer.render(view, samples, scene_seed(options.seed, scene.scene_id), self.on_device)
+        seed = scene_seed(options.seed, scene.scene_id)
+        exact = self.annotated or set(options.passes) != {"rgb"}
+        buffers = renderer.render(view, samples, seed, self.on_device, exact)
         traced = time.perf_counter()
         light = scene.get_str("Scene_Light")
         images: dict[str, Any] = {}
@@ -296,7 +329,9 @@ class BuiltinEngine(Engine):
             raise SpecError(f"the pass 'class' has room for 255 characters; this engine has {len(self._names)}")
         processed = time.perf_counter()
         arrays = images | annotate.passes(buffers, view, options.passes, classes)
-        objects = annotate.objects(actors, instances, buffers, view, classes)
+        info: dict[str, Any] = {"camera": view.as_dict(), "layout": kind}
+        if self.annotated:
+            info["objects"] = annotate.objects(actors, instances, buffers, view, classes, images.get("rgb"))
         done = time.perf_counter()
         return Frame(
             scene,
@@ -313,11 +348,7 @@ class BuiltinEngine(Engine):
                 "render_ms": (done - start) * 1000,
             },
             engine=self.catalogue().fingerprint,
-            info={
-                "camera": view.as_dict(),
-                "layout": kind,
-                "objects": objects,
-            },
+            info=info,
         )
 
     def _instance(

@@ -6,6 +6,7 @@ arrays: on a GPU an image goes from the path tracer into a training step without
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,20 +70,21 @@ def postprocess_device(buffers: RenderBuffers, world: World, view: View, light: 
 
 
 def _blurred(image: torch.Tensor, sigma: float) -> torch.Tensor:
-    """Return an image (H, W, C) blurred as `scipy.ndimage.gaussian_filter` with ``truncate=2.5`` does it."""
+    """Return an image (H, W, C) blurred as `scipy.ndimage.gaussian_filter` with ``truncate=2.5`` does it, float32.
+
+    Products are in double precision, as there: in single precision a GPU may round them to ten bits (TF32).
+    """
     import torch
 
-    radius = int(2.5 * sigma + 0.5)
-    steps = torch.arange(-radius, radius + 1, device=image.device, dtype=torch.float64)
-    kernel = torch.exp(-0.5 * (steps / sigma) ** 2)
-    weights = (kernel / kernel.sum()).to(image.dtype)
-    for axis in (0, 1):
-        size = image.shape[axis]
-        # Mirrored at the edge, the edge itself repeated; as often as a small image needs.
-        place = torch.arange(-radius, size + radius, device=image.device) % (2 * size)
-        place = torch.where(place < size, place, 2 * size - 1 - place)
-        rows = image.index_select(axis, place).movedim(axis, 0)
-        flat = rows.reshape(len(rows), -1).T[:, None]
-        blurred = torch.nn.functional.conv1d(flat, weights[None, None])
-        image = blurred[:, 0].T.reshape(size, *rows.shape[1:]).movedim(0, axis)
-    return image
+    down, across = (_blur_matrix(size, sigma, image.device) for size in image.shape[:2])
+    blurred: torch.Tensor = across @ torch.tensordot(down, image.double(), 1)
+    return blurred.float()
+
+
+@lru_cache(16)
+def _blur_matrix(size: int, sigma: float, device: torch.device) -> torch.Tensor:
+    """Return what blurs one axis, (size, size) float64: mirrored at the ends as often as a small image needs."""
+    import torch
+    from scipy.ndimage import gaussian_filter1d
+
+    return torch.from_numpy(gaussian_filter1d(np.eye(size), sigma, axis=0, truncate=2.5)).to(device)

@@ -211,10 +211,17 @@ class WorldRenderer:
             self._characters = list(characters)
             self._renderer.set_characters(self._characters)
 
-    def render(self, view: View, samples: int, seed: int, device: bool = False) -> RenderBuffers:
-        """Render the world and the characters in it; ``device``: leave the colour there, as a torch tensor."""
-        if device and isinstance(self._renderer, Tracer):
-            return self._renderer.render(view, samples, seed, device=True)
+    def render(self, view: View, samples: int, seed: int, device: bool = False, exact: bool = True) -> RenderBuffers:
+        """Render the world and the characters in it.
+
+        Args:
+            view, samples, seed: from where, how well, and with which random numbers.
+            device: leave the colour there, as a torch tensor.
+            exact: whether what is at the pixels' centres is wanted; a renderer may find it all the same.
+        """
+        if isinstance(self._renderer, Tracer):
+            shafts = self.world.spec.haze is not None and self.world.spec.haze.shafts > 0  # which end at surfaces
+            return self._renderer.render(view, samples, seed, device=device, exact=exact or shafts)
         return self._renderer.render(view, samples, seed)
 
 

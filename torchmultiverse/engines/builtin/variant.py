@@ -190,11 +190,24 @@ def _probe() -> Report:
         trials.append(try_variant("scalar_rgb"))
     good = next((t for t in trials if t.works), None)
     if good is None:
-        raise EngineError("no variant of Mitsuba works here: " + "; ".join(f"{t.variant}: {t.reason}" for t in trials))
+        told = "no variant of Mitsuba works here: " + "; ".join(f"{t.variant}: {t.reason}" for t in trials)
+        if packages := missing_packages(told):
+            told += f". On Debian and Ubuntu: apt-get install {' '.join(packages)}"
+        raise EngineError(told)
     remedy = ""
     if good.variant == "scalar_rgb":
         remedy = "`torchmultiverse doctor --fix`, or install libllvm19, makes it about four times as fast"
     return Report(chosen=good.variant, library=good.library, trials=trials, remedy=remedy)
+
+
+def missing_packages(told: str) -> list[str]:
+    """Return the Debian packages of shared libraries that an error names as missing; by Debian's rule for their names.
+
+    >>> missing_packages("ImportError: libatomic.so.1: cannot open shared object file: No such file or directory")
+    ['libatomic1']
+    """
+    found = re.findall(r"\b(lib[a-z0-9+.-]+?)\.so\.(\d+): cannot open shared object file", told, re.IGNORECASE)
+    return sorted({f"{name.lower()}{'-' if name[-1].isdigit() else ''}{number}" for name, number in found})
 
 
 @functools.cache

@@ -34,6 +34,10 @@ class Haze(BaseModel):
     shafts: float = 0.0
 
 
+_OPEN = 1e4
+"""From here on, metres, a limit of the camera is none."""
+
+
 class Camera(BaseModel):
     """How the centre is looked at: ``elevation`` in degrees at ``Camera_Pitch`` 0, ``reach`` a factor on the layout's
     distance.
@@ -45,8 +49,8 @@ class Camera(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     elevation: float = 5.0
     reach: float = 1.0
-    low: RGB = (-1e4, -1e4, 0.05)
-    high: RGB = (1e4, 1e4, 1e4)
+    low: RGB = (-_OPEN, -_OPEN, 0.05)
+    high: RGB = (_OPEN, _OPEN, _OPEN)
 
 
 class WorldSpec(BaseModel):
@@ -73,6 +77,12 @@ class WorldSpec(BaseModel):
     samples: int = Field(default=16, ge=1, le=256)
     glow: float = 0.0
     blocks: list[dict[str, Any]] = Field(min_length=1)
+
+    @property
+    def about(self) -> str:
+        """What it is in a few words: its caption, and whether the eye is shut in on all sides."""
+        limits = (*self.camera.low, *self.camera.high)
+        return f"{self.caption}, {'indoors' if all(abs(limit) < _OPEN for limit in limits) else 'outdoors'}"
 
 
 Ground = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
@@ -133,12 +143,6 @@ class World:
 def world_names() -> list[str]:
     """Return the names of all worlds, sorted."""
     return sorted(path.stem for path in (data_folder("scenes") / "worlds").glob("*.json"))
-
-
-def base_name(name: str) -> str:
-    """Return a world's name without its view suffix."""
-    head, _, tail = name.rpartition("_")
-    return head if head and tail.isdigit() else name
 
 
 def load_spec(name: str) -> tuple[WorldSpec, bytes]:

@@ -93,7 +93,7 @@ def circuit(builder: Builder, p: Circuit) -> None:
             (((x / 2.64).astype(int) % 2) == 0)[:, None], linear((0.85, 0.06, 0.08)), linear((0.93, 0.93, 0.93))
         )
         builder.add(scatter(tyre, at, np.ones(len(x)), np.zeros(len(x)), tints), _PAINT)
-    gantry_x, high = -9.0, 6.2
+    gantry_x, high = -14.0, 6.2
     beams = [tube([[gantry_x, y, 0], [gantry_x, y, high]], 0.22, 10) for y in (-p.edge - 1.5, p.edge + 1.5)]
     builder.add(merge(beams).tinted(linear((0.15, 0.16, 0.18))), _METAL)
     cells = []
@@ -103,7 +103,7 @@ def circuit(builder: Builder, p: Circuit) -> None:
             tone = linear((0.95, 0.95, 0.95) if (j + k) % 2 else (0.03, 0.03, 0.03))
             cells.append(box([gantry_x - 0.3, y, z - 0.6], [gantry_x + 0.3, y + 0.6, z]).tinted(tone))
     builder.add(merge(cells), _PAINT)
-    for k, x in enumerate(np.linspace(-52, 52, 14)):
+    for k, x in enumerate(np.linspace(-50, 50, 12)):
         for side in (1, -1):
             pole = np.array([x, side * (p.stand + 13), 0])
             builder.add(tube([pole, pole + np.array([0, 0, 17])], 0.08, 5).tinted(linear((0.8, 0.8, 0.8))), _METAL)

@@ -232,7 +232,7 @@ def _furniture(builder: Builder, p: Gallery) -> None:
         ]
     )
     things = [(urn, (0.2, 0.35, 0.6)), (vase, (0.75, 0.4, 0.2)), (bust, (0.93, 0.91, 0.87)), (bust, (0.9, 0.88, 0.84))]
-    spots = [(-5.6, 5.4), (5.6, 5.4), (-2.1, 7.3), (2.1, 7.3), (-7.2, -1.5), (7.2, 1.5), (-5.4, -6.6), (5.4, -6.6)]
+    spots = [(-6.75, 3.9), (6.75, 3.9), (-2.1, 7.3), (2.1, 7.3), (-7.2, -1.5), (7.2, 1.5), (-3.6, -7.0), (3.6, -7.0)]
     for k, (x, y) in enumerate(spots):
         thing, tone = things[k % len(things)]
         plinth = merge(
@@ -245,14 +245,14 @@ def _furniture(builder: Builder, p: Gallery) -> None:
         builder.add(Mesh(*_bare(plinth)).moved((x, y, 0)).tinted(linear((0.88, 0.86, 0.82))), _STONE)
         facing = float(np.arctan2(-y, -x) + np.pi / 2)
         builder.add(thing.moved((x, y, 1.07), yaw=facing).tinted(linear(tone)), _STONE)
-    stone = rock(rng, (0.5, 0.45, 0.42), (0.35, 0.31, 0.3), None).moved((-7.4, 4.2, 0.5), 1.1)
+    stone = rock(rng, (0.5, 0.45, 0.42), (0.35, 0.31, 0.3), None).moved((-7.5, 1.9, 0.5), 1.1)
     builder.add(stone, Material("stone", specular=0.0, roughness=0.9))
     for x, y, turn in ((0.0, -7.4, 0.0), (-7.6, -4.6, np.pi / 2), (7.6, -2.4, np.pi / 2)):
         legs = [box([a, -0.22, 0], [a + 0.09, 0.22, 0.42]) for a in (-0.95, 0.86)]
         seat = merge([box([-1.1, -0.28, 0.42], [1.1, 0.28, 0.52]), *legs])
         builder.add(Mesh(*_bare(seat)).moved((x, y, 0), yaw=turn).tinted(linear((0.22, 0.12, 0.07))), _WOOD)
     post = lathe([(0.16, 0), (0.16, 0.03), (0.03, 0.06), (0.028, 0.9), (0.055, 0.93), (0.055, 0.98), (0.0, 1.02)], 14)
-    posts = [(x, s - 2.6) for x in np.linspace(-4.8, 4.8, 7)] + [(x, -s + 2.6) for x in np.linspace(-4.8, 4.8, 7)]
+    posts = [(x, s - 2.6) for x in np.linspace(-4.8, 4.8, 6)] + [(x, -s + 2.6) for x in np.linspace(-4.8, 4.8, 6)]
     at = np.array([(x, y, 0.0) for x, y in posts])
     builder.add(scatter(post, at, np.ones(len(at)), np.zeros(len(at))).tinted(linear((0.85, 0.65, 0.3))), _BRASS)
     t = np.linspace(0, 1, 9)

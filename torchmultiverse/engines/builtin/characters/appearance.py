@@ -168,9 +168,16 @@ def _pattern(p: Pattern, s: BodySurface, on: NDArray[np.intp], column: int, seed
     return _step(fractal(fine, 2, seed), 0.4, 0.65)
 
 
-_PAINTED = (
-    "Asphalt", "Black", "Blue", "Color", "Curtain", "Default", "Grass", "Gray", "Green", "Red", "Sky", "Stone",
-)  # fmt: skip
+_PLAIN = {"Blue": "#2f86b8", "Red": "#b83232", "Green": "#3f9a45", "Gray": "#8a8a8a", "Black": "#181818"}
+_PAINTED = {
+    "Default": "the character's own surface",
+    "Asphalt": "grey grains in tar",
+    "Color": "patches of all colours",
+    "Curtain": "red folds",
+    "Grass": "blades of grass",
+    "Sky": "white clouds on blue",
+    "Stone": "cracked grey stone",
+} | {name: f"plain {color}" for name, color in _PLAIN.items()}
 
 
 class TextureSpec(BaseModel):
@@ -196,7 +203,14 @@ def _texture_specs() -> dict[str, TextureSpec]:
 TEXTURE_SPECS = _texture_specs()
 TEXTURES = tuple(sorted({*_PAINTED, *TEXTURE_SPECS}))
 """Names of all textures: the published families' and the variants of attributes of PUG: AR4T (Table 5)."""
-_PLAIN = {"Blue": "#2f86b8", "Red": "#b83232", "Green": "#3f9a45", "Gray": "#8a8a8a", "Black": "#181818"}
+
+
+def texture_kind(name: str) -> str:
+    """Return in a few words what a texture is: its pattern and its colours (sRGB), or what it shows."""
+    if name in _PAINTED:
+        return _PAINTED[name]
+    spec = TEXTURE_SPECS[name]
+    return f"{spec.pattern} {' and '.join(spec.colors)}"
 
 
 def texture(name: str, rest: NDArray[Any]) -> tuple[Array, Array]:

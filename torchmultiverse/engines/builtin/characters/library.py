@@ -73,6 +73,12 @@ def texture_names() -> list[str]:
     return list(appearance.TEXTURES)
 
 
+def character_label(name: str) -> str:
+    """Return what people call a species."""
+    file = data_folder("scenes") / "characters" / f"{name}.json"
+    return str(json.loads(file.read_bytes())["display_name"])
+
+
 def load_species(name: str) -> Species:
     """Return a species, its plan carried out.
 

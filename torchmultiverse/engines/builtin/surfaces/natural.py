@@ -67,6 +67,27 @@ def _planet(rng: np.random.Generator, n: int, a: RGB, b: RGB) -> Tile:
     return Tile(color, 0.95 + 0 * x, 0 * x)
 
 
+def _continents(rng: np.random.Generator, n: int, a: RGB, b: RGB) -> Tile:
+    """A planet like the Earth from afar: sea, land, white clouds."""
+    land = smoothstep(0.25, 0.4, fractal(rng, n, 2, 1.1))
+    dry = np.clip(0.5 + 0.35 * fractal(rng, n, 4, 1.0), 0, 1)
+    cloud = smoothstep(0.35, 1.3, fractal(rng, n, 3, 0.9, 2.5))
+    color = mix(mix(a, mix(b, (0.62, 0.52, 0.34), dry), land), (0.96, 0.98, 1.0), cloud)
+    return Tile(color, 0.9 + 0 * land, 0 * land)
+
+
+def _craters(rng: np.random.Generator, n: int, a: RGB, b: RGB) -> Tile:
+    """A moon: plains of two tones, with craters of many sizes whose rims are bright."""
+    x, y = axes(n)
+    color = mix(a, b, smoothstep(0.0, 0.8, fractal(rng, n, 2, 1.2)))
+    shade = 1 + 0.05 * fractal(rng, n, 20, 0.6)
+    for _ in range(70):
+        cx, cy, r = rng.random(), rng.random(), 0.012 + 0.07 * rng.random() ** 4
+        d = np.hypot((x - cx + 0.5) % 1 - 0.5, (y - cy + 0.5) % 1 - 0.5) / r
+        shade = shade * (1 - 0.25 * smoothstep(1.0, 0.7, d)) + 0.3 * np.exp(-(((d - 1.05) / 0.14) ** 2))
+    return Tile(np.clip(color * shade[..., None], 0, 1), 0.95 + 0 * x, 0 * x)
+
+
 def _ice(rng: np.random.Generator, n: int, a: RGB, b: RGB) -> Tile:
     cloud, fine = fractal(rng, n, 2, 1.2), fractal(rng, n, 20, 0.8)
     crack = np.exp(-((fractal(rng, n, 3, 1.4) / 0.02) ** 2)) + 0.7 * np.exp(-((fractal(rng, n, 6, 1.3) / 0.02) ** 2))
@@ -84,5 +105,7 @@ PATTERNS: dict[str, Pattern] = {
     "rock": _rock,
     "hedge": _hedge,
     "planet": _planet,
+    "continents": _continents,
+    "craters": _craters,
     "ice": _ice,
 }

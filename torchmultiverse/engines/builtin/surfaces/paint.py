@@ -48,6 +48,8 @@ Kind = Literal[
     "hedge",
     "crowd",
     "planet",
+    "continents",
+    "craters",
     "flagstones",
     "ice",
 ]

@@ -88,20 +88,23 @@ class Geometry:
         rows = concatenate_triangles(meshes)
         mesh = _positions("characters", rows)
         first = len(self._world.corners)
-        rows.corners[:, :3] += np.uint32(len(self._world.points))
+        before = len(self._world.points)
+        corners = rows.corners + np.array([before, before, before, 0], np.uint32)
         self.starts = np.cumsum([first, *(len(c.faces) if c else 0 for c in characters)])
-        self._corners = dr.concat([self._world_corners, mi.UInt32(rows.corners.ravel())])
+        self._corners = dr.concat([self._world_corners, mi.UInt32(corners.ravel())])
         self._points = dr.concat([self._world_points, mi.Float(rows.points.ravel())])
-        self._scenes: list[tuple[Any, list[tuple[Any, int]]]] = []
+        self._scenes: list[tuple[Any, list[tuple[Any, UInt32]]]] = []
         if self._one_scene:
             scene = mi.load_dict({"type": "scene", "world": self._world_mesh, "characters": mesh})
-            self._scenes = [(scene, [(self._world_mesh, 0), (mesh, first)])]
+            shapes = [mi.ShapePtr(self._world_mesh), mi.ShapePtr(mesh)]
+            dr.make_opaque(shapes)  # each mesh has a number of its own, with which each would have its own kernel
+            self._scenes = [(scene, [(shapes[0], opaque_uint(0)), (shapes[1], opaque_uint(first))])]
         else:
             # As a group its structure is built in a sixth of the time, and is as quick to trace.
             group = {"type": "shapegroup", "id": "group", "characters": mesh}
             instance = {"type": "instance", "g": {"type": "ref", "id": "group"}}
             scene = mi.load_dict({"type": "scene", "group": group, "characters": instance})
-            self._scenes = [(self._world_scene, [(None, 0)]), (scene, [(None, first)])]
+            self._scenes = [(self._world_scene, [(None, opaque_uint(0))]), (scene, [(None, opaque_uint(first))])]
 
     def intersect(self, o: Point3f, d: Vector3f, active: Bool, coherent: bool = False) -> Hit:
         """Return the nearest hit of rays."""
@@ -116,9 +119,8 @@ class Geometry:
             found = scene.ray_intersect_preliminary(ray, coherent, active)
             hit = active & found.is_valid()
             base = mi.UInt32(0)
-            for mesh, start in meshes:
-                first = opaque_uint(start)
-                base = first if mesh is None else dr.select(found.shape == mi.ShapePtr(mesh), first, base)
+            for shape, first in meshes:
+                base = first if shape is None else dr.select(found.shape == shape, first, base)
             face = found.prim_index + base
             old = best or Hit(mi.Float(FAR), mi.UInt32(NONE), mi.Float(0), mi.Float(0))
             best = Hit(

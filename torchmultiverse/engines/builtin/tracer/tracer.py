@@ -101,12 +101,13 @@ class Tracer:
         """Put characters into the slots."""
         self._geometry.set_characters(characters)
 
-    def render(self, view: View, samples: int, seed: int, device: bool = False) -> RenderBuffers:
+    def render(self, view: View, samples: int, seed: int, device: bool = False, exact: bool = True) -> RenderBuffers:
         """Render the world and the characters in it. The same arguments give the same bytes.
 
         Args:
             view, samples, seed: from where, how well, and with which random numbers.
             device: leave colour and its buffers where they were traced, as a torch tensor.
+            exact: find what is at the pixels' centres, too; the buffers of that are empty otherwise.
         """
         import drjit as dr
 
@@ -128,13 +129,14 @@ class Tracer:
             else:
                 total += np.stack([np.array(dr.block_sum(c, per_round)) for c in values])
         mean = (total / (rounds * per_round)).T.reshape(height, width, -1)
+        none = np.zeros((0, 0, 3), np.float32)
+        centres = self._centres(view) if exact else (none[..., 0].astype(np.uint8), none[..., 0], none)
         if device:
-            none = np.zeros((0, 0, 3), np.float32)
-            return RenderBuffers(none, none, none, none, *self._centres(view), mean.float())
+            return RenderBuffers(none, none, none, none, *centres, mean.float())
         mean = mean.astype(np.float32)
         transmittance = mean[..., 9:] if haze is not None else np.ones_like(mean[..., :3])
         albedo = np.clip(mean[..., 3:6], 0, 1)
-        return RenderBuffers(mean[..., :3], albedo, mean[..., 6:9], transmittance, *self._centres(view))
+        return RenderBuffers(mean[..., :3], albedo, mean[..., 6:9], transmittance, *centres)
 
     def _samples(self, view: View, pixels: int, per_pixel: int, seed: int) -> list[Float]:
         """Return of each sample radiance, albedo, normal and, with haze, transmittance by channel, evaluated."""

@@ -1,0 +1,80 @@
+"""Thrift's compact protocol, in which Parquet's footers and page headers are written.
+
+Source: Apache Thrift, doc/specs/thrift-compact-protocol.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_BOOLEANS, _INTEGERS, _DOUBLE, _BINARY, _LIST, _STRUCT = (1, 2), (3, 4, 5, 6), 7, 8, 9, 12
+
+
+def varint(data: bytes | memoryview, place: int) -> tuple[int, int]:
+    """Read a number of seven bits a byte: return it, and where it ends.
+
+    Raises:
+        IndexError: the bytes end too early.
+    """
+    value = shift = 0
+    while True:
+        byte = data[place]
+        place += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, place
+        shift += 7
+
+
+def struct(data: bytes, place: int) -> tuple[dict[int, Any], int]:
+    """Read a struct: return field id → value, and where it ends.
+
+    Raises:
+        IndexError, ValueError, RecursionError: the bytes are none, or end too early.
+    """
+    fields: dict[int, Any] = {}
+    number = 0
+    while True:
+        head = data[place]
+        place += 1
+        if head == 0:
+            return fields, place
+        kind = head & 0x0F
+        if head >> 4:
+            number += head >> 4
+        else:
+            raw, place = varint(data, place)
+            number = (raw >> 1) ^ -(raw & 1)
+        if kind in _BOOLEANS:
+            fields[number] = kind == 1
+        else:
+            fields[number], place = _value(data, place, kind)
+
+
+def _value(data: bytes, place: int, kind: int) -> tuple[Any, int]:
+    if kind in _INTEGERS:
+        raw, place = varint(data, place)
+        return (raw >> 1) ^ -(raw & 1), place
+    if kind == _BINARY:
+        length, place = varint(data, place)
+        if place + length > len(data):
+            raise ValueError("a text that is longer than the rest")
+        return data[place : place + length], place + length
+    if kind == _STRUCT:
+        return struct(data, place)
+    if kind == _LIST:
+        count, kind = data[place] >> 4, data[place] & 0x0F
+        place += 1
+        if count == 15:
+            count, place = varint(data, place)
+        values = []
+        for _ in range(count):
+            if kind in _BOOLEANS:
+                value, place = data[place] == 1, place + 1
+            else:
+                value, place = _value(data, place, kind)
+            values.append(value)
+        return values, place
+    if kind == _DOUBLE:
+        return data[place : place + 8], place + 8
+    raise ValueError(f"a field of type {kind}")
