@@ -1,23 +1,30 @@
-"""Contact sheets of the built-in engine, to be looked at: every world, animal, texture and light, and SPAR pairs.
+"""Contact sheets of the built-in engine, to be looked at, and the page of the documentation that shows them.
 
-python benchmarks/gallery.py [--out docs/gallery] [--size 144] [--only worlds,animals,textures,lights,pairs]
+Every world, animal, texture and light, and SPAR pairs; the page has them beside what the catalogue says.
+
+python benchmarks/gallery.py [--out docs/gallery] [--page docs/catalogue.md] [--size 144] [--only worlds,…,page]
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterator
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
+from skimage.color import rgb2lab
 
-from torchmultiverse.engines import Failure, RenderOptions
-from torchmultiverse.engines.builtin import BuiltinEngine
+from torchmultiverse.connect import engine_catalogue
+from torchmultiverse.engines import Catalogue, Failure, RenderOptions, catalogue_rows
+from torchmultiverse.engines.builtin import TEXTURES, BuiltinEngine, texture
 from torchmultiverse.engines.builtin.characters import character_names, texture_names
-from torchmultiverse.engines.builtin.engine import LIGHTS
 from torchmultiverse.engines.builtin.world import world_names
-from torchmultiverse.scenes import Scene
+from torchmultiverse.images import jpeg
+from torchmultiverse.scenes import LIGHTS, Scene
+from torchmultiverse.sheets import Tile, contact_sheet, in_rows
+from torchmultiverse.tables import Table, encode, number, text
 
 PAIRS = (
     ({"Character1_Pos": "left", "Character2_Pos": "right"}, "Default", "Default"),
@@ -26,77 +33,169 @@ PAIRS = (
     ({"Character1_Pos": "left", "Character2_Pos": "right"}, "Grass", "Stone"),
 )
 SPAR = ("Desert", "Arena", "OceanFloor", "Racetrack", "TokyoDay", "Circus", "BoxingRing", "Museum", "AustralianRoad")
+PLAIN = {"World_Name": "SaltFlats", "Character_Name": "Elephant"}
+ALIKE = 8.0
+"""Distance in CIELAB below which the page names two textures as hard to tell apart."""
 
 
-def sheet(pictures: list[tuple[str, NDArray[np.uint8]]], columns: int) -> Image.Image:
-    """Return labelled pictures in rows."""
-    side = pictures[0][1].shape[0]
-    rows = -(-len(pictures) // columns)
-    page = Image.new("RGB", (columns * side, rows * (side + 14)), "white")
-    draw = ImageDraw.Draw(page)
-    for k, (name, picture) in enumerate(pictures):
-        x, y = k % columns * side, k // columns * (side + 14)
-        page.paste(Image.fromarray(picture), (x, y + 14))
-        draw.text((x + 3, y + 1), name, fill="black")
-    return page
+def worlds() -> Iterator[tuple[str, dict[str, object]]]:
+    animals = character_names()
+    for k, name in enumerate(world_names()):
+        yield name, {"World_Name": name, "Character_Name": animals[7 * k % len(animals)], "Camera_Yaw": 45 * (k % 2)}
+
+
+def animals() -> Iterator[tuple[str, dict[str, object]]]:
+    for name in character_names():
+        for yaw in (0, 45):
+            yield f"{name}, {yaw}°" if yaw else name, PLAIN | {"Character_Name": name, "Camera_Yaw": yaw}
+
+
+def textures() -> Iterator[tuple[str, dict[str, object]]]:
+    for name in texture_names():
+        yield name, PLAIN | {"Character_Texture": name}
+
+
+def lights() -> Iterator[tuple[str, dict[str, object]]]:
+    for name in LIGHTS:
+        yield name, PLAIN | {"Scene_Light": name}
+
+
+def pairs() -> Iterator[tuple[str, dict[str, object]]]:
+    animals = character_names()
+    for world in SPAR:
+        for k, (places, first, second) in enumerate(PAIRS):
+            one, two = (animals[place % len(animals)] for place in (11 * k + 5, 17 * k + 30))
+            named = {"World_Name": world, "Character_Name": one, "Character2_Name": two}
+            yield world, {**named, "Character_Texture": first, "Character2_Texture": second, **places}
+
+
+SHEETS: dict[str, tuple[Callable[[], Iterator[tuple[str, dict[str, object]]]], int, int]] = {
+    "worlds": (worlds, 8, 0), "animals": (animals, 8, 2), "textures": (textures, 8, 0), "lights": (lights, 7, 0),
+    "pairs": (pairs, 8, 4),
+}  # fmt: skip
+"""Name of a sheet → its scenes with their labels, its columns, and how many of these stand together."""
+
+
+def look_alikes(limit: float = ALIKE) -> list[tuple[str, str, float]]:
+    """Return pairs of textures and how far apart they are, the nearest first.
+
+    The distance is that of the means and standard deviations of their colours on a ball, in CIELAB: where a pattern
+    lies does not count.
+    """
+    rng = np.random.default_rng(0)
+    ball = rng.normal(size=(20_000, 3)).astype(np.float32)
+    ball /= 2 * np.linalg.norm(ball, axis=1, keepdims=True)
+    found = {}
+    for name in TEXTURES:
+        if name != "Default":
+            linear = texture(name, ball)[0].clip(0, 1)
+            shown = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+            lab = rgb2lab(shown[None])[0]
+            found[name] = np.concatenate([lab.mean(0), lab.std(0)])
+    apart = ((a, b, float(np.linalg.norm(found[a] - found[b]))) for a, b in combinations(found, 2))
+    return sorted((pair for pair in apart if pair[2] < limit), key=lambda pair: pair[2])
+
+
+def page(catalogue: Catalogue) -> str:
+    """Return the page of the documentation."""
+    name, what, families = text("name"), text("what", "what it is"), text("families", "published families")
+    kinds = {
+        "worlds": (name, text("aliases"), what, families), "characters": (name, what, families),
+        "textures": (name, what, families), "lights": (name, text("level"), families),
+        "factors": (
+            text("factor"), text("type"), text("levels", "range or levels"), text("unit"), text("default"), families,
+            text("what", "what it does"),
+        ),
+    }  # fmt: skip
+    tables = {}
+    for kind, columns in kinds.items():
+        tables[kind] = Table(columns)
+        for row in catalogue_rows(catalogue, kind):
+            tables[kind].add(*(row[column.keys[0]] or None for column in columns))
+    alike = Table((text("one"), text("other"), number("distance", form=".1f")))
+    for pair in look_alikes():
+        alike.add(*pair)
+    shown = {kind: encode([table], "md") for kind, table in (tables | {"alike": alike}).items()}
+    return PAGE.format(**shown, limit=f"{ALIKE:g}")
+
+
+PAGE = """# Catalogue
+
+<!-- Written by `python benchmarks/gallery.py`, from what the engine says of itself. -->
+
+What a scene of the built-in engine can be made of. The same is listed, with packs of your own and their licences, by
+`torchmultiverse catalogue factors`, `worlds`, `characters`, `textures` and `lights`; `--format json`, `csv` or `md` is
+for programs, and `--engine` asks another engine.
+
+## Factors
+
+A scene that does not mention a factor has its default. Angles are taken modulo a turn: -45 and 315 are one scene.
+
+{factors}
+## Worlds
+
+Each once; an alias is accepted as well. On the sheet each has another animal.
+
+![Every world](gallery/worlds.jpg)
+
+{worlds}
+## Characters
+
+From the side, and with the camera turned by 45°. `Character2_Name` has the same levels.
+
+![Every character](gallery/animals.jpg)
+
+{characters}
+## Textures
+
+`Character2_Texture` has the same levels. Names with numbers are the variants of attributes of PUG: AR4T.
+
+![Every texture](gallery/textures.jpg)
+
+{textures}
+### Textures that look alike
+
+Names that differ do not always look different: these are less than {limit} apart in CIELAB, by the mean and standard
+deviation of their colours. A model that takes one for the other is not wrong by much.
+
+{alike}
+## Lights
+
+In specs, filters and commands a name stands for its level; white is the world's own light.
+
+![Every light](gallery/lights.jpg)
+
+{lights}"""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("docs/gallery"))
+    parser.add_argument("--page", type=Path, default=Path("docs/catalogue.md"))
     parser.add_argument("--size", type=int, default=144)
-    parser.add_argument("--only", default="worlds,animals,textures,lights,pairs")
+    parser.add_argument("--only", default=",".join([*SHEETS, "page"]))
     arguments = parser.parse_args()
-    engine = BuiltinEngine()
-    options = RenderOptions(size=(arguments.size, arguments.size))
-
-    def one(**factors: object) -> NDArray[np.uint8]:
-        (frame,) = engine.render([Scene(factors)], options)
-        if isinstance(frame, Failure):
-            raise SystemExit(f"{factors}: {frame.reason}")
-        return frame.array("rgb")
-
-    animals, yaws = list(character_names()), (0, 45, 225, 315)
-    plain = {"World_Name": "SaltFlats", "Character_Name": "Elephant"}
-    sheets = {
-        "worlds": lambda: (
-            [
-                (w, one(World_Name=w, Character_Name=animals[7 * k % len(animals)], Camera_Yaw=yaws[k % 2]))
-                for k, w in enumerate(world_names())
-            ],
-            10,
-        ),
-        "animals": lambda: (
-            [(a, one(World_Name="SaltFlats", Character_Name=a, Camera_Yaw=y)) for a in animals for y in (0, 45)],
-            14,
-        ),
-        "textures": lambda: ([(t, one(**plain, Character_Texture=t)) for t in texture_names()], 6),
-        "lights": lambda: ([(light, one(**plain, Scene_Light=light)) for light in LIGHTS], 7),
-        "pairs": lambda: (
-            [
-                (
-                    w,
-                    one(
-                        World_Name=w,
-                        Character_Name=animals[(11 * k + 5) % len(animals)],
-                        Character2_Name=animals[(17 * k + 30) % len(animals)],
-                        Character_Texture=first,
-                        Character2_Texture=second,
-                        **places,
-                    ),
-                )
-                for w in SPAR
-                for k, (places, first, second) in enumerate(PAIRS)
-            ],
-            12,
-        ),
-    }
+    wanted = arguments.only.split(",")
+    if unknown := set(wanted) - {*SHEETS, "page"}:
+        parser.error(f"--only: {', '.join(sorted(unknown))}; {', '.join([*SHEETS, 'page'])} are right")
+    if "page" in wanted:
+        arguments.page.write_text(page(engine_catalogue("builtin", assets=["procedural"])), encoding="utf-8")
+        print(arguments.page)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    for name in arguments.only.split(","):
-        pictures, columns = sheets[name]()
+    engine = BuiltinEngine() if set(wanted) & set(SHEETS) else None
+    for name in wanted:
+        if name == "page" or engine is None:
+            continue
+        scenes, columns, group = SHEETS[name]
+        tiles = []
+        for label, factors in scenes():
+            (frame,) = engine.render([Scene(factors)], RenderOptions(size=(arguments.size, arguments.size)))
+            if isinstance(frame, Failure):
+                raise SystemExit(f"{factors}: {frame.reason}")
+            tiles.append(Tile(Image.fromarray(frame.array("rgb")), label))
         path = arguments.out / f"{name}.jpg"
-        sheet(pictures, columns).save(path, quality=82)
-        print(f"{path}: {len(pictures)} pictures, {path.stat().st_size / 1000:.0f} kB", flush=True)
+        path.write_bytes(jpeg(contact_sheet(in_rows(tiles, columns), arguments.size, group=group), 80))
+        print(f"{path}: {len(tiles)} pictures, {path.stat().st_size / 1000:.0f} kB", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,30 @@
-"""A demo that trains on what it is scored on would print fine numbers that mean nothing."""
+"""A demo that trains on what it is scored on would print fine numbers that mean nothing; one whose pictures nobody
+uses, or whose worlds take turns, would only be slow."""
+
+from itertools import groupby, pairwise
 
 import numpy as np
 
-from torchmultiverse.demo import TRAINING_IMAGES, benchmark_spec, training_spec
+from torchmultiverse.demo import ANIMALS, TRAINING_IMAGES, TRAINING_SIZE, WORLDS, benchmark_spec, training_spec
+from torchmultiverse.scenes import BLANK, Scene
+from torchmultiverse.train import ClipTraining
+
+
+def training_scenes() -> list[Scene]:
+    return list(training_spec(np.random.default_rng(0)).build())
+
+
+def empty(scene: Scene) -> bool:
+    return scene["Character_Name"] == scene["Character2_Name"] == BLANK
 
 
 def test_the_training_set_holds_no_benchmark_scene_and_is_the_same_every_time() -> None:
     benchmark = {s.scene_id for s in benchmark_spec().build()}
-    assert len(benchmark) == 2 * 5 * 5 * 3
-    training = [s.scene_id for s in training_spec(np.random.default_rng(0)).build()]
+    assert len(benchmark) == 2 * (5 * 5 - 1) * 3 + 2
+    training = [s.scene_id for s in training_scenes()]
     assert len(training) == len(set(training)) == TRAINING_IMAGES
     assert not benchmark & set(training)
-    assert training == [s.scene_id for s in training_spec(np.random.default_rng(0)).build()]
+    assert training == [s.scene_id for s in training_scenes()]
 
 
 def test_the_benchmark_is_what_spar_is() -> None:
@@ -21,4 +34,21 @@ def test_the_benchmark_is_what_spar_is() -> None:
         ("Default", "Default"),
         ("Blue", "Red"),
     }
-    assert sum(s["Character_Name"] == "blank" and s["Character2_Name"] == "blank" for s in scenes) == 6
+    assert [s["World_Name"] for s in scenes if empty(s)] == list(WORLDS)  # one of each is asked about
+
+
+def test_every_training_pair_stands_everywhere_and_the_pictures_are_as_large_as_the_model_reads() -> None:
+    scenes = training_scenes()
+    kinds = {(s["World_Name"], s["Character_Name"], s["Character2_Name"], s["Character1_Pos"], s["Character_Texture"])
+             for s in scenes}  # fmt: skip
+    assert len(kinds) == len(WORLDS) * (1 + len(ANIMALS)) ** 2 * 3
+    assert training_spec(np.random.default_rng(0)).render.size == [TRAINING_SIZE] * 2
+    assert ClipTraining().image_size == TRAINING_SIZE
+
+
+def test_worlds_and_what_stands_in_them_come_one_after_the_other() -> None:
+    scenes = training_scenes()
+    assert [world for world, _ in groupby(s["World_Name"] for s in scenes)] == list(WORLDS)
+    placed = [s.changed(Camera_Yaw=0) for s in scenes]
+    built = 1 + sum(one != other for one, other in pairwise(placed))
+    assert 2 * built == len(scenes)  # each is seen twice

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
@@ -61,33 +61,67 @@ def contact_sheet(
     if not columns or len(rows) * columns * side**2 > MOST_PIXELS:
         raise ImageError(f"{len(rows):,} rows and {columns:,} columns of {side} pixels: too many, or none")
     pictures = [[None if tile.image is None else fitted(tile.image, side) for tile in row] for row in rows]
-    there = [picture for row in pictures for picture in row if picture is not None]
-    wide, high = (max((of(picture) for picture in there), default=side) for of in (_width, _height))
-    text = _Text(wide)
-    left = _GAP + max((text.width(name, side) + _GAP for name in names), default=0)
+    wide, high = _largest([picture for row in pictures for picture in row if picture is not None], side)
+    canvas = _Canvas(_Text(wide))
+    left = _GAP + max((canvas.text.width(name, side) + _GAP for name in names), default=0)
     places = [left + k * (wide + _GAP) + (_SPACED * (k // group) if group else 0) for k in range(columns)]
-    width = places[-1] + wide + _GAP
-    tops, bottom = [], _GAP + max((text.height(head, wide) for head in heads), default=0)
-    for k, row in enumerate(rows):
-        bottom += text.height(titles[k], width - 2 * _GAP) if titles else 0
-        tops.append(bottom)
-        bottom += high + max((text.height(tile.label, wide) for tile in row), default=0) + _GAP
-    if max(width, bottom) > _LONGEST:
-        raise ImageError(f"a sheet of {width:,} × {bottom:,} pixels is too long: fewer rows or columns are needed")
-    sheet = Image.new("RGB", (width, bottom), "white")
-    pen = ImageDraw.Draw(sheet)
-    for head, x in zip(heads, places, strict=False):
-        text.write(pen, (x, _GAP // 2), head, wide)
-    for k, (row, y) in enumerate(zip(rows, tops, strict=True)):
-        if titles:
-            text.write(pen, (_GAP, y - text.height(titles[k], width - 2 * _GAP)), titles[k], width - 2 * _GAP)
-        if names:
-            text.write(pen, (_GAP, y), names[k], side)
-        for tile, picture, x in zip(row, pictures[k], places, strict=False):
+    room = places[-1] + wide - _GAP
+    bottom = _GAP + canvas.write(zip(places, heads, strict=False), _GAP // 2, wide)
+    for k, (row, images) in enumerate(zip(rows, pictures, strict=True)):
+        bottom += canvas.write([(_GAP, title) for title in titles[k : k + 1]], bottom, room)
+        canvas.write([(_GAP, name) for name in names[k : k + 1]], bottom, side)
+        canvas.paste(zip(places, images, strict=False), bottom, (wide, high))
+        labels = canvas.label(zip(places, row, strict=False), bottom + high, wide)
+        bottom += high + labels + _GAP
+    return canvas.drawn((room + 2 * _GAP, bottom))
+
+
+def _largest(pictures: Sequence[Image.Image], side: int) -> tuple[int, int]:
+    """Return the largest width and height."""
+    if not pictures:
+        return side, side
+    return max(picture.width for picture in pictures), max(picture.height for picture in pictures)
+
+
+class _Canvas:
+    """What a sheet will show, collected before it is known how large the sheet is."""
+
+    def __init__(self, text: _Text) -> None:
+        self.text = text
+        self._words: list[tuple[tuple[int, int], str, int, Color]] = []
+        self._pictures: list[tuple[tuple[int, int], Image.Image]] = []
+
+    def write(self, said: Iterable[tuple[int, str]], y: int, room: int) -> int:
+        """Write texts side by side; return how high the highest is."""
+        return self.label(((x, Tile(None, words)) for x, words in said), y, room)
+
+    def label(self, tiles: Iterable[tuple[int, Tile]], y: int, room: int) -> int:
+        """Write the labels of tiles side by side; return how high the highest is."""
+        highest = 0
+        for x, tile in tiles:
+            self._words.append(((x, y), tile.label, room, tile.color))
+            highest = max(highest, self.text.height(tile.label, room))
+        return highest
+
+    def paste(self, pictures: Iterable[tuple[int, Image.Image | None]], y: int, size: tuple[int, int]) -> None:
+        """Put pictures side by side, each in the middle of its place."""
+        for x, picture in pictures:
             if picture is not None:
-                sheet.paste(picture, (x + (wide - picture.width) // 2, y + (high - picture.height) // 2))
-            text.write(pen, (x, y + high), tile.label, wide, tile.color)
-    return sheet
+                middle = (x + (size[0] - picture.width) // 2, y + (size[1] - picture.height) // 2)
+                self._pictures.append((middle, picture))
+
+    def drawn(self, size: tuple[int, int]) -> Image.Image:
+        if max(size) > _LONGEST:
+            raise ImageError(
+                f"a sheet of {size[0]:,} × {size[1]:,} pixels is too long: fewer rows or columns are needed"
+            )
+        sheet = Image.new("RGB", size, "white")
+        pen = ImageDraw.Draw(sheet)
+        for place, picture in self._pictures:
+            sheet.paste(picture, place)
+        for place, said, room, color in self._words:
+            self.text.write(pen, place, said, room, color)
+        return sheet
 
 
 def in_rows(tiles: Sequence[Tile], columns: int) -> list[Sequence[Tile]]:
@@ -109,14 +143,6 @@ def fitted(image: Image.Image, side: int) -> Image.Image:
         return image if factor == 1 else image.resize(size, Image.Resampling.NEAREST)
     size = (max(1, round(image.width * side / longest)), max(1, round(image.height * side / longest)))
     return image.resize(size, Image.Resampling.LANCZOS)
-
-
-def _width(image: Image.Image) -> int:
-    return image.width
-
-
-def _height(image: Image.Image) -> int:
-    return image.height
 
 
 class _Text:

@@ -1,6 +1,12 @@
-"""Vectors of SPAR's pictures and captions to score: of a small CLIP trained here, planted, and random.
+"""Vectors of SPAR's pictures and captions to score, 512 numbers each, of unit length.
 
-Pictures stand for their factors: 43,560 of them are not rendered for a benchmark. 512 numbers each, of unit length.
+- ``trained``: captions by the text tower of the small CLIP, trained here. Its transformer is 64 wide and its projection
+  linear, so that captions lie in 64 dimensions; those of large CLIPs are as wide as their vectors.
+- ``headed``: the same with a head that is not linear, so that captions fill all dimensions.
+- ``planted``: template, animals, world and relations as sums of directions, with 5 % noise.
+- ``random``.
+
+Pictures stand for their factors, which a small network reads: 43,560 of them are not rendered for a benchmark.
 """
 
 from __future__ import annotations
@@ -19,7 +25,7 @@ from torchmultiverse.models import build_tiny, tiny_config
 from torchmultiverse.store import PUBLISHED
 
 WIDTH = 512
-KINDS = ("trained", "planted", "random")
+KINDS = ("trained", "headed", "planted", "random")
 _SAID = re.compile(r"\ba (\w+)(?: (?:on the|textured with) (\w+))?")
 _NOISE = 16  # numbers of a picture that its factors do not say
 
@@ -34,8 +40,8 @@ class Vectors(NamedTuple):
 
 def vectors(kind: str, columns: Mapping[str, NDArray[Any]], tasks: Sequence[Task], captions: Sequence[str]) -> Vectors:
     """Return the vectors of a kind, see `KINDS`; they are the same whenever they are made."""
-    if kind == "trained":
-        return _trained(columns, tasks, captions)
+    if kind in ("trained", "headed"):
+        return _trained(columns, tasks, captions, kind == "headed")
     return _planted(columns, captions) if kind == "planted" else _random(len(columns["scene_id"]), len(captions))
 
 
@@ -84,8 +90,10 @@ def _planted(columns: Mapping[str, NDArray[Any]], captions: Sequence[str]) -> Ve
     return Vectors(noisy(images, 0.5), noisy(texts, 0.05), 100.0)
 
 
-def _trained(columns: Mapping[str, NDArray[Any]], tasks: Sequence[Task], captions: Sequence[str]) -> Vectors:
-    """Train the text tower of the small CLIP, with a head of 512 numbers, against a tower that reads factors."""
+def _trained(
+    columns: Mapping[str, NDArray[Any]], tasks: Sequence[Task], captions: Sequence[str], headed: bool
+) -> Vectors:
+    """Train the text tower of the small CLIP against a tower that reads factors."""
     import torch
 
     factors = np.stack([np.unique(columns[n].astype(str), return_inverse=True)[1] for n in PUBLISHED["SPAR"]], 1)
@@ -98,8 +106,7 @@ def _trained(columns: Mapping[str, NDArray[Any]], tasks: Sequence[Task], caption
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         nn = torch.nn
-        # The transformer is 64 wide: a head that is not linear makes vectors that fill all 512 dimensions.
-        head = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.GELU(), nn.Linear(WIDTH, WIDTH))
+        head = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.GELU(), nn.Linear(WIDTH, WIDTH)) if headed else nn.Identity()
         tower = nn.Sequential(nn.Linear(int(starts[-1]) + _NOISE, 256), nn.GELU(), nn.Linear(256, 256), nn.GELU(),
                               nn.Linear(256, WIDTH))  # fmt: skip
 

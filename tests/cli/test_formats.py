@@ -12,6 +12,7 @@ import inspect
 import io
 import json
 import re
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ import pytest
 from command import run
 from typer.main import get_group
 
+from torchmultiverse import progress
 from torchmultiverse.cli import options, output
 from torchmultiverse.cli.app import app
 from torchmultiverse.cli.groups import walk
+from torchmultiverse.progress import progress_bar, training_bar
 from torchmultiverse.tables import Table, text
 
 CLI = Path(inspect.getfile(options)).parent
@@ -114,6 +117,22 @@ def test_programs_get_their_format_alone(tmp_path: Path, capsys, monkeypatch) ->
         assert len(said.splitlines()) == len(rows) + 2
     code, _, said = run(capsys, monkeypatch, "specs", "list", "--format", "xml")
     assert (code, "'csv'" in said) == (2, True)
+
+
+def test_notes_and_progress_can_be_silenced(tmp_path: Path, capsys, monkeypatch) -> None:
+    """Where a script keeps standard error, everything in it should be an error."""
+    monkeypatch.setattr("sys.stderr", Terminal())
+    assert not progress_bar().disable
+    with monkeypatch.context() as silent:
+        silent.setattr(progress, "SILENT", ContextVar("silent", default=True))
+        assert progress_bar().disable
+        assert training_bar(quiet=False).disable
+    monkeypatch.undo()
+    listed = ("models", "list", "--format", "json")
+    assert run(capsys, monkeypatch, *listed)[2]
+    assert run(capsys, monkeypatch, "--quiet", *listed)[2] == ""
+    assert run(capsys, monkeypatch, *listed)[2], "it is of one command"
+    assert "no spec at" in run(capsys, monkeypatch, "--quiet", "render", "none.json", "--out", tmp_path / "y")[2]
 
 
 @pytest.mark.parametrize("command", [("farm", "status", "x", "--watch"), ("render", "spar", "--out", "x")])

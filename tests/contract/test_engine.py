@@ -119,6 +119,13 @@ def test_the_catalogue_names_the_engine_and_accepts_its_own_scenes(engine: Engin
     for scene in scenes:
         catalogue.check(scene)
     assert engine.catalogue() == catalogue
+    for name, choice in catalogue.factors.items():
+        levels = choice.levels or []
+        assert len(set(levels)) == len(levels), f"{name}: a level that is listed twice"
+        assert not set(choice.aliases) & set(levels), f"{name}: an alias that is listed as a level of its own"
+        assert set(choice.aliases.values()) <= set(levels)
+        for alias in choice.aliases:
+            assert not catalogue.problems({name: [alias]}, scenes[0].table)
 
 
 def test_every_scene_is_answered_once_and_in_order(engine: Engine, scenes: list[Scene]) -> None:

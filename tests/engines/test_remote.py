@@ -204,7 +204,10 @@ def test_closing_it_from_another_thread_ends_a_render_that_waits() -> None:
             assert not waiting.is_alive()
         finally:
             Held.go.set()
-    assert len(ended) == 1
+        # In the words of every engine: a supervisor takes any other error for one of its program, and logs it.
+        with pytest.raises(EngineError, match="is closed"):
+            list(engine.render([SCENES[5]], OPTIONS))
+    assert [str(error) for error in ended if isinstance(error, EngineError)] == ["this engine is closed"]
 
 
 def test_a_picture_that_never_comes_is_a_failure_after_the_budget() -> None:

@@ -4,13 +4,16 @@ was planted; a gap blamed on the wrong level; a slice that is reported because w
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from planted import drawn_spar
 from scipy.stats import false_discovery_control
 
 from torchmultiverse.errors import DatasetError, ModelError
@@ -18,9 +21,10 @@ from torchmultiverse.evaluation import evaluate
 from torchmultiverse.evaluation.acquisition import next_renders
 from torchmultiverse.evaluation.attribution import explain_gap
 from torchmultiverse.evaluation.comparison import compare, model_ranks
+from torchmultiverse.evaluation.paired import RowView
 from torchmultiverse.evaluation.result import Result
 from torchmultiverse.evaluation.slices import search, worst_slices
-from torchmultiverse.models import as_model
+from torchmultiverse.models import HistogramBaseline, as_model
 from torchmultiverse.stats.significance import detectable, holm, mcnemar, sign_flip
 from torchmultiverse.store import ImageList
 
@@ -227,3 +231,50 @@ def test_a_null_model_has_slices_no_more_often_than_allowed() -> None:
         found += bool((false_discovery_control(p) <= 0.05).any())
     # 5 % are allowed; three standard errors of 200 runs above that is 9.6 %.
     assert found <= 19
+
+
+def _asked_other_tasks() -> Result:
+    """Two models on SPAR, of which the second was not asked the first task of the leaderboard."""
+    pictures = drawn_spar(32)
+    models = [HistogramBaseline.fit(drawn_spar(32, seed=k), name=name) for k, name in ((1, "first"), (2, "second"))]
+    whole = evaluate(pictures, models, "spar", quiet=True)
+    task = RowView(whole).questions[0].task
+
+    def without(table: pa.Table) -> pa.Table:
+        return table.filter((pc.field("model") != "second") | (pc.field("task") != task))
+
+    return replace(whole, table=without(whole.table), rows=without(whole.rows))
+
+
+def test_the_first_task_that_all_models_were_asked_is_taken() -> None:
+    """Taken was the first of the leaderboard, and a model that was asked others only ended in an error."""
+    result = _asked_other_tasks()
+    view = RowView(result)
+    first, *others = view.questions
+    second = next(line for line in others if line.task != first.task)
+    assert explain_gap(result, "first", "second").task == second.task
+    assert explain_gap(result, "first", "first").task == first.task
+    assert explain_gap(result, "second", "first", other=result).task == second.task
+    assert next_renders(result, "first", "second").task == second.task
+    assert view.question(None, models=["second"]).task == second.task
+    worst_slices(result, "second")
+    with pytest.raises(DatasetError, match="not all of 'first' and 'second' were asked"):
+        explain_gap(result, "first", "second", task=first.task, metric=first.metric)
+
+
+def test_one_setting_of_a_task_can_be_asked_for() -> None:
+    result = _asked_other_tasks()
+    view = RowView(result)
+    task, settings = "relation", ["bottom/top", "left/right"]
+    whole = explain_gap(result, "first", "second", task=task)
+    parts = [explain_gap(result, "first", "second", task=task, setting=setting) for setting in settings]
+    assert (whole.setting, [part.setting for part in parts]) == ("all", settings)
+    rows = [len(view.rows("second", view.question(task, setting=setting))) for setting in settings]
+    assert sum(rows) == len(view.rows("second", view.question(task)))
+    means = [part.gap * n for part, n in zip(parts, rows, strict=True)]
+    assert sum(means) / sum(rows) == pytest.approx(whole.gap)
+    assert next_renders(result, "first", "second", task=task, setting=settings[0]).setting == settings[0]
+    with pytest.raises(DatasetError, match=f"no setting '{settings[0]}x' of the task '{task}'. Did you mean"):
+        explain_gap(result, "first", "second", task=task, setting=f"{settings[0]}x")
+    with pytest.raises(DatasetError, match=f"no metric 'tp1' of the task '{task}'.*top1"):
+        explain_gap(result, "first", "second", task=task, metric="tp1")

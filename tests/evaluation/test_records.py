@@ -57,7 +57,7 @@ def test_a_record_is_read_as_it_was_written(record: Document, tmp_path: Path) ->
     path = record.save(tmp_path / "any name.json")
     again = type(record).load(path)
     assert repr(again) == repr(record), "words, since what is no number is not equal to itself"
-    assert json.loads(path.read_text())["schema_version"] == 1
+    assert json.loads(path.read_text())["schema_version"] == record.version
 
 
 def test_records_of_before_versions_have_all_that_they_had() -> None:

@@ -53,3 +53,11 @@ def test_what_a_page_names_can_be_used(page: Path) -> None:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in known:
                 named = {str(keyword.arg): None for keyword in node.keywords}
                 inspect.signature(known[node.func.id]).bind(*[None] * len(node.args), **named)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}/{page.name}")
+def test_a_page_promises_no_time_without_the_machine(page: Path) -> None:
+    """A time of one machine is a wrong promise on another. A page that gives one names the processor beside it."""
+    for paragraph in page.read_text().split("\n\n"):
+        promised = re.search(r"\b(few|a|\d+) (seconds?|minutes?)\b[^.|]*\bcores?\b", paragraph)
+        assert not promised or re.search(r"Xeon|EPYC|Ryzen|Core i\d", paragraph), promised[0]

@@ -25,6 +25,7 @@ from PIL import Image
 from websockets.asyncio.client import ClientConnection, connect
 
 from torchmultiverse.engines.marker import MarkerEngine, read_marker
+from torchmultiverse.scenes import Scene
 from torchmultiverse.serve.streamer import Streamer
 
 CHROMIUM = next(
@@ -92,9 +93,15 @@ async def browse(address: str, profile: Path) -> AsyncIterator[Page]:
         process.wait(timeout=100)
 
 
+CHOSEN = {"world": "Museum", "character": "Zebra", "texture": "Grass", "light": "255,0,0,0"}
+
+
 async def look(address: str, profile: Path) -> tuple[str, np.ndarray[Any, Any], np.ndarray[Any, Any], Page]:
     async with browse(address, profile) as page:
-        await page.value("document.getElementById('world').value = 'Museum'")
+        light = "[...document.getElementById('light').options].map((one) => one.text).join()"
+        assert await page.value(light) == "white,red"
+        for name, level in CHOSEN.items():
+            await page.value(f"document.getElementById('{name}').value = '{level}'")
         await page.value("document.querySelector('button').click()")
         caption = await page.until("document.getElementById('caption').textContent")
         scene_id = re.search(r"scene ([0-9a-f]{32})", caption)
@@ -124,7 +131,9 @@ def test_a_browser_shows_the_picture_and_the_video(tmp_path: Path, token: str | 
     with serve(token=token, generation=generation) as served:
         address = served.url.replace("ws:", "http:") + (f"/?token={token}" if token else "/")
         scene_id, picture, video, page = asyncio.run(look(address, tmp_path / "profile"))
-    assert read_marker(picture) == scene_id
+    world, character, texture, light = CHOSEN.values()
+    wanted = {"World_Name": world, "Character_Name": character, "Character_Texture": texture, "Scene_Light": light}
+    assert read_marker(picture) == scene_id == Scene(wanted).scene_id
     assert picture.shape == (512, 512, 3)
     assert video.shape == (256, 256, 3)
     assert not page.problems

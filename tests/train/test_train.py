@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,8 +19,17 @@ from torchmultiverse.evaluation import evaluate
 from torchmultiverse.models import HistogramBaseline, load_model
 from torchmultiverse.store import ImageList
 from torchmultiverse.train import ClipTraining, train_clip
-from torchmultiverse.train.captions import CAPTION_KINDS, ImageContent, PlacedAnimal, caption_of, hard_negatives
+from torchmultiverse.train.captions import (
+    CAPTION_KINDS,
+    ImageContent,
+    PlacedAnimal,
+    caption_of,
+    hard_negatives,
+    words_of,
+)
+from torchmultiverse.train.clip import CaptionObjective
 
+torch = pytest.importorskip("torch")
 pytest.importorskip("open_clip")
 
 TWO = ImageContent("Desert", (PlacedAnimal("Lion", "left", "Default"), PlacedAnimal("Camel", "right", "Default")))
@@ -59,6 +69,14 @@ def test_look_alikes_are_false_and_near(facts: ImageContent) -> None:
         assert alike[-1] == swapped
 
 
+@pytest.mark.parametrize("facts", [TWO, PAINTED, ONE, NONE])
+def test_words_are_those_of_all_captions_and_of_their_false_twins(facts: ImageContent) -> None:
+    animals, worlds = sorted({animal.name for animal in facts.animals}), [facts.world]
+    said = [caption_of(one, kind) for one in [facts, *hard_negatives(facts, animals, worlds)] for kind in CAPTION_KINDS]
+    assert {word for caption in said if caption for word in caption.split()} <= words_of([facts])
+    assert not {"Zebra", "Desert"} & words_of([ONE])
+
+
 def test_columns_become_facts() -> None:
     row = drawn_spar(16).table().to_pylist()[4]
     facts = ImageContent.of(row)
@@ -91,6 +109,47 @@ def test_a_short_training_learns_something(tmp_path: Path) -> None:
         assert trained["low"] > trained["chance"], trained
         assert trained["accuracy"] > cell("tiny CLIP, untrained", task, metric)["accuracy"]
     assert cell("colour histogram", "relation", "hard_negative")["accuracy"] == 0.5
+
+
+def test_only_words_that_occur_are_trained_and_the_model_reads_as_before(tmp_path: Path) -> None:
+    """What could be silently wrong: a shortened table or text is read as another one, and the trained rows come back to
+    the wrong words."""
+    from torchmultiverse.models import build_tiny, tiny_config
+
+    config = tiny_config(32)
+    module, tokenizer = build_tiny(config, 0)
+    before = module.token_embedding.weight.detach().clone()
+    objective = CaptionObjective(module, tokenizer, torch.zeros(3, 3, 32, 32), [TWO, PAINTED, ONE], ClipTraining())
+    objective.device = torch.device("cpu")
+    learnt = sum(p.numel() for group in objective.parameter_groups() for p in group["params"])
+    assert learnt < sum(p.numel() for p in module.parameters()) / 3  # the table was most of it
+    # Short and long ones together, and one with more tokens than the model reads.
+    texts = [caption_of(one, kind) or "" for one in (TWO, PAINTED, ONE) for kind in CAPTION_KINDS]
+    texts = [text for text in texts if text] + [" ".join([caption_of(PAINTED, "full") or ""] * 3)]
+
+    def plainly() -> Any:
+        return torch.nn.functional.normalize(module.encode_text(tokenizer(texts)), dim=-1)
+
+    torch.testing.assert_close(objective.read(texts), plainly())
+    weights = torch.linspace(-1, 1, 64)
+    objective.read(texts).mul(weights).sum().backward()
+    found = {name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None}
+    words = objective.modules()["words"].weight.grad.clone()
+    module.zero_grad()
+    module.token_embedding.weight.requires_grad_(True)
+    plainly().mul(weights).sum().backward()
+    dense = module.token_embedding.weight.grad
+    used = torch.nonzero(dense.abs().sum(1)).squeeze(1)
+    assert set(used.tolist()) <= set(objective.used_tokens)
+    torch.testing.assert_close(words, dense[objective.used_tokens])
+    assert found.keys() == {n for n, p in module.named_parameters() if p.grad is not None} - {"token_embedding.weight"}
+    for name, gradient in found.items():
+        torch.testing.assert_close(gradient, module.get_parameter(name).grad)
+    with torch.no_grad():
+        objective.modules()["words"].weight.add_(1)
+    objective.put_back()
+    changed = torch.nonzero((module.token_embedding.weight != before).any(1)).squeeze(1)
+    assert changed.tolist() == objective.used_tokens
 
 
 def test_training_repeats_itself(small: ImageList, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from torchmultiverse.errors import ModelError
 from torchmultiverse.features import Features, LayerExtractor, features_of, image_array, layers_of
 from torchmultiverse.files import write_atomic
 from torchmultiverse.images import png
-from torchmultiverse.models import Decoder, FloatArray, decoder_preset, load_decoder, load_model
+from torchmultiverse.models import Decoder, FloatArray, decoder_preset, load_decoder, load_model, split_alias
 from torchmultiverse.store import ImageSet, Manifest, dataset_name, manifest_hash, open_images, require_generative_use
 from torchmultiverse.train import DiffusionTraining, train_decoder
 
@@ -102,7 +102,7 @@ def train_layer_decoder(
     if how.flip:
         mirrored = features_of(loaded, _Mirrored(images), [name], run.store, quiet=run.quiet).layers[name][seen]
     config = decoder_preset(
-        how.preset, how.size, vectors.shape[1], conditioning=how.conditioning, model=model, layer=name,
+        how.preset, how.size, vectors.shape[1], conditioning=how.conditioning, model=split_alias(model)[1], layer=name,
         weights_sha256=str(loaded.info.weights_sha256 or ""), dataset=features.dataset,
         data_sha256=manifest_hash(images),
     )  # fmt: skip

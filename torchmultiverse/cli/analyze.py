@@ -25,6 +25,7 @@ from torchmultiverse.cli.options import (
     Settings,
     SplitsFile,
     features_folder,
+    loggable,
     option_sets,
     tabular,
 )
@@ -85,10 +86,13 @@ class Probing:
     ] = True
     group: Group = "auto"
     labels: Annotated[
-        float | None, typer.Option(help="Label budget: a share of the training images, or so many of each level.")
+        float | None,
+        typer.Option(help="Label budget: a share of the training images, or so many of each level. Default: all."),
     ] = None
     against: Annotated[str | None, typer.Option(help="Another model: how alike its layers are to these (CKA).")] = None
-    limit: Annotated[int | None, typer.Option(min=50, help="So many images at most, drawn at random.")] = None
+    limit: Annotated[
+        int | None, typer.Option(min=50, help="So many images at most, drawn at random. Default: all.")
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,9 @@ class Everything:
         bool, typer.Option("--all", help="All probes, fewer labels, geometry, images of layers, what was memorized.")
     ] = False
     splits: SplitsFile = None
-    other: Annotated[str | None, typer.Option("--b", help="With --splits: the model that saw B.")] = None
+    other: Annotated[
+        str | None, typer.Option("--b", help="With --splits: the model that saw B. Default: the model is scored alone.")
+    ] = None
     boxes: Boxes = None
     decoder_steps: Annotated[
         int | None,
@@ -116,6 +122,7 @@ class Everything:
     "model", epilog=examples("torchmultiverse analyze model timm:vit_base_patch16_224 --data data/animals --all")
 )
 @tabular(_CUTS)
+@loggable
 @option_sets
 def model_command(
     model: ModelString,
@@ -198,6 +205,7 @@ def _show(found: Analysis) -> None:
     ),
 )
 @tabular(_GAPS)
+@loggable
 def guillotine(
     data: Images,
     out: Out = Path("guillotine"),

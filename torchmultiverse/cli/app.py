@@ -31,6 +31,7 @@ from torchmultiverse.cli import (  # noqa: F401  (each puts its commands into th
 from torchmultiverse.cli.groups import app, command_of
 from torchmultiverse.cli.output import console, fail, say
 from torchmultiverse.errors import TorchMultiverseError, missing_extra
+from torchmultiverse.progress import SILENT
 from torchmultiverse.version import __version__
 
 __all__ = ["app", "main"]
@@ -50,8 +51,11 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Nothing on standard error but errors: no progress, no notes.")
+    ] = False,
 ) -> None:
-    pass
+    SILENT.set(quiet)
 
 
 def main() -> None:

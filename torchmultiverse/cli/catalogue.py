@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
 
-import typer
-
-from torchmultiverse.cli import completion
 from torchmultiverse.cli.groups import catalogue_group, examples
-from torchmultiverse.cli.options import Engine, Token, tabular
+from torchmultiverse.cli.options import Assets, Engine, Token, tabular
 from torchmultiverse.cli.output import print_table, say
 from torchmultiverse.engines import Listed
 from torchmultiverse.errors import EngineError
@@ -23,15 +19,8 @@ _FACTORS = (
 _ORIGIN = (text("pack"), text("licence"), text("source", ""), text("attribution", ""))
 _NAMED = (text("name"), text("level", ""), text("aliases", ""), text("what", "what it is"), text("families"))
 _LEVELS = (*_NAMED, *_ORIGIN)
-_WORLDS = tuple(text("aliases") if column.keys == ("aliases",) else column for column in _LEVELS)
+_WORLDS = tuple(text("aliases") if column.keys[0] == "aliases" else column for column in _LEVELS)
 _LIGHTS = (text("name"), text("level"), text("families"))
-Listing = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--assets", help="Pack that is listed; may be repeated, the first that has a name gives it. Default: all.",
-        autocompletion=completion.packs,
-    ),
-]  # fmt: skip
 
 
 @catalogue_group.command(
@@ -42,7 +31,7 @@ Listing = Annotated[
     ),
 )
 @tabular(_FACTORS)
-def factors(engine: Engine = "builtin", assets: Listing = None, token: Token = None) -> None:
+def factors(engine: Engine = "builtin", assets: Assets = None, token: Token = None) -> None:
     """List the factors of a scene: type, range or levels, unit, default, which published families vary it."""
     _list("factors", _FACTORS, engine, assets, token)
 
@@ -51,7 +40,7 @@ def factors(engine: Engine = "builtin", assets: Listing = None, token: Token = N
     "worlds", epilog=examples("torchmultiverse catalogue worlds", "torchmultiverse catalogue worlds --assets mine")
 )
 @tabular(_WORLDS)
-def worlds(engine: Engine = "builtin", assets: Listing = None, token: Token = None) -> None:
+def worlds(engine: Engine = "builtin", assets: Assets = None, token: Token = None) -> None:
     """List the levels of World_Name; an alias is accepted as well and shows the same world."""
     _list("worlds", _WORLDS, engine, assets, token)
 
@@ -61,14 +50,14 @@ def worlds(engine: Engine = "builtin", assets: Listing = None, token: Token = No
     epilog=examples("torchmultiverse catalogue characters", "torchmultiverse catalogue characters --format json"),
 )
 @tabular(_LEVELS)
-def characters(engine: Engine = "builtin", assets: Listing = None, token: Token = None) -> None:
+def characters(engine: Engine = "builtin", assets: Assets = None, token: Token = None) -> None:
     """List the levels of Character_Name, which Character2_Name has as well."""
     _list("characters", _LEVELS, engine, assets, token)
 
 
 @catalogue_group.command("textures", epilog=examples("torchmultiverse catalogue textures --format md"))
 @tabular(_LEVELS)
-def textures(engine: Engine = "builtin", assets: Listing = None, token: Token = None) -> None:
+def textures(engine: Engine = "builtin", assets: Assets = None, token: Token = None) -> None:
     """List the levels of Character_Texture, which Character2_Texture has as well."""
     _list("textures", _LEVELS, engine, assets, token)
 
@@ -78,7 +67,7 @@ def textures(engine: Engine = "builtin", assets: Listing = None, token: Token = 
     epilog=examples("torchmultiverse catalogue lights", "torchmultiverse show Opera Zebra --set Scene_Light=magenta"),
 )
 @tabular(_LIGHTS)
-def lights(engine: Engine = "builtin", assets: Listing = None, token: Token = None) -> None:
+def lights(engine: Engine = "builtin", assets: Assets = None, token: Token = None) -> None:
     """List the levels of Scene_Light; in specs, filters and commands the name stands for the level."""
     _list("lights", _LIGHTS, engine, assets, token)
 

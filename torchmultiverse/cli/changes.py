@@ -100,7 +100,10 @@ def equivariance(
     dataset: Dataset,
     model: ModelStrings,
     factor: Annotated[
-        list[str] | None, typer.Option(help="Column; may be repeated. Default: all that vary but for names.")
+        list[str] | None,
+        typer.Option(
+            help="Column; may be repeated. Default: all that vary but for names.", autocompletion=completion.columns
+        ),
     ] = None,
     save: Save = None,
     seed: Seed = 0,
@@ -109,8 +112,9 @@ def equivariance(
     """Say whether a change of one factor moves the embeddings of all objects the same way (1) or not (0)."""
     from torchmultiverse.evaluation import EquivarianceRecord, ParallelismFacts, published_cosines
     from torchmultiverse.evaluation import equivariance as measure
+    from torchmultiverse.models import model_strings
 
-    found = measure(dataset, model, factors=factor, seed=seed, embeddings=features_folder(features))
+    found = measure(dataset, model_strings(model), factors=factor, seed=seed, embeddings=features_folder(features))
     shown = Table(_PARALLELISM)
     for name, results in found.items():
         for column in dict.fromkeys(result.factor for result in results):
@@ -140,7 +144,10 @@ def sensitivity(
     model: Annotated[str, typer.Option(help="Model string without options.", autocompletion=completion.models)],
     choice: Annotated[
         list[str] | None,
-        typer.Option(help="OPTION=VALUE,VALUE, the model's own first, as resize=own,squash; may be repeated."),
+        typer.Option(
+            help="OPTION=VALUE,VALUE, the model's own first, as resize=own,squash; may be repeated. "
+            "Default: resize, interpolation, norm and precision."
+        ),
     ] = None,
     protocol: Protocol = "auto",
     features: Features = None,

@@ -8,25 +8,31 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from torchmultiverse.cli import completion
 from torchmultiverse.cli.groups import eval_group, examples
 from torchmultiverse.cli.options import (
     Factors,
-    Metric,
+    Question,
     ResultModel,
     Results,
     Save,
     Seed,
     ShownData,
-    Task,
     Top,
+    option_sets,
     tabular,
 )
 from torchmultiverse.cli.output import difference as gap_column
 from torchmultiverse.cli.output import percent, print_table, save_document, say, say_more, title
 from torchmultiverse.tables import Column, Table, interval, number, p_value, share, text
 
-First = Annotated[str, typer.Argument(help="Model of the results.")]
-Second = Annotated[str, typer.Argument(help="Model; the difference is its accuracy minus that of the first.")]
+First = Annotated[str, typer.Argument(help="Model of the results.", autocompletion=completion.result_models)]
+Second = Annotated[
+    str,
+    typer.Argument(
+        help="Model; the difference is its accuracy minus that of the first.", autocompletion=completion.result_models
+    ),
+]
 
 _QUESTION = (text("task", ""), text("metric", ""), text("setting", ""))
 _RANKS = (number("place"), text("model"), share("score"), text("places", "places of 95 %"), text("group"))
@@ -61,15 +67,22 @@ _CORRELATIONS = (
 )  # fmt: skip
 
 
+def _of(setting: str) -> str:
+    return "" if setting in {"", "all"} else f", {setting}"
+
+
 @eval_group.command("compare", epilog=examples("torchmultiverse eval compare results/ --task relation"))
 @tabular(_PAIRS)
+@option_sets
 def compare(
     results: Results,
+    question: Question,
     model: Annotated[
-        list[str] | None, typer.Option(help="Model of the results; may be repeated. Default: all.")
+        list[str] | None,
+        typer.Option(
+            help="Model of the results; may be repeated. Default: all.", autocompletion=completion.result_models
+        ),
     ] = None,
-    task: Task = None,
-    metric: Metric = None,
     seed: Seed = 0,
     save: Save = None,
 ) -> None:
@@ -79,7 +92,7 @@ def compare(
 
     result = Result.load(results)
     view = RowView(result)
-    questions = None if task is None and metric is None else [view.question(task, metric)]
+    questions = None if question == Question() else [view.question(**question.options())]
     found = measure(view, models=model or None, questions=questions, seed=seed)
     places = model_ranks(view, seed)
     ranks = Table(_RANKS)
@@ -109,11 +122,11 @@ def compare(
     "slices", epilog=examples("torchmultiverse eval slices results/ --model timm:resnet50 --data data/spar")
 )
 @tabular(_SLICES)
+@option_sets
 def slices(
     results: Results,
+    question: Question,
     model: ResultModel = None,
-    task: Task = None,
-    metric: Metric = None,
     factor: Factors = None,
     depth: Annotated[int, typer.Option(min=1, max=3, help="How many factors a slice may combine.")] = 2,
     rate: Annotated[float, typer.Option(help="Expected share of false findings.")] = 0.05,
@@ -126,7 +139,7 @@ def slices(
 
     result = Result.load(results)
     name = model or ranked(result)[0]
-    found = worst_slices(result, name, task=task, metric=metric, factors=factor, depth=depth, rate=rate)
+    found = worst_slices(result, name, **question.options(), factors=factor, depth=depth, rate=rate)
     shown = Table(_SLICES)
     if not found:
         say(f"'{name}': no combination of up to {depth} factors is significantly worse than the rest")
@@ -157,13 +170,15 @@ def slices(
     ),
 )
 @tabular(_GAP)
+@option_sets
 def gap(
     results: Results,
     first: First,
     second: Second,
-    other: Annotated[Path | None, typer.Option(help="Folder of results that hold the second model.")] = None,
-    task: Task = None,
-    metric: Metric = None,
+    question: Question,
+    other: Annotated[
+        Path | None, typer.Option(help="Folder of results that hold the second model. Default: the first one.")
+    ] = None,
     factor: Factors = None,
     top: Top = 12,
     save: Save = None,
@@ -174,9 +189,9 @@ def gap(
     from torchmultiverse.stats import format_difference
 
     elsewhere = None if other is None else Result.load(other)
-    answer = explain(Result.load(results), first, second, task=task, metric=metric, other=elsewhere, factors=factor)
+    answer = explain(Result.load(results), first, second, **question.options(), other=elsewhere, factors=factor)
     ends = format_difference(answer.gap, answer.low, answer.high, answer.clusters)
-    title(answer.task, f", {answer.metric}: “{second}” minus “{first}” is {ends} points")
+    title(answer.task, f"{_of(answer.setting)}, {answer.metric}: “{second}” minus “{first}” is {ends} points")
     for name, part in sorted(answer.composition.items(), key=lambda item: -abs(item[1]))[:5]:
         say(f"  other proportions of {name} explain {percent(part)} points")
     shown = Table(_GAP)
@@ -196,14 +211,18 @@ def gap(
     "next-renders", epilog=examples("torchmultiverse eval next-renders results/ A B --factor world_name")
 )
 @tabular(_NEXT)
+@option_sets
 def next_renders(
     results: Results,
     first: First,
     second: Second,
-    task: Task = None,
-    metric: Metric = None,
+    question: Question,
     factor: Annotated[
-        list[str] | None, typer.Option(help="Whose levels make the cells; default: where the models differ most.")
+        list[str] | None,
+        typer.Option(
+            help="Whose levels make the cells; default: where the models differ most.",
+            autocompletion=completion.columns,
+        ),
     ] = None,
     difference: Annotated[
         float | None, typer.Option(help="To be shown, in points; default: the one seen so far.")
@@ -216,10 +235,11 @@ def next_renders(
     from torchmultiverse.evaluation import next_renders as choose
 
     wanted = None if difference is None else difference / 100
-    plan = choose(Result.load(results), first, second, task=task, metric=metric, factors=factor, difference=wanted)
+    plan = choose(Result.load(results), first, second, **question.options(), factors=factor, difference=wanted)
     title(
         plan.task,
-        f", {plan.metric}: “{second}” minus “{first}” is {percent(plan.difference)} so far; these pictures show "
+        f"{_of(plan.setting)}, {plan.metric}: “{second}” minus “{first}” is {percent(plan.difference)} so far; "
+        "these pictures show "
         f"{'such a difference' if wanted is None else f'{difference:g} points'} with probability {plan.power:.0%}",
     )
     total = sum(cell.to_render for cell in plan.cells)
@@ -243,12 +263,15 @@ def next_renders(
     epilog=examples("torchmultiverse eval interactions results/ --factor world_name --factor camera_yaw"),
 )
 @tabular(_INTERACTIONS)
+@option_sets
 def interactions(
     results: Results,
+    question: Question,
     model: ResultModel = None,
-    task: Task = None,
-    metric: Metric = None,
-    factor: Annotated[list[str] | None, typer.Option(help="Two columns; default: the two that interact most.")] = None,
+    factor: Annotated[
+        list[str] | None,
+        typer.Option(help="Two columns; default: the two that interact most.", autocompletion=completion.columns),
+    ] = None,
     top: Top = 12,
     save: Save = None,
 ) -> None:
@@ -259,7 +282,7 @@ def interactions(
 
     result = Result.load(results)
     view, name = RowView(result), model or ranked(result)[0]
-    line = view.question(task, metric)
+    line = view.question(**question.options(), models=[name])
     if factor and len(factor) != 2:
         raise typer.BadParameter("name two columns", param_hint="--factor")
     pair = (factor[0], factor[1]) if factor else strongest_pair(view, name, line)

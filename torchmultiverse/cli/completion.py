@@ -1,9 +1,16 @@
-"""What the shell completes: names that are known without a network or a renderer, and files where they can stand."""
+"""What the shell completes: names that are known without a network or a renderer, and files where they can stand.
+
+A shell waits for it at each press of a key, so nothing here imports PyTorch or a renderer, or reads a table.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+
+import typer
 
 
 def _begin(names: Iterable[str], incomplete: str) -> list[str]:
@@ -15,6 +22,13 @@ def _files(incomplete: str, suffix: str) -> list[str]:
     found = sorted(folder.iterdir()) if folder.is_dir() else []
     shown = [f"{path}/" if path.is_dir() else f"{path}" for path in found if path.is_dir() or path.suffix == suffix]
     return _begin(shown, incomplete)
+
+
+def _folders(incomplete: str, file: str) -> list[str]:
+    """Return the folders that hold a file, and with a slash those on the way to others."""
+    folder = Path(incomplete) if incomplete.endswith("/") else Path(incomplete).parent
+    found = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    return _begin((f"{path}" if (path / file).is_file() else f"{path}/" for path in found), incomplete)
 
 
 def specs(incomplete: str) -> list[str]:
@@ -52,7 +66,14 @@ def engines(incomplete: str) -> list[str]:
     return _begin([*engine_names(), "ws://"], incomplete) + _files(incomplete, ".sh")
 
 
-def _levels(factor: str) -> list[str]:
+def loggers(incomplete: str) -> list[str]:
+    """Kinds of loggers of trainings."""
+    from torchmultiverse.train import LOGGERS
+
+    return _begin(LOGGERS, incomplete)
+
+
+def _levels(name: str) -> list[str]:
     """Return the levels of a factor that the built-in engine renders, with the names that stand for some."""
     from torchmultiverse.assets import everything
     from torchmultiverse.connect import engine_catalogue
@@ -63,7 +84,9 @@ def _levels(factor: str) -> list[str]:
         choices = engine_catalogue("builtin", assets=everything()).factors
     except AssetError:  # a pack that cannot be read: whoever draws from it is told
         choices = engine_catalogue("builtin").factors
-    return [*FACTORS[factor].names, *(choices[factor].levels or [])]
+    factor = FACTORS[name]
+    levels = choices[factor.wire].levels if factor.wire in choices else None
+    return [*factor.names, *(levels or [])]
 
 
 def worlds(incomplete: str) -> list[str]:
@@ -98,3 +121,41 @@ def packs(incomplete: str) -> list[str]:
     from torchmultiverse.assets import installed
 
     return _begin([*installed(), "procedural"], incomplete)
+
+
+def factors(incomplete: str) -> list[str]:
+    """Names of factors, as specs have them."""
+    from torchmultiverse.scenes import FACTORS
+
+    return _begin((factor.wire for factor in FACTORS), incomplete)
+
+
+def datasets(incomplete: str) -> list[str]:
+    """Folders of datasets, and those on the way to them."""
+    return _folders(incomplete, "manifest.json")
+
+
+def results(incomplete: str) -> list[str]:
+    """Folders of results of an evaluation, and those on the way to them."""
+    return _folders(incomplete, "results.json")
+
+
+def result_models(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of the models of the results that the command is about."""
+    return _begin(_provenance(ctx, "models"), incomplete)
+
+
+def result_tasks(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of the tasks of the results that the command is about."""
+    return _begin(_provenance(ctx, "tasks"), incomplete)
+
+
+def _provenance(ctx: typer.Context, kind: str) -> list[str]:
+    # What stands before an option that waits for its value is not told apart yet; results come first in every command.
+    given = [ctx.params.get("results"), *ctx.args]
+    folder = next((Path(str(value)) for value in given if value is not None), Path())
+    try:
+        facts: dict[str, Any] = json.loads((folder / "provenance.json").read_text("utf-8"))
+        return [str(one["name"]) for one in facts[kind]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []  # no results there, or not yet: nothing to offer

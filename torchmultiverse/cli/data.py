@@ -51,7 +51,10 @@ def import_(
     ] = None,
     generative: Annotated[
         bool | None,
-        typer.Option("--generative/--no-generative", help="Whether generative models may be trained on them."),
+        typer.Option(
+            "--generative/--no-generative",
+            help="Whether generative models may be trained on them. Default: not those of PUG.",
+        ),
     ] = None,
     split: Annotated[
         str | None, typer.Option(help="Split of rows that name none; default: what file names tell, or train.")
@@ -60,7 +63,7 @@ def import_(
         str | None,
         typer.Option(
             help="Rows not wanted, a filter as in 'render --where'; or 'broken': the goldfish of PUG: Animals, "
-            "of which its publisher calls 192 badly rendered."
+            "of which its publisher calls 192 badly rendered. Default: all are wanted."
         ),
     ] = None,
 ) -> None:
@@ -98,7 +101,7 @@ def export(
         Literal["folder", "webdataset"],
         typer.Option(help="folder: PNG, the family's published CSV, metadata.csv; webdataset: tar files."),
     ] = "folder",
-    where: Annotated[str | None, typer.Option(help="Only some rows, as in 'render'.")] = None,
+    where: Annotated[str | None, typer.Option(help="Only some rows, as in 'render'. Default: all.")] = None,
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Write into a folder that is not empty; what an earlier export left goes."),
@@ -131,11 +134,18 @@ def sheet(
     data: Images,
     out: Annotated[Path, typer.Option("--out", help="File of the sheet: .jpg, .png or .webp.")] = Path("sheet.jpg"),
     by: Annotated[
-        str | None, typer.Option("--by", help="Factor with a row for each level.", autocompletion=completion.columns)
+        str | None,
+        typer.Option(
+            "--by",
+            help="Factor with a row for each level. Default: pictures at random.",
+            autocompletion=completion.columns,
+        ),
     ] = None,
     columns: Annotated[
         str | None,
-        typer.Option("--columns", help="Factor with a column for each level.", autocompletion=completion.columns),
+        typer.Option(
+            "--columns", help="Factor with a column for each level. Default: none.", autocompletion=completion.columns
+        ),
     ] = None,
     label: Annotated[
         list[str] | None,
@@ -149,7 +159,7 @@ def sheet(
         int | None, typer.Option(min=1, help="Pictures. Default: 24; arranged by one factor, 8 of each level at most.")
     ] = None,
     side: Annotated[int, typer.Option(min=16, max=1024, help="Pixels of a picture's longer side.")] = 160,
-    where: Annotated[str | None, typer.Option(help="Only some rows, as in 'render'.")] = None,
+    where: Annotated[str | None, typer.Option(help="Only some rows, as in 'render'. Default: all.")] = None,
     seed: Seed = 0,
 ) -> None:
     """Draw a contact sheet: pictures at random, or arranged by the levels of one or two factors."""

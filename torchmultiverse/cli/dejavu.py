@@ -15,11 +15,11 @@ from torchmultiverse.cli.options import (
     Features,
     Images,
     Label,
-    Layers,
     Out,
     Seed,
     Settings,
     features_folder,
+    loggable,
     option_sets,
     tabular,
 )
@@ -103,7 +103,13 @@ def dejavu(
     reference: Reference,
     b: Annotated[str | None, typer.Option("--b", help="Model that saw B. Without it one model is scored.")] = None,
     out: Out = Path("dejavu"),
-    layer: Layers = None,
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--layer",
+            help="Layer, as 'analyze layers' names it; may be repeated. Default: trunk and head, or the last.",
+        ),
+    ] = None,
     seed: Seed = 0,
     features: Features = None,
 ) -> None:
@@ -147,6 +153,7 @@ def dejavu(
     ),
 )
 @tabular(_SWEEP)
+@loggable
 @option_sets
 def sweep(
     data: Images,

@@ -60,7 +60,7 @@ def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder of everything the demo makes.")] = Path("demo"),
     assets: Assets = None,
 ) -> None:
-    """The main job end to end: render over WebRTC, store, train, score, report. A few minutes on two cores."""
+    """The main job end to end: render over WebRTC, store, train, score, report."""
     from torchmultiverse.demo import run
 
     run(out, new_console(), assets or ())

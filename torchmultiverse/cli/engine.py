@@ -77,7 +77,10 @@ def serve(
     assets: Assets = None,
     token: Token = None,
     allow_origin: Annotated[
-        list[str] | None, typer.Option(help="Another origin, https://host:port, whose pages may connect; repeatable.")
+        list[str] | None,
+        typer.Option(
+            help="Another origin, https://host:port, whose pages may connect; may be repeated. Default: none."
+        ),
     ] = None,
 ) -> None:
     """Run a signalling server and an engine until Ctrl-C; the page shows the engine live."""

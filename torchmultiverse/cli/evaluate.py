@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from torchmultiverse.cli import completion
 from torchmultiverse.cli.groups import app, eval_group, examples
 from torchmultiverse.cli.options import (
     Dataset,
@@ -91,7 +92,10 @@ def run(
 
 @app.command(epilog=examples("torchmultiverse report results/ --data data/spar --out report/"))
 def report(
-    results: Annotated[Path, typer.Argument(help="Folder that 'eval' or a command of 'analyze' wrote.")],
+    results: Annotated[
+        Path,
+        typer.Argument(help="Folder that 'eval' or a command of 'analyze' wrote.", autocompletion=completion.results),
+    ],
     out: Annotated[Path | None, typer.Option("--out", help="Folder of the page. Default: inside that folder.")] = None,
     data: ShownData = None,
 ) -> None:

@@ -143,7 +143,9 @@ train_group = _group(app, "train", "Train encoders, decoders and classifiers; fi
 data_group = _group(app, "data", "Datasets: in, out, together, and whether they are sound.")
 specs_group = _group(app, "specs", "Specs: those that come with the package, and the schema of your own.")
 farm_group = _group(app, "farm", "Runs that take long, or many machines.")
-catalogue_group = _group(app, "catalogue", "What an engine can render: factors, and the levels of the main ones.")
+catalogue_group = _group(
+    app, "catalogue", "What an engine can render, with all installed packs or those of --assets: factors, levels.",
+)  # fmt: skip
 engine_group = _group(app, "engine", "What engines there are and what they can render.")
 assets_group = _group(app, "assets", "Your own meshes and environment maps, and packs of free ones.")
 models_group = _group(app, "models", "Models: which there are, and whether they work as declared.")

@@ -21,7 +21,7 @@ _CHECKS = (text("state"), text("check"), text("finding"))
 def submit(
     results: Results,
     out: Annotated[Path, typer.Option("--out", help="File to write.")],
-    model: Annotated[str | None, typer.Option(help="Model; needed where the result has several.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model. Default: the result's, if it has one alone.")] = None,
     contact: Annotated[str, typer.Option(help="Who submits.")] = "",
     link: Annotated[str, typer.Option(help="Where the model is described.")] = "",
 ) -> None:

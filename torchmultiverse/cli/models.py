@@ -21,7 +21,7 @@ _CHECKS = (text("model", ""), text("state"), text("check"), text("finding"))
 @models_group.command("list", epilog=examples("torchmultiverse models list 'open_clip:ViT-B-32/*'"))
 @tabular(_FAMILIES)
 def models_list(
-    pattern: Annotated[str | None, typer.Argument(help="FAMILY:PATTERN; without it, how models are written.")] = None,
+    pattern: Annotated[str | None, typer.Argument(help="FAMILY:PATTERN. Default: how models are written.")] = None,
 ) -> None:
     """List model families, or the pretrained models that a library offers."""
     from torchmultiverse.models import family_forms, known_models, model_strings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -17,36 +17,98 @@ from torchmultiverse.tables import Column
 from torchmultiverse.train import TrainingSettings, parse_settings
 
 # Arguments
-Dataset = Annotated[Path, typer.Argument(help="Folder of a dataset, or its address: hf://…, s3://….")]
-Images = Annotated[Path, typer.Argument(help="Folder of a dataset, or of images in folders of classes; or an address.")]
-Results = Annotated[Path, typer.Argument(help="Folder of the results that 'eval' wrote, or its address.")]
+Dataset = Annotated[
+    Path,
+    typer.Argument(help="Folder of a dataset, or its address: hf://…, s3://….", autocompletion=completion.datasets),
+]
+Images = Annotated[
+    Path,
+    typer.Argument(
+        help="Folder of a dataset, or of images in folders of classes; or an address.",
+        autocompletion=completion.datasets,
+    ),
+]
+Results = Annotated[
+    Path,
+    typer.Argument(help="Folder of the results that 'eval' wrote, or its address.", autocompletion=completion.results),
+]
 SpecFile = Annotated[
     Path,
     typer.Argument(
         help="Spec file, a published PUG config too, or a name of 'specs list'.", autocompletion=completion.specs
     ),
 ]
-ModelString = Annotated[str, typer.Argument(help="Model string; see 'models list'.", autocompletion=completion.models)]
+ModelString = Annotated[
+    str,
+    typer.Argument(help="Model string, see 'models list', or NAME=STRING.", autocompletion=completion.models),
+]
 DecoderFolder = Annotated[Path, typer.Argument(help="Folder that 'train decoder' wrote.")]
 
 # What is asked about
 ModelStrings = Annotated[
     list[str],
     typer.Option(
-        "--model", help="Model string, see 'models list'; * and @FILE work; may be repeated.",
+        "--model",
+        help="Model string, see 'models list'; NAME=STRING is called NAME in tables and pages; * and @FILE work; may "
+        "be repeated.",
         autocompletion=completion.models,
     ),
 ]  # fmt: skip
-ResultModel = Annotated[str | None, typer.Option("--model", help="Model of the results. Default: the best.")]
-Data = Annotated[Path, typer.Option("--data", help="Folder of a dataset, or of images in folders of classes.")]
-ShownData = Annotated[Path | None, typer.Option("--data", help="Dataset that was evaluated: its images are shown.")]
-Factors = Annotated[list[str] | None, typer.Option("--factor", help="Column; may be repeated. Default: all that vary.")]
+ResultModel = Annotated[
+    str | None,
+    typer.Option("--model", help="Model of the results. Default: the best.", autocompletion=completion.result_models),
+]
+Data = Annotated[
+    Path,
+    typer.Option(
+        "--data", help="Folder of a dataset, or of images in folders of classes.", autocompletion=completion.datasets
+    ),
+]
+ShownData = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        help="Dataset that was evaluated: its images are shown. Default: none are.",
+        autocompletion=completion.datasets,
+    ),
+]
+Factors = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--factor", help="Column; may be repeated. Default: all that vary.", autocompletion=completion.columns
+    ),
+]
 Layers = Annotated[
-    list[str] | None, typer.Option("--layer", help="Layer, as 'analyze layers' names it; may be repeated.")
+    list[str] | None,
+    typer.Option(
+        "--layer", help="Layer, as 'analyze layers' names it; may be repeated. Default: all where the model can be cut."
+    ),
 ]
 Label = Annotated[str | None, typer.Option("--label", help="Column of classes. Default: character_name, or label.")]
-Task = Annotated[str | None, typer.Option("--task", help="Task. Default: the first of the leaderboard.")]
-Metric = Annotated[str | None, typer.Option("--metric", help="top1 or hard_negative.")]
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which question of an evaluation a command is about."""
+
+    task: Annotated[
+        str | None,
+        typer.Option(
+            "--task",
+            help="Task. Default: the first of the leaderboard that the models were asked.",
+            autocompletion=completion.result_tasks,
+        ),
+    ] = None
+    metric: Annotated[str | None, typer.Option("--metric", help="top1 or hard_negative. Default: the first.")] = None
+    setting: Annotated[
+        str | None, typer.Option("--setting", help="One setting of the task. Default: all, where they can be pooled.")
+    ] = None
+
+    def options(self) -> dict[str, Any]:
+        """Return them as keywords of `torchmultiverse.evaluation`."""
+        return {"task": self.task, "metric": self.metric, "setting": self.setting}
+
+
 Top = Annotated[int, typer.Option("--top", min=1, help="Rows shown, the strongest first.")]
 Protocol = Annotated[
     str,
@@ -75,7 +137,8 @@ Engine = Annotated[
 Assets = Annotated[
     list[str] | None,
     typer.Option(
-        "--assets", help="Pack to draw from, see 'assets list'; may be repeated, the first that has it wins.",
+        "--assets", help="Pack to draw from, see 'assets list'; may be repeated, the first that has it wins. "
+        "Default: procedural.",
         autocompletion=completion.packs,
     ),
 ]  # fmt: skip
@@ -93,21 +156,38 @@ Format = Annotated[
 
 # Training
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="Setting of the training, as epochs=50; may be repeated.")
+    list[str] | None,
+    typer.Option("--set", help="Setting of the training, as epochs=50; may be repeated. Default: those of the recipe."),
 ]
 SplitsFile = Annotated[
-    Path | None, typer.Option("--splits", help="File of 'data split' that says which images a model is trained on.")
+    Path | None,
+    typer.Option("--splits", help="File of 'data split' that says which images a model is trained on. Default: all."),
 ]
 AcceptedLicense = Annotated[
     str | None,
     typer.Option(
-        "--accept-license", help="Licence, by name, of data that forbid it; from those who have other rights."
+        "--accept-license",
+        help="Licence, by name, of data that forbid it; from those who have other rights. "
+        "Default: such data are refused.",
+    ),
+]
+
+Log = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--log",
+        help="Log losses to tensorboard or tensorboard:FOLDER, wandb:PROJECT, mlflow:EXPERIMENT; may be repeated. "
+        "TensorBoard's files are in --out by default.",
+        autocompletion=completion.loggers,
     ),
 ]
 
 # Memorization
 Boxes = Annotated[
-    Path | None, typer.Option("--boxes", help="Boxes of photographs: CSV, COCO JSON, or folder of VOC XML.")
+    Path | None,
+    typer.Option(
+        "--boxes", help="Boxes of photographs: CSV, COCO JSON, or folder of VOC XML. Default: those of rendered images."
+    ),
 ]
 
 
@@ -176,6 +256,23 @@ def tabular(columns: Sequence[Column]) -> Callable[[Callable[..., None]], Callab
         return command
 
     return decorate
+
+
+def loggable(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that trains the option ``--log``. The decorator stands above `option_sets`, below `tabular`."""
+    hints = get_type_hints(function, include_extras=True)
+
+    @wraps(function)
+    def command(*, log: list[str] | None, **values: Any) -> None:
+        from torchmultiverse.train import log_to, open_loggers
+
+        with log_to(*open_loggers(log or (), values.get("out", Path.cwd()))):
+            function(**values)
+
+    named = inspect.signature(function).parameters.items()
+    given = [p.replace(annotation=hints[name], kind=p.KEYWORD_ONLY) for name, p in named]
+    _sign(command, [*given, inspect.Parameter("log", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Log)])
+    return command
 
 
 def _sign(command: Any, parameters: Sequence[inspect.Parameter]) -> None:

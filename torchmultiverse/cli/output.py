@@ -18,6 +18,7 @@ import typer
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from torchmultiverse.progress import SILENT
 from torchmultiverse.tables import Column, Table, encode
 
 if TYPE_CHECKING:
@@ -78,8 +79,10 @@ def print_table(*tables: Table, people: RenderableType | None = None) -> None:
 def say(what: RenderableType = "", style: str | None = None) -> None:
     """Print what people read; lines of text end where they end, not where the terminal does.
 
-    It goes to standard output, unless that is for a program: then to standard error.
+    It goes to standard output, unless that is for a program: then to standard error, where it may be silenced.
     """
+    if SILENT.get() and not for_people():
+        return
     to = console(stderr=not for_people())
     to.print(what, style=style, soft_wrap=isinstance(what, str | Text))
 
@@ -91,7 +94,9 @@ def say_more(count: int, top: int) -> None:
 
 
 def warn(what: str) -> None:
-    """Print a line to standard error."""
+    """Print a line to standard error, unless it is silenced."""
+    if SILENT.get():
+        return
     console(stderr=True).print(what, soft_wrap=True)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from torchmultiverse.cli import completion
 from torchmultiverse.cli.groups import eval_group, examples
 from torchmultiverse.cli.options import Engine, Seed, SpecFile, option_sets, tabular
 from torchmultiverse.cli.output import print_table, say, warn
@@ -21,10 +22,20 @@ if TYPE_CHECKING:
 class Effect:
     """The effect that is to be found, and what is expected of the answers."""
 
-    factor: Annotated[str, typer.Option(help="The factor whose levels are compared with its first one.")]
+    factor: Annotated[
+        str,
+        typer.Option(
+            help="The factor whose levels are compared with its first one.", autocompletion=completion.factors
+        ),
+    ]
     detect: Annotated[float, typer.Option(help="Drop of accuracy worth knowing, in points (of 100).")] = 3.0
     by: Annotated[
-        str | None, typer.Option("--by", help="Second factor: is the drop larger by so much at one of its levels?")
+        str | None,
+        typer.Option(
+            "--by",
+            help="Second factor: is the drop larger by so much at one of its levels?",
+            autocompletion=completion.factors,
+        ),
     ] = None
     confidence: Annotated[float, typer.Option(help="Percent, two-sided, shared among all comparisons.")] = 95.0
     power: Annotated[float, typer.Option(help="Percent: the chance of finding a drop that is there.")] = 80.0

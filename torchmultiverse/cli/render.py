@@ -61,12 +61,16 @@ _ONLY: dict[str, tuple[tuple[Executor, ...], str]] = {
 class Selection:
     """Which scenes of a spec are rendered, and how."""
 
-    size: Annotated[
-        int | None, typer.Option(min=16, max=4096, help="Square size in pixels, instead of the spec's.")
+    size: Annotated[int | None, typer.Option(min=16, max=4096, help="Square size in pixels. Default: the spec's.")] = (
+        None
+    )
+    where: Annotated[
+        str | None, typer.Option(help="Only some scenes: 'World_Name in (Desert, Snow)'. Default: all.")
     ] = None
-    where: Annotated[str | None, typer.Option(help="Only some scenes: 'World_Name in (Desert, Snow)'.")] = None
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N scenes.")] = None
-    samples: Annotated[int | None, typer.Option(min=1, help="Samples per pixel, instead of the spec's.")] = None
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N scenes. Default: all.")] = None
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Samples per pixel. Default: the spec's, else the engine's.")
+    ] = None
 
     def options(self) -> dict[str, Any]:
         """Return them as keywords of `torchmultiverse.farm`."""
@@ -83,7 +87,11 @@ class Executors:
     ] = "local"
     part: Annotated[
         str | None,
-        typer.Option("--part", "--shard", help="i/n: only this part, for any other kind of cluster; then: farm join."),
+        typer.Option(
+            "--part",
+            "--shard",
+            help="i/n: only this part, for any other kind of cluster; then: farm join. Default: all.",
+        ),
     ] = None
     address: Annotated[
         str | None,
@@ -93,11 +101,16 @@ class Executors:
         ),
     ] = None
     adapter: Annotated[
-        list[int] | None, typer.Option(help="Graphics card for a packaged binary; may be repeated: engines take turns.")
+        list[int] | None,
+        typer.Option(
+            help="Graphics card for a packaged binary; may be repeated: engines take turns. "
+            "Default: the binary chooses."
+        ),
     ] = None
     gpus: Annotated[float, typer.Option(min=0, help="Graphics cards that an actor takes.")] = 0
     slurm: Annotated[
-        list[str] | None, typer.Option(help="Option of both jobs: gres=gpu:1, time=4:00:00; may be repeated.")
+        list[str] | None,
+        typer.Option(help="Option of both jobs: gres=gpu:1, time=4:00:00; may be repeated. Default: none."),
     ] = None
 
 
@@ -109,8 +122,12 @@ class Supervision:
     lease: Annotated[
         float, typer.Option(min=1, help="Seconds without an answer after which an engine is made anew.")
     ] = 180
-    recycle: Annotated[int | None, typer.Option(min=1, help="Pictures after which an engine is made anew.")] = None
-    memory: Annotated[float | None, typer.Option(min=0.1, help="GB of an engine above which it is made anew.")] = None
+    recycle: Annotated[
+        int | None, typer.Option(min=1, help="Pictures after which an engine is made anew. Default: never.")
+    ] = None
+    memory: Annotated[
+        float | None, typer.Option(min=0.1, help="GB of an engine above which it is made anew. Default: no limit.")
+    ] = None
     check: Annotated[
         int | None,
         typer.Option(min=0, help="Pictures that are rendered once more at the end. Default: 1 in 100, 8 at most."),

@@ -6,15 +6,17 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Coroutine, Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
 
 from typing_extensions import override
 
 from torchmultiverse.engines.client import AsyncClient
 from torchmultiverse.engines.contract import Catalogue, Engine, Failure, Frame, RenderOptions
+from torchmultiverse.errors import EngineError
 from torchmultiverse.scenes import Scene
 
+_CLOSED = "this engine is closed"
 T = TypeVar("T")
 
 
@@ -65,9 +67,9 @@ class RemoteEngine(Engine):
             for scene in scenes:
                 waiting.append(self._submit(self.client.render(scene, options)))
                 if len(waiting) >= ahead:
-                    yield waiting.popleft().result()
+                    yield _result(waiting.popleft())
             while waiting:
-                yield waiting.popleft().result()
+                yield _result(waiting.popleft())
         finally:
             for future in waiting:
                 future.cancel()
@@ -96,10 +98,25 @@ class RemoteEngine(Engine):
         return AsyncClient(url, **arguments)
 
     def _submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        if self._loop.is_closed():
+            coroutine.close()
+            raise EngineError(_CLOSED)
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def _wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return self._submit(coroutine).result()
+
+
+def _result(future: Future[T]) -> T:
+    """Wait for an answer.
+
+    Raises:
+        EngineError: the engine was closed meanwhile, by another thread.
+    """
+    try:
+        return future.result()
+    except CancelledError:
+        raise EngineError(_CLOSED) from None
 
 
 async def _cancel_all() -> None:

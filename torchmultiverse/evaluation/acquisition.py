@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.evaluation.paired import RowView
+from torchmultiverse.evaluation.paired import RowView, not_asked
 from torchmultiverse.evaluation.result import Result
 from torchmultiverse.stats import LEVEL, POWER
 
@@ -62,6 +62,7 @@ class AcquisitionPlan:
     needed: int
     needed_uniform: int
     cells: list[AcquisitionCell]
+    setting: str = ""
 
     def filters(self) -> list[str]:
         """Return the cells as filters of a design, ``--where`` and ``only``."""
@@ -77,6 +78,7 @@ def next_renders(
     *,
     task: str | None = None,
     metric: str | None = None,
+    setting: str | None = None,
     factors: Sequence[str] | None = None,
     difference: float | None = None,
 ) -> AcquisitionPlan:
@@ -85,7 +87,8 @@ def next_renders(
     Args:
         result: holds both.
         first, second: names of models.
-        task, metric: the question; by default the first of the leaderboard.
+        task, metric, setting: the question; by default the first of the leaderboard that both were asked, and all of
+            its settings.
         factors: whose levels make the cells; by default the one over whose levels the models differ most.
         difference: to be shown; by default the one seen so far.
 
@@ -96,10 +99,11 @@ def next_renders(
 
     result.facts(first), result.facts(second)
     view = RowView(result)
-    line = view.question(task, metric)
-    both = view.pair(first, second, line)
-    if both is None:
-        raise DatasetError(f"'{first}' and '{second}' were not both asked '{view.title(line)}'")
+    fits = view.fitting(task, metric, setting)
+    asked = ((line, both) for line in fits if (both := view.pair(first, second, line)) is not None)
+    line, both = next(asked, (None, None))
+    if line is None or both is None:
+        raise not_asked((first, second), view.title(fits[0]) if len(fits) == 1 else None)
     gap = both[1].correct - both[0].correct
     columns = view.levels(both[0].index, factors)
     if not columns:
@@ -132,7 +136,9 @@ def next_renders(
         for i in np.argsort(-to_render, kind="stable")
     ]
     power = float(norm.cdf(wanted / error - quantile)) if error > 0 else 1.0
-    return AcquisitionPlan(first, second, line.task, line.metric, seen, power, needed, needed_uniform, cells)
+    return AcquisitionPlan(
+        first, second, line.task, line.metric, seen, power, needed, needed_uniform, cells, line.setting
+    )
 
 
 def _most_variable(columns: Mapping[str, NDArray[Any]], gap: NDArray[np.float64]) -> dict[str, NDArray[Any]]:

@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import DatasetError
-from torchmultiverse.evaluation.paired import Rows, RowView
-from torchmultiverse.evaluation.ranking import LeaderboardRow
+from torchmultiverse.evaluation.paired import Rows, RowView, not_asked
+from torchmultiverse.evaluation.ranking import LeaderboardRow, leaderboard_rows
 from torchmultiverse.evaluation.result import Result
 from torchmultiverse.stats import Contrast, Intervals, Paired, contrast, holm, paired_interval, unpaired_interval
 
@@ -63,6 +62,7 @@ class GapExplanation:
         parts: levels, the largest excess first.
         composition: for different pictures: what another composition of levels explains, by factor.
         settings: what differs in how the question was put: name, first, second.
+        setting: of the task; "all", or "" in what a version wrote that did not say it.
     """
 
     first: str
@@ -77,6 +77,7 @@ class GapExplanation:
     parts: list[LevelContribution]
     composition: dict[str, float]
     settings: list[tuple[str, str, str]]
+    setting: str = ""
 
 
 def explain_gap(
@@ -86,6 +87,7 @@ def explain_gap(
     *,
     task: str | None = None,
     metric: str | None = None,
+    setting: str | None = None,
     other: Result | None = None,
     factors: Sequence[str] | None = None,
     seed: int = 0,
@@ -95,7 +97,8 @@ def explain_gap(
     Args:
         result: holds ``first``, and ``second`` unless ``other`` is given.
         first, second: names of models.
-        task, metric: the question; by default the first of the leaderboard.
+        task, metric, setting: the question; by default the first of the leaderboard that both were asked, and all of
+            its settings.
         other: holds ``second``: another run, maybe of other pictures.
         factors: columns; by default all that vary.
         seed: of the intervals.
@@ -107,10 +110,7 @@ def explain_gap(
     result.facts(first), second_result.facts(second)
     view = RowView(result)
     second_view = view if other is None else RowView(other)
-    line = view.question(task, metric)
-    one, two = view.rows(first, line), second_view.rows(second, _same_question(second_view, line))
-    if one is None or two is None:
-        raise DatasetError(f"'{first}' and '{second}' were not both asked '{view.title(line)}'")
+    line, one, two = _first_both(view, second_view, first, second, view.fitting(task, metric, setting))
     settings = differences(result, second_result, first, second)
     intervals = Intervals(seed)
     ids = _image_keys(result, one), _image_keys(second_result, two)
@@ -119,7 +119,7 @@ def explain_gap(
         found, parts = _same(one, two, columns, intervals)
         return GapExplanation(
             first, second, line.task, line.metric, True, found.mean, found.low, found.high, found.clusters, parts, {},
-            settings,
+            settings, line.setting,
         )  # fmt: skip
     gap, low, high, parts, composition = _different(
         (one, view.levels(one.index, factors)),
@@ -128,15 +128,27 @@ def explain_gap(
     )
     few = min(len(np.unique(one.clusters)), len(np.unique(two.clusters)))
     return GapExplanation(
-        first, second, line.task, line.metric, False, gap, low, high, few, parts, composition, settings
+        first, second, line.task, line.metric, False, gap, low, high, few, parts, composition, settings, line.setting
     )
 
 
-def _same_question(view: RowView, line: LeaderboardRow) -> LeaderboardRow:
-    for other in view.questions:
-        if (other.task, other.metric, other.setting) == (line.task, line.metric, line.setting):
-            return other
-    return view.question(line.task, line.metric)
+def _first_both(
+    view: RowView, second_view: RowView, first: str, second: str, lines: Sequence[LeaderboardRow]
+) -> tuple[LeaderboardRow, Rows, Rows]:
+    """Return the first of some questions that both models were asked, with their rows."""
+    for line in lines:
+        one, like = view.rows(first, line), _same_question(second_view, line)
+        two = None if like is None else second_view.rows(second, like)
+        if one is not None and two is not None:
+            return line, one, two
+    raise not_asked((first, second), view.title(lines[0]) if len(lines) == 1 else None)
+
+
+def _same_question(view: RowView, line: LeaderboardRow) -> LeaderboardRow | None:
+    """Return the same question in another run, else one of the same task and metric."""
+    lines = leaderboard_rows(view.result, pool=False)
+    alike = [q for q in lines if (q.task, q.metric) == (line.task, line.metric)]
+    return next((q for q in alike if q.setting == line.setting), next(iter(alike), None))
 
 
 def _image_keys(result: Result, rows: Rows) -> NDArray[Any]:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, ModelError, nearest
 from torchmultiverse.features import FeatureCache, embed_texts, encode_images
-from torchmultiverse.models import FloatArray, ImageEncoder, ImageTextModel, as_model, unit
+from torchmultiverse.models import FloatArray, ImageEncoder, ImageTextModel, as_models, unit
 from torchmultiverse.scenes import FACTORS, animals_caption
 from torchmultiverse.stats import LEVEL, MIN_CLUSTERS, RESAMPLES, expanded_tail, resampling_weights
 from torchmultiverse.store import ImageSet, columns_of, factor_table, open_images
@@ -217,8 +217,7 @@ def equivariance(
     store = None if embeddings is None else FeatureCache(embeddings)
     results: dict[str, list[Parallelism]] = {}
     rows = np.arange(len(images))
-    for model in models if isinstance(models, Sequence) and not isinstance(models, str) else [models]:
-        loaded = as_model(model)
+    for loaded in as_models(models):
         if not isinstance(loaded, ImageTextModel | ImageEncoder):
             raise ModelError(f"'{loaded.info.name}' has no space for pictures, so nothing is parallel there")
         vectors = encode_images(loaded, "image", loaded.encode_image, images, rows, batch_size, quiet, store)

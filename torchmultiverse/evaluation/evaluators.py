@@ -17,6 +17,7 @@ from torchmultiverse.evaluation import imagenet
 from torchmultiverse.evaluation.outcomes import pairs_of
 from torchmultiverse.evaluation.outputs import Outputs
 from torchmultiverse.evaluation.pairs import no_answer
+from torchmultiverse.evaluation.projection import Captions
 from torchmultiverse.evaluation.prompts import Prompts, sentences
 from torchmultiverse.evaluation.provenance import Audit
 from torchmultiverse.evaluation.scores import HalfPrecisionScores, MatrixScores, PairScores, Scores, VectorScores
@@ -127,6 +128,7 @@ class _Encoding(Evaluator):
     def __init__(self, model: Any, outputs: Outputs) -> None:
         super().__init__(model, outputs)
         self._known: tuple[NDArray[np.int64], FloatArray] | None = None
+        self._last: tuple[NDArray[np.int64], FloatArray] | None = None
 
     @abstractmethod
     def _encode(self) -> Callable[[Any], FloatArray]:
@@ -143,11 +145,14 @@ class _Encoding(Evaluator):
 
     def _vectors(self, rows: NDArray[np.int64]) -> FloatArray:
         """Return the vectors of some rows, (N, D); those of all accepted tasks are made at once."""
-        if self._known is None or not np.isin(rows, self._known[0]).all():
+        if self._known is None or not _within(rows, self._known[0]):
             every = np.union1d(self._rows(), rows).astype(np.int64)
             self._known = every, self.outputs.of_images(self.model, self.output, self._encode(), every)
+            self._last = None
         every, vectors = self._known
-        return vectors[np.searchsorted(every, rows)]
+        if self._last is None or self._last[0] is not rows:  # scopes of a task ask for the same
+            self._last = rows, vectors if len(rows) == len(every) else vectors[np.searchsorted(every, rows)]
+        return self._last[1]
 
     @override
     def audit(self, sample: int, seed: int) -> Audit | None:
@@ -185,6 +190,7 @@ class ImageTextEvaluator(_Encoding):
         super().__init__(model, outputs)
         self._captions: dict[str, FloatArray] = {}
         self._heads: dict[tuple[tuple[str, ...], Prompts], FloatArray] = {}
+        self._matrices: dict[tuple[tuple[str, ...], Prompts | None], Captions] = {}
 
     @override
     def _encode(self) -> Callable[[Any], FloatArray]:
@@ -201,6 +207,7 @@ class ImageTextEvaluator(_Encoding):
         if found:
             self._vectors(self._rows())
         self._captions = self.outputs.of_texts(self.model, captions) if captions else {}
+        self._matrices = {}
         for task in () if self.outputs.placeholder else found:
             if task.prompts is None and not task.exclude_identical and (count := self._read_alike(task)):
                 note(notes, f"{self.name}: {count:,} captions ({task.place}) are cut to the same words and tie")
@@ -208,16 +215,28 @@ class ImageTextEvaluator(_Encoding):
 
     @override
     def scores(self, task: Task) -> Scores:
-        images, texts = self._vectors(task.rows), self.matrix(task)
-        return HalfPrecisionScores(images, texts) if task.half else VectorScores(images, texts, self.model.logit_scale)
+        images, texts = self._vectors(task.rows), self._matrix(task)
+        if task.half:
+            return HalfPrecisionScores(images, texts.vectors)
+        return VectorScores(images, texts, self.model.logit_scale)
 
     def matrix(self, task: Task) -> FloatArray:
         """Return the vector of each candidate, (K, D); with a label space, that of each of its outputs."""
-        if task.prompts is not None:
-            return self.heads(task.prompts, task.texts or task.candidates)
-        if not self._captions.keys() >= set(task.candidates):
-            self._captions |= self.outputs.of_texts(self.model, task.candidates)
-        return np.stack([self._captions[caption] for caption in task.candidates])
+        return self._matrix(task).vectors
+
+    def _matrix(self, task: Task) -> Captions:
+        """Return the candidates of a task, which several tasks may share."""
+        names = task.candidates if task.prompts is None else task.texts or task.candidates
+        if (names, task.prompts) not in self._matrices:
+            self._matrices[names, task.prompts] = Captions(self._read(names, task.prompts))
+        return self._matrices[names, task.prompts]
+
+    def _read(self, names: tuple[str, ...], prompts: Prompts | None) -> FloatArray:
+        if prompts is not None:
+            return self.heads(prompts, names)
+        if not self._captions.keys() >= set(names):
+            self._captions |= self.outputs.of_texts(self.model, names)
+        return np.stack([self._captions[caption] for caption in names])
 
     def heads(self, prompts: Prompts, names: Sequence[str]) -> FloatArray:
         """Return one vector per class, (K, D), of unit length: the mean of the unit vectors of its sentences."""
@@ -395,6 +414,12 @@ def _among(task: Task, candidates: Sequence[str]) -> Task:
     keep = np.array([name in place for name in names], bool)
     labels = np.array([place[name] for name in names if name in place], dtype=np.int64)
     return replace(task.only(keep), candidates=tuple(candidates), labels=labels)
+
+
+def _within(rows: NDArray[np.int64], every: NDArray[np.int64]) -> bool:
+    """Return whether rows are all among some, ascending."""
+    place = np.searchsorted(every, rows)
+    return bool((place < len(every)).all() and (every[place] == rows).all())
 
 
 def _listed(names: Sequence[str], most: int) -> str:

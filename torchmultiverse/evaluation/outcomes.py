@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from torchmultiverse.evaluation.classification import imagenet_outcome
 from torchmultiverse.evaluation.imagenet import CLASSES
 from torchmultiverse.evaluation.pairs import METRICS, winoground
-from torchmultiverse.evaluation.scores import Scores
-from torchmultiverse.evaluation.scoring import Outcome, first_of_best, retrieval, two_way
+from torchmultiverse.evaluation.scores import CHUNK, NO_SEARCH, Scores, Search
+from torchmultiverse.evaluation.scoring import Outcome, first_of_best, joined, two_way
 from torchmultiverse.evaluation.task import Task
 
-_CHUNK = 8_000_000  # scores held at once
 _AMONG = {"top1": 1, "top5": 5}
 
 
@@ -31,6 +30,7 @@ class TaskOutcome:
         labels, predictions: captions or classes.
         chance: accuracy of a blind guess.
         candidates: how many answers there were.
+        search: how the best of them was found.
     """
 
     task: Task
@@ -40,6 +40,7 @@ class TaskOutcome:
     predictions: NDArray[Any]
     chance: float
     candidates: int
+    search: Search = NO_SEARCH
 
     @property
     def in_average(self) -> bool:
@@ -77,23 +78,30 @@ def _reading(task: Task, scores: Scores) -> TaskOutcome:
 
 
 def _ranked(task: Task, scores: Scores) -> Iterator[TaskOutcome]:
-    """Yield outcomes among all candidates, a block of images at a time."""
-    metrics = [metric for metric in task.metrics if metric in _AMONG]
+    """Yield outcomes among all candidates."""
+    names, count = np.array(task.candidates, dtype=object), len(task.candidates)
+    asked: list[str] = [metric for metric in task.metrics if metric in _AMONG]
+    plain = [metric for metric in asked if metric == "top1" and not scores.first_wins]
+    found = {metric: scores.retrieve(task.labels, count) for metric in plain}
+    if others := [metric for metric in asked if metric not in found]:
+        found |= _first_of_best(task, scores, others)
+    for metric in asked:
+        outcome, search = found[metric]
+        chance = min(1.0, _AMONG[metric] / count)
+        predictions = names[outcome.prediction]
+        yield TaskOutcome(task, metric, outcome, names[task.labels], predictions, chance, count, search)
+
+
+def _first_of_best(task: Task, scores: Scores, metrics: Sequence[str]) -> dict[str, tuple[Outcome, Search]]:
+    """Return outcomes by metrics where the first of equal scores wins, a block of images at a time."""
     parts: dict[str, list[Outcome]] = {metric: [] for metric in metrics}
-    step = max(1, _CHUNK // len(task.candidates))
-    for start in range(0, len(task.rows) if metrics else 0, step):
+    step = max(1, CHUNK // len(task.candidates))
+    for start in range(0, len(task.rows), step):
         part = np.arange(start, min(start + step, len(task.rows)))
         block = scores.block(part)
-        for metric in metrics:
-            if scores.first_wins or metric != "top1":
-                parts[metric].append(first_of_best(block, task.labels[part], _AMONG[metric]))
-            else:
-                parts[metric].append(retrieval(block, task.labels[part], scale=scores.scale))
-    names = np.array(task.candidates, dtype=object)
-    for metric in metrics:
-        outcome = Outcome(*(np.concatenate(columns) for columns in zip(*parts[metric], strict=True)))
-        chance = min(1.0, _AMONG[metric] / len(names))
-        yield TaskOutcome(task, metric, outcome, names[task.labels], names[outcome.prediction], chance, len(names))
+        for metric, found in parts.items():
+            found.append(first_of_best(block, task.labels[part], _AMONG[metric]))
+    return {metric: (joined(found), NO_SEARCH) for metric, found in parts.items()}
 
 
 def _of_pairs(task: Task, scores: Scores) -> Iterator[TaskOutcome]:

@@ -72,21 +72,50 @@ class RowView:
         """The lines of the leaderboard without the average."""
         return [line for line in leaderboard_rows(self.result) if line.task != AVERAGE]
 
+    @cached_property
+    def _of_settings(self) -> list[LeaderboardRow]:
+        rows = leaderboard_rows(self.result, pool=False)
+        return [line for line in rows if line.task != AVERAGE and line.setting != "all"]
+
     def title(self, line: LeaderboardRow) -> str:
         """Return what a question is called for people."""
         return task_title(self.result, line.task, line.metric, line.setting)
 
-    def question(self, task: str | None, metric: str | None = None) -> LeaderboardRow:
-        """Return a line of the leaderboard by task and metric; the first one by default.
+    def fitting(
+        self, task: str | None = None, metric: str | None = None, setting: str | None = None
+    ) -> list[LeaderboardRow]:
+        """Return the lines of the leaderboard of a task, a metric and a setting, all settings pooled without one.
 
         Raises:
             DatasetError: there is none.
         """
-        fits = [q for q in self.questions if task in (None, q.task, q.setting) and metric in (None, q.metric)]
-        if not fits:
-            names = sorted({q.task for q in self.questions})
-            raise DatasetError(f"no task '{task}' with metric '{metric or 'any'}'.{nearest(str(task), names)}")
-        return fits[0]
+        lines = self.questions if setting is None else self._of_settings
+        mine = [q for q in lines if task in (None, q.task, q.setting)]
+        fits = [q for q in mine if _fits(metric, q.metric) and _fits(setting, q.setting)]
+        if fits:
+            return fits
+        tasks = {q.task for q in self.questions}
+        if task is not None and task not in tasks | {q.setting for q in self.questions}:
+            raise _unknown("task", task, tasks)
+        of = "" if task is None else f" of the task '{task}'"
+        settings = {q.setting for q in mine}
+        if setting is not None and setting not in settings:
+            raise _unknown("setting", setting, settings, of)
+        raise _unknown("metric", str(metric), {q.metric for q in mine if _fits(setting, q.setting)}, of)
+
+    def question(
+        self, task: str | None, metric: str | None = None, setting: str | None = None, models: Sequence[str] = ()
+    ) -> LeaderboardRow:
+        """Return the first line of the leaderboard that fits and that all of some models were asked.
+
+        Raises:
+            DatasetError: there is none.
+        """
+        fits = self.fitting(task, metric, setting)
+        for line in fits:
+            if all(self.rows(model, line) is not None for model in models):
+                return line
+        raise not_asked(models, self.title(fits[0]) if len(fits) == 1 else None)
 
     def rows(self, model: str, line: LeaderboardRow) -> Rows | None:
         """Return the outcomes of a model on a question, all its settings together; ``None`` if it was not asked."""
@@ -169,6 +198,23 @@ class RowView:
         if not len(shared) or len(np.unique(one.index)) < len(one) or len(np.unique(two.index)) < len(two):
             return None
         return _only(one, shared), _only(two, shared)
+
+
+def _fits(wanted: str | None, name: str) -> bool:
+    return wanted is None or wanted == name
+
+
+def _unknown(what: str, name: str, known: set[str], of: str = "") -> DatasetError:
+    near = nearest(name, sorted(known)) if known else " There is only one."
+    return DatasetError(f"no {what} '{name}'{of}.{near}")
+
+
+def not_asked(models: Sequence[str], title: str | None) -> DatasetError:
+    """Return the error that a question, or any at all, was not put to some models."""
+    names = " and ".join(f"'{name}'" for name in dict.fromkeys(models))
+    if title is None:
+        return DatasetError(f"there is no task that {names} were asked")
+    return DatasetError(f"not all of {names} were asked '{title}'")
 
 
 def _same(one: NDArray[Any], two: NDArray[Any]) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
 from pydantic import Field
 from typing_extensions import override
 
 from torchmultiverse.documents import Document, Record
+from torchmultiverse.evaluation.outcomes import TaskOutcome
 from torchmultiverse.evaluation.task import Task
 
 
@@ -82,6 +83,25 @@ class Audit(Record):
     largest_difference: float
 
 
+class SearchFacts(Record):
+    """How the best of a task's candidates was found, which changes no answer.
+
+    Attributes:
+        model, task, setting, scope: of which.
+        dimensions: in which all candidates were compared.
+        width: of the vectors. In fewer dimensions scores are bounded, and candidates that can win are scored in all.
+        exact: share of the scores that were computed in all dimensions.
+    """
+
+    model: str
+    task: str
+    setting: str
+    scope: str
+    dimensions: int
+    width: int
+    exact: float
+
+
 class IntervalFacts(Record):
     """Coverage of the intervals, and draws of those that are resampled."""
 
@@ -99,10 +119,11 @@ class Provenance(Document):
         seed, interval: of the intervals.
         packages, python, platform, command: that made the result.
         audits: by model.
+        searches: of tasks with many images and candidates.
     """
 
     file: ClassVar[str] = "provenance.json"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     dataset: DatasetFacts
     protocol: dict[str, Any]
@@ -116,11 +137,14 @@ class Provenance(Document):
     platform: str
     command: tuple[str, ...]
     audits: dict[str, Audit] = Field(default_factory=dict)
+    searches: tuple[SearchFacts, ...] = ()
 
     @classmethod
     @override
     def migrate(cls, data: dict[str, Any], version: int) -> dict[str, Any]:
         """Read records from before versions: images had another name, and tasks were known by their names."""
+        if version:  # the first had no searches
+            return data
         audits = data.get("audits", {})
         return {
             **data,
@@ -145,6 +169,21 @@ def task_facts(tasks: Iterable[Task]) -> tuple[TaskFacts, ...]:
             ),
         )
     return tuple(found.values())
+
+
+def search_facts(model: str, scored: Iterable[TaskOutcome]) -> Iterator[SearchFacts]:
+    """Yield how the best candidates of a model's tasks were found, where there were many."""
+    for item in scored:
+        if item.search.dimensions is not None and item.search.width is not None:
+            yield SearchFacts(
+                model=model,
+                task=item.task.name,
+                setting=item.task.setting or "all",
+                scope=item.task.scope,
+                dimensions=item.search.dimensions,
+                width=item.search.width,
+                exact=round(item.search.exact, 4),
+            )
 
 
 def migrated_images(data: dict[str, Any]) -> dict[str, Any]:

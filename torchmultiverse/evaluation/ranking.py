@@ -53,8 +53,11 @@ def task_title(result: Result, task: str, metric: str = "top1", setting: str = "
     return title if metric == facts.metric else title + _METRICS.get(metric, "")
 
 
-def leaderboard_rows(result: Result) -> list[LeaderboardRow]:
-    """Return the rows: each task once, all its settings pooled, captions without the world; the average last."""
+def leaderboard_rows(result: Result, pool: bool = True) -> list[LeaderboardRow]:
+    """Return the rows: each task once, all its settings pooled, captions without the world; the average last.
+
+    Without ``pool`` each setting has a row of its own, besides that of all.
+    """
     found: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {}
     for cell in result.cells(factor="all", scope="plain"):
         key = (cell["task"], cell["metric"], cell["setting"])
@@ -63,7 +66,7 @@ def leaderboard_rows(result: Result) -> list[LeaderboardRow]:
     pooled = {(task, metric) for task, metric, setting in found if setting == "all"}
     board = []
     for (task, metric, setting), cells in found.items():
-        if setting != "all" and (task, metric) in pooled:
+        if pool and setting != "all" and (task, metric) in pooled:
             continue
         only = sum(1 for t, m, _ in found if (t, m) == (task, metric)) == 1
         title = task_title(result, task, metric, "all" if only and not result.task(task).readings else setting)
@@ -105,7 +108,7 @@ def leaderboard(result: Result) -> Leaderboard:
     return Leaderboard(result)
 
 
-_LEFT, _MODEL = 50, 24
+_LEFT, _MODEL = 42, 22
 """Characters that a terminal needs for tasks, chance and numbers of images; and for a model."""
 
 

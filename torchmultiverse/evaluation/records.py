@@ -52,12 +52,15 @@ class GapRecord(Document):
     """Where the gap between two models comes from."""
 
     file: ClassVar[str] = "gap.json"
+    version: ClassVar[int] = 2
     explanation: GapExplanation
 
     @classmethod
     @override
     def migrate(cls, data: dict[str, Any], version: int) -> dict[str, Any]:
-        """Read records from before versions, in which some fields had other names."""
+        """Read records that do not say the setting, and those from before versions, with other names of fields."""
+        if version:
+            return data
         names = {"same_pictures": "same_images", "shares": "composition", "share": "contribution"}
         parts = [_renamed(part, names) for part in data["parts"]]
         return {"explanation": {**_renamed(data, names), "parts": parts}}
@@ -72,13 +75,16 @@ class AcquisitionRecord(Document):
     """
 
     file: ClassVar[str] = "next_renders.json"
+    version: ClassVar[int] = 2
     plan: AcquisitionPlan
     filters: tuple[str, ...]
 
     @classmethod
     @override
     def migrate(cls, data: dict[str, Any], version: int) -> dict[str, Any]:
-        """Read records from before versions, in which some fields had other names."""
+        """Read records that do not say the setting, and those from before versions, with other names of fields."""
+        if version:
+            return data
         names = {"p_now": "power", "needed_evenly": "needed_uniform", "disagree": "disagreement", "more": "to_render"}
         plan = _renamed({key: value for key, value in data.items() if key != "filters"}, names)
         return {

@@ -25,7 +25,9 @@ from torchmultiverse.evaluation.provenance import (
     IntervalFacts,
     ModelFacts,
     Provenance,
+    SearchFacts,
     TaskFacts,
+    search_facts,
     task_facts,
 )
 from torchmultiverse.evaluation.registry import choose_protocol, load_protocol
@@ -35,7 +37,7 @@ from torchmultiverse.evaluation.summary import row_parts, summarise
 from torchmultiverse.evaluation.task import Task
 from torchmultiverse.features import BatchSize, FeatureCache
 from torchmultiverse.files import check_folder
-from torchmultiverse.models import HasDevice, HasModule, HasMutableInfo, Model, Precision, Preprocess, as_model
+from torchmultiverse.models import HasDevice, HasModule, HasMutableInfo, Model, Precision, Preprocess, as_models
 from torchmultiverse.paths import scene_name
 from torchmultiverse.resources import versions
 from torchmultiverse.stats import LEVEL, RESAMPLES, Intervals
@@ -113,7 +115,7 @@ def evaluate(
     columns = columns_of(images)
     if isinstance(protocol, str | Path):
         protocol = choose_protocol(tuple(columns)) if protocol == "auto" else load_protocol(protocol)
-    loaded = _named(models)
+    loaded = as_models(models)
     if not loaded:
         raise ModelError("no model to score")
     run = _EvaluationRun(images, columns, protocol, quiet, _batches(batch_size))
@@ -157,6 +159,7 @@ class _EvaluationRun:
         self._outcomes: dict[str, TaskFacts] = {}
         self._done: list[Model] = []
         self._audits: dict[str, Audit] = {}
+        self._searches: list[SearchFacts] = []
         self._failed: dict[str, ModelError] = {}
         self._ended: DatasetError | KeyboardInterrupt | None = None
         self.notes: list[str] = []
@@ -192,6 +195,7 @@ class _EvaluationRun:
                 break
             self._done.append(model)
             self._audits |= {} if audited is None else {name: audited}
+            self._searches += search_facts(name, scored)
             for facts in task_facts(item.task for item in scored):
                 self._outcomes.setdefault(facts.name, facts)
             base = {"model": name, "dataset": self._name, "protocol": self._protocol.name}
@@ -233,6 +237,7 @@ class _EvaluationRun:
             platform=platform.platform(),
             command=(Path(sys.argv[0]).name, *sys.argv[1:]),
             audits=self._audits,
+            searches=tuple(self._searches),
         )
         table = pa.Table.from_pylist(self._cells, schema=TABLE)
         return Result(table, rows, provenance, gallery_images(self._images, rows), factor_table(self._columns))
@@ -285,7 +290,7 @@ def _ids(images: ImageSet, columns: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
 
 def _set_precision(model: Model, precision: str) -> None:
     """Set the precision of models that have a choice and were not given one by an option."""
-    asked = "precision=" in model.info.name.partition("?")[2]
+    asked = "precision=" in model.info.source.partition("?")[2]
     if asked or not (isinstance(model, HasMutableInfo) and isinstance(model, HasModule)):
         return
     gpu = isinstance(model, HasDevice) and model.device.type == "cuda"
@@ -309,18 +314,6 @@ def _batches(size: int | str) -> BatchSize:
         return BatchSize(size, grow=False)
     torch = sys.modules.get("torch")
     return BatchSize(64, grow=torch is not None and torch.cuda.is_available())
-
-
-def _named(models: Any) -> list[Model]:
-    """Load what is named and give every model a name of its own."""
-    if isinstance(models, str) or not isinstance(models, Sequence):
-        models = [models]
-    loaded: list[Model] = [as_model(model) for model in models]
-    names = [model.info.name for model in loaded]
-    for name in names:
-        if names.count(name) > 1:
-            raise ModelError(f"two models are called '{name}'; give each its own name: as_model(model, name=…)")
-    return loaded
 
 
 def _dataset_facts(images: ImageSet, name: str, columns: Mapping[str, NDArray[Any]]) -> DatasetFacts:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from torchmultiverse.evaluation.scoring import half_scores, paired_scores
+from torchmultiverse.evaluation.projection import Captions
+from torchmultiverse.evaluation.pruning import best_candidates
+from torchmultiverse.evaluation.scoring import Outcome, half_scores, joined, paired_scores, retrieval
 from torchmultiverse.models import FloatArray
+
+CHUNK = 8_000_000
+"""Scores held at once."""
+_FEW = 1_000_000  # scores that are not worth finding out how to have fewer
 
 
 class Scores(ABC):
@@ -31,6 +38,36 @@ class Scores(ABC):
     @abstractmethod
     def chosen(self, candidates: NDArray[np.int64]) -> FloatArray:
         """Return the scores of every image with candidates of its own, (N, M) of (N, M)."""
+
+    def retrieve(self, labels: NDArray[np.int64], candidates: int) -> tuple[Outcome, Search]:
+        """Return outcomes of choosing one of all candidates, and how they were found.
+
+        Args:
+            labels: index of the true candidate of each image, (N,).
+            candidates: how many there are, K.
+        """
+        step = max(1, CHUNK // candidates)
+        parts = [np.arange(start, min(start + step, len(labels))) for start in range(0, len(labels), step)]
+        return joined(retrieval(self.block(part), labels[part], scale=self.scale) for part in parts), NO_SEARCH
+
+
+class Search(NamedTuple):
+    """How the best of all candidates was found.
+
+    Attributes:
+        dimensions: of vectors in which all candidates were compared; ``None`` where there are scores and no vectors,
+            or too few to choose.
+        width: of the vectors; fewer dimensions bound the scores, and candidates that can win were scored in all.
+        exact: share of the scores that were computed in all dimensions.
+    """
+
+    dimensions: int | None = None
+    width: int | None = None
+    exact: float = 1.0
+
+
+NO_SEARCH = Search()
+"""All scores were computed and compared."""
 
 
 class MatrixScores(Scores):
@@ -58,17 +95,28 @@ class VectorScores(Scores):
 
     Args:
         images: (N, D).
-        texts: (K, D).
+        texts: (K, D), or what is known of them already.
         scale: see :class:`Scores`.
     """
 
-    def __init__(self, images: FloatArray, texts: FloatArray, scale: float) -> None:
-        self._images, self._texts, self.scale = images, texts, scale
+    def __init__(self, images: FloatArray, texts: FloatArray | Captions, scale: float) -> None:
+        self._images, self.scale = images, scale
+        self._captions = texts if isinstance(texts, Captions) else Captions(texts)
+        self._texts = self._captions.vectors
 
     @override
     def block(self, part: NDArray[np.int64]) -> FloatArray:
         scores: FloatArray = self._images[part] @ self._texts.T
         return scores
+
+    @override
+    def retrieve(self, labels: NDArray[np.int64], candidates: int) -> tuple[Outcome, Search]:
+        many, scale = len(labels) * candidates >= _FEW and candidates > 1, self.scale
+        if not many or scale is None or scale <= 0 or not self._captions.comparable(self._images):
+            return super().retrieve(labels, candidates)  # which says what is not finite
+        projection = self._captions.projection(self._images, labels, scale)
+        found = best_candidates(self._images, labels, scale, projection)
+        return found.outcome, Search(found.dimensions, self._texts.shape[1], found.exact)
 
     @override
     def chosen(self, candidates: NDArray[np.int64]) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,6 +68,11 @@ def retrieval(scores: NDArray[Any], labels: NDArray[np.int64], tie: float = TIE,
         np.exp(work, out=work)
         confidence = 1 / (work.sum(1) + np.exp(np.float32(scale) * gap))
     return Outcome(correct, prediction, margin.astype(np.float32), confidence.astype(np.float32))
+
+
+def joined(parts: Iterable[Outcome]) -> Outcome:
+    """Return the outcomes of some rows after those of others."""
+    return Outcome(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
 def half_scores(images: NDArray[Any], texts: NDArray[Any]) -> NDArray[np.float32]:

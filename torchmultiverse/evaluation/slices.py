@@ -38,7 +38,7 @@ class Slice:
         accuracy, low, high: with a 95 % interval.
         rest: accuracy on all other pictures.
         p, corrected: of the slice being no worse than the rest, before and after correction.
-        examples: indices of the most telling failures, at most eight.
+        examples: indices of failures, at most eight, the worst first, from all over the slice.
     """
 
     model: str
@@ -65,6 +65,7 @@ def worst_slices(
     *,
     task: str | None = None,
     metric: str | None = None,
+    setting: str | None = None,
     factors: Sequence[str] | None = None,
     depth: int = 2,
     rate: float = RATE,
@@ -75,7 +76,8 @@ def worst_slices(
     Args:
         result: of an evaluation.
         model: its name.
-        task, metric: the question; by default the first of the leaderboard.
+        task, metric, setting: the question; by default the first of the leaderboard that the model was asked, and all
+            of its settings.
         factors: columns to search; by default all that vary and have no more than 200 levels.
         depth: how many factors a slice may combine.
         rate: expected share of false findings among those returned.
@@ -86,7 +88,7 @@ def worst_slices(
     """
     result.facts(model)
     view = RowView(result)
-    return slices_of(view, model, view.question(task, metric), factors, depth, rate, seed)
+    return slices_of(view, model, view.question(task, metric, setting, [model]), factors, depth, rate, seed)
 
 
 def slices_of(

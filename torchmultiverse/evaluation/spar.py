@@ -121,10 +121,15 @@ class _Table:
         self.single_position = np.where(self.c1 != BLANK, self.p1, self.p2)
         self.worlds = tuple(sorted(set(self.w)))
         self.animals = tuple(sorted((set(self.c1) | set(self.c2)) - {BLANK}))
-        self.pairs = np.array(["|".join(sorted(pair)) for pair in zip(self.c1, self.c2, strict=True)], dtype=object)
+        first = self.c1 <= self.c2
+        self.pairs = np.where(first, self.c1, self.c2) + "|" + np.where(first, self.c2, self.c1)
         # What else varies (camera, light): two empty pictures that differ in nothing else are one picture.
         others = [columns[n] for n in sorted(columns) if n not in _OWN and n.startswith(("camera_", "scene_light"))]
-        self.view = np.array([repr(view) for view in zip(self.w, *others, strict=True)], dtype=object)
+        self._seen = [self.w, *others]
+
+    def views(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Return from where some images show their worlds, (N,)."""
+        return np.array([repr(view) for view in zip(*(column[rows] for column in self._seen), strict=True)], object)
 
 
 def _tasks(protocol: SparProtocol, columns: Mapping[str, NDArray[Any]]) -> Iterator[Task]:
@@ -173,7 +178,7 @@ def _settings(definition: SparTask, table: _Table, scene_rows: int | None) -> It
     if definition.animals == (0,) and scene_rows is not None:
         rows = rows[:scene_rows]
     elif definition.animals == (0,):
-        _, first = np.unique(table.view[rows], return_index=True)
+        _, first = np.unique(table.views(rows), return_index=True)
         rows = rows[np.sort(first)]
     if definition.split_by is None:
         groups = np.full(len(rows), "", dtype=object)
@@ -196,26 +201,18 @@ def _task(
     scope: Scope,
 ) -> Task:
     template = definition.caption + (protocol.background if scope == "background" else "")
-    with_world = "{w}" in template
-
-    captions: dict[_CaptionSlots, str] = {}
     slots = [name for name in _CaptionSlots._fields if "{" + name + "}" in template]
+    truths = _answers(definition, table, rows)
+    said = _said(protocol, definition, table, slots, truths) if len(rows) else []
+    captions = {answer: template.format(**dict(zip(slots, answer, strict=True))) for answer in said}
+    candidates = tuple(sorted(set(captions.values())))
+    index = {text: place for place, text in enumerate(candidates)}
+    place = {answer: index[text] for answer, text in captions.items()}
 
-    def caption(answer: _CaptionSlots) -> str:
-        if answer not in captions:
-            captions[answer] = template.format(**{name: getattr(answer, name) for name in slots})
-        return captions[answer]
+    def places(found: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
+        return np.array([place[key] for key in zip(*(found[name].tolist() for name in slots), strict=True)], np.int64)
 
-    truths = [_answer(definition, table, int(row)) for row in rows]
-    answers = _candidates(definition, table, truths[0]) if truths else []
-    if protocol.blank_distractor and definition.candidates == "animals":
-        answers = [*answers, _CaptionSlots(c1=BLANK)]
-    worlds = table.worlds if with_world else ("",)
-    candidates = tuple(sorted({caption(answer._replace(w=world)) for answer in answers for world in worlds}))
-    place = {text: index for index, text in enumerate(candidates)}
-    negatives = None
-    if definition.negative is not None:
-        negatives = np.array([place[caption(_negative(definition, truth))] for truth in truths], dtype=np.int64)
+    negatives = places(_negatives(definition, truths)) if definition.negative is not None else None
     top5 = protocol.top5 and len(candidates) > 5
     metrics: dict[Metric, bool] = {"top1": True, "top5": top5, "hard_negative": negatives is not None}
     return Task(
@@ -226,13 +223,30 @@ def _task(
         question=definition.question,
         rows=rows,
         candidates=candidates,
-        labels=np.array([place[caption(truth)] for truth in truths], dtype=np.int64),
+        labels=places(truths),
         negatives=negatives,
         clusters=None if definition.animals == (0,) else table.pairs[rows],
         factors=_factors(definition, table, rows),
         metrics=tuple(metric for metric, measured in metrics.items() if measured),
         half=protocol.half,
     )
+
+
+def _said(
+    protocol: SparProtocol,
+    definition: SparTask,
+    table: _Table,
+    slots: Sequence[str],
+    truths: Mapping[str, NDArray[Any]],
+) -> list[tuple[str, ...]]:
+    """Return what each candidate says in the slots of its template."""
+    answers = _candidates(definition, table, _CaptionSlots(**{name: values[0] for name, values in truths.items()}))
+    if protocol.blank_distractor and definition.candidates == "animals":
+        answers = [*answers, _CaptionSlots(c1=BLANK)]
+    said = [tuple(getattr(answer, name) for name in slots if name != "w") for answer in answers]
+    if "w" not in slots:
+        return said
+    return [(world, *answer) for answer in said for world in table.worlds]  # the world is the first slot
 
 
 def _factors(definition: SparTask, table: _Table, rows: NDArray[np.int64]) -> dict[str, tuple[NDArray[Any], ...]]:
@@ -269,14 +283,16 @@ def random_caption_order(asked: Sequence[Task]) -> dict[tuple[str, str, Scope], 
     }
 
 
-def _answer(definition: SparTask, table: _Table, row: int) -> _CaptionSlots:
-    """Return what is true of a picture."""
-    if table.count[row] < 2:
-        return _CaptionSlots(w=table.w[row], c1=table.single[row], p1=table.single_position[row])
-    c1, c2 = table.c1[row], table.c2[row]
+def _answers(definition: SparTask, table: _Table, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """Return what is true of some images, by slot of a caption, (N,) each."""
+    found = {name: getattr(table, name)[rows] for name in _CaptionSlots._fields}
     if definition.candidates == "unordered pairs":
-        c1, c2 = sorted((c1, c2))
-    return _CaptionSlots(table.w[row], c1, c2, table.p1[row], table.p2[row], table.t1[row], table.t2[row])
+        found["c1"], found["c2"] = np.sort(np.stack([found["c1"], found["c2"]]), axis=0)
+    few = table.count[rows] < 2
+    if few.any():
+        single = {"c1": table.single[rows], "p1": table.single_position[rows]}
+        found |= {name: np.where(few, single.get(name, ""), found[name]) for name in found if name != "w"}
+    return found
 
 
 def _candidates(definition: SparTask, table: _Table, example: _CaptionSlots) -> list[_CaptionSlots]:
@@ -296,7 +312,9 @@ def _candidates(definition: SparTask, table: _Table, example: _CaptionSlots) -> 
             return [example._replace(c1=one, c2=two) for one, two in permutations(animals, 2)]
 
 
-def _negative(definition: SparTask, truth: _CaptionSlots) -> _CaptionSlots:
+def _negatives(definition: SparTask, truths: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return what the false caption of each image says, by slot."""
     if definition.negative == "other side":
-        return truth._replace(p1=_OTHER_SIDE[truth.p1])
-    return truth._replace(c1=truth.c2, c2=truth.c1)
+        sides = np.array([_OTHER_SIDE[side] for side in truths["p1"]], dtype=object)
+        return {**truths, "p1": sides}
+    return {**truths, "c1": truths["c2"], "c2": truths["c1"]}

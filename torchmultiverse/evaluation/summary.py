@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torchmultiverse.evaluation.outcomes import TaskOutcome
 from torchmultiverse.evaluation.result import AVERAGE
 from torchmultiverse.scenes import BLANK
-from torchmultiverse.stats import Interval, Intervals
+from torchmultiverse.stats import Interval, Intervals, coded
 
 
 def summarise(scored: Sequence[TaskOutcome], intervals: Intervals) -> Iterator[dict[str, Any]]:
@@ -27,7 +27,7 @@ def summarise(scored: Sequence[TaskOutcome], intervals: Intervals) -> Iterator[d
             candidates = max(member.candidates for member in members)
             for factor, level, values, clusters, chance in _cells(members):
                 n = len(values)
-                count = n if clusters is None else len(set(clusters))
+                count = n if clusters is None else int(np.count_nonzero(np.bincount(clusters)))
                 interval = intervals.of_mean(values, clusters)
                 yield {
                     **name, "factor": factor, "level": level, "n": n, "clusters": count, "candidates": candidates,
@@ -56,7 +56,7 @@ def _average(
     return {
         "task": AVERAGE, "setting": "all", "scope": "plain", "metric": "mean", "factor": "all", "level": "all",
         "n": sum(len(values) for values, _ in parts),
-        "clusters": len({cluster for _, clusters in parts for cluster in clusters}),
+        "clusters": len(coded(np.concatenate([clusters for _, clusters in parts]))[0]),
         "candidates": 0,
         "correct": float(sum(values.sum() for values, _ in parts)),
         **_accuracy(accuracy, intervals.of_average(parts)),
@@ -81,17 +81,16 @@ def _cells(
     chance = np.concatenate([np.full(len(member.task.rows), member.chance) for member in members])
     clusters = None
     if members[0].task.clusters is not None:
-        names = np.concatenate([member.task.clusters for member in members if member.task.clusters is not None])
-        clusters = np.unique(names.astype(str), return_inverse=True)[1]
+        clusters = coded(_names(members))[1]
     yield "all", "all", values, clusters, float(chance.mean())
     for factor in members[0].task.factors:
         columns = [
-            np.concatenate([member.task.factors[factor][i] for member in members]).astype(str)
+            np.concatenate([member.task.factors[factor][i] for member in members])
             for i in range(len(members[0].task.factors[factor]))
         ]
-        levels, codes = np.unique(np.stack(columns), return_inverse=True)
-        codes = codes.reshape(len(columns), -1)
-        for code, level in enumerate(levels.tolist()):
+        levels, every = coded(np.concatenate(columns))
+        codes = every.reshape(len(columns), -1)
+        for code, level in enumerate(levels):
             if level in (BLANK, ""):
                 continue
             inside = (codes == code).any(0)

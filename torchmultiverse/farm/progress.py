@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from torchmultiverse.progress import SILENT
+
 _LINE_SECONDS = 5.0
 
 
@@ -38,7 +40,7 @@ def progress(name: str, total: int, show: bool, console: Console | None = None) 
     def rate(rendered: int) -> float:
         return rendered / max(time.perf_counter() - start, 1e-9)
 
-    if not show:
+    if not show or SILENT.get():
         yield lambda found, rendered, failed: None
     elif not console.is_terminal:
         last = start

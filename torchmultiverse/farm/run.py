@@ -27,7 +27,7 @@ from torchmultiverse.farm.progress import progress
 from torchmultiverse.farm.recheck import MOST_CHECKED, Recheck
 from torchmultiverse.farm.report import GenerateReport
 from torchmultiverse.files import write_atomic
-from torchmultiverse.scenes import Design, Scene, Spec, Value, load_spec, parse_spec
+from torchmultiverse.scenes import Design, Scene, Spec, Value, base_world, load_spec, parse_spec
 from torchmultiverse.store import SHARD_ROWS, DatasetWriter, FailedScene, Inspection, RowSchema, finish
 from torchmultiverse.version import __version__
 
@@ -448,7 +448,7 @@ def _describe(writer: DatasetWriter, spec: Spec, catalogue: Catalogue, notes: li
     counts = writer.design.level_counts()
     levels = {str(v) for per in counts.values() for v in per}
     # A world may be named with the suffix of a view.
-    levels |= {level.rpartition("_")[0] for level in levels if level.rpartition("_")[2].isdigit()}
+    levels |= {base_world(level) for level in levels}
     writer.manifest.set(
         name=spec.name,
         torchmultiverse=__version__,

@@ -27,6 +27,7 @@ from .diffusion import DecoderConfig as DecoderConfig
 from .diffusion import decoder_loss as decoder_loss
 from .diffusion import decoder_preset as decoder_preset
 from .diffusion import load_decoder as load_decoder
+from .options import split_alias as split_alias
 from .preprocess import IMAGENET_MEAN as IMAGENET_MEAN
 from .preprocess import IMAGENET_STD as IMAGENET_STD
 from .preprocess import FloatArray as FloatArray
@@ -36,6 +37,7 @@ from .preprocess import Preprocess as Preprocess
 from .registry import FAMILIES as FAMILIES
 from .registry import ModelFamily as ModelFamily
 from .registry import as_model as as_model
+from .registry import as_models as as_models
 from .registry import family_forms as family_forms
 from .registry import known_models as known_models
 from .registry import load_model as load_model
@@ -90,6 +92,7 @@ __all__ = [
     "Scorer",
     "array",
     "as_model",
+    "as_models",
     "build_encoder",
     "build_tiny",
     "check_model",

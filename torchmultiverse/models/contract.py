@@ -42,6 +42,8 @@ class ModelInfo:
         text: how captions are read: tokenizer, length, padding.
         license: of the weights, as their maker says; "" where nothing is said.
         precision: of the computation; what comes out is float32 in any case.
+        string: that it was loaded from, where its name is another; not among its facts as plain data, since the same
+            model may be loaded from several.
     """
 
     name: str
@@ -56,6 +58,12 @@ class ModelInfo:
     text: str = ""
     license: str = ""
     precision: Precision = "float32"
+    string: str = ""
+
+    @property
+    def source(self) -> str:
+        """Return the model string without an alias."""
+        return self.string or self.name
 
     def as_dict(self) -> dict[str, Any]:
         """Return the facts as plain data."""

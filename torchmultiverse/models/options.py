@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields, replace
 from typing import Any
 from urllib.parse import parse_qsl
@@ -27,6 +28,37 @@ OPTIONS = (
     "name=TEXT", "size=224", "crop=0.875", *(f"{key}={'|'.join(values)}" for key, values in _CHOICES.items())
 )  # fmt: skip
 """All of them, as they are written."""
+_ALIAS = re.compile(r"\w[\w .+()-]{0,63}(?<! )")
+
+
+def split_alias(spec: str) -> tuple[str | None, str]:
+    """Return the alias of ``ALIAS=STRING``, or None, and the model string.
+
+    A model string has a colon behind its family, whose name holds no "=": so what stands before the first "=" is an
+    alias where that "=" stands before the first colon, whatever "=" there are in paths and options.
+
+    Raises:
+        ModelError: an alias of other characters than letters, digits, blanks and ``_ . + - ( )``, one that does not
+            begin with a letter or digit, one of more than 64 characters, or one for nothing, several models or a file.
+
+    >>> split_alias("mine=timm:resnet50//runs/lr=0.1/model.pt?resize=squash")
+    ('mine', 'timm:resnet50//runs/lr=0.1/model.pt?resize=squash')
+    >>> split_alias("timm:resnet50?resize=squash")
+    (None, 'timm:resnet50?resize=squash')
+    """
+    before, equals, rest = spec.partition("=")
+    if not equals or ":" in before or spec.startswith("@"):
+        return None, spec
+    if not _ALIAS.fullmatch(before):
+        raise ModelError(
+            f"'{spec}': '{before}' cannot be a model's name: up to 64 letters, digits, blanks and _ . + - ( ), "
+            "the first one a letter, a digit or _"
+        )
+    if rest.startswith("@") or "*" in rest.partition("?")[0]:
+        raise ModelError(f"'{spec}': one name is for one model; in a file, each line may have its own")
+    if ":" not in rest:
+        raise ModelError(f"'{spec}': behind NAME= stands a model string, such as {before}=timm:resnet50")
+    return before, rest
 
 
 def split_options(spec: str) -> tuple[str, dict[str, str]]:
@@ -50,18 +82,21 @@ def split_options(spec: str) -> tuple[str, dict[str, str]]:
     return bare, found
 
 
-def apply_options(model: Any, options: dict[str, str], spec: str) -> None:
-    """Change a model's declared facts as options say.
+def apply_options(model: Any, options: dict[str, str], spec: str, alias: str | None = None) -> None:
+    """Change a model's declared facts as options say, and its name to its alias.
 
     Raises:
         ModelError: the model cannot be changed so.
     """
-    if not options:
+    if not options and alias is None:
         return
     if not isinstance(model, HasMutableInfo):
-        raise ModelError(f"'{spec}': a model of this family takes no options")
+        raise ModelError(f"'{spec}': a model of this family takes no {'options' if options else 'other name'}")
     changed: dict[str, Any] = {key: options[key] for key in ("precision", "likelihood") if key in options}
-    changed["name"] = options.get("name", spec)
+    changed["name"] = alias or options.get("name", spec)
+    if changed["name"] != spec:  # under another name, people want to know what it is
+        changed["about"] = f"{model.info.about} ({spec})".strip()
+    changed["string"] = spec
     if "likelihood" in changed and not isinstance(model, HasLikelihood):
         raise ModelError(f"'{spec}': likelihood is an option of generative models")
     geometry: dict[str, str] = {

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from torchmultiverse.errors import ModelError, TorchMultiverseError, nearest
 from torchmultiverse.models.callables import is_factory, module_for, wrapped
 from torchmultiverse.models.contract import Model
-from torchmultiverse.models.options import apply_options, split_options
+from torchmultiverse.models.options import apply_options, split_alias, split_options
 from torchmultiverse.models.preprocess import Preprocess
 from torchmultiverse.models.torch_tools import need
 from torchmultiverse.plugins import load_plugin, origin, plugins
@@ -176,12 +176,17 @@ def load_model(spec: str) -> Model:
     - what a package adds under the entry point group ``torchmultiverse.models``
 
     Options follow a question mark: ``timm:resnet50?resize=squash&precision=bfloat16``; see ``options.OPTIONS``.
+    An alias stands before all: ``mine=timm:resnet50`` is called ``mine`` in tables, pages and records; see
+    :func:`~torchmultiverse.models.split_alias`.
 
     Raises:
         ModelError: no such family, model or weights, or weights that cannot be had here.
         MissingExtra: the family's library is not installed.
     """
+    alias, spec = split_alias(spec)
     bare, options = split_options(spec)
+    if alias is not None and "name" in options:
+        raise ModelError(f"'{spec}' is named twice: {alias}= before it, and name={options['name']} behind it")
     family, colon, rest = bare.partition(":")
     forms = family_forms()
     published = _ELSEWHERE.get(family.lower().replace("-", "").replace("_", ""))
@@ -199,7 +204,7 @@ def load_model(spec: str) -> Model:
         if ours or isinstance(error, TorchMultiverseError | ModuleNotFoundError):
             raise
         raise ModelError(f"'{spec}' cannot be loaded: {type(error).__name__}: {error}") from error  # somebody's code
-    apply_options(model, options, spec)
+    apply_options(model, options, spec, alias)
     return model
 
 
@@ -238,6 +243,24 @@ def as_model(
     return wrapped(thing, name, classes, preprocess)
 
 
+def as_models(things: Any) -> list[Model]:
+    """Return the models of one or several things that `as_model` takes, each of which has a name of its own.
+
+    Raises:
+        ModelError: as `as_model`, or two have one name.
+    """
+    if isinstance(things, str) or not isinstance(things, Sequence):
+        things = [things]
+    loaded = [as_model(thing) for thing in things]
+    names = [model.info.name for model in loaded]
+    for name in names:
+        if names.count(name) > 1:
+            raise ModelError(
+                f"two models are called '{name}'; give each its own name: NAME=STRING, or as_model(model, name=…)"
+            )
+    return loaded
+
+
 def model_strings(specs: Iterable[str]) -> list[str]:
     """Return the model strings that some specifications mean, each once, in order.
 
@@ -245,13 +268,14 @@ def model_strings(specs: Iterable[str]) -> list[str]:
     empty ones and without what follows ``#``.
 
     Raises:
-        ModelError: a pattern that nothing fits, of a family that cannot list its models, or no such file.
+        ModelError: a pattern that nothing fits, of a family that cannot list its models, no such file, or an alias of
+            two models.
     """
     found: dict[str, None] = {}
     for spec in specs:
         if spec.startswith("@"):
             found |= dict.fromkeys(model_strings(_lines(Path(spec[1:]))))
-        elif "*" in spec.partition("?")[0]:
+        elif split_alias(spec)[0] is None and "*" in spec.partition("?")[0]:
             bare, mark, options = spec.partition("?")
             fits = [name for name in known_models(bare.partition(":")[0]) if fnmatchcase(name, bare)]
             if not fits:
@@ -259,6 +283,10 @@ def model_strings(specs: Iterable[str]) -> list[str]:
             found |= dict.fromkeys(name + mark + options for name in fits)
         else:
             found[spec] = None
+    aliases = [alias for spec in found if (alias := split_alias(spec)[0]) is not None]
+    for alias in aliases:
+        if aliases.count(alias) > 1:
+            raise ModelError(f"two models are called '{alias}'; give each its own name")
     return list(found)
 
 

@@ -168,7 +168,7 @@ def _text(model: Model) -> Iterator[CheckResult]:
 
 def _activation(model: Model) -> Iterator[CheckResult]:
     """Weights of OpenAI's CLIP were trained with QuickGELU; with GELU they load and give slightly wrong vectors."""
-    name = model.info.name.partition("?")[0]
+    name = model.info.source.partition("?")[0]
     if not name.startswith("open_clip:") or "//" in name or name.endswith("/random"):
         return
     import open_clip

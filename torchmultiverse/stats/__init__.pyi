@@ -9,6 +9,7 @@ from .intervals import RESAMPLES as RESAMPLES
 from .intervals import Contrast as Contrast
 from .intervals import Interval as Interval
 from .intervals import Intervals as Intervals
+from .intervals import coded as coded
 from .intervals import contrast as contrast
 from .intervals import expanded_tail as expanded_tail
 from .intervals import resampling_weights as resampling_weights
@@ -44,6 +45,7 @@ __all__ = [
     "auc_interval",
     "auc_of",
     "calibration_of",
+    "coded",
     "contrast",
     "detectable",
     "detectable_drop",

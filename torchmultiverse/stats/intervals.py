@@ -8,9 +8,11 @@ averages over tasks of many clusters are bootstrapped by cluster. Differences ha
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
 LEVEL = 0.95
@@ -25,6 +27,22 @@ class Interval(NamedTuple):
     low: float
     high: float
     method: str
+
+
+@cache
+def normal_quantile(tail: float) -> float:
+    """Return what a standard normal variable exceeds with this probability; a run asks thousands of times."""
+    from scipy.stats import norm
+
+    return float(norm.isf(tail))
+
+
+@cache
+def student_quantile(tail: float, freedom: int) -> float:
+    """Return what Student's t exceeds with this probability, by degrees of freedom."""
+    from scipy.stats import t
+
+    return float(t.isf(tail, freedom))
 
 
 def wilson(correct: float, n: float, level: float = LEVEL) -> tuple[float, float]:
@@ -42,11 +60,9 @@ def wilson(correct: float, n: float, level: float = LEVEL) -> tuple[float, float
     >>> tuple(round(end, 3) for end in wilson(0, 20))  # none of 20: up to 16 %
     (0.0, 0.161)
     """
-    from scipy.stats import norm
-
     if n <= 0:
         return 0.0, 1.0
-    z = float(norm.isf((1 - level) / 2))
+    z = normal_quantile((1 - level) / 2)
     p = correct / n
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * float(np.sqrt(max(0.0, p * (1 - p) / n + z * z / (4 * n * n))))
@@ -71,6 +87,25 @@ def resampling_weights(clusters: int, rng: np.random.Generator, resamples: int =
     return rng.multinomial(clusters, np.full(clusters, 1 / clusters), size=resamples)
 
 
+def coded(values: NDArray[Any]) -> tuple[list[str], NDArray[np.int64]]:
+    """Return the levels of some values as words, in the order of the alphabet, and each value's level, (N,).
+
+    >>> levels, codes = coded(np.array(["zebra", "camel", "zebra"], object))
+    >>> levels, codes.tolist()
+    (['camel', 'zebra'], [1, 0, 1])
+    """
+    # Sorting the words of all rows takes many times as long as looking each up.
+    words = values.astype(str).astype(object) if values.dtype != object else values
+    if any(type(word) is not str for word in words[:1]) or not len(words):
+        words = words.astype(str).astype(object)
+    found = pa.array(words, pa.string()).dictionary_encode()
+    names = found.dictionary.to_pylist()
+    order = sorted(range(len(names)), key=names.__getitem__)
+    rank = np.empty(len(names), np.int64)
+    rank[order] = np.arange(len(names))
+    return [names[place] for place in order], rank[found.indices.to_numpy()]
+
+
 def cluster_sums(values: ArrayLike, clusters: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the sum of values and the number of rows of every cluster, each (G,); named by words or small numbers.
 
@@ -80,7 +115,7 @@ def cluster_sums(values: ArrayLike, clusters: ArrayLike) -> tuple[NDArray[np.flo
     """
     names = np.asarray(clusters)
     if names.dtype.kind not in "iu":
-        names = np.unique(names.astype(str), return_inverse=True)[1]
+        names = coded(names)[1]
     sizes = np.bincount(names)
     used = sizes > 0
     return np.bincount(names, np.asarray(values, np.float64))[used].astype(np.float64), sizes[used].astype(np.float64)
@@ -118,11 +153,11 @@ def clustered(sums: NDArray[np.float64], sizes: NDArray[np.float64], level: floa
 
 def _of_worth(mean: float, variance: float, rows: float, clusters: int, level: float) -> Interval:
     """Return the interval of as many independent rows as have this variance of the mean."""
-    from scipy.stats import beta, norm, t
+    from scipy.stats import beta
 
     tail = (1 - level) / 2
     worth = min(rows, mean * (1 - mean) / variance) if variance > 0 else rows
-    worth *= float(norm.isf(tail) / t.isf(tail, clusters - 1)) ** 2
+    worth *= (normal_quantile(tail) / student_quantile(tail, clusters - 1)) ** 2
     hits = mean * worth
     low, high = beta.ppf(tail, hits, worth - hits + 1), beta.isf(tail, hits + 1, worth - hits)
     return Interval(float(min(low, mean)), float(max(high, mean)), "effective sample size of clusters")
@@ -222,8 +257,7 @@ class Intervals:
         Args:
             parts: outcomes and clusters of each task.
         """
-        every = np.concatenate([np.asarray(clusters).astype(str) for _, clusters in parts])
-        names, places = np.unique(every, return_inverse=True)
+        names, places = coded(np.concatenate([np.asarray(clusters).astype(object) for _, clusters in parts]))
         sums, sizes = np.zeros((2, len(parts), len(names)))
         start = 0
         for row, (values, clusters) in enumerate(parts):

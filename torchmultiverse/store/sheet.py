@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, zip_longest
 from pathlib import Path
@@ -99,37 +99,29 @@ def dataset_sheet(
     Raises:
         DatasetError: no such column, no pictures, or a sheet that would be too large.
     """
-    if not len(images):
-        raise DatasetError("there is no picture to show")
     columns, table = columns_of(images), table_of(images.manifest)
     by, across, *named = (_column(name, columns, table) for name in (by, across, *(labels or ())))
     if by is not None and by == across:
         raise DatasetError(f"rows and columns are both of '{by}': two factors are needed, or one of them alone")
-    factors = [name for name in factor_table(columns).column_names if len(set(columns[name].tolist())) > 1]
+    factors = _varying(factor_table(columns).column_names, columns, range(len(images)))
     others = [name for name in factors if name not in (by, across)]
     most = count or (8 if by or across else 24)
     places, down, right = _arranged(columns, by, across, others, rng.permutation(len(images)), most)
-    if sum(map(len, places)) * side**2 > MOST_PIXELS:
-        raise DatasetError(
-            f"{sum(map(len, places)):,} pictures of {side} pixels are too many for a sheet: choose fewer levels, or "
-            "make them smaller"
-        )
+    _check(sum(map(len, places)), side)
     shown = [row for line in places for row in line if row is not None]
-    vary = [name for name in factors if any(columns[name][a] != columns[name][b] for a, b in pairwise(shown))]
+    vary = _varying(factors, columns, shown)
     said = [name for name in others if name in vary][:_LABELS] if labels is None else named
-
-    def label(row: int) -> str:
-        return "\n".join(_said(name, columns[name][row], table) for name in said if name)
-
+    texts = _texts(columns, said, shown, table)
     pictures = dict(zip(shown, images.iter_images(shown), strict=True))
-    tiles = [[Tile(None) if row is None else Tile(pictures[row], label(row)) for row in line] for line in places]
     image = contact_sheet(
-        tiles,
-        side,
-        heads=[_said(across, level, table) for level in right] if across else (),
-        names=[_said(by, level, table) for level in down] if by else (),
+        _tiles(places, pictures, texts), side, heads=_all_said(across, right, table), names=_all_said(by, down, table)
     )
     return Sheet(image, tuple(shown), {name: _plain(columns[name][shown[0]]) for name in factors if name not in vary})
+
+
+def _tiles(places: Places, pictures: Mapping[int, Image.Image], texts: Mapping[int, str]) -> list[list[Tile]]:
+    """Return the tiles of a sheet."""
+    return [[Tile(None) if row is None else Tile(pictures[row], texts[row]) for row in line] for line in places]
 
 
 def _column(name: str | None, columns: Mapping[str, Column], table: FactorTable) -> str | None:
@@ -139,6 +131,21 @@ def _column(name: str | None, columns: Mapping[str, Column], table: FactorTable)
     if name in table and table[name].column in columns:
         return table[name].column
     raise DatasetError(f"the dataset has no column '{name}'.{nearest(name, columns)}")
+
+
+def _check(count: int, side: int) -> None:
+    """Refuse a sheet before its pictures are read."""
+    if not count:
+        raise DatasetError("there is no picture to show")
+    if count * side**2 > MOST_PIXELS:
+        raise DatasetError(
+            f"{count:,} pictures of {side} pixels are too many for a sheet: choose fewer levels, or make them smaller"
+        )
+
+
+def _varying(names: Iterable[str], columns: Mapping[str, Column], rows: Sequence[int]) -> list[str]:
+    """Return the columns that have more than one value in some rows."""
+    return [name for name in names if any(columns[name][a] != columns[name][b] for a, b in pairwise(rows))]
 
 
 def _arranged(
@@ -208,3 +215,14 @@ def _said(column: str, value: Any, table: FactorTable) -> str:
         return next((name for name, level in names.items() if level == value), value)
     number = f"{value:g}" if isinstance(value, int | float) else f"{value}"
     return f"{column.replace('_', ' ')} {number}"
+
+
+def _texts(
+    columns: Mapping[str, Column], names: Sequence[str | None], rows: Sequence[int], table: FactorTable
+) -> dict[int, str]:
+    """Return row → what is said below its picture, a line for each column."""
+    return {row: "\n".join(_said(name, columns[name][row], table) for name in names if name) for row in rows}
+
+
+def _all_said(column: str | None, levels: Sequence[Any], table: FactorTable) -> list[str]:
+    return [] if column is None else [_said(column, level, table) for level in levels]

@@ -4,6 +4,13 @@ from .clip import train_clip as train_clip
 from .decoder import train_decoder as train_decoder
 from .finetuning import finetune as finetune
 from .finetuning import trained_on as trained_on
+from .loggers import LOGGERS as LOGGERS
+from .loggers import MlflowLogger as MlflowLogger
+from .loggers import RunLogger as RunLogger
+from .loggers import TensorBoardLogger as TensorBoardLogger
+from .loggers import WandbLogger as WandbLogger
+from .loggers import log_to as log_to
+from .loggers import open_loggers as open_loggers
 from .loop import Loop as Loop
 from .loop import LoopSettings as LoopSettings
 from .loop import Objective as Objective
@@ -20,6 +27,7 @@ from .ssl import checkpoints as checkpoints
 from .ssl import train_encoder as train_encoder
 
 __all__ = [
+    "LOGGERS",
     "AugmentedViews",
     "ClassifierTraining",
     "ClipTraining",
@@ -28,11 +36,17 @@ __all__ = [
     "FineTuning",
     "Loop",
     "LoopSettings",
+    "MlflowLogger",
     "Objective",
+    "RunLogger",
+    "TensorBoardLogger",
     "TrainingSettings",
+    "WandbLogger",
     "checkpoints",
     "classifier_training",
     "finetune",
+    "log_to",
+    "open_loggers",
     "parse_setting",
     "parse_settings",
     "train_classifier",

@@ -5,7 +5,7 @@ The sentences are the published SPAR captions, with and without the world, the s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -87,3 +87,14 @@ def hard_negatives(content: ImageContent, animals: Sequence[str], worlds: Sequen
         one, two = content.animals
         found.append(replace(content, animals=(replace(one, name=two.name), replace(two, name=one.name))))
     return found
+
+
+def words_of(contents: Iterable[ImageContent]) -> set[str]:
+    """Return all words of all captions of some contents, and of their hard negatives."""
+    contents = list(contents)
+    placed = {animal for one in contents for animal in one.animals}
+    placed |= {replace(animal, side=_OTHER_SIDE.get(animal.side, animal.side)) for animal in placed}
+    said = [ImageContent(world, ()) for world in {one.world for one in contents}]
+    said += [ImageContent("", (animal, animal)) for animal in placed]
+    captions = [caption_of(one, kind) for one in said for kind in CAPTION_KINDS]
+    return {word for caption in captions if caption for word in caption.split()}

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from torchmultiverse.errors import DatasetError, ModelError
-from torchmultiverse.models import TINY_CONFIG, TINY_WEIGHTS, ClipModel, load_model, save_tiny
+from torchmultiverse.models import TINY_CONFIG, TINY_WEIGHTS, ClipModel, load_model, save_tiny, split_alias
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.scenes import SYNONYMS
 from torchmultiverse.train.loop import RUNNING, Loop, LoopSettings, Objective, cosine_after_warmup
@@ -134,7 +134,7 @@ def finetune(
     """
     tools.need("open_clip", "fine-tuning")
     training = training or FineTuning()
-    loaded = load_model(model)
+    loaded, model = load_model(model), split_alias(model)[1]
     if not isinstance(loaded, ClipModel):
         raise ModelError(f"'{model}' is no CLIP model of open_clip; only those are fine-tuned")
     objective = FineTuningObjective(loaded, dataset, training)

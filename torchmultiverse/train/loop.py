@@ -11,7 +11,7 @@ import contextlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,6 +20,7 @@ import numpy as np
 from torchmultiverse.errors import DatasetError, ModelError, nearest
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.progress import training_bar
+from torchmultiverse.train.loggers import logged_run
 from torchmultiverse.train.settings import OPTIMIZERS
 
 if TYPE_CHECKING:
@@ -171,17 +172,21 @@ class Loop:
             self._resume(self._checkpoint)
         elif self._after is not None:
             self._after(self)
-        with training_bar(self.quiet) as progress:
+        facts = {**_plain(self.settings), **self._identity}
+        with training_bar(self.quiet) as progress, logged_run(self.objective.name, facts, self.step) as log:
             bar = progress.add_task(self.objective.name, total=self.settings.steps, completed=self.step, loss="")
             while self.epoch < self.settings.epochs:
                 self._train(True)
                 losses = []
                 with self._seeded():
                     for batch in self.objective.batches(self.epoch):
+                        rate = float(self._optimizer.param_groups[0]["lr"])
                         losses.append(self._learn(batch))
+                        log({"loss": losses[-1], "learning_rate": rate}, self.step)
                         progress.update(bar, completed=self.step, loss=f"loss {losses[-1]:.2f}")
                 self.epoch += 1
                 self.losses.append(float(np.mean(losses)) if losses else math.nan)
+                log({"epoch_loss": self.losses[-1]}, self.step)
                 self._train(False)
                 if self._after is not None:  # what it keeps is there when the run goes on from the checkpoint
                     self._after(self)
@@ -406,6 +411,12 @@ def _optimizer(settings: LoopSettings, groups: list[dict[str, Any]]) -> Any:
         wide, thin = ([p for p in group["params"] if (p.ndim > 1) == which] for which in (True, False))
         split += [{**group, "params": wide}, {**group, "params": thin, "weight_decay": 0.0}]
     return lars.LARS(split, lr=settings.learning_rate, momentum=0.9, weight_decay=settings.weight_decay)
+
+
+def _plain(settings: LoopSettings) -> dict[str, Any]:
+    """Return settings as loggers take them."""
+    found = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    return {name: value for name, value in found.items() if not callable(value)}
 
 
 def _copy(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.color import figure_ground
-from torchmultiverse.engines.builtin.placement import Actor, View, product, rotation
+from torchmultiverse.engines.builtin.placement import Actor, View, extent, product, rotation
 from torchmultiverse.engines.builtin.renderer import CharacterInstance, RenderBuffers
 
 
@@ -129,17 +129,11 @@ def _box_2d(mask: NDArray[np.bool_], margin: int = 0) -> list[int] | None:
     return [int(v) - margin for v in ends]
 
 
-def _extent(points: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the least and the greatest coordinates of points (N, 3). Axis by axis: that is several times as quick."""
-    axes = np.ascontiguousarray(points.T)
-    return axes.min(1), axes.max(1)
-
-
 def _oriented(character: CharacterInstance, actor: Actor) -> dict[str, Any]:
     """Return the box that turns with the character: centre, size along its own axes, rotation, eight corners."""
     turn = rotation(actor.yaw, actor.pitch, actor.roll)
     own = product(character.vertices.astype(float), turn)
-    low, high = _extent(own)
+    low, high = extent(own)
     centre = turn @ ((low + high) / 2)
     signs = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
     corners = centre + (signs * (high - low) / 2) @ turn.T
@@ -184,7 +178,7 @@ def objects(
         hidden = int(np.count_nonzero(covered))
         other = int(np.count_nonzero(covered & (buffers.instance != 0)))
         cut = total - visible - hidden
-        low, high = _extent(character.vertices)
+        low, high = extent(character.vertices)
 
         if not total:  # behind the camera, further off than was counted, or smaller than the gap of two pixels
             total = cut = 1

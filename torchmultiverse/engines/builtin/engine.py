@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -173,8 +174,8 @@ def describe(assets: AssetSource | None = None) -> Catalogue:
     texture = Choice(levels=textures, about={name: texture_kind(name) for name in textures if name in TEXTURES})
     position = Choice(levels=list(placement.POSITIONS))
     light = FACTORS["Scene_Light"].names
-    # A suffix is a view of a world in the published configs; here each has one. A name of a pack may end in digits.
-    views = {view: world for world in worlds if (view := f"{world}_0") not in worlds}
+    # A suffix is a view of a world in the published configs; here each has one.
+    views = {f"{world}_0": world for world in worlds}
     choices = {
         "World_Name": Choice(levels=worlds, aliases=views, about=about["world"]),
         "Scene_Light": Choice(levels=list(light.values()), about={level: name for name, level in light.items()}),
@@ -240,6 +241,20 @@ class BuiltinEngine(Engine):
         """Whether frames say where their characters are seen (``info["objects"]``): a third of what the host does for
         a picture that is traced on a GPU."""
 
+    # Asked once: a source may look into its folders, which for every picture would take as long as a small one.
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return self._assets.names()
+
+    @cached_property
+    def _textures(self) -> list[str]:
+        return self._assets.textures()
+
+    @cached_property
+    def _world_names(self) -> list[str]:
+        return self._assets.worlds()
+
     @override
     def catalogue(self) -> Catalogue:
         if self._catalogue is None:
@@ -276,15 +291,15 @@ class BuiltinEngine(Engine):
         tint(scene.get_str("Scene_Light"))
         actors = placement.scene_actors(scene)
         for actor in actors:
-            if actor.name not in self._assets.names():
-                raise SpecError(f"no character '{actor.name}'.{nearest(actor.name, self._assets.names())}")
-            if actor.texture not in self._assets.textures():
-                raise SpecError(f"no texture '{actor.texture}'.{nearest(actor.texture, self._assets.textures())}")
+            if actor.name not in self._names:
+                raise SpecError(f"no character '{actor.name}'.{nearest(actor.name, self._names)}")
+            if actor.texture not in self._textures:
+                raise SpecError(f"no texture '{actor.texture}'.{nearest(actor.texture, self._textures)}")
         name = scene.get_str("World_Name")
-        if name not in self._assets.worlds():
+        if name not in self._world_names:
             name = base_world(name)
-        if name not in self._assets.worlds():
-            raise SpecError(f"no world '{name}'.{nearest(name, self._assets.worlds())}")
+        if name not in self._world_names:
+            raise SpecError(f"no world '{name}'.{nearest(name, self._world_names)}")
         renderer: WorldRenderer = self._worlds.get(name, lambda: WorldRenderer(self._assets.world(name)))
         loaded = time.perf_counter()
         kind = placement.layout(scene, actors)
@@ -309,11 +324,9 @@ class BuiltinEngine(Engine):
 
             tensors["rgb"] = postprocess_device(buffers, renderer.world, view, light, self.denoise)
         # A class has one number in all pictures of an engine: its place among the names, from 1.
-        classes = {actor.number: 1 + self._assets.names().index(actor.name) for actor in actors}
+        classes = {actor.number: 1 + self._names.index(actor.name) for actor in actors}
         if "class" in options.passes and max(classes.values(), default=0) > 255:
-            raise SpecError(
-                f"the pass 'class' has room for 255 characters; this engine has {len(self._assets.names())}"
-            )
+            raise SpecError(f"the pass 'class' has room for 255 characters; this engine has {len(self._names)}")
         processed = time.perf_counter()
         arrays = images | annotate.passes(buffers, view, options.passes, classes)
         info: dict[str, Any] = {"camera": view.as_dict(), "layout": kind}

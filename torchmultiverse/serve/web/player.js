@@ -163,17 +163,22 @@ function ask(body) {
 
 // Page -------------------------------------------------------------------------------------------------------
 
-function fill(select, levels) {
-  const kept = select.value;
-  select.replaceChildren(...levels.map((level) => new Option(level, level)));
+// Each level once: the catalogue has aliases apart. What is shown may be what the catalogue says of a level.
+function fill(select, choice, fallback, said = (level) => level) {
+  const levels = choice?.levels ?? (fallback ? [fallback] : []);
+  const kept = levels.includes(select.value) ? select.value : fallback;
+  select.replaceChildren(...levels.map((level) => new Option(said(level), level)));
   if (levels.includes(kept)) select.value = kept;
 }
 
 async function start() {
   const answer = await ask({ do: "catalogue" });
   const catalogue = JSON.parse(await answer.files.catalogue.text());
-  fill($("world"), catalogue.factors.World_Name?.levels ?? []);
-  fill($("character"), catalogue.factors.Character_Name?.levels ?? ["blank"]);
+  const { World_Name: world, Character_Name: character, Character_Texture: texture, Scene_Light: light } = catalogue.factors;
+  fill($("world"), world);
+  fill($("character"), character, "blank");
+  fill($("texture"), texture, "Default");
+  fill($("light"), light, "255,255,255,0", (level) => light?.about?.[level] ?? level);
   const animal = [...$("character").options].find((option) => option.value !== "blank");
   if (animal && $("character").value === "blank") $("character").value = animal.value;
   $("fields").disabled = false;
@@ -194,6 +199,9 @@ async function render() {
     World_Name: $("world").value, Character_Name: $("character").value,
     Character_Rotation_Yaw: Number($("yaw").value), Camera_Yaw: Number($("camera").value),
   };
+  // An engine need not know these; then nothing but the default can be chosen.
+  if ($("texture").value !== "Default") scene.Character_Texture = $("texture").value;
+  if ($("light").value !== "255,255,255,0") scene.Scene_Light = $("light").value;
   try {
     const answer = await ask({ do: "render", scene, size: [side, side], passes: ["rgb"], format: "png" });
     const url = URL.createObjectURL(answer.files.rgb);

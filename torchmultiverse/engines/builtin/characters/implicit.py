@@ -42,6 +42,9 @@ class ImplicitPart(BaseModel):
     w: list[float] = Field(default=[1.0], description="width over height of a tube's section")
     turn: Vector = (0, 0, 0)
     bend: tuple[float, float] = Field(default=(0, 0), description="curvature of a plate along its x and its z")
+    ripple: tuple[float, int] = Field(
+        default=(0, 0), description="waves of a plate: height over the distance from its origin, number in a full turn"
+    )
     blend: float = Field(default=0.06, ge=0)
     mirror: bool = False
     swing: tuple[float, float] | None = Field(
@@ -111,7 +114,9 @@ class Solid:
         elif p.plate is not None:
             o = self.outline
             n = p.bend[0] * o[:, 0] ** 2 + p.bend[1] * o[:, 1] ** 2
-            pts = np.stack([o[:, 0], n, o[:, 1]], 1) @ rotation(p.turn).T + self.center
+            wave = p.ripple[0] * np.hypot(o[:, 0], o[:, 1])
+            sheets = [np.stack([o[:, 0], n + side * wave, o[:, 1]], 1) for side in (-1, 1)]
+            pts = np.concatenate(sheets) @ rotation(p.turn).T + self.center
             low, high = pts.min(0) - 2 * p.r[0], pts.max(0) + 2 * p.r[0]
         else:
             half = np.sqrt(((rotation(p.turn) * np.asarray(p.r, np.float32)) ** 2).sum(1))
@@ -130,7 +135,8 @@ class Solid:
         else:
             m = rotation(p.turn)
             q = [x - self.center[0], y - self.center[1], z - self.center[2]]
-            u = [m[0, i] * q[0] + m[1, i] * q[1] + m[2, i] * q[2] for i in range(3)]
+            # Terms of nothing are left out, so that a part that is not turned stays thin along the axes it is free of.
+            u = [np.asarray(sum(m[k, i] * q[k] for k in range(3) if m[k, i]), np.float32) for i in range(3)]
             result = self._plate(u) if p.plate is not None else self._ellipsoid(u)
         if p.above is not None:
             result = np.maximum(result, np.float32(p.above) - z)
@@ -145,11 +151,14 @@ class Solid:
     def _plate(self, u: list[Array]) -> Array:
         thick = np.float32(self.part.r[0])
         bx, bz = (np.float32(b) for b in self.part.bend)
-        n = np.abs(u[1] - bx * u[0] ** 2 - bz * u[2] ** 2)
+        middle, gx, gz = bx * u[0] ** 2 + bz * u[2] ** 2, 2 * bx * u[0], 2 * bz * u[2]
+        if self.part.ripple[0]:
+            lift, slope = _ripple(*self.part.ripple, u[0], u[2])
+            middle, gx, gz = middle + lift, gx + slope[0], gz + slope[1]
         d2 = polygon_distance(u[0], u[2], self.outline)
         # A lens: thick inside, thin at the edge, so that fins and ears do not end in a wall.
         half = thick * (np.float32(0.45) + np.float32(0.55) * np.clip(-d2 / (6 * thick), 0, 1))
-        flat = (n - half) / np.sqrt(1 + (2 * bx * u[0]) ** 2 + (2 * bz * u[2]) ** 2)
+        flat = (np.abs(u[1] - middle) - half) / np.sqrt(1 + gx**2 + gz**2)
         edge = d2 + np.float32(0.3) * thick
         outside = np.sqrt(np.maximum(flat, 0) ** 2 + np.maximum(edge, 0) ** 2)
         return np.asarray(outside + np.minimum(np.maximum(flat, edge), 0), np.float32)
@@ -212,6 +221,13 @@ def _segment(a: Array, b: Array, x: Array, y: Array, z: Array) -> tuple[Array, A
     w = a[4] + t * ab[4]
     d = np.sqrt((px - t * ab[0]) ** 2 + ((py - t * ab[1]) / w) ** 2 + (pz - t * ab[2]) ** 2)
     return np.asarray((d - (a[3] + t * ab[3])) * np.minimum(1, w), np.float32), np.asarray(t, np.float32)
+
+
+def _ripple(height: float, waves: int, x: Array, z: Array) -> tuple[Array, tuple[Array, Array]]:
+    """Return how far a plate's waves lift it at points of its plane, and the gradient of that along x and z."""
+    far, angle = np.maximum(np.hypot(x, z), np.float32(1e-6)), np.arctan2(z, -x) * np.float32(waves)
+    s, c = np.float32(height) * np.sin(angle), np.float32(height * waves) * np.cos(angle)
+    return far * s, ((x * s + z * c) / far, (z * s - x * c) / far)
 
 
 def polygon_distance(u: Array, v: Array, outline: Array) -> Array:

@@ -76,7 +76,9 @@ def mesh_triangles(mesh: Mesh, roughness: Array | float, material: int) -> Trian
 
 
 def concatenate_triangles(rows: Sequence[Triangles]) -> Triangles:
-    """Return several meshes as one."""
+    """Return several meshes as one; a single one itself."""
+    if len(rows) == 1:
+        return rows[0]
     corners = np.concatenate([r.corners for r in rows])
     start = face = 0
     for r in rows:

@@ -88,9 +88,10 @@ class Geometry:
         rows = concatenate_triangles(meshes)
         mesh = _positions("characters", rows)
         first = len(self._world.corners)
-        rows.corners[:, :3] += np.uint32(len(self._world.points))
+        before = len(self._world.points)
+        corners = rows.corners + np.array([before, before, before, 0], np.uint32)
         self.starts = np.cumsum([first, *(len(c.faces) if c else 0 for c in characters)])
-        self._corners = dr.concat([self._world_corners, mi.UInt32(rows.corners.ravel())])
+        self._corners = dr.concat([self._world_corners, mi.UInt32(corners.ravel())])
         self._points = dr.concat([self._world_points, mi.Float(rows.points.ravel())])
         self._scenes: list[tuple[Any, list[tuple[Any, UInt32]]]] = []
         if self._one_scene:

@@ -41,8 +41,10 @@ class Fish(Proportions):
             1 all of it is back.
         mouth: tilt in degrees, positive upturned. ``gape``: length of the mouth. ``jaw``: how far the lower one juts.
         tail: its kind; ``tail_size``: its height. ``dorsal``, ``anal``: fins on the back and behind the belly.
-        pectoral, pelvic: lengths of the paired fins. ``adipose``: a small fleshy fin before the tail.
-        finlets: number of small ones before the tail, on the back and below. ``barbels``: length, at the mouth.
+        ripple: height of the waves in the fins of the back, belly and tail, over the distance from the fin's root.
+        pectoral, pelvic: lengths of the paired fins; ``spread``: degrees that the pectorals stand out.
+        adipose: a small fleshy fin before the tail. ``finlets``: number of small ones there, on the back and below.
+        barbels: length, at the mouth.
         eye: radius. ``iris``: its colour.
         back, side, belly, fin, tail_color: colours. ``scales``: length of a scale, 0 for none. ``shine``: roughness.
     """
@@ -60,7 +62,9 @@ class Fish(Proportions):
     tail_size: float = 0.32
     dorsal: list[Fin] = Field(default=[Fin(start=0.12, end=-0.18, height=0.1)])
     anal: list[Fin] = Field(default=[Fin(start=-0.22, end=-0.38, height=0.08)])
+    ripple: float = 0.0
     pectoral: float = 0.14
+    spread: float = 50.0
     pelvic: float = 0.1
     adipose: bool = False
     finlets: int = 0
@@ -83,9 +87,8 @@ _TAILS: dict[str, list[tuple[float, float]]] = {
     "forked": [(0.08, 0.12), (-0.12, 0.3), (-0.45, 0.75), (-0.72, 1.0), (-0.7, 0.85), (-0.52, 0.42), (-0.4, 0.0)],
     "lunate": [(0.06, 0.08), (-0.06, 0.18), (-0.24, 0.6), (-0.46, 1.0), (-0.42, 0.78), (-0.26, 0.34), (-0.2, 0.0)],
     "round": [(0.1, 0.16), (-0.15, 0.42), (-0.42, 0.78), (-0.72, 0.82), (-0.98, 0.55), (-1.06, 0.2), (-1.06, 0.0)],
-    "veil": [(0.06, 0.1), (-0.12, 0.45), (-0.4, 0.95), (-0.8, 1.1), (-1.05, 0.78), (-1.35, 0.5), (-1.2, 0.12),
-             (-1.45, -0.2), (-1.25, -0.5), (-1.5, -0.85), (-1.1, -1.2), (-0.7, -1.05), (-0.35, -0.8), (-0.1, -0.4),
-             (0.06, -0.1)],
+    "veil": [(0.06, 0.1), (-0.06, 0.45), (-0.24, 0.92), (-0.55, 1.12), (-0.95, 1.0), (-1.05, 0.72), (-1.32, 0.48),
+             (-1.22, 0.2), (-1.4, 0.0)],
 }  # fmt: skip
 
 
@@ -139,10 +142,11 @@ def _outline(fin: Fin, edge: Array, sign: float) -> tuple[list[tuple[float, floa
 
 def _plate(label: str, outline: list[tuple[float, float]], at: tuple[float, float, float], **facts: Any) -> Body:
     points = [[round(float(a), 4), round(float(b), 4)] for a, b in outline]
-    return {"label": label, "plate": points, "at": [round(v, 4) for v in at], "r": [0.011], "blend": 0.02, **facts}
+    return {"label": label, "plate": points, "at": [round(v, 4) for v in at], "r": [0.011], "blend": 0.02} | facts
 
 
 _PADDLE = [(0.02, 0.25), (-0.35, 0.42), (-0.85, 0.36), (-1.05, 0.05), (-0.8, -0.3), (-0.3, -0.28), (0.02, -0.2)]
+_WAVES = 5
 _ADIPOSE = [(0.03, -0.02), (0.01, 0.025), (-0.035, 0.045), (-0.04, 0.0), (-0.01, -0.02)]
 
 
@@ -214,23 +218,24 @@ def _body(p: Fish, trunk: _Trunk) -> list[Body]:
 
 def _fins(p: Fish, trunk: _Trunk) -> list[Body]:
     r, z = trunk.r, trunk.z
+    # A steep sheet needs to be thicker, so that the grid does not tear it.
+    sheet = {"ripple": [p.ripple, _WAVES], "r": [round(0.011 * (1 + 2.5 * p.ripple), 4)]}
     parts: list[Body] = []
     for label, fins, sign in (("dorsal", p.dorsal, 1), ("anal", p.anal, -1)):
         for fin in fins:
             outline, (x, height) = _outline(fin, z + sign * r, sign)
-            parts.append(_plate(label, outline, (x, 0, height)))
+            parts.append(_plate(label, outline, (x, 0, height), **sheet))
     s = p.tail_size / 2
     shape = _TAILS[p.tail]
-    if p.tail != "veil":
-        shape = [*shape, *[(a, -b) for a, b in shape[-2::-1]]]
+    shape = [*shape, *[(a, -b) for a, b in shape[-2::-1]]]
     tail = [(a * s * 1.15, b * s) for a, b in shape]
-    bend = [0.25 * 0.3 / max(p.tail_size, 0.3), 0.0]
-    parts.append(_plate("tail", tail, (-0.49, 0, float(z[-1])), bend=bend))
+    bend = [0.0 if p.ripple else 0.25 * 0.3 / max(p.tail_size, 0.3), 0.0]
+    parts.append(_plate("tail", tail, (-0.49, 0, float(z[-1])), bend=bend, **sheet))
     side = trunk.side(p)
     if p.pectoral > 0:
         outline = [(a * p.pectoral, b * p.pectoral) for a, b in _PADDLE]
         at = (0.2, side * 0.85, trunk.at(z - 0.35 * r, 0.2))
-        parts.append(_plate("paired", outline, at, turn=[-28, 18, 0], mirror=True))
+        parts.append(_plate("paired", outline, at, turn=[-p.spread, 18, 0], mirror=True))
     if p.pelvic > 0:
         outline = [(a * p.pelvic, b * p.pelvic) for a, b in _PADDLE]
         at = (0.02, side * 0.45, trunk.at(z - 0.86 * r, 0.02))
