@@ -77,7 +77,7 @@ def nearest_rows(
     for first in range(0, len(index), block):
         given = torch.from_numpy(np.ascontiguousarray(index[first : first + block])).to(where)
         part = torch.sub(given, middle, out=centred[: len(given)])
-        square = torch.cat([torch.linalg.vecdot(some, some) for some in part.split(_SQUARED)])
+        square = torch.cat([torch.linalg.vecdot(some, some) for some in torch.split(part, _SQUARED)])
         found = []
         for start in range(0, len(query), chunk):
             some = slice(start, start + chunk)
