@@ -151,7 +151,7 @@ def objects(
     buffers: RenderBuffers,
     view: View,
     classes: Mapping[int, int],
-    rgb: NDArray[np.uint8] | None,
+    rgb: NDArray[np.uint8],
 ) -> list[Mapping[str, Any]]:
     """Return facts of each character, as JSON values.
 
