@@ -1,8 +1,11 @@
-"""Progress bars on standard error, with counts, speed and time left."""
+"""Progress on standard error, with counts, speed and time left: bars on a terminal, now and then a line elsewhere."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from contextvars import ContextVar
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -11,6 +14,7 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
@@ -21,10 +25,8 @@ from typing_extensions import override
 
 SILENT: ContextVar[bool] = ContextVar("silent", default=False)
 """Whether nothing is shown, whoever asks for a bar."""
-
-
-def _hidden(quiet: bool, console: Console) -> bool:
-    return quiet or SILENT.get() or not console.is_terminal
+EVERY = 60.0
+"""Seconds between two lines, where standard error is no terminal: a file, or a scheduler's log."""
 
 
 class _Speed(ProgressColumn):
@@ -36,46 +38,71 @@ class _Speed(ProgressColumn):
         return Text("" if speed is None else f"{speed:.0f} {task.fields.get('unit', 'pictures')}/s")
 
 
-def progress_bar(quiet: bool = False) -> Progress:
-    """Return a bar on standard error that shows counts, speed and time left; nothing where that is no terminal."""
+class ProgressLines(Progress):
+    """Progress as lines of text, at most one every so many seconds.
+
+    Args:
+        columns: of a bar; those that are no bars make a line.
+        every: seconds from one line to the next, and to the first.
+        clock: seconds, from any beginning.
+        console: where lines are printed.
+    """
+
+    def __init__(
+        self,
+        *columns: ProgressColumn,
+        console: Console,
+        every: float = EVERY,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(*columns, console=console, get_time=clock, disable=True)
+        self._every, self._clock, self._said = every, clock, clock()
+
+    @override
+    def update(self, task_id: TaskID, **changes: Any) -> None:
+        super().update(task_id, **changes)
+        self._say(task_id)
+
+    @override
+    def advance(self, task_id: TaskID, advance: float = 1) -> None:
+        super().advance(task_id, advance)
+        self._say(task_id)
+
+    def _say(self, task_id: TaskID) -> None:
+        if self._clock() - self._said < self._every:
+            return
+        self._said = self._clock()
+        cells = [
+            Text("left:") + Text(" ") + column(task) if isinstance(column, TimeRemainingColumn) else column(task)
+            for task in self.tasks
+            if task.id == task_id
+            for column in self.columns
+            if isinstance(column, ProgressColumn) and not isinstance(column, BarColumn)
+        ]
+        line = ", ".join(str(cell).strip() for cell in cells if str(cell).strip())
+        self.console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _shown(quiet: bool, *columns: ProgressColumn) -> Progress:
     console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Speed(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=_hidden(quiet, console),
-    )
+    columns = (TextColumn("{task.description}"), BarColumn(), *columns, TimeRemainingColumn())
+    if quiet or SILENT.get():
+        return Progress(*columns, console=console, disable=True)
+    if not console.is_terminal:
+        return ProgressLines(*columns, console=console)
+    return Progress(*columns, console=console, transient=True)
+
+
+def progress_bar(quiet: bool = False) -> Progress:
+    """Return what shows counts, speed and time left of a job."""
+    return _shown(quiet, MofNCompleteColumn(), _Speed())
 
 
 def training_bar(quiet: bool) -> Progress:
-    """Return a bar on standard error that shows steps and loss; nothing where that is no terminal."""
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[loss]}"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=_hidden(quiet, console),
-    )
+    """Return what shows steps, loss and time left of a training."""
+    return _shown(quiet, MofNCompleteColumn(), TextColumn("{task.fields[loss]}"))
 
 
 def transfer_bar(quiet: bool = False) -> Progress:
-    """Return a bar on standard error that shows bytes, speed and time left; nothing where that is no terminal."""
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=_hidden(quiet, console),
-    )
+    """Return what shows bytes, speed and time left of a transfer."""
+    return _shown(quiet, DownloadColumn(), TransferSpeedColumn())

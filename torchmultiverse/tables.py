@@ -19,9 +19,9 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 _NONE = "–"
-_GAP = 2
-"""Blanks on both sides of a column."""
-_NARROW = 16
+_GAPS = (2, 1)
+"""Blanks on both sides of a column: where there is room, and where there is little."""
+_NARROW = 12
 """Characters below which a column of text is not narrowed; longer words are folded, never cut."""
 
 
@@ -70,10 +70,10 @@ def number(key: str, head: str | None = None, form: str = ",", unit: str = "coun
     return Column((key,), _head(key, head), lambda v: format(v, form), unit)
 
 
-def share(key: str, head: str | None = None, signed: bool = False) -> Column:
-    """Return a column of shares, 0 to 1, or of their differences; people read percent, or points."""
+def share(key: str, head: str | None = None, signed: bool = False, digits: int = 1) -> Column:
+    """Return a column of shares, 0 to 1, or of their differences; people read percent or points, of so many digits."""
     unit = "difference of shares, -1 to 1" if signed else "share, 0 to 1"
-    return Column((key,), _head(key, head), lambda v: f"{100 * v:{'+' if signed else ''}.1f}", unit)
+    return Column((key,), _head(key, head), lambda v: f"{100 * v:{'+' if signed else ''}.{digits}f}", unit)
 
 
 def interval(key: str, head: str | None = None) -> Column:
@@ -156,11 +156,12 @@ class Table:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         heads, rows, right = self.lines()
-        widths = _widths(heads, rows, right, options.max_width)
+        fitting = ((gap, _widths(heads, rows, right, options.max_width - 2 * gap * len(heads))) for gap in _GAPS)
+        gap, widths = next((found for found in fitting if found[1] is not None), (0, None))
         if widths is None:
             yield from self._stacked(heads, rows)
             return
-        grid = Grid(box=None, padding=(0, _GAP), header_style="bold")
+        grid = Grid(box=None, padding=(0, gap), header_style="bold")
         for head, aligned, width in zip(heads, right, widths, strict=True):
             grid.add_column(Text(head), justify="right" if aligned else "left", width=width, overflow="fold")
         for row, style in zip(rows, self._styles, strict=True):
@@ -241,7 +242,6 @@ def _widths(heads: list[str], rows: list[list[str | Text]], right: list[bool], r
         max(min(word, _NARROW), cell if aligned else min(cell, _NARROW))
         for word, cell, aligned in zip(words, cells, right, strict=True)
     ]
-    room -= 2 * _GAP * len(heads)
     if sum(least) > room:
         return None
     while (over := sum(need) - room) > 0:  # the widest one that can be narrowed, down to the next

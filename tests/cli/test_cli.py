@@ -1,6 +1,8 @@
 """The command line as a user meets it: what it prints, what it leaves behind, how it ends."""
 
+import inspect
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from command import run
 
+from torchmultiverse import errors
 from torchmultiverse.store import VOLATILE
 
 
@@ -83,6 +86,24 @@ def test_dry_run_counts_and_checks_without_writing(spec: Path, tmp_path: Path, c
     assert sum(row["images"] for row in rows if row["factor"] == "Camera_Roll") == 3_240_000_000
 
 
+def test_what_is_wrong_with_a_spec_is_said_at_once(spec: Path, tmp_path: Path, capsys, monkeypatch) -> None:
+    """One fault at a time is found by as many runs."""
+    command = ("render", spec, "--out", tmp_path / "x", "--engine", "marker", "--dry-run")
+    spec.write_text(json.dumps({"Wrld_Name": ["Desert"], "Camra_Yaw": [1], "Camera_Roll": 3}))
+    code, _, said = run(capsys, monkeypatch, *command)
+    assert (code, [word in said for word in ("'World_Name'", "'Camera_Yaw'", "write [3]")]) == (2, [True] * 3)
+    spec.write_text(
+        json.dumps({"World_Name": ["Desert"], "Camera_Yaw": [400], "Camera_Pitch": ["x"], "Camera_Roll": []})
+    )
+    code, _, said = run(capsys, monkeypatch, *command)
+    assert (code, len(said.splitlines())) == (2, 3), said
+    spec.write_text(json.dumps({"World_Name": ["Deset", "Snow"], "Character_Name": ["Zebraa", "Lionn", "Zebra"]}))
+    code, _, said = run(capsys, monkeypatch, *command)
+    assert code == 2
+    assert "World_Name = 'Deset' is unknown to engine 'marker'. Did you mean 'Desert'" in said
+    assert "2 unknown Character_Name, engine 'marker': Zebraa, Lionn (nearest: Zebraa → Zebra)" in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -153,3 +174,11 @@ def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
         "import sys; from torchmultiverse.cli import app; assert not {'torch', 'mitsuba', 'aiortc'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_exit_codes_are_documented() -> None:
+    """A script that tells codes apart would take one for another."""
+    text = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
+    listed = {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.M)}
+    classes = [one for one in vars(errors).values() if inspect.isclass(one) and issubclass(one, Exception)]
+    assert listed == {0, 130, 141} | {one.exit_code for one in classes}

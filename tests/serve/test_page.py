@@ -98,6 +98,8 @@ CHOSEN = {"world": "Museum", "character": "Zebra", "texture": "Grass", "light": 
 
 async def look(address: str, profile: Path) -> tuple[str, np.ndarray[Any, Any], np.ndarray[Any, Any], Page]:
     async with browse(address, profile) as page:
+        light = "[...document.getElementById('light').options].map((one) => one.text).join()"
+        assert await page.value(light) == "white,red"
         for name, level in CHOSEN.items():
             await page.value(f"document.getElementById('{name}').value = '{level}'")
         await page.value("document.querySelector('button').click()")

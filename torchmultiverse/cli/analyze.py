@@ -25,6 +25,7 @@ from torchmultiverse.cli.options import (
     Settings,
     SplitsFile,
     features_folder,
+    loggable,
     option_sets,
     tabular,
 )
@@ -121,6 +122,7 @@ class Everything:
     "model", epilog=examples("torchmultiverse analyze model timm:vit_base_patch16_224 --data data/animals --all")
 )
 @tabular(_CUTS)
+@loggable
 @option_sets
 def model_command(
     model: ModelString,
@@ -203,6 +205,7 @@ def _show(found: Analysis) -> None:
     ),
 )
 @tabular(_GAPS)
+@loggable
 def guillotine(
     data: Images,
     out: Out = Path("guillotine"),

@@ -66,6 +66,13 @@ def engines(incomplete: str) -> list[str]:
     return _begin([*engine_names(), "ws://"], incomplete) + _files(incomplete, ".sh")
 
 
+def loggers(incomplete: str) -> list[str]:
+    """Kinds of loggers of trainings."""
+    from torchmultiverse.train import LOGGERS
+
+    return _begin(LOGGERS, incomplete)
+
+
 def _levels(name: str) -> list[str]:
     """Return the levels of a factor that the built-in engine renders, with the names that stand for some."""
     from torchmultiverse.assets import everything

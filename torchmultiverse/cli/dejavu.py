@@ -19,6 +19,7 @@ from torchmultiverse.cli.options import (
     Seed,
     Settings,
     features_folder,
+    loggable,
     option_sets,
     tabular,
 )
@@ -152,6 +153,7 @@ def dejavu(
     ),
 )
 @tabular(_SWEEP)
+@loggable
 @option_sets
 def sweep(
     data: Images,

@@ -172,6 +172,16 @@ AcceptedLicense = Annotated[
     ),
 ]
 
+Log = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--log",
+        help="Log losses to tensorboard or tensorboard:FOLDER, wandb:PROJECT, mlflow:EXPERIMENT; may be repeated. "
+        "TensorBoard's files are in --out by default.",
+        autocompletion=completion.loggers,
+    ),
+]
+
 # Memorization
 Boxes = Annotated[
     Path | None,
@@ -246,6 +256,23 @@ def tabular(columns: Sequence[Column]) -> Callable[[Callable[..., None]], Callab
         return command
 
     return decorate
+
+
+def loggable(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that trains the option ``--log``. The decorator stands above `option_sets`, below `tabular`."""
+    hints = get_type_hints(function, include_extras=True)
+
+    @wraps(function)
+    def command(*, log: list[str] | None, **values: Any) -> None:
+        from torchmultiverse.train import log_to, open_loggers
+
+        with log_to(*open_loggers(log or (), values.get("out", Path.cwd()))):
+            function(**values)
+
+    named = inspect.signature(function).parameters.items()
+    given = [p.replace(annotation=hints[name], kind=p.KEYWORD_ONLY) for name, p in named]
+    _sign(command, [*given, inspect.Parameter("log", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Log)])
+    return command
 
 
 def _sign(command: Any, parameters: Sequence[inspect.Parameter]) -> None:

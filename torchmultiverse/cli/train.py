@@ -25,6 +25,7 @@ from torchmultiverse.cli.options import (
     Settings,
     SplitsFile,
     features_folder,
+    loggable,
     option_sets,
     tabular,
 )
@@ -41,6 +42,7 @@ _HELD_OUT = (
 @train_group.command(
     "ssl", epilog=examples("torchmultiverse train ssl data/animals --method vicreg --epochs 50 --out encoder")
 )
+@loggable
 @option_sets
 def ssl(
     data: Images,
@@ -65,6 +67,7 @@ def ssl(
 
 
 @train_group.command("clip", epilog=examples("torchmultiverse train clip data/spar --steps 480 --out model"))
+@loggable
 @option_sets
 def clip(dataset: Dataset, out: Out, training: ClipTraining) -> None:
     """Train a small image-text model from scratch on captioned images; it is loaded as tiny:FOLDER."""
@@ -79,6 +82,7 @@ def clip(dataset: Dataset, out: Out, training: ClipTraining) -> None:
     epilog=examples("torchmultiverse train finetune data/ar4t --model open_clip:ViT-B-32-quickgelu/openai --out tuned"),
 )
 @tabular(BOARD)
+@loggable
 @option_sets
 def finetune(
     dataset: Dataset,
@@ -127,6 +131,7 @@ def finetune(
     "held-out", epilog=examples("torchmultiverse train held-out data/animals --factor world_name --count 14 --keep 0")
 )
 @tabular(_HELD_OUT)
+@loggable
 def held_out(
     dataset: Dataset,
     factor: Annotated[
@@ -183,6 +188,7 @@ class Decoding:
     "decoder",
     epilog=examples("torchmultiverse train decoder ssl:encoder --layer trunk --data data/animals --out decoder"),
 )
+@loggable
 @option_sets
 def decoder(
     model: ModelString,

@@ -263,7 +263,7 @@ class Catalogue(BaseModel):
             return f"{what} out of the range of engine '{self.engine}', {choice.low:g} to {choice.high:g}{which}"
         if one:
             return f"{name} = '{wrong[0]}' is unknown to engine '{self.engine}'.{nearest(str(wrong[0]), choice.levels)}"
-        near = nearest_of(map(str, wrong[:_LISTED]), choice.levels)
+        near = nearest_of(map(str, wrong[:_NEAREST]), choice.levels)
         return f"{len(wrong):,} unknown {name}, engine '{self.engine}': {_some(wrong)}{near}"
 
     def pack_problems(self, wanted: Sequence[str]) -> list[str]:
@@ -291,6 +291,8 @@ class Catalogue(BaseModel):
 
 _LISTED = 30
 """Levels that a message lists."""
+_NEAREST = 8
+"""Levels whose nearest known one it names."""
 
 
 def _some(levels: list[Any]) -> str:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from torchmultiverse.engines.contract import Catalogue, Choice, Engine, Failure, Frame, RenderOptions
-from torchmultiverse.scenes import FACTORS, Scene
+from torchmultiverse.scenes import FACTORS, Factor, Scene
 
 GRID = 12
 _WORLDS = ["Desert", "Museum", "SaltFlats", "Snow"]
@@ -74,9 +74,7 @@ class MarkerEngine(Engine):
     @override
     def catalogue(self) -> Catalogue:
         factors = {
-            f.wire: Choice(low=f.low, high=f.high) if f.kind == "number" else Choice(levels=_levels(f.wire))
-            for f in FACTORS
-            if not f.label
+            f.wire: Choice(low=f.low, high=f.high) if f.kind == "number" else _choice(f) for f in FACTORS if not f.label
         }
         return Catalogue(
             engine="marker",
@@ -122,6 +120,11 @@ class MarkerEngine(Engine):
     @override
     def close(self) -> None:
         pass
+
+
+def _choice(factor: Factor) -> Choice:
+    levels = _levels(factor.wire)
+    return Choice(levels=levels, about={level: name for name, level in factor.names.items() if level in (levels or ())})
 
 
 def _levels(wire: str) -> list[str] | None:

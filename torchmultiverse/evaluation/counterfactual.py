@@ -24,8 +24,6 @@ from torchmultiverse.evaluation.result import Result
 from torchmultiverse.stats import holm, mcnemar, paired_interval
 from torchmultiverse.store import StoredDataset
 
-_EXAMPLES = 4
-
 
 @dataclass(frozen=True)
 class FactorEffect:
@@ -42,8 +40,7 @@ class FactorEffect:
         p: of the exact McNemar test, corrected; it speaks of these characters, the interval of others as well.
         clusters: independent groups of pairs.
         grouped: what they are, in the plural.
-        examples: rows of up to four pairs that are right at ``first`` alone, or at ``second`` alone where there are
-            more of these, drawn at random.
+        examples: rows of up to four pairs that are right at ``first`` alone, or else at ``second`` alone.
     """
 
     model: str
@@ -65,9 +62,7 @@ class FactorEffect:
     examples: tuple[tuple[int, int], ...] = ()
 
 
-def counterfactuals(
-    result: Result, dataset: StoredDataset, factors: Sequence[str] | None = None, seed: int = 0
-) -> list[FactorEffect]:
+def counterfactuals(result: Result, dataset: StoredDataset, factors: Sequence[str] | None = None) -> list[FactorEffect]:
     """Return the effect of every change of one factor, by model, task and setting.
 
     Pairs with different true answers say nothing about the factor and are left out; so a factor that the question is
@@ -77,7 +72,6 @@ def counterfactuals(
         result: of an evaluation of this dataset.
         dataset: what was evaluated, all of it and in the same order.
         factors: columns; by default all that vary.
-        seed: of the examples.
 
     Raises:
         DatasetError: another dataset, or no such factor.
@@ -93,14 +87,13 @@ def counterfactuals(
     clusters = np.asarray(names, object)
     levels = {name: np.array([str(v) for v in dataset.table([name])[name].to_pylist()], object) for name in pairs}
     found: list[FactorEffect] = []
-    rng = np.random.default_rng(seed)
     for model, task, setting, rows in _asked(result):
         index = rows["index"]
         if len(index) and (index.max() >= len(ids) or (ids[index] != rows["scene_id"]).any()):
             raise DatasetError(f"{dataset.path} is not the dataset that '{model}' was evaluated on")
         effects: list[FactorEffect] = []
         for name, both in pairs.items():
-            effects += _of_factor((model, task, setting, name), rows, both, levels[name], clusters, rng)
+            effects += _of_factor((model, task, setting, name), rows, both, levels[name], clusters, len(ids))
         found += [replace(e, p=p) for e, p in zip(effects, holm([e.p for e in effects]), strict=True)]
     return found
 
@@ -123,9 +116,9 @@ def _of_factor(
     pairs: NDArray[np.int64],
     levels: NDArray[np.object_],
     clusters: NDArray[np.object_],
-    rng: np.random.Generator,
+    count: int,
 ) -> Iterator[FactorEffect]:
-    place = np.full(len(clusters), -1, np.int64)
+    place = np.full(count, -1, np.int64)
     place[rows["index"]] = np.arange(len(rows["index"]))
     one, two = place[pairs[:, 0]], place[pairs[:, 1]]
     kept = (one >= 0) & (two >= 0)
@@ -147,8 +140,8 @@ def _of_factor(
         found = paired_interval(difference, groups if groups.any() else None)
         lost, gained = int((difference < -0.5).sum()), int((difference > 0.5).sum())
         flips = float((rows["prediction"][a] != rows["prediction"][b]).mean())
-        telling = np.flatnonzero(difference < -0.5 if lost >= gained else difference > 0.5)
-        telling = np.sort(rng.choice(telling, min(_EXAMPLES, len(telling)), replace=False))
+        ranked = np.argsort(difference if lost >= gained else -difference, kind="stable")
+        telling = ranked[np.abs(difference[ranked]) > 0.5][:4]
         examples = tuple((int(rows["index"][a[k]]), int(rows["index"][b[k]])) for k in telling)
         grouped = "pairs" if found.clusters == len(a) else "characters"
         yield FactorEffect(

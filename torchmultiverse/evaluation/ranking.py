@@ -108,7 +108,7 @@ def leaderboard(result: Result) -> Leaderboard:
     return Leaderboard(result)
 
 
-_LEFT, _MODEL = 50, 24
+_LEFT, _MODEL = 42, 22
 """Characters that a terminal needs for tasks, chance and numbers of images; and for a model."""
 
 

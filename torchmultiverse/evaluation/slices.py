@@ -25,7 +25,6 @@ from torchmultiverse.stats import Intervals, LowerTailTest
 
 RATE = 0.05
 _LEAST = 8  # pictures in a slice
-_EXAMPLES = 8
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Slice:
         accuracy, low, high: with a 95 % interval.
         rest: accuracy on all other pictures.
         p, corrected: of the slice being no worse than the rest, before and after correction.
-        examples: indices of failures, at most eight, drawn at random.
+        examples: indices of failures, at most eight, the worst first, from all over the slice.
     """
 
     model: str
@@ -82,7 +81,7 @@ def worst_slices(
         factors: columns to search; by default all that vary and have no more than 200 levels.
         depth: how many factors a slice may combine.
         rate: expected share of false findings among those returned.
-        seed: of the intervals, and of the examples that are drawn.
+        seed: of the intervals.
 
     Raises:
         DatasetError: no such model, task or factor, or nothing to search.
@@ -125,8 +124,8 @@ def slices_of(
         inside = candidate.mask(columns)
         values = rows.correct[inside]
         low, high, _ = intervals.of_mean(values, None if clusters is None else clusters[inside])
-        wrong = rows.index[inside & (rows.correct < 0.5)]
-        some = np.sort(np.random.default_rng(seed).choice(wrong, min(_EXAMPLES, len(wrong)), replace=False))
+        at = np.flatnonzero(inside)
+        wrong = at[np.argsort(rows.correct[at], kind="stable")][: int((values < 0.5).sum())]
         kept.append(
             Slice(
                 model,
@@ -141,7 +140,7 @@ def slices_of(
                 float(rows.correct[~inside].mean()),
                 candidate.p,
                 float(p),
-                tuple(some.tolist()),
+                tuple(int(i) for i in rows.index[wrong[:: max(1, len(wrong) // 8)]][:8]),
             )
         )
     return sorted(kept, key=lambda s: -(s.rest - s.accuracy) * s.n)

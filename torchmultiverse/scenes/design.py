@@ -96,6 +96,10 @@ class Design(ABC):
         return {name: list(counts) for name, counts in self.level_counts().items()}
 
 
+MOST_PROBLEMS = 20
+"""Lines that say what is wrong with a spec at once."""
+
+
 class Factorial(Design):
     """The full product of its axes; the first axis changes slowest.
 
@@ -124,7 +128,7 @@ class Factorial(Design):
         """Build from lists of levels and linked axes.
 
         Raises:
-            SpecError: bad levels, or a factor that two axes set.
+            SpecError: bad levels, a line for each factor that has some, or a factor that two axes set.
         """
         axes: list[list[dict[str, Value]]] = []
         owner: dict[str, str] = {}
@@ -134,10 +138,16 @@ class Factorial(Design):
                 raise SpecError(f"{place} sets {wire}, which {owner[wire]} sets already")
             owner[wire] = place
 
+        problems = []
         for name, levels in factors.items():
-            wire = table[name].wire
-            claim(wire, f"{where}.{name}")
-            axes.append([{wire: level} for level in check_levels(name, levels, table, where)])
+            try:
+                wire = table[name].wire
+                claim(wire, f"{where}.{name}")
+                axes.append([{wire: level} for level in check_levels(name, levels, table, where)])
+            except SpecError as error:
+                problems.append(str(error))
+        if problems:
+            raise SpecError("\n".join(problems[:MOST_PROBLEMS]))
         for a, rows in enumerate(linked):
             place = f"linked[{a}]"
             if not rows:

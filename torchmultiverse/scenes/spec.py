@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 
 from torchmultiverse.errors import SpecError, nearest
 from torchmultiverse.resources import data_folder
-from torchmultiverse.scenes.design import Design
+from torchmultiverse.scenes.design import MOST_PROBLEMS, Design
 from torchmultiverse.scenes.factors import FACTORS, FAMILY_COLUMNS, Factor, FactorTable
 from torchmultiverse.scenes.kinds import AnyDesign, Level, SpecModel
 from torchmultiverse.scenes.splits import Splits
@@ -178,12 +178,15 @@ def parse_spec(data: object, name: str = "spec") -> Spec:
             raise SpecError("the spec is empty; see an example with: torchmultiverse specs show spar")
         known = [f.wire for f in FACTORS]
         keys = list(Spec.model_fields)
+        problems = []
         for key, value in data.items():
             if key not in FACTORS:
                 hint = nearest(key, [*known, *keys])
-                raise SpecError(f"unknown factor '{key}' (and no 'design').{hint}")
-            if not isinstance(value, list):
-                raise SpecError(f"{key} = {value!r} is no list of levels; write [{value!r}]")
+                problems.append(f"unknown factor '{key}' (and no 'design').{hint}")
+            elif not isinstance(value, list):
+                problems.append(f"{key} = {value!r} is no list of levels; write [{value!r}]")
+        if problems:
+            raise SpecError("\n".join(problems[:MOST_PROBLEMS]))
         data = {"name": name, "design": {"kind": "factorial", "factors": data}}
     try:
         spec = Spec.model_validate(data)

@@ -4,6 +4,7 @@ from .clip import train_clip as train_clip
 from .decoder import train_decoder as train_decoder
 from .finetuning import finetune as finetune
 from .finetuning import trained_on as trained_on
+from .loggers import LOGGERS as LOGGERS
 from .loggers import MlflowLogger as MlflowLogger
 from .loggers import RunLogger as RunLogger
 from .loggers import TensorBoardLogger as TensorBoardLogger
@@ -26,6 +27,7 @@ from .ssl import checkpoints as checkpoints
 from .ssl import train_encoder as train_encoder
 
 __all__ = [
+    "LOGGERS",
     "AugmentedViews",
     "ClassifierTraining",
     "ClipTraining",

@@ -147,7 +147,7 @@ class MlflowLogger:
         self._client.set_terminated(self._run)
 
 
-KINDS: dict[str, Callable[[str, Path], RunLogger]] = {
+LOGGERS: dict[str, Callable[[str, Path], RunLogger]] = {
     "tensorboard": lambda where, out: TensorBoardLogger(where or out / "tensorboard"),
     "wandb": lambda where, out: WandbLogger(where or "torchmultiverse", out),
     "mlflow": lambda where, out: MlflowLogger(where or "torchmultiverse"),
@@ -169,9 +169,9 @@ def open_loggers(texts: Sequence[str], out: str | Path) -> list[RunLogger]:
     found = []
     for text in texts:
         kind, _, where = text.partition(":")
-        if kind not in KINDS:
-            raise ModelError(f"no logger '{kind}'.{nearest(kind, KINDS)}")
-        found.append(KINDS[kind](where, Path(out)))
+        if kind not in LOGGERS:
+            raise ModelError(f"no logger '{kind}'.{nearest(kind, LOGGERS)}")
+        found.append(LOGGERS[kind](where, Path(out)))
     return found
 
 
