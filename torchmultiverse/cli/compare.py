@@ -51,8 +51,8 @@ _GAP = (
     share("excess", "beyond composition", signed=True), p_value("p"),
 )  # fmt: skip
 _NEXT = (
-    _SLICES[0], number("images"), share("difference", signed=True), share("disagreement", "one of two right, %", digits=0),
-    number("to_render", "render"),
+    _SLICES[0], number("images"), share("difference", signed=True),
+    share("disagreement", "one of two right, %", digits=0), number("to_render", "render"),
 )  # fmt: skip
 _INTERACTIONS = (
     text("first_level"), text("second_level"), number("images"), share("accuracy"),
