@@ -30,7 +30,7 @@ SIZE = 96
 """Side of the benchmark's pictures: what a tile of the page shows."""
 TRAINING_SIZE = 64
 """Side of the training pictures: what the model reads."""
-SAMPLES = 6
+SAMPLES = 4
 TRAINING_IMAGES = 300
 VIEWS = ((345, 350, 355), (5, 10, 15))
 """Camera yaws of the training set. Each arrangement is seen from one of each: what stands where is built once for both,
@@ -81,7 +81,12 @@ def training_spec(rng: np.random.Generator, count: int = TRAINING_IMAGES) -> Spe
         while len(scenes) < number * count // len(WORLDS):
             order = order or [int(place) for place in rng.permutation(len(pairs))]
             one, two, setting = pairs[order.pop()]
-            arrangement = {"World_Name": world, "Character_Name": one, "Character2_Name": two, **setting}
+            arrangement: dict[str, Any] = {
+                "World_Name": world,
+                "Character_Name": one,
+                "Character2_Name": two,
+                **setting,
+            }
             for scale in ("Character_Scale", "Character2_Scale"):
                 arrangement[scale] = round(float(rng.uniform(0.8, 0.98)), 2)
             for yaws in VIEWS:

@@ -70,10 +70,10 @@ def number(key: str, head: str | None = None, form: str = ",", unit: str = "coun
     return Column((key,), _head(key, head), lambda v: format(v, form), unit)
 
 
-def share(key: str, head: str | None = None, signed: bool = False) -> Column:
-    """Return a column of shares, 0 to 1, or of their differences; people read percent, or points."""
+def share(key: str, head: str | None = None, signed: bool = False, digits: int = 1) -> Column:
+    """Return a column of shares, 0 to 1, or of their differences; people read percent or points, of so many digits."""
     unit = "difference of shares, -1 to 1" if signed else "share, 0 to 1"
-    return Column((key,), _head(key, head), lambda v: f"{100 * v:{'+' if signed else ''}.1f}", unit)
+    return Column((key,), _head(key, head), lambda v: f"{100 * v:{'+' if signed else ''}.{digits}f}", unit)
 
 
 def interval(key: str, head: str | None = None) -> Column:

@@ -122,7 +122,7 @@ def once(work: Path, kind: str, protocol: str, out: Path, profile: bool) -> None
 
         with cProfile.Profile() as profiled:
             evaluate(pictures, model, protocol, embeddings=work / "store", quiet=True)
-        pstats.Stats(profiled).sort_stats("tottime").print_stats(45)
+        pstats.Stats(profiled).sort_stats("cumulative").print_stats(45)
         return
     result = evaluate(pictures, model, protocol, embeddings=work / "store", quiet=True)
     print(json.dumps({"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}))

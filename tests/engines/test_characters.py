@@ -271,6 +271,71 @@ def test_rabbit_has_a_white_tail_and_a_crow_is_black():
     assert luminance(mesh_of("Crow").color).mean() < 0.05
 
 
+def seen(mesh, yaw, cell=0.02):
+    """Return the area that a mesh covers in the view from a side, in square metres."""
+    a = np.radians(yaw)
+    across = mesh.vertices[:, 1] * np.cos(a) - mesh.vertices[:, 0] * np.sin(a)
+    columns, rows = (np.floor(values / cell).astype(int) for values in (across, mesh.vertices[:, 2]))
+    return len(np.unique(columns * 1000 + rows)) * cell**2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_animal_is_a_line_from_the_front(name):
+    side, front = (seen(mesh_of(name), yaw) for yaw in (0, 90))
+    assert min(side, front) > 0.2 * max(side, front)
+
+
+def test_a_bat_spreads_its_wings_to_every_side():
+    areas = [seen(mesh_of("FruitBat"), yaw) for yaw in range(0, 180, 15)]
+    assert min(areas) > 0.5 * max(areas)
+
+
+@pytest.mark.parametrize("name", ["Cat", "Wolf"])
+def test_cats_and_wolves_are_grey(name):
+    color = mesh_of(name).color
+    assert np.ptp(color, axis=1).mean() < 0.15 * color.max(1).mean()
+
+
+def test_beaver_shows_orange_incisors_and_the_flat_of_its_tail():
+    m = mesh_of("Beaver")
+    red, green, blue = m.color.T
+    teeth = m.vertices[(red > 0.5) & (green > 0.2 * red) & (blue < 0.1)]
+    assert np.ptp(teeth[:, 2]) > 0.08
+    tail = m.vertices[m.vertices[:, 0] < m.vertices[:, 0].min() + 0.25]
+    assert (np.ptp(tail, axis=0) > 0.2).all(), "seen from above only"
+
+
+def test_harpy_eagle_has_a_dark_band_between_a_grey_head_and_a_white_breast():
+    m = mesh_of("HarpyEagle")
+    front = (m.normals[:, 0] > 0.4) & (np.abs(m.vertices[:, 1]) < 0.1)
+    belly, band, face = (
+        luminance(m.color[front & (np.abs(m.vertices[:, 2] - z) < 0.05)]).mean() for z in (0.7, 1.0, 1.1)
+    )
+    assert belly > 2 * face > 3 * band
+
+
+def test_beetle_has_a_dark_seam_between_its_wing_cases():
+    m = mesh_of("GoldBeetle")
+    back = (m.normals[:, 2] > 0.7) & (m.vertices[:, 0] < m.vertices[:, 0].min() + 0.55)
+    off = np.abs(m.vertices[:, 1])
+    seam, case = (luminance(m.color[back & (off >= a) & (off < b)]).mean() for a, b in ((0, 0.01), (0.03, 0.06)))
+    assert case > 10 * seam
+
+
+def test_jerboa_stands_on_two_feet_and_a_crocodile_gapes():
+    jerboa = mesh_of("Jerboa").vertices
+    assert np.diff(np.sort(jerboa[jerboa[:, 2] < 0.03, 0])).max() < 0.05, "feet one behind the other"
+    crocodile = mesh_of("Crocodile").vertices
+    snout = crocodile[crocodile[:, 0] > crocodile[:, 0].max() - 0.1]
+    assert np.diff(np.sort(snout[:, 2])).max() > 0.03
+
+
+def test_ammonite_spreads_its_arms_wider_than_its_shell():
+    v = mesh_of("Ammonite").vertices
+    front = v[:, 0] > v[:, 0].max() - 0.2
+    assert np.ptp(v[front, 1]) > 1.3 * np.ptp(v[v[:, 0] < 0, 1])
+
+
 def test_sphere_is_meshed_where_it_is():
     part = implicit.ImplicitPart(ellipsoid=(0.1, 0, 0.2), r=[0.3, 0.3, 0.3], blend=0)
     s = implicit.mesh([part], 200_000)
@@ -278,6 +343,16 @@ def test_sphere_is_meshed_where_it_is():
     assert np.abs(radius - 0.3).max() < 0.003
     outwards = (s.vertices - np.array([0.1, 0, 0.2])) / radius[:, None]
     assert (s.normals * outwards).sum(1).min() > 0.99
+
+
+def test_waves_of_a_plate_are_as_high_as_told_and_lie_within_its_bounds():
+    square = [(-0.5, -0.5), (-0.5, 0.5), (0.5, 0.5), (0.5, -0.5)]
+    part = implicit.ImplicitPart(plate=square, r=[0.02], ripple=(0.2, 4), blend=0)
+    v = implicit.mesh([part], 400_000).vertices
+    far, angle = np.hypot(v[:, 0], v[:, 2]), np.arctan2(v[:, 2], -v[:, 0])
+    assert np.abs(v[:, 1] - 0.2 * far * np.sin(4 * angle)).max() < 0.04
+    low, high = implicit.Solid(part, 1.0).bounds()
+    assert ((v > low) & (v < high)).all()
 
 
 def test_tube_length_is_measured_along_it():

@@ -54,6 +54,7 @@ def test_a_step_that_does_not_end_leaves_the_others_alone(gpu: ModuleType, monke
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_every_step_runs(gpu: ModuleType) -> None:
     if probe().chosen == "scalar_rgb":
         pytest.skip("only the scalar variant works here, which has no device")

@@ -148,6 +148,7 @@ LINKED = [
 ]
 
 
+@pytest.mark.parametrize("most", [1000, 999], ids=["as a table", "as a sequence"])
 @pytest.mark.parametrize(
     ("kind", "factors", "seed", "digest"),
     [
@@ -161,8 +162,12 @@ LINKED = [
         ("sobol", RANGES, 5, "86d510d9e2cce988"),
     ],
 )
-def test_a_seed_draws_what_it_always_drew(kind: str, factors: dict[str, Any], seed: int, digest: str) -> None:
+def test_a_seed_draws_what_it_always_drew(
+    kind: str, factors: dict[str, Any], seed: int, digest: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Scenes, their order, and that of levels, which samplers draw from: of before draws were made as arrays."""
+    monkeypatch.setattr(sampling, "MOST_AT_ONCE", most)
+    monkeypatch.setattr(sampling, "_BLOCK", 256)
     made = {"kind": kind, "pictures": 1000, "factors": factors, "linked": LINKED}
     found = parse_spec({"name": "x", "seed": seed, "design": made}).build()
     counts = [[name, list(per.items())] for name, per in found.level_counts().items()]
@@ -259,21 +264,27 @@ def test_sequences_pass_over_what_was_there(method: Any, wide: bool, monkeypatch
         more = [[{name: 0}] for name in list(spans)[1:]]
     frame = Factorial([[{"World_Name": world} for world in WORLDS], [{"Camera_Yaw": 0}], *more], FACTORS)
     count = 300 if wide else 20
-    found = PointSequence(method, count, frame, spans, 3)
+    found = PointSequence(method, count, frame, spans, (3, 0))
     points = found._draw(0, 512)
     scenes = list(sampling._scenes(points, frame, spans))
     expected = list(dict.fromkeys(scenes))[:count]
     assert wide or len(set(scenes[:count])) < count, "some of the first repeat"
     assert list(found) == expected
     assert found[count - 1] == expected[-1]
-    assert list(PointSequence(method, count, frame, spans, 3).part(np.array([count - 1, 0]))) == [found[-1], found[0]]
+    assert list(PointSequence(method, count, frame, spans, (3, 0)).part(np.array([count - 1, 0]))) == [
+        found[-1],
+        found[0],
+    ]
     assert list(pickle.loads(pickle.dumps(found))) == expected
     if not wide:
         with pytest.raises(SpecError, match=r"reaches only \d+ different ones; ask for fewer"):
-            PointSequence(method, 400, frame, spans, 3)[399]
+            PointSequence(method, 400, frame, spans, (3, 0))[399]
 
 
 def test_what_is_too_large_to_be_drawn_is_said() -> None:
+    narrow = {"World_Name": WORLDS, "Camera_Yaw": {"from": 0, "to": 100}}
+    with pytest.raises(SpecError, match="repeats some however it is drawn; ask for fewer"):
+        parse_spec({"name": "x", "design": {"kind": "random", "pictures": 60_000, "factors": narrow}})
     for kind, message in (("latin_hypercube", "at most 5,000,000 of kind"), ("sobol", "only 9 different scenes")):
         made = {"kind": kind, "pictures": TEN, "factors": WIDE if kind == "latin_hypercube" else {
             "World_Name": WORLDS[:3], "Character_Name": CHARACTERS}}  # fmt: skip

@@ -71,11 +71,13 @@ def nearest_rows(
     query = torch.from_numpy(np.ascontiguousarray(queries)).to(where) - middle
     length = (query**2).sum(1, keepdim=True)
     best = torch.empty(len(query), 0, dtype=torch.int64, device=where)
-    # One buffer for all products: memory that is new costs more than what is written to it.
-    buffer = torch.empty(min(chunk, len(query)) * min(block, len(index)), device=where)
+    # One buffer for all blocks and one for all products: memory that is new costs more than what is written to it.
+    centred = torch.empty(min(block, len(index)), index.shape[1], device=where)
+    buffer = torch.empty(min(chunk, len(query)) * len(centred), device=where)
     for first in range(0, len(index), block):
-        part = torch.from_numpy(np.ascontiguousarray(index[first : first + block])).to(where) - middle
-        square = torch.linalg.vecdot(part, part)
+        given = torch.from_numpy(np.ascontiguousarray(index[first : first + block])).to(where)
+        part = torch.sub(given, middle, out=centred[: len(given)])
+        square = torch.cat([torch.linalg.vecdot(some, some) for some in torch.split(part, _SQUARED)])
         found = []
         for start in range(0, len(query), chunk):
             some = slice(start, start + chunk)
@@ -88,6 +90,8 @@ def nearest_rows(
 
 
 _ROWS = (1 << 32) - 1
+_SQUARED = 1024
+"""Rows whose squares stay in a cache."""
 _GROUP = 32
 """Rows of an index of which the nearest one is looked at first."""
 

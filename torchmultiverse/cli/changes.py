@@ -29,7 +29,7 @@ _EFFECTS = (
     text("model"),
     Column(("task", "setting"), "task", lambda task, of: task if of in {"", "all"} else f"{task}, {of}", right=False),
     text("factor"), Column(("first", "second"), "change", lambda one, two: f"{one} → {two}", right=False),
-    number("pairs"), share("flips"), difference("effect"), p_value("p"),
+    number("pairs"), share("flips", "flips, %", digits=0), difference("effect"), p_value("p"),
 )  # fmt: skip
 
 

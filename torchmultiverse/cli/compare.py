@@ -58,8 +58,8 @@ _GAP = (
     share("excess", "beyond composition", signed=True), p_value("p"),
 )  # fmt: skip
 _NEXT = (
-    _SLICES[0], number("images"), share("difference", signed=True), share("disagreement", "one of two right"),
-    number("to_render", "render"),
+    _SLICES[0], number("images"), share("difference", signed=True),
+    share("disagreement", "one of two right, %", digits=0), number("to_render", "render"),
 )  # fmt: skip
 _INTERACTIONS = (
     text("first_level"), text("second_level"), number("images"), share("accuracy"),
@@ -68,7 +68,7 @@ _INTERACTIONS = (
 )  # fmt: skip
 _CORRELATIONS = (
     text("factor"), number("models"),
-    Column(("r", "r_low", "r_high"), "r", lambda r, low, high: f"{r:+.2f} [{low:+.2f}, {high:+.2f}]",
+    Column(("r", "r_low", "r_high"), "r, 95 %", lambda r, low, high: f"{r:+.2f} [{low:+.2f}, {high:+.2f}]",
            "Pearson's r, and the ends of its 95 % interval"),
     p_value("p"), number("published_r", form="+.2f", unit="Pearson's r"),
 )  # fmt: skip

@@ -90,7 +90,7 @@ def say(what: RenderableType = "", style: str | None = None) -> None:
 def say_more(count: int, top: int) -> None:
     """Say how many rows are not shown."""
     if count > top:
-        say(f"  … and {count - top:,} more; all: --top {count}", "dim")
+        warn(f"[dim]  … and {count - top:,} more; all: --top {count}[/]")
 
 
 def warn(what: str) -> None:

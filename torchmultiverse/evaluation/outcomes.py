@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torchmultiverse.evaluation.classification import imagenet_outcome
 from torchmultiverse.evaluation.imagenet import CLASSES
 from torchmultiverse.evaluation.pairs import METRICS, winoground
-from torchmultiverse.evaluation.scores import CHUNK, Scores, Search
+from torchmultiverse.evaluation.scores import CHUNK, NO_SEARCH, Scores, Search
 from torchmultiverse.evaluation.scoring import Outcome, first_of_best, joined, two_way
 from torchmultiverse.evaluation.task import Task
 
@@ -40,7 +40,7 @@ class TaskOutcome:
     predictions: NDArray[Any]
     chance: float
     candidates: int
-    search: Search = Search()
+    search: Search = NO_SEARCH
 
     @property
     def in_average(self) -> bool:
@@ -80,7 +80,7 @@ def _reading(task: Task, scores: Scores) -> TaskOutcome:
 def _ranked(task: Task, scores: Scores) -> Iterator[TaskOutcome]:
     """Yield outcomes among all candidates."""
     names, count = np.array(task.candidates, dtype=object), len(task.candidates)
-    asked = [metric for metric in task.metrics if metric in _AMONG]
+    asked: list[str] = [metric for metric in task.metrics if metric in _AMONG]
     plain = [metric for metric in asked if metric == "top1" and not scores.first_wins]
     found = {metric: scores.retrieve(task.labels, count) for metric in plain}
     if others := [metric for metric in asked if metric not in found]:
@@ -101,7 +101,7 @@ def _first_of_best(task: Task, scores: Scores, metrics: Sequence[str]) -> dict[s
         block = scores.block(part)
         for metric, found in parts.items():
             found.append(first_of_best(block, task.labels[part], _AMONG[metric]))
-    return {metric: (joined(found), Search()) for metric, found in parts.items()}
+    return {metric: (joined(found), NO_SEARCH) for metric, found in parts.items()}
 
 
 def _of_pairs(task: Task, scores: Scores) -> Iterator[TaskOutcome]:

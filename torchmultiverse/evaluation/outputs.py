@@ -68,8 +68,8 @@ class Outputs:
             ModelError: vectors of images and captions are not of one length.
         """
         made = self._read(model, texts)
-        for vector in made.values():
-            self._check_width(model, len(vector))
+        for width in {len(vector) for vector in made.values()}:
+            self._check_width(model, width)
         return made
 
     def _make(

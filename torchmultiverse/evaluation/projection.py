@@ -21,11 +21,13 @@ from torchmultiverse.models import FloatArray
 CONFIDENCE = 1e-3
 """How far the confidence of an answer may be from that of all scores, where not all are computed."""
 _UNIT = 2.0**-24  # half a unit in the last place of float32, relative
+_TINY = 1e-17  # a norm whose square may be 0 in float32
+_RANGE = (1e-6, 1e6)  # of the largest number of vectors, so that no square that matters is 0 or infinite
 _SAMPLE = 16  # images that are asked how many dimensions are worth it
 _LEARNT = 1024  # captions that a subspace is fitted to
 _CHUNK = 64  # products that are summed before their sums are: errors grow with the longest sum
-_DIMENSIONS = (8, 16, 24, 32, 48, 64, 96, 128)
-_CUTS = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 11.0, 14.0)
+_DIMENSIONS = (16, 32, 48, 64, 96, 128)
+_CUTS = (0.0, 2.0, 4.0, 6.0, 9.0, 13.0)
 # Costs as multiples of one multiplication and addition of a product of matrices, as measured.
 _PASSES = 40  # of a score, once there is its bound
 _GATHERED = 14  # of a product of two rows that are gathered
@@ -59,7 +61,7 @@ class Projection:
     @property
     def dimensions(self) -> int:
         """How many dimensions are taken."""
-        return self.coordinates.shape[1] - 2
+        return int(self.coordinates.shape[1]) - 2
 
     @property
     def full(self) -> bool:
@@ -90,7 +92,8 @@ class Projection:
     @cached_property
     def _lost(self) -> float:
         """How far coordinates are from those of a basis that is orthonormal, relative to the norm of the vector."""
-        return rounding(_CHUNK + -(-self.texts.shape[1] // _CHUNK)) * np.sqrt(self.dimensions) + self._skew
+        terms = _CHUNK + -(-self.texts.shape[1] // _CHUNK)
+        return float(rounding(terms) * np.sqrt(self.dimensions)) + self._skew
 
     @cached_property
     def _skew(self) -> float:
@@ -122,10 +125,13 @@ class Captions:
         self.vectors = vectors
         self._projection: Projection | None = None
 
+    def comparable(self, images: FloatArray) -> bool:
+        """Whether bounds hold for these captions and some images: float32 numbers, finite, not all tiny or huge."""
+        return self._in_range and _in_range(images)
+
     @cached_property
-    def finite(self) -> bool:
-        """Whether no number is NaN or infinite."""
-        return bool(np.isfinite(self.vectors).all())
+    def _in_range(self) -> bool:
+        return _in_range(self.vectors)
 
     def projection(self, images: FloatArray, labels: NDArray[np.int64], scale: float) -> Projection:
         """Return the captions in as many dimensions as the first images that were asked made cheapest."""
@@ -165,7 +171,7 @@ def projected(texts: FloatArray, images: FloatArray, labels: NDArray[np.int64], 
         labels: index of the true candidate of each image, (N,).
         scale: of the softmax.
     """
-    if texts.shape[1] <= _DIMENSIONS[0]:
+    if min(texts.shape) <= _DIMENSIONS[0]:
         return all_dimensions(texts)
     some = _drawn(len(images), _SAMPLE)
     basis = principal(texts, min(_DIMENSIONS[-1], *texts.shape))
@@ -176,10 +182,21 @@ def projected(texts: FloatArray, images: FloatArray, labels: NDArray[np.int64], 
     )
     if cost > 0.9 * (texts.shape[1] + _PASSES):
         return all_dimensions(texts)
-    kept = np.ascontiguousarray(basis[:, :dimensions])
-    inside = every[:, :dimensions]
-    lost = rounding(dimensions + 2) * np.sqrt(dimensions) * _norms(texts)
-    return Projection(texts, kept, _coordinates(inside, _norms(texts - inside @ kept.T) + lost), cut)
+    return reduced(texts, np.ascontiguousarray(basis[:, :dimensions]), cut, every[:, :dimensions])
+
+
+def reduced(texts: FloatArray, basis: FloatArray, cut: float, inside: FloatArray | None = None) -> Projection:
+    """Return captions in the dimensions of a basis.
+
+    Args:
+        texts: (K, D), finite.
+        basis: nearly orthonormal columns, (D, k).
+        cut: see :class:`Projection`.
+        inside: coordinates of the captions, where they are known, (K, k).
+    """
+    inside = _product(texts, basis) if inside is None else inside
+    lost = rounding(basis.shape[1] + 2) * np.sqrt(basis.shape[1]) * _norms(texts)
+    return Projection(texts, basis, _coordinates(inside, _norms(texts - inside @ basis.T) + lost), cut)
 
 
 def _coordinates(inside: FloatArray, outside: NDArray[np.float64] | int) -> FloatArray:
@@ -248,7 +265,14 @@ def _drawn(count: int, most: int) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng(0).choice(count, min(most, count), replace=False))
 
 
+def _in_range(vectors: FloatArray) -> bool:
+    if vectors.dtype != np.float32 or not vectors.size:
+        return False
+    largest = max(float(vectors.max()), -float(vectors.min()))
+    return _RANGE[0] <= largest <= _RANGE[1]
+
+
 def _norms(vectors: FloatArray) -> NDArray[np.float64]:
     """Return no less than the norms of vectors, (N,)."""
     squares = np.einsum("nd,nd->n", vectors, vectors).astype(np.float64)
-    return np.asarray(np.sqrt(squares * (1 + rounding(vectors.shape[1] + 2))) * (1 + 1e-9))
+    return np.asarray(np.sqrt(squares * (1 + rounding(vectors.shape[1] + 2))) * (1 + 1e-9) + _TINY)

@@ -7,6 +7,7 @@ vectors alone (`scoring.paired_scores`): neither batches nor threads nor the num
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from torchmultiverse.evaluation.projection import CONFIDENCE, ProjectedImages, Projection, all_dimensions, rounding
+from torchmultiverse.evaluation.projection import CONFIDENCE, ProjectedImages, Projection, rounding
 from torchmultiverse.evaluation.scoring import TIE, Outcome, joined, paired_scores
 from torchmultiverse.models import FloatArray
 
 _BLOCK = 1_000_000  # bounds held at once by each thread, few enough for the caches
-_PAIRS = 2048  # rows that are gathered at once
+_PAIRS = 256  # rows that are gathered at once
 
 
 class Found(NamedTuple):
@@ -50,6 +51,7 @@ def best_candidates(images: FloatArray, labels: NDArray[np.int64], scale: float,
         scale: what scores are multiplied by before a softmax.
         projection: of the captions, (K, D) with K ≥ 2.
 
+    >>> from torchmultiverse.evaluation.projection import all_dimensions
     >>> texts = np.eye(3, dtype=np.float32)
     >>> images = np.array([[0.9, 0.1, 0.3], [0.4, 0.4, 0.2], [0.1, 0.8, 0.7]], np.float32)
     >>> found = best_candidates(images, np.array([0, 1, 2]), 1.0, all_dimensions(texts))
@@ -58,18 +60,33 @@ def best_candidates(images: FloatArray, labels: NDArray[np.int64], scale: float,
     """
     count, candidates = len(images), len(projection.texts)
     step = max(1, _BLOCK // candidates)
+    spaces = threading.local()  # memory of each thread, which is not asked for anew with every block
     with _threads() as (pool, workers):
         step = max(1, min(step, -(-count // workers)))
         parts = [slice(start, start + step) for start in range(0, count, step)]
-        blocks = list(pool.map(lambda part: _block(images[part], labels[part], scale, projection), parts))
-    outcome = joined(block.outcome for block in blocks)
-    exact = sum(block.exact for block in blocks)
-    again = np.concatenate([block.doubtful for block in blocks])
-    if again.any():
-        found = best_candidates(images[again], labels[again], scale, all_dimensions(projection.texts))
-        outcome.confidence[again] = found.outcome.confidence
-        exact += int(again.sum()) * candidates
+
+        def block(part: slice) -> _Block:
+            if not hasattr(spaces, "own"):
+                spaces.own = _Space(np.empty((step, candidates), np.float32), np.empty((step, candidates), bool))
+            return _block(images[part], labels[part], scale, projection, spaces.own)
+
+        blocks = list(pool.map(block, parts))
+        outcome = joined(block.outcome for block in blocks)
+        again = np.flatnonzero(np.concatenate([block.doubtful for block in blocks]))
+        some = [again[start : start + step] for start in range(0, len(again), step)]
+        every = pool.map(lambda part: _sure(images[part], projection.texts, scale), some)
+        for part, sure in zip(some, every, strict=True):
+            outcome.confidence[part] = sure
+    exact = sum(block.exact for block in blocks) + len(again) * candidates
     return Found(outcome, projection.dimensions, exact / (count * candidates))
+
+
+def _sure(images: FloatArray, texts: FloatArray, scale: float) -> NDArray[np.float32]:
+    """Return confidences by all scores, (N,)."""
+    scores = images @ texts.T
+    scores -= scores.max(1, keepdims=True)
+    scores *= np.float32(scale)
+    return np.asarray(1 / np.exp(scores, out=scores).sum(1), np.float32)
 
 
 @contextmanager
@@ -94,12 +111,21 @@ class _Block(NamedTuple):
     doubtful: NDArray[np.bool_]
 
 
-def _block(images: FloatArray, labels: NDArray[np.int64], scale: float, projection: Projection) -> _Block:
+class _Space(NamedTuple):
+    """Memory for the bounds of a block, and for which of them matter."""
+
+    bounds: NDArray[np.float32]
+    reaches: NDArray[np.bool_]
+
+
+def _block(
+    images: FloatArray, labels: NDArray[np.int64], scale: float, projection: Projection, space: _Space
+) -> _Block:
     """Return what became of some images."""
     texts, rows = projection.texts, np.arange(len(images))
     some = projection.of_images(images)
     true = paired_scores(images, texts[labels])
-    upper = _upper_bounds(some, true, scale, projection)
+    upper = _upper_bounds(some, true, scale, projection, space.bounds[: len(rows)])
     upper[rows, labels] = -np.inf
     # The exact score of one candidate, the likeliest, tells what others must reach to be second, or tied with the best.
     likely = upper.argmax(1)
@@ -109,7 +135,8 @@ def _block(images: FloatArray, labels: NDArray[np.int64], scale: float, projecti
     rounded = some.errors + some.norms * projection.longest * rounding(texts.shape[1] + 1)
     needed = scale * (floor - ties - rounded - true)
     needed = np.minimum(needed, scale * np.maximum(floor - true, 0) - (0 if projection.full else projection.cut))
-    reaches = upper >= (needed - 1e-6 * np.abs(needed)).astype(np.float32)[:, None]
+    least = (needed - 1e-6 * np.abs(needed)).astype(np.float32)
+    reaches = np.greater_equal(upper, least[:, None], out=space.reaches[: len(rows)])
     reaches[rows, likely] = True
     at = np.flatnonzero(reaches)
     row, candidate = at // len(texts), at % len(texts)
@@ -131,13 +158,12 @@ def _block(images: FloatArray, labels: NDArray[np.int64], scale: float, projecti
 
 
 def _upper_bounds(
-    some: ProjectedImages, true: NDArray[np.float32], scale: float, projection: Projection
+    some: ProjectedImages, true: NDArray[np.float32], scale: float, projection: Projection, out: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Return what no score is above, but for the margin; minus that of the true caption and times the scale, (N, K)."""
     factor = np.float32(scale)
     inside = np.concatenate([some.inside * factor, np.stack([some.outside, -true], axis=1) * factor], axis=1)
-    bounds: NDArray[np.float32] = inside @ projection.coordinates.T
-    return bounds
+    return np.matmul(inside, projection.coordinates.T, out=out)
 
 
 def _paired(
@@ -194,5 +220,5 @@ def _confidence(
         low = 1 / (total + others * np.exp(spread))
         high = 1 / (total + others * np.exp(-2 * reach * projection.farthest - spread))
         likely = 1 / (total + others * np.exp(-reach * projection.usual))
-        doubtful = ~(np.maximum(likely - low, high - likely) <= CONFIDENCE)
+        doubtful = ~np.isfinite(others) | ~(np.maximum(likely - low, high - likely) <= CONFIDENCE)
     return likely.astype(np.float32), doubtful

@@ -48,7 +48,7 @@ class Scores(ABC):
         """
         step = max(1, CHUNK // candidates)
         parts = [np.arange(start, min(start + step, len(labels))) for start in range(0, len(labels), step)]
-        return joined(retrieval(self.block(part), labels[part], scale=self.scale) for part in parts), Search()
+        return joined(retrieval(self.block(part), labels[part], scale=self.scale) for part in parts), NO_SEARCH
 
 
 class Search(NamedTuple):
@@ -64,6 +64,10 @@ class Search(NamedTuple):
     dimensions: int | None = None
     width: int | None = None
     exact: float = 1.0
+
+
+NO_SEARCH = Search()
+"""All scores were computed and compared."""
 
 
 class MatrixScores(Scores):
@@ -107,11 +111,11 @@ class VectorScores(Scores):
 
     @override
     def retrieve(self, labels: NDArray[np.int64], candidates: int) -> tuple[Outcome, Search]:
-        finite = np.isfinite(self._images).all() and self._captions.finite
-        if len(labels) * candidates < _FEW or candidates < 2 or not finite or not self.scale > 0:
+        many, scale = len(labels) * candidates >= _FEW and candidates > 1, self.scale
+        if not many or scale is None or scale <= 0 or not self._captions.comparable(self._images):
             return super().retrieve(labels, candidates)  # which says what is not finite
-        projection = self._captions.projection(self._images, labels, self.scale)
-        found = best_candidates(self._images, labels, self.scale, projection)
+        projection = self._captions.projection(self._images, labels, scale)
+        found = best_candidates(self._images, labels, scale, projection)
         return found.outcome, Search(found.dimensions, self._texts.shape[1], found.exact)
 
     @override

@@ -121,10 +121,15 @@ class _Table:
         self.single_position = np.where(self.c1 != BLANK, self.p1, self.p2)
         self.worlds = tuple(sorted(set(self.w)))
         self.animals = tuple(sorted((set(self.c1) | set(self.c2)) - {BLANK}))
-        self.pairs = np.array(["|".join(sorted(pair)) for pair in zip(self.c1, self.c2, strict=True)], dtype=object)
+        first = self.c1 <= self.c2
+        self.pairs = np.where(first, self.c1, self.c2) + "|" + np.where(first, self.c2, self.c1)
         # What else varies (camera, light): two empty pictures that differ in nothing else are one picture.
         others = [columns[n] for n in sorted(columns) if n not in _OWN and n.startswith(("camera_", "scene_light"))]
-        self.view = np.array([repr(view) for view in zip(self.w, *others, strict=True)], dtype=object)
+        self._seen = [self.w, *others]
+
+    def views(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Return from where some images show their worlds, (N,)."""
+        return np.array([repr(view) for view in zip(*(column[rows] for column in self._seen), strict=True)], object)
 
 
 def _tasks(protocol: SparProtocol, columns: Mapping[str, NDArray[Any]]) -> Iterator[Task]:
@@ -173,7 +178,7 @@ def _settings(definition: SparTask, table: _Table, scene_rows: int | None) -> It
     if definition.animals == (0,) and scene_rows is not None:
         rows = rows[:scene_rows]
     elif definition.animals == (0,):
-        _, first = np.unique(table.view[rows], return_index=True)
+        _, first = np.unique(table.views(rows), return_index=True)
         rows = rows[np.sort(first)]
     if definition.split_by is None:
         groups = np.full(len(rows), "", dtype=object)
@@ -198,13 +203,7 @@ def _task(
     template = definition.caption + (protocol.background if scope == "background" else "")
     slots = [name for name in _CaptionSlots._fields if "{" + name + "}" in template]
     truths = _answers(definition, table, rows)
-    example = _CaptionSlots(**{name: values[0] for name, values in truths.items()}) if len(rows) else None
-    answers = _candidates(definition, table, example) if example is not None else []
-    if protocol.blank_distractor and definition.candidates == "animals":
-        answers = [*answers, _CaptionSlots(c1=BLANK)]
-    said = [tuple(getattr(answer, name) for name in slots if name != "w") for answer in answers]
-    if slots[:1] == ["w"]:
-        said = [(world, *answer) for answer in said for world in table.worlds]
+    said = _said(protocol, definition, table, slots, truths) if len(rows) else []
     captions = {answer: template.format(**dict(zip(slots, answer, strict=True))) for answer in said}
     candidates = tuple(sorted(set(captions.values())))
     index = {text: place for place, text in enumerate(candidates)}
@@ -231,6 +230,23 @@ def _task(
         metrics=tuple(metric for metric, measured in metrics.items() if measured),
         half=protocol.half,
     )
+
+
+def _said(
+    protocol: SparProtocol,
+    definition: SparTask,
+    table: _Table,
+    slots: Sequence[str],
+    truths: Mapping[str, NDArray[Any]],
+) -> list[tuple[str, ...]]:
+    """Return what each candidate says in the slots of its template."""
+    answers = _candidates(definition, table, _CaptionSlots(**{name: values[0] for name, values in truths.items()}))
+    if protocol.blank_distractor and definition.candidates == "animals":
+        answers = [*answers, _CaptionSlots(c1=BLANK)]
+    said = [tuple(getattr(answer, name) for name in slots if name != "w") for answer in answers]
+    if "w" not in slots:
+        return said
+    return [(world, *answer) for answer in said for world in table.worlds]  # the world is the first slot
 
 
 def _factors(definition: SparTask, table: _Table, rows: NDArray[np.int64]) -> dict[str, tuple[NDArray[Any], ...]]:

@@ -141,7 +141,7 @@ def embed_texts(
     if encoder is None:
         return encode_texts(model, texts, quiet=quiet)
     unique = sorted(set(texts))
-    digests = np.array([np.void(hashlib.sha256(text.encode()).digest()) for text in unique], DIGEST)
+    digests = np.frombuffer(b"".join(hashlib.sha256(text.encode()).digest() for text in unique), DIGEST)
 
     def encode(part: NDArray[np.int64]) -> FloatArray:
         vectors = encode_texts(model, [unique[i] for i in part], quiet=quiet)

@@ -3,8 +3,9 @@
 Each axis of a design is a dimension of the unit cube. A list of levels cuts it into equal parts; a range of numbers
 without a step is taken as it is, rounded to `DECIMALS`. The points are those of `scipy.stats.qmc`.
 
-Up to `MOST_EXPANDED` scenes a design is a table, drawn at once, and drawn again if two scenes are the same. Larger ones
-(but for Latin hypercubes, of which no part is known before the whole) are made where they are asked for.
+Up to `MOST_EXPANDED` scenes all are drawn when the spec is read, and drawn again if two of them are the same. Of more,
+scenes are drawn when they are asked for, and one that was there is passed over; but for Latin hypercubes, of which no
+part is known before the whole.
 """
 
 from __future__ import annotations
@@ -18,7 +19,16 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from torchmultiverse.errors import SpecError
-from torchmultiverse.scenes.design import MOST_EXPANDED, Design, Explicit, Factorial, merged_counts, parts_of
+from torchmultiverse.scenes.design import (
+    MOST_AT_ONCE,
+    MOST_EXPANDED,
+    Design,
+    Explicit,
+    Factorial,
+    joined,
+    merged_counts,
+    parts_of,
+)
 from torchmultiverse.scenes.factors import FactorTable, Value
 from torchmultiverse.scenes.levels import ends
 from torchmultiverse.scenes.subsets import constrained
@@ -78,8 +88,13 @@ def sample_design(
     if count > MOST_EXPANDED:
         if method == "latin_hypercube":
             raise SpecError(f"design.pictures = {count:,}: at most {MOST_EXPANDED:,} of kind '{method}'")
-        return PointSequence(method, count, frame, spans, seed)
+        return PointSequence(method, count, frame, spans, (seed, 0))
     for attempt in range(_TRIES):
+        if count > MOST_AT_ONCE and method != "latin_hypercube":
+            sequence = PointSequence(method, count, frame, spans, (seed, attempt))
+            if sequence.starts_without_repeats():
+                return sequence
+            continue
         points = _points(method, count, len(frame.axes), np.random.default_rng([seed, attempt]))
         design = _in_table_order(_scenes(points, frame, spans))
         if not design.repeats():
@@ -250,16 +265,16 @@ class PointSequence(Design):
         count: how many scenes.
         frame: the axes, of which those in ``spans`` have one level that stands for the range.
         spans: factor → ends of its range.
-        seed: of the sequence.
+        seed: of the sequence, and the number of the attempt.
     """
 
-    def __init__(self, method: Method, count: int, frame: Factorial, spans: Spans, seed: int) -> None:
+    def __init__(self, method: Method, count: int, frame: Factorial, spans: Spans, seed: tuple[int, int]) -> None:
         self._method, self._count, self._frame, self._spans, self._seed = method, count, frame, spans, seed
         self.table = frame.table
         self._seen = np.zeros(0, self._keys(np.zeros((0, len(frame.axes)))).dtype)
         self._reached = 0
         self._repeated = np.zeros(0, np.int64)
-        self._last: tuple[int, NDArray[np.float64]] = (-1, np.zeros((0, 0)))
+        self._block: tuple[int, Explicit | None] = (-1, None)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_engine": None}
@@ -284,7 +299,7 @@ class PointSequence(Design):
 
     def _draw(self, start: int, n: int) -> NDArray[np.float64]:
         """Return points, (n, axes), from one of the sequence on."""
-        rng = np.random.default_rng([self._seed, 0])
+        rng = np.random.default_rng(self._seed)
         dimensions = len(self._frame.axes)
         if self._method == "random":
             bits = rng.bit_generator
@@ -300,29 +315,32 @@ class PointSequence(Design):
         return np.asarray(self._engine.random(n))
 
     def _keys(self, points: NDArray[np.float64]) -> NDArray[Any]:
-        """Return what tells the scenes at some points apart, (N,)."""
-        columns, most = [], 1
+        """Return what tells the scenes at some points apart, (N,): a number, or bytes of several."""
+        words, most = [np.zeros(len(points), np.int64)], 1
         for axis, column in zip(self._frame.axes, points.T, strict=True):
-            wire = next(iter(axis[0]))
-            if wire in self._spans:
-                low, high = self._spans[wire]
-                period = self.table[wire].period
-                numbers = np.rint(_rounded(low + column * (high - low)) * 10**DECIMALS).astype(np.int64)
-                base = round(low * 10**DECIMALS) - 1
-                if period is not None:
-                    numbers, base = numbers % round(period * 10**DECIMALS), 0
-                size = round(period * 10**DECIMALS) if period is not None else round(high * 10**DECIMALS) + 2 - base
-                columns.append((numbers - base, size))
-            else:
-                columns.append((np.minimum((column * len(axis)).astype(np.int64), len(axis) - 1), len(axis)))
-            most *= columns[-1][1]
-        if most < 2**63:
-            key = np.zeros(len(points), np.int64)
-            for numbers, size in columns:
-                key = key * size + numbers
-            return key
-        wide = np.stack([numbers for numbers, _ in columns], 1).astype(">i8")
-        return wide.view(f"S{wide.shape[1] * 8}").ravel() if len(wide) else np.zeros(0, f"S{wide.shape[1] * 8}")
+            numbers, size = self._cells(axis, column)
+            if most * size >= 2**63:
+                words.append(np.zeros(len(points), np.int64))
+                most = 1
+            words[-1] = words[-1] * size + numbers
+            most *= size
+        if len(words) == 1:
+            return words[0]
+        return np.stack(words, 1).astype(">i8").reshape(-1).view(f"S{8 * len(words)}")
+
+    def _cells(self, axis: Sequence[Mapping[str, Value]], column: NDArray[np.float64]) -> tuple[NDArray[np.int64], int]:
+        """Return which level of an axis some points have, and how many there are."""
+        wire = next(iter(axis[0]))
+        if wire not in self._spans:
+            return np.minimum((column * len(axis)).astype(np.int64), len(axis) - 1), len(axis)
+        low, high = self._spans[wire]
+        numbers = np.rint(_rounded(low + column * (high - low)) * 10**DECIMALS).astype(np.int64)
+        period = self.table[wire].period
+        if period is not None:
+            turn = round(period * 10**DECIMALS)
+            return numbers % turn, turn
+        least = round(low * 10**DECIMALS) - 1
+        return numbers - least, round(high * 10**DECIMALS) + 2 - least
 
     def _reach(self, count: int) -> None:
         """Go on until so many different scenes are known."""
@@ -332,37 +350,61 @@ class PointSequence(Design):
                     f"design.pictures = {self._count:,}: {self._method} over {self._frame.count:,} scenes reaches only "
                     f"{self._reached - len(self._repeated):,} different ones; ask for fewer, or use kind 'random'"
                 )
-            n = min(max(self._reached, 16 * _BLOCK), 256 * _BLOCK)
-            keys = self._keys(self._draw(self._reached, n))
-            different, first = np.unique(keys, return_index=True)
-            place = np.minimum(np.searchsorted(self._seen, different), max(len(self._seen) - 1, 0))
-            known = self._seen[place] == different if len(self._seen) else np.zeros(len(different), bool)
-            again = np.ones(n, bool)
-            again[first[~known]] = False
-            self._repeated = np.concatenate([self._repeated, self._reached + np.flatnonzero(again)])
-            self._seen = np.sort(np.concatenate([self._seen, different[~known]]), kind="stable")
-            self._reached += n
+            self._go_on()
 
-    def _points_at(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _go_on(self) -> None:
+        """Look at some more points."""
+        n = min(max(self._reached // 4, 16 * _BLOCK), 64 * _BLOCK)
+        keys = self._keys(self._draw(self._reached, n))
+        different, first = np.unique(keys, return_index=True)
+        place = np.minimum(np.searchsorted(self._seen, different), max(len(self._seen) - 1, 0))
+        known = self._seen[place] == different if len(self._seen) else np.zeros(len(different), bool)
+        again = np.ones(n, bool)
+        again[first[~known]] = False
+        self._repeated = np.concatenate([self._repeated, self._reached + np.flatnonzero(again)])
+        self._seen = np.sort(np.concatenate([self._seen, different[~known]]), kind="stable")
+        self._reached += n
+
+    def starts_without_repeats(self) -> bool:
+        """Whether the first `count` scenes are all different."""
+        while self._reached < self._count:
+            self._go_on()
+            if (self._repeated < self._count).any():
+                return False
+        self._seen, self._repeated = self._seen[:0].copy(), self._repeated[:0]
+        return True
+
+    def _points(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the numbers of the points of some scenes."""
         self._reach(int(indices.max(initial=-1)) + 1)
         before = self._repeated - np.arange(len(self._repeated))
-        places = indices + np.searchsorted(before, indices, side="right")
-        blocks = places // _BLOCK
-        found = np.empty((len(indices), len(self._frame.axes)))
-        for block in np.unique(blocks).tolist():
-            if self._last[0] != block:
-                self._last = block, self._draw(block * _BLOCK, _BLOCK)
-            some = blocks == block
-            found[some] = self._last[1][places[some] - block * _BLOCK]
-        return found
+        return indices + np.searchsorted(before, indices, side="right")
+
+    def _made(self, block: int) -> Explicit:
+        if self._block[0] != block or self._block[1] is None:
+            made = _scenes(self._draw(block * _BLOCK, _BLOCK), self._frame, self._spans).ordered()
+            self._block = block, made
+            return made
+        return self._block[1]
 
     @override
     def values(self, index: int) -> dict[str, Value]:
-        return self.part(np.array([index])).values(0)
+        block, place = divmod(int(self._points(np.array([index]))[0]), _BLOCK)
+        return self._made(block).values(place)
 
     @override
     def part(self, indices: NDArray[np.int64]) -> Explicit:
-        return _scenes(self._points_at(indices), self._frame, self._spans).ordered()
+        blocks, places = np.divmod(self._points(indices), _BLOCK)
+        order = np.argsort(blocks, kind="stable")
+        needed, starts = np.unique(blocks[order], return_index=True)
+        ends = [*starts[1:].tolist(), len(order)]
+        tables = [
+            self._made(block).take(places[order[start:end]])
+            for block, start, end in zip(needed.tolist(), starts.tolist(), ends, strict=True)
+        ] or [self._made(0).take(places)]  # fmt: skip
+        back = np.empty(len(order), np.int64)
+        back[order] = np.arange(len(order))
+        return joined(tables).take(back)
 
     @override
     def level_counts(self) -> dict[str, dict[Value, int]]:

@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from torchmultiverse.errors import SpecError
 from torchmultiverse.scenes.design import (
+    MOST_EXPANDED,
     Design,
     Explicit,
     Factorial,
@@ -475,7 +476,8 @@ def _without(design: Design, other: Design) -> Design:
         found_at = [design.places(other.part(some)) for some in parts_of(other)]
         gone = np.unique(np.concatenate(found_at))
         return Selection(design, gone[gone >= 0], out=True)
-    return _kept(design, lambda table: other.places(table) < 0)
+    gone_from = expanded(other) if other.drawn and other.count <= MOST_EXPANDED else other
+    return _kept(design, lambda table: gone_from.places(table) < 0)
 
 
 def _restricted(design: Design, rule: Rule) -> Filtered | None:
@@ -500,7 +502,7 @@ def _kept(design: Design, keep: Callable[[Explicit], NDArray[np.bool_]]) -> Desi
         whole = expanded(design)
         return whole.take(np.flatnonzero(keep(whole)))
     check_size(design.count, _MOST_LISTED)
-    kept = [some[keep(design.part(some))] for some in parts_of(design)]
+    kept = [some[keep(design.part(some))] for some in parts_of(design, 1 << 18)]
     return Selection(design, np.concatenate([np.zeros(0, np.int64), *kept]))
 
 

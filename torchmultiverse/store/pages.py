@@ -264,9 +264,7 @@ class Column:
         if page.codec is None and page.levels is None and not page.indices:
             source: _Source = _Stretch(file, page.start, page.size)  # read here and there, not as a whole
         else:
-            source = _Held(_unpacked(file, page))
-            if page.codec == _SNAPPY and not page.indices:
-                page.starts = blocks.starts(file.read(page.start, page.packed), page.size)
+            source = _Held(_unpacked(file, page, by_blocks=not page.indices))
         place, there = 0, np.ones(page.rows, bool)
         if self._depth:
             levels: bytes | memoryview
@@ -290,10 +288,7 @@ class Column:
         page = self._dictionary
         assert page is not None
         if page.spans is None:
-            source = _Held(_unpacked(file, page))
-            if page.codec == _SNAPPY:
-                page.starts = blocks.starts(file.read(page.start, page.packed), page.size)
-            page.spans = _plain(source, 0, page.rows, page.size)
+            page.spans = _plain(_Held(_unpacked(file, page, by_blocks=True)), 0, page.rows, page.size)
         return page.spans
 
 
@@ -388,8 +383,11 @@ def _bytes(file: OpenFile, page: _Page, place: int, size: int) -> bytes:
 _kept: dict[tuple[int, int], memoryview] = {}
 
 
-def _unpacked(file: OpenFile, page: _Page) -> memoryview:
-    """Return the bytes of a page; the last pages asked for are kept, up to `_KEPT_BYTES`."""
+def _unpacked(file: OpenFile, page: _Page, by_blocks: bool = False) -> memoryview:
+    """Return the bytes of a page; the last pages asked for are kept, up to `_KEPT_BYTES`.
+
+    With ``by_blocks`` look as well where its blocks are, so that it need not be unpacked as a whole again.
+    """
     if page.codec is None:
         return memoryview(file.read(page.start, page.size))
     key = (file.serial, page.start)
@@ -397,6 +395,8 @@ def _unpacked(file: OpenFile, page: _Page) -> memoryview:
     found = _kept.pop(key, None)
     if found is None:
         packed = file.read(page.start, page.packed)
+        if by_blocks and page.codec == _SNAPPY:
+            page.starts = blocks.starts(packed, page.size)
         found = memoryview(pa.Codec(page.codec).decompress(packed, page.size) if page.size else b"").cast("B")
         if len(found) != page.size:
             raise ValueError("a page of another size than it says")

@@ -32,8 +32,8 @@ LIMITS: dict[str, tuple[float, float]] = {
     "fireflies": (0.0, 0.001),
     "visible1": (0.9, 1.0),
     "visible2": (0.9, 1.0),
-    "figure_ground1": (3.0, 200.0),
-    "figure_ground2": (3.0, 200.0),
+    "figure_ground1": (7.0, 200.0),
+    "figure_ground2": (7.0, 200.0),
 }
 """The range of each measured value outside of which a picture fails; a spec's ``quality.limits`` replace some."""
 

@@ -227,7 +227,8 @@ def _ripple(height: float, waves: int, x: Array, z: Array) -> tuple[Array, tuple
     """Return how far a plate's waves lift it at points of its plane, and the gradient of that along x and z."""
     far, angle = np.maximum(np.hypot(x, z), np.float32(1e-6)), np.arctan2(z, -x) * np.float32(waves)
     s, c = np.float32(height) * np.sin(angle), np.float32(height * waves) * np.cos(angle)
-    return far * s, ((x * s + z * c) / far, (z * s - x * c) / far)
+    gx, gz = (np.asarray(g / far, np.float32) for g in (x * s + z * c, z * s - x * c))
+    return far * s, (gx, gz)
 
 
 def polygon_distance(u: Array, v: Array, outline: Array) -> Array:

@@ -64,7 +64,7 @@ class Fish(Proportions):
     anal: list[Fin] = Field(default=[Fin(start=-0.22, end=-0.38, height=0.08)])
     ripple: float = 0.0
     pectoral: float = 0.14
-    spread: float = 28.0
+    spread: float = 50.0
     pelvic: float = 0.1
     adipose: bool = False
     finlets: int = 0
