@@ -95,8 +95,8 @@ def radar(axes: Sequence[tuple[str, float]], models: Sequence[tuple[int, str, Se
     count, reach = len(axes), 110.0
     longest = max(len(word) for title, _ in axes for word in title.split())
     labels = [textwrap.wrap(title, max(13, longest)) for title, _ in axes]
-    middle = 1.09 * reach + _WIDE * max(len(line) for lines in labels for line in lines)
-    centre = (middle, 1.09 * reach + 12 + 6 * max(map(len, labels)))
+    middle = 1.12 * reach + _WIDE * max(len(line) for lines in labels for line in lines)
+    centre = (middle, 1.12 * reach + 4 + 12 * max(map(len, labels)))
     size = (
         f'viewBox="0 0 {2 * middle:.0f} {2 * centre[1]:.0f}" width="{2.7 * middle:.0f}" height="{2.7 * centre[1]:.0f}"'
     )
@@ -114,13 +114,14 @@ def radar(axes: Sequence[tuple[str, float]], models: Sequence[tuple[int, str, Se
     for k in range(count):
         x, y = at(k, 1)
         parts.append(f'<line class="grid" x1="{centre[0]}" y1="{centre[1]}" x2="{x:.1f}" y2="{y:.1f}"/>')
-        lx, ly = at(k, 1.09)
+        lx, ly = at(k, 1.12)
         anchor = "middle" if abs(lx - centre[0]) < 12 else "start" if lx > centre[0] else "end"
         words = labels[k]
-        lift = 6 * (len(words) - 1)
+        # Lines stand above the end of an upper axis and below that of a lower one: away from the marks.
+        down = (ly - centre[1]) / (1.12 * reach)
+        first = ly + 4 + 5 * down - 6 * (1 - down) * (len(words) - 1)
         spans = "".join(
-            f'<tspan x="{lx:.1f}" y="{ly + 4 - lift + 12 * i:.1f}">{escape(word)}</tspan>'
-            for i, word in enumerate(words)
+            f'<tspan x="{lx:.1f}" y="{first + 12 * i:.1f}">{escape(word)}</tspan>' for i, word in enumerate(words)
         )
         parts.append(f'<text text-anchor="{anchor}">{spans}</text>')
     chance = line([at(k, c) for k, (_, c) in enumerate(axes)])
