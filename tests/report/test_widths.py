@@ -10,16 +10,21 @@ import gzip
 import json
 import re
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import six_models
 from browser import CHROMIUM, browser
 
+from torchmultiverse.analyze import Experiments
+from torchmultiverse.analyze.experiment import experiment, image_row
 from torchmultiverse.assets.library import Item
 from torchmultiverse.assets.page import turntable_page
 from torchmultiverse.images import jpeg
+from torchmultiverse.models.diffusion import DecoderConfig
 from torchmultiverse.report import load_record, write_report
 from torchmultiverse.scenes import LIGHTS
 
@@ -41,6 +46,9 @@ _LOOK = """(() => {
     width: document.scrollingElement.scrollWidth,
     labels: [...document.querySelectorAll('svg text')]
       .filter((one) => boxed(one).width && !inside(boxed(one), boxed(one.ownerSVGElement))).map(name),
+    squeezed: [...document.querySelectorAll('body *')]
+      .filter((one) => !one.childElementCount && one.textContent.trim().length > 3 && boxed(one).width
+        && boxed(one).width < 1.6 * parseFloat(getComputedStyle(one).fontSize)).map(name),
     cut: [...document.querySelectorAll('td, th')]
       .filter((one) => getComputedStyle(one).overflow === 'hidden'
         && (one.scrollWidth > one.clientWidth + 1 || one.scrollHeight > one.clientHeight + 1)).map(name),
@@ -65,6 +73,13 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 text = text.replace(f'"{short}"', f'"{long}"')
             path.write_text(text)
         write_report(load_record(folder)[0], out / kind)
+    drawn = np.zeros((8, 8, 3), np.uint8)
+    rows = [image_row(f"row {k} of several", (drawn,), (drawn,) * 3, ["0.25", "0.5", "0.75"]) for k in range(2)]
+    shown = (experiment("certainty", "How sure", "It says.", rows, [{"step": 1, "moved by %": 0.137}]),)
+    write_report(
+        Experiments(config=asdict(DecoderConfig(size=8, features=12)), dataset="planted", experiments=shown),
+        out / "experiments",
+    )
     asset = Item(
         name="Triceratops_with_a_name_that_goes_on_and_on_and_on", kind="character", display_name="Triceratops",
         license="CC-BY-SA-3.0", source="https://example.org/a/path/without/any/spaces/art/meshes/skeletal/animal.dae",
@@ -100,12 +115,13 @@ async def _looked_at(files: list[Path], profile: Path) -> dict[tuple[str, int], 
 @pytest.mark.skipif(not CHROMIUM, reason="no Chromium binary on this machine")
 def test_no_page_scrolls_sideways_and_no_label_or_name_is_cut(pages: Path, tmp_path: Path) -> None:
     files = sorted(pages.glob("*/*.html"))
-    assert len(files) == 11
+    assert len(files) == 12
     found = asyncio.run(_looked_at(files, tmp_path / "profile"))
-    assert len(found) == 22
+    assert len(found) == 24
     # The width that was asked for: a phone makes its window as wide as the page where the page is wider.
     assert {at: one["width"] for at, one in found.items() if one["width"] > at[1]} == {}
     assert {at: one["labels"] for at, one in found.items() if one["labels"]} == {}
+    assert {at: one["squeezed"][:5] for at, one in found.items() if one["squeezed"]} == {}
     assert {at: one["cut"][:5] for at, one in found.items() if one["cut"]} == {}
 
 
