@@ -241,7 +241,7 @@ def test_a_turned_character_stays_above_the_ground_and_keeps_its_shape():
         ({"Character_Name": "Bal"}, "no character 'Bal'"),
         ({"Character_Name": "Ball", "Character_Texture": "Bleu"}, "no texture 'Bleu'"),
         ({"Character1_Pos": "centre"}, "Character1_Pos = 'centre'"),
-        ({"Scene_Light": "red"}, "Scene_Light = 'red'"),
+        ({"Scene_Light": "reddish"}, "Scene_Light = 'reddish'"),
         (
             {"Character_Name": "Ball", "Character2_Name": "Box", "Character1_Pos": "left", "Character2_Pos": "left"},
             "both characters are at 'left'",
