@@ -48,7 +48,9 @@ def test_it_is_the_picture_that_the_host_makes(
     assert np.array_equal(device.array(), tensor.cpu().numpy())
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(device.encoded()))), device.array())
     assert np.array_equal(host.array("mask"), device.array("mask"))
-    assert host.info["objects"] == device.info["objects"]
+    for ours, theirs in zip(host.info["objects"], device.info["objects"], strict=True):
+        assert abs(ours.pop("figure_ground") - theirs.pop("figure_ground")) < 0.2, "of pictures two levels apart"
+        assert ours == theirs
     assert device.passes == ("rgb", "mask", "depth")
 
 

@@ -15,9 +15,8 @@ from torchmultiverse.engines import RenderOptions
 from torchmultiverse.engines.builtin import BuiltinEngine
 from torchmultiverse.engines.builtin.characters import character_names, texture_names
 from torchmultiverse.engines.builtin.characters.library import load_species
-from torchmultiverse.engines.builtin.engine import LIGHTS
 from torchmultiverse.engines.builtin.world import load_spec, world_names
-from torchmultiverse.scenes import Scene
+from torchmultiverse.scenes import LIGHTS, Scene
 from torchmultiverse.store.quality import outside, quality, visibility
 
 WORLDS = """
@@ -83,6 +82,8 @@ def test_every_texture_changes_the_picture(engine):
 
 
 def test_every_light_changes_the_picture(engine):
-    pictures = {light: one(engine, Character_Name="Elephant", Scene_Light=light).array("rgb") for light in LIGHTS}
+    pictures = {
+        light: one(engine, Character_Name="Elephant", Scene_Light=light).array("rgb") for light in LIGHTS.values()
+    }
     for (a, first), (b, second) in itertools.combinations(pictures.items(), 2):
         assert np.abs(first.astype(int) - second).mean() > 5, f"{a} and {b} look the same"

@@ -47,7 +47,7 @@ class _Tags(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.found.append((tag, dict(attrs)))
-        if tag not in {"meta", "img", "br", "line", "circle", "rect", "path", "link"}:
+        if tag not in {"meta", "img", "br", "wbr", "line", "circle", "rect", "path", "link"}:
             self.open.append(tag)
         if tag == "td":
             self.cells.append("")

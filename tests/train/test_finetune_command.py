@@ -44,6 +44,7 @@ def test_only_pictures_that_were_not_trained_on_are_scored(tmp_path: Path) -> No
     start = f"tiny:{save_tiny(tmp_path / 'start', build_tiny(config, 0)[0], 'tiny', config, {'seed': 0})}"
     data = _dataset(tmp_path / "d", ["Desert"])
     more: dict[str, Any] = {"epochs": 1, "batch_size": 4, "learning_rate": 1e-5, "captions": "original", "seed": 0}
+    more |= {"log": None, "format": "table"}
     with pytest.raises(DatasetError, match=r"every picture would be trained on.*--test"):
         finetune(dataset=data, model=start, out=tmp_path / "out", hard_negatives=False, test=None, **more)
     assert not (tmp_path / "out").exists(), "refused before anything is trained"

@@ -21,7 +21,7 @@ body{font:15px/1.5 system-ui,sans-serif;max-width:1700px;margin:2rem auto;paddin
 h2{margin:2.2rem 0 .2rem}p{margin:.1rem 0}.note{color:#b45309}
 .turn{display:grid;grid-template-columns:repeat(8,1fr);gap:3px;margin-top:.5rem}
 @media(max-width:900px){.turn{grid-template-columns:repeat(4,1fr)}}
-figure{margin:0}img{width:100%;display:block}figcaption{font-size:.75rem;opacity:.7;text-align:center}
+figure{margin:0}h1,h2,p{overflow-wrap:anywhere}img{width:100%;display:block}figcaption{font-size:.75rem;opacity:.7;text-align:center}
 """
 
 
@@ -43,22 +43,33 @@ def turntable(
     from torchmultiverse.engines.builtin import BuiltinEngine, ProceduralAssets
 
     engine = BuiltinEngine(assets=LayeredAssets([PackAssets(pack), ProceduralAssets()]))
-    sections = []
+    shown: list[tuple[Item, Sequence[bytes]]] = []
     try:
         for item in pack.manifest.assets:
             if names and item.name not in names:
                 continue
             progress(item.name)
-            sections.append(_section(item, _images(engine, item, size)))
+            shown.append((item, _images(engine, item, size)))
     finally:
         engine.close()
-    title = html.escape(f"Pack {pack.name}")
+    return turntable_page(pack.name, len(pack.manifest.assets), shown)
+
+
+def turntable_page(pack: str, count: int, shown: Sequence[tuple[Item, Sequence[bytes]]]) -> str:
+    """Return the page of assets with their pictures.
+
+    Args:
+        pack: its name.
+        count: of all its assets.
+        shown: assets with a JPEG picture from each of `YAWS`.
+    """
+    title = html.escape(f"Pack {pack}")
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style><h1>{title}</h1>'
-        f"<p>{len(sections)} of {len(pack.manifest.assets)} assets, from the camera's yaws "
+        f"<p>{len(shown)} of {count} assets, from the camera's yaws "
         f"{', '.join(str(yaw) for yaw in YAWS)}. At yaw 0 a character looks to the right.</p>"
-        + "".join(sections)
+        + "".join(_section(item, images) for item, images in shown)
         + "</html>\n"
     )
 
@@ -76,7 +87,7 @@ def _images(engine: Engine, item: Item, size: int) -> list[bytes]:
     return found
 
 
-def _section(item: Item, images: list[bytes]) -> str:
+def _section(item: Item, images: Sequence[bytes]) -> str:
     facts = [item.kind, f"licence {item.license}"]
     facts += [item.attribution] if item.attribution else []
     facts += [item.source] if item.source else []

@@ -34,6 +34,13 @@ Second = Annotated[
     ),
 ]
 
+
+def _where(levels: dict[str, str]) -> str:
+    from torchmultiverse.scenes import level_name
+
+    return ", ".join(f"{factor} = {level_name(level, factor)}" for factor, level in levels.items())
+
+
 _QUESTION = (text("task", ""), text("metric", ""), text("setting", ""))
 _RANKS = (number("place"), text("model"), share("score"), text("places", "places of 95 %"), text("group"))
 _PAIRS = (
@@ -43,7 +50,7 @@ _PAIRS = (
            "difference of shares seen with 80 % probability; nothing where none would be"),
 )  # fmt: skip
 _SLICES = (
-    Column(("levels",), "where", lambda levels: ", ".join(f"{f} = {at}" for f, at in levels.items()), right=False),
+    Column(("levels",), "where", _where, right=False),
     number("images"), interval("accuracy"), share("elsewhere"), p_value("p"),
 )  # fmt: skip
 _GAP = (

@@ -19,6 +19,7 @@ from torchmultiverse.evaluation.result import Result, word_codes
 from torchmultiverse.evaluation.slices import Slice
 from torchmultiverse.images import jpeg, rgb
 from torchmultiverse.paths import component
+from torchmultiverse.scenes import level_name
 from torchmultiverse.sheets import Tile, contact_sheet
 from torchmultiverse.store import ImageSet
 
@@ -85,7 +86,8 @@ def pair_sheet(images: ImageSet, result: Result, effects: Sequence[FactorEffect]
         if not effect.examples:
             continue
         titles.append(
-            f"{effect.model}, {effect.task}: {effect.factor} from {effect.first} to {effect.second}, "
+            f"{effect.model}, {effect.task}: {effect.factor} from "
+            f"{level_name(effect.first, effect.factor)} to {level_name(effect.second, effect.factor)}, "
             f"{100 * effect.effect:+.0f} points"
         )
         answers = view.rows(effect.model, view.question(effect.task, models=[effect.model]))

@@ -21,6 +21,7 @@ from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluation.paired import RowView
 from torchmultiverse.evaluation.ranking import LeaderboardRow
 from torchmultiverse.evaluation.result import Result
+from torchmultiverse.scenes import level_name
 from torchmultiverse.stats import Intervals, LowerTailTest
 
 RATE = 0.05
@@ -56,7 +57,7 @@ class Slice:
     examples: tuple[int, ...]
 
     def __str__(self) -> str:
-        return ", ".join(f"{factor} = {level}" for factor, level in self.levels.items())
+        return ", ".join(f"{factor} = {level_name(level, factor)}" for factor, level in self.levels.items())
 
 
 def worst_slices(

@@ -22,6 +22,7 @@ from torchmultiverse.files import write_atomic
 from torchmultiverse.images import jpeg, rgb
 from torchmultiverse.progress import progress_bar
 from torchmultiverse.report.templates import template
+from torchmultiverse.scenes import level_name
 from torchmultiverse.store import ImageSet
 
 TILE = 96
@@ -63,7 +64,7 @@ def packed(result: Result, tiles: int = 0) -> str:
     factors = []
     for name in result.factors.column_names:
         column = result.factors[name]
-        words = [str(value) for value in column.to_pylist()]
+        words = [level_name(str(value), name) for value in column.to_pylist()]
         levels, codes = np.unique(np.array(words, object).astype(str), return_inverse=True)
         if 1 < len(levels) <= 2000:
             factors.append(_column(name, "word", codes, levels.tolist()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,7 @@ from torchmultiverse.evaluation import (
     strongest_pair,
 )
 from torchmultiverse.report import svg
+from torchmultiverse.scenes import level_name
 from torchmultiverse.stats import Calibration
 
 _FACTORS = 8  # shown of each model
@@ -106,6 +107,16 @@ def findings(result: Result, models: Sequence[str]) -> Findings:
     return Findings(places, detectable, radar, found, published_rows(result))
 
 
+def _named(
+    levels: Sequence[Sequence[str]], grid: Mapping[tuple[str, str], tuple[float, int]], factors: tuple[str, str]
+) -> tuple[list[str], list[str], dict[tuple[str, str], tuple[float, int]]]:
+    """Return rows, columns and cells of two factors with their levels as people call them."""
+    rows, columns = ([level_name(one, factor) for one in of] for of, factor in zip(levels, factors, strict=True))
+    one, two = factors
+    cells = {(level_name(a, one), level_name(b, two)): value for (a, b), value in grid.items()}
+    return rows, columns, cells
+
+
 def _telling(view: RowView, model: str, lines: Sequence[LeaderboardRow]) -> LeaderboardRow | None:
     """Return the question whose answers differ most: all right or all wrong says nothing about factors."""
 
@@ -129,7 +140,7 @@ def _of_model(view: RowView, model: str, index: int, line: LeaderboardRow) -> Mo
             grid = {(b, a): value for (a, b), value in grid.items()}
             names.reverse()
             chosen = (chosen[1], chosen[0])
-        pair = (*chosen, cells, svg.heatmap(names[0], names[1], grid))
+        pair = (*chosen, cells, svg.heatmap(*_named(names, grid, chosen)))
     honest = calibration(rows)
     factors = factor_scores(view, model, line)[:_FACTORS]
     return ModelFinding(

@@ -9,8 +9,9 @@ from difflib import SequenceMatcher
 from typing import Any
 from urllib.parse import urlencode
 
+import numpy as np
 import pyarrow.compute as pc
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from torchmultiverse.evaluation import (
     LeaderboardRow,
@@ -26,7 +27,8 @@ from torchmultiverse.paths import component
 from torchmultiverse.report import svg
 from torchmultiverse.report.findings import findings
 from torchmultiverse.report.tables import comma_separated, latex, markdown
-from torchmultiverse.report.templates import template
+from torchmultiverse.report.templates import breakable, template
+from torchmultiverse.scenes import level_name
 
 _PREFIX = re.compile(r"^This is a photo (of )?")
 
@@ -43,7 +45,7 @@ def evaluation_page(result: Result) -> str:
     models = ranked(result)
     board = leaderboard_rows(result)
     gallery = list(_gallery(result, models))
-    page: str = template("page.html.j2", plain=plain).render(
+    page: str = template("page.html.j2", plain=plain, level=level_name).render(
         result=result,
         provenance=result.provenance,
         dataset=result.provenance.dataset.model_dump(),
@@ -160,7 +162,11 @@ def _breakdowns(result: Result, models: Sequence[str]) -> list[tuple[str, list[_
         rows = [
             replace(
                 _row(
-                    LeaderboardRow(task, "all", metric, level, next(iter(cells.values()))["chance"], cells), models, ""
+                    LeaderboardRow(
+                        task, "all", metric, level_name(level, factor), next(iter(cells.values()))["chance"], cells
+                    ),
+                    models,
+                    "",
                 ),
                 link=_link(result, task, metric, factor, level),
             )
@@ -176,7 +182,7 @@ def _link(result: Result, task: str, metric: str, factor: str, level: str) -> st
     if column == "setting":
         chosen = {"setting": level}
     elif column in result.factors.column_names:
-        chosen = {column: level}
+        chosen = {column: level_name(level, column)}
     else:
         return ""
     return "explore.html#" + urlencode({"task": task, "metric": metric, **chosen})
@@ -226,13 +232,18 @@ def _gallery(result: Result, models: Sequence[str]) -> Any:
 
 
 def _ties(result: Result, row: dict[str, Any]) -> tuple[int, int]:
-    """Return for how many pictures of a model and task the best score was shared with the label, and of how many."""
+    """Return for how many pictures of a model and task the best score was shared with the label, and of how many.
+
+    A picture whose one answer is read in several ways is one picture.
+    """
     rows = result.rows
     mask = pc.equal(rows["scope"], "plain")
     for name in ("model", "task", "metric"):
         mask = pc.and_(mask, pc.equal(rows[name], row[name]))
-    correct = rows.filter(mask)["correct"].to_numpy()
-    return int(((correct > 0) & (correct < 1)).sum()), len(correct)
+    mine = rows.filter(mask)
+    correct = mine["correct"].to_numpy()
+    index = mine["index"].to_numpy()
+    return len(np.unique(index[(correct > 0) & (correct < 1)])), len(np.unique(index))
 
 
 def _opened(keys: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -247,7 +258,7 @@ def _difference(target: str, prediction: str) -> tuple[Markup, Markup]:
     parts: tuple[list[Markup], list[Markup]] = ([], [])
     for operation, a, b, c, d in SequenceMatcher(None, one, two, autojunk=False).get_opcodes():
         for side, words in ((0, one[a:b]), (1, two[c:d])):
-            text = escape(" ".join(words))
+            text = breakable(" ".join(words))
             if words:
                 parts[side].append(text if operation == "equal" else Markup("<mark>") + text + Markup("</mark>"))
     return Markup(" ").join(parts[0]), Markup(" ").join(parts[1])

@@ -19,8 +19,11 @@ def samples_page(evaluation: SampleEvaluation) -> str:
 def samples_section(evaluation: SampleEvaluation) -> dict[str, Any]:
     """Return all that the template of the section takes."""
     return {
-        "e": evaluation, "headline": _headline(evaluation), "bars": [(one, _bar(one)) for one in evaluation.factors],
-    }  # fmt: skip
+        "e": evaluation,
+        "headline": _headline(evaluation),
+        "bars": [(one, _bar(one)) for one in evaluation.factors],
+        "marks": [svg.legend_mark(index) for index in range(3)],
+    }
 
 
 def _headline(evaluation: SampleEvaluation) -> str:

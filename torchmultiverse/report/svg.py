@@ -11,10 +11,13 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from torchmultiverse.evaluation import FactorScore
+from torchmultiverse.scenes import level_name
 from torchmultiverse.stats import Calibration
 
 WIDTH = 340
 LANE = 15
+_WIDE = 7.0
+"""Pixels of a letter of 11 pixels, at most on average: labels get as much room, in whatever font a page is shown."""
 _PAD = 9
 _TICKS = (0, 25, 50, 75, 100)
 
@@ -89,8 +92,14 @@ def radar(axes: Sequence[tuple[str, float]], models: Sequence[tuple[int, str, Se
         axes: title and chance of each question.
         models: place, name, and accuracy on each question.
     """
-    size, centre, reach = 760, (380.0, 212.0), 150.0
-    count = len(axes)
+    count, reach = len(axes), 110.0
+    longest = max(len(word) for title, _ in axes for word in title.split())
+    labels = [textwrap.wrap(title, max(13, longest)) for title, _ in axes]
+    middle = 1.12 * reach + _WIDE * max(len(line) for lines in labels for line in lines)
+    centre = (middle, 1.12 * reach + 4 + 12 * max(map(len, labels)))
+    size = (
+        f'viewBox="0 0 {2 * middle:.0f} {2 * centre[1]:.0f}" width="{2.7 * middle:.0f}" height="{2.7 * centre[1]:.0f}"'
+    )
 
     def at(k: int, share: float) -> tuple[float, float]:
         angle = 2 * math.pi * k / count - math.pi / 2
@@ -102,16 +111,17 @@ def radar(axes: Sequence[tuple[str, float]], models: Sequence[tuple[int, str, Se
     parts = []
     for tick in (0.25, 0.5, 0.75, 1.0):
         parts.append(f'<polygon class="grid" fill="none" points="{line([at(k, tick) for k in range(count)])}"/>')
-    for k, (title, _) in enumerate(axes):
+    for k in range(count):
         x, y = at(k, 1)
         parts.append(f'<line class="grid" x1="{centre[0]}" y1="{centre[1]}" x2="{x:.1f}" y2="{y:.1f}"/>')
-        lx, ly = at(k, 1.09)
+        lx, ly = at(k, 1.12)
         anchor = "middle" if abs(lx - centre[0]) < 12 else "start" if lx > centre[0] else "end"
-        words = textwrap.wrap(title, 24)
-        lift = 6 * (len(words) - 1)
+        words = labels[k]
+        # Lines stand above the end of an upper axis and below that of a lower one: away from the marks.
+        down = (ly - centre[1]) / (1.12 * reach)
+        first = ly + 4 + 5 * down - 6 * (1 - down) * (len(words) - 1)
         spans = "".join(
-            f'<tspan x="{lx:.1f}" y="{ly + 4 - lift + 12 * i:.1f}">{escape(word)}</tspan>'
-            for i, word in enumerate(words)
+            f'<tspan x="{lx:.1f}" y="{first + 12 * i:.1f}">{escape(word)}</tspan>' for i, word in enumerate(words)
         )
         parts.append(f'<text text-anchor="{anchor}">{spans}</text>')
     chance = line([at(k, c) for k, (_, c) in enumerate(axes)])
@@ -124,10 +134,7 @@ def radar(axes: Sequence[tuple[str, float]], models: Sequence[tuple[int, str, Se
         shape = "polygon" if len(known) == count else "polyline"
         parts.append(f'<{shape} class="ring m{index % 8}" fill="none" points="{line(points)}"/>')
         parts += [marker(index, round(x, 1), round(y, 1)) for x, y in points]
-    return Markup(
-        f'<svg class="radar" role="img" aria-label="{escape("; ".join(said))}" viewBox="0 0 {size} 420" '
-        f'width="{size}" height="420">{"".join(parts)}</svg>'
-    )
+    return Markup(f'<svg class="radar" role="img" aria-label="{escape("; ".join(said))}" {size}>{"".join(parts)}</svg>')
 
 
 def heatmap(
@@ -144,8 +151,9 @@ def heatmap(
         what: the shares are of.
     """
     wide, high = (46, 22) if len(columns) <= 16 else (26, 18)
-    left = 8 + 7 * max(len(name) for name in rows)
-    top = 14 + 6 * max(len(name) for name in columns)
+    left = 12 + round(_WIDE * max(len(name) for name in rows))
+    rise, run = _WIDE * math.sin(math.radians(50)), _WIDE * math.cos(math.radians(50))
+    top = 20 + round(rise * max(len(name) for name in columns))
     parts = []
     for k, name in enumerate(columns):
         x = left + wide * k + wide / 2
@@ -168,7 +176,8 @@ def heatmap(
                 f'<g><title>{escape(label)}</title><rect class="heat" x="{x}" y="{y}" width="{wide - 1}" '
                 f'height="{high - 1}" fill-opacity="{0.06 + 0.94 * depth:.2f}"/>{text if wide > 30 else ""}</g>'
             )
-    width, height = left + wide * len(columns) + 60, top + high * len(rows) + 6
+    ends = [left + wide * (k + 0.5) + 14 + run * len(name) for k, name in enumerate(columns)]
+    width, height = round(max(left + wide * len(columns), *ends)), top + high * len(rows) + 6
     return Markup(
         f'<svg class="heatmap" role="img" aria-label="{escape(what)} of {len(rows)} by {len(columns)}" '
         f'viewBox="0 0 {width} {height}" width="{width}" height="{height}">{"".join(parts)}</svg>'
@@ -182,8 +191,8 @@ def drops(index: int, factors: Sequence[FactorScore]) -> Markup:
         index: place of the model, for its colour.
         factors: in the order to be shown.
     """
-    left = 10 + 7 * max((len(f.factor) for f in factors), default=0)
-    wide, lane = 300, 20
+    left = 14 + round(_WIDE * max((len(f.factor) for f in factors), default=0))
+    wide, lane = 220, 20
     height = lane * len(factors) + 22
 
     def at(share: float) -> float:
@@ -198,7 +207,8 @@ def drops(index: int, factors: Sequence[FactorScore]) -> Markup:
     for row, factor in enumerate(factors):
         y = 4 + lane * row + lane / 2
         usual = factor.default or factor.best
-        text = f"{factor.factor}: {usual.level} {100 * usual.accuracy:.1f} %, {factor.worst.level} "
+        text = f"{factor.factor}: {level_name(usual.level, factor.factor)} {100 * usual.accuracy:.1f} %, "
+        text += f"{level_name(factor.worst.level, factor.factor)} "
         text += f"{100 * factor.worst.accuracy:.1f} %"
         said.append(text)
         name = escape(factor.factor.replace("_", " "))
@@ -218,10 +228,10 @@ def drops(index: int, factors: Sequence[FactorScore]) -> Markup:
 
 def reliability(index: int, found: Calibration) -> Markup:
     """Return confidence against accuracy, a mark per bin; on the diagonal a model is as right as it says."""
-    size, pad = 190, 26
+    size, pad = 200, 32
 
     def at(share: float) -> float:
-        return round(pad + share * (size - pad - 8), 1)
+        return round(pad + share * (size - pad - 16), 1)
 
     parts = [f'<line class="grid" x1="{at(0)}" y1="{size - at(0)}" x2="{at(1)}" y2="{size - at(1)}"/>']
     for tick in (0, 0.5, 1):
@@ -270,7 +280,7 @@ def curves(
     """Return lines over depth with their intervals; the first layer is left.
 
     Args:
-        layers: names, for tooltips; on the axis too if they are few and short, else their places.
+        layers: names, for tooltips; on the axis too, as many as find room, if they are short, else their places.
         lines: with one value per layer each, 0 to ``top``.
         chance: a dashed line.
         chosen: place of a layer that gets a square round its mark.
@@ -278,7 +288,7 @@ def curves(
         percent: whether numbers are shares.
         marks: whether each value has one; many have none.
     """
-    width, height, left, foot = 380, 190, 34, 22
+    width, height, left, foot = 380, 190, 38, 22
     count = max(len(layers), 2)
 
     def at(k: float, value: float) -> tuple[float, float]:
@@ -292,11 +302,13 @@ def curves(
     for tick in (0, 0.25, 0.5, 0.75, 1.0):
         y = at(0, tick * top)[1]
         parts.append(f'<line class="grid" x1="{left}" x2="{width - 12}" y1="{y}" y2="{y}"/>')
-        parts.append(f'<text x="{left - 5}" y="{y + 4}" text-anchor="end">{text(tick * top)}</text>')
-    step = max(1, math.ceil(count / 12))
-    short = len(layers) <= 8 and max(map(len, layers)) <= 8
+        parts.append(f'<text x="{left - 9}" y="{y + 4}" text-anchor="end">{text(tick * top)}</text>')
+    longest = max(map(len, layers))
+    short = longest <= 8
+    room = int((width - left) / (_WIDE * longest + 12)) if short else 12
+    step = max(1, math.ceil(count / room))
     for k in range(0, len(layers), step):
-        # Few short names stand on the axis themselves; the outer ones must not be cut off.
+        # Short names stand on the axis themselves; the outer ones must not be cut off.
         anchor = "start" if short and k == 0 else "end" if short and k == len(layers) - 1 > 0 else "middle"
         name = escape(layers[k]) if short else k
         parts.append(f'<text x="{at(k, 0)[0]}" y="{height - 6}" text-anchor="{anchor}">{name}</text>')

@@ -19,6 +19,7 @@ from .factors import LIGHTS as LIGHTS
 from .factors import Factor as Factor
 from .factors import FactorTable as FactorTable
 from .factors import Value as Value
+from .factors import level_name as level_name
 from .families import FAMILIES as FAMILIES
 from .families import published_levels as published_levels
 from .scene import Scene as Scene
@@ -66,6 +67,7 @@ __all__ = [
     "expanded",
     "hard_negative",
     "json_schema",
+    "level_name",
     "load_spec",
     "one_at_a_time",
     "parse_spec",

@@ -239,6 +239,22 @@ FACTORS = FactorTable(
     )
 )
 """Every factor that the published families use."""
+
+
+def level_name(level: str, factor: str) -> str:
+    """Return what a level is called for people: its own name where it has one, else itself.
+
+    Args:
+        level: as datasets and results hold it.
+        factor: its wire or column name; one that no table knows names nothing.
+
+    >>> level_name("255,0,0,0", "scene_light"), level_name("255,0,0,0", "world_name"), level_name("12", "my_column")
+    ('red', '255,0,0,0', '12')
+    """
+    names = FACTORS[factor].names if factor in FACTORS else {}
+    return next((name for name, one in names.items() if one == level), level)
+
+
 FAMILY_COLUMNS = {
     "AR4T": {
         "Character_Label": "Actor1Category",

@@ -151,7 +151,7 @@ def objects(
     buffers: RenderBuffers,
     view: View,
     classes: Mapping[int, int],
-    rgb: NDArray[np.uint8] | None,
+    rgb: NDArray[np.uint8],
 ) -> list[Mapping[str, Any]]:
     """Return facts of each character, as JSON values.
 
@@ -161,7 +161,7 @@ def objects(
     ``visible_fraction`` is seen, ``truncated_fraction`` lies beyond the frame, ``occluded_fraction`` is hidden in it,
     of which ``occluded_by_character`` by another character; the first three add up to 1. Counted as far as one
     picture's side beyond the frame; what covers nothing there is cut off as a whole. ``figure_ground`` is how far it
-    stands out from what is around it (see `color.figure_ground`), where the picture ``rgb`` is in memory.
+    stands out from what is around it in the picture ``rgb`` (see `color.figure_ground`).
     """
     margin = max(view.size)
     found: list[Mapping[str, Any]] = []
@@ -201,7 +201,7 @@ def objects(
                 "occluded_fraction": fraction(hidden),
                 "occluded_by_character": fraction(other),
                 "truncated_fraction": fraction(cut),
-                **({} if rgb is None else {"figure_ground": figure_ground(rgb, mine)}),
+                "figure_ground": figure_ground(rgb, mine),
             }
         )
     return found

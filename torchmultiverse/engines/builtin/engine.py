@@ -331,7 +331,8 @@ class BuiltinEngine(Engine):
         arrays = images | annotate.passes(buffers, view, options.passes, classes)
         info: dict[str, Any] = {"camera": view.as_dict(), "layout": kind}
         if self.annotated:
-            info["objects"] = annotate.objects(actors, instances, buffers, view, classes, images.get("rgb"))
+            rgb = images["rgb"] if "rgb" in images else tensors["rgb"].cpu().numpy()
+            info["objects"] = annotate.objects(actors, instances, buffers, view, classes, rgb)
         done = time.perf_counter()
         return Frame(
             scene,
