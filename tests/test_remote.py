@@ -69,6 +69,7 @@ def _images(folder: Path) -> Path:
 
 def test_an_address_goes_through_a_path() -> None:
     assert address_of(Path("s3://bucket/spar")) == address_of("s3://bucket/spar") == "s3://bucket/spar"
+    assert address_of(Path("file:///data/spar")) == "file:///data/spar", "messages named another place"
     assert address_of("data/spar") is address_of("C:/data") is address_of("/a/b:c") is None
     assert local_copy("file:///data/spar") == local_copy(Path("file:///data/spar")) == Path("/data/spar")
 
@@ -169,6 +170,12 @@ def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(fsspec.core, "url_to_fs", refuse)
     with pytest.raises(MissingExtra, match=r"needs the package 's3fs': pip install 'torchmultiverse\[remote\]'"):
         local_copy("s3://bucket/x")
+    with pytest.raises(MissingExtra, match=r"needs the package 'aiohttp'"):
+        local_copy("http://127.0.0.1:9/x")
+    # The extra does not bring what this one needs: what is said is what its file system says.
+    with pytest.raises(DatasetError, match="Install s3fs to access S3") as found:
+        local_copy("gs://bucket/x")
+    assert not isinstance(found.value, MissingExtra)
 
 
 def test_nothing_is_written_to_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,8 @@ def address_of(place: object) -> str | None:
     found = _ADDRESS.fullmatch(str(place))
     if found is None or Path(str(place)).exists():
         return None
-    return f"{found[1].lower()}://{found[2]}"
+    scheme = found[1].lower()
+    return f"{scheme}:///{found[2]}" if scheme == "file" else f"{scheme}://{found[2]}"
 
 
 def component(text: object) -> str:

@@ -25,6 +25,8 @@ _COPIED = ".copied.json"
 _STAMPS = ("ETag", "etag", "sha256", "blob_id", "md5Hash", "content_md5", "mtime", "LastModified", "created")
 """What file systems say of a file that changes with its content: each says some of it, few say nothing."""
 _CHUNK = 1 << 20
+_OURS = {"hf": "huggingface_hub", "s3": "s3fs", "s3a": "s3fs", "http": "aiohttp", "https": "aiohttp"}
+"""Packages of file systems that the extra brings; of others fsspec says what it needs."""
 
 
 def local_copy(place: str | Path, quiet: bool = False) -> Path:
@@ -163,11 +165,7 @@ def _file_system(address: str) -> tuple[Any, str]:
         with _told(address):
             files, root = fsspec.core.url_to_fs(address)
     except DatasetError as error:
-        if isinstance(error.__cause__, ImportError):
-            raise MissingExtra(_package(scheme), "remote", address) from None
+        if isinstance(error.__cause__, ImportError) and (package := _OURS.get(scheme)):
+            raise MissingExtra(package, "remote", address) from None
         raise
     return files, str(root).rstrip("/")
-
-
-def _package(scheme: str) -> str:
-    return {"hf": "huggingface_hub", "s3": "s3fs", "s3a": "s3fs"}.get(scheme, f"of fsspec for {scheme}://")

@@ -119,6 +119,9 @@ def test_what_is_wrong_with_a_spec_is_said_at_once(spec: Path, tmp_path: Path, c
         (("render", "{spec}", "--out", "{tmp}/x", "--engine", "marker", "--where", "Camera_Yaw = 7"), 2, "no scene"),
         (("show", "Deset", "--engine", "marker"), 2, "Did you mean 'Desert'"),
         (("show", "Desert", "--engine", "marker", "--set", "Camera_Yaw=x"), 2, "is a number"),
+        (("show", "Desert", "--engine", "marker", "--out", "{tmp}/p.tiff"), 2, "should end in .jpg"),
+        (("show", "Desert", "--engine", "marker", "--out", "{tmp}"), 2, "should end in .jpg"),
+        (("show", "Desert", "--engine", "marker", "--out", "{spec}/p.png"), 4, "p.png: "),
         (("data", "verify", "{tmp}/nothing"), 4, "no manifest.json"),
         (("serve", "--host", "0.0.0.0", "--engine", "marker"), 3, "needs a token"),
         (("serve", "--allow-origin", "*", "--engine", "marker"), 3, "https://example.org:8443"),
@@ -136,7 +139,7 @@ def test_errors_name_the_remedy_and_set_the_exit_code(
 def test_show_writes_a_picture(tmp_path: Path, capsys, monkeypatch) -> None:
     from PIL import Image
 
-    picture = tmp_path / "p.png"
+    picture = tmp_path / "new" / "p.png"  # a folder that was not there ended in a traceback, after the picture
     code, _, _ = run(
         capsys,
         monkeypatch,

@@ -19,7 +19,7 @@ from torchmultiverse.engines.builtin import BuiltinEngine, placement
 from torchmultiverse.engines.builtin.engine import ProceduralAssets, describe
 from torchmultiverse.engines.builtin.mesh import ball, box
 from torchmultiverse.engines.builtin.postprocess import tint
-from torchmultiverse.engines.builtin.variant import llvm_libraries, probe
+from torchmultiverse.engines.builtin.variant import Report, Trial, llvm_libraries, probe
 from torchmultiverse.engines.builtin.world import WorldSpec, load_spec, world_names
 from torchmultiverse.engines.builtin.world_builder import build, load_world
 from torchmultiverse.errors import EngineError, SpecError
@@ -407,6 +407,14 @@ def test_variants_render_the_same_picture(tmp_path):
     gap = (a["rgb"].astype(float) - b["rgb"]).reshape(4, 8, 4, 8, 3).mean((1, 3))
     assert np.abs(gap).max() < 6
     assert abs(gap.mean()) < 1.5
+
+
+def test_what_is_said_of_the_renderer_is_one_short_line():
+    """What LLVM prints as it aborts was repeated above the output of every command."""
+    broken = [Trial(variant="llvm_ad_rgb", library=name, reason=f"{name} aborts: " + 90 * "0x55c5 ") for name in "ab"]
+    report = Report(chosen="scalar_rgb", trials=[*broken, Trial(variant="scalar_rgb", works=True)])
+    assert report.sentence().startswith("scalar_rgb (llvm_ad_rgb: a aborts: 0x55c5 ")
+    assert len(report.sentence()) < 120
 
 
 def test_the_probe_says_what_works_and_why_not_more():

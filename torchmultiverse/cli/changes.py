@@ -22,7 +22,15 @@ from torchmultiverse.cli.options import (
     features_folder,
     tabular,
 )
-from torchmultiverse.cli.output import difference, percent, print_table, save_document, say
+from torchmultiverse.cli.output import (
+    check_image_file,
+    difference,
+    percent,
+    print_table,
+    save_document,
+    save_image,
+    say,
+)
 from torchmultiverse.tables import Column, Table, number, p_value, share, text
 
 _EFFECTS = (
@@ -71,6 +79,7 @@ def counterfactuals(
     from torchmultiverse.evaluation import counterfactuals as measure
     from torchmultiverse.store import open_dataset
 
+    check_image_file(gallery, "--gallery")
     result, pictures = Result.load(results), open_dataset(dataset)
     found = measure(result, pictures, factors=factor)
     shown = Table(_EFFECTS)
@@ -86,7 +95,7 @@ def counterfactuals(
         from torchmultiverse.evaluation import pair_sheet
 
         strongest = sorted(found, key=lambda e: (e.p, -abs(e.effect)))[:12]
-        pair_sheet(pictures, result, strongest).save(gallery)
+        save_image(gallery, pair_sheet(pictures, result, strongest))
         say(str(gallery))
     save_document(save, CounterfactualRecord(effects=tuple(found)))
 

@@ -12,7 +12,7 @@ import typer
 from torchmultiverse.cli import completion
 from torchmultiverse.cli.groups import data_group, examples
 from torchmultiverse.cli.options import Dataset, Engine, Images, Label, Out, Save, Seed, Token, tabular
-from torchmultiverse.cli.output import place, print_table, save_json, say
+from torchmultiverse.cli.output import check_image_file, place, print_table, save_json, say
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.tables import Table, share, text
 
@@ -165,10 +165,9 @@ def sheet(
     """Draw a contact sheet: pictures at random, or arranged by the levels of one or two factors."""
     import numpy as np
 
-    from torchmultiverse.store import SHEET_SUFFIXES, dataset_sheet, open_dataset, open_images
+    from torchmultiverse.store import dataset_sheet, open_dataset, open_images
 
-    if out.suffix.lower() not in SHEET_SUFFIXES:
-        raise typer.BadParameter(f"{out}: it should end in {', '.join(SHEET_SUFFIXES)}", param_hint="--out")
+    check_image_file(out)
     images = open_dataset(data).where(where) if where else open_images(data)
     if not len(images):
         raise DatasetError(f"no row of {data} passes the filter {where!r}")

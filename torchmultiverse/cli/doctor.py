@@ -192,7 +192,7 @@ def _fetch() -> Check:
     from torchmultiverse.errors import TorchMultiverseError
 
     try:
-        return Check("LLVM", "ok", f"fetched {fetch_llvm()}")
+        return Check("LLVM", "ok", f"fetched {fetch_llvm().library}")
     except TorchMultiverseError as error:
         # Rendering works without it, only slower, so this is no reason to end an installation.
         return Check("LLVM", "note", f"could not be fetched: {error}", "install libllvm19 with your package manager")

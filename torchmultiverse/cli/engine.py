@@ -11,7 +11,7 @@ import typer
 from torchmultiverse.cli import completion
 from torchmultiverse.cli.groups import app, engine_group, examples
 from torchmultiverse.cli.options import Assets, Engine, Save, Token, tabular
-from torchmultiverse.cli.output import print_table, save_json, say, title
+from torchmultiverse.cli.output import check_image_file, print_table, save_image, save_json, say, title
 from torchmultiverse.errors import EngineError, SpecError
 from torchmultiverse.tables import Column, Table, text
 
@@ -54,6 +54,7 @@ def show(
     from torchmultiverse.connect import Multiverse
     from torchmultiverse.scenes import FACTORS
 
+    check_image_file(out)
     factors: dict[str, Any] = {"World_Name": world, "Character_Name": character}
     for item in values or []:
         name, separator, value = item.partition("=")
@@ -64,7 +65,7 @@ def show(
         except ValueError:
             raise SpecError(f"--set {item!r}: {name} is a number") from None
     with Multiverse(engine, token=token, assets=assets or (), size=(size, size), samples=samples) as mv:
-        mv.render(**factors).image.save(out)
+        save_image(out, mv.render(**factors).image)
     say(str(out))
 
 
@@ -128,6 +129,7 @@ def engine_check(
     from torchmultiverse.connect import Multiverse
     from torchmultiverse.scenes import Scene
 
+    check_image_file(out)
     with Multiverse(engine, token=token, size=(256, 256)) as mv:
         catalogue = mv.catalogue()
         save_json(save, catalogue.model_dump(mode="json"))
@@ -152,5 +154,5 @@ def engine_check(
             f"{width}×{height}, SHA-256 {frame.sha256()[:16]}…"
         )
         if out is not None:
-            frame.image.save(out)
+            save_image(out, frame.image)
             say(f"saved {out}")

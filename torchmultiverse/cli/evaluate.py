@@ -60,7 +60,7 @@ def board_table(result: Result) -> Table:
 def run(
     dataset: Dataset,
     model: ModelStrings,
-    out: Annotated[Path, typer.Option("--out", help="Folder of the results.")] = Path("results"),
+    out: Annotated[Path, typer.Option("--out", help="Folder of the results; replaces older ones.")] = Path("results"),
     protocol: Protocol = "auto",
     seed: Seed = 0,
     features: Features = None,

@@ -6,6 +6,7 @@ imported before. Text is never read as markup: a name in brackets is shown as it
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ from torchmultiverse.progress import SILENT
 from torchmultiverse.tables import Column, Table, encode
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from torchmultiverse.documents import Document
 
 TableFormat = Literal["table", "json", "csv", "md"]
@@ -157,6 +160,40 @@ def interval(value: float, low: float, high: float) -> str:
 def p_value(value: float) -> str:
     """Return a p-value; very small ones as a bound."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def check_image_file(path: Path | None, option: str = "--out") -> None:
+    """Refuse a name that no picture can be written to, before the picture is made.
+
+    Raises:
+        typer.BadParameter: it does not end as a picture's name does, or is a folder's.
+    """
+    from torchmultiverse.store import SHEET_SUFFIXES
+
+    if path is not None and path.suffix.lower() not in SHEET_SUFFIXES:
+        raise typer.BadParameter(f"{path}: it should end in {', '.join(SHEET_SUFFIXES)}", param_hint=option)
+    if path is not None and path.is_dir():
+        raise typer.BadParameter(f"{path} is a folder", param_hint=option)
+
+
+def save_image(path: Path, image: Image) -> None:
+    """Write a picture, whole or not at all, in the format that its name says; its folder is made.
+
+    Raises:
+        DatasetError: it cannot be written there.
+    """
+    from PIL import Image as formats
+
+    from torchmultiverse.errors import DatasetError
+    from torchmultiverse.files import write_atomic
+
+    buffer = io.BytesIO()
+    image.save(buffer, formats.registered_extensions()[path.suffix.lower()])
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, buffer.getvalue())
+    except OSError as error:
+        raise DatasetError(f"{path}: {error.strerror or error}") from None
 
 
 def save_document(path: Path | None, document: Document) -> None:

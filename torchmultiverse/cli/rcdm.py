@@ -21,8 +21,8 @@ from torchmultiverse.cli.options import (
     option_sets,
     tabular,
 )
+from torchmultiverse.cli.output import check_image_file, place, print_table, save_image, say
 from torchmultiverse.cli.output import factor as factor_column
-from torchmultiverse.cli.output import place, print_table, say
 from torchmultiverse.tables import Table, interval, share
 
 _SHOWN = (factor_column(), interval("drawn"), share("real"), share("probe"), share("chance"))
@@ -66,6 +66,7 @@ def sample(
     from torchmultiverse.analyze import RunOptions, decoder_pixels, image_grid, load_conditioned_decoder
     from torchmultiverse.analyze import sample as draw
 
+    check_image_file(out)
     one = load_conditioned_decoder(decoder, data, RunOptions(store=features_folder(features)))
     total = len(one.vectors)
     rows = np.asarray(row if row else np.linspace(0, total - 1, min(8, total)).astype(int))
@@ -73,7 +74,7 @@ def sample(
         raise typer.BadParameter(f"the dataset has {total} pictures", param_hint="--row")
     drawn = draw(one.decoder, one.vectors[rows], count, sampling.steps, sampling.sampler, seed)
     real = decoder_pixels(one.images, rows, one.decoder.config.size)
-    image_grid(drawn, real).save(out)
+    save_image(out, image_grid(drawn, real))
     place("sheet", out)
 
 

@@ -104,7 +104,7 @@ def compare(
         if name not in result.models:
             raise ModelError(f"the result has no model '{name}'.{nearest(name, result.models)}")
     if len(names) < 2:
-        raise ModelError("a comparison needs two models")
+        raise ModelError(f"a comparison needs two models; here is only {', '.join(names) or 'none'}")
     found = []
     for line in view.questions if questions is None else questions:
         for first, second in combinations(names, 2):

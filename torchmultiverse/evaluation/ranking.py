@@ -91,8 +91,8 @@ class Leaderboard:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         dataset = self.result.provenance.dataset
         yield Text(
-            f"{dataset.name}, {dataset.images} images; accuracy in %, 95 % interval in brackets, "
-            "[a number in green is above chance]",
+            f"{dataset.name}, {dataset.images} images; accuracy in %, 95 % interval in brackets"
+            + ("; green is above chance" if console.color_system and not console.no_color else ""),
             style="dim",
         )
         board, models = leaderboard_rows(self.result), ranked(self.result)

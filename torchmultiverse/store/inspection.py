@@ -85,7 +85,7 @@ class Inspection:
         lines = [f"{self.images} pictures, {len(rows)} fail a check"]
         for name, failed in sorted(self.failed.items()):
             low, high = self.limits[name]
-            lines.append(f"  {name} outside {low:g} to {high:g}: {_some(failed)}")
+            lines.append(f"  {name} outside {low:g} to {high:g}: rows {_some(failed)}")
         for what, groups in (
             ("identical files of different scenes", self.identical),
             ("look alike", self.near_duplicates),

@@ -42,7 +42,7 @@ class Sheet:
     same: dict[str, Any]
 
     def save(self, path: str | Path) -> None:
-        """Write it as JPEG, PNG or WebP, whichever the name says; whole or not at all.
+        """Write it as JPEG, PNG or WebP, whichever the name says; whole or not at all. Its folder is made.
 
         Raises:
             DatasetError: the name says none of them, or it cannot be written.
@@ -53,6 +53,7 @@ class Sheet:
         buffer = io.BytesIO()
         self.image.save(buffer, Image.registered_extensions()[suffix], quality=88)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(path, buffer.getvalue())
         except OSError as error:
             raise DatasetError(f"{path}: {error.strerror or error}") from None

@@ -15,6 +15,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -76,10 +77,12 @@ class Report(BaseModel):
     remedy: str = ""
 
     def sentence(self) -> str:
-        """Return one line for people: what is used and why nothing quicker."""
+        """Return one short line for people: what is used and why nothing quicker; ``trials`` have the whole reasons."""
         text = self.chosen + (f" with {self.library}" if self.library else "")
         missed = [t for t in self.trials if not t.works and VARIANTS.index(t.variant) <= VARIANTS.index(self.chosen)]
-        reasons = dict.fromkeys(f"{t.variant}: {t.reason}" for t in missed)
+        # The first of a variant is its newest library. What a compiler says as it aborts is a page long.
+        first = {t.variant: textwrap.shorten(t.reason, 60, placeholder=" …") for t in reversed(missed)}
+        reasons = [f"{variant}: {first[variant]}" for variant in VARIANTS if variant in first]
         return text + (f" ({'; '.join(reasons)})" if reasons else "")
 
 
