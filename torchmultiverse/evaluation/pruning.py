@@ -22,7 +22,7 @@ from torchmultiverse.evaluation.scoring import TIE, Outcome, joined, paired_scor
 from torchmultiverse.models import FloatArray
 
 _BLOCK = 1_000_000  # bounds held at once by each thread, few enough for the caches
-_PAIRS = 256  # rows that are gathered at once
+_PAIRS = 64  # rows that are gathered at once, few enough that their memory is not asked of the system each time
 
 
 class Found(NamedTuple):
