@@ -26,6 +26,10 @@ class Material:
         height: float32 (H, W), metres, perturbs the normals, or None.
         emission: radiance of the surface; multiplied with its colour.
         samples_light: whether shadow rays look for it; off for the many small ones that only have to be seen.
+        glass: 0 where it is opaque; above 0 the index of refraction of a solid body, whose colour is what a tenth of a
+            metre of it lets through; below 0 that of a thin pane, whose colour is what it lets through.
+        coat: strength of a clear coat over it, 0 to 1.
+        translucency: share of the diffuse light that comes from behind, 0 to 1 (a leaf, a lampshade).
     """
 
     name: str
@@ -34,6 +38,9 @@ class Material:
     metallic: float = 0.0
     emission: float = 0.0
     samples_light: bool = False
+    glass: float = 0.0
+    coat: float = 0.0
+    translucency: float = 0.0
     repeat: bool = False
     color: NDArray[np.uint8] | None = None
     rough: NDArray[np.uint8] | None = None
@@ -71,10 +78,11 @@ class Mesh:
 
 @dataclass
 class MeshPart:
-    """A mesh and its material."""
+    """A mesh and its material; ``keeps``: a texture that replaces a character's surface leaves this part as it is."""
 
     material: Material
     mesh: Mesh
+    keeps: bool = False
 
 
 @dataclass

@@ -11,7 +11,7 @@ import zipfile
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torchmultiverse.engines.builtin.characters import appearance, implicit, noise, plans, strands
 from torchmultiverse.errors import SpecError, nearest
 from torchmultiverse.resources import cache_folder, data_folder
+
+if TYPE_CHECKING:  # what it is made by does not come into the arrays of a species
+    from torchmultiverse.engines.builtin.mesh import MeshPart
 
 LICENSE = "Apache-2.0"
 _ARRAYS = ("vertices", "faces", "normals", "uv", "color", "roughness")
@@ -49,7 +52,9 @@ class CharacterMesh:
     Metres, z up, facing +x, y to its left, origin on the ground under the middle of its bounding box, lowest
     vertex at z = 0. ``vertices`` and ``normals`` float32 (V, 3), ``faces`` uint32 (F, 3), ``uv`` float32 (V, 2)
     (angle about the long axis, position along it), ``color`` linear sRGB albedo (V, 3), ``roughness`` (V,),
-    ``hover`` height of the lowest point above ground.
+    ``hover`` height of the lowest point above ground. ``parts``: none where the whole is one surface by vertex
+    colours; otherwise ``vertices``, ``faces`` and ``normals`` are theirs, one after the other, and they say what each
+    is made of.
     """
 
     name: str
@@ -61,6 +66,7 @@ class CharacterMesh:
     roughness: NDArray[np.float32]
     hover: float
     license: str = LICENSE
+    parts: tuple[MeshPart, ...] = ()
 
 
 def character_names() -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.engines.builtin.mesh import Mesh, smooth_normals
+from torchmultiverse.engines.builtin.mesh import Mesh, MeshPart, smooth_normals
 
 if TYPE_CHECKING:
     import torch
@@ -19,13 +19,14 @@ Array = NDArray[np.float32]
 
 @dataclass
 class CharacterInstance:
-    """A character as one picture shows it: arrays in world coordinates."""
+    """A character as one picture shows it: arrays in world coordinates; ``parts`` as in `CharacterMesh`."""
 
     vertices: Array
     faces: NDArray[np.uint32]
     normals: Array
     color: Array
     roughness: Array
+    parts: tuple[MeshPart, ...] = ()
 
 
 @dataclass
