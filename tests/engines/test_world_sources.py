@@ -23,8 +23,13 @@ def _file(module: str) -> Path | None:
 
 
 def _imported(file: Path) -> set[Path]:
+    tree = ast.parse(file.read_text())
+    # What only types need makes nothing.
+    tree.body = [
+        node for node in tree.body if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    ]
     found = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
             found |= {path for name in names if (path := _file(name))}
