@@ -69,6 +69,7 @@ CLOSED: dict[str, tuple[str, dict[str, Any], float]] = {
         },
         2 * np.pi / 3,
     ),
+    "strips": ("panels", {"of": "strips", "r": 1, "groove": 0, "fine": 30}, 4 / 3 * np.pi),
     "leaf": ("leaf", {"length": 1, "width": 0.4, "thick": 0.1}, 0.014),
     "blend": ("blend", {"solids": [{"ball": 1.0}, {"ball": 0.5, "carve": True, "blend": 0}]}, 7 / 6 * np.pi),
     "kept blend": ("blend", {"solids": [{"box": [1, 1, 1]}, {"cylinder": [0.5, 2], "keep": True}]}, np.pi / 2),
