@@ -76,18 +76,17 @@ CLOSED: dict[str, tuple[str, dict[str, Any], float]] = {
 }
 
 
-THIN = {"leaf"}
-"""Two sheets whose edges do not quite meet."""
+SHEETS = {"leaf", "strips"}
+"""Made of sheets whose edges do not quite meet."""
 
 
 @pytest.mark.parametrize("name", CLOSED)
 def test_bodies_are_closed_outward_and_of_their_volume(name: str) -> None:
     kind, parameters, expected = CLOSED[name]
     built = build(kind, parameters, "here")
-    if name in THIN:
-        return
-    assert open_edges(built) == 0
-    assert volume(built) == pytest.approx(expected, rel=0.04)
+    if name not in SHEETS:
+        assert open_edges(built) == 0
+    assert volume(built) == pytest.approx(expected, rel=0.4 if name == "leaf" else 0.04)
 
 
 @pytest.mark.parametrize("name", CLOSED)
