@@ -3,6 +3,7 @@ from .engines import make_engine as make_engine
 from .folder import add as add
 from .library import BUILDABLE as BUILDABLE
 from .library import PAGE as PAGE
+from .library import PROCEDURAL as PROCEDURAL
 from .library import Pack as Pack
 from .library import check_packs as check_packs
 from .library import everything as everything
@@ -16,6 +17,7 @@ from .zeroad import build as build
 __all__ = [
     "BUILDABLE",
     "PAGE",
+    "PROCEDURAL",
     "Pack",
     "add",
     "asset_source",
