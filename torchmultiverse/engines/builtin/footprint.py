@@ -19,29 +19,6 @@ _CONTACT = 0.03
 """Share of the lower body's height by which what still counts as support may be lower than the highest contact."""
 
 
-def centre_of_mass(vertices: Array, faces: Array) -> NDArray[np.float64]:
-    """Return the middle (3,) of the volume that faces (F, 3) enclose; of the surface, where they enclose none.
-
-    Args:
-        vertices: (V, 3).
-        faces: counter-clockwise seen from outside. Bodies that overlap count twice where they do.
-    """
-    corners = np.asarray(vertices, float)[faces]
-    middle = corners.mean((0, 1))
-    a, b, c = (corners[:, k] - middle for k in range(3))
-    cross = np.cross(b - a, c - a)
-    volumes = np.einsum("ij,ij->i", a, np.cross(b, c)) / 6
-    size = np.ptp(corners.reshape(-1, 3), axis=0)
-    # A closed surface's face areas add up to nothing, as vectors; that of an open one does not.
-    areas = np.linalg.norm(cross, axis=1) / 2
-    closed = np.linalg.norm(cross.sum(0) / 2) < 0.01 * max(areas.sum(), 1e-12)
-    if closed and volumes.sum() > 1e-3 * np.prod(np.maximum(size, 1e-9)):
-        found = (volumes[:, None] * (a + b + c)).sum(0) / (4 * volumes.sum())
-        if (np.abs(found) <= size).all():
-            return np.asarray(middle + found)
-    return np.asarray((areas[:, None] * corners.mean(1)).sum(0) / max(areas.sum(), 1e-12))
-
-
 @dataclass(frozen=True)
 class Field:
     """The highest (``top``) and the lowest (``bottom``) point of a mesh over each cell of a grid in x and y.
@@ -92,6 +69,29 @@ def field(vertices: Array, faces: Array, cell: float) -> Field:
     np.maximum.at(top, at, height)
     np.minimum.at(bottom, at, height)
     return Field(top.reshape(rows, columns), bottom.reshape(rows, columns), (int(low[0]), int(low[1])), cell)
+
+
+def centre_of_mass(vertices: Array, faces: Array) -> NDArray[np.float64]:
+    """Return the middle (3,) of a body of even density that fills all between its lowest and its highest surface.
+
+    So no mesh needs to be closed; a handle, a cable or a tail weighs little, and a vessel is as if it were full.
+
+    Args:
+        vertices: (V, 3). faces: (F, 3).
+    """
+    points = np.asarray(vertices, float)
+    low, high = points.min(0), points.max(0)
+    cell = max(float((high - low)[:2].max()) / 128, 1e-4)
+    found = field(points, faces, cell)
+    rows, columns = np.nonzero(np.isfinite(found.top))
+    if not len(rows):
+        return np.asarray((low + high) / 2)
+    top, bottom = found.top[rows, columns], found.bottom[rows, columns]
+    weight = top - bottom + cell / 8  # a sheet weighs something, too
+    places = np.stack(
+        [(columns + found.first[0] + 0.5) * cell, (rows + found.first[1] + 0.5) * cell, (top + bottom) / 2]
+    )
+    return np.asarray((places * weight).sum(1) / weight.sum())
 
 
 def _pooled(values: NDArray[np.float64], first: tuple[int, int], highest: bool) -> tuple[Array, tuple[int, int]]:
