@@ -213,10 +213,10 @@ class CharacterClass(BaseModel):
     characters: list[str] = Field(default_factory=list)
 
 
-def class_list(characters: Iterable[str]) -> list[CharacterClass]:
+def class_list(characters: Iterable[str], given: Mapping[str, str] | None = None) -> list[CharacterClass]:
     """Return the classes of characters by the package's table, in the order of their ids (see `scenes.classes_of`)."""
     members: dict[SemanticClass, list[str]] = {}
-    for name, found in classes_of(characters).items():
+    for name, found in classes_of(characters, given).items():
         members.setdefault(found, []).append(name)
     return [
         CharacterClass(

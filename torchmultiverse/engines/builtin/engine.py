@@ -62,6 +62,8 @@ class Character(Protocol):
 class AssetSource(Protocol):
     """Where characters and worlds come from: names, textures, the mesh of a character in a texture, a built world.
 
+    ``classes`` are those that characters are of which their names do not tell (see `scenes.classes_of`), by character.
+
     ``packs`` names the packs of assets it draws from, ``assets`` says whose they are, ``about`` what worlds and
     characters are in a few words (by kind, then name), ``fingerprint`` is of all that a picture can show of them.
     ``side`` is that of the picture in pixels: a mesh need not be finer than what the picture can show, and the fewer
@@ -69,6 +71,7 @@ class AssetSource(Protocol):
     """
 
     def names(self) -> list[str]: ...  # noqa: D102
+    def classes(self) -> dict[str, str]: ...  # noqa: D102
     def textures(self) -> list[str]: ...  # noqa: D102
     def load(self, name: str, texture: str, side: int = 512) -> Character: ...  # noqa: D102
     def worlds(self) -> list[str]: ...  # noqa: D102
@@ -80,7 +83,7 @@ class AssetSource(Protocol):
 
 
 class ProceduralAssets(AssetSource):
-    """The animals and worlds that come with the package."""
+    """The animals, objects and worlds that come with the package."""
 
     @override
     def packs(self) -> list[str]:
@@ -89,8 +92,13 @@ class ProceduralAssets(AssetSource):
     @override
     def names(self) -> list[str]:
         from torchmultiverse.engines.builtin.characters import character_names
+        from torchmultiverse.engines.builtin.objects import object_names
 
-        return list(character_names())
+        return [*character_names(), *object_names()]
+
+    @override
+    def classes(self) -> dict[str, str]:
+        return {}
 
     @override
     def textures(self) -> list[str]:
@@ -101,7 +109,10 @@ class ProceduralAssets(AssetSource):
     @override
     def load(self, name: str, texture: str, side: int = 512) -> Character:
         from torchmultiverse.engines.builtin.characters import load_character, texture_character
+        from torchmultiverse.engines.builtin.objects import load_object, object_names
 
+        if name in object_names():
+            return texture_character(load_object(name), texture)
         voxels = next(voxels for limit, voxels in _VOXELS if side <= limit)
         return texture_character(load_character(name, voxels), texture)
 
@@ -124,17 +135,19 @@ class ProceduralAssets(AssetSource):
     @override
     def about(self) -> dict[str, dict[str, str]]:
         from torchmultiverse.engines.builtin.characters import character_label, character_names
+        from torchmultiverse.engines.builtin.objects import object_label, object_names
 
+        animals = {name: character_label(name) for name in character_names()}
         return {
             "world": {name: load_spec(name)[0].about for name in world_names()},
-            "character": {name: character_label(name) for name in character_names()},
+            "character": animals | {name: object_label(name) for name in object_names()},
         }
 
     @override
     def fingerprint(self) -> bytes:
         digest = hashlib.sha256()
         scenes = data_folder("scenes")
-        for folder in ("worlds", "props", "characters"):
+        for folder in ("worlds", "props", "characters", "objects"):
             for path in sorted((scenes / folder).glob("*.json")):
                 digest.update(path.name.encode() + path.read_bytes())
         for name in ("paints.json", "textures.json"):
@@ -215,7 +228,7 @@ def describe(assets: AssetSource | None = None) -> Catalogue:
         },
         packs=source.packs(),
         assets=source.assets(),
-        classes=class_list(names),
+        classes=class_list(names, source.classes()),
     )
 
 
@@ -269,7 +282,7 @@ class BuiltinEngine(Engine):
     @cached_property
     def _classes(self) -> dict[str, int]:
         """The number of each character's class, which is the same in all pictures of an engine."""
-        return {name: found.id for name, found in classes_of(self._names).items()}
+        return {name: found.id for name, found in classes_of(self._names, self._assets.classes()).items()}
 
     @cached_property
     def _textures(self) -> list[str]:
