@@ -19,6 +19,8 @@ def build(name: str, request: BuildRequest) -> tuple[Pack, list[str]]:
     """
     if name == "0ad":
         from torchmultiverse.assets.zeroad import build as make
+    elif name == "sweethome3d":
+        from torchmultiverse.assets.sweethome3d import build as make
     else:
         raise AssetError(f"'{name}' cannot be built.{nearest(name, BUILDABLE)}")
     return make(request)

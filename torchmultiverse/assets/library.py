@@ -26,7 +26,10 @@ from torchmultiverse.resources import packs_folder
 
 PROCEDURAL = "procedural"
 """The name of what comes with the package."""
-BUILDABLE = {"0ad": "the animals of the game 0 A.D., CC-BY-SA 3.0, of the Debian package 0ad-data"}
+BUILDABLE = {
+    "0ad": "the animals of the game 0 A.D., CC-BY-SA 3.0, of the Debian package 0ad-data",
+    "sweethome3d": "the furniture of Sweet Home 3D, CC0 and CC-BY 3.0, of the Debian package sweethome3d-furniture",
+}
 """Packs that ``assets build`` makes, with what each holds."""
 MANIFEST = "pack.json"
 PAGE = "turntable.html"

@@ -14,8 +14,10 @@ class BuildRequest:
         source: a package, an archive or a folder; by default where it is usually installed.
         fetch: get what is missing by the system's own client.
         out: a folder that the pack is written to, instead of being installed under its name.
+        classes: only assets of these classes; all by default.
     """
 
     source: Path | None = None
     fetch: bool = False
     out: Path | None = None
+    classes: tuple[str, ...] = ()

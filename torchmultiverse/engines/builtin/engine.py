@@ -8,7 +8,7 @@ import importlib.metadata
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from torchmultiverse.engines import Asset, Catalogue, Choice, Engine, Failure, Frame, RenderOptions
+from torchmultiverse.engines import Asset, Catalogue, Choice, Engine, Failure, Frame, RenderOptions, class_list
 from torchmultiverse.engines.builtin import annotate, placement
+from torchmultiverse.engines.builtin.mesh import MeshPart
 from torchmultiverse.engines.builtin.postprocess import denoiser_works, postprocess, tint
 from torchmultiverse.engines.builtin.renderer import SLOTS, CharacterInstance, WorldRenderer
 from torchmultiverse.engines.builtin.variant import activate
@@ -25,7 +26,7 @@ from torchmultiverse.engines.builtin.world import World, load_spec, world_names
 from torchmultiverse.engines.builtin.world_builder import load_world
 from torchmultiverse.errors import EngineError, SpecError, nearest
 from torchmultiverse.resources import data_folder
-from torchmultiverse.scenes import BLANK, FACTORS, Scene, base_world, scene_seed
+from torchmultiverse.scenes import BLANK, FACTORS, Scene, base_world, classes_of, scene_seed
 
 REVISION = 3
 """Picture revision: raised by whoever changes what any scene looks like, in whatever module.
@@ -37,7 +38,7 @@ reference pictures of this revision; ``python tests/engines/references.py`` make
 
 
 class Character(Protocol):
-    """What is needed of a character (see `torchmultiverse.engines.builtin.characters`)."""
+    """What is needed of a character (see `torchmultiverse.engines.builtin.characters`); it may have ``parts``, too."""
 
     @property
     def vertices(self) -> NDArray[np.float32]: ...  # noqa: D102
@@ -140,6 +141,18 @@ _VOXELS = ((192, 500_000), (320, 1_300_000), (1 << 16, 4_000_000))
 """Grid of a character's mesh by the side of the picture: a voxel is about as wide as a pixel."""
 
 
+def _placed_parts(
+    parts: tuple[MeshPart, ...], vertices: NDArray[np.float32], normals: NDArray[np.float32]
+) -> tuple[MeshPart, ...]:
+    """Return a character's parts with their share of its vertices and normals."""
+    ends = np.cumsum([len(part.mesh.vertices) for part in parts])
+    spans = [slice(end - len(part.mesh.vertices), end) for part, end in zip(parts, ends, strict=True)]
+    return tuple(
+        replace(part, mesh=replace(part.mesh, vertices=vertices[span], normals=normals[span]))
+        for part, span in zip(parts, spans, strict=True)
+    )
+
+
 @dataclass
 class _LruCache:
     """The last few values by key. ``cyclic`` ones refer to themselves: their memory is fetched back at once."""
@@ -197,6 +210,7 @@ def describe(assets: AssetSource | None = None) -> Catalogue:
         },
         packs=source.packs(),
         assets=source.assets(),
+        classes=class_list(names),
     )
 
 
@@ -246,6 +260,11 @@ class BuiltinEngine(Engine):
     @cached_property
     def _names(self) -> list[str]:
         return self._assets.names()
+
+    @cached_property
+    def _classes(self) -> dict[str, int]:
+        """The number of each character's class, which is the same in all pictures of an engine."""
+        return {name: found.id for name, found in classes_of(self._names).items()}
 
     @cached_property
     def _textures(self) -> list[str]:
@@ -323,10 +342,7 @@ class BuiltinEngine(Engine):
             from torchmultiverse.engines.builtin.postprocess_device import postprocess_device
 
             tensors["rgb"] = postprocess_device(buffers, renderer.world, view, light, self.denoise)
-        # A class has one number in all pictures of an engine: its place among the names, from 1.
-        classes = {actor.number: 1 + self._names.index(actor.name) for actor in actors}
-        if "class" in options.passes and max(classes.values(), default=0) > 255:
-            raise SpecError(f"the pass 'class' has room for 255 characters; this engine has {len(self._names)}")
+        classes = {actor.number: self._classes[actor.name] for actor in actors}
         processed = time.perf_counter()
         arrays = images | annotate.passes(buffers, view, options.passes, classes)
         info: dict[str, Any] = {"camera": view.as_dict(), "layout": kind}
@@ -361,7 +377,8 @@ class BuiltinEngine(Engine):
         def placed() -> CharacterInstance:
             mesh: Character = self._characters.get(key, lambda: self._assets.load(*key))
             vertices, normals = placement.place(actor, actors, renderer.world, mesh.vertices, mesh.normals, mesh.hover)
-            return CharacterInstance(vertices, mesh.faces, normals, mesh.color, mesh.roughness)
+            parts = _placed_parts(getattr(mesh, "parts", ()), vertices, normals)
+            return CharacterInstance(vertices, mesh.faces, normals, mesh.color, mesh.roughness, parts)
 
         return self._instances.get((renderer.world.name, side, actor, *actors), placed)  # type: ignore[no-any-return]
 
