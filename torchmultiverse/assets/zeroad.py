@@ -24,10 +24,11 @@ from pydantic import BaseModel, ConfigDict
 
 from torchmultiverse.assets import model as models
 from torchmultiverse.assets.files import inside, read_bounded
-from torchmultiverse.assets.folder import name_in_words, normalized_model
+from torchmultiverse.assets.folder import character_item, name_in_words
 from torchmultiverse.assets.library import Item, Pack, install
-from torchmultiverse.assets.model import Axis, MeshModel, Submesh
+from torchmultiverse.assets.model import Axis, MeshModel, Pose, Submesh
 from torchmultiverse.assets.pmd import read_pmd, turned
+from torchmultiverse.assets.request import BuildRequest
 from torchmultiverse.assets.textures import decode
 from torchmultiverse.errors import AssetError
 
@@ -104,30 +105,31 @@ class _Folder:
         return read_bounded(inside(self._folder, name, str(self._folder)), _MAX_BYTES, name)
 
 
-def build(source: Path | None = None, fetch: bool = False) -> tuple[Pack, list[str]]:
-    """Install the pack ``0ad``; return it, and one line for each animal that this source does not have.
+def build(request: BuildRequest) -> tuple[Pack, list[str]]:
+    """Make the pack ``0ad``; return it, and one line for each animal that this source does not have.
 
     Args:
-        source: the Debian package, ``public.zip``, or a folder that holds either or is unpacked; by default where the
-            game is usually installed.
-        fetch: download the Debian package with ``apt-get`` into a temporary folder if there is no source.
+        request: its source is the Debian package, ``public.zip``, or a folder that holds either or is unpacked; by
+            default where the game is usually installed. ``fetch`` downloads the Debian package with ``apt-get`` into a
+            temporary folder if there is no source.
 
     Raises:
         AssetError: no source (then it says how to get one), or nothing in it is the game's.
     """
     missing: list[str] = []
+    source = request.source
     with ExitStack() as stack:
         if source is None:
             source = next((Path(p) for p in PLACES if (Path(p) / _ARCHIVE).is_file()), None)
         if source is None:
-            if not fetch:
+            if not request.fetch:
                 raise AssetError(
                     f"the data of 0 A.D. is not in {PLACES[0]}; install the package 0ad-data, or run "
                     "'apt-get download 0ad-data' (1.4 GB) and give the file with --source, or use --fetch"
                 )
             source = _fetched(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="0ad-"))))
         archive = stack.enter_context(open_archive(source))
-        pack = install(NAME, _assets(archive, missing, str(source)))
+        pack = install(NAME, _assets(archive, missing, str(source)), request.out)
     return pack, missing
 
 
@@ -145,27 +147,17 @@ def _assets(archive: Archive, missing: list[str], source: str) -> Iterator[tuple
         if model is None:
             missing.append(f"{what}: the source has no such actor, or not its mesh")
             continue
-        if animal.bank:
-            half = np.radians(animal.bank) / 2
-            turn = np.concatenate([[np.cos(half)], np.sin(half) * models.axis_vector(animal.forward)])
-            model = MeshModel(tuple(_turned(piece, turn) for piece in model.pieces))
-        model, notes = normalized_model(model, what, animal.size, animal.up, animal.forward)
+        pose = Pose(animal.up, animal.forward, lean=animal.bank, size=animal.size)
+        facts = {
+            "name": name,
+            "display_name": name_in_words(name),
+            "license": LICENSE,
+            "attribution": ATTRIBUTION,
+            "source": f"https://play0ad.com, art/actors/{animal.actor}.xml",
+            "hover": animal.hover,
+        }
         found += 1
-        yield (
-            Item(
-                name=name,
-                kind="character",
-                display_name=name_in_words(name),
-                license=LICENSE,
-                attribution=ATTRIBUTION,
-                source=f"https://play0ad.com, art/actors/{animal.actor}.xml",
-                hover=animal.hover,
-                size=animal.size,
-                triangles=model.triangles,
-                notes=notes,
-            ),
-            models.pack(model),
-        )
+        yield character_item(model, pose, facts, [], what)
     if found == 0:
         raise AssetError(f"{source} holds none of the animals of 0 A.D.")
 

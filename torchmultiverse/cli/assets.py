@@ -11,7 +11,6 @@ from torchmultiverse.cli import completion
 from torchmultiverse.cli.groups import assets_group, examples
 from torchmultiverse.cli.options import tabular
 from torchmultiverse.cli.output import console, place, print_table, say, warn
-from torchmultiverse.errors import AssetError, nearest
 from torchmultiverse.tables import Table, number, text
 
 if TYPE_CHECKING:
@@ -26,39 +25,74 @@ PageOption = Annotated[bool, typer.Option("--page/--no-page", help="Render every
 SizeOption = Annotated[int, typer.Option(min=64, max=1024, help="Side of the page's pictures, pixels.")]
 
 
-@assets_group.command(epilog=examples("torchmultiverse assets add my_animals/"))
+@assets_group.command(
+    epilog=examples(
+        "torchmultiverse assets add my_animals/",
+        "torchmultiverse assets add my_objects/ --table classes.csv",
+    )
+)
 def add(
-    folder: Annotated[Path, typer.Argument(help="With assets.json, GLB, OBJ or PLY meshes, HDR or EXR maps.")],
+    folder: Annotated[
+        Path, typer.Argument(help="With assets.json or assets.csv; GLB, OBJ or PLY meshes, HDR or EXR maps.")
+    ],
     name: Annotated[str | None, typer.Option(help="Of the pack; default: the manifest's, else the folder's.")] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV or JSON of file, class, name, license, author, …; default: assets.json or assets.csv in it."
+        ),
+    ] = None,
     page: PageOption = True,
     size: SizeOption = 192,
 ) -> None:
-    """Check what a folder holds, scale and ground it, and install it as a pack; the same name is replaced."""
+    """Check what a folder holds, scale and ground it, and install it as a pack; the same name is replaced.
+
+    A table says which file is of which class: an asset of the class Desk without a name of its own is called Desk_1,
+    Desk_2 and so on, and stands for the object of that name wherever a spec draws from the pack first.
+    """
     from torchmultiverse.assets import add as install
 
-    _describe(install(folder, name), page, size)
+    _describe(install(folder, name, table), page, size)
 
 
-@assets_group.command(epilog=examples("torchmultiverse assets build 0ad --source 0ad-data_0.0.26-1_all.deb"))
+@assets_group.command(
+    epilog=examples(
+        "torchmultiverse assets build 0ad --source 0ad-data_0.0.26-1_all.deb",
+        "torchmultiverse assets build 0ad --fetch --out packs/0ad",
+    )
+)
 def build(
-    name: Annotated[str, typer.Argument(help="0ad: the animals of the game 0 A.D., CC-BY-SA 3.0.")],
+    name: Annotated[str, typer.Argument(help="What to build.", autocompletion=completion.buildable)],
     source: Annotated[
-        Path | None, typer.Option(help="The package, public.zip or a folder; default: where it is usually installed.")
+        Path | None, typer.Option(help="The package, its archive or a folder; default: where it is usually installed.")
     ] = None,
-    fetch: Annotated[bool, typer.Option("--fetch", help="Download the package with apt-get (1.4 GB).")] = False,
+    fetch: Annotated[bool, typer.Option("--fetch", help="Download the package with apt-get.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Write the pack to this folder; default: it is installed.")] = None,
     page: PageOption = True,
     size: SizeOption = 192,
 ) -> None:
-    """Make a pack of free data that this machine has or can get."""
-    from torchmultiverse.assets import BUILDABLE
+    """Make a pack of free data that this machine has or can get.
+
+    0ad: the animals of the game 0 A.D. (CC-BY-SA 3.0), of the Debian package 0ad-data (1.4 GB).
+    """
+    from torchmultiverse.assets import BuildRequest
     from torchmultiverse.assets import build as make
 
-    if name not in BUILDABLE:
-        raise AssetError(f"'{name}' cannot be built.{nearest(name, BUILDABLE)}")
-    pack, missing = make(source, fetch)
+    pack, missing = make(name, BuildRequest(source=source, fetch=fetch, out=out))
     for line in missing:
         say(f"left out: {line}")
     _describe(pack, page, size)
+
+
+@assets_group.command(epilog=examples("torchmultiverse assets drop mine Desk_3 Sofa_1"))
+def drop(
+    name: PackName, unwanted: Annotated[list[str], typer.Argument(metavar="ASSET...", help="Names of its assets.")]
+) -> None:
+    """Take assets out of an installed pack, such as those that a contact sheet shows to be none."""
+    from torchmultiverse.assets import drop as leave_out
+
+    pack = leave_out(name, unwanted)
+    say(f"{pack.name}: {len(pack.manifest.assets)} assets are left")
 
 
 @assets_group.command("list", epilog=examples("torchmultiverse assets list"))

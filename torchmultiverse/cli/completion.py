@@ -123,6 +123,13 @@ def packs(incomplete: str) -> list[str]:
     return _begin([*installed(), "procedural"], incomplete)
 
 
+def buildable(incomplete: str) -> list[str]:
+    """Names of packs that can be built."""
+    from torchmultiverse.assets import BUILDABLE
+
+    return _begin(BUILDABLE, incomplete)
+
+
 def factors(incomplete: str) -> list[str]:
     """Names of factors, as specs have them."""
     from torchmultiverse.scenes import FACTORS
