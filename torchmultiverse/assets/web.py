@@ -65,7 +65,8 @@ class PassingError(Exception):
 
 
 class Retry:
-    """Tries again what passes, each time after twice the pause.
+    """Tries again what passes, each time after twice the pause: five times, and a service that never answered and a
+    file that is wrong twice.
 
     Args:
         service: its name in errors.
@@ -81,7 +82,7 @@ class Retry:
         """Return what an action returns that may raise `PassingError`.
 
         Raises:
-            ServiceError, AssetError: it did not pass; a service that never answered is tried twice only.
+            ServiceError, AssetError: it did not pass.
         """
         pause, attempt = 1.0, 0
         while True:
@@ -95,18 +96,18 @@ class Retry:
                     raise ServiceError(
                         f"{what}: {error}; {self.service} asks to wait {minutes:.0f} minutes; {AGAIN} then"
                     ) from None
-                if attempt >= (ATTEMPTS if self._reached else 2):
-                    hint = (
-                        f"; it was tried {attempt} times; {AGAIN}"
-                        if self._reached
-                        else "; is this machine offline, or behind a proxy that HTTPS_PROXY should name?"
-                    )
-                    raise error.lasting(f"{what}: {error}{hint}") from None
+                if attempt >= (ATTEMPTS if self._reached and error.lasting is ServiceError else 2):
+                    raise error.lasting(f"{what}: {error}{self._hint(error, attempt)}") from None
                 self._sleep(error.wait if error.wait is not None else pause)
                 pause = min(2 * pause, LONGEST_WAIT)
             else:
                 self._reached = True
                 return answer
+
+    def _hint(self, error: PassingError, attempt: int) -> str:
+        if not self._reached:
+            return "; is this machine offline, or behind a proxy that HTTPS_PROXY should name?"
+        return f"; it was tried {attempt} times" + (f"; {AGAIN}" if error.lasting is ServiceError else "")
 
 
 @dataclass(frozen=True)
@@ -299,9 +300,9 @@ class WebClient:
         except urllib.error.URLError as error:
             reason = error.reason
             unreachable = isinstance(reason, OSError)
-            raise PassingError(f"{place} cannot be reached: {_plain(reason)}", unreachable=unreachable) from None
+            raise PassingError(f"{place} cannot be reached: {plain_error(reason)}", unreachable=unreachable) from None
         except (http.client.HTTPException, OSError) as error:  # those of the disk are told apart before
-            raise PassingError(f"{place}: the connection broke off: {_plain(error)}") from None
+            raise PassingError(f"{place}: the connection broke off: {plain_error(error)}") from None
         except ValueError as error:
             raise AssetError(f"{what}: {place} cannot be asked: {error}") from None
 
@@ -311,7 +312,7 @@ class WebClient:
             return _BadRangeError()
         if status in PASSING:
             known = {429: "it was asked too often"}.get(status, error.reason)
-            return PassingError(f"{place} answers {status}: {known}", wait=_asked_wait(error.headers))
+            return PassingError(f"{place} answers {status}: {known}", wait=asked_wait(error.headers))
         if status == 401:
             hint = "its token is refused" if self._token else "it wants a token"
             return ServiceError(f"{what}: {place} answers 401: {hint}. {self._token_help}".strip())
@@ -348,7 +349,7 @@ def _remove(*paths: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _asked_wait(headers: Any) -> float | None:
+def asked_wait(headers: Any) -> float | None:
     """Return the seconds that ``Retry-After`` asks for."""
     told = (headers.get("Retry-After") or "").strip()
     if told.isdecimal():
@@ -365,7 +366,8 @@ def _place(url: str) -> str:
     return shown(f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}")
 
 
-def _plain(error: object) -> str:
+def plain_error(error: object) -> str:
+    """Return an error of a library as it may stand in a message."""
     return f"{type(error).__name__}: {error}".removesuffix(": ")[:200]
 
 
