@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from torchmultiverse.engines import Asset, Catalogue, Choice, Engine, Failure, Frame, RenderOptions
+from torchmultiverse.engines import Asset, Catalogue, Choice, Engine, Failure, Frame, RenderOptions, class_list
 from torchmultiverse.engines.builtin import annotate, placement
 from torchmultiverse.engines.builtin.postprocess import denoiser_works, postprocess, tint
 from torchmultiverse.engines.builtin.renderer import SLOTS, CharacterInstance, WorldRenderer
@@ -25,7 +25,7 @@ from torchmultiverse.engines.builtin.world import World, load_spec, world_names
 from torchmultiverse.engines.builtin.world_builder import load_world
 from torchmultiverse.errors import EngineError, SpecError, nearest
 from torchmultiverse.resources import data_folder
-from torchmultiverse.scenes import BLANK, FACTORS, Scene, base_world, scene_seed
+from torchmultiverse.scenes import BLANK, FACTORS, Scene, base_world, classes_of, scene_seed
 
 REVISION = 3
 """Picture revision: raised by whoever changes what any scene looks like, in whatever module.
@@ -197,6 +197,7 @@ def describe(assets: AssetSource | None = None) -> Catalogue:
         },
         packs=source.packs(),
         assets=source.assets(),
+        classes=class_list(names),
     )
 
 
@@ -246,6 +247,11 @@ class BuiltinEngine(Engine):
     @cached_property
     def _names(self) -> list[str]:
         return self._assets.names()
+
+    @cached_property
+    def _classes(self) -> dict[str, int]:
+        """The number of each character's class, which is the same in all pictures of an engine."""
+        return {name: found.id for name, found in classes_of(self._names).items()}
 
     @cached_property
     def _textures(self) -> list[str]:
@@ -323,10 +329,7 @@ class BuiltinEngine(Engine):
             from torchmultiverse.engines.builtin.postprocess_device import postprocess_device
 
             tensors["rgb"] = postprocess_device(buffers, renderer.world, view, light, self.denoise)
-        # A class has one number in all pictures of an engine: its place among the names, from 1.
-        classes = {actor.number: 1 + self._names.index(actor.name) for actor in actors}
-        if "class" in options.passes and max(classes.values(), default=0) > 255:
-            raise SpecError(f"the pass 'class' has room for 255 characters; this engine has {len(self._names)}")
+        classes = {actor.number: self._classes[actor.name] for actor in actors}
         processed = time.perf_counter()
         arrays = images | annotate.passes(buffers, view, options.passes, classes)
         info: dict[str, Any] = {"camera": view.as_dict(), "layout": kind}
