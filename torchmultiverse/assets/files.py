@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import unquote
 
 from torchmultiverse.errors import AssetError, nearest
@@ -70,7 +71,25 @@ def read_bounded(path: Path, limit: int, what: str) -> bytes:
     return data
 
 
-class SiblingFiles:
+class Siblings(Protocol):
+    """The files beside a mesh that it may name; ``what`` names the asset in errors."""
+
+    what: str
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a file that is named relative to the mesh."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """Return a file that is named relative to the mesh.
+
+        Raises:
+            AssetError: there is none, or it may not or cannot be read.
+        """
+        ...
+
+
+class SiblingFiles(Siblings):
     """The files beside a mesh that it may name: its materials and textures.
 
     Args:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from torchmultiverse.assets.files import SiblingFiles
+from torchmultiverse.assets.files import Siblings
 from torchmultiverse.assets.model import MAX_TRIANGLES
 from torchmultiverse.errors import AssetError
 
@@ -287,7 +287,7 @@ class GltfDocument:
         AssetError: no GLB of version 2, cut short, or one that needs what is not read.
     """
 
-    def __init__(self, data: bytes, siblings: SiblingFiles, what: str) -> None:
+    def __init__(self, data: bytes, siblings: Siblings, what: str) -> None:
         self.what = what
         self._neighbours = siblings
         text, self._chunk = _chunks(data, what)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.assets.files import SiblingFiles, shown
+from torchmultiverse.assets.files import Siblings, shown
 from torchmultiverse.assets.model import MAX_TRIANGLES, Submesh, check_size, welded_normals
 from torchmultiverse.assets.polygons import triangulated
 from torchmultiverse.assets.textures import decode, linear
@@ -112,7 +112,7 @@ class _Statements:
         group.sizes.append(len(tokens))
 
 
-def read_obj(data: bytes, siblings: SiblingFiles, what: str) -> tuple[list[Submesh], list[str]]:
+def read_obj(data: bytes, siblings: Siblings, what: str) -> tuple[list[Submesh], list[str]]:
     """Return the pieces of an OBJ file, one or two for each material, and what of it is not drawn.
 
     Raises:
@@ -233,7 +233,7 @@ def _pieces(
     group: _Faces,
     arrays: dict[str, Floats],
     materials: dict[str, _ObjMaterial],
-    siblings: SiblingFiles,
+    siblings: Siblings,
     notes: list[str],
 ) -> list[tuple[Submesh, float]]:
     """Return what one material is on, with its opacity."""
@@ -300,7 +300,7 @@ def _normals(
 
 
 def _textured(
-    piece: Submesh, texture: _ObjTexture, coordinates: Floats, index: NDArray[np.int64], siblings: SiblingFiles
+    piece: Submesh, texture: _ObjTexture, coordinates: Floats, index: NDArray[np.int64], siblings: Siblings
 ) -> Submesh:
     """Return a piece with its texture."""
     uv = coordinates[index]
@@ -333,7 +333,7 @@ def _colors(rows: Floats, notes: list[str]) -> NDArray[np.float32] | None:
 # -- materials --------------------------------------------------------------------------------------------------------
 
 
-def _materials(libraries: list[str], siblings: SiblingFiles, notes: list[str]) -> dict[str, _ObjMaterial]:
+def _materials(libraries: list[str], siblings: Siblings, notes: list[str]) -> dict[str, _ObjMaterial]:
     """Return the materials of all the files that an OBJ names.
 
     Raises:
