@@ -80,7 +80,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._refuse(fault[0], **fault[1])
         if service.guarded and path.endswith("/download") and self.headers.get("Authorization") != service.guarded:
             return self._refuse(401)
-        data = service.files.get(path)
+        data = service.files.get(self.path, service.files.get(path))
         if data is None:
             return self._refuse(404, **service.more.get("404", {}))
         tag = f'"{hashlib.sha256(data).hexdigest()}"'

@@ -1,14 +1,15 @@
 """Files of a dataset repository of the Hugging Face Hub, each in the cache of `huggingface_hub`, bounded and checked.
 
-That package resumes, retries and keeps; a mirror (``HF_ENDPOINT``), a token (``HF_TOKEN``) and working without a network
+That package resumes and keeps; a mirror (``HF_ENDPOINT``), a token (``HF_TOKEN``) and working without a network
 (``HF_HUB_OFFLINE``) are its own settings. What is added here: no file is fetched that is larger than its limit or than
-the disk, what arrived has the SHA-256 that the repository names it by, and errors are those of `web`.
+the disk, what arrived has the SHA-256 that the repository names it by, and retries and errors are those of `web`.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
 import shutil
 import zlib
@@ -83,6 +84,7 @@ class HubDataset:
 
     def _checked(self, path: str, limit: int) -> Path:
         asked = {"repo_id": self.name, "filename": path, "repo_type": "dataset", "revision": self._revision}
+        asked |= {"endpoint": endpoint} if (endpoint := os.environ.get("HF_ENDPOINT")) else {}
         place = self._cached(asked)
         if place is None:
             self._check_size(asked, path, limit)

@@ -10,8 +10,9 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 import numpy as np
@@ -23,10 +24,16 @@ from torchmultiverse.assets.files import MAX_MANIFEST_BYTES, read_bounded
 from torchmultiverse.assets.model import MeshModel, unpack
 from torchmultiverse.errors import AssetError, nearest
 from torchmultiverse.resources import packs_folder
+from torchmultiverse.scenes import object_assets
 
 PROCEDURAL = "procedural"
 """The name of what comes with the package."""
-BUILDABLE = {"0ad": "the animals of the game 0 A.D., CC-BY-SA 3.0, of the Debian package 0ad-data"}
+BUILDABLE = {
+    "0ad": "the animals of the game 0 A.D., CC-BY-SA 3.0, of the Debian package 0ad-data",
+    "objaverse": "models of Objaverse for the 151 published classes, each under its own licence",
+    "polyhaven": "environment maps, models and textures of Poly Haven, CC0",
+    "published": "the 724 assets of PUG: ImageNet and AR4T, each under its own licence",
+}
 """Packs that ``assets build`` makes, with what each holds."""
 MANIFEST = "pack.json"
 PAGE = "turntable.html"
@@ -69,6 +76,8 @@ class PackManifest(BaseModel):
     format: Literal[1] = 1
     name: Annotated[str, Field(pattern=PACK_NAME)]
     assets: list[Item]
+    filled: dict[str, str] = Field(default_factory=dict)
+    """Names that the pack was to give and does not, with the reason: `PROCEDURAL` has objects of these names."""
 
 
 class Pack:
@@ -175,7 +184,12 @@ def check_packs(names: Sequence[str]) -> None:
             open_pack(name)
 
 
-def install(name: str, assets: Iterable[tuple[Item, bytes]], out: Path | None = None) -> Pack:
+def install(
+    name: str,
+    assets: Iterable[tuple[Item, bytes]],
+    out: Path | None = None,
+    filled: Mapping[str, str] = MappingProxyType({}),
+) -> Pack:
     """Install a pack; one of the same name is replaced when everything of the new one is there.
 
     Args:
@@ -183,6 +197,7 @@ def install(name: str, assets: Iterable[tuple[Item, bytes]], out: Path | None = 
         assets: what is known of each, and the bytes of its ``.npz`` file.
         out: a folder that becomes the pack, instead of the one of its name among the installed packs. It is replaced
             where it holds a pack.
+        filled: see `PackManifest`; looked at when all assets are there.
 
     Raises:
         AssetError: there is nothing in it, a name is there twice, or it cannot be written.
@@ -207,7 +222,7 @@ def install(name: str, assets: Iterable[tuple[Item, bytes]], out: Path | None = 
             items.append(item.model_copy(update={"sha256": hashlib.sha256(data).hexdigest()}))
         if not items:
             raise AssetError(f"the pack '{name}' would be empty")
-        manifest = PackManifest(name=name, assets=items)
+        manifest = PackManifest(name=name, assets=items, filled=dict(filled))
         (building / MANIFEST).write_text(manifest.model_dump_json(indent=1), "utf-8")
         os.chmod(building, 0o755)
         _swap(building, place)
@@ -248,7 +263,9 @@ def drop(name: str, unwanted: Sequence[str]) -> Pack:
         if one not in known:
             raise AssetError(f"the pack '{name}' has no asset '{one}'.{nearest(one, known)}")
     kept = [item for item in pack.manifest.assets if item.name not in unwanted]
-    return install(name, ((item, pack.read(item)) for item in kept))
+    ours = {asset.name for asset in object_assets()}
+    gone = {one: "dropped" for one in unwanted if one in ours}
+    return install(name, ((item, pack.read(item)) for item in kept), filled=pack.manifest.filled | gone)
 
 
 def remove(name: str) -> None:

@@ -73,9 +73,9 @@ class Retry:
         sleep: waits for so many seconds.
     """
 
-    def __init__(self, service: str, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, service: str, sleep: Callable[[float], None] | None = None) -> None:
         self.service = service
-        self._sleep = sleep
+        self._sleep = sleep or time.sleep
         self._reached = False
 
     def __call__(self, action: Callable[[], T], what: str) -> T:
@@ -138,7 +138,7 @@ class WebClient:
     """
 
     def __init__(
-        self, service: str, token: str = "", token_help: str = "", sleep: Callable[[float], None] = time.sleep
+        self, service: str, token: str = "", token_help: str = "", sleep: Callable[[float], None] | None = None
     ) -> None:
         self.retry = Retry(service, sleep)
         self._token, self._token_help = token, token_help

@@ -33,7 +33,7 @@ SizeOption = Annotated[int, typer.Option(min=64, max=1024, help="Side of the pag
 )
 def add(
     folder: Annotated[
-        Path, typer.Argument(help="With assets.json or assets.csv; GLB, OBJ or PLY meshes, HDR or EXR maps.")
+        Path, typer.Argument(help="With assets.json or assets.csv; GLB, glTF, OBJ or PLY meshes, HDR or EXR maps.")
     ],
     name: Annotated[str | None, typer.Option(help="Of the pack; default: the manifest's, else the folder's.")] = None,
     table: Annotated[
@@ -52,36 +52,7 @@ def add(
     """
     from torchmultiverse.assets import add as install
 
-    _describe(install(folder, name, table), page, size)
-
-
-@assets_group.command(
-    epilog=examples(
-        "torchmultiverse assets build 0ad --source 0ad-data_0.0.26-1_all.deb",
-        "torchmultiverse assets build 0ad --fetch --out packs/0ad",
-    )
-)
-def build(
-    name: Annotated[str, typer.Argument(help="What to build.", autocompletion=completion.buildable)],
-    source: Annotated[
-        Path | None, typer.Option(help="The package, its archive or a folder; default: where it is usually installed.")
-    ] = None,
-    fetch: Annotated[bool, typer.Option("--fetch", help="Download the package with apt-get.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Write the pack to this folder; default: it is installed.")] = None,
-    page: PageOption = True,
-    size: SizeOption = 192,
-) -> None:
-    """Make a pack of free data that this machine has or can get.
-
-    0ad: the animals of the game 0 A.D. (CC-BY-SA 3.0), of the Debian package 0ad-data (1.4 GB).
-    """
-    from torchmultiverse.assets import BuildRequest
-    from torchmultiverse.assets import build as make
-
-    pack, missing = make(name, BuildRequest(source=source, fetch=fetch, out=out))
-    for line in missing:
-        say(f"left out: {line}")
-    _describe(pack, page, size)
+    describe(install(folder, name, table), page, size)
 
 
 @assets_group.command(epilog=examples("torchmultiverse assets drop mine Desk_3 Sofa_1"))
@@ -127,7 +98,7 @@ def show(
     print_table(shown)
     _warn(pack)
     if page is not None:
-        _render(pack, page, size)
+        render_page(pack, page, size)
     elif (pack.folder / PAGE).is_file():
         place("page", pack.folder / PAGE)
 
@@ -141,7 +112,7 @@ def remove(name: PackName) -> None:
     say(f"removed {name}")
 
 
-def _describe(pack: Pack, page: bool, size: int) -> None:
+def describe(pack: Pack, page: bool, size: int) -> None:
     """Say what was installed, how to use it, and where it can be looked at; remarks go to standard error."""
     from torchmultiverse.assets import PAGE
 
@@ -149,7 +120,7 @@ def _describe(pack: Pack, page: bool, size: int) -> None:
     counts = f"{len(pack.names('character'))} characters, {len(pack.names('environment'))} environments"
     say(f'{pack.name}: {counts}; in a spec: "assets": ["{pack.name}", "procedural"]')
     if page:
-        _render(pack, pack.folder / PAGE, size)
+        render_page(pack, pack.folder / PAGE, size)
 
 
 def _warn(pack: Pack) -> None:
@@ -159,7 +130,8 @@ def _warn(pack: Pack) -> None:
             warn(f"warning: {item.name}: {note}")
 
 
-def _render(pack: Pack, page: Path, size: int) -> None:
+def render_page(pack: Pack, page: Path, size: int) -> None:
+    """Render the page of a pack to a file."""
     from torchmultiverse.assets import turntable
     from torchmultiverse.files import disk_errors, write_atomic
 
