@@ -106,7 +106,7 @@ class _Build:
         return (
             not allowed(record.spdx, request.licenses)
             or (record.size or 0) > request.max_bytes
-            or not 0 < (record.triangles or 1) <= request.max_triangles
+            or (record.triangles is not None and not 0 < record.triangles <= request.max_triangles)
         )
 
     def _item(self, name: str, of: str, model: SketchfabModel, match: LvisMatch) -> tuple[Item, bytes]:

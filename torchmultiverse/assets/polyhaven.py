@@ -112,7 +112,7 @@ class _Build:
                 except ServiceError:
                     raise
                 except AssetError as error:
-                    self.left_out.append(f"{slug}: {error}")
+                    self.left_out.append(f"{slug}: {str(error).removeprefix(f'{slug}: ')}")
                 else:
                     names.add((item.kind, item.name))
                     count += 1

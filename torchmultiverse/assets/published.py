@@ -116,7 +116,7 @@ class _Build:
                 try:
                     found = self._item(asset, asset.uid in there)
                 except AssetError as error:
-                    self.filled[asset.name] = str(error)
+                    self.filled[asset.name] = str(error).removeprefix(f"{asset.name}: ")
                 else:
                     count += 1
                     yield found
