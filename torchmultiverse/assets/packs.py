@@ -15,7 +15,7 @@ from torchmultiverse.assets import environment
 from torchmultiverse.assets.bake import Baked, bake, edge_for
 from torchmultiverse.assets.library import PROCEDURAL, Pack, open_pack
 from torchmultiverse.engines import Asset
-from torchmultiverse.engines.builtin import TEXTURES, AssetSource, Character, ProceduralAssets, World
+from torchmultiverse.engines.builtin import TEXTURES, AssetSource, Character, MeshPart, ProceduralAssets, World
 from torchmultiverse.engines.builtin import texture as textured
 from torchmultiverse.errors import SpecError
 
@@ -34,6 +34,7 @@ class PackCharacter:
     color: NDArray[np.float32]
     roughness: NDArray[np.float32]
     hover: float
+    parts: tuple[MeshPart, ...] = ()
 
 
 class PackAssets(AssetSource):

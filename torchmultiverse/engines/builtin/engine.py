@@ -8,7 +8,7 @@ import importlib.metadata
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from torchmultiverse.engines import Asset, Catalogue, Choice, Engine, Failure, Frame, RenderOptions, class_list
 from torchmultiverse.engines.builtin import annotate, placement
+from torchmultiverse.engines.builtin.mesh import MeshPart
 from torchmultiverse.engines.builtin.postprocess import denoiser_works, postprocess, tint
 from torchmultiverse.engines.builtin.renderer import SLOTS, CharacterInstance, WorldRenderer
 from torchmultiverse.engines.builtin.variant import activate
@@ -37,7 +38,7 @@ reference pictures of this revision; ``python tests/engines/references.py`` make
 
 
 class Character(Protocol):
-    """What is needed of a character (see `torchmultiverse.engines.builtin.characters`)."""
+    """What is needed of a character (see `torchmultiverse.engines.builtin.characters`); it may have ``parts``, too."""
 
     @property
     def vertices(self) -> NDArray[np.float32]: ...  # noqa: D102
@@ -138,6 +139,18 @@ class ProceduralAssets(AssetSource):
 
 _VOXELS = ((192, 500_000), (320, 1_300_000), (1 << 16, 4_000_000))
 """Grid of a character's mesh by the side of the picture: a voxel is about as wide as a pixel."""
+
+
+def _placed_parts(
+    parts: tuple[MeshPart, ...], vertices: NDArray[np.float32], normals: NDArray[np.float32]
+) -> tuple[MeshPart, ...]:
+    """Return a character's parts with their share of its vertices and normals."""
+    ends = np.cumsum([len(part.mesh.vertices) for part in parts])
+    spans = [slice(end - len(part.mesh.vertices), end) for part, end in zip(parts, ends, strict=True)]
+    return tuple(
+        replace(part, mesh=replace(part.mesh, vertices=vertices[span], normals=normals[span]))
+        for part, span in zip(parts, spans, strict=True)
+    )
 
 
 @dataclass
@@ -364,7 +377,8 @@ class BuiltinEngine(Engine):
         def placed() -> CharacterInstance:
             mesh: Character = self._characters.get(key, lambda: self._assets.load(*key))
             vertices, normals = placement.place(actor, actors, renderer.world, mesh.vertices, mesh.normals, mesh.hover)
-            return CharacterInstance(vertices, mesh.faces, normals, mesh.color, mesh.roughness)
+            parts = _placed_parts(getattr(mesh, "parts", ()), vertices, normals)
+            return CharacterInstance(vertices, mesh.faces, normals, mesh.color, mesh.roughness, parts)
 
         return self._instances.get((renderer.world.name, side, actor, *actors), placed)  # type: ignore[no-any-return]
 

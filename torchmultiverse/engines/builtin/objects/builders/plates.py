@@ -203,7 +203,7 @@ def _body(flat: Any, s: Plate) -> tuple[Array, Faces]:
         i, j = np.arange(n), (np.arange(n) + 1) % n
         base = 2 * len(front_v) + sum(map(len, walls_v))
         walls_v.append(np.concatenate([front, back]))
-        walls_f.append(base + np.concatenate([np.stack([i, n + i, n + j], 1), np.stack([i, n + j, j], 1)])[:, ::-1])
+        walls_f.append(base + np.concatenate([np.stack([i, n + i, n + j], 1), np.stack([i, n + j, j], 1)]))
     vertices_all = np.concatenate([front_v, front_v * [1, -1, 1], *walls_v])
     # x, z counter-clockwise faces -y; the wall and the back follow.
     faces_all = np.concatenate([front_f, front_f[:, ::-1] + len(front_v), *walls_f])
