@@ -60,7 +60,7 @@ def test_each_class_gets_objects_of_its_category(objaverse: ObjaverseService) ->
     objaverse.add(uid(11), category="racket")
     objaverse.add(uid(11), category="tennis_racket")
     objaverse.publish()
-    request = BuildRequest(names=("Airliner", "Banana", "Fox", "Racket"), limit=3, quiet=True)
+    request = BuildRequest(classes=("Airliner", "Banana", "Fox", "Racket"), limit=3, quiet=True)
     pack, left = build("objaverse", request)
     found = [(item.name, item.class_name, item.attribution) for item in pack.manifest.assets]
     assert found == [
@@ -71,7 +71,7 @@ def test_each_class_gets_objects_of_its_category(objaverse: ObjaverseService) ->
     assert "Fox: LVIS has no category of it" in left
     assert "Airliner: LVIS has no category of it" in left
     assert any(line.startswith("Racket: 1 of 3") for line in left)
-    pack, _ = build("objaverse", BuildRequest(names=("Airliner",), wider=True, quiet=True))
+    pack, _ = build("objaverse", BuildRequest(classes=("Airliner",), wider=True, quiet=True))
     assert pack.manifest.assets[0].name == "Airliner_1"
     assert "'airplane', holds other things than the class too" in pack.manifest.assets[0].notes[-1]
 
@@ -85,7 +85,7 @@ def test_filters_are_asked_before_anything_large_is_fetched(objaverse: Objaverse
     objaverse.add(uid(5), category="banana", license="cc0")
     objaverse.publish()
     request = BuildRequest(
-        names=("Banana",), licenses=("CC0-1.0", "CC-BY-4.0"), max_bytes=2**20, max_triangles=1000, quiet=True
+        classes=("Banana",), licenses=("CC0-1.0", "CC-BY-4.0"), max_bytes=2**20, max_triangles=1000, quiet=True
     )
     pack, left = build("objaverse", request)
     assert [(item.name, item.license) for item in pack.manifest.assets] == [("Banana_1", "CC0-1.0")]
@@ -100,7 +100,7 @@ def test_what_is_broken_is_replaced_by_the_next(objaverse: ObjaverseService) -> 
     objaverse.add(uid(1), category="banana")
     objaverse.add(uid(2), category="banana")
     objaverse.publish()
-    pack, left = build("objaverse", BuildRequest(names=("Banana",), limit=1, quiet=True))
+    pack, left = build("objaverse", BuildRequest(classes=("Banana",), limit=1, quiet=True))
     assert [(item.name, item.source[-1]) for item in pack.manifest.assets] == [("Banana_1", "1")]
     assert len(left) == 1
     assert left[0].startswith("Banana_1: it is no GLB file")
@@ -110,9 +110,9 @@ def test_more_records_are_read_only_where_the_first_were_too_few(objaverse: Obja
     for k in range(40):
         objaverse.add(uid(k), category="banana", license="by" if k in (0, 39) else "by-nc")
     objaverse.publish()
-    pack, _ = build("objaverse", BuildRequest(names=("Banana",), limit=1, licenses=("CC-BY-4.0",), quiet=True))
+    pack, _ = build("objaverse", BuildRequest(classes=("Banana",), limit=1, licenses=("CC-BY-4.0",), quiet=True))
     assert [path for path in objaverse.asked() if path.startswith("meta")] == ["metadata/000-000.json.gz"]
-    pack, _ = build("objaverse", BuildRequest(names=("Banana",), limit=2, licenses=("CC-BY-4.0",), quiet=True))
+    pack, _ = build("objaverse", BuildRequest(classes=("Banana",), limit=2, licenses=("CC-BY-4.0",), quiet=True))
     assert [item.source[-2:] for item in pack.manifest.assets] == ["00", "27"]
 
 
@@ -143,7 +143,7 @@ def test_the_repositorys_own_files_may_be_broken(
     objaverse.publish()
     objaverse.put(path, data)
     with pytest.raises(AssetError, match=said):
-        build("objaverse", BuildRequest(names=("Banana",), quiet=True))
+        build("objaverse", BuildRequest(classes=("Banana",), quiet=True))
 
 
 def test_the_hub_is_asked_within_limits_and_its_errors_are_said(

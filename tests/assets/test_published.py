@@ -24,7 +24,7 @@ from torchmultiverse.resources import cache_folder
 from torchmultiverse.scenes import object_assets
 
 UIDS = {asset.name: asset.uid for asset in object_assets()}
-BANANAS = BuildRequest(names=("Banana",), quiet=True)
+BANANAS = BuildRequest(classes=("Banana",), quiet=True)
 
 
 @pytest.fixture(autouse=True)
@@ -130,7 +130,9 @@ def test_licences_sizes_and_faces_are_what_is_asked_for(objaverse: ObjaverseServ
     objaverse.add(UIDS["Banana_3"], license="by", archives={"glb": {"size": 100, "faceCount": 9_000}})
     objaverse.add(UIDS["Banana_4"], license="by")
     objaverse.publish()
-    request = BuildRequest(names=("Banana",), licenses=("CC-BY-4.0",), max_bytes=2**20, max_triangles=5_000, quiet=True)
+    request = BuildRequest(
+        classes=("Banana",), licenses=("CC-BY-4.0",), max_bytes=2**20, max_triangles=5_000, quiet=True
+    )
     pack, _ = build("published", request)
     assert [item.name for item in pack.manifest.assets] == ["Banana_4"]
     filled = pack.manifest.filled
@@ -141,7 +143,7 @@ def test_licences_sizes_and_faces_are_what_is_asked_for(objaverse: ObjaverseServ
     with pytest.raises(AssetError, match=r"no asset is under the licence 'CC-BY'\. Did you mean 'CC-BY-4.0'"):
         build("published", BuildRequest(licenses=("CC-BY",)))
     with pytest.raises(AssetError, match=r"'Bananna' is none of the 151 published classes\. Did you mean 'Banana'"):
-        build("published", BuildRequest(names=("Bananna",)))
+        build("published", BuildRequest(classes=("Bananna",)))
 
 
 def test_what_cannot_be_read_is_filled_with_its_reason(objaverse: ObjaverseService) -> None:

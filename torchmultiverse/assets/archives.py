@@ -90,7 +90,7 @@ class FolderArchive(Archive):
 
 
 class ArchiveSiblings(Siblings):
-    """The files beside a mesh of an archive that it may name: its materials and textures.
+    """The files beside a mesh of an archive that it may name: its materials and textures. It is read leniently.
 
     Args:
         archive: nothing outside it is read.
@@ -99,7 +99,8 @@ class ArchiveSiblings(Siblings):
     """
 
     def __init__(self, archive: Archive, base: str, what: str) -> None:
-        self._archive, self._folder, self.what = archive, posixpath.dirname(base), what
+        self._archive, self._folder = archive, posixpath.dirname(base)
+        self.what, self.lenient = what, True
 
     def has(self, name: str) -> bool:
         """Return whether there is a file that is named relative to the mesh."""

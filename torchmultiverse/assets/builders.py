@@ -25,6 +25,8 @@ def build(name: str, request: BuildRequest) -> tuple[Pack, list[str]]:
         from torchmultiverse.assets.objaverse_pack import build as make
     elif name == "polyhaven":
         from torchmultiverse.assets.polyhaven import build as make
+    elif name == "sweethome3d":
+        from torchmultiverse.assets.sweethome3d import build as make
     else:
         raise AssetError(f"'{name}' cannot be built.{nearest(name, BUILDABLE)}")
     return make(request)

@@ -6,18 +6,19 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, cast
 
 from torchmultiverse.errors import AssetError
 
 
-def package_files(package: Path, endings: Sequence[str]) -> Generator[tuple[str, IO[bytes]], None, None]:
+def package_files(package: Path, endings: Sequence[str], stack: ExitStack) -> Iterator[tuple[str, IO[bytes]]]:
     """Yield the files of a Debian package (an ``ar`` file with a compressed ``tar`` inside) whose names end so.
 
-    Each is copied to a temporary file without a name, which is closed when the next one is asked for. A name is only
-    compared, it never becomes a path.
+    Each is copied to a temporary file without a name, which is closed with ``stack``. A name is only compared, it never
+    becomes a path.
 
     Raises:
         AssetError: it is no such package, cannot be unpacked here, or there is no room for what is in it.
@@ -28,9 +29,9 @@ def package_files(package: Path, endings: Sequence[str]) -> Generator[tuple[str,
             with tarfile.open(fileobj=file, mode=cast("Any", f"r|{_compression(file)}")) as tar:
                 for member in tar:
                     if member.isfile() and member.name.endswith(tuple(endings)):
-                        with tempfile.TemporaryFile() as out:
-                            _copy(tar, member, out, package)
-                            yield member.name, out
+                        out = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
+                        _copy(tar, member, out, package)
+                        yield member.name, out
         except (tarfile.TarError, OSError, EOFError, ValueError) as error:
             raise AssetError(
                 f"{package} cannot be unpacked here ({error}); unpack it with 'dpkg-deb -x {package.name} FOLDER' and "

@@ -72,9 +72,14 @@ def read_bounded(path: Path, limit: int, what: str) -> bytes:
 
 
 class Siblings(Protocol):
-    """The files beside a mesh that it may name; ``what`` names the asset in errors."""
+    """The files beside a mesh that it may name.
+
+    ``what`` names the asset in errors. A mesh of other people's, which nobody here can mend, is read leniently
+    (``lenient``): without a texture or a file of materials that is not there, and with a remark.
+    """
 
     what: str
+    lenient: bool
 
     def has(self, name: str) -> bool:
         """Return whether there is a file that is named relative to the mesh."""
@@ -101,7 +106,7 @@ class SiblingFiles(Siblings):
     def __init__(self, folder: Path, base: Path, what: str) -> None:
         self._folder = folder
         self._base = base
-        self.what = what
+        self.what, self.lenient = what, False
 
     def has(self, name: str) -> bool:
         """Return whether there is a file that is named relative to the mesh."""

@@ -33,6 +33,7 @@ BUILDABLE = {
     "objaverse": "models of Objaverse for the 151 published classes, each under its own licence",
     "polyhaven": "environment maps, models and textures of Poly Haven, CC0",
     "published": "the 724 assets of PUG: ImageNet and AR4T, each under its own licence",
+    "sweethome3d": "the furniture of Sweet Home 3D, CC0 and CC-BY 3.0, of the Debian package sweethome3d-furniture",
 }
 """Packs that ``assets build`` makes, with what each holds."""
 MANIFEST = "pack.json"

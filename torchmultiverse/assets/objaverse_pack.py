@@ -36,7 +36,7 @@ def build(request: BuildRequest) -> tuple[Pack, list[str]]:
         MissingExtra: huggingface_hub is not installed.
     """
     check_licences(request.licenses)
-    classes = check_classes(request.names)
+    classes = check_classes(request.classes)
     job = _Build(request)
     pack = install(NAME, job.items(classes), request.out)
     return pack, job.left_out

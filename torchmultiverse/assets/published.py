@@ -89,7 +89,7 @@ def build(request: BuildRequest) -> tuple[Pack, list[str]]:
 
 
 def _wanted(request: BuildRequest) -> list[ObjectAsset]:
-    classes = set(check_classes(request.names))
+    classes = set(check_classes(request.classes))
     return [asset for asset in object_assets() if asset.label in classes]
 
 

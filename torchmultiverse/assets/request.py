@@ -18,8 +18,9 @@ class BuildRequest:
         fetch: get what is missing by the system's own client.
         out: a folder that the pack is written to, instead of being installed under its name.
         limit: at most so many assets: of each class, of each kind, or of all, as the builder says; None for its own.
+        classes: only assets of these classes; all where empty.
         licenses: SPDX identifiers of the licences that assets may be under; all where empty.
-        names: of classes, or of assets at the service; all where empty.
+        names: of assets at the service; all where empty.
         kinds: of assets, as the service calls them; the builder's own choice where empty.
         wider: take assets of categories that hold other things than the class too.
         max_bytes: of the file of an asset.
@@ -31,6 +32,7 @@ class BuildRequest:
     source: Path | None = None
     fetch: bool = False
     out: Path | None = None
+    classes: tuple[str, ...] = ()
     limit: int | None = None
     licenses: tuple[str, ...] = ()
     names: tuple[str, ...] = ()

@@ -261,9 +261,7 @@ def open_archive(source: Path) -> Iterator[Archive]:
         raise AssetError(f"there is no {source}")
     with ExitStack() as stack:
         if source.suffix == ".deb":
-            files = package_files(source, [_ARCHIVE])
-            stack.callback(files.close)
-            file: IO[bytes] | Path | None = next((data for _, data in files), None)
+            file: IO[bytes] | Path | None = next((data for _, data in package_files(source, [_ARCHIVE], stack)), None)
             if file is None:
                 raise AssetError(f"{source} holds no {_ARCHIVE}: it is not 0ad-data")
         else:

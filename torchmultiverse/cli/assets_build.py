@@ -65,6 +65,31 @@ def zeroad(
 
 @build_group.command(
     epilog=examples(
+        "torchmultiverse assets build sweethome3d --fetch",
+        "torchmultiverse assets build sweethome3d --source sweethome3d-furniture_1.9.2-1_all.deb --classes Desk",
+    ),
+)
+def sweethome3d(
+    source: Annotated[
+        Path | None, typer.Option(help="The package or a folder; default: where it is usually installed.")
+    ] = None,
+    fetch: Annotated[bool, typer.Option("--fetch", help="Download the package with apt-get.")] = False,
+    classes: Classes = None,
+    out: Out = None,
+    page: PageOption = True,
+    size: SizeOption = 192,
+) -> None:
+    """The furniture of Sweet Home 3D (CC0 and CC-BY 3.0), of the Debian package sweethome3d-furniture."""
+    from torchmultiverse.assets import BuildRequest, build
+
+    request = BuildRequest(source=source, fetch=fetch, classes=tuple(classes or ()), out=out)
+    pack, missing = build("sweethome3d", request)
+    _left_out(missing)
+    describe(pack, page, size)
+
+
+@build_group.command(
+    epilog=examples(
         "torchmultiverse assets build published --limit 5",
         "torchmultiverse assets build published --list list_assets_pug_imagenet.txt --license CC-BY-4.0",
         "SKETCHFAB_API_TOKEN=… torchmultiverse assets build published --classes Banana",
@@ -98,7 +123,7 @@ def published(
             source=source,
             limit=limit,
             licenses=tuple(license or ()),
-            names=tuple(classes or ()),
+            classes=tuple(classes or ()),
             max_bytes=max_size * _MB,
             max_triangles=max_faces,
             out=out,
@@ -138,7 +163,7 @@ def objaverse(
         BuildRequest(
             limit=limit,
             licenses=tuple(license or ()),
-            names=tuple(classes or ()),
+            classes=tuple(classes or ()),
             wider=wider,
             max_bytes=max_size * _MB,
             max_triangles=max_faces,
