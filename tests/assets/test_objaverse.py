@@ -13,7 +13,7 @@ from services import ObjaverseService, cube
 from typer.testing import CliRunner
 from web_service import WebService, web_service
 
-from torchmultiverse.assets import BuildRequest, build
+from torchmultiverse.assets import BuildRequest, build, open_pack
 from torchmultiverse.assets.hub import HubDataset
 from torchmultiverse.assets.licences import spdx
 from torchmultiverse.assets.objaverse import Objaverse, lvis_matches
@@ -183,6 +183,5 @@ def test_the_sheet_shows_what_was_built(objaverse: ObjaverseService) -> None:
     objaverse.publish()
     done = CliRunner().invoke(app, ["assets", "build", "objaverse", "--classes", "Banana", "--size", "64"])
     assert done.exit_code == 0, done.output
-    path = Path(done.output.split("sheet: ")[1].split("\n")[0].strip())
-    with Image.open(path) as image:
+    with Image.open(open_pack("objaverse").folder / "sheet.png") as image:
         assert image.width >= 3 * 64

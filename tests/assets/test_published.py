@@ -186,6 +186,8 @@ def test_the_published_list_gives_titles_licences_and_authors(
         f"Banana: ripe: https://sketchfab.com/3d-models/{UIDS['Banana_1']} by Red Fox / nokillnando",
         f"2257920: https://sketchfab.com/3d-models/banana-{UIDS['Banana_2']} cc0 Virtual Museums of Małopolska",
         f"Wine: https://sketchfab.com/3d-models/{UIDS['Banana_3']} by-nc siotech2011",
+        f"Nobody's: https://sketchfab.com/3d-models/{UIDS['Banana_4']} by ",
+        f"Moka: https://sketchfab.com/3d-models/{'e' * 32} by someone",
     ]
     path = tmp_path / "list_assets_pug_imagenet.txt"
     path.write_text("\n".join(lines))
@@ -193,16 +195,18 @@ def test_the_published_list_gives_titles_licences_and_authors(
     one = listed[UIDS["Banana_1"]]
     assert (one.title, one.licence, one.author) == ("Banana: ripe", "CC-BY-4.0", "Red Fox / nokillnando")
     assert listed[UIDS["Banana_2"]].licence == "CC0-1.0"
-    assert len(listed) == 3
-    for k in (1, 2, 3, 4):
-        objaverse.add(UIDS[f"Banana_{k}"], license="by-sa")
+    assert len(listed) == 5
+    for k in (1, 2, 3, 4, 5):
+        objaverse.add(UIDS[f"Banana_{k}"], license="by", user={"displayName": "the service's"})
     objaverse.publish()
     pack, left = build("published", BuildRequest(source=path, licenses=("CC-BY-4.0", "CC0-1.0"), quiet=True))
     assert [(item.name, item.attribution) for item in pack.manifest.assets] == [
         ("Banana_1", "Red Fox / nokillnando"), ("Banana_2", "Virtual Museums of Małopolska"),
+        ("Banana_4", "the service's"),
     ]  # fmt: skip
-    assert left == ["Banana_3: its licence is CC-BY-NC-4.0, which is not asked for"]
-    assert not [asked for asked in objaverse.asked() if asked.startswith("metadata")]
+    assert left == [
+        "Banana_3: its licence is CC-BY-NC-4.0, which is not asked for", f"Moka ({'e' * 32}): it is none of the 724",
+    ]  # fmt: skip
     path.write_text("Bridge : https://www.unrealengine.com")
     with pytest.raises(AssetError, match="no line of it names an asset as the published lists do: TITLE"):
         build("published", BuildRequest(source=path))

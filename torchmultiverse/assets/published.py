@@ -31,8 +31,8 @@ from torchmultiverse.scenes import ObjectAsset, object_assets
 
 NAME = "published"
 T = TypeVar("T")
-_LINE = re.compile(r"(.*): https://sketchfab\.com/3d-models/(?:[\w-]*-)?([0-9a-f]{32}) (\S+) (.+)")
-"""TITLE: ADDRESS LICENCE AUTHOR, where the licence is ``by``, ``by-nc`` or ``cc0``."""
+_LINE = re.compile(r"(.*): https://sketchfab\.com/3d-models/(?:[\w-]*-)?([0-9a-f]{32}) (\S+) ?(.*)")
+"""TITLE: ADDRESS LICENCE AUTHOR, where the licence is ``by``, ``by-nc`` or ``cc0``; one line has no author."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +78,15 @@ def build(request: BuildRequest) -> tuple[Pack, list[str]]:
     listed = read_list(request.source) if request.source else {}
     if request.source:
         wanted = [asset for asset in wanted if asset.uid in listed]
-    job = _Build(request, listed)
+    job = _Build(request, {uid: terms for uid, terms in listed.items() if terms.author})
     lock = FolderLock(job.folder)
     try:
         pack = install(NAME, job.items(wanted[: request.limit]), request.out, job.filled)
     finally:
         lock.release()
     lines = [f"{name}: {why}" for name, why in pack.manifest.filled.items()]
+    named = {asset.uid for asset in object_assets()}
+    lines += [f"{terms.title} ({uid}): it is none of the 724" for uid, terms in listed.items() if uid not in named]
     return pack, [*lines, *(f"{service}: {error}" for service, error in job.closed.items())]
 
 
