@@ -169,6 +169,18 @@ class PolyHavenService:
         sizes = {size: {"hdr": self.file(f"/hdr/{slug}_{size}.hdr", data)} for size in ("1k", "2k")}
         self.add("hdris", slug, {"hdri": sizes, "tonemapped": self.file(f"/jpg/{slug}.jpg", b"x")}, **more)
 
+    def add_texture(self, slug: str, color: tuple[int, int, int], rough: int, **more: Any) -> None:
+        """Have a texture of one colour in 1k and 2k."""
+        from PIL import Image
+
+        files: dict[str, Any] = {"blend": {}, "nor_gl": {}}
+        for group, value in (("Diffuse", color), ("Rough", (rough,) * 3)):
+            picture = BytesIO()
+            Image.new("RGB", (64, 64), value).save(picture, "PNG")
+            offer = self.file(f"/textures/{slug}_{group}.png", picture.getvalue())
+            files[group] = {"1k": {"png": offer, "exr": {**offer, "url": offer["url"] + ".exr"}}}
+        self.add("textures", slug, files, **more)
+
     def add_model(self, slug: str, files: dict[str, bytes] | None = None, **more: Any) -> None:
         """Have a model in 1k."""
         files = gltf_folder() if files is None else files

@@ -14,10 +14,13 @@ from small_files import write_map
 from typer.testing import CliRunner
 from web_service import WebService, web_service
 
-from torchmultiverse.assets import BuildRequest, build
+from torchmultiverse.assets import BuildRequest, asset_source, build
+from torchmultiverse.assets.packs import PackCharacter, dressed
 from torchmultiverse.assets.polyhaven import class_of_words
+from torchmultiverse.assets.texture_maps import TextureMap
 from torchmultiverse.assets.web import ServiceError
 from torchmultiverse.cli.app import app
+from torchmultiverse.engines.builtin import Material, Mesh, MeshPart
 from torchmultiverse.errors import AssetError
 from torchmultiverse.resources import cache_folder
 
@@ -82,7 +85,48 @@ def test_the_most_downloaded_are_taken_and_names_choose(haven: PolyHavenService,
     assert [item.name for item in pack.manifest.assets] == ["Sky4x", "Sky3x"]
     pack, left = build("polyhaven", BuildRequest(names=("sky_0x", "nope"), quiet=True))
     assert [item.name for item in pack.manifest.assets] == ["Sky0x"]
-    assert left == ["nope: Poly Haven has no such hdris or models"]
+    assert left == ["nope: Poly Haven has no such hdris or models or textures"]
+
+
+def test_textures_dress_every_character(haven: PolyHavenService) -> None:
+    haven.add_texture("red_brick_03", (200, 40, 30), 204)
+    haven.add_model("wooden_barrel_01", name="Wooden Barrel 01")
+    pack, left = build("polyhaven", BuildRequest(kinds=("models", "textures"), quiet=True))
+    assert left == []
+    assert pack.names("texture") == ["RedBrick03"]
+    assert pack.texture("RedBrick03").roughness == pytest.approx(0.8, abs=0.01)
+    source = asset_source(["polyhaven", "procedural"])
+    assert "RedBrick03" in source.textures()
+    assert {"RedBrick03": "Red Brick 03"}.items() <= source.about()["texture"].items()
+    linear = ((np.array([200, 40, 30]) / 255 + 0.055) / 1.055) ** 2.4
+    for name in ("Barrel_1", "Zebra"):
+        plain, dressed = source.load(name, "Default", 64), source.load(name, "RedBrick03", 64)
+        assert np.array_equal(plain.vertices, dressed.vertices)
+        assert np.allclose(dressed.color, linear, atol=2e-3)
+        assert np.allclose(dressed.roughness, 0.8, atol=0.01)
+    assert np.allclose(source.load("Zebra", "Grass", 64).color, asset_source([]).load("Zebra", "Grass", 64).color)
+
+
+def test_a_texture_keeps_parts_that_keep_their_material() -> None:
+    mesh = grid_mesh()
+    lamp, body = Material("lamp", emission=3.0), Material("body", metallic=1.0)
+    vertices = np.concatenate([mesh.vertices, mesh.vertices + 1])
+    base = PackCharacter(
+        vertices, np.concatenate([mesh.faces, mesh.faces + 4]), np.tile([0, 0, 1], (8, 1)).astype(np.float32),
+        np.full((8, 3), 0.5, np.float32), np.full(8, 0.2, np.float32), 0.0,
+        (MeshPart(lamp, mesh, keeps=True), MeshPart(body, mesh)),
+    )  # fmt: skip
+    made = dressed(base, TextureMap(np.zeros((4, 4, 3), np.uint8), 0.9))
+    assert made.parts[0].material is lamp
+    assert (made.parts[1].material.metallic, made.parts[1].material.roughness) == (0.0, 0.9)
+    assert made.color[:4].tolist() == [[0.5] * 3] * 4
+    assert not made.color[4:].any()
+    assert made.roughness.tolist() == pytest.approx([0.2] * 4 + [0.9] * 4)
+
+
+def grid_mesh() -> Mesh:
+    square = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], np.float32)
+    return Mesh(square, np.array([[0, 1, 2], [0, 2, 3]], np.uint32))
 
 
 @pytest.mark.parametrize(("wanted", "found"), [("1k", "1k"), ("2k", "2k"), ("4k", "2k"), ("", "2k")])
@@ -169,4 +213,4 @@ def test_the_command_credits_the_service(haven: PolyHavenService, sky: bytes) ->
     done = CliRunner().invoke(app, ["assets", "build", "polyhaven", "--kind", "hdris", "--no-page"])
     assert done.exit_code == 0, done.output
     assert "Powered by Poly Haven (https://polyhaven.com)" in done.output
-    assert "polyhaven: 0 characters, 1 environments" in done.output
+    assert "polyhaven: 1 environments" in done.output

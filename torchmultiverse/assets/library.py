@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torchmultiverse.assets.environment import unpack_map
 from torchmultiverse.assets.files import MAX_MANIFEST_BYTES, read_bounded
 from torchmultiverse.assets.model import MeshModel, unpack
+from torchmultiverse.assets.texture_maps import TextureMap, unpack_texture
 from torchmultiverse.errors import AssetError, nearest
 from torchmultiverse.resources import packs_folder
 from torchmultiverse.scenes import object_assets
@@ -42,7 +43,7 @@ PACK_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 ASSET_NAME = r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"
 _MAX_ARRAYS = 2**30
 
-Kind = Literal["character", "environment"]
+Kind = Literal["character", "environment", "texture"]
 
 
 class Item(BaseModel):
@@ -135,6 +136,14 @@ class Pack:
         """
         item = self.item("environment", name)
         return unpack_map(self.read(item))
+
+    def texture(self, name: str) -> TextureMap:
+        """Return a surface for characters.
+
+        Raises:
+            AssetError: its file is not what was installed.
+        """
+        return unpack_texture(self.read(self.item("texture", name)))
 
     def read(self, item: Item) -> bytes:
         """Return the bytes of an asset's file.

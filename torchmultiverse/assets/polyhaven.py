@@ -1,27 +1,34 @@
-"""The pack ``polyhaven``: environment maps and models of Poly Haven (CC0), over its public interface.
+"""The pack ``polyhaven``: environment maps, models and textures of Poly Haven (CC0), over its public interface.
 
-``GET /assets?type=hdris`` (or ``models``) lists what there is, by slug; ``GET /files/SLUG`` says where each file of an
-asset lies, with its size and MD5: ``hdri → RESOLUTION → hdr`` of an environment map, ``gltf → RESOLUTION → gltf`` of a
-model, whose ``include`` names the files beside it. Its terms ask programs to say who they are and to credit it.
+``GET /assets?type=hdris`` (``models``, ``textures``) lists what there is, by slug; ``GET /files/SLUG`` says where each
+file of an asset lies, with its size and MD5: ``hdri → RESOLUTION → hdr`` of an environment map, ``gltf → RESOLUTION →
+gltf`` of a model, whose ``include`` names the files beside it, ``Diffuse → RESOLUTION → jpg`` and the same of ``Rough``
+for a texture. Its terms ask programs to say who they are and to credit it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from torchmultiverse.assets.environment import pack_map
 from torchmultiverse.assets.fetched import fetched_character
-from torchmultiverse.assets.files import MAX_FILE_BYTES, MAX_TEXTURE_BYTES, shown
+from torchmultiverse.assets.files import MAX_FILE_BYTES, MAX_TEXTURE_BYTES, read_bounded, shown
 from torchmultiverse.assets.library import Item, Pack, install
 from torchmultiverse.assets.licences import check_licences
 from torchmultiverse.assets.maps import read_map
 from torchmultiverse.assets.request import BuildRequest
+from torchmultiverse.assets.texture_maps import KEPT_SIDE, TextureMap, pack_texture
+from torchmultiverse.assets.textures import decode
 from torchmultiverse.assets.web import ServiceError, WebClient, WebFile
 from torchmultiverse.errors import AssetError, nearest
 from torchmultiverse.files import FolderLock
@@ -34,13 +41,18 @@ NAME = "polyhaven"
 ADDRESS = "https://api.polyhaven.com"
 LICENCE = "CC0-1.0"
 POLYHAVEN_CREDIT = "Powered by Poly Haven (https://polyhaven.com)"
-KINDS = ("hdris", "models")
+KINDS = ("hdris", "models", "textures")
 OF_EACH_KIND = 20
 """Assets, where no other number is asked for: the most downloaded ones."""
-RESOLUTIONS = {"hdris": "2k", "models": "1k"}
+RESOLUTIONS = {"hdris": "2k", "models": "1k", "textures": "1k"}
 """What is taken where nothing else is asked for, or else the next that there is."""
 _SLUG = re.compile(r"[A-Za-z0-9_-]{1,50}")
 _MAX_PARTS = 64
+_COLORS = ("Diffuse", "diff_png", "col_1", "col_01", "coll1")
+"""What older and newer textures call their map of colours."""
+_ROUGH = "Rough"
+_ROUGHNESS = 0.8
+"""Where a texture has no map of it."""
 
 
 class _Record(BaseModel):
@@ -108,7 +120,7 @@ class _Build:
             task = bar.add_task(f"fetching {len(chosen)} assets", total=len(chosen), unit="assets")
             for kind, slug, asset in chosen:
                 try:
-                    item, data = self._environment(slug, asset) if kind == "hdris" else self._model(slug, asset, names)
+                    item, data = self._item(kind, slug, asset, names)
                 except ServiceError:
                     raise
                 except AssetError as error:
@@ -135,8 +147,13 @@ class _Build:
         ranked = sorted(wanted.items(), key=lambda pair: (-pair[1].download_count, pair[0]))
         return ranked[: self.request.limit or (None if self.request.names else OF_EACH_KIND)]
 
+    def _item(self, kind: str, slug: str, asset: HavenAsset, names: set[tuple[str, str]]) -> tuple[Item, bytes]:
+        if kind == "hdris":
+            return self._environment(slug, asset)
+        return self._model(slug, asset, names) if kind == "models" else self._texture(slug, asset)
+
     def _environment(self, slug: str, asset: HavenAsset) -> tuple[Item, bytes]:
-        offer, resolution = self._offer(slug, "hdri", "hdr", self.request.resolution or RESOLUTIONS["hdris"])
+        offer, resolution = self._offer(self._files(slug), "hdri", ("hdr",), "hdris")
         path = self.folder / component(slug) / f"{component(resolution)}.hdr"
         self._fetch(offer, path, slug)
         radiance, notes = read_map(path, slug)
@@ -144,7 +161,7 @@ class _Build:
         return Item(**facts, kind="environment", notes=notes), pack_map(radiance)
 
     def _model(self, slug: str, asset: HavenAsset, names: set[tuple[str, str]]) -> tuple[Item, bytes]:
-        offer, resolution = self._offer(slug, "gltf", "gltf", self.request.resolution or RESOLUTIONS["models"])
+        offer, resolution = self._offer(self._files(slug), "gltf", ("gltf",), "models")
         if len(offer.include) > _MAX_PARTS:
             raise AssetError(f"it has {len(offer.include)} files, at most {_MAX_PARTS} are fetched")
         folder = self.folder / component(slug) / component(resolution)
@@ -156,16 +173,45 @@ class _Build:
         facts = self._facts(_free(of, names) if of else _camel(slug), slug, asset)
         return fetched_character(path, facts | {"class_name": of}, self.request.max_triangles)
 
-    def _offer(self, slug: str, group: str, form: str, wanted: str) -> tuple[HavenFile, str]:
-        """Return an asset's file of the resolution that is wanted, or else of the next larger, or of the largest."""
+    def _texture(self, slug: str, asset: HavenAsset) -> tuple[Item, bytes]:
+        from torchmultiverse.engines.builtin import TEXTURES
+
+        if (name := _camel(slug)) in TEXTURES:
+            raise AssetError(f"a texture that comes with the package is called '{name}'")
+        files = self._files(slug)
+        group = next((one for one in _COLORS if one in files), "")
+        if not group:
+            raise AssetError("it has no map of its colours")
+        color = self._picture(slug, files, group)
+        rough = self._picture(slug, files, _ROUGH) if _ROUGH in files else None
+        roughness = _ROUGHNESS if rough is None else float(rough[..., 0].mean() / 255)
+        texture = TextureMap(np.ascontiguousarray(color[..., :3]), roughness)
+        return Item(**self._facts(name, slug, asset), kind="texture"), pack_texture(texture)
+
+    def _picture(self, slug: str, files: dict[str, Any], group: str) -> NDArray[np.uint8]:
+        offer, resolution = self._offer(files, group, ("jpg", "png"), "textures")
+        path = self.folder / component(slug) / component(f"{group}_{resolution}{Path(urlsplit(offer.url).path).suffix}")
+        self._fetch(offer, path, slug, MAX_TEXTURE_BYTES)
+        image = Image.fromarray(decode(read_bounded(path, MAX_TEXTURE_BYTES, slug), f"{slug}: {group}"))
+        image.thumbnail((KEPT_SIDE, KEPT_SIDE))
+        return np.asarray(image, np.uint8)
+
+    def _files(self, slug: str) -> dict[str, Any]:
         told = self.client.record(f"{ADDRESS}/files/{slug}", f"Poly Haven's files of {slug}")
+        if not isinstance(told, dict):
+            raise AssetError("its list of files is not as it should be")
+        return told
+
+    def _offer(self, told: dict[str, Any], group: str, forms: Sequence[str], kind: str) -> tuple[HavenFile, str]:
+        """Return an asset's file of the resolution that is wanted, or else of the next larger, or of the largest."""
+        wanted = self.request.resolution or RESOLUTIONS[kind]
         try:
-            sizes = _SIZES.validate_python(told.get(group) if isinstance(told, dict) else None)
+            sizes = _SIZES.validate_python(told.get(group))
         except ValidationError as error:
             raise AssetError(f"its list of files is not as it should be: {group}: {_first(error)}") from None
-        there = {name: files[form] for name, files in sizes.items() if form in files}
+        there = {name: files[form] for name, files in sizes.items() for form in reversed(forms) if form in files}
         if not there:
-            raise AssetError(f"it is offered in no resolution as {form}")
+            raise AssetError(f"it is offered in no resolution as {' or '.join(forms)}")
         ranked = sorted(there, key=_pixels)
         found = next((name for name in ranked if _pixels(name) >= _pixels(wanted)), ranked[-1])
         return there[found], found

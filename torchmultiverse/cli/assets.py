@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,7 +16,8 @@ from torchmultiverse.tables import Table, number, text
 if TYPE_CHECKING:
     from torchmultiverse.assets import Pack
 
-_PACKS = (text("pack"), number("characters"), number("environments"), text("licences"))
+_PACKS = (text("pack"), number("characters"), number("environments"), number("textures"), text("licences"))
+_KINDS: tuple[Literal["character", "environment", "texture"], ...] = ("character", "environment", "texture")
 _ASSETS = (
     text("asset"), text("kind"), text("licence"), text("attribution"), text("source"), number("triangles"),
 )  # fmt: skip
@@ -76,8 +77,8 @@ def list_packs() -> None:
     for name in installed():
         pack = open_pack(name)
         licences = sorted({item.license for item in pack.manifest.assets})
-        shown.add(name, *(len(pack.names(kind)) for kind in ("character", "environment")), licences)
-    shown.add("procedural", None, None, ["Apache-2.0"])  # the package's own
+        shown.add(name, *(len(pack.names(kind)) for kind in _KINDS), licences)
+    shown.add("procedural", None, None, None, ["Apache-2.0"])  # the package's own
     print_table(shown)
 
 
@@ -96,6 +97,10 @@ def show(
     for item in pack.manifest.assets:
         shown.add(item.name, item.kind, item.license, item.attribution, item.source, item.triangles or None)
     print_table(shown)
+    if pack.manifest.filled:
+        say(f"left to procedural objects of the same name ({len(pack.manifest.filled)}):")
+        for one, why in pack.manifest.filled.items():
+            say(f"{one}: {why}")
     _warn(pack)
     if page is not None:
         render_page(pack, page, size)
@@ -117,8 +122,8 @@ def describe(pack: Pack, page: bool, size: int) -> None:
     from torchmultiverse.assets import PAGE
 
     _warn(pack)
-    counts = f"{len(pack.names('character'))} characters, {len(pack.names('environment'))} environments"
-    say(f'{pack.name}: {counts}; in a spec: "assets": ["{pack.name}", "procedural"]')
+    counts = [f"{count} {kind}s" for kind in _KINDS if (count := len(pack.names(kind)))]
+    say(f'{pack.name}: {", ".join(counts)}; in a spec: "assets": ["{pack.name}", "procedural"]')
     if page:
         render_page(pack, pack.folder / PAGE, size)
 

@@ -181,7 +181,9 @@ def objaverse(
     )
 )
 def polyhaven(
-    kind: Annotated[list[str] | None, typer.Option(help="hdris or models; may be repeated. Default: both.")] = None,
+    kind: Annotated[
+        list[str] | None, typer.Option(help="hdris, models or textures; may be repeated. Default: all.")
+    ] = None,
     name: Annotated[
         list[str] | None,
         typer.Option(help="Its name in the addresses of polyhaven.com; may be repeated. Default: the most downloaded."),
@@ -198,7 +200,7 @@ def polyhaven(
     page: PageOption = True,
     size: SizeOption = 192,
 ) -> None:
-    """Environment maps and models of Poly Haven, all CC0."""
+    """Environment maps, models and textures of Poly Haven, all CC0."""
     from torchmultiverse.assets import POLYHAVEN_CREDIT, BuildRequest, build
 
     request = BuildRequest(
