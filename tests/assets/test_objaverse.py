@@ -8,7 +8,9 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from glb_file import Glb
 from services import ObjaverseService, cube
 from typer.testing import CliRunner
 from web_service import WebService, web_service
@@ -93,6 +95,20 @@ def test_filters_are_asked_before_anything_large_is_fetched(objaverse: Objaverse
     assert left == [
         "Banana: 1 of 5; among the first 6 of 6 no others have the licence, size and faces that are asked for"
     ]
+
+
+def test_what_lies_flat_is_tilted(objaverse: ObjaverseService) -> None:
+    glb = Glb()
+    glb.square({})
+    glb.header["nodes"] = [{"mesh": 0, "rotation": [-(0.5**0.5), 0, 0, 0.5**0.5]}]
+    objaverse.add(uid(0), glb.bytes(), category="banana")
+    objaverse.add(uid(1), category="banana")
+    objaverse.publish()
+    pack, _ = build("objaverse", BuildRequest(classes=("Banana",), quiet=True))
+    heights = [float(np.ptp(pack.model(f"Banana_{k}").pieces[0].vertices[:, 2])) for k in (1, 2)]
+    assert heights[0] == pytest.approx(1.6 * np.sin(np.radians(35)), abs=0.01)
+    assert heights[1] == pytest.approx(1.6, abs=0.01)
+    assert "tilted by 35 degrees" in str(pack.manifest.assets[0].notes)
 
 
 def test_what_is_broken_is_replaced_by_the_next(objaverse: ObjaverseService) -> None:

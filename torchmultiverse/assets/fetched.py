@@ -16,6 +16,11 @@ from torchmultiverse.assets.reading import FRONTS, read_mesh, read_model
 from torchmultiverse.errors import AssetError, nearest
 from torchmultiverse.scenes import class_table
 
+FLAT = 0.1
+"""A body that is lower than this share of its longest edge lies flat."""
+LEAN = 35.0
+"""Degrees by which it is tilted then: from the camera's height a keyboard on the ground is a line."""
+
 
 def fetched_character(path: Path, facts: Mapping[str, Any], max_triangles: int) -> tuple[Item, bytes]:
     """Return a fetched model as a character of a pack, normalised, and the bytes of its file.
@@ -33,7 +38,12 @@ def fetched_character(path: Path, facts: Mapping[str, Any], max_triangles: int) 
     if model.triangles > max_triangles:
         raise AssetError(f"{what}: {model.triangles:,} triangles, at most {max_triangles:,} are wanted")
     up, forward = FRONTS[".glb"]
-    return character_item(model, Pose(up, forward), facts, notes, what)
+    lean = 0.0
+    low, high = model.bounds()
+    if (high - low)[1] < FLAT * float((high - low).max()):
+        lean = LEAN
+        notes = [*notes, f"it lies flat, and was tilted by {LEAN:g} degrees to be seen"]
+    return character_item(model, Pose(up, forward, lean=lean), facts, notes, what)
 
 
 def _archived(path: Path, what: str) -> tuple[MeshModel, list[str]]:

@@ -178,7 +178,8 @@ def open_pack(name: str) -> Pack:
     known = installed()
     if name not in known:
         near = nearest(name, [*known, *BUILDABLE, PROCEDURAL])
-        how = f"torchmultiverse assets build {name}" if name in BUILDABLE else "torchmultiverse assets add FOLDER"
+        how = "torchmultiverse assets build" if name in BUILDABLE else "torchmultiverse assets add FOLDER"
+        how += f" {name}" if name in BUILDABLE else ""
         raise AssetError(f"no pack of assets '{name}' is installed.{'' if name in BUILDABLE else near} Install: {how}")
     return Pack(packs_folder() / name)
 

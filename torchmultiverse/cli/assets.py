@@ -117,11 +117,21 @@ def remove(name: PackName) -> None:
     say(f"removed {name}")
 
 
-def describe(pack: Pack, page: bool, size: int) -> None:
-    """Say what was installed, how to use it, and where it can be looked at; remarks go to standard error."""
+def describe(pack: Pack, page: bool = False, size: int = 0, remarks: bool = True) -> None:
+    """Say what was installed, how to use it, and where it can be looked at; remarks go to standard error.
+
+    Args:
+        pack: that was installed.
+        page: render it to a page.
+        size: of the page's pictures.
+        remarks: each of them, or how many there are.
+    """
     from torchmultiverse.assets import PAGE
 
-    _warn(pack)
+    if remarks:
+        _warn(pack)
+    elif count := sum(len(item.notes) for item in pack.manifest.assets):
+        warn(f"{count} remarks on its assets: torchmultiverse assets show {pack.name}")
     counts = [f"{count} {kind}s" for kind in _KINDS if (count := len(pack.names(kind)))]
     say(f'{pack.name}: {", ".join(counts)}; in a spec: "assets": ["{pack.name}", "procedural"]')
     if page:

@@ -230,7 +230,7 @@ def _network(name: str, request: BuildRequest, sheet: bool, size: int) -> None:
 
     pack, missing = build(name, request)
     _left_out(missing)
-    describe(pack, False, size)
+    describe(pack, remarks=False)
     if sheet:
         path = pack.folder / "sheet.png"
         with console(stderr=True).status("rendering") as status:
