@@ -14,15 +14,19 @@ from .library import everything as everything
 from .library import installed as installed
 from .library import open_pack as open_pack
 from .library import remove as remove
+from .licences import LICENCES as LICENCES
 from .packs import asset_source as asset_source
 from .page import turntable as turntable
+from .polyhaven import POLYHAVEN_CREDIT as POLYHAVEN_CREDIT
 from .request import BuildRequest as BuildRequest
 from .sheet import pack_sheet as pack_sheet
 
 __all__ = [
     "BUILDABLE",
+    "LICENCES",
     "PAGE",
     "PROCEDURAL",
+    "POLYHAVEN_CREDIT",
     "BuildRequest",
     "Pack",
     "add",
