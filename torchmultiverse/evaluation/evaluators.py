@@ -17,7 +17,7 @@ from torchmultiverse.evaluation import imagenet
 from torchmultiverse.evaluation.outcomes import pairs_of
 from torchmultiverse.evaluation.outputs import Outputs
 from torchmultiverse.evaluation.pairs import no_answer
-from torchmultiverse.evaluation.projection import Captions
+from torchmultiverse.evaluation.projection import Captions, Images
 from torchmultiverse.evaluation.prompts import Prompts, sentences
 from torchmultiverse.evaluation.provenance import Audit
 from torchmultiverse.evaluation.scores import HalfPrecisionScores, MatrixScores, PairScores, Scores, VectorScores
@@ -127,8 +127,7 @@ class _Encoding(Evaluator):
 
     def __init__(self, model: Any, outputs: Outputs) -> None:
         super().__init__(model, outputs)
-        self._known: tuple[NDArray[np.int64], FloatArray] | None = None
-        self._last: tuple[NDArray[np.int64], FloatArray] | None = None
+        self._known: tuple[NDArray[np.int64], Images] | None = None
 
     @abstractmethod
     def _encode(self) -> Callable[[Any], FloatArray]:
@@ -143,22 +142,20 @@ class _Encoding(Evaluator):
         self._known = None
         return super().accept(tasks, notes)
 
-    def _vectors(self, rows: NDArray[np.int64]) -> FloatArray:
-        """Return the vectors of some rows, (N, D); those of all accepted tasks are made at once."""
+    def _images(self, rows: NDArray[np.int64]) -> Images:
+        """Return the vectors of some rows; those of all accepted tasks are made at once."""
         if self._known is None or not _within(rows, self._known[0]):
             every = np.union1d(self._rows(), rows).astype(np.int64)
-            self._known = every, self.outputs.of_images(self.model, self.output, self._encode(), every)
-            self._last = None
-        every, vectors = self._known
-        if self._last is None or self._last[0] is not rows:  # scopes of a task ask for the same
-            self._last = rows, vectors if len(rows) == len(every) else vectors[np.searchsorted(every, rows)]
-        return self._last[1]
+            self._known = every, Images(self.outputs.of_images(self.model, self.output, self._encode(), every))
+        every, images = self._known
+        return images if len(rows) == len(every) else images.only(np.searchsorted(every, rows))
 
     @override
     def audit(self, sample: int, seed: int) -> Audit | None:
         if self._known is None or not len(self._known[0]) or not sample:
             return None
-        rows, vectors = self._known
+        rows, images = self._known
+        vectors = images[:]
         some = np.sort(np.random.default_rng(seed).choice(len(rows), min(sample, len(rows)), replace=False))
         precision = self.model.info.precision
         lowered = self.model if precision != "float32" and isinstance(self.model, HasMutableInfo) else None
@@ -205,7 +202,7 @@ class ImageTextEvaluator(_Encoding):
         found = super().accept(tasks, notes)
         captions = [caption for task in found if task.prompts is None for caption in task.candidates]
         if found:
-            self._vectors(self._rows())
+            self._images(self._rows())
         self._captions = self.outputs.of_texts(self.model, captions) if captions else {}
         self._matrices = {}
         for task in () if self.outputs.placeholder else found:
@@ -215,7 +212,7 @@ class ImageTextEvaluator(_Encoding):
 
     @override
     def scores(self, task: Task) -> Scores:
-        images, texts = self._vectors(task.rows), self._matrix(task)
+        images, texts = self._images(task.rows), self._matrix(task)
         if task.half:
             return HalfPrecisionScores(images, texts.vectors)
         return VectorScores(images, texts, self.model.logit_scale)
@@ -346,7 +343,7 @@ class ClassifierEvaluator(_Encoding):
 
     @override
     def scores(self, task: Task) -> Scores:
-        logits = self._vectors(task.rows)
+        logits = self._images(task.rows)[:]
         if len(logits) and (problem := imagenet.width_problem(logits.shape[1], self.model.classes)):
             raise ModelError(f"'{self.name}' {problem}")
         if task.label_space is not None:
