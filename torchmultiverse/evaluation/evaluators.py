@@ -15,7 +15,7 @@ from typing_extensions import override
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.evaluation import imagenet
 from torchmultiverse.evaluation.outcomes import pairs_of
-from torchmultiverse.evaluation.outputs import Outputs
+from torchmultiverse.evaluation.outputs import Outputs, TextVectors
 from torchmultiverse.evaluation.pairs import no_answer
 from torchmultiverse.evaluation.projection import Captions, Images
 from torchmultiverse.evaluation.prompts import Prompts, sentences
@@ -185,7 +185,7 @@ class ImageTextEvaluator(_Encoding):
 
     def __init__(self, model: ImageTextModel, outputs: Outputs) -> None:
         super().__init__(model, outputs)
-        self._captions: dict[str, FloatArray] = {}
+        self._captions: TextVectors | None = None
         self._heads: dict[tuple[tuple[str, ...], Prompts], FloatArray] = {}
         self._matrices: dict[tuple[tuple[str, ...], Prompts | None], Captions] = {}
 
@@ -203,7 +203,7 @@ class ImageTextEvaluator(_Encoding):
         captions = [caption for task in found if task.prompts is None for caption in task.candidates]
         if found:
             self._images(self._rows())
-        self._captions = self.outputs.of_texts(self.model, captions) if captions else {}
+        self._captions = self.outputs.of_texts(self.model, captions) if captions else None
         self._matrices = {}
         for task in () if self.outputs.placeholder else found:
             if task.prompts is None and not task.exclude_identical and (count := self._read_alike(task)):
@@ -231,9 +231,9 @@ class ImageTextEvaluator(_Encoding):
     def _read(self, names: tuple[str, ...], prompts: Prompts | None) -> FloatArray:
         if prompts is not None:
             return self.heads(prompts, names)
-        if not self._captions.keys() >= set(names):
-            self._captions |= self.outputs.of_texts(self.model, names)
-        return np.stack([self._captions[caption] for caption in names])
+        if self._captions is None or not self._captions.holds(names):
+            return self.outputs.of_texts(self.model, names).of(names)
+        return self._captions.of(names)
 
     def heads(self, prompts: Prompts, names: Sequence[str]) -> FloatArray:
         """Return one vector per class, (K, D), of unit length: the mean of the unit vectors of its sentences."""
@@ -241,7 +241,7 @@ class ImageTextEvaluator(_Encoding):
         if key not in self._heads:
             asked = [sentences(prompts, name) for name in names]
             texts = self.outputs.of_texts(self.model, [text for some in asked for text in some])
-            means = np.stack([np.mean([unit(texts[text]) for text in some], axis=0) for some in asked])
+            means = np.stack([np.mean([unit(vector) for vector in texts.of(some)], axis=0) for some in asked])
             self._heads[key] = unit(means.astype(np.float32))
         return self._heads[key]
 

@@ -152,7 +152,8 @@ class Images:
         return len(self._vectors if self._rows is None else self._rows)
 
     def __getitem__(self, part: Any) -> FloatArray:
-        return self._vectors[part if self._rows is None else self._rows[part]]
+        found: FloatArray = self._vectors[part if self._rows is None else self._rows[part]]
+        return found
 
     @property
     def width(self) -> int:

@@ -63,8 +63,10 @@ def best_candidates(
     """
     spaces = threading.local()  # memory of each thread, which is not asked for anew with every block
     with _threads() as (pool, workers):
-        chosen = isinstance(captions, Projection)
-        projection = captions if chosen else captions.projection(images, labels, scale, pool.map)
+        if isinstance(captions, Captions):
+            projection = captions.projection(images, labels, scale, pool.map)
+        else:
+            projection = captions
         count, candidates = len(images), len(projection.texts)
         step = max(1, _BLOCK // candidates)
         step = max(1, min(step, -(-count // workers)))

@@ -303,10 +303,12 @@ def _adapter(model: Model) -> str:
 
 
 def _sortable(digests: NDArray[np.void]) -> NDArray[np.bytes_]:
-    """Return digests as hexadecimal text: NumPy neither compares raw bytes nor keeps zeros at the end of strings."""
-    flat = np.ascontiguousarray(digests).view(np.uint8).reshape(-1, 32)
-    nibbles = np.stack([flat >> 4, flat & 15], -1).reshape(len(flat), 64)
-    return np.frombuffer(b"0123456789abcdef", np.uint8)[nibbles].view("S64").reshape(-1)
+    """Return digests as strings that end with another byte: NumPy neither compares raw bytes nor keeps zeros at the
+    end of strings.
+    """
+    found = np.full((len(digests), 33), 1, np.uint8)
+    found[:, :32] = np.ascontiguousarray(digests).view(np.uint8).reshape(-1, 32)
+    return found.view("S33").reshape(-1)
 
 
 def _vectors(name: str) -> str:
