@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,12 +25,12 @@ def encoded(column: pa.ChunkedArray) -> pa.DictionaryArray:
     return array
 
 
-def words(codes: NDArray[np.int64], names: Sequence[str] | NDArray[Any]) -> pa.DictionaryArray:
+def words(codes: NDArray[np.int64], names: Sequence[str] | pa.Array) -> pa.DictionaryArray:
     """Return words by their numbers, (N,); its dictionary holds those that occur, in the order in which they do.
 
     >>> words(np.array([2, 0, 2]), ["ant", "bee", "cat"]).to_pylist()
     ['cat', 'ant', 'cat']
     """
     found = pa.array(codes, pa.int64()).dictionary_encode()
-    known = pa.array([names[code] for code in found.dictionary.to_pylist()], pa.string())
-    return pa.DictionaryArray.from_arrays(found.indices, known)
+    known = names if isinstance(names, pa.Array) else pa.array(names, pa.string())
+    return pa.DictionaryArray.from_arrays(found.indices, known.take(found.dictionary))

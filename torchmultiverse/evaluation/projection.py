@@ -152,7 +152,10 @@ class Images:
         return len(self._vectors if self._rows is None else self._rows)
 
     def __getitem__(self, part: Any) -> FloatArray:
-        found: FloatArray = self._vectors[part if self._rows is None else self._rows[part]]
+        at = part if self._rows is None else self._rows[part]
+        if isinstance(at, np.ndarray) and at.size and at[-1] - at[0] + 1 == len(at) and (np.diff(at) == 1).all():
+            at = slice(at[0], at[-1] + 1)  # a view
+        found: FloatArray = self._vectors[at]
         return found
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import combinations_with_replacement, permutations
+from itertools import combinations_with_replacement, permutations, starmap
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -243,7 +243,8 @@ def _task(protocol: SparProtocol, asked: _Asked, scope: Scope) -> Task:
     template = definition.caption + (protocol.background if scope == "background" else "")
     slots = [name for name in _CaptionSlots._fields if "{" + name + "}" in template]
     said = _said(protocol, definition, asked.table, slots, asked.truths) if len(rows) else []
-    captions = {answer: template.format(**dict(zip(slots, answer, strict=True))) for answer in said}
+    numbered = template.format(**{name: "{" + str(place) + "}" for place, name in enumerate(slots)})
+    captions = dict(zip(said, starmap(numbered.format, said), strict=True))
     candidates = tuple(sorted(set(captions.values())))
     index = {text: place for place, text in enumerate(candidates)}
     place = {answer: index[text] for answer, text in captions.items()}
@@ -278,7 +279,8 @@ def _said(
     answers = _candidates(definition, table, _CaptionSlots(**{name: values[0] for name, values in truths.items()}))
     if protocol.blank_distractor and definition.candidates == "animals":
         answers = [*answers, _CaptionSlots(c1=BLANK)]
-    said = [tuple(getattr(answer, name) for name in slots if name != "w") for answer in answers]
+    places = [_CaptionSlots._fields.index(name) for name in slots if name != "w"]
+    said = [tuple([answer[place] for place in places]) for answer in answers]
     if "w" not in slots:
         return said
     return [(world, *answer) for answer in said for world in table.worlds]  # the world is the first slot

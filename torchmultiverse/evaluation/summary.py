@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from torchmultiverse.evaluation.dictionaries import words
@@ -134,6 +135,7 @@ def _cells(members: Sequence[TaskOutcome], known: _Levels) -> Iterator[_Cell]:
 
 def row_parts(scored: Sequence[TaskOutcome], ids: NDArray[Any]) -> Iterator[dict[str, Any]]:
     """Yield the per-picture outcomes of each task, columns of ``result.ROWS`` but for the model."""
+    names = pa.array(ids, pa.string())
     for item in scored:
         yield {
             "task": item.task.name,
@@ -141,7 +143,7 @@ def row_parts(scored: Sequence[TaskOutcome], ids: NDArray[Any]) -> Iterator[dict
             "scope": item.task.scope,
             "metric": item.metric,
             "index": item.task.rows,
-            "scene_id": words(item.task.rows, ids),
+            "scene_id": words(item.task.rows, names),
             "label": item.labels,
             "prediction": item.predictions,
             "cluster": "" if item.task.clusters is None else item.task.clusters,

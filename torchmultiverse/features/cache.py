@@ -206,12 +206,14 @@ class CachedArrays:
         if not known.all():
             raise DatasetError(f"{self.folder}: {(~known).sum()} of {len(digests)} arrays that were there are gone")
         part, row = self._place[at].T
+        unique = len(np.unique(at)) == len(at)
         out = np.empty((len(digests), *self._parts[0].shape[1:]), self._dtype)
         for number in np.unique(part):
             mine = np.flatnonzero(part == number)
             rows = row[mine]
             order = np.argsort(rows)  # memory is read in its own order
-            out[mine[order]] = self._parts[number][rows[order]]
+            whole = len(rows) == len(self._parts[number])  # of a part that is asked for once, all of it
+            out[mine[order]] = self._parts[number][:] if whole and unique else self._parts[number][rows[order]]
         return out
 
     def _find(self, digests: NDArray[np.void]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
