@@ -125,9 +125,8 @@ def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
         if value is None:
             out.pop(key, None)
         elif isinstance(value, dict) and isinstance(out.get(key), dict):
-            # A part that is built anew has nothing of the old one.
-            fresh = "build" in value and value["build"] != out[key].get("build")
-            out[key] = value if fresh else merged(out[key], value)
+            # A part that says how it is built has nothing of the old one.
+            out[key] = value if "build" in value else merged(out[key], value)
         else:
             out[key] = value
     return out

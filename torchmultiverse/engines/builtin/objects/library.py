@@ -15,13 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.engines.builtin.characters.library import CharacterMesh
+from torchmultiverse.engines.builtin.characters import CharacterMesh, animal
 from torchmultiverse.engines.builtin.mesh import Material, Mesh, MeshPart
 from torchmultiverse.engines.builtin.objects import document
 from torchmultiverse.engines.builtin.objects.assembly import assembled
 from torchmultiverse.errors import SpecError, nearest
 from torchmultiverse.resources import cache_folder, data_folder
 
+_VOXELS = 1_300_000
+"""Grid of an animal."""
 _TEXTURES = ("color", "rough", "height")
 _ARRAYS = ("vertices", "faces", "normals", "uv", "colors")
 
@@ -108,18 +110,9 @@ def build_object(name: str, spec: document.ObjectSpec) -> CharacterMesh:
 
 def _animal(name: str, spec: document.ObjectSpec, where: str) -> CharacterMesh:
     """Return an animal of a body plan, its longest edge as ``stand`` says."""
-    from pydantic import ValidationError
-
-    from torchmultiverse.engines.builtin.characters import library, plans
-
     assert spec.species is not None
-    given = {"display_name": name, "display_size": spec.stand.longest} | spec.species
-    try:
-        species = library.Species.model_validate_json(json.dumps(plans.grow(given, where)))
-    except ValidationError as error:
-        raise SpecError(f"{where}: {error}") from None
-    arrays: dict[str, Any] = library.build(name, species, 1_300_000)
-    return CharacterMesh(name=name, hover=species.hover or spec.stand.hover, **arrays)
+    given = {"display_name": name, "display_size": spec.stand.longest, "hover": spec.stand.hover} | spec.species
+    return animal(name, given, where, _VOXELS)
 
 
 def _whole(name: str, parts: list[MeshPart], rough: NDArray[np.float32], hover: float) -> CharacterMesh:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from torchmultiverse.engines.builtin import surfaces
-from torchmultiverse.engines.builtin.characters.noise import cells, fractal, srgb
+from torchmultiverse.engines.builtin.characters import cells, fractal, srgb
 from torchmultiverse.engines.builtin.mesh import Floats, Material, Mesh, smooth_normals
 from torchmultiverse.engines.builtin.objects.geometry import Built, welded
 from torchmultiverse.engines.builtin.objects.pictures import Picture, image
