@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +15,14 @@ from typing_extensions import override
 from torchmultiverse.assets import environment
 from torchmultiverse.assets.bake import Baked, bake, edge_for
 from torchmultiverse.assets.library import PROCEDURAL, Pack, open_pack
+from torchmultiverse.assets.parts import parts_of, texels_for, whole
 from torchmultiverse.engines import Asset
 from torchmultiverse.engines.builtin import TEXTURES, AssetSource, Character, MeshPart, ProceduralAssets, World
 from torchmultiverse.engines.builtin import texture as textured
 from torchmultiverse.errors import SpecError
 
-_BAKED = 16
+_KEPT = 16
+Made = TypeVar("Made")
 _KINDS = {"character": "character", "environment": "world"}
 """Kinds of a pack's assets as an engine calls them."""
 
@@ -37,12 +40,28 @@ class PackCharacter:
     parts: tuple[MeshPart, ...] = ()
 
 
+class _Recent(Generic[Made]):
+    """The last few things that were made, by name and side of the picture."""
+
+    def __init__(self) -> None:
+        self._made: OrderedDict[tuple[str, int], Made] = OrderedDict()
+
+    def get(self, key: tuple[str, int], make: Callable[[], Made]) -> Made:
+        if key not in self._made:
+            while len(self._made) >= _KEPT:
+                self._made.popitem(last=False)
+            self._made[key] = make()
+        self._made.move_to_end(key)
+        return self._made[key]
+
+
 class PackAssets(AssetSource):
     """Characters and worlds of one installed pack."""
 
     def __init__(self, pack: Pack) -> None:
         self._pack = pack
-        self._baked: OrderedDict[tuple[str, float], Baked] = OrderedDict()
+        self._parts: _Recent[tuple[MeshPart, ...]] = _Recent()
+        self._shapes: _Recent[Baked] = _Recent()
 
     @override
     def packs(self) -> list[str]:
@@ -58,18 +77,15 @@ class PackAssets(AssetSource):
 
     @override
     def load(self, name: str, texture: str, side: int = 512) -> Character:
-        key = (name, edge_for(side))
-        if key in self._baked:
-            self._baked.move_to_end(key)
-        else:
-            while len(self._baked) >= _BAKED:
-                self._baked.popitem(last=False)
-            self._baked[key] = bake(self._pack.model(name), key[1])
-        mesh, item = self._baked[key], self._pack.item("character", name)
-        color, roughness = mesh.color, mesh.roughness
+        item = self._pack.item("character", name)
         if texture != "Default":
+            mesh = self._shapes.get((name, side), lambda: bake(self._pack.model(name), edge_for(side), True))
             color, roughness = textured(texture, mesh.vertices / np.float32(item.size))
-        return PackCharacter(mesh.vertices, mesh.faces, mesh.normals, color, roughness, item.hover)
+            return PackCharacter(mesh.vertices, mesh.faces, mesh.normals, color, roughness, item.hover)
+        parts = self._parts.get(
+            (name, side), lambda: parts_of(self._pack.model(name), edge_for(side), texels_for(side))
+        )
+        return PackCharacter(*whole(parts), item.hover, parts)
 
     @override
     def worlds(self) -> list[str]:
