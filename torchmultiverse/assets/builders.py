@@ -19,6 +19,12 @@ def build(name: str, request: BuildRequest) -> tuple[Pack, list[str]]:
     """
     if name == "0ad":
         from torchmultiverse.assets.zeroad import build as make
+    elif name == "published":
+        from torchmultiverse.assets.published import build as make
+    elif name == "objaverse":
+        from torchmultiverse.assets.objaverse_pack import build as make
+    elif name == "polyhaven":
+        from torchmultiverse.assets.polyhaven import build as make
     elif name == "sweethome3d":
         from torchmultiverse.assets.sweethome3d import build as make
     else:

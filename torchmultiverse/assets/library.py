@@ -10,8 +10,9 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 import numpy as np
@@ -21,13 +22,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torchmultiverse.assets.environment import unpack_map
 from torchmultiverse.assets.files import MAX_MANIFEST_BYTES, read_bounded
 from torchmultiverse.assets.model import MeshModel, unpack
+from torchmultiverse.assets.texture_maps import TextureMap, unpack_texture
 from torchmultiverse.errors import AssetError, nearest
 from torchmultiverse.resources import packs_folder
+from torchmultiverse.scenes import object_assets
 
 PROCEDURAL = "procedural"
 """The name of what comes with the package."""
 BUILDABLE = {
     "0ad": "the animals of the game 0 A.D., CC-BY-SA 3.0, of the Debian package 0ad-data",
+    "objaverse": "models of Objaverse for the 151 published classes, each under its own licence",
+    "polyhaven": "environment maps, models and textures of Poly Haven, CC0",
+    "published": "the 724 assets of PUG: ImageNet and AR4T, each under its own licence",
     "sweethome3d": "the furniture of Sweet Home 3D, CC0 and CC-BY 3.0, of the Debian package sweethome3d-furniture",
 }
 """Packs that ``assets build`` makes, with what each holds."""
@@ -37,7 +43,7 @@ PACK_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 ASSET_NAME = r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"
 _MAX_ARRAYS = 2**30
 
-Kind = Literal["character", "environment"]
+Kind = Literal["character", "environment", "texture"]
 
 
 class Item(BaseModel):
@@ -72,6 +78,8 @@ class PackManifest(BaseModel):
     format: Literal[1] = 1
     name: Annotated[str, Field(pattern=PACK_NAME)]
     assets: list[Item]
+    filled: dict[str, str] = Field(default_factory=dict)
+    """Names that the pack was to give and does not, with the reason: `PROCEDURAL` has objects of these names."""
 
 
 class Pack:
@@ -129,6 +137,14 @@ class Pack:
         item = self.item("environment", name)
         return unpack_map(self.read(item))
 
+    def texture(self, name: str) -> TextureMap:
+        """Return a surface for characters.
+
+        Raises:
+            AssetError: its file is not what was installed.
+        """
+        return unpack_texture(self.read(self.item("texture", name)))
+
     def read(self, item: Item) -> bytes:
         """Return the bytes of an asset's file.
 
@@ -162,7 +178,8 @@ def open_pack(name: str) -> Pack:
     known = installed()
     if name not in known:
         near = nearest(name, [*known, *BUILDABLE, PROCEDURAL])
-        how = f"torchmultiverse assets build {name}" if name in BUILDABLE else "torchmultiverse assets add FOLDER"
+        how = "torchmultiverse assets build" if name in BUILDABLE else "torchmultiverse assets add FOLDER"
+        how += f" {name}" if name in BUILDABLE else ""
         raise AssetError(f"no pack of assets '{name}' is installed.{'' if name in BUILDABLE else near} Install: {how}")
     return Pack(packs_folder() / name)
 
@@ -178,7 +195,12 @@ def check_packs(names: Sequence[str]) -> None:
             open_pack(name)
 
 
-def install(name: str, assets: Iterable[tuple[Item, bytes]], out: Path | None = None) -> Pack:
+def install(
+    name: str,
+    assets: Iterable[tuple[Item, bytes]],
+    out: Path | None = None,
+    filled: Mapping[str, str] = MappingProxyType({}),
+) -> Pack:
     """Install a pack; one of the same name is replaced when everything of the new one is there.
 
     Args:
@@ -186,6 +208,7 @@ def install(name: str, assets: Iterable[tuple[Item, bytes]], out: Path | None = 
         assets: what is known of each, and the bytes of its ``.npz`` file.
         out: a folder that becomes the pack, instead of the one of its name among the installed packs. It is replaced
             where it holds a pack.
+        filled: see `PackManifest`; looked at when all assets are there.
 
     Raises:
         AssetError: there is nothing in it, a name is there twice, or it cannot be written.
@@ -210,7 +233,7 @@ def install(name: str, assets: Iterable[tuple[Item, bytes]], out: Path | None = 
             items.append(item.model_copy(update={"sha256": hashlib.sha256(data).hexdigest()}))
         if not items:
             raise AssetError(f"the pack '{name}' would be empty")
-        manifest = PackManifest(name=name, assets=items)
+        manifest = PackManifest(name=name, assets=items, filled=dict(filled))
         (building / MANIFEST).write_text(manifest.model_dump_json(indent=1), "utf-8")
         os.chmod(building, 0o755)
         _swap(building, place)
@@ -251,7 +274,9 @@ def drop(name: str, unwanted: Sequence[str]) -> Pack:
         if one not in known:
             raise AssetError(f"the pack '{name}' has no asset '{one}'.{nearest(one, known)}")
     kept = [item for item in pack.manifest.assets if item.name not in unwanted]
-    return install(name, ((item, pack.read(item)) for item in kept))
+    ours = {asset.name for asset in object_assets()}
+    gone = {one: "dropped" for one in unwanted if one in ours}
+    return install(name, ((item, pack.read(item)) for item in kept), filled=pack.manifest.filled | gone)
 
 
 def remove(name: str) -> None:

@@ -1,4 +1,4 @@
-"""GLB, OBJ and PLY files as models."""
+"""GLB, glTF, OBJ and PLY files as models."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from torchmultiverse.assets.ply import read_ply
 from torchmultiverse.assets.textures import visible_faces
 from torchmultiverse.errors import AssetError
 
-_READERS = {".glb": read_glb, ".obj": read_obj, ".ply": read_ply}
+_READERS = {".glb": read_glb, ".gltf": read_glb, ".obj": read_obj, ".ply": read_ply}
 MESH_SUFFIXES = tuple(_READERS)
-FRONTS: dict[str, tuple[Axis, Axis]] = {".glb": ("y", "z"), ".obj": ("y", "z"), ".ply": ("z", "x")}
+FRONTS: dict[str, tuple[Axis, Axis]] = {
+    ".glb": ("y", "z"), ".gltf": ("y", "z"), ".obj": ("y", "z"), ".ply": ("z", "x"),
+}  # fmt: skip
 """Up and forward axes of a format, where the manifest does not say: glTF's own, what exporters write, and ours."""
 MAX_REMARKS = 30
 
@@ -26,7 +28,7 @@ def read_model(path: Path, folder: Path, what: str) -> tuple[MeshModel, list[str
     """Return the model of a file in a folder, and remarks for its owner: whatever of the file is not drawn.
 
     Args:
-        path: a GLB, OBJ or PLY file.
+        path: a GLB, glTF, OBJ or PLY file.
         folder: nothing outside it is read, whatever the file names.
         what: names the asset in errors.
 
@@ -41,7 +43,7 @@ def read_mesh(data: bytes, suffix: str, siblings: Siblings, what: str) -> tuple[
     """Return the model of a file's bytes, and remarks for its owner: whatever of the file is not drawn.
 
     Args:
-        data: a GLB, OBJ or PLY file.
+        data: a GLB, glTF, OBJ or PLY file.
         suffix: one of `MESH_SUFFIXES`.
         siblings: the files that it may name.
         what: names the asset in errors.
