@@ -16,12 +16,12 @@ from web_service import WebService, web_service
 from torchmultiverse.assets import BuildRequest, build, drop, open_pack
 from torchmultiverse.assets.published import read_list
 from torchmultiverse.assets.sketchfab import TOKEN
-from torchmultiverse.assets.web import ServiceError
 from torchmultiverse.cli.app import app
 from torchmultiverse.errors import AssetError, DatasetError
 from torchmultiverse.files import FolderLock
 from torchmultiverse.resources import cache_folder
 from torchmultiverse.scenes import object_assets
+from torchmultiverse.web import ServiceError
 
 UIDS = {asset.name: asset.uid for asset in object_assets()}
 BANANAS = BuildRequest(classes=("Banana",), quiet=True)
@@ -31,7 +31,7 @@ BANANAS = BuildRequest(classes=("Banana",), quiet=True)
 def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHMULTIVERSE_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv(TOKEN, raising=False)
-    monkeypatch.setattr("torchmultiverse.assets.web.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("torchmultiverse.web.time.sleep", lambda seconds: None)
 
 
 @pytest.fixture
