@@ -6,6 +6,7 @@ from .engines import make_engine as make_engine
 from .folder import add as add
 from .library import BUILDABLE as BUILDABLE
 from .library import PAGE as PAGE
+from .library import PROCEDURAL as PROCEDURAL
 from .library import Pack as Pack
 from .library import check_packs as check_packs
 from .library import drop as drop
@@ -25,6 +26,7 @@ __all__ = [
     "LICENCES",
     "PAGE",
     "POLYHAVEN_CREDIT",
+    "PROCEDURAL",
     "BuildRequest",
     "Pack",
     "add",

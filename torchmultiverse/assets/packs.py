@@ -27,6 +27,7 @@ from torchmultiverse.engines.builtin import (
 )
 from torchmultiverse.engines.builtin import texture as textured
 from torchmultiverse.errors import SpecError
+from torchmultiverse.scenes import in_class_order
 
 _BAKED = 16
 _KINDS = {"character": "character", "environment": "world", "texture": "texture"}
@@ -79,6 +80,10 @@ class PackAssets(AssetSource):
     @override
     def names(self) -> list[str]:
         return self._pack.names("character")
+
+    @override
+    def classes(self) -> dict[str, str]:
+        return {}
 
     @override
     def textures(self) -> list[str]:
@@ -161,7 +166,12 @@ class LayeredAssets(AssetSource):
 
     @override
     def names(self) -> list[str]:
-        return sorted(self._characters)
+        return sorted(self._characters, key=in_class_order)
+
+    @override
+    def classes(self) -> dict[str, str]:
+        given = {name: of for s in self._sources for name, of in s.classes().items() if self._characters[name] is s}
+        return {name: given[name] for name in self.names() if name in given}
 
     @override
     def textures(self) -> list[str]:

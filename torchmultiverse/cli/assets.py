@@ -11,6 +11,7 @@ from torchmultiverse.cli import completion
 from torchmultiverse.cli.groups import assets_group, examples
 from torchmultiverse.cli.options import tabular
 from torchmultiverse.cli.output import console, place, print_table, say, warn
+from torchmultiverse.errors import AssetError
 from torchmultiverse.tables import Table, number, text
 
 if TYPE_CHECKING:
@@ -71,14 +72,16 @@ def drop(
 @tabular(_PACKS)
 def list_packs() -> None:
     """List the installed packs."""
-    from torchmultiverse.assets import installed, open_pack
+    from torchmultiverse.assets import PROCEDURAL, asset_source, installed, open_pack
 
     shown = Table(_PACKS)
     for name in installed():
         pack = open_pack(name)
         licences = sorted({item.license for item in pack.manifest.assets})
         shown.add(name, *(len(pack.names(kind)) for kind in _KINDS), licences)
-    shown.add("procedural", None, None, None, ["Apache-2.0"])  # the package's own
+    own = asset_source([PROCEDURAL])
+    kinds = (len(own.names()), None, None)
+    shown.add(PROCEDURAL, *kinds, sorted({asset.license for asset in own.assets()}))
     print_table(shown)
 
 
@@ -90,10 +93,17 @@ def show(
     size: SizeOption = 192,
 ) -> None:
     """Print what a pack holds and whose it is."""
-    from torchmultiverse.assets import PAGE, open_pack
+    from torchmultiverse.assets import PAGE, PROCEDURAL, asset_source, open_pack
 
-    pack = open_pack(name)
     shown = Table(_ASSETS)
+    if name == PROCEDURAL:
+        if page is not None:
+            raise AssetError(f"{PROCEDURAL}: the package's own are shown by its documentation; --page is for packs")
+        for asset in asset_source([PROCEDURAL]).assets():
+            shown.add(asset.name, asset.kind, asset.license, asset.attribution, asset.source, None)
+        print_table(shown)
+        return
+    pack = open_pack(name)
     for item in pack.manifest.assets:
         shown.add(item.name, item.kind, item.license, item.attribution, item.source, item.triangles or None)
     print_table(shown)

@@ -99,6 +99,13 @@ def characters(incomplete: str) -> list[str]:
     return _begin(_levels("Character_Name"), incomplete)
 
 
+def classes(incomplete: str) -> list[str]:
+    """Names of classes of characters that the package's table has, and of their kinds."""
+    from torchmultiverse.scenes import class_table
+
+    return _begin(["animals", "objects", "own", *dict.fromkeys(one.name for one in class_table())], incomplete)
+
+
 def values(incomplete: str) -> list[str]:
     """Factors of a scene as ``NAME=``, and the levels of the one that is named."""
     from torchmultiverse.scenes import FACTORS

@@ -30,6 +30,7 @@ from .semantics import SemanticClass as SemanticClass
 from .semantics import class_of as class_of
 from .semantics import class_table as class_table
 from .semantics import classes_of as classes_of
+from .semantics import in_class_order as in_class_order
 from .semantics import object_assets as object_assets
 from .spec import PASSES as PASSES
 from .spec import RenderSettings as RenderSettings
@@ -77,6 +78,7 @@ __all__ = [
     "classes_of",
     "expanded",
     "hard_negative",
+    "in_class_order",
     "json_schema",
     "level_name",
     "load_spec",
