@@ -35,7 +35,7 @@ class _Speed(ProgressColumn):
     @override
     def render(self, task: Bar) -> Text:
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.0f} {task.fields.get('unit', 'pictures')}/s")
+        return Text("" if speed is None else f"{speed:.{0 if speed >= 10 else 1}f} {task.fields.get('unit', 'pictures')}/s")
 
 
 class ProgressLines(Progress):
