@@ -101,7 +101,8 @@ def test_textures_dress_every_character(haven: PolyHavenService) -> None:
     linear = ((np.array([200, 40, 30]) / 255 + 0.055) / 1.055) ** 2.4
     for name in ("Barrel_1", "Zebra"):
         plain, dressed = source.load(name, "Default", 64), source.load(name, "RedBrick03", 64)
-        assert np.array_equal(plain.vertices, dressed.vertices)
+        for end in (np.min, np.max):  # the same shape; a pack's is split finely for the pattern
+            np.testing.assert_allclose(end(plain.vertices, axis=0), end(dressed.vertices, axis=0), atol=1e-6)
         assert np.allclose(dressed.color, linear, atol=2e-3)
         assert np.allclose(dressed.roughness, 0.8, atol=0.01)
     assert np.allclose(source.load("Zebra", "Grass", 64).color, asset_source([]).load("Zebra", "Grass", 64).color)
