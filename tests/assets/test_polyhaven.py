@@ -18,17 +18,17 @@ from torchmultiverse.assets import BuildRequest, asset_source, build
 from torchmultiverse.assets.packs import PackCharacter, dressed
 from torchmultiverse.assets.polyhaven import class_of_words
 from torchmultiverse.assets.texture_maps import TextureMap
-from torchmultiverse.assets.web import ServiceError
 from torchmultiverse.cli.app import app
 from torchmultiverse.engines.builtin import Material, Mesh, MeshPart
 from torchmultiverse.errors import AssetError
 from torchmultiverse.resources import cache_folder
+from torchmultiverse.web import ServiceError
 
 
 @pytest.fixture(autouse=True)
 def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHMULTIVERSE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("torchmultiverse.assets.web.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("torchmultiverse.web.time.sleep", lambda seconds: None)
 
 
 @pytest.fixture
