@@ -130,6 +130,20 @@ def packs(incomplete: str) -> list[str]:
     return _begin([*installed(), "procedural"], incomplete)
 
 
+def licences(incomplete: str) -> list[str]:
+    """Licences of free assets."""
+    from torchmultiverse.assets import LICENCES
+
+    return _begin(LICENCES.values(), incomplete)
+
+
+def object_classes(incomplete: str) -> list[str]:
+    """The published classes of objects."""
+    from torchmultiverse.scenes import class_table
+
+    return _begin((one.name for one in class_table() if one.kind == "object"), incomplete)
+
+
 def factors(incomplete: str) -> list[str]:
     """Names of factors, as specs have them."""
     from torchmultiverse.scenes import FACTORS

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from torchmultiverse.engines import Asset, Catalogue, Choice, Engine, Failure, Frame, RenderOptions, class_list
-from torchmultiverse.engines.builtin import annotate, placement
+from torchmultiverse.engines.builtin import annotate, placement, relative
+from torchmultiverse.engines.builtin.footprint import centre_of_mass
 from torchmultiverse.engines.builtin.mesh import MeshPart
 from torchmultiverse.engines.builtin.postprocess import denoiser_works, postprocess, tint
 from torchmultiverse.engines.builtin.renderer import SLOTS, CharacterInstance, WorldRenderer
@@ -38,7 +39,11 @@ reference pictures of this revision; ``python tests/engines/references.py`` make
 
 
 class Character(Protocol):
-    """What is needed of a character (see `torchmultiverse.engines.builtin.characters`); it may have ``parts``, too."""
+    """What is needed of a character (see `torchmultiverse.engines.builtin.characters`); it may have ``parts``, too.
+
+    And it may have an ``anchor``: the point of its mesh (3,) that comes over the spot where it is placed, such as its
+    centre of mass; without one, or with None, that is the middle of the bounding box that it has when it is turned.
+    """
 
     @property
     def vertices(self) -> NDArray[np.float32]: ...  # noqa: D102
@@ -197,7 +202,8 @@ def describe(assets: AssetSource | None = None) -> Catalogue:
     about = source.about()
     worlds, names, textures = source.worlds(), source.names(), source.textures()
     character = Choice(levels=[BLANK, *names], about={BLANK: "no character"} | about["character"])
-    texture = Choice(levels=textures, about={name: texture_kind(name) for name in textures if name in TEXTURES})
+    surfaces = {name: texture_kind(name) for name in textures if name in TEXTURES} | about.get("texture", {})
+    texture = Choice(levels=textures, about=surfaces)
     position = Choice(levels=list(placement.POSITIONS))
     light = FACTORS["Scene_Light"].names
     # A suffix is a view of a world in the published configs; here each has one.
@@ -339,6 +345,7 @@ class BuiltinEngine(Engine):
         instances: list[CharacterInstance | None] = [None] * SLOTS
         for actor in actors:
             instances[actor.number - 1] = self._instance(actor, actors, renderer, min(options.size))
+        instances = self._arranged(instances, actors, renderer, min(options.size))
         renderer.set_characters(instances)
         placed = time.perf_counter()
         samples = options.samples or self.samples or renderer.world.spec.samples
@@ -389,11 +396,48 @@ class BuiltinEngine(Engine):
 
         def placed() -> CharacterInstance:
             mesh: Character = self._characters.get(key, lambda: self._assets.load(*key))
-            vertices, normals = placement.place(actor, actors, renderer.world, mesh.vertices, mesh.normals, mesh.hover)
+            vertices, normals = placement.place(
+                actor, actors, renderer.world, mesh.vertices, mesh.normals, mesh.hover, getattr(mesh, "anchor", None)
+            )
             parts = _placed_parts(getattr(mesh, "parts", ()), vertices, normals)
             return CharacterInstance(vertices, mesh.faces, normals, mesh.color, mesh.roughness, parts)
 
         return self._instances.get((renderer.world.name, side, actor, *actors), placed)  # type: ignore[no-any-return]
+
+    def _arranged(
+        self,
+        instances: list[CharacterInstance | None],
+        actors: list[placement.Actor],
+        renderer: WorldRenderer,
+        side: int,
+    ) -> list[CharacterInstance | None]:
+        """Return the characters, one of them where it stands to the other as its place says, where that is asked."""
+        subject = next((actor for actor in actors if actor.position in relative.RELATIVE), None)
+        if subject is None:
+            return instances
+        (other,) = (actor for actor in actors if actor is not subject)
+
+        def arranged() -> list[CharacterInstance | None]:
+            moved, numbers, bodies = list(instances), (subject.number - 1, other.number - 1), []
+            for number in numbers:
+                one = instances[number]
+                assert one is not None
+                bodies.append(
+                    relative.Body(one.vertices.astype(float), one.faces, centre_of_mass(one.vertices, one.faces))
+                )
+            x, y, _ = bodies[subject.position not in ("under", "below")].middle
+            ground, eye = renderer.world.ground(float(x), float(y)), placement.eye_of(renderer.world)
+            found = relative.arrange(subject.position, bodies[0], bodies[1], ground, eye)
+            for number, body in zip(numbers, found, strict=True):
+                one = instances[number]
+                assert one is not None
+                vertices = body.vertices.astype(np.float32)
+                parts = _placed_parts(one.parts, vertices, one.normals)
+                moved[number] = replace(one, vertices=vertices, parts=parts)
+            return moved
+
+        key = ("arranged", renderer.world.name, side, *actors)
+        return self._instances.get(key, arranged)  # type: ignore[no-any-return]
 
     @override
     def close(self) -> None:

@@ -54,7 +54,8 @@ class CharacterMesh:
     (angle about the long axis, position along it), ``color`` linear sRGB albedo (V, 3), ``roughness`` (V,),
     ``hover`` height of the lowest point above ground. ``parts``: none where the whole is one surface by vertex
     colours; otherwise ``vertices``, ``faces`` and ``normals`` are theirs, one after the other, and they say what each
-    is made of.
+    is made of. ``anchor``: the point (3,) that comes over the spot where it is placed, such as its centre of mass;
+    None: the middle of the bounding box that it has when it is turned.
     """
 
     name: str
@@ -67,6 +68,7 @@ class CharacterMesh:
     hover: float
     license: str = LICENSE
     parts: tuple[MeshPart, ...] = ()
+    anchor: NDArray[np.float64] | None = None
 
 
 def character_names() -> list[str]:

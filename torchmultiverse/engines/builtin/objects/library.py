@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.engines.builtin.characters import CharacterMesh, animal
+from torchmultiverse.engines.builtin.footprint import centre_of_mass
 from torchmultiverse.engines.builtin.mesh import Material, Mesh, MeshPart
 from torchmultiverse.engines.builtin.objects import document
 from torchmultiverse.engines.builtin.objects.assembly import assembled
@@ -122,16 +123,19 @@ def _whole(name: str, parts: list[MeshPart], rough: NDArray[np.float32], hover: 
     white = [m.colors if m.colors is not None else np.full((len(m.vertices), 3), 0.5, np.float32) for m in meshes]
     flat = [m.uv if m.uv is not None else np.zeros((len(m.vertices), 2), np.float32) for m in meshes]
     normals = [m.normals for m in meshes if m.normals is not None]
+    vertices = np.concatenate([m.vertices for m in meshes])
+    faces = np.concatenate([m.faces + np.uint32(o) for m, o in zip(meshes, offsets[:-1], strict=True)])
     return CharacterMesh(
         name=name,
-        vertices=np.concatenate([m.vertices for m in meshes]),
-        faces=np.concatenate([m.faces + np.uint32(o) for m, o in zip(meshes, offsets[:-1], strict=True)]),
+        vertices=vertices,
+        faces=faces,
         normals=np.concatenate(normals),
         uv=np.concatenate(flat),
         color=np.concatenate(white),
         roughness=rough,
         hover=hover,
         parts=tuple(parts),
+        anchor=centre_of_mass(vertices, faces),
     )
 
 
