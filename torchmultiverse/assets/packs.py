@@ -102,7 +102,8 @@ class PackAssets(AssetSource):
 
     @override
     def classes(self) -> dict[str, str]:
-        return {item.name: item.class_name for item in self._pack.manifest.assets if item.class_name}
+        items = (self._pack.item("character", name) for name in self.names())
+        return {item.name: item.class_name for item in items if item.class_name}
 
     @override
     def textures(self) -> list[str]:
