@@ -163,4 +163,5 @@ def test_the_command_line(folder, capsys, monkeypatch, packs):
     code, _, text = run("show", "mine")
     assert code == 7
     assert "torchmultiverse assets add FOLDER" in text
-    assert run("build", "1ad")[0] == 7
+    code, _, text = run("build", "1ad")
+    assert (code, "Did you mean '0ad'" in text) == (2, True)

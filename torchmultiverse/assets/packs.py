@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +14,23 @@ from typing_extensions import override
 from torchmultiverse.assets import environment
 from torchmultiverse.assets.bake import Baked, bake, edge_for
 from torchmultiverse.assets.library import PROCEDURAL, Pack, open_pack
+from torchmultiverse.assets.texture_maps import TextureMap, surface_colors
 from torchmultiverse.engines import Asset
-from torchmultiverse.engines.builtin import TEXTURES, AssetSource, Character, MeshPart, ProceduralAssets, World
+from torchmultiverse.engines.builtin import (
+    TEXTURES,
+    AssetSource,
+    Character,
+    Material,
+    MeshPart,
+    ProceduralAssets,
+    World,
+)
 from torchmultiverse.engines.builtin import texture as textured
 from torchmultiverse.errors import SpecError
 from torchmultiverse.scenes import in_class_order
 
 _BAKED = 16
-_KINDS = {"character": "character", "environment": "world"}
+_KINDS = {"character": "character", "environment": "world", "texture": "texture"}
 """Kinds of a pack's assets as an engine calls them."""
 
 
@@ -36,6 +45,25 @@ class PackCharacter:
     roughness: NDArray[np.float32]
     hover: float
     parts: tuple[MeshPart, ...] = ()
+
+
+def dressed(base: Character, texture: TextureMap) -> PackCharacter:
+    """Return a character in a surface; parts that keep their material do so (lamps, lenses)."""
+    vertices, faces, normals = base.vertices, base.faces, base.normals
+    color = surface_colors(texture, vertices, faces, normals)
+    roughness = np.full(len(vertices), texture.roughness, np.float32)
+    parts: list[MeshPart] = []
+    at = 0
+    for part in getattr(base, "parts", ()):
+        own = slice(at, at + len(part.mesh.vertices))
+        at = own.stop
+        if part.keeps:
+            color[own], roughness[own] = base.color[own], base.roughness[own]
+            parts.append(part)
+            continue
+        plain = Material(part.material.name, roughness=texture.roughness)
+        parts.append(replace(part, material=plain, mesh=replace(part.mesh, colors=color[own])))
+    return PackCharacter(vertices, faces, normals, color, roughness, base.hover, tuple(parts))
 
 
 class PackAssets(AssetSource):
@@ -59,10 +87,21 @@ class PackAssets(AssetSource):
 
     @override
     def textures(self) -> list[str]:
-        return list(TEXTURES)
+        return [*TEXTURES, *self._pack.names("texture")]
+
+    def surface(self, texture: str) -> TextureMap:
+        """Return one of the pack's own textures.
+
+        Raises:
+            KeyError: it has none of that name.
+            AssetError: its file is not what was installed.
+        """
+        return self._pack.texture(texture)
 
     @override
     def load(self, name: str, texture: str, side: int = 512) -> Character:
+        if texture not in TEXTURES:
+            return dressed(self.load(name, "Default", side), self.surface(texture))
         key = (name, edge_for(side))
         if key in self._baked:
             self._baked.move_to_end(key)
@@ -101,7 +140,7 @@ class PackAssets(AssetSource):
 
     @override
     def about(self) -> dict[str, dict[str, str]]:
-        words: dict[str, dict[str, str]] = {"character": {}, "world": {}}
+        words: dict[str, dict[str, str]] = {kind: {} for kind in _KINDS.values()}
         for item in self._pack.manifest.assets:
             words[_KINDS[item.kind]][item.name] = item.display_name
         return words
@@ -118,6 +157,8 @@ class LayeredAssets(AssetSource):
         self._sources = list(sources)
         self._characters = {name: s for s in reversed(self._sources) for name in s.names()}
         self._worlds = {name: s for s in reversed(self._sources) for name in s.worlds()}
+        packed = (source for source in reversed(self._sources) if isinstance(source, PackAssets))
+        self._surfaces = {name: source for source in packed for name in source.textures() if name not in TEXTURES}
 
     @override
     def packs(self) -> list[str]:
@@ -134,10 +175,12 @@ class LayeredAssets(AssetSource):
 
     @override
     def textures(self) -> list[str]:
-        return list(TEXTURES)
+        return sorted({*TEXTURES, *self._surfaces})
 
     @override
     def load(self, name: str, texture: str, side: int = 512) -> Character:
+        if texture in self._surfaces:
+            return dressed(self._characters[name].load(name, "Default", side), self._surfaces[texture].surface(texture))
         return self._characters[name].load(name, texture, side)
 
     @override

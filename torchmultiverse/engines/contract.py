@@ -14,6 +14,7 @@ through engines that wrap another one, never with ``hasattr``.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
@@ -23,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from torchmultiverse.engines import codec
 from torchmultiverse.errors import RenderError, SpecError, nearest, nearest_of
-from torchmultiverse.scenes import PASSES, Design, FactorTable, Scene, SemanticClass, base_world, classes_of
+from torchmultiverse.scenes import PASSES, Design, FactorTable, Scene, SemanticClass, base_world, classes_of, spoken
 
 Array = NDArray[Any]
 
@@ -247,6 +248,15 @@ class Choice(BaseModel):
             return value in self.levels or value in self.aliases
         return self.low is None or self.high is None or bool(self.low <= value <= self.high)
 
+    def said_of(self, words: str, most: int = 3) -> list[str]:
+        """Return levels whose name or what is said of them has some words in it, such as ``lamp``: ``Table_Lamb_1``."""
+        wanted = spoken(words)
+        named = [name for name in self.levels or [] if re.search(rf"\b{re.escape(wanted)}\b", self._words(name))]
+        return named[:most] if wanted else []
+
+    def _words(self, level: str) -> str:
+        return f"{spoken(level)} {self.about.get(level, '').casefold()}"
+
 
 _FACTORS_OF = {
     "character": ("Character_Name", "Character2_Name"),
@@ -322,7 +332,9 @@ class Catalogue(BaseModel):
             which = "" if one else f": {_some(wrong)}"
             return f"{what} out of the range of engine '{self.engine}', {choice.low:g} to {choice.high:g}{which}"
         if one:
-            return f"{name} = '{wrong[0]}' is unknown to engine '{self.engine}'.{nearest(str(wrong[0]), choice.levels)}"
+            said = choice.said_of(str(wrong[0]))
+            near = f" Did you mean {' or '.join(map(repr, said))}?" if said else nearest(str(wrong[0]), choice.levels)
+            return f"{name} = '{wrong[0]}' is unknown to engine '{self.engine}'.{near}"
         near = nearest_of(map(str, wrong[:_NEAREST]), choice.levels)
         return f"{len(wrong):,} unknown {name}, engine '{self.engine}': {_some(wrong)}{near}"
 

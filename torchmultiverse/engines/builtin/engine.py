@@ -202,7 +202,8 @@ def describe(assets: AssetSource | None = None) -> Catalogue:
     about = source.about()
     worlds, names, textures = source.worlds(), source.names(), source.textures()
     character = Choice(levels=[BLANK, *names], about={BLANK: "no character"} | about["character"])
-    texture = Choice(levels=textures, about={name: texture_kind(name) for name in textures if name in TEXTURES})
+    surfaces = {name: texture_kind(name) for name in textures if name in TEXTURES} | about.get("texture", {})
+    texture = Choice(levels=textures, about=surfaces)
     position = Choice(levels=list(placement.POSITIONS))
     light = FACTORS["Scene_Light"].names
     # A suffix is a view of a world in the published configs; here each has one.

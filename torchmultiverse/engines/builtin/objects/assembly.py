@@ -14,6 +14,7 @@ from torchmultiverse.engines.builtin.objects.copies import copied
 from torchmultiverse.engines.builtin.objects.document import ObjectSpec, Part
 from torchmultiverse.engines.builtin.objects.geometry import Built, creased, welded
 from torchmultiverse.engines.builtin.objects.paints import material, painted
+from torchmultiverse.engines.builtin.objects.pressed import pressed
 from torchmultiverse.engines.builtin.shapes import transformed, turn
 from torchmultiverse.errors import SpecError, nearest
 
@@ -32,6 +33,8 @@ def _under(piece: Piece, part: Part, others: dict[str, Mesh], rng: np.random.Gen
     scale = np.diag(np.broadcast_to(np.asarray(part.scale, float), 3))
     matrix = turn(*part.turn) @ scale
     mesh = transformed(piece.mesh, np.asarray(matrix, float), np.asarray(part.at, float))
+    if part.press is not None:
+        mesh = pressed(mesh, part.press, part.at, others)
     rough = piece.rough
     for copies in part.copies:
         before = len(mesh.vertices)

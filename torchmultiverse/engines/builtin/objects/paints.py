@@ -67,7 +67,9 @@ class ObjectPaint(surfaces.Paint):
         color, accent: as in worlds, or "#rrggbb".
         glass, coat, translucency: see `Material`; the colour of glass is what it lets through.
         picture: name of one of the file's pictures; ``wrap`` how it lies on the part: ``around`` as the builder has
-            it, or projected from one side over the part's bounding box (``front`` is -y).
+            it, or projected from one side over the part's bounding box (``front`` is -y). Over a ``surface`` it is
+            printed on it: the pattern's light and dark and its relief go on, ``size`` then being the share of the
+            picture's width that one repetition covers.
         layers: from the lowest to the one on top.
         keeps: a ``Character_Texture`` leaves it as it is.
     """
@@ -109,11 +111,36 @@ def material(paint: ObjectPaint, pictures: dict[str, Picture]) -> Material:
         picture = pictures[paint.picture]
         told += picture.model_dump_json()
         facts |= {"color": image(picture)[::-1].copy(), "repeat": False}
+        if paint.surface is not None:
+            facts |= _printed(facts["color"], made, paint.size)
     elif paint.surface is None:
         told = f"{made.name} {paint.glass} {paint.coat} {paint.translucency} {paint.emission}"
         if paint.layers:
             told += " layered"
     return replace(made, name=hashlib.sha256(told.encode()).hexdigest()[:16], **facts)
+
+
+def _printed(color: NDArray[np.uint8], made: Material, size: float) -> dict[str, Any]:
+    """Return a picture (H, W, 3) as colour with the light and dark, the roughness and the relief of a pattern."""
+    from PIL import Image
+
+    high, wide = color.shape[:2]
+    side = max(4, round(size * wide))
+
+    def spread(field: NDArray[Any]) -> NDArray[np.float32]:
+        small = np.asarray(Image.fromarray(field.astype(np.float32)).resize((side, side), Image.Resampling.BOX))
+        return np.asarray(np.tile(small, (high // side + 1, wide // side + 1))[:high, :wide], np.float32)
+
+    assert made.color is not None and made.rough is not None
+    light = spread(made.color.astype(np.float32).mean(-1))
+    shaded = color * (light / max(float(light.mean()), 1e-6))[..., None]
+    facts: dict[str, Any] = {
+        "color": shaded.clip(0, 255).round().astype(np.uint8),
+        "rough": spread(made.rough).clip(0, 255).round().astype(np.uint8),
+    }
+    if made.height is not None:
+        facts["height"] = spread(made.height)
+    return facts
 
 
 def painted(built: Built, paint: ObjectPaint, seed: int) -> tuple[Mesh, Floats | None]:
