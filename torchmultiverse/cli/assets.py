@@ -11,6 +11,7 @@ from torchmultiverse.cli import completion
 from torchmultiverse.cli.groups import assets_group, examples
 from torchmultiverse.cli.options import tabular
 from torchmultiverse.cli.output import console, place, print_table, say, warn
+from torchmultiverse.errors import AssetError
 from torchmultiverse.tables import Table, number, text
 
 if TYPE_CHECKING:

@@ -44,8 +44,8 @@ class Part(_Model):
     """One part: a mesh of a builder (``build`` and its ``shape`` parameters), or a group of ``parts``.
 
     It is scaled, turned (``turn``: yaw about z, after tilt about x, after roll about y, degrees), moved to ``at``, laid
-    onto others (``press``), then copied as each of ``copies`` says. ``cut``: parts whose bodies are taken out of it. ``hidden`` parts are only there
-    to cut or to be scattered over.
+    onto others (``press``), then copied as each of ``copies`` says. ``cut``: parts whose bodies are taken out of it.
+    ``hidden`` parts are only there to cut or to be scattered over.
     """
 
     build: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -134,12 +135,12 @@ def _walls(flat: Any, s: Shell, half: float, lines: list[Array]) -> tuple[Array,
     for loop in loops[0]:
         n = len(loop)
         across = np.linspace(-heights[0], heights[0], rows + 1)
-        points = np.stack([np.column_stack([loop[:, 0], np.full(n, y), loop[:, 1]]) for y in across])
+        wall = np.stack([np.column_stack([loop[:, 0], np.full(n, y), loop[:, 1]]) for y in across])
         i, j = np.arange(n), (np.arange(n) + 1) % n
         quads = [
             np.concatenate([np.stack([i, i + n, j + n], 1), np.stack([i, j + n, j], 1)]) + k * n for k in range(rows)
         ]
-        add(points.reshape(-1, 3), np.concatenate(quads))
+        add(wall.reshape(-1, 3), np.concatenate(quads))
     return np.concatenate(vertices), np.concatenate(faces)
 
 
@@ -151,9 +152,9 @@ def _cells(flat: Any, lines: list[Array]) -> list[Array]:
     xs = [x0 - 1, *[x for x in lines[0] if x0 < x < x1], x1 + 1]
     zs = [z0 - 1, *[z for z in lines[1] if z0 < z < z1], z1 + 1]
     found = []
-    for a, b in zip(xs, xs[1:], strict=False):
+    for a, b in itertools.pairwise(xs):
         column = flat ^ manifold3d.CrossSection.square((b - a, z1 - z0 + 4)).translate((a, z0 - 2))
-        for c, d in zip(zs, zs[1:], strict=False):
+        for c, d in itertools.pairwise(zs):
             cell = column ^ manifold3d.CrossSection.square((b - a, d - c)).translate((a, c))
             found += [p for q in cell.to_polygons() if area(p := np.asarray(q, float)) > 1e-9]
     return found
