@@ -242,6 +242,7 @@ def test_on_and_under_touch_and_above_and_below_do_not(upper, lower):
             a, b = arrange(relation, first, second, 0.1, EYE)
             above, below = (a, b) if relation == "above" else (b, a)
             assert above.low[2] - below.high[2] >= CLEARANCE - 1e-6
+            assert above.high[2] <= max(0.1 + 4.5, below.high[2] + CLEARANCE + np.ptp(above.vertices[:, 2])) + 1e-6
             assert below.low[2] == pytest.approx(0.1)
             assert (below.low[:2] - 1e-6 <= above.middle[:2]).all()
             assert (above.middle[:2] <= below.high[:2] + 1e-6).all()
