@@ -22,9 +22,11 @@ from torchmultiverse.engines import Catalogue, Failure, RenderOptions, catalogue
 from torchmultiverse.engines.builtin import TEXTURES, BuiltinEngine, texture
 from torchmultiverse.engines.builtin.characters import character_names, texture_names
 from torchmultiverse.engines.builtin.objects import object_names
+from torchmultiverse.engines.builtin.relative import RELATIVE
 from torchmultiverse.engines.builtin.world import world_names
 from torchmultiverse.images import jpeg
 from torchmultiverse.scenes import LIGHTS, Scene, class_of, class_table, published_levels
+from torchmultiverse.scenes.ar4t import RELATIONS
 from torchmultiverse.sheets import Tile, contact_sheet, in_rows
 from torchmultiverse.tables import Table, encode, number, text
 
@@ -81,10 +83,22 @@ def pairs() -> Iterator[tuple[str, dict[str, object]]]:
             yield world, {**named, "Character_Texture": first, "Character2_Texture": second, **places}
 
 
+def placements() -> Iterator[tuple[str, dict[str, object]]]:
+    """Words that are made true of two characters."""
+    for one, two in (("Cat", "Elephant"), ("Cofee_Mug_1", "Barrel_1"), ("Soccer_Ball_1", "Soup_Bowl_1")):
+        for word in RELATIVE:
+            mine, its, _ = RELATIONS.get(word, ((0, 0, 0), (0, 0, 0), ""))
+            named: dict[str, object] = {"World_Name": "SaltFlats", "Character_Name": one, "Character2_Name": two}
+            named |= {"Character1_Pos": word, "Character2_Pos": "location"}
+            named |= {"Character_Scale": 1.3, "Character2_Scale": 1.3}
+            spots = {"Character_Location": ",".join(map(str, mine)), "Character2_Location": ",".join(map(str, its))}
+            yield word, named | spots
+
+
 SHEETS: dict[str, tuple[Callable[[], Iterator[tuple[str, dict[str, object]]]], int, int]] = {
     "worlds": (worlds, 8, 0), "animals": (animals, 8, 2), "objects": (objects, 10, 0),
     "textures": (textures, 8, 0), "lights": (lights, 7, 0),
-    "pairs": (pairs, 8, 4),
+    "pairs": (pairs, 8, 4), "placements": (placements, 9, 0),
 }  # fmt: skip
 """Name of a sheet → its scenes with their labels, its columns, and how many of these stand together."""
 

@@ -23,6 +23,8 @@ RELATIVE = (
 """Levels of ``Character1_Pos`` and ``Character2_Pos`` that say how a character stands to the other one."""
 CLEARANCE = 0.25
 """Least height between what is above and what is below it, metres."""
+_HIGHEST = 4.5
+"""Height above the ground that the picture shows where characters stand, metres."""
 _APART = 0.3
 """Least distance of two that are beside or behind each other, metres."""
 _HIDDEN = 0.35
@@ -98,8 +100,9 @@ def _laid(upper: Body, lower: Body) -> Body:
 
 
 def _raised(upper: Body, lower: Body) -> Body:
-    """High enough to be clear, and over the lower one's extent."""
-    up = max(lower.high[2] + CLEARANCE - upper.low[2], 0.0)
+    """In the picture where it can be, high enough to be clear, and over the lower one's extent."""
+    up = min(lower.low[2] + _HIGHEST - upper.high[2], 0.0)
+    up = max(lower.high[2] + CLEARANCE - upper.low[2], up)
     target = np.clip(upper.middle[:2], lower.low[:2], lower.high[:2])
     return upper.moved(np.array([*(target - upper.middle[:2]), up]))
 
