@@ -114,7 +114,13 @@ def main() -> None:
     wanted, labels = scenes(characters, arguments.pictures, arguments.physical)
     images = pictures(arguments.out, wanted, arguments.size, arguments.samples)
     train = np.array([scene["World_Name"] in TRAIN for scene in wanted])
-    said = classify(images, labels, train, len(PLACEMENTS), arguments.epochs, arguments.seed, mirror=False)
+    # A picture from the other side shows the same placement, but for left and right.
+    other = np.arange(len(PLACEMENTS))
+    left, right = (list(PLACEMENTS).index(f"to the {side} of") for side in ("left", "right"))
+    other[[left, right]] = right, left
+    shown = np.concatenate([images, images[train][:, :, ::-1]])
+    meant, use = np.concatenate([labels, other[labels[train]]]), np.concatenate([train, np.ones(train.sum(), bool)])
+    said = classify(shown, meant, use, len(PLACEMENTS), arguments.epochs, arguments.seed, mirror=False)
     result = report("placements", list(PLACEMENTS), labels[~train], said, arguments.out)
     facts = {"characters": len(characters), "trained on": int(train.sum()), "size": arguments.size}
     (arguments.out / "result.json").write_text(json.dumps(facts | result, indent=1))
