@@ -19,10 +19,10 @@ from torchmultiverse.assets import BuildRequest, build, open_pack
 from torchmultiverse.assets.hub import HubDataset
 from torchmultiverse.assets.licences import spdx
 from torchmultiverse.assets.objaverse import Objaverse, lvis_matches
-from torchmultiverse.assets.web import ServiceError
 from torchmultiverse.cli.app import app
 from torchmultiverse.errors import AssetError, MissingExtra
 from torchmultiverse.scenes import class_table
+from torchmultiverse.web import ServiceError
 
 
 def uid(number: int) -> str:
@@ -32,7 +32,7 @@ def uid(number: int) -> str:
 @pytest.fixture(autouse=True)
 def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHMULTIVERSE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("torchmultiverse.assets.web.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("torchmultiverse.web.time.sleep", lambda seconds: None)
 
 
 @pytest.fixture

@@ -18,17 +18,17 @@ from torchmultiverse.assets import BuildRequest, asset_source, build
 from torchmultiverse.assets.packs import PackCharacter, dressed
 from torchmultiverse.assets.polyhaven import class_of_words
 from torchmultiverse.assets.texture_maps import TextureMap
-from torchmultiverse.assets.web import ServiceError
 from torchmultiverse.cli.app import app
 from torchmultiverse.engines.builtin import Material, Mesh, MeshPart
 from torchmultiverse.errors import AssetError
 from torchmultiverse.resources import cache_folder
+from torchmultiverse.web import ServiceError
 
 
 @pytest.fixture(autouse=True)
 def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHMULTIVERSE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("torchmultiverse.assets.web.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("torchmultiverse.web.time.sleep", lambda seconds: None)
 
 
 @pytest.fixture
@@ -101,7 +101,8 @@ def test_textures_dress_every_character(haven: PolyHavenService) -> None:
     linear = ((np.array([200, 40, 30]) / 255 + 0.055) / 1.055) ** 2.4
     for name in ("Barrel_1", "Zebra"):
         plain, dressed = source.load(name, "Default", 64), source.load(name, "RedBrick03", 64)
-        assert np.array_equal(plain.vertices, dressed.vertices)
+        for end in (np.min, np.max):  # the same shape; a pack's is split finely for the pattern
+            np.testing.assert_allclose(end(plain.vertices, axis=0), end(dressed.vertices, axis=0), atol=1e-6)
         assert np.allclose(dressed.color, linear, atol=2e-3)
         assert np.allclose(dressed.roughness, 0.8, atol=0.01)
     assert np.allclose(source.load("Zebra", "Grass", 64).color, asset_source([]).load("Zebra", "Grass", 64).color)

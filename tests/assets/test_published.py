@@ -13,15 +13,15 @@ from services import ObjaverseService, SketchfabService, cube, gltf_archive
 from typer.testing import CliRunner
 from web_service import WebService, web_service
 
-from torchmultiverse.assets import BuildRequest, build, drop, open_pack
+from torchmultiverse.assets import BuildRequest, asset_source, build, drop, open_pack
 from torchmultiverse.assets.published import read_list
 from torchmultiverse.assets.sketchfab import TOKEN
-from torchmultiverse.assets.web import ServiceError
 from torchmultiverse.cli.app import app
 from torchmultiverse.errors import AssetError, DatasetError
 from torchmultiverse.files import FolderLock
 from torchmultiverse.resources import cache_folder
 from torchmultiverse.scenes import object_assets
+from torchmultiverse.web import ServiceError
 
 UIDS = {asset.name: asset.uid for asset in object_assets()}
 BANANAS = BuildRequest(classes=("Banana",), quiet=True)
@@ -31,7 +31,7 @@ BANANAS = BuildRequest(classes=("Banana",), quiet=True)
 def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHMULTIVERSE_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv(TOKEN, raising=False)
-    monkeypatch.setattr("torchmultiverse.assets.web.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("torchmultiverse.web.time.sleep", lambda seconds: None)
 
 
 @pytest.fixture
@@ -70,6 +70,18 @@ def test_each_asset_keeps_its_name_and_terms(objaverse: ObjaverseService) -> Non
         "it is not in Objaverse; a token of Sketchfab in SKETCHFAB_API_TOKEN may fetch it there"
     }
     assert left == [f"{name}: {why}" for name, why in filled.items()]
+
+
+def test_procedural_objects_stand_for_what_is_missing(objaverse: ObjaverseService) -> None:
+    objaverse.add(UIDS["Vase_2"])
+    objaverse.publish()
+    pack, _ = build("published", BuildRequest(classes=("Vase",), quiet=True))
+    source = asset_source(["published", "procedural"])
+    assert {"Vase_1", "Vase_2", *pack.manifest.filled} <= set(source.names())
+    packs = {asset.name: (asset.pack, asset.license) for asset in source.assets() if asset.name.startswith("Vase_")}
+    assert packs["Vase_2"] == ("published", "CC-BY-4.0")
+    assert {packs[name][0] for name in pack.manifest.filled} == {"procedural"}
+    assert len(source.load("Vase_2", "Default", 64).faces) < 100 < len(source.load("Vase_1", "Default", 64).faces)
 
 
 def test_a_second_run_asks_for_nothing_again(objaverse: ObjaverseService, web: WebService) -> None:

@@ -51,6 +51,12 @@ CLOSED: dict[str, tuple[str, dict[str, Any], float]] = {
     "box": ("box", {"size": [1, 2, 3], "r": 0}, 6.0),
     "rounded box": ("box", {"size": [1, 1, 1], "r": 0.5, "seg": 16}, np.pi / 6),
     "plate": ("plate", {"outline": {"rect": [2, 1]}, "depth": 0.5, "holes": [{"circle": 0.2}]}, 1 - 0.02 * np.pi),
+    "rim": ("plate", {"outline": {"points": [[0, 0], [2, 0], [2, 1], [0, 1]]}, "depth": 0.5, "rim": 0.1}, 0.28),
+    "rounded plate": (
+        "plate",
+        {"outline": {"points": [[0, 0], [2, 0], [2, 1], [0, 1]], "r": 0.4}, "depth": 0.5},
+        1 - 0.5 * 4 * 0.16 / 6,
+    ),
     "bevelled plate": ("plate", {"outline": {"circle": 1}, "depth": 0.4, "bevel": 0.05}, np.pi * 0.4),
     "bent plate": ("plate", {"outline": {"rect": [2, 1]}, "depth": 0.1, "bend": 1.0}, 0.2),
     "loft": (

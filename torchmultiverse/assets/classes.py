@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from torchmultiverse.errors import AssetError
-from torchmultiverse.scenes import published_levels
+from torchmultiverse.scenes import class_table
 
 _NUMBERED = re.compile(r"(.+)_([1-9]\d{0,5})")
 
@@ -29,11 +29,7 @@ def published_classes() -> dict[str, int]:
     >>> len(published_classes()), sum(published_classes().values())
     (151, 724)
     """
-    count: dict[str, int] = {}
-    for level in sorted(map(str, published_levels()["ImageNet"]["Character_Name"])):
-        name = level.rpartition("_")[0]
-        count[name] = count.get(name, 0) + 1
-    return count
+    return {one.name: one.assets for one in class_table() if one.kind == "object"}
 
 
 def class_of(name: str) -> str:

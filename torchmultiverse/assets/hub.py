@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from torchmultiverse.assets.files import MAX_FILE_BYTES
-from torchmultiverse.assets.web import PASSING, PassingError, Retry, ServiceError, asked_wait, plain_error
 from torchmultiverse.errors import AssetError, MissingExtra
 from torchmultiverse.files import sha256_file
+from torchmultiverse.web import PASSING, PassingError, Retry, ServiceError, asked_wait, plain_error
 
 MAX_UNPACKED = 2 * 2**30
 """Bytes of a compressed record."""

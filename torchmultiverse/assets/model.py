@@ -79,6 +79,7 @@ class Submesh:
         glass: as of `torchmultiverse.engines.builtin.Material`: 0 opaque, above 0 a solid body of this index of
             refraction, below 0 a thin pane.
         emission: radiance that it gives off, times its colour.
+        coat: strength of a clear coat over it, 0 to 1.
     """
 
     vertices: Floats
@@ -94,6 +95,7 @@ class Submesh:
     metallic: float = 0.0
     glass: float = 0.0
     emission: float = 0.0
+    coat: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -240,7 +242,7 @@ def welded_normals(vertices: NDArray[Any], faces: NDArray[Any]) -> Floats:
 
 
 _ARRAYS = ("vertices", "normals", "faces", "uv", "colors", "image", "rough")
-_FACTS = ("tint", "roughness", "cut", "metallic", "glass", "emission")
+_FACTS = ("tint", "roughness", "cut", "metallic", "glass", "emission", "coat")
 
 
 def pack(model: MeshModel) -> bytes:

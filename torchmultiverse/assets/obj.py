@@ -26,7 +26,9 @@ Floats = NDArray[np.float64]
 _PASSED = frozenset({"o", "g", "s", "mg", "bevel", "c_interp", "d_interp", "lod", "shadow_obj", "trace_obj"})
 """Statements that change nothing that is drawn here."""
 _LISTS = {"v": (3, "vertices"), "vt": (1, "texture coordinates"), "vn": (3, "normals")}
-_METAL = re.compile(r"chrome|metal|steel|inox|alumin|brass|bronze|copper|gold|silver|mirror", re.IGNORECASE)
+_METAL = re.compile(
+    r"chrom|cromo|metal|steel|inox|alum|brass|bronze|copper|gold|silver|mirror|reflector", re.IGNORECASE
+)
 _OTHERWISE = re.compile(r"white|paint|plastic|wood|black", re.IGNORECASE)
 _CLEAR = 0.02
 """What is less opaque is not there."""
@@ -309,15 +311,13 @@ def _material_of(name: str | None, materials: dict[str, _ObjMaterial], notes: li
 def _surface(name: str, material: _ObjMaterial, colored: bool) -> dict[str, Any]:
     """Return what a piece is made of: fields of `Submesh`.
 
-    The format has no metals. One is taken for metal where it is called so, or is grey and its highlights are brighter
-    than its own colour.
+    The format has no metals. One is taken for metal where it is called so and has highlights; how bright these are says
+    nothing: exporters write that of a mirror for porcelain.
     """
     color, highlight = np.array(material.color or (1.0, 1.0, 1.0)), np.array(material.highlight)
     bright = float(highlight.mean()) if material.lit else 0.0
     named = _METAL.search(name) is not None and _OTHERWISE.search(name) is None
-    grey = float(np.ptp(color)) <= 0.15 and float(color.mean()) >= 0.1
-    called = named and bright >= 0.25 and float(color.max()) >= 0.08
-    metal = material.opacity >= _OPAQUE and (called or (grey and bright >= 0.7 and bright > 1.2 * color.mean()))
+    metal = named and material.opacity >= _OPAQUE and bright >= 0.25 and float(color.max()) >= 0.08
     if metal and float(np.ptp(color)) <= 0.05:
         color = np.maximum(color, 0.6 * np.minimum(highlight, 1))
     tint = linear(color) if material.color is not None and not colored else np.ones(3)
@@ -426,35 +426,50 @@ def _library(data: bytes, notes: list[str], place: str) -> list[tuple[str, _ObjM
             continue
         if not found:
             continue
-        material = found[-1][1]
-        if key == "kd":
-            color = _floats(rest, f"{place}: Kd", notes)
-            if color:  # one number is a grey
-                red, green, blue = (color * 3 if len(color) < 3 else color)[:3]
-                material.color = (red, green, blue)
-        elif key in ("ks", "ke"):
-            given = _floats(rest, f"{place}: {parts[0]}", notes, 4.0) or [0.0]
-            red, green, blue = (given * 3 if len(given) < 3 else given)[:3]
-            if key == "ks":
-                material.highlight = (red, green, blue)
-            else:
-                material.glow = (red, green, blue)
-        elif key == "ns":
-            material.shininess = (_floats(rest, f"{place}: Ns", notes, 1e6) or [0.0])[0]
-        elif key == "illum":
-            material.lit = rest.split()[0] not in ("0", "1")
-        elif key == "d":
-            material.opacity = (_floats(rest.removeprefix("-halo"), f"{place}: d", notes) or [1.0])[0]
-        elif key == "tr" and any(_floats(rest, f"{place}: {parts[0]}", notes)):
-            material.unread.append(f"{parts[0]} {shown(rest)}")
-        elif key == "map_kd":
-            material.texture, unread = _texture(rest, f"{place}: map_Kd")
-            material.unread += unread
-        elif key == "map_d" and material.texture is not None and rest.endswith(material.texture.file):
-            continue  # the alpha of the texture itself, which is read
-        elif _UNREAD_MAPS.fullmatch(key):
-            material.unread.append(shown(parts[0]))
+        if key in _SHADING:
+            _shading(found[-1][1], key, rest, notes, f"{place}: {parts[0]}")
+        else:
+            _mapping(found[-1][1], parts[0], rest, notes, place)
     return found
+
+
+_SHADING = frozenset({"kd", "ks", "ke", "ns", "illum", "d"})
+
+
+def _shading(material: _ObjMaterial, key: str, rest: str, notes: list[str], place: str) -> None:
+    """Take a statement with numbers into a material."""
+    if key == "illum":
+        material.lit = rest.split()[0] not in ("0", "1")
+        return
+    most = {"kd": 1.0, "d": 1.0, "ns": 1e6}.get(key, 4.0)
+    numbers = _floats(rest.removeprefix("-halo"), place, notes, most)
+    if not numbers:
+        return
+    red, green, blue = (numbers * 3 if len(numbers) < 3 else numbers)[:3]  # one number is a grey
+    if key == "kd":
+        material.color = (red, green, blue)
+    elif key == "ks":
+        material.highlight = (red, green, blue)
+    elif key == "ke":
+        material.glow = (red, green, blue)
+    elif key == "ns":
+        material.shininess = red
+    else:
+        material.opacity = red
+
+
+def _mapping(material: _ObjMaterial, word: str, rest: str, notes: list[str], place: str) -> None:
+    """Take a statement of a texture into a material, and what is not read into its remarks."""
+    key = word.lower()
+    if key == "tr" and any(_floats(rest, f"{place}: {word}", notes)):
+        material.unread.append(f"{word} {shown(rest)}")
+    elif key == "map_kd":
+        material.texture, unread = _texture(rest, f"{place}: map_Kd")
+        material.unread += unread
+    elif key == "map_d" and material.texture is not None and rest.endswith(material.texture.file):
+        return  # the alpha of the texture itself, which is read
+    elif _UNREAD_MAPS.fullmatch(key):
+        material.unread.append(shown(word))
 
 
 def _floats(text: str, place: str, notes: list[str], most: float = 1.0) -> list[float]:

@@ -11,9 +11,9 @@ from torchmultiverse.assets.library import Item, Pack, install
 from torchmultiverse.assets.licences import allowed, check_licences
 from torchmultiverse.assets.objaverse import LvisMatch, Objaverse, SketchfabModel, candidates
 from torchmultiverse.assets.request import BuildRequest
-from torchmultiverse.assets.web import ServiceError
 from torchmultiverse.errors import AssetError
 from torchmultiverse.progress import progress_bar
+from torchmultiverse.web import ServiceError
 
 NAME = "objaverse"
 OF_EACH_CLASS = 5

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from typing_extensions import override
 from torchmultiverse.assets import environment
 from torchmultiverse.assets.bake import Baked, bake, edge_for
 from torchmultiverse.assets.library import PROCEDURAL, Pack, open_pack
+from torchmultiverse.assets.parts import parts_of, texels_for, whole
 from torchmultiverse.assets.texture_maps import TextureMap, surface_colors
 from torchmultiverse.engines import Asset
 from torchmultiverse.engines.builtin import (
@@ -29,7 +31,8 @@ from torchmultiverse.engines.builtin import texture as textured
 from torchmultiverse.errors import SpecError
 from torchmultiverse.scenes import in_class_order
 
-_BAKED = 16
+_KEPT = 16
+Made = TypeVar("Made")
 _KINDS = {"character": "character", "environment": "world", "texture": "texture"}
 """Kinds of a pack's assets as an engine calls them."""
 
@@ -45,6 +48,21 @@ class PackCharacter:
     roughness: NDArray[np.float32]
     hover: float
     parts: tuple[MeshPart, ...] = ()
+
+
+class _Recent(Generic[Made]):
+    """The last few things that were made, by name and side of the picture."""
+
+    def __init__(self) -> None:
+        self._made: OrderedDict[tuple[str, int], Made] = OrderedDict()
+
+    def get(self, key: tuple[str, int], make: Callable[[], Made]) -> Made:
+        if key not in self._made:
+            while len(self._made) >= _KEPT:
+                self._made.popitem(last=False)
+            self._made[key] = make()
+        self._made.move_to_end(key)
+        return self._made[key]
 
 
 def dressed(base: Character, texture: TextureMap) -> PackCharacter:
@@ -71,7 +89,8 @@ class PackAssets(AssetSource):
 
     def __init__(self, pack: Pack) -> None:
         self._pack = pack
-        self._baked: OrderedDict[tuple[str, float], Baked] = OrderedDict()
+        self._parts: _Recent[tuple[MeshPart, ...]] = _Recent()
+        self._shapes: _Recent[Baked] = _Recent()
 
     @override
     def packs(self) -> list[str]:
@@ -83,7 +102,8 @@ class PackAssets(AssetSource):
 
     @override
     def classes(self) -> dict[str, str]:
-        return {}
+        items = (self._pack.item("character", name) for name in self.names())
+        return {item.name: item.class_name for item in items if item.class_name}
 
     @override
     def textures(self) -> list[str]:
@@ -101,19 +121,22 @@ class PackAssets(AssetSource):
     @override
     def load(self, name: str, texture: str, side: int = 512) -> Character:
         if texture not in TEXTURES:
-            return dressed(self.load(name, "Default", side), self.surface(texture))
-        key = (name, edge_for(side))
-        if key in self._baked:
-            self._baked.move_to_end(key)
-        else:
-            while len(self._baked) >= _BAKED:
-                self._baked.popitem(last=False)
-            self._baked[key] = bake(self._pack.model(name), key[1])
-        mesh, item = self._baked[key], self._pack.item("character", name)
-        color, roughness = mesh.color, mesh.roughness
+            return dressed(self.shape(name, side), self.surface(texture))
+        item = self._pack.item("character", name)
         if texture != "Default":
-            color, roughness = textured(texture, mesh.vertices / np.float32(item.size))
-        return PackCharacter(mesh.vertices, mesh.faces, mesh.normals, color, roughness, item.hover)
+            plain = self.shape(name, side)
+            color, roughness = textured(texture, plain.vertices / np.float32(item.size))
+            return replace(plain, color=color, roughness=roughness)
+        parts = self._parts.get(
+            (name, side), lambda: parts_of(self._pack.model(name), edge_for(side), texels_for(side))
+        )
+        return PackCharacter(*whole(parts), item.hover, parts)
+
+    def shape(self, name: str, side: int) -> PackCharacter:
+        """Return a character as one surface, split finely enough for a pattern that replaces its own."""
+        mesh = self._shapes.get((name, side), lambda: bake(self._pack.model(name), edge_for(side), True))
+        hover = self._pack.item("character", name).hover
+        return PackCharacter(mesh.vertices, mesh.faces, mesh.normals, mesh.color, mesh.roughness, hover)
 
     @override
     def worlds(self) -> list[str]:
@@ -180,7 +203,9 @@ class LayeredAssets(AssetSource):
     @override
     def load(self, name: str, texture: str, side: int = 512) -> Character:
         if texture in self._surfaces:
-            return dressed(self._characters[name].load(name, "Default", side), self._surfaces[texture].surface(texture))
+            source = self._characters[name]
+            shape = source.shape(name, side) if isinstance(source, PackAssets) else source.load(name, "Default", side)
+            return dressed(shape, self._surfaces[texture].surface(texture))
         return self._characters[name].load(name, texture, side)
 
     @override

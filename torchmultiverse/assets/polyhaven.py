@@ -29,13 +29,13 @@ from torchmultiverse.assets.maps import read_map
 from torchmultiverse.assets.request import BuildRequest
 from torchmultiverse.assets.texture_maps import KEPT_SIDE, TextureMap, pack_texture
 from torchmultiverse.assets.textures import decode
-from torchmultiverse.assets.web import ServiceError, WebClient, WebFile
 from torchmultiverse.errors import AssetError, nearest
 from torchmultiverse.files import FolderLock
 from torchmultiverse.paths import component
 from torchmultiverse.progress import progress_bar
 from torchmultiverse.resources import cache_folder
 from torchmultiverse.scenes import class_table
+from torchmultiverse.web import ServiceError, WebClient, WebFile
 
 NAME = "polyhaven"
 ADDRESS = "https://api.polyhaven.com"

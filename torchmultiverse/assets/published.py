@@ -22,12 +22,12 @@ from torchmultiverse.assets.licences import allowed, check_licences, spdx
 from torchmultiverse.assets.objaverse import Objaverse, SketchfabModel
 from torchmultiverse.assets.request import BuildRequest
 from torchmultiverse.assets.sketchfab import TOKEN, Sketchfab, token_of
-from torchmultiverse.assets.web import ServiceError
 from torchmultiverse.errors import AssetError
 from torchmultiverse.files import FolderLock
 from torchmultiverse.progress import progress_bar
 from torchmultiverse.resources import cache_folder
 from torchmultiverse.scenes import ObjectAsset, object_assets
+from torchmultiverse.web import ServiceError
 
 NAME = "published"
 T = TypeVar("T")

@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from torchmultiverse.assets.files import MAX_FILE_BYTES
 from torchmultiverse.assets.objaverse import UID, SketchfabModel
-from torchmultiverse.assets.web import WebClient, WebFile
 from torchmultiverse.errors import AssetError
+from torchmultiverse.web import WebClient, WebFile
 
 TOKEN = "SKETCHFAB_API_TOKEN"
 """The variable of the environment that holds the token."""

@@ -50,12 +50,12 @@ class ClassedEntry(BaseModel):
     """What an entry of a catalogue is, where its name does not say it; a line of ``sweethome3d.json``.
 
     ``class_name`` is one of the published classes or an own one; without it the entry is left out. ``yaw`` and ``lean``
-    turn it as in `Pose`.
+    turn it as in `Pose`; without a yaw it has that of its category.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     class_name: str = ""
-    yaw: float = 0.0
+    yaw: float | None = None
     lean: float = 0.0
 
 
@@ -63,10 +63,13 @@ class FurnitureTable(BaseModel):
     """What ``sweethome3d.json`` holds.
 
     ``entries`` are by the entry's id; a string stands for a class. ``left_out`` are categories that are not taken.
+    ``yaw`` turns what has a front three quarters to the camera of yaw 0, ``yaws`` other categories.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     left_out: list[str]
+    yaw: float
+    yaws: dict[str, float]
     entries: dict[str, ClassedEntry | str]
 
     def entry(self, ident: str) -> ClassedEntry | None:
@@ -159,7 +162,7 @@ def _opened(archive: ZipArchive, stack: ExitStack) -> ZipArchive:
 def read_properties(data: bytes) -> dict[str, str]:
     r"""Return the keys and values of a Java properties file.
 
-    >>> read_properties(b"# furniture\nname#1=Table \\u00e0\\\n  manger\nid#1 : a=b\n")
+    >>> read_properties(b"# furniture\nname#1=Table \\u00e0 \\\n  manger\nid#1 : a=b\n")
     {'name#1': 'Table à manger', 'id#1': 'a=b'}
     """
     found = {}
@@ -200,11 +203,9 @@ def _entries(archive: Archive, catalogue: str, missing: list[str]) -> Iterator[F
                 missing.append(f"{facts['id']}: whether it is of the class '{known.class_name}' is not known")
                 continue
         if known.class_name:
-            who = facts["creator"] or properties.get("provider", "") or "Sweet Home 3D"
-            by = {"Scopia": "Scopia and eTeks"}.get(who, who)
-            yield Furniture(
-                catalogue, facts, known, ours, f"{by}, of the catalogue {catalogue} of Sweet Home 3D", archive
-            )
+            who = facts["creator"] or properties.get("provider", "")
+            who = f"{_ALSO.get(who, who)}, catalogue {catalogue} of Sweet Home 3D"
+            yield Furniture(catalogue, facts, known, ours, who, archive)
 
 
 _ALSO = {"Scopia": "Scopia Visual Interfaces Systems and Emmanuel Puybaret / eTeks"}
@@ -251,7 +252,8 @@ def _assets(found: list[Furniture], missing: list[str]) -> Iterator[tuple[Item, 
         }
         try:
             model, notes = _model(one, one.facts["id"])
-            made = character_item(model, Pose("y", "z", one.known.yaw, one.known.lean), facts, notes, one.facts["id"])
+            yaw = table().yaws.get(one.facts["category"], table().yaw) if one.known.yaw is None else one.known.yaw
+            made = character_item(model, Pose("y", "z", yaw, one.known.lean), facts, notes, one.facts["id"])
         except AssetError as error:
             missing.append(str(error))
             continue

@@ -221,7 +221,8 @@ def class_list(characters: Iterable[str], given: Mapping[str, str] | None = None
         members.setdefault(found, []).append(name)
     return [
         CharacterClass(
-            id=one.id, name=one.name, kind=one.kind, display=one.display, synset=one.synset,
+            id=one.id, name=one.name, kind=one.kind, synset=one.synset,
+            display=spoken(one.display) if one.kind == "own" else one.display,
             imagenet=list(one.imagenet), characters=members[one],
         )
         for one in sorted(members, key=lambda one: one.id)

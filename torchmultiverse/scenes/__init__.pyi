@@ -32,6 +32,7 @@ from .semantics import class_table as class_table
 from .semantics import classes_of as classes_of
 from .semantics import in_class_order as in_class_order
 from .semantics import object_assets as object_assets
+from .semantics import said_name as said_name
 from .spec import PASSES as PASSES
 from .spec import RenderSettings as RenderSettings
 from .spec import Spec as Spec
@@ -87,6 +88,7 @@ __all__ = [
     "parse_spec",
     "parse_where",
     "published_levels",
+    "said_name",
     "scene_seed",
     "shipped_specs",
     "spar_caption",

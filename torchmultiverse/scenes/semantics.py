@@ -14,7 +14,6 @@ from functools import cache
 from typing import Literal
 
 from torchmultiverse.resources import data_folder
-from torchmultiverse.scenes.captions import spoken
 
 _OF_CLASS = re.compile(r"(.+)_[1-9][0-9]*")
 
@@ -128,6 +127,16 @@ def class_of(character: str) -> SemanticClass | None:
     return found
 
 
+def said_name(character: str) -> str:
+    """Return what a caption or an answer calls a character: an object by its class, all others by their names.
+
+    >>> said_name("Cofee_Mug_3"), said_name("GiantTortoise"), said_name("my_mug"), said_name("blank")
+    ('Cofee_Mug', 'GiantTortoise', 'my_mug', 'blank')
+    """
+    found = class_of(character)
+    return character if found is None else found.name
+
+
 def classes_of(characters: Iterable[str], given: Mapping[str, str] | None = None) -> dict[str, SemanticClass]:
     """Return the class of each character of an engine; ids do not depend on which others it has, but for packs' own.
 
@@ -152,7 +161,7 @@ def classes_of(characters: Iterable[str], given: Mapping[str, str] | None = None
         known[name] = class_of(name) or _by_name("object").get(label) or _by_name("animal").get(label)
     own = sorted({said.get(name, name) for name, found in known.items() if found is None})
     first = class_table()[-1].id + 1
-    ids = {label: SemanticClass(first + k, label, "own", spoken(label)) for k, label in enumerate(own)}
+    ids = {label: SemanticClass(first + k, label, "own", label) for k, label in enumerate(own)}
     return {name: found or ids[said.get(name, name)] for name, found in known.items()}
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from web_service import WebService, web_service
 
-from torchmultiverse.assets.web import ServiceError, WebClient, WebFile
 from torchmultiverse.errors import AssetError
+from torchmultiverse.web import ServiceError, WebClient, WebFile
 
 DATA = bytes(range(256)) * 4000
 MD5 = hashlib.md5(DATA).hexdigest()

@@ -23,11 +23,12 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 from urllib.parse import urlsplit
 
-from torchmultiverse.assets.files import MAX_FILE_BYTES, shown
 from torchmultiverse.errors import AssetError
 from torchmultiverse.files import disk_errors, write_atomic
 from torchmultiverse.version import __version__
 
+MAX_BYTES = 512 * 2**20
+"""Of a file, where its caller names no limit."""
 MAX_RECORD_BYTES = 64 * 2**20
 """Of one JSON answer."""
 PATIENCE = 30.0
@@ -124,7 +125,7 @@ class WebFile:
     url: str
     size: int | None = None
     md5: str = ""
-    limit: int = MAX_FILE_BYTES
+    limit: int = MAX_BYTES
 
 
 class WebClient:
@@ -363,7 +364,8 @@ def asked_wait(headers: Any) -> float | None:
 def _place(url: str) -> str:
     """Return an address as it may be shown: without its query, which may hold a signature, and its user."""
     parts = urlsplit(url)
-    return shown(f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}")
+    place = f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
+    return "".join(letter if letter.isprintable() else "�" for letter in place[:120])
 
 
 def plain_error(error: object) -> str:
