@@ -26,8 +26,8 @@ from torchmultiverse.engines.builtin import BuiltinEngine
 from torchmultiverse.scenes import BLANK, Scene, expanded, parse_spec
 
 TRAIN = [
-    "SaltFlats", "Beach", "Museum", "Courtyard", "Arena", "Egypt", "Racetrack", "Temple", "Battleground", "Bridge", "Cliff",
-    "ElvenRuins", "Forge", "IceRoad", "Jungle", "OceanFloor", "AncientAgora", "AustralianRoad", "SpaceIsland",
+    "SaltFlats", "Beach", "Museum", "Courtyard", "Arena", "Egypt", "Racetrack", "Temple", "Battleground", "Bridge",
+    "Cliff", "ElvenRuins", "Forge", "IceRoad", "Jungle", "OceanFloor", "AncientAgora", "AustralianRoad", "SpaceIsland",
     "TrainStation",
 ]  # fmt: skip
 TEST = [
