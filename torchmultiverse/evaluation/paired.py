@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.evaluation.dictionaries import word_codes
 from torchmultiverse.evaluation.ranking import LeaderboardRow, leaderboard_rows, task_title
-from torchmultiverse.evaluation.result import AVERAGE, Result, word_codes
+from torchmultiverse.evaluation.result import AVERAGE, Result
 
 _WORDS = ("model", "task", "setting", "scope", "metric", "label", "prediction", "cluster")
 

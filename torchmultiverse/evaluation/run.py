@@ -317,7 +317,7 @@ def _batches(size: int | str) -> BatchSize:
 
 
 def _dataset_facts(images: ImageSet, name: str, columns: Mapping[str, NDArray[Any]]) -> DatasetFacts:
-    levels = {f: sorted({str(v) for v in columns[f]}) for f in COLUMNS if f in columns}
+    levels = {f: sorted({str(v) for v in set(columns[f].tolist())}) for f in COLUMNS if f in columns}
     return DatasetFacts(
         name=name,
         images=len(images),
