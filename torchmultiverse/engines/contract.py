@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from torchmultiverse.engines import codec
 from torchmultiverse.errors import RenderError, SpecError, nearest, nearest_of
-from torchmultiverse.scenes import PASSES, Design, FactorTable, Scene
+from torchmultiverse.scenes import PASSES, Design, FactorTable, Scene, level_name
 
 Array = NDArray[Any]
 
@@ -261,9 +261,10 @@ class Catalogue(BaseModel):
             what = f"{name} = {wrong[0]} is" if one else f"{len(wrong):,} levels of {name} are"
             which = "" if one else f": {_some(wrong)}"
             return f"{what} out of the range of engine '{self.engine}', {choice.low:g} to {choice.high:g}{which}"
+        called = [level_name(level, name) for level in choice.levels]
         if one:
-            return f"{name} = '{wrong[0]}' is unknown to engine '{self.engine}'.{nearest(str(wrong[0]), choice.levels)}"
-        near = nearest_of(map(str, wrong[:_NEAREST]), choice.levels)
+            return f"{name} = '{wrong[0]}' is unknown to engine '{self.engine}'.{nearest(str(wrong[0]), called)}"
+        near = nearest_of(map(str, wrong[:_NEAREST]), called)
         return f"{len(wrong):,} unknown {name}, engine '{self.engine}': {_some(wrong)}{near}"
 
     def pack_problems(self, wanted: Sequence[str]) -> list[str]:
