@@ -5,10 +5,12 @@ compared with Mitsuba's own path tracer on a scene that has every kind of surfac
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from torchmultiverse.engines.builtin.mesh import Light, Material, MeshPart, ball, box, quad
+from torchmultiverse.engines.builtin.mesh import Light, Material, MeshPart, ball, box, merge, quad
 from torchmultiverse.engines.builtin.placement import View
 from torchmultiverse.engines.builtin.variant import activate, probe
 from torchmultiverse.engines.builtin.world import World, WorldSpec
@@ -78,6 +80,38 @@ def character(x=0.0):
     )
 
 
+def made_of(parts, x=0.0):
+    """Return a character of parts, at some place."""
+    placed = tuple(replace(p, mesh=p.mesh.moved((x, 0, 0))) for p in parts)
+    whole = merge([p.mesh for p in placed])
+    count = len(whole.vertices)
+    roughness = np.full(count, 0.5, np.float32)
+    return tracer.CharacterInstance(
+        whole.vertices, whole.faces, whole.normals, np.full((count, 3), 0.5, np.float32), roughness, placed
+    )
+
+
+def figure(emission=0.0):
+    """Return parts of every kind: metal, a texture with relief and a rough map, both with colours below, light."""
+    rng = np.random.default_rng(8)
+    texture = rng.integers(30, 230, (16, 16, 3)).astype(np.uint8)
+    rough = rng.integers(60, 200, (8, 8)).astype(np.uint8)
+    bumps = (rng.random((32, 32)) * 0.02).astype(np.float32)
+    plate = quad([(-0.7, -0.5, 0), (0.0, -0.5, 0), (0.0, -0.1, 0.9), (-0.7, -0.1, 0.9)])
+    return (
+        MeshPart(
+            Material("gold", metallic=1.0, roughness=0.3),
+            ball(24, 32).moved((0.4, 0, 0.4), 0.4).tinted((0.9, 0.6, 0.2)),
+        ),
+        MeshPart(Material("plate", color=texture, rough=rough, height=bumps, repeat=True), plate),
+        MeshPart(Material("matt", specular=0.0), ball(12, 16).moved((0.4, 0, 0.9), 0.2).tinted((0.2, 0.7, 0.3))),
+        MeshPart(
+            Material("lamp", emission=emission, specular=0.0),
+            quad([(0.1, -0.6, 0.1), (0.5, -0.6, 0.1), (0.5, -0.6, 0.3), (0.1, -0.6, 0.3)]).tinted((0.9, 0.6, 0.3)),
+        ),
+    )
+
+
 def camera():
     forward = np.array([0, 1.0, -0.35]) / np.linalg.norm([0, 1.0, -0.35])
     right = np.array([1.0, 0, 0])
@@ -87,8 +121,10 @@ def camera():
 
 def mitsubas(world, characters, samples, seed):
     """Return the picture that Mitsuba's path tracer makes of the same rays."""
-    shapes = {f"slot{k}": renderer.character_shape(f"slot{k}", c) for k, c in enumerate(characters) if c}
-    scene = mi.load_dict(renderer.description(world) | shapes)
+    description = renderer.description(world)
+    for k, c in enumerate(characters):
+        description |= renderer.character_shapes(f"slot{k}", c) if c else {}
+    scene = mi.load_dict(description)
     sampler = mi.load_dict({"type": "independent"})
     sampler.seed(seed, SIDE * SIDE * samples)
     pixel = dr.arange(mi.UInt32, SIDE * SIDE * samples) // samples
@@ -111,13 +147,8 @@ IMAGE = Light(
 )
 
 
-@pytest.mark.parametrize(
-    ("lights", "emission", "sky"),
-    [((), 0.0, 1.0), ((SPOT, POINT), 0.0, 0.02), ((IMAGE,), 0.0, 0.02), ((), 4.0, 0.02), ((SPOT,), 1.0, 0.3)],
-    ids=["sky", "lamps", "image", "surfaces", "all"],
-)
-def test_the_light_is_that_of_mitsubas_path_tracer(lights, emission, sky):
-    world, characters = everything(lights, emission, sky), [character(-0.2), None]
+def agree(world, characters):
+    """Assert that the tracer and Mitsuba's path tracer make one picture."""
     own = tracer.Tracer(world)
     own.set_characters(characters)
     mine = [blocks(own.render(camera(), 512, seed).color) for seed in range(4)]
@@ -130,6 +161,48 @@ def test_the_light_is_that_of_mitsubas_path_tracer(lights, emission, sky):
     assert np.abs(z).mean() < 1.6
     assert np.abs(a - b).mean() < 0.03 * b.mean()
     assert abs(a.mean() / b.mean() - 1) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("lights", "emission", "sky"),
+    [((), 0.0, 1.0), ((SPOT, POINT), 0.0, 0.02), ((IMAGE,), 0.0, 0.02), ((), 4.0, 0.02), ((SPOT,), 1.0, 0.3)],
+    ids=["sky", "lamps", "image", "surfaces", "all"],
+)
+def test_the_light_is_that_of_mitsubas_path_tracer(lights, emission, sky):
+    agree(everything(lights, emission, sky), [character(-0.2), None])
+
+
+@pytest.mark.parametrize("emission", [0.0, 1.0])
+def test_parts_of_characters_look_as_mitsubas(emission):
+    """Silently wrong otherwise: a part with the material of another, light that a part emits found twice."""
+    agree(everything((SPOT,), emission, 0.3), [made_of(figure(0.5), -0.6), made_of(figure(), 0.7)])
+
+
+def test_a_texture_is_multiplied_with_the_colours_of_the_vertices():
+    world = everything()
+    texture = np.random.default_rng(3).integers(30, 230, (16, 16, 3)).astype(np.uint8)
+    plate = quad([(-1, 0, 0.1), (1, 0, 0.1), (1, 0, 1.5), (-1, 0, 1.5)])
+    tint = np.array([0.5, 0.25, 1.0], np.float32)
+    albedo = []
+    for mesh in (plate, plate.tinted(tint)):
+        own = tracer.Tracer(world)
+        own.set_characters([made_of([MeshPart(Material("plate", color=texture), mesh)]), None])
+        found = own.render(camera(), 16, 0)
+        albedo.append(found.albedo[found.instance == 1])
+    plain, tinted = albedo
+    # Most pixels; those at the edge have something of the world in them.
+    assert np.median(tinted / plain, axis=0) == pytest.approx(tint, rel=0.001)
+
+
+def test_parts_of_one_character_are_one_instance():
+    own = tracer.Tracer(everything())
+    own.set_characters([made_of(figure(), -0.8), character(0.9)])
+    whole = own.render(camera(), 2, 0)
+    own.set_characters([replace(made_of(figure(), -0.8), parts=()), character(0.9)])
+    one = own.render(camera(), 2, 0)
+    assert {0, 1, 2} == set(np.unique(whole.instance))
+    for name in ("instance", "distance", "shading_normal"):
+        assert np.array_equal(getattr(whole, name), getattr(one, name)), name
 
 
 @pytest.mark.parametrize(

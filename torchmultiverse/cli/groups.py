@@ -156,4 +156,5 @@ catalogue_group = _group(
 )  # fmt: skip
 engine_group = _group(app, "engine", "What engines there are and what they can render.")
 assets_group = _group(app, "assets", "Your own meshes and environment maps, and packs of free ones.")
+build_group = _group(assets_group, "build", "Make packs of free data that this machine has or can get.")
 models_group = _group(app, "models", "Models: which there are, and whether they work as declared.")

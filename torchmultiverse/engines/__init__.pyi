@@ -4,6 +4,7 @@ from .contract import Annotates as Annotates
 from .contract import AnswersInBatches as AnswersInBatches
 from .contract import Asset as Asset
 from .contract import Catalogue as Catalogue
+from .contract import CharacterClass as CharacterClass
 from .contract import Choice as Choice
 from .contract import Engine as Engine
 from .contract import Failure as Failure
@@ -14,6 +15,7 @@ from .contract import RendersOnDevice as RendersOnDevice
 from .contract import ReportsMemory as ReportsMemory
 from .contract import WrapsEngine as WrapsEngine
 from .contract import capability as capability
+from .contract import class_list as class_list
 from .dispatch import LEASE as LEASE
 from .dispatch import RESTARTS as RESTARTS
 from .dispatch import EngineStatus as EngineStatus
@@ -40,6 +42,7 @@ __all__ = [
     "AnswersInBatches",
     "Asset",
     "Catalogue",
+    "CharacterClass",
     "Choice",
     "Engine",
     "EngineEntry",
@@ -58,6 +61,7 @@ __all__ = [
     "WrapsEngine",
     "capability",
     "catalogue_rows",
+    "class_list",
     "codec",
     "engine_names",
     "find_engine",

@@ -4,7 +4,7 @@
 |---|---|---|
 | rgb | PNG or JPEG (quality 95, 4:4:4) | sRGB, 8 bit |
 | mask | PNG, 8 bit grey | instance number |
-| class | PNG, 8 bit grey | class number |
+| class | PNG, 8 bit grey; 16 bit where a number is above 255 | class number |
 | depth | TIFF, float32, deflate | metres along the viewing axis, inf for sky |
 | normals | PNG, 8 bit RGB | (n + 1) · 127.5, rounded; 0,0,0 stands for no normal |
 """
@@ -25,17 +25,24 @@ PNG_LEVEL = 4
 """zlib level: 6 is 4 % smaller and twice as slow on rendered pictures."""
 MAX_PIXELS = 4096 * 4096
 EXTENSIONS = {"rgb": "png", "mask": "png", "class": "png", "depth": "tiff", "normals": "png"}
-LAYOUTS: dict[str, tuple[tuple[int, ...], str]] = {
-    "rgb": ((3,), "uint8"), "mask": ((), "uint8"), "class": ((), "uint8"), "depth": ((), "float32"),
-    "normals": ((3,), "float32"),
+LAYOUTS: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {
+    "rgb": ((3,), ("uint8",)), "mask": ((), ("uint8",)), "class": ((), ("uint8", "uint16")),
+    "depth": ((), ("float32",)), "normals": ((3,), ("float32",)),
 }  # fmt: skip
-"""Channels and dtype of each pass as an array (H, W, …)."""
+"""Channels of each pass as an array (H, W, …), and the dtypes that it may have."""
 MIME = {"png": "image/png", "jpeg": "image/jpeg", "tiff": "image/tiff", "json": "application/json"}
 
 
 def extension(name: str, format: str) -> str:
     """Return the file extension of a pass: ``png``, ``jpeg`` or ``tiff``."""
     return "jpeg" if name == "rgb" and format == "jpeg" else EXTENSIONS[name]
+
+
+def class_numbers(array: NDArray[Any]) -> NDArray[Any]:
+    """Return numbers of classes (H, W), 0 to 65,535, as the pass ``class`` holds them: uint8, or uint16 where one is
+    above 255.
+    """
+    return array.astype(np.uint8 if array.size == 0 or array.max() <= 255 else np.uint16, copy=False)
 
 
 def encode(name: str, array: NDArray[Any], format: str = "png") -> bytes:
@@ -49,6 +56,8 @@ def encode(name: str, array: NDArray[Any], format: str = "png") -> bytes:
         Image.fromarray(packed).save(buffer, "PNG", compress_level=PNG_LEVEL)
     elif extension(name, format) == "jpeg":
         Image.fromarray(array).save(buffer, "JPEG", quality=95, subsampling=0)
+    elif name == "class":
+        Image.fromarray(class_numbers(array)).save(buffer, "PNG", compress_level=PNG_LEVEL)
     else:
         Image.fromarray(array).save(buffer, "PNG", compress_level=PNG_LEVEL)
     return buffer.getvalue()
@@ -76,6 +85,8 @@ def decode(name: str, data: bytes) -> NDArray[Any]:
         picture = images.decode(data, name, formats=("PNG", "JPEG", "TIFF"), max_pixels=MAX_PIXELS)
         if name == "depth":
             array = np.array(picture, dtype=np.float32)
+        elif name == "class" and (picture.mode == "I" or picture.mode.startswith("I;16")):
+            array = _sixteen_bits(picture)
         elif name in ("mask", "class"):
             array = np.array(picture.convert("L"))
         else:
@@ -86,3 +97,11 @@ def decode(name: str, data: bytes) -> NDArray[Any]:
         valid = np.any(array != 0, axis=-1, keepdims=True)
         array = np.where(valid, array.astype(np.float32) / 127.5 - 1, 0).astype(np.float32)
     return array
+
+
+def _sixteen_bits(picture: Image.Image) -> NDArray[Any]:
+    """Return grey of 16 bits as numbers of classes; Pillow has some of it as integers of 32."""
+    values = np.asarray(picture)
+    if values.size and not 0 <= values.min() <= values.max() <= 65535:
+        raise ProtocolError(f"class: numbers from {values.min()} to {values.max()}; there is room for 0 to 65,535")
+    return class_numbers(values)

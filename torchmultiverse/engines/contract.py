@@ -14,6 +14,7 @@ through engines that wrap another one, never with ``hasattr``.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
@@ -23,7 +24,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from torchmultiverse.engines import codec
 from torchmultiverse.errors import RenderError, SpecError, nearest, nearest_of
-from torchmultiverse.scenes import PASSES, Design, FactorTable, Scene, level_name
+from torchmultiverse.scenes import (
+    PASSES,
+    Design,
+    FactorTable,
+    Scene,
+    SemanticClass,
+    base_world,
+    classes_of,
+    level_name,
+    spoken,
+)
 
 Array = NDArray[Any]
 
@@ -63,7 +74,8 @@ class Frame:
     one into the other when asked, by one codec, so that the bytes are the same whichever way they came.
 
     Arrays: ``rgb`` uint8 (H, W, 3), sRGB. ``mask`` uint8 (H, W): 0 background, 1 the first character, 2 the second.
-    ``class`` uint8 (H, W): 0 background, else the number of the character's class.
+    ``class`` uint8 (H, W), uint16 where a number in it is above 255: 0 background, else the number of the character's
+    class (see `Catalogue.classes`).
     ``depth`` float32 (H, W): metres along the viewing axis, ``inf`` where there is only sky.
     ``normals`` float32 (H, W, 3): unit vectors in camera coordinates (x right, y down, z forward), 0 for sky.
 
@@ -195,6 +207,38 @@ class Asset(BaseModel):
     pack: str = ""
 
 
+class CharacterClass(BaseModel):
+    """A class of characters and its number in the pass ``class`` and in ``objects``.
+
+    ``name``, ``kind``, ``display``, ``synset`` and ``imagenet`` are those of `scenes.SemanticClass`; ``characters`` are
+    the levels of Character_Name that are of it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    id: int = Field(ge=1, le=65535)
+    name: str
+    kind: str = ""
+    display: str = ""
+    synset: str = ""
+    imagenet: list[int] = Field(default_factory=list)
+    characters: list[str] = Field(default_factory=list)
+
+
+def class_list(characters: Iterable[str], given: Mapping[str, str] | None = None) -> list[CharacterClass]:
+    """Return the classes of characters by the package's table, in the order of their ids (see `scenes.classes_of`)."""
+    members: dict[SemanticClass, list[str]] = {}
+    for name, found in classes_of(characters, given).items():
+        members.setdefault(found, []).append(name)
+    return [
+        CharacterClass(
+            id=one.id, name=one.name, kind=one.kind, synset=one.synset,
+            display=spoken(one.display) if one.kind == "own" else one.display,
+            imagenet=list(one.imagenet), characters=members[one],
+        )
+        for one in sorted(members, key=lambda one: one.id)
+    ]  # fmt: skip
+
+
 class Choice(BaseModel):
     """What an engine accepts for one factor: ``levels`` of a category, or a range.
 
@@ -215,6 +259,30 @@ class Choice(BaseModel):
             return value in self.levels or value in self.aliases
         return self.low is None or self.high is None or bool(self.low <= value <= self.high)
 
+    def said_of(self, words: str, most: int = 3) -> list[str]:
+        """Return levels whose name or what is said of them has some words in it, such as ``lamp``: ``Table_Lamb_1``."""
+        wanted = spoken(words)
+        named = [name for name in self.levels or [] if re.search(rf"\b{re.escape(wanted)}\b", self._words(name))]
+        return named[:most] if wanted else []
+
+    def _words(self, level: str) -> str:
+        return f"{spoken(level)} {self.about.get(level, '').casefold()}"
+
+
+_FACTORS_OF = {
+    "character": ("Character_Name", "Character2_Name"),
+    "texture": ("Character_Texture", "Character2_Texture"),
+    "world": ("World_Name",),
+}
+"""Kind of assets → factors whose levels are of it."""
+
+
+def _named(levels: Mapping[str, Iterable[Any]], kind: str) -> set[str]:
+    """Return the levels that an asset of a kind may be of: ``Bridge_1`` is a character, and no view of ``Bridge``."""
+    factors = _FACTORS_OF.get(kind, tuple(levels))
+    found = {str(level) for factor in factors for level in levels.get(factor, ())}
+    return found | {base_world(level) for level in found} if "World_Name" in factors else found
+
 
 class Catalogue(BaseModel):
     """What an engine can render.
@@ -222,6 +290,7 @@ class Catalogue(BaseModel):
     ``complete`` is false where the engine cannot be asked (existing binaries of the ``pug`` dialect);
     then nothing is checked beforehand. ``packs`` are the packs of assets it draws from, in their order.
     ``figure_ground``: whether its ``objects`` say how far each character stands out from what is around it.
+    ``classes``: what the numbers in its pass ``class`` mean, where it says so.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -234,6 +303,18 @@ class Catalogue(BaseModel):
     factors: dict[str, Choice] = Field(default_factory=dict)
     packs: list[str] = Field(default_factory=list)
     assets: list[Asset] = Field(default_factory=list)
+    classes: list[CharacterClass] = Field(default_factory=list)
+
+    def classes_among(self, levels: Mapping[str, Iterable[Any]]) -> list[CharacterClass]:
+        """Return the classes of the characters among some levels by factor, each with these characters alone."""
+        named = _named(levels, "character")
+        found = [(one, [name for name in one.characters if name in named]) for one in self.classes]
+        return [one.model_copy(update={"characters": names}) for one, names in found if names]
+
+    def assets_among(self, levels: Mapping[str, Iterable[Any]]) -> list[Asset]:
+        """Return the assets of some levels by factor; of a world that is named with the suffix of a view as well."""
+        named = {kind: _named(levels, kind) for kind in {asset.kind for asset in self.assets}}
+        return [asset for asset in self.assets if asset.name in named[asset.kind]]
 
     def unsupported(self, levels: Mapping[str, Iterable[Any]], table: FactorTable) -> dict[str, list[Any]]:
         """Return, for each factor of which there are any, the levels that this engine cannot render."""
@@ -263,7 +344,9 @@ class Catalogue(BaseModel):
             return f"{what} out of the range of engine '{self.engine}', {choice.low:g} to {choice.high:g}{which}"
         called = [level_name(level, name) for level in choice.levels]
         if one:
-            return f"{name} = '{wrong[0]}' is unknown to engine '{self.engine}'.{nearest(str(wrong[0]), called)}"
+            said = choice.said_of(str(wrong[0]))
+            near = f" Did you mean {' or '.join(map(repr, said))}?" if said else nearest(str(wrong[0]), called)
+            return f"{name} = '{wrong[0]}' is unknown to engine '{self.engine}'.{near}"
         near = nearest_of(map(str, wrong[:_NEAREST]), called)
         return f"{len(wrong):,} unknown {name}, engine '{self.engine}': {_some(wrong)}{near}"
 

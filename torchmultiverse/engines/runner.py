@@ -266,8 +266,9 @@ def _checked(answer: Rendered, wanted: Scene, options: RenderOptions) -> Rendere
             values = answer.array(name) if held is None else held
             shape, dtype = tuple(values.shape), str(values.dtype).removeprefix("torch.")
             channels, right = LAYOUTS[name]
-            if len(shape) not in (2, 3) or shape[2:] != channels or dtype != right:
-                return Failure(wanted, f"{name} is {dtype} {shape}, not {right} {(height, width, *channels)}")
+            if len(shape) not in (2, 3) or shape[2:] != channels or dtype not in right:
+                what = f"{' or '.join(right)} {(height, width, *channels)}"
+                return Failure(wanted, f"{name} is {dtype} {shape}, not {what}")
             if shape[:2] != (height, width):
                 return Failure(wanted, f"{name} is {shape[1]} × {shape[0]}, not {width} × {height}")
     except ProtocolError as error:

@@ -17,7 +17,7 @@ from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluation.protocol import Protocol
 from torchmultiverse.evaluation.strict import StrictModel
 from torchmultiverse.evaluation.task import CLASSIFIERS, Metric, Scope, Task, multiple_choice
-from torchmultiverse.scenes import BLANK
+from torchmultiverse.scenes import BLANK, said_name
 from torchmultiverse.stats import coded
 from torchmultiverse.store import PUBLISHED
 
@@ -117,6 +117,8 @@ class _Table:
         if missing:
             raise DatasetError(f"SPAR needs the columns {', '.join(COLUMNS)}; {', '.join(missing)} missing")
         self.w, self.c1, self.c2, self.p1, self.p2, self.t1, self.t2 = (columns[name] for name in COLUMNS)
+        # Objects of a class are one answer: which of its variants it is, nobody can say.
+        self.c1, self.c2 = (np.array([said_name(name) for name in names], object) for names in (self.c1, self.c2))
         self.count = (self.c1 != BLANK).astype(int) + (self.c2 != BLANK)
         self.single = np.where(self.c1 != BLANK, self.c1, self.c2)
         self.single_position = np.where(self.c1 != BLANK, self.p1, self.p2)

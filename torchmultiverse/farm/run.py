@@ -27,7 +27,7 @@ from torchmultiverse.farm.progress import progress
 from torchmultiverse.farm.recheck import MOST_CHECKED, Recheck
 from torchmultiverse.farm.report import GenerateReport
 from torchmultiverse.files import write_atomic
-from torchmultiverse.scenes import Design, Scene, Spec, Value, base_world, load_spec, parse_spec
+from torchmultiverse.scenes import Design, Scene, Spec, Value, load_spec, parse_spec
 from torchmultiverse.store import SHARD_ROWS, DatasetWriter, FailedScene, Inspection, RowSchema, finish
 from torchmultiverse.version import __version__
 
@@ -446,15 +446,14 @@ def _factory(
 
 def _describe(writer: DatasetWriter, spec: Spec, catalogue: Catalogue, notes: list[str]) -> None:
     counts = writer.design.level_counts()
-    levels = {str(v) for per in counts.values() for v in per}
-    # A world may be named with the suffix of a view.
-    levels |= {base_world(level) for level in levels}
+    classes = catalogue.classes_among(counts)
     writer.manifest.set(
         name=spec.name,
         torchmultiverse=__version__,
         engine={"name": catalogue.engine, "version": catalogue.version, "fingerprint": catalogue.fingerprint},
         packs=catalogue.packs,
-        assets=[a.model_dump() for a in catalogue.assets if a.name in levels],
+        assets=[asset.model_dump() for asset in catalogue.assets_among(counts)],
+        **({"classes": [one.model_dump() for one in classes]} if classes else {}),
         notes=notes,
         images=writer.design.count,
         counts={spec.table[name].column: {str(v): n for v, n in per.items()} for name, per in counts.items()},

@@ -25,6 +25,14 @@ from .families import published_levels as published_levels
 from .scene import Scene as Scene
 from .scene import canonical_json as canonical_json
 from .scene import scene_seed as scene_seed
+from .semantics import ObjectAsset as ObjectAsset
+from .semantics import SemanticClass as SemanticClass
+from .semantics import class_of as class_of
+from .semantics import class_table as class_table
+from .semantics import classes_of as classes_of
+from .semantics import in_class_order as in_class_order
+from .semantics import object_assets as object_assets
+from .semantics import said_name as said_name
 from .spec import PASSES as PASSES
 from .spec import RenderSettings as RenderSettings
 from .spec import Spec as Spec
@@ -56,8 +64,10 @@ __all__ = [
     "FactorTable",
     "Factorial",
     "LazyDesign",
+    "ObjectAsset",
     "RenderSettings",
     "Scene",
+    "SemanticClass",
     "Spec",
     "Splits",
     "Value",
@@ -65,16 +75,22 @@ __all__ = [
     "base_world",
     "canonical_json",
     "caption_columns",
+    "class_of",
+    "class_table",
+    "classes_of",
     "expanded",
     "hard_negative",
+    "in_class_order",
     "json_schema",
     "level_name",
     "load_spec",
     "mentioned_levels",
+    "object_assets",
     "one_at_a_time",
     "parse_spec",
     "parse_where",
     "published_levels",
+    "said_name",
     "scene_seed",
     "shipped_specs",
     "spar_caption",

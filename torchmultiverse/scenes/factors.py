@@ -188,7 +188,8 @@ def _character(n: int) -> tuple[Factor, ...]:
         Factor(f"{name}_Texture", f"{name.lower()}_texture", "category", "Default", doc=f"surface of {of}"),
         Factor(
             side, side.lower(), "category", "center",
-            doc=f"place of {of}: center, left, right, bottom, top, or location: where its coordinates say",
+            doc=f"place of {of}: center, left, right, bottom, top; location: where its coordinates say; or what is "
+            "made true of it and the other character: on, under, above, below, behind, in front of, inside, …",
         ),
         Factor(
             f"{name}_Location", f"{name.lower()}_location", "vector", "0,0,0", "of 1/150 of an object's longest edge",

@@ -14,6 +14,7 @@ from torchmultiverse.files import disk_errors, write_atomic
 from torchmultiverse.images import jpeg
 from torchmultiverse.scenes import FactorTable, Spec
 from torchmultiverse.sheets import Tile, contact_sheet, in_rows
+from torchmultiverse.store.classes import CLASS
 from torchmultiverse.store.croissant import write_croissant
 from torchmultiverse.store.datasheet import datasheet_facts
 from torchmultiverse.store.inspection import Inspection
@@ -89,6 +90,7 @@ def _facts(name: str, manifest: Manifest, dataset: StoredDataset) -> dict[str, A
         "made_with": manifest.torchmultiverse,
         "command": _command(manifest.identity, spec) if spec is not None else "",
         "lineage": lineage[:_LINEAGE],
+        "classes": manifest.classes if CLASS in dataset.columns else [],
         "assets": _asset_rows(manifest.assets),
         "share_alike": any("-SA" in asset.license for asset in manifest.assets),
         **datasheet_facts(manifest, dataset, spec),

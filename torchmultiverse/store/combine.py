@@ -15,6 +15,7 @@ from torchmultiverse.errors import DatasetError
 from torchmultiverse.images import decode, rgb
 from torchmultiverse.store.assemble import assemble
 from torchmultiverse.store.card import write_card
+from torchmultiverse.store.classes import CLASS, joint_classes
 from torchmultiverse.store.licence import joint, licence_of
 from torchmultiverse.store.manifest import family_of
 from torchmultiverse.store.reader import StoredDataset, open_dataset
@@ -205,10 +206,13 @@ def merge(
 
     lineage = [_origin(dataset, name) for dataset, name in zip(datasets, names, strict=True)]
     assets = dict.fromkeys(asset for dataset in datasets for asset in dataset.manifest.assets)
-    about = {
+    about: dict[str, Any] = {
         "name": Path(out).name, "lineage": lineage, "counts": _counts(datasets, rows), "assets": list(assets),
         "license": joint(licence_of(dataset.manifest) for dataset in datasets),
     }  # fmt: skip
+    manifests = [dataset.manifest for dataset in datasets]
+    if classes := joint_classes(manifests, names, CLASS in columns):
+        about["classes"] = classes
     identity = {"family": families.pop(), "merged": lineage, "columns": columns, "keep_first": keep_first}
     assemble(
         Path(out), {**fields, "source": pa.string()}, len(rows), row, identity, about,

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from torchmultiverse.engines import Asset
+from torchmultiverse.engines import Asset, CharacterClass
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.files import write_atomic
 from torchmultiverse.scenes import FACTORS, FAMILY_COLUMNS, FactorTable, Spec
@@ -115,6 +115,8 @@ class Manifest(_ManifestPart):
         engine: that rendered it.
         packs: packs of assets that the engine drew from.
         assets: of the levels that were rendered.
+        classes: what the numbers in the pass ``class`` and in the annotations mean, of the characters that were
+            rendered; empty where the engine does not say, or the dataset was made before it did.
         license: terms of an imported or merged dataset.
         lineage: what a dataset was imported or merged from, as JSON.
         notes: what a reader has to know, for people.
@@ -146,6 +148,7 @@ class Manifest(_ManifestPart):
     engine: EngineRecord | None = None
     packs: list[str] = Field(default_factory=list)
     assets: list[Asset] = Field(default_factory=list)
+    classes: list[CharacterClass] = Field(default_factory=list)
     license: Terms | None = None
     lineage: list[dict[str, Any]] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)

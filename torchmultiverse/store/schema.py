@@ -55,7 +55,8 @@ COLUMN_NOTES = {
     "split": "name of the split",
     "scene": "the scene as canonical JSON: every factor that is not at its default",
     "mask": "PNG, 8 bit: 0 background, 1 the first character, 2 the second",
-    "class": "PNG, 8 bit: 0 background, else the character's number among the engine's names (see annotations)",
+    "class": "PNG, 8 bit, 16 bit where a number is above 255: 0 background, else the number of the character's class "
+    "(see `classes` in manifest.json)",
     "depth": "TIFF, float32: metres along the viewing axis, inf for sky",
     "normals": "PNG: (n + 1) · 127.5, camera coordinates (x right, y down, z forward); 0,0,0 for sky",
     "annotations": "camera, objects and what else the engine says, JSON",

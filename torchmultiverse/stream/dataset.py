@@ -27,7 +27,8 @@ class Dataset:
         path: folder of a dataset.
         columns: which columns come with the picture; default: all labels that are numbers or text (lists and structs
             come where they are named, and need a ``collate_fn`` of yours). Of the annotation columns ``mask`` comes as
-            uint8 (H, W), ``depth`` as float32 (H, W) in metres, ``normals`` as float32 (H, W, 3), all NumPy arrays.
+            uint8 (H, W), ``class`` as uint8 (H, W), or int32 in a dataset that has a class above 255, ``depth`` as
+            float32 (H, W) in metres, ``normals`` as float32 (H, W, 3), all NumPy arrays.
         transform: applied to the PIL picture; default: float32 tensor (3, H, W) in 0..1.
         where: a filter, e.g. ``"world_name = Desert"``.
         as_tuple: items are ``(image, value, …)`` instead of ``{"image": …, column: value, …}``.
@@ -56,6 +57,7 @@ class Dataset:
         self.columns = [c for c in columns if c != "image"]
         self.transform = transform or to_tensor
         self.as_tuple = as_tuple
+        self._wide = any(one.id > 255 for one in self.stored.manifest.classes)
         self._annotations = [c for c in self.columns if c in pictures]
         labels = [c for c in self.columns if c not in pictures]
         self._labels = self.stored.table(labels).combine_chunks()
@@ -76,10 +78,15 @@ class Dataset:
         values: dict[str, Any] = {}
         for name in self.columns:
             if name in self._annotations:
-                values[name] = codec.decode(name, self.stored.image_bytes(index, name))
+                values[name] = self._annotation(name, index)
             else:
                 values[name] = self._value(name, index)
         return (picture, *values.values()) if self.as_tuple else {"image": picture, **values}
+
+    def _annotation(self, name: str, index: int) -> Any:
+        """Return a pass; numbers of classes are of one type in all pictures, and of one that torch calculates with."""
+        array = codec.decode(name, self.stored.image_bytes(index, name))
+        return array.astype("int32") if name == "class" and (self._wide or array.dtype != "uint8") else array
 
     def _value(self, name: str, index: int) -> Any:
         """Return a label. A batch holds neither None nor values of several types."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.color import figure_ground
+from torchmultiverse.engines import codec
 from torchmultiverse.engines.builtin.placement import Actor, View, extent, product, rotation
 from torchmultiverse.engines.builtin.renderer import CharacterInstance, RenderBuffers
 
@@ -18,19 +19,19 @@ def passes(
 ) -> dict[str, NDArray[Any]]:
     """Return the annotation passes that are wanted.
 
-    ``mask`` uint8: number of the character, 0 elsewhere. ``class`` uint8: ``classes[number]``, 0 elsewhere. ``depth``
-    float32: metres along the viewing axis (not along the ray), inf for sky. ``normals`` float32 (H, W, 3): camera
-    coordinates (x right, y down, z forward), towards the camera, 0 for sky.
+    ``mask`` uint8: number of the character, 0 elsewhere. ``class`` uint8, or uint16 where one that is seen is above
+    255: ``classes[number]``, 0 elsewhere. ``depth`` float32: metres along the viewing axis (not along the ray), inf for
+    sky. ``normals`` float32 (H, W, 3): camera coordinates (x right, y down, z forward), towards the camera, 0 for sky.
     """
     arrays: dict[str, NDArray[Any]] = {}
     for name in wanted:
         if name == "mask":
             arrays[name] = buffers.instance
         elif name == "class":
-            table = np.zeros(256, np.uint8)
+            table = np.zeros(256, np.uint16)
             for number, index in classes.items():
                 table[number] = index
-            arrays[name] = table[buffers.instance]
+            arrays[name] = codec.class_numbers(table[buffers.instance])
         elif name == "depth":
             width, height = view.size
             x = (np.arange(width) + 0.5 - width / 2) / view.focal

@@ -18,6 +18,7 @@ from torchmultiverse.engines.builtin.tracer import (
     CharacterInstance,
     RenderBuffers,
     Tracer,
+    character_triangles,
     concatenate_triangles,
     mesh_triangles,
     mitsuba,
@@ -181,10 +182,13 @@ def description(world: World) -> dict[str, Any]:
     return content
 
 
-def character_shape(name: str, character: CharacterInstance) -> Any:
-    """Return a character as a Mitsuba shape."""
-    mesh = Mesh(character.vertices, character.faces, character.normals)
-    return _make(name, mesh, _CHARACTER_BSDF, None, vertex_color=character.color, vertex_roughness=character.roughness)
+def character_shapes(name: str, character: CharacterInstance) -> dict[str, Any]:
+    """Return a character as Mitsuba shapes, one for each of its parts, by name."""
+    c = character
+    if c.parts:
+        return {f"{name}_{k}": _part(f"{name}_{k}", part.material, part.mesh) for k, part in enumerate(c.parts)}
+    mesh = Mesh(c.vertices, c.faces, c.normals)
+    return {name: _make(name, mesh, _CHARACTER_BSDF, None, vertex_color=c.color, vertex_roughness=c.roughness)}
 
 
 def integrator(depth: int) -> Any:
@@ -242,10 +246,10 @@ class ScalarRenderer:
 
     def set_characters(self, characters: Sequence[CharacterInstance | None]) -> None:
         """Put characters into the slots. The scene is put together anew from the same parts."""
-        self._slots = [character_shape(f"slot{k}", c) if c else None for k, c in enumerate(characters)]
-        present = {f"slot{k}": slot for k, slot in enumerate(self._slots) if slot is not None}
+        self._slots = [character_shapes(f"slot{k}", c) if c else {} for k, c in enumerate(characters)]
+        present = {name: shape for slot in self._slots for name, shape in slot.items()}
         self._scene = mitsuba().load_dict(self._content | present)
-        meshes = [mesh_triangles(Mesh(c.vertices, c.faces, c.normals), 0, 0) for c in characters if c]
+        meshes = [triangles for c in characters if c for _, triangles in character_triangles(c, 0, 0)]
         self._triangles = concatenate_triangles(self._static + meshes)
         self._first = np.cumsum([0, *(len(t.corners) for t in self._static + meshes)])
 
@@ -283,8 +287,8 @@ class ScalarRenderer:
         instance = np.zeros(index.shape, np.uint8)
         shapes = self._scene.shapes()
         for k, slot in enumerate(self._slots):
-            if slot is not None:
-                instance[index == shapes.index(slot) + 1] = k + 1
+            for shape in slot.values():
+                instance[index == shapes.index(shape) + 1] = k + 1
         # The vertices' normals, without the relief that the AOV of that name has in it.
         rows = self._triangles
         corners = rows.points[rows.corners[np.where(hit, self._first[index - 1] + face, 0), :3]].astype(float)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from torchmultiverse.engines.builtin.mesh import Material
-from torchmultiverse.engines.builtin.surfaces import figurative, manufactured, masonry, natural
+from torchmultiverse.engines.builtin.surfaces import figurative, manufactured, masonry, natural, textiles
 from torchmultiverse.engines.builtin.surfaces.fields import RGB, Pattern, Tile
 
 TEXELS = 512
@@ -52,6 +52,15 @@ Kind = Literal[
     "craters",
     "flagstones",
     "ice",
+    "knit",
+    "rib_knit",
+    "canvas",
+    "weave",
+    "wicker",
+    "denim",
+    "nylon",
+    "leather",
+    "camouflage",
 ]
 
 
@@ -95,6 +104,7 @@ _PATTERNS: dict[str, Pattern] = {
     **manufactured.PATTERNS,
     **natural.PATTERNS,
     **figurative.PATTERNS,
+    **textiles.PATTERNS,
 }
 
 

@@ -17,6 +17,7 @@ from torchmultiverse.engines.builtin.tracer.buffers import (
     CharacterInstance,
     RenderBuffers,
     Triangles,
+    character_triangles,
     concatenate_triangles,
     mesh_triangles,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "RenderBuffers",
     "Tracer",
     "Triangles",
+    "character_triangles",
     "concatenate_triangles",
     "mesh_triangles",
     "mitsuba",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -19,7 +19,8 @@ Array = NDArray[np.float32]
 
 @dataclass
 class CharacterInstance:
-    """A character as one picture shows it: arrays in world coordinates; ``parts`` as in `CharacterMesh`."""
+    """A character as one picture shows it: arrays in world coordinates; ``parts`` as in `CharacterMesh`, each mesh in
+    its place."""
 
     vertices: Array
     faces: NDArray[np.uint32]
@@ -74,6 +75,26 @@ def mesh_triangles(mesh: Mesh, roughness: Array | float, material: int) -> Trian
     corners = np.empty((len(mesh.faces), 4), np.uint32)
     corners[:, :3], corners[:, 3] = mesh.faces, material
     return Triangles(corners, points)
+
+
+def character_triangles(character: CharacterInstance, skin: int, first: int) -> list[tuple[MeshPart | None, Triangles]]:
+    """Return the triangles of a character by part.
+
+    Args:
+        character: with or without parts.
+        skin: the material's row of one without parts.
+        first: that of the first part of one that has them.
+    """
+    c = character
+    if not c.parts:
+        return [(None, mesh_triangles(Mesh(c.vertices, c.faces, c.normals, colors=c.color), c.roughness, skin))]
+    found: list[tuple[MeshPart | None, Triangles]] = []
+    for k, part in enumerate(c.parts):
+        mesh = part.mesh
+        if mesh.colors is None and part.material.color is not None:
+            mesh = replace(mesh, colors=np.ones_like(mesh.vertices))  # a texture is multiplied with these
+        found.append((part, mesh_triangles(mesh, part.material.roughness, first + k)))
+    return found
 
 
 def concatenate_triangles(rows: Sequence[Triangles]) -> Triangles:

@@ -8,13 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from torchmultiverse.engines.builtin.mesh import Mesh
 from torchmultiverse.engines.builtin.tracer.backend import FAR, NONE, mitsuba, opaque_uint, uint4
 from torchmultiverse.engines.builtin.tracer.buffers import (
     CharacterInstance,
     Triangles,
+    character_triangles,
     concatenate_triangles,
-    mesh_triangles,
 )
 from torchmultiverse.engines.builtin.tracer.kinds import Bool, Float, Point3f, UInt32, Vector3f, Vector4f
 
@@ -75,22 +74,23 @@ class Geometry:
     def set_characters(self, characters: Sequence[CharacterInstance | None]) -> None:
         """Put characters into the slots.
 
-        ``starts`` holds the first triangle of each slot and the end of the last.
+        The materials of their parts follow the characters' own in the order of the slots. ``starts`` holds the first
+        triangle of each slot and the end of the last.
         """
         import drjit as dr
 
         mi = mitsuba()
-        meshes = [
-            mesh_triangles(Mesh(c.vertices, c.faces, c.normals, colors=c.color), c.roughness, self._character_material)
-            for c in characters
-            if c
-        ] or [_PLACEHOLDER]
-        rows = concatenate_triangles(meshes)
+        slots, row = [], self._character_material + 1
+        for c in characters:
+            parts = character_triangles(c, self._character_material, row) if c else []
+            slots.append([triangles for _, triangles in parts])
+            row += len(c.parts) if c else 0
+        rows = concatenate_triangles([triangles for slot in slots for triangles in slot] or [_PLACEHOLDER])
         mesh = _positions("characters", rows)
         first = len(self._world.corners)
         before = len(self._world.points)
         corners = rows.corners + np.array([before, before, before, 0], np.uint32)
-        self.starts = np.cumsum([first, *(len(c.faces) if c else 0 for c in characters)])
+        self.starts = np.cumsum([first, *(sum(len(t.corners) for t in slot) for slot in slots)])
         self._corners = dr.concat([self._world_corners, mi.UInt32(corners.ravel())])
         self._points = dr.concat([self._world_points, mi.Float(rows.points.ravel())])
         self._scenes: list[tuple[Any, list[tuple[Any, UInt32]]]] = []

@@ -164,7 +164,7 @@ class Integrator:
             n = self._bumped(triangle, smooth, ng, d, active)
         n = dr.select(dot(n, d) > 0, -n, n)
         smooth = dr.select(dot(smooth, d) > 0, -smooth, smooth)
-        base = self.materials.colors.lookup(material, u, v, active, mi.Color3f(c.x, c.y, c.z))
+        base = self.materials.colors.multiplied(material, u, v, active, mi.Color3f(c.x, c.y, c.z))
         roughness = self.materials.roughness.lookup(material, u, v, active, a.w)
         row = self.materials.row(material, active)
         emission, density = mi.Color3f(0), mi.Float(0)
@@ -172,7 +172,8 @@ class Integrator:
             emission = self.materials.radiance(material, row, base, active)
             emission = dr.select(front & active, emission, 0)
             emits = active & (dr.max(emission) > 0)
-            density = dr.select(emits, self.lights.face_density(hit.face, emits), 0)
+            # Light that characters emit is found by chance only, which no light sample competes with.
+            density = self.lights.face_density(hit.face, emits)
         ng = dr.select(front, ng, -ng)
         return SurfaceInteraction(p, ng, n, smooth, base, roughness, row.x, row.y, row.z > 0, emission, density)
 
@@ -184,7 +185,7 @@ class Integrator:
         triangle = self.geometry.triangle(face, (1 - u - v, u, v), active)
         a, b, c = triangle.values
         material = triangle.material
-        color = self.materials.colors.lookup(material, b.w, c.w, active, mi.Color3f(c.x, c.y, c.z))
+        color = self.materials.colors.multiplied(material, b.w, c.w, active, mi.Color3f(c.x, c.y, c.z))
         row = self.materials.row(material, active)
         radiance = self.materials.radiance(material, row, color, active)
         normal = dr.normalize(dr.cross(triangle.e1, triangle.e2))

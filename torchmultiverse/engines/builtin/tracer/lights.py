@@ -137,6 +137,7 @@ class Lights:
             self._image = mi.Texture2f(mi.TensorXf(images[0].astype(np.float32)), wrap_mode=dr.WrapMode.Clamp)
         self._lamp_count = opaque_uint(len(lamps))
         self.emissive = len(faces) > 0
+        self._face_count = opaque_uint(len(rows.corners))
         self.count = 1 + len(lamps) + self.emissive
         self.set_probabilities(np.ones(self.count))
 
@@ -146,10 +147,13 @@ class Lights:
         self._probability = mitsuba().Float(self._choice.probability[0].astype(np.float32))
 
     def face_density(self, face: UInt32, active: Bool) -> Float:
-        """Return the density per area with which ``sample`` takes a point of an emissive triangle."""
+        """Return the density per area with which ``sample`` takes a point of an emissive triangle; 0 of others."""
         import drjit as dr
 
         mi = mitsuba()
+        if self._surfaces is None:
+            return mi.Float(0)  # type: ignore[no-any-return]
+        active = active & (face < self._face_count)
         chosen = dr.gather(mi.Float, self._probability, self._lamp_count + 1, active)
         density: Float = dr.gather(mi.Float, self._density, face, active) * chosen
         return density

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -33,12 +34,23 @@ class Textures:
         textures: of each material (H, W) or, for colours, (H, W, 4), or None where it has none.
         repeats: whether each goes on beyond its edge.
         color: whether they are colours, which are kept as float16.
+        before: those that come first; their texels are copied where they are.
     """
 
-    def __init__(self, textures: Sequence[NDArray[Any] | None], repeats: Sequence[bool], color: bool = False) -> None:
+    def __init__(
+        self,
+        textures: Sequence[NDArray[Any] | None],
+        repeats: Sequence[bool],
+        color: bool = False,
+        before: Textures | None = None,
+    ) -> None:
+        import drjit as dr
+
         mi = mitsuba()
         self._color = color
-        rows, texels, used = [], [], 0
+        rows: list[tuple[int, int, int, int]] = [] if before is None else list(before._places)
+        used = 0 if before is None else before._used
+        texels = []
         for texture, repeat in zip(textures, repeats, strict=True):
             if texture is None:
                 rows.append((NONE, 1, 1, 0))
@@ -47,11 +59,14 @@ class Textures:
             rows.append((used, width, height, int(repeat)))
             texels.append(texture.reshape(height * width, -1))
             used += height * width
+        self._places: list[tuple[int, int, int, int]] = rows
+        self._used: int = used
         self._rows = mi.UInt32(np.asarray(rows, np.uint32).ravel())
-        self._buffer: Any = None
+        self._buffer: Any = None if before is None else before._buffer
         if texels:
             flat = np.concatenate(texels).ravel()
-            self._buffer = mi.Float16(flat.astype(np.float16)) if color else mi.Float(flat.astype(np.float32))
+            made = mi.Float16(flat.astype(np.float16)) if color else mi.Float(flat.astype(np.float32))
+            self._buffer = made if self._buffer is None else dr.concat([self._buffer, made])
 
     def __bool__(self) -> bool:
         """Return whether there is any texture."""
@@ -92,11 +107,26 @@ class Textures:
 
         if not self:
             return default
+        value, present = self._interpolated(material, u, v, active)
+        found: Value = dr.select(present, value, default)
+        return found
+
+    def multiplied(self, material: UInt32, u: Float, v: Float, active: Bool, tint: Value) -> Value:
+        """Return the value of a material's texture times a tint, or the tint where it has none."""
+        import drjit as dr
+
+        if not self:
+            return tint
+        value, present = self._interpolated(material, u, v, active)
+        found: Value = dr.select(present, value * tint, tint)
+        return found
+
+    def _interpolated(self, material: UInt32, u: Float, v: Float, active: Bool) -> tuple[Any, Bool]:
+        """Return the value of a material's texture, and where it has one."""
         row, present = self.find(material, active)
         t, fx, fy, _ = self.texels(row, u, v, present)
         value = (t[0] * (1 - fx) + t[1] * fx) * (1 - fy) + (t[2] * (1 - fx) + t[3] * fx) * fy
-        found: Value = dr.select(present, value, default)
-        return found
+        return value, present
 
 
 class Materials:
@@ -110,9 +140,10 @@ class Materials:
     Args:
         materials: in the order of their rows.
         meshes: what the first of them are on: a light without a texture has its mesh's colour.
+        before: the materials whose rows come first.
     """
 
-    def __init__(self, materials: Sequence[Material], meshes: Sequence[Mesh]) -> None:
+    def __init__(self, materials: Sequence[Material], meshes: Sequence[Mesh], before: Materials | None = None) -> None:
         table = np.zeros((len(materials), 8), np.float32)
         self.emission: Array = np.zeros(len(materials), np.float32)
         colors: list[NDArray[np.float16] | None] = []
@@ -125,13 +156,23 @@ class Materials:
                 tint, tinted = _emission_tint(material, meshes[k])
                 table[k, 3], table[k, 4:7] = float(tinted), tint * material.emission
                 self.emission[k] = material.emission * (color.mean() if color is not None else 1)
+        if before is not None:
+            table = np.concatenate([before._rows, table])
+            self.emission = np.concatenate([before.emission, self.emission])
         self.emits = bool(self.emission.any())
+        self._rows: Array = table
         self._table = mitsuba().Float(table.ravel())
         repeats = [m.repeat for m in materials]
-        self.colors = Textures(colors, repeats, color=True)
+        self.colors: Textures = Textures(colors, repeats, color=True, before=before.colors if before else None)
         rough = [None if m.rough is None else m.rough / np.float32(255) for m in materials]
-        self.roughness = Textures(rough, repeats)
-        self.heights = Textures([m.height for m in materials], repeats)
+        self.roughness: Textures = Textures(rough, repeats, before=before.roughness if before else None)
+        self.heights: Textures = Textures(
+            [m.height for m in materials], repeats, before=before.heights if before else None
+        )
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self._rows)
 
     def row(self, material: UInt32, active: Bool) -> Vector4f:
         """Return refractive index, metallic, diffuse only, and whether the surface's colour tints its emission."""
@@ -150,9 +191,17 @@ class Materials:
         return emitted
 
 
+@cache
+def _levels() -> NDArray[np.float64]:
+    """Return the linear value of each sRGB level (256,)."""
+    return linear(np.arange(256, dtype=np.uint8) / np.float32(255))
+
+
 def _linear_texture(color: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Return linear colours and a fourth column, (H, W, 4)."""
-    return np.concatenate([linear(color / np.float32(255)), np.zeros((*color.shape[:2], 1))], -1)
+    out = np.zeros((*color.shape[:2], 4))
+    out[..., :3] = _levels()[color]
+    return out
 
 
 def _emission_tint(material: Material, mesh: Mesh) -> tuple[NDArray[np.floating], bool]:

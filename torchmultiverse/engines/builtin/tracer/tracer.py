@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.engines.builtin.mesh import Material
+from torchmultiverse.engines.builtin.mesh import Material, MeshPart
 from torchmultiverse.engines.builtin.placement import View
 from torchmultiverse.engines.builtin.tracer.backend import (
     EPSILON,
@@ -62,11 +62,16 @@ class Tracer:
         self.world = world
         parts = world.parts
         rows = concatenate_triangles([mesh_triangles(p.mesh, p.material.roughness, k) for k, p in enumerate(parts)])
-        materials = Materials([*(p.material for p in parts), CHARACTER_MATERIAL], [p.mesh for p in parts])
-        self.lights = Lights(world, rows, materials.emission)
+        self._materials = Materials([*(p.material for p in parts), CHARACTER_MATERIAL], [p.mesh for p in parts])
+        self._extended: tuple[list[object], Materials] = ([], self._materials)
+        self.lights = Lights(world, rows, self._materials.emission)
+        ends = np.cumsum([len(p.mesh.vertices) for p in parts])
+        for part, end in zip(parts, ends, strict=True):
+            if part.material.color is not None:  # textures alone colour a world's surfaces
+                rows.points[end - len(part.mesh.vertices) : end, 8:11] = 1
         one_scene = "cuda" in mitsuba().variant() if one_scene is None else one_scene
         self._geometry = Geometry(rows, len(parts), one_scene)
-        self._integrator = Integrator(self._geometry, materials, self.lights, depth)
+        self._integrator = Integrator(self._geometry, self._materials, self.lights, depth)
         self.set_characters([None] * SLOTS)
         self._weigh_lights()
 
@@ -100,6 +105,18 @@ class Tracer:
     def set_characters(self, characters: Sequence[CharacterInstance | None]) -> None:
         """Put characters into the slots."""
         self._geometry.set_characters(characters)
+        self._integrator.materials = self._materials_with([part for c in characters if c for part in c.parts])
+
+    def _materials_with(self, parts: Sequence[MeshPart]) -> Materials:
+        """Return the world's materials and those of parts of characters; the very same ones for the same parts."""
+        facts: list[object] = [fact for part in parts for fact in (part.material, part.mesh.colors)]
+        known, made = self._extended
+        if len(facts) != len(known) or any(new is not old for new, old in zip(facts, known, strict=True)):
+            made = self._materials
+            if parts:
+                made = Materials([part.material for part in parts], [part.mesh for part in parts], self._materials)
+            self._extended = (facts, made)
+        return made
 
     def render(self, view: View, samples: int, seed: int, device: bool = False, exact: bool = True) -> RenderBuffers:
         """Render the world and the characters in it. The same arguments give the same bytes.

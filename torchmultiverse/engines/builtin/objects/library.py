@@ -1,0 +1,182 @@
+"""The objects that come with the package, by name, and the cache that keeps their meshes."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import tempfile
+import zipfile
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchmultiverse.engines.builtin.characters import CharacterMesh, animal
+from torchmultiverse.engines.builtin.footprint import centre_of_mass
+from torchmultiverse.engines.builtin.mesh import Material, Mesh, MeshPart
+from torchmultiverse.engines.builtin.objects import document
+from torchmultiverse.engines.builtin.objects.assembly import assembled
+from torchmultiverse.errors import SpecError, nearest
+from torchmultiverse.resources import cache_folder, data_folder
+
+_VOXELS = 1_300_000
+"""Grid of an animal."""
+_TEXTURES = ("color", "rough", "height")
+_ARRAYS = ("vertices", "faces", "normals", "uv", "colors")
+
+
+@lru_cache(maxsize=1)
+def _classes() -> dict[str, str]:
+    """Return the class of each object, by its name."""
+    return {name: kind for kind in document.class_files() for name in document.load_class(kind).variants}
+
+
+def object_names() -> list[str]:
+    """Return the names of all objects, by class, in the classes' own order."""
+    return list(_classes())
+
+
+def object_class(name: str) -> str:
+    """Return the class of an object.
+
+    Raises:
+        SpecError: no such object.
+    """
+    if name not in _classes():
+        raise SpecError(f"no object '{name}'.{nearest(name, _classes())}")
+    return _classes()[name]
+
+
+def load_spec(name: str) -> document.ObjectSpec:
+    """Return an object's data.
+
+    Raises:
+        SpecError: no such object, or a file that is wrong.
+    """
+    return document.variant(document.load_class(object_class(name)), name)
+
+
+@lru_cache(maxsize=1)
+def _code_hash() -> str:
+    """Return a hash of the code that objects are made by."""
+    here = Path(__file__).parent
+    files = [*sorted(here.rglob("*.py")), *sorted((here.parent / "surfaces").glob("*.py"))]
+    files += [*sorted((here.parent / "characters").rglob("*.py")), here.parent / "mesh.py", here.parent / "shapes.py"]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def load_object(name: str) -> CharacterMesh:
+    """Return an object, built or from the cache.
+
+    Raises:
+        SpecError: no such object, or a file that is wrong.
+    """
+    spec = load_spec(name)
+    key = hashlib.sha256(f"{spec.model_dump_json()} {_code_hash()}".encode()).hexdigest()[:24]
+    path = cache_folder("objects") / f"{name}-{key}.npz"
+    if path.exists():
+        try:
+            return _read(path, name, spec.stand.hover)
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            path.unlink(missing_ok=True)  # not what was written; it is built again
+    mesh = build_object(name, spec)
+    handle, temporary = tempfile.mkstemp(".npz", f".{name}-", path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            _write(file, mesh)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return mesh
+
+
+def build_object(name: str, spec: document.ObjectSpec) -> CharacterMesh:
+    """Return an object built from its data; the same name and data always give the same arrays.
+
+    Raises:
+        SpecError: wrong content; names the place.
+    """
+    where = f"scenes/objects/{object_class(name)}.json: {name}"
+    if spec.species is not None:
+        return _animal(name, spec, where)
+    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "little")
+    parts, rough = assembled(spec, np.random.default_rng(seed), where)
+    return _whole(name, parts, rough, spec.stand.hover)
+
+
+def _animal(name: str, spec: document.ObjectSpec, where: str) -> CharacterMesh:
+    """Return an animal of a body plan, its longest edge as ``stand`` says."""
+    assert spec.species is not None
+    given = {"display_name": name, "display_size": spec.stand.longest, "hover": spec.stand.hover} | spec.species
+    return animal(name, given, where, _VOXELS)
+
+
+def _whole(name: str, parts: list[MeshPart], rough: NDArray[np.float32], hover: float) -> CharacterMesh:
+    """Return one mesh over all parts."""
+    offsets = np.cumsum([0, *(len(p.mesh.vertices) for p in parts)])
+    meshes = [p.mesh for p in parts]
+    white = [m.colors if m.colors is not None else np.full((len(m.vertices), 3), 0.5, np.float32) for m in meshes]
+    flat = [m.uv if m.uv is not None else np.zeros((len(m.vertices), 2), np.float32) for m in meshes]
+    normals = [m.normals for m in meshes if m.normals is not None]
+    vertices = np.concatenate([m.vertices for m in meshes])
+    faces = np.concatenate([m.faces + np.uint32(o) for m, o in zip(meshes, offsets[:-1], strict=True)])
+    return CharacterMesh(
+        name=name,
+        vertices=vertices,
+        faces=faces,
+        normals=np.concatenate(normals),
+        uv=np.concatenate(flat),
+        color=np.concatenate(white),
+        roughness=rough,
+        hover=hover,
+        parts=tuple(parts),
+        anchor=centre_of_mass(vertices, faces),
+    )
+
+
+def _write(file: Any, mesh: CharacterMesh) -> None:
+    arrays: dict[str, NDArray[Any]] = {}
+    facts: list[dict[str, Any]] = []
+    if not mesh.parts:
+        arrays = {k: getattr(mesh, k) for k in ("vertices", "faces", "normals", "uv", "color", "roughness")}
+    else:
+        arrays["roughness"] = mesh.roughness
+    for k, part in enumerate(mesh.parts):
+        fact = dataclasses.asdict(part.material)
+        for name in _TEXTURES:
+            texture = fact.pop(name)
+            if texture is not None:
+                arrays[f"{k}.texture.{name}"] = texture
+        for name in _ARRAYS:
+            if (array := getattr(part.mesh, name)) is not None:
+                arrays[f"{k}.{name}"] = array
+        facts.append({"material": fact, "keeps": part.keeps})
+    arrays["parts"] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
+    np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+def _read(path: Path, name: str, hover: float) -> CharacterMesh:
+    with np.load(path, allow_pickle=False) as file:
+        arrays: dict[str, Any] = {key: file[key] for key in file.files}
+    facts = json.loads(arrays.pop("parts").tobytes())
+    if not facts:
+        return CharacterMesh(name=name, hover=hover, **arrays)
+    parts = [
+        MeshPart(
+            Material(**fact["material"], **{t: arrays.get(f"{k}.texture.{t}") for t in _TEXTURES}),  # type: ignore[arg-type]
+            Mesh(**{a: arrays.get(f"{k}.{a}") for a in _ARRAYS}),  # type: ignore[arg-type]
+            fact["keeps"],
+        )
+        for k, fact in enumerate(facts)
+    ]
+    return _whole(name, parts, arrays["roughness"], hover)
+
+
+def object_files() -> list[Path]:
+    """Return the files of all classes."""
+    return [data_folder("scenes") / "objects" / f"{name}.json" for name in document.class_files()]
