@@ -45,12 +45,8 @@ class TaskOutcome:
 
     @property
     def in_average(self) -> bool:
-        """Whether the average of the tasks counts it.
-
-        It does not count the best five, which say the same as the best one once more, nor a task with one answer only,
-        which every model gives.
-        """
-        return self.task.scope == "plain" and self.metric != "top5" and self.candidates > 1
+        """Whether the average of the tasks counts it: the best five say the same as the best one, once more."""
+        return self.task.scope == "plain" and self.metric != "top5"
 
 
 def outcomes(task: Task, scores: Scores) -> Iterator[TaskOutcome]:

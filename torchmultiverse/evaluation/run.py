@@ -197,7 +197,8 @@ class _EvaluationRun:
             self._audits |= {} if audited is None else {name: audited}
             for item in scored:
                 if item.candidates == 1:
-                    note(self.notes, f"{item.task.name}: there is one answer only, so it is not part of the average")
+                    told = "there is one answer only, which every model gives; the average contains it"
+                    note(self.notes, f"{item.task.name}: {told}")
             self._searches += search_facts(name, scored)
             for facts in task_facts(item.task for item in scored):
                 self._outcomes.setdefault(facts.name, facts)
