@@ -11,8 +11,9 @@ import multiprocessing
 
 import numpy as np
 import pytest
+from skimage.color import deltaE_ciede2000
 
-from torchmultiverse.color import ciede2000, lab
+from torchmultiverse.color import lab
 from torchmultiverse.engines.builtin.characters import (
     character_names,
     implicit,
@@ -202,7 +203,7 @@ def test_no_two_textures_of_a_family_look_alike():
         if {"_" in first, "_" in second} == {True, False}:
             continue
         variants = first.partition("_")[0] == second.partition("_")[0]
-        apart = float(ciede2000(colors[first], colors[second]).mean())
+        apart = float(deltaE_ciede2000(colors[first], colors[second]).mean())
         assert apart > (5 if variants else 7), (first, second, apart)
 
 
