@@ -1,5 +1,5 @@
-"""Animals of 0 A.D., from files of its formats made here. What could silently be wrong: a mesh read at the wrong
-offsets, mirrored, with its texture upside down, with the wrong variant of an actor, without what is fixed to it.
+"""Animals and props of 0 A.D., from files of its formats made here. What could silently be wrong: a mesh read at the
+wrong offsets, mirrored, with its texture upside down, with the wrong variant of an actor, without what is fixed to it.
 """
 
 import io
@@ -13,6 +13,7 @@ from PIL import Image
 
 from torchmultiverse.assets import BuildRequest, open_pack, zeroad
 from torchmultiverse.assets.bake import bake
+from torchmultiverse.assets.classes import published_classes
 from torchmultiverse.assets.pmd import read_pmd
 from torchmultiverse.errors import AssetError
 
@@ -73,10 +74,11 @@ def game(**more):
 @pytest.fixture
 def beast(monkeypatch):
     """A table with that animal alone."""
+    monkeypatch.setattr(zeroad, "props", dict)
     monkeypatch.setattr(
         zeroad,
         "animals",
-        lambda: {"Beast": zeroad.ZeroadAnimal(actor="fauna/beast"), "Gone": zeroad.ZeroadAnimal(actor="fauna/gone")},
+        lambda: {"Beast": zeroad.ZeroadActor(actor="fauna/beast"), "Gone": zeroad.ZeroadActor(actor="fauna/gone")},
     )
 
 
@@ -151,7 +153,7 @@ def test_what_is_fixed_to_an_animal_comes_with_it_and_its_holes_are_cut(beast, t
         "art/meshes/horn.dae.cached.pmd": horn,
     }
     with zeroad.open_archive(public_zip(tmp_path / "public.zip", files)) as archive:
-        model = zeroad.actor_model(archive, zeroad.ZeroadAnimal(actor="fauna/beast"), "x")
+        model = zeroad.actor_model(archive, zeroad.ZeroadActor(actor="fauna/beast"), "x")
     body, fixed = model.pieces
     assert (body.cut, fixed.cut) == (0.0, 0.5)
     # A quarter turn about y takes the game's +z to +x; the bone is one unit along z; x is mirrored at the end.
@@ -191,7 +193,7 @@ def test_what_is_no_source_says_what_is(beast, tmp_path, monkeypatch):
     (tmp_path / "x.deb").write_bytes(b"zip?")
     with pytest.raises(AssetError, match="is no Debian package"):
         zeroad.build(BuildRequest(tmp_path / "x.deb"))
-    with pytest.raises(AssetError, match="holds none of the animals"):
+    with pytest.raises(AssetError, match=r"holds nothing of 0 A\.D\."):
         zeroad.build(BuildRequest(public_zip(tmp_path / "public.zip", {"readme": b""})))
     files = game() | {"art/actors/fauna/beast.xml": b'<!DOCTYPE a [<!ENTITY b "c">]><actor>&b;</actor>'}
     with pytest.raises(AssetError, match="declares a document type"):
@@ -206,3 +208,45 @@ def test_the_table_is_sound():
     assert {"Zebra", "Elephant", "Giraffe", "Walrus"} <= set(table)
     for name, animal in table.items():
         assert animal.up[-1] != animal.forward[-1], name
+
+
+def test_the_table_of_props_is_of_published_classes():
+    table = zeroad.props()
+    assert len(table) >= 60
+    count = {}
+    for name, prop in table.items():
+        assert prop.class_name in published_classes(), name
+        count[prop.class_name] = count.get(prop.class_name, 0) + 1
+        assert name == f"{prop.class_name}_{count[prop.class_name]}"
+        assert prop.up[-1] != prop.forward[-1], name
+
+
+def test_a_prop_has_its_class_and_a_broken_one_is_told(beast, tmp_path, monkeypatch):
+    def prop(actor):
+        return zeroad.ZeroadActor(actor=actor, class_name="Barrel")
+
+    monkeypatch.setattr(zeroad, "animals", dict)
+    monkeypatch.setattr(zeroad, "props", lambda: {"Barrel_1": prop("fauna/beast"), "Barrel_2": prop("fauna/bad")})
+    files = game() | {"art/actors/fauna/bad.xml": actor(texture="skeletal/gone.png")}
+    source = public_zip(tmp_path / "public.zip", files)
+    pack, missing = zeroad.build(BuildRequest(source))
+    (item,) = pack.manifest.assets
+    assert (item.name, item.class_name, item.license) == ("Barrel_1", "Barrel", "CC-BY-SA-3.0")
+    assert missing == ["Barrel_2 (fauna/bad): its texture 'skeletal/gone.png' is missing"]
+    with pytest.raises(AssetError, match=r"0 A\.D\. has nothing of the classes Pizza"):
+        zeroad.build(BuildRequest(source, classes=("Pizza",)))
+
+
+def test_the_finest_actor_of_several_is_taken_and_variants_name_variants(beast, tmp_path):
+    """The base of a base holds the mesh; where the texture is clear there is the player's colour."""
+    inline = '<inline><group><variant file="a.xml"/></group><material>player_trans.xml</material></inline>'
+    files = game() | {
+        "art/actors/fauna/beast.xml": f'<qualitylevels><actor quality="low"/>{inline}</qualitylevels>'.encode(),
+        "art/variants/a.xml": b'<variant file="b.xml"/>',
+        "art/variants/b.xml": b'<variant><mesh>beast.dae</mesh><textures><texture file="skeletal/beast.png" '
+        b'name="baseTex"/></textures></variant>',
+    }
+    pack, _ = zeroad.build(BuildRequest(public_zip(tmp_path / "public.zip", files)))
+    (piece,) = pack.model("Beast").pieces
+    assert len(piece.faces) == 4
+    assert (piece.image[..., 3] == 255).all()

@@ -24,7 +24,12 @@ SUPPORTED = frozenset(
     {
         "EXT_mesh_gpu_instancing",
         "EXT_texture_webp",
+        "KHR_materials_clearcoat",
+        "KHR_materials_emissive_strength",
+        "KHR_materials_ior",
         "KHR_materials_pbrSpecularGlossiness",
+        "KHR_materials_transmission",
+        "KHR_materials_volume",
         "KHR_mesh_quantization",
         "KHR_node_visibility",
         "KHR_texture_transform",
@@ -178,8 +183,47 @@ class Specular(_GltfRecord):
     specularGlossinessTexture: TextureInfo | None = None
 
 
+class Clearcoat(_GltfRecord):
+    """``KHR_materials_clearcoat``."""
+
+    clearcoatFactor: float = 0.0
+    clearcoatTexture: TextureInfo | None = None
+
+
+class Transmission(_GltfRecord):
+    """``KHR_materials_transmission``."""
+
+    transmissionFactor: float = 0.0
+    transmissionTexture: TextureInfo | None = None
+
+
+class Volume(_GltfRecord):
+    """``KHR_materials_volume``."""
+
+    thicknessFactor: float = 0.0
+    attenuationDistance: Annotated[float | None, Field(gt=0)] = None
+    attenuationColor: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+
+class Refraction(_GltfRecord):
+    """``KHR_materials_ior``."""
+
+    ior: float = 1.5
+
+
+class Strength(_GltfRecord):
+    """``KHR_materials_emissive_strength``."""
+
+    emissiveStrength: float = 1.0
+
+
 class _MaterialExtensions(_GltfRecord):
+    KHR_materials_clearcoat: Clearcoat | None = None
+    KHR_materials_emissive_strength: Strength | None = None
+    KHR_materials_ior: Refraction | None = None
     KHR_materials_pbrSpecularGlossiness: Specular | None = None
+    KHR_materials_transmission: Transmission | None = None
+    KHR_materials_volume: Volume | None = None
 
 
 class GltfMaterial(_GltfRecord):

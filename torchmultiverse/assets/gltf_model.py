@@ -9,18 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.assets.files import Siblings, shown
-from torchmultiverse.assets.gltf import SUPPORTED, GltfDocument, GltfMaterial, Metallic, Node, Primitive, TextureInfo
+from torchmultiverse.assets.gltf import SUPPORTED, GltfDocument, Node, Primitive, TextureInfo
+from torchmultiverse.assets.gltf_surface import GltfSurface, GltfSurfaces, absorbed
 from torchmultiverse.assets.model import Submesh, check_size
-from torchmultiverse.assets.textures import decode
 from torchmultiverse.errors import AssetError
 
 MAX_NODES = 10_000
 _COMPRESSIONS = frozenset({"EXT_meshopt_compression", "KHR_draco_mesh_compression", "KHR_meshopt_compression"})
 """Where a file does not require them it holds its arrays plainly as well: nothing is lost."""
 _REPEAT = 10497
-_METAL = 0.5
-_ROUGHNESS = 0.7
-"""Where the file does not say."""
 
 Floats = NDArray[np.float64]
 
@@ -38,19 +35,6 @@ class _PrimitiveGeometry:
     weights: Floats | None = None
 
 
-@dataclass(frozen=True)
-class _Surface:
-    """What of a material makes a piece."""
-
-    name: str
-    tint: tuple[float, float, float]
-    roughness: float
-    alpha: float
-    limit: float
-    """What is less opaque than this is not there; 0: alpha means nothing."""
-    texture: TextureInfo | None
-
-
 def read_glb(data: bytes, siblings: Siblings, what: str) -> tuple[list[Submesh], list[str]]:
     """Return the pieces of a GLB file, and what of it is not drawn.
 
@@ -58,7 +42,7 @@ def read_glb(data: bytes, siblings: Siblings, what: str) -> tuple[list[Submesh],
         AssetError: it cannot be read, contradicts itself, is too large, or nothing of it is to be seen.
     """
     reader = _GlbReader(GltfDocument(data, siblings, what))
-    pieces = list(reader.pieces())
+    pieces = absorbed(list(reader.pieces()))
     if not pieces:
         why = f": {'; '.join(reader.notes)}" if reader.notes else ""
         raise AssetError(f"{what}: it has no triangles that are to be seen{why}")
@@ -71,12 +55,11 @@ class _GlbReader:
         self.notes: dict[str, None] = {}  # in their order, each once
         self._places: dict[int, Floats] = {}
         self._geometry: dict[tuple[int, int, tuple[float, ...]], _PrimitiveGeometry | None] = {}
-        self._surfaces: dict[int | None, _Surface] = {}
-        self._images: dict[int, NDArray[np.uint8]] = {}
+        self._surfaces = GltfSurfaces(document, self._note)
         self._triangles = 0
 
-    def pieces(self) -> Iterator[Submesh]:
-        """Yield the triangles of every primitive that stands in the scene."""
+    def pieces(self) -> Iterator[tuple[Submesh, GltfSurface]]:
+        """Yield the triangles of every primitive that stands in the scene, and what they are made of."""
         self._note_unread()
         nodes = self._visible_nodes()
         for index in nodes:
@@ -252,7 +235,7 @@ class _GlbReader:
 
     def _placed(
         self, geometry: _PrimitiveGeometry, primitive: Primitive, index: int, node: Node, where: str, place: str
-    ) -> Iterator[Submesh]:
+    ) -> Iterator[tuple[Submesh, GltfSurface]]:
         """Yield a primitive in the coordinates of the scene, once however many instances there are."""
         if node.skin is not None and geometry.joints is not None and geometry.weights is not None:
             # Joints say where a mesh is; the node that holds it does not move it.
@@ -276,17 +259,14 @@ class _GlbReader:
             normals.append(about)
             turned.append((faces[:, ::-1] if flip else faces) + k * count)
         facts = {name: np.tile(values, (len(matrices), 1)) for name, values in facts.items()}
-        yield Submesh(
+        piece = Submesh(
             np.concatenate(vertices).astype(np.float32),
             np.concatenate(normals).astype(np.float32),
             np.concatenate(turned).astype(np.uint32),
             uv=facts.get("uv"),
-            colors=facts.get("colors"),
-            image=None if surface.texture is None else self._image(surface),
-            tint=surface.tint,
-            roughness=surface.roughness,
-            cut=surface.limit / surface.alpha if surface.texture is not None and surface.limit > 0 else 0.0,
+            colors=facts.pop("colors", None),
         )
+        yield from self._surfaces.pieces(piece, surface, facts)
 
     def _skinned(self, joints: NDArray[np.int64], weights: Floats, index: int, place: str) -> Floats:
         """Return the matrix of each vertex (V, 4, 4)."""
@@ -316,9 +296,9 @@ class _GlbReader:
 
     def _appearance(
         self, geometry: _PrimitiveGeometry, primitive: Primitive, where: str
-    ) -> tuple[_Surface | None, dict[str, NDArray[np.float32]], NDArray[np.bool_]]:
+    ) -> tuple[GltfSurface | None, dict[str, NDArray[np.float32]], NDArray[np.bool_]]:
         """Return a primitive's surface (None: nothing is seen of it), its arrays, and which faces are there."""
-        surface = self._surface(primitive.material)
+        surface = self._surfaces[primitive.material]
         kept = np.ones(len(geometry.faces), bool)
         facts: dict[str, NDArray[np.float32]] = {}
         colors = geometry.arrays.get("COLOR_0")
@@ -329,32 +309,42 @@ class _GlbReader:
                 if not kept.all():
                     self._note(f"{int((~kept).sum()):,} faces of '{surface.name}' are clear and are not drawn")
         opaque = surface.alpha
+        for name, info in surface.textures.items():
+            uv = self._coordinates(geometry, info, surface, where, name == "uv")
+            if uv is not None:
+                facts[name] = uv
         if surface.texture is not None:
-            transform = surface.texture.extensions.KHR_texture_transform
-            chosen = surface.texture.texCoord
-            if transform is not None and transform.texCoord is not None:
-                chosen = transform.texCoord
-            uv = geometry.arrays.get(f"TEXCOORD_{chosen}")
-            if uv is None:
-                raise AssetError(
-                    f"{self._what}: the material '{surface.name}' has a texture, {where} no texture coordinates "
-                    f"TEXCOORD_{chosen}"
-                )
-            if transform is not None:
-                c, s = np.cos(transform.rotation), np.sin(transform.rotation)
-                # v runs downwards in the file: what is counter-clockwise there has this sign.
-                uv = uv * transform.scale @ np.array([[c, s], [-s, c]]).T + transform.offset
-            self._wraps(surface, uv)
-            facts["uv"] = np.stack([uv[:, 0], 1 - uv[:, 1]], 1).astype(np.float32)
-            opaque *= float(self._image(surface)[..., 3].max()) / 255
+            opaque *= float(self._surfaces.image(surface.texture, surface.name)[..., 3].max()) / 255
         if opaque < surface.limit:
             self._note(f"'{surface.name}' is clear (its alpha is {opaque:g}) and is not drawn")
             return None, facts, kept
         return surface, facts, kept
 
-    def _wraps(self, surface: _Surface, uv: Floats) -> None:
-        assert surface.texture is not None
-        number = self._document.item(self._header.textures, surface.texture.index, "a material: texture").sampler
+    def _coordinates(
+        self, geometry: _PrimitiveGeometry, info: TextureInfo, surface: GltfSurface, where: str, needed: bool
+    ) -> NDArray[np.float32] | None:
+        """Return the coordinates (V, 2) of a texture, v upwards; None where there are none, and none are needed."""
+        transform = info.extensions.KHR_texture_transform
+        chosen = info.texCoord
+        if transform is not None and transform.texCoord is not None:
+            chosen = transform.texCoord
+        uv = geometry.arrays.get(f"TEXCOORD_{chosen}")
+        if uv is None:
+            missing = f"the material '{surface.name}' has a texture, {where} no texture coordinates TEXCOORD_{chosen}"
+            if needed:
+                raise AssetError(f"{self._what}: {missing}")
+            self._note(missing)
+            return None
+        if transform is not None:
+            c, s = np.cos(transform.rotation), np.sin(transform.rotation)
+            # v runs downwards in the file: what is counter-clockwise there has this sign.
+            uv = uv * transform.scale @ np.array([[c, s], [-s, c]]).T + transform.offset
+        if needed:
+            self._wraps(info, surface, uv)
+        return np.stack([uv[:, 0], 1 - uv[:, 1]], 1).astype(np.float32)
+
+    def _wraps(self, info: TextureInfo, surface: GltfSurface, uv: Floats) -> None:
+        number = self._document.item(self._header.textures, info.index, "a material: texture").sampler
         if number is None:
             return
         sampler = self._document.item(self._header.samplers, number, "a texture: sampler")
@@ -362,76 +352,6 @@ class _GlbReader:
             beyond = np.nanmax(np.abs(uv[:, column] - 0.5), initial=0) > 0.502
             if wrap != _REPEAT and beyond:
                 self._note(f"the texture of '{surface.name}' repeats beyond its border; the file clamps or mirrors it")
-
-    def _surface(self, index: int | None) -> _Surface:
-        if index not in self._surfaces:
-            given = GltfMaterial() if index is None else self._document.item(self._header.materials, index, "material")
-            name = shown(given.name or ("no material" if index is None else f"materials[{index}]"))
-            self._surfaces[index] = self._made(given, name)
-        return self._surfaces[index]
-
-    def _made(self, given: GltfMaterial, name: str) -> _Surface:
-        """Return what is drawn of a material, and remark on what is not."""
-        base, unread = _base(given)
-        if unread:
-            self._note(f"not drawn of '{name}': {', '.join(unread)}")
-        red, green, blue, alpha = (float(np.clip(c, 0, 1)) for c in base.baseColorFactor)
-        surface = _Surface(
-            name,
-            (red, green, blue),
-            float(np.clip(_ROUGHNESS if base.roughnessFactor is None else base.roughnessFactor, 0.05, 1)),
-            alpha,
-            {"OPAQUE": 0.0, "MASK": max(given.alphaCutoff, 0.0), "BLEND": 0.5}[given.alphaMode],
-            base.baseColorTexture,
-        )
-        if given.alphaMode == "BLEND" and self._translucent(surface):
-            self._note(f"'{name}' is see-through in part: what is less than half opaque is not drawn, the rest is")
-        return surface
-
-    def _translucent(self, surface: _Surface) -> bool:
-        """Return whether more than a hundredth of a surface is neither clear nor opaque."""
-        if 0 < surface.alpha < 1:
-            return True
-        if surface.texture is None:
-            return False
-        alpha = self._image(surface)[..., 3]
-        return float((alpha > 25).mean() - (alpha > 230).mean()) > 0.01
-
-    def _image(self, surface: _Surface) -> NDArray[np.uint8]:
-        assert surface.texture is not None
-        place = f"the material '{surface.name}'"
-        index = self._document.item(self._header.textures, surface.texture.index, f"{place}: texture").image
-        if index is None:
-            raise AssetError(f"{self._what}: the texture of {place} cannot be read: it names no image")
-        if index not in self._images:
-            self._images[index] = decode(
-                self._document.image_bytes(index, place), f"{self._what}: the texture of {place}"
-            )
-        return self._images[index]
-
-
-def _base(given: GltfMaterial) -> tuple[Metallic, list[str]]:
-    """Return a material's colour and roughness, and what of it is not read."""
-    base, shiny = given.pbrMetallicRoughness, given.extensions.KHR_materials_pbrSpecularGlossiness
-    unread = [k for k in ("normalTexture", "occlusionTexture", "emissiveTexture") if getattr(given, k) is not None]
-    if max(given.emissiveFactor) > 0 and given.emissiveTexture is None:
-        unread.append("emissiveFactor")
-    colored = base is not None and base.model_fields_set & {"baseColorFactor", "baseColorTexture"}
-    if shiny is not None and not colored:
-        # The same surface without metal: what it scatters is its colour.
-        base = Metallic(
-            baseColorFactor=shiny.diffuseFactor,
-            baseColorTexture=shiny.diffuseTexture,
-            roughnessFactor=1 - shiny.glossinessFactor,
-        )
-        if max(shiny.specularFactor) > 0.2 or shiny.specularGlossinessTexture is not None:
-            unread.append("its specular colour")
-    base = base or Metallic()
-    if base.metallicRoughnessTexture is not None:
-        unread.append("metallicRoughnessTexture")
-    elif base.metallicFactor is not None and base.metallicFactor > _METAL:
-        unread.append(f"metallicFactor {base.metallicFactor:g}")
-    return base, unread
 
 
 def _matrix(node: Node) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
@@ -80,6 +81,7 @@ class Submesh:
             refraction, below 0 a thin pane.
         emission: radiance that it gives off, times its colour.
         coat: strength of a clear coat over it, 0 to 1.
+        keeps: whether a texture that replaces the model's surface leaves this piece as it is.
     """
 
     vertices: Floats
@@ -96,6 +98,7 @@ class Submesh:
     glass: float = 0.0
     emission: float = 0.0
     coat: float = 0.0
+    keeps: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,39 @@ class MeshModel:
         """Return the corners of the box around what the faces use."""
         used = np.concatenate([piece.vertices[np.unique(piece.faces)] for piece in self.pieces]).astype(float)
         return used.min(0), used.max(0)
+
+
+_KEEPING = re.compile(
+    r"(?<![a-z])(?:lens|glass|window|windscreen|windshield|bulb|light|headlight|taillight|headlamp|lamp|led|screen"
+    r"|display|mirror|licht|vitre|verre)(?:e?s)?(?![a-z])",
+    re.IGNORECASE,
+)
+_NAMED_COLOR = re.compile(r"light[\W_]*(?:gr[ae]y|blue|green|red|brown|wood|oak|yellow|pink|metal|skin)", re.IGNORECASE)
+
+
+def named_to_keep(name: str) -> bool:
+    """Return whether a material is called as lamps, lenses, panes and screens are, which keep what they are.
+
+    >>> named_to_keep("Head_Lights"), named_to_keep("window.001"), named_to_keep("light_wood"), named_to_keep("glasses")
+    (True, True, False, False)
+    """
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])|\d+", "_", name)
+    return _KEEPING.search(words) is not None and _NAMED_COLOR.search(words) is None and "glasses" not in words.lower()
+
+
+def look(piece: Submesh) -> tuple[float, ...]:
+    """Return what pieces without a texture have in common that are one part: all of a material but its colour."""
+    return (round(piece.roughness, 1), piece.metallic, piece.glass, piece.emission, piece.coat)
+
+
+def keeping(model: MeshModel) -> list[bool]:
+    """Return which pieces stay as they are when a texture replaces the model's surface: glass, lamps, and by name.
+
+    Names alone do not count where nothing else would be left to be replaced.
+    """
+    sure = [piece.glass != 0 or piece.emission > 0 for piece in model.pieces]
+    named = [certain or piece.keeps for certain, piece in zip(sure, model.pieces, strict=True)]
+    return sure if all(named) else named
 
 
 def check_size(triangles: int, what: str) -> None:
@@ -242,7 +278,7 @@ def welded_normals(vertices: NDArray[Any], faces: NDArray[Any]) -> Floats:
 
 
 _ARRAYS = ("vertices", "normals", "faces", "uv", "colors", "image", "rough")
-_FACTS = ("tint", "roughness", "cut", "metallic", "glass", "emission", "coat")
+_FACTS = ("tint", "roughness", "cut", "metallic", "glass", "emission", "coat", "keeps")
 
 
 def pack(model: MeshModel) -> bytes:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.assets.files import Siblings, shown
-from torchmultiverse.assets.model import MAX_REPEATS, MAX_TRIANGLES, Submesh, check_size, welded_normals
+from torchmultiverse.assets.model import MAX_REPEATS, MAX_TRIANGLES, Submesh, check_size, named_to_keep, welded_normals
 from torchmultiverse.assets.polygons import triangulated
 from torchmultiverse.assets.textures import decode, linear
 from torchmultiverse.errors import AssetError
@@ -268,6 +268,7 @@ def _pieces(
         _normals(vertices, faces, arrays["vn"], at["vn"]),
         faces.astype(np.uint32),
         colors=colors,
+        keeps=named_to_keep(name or ""),
         **_surface(name or "", material, colors is not None),
     )
     if material.texture is None:

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from torchmultiverse.assets import environment
-from torchmultiverse.assets.bake import Baked, bake, edge_for
+from torchmultiverse.assets.bake import bake, edge_for
 from torchmultiverse.assets.library import PROCEDURAL, Pack, open_pack
-from torchmultiverse.assets.parts import parts_of, texels_for, whole
+from torchmultiverse.assets.model import MeshModel, keeping
+from torchmultiverse.assets.parts import parts_of, surface_part, texels_for, whole
 from torchmultiverse.assets.texture_maps import TextureMap, surface_colors
 from torchmultiverse.engines import Asset
 from torchmultiverse.engines.builtin import (
@@ -23,6 +24,7 @@ from torchmultiverse.engines.builtin import (
     AssetSource,
     Character,
     Material,
+    Mesh,
     MeshPart,
     ProceduralAssets,
     World,
@@ -66,22 +68,25 @@ class _Recent(Generic[Made]):
 
 
 def dressed(base: Character, texture: TextureMap) -> PackCharacter:
-    """Return a character in a surface; parts that keep their material do so (lamps, lenses)."""
-    vertices, faces, normals = base.vertices, base.faces, base.normals
-    color = surface_colors(texture, vertices, faces, normals)
-    roughness = np.full(len(vertices), texture.roughness, np.float32)
+    """Return a character in a surface; parts that keep their material do so (lamps, lenses), and panes of glass."""
+    color = surface_colors(texture, base.vertices, base.faces, base.normals)
+    return _covered(base, color, np.full(len(color), texture.roughness, np.float32))
+
+
+def _covered(base: Character, color: NDArray[np.float32], roughness: NDArray[np.float32]) -> PackCharacter:
+    """Return a character in other colours (V, 3) and roughness (V,) where its parts do not keep their own."""
     parts: list[MeshPart] = []
-    at = 0
+    color, roughness, at = color.copy(), roughness.copy(), 0
     for part in getattr(base, "parts", ()):
         own = slice(at, at + len(part.mesh.vertices))
         at = own.stop
-        if part.keeps:
+        if part.keeps or part.material.glass < 0:
             color[own], roughness[own] = base.color[own], base.roughness[own]
             parts.append(part)
             continue
-        plain = Material(part.material.name, roughness=texture.roughness)
+        plain = Material(part.material.name, roughness=round(float(roughness[own].mean()), 4))
         parts.append(replace(part, material=plain, mesh=replace(part.mesh, colors=color[own])))
-    return PackCharacter(vertices, faces, normals, color, roughness, base.hover, tuple(parts))
+    return PackCharacter(base.vertices, base.faces, base.normals, color, roughness, base.hover, tuple(parts))
 
 
 class PackAssets(AssetSource):
@@ -90,7 +95,7 @@ class PackAssets(AssetSource):
     def __init__(self, pack: Pack) -> None:
         self._pack = pack
         self._parts: _Recent[tuple[MeshPart, ...]] = _Recent()
-        self._shapes: _Recent[Baked] = _Recent()
+        self._shapes: _Recent[tuple[MeshPart, ...]] = _Recent()
 
     @override
     def packs(self) -> list[str]:
@@ -126,17 +131,34 @@ class PackAssets(AssetSource):
         if texture != "Default":
             plain = self.shape(name, side)
             color, roughness = textured(texture, plain.vertices / np.float32(item.size))
-            return replace(plain, color=color, roughness=roughness)
+            return _covered(plain, color, roughness)
         parts = self._parts.get(
             (name, side), lambda: parts_of(self._pack.model(name), edge_for(side), texels_for(side))
         )
         return PackCharacter(*whole(parts), item.hover, parts)
 
     def shape(self, name: str, side: int) -> PackCharacter:
-        """Return a character as one surface, split finely enough for a pattern that replaces its own."""
-        mesh = self._shapes.get((name, side), lambda: bake(self._pack.model(name), edge_for(side), True))
+        """Return a character whose surface is split finely enough for a pattern that replaces its own.
+
+        It has parts where some of it keeps its own: that surface is one of them.
+        """
         hover = self._pack.item("character", name).hover
-        return PackCharacter(mesh.vertices, mesh.faces, mesh.normals, mesh.color, mesh.roughness, hover)
+        parts = self._shapes.get((name, side), lambda: self._surface(name, side))
+        return PackCharacter(*whole(parts), hover, parts if any(part.keeps for part in parts) else ())
+
+    def _surface(self, name: str, side: int) -> tuple[MeshPart, ...]:
+        """Return what is replaced as one part, and what keeps its own as it is."""
+        model = self._pack.model(name)
+        kept = keeping(model)
+        own = tuple(piece for piece, keeps in zip(model.pieces, kept, strict=True) if keeps)
+        rest = tuple(piece for piece, keeps in zip(model.pieces, kept, strict=True) if not keeps)
+        parts = parts_of(MeshModel(own), edge_for(side), texels_for(side)) if own else ()
+        parts = tuple(replace(part, keeps=True) for part in parts)
+        if not rest:
+            return parts
+        mesh = bake(MeshModel(rest), edge_for(side), True)
+        surface = Mesh(mesh.vertices, mesh.faces, mesh.normals, colors=mesh.color)
+        return surface_part(surface, float(mesh.roughness.mean())), *parts
 
     @override
     def worlds(self) -> list[str]:

@@ -14,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.assets.bake import bake
-from torchmultiverse.assets.model import Floats, MeshModel, Submesh
+from torchmultiverse.assets.model import Floats, MeshModel, Submesh, keeping, look
 from torchmultiverse.engines.builtin import Material, Mesh, MeshPart
 
 TEXELS = ((192, 256), (320, 512), (640, 1024), (1 << 16, 2048))
 """Longest side of a texture by the side of the picture in pixels: one texture is mostly laid around a whole body."""
 _BRIGHTEST = 0.95
+_LAMP = 4096
+"""Shadow rays look for lamps of at most so many faces."""
 _SPECULAR = 0.5
 """That of most things."""
 
@@ -39,22 +41,25 @@ def parts_of(model: MeshModel, edge: float, texels: int) -> tuple[MeshPart, ...]
     """
     plain: dict[tuple[float, ...], list[Mesh]] = {}
     parts: list[MeshPart] = []
-    for piece in model.pieces:
+    for piece, keeps in zip(model.pieces, keeping(model), strict=True):
         if piece.image is not None and piece.uv is not None and piece.cut == 0:
-            parts.append(_textured(piece, texels, f"texture {len(parts)}"))
+            parts.append(_textured(piece, texels, f"texture {len(parts)}", keeps))
         else:
-            key = (round(piece.roughness, 1), piece.metallic, piece.glass, piece.emission, piece.coat)
-            plain.setdefault(key, []).append(_plain(piece, edge))
-    for (roughness, metallic, glass, emission, coat), meshes in plain.items():
+            plain.setdefault((*look(piece), keeps), []).append(_plain(piece, edge))
+    for (roughness, metallic, glass, emission, coat, kept), meshes in plain.items():
         name = f"plain {len(parts)}"
-        material = Material(
-            name, roughness, _SPECULAR, metallic, emission, glass=glass, coat=coat, samples_light=emission > 0
-        )
-        parts.append(MeshPart(material, _joined(meshes), keeps=glass != 0 or emission > 0))
+        lamp = emission > 0 and sum(len(mesh.faces) for mesh in meshes) <= _LAMP
+        material = Material(name, roughness, _SPECULAR, metallic, emission, glass=glass, coat=coat, samples_light=lamp)
+        parts.append(MeshPart(material, _joined(meshes), keeps=bool(kept)))
     return tuple(parts)
 
 
-def _textured(piece: Submesh, texels: int, name: str) -> MeshPart:
+def surface_part(mesh: Mesh, roughness: float) -> MeshPart:
+    """Return what a texture replaces, as one part with colours of vertices."""
+    return MeshPart(Material("surface", roughness, _SPECULAR), mesh)
+
+
+def _textured(piece: Submesh, texels: int, name: str, keeps: bool) -> MeshPart:
     assert piece.image is not None
     rough = None if piece.rough is None else np.ascontiguousarray(_halved(piece.rough, texels)[::-1])
     material = Material(
@@ -73,7 +78,7 @@ def _textured(piece: Submesh, texels: int, name: str) -> MeshPart:
     colors = piece.colors if piece.colors is not None else np.ones_like(piece.vertices)
     colors = np.minimum(colors * np.asarray(piece.tint, np.float32), _BRIGHTEST).astype(np.float32)
     mesh = Mesh(*_used(piece.vertices, piece.faces, (_unit(piece.normals), piece.uv, colors)))
-    return MeshPart(material, mesh, keeps=piece.glass != 0 or piece.emission > 0)
+    return MeshPart(material, mesh, keeps)
 
 
 def _plain(piece: Submesh, edge: float) -> Mesh:

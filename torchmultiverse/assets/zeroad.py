@@ -1,4 +1,4 @@
-"""The animals of 0 A.D. (Wildfire Games, CC-BY-SA 3.0) as a pack, made from the data that distributions carry.
+"""Animals and props of 0 A.D. (Wildfire Games, CC-BY-SA 3.0) as a pack, made from the data that distributions carry.
 
 Nothing of it comes with this package: it is read from the game's own archive on this machine.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -36,16 +36,20 @@ PLACES = ("/usr/share/games/0ad", "/usr/local/share/games/0ad", "/usr/share/0ad/
 _ARCHIVE = "mods/public/public.zip"
 _MAX_BYTES = 64 * 2**20
 _PROP_DEPTH = 2
+_VARIANT_DEPTH = 4
+_PLAYER = np.array([0.55, 0.09, 0.07])
+"""What the game puts where a texture is clear, on what shows whose it is; sRGB."""
 _MIRROR = np.array([-1.0, 1.0, 1.0])
 """The game's coordinates are left-handed."""
 
 
-class ZeroadAnimal(BaseModel):
-    """What of the game makes an asset; a line of ``zeroad.json``.
+class ZeroadActor(BaseModel):
+    """What of the game makes an asset; a line of ``zeroad.json``, or one of a class of ``zeroad_props.json``.
 
     ``mesh`` and ``texture`` choose among an actor's variants by a part of the file's name; without them the first is
     taken. The game's animals face ``forward`` with ``up`` upwards. ``bank`` tilts its upper side towards the camera at
-    yaw 0, in degrees: a bird with spread wings is a line from the side.
+    yaw 0, in degrees: a bird with spread wings is a line from the side. ``yaw`` turns it before, as in `Pose`. ``bare``
+    leaves out what is fixed to it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,11 +61,14 @@ class ZeroadAnimal(BaseModel):
     size: float = models.DISPLAY_SIZE
     hover: float = 0.0
     bank: float = 0.0
+    yaw: float = 0.0
     cut: float | None = None
+    bare: bool = False
+    class_name: str = ""
 
 
 def build(request: BuildRequest) -> tuple[Pack, list[str]]:
-    """Make the pack ``0ad``; return it, and one line for each animal that this source does not have.
+    """Make the pack ``0ad``; return it, and one line for each asset that this source does not have.
 
     Args:
         request: its source is the Debian package, ``public.zip``, or a folder that holds either or is unpacked; by
@@ -84,26 +91,53 @@ def build(request: BuildRequest) -> tuple[Pack, list[str]]:
                 )
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="0ad-")))
             source = download("0ad-data", folder, "get the data of 0 A.D. in another way and give --source")
+        actors = _chosen_actors(request.classes)
+        if not actors:
+            raise AssetError(f"0 A.D. has nothing of the classes {', '.join(request.classes)}")
         archive = stack.enter_context(open_archive(source))
-        pack = install(NAME, _assets(archive, missing, str(source)), request.out)
+        pack = install(NAME, _assets(archive, actors, missing, str(source)), request.out)
     return pack, missing
 
 
-def animals() -> dict[str, ZeroadAnimal]:
-    """Return what is made of the game, by name."""
+def animals() -> dict[str, ZeroadActor]:
+    """Return which animals are made of the game, by name."""
     table = json.loads((Path(__file__).parent / "zeroad.json").read_text("utf-8"))
-    return {name: ZeroadAnimal.model_validate(row) for name, row in table.items()}
+    return {name: ZeroadActor.model_validate(row) for name, row in table.items()}
 
 
-def _assets(archive: Archive, missing: list[str], source: str) -> Iterator[tuple[Item, bytes]]:
+def props() -> dict[str, ZeroadActor]:
+    """Return which assets of the published classes are made of the game, by name: those of a class in their order."""
+    table = json.loads((Path(__file__).parent / "zeroad_props.json").read_text("utf-8"))
+    return {
+        f"{of}_{k}": ZeroadActor.model_validate({"class_name": of, **row})
+        for of, rows in table.items()
+        for k, row in enumerate(rows, 1)
+    }
+
+
+def _chosen_actors(classes: Sequence[str]) -> dict[str, ZeroadActor]:
+    """Return all that is made, or what is of one of some classes."""
+    made = animals() | props()
+    return {name: one for name, one in sorted(made.items()) if not classes or (one.class_name or name) in classes}
+
+
+def _assets(
+    archive: Archive, actors: Mapping[str, ZeroadActor], missing: list[str], source: str
+) -> Iterator[tuple[Item, bytes]]:
     found = 0
-    for name, animal in sorted(animals().items()):
+    for name, animal in actors.items():
         what = f"{name} ({animal.actor})"
-        model = actor_model(archive, animal, what)
+        try:
+            model = actor_model(archive, animal, what)
+        except AssetError as error:
+            if not animal.class_name:
+                raise
+            missing.append(str(error))
+            continue
         if model is None:
             missing.append(f"{what}: the source has no such actor, or not its mesh")
             continue
-        pose = Pose(animal.up, animal.forward, lean=animal.bank, size=animal.size)
+        pose = Pose(animal.up, animal.forward, animal.yaw, lean=animal.bank, size=animal.size)
         facts = {
             "name": name,
             "display_name": name_in_words(name),
@@ -111,11 +145,12 @@ def _assets(archive: Archive, missing: list[str], source: str) -> Iterator[tuple
             "attribution": ATTRIBUTION,
             "source": f"https://play0ad.com, art/actors/{animal.actor}.xml",
             "hover": animal.hover,
+            "class_name": animal.class_name,
         }
         found += 1
         yield character_item(model, pose, facts, [], what)
     if found == 0:
-        raise AssetError(f"{source} holds none of the animals of 0 A.D.")
+        raise AssetError(f"{source} holds nothing of 0 A.D. that is made into an asset")
 
 
 @dataclass
@@ -127,7 +162,7 @@ class _ActorFiles:
     props: dict[str, str] = field(default_factory=dict)
 
 
-def actor_model(archive: Archive, animal: ZeroadAnimal, what: str, depth: int = 0) -> MeshModel | None:
+def actor_model(archive: Archive, animal: ZeroadActor, what: str, depth: int = 0) -> MeshModel | None:
     """Return the mesh of an actor with its texture and what is fixed to it, right-handed; None where it is not there.
 
     Raises:
@@ -136,7 +171,7 @@ def actor_model(archive: Archive, animal: ZeroadAnimal, what: str, depth: int = 
     data = archive.read(f"art/actors/{animal.actor}.xml")
     if data is None:
         return None
-    root = _xml(data, what)
+    root = _finest(_xml(data, what))
     choice = _chosen(archive, root, animal, what)
     mesh = _first(archive, f"art/meshes/{choice.mesh}", (".cached.pmd", "")) if choice.mesh else None
     if mesh is None:
@@ -150,26 +185,36 @@ def actor_model(archive: Archive, animal: ZeroadAnimal, what: str, depth: int = 
     if cut is None:
         # What the game's materials do with a texture's alpha: some cut, others mix in the player's colour, or gloss.
         cut = 0.5 if material.startswith("basic_trans") else 0.0
+    image = decode(texture, f"{what}: {choice.texture}")
+    if material.startswith("player_trans"):
+        image = _owned(image)
     own = Submesh(
         pmd.vertices * _MIRROR.astype(np.float32),
         pmd.normals * _MIRROR.astype(np.float32),
         pmd.faces,
         uv=pmd.uv,
-        image=decode(texture, f"{what}: {choice.texture}"),
+        image=image,
         cut=cut,
     )
     pieces = [own]
-    for place, actor in choice.props.items():
+    for place, actor in () if animal.bare else choice.props.items():
         point = pmd.props.get(f"prop-{place}") or pmd.props.get(place)
         if point is None or depth >= _PROP_DEPTH:
             continue
-        part = actor_model(archive, ZeroadAnimal(actor=actor), f"{what}: {actor}", depth + 1)
+        part = actor_model(archive, ZeroadActor(actor=actor), f"{what}: {actor}", depth + 1)
         if part is None:
             continue
         # A turn seen in a mirror across x turns the other way about y and z.
         turn = point.rotation * np.array([1, 1, -1, -1])
         pieces += [_turned(piece, turn, point.position * _MIRROR) for piece in part.pieces]
     return MeshModel(tuple(pieces))
+
+
+def _owned(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a texture in a player's colour where it is clear."""
+    alpha = image[..., 3:] / 255
+    colored = (image[..., :3] * (alpha + (1 - alpha) * _PLAYER)).astype(np.uint8)
+    return np.concatenate([colored, np.full_like(image[..., 3:], 255)], -1)
 
 
 def _turned(piece: Submesh, turn: NDArray[np.float64], offset: NDArray[np.float64] | None = None) -> Submesh:
@@ -179,7 +224,7 @@ def _turned(piece: Submesh, turn: NDArray[np.float64], offset: NDArray[np.float6
     return replace(piece, vertices=vertices.astype(np.float32), normals=normals.astype(np.float32))
 
 
-def _chosen(archive: Archive, root: ElementTree.Element, animal: ZeroadAnimal, what: str) -> _ActorFiles:
+def _chosen(archive: Archive, root: ElementTree.Element, animal: ZeroadActor, what: str) -> _ActorFiles:
     """Return what one variant of each group gives; what comes later wins, as in the game."""
     choice = _ActorFiles()
     for group in root.findall("group"):
@@ -200,13 +245,19 @@ def _chosen(archive: Archive, root: ElementTree.Element, animal: ZeroadAnimal, w
     return choice
 
 
-def _inherited(archive: Archive, variant: ElementTree.Element, what: str) -> ElementTree.Element:
+def _finest(root: ElementTree.Element) -> ElementTree.Element:
+    """Return the actor of the best quality, where a file has several."""
+    inline = root.find("inline")
+    return root if root.tag != "qualitylevels" or inline is None else inline
+
+
+def _inherited(archive: Archive, variant: ElementTree.Element, what: str, depth: int = 0) -> ElementTree.Element:
     """Return a variant with what the file that it names says, its own coming last."""
     name = variant.get("file")
-    data = archive.read(f"art/variants/{name}") if name else None
+    data = archive.read(f"art/variants/{name}") if name and depth < _VARIANT_DEPTH else None
     if data is None:
         return variant
-    base = _xml(data, f"{what}: {name}")
+    base = _inherited(archive, _xml(data, f"{what}: {name}"), what, depth + 1)
     merged = ElementTree.Element("variant", {**base.attrib, **variant.attrib})
     merged.extend([*variant.findall("mesh"), *base.findall("mesh")])
     for tag in ("textures", "props"):
@@ -214,7 +265,7 @@ def _inherited(archive: Archive, variant: ElementTree.Element, what: str) -> Ele
     return merged
 
 
-def _wants(variant: ElementTree.Element, animal: ZeroadAnimal) -> bool:
+def _wants(variant: ElementTree.Element, animal: ZeroadActor) -> bool:
     mesh = (variant.findtext("mesh") or "").strip()
     textures = [t.get("file", "") for t in variant.findall("textures/texture") if t.get("name") == "baseTex"]
     return bool(

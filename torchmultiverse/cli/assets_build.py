@@ -66,7 +66,7 @@ def zeroad(
 @build_group.command(
     epilog=examples(
         "torchmultiverse assets build sweethome3d --fetch",
-        "torchmultiverse assets build sweethome3d --source sweethome3d-furniture_1.9.2-1_all.deb --classes Desk",
+        "torchmultiverse assets build sweethome3d --source sweethome3d-furniture.deb --classes Desk",
     ),
 )
 def sweethome3d(
