@@ -1,6 +1,7 @@
 """Contact sheets of the built-in engine, to be looked at, and the page of the documentation that shows them.
 
-Every world, animal, texture and light, and SPAR pairs; the page has them beside what the catalogue says.
+Every world, animal, class of objects, texture and light, and SPAR pairs; the page has them beside what the catalogue
+says.
 
 python benchmarks/gallery.py [--out docs/gallery] [--page docs/catalogue.md] [--size 144] [--only worlds,…,page]
 """
@@ -20,9 +21,12 @@ from torchmultiverse.connect import engine_catalogue
 from torchmultiverse.engines import Catalogue, Failure, RenderOptions, catalogue_rows
 from torchmultiverse.engines.builtin import TEXTURES, BuiltinEngine, texture
 from torchmultiverse.engines.builtin.characters import character_names, texture_names
+from torchmultiverse.engines.builtin.objects import object_names
+from torchmultiverse.engines.builtin.relative import RELATIVE
 from torchmultiverse.engines.builtin.world import world_names
 from torchmultiverse.images import jpeg
-from torchmultiverse.scenes import LIGHTS, Scene
+from torchmultiverse.scenes import LIGHTS, Scene, class_of, class_table, published_levels
+from torchmultiverse.scenes.ar4t import RELATIONS
 from torchmultiverse.sheets import Tile, contact_sheet, in_rows
 from torchmultiverse.tables import Table, encode, number, text
 
@@ -50,6 +54,16 @@ def animals() -> Iterator[tuple[str, dict[str, object]]]:
             yield f"{name}, {yaw}°" if yaw else name, PLAIN | {"Character_Name": name, "Camera_Yaw": yaw}
 
 
+def objects() -> Iterator[tuple[str, dict[str, object]]]:
+    """The first object of each class."""
+    shown: set[int] = set()
+    for name in object_names():
+        found = class_of(name)
+        if found is not None and found.id not in shown:
+            shown.add(found.id)
+            yield found.display, PLAIN | {"Character_Name": name}
+
+
 def textures() -> Iterator[tuple[str, dict[str, object]]]:
     for name in texture_names():
         yield name, PLAIN | {"Character_Texture": name}
@@ -69,9 +83,22 @@ def pairs() -> Iterator[tuple[str, dict[str, object]]]:
             yield world, {**named, "Character_Texture": first, "Character2_Texture": second, **places}
 
 
+def placements() -> Iterator[tuple[str, dict[str, object]]]:
+    """Words that are made true of two characters."""
+    for one, two in (("Cat", "Elephant"), ("Cofee_Mug_1", "Barrel_1"), ("Soccer_Ball_1", "Soup_Bowl_1")):
+        for word in RELATIVE:
+            mine, its, _ = RELATIONS.get(word, ((0, 0, 0), (0, 0, 0), ""))
+            named: dict[str, object] = {"World_Name": "SaltFlats", "Character_Name": one, "Character2_Name": two}
+            named |= {"Character1_Pos": word, "Character2_Pos": "location"}
+            named |= {"Character_Scale": 1.3, "Character2_Scale": 1.3}
+            spots = {"Character_Location": ",".join(map(str, mine)), "Character2_Location": ",".join(map(str, its))}
+            yield word, named | spots
+
+
 SHEETS: dict[str, tuple[Callable[[], Iterator[tuple[str, dict[str, object]]]], int, int]] = {
-    "worlds": (worlds, 8, 0), "animals": (animals, 8, 2), "textures": (textures, 8, 0), "lights": (lights, 7, 0),
-    "pairs": (pairs, 8, 4),
+    "worlds": (worlds, 8, 0), "animals": (animals, 8, 2), "objects": (objects, 10, 0),
+    "textures": (textures, 8, 0), "lights": (lights, 7, 0),
+    "pairs": (pairs, 8, 4), "placements": (placements, 9, 0),
 }  # fmt: skip
 """Name of a sheet → its scenes with their labels, its columns, and how many of these stand together."""
 
@@ -96,6 +123,26 @@ def look_alikes(limit: float = ALIKE) -> list[tuple[str, str, float]]:
     return sorted((pair for pair in apart if pair[2] < limit), key=lambda pair: pair[2])
 
 
+def objects_table() -> Table:
+    """Return the classes of objects, with how many there are of each."""
+    found = Table(
+        (
+            text("name", "class"), number("id", "number in the pass class"), text("what", "what it is"),
+            number("count", "objects"), text("synset", "WordNet 3.0"), text("imagenet", "ImageNet-1k"),
+            text("families", "published families"),
+        )
+    )  # fmt: skip
+    families = {
+        family: {str(level) for name, levels in factors.items() if name.endswith("_Name") for level in levels}
+        for family, factors in published_levels().items()
+    }
+    for one in class_table():
+        if one.kind == "object":
+            varied = [family for family, levels in families.items() if levels & set(one.characters)]
+            found.add(one.name, one.id, one.display, one.assets, one.synset, [str(k) for k in one.imagenet], varied)
+    return found
+
+
 def page(catalogue: Catalogue) -> str:
     """Return the page of the documentation."""
     name, what, families = text("name"), text("what", "what it is"), text("families", "published families")
@@ -111,7 +158,12 @@ def page(catalogue: Catalogue) -> str:
     for kind, columns in kinds.items():
         tables[kind] = Table(columns)
         for row in catalogue_rows(catalogue, kind):
+            if kind == "characters" and (one := class_of(row["name"])) is not None and one.kind == "object":
+                continue  # by class, below
+            if str(row.get("factor", "")).endswith("_Name") and str(row["levels"]).endswith("characters"):
+                row["levels"] = "animals and objects"
             tables[kind].add(*(row[column.keys[0]] or None for column in columns))
+    tables["objects"] = objects_table()
     alike = Table((text("one"), text("other"), number("distance", form=".1f")))
     for pair in look_alikes():
         alike.add(*pair)
@@ -124,8 +176,8 @@ PAGE = """# Catalogue
 <!-- Written by `python benchmarks/gallery.py`, from what the engine says of itself. -->
 
 What a scene of the built-in engine can be made of. The same is listed, with packs of your own and their licences, by
-`torchmultiverse catalogue factors`, `worlds`, `characters`, `textures` and `lights`; `--format json`, `csv` or `md` is
-for programs, and `--engine` asks another engine.
+`torchmultiverse catalogue factors`, `worlds`, `characters`, `classes`, `textures` and `lights`; `--format json`, `csv`
+or `md` is for programs, and `--engine` asks another engine.
 
 ## Factors
 
@@ -141,11 +193,25 @@ Each once; an alias is accepted as well. On the sheet each has another animal.
 {worlds}
 ## Characters
 
-From the side, and with the camera turned by 45°. `Character2_Name` has the same levels.
+Animals and objects are levels of `Character_Name` and of `Character2_Name`: any of them can stand where another can.
+Each is of a class, whose number in the pass `class` never changes: animals are 1 to 70, classes of objects 71 to 221;
+what packs bring that is of none of these comes after them, and a dataset's `manifest.json` says how.
 
-![Every character](gallery/animals.jpg)
+### Animals
+
+From the side, and with the camera turned by 45°.
+
+![Every animal](gallery/animals.jpg)
 
 {characters}
+### Objects, by class
+
+The objects of a class are `CLASS_1`, `CLASS_2`, … in the spelling of PUG: ImageNet. How they differ is said by
+`torchmultiverse catalogue characters --of CLASS`. The sheet has the first of each class.
+
+![An object of every class](gallery/objects.jpg)
+
+{objects}
 ## Textures
 
 `Character2_Texture` has the same levels. Names with numbers are the variants of attributes of PUG: AR4T.

@@ -76,9 +76,18 @@ def render(out: Path, worlds: list[str], animals: list[str], views: int, size: i
 
 
 def classify(
-    images: NDArray[np.uint8], labels: NDArray[np.int64], train: NDArray[np.bool_], classes: int, epochs: int, seed: int
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    train: NDArray[np.bool_],
+    classes: int,
+    epochs: int,
+    seed: int,
+    mirror: bool = True,
 ) -> NDArray[np.int64]:
-    """Train a small convolutional network on the marked pictures and return its answers for the others."""
+    """Train a small convolutional network on the marked pictures and return its answers for the others.
+
+    Without ``mirror`` no picture is shown to it from the other side: where left and right are what is asked for.
+    """
     import torch
     from torch import nn
 
@@ -108,7 +117,7 @@ def classify(
             picture = x[at]
             shift = torch.randint(-5, 6, (2,), generator=generator).tolist()
             picture = torch.roll(picture, shift, (2, 3))
-            mirrored = torch.rand(len(at), generator=generator) < 0.5
+            mirrored = torch.rand(len(at), generator=generator) < (0.5 if mirror else 0)
             picture = torch.where(mirrored[:, None, None, None], picture.flip(3), picture)
             gain = 1 + 0.25 * torch.randn((len(at), 3, 1, 1), generator=generator)
             loss = nn.functional.cross_entropy(net(picture * gain), y[at], label_smoothing=0.05)

@@ -35,7 +35,8 @@ class _Speed(ProgressColumn):
     @override
     def render(self, task: Bar) -> Text:
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.0f} {task.fields.get('unit', 'pictures')}/s")
+        unit = task.fields.get("unit", "pictures")
+        return Text("" if speed is None else f"{speed:.{0 if speed >= 10 else 1}f} {unit}/s")
 
 
 class ProgressLines(Progress):

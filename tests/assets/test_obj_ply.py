@@ -123,14 +123,13 @@ def test_polygons_keep_their_outline_and_their_order(tmp_path):
 
 def test_what_an_obj_says_and_is_not_drawn_is_named(tmp_path):
     text = f"mtllib a.mtl\n{SQUARE}{CORNERS}usemtl m\n{FACE}usemtl gone\nf 1 2 3\nl 1 2\nf 1 2\n"
-    material = "newmtl m\nKd 1 0 0\nmap_Bump b.png\nmap_d d.png\nKe 1 1 1\nmap_Kd -mm 0 2 -clamp on skin.png\n"
+    material = "newmtl m\nKd 1 0 0\nmap_Bump b.png\nmap_d d.png\nmap_Kd -mm 0 2 -clamp on skin.png\n"
     material += "map_D skin.png\n"  # the alpha of the texture itself
     _, notes = read(tmp_path, text, a_mtl=material)
     said = "\n".join(notes)
     for part in (
         "map_Bump",
         "map_d",
-        "Ke 1 1 1",
         "-mm",
         "-clamp on",
         "no material 'gone'",

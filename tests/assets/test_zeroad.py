@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from torchmultiverse.assets import open_pack, zeroad
+from torchmultiverse.assets import BuildRequest, open_pack, zeroad
 from torchmultiverse.assets.bake import bake
 from torchmultiverse.assets.pmd import read_pmd
 from torchmultiverse.errors import AssetError
@@ -117,7 +117,7 @@ def test_an_animal_is_built_from_every_kind_of_source(beast, tmp_path, kind):
         for name, data in game().items():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_bytes(data)
-    pack, missing = zeroad.build(source)
+    pack, missing = zeroad.build(BuildRequest(source))
     (item,) = pack.manifest.assets
     assert (item.name, item.license, item.triangles) == ("Beast", "CC-BY-SA-3.0", 4)
     assert "Wildfire Games" in item.attribution
@@ -185,20 +185,20 @@ def test_a_broken_mesh_is_refused(data, message):
 def test_what_is_no_source_says_what_is(beast, tmp_path, monkeypatch):
     monkeypatch.setattr(zeroad, "PLACES", (str(tmp_path / "nowhere"),))
     with pytest.raises(AssetError, match=r"apt-get download 0ad-data.*--source, or use --fetch"):
-        zeroad.build()
+        zeroad.build(BuildRequest())
     with pytest.raises(AssetError, match=r"holds no mods/public/public.zip"):
-        zeroad.build(tmp_path)
+        zeroad.build(BuildRequest(tmp_path))
     (tmp_path / "x.deb").write_bytes(b"zip?")
     with pytest.raises(AssetError, match="is no Debian package"):
-        zeroad.build(tmp_path / "x.deb")
+        zeroad.build(BuildRequest(tmp_path / "x.deb"))
     with pytest.raises(AssetError, match="holds none of the animals"):
-        zeroad.build(public_zip(tmp_path / "public.zip", {"readme": b""}))
+        zeroad.build(BuildRequest(public_zip(tmp_path / "public.zip", {"readme": b""})))
     files = game() | {"art/actors/fauna/beast.xml": b'<!DOCTYPE a [<!ENTITY b "c">]><actor>&b;</actor>'}
     with pytest.raises(AssetError, match="declares a document type"):
-        zeroad.build(public_zip(tmp_path / "public.zip", files))
+        zeroad.build(BuildRequest(public_zip(tmp_path / "public.zip", files)))
     files = game() | {"art/textures/skins/skeletal/beast.png.cached.dds": b"DDS but broken"}
     with pytest.raises(AssetError, match=r"beast.png is no picture that can be read"):
-        zeroad.build(public_zip(tmp_path / "public.zip", files))
+        zeroad.build(BuildRequest(public_zip(tmp_path / "public.zip", files)))
 
 
 def test_the_table_is_sound():

@@ -13,10 +13,11 @@ from command import run
 from torchmultiverse.assets import everything
 from torchmultiverse.cli import completion
 from torchmultiverse.connect import engine_catalogue
-from torchmultiverse.engines import LISTED, LISTED_FACTOR, catalogue_rows
+from torchmultiverse.engines import LISTED, LISTED_FACTOR, Choice, catalogue_rows
 from torchmultiverse.engines.builtin.characters import character_names, texture_names
+from torchmultiverse.engines.builtin.objects import object_names
 from torchmultiverse.engines.builtin.world import world_names
-from torchmultiverse.scenes import FACTORS, LIGHTS, Scene, parse_spec, parse_where, published_levels
+from torchmultiverse.scenes import FACTORS, LIGHTS, Scene, class_table, parse_spec, parse_where, published_levels
 
 CATALOGUE = engine_catalogue("builtin")
 
@@ -33,16 +34,57 @@ def listed(capsys, monkeypatch, *words: str) -> list[dict]:
 
 
 def test_every_level_is_listed_once(capsys, monkeypatch):
-    names = {what: [row["level"] for row in listed(capsys, monkeypatch, what)] for what in LISTED[1:]}
+    names = {what: [row["level"] for row in listed(capsys, monkeypatch, what)] for what in LISTED_FACTOR}
+    assert {*names, "factors", "classes"} == set(LISTED)
     assert names == {
         "worlds": world_names(),
-        "characters": ["blank", *character_names()],
+        "characters": ["blank", *character_names(), *object_names()],
         "textures": texture_names(),
         "lights": list(LIGHTS.values()),
     }
     for what, levels in names.items():
         assert all(row["what"] for row in catalogue_rows(CATALOGUE, what)), "something of which nothing is said"
         CATALOGUE.check(Scene({"World_Name": "Desert", LISTED_FACTOR[what]: levels[-1]}))
+
+
+def test_classes_are_those_of_the_table_and_their_characters_are_found_by_them(capsys, monkeypatch):
+    rows = {row["name"]: row for row in listed(capsys, monkeypatch, "classes") if row["kind"] == "object"}
+    table = {one.name: one for one in class_table() if one.kind == "object"}
+    assert {name: row["id"] for name, row in rows.items()} == {name: table[name].id for name in rows}
+    assert sum(row["count"] for row in rows.values()) == len(object_names())
+    mug = rows["Cofee_Mug"]
+    assert (mug["what"], mug["synset"], mug["imagenet"]) == ("coffee mug", "n03063599", ["504"])
+    assert mug["characters"] == [name for name in object_names() if name.startswith("Cofee_Mug_")]
+    for word in ("Cofee_Mug", "coffee mug"):
+        assert [row["name"] for row in listed(capsys, monkeypatch, "characters", "--of", word)] == mug["characters"]
+    both = listed(capsys, monkeypatch, "characters", "--of", "zebra", "--of", "objects")
+    assert [row["name"] for row in both] == ["Zebra", *object_names()]
+    assert [row["class"] for row in both] == ["Zebra", *(name.rpartition("_")[0] for name in object_names())]
+    code, _, err = run(capsys, monkeypatch, "catalogue", "characters", "--of", "Coffe_Mug")
+    assert code == 2
+    assert "--of Coffe_Mug: no such class. Did you mean 'Cofee_Mug'" in err
+
+
+def test_a_name_that_nobody_would_spell_so_is_found_by_what_it_is():
+    """'mug' is near no name by its letters."""
+    catalogue = CATALOGUE.model_copy(
+        update={
+            "factors": {
+                "Character_Name": Choice(
+                    levels=["Zebra", "Table_Lamb_1", "Table_Lamb_2", "Bycicle_1"],
+                    about={"Table_Lamb_1": "table lamp", "Table_Lamb_2": "table lamp: brass", "Bycicle_1": "bicycle"},
+                )
+            }
+        }
+    )
+    said = [
+        catalogue.problems({"Character_Name": [name]}, FACTORS)[0].rpartition("'builtin'.")[2]
+        for name in ("lamp", "Table_Lamp_2", "brass", "Xylophone", "(")
+    ]
+    assert said[0] == " Did you mean 'Table_Lamb_1' or 'Table_Lamb_2'?"
+    assert said[1] == said[0], "misspelt as people write it"
+    assert said[2] == " Did you mean 'Table_Lamb_2'?"
+    assert said[3] == said[4] == " Known: Zebra, Table_Lamb_1, Table_Lamb_2, Bycicle_1."
 
 
 def test_factors_are_those_of_the_table(capsys, monkeypatch):
@@ -105,6 +147,7 @@ def test_a_light_is_named_or_written(capsys, monkeypatch):
 def test_names_are_completed():
     assert completion.worlds("Tokyo") == ["TokyoDay", "TokyoNight"]
     assert completion.characters("Z") == ["Zebra"]
+    assert completion.classes("Be") == ["Bear", "Beaver", "Betta", "Bell_Pepper"]
     assert completion.values("Character2_Tex") == ["Character2_Texture="]
     assert completion.values("Scene_Light=m") == ["Scene_Light=magenta"]
     assert completion.values("camera_yaw=") == completion.values("Nothing=") == completion.values("Subset=") == []
@@ -116,3 +159,15 @@ def test_nothing_is_started_for_it():
     assert CATALOGUE.fingerprint == ""
     assert engine_catalogue("marker").fingerprint
     assert everything() == ["procedural"]
+
+
+def test_the_package_is_listed_among_the_packs_with_its_animals_and_objects(capsys, monkeypatch):
+    code, out, _ = run(capsys, monkeypatch, "assets", "list", "--format", "json")
+    assert code == 0
+    (own,) = json.loads(out)
+    assert (own["pack"], own["licences"]) == ("procedural", ["Apache-2.0"])
+    assert own["characters"] == len([*character_names(), *object_names()])
+    code, out, _ = run(capsys, monkeypatch, "assets", "show", "procedural", "--format", "json")
+    assert code == 0
+    found = {(row["kind"], row["asset"]) for row in json.loads(out)}
+    assert found >= {("character", "Zebra"), ("character", object_names()[0]), ("world", "Desert")}

@@ -39,7 +39,7 @@ def test_only_everyday_commands_stand_at_the_top() -> None:
 def test_the_page_of_commands_has_all_of_them() -> None:
     text = (RENAMES.parent / "commands.md").read_text()
     rows = re.findall(r"^\| `([a-z]+)` \| (.*) \|$", text, re.M)
-    listed = {f"{group} {name}" for group, cell in rows for name in re.findall(r"`([a-z -]+)`", cell)}
+    listed = {f"{group} {name}" for group, cell in rows for name in re.findall(r"`([a-z0-9 -]+)`", cell)}
     assert listed == set(PATHS) - {*EVERYDAY}
 
 

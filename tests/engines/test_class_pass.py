@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from torchmultiverse.engines import Catalogue, Choice, Frame, RenderOptions, class_list, codec
-from torchmultiverse.engines.builtin import annotate, describe
+from torchmultiverse.engines.builtin import BuiltinEngine, annotate, describe
 from torchmultiverse.engines.builtin.characters import character_names
 from torchmultiverse.engines.runner import _checked
 from torchmultiverse.errors import ProtocolError
@@ -119,3 +119,21 @@ def test_classes_and_assets_of_the_levels_that_are_asked_for() -> None:
         (83, ["Bear_1"]),
         (88, ["Bridge_1"]),
     ]
+
+
+def test_an_animal_and_an_object_in_one_world() -> None:
+    """The reference numbers are the table's: 70 for the zebra, 107 for every coffee mug."""
+    mug = next(name for name in describe().factors["Character_Name"].levels or [] if name.startswith("Cofee_Mug_"))
+    scene = Scene(
+        {"World_Name": "SaltFlats", "Character_Name": "Zebra", "Character2_Name": mug, "Character1_Pos": "left",
+         "Character2_Pos": "right"}
+    )  # fmt: skip
+    engine = BuiltinEngine()
+    (frame,) = engine.render([scene], RenderOptions(size=(96, 96), passes=("rgb", "mask", "class"), samples=1))
+    engine.close()
+    assert isinstance(frame, Frame)
+    mask, numbers = frame.array("mask"), frame.array("class")
+    assert set(np.unique(mask)) == {0, 1, 2}
+    assert (numbers == np.array([0, 70, 107])[mask]).all()
+    assert frame.encoded("class") == saved(np.array([0, 70, 107], np.uint8)[mask])
+    assert [(one["name"], one["class"]) for one in frame.info["objects"]] == [("Zebra", 70), (mug, 107)]

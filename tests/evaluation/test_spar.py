@@ -151,3 +151,14 @@ def test_protocols_are_found_and_checked(tmp_path) -> None:
         load_protocol(path)
     with pytest.raises(SpecError, match="No such file"):
         load_protocol(tmp_path / "none.json")
+
+
+def test_objects_are_answers_by_their_class() -> None:
+    """A caption with the number of a variant could be answered by nobody."""
+    settings = [("left", "right", "Default", "Default"), ("bottom", "top", "Default", "Default")]
+    rows = spar_rows(["Snow", "Desert"], ["Cofee_Mug_1", "Cofee_Mug_2", "Zebra", "Cat"], settings)
+    tasks = {(task.name, task.setting, task.scope): task for task in _asked(_columns(rows))}
+    single = tasks["single_animal", "Default", "plain"]
+    assert len(single.candidates) == 3
+    assert sum("Cofee_Mug" in text for text in single.candidates) == 1
+    assert not any("Cofee_Mug_" in text for task in tasks.values() for text in task.candidates)

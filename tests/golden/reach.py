@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
+from earlier import FIVE, NOW, shipped_or_earlier
 from numpy.typing import NDArray
 from PIL import Image
 from typer.testing import CliRunner
@@ -31,7 +32,7 @@ from torchmultiverse.features.cache import FeatureCache
 from torchmultiverse.features.extract import features_of
 from torchmultiverse.models import HistogramBaseline, Preprocess, as_model
 from torchmultiverse.models.contract import ModelInfo
-from torchmultiverse.scenes import load_spec, shipped_specs
+from torchmultiverse.scenes import load_spec, parse_spec, shipped_specs
 from torchmultiverse.store import VOLATILE
 from torchmultiverse.store import verify as _verify
 from torchmultiverse.store.exporting import export_folder
@@ -43,14 +44,15 @@ from torchmultiverse.store.views import ImageList
 
 
 def spec_names() -> list[str]:
-    """Names of the specs that come with the package."""
-    return sorted(shipped_specs())
+    """Names of the specs that come with the package; one whose names have changed stands here as it was, too."""
+    return sorted([*shipped_specs(), *(name + NOW for name in FIVE)])
 
 
 def scene_ids(name: str) -> Sequence[Any]:
     """The scenes of a shipped spec as a sequence of functions that return their ids."""
-    design = load_spec(name).build()
-    return _Ids(design)
+    given = shipped_or_earlier(name)
+    spec = load_spec(given) if isinstance(given, str) else parse_spec(given)
+    return _Ids(spec.build())
 
 
 class _Ids(Sequence[str]):
@@ -116,8 +118,8 @@ def render(
     """Render a spec's test cards; returns the dataset's pictures, and how many were rendered now."""
     Killed.out, Killed.when = out, killed or Killed.when
     report = generate(
-        spec, out, Killed if killed else Cards, size=size, where=where, limit=limit, shard_rows=shard_rows, part=part,
-        extend=extend, progress=False, check=0,
+        shipped_or_earlier(spec), out, Killed if killed else Cards, size=size, where=where, limit=limit, part=part,
+        shard_rows=shard_rows, extend=extend, progress=False, check=0,
     )  # fmt: skip
     return report.images, report.rendered
 

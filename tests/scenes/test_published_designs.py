@@ -12,9 +12,10 @@ from functools import cache
 import pytest
 
 from torchmultiverse.resources import data_folder
-from torchmultiverse.scenes import Scene, Spec, caption_columns, expanded, hard_negative, load_spec
+from torchmultiverse.scenes import Scene, Spec, caption_columns, expanded, hard_negative, load_spec, object_assets
 from torchmultiverse.scenes.ar4t import BACKGROUNDS, RELATIONS, UNARY
 from torchmultiverse.scenes.design import Explicit
+from torchmultiverse.scenes.kinds import AttributesDesign, RelationsDesign
 
 
 @cache
@@ -192,3 +193,23 @@ def test_spar_negatives() -> None:
     for index in range(0, design.count, 211):
         other = hard_negative("SPAR", design[index])
         assert other is None or other.scene_id in scenes
+
+
+def test_the_specs_name_the_assets_of_the_table() -> None:
+    """Silently wrong would be: a spec that names another asset than the table, which counts do not tell."""
+    assets = object_assets()
+    counts = published("imagenet").build().level_counts()
+    design = published("imagenet").build()
+    some = (design[index] for index in range(0, design.count, 61))
+    pairs = {(scene["Character_Name"], scene["Character_Label"]) for scene in some}
+    assert set(counts["Character_Name"]) == {asset.name for asset in assets}
+    assert pairs <= {(asset.name, asset.label) for asset in assets}
+    used: dict[str, list[str]] = {}
+    for asset in assets:
+        if asset.ar4t:
+            used.setdefault(asset.label, []).append(asset.name)
+    assert sum(map(len, used.values())) == 680
+    for name in ("ar4t_relations", "ar4t_attributes"):
+        design = published(name).design
+        assert isinstance(design, RelationsDesign | AttributesDesign)
+        assert design.assets == used

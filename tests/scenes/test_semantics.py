@@ -6,7 +6,17 @@ import hashlib
 from collections import Counter
 
 from torchmultiverse.resources import data_folder
-from torchmultiverse.scenes import class_of, class_table, classes_of, object_assets
+from torchmultiverse.scenes import (
+    Scene,
+    animals_caption,
+    class_of,
+    class_table,
+    classes_of,
+    hard_negative,
+    object_assets,
+    said_name,
+    spar_caption,
+)
 
 
 def first_rows(name: str, count: int) -> str:
@@ -69,3 +79,27 @@ def test_own_characters_of_packs_come_after_the_table_whatever_their_order() -> 
     assert list(found) == ["Teapot", "Zebra", "Lamp", "Bear_9"]
     assert classes_of(["Lamp", "Teapot"])["Teapot"] == found["Teapot"]
     assert found["Lamp"].kind == "own"
+
+
+def test_captions_call_an_object_by_its_class() -> None:
+    """No picture says which of five mugs it shows, so a caption with a number could not be told from another."""
+    row = {
+        "world_name": "Snow", "character_name": "Cofee_Mug_3", "character_texture": "Default", "character_scale": 1.0,
+        "character1_pos": "left", "character2_name": "Zebra", "character2_pos": "right",
+        "character2_texture": "Default",
+    }  # fmt: skip
+    said = spar_caption(row)
+    assert said == (
+        "This is a photo of a Cofee_Mug on the left and a Zebra on the right of the picture in a Snow environment"
+    )
+    assert animals_caption(row) == "A photo of a medium sized Cofee_Mug on a Snow background"
+    assert [said_name(name) for name in ("Bear", "Bear_2", "Sofa_2", "blank")] == ["Bear", "Bear", "Sofa_2", "blank"]
+
+
+def test_two_of_a_class_are_no_hard_negatives_of_each_other() -> None:
+    """Their captions are equal: the negative would be true."""
+    scene = Scene({"World_Name": "Snow", "Character_Name": "Cofee_Mug_1", "Character2_Name": "Cofee_Mug_2"})
+    assert hard_negative("SPAR", scene) is None
+    swapped = hard_negative("SPAR", scene.changed(Character2_Name="Zebra"))
+    assert swapped is not None
+    assert swapped["Character2_Name"] == "Cofee_Mug_1"

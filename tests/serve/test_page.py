@@ -20,6 +20,7 @@ from browser import CHROMIUM, Page, browser
 from contract.live import Served, serve
 from PIL import Image
 
+from torchmultiverse.engines import Catalogue, Choice, class_list
 from torchmultiverse.engines.marker import MarkerEngine, read_marker
 from torchmultiverse.scenes import Scene
 from torchmultiverse.serve.streamer import Streamer
@@ -125,3 +126,42 @@ def test_a_page_begins_again_when_a_step_never_comes_and_when_the_engine_was_gon
         said = asyncio.run(status(served))
     assert Silent.forgotten == ["offer", "question"]
     assert all(one.startswith("connected to engine") for one in said)
+
+
+class Classed(MarkerEngine):
+    """Test cards of characters whose classes are known: an animal, and two of one class of objects."""
+
+    def catalogue(self) -> Catalogue:
+        found = super().catalogue()
+        names = ["blank", "Zebra", "Cofee_Mug_1", "Cofee_Mug_2"]
+        choice = Choice(levels=names, about={"Cofee_Mug_2": "coffee mug: tin"})
+        factors = {**found.factors, "Character_Name": choice}
+        return found.model_copy(update={"factors": factors, "classes": class_list(names[1:])})
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not CHROMIUM, reason="no Chromium binary on this machine")
+def test_characters_are_chosen_by_class_where_the_engine_says_which_they_are_of(tmp_path: Path) -> None:
+    texts = "[...document.getElementById('{}').options].map((one) => one.text).join('|')"
+
+    async def chosen(address: str) -> list[str]:
+        async with browse(address, tmp_path / "profile") as page:
+            said = [await page.value(texts.format("class"))]
+            for option in ("coffee mug", "zebra", "no character"):
+                await page.value(
+                    "(() => { const list = document.getElementById('class'); const one = [...list.options].find((o) => "
+                    f"o.text.startsWith('{option}')); list.value = one.value; "
+                    "list.dispatchEvent(new Event('change', { bubbles: true })); })()"
+                )
+                said.append(await page.value(texts.format("character")))
+                said.append(await page.value("document.getElementById('character').value"))
+                said.append(str(await page.value("document.getElementById('character-field').hidden")))
+            assert not page.problems
+            return said
+
+    with serve(Classed) as served:
+        said = asyncio.run(chosen(served.url.replace("ws:", "http:") + "/"))
+    assert said[0] == "no character|zebra|coffee mug (2)"
+    assert said[1:4] == ["Cofee_Mug_1|coffee mug: tin", "Cofee_Mug_1", "False"]
+    assert said[4:7] == ["Zebra", "Zebra", "True"]
+    assert said[7:] == ["blank", "blank", "True"]

@@ -100,7 +100,7 @@ def test_datasets_whose_numbers_agree_are_put_together_and_others_are_not(tmp_pa
     generate(spec("Lamp"), tmp_path / "c", lambda: Classed(["Lamp"]), progress=False)
     made = merge(opened(tmp_path, "a", "b"), tmp_path / "ab")
     assert [one.id for one in made.manifest.classes] == [70, 107, 222]
-    with pytest.raises(DatasetError, match="class 222 is 'Thing00' in .* and 'Lamp' in "):
+    with pytest.raises(DatasetError, match=r"class 222 is 'Thing00' in .* and 'Lamp' in "):
         merge(opened(tmp_path, "a", "c"), tmp_path / "ac")
     generate(spec("Thing00", passes=("rgb",)), tmp_path / "plain", Classed, progress=False)
     made = merge(opened(tmp_path, "plain", "c"), tmp_path / "pc", common=True)

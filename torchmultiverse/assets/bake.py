@@ -41,17 +41,19 @@ def edge_for(side: int) -> float:
     return next(edge for limit, edge in EDGES if side <= limit)
 
 
-def bake(model: MeshModel, edge: float) -> Baked:
+def bake(model: MeshModel, edge: float, everywhere: bool = False) -> Baked:
     """Return the model with its textures as colours of vertices.
 
     Args:
         model: in metres.
         edge: longest edge of a textured triangle, metres; longer where there would be more than `MAX_FACES` faces.
+        everywhere: whether triangles without a texture are split, too, because they are to get a pattern.
     """
-    area = sum(float(_areas(piece).sum()) for piece in model.pieces if piece.image is not None)
+    split_pieces = [piece for piece in model.pieces if piece.image is not None or everywhere]
+    area = sum(float(_areas(piece).sum()) for piece in split_pieces)
     # A split mesh has edges of between half and the whole of the longest: about four faces where one would do.
     edge = max(edge, (4 * area / (0.43 * MAX_FACES)) ** 0.5)
-    parts = [_bake(piece, edge) for piece in model.pieces]
+    parts = [_bake(piece, edge, everywhere) for piece in model.pieces]
     offsets = np.cumsum([0, *(len(part.vertices) for part in parts[:-1])])
     return Baked(
         np.concatenate([part.vertices for part in parts]),
@@ -62,7 +64,7 @@ def bake(model: MeshModel, edge: float) -> Baked:
     )
 
 
-def _bake(piece: Submesh, edge: float) -> Baked:
+def _bake(piece: Submesh, edge: float, everywhere: bool) -> Baked:
     faces, vertices, normals = piece.faces, piece.vertices, piece.normals
     colors = piece.colors if piece.colors is not None else np.ones_like(vertices)
     base = np.asarray(piece.tint, np.float32) * colors
@@ -75,6 +77,9 @@ def _bake(piece: Submesh, edge: float) -> Baked:
         if piece.cut > 0:
             kept = alpha[faces].mean(1) >= piece.cut
             faces = faces[kept] if kept.any() else faces
+    elif everywhere:
+        values, faces = split(np.concatenate([vertices, normals, base], 1), faces, edge)
+        vertices, normals, base = values[:, :3], values[:, 3:6], values[:, 6:9]
     used, index = np.unique(faces, return_inverse=True)
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     normals = np.where(length > 1e-6, normals / np.maximum(length, 1e-6), [0, 0, 1])

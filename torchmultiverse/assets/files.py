@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import unquote
 
 from torchmultiverse.errors import AssetError, nearest
@@ -70,7 +71,30 @@ def read_bounded(path: Path, limit: int, what: str) -> bytes:
     return data
 
 
-class SiblingFiles:
+class Siblings(Protocol):
+    """The files beside a mesh that it may name.
+
+    ``what`` names the asset in errors. A mesh of other people's, which nobody here can mend, is read leniently
+    (``lenient``): without a texture or a file of materials that is not there, and with a remark.
+    """
+
+    what: str
+    lenient: bool
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a file that is named relative to the mesh."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """Return a file that is named relative to the mesh.
+
+        Raises:
+            AssetError: there is none, or it may not or cannot be read.
+        """
+        ...
+
+
+class SiblingFiles(Siblings):
     """The files beside a mesh that it may name: its materials and textures.
 
     Args:
@@ -82,7 +106,7 @@ class SiblingFiles:
     def __init__(self, folder: Path, base: Path, what: str) -> None:
         self._folder = folder
         self._base = base
-        self.what = what
+        self.what, self.lenient = what, False
 
     def has(self, name: str) -> bool:
         """Return whether there is a file that is named relative to the mesh."""

@@ -1,4 +1,4 @@
-"""What a GLB file holds: its JSON header as typed records, its arrays and its pictures.
+"""What a GLB or glTF file holds: its JSON header as typed records, its arrays and its pictures.
 
 glTF is read here, not by a library: the readers that Python has (trimesh, pygltflib, assimp's bindings) either return
 bare JSON or leave out, without a word, parts of the format that change what is seen. Here every part is in one of three
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from torchmultiverse.assets.files import SiblingFiles
+from torchmultiverse.assets.files import Siblings
 from torchmultiverse.assets.model import MAX_TRIANGLES
 from torchmultiverse.errors import AssetError
 
@@ -276,7 +276,7 @@ class Header(_GltfRecord):
 
 
 class GltfDocument:
-    """A GLB file.
+    """A GLB file, or a ``.gltf`` file whose buffers and images lie beside it.
 
     Args:
         data: its bytes.
@@ -287,7 +287,7 @@ class GltfDocument:
         AssetError: no GLB of version 2, cut short, or one that needs what is not read.
     """
 
-    def __init__(self, data: bytes, siblings: SiblingFiles, what: str) -> None:
+    def __init__(self, data: bytes, siblings: Siblings, what: str) -> None:
         self.what = what
         self._neighbours = siblings
         text, self._chunk = _chunks(data, what)
@@ -414,7 +414,9 @@ class GltfDocument:
 
 
 def _chunks(data: bytes, what: str) -> tuple[bytes, bytes | None]:
-    """Return the JSON and the binary chunk of a GLB."""
+    """Return the JSON and the binary chunk of a GLB; of a ``.gltf`` file, which is the JSON alone, it and None."""
+    if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{":
+        return data.removeprefix(b"\xef\xbb\xbf"), None
     if len(data) < 20 or data[:4] != b"glTF":
         raise AssetError(f"{what}: it is no GLB file: it does not begin with 'glTF' and a header")
     version, length = struct.unpack("<II", data[4:12])

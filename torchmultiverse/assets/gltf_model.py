@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.assets.files import SiblingFiles, shown
+from torchmultiverse.assets.files import Siblings, shown
 from torchmultiverse.assets.gltf import SUPPORTED, GltfDocument, GltfMaterial, Metallic, Node, Primitive, TextureInfo
 from torchmultiverse.assets.model import Submesh, check_size
 from torchmultiverse.assets.textures import decode
@@ -51,7 +51,7 @@ class _Surface:
     texture: TextureInfo | None
 
 
-def read_glb(data: bytes, siblings: SiblingFiles, what: str) -> tuple[list[Submesh], list[str]]:
+def read_glb(data: bytes, siblings: Siblings, what: str) -> tuple[list[Submesh], list[str]]:
     """Return the pieces of a GLB file, and what of it is not drawn.
 
     Raises:

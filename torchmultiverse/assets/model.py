@@ -27,6 +27,41 @@ MAX_TEXTURE_SIDE = 2048
 
 
 @dataclass(frozen=True)
+class Pose:
+    """How a mesh is to stand in the world; the turns follow each other in this order.
+
+    Attributes:
+        up: the file's axis that points up.
+        forward: the file's axis that it looks along, which is turned to +x.
+        yaw: then turned about the vertical, degrees, counter-clockwise seen from above.
+        lean: then its upper side tilted towards the camera of yaw 0 (which stands at -y), degrees: a keyboard that lies
+            flat is a line from the side.
+        size: largest edge of the box around it, metres.
+    """
+
+    up: Axis = "z"
+    forward: Axis = "x"
+    yaw: float = 0.0
+    lean: float = 0.0
+    size: float = DISPLAY_SIZE
+
+    def turn(self) -> NDArray[np.float64]:
+        """Return the rotation (3, 3), for columns."""
+        z, x = axis_vector(self.up), axis_vector(self.forward)
+        c, s = _circle(self.yaw)
+        ct, st = _circle(self.lean)
+        about_z = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
+        about_x = np.array([[1.0, 0, 0], [0, ct, -st], [0, st, ct]])
+        return np.asarray(about_x @ about_z @ np.stack([x, np.cross(z, x), z]))
+
+
+def _circle(degrees: float) -> tuple[float, float]:
+    """Return cosine and sine; of a quarter turn exactly."""
+    angle = np.radians(degrees)
+    return float(np.round(np.cos(angle), 15)), float(np.round(np.sin(angle), 15))
+
+
+@dataclass(frozen=True)
 class Submesh:
     """The triangles of one material.
 
@@ -39,6 +74,12 @@ class Submesh:
         tint: linear sRGB, multiplies everything.
         roughness: 0 mirror-like to 1 fully rough.
         cut: what has less alpha than this is not there; 0: alpha means nothing.
+        rough: uint8 (H, W), roughness times 255 by the same texture coordinates; None where `roughness` is all of it.
+        metallic: 0 or 1.
+        glass: as of `torchmultiverse.engines.builtin.Material`: 0 opaque, above 0 a solid body of this index of
+            refraction, below 0 a thin pane.
+        emission: radiance that it gives off, times its colour.
+        coat: strength of a clear coat over it, 0 to 1.
     """
 
     vertices: Floats
@@ -50,6 +91,11 @@ class Submesh:
     tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
     roughness: float = 0.7
     cut: float = 0.0
+    rough: NDArray[np.uint8] | None = None
+    metallic: float = 0.0
+    glass: float = 0.0
+    emission: float = 0.0
+    coat: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -127,16 +173,14 @@ def _outward(piece: Submesh, faces: NDArray[np.uint32]) -> NDArray[np.uint32]:
     return faces if agree >= 0 else np.ascontiguousarray(faces[:, ::-1])
 
 
-def placed(model: MeshModel, what: str, size: float, up: Axis, forward: Axis) -> tuple[MeshModel, list[str]]:
-    """Return the model facing +x with z up, its largest dimension ``size`` metres, on the ground, over the origin.
+def placed(model: MeshModel, what: str, pose: Pose) -> tuple[MeshModel, list[str]]:
+    """Return the model facing +x with z up, its largest dimension ``pose.size`` metres, on the ground, over the origin.
 
     Raises:
         AssetError: up and forward lie on one axis, or the box around it is none of a body.
     """
-    if up[-1] == forward[-1]:
-        raise AssetError(f"{what}: up = '{up}' and forward = '{forward}' lie on one axis")
-    z, x = axis_vector(up), axis_vector(forward)
-    turn = np.stack([x, np.cross(z, x), z])
+    if pose.up[-1] == pose.forward[-1]:
+        raise AssetError(f"{what}: up = '{pose.up}' and forward = '{pose.forward}' lie on one axis")
     low, high = model.bounds()
     extent = high - low
     largest = float(extent.max())
@@ -146,19 +190,26 @@ def placed(model: MeshModel, what: str, size: float, up: Axis, forward: Axis) ->
     if extent.min() < 1e-3 * largest:
         notes.append(f"it is flat: {extent.min():g} × {np.median(extent):g} × {largest:g} units")
     if not 1e-3 < largest < 1e3:
-        notes.append(f"it is {largest:g} units large, which is no animal in metres; scaled to {size:g} m all the same")
-    factor = size / largest
-    turned_low, turned_high = _box(turn, low, high)
-    origin = np.array([(turned_low[0] + turned_high[0]) / 2, (turned_low[1] + turned_high[1]) / 2, turned_low[2]])
-    pieces = tuple(
-        replace(
-            piece,
-            vertices=((piece.vertices.astype(float) @ turn.T - origin) * factor).astype(np.float32),
-            normals=(piece.normals.astype(float) @ turn.T).astype(np.float32),
+        notes.append(f"it is {largest:g} units large, no size in metres; scaled to {pose.size:g} m all the same")
+    turn = pose.turn()
+    model = MeshModel(
+        tuple(
+            replace(
+                piece,
+                vertices=(piece.vertices.astype(float) @ turn.T).astype(np.float32),
+                normals=(piece.normals.astype(float) @ turn.T).astype(np.float32),
+            )
+            for piece in model.pieces
         )
+    )
+    low, high = model.bounds()
+    factor = pose.size / float((high - low).max())
+    origin = np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]])
+    pieces = (
+        replace(piece, vertices=((piece.vertices.astype(float) - origin) * factor).astype(np.float32))
         for piece in model.pieces
     )
-    return MeshModel(pieces), notes
+    return MeshModel(tuple(pieces)), notes
 
 
 def axis_vector(axis: Axis) -> NDArray[np.float64]:
@@ -172,14 +223,6 @@ def axis_vector(axis: Axis) -> NDArray[np.float64]:
     vector = np.zeros(3)
     vector["xyz".index(axis[-1])] = -1.0 if axis.startswith("-") else 1.0
     return vector
-
-
-def _box(
-    turn: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    # The turn maps axes to axes, so the box's corners stay its corners.
-    ends = np.stack([turn @ low, turn @ high])
-    return ends.min(0), ends.max(0)
 
 
 def welded_normals(vertices: NDArray[Any], faces: NDArray[Any]) -> Floats:
@@ -198,7 +241,8 @@ def welded_normals(vertices: NDArray[Any], faces: NDArray[Any]) -> Floats:
     return np.where(length > 0, total / np.maximum(length, 1e-30), [0, 0, 1])[index].astype(np.float32)
 
 
-_ARRAYS = ("vertices", "normals", "faces", "uv", "colors", "image")
+_ARRAYS = ("vertices", "normals", "faces", "uv", "colors", "image", "rough")
+_FACTS = ("tint", "roughness", "cut", "metallic", "glass", "emission", "coat")
 
 
 def pack(model: MeshModel) -> bytes:
@@ -206,7 +250,7 @@ def pack(model: MeshModel) -> bytes:
     arrays: dict[str, NDArray[Any]] = {}
     facts = []
     for k, piece in enumerate(model.pieces):
-        facts.append({"tint": piece.tint, "roughness": piece.roughness, "cut": piece.cut})
+        facts.append({name: getattr(piece, name) for name in _FACTS})
         arrays |= {f"{k}.{name}": getattr(piece, name) for name in _ARRAYS if getattr(piece, name) is not None}
     arrays["facts"] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
     buffer = io.BytesIO()
@@ -218,7 +262,7 @@ def unpack(data: bytes) -> MeshModel:
     """Return the model of an ``.npz`` file's bytes.
 
     Raises:
-        ValueError, KeyError, OSError: not what `pack` wrote.
+        ValueError, KeyError, TypeError, OSError: not what `pack` wrote.
     """
     with np.load(io.BytesIO(data), allow_pickle=False) as file:
         arrays: Mapping[str, NDArray[Any]] = {name: file[name] for name in file.files}
@@ -226,5 +270,5 @@ def unpack(data: bytes) -> MeshModel:
     pieces = []
     for k, fact in enumerate(facts):
         given: dict[str, Any] = {name: arrays.get(f"{k}.{name}") for name in _ARRAYS}
-        pieces.append(Submesh(**given, tint=tuple(fact["tint"]), roughness=fact["roughness"], cut=fact["cut"]))
+        pieces.append(Submesh(**given, **{**fact, "tint": tuple(fact["tint"])}))
     return MeshModel(tuple(pieces))

@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.assets.files import SiblingFiles, shown
-from torchmultiverse.assets.model import MAX_TRIANGLES, Submesh, check_size, welded_normals
+from torchmultiverse.assets.files import Siblings, shown
+from torchmultiverse.assets.model import MAX_REPEATS, MAX_TRIANGLES, Submesh, check_size, welded_normals
 from torchmultiverse.assets.polygons import triangulated
 from torchmultiverse.assets.textures import decode, linear
 from torchmultiverse.errors import AssetError
@@ -25,6 +26,16 @@ Floats = NDArray[np.float64]
 _PASSED = frozenset({"o", "g", "s", "mg", "bevel", "c_interp", "d_interp", "lod", "shadow_obj", "trace_obj"})
 """Statements that change nothing that is drawn here."""
 _LISTS = {"v": (3, "vertices"), "vt": (1, "texture coordinates"), "vn": (3, "normals")}
+_METAL = re.compile(
+    r"chrom|cromo|metal|steel|inox|alum|brass|bronze|copper|gold|silver|mirror|reflector", re.IGNORECASE
+)
+_OTHERWISE = re.compile(r"white|paint|plastic|wood|black", re.IGNORECASE)
+_CLEAR = 0.02
+"""What is less opaque is not there."""
+_OPAQUE = 0.85
+"""What is at least so opaque is drawn as if it were wholly so."""
+_PANE = -1.5
+"""Thin glass; see `torchmultiverse.engines.builtin.Material`."""
 _UNREAD_MAPS = re.compile(r"map_(?!kd$).*|bump|norm|disp|decal|refl")
 _NUMBERS = {"-s": 3, "-o": 3, "-t": 3, "-mm": 2}
 _WORDS = {"-blendu", "-blendv", "-boost", "-bm", "-cc", "-clamp", "-imfchan", "-texres", "-type"}
@@ -40,6 +51,11 @@ class _ObjTexture:
 @dataclass
 class _ObjMaterial:
     color: tuple[float, float, float] | None = None
+    highlight: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    shininess: float = 0.0
+    lit: bool = True
+    """Whether it has highlights (``illum``)."""
+    glow: tuple[float, float, float] = (0.0, 0.0, 0.0)
     texture: _ObjTexture | None = None
     opacity: float = 1.0
     unread: list[str] = field(default_factory=list)
@@ -112,7 +128,7 @@ class _Statements:
         group.sizes.append(len(tokens))
 
 
-def read_obj(data: bytes, siblings: SiblingFiles, what: str) -> tuple[list[Submesh], list[str]]:
+def read_obj(data: bytes, siblings: Siblings, what: str) -> tuple[list[Submesh], list[str]]:
     """Return the pieces of an OBJ file, one or two for each material, and what of it is not drawn.
 
     Raises:
@@ -133,12 +149,12 @@ def read_obj(data: bytes, siblings: SiblingFiles, what: str) -> tuple[list[Subme
         pieces += _pieces(name, group, arrays, materials, siblings, notes)
     if not pieces:
         raise AssetError(f"{what}: it has no triangles")
-    seen = [piece for piece, opacity in pieces if opacity >= 0.5]
+    seen = [piece for piece, opacity in pieces if opacity >= _CLEAR]
     if not seen:
         notes.append(
-            "all of its materials are clear ('d' below 0.5), which is a mistake of many exporters: drawn all the same"
+            f"all of its materials are clear ('d' below {_CLEAR}), which is a mistake of many exporters: drawn opaque"
         )
-    return seen or [piece for piece, _ in pieces], list(dict.fromkeys(notes))
+    return seen or [replace(piece, glass=0.0) for piece, _ in pieces], list(dict.fromkeys(notes))
 
 
 def _lines(data: bytes) -> list[str]:
@@ -233,7 +249,7 @@ def _pieces(
     group: _Faces,
     arrays: dict[str, Floats],
     materials: dict[str, _ObjMaterial],
-    siblings: SiblingFiles,
+    siblings: Siblings,
     notes: list[str],
 ) -> list[tuple[Submesh, float]]:
     """Return what one material is on, with its opacity."""
@@ -247,23 +263,25 @@ def _pieces(
         notes.append(f"{unfilled:,} polygons are so folded that their triangles overlap")
     faces = flat[triangles]
     colors = _colors(arrays["v"][at["v"]], notes)
-    tint = (1.0, 1.0, 1.0)
-    if material.color is not None and colors is None:
-        red, green, blue = (float(c) for c in linear(np.array(material.color)))
-        tint = (red, green, blue)
     plain = Submesh(
         vertices.astype(np.float32),
         _normals(vertices, faces, arrays["vn"], at["vn"]),
         faces.astype(np.uint32),
         colors=colors,
-        tint=tint,
+        **_surface(name or "", material, colors is not None),
     )
     if material.texture is None:
         return [(plain, material.opacity)]
     mapped = (at["vt"] >= 0)[faces].all(1)
-    if not mapped.any():
-        raise AssetError(f"{what}: the material '{shown(name or '')}' has a texture, the mesh no texture coordinates")
-    textured = replace(plain, faces=plain.faces[mapped], tint=(1.0, 1.0, 1.0))
+    why = "" if mapped.any() else f"the material '{shown(name or '')}' has a texture, the mesh no texture coordinates"
+    if siblings.lenient:
+        why = why or _unusable(material.texture, arrays["vt"], siblings)
+    if why and not siblings.lenient:
+        raise AssetError(f"{what}: {why}")
+    if why:
+        notes.append(f"drawn without a texture: {why}")
+        return [(plain, material.opacity)]
+    textured = replace(plain, faces=plain.faces[mapped], tint=(1.0, 1.0, 1.0), metallic=0.0, glass=0.0)
     pieces = [_textured(textured, material.texture, arrays["vt"], at["vt"], siblings)]
     if not mapped.all():
         notes.append(
@@ -283,9 +301,40 @@ def _material_of(name: str | None, materials: dict[str, _ObjMaterial], notes: li
     for text in material.unread:
         notes.append(f"not drawn of '{shown(name or '')}': {text}")
     if material.opacity < 1:
-        seen = "drawn as if it were opaque" if material.opacity >= 0.5 else "not drawn"
+        seen = "not drawn" if material.opacity < _CLEAR else "drawn as thin glass"
+        if material.opacity >= _OPAQUE or (material.texture is not None and material.opacity >= _CLEAR):
+            seen = "drawn as if it were opaque"
         notes.append(f"'{shown(name or '')}' is see-through (d {material.opacity:g}) and is {seen}")
     return material
+
+
+def _surface(name: str, material: _ObjMaterial, colored: bool) -> dict[str, Any]:
+    """Return what a piece is made of: fields of `Submesh`.
+
+    The format has no metals. One is taken for metal where it is called so and has highlights; how bright these are says
+    nothing: exporters write that of a mirror for porcelain.
+    """
+    color, highlight = np.array(material.color or (1.0, 1.0, 1.0)), np.array(material.highlight)
+    bright = float(highlight.mean()) if material.lit else 0.0
+    named = _METAL.search(name) is not None and _OTHERWISE.search(name) is None
+    metal = named and material.opacity >= _OPAQUE and bright >= 0.25 and float(color.max()) >= 0.08
+    if metal and float(np.ptp(color)) <= 0.05:
+        color = np.maximum(color, 0.6 * np.minimum(highlight, 1))
+    tint = linear(color) if material.color is not None and not colored else np.ones(3)
+    facts: dict[str, Any] = {"roughness": _roughness(material.shininess, bright), "metallic": float(metal)}
+    if material.opacity < _OPAQUE:
+        tint = 1 - material.opacity * (1 - tint)
+        facts |= {"glass": _PANE, "roughness": 0.05}
+    if max(material.glow) > 0:
+        facts["emission"] = min(float(np.mean(material.glow)), 4.0)
+    red, green, blue = (float(c) for c in tint)
+    return {**facts, "tint": (red, green, blue)}
+
+
+def _roughness(shininess: float, bright: float) -> float:
+    """Return the roughness of a surface with Phong's exponent, and the strength of its highlights."""
+    glossy = (2 / (max(shininess, 0.0) + 2)) ** 0.25
+    return float(np.clip(0.8 + (glossy - 0.8) * min(bright / 0.5, 1), 0.15, 0.9))
 
 
 def _normals(
@@ -300,7 +349,7 @@ def _normals(
 
 
 def _textured(
-    piece: Submesh, texture: _ObjTexture, coordinates: Floats, index: NDArray[np.int64], siblings: SiblingFiles
+    piece: Submesh, texture: _ObjTexture, coordinates: Floats, index: NDArray[np.int64], siblings: Siblings
 ) -> Submesh:
     """Return a piece with its texture."""
     uv = coordinates[index]
@@ -310,6 +359,15 @@ def _textured(
     # A material of an OBJ does not say. A texture with holes is meant so; one that is clear all over is a mistake.
     clear = float((image[..., 3] < 128).mean())
     return replace(piece, uv=uv.astype(np.float32), image=image, cut=0.5 if 0 < clear < 0.98 else 0.0)
+
+
+def _unusable(texture: _ObjTexture, coordinates: Floats, siblings: Siblings) -> str:
+    """Return why a texture of a mesh that is read leniently cannot be drawn; empty where it can."""
+    if not siblings.has(texture.file):
+        return f"there is no file '{shown(texture.file)}' beside it"
+    if float(np.abs(np.nan_to_num(coordinates)).max(initial=0)) > MAX_REPEATS:
+        return "its coordinates are none"
+    return ""
 
 
 def _colors(rows: Floats, notes: list[str]) -> NDArray[np.float32] | None:
@@ -333,7 +391,7 @@ def _colors(rows: Floats, notes: list[str]) -> NDArray[np.float32] | None:
 # -- materials --------------------------------------------------------------------------------------------------------
 
 
-def _materials(libraries: list[str], siblings: SiblingFiles, notes: list[str]) -> dict[str, _ObjMaterial]:
+def _materials(libraries: list[str], siblings: Siblings, notes: list[str]) -> dict[str, _ObjMaterial]:
     """Return the materials of all the files that an OBJ names.
 
     Raises:
@@ -346,6 +404,9 @@ def _materials(libraries: list[str], siblings: SiblingFiles, notes: list[str]) -
             split = re.findall(r"\S.*?\.mtl(?=\s|$)", rest, re.IGNORECASE)
             names = split or names
         for name in names:
+            if siblings.lenient and not siblings.has(name):
+                notes.append(f"there is no file of materials '{shown(name)}' beside it")
+                continue
             for key, material in _library(siblings.read(name), notes, f"{siblings.what}: {shown(name)}"):
                 if key in found and found[key] != material:
                     notes.append(f"there are several materials '{shown(key)}': the first is taken")
@@ -365,28 +426,54 @@ def _library(data: bytes, notes: list[str], place: str) -> list[tuple[str, _ObjM
             continue
         if not found:
             continue
-        material = found[-1][1]
-        if key == "kd":
-            color = _floats(rest, f"{place}: Kd", notes)
-            if color:  # one number is a grey
-                red, green, blue = (color * 3 if len(color) < 3 else color)[:3]
-                material.color = (red, green, blue)
-        elif key == "d":
-            material.opacity = (_floats(rest.removeprefix("-halo"), f"{place}: d", notes) or [1.0])[0]
-        elif key in ("tr", "ke") and any(_floats(rest, f"{place}: {parts[0]}", notes)):
-            material.unread.append(f"{parts[0]} {shown(rest)}")
-        elif key == "map_kd":
-            material.texture, unread = _texture(rest, f"{place}: map_Kd")
-            material.unread += unread
-        elif key == "map_d" and material.texture is not None and rest.endswith(material.texture.file):
-            continue  # the alpha of the texture itself, which is read
-        elif _UNREAD_MAPS.fullmatch(key):
-            material.unread.append(shown(parts[0]))
+        if key in _SHADING:
+            _shading(found[-1][1], key, rest, notes, f"{place}: {parts[0]}")
+        else:
+            _mapping(found[-1][1], parts[0], rest, notes, place)
     return found
 
 
-def _floats(text: str, place: str, notes: list[str]) -> list[float]:
-    """Return numbers between 0 and 1; none, and a remark, where there is something else."""
+_SHADING = frozenset({"kd", "ks", "ke", "ns", "illum", "d"})
+
+
+def _shading(material: _ObjMaterial, key: str, rest: str, notes: list[str], place: str) -> None:
+    """Take a statement with numbers into a material."""
+    if key == "illum":
+        material.lit = rest.split()[0] not in ("0", "1")
+        return
+    most = {"kd": 1.0, "d": 1.0, "ns": 1e6}.get(key, 4.0)
+    numbers = _floats(rest.removeprefix("-halo"), place, notes, most)
+    if not numbers:
+        return
+    red, green, blue = (numbers * 3 if len(numbers) < 3 else numbers)[:3]  # one number is a grey
+    if key == "kd":
+        material.color = (red, green, blue)
+    elif key == "ks":
+        material.highlight = (red, green, blue)
+    elif key == "ke":
+        material.glow = (red, green, blue)
+    elif key == "ns":
+        material.shininess = red
+    else:
+        material.opacity = red
+
+
+def _mapping(material: _ObjMaterial, word: str, rest: str, notes: list[str], place: str) -> None:
+    """Take a statement of a texture into a material, and what is not read into its remarks."""
+    key = word.lower()
+    if key == "tr" and any(_floats(rest, f"{place}: {word}", notes)):
+        material.unread.append(f"{word} {shown(rest)}")
+    elif key == "map_kd":
+        material.texture, unread = _texture(rest, f"{place}: map_Kd")
+        material.unread += unread
+    elif key == "map_d" and material.texture is not None and rest.endswith(material.texture.file):
+        return  # the alpha of the texture itself, which is read
+    elif _UNREAD_MAPS.fullmatch(key):
+        material.unread.append(shown(word))
+
+
+def _floats(text: str, place: str, notes: list[str], most: float = 1.0) -> list[float]:
+    """Return numbers between 0 and ``most``; none, and a remark, where there is something else."""
     try:
         values = [float(word) for word in text.partition("#")[0].split()]
     except ValueError:
@@ -394,7 +481,7 @@ def _floats(text: str, place: str, notes: list[str]) -> list[float]:
     if not values or not np.isfinite(values).all():
         notes.append(f"{place} '{shown(text)}' is not read: it is no number")
         return []
-    return [min(max(value, 0.0), 1.0) for value in values]
+    return [min(max(value, 0.0), most) for value in values]
 
 
 def _texture(text: str, place: str) -> tuple[_ObjTexture, list[str]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +15,25 @@ from typing_extensions import override
 from torchmultiverse.assets import environment
 from torchmultiverse.assets.bake import Baked, bake, edge_for
 from torchmultiverse.assets.library import PROCEDURAL, Pack, open_pack
+from torchmultiverse.assets.parts import parts_of, texels_for, whole
+from torchmultiverse.assets.texture_maps import TextureMap, surface_colors
 from torchmultiverse.engines import Asset
-from torchmultiverse.engines.builtin import TEXTURES, AssetSource, Character, MeshPart, ProceduralAssets, World
+from torchmultiverse.engines.builtin import (
+    TEXTURES,
+    AssetSource,
+    Character,
+    Material,
+    MeshPart,
+    ProceduralAssets,
+    World,
+)
 from torchmultiverse.engines.builtin import texture as textured
 from torchmultiverse.errors import SpecError
+from torchmultiverse.scenes import in_class_order
 
-_BAKED = 16
-_KINDS = {"character": "character", "environment": "world"}
+_KEPT = 16
+Made = TypeVar("Made")
+_KINDS = {"character": "character", "environment": "world", "texture": "texture"}
 """Kinds of a pack's assets as an engine calls them."""
 
 
@@ -37,12 +50,47 @@ class PackCharacter:
     parts: tuple[MeshPart, ...] = ()
 
 
+class _Recent(Generic[Made]):
+    """The last few things that were made, by name and side of the picture."""
+
+    def __init__(self) -> None:
+        self._made: OrderedDict[tuple[str, int], Made] = OrderedDict()
+
+    def get(self, key: tuple[str, int], make: Callable[[], Made]) -> Made:
+        if key not in self._made:
+            while len(self._made) >= _KEPT:
+                self._made.popitem(last=False)
+            self._made[key] = make()
+        self._made.move_to_end(key)
+        return self._made[key]
+
+
+def dressed(base: Character, texture: TextureMap) -> PackCharacter:
+    """Return a character in a surface; parts that keep their material do so (lamps, lenses)."""
+    vertices, faces, normals = base.vertices, base.faces, base.normals
+    color = surface_colors(texture, vertices, faces, normals)
+    roughness = np.full(len(vertices), texture.roughness, np.float32)
+    parts: list[MeshPart] = []
+    at = 0
+    for part in getattr(base, "parts", ()):
+        own = slice(at, at + len(part.mesh.vertices))
+        at = own.stop
+        if part.keeps:
+            color[own], roughness[own] = base.color[own], base.roughness[own]
+            parts.append(part)
+            continue
+        plain = Material(part.material.name, roughness=texture.roughness)
+        parts.append(replace(part, material=plain, mesh=replace(part.mesh, colors=color[own])))
+    return PackCharacter(vertices, faces, normals, color, roughness, base.hover, tuple(parts))
+
+
 class PackAssets(AssetSource):
     """Characters and worlds of one installed pack."""
 
     def __init__(self, pack: Pack) -> None:
         self._pack = pack
-        self._baked: OrderedDict[tuple[str, float], Baked] = OrderedDict()
+        self._parts: _Recent[tuple[MeshPart, ...]] = _Recent()
+        self._shapes: _Recent[Baked] = _Recent()
 
     @override
     def packs(self) -> list[str]:
@@ -53,23 +101,42 @@ class PackAssets(AssetSource):
         return self._pack.names("character")
 
     @override
+    def classes(self) -> dict[str, str]:
+        items = (self._pack.item("character", name) for name in self.names())
+        return {item.name: item.class_name for item in items if item.class_name}
+
+    @override
     def textures(self) -> list[str]:
-        return list(TEXTURES)
+        return [*TEXTURES, *self._pack.names("texture")]
+
+    def surface(self, texture: str) -> TextureMap:
+        """Return one of the pack's own textures.
+
+        Raises:
+            KeyError: it has none of that name.
+            AssetError: its file is not what was installed.
+        """
+        return self._pack.texture(texture)
 
     @override
     def load(self, name: str, texture: str, side: int = 512) -> Character:
-        key = (name, edge_for(side))
-        if key in self._baked:
-            self._baked.move_to_end(key)
-        else:
-            while len(self._baked) >= _BAKED:
-                self._baked.popitem(last=False)
-            self._baked[key] = bake(self._pack.model(name), key[1])
-        mesh, item = self._baked[key], self._pack.item("character", name)
-        color, roughness = mesh.color, mesh.roughness
+        if texture not in TEXTURES:
+            return dressed(self.shape(name, side), self.surface(texture))
+        item = self._pack.item("character", name)
         if texture != "Default":
-            color, roughness = textured(texture, mesh.vertices / np.float32(item.size))
-        return PackCharacter(mesh.vertices, mesh.faces, mesh.normals, color, roughness, item.hover)
+            plain = self.shape(name, side)
+            color, roughness = textured(texture, plain.vertices / np.float32(item.size))
+            return replace(plain, color=color, roughness=roughness)
+        parts = self._parts.get(
+            (name, side), lambda: parts_of(self._pack.model(name), edge_for(side), texels_for(side))
+        )
+        return PackCharacter(*whole(parts), item.hover, parts)
+
+    def shape(self, name: str, side: int) -> PackCharacter:
+        """Return a character as one surface, split finely enough for a pattern that replaces its own."""
+        mesh = self._shapes.get((name, side), lambda: bake(self._pack.model(name), edge_for(side), True))
+        hover = self._pack.item("character", name).hover
+        return PackCharacter(mesh.vertices, mesh.faces, mesh.normals, mesh.color, mesh.roughness, hover)
 
     @override
     def worlds(self) -> list[str]:
@@ -96,7 +163,7 @@ class PackAssets(AssetSource):
 
     @override
     def about(self) -> dict[str, dict[str, str]]:
-        words: dict[str, dict[str, str]] = {"character": {}, "world": {}}
+        words: dict[str, dict[str, str]] = {kind: {} for kind in _KINDS.values()}
         for item in self._pack.manifest.assets:
             words[_KINDS[item.kind]][item.name] = item.display_name
         return words
@@ -113,6 +180,8 @@ class LayeredAssets(AssetSource):
         self._sources = list(sources)
         self._characters = {name: s for s in reversed(self._sources) for name in s.names()}
         self._worlds = {name: s for s in reversed(self._sources) for name in s.worlds()}
+        packed = (source for source in reversed(self._sources) if isinstance(source, PackAssets))
+        self._surfaces = {name: source for source in packed for name in source.textures() if name not in TEXTURES}
 
     @override
     def packs(self) -> list[str]:
@@ -120,14 +189,23 @@ class LayeredAssets(AssetSource):
 
     @override
     def names(self) -> list[str]:
-        return sorted(self._characters)
+        return sorted(self._characters, key=in_class_order)
+
+    @override
+    def classes(self) -> dict[str, str]:
+        given = {name: of for s in self._sources for name, of in s.classes().items() if self._characters[name] is s}
+        return {name: given[name] for name in self.names() if name in given}
 
     @override
     def textures(self) -> list[str]:
-        return list(TEXTURES)
+        return sorted({*TEXTURES, *self._surfaces})
 
     @override
     def load(self, name: str, texture: str, side: int = 512) -> Character:
+        if texture in self._surfaces:
+            source = self._characters[name]
+            shape = source.shape(name, side) if isinstance(source, PackAssets) else source.load(name, "Default", side)
+            return dressed(shape, self._surfaces[texture].surface(texture))
         return self._characters[name].load(name, texture, side)
 
     @override

@@ -15,6 +15,7 @@ from torchmultiverse.scenes import Scene
 YAWS = (0, 45, 90, 135, 180, 225, 270, 315)
 WORLD = "SaltFlats"
 _STAND_IN = "Zebra"
+_FACTOR = {"character": "Character_Name", "environment": "World_Name", "texture": "Character_Texture"}
 _STYLE = """
 :root{color-scheme:light dark;--line:#8884}
 body{font:15px/1.5 system-ui,sans-serif;max-width:1700px;margin:2rem auto;padding:0 1rem}
@@ -75,8 +76,8 @@ def turntable_page(pack: str, count: int, shown: Sequence[tuple[Item, Sequence[b
 
 
 def _images(engine: Engine, item: Item, size: int) -> list[bytes]:
-    world, character = (WORLD, item.name) if item.kind == "character" else (item.name, _STAND_IN)
-    scenes = [Scene({"World_Name": world, "Character_Name": character, "Camera_Yaw": yaw}) for yaw in YAWS]
+    shown = {"World_Name": WORLD, "Character_Name": _STAND_IN, _FACTOR[item.kind]: item.name}
+    scenes = [Scene({**shown, "Camera_Yaw": yaw}) for yaw in YAWS]
     found = []
     for answer in engine.render(scenes, RenderOptions(size=(size, size))):
         if not isinstance(answer, Frame):

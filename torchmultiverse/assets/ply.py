@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.assets.files import SiblingFiles, shown
+from torchmultiverse.assets.files import Siblings, shown
 from torchmultiverse.assets.model import MAX_TRIANGLES, Submesh, check_size, welded_normals
 from torchmultiverse.assets.polygons import triangulated
 from torchmultiverse.assets.textures import decode, linear
@@ -59,7 +59,7 @@ class _Column:
 _Table = dict[str, _Column]
 
 
-def read_ply(data: bytes, siblings: SiblingFiles, what: str) -> tuple[list[Submesh], list[str]]:
+def read_ply(data: bytes, siblings: Siblings, what: str) -> tuple[list[Submesh], list[str]]:
     """Return the pieces of a PLY file, one for each texture, and what of it is not drawn.
 
     Raises:
@@ -114,7 +114,7 @@ def _textured(
     textures: list[str],
     face: _Table,
     owner: NDArray[np.int64],
-    siblings: SiblingFiles,
+    siblings: Siblings,
 ) -> list[Submesh]:
     """Return a mesh with the textures that the file names: one, or one for each number that its faces give."""
     if not textures:

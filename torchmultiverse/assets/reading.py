@@ -1,4 +1,4 @@
-"""GLB, OBJ and PLY files as models."""
+"""GLB, glTF, OBJ and PLY files as models."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from torchmultiverse.assets.files import MAX_FILE_BYTES, SiblingFiles, read_bounded
+from torchmultiverse.assets.files import MAX_FILE_BYTES, SiblingFiles, Siblings, read_bounded
 from torchmultiverse.assets.gltf_model import read_glb
 from torchmultiverse.assets.model import Axis, MeshModel
 from torchmultiverse.assets.obj import read_obj
@@ -15,9 +15,11 @@ from torchmultiverse.assets.ply import read_ply
 from torchmultiverse.assets.textures import visible_faces
 from torchmultiverse.errors import AssetError
 
-_READERS = {".glb": read_glb, ".obj": read_obj, ".ply": read_ply}
+_READERS = {".glb": read_glb, ".gltf": read_glb, ".obj": read_obj, ".ply": read_ply}
 MESH_SUFFIXES = tuple(_READERS)
-FRONTS: dict[str, tuple[Axis, Axis]] = {".glb": ("y", "z"), ".obj": ("y", "z"), ".ply": ("z", "x")}
+FRONTS: dict[str, tuple[Axis, Axis]] = {
+    ".glb": ("y", "z"), ".gltf": ("y", "z"), ".obj": ("y", "z"), ".ply": ("z", "x"),
+}  # fmt: skip
 """Up and forward axes of a format, where the manifest does not say: glTF's own, what exporters write, and ours."""
 MAX_REMARKS = 30
 
@@ -26,7 +28,7 @@ def read_model(path: Path, folder: Path, what: str) -> tuple[MeshModel, list[str
     """Return the model of a file in a folder, and remarks for its owner: whatever of the file is not drawn.
 
     Args:
-        path: a GLB, OBJ or PLY file.
+        path: a GLB, glTF, OBJ or PLY file.
         folder: nothing outside it is read, whatever the file names.
         what: names the asset in errors.
 
@@ -34,13 +36,28 @@ def read_model(path: Path, folder: Path, what: str) -> tuple[MeshModel, list[str
         AssetError: it cannot be read, names what is missing or outside, or is too large.
     """
     data = read_bounded(path, MAX_FILE_BYTES, what)
+    return read_mesh(data, path.suffix.lower(), SiblingFiles(folder, path, what), what)
+
+
+def read_mesh(data: bytes, suffix: str, siblings: Siblings, what: str) -> tuple[MeshModel, list[str]]:
+    """Return the model of a file's bytes, and remarks for its owner: whatever of the file is not drawn.
+
+    Args:
+        data: a GLB, glTF, OBJ or PLY file.
+        suffix: one of `MESH_SUFFIXES`.
+        siblings: the files that it may name.
+        what: names the asset in errors.
+
+    Raises:
+        AssetError: it cannot be read, or names what is missing.
+    """
     try:
         # Numbers that overflow become infinite, and are refused with all that are not finite.
         with np.errstate(all="ignore"):
-            pieces, notes = _READERS[path.suffix.lower()](data, SiblingFiles(folder, path, what), what)
+            pieces, notes = _READERS[suffix](data, siblings, what)
             there = [visible_faces(piece) for piece in pieces]
     except MemoryError:
-        raise AssetError(f"{what}: there is not enough memory to read {path}") from None
+        raise AssetError(f"{what}: there is not enough memory to read it") from None
     clear = sum(int((~seen).sum()) for seen in there)
     if clear:
         notes.append(f"{clear:,} faces lie where their texture is clear and are not drawn")

@@ -6,16 +6,12 @@ Nothing of it comes with this package: it is read from the game's own archive on
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import tarfile
 import tempfile
-import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any, Protocol, cast
+from typing import IO
 from xml.etree import ElementTree
 
 import numpy as np
@@ -23,11 +19,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from torchmultiverse.assets import model as models
-from torchmultiverse.assets.files import inside, read_bounded
-from torchmultiverse.assets.folder import name_in_words, normalized_model
+from torchmultiverse.assets.archives import Archive, FolderArchive, ZipArchive
+from torchmultiverse.assets.debian import download, package_files
+from torchmultiverse.assets.folder import character_item, name_in_words
 from torchmultiverse.assets.library import Item, Pack, install
-from torchmultiverse.assets.model import Axis, MeshModel, Submesh
+from torchmultiverse.assets.model import Axis, MeshModel, Pose, Submesh
 from torchmultiverse.assets.pmd import read_pmd, turned
+from torchmultiverse.assets.request import BuildRequest
 from torchmultiverse.assets.textures import decode
 from torchmultiverse.errors import AssetError
 
@@ -62,72 +60,32 @@ class ZeroadAnimal(BaseModel):
     cut: float | None = None
 
 
-class Archive(Protocol):
-    """The game's data: files by name."""
-
-    def read(self, name: str) -> bytes | None:
-        """Return a file's bytes, or None where there is none."""
-        ...
-
-
-class _Zip:
-    def __init__(self, file: IO[bytes] | Path, what: str) -> None:
-        try:
-            self._zip = zipfile.ZipFile(file)
-        except (zipfile.BadZipFile, OSError) as error:
-            raise AssetError(f"{what} is no zip file that can be read: {error}") from None
-        self._what = what
-
-    def read(self, name: str) -> bytes | None:
-        try:
-            facts = self._zip.getinfo(name)
-        except KeyError:
-            return None
-        if facts.file_size > _MAX_BYTES:
-            raise AssetError(f"{self._what}: {name} is larger than {_MAX_BYTES >> 20} MiB")
-        try:
-            return self._zip.read(facts)
-        except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
-            raise AssetError(f"{self._what}: {name} cannot be read: {error}") from None
-
-    def close(self) -> None:
-        self._zip.close()
-
-
-class _Folder:
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def read(self, name: str) -> bytes | None:
-        if not (self._folder / name).exists():
-            return None
-        return read_bounded(inside(self._folder, name, str(self._folder)), _MAX_BYTES, name)
-
-
-def build(source: Path | None = None, fetch: bool = False) -> tuple[Pack, list[str]]:
-    """Install the pack ``0ad``; return it, and one line for each animal that this source does not have.
+def build(request: BuildRequest) -> tuple[Pack, list[str]]:
+    """Make the pack ``0ad``; return it, and one line for each animal that this source does not have.
 
     Args:
-        source: the Debian package, ``public.zip``, or a folder that holds either or is unpacked; by default where the
-            game is usually installed.
-        fetch: download the Debian package with ``apt-get`` into a temporary folder if there is no source.
+        request: its source is the Debian package, ``public.zip``, or a folder that holds either or is unpacked; by
+            default where the game is usually installed. ``fetch`` downloads the Debian package with ``apt-get`` into a
+            temporary folder if there is no source.
 
     Raises:
         AssetError: no source (then it says how to get one), or nothing in it is the game's.
     """
     missing: list[str] = []
+    source = request.source
     with ExitStack() as stack:
         if source is None:
             source = next((Path(p) for p in PLACES if (Path(p) / _ARCHIVE).is_file()), None)
         if source is None:
-            if not fetch:
+            if not request.fetch:
                 raise AssetError(
                     f"the data of 0 A.D. is not in {PLACES[0]}; install the package 0ad-data, or run "
                     "'apt-get download 0ad-data' (1.4 GB) and give the file with --source, or use --fetch"
                 )
-            source = _fetched(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="0ad-"))))
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="0ad-")))
+            source = download("0ad-data", folder, "get the data of 0 A.D. in another way and give --source")
         archive = stack.enter_context(open_archive(source))
-        pack = install(NAME, _assets(archive, missing, str(source)))
+        pack = install(NAME, _assets(archive, missing, str(source)), request.out)
     return pack, missing
 
 
@@ -145,27 +103,17 @@ def _assets(archive: Archive, missing: list[str], source: str) -> Iterator[tuple
         if model is None:
             missing.append(f"{what}: the source has no such actor, or not its mesh")
             continue
-        if animal.bank:
-            half = np.radians(animal.bank) / 2
-            turn = np.concatenate([[np.cos(half)], np.sin(half) * models.axis_vector(animal.forward)])
-            model = MeshModel(tuple(_turned(piece, turn) for piece in model.pieces))
-        model, notes = normalized_model(model, what, animal.size, animal.up, animal.forward)
+        pose = Pose(animal.up, animal.forward, lean=animal.bank, size=animal.size)
+        facts = {
+            "name": name,
+            "display_name": name_in_words(name),
+            "license": LICENSE,
+            "attribution": ATTRIBUTION,
+            "source": f"https://play0ad.com, art/actors/{animal.actor}.xml",
+            "hover": animal.hover,
+        }
         found += 1
-        yield (
-            Item(
-                name=name,
-                kind="character",
-                display_name=name_in_words(name),
-                license=LICENSE,
-                attribution=ATTRIBUTION,
-                source=f"https://play0ad.com, art/actors/{animal.actor}.xml",
-                hover=animal.hover,
-                size=animal.size,
-                triangles=model.triangles,
-                notes=notes,
-            ),
-            models.pack(model),
-        )
+        yield character_item(model, pose, facts, [], what)
     if found == 0:
         raise AssetError(f"{source} holds none of the animals of 0 A.D.")
 
@@ -306,65 +254,18 @@ def open_archive(source: Path) -> Iterator[Archive]:
                 return
         for place in (source, source / "mods/public"):
             if (place / "art/actors").is_dir():
-                yield _Folder(place)
+                yield FolderArchive(place, _MAX_BYTES)
                 return
         raise AssetError(f"{source} holds no {_ARCHIVE}, no 0ad-data_….deb and no art/actors")
     if not source.is_file():
         raise AssetError(f"there is no {source}")
     with ExitStack() as stack:
         if source.suffix == ".deb":
-            file: IO[bytes] | Path = stack.enter_context(tempfile.TemporaryFile())
-            _unpack_deb(source, cast("IO[bytes]", file))
+            file: IO[bytes] | Path | None = next((data for _, data in package_files(source, [_ARCHIVE], stack)), None)
+            if file is None:
+                raise AssetError(f"{source} holds no {_ARCHIVE}: it is not 0ad-data")
         else:
             file = source
-        archive = _Zip(file, str(source))
+        archive = ZipArchive(file, str(source), _MAX_BYTES)
         stack.callback(archive.close)
         yield archive
-
-
-def _unpack_deb(package: Path, out: IO[bytes]) -> None:
-    """Write the game's archive out of a Debian package (an ``ar`` file with a compressed ``tar`` inside)."""
-    with open(package, "rb") as file:
-        if file.read(8) != b"!<arch>\n":
-            raise AssetError(f"{package} is no Debian package")
-        while len(header := file.read(60)) == 60:
-            name, size = header[:16].decode("ascii", "replace").strip().rstrip("/"), int(header[48:58])
-            if name.startswith("data.tar"):
-                break
-            file.seek(size + size % 2, 1)
-        else:
-            raise AssetError(f"{package} is a Debian package without data")
-        try:
-            with tarfile.open(fileobj=file, mode=cast("Any", f"r|{name.rpartition('.')[2]}")) as tar:
-                for member in tar:
-                    if member.isfile() and member.name.endswith(_ARCHIVE):
-                        free = shutil.disk_usage(tempfile.gettempdir()).free
-                        if member.size > free:
-                            raise AssetError(
-                                f"{tempfile.gettempdir()} has {free / 1e9:.1f} GB free; unpacking {package.name} "
-                                f"needs {member.size / 1e9:.1f} GB; set TMPDIR to another folder"
-                            )
-                        data = tar.extractfile(member)
-                        assert data is not None
-                        shutil.copyfileobj(data, out, 1 << 20)
-                        return
-        except (tarfile.TarError, OSError, EOFError, ValueError) as error:
-            raise AssetError(
-                f"{package} cannot be unpacked here ({error}); unpack it with 'dpkg-deb -x {package.name} FOLDER' and "
-                "give that folder"
-            ) from None
-    raise AssetError(f"{package} holds no {_ARCHIVE}: it is not 0ad-data")
-
-
-def _fetched(folder: Path) -> Path:
-    """Return the Debian package, downloaded by the system's own client into a folder."""
-    try:
-        done = subprocess.run(
-            ["apt-get", "download", "0ad-data"], cwd=folder, capture_output=True, text=True, check=False
-        )
-    except FileNotFoundError:
-        raise AssetError("there is no apt-get here; get the data of 0 A.D. in another way and give --source") from None
-    found = sorted(folder.glob("0ad-data_*.deb"))
-    if done.returncode or not found:
-        raise AssetError(f"'apt-get download 0ad-data' failed: {done.stderr.strip()[-400:]}")
-    return found[0]

@@ -11,6 +11,7 @@ from typer.main import get_group
 from torchmultiverse.cli import (  # noqa: F401  (each puts its commands into the groups)
     analyze,
     assets,
+    assets_build,
     catalogue,
     changes,
     compare,

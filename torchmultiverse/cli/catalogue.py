@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from torchmultiverse.cli import completion
 from torchmultiverse.cli.groups import catalogue_group, examples
 from torchmultiverse.cli.options import Assets, Engine, Token, tabular
 from torchmultiverse.cli.output import print_table, say
 from torchmultiverse.engines import Listed
-from torchmultiverse.errors import EngineError
+from torchmultiverse.errors import EngineError, SpecError, nearest
 from torchmultiverse.tables import Column, Table, number, text
 
+if TYPE_CHECKING:
+    from torchmultiverse.engines import CharacterClass
+
+_KINDS = {"animal": ("animals", "animal"), "object": ("objects", "object"), "own": ("own",), "": ()}
 _FACTORS = (
     text("factor"), text("column", ""), text("type"), text("levels", "range or levels"), text("unit"),
     number("low", "", unit="of the factor"), number("high", "", unit="of the factor"), text("default"),
@@ -19,6 +27,11 @@ _FACTORS = (
 _ORIGIN = (text("pack"), text("licence"), text("source", ""), text("attribution", ""))
 _NAMED = (text("name"), text("level", ""), text("aliases", ""), text("what", "what it is"), text("families"))
 _LEVELS = (*_NAMED, *_ORIGIN)
+_CHARACTERS = (text("name"), text("level", ""), text("aliases", ""), text("class"), *_LEVELS[3:])
+_CLASSES = (
+    number("id", "number"), text("name"), text("kind"), text("what", "what it is"), text("synset", "WordNet"),
+    text("imagenet", "ImageNet-1k"), number("count", "characters"), text("characters", ""), text("families"),
+)  # fmt: skip
 _WORLDS = tuple(text("aliases") if column.keys[0] == "aliases" else column for column in _LEVELS)
 _LIGHTS = (text("name"), text("level"), text("families"))
 
@@ -47,12 +60,36 @@ def worlds(engine: Engine = "builtin", assets: Assets = None, token: Token = Non
 
 @catalogue_group.command(
     "characters",
-    epilog=examples("torchmultiverse catalogue characters", "torchmultiverse catalogue characters --format json"),
+    epilog=examples(
+        "torchmultiverse catalogue characters", "torchmultiverse catalogue characters --of Cofee_Mug --of Zebra"
+    ),
 )
-@tabular(_LEVELS)
-def characters(engine: Engine = "builtin", assets: Assets = None, token: Token = None) -> None:
+@tabular(_CHARACTERS)
+def characters(
+    of: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--of",
+            help="Of this class alone, or animals, objects, own (of packs); may be repeated. Default: all.",
+            autocompletion=completion.classes,
+        ),
+    ] = None,
+    engine: Engine = "builtin",
+    assets: Assets = None,
+    token: Token = None,
+) -> None:
     """List the levels of Character_Name, which Character2_Name has as well."""
-    _list("characters", _LEVELS, engine, assets, token)
+    _list("characters", _CHARACTERS, engine, assets, token, of)
+
+
+@catalogue_group.command(
+    "classes",
+    epilog=examples("torchmultiverse catalogue classes", "torchmultiverse catalogue classes --format csv"),
+)
+@tabular(_CLASSES)
+def classes(engine: Engine = "builtin", assets: Assets = None, token: Token = None) -> None:
+    """List the classes of characters: what the numbers in the pass 'class' mean, and how many are of each."""
+    _list("classes", _CLASSES, engine, assets, token)
 
 
 @catalogue_group.command("textures", epilog=examples("torchmultiverse catalogue textures --format md"))
@@ -72,7 +109,14 @@ def lights(engine: Engine = "builtin", assets: Assets = None, token: Token = Non
     _list("lights", _LIGHTS, engine, assets, token)
 
 
-def _list(what: Listed, columns: Sequence[Column], engine: str, assets: list[str] | None, token: str | None) -> None:
+def _list(
+    what: Listed,
+    columns: Sequence[Column],
+    engine: str,
+    assets: list[str] | None,
+    token: str | None,
+    of: Sequence[str] | None = None,
+) -> None:
     """Print a part of an engine's catalogue; of one that draws from packs, with all that are installed."""
     from torchmultiverse.assets import everything
     from torchmultiverse.connect import engine_catalogue
@@ -83,9 +127,32 @@ def _list(what: Listed, columns: Sequence[Column], engine: str, assets: list[str
         raise EngineError(f"{engine} is of a kind that cannot say what it renders; its documentation may")
     shown = Table(columns)
     rows = catalogue_rows(catalogue, what)
+    if of:
+        wanted = _members(catalogue.classes, of)
+        rows = [row for row in rows if row["level"] in wanted]
     for row in rows:
         shown.add(*(None if row[column.keys[0]] == "" else row[column.keys[0]] for column in columns))
     print_table(shown)
     packs = {row.get("pack") for row in rows} - {None, "", "procedural"}
     if packs and not assets:
         say("What is of a pack needs the option --assets PACK where something is rendered.")
+
+
+def _called(one: CharacterClass) -> tuple[str, ...]:
+    """Return what a class is chosen by."""
+    return (one.name.casefold(), one.display.casefold(), *_KINDS.get(one.kind, ()))
+
+
+def _members(classes: Sequence[CharacterClass], of: Sequence[str]) -> set[str]:
+    """Return the characters of some classes, by name or kind; as people write it, too."""
+    found: set[str] = set()
+    for wanted in of:
+        word = wanted.casefold()
+        chosen = [one for one in classes if word in _called(one)]
+        if not chosen:
+            known = [*(name for kind in _KINDS.values() for name in kind[:1]), *(one.name for one in classes)]
+            raise SpecError(
+                f"--of {wanted}: no such class.{nearest(wanted, known)} See: torchmultiverse catalogue classes"
+            )
+        found.update(name for one in chosen for name in one.characters)
+    return found

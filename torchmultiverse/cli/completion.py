@@ -99,6 +99,13 @@ def characters(incomplete: str) -> list[str]:
     return _begin(_levels("Character_Name"), incomplete)
 
 
+def classes(incomplete: str) -> list[str]:
+    """Names of classes of characters that the package's table has, and of their kinds."""
+    from torchmultiverse.scenes import class_table
+
+    return _begin(["animals", "objects", "own", *dict.fromkeys(one.name for one in class_table())], incomplete)
+
+
 def values(incomplete: str) -> list[str]:
     """Factors of a scene as ``NAME=``, and the levels of the one that is named."""
     from torchmultiverse.scenes import FACTORS
@@ -121,6 +128,20 @@ def packs(incomplete: str) -> list[str]:
     from torchmultiverse.assets import installed
 
     return _begin([*installed(), "procedural"], incomplete)
+
+
+def licences(incomplete: str) -> list[str]:
+    """Licences of free assets."""
+    from torchmultiverse.assets import LICENCES
+
+    return _begin(LICENCES.values(), incomplete)
+
+
+def object_classes(incomplete: str) -> list[str]:
+    """The published classes of objects."""
+    from torchmultiverse.scenes import class_table
+
+    return _begin((one.name for one in class_table() if one.kind == "object"), incomplete)
 
 
 def factors(incomplete: str) -> list[str]:

@@ -14,6 +14,7 @@ through engines that wrap another one, never with ``hasattr``.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
@@ -23,7 +24,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from torchmultiverse.engines import codec
 from torchmultiverse.errors import RenderError, SpecError, nearest, nearest_of
-from torchmultiverse.scenes import PASSES, Design, FactorTable, Scene, SemanticClass, base_world, classes_of
+from torchmultiverse.scenes import (
+    PASSES,
+    Design,
+    FactorTable,
+    Scene,
+    SemanticClass,
+    base_world,
+    classes_of,
+    level_name,
+    spoken,
+)
 
 Array = NDArray[Any]
 
@@ -213,14 +224,15 @@ class CharacterClass(BaseModel):
     characters: list[str] = Field(default_factory=list)
 
 
-def class_list(characters: Iterable[str]) -> list[CharacterClass]:
+def class_list(characters: Iterable[str], given: Mapping[str, str] | None = None) -> list[CharacterClass]:
     """Return the classes of characters by the package's table, in the order of their ids (see `scenes.classes_of`)."""
     members: dict[SemanticClass, list[str]] = {}
-    for name, found in classes_of(characters).items():
+    for name, found in classes_of(characters, given).items():
         members.setdefault(found, []).append(name)
     return [
         CharacterClass(
-            id=one.id, name=one.name, kind=one.kind, display=one.display, synset=one.synset,
+            id=one.id, name=one.name, kind=one.kind, synset=one.synset,
+            display=spoken(one.display) if one.kind == "own" else one.display,
             imagenet=list(one.imagenet), characters=members[one],
         )
         for one in sorted(members, key=lambda one: one.id)
@@ -246,6 +258,15 @@ class Choice(BaseModel):
         if self.levels is not None:
             return value in self.levels or value in self.aliases
         return self.low is None or self.high is None or bool(self.low <= value <= self.high)
+
+    def said_of(self, words: str, most: int = 3) -> list[str]:
+        """Return levels whose name or what is said of them has some words in it, such as ``lamp``: ``Table_Lamb_1``."""
+        wanted = spoken(words)
+        named = [name for name in self.levels or [] if re.search(rf"\b{re.escape(wanted)}\b", self._words(name))]
+        return named[:most] if wanted else []
+
+    def _words(self, level: str) -> str:
+        return f"{spoken(level)} {self.about.get(level, '').casefold()}"
 
 
 _FACTORS_OF = {
@@ -321,9 +342,12 @@ class Catalogue(BaseModel):
             what = f"{name} = {wrong[0]} is" if one else f"{len(wrong):,} levels of {name} are"
             which = "" if one else f": {_some(wrong)}"
             return f"{what} out of the range of engine '{self.engine}', {choice.low:g} to {choice.high:g}{which}"
+        called = [level_name(level, name) for level in choice.levels]
         if one:
-            return f"{name} = '{wrong[0]}' is unknown to engine '{self.engine}'.{nearest(str(wrong[0]), choice.levels)}"
-        near = nearest_of(map(str, wrong[:_NEAREST]), choice.levels)
+            said = choice.said_of(str(wrong[0]))
+            near = f" Did you mean {' or '.join(map(repr, said))}?" if said else nearest(str(wrong[0]), called)
+            return f"{name} = '{wrong[0]}' is unknown to engine '{self.engine}'.{near}"
+        near = nearest_of(map(str, wrong[:_NEAREST]), called)
         return f"{len(wrong):,} unknown {name}, engine '{self.engine}': {_some(wrong)}{near}"
 
     def pack_problems(self, wanted: Sequence[str]) -> list[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Literal, get_args
 
-from torchmultiverse.engines.contract import Asset, Catalogue, Choice
+from torchmultiverse.engines.contract import Asset, Catalogue, CharacterClass, Choice
 from torchmultiverse.scenes import FACTORS, Factor, published_levels
 
-Listed = Literal["factors", "worlds", "characters", "textures", "lights"]
+Listed = Literal["factors", "worlds", "characters", "classes", "textures", "lights"]
 LISTED: tuple[Listed, ...] = get_args(Listed)
 """What can be listed of a catalogue."""
 LISTED_FACTOR: dict[Listed, str] = {
@@ -27,17 +28,23 @@ def catalogue_rows(catalogue: Catalogue, what: Listed) -> list[dict[str, Any]]:
     Args:
         catalogue: of the engine.
         what: ``factors``: name in specs, column of datasets, type, unit, range (``low``, ``high``) or ``levels`` (how
-            many of what, or their names), default, the published ``families`` that vary it, and what it does. Else
-            levels: name, aliases, what it is, the families that have it, and the pack, licence and source of its asset;
-            ``level`` is what stands in specs and datasets, of lights ``R,G,B,A``.
+            many of what, or their names), default, the published ``families`` that vary it, and what it does.
+            ``classes``: number in the pass ``class``, name, kind, what it is, WordNet synset, ImageNet indices, its
+            characters, and the families that have some of them. Else levels: name, aliases, what it is, the families
+            that have it, and the pack, licence and source of its asset; ``level`` is what stands in specs and datasets,
+            of lights ``R,G,B,A``; of characters also the name of the ``class``, empty where the engine does not say.
     """
     if what == "factors":
         return [_factor(factor, catalogue.factors.get(factor.wire)) for factor in FACTORS if not factor.label]
+    if what == "classes":
+        return [_class(one) for one in catalogue.classes]
     factor = LISTED_FACTOR[what]
+    classes = {name: one.name for one in catalogue.classes for name in one.characters}
     choice = catalogue.factors.get(factor, Choice())
     names = {level: name for name, level in FACTORS[factor].names.items()}
     assets = {asset.name: asset for asset in catalogue.assets if asset.kind == _KINDS.get(what)}
-    rows = []
+    rows: list[dict[str, Any]] = []
+    families = _families(factor)
     for level in choice.levels or []:
         asset = assets.get(level, Asset(name=level))
         rows.append(
@@ -46,14 +53,31 @@ def catalogue_rows(catalogue: Catalogue, what: Listed) -> list[dict[str, Any]]:
                 "level": level,
                 "aliases": [alias for alias, of in choice.aliases.items() if of == level],
                 "what": choice.about.get(level, ""),
-                "families": _families(factor, level),
+                "families": families.get(level, []),
                 "pack": asset.pack,
                 "licence": asset.license,
                 "source": asset.source,
                 "attribution": asset.attribution,
             }
+            | ({"class": classes.get(level, "")} if what == "characters" else {})
         )
     return rows
+
+
+def _class(one: CharacterClass) -> dict[str, Any]:
+    families = _families("Character_Name")
+    found = {family for name in one.characters for family in families.get(name, [])}
+    return {
+        "id": one.id,
+        "name": one.name,
+        "kind": one.kind,
+        "what": one.display,
+        "synset": one.synset,
+        "imagenet": [str(index) for index in one.imagenet],
+        "count": len(one.characters),
+        "characters": one.characters,
+        "families": [family for family in published_levels() if family in found],
+    }
 
 
 def _factor(factor: Factor, choice: Choice | None) -> dict[str, Any]:
@@ -81,13 +105,14 @@ def _factor(factor: Factor, choice: Choice | None) -> dict[str, Any]:
     }
 
 
-def _families(factor: str, level: str) -> list[str]:
-    """Return the families that have a level, of whichever character."""
-    return [
-        family
-        for family, factors in published_levels().items()
-        if any(level in levels for name, levels in factors.items() if _first(name) == factor)
-    ]
+@cache
+def _families(factor: str) -> dict[str, list[str]]:
+    """Return the families that have a level, of whichever character, by level."""
+    found: dict[str, list[str]] = {}
+    for family, factors in published_levels().items():
+        for level in {str(level) for name, levels in factors.items() if _first(name) == factor for level in levels}:
+            found.setdefault(level, []).append(family)
+    return found
 
 
 def _first(factor: str) -> str:

@@ -11,6 +11,7 @@ from .comparison import ModelRank as ModelRank
 from .comparison import compare as compare
 from .comparison import model_ranks as model_ranks
 from .counterfactual import counterfactuals as counterfactuals
+from .dictionaries import word_codes as word_codes
 from .displacements import equivariance as equivariance
 from .gallery import chosen_rows as chosen_rows
 from .gallery import data_uri as data_uri
@@ -53,7 +54,6 @@ from .registry import load_protocol as load_protocol
 from .registry import protocols as protocols
 from .result import AVERAGE as AVERAGE
 from .result import Result as Result
-from .result import word_codes as word_codes
 from .run import evaluate as evaluate
 from .slices import Slice as Slice
 from .slices import slices_of as slices_of

@@ -20,7 +20,7 @@ from torchmultiverse.evaluation.protocol import Protocol
 from torchmultiverse.evaluation.scoring import TIE, Outcome, retrieval
 from torchmultiverse.evaluation.task import CLASSIFIERS, IMAGE_TEXT, SCORERS, LabelSpace, Task
 from torchmultiverse.resources import data_folder
-from torchmultiverse.scenes import BLANK, FACTORS, spoken
+from torchmultiverse.scenes import BLANK, FACTORS, said_name, spoken
 
 _IDENTITY = ("character_name", "character_label")
 
@@ -52,7 +52,7 @@ class ClassificationProtocol(Protocol):
     @override
     def compile(self, columns: Mapping[str, NDArray[Any]]) -> list[Task]:
         column = label_column(columns, self.label_columns)
-        labels = columns[column].astype(str).astype(object)
+        labels = np.array([said_name(label) for label in columns[column].astype(str)], object)
         rows = np.flatnonzero(labels != BLANK)
         names = tuple(sorted(set(labels[rows])))
         clusters = columns.get("character_name", columns[column])

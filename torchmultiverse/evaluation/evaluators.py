@@ -15,9 +15,9 @@ from typing_extensions import override
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.evaluation import imagenet
 from torchmultiverse.evaluation.outcomes import pairs_of
-from torchmultiverse.evaluation.outputs import Outputs
+from torchmultiverse.evaluation.outputs import Outputs, TextVectors
 from torchmultiverse.evaluation.pairs import no_answer
-from torchmultiverse.evaluation.projection import Captions
+from torchmultiverse.evaluation.projection import Captions, Images
 from torchmultiverse.evaluation.prompts import Prompts, sentences
 from torchmultiverse.evaluation.provenance import Audit
 from torchmultiverse.evaluation.scores import HalfPrecisionScores, MatrixScores, PairScores, Scores, VectorScores
@@ -127,8 +127,7 @@ class _Encoding(Evaluator):
 
     def __init__(self, model: Any, outputs: Outputs) -> None:
         super().__init__(model, outputs)
-        self._known: tuple[NDArray[np.int64], FloatArray] | None = None
-        self._last: tuple[NDArray[np.int64], FloatArray] | None = None
+        self._known: tuple[NDArray[np.int64], Images] | None = None
 
     @abstractmethod
     def _encode(self) -> Callable[[Any], FloatArray]:
@@ -143,22 +142,20 @@ class _Encoding(Evaluator):
         self._known = None
         return super().accept(tasks, notes)
 
-    def _vectors(self, rows: NDArray[np.int64]) -> FloatArray:
-        """Return the vectors of some rows, (N, D); those of all accepted tasks are made at once."""
+    def _images(self, rows: NDArray[np.int64]) -> Images:
+        """Return the vectors of some rows; those of all accepted tasks are made at once."""
         if self._known is None or not _within(rows, self._known[0]):
             every = np.union1d(self._rows(), rows).astype(np.int64)
-            self._known = every, self.outputs.of_images(self.model, self.output, self._encode(), every)
-            self._last = None
-        every, vectors = self._known
-        if self._last is None or self._last[0] is not rows:  # scopes of a task ask for the same
-            self._last = rows, vectors if len(rows) == len(every) else vectors[np.searchsorted(every, rows)]
-        return self._last[1]
+            self._known = every, Images(self.outputs.of_images(self.model, self.output, self._encode(), every))
+        every, images = self._known
+        return images if len(rows) == len(every) else images.only(np.searchsorted(every, rows))
 
     @override
     def audit(self, sample: int, seed: int) -> Audit | None:
         if self._known is None or not len(self._known[0]) or not sample:
             return None
-        rows, vectors = self._known
+        rows, images = self._known
+        vectors = images[:]
         some = np.sort(np.random.default_rng(seed).choice(len(rows), min(sample, len(rows)), replace=False))
         precision = self.model.info.precision
         lowered = self.model if precision != "float32" and isinstance(self.model, HasMutableInfo) else None
@@ -188,7 +185,7 @@ class ImageTextEvaluator(_Encoding):
 
     def __init__(self, model: ImageTextModel, outputs: Outputs) -> None:
         super().__init__(model, outputs)
-        self._captions: dict[str, FloatArray] = {}
+        self._captions: TextVectors | None = None
         self._heads: dict[tuple[tuple[str, ...], Prompts], FloatArray] = {}
         self._matrices: dict[tuple[tuple[str, ...], Prompts | None], Captions] = {}
 
@@ -205,8 +202,8 @@ class ImageTextEvaluator(_Encoding):
         found = super().accept(tasks, notes)
         captions = [caption for task in found if task.prompts is None for caption in task.candidates]
         if found:
-            self._vectors(self._rows())
-        self._captions = self.outputs.of_texts(self.model, captions) if captions else {}
+            self._images(self._rows())
+        self._captions = self.outputs.of_texts(self.model, captions) if captions else None
         self._matrices = {}
         for task in () if self.outputs.placeholder else found:
             if task.prompts is None and not task.exclude_identical and (count := self._read_alike(task)):
@@ -215,7 +212,7 @@ class ImageTextEvaluator(_Encoding):
 
     @override
     def scores(self, task: Task) -> Scores:
-        images, texts = self._vectors(task.rows), self._matrix(task)
+        images, texts = self._images(task.rows), self._matrix(task)
         if task.half:
             return HalfPrecisionScores(images, texts.vectors)
         return VectorScores(images, texts, self.model.logit_scale)
@@ -234,9 +231,9 @@ class ImageTextEvaluator(_Encoding):
     def _read(self, names: tuple[str, ...], prompts: Prompts | None) -> FloatArray:
         if prompts is not None:
             return self.heads(prompts, names)
-        if not self._captions.keys() >= set(names):
-            self._captions |= self.outputs.of_texts(self.model, names)
-        return np.stack([self._captions[caption] for caption in names])
+        if self._captions is None or not self._captions.holds(names):
+            return self.outputs.of_texts(self.model, names).of(names)
+        return self._captions.of(names)
 
     def heads(self, prompts: Prompts, names: Sequence[str]) -> FloatArray:
         """Return one vector per class, (K, D), of unit length: the mean of the unit vectors of its sentences."""
@@ -244,7 +241,7 @@ class ImageTextEvaluator(_Encoding):
         if key not in self._heads:
             asked = [sentences(prompts, name) for name in names]
             texts = self.outputs.of_texts(self.model, [text for some in asked for text in some])
-            means = np.stack([np.mean([unit(texts[text]) for text in some], axis=0) for some in asked])
+            means = np.stack([np.mean([unit(vector) for vector in texts.of(some)], axis=0) for some in asked])
             self._heads[key] = unit(means.astype(np.float32))
         return self._heads[key]
 
@@ -346,7 +343,7 @@ class ClassifierEvaluator(_Encoding):
 
     @override
     def scores(self, task: Task) -> Scores:
-        logits = self._vectors(task.rows)
+        logits = self._images(task.rows)[:]
         if len(logits) and (problem := imagenet.width_problem(logits.shape[1], self.model.classes)):
             raise ModelError(f"'{self.name}' {problem}")
         if task.label_space is not None:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from torchmultiverse.evaluation.counterfactual import FactorEffect
+from torchmultiverse.evaluation.dictionaries import encoded
 from torchmultiverse.evaluation.paired import Rows, RowView
-from torchmultiverse.evaluation.result import Result, word_codes
+from torchmultiverse.evaluation.result import Result
 from torchmultiverse.evaluation.slices import Slice
 from torchmultiverse.images import jpeg, rgb
 from torchmultiverse.paths import component
@@ -44,7 +45,7 @@ def chosen_rows(rows: pa.Table, per_group: int = PER_GROUP) -> Iterator[dict[str
             mask = pc.and_(mask, pc.equal(plain[key], group[key]))
         some = plain.filter(mask)
         margin, correct = some["margin"].to_numpy(), some["correct"].to_numpy()
-        labels = word_codes(some["label"])[0]
+        labels = encoded(some["label"]).indices.to_numpy()
         for right in (True, False):
             candidates = np.flatnonzero(correct == 1 if right else correct == 0)
             seen: set[int] = set()

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torchmultiverse.errors import DatasetError, nearest
 from torchmultiverse.features import image_array
 from torchmultiverse.models import IMAGENET_MEAN, IMAGENET_STD, Preprocess
+from torchmultiverse.scenes import said_name
 from torchmultiverse.stats import Intervals
 from torchmultiverse.store import columns_of, open_images
 from torchmultiverse.train import ClassifierTraining, train_classifier
@@ -55,6 +56,11 @@ class HeldOutResult:
     by_level: Mapping[str, tuple[float, float]]
 
 
+def _labels(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.str_]:
+    """Return the animals, or the classes of objects, whose variants are one."""
+    return np.array([said_name(name) for name in columns[_LABEL].astype(str)])
+
+
 def held_out_split(
     columns: Mapping[str, NDArray[Any]], factor: str, levels: Sequence[str], keep: int, rng: np.random.Generator
 ) -> NDArray[np.bool_]:
@@ -73,7 +79,7 @@ def held_out_split(
     for name in (factor, _LABEL):
         if name not in columns:
             raise DatasetError(f"no column '{name}'.{nearest(name, columns)}")
-    values, animals = columns[factor].astype(str), columns[_LABEL].astype(str)
+    values, animals = columns[factor].astype(str), _labels(columns)
     for level in levels:
         if level not in values:
             raise DatasetError(f"{factor} has no level '{level}'.{nearest(level, set(values))}")
@@ -122,7 +128,7 @@ def held_out(
             raise DatasetError(f"{factor} has {len(known)} levels; hold out 1 to {len(known) - 1} of them")
         levels = sorted(rng.permutation(known)[:levels].tolist())
     train = held_out_split(columns, factor, levels, keep, rng)
-    animals = columns[_LABEL].astype(str)
+    animals = _labels(columns)
     control = np.zeros(len(train), bool)
     for animal in np.unique(animals):  # as many of each as the model saw, from all levels alike
         mine = np.flatnonzero(animals == animal)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from torchmultiverse.evaluation.classification import imagenet_outcome
+from torchmultiverse.evaluation.dictionaries import words
 from torchmultiverse.evaluation.imagenet import CLASSES
 from torchmultiverse.evaluation.pairs import METRICS, winoground
 from torchmultiverse.evaluation.scores import CHUNK, NO_SEARCH, Scores, Search
@@ -27,7 +28,7 @@ class TaskOutcome:
         task: what was asked.
         metric: ``top1``, ``top5``, ``hard_negative``, ``winoground_text``, ``winoground_image``, ``winoground_group``.
         outcome: what became of each image.
-        labels, predictions: captions or classes.
+        labels, predictions: captions or classes, as words.
         chance: accuracy of a blind guess.
         candidates: how many answers there were.
         search: how the best of them was found.
@@ -36,8 +37,8 @@ class TaskOutcome:
     task: Task
     metric: str
     outcome: Outcome
-    labels: NDArray[Any]
-    predictions: NDArray[Any]
+    labels: pa.DictionaryArray
+    predictions: pa.DictionaryArray
     chance: float
     candidates: int
     search: Search = NO_SEARCH
@@ -70,16 +71,17 @@ def _reading(task: Task, scores: Scores) -> TaskOutcome:
     """Return the outcome of 1000 outputs that are read as classes."""
     space = task.label_space
     assert space is not None
-    names = np.array(task.candidates, object)[task.labels]
+    names = [task.candidates[label] for label in task.labels]
     logits = np.float32(1.0 if scores.scale is None else scores.scale) * scores.block(np.arange(len(task.rows)))
-    outcome, predictions, chance = imagenet_outcome(logits, list(names), space.groups, space.name)
+    outcome, predictions, chance = imagenet_outcome(logits, names, space.groups, space.name)
     count = len(task.candidates) if space.name == "restricted" else CLASSES
-    return TaskOutcome(task, "top1", outcome, names, np.array(predictions, dtype=object), chance, count)
+    found = pa.array(predictions, pa.string()).dictionary_encode()
+    return TaskOutcome(task, "top1", outcome, words(task.labels, task.candidates), found, chance, count)
 
 
 def _ranked(task: Task, scores: Scores) -> Iterator[TaskOutcome]:
     """Yield outcomes among all candidates."""
-    names, count = np.array(task.candidates, dtype=object), len(task.candidates)
+    names, count = task.candidates, len(task.candidates)
     asked: list[str] = [metric for metric in task.metrics if metric in _AMONG]
     plain = [metric for metric in asked if metric == "top1" and not scores.first_wins]
     found = {metric: scores.retrieve(task.labels, count) for metric in plain}
@@ -88,8 +90,8 @@ def _ranked(task: Task, scores: Scores) -> Iterator[TaskOutcome]:
     for metric in asked:
         outcome, search = found[metric]
         chance = min(1.0, _AMONG[metric] / count)
-        predictions = names[outcome.prediction]
-        yield TaskOutcome(task, metric, outcome, names[task.labels], predictions, chance, count, search)
+        labels, predictions = words(task.labels, names), words(outcome.prediction, names)
+        yield TaskOutcome(task, metric, outcome, labels, predictions, chance, count, search)
 
 
 def _first_of_best(task: Task, scores: Scores, metrics: Sequence[str]) -> dict[str, tuple[Outcome, Search]]:
@@ -107,20 +109,20 @@ def _first_of_best(task: Task, scores: Scores, metrics: Sequence[str]) -> dict[s
 def _of_pairs(task: Task, scores: Scores) -> Iterator[TaskOutcome]:
     """Yield outcomes of the true caption against the hard negative, and of pairs of images."""
     assert task.negatives is not None
-    names = np.array(task.candidates, dtype=object)
+    names = task.candidates
     both = np.stack([task.labels, task.negatives], axis=1)
     if scores.first_wins and task.negative_first is not None:
         order = task.negative_first.astype(np.int64)
         pair = scores.chosen(np.where(order[:, None] == 1, both[:, ::-1], both))
         outcome = first_of_best(pair, order)
         chosen = np.where(outcome.correct > 0, task.labels, task.negatives)
-        yield TaskOutcome(task, "hard_negative", outcome, names[task.labels], names[chosen], 0.5, 2)
+        yield TaskOutcome(task, "hard_negative", outcome, words(task.labels, names), words(chosen, names), 0.5, 2)
         return
     pair = scores.chosen(both)
     if "hard_negative" in task.metrics:
         outcome = two_way(pair[:, 0], pair[:, 1], scale=scores.scale)
         chosen = np.where(outcome.prediction == 0, task.labels, task.negatives)
-        yield TaskOutcome(task, "hard_negative", outcome, names[task.labels], names[chosen], 0.5, 2)
+        yield TaskOutcome(task, "hard_negative", outcome, words(task.labels, names), words(chosen, names), 0.5, 2)
     if "winoground" in task.metrics:
         yield from _winoground(task, pair[:, 0], pair[:, 1])
 
@@ -141,8 +143,9 @@ def _winoground(task: Task, true: NDArray[np.float32], other: NDArray[np.float32
     assert pairs.negatives is not None
     right = winoground(true[one], other[one], true[two], other[two])
     margin = np.minimum(true[one] - other[one], true[two] - other[two]).astype(np.float32)
-    names = np.array(task.candidates, dtype=object)
+    names = task.candidates
     for metric, chance in METRICS.items():
         predicted = np.where(right[metric], pairs.labels, pairs.negatives)
         outcome = Outcome(right[metric].astype(float), predicted, margin, np.full(len(one), np.nan, np.float32))
-        yield TaskOutcome(pairs, f"winoground_{metric}", outcome, names[pairs.labels], names[predicted], chance, 2)
+        labels, predictions = words(pairs.labels, names), words(predicted, names)
+        yield TaskOutcome(pairs, f"winoground_{metric}", outcome, labels, predictions, chance, 2)

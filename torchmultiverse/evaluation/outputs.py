@@ -10,9 +10,30 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from torchmultiverse.errors import ModelError
-from torchmultiverse.features import BatchSize, FeatureCache, embed_texts, encode_images, encode_texts, run_images
+from torchmultiverse.features import BatchSize, FeatureCache, encode_images, encode_texts, run_images, text_vectors
 from torchmultiverse.models import Classifier, FloatArray, ImageTextModel
 from torchmultiverse.store import ImageSet
+
+
+class TextVectors:
+    """The vectors of captions.
+
+    Args:
+        texts: the captions, each once.
+        vectors: (K, D).
+    """
+
+    def __init__(self, texts: Sequence[str], vectors: FloatArray) -> None:
+        self.vectors = vectors
+        self._place = {text: place for place, text in enumerate(texts)}
+
+    def holds(self, texts: Sequence[str]) -> bool:
+        """Return whether all of some captions are there."""
+        return self._place.keys() >= set(texts)
+
+    def of(self, texts: Sequence[str]) -> FloatArray:
+        """Return the vectors of some captions, (len(texts), D)."""
+        return self.vectors[[self._place[text] for text in texts]]
 
 
 class Outputs:
@@ -61,16 +82,16 @@ class Outputs:
             self._check_width(model, made.shape[1])
         return made
 
-    def of_texts(self, model: ImageTextModel, texts: Sequence[str]) -> dict[str, FloatArray]:
-        """Return the vector of every text, (D,) each.
+    def of_texts(self, model: ImageTextModel, texts: Sequence[str]) -> TextVectors:
+        """Return the vector of every text.
 
         Raises:
             ModelError: vectors of images and captions are not of one length.
         """
-        made = self._read(model, texts)
-        for width in {len(vector) for vector in made.values()}:
-            self._check_width(model, width)
-        return made
+        unique, vectors = self._read(model, texts)
+        if unique:
+            self._check_width(model, vectors.shape[1])
+        return TextVectors(unique, vectors)
 
     def _make(
         self,
@@ -81,8 +102,8 @@ class Outputs:
     ) -> FloatArray:
         return encode_images(model, output, function, self.images, rows, self.batch_size, self.quiet, self.cache)
 
-    def _read(self, model: ImageTextModel, texts: Sequence[str]) -> dict[str, FloatArray]:
-        return embed_texts(model, texts, self.quiet, self.cache)
+    def _read(self, model: ImageTextModel, texts: Sequence[str]) -> tuple[list[str], FloatArray]:
+        return text_vectors(model, texts, self.quiet, self.cache)
 
     def _check_width(self, model: ImageTextModel | Classifier, width: int) -> None:
         other = self._widths.setdefault(model.info.name, width)
@@ -116,7 +137,8 @@ class RehearsalOutputs(Outputs):
         return self.run(function, rows, model.info.name)
 
     @override
-    def _read(self, model: ImageTextModel, texts: Sequence[str]) -> dict[str, FloatArray]:
-        shown = sorted(set(texts))[:2]
+    def _read(self, model: ImageTextModel, texts: Sequence[str]) -> tuple[list[str], FloatArray]:
+        unique = list(dict.fromkeys(texts))
+        shown = sorted(unique)[:2]
         known = encode_texts(model, shown, quiet=True)
-        return {text: known[shown[place % len(shown)]] for place, text in enumerate(dict.fromkeys(texts))}
+        return unique, np.stack([known[shown[place % len(shown)]] for place in range(len(unique))])

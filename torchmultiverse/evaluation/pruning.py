@@ -11,13 +11,14 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from torchmultiverse.evaluation.projection import CONFIDENCE, ProjectedImages, Projection, rounding
+from torchmultiverse.evaluation.projection import CONFIDENCE, Captions, Images, ProjectedImages, Projection, rounding
 from torchmultiverse.evaluation.scoring import TIE, Outcome, joined, paired_scores
 from torchmultiverse.models import FloatArray
 
@@ -39,7 +40,9 @@ class Found(NamedTuple):
     exact: float
 
 
-def best_candidates(images: FloatArray, labels: NDArray[np.int64], scale: float, projection: Projection) -> Found:
+def best_candidates(
+    images: FloatArray | Images, labels: NDArray[np.int64], scale: float, captions: Captions | Projection
+) -> Found:
     """Return outcomes of choosing one of K captions, as :func:`~.scoring.retrieval` of all inner products does.
 
     All but the confidence is the same in any number of dimensions. The confidence is within
@@ -49,7 +52,7 @@ def best_candidates(images: FloatArray, labels: NDArray[np.int64], scale: float,
         images: (N, D), finite.
         labels: index of the true caption, (N,).
         scale: what scores are multiplied by before a softmax.
-        projection: of the captions, (K, D) with K ≥ 2.
+        captions: (K, D) with K ≥ 2, or in how many dimensions they are to be compared.
 
     >>> from torchmultiverse.evaluation.projection import all_dimensions
     >>> texts = np.eye(3, dtype=np.float32)
@@ -58,10 +61,14 @@ def best_candidates(images: FloatArray, labels: NDArray[np.int64], scale: float,
     >>> found.outcome.correct.tolist(), found.outcome.prediction.tolist()  # right, one of two that tie, wrong
     ([1.0, 0.5, 0.0], [0, 0, 1])
     """
-    count, candidates = len(images), len(projection.texts)
-    step = max(1, _BLOCK // candidates)
     spaces = threading.local()  # memory of each thread, which is not asked for anew with every block
     with _threads() as (pool, workers):
+        if isinstance(captions, Captions):
+            projection = captions.projection(images, labels, scale, pool.map)
+        else:
+            projection = captions
+        count, candidates = len(images), len(projection.texts)
+        step = max(1, _BLOCK // candidates)
         step = max(1, min(step, -(-count // workers)))
         parts = [slice(start, start + step) for start in range(0, count, step)]
 
@@ -92,11 +99,16 @@ def _sure(images: FloatArray, texts: FloatArray, scale: float) -> NDArray[np.flo
 @contextmanager
 def _threads() -> Iterator[tuple[ThreadPoolExecutor, int]]:
     """Give as many threads as products of matrices may have, each of which makes its products alone."""
-    blas = ThreadpoolController().select(user_api="blas")
+    blas = _libraries().select(user_api="blas")
     limits = [library["num_threads"] for library in blas.info()]
     workers = max(limits, default=_cores())
     with blas.limit(limits=1), ThreadPoolExecutor(workers) as pool:
         yield pool, workers
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 def _cores() -> int:
@@ -215,10 +227,11 @@ def _confidence(
         others = others * np.exp(scale * gap.astype(np.float64))
         if projection.full:  # rounded as the product is
             return (1 / (total + others)).astype(np.float32), ~np.isfinite(others)
-        spread = scale * some.errors
+        spread = scale * some.usual_errors
         reach = scale * some.outside
-        low = 1 / (total + others * np.exp(spread))
-        high = 1 / (total + others * np.exp(-2 * reach * projection.farthest - spread))
-        likely = 1 / (total + others * np.exp(-reach * projection.usual))
+        least, mean, most = projection.excess
+        low = 1 / (total + others * np.exp(spread - reach * least))
+        high = 1 / (total + others * np.exp(-reach * most - spread))
+        likely = 1 / (total + others * np.exp(-reach * mean))
         doubtful = ~np.isfinite(others) | ~(np.maximum(likely - low, high - likely) <= CONFIDENCE)
     return likely.astype(np.float32), doubtful

@@ -9,10 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, nearest
 from torchmultiverse.evaluation.provenance import ModelFacts, Provenance, TaskFacts
@@ -157,16 +155,6 @@ class Result:
         if rows.column_names != ROWS.names or table.column_names != TABLE.names:
             raise DatasetError(f"{folder}: results of another version of torchmultiverse; evaluate once more")
         return cls(table, rows, provenance, {path.stem: path.read_bytes() for path in paths}, factors)
-
-
-def word_codes(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
-    """Return a column of words as numbers, (N,), and the words that they mean."""
-    array = column.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):
-        array = array.combine_chunks()
-    if not pa.types.is_dictionary(array.type):
-        array = array.dictionary_encode()
-    return array.indices.to_numpy(zero_copy_only=False).astype(np.int64), array.dictionary.to_pylist()
 
 
 def rows_table(parts: Iterable[Mapping[str, Any]]) -> pa.Table:

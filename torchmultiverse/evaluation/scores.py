@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from torchmultiverse.evaluation.projection import Captions
+from torchmultiverse.evaluation.projection import Captions, Images
 from torchmultiverse.evaluation.pruning import best_candidates
 from torchmultiverse.evaluation.scoring import Outcome, half_scores, joined, paired_scores, retrieval
 from torchmultiverse.models import FloatArray
@@ -18,6 +18,7 @@ from torchmultiverse.models import FloatArray
 CHUNK = 8_000_000
 """Scores held at once."""
 _FEW = 1_000_000  # scores that are not worth finding out how to have fewer
+_GATHERED = 256  # vectors that are gathered at once, few enough for the caches
 
 
 class Scores(ABC):
@@ -26,10 +27,12 @@ class Scores(ABC):
     Attributes:
         scale: what scores are multiplied by before a softmax; ``None`` where no softmax makes sense of them.
         first_wins: of equal scores the candidate that comes first is chosen; else they share the answer.
+        gathered: numbers that are held for each image besides its scores.
     """
 
     scale: float | None = None
     first_wins: bool = False
+    gathered: int = 0
 
     @abstractmethod
     def block(self, part: NDArray[np.int64]) -> FloatArray:
@@ -46,7 +49,7 @@ class Scores(ABC):
             labels: index of the true candidate of each image, (N,).
             candidates: how many there are, K.
         """
-        step = max(1, CHUNK // candidates)
+        step = max(1, CHUNK // max(candidates, self.gathered))
         parts = [np.arange(start, min(start + step, len(labels))) for start in range(0, len(labels), step)]
         return joined(retrieval(self.block(part), labels[part], scale=self.scale) for part in parts), NO_SEARCH
 
@@ -99,10 +102,11 @@ class VectorScores(Scores):
         scale: see :class:`Scores`.
     """
 
-    def __init__(self, images: FloatArray, texts: FloatArray | Captions, scale: float) -> None:
-        self._images, self.scale = images, scale
+    def __init__(self, images: FloatArray | Images, texts: FloatArray | Captions, scale: float) -> None:
+        self._images, self.scale = _gathered(images), scale
         self._captions = texts if isinstance(texts, Captions) else Captions(texts)
         self._texts = self._captions.vectors
+        self.gathered = 8 * self._images.width  # few enough images for the caches
 
     @override
     def block(self, part: NDArray[np.int64]) -> FloatArray:
@@ -114,13 +118,22 @@ class VectorScores(Scores):
         many, scale = len(labels) * candidates >= _FEW and candidates > 1, self.scale
         if not many or scale is None or scale <= 0 or not self._captions.comparable(self._images):
             return super().retrieve(labels, candidates)  # which says what is not finite
-        projection = self._captions.projection(self._images, labels, scale)
-        found = best_candidates(self._images, labels, scale, projection)
+        found = best_candidates(self._images, labels, scale, self._captions)
         return found.outcome, Search(found.dimensions, self._texts.shape[1], found.exact)
 
     @override
     def chosen(self, candidates: NDArray[np.int64]) -> FloatArray:
-        return np.stack([paired_scores(self._images, self._texts[column]) for column in candidates.T], axis=1)
+        found = np.empty(candidates.shape, np.float32)
+        for start in range(0, len(candidates), _GATHERED):
+            part = slice(start, start + _GATHERED)
+            images = self._images[part]
+            for place, column in enumerate(candidates[part].T):
+                found[part, place] = paired_scores(images, self._texts[column])
+        return found
+
+
+def _gathered(images: FloatArray | Images) -> Images:
+    return images if isinstance(images, Images) else Images(images)
 
 
 class HalfPrecisionScores(Scores):
@@ -133,8 +146,8 @@ class HalfPrecisionScores(Scores):
 
     first_wins = True
 
-    def __init__(self, images: FloatArray, texts: FloatArray) -> None:
-        self._images, self._texts = images, texts
+    def __init__(self, images: FloatArray | Images, texts: FloatArray) -> None:
+        self._images, self._texts = _gathered(images), texts
 
     @override
     def block(self, part: NDArray[np.int64]) -> FloatArray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import combinations_with_replacement, permutations
+from itertools import combinations_with_replacement, permutations, starmap
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -17,7 +17,8 @@ from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluation.protocol import Protocol
 from torchmultiverse.evaluation.strict import StrictModel
 from torchmultiverse.evaluation.task import CLASSIFIERS, Metric, Scope, Task, multiple_choice
-from torchmultiverse.scenes import BLANK
+from torchmultiverse.scenes import BLANK, said_name
+from torchmultiverse.stats import coded
 from torchmultiverse.store import PUBLISHED
 
 DEFAULT = "Default"
@@ -116,6 +117,8 @@ class _Table:
         if missing:
             raise DatasetError(f"SPAR needs the columns {', '.join(COLUMNS)}; {', '.join(missing)} missing")
         self.w, self.c1, self.c2, self.p1, self.p2, self.t1, self.t2 = (columns[name] for name in COLUMNS)
+        # Objects of a class are one answer: which of its variants it is, nobody can say.
+        self.c1, self.c2 = (np.array([said_name(name) for name in names], object) for names in (self.c1, self.c2))
         self.count = (self.c1 != BLANK).astype(int) + (self.c2 != BLANK)
         self.single = np.where(self.c1 != BLANK, self.c1, self.c2)
         self.single_position = np.where(self.c1 != BLANK, self.p1, self.p2)
@@ -141,8 +144,9 @@ def _tasks(protocol: SparProtocol, columns: Mapping[str, NDArray[Any]]) -> Itera
     table = _Table(columns)
     for definition in protocol.tasks:
         for setting, rows in _settings(definition, table, protocol.scene_rows):
+            asked = _Asked(definition, table, setting, rows)
             for scope in definition.scopes:
-                task = _task(protocol, definition, table, setting, rows, scope)
+                task = _task(protocol, asked, scope)
                 if len(task.candidates) > 1:
                     yield task
 
@@ -188,45 +192,79 @@ def _settings(definition: SparTask, table: _Table, scene_rows: int | None) -> It
         one, two = (table.p1, table.p2) if definition.split_by == "positions" else (table.t1, table.t2)
         groups = np.array([f"{a}/{b}" for a, b in zip(one[rows], two[rows], strict=True)], dtype=object)
     # The unpainted setting first, then in the order of the data.
-    for group in sorted(set(groups), key=lambda g: (g != DEFAULT, list(groups).index(g))):
+    for group in sorted(dict.fromkeys(groups.tolist()), key=lambda g: g != DEFAULT):
         yield group, rows[groups == group]
 
 
-def _task(
-    protocol: SparProtocol,
-    definition: SparTask,
-    table: _Table,
-    setting: str,
-    rows: NDArray[np.int64],
-    scope: Scope,
-) -> Task:
+class _Asked:
+    """Some pictures of a setting, what is true of them, and what is not: the same with and without the world.
+
+    Args:
+        definition: of the task.
+        table: of the columns.
+        setting, rows: of the setting.
+    """
+
+    def __init__(self, definition: SparTask, table: _Table, setting: str, rows: NDArray[np.int64]) -> None:
+        self.definition, self.table, self.setting, self.rows = definition, table, setting, rows
+        self.truths = _answers(definition, table, rows)
+        self.factors = _factors(definition, table, rows)
+        self.clusters = None if definition.animals == (0,) else table.pairs[rows]
+        self._true = {name: coded(values) for name, values in self.truths.items()} if len(rows) else {}
+        self._false: dict[str, tuple[list[str], NDArray[np.int64]]] = {}
+        if definition.negative is not None and len(rows):
+            changed = {name: values for name, values in _negatives(definition, self.truths).items()
+                       if values is not self.truths[name]}  # fmt: skip
+            self._false = {**self._true, **{name: coded(values) for name, values in changed.items()}}
+
+    def true(self, slots: Sequence[str], place: Mapping[tuple[str, ...], int]) -> NDArray[np.int64]:
+        """Return the place of the true answer of each picture, (N,)."""
+        return _places([self._true[name] for name in slots], place) if self._true else np.zeros(0, np.int64)
+
+    def false(self, slots: Sequence[str], place: Mapping[tuple[str, ...], int]) -> NDArray[np.int64] | None:
+        """Return the place of the false answer of each picture, (N,), where there is one."""
+        if self.definition.negative is None:
+            return None
+        return _places([self._false[name] for name in slots], place) if self._false else np.zeros(0, np.int64)
+
+
+def _places(
+    columns: Sequence[tuple[list[str], NDArray[np.int64]]], place: Mapping[tuple[str, ...], int]
+) -> NDArray[np.int64]:
+    """Return the place of each row of some columns, (N,); an answer that many rows give is looked up once."""
+    code = np.zeros(len(columns[0][1]), np.int64)
+    for levels, codes in columns:
+        code = code * len(levels) + codes
+    _, first, which = np.unique(code, return_index=True, return_inverse=True)
+    every = zip(*([levels[k] for k in codes[first].tolist()] for levels, codes in columns), strict=True)
+    return np.array([place[answer] for answer in every], np.int64)[which]
+
+
+def _task(protocol: SparProtocol, asked: _Asked, scope: Scope) -> Task:
+    definition, rows = asked.definition, asked.rows
     template = definition.caption + (protocol.background if scope == "background" else "")
     slots = [name for name in _CaptionSlots._fields if "{" + name + "}" in template]
-    truths = _answers(definition, table, rows)
-    said = _said(protocol, definition, table, slots, truths) if len(rows) else []
-    captions = {answer: template.format(**dict(zip(slots, answer, strict=True))) for answer in said}
+    said = _said(protocol, definition, asked.table, slots, asked.truths) if len(rows) else []
+    numbered = template.format(**{name: "{" + str(place) + "}" for place, name in enumerate(slots)})
+    captions = dict(zip(said, starmap(numbered.format, said), strict=True))
     candidates = tuple(sorted(set(captions.values())))
     index = {text: place for place, text in enumerate(candidates)}
     place = {answer: index[text] for answer, text in captions.items()}
-
-    def places(found: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
-        return np.array([place[key] for key in zip(*(found[name].tolist() for name in slots), strict=True)], np.int64)
-
-    negatives = places(_negatives(definition, truths)) if definition.negative is not None else None
+    negatives = asked.false(slots, place)
     top5 = protocol.top5 and len(candidates) > 5
     metrics: dict[Metric, bool] = {"top1": True, "top5": top5, "hard_negative": negatives is not None}
     return Task(
         name=definition.task,
-        setting=setting,
+        setting=asked.setting,
         scope=scope,
         title=definition.title,
         question=definition.question,
         rows=rows,
         candidates=candidates,
-        labels=places(truths),
+        labels=asked.true(slots, place),
         negatives=negatives,
-        clusters=None if definition.animals == (0,) else table.pairs[rows],
-        factors=_factors(definition, table, rows),
+        clusters=asked.clusters,
+        factors=asked.factors,
         metrics=tuple(metric for metric, measured in metrics.items() if measured),
         half=protocol.half,
     )
@@ -243,7 +281,8 @@ def _said(
     answers = _candidates(definition, table, _CaptionSlots(**{name: values[0] for name, values in truths.items()}))
     if protocol.blank_distractor and definition.candidates == "animals":
         answers = [*answers, _CaptionSlots(c1=BLANK)]
-    said = [tuple(getattr(answer, name) for name in slots if name != "w") for answer in answers]
+    places = [_CaptionSlots._fields.index(name) for name in slots if name != "w"]
+    said = [tuple([answer[place] for place in places]) for answer in answers]
     if "w" not in slots:
         return said
     return [(world, *answer) for answer in said for world in table.worlds]  # the world is the first slot

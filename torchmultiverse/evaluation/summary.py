@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from torchmultiverse.evaluation.dictionaries import words
 from torchmultiverse.evaluation.outcomes import TaskOutcome
 from torchmultiverse.evaluation.result import AVERAGE
 from torchmultiverse.scenes import BLANK
@@ -21,14 +23,16 @@ def summarise(scored: Sequence[TaskOutcome], intervals: Intervals) -> Iterator[d
         groups.setdefault((item.task.name, item.task.scope, item.metric), []).append(item)
     parts: list[tuple[NDArray[np.float64], NDArray[Any]]] = []
     chances: list[float] = []
+    known = _Levels()
     for (task, scope, metric), items in groups.items():
         for number, (setting, members) in enumerate(_settings(items)):
             name = {"task": task, "setting": setting, "scope": scope, "metric": metric}
             candidates = max(member.candidates for member in members)
-            for factor, level, values, clusters, chance in _cells(members):
+            cells = list(_cells(members, known))
+            found = intervals.of_means((cell.values, cell.clusters) for cell in cells)
+            for (factor, level, values, clusters, chance), interval in zip(cells, found, strict=True):
                 n = len(values)
                 count = n if clusters is None else int(np.count_nonzero(np.bincount(clusters)))
-                interval = intervals.of_mean(values, clusters)
                 yield {
                     **name, "factor": factor, "level": level, "n": n, "clusters": count, "candidates": candidates,
                     "correct": float(values.sum()), **_accuracy(float(values.mean()), interval), "chance": chance,
@@ -73,28 +77,54 @@ def _names(members: Sequence[TaskOutcome]) -> NDArray[Any]:
     return np.concatenate([member.task.clusters for member in members if member.task.clusters is not None])
 
 
-def _cells(
-    members: Sequence[TaskOutcome],
-) -> Iterator[tuple[str, str, NDArray[np.float64], NDArray[Any] | None, float]]:
-    """Yield factor, level, outcomes, clusters and chance of some settings taken together."""
+class _Cell(NamedTuple):
+    """Factor, level, outcomes, clusters and chance."""
+
+    factor: str
+    level: str
+    values: NDArray[np.float64]
+    clusters: NDArray[np.int64] | None
+    chance: float
+
+
+class _Levels:
+    """The levels of columns of words, found once for each column: several cells ask for the same."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[NDArray[Any], list[str], NDArray[np.int64]]] = {}
+
+    def of(self, columns: Sequence[NDArray[Any]]) -> tuple[list[str], NDArray[np.int64]]:
+        """Return what `coded` does of columns one after the other."""
+        every = [self._one(column) for column in columns]
+        levels = sorted({level for own, _ in every for level in own})
+        place = {level: number for number, level in enumerate(levels)}
+        return levels, np.concatenate(
+            [np.array([place[name] for name in own], np.int64)[codes] for own, codes in every]
+        )
+
+    def _one(self, column: NDArray[Any]) -> tuple[list[str], NDArray[np.int64]]:
+        if id(column) not in self._known:  # the column is kept, so that its number is no other's
+            self._known[id(column)] = (column, *coded(column))
+        return self._known[id(column)][1:]
+
+
+def _cells(members: Sequence[TaskOutcome], known: _Levels) -> Iterator[_Cell]:
+    """Yield the cells of some settings taken together."""
     values = np.concatenate([member.outcome.correct for member in members])
     chance = np.concatenate([np.full(len(member.task.rows), member.chance) for member in members])
     clusters = None
     if members[0].task.clusters is not None:
-        clusters = coded(_names(members))[1]
-    yield "all", "all", values, clusters, float(chance.mean())
+        clusters = known.of([member.task.clusters for member in members if member.task.clusters is not None])[1]
+    yield _Cell("all", "all", values, clusters, float(chance.mean()))
     for factor in members[0].task.factors:
-        columns = [
-            np.concatenate([member.task.factors[factor][i] for member in members])
-            for i in range(len(members[0].task.factors[factor]))
-        ]
-        levels, every = coded(np.concatenate(columns))
-        codes = every.reshape(len(columns), -1)
+        count = len(members[0].task.factors[factor])
+        levels, every = known.of([member.task.factors[factor][i] for i in range(count) for member in members])
+        codes = every.reshape(count, -1)
         for code, level in enumerate(levels):
             if level in (BLANK, ""):
                 continue
-            inside = (codes == code).any(0)
-            yield (
+            inside = np.flatnonzero((codes == code).any(0))
+            yield _Cell(
                 factor,
                 level,
                 values[inside],
@@ -105,6 +135,7 @@ def _cells(
 
 def row_parts(scored: Sequence[TaskOutcome], ids: NDArray[Any]) -> Iterator[dict[str, Any]]:
     """Yield the per-picture outcomes of each task, columns of ``result.ROWS`` but for the model."""
+    names = pa.array(ids, pa.string())
     for item in scored:
         yield {
             "task": item.task.name,
@@ -112,7 +143,7 @@ def row_parts(scored: Sequence[TaskOutcome], ids: NDArray[Any]) -> Iterator[dict
             "scope": item.task.scope,
             "metric": item.metric,
             "index": item.task.rows,
-            "scene_id": ids[item.task.rows],
+            "scene_id": words(item.task.rows, names),
             "label": item.labels,
             "prediction": item.predictions,
             "cluster": "" if item.task.clusters is None else item.task.clusters,

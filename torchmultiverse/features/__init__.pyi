@@ -8,6 +8,7 @@ from .extract import embed_texts as embed_texts
 from .extract import encode_images as encode_images
 from .extract import factor_names as factor_names
 from .extract import features_of as features_of
+from .extract import text_vectors as text_vectors
 from .layers import LayerExtractor as LayerExtractor
 from .layers import layers_of as layers_of
 
@@ -24,4 +25,5 @@ __all__ = [
     "image_array",
     "layers_of",
     "run_images",
+    "text_vectors",
 ]

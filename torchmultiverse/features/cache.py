@@ -206,12 +206,14 @@ class CachedArrays:
         if not known.all():
             raise DatasetError(f"{self.folder}: {(~known).sum()} of {len(digests)} arrays that were there are gone")
         part, row = self._place[at].T
+        unique = len(np.unique(at)) == len(at)
         out = np.empty((len(digests), *self._parts[0].shape[1:]), self._dtype)
         for number in np.unique(part):
             mine = np.flatnonzero(part == number)
             rows = row[mine]
             order = np.argsort(rows)  # memory is read in its own order
-            out[mine[order]] = self._parts[number][rows[order]]
+            whole = len(rows) == len(self._parts[number])  # of a part that is asked for once, all of it
+            out[mine[order]] = self._parts[number][:] if whole and unique else self._parts[number][rows[order]]
         return out
 
     def _find(self, digests: NDArray[np.void]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -303,10 +305,12 @@ def _adapter(model: Model) -> str:
 
 
 def _sortable(digests: NDArray[np.void]) -> NDArray[np.bytes_]:
-    """Return digests as hexadecimal text: NumPy neither compares raw bytes nor keeps zeros at the end of strings."""
-    flat = np.ascontiguousarray(digests).view(np.uint8).reshape(-1, 32)
-    nibbles = np.stack([flat >> 4, flat & 15], -1).reshape(len(flat), 64)
-    return np.frombuffer(b"0123456789abcdef", np.uint8)[nibbles].view("S64").reshape(-1)
+    """Return digests as strings that end with another byte: NumPy neither compares raw bytes nor keeps zeros at the
+    end of strings.
+    """
+    found = np.full((len(digests), 33), 1, np.uint8)
+    found[:, :32] = np.ascontiguousarray(digests).view(np.uint8).reshape(-1, 32)
+    return found.view("S33").reshape(-1)
 
 
 def _vectors(name: str) -> str:

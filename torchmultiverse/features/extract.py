@@ -137,17 +137,24 @@ def embed_texts(
     model: ImageTextModel, texts: Sequence[str], quiet: bool = False, cache: FeatureCache | None = None
 ) -> dict[str, FloatArray]:
     """Return the vector of every caption, (D,) each, from the cache where it was there before."""
-    encoder = cache.outputs(model, "text") if cache is not None else None
-    if encoder is None:
-        return encode_texts(model, texts, quiet=quiet)
+    return dict(zip(*text_vectors(model, texts, quiet, cache), strict=True))
+
+
+def text_vectors(
+    model: ImageTextModel, texts: Sequence[str], quiet: bool = False, cache: FeatureCache | None = None
+) -> tuple[list[str], FloatArray]:
+    """Return every caption once, sorted, and their vectors, (K, D), from the cache where they were there before."""
     unique = sorted(set(texts))
-    digests = np.frombuffer(b"".join(hashlib.sha256(text.encode()).digest() for text in unique), DIGEST)
+    encoder = cache.outputs(model, "text") if cache is not None else None
 
     def encode(part: NDArray[np.int64]) -> FloatArray:
         vectors = encode_texts(model, [unique[i] for i in part], quiet=quiet)
         return np.stack([vectors[unique[i]] for i in part])
 
-    return dict(zip(unique, encoder(digests, encode), strict=True))
+    if encoder is None or not unique:
+        return unique, encode(np.arange(len(unique))) if unique else np.zeros((0, 0), np.float32)
+    digests = np.frombuffer(b"".join(hashlib.sha256(text.encode()).digest() for text in unique), DIGEST)
+    return unique, encoder(digests, encode)
 
 
 Compute = Callable[[Sequence[str]], Callable[[Any], list[FloatArray]]]

@@ -30,12 +30,15 @@ from .semantics import SemanticClass as SemanticClass
 from .semantics import class_of as class_of
 from .semantics import class_table as class_table
 from .semantics import classes_of as classes_of
+from .semantics import in_class_order as in_class_order
 from .semantics import object_assets as object_assets
+from .semantics import said_name as said_name
 from .spec import PASSES as PASSES
 from .spec import RenderSettings as RenderSettings
 from .spec import Spec as Spec
 from .spec import json_schema as json_schema
 from .spec import load_spec as load_spec
+from .spec import mentioned_levels as mentioned_levels
 from .spec import parse_spec as parse_spec
 from .spec import shipped_specs as shipped_specs
 from .spec import spec_path as spec_path
@@ -77,14 +80,17 @@ __all__ = [
     "classes_of",
     "expanded",
     "hard_negative",
+    "in_class_order",
     "json_schema",
     "level_name",
     "load_spec",
+    "mentioned_levels",
     "object_assets",
     "one_at_a_time",
     "parse_spec",
     "parse_where",
     "published_levels",
+    "said_name",
     "scene_seed",
     "shipped_specs",
     "spar_caption",

@@ -15,6 +15,7 @@ What the source leaves open, and what was chosen:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,8 @@ RELATIONS: dict[str, tuple[tuple[int, int, int], tuple[int, int, int], str]] = {
     "to the right of": ((0, 150, 0), (0, -150, 0), "to the left of"),
 }
 """Binary relation → where its objects are (away from the camera, to the right, up), and its negative."""
+PHYSICAL = {name: {"on top of": "on", "beneath": "under"}.get(name, name) for name in RELATIONS}
+"""Binary relation → the place of the first character by which an engine makes it true of what the two look like."""
 UNARY = ("at", "in", "inside")
 """Relations of one object to the world."""
 BACKGROUNDS = {
@@ -56,17 +59,33 @@ _EDGE = 150
 """Longest edge of an object at scale 1, in units of the coordinates."""
 
 
+@dataclass(frozen=True)
+class Placing:
+    """How objects are drawn and placed.
+
+    Attributes:
+        jitter: most that each coordinate is moved by.
+        distinct: whether the two objects are always of different classes; the published ones may be of one.
+        physical: whether relations are made true as words (`PHYSICAL`), and what stands is on the ground: then only
+            what is above the other is moved up or down. The draws are the same.
+    """
+
+    jitter: int = 25
+    distinct: bool = False
+    physical: bool = False
+
+
 class _Draws:
     """Objects, places and sizes of many scenes, each column of its own stream, so that none moves another."""
 
-    def __init__(self, assets: Mapping[str, Sequence[str]], jitter: int, distinct: bool, seed: int) -> None:
+    def __init__(self, assets: Mapping[str, Sequence[str]], placing: Placing, seed: int) -> None:
         self._labels = list(assets)
         self._names = [list(assets[label]) for label in self._labels]
         if not self._labels or not all(self._names):
             raise SpecError("design.assets: every class needs an asset, and there must be a class")
-        if distinct and len(self._labels) < 2:
+        if placing.distinct and len(self._labels) < 2:
             raise SpecError("design.distinct: two different classes need two classes in design.assets")
-        self._jitter, self._distinct, self._seed, self._stream = jitter, distinct, seed, 0
+        self._placing, self._seed, self._stream = placing, seed, 0
 
     def rng(self) -> np.random.Generator:
         self._stream += 1
@@ -76,7 +95,7 @@ class _Draws:
         """Return names, labels, sizes and offsets of the objects of n scenes, by wire name."""
         classes = len(self._labels)
         first = self.rng().integers(classes, size=n)
-        step = self.rng().integers(1, classes, size=n) if self._distinct else self.rng().integers(classes, size=n)
+        step = self.rng().integers(1 if self._placing.distinct else 0, classes, size=n)
         second = (first + step) % classes
         rows: list[dict[str, Value]] = [{} for _ in range(n)]
         for prefix, picked in (("Character", first), ("Character2", second))[: 2 if two else 1]:
@@ -90,15 +109,20 @@ class _Draws:
 
     def places(self, relations: Sequence[str | None]) -> list[dict[str, Value]]:
         """Return the coordinates of the objects of scenes with these relations; ``None``: one object, at the origin."""
-        offsets = self.rng().integers(0, self._jitter + 1, size=(len(relations), 2, 3))
+        offsets = self.rng().integers(0, self._placing.jitter + 1, size=(len(relations), 2, 3))
+        physical = self._placing.physical
         rows: list[dict[str, Value]] = []
         for relation, offset in zip(relations, offsets.tolist(), strict=True):
             spots = [(0, 0, 0)] if relation is None else RELATIONS[relation][:2]
             row: dict[str, Value] = {}
             for number, (spot, moved) in enumerate(zip(spots, offset, strict=False), 1):
                 prefix = "Character" if number == 1 else "Character2"
+                if physical and spot[2] == 0:
+                    moved = [*moved[:2], 0]
                 row[f"{prefix}_Location"] = ",".join(str(a + b) for a, b in zip(spot, moved, strict=True))
                 row[f"Character{number}_Pos"] = "location"
+            if physical and relation is not None:
+                row["Character1_Pos"] = PHYSICAL[relation]
             rows.append(row)
         return rows
 
@@ -128,8 +152,7 @@ def relations(
     single: int,
     table: FactorTable,
     seed: int,
-    jitter: int = 25,
-    distinct: bool = False,
+    placing: Placing = Placing(),
 ) -> Design:
     """Return the scenes of PUG: AR4T-Relations (Algorithm 1).
 
@@ -140,10 +163,9 @@ def relations(
         single: scenes of each unary relation in each world.
         table: the factors that are known.
         seed: of all draws.
-        jitter: most that each coordinate is moved by.
-        distinct: whether the two objects are always of different classes; the published ones may be of one.
+        placing: how objects are drawn and placed.
     """
-    draws = _Draws(assets, jitter, distinct, seed)
+    draws = _Draws(assets, placing, seed)
     count = len(worlds) * (len(UNARY) * single + 2 * len(RELATIONS) * pairs)
     return lazy_design(count, lambda: _relations(draws, worlds, pairs, single, table), table)
 
@@ -175,8 +197,7 @@ def attributes(
     table: FactorTable,
     seed: int,
     further_pairs: int = 0,
-    jitter: int = 25,
-    distinct: bool = False,
+    placing: Placing = Placing(),
 ) -> Design:
     """Return the scenes of PUG: AR4T-Attributes (Algorithm 2).
 
@@ -189,9 +210,9 @@ def attributes(
         table: the factors that are known.
         seed: of all draws.
         further_pairs: so many more pairs of variants and worlds drawn at random, each with its hard negative.
-        jitter, distinct: as in `relations`.
+        placing: as in `relations`.
     """
-    draws = _Draws(assets, jitter, distinct, seed)
+    draws = _Draws(assets, placing, seed)
     variants: list[dict[str, Value]] = []
     for name, shown in attributes.items():
         if isinstance(shown, int | float):
@@ -255,7 +276,9 @@ def _negated(row: Mapping[str, Value]) -> dict[str, Value]:
         one, two = f"Character_{what}", f"Character2_{what}"
         changed |= {a: row[b] for a, b in ((one, two), (two, one)) if b in row}
     if row["Subset"] == "Relations":
-        changed["Relation"] = RELATIONS[str(row["Relation"])][2]
+        changed["Relation"] = opposite = RELATIONS[str(row["Relation"])][2]
+        if row["Character1_Pos"] != "location":
+            changed["Character1_Pos"] = PHYSICAL[opposite]
     changed["Negative"] = 1 - int(row.get("Negative", 0))
     return changed
 

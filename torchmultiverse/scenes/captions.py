@@ -12,6 +12,7 @@ from typing import Any
 
 from torchmultiverse.scenes.ar4t import BACKGROUNDS, RELATIONS, negative
 from torchmultiverse.scenes.scene import Scene
+from torchmultiverse.scenes.semantics import said_name
 
 BLANK = "blank"
 CAPTIONS = {
@@ -47,7 +48,7 @@ def spar_caption(row: Mapping[str, Any], background: bool = True, raw: bool = Tr
     'This is a photo of a Zebra on the left of the picture in a Snow environment'
     """
     say = str if raw else spoken
-    one, two = row["character_name"], row["character2_name"]
+    one, two = said_name(row["character_name"]), said_name(row["character2_name"])
     world = f" in a {say(row['world_name'])} environment" if background else ""
     if one == BLANK and two == BLANK:
         return f"This is a photo{world}"
@@ -82,7 +83,8 @@ def animals_caption(row: Mapping[str, Any], raw: bool = True) -> str:
     size = next(word for limit, word in _SIZES if scale < limit)
     texture = row["character_texture"]
     painted = "" if texture == "Default" else f" textured with {say(texture)}"
-    return f"A photo of a {size} sized {say(row['character_name'])}{painted} on a {say(row['world_name'])} background"
+    name = say(said_name(row["character_name"]))
+    return f"A photo of a {size} sized {name}{painted} on a {say(row['world_name'])} background"
 
 
 def ar4t_captions(scene: Scene) -> tuple[str, str | None]:
@@ -161,7 +163,7 @@ def hard_negative(family: str, scene: Scene) -> Scene | None:
     if family == "AR4T":
         return negative(scene)
     one, two = scene["Character_Name"], scene["Character2_Name"]
-    if family != "SPAR" or one == two:
+    if family != "SPAR" or said_name(str(one)) == said_name(str(two)):  # two of a class are called the same
         return None
     return scene.changed(Character_Name=two, Character2_Name=one)
 

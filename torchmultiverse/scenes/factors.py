@@ -188,7 +188,8 @@ def _character(n: int) -> tuple[Factor, ...]:
         Factor(f"{name}_Texture", f"{name.lower()}_texture", "category", "Default", doc=f"surface of {of}"),
         Factor(
             side, side.lower(), "category", "center",
-            doc=f"place of {of}: center, left, right, bottom, top, or location: where its coordinates say",
+            doc=f"place of {of}: center, left, right, bottom, top; location: where its coordinates say; or what is "
+            "made true of it and the other character: on, under, above, below, behind, in front of, inside, …",
         ),
         Factor(
             f"{name}_Location", f"{name.lower()}_location", "vector", "0,0,0", "of 1/150 of an object's longest edge",
@@ -241,18 +242,23 @@ FACTORS = FactorTable(
 """Every factor that the published families use."""
 
 
-def level_name(level: str, factor: str) -> str:
+def level_name(level: str, factor: str | None = None) -> str:
     """Return what a level is called for people: its own name where it has one, else itself.
 
     Args:
         level: as datasets and results hold it.
-        factor: its wire or column name; one that no table knows names nothing.
+        factor: its wire or column name; one that no table knows names nothing. ``None``: any that has names.
 
     >>> level_name("255,0,0,0", "scene_light"), level_name("255,0,0,0", "world_name"), level_name("12", "my_column")
     ('red', '255,0,0,0', '12')
+    >>> level_name("255,0,0,0")
+    'red'
     """
-    names = FACTORS[factor].names if factor in FACTORS else {}
-    return next((name for name, one in names.items() if one == level), level)
+    if factor is None:
+        named = [one.names for one in FACTORS]
+    else:
+        named = [FACTORS[factor].names] if factor in FACTORS else []
+    return next((name for names in named for name, one in names.items() if one == level), level)
 
 
 FAMILY_COLUMNS = {

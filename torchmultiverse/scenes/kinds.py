@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from torchmultiverse.errors import SpecError
 from torchmultiverse.scenes import ar4t
@@ -143,9 +143,22 @@ class _Pairs(_Kind):
     )
     jitter: int = Field(default=25, ge=0, le=200, description="most that each coordinate is moved by")
     distinct: bool = Field(default=False, description="two objects are never of one class")
+    placement: Literal["published", "physical"] = Field(
+        default="published",
+        description="'physical': relations are made true as words, whatever the objects look like: what is on or under "
+        "another touches it, what is above or below does not, and what stands is on the ground",
+    )
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Left out where it is the default: a dataset begun before there was a choice goes on, and keeps its identity.
+        return {key: value for key, value in write(self).items() if (key, value) != ("placement", "published")}
 
     def _assets(self) -> dict[str, list[str]]:
         return self.assets if isinstance(self.assets, dict) else {name: [name] for name in self.assets}
+
+    def _placing(self) -> ar4t.Placing:
+        return ar4t.Placing(self.jitter, self.distinct, self.placement == "physical")
 
     def levels(self, table: FactorTable, seed: int) -> dict[str, list[Value]]:
         """Return what is drawn from, without drawing."""
@@ -166,7 +179,7 @@ class RelationsDesign(_Pairs):
     def _build(self, table: FactorTable, seed: int) -> Design:
         return ar4t.relations(
             self.worlds, self._assets(), pairs=self.pairs, single=self.single, table=table, seed=seed,
-            jitter=self.jitter, distinct=self.distinct,
+            placing=self._placing(),
         )  # fmt: skip
 
 
@@ -184,7 +197,7 @@ class AttributesDesign(_Pairs):
     def _build(self, table: FactorTable, seed: int) -> Design:
         return ar4t.attributes(
             self.worlds, self._assets(), self.attributes, pairs=self.pairs, single=self.single, table=table, seed=seed,
-            further_pairs=self.further_pairs, jitter=self.jitter, distinct=self.distinct,
+            further_pairs=self.further_pairs, placing=self._placing(),
         )  # fmt: skip
 
     def levels(self, table: FactorTable, seed: int) -> dict[str, list[Value]]:

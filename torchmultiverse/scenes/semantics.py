@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -127,18 +127,53 @@ def class_of(character: str) -> SemanticClass | None:
     return found
 
 
-def classes_of(characters: Iterable[str]) -> dict[str, SemanticClass]:
+def said_name(character: str) -> str:
+    """Return what a caption or an answer calls a character: an object by its class, all others by their names.
+
+    >>> said_name("Cofee_Mug_3"), said_name("GiantTortoise"), said_name("my_mug"), said_name("blank")
+    ('Cofee_Mug', 'GiantTortoise', 'my_mug', 'blank')
+    """
+    found = class_of(character)
+    return character if found is None else found.name
+
+
+def classes_of(characters: Iterable[str], given: Mapping[str, str] | None = None) -> dict[str, SemanticClass]:
     """Return the class of each character of an engine; ids do not depend on which others it has, but for packs' own.
 
-    Characters of packs that are of no class in the table have one each, with ids after the table's, in the order of
-    their names.
+    Classes of packs that are not in the table have ids after the table's, in the order of their names.
+
+    Args:
+        characters: their names.
+        given: names of classes that packs say of characters whose names do not tell: one of the table, of objects
+            before animals, or one of their own, which several may have. A character that nothing is said of has one of
+            its own, of its name.
 
     >>> {name: one.id for name, one in classes_of(["Zebra", "Teapot", "Bear_1", "Bear_2", "Lamp"]).items()}
     {'Zebra': 70, 'Teapot': 223, 'Bear_1': 83, 'Bear_2': 83, 'Lamp': 222}
+    >>> given = {"my_mug": "Cofee_Mug", "Sofa_1": "Sofa", "Sofa_2": "Sofa", "Zebra": "Zebra"}
+    >>> {name: one.id for name, one in classes_of(given, given).items()}
+    {'my_mug': 107, 'Sofa_1': 222, 'Sofa_2': 222, 'Zebra': 70}
     """
-    names = list(characters)
-    known = {name: found for name in names if (found := class_of(name)) is not None}
+    said = given or {}
+    known: dict[str, SemanticClass | None] = {}
+    for name in characters:
+        label = said.get(name, name)
+        known[name] = class_of(name) or _by_name("object").get(label) or _by_name("animal").get(label)
+    own = sorted({said.get(name, name) for name, found in known.items() if found is None})
     first = class_table()[-1].id + 1
-    own = sorted(set(names) - set(known))
-    known |= {name: SemanticClass(first + k, name, "own", name) for k, name in enumerate(own)}
-    return {name: known[name] for name in names}
+    ids = {label: SemanticClass(first + k, label, "own", label) for k, label in enumerate(own)}
+    return {name: found or ids[said.get(name, name)] for name, found in known.items()}
+
+
+def in_class_order(character: str) -> tuple[int, str, int, str]:
+    """Return a key that sorts characters for people: animals, then objects by class and number, then all others.
+
+    >>> sorted(["Bear_10", "Lamp", "Bear_9", "Zebra", "African_crocodile_1"], key=in_class_order)
+    ['Zebra', 'African_crocodile_1', 'Bear_9', 'Bear_10', 'Lamp']
+    """
+    found = class_of(character)
+    if found is None:
+        return (2, "", 0, character)
+    if found.kind == "animal":
+        return (0, "", 0, character)
+    return (1, found.name, int(character.rpartition("_")[2]), character)

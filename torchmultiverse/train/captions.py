@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from torchmultiverse.scenes import BLANK
+from torchmultiverse.scenes import BLANK, said_name
 
 CaptionKind = Literal["scene", "animals", "sides", "textures", "full"]
 CAPTION_KINDS: tuple[CaptionKind, ...] = ("scene", "animals", "sides", "textures", "full")
@@ -41,7 +41,9 @@ class ImageContent:
     def of(cls, row: Mapping[str, Any]) -> ImageContent:
         """Read the columns of an image."""
         animals = tuple(
-            PlacedAnimal(row[f"character{n}_name"], row[f"character{n or 1}_pos"], row[f"character{n}_texture"])
+            PlacedAnimal(
+                said_name(row[f"character{n}_name"]), row[f"character{n or 1}_pos"], row[f"character{n}_texture"]
+            )
             for n in ("", "2")
             if row[f"character{n}_name"] != BLANK
         )

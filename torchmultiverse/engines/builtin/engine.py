@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from torchmultiverse.engines import Asset, Catalogue, Choice, Engine, Failure, Frame, RenderOptions, class_list
-from torchmultiverse.engines.builtin import annotate, placement
+from torchmultiverse.engines.builtin import annotate, placement, relative
+from torchmultiverse.engines.builtin.footprint import centre_of_mass
 from torchmultiverse.engines.builtin.mesh import MeshPart
 from torchmultiverse.engines.builtin.postprocess import denoiser_works, postprocess, tint
 from torchmultiverse.engines.builtin.renderer import SLOTS, CharacterInstance, WorldRenderer
@@ -38,7 +39,11 @@ reference pictures of this revision; ``python tests/engines/references.py`` make
 
 
 class Character(Protocol):
-    """What is needed of a character (see `torchmultiverse.engines.builtin.characters`); it may have ``parts``, too."""
+    """What is needed of a character (see `torchmultiverse.engines.builtin.characters`); it may have ``parts``, too.
+
+    And it may have an ``anchor``: the point of its mesh (3,) that comes over the spot where it is placed, such as its
+    centre of mass; without one, or with None, that is the middle of the bounding box that it has when it is turned.
+    """
 
     @property
     def vertices(self) -> NDArray[np.float32]: ...  # noqa: D102
@@ -57,6 +62,8 @@ class Character(Protocol):
 class AssetSource(Protocol):
     """Where characters and worlds come from: names, textures, the mesh of a character in a texture, a built world.
 
+    ``classes`` are those that characters are of which their names do not tell (see `scenes.classes_of`), by character.
+
     ``packs`` names the packs of assets it draws from, ``assets`` says whose they are, ``about`` what worlds and
     characters are in a few words (by kind, then name), ``fingerprint`` is of all that a picture can show of them.
     ``side`` is that of the picture in pixels: a mesh need not be finer than what the picture can show, and the fewer
@@ -64,6 +71,7 @@ class AssetSource(Protocol):
     """
 
     def names(self) -> list[str]: ...  # noqa: D102
+    def classes(self) -> dict[str, str]: ...  # noqa: D102
     def textures(self) -> list[str]: ...  # noqa: D102
     def load(self, name: str, texture: str, side: int = 512) -> Character: ...  # noqa: D102
     def worlds(self) -> list[str]: ...  # noqa: D102
@@ -75,7 +83,7 @@ class AssetSource(Protocol):
 
 
 class ProceduralAssets(AssetSource):
-    """The animals and worlds that come with the package."""
+    """The animals, objects and worlds that come with the package."""
 
     @override
     def packs(self) -> list[str]:
@@ -84,8 +92,13 @@ class ProceduralAssets(AssetSource):
     @override
     def names(self) -> list[str]:
         from torchmultiverse.engines.builtin.characters import character_names
+        from torchmultiverse.engines.builtin.objects import object_names
 
-        return list(character_names())
+        return [*character_names(), *object_names()]
+
+    @override
+    def classes(self) -> dict[str, str]:
+        return {}
 
     @override
     def textures(self) -> list[str]:
@@ -96,7 +109,10 @@ class ProceduralAssets(AssetSource):
     @override
     def load(self, name: str, texture: str, side: int = 512) -> Character:
         from torchmultiverse.engines.builtin.characters import load_character, texture_character
+        from torchmultiverse.engines.builtin.objects import load_object, object_names
 
+        if name in object_names():
+            return texture_character(load_object(name), texture)
         voxels = next(voxels for limit, voxels in _VOXELS if side <= limit)
         return texture_character(load_character(name, voxels), texture)
 
@@ -119,17 +135,19 @@ class ProceduralAssets(AssetSource):
     @override
     def about(self) -> dict[str, dict[str, str]]:
         from torchmultiverse.engines.builtin.characters import character_label, character_names
+        from torchmultiverse.engines.builtin.objects import object_label, object_names
 
+        animals = {name: character_label(name) for name in character_names()}
         return {
             "world": {name: load_spec(name)[0].about for name in world_names()},
-            "character": {name: character_label(name) for name in character_names()},
+            "character": animals | {name: object_label(name) for name in object_names()},
         }
 
     @override
     def fingerprint(self) -> bytes:
         digest = hashlib.sha256()
         scenes = data_folder("scenes")
-        for folder in ("worlds", "props", "characters"):
+        for folder in ("worlds", "props", "characters", "objects"):
             for path in sorted((scenes / folder).glob("*.json")):
                 digest.update(path.name.encode() + path.read_bytes())
         for name in ("paints.json", "textures.json"):
@@ -184,7 +202,8 @@ def describe(assets: AssetSource | None = None) -> Catalogue:
     about = source.about()
     worlds, names, textures = source.worlds(), source.names(), source.textures()
     character = Choice(levels=[BLANK, *names], about={BLANK: "no character"} | about["character"])
-    texture = Choice(levels=textures, about={name: texture_kind(name) for name in textures if name in TEXTURES})
+    surfaces = {name: texture_kind(name) for name in textures if name in TEXTURES} | about.get("texture", {})
+    texture = Choice(levels=textures, about=surfaces)
     position = Choice(levels=list(placement.POSITIONS))
     light = FACTORS["Scene_Light"].names
     # A suffix is a view of a world in the published configs; here each has one.
@@ -210,7 +229,7 @@ def describe(assets: AssetSource | None = None) -> Catalogue:
         },
         packs=source.packs(),
         assets=source.assets(),
-        classes=class_list(names),
+        classes=class_list(names, source.classes()),
     )
 
 
@@ -264,7 +283,7 @@ class BuiltinEngine(Engine):
     @cached_property
     def _classes(self) -> dict[str, int]:
         """The number of each character's class, which is the same in all pictures of an engine."""
-        return {name: found.id for name, found in classes_of(self._names).items()}
+        return {name: found.id for name, found in classes_of(self._names, self._assets.classes()).items()}
 
     @cached_property
     def _textures(self) -> list[str]:
@@ -326,6 +345,7 @@ class BuiltinEngine(Engine):
         instances: list[CharacterInstance | None] = [None] * SLOTS
         for actor in actors:
             instances[actor.number - 1] = self._instance(actor, actors, renderer, min(options.size))
+        instances = self._arranged(instances, actors, renderer, min(options.size))
         renderer.set_characters(instances)
         placed = time.perf_counter()
         samples = options.samples or self.samples or renderer.world.spec.samples
@@ -376,11 +396,48 @@ class BuiltinEngine(Engine):
 
         def placed() -> CharacterInstance:
             mesh: Character = self._characters.get(key, lambda: self._assets.load(*key))
-            vertices, normals = placement.place(actor, actors, renderer.world, mesh.vertices, mesh.normals, mesh.hover)
+            vertices, normals = placement.place(
+                actor, actors, renderer.world, mesh.vertices, mesh.normals, mesh.hover, getattr(mesh, "anchor", None)
+            )
             parts = _placed_parts(getattr(mesh, "parts", ()), vertices, normals)
             return CharacterInstance(vertices, mesh.faces, normals, mesh.color, mesh.roughness, parts)
 
         return self._instances.get((renderer.world.name, side, actor, *actors), placed)  # type: ignore[no-any-return]
+
+    def _arranged(
+        self,
+        instances: list[CharacterInstance | None],
+        actors: list[placement.Actor],
+        renderer: WorldRenderer,
+        side: int,
+    ) -> list[CharacterInstance | None]:
+        """Return the characters, one of them where it stands to the other as its place says, where that is asked."""
+        subject = next((actor for actor in actors if actor.position in relative.RELATIVE), None)
+        if subject is None:
+            return instances
+        (other,) = (actor for actor in actors if actor is not subject)
+
+        def arranged() -> list[CharacterInstance | None]:
+            moved, numbers, bodies = list(instances), (subject.number - 1, other.number - 1), []
+            for number in numbers:
+                one = instances[number]
+                assert one is not None
+                bodies.append(
+                    relative.Body(one.vertices.astype(float), one.faces, centre_of_mass(one.vertices, one.faces))
+                )
+            x, y, _ = bodies[subject.position not in ("under", "below")].middle
+            ground, eye = renderer.world.ground(float(x), float(y)), placement.eye_of(renderer.world)
+            found = relative.arrange(subject.position, bodies[0], bodies[1], ground, eye)
+            for number, body in zip(numbers, found, strict=True):
+                one = instances[number]
+                assert one is not None
+                vertices = body.vertices.astype(np.float32)
+                parts = _placed_parts(one.parts, vertices, one.normals)
+                moved[number] = replace(one, vertices=vertices, parts=parts)
+            return moved
+
+        key = ("arranged", renderer.world.name, side, *actors)
+        return self._instances.get(key, arranged)  # type: ignore[no-any-return]
 
     @override
     def close(self) -> None:

@@ -18,12 +18,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from torchmultiverse.engines.builtin.relative import RELATIVE
 from torchmultiverse.engines.builtin.world import World
 from torchmultiverse.errors import SpecError, nearest
 from torchmultiverse.scenes import BLANK, Scene
 
 Layout = Literal["center", "pair", "stack", "free"]
-POSITIONS = ("bottom", "center", "left", "location", "right", "top")
+POSITIONS = tuple(sorted(("bottom", "center", "left", "location", "right", "top", *RELATIVE)))
 FOV = 40.0
 """Opening of the shorter side of the picture in the published layouts, degrees."""
 _SIDE = 1.12
@@ -121,7 +122,7 @@ def scene_actors(scene: Scene) -> list[Actor]:
     Two characters of which neither has a place stand left and right.
 
     Raises:
-        SpecError: an unknown position, or two characters in one place.
+        SpecError: an unknown position, two characters in one place, or one that is relative to none.
     """
     found = []
     for number, prefix in ((1, "Character"), (2, "Character2")):
@@ -134,9 +135,16 @@ def scene_actors(scene: Scene) -> list[Actor]:
             scale, texture = scene.get_float(f"{prefix}_Scale"), scene.get_str(f"{prefix}_Texture")
             wire = f"{prefix}_Location"
             location = scene.table[wire].parts(scene[wire])
-            if position != "location" and any(location):
+            if position not in ("location", *RELATIVE) and any(location):
                 raise SpecError(f"{wire} = '{scene[wire]}' needs Character{number}_Pos = 'location'")
             found.append(Actor(number, name, scale, angles[0], angles[1], angles[2], texture, position, location))
+    relative = [actor for actor in found if actor.position in RELATIVE]
+    if relative and len(found) - len(relative) != 1:
+        first = relative[0]
+        raise SpecError(
+            f"Character{first.number}_Pos = '{first.position}' is relative to the other character, which "
+            + ("is relative to this one; give one of them 'location'" if len(relative) == 2 else "is not there")
+        )
     if len(found) == 2:
         places = [actor.position for actor in found]
         if places == ["center", "center"]:
@@ -151,7 +159,7 @@ def scene_actors(scene: Scene) -> list[Actor]:
 def layout(scene: Scene, actors: list[Actor]) -> Layout:
     """Return which of the three camera distances applies: by the places asked for, filled or not."""
     places = {scene.get_str("Character1_Pos"), scene.get_str("Character2_Pos"), *(a.position for a in actors)}
-    if "location" in places:
+    if places & {"location", *RELATIVE}:
         return "free"
     if places & {"bottom", "top"}:
         return "stack"
@@ -159,12 +167,26 @@ def layout(scene: Scene, actors: list[Actor]) -> Layout:
 
 
 def place(
-    actor: Actor, actors: list[Actor], world: World, vertices: NDArray[Any], normals: NDArray[Any], hover: float
+    actor: Actor,
+    actors: list[Actor],
+    world: World,
+    vertices: NDArray[Any],
+    normals: NDArray[Any],
+    hover: float,
+    anchor: NDArray[Any] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return a character's vertices and normals in world coordinates.
 
-    It is turned about the middle of its bounding box, then set on the ground of its place; what swims or flies hovers
-    above it, and what is at the top hovers above the size that the character at the bottom has.
+    It is turned, then set on the ground of its place; what swims or flies hovers above it, and what is at the top
+    hovers above the size that the character at the bottom has.
+
+    Args:
+        actor, actors: the character, and all of the scene.
+        world: where it stands.
+        vertices, normals: of its mesh, (V, 3).
+        hover: height of its lowest point above the ground, at scale 1.
+        anchor: the point of the mesh (3,) that comes over the spot, such as its centre of mass; by default the middle
+            of the bounding box that it has when it is turned.
     """
     turn = rotation(actor.yaw, actor.pitch, actor.roll)
     low, high = extent(vertices)
@@ -174,7 +196,7 @@ def place(
     away, right, up = (part * _LOCATION for part in actor.location)
     x, y = x + right, away
     low, high = extent(turned)
-    centre = (low + high) / 2
+    centre = (low + high) / 2 if anchor is None else turn @ ((np.asarray(anchor, float) - middle) * actor.scale)
     offset = np.array([x - centre[0], y - centre[1], world.ground(x, y) + up - low[2]])
     if actor.position == "top":
         below = next((other.scale for other in actors if other.position in ("bottom", "center")), 1.0)
@@ -216,6 +238,15 @@ def view(scene: Scene, world: World, kind: Layout, size: tuple[int, int]) -> Vie
     axes = np.stack([right * c + down * s, down * c - right * s, forward])
     focal = min(size) / 2 / np.tan(np.radians(opening / 2))
     return View(target - forward * distance, axes, float(focal), size)
+
+
+def eye_of(world: World) -> NDArray[np.float64]:
+    """Return where the camera at yaw 0 is that looks at characters in places of their own, (3,)."""
+    distance, height, _ = _LAYOUTS["free"]
+    elevation = np.radians(world.spec.camera.elevation)
+    back, up = np.cos(elevation), np.sin(elevation)
+    target = np.array([0, 0, world.ground(0, 0) + height])
+    return np.asarray(target + distance * world.spec.camera.reach * np.array([0, -back, up]))
 
 
 def entry(view: View, low: NDArray[Any], high: NDArray[Any], directions: NDArray[Any]) -> NDArray[np.float64]:

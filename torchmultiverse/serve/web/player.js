@@ -171,12 +171,50 @@ function fill(select, choice, fallback, said = (level) => level) {
   if (levels.includes(kept)) select.value = kept;
 }
 
+// Characters are chosen by class, where the engine says which they are of: hundreds in one list are not found.
+const KINDS = { animal: "Animals", object: "Objects" };
+let members = new Map();
+
+function fillClasses(classes, character, none) {
+  const levels = character?.levels ?? [];
+  const known = classes.filter((one) => one.characters.some((name) => levels.includes(name)));
+  const named = new Set(known.flatMap((one) => one.characters));
+  const others = levels.filter((level) => !named.has(level));
+  members = new Map(known.map((one) => [String(one.id), one.characters]));
+  members.set("", others);
+  const kept = members.has($("class").value) ? $("class").value : "";
+  const groups = new Map();
+  if (others.length) groups.set("", [new Option(others.length === 1 && others[0] === none ? "no character" : "others", "")]);
+  for (const one of known) {
+    const kind = KINDS[one.kind] ?? "Others";
+    if (!groups.has(kind)) groups.set(kind, []);
+    const count = one.characters.length > 1 ? ` (${one.characters.length})` : "";
+    groups.get(kind).push(new Option(`${one.display || one.name}${count}`, one.id));
+  }
+  $("class").replaceChildren(...[...groups].flatMap(([kind, options]) => {
+    if (!kind) return options;
+    const group = document.createElement("optgroup");
+    group.label = kind;
+    group.append(...options.sort((a, b) => a.text.localeCompare(b.text)));
+    return [group];
+  }));
+  $("class").value = kept || (known.length ? String(known[0].id) : "");
+  $("class-field").hidden = !known.length;
+  const choose = () => {
+    const chosen = known.length ? members.get($("class").value) : levels;
+    fill($("character"), { levels: chosen }, chosen.includes(none) ? none : chosen[0], (level) => known.length && character?.about?.[level] || level);
+    $("character-field").hidden = known.length > 0 && chosen.length < 2;
+  };
+  $("class").onchange = choose;
+  choose();
+}
+
 async function start() {
   const answer = await ask({ do: "catalogue" });
   const catalogue = JSON.parse(await answer.files.catalogue.text());
   const { World_Name: world, Character_Name: character, Character_Texture: texture, Scene_Light: light } = catalogue.factors;
   fill($("world"), world);
-  fill($("character"), character, "blank");
+  fillClasses(catalogue.classes ?? [], character, "blank");
   fill($("texture"), texture, "Default");
   fill($("light"), light, "255,255,255,0", (level) => light?.about?.[level] ?? level);
   const animal = [...$("character").options].find((option) => option.value !== "blank");

@@ -1,21 +1,31 @@
 """Animals made by code: species files over implicit parts."""
 
 from torchmultiverse.engines.builtin.characters.appearance import TEXTURES, texture, texture_kind
+from torchmultiverse.engines.builtin.characters.implicit import polygon_distance, smooth_min, spline
 from torchmultiverse.engines.builtin.characters.library import (
     CharacterMesh,
+    animal,
     character_label,
     character_names,
     load_character,
     texture_character,
     texture_names,
 )
+from torchmultiverse.engines.builtin.characters.noise import cells, fractal, srgb
 
 __all__ = [
     "TEXTURES",
     "CharacterMesh",
+    "animal",
+    "cells",
     "character_label",
     "character_names",
+    "fractal",
     "load_character",
+    "polygon_distance",
+    "smooth_min",
+    "spline",
+    "srgb",
     "texture",
     "texture_character",
     "texture_kind",

@@ -54,7 +54,8 @@ class CharacterMesh:
     (angle about the long axis, position along it), ``color`` linear sRGB albedo (V, 3), ``roughness`` (V,),
     ``hover`` height of the lowest point above ground. ``parts``: none where the whole is one surface by vertex
     colours; otherwise ``vertices``, ``faces`` and ``normals`` are theirs, one after the other, and they say what each
-    is made of.
+    is made of. ``anchor``: the point (3,) that comes over the spot where it is placed, such as its centre of mass;
+    None: the middle of the bounding box that it has when it is turned.
     """
 
     name: str
@@ -67,6 +68,7 @@ class CharacterMesh:
     hover: float
     license: str = LICENSE
     parts: tuple[MeshPart, ...] = ()
+    anchor: NDArray[np.float64] | None = None
 
 
 def character_names() -> list[str]:
@@ -93,16 +95,37 @@ def load_species(name: str) -> Species:
     """
     if name not in character_names():
         raise SpecError(f"no character '{name}'.{nearest(name, character_names())}")
-    data = (data_folder("scenes") / "characters" / f"{name}.json").read_bytes()
     where = f"scenes/characters/{name}.json"
     try:
-        grown = plans.grow(json.loads(data), where)
-        # Back to text, so that JSON's rules apply (a list stands for a tuple).
-        return Species.model_validate_json(json.dumps(grown))
-    except ValidationError as error:
-        raise SpecError(f"{where}: {error}") from None
+        data = json.loads((data_folder("scenes") / "characters" / f"{name}.json").read_bytes())
     except json.JSONDecodeError as error:
         raise SpecError(f"{where}: not JSON: {error}") from None
+    return _species(data, where)
+
+
+def _species(data: dict[str, Any], where: str) -> Species:
+    try:
+        # Back to text, so that JSON's rules apply (a list stands for a tuple).
+        return Species.model_validate_json(json.dumps(plans.grow(data, where)))
+    except ValidationError as error:
+        raise SpecError(f"{where}: {error}") from None
+
+
+def animal(name: str, data: dict[str, Any], where: str, voxels: int) -> CharacterMesh:
+    """Return an animal built from a species' data, not kept.
+
+    Args:
+        name: of the animal; its hair and speckles are drawn from it.
+        data: what a species' file holds.
+        where: the place that errors name.
+        voxels: size of the grid it is meshed from.
+
+    Raises:
+        SpecError: wrong data.
+    """
+    species = _species(data, where)
+    arrays: dict[str, Any] = build(name, species, voxels)
+    return CharacterMesh(name=name, hover=species.hover, **arrays)
 
 
 @lru_cache(maxsize=1)
@@ -179,7 +202,8 @@ def build(name: str, species: Species, voxels: int = implicit.VOXELS) -> dict[st
 
 
 def texture_character(mesh: CharacterMesh, texture: str) -> CharacterMesh:
-    """Return the character with another surface; shape and shading stay.
+    """Return the character with another surface; shape and shading stay, and so do the parts that keep their own and
+    panes of glass.
 
     Raises:
         SpecError: no such texture.
@@ -190,4 +214,15 @@ def texture_character(mesh: CharacterMesh, texture: str) -> CharacterMesh:
         raise SpecError(f"no texture '{texture}'.{nearest(texture, appearance.TEXTURES)}")
     size = float(np.ptp(mesh.vertices, axis=0).max())
     color, roughness = appearance.texture(texture, (mesh.vertices / np.float32(size)).astype(np.float32))
-    return replace(mesh, color=color, roughness=roughness)
+    parts, start = [], 0
+    for part in mesh.parts:
+        end = start + len(part.mesh.vertices)
+        if not part.keeps and part.material.glass >= 0:
+            material = replace(
+                part.material, name=texture, roughness=float(roughness[start:end].mean()), specular=0.35, metallic=0.0,
+                emission=0.0, glass=0.0, coat=0.0, translucency=0.0, color=None, rough=None, height=None,
+            )  # fmt: skip
+            part = replace(part, material=material, mesh=replace(part.mesh, colors=color[start:end]))
+        parts.append(part)
+        start = end
+    return replace(mesh, color=color, roughness=roughness, parts=tuple(parts))

@@ -14,6 +14,7 @@ from torchmultiverse.engines.builtin.objects.copies import copied
 from torchmultiverse.engines.builtin.objects.document import ObjectSpec, Part
 from torchmultiverse.engines.builtin.objects.geometry import Built, creased, welded
 from torchmultiverse.engines.builtin.objects.paints import material, painted
+from torchmultiverse.engines.builtin.objects.pressed import pressed
 from torchmultiverse.engines.builtin.shapes import transformed, turn
 from torchmultiverse.errors import SpecError, nearest
 
@@ -32,6 +33,8 @@ def _under(piece: Piece, part: Part, others: dict[str, Mesh], rng: np.random.Gen
     scale = np.diag(np.broadcast_to(np.asarray(part.scale, float), 3))
     matrix = turn(*part.turn) @ scale
     mesh = transformed(piece.mesh, np.asarray(matrix, float), np.asarray(part.at, float))
+    if part.press is not None:
+        mesh = pressed(mesh, part.press, part.at, others)
     rough = piece.rough
     for copies in part.copies:
         before = len(mesh.vertices)
@@ -105,6 +108,15 @@ def pieces(
     return found
 
 
+def _sound_normals(mesh: Mesh) -> Floats:
+    """Return unit normals; where a sliver of a face has none, those of the faces around."""
+    smooth = smooth_normals(mesh)
+    if mesh.normals is None:
+        return smooth
+    length = np.linalg.norm(mesh.normals, axis=1, keepdims=True)
+    return np.where(length > 0.5, mesh.normals / np.maximum(length, 1e-6), smooth).astype(np.float32)
+
+
 def assembled(spec: ObjectSpec, rng: np.random.Generator, where: str) -> tuple[list[MeshPart], NDArray[np.float32]]:
     """Return an object's parts in metres, standing on the ground at the origin, and the roughness of all vertices.
 
@@ -139,8 +151,7 @@ def assembled(spec: ObjectSpec, rng: np.random.Generator, where: str) -> tuple[l
         if made.height is not None:  # relief is in metres as well
             made = replace(made, height=(made.height * np.float32(scale)).astype(np.float32))
         body = replace(mesh, vertices=((mesh.vertices - origin) * scale).astype(np.float32))
-        if body.normals is None:
-            body = replace(body, normals=smooth_normals(body))
+        body = replace(body, normals=_sound_normals(body))
         parts.append(MeshPart(made, body, spec.paints[group[0].paint].keeps))
         rough += [
             p.rough if p.rough is not None else np.full(len(p.mesh.vertices), made.roughness, np.float32) for p in group

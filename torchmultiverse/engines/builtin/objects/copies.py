@@ -22,8 +22,9 @@ class Copies(BaseModel):
     ``spots``: (x, y, z), (x, y, z, yaw) or (x, y, z, yaw, tilt, roll) of each; ``mirror``: a twin at -x, -y or -z;
     ``spiral``: ``count`` copies in the order of a sunflower over the body that an outline of (radius, height) points
     makes when revolved about z (leaves, scales, seeds); ``sphere``: the same over a sphere of that radius;
-    ``scatter``: ``count`` copies at random places on the surface of the parts of these names, where it faces ``up``
-    by more than a cosine.
+    ``path``: ``count`` copies along a smooth curve of points (``closed``: a ring), each with its x along it and its z
+    up, or away from the point ``center``; ``scatter``: ``count`` copies at random places on the surface of the parts
+    of these names, where it faces ``up`` by more than a cosine.
 
     On a spiral, a sphere and a surface a part's z points outward and its y to the top (along z); ``lean`` turns it
     from outward to the top, degrees. ``sizes``: of the first and the last copy; ``jitter``: shift (in the object's
@@ -40,6 +41,9 @@ class Copies(BaseModel):
     mirror: str | None = Field(default=None, pattern="^[xyz]$")
     spiral: list[tuple[float, float]] | None = None
     sphere: float | None = None
+    path: list[Vector] | None = None
+    closed: bool = False
+    center: Vector | None = None
     scatter: list[str] | None = None
     up: float = -1.0
     count: int = Field(default=2, ge=1, le=6000)
@@ -51,9 +55,9 @@ class Copies(BaseModel):
 
     @model_validator(mode="after")
     def _one(self) -> Copies:
-        kinds = (self.step, self.ring, self.spots, self.mirror, self.spiral, self.sphere, self.scatter)
+        kinds = (self.step, self.ring, self.spots, self.mirror, self.spiral, self.sphere, self.path, self.scatter)
         if sum(kind is not None for kind in kinds) != 1:
-            raise ValueError("copies have one of step, ring, spots, mirror, spiral, sphere, scatter")
+            raise ValueError("copies have one of step, ring, spots, mirror, spiral, sphere, path, scatter")
         return self
 
 
@@ -90,6 +94,8 @@ def placings(c: Copies, others: dict[str, Mesh], rng: np.random.Generator) -> tu
         rows = [[*spot, *[0.0] * (6 - len(spot))] for spot in c.spots]
         offsets = np.asarray([row[:3] for row in rows], float)
         matrices = np.stack([turn(*row[3:6]) for row in rows])
+    elif c.path is not None:
+        offsets, matrices = _along(c)
     elif c.mirror is not None:
         flip = np.diag([-1.0 if c.mirror == axis else 1.0 for axis in "xyz"])
         return np.stack([np.eye(3), flip]), np.zeros((2, 3)), np.ones(2)
@@ -109,6 +115,29 @@ def _varied(c: Copies, matrices: Array, offsets: Array, rng: np.random.Generator
         size = size * (1 + rng.uniform(-grow, grow, n))
         matrices = matrices @ np.stack([turn(float(t), 0, 0) for t in rng.uniform(-spin, spin, n)])
     return matrices * size[:, None, None], offsets, 1 + c.shade * rng.uniform(-1, 1, n)
+
+
+def _along(c: Copies) -> tuple[Array, Array]:
+    """Return places (N, 3) at even distances along a curve, and matrices (N, 3, 3) of its frames."""
+    line = curve(c.path or [], 12, c.closed)
+    if c.closed:
+        line = np.concatenate([line, line[:1]])
+    far = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
+    at = np.linspace(0, far[-1], c.count, endpoint=not c.closed)
+    offsets = np.stack([np.interp(at, far, column) for column in line.T], -1)
+    step = far[-1] * 1e-3
+    ends = [
+        np.stack([np.interp(t % far[-1] if c.closed else np.clip(t, 0, far[-1]), far, q) for q in line.T], -1)
+        for t in (at - step, at + step)
+    ]
+    x = ends[1] - ends[0]
+    x /= np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    up = np.tile([0.0, 0.0, 1.0], (c.count, 1)) if c.center is None else offsets - np.asarray(c.center)
+    z = up - x * (up * x).sum(1, keepdims=True)
+    weak = np.linalg.norm(z, axis=1) < 1e-9
+    z[weak] = np.cross(x[weak], [0.0, 1.0, 0.0])
+    z /= np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12)
+    return offsets, np.stack([x, np.cross(z, x), z], -1)
 
 
 def _about(axis: str, degrees: float) -> Array:

@@ -17,6 +17,7 @@ from torchmultiverse.engines.builtin.objects.copies import Copies
 from torchmultiverse.engines.builtin.objects.expression import parameters, solved
 from torchmultiverse.engines.builtin.objects.paints import ObjectPaint
 from torchmultiverse.engines.builtin.objects.pictures import Picture
+from torchmultiverse.engines.builtin.objects.pressed import Press
 from torchmultiverse.errors import SpecError, nearest
 from torchmultiverse.resources import data_folder
 
@@ -42,9 +43,9 @@ class Stand(_Model):
 class Part(_Model):
     """One part: a mesh of a builder (``build`` and its ``shape`` parameters), or a group of ``parts``.
 
-    It is scaled, turned (``turn``: yaw about z, after tilt about x, after roll about y, degrees), moved to ``at``, then
-    copied as each of ``copies`` says. ``cut``: parts whose bodies are taken out of it. ``hidden`` parts are only there
-    to cut or to be scattered over.
+    It is scaled, turned (``turn``: yaw about z, after tilt about x, after roll about y, degrees), moved to ``at``, laid
+    onto others (``press``), then copied as each of ``copies`` says. ``cut``: parts whose bodies are taken out of it.
+    ``hidden`` parts are only there to cut or to be scattered over.
     """
 
     build: str | None = None
@@ -56,6 +57,7 @@ class Part(_Model):
     scale: float | Vector = 1.0
     copies: list[Copies] = []
     cut: list[str] = []
+    press: Press | None = None
     crease: float = 35.0
     hidden: bool = False
 
@@ -123,9 +125,8 @@ def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
         if value is None:
             out.pop(key, None)
         elif isinstance(value, dict) and isinstance(out.get(key), dict):
-            # A part that is built anew has nothing of the old one.
-            fresh = "build" in value and value["build"] != out[key].get("build")
-            out[key] = value if fresh else merged(out[key], value)
+            # A part that says how it is built has nothing of the old one.
+            out[key] = value if "build" in value else merged(out[key], value)
         else:
             out[key] = value
     return out

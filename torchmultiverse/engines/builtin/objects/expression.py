@@ -59,7 +59,7 @@ def number(text: str, values: Mapping[str, float], where: str) -> float:
 
 def solved(value: Any, values: Mapping[str, float], where: str) -> Any:
     """Return JSON with each string that begins with "=" replaced by its number, to nine places."""
-    if isinstance(value, str) and value.startswith("="):
+    if isinstance(value, str) and value.startswith("=") and value != "=":
         return round(number(value[1:], values, where), 9)
     if isinstance(value, list):
         return [solved(item, values, f"{where}[{k}]") for k, item in enumerate(value)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from torchmultiverse.engines.builtin.characters.implicit import spline
+from torchmultiverse.engines.builtin.characters import spline
 from torchmultiverse.engines.builtin.mesh import Floats, Mesh, grid_faces, merge
 
 Array = NDArray[np.float64]

@@ -15,13 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.engines.builtin.characters.library import CharacterMesh
+from torchmultiverse.engines.builtin.characters import CharacterMesh, animal
+from torchmultiverse.engines.builtin.footprint import centre_of_mass
 from torchmultiverse.engines.builtin.mesh import Material, Mesh, MeshPart
 from torchmultiverse.engines.builtin.objects import document
 from torchmultiverse.engines.builtin.objects.assembly import assembled
 from torchmultiverse.errors import SpecError, nearest
 from torchmultiverse.resources import cache_folder, data_folder
 
+_VOXELS = 1_300_000
+"""Grid of an animal."""
 _TEXTURES = ("color", "rough", "height")
 _ARRAYS = ("vertices", "faces", "normals", "uv", "colors")
 
@@ -108,18 +111,9 @@ def build_object(name: str, spec: document.ObjectSpec) -> CharacterMesh:
 
 def _animal(name: str, spec: document.ObjectSpec, where: str) -> CharacterMesh:
     """Return an animal of a body plan, its longest edge as ``stand`` says."""
-    from pydantic import ValidationError
-
-    from torchmultiverse.engines.builtin.characters import library, plans
-
     assert spec.species is not None
-    given = {"display_name": name, "display_size": spec.stand.longest} | spec.species
-    try:
-        species = library.Species.model_validate_json(json.dumps(plans.grow(given, where)))
-    except ValidationError as error:
-        raise SpecError(f"{where}: {error}") from None
-    arrays: dict[str, Any] = library.build(name, species, 1_300_000)
-    return CharacterMesh(name=name, hover=species.hover or spec.stand.hover, **arrays)
+    given = {"display_name": name, "display_size": spec.stand.longest, "hover": spec.stand.hover} | spec.species
+    return animal(name, given, where, _VOXELS)
 
 
 def _whole(name: str, parts: list[MeshPart], rough: NDArray[np.float32], hover: float) -> CharacterMesh:
@@ -129,16 +123,19 @@ def _whole(name: str, parts: list[MeshPart], rough: NDArray[np.float32], hover: 
     white = [m.colors if m.colors is not None else np.full((len(m.vertices), 3), 0.5, np.float32) for m in meshes]
     flat = [m.uv if m.uv is not None else np.zeros((len(m.vertices), 2), np.float32) for m in meshes]
     normals = [m.normals for m in meshes if m.normals is not None]
+    vertices = np.concatenate([m.vertices for m in meshes])
+    faces = np.concatenate([m.faces + np.uint32(o) for m, o in zip(meshes, offsets[:-1], strict=True)])
     return CharacterMesh(
         name=name,
-        vertices=np.concatenate([m.vertices for m in meshes]),
-        faces=np.concatenate([m.faces + np.uint32(o) for m, o in zip(meshes, offsets[:-1], strict=True)]),
+        vertices=vertices,
+        faces=faces,
         normals=np.concatenate(normals),
         uv=np.concatenate(flat),
         color=np.concatenate(white),
         roughness=rough,
         hover=hover,
         parts=tuple(parts),
+        anchor=centre_of_mass(vertices, faces),
     )
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from torchmultiverse.engines.builtin import surfaces
-from torchmultiverse.engines.builtin.characters.noise import cells, fractal, srgb
+from torchmultiverse.engines.builtin.characters import cells, fractal, srgb
 from torchmultiverse.engines.builtin.mesh import Floats, Material, Mesh, smooth_normals
 from torchmultiverse.engines.builtin.objects.geometry import Built, welded
 from torchmultiverse.engines.builtin.objects.pictures import Picture, image
@@ -131,7 +131,8 @@ def _printed(color: NDArray[np.uint8], made: Material, size: float) -> dict[str,
         small = np.asarray(Image.fromarray(field.astype(np.float32)).resize((side, side), Image.Resampling.BOX))
         return np.asarray(np.tile(small, (high // side + 1, wide // side + 1))[:high, :wide], np.float32)
 
-    assert made.color is not None and made.rough is not None
+    assert made.color is not None
+    assert made.rough is not None
     light = spread(made.color.astype(np.float32).mean(-1))
     shaded = color * (light / max(float(light.mean()), 1e-6))[..., None]
     facts: dict[str, Any] = {

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from skimage.measure import marching_cubes
 
-from torchmultiverse.engines.builtin.characters.implicit import polygon_distance, smooth_min, spline
+from torchmultiverse.engines.builtin.characters import polygon_distance, smooth_min, spline
 from torchmultiverse.engines.builtin.mesh import Mesh, smooth_normals
 from torchmultiverse.engines.builtin.objects.builders import Point, Shape, Vector, builder
 from torchmultiverse.engines.builtin.objects.geometry import Built, curve

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from torchmultiverse.engines.builtin.characters.implicit import polygon_distance
-from torchmultiverse.engines.builtin.characters.noise import fractal
+from torchmultiverse.engines.builtin.characters import fractal, polygon_distance
 from torchmultiverse.engines.builtin.mesh import Mesh, smooth_normals
 from torchmultiverse.engines.builtin.objects.builders import Point, Shape, builder
 from torchmultiverse.engines.builtin.objects.geometry import Array, Built, Faces, area, curve, join, resampled, strip
@@ -134,8 +133,8 @@ class _Edge:
         self.sewn = (self.opening < 0) | (np.roll(self.opening, 1) < 0)
         size, depth = s.crumple
         if depth:
-            at = np.column_stack([self.points / size, np.full(len(self.points), 5.0 + s.seed)]).astype(np.float32)
-            wave = np.where(self.sewn, depth * 2 * (fractal(at, 2, 40 + s.seed) - 0.5), 0)
+            at = np.column_stack([self.points / size, np.full(len(self.points), 5.0 + s.seed)])
+            wave = np.where(self.sewn, depth * 2 * (fractal(at.astype(np.float32), 2, 40 + s.seed) - 0.5), 0)
             self.points = self.points - self.inward() * wave[:, None]
 
     def inward(self) -> Array:
@@ -171,7 +170,9 @@ def _whole(s: Cloth) -> tuple[Array, list[int]]:
     return half, numbers
 
 
-def _pieces(given: Array, owner: NDArray[np.int64], breaks: list[int], smooth: int) -> list[tuple[Array, Array]]:
+def _pieces(
+    given: Array, owner: NDArray[np.int64], breaks: list[int], smooth: int
+) -> list[tuple[Array, NDArray[np.int64]]]:
     """Return curves between the points that stay sharp, and of each of their segments its opening."""
     steps, n = max(smooth, 1), len(given)
     if not breaks:
@@ -382,7 +383,5 @@ def _rims(sheets: list[Array], inside: list[Array], edge: _Edge, s: Cloth, p: Ar
             mesh = made.mesh
             colors = np.ones_like(mesh.vertices)
             uv = np.tile(p[run], (2, 1)).astype(np.float32)
-            found.append(
-                Built(Mesh(mesh.vertices, mesh.faces, mesh.normals, uv, colors), unit.astype(np.float32))
-            )
+            found.append(Built(Mesh(mesh.vertices, mesh.faces, mesh.normals, uv, colors), unit.astype(np.float32)))
     return found

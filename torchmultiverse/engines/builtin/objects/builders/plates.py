@@ -14,10 +14,11 @@ from torchmultiverse.engines.builtin.objects.geometry import Array, Built, Faces
 class Outline(Shape):
     """A closed outline in x (right) and z (up). One of:
 
-    ``points``, as they are or ``smooth`` (segments of a curve between two); ``circle`` (radius); ``ellipse`` (radii);
-    ``rect`` (width, height) with corners of radius ``r``; ``star``: outer and inner radius and number of points;
-    ``gear``: radius, depth and number of teeth; ``polygon``: radius and number of corners. ``at`` moves it, ``turn``
-    turns it (degrees, counter-clockwise). ``ring`` with ``count`` puts copies around the origin at that radius,
+    ``points``, as they are, with corners of radius ``r``, or ``smooth`` (segments of a curve between two); ``circle``
+    (radius); ``ellipse`` (radii); ``rect`` (width, height) with corners of radius ``r``; ``star``: outer and inner
+    radius and number of points; ``gear``: radius, depth and number of teeth; ``polygon``: radius and number of corners.
+    ``at`` moves it, ``turn`` turns it (degrees, counter-clockwise). ``ring`` with ``count`` puts copies around the
+    origin at that radius,
     ``step`` with ``count`` (or two numbers ``grid``: columns and rows) puts them in a row or a grid around ``at``.
     """
 
@@ -49,6 +50,7 @@ class Outline(Shape):
         t = np.linspace(0, 2 * np.pi, 64, endpoint=False)
         if self.points is not None:
             p = curve(self.points, self.smooth, closed=True)
+            p = _rounded(p, self.r) if self.r and self.smooth <= 1 else p
         elif self.circle is not None:
             p = self.circle * np.stack([np.cos(t), np.sin(t)], -1)
         elif self.ellipse is not None:
@@ -96,6 +98,23 @@ def _turn(degrees: float) -> Array:
     return np.array([[c, -s], [s, c]])
 
 
+def _rounded(corners: Array, r: float) -> Array:
+    """Return a polygon whose corners are arcs of radius ``r``, of less where its sides are short."""
+    t = np.linspace(0, 1, 7)[:, None]
+    out = []
+    for a, p, b in zip(np.roll(corners, 1, 0), corners, np.roll(corners, -1, 0), strict=True):
+        back, on = a - p, b - p
+        lengths = np.linalg.norm(back), np.linalg.norm(on)
+        if min(lengths) < 1e-9:
+            continue
+        back, on = back / lengths[0], on / lengths[1]
+        half = np.arccos(np.clip(back @ on, -1, 1)) / 2
+        cut = min(r / max(np.tan(half), 1e-6), 0.48 * min(lengths))
+        start, end = p + back * cut, p + on * cut
+        out.append((1 - t) ** 2 * start + 2 * t * (1 - t) * p + t**2 * end)
+    return np.concatenate(out)
+
+
 def _rectangle(width: float, height: float, r: float) -> Array:
     x, z = width / 2, height / 2
     r = min(r, x * 0.999, z * 0.999)
@@ -116,6 +135,7 @@ class Plate(Shape):
 
     Attributes:
         outline: one, or several that are united. ``holes``: outlines that are taken away.
+        rim: above 0 only so wide a rim of it is left (seams, frames).
         bevel: width of the rounded edges, ``seg`` segments each. ``crease``: edges sharper than this (degrees) show.
         bend: radius of a bend about a vertical axis (the middle comes towards the viewer where positive, goes away
             where negative; 0: flat); ``bend_up`` the same about a horizontal one. ``fine``: longest edge of triangles
@@ -125,6 +145,7 @@ class Plate(Shape):
     outline: Outline | list[Outline]
     holes: list[Outline] = Field(default=[])
     depth: float = Field(default=0.05, gt=0)
+    rim: float = Field(default=0.0, ge=0)
     bevel: float = Field(default=0.0, ge=0)
     seg: int = Field(default=3, ge=1, le=8)
     crease: float = 35.0
@@ -145,6 +166,8 @@ def plate(s: Plate) -> Built:
     flat = united(s.outline if isinstance(s.outline, list) else [s.outline])
     if s.holes:
         flat = flat - united(s.holes)
+    if s.rim:
+        flat = flat - flat.offset(-s.rim, manifold3d.JoinType.Round, 2.0, 32)
     if flat.is_empty():
         raise ValueError("nothing is left of the outline")
     vertices, faces = _body(flat, s)

@@ -133,18 +133,18 @@ def _ribs(ribs: Ribs, angle: Array, along: Array) -> Array:
 
 class Ball(Shape):
     """An ellipsoid of diameters ``size`` standing on its lowest point, or the part of it between two heights of 0 to 1
-    (``cut``)."""
+    (``between``)."""
 
     size: float | tuple[float, float, float] = 1.0
     sides: int = Field(default=64, ge=8, le=400)
-    cut: tuple[float, float] = (0.0, 1.0)
+    between: tuple[float, float] = (0.0, 1.0)
 
 
 @builder("ball", Ball)
 def ball(s: Ball) -> Built:
     """Return the ellipsoid; a cut end is open."""
     x, y, z = s.size if isinstance(s.size, tuple) else (s.size,) * 3
-    low, high = (np.arccos(np.clip(1 - 2 * c, -1, 1)) for c in s.cut)
+    low, high = (np.arccos(np.clip(1 - 2 * c, -1, 1)) for c in s.between)
     t = np.linspace(low, high, max(6, s.sides // 2))
     profile = np.stack([np.sin(t) / 2, (1 - np.cos(t)) / 2], -1)
     return turned(

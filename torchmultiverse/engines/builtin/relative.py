@@ -1,0 +1,210 @@
+"""Places of one character relative to the other: words that are made true of their meshes.
+
+``on`` and ``under`` touch, ``above`` and ``below`` do not, ``behind`` is further away and partly hidden, ``in front
+of`` its mirror, ``to the left of`` and ``to the right of`` are clear of each other, ``inside`` is smaller than the
+other and within it. Left, right, behind and in front are as the camera at yaw 0 sees them. The character that carries,
+or that the other is beside, stands where its own coordinates say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchmultiverse.engines.builtin.footprint import Field, field, rest
+
+Array = NDArray[Any]
+RELATIVE = (
+    "above", "behind", "below", "in front of", "inside", "on", "to the left of", "to the right of", "under",
+)  # fmt: skip
+"""Levels of ``Character1_Pos`` and ``Character2_Pos`` that say how a character stands to the other one."""
+CLEARANCE = 0.25
+"""Least height between what is above and what is below it, metres."""
+_HIGHEST = 4.5
+"""Height above the ground that the picture shows where characters stand, metres."""
+_APART = 0.3
+"""Least distance of two that are beside or behind each other, metres."""
+_HIDDEN = 0.35
+"""Share of what is behind that the one in front hides, where that can be had."""
+_SLOPE = 0.005
+"""Step of slopes in which outlines are compared: some pixels."""
+_FILL = 0.7
+"""Share of the other's hollow, or of its extent, that what is inside it takes."""
+
+
+@dataclass(frozen=True)
+class Body:
+    """A character in its place: vertices (V, 3), faces (F, 3), and the middle (3,) of its volume, world metres."""
+
+    vertices: Array
+    faces: Array
+    middle: Array
+
+    @property
+    def low(self) -> Array:
+        """Least coordinates (3,)."""
+        return np.asarray(self.vertices.min(0))
+
+    @property
+    def high(self) -> Array:
+        """Greatest coordinates (3,)."""
+        return np.asarray(self.vertices.max(0))
+
+    def moved(self, offset: Array, scale: float = 1.0) -> Body:
+        """Return it scaled about its middle, then moved."""
+        vertices = (self.vertices - self.middle) * scale + self.middle + offset
+        return Body(vertices, self.faces, self.middle + offset)
+
+
+def arrange(relation: str, subject: Body, other: Body, ground: float, eye: Array) -> tuple[Body, Body]:
+    """Return the subject and the other, moved so that the subject stands to the other as the word says.
+
+    Args:
+        relation: one of `RELATIVE`.
+        subject, other: where their own coordinates put them.
+        ground: height of the ground at the one below.
+        eye: the camera at yaw 0, (3,).
+    """
+    if relation == "on":
+        other = _grounded(other, ground)
+        return _laid(subject, other), other
+    if relation == "under":
+        subject = _grounded(subject, ground)
+        return subject, _laid(other, subject)
+    if relation == "above":
+        other = _grounded(other, ground)
+        return _raised(subject, other), other
+    if relation == "below":
+        subject = _grounded(subject, ground)
+        return subject, _raised(other, subject)
+    if relation == "behind":
+        return _behind(subject, other, eye), other
+    if relation == "in front of":
+        return subject, _behind(other, subject, eye)
+    if relation == "inside":
+        other = _grounded(other, ground)
+        return _enclosed(subject, other), other
+    side = -1 if relation == "to the left of" else 1
+    return _beside(subject, other, side, float(eye[1])), other
+
+
+def _grounded(body: Body, ground: float) -> Body:
+    return body.moved(np.array([0, 0, ground - body.low[2]]))
+
+
+def _laid(upper: Body, lower: Body) -> Body:
+    return upper.moved(rest((lower.vertices, lower.faces), (upper.vertices, upper.faces), lower.middle, upper.middle))
+
+
+def _raised(upper: Body, lower: Body) -> Body:
+    """In the picture where it can be, high enough to be clear, and over the lower one's extent."""
+    up = min(lower.low[2] + _HIGHEST - upper.high[2], 0.0)
+    up = max(lower.high[2] + CLEARANCE - upper.low[2], up)
+    target = np.clip(upper.middle[:2], lower.low[:2], lower.high[:2])
+    return upper.moved(np.array([*(target - upper.middle[:2]), up]))
+
+
+def _seen(body: Body, eye: float) -> tuple[float, float]:
+    """Return the ends of a body in the picture, left and right, as slopes from the eye."""
+    slopes = body.vertices[:, 0] / np.maximum(body.vertices[:, 1] - eye, 0.1)
+    return float(slopes.min()), float(slopes.max())
+
+
+def _behind(rear: Body, front: Body, eye: Array) -> Body:
+    """Straight away from the eye, then to the side on which it is already, as far as hides `_HIDDEN` of it."""
+    rear = rear.moved(np.array([0, front.high[1] + _APART - rear.low[1], 0]))
+    before, after = _outline(front, eye), _outline(rear, eye)
+    seen = np.isfinite(after.top)
+    rows, columns = np.nonzero(seen)
+    rows += after.first[1] - before.first[1]
+    columns += after.first[0] - before.first[0]
+    mask = np.isfinite(before.top)
+    inside = (rows >= 0) & (rows < mask.shape[0])
+    side = 1 if rear.middle[0] >= front.middle[0] else -1
+    # The steps to the side after which the two are side by side in the picture, from the middle of the one in front.
+    home = round((mask.shape[1] - columns.min() - columns.max() - 1) / 2)
+    best, shift = np.inf, 0
+    for step in range(mask.shape[1] // 2 + int(np.ptp(columns)) + 2):
+        at = columns + home + side * step
+        known = inside & (at >= 0) & (at < mask.shape[1])
+        hidden = float(mask[rows[known], at[known]].sum()) / len(at)
+        if abs(hidden - _HIDDEN) < best:
+            best, shift = abs(hidden - _HIDDEN), home + side * step
+    return rear.moved(np.array([shift * before.cell * (rear.middle[1] - eye[1]), 0, 0]))
+
+
+def _outline(body: Body, eye: Array) -> Field:
+    """Return what a body covers as seen from the eye, as a field over slopes to the right and up."""
+    depth = np.maximum(body.vertices[:, 1] - eye[1], 0.1)
+    slopes = np.stack([body.vertices[:, 0] / depth, (body.vertices[:, 2] - eye[2]) / depth, 0 * depth], 1)
+    return field(slopes, body.faces, _SLOPE)
+
+
+def _beside(subject: Body, other: Body, side: int, eye: float) -> Body:
+    for _ in range(3):  # the wider apart, the further each side is seen round its near edge
+        gap = subject.low[0] - other.high[0] if side > 0 else other.low[0] - subject.high[0]
+        (left, right), (mine_left, mine_right) = _seen(other, eye), _seen(subject, eye)
+        depth = float(subject.vertices[:, 1].max() - eye)
+        angle = mine_left - right if side > 0 else left - mine_right
+        step = max(_APART - gap, (_APART / depth - angle) * depth, 0.0)
+        if step <= 1e-9:
+            break
+        subject = subject.moved(np.array([side * step, 0, 0]))
+    return subject
+
+
+def _enclosed(subject: Body, other: Body) -> Body:
+    """In the hollow of what is open above; else in the middle of what it is in, within its extent."""
+    hollow = _hollow(other)
+    if hollow is None:
+        size = other.high - other.low
+        scale = min(1.0, float((_FILL * size / np.maximum(subject.high - subject.low, 1e-6)).min()))
+        small = subject.moved(np.zeros(3), scale)
+        return small.moved((other.low + other.high) / 2 - (small.low + small.high) / 2)
+    centre, width, floor, rim = hollow
+    extent = np.maximum(subject.high - subject.low, 1e-6)
+    scale = min(1.0, _FILL * width / float(np.hypot(extent[0], extent[1])), 1.2 * (rim - floor) / float(extent[2]))
+    small = subject.moved(np.zeros(3), scale)
+    small = small.moved(np.array([*(centre - (small.low + small.high)[:2] / 2), other.high[2] - small.low[2]]))
+    # Straight down until it touches.
+    cell = max(float((other.high - other.low)[:2].max()) / 256, 1e-4)
+    over, under = field(other.vertices, other.faces, cell), field(small.vertices, small.faces, cell)
+    rows, columns = np.nonzero(np.isfinite(under.bottom))
+    at_row = rows + under.first[1] - over.first[1]
+    at_column = columns + under.first[0] - over.first[0]
+    known = (at_row >= 0) & (at_column >= 0) & (at_row < over.top.shape[0]) & (at_column < over.top.shape[1])
+    gaps = over.top[at_row[known], at_column[known]] - under.bottom[rows[known], columns[known]]
+    gaps = gaps[np.isfinite(gaps)]
+    return small.moved(np.array([0, 0, float(gaps.max())])) if len(gaps) else small
+
+
+def _hollow(body: Body) -> tuple[Array, float, float, float] | None:
+    """Return middle (2,), width, floor and rim of the hollow of a body that is open above; None where it has none.
+
+    Found as water would: the level at which it would run over, less the height of the surface below.
+    """
+    from scipy.ndimage import label
+    from skimage.morphology import reconstruction
+
+    size = body.high - body.low
+    cell = max(float(size[:2].max()) / 96, 1e-4)
+    over = field(body.vertices, body.faces, cell)
+    top = np.pad(np.where(np.isfinite(over.top), over.top, body.low[2]), 1, constant_values=body.low[2])
+    seed = np.full_like(top, top.max())
+    seed[0], seed[-1], seed[:, 0], seed[:, -1] = top[0], top[-1], top[:, 0], top[:, -1]
+    level = reconstruction(seed, top, method="erosion")
+    deep = level - top > 0.15 * size[2]
+    labels, count = label(deep)
+    if not count:
+        return None
+    biggest = int(np.bincount(labels.ravel())[1:].argmax()) + 1
+    rows, columns = np.nonzero(labels == biggest)
+    width = 2 * float(np.sqrt(len(rows) / np.pi)) * cell
+    if width < 0.15 * float(size[:2].max()):
+        return None
+    middle = np.array([columns.mean() - 0.5 + over.first[0], rows.mean() - 0.5 + over.first[1]]) * cell
+    inside = labels == biggest
+    return middle, width, float(np.median(top[inside])), float(np.median(level[inside]))
