@@ -1,6 +1,6 @@
 """Can the 7 placements that AR4T's 13 relations have be told apart from pictures? A small classifier says so.
 
-    python benchmarks/relations.py --out /tmp/relations [--pictures 160] [--size 64] [--characters A,B] [--physical]
+    python benchmarks/relations.py --out /tmp/relations [--pictures 280] [--size 64] [--characters A,B] [--physical]
 
 Scenes are those of an ``ar4t_relations`` design with the published coordinates, offsets and sizes, of the animals and
 objects that the built-in engine has. A picture of two does not say which of them the sentence begins with, so the first
@@ -25,8 +25,15 @@ from torchmultiverse.engines import Failure, RenderOptions
 from torchmultiverse.engines.builtin import BuiltinEngine
 from torchmultiverse.scenes import BLANK, Scene, expanded, parse_spec
 
-TRAIN = ["SaltFlats", "Beach", "Museum", "Courtyard", "Arena", "Egypt", "Racetrack", "Temple"]
-TEST = ["Desert", "Library", "Circus", "VillageSquare"]
+TRAIN = [
+    "SaltFlats", "Beach", "Museum", "Courtyard", "Arena", "Egypt", "Racetrack", "Temple", "Battleground", "Bridge",
+    "Cliff", "ElvenRuins", "Forge", "IceRoad", "Jungle", "OceanFloor", "AncientAgora", "AustralianRoad", "SpaceIsland",
+    "TrainStation",
+]  # fmt: skip
+TEST = [
+    "VillageOutskirt", "Library", "Circus", "VillageSquare", "EuropeanStreet", "FightingArena", "RuralAustralia",
+    "StylizedEgypt",
+]  # fmt: skip
 PLACEMENTS = {
     "above": ("above", "on top of", "on"),
     "below": ("below", "beneath", "under"),
@@ -100,10 +107,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--characters", help="comma-separated; all that the engine has by default")
-    parser.add_argument("--pictures", type=int, default=160, help="of each placement")
+    parser.add_argument("--pictures", type=int, default=280, help="of each placement")
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--samples", type=int, default=4)
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--physical", action="store_true", help="relations made true as words")
     parser.add_argument("--bar", type=float, default=0.9)
@@ -114,7 +121,13 @@ def main() -> None:
     wanted, labels = scenes(characters, arguments.pictures, arguments.physical)
     images = pictures(arguments.out, wanted, arguments.size, arguments.samples)
     train = np.array([scene["World_Name"] in TRAIN for scene in wanted])
-    said = classify(images, labels, train, len(PLACEMENTS), arguments.epochs, arguments.seed, mirror=False)
+    # A picture from the other side shows the same placement, but for left and right.
+    other = np.arange(len(PLACEMENTS))
+    left, right = (list(PLACEMENTS).index(f"to the {side} of") for side in ("left", "right"))
+    other[[left, right]] = right, left
+    shown = np.concatenate([images, images[train][:, :, ::-1]])
+    meant, use = np.concatenate([labels, other[labels[train]]]), np.concatenate([train, np.ones(train.sum(), bool)])
+    said = classify(shown, meant, use, len(PLACEMENTS), arguments.epochs, arguments.seed, mirror=False)
     result = report("placements", list(PLACEMENTS), labels[~train], said, arguments.out)
     facts = {"characters": len(characters), "trained on": int(train.sum()), "size": arguments.size}
     (arguments.out / "result.json").write_text(json.dumps(facts | result, indent=1))

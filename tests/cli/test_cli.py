@@ -104,6 +104,29 @@ def test_what_is_wrong_with_a_spec_is_said_at_once(spec: Path, tmp_path: Path, c
     assert "2 unknown Character_Name, engine 'marker': Zebraa, Lionn (nearest: Zebraa → Zebra)" in said
 
 
+def test_what_cannot_be_read_hides_no_unknown_name(spec: Path, tmp_path: Path, capsys, monkeypatch) -> None:
+    """A key, a value and a pack that cannot be, and names that the engine lacks: each was told when the one before it
+    was right.
+    """
+    monkeypatch.setenv("TORCHMULTIVERSE_DATA", str(tmp_path / "data"))
+    factors = {"World_Name": ["TokyoNigt", "Dessert"], "Character_Scale": [9], "Scene_Light": ["bleu"]}
+    whole = {"name": "x", "design": {"kind": "factorial", "factors": factors}, "render": {"size": [4, 64]}, "colour": 3}
+    spec.write_text(json.dumps(whole))
+    command = ("render", spec, "--out", tmp_path / "x", "--dry-run")
+    code, _, said = run(capsys, monkeypatch, *command)
+    places = ("colour: ", "render.size: 4", "Character_Scale = 9", "2 unknown World_Name", "Did you mean 'blue'")
+    assert code == 2
+    assert [sum(place in line for line in said.splitlines()) for place in places] == [1] * 5, said
+    assert len(said.splitlines()) == 5
+    del whole["colour"], whole["render"], factors["Character_Scale"]
+    spec.write_text(json.dumps({**whole, "assets": ["mine"]}))
+    code, _, said = run(capsys, monkeypatch, *command)
+    assert (code, len(said.splitlines())) == (7, 3), said
+    assert "no pack of assets 'mine' is installed. Known: procedural. " in said
+    assert "'0ad' is made by: torchmultiverse assets build 0ad" in said
+    assert "TokyoNigt → TokyoNight" in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

@@ -116,7 +116,7 @@ def test_programs_get_their_format_alone(tmp_path: Path, capsys, monkeypatch) ->
         assert {line[0] + line[-1] for line in said.splitlines()} == {"||"}, name
         assert len(said.splitlines()) == len(rows) + 2
     code, _, said = run(capsys, monkeypatch, "specs", "list", "--format", "xml")
-    assert (code, "'csv'" in said) == (2, True)
+    assert (code, "'csv'" in said, "Value error" in said) == (2, True, False)
 
 
 def test_notes_and_progress_can_be_silenced(tmp_path: Path, capsys, monkeypatch) -> None:

@@ -11,8 +11,9 @@ import multiprocessing
 
 import numpy as np
 import pytest
+from skimage.color import deltaE_ciede2000
 
-from torchmultiverse.color import ciede2000, lab
+from torchmultiverse.color import lab
 from torchmultiverse.engines.builtin.characters import (
     character_names,
     implicit,
@@ -202,7 +203,7 @@ def test_no_two_textures_of_a_family_look_alike():
         if {"_" in first, "_" in second} == {True, False}:
             continue
         variants = first.partition("_")[0] == second.partition("_")[0]
-        apart = float(ciede2000(colors[first], colors[second]).mean())
+        apart = float(deltaE_ciede2000(colors[first], colors[second]).mean())
         assert apart > (5 if variants else 7), (first, second, apart)
 
 
@@ -360,3 +361,28 @@ def test_tube_length_is_measured_along_it():
     along, around = implicit.Solid(part, 1.0).coordinates(np.array([[0.25, 0, 0.1], [0.75, 0.1, 0]], np.float32))
     assert along == pytest.approx([0.25, 0.75], abs=1e-3)
     assert np.abs(around) == pytest.approx([0, np.pi / 2], abs=1e-3)
+
+
+def test_a_texture_covers_the_parts_that_do_not_keep_their_own() -> None:
+    """Silently wrong otherwise: a figure in a texture that shows only in its annotations."""
+    from torchmultiverse.engines.builtin.characters import CharacterMesh, texture_character
+    from torchmultiverse.engines.builtin.mesh import Material, MeshPart, ball, merge
+
+    parts = (
+        MeshPart(Material("shell", metallic=1.0), ball()),
+        MeshPart(Material("pane", glass=-1.5), ball()),
+        MeshPart(Material("lamp", emission=2.0), ball(), keeps=True),
+    )
+    whole = merge([part.mesh for part in parts])
+    assert whole.normals is not None
+    count = len(whole.vertices)
+    zeros, ones = np.zeros((count, 2), np.float32), np.ones((count, 3), np.float32)
+    mesh = CharacterMesh(
+        "x", whole.vertices, whole.faces, whole.normals, zeros, ones, ones[:, 0].copy(), 0.0, parts=parts
+    )
+    shell, pane, lamp = texture_character(mesh, "Red_1").parts
+    assert pane is parts[1]
+    assert lamp is parts[2]
+    assert shell.material.metallic == 0
+    assert shell.mesh.colors is not None
+    assert shell.mesh.colors.mean(0).argmax() == 0

@@ -117,3 +117,15 @@ def test_the_file_that_comes_along(pictures: ImageList) -> None:
     more = ImageList([pictures.image(i) for i in range(len(rows))], rows)
     result = evaluate(more, Reads(pictures), "factors", quiet=True)
     assert {c["task"] for c in result.cells(factor="all")} == {"animal", "world", "texture", "average"}
+
+
+def test_a_task_with_one_answer_is_noted(pictures: ImageList, tmp_path) -> None:
+    """Every model answers it, so that the average with it is nearer to 100 % than what the model can do."""
+    one = {**FILE["tasks"][0], "task": "world", "truth": "{world_name}", "only": {"world_name": ["Desert"]}}
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps({**FILE, "tasks": [*FILE["tasks"], one]}))
+    result = evaluate(pictures, Reads(pictures), path, quiet=True)
+    cells = {cell["task"]: cell for cell in result.cells(factor="all")}
+    assert cells["world"]["chance"] == 1
+    assert cells["world"]["accuracy"] == 1
+    assert any(note.startswith("world: there is one answer only") for note in result.provenance.notes)

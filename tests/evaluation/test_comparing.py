@@ -262,6 +262,15 @@ def test_the_first_task_that_all_models_were_asked_is_taken() -> None:
         explain_gap(result, "first", "second", task=first.task, metric=first.metric)
 
 
+def test_a_task_can_be_asked_for_by_the_title_that_tables_have() -> None:
+    view = RowView(_asked_other_tasks())
+    for line in view.questions:
+        assert line in view.fitting(line.title)
+        assert line in view.fitting(view.result.task(line.task).title.upper())
+    with pytest.raises(DatasetError, match="no task 'Relatoin'"):
+        view.fitting("Relatoin")
+
+
 def test_one_setting_of_a_task_can_be_asked_for() -> None:
     result = _asked_other_tasks()
     view = RowView(result)

@@ -177,10 +177,13 @@ def open_pack(name: str) -> Pack:
     """
     known = installed()
     if name not in known:
-        near = nearest(name, [*known, *BUILDABLE, PROCEDURAL])
-        how = "torchmultiverse assets build" if name in BUILDABLE else "torchmultiverse assets add FOLDER"
-        how += f" {name}" if name in BUILDABLE else ""
-        raise AssetError(f"no pack of assets '{name}' is installed.{'' if name in BUILDABLE else near} Install: {how}")
+        missing, command = f"no pack of assets '{name}' is installed.", "torchmultiverse assets build"
+        if name in BUILDABLE:
+            raise AssetError(f"{missing} Install: {command} {name}")
+        others = sorted({*BUILDABLE} - {*known})
+        build = "".join(f"; '{pack}' is made by: {command} {pack}" for pack in others)
+        how = f"Install: torchmultiverse assets add FOLDER{build}"
+        raise AssetError(f"{missing}{nearest(name, [*known, PROCEDURAL])} {how}")
     return Pack(packs_folder() / name)
 
 

@@ -33,10 +33,17 @@ from torchmultiverse.cli.output import (
 )
 from torchmultiverse.tables import Column, Table, number, p_value, share, text
 
+
+def _change(first: str, second: str) -> str:
+    from torchmultiverse.scenes import level_name
+
+    return f"{level_name(first)} → {level_name(second)}"
+
+
 _EFFECTS = (
     text("model"),
     Column(("task", "setting"), "task", lambda task, of: task if of in {"", "all"} else f"{task}, {of}", right=False),
-    text("factor"), Column(("first", "second"), "change", lambda one, two: f"{one} → {two}", right=False),
+    text("factor"), Column(("first", "second"), "change", _change, right=False),
     number("pairs"), share("flips", "flips, %", digits=0), difference("effect"), p_value("p"),
 )  # fmt: skip
 

@@ -23,7 +23,7 @@ from torchmultiverse.cli.options import (
     tabular,
 )
 from torchmultiverse.cli.output import difference as gap_column
-from torchmultiverse.cli.output import percent, print_table, save_document, say, say_more, title
+from torchmultiverse.cli.output import level, percent, print_table, save_document, say, say_more, title
 from torchmultiverse.tables import Column, Table, interval, number, p_value, share, text
 
 First = Annotated[str, typer.Argument(help="Model of the results.", autocompletion=completion.result_models)]
@@ -54,7 +54,7 @@ _SLICES = (
     number("images"), interval("accuracy"), share("elsewhere"), p_value("p"),
 )  # fmt: skip
 _GAP = (
-    text("factor"), text("level"), number("images"), gap_column("gap", "gap there", noun="groups"),
+    text("factor"), level(), number("images"), gap_column("gap", "gap there", noun="groups"),
     share("excess", "beyond composition", signed=True), p_value("p"),
 )  # fmt: skip
 _NEXT = (
@@ -62,7 +62,7 @@ _NEXT = (
     share("disagreement", "one of two right, %", digits=0), number("to_render", "render"),
 )  # fmt: skip
 _INTERACTIONS = (
-    text("first_level"), text("second_level"), number("images"), share("accuracy"),
+    level("first_level"), level("second_level"), number("images"), share("accuracy"),
     gap_column("effect", "beyond both", noun="groups"), p_value("p"), text("first_factor", ""),
     text("second_factor", ""),
 )  # fmt: skip

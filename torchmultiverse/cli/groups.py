@@ -35,6 +35,14 @@ RENAMED = {
 class Commands(TyperGroup):
     """A group that says where a command is that stands elsewhere."""
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; an option's value that cannot be is told in words for people alone."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")  # Typer gives pydantic's
+            raise
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command that the first word names, or fail with where it is now (exit code 2)."""
         path = _path(ctx)

@@ -95,7 +95,8 @@ class Question:
         str | None,
         typer.Option(
             "--task",
-            help="Task. Default: the first of the leaderboard that the models were asked.",
+            help="Task, by its name or the title that tables have. "
+            "Default: the first of the leaderboard that the models were asked.",
             autocompletion=completion.result_tasks,
         ),
     ] = None

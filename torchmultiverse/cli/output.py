@@ -147,6 +147,17 @@ def factor(key: str = "factor", head: str | None = None) -> Column:
     return Column((key,), key if head is None else head, form, right=False)
 
 
+def level(key: str = "level") -> Column:
+    """Return a column of levels of any factor; people read the names of those that have one."""
+
+    def form(found: str) -> str:
+        from torchmultiverse.scenes import level_name
+
+        return level_name(found)
+
+    return Column((key,), key.replace("_", " "), form, right=False)
+
+
 def percent(value: float) -> str:
     """Return a difference of shares in points, with its sign."""
     return f"{100 * value:+.1f}"

@@ -15,7 +15,7 @@ import typer
 from torchmultiverse.cli.groups import app, examples
 from torchmultiverse.cli.options import Engine, Out, SpecFile, Token, option_sets, tabular
 from torchmultiverse.cli.output import for_people, print_table, say
-from torchmultiverse.errors import DatasetError, SpecError
+from torchmultiverse.errors import AssetError, DatasetError, SpecError, TorchMultiverseError
 from torchmultiverse.tables import Column, Table, number, text
 
 if TYPE_CHECKING:
@@ -178,10 +178,10 @@ def render(
     from torchmultiverse.scenes import load_spec
 
     _check(executors.executor, engine, {name for name in context.params if _given(context, name)})
-    loaded = load_spec(spec)
     if mode.dry_run:
-        _dry_run(loaded, engine, token, selection, executors.workers)
+        _dry_run(spec, engine, token, selection, executors.workers)
         return
+    loaded = load_spec(spec)
     if not for_people():
         raise typer.BadParameter("a run prints no table, --dry-run does", param_hint="--format")
     if executors.executor == "slurm":
@@ -209,12 +209,17 @@ def render(
         raise typer.Exit(DatasetError.exit_code)
 
 
-def _dry_run(spec: Spec, engine: str, token: str | None, selection: Selection, workers: int) -> None:
+def _dry_run(path: Path, engine: str, token: str | None, selection: Selection, workers: int) -> None:
     from torchmultiverse.connect import open_engine
     from torchmultiverse.farm import dry_run
+    from torchmultiverse.scenes import load_spec
 
-    # The catalogue of the built-in engine can be read without starting a process.
-    source = open_engine(engine, token=token, assets=spec.assets, hosted=False)
+    try:
+        spec = load_spec(path)
+        # The catalogue of the built-in engine can be read without starting a process.
+        source = open_engine(engine, token=token, assets=spec.assets, hosted=False)
+    except (SpecError, AssetError) as error:
+        raise type(error)("\n".join([str(error), *_unknown_names(path, engine, token)])) from None
     try:
         forecast = dry_run(spec, source.catalogue(), **selection.options(), workers=workers)
     finally:
@@ -222,6 +227,18 @@ def _dry_run(spec: Spec, engine: str, token: str | None, selection: Selection, w
     print_table(levels_table(forecast), people=forecast)
     if forecast.problems:
         raise SpecError("\n".join(forecast.problems))
+
+
+def _unknown_names(path: Path, engine: str, token: str | None) -> list[str]:
+    """Return which names of a spec that cannot be rendered an engine does not know, with all packs that are there."""
+    from torchmultiverse.assets import everything
+    from torchmultiverse.connect import engine_catalogue
+    from torchmultiverse.scenes import FACTORS, mentioned_levels
+
+    try:
+        return engine_catalogue(engine, token=token, assets=everything()).problems(mentioned_levels(path), FACTORS)
+    except TorchMultiverseError:
+        return []  # the engine is another matter
 
 
 def _given(context: typer.Context, name: str) -> bool:

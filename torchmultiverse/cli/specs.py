@@ -14,6 +14,7 @@ from torchmultiverse.cli.output import print_table
 from torchmultiverse.errors import SpecError, nearest
 from torchmultiverse.tables import Table, number, text
 
+_AS_PUBLISHED = "A config as PUG has them, lists of levels alone: every combination of these"
 _SPECS = (text("name"), number("images"), text("family"), text("about", "what it is"))
 
 
@@ -29,7 +30,7 @@ def list_() -> None:
     for name, path in shipped_specs().items():
         spec = load_spec(path)
         first = spec.description.split(". ")[0].split("; ")[0].rstrip(".")
-        shown.add(name, spec.build().count, spec.family, first)
+        shown.add(name, spec.build().count, spec.family, first or _AS_PUBLISHED)
     print_table(shown)
 
 

@@ -24,7 +24,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from torchmultiverse.engines import codec
 from torchmultiverse.errors import RenderError, SpecError, nearest, nearest_of
-from torchmultiverse.scenes import PASSES, Design, FactorTable, Scene, SemanticClass, base_world, classes_of, spoken
+from torchmultiverse.scenes import (
+    PASSES,
+    Design,
+    FactorTable,
+    Scene,
+    SemanticClass,
+    base_world,
+    classes_of,
+    level_name,
+    spoken,
+)
 
 Array = NDArray[Any]
 
@@ -332,11 +342,12 @@ class Catalogue(BaseModel):
             what = f"{name} = {wrong[0]} is" if one else f"{len(wrong):,} levels of {name} are"
             which = "" if one else f": {_some(wrong)}"
             return f"{what} out of the range of engine '{self.engine}', {choice.low:g} to {choice.high:g}{which}"
+        called = [level_name(level, name) for level in choice.levels]
         if one:
             said = choice.said_of(str(wrong[0]))
-            near = f" Did you mean {' or '.join(map(repr, said))}?" if said else nearest(str(wrong[0]), choice.levels)
+            near = f" Did you mean {' or '.join(map(repr, said))}?" if said else nearest(str(wrong[0]), called)
             return f"{name} = '{wrong[0]}' is unknown to engine '{self.engine}'.{near}"
-        near = nearest_of(map(str, wrong[:_NEAREST]), choice.levels)
+        near = nearest_of(map(str, wrong[:_NEAREST]), called)
         return f"{len(wrong):,} unknown {name}, engine '{self.engine}': {_some(wrong)}{near}"
 
     def pack_problems(self, wanted: Sequence[str]) -> list[str]:

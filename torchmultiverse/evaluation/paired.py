@@ -87,22 +87,33 @@ class RowView:
     ) -> list[LeaderboardRow]:
         """Return the lines of the leaderboard of a task, a metric and a setting, all settings pooled without one.
 
+        A task is given by its name, or by the title that tables have.
+
         Raises:
             DatasetError: there is none.
         """
         lines = self.questions if setting is None else self._of_settings
-        mine = [q for q in lines if task in (None, q.task, q.setting)]
+        mine = self._of_task(lines, task)
         fits = [q for q in mine if _fits(metric, q.metric) and _fits(setting, q.setting)]
         if fits:
             return fits
         tasks = {q.task for q in self.questions}
-        if task is not None and task not in tasks | {q.setting for q in self.questions}:
+        if task is not None and not mine and task not in tasks | {q.setting for q in self.questions}:
             raise _unknown("task", task, tasks)
         of = "" if task is None else f" of the task '{task}'"
         settings = {q.setting for q in mine}
         if setting is not None and setting not in settings:
             raise _unknown("setting", setting, settings, of)
         raise _unknown("metric", str(metric), {q.metric for q in mine if _fits(setting, q.setting)}, of)
+
+    def _of_task(self, lines: Sequence[LeaderboardRow], task: str | None) -> list[LeaderboardRow]:
+        """Return the lines of a task, by its name, a setting's, or what tables call it."""
+        named = [line for line in lines if task in (None, line.task, line.setting)]
+        return named or [line for line in lines if task is not None and self._called(line, task)]
+
+    def _called(self, line: LeaderboardRow, title: str) -> bool:
+        called = (self.result.task(line.task).title, self.title(line), line.title)
+        return title.casefold() in (one.casefold() for one in called)
 
     def question(
         self, task: str | None, metric: str | None = None, setting: str | None = None, models: Sequence[str] = ()

@@ -337,6 +337,8 @@ def _costs(
             failed = (others * wide / total**2 > CONFIDENCE).mean()
             counted = _GATHERED * texts.shape[1] * exact.sum(1).mean() / len(texts)
             found.append((k + _PASSES + counted + failed * (texts.shape[1] + _PASSES), k, cut))
+            if not failed:
+                break
     return found
 
 

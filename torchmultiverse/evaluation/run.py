@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, ModelError, SpecError, TorchMultiverseError
-from torchmultiverse.evaluation.evaluators import Evaluator, evaluator_of
+from torchmultiverse.evaluation.evaluators import Evaluator, evaluator_of, note
 from torchmultiverse.evaluation.gallery import gallery_images
 from torchmultiverse.evaluation.outcomes import TaskOutcome, outcomes
 from torchmultiverse.evaluation.outputs import Outputs, RehearsalOutputs
@@ -195,6 +195,10 @@ class _EvaluationRun:
                 break
             self._done.append(model)
             self._audits |= {} if audited is None else {name: audited}
+            for item in scored:
+                if item.candidates == 1:
+                    told = "there is one answer only, which every model gives; the average contains it"
+                    note(self.notes, f"{item.task.name}: {told}")
             self._searches += search_facts(name, scored)
             for facts in task_facts(item.task for item in scored):
                 self._outcomes.setdefault(facts.name, facts)

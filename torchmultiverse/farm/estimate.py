@@ -21,7 +21,17 @@ from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOpt
 from torchmultiverse.errors import SpecError
 from torchmultiverse.files import write_atomic
 from torchmultiverse.resources import cache_folder
-from torchmultiverse.scenes import Condition, Design, Explicit, Factorial, Spec, Value, expanded, parse_where
+from torchmultiverse.scenes import (
+    Condition,
+    Design,
+    Explicit,
+    Factorial,
+    Spec,
+    Value,
+    expanded,
+    level_name,
+    parse_where,
+)
 from torchmultiverse.tables import Table, number, text
 
 
@@ -194,7 +204,7 @@ class DryRun:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         table = Table((text("factor"), number("levels"), text("counts", "pictures per level")))
         for name, counts in self.counts.items():
-            shown = ", ".join(f"{level} {n:,}" for level, n in list(counts.items())[:6])
+            shown = ", ".join(f"{level_name(str(level), name)} {n:,}" for level, n in list(counts.items())[:6])
             table.add(name, len(counts), shown + (", …" if len(counts) > 6 else ""))
         yield table
         rate = f"{self.throughput:.2g} pictures/s, {self.source}"

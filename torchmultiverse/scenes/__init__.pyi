@@ -38,6 +38,7 @@ from .spec import RenderSettings as RenderSettings
 from .spec import Spec as Spec
 from .spec import json_schema as json_schema
 from .spec import load_spec as load_spec
+from .spec import mentioned_levels as mentioned_levels
 from .spec import parse_spec as parse_spec
 from .spec import shipped_specs as shipped_specs
 from .spec import spec_path as spec_path
@@ -83,6 +84,7 @@ __all__ = [
     "json_schema",
     "level_name",
     "load_spec",
+    "mentioned_levels",
     "object_assets",
     "one_at_a_time",
     "parse_spec",

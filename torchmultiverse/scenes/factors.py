@@ -242,18 +242,23 @@ FACTORS = FactorTable(
 """Every factor that the published families use."""
 
 
-def level_name(level: str, factor: str) -> str:
+def level_name(level: str, factor: str | None = None) -> str:
     """Return what a level is called for people: its own name where it has one, else itself.
 
     Args:
         level: as datasets and results hold it.
-        factor: its wire or column name; one that no table knows names nothing.
+        factor: its wire or column name; one that no table knows names nothing. ``None``: any that has names.
 
     >>> level_name("255,0,0,0", "scene_light"), level_name("255,0,0,0", "world_name"), level_name("12", "my_column")
     ('red', '255,0,0,0', '12')
+    >>> level_name("255,0,0,0")
+    'red'
     """
-    names = FACTORS[factor].names if factor in FACTORS else {}
-    return next((name for name, one in names.items() if one == level), level)
+    if factor is None:
+        named = [one.names for one in FACTORS]
+    else:
+        named = [FACTORS[factor].names] if factor in FACTORS else []
+    return next((name for names in named for name, one in names.items() if one == level), level)
 
 
 FAMILY_COLUMNS = {

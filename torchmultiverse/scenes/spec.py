@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 from torchmultiverse.errors import SpecError, nearest
 from torchmultiverse.resources import data_folder
 from torchmultiverse.scenes.design import MOST_PROBLEMS, Design
-from torchmultiverse.scenes.factors import FACTORS, FAMILY_COLUMNS, Factor, FactorTable
+from torchmultiverse.scenes.factors import FACTORS, FAMILY_COLUMNS, Factor, FactorTable, Value
 from torchmultiverse.scenes.kinds import AnyDesign, Level, SpecModel
 from torchmultiverse.scenes.splits import Splits
 
@@ -173,12 +173,12 @@ def parse_spec(data: object, name: str = "spec") -> Spec:
     """
     if not isinstance(data, dict):
         raise SpecError(f"a spec is a JSON object, not a {type(data).__name__}")
+    problems: list[str] = []
     if "design" not in data:
         if not data:
             raise SpecError("the spec is empty; see an example with: torchmultiverse specs show spar")
         known = [f.wire for f in FACTORS]
         keys = list(Spec.model_fields)
-        problems = []
         for key, value in data.items():
             if key not in FACTORS:
                 hint = nearest(key, [*known, *keys])
@@ -191,22 +191,77 @@ def parse_spec(data: object, name: str = "spec") -> Spec:
     try:
         spec = Spec.model_validate(data)
     except ValidationError as error:
-        lines = []
-        for problem in error.errors():
-            place = ".".join(str(p) for p in problem["loc"]) or "spec"
-            hint = ""
-            if problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1:  # deeper down there are other names
-                hint = nearest(str(problem["loc"][-1]), Spec.model_fields)
-            lines.append(f"{place}: {problem['msg']} (found {str(problem.get('input'))[:80]!r}).{hint}")
-        raise SpecError("\n".join(lines)) from None
+        problems, wrong = _read_problems(error)
+        # What is wrong at one place hides nothing at the others.
+        rest = {"name": name, **{key: value for key, value in data.items() if key not in wrong}}
+        try:
+            spec = Spec.model_validate(rest)
+        except ValidationError:
+            raise SpecError("\n".join(problems[:MOST_PROBLEMS])) from None
+    problems += _built_problems(spec)
+    if problems:
+        raise SpecError("\n".join(problems[:MOST_PROBLEMS]))
+    return spec
+
+
+def _read_problems(error: ValidationError) -> tuple[list[str], set[str]]:
+    """Return what in a spec cannot be read, a line for each place, and which of its keys these are below."""
+    lines, wrong = [], set()
+    for problem in error.errors():
+        place = ".".join(str(p) for p in problem["loc"]) or "spec"
+        hint = ""
+        if problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1:  # deeper down there are other names
+            hint = nearest(str(problem["loc"][-1]), Spec.model_fields)
+        lines.append(f"{place}: {problem['msg']} (found {str(problem.get('input'))[:80]!r}).{hint}")
+        wrong |= {str(problem["loc"][0])} if problem["loc"] else set()
+    return lines, wrong
+
+
+def _built_problems(spec: Spec) -> list[str]:
+    """Return what is wrong with a spec that can be read."""
+    problems = []
     for side in spec.render.size:
         if not 16 <= side <= 4096:
-            raise SpecError(f"render.size: {side} is out of range: 16 to 4096 pixels")
+            problems.append(f"render.size: {side} is out of range: 16 to 4096 pixels")
     if "rgb" not in spec.render.passes or len(set(spec.render.passes)) != len(spec.render.passes):
-        raise SpecError(f"render.passes = {spec.render.passes}: 'rgb' must be there, and each pass once")
-    spec.split_rules()
-    spec.build()  # a spec that loads has a design that can be built
-    return spec
+        problems.append(f"render.passes = {spec.render.passes}: 'rgb' must be there, and each pass once")
+    for check in (spec.split_rules, spec.build):  # a spec that loads has a design that can be built
+        try:
+            check()
+        except SpecError as error:
+            problems.append(str(error))
+    return problems
+
+
+def mentioned_levels(path: str | Path) -> dict[str, list[Value]]:
+    """Return the levels that a spec's file mentions anywhere, by factor, also of one that cannot be built.
+
+    What is no level of its factor is left out, and all of a file that cannot be read.
+    """
+    try:
+        data = json.loads(spec_path(path).read_text("utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    found: dict[str, dict[Value, None]] = {}
+    open_ = [data]
+    while open_:
+        one = open_.pop()
+        open_ += one if isinstance(one, list) else one.values() if isinstance(one, dict) else ()
+        for name, levels in one.items() if isinstance(one, dict) else ():
+            if name in FACTORS and not isinstance(levels, dict):
+                found.setdefault(FACTORS[name].wire, {}).update(dict.fromkeys(_levels(FACTORS[name], levels)))
+    return {name: list(levels) for name, levels in found.items() if levels}
+
+
+def _levels(factor: Factor, levels: Any) -> list[Value]:
+    """Return those of some values that are levels of a factor."""
+    kept = []
+    for level in levels if isinstance(levels, list) else [levels]:
+        try:
+            kept.append(factor.canonical(level))
+        except SpecError:
+            continue
+    return kept
 
 
 def shipped_specs() -> dict[str, Path]:

@@ -96,7 +96,7 @@ class StoredDataset(ImageSet):
         return self._starts[-1] if self._indices is None else len(self._indices)
 
     def __repr__(self) -> str:
-        return f"StoredDataset({str(self.path)!r}, {len(self)} rows of {', '.join(self.columns)})"
+        return f"StoredDataset({str(self.path)!r}, {len(self):,} rows, {len(self.columns)} columns)"
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Return columns as an Arrow table; without names, all but the pictures.

@@ -202,7 +202,8 @@ def build(name: str, species: Species, voxels: int = implicit.VOXELS) -> dict[st
 
 
 def texture_character(mesh: CharacterMesh, texture: str) -> CharacterMesh:
-    """Return the character with another surface; shape and shading stay.
+    """Return the character with another surface; shape and shading stay, and so do the parts that keep their own and
+    panes of glass.
 
     Raises:
         SpecError: no such texture.
@@ -213,4 +214,15 @@ def texture_character(mesh: CharacterMesh, texture: str) -> CharacterMesh:
         raise SpecError(f"no texture '{texture}'.{nearest(texture, appearance.TEXTURES)}")
     size = float(np.ptp(mesh.vertices, axis=0).max())
     color, roughness = appearance.texture(texture, (mesh.vertices / np.float32(size)).astype(np.float32))
-    return replace(mesh, color=color, roughness=roughness)
+    parts, start = [], 0
+    for part in mesh.parts:
+        end = start + len(part.mesh.vertices)
+        if not part.keeps and part.material.glass >= 0:
+            material = replace(
+                part.material, name=texture, roughness=float(roughness[start:end].mean()), specular=0.35, metallic=0.0,
+                emission=0.0, glass=0.0, coat=0.0, translucency=0.0, color=None, rough=None, height=None,
+            )  # fmt: skip
+            part = replace(part, material=material, mesh=replace(part.mesh, colors=color[start:end]))
+        parts.append(part)
+        start = end
+    return replace(mesh, color=color, roughness=roughness, parts=tuple(parts))

@@ -108,6 +108,15 @@ def pieces(
     return found
 
 
+def _sound_normals(mesh: Mesh) -> Floats:
+    """Return unit normals; where a sliver of a face has none, those of the faces around."""
+    smooth = smooth_normals(mesh)
+    if mesh.normals is None:
+        return smooth
+    length = np.linalg.norm(mesh.normals, axis=1, keepdims=True)
+    return np.where(length > 0.5, mesh.normals / np.maximum(length, 1e-6), smooth).astype(np.float32)
+
+
 def assembled(spec: ObjectSpec, rng: np.random.Generator, where: str) -> tuple[list[MeshPart], NDArray[np.float32]]:
     """Return an object's parts in metres, standing on the ground at the origin, and the roughness of all vertices.
 
@@ -142,8 +151,7 @@ def assembled(spec: ObjectSpec, rng: np.random.Generator, where: str) -> tuple[l
         if made.height is not None:  # relief is in metres as well
             made = replace(made, height=(made.height * np.float32(scale)).astype(np.float32))
         body = replace(mesh, vertices=((mesh.vertices - origin) * scale).astype(np.float32))
-        if body.normals is None:
-            body = replace(body, normals=smooth_normals(body))
+        body = replace(body, normals=_sound_normals(body))
         parts.append(MeshPart(made, body, spec.paints[group[0].paint].keeps))
         rough += [
             p.rough if p.rough is not None else np.full(len(p.mesh.vertices), made.roughness, np.float32) for p in group

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from torchmultiverse.engines.builtin.tracer.kinds import Float, Point3f, UInt32, Vector3f
 
 FAR = 1e30
@@ -13,6 +16,8 @@ NONE = 0xFFFFFFFF
 """Index of nothing: no triangle, no texture."""
 EPSILON = 2.0**-24 * 1500
 """How far a new ray starts from its surface, relative to the coordinates."""
+
+_ALIGNMENT = 64
 
 
 def mitsuba() -> Any:
@@ -36,6 +41,20 @@ def half4() -> Any:
 def uint4() -> Any:
     """Return the class of four unsigned integers."""
     return _arrays().Array4u
+
+
+def uploaded(kind: str, values: NDArray[Any]) -> Any:
+    """Return an array of a class of Mitsuba's (``Float``, …) with these values.
+
+    Arrays of numpy are used where they are, and kernels differ by whether that is a multiple of 64 bytes, which is
+    chance. In a place that is, all worlds and characters with the same features share a kernel.
+    """
+    flat = np.ascontiguousarray(values).ravel()
+    memory = np.empty(flat.nbytes + _ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    placed = memory[start : start + flat.nbytes].view(flat.dtype)
+    placed[:] = flat
+    return getattr(mitsuba(), kind)(placed)
 
 
 def dot(a: Vector3f, b: Vector3f) -> Float:

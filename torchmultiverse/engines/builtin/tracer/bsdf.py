@@ -26,6 +26,7 @@ class SurfaceInteraction(NamedTuple):
         diffuse_only: whether there is none.
         emission: radiance towards the ray's origin.
         light_density: density per area with which light sampling takes this point.
+        glass, front: what `Material.glass` says, and whether the ray comes from outside; where there is any glass.
     """
 
     p: Point3f
@@ -39,6 +40,8 @@ class SurfaceInteraction(NamedTuple):
     diffuse_only: Bool
     emission: Color3f
     light_density: Float
+    glass: Float | None = None
+    front: Bool | None = None
 
 
 def luminance(c: Color3f) -> Float:
@@ -63,6 +66,26 @@ def _fresnel(cosine: Float, eta: Float) -> Float:
     p = (inner - eta * cosine) / (inner + eta * cosine)
     reflected: Float = 0.5 * (dr.square(s) + dr.square(p))
     return reflected
+
+
+def visible_normal(local: Vector3f, alpha: Float, u: Float, v: Float) -> Vector3f:
+    """Return a microfacet's normal as it is seen, by spherical caps (Dupuy and Benyoub, 2023).
+
+    Args:
+        local: direction to the eye, the surface's normal is z.
+        alpha: width of GGX.
+        u, v: numbers of 0 to 1.
+    """
+    import drjit as dr
+
+    mi = mitsuba()
+    stretched = dr.normalize(mi.Vector3f(local.x * alpha, local.y * alpha, dr.maximum(local.z, 1e-6)))
+    sin_phi, cos_phi = dr.sincos(2 * dr.pi * u)
+    z = (1 - v) * (1 + stretched.z) - stretched.z
+    r = dr.sqrt(dr.clip(1 - dr.square(z), 0, 1))
+    half = mi.Vector3f(r * cos_phi, r * sin_phi, z) + stretched
+    normal: Vector3f = dr.normalize(mi.Vector3f(half.x * alpha, half.y * alpha, dr.maximum(half.z, 1e-6)))
+    return normal
 
 
 def _mix(a: Float, b: Color3f, t: Float) -> Color3f:
@@ -136,14 +159,8 @@ class Bsdf:
         mi = mitsuba()
         frame: Any = mi.Frame3f(self.s.n)
         diffuse = mi.warp.square_to_cosine_hemisphere(mi.Point2f(u, v))
-        # Visible normals of GGX by spherical caps (Dupuy and Benyoub, 2023).
         local = frame.to_local(self.wi)
-        stretched = dr.normalize(mi.Vector3f(local.x * self.alpha, local.y * self.alpha, dr.maximum(local.z, 1e-6)))
-        sin_phi, cos_phi = dr.sincos(2 * dr.pi * u)
-        z = (1 - v) * (1 + stretched.z) - stretched.z
-        r = dr.sqrt(dr.clip(1 - dr.square(z), 0, 1))
-        half = mi.Vector3f(r * cos_phi, r * sin_phi, z) + stretched
-        half = dr.normalize(mi.Vector3f(half.x * self.alpha, half.y * self.alpha, dr.maximum(half.z, 1e-6)))
+        half = visible_normal(local, self.alpha, u, v)
         specular = 2 * dot(local, half) * half - local
         out: Vector3f = dr.normalize(frame.to_world(dr.select(lobe < self.specular_probability, specular, diffuse)))
         return out

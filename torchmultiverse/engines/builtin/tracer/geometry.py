@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from torchmultiverse.engines.builtin.tracer.backend import FAR, NONE, mitsuba, opaque_uint, uint4
+from torchmultiverse.engines.builtin.tracer.backend import EPSILON, FAR, NONE, mitsuba, opaque_uint, uint4
 from torchmultiverse.engines.builtin.tracer.buffers import (
     CharacterInstance,
     Triangles,
@@ -33,6 +33,10 @@ class Hit:
     u: Float
     v: Float
 
+    def values(self) -> tuple[Any, ...]:
+        """Return its fields."""
+        return self.t, self.face, self.u, self.v
+
 
 class HitTriangle(NamedTuple):
     """A triangle that was hit, and what its vertices say of the place.
@@ -49,6 +53,10 @@ class HitTriangle(NamedTuple):
     values: list[Vector4f]
     e1: Vector3f
     e2: Vector3f
+
+
+_Structure: TypeAlias = tuple[Any, list[tuple[Any, UInt32]]]
+"""A ray-tracing scene, and the first triangle of each of its shapes."""
 
 
 class Geometry:
@@ -74,73 +82,126 @@ class Geometry:
     def set_characters(self, characters: Sequence[CharacterInstance | None]) -> None:
         """Put characters into the slots.
 
-        The materials of their parts follow the characters' own in the order of the slots. ``starts`` holds the first
-        triangle of each slot and the end of the last.
+        The materials of their parts follow the characters' own in the order of the slots. ``slots`` holds the number,
+        first triangle and end of what is in each: first all that is opaque, then all that is of glass. ``glass`` says
+        whether there is any.
         """
         import drjit as dr
 
         mi = mitsuba()
-        slots, row = [], self._character_material + 1
+        opaque, glass = [], []
+        row = self._character_material + 1
         for c in characters:
             parts = character_triangles(c, self._character_material, row) if c else []
-            slots.append([triangles for _, triangles in parts])
+            clear = [part is not None and part.material.glass != 0 for part, _ in parts]
+            opaque.append([rows for (_, rows), through in zip(parts, clear, strict=True) if not through])
+            glass.append([rows for (_, rows), through in zip(parts, clear, strict=True) if through])
             row += len(c.parts) if c else 0
-        rows = concatenate_triangles([triangles for slot in slots for triangles in slot] or [_PLACEHOLDER])
-        mesh = _positions("characters", rows)
+        rows = concatenate_triangles([triangles for slot in opaque for triangles in slot] or [_PLACEHOLDER])
+        panes = [triangles for slot in glass for triangles in slot]
         first = len(self._world.corners)
+        meshes = [(_positions("characters", rows), opaque_uint(first))]
+        self.slots = _spans(opaque, first)
+        self.glass = bool(panes)
+        if panes:
+            first += len(rows.corners)
+            self._glass_first: UInt32 = opaque_uint(first)
+            self.slots += _spans(glass, first)
+            clear_rows = concatenate_triangles(panes)
+            meshes.append((_positions("glass", clear_rows), self._glass_first))
+            rows = concatenate_triangles([rows, clear_rows])
         before = len(self._world.points)
         corners = rows.corners + np.array([before, before, before, 0], np.uint32)
-        self.starts = np.cumsum([first, *(sum(len(t.corners) for t in slot) for slot in slots)])
         self._corners = dr.concat([self._world_corners, mi.UInt32(corners.ravel())])
         self._points = dr.concat([self._world_points, mi.Float(rows.points.ravel())])
-        self._scenes: list[tuple[Any, list[tuple[Any, UInt32]]]] = []
+        self._load(meshes)
+
+    def _load(self, meshes: Sequence[tuple[Any, UInt32]]) -> None:
+        """Build the ray-tracing structures of the characters: what is opaque and, where there is any, glass."""
+        import drjit as dr
+
+        mi = mitsuba()
         if self._one_scene:
-            scene = mi.load_dict({"type": "scene", "world": self._world_mesh, "characters": mesh})
-            shapes = [mi.ShapePtr(self._world_mesh), mi.ShapePtr(mesh)]
+            every = [(self._world_mesh, opaque_uint(0)), *meshes]
+            scene = mi.load_dict({"type": "scene"} | {f"mesh{k}": mesh for k, (mesh, _) in enumerate(every)})
+            shapes = [mi.ShapePtr(mesh) for mesh, _ in every]
             dr.make_opaque(shapes)  # each mesh has a number of its own, with which each would have its own kernel
-            self._scenes = [(scene, [(shapes[0], opaque_uint(0)), (shapes[1], opaque_uint(first))])]
-        else:
+            starts = [(shape, first) for shape, (_, first) in zip(shapes, every, strict=True)]
+            self._scenes: list[_Structure] = [(scene, starts)]
+            return
+        self._scenes = [(self._world_scene, [(None, opaque_uint(0))])]
+        for mesh, first in meshes:
             # As a group its structure is built in a sixth of the time, and is as quick to trace.
             group = {"type": "shapegroup", "id": "group", "characters": mesh}
             instance = {"type": "instance", "g": {"type": "ref", "id": "group"}}
             scene = mi.load_dict({"type": "scene", "group": group, "characters": instance})
-            self._scenes = [(self._world_scene, [(None, opaque_uint(0))]), (scene, [(None, opaque_uint(first))])]
+            self._scenes.append((scene, [(None, first)]))
 
     def intersect(self, o: Point3f, d: Vector3f, active: Bool, coherent: bool = False) -> Hit:
-        """Return the nearest hit of rays."""
+        """Return the nearest hit of rays with what is opaque."""
+        mi = mitsuba()
+        hit = Hit(mi.Float(FAR), mi.UInt32(NONE), mi.Float(0), mi.Float(0))
+        if self.glass and self._one_scene:
+            return self._past_glass(o, d, mi.Float(FAR), active)
+        opaque = self._scenes[:-1] if self.glass else self._scenes
+        for k, structure in enumerate(opaque):
+            hit = _nearer(structure, o, d, hit, active, coherent, limited=k > 0)
+        return hit
+
+    def glass_before(self, hit: Hit, o: Point3f, d: Vector3f, active: Bool) -> Hit:
+        """Return the nearest hit of rays with glass or, where it is nearer, a hit with something else."""
+        import drjit as dr
+
+        if not self.glass:
+            return hit
+        if not self._one_scene:
+            return _nearer(self._scenes[-1], o, d, hit, active)
+        found = _nearer(self._scenes[0], o, d, hit, active)
+        clear = active & (found.face != NONE) & (found.face >= self._glass_first)
+        return Hit(*(dr.select(clear, new, old) for new, old in zip(found.values(), hit.values(), strict=True)))
+
+    def _past_glass(self, o: Point3f, d: Vector3f, distance: Float, active: Bool) -> Hit:
+        """Return the nearest hit with what is opaque where glass is in the same structure: rays go on behind it."""
         import drjit as dr
 
         mi = mitsuba()
-        best: Hit | None = None
-        for scene, meshes in self._scenes:
-            ray = mi.Ray3f(o, d)
-            if best is not None:
-                ray.maxt = best.t
-            found = scene.ray_intersect_preliminary(ray, coherent, active)
-            hit = active & found.is_valid()
-            base = mi.UInt32(0)
-            for shape, first in meshes:
-                base = first if shape is None else dr.select(found.shape == shape, first, base)
-            face = found.prim_index + base
-            old = best or Hit(mi.Float(FAR), mi.UInt32(NONE), mi.Float(0), mi.Float(0))
-            best = Hit(
-                dr.select(hit, found.t, old.t),
-                dr.select(hit, face, old.face),
-                dr.select(hit, found.prim_uv.x, old.u),
-                dr.select(hit, found.prim_uv.y, old.v),
-            )
-        assert best is not None
-        return best
+
+        def step(searching: Bool, way: Float, hit: Hit) -> tuple[Bool, Float, Hit]:
+            limit = Hit(distance - way, mi.UInt32(NONE), mi.Float(0), mi.Float(0))
+            found = _nearer(self._scenes[0], o + mi.Point3f(d * way), d, limit, searching)
+            clear = searching & (found.face != NONE) & (found.face >= self._glass_first)
+            ends = searching & ~clear & (found.face != NONE)
+            placed = Hit(found.t + way, found.face, found.u, found.v)
+            hit = Hit(*(dr.select(ends, new, old) for new, old in zip(placed.values(), hit.values(), strict=True)))
+            way = dr.select(clear, way + found.t + (1 + dr.max(dr.abs(o))) * EPSILON, way)
+            return clear & (way < distance), way, hit
+
+        none = Hit(mi.Float(FAR), mi.UInt32(NONE), mi.Float(0), mi.Float(0))
+        start = (mi.Bool(active), mi.Float(0), none)
+        found: Hit = dr.while_loop(start, lambda searching, way, hit: searching, step)[2]
+        return found
 
     def occluded(self, o: Point3f, d: Vector3f, distance: Float, active: Bool) -> Bool:
-        """Return whether something is nearer than a distance; lanes that are not active are."""
+        """Return whether something opaque is nearer than a distance; lanes that are not active are."""
         mi = mitsuba()
+        if self.glass and self._one_scene:
+            return ~active | (self._past_glass(o, d, distance, active).face != NONE)
         blocked = ~active
-        for scene, _ in self._scenes:
+        for scene, _ in self._scenes[:-1] if self.glass else self._scenes:
             ray = mi.Ray3f(o, d)
             ray.maxt = distance
             blocked |= scene.ray_test(ray, active=~blocked)
         return blocked
+
+    def glass_material(self, o: Point3f, d: Vector3f, distance: Float, active: Bool) -> tuple[UInt32, Bool]:
+        """Return the row of the material of the first glass nearer than a distance, and where there is any."""
+        import drjit as dr
+
+        mi = mitsuba()
+        limit = Hit(distance, mi.UInt32(NONE), mi.Float(0), mi.Float(0))
+        found = self.glass_before(limit, o, d, active)
+        present = active & (found.face != NONE)
+        return dr.gather(mi.UInt32, self._corners, found.face * 4 + 3, present), present
 
     def triangle(self, face: UInt32, weights: tuple[Float, Float, Float], active: Bool) -> HitTriangle:
         """Return a triangle, and what its vertices say of the place with these barycentric weights."""
@@ -166,3 +227,35 @@ def _positions(name: str, rows: Triangles) -> Any:
     params["faces"] = mi.UInt32(np.ascontiguousarray(rows.corners[:, :3]).ravel())
     params.update()
     return made
+
+
+def _nearer(
+    structure: _Structure, o: Point3f, d: Vector3f, old: Hit, active: Bool, coherent: bool = False, limited: bool = True
+) -> Hit:
+    """Return the nearest hit of rays with a structure or, where that is nearer, an old one; not ``limited``: the old
+    one is none."""
+    import drjit as dr
+
+    mi = mitsuba()
+    scene, meshes = structure
+    ray = mi.Ray3f(o, d)
+    if limited:
+        ray.maxt = old.t
+    found = scene.ray_intersect_preliminary(ray, coherent, active)
+    hit = active & found.is_valid()
+    base = mi.UInt32(0)
+    for shape, first in meshes:
+        base = first if shape is None else dr.select(found.shape == shape, first, base)
+    face = found.prim_index + base
+    return Hit(
+        dr.select(hit, found.t, old.t),
+        dr.select(hit, face, old.face),
+        dr.select(hit, found.prim_uv.x, old.u),
+        dr.select(hit, found.prim_uv.y, old.v),
+    )
+
+
+def _spans(slots: Sequence[Sequence[Triangles]], first: int) -> list[tuple[int, int, int]]:
+    """Return the number of each slot, from 1, and the first and the last triangle, plus one, of what is in it."""
+    ends = np.cumsum([first, *(sum(len(rows.corners) for rows in slot) for slot in slots)])
+    return [(k + 1, int(ends[k]), int(ends[k + 1])) for k in range(len(slots))]

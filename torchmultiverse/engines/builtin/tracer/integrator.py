@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torchmultiverse.engines.builtin.tracer.backend import EPSILON, FAR, NONE, dot, mitsuba
 from torchmultiverse.engines.builtin.tracer.bsdf import Bsdf, SurfaceInteraction
 from torchmultiverse.engines.builtin.tracer.camera import Rays
 from torchmultiverse.engines.builtin.tracer.geometry import Geometry, Hit, HitTriangle
+from torchmultiverse.engines.builtin.tracer.glass import GLASS_BOUNCES, GlassState, scatter
 from torchmultiverse.engines.builtin.tracer.kinds import Bool, Color3f, Float, Point3f, UInt32, Vector3f
 from torchmultiverse.engines.builtin.tracer.lights import EmissivePoint, Lights
 from torchmultiverse.engines.builtin.tracer.materials import Materials
@@ -44,13 +45,14 @@ class _Path:
     density: Float
     albedo: Color3f
     normal: Vector3f
+    glass: GlassState | None = None
 
 
 class Integrator:
     """Traces paths and adds up the light along them, with light and BSDF samples (multiple importance sampling).
 
     Args:
-        geometry, materials, lights: of the scene.
+        geometry, materials, lights: of the scene; ``shadow_tints`` are those of its glass (see `glass`).
         depth: number of surfaces that a light path may touch, plus one.
     """
 
@@ -58,6 +60,7 @@ class Integrator:
         self.geometry = geometry
         self.materials = materials
         self.lights = lights
+        self.shadow_tints = mitsuba().Float(0)
         self._last = depth - 2
 
     def trace(self, sampler: LatticeSampler, rays: Rays) -> tuple[Color3f, FirstSurface]:
@@ -67,9 +70,11 @@ class Integrator:
         mi = mitsuba()
         hit = self.geometry.intersect(rays.o, rays.d, rays.active, coherent=True)
         first = dr.select(hit.face == NONE, FAR, hit.t)
+        glass = GlassState(mi.UInt32(0), mi.Color3f(0)) if self.geometry.glass else None
         start = _Path(
-            mi.Bool(rays.active), mi.UInt32(0), mi.Vector3f(rays.d), hit, mi.Color3f(1), mi.Color3f(0), mi.Float(0),
-            mi.Color3f(1), mi.Vector3f(0),
+            mi.Bool(rays.active), mi.UInt32(0), mi.Vector3f(rays.d),
+            self.geometry.glass_before(hit, rays.o, rays.d, rays.active),
+            mi.Color3f(1), mi.Color3f(0), mi.Float(0), mi.Color3f(1), mi.Vector3f(0), glass,
         )  # fmt: skip
         end: _Path
         (end,) = dr.while_loop((start,), lambda path: path.active, lambda path: (self._step(sampler, path),))
@@ -80,11 +85,15 @@ class Integrator:
         import drjit as dr
 
         d, depth, hit, radiance = path.d, path.depth, path.hit, path.radiance
+        met = depth if path.glass is None else path.glass.bounce
         valid = path.active & (hit.face != NONE)
         escaped = path.active & (hit.face == NONE)
         sky, sky_density = self.lights.sky(d, escaped)
         weight = dr.select(depth == 0, 1, power_heuristic(path.density, sky_density))
         radiance = radiance + dr.select(escaped, path.throughput * sky * weight, 0)
+        if path.glass is not None:
+            kept = dr.select(valid, dr.exp(-path.glass.absorption * hit.t), 1)
+            path = replace(path, throughput=path.throughput * kept)
 
         s = self.interaction(hit, d, valid)
         if self.materials.emits:
@@ -92,11 +101,16 @@ class Integrator:
             found = s.light_density * dr.square(hit.t) / cosine
             weight = dr.select(depth == 0, 1, power_heuristic(path.density, found))
             radiance = radiance + dr.select(valid, path.throughput * s.emission * weight, 0)
-        albedo = dr.select(valid & (depth == 0), s.base, path.albedo)
-        normal = dr.select(valid & (depth == 0), s.n, path.normal)
+        clear = None if s.glass is None else valid & (s.glass != 0)
+        # Glass has no colour of its own: which way a path took there is noise, and the denoiser trusts these.
+        base = s.base if clear is None else dr.select(clear, 1, s.base)
+        albedo = dr.select(valid & (met == 0), base, path.albedo)
+        normal = dr.select(valid & (met == 0), s.n, path.normal)
+        if clear is not None:
+            valid = valid & ~clear
 
         bsdf = Bsdf(s, d)
-        dimension = depth * _DIMENSIONS + 1
+        dimension = met * _DIMENSIONS + 1
         lobe, choice = sampler.pair(dimension)
         step = (1 + dr.max(dr.abs(s.p))) * EPSILON
         for k in range(_FIRST_LIGHT_SAMPLES):
@@ -117,8 +131,33 @@ class Integrator:
         live = dr.minimum(brightest * _ROULETTE, 1)
         active &= chance < live
         throughput = throughput / live
-        hit = self.geometry.intersect(_offset(s, out, step), out, active)
-        return _Path(active, depth + 1, out, hit, throughput, radiance, density, albedo, normal)
+        if path.glass is None or clear is None:
+            hit = self.geometry.intersect(_offset(s, out, step), out, active)
+            return _Path(active, depth + 1, out, hit, throughput, radiance, density, albedo, normal)
+        glass = path.glass
+        way = scatter(s, d, unit_float(lobe), u, v)
+        out = dr.select(clear, way.d, out)
+        throughput = dr.select(clear, path.throughput * way.weight, throughput)
+        absorption = dr.select(clear, dr.select(way.crossed, way.absorption, glass.absorption), 0)
+        active |= clear
+        depth = depth + dr.select(clear, mitsuba().UInt32(0), mitsuba().UInt32(1))
+        o = _offset(s, out, step)
+        hit = self.geometry.intersect(o, out, active)
+        throughput = throughput * self._through_glass(o, out, hit.t, active & (depth > 0))
+        # What has met the most glass goes straight through the rest of it.
+        hit = self.geometry.glass_before(hit, o, out, active & (depth == 0) & (glass.bounce + 1 < GLASS_BOUNCES))
+        glass = GlassState(glass.bounce + 1, absorption)
+        return _Path(active, depth, out, hit, throughput, radiance, density, albedo, normal, glass)
+
+    def _through_glass(self, o: Point3f, d: Vector3f, distance: Float, active: Bool) -> Color3f:
+        """Return what light keeps that goes straight through the glass on its way."""
+        import drjit as dr
+
+        mi = mitsuba()
+        material, present = self.geometry.glass_material(o, d, distance, active)
+        t = dr.gather(mi.Vector4f, self.shadow_tints, material, present)
+        kept: Color3f = dr.select(present, mi.Color3f(t.x, t.y, t.z), 1)
+        return kept
 
     def _direct(
         self,
@@ -142,7 +181,10 @@ class Integrator:
         value = path.throughput * reflected * sample.value * (weight * count)
         active = active & (dr.max(value) > 0)
         distance = dr.select(sample.distance < FAR, sample.distance * (1 - 20 * EPSILON) - step, FAR)
-        shadow = self.geometry.occluded(_offset(s, sample.d, step), sample.d, distance, active)
+        o = _offset(s, sample.d, step)
+        shadow = self.geometry.occluded(o, sample.d, distance, active)
+        if path.glass is not None:
+            value = value * self._through_glass(o, sample.d, distance, active & ~shadow)
         return dr.select(active & ~shadow, value, 0)  # type: ignore[no-any-return]
 
     def interaction(self, hit: Hit, d: Vector3f, active: Bool) -> SurfaceInteraction:
@@ -175,7 +217,10 @@ class Integrator:
             # Light that characters emit is found by chance only, which no light sample competes with.
             density = self.lights.face_density(hit.face, emits)
         ng = dr.select(front, ng, -ng)
-        return SurfaceInteraction(p, ng, n, smooth, base, roughness, row.x, row.y, row.z > 0, emission, density)
+        index = self.materials.index(material, active) if self.materials.glass else None
+        return SurfaceInteraction(
+            p, ng, n, smooth, base, roughness, row.x, row.y, row.z > 0, emission, density, index, front
+        )
 
     def emissive_point(self, face: UInt32, u: Float, v: Float, active: Bool) -> EmissivePoint:
         """Return a point of a triangle that emits light."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.engines.builtin.mesh import Light
-from torchmultiverse.engines.builtin.tracer.backend import FAR, mitsuba, opaque_uint
+from torchmultiverse.engines.builtin.tracer.backend import FAR, mitsuba, opaque_uint, uploaded
 from torchmultiverse.engines.builtin.tracer.bsdf import LUMINANCE
 from torchmultiverse.engines.builtin.tracer.buffers import Array, Triangles
 from torchmultiverse.engines.builtin.tracer.kinds import Bool, Color3f, Float, Point3f, UInt32, Vector3f
@@ -64,7 +64,7 @@ class _EnvironmentMap:
         solid = (2 * np.pi / self.width) * (np.pi / self.height) * np.sin(theta)[:, None]
         density = self._columns.probability * self._rows.probability[0][:, None] / solid
         texels = np.concatenate([sky, density[..., None]], -1).astype(np.float32)
-        self._texels = mitsuba().Float(texels.ravel())
+        self._texels = uploaded("Float", texels)
 
     def sample(self, u: UInt32, v: UInt32, active: Bool) -> Vector3f:
         """Return a direction for two 32-bit random numbers."""
@@ -130,7 +130,7 @@ class Lights:
             self._density = mi.Float(density)
             self._faces = mi.UInt32(faces.astype(np.uint32))
         lamps = [_lamp_row(light) for light in world.lights]
-        self._lamps = mi.Float(np.asarray(lamps, np.float32).ravel()) if lamps else None
+        self._lamps = uploaded("Float", np.asarray(lamps, np.float32)) if lamps else None
         images = [light.image for light in world.lights if light.image is not None]
         self._image: Any = None
         if images:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.engines.builtin.mesh import Material, Mesh, linear
-from torchmultiverse.engines.builtin.tracer.backend import NONE, half4, mitsuba, uint4
+from torchmultiverse.engines.builtin.tracer.backend import NONE, half4, mitsuba, uint4, uploaded
 from torchmultiverse.engines.builtin.tracer.buffers import Array
 from torchmultiverse.engines.builtin.tracer.kinds import Bool, Color3f, Float, UInt4, UInt32, Vector2f, Vector4f
 
@@ -46,7 +46,6 @@ class Textures:
     ) -> None:
         import drjit as dr
 
-        mi = mitsuba()
         self._color = color
         rows: list[tuple[int, int, int, int]] = [] if before is None else list(before._places)
         used = 0 if before is None else before._used
@@ -61,11 +60,11 @@ class Textures:
             used += height * width
         self._places: list[tuple[int, int, int, int]] = rows
         self._used: int = used
-        self._rows = mi.UInt32(np.asarray(rows, np.uint32).ravel())
+        self._rows = uploaded("UInt32", np.asarray(rows, np.uint32))
         self._buffer: Any = None if before is None else before._buffer
         if texels:
             flat = np.concatenate(texels).ravel()
-            made = mi.Float16(flat.astype(np.float16)) if color else mi.Float(flat.astype(np.float32))
+            made = uploaded("Float16", flat.astype(np.float16)) if color else uploaded("Float", flat.astype(np.float32))
             self._buffer = made if self._buffer is None else dr.concat([self._buffer, made])
 
     def __bool__(self) -> bool:
@@ -135,6 +134,7 @@ class Materials:
     Attributes:
         emission: about how much light each material emits (M,).
         emits: whether any of them does.
+        glass: whether any of them is.
         colors, roughness, heights: their textures.
 
     Args:
@@ -152,6 +152,7 @@ class Materials:
             colors.append(None if color is None else color.astype(np.float16))
             eta = 2 / (1 - np.sqrt(0.08 * material.specular)) - 1
             table[k, :3] = eta, material.metallic, material.specular <= 0
+            table[k, 7] = material.glass
             if material.emission > 0:
                 tint, tinted = _emission_tint(material, meshes[k])
                 table[k, 3], table[k, 4:7] = float(tinted), tint * material.emission
@@ -160,8 +161,9 @@ class Materials:
             table = np.concatenate([before._rows, table])
             self.emission = np.concatenate([before.emission, self.emission])
         self.emits = bool(self.emission.any())
+        self.glass = bool(table[:, 7].any())
         self._rows: Array = table
-        self._table = mitsuba().Float(table.ravel())
+        self._table = uploaded("Float", table)
         repeats = [m.repeat for m in materials]
         self.colors: Textures = Textures(colors, repeats, color=True, before=before.colors if before else None)
         rough = [None if m.rough is None else m.rough / np.float32(255) for m in materials]
@@ -180,6 +182,13 @@ class Materials:
 
         row: Vector4f = dr.gather(mitsuba().Vector4f, self._table, material * 2, active)
         return row
+
+    def index(self, material: UInt32, active: Bool) -> Float:
+        """Return what `Material.glass` says."""
+        import drjit as dr
+
+        row: Vector4f = dr.gather(mitsuba().Vector4f, self._table, material * 2 + 1, active)
+        return row.w
 
     def radiance(self, material: UInt32, row: Vector4f, color: Color3f, active: Bool) -> Color3f:
         """Return what a material emits where it has a colour."""

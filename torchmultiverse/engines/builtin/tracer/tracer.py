@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from torchmultiverse.engines.builtin.tracer.backend import (
     opaque_float,
     opaque_point,
     opaque_uint,
+    uploaded,
 )
 from torchmultiverse.engines.builtin.tracer.bsdf import luminance
 from torchmultiverse.engines.builtin.tracer.buffers import (
@@ -30,6 +30,7 @@ from torchmultiverse.engines.builtin.tracer.buffers import (
 )
 from torchmultiverse.engines.builtin.tracer.camera import camera_rays
 from torchmultiverse.engines.builtin.tracer.geometry import Geometry
+from torchmultiverse.engines.builtin.tracer.glass import shadow_tints
 from torchmultiverse.engines.builtin.tracer.integrator import Integrator
 from torchmultiverse.engines.builtin.tracer.kinds import Float
 from torchmultiverse.engines.builtin.tracer.lights import Lights
@@ -105,7 +106,11 @@ class Tracer:
     def set_characters(self, characters: Sequence[CharacterInstance | None]) -> None:
         """Put characters into the slots."""
         self._geometry.set_characters(characters)
-        self._integrator.materials = self._materials_with([part for c in characters if c for part in c.parts])
+        parts = [part for c in characters if c for part in c.parts]
+        self._integrator.materials = self._materials_with(parts)
+        if self._geometry.glass:
+            tints = shadow_tints(parts, len(self._materials))
+            self._integrator.shadow_tints = uploaded("Float", tints)
 
     def _materials_with(self, parts: Sequence[MeshPart]) -> Materials:
         """Return the world's materials and those of parts of characters; the very same ones for the same parts."""
@@ -183,11 +188,13 @@ class Tracer:
         pixel = dr.arange(mi.UInt32, width * height)
         o, d, inside = camera_rays(view, self.world.spec.camera, pixel, 0.5, 0.5)
         hit = self._geometry.intersect(o, d, inside, coherent=True)
+        hit = self._geometry.glass_before(hit, o, d, inside)
         valid = inside & (hit.face != NONE)
         surface = self._integrator.interaction(hit, d, valid)
         instance = dr.zeros(mi.UInt32, width * height)
-        for k, (start, end) in enumerate(pairwise(opaque_uint(int(n)) for n in self._geometry.starts)):
-            instance = dr.select(valid & (hit.face >= start) & (hit.face < end), k + 1, instance)
+        for number, *span in self._geometry.slots:
+            start, end = (opaque_uint(n) for n in span)
+            instance = dr.select(valid & (hit.face >= start) & (hit.face < end), number, instance)
         distance = dr.select(valid, dr.norm(surface.p - opaque_point(view.position)), dr.inf)
         normal = dr.select(valid, surface.smooth, 0)
         dr.eval(instance, distance, normal)

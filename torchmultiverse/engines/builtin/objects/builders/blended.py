@@ -214,7 +214,7 @@ def _field(s: Blend, axes: list[Array]) -> Array:
             own = d if own is None else np.minimum(own, d)
         assert own is not None
         if field is None:
-            field = np.asarray(own, np.float32)
+            field = np.array(own, np.float32)  # a copy: what is broadcast cannot be written
         elif solid.carve:
             field = -smooth_min(-field, own, solid.blend)
         elif solid.keep:

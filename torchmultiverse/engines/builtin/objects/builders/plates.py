@@ -15,9 +15,10 @@ class Outline(Shape):
     """A closed outline in x (right) and z (up). One of:
 
     ``points``, as they are, with corners of radius ``r``, or ``smooth`` (segments of a curve between two); ``circle``
-    (radius); ``ellipse`` (radii); ``rect`` (width, height) with corners of radius ``r``; ``star``: outer and inner radius and number of points;
-    ``gear``: radius, depth and number of teeth; ``polygon``: radius and number of corners. ``at`` moves it, ``turn``
-    turns it (degrees, counter-clockwise). ``ring`` with ``count`` puts copies around the origin at that radius,
+    (radius); ``ellipse`` (radii); ``rect`` (width, height) with corners of radius ``r``; ``star``: outer and inner
+    radius and number of points; ``gear``: radius, depth and number of teeth; ``polygon``: radius and number of corners.
+    ``at`` moves it, ``turn`` turns it (degrees, counter-clockwise). ``ring`` with ``count`` puts copies around the
+    origin at that radius,
     ``step`` with ``count`` (or two numbers ``grid``: columns and rows) puts them in a row or a grid around ``at``.
     """
 
