@@ -93,8 +93,10 @@ def posed(species: dict[str, Any], where: str) -> dict[str, Any]:
     Raises:
         SpecError: a wrong plan or pose; names the place.
     """
-    body = {key: list(value.values()) if key in _LISTS and isinstance(value, dict) else value
-            for key, value in species.items()}  # fmt: skip
+    body: dict[str, Any] = {
+        key: list(value.values()) if key in _LISTS and isinstance(value, dict) else value
+        for key, value in species.items()
+    }
     pose = body.pop("pose", {})
     body = grow(body, where)
     for name, given in pose.items():
