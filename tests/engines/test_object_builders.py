@@ -94,14 +94,14 @@ CLOSED: dict[str, tuple[str, dict[str, Any], float]] = {
         },
         4 * 1.9 - np.pi * 0.16 - 0.1,
     ),
-    "cloth": ("cloth", {"outline": [[-1, -1], [1, -1], [1, 1], [-1, 1]], "smooth": 0}, 1.6),
+    "cloth": ("cloth", {"outline": [[-1, -1], [1, -1], [1, 1], [-1, 1]], "smooth": 0, "mirror": False}, 1.41),
     "leaf": ("leaf", {"length": 1, "width": 0.4, "thick": 0.1}, 0.014),
     "blend": ("blend", {"solids": [{"ball": 1.0}, {"ball": 0.5, "carve": True, "blend": 0}]}, 7 / 6 * np.pi),
     "kept blend": ("blend", {"solids": [{"box": [1, 1, 1]}, {"cylinder": [0.5, 2], "keep": True}]}, np.pi / 2),
 }
 
 
-SHEETS = {"leaf", "strips", "cloth"}
+SHEETS = {"leaf", "strips"}
 """Made of sheets whose edges do not quite meet."""
 
 
@@ -111,7 +111,7 @@ def test_bodies_are_closed_outward_and_of_their_volume(name: str) -> None:
     built = build(kind, parameters, "here")
     if name not in SHEETS:
         assert open_edges(built) == 0
-    assert volume(built) == pytest.approx(expected, rel=0.4 if name in ("leaf", "cloth") else 0.04)
+    assert volume(built) == pytest.approx(expected, rel=0.4 if name == "leaf" else 0.04)
 
 
 @pytest.mark.parametrize("name", CLOSED)
