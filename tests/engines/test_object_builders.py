@@ -138,6 +138,20 @@ def test_wrappings_are_within_the_picture(name: str) -> None:
         assert built.unit.max() <= 1 + 1e-5
 
 
+@pytest.mark.parametrize("name", sorted(set(CLOSED) - {"leaf"}))  # whose back shows the front's picture
+def test_pictures_are_not_mirrored(name: str) -> None:
+    """Text that is read from the wrong side is the first thing a person sees, and no other test does."""
+    kind, parameters, _ = CLOSED[name]
+    built = build(kind, parameters, "here")
+    if built.unit is None:
+        return
+    a, b, c = np.moveaxis(built.unit[built.mesh.faces].astype(float), 1, 0)
+    turn = (b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]
+    corners = built.mesh.vertices[built.mesh.faces].astype(float)
+    size = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    assert np.average(turn >= 0, weights=size) > 0.85  # not the thin walls of plates, where front and back meet
+
+
 def test_every_builder_is_measured() -> None:
     measured = {kind for kind, _, _ in CLOSED.values()}
     assert set(kinds()) <= measured, "a builder without a case here"

@@ -74,7 +74,7 @@ def swept(s: Swept) -> Built:
         path = np.concatenate([path, path[:1]])
     far = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
     round_ = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(outline, axis=0), axis=1))])
-    unit = (round_ / max(round_[-1], 1e-9), far / max(far[-1], 1e-9))
+    unit = (1 - round_ / max(round_[-1], 1e-9), far / max(far[-1], 1e-9))  # to the right, seen from outside
     body = strip(x, unit, (round_ * float(radius.mean()), far), x - path[:, None])
     pieces = [body]
     if not s.closed and s.ends == "flat":
