@@ -2,6 +2,7 @@
 
 python benchmarks/objects.py Cofee_Mug Vase --out sheets        # one PNG a class
 python benchmarks/objects.py --names Cofee_Mug_2 --side 256     # a closer look
+python benchmarks/objects.py --out docs/gallery/objects --side 96 --jpeg   # those of the documentation
 """
 
 from __future__ import annotations
@@ -15,19 +16,8 @@ import numpy as np
 
 from torchmultiverse.engines import Failure, RenderOptions
 from torchmultiverse.engines.builtin import BuiltinEngine
-from torchmultiverse.engines.builtin.engine import ProceduralAssets
 from torchmultiverse.engines.builtin.objects import load_object, object_class, object_names
 from torchmultiverse.scenes import Scene
-
-
-class _Objects(ProceduralAssets):
-    def names(self):
-        return [*super().names(), *object_names()]
-
-    def load(self, name, texture, side=512):
-        if name in object_names() and texture == "Default":
-            return load_object(name)
-        return super().load(name, texture, side)
 
 
 def sheet(engine: BuiltinEngine, names: list[str], yaws: list[float], options: RenderOptions, world: str):
@@ -55,11 +45,12 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=12, help="samples a pixel (default: %(default)s)")
     parser.add_argument("--yaws", type=float, nargs="*", default=[0, 60, 210], help="(default: %(default)s)")
     parser.add_argument("--world", default="SaltFlats", help="(default: %(default)s)")
+    parser.add_argument("--jpeg", action="store_true", help="smaller files")
     args = parser.parse_args()
     from PIL import Image
 
     args.out.mkdir(parents=True, exist_ok=True)
-    engine = BuiltinEngine(samples=args.samples, assets=_Objects())
+    engine = BuiltinEngine(samples=args.samples)
     engine.annotated = False
     options = RenderOptions(size=(args.side, args.side))
     by_class: dict[str, list[str]] = {}
@@ -71,8 +62,8 @@ def main() -> None:
         built = {name: load_object(name) for name in names}
         took = time.perf_counter() - start
         faces = sum(len(mesh.faces) for mesh in built.values()) // len(names)
-        path = args.out / f"{title}.png"
-        Image.fromarray(sheet(engine, names, args.yaws, options, args.world)).save(path)
+        path = args.out / f"{title}.{'jpg' if args.jpeg else 'png'}"
+        Image.fromarray(sheet(engine, names, args.yaws, options, args.world)).save(path, quality=82)
         print(f"{path}: {len(names)} objects, {took:.1f} s to build, {faces:,} triangles each", flush=True)
 
 

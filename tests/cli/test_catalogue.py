@@ -146,7 +146,7 @@ def test_a_light_is_named_or_written(capsys, monkeypatch):
 
 def test_names_are_completed():
     assert completion.worlds("Tokyo") == ["TokyoDay", "TokyoNight"]
-    assert completion.characters("Z") == ["Zebra"]
+    assert completion.characters("Ze") == ["Zebra"]
     assert completion.classes("Be") == ["Bear", "Beaver", "Betta", "Bell_Pepper"]
     assert completion.values("Character2_Tex") == ["Character2_Texture="]
     assert completion.values("Scene_Light=m") == ["Scene_Light=magenta"]

@@ -12,7 +12,7 @@ from PIL import Image
 
 from torchmultiverse.connect import engine_catalogue
 from torchmultiverse.engines import LISTED, catalogue_rows
-from torchmultiverse.scenes import class_of
+from torchmultiverse.scenes import class_of, class_table
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "catalogue.md"
@@ -73,3 +73,12 @@ def test_look_alikes_are_found(gallery: ModuleType) -> None:
     assert found["Rock_1", "Stone"] < 2
     assert ("Blue", "Red") not in found
     assert ("Grass", "Sky") not in found
+
+
+def test_every_class_of_objects_has_a_sheet_of_all_its_objects() -> None:
+    """A class that is added or renamed without its sheet would leave a link to nothing in the documentation."""
+    names = {one.name for one in class_table() if one.kind == "object"}
+    sheets = {path.stem for path in (PAGE.parent / "gallery" / "objects").glob("*.jpg")}
+    assert sheets == names, "python benchmarks/objects.py --out docs/gallery/objects --side 96 --jpeg"
+    linked = set(re.findall(r"gallery/objects/([\w-]+)\.jpg", (PAGE.parent / "objects.md").read_text()))
+    assert linked == names

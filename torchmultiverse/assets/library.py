@@ -177,11 +177,11 @@ def open_pack(name: str) -> Pack:
     """
     known = installed()
     if name not in known:
-        missing = f"no pack of assets '{name}' is installed."
+        missing, command = f"no pack of assets '{name}' is installed.", "torchmultiverse assets build"
         if name in BUILDABLE:
-            raise AssetError(f"{missing} Install: torchmultiverse assets build {name}")
+            raise AssetError(f"{missing} Install: {command} {name}")
         others = sorted({*BUILDABLE} - {*known})
-        build = "".join(f"; '{pack}' is made by: torchmultiverse assets build {pack}" for pack in others)
+        build = "".join(f"; '{pack}' is made by: {command} {pack}" for pack in others)
         how = f"Install: torchmultiverse assets add FOLDER{build}"
         raise AssetError(f"{missing}{nearest(name, [*known, PROCEDURAL])} {how}")
     return Pack(packs_folder() / name)

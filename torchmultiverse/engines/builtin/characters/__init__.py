@@ -12,6 +12,7 @@ from torchmultiverse.engines.builtin.characters.library import (
     texture_names,
 )
 from torchmultiverse.engines.builtin.characters.noise import cells, fractal, srgb
+from torchmultiverse.engines.builtin.characters.plans import grow
 
 __all__ = [
     "TEXTURES",
@@ -21,6 +22,7 @@ __all__ = [
     "character_label",
     "character_names",
     "fractal",
+    "grow",
     "load_character",
     "polygon_distance",
     "smooth_min",

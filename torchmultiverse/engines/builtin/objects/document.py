@@ -18,6 +18,7 @@ from torchmultiverse.engines.builtin.objects.expression import parameters, solve
 from torchmultiverse.engines.builtin.objects.paints import ObjectPaint
 from torchmultiverse.engines.builtin.objects.pictures import Picture
 from torchmultiverse.engines.builtin.objects.pressed import Press
+from torchmultiverse.engines.builtin.objects.species import started
 from torchmultiverse.errors import SpecError, nearest
 from torchmultiverse.resources import data_folder
 
@@ -142,6 +143,8 @@ def variant(object_class: ObjectClass, name: str) -> ObjectSpec:
     content = _merged_variant(object_class, name, where, ())
     values = parameters(content.pop("params", {}), f"{where}: params")
     content = solved(content, values, where)
+    if "species" in content:
+        content["species"] = started(content["species"], merged, f"{where}: species")
     for key, paint in list(content.get("paints", {}).items()):
         seen = {key}
         while isinstance(paint, str):  # one paint may be another

@@ -20,6 +20,8 @@ from torchmultiverse.engines.builtin.footprint import centre_of_mass
 from torchmultiverse.engines.builtin.mesh import Material, Mesh, MeshPart
 from torchmultiverse.engines.builtin.objects import document
 from torchmultiverse.engines.builtin.objects.assembly import assembled
+from torchmultiverse.engines.builtin.objects.species import posed
+from torchmultiverse.engines.builtin.shapes import turn
 from torchmultiverse.errors import SpecError, nearest
 from torchmultiverse.resources import cache_folder, data_folder
 
@@ -110,10 +112,20 @@ def build_object(name: str, spec: document.ObjectSpec) -> CharacterMesh:
 
 
 def _animal(name: str, spec: document.ObjectSpec, where: str) -> CharacterMesh:
-    """Return an animal of a body plan, its longest edge as ``stand`` says."""
+    """Return an animal of a species' data, in the pose and standing as that says."""
     assert spec.species is not None
-    given = {"display_name": name, "display_size": spec.stand.longest, "hover": spec.stand.hover} | spec.species
-    return animal(name, given, where, _VOXELS)
+    stand = spec.stand
+    given = {"display_name": name, "display_size": stand.longest, "hover": stand.hover}
+    try:
+        mesh = animal(name, given | posed(spec.species, where), where, _VOXELS)
+    except ValueError as error:  # such as hair where there is no skin
+        raise SpecError(f"{where}: species: {error}") from error
+    matrix = turn(stand.yaw, stand.lean, stand.roll).astype(np.float32)
+    vertices, normals = mesh.vertices @ matrix.T, mesh.normals @ matrix.T
+    low, high = vertices.min(0), vertices.max(0)
+    origin = np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]], np.float32)
+    scale = np.float32(stand.longest / float((high - low).max()))
+    return dataclasses.replace(mesh, vertices=((vertices - origin) * scale).astype(np.float32), normals=normals)
 
 
 def _whole(name: str, parts: list[MeshPart], rough: NDArray[np.float32], hover: float) -> CharacterMesh:

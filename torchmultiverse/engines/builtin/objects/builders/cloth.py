@@ -18,7 +18,7 @@ from torchmultiverse.engines.builtin.mesh import Mesh, smooth_normals
 from torchmultiverse.engines.builtin.objects.builders import Point, Shape, builder
 from torchmultiverse.engines.builtin.objects.geometry import Array, Built, Faces, area, curve, join, resampled, strip
 
-_ROWS = (0.0, 0.04, 0.15, 0.38, 0.75)
+_ROWS = (0.0, 0.04, 0.13, 0.3, 0.55)
 """Rings along the edge, where the sheets are steep: how far inside it, in mesh widths."""
 
 
@@ -163,6 +163,8 @@ def _whole(s: Cloth) -> tuple[Array, list[int]]:
     half = np.asarray(s.outline, float)
     numbers = list(range(len(half)))
     if s.mirror:
+        if half[:, 0].min() < -1e-6:
+            raise ValueError("an outline that is mirrored has points of x below 0; give its right half, or no 'mirror'")
         twin = [k for k in numbers[::-1] if abs(half[k, 0]) > 1e-6]
         half, numbers = np.concatenate([half, half[twin] * [-1, 1]]), numbers + twin
     if area(half) < 0:
@@ -191,6 +193,9 @@ def _meshed(edge: _Edge, width: float) -> tuple[Array, Faces]:
     from scipy.spatial import Delaunay
 
     inward = edge.inward()
+    side = np.roll(edge.points, -1, 0) - edge.points
+    normal = np.stack([-side[:, 1], side[:, 0]], -1) / np.maximum(np.linalg.norm(side, axis=1, keepdims=True), 1e-12)
+    inward = inward / np.maximum((inward * normal).sum(1, keepdims=True), 0.5)  # corners are mitred
     rings = [edge.points + inward * (row * width) for row in _ROWS]
     n = len(edge.points)
     i, j = np.arange(n), (np.arange(n) + 1) % n
@@ -212,8 +217,9 @@ def _meshed(edge: _Edge, width: float) -> tuple[Array, Faces]:
     middle = points[triangles].mean(1).astype(np.float32)
     triangles = triangles[polygon_distance(middle[:, 0], middle[:, 1], outline) < 0]
     u, w = (points[triangles[:, k]] - points[triangles[:, 0]] for k in (1, 2))
-    turned = u[:, 0] * w[:, 1] - u[:, 1] * w[:, 0] < 0
-    triangles[turned] = triangles[turned][:, ::-1]
+    twice = u[:, 0] * w[:, 1] - u[:, 1] * w[:, 0]
+    triangles[twice < 0] = triangles[twice < 0][:, ::-1]
+    triangles = triangles[np.abs(twice) > 1e-3 * width**2]  # none of nothing along a straight edge
     return np.concatenate([*rings[:-1], points]), np.concatenate([*faces, triangles + (len(rings) - 1) * n])
 
 

@@ -84,7 +84,7 @@ def loft(s: Loft) -> Built:
     far = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
     around = np.linspace(0, 1, s.sides + 1)
     girth = float(np.linalg.norm(np.diff(points, axis=1), axis=2).sum(1).max())
-    unit, uv = (around, far / max(far[-1], 1e-9)), (around * girth, far)
+    unit, uv = (1 - around, far / max(far[-1], 1e-9)), (around * girth, far)  # to the right, seen from outside
     pieces = [strip(points, unit, uv, offset)]
     if s.wall:
         return join([*pieces, *_inside(s, points, offset, unit, uv)])

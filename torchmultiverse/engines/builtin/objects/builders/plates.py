@@ -181,7 +181,7 @@ def plate(s: Plate) -> Built:
     low, span = vertices.min(0), np.maximum(np.ptp(vertices, axis=0), 1e-9)
     unit = ((mesh.vertices - low) / span)[:, [0, 2]]
     assert mesh.normals is not None
-    unit[:, 0] = np.where(mesh.normals[:, 1] > 0.3, 1 - unit[:, 0], unit[:, 0])
+    unit[:, 0] = np.where(mesh.normals[:, 1] > 0.05, 1 - unit[:, 0], unit[:, 0])
     return Built(mesh, unit.astype(np.float32))
 
 

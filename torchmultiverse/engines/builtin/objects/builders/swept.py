@@ -59,7 +59,7 @@ def swept(s: Swept) -> Built:
     if len(path) == 2 and not s.closed:
         path, radius = np.linspace(path[0], path[1], 3), np.linspace(radius[0], radius[1], 3)
     if s.ends == "round" and not s.closed:
-        path, radius = _rounded(path, radius)
+        path, radius = _rounded(path, radius, float(np.abs(section(s)).max(0).min()))
     if s.flare:
         radius = radius * (1 + s.flare * np.abs(np.linspace(-1, 1, len(path))) ** 6)
     along, side, up = frames(path, s.closed, s.up)
@@ -74,7 +74,7 @@ def swept(s: Swept) -> Built:
         path = np.concatenate([path, path[:1]])
     far = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
     round_ = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(outline, axis=0), axis=1))])
-    unit = (round_ / max(round_[-1], 1e-9), far / max(far[-1], 1e-9))
+    unit = (1 - round_ / max(round_[-1], 1e-9), far / max(far[-1], 1e-9))  # to the right, seen from outside
     body = strip(x, unit, (round_ * float(radius.mean()), far), x - path[:, None])
     pieces = [body]
     if not s.closed and s.ends == "flat":
@@ -89,14 +89,14 @@ def _soup(pieces: list[Built]) -> tuple[Array, Array]:
     return both.vertices.astype(float), both.faces.astype(np.int64)  # type: ignore[return-value]
 
 
-def _rounded(path: Array, radius: Array) -> tuple[Array, Array]:
-    """Return a path with half a circle of radii added at both ends."""
+def _rounded(path: Array, radius: Array, wide: float) -> tuple[Array, Array]:
+    """Return a path with half a circle of radii added at both ends; ``wide``: of a section of radius 1."""
     t = np.linspace(0, np.pi / 2, 7)[1:]
     first = path[0] - path[1]
     last = path[-1] - path[-2]
     first, last = first / max(np.linalg.norm(first), 1e-9), last / max(np.linalg.norm(last), 1e-9)
-    head = path[0] + first * radius[0] * np.sin(t)[:, None]
-    tail = path[-1] + last * radius[-1] * np.sin(t)[:, None]
+    head = path[0] + first * wide * radius[0] * np.sin(t)[:, None]
+    tail = path[-1] + last * wide * radius[-1] * np.sin(t)[:, None]
     grown = np.concatenate([radius[0] * np.cos(t)[::-1], radius, radius[-1] * np.cos(t)])
     return np.concatenate([head[::-1], path, tail]), np.maximum(grown, 1e-5)
 
