@@ -1,7 +1,7 @@
 """Materials of GLB files as parts. What could silently be wrong: metal, glass or a lamp drawn as plastic, or the
 whole of a model where only some of it is; a solid glass of another colour because its file has other units; a texture
-that is lost, or not multiplied with the colours of the vertices; a lens that a ``Character_Texture`` paints over; a lamp or a
-pane that is lost where a mesh is made coarser.
+that is lost, or not multiplied with the colours of the vertices; a lens that a ``Character_Texture`` paints over;
+a lamp or a pane that is lost where a mesh is made coarser.
 The files are made here, number by number, and the right values are the format's.
 """
 
