@@ -23,9 +23,11 @@ from torchmultiverse.engines.builtin import (
     AssetSource,
     Character,
     Material,
+    Mesh,
     MeshPart,
     ProceduralAssets,
     World,
+    textured_parts,
 )
 from torchmultiverse.engines.builtin import texture as textured
 from torchmultiverse.errors import SpecError
@@ -126,7 +128,8 @@ class PackAssets(AssetSource):
         if texture != "Default":
             plain = self.shape(name, side)
             color, roughness = textured(texture, plain.vertices / np.float32(item.size))
-            return replace(plain, color=color, roughness=roughness)
+            body = Mesh(plain.vertices, plain.faces, plain.normals, colors=color)
+            return replace(plain, color=color, roughness=roughness, parts=textured_parts(texture, body))
         parts = self._parts.get(
             (name, side), lambda: parts_of(self._pack.model(name), edge_for(side), texels_for(side))
         )
