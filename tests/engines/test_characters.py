@@ -386,3 +386,39 @@ def test_a_texture_covers_the_parts_that_do_not_keep_their_own() -> None:
     assert shell.material.metallic == 0
     assert shell.mesh.colors is not None
     assert shell.mesh.colors.mean(0).argmax() == 0
+
+
+_SUBSTANCES = [t for t in texture_names() if t.partition("_")[0] in ("Glass", "Gold", "Silver", "Metal")]
+
+
+@pytest.mark.parametrize("texture", _SUBSTANCES)
+def test_metal_and_glass_are_what_their_names_say(texture: str) -> None:
+    """Silently wrong otherwise: gold that is a yellow plastic, with highlights painted on."""
+    (part,) = texture_character(mesh_of("Dolphin"), texture).parts
+    kind = texture.split("_")[0]
+    assert part.material.metallic == (kind != "Glass")
+    assert part.material.glass == (1.5 if kind == "Glass" else 0)
+    assert part.mesh.colors is not None
+    red, green, blue = part.mesh.colors.mean(0)
+    if kind == "Gold":
+        assert red > green > 2 * blue
+    if kind == "Silver":
+        assert min(red, green, blue) > 0.6
+    # Streaks of brushes, but no light painted on.
+    assert part.mesh.colors.std(0).max() < (0.15 if texture[-1] == "2" or kind == "Metal" else 1e-6)
+
+
+def test_a_glass_texture_is_solid_on_bodies_and_a_pane_on_sheets() -> None:
+    from torchmultiverse.engines.builtin.characters import CharacterMesh
+    from torchmultiverse.engines.builtin.mesh import Material, MeshPart, box, merge, quad
+
+    sheet = quad([(0, 0, 0), (1, 0, 0), (1, 0, 1), (0, 0, 1)])
+    parts = (MeshPart(Material("body"), box((0, 0, 0), (1, 1, 1))), MeshPart(Material("sheet"), sheet))
+    whole = merge([part.mesh for part in parts])
+    assert whole.normals is not None
+    zeros, ones = np.zeros((len(whole.vertices), 2), np.float32), np.ones_like(whole.vertices)
+    mesh = CharacterMesh(
+        "x", whole.vertices, whole.faces, whole.normals, zeros, ones, ones[:, 0].copy(), 0.0, parts=parts
+    )
+    assert [part.material.glass for part in texture_character(mesh, "Glass_1").parts] == [1.5, -1.5]
+    assert [part.material.metallic for part in texture_character(mesh, "Gold_1").parts] == [1, 1]

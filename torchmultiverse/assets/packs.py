@@ -28,6 +28,7 @@ from torchmultiverse.engines.builtin import (
     MeshPart,
     ProceduralAssets,
     World,
+    textured_parts,
 )
 from torchmultiverse.engines.builtin import texture as textured
 from torchmultiverse.errors import SpecError
@@ -73,8 +74,11 @@ def dressed(base: Character, texture: TextureMap) -> PackCharacter:
     return _covered(base, color, np.full(len(color), texture.roughness, np.float32))
 
 
-def _covered(base: Character, color: NDArray[np.float32], roughness: NDArray[np.float32]) -> PackCharacter:
-    """Return a character in other colours (V, 3) and roughness (V,) where its parts do not keep their own."""
+def _covered(
+    base: Character, color: NDArray[np.float32], roughness: NDArray[np.float32], texture: str = ""
+) -> PackCharacter:
+    """Return a character in other colours (V, 3) and roughness (V,) where its parts do not keep their own; of metal or
+    glass where the ``texture`` is."""
     parts: list[MeshPart] = []
     color, roughness, at = color.copy(), roughness.copy(), 0
     for part in getattr(base, "parts", ()):
@@ -84,8 +88,11 @@ def _covered(base: Character, color: NDArray[np.float32], roughness: NDArray[np.
             color[own], roughness[own] = base.color[own], base.roughness[own]
             parts.append(part)
             continue
+        body = replace(part.mesh, colors=color[own])
         plain = Material(part.material.name, roughness=round(float(roughness[own].mean()), 4))
-        parts.append(replace(part, material=plain, mesh=replace(part.mesh, colors=color[own])))
+        parts += textured_parts(texture, body) or (replace(part, material=plain, mesh=body),)
+    if not parts:
+        parts += textured_parts(texture, Mesh(base.vertices, base.faces, base.normals, colors=color))
     return PackCharacter(base.vertices, base.faces, base.normals, color, roughness, base.hover, tuple(parts))
 
 
@@ -131,7 +138,7 @@ class PackAssets(AssetSource):
         if texture != "Default":
             plain = self.shape(name, side)
             color, roughness = textured(texture, plain.vertices / np.float32(item.size))
-            return _covered(plain, color, roughness)
+            return _covered(plain, color, roughness, texture)
         parts = self._parts.get(
             (name, side), lambda: parts_of(self._pack.model(name), edge_for(side), texels_for(side))
         )

@@ -1,5 +1,6 @@
 from .characters import TEXTURES as TEXTURES
 from .characters import texture as texture
+from .characters import textured_parts as textured_parts
 from .engine import AssetSource as AssetSource
 from .engine import BuiltinEngine as BuiltinEngine
 from .engine import Character as Character
@@ -35,5 +36,6 @@ __all__ = [
     "missing_packages",
     "probe",
     "texture",
+    "textured_parts",
     "use_library",
 ]

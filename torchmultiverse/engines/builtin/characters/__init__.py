@@ -10,6 +10,7 @@ from torchmultiverse.engines.builtin.characters.library import (
     load_character,
     texture_character,
     texture_names,
+    textured_parts,
 )
 from torchmultiverse.engines.builtin.characters.noise import cells, fractal, srgb
 from torchmultiverse.engines.builtin.characters.plans import grow
@@ -32,4 +33,5 @@ __all__ = [
     "texture_character",
     "texture_kind",
     "texture_names",
+    "textured_parts",
 ]

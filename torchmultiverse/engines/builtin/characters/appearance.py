@@ -185,14 +185,17 @@ class TextureSpec(BaseModel):
 
     ``plain``; ``brick``: courses of the first in joints of the second; ``brushed``: fine streaks; ``wood``: rings
     around the long axis; ``weave``: threads; ``rock``: cracked lumps; ``stripes``; ``clouds``; ``gloss``: soft bands
-    of light.
+    of light; ``even``: the first colour everywhere. ``metallic`` and ``glass`` are those of a `Material`: the colours
+    of a metal are what it reflects at normal incidence, those of glass what a tenth of a metre of it lets through.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    pattern: Literal["plain", "brick", "brushed", "wood", "weave", "rock", "stripes", "clouds", "gloss"]
+    pattern: Literal["plain", "brick", "brushed", "wood", "weave", "rock", "stripes", "clouds", "gloss", "even"]
     colors: list[str] = Field(min_length=1, max_length=2)
     size: float = Field(default=0.1, gt=0)
     rough: float = Field(default=0.5, ge=0, le=1)
+    metallic: float = Field(default=0.0, ge=0, le=1)
+    glass: float = Field(default=0.0, ge=0, le=3)
 
 
 def _texture_specs() -> dict[str, TextureSpec]:
@@ -210,7 +213,14 @@ def texture_kind(name: str) -> str:
     if name in _PAINTED:
         return _PAINTED[name]
     spec = TEXTURE_SPECS[name]
-    return f"{spec.pattern} {' and '.join(spec.colors)}"
+    of = " glass" if spec.glass else " metal" if spec.metallic else ""
+    return f"{spec.pattern}{of} {' and '.join(spec.colors)}"
+
+
+def texture_substance(name: str) -> tuple[float, float]:
+    """Return how metallic a texture is and, of glass, its index of refraction, otherwise 0."""
+    spec = TEXTURE_SPECS.get(name)
+    return (0.0, 0.0) if spec is None else (spec.metallic, spec.glass)
 
 
 def texture(name: str, rest: NDArray[Any]) -> tuple[Array, Array]:
@@ -283,6 +293,8 @@ def _patterned(spec: TextureSpec, rest: NDArray[Any], fine: NDArray[Any]) -> tup
     elif spec.pattern == "gloss":
         band = np.sin(2 * np.pi * (z + 0.4 * x + 0.3 * y))
         mix, shade = 0.75 * _step(band, 0.55, 1.0) ** 2, np.ones_like(shade)
+    elif spec.pattern == "even":
+        mix, shade = np.zeros(len(rest)), np.ones_like(shade)
     else:
         mix, shade = np.zeros(len(rest)), 0.85 + 0.3 * fine
     mix = np.clip(mix, 0, 1)[:, None]

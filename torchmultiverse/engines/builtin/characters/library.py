@@ -11,22 +11,21 @@ import zipfile
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from torchmultiverse.engines.builtin.characters import appearance, implicit, noise, plans, strands
+from torchmultiverse.engines.builtin import mesh as mesh_module
+from torchmultiverse.engines.builtin.mesh import Material, Mesh, MeshPart
 from torchmultiverse.errors import SpecError, nearest
 from torchmultiverse.resources import cache_folder, data_folder
 
-if TYPE_CHECKING:  # what it is made by does not come into the arrays of a species
-    from torchmultiverse.engines.builtin.mesh import MeshPart
-
 LICENSE = "Apache-2.0"
 _ARRAYS = ("vertices", "faces", "normals", "uv", "color", "roughness")
-_CODE = (implicit.__file__, strands.__file__, appearance.__file__, __file__, noise.__file__)
+_CODE = (implicit.__file__, strands.__file__, appearance.__file__, __file__, noise.__file__, mesh_module.__file__)
 
 
 class Species(BaseModel):
@@ -203,7 +202,8 @@ def build(name: str, species: Species, voxels: int = implicit.VOXELS) -> dict[st
 
 def texture_character(mesh: CharacterMesh, texture: str) -> CharacterMesh:
     """Return the character with another surface; shape and shading stay, and so do the parts that keep their own and
-    panes of glass.
+    panes of glass. Metal and glass give parts to a character that has none; a part that is no closed body becomes a
+    pane of glass.
 
     Raises:
         SpecError: no such texture.
@@ -214,15 +214,50 @@ def texture_character(mesh: CharacterMesh, texture: str) -> CharacterMesh:
         raise SpecError(f"no texture '{texture}'.{nearest(texture, appearance.TEXTURES)}")
     size = float(np.ptp(mesh.vertices, axis=0).max())
     color, roughness = appearance.texture(texture, (mesh.vertices / np.float32(size)).astype(np.float32))
+    if not mesh.parts:
+        body = Mesh(mesh.vertices, mesh.faces, mesh.normals, mesh.uv, color)
+        return replace(mesh, color=color, roughness=roughness, parts=textured_parts(texture, body, closed=True))
     parts, start = [], 0
     for part in mesh.parts:
         end = start + len(part.mesh.vertices)
-        if not part.keeps and part.material.glass >= 0:
-            material = replace(
-                part.material, name=texture, roughness=float(roughness[start:end].mean()), specular=0.35, metallic=0.0,
-                emission=0.0, glass=0.0, coat=0.0, translucency=0.0, color=None, rough=None, height=None,
-            )  # fmt: skip
-            part = replace(part, material=material, mesh=replace(part.mesh, colors=color[start:end]))
+        if part.keeps or part.material.glass < 0:
+            color[start:end], roughness[start:end] = mesh.color[start:end], mesh.roughness[start:end]
+        else:
+            body = replace(part.mesh, colors=color[start:end])
+            metallic, glass = appearance.texture_substance(texture)
+            index = glass if not glass or _closed(body) else -glass
+            rough = float(roughness[start:end].mean())
+            part = replace(part, material=_substance(texture, rough, metallic, index), mesh=body)
         parts.append(part)
         start = end
     return replace(mesh, color=color, roughness=roughness, parts=tuple(parts))
+
+
+def textured_parts(texture: str, body: Mesh, closed: bool = False) -> tuple[MeshPart, ...]:
+    """Return what a body in a texture of metal or glass is made of: one part; none in any other texture.
+
+    Args:
+        texture: one of ``texture_names()``.
+        body: with the texture's colours at its vertices.
+        closed: whether it is known to be closed; otherwise glass is solid only where it is.
+    """
+    metallic, glass = appearance.texture_substance(texture)
+    if not metallic and not glass:
+        return ()
+    index = glass if not glass or closed or _closed(body) else -glass
+    return (MeshPart(_substance(texture, appearance.TEXTURE_SPECS[texture].rough, metallic, index), body),)
+
+
+def _substance(name: str, roughness: float, metallic: float, glass: float) -> Material:
+    return Material(name, roughness=roughness, specular=0.35, metallic=metallic, glass=glass)
+
+
+def _closed(mesh: Mesh) -> bool:
+    """Return whether each edge of a mesh is in two triangles that run along it in opposite directions, or in several
+    such pairs; vertices at one place are one."""
+    _, place = np.unique(mesh.vertices.round(5), axis=0, return_inverse=True)
+    corners = place.reshape(-1)[mesh.faces].astype(np.int64)
+    corners = corners[(corners != np.roll(corners, 1, 1)).all(1)]  # without triangles that are lines
+    start, end = corners.ravel(), np.roll(corners, -1, 1).ravel()
+    count = int(place.max()) + 1
+    return np.array_equal(np.sort(start * count + end), np.sort(end * count + start))
