@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from torchmultiverse.engines.builtin.blocks import apply
-from torchmultiverse.engines.builtin.mesh import Light, Material, Mesh, MeshPart, merge
+from torchmultiverse.engines.builtin.mesh import Light, MeshPart, merge
 from torchmultiverse.engines.builtin.noise import Noise
+from torchmultiverse.engines.builtin.part_arrays import part_arrays, parts_of_arrays
 from torchmultiverse.engines.builtin.sky import environment as environment_map
 from torchmultiverse.engines.builtin.sky import horizontal_irradiance
 from torchmultiverse.engines.builtin.world import GROUND_EXTENT, Builder, World, WorldSpec, load_spec
 from torchmultiverse.resources import cache_folder, data_folder
 
 _GROUND_SAMPLES = 65
-_MADE_BY = ("mesh", "noise", "shapes", "sky", "world", "world_builder")
+_MADE_BY = ("mesh", "noise", "part_arrays", "shapes", "sky", "world", "world_builder")
 """Modules of this folder, beside the building blocks and the surfaces, whose code goes into a world's meshes and
 textures."""
 
@@ -91,23 +91,9 @@ def load_world(name: str) -> World:
     return world
 
 
-_TEXTURES = ("color", "rough", "height")
-_ARRAYS = ("vertices", "faces", "normals", "uv", "colors")
-
-
 def _write(path: Path, world: World) -> None:
-    arrays: dict[str, NDArray[Any]] = {"environment": world.environment, "heights": world.heights}
-    parts: list[dict[str, Any]] = []
-    for k, part in enumerate(world.parts):
-        facts = dataclasses.asdict(part.material)
-        for name in _TEXTURES:
-            texture = facts.pop(name)
-            if texture is not None:
-                arrays[f"{k}.texture.{name}"] = texture
-        for name in _ARRAYS:
-            if (array := getattr(part.mesh, name)) is not None:
-                arrays[f"{k}.{name}"] = array
-        parts.append(facts)
+    arrays, parts = part_arrays(world.parts)
+    arrays |= {"environment": world.environment, "heights": world.heights}
     lights = []
     for k, light in enumerate(world.lights):
         facts = dataclasses.asdict(light)
@@ -125,12 +111,6 @@ def _read(path: Path, name: str, spec: WorldSpec) -> World:
     with np.load(path, allow_pickle=False) as file:
         arrays = {key: file[key] for key in file.files}
     meta = json.loads(arrays["meta"].tobytes())
-    parts = [
-        MeshPart(
-            Material(**facts, **{t: arrays.get(f"{k}.texture.{t}") for t in _TEXTURES}),  # type: ignore[arg-type]
-            Mesh(**{a: arrays.get(f"{k}.{a}") for a in _ARRAYS}),  # type: ignore[arg-type]
-        )
-        for k, facts in enumerate(meta["parts"])
-    ]
+    parts = parts_of_arrays(arrays, meta["parts"])
     lights = [Light(**facts, image=arrays.get(f"light{k}")) for k, facts in enumerate(meta["lights"])]
     return World(name, spec, parts, lights, arrays["environment"], arrays["heights"], meta["exposure"])

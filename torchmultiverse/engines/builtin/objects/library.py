@@ -17,18 +17,17 @@ from numpy.typing import NDArray
 
 from torchmultiverse.engines.builtin.characters import CharacterMesh, animal
 from torchmultiverse.engines.builtin.footprint import centre_of_mass
-from torchmultiverse.engines.builtin.mesh import Material, Mesh, MeshPart
+from torchmultiverse.engines.builtin.mesh import MeshPart
 from torchmultiverse.engines.builtin.objects import document
 from torchmultiverse.engines.builtin.objects.assembly import assembled
 from torchmultiverse.engines.builtin.objects.species import posed
+from torchmultiverse.engines.builtin.part_arrays import part_arrays, parts_of_arrays
 from torchmultiverse.engines.builtin.shapes import turn
 from torchmultiverse.errors import SpecError, nearest
 from torchmultiverse.resources import cache_folder, data_folder
 
 _VOXELS = 1_300_000
 """Grid of an animal."""
-_TEXTURES = ("color", "rough", "height")
-_ARRAYS = ("vertices", "faces", "normals", "uv", "colors")
 
 
 @lru_cache(maxsize=1)
@@ -67,7 +66,8 @@ def _code_hash() -> str:
     """Return a hash of the code that objects are made by."""
     here = Path(__file__).parent
     files = [*sorted(here.rglob("*.py")), *sorted((here.parent / "surfaces").glob("*.py"))]
-    files += [*sorted((here.parent / "characters").rglob("*.py")), here.parent / "mesh.py", here.parent / "shapes.py"]
+    files += [*sorted((here.parent / "characters").rglob("*.py"))]
+    files += [here.parent / f"{name}.py" for name in ("mesh", "part_arrays", "shapes")]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
@@ -152,22 +152,9 @@ def _whole(name: str, parts: list[MeshPart], rough: NDArray[np.float32], hover: 
 
 
 def _write(file: Any, mesh: CharacterMesh) -> None:
-    arrays: dict[str, NDArray[Any]] = {}
-    facts: list[dict[str, Any]] = []
-    if not mesh.parts:
-        arrays = {k: getattr(mesh, k) for k in ("vertices", "faces", "normals", "uv", "color", "roughness")}
-    else:
-        arrays["roughness"] = mesh.roughness
-    for k, part in enumerate(mesh.parts):
-        fact = dataclasses.asdict(part.material)
-        for name in _TEXTURES:
-            texture = fact.pop(name)
-            if texture is not None:
-                arrays[f"{k}.texture.{name}"] = texture
-        for name in _ARRAYS:
-            if (array := getattr(part.mesh, name)) is not None:
-                arrays[f"{k}.{name}"] = array
-        facts.append({"material": fact, "keeps": part.keeps})
+    arrays, facts = part_arrays(mesh.parts)
+    own = ("roughness",) if mesh.parts else ("vertices", "faces", "normals", "uv", "color", "roughness")
+    arrays |= {name: getattr(mesh, name) for name in own}
     arrays["parts"] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
     np.savez(file, **arrays)  # type: ignore[arg-type]
 
@@ -178,15 +165,7 @@ def _read(path: Path, name: str, hover: float) -> CharacterMesh:
     facts = json.loads(arrays.pop("parts").tobytes())
     if not facts:
         return CharacterMesh(name=name, hover=hover, **arrays)
-    parts = [
-        MeshPart(
-            Material(**fact["material"], **{t: arrays.get(f"{k}.texture.{t}") for t in _TEXTURES}),  # type: ignore[arg-type]
-            Mesh(**{a: arrays.get(f"{k}.{a}") for a in _ARRAYS}),  # type: ignore[arg-type]
-            fact["keeps"],
-        )
-        for k, fact in enumerate(facts)
-    ]
-    return _whole(name, parts, arrays["roughness"], hover)
+    return _whole(name, parts_of_arrays(arrays, facts), arrays["roughness"], hover)
 
 
 def object_files() -> list[Path]:
