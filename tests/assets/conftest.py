@@ -1,10 +1,12 @@
 """An own place for installed packs, and a folder of small files."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import trimesh
+from web_service import WebService, web_service
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -30,3 +32,10 @@ def folder(tmp_path: Path) -> Path:
     plain.export(folder / "plain.ply")
     manifest(folder, {"name": "Block", "file": "block.glb"})
     return folder
+
+
+@pytest.fixture
+def web() -> Iterator[WebService]:
+    """A web service of this machine that answers what a test tells it to."""
+    with web_service() as running:
+        yield running

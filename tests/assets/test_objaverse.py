@@ -5,7 +5,6 @@ Silently wrong would be an object of another category, a licence that was not as
 
 import gzip
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ import pytest
 from glb_file import Glb
 from services import ObjaverseService, cube
 from typer.testing import CliRunner
-from web_service import WebService, web_service
+from web_service import WebService
 
 from torchmultiverse.assets import BuildRequest, build, open_pack
 from torchmultiverse.assets.hub import HubDataset
@@ -33,12 +32,6 @@ def uid(number: int) -> str:
 def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHMULTIVERSE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("torchmultiverse.web.time.sleep", lambda seconds: None)
-
-
-@pytest.fixture
-def web() -> Iterator[WebService]:
-    with web_service() as running:
-        yield running
 
 
 @pytest.fixture

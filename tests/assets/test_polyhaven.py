@@ -4,7 +4,6 @@ Silently wrong would be a file of another resolution or asset, one that is cut o
 that leads out of its folder.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import pytest
 from services import PolyHavenService, gltf_folder
 from small_files import write_map
 from typer.testing import CliRunner
-from web_service import WebService, web_service
+from web_service import WebService
 
 from torchmultiverse.assets import BuildRequest, asset_source, build
 from torchmultiverse.assets.packs import PackCharacter, dressed
@@ -29,12 +28,6 @@ from torchmultiverse.web import ServiceError
 def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHMULTIVERSE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("torchmultiverse.web.time.sleep", lambda seconds: None)
-
-
-@pytest.fixture
-def web() -> Iterator[WebService]:
-    with web_service() as running:
-        yield running
 
 
 @pytest.fixture

@@ -35,12 +35,6 @@ def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def web() -> Iterator[WebService]:
-    with web_service() as running:
-        yield running
-
-
-@pytest.fixture
 def objaverse(web: WebService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ObjaverseService:
     return ObjaverseService(web, tmp_path / "hub", monkeypatch)
 
