@@ -55,7 +55,7 @@ def zeroad(
     page: PageOption = True,
     size: SizeOption = 192,
 ) -> None:
-    """The animals of the game 0 A.D. (CC-BY-SA 3.0), of the Debian package 0ad-data."""
+    """The animals and props of the game 0 A.D. (CC-BY-SA 3.0), of the Debian package 0ad-data."""
     from torchmultiverse.assets import BuildRequest, build
 
     pack, missing = build("0ad", BuildRequest(source=source, fetch=fetch, out=out))
