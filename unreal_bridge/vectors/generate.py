@@ -2,6 +2,7 @@
 
     python unreal_bridge/vectors/generate.py          # writes the JSON files beside this one
     python unreal_bridge/vectors/generate.py --check  # exit code 1 where they are not current
+    python unreal_bridge/vectors/generate.py --corpus build/corpus  # what goes in as files, for the fuzz targets
 
 What must come out is what the Python side makes of it. The tests of the C++ core read the same files. Texts that are no
 JSON, or that JSON cannot say twice alike, are held as strings.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import random
 import struct
 import sys
@@ -314,8 +316,129 @@ def channel() -> Iterator[dict[str, Any]]:
             yield {"input": data.hex(), "name": found.name, "text": found.text, "payload": found.payload.hex()}
 
 
+def settling() -> Iterator[dict[str, Any]]:
+    """Frames as [time in ms, levels, textures, shaders, other things that still load], and whether it is final.
+
+    Settled: nothing loaded in ``quiet_frames`` frames in a row (in one, where the picture is the last one again). Over:
+    the budget of frames or milliseconds is spent.
+    """
+    rng = random.Random(18)
+    quiet = [[n * 16, 0, 0, 0, 0] for n in range(40)]
+    frames: list[list[list[float]]] = [quiet[:n] for n in (0, 1, 2, 3, 4, 5, 20)]
+    frames += [[*quiet[:3], [48, 0, 1, 0, 0], *quiet[4:7]], [*quiet[:3], [48, 0, 1, 0, 0], *quiet[4:8]]]
+    frames += [
+        [[n * 16, 1, 0, 2, 0] for n in range(20)],
+        [[0.125, 0, 0, 0, 5], [7.0625, 0, 0, 0, 0], [9999, 0, 0, 0, 0]],
+    ]
+    frames += [[[1000, 0, 0, 0, 0], [990, 0, 0, 0, 0], [1000.0004, 0, 0, 0, 0], [1001, 0, 0, 0, 0]]]
+    for _ in range(30):
+        now, drawn = rng.uniform(0, 1e6), []
+        for _ in range(rng.randint(1, 30)):
+            now += rng.choice([8, 16.6, 33.3, 400])
+            drawn.append([round(now, 3), *(rng.choice([0, 0, 0, 0, 0, 0, 3]) for _ in range(4))])
+        frames.append(drawn)
+    for n, drawn in enumerate(frames):
+        budget = {
+            "quiet_frames": (4, 1, 3)[n % 3],
+            "max_frames": (12, 25)[n % 2],
+            "max_ms": (60000, 2000, 100)[n // 2 % 3],
+        }
+        for changed in (True, False):
+            yield {"budget": budget, "changed": changed, "frames": drawn, **_settled(budget, changed, drawn)}
+
+
+def _settled(budget: dict[str, int], changed: bool, frames: list[list[float]]) -> dict[str, Any]:
+    kinds = ("levels", "textures", "shaders", "other")
+    waited, quiet, elapsed = dict.fromkeys(kinds, 0), 0, 0.0
+    needed = budget["quiet_frames"] if changed else 1
+    for count, (now, *loading) in enumerate(frames, 1):
+        elapsed = max(elapsed, now - frames[0][0])
+        quiet = 0 if any(loading) else quiet + 1
+        for kind, number in zip(kinds, loading, strict=True):
+            waited[kind] += number != 0
+        if quiet >= needed:
+            ms = math.floor(elapsed * 1000 + 0.5) / 1000
+            return {
+                "state": "settled",
+                "report": {"settled": True, "frames": count, "ms": ms, "quiet_frames": quiet, "waited": waited},
+            }
+        if count >= budget["max_frames"] or elapsed >= budget["max_ms"]:
+            still = [f"{kind}: {number}" for kind, number in zip(kinds, loading, strict=True) if number]
+            lacks = (
+                f"still loading: {', '.join(still)}" if still else f"{quiet} quiet frames in a row, {needed} are needed"
+            )
+            return {
+                "state": "over",
+                "reason": f"the picture had not settled after {count} frames and {math.floor(elapsed)} ms "
+                f"(at most {budget['max_frames']} and {budget['max_ms']}); {lacks}",
+            }
+    return {"state": "waiting"}
+
+
+def changing() -> Iterator[dict[str, Any]]:
+    """Scenes that a world shows now (``null``: not known) and next, and which factors are applied, in their order."""
+    base = {"World_Name": "Desert", "Character_Name": "Zebra", "Character2_Name": "Camel", "Camera_Yaw": 10}
+    others: list[dict[str, Any]] = [
+        {}, {"World_Name": "Snow"}, {"Character_Name": "Camel"}, {"Character2_Name": "blank"}, {"Camera_Yaw": 20},
+        {"Camera_Pitch": 340},
+        {"Character_Scale": 2}, {"Character2_Rotation_Yaw": 5}, {"Character_Texture": "Red"},
+        {"Character1_Pos": "left"},
+        {"Character2_Location": "1,2,3", "Camera_Roll": 3}, {"Scene_Light": "red"}, {"Subset": "x"},
+        {"Character_Name": "blank", "Sample": 3},
+        {"Scene_Light": "red", "Character_Texture": "Blue", "Camera_Yaw": 0},
+    ]  # fmt: skip
+    for n, change in enumerate(others):
+        for now in (None, base, {**base, **others[n - 1]}):
+            following = {**base, **change}
+            yield {"now": now, "next": following, "changes": " ".join(_changes(now, following))}
+
+
+_ORDER = [
+    "World_Name",
+    "Character_Name",
+    "Character2_Name",
+    "Character_Texture",
+    "Character2_Texture",
+    "Character_Scale",
+    "Character_Rotation_Yaw",
+    "Character_Rotation_Pitch",
+    "Character_Rotation_Roll",
+    "Character2_Scale",
+    "Character2_Rotation_Yaw",
+    "Character2_Rotation_Pitch",
+    "Character2_Rotation_Roll",
+    "Character_Location",
+    "Character1_Pos",
+    "Character2_Location",
+    "Character2_Pos",
+    "Camera_Yaw",
+    "Camera_Pitch",
+    "Camera_Roll",
+    "Scene_Light",
+]
+"""The world, who stands in it, how they look, how large and turned they are, where they stand, the camera, light."""
+
+
+def _changes(now: dict[str, Any] | None, following: dict[str, Any]) -> list[str]:
+    assert {factor.wire for factor in FACTORS if not factor.label} == set(_ORDER)
+    old, new = None if now is None else Scene(now), Scene(following)
+    differ = {name for name in _ORDER if old is None or old[name] != new[name]}
+    if "World_Name" in differ:  # a new world is empty
+        return _ORDER
+    for name in ("Character", "Character2"):  # a new character is plain
+        if f"{name}_Name" in differ:
+            differ |= {one for one in _ORDER if one.startswith(f"{name}_")}
+    # Where one stands may depend on the other: on it, behind it.
+    if any(
+        "Scale" in name or "Rotation" in name or "_Pos" in name or "_Location" in name or name in _ORDER[1:3]
+        for name in differ
+    ):
+        differ |= {name for name in _ORDER if name.endswith(("_Pos", "_Location"))}
+    return [name for name in _ORDER if name in differ]
+
+
 VECTORS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
-    "json": jsons, "scenes": scenes, "requests": requests, "channel": channel,
+    "json": jsons, "scenes": scenes, "requests": requests, "channel": channel, "settle": settling, "changes": changing,
 }  # fmt: skip
 
 
@@ -337,8 +460,51 @@ def outdated() -> list[str]:
     ]
 
 
+def write_corpus(folder: Path) -> None:
+    """Write the texts that go in as files: what the fuzz targets begin with."""
+    folder.mkdir(parents=True, exist_ok=True)
+    held = [
+        case
+        for name in ("json", "scenes", "requests")
+        for case in json.loads((FOLDER / f"{name}.json").read_text())["cases"]
+    ]
+    for n, case in enumerate(held):
+        text = str(case.get("text", case.get("levels")))
+        if len(text) <= 4096:
+            (folder / f"{n:04d}").write_bytes(text.encode("utf-8", "surrogatepass"))
+    scene = '{"World_Name":"Desert","Camera_Yaw":45,"Character_Name":"Zebra"}'
+    render = '{"tmv":1,"do":"render","id":"a","scene":' + scene + ',"passes":["rgb","mask"]}'
+    scripts = [
+        "R" + render,
+        "A" + scene,
+        "F",
+        "F\x01",
+        "C",
+        "D",
+        "R" + render,
+        "L",
+        "W",
+        "X",
+        "R" + render,
+        "A",
+        "F",
+        "F",
+        "D",
+    ]
+    (folder / "script").write_bytes(b"\xff".join(one.encode() for one in ["", *scripts]))
+    inputs = [
+        bytes.fromhex(case["input"])
+        for case in json.loads((FOLDER / "channel.json").read_text())["cases"]
+        if "input" in case
+    ]
+    (folder / "inputs").write_bytes(b"\xff".join([b"", *(b"I" + one for one in inputs)]))
+
+
 if __name__ == "__main__":
     if sys.argv[1:] == ["--check"]:
         sys.exit(", ".join(outdated()) + ": run generate.py" if outdated() else 0)
+    if sys.argv[1:2] == ["--corpus"]:
+        write_corpus(Path(sys.argv[2]))
+        sys.exit(0)
     for each in VECTORS:
         (FOLDER / f"{each}.json").write_text(text_of(each))
