@@ -143,9 +143,8 @@ class Bsdf:
         self.coat_probability: Float | None = None
         if surface.coat is not None:
             self._coat_i = surface.coat * _fresnel(self.cos_i, mitsuba().Float(COAT_INDEX))
-            share = self._coat_i / dr.maximum(self._coat_i + (1 - self._coat_i) * (diffuse + specular), 1e-6)
-            coated: Float = dr.select(surface.coat > 0, dr.clip(share, 0.1, 0.9), 0)
-            self.coat_probability = coated
+            share: Float = self._coat_i / dr.maximum(self._coat_i + (1 - self._coat_i) * (diffuse + specular), 1e-6)
+            self.coat_probability = dr.select(surface.coat > 0, dr.clip(share, 0.1, 0.9), share * 0)
         # The terminator of a bumped surface (Conty Estevez, Lecocq and Stein, 2019).
         across = dot(surface.n, surface.smooth)
         self._bump = dr.minimum(0.125 * (1 / dr.maximum(dr.square(across), 1e-6) - 1), 1)
