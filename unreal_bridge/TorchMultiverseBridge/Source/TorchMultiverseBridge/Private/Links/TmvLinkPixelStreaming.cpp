@@ -30,7 +30,12 @@ namespace
 		virtual bool Attach(AActor& Host, FString& OutError) override
 		{
 			UPixelStreamingInput* Component = NewObject<UPixelStreamingInput>(&Host);
-			Component->RegisterComponent();  // its BeginPlay makes itself known to Pixel Streaming
+			Component->RegisterComponent();
+			if (!Component->HasBegunPlay())  // that is where it makes itself known to Pixel Streaming
+			{
+				OutError = TEXT("the input component did not begin play");
+				return false;
+			}
 			Relay->Handler = [this](const FString& Text) { OnText(Text); };
 			Component->OnInputEvent.AddDynamic(Relay.Get(), &UTmvInputRelay::OnInput);
 			Input = Component;
@@ -44,7 +49,7 @@ namespace
 			if (!Closed.IsValid())
 			{
 				// 5.0 gives no streamer's id, later versions do; it may come from another thread.
-				Closed = Delegates->OnAllConnectionsClosedNative.AddLambda([Alive = TWeakPtr<int32>(Life), this](auto&&...)
+				Closed = Delegates->OnAllConnectionsClosedNative.AddLambda([Alive = TWeakPtr<int32, ESPMode::ThreadSafe>(Life), this](auto&&...)
 				{
 					AsyncTask(ENamedThreads::GameThread, [Alive, this]()
 					{
@@ -75,7 +80,7 @@ namespace
 		TStrongObjectPtr<UTmvInputRelay> Relay{NewObject<UTmvInputRelay>()};
 		TWeakObjectPtr<UPixelStreamingInput> Input;
 		FDelegateHandle Closed;
-		TSharedPtr<int32> Life = MakeShared<int32>(0);
+		TSharedPtr<int32, ESPMode::ThreadSafe> Life = MakeShared<int32, ESPMode::ThreadSafe>(0);
 	};
 }
 

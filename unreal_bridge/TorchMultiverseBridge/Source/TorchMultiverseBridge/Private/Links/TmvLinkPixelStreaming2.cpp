@@ -45,6 +45,11 @@ namespace
 			}
 			UActorComponent* Component = NewObject<UActorComponent>(&Host, Class);
 			Component->RegisterComponent();
+			if (!Component->HasBegunPlay())  // that is where it makes itself known to Pixel Streaming
+			{
+				OutError = TEXT("the input component did not begin play");
+				return false;
+			}
 			Relay->Handler = [this](const FString& Text) { OnText(Text); };
 			FScriptDelegate Delegate;
 			Delegate.BindUFunction(Relay.Get(), TEXT("OnInput"));
@@ -52,7 +57,7 @@ namespace
 
 			if (UPixelStreaming2Delegates* Delegates = UPixelStreaming2Delegates::Get(); Delegates && !Closed.IsValid())
 			{
-				Closed = Delegates->OnAllConnectionsClosedNative.AddLambda([Alive = TWeakPtr<int32>(Life), this](auto&&...)
+				Closed = Delegates->OnAllConnectionsClosedNative.AddLambda([Alive = TWeakPtr<int32, ESPMode::ThreadSafe>(Life), this](auto&&...)
 				{
 					AsyncTask(ENamedThreads::GameThread, [Alive, this]()
 					{
@@ -96,7 +101,7 @@ namespace
 
 		TStrongObjectPtr<UTmvInputRelay> Relay{NewObject<UTmvInputRelay>()};
 		FDelegateHandle Closed;
-		TSharedPtr<int32> Life = MakeShared<int32>(0);
+		TSharedPtr<int32, ESPMode::ThreadSafe> Life = MakeShared<int32, ESPMode::ThreadSafe>(0);
 	};
 }
 
