@@ -7,6 +7,8 @@
 
 #include <algorithm>
 
+#include "TmvText.h"
+
 namespace
 {
 	constexpr int32 JpegQuality = 95;
@@ -109,14 +111,14 @@ FTmvFiles TmvEncode::Encode(const FTmvShot& Shot)
 		}
 		if (Bytes.empty())
 		{
-			Out.Error = FString::Printf(TEXT("%hs: it could not be read back or encoded"), Pass.c_str());
+			Out.Error = FString::Printf(TEXT("%s: it could not be read back or encoded"), *TmvText::FromUtf8(Pass));
 			return Out;
 		}
 		if (static_cast<int64>(Bytes.size()) > MostBytes)
 		{
 			Out.Error = FString::Printf(
-				TEXT("%hs: a file of %lld bytes; the data channel takes up to 15 MiB, so a smaller size is right"),
-				Pass.c_str(), static_cast<long long>(Bytes.size()));
+				TEXT("%s: a file of %lld bytes; the data channel takes up to 15 MiB, so a smaller size is right"),
+				*TmvText::FromUtf8(Pass), static_cast<long long>(Bytes.size()));
 			return Out;
 		}
 		Out.Files.Add({Pass, Extension, MoveTemp(Bytes)});

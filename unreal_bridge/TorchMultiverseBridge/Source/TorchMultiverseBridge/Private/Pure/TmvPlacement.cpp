@@ -54,6 +54,30 @@ Camera camera_of(const Layout& layout, const Angles& angles, double elevation, d
   return camera;
 }
 
+View view_of(const Camera& camera, int width) {
+  const double p = camera.turn.pitch * kDegree, y = camera.turn.yaw * kDegree, r = camera.turn.roll * kDegree;
+  const double sp = std::sin(p), cp = std::cos(p), sy = std::sin(y), cy = std::cos(y), sr = std::sin(r), cr = std::cos(r);
+  // An FRotator's axes in the stage's frame: forward, right, up.
+  const double forward[3] = {cp * cy, cp * sy, sp};
+  const double right[3] = {sr * sp * cy - cr * sy, sr * sp * sy + cr * cy, -sr * cp};
+  const double up[3] = {-(cr * sp * cy + sr * sy), cy * sr - cr * sp * sy, cr * cp};
+  View view;
+  view.focal = width / 2.0 / std::tan(camera.horizontal / 2 * kDegree);
+  const double at[3] = {camera.position.y / 100, camera.position.x / 100, camera.position.z / 100};
+  for (int row = 0; row < 3; ++row) {
+    const double* axis = row == 0 ? right : row == 1 ? up : forward;
+    const double sign = row == 1 ? -1 : 1;
+    const double turned[3] = {sign * axis[1], sign * axis[0], sign * axis[2]};  // x is the stage's Y, y its X
+    double along = 0;
+    for (int k = 0; k < 3; ++k) {
+      view.rt[row][k] = turned[k];
+      along += turned[k] * at[k];
+    }
+    view.rt[row][3] = -along;
+  }
+  return view;
+}
+
 Point spot_of(Place place, const Point& location, double below) {
   if (place == Place::Location) return {location.x * kUnit, location.y * kUnit, location.z * kUnit};
   const double right = place == Place::Left ? -kSide : place == Place::Right ? kSide : 0;

@@ -39,6 +39,14 @@ struct Camera {
 Camera camera_of(const Layout& layout, const Angles& angles, double elevation, double reach, double ground, int width,
                  int height);
 
+// What the picture's camera was, in the convention of the built-in engine: metres, right-handed, x to the right of
+// Camera_Yaw 0, y away, z up; camera x right, y down, z forward; pixel = K [R|t] world.
+struct View {
+  double focal = 0;      // pixels
+  double rt[3][4] = {};  // [R|t]
+};
+View view_of(const Camera& camera, int width);
+
 // Where a character's bounding box stands: x, y of its middle, and what is added to the ground's height below it.
 // `below`: scale of the character at the bottom or in the centre, for one at the top.
 Point spot_of(Place place, const Point& location, double below);
