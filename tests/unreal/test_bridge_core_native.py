@@ -28,7 +28,7 @@ from torchmultiverse.errors import ProtocolError, SpecError
 from torchmultiverse.protocol import bridge, messages
 from torchmultiverse.protocol import datachannel as dc
 from torchmultiverse.scenes import FACTORS, Factor, Scene, canonical_json, scene_seed
-from torchmultiverse.serve.streamer import read_request
+from torchmultiverse.serve.answers import read_request
 
 pytestmark = pytest.mark.timeout(600)
 
