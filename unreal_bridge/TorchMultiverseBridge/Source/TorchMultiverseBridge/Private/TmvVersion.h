@@ -19,3 +19,6 @@
 
 // USkeletalMeshComponent: SetSkeletalMesh until 5.0, SetSkeletalMeshAsset and GetSkeletalMeshAsset from 5.1.
 #define TMV_HAS_SKELETAL_MESH_ASSET TMV_UE_AT_LEAST(1)
+
+// FHitResult: in Engine/EngineTypes.h until 5.0, in a header of its own from 5.1.
+#define TMV_HAS_HIT_RESULT_HEADER TMV_UE_AT_LEAST(1)
