@@ -87,8 +87,10 @@ def command(compiler: str, build: Build, file: Path, root: Path, folder: Path) -
     return [compiler, *FLAGS, f"-std={build.standard}", *flat, *include_folders(root, folder), str(file)]
 
 
-def compile_all(root: Path, build: Build, compiler: str, *, apart: bool = False) -> str:
+def compile_all(root: Path, build: Build, compiler: str, *, apart: bool = False, only: str = "") -> str:
     """Compile all sources; as one unit (quick), or each by itself, which finds headers that are missing.
+
+    ``only``: the name of one file, which is compiled alone.
 
     Returns:
         What the compiler said; empty where it had nothing to say.
@@ -99,7 +101,7 @@ def compile_all(root: Path, build: Build, compiler: str, *, apart: bool = False)
             generated(root, folder)
         except ValueError as error:
             return str(error)
-        files = sources(root)
+        files = [path for path in sources(root) if only in ("", path.name)]
         if not apart:
             unit = folder / "all.cpp"
             unit.write_text("".join(f'#include "{path}"\n' for path in files))

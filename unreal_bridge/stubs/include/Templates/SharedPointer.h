@@ -5,6 +5,7 @@ enum class ESPMode : uint8 { NotThreadSafe = 0, ThreadSafe = 1 };
 template <typename T, ESPMode M = ESPMode::ThreadSafe> class TSharedPtr;
 template <typename T, ESPMode M = ESPMode::ThreadSafe> class TSharedRef {
  public:
+  explicit TSharedRef(T*);
   template <typename U, typename = std::enable_if_t<std::is_convertible<U*, T*>::value>> TSharedRef(const TSharedRef<U, M>&) {}
   T* operator->() const;
   T& operator*() const;
@@ -33,4 +34,4 @@ template <typename T, ESPMode M = ESPMode::ThreadSafe> class TSharedFromThis {
  public:
   TSharedRef<T, M> AsShared();
 };
-template <typename T, ESPMode M = ESPMode::ThreadSafe, typename... A> TSharedRef<T, M> MakeShared(A&&... Args) { (void)sizeof(T(std::forward<A>(Args)...)); return *static_cast<TSharedRef<T, M>*>(nullptr); }
+template <typename T, ESPMode M = ESPMode::ThreadSafe, typename... A> TSharedRef<T, M> MakeShared(A&&... Args) { (void)sizeof(T(std::forward<A>(Args)...)); return TSharedRef<T, M>(static_cast<T*>(nullptr)); }
