@@ -19,7 +19,6 @@ struct FMemory { static void* Memcpy(void*, const void*, SIZE_T); };
 struct FDelegateHandle { bool IsValid() const; void Reset(); };
 class UObject;
 class UClass;
-namespace ELogVerbosity { enum Type { NoLogging, Fatal, Error, Warning, Display, Log, Verbose, VeryVerbose, All }; }
 template <typename T> struct TObjectPtr {
   TObjectPtr(T* = nullptr) {}
   T* Get() const;

@@ -9,11 +9,7 @@ namespace EAnimationMode { enum Type : int { AnimationBlueprint, AnimationSingle
 class USkeletalMeshComponent : public UMeshComponent {
  public:
   uint8 bPauseAnims : 1;
-#if ENGINE_MINOR_VERSION >= 1
-  void SetSkeletalMeshAsset(USkeletalMesh*);
-#else
   virtual void SetSkeletalMesh(USkeletalMesh*, bool = true);
-#endif
   void SetAnimationMode(EAnimationMode::Type);
   void SetAnimation(UAnimationAsset*);
   void SetPosition(float, bool = true);

@@ -2,6 +2,7 @@
 #include "TmvStub.h"
 TMV_STUB(0, 7)
 #include "CoreMinimal.h"
+namespace ELogVerbosity { enum Type { NoLogging, Fatal, Error, Warning, Display, Log, Verbose, VeryVerbose, All }; }
 struct FLogCategoryBase { const TCHAR* Name; };
 #define DECLARE_LOG_CATEGORY_EXTERN(Category, Default, Compiled) extern struct FLogCategory##Category : public FLogCategoryBase { static constexpr auto DefaultVerbosity = ELogVerbosity::Default; static constexpr auto CompiledVerbosity = ELogVerbosity::Compiled; } Category
 #define DEFINE_LOG_CATEGORY(Category) FLogCategory##Category Category
