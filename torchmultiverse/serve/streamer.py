@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from aiortc import RTCDataChannel, RTCPeerConnection, RTCSessionDescription
 from websockets.asyncio.client import ClientConnection
@@ -23,8 +23,9 @@ from websockets.exceptions import ConnectionClosed
 from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, Limits, RenderOptions, Supervisor, codec
 from torchmultiverse.errors import EngineError, ProtocolError, SpecError
 from torchmultiverse.protocol import datachannel as dc
-from torchmultiverse.protocol import messages, pug, signalling, webrtc, websocket
+from torchmultiverse.protocol import messages, pixels, pug, signalling, webrtc, websocket
 from torchmultiverse.scenes import FACTORS, Scene
+from torchmultiverse.serve.pixels import Outlet, Outlets
 from torchmultiverse.serve.security import is_loopback
 from torchmultiverse.serve.video import LatestFrameTrack
 from torchmultiverse.version import __version__
@@ -52,6 +53,8 @@ class _Player:
     factors: dict[str, Any] = field(default_factory=dict)
     resolution: tuple[int, int] = (512, 512)
     pending_pug: asyncio.TimerHandle | None = None
+    outlet: Outlet | None = None  # where the files of its pictures go, if not over the data channel
+    asks: bool = False  # for another outlet
     outbox: asyncio.Queue[list[bytes]] = field(default_factory=asyncio.Queue)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     candidates: int = 0
@@ -74,6 +77,7 @@ class Streamer:
         token: for a server that asks for one.
         pug_quiet: seconds without a further factor after which the ``pug`` dialect's scene is complete.
         protocol_message: send ``Protocol`` (UE 5.1 and later) or not (UE 5.0).
+        pixel_ways: ways of files that are offered besides the data channel: ``auto`` all, ``channel`` none, or one.
     """
 
     def __init__(
@@ -86,6 +90,7 @@ class Streamer:
         token: str | None = None,
         pug_quiet: float = 0.05,
         protocol_message: bool = True,
+        pixel_ways: pixels.Choice = "auto",
     ) -> None:
         self.url = url
         self.loopback = is_loopback(websocket.host(url)) if loopback is None else loopback
@@ -98,6 +103,7 @@ class Streamer:
         self._latest: Frame | None = None
         self._pug_quiet = pug_quiet
         self._protocol_message = protocol_message
+        self._outlets = Outlets(url, token, pixels.ways(pixel_ways))
         self._socket: ClientConnection | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -125,6 +131,7 @@ class Streamer:
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
             await asyncio.gather(*(self._drop(player) for player in list(self._players)))
+            await self._outlets.close()
             await loop.run_in_executor(None, self._engines.close, 10)
 
     async def _register(self, ready: Callable[[], None]) -> None:
@@ -231,6 +238,8 @@ class Streamer:
         if player is None:
             return self._spawn(asyncio.sleep(0))
         player.gone = True
+        if player.outlet is not None:
+            player.outlet.close()
         for task in player.tasks:
             task.cancel()
         return self._spawn(webrtc.close(player.connection))
@@ -305,13 +314,40 @@ class Streamer:
         if isinstance(request, messages.Hello):
             engine = self._catalogue
             done = messages.HelloDone(
-                id=name, engine=engine.engine, version=engine.version, fingerprint=engine.fingerprint
-            )
+                id=name, engine=engine.engine, version=engine.version, fingerprint=engine.fingerprint,
+                pixels=list(self._outlets.offered) or None,
+            )  # fmt: skip
             self._respond(player, done)
+        elif isinstance(request, messages.PixelsRequest):
+            player.tasks.append(asyncio.get_running_loop().create_task(self._open_outlet(player, request)))
         else:
             data = self._catalogue.model_dump_json().encode()
             self._say(player, *dc.encode_file(f"{name}.catalogue.json", codec.MIME["json"], data))
             self._respond(player, messages.Done(id=name))
+
+    async def _open_outlet(self, player: _Player, request: messages.PixelsRequest) -> None:
+        """Prepare another way for the files of a player, which it takes from when the player is ready."""
+
+        def ready(outlet: Outlet | None) -> None:
+            before, player.outlet = player.outlet, outlet
+            if before is not None and outlet is not None:
+                before.close()
+            if player.gone and outlet is not None:
+                outlet.close()
+
+        reply: messages.Message
+        try:
+            if player.asks:
+                raise EngineError("one question for a way of pixels at a time")
+            player.asks = True
+            try:
+                place, key = await self._outlets.open(request.by, ready)
+                reply = messages.PixelsDone(id=request.id, place=place, key=key)
+            finally:
+                player.asks = False
+        except EngineError as error:
+            reply = messages.Failed(id=request.id, reason=str(error))
+        self._respond(player, reply)
 
     def _render(self, player: _Player, request: messages.RenderRequest) -> None:
         name = request.id
@@ -344,14 +380,17 @@ class Streamer:
             self._respond(player, messages.Failed(id=name, reason=reason, again=again))
             return
         self._latest = answer
+        kinds = {one: codec.extension(one, options.format) for one in options.passes}
+        files = {one: (f"{name}.{one}.{kind}", answer.encoded(one)) for one, kind in kinds.items()}
+        sent = player.outlet.put(files) if player.outlet is not None else None
         done = messages.RenderDone(
             id=name, scene_id=answer.scene_id, sha256={one: answer.sha256(one) for one in options.passes},
-            settle=answer.settle, timings=answer.timings, engine=answer.engine, info=answer.info,
+            settle=answer.settle, timings=answer.timings, engine=answer.engine, info=answer.info, **(sent or {}),
         )  # fmt: skip
         parts = [_response(messages.Settled(id=name, settle=answer.settle))]
-        for one in options.passes:
-            extension = codec.extension(one, options.format)
-            parts += dc.encode_file(f"{name}.{one}.{extension}", codec.MIME[extension], answer.encoded(one))
+        if sent is None:
+            for one, (extension, data) in files.items():
+                parts += dc.encode_file(extension, codec.MIME[kinds[one]], data)
         self._say(player, *parts, _response(done))
 
     def _pug(self, player: _Player, text: str) -> None:
@@ -407,6 +446,8 @@ def _encoded(future: Future[Frame | Failure], scene: Scene, options: RenderOptio
     answer = future.result()
     if isinstance(answer, Frame):
         try:
+            if "raw" in (answer.format, options.format):
+                answer = answer.in_format(options.format)
             for name in options.passes:
                 answer.encoded(name)
         except Exception as error:  # the picture is somebody's code's: its scene fails, the server goes on
@@ -426,5 +467,6 @@ def read_request(request: messages.RenderRequest) -> tuple[Scene, RenderOptions]
         SpecError: what is wrong with it.
     """
     size = (request.size[0], request.size[1])
-    options = RenderOptions(size, tuple(request.passes), request.format, request.seed, request.samples)
+    format: Literal["png", "jpeg", "raw"] = "raw" if request.raw else request.format
+    options = RenderOptions(size, tuple(request.passes), format, request.seed, request.samples)
     return Scene(request.scene), options
