@@ -192,7 +192,7 @@ class _SharedOutlet(Outlet):
         self._guest = guest
         self._ready = ready
         self._among = among
-        self._slots = pixels.Slots()
+        self._slots = pixels.Slots(pixels.REGION)
         self._is_ready = False
         self._region: int | None = None
         region = shared_memory.create_region(self._slots.size)
