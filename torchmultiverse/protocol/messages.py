@@ -250,7 +250,7 @@ def read(kind: type[M], message: Mapping[str, Any]) -> M:
         field = kind.model_fields.get(name)
         right = (field.description if field else None) or first["msg"]
         place = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "missing":
+        if first["type"] == "missing" and len(first["loc"]) == 1:
             raise ProtocolError(f"there is no '{name}'; {right} is right") from None
         raise ProtocolError(f"{place} is {str(first['input'])[:200]!r}; {right} is right") from None
 
