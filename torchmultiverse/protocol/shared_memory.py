@@ -57,7 +57,7 @@ def listen(name: str) -> socket.socket:
     one = _new_socket()
     try:
         one.bind(_address(name))
-        one.listen(16)
+        one.listen(128)
     except BaseException:
         one.close()
         raise
