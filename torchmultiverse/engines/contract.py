@@ -431,6 +431,16 @@ class ReportsMemory(Protocol):
 
 
 @runtime_checkable
+class ReportsPixels(Protocol):
+    """A capability: an engine behind an address, which knows which way its pictures come. From any thread."""
+
+    @property
+    def pixels(self) -> str:
+        """The way: ``shared`` memory of this host, a binary ``websocket``, or the data ``channel`` of WebRTC."""
+        ...
+
+
+@runtime_checkable
 class HasManifestNotes(Protocol):
     """A capability: an engine whose datasets should say something of how they were made.
 
