@@ -338,11 +338,11 @@ def test_rooms_are_for_those_who_may_come_and_were_told() -> None:
         with pytest.raises(ConnectionClosed, match="no such room"):
             await (await connect(f"{served.url}/pixels/{name}?token=right")).recv()
         async with connect(f"{served.server.streamer_url}/pixels/{name}?token=right") as host:
-            assert await host.recv() == "torchmultiverse room"
+            assert await host.recv() == "torchmultiverse-room"
             with pytest.raises(ConnectionClosed, match="rooms are taken"):
                 await (await connect(f"{served.server.streamer_url}/pixels/{name}?token=right")).recv()
             async with connect(f"{served.url}/pixels/{name}?token=right") as guest:
-                assert await guest.recv() == "torchmultiverse room"
+                assert await guest.recv() == "torchmultiverse-room"
                 with pytest.raises(ConnectionClosed, match="somebody is in it"):
                     await (await connect(f"{served.url}/pixels/{name}?token=right")).recv()
                 await host.send(b"x" * 200_000)

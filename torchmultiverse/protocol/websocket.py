@@ -16,7 +16,7 @@ from torchmultiverse.protocol.signalling import MAX_MESSAGE
 PING = 20.0
 """Seconds between two looks whether the other side still answers, and seconds that it may take to."""
 CLOSE_TIMEOUT = 1.0
-ROOM = "torchmultiverse room"
+ROOM = "torchmultiverse-room"
 """What a signalling server of ours says first in a room; another one has no rooms, and says something else."""
 _PLAIN = "".join(c for c in string.punctuation if c != "%")
 
