@@ -8,6 +8,8 @@ from typing import Any
 
 from aiortc import RTCDataChannel, RTCPeerConnection
 
+from torchmultiverse.serve.pixels import Outlet
+
 MAX_UNSENT = 256 * 2**20
 """Bytes that may wait for a player who does not take them; beyond, its requests are dropped."""
 HIGH_WATER = 1024 * 1024
@@ -28,6 +30,8 @@ class Player:
         tasks: what ends with the player.
         candidates: how many ICE candidates it has sent.
         unsent: bytes in the outbox.
+        outlet: where the files of its pictures go, if not over the data channel.
+        opening: prepares another outlet, which the player asked for.
         gone: whether it has left.
     """
 
@@ -40,11 +44,21 @@ class Player:
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     candidates: int = 0
     unsent: int = 0
+    outlet: Outlet | None = None
+    opening: asyncio.Task[None] | None = None
     gone: bool = False
 
     def absent(self) -> bool:
         """Whether rendering for this player would be in vain."""
         return self.gone or self.unsent > MAX_UNSENT
+
+    def use(self, outlet: Outlet | None) -> None:
+        """Have files sent another way, or, ``None``, over the data channel again."""
+        before, self.outlet = self.outlet, outlet
+        if before is not None and outlet is not None:
+            before.close()
+        if self.gone and outlet is not None:
+            outlet.close()
 
     def say(self, *messages: bytes) -> None:
         """Have messages sent, one after another, unless the player has left."""
