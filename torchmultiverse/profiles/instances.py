@@ -130,7 +130,7 @@ def _claim(name: str, profile: Profile, instance: int | None, patience: float) -
             try:
                 return number, FolderLock(folder)
             except DatasetError as error:
-                holders.append(str(error).partition(" by ")[2].partition(";")[0])
+                holders.append(str(error).rpartition(" by ")[2].partition(";")[0])
             except OSError as error:
                 raise EngineError(f"{folder}: {error.strerror}") from None
         if time.monotonic() >= end:

@@ -98,6 +98,14 @@ class Profile(Document):
         """How many run side by side."""
         return max(len(self.gpus), 1) * self.per_gpu
 
+    @property
+    def client(self) -> dict[str, Any]:
+        """The fields of `torchmultiverse.engines.client.ClientOptions` that the profile says."""
+        return {
+            "dialect": self.dialect, "hello_timeout": self.hello_timeout, "timeout": self.timeout,
+            "retries": self.retries,
+        }  # fmt: skip
+
     def adapter(self, instance: int) -> int | None:
         """Return the card of an instance; neighbours are on different cards, so that a few use all of them."""
         return self.gpus[instance % len(self.gpus)] if self.gpus else None
@@ -173,6 +181,7 @@ def _value(field: str, text: str) -> Any:
         if field in _LISTS:
             parts = text.lower().replace(" ", "").split(_LISTS[field])
             return [int(part) for part in (parts * 2 if field == "size" and len(parts) == 1 else parts)]
-        return TypeAdapter(info.annotation).validate_python(os.path.abspath(text) if field == "script" else text)
+        kind: Any = info.annotation
+        return TypeAdapter(kind).validate_python(os.path.abspath(text) if field == "script" else text)
     except ValueError:
         raise SpecError(f"{field} = {text!r}: {info.description}") from None

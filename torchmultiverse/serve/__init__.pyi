@@ -3,6 +3,7 @@ from .failures import known_failures as known_failures
 from .failures import recognise as recognise
 from .forever import run_stacks as run_stacks
 from .forever import serve_forever as serve_forever
+from .forever import to_stderr as to_stderr
 from .launch import RESTARTS as RESTARTS
 from .launch import LocalStack as LocalStack
 from .launch import Stack as Stack
@@ -34,4 +35,5 @@ __all__ = [
     "recognise",
     "run_stacks",
     "serve_forever",
+    "to_stderr",
 ]
