@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 
 from torchmultiverse.engines import Failure, RemoteEngine, RenderOptions
 from torchmultiverse.errors import EngineError, TorchMultiverseError
@@ -32,15 +33,21 @@ def diagnose(
     findings = probe(profile)
     if not start:
         return findings
-    hopeless = [finding for finding in findings if finding.state == "broken" and finding.subject in ("script", "user")]
-    if hopeless:
-        return [*findings, Finding("note", "instances", f"not started: {hopeless[0].detail}")]
+    if any(finding.state == "broken" and finding.subject == "script" for finding in findings):
+        return findings
     numbers = range(profile.instances)
     tell(f"starting {len(numbers)} instances, {profile.start_timeout:g} s at most")
     with ThreadPoolExecutor(min(len(numbers), _MOST_AT_ONCE)) as pool:
-        for found in pool.map(lambda number: _instance(name, profile, number), numbers):
-            findings += found
-    return findings
+        live = [
+            finding for found in pool.map(lambda number: _instance(name, profile, number), numbers) for finding in found
+        ]
+    if _proven(live):  # what seemed to be in the way is not
+        findings = [replace(one, state="note") if one.state == "broken" else one for one in findings]
+    return [*findings, *live]
+
+
+def _proven(live: list[Finding]) -> bool:
+    return any(finding.state == "ok" for finding in live) and all(finding.state != "broken" for finding in live)
 
 
 def _instance(name: str, profile: Profile, number: int) -> list[Finding]:
