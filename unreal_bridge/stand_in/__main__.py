@@ -72,9 +72,7 @@ async def _serve(library: Library, given: CommandLine, chosen: Settings) -> None
     def said(player: str, text: str | None) -> None:
         game.inbox.put((player, text))
 
-    players = PeerConnections(
-        signalling.send, said, partial(said, text=None), url=given.url, version=version
-    )
+    players = PeerConnections(signalling.send, said, partial(said, text=None), url=given.url, version=version)
 
     def send(player: str, messages: list[bytes], seconds: float) -> None:
         if seconds:

@@ -1,4 +1,4 @@
-"""The game thread: a frame every few milliseconds, in which the bridge core is told what happened and asked what to do."""
+"""The game thread: a frame every few milliseconds, in which the core is told what happened and asked what to do."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ class Game:
         if "silent" in wrong:
             return
         if "cut" in wrong:
-            files[0] = files[0][:2] + [files[0][2][: len(files[0][2]) // 2]]
+            files[0] = [*files[0][:2], files[0][2][: len(files[0][2]) // 2]]
         messages = [message for file in files for message in file] + messages
         if "die" in wrong:
             self._send(player, messages[: len(messages) // 2], 0)

@@ -1,4 +1,4 @@
-"""The level as an engine shows it: changes load over several frames, and what was there before shows through for a while.
+"""The level as an engine shows it: changes load over several frames, and earlier pictures show through for a while.
 
 A picture that is read back too early is another scene's, or a mixture of two. Nothing here waits: that is the bridge
 core's business.
@@ -46,7 +46,7 @@ class Level:
     _since: int = 0
 
     def apply(self, changes: Sequence[tuple[str, Any]], size: tuple[int, int]) -> None:
-        """Change factors, in order. A new world is empty, and a new character plain: what they carry has to be said again."""
+        """Change factors, in order. A new world is empty, and a new character plain: all they carry is said again."""
         before = self.view() if self._shown is not None and size == self.size else None
         if not changes and before is not None:
             return

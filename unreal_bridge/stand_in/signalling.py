@@ -1,4 +1,4 @@
-"""Unreal's end of the signalling: registers, makes an offer to every player, and comes back when the server was away."""
+"""Unreal's end of the signalling: registers, makes an offer to every player, and comes back after its server."""
 
 from __future__ import annotations
 
@@ -41,7 +41,6 @@ class Signalling:
         url: of the server's streamer port.
         streamer_id: name to register under.
         version: of Unreal; 5.0 does not say who it is.
-        token: for a server that asks for one, as ``?token=…`` in the address or here.
     """
 
     def __init__(self, url: str, streamer_id: str, version: tuple[int, int]) -> None:
