@@ -58,6 +58,7 @@ class ClientOptions:
         hello_timeout: seconds after which an engine that does not answer ``hello`` counts as ``pug``.
         max_payload: largest picture that is accepted, in bytes.
         lost: asked before each attempt to connect; a text says that the engine will not come back, and why.
+        delivered: called after each picture.
 
     Raises:
         EngineError: an unknown dialect; says the nearest one.
@@ -78,6 +79,7 @@ class ClientOptions:
     hello_timeout: float = 5.0
     max_payload: int = dc.MAX_PAYLOAD
     lost: Callable[[], str | None] = lambda: None
+    delivered: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         if self.dialect not in get_args(Dialect):
@@ -219,6 +221,12 @@ class AsyncClient:
         Raises:
             EngineError: the engine is lost.
         """
+        answer = await self._render(scene, options)
+        if isinstance(answer, Frame):
+            self._settings.delivered()
+        return answer
+
+    async def _render(self, scene: Scene, options: RenderOptions) -> Frame | Failure:
         if self.dialect == "auto":
             await self.connect()  # which asks
         if self.dialect == "pug" and options.passes != ("rgb",):

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 START_TIMEOUT = 120.0
 """Seconds that a process may take to say that it is ready."""
 RESTARTS = 5
-"""How often in a row an engine that dies within `STABLE` seconds is started again."""
+"""How often in a row an engine that dies within `STABLE` seconds, and without a picture, is started again."""
 STABLE = 60.0
 TAIL_LINES = 30
 LINE_BYTES = 8192
@@ -171,6 +171,7 @@ class _Stack(ABC):
         self._stopping = threading.Event()
         self._watcher: threading.Thread | None = None
         self._lost: str | None = None
+        self._deaths = 0  # in a row
         self.restarts = 0
         self.url = ""
 
@@ -212,6 +213,10 @@ class _Stack(ABC):
         assert self._engine is not None
         self._engine.kill()
 
+    def delivered(self) -> None:
+        """Take note that the engine made a picture: it may die `RESTARTS` times again."""
+        self._deaths = 0
+
     def memory(self) -> int:
         """Return the bytes of memory of the engine's processes."""
         return self._engine.memory() if self._engine is not None else 0
@@ -225,7 +230,6 @@ class _Stack(ABC):
             self._engine.stop()
 
     def _watch(self) -> None:
-        in_a_row = 0
         while not self._stopping.wait(0.2):
             assert self._engine is not None
             if not self._server.alive():
@@ -234,7 +238,7 @@ class _Stack(ABC):
             if self._engine.alive():
                 continue
             self._engine.stop()
-            in_a_row = in_a_row + 1 if time.monotonic() - self._engine.started < STABLE else 1
+            self._deaths = in_a_row = self._deaths + 1 if time.monotonic() - self._engine.started < STABLE else 1
             if in_a_row > RESTARTS:
                 self._lost = f"{self._engine.name} died {in_a_row} times in a row:\n{self._engine.tail()}"
                 return
