@@ -75,10 +75,10 @@ def find_library(environment: Mapping[str, str] = os.environ) -> Path:
         if not Path(given).is_file():
             raise Unusable(f"{LIBRARY} is {given!r}; there is no such file")
         return Path(given)
-    found = sorted(_CORE.glob("build*/**/libtmv_bridge.so"), key=lambda path: path.stat().st_mtime)
+    found = sorted(_CORE.glob("build*/**/libtmv_core.so"), key=lambda path: path.stat().st_mtime)
     if not found:
         raise Unusable(
-            f"no libtmv_bridge.so in {_CORE}/build: build it as the README beside it says, or name one in {LIBRARY}"
+            f"no libtmv_core.so in {_CORE}/build: build it as the README beside it says, or name one in {LIBRARY}"
         )
     return found[-1]
 
