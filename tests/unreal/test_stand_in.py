@@ -35,13 +35,16 @@ SIZE = (128, 128)
 OPTIONS = RenderOptions(size=SIZE)
 PATIENCE = {"timeout": 2.0, "retries": 8, "in_flight": 8, "dialect": "tmv"}
 # A run of pictures has every fault several times; none of two that come together hides the other for long.
-FAULTS = {"stale": 7, "wrong_scene": 11, "double": 5, "cut": 13, "slow": 17, "silent": 41, "unsettled": 23}
+FAULTS = {
+    "stale": 7, "wrong_scene": 9, "wrong_id": 11, "double": 5, "cut": 13, "slow": 17, "silent": 41, "unsettled": 37,
+}  # fmt: skip
 SAID = {
     "stale": "does not have the announced SHA-256",
-    "wrong_scene": "the engine applied scene",
+    "wrong_scene": "the world shows another scene: Camera_Yaw = ",
+    "wrong_id": "the engine applied scene",
     "cut": "the pass 'rgb' did not come",
     "silent": "no answer for 2 s",
-    "unsettled": "textures",
+    "unsettled": "still loading: textures: 1",
 }
 
 
@@ -103,7 +106,7 @@ def test_this_would_notice_a_bridge_that_does_not_wait(patch: pytest.MonkeyPatch
 def test_a_stranger_with_every_fault(patch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     scenes = shuffled(60)
     with caplog.at_level(logging.WARNING):
-        answers, _ = render(game(patch, **FAULTS, slow_ms=150), scenes)
+        answers, _ = render(game(patch, **FAULTS, settle_ms=1000), scenes)
     assert check(scenes, answers) == {"right": 60}
     for fault, words in SAID.items():
         assert any(words in record.getMessage() for record in caplog.records), f"{fault} was not noticed"
@@ -114,7 +117,7 @@ def test_a_stranger_with_every_fault(patch: pytest.MonkeyPatch, caplog: pytest.L
 def test_every_fault_alone(patch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, fault: str) -> None:
     scenes = shuffled(40)
     with caplog.at_level(logging.WARNING):
-        answers, _ = render(game(patch, **{fault: 3}), scenes)
+        answers, _ = render(game(patch, **{fault: 3}, settle_ms=1000), scenes)
     assert check(scenes, answers) == {"right": 40}
     refused = Counter(record.getMessage().partition(": ")[2] for record in caplog.records)
     if fault in SAID:
@@ -124,7 +127,7 @@ def test_every_fault_alone(patch: pytest.MonkeyPatch, caplog: pytest.LogCaptureF
 
 
 @pytest.mark.parametrize(
-    ("count", "every"), [(60, 20), pytest.param(1000, 100, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
+    ("count", "every"), [(45, 15), pytest.param(1000, 100, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
 )
 def test_no_picture_is_lost_where_the_binary_crashes(patch: pytest.MonkeyPatch, count: int, every: int) -> None:
     """It crashes in the middle of an answer. A thousand pictures take more crashes than a binary that cannot start."""
@@ -160,17 +163,17 @@ def test_a_dataset_by_two_packaged_binaries(patch: pytest.MonkeyPatch, tmp_path:
         "name": "strange",
         "design": {
             "kind": "factorial",
-            "factors": {"World_Name": ["Desert", "Snow"], "Character_Name": ["Zebra"], "Camera_Yaw": list(range(30))},
+            "factors": {"World_Name": ["Desert", "Snow"], "Character_Name": ["Zebra"], "Camera_Yaw": list(range(20))},
         },
         "render": {"size": [48, 48]},
     }
     report = generate(spec, tmp_path / "d", str(game(patch)), workers=2, progress=False)
-    assert (report.images, report.failures) == (60, [])
+    assert (report.images, report.failures) == (40, [])
     rows = pq.read_table(tmp_path / "d" / "data").to_pylist()
     for row in rows:
         assert read_marker(np.array(Image.open(io.BytesIO(row["image"]["bytes"])))) == row["scene_id"]
         assert json.loads(row["scene"]).get("Camera_Yaw", 0) == row["camera_yaw"]
-    assert len({row["scene_id"] for row in rows}) == 60
+    assert len({row["scene_id"] for row in rows}) == 40
 
 
 def test_a_binary_without_its_graphics_card_says_so(patch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,6 @@ from stand_in.settings import Settings
 
 log = logging.getLogger("LogInit")
 CATALOGUE = Path(__file__).with_name("catalogue.json")
-MAX_SETTLE_MS = 5000
 
 
 def main() -> int:
@@ -44,7 +43,7 @@ def main() -> int:
 def config(chosen: Settings) -> dict[str, Any]:
     """Return the config of the bridge."""
     catalogue = json.loads(CATALOGUE.read_text(encoding="utf-8"))
-    budget = {"quiet_frames": chosen.quiet, "max_ms": MAX_SETTLE_MS if not chosen.unsettled else chosen.slow_ms}
+    budget = {"quiet_frames": chosen.quiet, "max_ms": chosen.settle_ms}
     return {"catalogue": {**catalogue, "version": chosen.unreal}, "settle": budget}
 
 

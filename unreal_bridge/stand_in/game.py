@@ -50,6 +50,7 @@ class Game:
         self._send = send
         self._faults = Faults(settings)
         self._files: dict[str, list[Part]] = {}
+        self._scene = ""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="GameThread")
 
@@ -123,11 +124,15 @@ class Game:
     def _respond(self, command: Command) -> None:
         """Send a text, after the files that it is about; here the faults of answers happen."""
         player, text = command.fields["player"], command.fields["text"]
-        parts, messages = self._files.pop(player, []), self._library.response(text)
+        parts, answer = self._files.pop(player, []), json.loads(text)
         wrong: set[str] = set()
-        if json.loads(text).get("scene_id"):
+        if answer.get("scene_id"):
             wrong = self._faults.of_answer()
             parts = self._faults.files(parts, wrong)
+            before, self._scene = self._scene, answer["scene_id"]
+            if "wrong_id" in wrong:
+                text = text.replace(answer["scene_id"], before)
+        messages = self._library.response(text)
         files = [self._library.file(part.extension, part.mime, part.data) for part in parts]
         if "silent" in wrong:
             return

@@ -27,12 +27,14 @@ class Settings:
         die_at_start: the process ends at once, with this exit code.
         stale: the files sent are those of the picture before.
         wrong_scene: a change is lost, and another scene than the one asked for is shown.
+        wrong_id: the answer says that it is of the scene before.
         double: the answer is sent twice.
         cut: the first file ends in the middle.
         silent: no answer comes.
         slow: the answer comes ``slow_ms`` later.
         slow_ms: milliseconds.
         unsettled: a texture never comes.
+        settle_ms: milliseconds after which the bridge gives up waiting.
     """
 
     unreal: str = "5.5"
@@ -46,15 +48,17 @@ class Settings:
     die_at_start: int = 0
     stale: int = 0
     wrong_scene: int = 0
+    wrong_id: int = 0
     double: int = 0
     cut: int = 0
     silent: int = 0
     slow: int = 0
     slow_ms: float = 300.0
     unsettled: int = 0
+    settle_ms: float = 5000.0
 
 
-FAULTS = ("die", "stale", "wrong_scene", "double", "cut", "silent", "slow", "unsettled")
+FAULTS = ("die", "stale", "wrong_scene", "wrong_id", "double", "cut", "silent", "slow", "unsettled")
 
 
 def read(environment: Mapping[str, str]) -> Settings:
