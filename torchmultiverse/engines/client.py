@@ -44,7 +44,8 @@ class ClientOptions:
     Attributes:
         token: for a server that asks for one.
         dialect: ``tmv``, ``pug``, or ``auto``: ask, and take ``pug`` where nobody answers.
-        timeout: seconds without any sign of life about a picture after which it is asked for again.
+        timeout: seconds without any sign of life about a picture, or about one asked for before it, until it is asked
+            for again.
         retries: how often a picture is asked for again before it is a `Failure`.
         connect_timeout: seconds that one attempt to connect may take.
         reconnects: attempts to connect before the engine counts as lost.
@@ -108,6 +109,7 @@ class AsyncClient:
         self._connection: Connection | None = None
         self._bridge = bridge.BridgeSession()
         self._waiting: dict[str, asyncio.Queue[bridge.Outcome | ConnectionLost]] = {}
+        self._patience: dict[str, asyncio.Timeout] = {}
         self._numbers = itertools.count(1)
         self._connecting = asyncio.Lock()
         self._one = asyncio.Lock()  # the pug dialect has one picture in flight
@@ -267,23 +269,29 @@ class AsyncClient:
                 format=options.format, seed=options.seed, samples=options.samples,
             )  # fmt: skip
             connection.send(message.encode())
-            while True:
-                try:
-                    async with asyncio.timeout(self.timeout):
-                        outcome = await inbox.get()
-                except TimeoutError:
-                    raise ConnectionLost(f"no answer for {self.timeout:g} s") from None
-                if isinstance(outcome, ConnectionLost):
-                    raise outcome
-                if isinstance(outcome, bridge.Refusal):
-                    raise ConnectionLost(outcome.reason)
-                if isinstance(outcome, bridge.Rejected):
-                    raise _Unrenderable(outcome.reason)
-                if isinstance(outcome, bridge.Delivery):
-                    return self._frame(scene, options, outcome)
+            async with asyncio.timeout(self.timeout) as self._patience[request]:
+                while isinstance(outcome := await inbox.get(), bridge.Progress):
+                    pass
+        except TimeoutError:
+            raise ConnectionLost(f"no answer for {self.timeout:g} s") from None
         finally:
+            self._patience.pop(request, None)
             del self._waiting[request]
             self._bridge.forget(request)
+        if isinstance(outcome, ConnectionLost):
+            raise outcome
+        if isinstance(outcome, bridge.Rejected):
+            raise _Unrenderable(outcome.reason)
+        if not isinstance(outcome, bridge.Delivery):
+            raise ConnectionLost(outcome.reason if isinstance(outcome, bridge.Refusal) else f"no picture but {outcome}")
+        return self._frame(scene, options, outcome)
+
+    def _heard(self, request: str) -> None:
+        """Take a sign of life about a request for one about those that were made after it, too: they wait for it."""
+        due = asyncio.get_running_loop().time() + self.timeout
+        for _, patience in itertools.dropwhile(lambda one: one[0] != request, self._patience.items()):
+            if not patience.expired():
+                patience.reschedule(due)
 
     def _frame(self, scene: Scene, options: RenderOptions, delivery: bridge.Delivery) -> Frame:
         done = delivery.done
@@ -417,6 +425,7 @@ class AsyncClient:
                 self._pug_strays += 1
             return
         for outcome in self._bridge.feed(event):
+            self._heard(outcome.request)
             if outcome.request in self._waiting:
                 self._waiting[outcome.request].put_nowait(outcome)
 
