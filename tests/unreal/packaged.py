@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from unreal import native_build
 
 ROOT = Path(__file__).resolve().parents[2]
 GAME = ROOT / "unreal_bridge" / "stand_in" / "Game.sh"
@@ -22,8 +23,7 @@ def game(patch: pytest.MonkeyPatch, **settings: Any) -> Path:
     """
     if importlib.util.find_spec("webrtc") is None:
         pytest.skip("the stand-in speaks WebRTC through the package wrtc, which is not installed")
-    native_build = pytest.importorskip("unreal.native_build", reason="the bridge core is not here yet")
     patch.setenv("TMV_BRIDGE_LIBRARY", str(native_build.library()))
     patch.setenv("PYTHON", sys.executable)
-    patch.setenv("TMV_STAND_IN", " ".join(f"{name}={value}" for name, value in {"frame_ms": 1, **settings}.items()))
+    patch.setenv("TMV_STAND_IN", " ".join(f"{name}={value}" for name, value in {"frame_ms": 0.5, **settings}.items()))
     return GAME

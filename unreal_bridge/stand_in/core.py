@@ -14,9 +14,9 @@ from typing import Any
 from stand_in.command_line import Unusable
 
 LIBRARY = "TMV_BRIDGE_LIBRARY"
-"""Environment variable: path of the shared library; else it is looked for in the core's build folders."""
+"""Environment variable: path of the shared library; else the newest in the build folders of the core's presets."""
 ABI = 1
-_CORE = Path(__file__).resolve().parents[1] / "core"
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 class _Facts(ctypes.Structure):
@@ -75,10 +75,12 @@ def find_library(environment: Mapping[str, str] = os.environ) -> Path:
         if not Path(given).is_file():
             raise Unusable(f"{LIBRARY} is {given!r}; there is no such file")
         return Path(given)
-    found = sorted(_CORE.glob("build*/**/libtmv_core.so"), key=lambda path: path.stat().st_mtime)
+    folder = _ROOT / "build" / "unreal_core"
+    found = sorted(folder.glob("*/libtmv_bridge.so"), key=lambda path: path.stat().st_mtime)
     if not found:
         raise Unusable(
-            f"no libtmv_core.so in {_CORE}/build: build it as the README beside it says, or name one in {LIBRARY}"
+            f"no libtmv_bridge.so in {folder}: in {_ROOT / 'unreal_bridge' / 'core'} run 'cmake --preset release' and "
+            f"'cmake --build --preset release', or name a library in {LIBRARY}"
         )
     return found[-1]
 
