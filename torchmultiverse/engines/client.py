@@ -28,7 +28,7 @@ from torchmultiverse.engines.pairing import (
     UnexpectedFrame,
 )
 from torchmultiverse.errors import EngineError, ProtocolError, nearest
-from torchmultiverse.protocol import bridge, messages, pug, websocket
+from torchmultiverse.protocol import bridge, messages, pug, webrtc, websocket
 from torchmultiverse.protocol import datachannel as dc
 from torchmultiverse.scenes import Scene
 
@@ -58,11 +58,13 @@ class ClientOptions:
         pug_hold: seconds that it holds them back, at most.
         hello_timeout: seconds after which an engine that does not answer ``hello`` counts as ``pug``.
         max_payload: largest picture that is accepted, in bytes.
+        transport: the WebRTC stack: ``native`` (libwebrtc, the extra of that name), ``aiortc``, or ``auto``: native
+            where it is installed, unless the environment variable TORCHMULTIVERSE_WEBRTC says otherwise.
         lost: asked before each attempt to connect; a text says that the engine will not come back, and why.
         delivered: called after each picture.
 
     Raises:
-        EngineError: an unknown dialect; says the nearest one.
+        EngineError: an unknown dialect or transport; says the nearest one. A transport that is not installed.
     """
 
     token: str | None = None
@@ -79,12 +81,14 @@ class ClientOptions:
     pug_hold: float = MAX_HOLD
     hello_timeout: float = 5.0
     max_payload: int = dc.MAX_PAYLOAD
+    transport: webrtc.Transport = "auto"
     lost: Callable[[], str | None] = lambda: None
     delivered: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         if self.dialect not in get_args(Dialect):
             raise EngineError(f"dialect = '{self.dialect}' is unknown.{nearest(self.dialect, get_args(Dialect))}")
+        webrtc.choose_stack(self.transport)
 
 
 class AsyncClient:
@@ -157,6 +161,7 @@ class AsyncClient:
             legacy=self._legacy,
             wait_for_streamer=self._found,
             max_payload=self._settings.max_payload,
+            transport=self._settings.transport,
             on_event=self._event,
         )
         try:
