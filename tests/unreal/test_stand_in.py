@@ -95,11 +95,12 @@ def mixed(count: int) -> list[Scene]:
     ]
 
 
-def test_a_hundred_scenes_that_load_through_a_stranger(patch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("transport", ["native", "aiortc"])
+def test_a_hundred_scenes_that_load_through_a_stranger(patch: pytest.MonkeyPatch, transport: str) -> None:
     """Each picture shows its scene, to the last bit: none was read back while something loaded or shone through."""
     scenes = mixed(100)
     everything = RenderOptions(size=(64, 48), passes=("rgb", "mask", "depth", "normals"))
-    with started(game(patch)) as (engine, _):
+    with started(game(patch), transport=transport) as (engine, _):
         answers = list(engine.render(scenes, OPTIONS))
         with_passes = list(engine.render(scenes[:8], everything))
     assert check(scenes, answers) == {"right": 100}
@@ -144,13 +145,23 @@ def test_every_fault_alone(patch: pytest.MonkeyPatch, caplog: pytest.LogCaptureF
         assert not refused
 
 
+SLOW = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
 @pytest.mark.parametrize(
-    ("count", "every"), [(45, 15), pytest.param(1000, 100, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
+    ("count", "every", "transport"),
+    [
+        (45, 15, "auto"),
+        pytest.param(1000, 100, "native", marks=SLOW),
+        pytest.param(1000, 100, "aiortc", marks=SLOW),
+    ],
 )
-def test_no_picture_is_lost_where_the_binary_crashes(patch: pytest.MonkeyPatch, count: int, every: int) -> None:
+def test_no_picture_is_lost_where_the_binary_crashes(
+    patch: pytest.MonkeyPatch, count: int, every: int, transport: str
+) -> None:
     """It crashes in the middle of an answer. A thousand pictures take more crashes than a binary that cannot start."""
     scenes = mixed(count)
-    with started(game(patch, die=every), timeout=60.0) as (engine, stack):
+    with started(game(patch, die=every), timeout=60.0, transport=transport) as (engine, stack):
         answers = list(engine.render(scenes, OPTIONS))
         assert stack.restarts >= count // every - 1
     assert check(scenes, answers) == {"right": count}

@@ -10,7 +10,8 @@ import json
 
 import numpy as np
 import pytest
-from aiortc import RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.sdp import candidate_from_sdp
 from stand_in import command_line, drawing, settings
 from stand_in.command_line import CommandLine, Unusable
 from stand_in.level import Level
@@ -19,7 +20,8 @@ from unreal.packaged import game
 from torchmultiverse.engines import Frame, RenderOptions
 from torchmultiverse.engines.marker import draw_marker, read_marker
 from torchmultiverse.engines.remote import RemoteEngine
-from torchmultiverse.protocol import signalling, webrtc, websocket
+from torchmultiverse.protocol import signalling, websocket
+from torchmultiverse.protocol.webrtc import aiortc_peer
 from torchmultiverse.scenes import Scene
 from torchmultiverse.serve import UnrealProcess
 
@@ -101,7 +103,8 @@ def test_a_scene_loads_over_several_frames_and_the_one_before_shines_through() -
 
 async def _watch(url: str) -> np.ndarray:
     """Return the twentieth frame of video that a player gets."""
-    socket, session, peer = await websocket.dial(url, None), signalling.PlayerSession(), webrtc.peer_connection()
+    socket, session = await websocket.dial(url, None), signalling.PlayerSession()
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     seen: asyncio.Future[np.ndarray] = asyncio.get_running_loop().create_future()
 
     async def read(track: object) -> None:
@@ -130,11 +133,13 @@ async def _take(socket: object, session: signalling.PlayerSession, peer: RTCPeer
             await socket.send(json.dumps(action.message))  # type: ignore[attr-defined]
         elif isinstance(action, signalling.Offer):
             await peer.setRemoteDescription(RTCSessionDescription(action.sdp, "offer"))
-            webrtc.loopback_only(peer)
+            aiortc_peer._bind_to_loopback(peer)
             await peer.setLocalDescription(await peer.createAnswer())
             await socket.send(json.dumps(session.answer(peer.localDescription.sdp)))  # type: ignore[attr-defined]
-        elif isinstance(action, signalling.Candidate):
-            await webrtc.add_candidate(peer, action.candidate)
+        elif isinstance(action, signalling.Candidate) and action.candidate is not None:
+            candidate = candidate_from_sdp(action.candidate["candidate"].removeprefix("candidate:"))
+            candidate.sdpMid = action.candidate["sdpMid"]
+            await peer.addIceCandidate(candidate)
 
 
 def test_a_second_player_sees_the_scene_as_video(monkeypatch: pytest.MonkeyPatch) -> None:
