@@ -30,6 +30,8 @@ DIALECT = "tmv"
 VERSION: Literal[1] = 1
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MOST_REASON = 2000
+MOST_DEPTH = 64
+"""Arrays and objects in each other in a message, itself included; a text that has more is none of this dialect."""
 
 
 class Message(BaseModel):
@@ -227,13 +229,24 @@ def parse(text: str) -> dict[str, Any] | None:
         message = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(message, dict) or "tmv" not in message:
+    if not isinstance(message, dict) or "tmv" not in message or too_deep(message):
         return None
     if message["tmv"] != VERSION:
         raise ProtocolError(f"version {str(message['tmv'])[:20]!r} of the tmv dialect; {VERSION} is spoken here")
     if not isinstance(message.get("id"), str) or not _ID.fullmatch(message["id"]):
         raise ProtocolError(f"id is {str(message.get('id'))[:80]!r}; up to 64 letters, digits, '-' and '_' are right")
     return message
+
+
+def too_deep(value: object) -> bool:
+    """Tell whether a JSON value has more than `MOST_DEPTH` arrays and objects in each other."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(MOST_DEPTH):
+        if not level:
+            return False
+        inside = (item for one in level for item in (one.values() if isinstance(one, dict) else one))
+        level = [item for item in inside if isinstance(item, dict | list)]
+    return bool(level)
 
 
 def read(kind: type[M], message: Mapping[str, Any]) -> M:
