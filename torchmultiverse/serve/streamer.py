@@ -47,8 +47,8 @@ class Streamer(Answers):
         token: for a server that asks for one.
         pug_quiet: seconds without a further factor after which the ``pug`` dialect's scene is complete.
         protocol_message: send ``Protocol`` (UE 5.1 and later) or not (UE 5.0).
-        pixel_ways: of files, that are offered besides the data channel: ``auto`` all, ``channel`` none, or one.
         transport: the WebRTC stack: ``native``, ``aiortc``, or ``auto``: native where it is installed.
+        pixel_ways: of files, that are offered besides the data channel: ``auto`` all, ``channel`` none, or one.
 
     Raises:
         EngineError: a transport that is unknown or not installed.
