@@ -19,15 +19,15 @@ import argparse
 import hashlib
 import json
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rendering import renderers
 
-from torchmultiverse.engines import Failure, RenderOptions
+from torchmultiverse.engines import RenderOptions
 from torchmultiverse.engines.builtin import BuiltinEngine
 from torchmultiverse.engines.builtin.characters import character_names
 from torchmultiverse.engines.builtin.objects import object_class, object_names
@@ -47,36 +47,33 @@ class Pictures:
     animal: NDArray[np.int64]
 
 
-def render(out: Path, worlds: list[str], animals: list[str], views: int, size: int, samples: int) -> Pictures:
-    """Render what is missing in the folder and return everything."""
+def render(
+    out: Path, worlds: list[str], animals: list[str], views: int, size: int, samples: int, workers: int = 1
+) -> Pictures:
+    """Render what is missing in the folder, in so many processes, and return everything."""
     engine = BuiltinEngine()
+    options = RenderOptions(size=(size, size), samples=samples)
     images, of_world, of_animal = [], [], []
-    start, made = time.perf_counter(), 0
-    for w, world in enumerate(worlds):
-        key = hashlib.sha256(
-            json.dumps([world, animals, views, size, samples, engine.catalogue().fingerprint]).encode()
-        ).hexdigest()[:12]
-        path = out / f"{world}-{key}.npy"
-        if not path.exists():
-            rng = np.random.default_rng([*world.encode()])
-            stack = []
-            for animal in animals:
-                for yaw in rng.choice(YAWS, views, replace=False):
-                    factors = {"World_Name": world, "Character_Name": animal, "Camera_Yaw": int(yaw)}
-                    (frame,) = engine.render([Scene(factors)], RenderOptions(size=(size, size), samples=samples))
-                    if isinstance(frame, Failure):
-                        raise SystemExit(f"{world}, {animal}: {frame.reason}")
-                    stack.append(frame.array("rgb"))
-                    made += 1
-            temporary = path.with_suffix(".part.npy")
-            np.save(temporary, np.stack(stack))
-            temporary.rename(path)
-            rate = made / (time.perf_counter() - start)
-            print(f"\r{w + 1}/{len(worlds)} {world:<24} {rate:.2f} pictures/s", end="", file=sys.stderr, flush=True)
-        images.append(np.load(path))
-        of_world += [w] * len(animals) * views
-        of_animal += [a for a in range(len(animals)) for _ in range(views)]
-    print(file=sys.stderr)
+    with renderers(workers) as processes:
+        for w, world in enumerate(worlds):
+            key = hashlib.sha256(
+                json.dumps([world, animals, views, size, samples, engine.catalogue().fingerprint]).encode()
+            ).hexdigest()[:12]
+            path = out / f"{world}-{key}.npy"
+            if not path.exists():
+                rng = np.random.default_rng([*world.encode()])
+                scenes = [
+                    Scene({"World_Name": world, "Character_Name": animal, "Camera_Yaw": int(yaw)})
+                    for animal in animals
+                    for yaw in rng.choice(YAWS, views, replace=False)
+                ]
+                temporary = path.with_suffix(".part.npy")
+                np.save(temporary, processes.pictures(scenes, options))
+                temporary.rename(path)
+                print(f"{w + 1}/{len(worlds)} {world}", file=sys.stderr, flush=True)
+            images.append(np.load(path))
+            of_world += [w] * len(animals) * views
+            of_animal += [a for a in range(len(animals)) for _ in range(views)]
     return Pictures(np.concatenate(images), np.array(of_world), np.array(of_animal))
 
 
@@ -91,7 +88,8 @@ def classify(
 ) -> NDArray[np.int64]:
     """Train a small convolutional network on the marked pictures and return its answers for the others.
 
-    Without ``mirror`` no picture is shown to it from the other side: where left and right are what is asked for.
+    On a GPU where there is one; random numbers are the CPU's. Without ``mirror`` no picture is shown to it from the
+    other side: where left and right are what is asked for.
     """
     import torch
     from torch import nn
@@ -105,9 +103,11 @@ def classify(
         *block(3, 32), *block(32, 64), *block(64, 128), *block(128, 256), nn.Dropout(0.3), nn.AdaptiveMaxPool2d(2),
         nn.Flatten(), nn.Linear(1024, classes),
     )  # fmt: skip
-    x = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    net = net.to(device)
+    x = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 255
     x = (x - x.mean((0, 2, 3), keepdim=True)) / x.std((0, 2, 3), keepdim=True)
-    y = torch.from_numpy(labels)
+    y = torch.from_numpy(labels).to(device)
     inside = torch.from_numpy(np.flatnonzero(train))
     generator = torch.Generator().manual_seed(seed)
     batch = 64
@@ -122,9 +122,9 @@ def classify(
             picture = x[at]
             shift = torch.randint(-5, 6, (2,), generator=generator).tolist()
             picture = torch.roll(picture, shift, (2, 3))
-            mirrored = torch.rand(len(at), generator=generator) < (0.5 if mirror else 0)
+            mirrored = (torch.rand(len(at), generator=generator) < (0.5 if mirror else 0)).to(device)
             picture = torch.where(mirrored[:, None, None, None], picture.flip(3), picture)
-            gain = 1 + 0.25 * torch.randn((len(at), 3, 1, 1), generator=generator)
+            gain = 1 + 0.25 * torch.randn((len(at), 3, 1, 1), generator=generator).to(device)
             loss = nn.functional.cross_entropy(net(picture * gain), y[at], label_smoothing=0.05)
             optimizer.zero_grad()
             loss.backward()
@@ -135,7 +135,8 @@ def classify(
     net.eval()
     outside = torch.from_numpy(np.flatnonzero(~train))
     with torch.inference_mode():
-        return np.concatenate([net(x[outside[k : k + 256]]).argmax(1).numpy() for k in range(0, len(outside), 256)])
+        parts = [outside[k : k + 256] for k in range(0, len(outside), 256)]
+        return np.concatenate([net(x[part]).argmax(1).cpu().numpy() for part in parts])
 
 
 def report(name: str, names: list[str], truth: NDArray[np.int64], said: NDArray[np.int64], out: Path) -> dict[str, Any]:
@@ -195,6 +196,7 @@ def main() -> None:
     parser.add_argument("--views", type=int, default=1, choices=range(1, 5), help="yaws of each animal in each world")
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--samples", type=int, default=6)
+    parser.add_argument("--workers", type=int, default=1, help="processes that render")
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -203,7 +205,9 @@ def main() -> None:
     worlds = arguments.worlds.split(",") if arguments.worlds else list(every)
     known = object_names() if arguments.objects else character_names()
     animals = arguments.animals.split(",") if arguments.animals else list(known)
-    pictures = render(arguments.out, worlds, animals, arguments.views, arguments.size, arguments.samples)
+    pictures = render(
+        arguments.out, worlds, animals, arguments.views, arguments.size, arguments.samples, arguments.workers
+    )
     rng = np.random.default_rng(arguments.seed)
     if arguments.objects:
         result = {"worlds": worlds, "views": arguments.views, "size": arguments.size}
