@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from classifier import NETWORKS, Training, classify
 from numpy.typing import NDArray
 from rendering import renderers
 
@@ -77,68 +78,6 @@ def render(
     return Pictures(np.concatenate(images), np.array(of_world), np.array(of_animal))
 
 
-def classify(
-    images: NDArray[np.uint8],
-    labels: NDArray[np.int64],
-    train: NDArray[np.bool_],
-    classes: int,
-    epochs: int,
-    seed: int,
-    mirror: bool = True,
-) -> NDArray[np.int64]:
-    """Train a small convolutional network on the marked pictures and return its answers for the others.
-
-    On a GPU where there is one; random numbers are the CPU's. Without ``mirror`` no picture is shown to it from the
-    other side: where left and right are what is asked for.
-    """
-    import torch
-    from torch import nn
-
-    torch.manual_seed(seed)
-
-    def block(a: int, b: int) -> list[Any]:
-        return [nn.Conv2d(a, b, 3, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU(), nn.MaxPool2d(2)]
-
-    net = nn.Sequential(
-        *block(3, 32), *block(32, 64), *block(64, 128), *block(128, 256), nn.Dropout(0.3), nn.AdaptiveMaxPool2d(2),
-        nn.Flatten(), nn.Linear(1024, classes),
-    )  # fmt: skip
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    net = net.to(device)
-    x = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 255
-    x = (x - x.mean((0, 2, 3), keepdim=True)) / x.std((0, 2, 3), keepdim=True)
-    y = torch.from_numpy(labels).to(device)
-    inside = torch.from_numpy(np.flatnonzero(train))
-    generator = torch.Generator().manual_seed(seed)
-    batch = 64
-    steps = epochs * -(-len(inside) // batch)
-    optimizer = torch.optim.AdamW(net.parameters(), 2e-3, weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
-    net.train()
-    for epoch in range(epochs):
-        order = inside[torch.randperm(len(inside), generator=generator)]
-        for k in range(0, len(order), batch):
-            at = order[k : k + batch]
-            picture = x[at]
-            shift = torch.randint(-5, 6, (2,), generator=generator).tolist()
-            picture = torch.roll(picture, shift, (2, 3))
-            mirrored = (torch.rand(len(at), generator=generator) < (0.5 if mirror else 0)).to(device)
-            picture = torch.where(mirrored[:, None, None, None], picture.flip(3), picture)
-            gain = 1 + 0.25 * torch.randn((len(at), 3, 1, 1), generator=generator).to(device)
-            loss = nn.functional.cross_entropy(net(picture * gain), y[at], label_smoothing=0.05)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-        print(f"\r  epoch {epoch + 1}/{epochs}, loss {loss.item():.2f} ", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
-    net.eval()
-    outside = torch.from_numpy(np.flatnonzero(~train))
-    with torch.inference_mode():
-        parts = [outside[k : k + 256] for k in range(0, len(outside), 256)]
-        return np.concatenate([net(x[part]).argmax(1).cpu().numpy() for part in parts])
-
-
 def report(name: str, names: list[str], truth: NDArray[np.int64], said: NDArray[np.int64], out: Path) -> dict[str, Any]:
     """Print and return accuracy per class and what is confused; write the confusion matrix as a picture."""
     from PIL import Image
@@ -168,6 +107,10 @@ def report(name: str, names: list[str], truth: NDArray[np.int64], said: NDArray[
     }
 
 
+def _training(arguments: Any) -> Training:
+    return Training(arguments.epochs, arguments.seed, network=arguments.network, varied=arguments.varied)
+
+
 OBJECT_WORLDS = ("SaltFlats", "Mansion", "Desert", "TokyoDay", "Opera", "SpaceHangar", "VillageSquare", "Beach")
 
 
@@ -180,7 +123,7 @@ def objects(pictures: Pictures, names: list[str], rng: np.random.Generator, argu
         own = rng.permutation(np.flatnonzero(label == k))
         train[own[: len(own) // 2]] = True
     inside, truth = train[pictures.animal], label[pictures.animal]
-    said = classify(pictures.images, truth, inside, len(classes), arguments.epochs, arguments.seed)
+    said = classify(pictures.images, truth, inside, len(classes), _training(arguments))
     found = report("objects", classes, truth[~inside], said, arguments.out)
     values = list(found["per_class"].values())
     print(f"  median over classes {np.median(values):.1%}, lowest {min(values):.1%}")
@@ -199,6 +142,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes that render")
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--network", choices=NETWORKS, default="small")
+    parser.add_argument("--varied", action="store_true", help="train on pictures that are turned, scaled and cut")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     every = OBJECT_WORLDS if arguments.objects else world_names()
@@ -221,7 +166,7 @@ def main() -> None:
     ):
         half = rng.permutation(count)[: count // 2]
         train = np.isin(other, half)
-        said = classify(pictures.images, label, train, len(names), arguments.epochs, arguments.seed)
+        said = classify(pictures.images, label, train, len(names), _training(arguments))
         result[name] = report(name, names, label[~train], said, arguments.out)
     (arguments.out / "result.json").write_text(json.dumps(result, indent=1))
 

@@ -16,8 +16,9 @@ import json
 from pathlib import Path
 
 import numpy as np
+from classifier import NETWORKS, Training, classify
 from numpy.typing import NDArray
-from recognition import classify, report
+from recognition import report
 from rendering import renderers
 
 from torchmultiverse.engines import RenderOptions
@@ -108,6 +109,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes that render")
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--network", choices=NETWORKS, default="small")
+    parser.add_argument("--varied", action="store_true", help="train on pictures that are turned, scaled and cut")
     parser.add_argument("--physical", action="store_true", help="relations made true as words")
     parser.add_argument("--bar", type=float, default=0.9)
     arguments = parser.parse_args()
@@ -123,7 +126,8 @@ def main() -> None:
     other[[left, right]] = right, left
     shown = np.concatenate([images, images[train][:, :, ::-1]])
     meant, use = np.concatenate([labels, other[labels[train]]]), np.concatenate([train, np.ones(train.sum(), bool)])
-    said = classify(shown, meant, use, len(PLACEMENTS), arguments.epochs, arguments.seed, mirror=False)
+    training = Training(arguments.epochs, arguments.seed, False, arguments.network, arguments.varied)
+    said = classify(shown, meant, use, len(PLACEMENTS), training)
     result = report("placements", list(PLACEMENTS), labels[~train], said, arguments.out)
     facts = {"characters": len(characters), "trained on": int(train.sum()), "size": arguments.size}
     (arguments.out / "result.json").write_text(json.dumps(facts | result, indent=1))
