@@ -4,7 +4,7 @@
     python benchmarks/recognition.py --out /tmp/recognition --objects --views 3 [--worlds A,B]
 
 With ``--objects``, the classes of objects: trained on a random half of each class's objects in all the worlds, tested
-on the other half. Without it, every animal is rendered in every world from random published yaws. Then (a) animals:
+on the other half; or, with ``--held-out worlds``, on all objects in a random half of the worlds. Without it, every animal is rendered in every world from random published yaws. Then (a) animals:
 trained on a random half of the worlds, tested on the other half; (b) worlds: trained on a random half of the animals,
 tested on the other half.
 
@@ -115,14 +115,20 @@ OBJECT_WORLDS = ("SaltFlats", "Mansion", "Desert", "TokyoDay", "Opera", "SpaceHa
 
 
 def objects(pictures: Pictures, names: list[str], rng: np.random.Generator, arguments: Any) -> dict[str, Any]:
-    """Train on a random half of each class's objects, at least one held out, and report the others by class."""
+    """Train on a random half of each class's objects, at least one held out, or on half of the worlds, and report the
+    others by class."""
     classes = sorted({object_class(name) for name in names})
     label = np.array([classes.index(object_class(name)) for name in names])
-    train = np.zeros(len(names), bool)
-    for k in range(len(classes)):
-        own = rng.permutation(np.flatnonzero(label == k))
-        train[own[: len(own) // 2]] = True
-    inside, truth = train[pictures.animal], label[pictures.animal]
+    if arguments.held_out == "worlds":
+        count = int(pictures.world.max()) + 1
+        inside = np.isin(pictures.world, rng.permutation(count)[: count // 2])
+    else:
+        train = np.zeros(len(names), bool)
+        for k in range(len(classes)):
+            own = rng.permutation(np.flatnonzero(label == k))
+            train[own[: len(own) // 2]] = True
+        inside = train[pictures.animal]
+    truth = label[pictures.animal]
     said = classify(pictures.images, truth, inside, len(classes), _training(arguments))
     found = report("objects", classes, truth[~inside], said, arguments.out)
     values = list(found["per_class"].values())
@@ -136,6 +142,7 @@ def main() -> None:
     parser.add_argument("--worlds", help="comma-separated; all by default")
     parser.add_argument("--animals", help="comma-separated; all by default")
     parser.add_argument("--objects", action="store_true", help="the classes of objects in place of animals and worlds")
+    parser.add_argument("--held-out", choices=("objects", "worlds"), default="objects", help="with --objects: of what")
     parser.add_argument("--views", type=int, default=1, choices=range(1, 5), help="yaws of each animal in each world")
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--samples", type=int, default=6)
