@@ -222,7 +222,7 @@ def _requests() -> list[str]:
     ]  # fmt: skip
     found: list[Any] = [
         {**base, name: value}
-        for name in ("size", "passes", "format", "seed", "samples", "scene", "do", "id", "tmv")
+        for name in ("size", "passes", "format", "raw", "seed", "samples", "scene", "do", "id", "tmv")
         for value in values
     ]
     found += [{key: value for key, value in base.items() if key != name} for name in base]
