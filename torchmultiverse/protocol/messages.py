@@ -16,6 +16,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    StrictBool,
     StrictInt,
     StrictStr,
     ValidationError,
@@ -58,6 +59,17 @@ class CatalogueRequest(Message):
     do: Literal["catalogue"] = "catalogue"
 
 
+class PixelsRequest(Message):
+    """The question for another way of the files of pictures, one of those that `HelloDone` offered.
+
+    It is answered by `PixelsDone`. The asker then connects there and says that it is ready, and from then on the files
+    of its pictures come that way, as long as it stays connected; see `torchmultiverse.protocol.pixels`.
+    """
+
+    do: Literal["pixels"] = "pixels"
+    by: Annotated[Literal["shared", "websocket"], Field(description="shared or websocket")]
+
+
 class RenderRequest(Message):
     """The request for one picture.
 
@@ -66,6 +78,8 @@ class RenderRequest(Message):
         size: width and height in pixels.
         passes: names, each once.
         format: of the rgb pass.
+        raw: whether all passes may come without compression (see `torchmultiverse.engines.codec`); an engine that does
+            not know this field sends them as ``format`` says.
         seed: the dataset's.
         samples: per pixel; ``None``: the engine's own number.
     """
@@ -77,6 +91,7 @@ class RenderRequest(Message):
     ] = [512, 512]
     passes: Annotated[list[StrictStr], Field(description="a list of names, each once,")] = ["rgb"]
     format: Annotated[Literal["png", "jpeg"], Field(description="png or jpeg")] = "png"
+    raw: Annotated[StrictBool | None, Field(description="true or false")] = None
     seed: Annotated[StrictInt, Field(description="an integer")] = 0
     samples: Annotated[StrictInt | None, Field(ge=1, le=65536, description="an integer from 1 to 65536")] = None
 
@@ -88,8 +103,12 @@ class RenderRequest(Message):
         return passes
 
 
-Request = Hello | CatalogueRequest | RenderRequest
-REQUESTS: dict[str, type[Request]] = {"hello": Hello, "catalogue": CatalogueRequest, "render": RenderRequest}
+Request = Hello | CatalogueRequest | PixelsRequest | RenderRequest
+REQUESTS: dict[str, type[Request]] = {
+    "hello": Hello, "catalogue": CatalogueRequest, "pixels": PixelsRequest, "render": RenderRequest,
+}  # fmt: skip
+_EVERYWHERE = ("hello", "catalogue", "render")
+"""What every engine answers; ``pixels`` is asked only where it was offered."""
 
 
 def _numbers(value: object) -> dict[str, int | float]:
@@ -100,6 +119,11 @@ def _numbers(value: object) -> dict[str, int | float]:
 
 def _object(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _names(value: object) -> list[str] | None:
+    """Return what is a name: a newer end may offer more."""
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else None
 
 
 def _reason(value: object) -> str:
@@ -139,12 +163,30 @@ class Done(Message):
 
 
 class HelloDone(Done):
-    """The other side speaks this dialect, and says which engine it has."""
+    """The other side speaks this dialect, and says which engine it has.
+
+    Attributes:
+        dialect, engine, version, fingerprint: see `torchmultiverse.engines.Catalogue`.
+        pixels: ways besides the data channel that it offers for files, see `PixelsRequest`.
+    """
 
     dialect: str = DIALECT
     engine: str = ""
     version: str = ""
     fingerprint: str = ""
+    pixels: Annotated[list[str] | None, BeforeValidator(_names)] = None
+
+
+class PixelsDone(Done):
+    """Where another way of files begins.
+
+    Attributes:
+        place: name of the socket or of the room, 32 hexadecimal digits.
+        key: what is to be said there first, 32 hexadecimal digits; nobody else knows it.
+    """
+
+    place: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$", description="32 hexadecimal digits")]
+    key: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$", description="32 hexadecimal digits")]
 
 
 class RenderDone(Done):
@@ -157,6 +199,9 @@ class RenderDone(Done):
         timings: milliseconds by phase.
         engine: its fingerprint.
         info: further facts.
+        by: which way the files come that are not sent over the data channel: ``shared`` or ``websocket``. By
+            ``websocket`` they may come later than this.
+        slots: ``[offset, bytes]`` of each of them in the shared memory.
     """
 
     scene_id: Annotated[str | None, Field(description="the id of the scene that was applied")] = None
@@ -165,6 +210,10 @@ class RenderDone(Done):
     timings: Annotated[dict[str, int | float], BeforeValidator(_numbers)] = {}
     engine: Annotated[str, BeforeValidator(str)] = ""
     info: Annotated[dict[str, Any], BeforeValidator(_object)] = {}
+    by: Annotated[Literal["shared", "websocket"] | None, Field(description="shared or websocket")] = None
+    slots: Annotated[
+        dict[str, tuple[StrictInt, StrictInt]] | None, Field(description="an object of [offset, bytes] by pass")
+    ] = None
 
 
 M = TypeVar("M", bound=Message)
@@ -214,7 +263,7 @@ def read(kind: type[M], message: Mapping[str, Any]) -> M:
         field = kind.model_fields.get(name)
         right = (field.description if field else None) or first["msg"]
         place = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "missing":
+        if first["type"] == "missing" and len(first["loc"]) == 1:
             raise ProtocolError(f"there is no '{name}'; {right} is right") from None
         raise ProtocolError(f"{place} is {str(first['input'])[:200]!r}; {right} is right") from None
 
@@ -227,6 +276,6 @@ def read_request(message: Mapping[str, Any]) -> Request:
     """
     what = message.get("do")
     if not isinstance(what, str) or what not in REQUESTS:
-        hint = nearest(what, REQUESTS) if isinstance(what, str) else ""
-        raise ProtocolError(f"do is {str(what)[:80]!r}; {', '.join(REQUESTS)} are known here.{hint}")
+        hint = nearest(what, _EVERYWHERE) if isinstance(what, str) else ""
+        raise ProtocolError(f"do is {str(what)[:80]!r}; {', '.join(_EVERYWHERE)} are known here.{hint}")
     return read(REQUESTS[what], message)

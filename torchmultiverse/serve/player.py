@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torchmultiverse.protocol.webrtc import Peer
+from torchmultiverse.serve.pixels import Outlet
 
 MAX_UNSENT = 256 * 2**20
 """Bytes that may wait for a player who does not take them; beyond, its requests are dropped."""
@@ -25,6 +26,8 @@ class Player:
         tasks: what ends with the player.
         candidates: how many ICE candidates it has sent.
         unsent: bytes in the outbox.
+        outlet: where the files of its pictures go, if not over the data channel.
+        opening: prepares another outlet, which the player asked for.
         gone: whether it has left.
     """
 
@@ -36,11 +39,21 @@ class Player:
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     candidates: int = 0
     unsent: int = 0
+    outlet: Outlet | None = None
+    opening: asyncio.Task[None] | None = None
     gone: bool = False
 
     def absent(self) -> bool:
         """Whether rendering for this player would be in vain."""
         return self.gone or self.unsent > MAX_UNSENT
+
+    def use(self, outlet: Outlet | None) -> None:
+        """Have files sent another way, or, ``None``, over the data channel again."""
+        before, self.outlet = self.outlet, outlet
+        if before is not None and outlet is not None:
+            before.close()
+        if self.gone and outlet is not None:
+            outlet.close()
 
     def say(self, *messages: bytes) -> None:
         """Have messages sent, one after another, unless the player has left."""

@@ -20,8 +20,9 @@ from websockets.exceptions import ConnectionClosed
 from torchmultiverse.engines import Engine, Limits
 from torchmultiverse.errors import EngineError, ProtocolError, SpecError
 from torchmultiverse.protocol import datachannel as dc
-from torchmultiverse.protocol import signalling, webrtc, websocket
+from torchmultiverse.protocol import pixels, signalling, webrtc, websocket
 from torchmultiverse.serve.answers import Answers
+from torchmultiverse.serve.pixels import Outlets
 from torchmultiverse.serve.player import Player
 from torchmultiverse.serve.security import is_loopback
 from torchmultiverse.serve.video import LatestFrame
@@ -47,6 +48,7 @@ class Streamer(Answers):
         pug_quiet: seconds without a further factor after which the ``pug`` dialect's scene is complete.
         protocol_message: send ``Protocol`` (UE 5.1 and later) or not (UE 5.0).
         transport: the WebRTC stack: ``native``, ``aiortc``, or ``auto``: native where it is installed.
+        pixel_ways: of files, that are offered besides the data channel: ``auto`` all, ``channel`` none, or one.
 
     Raises:
         EngineError: a transport that is unknown or not installed.
@@ -63,8 +65,10 @@ class Streamer(Answers):
         pug_quiet: float = 0.05,
         protocol_message: bool = True,
         transport: webrtc.Transport = "auto",
+        pixel_ways: pixels.Choice = "auto",
     ) -> None:
-        super().__init__(make_engine, Limits(lease=LEASE, restarts=MAX_BREAKS - 1, max_pause=0.5), pug_quiet)
+        limits = Limits(lease=LEASE, restarts=MAX_BREAKS - 1, max_pause=0.5)
+        super().__init__(make_engine, limits, pug_quiet, Outlets(url, token, pixels.ways(pixel_ways)))
         self.url = url
         self.loopback = is_loopback(websocket.host(url)) if loopback is None else loopback
         self._token = token
@@ -99,6 +103,7 @@ class Streamer(Answers):
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
             await asyncio.gather(*(self._drop(player) for player in list(self._players)))
+            await self._outlets.close()
             await loop.run_in_executor(None, self._engines.close, 10)
 
     async def _register(self, ready: Callable[[], None]) -> None:
@@ -191,7 +196,9 @@ class Streamer(Answers):
         if player is None:
             return self._spawn(asyncio.sleep(0))
         player.gone = True
-        for task in player.tasks:
+        if player.outlet is not None:
+            player.outlet.close()
+        for task in (*player.tasks, *([player.opening] if player.opening else [])):
             task.cancel()
         return self._spawn(player.peer.close())
 

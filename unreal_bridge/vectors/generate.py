@@ -26,7 +26,7 @@ from torchmultiverse.errors import ProtocolError, SpecError
 from torchmultiverse.protocol import datachannel as dc
 from torchmultiverse.protocol import messages
 from torchmultiverse.scenes import FACTORS, Scene, canonical_json, scene_seed
-from torchmultiverse.serve.streamer import read_request
+from torchmultiverse.serve.answers import read_request
 
 FOLDER = Path(__file__).parent
 DEEP = messages.MOST_DEPTH
