@@ -27,6 +27,7 @@ from torchmultiverse.engines import (
     RenderOptions,
     RendersOnDevice,
     ReportsMemory,
+    ReportsPixels,
     WrapsEngine,
     capability,
     codec,
@@ -53,6 +54,10 @@ class Able(MarkerEngine):
 
     def batch_size(self) -> int:
         return 1
+
+    @property
+    def pixels(self) -> str:
+        return "shared"
 
 
 def builtin() -> Engine:
@@ -200,7 +205,7 @@ def test_scenes_are_read_a_few_ahead_at_most(engine: Engine, scenes: list[Scene]
 def test_an_engine_does_what_its_capabilities_say(engine: Engine, scenes: list[Scene]) -> None:
     """What is asked for by a name that nobody has is silently not done: no limit of memory, no note, a slow copy."""
     if wrapping := capability(engine, WrapsEngine):
-        for kind in (ReportsMemory, HasManifestNotes, RendersOnDevice, Annotates, AnswersInBatches):
+        for kind in (ReportsMemory, ReportsPixels, HasManifestNotes, RendersOnDevice, Annotates, AnswersInBatches):
             assert capability(engine, kind) is capability(wrapping.wrapped, kind) is wrapping.wrapped
     if measured := capability(engine, ReportsMemory):
         found: list[int] = []
@@ -209,6 +214,8 @@ def test_an_engine_does_what_its_capabilities_say(engine: Engine, scenes: list[S
         asking.join(60)
         assert type(found[0]) is int
         assert found[0] >= 0
+    if told := capability(engine, ReportsPixels):
+        assert told.pixels in {"shared", "websocket", "channel"}
     if described := capability(engine, HasManifestNotes):
         assert all(isinstance(note, str) and note for note in described.manifest_notes())
     if batching := capability(engine, AnswersInBatches):

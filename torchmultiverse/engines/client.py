@@ -27,9 +27,11 @@ from torchmultiverse.engines.pairing import (
     TimedFrame,
     UnexpectedFrame,
 )
+from torchmultiverse.engines.pixels import PixelWays
 from torchmultiverse.errors import EngineError, ProtocolError, nearest
 from torchmultiverse.protocol import bridge, messages, pug, websocket
 from torchmultiverse.protocol import datachannel as dc
+from torchmultiverse.protocol import pixels as px
 from torchmultiverse.scenes import Scene
 
 log = logging.getLogger(__name__)
@@ -57,6 +59,9 @@ class ClientOptions:
         pug_hold: seconds that it holds them back, at most.
         hello_timeout: seconds after which an engine that does not answer ``hello`` counts as ``pug``.
         max_payload: largest picture that is accepted, in bytes.
+        pixels: which way files come, where the other end offers it: ``shared`` memory of one host, a binary
+            ``websocket``, or the data ``channel``; ``auto``: the first of these that works, or what the environment
+            variable TORCHMULTIVERSE_PIXELS says. The pictures are the same, byte for byte.
         lost: asked before each attempt to connect; a text says that the engine will not come back, and why.
 
     Raises:
@@ -77,6 +82,7 @@ class ClientOptions:
     pug_hold: float = MAX_HOLD
     hello_timeout: float = 5.0
     max_payload: int = dc.MAX_PAYLOAD
+    pixels: px.Choice = "auto"
     lost: Callable[[], str | None] = lambda: None
 
     def __post_init__(self) -> None:
@@ -115,6 +121,10 @@ class AsyncClient:
         self._pug_size: tuple[int, int] | None = None
         self._pug_strays = 0  # pictures that came while none was awaited
         self._sessions = 0
+        self._ways = PixelWays(
+            url, chosen.pixels, token=chosen.token, max_payload=chosen.max_payload, on_event=self._file,
+            on_outcomes=self._settle,
+        )  # fmt: skip
         self.pug_batch = batch = chosen.pug_batch
         self._pairing = (
             Pairing(_PugWire(self), batch=batch, hold=chosen.pug_hold, retries=chosen.retries) if batch else None
@@ -166,15 +176,50 @@ class AsyncClient:
         self._bridge = bridge.BridgeSession()
         self._pug_size = None
         connection.lost.add_done_callback(self._broke)
-        if self.dialect == "auto":
+        if self.dialect == "tmv" and not self._ways.wanted:
+            return
+        if self.dialect != "pug":
             try:
-                await self._question(messages.Hello, self._settings.hello_timeout)
-                self.dialect = "tmv"
+                await self._greet()
             except TimeoutError:
+                if self.dialect == "tmv":
+                    return  # an engine that answers nothing but what it has to
                 log.warning("%s does not know the tmv dialect; using pug, which has no picture ids", self.url)
                 self.dialect = "pug"
                 # The question may have stirred the environment; what it still sends must find nobody.
                 await self._connect_once()
+
+    async def _greet(self) -> None:
+        """Ask who is there, and agree on the way of files.
+
+        Raises:
+            TimeoutError: nobody answers: the other end does not speak this dialect.
+            ConnectionLost: the connection broke.
+            EngineError: one way was asked for, and it does not work.
+        """
+        timeout = self._settings.hello_timeout
+        reply = await self._question(messages.Hello, timeout, messages.HelloDone)
+        self.dialect = "tmv"
+        assert isinstance(reply.message, messages.HelloDone)
+
+        async def ask(by: px.By) -> messages.PixelsDone:
+            try:
+                place = await self._question(messages.PixelsRequest, timeout, messages.PixelsDone, by=by)
+            except _Refused as error:
+                raise ProtocolError(str(error)) from None
+            assert isinstance(place.message, messages.PixelsDone)
+            return place.message
+
+        try:
+            await self._ways.agree(self._bridge, reply.message.pixels or [], ask)
+        except EngineError:
+            await self._disconnect()
+            raise
+
+    @property
+    def pixels(self) -> px.Way:
+        """Which way the files of pictures come: ``shared``, ``websocket`` or ``channel``."""
+        return self._ways.way
 
     async def close(self) -> None:
         """Disconnect; may be called twice."""
@@ -256,7 +301,8 @@ class AsyncClient:
         try:
             message = messages.RenderRequest(
                 id=request, scene=scene.wire, size=list(options.size), passes=list(options.passes),
-                format=options.format, seed=options.seed, samples=options.samples,
+                format="png" if options.format == "raw" else options.format, raw=options.format == "raw" or None,
+                seed=options.seed, samples=options.samples,
             )  # fmt: skip
             connection.send(message.encode())
             while True:
@@ -278,11 +324,14 @@ class AsyncClient:
             self._bridge.forget(request)
 
     def _frame(self, scene: Scene, options: RenderOptions, delivery: bridge.Delivery) -> Frame:
-        done = delivery.done
+        done, raw = delivery.done, [name for name, data in delivery.passes.items() if codec.is_raw(data)]
+        if raw and (options.format != "raw" or len(raw) < len(delivery.passes)):
+            raise ConnectionLost(f"{', '.join(raw)} came without compression; asked was {options.format}")
         frame = Frame(
             scene,
             encoded=delivery.passes,
-            format=options.format,
+            # An engine that does not know `raw` sends the same numbers as PNG.
+            format="png" if options.format == "raw" and not raw else options.format,
             settle=done.settle,
             timings={name: float(value) for name, value in done.timings.items()},
             engine=done.engine,
@@ -290,12 +339,22 @@ class AsyncClient:
             scene_id=done.scene_id,
         )
         width, height = options.size
-        found = codec.dimensions(frame.encoded("rgb"))
-        if found != (width, height):
-            raise ConnectionLost(f"a picture of {found} came, asked was {width} × {height}")
+        try:
+            for name in raw or ("rgb",):
+                found = codec.dimensions(delivery.passes[name], name)
+                if found != (width, height):
+                    raise ConnectionLost(f"a picture of {found} came, asked was {width} × {height}")
+        except ProtocolError as error:
+            raise ConnectionLost(str(error)) from None
         return frame
 
-    async def _question(self, kind: type[messages.Hello | messages.CatalogueRequest], timeout: float) -> bridge.Reply:
+    async def _question(
+        self,
+        kind: type[messages.Hello | messages.CatalogueRequest | messages.PixelsRequest],
+        timeout: float,
+        answer: type[messages.Done] = messages.Done,
+        **fields: Any,
+    ) -> bridge.Reply:
         """Ask once.
 
         Raises:
@@ -304,9 +363,9 @@ class AsyncClient:
         """
         request = f"q{next(self._numbers)}"
         inbox = self._waiting[request] = asyncio.Queue()
-        self._bridge.expect_reply(request)
+        self._bridge.expect_reply(request, answer)
         try:
-            self._live().send(kind(id=request).encode())
+            self._live().send(kind(id=request, **fields).encode())
             async with asyncio.timeout(timeout):
                 outcome = await inbox.get()
         finally:
@@ -315,7 +374,7 @@ class AsyncClient:
         if isinstance(outcome, ConnectionLost):
             raise outcome
         if not isinstance(outcome, bridge.Reply):
-            raise ConnectionLost(f"no answer but {outcome}")
+            raise _Refused(f"no answer but {outcome}")
         return outcome
 
     # pug ------------------------------------------------------------------------------------------------------
@@ -396,6 +455,7 @@ class AsyncClient:
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
+        await self._ways.close()
         if connection is not None:
             await connection.close()
 
@@ -408,7 +468,14 @@ class AsyncClient:
             else:
                 self._pug_strays += 1
             return
-        for outcome in self._bridge.feed(event):
+        self._settle(self._bridge.feed(event))
+
+    def _file(self, event: dc.Event) -> None:
+        """Take a file that came another way than the data channel."""
+        self._settle(self._bridge.feed(event))
+
+    def _settle(self, outcomes: list[bridge.Outcome]) -> None:
+        for outcome in outcomes:
             if outcome.request in self._waiting:
                 self._waiting[outcome.request].put_nowait(outcome)
 
@@ -437,6 +504,10 @@ class _PugWire:
     def session(self) -> int:
         connection = self._client._connection
         return -1 if connection is None or connection.lost.done() else self._client._sessions
+
+
+class _Refused(ConnectionLost):
+    """A question was answered with something else than its answer."""
 
 
 class _Unrenderable(Exception):

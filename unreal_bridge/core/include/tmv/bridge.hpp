@@ -57,7 +57,8 @@ struct Command {
 class Bridge {
  public:
   // Config: {"catalogue": {…}, "factors": [… further ones …], "settle": {"quiet_frames", "max_frames", "max_ms"},
-  // "queue": 1024}; all but the catalogue may be left out. nullptr with why in `error`.
+  // "queue": 1024, "patience_ms": 120000}; all but the catalogue may be left out. nullptr with why in `error`.
+  // `patience_ms`: how long the host may take to answer Apply or Capture, after which the request fails.
   static std::unique_ptr<Bridge> create(std::string_view config, std::string& error);
 
   // Events ----------------------------------------------------------------------------------------------------
@@ -70,8 +71,10 @@ class Bridge {
   void frame(const Facts& facts, double now_ms);
   // The world was changed by somebody else: the next Apply is of everything.
   void world_lost();
-  // The answers to Apply and Capture. False with why in `error` where that is not what was asked for: nothing changes.
-  // `levels`: a JSON object of the levels that the world really shows now; of these the scene id is made.
+  // The answers to Apply and Capture. False with why in `error` where that is not what was asked for; then nothing
+  // changes, except that levels which are no scene fail the request.
+  // `levels`: a JSON object of the levels that the world really shows now; of these the scene id is made. What it does
+  // not name is at its default.
   bool applied(RequestNumber request, std::string_view levels, std::string& error);
   bool refused(RequestNumber request, std::string_view reason, bool again, std::string& error);
   // `extension`: png, jpeg or tiff.
@@ -100,13 +103,16 @@ class Bridge {
   };
 
   Bridge() = default;
+  bool configure(const Value& config, std::string& error);
   void answer(std::string_view player, std::string text);
   void note(std::string_view player, std::string text);
-  void render(std::string_view player, messages::Request request);
+  void render(std::string_view player, const messages::Request& request);
   void begin();
+  void enter(Stage stage);
   void finish();
   void fail(const std::string& reason, messages::Again again);
   bool expects(RequestNumber request, Stage stage, std::string& error) const;
+  bool read_shown(std::string_view levels, std::string& error);
   bool absent(const Job& job) const;
 
   FactorTable table_;
@@ -119,10 +125,12 @@ class Bridge {
   RequestNumber last_ = 0;
   Stage stage_ = Stage::Idle;
   Job job_;
-  bool changed_ = true;
-  bool known_ = false;
-  Scene now_, shown_;
+  double patience_ms_ = 120000;
+  double entered_ = -1;     // when the stage began, as far as frames say it
+  bool known_ = false;      // whether it is known what the world shows: `now_`, in this size
+  Scene now_;
   std::int64_t width_ = 0, height_ = 0;
+  bool changed_ = true;     // since the last picture that settled
   Settle settle_;
   std::vector<Pass> captured_;
 };
