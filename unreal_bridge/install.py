@@ -62,7 +62,7 @@ def project_file(project: Path) -> Path:
 
 
 def with_plugins(document: dict[str, Any], names: list[str], off: list[str]) -> dict[str, Any]:
-    """Return a .uproject or .uplugin in which some plugins are enabled and some are not; the others stay as they are."""
+    """Return a .uproject or .uplugin in which some plugins are enabled and some are not; others stay as they are."""
     wanted = {name: True for name in names} | {name: False for name in off}
     kept = [entry for entry in document.get("Plugins", []) if entry.get("Name") not in wanted]
     known = {entry.get("Name") for entry in document.get("Plugins", [])}
@@ -132,7 +132,9 @@ def main() -> int:
     parser.add_argument("project", type=Path, help="folder with the .uproject, or the file")
     parser.add_argument("--unreal", required=True, help="version of Unreal, such as 5.4")
     parser.add_argument("--pixel-streaming", type=int, choices=(1, 2), help="2 from Unreal 5.5 on, else 1")
-    parser.add_argument("--gltf", action="store_true", help="characters from glTF files at run time (needs glTFRuntime)")
+    parser.add_argument(
+        "--gltf", action="store_true", help="characters from glTF files at run time (needs glTFRuntime)"
+    )
     given = parser.parse_args()
     try:
         minor = minor_version(given.unreal)

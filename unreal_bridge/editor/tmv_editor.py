@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, List, Mapping, Sequence, Tuple
+from typing import Any
 
 import tmv_rows
 import unreal
@@ -19,7 +20,7 @@ def project_config(name: str) -> Path:
     return Path(unreal.Paths.convert_relative_path_to_full(unreal.Paths.project_config_dir())) / name
 
 
-def edit_ini(name: str, section: str, lines: Sequence[Tuple[str, str]], *, add: bool = False) -> None:
+def edit_ini(name: str, section: str, lines: Sequence[tuple[str, str]], *, add: bool = False) -> None:
     """Set keys in an .ini file of the project."""
     path = project_config(name)
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
@@ -68,7 +69,7 @@ def fill(kind: str, rows: Sequence[Any]) -> str:
     return path
 
 
-def import_files(files: Sequence[Path], folder: str) -> List[List[str]]:
+def import_files(files: Sequence[Path], folder: str) -> list[list[str]]:
     """Import files into a folder of the project, without questions; return the paths of what each file gave."""
     tasks = []
     for file in files:

@@ -4,21 +4,22 @@ In the editor: Tools, Execute Python Script; or in its Python console
 
     import tmv_import; tmv_import.run("/home/me/animals")
 
-A file ``characters.csv`` in the folder says more of each file: name, class, yaw, size, licence (see `tmv_rows.read_table`).
+A file ``characters.csv`` in the folder says more of each file: name, class, yaw, size, licence (see
+`tmv_rows.read_table`).
 """
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, List, Optional
+from typing import Any
 
 import tmv_editor
 import tmv_rows
 import unreal
 
 
-def mesh_of(paths: List[str]) -> Optional[Any]:
+def mesh_of(paths: list[str]) -> Any | None:
     """Return the mesh among what a file gave: a skeletal one before a static one, as the plugin prefers it."""
     loaded = [unreal.EditorAssetLibrary.load_asset(path) for path in paths]
     for kind in (unreal.SkeletalMesh, unreal.StaticMesh):
@@ -28,7 +29,7 @@ def mesh_of(paths: List[str]) -> Optional[Any]:
     return None
 
 
-def run(folder: str, into: str = tmv_editor.FOLDER + "/Characters_") -> List[str]:
+def run(folder: str, into: str = tmv_editor.FOLDER + "/Meshes") -> list[str]:
     """Import all meshes of a folder; return the names of the characters.
 
     Raises:

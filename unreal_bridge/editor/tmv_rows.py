@@ -8,9 +8,10 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Any
 
 MESHES = (".fbx", ".glb", ".gltf", ".obj")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
@@ -75,7 +76,7 @@ class Character:
     license: str = ""
     attribution: str = ""
 
-    def row(self) -> Dict[str, str]:
+    def row(self) -> dict[str, str]:
         """Return the row by property.
 
         Raises:
@@ -109,7 +110,7 @@ class World:
 
     name: str
     level: str
-    stage: Tuple[float, float, float] = (0.0, 0.0, 0.0)
+    stage: tuple[float, float, float] = (0.0, 0.0, 0.0)
     stage_yaw: float = 0.0
     elevation: float = 5.0
     reach: float = 1.0
@@ -119,7 +120,7 @@ class World:
     license: str = ""
     attribution: str = ""
 
-    def row(self) -> Dict[str, str]:
+    def row(self) -> dict[str, str]:
         """Return the row by property.
 
         Raises:
@@ -152,7 +153,7 @@ class Texture:
     scalars: Mapping[str, float] = field(default_factory=dict)
     license: str = ""
 
-    def row(self) -> Dict[str, str]:
+    def row(self) -> dict[str, str]:
         """Return the row by property.
 
         Raises:
@@ -188,12 +189,12 @@ def table_csv(rows: Sequence[Any]) -> str:
     return out.getvalue()
 
 
-def mesh_files(folder: Path) -> List[Path]:
+def mesh_files(folder: Path) -> list[Path]:
     """Return the mesh files of a folder and the folders in it, in the order of their names."""
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in MESHES and path.is_file())
 
 
-def read_table(folder: Path) -> Dict[str, Dict[str, str]]:
+def read_table(folder: Path) -> dict[str, dict[str, str]]:
     """Return the rows of ``characters.csv`` in a folder, by file; nothing where there is none.
 
     Columns: ``file``, and any of ``name``, ``class_id``, ``class_name``, ``yaw``, ``longest_edge``, ``hover``,
@@ -219,14 +220,14 @@ def read_table(folder: Path) -> Dict[str, Dict[str, str]]:
     return rows
 
 
-def character(file: str, mesh: str, skeletal: bool, said: Optional[Mapping[str, str]] = None) -> Character:
+def character(file: str, mesh: str, skeletal: bool, said: Mapping[str, str] | None = None) -> Character:
     """Return the row of an imported file, with what the folder's table says of it.
 
     Raises:
         RowError: a number that is none.
     """
     said = {key: value for key, value in (said or {}).items() if value and key != "file"}
-    values: Dict[str, Any] = dict(said)
+    values: dict[str, Any] = dict(said)
     for key, kind in (("yaw", float), ("longest_edge", float), ("hover", float), ("class_id", int)):
         if key in said:
             try:
@@ -262,7 +263,7 @@ def set_ini(text: str, section: str, key: str, value: str, *, add: bool = False)
     return "\n".join([*lines[:start], *body, wanted, *tail, *lines[end:]]) + "\n"
 
 
-def settings_lines(paths: Mapping[str, str]) -> List[Tuple[str, str]]:
+def settings_lines(paths: Mapping[str, str]) -> list[tuple[str, str]]:
     """Return keys and values of the plugin's settings for assets: ``Worlds``, ``Characters``, ``StencilMaterial``, …
 
     Raises:
@@ -271,7 +272,7 @@ def settings_lines(paths: Mapping[str, str]) -> List[Tuple[str, str]]:
     return [(key, object_path(path)) for key, path in paths.items()]
 
 
-def maps_to_cook(levels: Iterable[str]) -> List[Tuple[str, str]]:
+def maps_to_cook(levels: Iterable[str]) -> list[tuple[str, str]]:
     """Return keys and values of the packaging settings for levels that are packaged.
 
     Raises:

@@ -10,7 +10,7 @@ location is the middle of the stage, its yaw where the camera looks; with severa
 from __future__ import annotations
 
 import sys
-from typing import Any, List
+from typing import Any
 
 import tmv_editor
 import tmv_rows
@@ -19,19 +19,19 @@ import unreal
 TAG = "TmvStage"
 
 
-def levels_in(folder: str) -> List[str]:
+def levels_in(folder: str) -> list[str]:
     """Return the packages of the levels in a folder of the project."""
     paths = unreal.EditorAssetLibrary.list_assets(folder, recursive=True)
     packages = sorted({str(path).split(".")[0] for path in paths})
     return [p for p in packages if isinstance(unreal.EditorAssetLibrary.load_asset(p), unreal.World)]
 
 
-def stages(actors: List[Any]) -> List[Any]:
+def stages(actors: list[Any]) -> list[Any]:
     """Return the actors that are stages, in the order of their labels."""
     return sorted((a for a in actors if a.actor_has_tag(TAG)), key=lambda actor: str(actor.get_actor_label()))
 
 
-def rows_of(level: str, actors: List[Any]) -> List[tmv_rows.World]:
+def rows_of(level: str, actors: list[Any]) -> list[tmv_rows.World]:
     """Return the rows of a level, by the stages in it."""
     name = tmv_rows.level_name(level.rsplit("/", 1)[1])
     found = stages(actors)
@@ -45,19 +45,19 @@ def rows_of(level: str, actors: List[Any]) -> List[tmv_rows.World]:
     return made
 
 
-def run(folder: str) -> List[str]:
+def run(folder: str) -> list[str]:
     """Register the levels of a folder; return the names of the worlds. Partitioned worlds are left out.
 
     Raises:
         RowError: a level's name gives no row.
     """
-    rows: List[tmv_rows.World] = []
+    rows: list[tmv_rows.World] = []
     kept = []
     for level in levels_in(folder):
         unreal.EditorLoadingAndSavingUtils.load_map(level)
         actors = list(unreal.EditorLevelLibrary.get_all_level_actors())
         if any(isinstance(actor, unreal.WorldDataLayers) for actor in actors):
-            unreal.log_warning(f"TorchMultiverse: {level} is a partitioned world, which cannot be streamed as one level")
+            unreal.log_warning(f"TorchMultiverse: {level} is a partitioned world and cannot be streamed as one level")
             continue
         rows += rows_of(level, actors)
         kept.append(level)
