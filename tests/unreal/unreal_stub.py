@@ -40,7 +40,8 @@ def make(config: Path, imports: dict[str, list[tuple[str, str]]]) -> types.Modul
     kinds = (  # noqa: SIM905
         "SkeletalMesh StaticMesh Texture2D World DataTable Material DataTableFactory MaterialFactoryNew "
         "AssetImportTask WorldDataLayers MaterialExpressionSceneTexture MaterialExpressionComponentMask "
-        "MaterialExpressionAdd MaterialExpressionConstant MaterialExpressionIf MaterialExpressionTextureSampleParameter2D"
+        "MaterialExpressionAdd MaterialExpressionConstant MaterialExpressionIf "
+        "MaterialExpressionTextureSampleParameter2D"
     ).split()
     for kind in kinds:
         setattr(module, kind, type(kind, (Asset,), {}))

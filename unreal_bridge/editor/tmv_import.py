@@ -40,7 +40,7 @@ def run(folder: str, into: str = tmv_editor.FOLDER + "/Meshes") -> list[str]:
     said = tmv_rows.read_table(root)
     names = [path.relative_to(root).as_posix() for path in files]
     rows = []
-    for name, paths in zip(names, tmv_editor.import_files(files, into)):
+    for name, paths in zip(names, tmv_editor.import_files(files, into)):  # noqa: B905 - Python 3.9
         mesh = mesh_of(paths)
         if mesh is None:
             unreal.log_warning(f"TorchMultiverse: {name} gave no mesh and is left out")

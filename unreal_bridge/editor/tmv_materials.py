@@ -2,8 +2,8 @@
 
     import tmv_materials; tmv_materials.run()
 
-``M_TmvStencil``: post-process, writes the stencil of what is seen. Custom depth is drawn without regard to what stands in
-front, so the stencil counts only where the custom depth is no further than the scene's depth.
+``M_TmvStencil``: post-process, writes the stencil of what is seen. Custom depth is drawn without regard to what stands
+in front, so the stencil counts only where the custom depth is no further than the scene's depth.
 ``M_TmvMarker``: post-process, shows the texture parameter ``Card`` over the whole picture.
 """
 
