@@ -131,7 +131,9 @@ Features = Annotated[
 Engine = Annotated[
     str,
     typer.Option(
-        "--engine", help="Name that 'engine list' shows, ws://host:port, or the path of a packaged Unreal binary.",
+        "--engine",
+        help="Name that 'engine list' shows, also of a launch profile, ws://host:port, or the path of a packaged "
+        "Unreal binary.",
         autocompletion=completion.engines,
     ),
 ]  # fmt: skip

@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import json
 import logging
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -56,6 +56,7 @@ class SignallingServer:
         generation: ``modern``, which takes peers of UE 5.0 as well, or ``legacy``, a server as of UE 5.0.
         token: that every peer has to show.
         allow_origins: origins whose pages may connect, besides our own page.
+        on_streamers: called with how many streamers are connected whenever one comes or goes.
 
     Raises:
         EngineError: a bind beyond loopback without a token, or an origin that is none.
@@ -70,6 +71,7 @@ class SignallingServer:
         generation: Generation = "modern",
         token: str | None = None,
         allow_origins: Iterable[str] = (),
+        on_streamers: Callable[[int], None] = lambda count: None,
     ) -> None:
         check_bind(host, token)
         self.host = host
@@ -82,6 +84,8 @@ class SignallingServer:
         self._outboxes: dict[Hashable, asyncio.Queue[Message | Hangup]] = {}
         self._servers: list[Server] = []
         self._stopping = False
+        self._streamers = 0
+        self._on_streamers = on_streamers
 
     @property
     def url(self) -> str:
@@ -159,6 +163,7 @@ class SignallingServer:
             return
         outbox = self._outboxes[socket] = asyncio.Queue(_OUTBOX)
         writer = asyncio.create_task(self._write(socket, outbox))
+        self._count(role, 1)
         quiet = asyncio.get_running_loop().call_later(SILENCE, lambda: self._send(self._core.assume_legacy(socket)))
         try:
             self._send(joined)
@@ -172,11 +177,17 @@ class SignallingServer:
             log.info("%s: %s", role, error)
         finally:
             quiet.cancel()
+            self._count(role, -1)
             del self._outboxes[socket]
             writer.cancel()
             gone = self._core.leave(socket)
             if not self._stopping:  # else the streams go on without us, and nobody need be told of an end
                 self._send(gone)
+
+    def _count(self, role: Role, change: int) -> None:
+        if role == "streamer":
+            self._streamers += change
+            self._on_streamers(self._streamers)
 
     def _send(self, messages: list[Out]) -> None:
         for key, message in messages:
@@ -233,6 +244,7 @@ async def _main(arguments: argparse.Namespace, token: str | None) -> None:
         generation=arguments.generation,
         token=token,
         allow_origins=arguments.allow_origin,
+        on_streamers=lambda count: announce({"streamers": count}),
     )
     await server.start()
     try:
