@@ -89,6 +89,7 @@ class Character:
         if not 0 <= self.class_id <= 65535 or self.longest_edge < 0:
             raise RowError(f"character {self.name!r}: class {self.class_id}, longest edge {self.longest_edge}")
         return {
+            "Wire": self.name,
             "SkeletalMesh": object_path(self.skeletal_mesh) if self.skeletal_mesh else "",
             "StaticMesh": object_path(self.static_mesh) if self.static_mesh else "",
             "Pose": object_path(self.pose) if self.pose else "",
@@ -131,6 +132,7 @@ class World:
         if not -90 < self.elevation < 90 or not self.reach > 0 or not self.sky_from > 0:
             raise RowError(f"world {self.name!r}: elevation {self.elevation}, reach {self.reach}, sky {self.sky_from}")
         return {
+            "Wire": self.name,
             "Level": object_path(self.level),
             "Stage": vector(*self.stage),
             "StageYaw": f"{self.stage_yaw:g}",
@@ -163,6 +165,7 @@ class Texture:
             raise RowError(f"texture {self.name!r}: letters, digits, '_' and '-' are right, and not 'Default'")
         pairs = ",".join(f'("{key}", {value:.6f})' for key, value in sorted(self.scalars.items()))
         return {
+            "Wire": self.name,
             "Material": object_path(self.material),
             "Scalars": f"({pairs})" if pairs else "",
             "Colors": "",
