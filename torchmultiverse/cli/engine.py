@@ -70,7 +70,8 @@ def show(
 
 
 @app.command(
-    epilog=f"{examples('torchmultiverse serve --port 8080', 'torchmultiverse serve --engine my-env')}\n\nThen open http://127.0.0.1:8080 in a browser."
+    epilog=examples("torchmultiverse serve --port 8080", "torchmultiverse serve --engine my-env")
+    + "\n\nThen open http://127.0.0.1:8080 in a browser."
 )
 def serve(
     engine: Engine = "builtin",
