@@ -98,7 +98,7 @@ def test_a_sound_machine_has_nothing_to_mend(packaged: Path, host: Host) -> None
     assert [one for one in found if one.state != "ok" and one.subject not in ("disk", "shared memory")] == []
     said = {one.subject: one.detail for one in found}
     assert said["cards"] == "0: NVIDIA Made Up A (discrete); 1: NVIDIA Made Up B (discrete)"
-    assert said["device files"] == "/dev/nvidia0, /dev/nvidia1, /dev/dri/renderD128"
+    assert said["device files"] == "/dev/dri/renderD128, /dev/nvidia0, /dev/nvidia1"
     assert "nvidia_icd.json" in said["Vulkan driver"]
     assert "Binaries/Linux/Game" in said["binary"]
     assert {"script", "libraries", "user", "loopback"} <= set(said)

@@ -114,7 +114,7 @@ def test_a_diagnosis_for_programs(added: Path, capsys, monkeypatch) -> None:
 def test_a_name_is_a_profile_before_it_is_a_file(added: Path, home: Path, capsys, monkeypatch) -> None:
     monkeypatch.chdir(home)
     (home / "my-env").write_text("a file of that name")
-    code, out, _ = run(capsys, monkeypatch, "render", "spar", "--out", "x", "--engine", "my-env", "--adapter", "0")
+    code, _, _ = run(capsys, monkeypatch, "render", "spar", "--out", "x", "--engine", "my-env", "--adapter", "0")
     assert code == 2, "the file was taken for a packaged binary"
 
 

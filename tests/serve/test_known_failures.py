@@ -20,8 +20,8 @@ EXCERPTS = {
     "root": ["Refusing to run with the root privileges.", "Refusing to run with root privileges"],
     "libvulkan": [
         "./Game: error while loading shared libraries: libvulkan.so.1: cannot open shared object file: No such file",
-        "[2020.03.02-07.26.58:347][  0]LogLinux: Warning: MessageBox: Failed to load Vulkan Driver which is required to "
-        "run the engine.",
+        "[2020.03.02-07.26.58:347][  0]LogLinux: Warning: MessageBox: Failed to load Vulkan Driver which is required "
+        "to run the engine.",
     ],
     "shared-library": [
         "Game-Linux-Shipping: error while loading shared libraries: libXcursor.so.1: cannot open shared object file"
