@@ -107,7 +107,7 @@ class Examination:
 
 def examine(fix: bool = False) -> Examination:
     """Look at everything; with ``fix``, fetch the LLVM library into the user's cache where it helps."""
-    return Examination([*_python(), *_packages(), *_renderer(fix), *_gpu(), *_profiles(), *_places()])
+    return Examination([*_python(), *_packages(), *_renderer(fix), *_gpu(), *_pixels(), *_profiles(), *_places()])
 
 
 def _python() -> Iterator[Check]:
@@ -176,6 +176,22 @@ def _places() -> Iterator[Check]:
     yield Check("cache", "ok" if free > 1 else "note", f"{folder}, {free:.0f} GiB free")
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     yield Check("browser", "ok" if browser else "missing", browser or "only the browser tests need one")
+
+
+def _pixels() -> Iterator[Check]:
+    """Whether an engine and its client on this host can meet in shared memory."""
+    from torchmultiverse.protocol import shared_memory
+
+    try:
+        if not shared_memory.available():
+            raise OSError("this system has no anonymous shared memory")
+        name = shared_memory.new_name()
+        with shared_memory.listen(name), shared_memory.dial(name):
+            os.close(shared_memory.create_region())
+    except OSError as error:
+        yield Check("pixels", "note", f"no shared memory: {error}; pictures come by a WebSocket")
+    else:
+        yield Check("pixels", "ok", "shared memory between an engine and its client on this host")
 
 
 def _renderer(fix: bool) -> Iterator[Check]:

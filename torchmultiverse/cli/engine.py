@@ -10,11 +10,16 @@ import typer
 
 from torchmultiverse.cli import completion
 from torchmultiverse.cli.groups import app, engine_group, examples
-from torchmultiverse.cli.options import Assets, Engine, Save, Token, tabular
+from torchmultiverse.cli.options import Assets, Engine, Pixels, Save, Token, tabular
 from torchmultiverse.cli.output import check_image_file, print_table, save_image, save_json, say, title
 from torchmultiverse.errors import EngineError, SpecError
 from torchmultiverse.tables import Column, Table, text
 
+_WAYS = {
+    "shared": "shared memory: the engine runs on this host",
+    "websocket": "a binary WebSocket through the signalling server",
+    "channel": "the data channel of WebRTC",
+}
 _ENGINES = (text("engine"), text("about", "what it is"), text("kind"))
 
 
@@ -144,18 +149,20 @@ def engine_check(
     out: Annotated[Path | None, typer.Option("--out", help="File of the test image.")] = None,
     save: Save = None,
     token: Token = None,
+    pixels: Pixels = "auto",
 ) -> None:
-    """Connect to an engine, print what it can render, and render one scene.
+    """Connect to an engine, print what it can render and which way its pictures come, and render one scene.
 
     A launch profile is diagnosed before, as by 'engine diagnose'.
     """
-    from torchmultiverse.connect import Multiverse
+    from torchmultiverse.connect import Multiverse, open_engine
+    from torchmultiverse.engines import ReportsPixels, capability
     from torchmultiverse.profiles import is_profile, picture_problem, sample_scene
 
     check_image_file(out)
     if is_profile(engine):
         _diagnosed(engine)
-    with Multiverse(engine, token=token, size=(256, 256)) as mv:
+    with Multiverse(open_engine(engine, token=token, pixels=pixels), size=(256, 256)) as mv:
         catalogue = mv.catalogue()
         save_json(save, catalogue.model_dump(mode="json"))
         title(catalogue.engine, f" {catalogue.version}  {catalogue.fingerprint}")
@@ -170,6 +177,8 @@ def engine_check(
             f"rendered {frame.scene.canonical} in {time.perf_counter() - start:.2f} s: "
             f"{width}×{height}, SHA-256 {frame.sha256()[:16]}…"
         )
+        if told := capability(mv.engine, ReportsPixels):
+            say(f"pictures come by {_WAYS[told.pixels]}")
         if out is not None:
             save_image(out, frame.image)
             say(f"saved {out}")

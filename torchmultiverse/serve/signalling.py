@@ -31,6 +31,7 @@ from torchmultiverse.protocol import (
     printable,
 )
 from torchmultiverse.serve.process import announce, until_stopped
+from torchmultiverse.serve.rooms import Rooms, room_of
 from torchmultiverse.serve.security import authorised, check_bind, check_origins, origin_allowed
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ class SignallingServer:
         self._token = token
         self._origins = check_origins(allow_origins)
         self._core = ServerCore(generation)
+        self._rooms = Rooms()
         self._outboxes: dict[Hashable, asyncio.Queue[Message | Hangup]] = {}
         self._servers: list[Server] = []
         self._stopping = False
@@ -115,6 +117,7 @@ class SignallingServer:
             server.close(close_connections=False)
         peers = [peer for peer in self._outboxes if isinstance(peer, ServerConnection)]
         await asyncio.gather(*(peer.close(_RESTART, "the signalling server ends") for peer in peers))
+        await self._rooms.close()
         for server in self._servers:
             await server.wait_closed()
         self._servers.clear()
@@ -149,6 +152,10 @@ class SignallingServer:
         return None
 
     async def _peer(self, role: Role, socket: ServerConnection) -> None:
+        room = room_of(socket.request.path) if socket.request is not None else None
+        if room is not None:
+            await self._rooms.serve(role, room, socket)
+            return
         try:
             joined = self._core.join(socket, role)
         except ProtocolError as error:
