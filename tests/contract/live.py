@@ -15,8 +15,9 @@ from torchmultiverse.engines import Engine, Failure, Frame, RenderOptions
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.errors import EngineError
 from torchmultiverse.protocol import datachannel as dc
+from torchmultiverse.serve.player import Player
 from torchmultiverse.serve.signalling import SignallingServer
-from torchmultiverse.serve.streamer import Streamer, _Player
+from torchmultiverse.serve.streamer import Streamer
 
 Answer = Frame | Failure | EngineError
 
@@ -49,7 +50,7 @@ class FaultyStreamer(Streamer):
         self.before: Frame | None = None
         self.held: list[Callable[[], None]] = []
 
-    def _deliver(self, player: _Player, name: str, answer: Answer, options: RenderOptions) -> None:
+    def _deliver(self, player: Player, name: str, answer: Answer, options: RenderOptions) -> None:
         if not isinstance(answer, Frame):
             return super()._deliver(player, name, answer, options)
         send = super()._deliver
@@ -87,7 +88,7 @@ class FaultyStreamer(Streamer):
             self._say(player, *dc.encode_file("other.rgb.jpeg", "image/jpeg", b"x"))
         elif kind == "death":
             self._say(player, *list(dc.encode_file(f"{name}.rgb.jpeg", "image/jpeg", answer.encoded("rgb")))[:3])
-            self._spawn(player.connection.close())
+            self._spawn(player.peer.close())
         else:
             send(player, name, answer, options)
         for one in held:
@@ -98,7 +99,7 @@ class FaultyStreamer(Streamer):
         for one in held:
             one()
 
-    def _freeze(self, player: _Player, answer: Answer) -> None:
+    def _freeze(self, player: Player, answer: Answer) -> None:
         if not isinstance(answer, Frame):
             return
         send = super()._freeze
@@ -111,7 +112,7 @@ class FaultyStreamer(Streamer):
         elif kind != "drop":
             send(player, answer)
 
-    def _late(self, send: Callable[[_Player, Answer], None], player: _Player, answer: Answer) -> None:
+    def _late(self, send: Callable[[Player, Answer], None], player: Player, answer: Answer) -> None:
         # As Unreal does: whoever is connected when the picture is ready gets it.
         for one in self._players.values():
             send(one, answer)

@@ -19,19 +19,10 @@ activate()
 
 import drjit as dr  # noqa: E402
 import mitsuba as mi  # noqa: E402
-from tracer_scenes import SPOT, camera, character, everything, made_of  # noqa: E402
+from tracer_scenes import SPOT, camera, character, everything, furnace, made_of  # noqa: E402
 
 from torchmultiverse.engines.builtin import tracer  # noqa: E402
 from torchmultiverse.engines.builtin.tracer.glass import reflectance  # noqa: E402
-from torchmultiverse.engines.builtin.world import Camera, World, WorldSpec  # noqa: E402
-
-
-def furnace():
-    """Return a world of nothing but an even sky of 1; its ground is far below the eye and too small to be seen."""
-    speck = quad([(0, 0, -900), (0.01, 0, -900), (0.01, 0.01, -900), (0, 0.01, -900)])
-    spec = WorldSpec(caption="x", blocks=[{"kind": "none"}], camera=Camera(low=(-1e4, -1e4, -1e4)))
-    sky = np.ones((16, 32, 3), np.float32)
-    return World("furnace", spec, [MeshPart(Material("speck"), speck)], [], sky, np.zeros((5, 5), np.float32), 1.0)
 
 
 def glass(index, color=(1.0, 1.0, 1.0), roughness=0.02, mesh=None):

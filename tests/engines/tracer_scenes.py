@@ -14,7 +14,7 @@ from torchmultiverse.engines.builtin import renderer, tracer
 from torchmultiverse.engines.builtin.mesh import Light, Material, MeshPart, ball, box, merge, quad
 from torchmultiverse.engines.builtin.placement import View
 from torchmultiverse.engines.builtin.tracer.camera import camera_rays
-from torchmultiverse.engines.builtin.world import World, WorldSpec
+from torchmultiverse.engines.builtin.world import Camera, World, WorldSpec
 
 SIDE, BLOCK = 24, 6
 GROUND = 4.0
@@ -61,6 +61,14 @@ def everything(lights=(), emission=0.0, sky=1.0):
     return World("test", spec, parts, list(lights), environment(sky), np.zeros((5, 5), np.float32), 1.0)
 
 
+def furnace(sky=None):
+    """Return a world of nothing but a sky, by default an even one of 1; its ground is too small and far to be seen."""
+    speck = quad([(0, 0, -900), (0.01, 0, -900), (0.01, 0.01, -900), (0, 0.01, -900)])
+    spec = WorldSpec(caption="x", blocks=[{"kind": "none"}], camera=Camera(low=(-1e4, -1e4, -1e4)))
+    sky = np.ones((16, 32, 3), np.float32) if sky is None else sky
+    return World("furnace", spec, [MeshPart(Material("speck"), speck)], [], sky, np.zeros((5, 5), np.float32), 1.0)
+
+
 def character(x=0.0):
     mesh = ball(24, 32).moved((x, 0, 0.5), 0.5)
     color = np.tile(np.array([0.8, 0.5, 0.3], np.float32), (len(mesh.vertices), 1))
@@ -74,7 +82,7 @@ def made_of(parts, x=0.0):
     placed = tuple(replace(p, mesh=p.mesh.moved((x, 0, 0))) for p in parts)
     whole = merge([p.mesh for p in placed])
     count = len(whole.vertices)
-    roughness = np.full(count, 0.5, np.float32)
+    roughness = np.concatenate([np.full(len(p.mesh.vertices), p.material.roughness, np.float32) for p in placed])
     return tracer.CharacterInstance(
         whole.vertices, whole.faces, whole.normals, np.full((count, 3), 0.5, np.float32), roughness, placed
     )

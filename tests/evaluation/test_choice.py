@@ -119,8 +119,8 @@ def test_the_file_that_comes_along(pictures: ImageList) -> None:
     assert {c["task"] for c in result.cells(factor="all")} == {"animal", "world", "texture", "average"}
 
 
-def test_a_task_with_one_answer_is_noted(pictures: ImageList, tmp_path) -> None:
-    """Every model answers it, so that the average with it is nearer to 100 % than what the model can do."""
+def test_a_task_with_one_answer_is_noted_and_not_averaged(pictures: ImageList, tmp_path) -> None:
+    """Every model answers it, so that an average with it would be nearer to 100 % than what the model can do."""
     one = {**FILE["tasks"][0], "task": "world", "truth": "{world_name}", "only": {"world_name": ["Desert"]}}
     path = tmp_path / "mine.json"
     path.write_text(json.dumps({**FILE, "tasks": [*FILE["tasks"], one]}))
@@ -128,4 +128,12 @@ def test_a_task_with_one_answer_is_noted(pictures: ImageList, tmp_path) -> None:
     cells = {cell["task"]: cell for cell in result.cells(factor="all")}
     assert cells["world"]["chance"] == 1
     assert cells["world"]["accuracy"] == 1
+    second = {**FILE["tasks"][0], "task": "again"}
+    path.write_text(json.dumps({**FILE, "tasks": [*FILE["tasks"], second, one]}))
+    cells = {c["task"]: c for c in evaluate(pictures, Reads(pictures), path, quiet=True).cells(factor="all")}
+    others = [cells[name]["accuracy"] for name in cells if name not in {"world", "average"}]
+    assert cells["average"]["accuracy"] == pytest.approx(np.mean(others))
+    assert cells["average"]["chance"] == pytest.approx(
+        np.mean([cells[n]["chance"] for n in cells if n not in {"world", "average"}])
+    )
     assert any(note.startswith("world: there is one answer only") for note in result.provenance.notes)

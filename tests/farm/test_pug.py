@@ -26,7 +26,8 @@ from torchmultiverse.errors import DatasetError
 from torchmultiverse.farm import GenerateReport, generate
 from torchmultiverse.farm.parts import join
 from torchmultiverse.scenes import Scene, parse_spec
-from torchmultiverse.serve.streamer import Streamer, _Player
+from torchmultiverse.serve.player import Player
+from torchmultiverse.serve.streamer import Streamer
 from torchmultiverse.store import open_dataset, verify
 
 SPEC = {
@@ -66,14 +67,14 @@ class Unreal(Streamer):
         self.last: Frame | None = None
         self.before: dict[str, Any] = {}
 
-    def _interaction(self, player: _Player, text: str) -> None:
+    def _interaction(self, player: Player, text: str) -> None:
         self._pug(player, text)
         # Complete with its last factor, and not after a while: a busy machine may take that long between two factors.
         if player.pending_pug is not None and "Camera_Yaw" in text:
             player.pending_pug.cancel()
             self._render_pug(player)
 
-    def _render_pug(self, player: _Player) -> None:
+    def _render_pug(self, player: Player) -> None:
         if self.requests - 1 in self.double and self.last is not None:
             self._show(player, self.last)
         wanted = player.factors
@@ -83,11 +84,11 @@ class Unreal(Streamer):
         self.requests += 1
         self._show(player)
 
-    def _freeze(self, player: _Player, answer: Any) -> None:
+    def _freeze(self, player: Player, answer: Any) -> None:
         self.last = answer
         self._show(player, answer)
 
-    def _show(self, player: _Player, *ready: Frame) -> None:
+    def _show(self, player: Player, *ready: Frame) -> None:
         self.ready.extend(ready)
         while self.ready and not (self.behind and self.sent == self.requests):
             super()._freeze(player, self.ready.popleft())

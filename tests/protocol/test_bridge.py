@@ -17,7 +17,7 @@ from torchmultiverse.errors import ProtocolError, SpecError
 from torchmultiverse.protocol import bridge, messages, pug
 from torchmultiverse.protocol import datachannel as dc
 from torchmultiverse.scenes import Scene
-from torchmultiverse.serve.streamer import read_request
+from torchmultiverse.serve.answers import read_request
 
 SCENE = Scene({"World_Name": "Desert", "Character_Name": "Elephant", "Camera_Yaw": 45})
 OTHER = SCENE.changed(Camera_Yaw=46)

@@ -14,7 +14,8 @@ from typing_extensions import override
 
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.protocol import signalling
-from torchmultiverse.serve.streamer import Streamer, _Player
+from torchmultiverse.serve.player import Player
+from torchmultiverse.serve.streamer import Streamer
 
 
 class Unreal(Streamer):
@@ -31,7 +32,7 @@ class Unreal(Streamer):
         await super()._act(action)
 
     @override
-    def _interaction(self, player: _Player, text: str) -> None:
+    def _interaction(self, player: Player, text: str) -> None:
         self._pug(player, text)
 
 

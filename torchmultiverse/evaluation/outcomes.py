@@ -45,8 +45,11 @@ class TaskOutcome:
 
     @property
     def in_average(self) -> bool:
-        """Whether the average of the tasks counts it: the best five say the same as the best one, once more."""
-        return self.task.scope == "plain" and self.metric != "top5"
+        """Whether the average of the tasks counts it.
+
+        The best five say the same as the best one, once more; and one candidate alone is right whatever a model does.
+        """
+        return self.task.scope == "plain" and self.metric != "top5" and self.candidates > 1
 
 
 def outcomes(task: Task, scores: Scores) -> Iterator[TaskOutcome]:

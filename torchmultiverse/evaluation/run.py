@@ -197,7 +197,7 @@ class _EvaluationRun:
             self._audits |= {} if audited is None else {name: audited}
             for item in scored:
                 if item.candidates == 1:
-                    told = "there is one answer only, which every model gives; the average contains it"
+                    told = "there is one answer only, which every model gives; the average leaves it out"
                     note(self.notes, f"{item.task.name}: {told}")
             self._searches += search_facts(name, scored)
             for facts in task_facts(item.task for item in scored):

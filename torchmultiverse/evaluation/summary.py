@@ -37,7 +37,7 @@ def summarise(scored: Sequence[TaskOutcome], intervals: Intervals) -> Iterator[d
                     **name, "factor": factor, "level": level, "n": n, "clusters": count, "candidates": candidates,
                     "correct": float(values.sum()), **_accuracy(float(values.mean()), interval), "chance": chance,
                 }  # fmt: skip
-                if factor == "all" and items[0].in_average and not number:
+                if factor == "all" and any(item.in_average for item in items) and not number:
                     own = np.array([f"{task}:{i}" for i in range(n)], dtype=object)
                     parts.append((values, own if clusters is None else _names(members)))
                     chances.append(chance)

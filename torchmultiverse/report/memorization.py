@@ -101,7 +101,7 @@ def _headline(memorization: Memorization) -> str:
 
 
 def _curve(points: Any, reference: str) -> Any:
-    layers = [f"{100 * fraction:.0f} % most confident" for fraction, _, _ in points]
+    layers = [f"{100 * fraction:.0f} %" for fraction, _, _ in points]
     return svg.curves(
         layers,
         [

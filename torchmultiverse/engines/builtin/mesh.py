@@ -28,8 +28,8 @@ class Material:
         samples_light: whether shadow rays look for it; off for the many small ones that only have to be seen.
         glass: 0 where it is opaque; above 0 the index of refraction of a solid body, whose colour is what a tenth of a
             metre of it lets through; below 0 that of a thin pane, whose colour is what it lets through.
-        coat: strength of a clear coat over it, 0 to 1; not drawn yet.
-        translucency: share of the diffuse light that comes from behind, 0 to 1 (a leaf, a lampshade); not drawn yet.
+        coat: strength of a clear coat over it, 0 to 1.
+        translucency: share of the diffuse light that goes through to the other side, 0 to 1 (a leaf, a lampshade).
     """
 
     name: str

@@ -22,6 +22,7 @@ from torchmultiverse.engines.builtin.tracer import (
     concatenate_triangles,
     mesh_triangles,
     mitsuba,
+    transmittance,
 )
 from torchmultiverse.engines.builtin.world import World
 
@@ -30,17 +31,35 @@ __all__ = ["SLOTS", "CharacterInstance", "RenderBuffers", "WorldRenderer"]
 AUXILIARY_SAMPLES = 4
 
 
-def _bsdf(material: Material, colored: bool) -> dict[str, Any]:
+def _glass(material: Material, mesh: Mesh) -> dict[str, Any]:
+    """Return glass as Mitsuba has it: what a body absorbs by its mean thickness, half of it at each surface."""
+    color = transmittance(material, mesh)
+    if material.glass < 0:
+        through = {"type": "rgb", "value": color.tolist()}
+        return {"type": "thindielectric", "int_ior": -material.glass, "specular_transmittance": through}
+    through = {"type": "rgb", "value": np.sqrt(color).tolist()}
+    smooth = material.roughness < 0.1
+    body = {"type": "dielectric" if smooth else "roughdielectric", "int_ior": material.glass}
+    return {**body, "specular_transmittance": through} | ({} if smooth else {"alpha": material.roughness**2})
+
+
+def _bsdf(material: Material, mesh: Mesh, colored: bool, rough_vertices: bool) -> dict[str, Any]:
     mi = mitsuba()
     wrap = "repeat" if material.repeat else "clamp"
     base: dict[str, Any]
-    if material.color is not None:
+    if material.color is not None and mesh.colors is not None:
+        # A texture here has one tint; that of a model's factors is the same at all vertices.
+        value = (linear(material.color / 255) * mesh.colors.mean(0)).astype(np.float32)
+        base = {"type": "bitmap", "bitmap": mi.Bitmap(value), "raw": True, "wrap_mode": wrap}
+    elif material.color is not None:
         base = {"type": "bitmap", "bitmap": mi.Bitmap(np.ascontiguousarray(material.color)), "wrap_mode": wrap}
     elif colored:
         base = {"type": "mesh_attribute", "name": "vertex_color"}
     else:
         base = {"type": "rgb", "value": 0.5}
     rough: Any = material.roughness
+    if rough_vertices:
+        rough = {"type": "mesh_attribute", "name": "vertex_roughness"}
     if material.rough is not None:
         values = np.ascontiguousarray(material.rough)[..., None]
         rough = {"type": "bitmap", "bitmap": mi.Bitmap(values), "raw": True, "wrap_mode": wrap}
@@ -56,6 +75,8 @@ def _bsdf(material: Material, colored: bool) -> dict[str, Any]:
         }
         if material.metallic:
             inner["metallic"] = material.metallic
+        if material.coat:
+            inner |= {"clearcoat": material.coat, "clearcoat_gloss": 0.9}
     inner = {"type": "twosided", "nested": inner}
     if material.height is not None:
         bitmap = mi.Bitmap(np.ascontiguousarray(material.height)[..., None])
@@ -127,10 +148,14 @@ def _lamp(light: Light) -> dict[str, Any]:
     }
 
 
-def _part(name: str, material: Material, mesh: Mesh) -> Any:
+def _part(name: str, material: Material, mesh: Mesh, roughness: Array | None = None) -> Any:
+    """Return a part as a Mitsuba mesh; the roughness is that of its vertices, where it is not the material's."""
     mi = mitsuba()
-
+    if material.glass:
+        return _make(name, mesh, _glass(material, mesh), None)
     extra: dict[str, Array] = {}
+    if roughness is not None and material.rough is None and material.specular > 0:
+        extra["vertex_roughness"] = roughness
     if mesh.colors is not None and material.color is None:
         extra["vertex_color"] = mesh.colors
     emitter: dict[str, Any] | None = None
@@ -153,7 +178,7 @@ def _part(name: str, material: Material, mesh: Mesh) -> Any:
             tint = mesh.colors.mean(0) if mesh.colors is not None else np.ones(3)
             radiance = {"type": "rgb", "value": [float(c) * material.emission for c in tint]}
         emitter = {"type": "area", "radiance": radiance, "sampling_weight": 1.0 if material.samples_light else 0.0}
-    bsdf = _bsdf(material, "vertex_color" in extra)
+    bsdf = _bsdf(material, mesh, "vertex_color" in extra, "vertex_roughness" in extra)
     return _make(name, mesh, bsdf, emitter, **extra)
 
 
@@ -186,7 +211,12 @@ def character_shapes(name: str, character: CharacterInstance) -> dict[str, Any]:
     """Return a character as Mitsuba shapes, one for each of its parts, by name."""
     c = character
     if c.parts:
-        return {f"{name}_{k}": _part(f"{name}_{k}", part.material, part.mesh) for k, part in enumerate(c.parts)}
+        ends = np.cumsum([len(part.mesh.vertices) for part in c.parts])
+        rough = np.split(c.roughness, ends[:-1])
+        return {
+            f"{name}_{k}": _part(f"{name}_{k}", part.material, part.mesh, values)
+            for k, (part, values) in enumerate(zip(c.parts, rough, strict=True))
+        }
     mesh = Mesh(c.vertices, c.faces, c.normals)
     return {name: _make(name, mesh, _CHARACTER_BSDF, None, vertex_color=c.color, vertex_roughness=c.roughness)}
 

@@ -21,6 +21,7 @@ from torchmultiverse.engines.builtin.tracer.buffers import (
     concatenate_triangles,
     mesh_triangles,
 )
+from torchmultiverse.engines.builtin.tracer.glass import transmittance
 from torchmultiverse.engines.builtin.tracer.tracer import CHARACTER_MATERIAL, DEPTH, SLOTS, Tracer
 
 __all__ = [
@@ -36,4 +37,5 @@ __all__ = [
     "concatenate_triangles",
     "mesh_triangles",
     "mitsuba",
+    "transmittance",
 ]

@@ -89,11 +89,14 @@ def character_triangles(character: CharacterInstance, skin: int, first: int) -> 
     if not c.parts:
         return [(None, mesh_triangles(Mesh(c.vertices, c.faces, c.normals, colors=c.color), c.roughness, skin))]
     found: list[tuple[MeshPart | None, Triangles]] = []
+    start = 0
     for k, part in enumerate(c.parts):
         mesh = part.mesh
         if mesh.colors is None and part.material.color is not None:
             mesh = replace(mesh, colors=np.ones_like(mesh.vertices))  # a texture is multiplied with these
-        found.append((part, mesh_triangles(mesh, part.material.roughness, first + k)))
+        end = start + len(mesh.vertices)
+        found.append((part, mesh_triangles(mesh, c.roughness[start:end], first + k)))
+        start = end
     return found
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.engines.builtin.mesh import Mesh, MeshPart, linear
+from torchmultiverse.engines.builtin.mesh import Material, Mesh, MeshPart, linear
 from torchmultiverse.engines.builtin.tracer.backend import dot, mitsuba
 from torchmultiverse.engines.builtin.tracer.bsdf import SurfaceInteraction, visible_normal
 from torchmultiverse.engines.builtin.tracer.kinds import Bool, Color3f, Float, UInt32, Vector3f
@@ -103,18 +103,22 @@ def shadow_tints(parts: Sequence[MeshPart], first: int) -> NDArray[np.float32]:
     tints = np.zeros((first + len(parts), 4), np.float32)
     for k, part in enumerate(parts):
         index = abs(part.material.glass)
-        if not index:
-            continue
-        color = np.ones(3) if part.mesh.colors is None else part.mesh.colors.mean(0).astype(float)
-        if part.material.color is not None:
-            color = color * linear(part.material.color.reshape(-1, 3).mean(0) / 255)
-        elif part.mesh.colors is None:
-            color = color * 0.5  # that of all surfaces without any
-        r = ((index - 1) / (index + 1)) ** 2
-        if part.material.glass > 0:
-            color = np.clip(color, _DARKEST, 1) ** (_chord(part.mesh) / _REACH)
-        tints[first + k, :3] = color * (1 - 2 * r / (1 + r))
+        if index:
+            r = ((index - 1) / (index + 1)) ** 2
+            tints[first + k, :3] = transmittance(part.material, part.mesh) * (1 - 2 * r / (1 + r))
     return tints
+
+
+def transmittance(material: Material, mesh: Mesh) -> NDArray[np.floating]:
+    """Return what of light that goes straight through a body or pane of glass is not absorbed (3,), on average."""
+    color = np.ones(3) if mesh.colors is None else mesh.colors.mean(0).astype(float)
+    if material.color is not None:
+        color = color * linear(material.color.reshape(-1, 3).mean(0) / 255)
+    elif mesh.colors is None:
+        color = color * 0.5  # that of all surfaces without any
+    if material.glass > 0:
+        color = np.clip(color, _DARKEST, 1) ** (_chord(mesh) / _REACH)
+    return color
 
 
 def _chord(mesh: Mesh) -> float:

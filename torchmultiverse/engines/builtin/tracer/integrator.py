@@ -218,8 +218,9 @@ class Integrator:
             density = self.lights.face_density(hit.face, emits)
         ng = dr.select(front, ng, -ng)
         index = self.materials.index(material, active) if self.materials.glass else None
+        coat, through = self.materials.layers(material, active) if self.materials.layered else (None, None)
         return SurfaceInteraction(
-            p, ng, n, smooth, base, roughness, row.x, row.y, row.z > 0, emission, density, index, front
+            p, ng, n, smooth, base, roughness, row.x, row.y, row.z > 0, emission, density, index, front, coat, through
         )
 
     def emissive_point(self, face: UInt32, u: Float, v: Float, active: Bool) -> EmissivePoint:

@@ -135,6 +135,7 @@ class Materials:
         emission: about how much light each material emits (M,).
         emits: whether any of them does.
         glass: whether any of them is.
+        layered: whether any has a clear coat, or lets diffuse light through.
         colors, roughness, heights: their textures.
 
     Args:
@@ -145,6 +146,7 @@ class Materials:
 
     def __init__(self, materials: Sequence[Material], meshes: Sequence[Mesh], before: Materials | None = None) -> None:
         table = np.zeros((len(materials), 8), np.float32)
+        layers = np.array([[m.coat, m.translucency] for m in materials], np.float32).reshape(-1, 2)
         self.emission: Array = np.zeros(len(materials), np.float32)
         colors: list[NDArray[np.float16] | None] = []
         for k, material in enumerate(materials):
@@ -159,9 +161,13 @@ class Materials:
                 self.emission[k] = material.emission * (color.mean() if color is not None else 1)
         if before is not None:
             table = np.concatenate([before._rows, table])
+            layers = np.concatenate([before._layers, layers])
             self.emission = np.concatenate([before.emission, self.emission])
         self.emits = bool(self.emission.any())
         self.glass = bool(table[:, 7].any())
+        self.layered = bool(layers.any())
+        self._layers: Array = layers
+        self._layer_table = uploaded("Float", layers) if self.layered else None
         self._rows: Array = table
         self._table = uploaded("Float", table)
         repeats = [m.repeat for m in materials]
@@ -189,6 +195,13 @@ class Materials:
 
         row: Vector4f = dr.gather(mitsuba().Vector4f, self._table, material * 2 + 1, active)
         return row.w
+
+    def layers(self, material: UInt32, active: Bool) -> tuple[Float, Float]:
+        """Return strength of the clear coat, and share of the diffuse light that goes through."""
+        import drjit as dr
+
+        row = dr.gather(mitsuba().Vector2f, self._layer_table, material, active)
+        return row.x, row.y
 
     def radiance(self, material: UInt32, row: Vector4f, color: Color3f, active: Bool) -> Color3f:
         """Return what a material emits where it has a colour."""

@@ -1,0 +1,7 @@
+#include "TmvLog.h"
+
+#include "Modules/ModuleManager.h"
+
+DEFINE_LOG_CATEGORY(LogTmvBridge);
+
+IMPLEMENT_MODULE(FDefaultModuleImpl, TorchMultiverseBridge)
