@@ -71,10 +71,12 @@ void FTmvStage::Begin(const tmv::Command& Apply)
 	}
 	if (!Why.IsSet())
 	{
-		const FString Before = Worlds.Shown();
+		const uint32 Before = Worlds.Generation();
 		Why = Worlds.Show(*World, *Worlds_, TmvText::Text(Levels, "World_Name"));
-		if (Before != Worlds.Shown())
+		if (Before != Worlds.Generation())
 		{
+			// A level begins to play when it is streamed in, which it does not do in a paused game; Dress pauses it again.
+			UGameplayStatics::SetGamePaused(World.Get(), false);
 			Characters.Clear();
 			Surroundings.Clear();
 		}
