@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(COMPILER is None, reason="no g++ or clang++ on t
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("parts") / "parts"
     files = [Path(__file__).with_name("pure_parts.cpp"), *sorted((PURE / "Pure").glob("*.cpp"))]
-    flags = ["-std=c++17", "-O1", "-Wall", "-Wextra", "-Wshadow", "-Werror", f"-I{PURE}"]
+    flags = ["-std=c++17", "-O0", "-Wall", "-Wextra", "-Wshadow", "-Werror", f"-I{PURE}"]
     flags.append("-fsanitize=address,undefined")
     subprocess.run([str(COMPILER), *flags, "-o", str(program), *map(str, files)], check=True)
     return program
