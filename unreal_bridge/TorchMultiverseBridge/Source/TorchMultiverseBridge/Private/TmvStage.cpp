@@ -129,7 +129,10 @@ FTmvStage::EState FTmvStage::Tick(double NowSeconds)
 FTmvRefusal FTmvStage::Dress()
 {
 	// Nothing may move by itself: animations, emitters and materials that read the time stand still.
-	UGameplayStatics::SetGamePaused(World.Get(), true);
+	if (!UGameplayStatics::SetGamePaused(World.Get(), true))
+	{
+		UE_LOG(LogTmvBridge, Warning, TEXT("the game cannot be paused: pictures of one scene will differ by what moves in it"));
+	}
 	tmv::Value Shown = tmv::Value::object();
 	Shown.set("World_Name", tmv::Value::string(TmvText::ToUtf8(Worlds.Shown())));
 	Surroundings.Find(Worlds);
