@@ -201,3 +201,18 @@ def test_conditions_are_those_that_a_spec_declares(parts: Path) -> None:
     declared = json.loads((BRIDGE / "conditions.json").read_text())
     assert [{"name": row[0], "kind": "number", "default": 0} for row in rows] == declared["declare"]
     assert {row[0]: [float(row[1]), float(row[2])] for row in rows} == declared["ranges"]
+
+
+def test_conditions_can_be_declared_and_are_checked_by_their_ranges() -> None:
+    from torchmultiverse.engines import Catalogue, Choice
+    from torchmultiverse.scenes import Spec
+
+    declared = json.loads((BRIDGE / "conditions.json").read_text())
+    design = {"kind": "explicit", "scenes": [{"World_Name": "Snow", "Fog": 0.5}, {"World_Name": "Snow", "Rain": 3}]}
+    spec = Spec.model_validate_json(json.dumps({"name": "foggy", "design": design, "declare": declared["declare"]}))
+    ranges = {name: Choice(low=low, high=high) for name, (low, high) in declared["ranges"].items()}
+    catalogue = Catalogue(engine="unreal", factors={"World_Name": Choice(levels=["Snow"]), **ranges})
+    scenes = [Scene(scene, spec.table) for scene in design["scenes"]]
+    assert catalogue.problems({name: [value] for name, value in scenes[0].wire.items()}, spec.table) == []
+    wrong = catalogue.problems({name: [value] for name, value in scenes[1].wire.items()}, spec.table)
+    assert wrong == ["Rain = 3 is out of the range of engine 'unreal', 0 to 1"]
