@@ -191,6 +191,9 @@ class AsyncClient:
             try:
                 await self._greet()
             except TimeoutError:
+                if self._ways.required:
+                    await self._disconnect()
+                    raise EngineError(f"{self.url} does not say which ways of pixels it has") from None
                 if self.dialect == "tmv":
                     return  # an engine that answers nothing but what it has to
                 log.warning("%s does not know the tmv dialect; using pug, which has no picture ids", self.url)
@@ -313,10 +316,11 @@ class AsyncClient:
         request = f"r{next(self._numbers)}"
         inbox = self._waiting[request] = asyncio.Queue()
         self._bridge.expect(request, scene, options.passes)
+        raw = options.format == "raw" and self._ways.way != "channel"  # over which compressed ones are sooner there
         try:
             message = messages.RenderRequest(
                 id=request, scene=scene.wire, size=list(options.size), passes=list(options.passes),
-                format="png" if options.format == "raw" else options.format, raw=options.format == "raw" or None,
+                format="png" if options.format == "raw" else options.format, raw=raw or None,
                 seed=options.seed, samples=options.samples,
             )  # fmt: skip
             connection.send(message.encode())
@@ -351,7 +355,7 @@ class AsyncClient:
         frame = Frame(
             scene,
             encoded=delivery.passes,
-            # An engine that does not know `raw` sends the same numbers as PNG.
+            # An engine that was not asked for `raw`, or does not know it, sends the same numbers as PNG.
             format="png" if options.format == "raw" and not raw else options.format,
             settle=done.settle,
             timings={name: float(value) for name, value in done.timings.items()},
