@@ -25,6 +25,7 @@ OWN = {"Name", "Class", "Category", "Format", "Size", "Default"}
 
 
 def _plain(text: str) -> str:
+    text = re.sub(r"#include <[^>]+>", "", text)
     text = re.sub(r"//[^\n]*|/\*.*?\*/", "", text, flags=re.S)
     return re.sub(r'"(?:\\.|[^"\\])*"', '""', text)
 

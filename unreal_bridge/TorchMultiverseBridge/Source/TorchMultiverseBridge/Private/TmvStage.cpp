@@ -86,7 +86,7 @@ FTmvRefusal FTmvStage::Unknown(const tmv::Command& Apply) const
 {
 	for (const tmv::Change& Change : Apply.changes)
 	{
-		if (!TmvCatalogue::Applies(Change.factor, Settings->MostCharacters))
+		if (!TmvCatalogue::Applies(Change.factor, Settings->CharacterCount()))
 		{
 			return FTmvRefusal::Because(
 				FString::Printf(TEXT("%s: this project cannot vary it"), *TmvText::FromUtf8(Change.factor)));
@@ -132,7 +132,7 @@ FTmvRefusal FTmvStage::Dress()
 	Shown.set("World_Name", tmv::Value::string(TmvText::ToUtf8(Worlds.Shown())));
 	Surroundings.Find(Worlds);
 	FTmvRefusal Refusal = Characters.Apply(
-		*World, Worlds, *Characters_, Textures_.Get(), Gltf, Levels, Settings->MostCharacters, Shown);
+		*World, Worlds, *Characters_, Textures_.Get(), Gltf, Levels, Settings->CharacterCount(), Shown);
 	if (!Refusal.IsSet())
 	{
 		Refusal = Surroundings.Apply(*World, Worlds, *Settings, Levels, Shown);
@@ -167,7 +167,7 @@ FTmvRefusal FTmvStage::Dress()
 FTmvRefusal FTmvStage::AimCamera(tmv::Value& OutShown)
 {
 	TArray<tmv_ue::Place> Spots;
-	for (int32 Number = 1; Number <= Settings->MostCharacters; ++Number)
+	for (int32 Number = 1; Number <= Settings->CharacterCount(); ++Number)
 	{
 		tmv_ue::Place Spot = tmv_ue::Place::Center;
 		if (Number > 2)
