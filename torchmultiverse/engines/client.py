@@ -11,7 +11,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -36,6 +36,7 @@ from torchmultiverse.scenes import Scene
 
 log = logging.getLogger(__name__)
 Dialect = Literal["auto", "tmv", "pug"]
+Inbox = asyncio.Queue[bridge.Outcome | ConnectionLost]
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -111,7 +112,8 @@ class AsyncClient:
         self._found = False
         self._connection: Connection | None = None
         self._bridge = bridge.BridgeSession()
-        self._waiting: dict[str, asyncio.Queue[bridge.Outcome | ConnectionLost]] = {}
+        self._waiting: dict[str, Inbox] = {}
+        self._heard: dict[str, float] = {}  # when there was the last sign of life of a request
         self._numbers = itertools.count(1)
         self._connecting = asyncio.Lock()
         self._one = asyncio.Lock()  # the pug dialect has one picture in flight
@@ -301,31 +303,45 @@ class AsyncClient:
         request = f"r{next(self._numbers)}"
         inbox = self._waiting[request] = asyncio.Queue()
         self._bridge.expect(request, scene, options.passes)
-        raw = options.format == "raw" and self._ways.way != "channel"  # over which compressed ones are sooner there
+        fast = self._ways.way != "channel"  # over which compressed pictures are sooner there
+        raw = options.format == "raw" and fast
         try:
             message = messages.RenderRequest(
                 id=request, scene=scene.wire, size=list(options.size), passes=list(options.passes),
                 format="png" if options.format == "raw" else options.format, raw=raw or None,
-                seed=options.seed, samples=options.samples,
+                quiet=fast or None, seed=options.seed, samples=options.samples,
             )  # fmt: skip
             connection.send(message.encode())
-            while True:
-                try:
-                    async with asyncio.timeout(self.timeout):
-                        outcome = await inbox.get()
-                except TimeoutError:
-                    raise ConnectionLost(f"no answer for {self.timeout:g} s") from None
-                if isinstance(outcome, ConnectionLost):
-                    raise outcome
-                if isinstance(outcome, bridge.Refusal):
-                    raise ConnectionLost(outcome.reason)
-                if isinstance(outcome, bridge.Rejected):
-                    raise _Unrenderable(outcome.reason)
-                if isinstance(outcome, bridge.Delivery):
-                    return self._frame(scene, options, outcome)
+            outcome = await self._outcome(request, inbox)
+            if isinstance(outcome, ConnectionLost):
+                raise outcome
+            if isinstance(outcome, bridge.Rejected):
+                raise _Unrenderable(outcome.reason)
+            if not isinstance(outcome, bridge.Delivery):
+                raise ConnectionLost(outcome.reason if isinstance(outcome, bridge.Refusal) else f"{outcome}")
+            return self._frame(scene, options, outcome)
         finally:
             del self._waiting[request]
             self._bridge.forget(request)
+
+    async def _outcome(self, request: str, inbox: Inbox) -> bridge.Outcome | ConnectionLost:
+        """Wait for what becomes of a picture.
+
+        Signs of life do not wake whoever waits, of whom there are many, but are looked for when the time is over.
+
+        Raises:
+            ConnectionLost: there was none for `timeout` seconds.
+        """
+        loop = asyncio.get_running_loop()
+        self._heard[request] = loop.time()
+        try:
+            while (left := self._heard[request] + self.timeout - loop.time()) > 0:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(left):
+                        return await inbox.get()
+        finally:
+            del self._heard[request]
+        raise ConnectionLost(f"no answer for {self.timeout:g} s")
 
     def _frame(self, scene: Scene, options: RenderOptions, delivery: bridge.Delivery) -> Frame:
         done, raw = delivery.done, [name for name, data in delivery.passes.items() if codec.is_raw(data)]
@@ -480,7 +496,10 @@ class AsyncClient:
 
     def _settle(self, outcomes: list[bridge.Outcome]) -> None:
         for outcome in outcomes:
-            if outcome.request in self._waiting:
+            if isinstance(outcome, bridge.Progress):
+                if outcome.request in self._heard:
+                    self._heard[outcome.request] = asyncio.get_running_loop().time()
+            elif outcome.request in self._waiting:
                 self._waiting[outcome.request].put_nowait(outcome)
 
     def _broke(self, lost: asyncio.Future[str]) -> None:
