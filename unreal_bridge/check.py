@@ -4,8 +4,9 @@
     python3 unreal_bridge/check.py                  # all versions
     python3 unreal_bridge/check.py --version 5.4    # one
 
-What it finds are typing mistakes, missing headers and calls that the stubs do not have. The stubs are this project's own
-declarations of the API from Epic's documentation: that the plugin compiles here does not say that it compiles in Unreal.
+What it finds are typing mistakes, missing headers and calls that the stubs do not have. The stubs are this project's
+own declarations of the API from Epic's documentation: that the plugin compiles here does not say that it compiles in
+Unreal.
 """
 
 from __future__ import annotations

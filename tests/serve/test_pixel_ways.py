@@ -460,6 +460,8 @@ def test_questions_for_ways_without_end_cost_nothing(served: Served) -> None:
         assert len(outlets._door._expected) <= serve_pixels.MAX_REGIONS
         assert len(outlets._rooms) <= serve_rooms.MAX_ROOMS
         outlets._door._expected.clear()
+        served.loop.call_soon_threadsafe(lambda: [room.close() for room in list(outlets._rooms)])
+        assert eventually(lambda: not outlets._rooms)
 
 
 def test_the_environment_chooses_where_nothing_else_is_asked_for(

@@ -99,13 +99,13 @@ def test_nonsense_over_the_data_channel_hurts_nobody_else() -> None:
         client = AsyncClient(served.url)
         await client.connect()
         assert client._connection is not None
-        channel = client._connection._channel
-        assert channel is not None
+        peer = client._connection._peer
+        assert peer is not None
         for text in texts:
-            channel.send(dc.encode_input("UIInteraction", text))
+            peer.send(dc.encode_input("UIInteraction", text))
         for length in range(0, 300, 3):
-            channel.send(bytes([int(rng.integers(0, 256))]) + rng.bytes(length))
-        channel.send("a text message")
+            peer.send(bytes([int(rng.integers(0, 256))]) + rng.bytes(length))
+        peer._channel.send("a text message")  # type: ignore[attr-defined]
         answer = await client.render(SCENE, OPTIONS)
         assert isinstance(answer, Frame), "the same connection does not work any more"
         await client.close()
@@ -163,7 +163,7 @@ def test_a_player_whose_connection_does_not_close_holds_nobody_up(monkeypatch: p
         await still_works(served)
         served.loop.call_soon_threadsafe(ended.set)
 
-    with serve() as served:
+    with serve(transport="aiortc") as served:
         asyncio.run(test(served))
 
 

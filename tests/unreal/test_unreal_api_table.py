@@ -12,13 +12,14 @@ import pytest
 BRIDGE = Path(__file__).resolve().parents[2] / "unreal_bridge"
 STUBS = BRIDGE / "stubs" / "include"
 MODULES = ("TorchMultiverseBridge", "TorchMultiverseGltf")
-CPP = set(
+CPP_TEXT = (
     "auto bool break case catch char class const constexpr continue decltype default define delete do double else elif "
     "endif enum error explicit extern false final float for friend if ifdef ifndef include inline int long mutable "
     "namespace new noexcept nullptr once operator override pragma private protected public return short sizeof static "
-    "static_assert static_cast struct switch template this true typedef typename undef unsigned using virtual void while "
-    "std size_t nullptr_t move forward initializer_list".split()
+    "static_assert static_cast struct switch template this true typedef typename undef unsigned using virtual void "
+    "while std size_t nullptr_t move forward initializer_list"
 )
+CPP = set(CPP_TEXT.split())
 # Names of parameters of the stubs' own macros and templates, which sources happen to use for things of their own.
 OWN = {"Name", "Class", "Category", "Format", "Size", "Default"}
 

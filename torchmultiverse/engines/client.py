@@ -11,7 +11,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -29,14 +29,13 @@ from torchmultiverse.engines.pairing import (
 )
 from torchmultiverse.engines.pixels import PixelWays
 from torchmultiverse.errors import EngineError, ProtocolError, nearest
-from torchmultiverse.protocol import bridge, messages, pug, websocket
+from torchmultiverse.protocol import bridge, messages, pug, webrtc, websocket
 from torchmultiverse.protocol import datachannel as dc
 from torchmultiverse.protocol import pixels as px
 from torchmultiverse.scenes import Scene
 
 log = logging.getLogger(__name__)
 Dialect = Literal["auto", "tmv", "pug"]
-Inbox = asyncio.Queue[bridge.Outcome | ConnectionLost]
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -47,7 +46,8 @@ class ClientOptions:
     Attributes:
         token: for a server that asks for one.
         dialect: ``tmv``, ``pug``, or ``auto``: ask, and take ``pug`` where nobody answers.
-        timeout: seconds without any sign of life about a picture after which it is asked for again.
+        timeout: seconds without any sign of life about a picture, or about one asked for before it, until it is asked
+            for again.
         retries: how often a picture is asked for again before it is a `Failure`.
         connect_timeout: seconds that one attempt to connect may take.
         reconnects: attempts to connect before the engine counts as lost.
@@ -63,10 +63,13 @@ class ClientOptions:
         pixels: which way files come, where the other end offers it: ``shared`` memory of one host, a binary
             ``websocket``, or the data ``channel``; ``auto``: the first of these that works, or what the environment
             variable TORCHMULTIVERSE_PIXELS says. The pictures are the same, byte for byte.
+        transport: the WebRTC stack: ``native`` (libwebrtc, the extra of that name), ``aiortc``, or ``auto``: native
+            where it is installed, unless the environment variable TORCHMULTIVERSE_WEBRTC says otherwise.
         lost: asked before each attempt to connect; a text says that the engine will not come back, and why.
+        delivered: called after each picture.
 
     Raises:
-        EngineError: an unknown dialect; says the nearest one.
+        EngineError: an unknown dialect or transport; says the nearest one. A transport that is not installed.
     """
 
     token: str | None = None
@@ -84,11 +87,14 @@ class ClientOptions:
     hello_timeout: float = 5.0
     max_payload: int = dc.MAX_PAYLOAD
     pixels: px.Choice = "auto"
+    transport: webrtc.Transport = "auto"
     lost: Callable[[], str | None] = lambda: None
+    delivered: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         if self.dialect not in get_args(Dialect):
             raise EngineError(f"dialect = '{self.dialect}' is unknown.{nearest(self.dialect, get_args(Dialect))}")
+        webrtc.choose_stack(self.transport)
 
 
 class AsyncClient:
@@ -112,8 +118,8 @@ class AsyncClient:
         self._found = False
         self._connection: Connection | None = None
         self._bridge = bridge.BridgeSession()
-        self._waiting: dict[str, Inbox] = {}
-        self._heard: dict[str, float] = {}  # when there was the last sign of life of a request
+        self._waiting: dict[str, asyncio.Queue[bridge.Outcome | ConnectionLost]] = {}
+        self._patience: dict[str, asyncio.Timeout] = {}
         self._numbers = itertools.count(1)
         self._connecting = asyncio.Lock()
         self._one = asyncio.Lock()  # the pug dialect has one picture in flight
@@ -165,6 +171,7 @@ class AsyncClient:
             legacy=self._legacy,
             wait_for_streamer=self._found,
             max_payload=self._settings.max_payload,
+            transport=self._settings.transport,
             on_event=self._event,
         )
         try:
@@ -269,6 +276,12 @@ class AsyncClient:
         Raises:
             EngineError: the engine is lost.
         """
+        answer = await self._render(scene, options)
+        if isinstance(answer, Frame):
+            self._settings.delivered()
+        return answer
+
+    async def _render(self, scene: Scene, options: RenderOptions) -> Frame | Failure:
         if self.dialect == "auto":
             await self.connect()  # which asks
         if self.dialect == "pug" and options.passes != ("rgb",):
@@ -312,36 +325,28 @@ class AsyncClient:
                 quiet=fast or None, seed=options.seed, samples=options.samples,
             )  # fmt: skip
             connection.send(message.encode())
-            outcome = await self._outcome(request, inbox)
-            if isinstance(outcome, ConnectionLost):
-                raise outcome
-            if isinstance(outcome, bridge.Rejected):
-                raise _Unrenderable(outcome.reason)
-            if not isinstance(outcome, bridge.Delivery):
-                raise ConnectionLost(outcome.reason if isinstance(outcome, bridge.Refusal) else f"{outcome}")
-            return self._frame(scene, options, outcome)
+            async with asyncio.timeout(self.timeout) as self._patience[request]:
+                outcome = await inbox.get()
+        except TimeoutError:
+            raise ConnectionLost(f"no answer for {self.timeout:g} s") from None
         finally:
+            self._patience.pop(request, None)
             del self._waiting[request]
             self._bridge.forget(request)
+        if isinstance(outcome, ConnectionLost):
+            raise outcome
+        if isinstance(outcome, bridge.Rejected):
+            raise _Unrenderable(outcome.reason)
+        if not isinstance(outcome, bridge.Delivery):
+            raise ConnectionLost(outcome.reason if isinstance(outcome, bridge.Refusal) else f"no picture but {outcome}")
+        return self._frame(scene, options, outcome)
 
-    async def _outcome(self, request: str, inbox: Inbox) -> bridge.Outcome | ConnectionLost:
-        """Wait for what becomes of a picture.
-
-        Signs of life do not wake whoever waits, of whom there are many, but are looked for when the time is over.
-
-        Raises:
-            ConnectionLost: there was none for `timeout` seconds.
-        """
-        loop = asyncio.get_running_loop()
-        self._heard[request] = loop.time()
-        try:
-            while (left := self._heard[request] + self.timeout - loop.time()) > 0:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(left):
-                        return await inbox.get()
-        finally:
-            del self._heard[request]
-        raise ConnectionLost(f"no answer for {self.timeout:g} s")
+    def _heard(self, request: str) -> None:
+        """Take a sign of life about a request for one about those that were made after it, too: they wait for it."""
+        due = asyncio.get_running_loop().time() + self.timeout
+        for _, patience in itertools.dropwhile(lambda one: one[0] != request, self._patience.items()):
+            if not patience.expired():
+                patience.reschedule(due)
 
     def _frame(self, scene: Scene, options: RenderOptions, delivery: bridge.Delivery) -> Frame:
         done, raw = delivery.done, [name for name, data in delivery.passes.items() if codec.is_raw(data)]
@@ -496,10 +501,9 @@ class AsyncClient:
 
     def _settle(self, outcomes: list[bridge.Outcome]) -> None:
         for outcome in outcomes:
-            if isinstance(outcome, bridge.Progress):
-                if outcome.request in self._heard:
-                    self._heard[outcome.request] = asyncio.get_running_loop().time()
-            elif outcome.request in self._waiting:
+            self._heard(outcome.request)
+            # Signs of life do not wake whoever waits: there are many of them.
+            if outcome.request in self._waiting and not isinstance(outcome, bridge.Progress):
                 self._waiting[outcome.request].put_nowait(outcome)
 
     def _broke(self, lost: asyncio.Future[str]) -> None:

@@ -173,6 +173,8 @@ def _value(field: str, text: str) -> Any:
     info = Profile.model_fields[field]
     if not text and not info.is_required():
         return info.get_default()
+    if not text:
+        raise SpecError(f"{field}: {info.description}")
     try:
         if field == "arguments":
             return shlex.split(text)

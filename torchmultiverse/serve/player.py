@@ -6,14 +6,11 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiortc import RTCDataChannel, RTCPeerConnection
-
+from torchmultiverse.protocol.webrtc import Peer
 from torchmultiverse.serve.pixels import Outlet
 
 MAX_UNSENT = 256 * 2**20
 """Bytes that may wait for a player who does not take them; beyond, its requests are dropped."""
-HIGH_WATER = 1024 * 1024
-"""Bytes in the send buffer at which the sender waits."""
 
 
 @dataclass
@@ -21,8 +18,7 @@ class Player:
     """One who watches or asks.
 
     Attributes:
-        connection: its WebRTC connection.
-        channel: its data channel.
+        peer: its WebRTC connection.
         factors: the ``pug`` dialect's factors as last set.
         resolution: width and height that the ``pug`` dialect last asked for.
         pending_pug: fires when the ``pug`` dialect's scene is complete.
@@ -36,8 +32,7 @@ class Player:
         gone: whether it has left.
     """
 
-    connection: RTCPeerConnection
-    channel: RTCDataChannel
+    peer: Peer
     factors: dict[str, Any] = field(default_factory=dict)
     resolution: tuple[int, int] = (512, 512)
     pending_pug: asyncio.TimerHandle | None = None
