@@ -13,6 +13,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from torchmultiverse.engines.marker import MarkerEngine, draw_marker, read_marke
 from torchmultiverse.engines.remote import RemoteEngine
 from torchmultiverse.errors import EngineError
 from torchmultiverse.farm import generate
+from torchmultiverse.profiles import log_path
 from torchmultiverse.scenes import Scene
 from torchmultiverse.serve import UnrealProcess
 
@@ -176,7 +178,16 @@ def test_the_command_checks_a_packaged_binary(patch: pytest.MonkeyPatch, tmp_pat
     assert read_marker(np.asarray(Image.open(picture))) == scene.scene_id
 
 
-def test_a_dataset_by_two_packaged_binaries(patch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("named", ["profile", pytest.param("path", marks=pytest.mark.slow)])
+def test_a_dataset_by_two_packaged_binaries(patch: pytest.MonkeyPatch, tmp_path: Path, named: str) -> None:
+    """By a launch profile of two graphics cards, and by the script's path."""
+    engine = str(game(patch, adapters=2))
+    if named == "profile":
+        patch.setenv("TORCHMULTIVERSE_CONFIG", str(tmp_path / "config"))
+        patch.setenv("TORCHMULTIVERSE_CACHE", str(tmp_path / "cache"))
+        added = CliRunner().invoke(app, ["engine", "add", "strange", engine, "--gpus", "0,1"])
+        assert added.exit_code == 0, added.output
+        engine = "strange"
     spec = {
         "name": "strange",
         "design": {
@@ -185,13 +196,31 @@ def test_a_dataset_by_two_packaged_binaries(patch: pytest.MonkeyPatch, tmp_path:
         },
         "render": {"size": [48, 48]},
     }
-    report = generate(spec, tmp_path / "d", str(game(patch)), workers=2, progress=False)
+    report = generate(spec, tmp_path / "d", engine, workers=2, progress=False)
     assert (report.images, report.failures) == (40, [])
     rows = pq.read_table(tmp_path / "d" / "data").to_pylist()
     for row in rows:
         assert read_marker(np.array(Image.open(io.BytesIO(row["image"]["bytes"])))) == row["scene_id"]
         assert json.loads(row["scene"]).get("Camera_Yaw", 0) == row["camera_yaw"]
     assert len({row["scene_id"] for row in rows}) == 40
+    if named == "profile":
+        logs = [log_path(engine, number).read_text() for number in range(2)]
+        assert ["on adapter 0" in logs[0], "on adapter 1" in logs[1]] == [True, True]
+
+
+def test_two_players_of_one_binary_get_their_own_pictures(patch: pytest.MonkeyPatch) -> None:
+    """Both count their requests from one: by the number alone a picture could be either's."""
+    scenes = mixed(40)
+    with started(game(patch)) as (one, stack):
+        other = RemoteEngine(stack.url, transport="aiortc", **PATIENCE)
+        try:
+            with ThreadPoolExecutor(2) as pool:
+                first = pool.submit(lambda: list(one.render(scenes, OPTIONS)))
+                second = pool.submit(lambda: list(other.render(scenes[::-1], OPTIONS)))
+                assert check(scenes, first.result()) == {"right": 40}
+                assert check(scenes[::-1], second.result()) == {"right": 40}
+        finally:
+            other.close()
 
 
 def test_a_binary_without_its_graphics_card_says_so(patch: pytest.MonkeyPatch) -> None:

@@ -181,7 +181,7 @@ namespace
 		std::string Column = Wire;
 		std::transform(Column.begin(), Column.end(), Column.begin(), [](unsigned char Letter) { return std::tolower(Letter); });
 		Value One = Value::object();
-		One.set("wire", Value::string(Wire));
+		One.set("name", Value::string(Wire));
 		One.set("column", Value::string(Column));
 		One.set("kind", Value::string(Kind));
 		One.set("default", std::move(Standard));
@@ -199,7 +199,7 @@ tmv::Value TmvCatalogue::FurtherFactors(const UTmvSettings& Settings)
 			List.items().push_back(Further(Row.wire, "number", Value::integer(0)));
 		}
 	}
-	for (int32 Number = 3; Number <= Settings.MostCharacters; ++Number)
+	for (int32 Number = 3; Number <= Settings.CharacterCount(); ++Number)
 	{
 		const std::string Prefix = FTmvCharacters::Prefix(Number);
 		List.items().push_back(Further(Prefix + "_Name", "category", Value::string("blank")));
@@ -285,7 +285,7 @@ std::string TmvCatalogue::Config(const UTmvSettings& Settings, const FTmvStage& 
 	Textures.push_back("Default");
 	Value Factors = Value::object();
 	Factors.set("World_Name", Choice(LevelsOf<FTmvWorldRow>(Stage.WorldTable())));
-	for (int32 Number = 1; Number <= Settings.MostCharacters; ++Number)
+	for (int32 Number = 1; Number <= Settings.CharacterCount(); ++Number)
 	{
 		AddCharacter(Factors, Number, Names, Textures);
 	}

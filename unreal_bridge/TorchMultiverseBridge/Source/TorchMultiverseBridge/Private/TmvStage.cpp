@@ -71,10 +71,12 @@ void FTmvStage::Begin(const tmv::Command& Apply)
 	}
 	if (!Why.IsSet())
 	{
-		const FString Before = Worlds.Shown();
+		const uint32 Before = Worlds.Generation();
 		Why = Worlds.Show(*World, *Worlds_, TmvText::Text(Levels, "World_Name"));
-		if (Before != Worlds.Shown())
+		if (Before != Worlds.Generation())
 		{
+			// A level begins to play when it is streamed in, which it does not do in a paused game; Dress pauses it again.
+			UGameplayStatics::SetGamePaused(World.Get(), false);
 			Characters.Clear();
 			Surroundings.Clear();
 		}
@@ -86,7 +88,7 @@ FTmvRefusal FTmvStage::Unknown(const tmv::Command& Apply) const
 {
 	for (const tmv::Change& Change : Apply.changes)
 	{
-		if (!TmvCatalogue::Applies(Change.factor, Settings->MostCharacters))
+		if (!TmvCatalogue::Applies(Change.factor, Settings->CharacterCount()))
 		{
 			return FTmvRefusal::Because(
 				FString::Printf(TEXT("%s: this project cannot vary it"), *TmvText::FromUtf8(Change.factor)));
@@ -127,12 +129,15 @@ FTmvStage::EState FTmvStage::Tick(double NowSeconds)
 FTmvRefusal FTmvStage::Dress()
 {
 	// Nothing may move by itself: animations, emitters and materials that read the time stand still.
-	UGameplayStatics::SetGamePaused(World.Get(), true);
+	if (!UGameplayStatics::SetGamePaused(World.Get(), true))
+	{
+		UE_LOG(LogTmvBridge, Warning, TEXT("the game cannot be paused: pictures of one scene will differ by what moves in it"));
+	}
 	tmv::Value Shown = tmv::Value::object();
 	Shown.set("World_Name", tmv::Value::string(TmvText::ToUtf8(Worlds.Shown())));
 	Surroundings.Find(Worlds);
 	FTmvRefusal Refusal = Characters.Apply(
-		*World, Worlds, *Characters_, Textures_.Get(), Gltf, Levels, Settings->MostCharacters, Shown);
+		*World, Worlds, *Characters_, Textures_.Get(), Gltf, Levels, Settings->CharacterCount(), Shown);
 	if (!Refusal.IsSet())
 	{
 		Refusal = Surroundings.Apply(*World, Worlds, *Settings, Levels, Shown);
@@ -167,7 +172,7 @@ FTmvRefusal FTmvStage::Dress()
 FTmvRefusal FTmvStage::AimCamera(tmv::Value& OutShown)
 {
 	TArray<tmv_ue::Place> Spots;
-	for (int32 Number = 1; Number <= Settings->MostCharacters; ++Number)
+	for (int32 Number = 1; Number <= Settings->CharacterCount(); ++Number)
 	{
 		tmv_ue::Place Spot = tmv_ue::Place::Center;
 		if (Number > 2)
