@@ -133,6 +133,25 @@ def test_a_stranger_with_every_fault(patch: pytest.MonkeyPatch, caplog: pytest.L
         assert any(words in record.getMessage() for record in caplog.records), f"{fault} was not noticed"
 
 
+def test_pictures_larger_than_what_a_connection_holds(patch: pytest.MonkeyPatch) -> None:
+    """Eight of one and a half megabytes in flight: the sender has to wait, and none may lose its place."""
+    scenes = mixed(10)
+    answers = render(game(patch, pad_kb=1500), scenes, timeout=60.0)
+    assert check(scenes, answers) == {"right": 10}
+    assert all(isinstance(answer, Frame) and len(answer.encoded()) > 1_500_000 for answer in answers)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("generation", ["modern", "legacy"])
+@pytest.mark.parametrize("unreal", ["5.0", "5.1", "5.4", "5.7"])
+def test_binaries_of_all_versions_and_servers_of_both_generations(
+    patch: pytest.MonkeyPatch, unreal: str, generation: str
+) -> None:
+    scenes = mixed(5)
+    answers = render(game(patch, unreal=unreal), scenes, generation=generation, timeout=60.0)
+    assert check(scenes, answers) == {"right": 5}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_every_fault_alone(patch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, fault: str) -> None:

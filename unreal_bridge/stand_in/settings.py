@@ -21,6 +21,7 @@ class Settings:
         load: how much a change of scene loads; 0: nothing, 1: a few frames' worth.
         history: frames over which earlier pictures show through; 0: none.
         quiet: frames without loading that the bridge waits for.
+        pad_kb: kilobytes of noise that each PNG of colours carries, for files as large as a real picture's.
         video_fps: frames of video a second for players that take video.
         adapters: graphics cards that this machine pretends to have; 0: any.
         die: the process ends in the middle of the answer.
@@ -42,6 +43,7 @@ class Settings:
     load: float = 1.0
     history: int = 8
     quiet: int = 10
+    pad_kb: int = 0
     video_fps: float = 15.0
     adapters: int = 0
     die: int = 0
