@@ -73,7 +73,7 @@ class Strangers:
         self.sent = 0
         self.kinds = [
             self.talker, self.talker, self.talker, self.talker, self.framer, self.garbage, self.half_way, self.request,
-            self.never_reads, self.huge, self.crowd, self.drip,
+            self.never_reads, self.huge, self.crowd, self.drip, self.guest,
         ]  # fmt: skip
 
     def _url(self) -> tuple[Role, str]:
@@ -204,6 +204,18 @@ class Strangers:
             await asyncio.sleep(0.01)
         await self._leave(writer)
         self.sent += 1
+
+    async def guest(self) -> None:
+        """Streamers and players of rooms that some of the others are in, too."""
+        role, url = self._url()
+        room = f"/pixels/{self.rng.randrange(4):032x}"
+        async with connect(url + room, compression=None, proxy=None, close_timeout=1) as socket:
+            # Nobody reads what the streamer of an empty room sends, not even that it leaves, and the room waits half
+            # a minute: what is little is read.
+            for _ in range(self.rng.choice([1, 8 if role == "streamer" else 50])):
+                self.sent += 1
+                await socket.send(self.rng.randbytes(self.rng.choice([0, 100, 100 if role == "streamer" else 100_000])))
+                await asyncio.sleep(0)
 
     async def _leave(self, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):

@@ -33,6 +33,8 @@ struct Request {
   std::int64_t height = 512;
   std::vector<std::string> passes{"rgb"};
   std::string format = "png";
+  bool raw_said = false;   // whether `raw` was given
+  bool raw = false;        // whether passes may come without compression
   std::string seed = "0";  // decimal digits: of any size
   int samples = 0;         // 0: the engine's own number
 };
