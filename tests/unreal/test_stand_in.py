@@ -227,6 +227,20 @@ def test_a_dataset_by_two_packaged_binaries(patch: pytest.MonkeyPatch, tmp_path:
         assert ["on adapter 0" in logs[0], "on adapter 1" in logs[1]] == [True, True]
 
 
+@pytest.mark.slow
+def test_a_dataset_by_a_binary_that_hangs_now_and_then(patch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its connection stands, so only the lease of the farm can notice; each time it is started anew."""
+    spec = {
+        "name": "hanging",
+        "design": {"kind": "factorial", "factors": {"World_Name": ["Desert", "Snow"], "Camera_Yaw": list(range(20))}},
+        "render": {"size": [48, 48]},
+    }
+    report = generate(spec, tmp_path / "d", str(game(patch, hang=15)), lease=5, check=0, progress=False)
+    assert (report.images, report.failures) == (40, [])
+    for row in pq.read_table(tmp_path / "d" / "data").to_pylist():
+        assert read_marker(np.array(Image.open(io.BytesIO(row["image"]["bytes"])))) == row["scene_id"]
+
+
 def test_two_players_of_one_binary_get_their_own_pictures(patch: pytest.MonkeyPatch) -> None:
     """Both count their requests from one: by the number alone a picture could be either's."""
     scenes = mixed(40)

@@ -150,7 +150,9 @@ class Game:
                 text = text.replace(answer["scene_id"], before)
         messages = self._library.response(text)
         files = [self._library.file(part.extension, part.mime, part.data) for part in parts]
-        if "silent" in wrong:
+        if "hang" in wrong:
+            self._stop.wait()
+        if wrong & {"hang", "silent"}:
             return
         if "cut" in wrong:
             files[0] = [*files[0][:2], files[0][2][: len(files[0][2]) // 2]]

@@ -25,6 +25,7 @@ class Settings:
         video_fps: frames of video a second for players that take video.
         adapters: graphics cards that this machine pretends to have; 0: any.
         die: the process ends in the middle of the answer.
+        hang: no frame is made any more, while the connection stands.
         die_at_start: the process ends at once, with this exit code.
         stale: the files sent are those of the picture before.
         wrong_scene: a change is lost, and another scene than the one asked for is shown.
@@ -47,6 +48,7 @@ class Settings:
     video_fps: float = 15.0
     adapters: int = 0
     die: int = 0
+    hang: int = 0
     die_at_start: int = 0
     stale: int = 0
     wrong_scene: int = 0
@@ -60,7 +62,7 @@ class Settings:
     settle_ms: float = 5000.0
 
 
-FAULTS = ("die", "stale", "wrong_scene", "wrong_id", "double", "cut", "silent", "slow", "unsettled")
+FAULTS = ("die", "hang", "stale", "wrong_scene", "wrong_id", "double", "cut", "silent", "slow", "unsettled")
 
 
 def read(environment: Mapping[str, str]) -> Settings:
