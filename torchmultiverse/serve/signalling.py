@@ -186,6 +186,8 @@ class SignallingServer:
             async for message in socket:
                 if isinstance(message, str):
                     self._send(self._core.feed(socket, parse(message)))
+                # What has come is handed out without a pause: whoever sends much would hold up all others.
+                await asyncio.sleep(0)
         except ProtocolError as error:
             log.warning("%s disconnected: %s", role, error)
             await socket.close(_REFUSED, _reason(error))
