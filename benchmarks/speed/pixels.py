@@ -25,7 +25,7 @@ import numpy as np
 from typing_extensions import override
 
 sys.path.insert(0, str(Path(__file__).parent))
-from webrtc import cpu_of_group
+from remote import cpu_of_group
 
 from torchmultiverse.engines import Engine, Failure, Frame, RenderOptions
 from torchmultiverse.engines.marker import MarkerEngine
