@@ -226,7 +226,7 @@ def _start(stack: Stack, token: str | None, remote: Mapping[str, Any]) -> Engine
 
     with ExitStack() as starting:
         starting.enter_context(stack)
-        client = RemoteEngine(stack.url, token=token, lost=stack.lost, **remote)
+        client = RemoteEngine(stack.url, token=token, lost=stack.lost, delivered=stack.delivered, **remote)
         starting.callback(client.close)
         return HostedEngine(client, starting.pop_all(), stack.memory)
     raise AssertionError("unreachable")

@@ -158,8 +158,9 @@ def tell(found: dict[str, list[dict[str, float]]], arguments: argparse.Namespace
     for way, rates in found.items():
         middle = {name: statistics.median(one[name] for one in rates) for name in rates[0]}
         words = (
-            f"{way}: {middle['per_second']:.1f} pictures/s of {middle['kb']:.1f} kB, {middle['mb_per_second']:.2f} MB/s, "
-            f"{middle['cpu_ms']:.2f} ms of CPU each (client {middle['client_ms']:.2f}, engine {middle['engine_ms']:.2f})"
+            f"{way}: {middle['per_second']:.1f} pictures/s of {middle['kb']:.1f} kB, "
+            f"{middle['mb_per_second']:.2f} MB/s, {middle['cpu_ms']:.2f} ms of CPU each "
+            f"(client {middle['client_ms']:.2f}, engine {middle['engine_ms']:.2f})"
         )
         for other, name in ((here, "in process"), (slow, "aiortc")):
             if other and way not in ("in process", name):

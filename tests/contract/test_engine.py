@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from contract.live import serve
+from unreal.packaged import game
 
 from torchmultiverse.connect import OwningEngine
 from torchmultiverse.engines import (
@@ -35,6 +36,7 @@ from torchmultiverse.engines import (
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.engines.remote import RemoteEngine
 from torchmultiverse.scenes import Scene
+from torchmultiverse.serve import UnrealProcess
 
 SIZE = (64, 48)
 OPTIONS = RenderOptions(size=SIZE, samples=2)
@@ -74,7 +76,7 @@ def builtin_missing() -> str | None:
     return None
 
 
-CASES = ["marker", "wrapped marker", "marker over modern", "marker over legacy", "builtin"]
+CASES = ["marker", "wrapped marker", "marker over modern", "marker over legacy", "packaged binary", "builtin"]
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -89,6 +91,9 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
             one = MarkerEngine()
         elif request.param == "wrapped marker":
             one = OwningEngine(Able(), ExitStack())
+        elif request.param == "packaged binary":
+            script = game(stack.enter_context(pytest.MonkeyPatch.context()))
+            one = RemoteEngine(stack.enter_context(UnrealProcess(script, grace=0.1)).url)
         else:
             generation = request.param.rpartition(" ")[2]
             served = stack.enter_context(serve(generation=generation, protocol_message=generation == "modern"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import runpy
 import subprocess
@@ -182,6 +183,29 @@ def test_random_levels_are_taken_or_refused_alike(levels: dict[str, Any], world:
     _agree({**levels, **({"World_Name": "Desert"} if world else {})})
 
 
+DECLARED = [
+    {"name": "Fog", "kind": "number", "default": 0.0, "low": 0, "high": 2},
+    {"name": "Hour", "column": "hour_of_day", "kind": "number", "default": 12, "period": 24},
+    {"name": "Weather", "default": "none"},
+    {"name": "Wind", "kind": "vector", "default": "0,0,0", "low": -10, "high": 10, "unit": "m/s"},
+]
+MORE_FACTORS = FACTORS.extended(
+    Factor(
+        one["name"], one.get("column", one["name"].lower()), one.get("kind", "category"), one["default"],
+        one.get("unit", ""), one.get("low", -math.inf), one.get("high", math.inf), one.get("period"),
+    )
+    for one in DECLARED
+)  # fmt: skip
+
+
+@settings(max_examples=100 * MORE, deadline=None)
+@given(st.dictionaries(st.sampled_from(["Fog", "fog", "Hour", "hour_of_day", "Weather", "Wind"]), LEVELS, max_size=3))
+def test_declared_factors_are_read_alike(levels: dict[str, Any]) -> None:
+    held = {"World_Name": "Desert", **levels}
+    expected = outcome(lambda: Scene(held, MORE_FACTORS).canonical)
+    assert outcome(core.scene_canonical, json.dumps(held), json.dumps(DECLARED)) == expected
+
+
 def _python_canonical(text: str) -> str | None:
     try:
         value = json.loads(text)
@@ -218,6 +242,8 @@ FIELDS = st.fixed_dictionaries(
         "size": st.lists(st.integers(0, 5000) | VALUES, max_size=4) | VALUES,
         "passes": st.lists(st.sampled_from(["rgb", "mask", "class", "dept"]) | VALUES, max_size=3) | VALUES,
         "format": st.sampled_from(["png", "jpeg", "PNG"]) | VALUES,
+        "raw": st.booleans() | VALUES,
+        "quiet": st.booleans() | VALUES,
         "seed": st.integers() | VALUES,
         "samples": st.integers(-1, 70000) | VALUES,
     },

@@ -8,22 +8,24 @@ import re
 from pathlib import Path
 
 import pytest
+from unreal.unreal_bridge_check import BRIDGE, check
 
-BRIDGE = Path(__file__).resolve().parents[2] / "unreal_bridge"
 STUBS = BRIDGE / "stubs" / "include"
 MODULES = ("TorchMultiverseBridge", "TorchMultiverseGltf")
-CPP = set(
+CPP_TEXT = (
     "auto bool break case catch char class const constexpr continue decltype default define delete do double else elif "
     "endif enum error explicit extern false final float for friend if ifdef ifndef include inline int long mutable "
     "namespace new noexcept nullptr once operator override pragma private protected public return short sizeof static "
-    "static_assert static_cast struct switch template this true typedef typename undef unsigned using virtual void while "
-    "std size_t nullptr_t move forward initializer_list".split()
+    "static_assert static_cast struct switch template this true typedef typename undef unsigned using virtual void "
+    "while std size_t nullptr_t move forward initializer_list"
 )
+CPP = set(CPP_TEXT.split())
 # Names of parameters of the stubs' own macros and templates, which sources happen to use for things of their own.
 OWN = {"Name", "Class", "Category", "Format", "Size", "Default"}
 
 
 def _plain(text: str) -> str:
+    text = re.sub(r"#include <[^>]+>", "", text)
     text = re.sub(r"//[^\n]*|/\*.*?\*/", "", text, flags=re.S)
     return re.sub(r'"(?:\\.|[^"\\])*"', '""', text)
 
@@ -83,3 +85,9 @@ def test_rows_say_version_module_and_where_it_is_documented(table: list[dict[str
             assert (int(row["first"][2:]), int(row["last"][2:])) >= (int(span[1]), 0), row
             assert row["last"] == f"5.{span[2]}", row
     assert len({(row["header"], row["owner"]) for row in table}) == len(table)
+
+
+def test_the_readme_shows_the_table() -> None:
+    text = (BRIDGE / check.README).read_text()
+    assert check.with_api_table(text, check.api_table(BRIDGE)) == text, "python3 unreal_bridge/check.py --write-api"
+    assert "never been compiled or run inside Unreal" in text

@@ -1,6 +1,6 @@
 """What the Unreal plugin computes without Unreal, against what the Python side has of the same: cameras, places, test
-cards, and the files of the passes. Silently wrong would be a mirrored axis, a camera on the other side, a normal in world
-coordinates, or a depth in centimetres: every picture would still look like one."""
+cards, and the files of the passes. Silently wrong would be a mirrored axis, a camera on the other side, a normal in
+world coordinates, or a depth in centimetres: every picture would still look like one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ pytestmark = pytest.mark.skipif(COMPILER is None, reason="no g++ or clang++ on t
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("parts") / "parts"
     files = [Path(__file__).with_name("pure_parts.cpp"), *sorted((PURE / "Pure").glob("*.cpp"))]
-    flags = ["-std=c++17", "-O1", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-fsanitize=address,undefined", f"-I{PURE}"]
+    flags = ["-std=c++17", "-O0", "-Wall", "-Wextra", "-Wshadow", "-Werror", f"-I{PURE}"]
+    flags.append("-fsanitize=address,undefined")
     subprocess.run([str(COMPILER), *flags, "-o", str(program), *map(str, files)], check=True)
     return program
 
@@ -80,9 +81,13 @@ def test_the_camera_is_where_the_built_in_engine_has_it(parts: Path, places: tup
 
 def test_places_are_those_of_the_built_in_engine(parts: Path) -> None:
     # Unreal's frame: away, to the right, up; centimetres. The built-in engine's: to the right, away, up; metres.
-    for place, spot in [("center", (0, 0, 0)), ("left", (0, -112, 0)), ("right", (0, 112, 0)), ("top", (0, 0, 160 * 0.7 + 22))]:
-        assert [float(v) for v in run(parts, "spot", place, "0,0,0", 0.7).split()] == pytest.approx(spot)
-    assert [float(v) for v in run(parts, "spot", "location", "150,-75,30.5", 1).split()] == pytest.approx([160, -80, 30.5 * 160 / 150])
+    def spot(place: str, location: str, below: float) -> list[float]:
+        return [float(part) for part in run(parts, "spot", place, location, below).split()]
+
+    right = {"center": (0, 0, 0), "left": (0, -112, 0), "right": (0, 112, 0), "top": (0, 0, 160 * 0.7 + 22)}
+    for place, at in right.items():
+        assert spot(place, "0,0,0", 0.7) == pytest.approx(at)
+    assert spot("location", "150,-75,30.5", 1) == pytest.approx([160, -80, 30.5 * 160 / 150])
     for wrong in ("1,2", "1,2,3,4", "a,b,c", "1,2,1001", "nan,0,0", "1,2,3 ", ""):
         assert subprocess.run([str(parts), "spot", "location", wrong, "1"], check=False).returncode == 2, wrong
 
@@ -196,3 +201,18 @@ def test_conditions_are_those_that_a_spec_declares(parts: Path) -> None:
     declared = json.loads((BRIDGE / "conditions.json").read_text())
     assert [{"name": row[0], "kind": "number", "default": 0} for row in rows] == declared["declare"]
     assert {row[0]: [float(row[1]), float(row[2])] for row in rows} == declared["ranges"]
+
+
+def test_conditions_can_be_declared_and_are_checked_by_their_ranges() -> None:
+    from torchmultiverse.engines import Catalogue, Choice
+    from torchmultiverse.scenes import Spec
+
+    declared = json.loads((BRIDGE / "conditions.json").read_text())
+    design = {"kind": "explicit", "scenes": [{"World_Name": "Snow", "Fog": 0.5}, {"World_Name": "Snow", "Rain": 3}]}
+    spec = Spec.model_validate_json(json.dumps({"name": "foggy", "design": design, "declare": declared["declare"]}))
+    ranges = {name: Choice(low=low, high=high) for name, (low, high) in declared["ranges"].items()}
+    catalogue = Catalogue(engine="unreal", factors={"World_Name": Choice(levels=["Snow"]), **ranges})
+    scenes = [Scene(scene, spec.table) for scene in design["scenes"]]
+    assert catalogue.problems({name: [value] for name, value in scenes[0].wire.items()}, spec.table) == []
+    wrong = catalogue.problems({name: [value] for name, value in scenes[1].wire.items()}, spec.table)
+    assert wrong == ["Rain = 3 is out of the range of engine 'unreal', 0 to 1"]

@@ -46,7 +46,8 @@ class ClientOptions:
     Attributes:
         token: for a server that asks for one.
         dialect: ``tmv``, ``pug``, or ``auto``: ask, and take ``pug`` where nobody answers.
-        timeout: seconds without any sign of life about a picture after which it is asked for again.
+        timeout: seconds without any sign of life about a picture, or about one asked for before it, until it is asked
+            for again.
         retries: how often a picture is asked for again before it is a `Failure`.
         connect_timeout: seconds that one attempt to connect may take.
         reconnects: attempts to connect before the engine counts as lost.
@@ -59,12 +60,13 @@ class ClientOptions:
         pug_hold: seconds that it holds them back, at most.
         hello_timeout: seconds after which an engine that does not answer ``hello`` counts as ``pug``.
         max_payload: largest picture that is accepted, in bytes.
-        transport: the WebRTC stack: ``native`` (libwebrtc, the extra of that name), ``aiortc``, or ``auto``: native
-            where it is installed, unless the environment variable TORCHMULTIVERSE_WEBRTC says otherwise.
         pixels: which way files come, where the other end offers it: ``shared`` memory of one host, a binary
             ``websocket``, or the data ``channel``; ``auto``: the first of these that works, or what the environment
             variable TORCHMULTIVERSE_PIXELS says. The pictures are the same, byte for byte.
+        transport: the WebRTC stack: ``native`` (libwebrtc, the extra of that name), ``aiortc``, or ``auto``: native
+            where it is installed, unless the environment variable TORCHMULTIVERSE_WEBRTC says otherwise.
         lost: asked before each attempt to connect; a text says that the engine will not come back, and why.
+        delivered: called after each picture.
 
     Raises:
         EngineError: an unknown dialect or transport; says the nearest one. A transport that is not installed.
@@ -84,9 +86,10 @@ class ClientOptions:
     pug_hold: float = MAX_HOLD
     hello_timeout: float = 5.0
     max_payload: int = dc.MAX_PAYLOAD
-    transport: webrtc.Transport = "auto"
     pixels: px.Choice = "auto"
+    transport: webrtc.Transport = "auto"
     lost: Callable[[], str | None] = lambda: None
+    delivered: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         if self.dialect not in get_args(Dialect):
@@ -116,6 +119,7 @@ class AsyncClient:
         self._connection: Connection | None = None
         self._bridge = bridge.BridgeSession()
         self._waiting: dict[str, asyncio.Queue[bridge.Outcome | ConnectionLost]] = {}
+        self._patience: dict[str, asyncio.Timeout] = {}
         self._numbers = itertools.count(1)
         self._connecting = asyncio.Lock()
         self._one = asyncio.Lock()  # the pug dialect has one picture in flight
@@ -187,6 +191,9 @@ class AsyncClient:
             try:
                 await self._greet()
             except TimeoutError:
+                if self._ways.required:
+                    await self._disconnect()
+                    raise EngineError(f"{self.url} does not say which ways of pixels it has") from None
                 if self.dialect == "tmv":
                     return  # an engine that answers nothing but what it has to
                 log.warning("%s does not know the tmv dialect; using pug, which has no picture ids", self.url)
@@ -269,6 +276,12 @@ class AsyncClient:
         Raises:
             EngineError: the engine is lost.
         """
+        answer = await self._render(scene, options)
+        if isinstance(answer, Frame):
+            self._settings.delivered()
+        return answer
+
+    async def _render(self, scene: Scene, options: RenderOptions) -> Frame | Failure:
         if self.dialect == "auto":
             await self.connect()  # which asks
         if self.dialect == "pug" and options.passes != ("rgb",):
@@ -303,30 +316,38 @@ class AsyncClient:
         request = f"r{next(self._numbers)}"
         inbox = self._waiting[request] = asyncio.Queue()
         self._bridge.expect(request, scene, options.passes)
+        fast = self._ways.way != "channel"  # over which compressed pictures are sooner there
+        large = 4 * options.size[0] * options.size[1] * len(options.passes) > px.MOST_RAW
+        raw = options.format == "raw" and fast and not large
         try:
             message = messages.RenderRequest(
                 id=request, scene=scene.wire, size=list(options.size), passes=list(options.passes),
-                format="png" if options.format == "raw" else options.format, raw=options.format == "raw" or None,
-                seed=options.seed, samples=options.samples,
+                format="png" if options.format == "raw" else options.format, raw=raw or None,
+                quiet=fast or None, seed=options.seed, samples=options.samples,
             )  # fmt: skip
             connection.send(message.encode())
-            while True:
-                try:
-                    async with asyncio.timeout(self.timeout):
-                        outcome = await inbox.get()
-                except TimeoutError:
-                    raise ConnectionLost(f"no answer for {self.timeout:g} s") from None
-                if isinstance(outcome, ConnectionLost):
-                    raise outcome
-                if isinstance(outcome, bridge.Refusal):
-                    raise ConnectionLost(outcome.reason)
-                if isinstance(outcome, bridge.Rejected):
-                    raise _Unrenderable(outcome.reason)
-                if isinstance(outcome, bridge.Delivery):
-                    return self._frame(scene, options, outcome)
+            async with asyncio.timeout(self.timeout) as self._patience[request]:
+                outcome = await inbox.get()
+        except TimeoutError:
+            raise ConnectionLost(f"no answer for {self.timeout:g} s") from None
         finally:
+            self._patience.pop(request, None)
             del self._waiting[request]
             self._bridge.forget(request)
+        if isinstance(outcome, ConnectionLost):
+            raise outcome
+        if isinstance(outcome, bridge.Rejected):
+            raise _Unrenderable(outcome.reason)
+        if not isinstance(outcome, bridge.Delivery):
+            raise ConnectionLost(outcome.reason if isinstance(outcome, bridge.Refusal) else f"no picture but {outcome}")
+        return self._frame(scene, options, outcome)
+
+    def _heard(self, request: str) -> None:
+        """Take a sign of life about a request for one about those that were made after it, too: they wait for it."""
+        due = asyncio.get_running_loop().time() + self.timeout
+        for _, patience in itertools.dropwhile(lambda one: one[0] != request, self._patience.items()):
+            if not patience.expired():
+                patience.reschedule(due)
 
     def _frame(self, scene: Scene, options: RenderOptions, delivery: bridge.Delivery) -> Frame:
         done, raw = delivery.done, [name for name, data in delivery.passes.items() if codec.is_raw(data)]
@@ -335,7 +356,7 @@ class AsyncClient:
         frame = Frame(
             scene,
             encoded=delivery.passes,
-            # An engine that does not know `raw` sends the same numbers as PNG.
+            # An engine that was not asked for `raw`, or does not know it, sends the same numbers as PNG.
             format="png" if options.format == "raw" and not raw else options.format,
             settle=done.settle,
             timings={name: float(value) for name, value in done.timings.items()},
@@ -481,7 +502,9 @@ class AsyncClient:
 
     def _settle(self, outcomes: list[bridge.Outcome]) -> None:
         for outcome in outcomes:
-            if outcome.request in self._waiting:
+            self._heard(outcome.request)
+            # Signs of life do not wake whoever waits: there are many of them.
+            if outcome.request in self._waiting and not isinstance(outcome, bridge.Progress):
                 self._waiting[outcome.request].put_nowait(outcome)
 
     def _broke(self, lost: asyncio.Future[str]) -> None:

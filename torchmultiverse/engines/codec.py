@@ -15,6 +15,7 @@ with a header of 128 bytes: what `numpy.load` reads, and for equal arrays the sa
 from __future__ import annotations
 
 import io
+import math
 import re
 from typing import Any
 
@@ -171,7 +172,7 @@ def _raw_layout(name: str, data: bytes) -> tuple[np.dtype[Any], tuple[int, ...]]
     if shape[2:] != channels or dtype.name not in dtypes:
         right = f"{' or '.join(dtypes)} (H, W{', 3' if channels else ''})"
         raise ProtocolError(f"{name}: an uncompressed picture of {dtype.name} {shape}; {right} is right")
-    expected = _NPY_HEADER + dtype.itemsize * int(np.prod(shape))
+    expected = _NPY_HEADER + dtype.itemsize * math.prod(shape)
     if len(data) != expected:
         raise ProtocolError(f"{name}: {len(data)} bytes of an uncompressed picture; {expected} were announced")
     return dtype, shape

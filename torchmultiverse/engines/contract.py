@@ -47,7 +47,8 @@ class RenderOptions:
         size: width and height in pixels.
         passes: any of ``rgb``, ``mask``, ``class``, ``depth``, ``normals``; ``rgb`` is always among them.
         format: of the rgb pass, ``png`` or ``jpeg``; or ``raw``: all passes without compression, for pictures that are
-            looked at and not kept. An engine that does not know ``raw`` sends ``png``: the same numbers.
+            looked at and not kept. An engine behind an address that cannot send them so, or not fast enough, sends
+            ``png``: the same numbers.
         seed: the dataset's seed; each picture's own is ``scene_seed(seed, scene_id)``.
         samples: samples per pixel of a path tracer; ``None`` is the engine's default.
     """

@@ -65,7 +65,7 @@ class PixelWays:
         if choice == "auto":
             choice = os.environ.get(CHOICE) or "auto"  # type: ignore[assignment]  # checked next
         self.wanted = pixels.ways(choice)
-        self.required = choice in pixels.WAYS
+        self.required = choice in pixels.WAYS  # until it works once: what breaks later is not the caller's mistake
         self._url = url
         self._token = token
         self._max_payload = max_payload
@@ -105,6 +105,7 @@ class PixelWays:
             except (OSError, TimeoutError, ProtocolError, EngineError) as error:
                 reasons.append(f"{NAMES[by]}: {str(error) or 'no answer'}")
                 continue
+            self.required = False
             break
         for reason in reasons:
             log.info("pixels of %s: %s", self._url, reason)
@@ -284,7 +285,7 @@ class _SocketWay:
             await self._room.close()
 
     async def _run(self, room: ClientConnection) -> None:
-        with suppress(ConnectionClosed):
+        try:
             async for message in room:
                 if isinstance(message, str):
                     continue
@@ -293,4 +294,7 @@ class _SocketWay:
                         self._on_event(event)
                 except ProtocolError as error:
                     log.warning("pixels by websocket: %s", error)
-        self._lost(self)
+        except ConnectionClosed:
+            pass
+        finally:
+            self._lost(self)

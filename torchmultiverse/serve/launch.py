@@ -157,7 +157,8 @@ class Stack(ABC):
             self._lost = f"{child.name} {what}, and would again{words}"
             return False
         if in_a_row > self._most_restarts:
-            self._lost = f"{child.name} {'died' if illness is None else 'failed'} {in_a_row} times in a row{words}"
+            failed = "died" if illness is None else f"{illness}: failed"
+            self._lost = f"{child.name} {failed} {in_a_row} times in a row{words}"
             return False
         self._notify(
             f"{child.name} {what} and is started again ({in_a_row} of {self._most_restarts})"

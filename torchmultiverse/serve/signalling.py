@@ -46,6 +46,21 @@ Role = Literal["streamer", "player"]
 _ENDED, _REFUSED, _RESTART, _FULL = 1000, 1008, 1012, 1013
 
 
+class _OneLine(logging.Filter):
+    """A stranger that breaks off in a handshake is a line of `INFO`: with the library's tracebacks it fills the log."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        ours = record.msg in {"connection handler failed", "process_request failed"}
+        if record.exc_info and record.exc_info[1] is not None and not ours:
+            log.info("%s: %s", record.getMessage(), printable(repr(record.exc_info[1])))
+            return False
+        return True
+
+
+_library_log = logging.getLogger(f"{__name__}.websockets")
+_library_log.addFilter(_OneLine())
+
+
 class SignallingServer:
     """Two listeners, one for streamers and one for players; port 0 takes a free one.
 
@@ -127,6 +142,7 @@ class SignallingServer:
         server = await serve(
             partial(self._peer, role), self.host, port, process_request=partial(self._door, role),
             max_size=MAX_MESSAGE, compression=None, ping_interval=PING, ping_timeout=PING, close_timeout=CLOSE_TIMEOUT,
+            logger=_library_log,
         )  # fmt: skip
         self._servers.append(server)
         return int(server.sockets[0].getsockname()[1])

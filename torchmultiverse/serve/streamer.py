@@ -64,8 +64,8 @@ class Streamer(Answers):
         token: str | None = None,
         pug_quiet: float = 0.05,
         protocol_message: bool = True,
-        transport: webrtc.Transport = "auto",
         pixel_ways: pixels.Choice = "auto",
+        transport: webrtc.Transport = "auto",
     ) -> None:
         limits = Limits(lease=LEASE, restarts=MAX_BREAKS - 1, max_pause=0.5)
         super().__init__(make_engine, limits, pug_quiet, Outlets(url, token, pixels.ways(pixel_ways)))

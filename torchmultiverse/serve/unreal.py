@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from typing_extensions import override
 
@@ -72,8 +73,13 @@ class UnrealProcess(Stack):
         self._notify = self._tell
 
     def command(self, streamer_url: str) -> list[str]:
-        """Return the command line: the address in the spelling of every UE version, each ignores the others'."""
+        """Return the command line: the address in the spelling of every UE version, each ignores the others'.
+
+        A token of the signalling server becomes a part of the address, because Unreal has no other way to show it.
+        """
         host, _, port = streamer_url.removeprefix("ws://").rpartition(":")
+        if token := self._server_arguments.get("token"):
+            streamer_url = f"{streamer_url}/?{urlencode({'token': token})}"
         width, height = self._size
         arguments = [
             str(self._script.resolve()), "-AudioMixer", "-RenderOffScreen", "-NoScreenMessages", "-ForceRes",
@@ -90,6 +96,8 @@ class UnrealProcess(Stack):
 
     @override
     def stop(self) -> None:
+        if self._engine is not None and self._engine.alive():
+            self._note("stopped")
         super().stop()
         if self._log_file is not None:
             self._log_file.close()
@@ -97,7 +105,7 @@ class UnrealProcess(Stack):
     @override
     def _engine_child(self, streamer_url: str) -> Child:
         command = self.command(streamer_url)
-        self._note(f"started: {' '.join(command)}")
+        self._note(f"started: {' '.join(part.partition('/?token=')[0] for part in command)}")
         self._scan = scan = FailureScan()
         self._registered = None
 
@@ -150,4 +158,4 @@ class UnrealProcess(Stack):
     def _note(self, text: str) -> None:
         if self._log_file is not None:
             first = text.partition("\n")[0]
-            self._log_file.write(f"[torchmultiverse {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}] {first}")
+            self._log_file.write(f"[launcher {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}] {first}")

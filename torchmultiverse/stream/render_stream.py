@@ -495,7 +495,10 @@ def _rendering(spec: Spec | None, chosen: StreamOptions) -> RenderOptions:
     wanted = (spec.render.size if spec else 224) if chosen.size is None else chosen.size
     samples = chosen.samples or (spec.render.samples if spec else None)
     width, height = (wanted, wanted) if isinstance(wanted, int) else wanted
-    return RenderOptions((width, height), seed=chosen.seed, samples=samples)
+    # Pictures that nobody keeps need not be compressed on their way here.
+    return RenderOptions(
+        (width, height), format="raw" if chosen.record is None else "png", seed=chosen.seed, samples=samples
+    )
 
 
 def keep_on_device(engine: Engine) -> Engine:

@@ -1,9 +1,12 @@
 // The whole receive path: whatever players and a careless host say, in any order.
 //
 // An input that begins with the byte 0xFF is a script: pieces with 0xFF between, each with a letter for what happens.
-// Any other input is the text of one message, after which the host does what it is told.
+// Any other input is the text of one message, after which the host does what it is told. In the end the host refuses
+// what is left: then each request that was accepted, of a player who stayed, must have had exactly one answer.
 #include <cstdint>
 #include <map>
+#include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -48,10 +51,10 @@ class Host {
     switch (what) {
       case 'I': {
         tmv::datachannel::Input input;
-        if (tmv::datachannel::decode_input(rest, input, error)) bridge_->receive("a", input.text);
+        if (tmv::datachannel::decode_input(rest, input, error)) receive("a", input.text);
         break;
       }
-      case 'R': bridge_->receive(rest.size() % 2 == 0 ? "a" : "b", rest); break;
+      case 'R': receive(rest.size() % 2 == 0 ? "a" : "b", rest); break;
       case 'A': bridge_->applied(asked_.request, rest.empty() ? levels() : std::string(rest), error); break;
       case 'F':
         for (int i = 0; i < 2; ++i) {
@@ -67,15 +70,38 @@ class Host {
         bridge_->captured_all(asked_.request, rest, error);
         break;
       case 'X': bridge_->refused(asked_.request, rest, rest.size() % 2 == 0, error); break;
-      case 'L': bridge_->left(rest.empty() ? "a" : "b"); break;
+      case 'L': {
+        const std::string player = rest.empty() ? "a" : "b";
+        bridge_->left(player);
+        here_.erase(player);
+        open_.erase(player);
+        break;
+      }
       case 'W': bridge_->world_lost(); break;
-      case 'B': bridge_->backlog("a", rest.size() << 26); break;
+      case 'B':
+        bridge_->backlog("a", static_cast<std::uint64_t>(rest.size()) << 26);
+        may_drop_ = may_drop_ || rest.size() > 4;
+        break;
       default: break;
     }
     take();
   }
 
+  void finish() {
+    for (int i = 0; i < 5; ++i) event('X', "the end");
+    MUST(bridge_->waiting() == 0);
+    for (const auto& player : open_) {
+      if (may_drop_ && player.first == "a") continue;
+      for (const auto& request : player.second) MUST(request.second == 0);
+    }
+  }
+
  private:
+  void receive(const std::string& player, std::string_view text) {
+    here_.insert(player);
+    bridge_->receive(player, text);
+  }
+
   std::string levels() const {
     std::string out;
     tmv::json::canonical(asked_.levels, out);
@@ -89,11 +115,24 @@ class Host {
     MUST(tmv::json::canonical(value, canonical));
     MUST(canonical == command.text);
     MUST(value.find("id") != nullptr && value.find("state") != nullptr && value.find("tmv") != nullptr);
+    MUST(here_.count(command.player) == 1);
+    const std::string state = value.find("state")->text();
+    int& open = open_[command.player][value.find("id")->text()];
+    if (state == "accepted") ++open;
+    if (state == "settled") MUST(open > 0);
+    // What was never accepted is answered at once: a question, or a request that cannot be.
+    if ((state == "done" || state == "failed") && open > 0 && value.find("dialect") == nullptr) {
+      const bool late = state == "failed" ? value.find("again") != nullptr : value.find("scene_id") != nullptr;
+      if (late && !(state == "failed" && value.find("reason")->text() == "3 requests wait already")) --open;
+    }
   }
 
   std::unique_ptr<Bridge> bridge_;
   Command asked_;
   double now_ = 0;
+  bool may_drop_ = false;
+  std::set<std::string> here_;                               // players who have not left
+  std::map<std::string, std::map<std::string, int>> open_;   // player, id -> accepted and not answered
 };
 
 }  // namespace
@@ -104,6 +143,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (text.empty() || text[0] != '\xFF') {
     host.event('R', text);
     for (const char what : {'A', 'F', 'D', 'R'}) host.event(what, what == 'R' ? text : "");
+    host.finish();
     return 0;
   }
   while (!text.empty()) {
@@ -112,5 +152,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (!piece.empty()) host.event(piece[0], piece.substr(1));
     text.remove_prefix(piece.size());
   }
+  host.finish();
   return 0;
 }
