@@ -52,8 +52,8 @@ def ready(kind: str) -> list[np.ndarray[Any, Any]]:
     side, _ = PICTURES[kind]
     rng = np.random.default_rng(0)
     if kind == "large":
-        return [rng.integers(0, 16, (side, side, 3), dtype=np.uint8) for _ in range(4)]
-    coarse = [rng.integers(60, 200, (21, 21, 3), dtype=np.uint8) for _ in range(4)]
+        return [rng.integers(0, 10, (side, side, 3), dtype=np.uint8) for _ in range(4)]
+    coarse = [rng.integers(60, 200, (7, 7, 3), dtype=np.uint8) for _ in range(4)]
     return [np.asarray(Image.fromarray(one).resize((side, side), Image.Resampling.BICUBIC)) for one in coarse]
 
 
