@@ -107,9 +107,8 @@ class Examination:
 
 def examine(fix: bool = False) -> Examination:
     """Look at everything; with ``fix``, fetch the LLVM library into the user's cache where it helps."""
-    return Examination(
-        [*_python(), *_packages(), *_renderer(fix), *_gpu(), *_webrtc(), *_pixels(), *_profiles(), *_places()]
-    )
+    talking = (*_webrtc(), *_pixels(), *_profiles())
+    return Examination([*_python(), *_packages(), *_renderer(fix), *_gpu(), *talking, *_places()])
 
 
 def _python() -> Iterator[Check]:
