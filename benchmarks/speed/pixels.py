@@ -24,7 +24,8 @@ from pathlib import Path
 import numpy as np
 from typing_extensions import override
 
-sys.path.remove(str(Path(__file__).resolve().parent))  # a benchmark there is called as the module of libwebrtc is
+sys.path.insert(0, str(Path(__file__).parent))
+from remote import cpu_of_group
 
 from torchmultiverse.engines import Engine, Failure, Frame, RenderOptions
 from torchmultiverse.engines.marker import MarkerEngine
