@@ -243,6 +243,7 @@ FIELDS = st.fixed_dictionaries(
         "passes": st.lists(st.sampled_from(["rgb", "mask", "class", "dept"]) | VALUES, max_size=3) | VALUES,
         "format": st.sampled_from(["png", "jpeg", "PNG"]) | VALUES,
         "raw": st.booleans() | VALUES,
+        "quiet": st.booleans() | VALUES,
         "seed": st.integers() | VALUES,
         "samples": st.integers(-1, 70000) | VALUES,
     },

@@ -133,7 +133,9 @@ def test_a_folder_is_imported_with_what_its_table_says(unreal: ModuleType, tmp_p
     assert ("warning", "TorchMultiverse: broken.obj gave no mesh and is left out") in unreal.said
     ini = (tmp_path / "Config" / "DefaultGame.ini").read_text()
     assert ini == (
-        "[/Script/TorchMultiverseBridge.TmvSettings]\nCharacters=/Game/TorchMultiverse/Characters.Characters\n"
+        "[/Script/TorchMultiverseBridge.TmvSettings]\nCharacters=/Game/TorchMultiverse/Characters.Characters\n\n"
+        "[/Script/UnrealEd.ProjectPackagingSettings]\n"
+        '+DirectoriesToAlwaysCook=(Path="/Game/TorchMultiverse")\n'
     )
 
 

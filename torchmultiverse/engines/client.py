@@ -317,7 +317,8 @@ class AsyncClient:
         inbox = self._waiting[request] = asyncio.Queue()
         self._bridge.expect(request, scene, options.passes)
         fast = self._ways.way != "channel"  # over which compressed pictures are sooner there
-        raw = options.format == "raw" and fast
+        large = 4 * options.size[0] * options.size[1] * len(options.passes) > px.MOST_RAW
+        raw = options.format == "raw" and fast and not large
         try:
             message = messages.RenderRequest(
                 id=request, scene=scene.wire, size=list(options.size), passes=list(options.passes),

@@ -223,8 +223,9 @@ def _requests() -> list[str]:
     ]  # fmt: skip
     found: list[Any] = [
         {**base, name: value}
-        for name in ("size", "passes", "format", "raw", "seed", "samples", "scene", "do", "id", "tmv")
+        for name in ("size", "passes", "format", "raw", "quiet", "seed", "samples", "scene", "do", "id", "tmv")
         for value in values
+        if (name, value) != ("quiet", True)  # which is answered by nothing at first
     ]
     found += [{key: value for key, value in base.items() if key != name} for name in base]
     found += [

@@ -212,7 +212,7 @@ void Bridge::frame(const Facts& facts, double now_ms) {
     if (state == Settle::State::Over) fail(settle_.reason(), messages::Again::Yes);
     if (state != Settle::State::Settled) return;
     changed_ = false;
-    answer(job_.player, messages::settled(job_.request.id, settle_.report()));
+    if (!job_.request.quiet) answer(job_.player, messages::settled(job_.request.id, settle_.report()));
     enter(Stage::Capturing);
     Command capture;
     capture.kind = Command::Kind::Capture;
@@ -390,7 +390,7 @@ void Bridge::render(std::string_view player, const messages::Request& request) {
     answer(player, messages::failed(request.id, std::to_string(most_) + " requests wait already", messages::Again::Yes));
     return;
   }
-  answer(player, messages::accepted(request.id));
+  if (!request.quiet) answer(player, messages::accepted(request.id));
   job.number = ++last_;
   job.player = player;
   job.request = request;
