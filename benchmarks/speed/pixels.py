@@ -80,17 +80,6 @@ class ReadyStack(LocalStack):
         return self._engine.process.pid
 
 
-def cpu_of_group(group: int) -> float:
-    """Return the CPU seconds so far of all processes of a group that live."""
-    ticks = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):  # it has just ended
-            fields = stat.read_text().rpartition(")")[2].split()
-            if int(fields[2]) == group:
-                ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
 def measure(engine: Engine, options: RenderOptions, seconds: float, start: int, group: int | None) -> dict[str, float]:
     """Return pictures a second, and CPU milliseconds of each in all processes."""
     todo = (Scene({"World_Name": "Desert", "Camera_Yaw": (start + n) * 0.003 % 360}) for n in range(10**6))
