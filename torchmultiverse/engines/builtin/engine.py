@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from torchmultiverse.engines import Asset, Catalogue, Choice, Engine, Failure, Frame, RenderOptions, class_list
-from torchmultiverse.engines.builtin import annotate, placement, relative
+from torchmultiverse.engines.builtin import annotate, conditions, placement, relative
 from torchmultiverse.engines.builtin.footprint import centre_of_mass
 from torchmultiverse.engines.builtin.mesh import MeshPart
 from torchmultiverse.engines.builtin.postprocess import denoiser_works, postprocess, tint
@@ -226,7 +226,7 @@ def describe(assets: AssetSource | None = None) -> Catalogue:
             if factor.kind == "number"
             else choices.get(factor.wire, Choice())
             for factor in FACTORS
-            if not factor.label
+            if not factor.label and (not factor.group or factor.wire in conditions.OFFERED)
         },
         packs=source.packs(),
         assets=source.assets(),
