@@ -1,4 +1,4 @@
-"""Factors beyond the published families: light, weather, camera, occlusion, crowding and place, in physical units.
+"""Factors beyond the published families: light, weather, camera, occlusion, crowding and region, in physical units.
 
 Each is left out of scenes where it is at its default, so that scenes without it keep their ids. ``own`` stands for what
 the world or the layout has by itself: a world's own sun, the layout's own lens. Which of them an engine can vary is in
@@ -73,6 +73,6 @@ CONDITIONS: dict[str, list[dict[str, Any]]] = {
         _category("Distractor_Kind", "any", "class of the distractors"),
         _number("Distractor_Spacing", 1.2, "widths", 0, 10, "distance between objects in widths of an object"),
     ],
-    "place": [_category("Place", OWN, "look of the world that belongs to a part of the earth")],
+    "region": [_category("World_Region", OWN, "look of the world that belongs to a part of the earth")],
 }  # fmt: skip
 """Group → the fields of its factors, in their order (see `Factor`)."""

@@ -40,7 +40,7 @@ class Factor:
         doc: one line for people.
         label: whether it is only said about the scene, and no engine has to know it.
         names: words that stand for levels of a category; a scene holds the level.
-        group: of a condition: light, weather, camera, occlusion, crowding or place; empty of the published factors.
+        group: of a condition: light, weather, camera, occlusion, crowding or region; empty of the published factors.
 
     >>> yaw = Factor("Camera_Yaw", "camera_yaw", "number", 0, "degrees", -360, 360, period=360)
     >>> yaw.canonical(-45), yaw.canonical("7.5"), yaw.canonical(315.0)
