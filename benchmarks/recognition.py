@@ -4,9 +4,9 @@
     python benchmarks/recognition.py --out /tmp/recognition --objects --views 3 [--worlds A,B]
 
 With ``--objects``, the classes of objects: trained on a random half of each class's objects in all the worlds, tested
-on the other half. Without it, every animal is rendered in every world from random published yaws. Then (a) animals:
-trained on a random half of the worlds, tested on the other half; (b) worlds: trained on a random half of the animals,
-tested on the other half.
+on the other half; or, with ``--held-out worlds``, on all objects in a random half of the worlds. Without it, every
+animal is rendered in every world from random published yaws. Then (a) animals: trained on a random half of the worlds,
+tested on the other half; (b) worlds: trained on a random half of the animals, tested on the other half.
 
 Printed: accuracy, every class under 60 %, every pair of which one is taken for the other in more than 20 % of its
 pictures. Written: ``result.json`` and the two confusion matrices as pictures. Pictures are kept in the folder, one
@@ -19,15 +19,16 @@ import argparse
 import hashlib
 import json
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from classifier import NETWORKS, Training, classify
 from numpy.typing import NDArray
+from rendering import renderers
 
-from torchmultiverse.engines import Failure, RenderOptions
+from torchmultiverse.engines import RenderOptions
 from torchmultiverse.engines.builtin import BuiltinEngine
 from torchmultiverse.engines.builtin.characters import character_names
 from torchmultiverse.engines.builtin.objects import object_class, object_names
@@ -47,95 +48,34 @@ class Pictures:
     animal: NDArray[np.int64]
 
 
-def render(out: Path, worlds: list[str], animals: list[str], views: int, size: int, samples: int) -> Pictures:
-    """Render what is missing in the folder and return everything."""
+def render(
+    out: Path, worlds: list[str], animals: list[str], views: int, size: int, samples: int, workers: int = 1
+) -> Pictures:
+    """Render what is missing in the folder, in so many processes, and return everything."""
     engine = BuiltinEngine()
+    options = RenderOptions(size=(size, size), samples=samples)
     images, of_world, of_animal = [], [], []
-    start, made = time.perf_counter(), 0
-    for w, world in enumerate(worlds):
-        key = hashlib.sha256(
-            json.dumps([world, animals, views, size, samples, engine.catalogue().fingerprint]).encode()
-        ).hexdigest()[:12]
-        path = out / f"{world}-{key}.npy"
-        if not path.exists():
-            rng = np.random.default_rng([*world.encode()])
-            stack = []
-            for animal in animals:
-                for yaw in rng.choice(YAWS, views, replace=False):
-                    factors = {"World_Name": world, "Character_Name": animal, "Camera_Yaw": int(yaw)}
-                    (frame,) = engine.render([Scene(factors)], RenderOptions(size=(size, size), samples=samples))
-                    if isinstance(frame, Failure):
-                        raise SystemExit(f"{world}, {animal}: {frame.reason}")
-                    stack.append(frame.array("rgb"))
-                    made += 1
-            temporary = path.with_suffix(".part.npy")
-            np.save(temporary, np.stack(stack))
-            temporary.rename(path)
-            rate = made / (time.perf_counter() - start)
-            print(f"\r{w + 1}/{len(worlds)} {world:<24} {rate:.2f} pictures/s", end="", file=sys.stderr, flush=True)
-        images.append(np.load(path))
-        of_world += [w] * len(animals) * views
-        of_animal += [a for a in range(len(animals)) for _ in range(views)]
-    print(file=sys.stderr)
+    with renderers(workers) as processes:
+        for w, world in enumerate(worlds):
+            key = hashlib.sha256(
+                json.dumps([world, animals, views, size, samples, engine.catalogue().fingerprint]).encode()
+            ).hexdigest()[:12]
+            path = out / f"{world}-{key}.npy"
+            if not path.exists():
+                rng = np.random.default_rng([*world.encode()])
+                scenes = [
+                    Scene({"World_Name": world, "Character_Name": animal, "Camera_Yaw": int(yaw)})
+                    for animal in animals
+                    for yaw in rng.choice(YAWS, views, replace=False)
+                ]
+                temporary = path.with_suffix(".part.npy")
+                np.save(temporary, processes.pictures(scenes, options))
+                temporary.rename(path)
+                print(f"{w + 1}/{len(worlds)} {world}", file=sys.stderr, flush=True)
+            images.append(np.load(path))
+            of_world += [w] * len(animals) * views
+            of_animal += [a for a in range(len(animals)) for _ in range(views)]
     return Pictures(np.concatenate(images), np.array(of_world), np.array(of_animal))
-
-
-def classify(
-    images: NDArray[np.uint8],
-    labels: NDArray[np.int64],
-    train: NDArray[np.bool_],
-    classes: int,
-    epochs: int,
-    seed: int,
-    mirror: bool = True,
-) -> NDArray[np.int64]:
-    """Train a small convolutional network on the marked pictures and return its answers for the others.
-
-    Without ``mirror`` no picture is shown to it from the other side: where left and right are what is asked for.
-    """
-    import torch
-    from torch import nn
-
-    torch.manual_seed(seed)
-
-    def block(a: int, b: int) -> list[Any]:
-        return [nn.Conv2d(a, b, 3, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU(), nn.MaxPool2d(2)]
-
-    net = nn.Sequential(
-        *block(3, 32), *block(32, 64), *block(64, 128), *block(128, 256), nn.Dropout(0.3), nn.AdaptiveMaxPool2d(2),
-        nn.Flatten(), nn.Linear(1024, classes),
-    )  # fmt: skip
-    x = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
-    x = (x - x.mean((0, 2, 3), keepdim=True)) / x.std((0, 2, 3), keepdim=True)
-    y = torch.from_numpy(labels)
-    inside = torch.from_numpy(np.flatnonzero(train))
-    generator = torch.Generator().manual_seed(seed)
-    batch = 64
-    steps = epochs * -(-len(inside) // batch)
-    optimizer = torch.optim.AdamW(net.parameters(), 2e-3, weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
-    net.train()
-    for epoch in range(epochs):
-        order = inside[torch.randperm(len(inside), generator=generator)]
-        for k in range(0, len(order), batch):
-            at = order[k : k + batch]
-            picture = x[at]
-            shift = torch.randint(-5, 6, (2,), generator=generator).tolist()
-            picture = torch.roll(picture, shift, (2, 3))
-            mirrored = torch.rand(len(at), generator=generator) < (0.5 if mirror else 0)
-            picture = torch.where(mirrored[:, None, None, None], picture.flip(3), picture)
-            gain = 1 + 0.25 * torch.randn((len(at), 3, 1, 1), generator=generator)
-            loss = nn.functional.cross_entropy(net(picture * gain), y[at], label_smoothing=0.05)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-        print(f"\r  epoch {epoch + 1}/{epochs}, loss {loss.item():.2f} ", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
-    net.eval()
-    outside = torch.from_numpy(np.flatnonzero(~train))
-    with torch.inference_mode():
-        return np.concatenate([net(x[outside[k : k + 256]]).argmax(1).numpy() for k in range(0, len(outside), 256)])
 
 
 def report(name: str, names: list[str], truth: NDArray[np.int64], said: NDArray[np.int64], out: Path) -> dict[str, Any]:
@@ -167,19 +107,29 @@ def report(name: str, names: list[str], truth: NDArray[np.int64], said: NDArray[
     }
 
 
+def _training(arguments: Any) -> Training:
+    return Training(arguments.epochs, arguments.seed, network=arguments.network, varied=arguments.varied)
+
+
 OBJECT_WORLDS = ("SaltFlats", "Mansion", "Desert", "TokyoDay", "Opera", "SpaceHangar", "VillageSquare", "Beach")
 
 
 def objects(pictures: Pictures, names: list[str], rng: np.random.Generator, arguments: Any) -> dict[str, Any]:
-    """Train on a random half of each class's objects, at least one held out, and report the others by class."""
+    """Train on a random half of each class's objects, at least one held out, or on half of the worlds, and report the
+    others by class."""
     classes = sorted({object_class(name) for name in names})
     label = np.array([classes.index(object_class(name)) for name in names])
-    train = np.zeros(len(names), bool)
-    for k in range(len(classes)):
-        own = rng.permutation(np.flatnonzero(label == k))
-        train[own[: len(own) // 2]] = True
-    inside, truth = train[pictures.animal], label[pictures.animal]
-    said = classify(pictures.images, truth, inside, len(classes), arguments.epochs, arguments.seed)
+    if arguments.held_out == "worlds":
+        count = int(pictures.world.max()) + 1
+        inside = np.isin(pictures.world, rng.permutation(count)[: count // 2])
+    else:
+        train = np.zeros(len(names), bool)
+        for k in range(len(classes)):
+            own = rng.permutation(np.flatnonzero(label == k))
+            train[own[: len(own) // 2]] = True
+        inside = train[pictures.animal]
+    truth = label[pictures.animal]
+    said = classify(pictures.images, truth, inside, len(classes), _training(arguments))
     found = report("objects", classes, truth[~inside], said, arguments.out)
     values = list(found["per_class"].values())
     print(f"  median over classes {np.median(values):.1%}, lowest {min(values):.1%}")
@@ -192,18 +142,24 @@ def main() -> None:
     parser.add_argument("--worlds", help="comma-separated; all by default")
     parser.add_argument("--animals", help="comma-separated; all by default")
     parser.add_argument("--objects", action="store_true", help="the classes of objects in place of animals and worlds")
+    parser.add_argument("--held-out", choices=("objects", "worlds"), default="objects", help="with --objects: of what")
     parser.add_argument("--views", type=int, default=1, choices=range(1, 5), help="yaws of each animal in each world")
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--samples", type=int, default=6)
+    parser.add_argument("--workers", type=int, default=1, help="processes that render")
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--network", choices=NETWORKS, default="small")
+    parser.add_argument("--varied", action="store_true", help="train on pictures that are turned, scaled and cut")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     every = OBJECT_WORLDS if arguments.objects else world_names()
     worlds = arguments.worlds.split(",") if arguments.worlds else list(every)
     known = object_names() if arguments.objects else character_names()
     animals = arguments.animals.split(",") if arguments.animals else list(known)
-    pictures = render(arguments.out, worlds, animals, arguments.views, arguments.size, arguments.samples)
+    pictures = render(
+        arguments.out, worlds, animals, arguments.views, arguments.size, arguments.samples, arguments.workers
+    )
     rng = np.random.default_rng(arguments.seed)
     if arguments.objects:
         result = {"worlds": worlds, "views": arguments.views, "size": arguments.size}
@@ -217,7 +173,7 @@ def main() -> None:
     ):
         half = rng.permutation(count)[: count // 2]
         train = np.isin(other, half)
-        said = classify(pictures.images, label, train, len(names), arguments.epochs, arguments.seed)
+        said = classify(pictures.images, label, train, len(names), _training(arguments))
         result[name] = report(name, names, label[~train], said, arguments.out)
     (arguments.out / "result.json").write_text(json.dumps(result, indent=1))
 

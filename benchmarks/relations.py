@@ -13,15 +13,15 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
+from classifier import NETWORKS, Training, classify
 from numpy.typing import NDArray
-from recognition import classify, report
+from recognition import report
+from rendering import renderers
 
-from torchmultiverse.engines import Failure, RenderOptions
+from torchmultiverse.engines import RenderOptions
 from torchmultiverse.engines.builtin import BuiltinEngine
 from torchmultiverse.scenes import BLANK, Scene, expanded, parse_spec
 
@@ -80,23 +80,19 @@ def scenes(characters: list[str], each: int, physical: bool) -> tuple[list[Scene
     return found, np.array(labels)
 
 
-def pictures(out: Path, wanted: list[Scene], size: int, samples: int) -> NDArray[np.uint8]:
+def pictures(out: Path, wanted: list[Scene], size: int, samples: int, workers: int) -> NDArray[np.uint8]:
     """Return the pictures of scenes, uint8 (N, S, S, 3), rendered or from the folder."""
     engine = BuiltinEngine()
+    options = RenderOptions(size=(size, size), samples=samples)
     key = json.dumps([[s.scene_id for s in wanted], size, samples, engine.catalogue().fingerprint])
     path = out / f"{hashlib.sha256(key.encode()).hexdigest()[:12]}.npy"
     if path.exists():
         return np.asarray(np.load(path))
-    made, start = [], time.perf_counter()
-    for frame in engine.render((s.unlabelled for s in wanted), RenderOptions(size=(size, size), samples=samples)):
-        if isinstance(frame, Failure):
-            raise SystemExit(f"{frame.scene}: {frame.reason}")
-        made.append(frame.array("rgb"))
-        if len(made) % 50 == 0:
-            rate = len(made) / (time.perf_counter() - start)
-            print(f"\r{len(made)}/{len(wanted)} {rate:.1f} pictures/s ", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
-    found = np.stack(made)
+    order = sorted(range(len(wanted)), key=lambda k: str(wanted[k]["World_Name"]))  # loading a world takes a second
+    with renderers(workers) as processes:
+        sorted_pictures = processes.pictures([wanted[k].unlabelled for k in order], options)
+    found = np.empty_like(sorted_pictures)
+    found[order] = sorted_pictures
     temporary = path.with_suffix(".part.npy")
     np.save(temporary, found)
     temporary.rename(path)
@@ -110,8 +106,11 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=280, help="of each placement")
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--samples", type=int, default=4)
+    parser.add_argument("--workers", type=int, default=1, help="processes that render")
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--network", choices=NETWORKS, default="small")
+    parser.add_argument("--varied", action="store_true", help="train on pictures that are turned, scaled and cut")
     parser.add_argument("--physical", action="store_true", help="relations made true as words")
     parser.add_argument("--bar", type=float, default=0.9)
     arguments = parser.parse_args()
@@ -119,7 +118,7 @@ def main() -> None:
     choice = BuiltinEngine().catalogue().factors["Character_Name"].levels or []
     characters = arguments.characters.split(",") if arguments.characters else [str(n) for n in choice if n != BLANK]
     wanted, labels = scenes(characters, arguments.pictures, arguments.physical)
-    images = pictures(arguments.out, wanted, arguments.size, arguments.samples)
+    images = pictures(arguments.out, wanted, arguments.size, arguments.samples, arguments.workers)
     train = np.array([scene["World_Name"] in TRAIN for scene in wanted])
     # A picture from the other side shows the same placement, but for left and right.
     other = np.arange(len(PLACEMENTS))
@@ -127,7 +126,8 @@ def main() -> None:
     other[[left, right]] = right, left
     shown = np.concatenate([images, images[train][:, :, ::-1]])
     meant, use = np.concatenate([labels, other[labels[train]]]), np.concatenate([train, np.ones(train.sum(), bool)])
-    said = classify(shown, meant, use, len(PLACEMENTS), arguments.epochs, arguments.seed, mirror=False)
+    training = Training(arguments.epochs, arguments.seed, False, arguments.network, arguments.varied)
+    said = classify(shown, meant, use, len(PLACEMENTS), training)
     result = report("placements", list(PLACEMENTS), labels[~train], said, arguments.out)
     facts = {"characters": len(characters), "trained on": int(train.sum()), "size": arguments.size}
     (arguments.out / "result.json").write_text(json.dumps(facts | result, indent=1))

@@ -13,17 +13,18 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
 from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOptions, engine_names, find_engine
-from torchmultiverse.errors import EngineError
+from torchmultiverse.errors import EngineError, SpecError
 from torchmultiverse.scenes import Scene
 
 if TYPE_CHECKING:
-    from torchmultiverse.serve import LocalStack, UnrealProcess
+    from torchmultiverse.serve import Stack
 
 
 class OwningEngine(Engine):
@@ -93,13 +94,14 @@ def open_engine(
     Args:
         engine: ``builtin`` (the path tracer, in a process of its own, over WebRTC like any other engine),
             ``inprocess`` (the same renderer inside this process), ``marker`` (a test card, see
-            `torchmultiverse.engines.marker`), the name of a plug-in (see `torchmultiverse.engines.registry`),
-            ``ws://host:port`` of a signalling server's player port, the path of a packaged Unreal binary's start
-            script, or an engine object, returned as it is.
+            `torchmultiverse.engines.marker`), the name of a plug-in (see `torchmultiverse.engines.registry`) or of a
+            launch profile (see `torchmultiverse.profiles`; one of its instances is started), ``ws://host:port`` of a
+            signalling server's player port, the path of a packaged Unreal binary's start script, or an engine object,
+            returned as it is.
         token: for a signalling server that asks for one.
         assets: packs that the path tracer draws from, the first that has a name gives it; see `torchmultiverse.assets`.
             Engines that run already have theirs.
-        adapter: number of the graphics card that a packaged binary is started on.
+        adapter: number of the graphics card that a packaged binary is started on; a launch profile has its own.
         hosted: whether an engine that is usually hosted by a process of its own is; else it is made in this process.
         remote: further arguments of `torchmultiverse.engines.remote.RemoteEngine`.
 
@@ -114,6 +116,12 @@ def open_engine(
         from torchmultiverse.engines import RemoteEngine
 
         return RemoteEngine(name, token=token, **remote)
+    from torchmultiverse.profiles import is_profile
+
+    if is_profile(name):
+        if adapter is not None:
+            raise EngineError(f"adapter = {adapter}: the launch profile '{name}' has its cards, see its field gpus")
+        return _start_profile(name, token, remote)
     if name not in engine_names() and Path(name).is_file():
         if not os.access(name, os.X_OK):
             raise EngineError(f"{name} is not executable; run: chmod +x {name}")
@@ -126,7 +134,8 @@ def open_engine(
         if name in engine_names():
             raise
         raise EngineError(
-            f"{error} An address such as ws://127.0.0.1:8080, and the path of a packaged Unreal binary, are right too."
+            f"{error}{_near_profile(name)} An address such as ws://127.0.0.1:8080, and the path of a packaged Unreal "
+            "binary, are right too."
         ) from None
     if assets and entry.assets:
         from torchmultiverse.assets import check_packs
@@ -139,6 +148,29 @@ def open_engine(
     from torchmultiverse.serve import LocalStack
 
     return _start(LocalStack(engine=name, assets=assets), token, remote)
+
+
+def side_by_side(engine: object, wanted: int | None = None) -> int:
+    """Return how many engines run side by side here.
+
+    Args:
+        engine: see `open_engine`; or a function that makes engines.
+        wanted: what the caller says; by default all instances of a launch profile, and one of anything else.
+
+    Raises:
+        SpecError: a launch profile has fewer.
+        EngineError: the profile cannot be read.
+    """
+    from torchmultiverse.profiles import is_profile, load_profile
+
+    if not (isinstance(engine, str | Path) and is_profile(str(engine))):
+        return 1 if wanted is None else wanted
+    there = load_profile(str(engine)).instances
+    if wanted is not None and wanted > there:
+        raise SpecError(
+            f"workers = {wanted}: the launch profile '{engine}' has {there} instances on this machine (gpus × per_gpu)"
+        )
+    return there if wanted is None else wanted
 
 
 def engine_catalogue(
@@ -165,13 +197,36 @@ def engine_catalogue(
         return mv.catalogue()
 
 
-def _start(stack: LocalStack | UnrealProcess, token: str | None, remote: Mapping[str, Any]) -> Engine:
+def _near_profile(name: str) -> str:
+    """Return which launch profile may have been meant, as the end of a sentence."""
+    from torchmultiverse.profiles import profile_names
+
+    near = get_close_matches(name, profile_names(), n=1)
+    return f" There is the launch profile '{near[0]}'." if near else ""
+
+
+def _start_profile(name: str, token: str | None, remote: Mapping[str, Any]) -> Engine:
+    """Start an instance of a launch profile, and return its engine, with which it ends."""
+    from torchmultiverse.profiles import ProfileProcess, check_picture
+
+    stack = ProfileProcess(name, token=token)
+    engine = _start(stack, token, {**stack.profile.client, **remote})
+    if stack.profile.check_picture:
+        try:
+            check_picture(engine, stack.label)
+        except BaseException:
+            engine.close()
+            raise
+    return engine
+
+
+def _start(stack: Stack, token: str | None, remote: Mapping[str, Any]) -> Engine:
     """Start processes, and return their engine, with which they end."""
     from torchmultiverse.engines import RemoteEngine
 
     with ExitStack() as starting:
         starting.enter_context(stack)
-        client = RemoteEngine(stack.url, token=token, lost=stack.lost, **remote)
+        client = RemoteEngine(stack.url, token=token, lost=stack.lost, delivered=stack.delivered, **remote)
         starting.callback(client.close)
         return HostedEngine(client, starting.pop_all(), stack.memory)
     raise AssertionError("unreachable")

@@ -31,6 +31,17 @@ def packs_folder() -> Path:
     return _data_homes()[0] / "packs"
 
 
+def config_folder(*parts: str) -> Path:
+    """Return a folder of what users set up, which need not exist yet.
+
+    It is under ``$TORCHMULTIVERSE_CONFIG``, or under ``$XDG_CONFIG_HOME/torchmultiverse`` (``~/.config``).
+    """
+    base = os.environ.get("TORCHMULTIVERSE_CONFIG")
+    if not base:
+        base = os.path.join(os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config"), "torchmultiverse")
+    return Path(base).joinpath(*parts)
+
+
 def llvm_folders() -> list[Path]:
     """Return where a fetched LLVM library may lie, none of which need exist; one that is fetched goes to the first.
 

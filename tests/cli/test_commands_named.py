@@ -23,6 +23,7 @@ from torchmultiverse.cli.groups import RENAMED, command_of, walk
 ROOT = Path(__file__).parents[2]
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "unreal_bridge/README.md", "Makefile")),
+    ROOT / "unreal_bridge" / "stand_in" / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / ".github").rglob("*.y*ml")),
 ]

@@ -88,7 +88,7 @@ class FaultyStreamer(Streamer):
             self._say(player, *dc.encode_file("other.rgb.jpeg", "image/jpeg", b"x"))
         elif kind == "death":
             self._say(player, *list(dc.encode_file(f"{name}.rgb.jpeg", "image/jpeg", answer.encoded("rgb")))[:3])
-            self._spawn(player.connection.close())
+            self._spawn(player.peer.close())
         else:
             send(player, name, answer, options)
         for one in held:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from contract.live import serve
+from unreal.packaged import game
 
 from torchmultiverse.connect import OwningEngine
 from torchmultiverse.engines import (
@@ -27,6 +28,7 @@ from torchmultiverse.engines import (
     RenderOptions,
     RendersOnDevice,
     ReportsMemory,
+    ReportsPixels,
     WrapsEngine,
     capability,
     codec,
@@ -34,6 +36,7 @@ from torchmultiverse.engines import (
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.engines.remote import RemoteEngine
 from torchmultiverse.scenes import Scene
+from torchmultiverse.serve import UnrealProcess
 
 SIZE = (64, 48)
 OPTIONS = RenderOptions(size=SIZE, samples=2)
@@ -54,6 +57,10 @@ class Able(MarkerEngine):
     def batch_size(self) -> int:
         return 1
 
+    @property
+    def pixels(self) -> str:
+        return "shared"
+
 
 def builtin() -> Engine:
     from torchmultiverse.engines.builtin import BuiltinEngine
@@ -69,7 +76,7 @@ def builtin_missing() -> str | None:
     return None
 
 
-CASES = ["marker", "wrapped marker", "marker over modern", "marker over legacy", "builtin"]
+CASES = ["marker", "wrapped marker", "marker over modern", "marker over legacy", "packaged binary", "builtin"]
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -84,6 +91,9 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
             one = MarkerEngine()
         elif request.param == "wrapped marker":
             one = OwningEngine(Able(), ExitStack())
+        elif request.param == "packaged binary":
+            script = game(stack.enter_context(pytest.MonkeyPatch.context()))
+            one = RemoteEngine(stack.enter_context(UnrealProcess(script, grace=0.1)).url)
         else:
             generation = request.param.rpartition(" ")[2]
             served = stack.enter_context(serve(generation=generation, protocol_message=generation == "modern"))
@@ -200,7 +210,7 @@ def test_scenes_are_read_a_few_ahead_at_most(engine: Engine, scenes: list[Scene]
 def test_an_engine_does_what_its_capabilities_say(engine: Engine, scenes: list[Scene]) -> None:
     """What is asked for by a name that nobody has is silently not done: no limit of memory, no note, a slow copy."""
     if wrapping := capability(engine, WrapsEngine):
-        for kind in (ReportsMemory, HasManifestNotes, RendersOnDevice, Annotates, AnswersInBatches):
+        for kind in (ReportsMemory, ReportsPixels, HasManifestNotes, RendersOnDevice, Annotates, AnswersInBatches):
             assert capability(engine, kind) is capability(wrapping.wrapped, kind) is wrapping.wrapped
     if measured := capability(engine, ReportsMemory):
         found: list[int] = []
@@ -209,6 +219,8 @@ def test_an_engine_does_what_its_capabilities_say(engine: Engine, scenes: list[S
         asking.join(60)
         assert type(found[0]) is int
         assert found[0] >= 0
+    if told := capability(engine, ReportsPixels):
+        assert told.pixels in {"shared", "websocket", "channel"}
     if described := capability(engine, HasManifestNotes):
         assert all(isinstance(note, str) and note for note in described.manifest_notes())
     if batching := capability(engine, AnswersInBatches):

@@ -12,13 +12,14 @@ What no client can notice: an engine that renders the wrong scene, says it was t
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pytest
 from contract.live import Faults, serve
 
 from torchmultiverse.engines import Failure, Frame, RenderOptions
-from torchmultiverse.engines.marker import read_marker
+from torchmultiverse.engines.marker import MarkerEngine, read_marker
 from torchmultiverse.engines.remote import RemoteEngine
 from torchmultiverse.protocol import bridge, messages
 from torchmultiverse.scenes import Scene
@@ -64,6 +65,27 @@ def test_a_hundred_shuffled_scenes_through_a_faulty_engine() -> None:
     found = check(scenes, answers)
     assert found["wrong"] == 0
     assert found["right"] >= 90, found
+
+
+def test_a_picture_that_waits_for_its_turn_is_not_asked_for_again() -> None:
+    """Else a slow engine is asked more and more, for pictures that nobody waits for any more, and gets no further."""
+    rendered: list[Scene] = []
+
+    class Slow(MarkerEngine):
+        def render(self, scenes: Iterable[Scene], options: RenderOptions = OPTIONS) -> Iterator[Frame | Failure]:
+            for answer in super().render(scenes, options):
+                rendered.append(answer.scene)
+                yield answer
+
+    scenes = shuffled(10)
+    with serve(lambda: Slow(delay=0.4)) as served:
+        engine = RemoteEngine(served.url, in_flight=10, dialect="tmv", timeout=2.0, retries=10)
+        try:
+            answers = list(engine.render(scenes, OPTIONS))
+        finally:
+            engine.close()
+    assert check(scenes, answers) == {"right": 10}
+    assert rendered == scenes
 
 
 def test_without_a_budget_faults_become_failures_and_not_wrong_pictures() -> None:

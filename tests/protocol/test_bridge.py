@@ -254,3 +254,10 @@ def test_the_pug_dialect_sends_every_factor_of_the_spec_each_time() -> None:
     scene = Scene({"World_Name": "Desert", "Camera_Yaw": 0, "Character_Name": "Zebra"})
     sent = [json.loads(text) for text in pug.factors(scene, ["World_Name", "Camera_Yaw"])]
     assert sent == [{"World_Name": "Desert"}, {"Camera_Yaw": 0}, {"Character_Name": "Zebra"}]
+
+
+def test_messages_nest_so_deep_and_no_deeper() -> None:
+    """As deep as the bridge core of Unreal reads; how deep Python reads depends on its version and on who calls."""
+    for more, read in ((0, True), (1, False), (100_000, False)):
+        inside = "[" * (messages.MOST_DEPTH - 1 + more) + "]" * (messages.MOST_DEPTH - 1 + more)
+        assert (messages.parse(f'{{"tmv":1,"id":"a","what":{inside}}}') is not None) == read

@@ -148,6 +148,9 @@ def test_the_layout_of_protocol_is_that_of_epics_front_ends() -> None:
     body = json.loads(message[1:].decode("utf-16-le"))
     assert body["Direction"] == 1
     assert body["Response"] == {"id": 1, "structure": ["string"]}
+    to_streamer = json.loads(dc.MessageIds().encode_protocol(0)[1:].decode("utf-16-le"))
+    assert to_streamer["UIInteraction"] == {"id": 50, "structure": ["string"], "byteLength": 0}
+    assert all("byteLength" in entry for entry in to_streamer.values() if isinstance(entry, dict)), "5.0 to 5.2 ask it"
 
 
 @pytest.mark.parametrize("stray", [b"", b"\x00", b"\x01"])

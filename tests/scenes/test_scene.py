@@ -24,6 +24,7 @@ def test_defaults_spelling_and_order_do_not_make_another_scene() -> None:
     assert plain == Scene({"Camera_Yaw": -45.0, "World_Name": "Desert", "Character_Scale": 1.0})
     assert plain == Scene({"world_name": "Desert", "camera_yaw": 315})
     assert plain != Scene({"World_Name": "Desert", "Camera_Yaw": 314})
+    assert Scene({"World_Name": "Desert"}) == Scene({"World_Name": "Desert", "Camera_Yaw": -1e-20}), "no full turn"
     assert hash(plain) == hash(Scene.from_json(plain.canonical))
 
 

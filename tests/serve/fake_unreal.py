@@ -6,14 +6,19 @@ It draws test cards. Started by a start script as Unreal is; see `game`.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from typing_extensions import override
 
+from torchmultiverse.engines import Failure, Frame, RenderOptions
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.protocol import signalling
+from torchmultiverse.scenes import Scene
 from torchmultiverse.serve.player import Player
 from torchmultiverse.serve.streamer import Streamer
 
@@ -36,6 +41,32 @@ class Unreal(Streamer):
         self._pug(player, text)
 
 
+class Faulty(MarkerEngine):
+    """Fails as its environment says.
+
+    ``FAKE_UNREAL_BLACK``: draws nothing, as an engine does whose shaders were not compiled for the card.
+    ``FAKE_UNREAL_DIES``: a file; the process that makes it dies, over its fifth picture.
+    """
+
+    drawn = 0
+
+    @override
+    def render(
+        self,
+        scenes: Iterable[Scene],
+        options: RenderOptions = RenderOptions(),  # noqa: B008 - frozen
+    ) -> Iterator[Frame | Failure]:
+        for answer in super().render(scenes, options):
+            self.drawn += 1
+            if self.drawn == 5 and (file := os.environ.get("FAKE_UNREAL_DIES")) and not os.path.exists(file):
+                Path(file).touch()
+                os._exit(9)
+            if os.environ.get("FAKE_UNREAL_BLACK") and isinstance(answer, Frame):
+                black = {"rgb": np.zeros_like(answer.array())}
+                answer = Frame(answer.scene, arrays=black, format=options.format, settle={"settled": True})
+            yield answer
+
+
 def game(folder: Path, extra: str = "") -> Path:
     """Write a start script like that of a packaged binary."""
     script = folder / "Game.sh"
@@ -52,4 +83,4 @@ if __name__ == "__main__":
     else:
         url = given["PixelStreamingConnectionURL"]
     print("LogInit: the fake engine starts", flush=True)
-    asyncio.run(Unreal(MarkerEngine, url, generation=generation).run())
+    asyncio.run(Unreal(Faulty, url, generation=generation).run())

@@ -93,6 +93,23 @@ def test_an_engine_that_keeps_dying_is_given_up_with_its_last_words(mark: str, t
     assert gone(mark), running(mark)
 
 
+def test_an_engine_that_works_between_its_deaths_is_started_again_as_often_as_it_takes(tmp_path: Path) -> None:
+    """One that crashes every few hundred pictures is of use; six crashes within minutes would have ended a long run."""
+    script, go = tmp_path / "Game.sh", tmp_path / "go"
+    script.write_text(f"#!/bin/sh\nwhile [ ! -e '{go}' ]; do sleep 0.1; done\nexit 7\n")
+    script.chmod(0o755)
+
+    def still_useful() -> bool:
+        stack.delivered()
+        return stack.restarts > RESTARTS + 1
+
+    with UnrealProcess(script, grace=0.1) as stack:
+        go.touch()
+        assert eventually(still_useful, 100)
+        assert stack.lost() is None
+        assert eventually(lambda: stack.lost() is not None, 100)
+
+
 def test_an_early_death_is_told_at_once(tmp_path: Path) -> None:
     script = tmp_path / "Game.sh"
     script.write_text("#!/bin/sh\necho 'error while loading shared libraries: libvulkan.so.1' >&2\nexit 127\n")

@@ -19,7 +19,7 @@ from websockets.asyncio.client import connect
 
 from torchmultiverse.engines import codec
 from torchmultiverse.engines.marker import read_marker
-from torchmultiverse.protocol import webrtc
+from torchmultiverse.protocol.webrtc import aiortc_peer
 from torchmultiverse.scenes import Scene
 from torchmultiverse.serve import signalling
 
@@ -55,7 +55,7 @@ async def sample(url: str, scenes: list[list[dict[str, Any]]], size: tuple[Any, 
                 candidate.sdpMid, candidate.sdpMLineIndex = one["sdpMid"], one["sdpMLineIndex"]
                 await peer.addIceCandidate(candidate)
                 candidates += 1
-        webrtc.loopback_only(peer)
+        aiortc_peer._bind_to_loopback(peer)
         await peer.setLocalDescription(await peer.createAnswer())
         kept = [line for line in peer.localDescription.sdp.splitlines() if "candidate" not in line]
         await socket.send(json.dumps({"type": "answer", "sdp": "\r\n".join(kept) + "\r\n"}))

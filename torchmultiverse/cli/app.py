@@ -24,6 +24,7 @@ from torchmultiverse.cli import (  # noqa: F401  (each puts its commands into th
     leaderboard,
     models,
     power,
+    profiles,
     rcdm,
     render,
     specs,

@@ -60,10 +60,25 @@ def models(incomplete: str) -> list[str]:
 
 
 def engines(incomplete: str) -> list[str]:
-    """Names of engines, and packaged binaries."""
+    """Names of engines and of launch profiles, and packaged binaries."""
     from torchmultiverse.engines import engine_names
+    from torchmultiverse.profiles import profile_names
 
-    return _begin([*engine_names(), "ws://"], incomplete) + _files(incomplete, ".sh")
+    return _begin([*engine_names(), *profile_names(), "ws://"], incomplete) + _files(incomplete, ".sh")
+
+
+def profiles(incomplete: str) -> list[str]:
+    """Names of launch profiles."""
+    from torchmultiverse.profiles import profile_names
+
+    return _begin(profile_names(), incomplete)
+
+
+def profile_fields(incomplete: str) -> list[str]:
+    """Fields of launch profiles, as ``NAME=``."""
+    from torchmultiverse.profiles import Profile
+
+    return _begin((f"{name}=" for name in Profile.model_fields), incomplete)
 
 
 def loggers(incomplete: str) -> list[str]:

@@ -27,7 +27,8 @@ from torchmultiverse.tables import Table, text
 
 State = Literal["ok", "missing", "broken", "note"]
 _MARKS = {"ok": ("✓", "green"), "missing": ("–", "yellow"), "broken": ("✗", "red"), "note": ("·", "cyan")}
-_CHECKS = (text("state"), text("subject"), text("finding"), text("remedy"))
+CHECKS = (text("state"), text("subject"), text("finding"), text("remedy"))
+"""Columns of what was looked at."""
 _EXTRAS = {
     "torch": ("torch", "training loops and model scoring"),
     "torchvision": ("eval", "model scoring"),
@@ -38,7 +39,7 @@ _EXTRAS = {
 
 
 @app.command(epilog=examples("torchmultiverse doctor", "torchmultiverse doctor --fix --brief"))
-@tabular(_CHECKS)
+@tabular(CHECKS)
 def doctor(
     fix: Annotated[
         bool, typer.Option("--fix", help="Fetch the LLVM library into the user's cache (Debian, Ubuntu).")
@@ -47,7 +48,7 @@ def doctor(
 ) -> None:
     """Say what is installed, what works here and why not, and what to do about it."""
     report = examine(fix=fix)
-    shown = Table(_CHECKS)
+    shown = Table(CHECKS)
     for check in report.checks:
         shown.add(check.state, check.subject, check.detail, check.remedy or None)
     print_table(shown, people=report.line() if brief else report)
@@ -106,7 +107,7 @@ class Examination:
 
 def examine(fix: bool = False) -> Examination:
     """Look at everything; with ``fix``, fetch the LLVM library into the user's cache where it helps."""
-    return Examination([*_python(), *_packages(), *_renderer(fix), *_gpu(), *_places()])
+    return Examination([*_python(), *_packages(), *_renderer(fix), *_gpu(), *_pixels(), *_profiles(), *_places()])
 
 
 def _python() -> Iterator[Check]:
@@ -151,12 +152,46 @@ def _gpu() -> Iterator[Check]:
         yield Check("GPU", "ok", line.strip())
 
 
+def _profiles() -> Iterator[Check]:
+    from torchmultiverse.errors import EngineError
+    from torchmultiverse.profiles import load_profile, profile_names
+
+    names = profile_names()
+    for name in names:
+        try:
+            script = load_profile(name).script
+        except EngineError as error:
+            yield Check("launch profile", "note", f"{name}: {error}")
+            continue
+        if not os.access(script, os.X_OK):
+            remedy = f"torchmultiverse engine edit {name} --set script=/new/path/Game.sh"
+            yield Check("launch profile", "note", f"{name}: {script} is not there, or not executable", remedy)
+    if names:
+        yield Check("launch profiles", "ok", f"{', '.join(names)}; do they work? torchmultiverse engine diagnose NAME")
+
+
 def _places() -> Iterator[Check]:
     folder = cache_folder()
     free = shutil.disk_usage(folder).free / 2**30
     yield Check("cache", "ok" if free > 1 else "note", f"{folder}, {free:.0f} GiB free")
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     yield Check("browser", "ok" if browser else "missing", browser or "only the browser tests need one")
+
+
+def _pixels() -> Iterator[Check]:
+    """Whether an engine and its client on this host can meet in shared memory."""
+    from torchmultiverse.protocol import shared_memory
+
+    try:
+        if not shared_memory.available():
+            raise OSError("this system has no anonymous shared memory")
+        name = shared_memory.new_name()
+        with shared_memory.listen(name), shared_memory.dial(name):
+            os.close(shared_memory.create_region())
+    except OSError as error:
+        yield Check("pixels", "note", f"no shared memory: {error}; pictures come by a WebSocket")
+    else:
+        yield Check("pixels", "ok", "shared memory between an engine and its client on this host")
 
 
 def _renderer(fix: bool) -> Iterator[Check]:

@@ -10,12 +10,17 @@ import typer
 
 from torchmultiverse.cli import completion
 from torchmultiverse.cli.groups import app, engine_group, examples
-from torchmultiverse.cli.options import Assets, Engine, Save, Token, tabular
+from torchmultiverse.cli.options import Assets, Engine, Pixels, Save, Token, tabular
 from torchmultiverse.cli.output import check_image_file, print_table, save_image, save_json, say, title
 from torchmultiverse.errors import EngineError, SpecError
 from torchmultiverse.tables import Column, Table, text
 
-_ENGINES = (text("engine"), text("about", "what it is"))
+_WAYS = {
+    "shared": "shared memory: the engine runs on this host",
+    "websocket": "a binary WebSocket through the signalling server",
+    "channel": "the data channel of WebRTC",
+}
+_ENGINES = (text("engine"), text("about", "what it is"), text("kind"))
 
 
 def _choice(levels: list[str] | None, low: float | None, high: float | None) -> str:
@@ -69,7 +74,10 @@ def show(
     say(str(out))
 
 
-@app.command(epilog=f"{examples('torchmultiverse serve --port 8080')}\n\nThen open http://127.0.0.1:8080 in a browser.")
+@app.command(
+    epilog=examples("torchmultiverse serve --port 8080", "torchmultiverse serve --engine my-env")
+    + "\n\nThen open http://127.0.0.1:8080 in a browser."
+)
 def serve(
     engine: Engine = "builtin",
     host: Annotated[str, typer.Option(help="Address to bind; other than loopback needs a token.")] = "127.0.0.1",
@@ -83,10 +91,22 @@ def serve(
             help="Another origin, https://host:port, whose pages may connect; may be repeated. Default: none."
         ),
     ] = None,
+    instances: Annotated[
+        int | None, typer.Option(min=1, help="Of a launch profile, on ports one after the other. Default: all.")
+    ] = None,
 ) -> None:
     """Run a signalling server and an engine until Ctrl-C; the page shows the engine live."""
+    from torchmultiverse.profiles import is_profile, serve_profile
     from torchmultiverse.serve import serve_forever
 
+    if is_profile(engine):
+        serve_profile(
+            engine, host=host, player_port=port, streamer_port=streamer_port, token=token,
+            allow_origins=allow_origin or (), instances=instances,
+        )  # fmt: skip
+        return
+    if instances is not None:
+        raise SpecError(f"--instances is of launch profiles, and '{engine}' is none: see torchmultiverse engine list")
     if assets:
         from torchmultiverse.assets import check_packs
 
@@ -101,7 +121,8 @@ def serve(
 @tabular(_ENGINES)
 def engine_list() -> None:
     """List the engines that can be named here."""
-    from torchmultiverse.engines import engine_names, find_engine
+    from torchmultiverse.cli.profiles import listed
+    from torchmultiverse.engines import BUILT_IN, engine_names, find_engine
 
     shown = Table(_ENGINES)
     for name in engine_names():
@@ -109,13 +130,17 @@ def engine_list() -> None:
             summary = find_engine(name).summary
         except EngineError as error:
             summary = str(error)
-        shown.add(name, summary)
-    shown.add("ws://host:port", "a signalling server's player port, whatever streams behind it")
-    shown.add("path/to/Game.sh", "a packaged Unreal binary, started and stopped for you")
+        shown.add(name, summary, "built in" if name in BUILT_IN else "plug-in")
+    for name, summary in listed():
+        shown.add(name, summary, "launch profile")
+    shown.add("ws://host:port", "a signalling server's player port, whatever streams behind it", "address")
+    shown.add("path/to/Game.sh", "a packaged Unreal binary, started and stopped for you", "path")
     print_table(shown)
 
 
-@engine_group.command("check", epilog=examples("torchmultiverse engine check ws://127.0.0.1:8080"))
+@engine_group.command(
+    "check", epilog=examples("torchmultiverse engine check ws://127.0.0.1:8080", "torchmultiverse engine check my-env")
+)
 @tabular(_CHOICES)
 def engine_check(
     engine: Annotated[
@@ -124,13 +149,20 @@ def engine_check(
     out: Annotated[Path | None, typer.Option("--out", help="File of the test image.")] = None,
     save: Save = None,
     token: Token = None,
+    pixels: Pixels = "auto",
 ) -> None:
-    """Connect to an engine, print what it can render, and render one scene."""
-    from torchmultiverse.connect import Multiverse
-    from torchmultiverse.scenes import Scene
+    """Connect to an engine, print what it can render and which way its pictures come, and render one scene.
+
+    A launch profile is diagnosed before, as by 'engine diagnose'.
+    """
+    from torchmultiverse.connect import Multiverse, open_engine
+    from torchmultiverse.engines import ReportsPixels, capability
+    from torchmultiverse.profiles import is_profile, picture_problem, sample_scene
 
     check_image_file(out)
-    with Multiverse(engine, token=token, size=(256, 256)) as mv:
+    if is_profile(engine):
+        _diagnosed(engine)
+    with Multiverse(open_engine(engine, token=token, pixels=pixels), size=(256, 256)) as mv:
         catalogue = mv.catalogue()
         save_json(save, catalogue.model_dump(mode="json"))
         title(catalogue.engine, f" {catalogue.version}  {catalogue.fingerprint}")
@@ -138,21 +170,32 @@ def engine_check(
         for name, choice in catalogue.factors.items():
             shown.add(name, (choice.levels, choice.low, choice.high))
         print_table(shown)
-        worlds = catalogue.factors.get("World_Name")
-        characters = catalogue.factors.get("Character_Name")
-        scene = Scene(
-            {
-                "World_Name": (worlds and worlds.levels and worlds.levels[0]) or "Desert",
-                "Character_Name": next((c for c in (characters and characters.levels) or [] if c != "blank"), "blank"),
-            }
-        )
         start = time.perf_counter()
-        frame = mv.render(scene)
+        frame = mv.render(sample_scene(catalogue))
         height, width = frame.array().shape[:2]
         say(
             f"rendered {frame.scene.canonical} in {time.perf_counter() - start:.2f} s: "
             f"{width}×{height}, SHA-256 {frame.sha256()[:16]}…"
         )
+        if told := capability(mv.engine, ReportsPixels):
+            say(f"pictures come by {_WAYS[told.pixels]}")
         if out is not None:
             save_image(out, frame.image)
             say(f"saved {out}")
+        if problem := picture_problem(frame.array()):
+            raise EngineError(f"'{engine}' answers, but its picture cannot be right: {problem}")
+
+
+def _diagnosed(engine: str) -> None:
+    """Say what is found of a launch profile.
+
+    Raises:
+        EngineError: it cannot run here.
+    """
+    from torchmultiverse.cli.profiles import examination
+
+    report = examination(engine, start=True)
+    say(report)
+    if not report.healthy:
+        wrong = "; ".join(f"{one.subject}: {one.detail}" for one in report.checks if one.state == "broken")
+        raise EngineError(f"the launch profile '{engine}' cannot run here: {wrong}")

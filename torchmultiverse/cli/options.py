@@ -131,7 +131,9 @@ Features = Annotated[
 Engine = Annotated[
     str,
     typer.Option(
-        "--engine", help="Name that 'engine list' shows, ws://host:port, or the path of a packaged Unreal binary.",
+        "--engine",
+        help="Name that 'engine list' shows, also of a launch profile, ws://host:port, or the path of a packaged "
+        "Unreal binary.",
         autocompletion=completion.engines,
     ),
 ]  # fmt: skip
@@ -147,6 +149,14 @@ Token = Annotated[
     str | None,
     typer.Option("--token", envvar="TORCHMULTIVERSE_TOKEN", help="Token of a remote signalling server."),
 ]
+Pixels = Annotated[
+    str,
+    typer.Option(
+        "--pixels", envvar="TORCHMULTIVERSE_PIXELS",
+        help="Which way pictures come: shared (memory of one host), websocket, channel (of WebRTC), or auto: the "
+        "first of them that works. The pictures are the same.",
+    ),
+]  # fmt: skip
 
 Format = Annotated[
     TableFormat,

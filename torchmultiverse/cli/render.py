@@ -81,7 +81,14 @@ class Selection:
 class Executors:
     """Where engines run."""
 
-    workers: Annotated[int, typer.Option(min=1, max=4096, help="Engines side by side; tasks of the array job.")] = 1
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=4096,
+            help="Engines side by side; tasks of the array job. Default: 1; here, all instances of a launch profile.",
+        ),
+    ] = None
     executor: Annotated[
         Executor, typer.Option(help="Where engines run: here, in actors of a Ray cluster, or as an array job.")
     ] = "local"
@@ -155,6 +162,7 @@ class Mode:
         "torchmultiverse render spar --out data/spar --dry-run",
         "torchmultiverse render spar --out data/spar --where 'World_Name in (Desert, Museum)' --limit 100",
         "torchmultiverse render my.json --out data/my --engine ./Linux/Game.sh --size 512",
+        "torchmultiverse render my.json --out data/my --engine my-env",
         "torchmultiverse render animals --out data/animals --executor ray --workers 8 --gpus 1",
         "torchmultiverse render animals --out data/animals --executor slurm --workers 64 --slurm gres=gpu:1",
     )
@@ -178,15 +186,16 @@ def render(
     from torchmultiverse.scenes import load_spec
 
     _check(executors.executor, engine, {name for name in context.params if _given(context, name)})
+    workers = _workers(executors, engine)
     if mode.dry_run:
-        _dry_run(spec, engine, token, selection, executors.workers)
+        _dry_run(spec, engine, token, selection, workers)
         return
     loaded = load_spec(spec)
     if not for_people():
         raise typer.BadParameter("a run prints no table, --dry-run does", param_hint="--format")
     if executors.executor == "slurm":
         command = _task_command(spec, out, engine, selection, supervision, executors)
-        _submit(loaded, out, command, selection, executors, supervision.shard_rows, mode.fresh)
+        _submit(loaded, out, command, selection, workers, executors.slurm or [], supervision.shard_rows, mode.fresh)
         return
     make: Callable[[], Any] = partial(
         open_engine, engine, token=token, factor_order=loaded.build().sent, assets=loaded.assets,
@@ -200,7 +209,7 @@ def render(
 
         make = ray_factory(make, address=executors.address, gpus=executors.gpus)
     report = generate(
-        loaded, out, engine=make, **selection.options(), workers=executors.workers,
+        loaded, out, engine=make, **selection.options(), workers=workers,
         part=None if executors.part is None else parse_part(executors.part), **supervision.options(),
         fresh=mode.fresh, extend=mode.extend,
     )  # fmt: skip
@@ -241,6 +250,13 @@ def _unknown_names(path: Path, engine: str, token: str | None) -> list[str]:
         return []  # the engine is another matter
 
 
+def _workers(executors: Executors, engine: str) -> int:
+    """Return how many engines run side by side, or how many tasks an array job has."""
+    from torchmultiverse.connect import side_by_side
+
+    return side_by_side(engine, executors.workers) if executors.executor == "local" else executors.workers or 1
+
+
 def _given(context: typer.Context, name: str) -> bool:
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
@@ -253,6 +269,7 @@ def _check(executor: Executor, engine: str, given: set[str]) -> None:
         SpecError: names the option and says what to do instead.
     """
     from torchmultiverse.engines import find_engine
+    from torchmultiverse.profiles import is_profile
 
     for name, (executors, instead) in _ONLY.items():
         if name in given and executor not in executors:
@@ -268,8 +285,11 @@ def _check(executor: Executor, engine: str, given: set[str]) -> None:
         )
     if "token" in given and not remote:
         raise SpecError(f"--token goes with an engine at an address (ws://host:port), not with '{engine}'")
-    if "memory" in given and (remote or not (Path(engine).is_file() or find_engine(engine).hosted)):
+    binary = is_profile(engine) or Path(engine).is_file()
+    if "memory" in given and (remote or not (binary or find_engine(engine).hosted)):
         raise SpecError(f"--memory: engine '{engine}' has no process of its own here; --recycle makes engines anew")
+    if "adapter" in given and is_profile(engine):
+        raise SpecError(f"--adapter: the launch profile '{engine}' has its cards: engine edit {engine} --set gpus=0,1")
     if "adapter" in given and (remote or not Path(engine).is_file()):
         raise SpecError(f"--adapter is for a packaged binary, not for '{engine}'")
 
@@ -278,10 +298,11 @@ def _task_command(
     spec: Path, out: Path, engine: str, selection: Selection, supervision: Supervision, executors: Executors
 ) -> list[str]:
     """Return the command of a task of the array job, but for its part."""
+    from torchmultiverse.profiles import is_profile
     from torchmultiverse.scenes import spec_path
 
     command = ["render", str(spec_path(spec).resolve()), "--out", str(out.resolve())]
-    binary = str(Path(engine).resolve()) if Path(engine).is_file() else engine
+    binary = str(Path(engine).resolve()) if Path(engine).is_file() and not is_profile(engine) else engine
     for name, value in {"engine": binary, **selection.options(), **supervision.options()}.items():
         command += [] if value is None else [f"--{name.replace('_', '-')}={value}"]
     return command + [f"--adapter={card}" for card in executors.adapter or []]
@@ -292,7 +313,8 @@ def _submit(
     out: Path,
     command: list[str],
     selection: Selection,
-    executors: Executors,
+    workers: int,
+    options: list[str],
     shard_rows: int,
     fresh: bool,
 ) -> None:
@@ -301,17 +323,16 @@ def _submit(
 
     where, limit = selection.where, selection.limit
     farm.select(spec, where, limit)  # what is wrong with it is better said here than by every task
-    options = executors.slurm or []
     farm.directives(options)
     if fresh:
         farm.start_over(out)
     who = farm.identity(spec, farm.render_options(spec, selection.size, selection.samples), where, limit)
-    if farm.check_target(out, who | {"shard_rows": shard_rows}, executors.workers):
+    if farm.check_target(out, who | {"shard_rows": shard_rows}, workers):
         say(f"{out} holds this dataset already, whole; no job is sent")
         return
-    array, last = farm.write_jobs(out, command, executors.workers, options)
+    array, last = farm.write_jobs(out, command, workers, options)
     first, second = farm.submit(array, last)
     say(
-        f"array job {first} ({executors.workers} tasks), then job {second} joins them, or says in "
+        f"array job {first} ({workers} tasks), then job {second} joins them, or says in "
         f"{last.with_name('join.log')} why it cannot; how it goes: torchmultiverse farm status {shlex.quote(str(out))}"
     )

@@ -13,6 +13,7 @@ from .contract import HasManifestNotes as HasManifestNotes
 from .contract import RenderOptions as RenderOptions
 from .contract import RendersOnDevice as RendersOnDevice
 from .contract import ReportsMemory as ReportsMemory
+from .contract import ReportsPixels as ReportsPixels
 from .contract import WrapsEngine as WrapsEngine
 from .contract import capability as capability
 from .contract import class_list as class_list
@@ -57,6 +58,7 @@ __all__ = [
     "RenderOptions",
     "RendersOnDevice",
     "ReportsMemory",
+    "ReportsPixels",
     "Supervisor",
     "WrapsEngine",
     "capability",

@@ -27,9 +27,11 @@ from torchmultiverse.engines.pairing import (
     TimedFrame,
     UnexpectedFrame,
 )
+from torchmultiverse.engines.pixels import PixelWays
 from torchmultiverse.errors import EngineError, ProtocolError, nearest
-from torchmultiverse.protocol import bridge, messages, pug, websocket
+from torchmultiverse.protocol import bridge, messages, pug, webrtc, websocket
 from torchmultiverse.protocol import datachannel as dc
+from torchmultiverse.protocol import pixels as px
 from torchmultiverse.scenes import Scene
 
 log = logging.getLogger(__name__)
@@ -44,7 +46,8 @@ class ClientOptions:
     Attributes:
         token: for a server that asks for one.
         dialect: ``tmv``, ``pug``, or ``auto``: ask, and take ``pug`` where nobody answers.
-        timeout: seconds without any sign of life about a picture after which it is asked for again.
+        timeout: seconds without any sign of life about a picture, or about one asked for before it, until it is asked
+            for again.
         retries: how often a picture is asked for again before it is a `Failure`.
         connect_timeout: seconds that one attempt to connect may take.
         reconnects: attempts to connect before the engine counts as lost.
@@ -57,10 +60,16 @@ class ClientOptions:
         pug_hold: seconds that it holds them back, at most.
         hello_timeout: seconds after which an engine that does not answer ``hello`` counts as ``pug``.
         max_payload: largest picture that is accepted, in bytes.
+        pixels: which way files come, where the other end offers it: ``shared`` memory of one host, a binary
+            ``websocket``, or the data ``channel``; ``auto``: the first of these that works, or what the environment
+            variable TORCHMULTIVERSE_PIXELS says. The pictures are the same, byte for byte.
+        transport: the WebRTC stack: ``native`` (libwebrtc, the extra of that name), ``aiortc``, or ``auto``: native
+            where it is installed, unless the environment variable TORCHMULTIVERSE_WEBRTC says otherwise.
         lost: asked before each attempt to connect; a text says that the engine will not come back, and why.
+        delivered: called after each picture.
 
     Raises:
-        EngineError: an unknown dialect; says the nearest one.
+        EngineError: an unknown dialect or transport; says the nearest one. A transport that is not installed.
     """
 
     token: str | None = None
@@ -77,11 +86,15 @@ class ClientOptions:
     pug_hold: float = MAX_HOLD
     hello_timeout: float = 5.0
     max_payload: int = dc.MAX_PAYLOAD
+    pixels: px.Choice = "auto"
+    transport: webrtc.Transport = "auto"
     lost: Callable[[], str | None] = lambda: None
+    delivered: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         if self.dialect not in get_args(Dialect):
             raise EngineError(f"dialect = '{self.dialect}' is unknown.{nearest(self.dialect, get_args(Dialect))}")
+        webrtc.choose_stack(self.transport)
 
 
 class AsyncClient:
@@ -106,6 +119,7 @@ class AsyncClient:
         self._connection: Connection | None = None
         self._bridge = bridge.BridgeSession()
         self._waiting: dict[str, asyncio.Queue[bridge.Outcome | ConnectionLost]] = {}
+        self._patience: dict[str, asyncio.Timeout] = {}
         self._numbers = itertools.count(1)
         self._connecting = asyncio.Lock()
         self._one = asyncio.Lock()  # the pug dialect has one picture in flight
@@ -115,6 +129,10 @@ class AsyncClient:
         self._pug_size: tuple[int, int] | None = None
         self._pug_strays = 0  # pictures that came while none was awaited
         self._sessions = 0
+        self._ways = PixelWays(
+            url, chosen.pixels, token=chosen.token, max_payload=chosen.max_payload, on_event=self._file,
+            on_outcomes=self._settle,
+        )  # fmt: skip
         self.pug_batch = batch = chosen.pug_batch
         self._pairing = (
             Pairing(_PugWire(self), batch=batch, hold=chosen.pug_hold, retries=chosen.retries) if batch else None
@@ -153,6 +171,7 @@ class AsyncClient:
             legacy=self._legacy,
             wait_for_streamer=self._found,
             max_payload=self._settings.max_payload,
+            transport=self._settings.transport,
             on_event=self._event,
         )
         try:
@@ -166,15 +185,53 @@ class AsyncClient:
         self._bridge = bridge.BridgeSession()
         self._pug_size = None
         connection.lost.add_done_callback(self._broke)
-        if self.dialect == "auto":
+        if self.dialect == "tmv" and not self._ways.wanted:
+            return
+        if self.dialect != "pug":
             try:
-                await self._question(messages.Hello, self._settings.hello_timeout)
-                self.dialect = "tmv"
+                await self._greet()
             except TimeoutError:
+                if self._ways.required:
+                    await self._disconnect()
+                    raise EngineError(f"{self.url} does not say which ways of pixels it has") from None
+                if self.dialect == "tmv":
+                    return  # an engine that answers nothing but what it has to
                 log.warning("%s does not know the tmv dialect; using pug, which has no picture ids", self.url)
                 self.dialect = "pug"
                 # The question may have stirred the environment; what it still sends must find nobody.
                 await self._connect_once()
+
+    async def _greet(self) -> None:
+        """Ask who is there, and agree on the way of files.
+
+        Raises:
+            TimeoutError: nobody answers: the other end does not speak this dialect.
+            ConnectionLost: the connection broke.
+            EngineError: one way was asked for, and it does not work.
+        """
+        timeout = self._settings.hello_timeout
+        reply = await self._question(messages.Hello, timeout, messages.HelloDone)
+        self.dialect = "tmv"
+        assert isinstance(reply.message, messages.HelloDone)
+
+        async def ask(by: px.By) -> messages.PixelsDone:
+            try:
+                place = await self._question(messages.PixelsRequest, timeout, messages.PixelsDone, by=by)
+            except _Refused as error:
+                raise ProtocolError(str(error)) from None
+            assert isinstance(place.message, messages.PixelsDone)
+            return place.message
+
+        try:
+            await self._ways.agree(self._bridge, reply.message.pixels or [], ask)
+        except EngineError:
+            await self._disconnect()
+            raise
+
+    @property
+    def pixels(self) -> px.Way:
+        """Which way the files of pictures come: ``shared``, ``websocket`` or ``channel``."""
+        return self._ways.way
 
     async def close(self) -> None:
         """Disconnect; may be called twice."""
@@ -219,6 +276,12 @@ class AsyncClient:
         Raises:
             EngineError: the engine is lost.
         """
+        answer = await self._render(scene, options)
+        if isinstance(answer, Frame):
+            self._settings.delivered()
+        return answer
+
+    async def _render(self, scene: Scene, options: RenderOptions) -> Frame | Failure:
         if self.dialect == "auto":
             await self.connect()  # which asks
         if self.dialect == "pug" and options.passes != ("rgb",):
@@ -253,36 +316,47 @@ class AsyncClient:
         request = f"r{next(self._numbers)}"
         inbox = self._waiting[request] = asyncio.Queue()
         self._bridge.expect(request, scene, options.passes)
+        raw = options.format == "raw" and self._ways.way != "channel"  # over which compressed ones are sooner there
         try:
             message = messages.RenderRequest(
                 id=request, scene=scene.wire, size=list(options.size), passes=list(options.passes),
-                format=options.format, seed=options.seed, samples=options.samples,
+                format="png" if options.format == "raw" else options.format, raw=raw or None,
+                seed=options.seed, samples=options.samples,
             )  # fmt: skip
             connection.send(message.encode())
-            while True:
-                try:
-                    async with asyncio.timeout(self.timeout):
-                        outcome = await inbox.get()
-                except TimeoutError:
-                    raise ConnectionLost(f"no answer for {self.timeout:g} s") from None
-                if isinstance(outcome, ConnectionLost):
-                    raise outcome
-                if isinstance(outcome, bridge.Refusal):
-                    raise ConnectionLost(outcome.reason)
-                if isinstance(outcome, bridge.Rejected):
-                    raise _Unrenderable(outcome.reason)
-                if isinstance(outcome, bridge.Delivery):
-                    return self._frame(scene, options, outcome)
+            async with asyncio.timeout(self.timeout) as self._patience[request]:
+                while isinstance(outcome := await inbox.get(), bridge.Progress):
+                    pass
+        except TimeoutError:
+            raise ConnectionLost(f"no answer for {self.timeout:g} s") from None
         finally:
+            self._patience.pop(request, None)
             del self._waiting[request]
             self._bridge.forget(request)
+        if isinstance(outcome, ConnectionLost):
+            raise outcome
+        if isinstance(outcome, bridge.Rejected):
+            raise _Unrenderable(outcome.reason)
+        if not isinstance(outcome, bridge.Delivery):
+            raise ConnectionLost(outcome.reason if isinstance(outcome, bridge.Refusal) else f"no picture but {outcome}")
+        return self._frame(scene, options, outcome)
+
+    def _heard(self, request: str) -> None:
+        """Take a sign of life about a request for one about those that were made after it, too: they wait for it."""
+        due = asyncio.get_running_loop().time() + self.timeout
+        for _, patience in itertools.dropwhile(lambda one: one[0] != request, self._patience.items()):
+            if not patience.expired():
+                patience.reschedule(due)
 
     def _frame(self, scene: Scene, options: RenderOptions, delivery: bridge.Delivery) -> Frame:
-        done = delivery.done
+        done, raw = delivery.done, [name for name, data in delivery.passes.items() if codec.is_raw(data)]
+        if raw and (options.format != "raw" or len(raw) < len(delivery.passes)):
+            raise ConnectionLost(f"{', '.join(raw)} came without compression; asked was {options.format}")
         frame = Frame(
             scene,
             encoded=delivery.passes,
-            format=options.format,
+            # An engine that was not asked for `raw`, or does not know it, sends the same numbers as PNG.
+            format="png" if options.format == "raw" and not raw else options.format,
             settle=done.settle,
             timings={name: float(value) for name, value in done.timings.items()},
             engine=done.engine,
@@ -290,12 +364,22 @@ class AsyncClient:
             scene_id=done.scene_id,
         )
         width, height = options.size
-        found = codec.dimensions(frame.encoded("rgb"))
-        if found != (width, height):
-            raise ConnectionLost(f"a picture of {found} came, asked was {width} × {height}")
+        try:
+            for name in raw or ("rgb",):
+                found = codec.dimensions(delivery.passes[name], name)
+                if found != (width, height):
+                    raise ConnectionLost(f"a picture of {found} came, asked was {width} × {height}")
+        except ProtocolError as error:
+            raise ConnectionLost(str(error)) from None
         return frame
 
-    async def _question(self, kind: type[messages.Hello | messages.CatalogueRequest], timeout: float) -> bridge.Reply:
+    async def _question(
+        self,
+        kind: type[messages.Hello | messages.CatalogueRequest | messages.PixelsRequest],
+        timeout: float,
+        answer: type[messages.Done] = messages.Done,
+        **fields: Any,
+    ) -> bridge.Reply:
         """Ask once.
 
         Raises:
@@ -304,9 +388,9 @@ class AsyncClient:
         """
         request = f"q{next(self._numbers)}"
         inbox = self._waiting[request] = asyncio.Queue()
-        self._bridge.expect_reply(request)
+        self._bridge.expect_reply(request, answer)
         try:
-            self._live().send(kind(id=request).encode())
+            self._live().send(kind(id=request, **fields).encode())
             async with asyncio.timeout(timeout):
                 outcome = await inbox.get()
         finally:
@@ -315,7 +399,7 @@ class AsyncClient:
         if isinstance(outcome, ConnectionLost):
             raise outcome
         if not isinstance(outcome, bridge.Reply):
-            raise ConnectionLost(f"no answer but {outcome}")
+            raise _Refused(f"no answer but {outcome}")
         return outcome
 
     # pug ------------------------------------------------------------------------------------------------------
@@ -396,6 +480,7 @@ class AsyncClient:
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
+        await self._ways.close()
         if connection is not None:
             await connection.close()
 
@@ -408,7 +493,15 @@ class AsyncClient:
             else:
                 self._pug_strays += 1
             return
-        for outcome in self._bridge.feed(event):
+        self._settle(self._bridge.feed(event))
+
+    def _file(self, event: dc.Event) -> None:
+        """Take a file that came another way than the data channel."""
+        self._settle(self._bridge.feed(event))
+
+    def _settle(self, outcomes: list[bridge.Outcome]) -> None:
+        for outcome in outcomes:
+            self._heard(outcome.request)
             if outcome.request in self._waiting:
                 self._waiting[outcome.request].put_nowait(outcome)
 
@@ -437,6 +530,10 @@ class _PugWire:
     def session(self) -> int:
         connection = self._client._connection
         return -1 if connection is None or connection.lost.done() else self._client._sessions
+
+
+class _Refused(ConnectionLost):
+    """A question was answered with something else than its answer."""
 
 
 class _Unrenderable(Exception):

@@ -7,11 +7,16 @@
 | class | PNG, 8 bit grey; 16 bit where a number is above 255 | class number |
 | depth | TIFF, float32, deflate | metres along the viewing axis, inf for sky |
 | normals | PNG, 8 bit RGB | (n + 1) · 127.5, rounded; 0,0,0 stands for no normal |
+
+In the format ``raw`` each pass is instead a NumPy file (``.npy``, version 1.0) of the same numbers without compression,
+with a header of 128 bytes: what `numpy.load` reads, and for equal arrays the same bytes everywhere.
 """
 
 from __future__ import annotations
 
 import io
+import math
+import re
 from typing import Any
 
 import numpy as np
@@ -30,11 +35,22 @@ LAYOUTS: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {
     "depth": ((), ("float32",)), "normals": ((3,), ("float32",)),
 }  # fmt: skip
 """Channels of each pass as an array (H, W, …), and the dtypes that it may have."""
-MIME = {"png": "image/png", "jpeg": "image/jpeg", "tiff": "image/tiff", "json": "application/json"}
+MIME = {
+    "png": "image/png", "jpeg": "image/jpeg", "tiff": "image/tiff", "npy": "application/x-npy",
+    "json": "application/json",
+}  # fmt: skip
+_NPY = b"\x93NUMPY\x01\x00\x76\x00"
+_NPY_HEADER = 128
+_NPY_FACTS = re.compile(
+    rb"\{'descr': '([<|][uf][124])', 'fortran_order': False, 'shape': \((\d{1,4}), (\d{1,4})(, 3)?\), \} *\n"
+)
+_RAW_DTYPES: dict[str, np.dtype[Any]] = {"|u1": np.dtype(np.uint8), "<u2": np.dtype("<u2"), "<f4": np.dtype("<f4")}
 
 
 def extension(name: str, format: str) -> str:
-    """Return the file extension of a pass: ``png``, ``jpeg`` or ``tiff``."""
+    """Return the file extension of a pass: ``png``, ``jpeg``, ``tiff`` or ``npy``."""
+    if format == "raw":
+        return "npy"
     return "jpeg" if name == "rgb" and format == "jpeg" else EXTENSIONS[name]
 
 
@@ -47,13 +63,13 @@ def class_numbers(array: NDArray[Any]) -> NDArray[Any]:
 
 def encode(name: str, array: NDArray[Any], format: str = "png") -> bytes:
     """Encode a pass. Deterministic: equal arrays give equal bytes with equal library versions."""
+    if format == "raw":
+        return _encode_raw(name, array)
     buffer = io.BytesIO()
     if name == "depth":
         Image.fromarray(array.astype(np.float32, copy=False)).save(buffer, "TIFF", compression="tiff_deflate")
     elif name == "normals":
-        valid = np.any(array != 0, axis=-1, keepdims=True)
-        packed = np.where(valid, np.rint((array + 1) * 127.5), 0).clip(0, 255).astype(np.uint8)
-        Image.fromarray(packed).save(buffer, "PNG", compress_level=PNG_LEVEL)
+        Image.fromarray(_packed_normals(array)).save(buffer, "PNG", compress_level=PNG_LEVEL)
     elif extension(name, format) == "jpeg":
         Image.fromarray(array).save(buffer, "JPEG", quality=95, subsampling=0)
     elif name == "class":
@@ -63,12 +79,19 @@ def encode(name: str, array: NDArray[Any], format: str = "png") -> bytes:
     return buffer.getvalue()
 
 
-def dimensions(data: bytes) -> tuple[int, int]:
+def dimensions(data: bytes, name: str = "rgb") -> tuple[int, int]:
     """Return width and height of an encoded picture without decoding it.
+
+    Args:
+        data: the picture.
+        name: of its pass, by which one without compression is checked.
 
     Raises:
         ProtocolError: the bytes are no picture.
     """
+    if is_raw(data):
+        _, (height, width, *_) = _raw_layout(name, data)
+        return width, height
     try:
         return images.size(data, "the answer")
     except images.ImageError as error:
@@ -76,11 +99,13 @@ def dimensions(data: bytes) -> tuple[int, int]:
 
 
 def decode(name: str, data: bytes) -> NDArray[Any]:
-    """Decode a pass.
+    """Decode a pass. What is ``raw`` is not copied: but for ``normals``, the array is a read-only view of the bytes.
 
     Raises:
         ProtocolError: the bytes are no picture of the expected kind, or one of more than 4096 × 4096 pixels.
     """
+    if is_raw(data):
+        return _decode_raw(name, data)
     try:
         picture = images.decode(data, name, formats=("PNG", "JPEG", "TIFF"), max_pixels=MAX_PIXELS)
         if name == "depth":
@@ -93,10 +118,70 @@ def decode(name: str, data: bytes) -> NDArray[Any]:
             array = np.array(images.rgb(picture, name))
     except (images.ImageError, ValueError) as error:
         raise ProtocolError(str(error)) from None
+    return _unpacked_normals(array) if name == "normals" else array
+
+
+def _packed_normals(array: NDArray[Any]) -> NDArray[np.uint8]:
+    valid = np.any(array != 0, axis=-1, keepdims=True)
+    return np.where(valid, np.rint((array + 1) * 127.5), 0).clip(0, 255).astype(np.uint8)
+
+
+def _unpacked_normals(array: NDArray[Any]) -> NDArray[np.float32]:
+    valid = np.any(array != 0, axis=-1, keepdims=True)
+    return np.where(valid, array.astype(np.float32) / 127.5 - 1, 0).astype(np.float32)
+
+
+# Without compression --------------------------------------------------------------------------------------
+
+
+def is_raw(data: bytes) -> bool:
+    """Tell whether an encoded pass is of the format ``raw``."""
+    return data.startswith(_NPY)
+
+
+def _raw_header(dtype: str, shape: tuple[int, ...]) -> bytes:
+    facts = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    return (_NPY + facts).ljust(_NPY_HEADER - 1) + b"\n"
+
+
+def _encode_raw(name: str, array: NDArray[Any]) -> bytes:
     if name == "normals":
-        valid = np.any(array != 0, axis=-1, keepdims=True)
-        array = np.where(valid, array.astype(np.float32) / 127.5 - 1, 0).astype(np.float32)
-    return array
+        array = _packed_normals(array)
+    elif name == "class":
+        array = class_numbers(array)
+    kind = "<f4" if name == "depth" else "<u2" if array.dtype.itemsize == 2 else "|u1"
+    plain = np.ascontiguousarray(array, _RAW_DTYPES[kind])
+    return b"".join((_raw_header(kind, plain.shape), plain.data.cast("B") if plain.size else b""))
+
+
+def _raw_layout(name: str, data: bytes) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """Return dtype and shape that the header names, checked against the length of the data.
+
+    Raises:
+        ProtocolError: the header is not the one that `encode` writes, or announces more or less than there is.
+    """
+    head = bytes(data[:_NPY_HEADER])
+    facts = _NPY_FACTS.fullmatch(head[len(_NPY) :])
+    dtype = _RAW_DTYPES.get(facts[1].decode()) if facts else None
+    if facts is None or dtype is None:
+        raise ProtocolError(f"{name}: the header of an uncompressed picture is {head!r}; see the codec's table")
+    shape = (int(facts[2]), int(facts[3]), *((3,) if facts[4] else ()))
+    if head != _raw_header(facts[1].decode(), shape) or not 0 < shape[0] * shape[1] <= MAX_PIXELS:
+        raise ProtocolError(f"{name}: an uncompressed picture of {shape[1]} × {shape[0]} pixels; at most 4096 × 4096")
+    channels, dtypes = LAYOUTS[name] if name != "normals" else ((3,), ("uint8",))
+    if shape[2:] != channels or dtype.name not in dtypes:
+        right = f"{' or '.join(dtypes)} (H, W{', 3' if channels else ''})"
+        raise ProtocolError(f"{name}: an uncompressed picture of {dtype.name} {shape}; {right} is right")
+    expected = _NPY_HEADER + dtype.itemsize * math.prod(shape)
+    if len(data) != expected:
+        raise ProtocolError(f"{name}: {len(data)} bytes of an uncompressed picture; {expected} were announced")
+    return dtype, shape
+
+
+def _decode_raw(name: str, data: bytes) -> NDArray[Any]:
+    dtype, shape = _raw_layout(name, data)
+    array = np.frombuffer(data, dtype, offset=_NPY_HEADER).reshape(shape)
+    return _unpacked_normals(array) if name == "normals" else array
 
 
 def _sixteen_bits(picture: Image.Image) -> NDArray[Any]:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from aiortc import RTCDataChannel, RTCPeerConnection, RTCSessionDescription
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
@@ -35,6 +34,7 @@ class Connection:
         legacy: the server is known to be of UE 5.0.
         wait_for_streamer: wait for the streamer although others are there: it was there before.
         max_payload: largest picture that is accepted, in bytes.
+        transport: the WebRTC stack: ``native``, ``aiortc``, or ``auto``: native where it is installed.
         on_event: called with everything that comes over the data channel.
     """
 
@@ -48,6 +48,7 @@ class Connection:
         legacy: bool = False,
         wait_for_streamer: bool = False,
         max_payload: int = dc.MAX_PAYLOAD,
+        transport: webrtc.Transport = "auto",
         on_event: Callable[[dc.Event], None],
     ) -> None:
         self._on_event = on_event
@@ -55,8 +56,8 @@ class Connection:
         self._token = token
         self._loopback = loopback
         self._session = signalling.PlayerSession(streamer_id, legacy=legacy, wait_for_streamer=wait_for_streamer)
-        self._peer: RTCPeerConnection | None = None
-        self._channel: RTCDataChannel | None = None
+        self._transport: webrtc.Transport = transport
+        self._peer: webrtc.Peer | None = None
         self._open = asyncio.Event()
         self._tasks: list[asyncio.Task[Any]] = []
         self._socket: ClientConnection | None = None
@@ -96,9 +97,12 @@ class Connection:
 
     def send(self, text: str) -> None:
         """Send a ``UIInteraction``."""
-        if self._channel is None or self._channel.readyState != "open":
+        if self._peer is None:
             raise ConnectionLost("the data channel is closed")
-        self._channel.send(dc.encode_input("UIInteraction", text, self.receiver.ids))
+        try:
+            self._peer.send(dc.encode_input("UIInteraction", text, self.receiver.ids))
+        except ConnectionError as error:
+            raise ConnectionLost(str(error)) from None
 
     async def close(self) -> None:
         """End it."""
@@ -106,7 +110,7 @@ class Connection:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._peer is not None:
-            await webrtc.close(self._peer)
+            await self._peer.close()
         if self._socket is not None:
             await self._socket.close()
         self._lose("closed")
@@ -125,7 +129,7 @@ class Connection:
                         await self._act(socket, action)
         except ConnectionClosed:
             pass  # its last words are told below
-        except Exception as error:  # aiortc raises many kinds on an SDP that it does not like
+        except Exception as error:
             self._lose(f"signalling broke: {type(error).__name__}: {error}")
         finally:
             grace.cancel()
@@ -153,7 +157,7 @@ class Connection:
             self._missing = "WebRTC does not get through"
             await socket.send(json.dumps(self._session.answer(answer)))
         elif isinstance(action, signalling.Candidate) and self._peer is not None:
-            await webrtc.add_candidate(self._peer, action.candidate)
+            await self._peer.add_candidate(action.candidate)
         elif isinstance(action, signalling.Unknown):
             self._refused = action.reason
             self._lose(action.reason)
@@ -163,34 +167,16 @@ class Connection:
     async def _answer(self, offer: str) -> str:
         before, self._peer = self._peer, None
         if before is not None:
-            await webrtc.close(before)
-        peer: Any = webrtc.peer_connection()
-        self._peer = peer
+            await before.close()
+        events = webrtc.PeerEvents(
+            opened=self._open.set,
+            message=self._message,
+            closed=lambda reason: self._lose(reason) if peer is self._peer else None,
+        )
+        self._peer = peer = webrtc.make_peer(events, loopback=self._loopback, transport=self._transport)
+        return await peer.answer(offer)  # pictures come by data channel; the video is for browsers
 
-        def opened(channel: RTCDataChannel) -> None:
-            self._channel = channel
-            channel.on("message", self._message)
-            channel.on("close", lambda: self._lose("the data channel closed"))
-            self._open.set()
-
-        def changed() -> None:
-            state = peer.connectionState
-            if state in {"failed", "closed"} and peer is self._peer:
-                self._lose(f"the WebRTC connection {state}")
-
-        peer.on("datachannel", opened)
-        peer.on("connectionstatechange", changed)
-        await peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
-        for transceiver in peer.getTransceivers():
-            transceiver.direction = "inactive"  # pictures come by data channel; the video is for browsers
-        if self._loopback:
-            webrtc.loopback_only(peer)
-        await peer.setLocalDescription(await peer.createAnswer())
-        return str(peer.localDescription.sdp)
-
-    def _message(self, data: bytes | str) -> None:
-        if isinstance(data, str):
-            return
+    def _message(self, data: bytes) -> None:
         try:
             for event in self.receiver.feed(data):
                 self._on_event(event)

@@ -47,14 +47,16 @@ class RenderOptions:
     Attributes:
         size: width and height in pixels.
         passes: any of ``rgb``, ``mask``, ``class``, ``depth``, ``normals``; ``rgb`` is always among them.
-        format: of the rgb pass.
+        format: of the rgb pass, ``png`` or ``jpeg``; or ``raw``: all passes without compression, for pictures that are
+            looked at and not kept. An engine behind an address that cannot send them so, or not fast enough, sends
+            ``png``: the same numbers.
         seed: the dataset's seed; each picture's own is ``scene_seed(seed, scene_id)``.
         samples: samples per pixel of a path tracer; ``None`` is the engine's default.
     """
 
     size: tuple[int, int] = (512, 512)
     passes: tuple[str, ...] = ("rgb",)
-    format: Literal["png", "jpeg"] = "png"
+    format: Literal["png", "jpeg", "raw"] = "png"
     seed: int = 0
     samples: int | None = None
 
@@ -79,6 +81,8 @@ class Frame:
     class (see `Catalogue.classes`).
     ``depth`` float32 (H, W): metres along the viewing axis, ``inf`` where there is only sky.
     ``normals`` float32 (H, W, 3): unit vectors in camera coordinates (x right, y down, z forward), 0 for sky.
+
+    An array that came over the wire in the format ``raw`` is read-only: a view of the bytes that were proven.
 
     Attributes:
         scene: what was asked for.
@@ -113,6 +117,16 @@ class Frame:
         self._arrays: dict[str, Array] = dict(arrays or {})
         self._encoded: dict[str, bytes] = dict(encoded or {})
         self._tensors: dict[str, Any] = dict(tensors or {})
+
+    def in_format(self, format: str) -> Frame:
+        """Return this frame, encoded in a format; itself where it is."""
+        if format == self.format:
+            return self
+        arrays = {name: self.array(name) for name in self.passes}
+        return Frame(
+            self.scene, arrays=arrays, tensors=self._tensors, format=format, settle=self.settle, timings=self.timings,
+            engine=self.engine, info=self.info, scene_id=self.scene_id,
+        )  # fmt: skip
 
     def instead_of(self, scene: Scene, **info: Any) -> Frame:
         """Return this frame as the answer to another scene, with further facts that say so."""
@@ -417,6 +431,16 @@ class ReportsMemory(Protocol):
 
     def memory(self) -> int:
         """Return the resident memory of the engine's processes in bytes; 0 where none runs."""
+        ...
+
+
+@runtime_checkable
+class ReportsPixels(Protocol):
+    """A capability: an engine behind an address, which knows which way its pictures come. From any thread."""
+
+    @property
+    def pixels(self) -> str:
+        """The way: ``shared`` memory of this host, a binary ``websocket``, or the data ``channel`` of WebRTC."""
         ...
 
 

@@ -51,6 +51,11 @@ class RemoteEngine(Engine):
         assert self._client is not None
         return self._client
 
+    @property
+    def pixels(self) -> str:
+        """Which way pictures come: ``shared`` memory, a binary ``websocket``, or the data ``channel``."""
+        return self.client.pixels
+
     @override
     def catalogue(self) -> Catalogue:
         return self._wait(self.client.catalogue())

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from torchmultiverse.connect import side_by_side
 from torchmultiverse.engines import LEASE, Catalogue, Engine, Failure, Frame, Limits, RenderOptions, Supervisor
 from torchmultiverse.errors import DatasetError, EngineError, SpecError, TorchMultiverseError
 from torchmultiverse.farm.backlog import Backlog
@@ -50,7 +51,7 @@ class GenerateOptions:
         where: only some scenes.
         limit: only the first scenes.
         samples: samples per pixel, instead of the spec's.
-        workers: engines side by side.
+        workers: engines side by side; by default one, and of a launch profile all its instances.
         part: (i, n): only every n-th shard of the dataset, from the i-th, into a folder of its own inside the
             dataset's; `torchmultiverse.farm.join` puts all n together.
         retries: further attempts for a scene that fails.
@@ -73,7 +74,7 @@ class GenerateOptions:
     where: str | None = None
     limit: int | None = None
     samples: int | None = None
-    workers: int = 1
+    workers: int | None = None
     part: tuple[int, int] | None = None
     retries: int = 1
     lease: float = LEASE
@@ -86,7 +87,7 @@ class GenerateOptions:
     progress: bool = True
 
     def __post_init__(self) -> None:
-        if self.workers < 1:
+        if self.workers is not None and self.workers < 1:
             raise SpecError(f"workers = {self.workers}: at least one is needed")
         if self.part is not None and not 0 <= self.part[0] < self.part[1]:
             raise SpecError(f"part = {self.part}: write (i, n) with i from 0 to n - 1")
@@ -125,12 +126,14 @@ def generate(
     """
     loaded = spec if isinstance(spec, Spec) else parse_spec(spec) if isinstance(spec, Mapping) else load_spec(spec)
     chosen = replace(options or GenerateOptions(), **settings)
+    workers = side_by_side(engine, chosen.workers)
+    chosen = replace(chosen, workers=workers)
     design = select(loaded, chosen.where, chosen.limit)
     rendering = render_options(loaded, chosen.size, chosen.samples)
     same = _SameEngine()
     make = _factory(engine, design.sent, loaded.assets, chosen.lease)
     start = time.perf_counter()
-    engines = Supervisor(make, chosen.workers, limits=chosen.limits, by_world=True, check=same, name="farm")
+    engines = Supervisor(make, workers, limits=chosen.limits, by_world=True, check=same, name="farm")
     try:
         catalogue, notes = engines.start()
         same.fingerprint = catalogue.fingerprint
@@ -145,7 +148,7 @@ def generate(
     finally:
         engines.close(_CLOSE_SECONDS)
     if run.cost is not None:
-        remember_cost(catalogue.engine, rendering, chosen.workers, run.cost)
+        remember_cost(catalogue.engine, rendering, workers, run.cost)
     return GenerateReport(
         writer.out, writer.rows, run.rendered, time.perf_counter() - start, run.failures, engines.lost, inspection,
         run.recheck.checked, writer.manifest.untrusted,
@@ -226,7 +229,7 @@ class _Run:
         self._engines = engines
         self._camera_retries = camera_retries
         self._check = options.check
-        self._workers = options.workers
+        self._workers = options.workers or 1
         self._backlog = Backlog(writer)
         self._results: queue.Queue[tuple[int, Frame | Failure]] = queue.Queue(maxsize=8)
         self._error: BaseException | None = None

@@ -1,7 +1,9 @@
 from . import bridge as bridge
 from . import datachannel as datachannel
 from . import messages as messages
+from . import pixels as pixels
 from . import pug as pug
+from . import shared_memory as shared_memory
 from . import signalling as signalling
 from . import webrtc as webrtc
 from . import websocket as websocket
@@ -37,8 +39,10 @@ __all__ = [
     "datachannel",
     "messages",
     "parse",
+    "pixels",
     "printable",
     "pug",
+    "shared_memory",
     "signalling",
     "webrtc",
     "websocket",

@@ -90,12 +90,18 @@ class MessageIds:
             self.to_player = known
 
     def encode_protocol(self, direction: int) -> bytes:
-        """Return the ``Protocol`` message that announces these ids."""
+        """Return the ``Protocol`` message that announces these ids.
+
+        Front ends of UE 5.0 to 5.2 leave out a message to the streamer without a ``byteLength``, the size of its
+        numbers: nothing here has any. Later ones ignore it.
+        """
         table = self.to_streamer if direction == 0 else self.to_player
         body: dict[str, Any] = {"Direction": direction}
         for name, number in table.items():
             text = name in (_TEXT_TO_STREAMER if direction == 0 else _TEXT_TO_PLAYER)
             body[name] = {"id": number, "structure": ["string"] if text else []}
+            if direction == 0:
+                body[name]["byteLength"] = 0
         return bytes([TO_PLAYER["Protocol"]]) + json.dumps(body).encode("utf-16-le")
 
 

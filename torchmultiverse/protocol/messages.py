@@ -16,6 +16,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    StrictBool,
     StrictInt,
     StrictStr,
     ValidationError,
@@ -29,6 +30,8 @@ DIALECT = "tmv"
 VERSION: Literal[1] = 1
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MOST_REASON = 2000
+MOST_DEPTH = 64
+"""Arrays and objects in each other in a message, itself included; a text that has more is none of this dialect."""
 
 
 class Message(BaseModel):
@@ -56,6 +59,17 @@ class CatalogueRequest(Message):
     do: Literal["catalogue"] = "catalogue"
 
 
+class PixelsRequest(Message):
+    """The question for another way of the files of pictures, one of those that `HelloDone` offered.
+
+    It is answered by `PixelsDone`. The asker then connects there and says that it is ready, and from then on the files
+    of its pictures come that way, as long as it stays connected; see `torchmultiverse.protocol.pixels`.
+    """
+
+    do: Literal["pixels"] = "pixels"
+    by: Annotated[Literal["shared", "websocket"], Field(description="shared or websocket")]
+
+
 class RenderRequest(Message):
     """The request for one picture.
 
@@ -64,6 +78,8 @@ class RenderRequest(Message):
         size: width and height in pixels.
         passes: names, each once.
         format: of the rgb pass.
+        raw: whether all passes may come without compression (see `torchmultiverse.engines.codec`); an engine that does
+            not know this field sends them as ``format`` says.
         seed: the dataset's.
         samples: per pixel; ``None``: the engine's own number.
     """
@@ -75,6 +91,7 @@ class RenderRequest(Message):
     ] = [512, 512]
     passes: Annotated[list[StrictStr], Field(description="a list of names, each once,")] = ["rgb"]
     format: Annotated[Literal["png", "jpeg"], Field(description="png or jpeg")] = "png"
+    raw: Annotated[StrictBool | None, Field(description="true or false")] = None
     seed: Annotated[StrictInt, Field(description="an integer")] = 0
     samples: Annotated[StrictInt | None, Field(ge=1, le=65536, description="an integer from 1 to 65536")] = None
 
@@ -86,8 +103,12 @@ class RenderRequest(Message):
         return passes
 
 
-Request = Hello | CatalogueRequest | RenderRequest
-REQUESTS: dict[str, type[Request]] = {"hello": Hello, "catalogue": CatalogueRequest, "render": RenderRequest}
+Request = Hello | CatalogueRequest | PixelsRequest | RenderRequest
+REQUESTS: dict[str, type[Request]] = {
+    "hello": Hello, "catalogue": CatalogueRequest, "pixels": PixelsRequest, "render": RenderRequest,
+}  # fmt: skip
+_EVERYWHERE = ("hello", "catalogue", "render")
+"""What every engine answers; ``pixels`` is asked only where it was offered."""
 
 
 def _numbers(value: object) -> dict[str, int | float]:
@@ -98,6 +119,11 @@ def _numbers(value: object) -> dict[str, int | float]:
 
 def _object(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _names(value: object) -> list[str] | None:
+    """Return what is a name: a newer end may offer more."""
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else None
 
 
 def _reason(value: object) -> str:
@@ -137,12 +163,30 @@ class Done(Message):
 
 
 class HelloDone(Done):
-    """The other side speaks this dialect, and says which engine it has."""
+    """The other side speaks this dialect, and says which engine it has.
+
+    Attributes:
+        dialect, engine, version, fingerprint: see `torchmultiverse.engines.Catalogue`.
+        pixels: ways besides the data channel that it offers for files, see `PixelsRequest`.
+    """
 
     dialect: str = DIALECT
     engine: str = ""
     version: str = ""
     fingerprint: str = ""
+    pixels: Annotated[list[str] | None, BeforeValidator(_names)] = None
+
+
+class PixelsDone(Done):
+    """Where another way of files begins.
+
+    Attributes:
+        place: name of the socket or of the room, 32 hexadecimal digits.
+        key: what is to be said there first, 32 hexadecimal digits; nobody else knows it.
+    """
+
+    place: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$", description="32 hexadecimal digits")]
+    key: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$", description="32 hexadecimal digits")]
 
 
 class RenderDone(Done):
@@ -155,6 +199,9 @@ class RenderDone(Done):
         timings: milliseconds by phase.
         engine: its fingerprint.
         info: further facts.
+        by: which way the files come that are not sent over the data channel: ``shared`` or ``websocket``. By
+            ``websocket`` they may come later than this.
+        slots: ``[offset, bytes]`` of each of them in the shared memory.
     """
 
     scene_id: Annotated[str | None, Field(description="the id of the scene that was applied")] = None
@@ -163,6 +210,10 @@ class RenderDone(Done):
     timings: Annotated[dict[str, int | float], BeforeValidator(_numbers)] = {}
     engine: Annotated[str, BeforeValidator(str)] = ""
     info: Annotated[dict[str, Any], BeforeValidator(_object)] = {}
+    by: Annotated[Literal["shared", "websocket"] | None, Field(description="shared or websocket")] = None
+    slots: Annotated[
+        dict[str, tuple[StrictInt, StrictInt]] | None, Field(description="an object of [offset, bytes] by pass")
+    ] = None
 
 
 M = TypeVar("M", bound=Message)
@@ -178,13 +229,24 @@ def parse(text: str) -> dict[str, Any] | None:
         message = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(message, dict) or "tmv" not in message:
+    if not isinstance(message, dict) or "tmv" not in message or too_deep(message):
         return None
     if message["tmv"] != VERSION:
         raise ProtocolError(f"version {str(message['tmv'])[:20]!r} of the tmv dialect; {VERSION} is spoken here")
     if not isinstance(message.get("id"), str) or not _ID.fullmatch(message["id"]):
         raise ProtocolError(f"id is {str(message.get('id'))[:80]!r}; up to 64 letters, digits, '-' and '_' are right")
     return message
+
+
+def too_deep(value: object) -> bool:
+    """Tell whether a JSON value has more than `MOST_DEPTH` arrays and objects in each other."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(MOST_DEPTH):
+        if not level:
+            return False
+        inside = (item for one in level for item in (one.values() if isinstance(one, dict) else one))
+        level = [item for item in inside if isinstance(item, dict | list)]
+    return bool(level)
 
 
 def read(kind: type[M], message: Mapping[str, Any]) -> M:
@@ -201,7 +263,7 @@ def read(kind: type[M], message: Mapping[str, Any]) -> M:
         field = kind.model_fields.get(name)
         right = (field.description if field else None) or first["msg"]
         place = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "missing":
+        if first["type"] == "missing" and len(first["loc"]) == 1:
             raise ProtocolError(f"there is no '{name}'; {right} is right") from None
         raise ProtocolError(f"{place} is {str(first['input'])[:200]!r}; {right} is right") from None
 
@@ -214,6 +276,6 @@ def read_request(message: Mapping[str, Any]) -> Request:
     """
     what = message.get("do")
     if not isinstance(what, str) or what not in REQUESTS:
-        hint = nearest(what, REQUESTS) if isinstance(what, str) else ""
-        raise ProtocolError(f"do is {str(what)[:80]!r}; {', '.join(REQUESTS)} are known here.{hint}")
+        hint = nearest(what, _EVERYWHERE) if isinstance(what, str) else ""
+        raise ProtocolError(f"do is {str(what)[:80]!r}; {', '.join(_EVERYWHERE)} are known here.{hint}")
     return read(REQUESTS[what], message)

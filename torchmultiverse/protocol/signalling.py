@@ -43,7 +43,7 @@ def parse(text: str | bytes) -> Message:
 def _id(message: Message, key: str) -> str:
     value = message.get(key)
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise ProtocolError(f"{message['type']}: {key} is {value!r}; a string or a number is right")
+        raise ProtocolError(f"{message['type']}: {key} is {repr(value)[:80]}; a string or a number is right")
     return str(value)
 
 
@@ -422,7 +422,7 @@ class ServerCore:
     def _unknown(self, role: str, kind: str) -> list[Out]:
         """A server of UE 5.0 hangs up on what it does not know; later ones let it pass."""
         if self.generation == "legacy":
-            raise ProtocolError(f"a {role} sent '{kind[:100]}', which this server does not know")
+            raise ProtocolError(f"a {role} sent {kind[:100]!r}, which this server does not know")
         return []
 
     def _free(self, wanted: str, besides: _Peer | None = None) -> str:

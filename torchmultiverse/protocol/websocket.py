@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import string
 from urllib.parse import quote, urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.connection import Connection
-from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
 
 from torchmultiverse.errors import EngineError
 from torchmultiverse.protocol.signalling import MAX_MESSAGE
@@ -15,6 +16,8 @@ from torchmultiverse.protocol.signalling import MAX_MESSAGE
 PING = 20.0
 """Seconds between two looks whether the other side still answers, and seconds that it may take to."""
 CLOSE_TIMEOUT = 1.0
+ROOM = "torchmultiverse-room"
+"""What a signalling server of ours says first in a room; another one has no rooms, and says something else."""
 _PLAIN = "".join(c for c in string.punctuation if c != "%")
 
 
@@ -51,6 +54,36 @@ async def dial(url: str, token: str | None, timeout: float = 10.0) -> ClientConn
         raise TimeoutError(f"{url} does not answer within {timeout:g} s") from None
     except OSError as error:
         raise ConnectionError(f"{url}: {error}") from None
+
+
+async def enter_room(url: str, name: str, token: str | None, timeout: float) -> ClientConnection:
+    """Connect to a room of a signalling server, where files go directly from a streamer to a player.
+
+    Args:
+        url: of the server, as for `dial`.
+        name: of the room.
+        token: for a server that asks for one.
+        timeout: seconds that it may take.
+
+    Raises:
+        EngineError: see `dial`.
+        ConnectionError: nothing answers, or the server has no such room.
+        TimeoutError: no answer.
+    """
+    parts = urlsplit(url)
+    address = parts._replace(path=f"{parts.path.rstrip('/')}/pixels/{name}").geturl()
+    room = await dial(address, token, timeout)
+    try:
+        async with asyncio.timeout(timeout):
+            first = await room.recv()
+        if first != ROOM:
+            raise ConnectionError(f"{url} has no rooms")
+    except ConnectionClosed:
+        raise ConnectionError(f"{url} does not let us into a room {farewell(room)}") from None
+    except BaseException:
+        await room.close()
+        raise
+    return room
 
 
 def host(url: str) -> str:

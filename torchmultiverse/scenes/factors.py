@@ -100,6 +100,8 @@ class Factor:
             )
         if self.period is not None:
             value = value % self.period
+            if value == self.period:  # what a negative number next to zero is rounded to
+                value = 0
         return int(value) if float(value).is_integer() else float(value)
 
     def parts(self, value: Any, at: str = "") -> tuple[float, float, float]:

@@ -8,12 +8,14 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from typing import Literal
 
 from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, Limits, RenderOptions, Supervisor, codec
 from torchmultiverse.errors import EngineError, ProtocolError, SpecError
 from torchmultiverse.protocol import datachannel as dc
 from torchmultiverse.protocol import messages, pug
 from torchmultiverse.scenes import FACTORS, Scene
+from torchmultiverse.serve.pixels import Outlets
 from torchmultiverse.serve.player import Player
 
 log = logging.getLogger(__name__)
@@ -29,13 +31,15 @@ class Answers:
         make_engine: called in the engine's thread, and again when the engine breaks.
         limits: of its supervisor.
         pug_quiet: seconds without a further factor after which the ``pug`` dialect's scene is complete.
+        outlets: ways of files besides the data channel.
     """
 
-    def __init__(self, make_engine: Callable[[], Engine], limits: Limits, pug_quiet: float) -> None:
+    def __init__(self, make_engine: Callable[[], Engine], limits: Limits, pug_quiet: float, outlets: Outlets) -> None:
         self._engines = Supervisor(make_engine, limits=limits, name="engine")
         self._catalogue: Catalogue
         self._latest: Frame | None = None
         self._pug_quiet = pug_quiet
+        self._outlets = outlets
 
     def _say(self, player: Player, *messages: bytes) -> None:
         player.say(*messages)
@@ -60,13 +64,29 @@ class Answers:
         if isinstance(request, messages.Hello):
             engine = self._catalogue
             done = messages.HelloDone(
-                id=name, engine=engine.engine, version=engine.version, fingerprint=engine.fingerprint
-            )
+                id=name, engine=engine.engine, version=engine.version, fingerprint=engine.fingerprint,
+                pixels=list(self._outlets.offered) or None,
+            )  # fmt: skip
             self._respond(player, done)
+        elif isinstance(request, messages.PixelsRequest):
+            if player.opening is None or player.opening.done():
+                player.opening = asyncio.get_running_loop().create_task(self._open_outlet(player, request))
+            else:
+                self._respond(player, messages.Failed(id=name, reason="another way of pixels is being opened"))
         else:
             data = self._catalogue.model_dump_json().encode()
             self._say(player, *dc.encode_file(f"{name}.catalogue.json", codec.MIME["json"], data))
             self._respond(player, messages.Done(id=name))
+
+    async def _open_outlet(self, player: Player, request: messages.PixelsRequest) -> None:
+        """Prepare another way for the files of a player, which is taken from when the player is ready."""
+        reply: messages.Message
+        try:
+            place, key = await self._outlets.open(request.by, player.use)
+            reply = messages.PixelsDone(id=request.id, place=place, key=key)
+        except EngineError as error:
+            reply = messages.Failed(id=request.id, reason=str(error))
+        self._respond(player, reply)
 
     def _render(self, player: Player, request: messages.RenderRequest) -> None:
         name = request.id
@@ -99,14 +119,17 @@ class Answers:
             self._respond(player, messages.Failed(id=name, reason=reason, again=again))
             return
         self._latest = answer
+        kinds = {one: codec.extension(one, options.format) for one in options.passes}
+        files = {one: (f"{name}.{one}.{kind}", answer.encoded(one)) for one, kind in kinds.items()}
+        sent = player.outlet.put(files) if player.outlet is not None else None
         done = messages.RenderDone(
             id=name, scene_id=answer.scene_id, sha256={one: answer.sha256(one) for one in options.passes},
-            settle=answer.settle, timings=answer.timings, engine=answer.engine, info=answer.info,
+            settle=answer.settle, timings=answer.timings, engine=answer.engine, info=answer.info, **(sent or {}),
         )  # fmt: skip
         parts = [_response(messages.Settled(id=name, settle=answer.settle))]
-        for one in options.passes:
-            extension = codec.extension(one, options.format)
-            parts += dc.encode_file(f"{name}.{one}.{extension}", codec.MIME[extension], answer.encoded(one))
+        if sent is None:
+            for one, (extension, data) in files.items():
+                parts += dc.encode_file(extension, codec.MIME[kinds[one]], data)
         self._say(player, *parts, _response(done))
 
     def _pug(self, player: Player, text: str) -> None:
@@ -162,6 +185,8 @@ def _encoded(future: Future[Frame | Failure], scene: Scene, options: RenderOptio
     answer = future.result()
     if isinstance(answer, Frame):
         try:
+            if "raw" in (answer.format, options.format):
+                answer = answer.in_format(options.format)
             for name in options.passes:
                 answer.encoded(name)
         except Exception as error:  # the picture is somebody's code's: its scene fails, the server goes on
@@ -181,5 +206,6 @@ def read_request(request: messages.RenderRequest) -> tuple[Scene, RenderOptions]
         SpecError: what is wrong with it.
     """
     size = (request.size[0], request.size[1])
-    options = RenderOptions(size, tuple(request.passes), request.format, request.seed, request.samples)
+    format: Literal["png", "jpeg", "raw"] = "raw" if request.raw else request.format
+    options = RenderOptions(size, tuple(request.passes), format, request.seed, request.samples)
     return Scene(request.scene), options

@@ -6,12 +6,11 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiortc import RTCDataChannel, RTCPeerConnection
+from torchmultiverse.protocol.webrtc import Peer
+from torchmultiverse.serve.pixels import Outlet
 
 MAX_UNSENT = 256 * 2**20
 """Bytes that may wait for a player who does not take them; beyond, its requests are dropped."""
-HIGH_WATER = 1024 * 1024
-"""Bytes in the send buffer at which the sender waits."""
 
 
 @dataclass
@@ -19,8 +18,7 @@ class Player:
     """One who watches or asks.
 
     Attributes:
-        connection: its WebRTC connection.
-        channel: its data channel.
+        peer: its WebRTC connection.
         factors: the ``pug`` dialect's factors as last set.
         resolution: width and height that the ``pug`` dialect last asked for.
         pending_pug: fires when the ``pug`` dialect's scene is complete.
@@ -28,11 +26,12 @@ class Player:
         tasks: what ends with the player.
         candidates: how many ICE candidates it has sent.
         unsent: bytes in the outbox.
+        outlet: where the files of its pictures go, if not over the data channel.
+        opening: prepares another outlet, which the player asked for.
         gone: whether it has left.
     """
 
-    connection: RTCPeerConnection
-    channel: RTCDataChannel
+    peer: Peer
     factors: dict[str, Any] = field(default_factory=dict)
     resolution: tuple[int, int] = (512, 512)
     pending_pug: asyncio.TimerHandle | None = None
@@ -40,11 +39,21 @@ class Player:
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     candidates: int = 0
     unsent: int = 0
+    outlet: Outlet | None = None
+    opening: asyncio.Task[None] | None = None
     gone: bool = False
 
     def absent(self) -> bool:
         """Whether rendering for this player would be in vain."""
         return self.gone or self.unsent > MAX_UNSENT
+
+    def use(self, outlet: Outlet | None) -> None:
+        """Have files sent another way, or, ``None``, over the data channel again."""
+        before, self.outlet = self.outlet, outlet
+        if before is not None and outlet is not None:
+            before.close()
+        if self.gone and outlet is not None:
+            outlet.close()
 
     def say(self, *messages: bytes) -> None:
         """Have messages sent, one after another, unless the player has left."""

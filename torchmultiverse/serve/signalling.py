@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import json
 import logging
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -31,6 +31,7 @@ from torchmultiverse.protocol import (
     printable,
 )
 from torchmultiverse.serve.process import announce, until_stopped
+from torchmultiverse.serve.rooms import Rooms, room_of
 from torchmultiverse.serve.security import authorised, check_bind, check_origins, origin_allowed
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,21 @@ Role = Literal["streamer", "player"]
 _ENDED, _REFUSED, _RESTART, _FULL = 1000, 1008, 1012, 1013
 
 
+class _OneLine(logging.Filter):
+    """A stranger that breaks off in a handshake is a line of `INFO`: with the library's tracebacks it fills the log."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        ours = record.msg in {"connection handler failed", "process_request failed"}
+        if record.exc_info and record.exc_info[1] is not None and not ours:
+            log.info("%s: %s", record.getMessage(), printable(repr(record.exc_info[1])))
+            return False
+        return True
+
+
+_library_log = logging.getLogger(f"{__name__}.websockets")
+_library_log.addFilter(_OneLine())
+
+
 class SignallingServer:
     """Two listeners, one for streamers and one for players; port 0 takes a free one.
 
@@ -55,6 +71,7 @@ class SignallingServer:
         generation: ``modern``, which takes peers of UE 5.0 as well, or ``legacy``, a server as of UE 5.0.
         token: that every peer has to show.
         allow_origins: origins whose pages may connect, besides our own page.
+        on_streamers: called with how many streamers are connected whenever one comes or goes.
 
     Raises:
         EngineError: a bind beyond loopback without a token, or an origin that is none.
@@ -69,6 +86,7 @@ class SignallingServer:
         generation: Generation = "modern",
         token: str | None = None,
         allow_origins: Iterable[str] = (),
+        on_streamers: Callable[[int], None] = lambda count: None,
     ) -> None:
         check_bind(host, token)
         self.host = host
@@ -77,9 +95,12 @@ class SignallingServer:
         self._token = token
         self._origins = check_origins(allow_origins)
         self._core = ServerCore(generation)
+        self._rooms = Rooms()
         self._outboxes: dict[Hashable, asyncio.Queue[Message | Hangup]] = {}
         self._servers: list[Server] = []
         self._stopping = False
+        self._streamers = 0
+        self._on_streamers = on_streamers
 
     @property
     def url(self) -> str:
@@ -111,6 +132,7 @@ class SignallingServer:
             server.close(close_connections=False)
         peers = [peer for peer in self._outboxes if isinstance(peer, ServerConnection)]
         await asyncio.gather(*(peer.close(_RESTART, "the signalling server ends") for peer in peers))
+        await self._rooms.close()
         for server in self._servers:
             await server.wait_closed()
         self._servers.clear()
@@ -120,6 +142,7 @@ class SignallingServer:
         server = await serve(
             partial(self._peer, role), self.host, port, process_request=partial(self._door, role),
             max_size=MAX_MESSAGE, compression=None, ping_interval=PING, ping_timeout=PING, close_timeout=CLOSE_TIMEOUT,
+            logger=_library_log,
         )  # fmt: skip
         self._servers.append(server)
         return int(server.sockets[0].getsockname()[1])
@@ -145,6 +168,10 @@ class SignallingServer:
         return None
 
     async def _peer(self, role: Role, socket: ServerConnection) -> None:
+        room = room_of(socket.request.path) if socket.request is not None else None
+        if room is not None:
+            await self._rooms.serve(role, room, socket)
+            return
         try:
             joined = self._core.join(socket, role)
         except ProtocolError as error:
@@ -152,6 +179,7 @@ class SignallingServer:
             return
         outbox = self._outboxes[socket] = asyncio.Queue(_OUTBOX)
         writer = asyncio.create_task(self._write(socket, outbox))
+        self._count(role, 1)
         quiet = asyncio.get_running_loop().call_later(SILENCE, lambda: self._send(self._core.assume_legacy(socket)))
         try:
             self._send(joined)
@@ -165,11 +193,17 @@ class SignallingServer:
             log.info("%s: %s", role, error)
         finally:
             quiet.cancel()
+            self._count(role, -1)
             del self._outboxes[socket]
             writer.cancel()
             gone = self._core.leave(socket)
             if not self._stopping:  # else the streams go on without us, and nobody need be told of an end
                 self._send(gone)
+
+    def _count(self, role: Role, change: int) -> None:
+        if role == "streamer":
+            self._streamers += change
+            self._on_streamers(self._streamers)
 
     def _send(self, messages: list[Out]) -> None:
         for key, message in messages:
@@ -226,6 +260,7 @@ async def _main(arguments: argparse.Namespace, token: str | None) -> None:
         generation=arguments.generation,
         token=token,
         allow_origins=arguments.allow_origin,
+        on_streamers=lambda count: announce({"streamers": count}),
     )
     await server.start()
     try:

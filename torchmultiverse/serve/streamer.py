@@ -14,18 +14,18 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
-from aiortc import RTCSessionDescription
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from torchmultiverse.engines import Engine, Limits
 from torchmultiverse.errors import EngineError, ProtocolError, SpecError
 from torchmultiverse.protocol import datachannel as dc
-from torchmultiverse.protocol import signalling, webrtc, websocket
+from torchmultiverse.protocol import pixels, signalling, webrtc, websocket
 from torchmultiverse.serve.answers import Answers
-from torchmultiverse.serve.player import HIGH_WATER, Player
+from torchmultiverse.serve.pixels import Outlets
+from torchmultiverse.serve.player import Player
 from torchmultiverse.serve.security import is_loopback
-from torchmultiverse.serve.video import LatestFrameTrack
+from torchmultiverse.serve.video import LatestFrame
 from torchmultiverse.version import __version__
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,11 @@ class Streamer(Answers):
         token: for a server that asks for one.
         pug_quiet: seconds without a further factor after which the ``pug`` dialect's scene is complete.
         protocol_message: send ``Protocol`` (UE 5.1 and later) or not (UE 5.0).
+        transport: the WebRTC stack: ``native``, ``aiortc``, or ``auto``: native where it is installed.
+        pixel_ways: of files, that are offered besides the data channel: ``auto`` all, ``channel`` none, or one.
+
+    Raises:
+        EngineError: a transport that is unknown or not installed.
     """
 
     def __init__(
@@ -59,14 +64,18 @@ class Streamer(Answers):
         token: str | None = None,
         pug_quiet: float = 0.05,
         protocol_message: bool = True,
+        pixel_ways: pixels.Choice = "auto",
+        transport: webrtc.Transport = "auto",
     ) -> None:
-        super().__init__(make_engine, Limits(lease=LEASE, restarts=MAX_BREAKS - 1, max_pause=0.5), pug_quiet)
+        limits = Limits(lease=LEASE, restarts=MAX_BREAKS - 1, max_pause=0.5)
+        super().__init__(make_engine, limits, pug_quiet, Outlets(url, token, pixels.ways(pixel_ways)))
         self.url = url
         self.loopback = is_loopback(websocket.host(url)) if loopback is None else loopback
         self._token = token
         self._session = signalling.StreamerSession(streamer_id)
         self._players: dict[str, Player] = {}
         self._protocol_message = protocol_message
+        self._transport: webrtc.Transport = webrtc.choose_stack(transport)
         self._socket: ClientConnection | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -94,6 +103,7 @@ class Streamer(Answers):
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
             await asyncio.gather(*(self._drop(player) for player in list(self._players)))
+            await self._outlets.close()
             await loop.run_in_executor(None, self._engines.close, 10)
 
     async def _register(self, ready: Callable[[], None]) -> None:
@@ -144,17 +154,16 @@ class Streamer(Answers):
         elif isinstance(action, signalling.PlayerLeft):
             self._drop(action.player)
         elif isinstance(action, signalling.Answer) and action.player in self._players:
-            connection = self._players[action.player].connection
             try:
-                await connection.setRemoteDescription(RTCSessionDescription(action.sdp, "answer"))
-            except Exception as error:  # aiortc raises many kinds on bad SDP; one player's, not ours
-                log.warning("player %s: bad answer: %s", action.player, error)
+                await self._players[action.player].peer.accept(action.sdp)
+            except ProtocolError as error:  # one player's, not ours
+                log.warning("player %s: %s", action.player, error)
                 self._drop(action.player)
         elif isinstance(action, signalling.Candidate) and action.player in self._players:
             player = self._players[action.player]
             player.candidates += 1
             if player.candidates <= MAX_CANDIDATES:
-                await webrtc.add_candidate(player.connection, action.candidate)
+                await player.peer.add_candidate(action.candidate)
 
     async def _signal(self, message: dict[str, Any]) -> None:
         if self._socket is not None:
@@ -169,27 +178,14 @@ class Streamer(Answers):
 
     async def _offer(self, name: str) -> None:
         self._drop(name)
-        connection = webrtc.peer_connection()
-        connection.addTrack(LatestFrameTrack(lambda: self._latest))
-        for transceiver in connection.getTransceivers():
-            transceiver.direction = "sendonly"
-        player = Player(connection, connection.createDataChannel("cirrus", ordered=True))
+        events = webrtc.PeerEvents(
+            opened=lambda: self._open(player),
+            message=lambda data: self._message(player, data),
+            closed=lambda reason: self._gone(player),
+        )
+        player = Player(webrtc.make_peer(events, loopback=self.loopback, transport=self._transport))
         self._players[name] = player
-        player.channel.bufferedAmountLowThreshold = HIGH_WATER // 4
-        player.channel.on("open", lambda: self._open(player))
-        player.channel.on("message", lambda data: self._message(player, data))
-
-        def changed() -> None:
-            if connection.connectionState in {"failed", "closed"}:
-                for name in [n for n, one in self._players.items() if one is player]:
-                    self._drop(name)
-
-        connection.on("connectionstatechange", changed)
-
-        if self.loopback:
-            webrtc.loopback_only(connection)
-        await connection.setLocalDescription(await connection.createOffer())
-        sdp, candidates = webrtc.trickled(connection.localDescription.sdp)
+        sdp, candidates = webrtc.trickled(await player.peer.offer("cirrus", LatestFrame(lambda: self._latest)))
         await self._signal(self._session.offer(sdp, name))
         for candidate in candidates:
             await self._signal(self._session.candidate(candidate, name))
@@ -200,9 +196,15 @@ class Streamer(Answers):
         if player is None:
             return self._spawn(asyncio.sleep(0))
         player.gone = True
-        for task in player.tasks:
+        if player.outlet is not None:
+            player.outlet.close()
+        for task in (*player.tasks, *([player.opening] if player.opening else [])):
             task.cancel()
-        return self._spawn(webrtc.close(player.connection))
+        return self._spawn(player.peer.close())
+
+    def _gone(self, player: Player) -> None:
+        for name in [name for name, one in self._players.items() if one is player]:
+            self._drop(name)
 
     # Data channel ---------------------------------------------------------------------------------------------
 
@@ -216,22 +218,14 @@ class Streamer(Answers):
         player.tasks.append(asyncio.get_running_loop().create_task(self._send(player)))
 
     async def _send(self, player: Player) -> None:
-        channel = player.channel
-        low = asyncio.Event()
-        channel.on("bufferedamountlow", low.set)
-        while channel.readyState == "open":
-            for message in await player.outbox.get():
-                if channel.readyState != "open":
-                    return
-                if channel.bufferedAmount > HIGH_WATER:
-                    low.clear()
-                    await low.wait()
-                channel.send(message)
-                player.unsent -= len(message)
+        with suppress(ConnectionError):  # it ended, which is said elsewhere
+            while True:
+                for message in await player.outbox.get():
+                    await player.peer.room()
+                    player.peer.send(message)
+                    player.unsent -= len(message)
 
-    def _message(self, player: Player, data: bytes | str) -> None:
-        if isinstance(data, str):
-            return
+    def _message(self, player: Player, data: bytes) -> None:
         try:
             message = dc.decode_input(data)
         except ProtocolError as error:

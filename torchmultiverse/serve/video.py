@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import Callable
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from aiortc import VideoStreamTrack
-from av import VideoFrame
 from PIL import Image
-from typing_extensions import override
 
 from torchmultiverse.engines import Frame
 
@@ -20,29 +15,30 @@ VIDEO_FPS = 5
 VIDEO_SIDE = 256
 
 
-class LatestFrameTrack(VideoStreamTrack):  # type: ignore[misc]
-    """A video of the latest frame, at a modest rate, so that a browser shows what the engine does."""
+class LatestFrame:
+    """A video of the latest frame, at a modest rate, so that a browser shows what the engine does.
+
+    Args:
+        source: called for the latest frame, if there is one.
+
+    Attributes:
+        fps: pictures a second.
+    """
+
+    fps = VIDEO_FPS
 
     def __init__(self, source: Callable[[], Frame | None]) -> None:
-        super().__init__()
         self._source = source
-        self._count = itertools.count()
         self._shown: Frame | None = None
         self._picture = np.full((VIDEO_SIDE, VIDEO_SIDE, 3), 32, np.uint8)
 
-    @override
-    async def recv(self) -> VideoFrame:
-        number = next(self._count)
-        if number:
-            await asyncio.sleep(1 / VIDEO_FPS)
+    async def picture(self) -> np.ndarray[Any, Any]:
+        """Return the picture to show, (256, 256, 3) uint8 RGB: dark grey until there is a frame."""
         latest = self._source()
         if latest is not None and latest is not self._shown:
             self._shown = latest
             self._picture = await asyncio.to_thread(_thumbnail, latest)
-        frame = VideoFrame.from_ndarray(self._picture, format="rgb24")
-        frame.pts = number * 90000 // VIDEO_FPS
-        frame.time_base = Fraction(1, 90000)
-        return frame
+        return self._picture
 
 
 def _thumbnail(frame: Frame) -> np.ndarray[Any, Any]:

@@ -252,6 +252,8 @@ class RowSchema:
 
 def _image(scene: Scene, frame: Frame, name: str) -> dict[str, Any]:
     tag = "" if name == "rgb" else f".{name}"
+    if frame.format == "raw":
+        frame = frame.in_format("png")  # a dataset keeps pictures that everybody's tools open
     return {"bytes": frame.encoded(name), "path": f"{scene.scene_id}{tag}.{codec.extension(name, frame.format)}"}
 
 

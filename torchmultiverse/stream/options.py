@@ -16,7 +16,7 @@ class StreamOptions:
     """How a `RenderStream` renders and hands out pictures.
 
     Attributes:
-        workers: engines side by side.
+        workers: engines side by side; by default one, and of a launch profile all its instances.
         size: square size or (width, height) in pixels; by default the spec's, or 224.
         samples: samples per pixel; by default the spec's, or the engine's.
         prefetch: pictures that may be rendered before they are asked for; bounds memory.
@@ -37,7 +37,7 @@ class StreamOptions:
         SpecError: a number is out of range.
     """
 
-    workers: int = 1
+    workers: int | None = None
     size: int | tuple[int, int] | None = None
     samples: int | None = None
     prefetch: int = 32
@@ -50,7 +50,7 @@ class StreamOptions:
     record: str | Path | None = None
 
     def __post_init__(self) -> None:
-        if self.workers < 1 or self.window < 1 or self.prefetch < self.workers:
+        if (self.workers is not None and self.workers < 1) or self.window < 1 or self.prefetch < (self.workers or 1):
             raise SpecError(
                 f"workers = {self.workers}, window = {self.window}, prefetch = {self.prefetch}: at least 1, 1, and "
                 "one per worker"

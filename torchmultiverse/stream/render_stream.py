@@ -96,6 +96,7 @@ class RenderStream(IterableDataset[Item]):
         if engine is None:
             engine = "inprocess" if self._device is not None and self._device.type == "cuda" else "builtin"
         assets = self._spec.assets if self._spec else []
+        self._workers = self._side_by_side(engine)
         self._make = engine if callable(engine) else _factory(engine, self.design, assets)
         self._transform = chosen.transform or (to_tensor if self._device is None else lambda tensor: tensor)
         self._failures: list[Failure] = []
@@ -359,7 +360,7 @@ class RenderStream(IterableDataset[Item]):
         found = self.stats()
         total = sum(found[key] for key in ("wait", "prepare", "outside")) or 1.0
         shares = ", ".join(f"{key} {100 * found[key] / total:.0f} %" for key in ("wait", "prepare", "outside"))
-        engines = self._settings.workers
+        engines = self._workers
         return f"RenderStream({found['images']} pictures, {engines} engines; {shares}; limit: {found['limit']})"
 
     def close(self) -> None:
@@ -385,8 +386,20 @@ class RenderStream(IterableDataset[Item]):
         if self._engines is None:
             if self._device is not None and self._device.type == "cuda" and get_worker_info() is not None:
                 raise SpecError("a stream on a GPU renders in the training process; use a DataLoader without workers")
-            self._engines = self._supervise(self._settings.workers)
+            self._engines = self._supervise(self._share())
         return self._engines
+
+    def _side_by_side(self, engine: object) -> int:
+        from torchmultiverse.connect import side_by_side
+
+        return side_by_side(engine, self._settings.workers)
+
+    def _share(self) -> int:
+        """Return how many engines this copy runs: DataLoader workers share the instances of a launch profile."""
+        info = get_worker_info()
+        if self._settings.workers is not None or info is None:
+            return self._workers
+        return max(self._workers // info.num_workers, 1)
 
     def _supervise(self, workers: int) -> Supervisor:
         # A scene over which engines are lost goes to one engine more than an engine is made anew, so that an engine
@@ -482,7 +495,10 @@ def _rendering(spec: Spec | None, chosen: StreamOptions) -> RenderOptions:
     wanted = (spec.render.size if spec else 224) if chosen.size is None else chosen.size
     samples = chosen.samples or (spec.render.samples if spec else None)
     width, height = (wanted, wanted) if isinstance(wanted, int) else wanted
-    return RenderOptions((width, height), seed=chosen.seed, samples=samples)
+    # Pictures that nobody keeps need not be compressed on their way here.
+    return RenderOptions(
+        (width, height), format="raw" if chosen.record is None else "png", seed=chosen.seed, samples=samples
+    )
 
 
 def keep_on_device(engine: Engine) -> Engine:

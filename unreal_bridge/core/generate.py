@@ -1,7 +1,7 @@
 """Writes what the core takes from the Python side: the table of factors, and Python's tables of Unicode.
 
-    python unreal_bridge/core/generate.py          # writes src/factors.inc and src/unicode.inc
-    python unreal_bridge/core/generate.py --check  # exit code 1 where they are not current
+python unreal_bridge/core/generate.py          # writes src/factors.inc and src/unicode.inc
+python unreal_bridge/core/generate.py --check  # exit code 1 where they are not current
 """
 
 from __future__ import annotations

@@ -140,7 +140,10 @@ bool numeric(const Factor& factor, const Value& given, Value& out, std::string& 
     error.erase(error.find_last_not_of(' ') + 1);
     return false;
   }
-  if (!factor.period.is(Value::Kind::Null)) value = number::modulo(value, factor.period);
+  if (!factor.period.is(Value::Kind::Null)) {
+    value = number::modulo(value, factor.period);
+    if (value == factor.period) value = Value::integer(0);  // what a negative number next to zero is rounded to
+  }
   if (value.is(Value::Kind::Float) && std::floor(value.as_double()) == value.as_double()) {
     value = Value::integer_text(number::integer(value.as_double()));
   }

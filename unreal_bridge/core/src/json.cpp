@@ -363,8 +363,6 @@ void quoted(std::string_view text, std::string& out) {
         } else if (code >= 0x10000) {
           unit(0xD800 + ((code - 0x10000) >> 10));
           unit(0xDC00 + ((code - 0x10000) & 0x3FF));
-        } else if (code == 0x7F) {
-          out += static_cast<char>(code);
         } else {
           unit(code);
         }

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cctype>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "Pure/TmvConditions.h"
@@ -46,15 +47,31 @@ namespace
 		return One;
 	}
 
-	std::vector<std::string> Rows(const UDataTable* Table)
+	/** The rows of a table with their levels. */
+	template <typename RowType>
+	std::vector<std::pair<std::string, const RowType*>> Rows(const UDataTable* Table)
 	{
-		std::vector<std::string> Names;
+		std::vector<std::pair<std::string, const RowType*>> Found;
 		if (Table)
 		{
 			for (const FName& Name : Table->GetRowNames())
 			{
-				Names.push_back(TmvText::ToUtf8(Name.ToString()));
+				if (const RowType* Row = Table->FindRow<RowType>(Name, TEXT("catalogue"), false))
+				{
+					Found.emplace_back(TmvText::ToUtf8(Row->Wire.IsEmpty() ? Name.ToString() : Row->Wire), Row);
+				}
 			}
+		}
+		return Found;
+	}
+
+	template <typename RowType>
+	std::vector<std::string> LevelsOf(const UDataTable* Table)
+	{
+		std::vector<std::string> Names;
+		for (const auto& One : Rows<RowType>(Table))
+		{
+			Names.push_back(One.first);
 		}
 		return Names;
 	}
@@ -99,10 +116,10 @@ namespace
 		}
 	}
 
-	Value Asset(const FString& Name, const char* Kind, const FString& Source, const FString& License, const FString& Attribution)
+	Value Asset(const std::string& Name, const char* Kind, const FString& Source, const FString& License, const FString& Attribution)
 	{
 		Value One = Value::object();
-		One.set("name", Value::string(TmvText::ToUtf8(Name)));
+		One.set("name", Value::string(Name));
 		One.set("kind", Value::string(Kind));
 		One.set("source", Value::string(TmvText::ToUtf8(Source)));
 		One.set("license", Value::string(TmvText::ToUtf8(License)));
@@ -116,18 +133,12 @@ namespace
 		std::map<int32, std::vector<std::string>> Members;
 		std::map<int32, std::string> Named;
 		bAll = Table != nullptr;
-		if (Table)
+		for (const auto& One : Rows<FTmvCharacterRow>(Table))
 		{
-			for (const FName& Name : Table->GetRowNames())
-			{
-				const FTmvCharacterRow* Row = Table->FindRow<FTmvCharacterRow>(Name, TEXT("catalogue"), false);
-				bAll = bAll && Row && Row->ClassId > 0 && Row->ClassId <= 65535;
-				if (Row)
-				{
-					Members[Row->ClassId].push_back(TmvText::ToUtf8(Name.ToString()));
-					Named[Row->ClassId] = TmvText::ToUtf8(Row->ClassName);
-				}
-			}
+			const int32 Id = One.second->ClassId;
+			bAll = bAll && Id > 0 && Id <= 65535;
+			Members[Id].push_back(One.first);
+			Named[Id] = TmvText::ToUtf8(One.second->ClassName);
 		}
 		Value List = Value::array();
 		for (const auto& Of : Members)
@@ -170,7 +181,7 @@ namespace
 		std::string Column = Wire;
 		std::transform(Column.begin(), Column.end(), Column.begin(), [](unsigned char Letter) { return std::tolower(Letter); });
 		Value One = Value::object();
-		One.set("wire", Value::string(Wire));
+		One.set("name", Value::string(Wire));
 		One.set("column", Value::string(Column));
 		One.set("kind", Value::string(Kind));
 		One.set("default", std::move(Standard));
@@ -188,7 +199,7 @@ tmv::Value TmvCatalogue::FurtherFactors(const UTmvSettings& Settings)
 			List.items().push_back(Further(Row.wire, "number", Value::integer(0)));
 		}
 	}
-	for (int32 Number = 3; Number <= Settings.MostCharacters; ++Number)
+	for (int32 Number = 3; Number <= Settings.CharacterCount(); ++Number)
 	{
 		const std::string Prefix = FTmvCharacters::Prefix(Number);
 		List.items().push_back(Further(Prefix + "_Name", "category", Value::string("blank")));
@@ -261,7 +272,7 @@ std::string TmvCatalogue::Config(const UTmvSettings& Settings, const FTmvStage& 
 	}
 	Catalogue.set("passes", Strings(Passes));
 
-	std::vector<std::string> Names = Rows(Stage.CharacterTable());
+	std::vector<std::string> Names = LevelsOf<FTmvCharacterRow>(Stage.CharacterTable());
 	if (FTmvGltfFolder::CanLoad())
 	{
 		for (const TPair<FString, FString>& File : Stage.GltfFolder().Files())
@@ -270,11 +281,11 @@ std::string TmvCatalogue::Config(const UTmvSettings& Settings, const FTmvStage& 
 		}
 	}
 	Names.push_back("blank");
-	std::vector<std::string> Textures = Rows(Stage.TextureTable());
+	std::vector<std::string> Textures = LevelsOf<FTmvTextureRow>(Stage.TextureTable());
 	Textures.push_back("Default");
 	Value Factors = Value::object();
-	Factors.set("World_Name", Choice(Rows(Stage.WorldTable())));
-	for (int32 Number = 1; Number <= Settings.MostCharacters; ++Number)
+	Factors.set("World_Name", Choice(LevelsOf<FTmvWorldRow>(Stage.WorldTable())));
+	for (int32 Number = 1; Number <= Settings.CharacterCount(); ++Number)
 	{
 		AddCharacter(Factors, Number, Names, Textures);
 	}
@@ -294,25 +305,13 @@ std::string TmvCatalogue::Config(const UTmvSettings& Settings, const FTmvStage& 
 	Catalogue.set("classes", ClassList);
 
 	Value Assets = Value::array();
-	if (const UDataTable* Table = Stage.WorldTable())
+	for (const auto& One : Rows<FTmvWorldRow>(Stage.WorldTable()))
 	{
-		for (const FName& Name : Table->GetRowNames())
-		{
-			if (const FTmvWorldRow* Row = Table->FindRow<FTmvWorldRow>(Name, TEXT("catalogue"), false))
-			{
-				Assets.items().push_back(Asset(Name.ToString(), "world", Row->Source, Row->License, Row->Attribution));
-			}
-		}
+		Assets.items().push_back(Asset(One.first, "world", One.second->Source, One.second->License, One.second->Attribution));
 	}
-	if (const UDataTable* Table = Stage.CharacterTable())
+	for (const auto& One : Rows<FTmvCharacterRow>(Stage.CharacterTable()))
 	{
-		for (const FName& Name : Table->GetRowNames())
-		{
-			if (const FTmvCharacterRow* Row = Table->FindRow<FTmvCharacterRow>(Name, TEXT("catalogue"), false))
-			{
-				Assets.items().push_back(Asset(Name.ToString(), "character", Row->Source, Row->License, Row->Attribution));
-			}
-		}
+		Assets.items().push_back(Asset(One.first, "character", One.second->Source, One.second->License, One.second->Attribution));
 	}
 	Catalogue.set("assets", Assets);
 
@@ -324,6 +323,8 @@ std::string TmvCatalogue::Config(const UTmvSettings& Settings, const FTmvStage& 
 	Config.set("catalogue", Catalogue);
 	Config.set("factors", FurtherFactors(Settings));
 	Config.set("settle", Settle);
+	// Loading has its own limit in the stage; this one is for what hangs beyond it.
+	Config.set("patience_ms", Value::number(1000. * Settings.MaxSeconds + 60000.));
 	std::string Text;
 	tmv::json::canonical(Config, Text);
 	return Text;

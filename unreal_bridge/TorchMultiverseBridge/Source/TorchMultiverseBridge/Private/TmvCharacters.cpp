@@ -13,7 +13,6 @@
 
 #include "Pure/TmvPlacement.h"
 #include "TmvText.h"
-#include "TmvVersion.h"
 #include "TmvWorlds.h"
 
 namespace
@@ -24,11 +23,7 @@ namespace
 	USkeletalMeshComponent* MakeSkeletal(AActor& Actor, USkeletalMesh* Mesh, UAnimationAsset* Pose, float Time)
 	{
 		USkeletalMeshComponent* Component = NewObject<USkeletalMeshComponent>(&Actor);
-#if TMV_HAS_SKELETAL_MESH_ASSET
-		Component->SetSkeletalMeshAsset(Mesh);
-#else
 		Component->SetSkeletalMesh(Mesh);
-#endif
 		Component->RegisterComponent();
 		if (Pose)
 		{

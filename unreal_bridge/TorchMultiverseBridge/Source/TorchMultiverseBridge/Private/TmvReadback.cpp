@@ -2,13 +2,8 @@
 
 #include "Engine/TextureRenderTarget2D.h"
 #include "RHICommandList.h"
-#include "RHIGPUReadback.h"
 #include "RenderingThread.h"
 #include "TextureResource.h"
-
-FTmvReadback::~FTmvReadback()
-{
-}
 
 TSharedRef<FTmvReadback, ESPMode::ThreadSafe> FTmvReadback::Begin(UTextureRenderTarget2D& Target, int32 BytesPerPixel)
 {

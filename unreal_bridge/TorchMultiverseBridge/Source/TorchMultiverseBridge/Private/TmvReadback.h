@@ -2,19 +2,18 @@
 #pragma once
 
 #include "CoreMinimal.h"
+#include "RHIGPUReadback.h"
 #include "Templates/SharedPointer.h"
 #include "Templates/UniquePtr.h"
 
 #include <atomic>
 
-class FRHIGPUTextureReadback;
 class UTextureRenderTarget2D;
 
 class FTmvReadback : public TSharedFromThis<FTmvReadback, ESPMode::ThreadSafe>
 {
 public:
 	static TSharedRef<FTmvReadback, ESPMode::ThreadSafe> Begin(UTextureRenderTarget2D& Target, int32 BytesPerPixel);
-	~FTmvReadback();
 
 	/** Asks the render thread to look; true once the pixels are here. Called every frame. */
 	bool Poll();

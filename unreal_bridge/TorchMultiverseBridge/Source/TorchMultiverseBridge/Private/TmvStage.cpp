@@ -5,6 +5,8 @@
 #include "Misc/CommandLine.h"
 #include "Misc/Parse.h"
 
+#include <utility>
+
 #include "Pure/TmvConditions.h"
 #include "Pure/TmvPlacement.h"
 #include "TmvCatalogue.h"
@@ -45,6 +47,7 @@ void FTmvStage::Enter(UWorld& NewWorld, ATmvRig& NewRig)
 	Characters = FTmvCharacters();
 	Surroundings = FTmvSurroundings();
 	State = EState::Idle;
+	ShownJson.clear();
 	NewRig.SetMaterials(Settings->StencilMaterial.LoadSynchronous(), bMarker ? Settings->MarkerMaterial.LoadSynchronous() : nullptr);
 }
 
@@ -54,6 +57,13 @@ void FTmvStage::Begin(const tmv::Command& Apply)
 	Width = static_cast<int32>(Apply.width);
 	Height = static_cast<int32>(Apply.height);
 	Began = -1.;
+	if (Apply.changes.empty() && !Apply.resize && !ShownJson.empty() && !Worlds.Shown().IsEmpty())
+	{
+		// The same scene again: what is shown and its temporal history stay as they are.
+		State = EState::Applied;
+		return;
+	}
+	ShownJson.clear();
 	Why = Unknown(Apply);
 	if (!Why.IsSet() && (!World.IsValid() || !Rig.IsValid() || !Worlds_.IsValid() || !Characters_.IsValid()))
 	{
@@ -76,7 +86,7 @@ FTmvRefusal FTmvStage::Unknown(const tmv::Command& Apply) const
 {
 	for (const tmv::Change& Change : Apply.changes)
 	{
-		if (!TmvCatalogue::Applies(Change.factor, Settings->MostCharacters))
+		if (!TmvCatalogue::Applies(Change.factor, Settings->CharacterCount()))
 		{
 			return FTmvRefusal::Because(
 				FString::Printf(TEXT("%s: this project cannot vary it"), *TmvText::FromUtf8(Change.factor)));
@@ -89,7 +99,7 @@ FTmvStage::EState FTmvStage::Tick(double NowSeconds)
 {
 	if (State != EState::Waiting)
 	{
-		return State;
+		return std::exchange(State, EState::Idle);
 	}
 	Began = Began < 0. ? NowSeconds : Began;
 	const FTmvWorlds::EState World_ = Worlds.Poll();
@@ -110,8 +120,8 @@ FTmvStage::EState FTmvStage::Tick(double NowSeconds)
 	{
 		Why = FTmvRefusal::Because(TEXT("the level was lost, or it is a partitioned world, which cannot be streamed as one"));
 	}
-	State = Why.IsSet() ? EState::Refused : EState::Applied;
-	return State;
+	State = EState::Idle;
+	return Why.IsSet() ? EState::Refused : EState::Applied;
 }
 
 FTmvRefusal FTmvStage::Dress()
@@ -122,7 +132,7 @@ FTmvRefusal FTmvStage::Dress()
 	Shown.set("World_Name", tmv::Value::string(TmvText::ToUtf8(Worlds.Shown())));
 	Surroundings.Find(Worlds);
 	FTmvRefusal Refusal = Characters.Apply(
-		*World, Worlds, *Characters_, Textures_.Get(), Gltf, Levels, Settings->MostCharacters, Shown);
+		*World, Worlds, *Characters_, Textures_.Get(), Gltf, Levels, Settings->CharacterCount(), Shown);
 	if (!Refusal.IsSet())
 	{
 		Refusal = Surroundings.Apply(*World, Worlds, *Settings, Levels, Shown);
@@ -157,7 +167,7 @@ FTmvRefusal FTmvStage::Dress()
 FTmvRefusal FTmvStage::AimCamera(tmv::Value& OutShown)
 {
 	TArray<tmv_ue::Place> Spots;
-	for (int32 Number = 1; Number <= Settings->MostCharacters; ++Number)
+	for (int32 Number = 1; Number <= Settings->CharacterCount(); ++Number)
 	{
 		tmv_ue::Place Spot = tmv_ue::Place::Center;
 		if (Number > 2)

@@ -6,6 +6,8 @@
 #include "GameFramework/PlayerController.h"
 #include "HAL/PlatformTime.h"
 
+#include <utility>
+
 #include "TmvCatalogue.h"
 #include "TmvLog.h"
 #include "TmvSettings.h"
@@ -93,24 +95,19 @@ bool UTmvSubsystem::EnterWorld()
 		Link.Reset();
 		return false;
 	}
-	if (World.IsValid() || Applying != 0 || Capturing != 0)
+	// What was on its way belonged to the level that is gone.
+	Bridge->world_lost();
+	if (Applying != 0)
 	{
-		Bridge->world_lost();
+		std::string Refused;
+		Report(Bridge->refused(Applying, "another level was opened", true, Refused), Refused);
 	}
+	Applying = Capturing = 0;
+	Shot = EShot::None;
+	bSettling = false;
 	World = Played;
 	Rig = NewRig;
 	Stage.Enter(*Played, *NewRig);
-	bShows = false;
-	std::string Refused;
-	for (tmv::RequestNumber* Request : {&Applying, &Capturing})
-	{
-		if (*Request != 0)
-		{
-			Bridge->refused(*Request, "another level was opened", true, Refused);
-			*Request = 0;
-		}
-	}
-	Shot = EShot::None;
 	UE_LOG(LogTmvBridge, Display, TEXT("the bridge is ready: %s"), *TmvText::FromUtf8(Bridge->catalogue().fingerprint()));
 	return true;
 }
@@ -122,30 +119,23 @@ bool UTmvSubsystem::Tick(float)
 		return Link.IsValid();
 	}
 	const double Now = FPlatformTime::Seconds();
-	if (Applying != 0)
+	std::string Error;
+	switch (Applying != 0 ? Stage.Tick(Now) : FTmvStage::EState::Idle)
 	{
-		const FTmvStage::EState State = Stage.Tick(Now);
-		std::string Error;
-		if (State == FTmvStage::EState::Applied)
+	case FTmvStage::EState::Applied:
+		bSettling = true;
+		Report(Bridge->applied(std::exchange(Applying, 0), Stage.Shown(), Error), Error);
+		break;
+	case FTmvStage::EState::Refused:
+		Report(Bridge->refused(std::exchange(Applying, 0), TmvText::ToUtf8(Stage.Refusal().Reason), Stage.Refusal().bAgain, Error), Error);
+		break;
+	default:
+		// The core counts the frames of a scene that settles, and looks how long all else takes.
+		if (bSettling)
 		{
-			bShows = true;
-			Report(Bridge->applied(Applying, Stage.Shown(), Error), Error);
-			Applying = 0;
+			Rig->Warm();
 		}
-		else if (State == FTmvStage::EState::Refused)
-		{
-			bShows = false;
-			Bridge->world_lost();  // some of it may have been changed
-			const FTmvRefusal& Refusal = Stage.Refusal();
-			Report(Bridge->refused(Applying, TmvText::ToUtf8(Refusal.Reason), Refusal.bAgain, Error), Error);
-			Applying = 0;
-		}
-	}
-	else if (bShows && Capturing == 0)
-	{
-		// The core counts this frame as one of the scene's: it has to be one.
-		Rig->Warm();
-		Bridge->frame(Stage.Facts.Look(*World), Now * 1000.);
+		Bridge->frame(bSettling ? Stage.Facts.Look(*World) : tmv::Facts(), Now * 1000.);
 	}
 	Advance();
 	Obey();
@@ -167,8 +157,11 @@ void UTmvSubsystem::Obey()
 				TmvText::FromUtf8(Command.mime), TmvText::FromUtf8(Command.extension));
 			break;
 		case tmv::Command::Kind::Apply:
+			// The core has given up whatever was captured before.
 			Applying = Command.request;
-			bShows = false;
+			Capturing = 0;
+			Shot = EShot::None;
+			bSettling = false;
 			Stage.Begin(Command);
 			break;
 		case tmv::Command::Kind::Capture:
@@ -184,6 +177,7 @@ void UTmvSubsystem::Obey()
 void UTmvSubsystem::BeginCapture(const tmv::Command& Command)
 {
 	Capturing = Command.request;
+	bSettling = false;
 	Current = FTmvShot();
 	Current.Passes = Command.passes;
 	Current.bJpeg = Command.format == "jpeg";
@@ -197,6 +191,9 @@ void UTmvSubsystem::BeginCapture(const tmv::Command& Command)
 	if (Stage.HasWeather())
 	{
 		Stage.Surroundings.Reseed(Command.picture_seed);
+	}
+	if (Stage.HasWeather() || Stage.BlurWay() > 0.)
+	{
 		Rig->Cut();
 		WarmFrames = FMath::Max(Command.samples, Quiet);
 	}

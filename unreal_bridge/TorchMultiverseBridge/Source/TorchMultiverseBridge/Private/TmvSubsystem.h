@@ -56,7 +56,7 @@ private:
 	TWeakObjectPtr<ATmvRig> Rig;
 
 	tmv::RequestNumber Applying = 0, Capturing = 0;
-	bool bShows = false;  // a scene was applied: frames fill its temporal history
+	bool bSettling = false;  // a scene was applied and is not yet captured: frames fill its temporal history
 	EShot Shot = EShot::None;
 	int32 WarmFrames = 0;
 	FTmvShot Current;

@@ -17,5 +17,5 @@
 // Pipeline states that are compiled ahead of their first use: precaching came with 5.1.
 #define TMV_HAS_PSO_PRECACHING TMV_UE_AT_LEAST(1)
 
-// USkeletalMeshComponent: SetSkeletalMesh until 5.0, SetSkeletalMeshAsset and GetSkeletalMeshAsset from 5.1.
-#define TMV_HAS_SKELETAL_MESH_ASSET TMV_UE_AT_LEAST(1)
+// FHitResult: in Engine/EngineTypes.h until 5.0, in a header of its own from 5.1.
+#define TMV_HAS_HIT_RESULT_HEADER TMV_UE_AT_LEAST(1)

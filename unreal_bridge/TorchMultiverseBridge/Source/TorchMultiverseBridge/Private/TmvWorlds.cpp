@@ -3,10 +3,15 @@
 #include "CollisionQueryParams.h"
 #include "Engine/DataTable.h"
 #include "Engine/EngineTypes.h"
-#include "Engine/HitResult.h"
 #include "Engine/Level.h"
 #include "Engine/LevelStreamingDynamic.h"
 #include "Engine/World.h"
+
+#include "TmvVersion.h"
+
+#if TMV_HAS_HIT_RESULT_HEADER
+#include "Engine/HitResult.h"
+#endif
 
 FTmvRefusal FTmvWorlds::Show(UWorld& Host, const UDataTable& Table, const FString& Name)
 {

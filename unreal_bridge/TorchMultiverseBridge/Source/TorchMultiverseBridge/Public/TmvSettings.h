@@ -35,7 +35,7 @@ public:
 	TSoftObjectPtr<UDataTable> Textures;
 
 	/** How many characters a scene may have; more than two are Character3_Name and so on, at locations. */
-	UPROPERTY(Config, EditAnywhere, Category = "Catalogue", meta = (ClampMin = "1", ClampMax = "8"))
+	UPROPERTY(Config, EditAnywhere, Category = "Catalogue", meta = (ClampMin = "2", ClampMax = "8"))
 	int32 MostCharacters = 2;
 
 	/** Folder of .glb files that are characters as well; -TmvGltf=FOLDER overrides it. Needs TorchMultiverseGltf. */
@@ -82,6 +82,8 @@ public:
 
 	UPROPERTY(Config, EditAnywhere, Category = "Settle", meta = (ClampMin = "1"))
 	float MaxSeconds = 120.f;
+
+	int32 CharacterCount() const { return FMath::Clamp(MostCharacters, 2, 8); }
 
 	virtual FName GetCategoryName() const override { return TEXT("Plugins"); }
 };

@@ -1,4 +1,5 @@
-// Rows of the three data tables that say what a project can render. The name of a row is the level on the wire.
+// Rows of the three data tables that say what a project can render. The name of a row is the level on the wire,
+// or what its Wire says.
 #pragma once
 
 #include "CoreMinimal.h"
@@ -18,6 +19,10 @@ USTRUCT(BlueprintType)
 struct TORCHMULTIVERSEBRIDGE_API FTmvWorldRow : public FTableRowBase
 {
 	GENERATED_BODY()
+
+	/** The level on the wire: a packaged project may not keep the capital letters of a row's name. Empty: as the row. */
+	UPROPERTY(EditAnywhere, BlueprintReadWrite, Category = "TorchMultiverse")
+	FString Wire;
 
 	UPROPERTY(EditAnywhere, BlueprintReadWrite, Category = "TorchMultiverse")
 	TSoftObjectPtr<UWorld> Level;
@@ -61,6 +66,10 @@ USTRUCT(BlueprintType)
 struct TORCHMULTIVERSEBRIDGE_API FTmvCharacterRow : public FTableRowBase
 {
 	GENERATED_BODY()
+
+	/** The level on the wire: a packaged project may not keep the capital letters of a row's name. Empty: as the row. */
+	UPROPERTY(EditAnywhere, BlueprintReadWrite, Category = "TorchMultiverse")
+	FString Wire;
 
 	/** One of the two meshes. */
 	UPROPERTY(EditAnywhere, BlueprintReadWrite, Category = "TorchMultiverse")
@@ -110,6 +119,10 @@ USTRUCT(BlueprintType)
 struct TORCHMULTIVERSEBRIDGE_API FTmvTextureRow : public FTableRowBase
 {
 	GENERATED_BODY()
+
+	/** The level on the wire: a packaged project may not keep the capital letters of a row's name. Empty: as the row. */
+	UPROPERTY(EditAnywhere, BlueprintReadWrite, Category = "TorchMultiverse")
+	FString Wire;
 
 	UPROPERTY(EditAnywhere, BlueprintReadWrite, Category = "TorchMultiverse")
 	TSoftObjectPtr<UMaterialInterface> Material;

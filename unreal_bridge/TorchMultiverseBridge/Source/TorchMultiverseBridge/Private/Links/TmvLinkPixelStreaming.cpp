@@ -10,6 +10,7 @@
 #include "PixelStreamingDelegates.h"
 #include "PixelStreamingInputComponent.h"
 #include "UObject/StrongObjectPtr.h"
+#include "UObject/WeakObjectPtr.h"
 
 #include "TmvInputRelay.h"
 

@@ -1,0 +1,51 @@
+"""Strangers' nonsense, a little of it on every run; `fuzz_wire.py` makes as much as one likes.
+
+What could silently be wrong: one peer's bytes end the service of all others, or fill its memory, its files or its log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+from fuzz_server import attack
+from fuzz_wire import codec
+
+from torchmultiverse.serve import signalling
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_parsers_raise_what_they_promise_and_nothing_else(seed: int) -> None:
+    happened = codec(30_000, seed).happened
+    parsers = {name.partition(":")[0] for name in happened}
+    assert len(parsers) == 7
+    for parser in parsers:  # each got inputs that it takes and such that it refuses
+        assert happened[f"{parser}: ProtocolError"] + happened[f"{parser}: Refusal"] > 100, parser
+        assert sum(n for name, n in happened.items() if name.startswith(parser) and "Error" not in name) > 100, parser
+
+
+def test_a_server_serves_on_among_strangers_of_every_kind() -> None:
+    report = asyncio.run(asyncio.wait_for(attack(3_000, seed=1), 250))
+    assert report.rounds > 1, "those who behave were not served"
+    start, most, end = report.files
+    assert end <= start < most
+    early, late = report.memory
+    assert late < early + 30, "megabytes stay"
+    assert report.log[1] < 200 * sum(report.kinds.values()) * 2, "strangers fill the log"
+
+
+def test_a_broken_handshake_is_one_line_and_a_fault_of_ours_keeps_its_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What could silently be wrong: tracebacks that strangers make the server write, or ours that nobody sees."""
+    caplog.set_level(logging.INFO)
+    for message in ("opening handshake failed", "connection handler failed"):
+        try:
+            raise EOFError("a stranger\nleft")
+        except EOFError:
+            signalling._library_log.error(message, exc_info=True)
+    stranger, ours = caplog.records
+    assert (stranger.levelname, stranger.exc_info) == ("INFO", None)
+    assert "\n" not in stranger.getMessage()
+    assert (ours.levelname, bool(ours.exc_info)) == ("ERROR", True)

@@ -1,0 +1,102 @@
+"""Where launch profiles are kept: one JSON file each, in the user's folder of settings."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from torchmultiverse.engines import engine_names
+from torchmultiverse.errors import DatasetError, EngineError, SpecError, nearest
+from torchmultiverse.profiles.profile import Profile
+from torchmultiverse.resources import config_folder
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_NOT = re.compile(r".*(\.sh|\.json|\.)")
+RIGHT = "small letters, digits, '-', '_' and '.', 63 at most, a letter or digit first; it does not end in .sh or .json"
+
+
+def profiles_folder() -> Path:
+    """Return the folder of the profiles, which need not exist: ``engines`` in the folder of the user's settings."""
+    return config_folder("engines")
+
+
+def profile_path(name: str) -> Path:
+    """Return the file of a profile, which need not exist.
+
+    Raises:
+        SpecError: a name that no profile can have.
+    """
+    if not _NAME.fullmatch(name) or _NOT.fullmatch(name):
+        raise SpecError(f"{name!r:.80} is no name of a launch profile: {RIGHT}")
+    return profiles_folder() / f"{name}.json"
+
+
+def profile_names() -> list[str]:
+    """Return the names of the profiles that are there, but those that an installed engine has as well."""
+    taken = engine_names()
+    found = (path.name.removesuffix(".json") for path in profiles_folder().glob("*.json"))
+    return sorted(name for name in found if _NAME.fullmatch(name) and name not in taken)
+
+
+def is_profile(name: str) -> bool:
+    """Whether a name is that of a profile; names of installed engines are theirs."""
+    return bool(_NAME.fullmatch(name)) and name not in engine_names() and (profiles_folder() / f"{name}.json").is_file()
+
+
+def load_profile(name: str) -> Profile:
+    """Return a profile.
+
+    Raises:
+        EngineError: there is none of that name (says the nearest), or its file cannot be used.
+    """
+    if not is_profile(name):
+        names = profile_names()
+        known = nearest(name, names) if names else " There are none; torchmultiverse engine add makes one."
+        raise EngineError(f"no launch profile '{name:.80}'.{known}")
+    try:
+        return Profile.load(profile_path(name))
+    except DatasetError as error:
+        raise EngineError(f"{error}; torchmultiverse engine remove {name} takes it away") from None
+
+
+def save_profile(name: str, profile: Profile, *, replace: bool = False) -> Path:
+    """Keep a profile, whole or not at all; return its file.
+
+    Args:
+        name: of the profile.
+        profile: what is kept.
+        replace: whether one of that name may be there.
+
+    Raises:
+        SpecError: a name that is none, an installed engine's, or already there.
+        EngineError: the folder cannot be written.
+    """
+    path = profile_path(name)
+    if name in engine_names():
+        raise SpecError(f"'{name}' is an engine that is installed, and stays it: take another name")
+    if path.exists() and not replace:
+        raise SpecError(
+            f"the launch profile '{name}' is there: torchmultiverse engine edit {name} --set … changes it, "
+            "--replace makes it anew"
+        )
+    try:
+        return profile.save(path)
+    except DatasetError as error:
+        raise EngineError(f"{error} (TORCHMULTIVERSE_CONFIG may name another folder)") from None
+
+
+def remove_profile(name: str) -> None:
+    """Take a profile away.
+
+    Raises:
+        SpecError: a name that is none.
+        EngineError: there is none of that name, or it cannot be removed.
+    """
+    path = profile_path(name)
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        names = profile_names()
+        raise EngineError(f"no launch profile '{name}'.{nearest(name, names) if names else ''}") from None
+    except OSError as error:
+        raise EngineError(f"{path}: {error.strerror}") from None

@@ -1,0 +1,5 @@
+#pragma once
+#include "TmvStub.h"
+TMV_STUB(0, 7)
+#include "UObject/Object.h"
+class UGameInstance : public UObject {};

@@ -1,0 +1,6 @@
+#pragma once
+#include "TmvStub.h"
+TMV_STUB(0, 7)
+#include "UObject/Object.h"
+class AActor;
+class ULevel : public UObject { public: TArray<TObjectPtr<AActor>> Actors; };

@@ -1,0 +1,3 @@
+#pragma once
+#include "CoreMinimal.h"
+class FEngineVersion { public: static const FEngineVersion& Current(); FString ToString() const; };
