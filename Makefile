@@ -14,7 +14,7 @@ demo: setup
 
 # Whoever talks over sockets, kills processes or waits for a browser is tested by itself; the rest side by side, each
 # process with one thread (two that share the cores' threads slow each other down several times).
-TALKING := tests/contract tests/engines tests/farm tests/serve tests/stream
+TALKING := tests/contract tests/engines tests/farm tests/serve tests/stream tests/unreal/test_stand_in.py
 MARKED := -m 'not slow'
 
 test: setup

@@ -73,7 +73,7 @@ class Strangers:
         self.sent = 0
         self.kinds = [
             self.talker, self.talker, self.talker, self.talker, self.framer, self.garbage, self.half_way, self.request,
-            self.never_reads, self.huge, self.crowd, self.drip,
+            self.never_reads, self.huge, self.crowd, self.drip, self.guest,
         ]  # fmt: skip
 
     def _url(self) -> tuple[Role, str]:
@@ -205,6 +205,18 @@ class Strangers:
         await self._leave(writer)
         self.sent += 1
 
+    async def guest(self) -> None:
+        """Streamers and players of rooms that some of the others are in, too."""
+        role, url = self._url()
+        room = f"/pixels/{self.rng.randrange(4):032x}"
+        async with connect(url + room, compression=None, proxy=None, close_timeout=1) as socket:
+            # Nobody reads what the streamer of an empty room sends, not even that it leaves, and the room waits half
+            # a minute: what is little is read.
+            for _ in range(self.rng.choice([1, 8 if role == "streamer" else 50])):
+                self.sent += 1
+                await socket.send(self.rng.randbytes(self.rng.choice([0, 100, 100 if role == "streamer" else 100_000])))
+                await asyncio.sleep(0)
+
     async def _leave(self, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             await writer.drain()
@@ -215,16 +227,19 @@ class Strangers:
             await asyncio.sleep(0)
 
 
-async def behaves(player_url: str, streamer_url: str, report: Report, stop: asyncio.Event) -> None:
-    """A streamer and a player: both are served all the time, and get what the other one sent."""
+async def behave(player_url: str, streamer_url: str) -> None:
+    """A streamer and a player: both are served all the time, and get what the other one sent.
 
-    async def hear(socket: ClientConnection, kind: str) -> dict[str, str]:
+    They live in a process of their own, so that what makes up nonsense does not hold them up. A line for each round.
+    """
+    answers: asyncio.Queue[str] = asyncio.Queue()
+    round_ = 0
+
+    async def hear(socket: ClientConnection, kind: str) -> dict[str, Any]:
         while True:
             message = json.loads(await socket.recv())
             if message["type"] == kind:
                 return dict(message)
-
-    answers: asyncio.Queue[str] = asyncio.Queue()
 
     async def stream(socket: ClientConnection) -> None:
         async for text in socket:  # strangers are sent here too, and get their offers
@@ -239,17 +254,17 @@ async def behaves(player_url: str, streamer_url: str, report: Report, stop: asyn
         await streamer.send(json.dumps({"type": "endpointId", "id": "Witness"}))
         name = (await hear(streamer, "endpointIdConfirm"))["committedId"]
         streaming = asyncio.create_task(stream(streamer))
-        while not stop.is_set():
+        while not streaming.done():
             async with asyncio.timeout(PATIENCE):
                 await player.send(json.dumps({"type": "listStreamers"}))
                 assert name in (await hear(player, "streamerList"))["ids"]
                 await player.send(json.dumps({"type": "subscribe", "streamerId": name}))
                 await hear(player, "offer")
-                await player.send(json.dumps({"type": "answer", "sdp": f"round {report.rounds}"}))
-                assert await answers.get() == f"round {report.rounds}"
-            report.rounds += 1
+                await player.send(json.dumps({"type": "answer", "sdp": f"round {round_}"}))
+                assert await answers.get() == f"round {round_}"
+            round_ += 1
+            print(round_, flush=True)
             await asyncio.sleep(0.02)
-        streaming.cancel()
 
 
 async def attack(inputs: int, seed: int) -> Report:
@@ -286,11 +301,16 @@ async def _all(report: Report, player: str, streamer: str, inputs: int, seed: in
     start = time.monotonic()
     strangers = Strangers(player, streamer, seed)
     report.files = [server.num_fds()] * 2
-    stop = asyncio.Event()
-    witness = asyncio.create_task(behaves(player, streamer, report, stop))
+    witness = subprocess.Popen(
+        [sys.executable, __file__, player, streamer], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert witness.stdout is not None
+    said = witness.stdout
+    rounds = asyncio.get_running_loop().run_in_executor(None, lambda: sum(1 for _ in said))
 
     async def go() -> None:
-        while report.inputs < inputs and not witness.done():
+        while report.inputs < inputs and not rounds.done():
             kind = strangers.rng.choice(strangers.kinds)
             report.kinds[kind.__name__] += 1
             with suppress(OSError, WebSocketException, asyncio.IncompleteReadError, TimeoutError):
@@ -301,13 +321,21 @@ async def _all(report: Report, player: str, streamer: str, inputs: int, seed: in
             if not report.memory and report.inputs > inputs // 5:
                 report.memory.append(memory(server))
 
-    await asyncio.gather(*(go() for _ in range(AT_ONCE)))
-    stop.set()
-    await witness
+    try:
+        await asyncio.gather(*(go() for _ in range(AT_ONCE)))
+        assert witness.poll() is None, (witness.stderr.read() if witness.stderr else b"").decode()[-3000:]
+    finally:
+        witness.kill()
+        witness.wait()
+        report.rounds = await rounds
+    report.seconds = time.monotonic() - start
     end = time.monotonic() + PATIENCE
     while server.num_fds() > report.files[0] and time.monotonic() < end:
         await asyncio.sleep(0.1)
     report.files.append(server.num_fds())
     assert report.files[2] <= report.files[0], f"{report.files[2]} files are open, {report.files[0]} were at the start"
     report.memory.append(memory(server))
-    report.seconds = time.monotonic() - start
+
+
+if __name__ == "__main__":
+    asyncio.run(behave(*sys.argv[1:]))

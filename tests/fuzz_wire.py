@@ -22,8 +22,9 @@ from typing import Any
 import psutil
 
 from torchmultiverse.errors import ProtocolError, SpecError
-from torchmultiverse.protocol import bridge, messages, pug, signalling, webrtc
+from torchmultiverse.protocol import bridge, messages, pixels, pug, signalling, webrtc
 from torchmultiverse.protocol import datachannel as dc
+from torchmultiverse.protocol.webrtc import candidates
 from torchmultiverse.scenes import FACTORS, Scene
 
 SCENE = Scene({"World_Name": "Desert", "Camera_Yaw": 45})
@@ -31,6 +32,7 @@ _HEAD = {"tmv": 1, "id": "r1"}
 INTERACTIONS: list[Any] = [
     {**_HEAD, "do": "hello"},
     {**_HEAD, "do": "catalogue"},
+    {**_HEAD, "do": "pixels", "by": "shared"},
     {**_HEAD, "do": "render", "scene": SCENE.wire, "size": [512, 512], "passes": ["rgb", "mask"], "format": "png",
      "seed": 1, "samples": 16},
     {"World_Name": "Desert"}, {"Resolution": 1, "X": 512, "Y": 512}, {"PoolSize": 1}, {"Camera_Yaw": "45"},
@@ -40,7 +42,7 @@ REPLIES: list[Any] = [
     {**_HEAD, "state": "settled", "settle": {"settled": True}},
     {**_HEAD, "state": "failed", "reason": "no such world", "again": False},
     {**_HEAD, "state": "done", "scene_id": SCENE.scene_id, "sha256": {"rgb": "0" * 64}, "settle": {"settled": True},
-     "timings": {"render": 1.5}, "engine": "x", "info": {}},
+     "timings": {"render": 1.5}, "engine": "x", "info": {}, "slots": {"rgb": [0, 9]}, "by": "websocket"},
     {**_HEAD, "id": "q1", "state": "done", "dialect": "tmv", "engine": "x", "version": "1", "fingerprint": "f"},
 ]  # fmt: skip
 CANDIDATE = {
@@ -65,6 +67,11 @@ FROM_SERVER: list[Any] = [
     {"type": "subscribeFailed", "message": "full"}, {"type": "streamerIdChanged", "newID": "Name2"},
     {"type": "streamerDisconnected"}, *FROM_PLAYER, *FROM_STREAMER,
 ]  # fmt: skip
+SDP = (
+    "v=0\r\ns=-\r\na=ice-ufrag:abcd\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:0\r\n"
+    f"a={CANDIDATE['candidate']}\r\na=end-of-candidates\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n"
+    f"a=mid:1\r\na={CANDIDATE['candidate']}\r\n"
+)
 _NUMBERS = [
     0,
     1,
@@ -174,6 +181,7 @@ class Codec:
         self.happened: Counter[str] = Counter()
         self.slowest = (0.0, "")
         self.receiver = dc.Receiver(self.LIMIT)
+        self.assembler = pixels.Assembler(self.LIMIT)
         self.bridge = bridge.BridgeSession()
         self.player = signalling.PlayerSession()
         self.streamer = signalling.StreamerSession("Name")
@@ -182,6 +190,7 @@ class Codec:
         self.joined = 0
         self.parsers: list[Callable[[], str]] = [
             self.input, self.output, self.interaction, self.reply, self.to_peers, self.to_server, self.trickle,
+            self.part,
         ]  # fmt: skip
 
     def one(self) -> None:
@@ -192,7 +201,8 @@ class Codec:
             what = parser()
         except (ProtocolError, SpecError) as error:
             what = type(error).__name__
-            if len(str(error)) > 5000 or "\n" in str(error):
+            # Of a scene's errors, whoever tells them tells the beginning.
+            if (len(str(error)) > 5000 and isinstance(error, ProtocolError)) or "\n" in str(error):
                 raise AssertionError("a stranger's text fills the log") from error
         self.happened[f"{parser.__name__}: {what}"] += 1
         self.slowest = max(self.slowest, (time.process_time() - start, parser.__name__))
@@ -306,23 +316,31 @@ class Codec:
         return "message"
 
     def trickle(self) -> str:
-        """An ICE candidate."""
-
-        class Sink:
-            @staticmethod
-            async def addIceCandidate(candidate: object) -> None:
-                return None
-
-        message = signalling.parse(
-            odd_text(self.rng, [{"type": "iceCandidate", "candidate": CANDIDATE, "playerId": "1"}])
-        )
+        """An ICE candidate, and an SDP whose candidates are taken out."""
+        rng = self.rng
+        sdp = odd_bytes(rng, SDP.encode()).decode("utf-8", "replace")
+        kept, found = webrtc.trickled(sdp)
+        assert "\na=candidate:" not in kept
+        assert len(found) <= max(webrtc.TRICKLED * 2, sdp.count("a=candidate:"))
+        message = signalling.parse(odd_text(rng, [{"type": "iceCandidate", "candidate": CANDIDATE, "playerId": "1"}]))
         for action in signalling.StreamerSession("s").feed(message):
-            if isinstance(action, signalling.Candidate):
-                try:
-                    webrtc.add_candidate(Sink(), action.candidate).send(None)  # type: ignore[arg-type]
-                except StopIteration:
-                    return "candidate"
+            if isinstance(action, signalling.Candidate) and action.candidate is not None:
+                candidates.is_loopback_candidate(action.candidate["candidate"])
+                return "candidate"
         return "none"
+
+    def part(self) -> str:
+        """A part of a file over a WebSocket, and a list of freed slots."""
+        rng = self.rng
+        data = rng.choice(list(pixels.parts("r1.rgb.png", rng.randbytes(rng.choice([0, 9, 3000, 5000])))))
+        if rng.random() < 0.2:
+            pixels.decode_freed(odd_bytes(rng, pixels.encode_freed([rng.choice([0, 4096, 2**63]), 1])))
+            return "freed"
+        for event in self.assembler.feed(odd_bytes(rng, data)):
+            self._expect()
+            self.bridge.feed(event)
+        assert self.assembler._have <= self.LIMIT, "an unfinished file grows beyond its bound"
+        return "part"
 
 
 def memory(process: psutil.Process) -> float:

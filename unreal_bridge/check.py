@@ -12,6 +12,7 @@ Unreal.
 from __future__ import annotations
 
 import argparse
+import csv
 import re
 import shutil
 import subprocess
@@ -116,13 +117,44 @@ def compile_all(root: Path, build: Build, compiler: str, *, apart: bool = False,
     return "".join(said)
 
 
+README = Path("TorchMultiverseBridge") / "README.md"
+BEGIN, END = "<!-- begin: api.csv -->", "<!-- end: api.csv -->"
+
+
+def api_table(root: Path) -> str:
+    """Return the table of the API as the plugin's README shows it."""
+    lines = ["| header | API | Unreal | module | documentation |", "|---|---|---|---|---|"]
+    with open(root / "api.csv", newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            names = [f"`{row['owner']}`"] if row["owner"] else []
+            names += [f"`{name}`" for name in row["names"].split()]
+            page = f"[page]({row['page']})" if row["page"] else row["evidence"]
+            note = row["evidence"].removeprefix("seen").strip() if row["page"] else ""
+            span = f"{row['first']} to {row['last']}"
+            lines.append(
+                f"| `{row['header']}` | {' '.join(names)} | {span} | {row['module']} | {page} {note}".rstrip() + " |"
+            )
+    return "\n".join(lines)
+
+
+def with_api_table(text: str, table: str) -> str:
+    """Return a README's text with the table between its two marks."""
+    before, rest = text.split(BEGIN, 1)
+    return f"{before}{BEGIN}\n{table}\n{END}{rest.split(END, 1)[1]}"
+
+
 def main() -> int:
     """Check what the command line says; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--version", choices=[f"5.{minor}" for minor in range(8)], help="one version of Unreal")
     parser.add_argument("--compiler", default=shutil.which("g++") or shutil.which("clang++") or "c++")
     parser.add_argument("--root", type=Path, default=HERE, help=argparse.SUPPRESS)
+    parser.add_argument("--write-api", action="store_true", help="write api.csv into the plugin's README, and stop")
     given = parser.parse_args()
+    if given.write_api:
+        readme = given.root / README
+        readme.write_text(with_api_table(readme.read_text(), api_table(given.root)))
+        return 0
     wanted = [build for build in builds() if given.version in (None, f"5.{build.minor}")]
     wrong = 0
     for build in wanted:

@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "unreal_bridge/README.md", "Makefile")),
     ROOT / "unreal_bridge" / "stand_in" / "README.md",
+    ROOT / "unreal_bridge" / "templates" / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / ".github").rglob("*.y*ml")),
 ]
@@ -92,6 +93,14 @@ def test_of_help() -> None:
             assert not _named(line), path
             seen += 1
     assert seen > 20  # 'models list' and others
+
+
+def test_of_advice() -> None:
+    """The table of what engines print has the remedies in it."""
+    text = (ROOT / "torchmultiverse" / "serve" / "failures.json").read_text()
+    lines = re.findall(r"torchmultiverse (engine \w+[^'\")(;,]*)", text)
+    assert len(lines) > 5
+    assert not [what for line in lines if (what := _named(line))]
 
 
 def test_of_messages() -> None:

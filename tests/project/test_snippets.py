@@ -46,6 +46,7 @@ def test_the_examples_of_a_page_run(
     page: Path, rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TORCHMULTIVERSE_CONFIG", str(tmp_path / "config"))
     for name in ("zebras", "animals"):  # what the commands of the page before made
         shutil.copytree(rendered, tmp_path / "data" / name)
     names: dict[str, Any] = {}

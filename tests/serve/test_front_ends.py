@@ -15,7 +15,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import front_end
 import numpy as np
@@ -25,6 +25,8 @@ from contract.live import serve
 from PIL import Image
 
 from torchmultiverse.engines.marker import read_marker
+from torchmultiverse.errors import EngineError
+from torchmultiverse.protocol import webrtc
 from torchmultiverse.scenes import Scene
 from torchmultiverse.serve import SignallingServer
 
@@ -34,7 +36,19 @@ pytestmark = [
 ]
 # The oldest reads `Protocol` in another way than the newest; those between are left to the slow tests.
 FAST = {front_end.VERSIONS[0], front_end.VERSIONS[-1]}
+NEWEST = front_end.VERSIONS[-1]
 EACH = [pytest.param(one, marks=[] if one in FAST else [pytest.mark.slow]) for one in front_end.VERSIONS]
+
+
+@pytest.fixture(params=get_args(webrtc.Stack), autouse=True)
+def stack(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The streamer's WebRTC, in its processes as well."""
+    monkeypatch.setenv(webrtc.TRANSPORT_VARIABLE, request.param)
+    try:
+        return webrtc.choose_stack()
+    except EngineError as error:
+        pytest.skip(str(error))
+
 
 START = """
 const library = {script};
@@ -150,7 +164,7 @@ async def signalling(streamer_port: int = 0, player_port: int = 0) -> Signalling
 
 
 RESTARTS = [
-    pytest.param(killed, one, marks=[] if (killed, one) == ("the engine", max(FAST)) else [pytest.mark.slow])
+    pytest.param(killed, one, marks=[] if (killed, one) == ("the engine", NEWEST) else [pytest.mark.slow])
     for killed in ("the engine", "the signalling server")
     for one in front_end.VERSIONS
 ]

@@ -8,6 +8,7 @@ the pictures for somebody who has no business there.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -413,6 +414,12 @@ class Older(Streamer):
         super()._interaction(player, text.replace('"raw":true,', ""))
 
 
+def test_pictures_so_large_that_few_find_room_are_compressed(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pixels, "MOST_RAW", 96 * 64 * 4 * 4 - 1)
+    with engine(served, "shared") as one:
+        assert [frame.format for frame in check(list(one.render(SCENES[:2], RAW)), SCENES[:2])] == ["png"] * 2
+
+
 def test_older_ends_are_served_as_before() -> None:
     with serve(streamer_class=Older, pixel_ways="channel") as served, engine(served) as one:
         frames = check(list(one.render(SCENES[:3], RAW)), SCENES[:3])
@@ -429,6 +436,25 @@ def test_an_engine_that_does_not_answer_hello_is_served_over_the_data_channel(mo
         check(list(one.render(SCENES[:3], RAW)), SCENES[:3])
     with serve() as served, pytest.raises(EngineError, match="does not say which ways of pixels it has"):
         RemoteEngine(served.url, pixels="shared", hello_timeout=0.2)
+
+
+@pytest.mark.parametrize(("way", "states"), [("shared", ["done"]), ("channel", ["accepted", "settled", "done"])])
+def test_what_costs_as_much_as_the_answer_is_left_out_where_it_may_be(
+    served: Served, way: str, states: list[str]
+) -> None:
+    with engine(served, way) as one:
+        seen: list[str] = []
+        event = one.client._event
+
+        def noted(what: dc.Event) -> None:
+            if isinstance(what, dc.Response):
+                seen.append(json.loads(what.text)["state"])
+            event(what)
+
+        assert one.client._connection is not None
+        one.client._connection._on_event = noted
+        check(list(one.render(SCENES[:1], RAW)), SCENES[:1])
+    assert seen == states
 
 
 def test_a_picture_that_nobody_asked_to_be_raw_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -242,6 +242,8 @@ FIELDS = st.fixed_dictionaries(
         "size": st.lists(st.integers(0, 5000) | VALUES, max_size=4) | VALUES,
         "passes": st.lists(st.sampled_from(["rgb", "mask", "class", "dept"]) | VALUES, max_size=3) | VALUES,
         "format": st.sampled_from(["png", "jpeg", "PNG"]) | VALUES,
+        "raw": st.booleans() | VALUES,
+        "quiet": st.booleans() | VALUES,
         "seed": st.integers() | VALUES,
         "samples": st.integers(-1, 70000) | VALUES,
     },

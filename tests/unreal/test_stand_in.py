@@ -133,6 +133,25 @@ def test_a_stranger_with_every_fault(patch: pytest.MonkeyPatch, caplog: pytest.L
         assert any(words in record.getMessage() for record in caplog.records), f"{fault} was not noticed"
 
 
+def test_pictures_larger_than_what_a_connection_holds(patch: pytest.MonkeyPatch) -> None:
+    """Eight of one and a half megabytes in flight: the sender has to wait, and none may lose its place."""
+    scenes = mixed(10)
+    answers = render(game(patch, pad_kb=1500), scenes, timeout=60.0)
+    assert check(scenes, answers) == {"right": 10}
+    assert all(isinstance(answer, Frame) and len(answer.encoded()) > 1_500_000 for answer in answers)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("generation", ["modern", "legacy"])
+@pytest.mark.parametrize("unreal", ["5.0", "5.1", "5.4", "5.7"])
+def test_binaries_of_all_versions_and_servers_of_both_generations(
+    patch: pytest.MonkeyPatch, unreal: str, generation: str
+) -> None:
+    scenes = mixed(5)
+    answers = render(game(patch, unreal=unreal), scenes, generation=generation, timeout=60.0)
+    assert check(scenes, answers) == {"right": 5}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_every_fault_alone(patch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, fault: str) -> None:
@@ -206,6 +225,20 @@ def test_a_dataset_by_two_packaged_binaries(patch: pytest.MonkeyPatch, tmp_path:
     if named == "profile":
         logs = [log_path(engine, number).read_text() for number in range(2)]
         assert ["on adapter 0" in logs[0], "on adapter 1" in logs[1]] == [True, True]
+
+
+@pytest.mark.slow
+def test_a_dataset_by_a_binary_that_hangs_now_and_then(patch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its connection stands, so only the lease of the farm can notice; each time it is started anew."""
+    spec = {
+        "name": "hanging",
+        "design": {"kind": "factorial", "factors": {"World_Name": ["Desert", "Snow"], "Camera_Yaw": list(range(20))}},
+        "render": {"size": [48, 48]},
+    }
+    report = generate(spec, tmp_path / "d", str(game(patch, hang=15)), lease=5, check=0, progress=False)
+    assert (report.images, report.failures) == (40, [])
+    for row in pq.read_table(tmp_path / "d" / "data").to_pylist():
+        assert read_marker(np.array(Image.open(io.BytesIO(row["image"]["bytes"])))) == row["scene_id"]
 
 
 def test_two_players_of_one_binary_get_their_own_pictures(patch: pytest.MonkeyPatch) -> None:

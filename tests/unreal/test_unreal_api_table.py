@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 
 import pytest
+from unreal.unreal_bridge_check import BRIDGE, check
 
-BRIDGE = Path(__file__).resolve().parents[2] / "unreal_bridge"
 STUBS = BRIDGE / "stubs" / "include"
 MODULES = ("TorchMultiverseBridge", "TorchMultiverseGltf")
 CPP_TEXT = (
@@ -85,3 +85,9 @@ def test_rows_say_version_module_and_where_it_is_documented(table: list[dict[str
             assert (int(row["first"][2:]), int(row["last"][2:])) >= (int(span[1]), 0), row
             assert row["last"] == f"5.{span[2]}", row
     assert len({(row["header"], row["owner"]) for row in table}) == len(table)
+
+
+def test_the_readme_shows_the_table() -> None:
+    text = (BRIDGE / check.README).read_text()
+    assert check.with_api_table(text, check.api_table(BRIDGE)) == text, "python3 unreal_bridge/check.py --write-api"
+    assert "never been compiled or run inside Unreal" in text

@@ -133,7 +133,9 @@ def test_a_folder_is_imported_with_what_its_table_says(unreal: ModuleType, tmp_p
     assert ("warning", "TorchMultiverse: broken.obj gave no mesh and is left out") in unreal.said
     ini = (tmp_path / "Config" / "DefaultGame.ini").read_text()
     assert ini == (
-        "[/Script/TorchMultiverseBridge.TmvSettings]\nCharacters=/Game/TorchMultiverse/Characters.Characters\n"
+        "[/Script/TorchMultiverseBridge.TmvSettings]\nCharacters=/Game/TorchMultiverse/Characters.Characters\n\n"
+        "[/Script/UnrealEd.ProjectPackagingSettings]\n"
+        '+DirectoriesToAlwaysCook=(Path="/Game/TorchMultiverse")\n'
     )
 
 
@@ -184,6 +186,13 @@ def test_the_stencil_counts_only_where_nothing_is_in_front(unreal: ModuleType, t
     )
     ini = (tmp_path / "Config" / "DefaultGame.ini").read_text()
     assert "StencilMaterial=/Game/TorchMultiverse/M_TmvStencil.M_TmvStencil" in ini
+
+
+def test_a_pin_with_another_name_is_said(unreal: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse = staticmethod(lambda one, output, other, pin: pin != "A > B")
+    monkeypatch.setattr(unreal.MaterialEditingLibrary, "connect_material_expressions", refuse)
+    with pytest.raises(RuntimeError, match="MaterialExpressionIf 'A > B'"):
+        importlib.import_module("tmv_materials").run()
 
 
 def test_without_the_plugin_the_tables_cannot_be_made(unreal: ModuleType) -> None:

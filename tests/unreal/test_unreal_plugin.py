@@ -3,31 +3,15 @@ kind of mistake is planted here and has to be found, in the version of Unreal wh
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from unreal.unreal_bridge_check import BRIDGE, check
 
-BRIDGE = Path(__file__).resolve().parents[2] / "unreal_bridge"
 PRIVATE = "TorchMultiverseBridge/Source/TorchMultiverseBridge/Private"
 COMPILER = shutil.which("g++") or shutil.which("clang++")
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no g++ or clang++ on this machine to check the plugin with")
-
-
-def _load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("unreal_bridge_check", BRIDGE / "check.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-check = _load()
 
 
 @pytest.mark.parametrize("build", check.builds(), ids=lambda build: build.name)

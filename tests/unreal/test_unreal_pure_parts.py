@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(COMPILER is None, reason="no g++ or clang++ on t
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("parts") / "parts"
     files = [Path(__file__).with_name("pure_parts.cpp"), *sorted((PURE / "Pure").glob("*.cpp"))]
-    flags = ["-std=c++17", "-O1", "-Wall", "-Wextra", "-Wshadow", "-Werror", f"-I{PURE}"]
+    flags = ["-std=c++17", "-O0", "-Wall", "-Wextra", "-Wshadow", "-Werror", f"-I{PURE}"]
     flags.append("-fsanitize=address,undefined")
     subprocess.run([str(COMPILER), *flags, "-o", str(program), *map(str, files)], check=True)
     return program
@@ -201,3 +201,18 @@ def test_conditions_are_those_that_a_spec_declares(parts: Path) -> None:
     declared = json.loads((BRIDGE / "conditions.json").read_text())
     assert [{"name": row[0], "kind": "number", "default": 0} for row in rows] == declared["declare"]
     assert {row[0]: [float(row[1]), float(row[2])] for row in rows} == declared["ranges"]
+
+
+def test_conditions_can_be_declared_and_are_checked_by_their_ranges() -> None:
+    from torchmultiverse.engines import Catalogue, Choice
+    from torchmultiverse.scenes import Spec
+
+    declared = json.loads((BRIDGE / "conditions.json").read_text())
+    design = {"kind": "explicit", "scenes": [{"World_Name": "Snow", "Fog": 0.5}, {"World_Name": "Snow", "Rain": 3}]}
+    spec = Spec.model_validate_json(json.dumps({"name": "foggy", "design": design, "declare": declared["declare"]}))
+    ranges = {name: Choice(low=low, high=high) for name, (low, high) in declared["ranges"].items()}
+    catalogue = Catalogue(engine="unreal", factors={"World_Name": Choice(levels=["Snow"]), **ranges})
+    scenes = [Scene(scene, spec.table) for scene in design["scenes"]]
+    assert catalogue.problems({name: [value] for name, value in scenes[0].wire.items()}, spec.table) == []
+    wrong = catalogue.problems({name: [value] for name, value in scenes[1].wire.items()}, spec.table)
+    assert wrong == ["Rain = 3 is out of the range of engine 'unreal', 0 to 1"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,10 +13,11 @@ from torchmultiverse.cli.groups import engine_group, examples
 from torchmultiverse.cli.options import tabular
 from torchmultiverse.cli.output import print_table, say, warn
 from torchmultiverse.errors import EngineError, SpecError
-from torchmultiverse.tables import Column, Table, text
+from torchmultiverse.tables import Table, number, text
 
+Target = Literal["slurm", "docker", "kubernetes"]
 _FIELDS = (text("field"), text("value"), text("what"))
-_LINES = (Column(("instance",), "instance", str), text("line"))
+_LINES = (number("instance", unit="its number, from 0"), text("line"))
 Name = Annotated[
     str, typer.Argument(help="Name of a launch profile, see 'engine list'.", autocompletion=completion.profiles)
 ]
@@ -120,11 +121,11 @@ def logs(
         raise SpecError(f"--instance {instance}: '{name}' has instances 0 to {profile.instances - 1}")
     shown = []
     known = {}
-    for number in range(profile.instances) if instance is None else (instance,):
-        path = log_path(name, number)
+    for k in range(profile.instances) if instance is None else (instance,):
+        path = log_path(name, k)
         table = Table(_LINES, f"{path}:")
         for line in last_lines(path, lines):
-            table.add(number, line)
+            table.add(k, line)
             if (failure := recognise(line)) is not None:
                 known[failure.id] = failure
         shown.append(table)
@@ -134,6 +135,9 @@ def logs(
     print_table(*shown, people=people or f"nothing was logged yet; instances of '{name}' log when they are started")
     for failure in known.values():
         say(f"→ {failure}")
+    here = log_path(name, 0).parents[1]
+    if others := sorted(folder.name for folder in here.parent.iterdir() if folder != here):
+        say(f"other machines and jobs have theirs in {here.parent}: {', '.join(others[-8:])}")
 
 
 @engine_group.command(
@@ -196,3 +200,35 @@ def listed() -> list[tuple[str, str]]:
         about = f"{profile.about}: " if profile.about else ""
         found.append((name, f"{about}{_summary(profile.script, profile.gpus, profile.per_gpu)}"))
     return found
+
+
+@engine_group.command(
+    epilog=examples(
+        "torchmultiverse engine template my-env --for slurm --spec my.json --data data/my --tasks 8",
+        "torchmultiverse engine template my-env --for docker --out Dockerfile.my-env",
+        "torchmultiverse engine template my-env --for kubernetes --image registry.example/my-env:1 --tasks 4",
+    )
+)
+def template(
+    name: Name,
+    target: Annotated[Target, typer.Option("--for", help="Where it runs.")],
+    spec: Annotated[str, typer.Option(help="File or name of the spec that is rendered.")] = "spec.json",
+    data: Annotated[str, typer.Option(help="Folder of the dataset.")] = "data",
+    tasks: Annotated[int, typer.Option(min=1, max=10_000, help="Jobs or pods, each with all instances.")] = 1,
+    image: Annotated[str, typer.Option(help="Image of the container. Default: the profile's name.")] = "",
+    out: Annotated[Path | None, typer.Option("--out", help="File that is written. Default: standard output.")] = None,
+) -> None:
+    """Write a file that runs a launch profile elsewhere: Slurm script, Dockerfile, Kubernetes manifests."""
+    from torchmultiverse.files import disk_errors, write_atomic
+    from torchmultiverse.profiles import Deployment, load_profile
+    from torchmultiverse.profiles import template as rendered
+
+    text_of_it = rendered(
+        name, load_profile(name), target, Deployment(spec=spec, data=data, tasks=tasks, image=image)
+    )  # fmt: skip
+    if out is None:
+        say(text_of_it.rstrip("\n"))
+        return
+    with disk_errors(out.parent):
+        write_atomic(out, text_of_it.encode())
+    say(str(out))

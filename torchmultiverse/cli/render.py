@@ -289,7 +289,8 @@ def _check(executor: Executor, engine: str, given: set[str]) -> None:
     if "memory" in given and (remote or not (binary or find_engine(engine).hosted)):
         raise SpecError(f"--memory: engine '{engine}' has no process of its own here; --recycle makes engines anew")
     if "adapter" in given and is_profile(engine):
-        raise SpecError(f"--adapter: the launch profile '{engine}' has its cards: engine edit {engine} --set gpus=0,1")
+        change = f"torchmultiverse engine edit {engine} --set gpus=0,1"
+        raise SpecError(f"--adapter: the launch profile '{engine}' has its cards; other ones: {change}")
     if "adapter" in given and (remote or not Path(engine).is_file()):
         raise SpecError(f"--adapter is for a packaged binary, not for '{engine}'")
 

@@ -316,17 +316,18 @@ class AsyncClient:
         request = f"r{next(self._numbers)}"
         inbox = self._waiting[request] = asyncio.Queue()
         self._bridge.expect(request, scene, options.passes)
-        raw = options.format == "raw" and self._ways.way != "channel"  # over which compressed ones are sooner there
+        fast = self._ways.way != "channel"  # over which compressed pictures are sooner there
+        large = 4 * options.size[0] * options.size[1] * len(options.passes) > px.MOST_RAW
+        raw = options.format == "raw" and fast and not large
         try:
             message = messages.RenderRequest(
                 id=request, scene=scene.wire, size=list(options.size), passes=list(options.passes),
                 format="png" if options.format == "raw" else options.format, raw=raw or None,
-                seed=options.seed, samples=options.samples,
+                quiet=fast or None, seed=options.seed, samples=options.samples,
             )  # fmt: skip
             connection.send(message.encode())
             async with asyncio.timeout(self.timeout) as self._patience[request]:
-                while isinstance(outcome := await inbox.get(), bridge.Progress):
-                    pass
+                outcome = await inbox.get()
         except TimeoutError:
             raise ConnectionLost(f"no answer for {self.timeout:g} s") from None
         finally:
@@ -502,7 +503,8 @@ class AsyncClient:
     def _settle(self, outcomes: list[bridge.Outcome]) -> None:
         for outcome in outcomes:
             self._heard(outcome.request)
-            if outcome.request in self._waiting:
+            # Signs of life do not wake whoever waits: there are many of them.
+            if outcome.request in self._waiting and not isinstance(outcome, bridge.Progress):
                 self._waiting[outcome.request].put_nowait(outcome)
 
     def _broke(self, lost: asyncio.Future[str]) -> None:

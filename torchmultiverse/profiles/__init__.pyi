@@ -1,3 +1,7 @@
+from .deployment import TARGETS as TARGETS
+from .deployment import Deployment as Deployment
+from .deployment import file_name as file_name
+from .deployment import template as template
 from .diagnosis import diagnose as diagnose
 from .instances import ProfileProcess as ProfileProcess
 from .instances import instance_folder as instance_folder
@@ -22,6 +26,8 @@ from .shelf import remove_profile as remove_profile
 from .shelf import save_profile as save_profile
 
 __all__ = [
+    "TARGETS",
+    "Deployment",
     "Finding",
     "Host",
     "Profile",
@@ -30,6 +36,7 @@ __all__ = [
     "changed",
     "check_picture",
     "diagnose",
+    "file_name",
     "instance_folder",
     "is_profile",
     "load_profile",
@@ -44,4 +51,5 @@ __all__ = [
     "sample_scene",
     "save_profile",
     "serve_profile",
+    "template",
 ]

@@ -1,12 +1,13 @@
 """Instances of a launch profile: which of them is free, and its processes.
 
 Each instance has a folder on this machine with its log and a lock, so that several commands share a profile without
-starting more than its cards bear. The folder has the machine's name in its path: a home that many machines share has
-the instances of each apart.
+starting more than its cards bear. The folder has the machine's name in its path, and the number of a Slurm job, which
+sees its own cards only: a home that many machines share has the instances of each apart.
 """
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 from collections.abc import Callable
@@ -34,8 +35,10 @@ def instance_folder(name: str, instance: int) -> Path:
     Raises:
         EngineError: it cannot be made.
     """
+    job = os.environ.get("SLURM_JOB_ID")
+    machine = (platform.node() or "localhost") + (f"-job-{job}" if job else "")
     try:
-        return cache_folder("engines", component(name), component(platform.node() or "localhost"), str(instance))
+        return cache_folder("engines", component(name), component(machine), str(instance))
     except OSError as error:
         raise EngineError(
             f"{error.filename}: {error.strerror}; logs and locks of engines are kept there, TORCHMULTIVERSE_CACHE may "

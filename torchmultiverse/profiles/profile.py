@@ -79,6 +79,8 @@ class Profile(Document):
     def _sound(self) -> Profile:
         if not os.path.isabs(self.script):
             raise ValueError(f"script: {self.script!r} is no absolute path")
+        if not self.script.isprintable() or not self.about.isprintable():
+            raise ValueError("script and about: there are characters that cannot be printed")
         if len(set(self.gpus)) != len(self.gpus):
             raise ValueError(f"gpus: {', '.join(map(str, self.gpus))} names a card twice; per_gpu is how many on each")
         if self.instances > MOST_INSTANCES:
@@ -89,8 +91,10 @@ class Profile(Document):
             if not argument.isprintable():
                 raise ValueError(f"arguments: {argument!r} has characters that cannot be printed")
         for name, value in self.environment.items():
-            if not _VARIABLE.fullmatch(name) or "\0" in value:
+            if not _VARIABLE.fullmatch(name):
                 raise ValueError(f"environment: {name!r} is no name of a variable; letters, digits and _ are")
+            if not value.isprintable():
+                raise ValueError(f"environment: the value of {name} has characters that cannot be printed")
         return self
 
     @property

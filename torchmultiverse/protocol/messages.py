@@ -80,6 +80,7 @@ class RenderRequest(Message):
         format: of the rgb pass.
         raw: whether all passes may come without compression (see `torchmultiverse.engines.codec`); an engine that does
             not know this field sends them as ``format`` says.
+        quiet: whether `Accepted` and `Settled` may be left out, which cost as much as `RenderDone` does.
         seed: the dataset's.
         samples: per pixel; ``None``: the engine's own number.
     """
@@ -92,6 +93,7 @@ class RenderRequest(Message):
     passes: Annotated[list[StrictStr], Field(description="a list of names, each once,")] = ["rgb"]
     format: Annotated[Literal["png", "jpeg"], Field(description="png or jpeg")] = "png"
     raw: Annotated[StrictBool | None, Field(description="true or false")] = None
+    quiet: Annotated[StrictBool | None, Field(description="true or false")] = None
     seed: Annotated[StrictInt, Field(description="an integer")] = 0
     samples: Annotated[StrictInt | None, Field(ge=1, le=65536, description="an integer from 1 to 65536")] = None
 

@@ -48,6 +48,9 @@ def ways(choice: Choice) -> tuple[By, ...]:
 
 REGION = 256 * 2**20
 """Bytes of a player's region. Memory is only taken for what is written, and the lowest free slot is written first."""
+MOST_RAW = REGION // 16
+"""Bytes of a picture, counting four for each pixel and pass, up to which it is worth having it without compression: so
+that the pictures ahead find room."""
 READY = b"ready"
 """What the player says when it has looked at the region."""
 _ALIGN = 4096

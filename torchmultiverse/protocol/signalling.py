@@ -188,7 +188,7 @@ class PlayerSession:
         if kind == "subscribeFailed":
             self.subscribed = None
             return [Lost(f"subscription refused: {message.get('message', 'no reason given')}")]
-        if kind == "streamerIdChanged":
+        if kind in {"streamerIdChanged", "streamerIDChanged"}:  # the second is that of 5.4
             self.subscribed = _id(message, "newID")
             return []
         if kind == "streamerDisconnected":

@@ -94,7 +94,10 @@ class Answers:
         if self._engines.waiting >= MAX_QUEUE:
             self._respond(player, messages.Failed(id=name, again=True, reason=f"{MAX_QUEUE} requests wait already"))
             return
-        self._respond(player, messages.Accepted(id=name))
+        if request.quiet:
+            player.quiet.add(name)
+        else:
+            self._respond(player, messages.Accepted(id=name))
         self._submit(player, scene, options, lambda answer: self._deliver(player, name, answer, options))
 
     def _submit(
@@ -113,6 +116,8 @@ class Answers:
         self._engines.submit(scene, options, wanted=lambda: not player.absent()).add_done_callback(done)
 
     def _deliver(self, player: Player, name: str, answer: RenderOutcome, options: RenderOptions) -> None:
+        quiet = name in player.quiet
+        player.quiet.discard(name)
         if not isinstance(answer, Frame):
             again = not isinstance(answer, Failure) or answer.engine_lost
             reason = answer.reason if isinstance(answer, Failure) else str(answer)
@@ -126,7 +131,7 @@ class Answers:
             id=name, scene_id=answer.scene_id, sha256={one: answer.sha256(one) for one in options.passes},
             settle=answer.settle, timings=answer.timings, engine=answer.engine, info=answer.info, **(sent or {}),
         )  # fmt: skip
-        parts = [_response(messages.Settled(id=name, settle=answer.settle))]
+        parts = [] if quiet else [_response(messages.Settled(id=name, settle=answer.settle))]
         if sent is None:
             for one, (extension, data) in files.items():
                 parts += dc.encode_file(extension, codec.MIME[kinds[one]], data)

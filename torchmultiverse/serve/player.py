@@ -27,6 +27,7 @@ class Player:
         candidates: how many ICE candidates it has sent.
         unsent: bytes in the outbox.
         outlet: where the files of its pictures go, if not over the data channel.
+        quiet: requests of which only the end is to be told.
         opening: prepares another outlet, which the player asked for.
         gone: whether it has left.
     """
@@ -40,6 +41,7 @@ class Player:
     candidates: int = 0
     unsent: int = 0
     outlet: Outlet | None = None
+    quiet: set[str] = field(default_factory=set)
     opening: asyncio.Task[None] | None = None
     gone: bool = False
 

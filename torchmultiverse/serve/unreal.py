@@ -158,4 +158,4 @@ class UnrealProcess(Stack):
     def _note(self, text: str) -> None:
         if self._log_file is not None:
             first = text.partition("\n")[0]
-            self._log_file.write(f"[torchmultiverse {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}] {first}")
+            self._log_file.write(f"[launcher {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}] {first}")

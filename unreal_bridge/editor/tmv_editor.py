@@ -31,8 +31,9 @@ def edit_ini(name: str, section: str, lines: Sequence[tuple[str, str]], *, add: 
 
 
 def set_settings(paths: Mapping[str, str]) -> None:
-    """Name assets in the plugin's settings."""
+    """Name assets in the plugin's settings, and have their folder packaged: settings alone do not bring them along."""
     edit_ini("DefaultGame.ini", tmv_rows.SETTINGS, tmv_rows.settings_lines(paths))
+    edit_ini("DefaultGame.ini", PACKAGING, [("DirectoriesToAlwaysCook", f'(Path="{FOLDER}")')], add=True)
 
 
 def table(kind: str) -> Any:

@@ -30,6 +30,12 @@ def _material(name: str) -> Any:
     return made
 
 
+def _connect(one: Any, output: str, other: Any, pin: str) -> None:
+    if not EDIT.connect_material_expressions(one, output, other, pin):
+        names = f"{type(one).__name__} {output!r} to {type(other).__name__} {pin!r}"
+        raise RuntimeError(f"Unreal did not connect {names}; its names of pins differ from those in this script")
+
+
 def _scene_texture(material: Any, which: Any, y: int) -> Any:
     node = EDIT.create_material_expression(material, unreal.MaterialExpressionSceneTexture, -900, y)
     node.set_editor_property("scene_texture_id", which)
@@ -37,12 +43,13 @@ def _scene_texture(material: Any, which: Any, y: int) -> Any:
     red.set_editor_property("r", True)
     for channel in ("g", "b", "a"):
         red.set_editor_property(channel, False)
-    EDIT.connect_material_expressions(node, "Color", red, "")
+    _connect(node, "Color", red, "")
     return red
 
 
 def _finish(material: Any, node: Any, output: str = "") -> str:
-    EDIT.connect_material_property(node, output, unreal.MaterialProperty.MP_EMISSIVE_COLOR)
+    if not EDIT.connect_material_property(node, output, unreal.MaterialProperty.MP_EMISSIVE_COLOR):
+        raise RuntimeError(f"Unreal did not connect {type(node).__name__} {output!r} to the emissive color")
     EDIT.recompile_material(material)
     path = material.get_path_name().split(".")[0]
     unreal.EditorAssetLibrary.save_asset(path)
@@ -57,12 +64,12 @@ def stencil() -> str:
     seen = _scene_texture(made, unreal.SceneTextureId.PPI_SCENE_DEPTH, 500)
     slack = EDIT.create_material_expression(made, unreal.MaterialExpressionAdd, -450, 500)
     slack.set_editor_property("const_b", SLACK)
-    EDIT.connect_material_expressions(seen, "", slack, "A")
+    _connect(seen, "", slack, "A")
     none = EDIT.create_material_expression(made, unreal.MaterialExpressionConstant, -450, 700)
     none.set_editor_property("r", 0.0)
     choose = EDIT.create_material_expression(made, unreal.MaterialExpressionIf, -200, 250)
     for node, pin in ((own, "A"), (slack, "B"), (none, "A > B"), (number, "A == B"), (number, "A < B")):
-        EDIT.connect_material_expressions(node, "", choose, pin)
+        _connect(node, "", choose, pin)
     return _finish(made, choose)
 
 

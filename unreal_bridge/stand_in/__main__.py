@@ -79,7 +79,7 @@ async def _serve(library: Library, given: CommandLine, chosen: Settings) -> None
         else:
             loop.call_soon_threadsafe(players.send, player, messages)
 
-    game = Game(library, config(chosen), chosen, given.size, send)
+    game = Game(library, config(chosen), chosen, given.size, send=send, waiting=players.waiting)
     log.info("Unreal %s (a stand-in) at %dx%d on adapter %s", chosen.unreal, *given.size, given.adapter)
     game.start()
     work = asyncio.gather(signalling.run(players), _video(players, game, chosen), _watch(game))

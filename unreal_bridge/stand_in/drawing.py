@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from typing import Any
 
 import numpy as np
@@ -43,20 +45,21 @@ def blend(old: Picture, new: Picture, weight: float) -> Picture:
     return np.rint(mixed).astype(np.uint8)
 
 
-def files(view: Picture, passes: list[str], form: str) -> dict[str, tuple[str, bytes]]:
+def files(view: Picture, passes: list[str], form: str, pad: int = 0) -> dict[str, tuple[str, bytes]]:
     """Return the file of each pass, read back of one view, as file extension and content.
 
     Args:
         view: uint8 (height, width, 3).
         passes: of ``rgb``, ``mask``, ``depth``, ``normals``.
         form: of rgb, ``png`` or ``jpeg``.
+        pad: bytes by which an rgb PNG is larger than it need be.
     """
     made: dict[str, tuple[str, bytes]] = {}
     for name in passes:
         if name == "rgb" and form == "jpeg":
             made[name] = "jpeg", _saved(view, "JPEG", quality=95, subsampling=0)
         elif name == "rgb":
-            made[name] = "png", _saved(view, "PNG", compress_level=4)
+            made[name] = "png", _padded(_saved(view, "PNG", compress_level=4), pad)
         elif name == "mask":
             made[name] = "png", _saved((view[..., 0] > 127).astype(np.uint8), "PNG", compress_level=4)
         elif name == "depth":
@@ -67,6 +70,14 @@ def files(view: Picture, passes: list[str], form: str) -> dict[str, tuple[str, b
         else:
             raise ValueError(f"there is no pass {name!r}")
     return made
+
+
+def _padded(png: bytes, count: int) -> bytes:
+    """Return a PNG with noise in a chunk of its own, before its last one, that readers skip."""
+    if not count:
+        return png
+    chunk = b"tmVp" + np.random.default_rng(zlib.crc32(png)).bytes(count)
+    return b"".join([png[:-12], struct.pack(">I", count), chunk, struct.pack(">I", zlib.crc32(chunk)), png[-12:]])
 
 
 def _saved(array: NDArray[Any], form: str, **options: Any) -> bytes:

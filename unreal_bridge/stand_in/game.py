@@ -9,7 +9,7 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from stand_in import drawing
@@ -32,13 +32,21 @@ class Game:
         settings: see `Settings`.
         size: of the viewport at the start.
         send: called from this thread.
+        waiting: returns how many bytes wait for each player.
 
     Raises:
         CoreError: a config that the core does not take.
     """
 
     def __init__(
-        self, library: Library, config: dict[str, Any], settings: Settings, size: tuple[int, int], send: Send
+        self,
+        library: Library,
+        config: dict[str, Any],
+        settings: Settings,
+        size: tuple[int, int],
+        *,
+        send: Send,
+        waiting: Callable[[], Mapping[str, int]],
     ) -> None:
         self.inbox: queue.SimpleQueue[tuple[str, str | None]] = queue.SimpleQueue()
         """A player, and the text of its ``UIInteraction``, or ``None``: it is gone."""
@@ -48,6 +56,8 @@ class Game:
         self._bridge = Bridge(library, config)
         self._settings = settings
         self._send = send
+        self._waiting = waiting
+        self._told: dict[str, int] = {}
         self._faults = Faults(settings)
         self._files: dict[str, list[Part]] = {}
         self._scene = ""
@@ -75,8 +85,13 @@ class Game:
             if text is None:
                 self._bridge.left(player)
                 self._files.pop(player, None)
+                self._told.pop(player, None)
             else:
                 self._bridge.receive(player, text)
+        for player, count in self._waiting().items():
+            if self._told.get(player, 0) != count:
+                self._told[player] = count
+                self._bridge.backlog(player, count)
         self._obey()
         self.level.tick()
         self._bridge.frame(self.level.pending, time.monotonic() * 1000)
@@ -111,7 +126,8 @@ class Game:
 
     def _capture(self, command: Command) -> None:
         start, request = time.perf_counter(), command.fields["request"]
-        made = drawing.files(self.level.view(), command.fields["passes"], command.fields["format"])
+        fields, pad = command.fields, self._settings.pad_kb * 1000
+        made = drawing.files(self.level.view(), fields["passes"], fields["format"], pad)
         for name, (extension, data) in made.items():
             self._bridge.captured(request, name, extension, data)
         timings = {"render_ms": round((time.perf_counter() - start) * 1000, 3)}
@@ -134,7 +150,9 @@ class Game:
                 text = text.replace(answer["scene_id"], before)
         messages = self._library.response(text)
         files = [self._library.file(part.extension, part.mime, part.data) for part in parts]
-        if "silent" in wrong:
+        if "hang" in wrong:
+            self._stop.wait()
+        if wrong & {"hang", "silent"}:
             return
         if "cut" in wrong:
             files[0] = [*files[0][:2], files[0][2][: len(files[0][2]) // 2]]

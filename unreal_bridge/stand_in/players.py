@@ -156,9 +156,9 @@ class PeerConnections:
         player.waiting += size
         self._pump(player)
 
-    def everyone(self) -> list[str]:
-        """Return who is there."""
-        return list(self._players)
+    def waiting(self) -> dict[str, int]:
+        """Return how many bytes wait for each player; may be called from any thread."""
+        return {name: player.waiting for name, player in list(self._players.items())}
 
     def watched(self) -> bool:
         """Return whether anybody takes video."""
@@ -204,4 +204,4 @@ class PeerConnections:
 
 
 def _takes_video(player: Player) -> bool:
-    return player.video.current_direction == "sendonly" and player.peer.connection_state == "connected"
+    return bool(player.video.current_direction == "sendonly" and player.peer.connection_state == "connected")

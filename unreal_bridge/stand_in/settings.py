@@ -21,9 +21,11 @@ class Settings:
         load: how much a change of scene loads; 0: nothing, 1: a few frames' worth.
         history: frames over which earlier pictures show through; 0: none.
         quiet: frames without loading that the bridge waits for.
+        pad_kb: kilobytes of noise that each PNG of colours carries, for files as large as a real picture's.
         video_fps: frames of video a second for players that take video.
         adapters: graphics cards that this machine pretends to have; 0: any.
         die: the process ends in the middle of the answer.
+        hang: no frame is made any more, while the connection stands.
         die_at_start: the process ends at once, with this exit code.
         stale: the files sent are those of the picture before.
         wrong_scene: a change is lost, and another scene than the one asked for is shown.
@@ -42,9 +44,11 @@ class Settings:
     load: float = 1.0
     history: int = 8
     quiet: int = 10
+    pad_kb: int = 0
     video_fps: float = 15.0
     adapters: int = 0
     die: int = 0
+    hang: int = 0
     die_at_start: int = 0
     stale: int = 0
     wrong_scene: int = 0
@@ -58,7 +62,7 @@ class Settings:
     settle_ms: float = 5000.0
 
 
-FAULTS = ("die", "stale", "wrong_scene", "wrong_id", "double", "cut", "silent", "slow", "unsettled")
+FAULTS = ("die", "hang", "stale", "wrong_scene", "wrong_id", "double", "cut", "silent", "slow", "unsettled")
 
 
 def read(environment: Mapping[str, str]) -> Settings:

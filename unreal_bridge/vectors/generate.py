@@ -113,6 +113,7 @@ def _levels() -> list[str]:
     ]  # fmt: skip
     vectors = [
         "0,0,0", "0,-150,0", "-0,0.0,+0", "1,2", "1,2,3,4", "", ",,", "1,2,x", " 1 , 2 , 3 ", "1e2,1E2,.5", "1_0,2,3",
+        "1_0_0,2,3_0e1_0", "100.00390625,100.01171875,0",
         "1__0,2,3", "_1,2,3",
         "inf,0,0", "nan,0,0", "1000,-1000,0", "1000.0001,0,0", "0.1234567890123,2.5,1e-7", "１,２,３", "\u20031,2,3",
         "\x1c1,2,3", 5, None,
@@ -222,8 +223,9 @@ def _requests() -> list[str]:
     ]  # fmt: skip
     found: list[Any] = [
         {**base, name: value}
-        for name in ("size", "passes", "format", "seed", "samples", "scene", "do", "id", "tmv")
+        for name in ("size", "passes", "format", "raw", "quiet", "seed", "samples", "scene", "do", "id", "tmv")
         for value in values
+        if (name, value) != ("quiet", True)  # which is answered by nothing at first
     ]
     found += [{key: value for key, value in base.items() if key != name} for name in base]
     found += [
@@ -243,7 +245,9 @@ def _requests() -> list[str]:
     scenes: list[dict[str, Any]] = [
         {"World_Name": "Desrt"}, {"World_Name": "Xylophone"}, {"World_Name": "desert"}, {"World_Name": "Desert_0"},
         {"World_Name": "snow"},
-        {"World_Name": "flats"}, {"World_Name": "salt flats"}, {"World_Name": "Ünknown"}, {"World_Name": "\ud800"},
+        {"World_Name": "flats"}, {"World_Name": "sal"}, {"World_Name": "lats"},
+        {"Charcter2_Rotatin_Yaw": 1}, {"Character2_Rotaton_Pitch": 5}, {"Rotation_Character_Yaw": 5},
+        {"World_Name": "salt flats"}, {"World_Name": "Ünknown"}, {"World_Name": "\ud800"},
         {"World_Name": "ＤＥＳＥＲＴ"},
         {"World_Name": "Desert", "Character_Name": "Zebr", "Scene_Light": "green"}, {"World_Name": "Desert",
         "Scene_Light": "rde"},

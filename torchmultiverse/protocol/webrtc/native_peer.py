@@ -85,7 +85,8 @@ class NativePeer(Peer):
             connection = self._connect(ports, "max-bundle")
             if video is not None:
                 generator = webrtc.VideoTrackGenerator()
-                init = webrtc.RTCRtpTransceiverInit(direction="sendonly")
+                # Of a stream: Epic's front ends show the stream of a track, not the track.
+                init = webrtc.RTCRtpTransceiverInit(direction="sendonly", streams=[webrtc.MediaStream()])
                 self._show = video, generator, connection.add_transceiver(generator.track, init)
             channel = connection.create_data_channel(label)
             channel.on("open", lambda _: self._take(channel))

@@ -243,6 +243,20 @@ TEST(captures_that_are_not_right_change_nothing) {
   CHECK(host.bridge->captured_all(1, "{}", host.error));
 }
 
+TEST(passes_without_compression_where_they_are_taken) {
+  Host host;
+  host.ask("a", "p", R"({"World_Name":"Desert"})", R"(,"raw":true,"passes":["rgb","mask"])");
+  host.take();
+  CHECK(host.applied(1));
+  host.frames(3);
+  host.take();
+  CHECK(host.last.raw);
+  CHECK(host.bridge->captured(1, "rgb", "x", "npy", host.error));
+  CHECK(host.bridge->captured(1, "mask", "x", "png", host.error));
+  CHECK(host.bridge->captured_all(1, "", host.error));
+  CHECK_EQUAL(host.take(), "p file a.rgb.npy; p file a.mask.png; p a done; ");
+}
+
 TEST(configs_that_mean_nothing_are_refused) {
   const std::vector<std::pair<const char*, const char*>> wrong = {
       {"", "the config is no JSON: no value at byte 0"},

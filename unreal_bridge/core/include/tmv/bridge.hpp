@@ -49,6 +49,7 @@ struct Command {
   std::int64_t width = 0, height = 0;  // Apply, Capture
   std::vector<std::string> passes;     // Capture
   std::string format;                  // Capture: of the rgb pass, png or jpeg
+  bool raw = false;                    // Capture: all passes may be NumPy files without compression (npy) instead
   std::string seed;                    // Capture: the dataset's
   std::uint32_t picture_seed = 0;      // Capture: of this picture, for whatever is random in it
   int samples = 0;                     // Capture: 0: the engine's own number
@@ -77,7 +78,7 @@ class Bridge {
   // not name is at its default.
   bool applied(RequestNumber request, std::string_view levels, std::string& error);
   bool refused(RequestNumber request, std::string_view reason, bool again, std::string& error);
-  // `extension`: png, jpeg or tiff.
+  // `extension`: png, jpeg or tiff; npy where the request takes it.
   bool captured(RequestNumber request, std::string_view pass, std::string bytes, std::string_view extension,
                 std::string& error);
   // `facts`: JSON object with "timings" (milliseconds by phase) and "info" (further facts); may be empty.

@@ -74,8 +74,8 @@ TMV_API int tmv_bridge_captured_all(tmv_bridge* bridge, uint64_t request, const 
  *   {"command":"send_file","player":"1","extension":"r1.rgb.png","mime":"image/png","size":123}
  *   {"command":"apply","request":1,"size":[512,512],"resize":true,"changes":[{"factor":"World_Name","value":"Snow"}, …],
  *    "levels":{…every factor but labels…}}
- *   {"command":"capture","request":1,"size":[512,512],"passes":["rgb"],"format":"png","seed":0,"picture_seed":123,
- *    "samples":0}
+ *   {"command":"capture","request":1,"size":[512,512],"passes":["rgb"],"format":"png","raw":false,"seed":0,
+ *    "picture_seed":123,"samples":0}
  *   {"command":"note","player":"1","text":"…"}
  * The bytes of the file of the last "send_file" are taken with tmv_bridge_file (once; NULL where there is none). */
 TMV_API tmv_buffer* tmv_bridge_next(tmv_bridge* bridge);

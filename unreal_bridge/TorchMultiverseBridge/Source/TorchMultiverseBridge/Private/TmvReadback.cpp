@@ -16,7 +16,10 @@ TSharedRef<FTmvReadback, ESPMode::ThreadSafe> FTmvReadback::Begin(UTextureRender
 	{
 		// After the captures of this frame: render commands run in the order in which they were enqueued.
 		Self->Readback = MakeUnique<FRHIGPUTextureReadback>(TEXT("TmvReadback"));
-		Self->Readback->EnqueueCopy(RHICmdList, Resource->GetRenderTargetTexture());
+		FRHITexture* Texture = Resource->GetRenderTargetTexture();
+		RHICmdList.Transition(FRHITransitionInfo(Texture, ERHIAccess::Unknown, ERHIAccess::CopySrc));
+		Self->Readback->EnqueueCopy(RHICmdList, Texture);
+		RHICmdList.Transition(FRHITransitionInfo(Texture, ERHIAccess::CopySrc, ERHIAccess::SRVMask));
 	});
 	return Self;
 }

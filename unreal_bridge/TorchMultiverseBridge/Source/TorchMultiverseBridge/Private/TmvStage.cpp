@@ -71,10 +71,12 @@ void FTmvStage::Begin(const tmv::Command& Apply)
 	}
 	if (!Why.IsSet())
 	{
-		const FString Before = Worlds.Shown();
+		const uint32 Before = Worlds.Generation();
 		Why = Worlds.Show(*World, *Worlds_, TmvText::Text(Levels, "World_Name"));
-		if (Before != Worlds.Shown())
+		if (Before != Worlds.Generation())
 		{
+			// A level begins to play when it is streamed in, which it does not do in a paused game; Dress pauses it again.
+			UGameplayStatics::SetGamePaused(World.Get(), false);
 			Characters.Clear();
 			Surroundings.Clear();
 		}
@@ -127,7 +129,10 @@ FTmvStage::EState FTmvStage::Tick(double NowSeconds)
 FTmvRefusal FTmvStage::Dress()
 {
 	// Nothing may move by itself: animations, emitters and materials that read the time stand still.
-	UGameplayStatics::SetGamePaused(World.Get(), true);
+	if (!UGameplayStatics::SetGamePaused(World.Get(), true))
+	{
+		UE_LOG(LogTmvBridge, Warning, TEXT("the game cannot be paused: pictures of one scene will differ by what moves in it"));
+	}
 	tmv::Value Shown = tmv::Value::object();
 	Shown.set("World_Name", tmv::Value::string(TmvText::ToUtf8(Worlds.Shown())));
 	Surroundings.Find(Worlds);

@@ -175,6 +175,11 @@ FTmvRefusal FTmvSurroundings::Tint(const FString& Light)
 	}
 	if (USkyLightComponent* Component = Sky.Get())
 	{
+		if (!bWhite && Component->Mobility == EComponentMobility::Static)
+		{
+			return FTmvRefusal::Because(FString::Printf(
+				TEXT("Scene_Light = '%s': the light of this world is baked (its sky light is static)"), *Light));
+		}
 		Component->SetLightColor(SkyColor * Color);
 	}
 	return {};
@@ -208,7 +213,10 @@ FTmvRefusal FTmvSurroundings::AddFog(UWorld& World, double Density)
 	if (UExponentialHeightFogComponent* Component = Fog.Get())
 	{
 		Component->SetFogDensity(FogDensity + static_cast<float>(Density));
-		Component->SetVisibility(bOwnFog || Density > 0.);
+		if (!bOwnFog)
+		{
+			Component->SetVisibility(Density > 0.);
+		}
 		return {};
 	}
 	return Density > 0. ? FTmvRefusal::Because(TEXT("Fog: no exponential height fog can be spawned"), true) : FTmvRefusal();
