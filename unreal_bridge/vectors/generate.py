@@ -166,10 +166,9 @@ def _random_scene(rng: random.Random) -> dict[str, Any]:
             levels[name] = ",".join(str(round(rng.uniform(-200, 200), rng.randint(0, 12))) for _ in range(3))
         else:
             low, high = max(factor.low, -1e6), min(factor.high, 1e6)
-            value = rng.choice(
-                [rng.uniform(low, high), float(rng.randint(int(low) + 1, int(high))), round(rng.uniform(low, high), 1)]
-            )
-            levels[name] = rng.choice([value, str(value), int(value) or 1])
+            drawn = rng.uniform(low, high)
+            value = rng.choice([drawn, float(round(drawn)), round(drawn, 1)])
+            levels[name] = rng.choice([value, str(value), int(value) or 1, factor.default])
     levels.pop("world_name", None)
     return levels
 
