@@ -189,10 +189,10 @@ FTmvRefusal FTmvStage::AimCamera(tmv::Value& OutShown)
 						 TmvText::Given(Levels, "Camera_Height")},
 			Row.CameraReach, Layout, Elevation))
 	{
-		const double Distance = Layout.distance * Row.CameraReach / 100., Height = Layout.height / 100.;
+		const double Far = Layout.distance * Row.CameraReach / 100., High = Layout.height / 100.;
 		return FTmvRefusal::Because(FString::Printf(
 			TEXT("Camera_Height: a camera %.2f m from what it looks at, which is %.2f m above the ground, is from %.2f to %.2f m high"),
-			Distance, Height, Height - Distance, Height + Distance));
+			Far, High, High - Far, High + Far));
 	}
 	const tmv_ue::Angles Angles{TmvText::Number(Levels, "Camera_Pitch"), TmvText::Number(Levels, "Camera_Yaw"),
 		TmvText::Number(Levels, "Camera_Roll")};
