@@ -13,19 +13,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from typing_extensions import override
 
-sys.path.insert(0, str(Path(__file__).parent))
-from webrtc import cpu_of_group
+sys.path.remove(str(Path(__file__).resolve().parent))  # a benchmark there is called as the module of libwebrtc is
 
 from torchmultiverse.engines import Engine, Failure, Frame, RenderOptions
 from torchmultiverse.engines.marker import MarkerEngine
@@ -61,12 +60,16 @@ class ReadyEngine(MarkerEngine):
 class ReadyStack(LocalStack):
     """A signalling server and that engine, as processes."""
 
-    def __init__(self, delay: float) -> None:
+    def __init__(self, delay: float, transport: str) -> None:
         super().__init__()
         self._delay = delay
+        self._transport = transport
 
     def _engine_child(self, streamer_url: str) -> Child:
-        command = [sys.executable, __file__, "--delay", str(1000 * self._delay), "--host", streamer_url]
+        command = [
+            sys.executable, __file__, "--delay", str(1000 * self._delay), "--transport", self._transport,
+            "--host", streamer_url,
+        ]  # fmt: skip
         return Child(command, name="the ready engine")
 
     @property
@@ -74,6 +77,17 @@ class ReadyStack(LocalStack):
         """The process group of the engine."""
         assert self._engine is not None
         return self._engine.process.pid
+
+
+def cpu_of_group(group: int) -> float:
+    """Return the CPU seconds so far of all processes of a group that live."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has just ended
+            fields = stat.read_text().rpartition(")")[2].split()
+            if int(fields[2]) == group:
+                ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def measure(engine: Engine, options: RenderOptions, seconds: float, start: int, group: int | None) -> dict[str, float]:
@@ -105,9 +119,10 @@ def turn(way: str, options: RenderOptions, arguments: argparse.Namespace, number
         if way == "in process":
             engine = ReadyEngine(arguments.delay / 1000)
         else:
-            running = stack.enter_context(ReadyStack(arguments.delay / 1000))
-            client: dict[str, Any] = {"transport": arguments.transport} if arguments.transport else {}
-            remote = RemoteEngine(running.url, lost=running.lost, pixels=way, in_flight=arguments.in_flight, **client)
+            running = stack.enter_context(ReadyStack(arguments.delay / 1000, arguments.transport))
+            remote = RemoteEngine(
+                running.url, lost=running.lost, pixels=way, in_flight=arguments.in_flight, transport=arguments.transport
+            )
             engine, group = remote, running.engine_group
         stack.callback(engine.close)
         return measure(engine, options, arguments.seconds, 10_000 * number, group)
@@ -122,12 +137,12 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS)
     parser.add_argument("--format", default="raw", choices=("raw", "png", "jpeg"))
     parser.add_argument("--in-flight", type=int, default=4, help="pictures asked for ahead")
-    parser.add_argument("--transport", help="of the messages: native or aiortc; the client's default if not given")
+    parser.add_argument("--transport", default="auto", choices=("auto", "native", "aiortc"), help="of the messages")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--host", metavar="URL", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.host:
-        streamer = Streamer(lambda: ReadyEngine(arguments.delay / 1000), arguments.host)
+        streamer = Streamer(lambda: ReadyEngine(arguments.delay / 1000), arguments.host, transport=arguments.transport)
         run(streamer.run(lambda: announce({"engine": "ready"})))
         return
     options = RenderOptions((SIDE, SIDE), format=arguments.format)

@@ -184,3 +184,15 @@ def test_a_profile_has_its_own_cards() -> None:
     save_profile("my-env", GAME)
     with pytest.raises(EngineError, match="its field gpus"):
         open_engine("my-env", adapter=1)
+
+
+def test_a_stream_uses_all_instances() -> None:
+    pytest.importorskip("torch")
+    from torchmultiverse.stream import RenderStream
+
+    save_profile("my-env", GAME)
+    spec = {"World_Name": ["Desert"], "Character_Name": ["Zebra"]}
+    assert "4 engines" in repr(RenderStream(spec, "my-env"))
+    assert "2 engines" in repr(RenderStream(spec, "my-env", workers=2))
+    with pytest.raises(SpecError, match="has 4 instances"):
+        RenderStream(spec, "my-env", workers=5)

@@ -6,13 +6,20 @@ What could silently be wrong: one peer's bytes end the service of all others, or
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import json
 import logging
+import os
+import subprocess
+import sys
 
 import pytest
 from fuzz_server import attack
 from fuzz_wire import codec
+from websockets.asyncio.client import connect
 
 from torchmultiverse.serve import signalling
+from torchmultiverse.serve.process import READY
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -33,6 +40,32 @@ def test_a_server_serves_on_among_strangers_of_every_kind() -> None:
     early, late = report.memory
     assert late < early + 30, "megabytes stay"
     assert report.log[1] < 200 * sum(report.kinds.values()) * 2, "strangers fill the log"
+
+
+def test_a_server_whose_parent_reads_nothing_serves_on() -> None:
+    """What could silently be wrong: each streamer that comes and goes is told the parent, until the pipe is full."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "torchmultiverse.serve.signalling", "--player-port=0", "--streamer-port=0"],
+        stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert process.stdout is not None
+    url = json.loads(process.stdout.readline().decode().removeprefix(READY))["streamer_url"]
+    # As small as a pipe can be, so that it is full soon.
+    fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
+
+    async def test() -> None:
+        for _ in range(120):
+            async with connect(url, proxy=None) as socket:
+                assert json.loads(await socket.recv())["type"] == "config"
+
+    try:
+        asyncio.run(asyncio.wait_for(test(), 200))
+        process.terminate()
+        assert process.wait(100) == 0
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
 
 
 def test_a_broken_handshake_is_one_line_and_a_fault_of_ours_keeps_its_traceback(

@@ -13,7 +13,7 @@ from typing import Literal
 from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, Limits, RenderOptions, Supervisor, codec
 from torchmultiverse.errors import EngineError, ProtocolError, SpecError
 from torchmultiverse.protocol import datachannel as dc
-from torchmultiverse.protocol import messages, pug
+from torchmultiverse.protocol import messages, printable, pug
 from torchmultiverse.scenes import FACTORS, Scene
 from torchmultiverse.serve.pixels import Outlets
 from torchmultiverse.serve.player import Player
@@ -22,6 +22,10 @@ log = logging.getLogger(__name__)
 RenderOutcome = Frame | Failure | EngineError
 MAX_QUEUE = 1024
 """Requests that may wait for the engine; more are answered with a failure that may pass."""
+PUG_FIRST = 0.5
+"""Seconds without a further factor after which a player's first scene is complete: how many make one is not known."""
+PUG_DOUBT = 2.0
+"""The same while factors are missing that the player's last scene had: a packet that is lost holds them up so long."""
 
 
 class Answers:
@@ -30,7 +34,8 @@ class Answers:
     Args:
         make_engine: called in the engine's thread, and again when the engine breaks.
         limits: of its supervisor.
-        pug_quiet: seconds without a further factor after which the ``pug`` dialect's scene is complete.
+        pug_quiet: seconds without a further factor after which the ``pug`` dialect's scene is complete that has those
+            of the last one; see `PUG_FIRST` and `PUG_DOUBT` for others.
         outlets: ways of files besides the data channel.
     """
 
@@ -160,18 +165,27 @@ class Answers:
         if unknown := [name for name in values if name not in FACTORS]:
             raise ProtocolError(f"unknown factor {unknown[0][:80]!r}")
         player.factors.update({name: pug.value(name, value) for name, value in values.items()})
-        # Nothing marks the last factor, so the scene is complete when no further factor comes for a moment.
+        player.said.update(values)
+        # Nothing marks the last factor. A picture of half a scene would be taken for the whole one's, and that one's
+        # for the next scene's, and so on.
+        if not player.complete:
+            quiet = max(self._pug_quiet, PUG_FIRST)
+        elif not player.complete <= player.said:
+            quiet = max(self._pug_quiet, PUG_DOUBT)
+        else:
+            quiet = self._pug_quiet
         if player.pending_pug is not None:
             player.pending_pug.cancel()
-        player.pending_pug = asyncio.get_running_loop().call_later(self._pug_quiet, self._render_pug, player)
+        player.pending_pug = asyncio.get_running_loop().call_later(quiet, self._render_pug, player)
 
     def _render_pug(self, player: Player) -> None:
         player.pending_pug = None
+        player.complete, player.said = frozenset(player.said), set()
         try:
             scene = Scene(player.factors)
             options = RenderOptions(size=player.resolution, format="jpeg")
         except SpecError as error:
-            log.warning("pug scene: %s", error)  # the dialect has no way to say so
+            log.warning("pug scene: %s", printable(str(error)))  # the dialect has no way to say so
             return
         self._submit(player, scene, options, lambda answer: self._freeze(player, answer))
 

@@ -22,6 +22,8 @@ class Player:
         factors: the ``pug`` dialect's factors as last set.
         resolution: width and height that the ``pug`` dialect last asked for.
         pending_pug: fires when the ``pug`` dialect's scene is complete.
+        said: names of the factors that came for the scene that is not complete yet.
+        complete: names of the factors that made the last one.
         outbox: messages that wait for the channel, those of one answer together.
         tasks: what ends with the player.
         candidates: how many ICE candidates it has sent.
@@ -36,6 +38,8 @@ class Player:
     factors: dict[str, Any] = field(default_factory=dict)
     resolution: tuple[int, int] = (512, 512)
     pending_pug: asyncio.TimerHandle | None = None
+    said: set[str] = field(default_factory=set)
+    complete: frozenset[str] = frozenset()
     outbox: asyncio.Queue[list[bytes]] = field(default_factory=asyncio.Queue)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     candidates: int = 0

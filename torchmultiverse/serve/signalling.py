@@ -30,7 +30,7 @@ from torchmultiverse.protocol import (
     parse,
     printable,
 )
-from torchmultiverse.serve.process import announce, until_stopped
+from torchmultiverse.serve.process import Announcer, announce, until_stopped
 from torchmultiverse.serve.rooms import Rooms, room_of
 from torchmultiverse.serve.security import authorised, check_bind, check_origins, origin_allowed
 
@@ -186,6 +186,8 @@ class SignallingServer:
             async for message in socket:
                 if isinstance(message, str):
                     self._send(self._core.feed(socket, parse(message)))
+                # What has come is handed out without a pause: whoever sends much would hold up all others.
+                await asyncio.sleep(0)
         except ProtocolError as error:
             log.warning("%s disconnected: %s", role, error)
             await socket.close(_REFUSED, _reason(error))
@@ -253,6 +255,7 @@ def _page_file(connection: ServerConnection, path: str) -> Response:
 
 
 async def _main(arguments: argparse.Namespace, token: str | None) -> None:
+    announcer = Announcer()
     server = SignallingServer(
         arguments.host,
         arguments.player_port,
@@ -260,7 +263,7 @@ async def _main(arguments: argparse.Namespace, token: str | None) -> None:
         generation=arguments.generation,
         token=token,
         allow_origins=arguments.allow_origin,
-        on_streamers=lambda count: announce({"streamers": count}),
+        on_streamers=lambda count: announcer.tell(streamers=count),
     )
     await server.start()
     try:

@@ -45,7 +45,8 @@ class Streamer(Answers):
         streamer_id: name to register under.
         loopback: restrict WebRTC to 127.0.0.1; by default that of ``url``.
         token: for a server that asks for one.
-        pug_quiet: seconds without a further factor after which the ``pug`` dialect's scene is complete.
+        pug_quiet: seconds without a further factor after which the ``pug`` dialect's scene is complete; longer where
+            that is in doubt, see `torchmultiverse.serve.answers`.
         protocol_message: send ``Protocol`` (UE 5.1 and later) or not (UE 5.0).
         transport: the WebRTC stack: ``native``, ``aiortc``, or ``auto``: native where it is installed.
         pixel_ways: of files, that are offered besides the data channel: ``auto`` all, ``channel`` none, or one.
@@ -241,4 +242,4 @@ class Streamer(Answers):
             try:
                 self._interaction(player, message.text)
             except (ProtocolError, SpecError) as error:
-                log.warning("interaction: %s", error)
+                log.warning("interaction: %s", websocket.printable(str(error)))

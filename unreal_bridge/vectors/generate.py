@@ -176,7 +176,7 @@ def _random_scene(rng: random.Random) -> dict[str, Any]:
 def requests() -> Iterator[dict[str, Any]]:
     """Texts that a player sends, and what is answered by the engine of ``catalogue``; or the note for the log.
 
-    ``answer`` is the first text, ``file`` the content of the file before it.
+    ``answer`` is the first text, none where it may be left out, ``file`` the content of the file before it.
     """
     catalogue = MarkerEngine().catalogue()
     for text in _requests():
@@ -205,7 +205,7 @@ def _answer(text: str, catalogue: Catalogue) -> dict[str, Any]:
             raise SpecError(f"passes: engine '{catalogue.engine}' cannot render {', '.join(lacking)}; it renders {has}")
     except (ProtocolError, SpecError) as error:
         return {"answer": messages.Failed(id=name, reason=str(error)).encode()}
-    return {"answer": messages.Accepted(id=name).encode()}
+    return {} if request.quiet else {"answer": messages.Accepted(id=name).encode()}
 
 
 def _requests() -> list[str]:
@@ -224,7 +224,6 @@ def _requests() -> list[str]:
         {**base, name: value}
         for name in ("size", "passes", "format", "raw", "quiet", "seed", "samples", "scene", "do", "id", "tmv")
         for value in values
-        if (name, value) != ("quiet", True)  # which is answered by nothing at first
     ]
     found += [{key: value for key, value in base.items() if key != name} for name in base]
     found += [

@@ -212,7 +212,7 @@ void Bridge::frame(const Facts& facts, double now_ms) {
     if (state == Settle::State::Over) fail(settle_.reason(), messages::Again::Yes);
     if (state != Settle::State::Settled) return;
     changed_ = false;
-    if (!job_.request.quiet) answer(job_.player, messages::settled(job_.request.id, settle_.report()));
+    if (!job_.request.quiet.as_bool()) answer(job_.player, messages::settled(job_.request.id, settle_.report()));
     enter(Stage::Capturing);
     Command capture;
     capture.kind = Command::Kind::Capture;
@@ -221,7 +221,7 @@ void Bridge::frame(const Facts& facts, double now_ms) {
     capture.height = job_.request.height;
     capture.passes = job_.request.passes;
     capture.format = job_.request.format;
-    capture.raw = job_.request.raw;
+    capture.raw = job_.request.raw.as_bool();
     capture.seed = job_.request.seed;
     capture.picture_seed = scene_seed(job_.request.seed, job_.scene.id());
     capture.samples = job_.request.samples;
@@ -288,7 +288,7 @@ bool Bridge::captured(RequestNumber request, std::string_view pass, std::string 
     error = "the pass '" + name + "' came twice";
     return false;
   }
-  const bool right = (job_.request.raw && extension == "npy") ||
+  const bool right = (job_.request.raw.as_bool() && extension == "npy") ||
                      (name == "rgb" ? extension == job_.request.format : extension == "png" || extension == "tiff");
   if (!right) {
     error = "the pass '" + name + "' is a " + std::string(extension) + "; " +
@@ -390,7 +390,7 @@ void Bridge::render(std::string_view player, const messages::Request& request) {
     answer(player, messages::failed(request.id, std::to_string(most_) + " requests wait already", messages::Again::Yes));
     return;
   }
-  if (!request.quiet) answer(player, messages::accepted(request.id));
+  if (!request.quiet.as_bool()) answer(player, messages::accepted(request.id));
   job.number = ++last_;
   job.player = player;
   job.request = request;

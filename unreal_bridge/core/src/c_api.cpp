@@ -130,8 +130,8 @@ Value describe(const tmv::messages::Request& request) {
   out.set("size", Value::array({Value::integer(request.width), Value::integer(request.height)}));
   out.set("passes", std::move(passes));
   out.set("format", Value::string(request.format));
-  out.set("raw", request.raw_said ? Value::boolean(request.raw) : Value());
-  out.set("quiet", request.quiet_said ? Value::boolean(request.quiet) : Value());
+  out.set("raw", request.raw);
+  out.set("quiet", request.quiet);
   out.set("seed", Value::integer_text(request.seed));
   out.set("samples", request.samples == 0 ? Value() : Value::integer(request.samples));
   return out;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "number.hpp"
 #include "python.hpp"
@@ -108,17 +109,11 @@ bool read_render(const Value& message, Request& out, std::string& error) {
     }
     out.format = format->text();
   }
-  const Value* raw = message.find("raw");
-  if (raw != nullptr && !raw->is(Kind::Null)) {
-    if (!raw->is(Kind::Bool)) return wrong("raw", *raw, "true or false", error);
-    out.raw_said = true;
-    out.raw = raw->as_bool();
-  }
-  const Value* quiet = message.find("quiet");
-  if (quiet != nullptr && !quiet->is(Kind::Null)) {
-    if (!quiet->is(Kind::Bool)) return wrong("quiet", *quiet, "true or false", error);
-    out.quiet_said = true;
-    out.quiet = quiet->as_bool();
+  for (const auto& [name, place] : {std::pair("raw", &out.raw), std::pair("quiet", &out.quiet)}) {
+    const Value* found = message.find(name);
+    if (found == nullptr || found->is(Kind::Null)) continue;
+    if (!found->is(Kind::Bool)) return wrong(name, *found, "true or false", error);
+    *place = *found;
   }
   if (const Value* seed = message.find("seed")) {
     if (!seed->is(Kind::Integer)) return wrong("seed", *seed, "an integer", error);

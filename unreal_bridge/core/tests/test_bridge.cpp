@@ -257,6 +257,14 @@ TEST(passes_without_compression_where_they_are_taken) {
   CHECK_EQUAL(host.take(), "p file a.rgb.npy; p file a.mask.png; p a done; ");
 }
 
+TEST(what_may_be_left_out_is_left_out) {
+  Host host;
+  host.ask("a", "p", R"({"World_Name":"Desert"})", R"(,"quiet":true)");
+  CHECK_EQUAL(host.take(), "apply 1; ");
+  host.finish(1);
+  CHECK_EQUAL(host.take(), "capture 1; p file a.rgb.png; p a done; ");
+}
+
 TEST(configs_that_mean_nothing_are_refused) {
   const std::vector<std::pair<const char*, const char*>> wrong = {
       {"", "the config is no JSON: no value at byte 0"},

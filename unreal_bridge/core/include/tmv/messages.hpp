@@ -33,10 +33,8 @@ struct Request {
   std::int64_t height = 512;
   std::vector<std::string> passes{"rgb"};
   std::string format = "png";
-  bool raw_said = false;   // whether `raw` was given
-  bool raw = false;        // whether passes may come without compression
-  bool quiet_said = false; // whether `quiet` was given
-  bool quiet = false;      // whether `accepted` and `settled` may be left out
+  Value raw;               // whether passes may come without compression; null: not said
+  Value quiet;             // whether `accepted` and `settled` may be left out; null: not said
   std::string seed = "0";  // decimal digits: of any size
   int samples = 0;         // 0: the engine's own number
 };
