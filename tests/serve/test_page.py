@@ -67,10 +67,19 @@ async def drawn(page: Page, name: str, width: str) -> np.ndarray[Any, Any]:
 
 @pytest.mark.browser
 @pytest.mark.skipif(not CHROMIUM, reason="no Chromium binary on this machine")
-@pytest.mark.parametrize("token", [None, "secret"])
-@pytest.mark.parametrize("generation", ["modern", "legacy"])
-def test_a_browser_shows_the_picture_and_the_video(tmp_path: Path, token: str | None, generation: str) -> None:
-    with serve(token=token, generation=generation) as served:
+@pytest.mark.parametrize(
+    ("token", "generation", "transport"),
+    [
+        (None, "modern", "auto"),
+        (None, "legacy", "aiortc"),
+        ("secret", "modern", "aiortc"),
+        ("secret", "legacy", "auto"),
+    ],
+)
+def test_a_browser_shows_the_picture_and_the_video(
+    tmp_path: Path, token: str | None, generation: str, transport: str
+) -> None:
+    with serve(token=token, generation=generation, transport=transport) as served:
         address = served.url.replace("ws:", "http:") + (f"/?token={token}" if token else "/")
         scene_id, picture, video, page = asyncio.run(look(address, tmp_path / "profile"))
     world, character, texture, light = CHOSEN.values()

@@ -97,7 +97,7 @@ def mixed(count: int) -> list[Scene]:
     ]
 
 
-@pytest.mark.parametrize("transport", ["native", "aiortc"])
+@pytest.mark.parametrize("transport", ["native", pytest.param("aiortc", marks=pytest.mark.slow)])
 def test_a_hundred_scenes_that_load_through_a_stranger(patch: pytest.MonkeyPatch, transport: str) -> None:
     """Each picture shows its scene, to the last bit: none was read back while something loaded or shone through."""
     scenes = mixed(100)

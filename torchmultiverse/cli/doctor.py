@@ -107,7 +107,8 @@ class Examination:
 
 def examine(fix: bool = False) -> Examination:
     """Look at everything; with ``fix``, fetch the LLVM library into the user's cache where it helps."""
-    return Examination([*_python(), *_packages(), *_renderer(fix), *_gpu(), *_pixels(), *_profiles(), *_places()])
+    talking = (*_webrtc(), *_pixels(), *_profiles())
+    return Examination([*_python(), *_packages(), *_renderer(fix), *_gpu(), *talking, *_places()])
 
 
 def _python() -> Iterator[Check]:
@@ -176,6 +177,27 @@ def _places() -> Iterator[Check]:
     yield Check("cache", "ok" if free > 1 else "note", f"{folder}, {free:.0f} GiB free")
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     yield Check("browser", "ok" if browser else "missing", browser or "only the browser tests need one")
+
+
+def _webrtc() -> Iterator[Check]:
+    """Which WebRTC stack talks to engines behind an address."""
+    from torchmultiverse.errors import EngineError
+    from torchmultiverse.protocol.webrtc import TRANSPORT_VARIABLE, choose_stack
+
+    remedy = "pip install 'torchmultiverse[native]'"
+    try:
+        stack = choose_stack()
+    except EngineError as error:
+        yield Check(
+            "WebRTC", "note", str(error), remedy if "pip install" in str(error) else f"unset {TRANSPORT_VARIABLE}"
+        )
+        return
+    if stack == "native":
+        yield Check("WebRTC", "ok", f"libwebrtc (wrtc {importlib.metadata.version('wrtc')})")
+    elif chosen := os.environ.get(TRANSPORT_VARIABLE):
+        yield Check("WebRTC", "ok", f"aiortc, as {TRANSPORT_VARIABLE}={chosen} asks")
+    else:
+        yield Check("WebRTC", "ok", "aiortc; libwebrtc moves large pictures several times as fast", remedy)
 
 
 def _pixels() -> Iterator[Check]:

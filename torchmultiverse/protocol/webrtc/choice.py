@@ -70,7 +70,7 @@ def make_peer(events: PeerEvents, *, loopback: bool, transport: Transport = "aut
 def _native_missing() -> str | None:
     """Return why libwebrtc cannot be used, or None."""
     try:
-        importlib.import_module("webrtc")
+        importlib.import_module("webrtc").RTCPeerConnection  # noqa: B018 - there may be another module of this name
     except Exception as error:  # also a library that this machine cannot load
         if not isinstance(error, ModuleNotFoundError):
             log.warning("the package wrtc cannot be loaded; aiortc is used: %s", error)

@@ -1,7 +1,7 @@
 """Pictures per second through WebRTC, beside the same engine called in this process, and what each stage costs.
 
-    python benchmarks/speed/webrtc.py --engine builtin
-    python benchmarks/speed/webrtc.py --engine marker
+    python benchmarks/speed/remote.py --engine builtin
+    python benchmarks/speed/remote.py --engine marker
 
 256 × 256 JPEG (the bar is 80 % of the in-process rate with the built-in engine at its default samples), and lossless
 512 × 512. Both ways end with encoded bytes, warmed up, one client. They take turns, and each pair of turns gives one
@@ -34,6 +34,7 @@ from torchmultiverse.engines import Engine, Failure, Frame, RenderOptions, codec
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.engines.remote import RemoteEngine
 from torchmultiverse.errors import EngineError
+from torchmultiverse.protocol.webrtc import choose_stack
 from torchmultiverse.scenes import Scene
 from torchmultiverse.serve import LocalStack, Streamer
 from torchmultiverse.serve.launch import Child
@@ -184,7 +185,7 @@ def compare(name: str, options: RenderOptions, arguments: argparse.Namespace) ->
                 group = None
                 if way == "WebRTC":
                     running = stack.enter_context(GroupedStack(arguments.engine))
-                    engine: Engine = RemoteEngine(running.url, lost=running.lost)
+                    engine: Engine = RemoteEngine(running.url, lost=running.lost, pixels="channel")
                     group = running.engine_group
                 else:
                     engine = HERE[arguments.engine]()
@@ -248,7 +249,7 @@ def main() -> None:
         )
         print("  CPU ms a picture: " + ", ".join(f"{stage} {ms:.1f}" for stage, ms in found["cpu_ms"].items()))
     print(
-        f"transport alone (aiortc, pure Python): {limit.mb_per_second:.2f} MB/s of incompressible pictures of "
+        f"transport alone ({choose_stack()}): {limit.mb_per_second:.2f} MB/s of incompressible pictures of "
         f"{limit.weight / 1e3:.0f} kB, of which each costs the sender {1000 * limit.engine_cpu:.1f} ms of CPU and the "
         f"receiver {1000 * limit.cpu:.1f} ms"
     )
@@ -261,7 +262,7 @@ def transport_limit(seconds: float) -> Rate:
     """Return how fast large pictures that cost nearly nothing to draw go over WebRTC between two processes."""
     options = RenderOptions(size=(512, 512), passes=("rgb",), format="png")
     with NoiseStack() as stack:
-        engine = RemoteEngine(stack.url, lost=stack.lost)
+        engine = RemoteEngine(stack.url, lost=stack.lost, pixels="channel")
         try:
             rate(engine, options, 1.0, 0)
             return rate(engine, options, seconds, 500, stack.engine_group)
