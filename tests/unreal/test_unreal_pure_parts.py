@@ -262,6 +262,18 @@ def test_focal_length_distance_and_height_are_the_camera_s(parts: Path) -> None:
     assert high.returncode == 5
 
 
+def test_the_built_in_engine_has_the_same_camera_for_them(parts: Path) -> None:
+    for focal_length, distance, height in [(35, 6, "own"), ("own", 3, 2.2), (85, "own", 0.4), ("own", "own", 4)]:
+        wishes = {"Camera_Focal_Length": focal_length, "Camera_Distance": distance, "Camera_Height": height}
+        scene = Scene({"World_Name": "Desert", **wishes})
+        right = view(scene, _Ground(5, 1.3, 0.5), layout(scene, scene_actors(scene)), (640, 360))  # type: ignore[arg-type]
+        away, across, up, pitch, focal = _fitted(parts, focal_length, distance, height, size=(640, 360), reach=1.3)
+        rt = np.array(right.as_dict()["Rt"])
+        assert np.allclose([across / 100, away / 100, up / 100], -rt[:, :3].T @ rt[:, 3], atol=1e-6), wishes
+        assert np.sin(np.radians(pitch)) == pytest.approx(rt[2, 2], abs=1e-6)
+        assert focal == pytest.approx(right.focal, rel=1e-6)
+
+
 def test_shutter_and_sensor_are_in_unreal_s_units(parts: Path) -> None:
     assert float(run(parts, "way", 10, 100)) == pytest.approx(100)  # 10 m/s for 100 ms: a metre
     assert float(run(parts, "sensor", 640, 360)) == pytest.approx(24 * 640 / 360)
