@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -28,30 +29,39 @@ VERSIONS = [name.removeprefix(_NAME) for name in json.loads((_PINNED / "package.
 _EMPTY = {"ws"}
 
 
-@cache
 def installed() -> Path:
     """The folder `node_modules` with all versions; skips the test, with the reason, where it cannot be had."""
-    npm = shutil.which("npm")
+    found = _install()
+    if isinstance(found, str):
+        pytest.skip(found)
+    return found
+
+
+@cache
+def _install() -> Path | str:
+    """Return that folder, or why there is none: npm is asked once."""
     lock = (_PINNED / "package-lock.json").read_bytes()
     place = _CACHE / hashlib.sha256(lock).hexdigest()[:16]
     if (place / "node_modules").is_dir():
         return place / "node_modules"
+    npm = shutil.which("npm")
     if npm is None:
-        pytest.skip("npm is not installed, and Epic's front ends were not fetched before")
+        return "npm is not installed, and Epic's front ends were not fetched before"
     _CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=_CACHE) as folder:
+        made = Path(folder) / "made"
+        made.mkdir()
         for name in ("package.json", "package-lock.json"):
-            shutil.copy(_PINNED / name, folder)
-        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--omit=dev"]
+            shutil.copy(_PINNED / name, made)
+        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--omit=dev", "--fetch-retries=1"]
         try:
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_LIMIT)
+            done = subprocess.run(command, cwd=made, capture_output=True, text=True, timeout=_LIMIT)
         except subprocess.TimeoutExpired:
-            pytest.skip(f"npm did not fetch Epic's front ends within {_LIMIT:g} s")
+            return f"npm did not fetch Epic's front ends within {_LIMIT:g} s"
         if done.returncode:
-            pytest.skip(f"npm could not fetch Epic's front ends: {done.stderr.strip()[-300:]}")
-        if not (place / "node_modules").is_dir():
-            Path(folder).chmod(0o755)
-            shutil.copytree(folder, place, dirs_exist_ok=True)
+            return f"npm could not fetch Epic's front ends: {' '.join(done.stderr.split())[:200]}"
+        with suppress(OSError):  # another process was quicker
+            made.rename(place)
     return place / "node_modules"
 
 

@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -78,17 +77,6 @@ class ReadyStack(LocalStack):
         """The process group of the engine."""
         assert self._engine is not None
         return self._engine.process.pid
-
-
-def cpu_of_group(group: int) -> float:
-    """Return the CPU seconds so far of all processes of a group that live."""
-    ticks = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):  # it has just ended
-            fields = stat.read_text().rpartition(")")[2].split()
-            if int(fields[2]) == group:
-                ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def measure(engine: Engine, options: RenderOptions, seconds: float, start: int, group: int | None) -> dict[str, float]:

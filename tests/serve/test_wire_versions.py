@@ -193,8 +193,6 @@ def test_a_player_of_a_version_behind_our_server(version: Version, monkeypatch: 
             await hear(streamer, "identify")
             await say(streamer, {"type": "endpointId", "id": "Name"})
             await hear(streamer, "endpointIdConfirm")
-            if version.asks == "on config":
-                await hear(player, "config")
             if version.asks != "never":
                 await say(player, {"type": "listStreamers"})
                 assert (await hear(player, "streamerList"))["ids"] == ["Name"]

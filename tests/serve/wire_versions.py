@@ -58,20 +58,20 @@ class Version:
     pings: bool = False
     shows_id: bool = False
     player: tuple[str, int] = ("", 1)
-    asks: Literal["never", "on config", "on open"] = "on config"
+    asks: Literal["never", "on open"] = "on open"
     answer: tuple[str, ...] = ()
     says: tuple[str, ...] = ("iceCandidate",)
     protocol_message: bool = True
 
 
 _OLD = Version(
-    "5.0", identify=False, count=True, player=("", 101), asks="never", says=("iceCandidate", "stats", "ping"),
+    "5.0", identify=False, count=True, player=("", 101), asks="never", says=("iceCandidate", "stats"),
     protocol_message=False,
 )  # fmt: skip
 _MIDDLE = Version("5.2", numbers=False, count=True, send_offer=True, hangs_up=True, unnamed="__LEGACY__")
 _NEW = Version(
     "5.5", confirm=True, protocol="1.3.0", unnamed="UnknownStreamer", renamed="streamerIdChanged", refuses=True,
-    player=("Player", 0), asks="on open", answer=("minBitrateBps", "maxBitrateBps"),
+    player=("Player", 0), answer=("minBitrateBps", "maxBitrateBps"),
     says=("layerPreference", "iceCandidate", "ping"),
 )  # fmt: skip
 VERSIONS = [

@@ -2,6 +2,7 @@
 // come from standard input and go to standard output.
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,11 +30,30 @@ std::vector<double> numbers(int argc, char** argv) {
 
 void conditions() {
   for (const auto& row : tmv_ue::kConditions) {
-    std::printf("%s\t%g\t%g\t%s\t%s\n", row.wire, row.low, row.high, row.unit, row.about);
+    std::printf("%s\t%.9g\t%.9g\n", row.wire, row.low, row.high);
   }
 }
 
-// places…, then nine numbers
+// A number, or nothing for "own".
+std::optional<double> wish(const char* text) {
+  return std::string(text) == "own" ? std::nullopt : std::optional<double>(std::atof(text));
+}
+
+// focal length, distance, height, each a number or "own"; then elevation, reach, ground, width, height
+int fitted(int argc, char** argv) {
+  if (argc != 10) return 2;
+  const std::vector<double> n = numbers(argc - 3, argv + 3);
+  const tmv_ue::Place place = tmv_ue::Place::Center;
+  auto layout = tmv_ue::layout_of(&place, 1);
+  double elevation = n[0];
+  if (!tmv_ue::fit({wish(argv[2]), wish(argv[3]), wish(argv[4])}, n[1], layout, elevation)) return 5;
+  const auto made = tmv_ue::camera_of(layout, {}, elevation, n[1], n[2], int(n[3]), int(n[4]));
+  std::printf("%.9f %.9f %.9f %.9f %.9f\n", made.position.x, made.position.y, made.position.z, made.turn.pitch,
+              tmv_ue::view_of(made, int(n[3])).focal);
+  return 0;
+}
+
+// places…, then eight numbers
 int camera(int argc, char** argv) {
   std::vector<tmv_ue::Place> places;
   int i = 2;
@@ -54,6 +74,16 @@ int main(int argc, char** argv) {
   const std::string what = argc > 1 ? argv[1] : "";
   if (what == "conditions") return conditions(), 0;
   if (what == "camera") return camera(argc, argv);
+  if (what == "fitted") return fitted(argc, argv);
+  if (what == "fog" && argc == 3) return std::printf("%.9f\n", tmv_ue::fog_density(std::atof(argv[2]))), 0;
+  if (what == "sun" && argc == 5) {
+    return std::printf("%.9f %.9f\n", tmv_ue::sun_pitch(std::atof(argv[2])),
+                       tmv_ue::sun_yaw(std::atof(argv[3]), std::atof(argv[4]))), 0;
+  }
+  if (what == "way" && argc == 4) return std::printf("%.9f\n", tmv_ue::way_of(std::atof(argv[2]), std::atof(argv[3]))), 0;
+  if (what == "sensor" && argc == 4) {
+    return std::printf("%.9f\n", tmv_ue::sensor_width(std::atoi(argv[2]), std::atoi(argv[3]))), 0;
+  }
   if (what == "marker") {
     std::vector<std::uint8_t> card;
     if (argc < 5 || !tmv_ue::marker_bgra(argv[2], std::atoi(argv[3]), std::atoi(argv[4]), card)) return 2;

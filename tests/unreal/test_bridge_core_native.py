@@ -152,8 +152,12 @@ def _plausible(factor: Factor) -> st.SearchStrategy[Any]:
     if factor.kind == "category":
         return st.sampled_from(["Zebra", "red", str(factor.default)]) | TEXTS.filter(str.strip)
     low, high = max(factor.low, -1e9), min(factor.high, 1e9)
-    number = st.floats(low, high) | st.integers(int(low) + 1, int(high))
-    return number if factor.kind == "number" else st.tuples(number, number, number).map(lambda v: ",".join(map(str, v)))
+    number = st.floats(low, high) | st.integers(math.ceil(low), math.floor(high))
+    return (
+        number | st.just(factor.default)
+        if factor.kind == "number"
+        else st.tuples(number, number, number).map(lambda v: ",".join(map(str, v)))
+    )
 
 
 SCENES = st.fixed_dictionaries(

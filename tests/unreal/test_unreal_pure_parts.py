@@ -5,7 +5,6 @@ world coordinates, or a depth in centimetres: every picture would still look lik
 from __future__ import annotations
 
 import itertools
-import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from torchmultiverse.engines import codec
+from torchmultiverse.engines import Catalogue, Choice, codec
 from torchmultiverse.engines.builtin.placement import layout, rotation, scene_actors, view
 from torchmultiverse.engines.marker import draw_marker, read_marker
-from torchmultiverse.scenes import Scene
+from torchmultiverse.scenes import FACTORS, Scene
 
 BRIDGE = Path(__file__).resolve().parents[2] / "unreal_bridge"
 PURE = BRIDGE / "TorchMultiverseBridge" / "Source" / "TorchMultiverseBridge" / "Private"
@@ -196,23 +195,86 @@ def test_a_picture_with_an_opaque_alpha_is_read_as_it_is(parts: Path) -> None:
     assert np.array_equal(codec.decode("rgb", out.getvalue()), data[:, :5, 2::-1])
 
 
-def test_conditions_are_those_that_a_spec_declares(parts: Path) -> None:
-    rows = [line.split("\t") for line in run(parts, "conditions").decode().splitlines()]
-    declared = json.loads((BRIDGE / "conditions.json").read_text())
-    assert [{"name": row[0], "kind": "number", "default": 0} for row in rows] == declared["declare"]
-    assert {row[0]: [float(row[1]), float(row[2])] for row in rows} == declared["ranges"]
+def test_conditions_are_factors_of_the_table_within_their_ranges(parts: Path) -> None:
+    named = set()
+    for name, low, high in (line.split("\t") for line in run(parts, "conditions").decode().splitlines()):
+        factor = FACTORS[name]
+        assert factor.wire == name
+        assert factor.kind == "number"
+        assert factor.low <= float(low) < float(high) <= factor.high, name
+        named.add(name)
+    assert len(named) == 15
 
 
-def test_conditions_can_be_declared_and_are_checked_by_their_ranges() -> None:
-    from torchmultiverse.engines import Catalogue, Choice
-    from torchmultiverse.scenes import Spec
+def test_a_project_says_which_conditions_it_has_and_others_are_refused() -> None:
+    factors = {
+        "World_Name": Choice(levels=["Snow"]),
+        "Rain": Choice(low=0, high=50),
+        "Fog_Visibility": Choice(low=5, high=1e5),
+    }
+    catalogue = Catalogue(engine="unreal", factors=factors)
 
-    declared = json.loads((BRIDGE / "conditions.json").read_text())
-    design = {"kind": "explicit", "scenes": [{"World_Name": "Snow", "Fog": 0.5}, {"World_Name": "Snow", "Rain": 3}]}
-    spec = Spec.model_validate_json(json.dumps({"name": "foggy", "design": design, "declare": declared["declare"]}))
-    ranges = {name: Choice(low=low, high=high) for name, (low, high) in declared["ranges"].items()}
-    catalogue = Catalogue(engine="unreal", factors={"World_Name": Choice(levels=["Snow"]), **ranges})
-    scenes = [Scene(scene, spec.table) for scene in design["scenes"]]
-    assert catalogue.problems({name: [value] for name, value in scenes[0].wire.items()}, spec.table) == []
-    wrong = catalogue.problems({name: [value] for name, value in scenes[1].wire.items()}, spec.table)
-    assert wrong == ["Rain = 3 is out of the range of engine 'unreal', 0 to 1"]
+    def problems(**levels: object) -> list[str]:
+        scene = Scene({"World_Name": "Snow", **levels})
+        return catalogue.problems({name: [value] for name, value in scene.wire.items()}, scene.table)
+
+    assert problems(Rain=20, Fog_Visibility=300) == problems(Fog_Visibility="own") == []
+    assert problems(Rain=51) == ["Rain = 51 is out of the range of engine 'unreal', 0 to 50"]
+    assert len(problems(Snow=1)) == len(problems(Sun_Elevation=20)) == 1
+
+
+def test_fog_leaves_two_percent_of_the_contrast_at_the_visibility(parts: Path) -> None:
+    ln2 = np.log(2)
+    for visibility in (5, 200, 1e5):
+        density = float(run(parts, "fog", visibility))
+        # As Unreal sums it up on a level ray, with the falloff that the plugin sets.
+        integral = density / 1000 * ln2 * (visibility * 100)
+        assert 2.0**-integral == pytest.approx(0.02, rel=1e-4)
+        assert 2.0 ** -(integral / 2) == pytest.approx(np.exp(-3.912 / 2), rel=1e-3)
+
+
+def test_the_sun_shines_from_where_the_scene_says(parts: Path) -> None:
+    for elevation, azimuth, yaw in itertools.product((0, 30, 90), (0, 90, 180, 275), (0, 40, -170)):
+        pitch, turn = map(float, run(parts, "sun", elevation, azimuth, yaw).split())
+        shines = _rotator(pitch, turn, 0)[:, 0]
+        e, a = np.radians([elevation, azimuth])
+        of_stage = [np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), np.sin(e)]  # away, right, up
+        assert np.allclose(shines, -_rotator(0, yaw, 0) @ of_stage, atol=1e-9), (elevation, azimuth, yaw)
+
+
+def _fitted(parts: Path, *wishes: object, size: tuple[int, int] = (512, 512), reach: float = 1.0) -> list[float]:
+    return [float(part) for part in run(parts, "fitted", *wishes, 5, reach, 50, *size).split()]
+
+
+def test_focal_length_distance_and_height_are_the_camera_s(parts: Path) -> None:
+    own = _fitted(parts, "own", "own", "own")
+    target = np.array([0, 0, 50 + 98.0])
+    assert np.linalg.norm(np.array(own[:3]) - target) == pytest.approx(470)
+    for size in ((512, 512), (640, 360), (360, 640)):
+        assert _fitted(parts, 50, "own", "own", size=size)[4] == pytest.approx(min(size) * 50 / 24)
+    x, y, z, pitch, focal = _fitted(parts, "own", 3, 2.2, reach=1.3)
+    assert np.linalg.norm(np.array([x, y, z]) - target) == pytest.approx(300)
+    assert z - 50 == pytest.approx(220)
+    assert (y, focal) == (0, pytest.approx(own[4]))
+    looks = np.array([np.cos(np.radians(pitch)), 0, np.sin(np.radians(pitch))])
+    assert np.allclose(np.array([x, y, z]) + 300 * looks, target)  # still at what it looked at
+    high = subprocess.run([str(parts), "fitted", "own", "1", "2.2", "5", "1", "0", "64", "64"], check=False)
+    assert high.returncode == 5
+
+
+def test_the_built_in_engine_has_the_same_camera_for_them(parts: Path) -> None:
+    for focal_length, distance, height in [(35, 6, "own"), ("own", 3, 2.2), (85, "own", 0.4), ("own", "own", 4)]:
+        wishes = {"Camera_Focal_Length": focal_length, "Camera_Distance": distance, "Camera_Height": height}
+        scene = Scene({"World_Name": "Desert", **wishes})
+        right = view(scene, _Ground(5, 1.3, 0.5), layout(scene, scene_actors(scene)), (640, 360))  # type: ignore[arg-type]
+        away, across, up, pitch, focal = _fitted(parts, focal_length, distance, height, size=(640, 360), reach=1.3)
+        rt = np.array(right.as_dict()["Rt"])
+        assert np.allclose([across / 100, away / 100, up / 100], -rt[:, :3].T @ rt[:, 3], atol=1e-6), wishes
+        assert np.sin(np.radians(pitch)) == pytest.approx(rt[2, 2], abs=1e-6)
+        assert focal == pytest.approx(right.focal, rel=1e-6)
+
+
+def test_shutter_and_sensor_are_in_unreal_s_units(parts: Path) -> None:
+    assert float(run(parts, "way", 10, 100)) == pytest.approx(100)  # 10 m/s for 100 ms: a metre
+    assert float(run(parts, "sensor", 640, 360)) == pytest.approx(24 * 640 / 360)
+    assert float(run(parts, "sensor", 360, 640)) == float(run(parts, "sensor", 512, 512)) == 24

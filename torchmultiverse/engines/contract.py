@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torchmultiverse.engines import codec
 from torchmultiverse.errors import RenderError, SpecError, nearest, nearest_of
 from torchmultiverse.scenes import (
+    OWN,
     PASSES,
     Design,
     FactorTable,
@@ -271,7 +272,9 @@ class Choice(BaseModel):
         """Tell whether a value is accepted."""
         if self.levels is not None:
             return value in self.levels or value in self.aliases
-        return self.low is None or self.high is None or bool(self.low <= value <= self.high)
+        if self.low is None or self.high is None or value == OWN:  # a world's own is always there
+            return True
+        return bool(self.low <= value <= self.high)
 
     def said_of(self, words: str, most: int = 3) -> list[str]:
         """Return levels whose name or what is said of them has some words in it, such as ``lamp``: ``Table_Lamb_1``."""

@@ -8,6 +8,8 @@ from .captions import caption_columns as caption_columns
 from .captions import hard_negative as hard_negative
 from .captions import spar_caption as spar_caption
 from .captions import spoken as spoken
+from .conditions import CONDITIONS as CONDITIONS
+from .conditions import OWN as OWN
 from .design import Design as Design
 from .design import Explicit as Explicit
 from .design import Factorial as Factorial
@@ -51,10 +53,12 @@ __all__ = [
     "BACKGROUNDS",
     "BLANK",
     "CAPTIONS",
+    "CONDITIONS",
     "FACTORS",
     "FAMILIES",
     "FAMILY_COLUMNS",
     "LIGHTS",
+    "OWN",
     "PASSES",
     "SYNONYMS",
     "Condition",

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from torchmultiverse.errors import SpecError, nearest
+from torchmultiverse.scenes.conditions import CONDITIONS, OWN
 
 Value = str | int | float
 _NUMBER = re.compile(r"[+-]?(\d{1,30}(\.\d{0,30})?|\.\d{1,30})([eE][+-]?\d{1,3})?", re.ASCII)
@@ -31,13 +32,15 @@ class Factor:
         column: name in datasets.
         kind: ``category`` (a string level), ``number`` (int or float in ``unit``) or ``vector`` (three numbers in a
             string, ``"0,-150,0"``).
-        default: the value of a scene that does not mention the factor; ``None`` means it must be given.
+        default: the value of a scene that does not mention the factor; ``None`` means it must be given, ``own`` of a
+            number that the world or the layout has one of its own.
         unit: unit of a number, for people.
         low, high: inclusive range of a number.
         period: a number is taken modulo this (degrees of a turn), so that -45 and 315 are one scene.
         doc: one line for people.
         label: whether it is only said about the scene, and no engine has to know it.
         names: words that stand for levels of a category; a scene holds the level.
+        group: of a condition: light, weather, camera, occlusion, crowding or region; empty of the published factors.
 
     >>> yaw = Factor("Camera_Yaw", "camera_yaw", "number", 0, "degrees", -360, 360, period=360)
     >>> yaw.canonical(-45), yaw.canonical("7.5"), yaw.canonical(315.0)
@@ -55,6 +58,7 @@ class Factor:
     doc: str = ""
     label: bool = False
     names: Mapping[str, str] = field(default_factory=dict, hash=False)
+    group: str = ""
 
     def canonical(self, value: Any, where: str = "") -> Value:
         """Return the one form of ``value`` that stands for it everywhere.
@@ -82,6 +86,8 @@ class Factor:
             return self.names.get(value, value)
         if self.kind == "vector":
             return ",".join(f"{part:.10g}" for part in self.parts(value, at))
+        if self.default == OWN == value:
+            return OWN
         if isinstance(value, str) and _NUMBER.fullmatch(value):  # the published configs send "0.7"
             value = float(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -239,9 +245,10 @@ FACTORS = FactorTable(
         _label("World_Relation", "how the characters are said to stand to the world"),
         _label("Sample", "number of the draw among those of its kind", 0),
         _label("Negative", "1 for the hard negative of the scene that has 0 and is else of the same draw", 0),
+        *(Factor(**fields, group=group) for group, of_group in CONDITIONS.items() for fields in of_group),
     )
 )
-"""Every factor that the published families use."""
+"""Every factor that the published families use, and the conditions."""
 
 
 def level_name(level: str, factor: str | None = None) -> str:

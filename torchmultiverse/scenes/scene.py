@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from torchmultiverse.errors import SpecError
+from torchmultiverse.scenes.conditions import OWN
 from torchmultiverse.scenes.factors import FACTORS, FactorTable, Value
 
 
@@ -75,6 +76,11 @@ class Scene:
     def get_float(self, name: str) -> float:
         """Return a number factor's value."""
         return float(self[name])
+
+    def get_number(self, name: str) -> float | None:
+        """Return a number factor's value; ``None`` where the world or the layout has its own."""
+        value = self[name]
+        return None if value == OWN else float(value)
 
     @property
     def wire(self) -> dict[str, Value]:

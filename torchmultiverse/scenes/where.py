@@ -23,6 +23,7 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     ">": lambda a, b: a > b,
     ">=": lambda a, b: a >= b,
 }
+_ORDER = frozenset(("<", "<=", ">", ">="))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class Condition:
             return value in self._among
         if self.op == "not in":
             return value not in self._among
+        if self.op in _ORDER and isinstance(value, str) != isinstance(self.values[0], str):
+            return False  # a world's own is neither above nor below a number
         return _COMPARE[self.op](value, self.values[0])
 
 
@@ -86,7 +89,7 @@ def parse_where(text: str, table: FactorTable = FACTORS) -> tuple[Condition, ...
         token, quoted = take()
         if not quoted and token in {"(", ")", ",", *_COMPARE}:
             raise SpecError(f"--where: found '{token}' where a value of {factor.wire} should be, in {text!r}")
-        if factor.kind != "number":
+        if factor.kind != "number" or token == factor.default:
             return factor.canonical(token, "--where")
         try:
             return factor.canonical(float(token), "--where")

@@ -29,6 +29,7 @@ import pyarrow as pa
 from torchmultiverse.engines import Frame, codec
 from torchmultiverse.scenes import (
     CAPTIONS,
+    OWN,
     Design,
     Factor,
     FactorTable,
@@ -208,8 +209,7 @@ class RowSchema:
         """Return the row of a frame."""
         scene = frame.scene
         values: dict[str, Any] = {"image": _image(scene, frame, "rgb")}
-        for name, (factor, kind) in self._factors.items():
-            values[name] = float(scene[factor.wire]) if kind == pa.float64() else scene[factor.wire]
+        values |= self._levels(scene)
         values["scene_id"] = scene.scene_id
         values |= caption_columns(self._family, scene)
         if "negative_caption" in self._captions:
@@ -225,13 +225,23 @@ class RowSchema:
         values |= {"engine": frame.engine, "render_ms": frame.timings.get("render_ms")}
         return values
 
+    def _levels(self, scene: Scene) -> dict[str, Any]:
+        """Return the factor columns of a scene; null where a number is the world's own."""
+        found: dict[str, Any] = {}
+        for name, (factor, kind) in self._factors.items():
+            value = scene[factor.wire]
+            if kind == pa.float64():
+                found[name] = None if value == OWN else float(value)
+            else:
+                found[name] = value
+        return found
+
     def fit(self, table: pa.Table) -> pa.Table:
         """Return a stored row as a row of this schema: further factors are in its scene, its split is as it is now."""
         old = table.to_pylist()[0]
         scene = Scene.from_json(old["scene"], self._table)
         row: dict[str, Any] = {name: old.get(name) for name in self.arrow.names}
-        for name, (factor, kind) in self._factors.items():
-            row[name] = float(scene[factor.wire]) if kind == pa.float64() else scene[factor.wire]
+        row |= self._levels(scene)
         row["split"] = self._splits.of(scene)
         return self.table(row)
 

@@ -166,10 +166,9 @@ def _random_scene(rng: random.Random) -> dict[str, Any]:
             levels[name] = ",".join(str(round(rng.uniform(-200, 200), rng.randint(0, 12))) for _ in range(3))
         else:
             low, high = max(factor.low, -1e6), min(factor.high, 1e6)
-            value = rng.choice(
-                [rng.uniform(low, high), float(rng.randint(int(low) + 1, int(high))), round(rng.uniform(low, high), 1)]
-            )
-            levels[name] = rng.choice([value, str(value), int(value) or 1])
+            drawn = rng.uniform(low, high)
+            value = rng.choice([drawn, float(round(drawn)), round(drawn, 1)])
+            levels[name] = rng.choice([value, str(value), int(value) or 1, factor.default])
     levels.pop("world_name", None)
     return levels
 
@@ -389,6 +388,7 @@ def changing() -> Iterator[dict[str, Any]]:
         {"Character2_Location": "1,2,3", "Camera_Roll": 3}, {"Scene_Light": "red"}, {"Subset": "x"},
         {"Character_Name": "blank", "Sample": 3},
         {"Scene_Light": "red", "Character_Texture": "Blue", "Camera_Yaw": 0},
+        {"Rain": 3, "Fog_Visibility": 200, "Character_Speed": 2}, {"Fog_Visibility": "own", "Sun_Azimuth": 360},
     ]  # fmt: skip
     for n, change in enumerate(others):
         for now in (None, base, {**base, **others[n - 1]}):
@@ -420,14 +420,15 @@ _ORDER = [
     "Scene_Light",
 ]
 """The world, who stands in it, how they look, how large and turned they are, where they stand, the camera, light."""
+_EVERY = _ORDER + [factor.wire for factor in FACTORS if not factor.label and factor.wire not in _ORDER]
+"""And the conditions."""
 
 
 def _changes(now: dict[str, Any] | None, following: dict[str, Any]) -> list[str]:
-    assert {factor.wire for factor in FACTORS if not factor.label} == set(_ORDER)
     old, new = None if now is None else Scene(now), Scene(following)
-    differ = {name for name in _ORDER if old is None or old[name] != new[name]}
+    differ = {name for name in _EVERY if old is None or old[name] != new[name]}
     if "World_Name" in differ:  # a new world is empty
-        return _ORDER
+        return _EVERY
     for name in ("Character", "Character2"):  # a new character is plain
         if f"{name}_Name" in differ:
             differ |= {one for one in _ORDER if one.startswith(f"{name}_")}
@@ -437,7 +438,7 @@ def _changes(now: dict[str, Any] | None, following: dict[str, Any]) -> list[str]
         for name in differ
     ):
         differ |= {name for name in _ORDER if name.endswith(("_Pos", "_Location"))}
-    return [name for name in _ORDER if name in differ]
+    return [name for name in _EVERY if name in differ]
 
 
 VECTORS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from torchmultiverse.engines import Asset, Catalogue, Choice, Engine, Failure, Frame, RenderOptions, class_list
-from torchmultiverse.engines.builtin import annotate, placement, relative
+from torchmultiverse.engines.builtin import annotate, conditions, placement, relative
 from torchmultiverse.engines.builtin.footprint import centre_of_mass
 from torchmultiverse.engines.builtin.mesh import MeshPart
 from torchmultiverse.engines.builtin.postprocess import denoiser_works, postprocess, tint
@@ -226,7 +226,7 @@ def describe(assets: AssetSource | None = None) -> Catalogue:
             if factor.kind == "number"
             else choices.get(factor.wire, Choice())
             for factor in FACTORS
-            if not factor.label
+            if not factor.label and (not factor.group or factor.wire in conditions.OFFERED)
         },
         packs=source.packs(),
         assets=source.assets(),
@@ -328,6 +328,11 @@ class BuiltinEngine(Engine):
     def _render(self, scene: Scene, options: RenderOptions) -> Frame:
         start = time.perf_counter()
         tint(scene.get_str("Scene_Light"))
+        for factor in scene.table:
+            if factor.group and factor.wire not in conditions.OFFERED and scene[factor.wire] != factor.default:
+                raise SpecError(f"{factor.wire} = {scene[factor.wire]}: the built-in engine cannot vary it")
+        surroundings = conditions.conditions_of(scene)
+        on_device = self.on_device and surroundings.plain  # conditions are the host's work
         actors = placement.scene_actors(scene)
         for actor in actors:
             if actor.name not in self._names:
@@ -351,14 +356,14 @@ class BuiltinEngine(Engine):
         placed = time.perf_counter()
         samples = options.samples or self.samples or renderer.world.spec.samples
         seed = scene_seed(options.seed, scene.scene_id)
-        exact = self.annotated or set(options.passes) != {"rgb"}
-        buffers = renderer.render(view, samples, seed, self.on_device, exact)
+        exact = self.annotated or set(options.passes) != {"rgb"} or surroundings.airy
+        buffers = renderer.render(view, samples, seed, on_device, exact)
         traced = time.perf_counter()
         light = scene.get_str("Scene_Light")
         images: dict[str, Any] = {}
         tensors: dict[str, Any] = {}
         if buffers.on_device is None:
-            images["rgb"] = postprocess(buffers, renderer.world, view, light, self.denoise)
+            images["rgb"] = postprocess(buffers, renderer.world, view, light, self.denoise, surroundings, seed)
         else:
             from torchmultiverse.engines.builtin.postprocess_device import postprocess_device
 

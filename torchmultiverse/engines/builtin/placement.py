@@ -27,6 +27,8 @@ Layout = Literal["center", "pair", "stack", "free"]
 POSITIONS = tuple(sorted(("bottom", "center", "left", "location", "right", "top", *RELATIVE)))
 FOV = 40.0
 """Opening of the shorter side of the picture in the published layouts, degrees."""
+SENSOR_SIDE = 24.0
+"""Shorter side of the sensor for which ``Camera_Focal_Length`` is, millimetres."""
 _SIDE = 1.12
 _GAP = 0.22
 _SPECIES_SIZE = 1.6
@@ -226,8 +228,10 @@ def view(scene: Scene, world: World, kind: Layout, size: tuple[int, int]) -> Vie
     camera = world.spec.camera
     distance, height, opening = _LAYOUTS[kind]
     distance *= camera.reach
+    if (own := scene.get_number("Camera_Distance")) is not None:
+        distance = own
     yaw, pitch, roll = (np.radians(scene.get_float(f"Camera_{axis}")) for axis in ("Yaw", "Pitch", "Roll"))
-    elevation = np.radians(camera.elevation) - pitch
+    elevation = _elevation(scene, camera.elevation, distance, height) - pitch
     forward_flat = np.array([np.sin(yaw), np.cos(yaw), 0.0])
     up_axis = np.array([0.0, 0.0, 1.0])
     forward = forward_flat * np.cos(elevation) - up_axis * np.sin(elevation)
@@ -237,7 +241,26 @@ def view(scene: Scene, world: World, kind: Layout, size: tuple[int, int]) -> Vie
     c, s = np.cos(roll), np.sin(roll)
     axes = np.stack([right * c + down * s, down * c - right * s, forward])
     focal = min(size) / 2 / np.tan(np.radians(opening / 2))
+    if (length := scene.get_number("Camera_Focal_Length")) is not None:
+        focal = min(size) * length / SENSOR_SIDE
     return View(target - forward * distance, axes, float(focal), size)
+
+
+def _elevation(scene: Scene, own: float, distance: float, height: float) -> float:
+    """Return how far the camera looks down at ``Camera_Pitch`` 0, radians.
+
+    Raises:
+        SpecError: it would have to be higher or lower than it is far.
+    """
+    above = scene.get_number("Camera_Height")
+    if above is None:
+        return float(np.radians(own))
+    if abs(above - height) >= distance:
+        raise SpecError(
+            f"Camera_Height = {above:g}: a camera {distance:.3g} m from what it looks at, {height:.3g} m above "
+            f"the ground, is from {height - distance:.3g} to {height + distance:.3g} m high"
+        )
+    return float(np.arcsin((above - height) / distance))
 
 
 def eye_of(world: World) -> NDArray[np.float64]:

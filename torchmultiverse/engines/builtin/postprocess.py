@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from torchmultiverse.engines.builtin.conditions import Conditions, compressed, exposed, through_air
 from torchmultiverse.engines.builtin.noise import Noise
 from torchmultiverse.engines.builtin.placement import View
 from torchmultiverse.engines.builtin.tracer import RenderBuffers
@@ -17,6 +18,8 @@ from torchmultiverse.errors import SpecError
 log = logging.getLogger(__name__)
 Array = NDArray[np.float32]
 
+_SENSOR = 1
+"""Stream of random numbers of the sensor, beside that of the paths."""
 _TINT_FLOOR = 0.06
 """What a light keeps of the colours it lacks: real coloured lamps are not monochrome."""
 
@@ -135,13 +138,31 @@ def veil_of(spec: WorldSpec, view: View, buffers: RenderBuffers) -> Array:
     return np.asarray(veil)
 
 
-def postprocess(buffers: RenderBuffers, world: World, view: View, light: str, denoised: bool) -> NDArray[np.uint8]:
-    """Return the picture, uint8 (H, W, 3), sRGB."""
+def postprocess(
+    buffers: RenderBuffers,
+    world: World,
+    view: View,
+    light: str,
+    denoised: bool,
+    conditions: Conditions = Conditions(),  # noqa: B008 - frozen
+    seed: int = 0,
+) -> NDArray[np.uint8]:
+    """Return the picture, uint8 (H, W, 3), sRGB.
+
+    Args:
+        buffers: what was traced.
+        world, view, light: what it shows, from where, and in which ``Scene_Light``.
+        denoised: whether to denoise.
+        conditions: of air, exposure, sensor and file.
+        seed: of the sensor's noise.
+    """
     spec = world.spec
     color = denoise(buffers) if denoised and denoiser_works() else buffers.color
     color = np.maximum(color, 0)
     if spec.haze is not None:
         color = color * buffers.transmittance + veil_of(spec, view, buffers) * (1 - buffers.transmittance)
+    if conditions.airy:
+        color = through_air(color, buffers.distance, world, conditions)
     color = color * (tint(light) * world.exposure).astype(np.float32)
     if spec.glow > 0:
         from scipy.ndimage import gaussian_filter
@@ -150,7 +171,9 @@ def postprocess(buffers: RenderBuffers, world: World, view: View, light: str, de
         side = min(view.size)
         spread = sum(gaussian_filter(bright, (side * s, side * s, 0), truncate=2.5) for s in (0.008, 0.03)) / 2
         color = color * (1 - spec.glow) + spread * spec.glow
+    if not conditions.plain:
+        color = exposed(color, conditions, np.random.default_rng([seed, _SENSOR]))
     if spec.saturation != 1:
         grey = (color @ np.array([0.2126, 0.7152, 0.0722]))[..., None]
         color = np.maximum(grey + (color - grey) * spec.saturation, 0).astype(np.float32)
-    return encode(tone(color.astype(np.float32)))
+    return compressed(encode(tone(color.astype(np.float32))), conditions.jpeg)

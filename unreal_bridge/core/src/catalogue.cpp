@@ -78,6 +78,7 @@ bool takes(const Value& choice, const Value& value) {
     return aliases != nullptr && aliases->find(value.text()) != nullptr;
   }
   const Value *low = given(choice, "low"), *high = given(choice, "high");
+  if (value.is(Value::Kind::String) && value.text() == "own") return true;  // a world's own is always there
   return low == nullptr || high == nullptr || within(value, *low, *high);
 }
 

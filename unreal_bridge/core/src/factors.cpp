@@ -124,6 +124,11 @@ bool vector(const Factor& factor, const Value& value, Value& out, std::string& e
 
 bool numeric(const Factor& factor, const Value& given, Value& out, std::string& error) {
   Value value = given;
+  // What the world or the layout has by itself: "own", where that is the factor's default.
+  if (given.is(Value::Kind::String) && factor.standard.is(Value::Kind::String) && given == factor.standard) {
+    out = std::move(value);
+    return true;
+  }
   if (given.is(Value::Kind::String) && is_number_text(given.text())) value = Value::number(number::parse(given.text()));
   if (!value.is_number()) {
     error = factor.wire + " = " + python::repr(value) + " is a " + python::type_name(value) + "; a number is needed";

@@ -2,4 +2,8 @@
 #include "TmvStub.h"
 TMV_STUB(0, 7)
 #include "UObject/Object.h"
-class UMaterialParameterCollection : public UObject {};
+struct FCollectionScalarParameter;
+class UMaterialParameterCollection : public UObject {
+ public:
+  const FCollectionScalarParameter* GetScalarParameterByName(FName) const;
+};

@@ -2,6 +2,7 @@
 
 #include "Engine/DataTable.h"
 #include "HAL/IConsoleManager.h"
+#include "Materials/MaterialParameterCollection.h"
 #include "Misc/EngineVersion.h"
 
 #include <algorithm>
@@ -77,24 +78,34 @@ namespace
 	}
 
 	/** Whether a condition can be made with what the project names. */
-	bool CanMake(Condition Kind, const UTmvSettings& Settings)
+	bool CanMake(const tmv_ue::ConditionRow& Row, const UTmvSettings& Settings)
 	{
-		switch (Kind)
+		switch (Row.kind)
 		{
-		case Condition::SunYaw:
-		case Condition::SunPitch:
+		case Condition::SunElevation:
+		case Condition::SunAzimuth:
 			return Settings.bSunMoves;
 		case Condition::Rain:
 			return !Settings.RainSystem.IsNull();
 		case Condition::Snow:
 			return !Settings.SnowSystem.IsNull();
 		case Condition::Wetness:
-			return !Settings.WetnessCollection.IsNull();
-		case Condition::MotionBlur:
+		case Condition::SnowCover:
+			return TmvCatalogue::HasScalar(Settings.SurfaceCollection.LoadSynchronous(), FName(*TmvText::FromUtf8(Row.wire)));
+		case Condition::Shutter:
+		case Condition::Speed:
 			return Settings.bMotionBlur;
 		default:
 			return true;
 		}
+	}
+
+	Value RangeOf(const tmv_ue::ConditionRow& Row, const UTmvSettings& Settings)
+	{
+		const double Full = Row.kind == Condition::Rain ? Settings.RainFull()
+			: Row.kind == Condition::Snow               ? Settings.SnowFull()
+														: Row.high;
+		return Range(Row.low, FMath::Min(Row.high, Full));
 	}
 
 	const char* const Turns[] = {"_Rotation_Yaw", "_Rotation_Roll", "_Rotation_Pitch"};
@@ -192,13 +203,6 @@ namespace
 tmv::Value TmvCatalogue::FurtherFactors(const UTmvSettings& Settings)
 {
 	Value List = Value::array();
-	for (const tmv_ue::ConditionRow& Row : tmv_ue::kConditions)
-	{
-		if (CanMake(Row.kind, Settings))
-		{
-			List.items().push_back(Further(Row.wire, "number", Value::integer(0)));
-		}
-	}
 	for (int32 Number = 3; Number <= Settings.CharacterCount(); ++Number)
 	{
 		const std::string Prefix = FTmvCharacters::Prefix(Number);
@@ -214,38 +218,9 @@ tmv::Value TmvCatalogue::FurtherFactors(const UTmvSettings& Settings)
 	return List;
 }
 
-bool TmvCatalogue::Applies(const std::string& Wire, int32 MostCharacters)
+bool TmvCatalogue::HasScalar(const UMaterialParameterCollection* Collection, const FName& Name)
 {
-	for (const char* Name : {"World_Name", "Scene_Light", "Camera_Yaw", "Camera_Pitch", "Camera_Roll"})
-	{
-		if (Wire == Name)
-		{
-			return true;
-		}
-	}
-	for (const tmv_ue::ConditionRow& Row : tmv_ue::kConditions)
-	{
-		if (Wire == Row.wire)
-		{
-			return true;
-		}
-	}
-	for (int32 Number = 1; Number <= MostCharacters; ++Number)
-	{
-		const std::string Prefix = FTmvCharacters::Prefix(Number);
-		for (const char* Part : {"_Name", "_Scale", "_Texture", "_Location", Turns[0], Turns[1], Turns[2]})
-		{
-			if (Wire == Prefix + Part)
-			{
-				return true;
-			}
-		}
-		if (Number <= 2 && Wire == FTmvCharacters::PlaceWire(Number))
-		{
-			return true;
-		}
-	}
-	return false;
+	return Collection && Collection->GetScalarParameterByName(Name) != nullptr;
 }
 
 std::string TmvCatalogue::Config(const UTmvSettings& Settings, const FTmvStage& Stage)
@@ -296,9 +271,9 @@ std::string TmvCatalogue::Config(const UTmvSettings& Settings, const FTmvStage& 
 	Factors.set("Scene_Light", Value::object());
 	for (const tmv_ue::ConditionRow& Row : tmv_ue::kConditions)
 	{
-		if (CanMake(Row.kind, Settings))
+		if (CanMake(Row, Settings))
 		{
-			Factors.set(Row.wire, Range(Row.low, Row.high));
+			Factors.set(Row.wire, RangeOf(Row, Settings));
 		}
 	}
 	Catalogue.set("factors", Factors);

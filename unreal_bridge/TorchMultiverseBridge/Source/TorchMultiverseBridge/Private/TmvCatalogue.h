@@ -8,14 +8,15 @@
 #include "tmv/json.hpp"
 
 class FTmvStage;
+class UMaterialParameterCollection;
 class UTmvSettings;
 
 namespace TmvCatalogue
 {
 	/** The core's config as JSON. */
 	std::string Config(const UTmvSettings& Settings, const FTmvStage& Stage);
-	/** As a spec declares them. */
+	/** The characters beyond the second, as a spec declares them. */
 	tmv::Value FurtherFactors(const UTmvSettings& Settings);
-	/** Whether the stage applies a factor of that name. */
-	bool Applies(const std::string& Wire, int32 MostCharacters);
+	/** Whether a collection is there and has a scalar of that name. */
+	bool HasScalar(const UMaterialParameterCollection* Collection, const FName& Name);
 }

@@ -61,6 +61,8 @@ namespace
 		Settings.AutoExposureBias = Lens.ExposureBias;
 		Settings.bOverride_DepthOfFieldFstop = true;
 		Settings.DepthOfFieldFstop = Lens.Aperture > 0.f ? Lens.Aperture : 32.f;
+		Settings.bOverride_DepthOfFieldSensorWidth = true;
+		Settings.DepthOfFieldSensorWidth = Lens.SensorWidth;
 		Settings.bOverride_DepthOfFieldFocalDistance = true;
 		Settings.DepthOfFieldFocalDistance = Lens.Aperture > 0.f ? Lens.FocusDistance : 0.f;  // 0: no depth of field
 		Settings.bOverride_MotionBlurAmount = true;

@@ -25,7 +25,8 @@ class UTextureRenderTarget2D;
 struct FTmvLens
 {
 	float ExposureBias = 0.f;     // stops
-	float Aperture = 0.f;         // f-number; 0: none
+	float Aperture = 0.f;         // f-number; 0: everything is sharp
+	float SensorWidth = 24.f;     // millimetres
 	float FocusDistance = 500.f;  // centimetres
 	bool bMotionBlur = false;
 };

@@ -5,6 +5,7 @@
 #include "Misc/CommandLine.h"
 #include "Misc/Parse.h"
 
+#include <optional>
 #include <utility>
 
 #include "Pure/TmvConditions.h"
@@ -64,8 +65,8 @@ void FTmvStage::Begin(const tmv::Command& Apply)
 		return;
 	}
 	ShownJson.clear();
-	Why = Unknown(Apply);
-	if (!Why.IsSet() && (!World.IsValid() || !Rig.IsValid() || !Worlds_.IsValid() || !Characters_.IsValid()))
+	Why = FTmvRefusal();
+	if (!World.IsValid() || !Rig.IsValid() || !Worlds_.IsValid() || !Characters_.IsValid())
 	{
 		Why = FTmvRefusal::Because(TEXT("this project has no tables of worlds and characters, or no level is played"));
 	}
@@ -82,19 +83,6 @@ void FTmvStage::Begin(const tmv::Command& Apply)
 		}
 	}
 	State = Why.IsSet() ? EState::Refused : EState::Waiting;
-}
-
-FTmvRefusal FTmvStage::Unknown(const tmv::Command& Apply) const
-{
-	for (const tmv::Change& Change : Apply.changes)
-	{
-		if (!TmvCatalogue::Applies(Change.factor, Settings->CharacterCount()))
-		{
-			return FTmvRefusal::Because(
-				FString::Printf(TEXT("%s: this project cannot vary it"), *TmvText::FromUtf8(Change.factor)));
-		}
-	}
-	return {};
 }
 
 FTmvStage::EState FTmvStage::Tick(double NowSeconds)
@@ -195,22 +183,34 @@ FTmvRefusal FTmvStage::AimCamera(tmv::Value& OutShown)
 		tmv_ue::separate(Spots[0], Spots[1], IsThere(1) && IsThere(2));
 	}
 	const FTmvWorldRow& Row = Worlds.Row();
-	const tmv_ue::Layout Layout = tmv_ue::layout_of(Spots.GetData(), Spots.Num());
+	tmv_ue::Layout Layout = tmv_ue::layout_of(Spots.GetData(), Spots.Num());
+	double Elevation = Row.CameraElevation;
+	if (!tmv_ue::fit({TmvText::Given(Levels, "Camera_Focal_Length"), TmvText::Given(Levels, "Camera_Distance"),
+						 TmvText::Given(Levels, "Camera_Height")},
+			Row.CameraReach, Layout, Elevation))
+	{
+		const double Far = Layout.distance * Row.CameraReach / 100., High = Layout.height / 100.;
+		return FTmvRefusal::Because(FString::Printf(
+			TEXT("Camera_Height: a camera %.2f m from what it looks at, which is %.2f m above the ground, is from %.2f to %.2f m high"),
+			Far, High, High - Far, High + Far));
+	}
 	const tmv_ue::Angles Angles{TmvText::Number(Levels, "Camera_Pitch"), TmvText::Number(Levels, "Camera_Yaw"),
 		TmvText::Number(Levels, "Camera_Roll")};
 	Rig->Resize(Width, Height);
-	Rig->Aim(tmv_ue::camera_of(Layout, Angles, Row.CameraElevation, Row.CameraReach, Worlds.Ground(FVector::ZeroVector),
+	Rig->Aim(tmv_ue::camera_of(Layout, Angles, Elevation, Row.CameraReach, Worlds.Ground(FVector::ZeroVector),
 				 Width, Height),
 		Worlds.Stage());
-	Way = TmvText::Number(Levels, "Motion_Blur");
+	Way = tmv_ue::way_of(TmvText::Number(Levels, "Character_Speed"), TmvText::Number(Levels, "Camera_Shutter"));
 	FTmvLens Lens;
-	Lens.ExposureBias = Row.ExposureBias + static_cast<float>(TmvText::Number(Levels, "Exposure"));
-	Lens.Aperture = static_cast<float>(TmvText::Number(Levels, "Aperture"));
-	Lens.FocusDistance = static_cast<float>(
-		FMath::Max(10., Layout.distance * Row.CameraReach + TmvText::Number(Levels, "Focus")));
+	Lens.ExposureBias = Row.ExposureBias + static_cast<float>(TmvText::Number(Levels, "Camera_Exposure"));
+	Lens.Aperture = static_cast<float>(TmvText::Number(Levels, "Camera_Aperture"));
+	Lens.SensorWidth = static_cast<float>(tmv_ue::sensor_width(Width, Height));
+	const std::optional<double> Focus = TmvText::Given(Levels, "Camera_Focus");
+	Lens.FocusDistance = static_cast<float>(Focus ? *Focus * 100. : Layout.distance * Row.CameraReach);
 	Lens.bMotionBlur = Way > 0.;
 	Rig->SetLens(Lens);
-	for (const char* Wire : {"Camera_Yaw", "Camera_Pitch", "Camera_Roll", "Exposure", "Aperture", "Focus", "Motion_Blur"})
+	for (const char* Wire : {"Camera_Yaw", "Camera_Pitch", "Camera_Roll", "Camera_Focal_Length", "Camera_Distance", "Camera_Height",
+			 "Camera_Aperture", "Camera_Focus", "Camera_Exposure", "Camera_Shutter", "Character_Speed"})
 	{
 		TmvShow(Levels, Wire, OutShown);
 	}

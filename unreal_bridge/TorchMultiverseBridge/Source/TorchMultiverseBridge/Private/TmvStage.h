@@ -58,7 +58,6 @@ public:
 	bool bMarker = false;
 
 private:
-	FTmvRefusal Unknown(const tmv::Command& Apply) const;
 	FTmvRefusal Dress();
 	FTmvRefusal AimCamera(tmv::Value& OutShown);
 

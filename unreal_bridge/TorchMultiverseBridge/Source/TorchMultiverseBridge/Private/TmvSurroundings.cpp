@@ -15,6 +15,7 @@
 #include "NiagaraSystem.h"
 
 #include "Pure/TmvConditions.h"
+#include "TmvCatalogue.h"
 #include "TmvSettings.h"
 #include "TmvText.h"
 #include "TmvWorlds.h"
@@ -24,7 +25,7 @@ namespace
 	constexpr int32 WarmTicks = 240;  // four seconds: snow has reached the ground
 	constexpr float TickSeconds = 1.f / 60.f;
 	const FName RateParameter(TEXT("Rate"));
-	const FName WetnessParameter(TEXT("Wetness"));
+	constexpr float NoFalloff = 0.001f;  // the least that Unreal takes: less than 1 % over a hundred metres of height
 
 	/** "255,0,0,0" → linear color; false for anything else. */
 	bool ReadLight(const FString& Text, FLinearColor& OutColor)
@@ -85,7 +86,8 @@ void FTmvSurroundings::Find(const FTmvWorlds& Worlds)
 		if (UExponentialHeightFogComponent* Own = Actor->FindComponentByClass<UExponentialHeightFogComponent>())
 		{
 			Fog = Own;
-			FogDensity = Own->FogDensity;
+			FogOwn = {Own->FogDensity, Own->FogHeightFalloff, Own->SecondFogData.FogDensity, Own->FogMaxOpacity,
+				Own->StartDistance, Own->bEnableVolumetricFog != 0};
 			bOwnFog = true;
 		}
 	}
@@ -101,37 +103,26 @@ FTmvRefusal FTmvSurroundings::Apply(UWorld& World, const FTmvWorlds& Worlds, con
 		return Refusal;
 	}
 	TmvShow(Levels, "Scene_Light", OutShown);
-	double SunYaw = 0., SunPitch = 0.;
 	for (const tmv_ue::ConditionRow& Row : tmv_ue::kConditions)
 	{
 		const double Value = TmvText::Number(Levels, Row.wire);
 		switch (Row.kind)
 		{
-		case Condition::SunYaw:
-			SunYaw = Value;
+		case Condition::SunElevation:
+		case Condition::SunAzimuth:  // both at once, below
 			break;
-		case Condition::SunPitch:
-			SunPitch = Value;
-			break;
-		case Condition::Fog:
-			Refusal = AddFog(World, Value * Settings.FogDensity);
+		case Condition::FogVisibility:
+			Refusal = SetFog(World, TmvText::Given(Levels, Row.wire));
 			break;
 		case Condition::Rain:
-			Refusal = Fall(World, Worlds, Settings.RainSystem.LoadSynchronous(), TEXT("Rain"), Value, Rain);
+			Refusal = Fall(World, Worlds, Settings.RainSystem.LoadSynchronous(), TEXT("Rain"), Value / Settings.RainFull(), Rain);
 			break;
 		case Condition::Snow:
-			Refusal = Fall(World, Worlds, Settings.SnowSystem.LoadSynchronous(), TEXT("Snow"), Value, Snow);
+			Refusal = Fall(World, Worlds, Settings.SnowSystem.LoadSynchronous(), TEXT("Snow"), Value / Settings.SnowFull(), Snow);
 			break;
 		case Condition::Wetness:
-			if (UMaterialParameterCollection* Collection = Settings.WetnessCollection.LoadSynchronous())
-			{
-				UKismetMaterialLibrary::SetScalarParameterValue(
-					&World, Collection, WetnessParameter, static_cast<float>(Value));
-			}
-			else if (Value != 0.)
-			{
-				Refusal = FTmvRefusal::Because(TEXT("Wetness: the project names no material parameter collection"));
-			}
+		case Condition::SnowCover:
+			Refusal = Cover(World, Settings, Row.wire, Value);
 			break;
 		default:  // the camera's: TmvRig
 			continue;
@@ -142,7 +133,7 @@ FTmvRefusal FTmvSurroundings::Apply(UWorld& World, const FTmvWorlds& Worlds, con
 		}
 		TmvShow(Levels, Row.wire, OutShown);
 	}
-	Refusal = MoveSun(SunYaw, SunPitch);
+	Refusal = MoveSun(Worlds, TmvText::Given(Levels, "Sun_Elevation"), TmvText::Given(Levels, "Sun_Azimuth"));
 	if (!Refusal.IsSet() && Sky.IsValid() && !Sky->bRealTimeCapture)
 	{
 		Sky->RecaptureSky();
@@ -185,41 +176,86 @@ FTmvRefusal FTmvSurroundings::Tint(const FString& Light)
 	return {};
 }
 
-FTmvRefusal FTmvSurroundings::MoveSun(double Yaw, double Pitch)
+FTmvRefusal FTmvSurroundings::MoveSun(
+	const FTmvWorlds& Worlds, std::optional<double> Elevation, std::optional<double> Azimuth)
 {
 	UDirectionalLightComponent* Light = Sun.Get();
 	if (Light == nullptr || Light->Mobility != EComponentMobility::Movable)
 	{
-		return Yaw == 0. && Pitch == 0.
-			? FTmvRefusal()
-			: FTmvRefusal::Because(TEXT("Sun_Yaw, Sun_Pitch: this world has no directional light that is movable"));
+		return Elevation || Azimuth
+			? FTmvRefusal::Because(TEXT("Sun_Elevation, Sun_Azimuth: this world has no directional light that is movable"))
+			: FTmvRefusal();
 	}
-	// The light shines along its X axis: a sun that stands higher shines more steeply down.
-	Light->SetWorldRotation(FRotator(SunTurn.Pitch - Pitch, SunTurn.Yaw + Yaw, SunTurn.Roll));
+	FRotator Turn = SunTurn;
+	if (Elevation)
+	{
+		Turn.Pitch = tmv_ue::sun_pitch(*Elevation);
+	}
+	if (Azimuth)
+	{
+		Turn.Yaw = tmv_ue::sun_yaw(*Azimuth, Worlds.Stage().Rotator().Yaw);
+	}
+	Light->SetWorldRotation(Turn);
 	return {};
 }
 
-FTmvRefusal FTmvSurroundings::AddFog(UWorld& World, double Density)
+void FTmvSurroundings::Set(UExponentialHeightFogComponent& Component, const FFog& To)
 {
-	if (!Fog.IsValid() && Density > 0.)
+	Component.SetFogDensity(To.Density);
+	Component.SetFogHeightFalloff(To.Falloff);
+	Component.SetSecondFogDensity(To.Second);
+	Component.SetFogMaxOpacity(To.MostOpacity);
+	Component.SetStartDistance(To.Start);
+	Component.SetVolumetricFog(To.bVolumetric);
+}
+
+FTmvRefusal FTmvSurroundings::SetFog(UWorld& World, std::optional<double> Visibility)
+{
+	if (!Fog.IsValid() && Visibility)
 	{
 		if (AExponentialHeightFog* Actor = World.SpawnActor<AExponentialHeightFog>())
 		{
 			Fog = Actor->GetComponent();
-			FogDensity = 0.f;
 			bOwnFog = false;
 		}
 	}
-	if (UExponentialHeightFogComponent* Component = Fog.Get())
+	UExponentialHeightFogComponent* Component = Fog.Get();
+	if (Component == nullptr)
 	{
-		Component->SetFogDensity(FogDensity + static_cast<float>(Density));
-		if (!bOwnFog)
-		{
-			Component->SetVisibility(Density > 0.);
-		}
+		return Visibility
+			? FTmvRefusal::Because(TEXT("Fog_Visibility: no exponential height fog can be spawned"), true)
+			: FTmvRefusal();
+	}
+	if (Visibility)
+	{
+		// Instead of the world's own, and the same at each height: a visibility is one number.
+		FFog Even;
+		Even.Density = static_cast<float>(tmv_ue::fog_density(*Visibility));
+		Even.Falloff = NoFalloff;
+		Set(*Component, Even);
+	}
+	else if (bOwnFog)
+	{
+		Set(*Component, FogOwn);
+	}
+	if (!bOwnFog)
+	{
+		Component->SetVisibility(Visibility.has_value());
+	}
+	return {};
+}
+
+FTmvRefusal FTmvSurroundings::Cover(UWorld& World, const UTmvSettings& Settings, const char* Wire, double Share)
+{
+	UMaterialParameterCollection* Collection = Settings.SurfaceCollection.LoadSynchronous();
+	const FName Parameter(*TmvText::FromUtf8(Wire));
+	if (TmvCatalogue::HasScalar(Collection, Parameter))
+	{
+		UKismetMaterialLibrary::SetScalarParameterValue(&World, Collection, Parameter, static_cast<float>(Share));
 		return {};
 	}
-	return Density > 0. ? FTmvRefusal::Because(TEXT("Fog: no exponential height fog can be spawned"), true) : FTmvRefusal();
+	return Share == 0. ? FTmvRefusal() : FTmvRefusal::Because(FString::Printf(
+		TEXT("%s: the project names no material parameter collection with it"), *Parameter.ToString()));
 }
 
 FTmvRefusal FTmvSurroundings::Fall(UWorld& World, const FTmvWorlds& Worlds, UNiagaraSystem* System, const TCHAR* What,
@@ -286,7 +322,7 @@ void FTmvSurroundings::Clear()
 	Sky.Reset();
 	Sun.Reset();
 	Fog.Reset();
-	FogDensity = 0.f;
+	FogOwn = FFog();
 	bOwnFog = true;
 	Found = 0;
 }

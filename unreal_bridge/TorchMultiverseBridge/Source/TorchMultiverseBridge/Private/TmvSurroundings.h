@@ -5,6 +5,8 @@
 #include "CoreMinimal.h"
 #include "UObject/WeakObjectPtr.h"
 
+#include <optional>
+
 #include "TmvShown.h"
 
 class FTmvWorlds;
@@ -34,14 +36,22 @@ private:
 		TWeakObjectPtr<ULightComponent> Component;
 		FLinearColor Color;
 	};
+	/** What a fog is by. */
+	struct FFog
+	{
+		float Density = 0.f, Falloff = 0.f, Second = 0.f, MostOpacity = 1.f, Start = 0.f;
+		bool bVolumetric = false;
+	};
+	static void Set(UExponentialHeightFogComponent& Component, const FFog& To);
 	struct FWeather
 	{
 		TWeakObjectPtr<UNiagaraComponent> Emitter;
 	};
 
 	FTmvRefusal Tint(const FString& Light);
-	FTmvRefusal MoveSun(double Yaw, double Pitch);
-	FTmvRefusal AddFog(UWorld& World, double Density);
+	FTmvRefusal MoveSun(const FTmvWorlds& Worlds, std::optional<double> Elevation, std::optional<double> Azimuth);
+	FTmvRefusal SetFog(UWorld& World, std::optional<double> Visibility);
+	static FTmvRefusal Cover(UWorld& World, const UTmvSettings& Settings, const char* Wire, double Share);
 	static FTmvRefusal Fall(UWorld& World, const FTmvWorlds& Worlds, UNiagaraSystem* System, const TCHAR* What,
 		double Rate, FWeather& Weather);
 
@@ -51,7 +61,7 @@ private:
 	TWeakObjectPtr<UDirectionalLightComponent> Sun;
 	FRotator SunTurn = FRotator::ZeroRotator;
 	TWeakObjectPtr<UExponentialHeightFogComponent> Fog;
-	float FogDensity = 0.f;
+	FFog FogOwn;
 	bool bOwnFog = true;
 	FWeather Rain, Snow;
 	uint32 Found = 0;

@@ -4,6 +4,7 @@
 #include "Containers/StringConv.h"
 #include "CoreMinimal.h"
 
+#include <optional>
 #include <string>
 
 #include "tmv/json.hpp"
@@ -29,10 +30,16 @@ namespace TmvText
 		return Found ? FromUtf8(Found->text()) : FString();
 	}
 
+	/** A level as number; nothing where there is none, or where it is "own": as the world or the layout has it. */
+	inline std::optional<double> Given(const tmv::Value& Levels, const std::string& Wire)
+	{
+		const tmv::Value* Found = Levels.find(Wire);
+		return Found && Found->is_number() ? std::optional<double>(Found->as_double()) : std::nullopt;
+	}
+
 	/** A level as number; 0 where there is none. */
 	inline double Number(const tmv::Value& Levels, const std::string& Wire)
 	{
-		const tmv::Value* Found = Levels.find(Wire);
-		return Found && Found->is_number() ? Found->as_double() : 0.0;
+		return Given(Levels, Wire).value_or(0.);
 	}
 }

@@ -54,24 +54,28 @@ public:
 	UPROPERTY(Config, EditAnywhere, Category = "Conditions")
 	TSoftObjectPtr<UNiagaraSystem> RainSystem;
 
+	/** Millimetres an hour that the rain's Rate 1 stands for. */
+	UPROPERTY(Config, EditAnywhere, Category = "Conditions", meta = (ClampMin = "0.1"))
+	float RainAtFullRate = 50.f;
+
 	UPROPERTY(Config, EditAnywhere, Category = "Conditions")
 	TSoftObjectPtr<UNiagaraSystem> SnowSystem;
 
-	/** Collection whose scalar "Wetness" the materials of the worlds read. */
-	UPROPERTY(Config, EditAnywhere, Category = "Conditions")
-	TSoftObjectPtr<UMaterialParameterCollection> WetnessCollection;
+	/** Centimetres an hour that the snow's Rate 1 stands for. */
+	UPROPERTY(Config, EditAnywhere, Category = "Conditions", meta = (ClampMin = "0.1"))
+	float SnowAtFullRate = 5.f;
 
-	/** Whether the worlds' sun is movable, so that Sun_Yaw and Sun_Pitch are announced. */
+	/** Collection whose scalars "Wetness" and "Snow_Cover" the materials of the worlds read; each is announced if it is there. */
+	UPROPERTY(Config, EditAnywhere, Category = "Conditions")
+	TSoftObjectPtr<UMaterialParameterCollection> SurfaceCollection;
+
+	/** Whether the worlds' sun is movable, so that Sun_Elevation and Sun_Azimuth are announced. */
 	UPROPERTY(Config, EditAnywhere, Category = "Conditions")
 	bool bSunMoves = true;
 
-	/** Whether Motion_Blur is announced. It is the condition that most needs a look before it is trusted. */
+	/** Whether Camera_Shutter and Character_Speed are announced. They most need a look before they are trusted. */
 	UPROPERTY(Config, EditAnywhere, Category = "Conditions")
 	bool bMotionBlur = false;
-
-	/** Density that Fog = 1 adds to the exponential height fog. */
-	UPROPERTY(Config, EditAnywhere, Category = "Conditions")
-	float FogDensity = 0.2f;
 
 	/** Frames in a row with nothing loading before a picture is read back: the temporal history. */
 	UPROPERTY(Config, EditAnywhere, Category = "Settle", meta = (ClampMin = "1"))
@@ -83,6 +87,8 @@ public:
 	UPROPERTY(Config, EditAnywhere, Category = "Settle", meta = (ClampMin = "1"))
 	float MaxSeconds = 120.f;
 
+	double RainFull() const { return FMath::Max(0.1, static_cast<double>(RainAtFullRate)); }
+	double SnowFull() const { return FMath::Max(0.1, static_cast<double>(SnowAtFullRate)); }
 	int32 CharacterCount() const { return FMath::Clamp(MostCharacters, 2, 8); }
 
 	virtual FName GetCategoryName() const override { return TEXT("Plugins"); }

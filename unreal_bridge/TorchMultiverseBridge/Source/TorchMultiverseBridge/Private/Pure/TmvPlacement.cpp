@@ -3,6 +3,8 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "TmvConditions.h"
+
 namespace tmv_ue {
 namespace {
 
@@ -39,6 +41,16 @@ Layout layout_of(const Place* places, int count) {
     side = side || places[i] == Place::Left || places[i] == Place::Right;
   }
   return high ? kStack : side ? kPair : kCenter;
+}
+
+bool fit(const Wishes& wishes, double reach, Layout& layout, double& elevation) {
+  if (wishes.focal_length) layout.opening = 2 * std::atan(kSensorSide / 2 / *wishes.focal_length) / kDegree;
+  if (wishes.distance) layout.distance = *wishes.distance * 100 / reach;
+  if (!wishes.height) return true;
+  const double above = *wishes.height * 100 - layout.height, distance = layout.distance * reach;
+  if (std::fabs(above) >= distance) return false;
+  elevation = std::asin(above / distance) / kDegree;
+  return true;
 }
 
 Camera camera_of(const Layout& layout, const Angles& angles, double elevation, double reach, double ground, int width,

@@ -7,6 +7,7 @@
 // the yaw: yaw comes last, about the vertical.
 #pragma once
 
+#include <optional>
 #include <string>
 
 namespace tmv_ue {
@@ -28,6 +29,15 @@ struct Layout {
 };
 // By the places asked for, filled or not.
 Layout layout_of(const Place* places, int count);
+
+// What a scene says of the camera; what it does not say is the layout's.
+struct Wishes {
+  std::optional<double> focal_length;  // millimetres, for a sensor whose shorter side is kSensorSide
+  std::optional<double> distance;      // metres
+  std::optional<double> height;        // metres above the ground at the stage's centre; the camera looks where it did
+};
+// False where the camera would have to be higher or lower than it is far. `reach` is what camera_of multiplies by.
+bool fit(const Wishes& wishes, double reach, Layout& layout, double& elevation);
 
 struct Camera {
   Point position;

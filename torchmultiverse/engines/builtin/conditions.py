@@ -1,0 +1,126 @@
+"""The conditions that this engine can vary (see `torchmultiverse.scenes.CONDITIONS`), and what they do to a picture.
+
+In the order of light: fog lies between things and the lens, the exposure scales what reaches the sensor, the sensor
+counts electrons, and the finished picture may have been a JPEG.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from torchmultiverse.engines.builtin.world import World
+from torchmultiverse.scenes import Scene
+
+Array = NDArray[np.float32]
+OFFERED = frozenset(
+    (
+        "Fog_Visibility", "Dust_Visibility", "Camera_Focal_Length", "Camera_Distance", "Camera_Height",
+        "Camera_Exposure", "Camera_Electrons", "Camera_Read_Noise", "JPEG_Quality",
+    )
+)  # fmt: skip
+"""Wire names; a scene with another condition is refused."""
+KOSCHMIEDER = -float(np.log(0.02))
+"""Optical depth at which 2 % of the contrast is left (Koschmieder, 1924): 3.912."""
+_DUST = np.array([0.75, 0.52, 0.30])
+_BRIGHTEST = 0.6
+"""Most that lit air is of white after exposure, as in a picture that a photographer exposed for it."""
+_HORIZON = 15.0
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What happens to light between things and the file.
+
+    Attributes:
+        fog, dust: visibility in metres, or None.
+        exposure: stops.
+        electrons: of a pixel at white (1 after exposure, before the tone curve), or None for no noise.
+        read_noise: std in electrons.
+        jpeg: quality, or None.
+    """
+
+    fog: float | None = None
+    dust: float | None = None
+    exposure: float = 0.0
+    electrons: float | None = None
+    read_noise: float = 0.0
+    jpeg: int | None = None
+
+    @property
+    def airy(self) -> bool:
+        """Whether there is anything in the air, for which distances are needed."""
+        return self.fog is not None or self.dust is not None
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing happens."""
+        return self == Conditions()
+
+
+def conditions_of(scene: Scene) -> Conditions:
+    """Return the conditions of a scene."""
+    quality = scene.get_number("JPEG_Quality")
+    return Conditions(
+        scene.get_number("Fog_Visibility"),
+        scene.get_number("Dust_Visibility"),
+        scene.get_float("Camera_Exposure"),
+        scene.get_number("Camera_Electrons"),
+        scene.get_float("Camera_Read_Noise"),
+        None if quality is None else round(quality),
+    )
+
+
+def through_air(color: Array, distance: Array, world: World, conditions: Conditions) -> Array:
+    """Return radiance (H, W, 3) as it arrives through fog and dust.
+
+    Contrast falls as exp(-3.912 · distance / visibility); what is lost is made up by the light of the air itself.
+
+    Args:
+        color: radiance that leaves things.
+        distance: metres to them (H, W); infinite for the sky.
+        world: whose horizon lights the air.
+        conditions: with the visibilities.
+    """
+    for visibility, tint in ((conditions.fog, np.ones(3)), (conditions.dust, _DUST)):
+        if visibility is not None:
+            kept = np.exp(-KOSCHMIEDER * distance[..., None].astype(np.float64) / visibility)
+            color = (color * kept + airlight(world) * tint * (1 - kept)).astype(np.float32)
+    return color
+
+
+def airlight(world: World) -> NDArray[np.float64]:
+    """Return the radiance of lit air (3,): the mean of what is about the horizon, no brighter than a picture shows."""
+    rows = len(world.environment)
+    elevation = 90 - (np.arange(rows) + 0.5) / rows * 180
+    mean = world.environment[np.abs(elevation) < _HORIZON].astype(float).mean((0, 1))
+    return np.asarray(mean * min(1.0, _BRIGHTEST / max(float(mean.mean()) * world.exposure, 1e-9)))
+
+
+def exposed(color: Array, conditions: Conditions, rng: np.random.Generator) -> Array:
+    """Return what a sensor reads of exposed radiance (H, W, 3), 1 at white: shot noise and the noise of reading.
+
+    The variance is (x / electrons) + (read noise / electrons)², of each channel by itself. A sensor holds what it
+    holds: nothing above 16 times white is counted.
+    """
+    color = color * np.float32(2.0**conditions.exposure)
+    if conditions.electrons is None:
+        return color
+    counted = rng.poisson(np.clip(color, 0, 16).astype(np.float64) * conditions.electrons).astype(np.float64)
+    if conditions.read_noise > 0:
+        counted += rng.normal(0, conditions.read_noise, counted.shape)
+    return np.asarray(counted / conditions.electrons, np.float32)
+
+
+def compressed(image: NDArray[np.uint8], quality: int | None) -> NDArray[np.uint8]:
+    """Return the picture as it is after having been a JPEG of a quality."""
+    if quality is None:
+        return image
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=quality)
+    buffer.seek(0)
+    return np.asarray(Image.open(buffer).convert("RGB"))
