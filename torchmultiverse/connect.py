@@ -223,7 +223,9 @@ def _start_profile(name: str, token: str | None, remote: Mapping[str, Any]) -> E
 def _start(stack: Stack, token: str | None, remote: Mapping[str, Any]) -> Engine:
     """Start processes, and return their engine, with which they end."""
     from torchmultiverse.engines import RemoteEngine
+    from torchmultiverse.protocol import webrtc
 
+    webrtc.choose_stack(remote.get("transport", "auto"))  # a word that is wrong is told before anything starts
     with ExitStack() as starting:
         starting.enter_context(stack)
         client = RemoteEngine(stack.url, token=token, lost=stack.lost, delivered=stack.delivered, **remote)

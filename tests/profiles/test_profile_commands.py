@@ -59,14 +59,14 @@ def test_a_profile_from_beginning_to_end(added: Path, capsys, monkeypatch) -> No
         (("engine", "add", "builtin", "{script}"), 2, "stays it"),
         (("engine", "add", "my-env", "{script}"), 2, "--replace"),
         (("engine", "add", "x/y", "{script}"), 2, "no name of a launch profile"),
-        (("engine", "add", "other", "none.sh"), 3, "no such file"),
+        (("engine", "add", "other", "none.sh"), 3, "is not there"),
         (("engine", "add", "other", "{script}", "--gpus", "a"), 2, "graphics cards by number"),
         (("engine", "edit", "my-env"), 2, "--set FIELD=VALUE"),
         (("engine", "edit", "my-env", "--set", "gpu=1"), 2, "Did you mean 'gpus'"),
         (("engine", "edit", "my-evn", "--set", "per_gpu=1"), 3, "Did you mean 'my-env'"),
         (("engine", "logs", "my-env", "--instance", "4"), 2, "instances 0 to 3"),
         (("engine", "diagnose", "none"), 3, "no launch profile 'none'"),
-        (("serve", "--engine", "my-env", "--instances", "5"), 3, "has 4"),
+        (("serve", "--engine", "my-env", "--instances", "5"), 2, "has 4"),
         (("serve", "--engine", "marker", "--instances", "1"), 2, "is of launch profiles"),
         (("render", "spar", "--out", "x", "--engine", "my-env", "--workers", "5"), 2, "has 4 instances"),
         (("render", "spar", "--out", "x", "--engine", "my-env", "--adapter", "0"), 2, "has its cards"),
@@ -169,3 +169,50 @@ def test_the_exit_code_of_an_engine_that_fails(home: Path, capsys, monkeypatch) 
     code, _, err = run(capsys, monkeypatch, "show", "Desert", "--engine", "my-env", "--out", home / "x.png")
     assert code == EngineError.exit_code
     assert "runAsUser in Kubernetes" in err
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("dialect=foo", "tmv, pug, or auto"),
+        ("arguments='unclosed", "a quotation mark is not closed"),
+        ("environment.=1", "write NAME=VALUE"),
+        ("gpus=0,,1", "such as 0,1"),
+        ("script=", "script cannot be empty"),
+    ],
+)
+def test_a_setting_that_cannot_be_says_what_can(added: Path, capsys, monkeypatch, setting: str, said: str) -> None:
+    code, _, err = run(capsys, monkeypatch, "engine", "edit", "my-env", "--set", setting)
+    assert (code, said in err) == (2, True), err
+
+
+def test_a_script_that_cannot_be_started_is_told_at_once(added: Path, home: Path, capsys, monkeypatch) -> None:
+    """Silently wrong otherwise: a profile that looks well until the first job of the night."""
+    plain = home / "Plain.sh"
+    plain.write_text("#!/bin/sh\n")
+    for script, said in ((plain, "chmod +x"), (home, "is a folder"), (home / "none.sh", "is not there")):
+        code, _, err = run(capsys, monkeypatch, "engine", "add", "other", script)
+        assert (code, said in err) == (3, True), err
+        assert not profile_path("other").exists()
+    added.unlink()
+    _, out, _ = run(capsys, monkeypatch, "engine", "list", "--format", "json")
+    about = {row["engine"]: row["about"] for row in json.loads(out)}["my-env"]
+    assert "cannot start: it is not there" in about
+    for command in (("show", "my-env"), ("edit", "my-env", "--set", "retries=2")):
+        code, _, err = run(capsys, monkeypatch, "engine", *command)
+        assert (code, "is not there" in err) == (0, True), err
+
+
+def test_ports_and_instances_that_cannot_be_are_refused_before_anything_starts(
+    added: Path, capsys, monkeypatch
+) -> None:
+    code, out, err = run(capsys, monkeypatch, "serve", "--engine", "my-env", "--port", "65533", "--streamer-port", "0")
+    assert (code, "at most 65532" in err, out) == (2, True, ""), err
+    code, _, err = run(capsys, monkeypatch, "serve", "--engine", "my-env", "--instances", "9")
+    assert (code, "has 4" in err) == (2, True), err
+
+
+def test_a_wrong_stack_is_told_before_anything_starts(added: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("TORCHMULTIVERSE_WEBRTC", "foo")
+    code, _, err = run(capsys, monkeypatch, "engine", "check", "marker")
+    assert (code, err.count("aiortc"), "ended with" in err) == (3, 1, False), err

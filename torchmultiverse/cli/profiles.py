@@ -50,12 +50,12 @@ def add(
     replace: Annotated[bool, typer.Option("--replace", help="Make a profile that is there anew.")] = False,
 ) -> None:
     """Give a packaged binary a name, with the cards it runs on and how it is started."""
-    from torchmultiverse.profiles import changed, made, save_profile
+    from torchmultiverse.profiles import changed, made, save_profile, script_problem
 
     start = made(script=str(script.absolute()))
     profile = changed(start, [f"gpus={gpus}", f"per_gpu={per_gpu}", *(settings or ())])
-    if not Path(profile.script).is_file():
-        raise EngineError(f"{profile.script}: there is no such file")
+    if (wrong := script_problem(profile.script)) is not None:
+        raise EngineError(f"{profile.script} {wrong}")
     path = save_profile(name, profile, replace=replace)
     say(f"{name}: {_summary(profile.script, profile.gpus, profile.per_gpu)}; kept in {path}")
     say(f"does it work? torchmultiverse engine diagnose {name}")
@@ -69,13 +69,15 @@ def add(
 )
 def edit(name: Name, settings: Settings = None) -> None:
     """Change fields of a launch profile."""
-    from torchmultiverse.profiles import changed, load_profile, save_profile
+    from torchmultiverse.profiles import changed, load_profile, save_profile, script_problem
 
     if not settings:
         raise SpecError(
             f"nothing to change: --set FIELD=VALUE; fields are shown by: torchmultiverse engine show {name}"
         )
     profile = changed(load_profile(name), settings)
+    if (wrong := script_problem(profile.script)) is not None:
+        warn(f"{profile.script} {wrong}")
     save_profile(name, profile, replace=True)
     say(f"{name}: {_summary(profile.script, profile.gpus, profile.per_gpu)}")
 
@@ -84,13 +86,15 @@ def edit(name: Name, settings: Settings = None) -> None:
 @tabular(_FIELDS)
 def show_profile(name: Name) -> None:
     """Show the fields of a launch profile, as --set takes them."""
-    from torchmultiverse.profiles import Profile, as_text, load_profile, profile_path
+    from torchmultiverse.profiles import Profile, as_text, load_profile, profile_path, script_problem
 
     profile = load_profile(name)
     shown = Table(_FIELDS)
     for field, info in Profile.model_fields.items():
         shown.add(field, as_text(profile, field), info.description)
     say(f"{profile_path(name)}: {profile.instances} instance{'' if profile.instances == 1 else 's'}")
+    if (wrong := script_problem(profile.script)) is not None:
+        warn(f"{profile.script} {wrong}")
     print_table(shown)
 
 
@@ -188,7 +192,7 @@ def _summary(script: str, gpus: tuple[int, ...], per_gpu: int) -> str:
 
 def listed() -> list[tuple[str, str]]:
     """Return the launch profiles and what they are, for the list of engines."""
-    from torchmultiverse.profiles import load_profile, profile_names
+    from torchmultiverse.profiles import load_profile, profile_names, script_problem
 
     found = []
     for name in profile_names():
@@ -198,7 +202,9 @@ def listed() -> list[tuple[str, str]]:
             found.append((name, str(error)))
             continue
         about = f"{profile.about}: " if profile.about else ""
-        found.append((name, f"{about}{_summary(profile.script, profile.gpus, profile.per_gpu)}"))
+        wrong = script_problem(profile.script)
+        cannot = "" if wrong is None else f" (cannot start: it {wrong})"
+        found.append((name, f"{about}{_summary(profile.script, profile.gpus, profile.per_gpu)}{cannot}"))
     return found
 
 

@@ -16,6 +16,7 @@ from .profile import Profile as Profile
 from .profile import as_text as as_text
 from .profile import changed as changed
 from .profile import made as made
+from .profile import script_problem as script_problem
 from .serving import serve_profile as serve_profile
 from .shelf import is_profile as is_profile
 from .shelf import load_profile as load_profile
@@ -50,6 +51,7 @@ __all__ = [
     "remove_profile",
     "sample_scene",
     "save_profile",
+    "script_problem",
     "serve_profile",
     "template",
 ]

@@ -60,7 +60,9 @@ class Profile(Document):
         (512, 512), description="width and height in pixels that the binary starts with"
     )
     generation: Literal["modern", "legacy"] = Field("modern", description="of signalling: modern, or legacy (UE 5.0)")
-    dialect: Literal["auto", "tmv", "pug"] = Field("auto", description="of the bridge: auto asks, pug never answers")
+    dialect: Literal["auto", "tmv", "pug"] = Field(
+        "auto", description="of the bridge: tmv, pug, or auto, which asks and takes pug where nobody answers"
+    )
     arguments: tuple[_Text, ...] = Field((), max_length=256, description="further arguments of the binary")
     environment: dict[str, _Text] = Field({}, max_length=256, description="further variables of its environment")
     start_timeout: float = Field(
@@ -115,7 +117,19 @@ class Profile(Document):
         return self.gpus[instance % len(self.gpus)] if self.gpus else None
 
 
+def script_problem(script: str) -> str | None:
+    """Return why a start script cannot be started, as the end of a sentence that begins with it; None where it can."""
+    if not os.path.exists(script):
+        return "is not there"
+    if not os.path.isfile(script):
+        return "is a folder" if os.path.isdir(script) else "is no file"
+    if not os.access(script, os.X_OK):
+        return f"is not executable; run: chmod +x {shlex.quote(script)}"
+    return None
+
+
 _LISTS = {"gpus": ",", "size": "x"}
+_EXAMPLES = {"gpus": "0,1", "size": "640x480", "arguments": "'-unattended -NoSplash'", "environment": "HOME=/tmp"}
 
 
 def changed(profile: Profile, settings: Iterable[str]) -> Profile:
@@ -132,7 +146,7 @@ def changed(profile: Profile, settings: Iterable[str]) -> Profile:
     for setting in settings:
         name, given, text = setting.partition("=")
         field, _, variable = name.partition(".")
-        if not given or (variable and field != "environment"):
+        if not given or name.endswith(".") or (variable and field != "environment"):
             raise SpecError(f"{setting!r}: write NAME=VALUE, such as per_gpu=2 or environment.HOME=/tmp")
         if field not in Profile.model_fields:
             raise SpecError(f"{field!r} is no field of a launch profile.{nearest(field, Profile.model_fields)}")
@@ -178,7 +192,7 @@ def _value(field: str, text: str) -> Any:
     if not text and not info.is_required():
         return info.get_default()
     if not text:
-        raise SpecError(f"{field}: {info.description}")
+        raise SpecError(f"{field} cannot be empty: {info.description}")
     try:
         if field == "arguments":
             return shlex.split(text)
@@ -189,5 +203,7 @@ def _value(field: str, text: str) -> Any:
             return [int(part) for part in (parts * 2 if field == "size" and len(parts) == 1 else parts)]
         kind: Any = info.annotation
         return TypeAdapter(kind).validate_python(os.path.abspath(text) if field == "script" else text)
-    except ValueError:
-        raise SpecError(f"{field} = {text!r}: {info.description}") from None
+    except ValueError as error:
+        quote = " (a quotation mark is not closed)" if "quotation" in str(error) else ""
+        example = f", such as {_EXAMPLES[field]}" if field in _EXAMPLES else ""
+        raise SpecError(f"{field} = {text!r}: {info.description}{example}{quote}") from None

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from torchmultiverse.errors import EngineError
+from torchmultiverse.errors import SpecError
 from torchmultiverse.profiles.instances import ProfileProcess
 from torchmultiverse.profiles.shelf import load_profile
 from torchmultiverse.serve import Stack, check_bind, check_origins, run_stacks, to_stderr
+
+_LAST_PORT = 65535
 
 
 def serve_profile(
@@ -32,15 +34,21 @@ def serve_profile(
         instances: how many; by default all.
 
     Raises:
-        EngineError: no such profile, more instances than it has, a bind beyond loopback without a token, or one that
-            does not start or come back.
+        SpecError: more instances than the profile has, or than there are ports.
+        EngineError: no such profile, a bind beyond loopback without a token, or one that does not start or come back.
     """
     check_bind(host, token)
     check_origins(allow_origins)
     profile = load_profile(name)
     count = profile.instances if instances is None else instances
     if count > profile.instances:
-        raise EngineError(f"instances = {count}: the launch profile '{name}' has {profile.instances} (gpus × per_gpu)")
+        raise SpecError(f"instances = {count}: the launch profile '{name}' has {profile.instances} (gpus × per_gpu)")
+    for what, port in (("player", player_port), ("streamer", streamer_port)):
+        if port and port + count - 1 > _LAST_PORT:
+            raise SpecError(
+                f"{what} port {port}: {count} instances need {port} to {port + count - 1}; "
+                f"at most {_LAST_PORT - count + 1}, or 0 for free ones"
+            )
     stacks: dict[str, Stack] = {}
     with ExitStack() as claimed:
         for number in range(count):

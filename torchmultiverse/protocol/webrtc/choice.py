@@ -27,10 +27,7 @@ def check_transport(transport: str, name: str = "transport") -> Transport:
     for known in get_args(Transport):
         if transport == known:
             return known  # type: ignore[no-any-return]
-    raise EngineError(
-        f"{name} = '{transport}' is unknown; {', '.join(get_args(Transport))} are right."
-        f"{nearest(transport, get_args(Transport))}"
-    )
+    raise EngineError(f"{name} = '{transport}' is unknown.{nearest(transport, get_args(Transport))}")
 
 
 def choose_stack(transport: Transport = "auto") -> Stack:
