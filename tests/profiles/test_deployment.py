@@ -111,7 +111,7 @@ def test_the_command_in_a_template_makes_the_same_profile(name: str, home: Path,
     line = next(one for one in template(name, PROFILES[name], "slurm").splitlines() if " engine add " in one)
     words = shlex.split(line)
     script = home / "Game.sh"
-    script.touch()
+    script.touch(0o755)
     words[4] = str(script)
     code, _, err = run(capsys, monkeypatch, *words[1:])
     assert code == 0, err
