@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -116,15 +115,15 @@ def open_engine(
         from torchmultiverse.engines import RemoteEngine
 
         return RemoteEngine(name, token=token, **remote)
-    from torchmultiverse.profiles import is_profile
+    from torchmultiverse.profiles import is_profile, script_problem
 
     if is_profile(name):
         if adapter is not None:
             raise EngineError(f"adapter = {adapter}: the launch profile '{name}' has its cards, see its field gpus")
         return _start_profile(name, token, remote)
     if name not in engine_names() and Path(name).is_file():
-        if not os.access(name, os.X_OK):
-            raise EngineError(f"{name} is not executable; run: chmod +x {name}")
+        if (wrong := script_problem(name)) is not None:
+            raise EngineError(f"{name} {wrong}")
         from torchmultiverse.serve import UnrealProcess
 
         return _start(UnrealProcess(Path(name), adapter=adapter), token, remote)

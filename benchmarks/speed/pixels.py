@@ -24,14 +24,13 @@ import numpy as np
 from typing_extensions import override
 
 sys.path.insert(0, str(Path(__file__).parent))
-from remote import cpu_of_group
+from transports import HostedEngine, measure
 
 from torchmultiverse.engines import Engine, Failure, Frame, RenderOptions
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.engines.remote import RemoteEngine
-from torchmultiverse.errors import EngineError
 from torchmultiverse.scenes import Scene
-from torchmultiverse.serve import LocalStack, Streamer
+from torchmultiverse.serve import Streamer
 from torchmultiverse.serve.launch import Child
 from torchmultiverse.serve.process import announce, run
 
@@ -57,7 +56,7 @@ class ReadyEngine(MarkerEngine):
             yield Frame(scene, arrays={"rgb": picture}, format=options.format, settle={"settled": True}, engine="ready")
 
 
-class ReadyStack(LocalStack):
+class ReadyStack(HostedEngine):
     """A signalling server and that engine, as processes."""
 
     def __init__(self, delay: float, transport: str) -> None:
@@ -72,32 +71,10 @@ class ReadyStack(LocalStack):
         ]  # fmt: skip
         return Child(command, name="the ready engine")
 
-    @property
-    def engine_group(self) -> int:
-        """The process group of the engine."""
-        assert self._engine is not None
-        return self._engine.process.pid
 
-
-def measure(engine: Engine, options: RenderOptions, seconds: float, start: int, group: int | None) -> dict[str, float]:
-    """Return pictures a second, and CPU milliseconds of each in all processes."""
-    todo = (Scene({"World_Name": "Desert", "Camera_Yaw": (start + n) * 0.003 % 360}) for n in range(10**6))
-    answers = engine.render(todo, options)
-    for _ in range(20):
-        next(answers)
-    count, seen = 0, 0
-    begun, used, there = time.perf_counter(), time.process_time(), cpu_of_group(group) if group else 0.0
-    for answer in answers:
-        if isinstance(answer, Failure):
-            raise EngineError(answer.reason)
-        seen ^= int(answer.array()[0, 0, 0])
-        count += 1
-        if time.perf_counter() - begun >= seconds:
-            break
-    took = time.perf_counter() - begun
-    used = time.process_time() - used + ((cpu_of_group(group) if group else 0.0) - there)
-    answers.close()  # type: ignore[attr-defined]
-    return {"per_second": count / took, "cpu_ms": 1000 * used / count}
+def first_value(frame: Frame) -> int:
+    """Return a value of the picture, for which it has to be decoded."""
+    return int(frame.array()[0, 0, 0])
 
 
 def turn(way: str, options: RenderOptions, arguments: argparse.Namespace, number: int) -> dict[str, float]:
@@ -114,7 +91,7 @@ def turn(way: str, options: RenderOptions, arguments: argparse.Namespace, number
             )
             engine, group = remote, running.engine_group
         stack.callback(engine.close)
-        return measure(engine, options, arguments.seconds, 10_000 * number, group)
+        return measure(engine, options, arguments.seconds, 10_000 * number, group, first_value)
 
 
 def main() -> None:
@@ -153,7 +130,7 @@ def main() -> None:
             words += f"; of the rate in process {100 * statistics.median(ratios):.1f} %"
             words += f" ({', '.join(f'{100 * one:.1f}' for one in sorted(ratios))})"
         print(words)
-        if way == "shared" and arguments.format == "raw":
+        if way == "shared" and arguments.format == "raw" and (here or not arguments.delay):  # else there is no share
             share = statistics.median(ratios) if here else 0.0
             met = rate >= BAR_PER_SECOND if not arguments.delay else share >= BAR
             bar = f"{BAR_PER_SECOND} a second" if not arguments.delay else f"{100 * BAR:.0f} %"

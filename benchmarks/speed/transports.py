@@ -18,7 +18,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from subprocess import Popen
@@ -77,7 +77,17 @@ class ReadyEngine(MarkerEngine):
             )  # fmt: skip
 
 
-class ReadyStack(LocalStack):
+class HostedEngine(LocalStack):
+    """A signalling server and an engine of a benchmark's own, as processes."""
+
+    @property
+    def engine_group(self) -> int:
+        """The process group of the engine."""
+        assert self._engine is not None
+        return self._engine.process.pid
+
+
+class ReadyStack(HostedEngine):
     """A signalling server and that engine, as processes."""
 
     def __init__(self, kind: str, delay: float, stack: str) -> None:
@@ -89,15 +99,24 @@ class ReadyStack(LocalStack):
         command = [sys.executable, __file__, "--picture", kind, "--delay", str(1000 * delay), "--host", streamer_url]
         return Child(command, environment={TRANSPORT_VARIABLE: stack}, name="the ready engine")
 
-    @property
-    def engine_group(self) -> int:
-        """The process group of the engine."""
-        assert self._engine is not None
-        return self._engine.process.pid
+
+def encoded_size(frame: Frame) -> int:
+    """Return the bytes of the picture's file."""
+    return len(frame.encoded())
 
 
-def measure(engine: Engine, options: RenderOptions, seconds: float, start: int, group: int | None) -> dict[str, float]:
-    """Return pictures a second, megabytes a second, and CPU milliseconds of a picture in both processes."""
+def measure(
+    engine: Engine,
+    options: RenderOptions,
+    seconds: float,
+    start: int,
+    group: int | None,
+    take: Callable[[Frame], int] = encoded_size,
+) -> dict[str, float]:
+    """Return pictures a second, megabytes a second, and CPU milliseconds of a picture in both processes.
+
+    ``take`` is done with each picture; megabytes and kilobytes are of what it returns.
+    """
     todo = (Scene({"World_Name": "Desert", "Camera_Yaw": (start + n) * 0.003 % 360}) for n in range(10**6))
     answers = engine.render(todo, options)
     for _ in range(20):
@@ -107,7 +126,7 @@ def measure(engine: Engine, options: RenderOptions, seconds: float, start: int, 
     for answer in answers:
         if isinstance(answer, Failure):
             raise EngineError(answer.reason)
-        size += len(answer.encoded())
+        size += take(answer)
         count += 1
         if time.perf_counter() - begun >= seconds:
             break

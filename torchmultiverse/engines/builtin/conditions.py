@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from torchmultiverse.engines.builtin.world import World
+from torchmultiverse.images import jpeg
 from torchmultiverse.scenes import Scene
 
 Array = NDArray[np.float32]
@@ -120,7 +121,4 @@ def compressed(image: NDArray[np.uint8], quality: int | None) -> NDArray[np.uint
     """Return the picture as it is after having been a JPEG of a quality."""
     if quality is None:
         return image
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "JPEG", quality=quality)
-    buffer.seek(0)
-    return np.asarray(Image.open(buffer).convert("RGB"))
+    return np.asarray(Image.open(io.BytesIO(jpeg(Image.fromarray(image), quality))))

@@ -328,9 +328,9 @@ class BuiltinEngine(Engine):
     def _render(self, scene: Scene, options: RenderOptions) -> Frame:
         start = time.perf_counter()
         tint(scene.get_str("Scene_Light"))
-        for factor in scene.table:
-            if factor.group and factor.wire not in conditions.OFFERED and scene[factor.wire] != factor.default:
-                raise SpecError(f"{factor.wire} = {scene[factor.wire]}: the built-in engine cannot vary it")
+        for name, value in scene.wire.items():
+            if scene.table[name].group and name not in conditions.OFFERED:
+                raise SpecError(f"{name} = {value}: the built-in engine cannot vary it")
         surroundings = conditions.conditions_of(scene)
         on_device = self.on_device and surroundings.plain  # conditions are the host's work
         actors = placement.scene_actors(scene)

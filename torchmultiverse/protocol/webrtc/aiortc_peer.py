@@ -16,7 +16,7 @@ from typing_extensions import override
 from torchmultiverse.errors import ProtocolError
 from torchmultiverse.protocol.signalling import Message
 from torchmultiverse.protocol.webrtc import candidates
-from torchmultiverse.protocol.webrtc.peer import CLOSE_TIMEOUT, HIGH_WATER, LOW_WATER, Peer, PeerEvents, VideoSource
+from torchmultiverse.protocol.webrtc.peer import CLOSE_TIMEOUT, LOW_WATER, Peer, PeerEvents, VideoSource
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,6 @@ class AiortcPeer(Peer):
         # The default would contact a public server and wait for it.
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._channel: RTCDataChannel | None = None
-        self._low = asyncio.Event()
         self._connection.on("connectionstatechange", self._changed)
         self._connection.on("datachannel", self._take)
 
@@ -94,14 +93,12 @@ class AiortcPeer(Peer):
             self.events.message(data)
 
     def _ended(self) -> None:
-        self._low.set()
-        self.events.closed("the data channel closed")
+        self._over("the data channel closed")
 
     def _changed(self) -> None:
         state = self._connection.connectionState
         if state in {"failed", "closed"}:
-            self._low.set()
-            self.events.closed(f"the WebRTC connection {state}")
+            self._over(f"the WebRTC connection {state}")
 
     @property
     @override
@@ -114,12 +111,10 @@ class AiortcPeer(Peer):
             raise ConnectionError("the data channel is closed")
         self._channel.send(data)
 
+    @property
     @override
-    async def room(self) -> None:
-        if self._channel is not None and self._channel.bufferedAmount > HIGH_WATER:
-            self._low.clear()
-            if self.is_open:
-                await self._low.wait()
+    def buffered(self) -> int:
+        return 0 if self._channel is None else int(self._channel.bufferedAmount)
 
     @override
     async def close(self) -> None:

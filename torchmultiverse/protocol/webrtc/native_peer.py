@@ -24,7 +24,7 @@ from typing_extensions import override
 from torchmultiverse.errors import EngineError, ProtocolError
 from torchmultiverse.protocol.signalling import Message
 from torchmultiverse.protocol.webrtc import candidates
-from torchmultiverse.protocol.webrtc.peer import HIGH_WATER, LOW_WATER, Peer, PeerEvents, VideoSource
+from torchmultiverse.protocol.webrtc.peer import LOW_WATER, Peer, PeerEvents, VideoSource
 
 log = logging.getLogger(__name__)
 GATHERING = 5.0
@@ -64,7 +64,6 @@ class NativePeer(Peer):
             )
         self._connection: webrtc.RTCPeerConnection | None = None
         self._channel: webrtc.RTCDataChannel | None = None
-        self._low = asyncio.Event()
         self._gathered = asyncio.Event()
         self._showing: asyncio.Task[None] | None = None
         self._show: tuple[VideoSource, webrtc.VideoTrackGenerator, webrtc.RTCRtpTransceiver] | None = None
@@ -176,8 +175,7 @@ class NativePeer(Peer):
             self.events.message(event.data)
 
     def _ended(self, _: Any) -> None:
-        self._low.set()
-        self.events.closed("the data channel closed")
+        self._over("the data channel closed")
 
     def _gathering(self, _: Any) -> None:
         if self._connection is not None and self._connection.ice_gathering_state == "complete":
@@ -188,8 +186,7 @@ class NativePeer(Peer):
         if state == "connected" and self._show is not None and self._showing is None:
             self._showing = asyncio.get_running_loop().create_task(_play(*self._show))
         if state in {"failed", "closed"}:
-            self._low.set()
-            self.events.closed(f"the WebRTC connection {state}")
+            self._over(f"the WebRTC connection {state}")
 
     @property
     @override
@@ -205,12 +202,10 @@ class NativePeer(Peer):
         except (webrtc.InvalidStateError, webrtc.OperationError) as error:
             raise ConnectionError(f"the data channel is closed: {error}") from error
 
+    @property
     @override
-    async def room(self) -> None:
-        if self._channel is not None and self._channel.buffered_amount > HIGH_WATER:
-            self._low.clear()
-            if self.is_open:
-                await self._low.wait()
+    def buffered(self) -> int:
+        return 0 if self._channel is None else int(self._channel.buffered_amount)
 
     @override
     async def close(self) -> None:

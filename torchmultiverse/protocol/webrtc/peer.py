@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -64,6 +65,7 @@ class Peer(ABC):
     def __init__(self, events: PeerEvents, *, loopback: bool) -> None:
         self.events = events
         self.loopback = loopback
+        self._low = asyncio.Event()
 
     @abstractmethod
     async def offer(self, label: str, video: VideoSource | None = None) -> str:
@@ -102,9 +104,22 @@ class Peer(ABC):
             ConnectionError: the data channel is not open.
         """
 
+    @property
     @abstractmethod
+    def buffered(self) -> int:
+        """Bytes that wait to be sent; 0 without a data channel."""
+
     async def room(self) -> None:
         """Wait while more than `HIGH_WATER` bytes wait to be sent; ends at once when the channel closes."""
+        if self.buffered > HIGH_WATER:
+            self._low.clear()
+            if self.is_open:
+                await self._low.wait()
+
+    def _over(self, reason: str) -> None:
+        """Tell that connection or data channel ended; nobody waits for room in it any more."""
+        self._low.set()
+        self.events.closed(reason)
 
     @abstractmethod
     async def close(self) -> None:
