@@ -18,12 +18,18 @@ from torchmultiverse.images import jpeg
 from torchmultiverse.scenes import Scene
 
 Array = NDArray[np.float32]
-OFFERED = frozenset(
-    (
-        "Fog_Visibility", "Dust_Visibility", "Camera_Focal_Length", "Camera_Distance", "Camera_Height",
-        "Camera_Exposure", "Camera_Electrons", "Camera_Read_Noise", "JPEG_Quality",
-    )
-)  # fmt: skip
+_BY_GROUP: dict[str, tuple[str, ...]] = {
+    "light": (),
+    "weather": ("Fog_Visibility", "Dust_Visibility"),
+    "camera": (
+        "Camera_Focal_Length", "Camera_Distance", "Camera_Height", "Camera_Exposure", "Camera_Electrons",
+        "Camera_Read_Noise", "JPEG_Quality",
+    ),
+    "occlusion": (),
+    "crowding": (),
+    "region": (),
+}  # fmt: skip
+OFFERED = frozenset(wire for group in _BY_GROUP.values() for wire in group)
 """Wire names; a scene with another condition is refused."""
 KOSCHMIEDER = -float(np.log(0.02))
 """Optical depth at which 2 % of the contrast is left (Koschmieder, 1924): 3.912."""

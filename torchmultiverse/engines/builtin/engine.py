@@ -21,10 +21,11 @@ from torchmultiverse.engines.builtin import annotate, conditions, placement, rel
 from torchmultiverse.engines.builtin.footprint import centre_of_mass
 from torchmultiverse.engines.builtin.mesh import MeshPart
 from torchmultiverse.engines.builtin.postprocess import denoiser_works, postprocess, tint
-from torchmultiverse.engines.builtin.renderer import SLOTS, CharacterInstance, WorldRenderer
+from torchmultiverse.engines.builtin.renderer import CharacterInstance, WorldRenderer
 from torchmultiverse.engines.builtin.variant import activate
 from torchmultiverse.engines.builtin.world import World, load_spec, world_names
 from torchmultiverse.engines.builtin.world_builder import load_world
+from torchmultiverse.engines.builtin.world_conditions import WorldConditions, apply_conditions, world_conditions_of
 from torchmultiverse.errors import EngineError, SpecError, nearest
 from torchmultiverse.resources import data_folder
 from torchmultiverse.scenes import BLANK, FACTORS, Scene, base_world, classes_of, scene_seed
@@ -344,11 +345,11 @@ class BuiltinEngine(Engine):
             name = base_world(name)
         if name not in self._world_names:
             raise SpecError(f"no world '{name}'.{nearest(name, self._world_names)}")
-        renderer: WorldRenderer = self._worlds.get(name, lambda: WorldRenderer(self._assets.world(name)))
+        renderer = self._world(name, world_conditions_of(scene))
         loaded = time.perf_counter()
         kind = placement.layout(scene, actors)
         view = placement.view(scene, renderer.world, kind, options.size)
-        instances: list[CharacterInstance | None] = [None] * SLOTS
+        instances: list[CharacterInstance | None] = [None] * max((actor.number for actor in actors), default=0)
         for actor in actors:
             instances[actor.number - 1] = self._instance(actor, actors, renderer, min(options.size))
         instances = self._arranged(instances, actors, renderer, min(options.size))
@@ -393,6 +394,14 @@ class BuiltinEngine(Engine):
             engine=self.catalogue().fingerprint,
             info=info,
         )
+
+    def _world(self, name: str, asked: WorldConditions) -> WorldRenderer:
+        """Return a world as its conditions make it, loaded."""
+
+        def loaded() -> WorldRenderer:
+            return WorldRenderer(apply_conditions(self._assets.world(name), asked))
+
+        return self._worlds.get((name, asked), loaded)  # type: ignore[no-any-return]
 
     def _instance(
         self, actor: placement.Actor, actors: list[placement.Actor], renderer: WorldRenderer, side: int

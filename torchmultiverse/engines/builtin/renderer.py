@@ -13,7 +13,6 @@ from torchmultiverse.engines.builtin.placement import View, entry
 from torchmultiverse.engines.builtin.tracer import (
     CHARACTER_MATERIAL,
     DEPTH,
-    SLOTS,
     Array,
     CharacterInstance,
     RenderBuffers,
@@ -26,7 +25,7 @@ from torchmultiverse.engines.builtin.tracer import (
 )
 from torchmultiverse.engines.builtin.world import World
 
-__all__ = ["SLOTS", "CharacterInstance", "RenderBuffers", "WorldRenderer"]
+__all__ = ["CharacterInstance", "RenderBuffers", "WorldRenderer"]
 
 AUXILIARY_SAMPLES = 4
 
@@ -237,11 +236,12 @@ class WorldRenderer:
     def __init__(self, world: World, depth: int = DEPTH) -> None:
         self.world = world
         self._renderer = ScalarRenderer(world, depth) if mitsuba().variant() == "scalar_rgb" else Tracer(world, depth)
-        self._characters: list[CharacterInstance | None] = [None] * SLOTS
+        self._characters: list[CharacterInstance | None] = []
 
     def set_characters(self, characters: list[CharacterInstance | None]) -> None:
-        """Put characters into the slots; nothing is done where they are there already."""
-        if any(new is not old for new, old in zip(characters, self._characters, strict=True)):
+        """Put characters into as many slots; nothing is done where they are there already."""
+        same = len(characters) == len(self._characters)
+        if not same or any(new is not old for new, old in zip(characters, self._characters, strict=True)):
             self._characters = list(characters)
             self._renderer.set_characters(self._characters)
 
@@ -272,10 +272,10 @@ class ScalarRenderer:
         self._content = description(world)
         self._static = [mesh_triangles(part.mesh, 0, 0) for part in world.parts]
         self._path = integrator(depth)
-        self.set_characters([None] * SLOTS)
+        self.set_characters([])
 
     def set_characters(self, characters: Sequence[CharacterInstance | None]) -> None:
-        """Put characters into the slots. The scene is put together anew from the same parts."""
+        """Put characters into as many slots. The scene is put together anew from the same parts."""
         self._slots = [character_shapes(f"slot{k}", c) if c else {} for k, c in enumerate(characters)]
         present = {name: shape for slot in self._slots for name, shape in slot.items()}
         self._scene = mitsuba().load_dict(self._content | present)

@@ -22,12 +22,11 @@ from torchmultiverse.engines.builtin.tracer.buffers import (
     mesh_triangles,
 )
 from torchmultiverse.engines.builtin.tracer.glass import transmittance
-from torchmultiverse.engines.builtin.tracer.tracer import CHARACTER_MATERIAL, DEPTH, SLOTS, Tracer
+from torchmultiverse.engines.builtin.tracer.tracer import CHARACTER_MATERIAL, DEPTH, Tracer
 
 __all__ = [
     "CHARACTER_MATERIAL",
     "DEPTH",
-    "SLOTS",
     "Array",
     "CharacterInstance",
     "RenderBuffers",

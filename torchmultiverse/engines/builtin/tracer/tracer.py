@@ -39,8 +39,6 @@ from torchmultiverse.engines.builtin.tracer.sampling import LatticeSampler
 from torchmultiverse.engines.builtin.world import World
 
 CHARACTER_MATERIAL = Material("skin", specular=0.35)
-SLOTS = 2
-"""Characters in a scene."""
 DEPTH = 4
 """Number of surfaces that a light path may touch, plus one."""
 WAVEFRONT = 1 << 22
@@ -50,7 +48,7 @@ _PILOT = 2048
 
 
 class Tracer:
-    """One world in arrays, two character slots whose arrays are replaced, and the paths through them.
+    """One world in arrays, the characters, whose arrays are replaced, and the paths through them.
 
     Args:
         world: what to load.
@@ -73,7 +71,7 @@ class Tracer:
         one_scene = "cuda" in mitsuba().variant() if one_scene is None else one_scene
         self._geometry = Geometry(rows, len(parts), one_scene)
         self._integrator = Integrator(self._geometry, self._materials, self.lights, depth)
-        self.set_characters([None] * SLOTS)
+        self.set_characters([])
         self._weigh_lights()
 
     def _weigh_lights(self) -> None:
@@ -104,7 +102,7 @@ class Tracer:
             self.lights.set_probabilities(mean + 0.1 * mean.sum() / count)
 
     def set_characters(self, characters: Sequence[CharacterInstance | None]) -> None:
-        """Put characters into the slots."""
+        """Put characters into as many slots."""
         self._geometry.set_characters(characters)
         parts = [part for c in characters if c for part in c.parts]
         self._integrator.materials = self._materials_with(parts)

@@ -1,0 +1,57 @@
+"""The conditions that make another world of a world: its region, its sun, clouds and lamps, wet and white ground.
+
+Each step is a function of a built world and its levels alone, and leaves a world as it is where nothing is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torchmultiverse.engines.builtin.world import World
+from torchmultiverse.scenes import OWN, Scene
+
+
+@dataclass(frozen=True)
+class WorldConditions:
+    """What a scene says of its world, beside its name.
+
+    Attributes:
+        region: look that belongs to a place, or ``own``.
+        sun_elevation, sun_azimuth: degrees, as `scenes.CONDITIONS` has them, or None for the world's own.
+        overcast: share of the sky, or None.
+        lamps: factor on the light of the world's lamps.
+        wetness, snow_cover: 0 to 1.
+    """
+
+    region: str = OWN
+    sun_elevation: float | None = None
+    sun_azimuth: float | None = None
+    overcast: float | None = None
+    lamps: float = 1.0
+    wetness: float = 0.0
+    snow_cover: float = 0.0
+
+
+def world_conditions_of(scene: Scene) -> WorldConditions:
+    """Return what a scene says of its world."""
+    return WorldConditions(
+        scene.get_str("World_Region"),
+        scene.get_number("Sun_Elevation"),
+        scene.get_number("Sun_Azimuth"),
+        scene.get_number("Overcast"),
+        scene.get_float("Lamps"),
+        scene.get_float("Wetness"),
+        scene.get_float("Snow_Cover"),
+    )
+
+
+STEPS: tuple[Callable[[World, WorldConditions], World], ...] = ()
+"""In this order: what the ground is like, then what lights it."""
+
+
+def apply_conditions(world: World, asked: WorldConditions) -> World:
+    """Return a world as its conditions make it; itself where they are all its own."""
+    for step in STEPS:
+        world = step(world, asked)
+    return world
