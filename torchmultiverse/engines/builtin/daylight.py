@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.engines.builtin.noise import Noise, smoothstep
+from torchmultiverse.engines.builtin.noise import Noise, mix, smoothstep
 from torchmultiverse.engines.builtin.sky import HEIGHT, WIDTH, Sky, daylight, direction, directions
 
 Array = NDArray[np.float64]
@@ -38,10 +38,9 @@ _DEEPEST = -7.0
 """The sun's lowest elevation whose twilight is computed; below, its pattern stays and fades."""
 _UPPER = HEIGHT // 2
 _COARSE = 4
-_OZONE = np.array([0.032, 0.025, 0.001])
-"""Optical depth of the ozone layer straight up (300 Dobson units, Chappuis band): it makes the dusk's sky blue
-(Hulburt, "Explanation of the Brightness and Color of the Sky, Particularly the Twilight Sky", 1953)."""
-_NIGHT_SKY = np.array([0.72, 1.0, 1.25])
+_BLUE_HOUR, _GLOW, _BELT = np.array([0.42, 0.6, 1.3]), np.array([1.9, 0.85, 0.28]), np.array([1.1, 0.7, 0.8])
+"""Colours of deep twilight: overhead, above the sun, and above the earth's shadow opposite."""
+_NIGHT_SKY = np.array([0.6, 0.95, 1.5])
 _STAR_SHARE = 0.35
 _STARS = 2600
 
@@ -111,13 +110,32 @@ def _scattered(haziness: float, blueness: float, elevation: float) -> tuple[Arra
     sky = Sky(haziness=haziness, blueness=blueness)
     d = directions(HEIGHT // _COARSE, WIDTH // _COARSE)[: _UPPER // _COARSE + 1, : WIDTH // _COARSE // 2]
     radiance, sunlight = daylight(sky, d, direction(elevation, 0.0))
-    low = float(smoothstep(3.0, -4.0, np.array(elevation)))
-    if low > 0:
-        # Its light has come a long way through the ozone layer; that of the glow at the horizon less.
-        high = smoothstep(0.02, 0.5, d[..., 2])[..., None]
-        toward = 0.5 + 0.5 * smoothstep(1.0, -0.2, d[..., :1])
-        radiance = radiance * np.exp(-35.0 * low * _OZONE * high * toward)
-    return radiance, sunlight
+    dusk = float(smoothstep(2.0, -5.0, np.array(elevation)))
+    return (_dusky(radiance, d, dusk) if dusk > 0 else radiance), sunlight
+
+
+def _dusky(radiance: Array, d: Array, dusk: float) -> Array:
+    """Return a half sky as light that is scattered many times leaves it, which single scattering lacks.
+
+    The sky is more even, and blue but for the glow above the sun, as all light that comes down from on high has passed
+    through the ozone layer at a slant (Hulburt, "Explanation of the Brightness and Color of the Sky, Particularly the
+    Twilight Sky", 1953).
+
+    Args:
+        radiance: of single scattering, (h, w, 3).
+        d: directions; the sun is at azimuth 0.
+        dusk: 0 by day to 1 in deep twilight.
+    """
+    luminance = radiance @ LUMINANCE
+    even = luminance ** (1 - 0.4 * dusk)
+    even *= luminance.mean() / even.mean()
+    even += 0.3 * dusk * luminance.mean()
+    low = smoothstep(0.5, 0.0, d[..., 2]) * smoothstep(-0.7, 0.9, d[..., 0])
+    belt = smoothstep(0.3, 0.1, d[..., 2]) * smoothstep(0.2, -0.8, d[..., 0])
+    color = mix(mix(_BLUE_HOUR, _GLOW, low), _BELT, 0.5 * belt * (1 - dusk))
+    own = radiance / np.maximum(luminance, 1e-30)[..., None]
+    color = color / (color @ LUMINANCE)[..., None]
+    return np.asarray(even[..., None] * (own * (1 - dusk) + color * dusk))
 
 
 def _turned(table: Array, azimuth: float) -> Array:
@@ -201,7 +219,7 @@ def _night(name: str) -> tuple[Array, Array]:
     """
     d, weight = _upper()
     glow = 1 / np.sqrt(1 - (1 - d[..., 2] ** 2) * (6360 / 6460) ** 2)
-    air = np.minimum(glow, 4.0)[..., None] * _NIGHT_SKY
+    air = np.minimum(glow, 2.0)[..., None] * _NIGHT_SKY
     rng = np.random.default_rng([_seed(name), 98])
     z, turn = rng.random(_STARS), rng.random(_STARS)
     rows = np.minimum((np.arccos(z) / np.pi * HEIGHT).astype(int), _UPPER - 1)
