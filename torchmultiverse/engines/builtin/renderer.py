@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -192,15 +192,21 @@ _CHARACTER_BSDF = {
 }
 
 
-def description(world: World) -> dict[str, Any]:
-    """Return a world as what Mitsuba loads: sky, parts and lamps."""
+def description(world: World, before: Mapping[int, Any] | None = None) -> dict[str, Any]:
+    """Return a world as what Mitsuba loads: sky, parts and lamps.
+
+    Args:
+        world: what to load.
+        before: parts that have been loaded, by number.
+    """
     mi = mitsuba()
     # The environment of `sky` has its azimuth from +x to +y; Mitsuba's runs the other way round, y up.
     upright = mi.ScalarTransform4f(np.array([[0, 0, -1, 0], [-1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1.0]]))
     sky = mi.Bitmap(np.ascontiguousarray(world.environment[:, ::-1]))
     content: dict[str, Any] = {"type": "scene", "sky": {"type": "envmap", "bitmap": sky, "to_world": upright}}
+    before = before or {}
     for k, part in enumerate(world.parts):
-        content[f"part{k}"] = _part(f"part{k}", part.material, part.mesh)
+        content[f"part{k}"] = before[k] if k in before else _part(f"part{k}", part.material, part.mesh)
     for k, light in enumerate(world.lights):
         content[f"light{k}"] = _lamp(light)
     return content
@@ -238,6 +244,18 @@ class WorldRenderer:
         self._renderer = ScalarRenderer(world, depth) if mitsuba().variant() == "scalar_rgb" else Tracer(world, depth)
         self._characters: list[CharacterInstance | None] = []
 
+    def relight(self, world: World) -> None:
+        """Take the sky, the lamps and the haze of another world with the very same meshes; nothing is loaded anew.
+
+        Raises:
+            ValueError: other meshes, or a material that has been loaded as what emits nothing and is to emit.
+        """
+        if world is self.world:
+            return
+        self.world = world
+        if self._renderer.relight(world):
+            self._characters = []
+
     def set_characters(self, characters: list[CharacterInstance | None]) -> None:
         """Put characters into as many slots; nothing is done where they are there already."""
         same = len(characters) == len(self._characters)
@@ -273,6 +291,17 @@ class ScalarRenderer:
         self._static = [mesh_triangles(part.mesh, 0, 0) for part in world.parts]
         self._path = integrator(depth)
         self.set_characters([])
+
+    def relight(self, world: World) -> bool:
+        """See `Tracer.relight`; parts that emit otherwise are made anew."""
+        pairs = list(zip(world.parts, self.world.parts, strict=True))
+        if any(new.mesh is not old.mesh for new, old in pairs):
+            raise ValueError(f"{world.name}: its meshes are not those that are loaded")
+        same = {k: self._content[f"part{k}"] for k, (new, old) in enumerate(pairs) if new is old}
+        self.world = world
+        self._content = description(world, same)
+        self.set_characters([])
+        return True
 
     def set_characters(self, characters: Sequence[CharacterInstance | None]) -> None:
         """Put characters into as many slots. The scene is put together anew from the same parts."""

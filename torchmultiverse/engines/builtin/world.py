@@ -64,6 +64,7 @@ class WorldSpec(BaseModel):
         blocks: what the world is built of, in order; the ground first. ``kind`` names a block.
         samples: per pixel, where nobody asks for another number: more where fine things are seen against the light.
         glow: share of light that spreads around bright things, as in a lens or in wet air.
+        no_sun: why no sun can be moved here and no clouds drawn up, such as "a closed room"; None where they can.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -76,6 +77,7 @@ class WorldSpec(BaseModel):
     saturation: float = 1.0
     samples: int = Field(default=16, ge=1, le=256)
     glow: float = 0.0
+    no_sun: str | None = None
     blocks: list[dict[str, Any]] = Field(min_length=1)
 
     @property

@@ -193,6 +193,17 @@ class Geometry:
             blocked |= scene.ray_test(ray, active=~blocked)
         return blocked
 
+    def world_occluded(self, o: Point3f, d: Vector3f, distance: Float) -> Bool:
+        """Return whether something of the world is nearer than a distance; where it has no structure of its own,
+        characters and glass are in the way as well."""
+        mi = mitsuba()
+        if self._one_scene:
+            return self.occluded(o, d, distance, mi.Bool(True))
+        ray = mi.Ray3f(o, d)
+        ray.maxt = distance
+        blocked: Bool = self._world_scene.ray_test(ray, active=mi.Bool(True))
+        return blocked
+
     def glass_material(self, o: Point3f, d: Vector3f, distance: Float, active: Bool) -> tuple[UInt32, Bool]:
         """Return the row of the material of the first glass nearer than a distance, and where there is any."""
         import drjit as dr
