@@ -347,6 +347,7 @@ class BuiltinEngine(Engine):
             raise SpecError(f"no world '{name}'.{nearest(name, self._world_names)}")
         renderer = self._world(name, world_conditions_of(scene))
         offers.refuse(renderer.world, scene)
+        around = renderer.surround() if surroundings.airy else None
         loaded = time.perf_counter()
         kind = placement.layout(scene, actors)
         view = placement.view(scene, renderer.world, kind, options.size)
@@ -365,7 +366,7 @@ class BuiltinEngine(Engine):
         images: dict[str, Any] = {}
         tensors: dict[str, Any] = {}
         if buffers.on_device is None:
-            images["rgb"] = postprocess(buffers, renderer.world, view, light, self.denoise, surroundings, seed)
+            images["rgb"] = postprocess(buffers, renderer.world, view, light, self.denoise, surroundings, seed, around)
         else:
             from torchmultiverse.engines.builtin.postprocess_device import postprocess_device
 
