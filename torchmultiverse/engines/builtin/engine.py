@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from torchmultiverse.engines import Asset, Catalogue, Choice, Engine, Failure, Frame, RenderOptions, class_list
-from torchmultiverse.engines.builtin import annotate, conditions, placement, relative
+from torchmultiverse.engines.builtin import annotate, conditions, offers, placement, relative
 from torchmultiverse.engines.builtin.footprint import centre_of_mass
 from torchmultiverse.engines.builtin.mesh import MeshPart
 from torchmultiverse.engines.builtin.postprocess import denoiser_works, postprocess, tint
@@ -346,6 +346,8 @@ class BuiltinEngine(Engine):
         if name not in self._world_names:
             raise SpecError(f"no world '{name}'.{nearest(name, self._world_names)}")
         renderer = self._world(name, world_conditions_of(scene))
+        offers.refuse(renderer.world, scene)
+        around = renderer.surround() if surroundings.airy else None
         loaded = time.perf_counter()
         kind = placement.layout(scene, actors)
         view = placement.view(scene, renderer.world, kind, options.size)
@@ -364,7 +366,7 @@ class BuiltinEngine(Engine):
         images: dict[str, Any] = {}
         tensors: dict[str, Any] = {}
         if buffers.on_device is None:
-            images["rgb"] = postprocess(buffers, renderer.world, view, light, self.denoise, surroundings, seed)
+            images["rgb"] = postprocess(buffers, renderer.world, view, light, self.denoise, surroundings, seed, around)
         else:
             from torchmultiverse.engines.builtin.postprocess_device import postprocess_device
 

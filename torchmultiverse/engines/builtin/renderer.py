@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from torchmultiverse.engines.builtin.mesh import Light, Material, Mesh, linear, smooth_normals
 from torchmultiverse.engines.builtin.placement import View, entry
+from torchmultiverse.engines.builtin.surround import surround
 from torchmultiverse.engines.builtin.tracer import (
     CHARACTER_MATERIAL,
     DEPTH,
@@ -237,6 +238,7 @@ class WorldRenderer:
         self.world = world
         self._renderer = ScalarRenderer(world, depth) if mitsuba().variant() == "scalar_rgb" else Tracer(world, depth)
         self._characters: list[CharacterInstance | None] = []
+        self._surround: tuple[World, Array] | None = None
 
     def set_characters(self, characters: list[CharacterInstance | None]) -> None:
         """Put characters into as many slots; nothing is done where they are there already."""
@@ -244,6 +246,13 @@ class WorldRenderer:
         if not same or any(new is not old for new, old in zip(characters, self._characters, strict=True)):
             self._characters = list(characters)
             self._renderer.set_characters(self._characters)
+
+    def surround(self) -> Array:
+        """Return the light from all sides in the world's middle (see `surround`); its characters leave for that."""
+        if self._surround is None or self._surround[0] is not self.world:
+            self.set_characters([])
+            self._surround = (self.world, surround(self.world, self.render))
+        return self._surround[1]
 
     def render(self, view: View, samples: int, seed: int, device: bool = False, exact: bool = True) -> RenderBuffers:
         """Render the world and the characters in it.
