@@ -24,7 +24,7 @@ _BY_GROUP: dict[str, tuple[str, ...]] = {
         "Camera_Focal_Length", "Camera_Distance", "Camera_Height", "Camera_Exposure", "Camera_Electrons",
         "Camera_Read_Noise", "JPEG_Quality",
     ),
-    "occlusion": (),
+    "occlusion": ("Occluder", "Occlusion"),
     "crowding": (),
     "region": (),
 }  # fmt: skip

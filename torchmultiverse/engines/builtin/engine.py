@@ -20,6 +20,7 @@ from torchmultiverse.engines import Asset, Catalogue, Choice, Engine, Failure, F
 from torchmultiverse.engines.builtin import annotate, conditions, offers, placement, relative
 from torchmultiverse.engines.builtin.footprint import centre_of_mass
 from torchmultiverse.engines.builtin.mesh import MeshPart
+from torchmultiverse.engines.builtin.occlusion import OCCLUDERS, Occlusion
 from torchmultiverse.engines.builtin.postprocess import denoiser_works, postprocess, tint
 from torchmultiverse.engines.builtin.renderer import CharacterInstance, WorldRenderer
 from torchmultiverse.engines.builtin.variant import activate
@@ -216,6 +217,7 @@ def describe(assets: AssetSource | None = None) -> Catalogue:
         "Character_Name": character, "Character2_Name": character,
         "Character_Texture": texture, "Character2_Texture": texture,
         "Character1_Pos": position, "Character2_Pos": position,
+        "Occluder": Choice(levels=list(OCCLUDERS), about=OCCLUDERS),
     }  # fmt: skip
     return Catalogue(
         engine="builtin",
@@ -268,6 +270,7 @@ class BuiltinEngine(Engine):
         self._worlds = _LruCache(worlds, cyclic=True)
         self._characters = _LruCache(96)
         self._instances = _LruCache(8)
+        self._occlusion = Occlusion()
         self._catalogue: Catalogue | None = None
         self._closed = False
         self.on_device = False
@@ -355,7 +358,9 @@ class BuiltinEngine(Engine):
         for actor in actors:
             instances[actor.number - 1] = self._instance(actor, actors, renderer, min(options.size))
         instances = self._arranged(instances, actors, renderer, min(options.size))
-        renderer.set_characters(instances)
+        occluded = self._occlusion.find(scene, actors, instances, renderer, view)
+        view = occluded.view
+        renderer.set_characters(instances, occluded.scenery)
         placed = time.perf_counter()
         samples = options.samples or self.samples or renderer.world.spec.samples
         seed = scene_seed(options.seed, scene.scene_id)
@@ -377,7 +382,8 @@ class BuiltinEngine(Engine):
         info: dict[str, Any] = {"camera": view.as_dict(), "layout": kind}
         if self.annotated:
             rgb = images["rgb"] if "rgb" in images else tensors["rgb"].cpu().numpy()
-            info["objects"] = annotate.objects(actors, instances, buffers, view, classes, rgb)
+            facts = annotate.objects(actors, instances, buffers, view, classes, rgb)
+            info["objects"] = occluded.recorded(facts, buffers.instance)
         done = time.perf_counter()
         return Frame(
             scene,
