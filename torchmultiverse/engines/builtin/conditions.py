@@ -26,7 +26,7 @@ _BY_GROUP: dict[str, tuple[str, ...]] = {
     ),
     "occlusion": ("Occluder", "Occlusion"),
     "crowding": (),
-    "region": (),
+    "region": ("World_Region",),
 }  # fmt: skip
 OFFERED = frozenset(wire for group in _BY_GROUP.values() for wire in group)
 """Wire names; a scene with another condition is refused."""

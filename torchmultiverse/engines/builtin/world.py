@@ -15,6 +15,7 @@ from torchmultiverse.engines.builtin.noise import Noise
 from torchmultiverse.engines.builtin.sky import RGB, Sky
 from torchmultiverse.errors import SpecError, nearest
 from torchmultiverse.resources import data_folder
+from torchmultiverse.scenes import OWN
 
 GROUND_EXTENT = 4.0
 """Half the side of the square around the centre whose ground height a world knows."""
@@ -135,6 +136,7 @@ class World:
         heights: ground height on a grid over the centre, rows along +y.
         environment: linear radiance, float32 (H, W, 3), first row at the zenith.
         exposure: factor from radiance to the tone curve.
+        region: look that it has (see `regions`), or ``own``.
     """
 
     name: str
@@ -144,6 +146,7 @@ class World:
     environment: NDArray[np.float32]
     heights: NDArray[np.float32]
     exposure: float
+    region: str = OWN
 
     def ground(self, x: float, y: float) -> float:
         """Return the ground height at a point near the centre, metres."""
