@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,10 +26,13 @@ from torchmultiverse.engines.builtin.tracer import (
     transmittance,
 )
 from torchmultiverse.engines.builtin.world import World
+from torchmultiverse.engines.builtin.world_conditions import WorldConditions, lit
 
 __all__ = ["CharacterInstance", "RenderBuffers", "WorldRenderer"]
 
 AUXILIARY_SAMPLES = 4
+_LIGHTS = 8
+"""How many skies of a world are kept, six megabytes each."""
 
 
 def _glass(material: Material, mesh: Mesh) -> dict[str, Any]:
@@ -241,18 +245,25 @@ class WorldRenderer:
     """
 
     def __init__(self, world: World, depth: int = DEPTH) -> None:
-        self.world = world
+        self.world = self.base = world
+        self._lit: OrderedDict[WorldConditions, World] = OrderedDict()
         self._renderer = ScalarRenderer(world, depth) if mitsuba().variant() == "scalar_rgb" else Tracer(world, depth)
         self._surround: tuple[World, Array] | None = None
         self._shown: list[CharacterInstance | None] = []
         self._numbered = 0
 
-    def relight(self, world: World) -> None:
-        """Take the sky, the lamps and the haze of another world with the very same meshes; nothing is loaded anew.
+    def relight(self, asked: WorldConditions) -> None:
+        """Light the world that has been loaded as its conditions ask for; no mesh is loaded anew.
+
+        The last few lights are kept: a sky takes a tenth of a second.
 
         Raises:
-            ValueError: other meshes, or a material that has been loaded as what emits nothing and is to emit.
+            SpecError: a world that has no sun to move or no lamps.
         """
+        world = self._lit.pop(asked, None) or lit(self.base, asked)
+        self._lit[asked] = world
+        if len(self._lit) > _LIGHTS:
+            self._lit.popitem(last=False)
         if world is self.world:
             return
         self.world = world
