@@ -35,6 +35,7 @@ from .semantics import classes_of as classes_of
 from .semantics import in_class_order as in_class_order
 from .semantics import object_assets as object_assets
 from .semantics import said_name as said_name
+from .spec import CLIP_PASSES as CLIP_PASSES
 from .spec import PASSES as PASSES
 from .spec import RenderSettings as RenderSettings
 from .spec import Spec as Spec
@@ -46,6 +47,12 @@ from .spec import shipped_specs as shipped_specs
 from .spec import spec_path as spec_path
 from .splits import Splits as Splits
 from .stars import one_at_a_time as one_at_a_time
+from .video import CLIP as CLIP
+from .video import FRAME as FRAME
+from .video import FRAME_TIME as FRAME_TIME
+from .video import NO_CLIP as NO_CLIP
+from .video import Video as Video
+from .video import clip_starts as clip_starts
 from .where import Condition as Condition
 from .where import parse_where as parse_where
 
@@ -53,11 +60,16 @@ __all__ = [
     "BACKGROUNDS",
     "BLANK",
     "CAPTIONS",
+    "CLIP",
+    "CLIP_PASSES",
     "CONDITIONS",
     "FACTORS",
     "FAMILIES",
     "FAMILY_COLUMNS",
+    "FRAME",
+    "FRAME_TIME",
     "LIGHTS",
+    "NO_CLIP",
     "OWN",
     "PASSES",
     "SYNONYMS",
@@ -75,6 +87,7 @@ __all__ = [
     "Spec",
     "Splits",
     "Value",
+    "Video",
     "animals_caption",
     "base_world",
     "canonical_json",
@@ -82,6 +95,7 @@ __all__ = [
     "class_of",
     "class_table",
     "classes_of",
+    "clip_starts",
     "expanded",
     "hard_negative",
     "in_class_order",
