@@ -85,7 +85,7 @@ class Path:
         for k in range(1, len(times)):
             if times[k] <= times[k - 1]:
                 raise SpecError(
-                    f"{place}.keys[{k}]: {times[k]:g} s does not come after {times[k - 1]:g} s; keys are in order of time"
+                    f"{place}.keys[{k}]: {times[k]:g} s does not come after {times[k - 1]:g} s; keys are in order"
                 )
         values = [_value(factor, key[1], how, add, f"{place}.keys[{k}]") for k, key in enumerate(keys)]
         if short_way:

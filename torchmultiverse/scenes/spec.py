@@ -262,12 +262,11 @@ def _clip_problems(spec: Spec) -> list[str]:
     except SpecError:
         return problems  # said where it is built
     for place, factors in named.items():
-        if cut := sorted(factors & wires):
-            if not factors & {FRAME, FRAME_TIME}:
-                problems.append(
-                    f"{place} names {cut[0]}, which moves, so that it would cut clips; name what is the same in all of a "
-                    f"clip, or {FRAME_TIME} as well to cut them"
-                )
+        if (cut := sorted(factors & wires)) and not factors & {FRAME, FRAME_TIME}:
+            problems.append(
+                f"{place} names {cut[0]}, which moves, so that it would cut clips; name what is the same in all of a "
+                f"clip, or {FRAME_TIME} as well to cut them"
+            )
     return problems
 
 

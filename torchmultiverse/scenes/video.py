@@ -43,7 +43,8 @@ def frames_of(fps: float, seconds: float) -> int:
     count = round(fps * seconds)
     if not 2 <= count <= MOST_FRAMES:
         raise SpecError(
-            f"design.fps = {fps:g} and design.seconds = {seconds:g} make {count:,} frames; a clip has 2 to {MOST_FRAMES:,}"
+            f"design.fps = {fps:g} and design.seconds = {seconds:g} make {count:,} frames; a clip has 2 to "
+            f"{MOST_FRAMES:,}"
         )
     return count
 
@@ -63,8 +64,8 @@ class Video(Design):
     >>> from torchmultiverse.scenes import FACTORS, Factorial
     >>> rest = Factorial.of({"World_Name": ["Desert", "Snow"], "Character_Name": ["Zebra"]})
     >>> video = Video(rest, [Path.of(FACTORS["Camera_Yaw"], [[0, 0], [1, 90]])], fps=4, seconds=1)
-    >>> video.count, [scene["Camera_Yaw"] for scene in video][:4], video[5]["Frame"], video[5]["Clip"] == video[6]["Clip"]
-    (8, [0, 22.5, 45, 67.5], 1, True)
+    >>> video.count, [scene["Camera_Yaw"] for scene in video][:5], video[5]["Frame"], video[5]["Frame_Time"]
+    (8, [0, 22.5, 45, 67.5, 0], 1, 0.25)
     """
 
     def __init__(self, clips: Design, paths: Sequence[Path], fps: float, seconds: float) -> None:
