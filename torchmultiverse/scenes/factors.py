@@ -91,7 +91,8 @@ class Factor:
         if isinstance(value, str) and _NUMBER.fullmatch(value):  # the published configs send "0.7"
             value = float(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise SpecError(f"{at}{self.wire} = {value!r} is a {type(value).__name__}; a number is needed")
+            own = f", or '{OWN}'" if self.default == OWN else ""
+            raise SpecError(f"{at}{self.wire} = {value!r} is a {type(value).__name__}; a number is needed{own}")
         if not -1e300 < value < 1e300:  # NaN as well, and integers that no float holds
             raise SpecError(f"{at}{self.wire} = {str(value)[:40]} is not a finite number")
         if not self.low <= value <= self.high:
