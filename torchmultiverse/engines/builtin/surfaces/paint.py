@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from torchmultiverse.engines.builtin.mesh import Material
-from torchmultiverse.engines.builtin.surfaces import figurative, manufactured, masonry, natural, textiles
+from torchmultiverse.engines.builtin.surfaces import figurative, manufactured, masonry, natural, patterned, textiles
 from torchmultiverse.engines.builtin.surfaces.fields import RGB, Pattern, Tile
 
 TEXELS = 512
@@ -61,6 +61,13 @@ Kind = Literal[
     "nylon",
     "leather",
     "camouflage",
+    "tatami",
+    "azulejo",
+    "cement_tiles",
+    "wax_print",
+    "plaid",
+    "rag_rug",
+    "clapboard",
 ]
 
 
@@ -107,6 +114,7 @@ _PATTERNS: dict[str, Pattern] = {
     **natural.PATTERNS,
     **figurative.PATTERNS,
     **textiles.PATTERNS,
+    **patterned.PATTERNS,
 }
 
 

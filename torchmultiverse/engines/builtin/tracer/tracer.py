@@ -28,7 +28,7 @@ from torchmultiverse.engines.builtin.tracer.buffers import (
     concatenate_triangles,
     mesh_triangles,
 )
-from torchmultiverse.engines.builtin.tracer.camera import camera_rays
+from torchmultiverse.engines.builtin.tracer.camera import camera_rays, sampled_rays, sampled_times
 from torchmultiverse.engines.builtin.tracer.geometry import Geometry
 from torchmultiverse.engines.builtin.tracer.glass import shadow_tints
 from torchmultiverse.engines.builtin.tracer.integrator import Integrator
@@ -199,11 +199,11 @@ class Tracer:
         """Return of each sample radiance, albedo, normal and, with haze, transmittance by channel, evaluated."""
         import drjit as dr
 
-        mi = mitsuba()
         haze = self.world.spec.haze
         sampler = LatticeSampler(pixels * per_pixel, per_pixel, seed)
-        rays = camera_rays(view, self.world.spec.camera, sampler.pixel, *sampler.floats(mi.UInt32(0)))
-        radiance, first = self._integrator.trace(sampler, rays)
+        rays = sampled_rays(view, self.world.spec.camera, sampler)
+        integrator = self._integrator.at(sampled_times(sampler)) if self._geometry.moves else self._integrator
+        radiance, first = integrator.trace(sampler, rays)
         values = [dr.select(rays.active & dr.isfinite(c), c, 0) for c in radiance] + [*first.albedo, *first.normal]
         if haze is not None:
             way = dr.maximum(first.distance - opaque_float(haze.start), 0)
