@@ -18,15 +18,15 @@ from torchmultiverse.scenes import Scene
 
 Array = NDArray[np.float32]
 _BY_GROUP: dict[str, tuple[str, ...]] = {
-    "light": (),
+    "light": ("Sun_Elevation", "Sun_Azimuth", "Overcast", "Lamps"),
     "weather": ("Fog_Visibility", "Dust_Visibility", "Rain", "Snow"),
     "camera": (
         "Camera_Focal_Length", "Camera_Distance", "Camera_Height", "Camera_Exposure", "Camera_Electrons",
         "Camera_Read_Noise", "JPEG_Quality",
     ),
-    "occlusion": (),
+    "occlusion": ("Occluder", "Occlusion"),
     "crowding": (),
-    "region": (),
+    "region": ("World_Region",),
 }  # fmt: skip
 OFFERED = frozenset(wire for group in _BY_GROUP.values() for wire in group)
 """Wire names; a scene with another condition is refused."""

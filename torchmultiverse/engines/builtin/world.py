@@ -15,6 +15,7 @@ from torchmultiverse.engines.builtin.noise import Noise
 from torchmultiverse.engines.builtin.sky import RGB, Sky
 from torchmultiverse.errors import SpecError, nearest
 from torchmultiverse.resources import data_folder
+from torchmultiverse.scenes import OWN
 
 GROUND_EXTENT = 4.0
 """Half the side of the square around the centre whose ground height a world knows."""
@@ -69,6 +70,7 @@ class WorldSpec(BaseModel):
         airless: whether it is in space: no weather, no air.
         samples: per pixel, where nobody asks for another number: more where fine things are seen against the light.
         glow: share of light that spreads around bright things, as in a lens or in wet air.
+        no_sun: why no sun can be moved here and no clouds drawn up, such as "a closed room"; None where they can.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -82,6 +84,7 @@ class WorldSpec(BaseModel):
     airless: bool = False
     samples: int = Field(default=16, ge=1, le=256)
     glow: float = 0.0
+    no_sun: str | None = None
     blocks: list[dict[str, Any]] = Field(min_length=1)
 
     @property
@@ -135,6 +138,7 @@ class World:
         heights: ground height on a grid over the centre, rows along +y.
         environment: linear radiance, float32 (H, W, 3), first row at the zenith.
         exposure: factor from radiance to the tone curve.
+        region: look that it has (see `regions`), or ``own``.
     """
 
     name: str
@@ -144,6 +148,7 @@ class World:
     environment: NDArray[np.float32]
     heights: NDArray[np.float32]
     exposure: float
+    region: str = OWN
 
     def ground(self, x: float, y: float) -> float:
         """Return the ground height at a point near the centre, metres."""
