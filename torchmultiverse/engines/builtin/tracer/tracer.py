@@ -54,7 +54,10 @@ class Tracer:
         world: what to load.
         depth: number of surfaces that a light path may touch, plus one.
         one_scene: whether world and characters are one ray-tracing scene. It has to be on CUDA; elsewhere two are
-            quicker to change.
+            quicker to change, and what moves has to be a structure of its own.
+
+    Attributes:
+        sliced: whether what moves has to stand still in slices of time, as it is one ray-tracing scene with the rest.
     """
 
     def __init__(self, world: World, depth: int = DEPTH, one_scene: bool | None = None) -> None:
@@ -69,6 +72,7 @@ class Tracer:
             if part.material.color is not None:  # textures alone colour a world's surfaces
                 rows.points[end - len(part.mesh.vertices) : end, 8:11] = 1
         one_scene = "cuda" in mitsuba().variant() if one_scene is None else one_scene
+        self.sliced = one_scene
         self._geometry = Geometry(rows, len(parts), one_scene)
         self._integrator = Integrator(self._geometry, self._materials, self.lights, depth)
         self.set_characters([])
