@@ -24,6 +24,11 @@ from .factors import Value as Value
 from .factors import level_name as level_name
 from .families import FAMILIES as FAMILIES
 from .families import published_levels as published_levels
+from .object_list import MOST_OBJECTS as MOST_OBJECTS
+from .object_list import SceneObject as SceneObject
+from .object_list import column_rows as column_rows
+from .object_list import from_columns as from_columns
+from .object_list import listed as listed
 from .scene import Scene as Scene
 from .scene import canonical_json as canonical_json
 from .scene import scene_seed as scene_seed
@@ -58,6 +63,7 @@ __all__ = [
     "FAMILIES",
     "FAMILY_COLUMNS",
     "LIGHTS",
+    "MOST_OBJECTS",
     "OWN",
     "PASSES",
     "SYNONYMS",
@@ -71,6 +77,7 @@ __all__ = [
     "ObjectAsset",
     "RenderSettings",
     "Scene",
+    "SceneObject",
     "SemanticClass",
     "Spec",
     "Splits",
@@ -82,11 +89,14 @@ __all__ = [
     "class_of",
     "class_table",
     "classes_of",
+    "column_rows",
     "expanded",
+    "from_columns",
     "hard_negative",
     "in_class_order",
     "json_schema",
     "level_name",
+    "listed",
     "load_spec",
     "mentioned_levels",
     "object_assets",

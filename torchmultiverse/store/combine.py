@@ -18,6 +18,7 @@ from torchmultiverse.store.card import write_card
 from torchmultiverse.store.classes import CLASS, joint_classes
 from torchmultiverse.store.licence import joint, licence_of
 from torchmultiverse.store.manifest import family_of
+from torchmultiverse.store.object_column import is_list
 from torchmultiverse.store.reader import StoredDataset, open_dataset
 from torchmultiverse.store.schema import IMAGE, VOLATILE
 
@@ -242,6 +243,8 @@ def _merged_type(datasets: Sequence[StoredDataset], name: str) -> pa.DataType:
     if all(name in dataset.image_columns for dataset in datasets):
         return IMAGE
     kinds = {d.schema.field(name).type for d in datasets}
+    if len(kinds) == 1 and all(is_list(kind) for kind in kinds):
+        return kinds.pop()
     if other := [kind for kind in kinds if pa.types.is_nested(kind) or pa.types.is_binary(kind)]:
         raise DatasetError(f"merge: the column '{name}' is {other[0]}; text, numbers and pictures can be merged")
     if len(kinds) > 1 and kinds != {pa.int64(), pa.float64()}:
@@ -286,7 +289,7 @@ def _counts(datasets: Sequence[StoredDataset], rows: Sequence[tuple[int, int]]) 
     for number, dataset in enumerate(datasets):
         kept = [index for n, index in rows if n == number]
         for name in dataset.factors:
-            column = dataset.table([name])[name].to_pylist()
+            column = dataset.labels([name])[name].to_pylist()
             per = counts.setdefault(name, {})
             for level, n in Counter(str(column[index]) for index in kept).items():
                 per[level] = per.get(level, 0) + n

@@ -29,6 +29,8 @@ from torchmultiverse.scenes import (
     FactorTable,
     Scene,
     caption_columns,
+    column_rows,
+    from_columns,
     hard_negative,
     parse_where,
 )
@@ -38,6 +40,7 @@ from torchmultiverse.store.exporting import PROVENANCE
 from torchmultiverse.store.layouts import BROKEN, SUBSETS
 from torchmultiverse.store.licence import PUG
 from torchmultiverse.store.manifest import Manifest, Terms
+from torchmultiverse.store.object_column import is_list, object_type
 from torchmultiverse.store.reader import StoredDataset, open_dataset
 from torchmultiverse.store.schema import IMAGE, PUBLISHED
 from torchmultiverse.store.sources import Source, read_source
@@ -48,6 +51,7 @@ _READABLE: dict[str, Any] = {
     "number": (str, int, float, Decimal),
     "vector": (str, list, tuple, dict),
     "category": (str, int, float, Decimal, bool),
+    "list": (str, list),
 }
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 # Which columns, all there, tell a family; the first that fits.
@@ -184,6 +188,9 @@ class _ImportedRows:
         given, scene = self.source.rows[index], self.scenes[index]
         made: dict[str, Any] = {"image": {"bytes": self.source.image(index), "path": self.source.paths[index]}}
         for name, kind in self.factors.items():
+            if is_list(kind):
+                made[name] = column_rows(scene.table[name], scene.get_str(name))
+                continue
             made[name] = float(scene[name]) if kind == pa.float64() else scene[name]
         made["scene_id"] = scene.scene_id
         made |= caption_columns(self.family, scene)
@@ -301,6 +308,8 @@ def _scene(row: Mapping[str, Any], factors: Sequence[str], table: FactorTable, p
                 value = float(value)
             elif factor.kind == "vector":
                 value = ",".join(_NUMBER.findall(str(value)))
+            elif factor.kind == "list":
+                value = value if isinstance(value, str) else from_columns(factor, value)
             else:
                 value = str(value)
             values[name] = factor.canonical(value)
@@ -321,6 +330,9 @@ def _kinds(family: str, factors: Sequence[str], whole: set[str], table: FactorTa
     for name in factors:
         factor = table[name]
         number = pa.int64() if name in whole and (factor.label or factor.period is not None) else pa.float64()
+        if factor.kind == "list":
+            kinds[name] = object_type(factor)
+            continue
         kinds[name] = PUBLISHED.get(family, {}).get(name, number if factor.kind == "number" else pa.string())
         if kinds[name] == pa.int64() and name not in whole:
             kinds[name] = pa.float64()

@@ -14,7 +14,7 @@ from torchmultiverse.errors import DatasetError, SpecError
 from torchmultiverse.files import FolderLock, check_folder, disk_errors, sha256_file
 from torchmultiverse.images import ImageError, decode
 from torchmultiverse.remote import local_copy
-from torchmultiverse.scenes import FactorTable, Scene
+from torchmultiverse.scenes import FactorTable, Scene, from_columns
 from torchmultiverse.store.manifest import Manifest, ShardEntry, table_of
 
 
@@ -97,6 +97,8 @@ def _check(file: Path, entry: ShardEntry, table: FactorTable, untrusted: Set[str
                     doubted += row["scene_id"] in untrusted
                     scene = Scene.from_json(row["scene"], table)
                     for column in factors:
+                        if table[column].kind == "list" and row[column] is not None:
+                            row[column] = from_columns(table[column], row[column])
                         if row[column] != scene[column]:
                             return f"scene {row['scene_id']}: {column} is {row[column]}, its scene says {scene[column]}"
                     for column in image_columns:

@@ -18,6 +18,7 @@ from PIL import Image
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.scenes import canonical_json
 from torchmultiverse.store.manifest import Manifest
+from torchmultiverse.store.object_column import is_list
 
 _JSON = ("scene", "annotations")
 _NOT_FACTORS = frozenset(("engine", "render_ms", "split", "filename"))
@@ -229,7 +230,7 @@ def dataset_name(images: ImageSet) -> str:
 
 
 def columns_of(images: ImageSet) -> dict[str, NDArray[Any]]:
-    """Return every scalar column (no image, no JSON) as a NumPy array; strings as objects.
+    """Return every scalar column (no image, no JSON) as a NumPy array; strings as objects, a list by its length.
 
     >>> columns_of(ImageList([Image.new("RGB", (8, 8))], [{"label": "cat", "camera_yaw": 45}]))
     {'label': array(['cat'], dtype=object), 'camera_yaw': array([45])}
@@ -238,6 +239,9 @@ def columns_of(images: ImageSet) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {}
     for name in table.column_names:
         column = table[name]
+        if is_list(column.type):
+            arrays[name] = np.array([len(rows or ()) for rows in column.to_pylist()], np.int64)
+            continue
         if name in _JSON or pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
             continue
         arrays[name] = np.asarray(column.to_pylist(), dtype=object if pa.types.is_string(column.type) else None)
