@@ -51,6 +51,16 @@ from .spec import shipped_specs as shipped_specs
 from .spec import spec_path as spec_path
 from .splits import Splits as Splits
 from .stars import one_at_a_time as one_at_a_time
+from .stored import as_number as as_number
+from .stored import axis_title as axis_title
+from .stored import from_stored as from_stored
+from .stored import in_level_order as in_level_order
+from .stored import is_default as is_default
+from .stored import level_text as level_text
+from .stored import level_words as level_words
+from .stored import may_be_own as may_be_own
+from .stored import to_stored as to_stored
+from .stored import unit_of as unit_of
 from .where import Condition as Condition
 from .where import parse_where as parse_where
 
@@ -83,6 +93,8 @@ __all__ = [
     "Splits",
     "Value",
     "animals_caption",
+    "as_number",
+    "axis_title",
     "base_world",
     "canonical_json",
     "caption_columns",
@@ -92,12 +104,18 @@ __all__ = [
     "column_rows",
     "expanded",
     "from_columns",
+    "from_stored",
     "hard_negative",
     "in_class_order",
+    "in_level_order",
+    "is_default",
     "json_schema",
     "level_name",
+    "level_text",
+    "level_words",
     "listed",
     "load_spec",
+    "may_be_own",
     "mentioned_levels",
     "object_assets",
     "one_at_a_time",
@@ -110,4 +128,6 @@ __all__ = [
     "spar_caption",
     "spec_path",
     "spoken",
+    "to_stored",
+    "unit_of",
 ]

@@ -13,11 +13,12 @@ import pyarrow as pa
 
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.images import decode, rgb
+from torchmultiverse.scenes import level_text
 from torchmultiverse.store.assemble import assemble
 from torchmultiverse.store.card import write_card
 from torchmultiverse.store.classes import CLASS, joint_classes
 from torchmultiverse.store.licence import joint, licence_of
-from torchmultiverse.store.manifest import family_of
+from torchmultiverse.store.manifest import family_of, table_of
 from torchmultiverse.store.object_column import is_list
 from torchmultiverse.store.reader import StoredDataset, open_dataset
 from torchmultiverse.store.schema import IMAGE, VOLATILE
@@ -289,9 +290,10 @@ def _counts(datasets: Sequence[StoredDataset], rows: Sequence[tuple[int, int]]) 
     for number, dataset in enumerate(datasets):
         kept = [index for n, index in rows if n == number]
         for name in dataset.factors:
-            column = dataset.labels([name])[name].to_pylist()
+            column = dataset.table([name])[name].to_pylist()
             per = counts.setdefault(name, {})
-            for level, n in Counter(str(column[index]) for index in kept).items():
+            factor = table_of(dataset.manifest)[name]
+            for level, n in Counter(level_text(factor, column[index]) for index in kept).items():
                 per[level] = per.get(level, 0) + n
     return counts
 

@@ -29,10 +29,11 @@ from torchmultiverse.scenes import (
     FactorTable,
     Scene,
     caption_columns,
-    column_rows,
     from_columns,
     hard_negative,
+    may_be_own,
     parse_where,
+    to_stored,
 )
 from torchmultiverse.store.assemble import assemble
 from torchmultiverse.store.card import write_card
@@ -40,7 +41,7 @@ from torchmultiverse.store.exporting import PROVENANCE
 from torchmultiverse.store.layouts import BROKEN, SUBSETS
 from torchmultiverse.store.licence import PUG
 from torchmultiverse.store.manifest import Manifest, Terms
-from torchmultiverse.store.object_column import is_list, object_type
+from torchmultiverse.store.object_column import object_type
 from torchmultiverse.store.reader import StoredDataset, open_dataset
 from torchmultiverse.store.schema import IMAGE, PUBLISHED
 from torchmultiverse.store.sources import Source, read_source
@@ -188,10 +189,8 @@ class _ImportedRows:
         given, scene = self.source.rows[index], self.scenes[index]
         made: dict[str, Any] = {"image": {"bytes": self.source.image(index), "path": self.source.paths[index]}}
         for name, kind in self.factors.items():
-            if is_list(kind):
-                made[name] = column_rows(scene.table[name], scene.get_str(name))
-                continue
-            made[name] = float(scene[name]) if kind == pa.float64() else scene[name]
+            value = to_stored(scene.table[name], scene[name])
+            made[name] = float(value) if kind == pa.float64() and value is not None else value
         made["scene_id"] = scene.scene_id
         made |= caption_columns(self.family, scene)
         # A caption that came with the row is the one that the image was published with.
@@ -304,7 +303,7 @@ def _scene(row: Mapping[str, Any], factors: Sequence[str], table: FactorTable, p
         try:
             if not isinstance(value, _READABLE[factor.kind]):
                 raise SpecError(f"a {type(value).__name__} is no {'number' if factor.kind == 'number' else 'text'}")
-            if factor.kind == "number":
+            if factor.kind == "number" and not (may_be_own(factor) and value == factor.default):
                 value = float(value)
             elif factor.kind == "vector":
                 value = ",".join(_NUMBER.findall(str(value)))

@@ -29,7 +29,6 @@ import pyarrow as pa
 from torchmultiverse.engines import Frame, codec
 from torchmultiverse.scenes import (
     CAPTIONS,
-    OWN,
     Design,
     Factor,
     FactorTable,
@@ -37,8 +36,8 @@ from torchmultiverse.scenes import (
     Spec,
     Splits,
     caption_columns,
-    column_rows,
     hard_negative,
+    to_stored,
 )
 from torchmultiverse.store.object_column import is_list, object_features, object_type
 from torchmultiverse.store.quality import FIGURE_GROUND, QUALITY, measure, outside
@@ -233,13 +232,8 @@ class RowSchema:
         """Return the factor columns of a scene; null where a number is the world's own."""
         found: dict[str, Any] = {}
         for name, (factor, kind) in self._factors.items():
-            value = scene[factor.wire]
-            if factor.kind == "list":
-                found[name] = column_rows(factor, str(value))
-            elif kind == pa.float64():
-                found[name] = None if value == OWN else float(value)
-            else:
-                found[name] = value
+            value = to_stored(factor, scene[factor.wire])
+            found[name] = float(value) if kind == pa.float64() and value is not None else value
         return found
 
     def fit(self, table: pa.Table) -> pa.Table:

@@ -8,10 +8,12 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.engines.builtin.conditions import Conditions, compressed, exposed, through_air
+from torchmultiverse.engines.builtin.conditions import Conditions, compressed, exposed
 from torchmultiverse.engines.builtin.noise import Noise
 from torchmultiverse.engines.builtin.placement import View
+from torchmultiverse.engines.builtin.surround import open_sky
 from torchmultiverse.engines.builtin.tracer import RenderBuffers
+from torchmultiverse.engines.builtin.weather import through_weather
 from torchmultiverse.engines.builtin.world import Haze, World, WorldSpec
 from torchmultiverse.errors import SpecError
 
@@ -146,6 +148,7 @@ def postprocess(
     denoised: bool,
     conditions: Conditions = Conditions(),  # noqa: B008 - frozen
     seed: int = 0,
+    around: Array | None = None,
 ) -> NDArray[np.uint8]:
     """Return the picture, uint8 (H, W, 3), sRGB.
 
@@ -154,7 +157,8 @@ def postprocess(
         world, view, light: what it shows, from where, and in which ``Scene_Light``.
         denoised: whether to denoise.
         conditions: of air, exposure, sensor and file.
-        seed: of the sensor's noise.
+        seed: of the picture: of what falls, and of the sensor's noise.
+        around: the light from all sides, as `surround` returns it, where something is in the air; by default the sky's.
     """
     spec = world.spec
     color = denoise(buffers) if denoised and denoiser_works() else buffers.color
@@ -162,7 +166,8 @@ def postprocess(
     if spec.haze is not None:
         color = color * buffers.transmittance + veil_of(spec, view, buffers) * (1 - buffers.transmittance)
     if conditions.airy:
-        color = through_air(color, buffers.distance, world, conditions)
+        light_around = open_sky(world) if around is None else around
+        color = through_weather(color, buffers.distance, view, conditions, light_around, seed)
     color = color * (tint(light) * world.exposure).astype(np.float32)
     if spec.glow > 0:
         from scipy.ndimage import gaussian_filter

@@ -150,7 +150,7 @@ class Tracer:
                 total += np.stack([np.array(dr.block_sum(c, per_round)) for c in values])
         mean = (total / (rounds * per_round)).T.reshape(height, width, -1)
         none = np.zeros((0, 0, 3), np.float32)
-        centres = self._centres(view) if exact else (none[..., 0].astype(np.uint8), none[..., 0], none)
+        centres = self.centres(view) if exact else (none[..., 0].astype(np.uint8), none[..., 0], none)
         if device:
             return RenderBuffers(none, none, none, none, *centres, mean.float())
         mean = mean.astype(np.float32)
@@ -177,7 +177,7 @@ class Tracer:
         dr.eval(values)
         return values
 
-    def _centres(self, view: View) -> tuple[NDArray[np.uint8], Array, Array]:
+    def centres(self, view: View) -> tuple[NDArray[np.uint8], Array, Array]:
         """Return what is at the pixels' centres: instance, distance, shading normal."""
         import drjit as dr
 
