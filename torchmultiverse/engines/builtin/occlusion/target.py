@@ -158,5 +158,3 @@ class Target:
     def reach(self, distance: float) -> float:
         """Return half the diagonal of the picture at a distance along the viewing axis, metres."""
         return float(np.hypot(*self.view.size) / 2 / self.view.focal * distance)
-
-
