@@ -8,7 +8,7 @@ says where it is then. What is infinitely far follows the camera's turn alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -245,4 +245,30 @@ def track_pass(mask: NDArray[Any], numbers: Mapping[int, int]) -> NDArray[Any]:
     table = np.zeros(256, np.uint16)
     for number, track in numbers.items():
         table[number] = track
-    return table[mask]
+    return np.asarray(table[mask])
+
+
+def between_frames(
+    place: int, numbers: Sequence[int], moment: Callable[[int], Moment], names: Iterable[str]
+) -> dict[str, NDArray[Any]]:
+    """Return the flow passes of one frame of a clip; all unknown where the clip lacks the frame beside it.
+
+    Args:
+        place: of the frame among those that are there.
+        numbers: of these frames, ascending.
+        moment: returns what is known of the frame at a place.
+        names: of the passes: ``flow_forward``, ``hidden_forward``, and the same ``_backward``; others are left out.
+    """
+    found: dict[str, NDArray[Any]] = {}
+    wanted = set(names)
+    for way, step in (("forward", 1), ("backward", -1)):
+        if not wanted & {f"flow_{way}", f"hidden_{way}"}:
+            continue
+        here, other = moment(place), place + step
+        if 0 <= other < len(numbers) and numbers[other] == numbers[place] + step:
+            motion, state = flow(here, moment(other))
+        else:
+            motion = np.full((*here.depth.shape, 2), np.nan, np.float32)
+            state = np.full(here.depth.shape, UNDEFINED, np.uint8)
+        found |= {f"flow_{way}": motion, f"hidden_{way}": state}
+    return {name: array for name, array in found.items() if name in wanted}
