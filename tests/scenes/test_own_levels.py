@@ -4,13 +4,14 @@ drops or repeats the scenes of the world's own light and weather, so that there 
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import Any
 
 import pytest
 
 from torchmultiverse.errors import SpecError
-from torchmultiverse.scenes import FACTORS, Scene, Spec, parse_spec, parse_where
+from torchmultiverse.scenes import FACTORS, Scene, Spec, json_schema, parse_spec, parse_where, shipped_specs
 from torchmultiverse.scenes import sampling as sampling_module
 
 WORLDS = ["Desert", "Snow"]
@@ -108,3 +109,33 @@ def test_every_number_that_may_be_own_is_so_by_default() -> None:
     for factor in FACTORS:
         if factor.group and factor.kind == "number" and factor.default == "own":
             assert Scene({"World_Name": "Desert", factor.wire: "own"}) == Scene({"World_Name": "Desert"})
+
+
+def test_the_schema_names_every_factor_with_its_range() -> None:
+    schema = json_schema()
+    levels, values = (schema["$defs"][name]["properties"] for name in ("FactorLevels", "FactorValues"))
+    for factor in FACTORS:
+        assert factor.wire in levels
+        assert factor.column in values
+        assert factor.unit in values[factor.wire]["description"]
+        if factor.group and factor.kind == "number":
+            number, _, *own = values[factor.wire]["anyOf"]
+            assert (number["minimum"], number["maximum"]) == (factor.low, factor.high)
+            assert own == ([{"const": "own"}] if factor.default == "own" else [])
+
+
+def test_the_schema_takes_what_a_spec_takes() -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    checks = jsonschema.Draft202012Validator(json_schema())
+    for path in shipped_specs().values():
+        data = json.loads(path.read_text("utf-8"))
+        assert "design" not in data or not [error.message for error in checks.iter_errors(data)], path
+    for levels_, good in (
+        (["own", 30], True), (["own", {"from": 10, "to": 90, "step": 20}], True), ([3], False), (["Own"], False),
+        ({"from": 10}, False), ({"from": 10, "to": 20}, True), ({"from": 10, "to": 20, "stp": 1}, False),
+    ):  # fmt: skip
+        one = {"World_Name": ["Desert"], "Fog_Visibility": levels_}
+        assert checks.is_valid({"name": "x", "design": {"kind": "sobol", "pictures": 4, "factors": one}}) == good, levels_
+    for scene, good in (({"Fog_Visibility": "own", "Mood": "calm"}, True), ({"Rain": 151}, False)):
+        design = {"kind": "explicit", "scenes": [{"World_Name": "Desert", **scene}]}
+        assert checks.is_valid({"name": "x", "design": design}) == good, scene

@@ -19,7 +19,10 @@ from torchmultiverse.scenes.where import Condition, parse_where
 Level = str | int | float
 Row = dict[str, Level]
 Levels = list[Any] | dict[str, Any]
-"""Levels one by one, or a range: ``{"from": 0, "to": 360, "step": 45}``, or ``"count"`` instead of ``"step"``."""
+"""Levels one by one, or a range: ``{"from": 0, "to": 360, "step": 45}``, or ``"count"`` instead of ``"step"``.
+
+A range may stand among levels: ``["own", {"from": 20, "to": 100, "step": 20}]``.
+"""
 
 
 class SpecModel(BaseModel):
