@@ -35,7 +35,9 @@ def test_ranges_stand_in_a_list_beside_own() -> None:
     )  # fmt: skip
     assert levels(star) == {"own": 1, 10: 1, 20: 1, 30: 1}, "the reference is 'own', once"
     with pytest.raises(SpecError, match="Fog_Visibility has the level 20.0 twice"):
-        spec(kind="factorial", factors={"World_Name": WORLDS, "Fog_Visibility": [20, {"from": 20, "to": 30, "step": 5}]})
+        spec(
+            kind="factorial", factors={"World_Name": WORLDS, "Fog_Visibility": [20, {"from": 20, "to": 30, "step": 5}]}
+        )
     with pytest.raises(SpecError, match=r"Fog_Visibility\[1\].*either 'step' or 'count'"):
         spec(kind="factorial", factors={"World_Name": WORLDS, "Fog_Visibility": ["own", {"from": 20, "to": 30}]})
     with pytest.raises(SpecError, match="Fog_Visibility = 'Own' is a str; a number is needed, or 'own'"):
@@ -135,7 +137,9 @@ def test_the_schema_takes_what_a_spec_takes() -> None:
         ({"from": 10}, False), ({"from": 10, "to": 20}, True), ({"from": 10, "to": 20, "stp": 1}, False),
     ):  # fmt: skip
         one = {"World_Name": ["Desert"], "Fog_Visibility": levels_}
-        assert checks.is_valid({"name": "x", "design": {"kind": "sobol", "pictures": 4, "factors": one}}) == good, levels_
+        assert checks.is_valid({"name": "x", "design": {"kind": "sobol", "pictures": 4, "factors": one}}) == good, (
+            levels_
+        )
     for scene, good in (({"Fog_Visibility": "own", "Mood": "calm"}, True), ({"Rain": 151}, False)):
         design = {"kind": "explicit", "scenes": [{"World_Name": "Desert", **scene}]}
         assert checks.is_valid({"name": "x", "design": design}) == good, scene
