@@ -12,7 +12,7 @@ import pyarrow as pa
 from torchmultiverse.engines import Asset
 from torchmultiverse.files import disk_errors, write_atomic
 from torchmultiverse.images import jpeg
-from torchmultiverse.scenes import FactorTable, Spec, listed
+from torchmultiverse.scenes import FactorTable, Spec, from_stored, listed, unit_of
 from torchmultiverse.sheets import Tile, contact_sheet, in_rows
 from torchmultiverse.store.classes import CLASS
 from torchmultiverse.store.croissant import write_croissant
@@ -135,7 +135,7 @@ def _license(terms: Terms) -> str:
 
 def _example(dataset: StoredDataset) -> str:
     name = dataset.factors[0]
-    return f"{name} = {json.dumps(dataset.row(0, [name])[name])}"
+    return f"{name} = {json.dumps(from_stored(table_of(dataset.manifest)[name], dataset.row(0, [name])[name]))}"
 
 
 _FEATURES = {pa.string(): "string", pa.float64(): "float64", pa.float32(): "float32", pa.int64(): "int64"}
@@ -150,6 +150,7 @@ def _factors(table: FactorTable, counts: Mapping[str, Mapping[str, int]]) -> lis
         if table[name].kind == "list":
             levels = [f"{number} objects" for number in sorted({len(listed(level)) for level in per})]
         shown = ", ".join(str(level) for level in levels[:8]) + (", …" if len(levels) > 8 else "")
+        shown += f" ({unit})" if (unit := unit_of(table[name].wire)) else ""
         rows.append({"column": name, "wire": table[name].wire, "levels": len(per), "each": each, "shown": shown})
     return rows
 
