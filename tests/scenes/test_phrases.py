@@ -115,6 +115,7 @@ def test_captions_of_scenes_without_conditions_are_as_published() -> None:
     )
     foggy = caption_columns("SPAR", Scene({**BASE, "Character2_Name": "Cat", "Rain": 1}))
     assert foggy["negative_caption"] == (
-        "This is a photo of a Cat on the left and a Zebra on the center of the picture in a Snow environment, in light rain"
+        "This is a photo of a Cat on the left and a Zebra on the center of the picture in a Snow environment, "
+        "in light rain"
     )
     assert caption_columns("Custom", Scene({**BASE, "Rain": 1})) == {}

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from torchmultiverse.errors import SpecError
+from torchmultiverse.scenes.conditions import OWN
 from torchmultiverse.scenes.design import (
     MOST_AT_ONCE,
     MOST_EXPANDED,
@@ -30,7 +31,6 @@ from torchmultiverse.scenes.design import (
     merged_counts,
     parts_of,
 )
-from torchmultiverse.scenes.conditions import OWN
 from torchmultiverse.scenes.factors import FactorTable, Value
 from torchmultiverse.scenes.levels import DECIMALS, Span, drawn_parts
 from torchmultiverse.scenes.subsets import constrained
