@@ -373,9 +373,7 @@ class Catalogue(BaseModel):
         """Return what to say of worlds that lack a level."""
         choice, world = self.factors[name], views.get(str(worlds[0]), str(worlds[0]))
         has = [other for other, having in choice.worlds.items() if world in having]
-        others = (
-            f"others that it has: {', '.join(has)}" if has else f"it has none; {_some(choice.worlds[level])} have it"
-        )
+        others = f"others that it has: {', '.join(has)}" if has else f"it has none; {_some(choice.worlds[level])} have it"
         more = f" and {len(worlds) - 1} more worlds" if len(worlds) > 1 else ""
         return f"{name} = {level}: not in world '{worlds[0]}'{more} of engine '{self.engine}'; {others}"
 
