@@ -231,7 +231,7 @@ def describe(assets: AssetSource | None = None) -> Catalogue:
         figure_ground=True,
         factors={
             factor.wire: Choice(low=factor.low, high=factor.high)
-            if factor.kind == "number"
+            if factor.kind in ("number", "list")
             else choices.get(factor.wire, Choice())
             for factor in FACTORS
             if not factor.label and (not factor.group or factor.wire in conditions.OFFERED)
