@@ -34,7 +34,7 @@ def test_ranges_stand_in_a_list_beside_own() -> None:
         vary={"Fog_Visibility": ["own", {"from": 10, "to": 30, "count": 3}]},
     )  # fmt: skip
     assert levels(star) == {"own": 1, 10: 1, 20: 1, 30: 1}, "the reference is 'own', once"
-    with pytest.raises(SpecError, match="Fog_Visibility has the level 20.0 twice"):
+    with pytest.raises(SpecError, match=r"Fog_Visibility has the level 20\.0 twice"):
         spec(
             kind="factorial", factors={"World_Name": WORLDS, "Fog_Visibility": [20, {"from": 20, "to": 30, "step": 5}]}
         )
@@ -60,7 +60,7 @@ def test_a_part_of_a_drawn_axis_is_own_and_the_rest_any_number(kind: str) -> Non
                "Overcast": {"from": 0, "to": 1}}  # fmt: skip
     found = levels(spec(kind=kind, pictures=64, factors=factors))
     numbers = [level for level in found if level != "own"]
-    assert found["own"] == 32 or kind == "random" and 20 < found["own"] < 44
+    assert found["own"] == 32 or (kind == "random" and 20 < found["own"] < 44)
     assert len(numbers) > 20
     assert 20 <= min(numbers) < 60
     assert 160 < max(numbers) <= 200
@@ -74,8 +74,10 @@ def test_a_part_of_a_drawn_axis_is_own_and_the_rest_any_number(kind: str) -> Non
 def test_a_long_draw_with_own_repeats_no_scene(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampling_module, "MOST_AT_ONCE", 10)
     monkeypatch.setattr(sampling_module, "_BLOCK", 64)
-    factors = {"World_Name": WORLDS, "Sun_Azimuth": ["own", {"from": 0, "to": 360}], "Camera_Yaw": {"from": 0, "to": 90},
-               "Fog_Visibility": [{"from": 20, "to": 200}, 30, "own"]}  # fmt: skip
+    factors = {
+        "World_Name": WORLDS, "Sun_Azimuth": ["own", {"from": 0, "to": 360}], "Camera_Yaw": {"from": 0, "to": 90},
+        "Fog_Visibility": [{"from": 20, "to": 200}, 30, "own"],
+    }  # fmt: skip
     design = spec(kind=kind, pictures=500, factors=factors).build()
     scenes = list(design)
     assert len(set(scenes)) == 500
@@ -103,7 +105,7 @@ def test_a_filter_knows_own() -> None:
         parse_where("Fog_Visibility <= own")
     with pytest.raises(SpecError, match="Fog_Visibility is a number, 'clear' is none; or write own"):
         parse_where("Fog_Visibility = clear")
-    with pytest.raises(SpecError, match="Rain is a number, 'own' is none$"):
+    with pytest.raises(SpecError, match=r"Rain is a number, 'own' is none$"):
         parse_where("Rain = own")
 
 

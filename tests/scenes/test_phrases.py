@@ -13,7 +13,7 @@ from torchmultiverse.scenes import CAPTIONS, FACTORS, Scene, caption_columns
 from torchmultiverse.scenes.phrases import NEEDS, NUMBERS, WORDS, conditions_phrase
 
 BASE = {"World_Name": "Snow", "Character_Name": "Zebra", "Character1_Pos": "left"}
-CONDITIONS = [factor for factor in FACTORS if factor.group]
+CONDITIONS = [factor for factor in FACTORS if factor.group and factor.kind != "list"]
 
 
 def phrase(raw: bool = True, **levels: object) -> str:
@@ -50,6 +50,11 @@ def phrase(raw: bool = True, **levels: object) -> str:
         ({"Distractors": 4, "Distractor_Spacing": 0}, "with 4 other objects, side by side"),
         ({"Distractors": 1, "Distractor_Kind": "Bear"}, "with another object of the class Bear"),
         ({"Distractor_Kind": "Bear"}, ""),
+        (
+            {"Objects": [{"Name": "Zebra"}, {"Name": "Cofee_Mug_2"}], "Rain": 1},
+            "with a Cofee_Mug and a Zebra besides, in light rain",
+        ),
+        ({"Objects": [{"Name": "Zebra", "Location": f"0,{n},0"} for n in range(5)]}, "with 5 more objects"),
         ({"World_Region": "mediterranean", "Rain": 60}, "as in mediterranean, in violent rain"),
     ],
 )
@@ -115,6 +120,7 @@ def test_captions_of_scenes_without_conditions_are_as_published() -> None:
     )
     foggy = caption_columns("SPAR", Scene({**BASE, "Character2_Name": "Cat", "Rain": 1}))
     assert foggy["negative_caption"] == (
-        "This is a photo of a Cat on the left and a Zebra on the center of the picture in a Snow environment, in light rain"
+        "This is a photo of a Cat on the left and a Zebra on the center of the picture in a Snow environment, "
+        "in light rain"
     )
     assert caption_columns("Custom", Scene({**BASE, "Rain": 1})) == {}

@@ -10,7 +10,9 @@ import math
 import re
 from collections.abc import Mapping
 
+from torchmultiverse.scenes.object_list import listed
 from torchmultiverse.scenes.scene import Scene
+from torchmultiverse.scenes.semantics import said_name
 
 _MOST = math.inf
 NUMBERS: dict[str, tuple[tuple[float, str], ...]] = {
@@ -85,6 +87,9 @@ NEEDS = {
 """Conditions that change no picture, and are not said, while another one is at its default."""
 _PHOTOGRAPHED = ("Camera_Focal_Length", "Camera_Aperture", "Camera_Distance", "Camera_Height", "Camera_Focus")
 _SUN = "with the sun "
+_OBJECTS = "Objects"
+_NAMED_OBJECTS = 4
+"""Further objects up to which each is named; more are counted."""
 _NIGHT = -6
 
 
@@ -100,12 +105,16 @@ def conditions_phrase(scene: Scene, raw: bool = True) -> str:
     >>> conditions_phrase(Scene({"World_Name": "Snow"}))
     ''
     """
-    given = {name: value for name, value in scene.wire.items() if name in NUMBERS or name in WORDS}
+    known = NUMBERS.keys() | WORDS.keys() | {_OBJECTS}
+    given = {name: value for name, value in scene.wire.items() if name in known}
     said: list[str] = []
     for name in _order(given):
         if NEEDS.get(name) not in (None, *given) or (name == "Sun_Azimuth" and _is_night(given)):
             continue
-        text = _word(name, str(given[name]), raw) if name in WORDS else _number(name, _seen(scene, name))
+        if name == _OBJECTS:
+            text = _objects(scene.get_str(name), raw)
+        else:
+            text = _word(name, str(given[name]), raw) if name in WORDS else _number(name, _seen(scene, name))
         if name == "Distractor_Kind" or (name in _PHOTOGRAPHED and said and said[-1].startswith("photographed")):
             said[-1] += f" {text}"
         elif name == "Sun_Azimuth" and said and said[-1].startswith(_SUN):
@@ -119,6 +128,7 @@ def _order(given: Mapping[str, object]) -> list[str]:
     """Return the names in the order of the table; a world's region first, a word before or after its number."""
     place: dict[str, float] = {name: k for k, name in enumerate(NUMBERS)}
     place |= {"World_Region": -1, "Occluder": place["Occlusion"] - 0.5, "Distractor_Kind": place["Distractors"] + 0.5}
+    place |= {_OBJECTS: -2}
     return sorted(given, key=place.__getitem__)
 
 
@@ -145,6 +155,13 @@ def _word(name: str, level: str, raw: bool) -> str:
     if level in WORDS[name] and not (raw and name in _NAMED):
         return WORDS[name][level]
     return _OTHERWISE[name].replace("{name}", level if raw else _spoken(level))
+
+
+def _objects(text: str, raw: bool) -> str:
+    names = [said_name(str(one["Name"])) for one in listed(text)]
+    if len(names) > _NAMED_OBJECTS:
+        return f"with {len(names)} more objects"
+    return "with " + " and ".join(f"a {name if raw else _spoken(name)}" for name in names) + " besides"
 
 
 def _spoken(level: str) -> str:

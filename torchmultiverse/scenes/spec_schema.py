@@ -9,6 +9,7 @@ from typing import Any
 from torchmultiverse.scenes.conditions import OWN
 from torchmultiverse.scenes.factors import FACTORS, Factor
 from torchmultiverse.scenes.levels import MOST_STEPS
+from torchmultiverse.scenes.object_list import MOST_OBJECTS
 
 _NUMBER_TEXT = {"type": "string", "pattern": r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"}
 
@@ -28,7 +29,7 @@ def with_factors(schema: dict[str, Any]) -> dict[str, Any]:
         kinds = {one.get("type") for one in place["additionalProperties"].get("anyOf", ())}
         if kinds == {"array", "object"}:
             place["allOf"] = [{"$ref": "#/$defs/FactorLevels"}]
-        elif kinds == {"string", "integer", "number"}:
+        elif {"string", "integer", "number"} <= kinds:
             place["allOf"] = [{"$ref": "#/$defs/FactorValues"}]
     return schema
 
@@ -58,12 +59,21 @@ def _described(factor: Factor) -> str:
 
 def _value(factor: Factor) -> dict[str, Any]:
     """Return what one level of a factor is."""
+    if factor.kind == "list":
+        return {**_objects_of(factor), "description": _described(factor)}
     if factor.kind != "number":
         return {"type": "string", "minLength": 1, "description": _described(factor)}
     number: dict[str, Any] = {"type": "number"}
     number |= {key: end for key, end in (("minimum", factor.low), ("maximum", factor.high)) if math.isfinite(end)}
     own = [{"const": OWN}] if factor.default == OWN else []
     return {"anyOf": [number, _NUMBER_TEXT, *own], "description": _described(factor)}
+
+
+def _objects_of(factor: Factor) -> dict[str, Any]:
+    """Return what a list of objects is: objects of their own factors, or the text of that."""
+    fields = {name: _value(field) for field in factor.fields for name in dict.fromkeys((field.wire, field.column))}
+    items = {"type": "object", "properties": fields, "additionalProperties": False}
+    return {"anyOf": [{"type": "array", "maxItems": MOST_OBJECTS, "items": items}, {"type": "string"}]}
 
 
 def _levels(factor: Factor) -> dict[str, Any]:
