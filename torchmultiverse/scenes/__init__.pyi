@@ -40,6 +40,7 @@ from .semantics import classes_of as classes_of
 from .semantics import in_class_order as in_class_order
 from .semantics import object_assets as object_assets
 from .semantics import said_name as said_name
+from .spec import CLIP_PASSES as CLIP_PASSES
 from .spec import PASSES as PASSES
 from .spec import RenderSettings as RenderSettings
 from .spec import Spec as Spec
@@ -61,6 +62,12 @@ from .stored import level_words as level_words
 from .stored import may_be_own as may_be_own
 from .stored import to_stored as to_stored
 from .stored import unit_of as unit_of
+from .video import CLIP as CLIP
+from .video import FRAME as FRAME
+from .video import FRAME_TIME as FRAME_TIME
+from .video import NO_CLIP as NO_CLIP
+from .video import Video as Video
+from .video import clip_starts as clip_starts
 from .where import Condition as Condition
 from .where import parse_where as parse_where
 
@@ -68,12 +75,17 @@ __all__ = [
     "BACKGROUNDS",
     "BLANK",
     "CAPTIONS",
+    "CLIP",
+    "CLIP_PASSES",
     "CONDITIONS",
     "FACTORS",
     "FAMILIES",
     "FAMILY_COLUMNS",
+    "FRAME",
+    "FRAME_TIME",
     "LIGHTS",
     "MOST_OBJECTS",
+    "NO_CLIP",
     "OWN",
     "PASSES",
     "SYNONYMS",
@@ -92,6 +104,7 @@ __all__ = [
     "Spec",
     "Splits",
     "Value",
+    "Video",
     "animals_caption",
     "as_number",
     "axis_title",
@@ -101,6 +114,7 @@ __all__ = [
     "class_of",
     "class_table",
     "classes_of",
+    "clip_starts",
     "column_rows",
     "expanded",
     "from_columns",

@@ -419,12 +419,14 @@ class BuiltinEngine(Engine):
         )
 
     def _world(self, name: str, asked: WorldConditions) -> WorldRenderer:
-        """Return a world as its conditions make it, loaded."""
+        """Return a world as its conditions make it, loaded; its light changes without loading it anew."""
 
         def loaded() -> WorldRenderer:
-            return WorldRenderer(apply_conditions(self._assets.world(name, asked.region), asked))
+            return WorldRenderer(apply_conditions(self._assets.world(name, asked.region), asked.unlit))
 
-        return self._worlds.get((name, asked), loaded)  # type: ignore[no-any-return]
+        renderer: WorldRenderer = self._worlds.get((name, asked.unlit), loaded)
+        renderer.relight(asked)
+        return renderer
 
     def _instance(
         self, actor: placement.Actor, actors: list[placement.Actor], renderer: WorldRenderer, side: int

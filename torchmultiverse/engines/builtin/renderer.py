@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,10 +26,13 @@ from torchmultiverse.engines.builtin.tracer import (
     transmittance,
 )
 from torchmultiverse.engines.builtin.world import World
+from torchmultiverse.engines.builtin.world_conditions import WorldConditions, lit
 
 __all__ = ["CharacterInstance", "RenderBuffers", "WorldRenderer"]
 
 AUXILIARY_SAMPLES = 4
+_LIGHTS = 8
+"""How many skies of a world are kept, six megabytes each."""
 
 
 def _glass(material: Material, mesh: Mesh) -> dict[str, Any]:
@@ -193,15 +197,21 @@ _CHARACTER_BSDF = {
 }
 
 
-def description(world: World) -> dict[str, Any]:
-    """Return a world as what Mitsuba loads: sky, parts and lamps."""
+def description(world: World, before: Mapping[int, Any] | None = None) -> dict[str, Any]:
+    """Return a world as what Mitsuba loads: sky, parts and lamps.
+
+    Args:
+        world: what to load.
+        before: parts that have been loaded, by number.
+    """
     mi = mitsuba()
     # The environment of `sky` has its azimuth from +x to +y; Mitsuba's runs the other way round, y up.
     upright = mi.ScalarTransform4f(np.array([[0, 0, -1, 0], [-1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1.0]]))
     sky = mi.Bitmap(np.ascontiguousarray(world.environment[:, ::-1]))
     content: dict[str, Any] = {"type": "scene", "sky": {"type": "envmap", "bitmap": sky, "to_world": upright}}
+    before = before or {}
     for k, part in enumerate(world.parts):
-        content[f"part{k}"] = _part(f"part{k}", part.material, part.mesh)
+        content[f"part{k}"] = before[k] if k in before else _part(f"part{k}", part.material, part.mesh)
     for k, light in enumerate(world.lights):
         content[f"light{k}"] = _lamp(light)
     return content
@@ -235,11 +245,30 @@ class WorldRenderer:
     """
 
     def __init__(self, world: World, depth: int = DEPTH) -> None:
-        self.world = world
+        self.world = self.base = world
+        self._lit: OrderedDict[WorldConditions, World] = OrderedDict()
         self._renderer = ScalarRenderer(world, depth) if mitsuba().variant() == "scalar_rgb" else Tracer(world, depth)
         self._surround: tuple[World, Array] | None = None
         self._shown: list[CharacterInstance | None] = []
         self._numbered = 0
+
+    def relight(self, asked: WorldConditions) -> None:
+        """Light the world that has been loaded as its conditions ask for; no mesh is loaded anew.
+
+        The last few lights are kept: a sky takes a tenth of a second.
+
+        Raises:
+            SpecError: a world that has no sun to move or no lamps.
+        """
+        world = self._lit.pop(asked, None) or lit(self.base, asked)
+        self._lit[asked] = world
+        if len(self._lit) > _LIGHTS:
+            self._lit.popitem(last=False)
+        if world is self.world:
+            return
+        self.world = world
+        if self._renderer.relight(world):
+            self._shown = []
 
     def set_characters(
         self, characters: list[CharacterInstance | None], scenery: Sequence[CharacterInstance] = ()
@@ -303,6 +332,17 @@ class ScalarRenderer:
         self._static = [mesh_triangles(part.mesh, 0, 0) for part in world.parts]
         self._path = integrator(depth)
         self.set_characters([])
+
+    def relight(self, world: World) -> bool:
+        """See `Tracer.relight`; parts that emit otherwise are made anew."""
+        pairs = list(zip(world.parts, self.world.parts, strict=True))
+        if any(new.mesh is not old.mesh for new, old in pairs):
+            raise ValueError(f"{world.name}: its meshes are not those that are loaded")
+        same = {k: self._content[f"part{k}"] for k, (new, old) in enumerate(pairs) if new is old}
+        self.world = world
+        self._content = description(world, same)
+        self.set_characters([])
+        return True
 
     def set_characters(self, characters: Sequence[CharacterInstance | None]) -> None:
         """Put characters into as many slots. The scene is put together anew from the same parts."""

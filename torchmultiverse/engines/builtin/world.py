@@ -70,6 +70,7 @@ class WorldSpec(BaseModel):
         airless: whether it is in space: no weather, no air.
         samples: per pixel, where nobody asks for another number: more where fine things are seen against the light.
         glow: share of light that spreads around bright things, as in a lens or in wet air.
+        no_sun: why no sun can be moved here and no clouds drawn up, such as "a closed room"; None where they can.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -83,6 +84,7 @@ class WorldSpec(BaseModel):
     airless: bool = False
     samples: int = Field(default=16, ge=1, le=256)
     glow: float = 0.0
+    no_sun: str | None = None
     blocks: list[dict[str, Any]] = Field(min_length=1)
 
     @property
