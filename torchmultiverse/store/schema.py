@@ -12,6 +12,7 @@ all of them as far as the engine is deterministic.
 | ``negative_scene_id`` | the row of the hard negative, in families that have some |
 | ``split`` | name of the split |
 | ``mask``, ``class``, ``depth``, ``normals`` | annotation passes that were asked for (see `engines.codec`) |
+| ``flow_forward``, …, ``track`` | the same of frames of a video (see `store.clips`) |
 | ``annotations`` | camera, objects and whatever else the engine says, JSON |
 | ``quality_…`` | measured on the picture and its characters, see `store.quality` |
 | ``engine`` | fingerprint of the engine |
@@ -29,6 +30,8 @@ import pyarrow as pa
 from torchmultiverse.engines import Frame, codec
 from torchmultiverse.scenes import (
     CAPTIONS,
+    CLIP,
+    CLIP_PASSES,
     Design,
     Factor,
     FactorTable,
@@ -61,6 +64,12 @@ COLUMN_NOTES = {
     "(see `classes` in manifest.json)",
     "depth": "TIFF, float32: metres along the viewing axis, inf for sky",
     "normals": "PNG: (n + 1) · 127.5, camera coordinates (x right, y down, z forward); 0,0,0 for sky",
+    "flow_forward": "TIFF, float32, twice the height: motion to the next frame in pixels, above to the right, below "
+    "downwards; NaN where it is not known",
+    "flow_backward": "the same to the frame before",
+    "hidden_forward": "PNG, 8 bit: what becomes of the pixel in the next frame: 0 seen, 1 hidden, 2 outside, 3 unknown",
+    "hidden_backward": "the same in the frame before",
+    "track": "PNG, 8 bit, 16 bit where a number is above 255: 0 background, else the number of the object in its clip",
     "annotations": "camera, objects and what else the engine says, JSON",
     "quality_luminance": "mean Rec. 709 luma, 0..1",
     "quality_luminance_min": "darkest pixel's luma",
@@ -188,7 +197,10 @@ class RowSchema:
         self.splits = self._splits.names
         """Names of the splits, ``train`` first."""
         self._factors = factor_columns(self._family, self._table, design)
-        self._passes = passes
+        self.passes = passes
+        """Passes that are stored."""
+        self.clip_column = self._table[CLIP].column if CLIP in design.factors else None
+        """Column with the name of the clip, in a dataset of frames."""
         self._captions = CAPTIONS.get(self._family, ())
         fields: list[tuple[str, pa.DataType]] = [("image", IMAGE)]
         fields += [(name, kind) for name, (_, kind) in self._factors.items()]
@@ -219,9 +231,10 @@ class RowSchema:
             other = hard_negative(self._family, scene)
             values["negative_scene_id"] = None if other is None else other.scene_id
         values |= {"split": self._splits.of(scene), "scene": scene.canonical}
-        for name in self._passes:
+        for name in self.passes:
             if name != "rgb":
-                values[name] = _image(scene, frame, name)
+                # Passes of clips are made when all frames of the clip are there.
+                values[name] = None if name in CLIP_PASSES else _image(scene, frame, name)
         values["annotations"] = json.dumps(frame.info, sort_keys=True, allow_nan=False)
         values |= measure(frame)
         values["quality_failed"] = ",".join(outside(values, self._limits))
