@@ -12,7 +12,7 @@ import pyarrow as pa
 from torchmultiverse.engines import Asset
 from torchmultiverse.files import disk_errors, write_atomic
 from torchmultiverse.images import jpeg
-from torchmultiverse.scenes import FactorTable, Spec
+from torchmultiverse.scenes import FactorTable, Spec, listed
 from torchmultiverse.sheets import Tile, contact_sheet, in_rows
 from torchmultiverse.store.classes import CLASS
 from torchmultiverse.store.croissant import write_croissant
@@ -20,6 +20,7 @@ from torchmultiverse.store.datasheet import datasheet_facts
 from torchmultiverse.store.inspection import Inspection
 from torchmultiverse.store.licence import licence_of
 from torchmultiverse.store.manifest import EngineRecord, Manifest, Terms, family_of, spec_of, table_of
+from torchmultiverse.store.object_column import is_list
 from torchmultiverse.store.reader import StoredDataset
 from torchmultiverse.store.schema import COLUMN_NOTES, VOLATILE, column_note
 from torchmultiverse.store.sheet import drawn_rows
@@ -145,7 +146,10 @@ def _factors(table: FactorTable, counts: Mapping[str, Mapping[str, int]]) -> lis
     for name, per in counts.items():
         numbers = sorted(set(per.values()))
         each = f"{numbers[0]:,}" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,}"
-        shown = ", ".join(str(level) for level in list(per)[:8]) + (", …" if len(per) > 8 else "")
+        levels = list(per)
+        if table[name].kind == "list":
+            levels = [f"{number} objects" for number in sorted({len(listed(level)) for level in per})]
+        shown = ", ".join(str(level) for level in levels[:8]) + (", …" if len(levels) > 8 else "")
         rows.append({"column": name, "wire": table[name].wire, "levels": len(per), "each": each, "shown": shown})
     return rows
 
@@ -160,7 +164,7 @@ def _columns(schema: pa.Schema, table: FactorTable, counts: Mapping[str, Mapping
         rows.append(
             {
                 "name": field.name,
-                "feature": _FEATURES.get(field.type, "image"),
+                "feature": "list" if is_list(field.type) else _FEATURES.get(field.type, "image"),
                 "type": kind,
                 "note": note or "as in the source",
             }

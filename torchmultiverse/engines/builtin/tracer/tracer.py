@@ -55,7 +55,10 @@ class Tracer:
         world: what to load.
         depth: number of surfaces that a light path may touch, plus one.
         one_scene: whether world and characters are one ray-tracing scene. It has to be on CUDA; elsewhere two are
-            quicker to change.
+            quicker to change, and what moves has to be a structure of its own.
+
+    Attributes:
+        sliced: whether what moves has to stand still in slices of time, as it is one ray-tracing scene with the rest.
     """
 
     def __init__(self, world: World, depth: int = DEPTH, one_scene: bool | None = None) -> None:
@@ -65,7 +68,7 @@ class Tracer:
         self._parts: list[MeshPart] = []
         self._extended: tuple[list[object], Materials] = ([], self._materials)
         self._emitters = emitters(rows, self._materials.emission)
-        self._one_scene = one_scene = "cuda" in mitsuba().variant() if one_scene is None else one_scene
+        self.sliced = one_scene = "cuda" in mitsuba().variant() if one_scene is None else one_scene
         ends = np.cumsum([len(p.mesh.vertices) for p in parts])
         for part, end in zip(parts, ends, strict=True):
             if part.material.color is not None:  # textures alone colour a world's surfaces
@@ -104,7 +107,7 @@ class Tracer:
             self._extended = ([], self._materials)
         self._light(world)
         covers = self._places is None and bool(world.wetness or world.snow_cover)
-        together = covers or (self._one_scene and self.lights.count > 1)
+        together = covers or (self.sliced and self.lights.count > 1)
         if together:
             self.set_characters([])
         else:
