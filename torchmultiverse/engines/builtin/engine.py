@@ -415,13 +415,13 @@ class BuiltinEngine(Engine):
         )
 
     def _world(self, name: str, asked: WorldConditions) -> WorldRenderer:
-        """Return a world as its conditions make it, loaded; its light changes without loading it anew."""
+        """Return a world as its conditions make it, loaded; its light and what covers it change without loading."""
 
         def loaded() -> WorldRenderer:
-            return WorldRenderer(apply_conditions(self._assets.world(name, asked.region), asked.unlit))
+            return WorldRenderer(apply_conditions(self._assets.world(name, asked.region), asked.built))
 
-        renderer: WorldRenderer = self._worlds.get((name, asked.unlit), loaded)
-        renderer.relight(asked)
+        renderer: WorldRenderer = self._worlds.get((name, asked.built), loaded)
+        renderer.change(asked)
         return renderer
 
     def _instance(

@@ -29,7 +29,7 @@ from torchmultiverse.engines.builtin.tracer import (
     transmittance,
 )
 from torchmultiverse.engines.builtin.world import World
-from torchmultiverse.engines.builtin.world_conditions import WorldConditions, lit
+from torchmultiverse.engines.builtin.world_conditions import WorldConditions, apply_conditions
 from torchmultiverse.errors import SpecError
 
 __all__ = ["CharacterInstance", "RenderBuffers", "WorldRenderer"]
@@ -258,15 +258,18 @@ class WorldRenderer:
         self._shown: list[CharacterInstance | None] = []
         self._numbered = 0
 
-    def relight(self, asked: WorldConditions) -> None:
-        """Light the world that has been loaded as its conditions ask for; no mesh is loaded anew.
+    def change(self, asked: WorldConditions) -> None:
+        """Light and cover the world that has been loaded as its conditions ask for; no mesh is loaded anew.
 
-        The last few lights are kept: a sky takes a tenth of a second.
+        The last few are kept: a sky takes a tenth of a second.
 
         Raises:
-            SpecError: a world that has no sun to move or no lamps.
+            SpecError: a world that has no sun to move or no lamps; water or snow on it in the scalar variant.
         """
-        world = self._lit.pop(asked, None) or lit(self.base, asked)
+        for name, level in (("Wetness", asked.wetness), ("Snow_Cover", asked.snow_cover)):
+            if level and isinstance(self._renderer, ScalarRenderer):
+                raise SpecError(f"{name} = {level:g}: scalar_rgb draws none; take the variant llvm_ad_rgb")
+        world = self._lit.pop(asked, None) or apply_conditions(self.base, asked)
         self._lit[asked] = world
         if len(self._lit) > _LIGHTS:
             self._lit.popitem(last=False)

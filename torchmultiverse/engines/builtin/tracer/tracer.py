@@ -29,6 +29,7 @@ from torchmultiverse.engines.builtin.tracer.buffers import (
     mesh_triangles,
 )
 from torchmultiverse.engines.builtin.tracer.camera import camera_rays, sampled_rays, sampled_times
+from torchmultiverse.engines.builtin.tracer.cover import Cover, Places
 from torchmultiverse.engines.builtin.tracer.geometry import Geometry
 from torchmultiverse.engines.builtin.tracer.glass import shadow_tints
 from torchmultiverse.engines.builtin.tracer.integrator import Integrator
@@ -74,8 +75,10 @@ class Tracer:
                 rows.points[end - len(part.mesh.vertices) : end, 8:11] = 1
         self._geometry = Geometry(rows, len(parts), one_scene)
         self._depth = depth
+        self._places: Places | None = None
         self._light(world)
         self.set_characters([])
+        self._cover_with(world)
         self._weigh_lights()
 
     def _light(self, world: World) -> None:
@@ -84,7 +87,7 @@ class Tracer:
         self._integrator = Integrator(self._geometry, self._materials, self.lights, self._depth)
 
     def relight(self, world: World) -> bool:
-        """Take the sky, the lamps and the haze of another world with the very same meshes, without loading those anew.
+        """Take sky, lamps, haze and cover of another world with the very same meshes, without loading those anew.
 
         Pictures are those of a tracer that has loaded the other world, byte for byte.
 
@@ -103,13 +106,22 @@ class Tracer:
             self._materials = self._materials.relit([*(p.material for p in world.parts), CHARACTER_MATERIAL])
             self._extended = ([], self._materials)
         self._light(world)
-        together = self.sliced and self.lights.count > 1
+        covers = self._places is None and bool(world.wetness or world.snow_cover)
+        together = covers or (self.sliced and self.lights.count > 1)
         if together:
             self.set_characters([])
         else:
             self._set_materials(self._parts)
+        self._cover_with(world)
         self._weigh_lights()
         return together
+
+    def _cover_with(self, world: World) -> None:
+        """Let water and snow lie on the world; the first time, no character may be there."""
+        if world.wetness or world.snow_cover:
+            if self._places is None:
+                self._places = Places(world, self._geometry)
+            self._integrator.cover = Cover(self._places, world.wetness, world.snow_cover)
 
     def _weigh_lights(self) -> None:
         """Sample each light as often as it lights the world's centre: a sky behind walls seldom."""
