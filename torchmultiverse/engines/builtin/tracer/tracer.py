@@ -64,7 +64,7 @@ class Tracer:
         self._parts: list[MeshPart] = []
         self._extended: tuple[list[object], Materials] = ([], self._materials)
         self._emitters = emitters(rows, self._materials.emission)
-        self._one_scene = one_scene = "cuda" in mitsuba().variant() if one_scene is None else one_scene
+        one_scene = "cuda" in mitsuba().variant() if one_scene is None else one_scene
         ends = np.cumsum([len(p.mesh.vertices) for p in parts])
         for part, end in zip(parts, ends, strict=True):
             if part.material.color is not None:  # textures alone colour a world's surfaces
@@ -100,7 +100,7 @@ class Tracer:
             self._materials = self._materials.relit([*(p.material for p in world.parts), CHARACTER_MATERIAL])
             self._extended = ([], self._materials)
         self._light(world)
-        together = self._one_scene and self.lights.count > 1
+        together = self._geometry.one_scene and self.lights.count > 1
         if together:
             self.set_characters([])
         else:
