@@ -115,4 +115,4 @@ def _between(color: Array, x: NDArray[np.float64], y: NDArray[np.float64]) -> ND
 def _folded(k: NDArray[np.float64], size: int) -> NDArray[np.intp]:
     """Return the pixel of a number that may be beyond the edges, where the picture is mirrored."""
     inside = np.mod(k.astype(np.intp), 2 * size)
-    return np.minimum(inside, 2 * size - 1 - inside)
+    return np.asarray(np.minimum(inside, 2 * size - 1 - inside), np.intp)
