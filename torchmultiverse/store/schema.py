@@ -40,6 +40,7 @@ from torchmultiverse.scenes import (
     Splits,
     caption_columns,
     hard_negative,
+    may_be_own,
     to_stored,
 )
 from torchmultiverse.store.object_column import is_list, object_features, object_type
@@ -152,7 +153,8 @@ def column_note(name: str, table: FactorTable) -> str | None:
     if name in COLUMN_NOTES or name not in table:
         return COLUMN_NOTES.get(name)
     factor = table[name]
-    return f"{factor.doc or 'factor'}{f', {factor.unit}' if factor.unit else ''}"
+    own = "; null: own, as the world or the layout has it" if may_be_own(factor) else ""
+    return f"{factor.doc or 'factor'}{f', {factor.unit}' if factor.unit else ''}{own}"
 
 
 def factor_columns(family: str, table: FactorTable, design: Design) -> dict[str, tuple[Factor, pa.DataType]]:

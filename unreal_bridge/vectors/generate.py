@@ -145,6 +145,7 @@ def _levels() -> list[str]:
     ]
     found += [{**base, name: one} for name in ("Character_Scale", "Camera_Yaw", "Sample") for one in numbers]
     found += [{**base, "Character_Location": one} for one in vectors]
+    found += [{**base, "Fog_Visibility": one} for one in ("own", "Own", None, "30")] + [{**base, "Rain": "own"}]
     found += [{**base, "Camera_Yaw": 360, "Character_Scale": 1.0, "Character_Name": "blank", "Sample": 0}]
     found += [
         {**base, "Sample": 10**25},
