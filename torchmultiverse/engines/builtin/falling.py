@@ -34,6 +34,8 @@ _FURTHEST = 25.0
 _COARSEST = 6
 """A streak is drawn on a grid of up to two to this power pixels, as wide as it is."""
 _SPACING = 0.7
+_SPREAD = 1.5
+"""Width of what is drawn at one point of a grid and interpolated, in its cells."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def hidden(found: Streaks, view: View, distance: NDArray[np.float32]) -> Array:
     a, b = (_seen(p, view) for p in (start, end))
     across = view.focal * found.width[ahead] / depth
     drawn = np.sqrt(across**2 + _blur(depth, view) ** 2)
-    level = np.clip(np.rint(np.log2(np.maximum(drawn, 1))), 0, _COARSEST).astype(int)
+    level = np.clip(np.rint(np.log2(np.maximum(drawn / _SPREAD, 1))), 0, _COARSEST).astype(int)
     steps = 1 + np.ceil(np.linalg.norm(b - a, axis=1) / (_SPACING * 2.0**level)).astype(int)
     near = np.linalg.norm((start + end) / 2, axis=1)
     total = np.zeros((height, width))
