@@ -27,6 +27,7 @@ from torchmultiverse.engines.builtin.regions import region_choice, region_table
 from torchmultiverse.engines.builtin.renderer import CharacterInstance, WorldRenderer
 from torchmultiverse.engines.builtin.resolution import sensor_of
 from torchmultiverse.engines.builtin.variant import activate
+from torchmultiverse.engines.builtin.weather import air_of
 from torchmultiverse.engines.builtin.world import World, load_spec, world_names
 from torchmultiverse.engines.builtin.world_builder import load_world
 from torchmultiverse.engines.builtin.world_conditions import WorldConditions, apply_conditions, world_conditions_of
@@ -373,7 +374,7 @@ class BuiltinEngine(Engine):
         samples = options.samples or self.samples or renderer.world.spec.samples
         seed = scene_seed(options.seed, scene.scene_id)
         exact = self.annotated or set(options.passes) != {"rgb"} or surroundings.airy
-        buffers = renderer.render(taken, samples, seed, on_device, exact)
+        buffers = renderer.render(taken, samples, seed, on_device, exact, air_of(surroundings))
         traced = time.perf_counter()
         light = scene.get_str("Scene_Light")
         images: dict[str, Any] = {}
