@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.engines.builtin.mesh import MeshPart, merge
-from torchmultiverse.engines.builtin.objects import object_class
 from torchmultiverse.engines.builtin.occlusion.bars import bars
 from torchmultiverse.engines.builtin.occlusion.coverage import covered
 from torchmultiverse.engines.builtin.occlusion.edge import cropped
@@ -85,8 +84,8 @@ class Occluded:
             if facts["instance"] == self.number:
                 share = facts["truncated_fraction"]
                 if self.alone is not None:
-                    hidden = np.count_nonzero(self.alone & (instance != self.number))
-                    share = round(hidden / max(np.count_nonzero(self.alone), 1), 4)
+                    hidden = int(np.count_nonzero(self.alone & (instance != self.number)))
+                    share = round(hidden / max(int(np.count_nonzero(self.alone)), 1), 4)
                 facts = {**facts, "occluder": self.occluder, "occluder_fraction": share}
             found.append(facts)
         return found
