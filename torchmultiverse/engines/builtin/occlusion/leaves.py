@@ -22,8 +22,8 @@ _GREENS: tuple[tuple[RGB, RGB], ...] = (
 _BROWN = (0.26, 0.18, 0.12)
 _PER_WIDTH = 7.5
 """Lengths of a leaf before the width or height of the character, whichever is greater."""
-_LEAVES = (0.012, 0.35)
-"""Shortest and longest leaf, metres."""
+_LEAST, _LONGEST = 0.045, 0.35
+"""Shortest leaf in half the picture's diagonal, and longest leaf, metres."""
 _DEPTH = 5.0
 """Layers of leaves that the region has where it is full."""
 _MOST = 8000
@@ -64,11 +64,12 @@ def _region(target: Target) -> _Region:
     away = target.clear_of_others(gap, gap.start + 0.62 * gap.length, 0.1)
     low, high = target.extent(right, up, forward, away)
     wide = float((high - low).max())
-    leaf = float(np.clip(wide / _PER_WIDTH, *_LEAVES))
+    reach = target.reach(away)
+    leaf = min(max(wide / _PER_WIDTH, _LEAST * reach), _LONGEST)
     deep = min(1.5 * leaf, 0.35 * (gap.end - away), 0.35 * (away - gap.start))
-    margin = 0.18 * wide + leaf
+    margin = max(0.18 * wide + leaf, (0.75 * reach - float(high[0] - low[0])) / 2)
     bottom = low[1] - 0.12 * (high[1] - low[1])
-    top = max(high[1] + margin, target.reach(away) * 0.9)
+    top = max(high[1] + leaf, reach * 0.9)
     corner = np.array([low[0] - margin, bottom, away - deep])
     size = np.array([high[0] - low[0] + 2 * margin, top - bottom, 2 * deep])
     return _Region(corner, size, np.stack([right, up, forward]), target.view.position, leaf)
