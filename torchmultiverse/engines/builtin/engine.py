@@ -373,7 +373,8 @@ class BuiltinEngine(Engine):
         for actor in actors:
             instances[actor.number - 1] = self._instance(actor, actors, renderer, min(options.size))
         instances = self._arranged(instances, actors, renderer, min(options.size))
-        occluded = self._occlusion.find(scene, actors, instances, renderer, view)
+        classes = {actor.number: self._classes[actor.name] for actor in actors}
+        occluded = self._occlusion.find(scene, actors, instances, renderer, view, classes.values())
         view = occluded.view
         renderer.set_characters(instances, occluded.scenery)
         placed = time.perf_counter()
@@ -391,7 +392,6 @@ class BuiltinEngine(Engine):
             from torchmultiverse.engines.builtin.postprocess_device import postprocess_device
 
             tensors["rgb"] = postprocess_device(buffers, renderer.world, view, light, self.denoise)
-        classes = {actor.number: self._classes[actor.name] for actor in actors}
         processed = time.perf_counter()
         arrays = images | annotate.passes(buffers, view, options.passes, classes)
         info: dict[str, Any] = {"camera": view.as_dict(), "layout": kind}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -18,13 +18,13 @@ from torchmultiverse.engines.builtin.occlusion.edge import cropped
 from torchmultiverse.engines.builtin.occlusion.family import Family, check, grown
 from torchmultiverse.engines.builtin.occlusion.fence import fence
 from torchmultiverse.engines.builtin.occlusion.leaves import leaves
-from torchmultiverse.engines.builtin.occlusion.stand_in import candidates, stand_in
+from torchmultiverse.engines.builtin.occlusion.stand_in import candidate, stand_in
 from torchmultiverse.engines.builtin.occlusion.target import Target, searched
 from torchmultiverse.engines.builtin.placement import Actor, View
 from torchmultiverse.engines.builtin.tracer import CharacterInstance
 from torchmultiverse.engines.builtin.world import World
 from torchmultiverse.errors import SpecError, nearest
-from torchmultiverse.scenes import Scene, class_of
+from torchmultiverse.scenes import Scene
 
 NONE = "none"
 OCCLUDERS = {
@@ -123,6 +123,7 @@ class Occlusion:
         instances: list[CharacterInstance | None],
         renderer: Shown,
         view: View,
+        classes: Collection[int] = (),
     ) -> Occluded:
         """Return a scene's occluder: a function of the scene and the picture's proportions alone.
 
@@ -131,6 +132,7 @@ class Occlusion:
             instances: the characters in their places.
             renderer: the loaded world; characters may be set in it.
             view: the camera, in the picture's size.
+            classes: numbers of the characters' classes, of which no occluder is.
 
         Raises:
             SpecError: as `asked`, or the share cannot be had here; says which is nearest.
@@ -142,7 +144,7 @@ class Occlusion:
         if key not in self._kept:
             while len(self._kept) >= _KEPT:
                 self._kept.popitem(last=False)
-            self._kept[key] = _found(occluder, share, scene, actors, instances, renderer, view)
+            self._kept[key] = _found(occluder, share, actors, instances, renderer, view, classes)
         self._kept.move_to_end(key)
         return self._kept[key]
 
@@ -150,11 +152,11 @@ class Occlusion:
 def _found(
     occluder: str,
     share: float,
-    scene: Scene,
     actors: Sequence[Actor],
     instances: list[CharacterInstance | None],
     renderer: Shown,
     view: View,
+    classes: Collection[int],
 ) -> Occluded:
     first = instances[0]
     assert first is not None
@@ -169,7 +171,7 @@ def _found(
     seen = renderer.instances(small) == 1
     others = tuple(one for one in instances[1:] if one is not None)
     target = Target(renderer.world, small, seen, first, others, occluder)
-    family = _family(target, rng, names)
+    family = _family(target, rng, classes)
     parts = family.made(grown(family, target, share))
     scenery = _instance(parts, family.roughness)
     alone = seen if view.size == small.size else renderer.instances(view) == 1
@@ -179,11 +181,9 @@ def _found(
     return Occluded(view, (scenery,), occluder, alone)
 
 
-def _family(target: Target, rng: np.random.Generator, names: Sequence[str]) -> Family:
+def _family(target: Target, rng: np.random.Generator, classes: Collection[int]) -> Family:
     if target.occluder == "object":
-        classes = {found.name for name in names if (found := class_of(name))}
-        pool = candidates(classes)
-        return stand_in(target, rng, pool[int(rng.integers(len(pool)))])
+        return stand_in(target, rng, candidate(classes, rng))
     return {"fence": fence, "leaves": leaves, "bars": bars}[target.occluder](target, rng)
 
 

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from torchmultiverse.engines.builtin.characters import CharacterMesh
 from torchmultiverse.engines.builtin.mesh import MeshPart
-from torchmultiverse.engines.builtin.objects import load_object, object_class
+from torchmultiverse.engines.builtin.objects import load_object
 from torchmultiverse.engines.builtin.occlusion.coverage import covered, spans
 from torchmultiverse.engines.builtin.occlusion.family import Family
 from torchmultiverse.engines.builtin.occlusion.target import Array, Target
 from torchmultiverse.engines.builtin.placement import rotation
+from torchmultiverse.errors import SpecError
+from torchmultiverse.scenes import class_of
 
 BULKY = (
     "Barrel_1", "Washer_1", "Crate_5", "Safe_4", "Carton_4", "Barrel_5", "Dishwasher_4", "Chest_5", "Washer_2",
@@ -34,9 +36,19 @@ def _loaded(name: str) -> CharacterMesh:
     return load_object(name)
 
 
-def candidates(classes: Collection[str]) -> list[str]:
-    """Return the objects that may stand before characters of some classes (as `object_class` names them)."""
-    return [name for name in BULKY if object_class(name) not in classes]
+def candidate(classes: Collection[int], rng: np.random.Generator) -> str:
+    """Return an object that may stand before characters of some classes, by their numbers in masks.
+
+    Raises:
+        SpecError: each is of one of them.
+    """
+    pool = [name for name in BULKY if (kind := class_of(name)) is None or kind.id not in classes]
+    if not pool:
+        raise SpecError(
+            "Occluder = 'object': the scene has characters of each class that can stand before others "
+            f"({', '.join(BULKY)}); take another Occluder, or leave one of them out"
+        )
+    return pool[int(rng.integers(len(pool)))]
 
 
 def stand_in(target: Target, rng: np.random.Generator, name: str) -> Family:
