@@ -65,13 +65,17 @@ def stand_in(target: Target, rng: np.random.Generator, name: str) -> Family:
     # Objects show their front to the camera at yaw 0, which looks along +y.
     towards = float(np.degrees(np.arctan2(forward[0], forward[1])))
     turn = rotation(towards + float(rng.uniform(-28, 28)), 0, 0)
-    side = -1.0 if rng.random() < 0.5 else 1.0
+    side = _side(target, right, rng)
+    end = gap.end
+    for other in target.others:
+        near = float(((other.vertices - target.view.position) @ forward).min())
+        end = near if gap.start + 0.6 * gap.length < near < end else end
     middle = (mesh.vertices.min(0) + mesh.vertices.max(0)).astype(float) / 2
     turned = (mesh.vertices - middle) @ turn.T
     normals = (mesh.normals @ turn.T).astype(np.float32)
     best: tuple[Array, float, float] | None = None
     for scale in _SCALES:
-        found = _placed(target, turned * scale, gap.start, gap.end, right, forward)
+        found = _placed(target, turned * scale, gap.start, end, right, forward)
         if found is None:
             break
         share = target.share(covered(found[0], mesh.faces, target.view))
@@ -102,6 +106,14 @@ def stand_in(target: Target, rng: np.random.Generator, name: str) -> Family:
         ]
 
     return Family(made, hides, mesh.roughness)
+
+
+def _side(target: Target, right: Array, rng: np.random.Generator) -> float:
+    """Return the side from which an object comes, 1 for the right: where no other character is, or by chance."""
+    chance = 1.0 if rng.random() < 0.5 else -1.0
+    own, *others = (float((one.vertices @ right).mean()) for one in (target.character, *target.others))
+    lean = own - float(np.mean(others)) if others else 0.0
+    return float(np.sign(lean)) if abs(lean) > 0.3 else chance
 
 
 def _placed(
