@@ -56,6 +56,7 @@ class Occluded:
         view: the camera, which the picture's edge turns.
         scenery: what stands before the character.
         occluder: its name; ``none`` where nothing hides anything.
+        share: what it was asked to hide.
         alone: pixels (H, W) of the picture at which the first character would be seen without it; None where they are
             not needed.
         number: of the first character in masks.
@@ -64,6 +65,7 @@ class Occluded:
     view: View
     scenery: tuple[CharacterInstance, ...] = ()
     occluder: str = NONE
+    share: float = 0.0
     alone: NDArray[np.bool_] | None = None
     number: int = 1
 
@@ -76,6 +78,9 @@ class Occluded:
         Args:
             objects: as `annotate.objects` gives them.
             instance: number of the character that is seen at each pixel (H, W).
+
+        Raises:
+            SpecError: the share is not the one that was asked for.
         """
         if self.occluder == NONE:
             return objects
@@ -86,6 +91,7 @@ class Occluded:
                 if self.alone is not None:
                     hidden = int(np.count_nonzero(self.alone & (instance != self.number)))
                     share = round(hidden / max(int(np.count_nonzero(self.alone)), 1), 4)
+                    check(self.occluder, self.share, share)
                 facts = {**facts, "occluder": self.occluder, "occluder_fraction": share}
             found.append(facts)
         return found
@@ -166,7 +172,7 @@ def _found(
     rng = np.random.default_rng(list(seed[:8]))
     small = searched(view)
     if occluder == "edge":
-        return Occluded(replace(view, rotation=cropped(small, first, share, rng).rotation), (), occluder)
+        return Occluded(replace(view, rotation=cropped(small, first, share, rng).rotation), (), occluder, share)
     renderer.set_characters(instances)
     seen = renderer.instances(small) == 1
     others = tuple(one for one in instances[1:] if one is not None)
@@ -178,7 +184,7 @@ def _found(
     hidden = covered(scenery.vertices, scenery.faces, view) & alone
     if alone.any():
         check(occluder, share, float(np.count_nonzero(hidden) / np.count_nonzero(alone)))
-    return Occluded(view, (scenery,), occluder, alone)
+    return Occluded(view, (scenery,), occluder, share, alone)
 
 
 def _family(target: Target, rng: np.random.Generator, classes: Collection[int]) -> Family:

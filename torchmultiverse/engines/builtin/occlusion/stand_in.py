@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torchmultiverse.engines.builtin.characters import CharacterMesh
 from torchmultiverse.engines.builtin.mesh import MeshPart
 from torchmultiverse.engines.builtin.objects import load_object
-from torchmultiverse.engines.builtin.occlusion.coverage import covered, spans
+from torchmultiverse.engines.builtin.occlusion.coverage import covered
 from torchmultiverse.engines.builtin.occlusion.family import Family
 from torchmultiverse.engines.builtin.occlusion.target import Array, Target
 from torchmultiverse.engines.builtin.placement import rotation
@@ -86,15 +86,12 @@ def stand_in(target: Target, rng: np.random.Generator, name: str) -> Family:
     if best is None:
         raise target.no_room()
     vertices, away, _ = best
-    pixels, depth = target.view.project(vertices)
-    step = target.view.focal * (target.view.rotation[:2] @ right) / np.where(np.abs(depth) < 1e-9, 1e-9, depth)[:, None]
 
     def offset(growth: float) -> float:
         return side * away * (1 - growth)
 
     def hides(growth: float) -> NDArray[np.bool_]:
-        # Along the ground and across the view no depth changes: pixels move by the offset over the depth.
-        return spans(pixels + step * offset(growth), depth, mesh.faces, target.view.size).mask()
+        return covered(vertices + right * offset(growth), mesh.faces, target.view)
 
     def made(growth: float) -> list[MeshPart]:
         moved = (vertices + right * offset(growth)).astype(np.float32)
