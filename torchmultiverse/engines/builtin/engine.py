@@ -347,7 +347,8 @@ class BuiltinEngine(Engine):
             instances[actor.number - 1] = self._instance(actor, two, renderer, min(options.size))
         instances = self._arranged(instances, two, renderer, min(options.size))
         instances = self._further.added(instances, actors[len(two) :], renderer.world, _key(renderer.world), view)
-        occluded = self._occlusion.find(scene, actors, instances, renderer, view)
+        classes = {actor.number: self._classes[actor.name] for actor in actors}
+        occluded = self._occlusion.find(scene, actors, instances, renderer, view, classes.values())
         view = occluded.view
         renderer.set_characters(instances, occluded.scenery)
         sensor = sensor_of(scene, view, instances)
@@ -372,7 +373,6 @@ class BuiltinEngine(Engine):
         if sensor is not None:
             images["rgb"], info["sensor"] = sensor.enlarged(images["rgb"]), sensor.as_dict()
             buffers = renderer.labels(view)
-        classes = {actor.number: self._classes[actor.name] for actor in actors}
         processed = time.perf_counter()
         arrays = images | annotate.passes(buffers, view, options.passes, classes)
         if self.annotated:
