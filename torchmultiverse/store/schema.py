@@ -40,8 +40,10 @@ from torchmultiverse.scenes import (
     Splits,
     caption_columns,
     hard_negative,
+    may_be_own,
     to_stored,
 )
+from torchmultiverse.store.object_column import is_list, object_features, object_type
 from torchmultiverse.store.quality import FIGURE_GROUND, QUALITY, measure, outside
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -151,7 +153,8 @@ def column_note(name: str, table: FactorTable) -> str | None:
     if name in COLUMN_NOTES or name not in table:
         return COLUMN_NOTES.get(name)
     factor = table[name]
-    return f"{factor.doc or 'factor'}{f', {factor.unit}' if factor.unit else ''}"
+    own = "; null: own, as the world or the layout has it" if may_be_own(factor) else ""
+    return f"{factor.doc or 'factor'}{f', {factor.unit}' if factor.unit else ''}{own}"
 
 
 def factor_columns(family: str, table: FactorTable, design: Design) -> dict[str, tuple[Factor, pa.DataType]]:
@@ -165,6 +168,8 @@ def factor_columns(family: str, table: FactorTable, design: Design) -> dict[str,
         whole = all(isinstance(v, int) for v in values)
         number = pa.int64() if whole and (factor.label or factor.period is not None) else pa.float64()
         natural = number if factor.kind == "number" else pa.string()
+        if factor.kind == "list":
+            natural = object_type(factor)
         if factor.column not in columns:
             columns[factor.column] = (factor, natural)
         elif natural == pa.float64() and columns[factor.column][1] == pa.int64():
@@ -276,9 +281,12 @@ def _image(scene: Scene, frame: Frame, name: str) -> dict[str, Any]:
 def huggingface(fields: Mapping[str, pa.DataType]) -> pa.Schema:
     """Return an Arrow schema with the Hugging Face features in its metadata."""
     names = {pa.string(): "string", pa.float64(): "float64", pa.float32(): "float32", pa.float16(): "float16"}
-    features = {
+    features: dict[str, Any] = {
         name: {"_type": "Image"} if kind == IMAGE else {"dtype": names.get(kind, str(kind)), "_type": "Value"}
         for name, kind in fields.items()
+        if not is_list(kind)
     }
+    # In the order of the columns: where they differ, `datasets` reads the file as it is, without its features.
+    features = {n: object_features(k) if is_list(k) else features[n] for n, k in fields.items()}
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}
     return pa.schema(list(fields.items())).with_metadata(metadata)

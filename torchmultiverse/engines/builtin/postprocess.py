@@ -100,8 +100,8 @@ def _shafts(haze: Haze, view: View, buffers: RenderBuffers, sun: NDArray[np.floa
     """Return how much brighter the water along each pixel is, (H, W, 1): beams through a rippled surface."""
     width, height = view.size
     step = max(1, width // 128)
-    x, y = np.meshgrid(np.arange(0, width, step) + 0.5 - width / 2, np.arange(0, height, step) + 0.5 - height / 2)
-    directions = np.stack([x / view.focal, y / view.focal, np.ones_like(x)], -1) @ view.rotation
+    x, y = np.broadcast_arrays(*view.grid(step))
+    directions = np.stack([x, y, np.ones_like(x)], -1) @ view.rotation
     directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
     limit = np.minimum(buffers.distance[::step, ::step], 22.0)
     total, weight = np.zeros(x.shape), np.zeros(x.shape)
@@ -130,10 +130,9 @@ def veil_of(spec: WorldSpec, view: View, buffers: RenderBuffers) -> Array:
         from torchmultiverse.engines.builtin.sky import direction
 
         # Water is brighter towards the surface.
-        x = (np.arange(view.size[0]) + 0.5 - view.size[0] / 2) / view.focal
-        y = (np.arange(view.size[1]) + 0.5 - view.size[1] / 2) / view.focal
-        up = view.rotation[0, 2] * x[None] + view.rotation[1, 2] * y[:, None] + view.rotation[2, 2]
-        up = up / np.sqrt(1 + x[None] ** 2 + y[:, None] ** 2)
+        x, y = view.grid()
+        up = view.rotation[0, 2] * x + view.rotation[1, 2] * y + view.rotation[2, 2]
+        up = up / np.sqrt(1 + x**2 + y**2)
         veil = veil * (0.35 + 1.5 * np.clip(up + 0.25, 0, 1) ** 1.5)[..., None]
         sun = direction(spec.sky.sun_elevation, spec.sky.sun_azimuth)
         veil = veil * (1 + haze.shafts * _shafts(haze, view, buffers, sun))

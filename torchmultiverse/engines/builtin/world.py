@@ -70,6 +70,7 @@ class WorldSpec(BaseModel):
         airless: whether it is in space: no weather, no air.
         samples: per pixel, where nobody asks for another number: more where fine things are seen against the light.
         glow: share of light that spreads around bright things, as in a lens or in wet air.
+        no_sun: why no sun can be moved here and no clouds drawn up, such as "a closed room"; None where they can.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -83,6 +84,7 @@ class WorldSpec(BaseModel):
     airless: bool = False
     samples: int = Field(default=16, ge=1, le=256)
     glow: float = 0.0
+    no_sun: str | None = None
     blocks: list[dict[str, Any]] = Field(min_length=1)
 
     @property
@@ -137,6 +139,7 @@ class World:
         environment: linear radiance, float32 (H, W, 3), first row at the zenith.
         exposure: factor from radiance to the tone curve.
         region: look that it has (see `regions`), or ``own``.
+        wetness, snow_cover: of what lies open to the sky, 0 to 1 (see `tracer.cover`).
     """
 
     name: str
@@ -147,6 +150,8 @@ class World:
     heights: NDArray[np.float32]
     exposure: float
     region: str = OWN
+    wetness: float = 0.0
+    snow_cover: float = 0.0
 
     def ground(self, x: float, y: float) -> float:
         """Return the ground height at a point near the centre, metres."""

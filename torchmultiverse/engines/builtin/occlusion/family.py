@@ -15,7 +15,7 @@ from torchmultiverse.errors import SpecError
 
 TOLERANCE = 0.05
 """By how much the share that is reached may differ from the one that is asked for."""
-_CLOSE = 0.004
+_CLOSE = 0.006
 _STEPS = 16
 
 
@@ -35,7 +35,7 @@ class Family:
 
 
 def grown(family: Family, target: Target, share: float) -> float:
-    """Return the growth at which a share of the target is hidden, by bisection.
+    """Return the growth at which a share of the target is hidden: false position between two ends.
 
     Raises:
         SpecError: no growth comes within `TOLERANCE` of it; says which share is nearest.
@@ -47,16 +47,21 @@ def grown(family: Family, target: Target, share: float) -> float:
         masks = [covered(part.mesh.vertices, part.mesh.faces, target.view) for part in family.made(growth)]
         return target.share(np.logical_or.reduce(masks))
 
-    low, high, best, found = 0.0, 1.0, 1.0, at(1.0)
-    if found > share:
-        for _ in range(_STEPS):
-            middle = (low + high) / 2
-            reached = at(middle)
-            if abs(reached - share) < abs(found - share):
-                best, found = middle, reached
-            if abs(found - share) < _CLOSE:
-                break
-            low, high = (middle, high) if reached < share else (low, middle)
+    best, found = 1.0, at(1.0)
+    low, high, least, most = 0.0, 1.0, 0.0, found
+    for _ in range(_STEPS if found > share else 0):
+        # Where a straight line has the share, but no nearer to an end than a tenth, so that the ends come together.
+        part = float(np.clip((share - least) / max(most - least, 1e-9), 0.1, 0.9))
+        growth = low + (high - low) * part
+        reached = at(growth)
+        if abs(reached - share) < abs(found - share):
+            best, found = growth, reached
+        if abs(found - share) < _CLOSE:
+            break
+        if reached < share:
+            low, least = growth, reached
+        else:
+            high, most = growth, reached
     check(target.occluder, share, found)
     return best
 

@@ -25,6 +25,8 @@ _MOST = 6000
 _BRANCHES = 9
 _SPREAD = 0.55
 """How much chance has to do with when a leaf comes, beside how far up it is."""
+_SAG = 0.35
+"""By how much of the region's height leaves at its sides come later than those in its middle."""
 # Half of a leaf: from the middle rib outwards; along in lengths, across in half widths, and how far it is bent back.
 _OUTLINE = np.array([[0.0, 0.0], [0.14, 0.62], [0.36, 1.0], [0.64, 0.8], [0.85, 0.38], [1.0, 0.0]])
 
@@ -51,9 +53,10 @@ def leaves(target: Target, rng: np.random.Generator) -> Family:
     origin = target.view.position + forward * away
     axes = np.stack([right, up, forward])
     place, hung = rng.random((count, 3)), rng.random(count)
-    # Leaves sit about their branches: where branches are close, anywhere.
     places = np.stack([left + width * place[:, 0], bottom + height * place[:, 1], deep * (2 * place[:, 2] - 1)], -1)
-    order = np.argsort((1 - _SPREAD) * (1 - place[:, 1]) + _SPREAD * hung, kind="stable")
+    # They hang lower in the middle, and come from above downwards with some chance.
+    low_down = 1 - place[:, 1] + _SAG * (2 * place[:, 0] - 1) ** 2 + 0.12 * np.sin(13 * place[:, 0] + 6 * hung.mean())
+    order = np.argsort((1 - _SPREAD) * low_down + _SPREAD * hung, kind="stable")
     places = places[order]
     foliage = _leaves(rng, places, long, _GREENS[int(rng.integers(len(_GREENS)))], axes)
     foliage_world = Mesh(

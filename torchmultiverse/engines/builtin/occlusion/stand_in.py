@@ -18,8 +18,8 @@ from torchmultiverse.engines.builtin.occlusion.target import Array, Target
 from torchmultiverse.engines.builtin.placement import rotation
 
 BULKY = (
-    "Hay_3", "Washer_1", "Safe_4", "Barrel_1", "Dishwasher_1", "Barrel_3", "Carton_4", "Washer_2", "Dishwasher_3",
-    "Safe_2",
+    "Barrel_1", "Washer_1", "Crate_5", "Safe_4", "Carton_4", "Barrel_5", "Dishwasher_4", "Chest_5", "Washer_2",
+    "Refrigerator_3", "Barrel_3",
 )  # fmt: skip
 """Objects that hide what is behind them whatever side they show, and that have few faces."""
 _SCALES = (0.1, 0.15, 0.22, 0.33, 0.5, 0.7, 1.0, 1.25, 1.6, 2.0, 2.5, 3.2)
@@ -50,8 +50,9 @@ def stand_in(target: Target, rng: np.random.Generator, name: str) -> Family:
     right, forward = target.level
     gap = target.gap(forward)
     mesh = _loaded(name)
-    towards = float(np.degrees(np.arctan2(-forward[0], -forward[1])))  # its nose, +x at 0, to the eye
-    turn = rotation(towards - 90 + float(rng.uniform(-28, 28)), 0, 0)
+    # Objects show their front to the camera at yaw 0, which looks along +y.
+    towards = float(np.degrees(np.arctan2(forward[0], forward[1])))
+    turn = rotation(towards + float(rng.uniform(-28, 28)), 0, 0)
     side = -1.0 if rng.random() < 0.5 else 1.0
     middle = (mesh.vertices.min(0) + mesh.vertices.max(0)).astype(float) / 2
     turned = (mesh.vertices - middle) @ turn.T
@@ -99,7 +100,7 @@ def _placed(
     deep = float(np.ptp(along))
     if deep + 2 * _APART > end - start:
         return None
-    away = end - _APART - min(0.3, 0.15 * (end - start - deep)) - float(along.max())
+    away = end - _APART - min(0.1, 0.1 * (end - start - deep)) - float(along.max())
     away = max(away, start + _APART - float(along.min()))
     low, high = target.extent(right, np.array([0, 0, 1.0]), forward, away)
     foot = target.view.position * [1, 1, 0] + forward * away + right * (low[0] + high[0]) / 2

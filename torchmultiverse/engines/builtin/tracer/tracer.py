@@ -28,12 +28,13 @@ from torchmultiverse.engines.builtin.tracer.buffers import (
     concatenate_triangles,
     mesh_triangles,
 )
-from torchmultiverse.engines.builtin.tracer.camera import camera_rays
+from torchmultiverse.engines.builtin.tracer.camera import camera_rays, sampled_rays, sampled_times
+from torchmultiverse.engines.builtin.tracer.cover import Cover, Places
 from torchmultiverse.engines.builtin.tracer.geometry import Geometry
 from torchmultiverse.engines.builtin.tracer.glass import shadow_tints
 from torchmultiverse.engines.builtin.tracer.integrator import Integrator
 from torchmultiverse.engines.builtin.tracer.kinds import Float
-from torchmultiverse.engines.builtin.tracer.lights import Lights
+from torchmultiverse.engines.builtin.tracer.lights import Lights, emitters
 from torchmultiverse.engines.builtin.tracer.materials import Materials
 from torchmultiverse.engines.builtin.tracer.sampling import LatticeSampler
 from torchmultiverse.engines.builtin.world import World
@@ -54,25 +55,73 @@ class Tracer:
         world: what to load.
         depth: number of surfaces that a light path may touch, plus one.
         one_scene: whether world and characters are one ray-tracing scene. It has to be on CUDA; elsewhere two are
-            quicker to change.
+            quicker to change, and what moves has to be a structure of its own.
+
+    Attributes:
+        sliced: whether what moves has to stand still in slices of time, as it is one ray-tracing scene with the rest.
     """
 
     def __init__(self, world: World, depth: int = DEPTH, one_scene: bool | None = None) -> None:
-        self.world = world
         parts = world.parts
         rows = concatenate_triangles([mesh_triangles(p.mesh, p.material.roughness, k) for k, p in enumerate(parts)])
         self._materials = Materials([*(p.material for p in parts), CHARACTER_MATERIAL], [p.mesh for p in parts])
+        self._parts: list[MeshPart] = []
         self._extended: tuple[list[object], Materials] = ([], self._materials)
-        self.lights = Lights(world, rows, self._materials.emission)
+        self._emitters = emitters(rows, self._materials.emission)
+        self.sliced = one_scene = "cuda" in mitsuba().variant() if one_scene is None else one_scene
         ends = np.cumsum([len(p.mesh.vertices) for p in parts])
         for part, end in zip(parts, ends, strict=True):
             if part.material.color is not None:  # textures alone colour a world's surfaces
                 rows.points[end - len(part.mesh.vertices) : end, 8:11] = 1
-        one_scene = "cuda" in mitsuba().variant() if one_scene is None else one_scene
         self._geometry = Geometry(rows, len(parts), one_scene)
-        self._integrator = Integrator(self._geometry, self._materials, self.lights, depth)
+        self._depth = depth
+        self._places: Places | None = None
+        self._light(world)
         self.set_characters([])
+        self._cover_with(world)
         self._weigh_lights()
+
+    def _light(self, world: World) -> None:
+        self.world = world
+        self.lights = Lights(world, self._emitters, self._materials.emission)
+        self._integrator = Integrator(self._geometry, self._materials, self.lights, self._depth)
+
+    def relight(self, world: World) -> bool:
+        """Take sky, lamps, haze and cover of another world with the very same meshes, without loading those anew.
+
+        Pictures are those of a tracer that has loaded the other world, byte for byte.
+
+        Args:
+            world: its materials may differ by how much they emit.
+
+        Returns:
+            whether the characters have to be set anew.
+
+        Raises:
+            ValueError: other meshes, or a material that has been loaded as what emits nothing and is to emit.
+        """
+        if any(new.mesh is not old.mesh for new, old in zip(world.parts, self.world.parts, strict=True)):
+            raise ValueError(f"{world.name}: its meshes are not those that are loaded")
+        if any(new is not old for new, old in zip(world.parts, self.world.parts, strict=True)):
+            self._materials = self._materials.relit([*(p.material for p in world.parts), CHARACTER_MATERIAL])
+            self._extended = ([], self._materials)
+        self._light(world)
+        covers = self._places is None and bool(world.wetness or world.snow_cover)
+        together = covers or (self.sliced and self.lights.count > 1)
+        if together:
+            self.set_characters([])
+        else:
+            self._set_materials(self._parts)
+        self._cover_with(world)
+        self._weigh_lights()
+        return together
+
+    def _cover_with(self, world: World) -> None:
+        """Let water and snow lie on the world; the first time, no character may be there."""
+        if world.wetness or world.snow_cover:
+            if self._places is None:
+                self._places = Places(world, self._geometry)
+            self._integrator.cover = Cover(self._places, world.wetness, world.snow_cover)
 
     def _weigh_lights(self) -> None:
         """Sample each light as often as it lights the world's centre: a sky behind walls seldom."""
@@ -92,7 +141,7 @@ class Tracer:
         emissive_point = self._integrator.emissive_point
         sample = self.lights.sample(p, (light, mi.Float(1)), uv, emissive_point, mi.Bool(True))
         distance = dr.select(sample.distance < FAR, sample.distance * (1 - 20 * EPSILON), FAR)
-        seen = ~self._geometry.occluded(p, sample.d, distance, mi.Bool(True))
+        seen = ~self._geometry.world_occluded(p, sample.d, distance)
         strength = np.array(dr.select(seen, luminance(sample.value), 0)).reshape(count, _PILOT).astype(np.float64)
         strength[0] *= 1 / count  # the sky's density has its probability in it
         strength[-1] *= 1 / count if self.lights.emissive else 1
@@ -104,7 +153,10 @@ class Tracer:
     def set_characters(self, characters: Sequence[CharacterInstance | None]) -> None:
         """Put characters into as many slots."""
         self._geometry.set_characters(characters)
-        parts = [part for c in characters if c for part in c.parts]
+        self._parts = [part for c in characters if c for part in c.parts]
+        self._set_materials(self._parts)
+
+    def _set_materials(self, parts: Sequence[MeshPart]) -> None:
         self._integrator.materials = self._materials_with(parts)
         if self._geometry.glass:
             tints = shadow_tints(parts, len(self._materials))
@@ -162,11 +214,11 @@ class Tracer:
         """Return of each sample radiance, albedo, normal and, with haze, transmittance by channel, evaluated."""
         import drjit as dr
 
-        mi = mitsuba()
         haze = self.world.spec.haze
         sampler = LatticeSampler(pixels * per_pixel, per_pixel, seed)
-        rays = camera_rays(view, self.world.spec.camera, sampler.pixel, *sampler.floats(mi.UInt32(0)))
-        radiance, first = self._integrator.trace(sampler, rays)
+        rays = sampled_rays(view, self.world.spec.camera, sampler)
+        integrator = self._integrator.at(sampled_times(sampler)) if self._geometry.moves else self._integrator
+        radiance, first = integrator.trace(sampler, rays)
         values = [dr.select(rays.active & dr.isfinite(c), c, 0) for c in radiance] + [*first.albedo, *first.normal]
         if haze is not None:
             way = dr.maximum(first.distance - opaque_float(haze.start), 0)
