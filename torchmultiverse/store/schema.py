@@ -27,7 +27,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from torchmultiverse.engines import Frame, codec
+from torchmultiverse.engines import Frame, codec, motion
 from torchmultiverse.scenes import (
     CAPTIONS,
     CLIP,
@@ -226,8 +226,14 @@ class RowSchema:
         return self._splits.of(scene)
 
     def row(self, frame: Frame) -> dict[str, Any]:
-        """Return the row of a frame."""
+        """Return the row of a frame.
+
+        Raises:
+            EngineError: flow is wanted, and the engine does not say where its camera is.
+        """
         scene = frame.scene
+        if any(name.startswith(("flow_", "hidden_")) for name in self.passes):
+            motion.Camera.of(frame.info.get("camera", {}))  # now, not when the whole clip is there
         values: dict[str, Any] = {"image": _image(scene, frame, "rgb")}
         values |= self._levels(scene)
         values["scene_id"] = scene.scene_id
