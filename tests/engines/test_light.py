@@ -139,7 +139,7 @@ def ground(engine) -> WorldRenderer:
 
 
 def seen_from_above(ground: WorldRenderer, **levels: float):
-    ground.relight(WorldConditions(**levels))
+    ground.change(WorldConditions(**levels))
     return ground.render(from_above(), 64, 3).color @ daylight.LUMINANCE
 
 
@@ -238,9 +238,9 @@ def test_lamps_shine_by_their_factor(engine, factor):
     world = replace(world, parts=[p for p in world.parts if p.material.name != "panel"])
     own = WorldRenderer(world)
     before = own.render(camera(), 16, 2).color
-    own.relight(WorldConditions(lamps=factor))
+    own.change(WorldConditions(lamps=factor))
     assert own.render(camera(), 16, 2).color == pytest.approx(before * factor, rel=1e-3, abs=1e-6)
-    own.relight(WorldConditions(lamps=0))
+    own.change(WorldConditions(lamps=0))
     assert not own.render(camera(), 16, 2).color.any()
 
 
