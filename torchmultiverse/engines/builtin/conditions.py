@@ -26,7 +26,7 @@ _BY_GROUP: dict[str, tuple[str, ...]] = {
         "Camera_Distortion", "JPEG_Quality", "Target_Pixels",
     ),
     "occlusion": ("Occluder", "Occlusion"),
-    "crowding": (),
+    "crowding": ("Objects",),
     "region": ("World_Region",),
 }  # fmt: skip
 OFFERED = frozenset(wire for group in _BY_GROUP.values() for wire in group)
