@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.engines.builtin.conditions import Conditions, compressed, exposed
+from torchmultiverse.engines.builtin.lens_drops import lens_drops, through_drops
 from torchmultiverse.engines.builtin.noise import Noise
 from torchmultiverse.engines.builtin.placement import View
 from torchmultiverse.engines.builtin.surround import open_sky
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 Array = NDArray[np.float32]
 
-_SENSOR = 1
-"""Stream of random numbers of the sensor, beside that of the paths."""
+_SENSOR, _LENS = 1, 4
+"""Streams of random numbers of the sensor and of what is on the lens, beside those of the paths and the weather."""
 _TINT_FLOOR = 0.06
 """What a light keeps of the colours it lacks: real coloured lamps are not monochrome."""
 
@@ -184,6 +185,9 @@ def postprocess(
         light_around = open_sky(world) if around is None else around
         distance = buffers.distance if buffers.air is None else buffers.air
         color = through_weather(color, distance, view, conditions, light_around, seed)
+    if conditions.lens_drops:
+        rng = np.random.default_rng([seed, _LENS])
+        color = through_drops(color, lens_drops(conditions.lens_drops, view.size, rng))
     color = color * (tint(light) * world.exposure).astype(np.float32)
     if spec.glow > 0:
         from scipy.ndimage import gaussian_filter
