@@ -172,16 +172,16 @@ def _millet(rng: np.random.Generator, color: RGB, accent: RGB, bark: RGB) -> Mes
 
 def _cereal(rng: np.random.Generator, color: RGB, accent: RGB, bark: RGB) -> Mesh:
     """A tuft of stalks, from the first tone to the second."""
-    return blade_tuft(rng, 13, 1.0, 0.35, color, accent)
+    return blade_tuft(rng, 8, 1.0, 0.4, color, accent)
 
 
 def _topped(rng: np.random.Generator, color: RGB, accent: RGB, bark: RGB) -> Mesh:
     """A leafy plant, round, with flowers of the bark's tone above: mustard, lavender."""
-    green = blade_tuft(rng, 12, 0.8, 0.45, color, accent)
-    d = rng.normal(0, 1, (34, 3))
+    green = blade_tuft(rng, 7, 0.8, 0.5, color, accent)
+    d = rng.normal(0, 1, (16, 3))
     d /= np.linalg.norm(d, axis=1, keepdims=True)
     d[:, 2] = np.abs(d[:, 2])
-    heads = leaves(rng, d * [0.3, 0.3, 0.3] + [0, 0, 0.66], d, 0.075, bark, bark, -0.6)
+    heads = leaves(rng, d * [0.3, 0.3, 0.3] + [0, 0, 0.66], d, 0.11, bark, bark, -0.6)
     return merge([green, heads])
 
 
