@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import Any
@@ -26,9 +26,10 @@ from torchmultiverse.evaluation import (
 from torchmultiverse.paths import component
 from torchmultiverse.report import svg
 from torchmultiverse.report.findings import findings
+from torchmultiverse.report.level_curve import level_curve
 from torchmultiverse.report.tables import comma_separated, latex, markdown
 from torchmultiverse.report.templates import breakable, template
-from torchmultiverse.scenes import level_name
+from torchmultiverse.scenes import FACTORS, OWN, axis_title, in_level_order, level_name, unit_of
 
 _PREFIX = re.compile(r"^This is a photo (of )?")
 
@@ -45,7 +46,7 @@ def evaluation_page(result: Result) -> str:
     models = ranked(result)
     board = leaderboard_rows(result)
     gallery = list(_gallery(result, models))
-    page: str = template("page.html.j2", plain=plain, level=level_name).render(
+    page: str = template("page.html.j2", plain=plain, level=level_name, axis=axis_title, unit=unit_of).render(
         result=result,
         provenance=result.provenance,
         dataset=result.provenance.dataset.model_dump(),
@@ -138,6 +139,7 @@ class _Breakdown:
 
     factor: str
     rows: list[_ChartRow]
+    curve: Markup | None = None
 
 
 def _breakdowns(result: Result, models: Sequence[str]) -> list[tuple[str, list[_Breakdown]]]:
@@ -159,6 +161,7 @@ def _breakdowns(result: Result, models: Sequence[str]) -> list[tuple[str, list[_
     for (task, metric, factor), levels in by_key.items():
         if len(levels) < 2:
             continue
+        levels = _in_order(levels)
         rows = [
             replace(
                 _row(
@@ -172,8 +175,32 @@ def _breakdowns(result: Result, models: Sequence[str]) -> list[tuple[str, list[_
             )
             for level, cells in levels.items()
         ]
-        groups[task, metric].append(_Breakdown(factor.replace("_", " "), rows))
+        groups[task, metric].append(_Breakdown(axis_title(factor), rows, _curve(factor, levels, models)))
     return [(task_title(result, *key), found) for key, found in groups.items() if found]
+
+
+def _curve(factor: str, levels: Mapping[str, Mapping[str, Any]], models: Sequence[str]) -> Markup | None:
+    """Return accuracy over the numbers of a condition; ``None`` where there are fewer than three, or words."""
+    numbers = [level for level in levels if level != OWN]
+    if factor not in FACTORS or not FACTORS[factor].group or len(numbers) < 3 or not all(map(_is_number, numbers)):
+        return None
+    lines = [(index, name, [cells.get(name) for cells in levels.values()]) for index, name in enumerate(models)]
+    return level_curve(list(levels), lines, axis_title(factor))
+
+
+def _in_order(levels: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the cells of a factor's levels as they follow each other on an axis, where they are numbers."""
+    order = in_level_order(levels)
+    numbers = [level for level in order if level != OWN]
+    return {level: levels[level] for level in order} if all(map(_is_number, numbers)) else levels
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def _link(result: Result, task: str, metric: str, factor: str, level: str) -> str:

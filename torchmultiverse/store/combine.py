@@ -13,11 +13,13 @@ import pyarrow as pa
 
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.images import decode, rgb
+from torchmultiverse.scenes import from_stored, level_text
 from torchmultiverse.store.assemble import assemble
 from torchmultiverse.store.card import write_card
 from torchmultiverse.store.classes import CLASS, joint_classes
 from torchmultiverse.store.licence import joint, licence_of
-from torchmultiverse.store.manifest import family_of
+from torchmultiverse.store.manifest import family_of, table_of
+from torchmultiverse.store.object_column import is_list
 from torchmultiverse.store.reader import StoredDataset, open_dataset
 from torchmultiverse.store.schema import IMAGE, VOLATILE
 
@@ -116,8 +118,11 @@ def _compare_values(
         values, other = (dataset.table([name])[name].to_pylist() for dataset in (first, second))
         if n := sum(values[i] != other[j] for i, j in pairs):
             found.values[name] = n
-        if name in first.factors and (levels := _level_counts(values, other)):
-            found.levels[name] = levels
+        if name in first.factors:
+            factor = table_of(first.manifest)[name]
+            words = [[from_stored(factor, value) for value in column] for column in (values, other)]
+            if levels := _level_counts(*words):
+                found.levels[name] = levels
 
 
 def _first_rows(dataset: StoredDataset) -> dict[str, int]:
@@ -242,6 +247,8 @@ def _merged_type(datasets: Sequence[StoredDataset], name: str) -> pa.DataType:
     if all(name in dataset.image_columns for dataset in datasets):
         return IMAGE
     kinds = {d.schema.field(name).type for d in datasets}
+    if len(kinds) == 1 and all(is_list(kind) for kind in kinds):
+        return kinds.pop()
     if other := [kind for kind in kinds if pa.types.is_nested(kind) or pa.types.is_binary(kind)]:
         raise DatasetError(f"merge: the column '{name}' is {other[0]}; text, numbers and pictures can be merged")
     if len(kinds) > 1 and kinds != {pa.int64(), pa.float64()}:
@@ -288,7 +295,8 @@ def _counts(datasets: Sequence[StoredDataset], rows: Sequence[tuple[int, int]]) 
         for name in dataset.factors:
             column = dataset.table([name])[name].to_pylist()
             per = counts.setdefault(name, {})
-            for level, n in Counter(str(column[index]) for index in kept).items():
+            factor = table_of(dataset.manifest)[name]
+            for level, n in Counter(level_text(factor, column[index]) for index in kept).items():
                 per[level] = per.get(level, 0) + n
     return counts
 

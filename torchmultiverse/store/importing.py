@@ -29,8 +29,11 @@ from torchmultiverse.scenes import (
     FactorTable,
     Scene,
     caption_columns,
+    from_columns,
     hard_negative,
+    may_be_own,
     parse_where,
+    to_stored,
 )
 from torchmultiverse.store.assemble import assemble
 from torchmultiverse.store.card import write_card
@@ -38,6 +41,7 @@ from torchmultiverse.store.exporting import PROVENANCE
 from torchmultiverse.store.layouts import BROKEN, SUBSETS
 from torchmultiverse.store.licence import PUG
 from torchmultiverse.store.manifest import Manifest, Terms
+from torchmultiverse.store.object_column import object_type
 from torchmultiverse.store.reader import StoredDataset, open_dataset
 from torchmultiverse.store.schema import IMAGE, PUBLISHED
 from torchmultiverse.store.sources import Source, read_source
@@ -48,6 +52,7 @@ _READABLE: dict[str, Any] = {
     "number": (str, int, float, Decimal),
     "vector": (str, list, tuple, dict),
     "category": (str, int, float, Decimal, bool),
+    "list": (str, list),
 }
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 # Which columns, all there, tell a family; the first that fits.
@@ -184,7 +189,8 @@ class _ImportedRows:
         given, scene = self.source.rows[index], self.scenes[index]
         made: dict[str, Any] = {"image": {"bytes": self.source.image(index), "path": self.source.paths[index]}}
         for name, kind in self.factors.items():
-            made[name] = float(scene[name]) if kind == pa.float64() else scene[name]
+            value = to_stored(scene.table[name], scene[name])
+            made[name] = float(value) if kind == pa.float64() and value is not None else value
         made["scene_id"] = scene.scene_id
         made |= caption_columns(self.family, scene)
         # A caption that came with the row is the one that the image was published with.
@@ -297,10 +303,12 @@ def _scene(row: Mapping[str, Any], factors: Sequence[str], table: FactorTable, p
         try:
             if not isinstance(value, _READABLE[factor.kind]):
                 raise SpecError(f"a {type(value).__name__} is no {'number' if factor.kind == 'number' else 'text'}")
-            if factor.kind == "number":
+            if factor.kind == "number" and not (may_be_own(factor) and value == factor.default):
                 value = float(value)
             elif factor.kind == "vector":
                 value = ",".join(_NUMBER.findall(str(value)))
+            elif factor.kind == "list":
+                value = value if isinstance(value, str) else from_columns(factor, value)
             else:
                 value = str(value)
             values[name] = factor.canonical(value)
@@ -321,6 +329,9 @@ def _kinds(family: str, factors: Sequence[str], whole: set[str], table: FactorTa
     for name in factors:
         factor = table[name]
         number = pa.int64() if name in whole and (factor.label or factor.period is not None) else pa.float64()
+        if factor.kind == "list":
+            kinds[name] = object_type(factor)
+            continue
         kinds[name] = PUBLISHED.get(family, {}).get(name, number if factor.kind == "number" else pa.string())
         if kinds[name] == pa.int64() and name not in whole:
             kinds[name] = pa.float64()

@@ -20,11 +20,12 @@ from torchmultiverse.engines import codec
 from torchmultiverse.errors import DatasetError, SpecError, nearest
 from torchmultiverse.images import decode, rgb
 from torchmultiverse.remote import local_copy
-from torchmultiverse.scenes import Condition, Factor, FactorTable, parse_where
+from torchmultiverse.scenes import Condition, Factor, FactorTable, from_stored, parse_where
 from torchmultiverse.store import pages
 from torchmultiverse.store.crossing import Crossing
 from torchmultiverse.store.ids import Ids
 from torchmultiverse.store.manifest import SHARD_NAME, Manifest, shard_number, table_of
+from torchmultiverse.store.object_column import with_texts
 from torchmultiverse.store.parquet import read_whole, reading
 from torchmultiverse.store.views import ImageSet
 
@@ -207,21 +208,25 @@ class StoredDataset(ImageSet):
         keep = np.ones(len(self), dtype=bool)
         for condition in parse_where(text, self._table):
             factor = self._table[condition.factor]
-            column = self.table([factor.column])[factor.column].combine_chunks().dictionary_encode()
+            table = with_texts(self.table([factor.column]), self._table)
+            column = table[factor.column].combine_chunks().dictionary_encode()
             if isinstance(column, pa.ChunkedArray):
                 column = column.combine_chunks()
             # Each level is judged once, however many rows have it; the last place stands for null.
-            passes = [_passes(condition, factor, level) for level in column.dictionary.to_pylist()]
-            codes = pc.fill_null(column.indices, len(passes)).to_numpy(zero_copy_only=False)
-            keep &= np.array([*passes, False])[codes]
+            passes = [_passes(condition, factor, level) for level in [*column.dictionary.to_pylist(), None]]
+            codes = pc.fill_null(column.indices, len(passes) - 1).to_numpy(zero_copy_only=False)
+            keep &= np.array(passes)[codes]
         rows = np.flatnonzero(keep)
         indices = rows if self._indices is None else self._indices[rows]
         return StoredDataset(self.path, self._shards, self.schema, indices)
 
     @cached_property
     def crossing(self) -> Crossing:
-        """The factor columns as integer codes."""
-        return Crossing(self.tables(self.factors))
+        """The factor columns as integer codes; null is the level ``own`` of a number that may be."""
+        found = Crossing(with_texts(table, self._published) for table in self.tables(self.factors))
+        for name, levels in found.levels.items():
+            found.levels[name] = [from_stored(self._published[name], level) for level in levels]
+        return found
 
     def at(self, **levels: Any) -> NDArray[np.int64]:
         """Return the rows whose factors have these levels, in order, int64; names as in specs or as columns.
@@ -288,6 +293,10 @@ class StoredDataset(ImageSet):
             DatasetError: no such factor.
         """
         return self.crossing.pairs(self._column(factor), str(self.path))
+
+    def labels(self, columns: Sequence[str]) -> pa.Table:
+        """Return columns as `table` does, with lists of objects as their canonical JSON text."""
+        return with_texts(self.table(columns), self._published)
 
     def _column(self, name: str) -> str:
         return self._published[name].column if name in self._published else name
@@ -433,6 +442,7 @@ def _common(files: Sequence[Path], schemas: Sequence[pa.Schema]) -> pa.Schema:
 
 def _passes(condition: Condition, factor: Factor, level: Any) -> bool:
     """Whether a stored level passes; one that no scene could have (in a dataset of others) is compared as it is."""
+    level = from_stored(factor, level)
     if level is None:
         return False
     with contextlib.suppress(SpecError):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import importlib.metadata
 import time
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -17,13 +15,19 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from torchmultiverse.engines import Asset, Catalogue, Choice, Engine, Failure, Frame, RenderOptions, class_list
-from torchmultiverse.engines.builtin import annotate, conditions, placement, relative
+from torchmultiverse.engines.builtin import annotate, conditions, offers, placement, relative
+from torchmultiverse.engines.builtin.crowd import FIRST, FurtherInstances, further_actors
 from torchmultiverse.engines.builtin.footprint import centre_of_mass
-from torchmultiverse.engines.builtin.mesh import MeshPart
+from torchmultiverse.engines.builtin.lru import LruCache
+from torchmultiverse.engines.builtin.motion import motion_of, set_off
+from torchmultiverse.engines.builtin.occlusion import OCCLUDERS, Occlusion
+from torchmultiverse.engines.builtin.part_arrays import placed_parts
 from torchmultiverse.engines.builtin.postprocess import denoiser_works, postprocess, tint
 from torchmultiverse.engines.builtin.regions import region_choice, region_table
 from torchmultiverse.engines.builtin.renderer import CharacterInstance, WorldRenderer
+from torchmultiverse.engines.builtin.resolution import sensor_of
 from torchmultiverse.engines.builtin.variant import activate
+from torchmultiverse.engines.builtin.weather import air_of
 from torchmultiverse.engines.builtin.world import World, load_spec, world_names
 from torchmultiverse.engines.builtin.world_builder import load_world
 from torchmultiverse.engines.builtin.world_conditions import WorldConditions, apply_conditions, world_conditions_of
@@ -170,38 +174,6 @@ _VOXELS = ((192, 500_000), (320, 1_300_000), (1 << 16, 4_000_000))
 """Grid of a character's mesh by the side of the picture: a voxel is about as wide as a pixel."""
 
 
-def _placed_parts(
-    parts: tuple[MeshPart, ...], vertices: NDArray[np.float32], normals: NDArray[np.float32]
-) -> tuple[MeshPart, ...]:
-    """Return a character's parts with their share of its vertices and normals."""
-    ends = np.cumsum([len(part.mesh.vertices) for part in parts])
-    spans = [slice(end - len(part.mesh.vertices), end) for part, end in zip(parts, ends, strict=True)]
-    return tuple(
-        replace(part, mesh=replace(part.mesh, vertices=vertices[span], normals=normals[span]))
-        for part, span in zip(parts, spans, strict=True)
-    )
-
-
-@dataclass
-class _LruCache:
-    """The last few values by key. ``cyclic`` ones refer to themselves: their memory is fetched back at once."""
-
-    size: int
-    cyclic: bool = False
-    values: OrderedDict[Any, Any] = field(default_factory=OrderedDict)
-
-    def get(self, key: Any, make: Any) -> Any:
-        if key in self.values:
-            self.values.move_to_end(key)
-            return self.values[key]
-        while len(self.values) >= self.size:
-            self.values.popitem(last=False)
-            if self.cyclic:
-                gc.collect()
-        value = self.values[key] = make()
-        return value
-
-
 def _key(world: World) -> tuple[str, str]:
     """Return what tells the ground of a world from that of another."""
     return world.name, world.region
@@ -230,6 +202,7 @@ def describe(assets: AssetSource | None = None) -> Catalogue:
         "Character_Name": character, "Character2_Name": character,
         "Character_Texture": texture, "Character2_Texture": texture,
         "Character1_Pos": position, "Character2_Pos": position,
+        "Occluder": Choice(levels=list(OCCLUDERS), about=OCCLUDERS),
         "World_Region": region_choice(source.regions()),
     }  # fmt: skip
     return Catalogue(
@@ -239,7 +212,7 @@ def describe(assets: AssetSource | None = None) -> Catalogue:
         figure_ground=True,
         factors={
             factor.wire: Choice(low=factor.low, high=factor.high)
-            if factor.kind == "number"
+            if factor.kind in ("number", "list")
             else choices.get(factor.wire, Choice())
             for factor in FACTORS
             if not factor.label and (not factor.group or factor.wire in conditions.OFFERED)
@@ -280,9 +253,11 @@ class BuiltinEngine(Engine):
         self.samples = samples
         self.denoise = denoise and denoiser_works()
         self._assets = assets or ProceduralAssets()
-        self._worlds = _LruCache(worlds, cyclic=True)
-        self._characters = _LruCache(96)
-        self._instances = _LruCache(8)
+        self._worlds = LruCache(worlds, cyclic=True)
+        self._characters = LruCache(96)
+        self._instances = LruCache(8)
+        self._further = FurtherInstances(self._assets.load)
+        self._occlusion = Occlusion()
         self._catalogue: Catalogue | None = None
         self._closed = False
         self.on_device = False
@@ -349,7 +324,7 @@ class BuiltinEngine(Engine):
                 raise SpecError(f"{name} = {value}: the built-in engine cannot vary it")
         surroundings = conditions.conditions_of(scene)
         on_device = self.on_device and surroundings.plain  # conditions are the host's work
-        actors = placement.scene_actors(scene)
+        actors = [*set_off(scene, placement.scene_actors(scene)), *further_actors(scene)]
         for actor in actors:
             if actor.name not in self._names:
                 raise SpecError(f"no character '{actor.name}'.{nearest(actor.name, self._names)}")
@@ -361,36 +336,49 @@ class BuiltinEngine(Engine):
         if name not in self._world_names:
             raise SpecError(f"no world '{name}'.{nearest(name, self._world_names)}")
         renderer = self._world(name, world_conditions_of(scene))
+        offers.refuse(renderer.world, scene)
+        around = renderer.surround() if surroundings.airy else None
         loaded = time.perf_counter()
         kind = placement.layout(scene, actors)
         view = placement.view(scene, renderer.world, kind, options.size)
-        instances: list[CharacterInstance | None] = [None] * max((actor.number for actor in actors), default=0)
-        for actor in actors:
-            instances[actor.number - 1] = self._instance(actor, actors, renderer, min(options.size))
-        instances = self._arranged(instances, actors, renderer, min(options.size))
-        renderer.set_characters(instances)
+        two = [actor for actor in actors if actor.number < FIRST]
+        instances: list[CharacterInstance | None] = [None] * max((actor.number for actor in two), default=0)
+        for actor in two:
+            instances[actor.number - 1] = self._instance(actor, two, renderer, min(options.size))
+        instances = self._arranged(instances, two, renderer, min(options.size))
+        instances = self._further.added(instances, actors[len(two) :], renderer.world, _key(renderer.world), view)
+        classes = {actor.number: self._classes[actor.name] for actor in actors}
+        occluded = self._occlusion.find(scene, actors, instances, renderer, view, classes.values())
+        view = occluded.view
+        renderer.set_characters(instances, occluded.scenery)
+        sensor = sensor_of(scene, view, instances)
+        taken = view if sensor is None else sensor.view
+        on_device = on_device and sensor is None
         placed = time.perf_counter()
         samples = options.samples or self.samples or renderer.world.spec.samples
         seed = scene_seed(options.seed, scene.scene_id)
         exact = self.annotated or set(options.passes) != {"rgb"} or surroundings.airy
-        buffers = renderer.render(view, samples, seed, on_device, exact)
+        buffers = renderer.render(taken, samples, seed, on_device, exact, air_of(surroundings))
         traced = time.perf_counter()
         light = scene.get_str("Scene_Light")
         images: dict[str, Any] = {}
         tensors: dict[str, Any] = {}
         if buffers.on_device is None:
-            images["rgb"] = postprocess(buffers, renderer.world, view, light, self.denoise, surroundings, seed)
+            images["rgb"] = postprocess(buffers, renderer.world, taken, light, self.denoise, surroundings, seed, around)
         else:
             from torchmultiverse.engines.builtin.postprocess_device import postprocess_device
 
             tensors["rgb"] = postprocess_device(buffers, renderer.world, view, light, self.denoise)
-        classes = {actor.number: self._classes[actor.name] for actor in actors}
+        info: dict[str, Any] = {"camera": view.as_dict(), "layout": kind}
+        if sensor is not None:
+            images["rgb"], info["sensor"] = sensor.enlarged(images["rgb"]), sensor.as_dict()
+            buffers = renderer.labels(view)
         processed = time.perf_counter()
         arrays = images | annotate.passes(buffers, view, options.passes, classes)
-        info: dict[str, Any] = {"camera": view.as_dict(), "layout": kind}
         if self.annotated:
             rgb = images["rgb"] if "rgb" in images else tensors["rgb"].cpu().numpy()
-            info["objects"] = annotate.objects(actors, instances, buffers, view, classes, rgb)
+            facts = annotate.objects(actors, instances, buffers, view, classes, rgb)
+            info["objects"] = occluded.recorded(facts, buffers.instance)
         done = time.perf_counter()
         return Frame(
             scene,
@@ -411,12 +399,14 @@ class BuiltinEngine(Engine):
         )
 
     def _world(self, name: str, asked: WorldConditions) -> WorldRenderer:
-        """Return a world as its conditions make it, loaded."""
+        """Return a world as its conditions make it, loaded; its light and what covers it change without loading."""
 
         def loaded() -> WorldRenderer:
-            return WorldRenderer(apply_conditions(self._assets.world(name, asked.region), asked))
+            return WorldRenderer(apply_conditions(self._assets.world(name, asked.region), asked.built))
 
-        return self._worlds.get((name, asked), loaded)  # type: ignore[no-any-return]
+        renderer: WorldRenderer = self._worlds.get((name, asked.built), loaded)
+        renderer.change(asked)
+        return renderer
 
     def _instance(
         self, actor: placement.Actor, actors: list[placement.Actor], renderer: WorldRenderer, side: int
@@ -429,8 +419,8 @@ class BuiltinEngine(Engine):
             vertices, normals = placement.place(
                 actor, actors, renderer.world, mesh.vertices, mesh.normals, mesh.hover, getattr(mesh, "anchor", None)
             )
-            parts = _placed_parts(getattr(mesh, "parts", ()), vertices, normals)
-            return CharacterInstance(vertices, mesh.faces, normals, mesh.color, mesh.roughness, parts)
+            parts = placed_parts(getattr(mesh, "parts", ()), vertices, normals)
+            return CharacterInstance(vertices, mesh.faces, normals, mesh.color, mesh.roughness, parts, motion_of(actor))
 
         return self._instances.get((*_key(renderer.world), side, actor, *actors), placed)  # type: ignore[no-any-return]
 
@@ -462,7 +452,7 @@ class BuiltinEngine(Engine):
                 one = instances[number]
                 assert one is not None
                 vertices = body.vertices.astype(np.float32)
-                parts = _placed_parts(one.parts, vertices, one.normals)
+                parts = placed_parts(one.parts, vertices, one.normals)
                 moved[number] = replace(one, vertices=vertices, parts=parts)
             return moved
 
@@ -475,3 +465,4 @@ class BuiltinEngine(Engine):
         self._worlds.values.clear()
         self._characters.values.clear()
         self._instances.values.clear()
+        self._further.clear()

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import logging
 from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.engines.builtin.conditions import Conditions, compressed, exposed, through_air
+from torchmultiverse.engines.builtin.conditions import Conditions, compressed, exposed
+from torchmultiverse.engines.builtin.lens_drops import lens_drops, through_drops
 from torchmultiverse.engines.builtin.noise import Noise
 from torchmultiverse.engines.builtin.placement import View
+from torchmultiverse.engines.builtin.surround import open_sky
 from torchmultiverse.engines.builtin.tracer import RenderBuffers
+from torchmultiverse.engines.builtin.weather import through_weather
 from torchmultiverse.engines.builtin.world import Haze, World, WorldSpec
 from torchmultiverse.errors import SpecError
+
+if TYPE_CHECKING:
+    import torch
 
 log = logging.getLogger(__name__)
 Array = NDArray[np.float32]
 
-_SENSOR = 1
-"""Stream of random numbers of the sensor, beside that of the paths."""
+_SENSOR, _LENS = 1, 4
+"""Streams of random numbers of the sensor and of what is on the lens, beside those of the paths and the weather."""
 _TINT_FLOOR = 0.06
 """What a light keeps of the colours it lacks: real coloured lamps are not monochrome."""
 
@@ -40,19 +47,31 @@ def denoiser_works() -> bool:
 
 def denoise(buffers: RenderBuffers) -> Array:
     """Return the colour without noise."""
+    return np.asarray(denoised(buffers.color, buffers.albedo, buffers.normal, buffers.noisy_maps), np.float32)
+
+
+def denoised(color: Any, albedo: Any, normal: Any, noisy_maps: bool) -> Any:
+    """Return a picture without noise: numpy arrays or torch tensors (H, W, 3), all of one kind.
+
+    Args:
+        color: linear radiance.
+        albedo, normal: of the first surface: every sample of the picture is in these, and they have no noise but that
+            of edges.
+        noisy_maps: whether a lens or a motion blurs them, so that they have: they are denoised first, which of all that
+            was tried is nearest to a converged picture.
+    """
     import pyoidn
 
-    return np.asarray(
-        pyoidn.denoise(
-            np.ascontiguousarray(buffers.color),
-            albedo=np.ascontiguousarray(buffers.albedo),
-            normal=np.ascontiguousarray(buffers.normal),
-            hdr=True,
-            # Every sample of the picture is in these, and the first surface has no noise but that of edges.
-            clean_aux=True,
-        ),
-        np.float32,
-    )
+    as_block = np.ascontiguousarray if isinstance(color, np.ndarray) else _contiguous
+    color, albedo, normal = (as_block(image) for image in (color, albedo, normal))
+    if noisy_maps:
+        albedo = pyoidn.denoise(albedo, quality="fast")
+        normal = pyoidn.denoise(normal / 2 + 0.5, quality="fast") * 2 - 1
+    return pyoidn.denoise(color, albedo=albedo, normal=normal, hdr=True, clean_aux=True)
+
+
+def _contiguous(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.contiguous()
 
 
 def tint(level: str) -> NDArray[np.float64]:
@@ -98,8 +117,8 @@ def _shafts(haze: Haze, view: View, buffers: RenderBuffers, sun: NDArray[np.floa
     """Return how much brighter the water along each pixel is, (H, W, 1): beams through a rippled surface."""
     width, height = view.size
     step = max(1, width // 128)
-    x, y = np.meshgrid(np.arange(0, width, step) + 0.5 - width / 2, np.arange(0, height, step) + 0.5 - height / 2)
-    directions = np.stack([x / view.focal, y / view.focal, np.ones_like(x)], -1) @ view.rotation
+    x, y = np.broadcast_arrays(*view.grid(step))
+    directions = np.stack([x, y, np.ones_like(x)], -1) @ view.rotation
     directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
     limit = np.minimum(buffers.distance[::step, ::step], 22.0)
     total, weight = np.zeros(x.shape), np.zeros(x.shape)
@@ -128,10 +147,9 @@ def veil_of(spec: WorldSpec, view: View, buffers: RenderBuffers) -> Array:
         from torchmultiverse.engines.builtin.sky import direction
 
         # Water is brighter towards the surface.
-        x = (np.arange(view.size[0]) + 0.5 - view.size[0] / 2) / view.focal
-        y = (np.arange(view.size[1]) + 0.5 - view.size[1] / 2) / view.focal
-        up = view.rotation[0, 2] * x[None] + view.rotation[1, 2] * y[:, None] + view.rotation[2, 2]
-        up = up / np.sqrt(1 + x[None] ** 2 + y[:, None] ** 2)
+        x, y = view.grid()
+        up = view.rotation[0, 2] * x + view.rotation[1, 2] * y + view.rotation[2, 2]
+        up = up / np.sqrt(1 + x**2 + y**2)
         veil = veil * (0.35 + 1.5 * np.clip(up + 0.25, 0, 1) ** 1.5)[..., None]
         sun = direction(spec.sky.sun_elevation, spec.sky.sun_azimuth)
         veil = veil * (1 + haze.shafts * _shafts(haze, view, buffers, sun))
@@ -143,26 +161,33 @@ def postprocess(
     world: World,
     view: View,
     light: str,
-    denoised: bool,
+    denoises: bool,
     conditions: Conditions = Conditions(),  # noqa: B008 - frozen
     seed: int = 0,
+    around: Array | None = None,
 ) -> NDArray[np.uint8]:
     """Return the picture, uint8 (H, W, 3), sRGB.
 
     Args:
         buffers: what was traced.
         world, view, light: what it shows, from where, and in which ``Scene_Light``.
-        denoised: whether to denoise.
+        denoises: whether to denoise.
         conditions: of air, exposure, sensor and file.
-        seed: of the sensor's noise.
+        seed: of the picture: of what falls, and of the sensor's noise.
+        around: the light from all sides, as `surround` returns it, where something is in the air; by default the sky's.
     """
     spec = world.spec
-    color = denoise(buffers) if denoised and denoiser_works() else buffers.color
+    color = denoise(buffers) if denoises and denoiser_works() else buffers.color
     color = np.maximum(color, 0)
     if spec.haze is not None:
         color = color * buffers.transmittance + veil_of(spec, view, buffers) * (1 - buffers.transmittance)
     if conditions.airy:
-        color = through_air(color, buffers.distance, world, conditions)
+        light_around = open_sky(world) if around is None else around
+        distance = buffers.distance if buffers.air is None else buffers.air
+        color = through_weather(color, distance, view, conditions, light_around, seed)
+    if conditions.lens_drops:
+        rng = np.random.default_rng([seed, _LENS])
+        color = through_drops(color, lens_drops(conditions.lens_drops, view.size, rng))
     color = color * (tint(light) * world.exposure).astype(np.float32)
     if spec.glow > 0:
         from scipy.ndimage import gaussian_filter

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from torchmultiverse.engines.builtin.lens import Lens
 from torchmultiverse.engines.builtin.mesh import Light, Material, Mesh, linear, smooth_normals
+from torchmultiverse.engines.builtin.motion import in_slices
 from torchmultiverse.engines.builtin.placement import View, entry
+from torchmultiverse.engines.builtin.surround import surround
 from torchmultiverse.engines.builtin.tracer import (
     CHARACTER_MATERIAL,
     DEPTH,
+    Air,
     Array,
     CharacterInstance,
     RenderBuffers,
@@ -24,10 +30,16 @@ from torchmultiverse.engines.builtin.tracer import (
     transmittance,
 )
 from torchmultiverse.engines.builtin.world import World
+from torchmultiverse.engines.builtin.world_conditions import WorldConditions, apply_conditions
+from torchmultiverse.errors import SpecError
 
 __all__ = ["CharacterInstance", "RenderBuffers", "WorldRenderer"]
 
 AUXILIARY_SAMPLES = 4
+_LIGHTS = 8
+"""How many skies of a world are kept, six megabytes each."""
+_SLICE = 104_729
+"""Between the seeds of two slices of time."""
 
 
 def _glass(material: Material, mesh: Mesh) -> dict[str, Any]:
@@ -192,15 +204,21 @@ _CHARACTER_BSDF = {
 }
 
 
-def description(world: World) -> dict[str, Any]:
-    """Return a world as what Mitsuba loads: sky, parts and lamps."""
+def description(world: World, before: Mapping[int, Any] | None = None) -> dict[str, Any]:
+    """Return a world as what Mitsuba loads: sky, parts and lamps.
+
+    Args:
+        world: what to load.
+        before: parts that have been loaded, by number.
+    """
     mi = mitsuba()
     # The environment of `sky` has its azimuth from +x to +y; Mitsuba's runs the other way round, y up.
     upright = mi.ScalarTransform4f(np.array([[0, 0, -1, 0], [-1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1.0]]))
     sky = mi.Bitmap(np.ascontiguousarray(world.environment[:, ::-1]))
     content: dict[str, Any] = {"type": "scene", "sky": {"type": "envmap", "bitmap": sky, "to_world": upright}}
+    before = before or {}
     for k, part in enumerate(world.parts):
-        content[f"part{k}"] = _part(f"part{k}", part.material, part.mesh)
+        content[f"part{k}"] = before[k] if k in before else _part(f"part{k}", part.material, part.mesh)
     for k, light in enumerate(world.lights):
         content[f"light{k}"] = _lamp(light)
     return content
@@ -234,29 +252,100 @@ class WorldRenderer:
     """
 
     def __init__(self, world: World, depth: int = DEPTH) -> None:
-        self.world = world
+        self.world = self.base = world
+        self._lit: OrderedDict[WorldConditions, World] = OrderedDict()
         self._renderer = ScalarRenderer(world, depth) if mitsuba().variant() == "scalar_rgb" else Tracer(world, depth)
-        self._characters: list[CharacterInstance | None] = []
+        self._surround: tuple[World, Array] | None = None
+        self._shown: list[CharacterInstance | None] = []
+        self._numbered = 0
 
-    def set_characters(self, characters: list[CharacterInstance | None]) -> None:
-        """Put characters into as many slots; nothing is done where they are there already."""
-        same = len(characters) == len(self._characters)
-        if not same or any(new is not old for new, old in zip(characters, self._characters, strict=True)):
-            self._characters = list(characters)
-            self._renderer.set_characters(self._characters)
+    def change(self, asked: WorldConditions) -> None:
+        """Light and cover the world that has been loaded as its conditions ask for; no mesh is loaded anew.
 
-    def render(self, view: View, samples: int, seed: int, device: bool = False, exact: bool = True) -> RenderBuffers:
+        The last few are kept: a sky takes a tenth of a second.
+
+        Raises:
+            SpecError: a world that has no sun to move or no lamps; water or snow on it in the scalar variant.
+        """
+        for name, level in (("Wetness", asked.wetness), ("Snow_Cover", asked.snow_cover)):
+            if level and isinstance(self._renderer, ScalarRenderer):
+                raise SpecError(f"{name} = {level:g}: scalar_rgb draws none; take the variant llvm_ad_rgb")
+        world = self._lit.pop(asked, None) or apply_conditions(self.base, asked)
+        self._lit[asked] = world
+        if len(self._lit) > _LIGHTS:
+            self._lit.popitem(last=False)
+        if world is self.world:
+            return
+        self.world = world
+        if self._renderer.relight(world):
+            self._shown = []
+
+    def set_characters(
+        self, characters: list[CharacterInstance | None], scenery: Sequence[CharacterInstance] = ()
+    ) -> None:
+        """Put characters into as many slots; nothing is done where they are there already.
+
+        Args:
+            characters: one for each number of a mask, from 1.
+            scenery: what stands before them and is no character: its number in masks is 0.
+        """
+        shown = [*characters, *scenery]
+        self._numbered = len(characters)
+        same = len(shown) == len(self._shown)
+        if not same or any(new is not old for new, old in zip(shown, self._shown, strict=True)):
+            self._shown = shown
+            self._renderer.set_characters(shown)
+
+    def instances(self, view: View) -> NDArray[np.uint8]:
+        """Return the number of the character at each pixel's centre (H, W), 0 where there is none."""
+        return self._characters_of(self._renderer.centres(view)[0])
+
+    def _characters_of(self, slots: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return what is in slots: in those after the characters' there is scenery."""
+        return slots if len(self._shown) == self._numbered else np.where(slots > self._numbered, np.uint8(0), slots)
+
+    def surround(self) -> Array:
+        """Return the light from all sides in the world's middle (see `surround`); its characters leave for that."""
+        if self._surround is None or self._surround[0] is not self.world:
+            self.set_characters([])
+            self._surround = (self.world, surround(self.world, self.render))
+        return self._surround[1]
+
+    def render(
+        self,
+        view: View,
+        samples: int,
+        seed: int,
+        device: bool = False,
+        exact: bool = True,
+        air: Air | None = None,
+    ) -> RenderBuffers:
         """Render the world and the characters in it.
 
         Args:
             view, samples, seed: from where, how well, and with which random numbers.
             device: leave the colour there, as a torch tensor.
             exact: whether what is at the pixels' centres is wanted; a renderer may find it all the same.
+            air: what is in it, which a renderer may take for the blurred places of a picture.
         """
-        if isinstance(self._renderer, Tracer):
-            shafts = self.world.spec.haze is not None and self.world.spec.haze.shafts > 0  # which end at surfaces
-            return self._renderer.render(view, samples, seed, device=device, exact=exact or shafts)
-        return self._renderer.render(view, samples, seed)
+        renderer = self._renderer
+        shafts = self.world.spec.haze is not None and self.world.spec.haze.shafts > 0  # which end at surfaces
+        if renderer.sliced and any(c is not None and any(c.motion) for c in self._shown):
+
+            def take(count: int, number: int, last: bool) -> RenderBuffers:
+                return renderer.render(view, count, seed + _SLICE * number, False, (exact or shafts) and last)
+
+            buffers = in_slices(self._shown, samples, renderer.set_characters, take)
+        else:
+            buffers = renderer.render(view, samples, seed, device, exact or shafts, air)
+        buffers.instance = self._characters_of(buffers.instance)
+        return buffers
+
+    def labels(self, view: View) -> RenderBuffers:
+        """Return what is at the pixels' centres, without a picture."""
+        none = np.zeros((0, 0, 3), np.float32)
+        slots, distance, normal = self._renderer.centres(view)
+        return RenderBuffers(none, none, none, none, self._characters_of(slots), distance, normal)
 
 
 class ScalarRenderer:
@@ -265,7 +354,12 @@ class ScalarRenderer:
     Args:
         world: what to load.
         depth: longest light path.
+
+    Attributes:
+        sliced: whether what moves has to stand still in slices of time.
     """
+
+    sliced = True
 
     def __init__(self, world: World, depth: int) -> None:
         self.world = world
@@ -273,6 +367,17 @@ class ScalarRenderer:
         self._static = [mesh_triangles(part.mesh, 0, 0) for part in world.parts]
         self._path = integrator(depth)
         self.set_characters([])
+
+    def relight(self, world: World) -> bool:
+        """See `Tracer.relight`; parts that emit otherwise are made anew."""
+        pairs = list(zip(world.parts, self.world.parts, strict=True))
+        if any(new.mesh is not old.mesh for new, old in pairs):
+            raise ValueError(f"{world.name}: its meshes are not those that are loaded")
+        same = {k: self._content[f"part{k}"] for k, (new, old) in enumerate(pairs) if new is old}
+        self.world = world
+        self._content = description(world, same)
+        self.set_characters([])
+        return True
 
     def set_characters(self, characters: Sequence[CharacterInstance | None]) -> None:
         """Put characters into as many slots. The scene is put together anew from the same parts."""
@@ -283,13 +388,27 @@ class ScalarRenderer:
         self._triangles = concatenate_triangles(self._static + meshes)
         self._first = np.cumsum([0, *(len(t.corners) for t in self._static + meshes)])
 
-    def render(self, view: View, samples: int, seed: int) -> RenderBuffers:
-        """Render the world and the characters in it."""
+    def render(
+        self,
+        view: View,
+        samples: int,
+        seed: int,
+        device: bool = False,
+        exact: bool = True,
+        air: Air | None = None,
+    ) -> RenderBuffers:
+        """Render the world and the characters in it; all of it, on the host.
+
+        Raises:
+            SpecError: a lens that distorts.
+        """
+        if view.lens.distortion:
+            raise SpecError("Camera_Distortion: scalar_rgb draws no distortion; llvm_ad_rgb or cuda_ad_rgb does")
         color = self._render(view, samples, seed, self._path)
         first = {"type": "aov", "aovs": "albedo:albedo,normal:sh_normal,depth:depth"}
         maps = self._render(view, AUXILIARY_SAMPLES, seed, mitsuba().load_dict(first))
         albedo, normal, depth = maps[..., :3], maps[..., 3:6], maps[..., 6:]
-        instance, distance, shading_normal = self._centres(view)
+        instance, distance, shading_normal = self.centres(view)
         sky = ~np.isfinite(distance)
         albedo = np.where(sky[..., None], 1, albedo)
         haze = self.world.spec.haze
@@ -306,12 +425,13 @@ class ScalarRenderer:
             instance,
             distance,
             shading_normal,
+            noisy_maps=view.lens.aperture > 0,
         )
 
-    def _centres(self, view: View) -> tuple[NDArray[np.uint8], Array, Array]:
+    def centres(self, view: View) -> tuple[NDArray[np.uint8], Array, Array]:
         """Return what is at the pixels' centres: one sample without jitter."""
         first = {"type": "aov", "aovs": "at:position,shape:shape_index,face:prim_index"}
-        values = self._render(view, 1, 0, mitsuba().load_dict(first))
+        values = self._render(replace(view, lens=Lens()), 1, 0, mitsuba().load_dict(first))
         at, index, face = values[..., :3].astype(float), values[..., 3].astype(int), values[..., 4].astype(int)
         hit = index > 0  # shapes are counted from 1
         instance = np.zeros(index.shape, np.uint8)
@@ -351,9 +471,16 @@ class ScalarRenderer:
             "component_format": "float32",
             "rfilter": {"type": "box"},
         }
+        lens: dict[str, Any] = {"type": "perspective"}
+        if view.lens.aperture:
+            lens = {
+                "type": "thinlens",
+                "aperture_radius": view.lens.aperture / 2,
+                "focus_distance": view.lens.focus,
+            }
         sensor = mi.load_dict(
             {
-                "type": "perspective",
+                **lens,
                 "fov": view.opening,
                 "fov_axis": "smaller",
                 "near_clip": max(near, 0.01),
