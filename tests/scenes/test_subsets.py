@@ -257,10 +257,10 @@ def test_subsets_of_large_factorials_are_uniform(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("wide", [False, True])
 def test_sequences_pass_over_what_was_there(method: Any, wide: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampling, "_BLOCK", 16)
-    spans = {"Camera_Yaw": (0.0, 360.0) if wide else (0.0, 0.004)}
+    spans: Any = {"Camera_Yaw": [(0.0, 360.0) if wide else (0.0, 0.004)]}
     more = [[{name: 0}] for name in ("Camera_Pitch", "Camera_Roll", "Character_Rotation_Yaw")] if wide else []
     if wide:  # more places than 64 bits can tell apart
-        spans |= {row[0].popitem()[0]: (0.0, 359.0) for row in more}
+        spans |= {row[0].popitem()[0]: [(0.0, 359.0)] for row in more}
         more = [[{name: 0}] for name in list(spans)[1:]]
     frame = Factorial([[{"World_Name": world} for world in WORLDS], [{"Camera_Yaw": 0}], *more], FACTORS)
     count = 300 if wide else 20

@@ -16,6 +16,7 @@ EYE = 1.6
 REACH = 60.0
 """Radius of the ground; beyond it the map itself is seen."""
 _RINGS, _SECTORS = 96, 256
+_OWN_LIGHT = "a photographed environment: its light is that of its map"
 _LUMA = np.array([0.2126, 0.7152, 0.0722])
 
 
@@ -87,6 +88,6 @@ def world(name: str, radiance: NDArray[np.float32], caption: str, stops: float) 
         Material("ground", roughness=1.0, specular=0.0, repeat=True, color=image),
         Mesh(vertices, np.ascontiguousarray(faces), up, uv.astype(np.float32)),
     )
-    spec = WorldSpec(caption=caption, exposure=stops, blocks=[{"kind": "environment map"}])
+    spec = WorldSpec(caption=caption, exposure=stops, no_sun=_OWN_LIGHT, blocks=[{"kind": "environment map"}])
     exposure = 2.0**stops * np.pi / float(light @ _LUMA)
     return World(name, spec, [ground], [], radiance, np.zeros((2, 2), np.float32), exposure)

@@ -32,7 +32,7 @@ from torchmultiverse.engines.builtin import (
 )
 from torchmultiverse.engines.builtin import texture as textured
 from torchmultiverse.errors import SpecError
-from torchmultiverse.scenes import in_class_order
+from torchmultiverse.scenes import OWN, in_class_order
 
 _KEPT = 16
 Made = TypeVar("Made")
@@ -172,9 +172,15 @@ class PackAssets(AssetSource):
         return self._pack.names("environment")
 
     @override
-    def world(self, name: str) -> World:
+    def world(self, name: str, region: str = OWN) -> World:
+        if region != OWN:
+            raise SpecError(f"World_Region = {region}: world '{name}' of pack '{self._pack.name}' has no regions")
         item = self._pack.item("environment", name)
         return environment.world(name, self._pack.radiance(name), item.display_name, item.exposure)
+
+    @override
+    def regions(self) -> dict[str, dict[str, str]]:
+        return {}
 
     @override
     def assets(self) -> list[Asset]:
@@ -242,8 +248,13 @@ class LayeredAssets(AssetSource):
         return sorted(self._worlds)
 
     @override
-    def world(self, name: str) -> World:
-        return self._worlds[name].world(name)
+    def world(self, name: str, region: str = OWN) -> World:
+        return self._worlds[name].world(name, region)
+
+    @override
+    def regions(self) -> dict[str, dict[str, str]]:
+        given = {name: of for s in self._sources for name, of in s.regions().items() if self._worlds.get(name) is s}
+        return dict(sorted(given.items()))
 
     @override
     def assets(self) -> list[Asset]:

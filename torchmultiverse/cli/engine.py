@@ -57,7 +57,7 @@ def show(
 ) -> None:
     """Render one scene to a file."""
     from torchmultiverse.connect import Multiverse
-    from torchmultiverse.scenes import FACTORS
+    from torchmultiverse.scenes import FACTORS, OWN
 
     check_image_file(out)
     factors: dict[str, Any] = {"World_Name": world, "Character_Name": character}
@@ -66,9 +66,11 @@ def show(
         if not separator:
             raise SpecError(f"--set {item!r}: write NAME=VALUE")
         try:
-            factors[name] = float(value) if FACTORS[name].kind == "number" else value
+            number = FACTORS[name].kind == "number" and value != FACTORS[name].default
+            factors[name] = float(value) if number else value
         except ValueError:
-            raise SpecError(f"--set {item!r}: {name} is a number") from None
+            own = f", or {OWN}" if FACTORS[name].default == OWN else ""
+            raise SpecError(f"--set {item!r}: {name} is a number{own}") from None
     with Multiverse(engine, token=token, assets=assets or (), size=(size, size), samples=samples) as mv:
         save_image(out, mv.render(**factors).image)
     say(str(out))

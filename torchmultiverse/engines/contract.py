@@ -27,6 +27,7 @@ from torchmultiverse.errors import RenderError, SpecError, nearest, nearest_of
 from torchmultiverse.scenes import (
     OWN,
     PASSES,
+    Condition,
     Design,
     FactorTable,
     Scene,
@@ -258,13 +259,14 @@ class Choice(BaseModel):
     """What an engine accepts for one factor: ``levels`` of a category, or a range.
 
     ``aliases`` are other names of levels, accepted as well, each with the level that it is one of; ``about`` says of a
-    level in a few words what it is.
+    level in a few words what it is. ``worlds`` names the worlds of levels that not every world has.
     """
 
     model_config = ConfigDict(frozen=True)
     levels: list[str] | None = None
     aliases: dict[str, str] = Field(default_factory=dict)
     about: dict[str, str] = Field(default_factory=dict)
+    worlds: dict[str, list[str]] = Field(default_factory=dict)
     low: float | None = None
     high: float | None = None
 
@@ -350,6 +352,31 @@ class Catalogue(BaseModel):
         """Return one line for each factor that has levels which this engine cannot render, with what is near them."""
         return [self._problem(name, wrong) for name, wrong in self.unsupported(levels, table).items()]
 
+    def misplaced(self, what: Scene | Design) -> list[str]:
+        """Return one line for each level of a scene or a whole design that stands with a world that has it not."""
+        found: list[str] = []
+        views = self.factors["World_Name"].aliases if "World_Name" in self.factors else {}
+        mentioned = what.complete if isinstance(what, Scene) else dict.fromkeys(what.factors)
+        for name, choice in self.factors.items():
+            if not choice.worlds or name not in mentioned:
+                continue
+            for level, having in choice.worlds.items():
+                if isinstance(what, Scene):
+                    worlds = [what["World_Name"]] if what[name] == level else []
+                else:
+                    worlds = what.where([Condition(name, "in", (level,))]).levels().get("World_Name", [])
+                lacking = [world for world in worlds if views.get(str(world), str(world)) not in having]
+                found += [self._misplaced(name, level, lacking, views)] if lacking else []
+        return found
+
+    def _misplaced(self, name: str, level: str, worlds: list[Any], views: Mapping[str, str]) -> str:
+        """Return what to say of worlds that lack a level."""
+        choice, world = self.factors[name], views.get(str(worlds[0]), str(worlds[0]))
+        has = [other for other, having in choice.worlds.items() if world in having]
+        others = f"others that it has: {', '.join(has)}" if has else f"it has none; {_some(choice.worlds[level])} have it"
+        more = f" and {len(worlds) - 1} more worlds" if len(worlds) > 1 else ""
+        return f"{name} = {level}: not in world '{worlds[0]}'{more} of engine '{self.engine}'; {others}"
+
     def _problem(self, name: str, wrong: list[Any]) -> str:
         choice = self.factors.get(name)
         if choice is None:
@@ -386,6 +413,7 @@ class Catalogue(BaseModel):
         else:
             levels = {name: list(values) for name, values in what.levels().items()}
         found = self.problems(levels, what.table)
+        found += [] if found or not self.complete else self.misplaced(what)
         if found:
             raise SpecError("\n".join(found))
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from torchmultiverse.evaluation.paired import Rows, RowView
 from torchmultiverse.evaluation.ranking import LeaderboardRow
-from torchmultiverse.scenes import FACTORS
+from torchmultiverse.scenes import FACTORS, in_level_order, is_default
 from torchmultiverse.stats import BINS, MIN_CLUSTERS, Calibration, Intervals, calibration_of, holm
 
 _MOST_CELLS = 400
@@ -72,21 +72,16 @@ def factor_scores(view: RowView, model: str, line: LeaderboardRow, seed: int = 0
             low, high, _ = intervals.of_mean(part, rows.clusters[inside] if rows.clustered else None)
             mean = float(part.mean())
             levels.append(LevelScore(str(level), len(part), mean, low, high, (1 - mean) / error))
-        known = {f.column: f for f in FACTORS}
-        default = str(known[factor].default) if factor in known else None
-        usual = next((score for score in levels if score.level == default), None)
+        known = {f.column: f for f in FACTORS}.get(factor)
+        usual = next((score for score in levels if known is not None and is_default(known, score.level)), None)
         worst, best = min(levels, key=lambda s: s.accuracy), max(levels, key=lambda s: s.accuracy)
         found.append(FactorScore(factor, tuple(levels), worst, best, usual, (usual or best).accuracy - worst.accuracy))
     return sorted(found, key=lambda f: -f.drop)
 
 
 def in_order(levels: Iterable[Any]) -> list[str]:
-    """Return levels by number where all are numbers, else by name."""
-    words = [str(level) for level in levels]
-    try:
-        return sorted(words, key=float)
-    except ValueError:
-        return sorted(words)
+    """Return levels by number where all are numbers but ``own``, which comes first; else by name."""
+    return in_level_order(levels)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from torchmultiverse.evaluation.protocol import Protocol
 from torchmultiverse.evaluation.scoring import TIE, Outcome, retrieval
 from torchmultiverse.evaluation.task import CLASSIFIERS, IMAGE_TEXT, SCORERS, LabelSpace, Task
 from torchmultiverse.resources import data_folder
-from torchmultiverse.scenes import BLANK, FACTORS, said_name, spoken
+from torchmultiverse.scenes import BLANK, FACTORS, is_default, level_words, said_name, spoken
 
 _IDENTITY = ("character_name", "character_label")
 
@@ -57,7 +57,7 @@ class ClassificationProtocol(Protocol):
         names = tuple(sorted(set(labels[rows])))
         clusters = columns.get("character_name", columns[column])
         factors = {
-            name: np.where(tells, columns[name].astype(str), "").astype(object)
+            name: np.where(tells, level_words(name, columns[name]), "").astype(object)
             for name, tells in varied_factors(columns).items()
         }
         whole = Task(
@@ -142,13 +142,12 @@ def varied_factors(columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.
         return _of_subsets(columns, names, parts)
     departs = {}
     for name in names:
-        values = columns[name]
-        levels, counts = np.unique(values.astype(str), return_counts=True)
+        words = columns[name].astype(str)
+        levels, counts = np.unique(words, return_counts=True)
         if len(levels) < 2:
             continue
-        default = str(FACTORS[name].default)
-        reference = default if default in levels else levels[counts.argmax()]
-        departs[name] = values.astype(str) != reference
+        usual = [level for level in levels if is_default(FACTORS[name], str(level))]
+        departs[name] = words != (usual[0] if usual else levels[counts.argmax()])
     if not departs:
         return {}
     how_many = np.sum(list(departs.values()), axis=0)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, nearest
 from torchmultiverse.evaluation.result import Result
+from torchmultiverse.scenes import level_words
 from torchmultiverse.stats import holm, mcnemar, paired_interval
 from torchmultiverse.store import StoredDataset
 
@@ -85,7 +86,7 @@ def counterfactuals(result: Result, dataset: StoredDataset, factors: Sequence[st
         dataset.table(["character_name"])["character_name"].to_pylist() if "character_name" in dataset.columns else ids
     )
     clusters = np.asarray(names, object)
-    levels = {name: np.array([str(v) for v in dataset.table([name])[name].to_pylist()], object) for name in pairs}
+    levels = {name: level_words(name, dataset.table([name])[name].to_pylist()) for name in pairs}
     found: list[FactorEffect] = []
     for model, task, setting, rows in _asked(result):
         index = rows["index"]

@@ -15,6 +15,7 @@ from torchmultiverse.errors import DatasetError, nearest
 from torchmultiverse.evaluation.dictionaries import word_codes
 from torchmultiverse.evaluation.ranking import LeaderboardRow, leaderboard_rows, task_title
 from torchmultiverse.evaluation.result import AVERAGE, Result
+from torchmultiverse.scenes import level_words
 
 _WORDS = ("model", "task", "setting", "scope", "metric", "label", "prediction", "cluster")
 
@@ -195,8 +196,7 @@ class RowView:
 
     def _words(self, factor: str) -> NDArray[Any]:
         if factor not in self._factors:
-            values = self.result.factors[factor].to_pylist()
-            self._factors[factor] = np.array(["" if v is None else str(v) for v in values], object)
+            self._factors[factor] = level_words(factor, self.result.factors[factor].to_pylist())
         return self._factors[factor]
 
     def pair(self, first: str, second: str, line: LeaderboardRow) -> tuple[Rows, Rows] | None:

@@ -249,6 +249,7 @@ def dry_run(
     counts = design.level_counts() if counted else {}
     levels = {name: list(of) for name, of in counts.items()}
     problems = catalogue.problems(levels, design.table)
+    problems += catalogue.misplaced(design) if counted and not problems else []
     problems += [
         f"engine '{catalogue.engine}' cannot render {name}" for name in options.passes if name not in catalogue.passes
     ]

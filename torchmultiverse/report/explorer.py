@@ -22,7 +22,7 @@ from torchmultiverse.files import write_atomic
 from torchmultiverse.images import jpeg, rgb
 from torchmultiverse.progress import progress_bar
 from torchmultiverse.report.templates import template
-from torchmultiverse.scenes import level_name
+from torchmultiverse.scenes import axis_title, level_name, level_words
 from torchmultiverse.store import ImageSet
 
 TILE = 96
@@ -63,11 +63,10 @@ def packed(result: Result, tiles: int = 0) -> str:
     columns.append(_column("margin", "float", margin))
     factors = []
     for name in result.factors.column_names:
-        column = result.factors[name]
-        words = [level_name(str(value), name) for value in column.to_pylist()]
+        words = [level_name(word, name) for word in level_words(name, result.factors[name].to_pylist())]
         levels, codes = np.unique(np.array(words, object).astype(str), return_inverse=True)
         if 1 < len(levels) <= 2000:
-            factors.append(_column(name, "word", codes, levels.tolist()))
+            factors.append({**_column(name, "word", codes, levels.tolist()), "title": axis_title(name)})
     small = json.dumps({"rows": columns, "factors": factors, "tiles": tiles, "tile": TILE, "side": _SIDE})
     return base64.b64encode(gzip.compress(small.encode(), 6, mtime=0)).decode()
 

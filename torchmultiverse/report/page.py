@@ -28,7 +28,7 @@ from torchmultiverse.report import svg
 from torchmultiverse.report.findings import findings
 from torchmultiverse.report.tables import comma_separated, latex, markdown
 from torchmultiverse.report.templates import breakable, template
-from torchmultiverse.scenes import level_name
+from torchmultiverse.scenes import OWN, axis_title, in_level_order, level_name, unit_of
 
 _PREFIX = re.compile(r"^This is a photo (of )?")
 
@@ -45,7 +45,7 @@ def evaluation_page(result: Result) -> str:
     models = ranked(result)
     board = leaderboard_rows(result)
     gallery = list(_gallery(result, models))
-    page: str = template("page.html.j2", plain=plain, level=level_name).render(
+    page: str = template("page.html.j2", plain=plain, level=level_name, axis=axis_title, unit=unit_of).render(
         result=result,
         provenance=result.provenance,
         dataset=result.provenance.dataset.model_dump(),
@@ -170,10 +170,25 @@ def _breakdowns(result: Result, models: Sequence[str]) -> list[tuple[str, list[_
                 ),
                 link=_link(result, task, metric, factor, level),
             )
-            for level, cells in levels.items()
+            for level, cells in _in_order(levels).items()
         ]
-        groups[task, metric].append(_Breakdown(factor.replace("_", " "), rows))
+        groups[task, metric].append(_Breakdown(axis_title(factor), rows))
     return [(task_title(result, *key), found) for key, found in groups.items() if found]
+
+
+def _in_order(levels: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the cells of a factor's levels as they follow each other on an axis, where they are numbers."""
+    order = in_level_order(levels)
+    numbers = [level for level in order if level != OWN]
+    return {level: levels[level] for level in order} if all(map(_is_number, numbers)) else levels
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def _link(result: Result, task: str, metric: str, factor: str, level: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from torchmultiverse.evaluation import FactorScore
-from torchmultiverse.scenes import level_name
+from torchmultiverse.scenes import axis_title, level_name
 from torchmultiverse.stats import Calibration
 
 WIDTH = 340
@@ -191,7 +191,7 @@ def drops(index: int, factors: Sequence[FactorScore]) -> Markup:
         index: place of the model, for its colour.
         factors: in the order to be shown.
     """
-    left = 14 + round(_WIDE * max((len(f.factor) for f in factors), default=0))
+    left = 14 + round(_WIDE * max((len(axis_title(f.factor)) for f in factors), default=0))
     wide, lane = 220, 20
     height = lane * len(factors) + 22
 
@@ -211,7 +211,7 @@ def drops(index: int, factors: Sequence[FactorScore]) -> Markup:
         text += f"{level_name(factor.worst.level, factor.factor)} "
         text += f"{100 * factor.worst.accuracy:.1f} %"
         said.append(text)
-        name = escape(factor.factor.replace("_", " "))
+        name = escape(axis_title(factor.factor))
         parts.append(
             f'<g><title>{escape(text)}</title><text x="{left - 8}" y="{y + 4}" text-anchor="end">{name}</text>'
             f'<line class="ring m{index % 8}" x1="{at(usual.accuracy)}" x2="{at(factor.worst.accuracy)}" '

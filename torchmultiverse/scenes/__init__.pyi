@@ -35,6 +35,7 @@ from .semantics import classes_of as classes_of
 from .semantics import in_class_order as in_class_order
 from .semantics import object_assets as object_assets
 from .semantics import said_name as said_name
+from .spec import CLIP_PASSES as CLIP_PASSES
 from .spec import PASSES as PASSES
 from .spec import RenderSettings as RenderSettings
 from .spec import Spec as Spec
@@ -46,6 +47,22 @@ from .spec import shipped_specs as shipped_specs
 from .spec import spec_path as spec_path
 from .splits import Splits as Splits
 from .stars import one_at_a_time as one_at_a_time
+from .stored import as_number as as_number
+from .stored import axis_title as axis_title
+from .stored import from_stored as from_stored
+from .stored import in_level_order as in_level_order
+from .stored import is_default as is_default
+from .stored import level_text as level_text
+from .stored import level_words as level_words
+from .stored import may_be_own as may_be_own
+from .stored import to_stored as to_stored
+from .stored import unit_of as unit_of
+from .video import CLIP as CLIP
+from .video import FRAME as FRAME
+from .video import FRAME_TIME as FRAME_TIME
+from .video import NO_CLIP as NO_CLIP
+from .video import Video as Video
+from .video import clip_starts as clip_starts
 from .where import Condition as Condition
 from .where import parse_where as parse_where
 
@@ -53,11 +70,16 @@ __all__ = [
     "BACKGROUNDS",
     "BLANK",
     "CAPTIONS",
+    "CLIP",
+    "CLIP_PASSES",
     "CONDITIONS",
     "FACTORS",
     "FAMILIES",
     "FAMILY_COLUMNS",
+    "FRAME",
+    "FRAME_TIME",
     "LIGHTS",
+    "NO_CLIP",
     "OWN",
     "PASSES",
     "SYNONYMS",
@@ -75,19 +97,29 @@ __all__ = [
     "Spec",
     "Splits",
     "Value",
+    "Video",
     "animals_caption",
+    "as_number",
+    "axis_title",
     "base_world",
     "canonical_json",
     "caption_columns",
     "class_of",
     "class_table",
     "classes_of",
+    "clip_starts",
     "expanded",
+    "from_stored",
     "hard_negative",
     "in_class_order",
+    "in_level_order",
+    "is_default",
     "json_schema",
     "level_name",
+    "level_text",
+    "level_words",
     "load_spec",
+    "may_be_own",
     "mentioned_levels",
     "object_assets",
     "one_at_a_time",
@@ -100,4 +132,6 @@ __all__ = [
     "spar_caption",
     "spec_path",
     "spoken",
+    "to_stored",
+    "unit_of",
 ]

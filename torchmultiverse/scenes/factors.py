@@ -91,7 +91,8 @@ class Factor:
         if isinstance(value, str) and _NUMBER.fullmatch(value):  # the published configs send "0.7"
             value = float(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise SpecError(f"{at}{self.wire} = {value!r} is a {type(value).__name__}; a number is needed")
+            own = f", or '{OWN}'" if self.default == OWN else ""
+            raise SpecError(f"{at}{self.wire} = {value!r} is a {type(value).__name__}; a number is needed{own}")
         if not -1e300 < value < 1e300:  # NaN as well, and integers that no float holds
             raise SpecError(f"{at}{self.wire} = {str(value)[:40]} is not a finite number")
         if not self.low <= value <= self.high:
@@ -206,9 +207,9 @@ def _character(n: int) -> tuple[Factor, ...]:
     )  # fmt: skip
 
 
-def _label(wire: str, doc: str, default: Value = "none") -> Factor:
+def _label(wire: str, doc: str, default: Value = "none", unit: str = "") -> Factor:
     kind: Kind = "category" if isinstance(default, str) else "number"
-    return Factor(wire, wire.lower(), kind, default, low=0, doc=doc, label=True)
+    return Factor(wire, wire.lower(), kind, default, unit, low=0, doc=doc, label=True)
 
 
 LIGHTS = {
@@ -245,6 +246,9 @@ FACTORS = FactorTable(
         _label("World_Relation", "how the characters are said to stand to the world"),
         _label("Sample", "number of the draw among those of its kind", 0),
         _label("Negative", "1 for the hard negative of the scene that has 0 and is else of the same draw", 0),
+        _label("Clip", "the clip of a video that the picture is a frame of"),
+        _label("Frame", "number of the frame in its clip", 0),
+        _label("Frame_Time", "time of the frame since the begin of its clip", 0, "s"),
         *(Factor(**fields, group=group) for group, of_group in CONDITIONS.items() for fields in of_group),
     )
 )

@@ -11,9 +11,11 @@ from torchmultiverse.errors import SpecError
 from torchmultiverse.scenes import ar4t
 from torchmultiverse.scenes.design import Design, Explicit, Factorial
 from torchmultiverse.scenes.factors import FactorTable, Value
+from torchmultiverse.scenes.paths import Path
 from torchmultiverse.scenes.sampling import sample_design
 from torchmultiverse.scenes.stars import one_at_a_time, subsets
 from torchmultiverse.scenes.subsets import constrained, difference, fraction, union
+from torchmultiverse.scenes.video import Video, constrained_video
 from torchmultiverse.scenes.where import Condition, parse_where
 
 Level = str | int | float
@@ -40,8 +42,10 @@ class _Kind(SpecModel):
         Raises:
             SpecError: names the place and the value that is wrong.
         """
-        design = constrained(
-            self._build(table, seed), _parsed(self.only, "only", table), _parsed(self.exclude, "exclude", table)
+        built = self._build(table, seed)
+        only, exclude = _parsed(self.only, "only", table), _parsed(self.exclude, "exclude", table)
+        design = (
+            constrained_video(built, only, exclude) if isinstance(built, Video) else constrained(built, only, exclude)
         )
         if design.count == 0:
             raise SpecError("design: its constraints leave no scene")
@@ -50,6 +54,10 @@ class _Kind(SpecModel):
     def levels(self, table: FactorTable, seed: int) -> dict[str, list[Value]]:
         """Return the levels of each factor that the design mentions; none of one whose values are drawn at random."""
         return self.build(table, seed).levels()
+
+    def moving(self) -> set[str]:
+        """Return the names of the factors that move within a clip; empty of a design without clips."""
+        return set()
 
     def _build(self, table: FactorTable, seed: int) -> Design:
         raise NotImplementedError
@@ -213,6 +221,10 @@ class UnionDesign(_Kind):
     kind: Literal["union"]
     of: list[AnyDesign] = Field(min_length=1)
 
+    def moving(self) -> set[str]:
+        """Return the names of the factors that move within a clip."""
+        return {name for one in self.of for name in one.moving()}
+
     def _build(self, table: FactorTable, seed: int) -> Design:
         return union(_each(self.of, "of", table, seed))
 
@@ -224,8 +236,55 @@ class DifferenceDesign(_Kind):
     of: AnyDesign
     minus: list[AnyDesign] = Field(min_length=1)
 
+    def moving(self) -> set[str]:
+        """Return the names of the factors that move within a clip."""
+        return self.of.moving()
+
     def _build(self, table: FactorTable, seed: int) -> Design:
         return difference(_each([self.of], "of", table, seed)[0], _each(self.minus, "minus", table, seed))
+
+
+class PathSpec(SpecModel):
+    """How a factor moves in a clip."""
+
+    keys: list[list[Any]] = Field(min_length=1, description="[seconds, value], in order of time")
+    interpolation: Literal["linear", "smooth", "hold"] | None = Field(
+        default=None,
+        description="smooth: a monotone cubic, at rest at both ends; hold: each value until the next key. Default: "
+        "linear; of categories hold, which have nothing else",
+    )
+    short_way: bool = Field(
+        default=False, description="angles turn by half a turn at most between keys; default: as they are written"
+    )
+    add: bool = Field(default=False, description="the values are added to what the clip has by itself")
+
+
+class VideoDesign(_Kind):
+    """Clips: scenes in which factors move along paths, frame by frame."""
+
+    kind: Literal["video"]
+    clips: AnyDesign
+    path: dict[str, PathSpec] = Field(min_length=1, description="factor → how it moves")
+    fps: float = Field(default=12, gt=0, le=1000, description="frames per second")
+    seconds: float = Field(default=2, gt=0, le=36000, description="length of each clip; its last frame is before it")
+
+    def _build(self, table: FactorTable, seed: int) -> Video:
+        try:
+            clips = self.clips.build(table, seed)
+        except SpecError as error:
+            raise SpecError(f"design.clips: {error}") from None
+        paths: dict[str, Path] = {}
+        for name, one in self.path.items():
+            place = f"design.path.{name}"
+            path = Path.of(table[name], one.keys, one.interpolation, short_way=one.short_way, add=one.add, place=place)
+            if path.factor.wire in paths:
+                raise SpecError(f"{place} is {path.factor.wire}, which has a path already")
+            paths[path.factor.wire] = path
+        return Video(clips, list(paths.values()), self.fps, self.seconds)
+
+    def moving(self) -> set[str]:
+        """Return the names of the factors that move within a clip."""
+        return set(self.path) | self.clips.moving()
 
 
 AnyDesign = Annotated[
@@ -237,11 +296,13 @@ AnyDesign = Annotated[
     | RelationsDesign
     | AttributesDesign
     | UnionDesign
-    | DifferenceDesign,
+    | DifferenceDesign
+    | VideoDesign,
     Field(discriminator="kind", description="which scenes"),
 ]
 UnionDesign.model_rebuild()
 DifferenceDesign.model_rebuild()
+VideoDesign.model_rebuild()
 
 
 def _each(designs: Sequence[_Kind], place: str, table: FactorTable, seed: int) -> list[Design]:

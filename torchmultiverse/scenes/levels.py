@@ -11,13 +11,17 @@ import numpy as np
 from torchmultiverse.errors import SpecError, nearest
 from torchmultiverse.scenes.factors import Factor, FactorTable, Value
 
+DECIMALS = 3
+"""Of numbers that are drawn from a range."""
 MOST_STEPS = 100_000
 """Levels of a range."""
 _RANGE = ("from", "to", "step", "count")
+Span = tuple[float, float]
+"""Both ends of a range of which any number may be drawn."""
 
 
 def check_levels(name: str, levels: Any, table: FactorTable, where: str) -> list[Value]:
-    """Return a factor's levels in canonical form.
+    """Return a factor's levels in canonical form; a range in a list stands for its levels.
 
     Raises:
         SpecError: not a list, empty, a duplicate, or a level that the factor cannot take.
@@ -25,10 +29,15 @@ def check_levels(name: str, levels: Any, table: FactorTable, where: str) -> list
     factor = table[name]
     if isinstance(levels, Mapping):
         levels = steps(factor, levels, f"{where}.{name}")
-    if not isinstance(levels, list | tuple):
-        raise SpecError(f"{where}.{name} = {levels!r} is no list of levels; write [{levels!r}]")
-    if not levels:
-        raise SpecError(f"{where}.{name} is an empty list; a factor needs at least one level")
+    check_list(levels, f"{where}.{name}")
+    if any(isinstance(level, Mapping) for level in levels):
+        each = [
+            steps(factor, level, f"{where}.{name}[{i}]") if isinstance(level, Mapping) else [level]
+            for i, level in enumerate(levels)
+        ]
+        levels = [level for of in each for level in of]
+        if len(levels) > MOST_STEPS:
+            raise SpecError(f"{where}.{name}: {len(levels):,} levels; at most {MOST_STEPS:,}")
     canonical = [factor.canonical(level, f"{where}.{name}[{i}]") for i, level in enumerate(levels)]
     seen: dict[Value, int] = {}
     for i, level in enumerate(canonical):
@@ -37,6 +46,53 @@ def check_levels(name: str, levels: Any, table: FactorTable, where: str) -> list
             raise SpecError(f"{where}.{name} has the level {levels[i]!r} twice{same}; remove one")
         seen[level] = i
     return canonical
+
+
+def check_list(levels: Any, where: str) -> None:
+    """Check that something is a list of levels.
+
+    Raises:
+        SpecError: it is none, or it is empty.
+    """
+    if not isinstance(levels, list | tuple):
+        raise SpecError(f"{where} = {levels!r} is no list of levels; write [{levels!r}]")
+    if not levels:
+        raise SpecError(f"{where} is an empty list; a factor needs at least one level")
+
+
+def drawn_parts(factor: Factor, levels: Any, where: str) -> list[Value | Span] | None:
+    """Return the equal parts of an axis from which numbers are drawn: levels, and ranges without a step.
+
+    ``None`` of one without such a range, which has levels alone.
+
+    Raises:
+        SpecError: a bad level or range, one that is there twice, or a level between two numbers of a range.
+
+    >>> from torchmultiverse.scenes import FACTORS
+    >>> drawn_parts(FACTORS["Fog_Visibility"], ["own", {"from": 20, "to": 200}], "here")
+    ['own', (20.0, 200.0)]
+    """
+    if isinstance(levels, Mapping):
+        return None if {"step", "count"} & set(levels) else [ends(factor, levels, where)]
+    if not isinstance(levels, list | tuple):
+        return None
+    if not any(isinstance(level, Mapping) and not {"step", "count"} & set(level) for level in levels):
+        return None
+    parts: list[Value | Span] = []
+    for i, level in enumerate(levels):
+        at = f"{where}[{i}]"
+        if not isinstance(level, Mapping):
+            found = factor.canonical(level, at)
+            if not isinstance(found, str) and round(found, DECIMALS) != found:
+                raise SpecError(f"{at} = {level!r}: beside a range, levels have {DECIMALS} decimals at most")
+            parts.append(found)
+        elif {"step", "count"} & set(level):
+            parts += [factor.canonical(value, at) for value in steps(factor, level, at)]
+        else:
+            parts.append(ends(factor, level, at))
+        if parts[-1] in parts[:-1]:
+            raise SpecError(f"{at} = {level!r} is there twice; remove one")
+    return parts
 
 
 def steps(factor: Factor, span: Mapping[str, Any], where: str) -> list[float]:

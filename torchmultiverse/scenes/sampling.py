@@ -1,7 +1,8 @@
 """Designs that are drawn: random, Latin hypercube, Sobol.
 
 Each axis of a design is a dimension of the unit cube. A list of levels cuts it into equal parts; a range of numbers
-without a step is taken as it is, rounded to `DECIMALS`. The points are those of `scipy.stats.qmc`.
+without a step, alone or as one of the parts, is taken as it is, rounded to `DECIMALS`. The points are those of
+`scipy.stats.qmc`.
 
 Up to `MOST_EXPANDED` scenes all are drawn when the spec is read, and drawn again if two of them are the same. Of more,
 scenes are drawn when they are asked for, and one that was there is passed over; but for Latin hypercubes, of which no
@@ -29,13 +30,13 @@ from torchmultiverse.scenes.design import (
     merged_counts,
     parts_of,
 )
+from torchmultiverse.scenes.conditions import OWN
 from torchmultiverse.scenes.factors import FactorTable, Value
-from torchmultiverse.scenes.levels import ends
+from torchmultiverse.scenes.levels import DECIMALS, Span, drawn_parts
 from torchmultiverse.scenes.subsets import constrained
 from torchmultiverse.scenes.where import Condition
 
 Method = Literal["random", "latin_hypercube", "sobol"]
-DECIMALS = 3
 _TRIES = 100
 _AT_ONCE = 1024
 """Scenes of a random subset that are drawn together."""
@@ -43,7 +44,8 @@ _BLOCK = 4096
 """Points of a sequence that are made together."""
 _MOST_POINTS = 8
 """Points of a sequence that are looked at for each different scene."""
-Spans = Mapping[str, tuple[float, float]]
+Spans = Mapping[str, Sequence[Value | Span]]
+"""Factor → the equal parts of its axis: levels, and ranges of which any number is drawn."""
 
 
 def sample_design(
@@ -61,7 +63,7 @@ def sample_design(
         method: ``random`` draws each axis independently; ``latin_hypercube`` gives each level of each axis the same
             number of scenes (± 1); ``sobol`` fills the space evenly (best with a power of two).
         count: how many scenes.
-        factors: factor → levels, or a range ``{"from": …, "to": …}`` of any number in it.
+        factors: factor → levels, or a range ``{"from": …, "to": …}`` of any number in it, or a list of both.
         linked: axes of factors that change together.
         table: the factors that are known.
         seed: of the draw.
@@ -69,13 +71,14 @@ def sample_design(
     Raises:
         SpecError: bad levels, or more pictures than there are different scenes.
     """
-    spans = {
-        table[name].wire: ends(table[name], levels, f"design.factors.{name}")
-        for name, levels in factors.items()
-        if isinstance(levels, Mapping) and not {"step", "count"} & set(levels)
-    }
-    # What stands for a range while axes are checked: one level, its beginning.
-    listed = {name: [spans[w][0]] if (w := table[name].wire) in spans else levels for name, levels in factors.items()}
+    spans, listed = {}, {}
+    for name, levels in factors.items():
+        parts = drawn_parts(table[name], levels, f"design.factors.{name}")
+        listed[name] = levels
+        if parts is not None:
+            spans[table[name].wire] = parts
+            # What stands for a range while axes are checked: one level, its beginning.
+            listed[name] = [parts[0][0] if isinstance(parts[0], tuple) else parts[0]]
     frame = Factorial.of(listed, linked, table, "design.factors")
     if not spans and count > frame.count:
         raise SpecError(f"design.pictures = {count:,}: there are only {frame.count:,} different scenes")
@@ -126,16 +129,23 @@ def _scenes(points: NDArray[np.float64], frame: Factorial, spans: Spans) -> Expl
         wire = next(iter(axis[0]))
         rows.append(np.zeros(len(points), np.int64))
         if wire in spans:
-            low, high = spans[wire]
-            numbers, inverse = np.unique(_rounded(low + column * (high - low)), return_inverse=True)
+            numbers, inverse = np.unique(_numbers(spans[wire], column), return_inverse=True)
             places: dict[Value, int] = {}  # both ends of a full turn are one level
-            canonical = map(frame.table[wire].canonical, numbers.tolist())
+            canonical = (frame.table[wire].canonical(OWN if number != number else number) for number in numbers.tolist())
             levels[wire] = []
             codes[wire] = np.array([places.setdefault(level, len(places)) for level in canonical])[inverse]
             levels[wire] = list(places)
         else:
             rows[-1] = np.minimum((column * len(axis)).astype(np.int64), len(axis) - 1)
     return frame.at_rows(rows).replaced(levels, codes)
+
+
+def _numbers(parts: Sequence[Value | Span], column: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the numbers of an axis at some places of it, in [0, 1); NaN where a number is the world's own."""
+    ranges = [part if isinstance(part, tuple) else (math.nan if part == OWN else float(part),) * 2 for part in parts]
+    low, high = np.array(ranges, np.float64).T
+    part = np.minimum((column * len(parts)).astype(np.int64), len(parts) - 1)
+    return _rounded(low[part] + (column * len(parts) - part) * (high[part] - low[part]))
 
 
 def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -264,7 +274,7 @@ class PointSequence(Design):
         method: ``random`` or ``sobol``.
         count: how many scenes.
         frame: the axes, of which those in ``spans`` have one level that stands for the range.
-        spans: factor → ends of its range.
+        spans: factor → the parts of its axis.
         seed: of the sequence, and the number of the attempt.
     """
 
@@ -333,14 +343,17 @@ class PointSequence(Design):
         wire = next(iter(axis[0]))
         if wire not in self._spans:
             return np.minimum((column * len(axis)).astype(np.int64), len(axis) - 1), len(axis)
-        low, high = self._spans[wire]
-        numbers = np.rint(_rounded(low + column * (high - low)) * 10**DECIMALS).astype(np.int64)
+        parts = self._spans[wire]
+        found = _numbers(parts, column)
+        own = np.isnan(found)
+        numbers = np.rint(np.where(own, 0, found) * 10**DECIMALS).astype(np.int64)
         period = self.table[wire].period
         if period is not None:
             turn = round(period * 10**DECIMALS)
-            return numbers % turn, turn
-        least = round(low * 10**DECIMALS) - 1
-        return numbers - least, round(high * 10**DECIMALS) + 2 - least
+            return np.where(own, turn, numbers % turn), turn + (OWN in parts)
+        every = [end for part in parts if part != OWN for end in (part if isinstance(part, tuple) else (float(part),))]
+        least, most = round(min(every) * 10**DECIMALS) - 1, round(max(every) * 10**DECIMALS) + 2
+        return np.where(own, most - least, numbers - least), most - least + (OWN in parts)
 
     def _reach(self, count: int) -> None:
         """Go on until so many different scenes are known."""

@@ -16,10 +16,14 @@ from torchmultiverse.scenes.design import MOST_PROBLEMS, Design
 from torchmultiverse.scenes.factors import FACTORS, FAMILY_COLUMNS, Factor, FactorTable, Value
 from torchmultiverse.scenes.kinds import AnyDesign, Level, SpecModel
 from torchmultiverse.scenes.splits import Splits
+from torchmultiverse.scenes.video import FRAME, FRAME_TIME
 
 MAX_SPEC_BYTES = 64 * 1024 * 1024
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 PASSES = ("rgb", "mask", "class", "depth", "normals")
+"""Passes that engines render."""
+CLIP_PASSES = ("flow_forward", "flow_backward", "hidden_forward", "hidden_backward", "track")
+"""Passes of frames, which are made of those of neighbouring frames."""
 
 
 class RenderSettings(SpecModel):
@@ -28,7 +32,12 @@ class RenderSettings(SpecModel):
     size: Annotated[list[int], Field(min_length=2, max_length=2)] = Field(
         default=[512, 512], description="width and height in pixels, 16 to 4096"
     )
-    passes: list[Literal["rgb", "mask", "class", "depth", "normals"]] = Field(default=["rgb"])
+    passes: list[
+        Literal[
+            "rgb", "mask", "class", "depth", "normals",
+            "flow_forward", "flow_backward", "hidden_forward", "hidden_backward", "track",
+        ]
+    ] = Field(default=["rgb"])  # fmt: skip
     format: Literal["png", "jpeg"] = Field(default="png", description="of the rgb pass; png is lossless")
     samples: int | None = Field(
         default=None,
@@ -225,11 +234,39 @@ def _built_problems(spec: Spec) -> list[str]:
             problems.append(f"render.size: {side} is out of range: 16 to 4096 pixels")
     if "rgb" not in spec.render.passes or len(set(spec.render.passes)) != len(spec.render.passes):
         problems.append(f"render.passes = {spec.render.passes}: 'rgb' must be there, and each pass once")
+    problems += _clip_problems(spec)
     for check in (spec.split_rules, spec.build):  # a spec that loads has a design that can be built
         try:
             check()
         except SpecError as error:
             problems.append(str(error))
+    return problems
+
+
+def _clip_problems(spec: Spec) -> list[str]:
+    """Return what does not go with clips, or not without them."""
+    problems = []
+    passes, moving = spec.render.passes, spec.design.moving()
+    asked = [name for name in passes if name in CLIP_PASSES]
+    if asked and not moving:
+        problems.append(f"render.passes: '{asked[0]}' is of frames; a design of the kind 'video' has them")
+    for name in asked:
+        needs = ("mask",) if name == "track" else ("mask", "depth")
+        if lacking := [f"'{other}'" for other in needs if other not in passes]:
+            problems.append(f"render.passes: '{name}' is made of {' and '.join(lacking)}; list that as well")
+    if moving and spec.quality.nudge:
+        problems.append(f"quality.nudge = {spec.quality.nudge:g}: the camera of a clip keeps to its path; 0 is right")
+    try:
+        wires = {spec.table[name].wire for name in moving}
+        named = spec.split_rules().named() if moving else {}
+    except SpecError:
+        return problems  # said where it is built
+    for place, factors in named.items():
+        if (cut := sorted(factors & wires)) and not factors & {FRAME, FRAME_TIME}:
+            problems.append(
+                f"{place} names {cut[0]}, which moves, so that it would cut clips; name what is the same in all of a "
+                f"clip, or {FRAME_TIME} as well to cut them"
+            )
     return problems
 
 

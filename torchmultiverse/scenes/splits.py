@@ -19,6 +19,7 @@ from torchmultiverse.errors import SpecError
 from torchmultiverse.scenes.design import Explicit
 from torchmultiverse.scenes.factors import FactorTable
 from torchmultiverse.scenes.scene import Scene, canonical_json
+from torchmultiverse.scenes.video import CLIP, NO_CLIP
 from torchmultiverse.scenes.where import Condition, parse_where
 
 TRAIN = "train"
@@ -26,7 +27,8 @@ TRAIN = "train"
 
 @dataclass(frozen=True)
 class HashFraction:
-    """A part of the scenes, drawn by hash of some factors; of the whole scene, where none is named."""
+    """A part of the scenes, drawn by hash of some factors; where none is named, of the whole scene, of a frame of its
+    clip."""
 
     fraction: float
     by: tuple[str, ...]
@@ -34,7 +36,10 @@ class HashFraction:
 
     def takes(self, scene: Scene) -> bool:
         """Whether a scene is in it."""
-        what = canonical_json([scene[name] for name in self.by]) if self.by else scene.canonical
+        if self.by:
+            what = canonical_json([scene[name] for name in self.by])
+        else:
+            what = scene.get_str(CLIP) if scene[CLIP] != NO_CLIP else scene.canonical
         digest = hashlib.sha256(f"{self.seed}:{what}".encode()).digest()
         return int.from_bytes(digest[:8], "little") < self.fraction * 2**64
 
@@ -79,6 +84,14 @@ class Splits:
     def names(self) -> list[str]:
         """Names of the splits, ``train`` first."""
         return [TRAIN, *self._rules]
+
+    def named(self) -> dict[str, set[str]]:
+        """Return the factors that each rule names, by its place in the spec."""
+        return {
+            f"splits.{name}[{i}]": set(rule.by) if isinstance(rule, HashFraction) else {c.factor for c in rule}
+            for name, rules in self._rules.items()
+            for i, rule in enumerate(rules)
+        }
 
     def of(self, scene: Scene) -> str:
         """Return the split of a scene."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torchmultiverse.errors import SpecError
+from torchmultiverse.scenes.conditions import OWN
 from torchmultiverse.scenes.factors import FACTORS, Factor, FactorTable, Value
 
 _TOKEN = re.compile(
@@ -94,7 +95,8 @@ def parse_where(text: str, table: FactorTable = FACTORS) -> tuple[Condition, ...
         try:
             return factor.canonical(float(token), "--where")
         except ValueError:
-            raise SpecError(f"--where: {factor.wire} is a number, '{token}' is none") from None
+            own = f"; or write {OWN}" if factor.default == OWN else ""
+            raise SpecError(f"--where: {factor.wire} is a number, '{token}' is none{own}") from None
 
     conditions: list[Condition] = []
     while True:
@@ -114,7 +116,10 @@ def parse_where(text: str, table: FactorTable = FACTORS) -> tuple[Condition, ...
         elif op in _COMPARE:
             if factor.kind != "number" and op not in {"=", "==", "!="}:
                 raise SpecError(f"--where: {factor.wire} has no order, so '{op}' means nothing; use =, != or in")
-            conditions.append(Condition(factor.wire, op, (value(factor),)))
+            found = value(factor)
+            if op in _ORDER and found == OWN:
+                raise SpecError(f"--where: '{OWN}' of {factor.wire} is above and below no number; use =, != or in")
+            conditions.append(Condition(factor.wire, op, (found,)))
         else:
             raise SpecError(f"--where: '{op}' is no comparison; use =, !=, <, <=, >, >= or in")
         if not tokens:

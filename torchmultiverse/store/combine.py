@@ -17,7 +17,8 @@ from torchmultiverse.store.assemble import assemble
 from torchmultiverse.store.card import write_card
 from torchmultiverse.store.classes import CLASS, joint_classes
 from torchmultiverse.store.licence import joint, licence_of
-from torchmultiverse.store.manifest import family_of
+from torchmultiverse.scenes import level_text
+from torchmultiverse.store.manifest import family_of, table_of
 from torchmultiverse.store.reader import StoredDataset, open_dataset
 from torchmultiverse.store.schema import IMAGE, VOLATILE
 
@@ -288,7 +289,8 @@ def _counts(datasets: Sequence[StoredDataset], rows: Sequence[tuple[int, int]]) 
         for name in dataset.factors:
             column = dataset.table([name])[name].to_pylist()
             per = counts.setdefault(name, {})
-            for level, n in Counter(str(column[index]) for index in kept).items():
+            factor = table_of(dataset.manifest)[name]
+            for level, n in Counter(level_text(factor, column[index]) for index in kept).items():
                 per[level] = per.get(level, 0) + n
     return counts
 

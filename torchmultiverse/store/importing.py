@@ -30,7 +30,9 @@ from torchmultiverse.scenes import (
     Scene,
     caption_columns,
     hard_negative,
+    may_be_own,
     parse_where,
+    to_stored,
 )
 from torchmultiverse.store.assemble import assemble
 from torchmultiverse.store.card import write_card
@@ -184,7 +186,8 @@ class _ImportedRows:
         given, scene = self.source.rows[index], self.scenes[index]
         made: dict[str, Any] = {"image": {"bytes": self.source.image(index), "path": self.source.paths[index]}}
         for name, kind in self.factors.items():
-            made[name] = float(scene[name]) if kind == pa.float64() else scene[name]
+            value = to_stored(scene.table[name], scene[name])
+            made[name] = float(value) if kind == pa.float64() and value is not None else value
         made["scene_id"] = scene.scene_id
         made |= caption_columns(self.family, scene)
         # A caption that came with the row is the one that the image was published with.
@@ -297,7 +300,7 @@ def _scene(row: Mapping[str, Any], factors: Sequence[str], table: FactorTable, p
         try:
             if not isinstance(value, _READABLE[factor.kind]):
                 raise SpecError(f"a {type(value).__name__} is no {'number' if factor.kind == 'number' else 'text'}")
-            if factor.kind == "number":
+            if factor.kind == "number" and not (may_be_own(factor) and value == factor.default):
                 value = float(value)
             elif factor.kind == "vector":
                 value = ",".join(_NUMBER.findall(str(value)))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from torchmultiverse.scenes import OWN
 from torchmultiverse.store.crossing import Crossing
 from torchmultiverse.store.thumbnails import Thumbnails
 
@@ -68,6 +69,8 @@ _Block = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[
 
 
 def _sortable(level: object) -> tuple[int, float, str]:
+    if level == OWN:
+        return -1, 0.0, ""
     if isinstance(level, int | float):
         return 0, float(level), ""
     return (2, 0.0, "") if level is None else (1, 0.0, str(level))

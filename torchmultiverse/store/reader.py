@@ -20,7 +20,7 @@ from torchmultiverse.engines import codec
 from torchmultiverse.errors import DatasetError, SpecError, nearest
 from torchmultiverse.images import decode, rgb
 from torchmultiverse.remote import local_copy
-from torchmultiverse.scenes import Condition, Factor, FactorTable, parse_where
+from torchmultiverse.scenes import Condition, Factor, FactorTable, from_stored, parse_where
 from torchmultiverse.store import pages
 from torchmultiverse.store.crossing import Crossing
 from torchmultiverse.store.ids import Ids
@@ -211,17 +211,20 @@ class StoredDataset(ImageSet):
             if isinstance(column, pa.ChunkedArray):
                 column = column.combine_chunks()
             # Each level is judged once, however many rows have it; the last place stands for null.
-            passes = [_passes(condition, factor, level) for level in column.dictionary.to_pylist()]
-            codes = pc.fill_null(column.indices, len(passes)).to_numpy(zero_copy_only=False)
-            keep &= np.array([*passes, False])[codes]
+            passes = [_passes(condition, factor, level) for level in [*column.dictionary.to_pylist(), None]]
+            codes = pc.fill_null(column.indices, len(passes) - 1).to_numpy(zero_copy_only=False)
+            keep &= np.array(passes)[codes]
         rows = np.flatnonzero(keep)
         indices = rows if self._indices is None else self._indices[rows]
         return StoredDataset(self.path, self._shards, self.schema, indices)
 
     @cached_property
     def crossing(self) -> Crossing:
-        """The factor columns as integer codes."""
-        return Crossing(self.tables(self.factors))
+        """The factor columns as integer codes; null is the level ``own`` of a number that may be."""
+        found = Crossing(self.tables(self.factors))
+        for name, levels in found.levels.items():
+            found.levels[name] = [from_stored(self._published[name], level) for level in levels]
+        return found
 
     def at(self, **levels: Any) -> NDArray[np.int64]:
         """Return the rows whose factors have these levels, in order, int64; names as in specs or as columns.
@@ -433,6 +436,7 @@ def _common(files: Sequence[Path], schemas: Sequence[pa.Schema]) -> pa.Schema:
 
 def _passes(condition: Condition, factor: Factor, level: Any) -> bool:
     """Whether a stored level passes; one that no scene could have (in a dataset of others) is compared as it is."""
+    level = from_stored(factor, level)
     if level is None:
         return False
     with contextlib.suppress(SpecError):

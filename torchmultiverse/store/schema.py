@@ -29,7 +29,6 @@ import pyarrow as pa
 from torchmultiverse.engines import Frame, codec
 from torchmultiverse.scenes import (
     CAPTIONS,
-    OWN,
     Design,
     Factor,
     FactorTable,
@@ -38,6 +37,7 @@ from torchmultiverse.scenes import (
     Splits,
     caption_columns,
     hard_negative,
+    to_stored,
 )
 from torchmultiverse.store.quality import FIGURE_GROUND, QUALITY, measure, outside
 
@@ -229,11 +229,8 @@ class RowSchema:
         """Return the factor columns of a scene; null where a number is the world's own."""
         found: dict[str, Any] = {}
         for name, (factor, kind) in self._factors.items():
-            value = scene[factor.wire]
-            if kind == pa.float64():
-                found[name] = None if value == OWN else float(value)
-            else:
-                found[name] = value
+            value = to_stored(factor, scene[factor.wire])
+            found[name] = float(value) if kind == pa.float64() and value is not None else value
         return found
 
     def fit(self, table: pa.Table) -> pa.Table:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from torchmultiverse.errors import DatasetError, nearest
 from torchmultiverse.files import write_atomic
-from torchmultiverse.scenes import FactorTable, canonical_json
+from torchmultiverse.scenes import OWN, FactorTable, canonical_json, in_level_order, unit_of
 from torchmultiverse.sheets import MOST_PIXELS, Tile, contact_sheet
 from torchmultiverse.store.manifest import table_of
 from torchmultiverse.store.views import ImageSet, columns_of, factor_table
@@ -171,12 +171,14 @@ def _arranged(
 
 
 def _levels(values: Column) -> list[Any]:
-    """Return the different values, numbers ascending, then words in order."""
+    """Return the different values: ``own``, numbers ascending, then words in order."""
+    if OWN in (different := list(dict.fromkeys(values.tolist()))):
+        return in_level_order(different)
 
     def rank(value: Any) -> tuple[bool, bool, Any]:
         return value is None, isinstance(value, str), 0 if value is None else value
 
-    return sorted(dict.fromkeys(values.tolist()), key=rank)
+    return sorted(different, key=rank)
 
 
 def _groups(values: Column, order: NDArray[np.int64], count: int) -> dict[Any, list[int | None]]:
@@ -211,6 +213,9 @@ def _plain(value: Any) -> Any:
 def _said(column: str, value: Any, table: FactorTable) -> str:
     """Return a value as people read it: a word by itself or by its name, a number with what it is of."""
     value = _plain(value)
+    if (unit := unit_of(column)) or (column in table and table[column].group and table[column].kind == "number"):
+        number = "own" if value == OWN else f"{float(value):.10g}"
+        return f"{column.replace('_', ' ')} {number}" + (f" {unit}" if unit and value != OWN else "")
     if isinstance(value, str):
         names = table[column].names if column in table else {}
         return next((name for name, level in names.items() if level == value), value)

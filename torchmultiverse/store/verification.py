@@ -14,7 +14,7 @@ from torchmultiverse.errors import DatasetError, SpecError
 from torchmultiverse.files import FolderLock, check_folder, disk_errors, sha256_file
 from torchmultiverse.images import ImageError, decode
 from torchmultiverse.remote import local_copy
-from torchmultiverse.scenes import FactorTable, Scene
+from torchmultiverse.scenes import FactorTable, Scene, from_stored
 from torchmultiverse.store.manifest import Manifest, ShardEntry, table_of
 
 
@@ -97,8 +97,9 @@ def _check(file: Path, entry: ShardEntry, table: FactorTable, untrusted: Set[str
                     doubted += row["scene_id"] in untrusted
                     scene = Scene.from_json(row["scene"], table)
                     for column in factors:
-                        if row[column] != scene[column]:
-                            return f"scene {row['scene_id']}: {column} is {row[column]}, its scene says {scene[column]}"
+                        said = from_stored(table[column], row[column])
+                        if said != scene[column]:
+                            return f"scene {row['scene_id']}: {column} is {said}, its scene says {scene[column]}"
                     for column in image_columns:
                         decode(row[column]["bytes"], f"{column} of scene {row['scene_id']}")
     except (OSError, pa.ArrowException, ValueError, SpecError, ImageError) as error:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.scenes import canonical_json
-from torchmultiverse.store.manifest import Manifest
+from torchmultiverse.scenes import canonical_json, level_text, may_be_own
+from torchmultiverse.store.manifest import Manifest, table_of
 
 _JSON = ("scene", "annotations")
 _NOT_FACTORS = frozenset(("engine", "render_ms", "split", "filename"))
@@ -231,16 +231,22 @@ def dataset_name(images: ImageSet) -> str:
 def columns_of(images: ImageSet) -> dict[str, NDArray[Any]]:
     """Return every scalar column (no image, no JSON) as a NumPy array; strings as objects.
 
+    A factor that is a number in some rows and the world's own in others is not a number but has levels: words.
+
     >>> columns_of(ImageList([Image.new("RGB", (8, 8))], [{"label": "cat", "camera_yaw": 45}]))
     {'label': array(['cat'], dtype=object), 'camera_yaw': array([45])}
     """
-    table = images.table()
+    table, factors = images.table(), table_of(images.manifest)
     arrays: dict[str, NDArray[Any]] = {}
     for name in table.column_names:
         column = table[name]
         if name in _JSON or pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
             continue
-        arrays[name] = np.asarray(column.to_pylist(), dtype=object if pa.types.is_string(column.type) else None)
+        values = column.to_pylist()
+        words = pa.types.is_string(column.type)
+        if column.null_count and name in factors and may_be_own(factors[name]):
+            values, words = [level_text(factors[name], value) for value in values], True
+        arrays[name] = np.asarray(values, dtype=object if words else None)
     return arrays
 
 

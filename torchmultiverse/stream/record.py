@@ -21,7 +21,7 @@ from torchmultiverse.files import (
     remove_temporary_files,
     sha256_file,
 )
-from torchmultiverse.scenes import Design, Scene, Spec
+from torchmultiverse.scenes import Design, Scene, Spec, level_text
 from torchmultiverse.store import (
     FORMAT,
     GROUP_ROWS,
@@ -178,7 +178,7 @@ class Recorder:
         counts = self._manifest.counts
         for name in self._labels:
             found = Counter(counts.get(name, {}))
-            found.update(str(row[name]) for row in rows)
+            found.update(level_text(self._design.table[name], row[name]) for row in rows)
             counts[name] = dict(found)
         self._manifest.counts = counts
 

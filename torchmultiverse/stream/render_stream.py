@@ -36,7 +36,7 @@ from torchmultiverse.engines import (
     capability,
 )
 from torchmultiverse.errors import DatasetError, SpecError
-from torchmultiverse.scenes import Design, Scene, Spec, load_spec, parse_spec
+from torchmultiverse.scenes import Design, Scene, Spec, as_number, load_spec, parse_spec
 from torchmultiverse.stream.dataset import to_tensor
 from torchmultiverse.stream.options import StreamOptions
 from torchmultiverse.stream.record import Recorder
@@ -455,7 +455,8 @@ class RenderStream(IterableDataset[Item]):
         self._yielded += 1
         if self._recorder is not None:
             self._recorder.add(scene, answer, weight)
-        columns = {scene.table[name].column: scene[name] for name in self.design.factors}
+        factors = [scene.table[name] for name in self.design.factors]
+        columns = {factor.column: as_number(factor, scene[factor.wire]) for factor in factors}
         image = self._transform(answer.image if self._device is None else self._there(answer))
         return {"image": image, **columns, "scene_id": scene.scene_id, "weight": weight}
 

@@ -33,10 +33,8 @@ def passes(
                 table[number] = index
             arrays[name] = codec.class_numbers(table[buffers.instance])
         elif name == "depth":
-            width, height = view.size
-            x = (np.arange(width) + 0.5 - width / 2) / view.focal
-            y = (np.arange(height) + 0.5 - height / 2) / view.focal
-            slant = np.sqrt(1 + x[None] ** 2 + y[:, None] ** 2)
+            x, y = view.grid()
+            slant = np.sqrt(1 + x**2 + y**2)
             arrays[name] = (buffers.distance / slant).astype(np.float32)
         elif name == "normals":
             arrays[name] = (buffers.shading_normal @ view.rotation.T).astype(np.float32)

@@ -13,30 +13,26 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from torchmultiverse.engines.builtin.world import World
 from torchmultiverse.images import jpeg
 from torchmultiverse.scenes import Scene
 
 Array = NDArray[np.float32]
 _BY_GROUP: dict[str, tuple[str, ...]] = {
-    "light": (),
-    "weather": ("Fog_Visibility", "Dust_Visibility"),
+    "light": ("Sun_Elevation", "Sun_Azimuth", "Overcast", "Lamps"),
+    "weather": ("Fog_Visibility", "Dust_Visibility", "Rain", "Snow"),
     "camera": (
         "Camera_Focal_Length", "Camera_Distance", "Camera_Height", "Camera_Exposure", "Camera_Electrons",
         "Camera_Read_Noise", "JPEG_Quality",
     ),
-    "occlusion": (),
+    "occlusion": ("Occluder", "Occlusion"),
     "crowding": (),
-    "region": (),
+    "region": ("World_Region",),
 }  # fmt: skip
 OFFERED = frozenset(wire for group in _BY_GROUP.values() for wire in group)
 """Wire names; a scene with another condition is refused."""
 KOSCHMIEDER = -float(np.log(0.02))
 """Optical depth at which 2 % of the contrast is left (Koschmieder, 1924): 3.912."""
 _DUST = np.array([0.75, 0.52, 0.30])
-_BRIGHTEST = 0.6
-"""Most that lit air is of white after exposure, as in a picture that a photographer exposed for it."""
-_HORIZON = 15.0
 
 
 @dataclass(frozen=True)
@@ -49,6 +45,8 @@ class Conditions:
         electrons: of a pixel at white (1 after exposure, before the tone curve), or None for no noise.
         read_noise: std in electrons.
         jpeg: quality, or None.
+        rain, snow: mm/h and cm/h.
+        shutter: seconds that it is open.
     """
 
     fog: float | None = None
@@ -57,11 +55,14 @@ class Conditions:
     electrons: float | None = None
     read_noise: float = 0.0
     jpeg: int | None = None
+    rain: float = 0.0
+    snow: float = 0.0
+    shutter: float = 0.0
 
     @property
     def airy(self) -> bool:
-        """Whether there is anything in the air, for which distances are needed."""
-        return self.fog is not None or self.dust is not None
+        """Whether there is anything in the air, for which distances and its light are needed."""
+        return self.fog is not None or self.dust is not None or self.rain > 0 or self.snow > 0
 
     @property
     def plain(self) -> bool:
@@ -79,33 +80,28 @@ def conditions_of(scene: Scene) -> Conditions:
         scene.get_number("Camera_Electrons"),
         scene.get_float("Camera_Read_Noise"),
         None if quality is None else round(quality),
+        scene.get_float("Rain"),
+        scene.get_float("Snow"),
+        scene.get_float("Camera_Shutter") / 1000,
     )
 
 
-def through_air(color: Array, distance: Array, world: World, conditions: Conditions) -> Array:
+def through_air(color: Array, distance: Array, light: NDArray[np.float64], conditions: Conditions) -> Array:
     """Return radiance (H, W, 3) as it arrives through fog and dust.
 
     Contrast falls as exp(-3.912 · distance / visibility); what is lost is made up by the light of the air itself.
 
     Args:
         color: radiance that leaves things.
-        distance: metres to them (H, W); infinite for the sky.
-        world: whose horizon lights the air.
+        distance: metres to them (H, W), or through the air where they are behind it.
+        light: radiance that a bright fog sends to the eye (3,).
         conditions: with the visibilities.
     """
     for visibility, tint in ((conditions.fog, np.ones(3)), (conditions.dust, _DUST)):
         if visibility is not None:
             kept = np.exp(-KOSCHMIEDER * distance[..., None].astype(np.float64) / visibility)
-            color = (color * kept + airlight(world) * tint * (1 - kept)).astype(np.float32)
+            color = (color * kept + light * tint * (1 - kept)).astype(np.float32)
     return color
-
-
-def airlight(world: World) -> NDArray[np.float64]:
-    """Return the radiance of lit air (3,): the mean of what is about the horizon, no brighter than a picture shows."""
-    rows = len(world.environment)
-    elevation = 90 - (np.arange(rows) + 0.5) / rows * 180
-    mean = world.environment[np.abs(elevation) < _HORIZON].astype(float).mean((0, 1))
-    return np.asarray(mean * min(1.0, _BRIGHTEST / max(float(mean.mean()) * world.exposure, 1e-9)))
 
 
 def exposed(color: Array, conditions: Conditions, rng: np.random.Generator) -> Array:

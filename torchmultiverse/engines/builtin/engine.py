@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from torchmultiverse.engines import Asset, Catalogue, Choice, Engine, Failure, Frame, RenderOptions, class_list
-from torchmultiverse.engines.builtin import annotate, conditions, placement, relative
+from torchmultiverse.engines.builtin import annotate, conditions, offers, placement, relative
 from torchmultiverse.engines.builtin.footprint import centre_of_mass
 from torchmultiverse.engines.builtin.mesh import MeshPart
+from torchmultiverse.engines.builtin.occlusion import OCCLUDERS, Occlusion
 from torchmultiverse.engines.builtin.postprocess import denoiser_works, postprocess, tint
+from torchmultiverse.engines.builtin.regions import region_choice, region_table
 from torchmultiverse.engines.builtin.renderer import CharacterInstance, WorldRenderer
 from torchmultiverse.engines.builtin.variant import activate
 from torchmultiverse.engines.builtin.world import World, load_spec, world_names
@@ -28,7 +30,7 @@ from torchmultiverse.engines.builtin.world_builder import load_world
 from torchmultiverse.engines.builtin.world_conditions import WorldConditions, apply_conditions, world_conditions_of
 from torchmultiverse.errors import EngineError, SpecError, nearest
 from torchmultiverse.resources import data_folder
-from torchmultiverse.scenes import BLANK, FACTORS, Scene, base_world, classes_of, scene_seed
+from torchmultiverse.scenes import BLANK, FACTORS, OWN, Scene, base_world, classes_of, scene_seed
 
 REVISION = 5
 """Picture revision: raised by whoever changes what any scene looks like, in whatever module.
@@ -66,6 +68,7 @@ class AssetSource(Protocol):
 
     ``classes`` are those that characters are of which their names do not tell (see `scenes.classes_of`), by character.
 
+    ``regions`` are the looks that worlds have beside their own: by world, then name, in a few words.
     ``packs`` names the packs of assets it draws from, ``assets`` says whose they are, ``about`` what worlds and
     characters are in a few words (by kind, then name), ``fingerprint`` is of all that a picture can show of them.
     ``side`` is that of the picture in pixels: a mesh need not be finer than what the picture can show, and the fewer
@@ -77,7 +80,8 @@ class AssetSource(Protocol):
     def textures(self) -> list[str]: ...  # noqa: D102
     def load(self, name: str, texture: str, side: int = 512) -> Character: ...  # noqa: D102
     def worlds(self) -> list[str]: ...  # noqa: D102
-    def world(self, name: str) -> World: ...  # noqa: D102
+    def world(self, name: str, region: str = OWN) -> World: ...  # noqa: D102
+    def regions(self) -> dict[str, dict[str, str]]: ...  # noqa: D102
     def packs(self) -> list[str]: ...  # noqa: D102
     def assets(self) -> list[Asset]: ...  # noqa: D102
     def about(self) -> dict[str, dict[str, str]]: ...  # noqa: D102
@@ -123,8 +127,12 @@ class ProceduralAssets(AssetSource):
         return world_names()
 
     @override
-    def world(self, name: str) -> World:
-        return load_world(name)
+    def world(self, name: str, region: str = OWN) -> World:
+        return load_world(name, region)
+
+    @override
+    def regions(self) -> dict[str, dict[str, str]]:
+        return region_table()
 
     @override
     def assets(self) -> list[Asset]:
@@ -152,6 +160,8 @@ class ProceduralAssets(AssetSource):
         for folder in ("worlds", "props", "characters", "objects"):
             for path in sorted((scenes / folder).glob("*.json")):
                 digest.update(path.name.encode() + path.read_bytes())
+        for path in sorted((scenes / "regions").glob("*/*.json")):
+            digest.update(f"{path.parent.name}/{path.name}".encode() + path.read_bytes())
         for name in ("paints.json", "textures.json"):
             digest.update((scenes / name).read_bytes())
         return digest.digest()
@@ -193,6 +203,11 @@ class _LruCache:
         return value
 
 
+def _key(world: World) -> tuple[str, str]:
+    """Return what tells the ground of a world from that of another."""
+    return world.name, world.region
+
+
 def describe(assets: AssetSource | None = None) -> Catalogue:
     """Return what the engine renders of some assets, by default the package's; no renderer is loaded for it.
 
@@ -216,6 +231,8 @@ def describe(assets: AssetSource | None = None) -> Catalogue:
         "Character_Name": character, "Character2_Name": character,
         "Character_Texture": texture, "Character2_Texture": texture,
         "Character1_Pos": position, "Character2_Pos": position,
+        "Occluder": Choice(levels=list(OCCLUDERS), about=OCCLUDERS),
+        "World_Region": region_choice(source.regions()),
     }  # fmt: skip
     return Catalogue(
         engine="builtin",
@@ -268,6 +285,7 @@ class BuiltinEngine(Engine):
         self._worlds = _LruCache(worlds, cyclic=True)
         self._characters = _LruCache(96)
         self._instances = _LruCache(8)
+        self._occlusion = Occlusion()
         self._catalogue: Catalogue | None = None
         self._closed = False
         self.on_device = False
@@ -346,6 +364,8 @@ class BuiltinEngine(Engine):
         if name not in self._world_names:
             raise SpecError(f"no world '{name}'.{nearest(name, self._world_names)}")
         renderer = self._world(name, world_conditions_of(scene))
+        offers.refuse(renderer.world, scene)
+        around = renderer.surround() if surroundings.airy else None
         loaded = time.perf_counter()
         kind = placement.layout(scene, actors)
         view = placement.view(scene, renderer.world, kind, options.size)
@@ -353,7 +373,9 @@ class BuiltinEngine(Engine):
         for actor in actors:
             instances[actor.number - 1] = self._instance(actor, actors, renderer, min(options.size))
         instances = self._arranged(instances, actors, renderer, min(options.size))
-        renderer.set_characters(instances)
+        occluded = self._occlusion.find(scene, actors, instances, renderer, view)
+        view = occluded.view
+        renderer.set_characters(instances, occluded.scenery)
         placed = time.perf_counter()
         samples = options.samples or self.samples or renderer.world.spec.samples
         seed = scene_seed(options.seed, scene.scene_id)
@@ -364,7 +386,7 @@ class BuiltinEngine(Engine):
         images: dict[str, Any] = {}
         tensors: dict[str, Any] = {}
         if buffers.on_device is None:
-            images["rgb"] = postprocess(buffers, renderer.world, view, light, self.denoise, surroundings, seed)
+            images["rgb"] = postprocess(buffers, renderer.world, view, light, self.denoise, surroundings, seed, around)
         else:
             from torchmultiverse.engines.builtin.postprocess_device import postprocess_device
 
@@ -375,7 +397,8 @@ class BuiltinEngine(Engine):
         info: dict[str, Any] = {"camera": view.as_dict(), "layout": kind}
         if self.annotated:
             rgb = images["rgb"] if "rgb" in images else tensors["rgb"].cpu().numpy()
-            info["objects"] = annotate.objects(actors, instances, buffers, view, classes, rgb)
+            facts = annotate.objects(actors, instances, buffers, view, classes, rgb)
+            info["objects"] = occluded.recorded(facts, buffers.instance)
         done = time.perf_counter()
         return Frame(
             scene,
@@ -396,12 +419,14 @@ class BuiltinEngine(Engine):
         )
 
     def _world(self, name: str, asked: WorldConditions) -> WorldRenderer:
-        """Return a world as its conditions make it, loaded."""
+        """Return a world as its conditions make it, loaded; its light changes without loading it anew."""
 
         def loaded() -> WorldRenderer:
-            return WorldRenderer(apply_conditions(self._assets.world(name), asked))
+            return WorldRenderer(apply_conditions(self._assets.world(name, asked.region), asked.unlit))
 
-        return self._worlds.get((name, asked), loaded)  # type: ignore[no-any-return]
+        renderer: WorldRenderer = self._worlds.get((name, asked.unlit), loaded)
+        renderer.relight(asked)
+        return renderer
 
     def _instance(
         self, actor: placement.Actor, actors: list[placement.Actor], renderer: WorldRenderer, side: int
@@ -417,7 +442,7 @@ class BuiltinEngine(Engine):
             parts = _placed_parts(getattr(mesh, "parts", ()), vertices, normals)
             return CharacterInstance(vertices, mesh.faces, normals, mesh.color, mesh.roughness, parts)
 
-        return self._instances.get((renderer.world.name, side, actor, *actors), placed)  # type: ignore[no-any-return]
+        return self._instances.get((*_key(renderer.world), side, actor, *actors), placed)  # type: ignore[no-any-return]
 
     def _arranged(
         self,
@@ -451,7 +476,7 @@ class BuiltinEngine(Engine):
                 moved[number] = replace(one, vertices=vertices, parts=parts)
             return moved
 
-        key = ("arranged", renderer.world.name, side, *actors)
+        key = ("arranged", *_key(renderer.world), side, *actors)
         return self._instances.get(key, arranged)  # type: ignore[no-any-return]
 
     @override

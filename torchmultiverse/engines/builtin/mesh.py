@@ -30,6 +30,7 @@ class Material:
             metre of it lets through; below 0 that of a thin pane, whose colour is what it lets through.
         coat: strength of a clear coat over it, 0 to 1.
         translucency: share of the diffuse light that goes through to the other side, 0 to 1 (a leaf, a lampshade).
+        lamp: whether its emission is that of a lamp, a sign or a fire; a window's day or a planet's light is not.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Material:
     coat: float = 0.0
     translucency: float = 0.0
     repeat: bool = False
+    lamp: bool = True
     color: NDArray[np.uint8] | None = None
     rough: NDArray[np.uint8] | None = None
     height: Floats | None = None

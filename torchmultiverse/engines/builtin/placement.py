@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from torchmultiverse.engines.builtin.lens import SENSOR_SIDE, Lens, lens_of, undistorted
 from torchmultiverse.engines.builtin.relative import RELATIVE
 from torchmultiverse.engines.builtin.world import World
 from torchmultiverse.errors import SpecError, nearest
@@ -27,8 +28,6 @@ Layout = Literal["center", "pair", "stack", "free"]
 POSITIONS = tuple(sorted(("bottom", "center", "left", "location", "right", "top", *RELATIVE)))
 FOV = 40.0
 """Opening of the shorter side of the picture in the published layouts, degrees."""
-SENSOR_SIDE = 24.0
-"""Shorter side of the sensor for which ``Camera_Focal_Length`` is, millimetres."""
 _SIDE = 1.12
 _GAP = 0.22
 _SPECIES_SIZE = 1.6
@@ -64,7 +63,7 @@ def extent(points: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
 
 @dataclass(frozen=True)
 class View:
-    """A pinhole camera.
+    """A camera: a pinhole, and what its lens does beyond that.
 
     Attributes:
         position: of the eye, world coordinates.
@@ -72,12 +71,14 @@ class View:
             ``camera = rotation @ (world - position)``.
         focal: focal length in pixels, square pixels; the principal point is the picture's centre.
         size: width and height in pixels.
+        lens: depth of field and distortion.
     """
 
     position: NDArray[np.float64]
     rotation: NDArray[np.float64]
     focal: float
     size: tuple[int, int]
+    lens: Lens = Lens()  # noqa: RUF009 - frozen
 
     @property
     def opening(self) -> float:
@@ -89,15 +90,42 @@ class View:
         p = product(np.asarray(points, float) - self.position, self.rotation.T)
         depth = p[:, 2]
         flat = self.focal * p[:, :2] / np.where(np.abs(depth) < 1e-9, 1e-9, depth)[:, None]
+        if self.lens.distortion:
+            flat = self.focal * self.lens.distorted(flat / self.focal)
         return flat + np.asarray(self.size) / 2, depth
+
+    def slopes(self, x: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return how far to the right and how far down a ray goes per metre forward, for pixel coordinates.
+
+        Args:
+            x, y: of shapes that go with each other; pixel centres are at halves.
+        """
+        width, height = self.size
+        u, v = (x - width / 2) / self.focal, (y - height / 2) / self.focal
+        if self.lens.distortion:
+            radius = np.maximum(np.sqrt(u**2 + v**2), 1e-9)
+            factor = undistorted(radius, self.lens.distortion) / radius
+            u, v = u * factor, v * factor
+        return u, v
+
+    def grid(self, step: int = 1) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the `slopes` at the centres of every ``step``-th pixel, of shapes that go with (H, W)."""
+        width, height = self.size
+        return self.slopes((np.arange(0, width, step) + 0.5)[None], (np.arange(0, height, step) + 0.5)[:, None])
 
     def as_dict(self) -> dict[str, Any]:
         """Return intrinsics and extrinsics as JSON values, with their conventions."""
         width, height = self.size
         extrinsic = np.concatenate([self.rotation, (-self.rotation @ self.position)[:, None]], 1)
-        return {
+        more: dict[str, Any] = {}
+        if k1 := self.lens.distortion:
+            more["distortion"] = {"model": "OpenCV", "k1": k1, "k2": 0.0, "p1": 0.0, "p2": 0.0}
+        if self.lens.aperture:
+            more["depth_of_field"] = {"aperture_m": self.lens.aperture, "focus_m": self.lens.focus}
+        return more | {
             "convention": "world: metres, right-handed, z up; camera: x right, y down, z forward; "
-            "pixel = K [R|t] world, pixel centres at halves",
+            "pixel = K [R|t] world, pixel centres at halves"
+            + ("; after the division by depth x (1 + k1 r²), r² = x · x" if self.lens.distortion else ""),
             "K": [[self.focal, 0.0, width / 2], [0.0, self.focal, height / 2], [0.0, 0.0, 1.0]],
             "Rt": [[float(v) for v in row] for row in extrinsic],
         }
@@ -243,7 +271,8 @@ def view(scene: Scene, world: World, kind: Layout, size: tuple[int, int]) -> Vie
     focal = min(size) / 2 / np.tan(np.radians(opening / 2))
     if (length := scene.get_number("Camera_Focal_Length")) is not None:
         focal = min(size) * length / SENSOR_SIDE
-    return View(target - forward * distance, axes, float(focal), size)
+    lens = lens_of(scene, size, float(focal), distance)
+    return View(target - forward * distance, axes, float(focal), size, lens)
 
 
 def _elevation(scene: Scene, own: float, distance: float, height: float) -> float:

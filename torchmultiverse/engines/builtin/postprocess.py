@@ -8,10 +8,12 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.engines.builtin.conditions import Conditions, compressed, exposed, through_air
+from torchmultiverse.engines.builtin.conditions import Conditions, compressed, exposed
 from torchmultiverse.engines.builtin.noise import Noise
 from torchmultiverse.engines.builtin.placement import View
+from torchmultiverse.engines.builtin.surround import open_sky
 from torchmultiverse.engines.builtin.tracer import RenderBuffers
+from torchmultiverse.engines.builtin.weather import through_weather
 from torchmultiverse.engines.builtin.world import Haze, World, WorldSpec
 from torchmultiverse.errors import SpecError
 
@@ -98,8 +100,8 @@ def _shafts(haze: Haze, view: View, buffers: RenderBuffers, sun: NDArray[np.floa
     """Return how much brighter the water along each pixel is, (H, W, 1): beams through a rippled surface."""
     width, height = view.size
     step = max(1, width // 128)
-    x, y = np.meshgrid(np.arange(0, width, step) + 0.5 - width / 2, np.arange(0, height, step) + 0.5 - height / 2)
-    directions = np.stack([x / view.focal, y / view.focal, np.ones_like(x)], -1) @ view.rotation
+    x, y = np.broadcast_arrays(*view.grid(step))
+    directions = np.stack([x, y, np.ones_like(x)], -1) @ view.rotation
     directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
     limit = np.minimum(buffers.distance[::step, ::step], 22.0)
     total, weight = np.zeros(x.shape), np.zeros(x.shape)
@@ -128,10 +130,9 @@ def veil_of(spec: WorldSpec, view: View, buffers: RenderBuffers) -> Array:
         from torchmultiverse.engines.builtin.sky import direction
 
         # Water is brighter towards the surface.
-        x = (np.arange(view.size[0]) + 0.5 - view.size[0] / 2) / view.focal
-        y = (np.arange(view.size[1]) + 0.5 - view.size[1] / 2) / view.focal
-        up = view.rotation[0, 2] * x[None] + view.rotation[1, 2] * y[:, None] + view.rotation[2, 2]
-        up = up / np.sqrt(1 + x[None] ** 2 + y[:, None] ** 2)
+        x, y = view.grid()
+        up = view.rotation[0, 2] * x + view.rotation[1, 2] * y + view.rotation[2, 2]
+        up = up / np.sqrt(1 + x**2 + y**2)
         veil = veil * (0.35 + 1.5 * np.clip(up + 0.25, 0, 1) ** 1.5)[..., None]
         sun = direction(spec.sky.sun_elevation, spec.sky.sun_azimuth)
         veil = veil * (1 + haze.shafts * _shafts(haze, view, buffers, sun))
@@ -146,6 +147,7 @@ def postprocess(
     denoised: bool,
     conditions: Conditions = Conditions(),  # noqa: B008 - frozen
     seed: int = 0,
+    around: Array | None = None,
 ) -> NDArray[np.uint8]:
     """Return the picture, uint8 (H, W, 3), sRGB.
 
@@ -154,7 +156,8 @@ def postprocess(
         world, view, light: what it shows, from where, and in which ``Scene_Light``.
         denoised: whether to denoise.
         conditions: of air, exposure, sensor and file.
-        seed: of the sensor's noise.
+        seed: of the picture: of what falls, and of the sensor's noise.
+        around: the light from all sides, as `surround` returns it, where something is in the air; by default the sky's.
     """
     spec = world.spec
     color = denoise(buffers) if denoised and denoiser_works() else buffers.color
@@ -162,7 +165,8 @@ def postprocess(
     if spec.haze is not None:
         color = color * buffers.transmittance + veil_of(spec, view, buffers) * (1 - buffers.transmittance)
     if conditions.airy:
-        color = through_air(color, buffers.distance, world, conditions)
+        light_around = open_sky(world) if around is None else around
+        color = through_weather(color, buffers.distance, view, conditions, light_around, seed)
     color = color * (tint(light) * world.exposure).astype(np.float32)
     if spec.glow > 0:
         from scipy.ndimage import gaussian_filter

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from torchmultiverse.engines.builtin.mesh import Light, Material, Mesh, linear, smooth_normals
 from torchmultiverse.engines.builtin.placement import View, entry
+from torchmultiverse.engines.builtin.surround import surround
 from torchmultiverse.engines.builtin.tracer import (
     CHARACTER_MATERIAL,
     DEPTH,
@@ -24,10 +26,13 @@ from torchmultiverse.engines.builtin.tracer import (
     transmittance,
 )
 from torchmultiverse.engines.builtin.world import World
+from torchmultiverse.engines.builtin.world_conditions import WorldConditions, lit
 
 __all__ = ["CharacterInstance", "RenderBuffers", "WorldRenderer"]
 
 AUXILIARY_SAMPLES = 4
+_LIGHTS = 8
+"""How many skies of a world are kept, six megabytes each."""
 
 
 def _glass(material: Material, mesh: Mesh) -> dict[str, Any]:
@@ -192,15 +197,21 @@ _CHARACTER_BSDF = {
 }
 
 
-def description(world: World) -> dict[str, Any]:
-    """Return a world as what Mitsuba loads: sky, parts and lamps."""
+def description(world: World, before: Mapping[int, Any] | None = None) -> dict[str, Any]:
+    """Return a world as what Mitsuba loads: sky, parts and lamps.
+
+    Args:
+        world: what to load.
+        before: parts that have been loaded, by number.
+    """
     mi = mitsuba()
     # The environment of `sky` has its azimuth from +x to +y; Mitsuba's runs the other way round, y up.
     upright = mi.ScalarTransform4f(np.array([[0, 0, -1, 0], [-1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1.0]]))
     sky = mi.Bitmap(np.ascontiguousarray(world.environment[:, ::-1]))
     content: dict[str, Any] = {"type": "scene", "sky": {"type": "envmap", "bitmap": sky, "to_world": upright}}
+    before = before or {}
     for k, part in enumerate(world.parts):
-        content[f"part{k}"] = _part(f"part{k}", part.material, part.mesh)
+        content[f"part{k}"] = before[k] if k in before else _part(f"part{k}", part.material, part.mesh)
     for k, light in enumerate(world.lights):
         content[f"light{k}"] = _lamp(light)
     return content
@@ -234,16 +245,61 @@ class WorldRenderer:
     """
 
     def __init__(self, world: World, depth: int = DEPTH) -> None:
-        self.world = world
+        self.world = self.base = world
+        self._lit: OrderedDict[WorldConditions, World] = OrderedDict()
         self._renderer = ScalarRenderer(world, depth) if mitsuba().variant() == "scalar_rgb" else Tracer(world, depth)
-        self._characters: list[CharacterInstance | None] = []
+        self._surround: tuple[World, Array] | None = None
+        self._shown: list[CharacterInstance | None] = []
+        self._numbered = 0
 
-    def set_characters(self, characters: list[CharacterInstance | None]) -> None:
-        """Put characters into as many slots; nothing is done where they are there already."""
-        same = len(characters) == len(self._characters)
-        if not same or any(new is not old for new, old in zip(characters, self._characters, strict=True)):
-            self._characters = list(characters)
-            self._renderer.set_characters(self._characters)
+    def relight(self, asked: WorldConditions) -> None:
+        """Light the world that has been loaded as its conditions ask for; no mesh is loaded anew.
+
+        The last few lights are kept: a sky takes a tenth of a second.
+
+        Raises:
+            SpecError: a world that has no sun to move or no lamps.
+        """
+        world = self._lit.pop(asked, None) or lit(self.base, asked)
+        self._lit[asked] = world
+        if len(self._lit) > _LIGHTS:
+            self._lit.popitem(last=False)
+        if world is self.world:
+            return
+        self.world = world
+        if self._renderer.relight(world):
+            self._shown = []
+
+    def set_characters(
+        self, characters: list[CharacterInstance | None], scenery: Sequence[CharacterInstance] = ()
+    ) -> None:
+        """Put characters into as many slots; nothing is done where they are there already.
+
+        Args:
+            characters: one for each number of a mask, from 1.
+            scenery: what stands before them and is no character: its number in masks is 0.
+        """
+        shown = [*characters, *scenery]
+        self._numbered = len(characters)
+        same = len(shown) == len(self._shown)
+        if not same or any(new is not old for new, old in zip(shown, self._shown, strict=True)):
+            self._shown = shown
+            self._renderer.set_characters(shown)
+
+    def instances(self, view: View) -> NDArray[np.uint8]:
+        """Return the number of the character at each pixel's centre (H, W), 0 where there is none."""
+        return self._characters_of(self._renderer.centres(view)[0])
+
+    def _characters_of(self, slots: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return what is in slots: in those after the characters' there is scenery."""
+        return slots if len(self._shown) == self._numbered else np.where(slots > self._numbered, np.uint8(0), slots)
+
+    def surround(self) -> Array:
+        """Return the light from all sides in the world's middle (see `surround`); its characters leave for that."""
+        if self._surround is None or self._surround[0] is not self.world:
+            self.set_characters([])
+            self._surround = (self.world, surround(self.world, self.render))
+        return self._surround[1]
 
     def render(self, view: View, samples: int, seed: int, device: bool = False, exact: bool = True) -> RenderBuffers:
         """Render the world and the characters in it.
@@ -255,8 +311,11 @@ class WorldRenderer:
         """
         if isinstance(self._renderer, Tracer):
             shafts = self.world.spec.haze is not None and self.world.spec.haze.shafts > 0  # which end at surfaces
-            return self._renderer.render(view, samples, seed, device=device, exact=exact or shafts)
-        return self._renderer.render(view, samples, seed)
+            buffers = self._renderer.render(view, samples, seed, device=device, exact=exact or shafts)
+        else:
+            buffers = self._renderer.render(view, samples, seed)
+        buffers.instance = self._characters_of(buffers.instance)
+        return buffers
 
 
 class ScalarRenderer:
@@ -274,6 +333,17 @@ class ScalarRenderer:
         self._path = integrator(depth)
         self.set_characters([])
 
+    def relight(self, world: World) -> bool:
+        """See `Tracer.relight`; parts that emit otherwise are made anew."""
+        pairs = list(zip(world.parts, self.world.parts, strict=True))
+        if any(new.mesh is not old.mesh for new, old in pairs):
+            raise ValueError(f"{world.name}: its meshes are not those that are loaded")
+        same = {k: self._content[f"part{k}"] for k, (new, old) in enumerate(pairs) if new is old}
+        self.world = world
+        self._content = description(world, same)
+        self.set_characters([])
+        return True
+
     def set_characters(self, characters: Sequence[CharacterInstance | None]) -> None:
         """Put characters into as many slots. The scene is put together anew from the same parts."""
         self._slots = [character_shapes(f"slot{k}", c) if c else {} for k, c in enumerate(characters)]
@@ -289,7 +359,7 @@ class ScalarRenderer:
         first = {"type": "aov", "aovs": "albedo:albedo,normal:sh_normal,depth:depth"}
         maps = self._render(view, AUXILIARY_SAMPLES, seed, mitsuba().load_dict(first))
         albedo, normal, depth = maps[..., :3], maps[..., 3:6], maps[..., 6:]
-        instance, distance, shading_normal = self._centres(view)
+        instance, distance, shading_normal = self.centres(view)
         sky = ~np.isfinite(distance)
         albedo = np.where(sky[..., None], 1, albedo)
         haze = self.world.spec.haze
@@ -308,7 +378,7 @@ class ScalarRenderer:
             shading_normal,
         )
 
-    def _centres(self, view: View) -> tuple[NDArray[np.uint8], Array, Array]:
+    def centres(self, view: View) -> tuple[NDArray[np.uint8], Array, Array]:
         """Return what is at the pixels' centres: one sample without jitter."""
         first = {"type": "aov", "aovs": "at:position,shape:shape_index,face:prim_index"}
         values = self._render(view, 1, 0, mitsuba().load_dict(first))

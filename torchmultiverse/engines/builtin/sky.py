@@ -81,7 +81,7 @@ def _depth(position: Array, toward: Array, mie: float, steps: int = 8) -> tuple[
     return air, dust
 
 
-def _daylight(sky: Sky, d: Array, sun: Array) -> tuple[Array, Array]:
+def daylight(sky: Sky, d: Array, sun: Array) -> tuple[Array, Array]:
     """Return the radiance of each direction and the sunlight's transmittance at the ground (3,)."""
     mie = _MIE * sky.haziness
     rayleigh = _RAYLEIGH * np.array([1, 1, sky.blueness])
@@ -143,7 +143,7 @@ def environment(sky: Sky, noise: Noise, rng: np.random.Generator) -> NDArray[np.
     z = d[..., 2]
     if sky.kind == "daylight":
         small = directions(HEIGHT // 4, WIDTH // 4)
-        coarse, sunlight = _daylight(sky, small, sun)
+        coarse, sunlight = daylight(sky, small, sun)
         from scipy.ndimage import zoom
 
         radiance = np.stack([zoom(coarse[..., k], 4, order=1, mode="nearest", grid_mode=True) for k in range(3)], -1)
@@ -163,7 +163,7 @@ def environment(sky: Sky, noise: Noise, rng: np.random.Generator) -> NDArray[np.
     if sky.sun > 0:
         radius = np.radians(sky.sun_radius)
         disc = smoothstep(np.cos(radius * 1.15), np.cos(radius * 0.85), np.sum(d * sun, -1))
-        # Irradiance of the real sun in the units of `_daylight` (20 at the top of the atmosphere), in a larger disc.
+        # Irradiance of the real sun in the units of `daylight` (20 at the top of the atmosphere), in a larger disc.
         radiance = radiance + (disc / (np.pi * radius**2))[..., None] * sunlight * 20 * sky.sun
     return radiance.astype(np.float32)
 

@@ -15,6 +15,7 @@ from torchmultiverse.engines.builtin.noise import Noise
 from torchmultiverse.engines.builtin.sky import RGB, Sky
 from torchmultiverse.errors import SpecError, nearest
 from torchmultiverse.resources import data_folder
+from torchmultiverse.scenes import OWN
 
 GROUND_EXTENT = 4.0
 """Half the side of the square around the centre whose ground height a world knows."""
@@ -36,6 +37,10 @@ class Haze(BaseModel):
 
 _OPEN = 1e4
 """From here on, metres, a limit of the camera is none."""
+
+
+OUTDOORS = "outdoors"
+"""Setting of a world that is open to the sky."""
 
 
 class Camera(BaseModel):
@@ -62,8 +67,10 @@ class WorldSpec(BaseModel):
         exposure: stops on top of the world's fixed exposure (which makes lit ground of ``key`` albedo middle grey).
         light: irradiance that the exposure is made for; by default what the sky sends down.
         blocks: what the world is built of, in order; the ground first. ``kind`` names a block.
+        airless: whether it is in space: no weather, no air.
         samples: per pixel, where nobody asks for another number: more where fine things are seen against the light.
         glow: share of light that spreads around bright things, as in a lens or in wet air.
+        no_sun: why no sun can be moved here and no clouds drawn up, such as "a closed room"; None where they can.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -74,15 +81,28 @@ class WorldSpec(BaseModel):
     exposure: float = 0.0
     light: float | None = None
     saturation: float = 1.0
+    airless: bool = False
     samples: int = Field(default=16, ge=1, le=256)
     glow: float = 0.0
+    no_sun: str | None = None
     blocks: list[dict[str, Any]] = Field(min_length=1)
 
     @property
-    def about(self) -> str:
-        """What it is in a few words: its caption, and whether the eye is shut in on all sides."""
+    def setting(self) -> str:
+        """Where the eye is: indoors (shut in on all sides), under a roof, under water, in space, or outdoors."""
         limits = (*self.camera.low, *self.camera.high)
-        return f"{self.caption}, {'indoors' if all(abs(limit) < _OPEN for limit in limits) else 'outdoors'}"
+        if all(abs(limit) < _OPEN for limit in limits):
+            return "indoors"
+        if self.haze is not None and self.haze.shafts > 0:
+            return "under water"
+        if self.airless:
+            return "in space"
+        return OUTDOORS if self.camera.high[2] >= _OPEN else "under a roof"
+
+    @property
+    def about(self) -> str:
+        """What it is in a few words: its caption and its setting."""
+        return f"{self.caption}, {self.setting}"
 
 
 Ground = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
@@ -118,6 +138,7 @@ class World:
         heights: ground height on a grid over the centre, rows along +y.
         environment: linear radiance, float32 (H, W, 3), first row at the zenith.
         exposure: factor from radiance to the tone curve.
+        region: look that it has (see `regions`), or ``own``.
     """
 
     name: str
@@ -127,6 +148,7 @@ class World:
     environment: NDArray[np.float32]
     heights: NDArray[np.float32]
     exposure: float
+    region: str = OWN
 
     def ground(self, x: float, y: float) -> float:
         """Return the ground height at a point near the centre, metres."""

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,15 @@ from torchmultiverse.engines.builtin.blocks import apply
 from torchmultiverse.engines.builtin.mesh import Light, MeshPart, merge
 from torchmultiverse.engines.builtin.noise import Noise
 from torchmultiverse.engines.builtin.part_arrays import part_arrays, parts_of_arrays
+from torchmultiverse.engines.builtin.regions import load_region, regional
 from torchmultiverse.engines.builtin.sky import environment as environment_map
 from torchmultiverse.engines.builtin.sky import horizontal_irradiance
 from torchmultiverse.engines.builtin.world import GROUND_EXTENT, Builder, World, WorldSpec, load_spec
 from torchmultiverse.resources import cache_folder, data_folder
+from torchmultiverse.scenes import OWN
 
 _GROUND_SAMPLES = 65
-_MADE_BY = ("mesh", "noise", "part_arrays", "shapes", "sky", "world", "world_builder")
+_MADE_BY = ("mesh", "noise", "part_arrays", "regions", "shapes", "sky", "world", "world_builder")
 """Modules of this folder, beside the building blocks and the surfaces, whose code goes into a world's meshes and
 textures."""
 
@@ -50,14 +53,27 @@ def _sources(world: dict[str, Any]) -> bytes:
     return b"".join(hashlib.sha256(file.read_bytes()).digest() for file in [*_code(), *sorted(data)])
 
 
-def build(name: str, spec: WorldSpec) -> World:
-    """Build a world from its spec. The same name and spec always give the same arrays."""
+def build(
+    name: str, spec: WorldSpec, region: str = OWN, seeds: Sequence[int] | None = None, where: Sequence[str] = ()
+) -> World:
+    """Build a world from its spec. The same name and spec always give the same arrays.
+
+    Args:
+        name: of the world; all its random numbers come of it.
+        spec: what it is built of.
+        region: look that the spec is of.
+        seeds: of the blocks' random numbers; by default each block's place in the list.
+        where: what messages call the blocks; by default by the world's file.
+
+    Raises:
+        SpecError: a block that is wrong; names the place.
+    """
     seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
     noise = Noise(np.random.default_rng([seed, 0]))
     builder = Builder(spec, np.random.default_rng([seed, 1]), noise)
     for k, block in enumerate(spec.blocks):
-        builder.rng = np.random.default_rng([seed, 2 + k])
-        apply(builder, block, f"scenes/worlds/{name}.json: blocks[{k}]")
+        builder.rng = np.random.default_rng([seed, 2 + (seeds[k] if seeds else k)])
+        apply(builder, block, where[k] if where else f"scenes/worlds/{name}.json: blocks[{k}]")
     by_material: dict[str, list[MeshPart]] = {}
     for part in builder.parts:
         by_material.setdefault(part.material.name, []).append(part)
@@ -69,24 +85,31 @@ def build(name: str, spec: WorldSpec) -> World:
     if light is None:
         light = float(horizontal_irradiance(environment) @ [0.2126, 0.7152, 0.0722])
     exposure = 2.0**spec.exposure * np.pi / light
-    return World(name, spec, parts, builder.lights, environment, builder.ground(x, y).astype(np.float32), exposure)
+    heights = builder.ground(x, y).astype(np.float32)
+    return World(name, spec, parts, builder.lights, environment, heights, exposure, region)
 
 
-def load_world(name: str) -> World:
-    """Return a world, built or from the cache.
+def load_world(name: str, region: str = OWN) -> World:
+    """Return a world in a region's look, built or from the cache.
 
     Raises:
-        SpecError: no such world, or a file that is wrong.
+        SpecError: no such world, a region that it has not, or a file that is wrong.
     """
     spec, data = load_spec(name)
-    key = hashlib.sha256(data + _sources(json.loads(data))).hexdigest()[:24]
-    path = cache_folder("worlds") / f"{name}-{key}.npz"
+    seeds: list[int] = []
+    where: list[str] = []
+    if region != OWN:
+        look, more = load_region(name, region)
+        spec, seeds, where = regional(name, spec, look, region)
+        data += more
+    key = hashlib.sha256(data + _sources(spec.model_dump(mode="json"))).hexdigest()[:24]
+    path = cache_folder("worlds") / f"{name if region == OWN else f'{name}-{region}'}-{key}.npz"
     if path.exists():
         try:
-            return _read(path, name, spec)
+            return _read(path, name, spec, region)
         except (OSError, ValueError, KeyError):
             path.unlink(missing_ok=True)  # half a file of a crash; it is built again
-    world = build(name, spec)
+    world = build(name, spec, region, seeds, where)
     _write(path, world)
     return world
 
@@ -107,10 +130,10 @@ def _write(path: Path, world: World) -> None:
     os.replace(temporary, path)
 
 
-def _read(path: Path, name: str, spec: WorldSpec) -> World:
+def _read(path: Path, name: str, spec: WorldSpec, region: str) -> World:
     with np.load(path, allow_pickle=False) as file:
         arrays = {key: file[key] for key in file.files}
     meta = json.loads(arrays["meta"].tobytes())
     parts = parts_of_arrays(arrays, meta["parts"])
     lights = [Light(**facts, image=arrays.get(f"light{k}")) for k, facts in enumerate(meta["lights"])]
-    return World(name, spec, parts, lights, arrays["environment"], arrays["heights"], meta["exposure"])
+    return World(name, spec, parts, lights, arrays["environment"], arrays["heights"], meta["exposure"], region)

@@ -6,8 +6,9 @@ Each step is a function of a built world and its levels alone, and leaves a worl
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from torchmultiverse.engines.builtin.lighting import sunlit, with_lamps
 from torchmultiverse.engines.builtin.world import World
 from torchmultiverse.scenes import OWN, Scene
 
@@ -32,6 +33,11 @@ class WorldConditions:
     wetness: float = 0.0
     snow_cover: float = 0.0
 
+    @property
+    def unlit(self) -> WorldConditions:
+        """The same of a world in its own light: all that its meshes and surfaces depend on."""
+        return replace(self, sun_elevation=None, sun_azimuth=None, overcast=None, lamps=1.0)
+
 
 def world_conditions_of(scene: Scene) -> WorldConditions:
     """Return what a scene says of its world."""
@@ -46,7 +52,17 @@ def world_conditions_of(scene: Scene) -> WorldConditions:
     )
 
 
-STEPS: tuple[Callable[[World, WorldConditions], World], ...] = ()
+def lit(world: World, asked: WorldConditions) -> World:
+    """Return a world in the light that is asked for; its meshes are the very same.
+
+    Raises:
+        SpecError: a world that has no sun to move or no lamps.
+    """
+    world = sunlit(world, asked.sun_elevation, asked.sun_azimuth, asked.overcast)
+    return with_lamps(world, asked.lamps)
+
+
+STEPS: tuple[Callable[[World, WorldConditions], World], ...] = (lit,)
 """In this order: what the ground is like, then what lights it."""
 
 

@@ -24,7 +24,7 @@ class Params(BaseModel):
 
 P = TypeVar("P", bound=Params)
 _REGISTRY: dict[str, tuple[type[Params], Callable[[Builder, Any], None]]] = {}
-_MODULES = ("terrain", "plants", "rocks", "reef", "circuit", "room", "city", "things", "houses", "water")
+_MODULES = ("terrain", "plants", "rocks", "reef", "circuit", "room", "city", "things", "houses", "water", "planting")
 
 
 def block(kind: str, model: type[P]) -> Callable[[Callable[[Builder, P], None]], Callable[[Builder, P], None]]:

@@ -232,7 +232,7 @@ def _acacia(rng: np.random.Generator, color: RGB, accent: RGB, bark: RGB) -> Mes
     return merge([merge(parts).tinted(linear(bark)), crown])
 
 
-_SPECIES = {"acacia": _acacia, "broadleaf": _broadleaf, "bush": _bush, "conifer": _conifer, "palm": _palm}
+GROWN = {"acacia": _acacia, "broadleaf": _broadleaf, "bush": _bush, "conifer": _conifer, "palm": _palm}
 
 
 class Trees(ScatterArea):
@@ -257,7 +257,7 @@ def trees(builder: Builder, p: Trees) -> None:
         mine = spots[which == k]
         if len(mine) == 0:
             continue
-        model = _SPECIES[p.species](rng, p.color, p.accent, p.bark)
+        model = GROWN[p.species](rng, p.color, p.accent, p.bark)
         tall = rng.uniform(*p.height, len(mine))
         wide = tall[:, None] * rng.uniform(0.9, 1.1, (len(mine), 3))
         tints = rng.uniform(0.82, 1.12, (len(mine), 1)) * np.ones(3)

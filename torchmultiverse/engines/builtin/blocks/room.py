@@ -207,7 +207,7 @@ def _ceiling(builder: Builder, p: Gallery) -> None:
         [[-inner, inner, h + 0.08], [inner, inner, h + 0.08], [inner, -inner, h + 0.08], [-inner, -inner, h + 0.08]]
     )
     glass = Mesh(*_bare(glass)).tinted((1.0, 0.97, 0.92))
-    builder.add(glass, Material("skylight", emission=p.skylight, samples_light=True, specular=0.0))
+    builder.add(glass, Material("skylight", emission=p.skylight, samples_light=True, specular=0.0, lamp=False))
     for x, y in ((-3.4, -4.2), (3.6, -3.2)):
         builder.lights.append(Light((x, y, h - 0.3), (34.0, 31.0, 26.0), (0.0, 0.2, 0.5), 30.0))
 

@@ -170,7 +170,7 @@ def room(builder: Builder, p: Room) -> None:
             return (float(x + c * along + s * out), float(y + s * along - c * out), z)
 
         pane = f"pane{k}"
-        paints[pane] = Paint(color=o.tone, emission=o.light, lights=o.lights, specular=0.0)
+        paints[pane] = Paint(color=o.tone, emission=o.light, lights=o.lights, specular=0.0, lamp=False)
         size = (o.width, 0.0, o.height)
         shapes.append(ShapeSpec(shape="panel", size=size, at=spot(o.at, 0.02, o.sill), yaw=yaw, paint=pane))
         beams = [

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from torchmultiverse.engines.builtin.mesh import Material
-from torchmultiverse.engines.builtin.surfaces import figurative, manufactured, masonry, natural, textiles
+from torchmultiverse.engines.builtin.surfaces import figurative, manufactured, masonry, natural, patterned, textiles
 from torchmultiverse.engines.builtin.surfaces.fields import RGB, Pattern, Tile
 
 TEXELS = 512
@@ -61,6 +61,13 @@ Kind = Literal[
     "nylon",
     "leather",
     "camouflage",
+    "tatami",
+    "azulejo",
+    "cement_tiles",
+    "wax_print",
+    "plaid",
+    "rag_rug",
+    "clapboard",
 ]
 
 
@@ -77,6 +84,7 @@ class Paint(BaseModel):
         emission: radiance of what shines; the colour multiplies it.
         lights: whether it lights its surroundings by shadow rays (for a few large lamps, not for many small ones).
         relief: factor on the depth of the pattern.
+        lamp: whether what shines is a lamp, a sign or a fire; not so a window's day, a skylight or a planet.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -90,6 +98,7 @@ class Paint(BaseModel):
     emission: float = Field(default=0.0, ge=0)
     lights: bool = False
     relief: float = 1.0
+    lamp: bool = True
 
     def second(self) -> RGB:
         """Return the second tone; by default a darker first one."""
@@ -105,6 +114,7 @@ _PATTERNS: dict[str, Pattern] = {
     **natural.PATTERNS,
     **figurative.PATTERNS,
     **textiles.PATTERNS,
+    **patterned.PATTERNS,
 }
 
 
@@ -122,17 +132,19 @@ def material(paint: Paint) -> Material:
 
     Its name says what it is made of, so that parts of one paint become one mesh.
     """
-    name = hashlib.sha256(paint.model_dump_json().encode()).hexdigest()[:16]
+    told = paint.model_dump_json(exclude={"lamp"} if paint.lamp else None)
+    name = hashlib.sha256(told.encode()).hexdigest()[:16]
     facts: dict[str, Any] = {
         "specular": paint.specular,
         "metallic": paint.metallic,
         "emission": paint.emission,
         "samples_light": paint.lights,
+        "lamp": paint.lamp,
     }
     if paint.surface is None:
         rough = 0.6 if paint.rough is None else paint.rough
         if not paint.lights:  # those of one sheen become one mesh, whatever their colours
-            name = f"plain {rough:g} {paint.specular:g} {paint.metallic:g} {paint.emission:g}"
+            name = f"plain {rough:g} {paint.specular:g} {paint.metallic:g} {paint.emission:g}{'' if paint.lamp else ' no lamp'}"
         return Material(name, roughness=rough, **facts)
     made = tile(paint)
     color = np.rint(made.color[::-1] * 255).astype(np.uint8).copy()

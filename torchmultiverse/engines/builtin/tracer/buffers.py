@@ -20,7 +20,7 @@ Array = NDArray[np.float32]
 @dataclass
 class CharacterInstance:
     """A character as one picture shows it: arrays in world coordinates; ``parts`` as in `CharacterMesh`, each mesh in
-    its place."""
+    its place; ``motion`` is how far it goes while the shutter is open, metres, at the middle of which it is there."""
 
     vertices: Array
     faces: NDArray[np.uint32]
@@ -28,6 +28,7 @@ class CharacterInstance:
     color: Array
     roughness: Array
     parts: tuple[MeshPart, ...] = ()
+    motion: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
 @dataclass

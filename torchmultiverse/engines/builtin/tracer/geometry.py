@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from torchmultiverse.engines.builtin.tracer.backend import EPSILON, FAR, NONE, mitsuba, opaque_uint, uint4
+from torchmultiverse.engines.builtin.tracer.backend import (
+    EPSILON,
+    FAR,
+    NONE,
+    mitsuba,
+    opaque_point,
+    opaque_uint,
+    uint4,
+)
 from torchmultiverse.engines.builtin.tracer.buffers import (
     CharacterInstance,
     Triangles,
@@ -55,24 +64,49 @@ class HitTriangle(NamedTuple):
     e2: Vector3f
 
 
-_Structure: TypeAlias = tuple[Any, list[tuple[Any, UInt32]]]
-"""A ray-tracing scene, and the first triangle of each of its shapes."""
+_AT_REST = (0.0, 0.0, 0.0)
+
+
+class _Structure(NamedTuple):
+    """A ray-tracing scene, the first triangle of each of its shapes, and its motion while the shutter is open."""
+
+    scene: Any
+    shapes: list[tuple[Any, UInt32]]
+    motion: Vector3f | None = None
+
+
+class _Group(NamedTuple):
+    """Triangles that move together: a Mitsuba mesh, the first of them and one past the last, whether they are of
+    glass, and their motion."""
+
+    mesh: Any
+    first: int
+    end: int
+    glass: bool
+    motion: Vector3f | None
 
 
 class Geometry:
     """Triangles as arrays and as ray-tracing structures; those of the characters are replaced for each picture.
 
+    Characters that move while the shutter is open stay where they are at its middle, and rays are moved instead: those
+    that move together are a structure of their own. That needs several structures.
+
     Args:
         world: the triangles that stay.
         character_material: row of the characters' material.
         one_scene: whether world and characters are one ray-tracing scene.
+
+    Attributes:
+        time: of each lane, -1/2 to 1/2 while the shutter is open, or None for its middle (see `at`).
     """
 
     def __init__(self, world: Triangles, character_material: int, one_scene: bool) -> None:
         mi = mitsuba()
         self._world = world
         self._character_material = character_material
-        self._one_scene = one_scene
+        self.one_scene = one_scene
+        self.time: Float | None = None
         self._world_corners = mi.UInt32(world.corners.ravel())
         self._world_points = mi.Float(world.points.ravel())
         self._world_mesh = _positions("world", world)
@@ -84,7 +118,7 @@ class Geometry:
 
         The materials of their parts follow the characters' own in the order of the slots. ``slots`` holds the number,
         first triangle and end of what is in each: first all that is opaque, then all that is of glass. ``glass`` says
-        whether there is any.
+        whether there is any, ``moves`` whether any moves.
         """
         import drjit as dr
 
@@ -97,55 +131,99 @@ class Geometry:
             opaque.append([rows for (_, rows), through in zip(parts, clear, strict=True) if not through])
             glass.append([rows for (_, rows), through in zip(parts, clear, strict=True) if through])
             row += len(c.parts) if c else 0
-        rows = concatenate_triangles([triangles for slot in opaque for triangles in slot] or [_PLACEHOLDER])
-        panes = [triangles for slot in glass for triangles in slot]
-        first = len(self._world.corners)
-        meshes = [(_positions("characters", rows), opaque_uint(first))]
-        self.slots = _spans(opaque, first)
-        self.glass = bool(panes)
-        if panes:
-            first += len(rows.corners)
-            self._glass_first: UInt32 = opaque_uint(first)
-            self.slots += _spans(glass, first)
-            clear_rows = concatenate_triangles(panes)
-            meshes.append((_positions("glass", clear_rows), self._glass_first))
-            rows = concatenate_triangles([rows, clear_rows])
+        motions = [c.motion if c and not self.one_scene else _AT_REST for c in characters]
+        self.glass = any(glass)
+        self.moves = any(motion != _AT_REST for motion in motions)
+        self.slots: list[tuple[int, int, int]] = []
+        self._groups: list[_Group] = []
+        every = self._grouped(opaque, motions, False)
+        if not every:
+            every = [_PLACEHOLDER]
+            self._groups.append(self._group(_PLACEHOLDER, len(self._world.corners), False, _AT_REST))
+        every += self._grouped(glass, motions, True)
+        rows = concatenate_triangles(every)
         before = len(self._world.points)
         corners = rows.corners + np.array([before, before, before, 0], np.uint32)
         self._corners = dr.concat([self._world_corners, mi.UInt32(corners.ravel())])
         self._points = dr.concat([self._world_points, mi.Float(rows.points.ravel())])
-        self._load(meshes)
+        self._glass_first: UInt32 = opaque_uint(next((group.first for group in self._groups if group.glass), 0))
+        self._load()
 
-    def _load(self, meshes: Sequence[tuple[Any, UInt32]]) -> None:
+    def _grouped(
+        self, slots: Sequence[list[Triangles]], motions: Sequence[tuple[float, float, float]], glass: bool
+    ) -> list[Triangles]:
+        """Note the slots' triangles by motion, after those that are noted, and return them."""
+        made = []
+        for motion in dict.fromkeys(motions):
+            first = self._groups[-1].end if self._groups else len(self._world.corners)
+            numbers = [k for k, own in enumerate(motions) if own == motion]
+            self.slots += _spans([slots[k] for k in numbers], first, numbers)
+            if triangles := [triangles for k in numbers for triangles in slots[k]]:
+                made.append(concatenate_triangles(triangles))
+                self._groups.append(self._group(made[-1], first, glass, motion))
+        return made
+
+    def _group(self, rows: Triangles, first: int, glass: bool, motion: tuple[float, float, float]) -> _Group:
+        moved = None if motion == _AT_REST else mitsuba().Vector3f(opaque_point(motion))
+        mesh = _positions("glass" if glass else "characters", rows)
+        return _Group(mesh, first, first + len(rows.corners), glass, moved)
+
+    def _load(self) -> None:
         """Build the ray-tracing structures of the characters: what is opaque and, where there is any, glass."""
         import drjit as dr
 
         mi = mitsuba()
-        if self._one_scene:
-            every = [(self._world_mesh, opaque_uint(0)), *meshes]
+        if self.one_scene:
+            every = [(self._world_mesh, opaque_uint(0)), *((g.mesh, opaque_uint(g.first)) for g in self._groups)]
             scene = mi.load_dict({"type": "scene"} | {f"mesh{k}": mesh for k, (mesh, _) in enumerate(every)})
             shapes = [mi.ShapePtr(mesh) for mesh, _ in every]
             dr.make_opaque(shapes)  # each mesh has a number of its own, with which each would have its own kernel
             starts = [(shape, first) for shape, (_, first) in zip(shapes, every, strict=True)]
-            self._scenes: list[_Structure] = [(scene, starts)]
+            self._opaque = [_Structure(scene, starts)]
+            self._clear: list[_Structure] = []
             return
-        self._scenes = [(self._world_scene, [(None, opaque_uint(0))])]
-        for mesh, first in meshes:
+        self._opaque, self._clear = [_Structure(self._world_scene, [(None, opaque_uint(0))])], []
+        for group in self._groups:
             # As a group its structure is built in a sixth of the time, and is as quick to trace.
-            group = {"type": "shapegroup", "id": "group", "characters": mesh}
+            content = {"type": "shapegroup", "id": "group", "characters": group.mesh}
             instance = {"type": "instance", "g": {"type": "ref", "id": "group"}}
-            scene = mi.load_dict({"type": "scene", "group": group, "characters": instance})
-            self._scenes.append((scene, [(None, first)]))
+            scene = mi.load_dict({"type": "scene", "group": content, "characters": instance})
+            structure = _Structure(scene, [(None, opaque_uint(group.first))], group.motion)
+            (self._clear if group.glass else self._opaque).append(structure)
+
+    def at(self, time: Float) -> Geometry:
+        """Return the same with what moves where it is at a time of each lane."""
+        moved = copy(self)
+        moved.time = time
+        return moved
+
+    def moved(self, p: Point3f, face: UInt32) -> Point3f:
+        """Return where a point of a triangle is at the lanes' time."""
+        import drjit as dr
+
+        if self.time is None:
+            return p
+        for group in self._groups:
+            if group.motion is not None:
+                first, end = (opaque_uint(n) for n in (group.first, group.end))
+                p = dr.select((face >= first) & (face < end), p + mitsuba().Point3f(group.motion * self.time), p)
+        return p
+
+    def _seen_from(self, o: Point3f, structure: _Structure) -> Point3f:
+        """Return where rays start as a structure sees it that moves."""
+        if self.time is None or structure.motion is None:
+            return o
+        seen: Point3f = o - mitsuba().Point3f(structure.motion * self.time)
+        return seen
 
     def intersect(self, o: Point3f, d: Vector3f, active: Bool, coherent: bool = False) -> Hit:
         """Return the nearest hit of rays with what is opaque."""
         mi = mitsuba()
         hit = Hit(mi.Float(FAR), mi.UInt32(NONE), mi.Float(0), mi.Float(0))
-        if self.glass and self._one_scene:
+        if self.glass and self.one_scene:
             return self._past_glass(o, d, mi.Float(FAR), active)
-        opaque = self._scenes[:-1] if self.glass else self._scenes
-        for k, structure in enumerate(opaque):
-            hit = _nearer(structure, o, d, hit, active, coherent, limited=k > 0)
+        for k, structure in enumerate(self._opaque):
+            hit = _nearer(structure, self._seen_from(o, structure), d, hit, active, coherent, limited=k > 0)
         return hit
 
     def glass_before(self, hit: Hit, o: Point3f, d: Vector3f, active: Bool) -> Hit:
@@ -154,9 +232,11 @@ class Geometry:
 
         if not self.glass:
             return hit
-        if not self._one_scene:
-            return _nearer(self._scenes[-1], o, d, hit, active)
-        found = _nearer(self._scenes[0], o, d, hit, active)
+        if not self.one_scene:
+            for structure in self._clear:
+                hit = _nearer(structure, self._seen_from(o, structure), d, hit, active)
+            return hit
+        found = _nearer(self._opaque[0], o, d, hit, active)
         clear = active & (found.face != NONE) & (found.face >= self._glass_first)
         return Hit(*(dr.select(clear, new, old) for new, old in zip(found.values(), hit.values(), strict=True)))
 
@@ -168,7 +248,7 @@ class Geometry:
 
         def step(searching: Bool, way: Float, hit: Hit) -> tuple[Bool, Float, Hit]:
             limit = Hit(distance - way, mi.UInt32(NONE), mi.Float(0), mi.Float(0))
-            found = _nearer(self._scenes[0], o + mi.Point3f(d * way), d, limit, searching)
+            found = _nearer(self._opaque[0], o + mi.Point3f(d * way), d, limit, searching)
             clear = searching & (found.face != NONE) & (found.face >= self._glass_first)
             ends = searching & ~clear & (found.face != NONE)
             placed = Hit(found.t + way, found.face, found.u, found.v)
@@ -184,13 +264,24 @@ class Geometry:
     def occluded(self, o: Point3f, d: Vector3f, distance: Float, active: Bool) -> Bool:
         """Return whether something opaque is nearer than a distance; lanes that are not active are."""
         mi = mitsuba()
-        if self.glass and self._one_scene:
+        if self.glass and self.one_scene:
             return ~active | (self._past_glass(o, d, distance, active).face != NONE)
         blocked = ~active
-        for scene, _ in self._scenes[:-1] if self.glass else self._scenes:
-            ray = mi.Ray3f(o, d)
+        for structure in self._opaque:
+            ray = mi.Ray3f(self._seen_from(o, structure), d)
             ray.maxt = distance
-            blocked |= scene.ray_test(ray, active=~blocked)
+            blocked |= structure.scene.ray_test(ray, active=~blocked)
+        return blocked
+
+    def world_occluded(self, o: Point3f, d: Vector3f, distance: Float) -> Bool:
+        """Return whether something of the world is nearer than a distance; where it has no structure of its own,
+        characters and glass are in the way as well."""
+        mi = mitsuba()
+        if self._one_scene:
+            return self.occluded(o, d, distance, mi.Bool(True))
+        ray = mi.Ray3f(o, d)
+        ray.maxt = distance
+        blocked: Bool = self._world_scene.ray_test(ray, active=mi.Bool(True))
         return blocked
 
     def glass_material(self, o: Point3f, d: Vector3f, distance: Float, active: Bool) -> tuple[UInt32, Bool]:
@@ -237,7 +328,7 @@ def _nearer(
     import drjit as dr
 
     mi = mitsuba()
-    scene, meshes = structure
+    scene, meshes, _ = structure
     ray = mi.Ray3f(o, d)
     if limited:
         ray.maxt = old.t
@@ -255,7 +346,7 @@ def _nearer(
     )
 
 
-def _spans(slots: Sequence[Sequence[Triangles]], first: int) -> list[tuple[int, int, int]]:
-    """Return the number of each slot, from 1, and the first and the last triangle, plus one, of what is in it."""
+def _spans(slots: Sequence[Sequence[Triangles]], first: int, numbers: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Return the number of each slot, plus one, and the first and the last triangle, plus one, of what is in it."""
     ends = np.cumsum([first, *(sum(len(rows.corners) for rows in slot) for slot in slots)])
-    return [(k + 1, int(ends[k]), int(ends[k + 1])) for k in range(len(slots))]
+    return [(number + 1, int(ends[k]), int(ends[k + 1])) for k, number in enumerate(numbers)]

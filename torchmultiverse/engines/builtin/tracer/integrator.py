@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
 
 from torchmultiverse.engines.builtin.tracer.backend import EPSILON, FAR, NONE, dot, mitsuba
@@ -62,6 +63,12 @@ class Integrator:
         self.lights = lights
         self.shadow_tints = mitsuba().Float(0)
         self._last = depth - 2
+
+    def at(self, time: Float) -> Integrator:
+        """Return the same with what moves where it is at a time of each lane (see `Geometry`)."""
+        moved = copy(self)
+        moved.geometry = self.geometry.at(time)
+        return moved
 
     def trace(self, sampler: LatticeSampler, rays: Rays) -> tuple[Color3f, FirstSurface]:
         """Return the radiance that arrives along rays, and what they meet first."""
@@ -196,7 +203,7 @@ class Integrator:
         triangle = self.geometry.triangle(hit.face, weights, active)
         a, b, c = triangle.values
         material = triangle.material
-        p = mi.Point3f(a.x, a.y, a.z)
+        p = self.geometry.moved(mi.Point3f(a.x, a.y, a.z), hit.face)
         ng = dr.normalize(dr.cross(triangle.e1, triangle.e2))
         front = dot(ng, d) < 0
         smooth = dr.normalize(mi.Vector3f(b.x, b.y, b.z))

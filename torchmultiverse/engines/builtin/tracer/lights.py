@@ -102,6 +102,35 @@ class _EnvironmentMap:
         return radiance, nearest
 
 
+class Emitters(NamedTuple):
+    """The triangles of a world that emit light: their numbers, materials, areas, luminance of their colour, squared
+    distance from the world's centre; and how many triangles the world has."""
+
+    faces: NDArray[np.intp]
+    material: NDArray[np.uint32]
+    area: NDArray[np.float64]
+    color: NDArray[np.float64]
+    near: NDArray[np.float64]
+    face_count: int
+
+    def of(self, emission: Array) -> Emitters:
+        """Return those whose material emits anything."""
+        on = emission[self.material] > 0
+        return Emitters(*(values[on] for values in self[:5]), self.face_count)
+
+
+def emitters(rows: Triangles, emission: Array) -> Emitters:
+    """Return the triangles that emit light, by how much each material does (M,)."""
+    faces = np.nonzero(emission[rows.corners[:, 3]] > 0)[0]
+    corners = rows.points[rows.corners[faces, :3]].astype(np.float64)
+    area = np.linalg.norm(np.cross(*np.swapaxes(np.diff(corners[..., :3], axis=1), 0, 1)), axis=-1) / 2
+    faces, corners, area = faces[area > 0], corners[area > 0], area[area > 0]
+    color = corners[..., 8:11].mean(1) @ LUMINANCE
+    # What the camera looks at is near the world's centre: what is far from it lights it less.
+    near = (corners[..., :3].mean(1) ** 2).sum(-1) + 3.0**2
+    return Emitters(faces, rows.corners[faces, 3], area, color, near, len(rows.corners))
+
+
 class Lights:
     """All that emits light: the sky, lamps, and surfaces that shadow rays look for.
 
@@ -115,18 +144,20 @@ class Lights:
         emission: about how much light each of their materials emits (M,).
     """
 
-    def __init__(self, world: World, rows: Triangles, emission: Array) -> None:
+    def __init__(self, world: World, emitters: Emitters, emission: Array) -> None:
         import drjit as dr
 
         mi = mitsuba()
         self._sky = _EnvironmentMap(world.environment)
         self._surfaces: DiscreteDistribution | None = None
-        faces, weight, area = _emissive(rows, emission)
+        emitters = emitters.of(emission)
+        faces = emitters.faces
         if len(faces):
+            weight = emitters.area * (emitters.color + 0.02) * emission[emitters.material] / emitters.near
             self._surfaces = DiscreteDistribution(weight[None])
             # Of every face, so that what a ray hits knows how likely it was to be found: per area.
-            density = np.zeros(len(rows.corners), np.float32)
-            density[faces] = self._surfaces.probability[0] / area
+            density = np.zeros(emitters.face_count, np.float32)
+            density[faces] = self._surfaces.probability[0] / emitters.area
             self._density = mi.Float(density)
             self._faces = mi.UInt32(faces.astype(np.uint32))
         lamps = [_lamp_row(light) for light in world.lights]
@@ -137,7 +168,7 @@ class Lights:
             self._image = mi.Texture2f(mi.TensorXf(images[0].astype(np.float32)), wrap_mode=dr.WrapMode.Clamp)
         self._lamp_count = opaque_uint(len(lamps))
         self.emissive = len(faces) > 0
-        self._face_count = opaque_uint(len(rows.corners))
+        self._face_count = opaque_uint(emitters.face_count)
         self.count = 1 + len(lamps) + self.emissive
         self.set_probabilities(np.ones(self.count))
 
@@ -249,18 +280,6 @@ class Lights:
             shown = color * (dr.pi * row[4].w / (dr.square(distance) * z * z * z))
             strength = dr.select(row[4].w > 0, dr.select(inside, shown, 0), strength)
         return to, distance, strength
-
-
-def _emissive(rows: Triangles, emission: Array) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
-    """Return the triangles that emit light, how often each is worth looking for, and their areas."""
-    faces = np.nonzero(emission[rows.corners[:, 3]] > 0)[0]
-    corners = rows.points[rows.corners[faces, :3]].astype(np.float64)
-    area = np.linalg.norm(np.cross(*np.swapaxes(np.diff(corners[..., :3], axis=1), 0, 1)), axis=-1) / 2
-    faces, corners, area = faces[area > 0], corners[area > 0], area[area > 0]
-    color = corners[..., 8:11].mean(1) @ LUMINANCE
-    # What the camera looks at is near the world's centre: what is far from it lights it less.
-    near = (corners[..., :3].mean(1) ** 2).sum(-1) + 3.0**2
-    return faces, area * (color + 0.02) * emission[rows.corners[faces, 3]] / near, area
 
 
 def _lamp_row(light: Light) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -148,6 +149,7 @@ class Materials:
         table = np.zeros((len(materials), 8), np.float32)
         layers = np.array([[m.coat, m.translucency] for m in materials], np.float32).reshape(-1, 2)
         self.emission: Array = np.zeros(len(materials), np.float32)
+        self._shades: dict[int, tuple[NDArray[np.floating], bool, float]] = {}
         colors: list[NDArray[np.float16] | None] = []
         for k, material in enumerate(materials):
             color = None if material.color is None else _linear_texture(material.color)
@@ -157,8 +159,8 @@ class Materials:
             table[k, 7] = material.glass
             if material.emission > 0:
                 tint, tinted = _emission_tint(material, meshes[k])
-                table[k, 3], table[k, 4:7] = float(tinted), tint * material.emission
-                self.emission[k] = material.emission * (color.mean() if color is not None else 1)
+                self._shades[k] = tint, tinted, 1.0 if color is None else float(color.mean())
+        self._shine(table, materials)
         if before is not None:
             table = np.concatenate([before._rows, table])
             layers = np.concatenate([before._layers, layers])
@@ -177,6 +179,29 @@ class Materials:
         self.heights: Textures = Textures(
             [m.height for m in materials], repeats, before=before.heights if before else None
         )
+
+    def _shine(self, table: NDArray[np.float32], materials: Sequence[Material]) -> None:
+        """Write what materials emit into the table, and about how much it is."""
+        for k, (tint, tinted, mean) in self._shades.items():
+            emission = materials[k].emission
+            table[k, 3], table[k, 4:7] = float(tinted and emission > 0), tint * emission
+            self.emission[k] = emission * mean
+
+    def relit(self, materials: Sequence[Material]) -> Materials:
+        """Return these materials with the emission of others, which are else the same.
+
+        Raises:
+            ValueError: one that has emitted nothing is to do so.
+        """
+        for k, material in enumerate(materials):
+            if material.emission > 0 and k not in self._shades:
+                raise ValueError(f"{material.name}: it has been loaded as what emits nothing")
+        made = copy(self)
+        made.emission, made._rows = self.emission.copy(), self._rows.copy()
+        made._shine(made._rows, materials)
+        made.emits = bool(made.emission.any())
+        made._table = uploaded("Float", made._rows)
+        return made
 
     def __len__(self) -> int:
         """Return the number of rows."""

@@ -28,12 +28,12 @@ from torchmultiverse.engines.builtin.tracer.buffers import (
     concatenate_triangles,
     mesh_triangles,
 )
-from torchmultiverse.engines.builtin.tracer.camera import camera_rays
+from torchmultiverse.engines.builtin.tracer.camera import camera_rays, sampled_rays, sampled_times
 from torchmultiverse.engines.builtin.tracer.geometry import Geometry
 from torchmultiverse.engines.builtin.tracer.glass import shadow_tints
 from torchmultiverse.engines.builtin.tracer.integrator import Integrator
 from torchmultiverse.engines.builtin.tracer.kinds import Float
-from torchmultiverse.engines.builtin.tracer.lights import Lights
+from torchmultiverse.engines.builtin.tracer.lights import Lights, emitters
 from torchmultiverse.engines.builtin.tracer.materials import Materials
 from torchmultiverse.engines.builtin.tracer.sampling import LatticeSampler
 from torchmultiverse.engines.builtin.world import World
@@ -58,21 +58,55 @@ class Tracer:
     """
 
     def __init__(self, world: World, depth: int = DEPTH, one_scene: bool | None = None) -> None:
-        self.world = world
         parts = world.parts
         rows = concatenate_triangles([mesh_triangles(p.mesh, p.material.roughness, k) for k, p in enumerate(parts)])
         self._materials = Materials([*(p.material for p in parts), CHARACTER_MATERIAL], [p.mesh for p in parts])
+        self._parts: list[MeshPart] = []
         self._extended: tuple[list[object], Materials] = ([], self._materials)
-        self.lights = Lights(world, rows, self._materials.emission)
+        self._emitters = emitters(rows, self._materials.emission)
+        self._one_scene = one_scene = "cuda" in mitsuba().variant() if one_scene is None else one_scene
         ends = np.cumsum([len(p.mesh.vertices) for p in parts])
         for part, end in zip(parts, ends, strict=True):
             if part.material.color is not None:  # textures alone colour a world's surfaces
                 rows.points[end - len(part.mesh.vertices) : end, 8:11] = 1
-        one_scene = "cuda" in mitsuba().variant() if one_scene is None else one_scene
         self._geometry = Geometry(rows, len(parts), one_scene)
-        self._integrator = Integrator(self._geometry, self._materials, self.lights, depth)
+        self._depth = depth
+        self._light(world)
         self.set_characters([])
         self._weigh_lights()
+
+    def _light(self, world: World) -> None:
+        self.world = world
+        self.lights = Lights(world, self._emitters, self._materials.emission)
+        self._integrator = Integrator(self._geometry, self._materials, self.lights, self._depth)
+
+    def relight(self, world: World) -> bool:
+        """Take the sky, the lamps and the haze of another world with the very same meshes, without loading those anew.
+
+        Pictures are those of a tracer that has loaded the other world, byte for byte.
+
+        Args:
+            world: its materials may differ by how much they emit.
+
+        Returns:
+            whether the characters have to be set anew.
+
+        Raises:
+            ValueError: other meshes, or a material that has been loaded as what emits nothing and is to emit.
+        """
+        if any(new.mesh is not old.mesh for new, old in zip(world.parts, self.world.parts, strict=True)):
+            raise ValueError(f"{world.name}: its meshes are not those that are loaded")
+        if any(new is not old for new, old in zip(world.parts, self.world.parts, strict=True)):
+            self._materials = self._materials.relit([*(p.material for p in world.parts), CHARACTER_MATERIAL])
+            self._extended = ([], self._materials)
+        self._light(world)
+        together = self._one_scene and self.lights.count > 1
+        if together:
+            self.set_characters([])
+        else:
+            self._set_materials(self._parts)
+        self._weigh_lights()
+        return together
 
     def _weigh_lights(self) -> None:
         """Sample each light as often as it lights the world's centre: a sky behind walls seldom."""
@@ -92,7 +126,7 @@ class Tracer:
         emissive_point = self._integrator.emissive_point
         sample = self.lights.sample(p, (light, mi.Float(1)), uv, emissive_point, mi.Bool(True))
         distance = dr.select(sample.distance < FAR, sample.distance * (1 - 20 * EPSILON), FAR)
-        seen = ~self._geometry.occluded(p, sample.d, distance, mi.Bool(True))
+        seen = ~self._geometry.world_occluded(p, sample.d, distance)
         strength = np.array(dr.select(seen, luminance(sample.value), 0)).reshape(count, _PILOT).astype(np.float64)
         strength[0] *= 1 / count  # the sky's density has its probability in it
         strength[-1] *= 1 / count if self.lights.emissive else 1
@@ -104,7 +138,10 @@ class Tracer:
     def set_characters(self, characters: Sequence[CharacterInstance | None]) -> None:
         """Put characters into as many slots."""
         self._geometry.set_characters(characters)
-        parts = [part for c in characters if c for part in c.parts]
+        self._parts = [part for c in characters if c for part in c.parts]
+        self._set_materials(self._parts)
+
+    def _set_materials(self, parts: Sequence[MeshPart]) -> None:
         self._integrator.materials = self._materials_with(parts)
         if self._geometry.glass:
             tints = shadow_tints(parts, len(self._materials))
@@ -150,7 +187,7 @@ class Tracer:
                 total += np.stack([np.array(dr.block_sum(c, per_round)) for c in values])
         mean = (total / (rounds * per_round)).T.reshape(height, width, -1)
         none = np.zeros((0, 0, 3), np.float32)
-        centres = self._centres(view) if exact else (none[..., 0].astype(np.uint8), none[..., 0], none)
+        centres = self.centres(view) if exact else (none[..., 0].astype(np.uint8), none[..., 0], none)
         if device:
             return RenderBuffers(none, none, none, none, *centres, mean.float())
         mean = mean.astype(np.float32)
@@ -162,11 +199,11 @@ class Tracer:
         """Return of each sample radiance, albedo, normal and, with haze, transmittance by channel, evaluated."""
         import drjit as dr
 
-        mi = mitsuba()
         haze = self.world.spec.haze
         sampler = LatticeSampler(pixels * per_pixel, per_pixel, seed)
-        rays = camera_rays(view, self.world.spec.camera, sampler.pixel, *sampler.floats(mi.UInt32(0)))
-        radiance, first = self._integrator.trace(sampler, rays)
+        rays = sampled_rays(view, self.world.spec.camera, sampler)
+        integrator = self._integrator.at(sampled_times(sampler)) if self._geometry.moves else self._integrator
+        radiance, first = integrator.trace(sampler, rays)
         values = [dr.select(rays.active & dr.isfinite(c), c, 0) for c in radiance] + [*first.albedo, *first.normal]
         if haze is not None:
             way = dr.maximum(first.distance - opaque_float(haze.start), 0)
@@ -177,7 +214,7 @@ class Tracer:
         dr.eval(values)
         return values
 
-    def _centres(self, view: View) -> tuple[NDArray[np.uint8], Array, Array]:
+    def centres(self, view: View) -> tuple[NDArray[np.uint8], Array, Array]:
         """Return what is at the pixels' centres: instance, distance, shading normal."""
         import drjit as dr
 
