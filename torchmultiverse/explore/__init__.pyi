@@ -8,6 +8,8 @@ from .finding import neighbourhood as neighbourhood
 from .finding import read_finding as read_finding
 from .readers import Reader as Reader
 from .readers import Reading as Reading
+from .running import explore_forever as explore_forever
+from .running import make_studio as make_studio
 from .server import Explorer as Explorer
 from .studio import Studio as Studio
 
@@ -21,7 +23,9 @@ __all__ = [
     "Request",
     "Studio",
     "engine_controls",
+    "explore_forever",
     "load_finding",
+    "make_studio",
     "neighbourhood",
     "read_finding",
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import Field
 
 from torchmultiverse.documents import Record
 from torchmultiverse.engines import Catalogue
@@ -56,7 +58,7 @@ class Control(Record):
     high: float | None = None
     step: float | None = None
     logarithmic: bool = False
-    levels: list[Level] = []
+    levels: list[Level] = Field(default_factory=list)
 
 
 def controls(catalogue: Catalogue, table: FactorTable = FACTORS) -> list[Control]:
@@ -69,7 +71,7 @@ def controls(catalogue: Catalogue, table: FactorTable = FACTORS) -> list[Control
 
 
 def _control(factor: Factor, catalogue: Catalogue) -> Control:
-    said = {
+    said: dict[str, Any] = {
         "factor": factor.wire, "group": _group(factor), "doc": factor.doc, "unit": factor.unit,
         "default": factor.default, "required": factor.default is None,
     }  # fmt: skip

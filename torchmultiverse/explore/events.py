@@ -119,7 +119,7 @@ class Readings(Record):
     type: Literal["readings"] = "readings"
     number: int
     readings: list[Reading]
-    reference: list[Reading] = []
+    reference: list[Reading] = Field(default_factory=list)
 
 
 class Pinned(Record):
@@ -141,9 +141,9 @@ class Point(Record):
     seconds_left: float | None = None
     factor: str = ""
     level: Value | None = None
-    factors: dict[str, Value] = {}
+    factors: dict[str, Value] = Field(default_factory=dict)
     image: EncodedImage | None = None
-    readings: list[Reading] = []
+    readings: list[Reading] = Field(default_factory=list)
     margin: float | None = None
     problem: str = ""
 
@@ -155,7 +155,7 @@ class Done(Record):
     of: Literal["sweep", "search"]
     found: bool = False
     text: str = ""
-    factors: dict[str, Value] = {}
+    factors: dict[str, Value] = Field(default_factory=dict)
 
 
 class Shared(Record):
@@ -176,7 +176,7 @@ class Opened(Record):
     image: EncodedImage
     readings: list[Reading]
     same_engine: bool
-    missing: list[str] = []
+    missing: list[str] = Field(default_factory=list)
 
 
 class Busy(Record):

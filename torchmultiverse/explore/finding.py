@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from torchmultiverse.documents import Document, EncodedImage, Record
 from torchmultiverse.errors import DatasetError
@@ -63,7 +63,7 @@ class Finding(Document):
     engine: str
     models: list[ModelFacts]
     readings: list[Reading]
-    captions: list[str] = []
+    captions: list[str] = Field(default_factory=list)
     note: str = ""
 
     def text(self) -> str:

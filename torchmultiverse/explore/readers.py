@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
+from pydantic import Field
 
 from torchmultiverse.documents import Record
 from torchmultiverse.errors import ModelError
@@ -45,7 +47,7 @@ class Reading(Record):
 
     model: str
     kind: str
-    top: list[Said] = []
+    top: list[Said] = Field(default_factory=list)
     right: float | None = None
     margin: float | None = None
     milliseconds: float = 0.0
@@ -57,20 +59,23 @@ class Reader:
 
     Args:
         model: of any of the four kinds.
-        names: what a picture may show: one for each class of characters, as people say it.
         template: how a name becomes a caption.
     """
 
-    def __init__(self, model: Model, names: Sequence[str], template: str = "a photo of a {}") -> None:
+    def __init__(self, model: Model, template: str = "a photo of a {}") -> None:
         self.model = model
-        self._names = list(names)
         self._template = template
+        self._names: list[str] = []
         self._captions: list[str] = []
         self._texts: FloatArray | None = None
         self._reference: FloatArray | None = None
         self._of: dict[str, Sequence[int]] = {}
-        if isinstance(model, Classifier):
-            self._of = dict(logits_of(self._names, model.classes))
+
+    def expect(self, names: Sequence[str]) -> None:
+        """Say what a picture may show: one name for each class of characters, as people say it."""
+        self._names, self._texts = list(names), None
+        if isinstance(self.model, Classifier):
+            self._of = dict(logits_of(self._names, self.model.classes))
 
     @property
     def info(self) -> ModelInfo:
@@ -112,7 +117,9 @@ class Reader:
         if isinstance(model, ImageEncoder) and not isinstance(model, ImageTextModel):
             return self._similarity(model.encode_image([image])[0])
         captions = self._captions or [self._template.format(name) for name in self._names]
-        is_right = [text in true for text in (self._captions or self._names)]
+        is_right = [_holds(text, true, self._names) for text in captions]
+        if not captions:
+            raise ModelError("the engine does not say what its characters are: write captions to ask for")
         if isinstance(model, ImageTextModel):
             if self._texts is None:
                 self._texts = model.encode_text(captions)
@@ -141,6 +148,15 @@ class Reader:
 
         names = imagenet_names()
         return list(names) if len(names) == width else [f"class {k}" for k in range(width)]
+
+
+def _holds(caption: str, true: frozenset[str], names: Sequence[str]) -> bool:
+    """Whether a caption names something that is true of the scene, and nothing else that could be there."""
+    words = f" {re.sub(r'[^a-z0-9]+', ' ', caption.lower())} "
+    named = {name for name in names if f" {name.lower()} " in words}
+    # "polar bear" names no bear.
+    longest = {name for name in named if not any(name != other and name in other for other in named)}
+    return bool(longest & true) and longest <= true
 
 
 def _softmax(scores: np.ndarray) -> FloatArray:

@@ -81,7 +81,8 @@ class Searcher:
     def _drawn(self, control: Control, value: Value, far: bool) -> Any:
         if control.kind == "levels":
             return str(self._rng.choice([level.value for level in control.levels]))
-        assert control.low is not None and control.high is not None
+        assert control.low is not None
+        assert control.high is not None
         low, high = float(control.low), float(control.high)
         if control.logarithmic:
             low, high = np.log(low), np.log(high)

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from torchmultiverse.explore.events import Event, Problem, Ready, request
+from torchmultiverse.explore.events import Request as AnyRequest
 from torchmultiverse.explore.studio import Studio
 from torchmultiverse.serve import authorised, check_bind, check_origins, origin_allowed
 
@@ -88,6 +89,10 @@ class Explorer:
             self._server.close()
             await self._server.wait_closed()
         await asyncio.to_thread(self._studio.close)
+
+    def ask(self, asked: AnyRequest) -> None:
+        """Ask for something, as a page does."""
+        self._studio.ask(asked)
 
     def _tell(self, event: Event) -> None:
         """Hand an event to every page; from any thread."""

@@ -171,6 +171,8 @@ class Studio:
             self._engine = self._start()
             self._catalogue = self._engine.catalogue()
             self._controls = controls(self._catalogue)
+            for reader in self._readers:
+                reader.expect([one.display or one.name for one in self._catalogue.classes])
             self._worlds.clear()
             if self._first is None:
                 self._first = _some_scene(self._catalogue)
@@ -262,7 +264,7 @@ class Studio:
             samples=frame.settle.get("samples"), visible=visible, area=area,
         )  # fmt: skip
 
-    def _read(self, frame: Frame, thumbnail: bool = False) -> list[Reading]:
+    def _read(self, frame: Frame) -> list[Reading]:
         true = self._true(frame.scene)
         found = []
         for reader in self._readers:
@@ -312,19 +314,16 @@ class Studio:
             if self._stop_job:
                 self._tell(Done(of="sweep", text="stopped"))
                 return
-            point = {"of": "sweep", "done": k + 1, "total": len(scenes), "factor": request.factor, "level": level}
-            left = (time.perf_counter() - start) / (k + 1) * (len(scenes) - k - 1)
+            point = Point(
+                of="sweep", done=k + 1, total=len(scenes), factor=request.factor, level=level,
+                factors=dict(scene.wire), seconds_left=(time.perf_counter() - start) / (k + 1) * (len(scenes) - k - 1),
+            )  # fmt: skip
             try:
                 frame = self._rendered(self._alive(), scene, self.options.samples)
+                shown = {"image": thumbnail(frame.image), "readings": self._read(frame)}
             except (SpecError, RenderError) as error:  # a level that cannot be leaves a gap
-                self._tell(Point(**point, factors=dict(scene.wire), problem=str(error), seconds_left=left))
-                continue
-            self._tell(
-                Point(
-                    **point, factors=dict(scene.wire), image=thumbnail(frame.image), readings=self._read(frame),
-                    seconds_left=left,
-                )
-            )  # fmt: skip
+                shown = {"problem": str(error)}
+            self._tell(point.model_copy(update=shown))
         self._tell(Done(of="sweep"))
 
     def _search(self, request: Search) -> None:
@@ -356,8 +355,8 @@ class Studio:
                 best = scene
                 self._tell(
                     Point(
-                        of="search", done=k + 1, total=request.pictures, factors=dict(scene.wire), margin=reading.margin,
-                        image=thumbnail(frame.image), readings=[reading], seconds_left=left,
+                        of="search", done=k + 1, total=request.pictures, factors=dict(scene.wire), seconds_left=left,
+                        margin=reading.margin, image=thumbnail(frame.image), readings=[reading],
                     )
                 )  # fmt: skip
                 if reading.margin < 0 and self._confirmed(reader, scene):
