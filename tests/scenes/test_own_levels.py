@@ -4,13 +4,14 @@ drops or repeats the scenes of the world's own light and weather, so that there 
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import Any
 
 import pytest
 
 from torchmultiverse.errors import SpecError
-from torchmultiverse.scenes import FACTORS, Scene, Spec, parse_spec, parse_where
+from torchmultiverse.scenes import FACTORS, Scene, Spec, json_schema, parse_spec, parse_where, shipped_specs
 from torchmultiverse.scenes import sampling as sampling_module
 
 WORLDS = ["Desert", "Snow"]
@@ -33,8 +34,10 @@ def test_ranges_stand_in_a_list_beside_own() -> None:
         vary={"Fog_Visibility": ["own", {"from": 10, "to": 30, "count": 3}]},
     )  # fmt: skip
     assert levels(star) == {"own": 1, 10: 1, 20: 1, 30: 1}, "the reference is 'own', once"
-    with pytest.raises(SpecError, match="Fog_Visibility has the level 20.0 twice"):
-        spec(kind="factorial", factors={"World_Name": WORLDS, "Fog_Visibility": [20, {"from": 20, "to": 30, "step": 5}]})
+    with pytest.raises(SpecError, match=r"Fog_Visibility has the level 20\.0 twice"):
+        spec(
+            kind="factorial", factors={"World_Name": WORLDS, "Fog_Visibility": [20, {"from": 20, "to": 30, "step": 5}]}
+        )
     with pytest.raises(SpecError, match=r"Fog_Visibility\[1\].*either 'step' or 'count'"):
         spec(kind="factorial", factors={"World_Name": WORLDS, "Fog_Visibility": ["own", {"from": 20, "to": 30}]})
     with pytest.raises(SpecError, match="Fog_Visibility = 'Own' is a str; a number is needed, or 'own'"):
@@ -57,7 +60,7 @@ def test_a_part_of_a_drawn_axis_is_own_and_the_rest_any_number(kind: str) -> Non
                "Overcast": {"from": 0, "to": 1}}  # fmt: skip
     found = levels(spec(kind=kind, pictures=64, factors=factors))
     numbers = [level for level in found if level != "own"]
-    assert found["own"] == 32 or kind == "random" and 20 < found["own"] < 44
+    assert found["own"] == 32 or (kind == "random" and 20 < found["own"] < 44)
     assert len(numbers) > 20
     assert 20 <= min(numbers) < 60
     assert 160 < max(numbers) <= 200
@@ -71,8 +74,10 @@ def test_a_part_of_a_drawn_axis_is_own_and_the_rest_any_number(kind: str) -> Non
 def test_a_long_draw_with_own_repeats_no_scene(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampling_module, "MOST_AT_ONCE", 10)
     monkeypatch.setattr(sampling_module, "_BLOCK", 64)
-    factors = {"World_Name": WORLDS, "Sun_Azimuth": ["own", {"from": 0, "to": 360}], "Camera_Yaw": {"from": 0, "to": 90},
-               "Fog_Visibility": [{"from": 20, "to": 200}, 30, "own"]}  # fmt: skip
+    factors = {
+        "World_Name": WORLDS, "Sun_Azimuth": ["own", {"from": 0, "to": 360}], "Camera_Yaw": {"from": 0, "to": 90},
+        "Fog_Visibility": [{"from": 20, "to": 200}, 30, "own"],
+    }  # fmt: skip
     design = spec(kind=kind, pictures=500, factors=factors).build()
     scenes = list(design)
     assert len(set(scenes)) == 500
@@ -100,7 +105,7 @@ def test_a_filter_knows_own() -> None:
         parse_where("Fog_Visibility <= own")
     with pytest.raises(SpecError, match="Fog_Visibility is a number, 'clear' is none; or write own"):
         parse_where("Fog_Visibility = clear")
-    with pytest.raises(SpecError, match="Rain is a number, 'own' is none$"):
+    with pytest.raises(SpecError, match=r"Rain is a number, 'own' is none$"):
         parse_where("Rain = own")
 
 
@@ -108,3 +113,35 @@ def test_every_number_that_may_be_own_is_so_by_default() -> None:
     for factor in FACTORS:
         if factor.group and factor.kind == "number" and factor.default == "own":
             assert Scene({"World_Name": "Desert", factor.wire: "own"}) == Scene({"World_Name": "Desert"})
+
+
+def test_the_schema_names_every_factor_with_its_range() -> None:
+    schema = json_schema()
+    levels, values = (schema["$defs"][name]["properties"] for name in ("FactorLevels", "FactorValues"))
+    for factor in FACTORS:
+        assert factor.wire in levels
+        assert factor.column in values
+        assert factor.unit in values[factor.wire]["description"]
+        if factor.group and factor.kind == "number":
+            number, _, *own = values[factor.wire]["anyOf"]
+            assert (number["minimum"], number["maximum"]) == (factor.low, factor.high)
+            assert own == ([{"const": "own"}] if factor.default == "own" else [])
+
+
+def test_the_schema_takes_what_a_spec_takes() -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    checks = jsonschema.Draft202012Validator(json_schema())
+    for path in shipped_specs().values():
+        data = json.loads(path.read_text("utf-8"))
+        assert "design" not in data or not [error.message for error in checks.iter_errors(data)], path
+    for levels_, good in (
+        (["own", 30], True), (["own", {"from": 10, "to": 90, "step": 20}], True), ([3], False), (["Own"], False),
+        ({"from": 10}, False), ({"from": 10, "to": 20}, True), ({"from": 10, "to": 20, "stp": 1}, False),
+    ):  # fmt: skip
+        one = {"World_Name": ["Desert"], "Fog_Visibility": levels_}
+        assert checks.is_valid({"name": "x", "design": {"kind": "sobol", "pictures": 4, "factors": one}}) == good, (
+            levels_
+        )
+    for scene, good in (({"Fog_Visibility": "own", "Mood": "calm"}, True), ({"Rain": 151}, False)):
+        design = {"kind": "explicit", "scenes": [{"World_Name": "Desert", **scene}]}
+        assert checks.is_valid({"name": "x", "design": design}) == good, scene

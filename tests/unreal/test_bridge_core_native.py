@@ -151,6 +151,9 @@ LEVELS = st.one_of(st.sampled_from(["Desert", "Zebra", "red", "255,0,0,0", "cent
 def _plausible(factor: Factor) -> st.SearchStrategy[Any]:
     if factor.kind == "category":
         return st.sampled_from(["Zebra", "red", str(factor.default)]) | TEXTS.filter(str.strip)
+    if factor.kind == "list":
+        fields = {field.wire: _plausible(field) for field in factor.fields}
+        return st.lists(st.fixed_dictionaries({"Name": fields.pop("Name")}, optional=fields), max_size=4)
     low, high = max(factor.low, -1e9), min(factor.high, 1e9)
     number = st.floats(low, high) | st.integers(math.ceil(low), math.floor(high))
     return (
@@ -179,6 +182,18 @@ def _agree(levels: dict[str, Any]) -> None:
 @given(SCENES)
 def test_random_scenes_have_the_same_id(levels: dict[str, Any]) -> None:
     _agree(levels)
+
+
+FIELDS = st.sampled_from([field.wire for field in FACTORS["Objects"].fields] + ["Nam", "name", ""]) | TEXTS
+OBJECTS = st.lists(
+    st.dictionaries(FIELDS, LEVELS, max_size=3).map(lambda o: {"Name": "Zebra", **o}) | VALUES, max_size=3
+)
+
+
+@settings(max_examples=150 * MORE, deadline=None)
+@given(OBJECTS, st.booleans())
+def test_random_objects_are_taken_or_refused_alike(objects: list[Any], text: bool) -> None:
+    _agree({"World_Name": "Desert", "Objects": json.dumps(objects) if text else objects})
 
 
 @settings(max_examples=150 * MORE, deadline=None)

@@ -1,5 +1,6 @@
 from . import codec as codec
 from . import likeness as likeness
+from . import motion as motion
 from .contract import Annotates as Annotates
 from .contract import AnswersInBatches as AnswersInBatches
 from .contract import Asset as Asset
@@ -68,4 +69,5 @@ __all__ = [
     "engine_names",
     "find_engine",
     "likeness",
+    "motion",
 ]

@@ -35,6 +35,7 @@ from torchmultiverse.scenes import (
     base_world,
     classes_of,
     level_name,
+    listed,
     spoken,
 )
 
@@ -294,12 +295,19 @@ _FACTORS_OF = {
     "world": ("World_Name",),
 }
 """Kind of assets → factors whose levels are of it."""
+_FIELD_OF = {"character": "Name", "texture": "Texture"}
+"""Kind of assets → the field of a further object whose levels are of it."""
+_FIELDS = {"Name": "Character_Name", "Texture": "Character_Texture"}
+"""Field of a further object → the factor whose levels it takes."""
 
 
 def _named(levels: Mapping[str, Iterable[Any]], kind: str) -> set[str]:
     """Return the levels that an asset of a kind may be of: ``Bridge_1`` is a character, and no view of ``Bridge``."""
     factors = _FACTORS_OF.get(kind, tuple(levels))
     found = {str(level) for factor in factors for level in levels.get(factor, ())}
+    if (field := _FIELD_OF.get(kind)) is not None:
+        lists = [listed(text) for text in levels.get("Objects", ())]
+        found |= {row[field] for rows in lists for row in rows if field in row}
     return found | {base_world(level) for level in found} if "World_Name" in factors else found
 
 
@@ -344,9 +352,26 @@ class Catalogue(BaseModel):
             if table[name].label:
                 continue
             choice, default = self.factors.get(name), table[name].default
-            if wrong := [v for v in values if not (v == default if choice is None else choice.takes(v))]:
+            if table[name].kind == "list" and choice is not None:
+                wrong = [v for v in values if self._list_problem(v)]
+            else:
+                wrong = [v for v in values if not (v == default if choice is None else choice.takes(v))]
+            if wrong:
                 found[name] = wrong
         return found
+
+    def _list_problem(self, objects: str) -> str:
+        """Return why a list of objects cannot be rendered, the first reason; nothing where it can."""
+        rows, most = listed(objects), self.factors["Objects"].high
+        if most is not None and len(rows) > most:
+            return f"Objects has {len(rows)} objects; engine '{self.engine}' has at most {most:g}"
+        for k, row in enumerate(rows):
+            for field, factor in _FIELDS.items():
+                choice = self.factors.get(factor)
+                if field in row and choice is not None and not choice.takes(row[field]):
+                    near = nearest(row[field], choice.levels or ())
+                    return f"Objects[{k}].{field} = '{row[field]}' is unknown to engine '{self.engine}'.{near}"
+        return ""
 
     def problems(self, levels: Mapping[str, Iterable[Any]], table: FactorTable) -> list[str]:
         """Return one line for each factor that has levels which this engine cannot render, with what is near them."""
@@ -373,12 +398,17 @@ class Catalogue(BaseModel):
         """Return what to say of worlds that lack a level."""
         choice, world = self.factors[name], views.get(str(worlds[0]), str(worlds[0]))
         has = [other for other, having in choice.worlds.items() if world in having]
-        others = f"others that it has: {', '.join(has)}" if has else f"it has none; {_some(choice.worlds[level])} have it"
+        others = (
+            f"others that it has: {', '.join(has)}" if has else f"it has none; {_some(choice.worlds[level])} have it"
+        )
         more = f" and {len(worlds) - 1} more worlds" if len(worlds) > 1 else ""
         return f"{name} = {level}: not in world '{worlds[0]}'{more} of engine '{self.engine}'; {others}"
 
     def _problem(self, name: str, wrong: list[Any]) -> str:
         choice = self.factors.get(name)
+        if choice is not None and name == "Objects":
+            more = f" ({len(wrong):,} lists cannot be rendered)" if len(wrong) > 1 else ""
+            return self._list_problem(wrong[0]) + more
         if choice is None:
             return f"{name}: engine '{self.engine}' cannot vary it.{nearest(name, self.factors)}"
         one = len(wrong) == 1

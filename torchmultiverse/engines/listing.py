@@ -19,7 +19,7 @@ LISTED_FACTOR: dict[Listed, str] = {
 }
 """Kind of levels → the factor that they are levels of; a second character has the same."""
 _KINDS = {"worlds": "world", "characters": "character", "textures": "texture"}
-_TYPES = {"category": "word", "number": "number", "vector": "three numbers"}
+_TYPES = {"category": "word", "number": "number", "vector": "three numbers", "list": "list of objects"}
 
 
 def catalogue_rows(catalogue: Catalogue, what: Listed) -> list[dict[str, Any]]:
@@ -89,6 +89,8 @@ def _factor(factor: Factor, choice: Choice | None) -> dict[str, Any]:
         levels = f"{len(choice.levels)} {listed[0]}" if listed else ", ".join(choice.levels)
     elif factor.kind == "category":
         levels = "any"
+    elif factor.kind == "list":
+        levels = f"at most {factor.high:g}"
     elif choice.low is not None and choice.high is not None:
         low, high = choice.low, choice.high
     return {

@@ -43,7 +43,7 @@ class Backlog:
 
     def settle(self, index: int) -> None:
         """Mark a row as stored, or as given up."""
-        shard = index // self._writer.shard_rows
+        shard = self._writer.shard_of(index)
         self._open[shard].discard(index)
         if not self._open[shard]:
             del self._open[shard]

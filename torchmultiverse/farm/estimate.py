@@ -22,6 +22,7 @@ from torchmultiverse.errors import SpecError
 from torchmultiverse.files import write_atomic
 from torchmultiverse.resources import cache_folder
 from torchmultiverse.scenes import (
+    CLIP_PASSES,
     Condition,
     Design,
     Explicit,
@@ -65,7 +66,10 @@ MOST_COUNTED = 500_000
 """Scenes of a draw, and of a design with splits, up to which a dry run expands it to count its levels and splits."""
 _PART = 65_536
 """Scenes that are counted at once."""
-_ANNOTATION_BYTES = {"mask": 0.02, "class": 0.02, "depth": 1.6, "normals": 1.0}
+_ANNOTATION_BYTES = {
+    "mask": 0.02, "class": 0.02, "depth": 1.6, "normals": 1.0, "flow_forward": 2.0, "flow_backward": 2.0,
+    "hidden_forward": 0.05, "hidden_backward": 0.05, "track": 0.02,
+}  # fmt: skip
 
 
 class Limited(Design):
@@ -153,7 +157,7 @@ def render_options(spec: Spec, size: int | tuple[int, int] | None = None, sample
     width, height = spec.render.size if size is None else (size, size) if isinstance(size, int) else size
     return RenderOptions(
         size=(width, height),
-        passes=tuple(spec.render.passes),
+        passes=tuple(name for name in spec.render.passes if name not in CLIP_PASSES),
         format=spec.render.format,
         seed=spec.seed,
         samples=spec.render.samples if samples is None else samples,
@@ -255,7 +259,9 @@ def dry_run(
     ]
     problems += catalogue.pack_problems(spec.assets)
     pixels = options.size[0] * options.size[1]
-    size_of_one = pixels * (BYTES_PER_PIXEL[options.format] + sum(_ANNOTATION_BYTES.get(n, 0) for n in options.passes))
+    size_of_one = pixels * (
+        BYTES_PER_PIXEL[options.format] + sum(_ANNOTATION_BYTES.get(n, 0) for n in spec.render.passes)
+    )
     costs = _costs()
     measured = None if probe is None or problems else _probe(probe, design, options)
     if measured is not None:

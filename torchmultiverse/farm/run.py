@@ -178,7 +178,7 @@ def _writer(
     lacking = [name for name in rendering.passes if name not in catalogue.passes]
     if lacking:
         raise SpecError(f"render.passes: engine '{catalogue.engine}' cannot render {', '.join(lacking)}")
-    schema = RowSchema(spec, design, rendering.passes, catalogue.figure_ground)
+    schema = RowSchema(spec, design, tuple(spec.render.passes), catalogue.figure_ground)
     who = identity(spec, rendering, options.where, options.limit) | {"engine": catalogue.fingerprint}
     part, rows = options.part, options.shard_rows
     if part is not None and check_target(out, who | {"shard_rows": rows}, part[1], options.fresh):

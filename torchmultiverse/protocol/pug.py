@@ -45,7 +45,8 @@ def factors(scene: Scene, order: list[str] | None = None) -> list[str]:
     """
     names = list(order or [])
     names += [name for name in scene.wire if name not in names]
-    return [_message({name: scene[name]}) for name in names]
+    wire = scene.wire
+    return [_message({name: wire[name] if name in wire else scene[name]}) for name in names]
 
 
 def number(given: Any) -> Any:

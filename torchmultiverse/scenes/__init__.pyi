@@ -24,6 +24,11 @@ from .factors import Value as Value
 from .factors import level_name as level_name
 from .families import FAMILIES as FAMILIES
 from .families import published_levels as published_levels
+from .object_list import MOST_OBJECTS as MOST_OBJECTS
+from .object_list import SceneObject as SceneObject
+from .object_list import column_rows as column_rows
+from .object_list import from_columns as from_columns
+from .object_list import listed as listed
 from .scene import Scene as Scene
 from .scene import canonical_json as canonical_json
 from .scene import scene_seed as scene_seed
@@ -79,6 +84,7 @@ __all__ = [
     "FRAME",
     "FRAME_TIME",
     "LIGHTS",
+    "MOST_OBJECTS",
     "NO_CLIP",
     "OWN",
     "PASSES",
@@ -93,6 +99,7 @@ __all__ = [
     "ObjectAsset",
     "RenderSettings",
     "Scene",
+    "SceneObject",
     "SemanticClass",
     "Spec",
     "Splits",
@@ -108,7 +115,9 @@ __all__ = [
     "class_table",
     "classes_of",
     "clip_starts",
+    "column_rows",
     "expanded",
+    "from_columns",
     "from_stored",
     "hard_negative",
     "in_class_order",
@@ -118,6 +127,7 @@ __all__ = [
     "level_name",
     "level_text",
     "level_words",
+    "listed",
     "load_spec",
     "may_be_own",
     "mentioned_levels",

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from torchmultiverse.scenes.ar4t import BACKGROUNDS, RELATIONS, negative
+from torchmultiverse.scenes.phrases import conditions_phrase
 from torchmultiverse.scenes.scene import Scene
 from torchmultiverse.scenes.semantics import said_name
 
@@ -123,7 +124,8 @@ def caption_columns(family: str, scene: Scene) -> dict[str, str | None]:
     """Return the caption columns of a family (see `CAPTIONS`), filled for a scene.
 
     ``caption`` has names as published, ``caption_clean`` as people write them, ``alt_caption`` says the same in other
-    words, ``negative_caption`` is the true caption of the scene's hard negative (`hard_negative`).
+    words, ``negative_caption`` is the true caption of the scene's hard negative (`hard_negative`). Of a scene with
+    conditions all end in what is said of these (`phrases.conditions_phrase`).
 
     >>> scene = Scene({"World_Name": "Snow", "Character_Name": "Zebra", "Character1_Pos": "left"})
     >>> for name, caption in caption_columns("SPAR", scene).items():
@@ -132,6 +134,15 @@ def caption_columns(family: str, scene: Scene) -> dict[str, str | None]:
     caption_clean: This is a photo of a zebra on the left of the picture in a snow environment
     negative_caption: This is a photo of a Zebra on the center of the picture in a Snow environment
     """
+    made = _published_columns(family, scene)
+    ends = {name: conditions_phrase(scene, raw=name == "caption" and family != "AR4T") for name in made}
+    negative = conditions_phrase(scene, raw=family != "AR4T")  # in the words of the caption that it is beside
+    ends |= {"negative_caption": negative}
+    return {name: None if text is None else text + ends[name] for name, text in made.items()}
+
+
+def _published_columns(family: str, scene: Scene) -> dict[str, str | None]:
+    """Return the caption columns of a family without what is said of conditions."""
     row = scene.table.columns(scene.complete)
     if family == "SPAR":
         other = hard_negative(family, scene)

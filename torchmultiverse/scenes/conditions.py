@@ -52,7 +52,9 @@ CONDITIONS: dict[str, list[dict[str, Any]]] = {
         _number("Camera_Height", OWN, "m", 0.05, 20, "height of the camera above the ground; it looks where it did"),
         _number("Camera_Aperture", OWN, "f-number", 0.7, 64, "aperture; own: everything is sharp"),
         _number("Camera_Focus", OWN, "m", 0.1, 1000, "distance that is sharp; own: what the camera looks at"),
-        _number("Camera_Exposure", 0, "stops", -8, 8, "exposure on top of the world's own, which is fixed"),
+        _number("Camera_Exposure", 0, "stops", -8, 30,
+                "exposure on top of the world's own, which is fixed and made for its own light; from noon to a "
+                "moonless night the light falls by 27 stops"),
         _number("Camera_Shutter", 0, "ms", 0, 1000, "time for which the shutter is open"),
         _number("Character_Speed", 0, "m/s", 0, 50, "speed of the characters, nose first, while the shutter is open"),
         _number("Camera_Electrons", OWN, "electrons", 10, 1e6,

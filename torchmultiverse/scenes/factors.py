@@ -17,10 +17,11 @@ from typing import Any, Literal
 
 from torchmultiverse.errors import SpecError, nearest
 from torchmultiverse.scenes.conditions import CONDITIONS, OWN
+from torchmultiverse.scenes.object_list import EMPTY, MOST_OBJECTS, canonical_list
 
 Value = str | int | float
 _NUMBER = re.compile(r"[+-]?(\d{1,30}(\.\d{0,30})?|\.\d{1,30})([eE][+-]?\d{1,3})?", re.ASCII)
-Kind = Literal["category", "number", "vector"]
+Kind = Literal["category", "number", "vector", "list"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,8 @@ class Factor:
     Attributes:
         wire: name in specs and on the wire.
         column: name in datasets.
-        kind: ``category`` (a string level), ``number`` (int or float in ``unit``) or ``vector`` (three numbers in a
-            string, ``"0,-150,0"``).
+        kind: ``category`` (a string level), ``number`` (int or float in ``unit``), ``vector`` (three numbers in a
+            string, ``"0,-150,0"``) or ``list`` (of objects, each of which has ``fields``; see `object_list`).
         default: the value of a scene that does not mention the factor; ``None`` means it must be given, ``own`` of a
             number that the world or the layout has one of its own.
         unit: unit of a number, for people.
@@ -41,6 +42,7 @@ class Factor:
         label: whether it is only said about the scene, and no engine has to know it.
         names: words that stand for levels of a category; a scene holds the level.
         group: of a condition: light, weather, camera, occlusion, crowding or region; empty of the published factors.
+        fields: of a list: the factors of each of its objects.
 
     >>> yaw = Factor("Camera_Yaw", "camera_yaw", "number", 0, "degrees", -360, 360, period=360)
     >>> yaw.canonical(-45), yaw.canonical("7.5"), yaw.canonical(315.0)
@@ -59,6 +61,7 @@ class Factor:
     label: bool = False
     names: Mapping[str, str] = field(default_factory=dict, hash=False)
     group: str = ""
+    fields: tuple[Factor, ...] = ()
 
     def canonical(self, value: Any, where: str = "") -> Value:
         """Return the one form of ``value`` that stands for it everywhere.
@@ -86,6 +89,8 @@ class Factor:
             return self.names.get(value, value)
         if self.kind == "vector":
             return ",".join(f"{part:.10g}" for part in self.parts(value, at))
+        if self.kind == "list":
+            return canonical_list(self, value, at)
         if self.default == OWN == value:
             return OWN
         if isinstance(value, str) and _NUMBER.fullmatch(value):  # the published configs send "0.7"
@@ -207,6 +212,22 @@ def _character(n: int) -> tuple[Factor, ...]:
     )  # fmt: skip
 
 
+def _object_fields() -> tuple[Factor, ...]:
+    """The factors of a further object: those of a character, under short names."""
+    return (
+        Factor("Name", "name", "category", None, doc="the object"),
+        Factor("Label", "label", "category", "none", doc="its class", label=True),
+        Factor("Location", "location", "vector", "0,0,0", "of 1/150 of an object's longest edge", -1000, 1000,
+               doc="where it stands: away from the camera, to the right, up"),
+        *(replace(_angle(f"Rotation_{axis}", "as a character's"), column=axis.lower()) for axis in _AXES),
+        Factor("Scale", "scale", "number", 1, "×", 0.1, 4, doc="its size"),
+        Factor("Texture", "texture", "category", "Default", doc="its surface"),
+    )  # fmt: skip
+
+
+_AXES = ("Yaw", "Roll", "Pitch")
+
+
 def _label(wire: str, doc: str, default: Value = "none", unit: str = "") -> Factor:
     kind: Kind = "category" if isinstance(default, str) else "number"
     return Factor(wire, wire.lower(), kind, default, unit, low=0, doc=doc, label=True)
@@ -250,6 +271,18 @@ FACTORS = FactorTable(
         _label("Frame", "number of the frame in its clip", 0),
         _label("Frame_Time", "time of the frame since the begin of its clip", 0, "s"),
         *(Factor(**fields, group=group) for group, of_group in CONDITIONS.items() for fields in of_group),
+        Factor(
+            "Objects",
+            "objects",
+            "list",
+            EMPTY,
+            low=0,
+            high=MOST_OBJECTS,
+            group="crowding",
+            fields=_object_fields(),
+            doc="further objects, after the first two; each has a Name, and a Label, Location (as Character_Location), "
+            "Rotation_Yaw, Rotation_Roll, Rotation_Pitch, Scale and Texture where it is not at its default",
+        ),
     )
 )
 """Every factor that the published families use, and the conditions."""

@@ -19,9 +19,13 @@ from torchmultiverse.scenes.video import Video, constrained_video
 from torchmultiverse.scenes.where import Condition, parse_where
 
 Level = str | int | float
-Row = dict[str, Level]
+Row = dict[str, Level | list[dict[str, Level]]]
+"""A scene or a part of it: factor → level; of ``Objects`` the list of them."""
 Levels = list[Any] | dict[str, Any]
-"""Levels one by one, or a range: ``{"from": 0, "to": 360, "step": 45}``, or ``"count"`` instead of ``"step"``."""
+"""Levels one by one, or a range: ``{"from": 0, "to": 360, "step": 45}``, or ``"count"`` instead of ``"step"``.
+
+A range may stand among levels: ``["own", {"from": 20, "to": 100, "step": 20}]``.
+"""
 
 
 class SpecModel(BaseModel):

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from torchmultiverse.errors import SpecError
+from torchmultiverse.scenes.conditions import OWN
 from torchmultiverse.scenes.design import (
     MOST_AT_ONCE,
     MOST_EXPANDED,
@@ -30,7 +31,6 @@ from torchmultiverse.scenes.design import (
     merged_counts,
     parts_of,
 )
-from torchmultiverse.scenes.conditions import OWN
 from torchmultiverse.scenes.factors import FactorTable, Value
 from torchmultiverse.scenes.levels import DECIMALS, Span, drawn_parts
 from torchmultiverse.scenes.subsets import constrained
@@ -131,7 +131,9 @@ def _scenes(points: NDArray[np.float64], frame: Factorial, spans: Spans) -> Expl
         if wire in spans:
             numbers, inverse = np.unique(_numbers(spans[wire], column), return_inverse=True)
             places: dict[Value, int] = {}  # both ends of a full turn are one level
-            canonical = (frame.table[wire].canonical(OWN if number != number else number) for number in numbers.tolist())
+            canonical = (
+                frame.table[wire].canonical(OWN if number != number else number) for number in numbers.tolist()
+            )
             levels[wire] = []
             codes[wire] = np.array([places.setdefault(level, len(places)) for level in canonical])[inverse]
             levels[wire] = list(places)

@@ -11,6 +11,7 @@ from typing import Any
 from torchmultiverse.errors import SpecError
 from torchmultiverse.scenes.conditions import OWN
 from torchmultiverse.scenes.factors import FACTORS, FactorTable, Value
+from torchmultiverse.scenes.object_list import SceneObject, listed, scene_objects, unlabelled_list
 
 
 def canonical_json(value: object) -> str:
@@ -83,9 +84,18 @@ class Scene:
         return None if value == OWN else float(value)
 
     @property
-    def wire(self) -> dict[str, Value]:
-        """Non-default factors by wire name, in table order: what travels to an engine."""
-        return dict(self._values)
+    def wire(self) -> dict[str, Any]:
+        """Non-default factors by wire name, in table order, as JSON values: what travels to an engine."""
+        return {n: listed(str(v)) if self.table[n].kind == "list" else v for n, v in self._values.items()}
+
+    @cached_property
+    def objects(self) -> tuple[SceneObject, ...]:
+        """The further objects, in canonical order.
+
+        >>> [one.name for one in Scene({"World_Name": "Snow", "Objects": [{"Name": "Zebra"}, {"Name": "Cat"}]}).objects]
+        ['Cat', 'Zebra']
+        """
+        return scene_objects(self.table["Objects"], self.get_str("Objects")) if "Objects" in self._values else ()
 
     @property
     def complete(self) -> dict[str, Value]:
@@ -95,7 +105,7 @@ class Scene:
     @cached_property
     def canonical(self) -> str:
         """The canonical JSON text."""
-        return canonical_json(self._values)
+        return canonical_json(self.wire)
 
     @cached_property
     def scene_id(self) -> str:
@@ -106,7 +116,10 @@ class Scene:
     def unlabelled(self) -> Scene:
         """The scene without its labels: what an engine is asked for. Itself, where it has none."""
         shown = {name: value for name, value in self._values.items() if not self.table[name].label}
-        return self if len(shown) == len(self._values) else Scene(shown, self.table)
+        for name, value in shown.items():
+            if self.table[name].kind == "list":
+                shown[name] = unlabelled_list(self.table[name], str(value))
+        return self if shown == self._values else Scene(shown, self.table)
 
     def changed(self, **values: Any) -> Scene:
         """Return the scene with some factors changed: a counterfactual."""

@@ -15,6 +15,7 @@ from torchmultiverse.resources import data_folder
 from torchmultiverse.scenes.design import MOST_PROBLEMS, Design
 from torchmultiverse.scenes.factors import FACTORS, FAMILY_COLUMNS, Factor, FactorTable, Value
 from torchmultiverse.scenes.kinds import AnyDesign, Level, SpecModel
+from torchmultiverse.scenes.spec_schema import with_factors
 from torchmultiverse.scenes.splits import Splits
 from torchmultiverse.scenes.video import FRAME, FRAME_TIME
 
@@ -150,7 +151,7 @@ def json_schema() -> dict[str, Any]:
     >>> json_schema()["required"]
     ['name', 'design']
     """
-    schema = Spec.model_json_schema()
+    schema = with_factors(Spec.model_json_schema())
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 

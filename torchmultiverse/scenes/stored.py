@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from torchmultiverse.scenes.conditions import OWN
 from torchmultiverse.scenes.factors import FACTORS, Factor, Value
+from torchmultiverse.scenes.object_list import column_rows, from_columns
 
 
 def may_be_own(factor: Factor) -> bool:
@@ -22,12 +23,14 @@ def may_be_own(factor: Factor) -> bool:
     return factor.kind == "number" and factor.default == OWN
 
 
-def to_stored(factor: Factor, value: Value) -> Value | None:
-    """Return what a dataset holds of a scene's value: null of a number that is the world's own.
+def to_stored(factor: Factor, value: Value) -> Any:
+    """Return what a dataset holds of a scene's value: null of a number that is the world's own, of a list its rows.
 
     >>> to_stored(FACTORS["Fog_Visibility"], "own"), to_stored(FACTORS["World_Region"], "own")
     (None, 'own')
     """
+    if factor.kind == "list":
+        return column_rows(factor, str(value))
     return None if value == OWN and may_be_own(factor) else value
 
 
@@ -37,6 +40,8 @@ def from_stored(factor: Factor, value: Any) -> Any:
     >>> from_stored(FACTORS["Fog_Visibility"], None), from_stored(FACTORS["Fog_Visibility"], 30.0)
     ('own', 30.0)
     """
+    if factor.kind == "list" and isinstance(value, list):
+        return from_columns(factor, value)
     lacks = value is None or (isinstance(value, float) and math.isnan(value))
     return OWN if lacks and may_be_own(factor) else value
 

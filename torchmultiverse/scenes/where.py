@@ -11,6 +11,7 @@ from typing import Any
 from torchmultiverse.errors import SpecError
 from torchmultiverse.scenes.conditions import OWN
 from torchmultiverse.scenes.factors import FACTORS, Factor, FactorTable, Value
+from torchmultiverse.scenes.object_list import listed
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<op><=|>=|!=|==|=|<|>|\(|\))|(?P<comma>,)|"(?P<dq>[^"]*)"|'(?P<sq>[^']*)'|(?P<word>[^\s(),<>=!"']+))"""
@@ -31,6 +32,12 @@ _ORDER = frozenset(("<", "<=", ">", ">="))
 class Condition:
     """One factor, one comparison. A filter is a list of them that must all hold.
 
+    Attributes:
+        factor: wire name.
+        op: ``=``, ``==``, ``!=``, ``<``, ``<=``, ``>``, ``>=``, ``in`` or ``not in``.
+        values: what is compared with, one but for the last two.
+        counts: whether the length of a list is compared, not what is in it.
+
     >>> Condition("Camera_Yaw", "<", (180,)).holds(90)
     True
     """
@@ -38,6 +45,7 @@ class Condition:
     factor: str
     op: str
     values: tuple[Value, ...]
+    counts: bool = False
     _among: frozenset[Value] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -45,6 +53,8 @@ class Condition:
 
     def holds(self, value: Value) -> bool:
         """Whether a value of the factor passes."""
+        if self.counts and isinstance(value, str):
+            value = len(listed(value))
         if self.op == "in":
             return value in self._among
         if self.op == "not in":
@@ -58,7 +68,8 @@ def parse_where(text: str, table: FactorTable = FACTORS) -> tuple[Condition, ...
     """Parse a filter.
 
     Grammar: ``NAME op VALUE`` or ``NAME [not] in (VALUE, …)``, joined by ``and``; ops are
-    ``= == != < <= > >=``; a level with spaces or commas is quoted.
+    ``= == != < <= > >=``; a level with spaces or commas is quoted. A list is compared by the number of its objects,
+    or for being the same as one in quotes.
 
     Raises:
         SpecError: text that is not of this grammar, an unknown factor, a value of the wrong type.
@@ -90,6 +101,8 @@ def parse_where(text: str, table: FactorTable = FACTORS) -> tuple[Condition, ...
         token, quoted = take()
         if not quoted and token in {"(", ")", ",", *_COMPARE}:
             raise SpecError(f"--where: found '{token}' where a value of {factor.wire} should be, in {text!r}")
+        if factor.kind == "list" and not token.startswith("["):
+            return _count(factor, token)
         if factor.kind != "number" or token == factor.default:
             return factor.canonical(token, "--where")
         try:
@@ -112,16 +125,36 @@ def parse_where(text: str, table: FactorTable = FACTORS) -> tuple[Condition, ...
                 values.append(value(factor))
             if token != ")":
                 raise SpecError(f"--where: found '{token}' where ',' or ')' should be, in {text!r}")
-            conditions.append(Condition(factor.wire, op, tuple(values)))
+            conditions.append(_condition(factor, op, values))
         elif op in _COMPARE:
-            if factor.kind != "number" and op not in {"=", "==", "!="}:
+            if factor.kind not in {"number", "list"} and op not in {"=", "==", "!="}:
                 raise SpecError(f"--where: {factor.wire} has no order, so '{op}' means nothing; use =, != or in")
             found = value(factor)
             if op in _ORDER and found == OWN:
                 raise SpecError(f"--where: '{OWN}' of {factor.wire} is above and below no number; use =, != or in")
-            conditions.append(Condition(factor.wire, op, (found,)))
+            conditions.append(_condition(factor, op, [found]))
         else:
             raise SpecError(f"--where: '{op}' is no comparison; use =, !=, <, <=, >, >= or in")
         if not tokens:
             return tuple(conditions)
         take("and")
+
+
+def _count(factor: Factor, token: str) -> int:
+    if not token.isascii() or not token.isdecimal() or len(token) > 9:
+        raise SpecError(f"--where: {factor.wire} is compared by its number of objects, '{token}' is no whole number")
+    return int(token)
+
+
+def _condition(factor: Factor, op: str, values: list[Value]) -> Condition:
+    """Return a condition.
+
+    Raises:
+        SpecError: numbers of objects and lists of them side by side, or lists that are to be ordered.
+    """
+    counts = factor.kind == "list" and isinstance(values[0], int)
+    if factor.kind == "list" and any(isinstance(value, int) != counts for value in values):
+        raise SpecError(f"--where: {factor.wire} is compared with numbers of objects or with lists, not with both")
+    if factor.kind == "list" and not counts and op in _ORDER:
+        raise SpecError(f"--where: lists have no order, so '{op}' means nothing; compare {factor.wire} with a number")
+    return Condition(factor.wire, op, tuple(values), counts)

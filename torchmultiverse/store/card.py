@@ -12,7 +12,7 @@ import pyarrow as pa
 from torchmultiverse.engines import Asset
 from torchmultiverse.files import disk_errors, write_atomic
 from torchmultiverse.images import jpeg
-from torchmultiverse.scenes import FactorTable, Spec
+from torchmultiverse.scenes import FactorTable, Spec, from_stored, listed, unit_of
 from torchmultiverse.sheets import Tile, contact_sheet, in_rows
 from torchmultiverse.store.classes import CLASS
 from torchmultiverse.store.croissant import write_croissant
@@ -20,10 +20,12 @@ from torchmultiverse.store.datasheet import datasheet_facts
 from torchmultiverse.store.inspection import Inspection
 from torchmultiverse.store.licence import licence_of
 from torchmultiverse.store.manifest import EngineRecord, Manifest, Terms, family_of, spec_of, table_of
+from torchmultiverse.store.object_column import is_list
 from torchmultiverse.store.reader import StoredDataset
 from torchmultiverse.store.schema import COLUMN_NOTES, VOLATILE, column_note
-from torchmultiverse.store.sheet import drawn_rows
+from torchmultiverse.store.sheet import data_rng, drawn_rows
 from torchmultiverse.store.splitfiles import split_files
+from torchmultiverse.store.strips import clip_rows, film_strips
 
 _LINEAGE = 4000  # characters
 _COLUMNS, _ROWS = 6, 3
@@ -72,6 +74,7 @@ def _facts(name: str, manifest: Manifest, dataset: StoredDataset) -> dict[str, A
         "description": spec.description if spec is not None else "",
         "family": family_of(manifest),
         "count": len(dataset),
+        "clips": len(clip_rows(dataset)),
         "missing": 0 if manifest.images is None else manifest.images - len(dataset),
         "failures": len(manifest.failures),
         "notes": manifest.notes,
@@ -134,7 +137,7 @@ def _license(terms: Terms) -> str:
 
 def _example(dataset: StoredDataset) -> str:
     name = dataset.factors[0]
-    return f"{name} = {json.dumps(dataset.row(0, [name])[name])}"
+    return f"{name} = {json.dumps(from_stored(table_of(dataset.manifest)[name], dataset.row(0, [name])[name]))}"
 
 
 _FEATURES = {pa.string(): "string", pa.float64(): "float64", pa.float32(): "float32", pa.int64(): "int64"}
@@ -145,7 +148,11 @@ def _factors(table: FactorTable, counts: Mapping[str, Mapping[str, int]]) -> lis
     for name, per in counts.items():
         numbers = sorted(set(per.values()))
         each = f"{numbers[0]:,}" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,}"
-        shown = ", ".join(str(level) for level in list(per)[:8]) + (", …" if len(per) > 8 else "")
+        levels = list(per)
+        if table[name].kind == "list":
+            levels = [f"{number} objects" for number in sorted({len(listed(level)) for level in per})]
+        shown = ", ".join(str(level) for level in levels[:8]) + (", …" if len(levels) > 8 else "")
+        shown += f" ({unit})" if (unit := unit_of(table[name].wire)) else ""
         rows.append({"column": name, "wire": table[name].wire, "levels": len(per), "each": each, "shown": shown})
     return rows
 
@@ -160,7 +167,7 @@ def _columns(schema: pa.Schema, table: FactorTable, counts: Mapping[str, Mapping
         rows.append(
             {
                 "name": field.name,
-                "feature": _FEATURES.get(field.type, "image"),
+                "feature": "list" if is_list(field.type) else _FEATURES.get(field.type, "image"),
                 "type": kind,
                 "note": note or "as in the source",
             }
@@ -190,7 +197,13 @@ def _size(n: int) -> str:
 
 
 def _samples(dataset: StoredDataset, path: Path) -> int:
-    """Write the grid; return its number of columns."""
+    """Write the grid, of a dataset of clips film strips; return its number of columns."""
+    strips = film_strips(dataset, data_rng(dataset), _ROWS, _COLUMNS)
+    if strips:
+        lines = [[Tile(dataset.image(row)) for row in rows] for rows in strips.values()]
+        with disk_errors(path.parent):
+            write_atomic(path, jpeg(contact_sheet(lines), 88))
+        return max(map(len, lines))
     rows = drawn_rows(dataset, _COLUMNS * _ROWS)
     with disk_errors(path.parent):
         write_atomic(path, _sheet([Tile(dataset.image(row)) for row in rows]))

@@ -13,12 +13,13 @@ import pyarrow as pa
 
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.images import decode, rgb
+from torchmultiverse.scenes import level_text
 from torchmultiverse.store.assemble import assemble
 from torchmultiverse.store.card import write_card
 from torchmultiverse.store.classes import CLASS, joint_classes
 from torchmultiverse.store.licence import joint, licence_of
-from torchmultiverse.scenes import level_text
 from torchmultiverse.store.manifest import family_of, table_of
+from torchmultiverse.store.object_column import is_list
 from torchmultiverse.store.reader import StoredDataset, open_dataset
 from torchmultiverse.store.schema import IMAGE, VOLATILE
 
@@ -243,6 +244,8 @@ def _merged_type(datasets: Sequence[StoredDataset], name: str) -> pa.DataType:
     if all(name in dataset.image_columns for dataset in datasets):
         return IMAGE
     kinds = {d.schema.field(name).type for d in datasets}
+    if len(kinds) == 1 and all(is_list(kind) for kind in kinds):
+        return kinds.pop()
     if other := [kind for kind in kinds if pa.types.is_nested(kind) or pa.types.is_binary(kind)]:
         raise DatasetError(f"merge: the column '{name}' is {other[0]}; text, numbers and pictures can be merged")
     if len(kinds) > 1 and kinds != {pa.int64(), pa.float64()}:

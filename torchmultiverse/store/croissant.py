@@ -16,6 +16,7 @@ from torchmultiverse.files import disk_errors, write_atomic
 from torchmultiverse.scenes import FactorTable
 from torchmultiverse.store.licence import licence_of
 from torchmultiverse.store.manifest import Manifest, spec_of, table_of
+from torchmultiverse.store.object_column import is_list
 from torchmultiverse.store.reader import StoredDataset
 from torchmultiverse.store.schema import column_note
 from torchmultiverse.store.splitfiles import SplitFiles, split_files
@@ -105,5 +106,5 @@ def _field(split: str, column: pa.Field, table: FactorTable) -> dict[str, Any]:
     return {
         "@type": "cr:Field", "@id": f"{split}/{re.sub(r'[^A-Za-z0-9_]', '_', column.name)}", "name": column.name,
         "description": column_note(column.name, table) or "as in the source",
-        "dataType": types.get(kind, "sc:ImageObject"), "source": source,
+        "dataType": "sc:Text" if is_list(kind) else types.get(kind, "sc:ImageObject"), "source": source,
     }  # fmt: skip

@@ -7,8 +7,8 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from torchmultiverse.scenes import Spec
-from torchmultiverse.store.manifest import Manifest
+from torchmultiverse.scenes import Spec, may_be_own
+from torchmultiverse.store.manifest import Manifest, table_of
 from torchmultiverse.store.reader import StoredDataset
 
 
@@ -26,6 +26,7 @@ def datasheet_facts(manifest: Manifest, dataset: StoredDataset, spec: Spec | Non
         "split_rows": _split_rows(dataset),
         "rules": _rules(spec) if spec is not None else "",
         "linked": "negative_scene_id" in dataset.columns,
+        "own": [name for name in dataset.factors if may_be_own(table_of(manifest)[name])],
         "failed_rows": _failed(dataset),
         "checked": manifest.checked,
     }

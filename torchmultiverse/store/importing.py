@@ -29,6 +29,7 @@ from torchmultiverse.scenes import (
     FactorTable,
     Scene,
     caption_columns,
+    from_columns,
     hard_negative,
     may_be_own,
     parse_where,
@@ -40,6 +41,7 @@ from torchmultiverse.store.exporting import PROVENANCE
 from torchmultiverse.store.layouts import BROKEN, SUBSETS
 from torchmultiverse.store.licence import PUG
 from torchmultiverse.store.manifest import Manifest, Terms
+from torchmultiverse.store.object_column import object_type
 from torchmultiverse.store.reader import StoredDataset, open_dataset
 from torchmultiverse.store.schema import IMAGE, PUBLISHED
 from torchmultiverse.store.sources import Source, read_source
@@ -50,6 +52,7 @@ _READABLE: dict[str, Any] = {
     "number": (str, int, float, Decimal),
     "vector": (str, list, tuple, dict),
     "category": (str, int, float, Decimal, bool),
+    "list": (str, list),
 }
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 # Which columns, all there, tell a family; the first that fits.
@@ -304,6 +307,8 @@ def _scene(row: Mapping[str, Any], factors: Sequence[str], table: FactorTable, p
                 value = float(value)
             elif factor.kind == "vector":
                 value = ",".join(_NUMBER.findall(str(value)))
+            elif factor.kind == "list":
+                value = value if isinstance(value, str) else from_columns(factor, value)
             else:
                 value = str(value)
             values[name] = factor.canonical(value)
@@ -324,6 +329,9 @@ def _kinds(family: str, factors: Sequence[str], whole: set[str], table: FactorTa
     for name in factors:
         factor = table[name]
         number = pa.int64() if name in whole and (factor.label or factor.period is not None) else pa.float64()
+        if factor.kind == "list":
+            kinds[name] = object_type(factor)
+            continue
         kinds[name] = PUBLISHED.get(family, {}).get(name, number if factor.kind == "number" else pa.string())
         if kinds[name] == pa.int64() and name not in whole:
             kinds[name] = pa.float64()

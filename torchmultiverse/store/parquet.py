@@ -1,6 +1,6 @@
 """How Parquet files are written and opened.
 
-Ours have row groups of one size, pictures as they are, everything else packed.
+Ours have row groups of one size, or of one clip each, pictures as they are, everything else packed.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ GROUP_ROWS = 64
 
 
 def write_groups(file: IO[bytes], schema: pa.Schema, groups: Iterable[pa.Table]) -> int:
-    """Write tables of at most `GROUP_ROWS` rows, each a row group; return the number of rows."""
+    """Write tables, each a row group; return the number of rows. They have at most `GROUP_ROWS` rows, or a clip's."""
     count = 0
     compression = {leaf: "NONE" if leaf.endswith(".bytes") else "ZSTD" for leaf in _leaves(schema)}
     with pq.ParquetWriter(
         file, schema, compression=compression, use_dictionary=False, write_statistics=False
     ) as parquet:
         for table in groups:
-            parquet.write_table(table.combine_chunks(), row_group_size=GROUP_ROWS)
+            parquet.write_table(table.combine_chunks(), row_group_size=max(len(table), 1))
             count += len(table)
     return count
 

@@ -25,6 +25,7 @@ from torchmultiverse.store import pages
 from torchmultiverse.store.crossing import Crossing
 from torchmultiverse.store.ids import Ids
 from torchmultiverse.store.manifest import SHARD_NAME, Manifest, shard_number, table_of
+from torchmultiverse.store.object_column import with_texts
 from torchmultiverse.store.parquet import read_whole, reading
 from torchmultiverse.store.views import ImageSet
 
@@ -207,7 +208,8 @@ class StoredDataset(ImageSet):
         keep = np.ones(len(self), dtype=bool)
         for condition in parse_where(text, self._table):
             factor = self._table[condition.factor]
-            column = self.table([factor.column])[factor.column].combine_chunks().dictionary_encode()
+            table = with_texts(self.table([factor.column]), self._table)
+            column = table[factor.column].combine_chunks().dictionary_encode()
             if isinstance(column, pa.ChunkedArray):
                 column = column.combine_chunks()
             # Each level is judged once, however many rows have it; the last place stands for null.
@@ -221,7 +223,7 @@ class StoredDataset(ImageSet):
     @cached_property
     def crossing(self) -> Crossing:
         """The factor columns as integer codes; null is the level ``own`` of a number that may be."""
-        found = Crossing(self.tables(self.factors))
+        found = Crossing(with_texts(table, self._published) for table in self.tables(self.factors))
         for name, levels in found.levels.items():
             found.levels[name] = [from_stored(self._published[name], level) for level in levels]
         return found
@@ -291,6 +293,10 @@ class StoredDataset(ImageSet):
             DatasetError: no such factor.
         """
         return self.crossing.pairs(self._column(factor), str(self.path))
+
+    def labels(self, columns: Sequence[str]) -> pa.Table:
+        """Return columns as `table` does, with lists of objects as their canonical JSON text."""
+        return with_texts(self.table(columns), self._published)
 
     def _column(self, name: str) -> str:
         return self._published[name].column if name in self._published else name

@@ -12,6 +12,7 @@ all of them as far as the engine is deterministic.
 | ``negative_scene_id`` | the row of the hard negative, in families that have some |
 | ``split`` | name of the split |
 | ``mask``, ``class``, ``depth``, ``normals`` | annotation passes that were asked for (see `engines.codec`) |
+| ``flow_forward``, …, ``track`` | the same of frames of a video (see `store.clips`) |
 | ``annotations`` | camera, objects and whatever else the engine says, JSON |
 | ``quality_…`` | measured on the picture and its characters, see `store.quality` |
 | ``engine`` | fingerprint of the engine |
@@ -29,6 +30,8 @@ import pyarrow as pa
 from torchmultiverse.engines import Frame, codec
 from torchmultiverse.scenes import (
     CAPTIONS,
+    CLIP,
+    CLIP_PASSES,
     Design,
     Factor,
     FactorTable,
@@ -37,8 +40,10 @@ from torchmultiverse.scenes import (
     Splits,
     caption_columns,
     hard_negative,
+    may_be_own,
     to_stored,
 )
+from torchmultiverse.store.object_column import is_list, object_features, object_type
 from torchmultiverse.store.quality import FIGURE_GROUND, QUALITY, measure, outside
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -60,6 +65,12 @@ COLUMN_NOTES = {
     "(see `classes` in manifest.json)",
     "depth": "TIFF, float32: metres along the viewing axis, inf for sky",
     "normals": "PNG: (n + 1) · 127.5, camera coordinates (x right, y down, z forward); 0,0,0 for sky",
+    "flow_forward": "TIFF, float32, twice the height: motion to the next frame in pixels, above to the right, below "
+    "downwards; NaN where it is not known",
+    "flow_backward": "the same to the frame before",
+    "hidden_forward": "PNG, 8 bit: what becomes of the pixel in the next frame: 0 seen, 1 hidden, 2 outside, 3 unknown",
+    "hidden_backward": "the same in the frame before",
+    "track": "PNG, 8 bit, 16 bit where a number is above 255: 0 background, else the number of the object in its clip",
     "annotations": "camera, objects and what else the engine says, JSON",
     "quality_luminance": "mean Rec. 709 luma, 0..1",
     "quality_luminance_min": "darkest pixel's luma",
@@ -142,7 +153,8 @@ def column_note(name: str, table: FactorTable) -> str | None:
     if name in COLUMN_NOTES or name not in table:
         return COLUMN_NOTES.get(name)
     factor = table[name]
-    return f"{factor.doc or 'factor'}{f', {factor.unit}' if factor.unit else ''}"
+    own = "; null: own, as the world or the layout has it" if may_be_own(factor) else ""
+    return f"{factor.doc or 'factor'}{f', {factor.unit}' if factor.unit else ''}{own}"
 
 
 def factor_columns(family: str, table: FactorTable, design: Design) -> dict[str, tuple[Factor, pa.DataType]]:
@@ -156,6 +168,8 @@ def factor_columns(family: str, table: FactorTable, design: Design) -> dict[str,
         whole = all(isinstance(v, int) for v in values)
         number = pa.int64() if whole and (factor.label or factor.period is not None) else pa.float64()
         natural = number if factor.kind == "number" else pa.string()
+        if factor.kind == "list":
+            natural = object_type(factor)
         if factor.column not in columns:
             columns[factor.column] = (factor, natural)
         elif natural == pa.float64() and columns[factor.column][1] == pa.int64():
@@ -185,7 +199,10 @@ class RowSchema:
         self.splits = self._splits.names
         """Names of the splits, ``train`` first."""
         self._factors = factor_columns(self._family, self._table, design)
-        self._passes = passes
+        self.passes = passes
+        """Passes that are stored."""
+        self.clip_column = self._table[CLIP].column if CLIP in design.factors else None
+        """Column with the name of the clip, in a dataset of frames."""
         self._captions = CAPTIONS.get(self._family, ())
         fields: list[tuple[str, pa.DataType]] = [("image", IMAGE)]
         fields += [(name, kind) for name, (_, kind) in self._factors.items()]
@@ -216,9 +233,10 @@ class RowSchema:
             other = hard_negative(self._family, scene)
             values["negative_scene_id"] = None if other is None else other.scene_id
         values |= {"split": self._splits.of(scene), "scene": scene.canonical}
-        for name in self._passes:
+        for name in self.passes:
             if name != "rgb":
-                values[name] = _image(scene, frame, name)
+                # Passes of clips are made when all frames of the clip are there.
+                values[name] = None if name in CLIP_PASSES else _image(scene, frame, name)
         values["annotations"] = json.dumps(frame.info, sort_keys=True, allow_nan=False)
         values |= measure(frame)
         values["quality_failed"] = ",".join(outside(values, self._limits))
@@ -257,9 +275,12 @@ def _image(scene: Scene, frame: Frame, name: str) -> dict[str, Any]:
 def huggingface(fields: Mapping[str, pa.DataType]) -> pa.Schema:
     """Return an Arrow schema with the Hugging Face features in its metadata."""
     names = {pa.string(): "string", pa.float64(): "float64", pa.float32(): "float32", pa.float16(): "float16"}
-    features = {
+    features: dict[str, Any] = {
         name: {"_type": "Image"} if kind == IMAGE else {"dtype": names.get(kind, str(kind)), "_type": "Value"}
         for name, kind in fields.items()
+        if not is_list(kind)
     }
+    # In the order of the columns: where they differ, `datasets` reads the file as it is, without its features.
+    features = {n: object_features(k) if is_list(k) else features[n] for n, k in fields.items()}
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}
     return pa.schema(list(fields.items())).with_metadata(metadata)

@@ -295,7 +295,7 @@ def _class_names(schema: pa.Schema, file: Path) -> dict[str, list[str]]:
         labels = {
             name: feature["names"]
             for name, feature in features.items()
-            if feature.get("_type") == "ClassLabel" and feature.get("names")
+            if not isinstance(feature, list) and feature.get("_type") == "ClassLabel" and feature.get("names")
         }
         if not all(isinstance(name, str) for names in labels.values() for name in names):
             raise TypeError("a name that is no text")

@@ -18,6 +18,7 @@ from PIL import Image
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.scenes import canonical_json, level_text, may_be_own
 from torchmultiverse.store.manifest import Manifest, table_of
+from torchmultiverse.store.object_column import is_list
 
 _JSON = ("scene", "annotations")
 _NOT_FACTORS = frozenset(("engine", "render_ms", "split", "filename"))
@@ -229,7 +230,7 @@ def dataset_name(images: ImageSet) -> str:
 
 
 def columns_of(images: ImageSet) -> dict[str, NDArray[Any]]:
-    """Return every scalar column (no image, no JSON) as a NumPy array; strings as objects.
+    """Return every scalar column (no image, no JSON) as a NumPy array; strings as objects, a list by its length.
 
     A factor that is a number in some rows and the world's own in others is not a number but has levels: words.
 
@@ -240,6 +241,9 @@ def columns_of(images: ImageSet) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {}
     for name in table.column_names:
         column = table[name]
+        if is_list(column.type):
+            arrays[name] = np.array([len(rows or ()) for rows in column.to_pylist()], np.int64)
+            continue
         if name in _JSON or pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
             continue
         values = column.to_pylist()

@@ -37,6 +37,7 @@ from torchmultiverse.files import (
     write_atomic,
 )
 from torchmultiverse.scenes import Design
+from torchmultiverse.store.clips import completed, in_clips, in_groups
 from torchmultiverse.store.folder import check_same, check_vacant, clear
 from torchmultiverse.store.ids import Ids
 from torchmultiverse.store.manifest import (
@@ -51,6 +52,7 @@ from torchmultiverse.store.manifest import (
 )
 from torchmultiverse.store.parquet import GROUP_ROWS, reading, write_groups
 from torchmultiverse.store.schema import RowSchema
+from torchmultiverse.store.shards import ShardPlan
 from torchmultiverse.store.splits import split_name
 
 SHARD_ROWS = 1024
@@ -69,7 +71,7 @@ class DatasetWriter:
         design: which scenes, in which order.
         schema: the columns.
         identity: what must be equal for a run to be continued (spec, seed, size, engine, …); JSON values.
-        shard_rows: rows of a shard.
+        shard_rows: rows of a shard, at most; clips stay whole.
         fresh: delete what the folder holds first.
         part: (i, n): only every n-th shard, from the i-th.
         extend: keep the rows of a dataset whose design was smaller; only the rest is missing then.
@@ -97,6 +99,7 @@ class DatasetWriter:
         self.design = design
         self.schema = schema
         self.shard_rows = shard_rows
+        self._plan = ShardPlan(design, shard_rows)
         self._part = part or (0, 1)
         self._extend = extend
         self._several = len(schema.splits) > 1
@@ -125,7 +128,7 @@ class DatasetWriter:
     @property
     def shards(self) -> int:
         """Number of shards of the whole design."""
-        return -(-self.design.count // self.shard_rows)
+        return self._plan.count
 
     @property
     def numbers(self) -> range:
@@ -135,9 +138,7 @@ class DatasetWriter:
     @property
     def expected(self) -> int:
         """Number of rows of those shards."""
-        count = len(self.numbers) * self.shard_rows
-        last = self.shards - 1
-        return count - (self.shard_rows - len(self.shard_range(last)) if last in self.numbers else 0)
+        return sum(len(self.shard_range(shard)) for shard in self.numbers)
 
     @property
     def rows(self) -> int:
@@ -151,7 +152,11 @@ class DatasetWriter:
 
     def shard_range(self, shard: int) -> range:
         """Return the design indices of a shard."""
-        return range(shard * self.shard_rows, min((shard + 1) * self.shard_rows, self.design.count))
+        return self._plan.range(shard)
+
+    def shard_of(self, index: int) -> int:
+        """Return the shard of a design index."""
+        return self._plan.of(index)
 
     def complete(self, shard: int) -> bool:
         """Whether a shard is written with all its rows."""
@@ -204,8 +209,7 @@ class DatasetWriter:
                 if (first := next(rows, None)) is None:
                     continue
                 file = files.enter_context(atomic_file(self._data / name))
-                groups = (pa.concat_tables(group) for group in _groups(itertools.chain([first], rows), GROUP_ROWS))
-                count = write_groups(file, self.schema.arrow, groups)
+                count = write_groups(file, self.schema.arrow, self._grouped(itertools.chain([first], rows)))
                 file.flush()
                 entries[name] = ShardEntry(rows=count, bytes=file.tell(), sha256=sha256_file(Path(file.name)))
             if not entries:
@@ -216,6 +220,14 @@ class DatasetWriter:
         self._settle(shard)
         if len(self._unsaved) * NEW >= len(self.manifest.shards):
             self.save_manifest()
+
+    def _grouped(self, rows: Iterator[pa.Table]) -> Iterator[pa.Table]:
+        """Yield rows in the groups that they are written in: clip by clip, where there are clips."""
+        if (column := self.schema.clip_column) is None:
+            yield from (pa.concat_tables(group) for group in _groups(rows, GROUP_ROWS))
+            return
+        for clip in in_clips(rows, column, GROUP_ROWS):
+            yield from in_groups(completed(clip, self.schema.passes))
 
     def save_manifest(self) -> None:
         """Write the manifest."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 from torchmultiverse.engines import codec
 from torchmultiverse.errors import DatasetError, MissingExtra, nearest
 from torchmultiverse.images import rgb
-from torchmultiverse.store import open_dataset
+from torchmultiverse.store import StoredDataset, open_dataset
 
 
 class Dataset:
@@ -53,14 +53,14 @@ class Dataset:
         if "image" not in pictures:
             raise DatasetError(f"{path} has no pictures in 'image'.{nearest('image', pictures)}")
         if columns is None:
-            columns = [field.name for field in self.stored.schema if not pa.types.is_nested(field.type)]
+            columns = _flat_columns(self.stored)
         self.columns = [c for c in columns if c != "image"]
         self.transform = transform or to_tensor
         self.as_tuple = as_tuple
         self._wide = any(one.id > 255 for one in self.stored.manifest.classes)
         self._annotations = [c for c in self.columns if c in pictures]
         labels = [c for c in self.columns if c not in pictures]
-        self._labels = self.stored.table(labels).combine_chunks()
+        self._labels = self.stored.labels(labels).combine_chunks()  # lists of objects as text: batches hold no lists
         self._missing = {
             f.name: "" if pa.types.is_string(f.type) or pa.types.is_large_string(f.type) else math.nan
             for f in self._labels.schema
@@ -96,6 +96,12 @@ class Dataset:
         if value is None:
             return self._missing[name]
         return float(value) if isinstance(value, int) else value
+
+
+def _flat_columns(stored: StoredDataset) -> list[str]:
+    """Return the columns of which a batch can hold the values: all but structs, and lists that are no objects."""
+    lists = {name for name in stored.factors if pa.types.is_list(stored.schema.field(name).type)}
+    return [f.name for f in stored.schema if f.name in lists or not pa.types.is_nested(f.type)]
 
 
 def to_tensor(image: Any) -> Any:

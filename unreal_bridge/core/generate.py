@@ -17,7 +17,7 @@ from torchmultiverse.scenes import FACTORS, Factor
 
 SRC = Path(__file__).parent / "src"
 CODES = range(sys.maxunicode + 1)
-KINDS = {"category": "Category", "number": "Number", "vector": "Vector"}
+KINDS = {"category": "Category", "number": "Number", "vector": "Vector", "list": "List"}
 
 
 def text(value: str) -> str:
@@ -34,6 +34,8 @@ def number(value: float | None) -> str:
 def row(factor: Factor) -> str:
     """Return one factor as a row of the table."""
     default = "null" if factor.default is None else json.dumps(factor.default)
+    if factor.kind == "list":
+        default = str(factor.default)
     names = json.dumps(dict(factor.names), separators=(",", ":"))
     fields = [
         text(factor.wire), text(factor.column), f"FactorKind::{KINDS[factor.kind]}", text(default), text(factor.unit),
@@ -46,7 +48,9 @@ def row(factor: Factor) -> str:
 def factors() -> str:
     """Return the table of factors: wire, column, kind, default, unit, low, high, period, label, names."""
     head = "// Made by generate.py from torchmultiverse/scenes/factors.py; do not edit."
-    return "\n".join([head, "constexpr FactorRow kRows[] = {", *map(row, FACTORS), "};", ""])
+    fields = [field for factor in FACTORS for field in factor.fields]
+    own = ["// Of each object of a list.", "constexpr FactorRow kFields[] = {", *map(row, fields), "};"]
+    return "\n".join([head, "constexpr FactorRow kRows[] = {", *map(row, FACTORS), "};", *own, ""])
 
 
 def spans(holds: Callable[[str], bool]) -> list[tuple[int, int]]:

@@ -145,6 +145,7 @@ def _levels() -> list[str]:
     ]
     found += [{**base, name: one} for name in ("Character_Scale", "Camera_Yaw", "Sample") for one in numbers]
     found += [{**base, "Character_Location": one} for one in vectors]
+    found += [{**base, "Fog_Visibility": one} for one in ("own", "Own", None, "30")] + [{**base, "Rain": "own"}]
     found += [{**base, "Camera_Yaw": 360, "Character_Scale": 1.0, "Character_Name": "blank", "Sample": 0}]
     found += [
         {**base, "Sample": 10**25},
@@ -152,8 +153,41 @@ def _levels() -> list[str]:
         {**base, "Sample": 1e25},
         {**base, "Subset": "a", "Relation": "on"},
     ]
+    found += [{**base, "Objects": one} for one in _object_lists()]
     found += [_random_scene(rng) for _ in range(300)]
+    found += [{**base, "Objects": _random_objects(rng)} for _ in range(60)]
     return [json.dumps(one, ensure_ascii=n % 2 == 0) for n, one in enumerate(found)]
+
+
+def _object_lists() -> list[Any]:
+    zebra = {"Name": "Zebra", "Location": "0,150,0", "Rotation_Yaw": -45, "Scale": 1.0, "Label": "animal"}
+    cat = {"Name": "Cat", "Texture": "Grass", "Scale": "0.70", "Rotation_Pitch": 360}
+    wrong = [
+        {}, {"Name": "blank"}, {"Nam": "Zebra"}, {"name": "Zebra"}, {"Name": 5}, {"Name": ""}, 5, None, "Zebra", [],
+        {"Name": "Zebra", "Scale": 9}, {"Name": "Zebra", "Scale": "x"}, {"Name": "Zebra", "Location": "1,2"},
+        {"Name": "Zebra", "Location": [0, 1, 2]}, {"Name": "Zebra", "Rotation_Yaw": 400}, {"Scale": 1},
+    ]  # fmt: skip
+    return [
+        [], [zebra], [zebra, cat], [cat, zebra], [zebra, zebra], [zebra, {**zebra, "Label": "a"}, {"Name": "Zebra"}],
+        [{"Name": "\u00e9"}, {"Name": "z"}, {"Name": "\U0001f600"}, {"Name": "\"'"}], [cat] * 14, [cat] * 15,
+        json.dumps([zebra, cat]), "[]", " [ ] ", "[{}", "x", "", "{}", 5, None, True, {}, zebra,
+        *([cat, one] for one in wrong),
+    ]  # fmt: skip
+
+
+def _random_objects(rng: random.Random) -> list[dict[str, Any]]:
+    found = []
+    for _ in range(rng.randint(0, 5)):
+        one: dict[str, Any] = {"Name": rng.choice(["Zebra", "Cat", "Ä"])}
+        if rng.random() < 0.7:
+            one["Location"] = ",".join(str(round(rng.uniform(-200, 200), rng.randint(0, 3))) for _ in range(3))
+        for name, low, high in (("Scale", 0.1, 4), ("Rotation_Yaw", -360, 360), ("Rotation_Roll", -360, 360)):
+            if rng.random() < 0.4:
+                one[name] = rng.choice([rng.uniform(low, high), float(round(high)), 1])
+        if rng.random() < 0.3:
+            one["Label"] = rng.choice(["none", "animal", "thing"])
+        found.append(dict(rng.sample(sorted(one.items()), len(one))))
+    return found
 
 
 def _random_scene(rng: random.Random) -> dict[str, Any]:
@@ -162,6 +196,8 @@ def _random_scene(rng: random.Random) -> dict[str, Any]:
         name = rng.choice([factor.wire, factor.column])
         if factor.kind == "category":
             levels[name] = rng.choice(["Zebra", "left", "255,0,0,0", "none", "Ä", "center", str(factor.default)])
+        elif factor.kind == "list":
+            levels[name] = _random_objects(rng)
         elif factor.kind == "vector":
             levels[name] = ",".join(str(round(rng.uniform(-200, 200), rng.randint(0, 12))) for _ in range(3))
         else:

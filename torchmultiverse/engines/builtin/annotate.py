@@ -160,7 +160,8 @@ def objects(
     ``visible_fraction`` is seen, ``truncated_fraction`` lies beyond the frame, ``occluded_fraction`` is hidden in it,
     of which ``occluded_by_character`` by another character; the first three add up to 1. Counted as far as one
     picture's side beyond the frame; what covers nothing there is cut off as a whole. ``figure_ground`` is how far it
-    stands out from what is around it in the picture ``rgb`` (see `color.figure_ground`).
+    stands out from what is around it in the picture ``rgb`` (see `color.figure_ground`). ``motion``, of what moves: how
+    far it goes while the shutter is open, world metres; everything else is of the middle of that.
     """
     margin = max(view.size)
     found: list[Mapping[str, Any]] = []
@@ -202,5 +203,6 @@ def objects(
                 "truncated_fraction": fraction(cut),
                 "figure_ground": figure_ground(rgb, mine),
             }
+            | ({"motion": [float(v) for v in character.motion]} if any(character.motion) else {})
         )
     return found

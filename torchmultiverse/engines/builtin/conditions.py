@@ -19,10 +19,11 @@ from torchmultiverse.scenes import Scene
 Array = NDArray[np.float32]
 _BY_GROUP: dict[str, tuple[str, ...]] = {
     "light": ("Sun_Elevation", "Sun_Azimuth", "Overcast", "Lamps"),
-    "weather": ("Fog_Visibility", "Dust_Visibility", "Rain", "Snow"),
+    "weather": ("Fog_Visibility", "Dust_Visibility", "Rain", "Snow", "Wetness", "Snow_Cover"),
     "camera": (
-        "Camera_Focal_Length", "Camera_Distance", "Camera_Height", "Camera_Exposure", "Camera_Electrons",
-        "Camera_Read_Noise", "JPEG_Quality",
+        "Camera_Focal_Length", "Camera_Distance", "Camera_Height", "Camera_Aperture", "Camera_Focus",
+        "Camera_Exposure", "Camera_Shutter", "Character_Speed", "Camera_Electrons", "Camera_Read_Noise",
+        "Camera_Distortion", "JPEG_Quality", "Target_Pixels",
     ),
     "occlusion": ("Occluder", "Occlusion"),
     "crowding": (),

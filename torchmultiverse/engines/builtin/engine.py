@@ -19,11 +19,13 @@ from typing_extensions import override
 from torchmultiverse.engines import Asset, Catalogue, Choice, Engine, Failure, Frame, RenderOptions, class_list
 from torchmultiverse.engines.builtin import annotate, conditions, offers, placement, relative
 from torchmultiverse.engines.builtin.footprint import centre_of_mass
-from torchmultiverse.engines.builtin.mesh import MeshPart
+from torchmultiverse.engines.builtin.motion import motion_of, set_off
 from torchmultiverse.engines.builtin.occlusion import OCCLUDERS, Occlusion
+from torchmultiverse.engines.builtin.part_arrays import placed_parts
 from torchmultiverse.engines.builtin.postprocess import denoiser_works, postprocess, tint
 from torchmultiverse.engines.builtin.regions import region_choice, region_table
 from torchmultiverse.engines.builtin.renderer import CharacterInstance, WorldRenderer
+from torchmultiverse.engines.builtin.resolution import sensor_of
 from torchmultiverse.engines.builtin.variant import activate
 from torchmultiverse.engines.builtin.world import World, load_spec, world_names
 from torchmultiverse.engines.builtin.world_builder import load_world
@@ -171,18 +173,6 @@ _VOXELS = ((192, 500_000), (320, 1_300_000), (1 << 16, 4_000_000))
 """Grid of a character's mesh by the side of the picture: a voxel is about as wide as a pixel."""
 
 
-def _placed_parts(
-    parts: tuple[MeshPart, ...], vertices: NDArray[np.float32], normals: NDArray[np.float32]
-) -> tuple[MeshPart, ...]:
-    """Return a character's parts with their share of its vertices and normals."""
-    ends = np.cumsum([len(part.mesh.vertices) for part in parts])
-    spans = [slice(end - len(part.mesh.vertices), end) for part, end in zip(parts, ends, strict=True)]
-    return tuple(
-        replace(part, mesh=replace(part.mesh, vertices=vertices[span], normals=normals[span]))
-        for part, span in zip(parts, spans, strict=True)
-    )
-
-
 @dataclass
 class _LruCache:
     """The last few values by key. ``cyclic`` ones refer to themselves: their memory is fetched back at once."""
@@ -241,7 +231,7 @@ def describe(assets: AssetSource | None = None) -> Catalogue:
         figure_ground=True,
         factors={
             factor.wire: Choice(low=factor.low, high=factor.high)
-            if factor.kind == "number"
+            if factor.kind in ("number", "list")
             else choices.get(factor.wire, Choice())
             for factor in FACTORS
             if not factor.label and (not factor.group or factor.wire in conditions.OFFERED)
@@ -352,7 +342,7 @@ class BuiltinEngine(Engine):
                 raise SpecError(f"{name} = {value}: the built-in engine cannot vary it")
         surroundings = conditions.conditions_of(scene)
         on_device = self.on_device and surroundings.plain  # conditions are the host's work
-        actors = placement.scene_actors(scene)
+        actors = set_off(scene, placement.scene_actors(scene))
         for actor in actors:
             if actor.name not in self._names:
                 raise SpecError(f"no character '{actor.name}'.{nearest(actor.name, self._names)}")
@@ -376,25 +366,31 @@ class BuiltinEngine(Engine):
         occluded = self._occlusion.find(scene, actors, instances, renderer, view)
         view = occluded.view
         renderer.set_characters(instances, occluded.scenery)
+        sensor = sensor_of(scene, view, instances)
+        taken = view if sensor is None else sensor.view
+        on_device = on_device and sensor is None
         placed = time.perf_counter()
         samples = options.samples or self.samples or renderer.world.spec.samples
         seed = scene_seed(options.seed, scene.scene_id)
         exact = self.annotated or set(options.passes) != {"rgb"} or surroundings.airy
-        buffers = renderer.render(view, samples, seed, on_device, exact)
+        buffers = renderer.render(taken, samples, seed, on_device, exact)
         traced = time.perf_counter()
         light = scene.get_str("Scene_Light")
         images: dict[str, Any] = {}
         tensors: dict[str, Any] = {}
         if buffers.on_device is None:
-            images["rgb"] = postprocess(buffers, renderer.world, view, light, self.denoise, surroundings, seed, around)
+            images["rgb"] = postprocess(buffers, renderer.world, taken, light, self.denoise, surroundings, seed, around)
         else:
             from torchmultiverse.engines.builtin.postprocess_device import postprocess_device
 
             tensors["rgb"] = postprocess_device(buffers, renderer.world, view, light, self.denoise)
+        info: dict[str, Any] = {"camera": view.as_dict(), "layout": kind}
+        if sensor is not None:
+            images["rgb"], info["sensor"] = sensor.enlarged(images["rgb"]), sensor.as_dict()
+            buffers = renderer.labels(view)
         classes = {actor.number: self._classes[actor.name] for actor in actors}
         processed = time.perf_counter()
         arrays = images | annotate.passes(buffers, view, options.passes, classes)
-        info: dict[str, Any] = {"camera": view.as_dict(), "layout": kind}
         if self.annotated:
             rgb = images["rgb"] if "rgb" in images else tensors["rgb"].cpu().numpy()
             facts = annotate.objects(actors, instances, buffers, view, classes, rgb)
@@ -419,13 +415,13 @@ class BuiltinEngine(Engine):
         )
 
     def _world(self, name: str, asked: WorldConditions) -> WorldRenderer:
-        """Return a world as its conditions make it, loaded; its light changes without loading it anew."""
+        """Return a world as its conditions make it, loaded; its light and what covers it change without loading."""
 
         def loaded() -> WorldRenderer:
-            return WorldRenderer(apply_conditions(self._assets.world(name, asked.region), asked.unlit))
+            return WorldRenderer(apply_conditions(self._assets.world(name, asked.region), asked.built))
 
-        renderer: WorldRenderer = self._worlds.get((name, asked.unlit), loaded)
-        renderer.relight(asked)
+        renderer: WorldRenderer = self._worlds.get((name, asked.built), loaded)
+        renderer.change(asked)
         return renderer
 
     def _instance(
@@ -439,8 +435,8 @@ class BuiltinEngine(Engine):
             vertices, normals = placement.place(
                 actor, actors, renderer.world, mesh.vertices, mesh.normals, mesh.hover, getattr(mesh, "anchor", None)
             )
-            parts = _placed_parts(getattr(mesh, "parts", ()), vertices, normals)
-            return CharacterInstance(vertices, mesh.faces, normals, mesh.color, mesh.roughness, parts)
+            parts = placed_parts(getattr(mesh, "parts", ()), vertices, normals)
+            return CharacterInstance(vertices, mesh.faces, normals, mesh.color, mesh.roughness, parts, motion_of(actor))
 
         return self._instances.get((*_key(renderer.world), side, actor, *actors), placed)  # type: ignore[no-any-return]
 
@@ -472,7 +468,7 @@ class BuiltinEngine(Engine):
                 one = instances[number]
                 assert one is not None
                 vertices = body.vertices.astype(np.float32)
-                parts = _placed_parts(one.parts, vertices, one.normals)
+                parts = placed_parts(one.parts, vertices, one.normals)
                 moved[number] = replace(one, vertices=vertices, parts=parts)
             return moved
 

@@ -1,11 +1,13 @@
-"""Parts as named arrays and JSON facts, as the caches of worlds and of objects keep them."""
+"""Parts as named arrays and JSON facts, as the caches of worlds and of objects keep them; parts in their place."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.engines.builtin.mesh import Material, Mesh, MeshPart
@@ -45,3 +47,15 @@ def parts_of_arrays(arrays: Mapping[str, NDArray[Any]], facts: Sequence[Mapping[
         )
         for k, fact in enumerate(facts)
     ]
+
+
+def placed_parts(
+    parts: tuple[MeshPart, ...], vertices: NDArray[np.float32], normals: NDArray[np.float32]
+) -> tuple[MeshPart, ...]:
+    """Return a character's parts with their share of its vertices and normals."""
+    ends = np.cumsum([len(part.mesh.vertices) for part in parts])
+    spans = [slice(end - len(part.mesh.vertices), end) for part, end in zip(parts, ends, strict=True)]
+    return tuple(
+        replace(part, mesh=replace(part.mesh, vertices=vertices[span], normals=normals[span]))
+        for part, span in zip(parts, spans, strict=True)
+    )

@@ -133,7 +133,8 @@ class View:
 
 @dataclass(frozen=True)
 class Actor:
-    """One character of a scene: its factors."""
+    """One character of a scene: its factors, and ``travel``, the metres that it goes nose first while the shutter is
+    open."""
 
     number: int
     name: str
@@ -144,6 +145,7 @@ class Actor:
     texture: str
     position: str
     location: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    travel: float = 0.0
 
 
 def scene_actors(scene: Scene) -> list[Actor]:

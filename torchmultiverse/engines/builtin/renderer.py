@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from torchmultiverse.engines.builtin.lens import Lens
 from torchmultiverse.engines.builtin.mesh import Light, Material, Mesh, linear, smooth_normals
+from torchmultiverse.engines.builtin.motion import in_slices
 from torchmultiverse.engines.builtin.placement import View, entry
 from torchmultiverse.engines.builtin.surround import surround
 from torchmultiverse.engines.builtin.tracer import (
@@ -26,13 +29,16 @@ from torchmultiverse.engines.builtin.tracer import (
     transmittance,
 )
 from torchmultiverse.engines.builtin.world import World
-from torchmultiverse.engines.builtin.world_conditions import WorldConditions, lit
+from torchmultiverse.engines.builtin.world_conditions import WorldConditions, apply_conditions
+from torchmultiverse.errors import SpecError
 
 __all__ = ["CharacterInstance", "RenderBuffers", "WorldRenderer"]
 
 AUXILIARY_SAMPLES = 4
 _LIGHTS = 8
 """How many skies of a world are kept, six megabytes each."""
+_SLICE = 104_729
+"""Between the seeds of two slices of time."""
 
 
 def _glass(material: Material, mesh: Mesh) -> dict[str, Any]:
@@ -252,15 +258,18 @@ class WorldRenderer:
         self._shown: list[CharacterInstance | None] = []
         self._numbered = 0
 
-    def relight(self, asked: WorldConditions) -> None:
-        """Light the world that has been loaded as its conditions ask for; no mesh is loaded anew.
+    def change(self, asked: WorldConditions) -> None:
+        """Light and cover the world that has been loaded as its conditions ask for; no mesh is loaded anew.
 
-        The last few lights are kept: a sky takes a tenth of a second.
+        The last few are kept: a sky takes a tenth of a second.
 
         Raises:
-            SpecError: a world that has no sun to move or no lamps.
+            SpecError: a world that has no sun to move or no lamps; water or snow on it in the scalar variant.
         """
-        world = self._lit.pop(asked, None) or lit(self.base, asked)
+        for name, level in (("Wetness", asked.wetness), ("Snow_Cover", asked.snow_cover)):
+            if level and isinstance(self._renderer, ScalarRenderer):
+                raise SpecError(f"{name} = {level:g}: scalar_rgb draws none; take the variant llvm_ad_rgb")
+        world = self._lit.pop(asked, None) or apply_conditions(self.base, asked)
         self._lit[asked] = world
         if len(self._lit) > _LIGHTS:
             self._lit.popitem(last=False)
@@ -309,13 +318,24 @@ class WorldRenderer:
             device: leave the colour there, as a torch tensor.
             exact: whether what is at the pixels' centres is wanted; a renderer may find it all the same.
         """
-        if isinstance(self._renderer, Tracer):
-            shafts = self.world.spec.haze is not None and self.world.spec.haze.shafts > 0  # which end at surfaces
-            buffers = self._renderer.render(view, samples, seed, device=device, exact=exact or shafts)
+        renderer = self._renderer
+        shafts = self.world.spec.haze is not None and self.world.spec.haze.shafts > 0  # which end at surfaces
+        if renderer.sliced and any(c is not None and any(c.motion) for c in self._shown):
+
+            def take(count: int, number: int, last: bool) -> RenderBuffers:
+                return renderer.render(view, count, seed + _SLICE * number, exact=(exact or shafts) and last)
+
+            buffers = in_slices(self._shown, samples, renderer.set_characters, take)
         else:
-            buffers = self._renderer.render(view, samples, seed)
+            buffers = renderer.render(view, samples, seed, device=device, exact=exact or shafts)
         buffers.instance = self._characters_of(buffers.instance)
         return buffers
+
+    def labels(self, view: View) -> RenderBuffers:
+        """Return what is at the pixels' centres, without a picture."""
+        none = np.zeros((0, 0, 3), np.float32)
+        slots, distance, normal = self._renderer.centres(view)
+        return RenderBuffers(none, none, none, none, self._characters_of(slots), distance, normal)
 
 
 class ScalarRenderer:
@@ -324,7 +344,12 @@ class ScalarRenderer:
     Args:
         world: what to load.
         depth: longest light path.
+
+    Attributes:
+        sliced: whether what moves has to stand still in slices of time.
     """
+
+    sliced = True
 
     def __init__(self, world: World, depth: int) -> None:
         self.world = world
@@ -353,8 +378,14 @@ class ScalarRenderer:
         self._triangles = concatenate_triangles(self._static + meshes)
         self._first = np.cumsum([0, *(len(t.corners) for t in self._static + meshes)])
 
-    def render(self, view: View, samples: int, seed: int) -> RenderBuffers:
-        """Render the world and the characters in it."""
+    def render(self, view: View, samples: int, seed: int, device: bool = False, exact: bool = True) -> RenderBuffers:
+        """Render the world and the characters in it; all of it, on the host.
+
+        Raises:
+            SpecError: a lens that distorts.
+        """
+        if view.lens.distortion:
+            raise SpecError("Camera_Distortion: scalar_rgb draws no distortion; llvm_ad_rgb or cuda_ad_rgb does")
         color = self._render(view, samples, seed, self._path)
         first = {"type": "aov", "aovs": "albedo:albedo,normal:sh_normal,depth:depth"}
         maps = self._render(view, AUXILIARY_SAMPLES, seed, mitsuba().load_dict(first))
@@ -381,7 +412,7 @@ class ScalarRenderer:
     def centres(self, view: View) -> tuple[NDArray[np.uint8], Array, Array]:
         """Return what is at the pixels' centres: one sample without jitter."""
         first = {"type": "aov", "aovs": "at:position,shape:shape_index,face:prim_index"}
-        values = self._render(view, 1, 0, mitsuba().load_dict(first))
+        values = self._render(replace(view, lens=Lens()), 1, 0, mitsuba().load_dict(first))
         at, index, face = values[..., :3].astype(float), values[..., 3].astype(int), values[..., 4].astype(int)
         hit = index > 0  # shapes are counted from 1
         instance = np.zeros(index.shape, np.uint8)
@@ -421,9 +452,16 @@ class ScalarRenderer:
             "component_format": "float32",
             "rfilter": {"type": "box"},
         }
+        lens: dict[str, Any] = {"type": "perspective"}
+        if view.lens.aperture:
+            lens = {
+                "type": "thinlens",
+                "aperture_radius": view.lens.aperture / 2,
+                "focus_distance": view.lens.focus,
+            }
         sensor = mi.load_dict(
             {
-                "type": "perspective",
+                **lens,
                 "fov": view.opening,
                 "fov_axis": "smaller",
                 "near_clip": max(near, 0.01),

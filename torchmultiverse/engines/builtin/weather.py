@@ -48,9 +48,7 @@ def through_weather(
 
 def _climb(view: View) -> NDArray[np.float64]:
     """Return how many metres up one metre along each pixel's ray is, (H, W)."""
-    width, height = view.size
-    x = ((np.arange(width) + 0.5 - width / 2) / view.focal)[None]
-    y = ((np.arange(height) + 0.5 - height / 2) / view.focal)[:, None]
+    x, y = view.grid()
     right, down, forward = view.rotation[:, 2]
     return np.asarray((x * right + y * down + forward) / np.sqrt(1 + x**2 + y**2))
 

@@ -135,6 +135,28 @@ std::string problem(const std::string& engine, const Value& factors, const std::
   return name + " = '" + level + "' is unknown to engine '" + engine + "'." + near;
 }
 
+// Why a list of objects cannot be rendered, the first reason; nothing where it can.
+std::string list_problem(const std::string& engine, const Value& factors, const Value& objects) {
+  const Value* most = given(*factors.find("Objects"), "high");
+  const std::size_t count = objects.items().size();
+  if (most != nullptr && static_cast<double>(count) > most->as_double()) {
+    return "Objects has " + std::to_string(count) + " objects; engine '" + engine + "' has at most " +
+           number::general(most->as_double());
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    for (const auto& [field, factor] : {std::pair("Name", "Character_Name"), std::pair("Texture", "Character_Texture")}) {
+      const Value* level = objects.items()[i].find(field);
+      const Value* choice = factors.find(factor);
+      if (level == nullptr || choice == nullptr || takes(*choice, *level)) continue;
+      const Value* levels = given(*choice, "levels");
+      const std::vector<std::string> known = levels == nullptr ? std::vector<std::string>{} : texts(levels);
+      return "Objects[" + std::to_string(i) + "]." + field + " = '" + level->text() + "' is unknown to engine '" +
+             engine + "'." + python::nearest(level->text(), known);
+    }
+  }
+  return "";
+}
+
 bool all_strings(const Value& list) {
   return list.is(Value::Kind::Array) && std::all_of(list.items().begin(), list.items().end(), [](const Value& one) {
            return one.is(Value::Kind::String);
@@ -224,6 +246,11 @@ std::vector<std::string> Catalogue::problems(const Scene& scene) const {
     if (factor.label) continue;
     const Value& value = scene.get(factor);
     const Value* choice = factors_.find(factor.wire);
+    if (factor.kind == FactorKind::List && choice != nullptr) {
+      std::string why = list_problem(engine_, factors_, value);
+      if (!why.empty()) out.push_back(std::move(why));
+      continue;
+    }
     const bool good = choice == nullptr ? value == factor.standard : takes(*choice, value);
     if (!good) out.push_back(problem(engine_, factors_, factor.wire, value));
   }

@@ -32,6 +32,9 @@ Factor factor_of(const FactorRow& row) {
   out.label = row.label;
   const Value names = read_json(row.names);
   for (const Member& one : names.members()) out.names.emplace_back(one.name, one.value.text());
+  if (out.kind == FactorKind::List) {
+    for (const FactorRow& field : kFields) out.fields.push_back(factor_of(field));
+  }
   return out;
 }
 
@@ -132,6 +135,7 @@ bool numeric(const Factor& factor, const Value& given, Value& out, std::string& 
   if (given.is(Value::Kind::String) && is_number_text(given.text())) value = Value::number(number::parse(given.text()));
   if (!value.is_number()) {
     error = factor.wire + " = " + python::repr(value) + " is a " + python::type_name(value) + "; a number is needed";
+    if (factor.standard == Value::string("own")) error += ", or 'own'";
     return false;
   }
   static const Value most = Value::number(1e300), least = Value::number(-1e300);
@@ -153,6 +157,89 @@ bool numeric(const Factor& factor, const Value& given, Value& out, std::string& 
     value = Value::integer_text(number::integer(value.as_double()));
   }
   out = std::move(value);
+  return true;
+}
+
+constexpr std::size_t kMostObjects = 14;
+constexpr std::size_t kLongestList = 1u << 16;
+constexpr const char* kExample = "{\"Name\": \"Zebra\", \"Location\": \"0,120,0\"}";
+
+// One object of a list, in the order of its factors, without what is at its default.
+bool object(const Factor& factor, std::size_t number, const Value& row, Value& out, std::string& error) {
+  const std::string place = factor.wire + "[" + std::to_string(number) + "]";
+  if (!row.is(Value::Kind::Object)) {
+    error = place + " is a " + python::type_name(row) + "; an object is needed, such as " + kExample;
+    return false;
+  }
+  std::vector<Value> found(factor.fields.size());
+  for (const Member& member : row.members()) {
+    const auto field = std::find_if(factor.fields.begin(), factor.fields.end(),
+                                    [&](const Factor& one) { return one.wire == member.name; });
+    if (field == factor.fields.end()) {
+      std::vector<std::string> known;
+      for (const Factor& one : factor.fields) known.push_back(one.wire);
+      error = place + " has no '" + member.name + "'." + python::nearest(member.name, known);
+      return false;
+    }
+    Factor named = *field;
+    named.wire = place + "." + field->wire;
+    if (!named.canonical(member.value, found[static_cast<std::size_t>(field - factor.fields.begin())], error)) {
+      return false;
+    }
+  }
+  out = Value::object();
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    const Factor& field = factor.fields[i];
+    const bool left_out = found[i].is(Value::Kind::Null);
+    if (field.standard.is(Value::Kind::Null) && (left_out || found[i] == Value::string("blank"))) {
+      error = place + " needs a " + field.wire + "; what is not there is left out of the list";
+      return false;
+    }
+    if (!left_out && found[i] != field.standard) out.members().push_back({field.wire, std::move(found[i])});
+  }
+  return true;
+}
+
+// What objects are ordered by: what is shown of one, then all of it.
+std::pair<std::string, std::string> order_of(const Factor& factor, const Value& object) {
+  Value shown = Value::object();
+  for (const Member& member : object.members()) {
+    const auto field = std::find_if(factor.fields.begin(), factor.fields.end(),
+                                    [&](const Factor& one) { return one.wire == member.name; });
+    if (!field->label) shown.members().push_back(member);
+  }
+  std::pair<std::string, std::string> out;
+  json::canonical(shown, out.first);
+  json::canonical(object, out.second);
+  return out;
+}
+
+bool list(const Factor& factor, const Value& given, Value& out, std::string& error) {
+  Value value = given;
+  if (given.is(Value::Kind::String)) {  // the text of a list
+    std::string why;
+    if (text::length(given.text()) > kLongestList || !json::parse(given.text(), value, why)) value = Value();
+  }
+  if (!value.is(Value::Kind::Array)) {
+    error = factor.wire + " = " + python::shown(given, 40) + ": a list of objects is needed, such as [" + kExample + "]";
+    return false;
+  }
+  if (value.items().size() > kMostObjects) {
+    error = factor.wire + " has " + std::to_string(value.items().size()) + " objects; at most " +
+            std::to_string(kMostObjects) + ", which with the two that have factors of their own are " +
+            std::to_string(kMostObjects + 2);
+    return false;
+  }
+  std::vector<std::pair<std::pair<std::string, std::string>, Value>> found;
+  for (std::size_t i = 0; i < value.items().size(); ++i) {
+    Value one;
+    if (!object(factor, i, value.items()[i], one, error)) return false;
+    auto order = order_of(factor, one);
+    found.emplace_back(std::move(order), std::move(one));
+  }
+  std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  out = Value::array();
+  for (auto& one : found) out.items().push_back(std::move(one.second));
   return true;
 }
 
@@ -211,6 +298,7 @@ bool Factor::canonical(const Value& value, Value& out, std::string& error) const
     case FactorKind::Category: return category(*this, value, out, error);
     case FactorKind::Vector: return vector(*this, value, out, error);
     case FactorKind::Number: return numeric(*this, value, out, error);
+    case FactorKind::List: return list(*this, value, out, error);
   }
   return false;
 }

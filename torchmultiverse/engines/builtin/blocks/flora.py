@@ -49,8 +49,13 @@ def _strips(spines: Array, sides: Array, widths: Array, tone: Array, up: float =
 
 
 def _arched(
-    rng: np.random.Generator, count: int, start: Array, reach: tuple[float, float], rise: tuple[float, float],
-    droop: float, points: int = 6,
+    rng: np.random.Generator,
+    count: int,
+    start: Array,
+    reach: tuple[float, float],
+    rise: tuple[float, float],
+    droop: float,
+    points: int = 6,
 ) -> tuple[Array, Array]:
     """Return spines (N, M, 3) that rise from points (N, 3), go outward and droop, and vectors across (N, 3)."""  # fmt: skip
     angle = np.arange(count) * 2.4 + rng.normal(0, 0.25, count)

@@ -94,6 +94,8 @@ def planting(builder: Builder, p: Planting) -> None:
         model = _GROWERS[p.species](rng, p.color, p.accent, p.bark)
         if not len(mine):
             continue
-        tall = rng.uniform(*p.height, len(mine))[:, None] * [p.wide, p.wide, 1.0] * rng.uniform(0.92, 1.08, (len(mine), 3))
+        tall = (
+            rng.uniform(*p.height, len(mine))[:, None] * [p.wide, p.wide, 1.0] * rng.uniform(0.92, 1.08, (len(mine), 3))
+        )
         yaws = rng.uniform(0, 2 * np.pi, len(mine)) * p.turned
         builder.add(scatter(model, mine, tall, yaws, rng.uniform(0.82, 1.12, (len(mine), 1)) * np.ones(3)), foliage)

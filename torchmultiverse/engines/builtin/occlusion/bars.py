@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from torchmultiverse.engines.builtin.mesh import Material, Mesh, MeshPart, merge, tube
+from torchmultiverse.engines.builtin.mesh import Material, Mesh, MeshPart, grid_faces, merge, tube
 from torchmultiverse.engines.builtin.occlusion.family import Family
 from torchmultiverse.engines.builtin.occlusion.target import Array, Target
 
@@ -40,12 +40,13 @@ def bars(target: Target, rng: np.random.Generator) -> Family:
         found = middle[axis] + step * (np.arange(-count, count + 1) + shift[axis])
         return np.asarray(found[np.abs(found) < reach + step / 2])
 
+    # A lens that distorts bends them in the picture.
+    ends = np.linspace(-reach, reach, 33 if target.view.lens.distortion else 2)[:, None]
     upright, cross = places(pitch, 0), places(pitch * _CROSS, 1)
 
     def made(growth: float) -> list[MeshPart]:
         radius = max(pitch / 2 * growth * 1.004, 1e-5)
         tall = pitch * _CROSS * 0.4 * growth
-        ends = np.array([-reach, reach])[:, None]
         poles = [tube(centre + right * x + up * ends, radius, 14) for x in upright]
         flats = [_flat(centre + up * y - forward * radius, right * ends, up * tall / 2, forward, radius) for y in cross]
         return [MeshPart(_IRON, merge([*poles, *flats]).tinted(_COLOR))]
@@ -60,8 +61,8 @@ def _flat(centre: Array, ends: Array, rise: Array, forward: Array, deep: float) 
     for first, second, normal in (
         (-rise, rise, -forward), (rise, rise + back, rise), (-rise + back, -rise, -rise),
     ):  # fmt: skip
-        corners = np.stack([centre + ends[0] + first, centre + ends[1] + first, centre + ends[1] + second,
-                            centre + ends[0] + second])  # fmt: skip
-        normals = np.tile(normal / max(float(np.linalg.norm(normal)), 1e-9), (4, 1)).astype(np.float32)
-        parts.append(Mesh(corners.astype(np.float32), np.array([[0, 1, 2], [0, 2, 3]], np.uint32), normals))
+        rows = np.concatenate([centre + ends + first, centre + ends + second])
+        normal = normal / max(float(np.linalg.norm(normal)), 1e-9)
+        faces = grid_faces(2, len(ends))
+        parts.append(Mesh(rows.astype(np.float32), faces, np.tile(normal, (len(rows), 1)).astype(np.float32)))
     return merge(parts)

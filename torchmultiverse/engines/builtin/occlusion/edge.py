@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from torchmultiverse.engines.builtin.annotate import silhouette
 from torchmultiverse.engines.builtin.occlusion.family import check
@@ -51,13 +50,10 @@ def cropped(view: View, character: CharacterInstance, share: float, rng: np.rand
     rows, columns = np.nonzero(silhouette(character, view, margin))
     if not len(rows):
         raise SpecError("Occluder = 'edge': the first character is not before the camera; turn the camera to it")
-    width, height = view.size
-    x = (columns + 0.5 - margin - width / 2) / view.focal
-    y = (rows + 0.5 - margin - height / 2) / view.focal
-    rays = np.stack([x, y, np.ones(len(x))], -1)
-    middle = float(np.median(x)) * view.focal / width
+    x, y = view.slopes(columns + 0.5 - margin, rows + 0.5 - margin)
+    rays = np.stack([x, y, np.ones(len(x))], -1) @ view.rotation
+    middle = float(np.median(columns) + 0.5 - margin) / view.size[0] - 0.5
     side = np.sign(middle) if abs(middle) > 0.04 else (1.0 if rng.random() < 0.5 else -1.0)
-    # To the left of the camera's forward lies what it turns to the right of.
     low, high = 0.0, float(np.pi / 2)
     now = _outside(rays, 0.0, view)
     if now < share:
@@ -70,14 +66,10 @@ def cropped(view: View, character: CharacterInstance, share: float, rng: np.rand
 
 
 def _outside(rays: Array, angle: float, view: View) -> float:
-    """Return the share of rays (N, 3: right, down, forward) that a view turned by an angle does not show, each counted
-    as the pixels that it is then: an outline's middle is smaller than its end in a wide picture."""
-    c, s = np.cos(angle), np.sin(angle)
-    x, z = rays[:, 0] * c - rays[:, 2] * s, rays[:, 0] * s + rays[:, 2] * c
-    before = z > _BEHIND
-    weight = 1 / np.maximum(z, _BEHIND) ** 3
-    width, height = view.size
-    shown: NDArray[np.bool_] = (np.abs(x) * view.focal < z * width / 2) & (
-        np.abs(rays[:, 1]) * view.focal < z * height / 2
-    )
-    return float(1 - weight[shown & before].sum() / weight.sum())
+    """Return the share of rays (N, 3) that a view turned by an angle does not show, each counted as the pixels that it
+    is then: what is aside is larger in a picture than the same in its middle."""
+    turned = panned(view, angle)
+    pixels, depth = turned.project(view.position + rays)
+    shown = ((pixels > 0) & (pixels < np.asarray(view.size)) & (depth > _BEHIND)[:, None]).all(1)
+    weight = 1 / np.maximum(depth, _BEHIND) ** 3
+    return float(1 - weight[shown].sum() / weight.sum())

@@ -116,5 +116,3 @@ def _rail(feet: Array, forward: Array, at: float, tall: float, thick: float) -> 
     rows = [feet + forward * y + np.array([0, 0, z]) for y, z in [*corners, corners[0]]]
     mesh = Mesh(np.concatenate(rows).astype(np.float32), grid_faces(5, len(feet)))
     return Mesh(mesh.vertices, mesh.faces, smooth_normals(mesh))
-
-

@@ -143,7 +143,9 @@ def _leaves(rng: np.random.Generator, places: Array, long: float, greens: tuple[
     )
 
 
-def _branches(rng: np.random.Generator, region: tuple[float, float, float, float], deep: float) -> list[tuple[Array, float]]:
+def _branches(
+    rng: np.random.Generator, region: tuple[float, float, float, float], deep: float
+) -> list[tuple[Array, float]]:
     """Return paths (N, 3: right, up, forward) of branches from the top of a region down, and how thick they are."""
     left, bottom, width, height = region
     found = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,8 +79,7 @@ class Target:
     def rays(self) -> Array:
         """Directions (N, 3) of the pixels that show the character, of length 1 along the viewing axis."""
         rows, columns = np.nonzero(self.mask)
-        width, height = self.view.size
-        x, y = (columns + 0.5 - width / 2) / self.view.focal, (rows + 0.5 - height / 2) / self.view.focal
+        x, y = self.view.slopes(columns + 0.5, rows + 0.5)
         return np.asarray(np.stack([x, y, np.ones(len(x))], -1) @ self.view.rotation)
 
     @cached_property
@@ -158,5 +156,3 @@ class Target:
     def reach(self, distance: float) -> float:
         """Return half the diagonal of the picture at a distance along the viewing axis, metres."""
         return float(np.hypot(*self.view.size) / 2 / self.view.focal * distance)
-
-

@@ -277,7 +277,7 @@ class Geometry:
         """Return whether something of the world is nearer than a distance; where it has no structure of its own,
         characters and glass are in the way as well."""
         mi = mitsuba()
-        if self._one_scene:
+        if self.one_scene:
             return self.occluded(o, d, distance, mi.Bool(True))
         ray = mi.Ray3f(o, d)
         ray.maxt = distance

@@ -29,6 +29,7 @@ from torchmultiverse.engines.builtin.tracer.buffers import (
     mesh_triangles,
 )
 from torchmultiverse.engines.builtin.tracer.camera import camera_rays, sampled_rays, sampled_times
+from torchmultiverse.engines.builtin.tracer.cover import Cover, Places
 from torchmultiverse.engines.builtin.tracer.geometry import Geometry
 from torchmultiverse.engines.builtin.tracer.glass import shadow_tints
 from torchmultiverse.engines.builtin.tracer.integrator import Integrator
@@ -54,7 +55,10 @@ class Tracer:
         world: what to load.
         depth: number of surfaces that a light path may touch, plus one.
         one_scene: whether world and characters are one ray-tracing scene. It has to be on CUDA; elsewhere two are
-            quicker to change.
+            quicker to change, and what moves has to be a structure of its own.
+
+    Attributes:
+        sliced: whether what moves has to stand still in slices of time, as it is one ray-tracing scene with the rest.
     """
 
     def __init__(self, world: World, depth: int = DEPTH, one_scene: bool | None = None) -> None:
@@ -64,15 +68,17 @@ class Tracer:
         self._parts: list[MeshPart] = []
         self._extended: tuple[list[object], Materials] = ([], self._materials)
         self._emitters = emitters(rows, self._materials.emission)
-        self._one_scene = one_scene = "cuda" in mitsuba().variant() if one_scene is None else one_scene
+        self.sliced = one_scene = "cuda" in mitsuba().variant() if one_scene is None else one_scene
         ends = np.cumsum([len(p.mesh.vertices) for p in parts])
         for part, end in zip(parts, ends, strict=True):
             if part.material.color is not None:  # textures alone colour a world's surfaces
                 rows.points[end - len(part.mesh.vertices) : end, 8:11] = 1
         self._geometry = Geometry(rows, len(parts), one_scene)
         self._depth = depth
+        self._places: Places | None = None
         self._light(world)
         self.set_characters([])
+        self._cover_with(world)
         self._weigh_lights()
 
     def _light(self, world: World) -> None:
@@ -81,7 +87,7 @@ class Tracer:
         self._integrator = Integrator(self._geometry, self._materials, self.lights, self._depth)
 
     def relight(self, world: World) -> bool:
-        """Take the sky, the lamps and the haze of another world with the very same meshes, without loading those anew.
+        """Take sky, lamps, haze and cover of another world with the very same meshes, without loading those anew.
 
         Pictures are those of a tracer that has loaded the other world, byte for byte.
 
@@ -100,13 +106,22 @@ class Tracer:
             self._materials = self._materials.relit([*(p.material for p in world.parts), CHARACTER_MATERIAL])
             self._extended = ([], self._materials)
         self._light(world)
-        together = self._one_scene and self.lights.count > 1
+        covers = self._places is None and bool(world.wetness or world.snow_cover)
+        together = covers or (self.sliced and self.lights.count > 1)
         if together:
             self.set_characters([])
         else:
             self._set_materials(self._parts)
+        self._cover_with(world)
         self._weigh_lights()
         return together
+
+    def _cover_with(self, world: World) -> None:
+        """Let water and snow lie on the world; the first time, no character may be there."""
+        if world.wetness or world.snow_cover:
+            if self._places is None:
+                self._places = Places(world, self._geometry)
+            self._integrator.cover = Cover(self._places, world.wetness, world.snow_cover)
 
     def _weigh_lights(self) -> None:
         """Sample each light as often as it lights the world's centre: a sky behind walls seldom."""

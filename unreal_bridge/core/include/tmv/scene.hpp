@@ -10,7 +10,7 @@
 
 namespace tmv {
 
-enum class FactorKind : std::uint8_t { Category, Number, Vector };
+enum class FactorKind : std::uint8_t { Category, Number, Vector, List };
 
 // A named axis of variation.
 struct Factor {
@@ -24,6 +24,7 @@ struct Factor {
   Value period;        // null: none
   bool label = false;  // only said about a scene; changes no picture
   std::vector<std::pair<std::string, std::string>> names;  // word -> level
+  std::vector<Factor> fields;  // of a list: the factors of each of its objects
 
   // The one form of a value; false with why in `error`.
   bool canonical(const Value& value, Value& out, std::string& error) const;
