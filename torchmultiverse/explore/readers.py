@@ -10,6 +10,7 @@ from PIL import Image
 from pydantic import Field
 
 from torchmultiverse.documents import Record
+from torchmultiverse.engines import CharacterClass
 from torchmultiverse.errors import ModelError
 from torchmultiverse.evaluation import logits_of
 from torchmultiverse.models import Classifier, FloatArray, ImageEncoder, ImageTextModel, Model, ModelInfo, Scorer
@@ -71,11 +72,18 @@ class Reader:
         self._reference: FloatArray | None = None
         self._of: dict[str, Sequence[int]] = {}
 
-    def expect(self, names: Sequence[str]) -> None:
-        """Say what a picture may show: one name for each class of characters, as people say it."""
-        self._names, self._texts = list(names), None
-        if isinstance(self.model, Classifier):
-            self._of = dict(logits_of(self._names, self.model.classes))
+    def expect(self, classes: Sequence[CharacterClass]) -> None:
+        """Say what a picture may show: the classes of the engine's characters."""
+        self._names, self._texts = [one.display or one.name for one in classes], None
+        if not isinstance(self.model, Classifier):
+            return
+        if self.model.classes is None:
+            self._of = {one.display or one.name: one.imagenet for one in classes}
+            return
+        self._of = dict(logits_of(self._names, self.model.classes))
+        for one in classes:  # a model may have been trained on the names of levels
+            for name in (one.name, *one.characters):
+                self._of.setdefault(one.display or one.name, logits_of([name], self.model.classes).get(name, ()))
 
     @property
     def info(self) -> ModelInfo:

@@ -172,7 +172,7 @@ class Studio:
             self._catalogue = self._engine.catalogue()
             self._controls = controls(self._catalogue)
             for reader in self._readers:
-                reader.expect([one.display or one.name for one in self._catalogue.classes])
+                reader.expect(self._catalogue.classes)
             self._worlds.clear()
             if self._first is None:
                 self._first = _some_scene(self._catalogue)
