@@ -14,6 +14,7 @@ from torchmultiverse.engines import CharacterClass
 from torchmultiverse.errors import ModelError
 from torchmultiverse.evaluation import logits_of
 from torchmultiverse.models import Classifier, FloatArray, ImageEncoder, ImageTextModel, Model, ModelInfo, Scorer
+from torchmultiverse.scenes import spoken
 
 MOST_CAPTIONS = 64
 """That a person writes; of 200 characters each."""
@@ -67,6 +68,7 @@ class Reader:
         self.model = model
         self._template = template
         self._names: list[str] = []
+        self._phrases: dict[str, str] = {}
         self._captions: list[str] = []
         self._texts: FloatArray | None = None
         self._reference: FloatArray | None = None
@@ -75,6 +77,8 @@ class Reader:
     def expect(self, classes: Sequence[CharacterClass]) -> None:
         """Say what a picture may show: the classes of the engine's characters."""
         self._names, self._texts = [one.display or one.name for one in classes], None
+        self._phrases = {said.lower(): one.display or one.name for one in classes
+                         for said in (spoken(one.name), one.display or one.name)}  # fmt: skip
         if not isinstance(self.model, Classifier):
             return
         if self.model.classes is None:
@@ -125,7 +129,7 @@ class Reader:
         if isinstance(model, ImageEncoder) and not isinstance(model, ImageTextModel):
             return self._similarity(model.encode_image([image])[0])
         captions = self._captions or [self._template.format(name) for name in self._names]
-        is_right = [_holds(text, true, self._names) for text in captions]
+        is_right = [self._holds(text, true) for text in captions]
         if not captions:
             raise ModelError("the engine does not say what its characters are: write captions to ask for")
         if isinstance(model, ImageTextModel):
@@ -136,6 +140,15 @@ class Reader:
             assert isinstance(model, Scorer)
             scores = model.score([image], captions)[0]
         return _softmax(np.asarray(scores, np.float64)), captions, is_right
+
+    def _holds(self, caption: str, true: frozenset[str]) -> bool:
+        """Whether a caption names something that is true of the scene, and nothing else that could be there."""
+        words = f" {re.sub(r'[^a-z0-9]+', ' ', caption.lower())} "
+        named = {phrase for phrase in self._phrases if f" {phrase} " in words}
+        # "polar bear" names no bear.
+        longest = {phrase for phrase in named if not any(phrase != other and phrase in other for other in named)}
+        found = {self._phrases[phrase] for phrase in longest}
+        return bool(found & true) and found <= true
 
     def _similarity(self, vector: FloatArray) -> tuple[FloatArray, list[str], list[bool]]:
         unit = np.asarray(vector, np.float64) / max(float(np.linalg.norm(vector)), 1e-12)
@@ -156,15 +169,6 @@ class Reader:
 
         names = imagenet_names()
         return list(names) if len(names) == width else [f"class {k}" for k in range(width)]
-
-
-def _holds(caption: str, true: frozenset[str], names: Sequence[str]) -> bool:
-    """Whether a caption names something that is true of the scene, and nothing else that could be there."""
-    words = f" {re.sub(r'[^a-z0-9]+', ' ', caption.lower())} "
-    named = {name for name in names if f" {name.lower()} " in words}
-    # "polar bear" names no bear.
-    longest = {name for name in named if not any(name != other and name in other for other in named)}
-    return bool(longest & true) and longest <= true
 
 
 def _softmax(scores: np.ndarray) -> FloatArray:
