@@ -5,8 +5,11 @@ A picture's red is the share of a turn that the camera made; so what a model say
 
 from __future__ import annotations
 
+import asyncio
+import queue
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,7 @@ import numpy as np
 from torchmultiverse.engines import Catalogue, Failure, Frame, RenderOptions, class_list
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.errors import EngineError
+from torchmultiverse.explore import Explorer, Reader, Studio
 from torchmultiverse.models import Images, ModelInfo
 from torchmultiverse.scenes import Scene
 
@@ -89,3 +93,30 @@ class Words:
     def encode_text(self, texts: Sequence[str]) -> Any:
         camel = np.array(["camel" in text for text in texts])
         return np.stack([~camel, camel], 1).astype(np.float32)
+
+
+@contextmanager
+def served(engine: Fields, *models: Any, token: str | None = None, port: int = 0) -> Iterator[str]:
+    """An explorer that listens; its address."""
+    options = RenderOptions(size=(32, 32), format="raw")
+    started: queue.Queue[tuple[Explorer, asyncio.AbstractEventLoop, asyncio.Event]] = queue.Queue()
+
+    async def main() -> None:
+        explorer = Explorer(
+            lambda tell: Studio(lambda: engine, [Reader(model) for model in models], tell, options, Scene(START)),
+            port=port, token=token,
+        )  # fmt: skip
+        await explorer.start()
+        stop = asyncio.Event()
+        started.put((explorer, asyncio.get_running_loop(), stop))
+        await stop.wait()
+        await explorer.stop()
+
+    thread = threading.Thread(target=asyncio.run, args=(main(),))
+    thread.start()
+    explorer, loop, stop = started.get(timeout=100)
+    try:
+        yield explorer.url
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(100)
