@@ -132,7 +132,7 @@ def _dusky(radiance: Array, d: Array, dusk: float) -> Array:
     even = luminance ** (1 - 0.4 * dusk)
     even *= luminance.mean() / even.mean()
     even += 0.3 * dusk * luminance.mean()
-    low = smoothstep(0.5, 0.0, d[..., 2]) * smoothstep(-0.7, 0.9, d[..., 0])
+    low = smoothstep(0.5, 0.0, d[..., 2]) * smoothstep(-0.3, 0.95, d[..., 0])
     belt = smoothstep(0.3, 0.1, d[..., 2]) * smoothstep(0.2, -0.8, d[..., 0])
     color = mix(mix(_BLUE_HOUR, _GLOW, low), _BELT, 0.5 * belt * (1 - dusk))
     own = radiance / np.maximum(luminance, 1e-30)[..., None]
