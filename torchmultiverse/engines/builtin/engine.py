@@ -71,7 +71,8 @@ class AssetSource(Protocol):
 
     ``classes`` are those that characters are of which their names do not tell (see `scenes.classes_of`), by character.
 
-    ``regions`` are the looks that worlds have beside their own: by world, then name, in a few words.
+    ``regions`` are the looks that worlds have beside their own: by world, then name, in a few words. ``conditions``
+    names the worlds that have a condition, by its wire name, where not all have it.
     ``packs`` names the packs of assets it draws from, ``assets`` says whose they are, ``about`` what worlds and
     characters are in a few words (by kind, then name), ``fingerprint`` is of all that a picture can show of them.
     ``side`` is that of the picture in pixels: a mesh need not be finer than what the picture can show, and the fewer
@@ -85,6 +86,7 @@ class AssetSource(Protocol):
     def worlds(self) -> list[str]: ...  # noqa: D102
     def world(self, name: str, region: str = OWN) -> World: ...  # noqa: D102
     def regions(self) -> dict[str, dict[str, str]]: ...  # noqa: D102
+    def conditions(self) -> dict[str, list[str]]: ...  # noqa: D102
     def packs(self) -> list[str]: ...  # noqa: D102
     def assets(self) -> list[Asset]: ...  # noqa: D102
     def about(self) -> dict[str, dict[str, str]]: ...  # noqa: D102
@@ -136,6 +138,10 @@ class ProceduralAssets(AssetSource):
     @override
     def regions(self) -> dict[str, dict[str, str]]:
         return region_table()
+
+    @override
+    def conditions(self) -> dict[str, list[str]]:
+        return offers.worlds_with({name: load_spec(name)[0] for name in self.worlds()})
 
     @override
     def assets(self) -> list[Asset]:
@@ -205,13 +211,14 @@ def describe(assets: AssetSource | None = None) -> Catalogue:
         "Occluder": Choice(levels=list(OCCLUDERS), about=OCCLUDERS),
         "World_Region": region_choice(source.regions()),
     }  # fmt: skip
+    only = source.conditions()
     return Catalogue(
         engine="builtin",
         version=importlib.metadata.version("torchmultiverse"),
         passes=["rgb", "mask", "class", "depth", "normals"],
         figure_ground=True,
         factors={
-            factor.wire: Choice(low=factor.low, high=factor.high)
+            factor.wire: Choice(low=factor.low, high=factor.high, only=only.get(factor.wire))
             if factor.kind in ("number", "list")
             else choices.get(factor.wire, Choice())
             for factor in FACTORS
