@@ -55,7 +55,8 @@ def illuminance(elevation: float) -> float:
     elevation = max(elevation, NIGHT)
     terms = next(terms for low, terms in _POLYNOMIALS if elevation >= low)
     x = elevation / 90
-    return float(np.power(10.0, sum(term * x**k for k, term in enumerate(terms))))
+    exponent: float = sum(term * x**k for k, term in enumerate(terms))
+    return float(10.0) ** exponent
 
 
 def clouded(share: float) -> float:
