@@ -12,6 +12,7 @@ Spencer, 1942). All is a function of the world's name, its sky and the levels.
 from __future__ import annotations
 
 import hashlib
+import math
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -55,8 +56,7 @@ def illuminance(elevation: float) -> float:
     elevation = max(elevation, NIGHT)
     terms = next(terms for low, terms in _POLYNOMIALS if elevation >= low)
     x = elevation / 90
-    exponent: float = sum(term * x**k for k, term in enumerate(terms))
-    return float(10.0) ** exponent
+    return math.pow(10, sum(term * x**k for k, term in enumerate(terms)))
 
 
 def clouded(share: float) -> float:
@@ -65,7 +65,7 @@ def clouded(share: float) -> float:
     >>> clouded(0), clouded(1)
     (1.0, 0.25)
     """
-    return 1 - 0.75 * float(share) ** 3.4
+    return 1 - 0.75 * math.pow(share, 3.4)
 
 
 def beam(share: float) -> float:
