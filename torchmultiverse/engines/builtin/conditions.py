@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from torchmultiverse.errors import SpecError
 from torchmultiverse.images import jpeg
 from torchmultiverse.scenes import Scene
 
@@ -74,9 +75,16 @@ class Conditions:
 
 
 def conditions_of(scene: Scene) -> Conditions:
-    """Return the conditions of a scene."""
+    """Return the conditions of a scene.
+
+    Raises:
+        SpecError: a part of a drop.
+    """
     quality = scene.get_number("JPEG_Quality")
     rain, snow = scene.get_float("Rain"), scene.get_float("Snow")
+    drops = round(scene.get_float("Lens_Drops"))
+    if drops != scene.get_float("Lens_Drops"):
+        raise SpecError(f"Lens_Drops = {scene['Lens_Drops']}: a number of drops is whole, such as {drops}")
     return Conditions(
         scene.get_number("Fog_Visibility"),
         scene.get_number("Dust_Visibility"),
@@ -87,7 +95,7 @@ def conditions_of(scene: Scene) -> Conditions:
         rain,
         snow,
         scene.get_float("Camera_Shutter") / 1000 if rain or snow else 0.0,
-        round(scene.get_float("Lens_Drops")),
+        drops,
     )
 
 
