@@ -27,7 +27,7 @@ _BY_GROUP: dict[str, tuple[str, ...]] = {
         "Camera_Distortion", "JPEG_Quality", "Target_Pixels",
     ),
     "occlusion": ("Occluder", "Occlusion"),
-    "crowding": ("Objects",),
+    "crowding": ("Objects", "Distractors", "Distractor_Kind", "Distractor_Spacing", "Distractor_Yaw"),
     "region": ("World_Region",),
 }  # fmt: skip
 OFFERED = frozenset(wire for group in _BY_GROUP.values() for wire in group)

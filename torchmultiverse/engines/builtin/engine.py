@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from torchmultiverse.engines import Asset, Catalogue, Choice, Engine, Failure, Frame, RenderOptions, class_list
 from torchmultiverse.engines.builtin import annotate, conditions, offers, placement, relative
-from torchmultiverse.engines.builtin.crowd import FIRST, FurtherInstances, further_actors
+from torchmultiverse.engines.builtin.crowd import ANY, FIRST, KINDS, Crowd, further_actors
 from torchmultiverse.engines.builtin.footprint import centre_of_mass
 from torchmultiverse.engines.builtin.lru import LruCache
 from torchmultiverse.engines.builtin.motion import motion_of, set_off
@@ -33,7 +33,7 @@ from torchmultiverse.engines.builtin.world_builder import load_world
 from torchmultiverse.engines.builtin.world_conditions import WorldConditions, apply_conditions, world_conditions_of
 from torchmultiverse.errors import EngineError, SpecError, nearest
 from torchmultiverse.resources import data_folder
-from torchmultiverse.scenes import BLANK, FACTORS, OWN, Scene, base_world, classes_of, scene_seed
+from torchmultiverse.scenes import BLANK, FACTORS, OWN, Scene, SemanticClass, base_world, classes_of, scene_seed
 
 REVISION = 5
 """Picture revision: raised by whoever changes what any scene looks like, in whatever module.
@@ -199,7 +199,7 @@ def describe(assets: AssetSource | None = None) -> Catalogue:
     surfaces = {name: texture_kind(name) for name in textures if name in TEXTURES} | about.get("texture", {})
     texture = Choice(levels=textures, about=surfaces)
     position = Choice(levels=list(placement.POSITIONS))
-    light = FACTORS["Scene_Light"].names
+    light, classes = FACTORS["Scene_Light"].names, class_list(names, source.classes())
     # A suffix is a view of a world in the published configs; here each has one.
     views = {f"{world}_0": world for world in worlds}
     choices = {
@@ -209,6 +209,7 @@ def describe(assets: AssetSource | None = None) -> Catalogue:
         "Character_Texture": texture, "Character2_Texture": texture,
         "Character1_Pos": position, "Character2_Pos": position,
         "Occluder": Choice(levels=list(OCCLUDERS), about=OCCLUDERS),
+        "Distractor_Kind": Choice(levels=[ANY, *KINDS, *(one.name for one in classes)]),
         "World_Region": region_choice(source.regions()),
     }  # fmt: skip
     only = source.conditions()
@@ -226,7 +227,7 @@ def describe(assets: AssetSource | None = None) -> Catalogue:
         },
         packs=source.packs(),
         assets=source.assets(),
-        classes=class_list(names, source.classes()),
+        classes=classes,
     )
 
 
@@ -263,7 +264,7 @@ class BuiltinEngine(Engine):
         self._worlds = LruCache(worlds, cyclic=True)
         self._characters = LruCache(96)
         self._instances = LruCache(8)
-        self._further = FurtherInstances(self._assets.load)
+        self._crowd = Crowd(self._assets.load)
         self._occlusion = Occlusion()
         self._catalogue: Catalogue | None = None
         self._closed = False
@@ -280,9 +281,9 @@ class BuiltinEngine(Engine):
         return self._assets.names()
 
     @cached_property
-    def _classes(self) -> dict[str, int]:
-        """The number of each character's class, which is the same in all pictures of an engine."""
-        return {name: found.id for name, found in classes_of(self._names, self._assets.classes()).items()}
+    def _classes(self) -> dict[str, SemanticClass]:
+        """Each character's class, whose number is the same in all pictures of an engine."""
+        return classes_of(self._names, self._assets.classes())
 
     @cached_property
     def _textures(self) -> list[str]:
@@ -353,8 +354,9 @@ class BuiltinEngine(Engine):
         for actor in two:
             instances[actor.number - 1] = self._instance(actor, two, renderer, min(options.size))
         instances = self._arranged(instances, two, renderer, min(options.size))
-        instances = self._further.added(instances, actors[len(two) :], renderer.world, _key(renderer.world), view)
-        classes = {actor.number: self._classes[actor.name] for actor in actors}
+        place = renderer.world, _key(renderer.world), kind
+        actors, instances = self._crowd.joined(scene, actors, instances, place, view, self._classes)
+        classes = {actor.number: self._classes[actor.name].id for actor in actors}
         occluded = self._occlusion.find(scene, actors, instances, renderer, view, classes.values())
         view = occluded.view
         renderer.set_characters(instances, occluded.scenery)
@@ -472,4 +474,4 @@ class BuiltinEngine(Engine):
         self._worlds.values.clear()
         self._characters.values.clear()
         self._instances.values.clear()
-        self._further.clear()
+        self._crowd.clear()
