@@ -338,24 +338,13 @@ class BuiltinEngine(Engine):
                 raise SpecError(f"no character '{actor.name}'.{nearest(actor.name, self._names)}")
             if actor.texture not in self._textures:
                 raise SpecError(f"no texture '{actor.texture}'.{nearest(actor.texture, self._textures)}")
-        name = scene.get_str("World_Name")
-        if name not in self._world_names:
-            name = base_world(name)
-        if name not in self._world_names:
-            raise SpecError(f"no world '{name}'.{nearest(name, self._world_names)}")
-        renderer = self._world(name, world_conditions_of(scene))
+        renderer = self._world(self._known_world(scene), world_conditions_of(scene))
         offers.refuse(renderer.world, scene)
         around = renderer.surround() if surroundings.airy else None
         loaded = time.perf_counter()
         kind = placement.layout(scene, actors)
         view = placement.view(scene, renderer.world, kind, options.size)
-        two = [actor for actor in actors if actor.number < FIRST]
-        instances: list[CharacterInstance | None] = [None] * max((actor.number for actor in two), default=0)
-        for actor in two:
-            instances[actor.number - 1] = self._instance(actor, two, renderer, min(options.size))
-        instances = self._arranged(instances, two, renderer, min(options.size))
-        place = renderer.world, _key(renderer.world), kind
-        actors, instances = self._crowd.joined(scene, actors, instances, place, view, self._classes)
+        actors, instances = self._characters_in(scene, renderer, actors, view, kind)
         classes = {actor.number: self._classes[actor.name].id for actor in actors}
         occluded = self._occlusion.find(scene, actors, instances, renderer, view, classes.values())
         view = occluded.view
@@ -407,6 +396,19 @@ class BuiltinEngine(Engine):
             info=info,
         )
 
+    def _known_world(self, scene: Scene) -> str:
+        """Return the name of a scene's world, without the suffix of a view.
+
+        Raises:
+            SpecError: there is none of that name.
+        """
+        name = scene.get_str("World_Name")
+        if name not in self._world_names:
+            name = base_world(name)
+        if name not in self._world_names:
+            raise SpecError(f"no world '{name}'.{nearest(name, self._world_names)}")
+        return name
+
     def _world(self, name: str, asked: WorldConditions) -> WorldRenderer:
         """Return a world as its conditions make it, loaded; its light and what covers it change without loading."""
 
@@ -416,6 +418,24 @@ class BuiltinEngine(Engine):
         renderer: WorldRenderer = self._worlds.get((name, asked.built), loaded)
         renderer.change(asked)
         return renderer
+
+    def _characters_in(
+        self,
+        scene: Scene,
+        renderer: WorldRenderer,
+        actors: list[placement.Actor],
+        view: placement.View,
+        kind: placement.Layout,
+    ) -> tuple[list[placement.Actor], list[CharacterInstance | None]]:
+        """Return all that stands in a scene, and its meshes in their places, by number - 1."""
+        side = min(view.size)
+        two = [actor for actor in actors if actor.number < FIRST]
+        instances: list[CharacterInstance | None] = [None] * max((actor.number for actor in two), default=0)
+        for actor in two:
+            instances[actor.number - 1] = self._instance(actor, two, renderer, side)
+        instances = self._arranged(instances, two, renderer, side)
+        place = renderer.world, _key(renderer.world), kind
+        return self._crowd.joined(scene, actors, instances, place, view, self._classes)
 
     def _instance(
         self, actor: placement.Actor, actors: list[placement.Actor], renderer: WorldRenderer, side: int
