@@ -15,7 +15,7 @@ HARDLY = 1e-6  # degrees: another scene with another seed, and the same view to 
 
 
 def deviations(engine, world, moving, **more):
-    """Standard deviation of pixels over frames that hardly move and over seeds of one frame, and that of their means."""
+    """Deviation of pixels over frames that hardly move and over seeds of one frame; how far their means are apart."""
     base = {"World_Name": world, "Character_Name": "Elephant", "Camera_Yaw": 10, "Character_Rotation_Yaw": 20, **more}
     options = RenderOptions(size=(64, 64))
 
