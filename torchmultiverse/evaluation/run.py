@@ -40,6 +40,7 @@ from torchmultiverse.files import check_folder
 from torchmultiverse.models import HasDevice, HasModule, HasMutableInfo, Model, Precision, Preprocess, as_models
 from torchmultiverse.paths import scene_name
 from torchmultiverse.resources import versions
+from torchmultiverse.scenes import FACTORS, in_level_order, level_words
 from torchmultiverse.stats import LEVEL, RESAMPLES, Intervals
 from torchmultiverse.store import (
     ImageSet,
@@ -322,6 +323,8 @@ def _batches(size: int | str) -> BatchSize:
 
 def _dataset_facts(images: ImageSet, name: str, columns: Mapping[str, NDArray[Any]]) -> DatasetFacts:
     levels = {f: sorted({str(v) for v in set(columns[f].tolist())}) for f in COLUMNS if f in columns}
+    conditions = [f.column for f in FACTORS if f.group and f.column in columns]
+    levels |= {f: in_level_order(set(level_words(f, columns[f]))) for f in conditions}
     return DatasetFacts(
         name=name,
         images=len(images),

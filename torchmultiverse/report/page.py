@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import Any
@@ -26,9 +26,10 @@ from torchmultiverse.evaluation import (
 from torchmultiverse.paths import component
 from torchmultiverse.report import svg
 from torchmultiverse.report.findings import findings
+from torchmultiverse.report.level_curve import level_curve
 from torchmultiverse.report.tables import comma_separated, latex, markdown
 from torchmultiverse.report.templates import breakable, template
-from torchmultiverse.scenes import OWN, axis_title, in_level_order, level_name, unit_of
+from torchmultiverse.scenes import FACTORS, OWN, axis_title, in_level_order, level_name, unit_of
 
 _PREFIX = re.compile(r"^This is a photo (of )?")
 
@@ -138,6 +139,7 @@ class _Breakdown:
 
     factor: str
     rows: list[_ChartRow]
+    curve: Markup | None = None
 
 
 def _breakdowns(result: Result, models: Sequence[str]) -> list[tuple[str, list[_Breakdown]]]:
@@ -159,6 +161,7 @@ def _breakdowns(result: Result, models: Sequence[str]) -> list[tuple[str, list[_
     for (task, metric, factor), levels in by_key.items():
         if len(levels) < 2:
             continue
+        levels = _in_order(levels)
         rows = [
             replace(
                 _row(
@@ -170,10 +173,19 @@ def _breakdowns(result: Result, models: Sequence[str]) -> list[tuple[str, list[_
                 ),
                 link=_link(result, task, metric, factor, level),
             )
-            for level, cells in _in_order(levels).items()
+            for level, cells in levels.items()
         ]
-        groups[task, metric].append(_Breakdown(axis_title(factor), rows))
+        groups[task, metric].append(_Breakdown(axis_title(factor), rows, _curve(factor, levels, models)))
     return [(task_title(result, *key), found) for key, found in groups.items() if found]
+
+
+def _curve(factor: str, levels: Mapping[str, Mapping[str, Any]], models: Sequence[str]) -> Markup | None:
+    """Return accuracy over the numbers of a condition; ``None`` where there are fewer than three, or words."""
+    numbers = [level for level in levels if level != OWN]
+    if factor not in FACTORS or not FACTORS[factor].group or len(numbers) < 3 or not all(map(_is_number, numbers)):
+        return None
+    lines = [(index, name, [cells.get(name) for cells in levels.values()]) for index, name in enumerate(models)]
+    return level_curve(list(levels), lines, axis_title(factor))
 
 
 def _in_order(levels: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -79,7 +79,7 @@ def level_words(name: str, values: Iterable[Any]) -> NDArray[np.object_]:
         name: of the column; one that is no factor is taken as it is.
         values: as datasets have them.
     """
-    factor = FACTORS[name] if name in FACTORS else None
+    factor = next((one for one in FACTORS if name in (one.wire, one.column)), None)
     if isinstance(values, np.ndarray):
         values = values.tolist()
     return np.array([level_text(factor, value) for value in values], object)
@@ -119,11 +119,11 @@ def axis_title(name: str) -> str:
     """Return what stands beside an axis or above a column: a factor by its column, a condition with its unit.
 
     >>> axis_title("fog_visibility"), axis_title("Camera_Electrons"), axis_title("camera_yaw")
-    ('fog visibility, m', 'Camera Electrons', 'camera yaw')
+    ('fog visibility (m)', 'Camera Electrons', 'camera yaw')
     """
     said = name.replace("_", " ")
     unit = unit_of(name)
-    return f"{said}, {unit}" if unit and not said.lower().endswith(unit) else said
+    return f"{said} ({unit})" if unit and not said.lower().endswith(unit) else said
 
 
 def unit_of(name: str) -> str:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.images import decode, rgb
-from torchmultiverse.scenes import level_text
+from torchmultiverse.scenes import from_stored, level_text
 from torchmultiverse.store.assemble import assemble
 from torchmultiverse.store.card import write_card
 from torchmultiverse.store.classes import CLASS, joint_classes
@@ -118,8 +118,11 @@ def _compare_values(
         values, other = (dataset.table([name])[name].to_pylist() for dataset in (first, second))
         if n := sum(values[i] != other[j] for i, j in pairs):
             found.values[name] = n
-        if name in first.factors and (levels := _level_counts(values, other)):
-            found.levels[name] = levels
+        if name in first.factors:
+            factor = table_of(first.manifest)[name]
+            words = [[from_stored(factor, value) for value in column] for column in (values, other)]
+            if levels := _level_counts(*words):
+                found.levels[name] = levels
 
 
 def _first_rows(dataset: StoredDataset) -> dict[str, int]:

@@ -21,7 +21,7 @@ class Dataset:
     It has ``__len__`` and ``__getitem__`` and needs torch only for the default transform. Labels are kept as Arrow
     columns, so that worker processes share their memory; pictures are read one by one. Every value is one that torch's
     default collate takes: text that is missing is ``""``, and a column of numbers of which some are missing comes as
-    floats with NaN in their place.
+    floats with NaN in their place. So does a condition that is the world's or the layout's own.
 
     Args:
         path: folder of a dataset.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from torchmultiverse.files import (
     remove_temporary_files,
     sha256_file,
 )
-from torchmultiverse.scenes import Design, Scene, Spec, level_text
+from torchmultiverse.scenes import Design, Scene, Spec, level_text, may_be_own
 from torchmultiverse.store import (
     FORMAT,
     GROUP_ROWS,
@@ -33,6 +34,7 @@ from torchmultiverse.store import (
     huggingface,
     open_dataset,
     reading,
+    table_of,
     write_groups,
 )
 from torchmultiverse.stream.dataset import to_tensor
@@ -210,13 +212,16 @@ class Replay(IterableDataset[dict[str, Any]]):
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         columns = [*self.stored.factors, "scene_id", WEIGHT]
-        labels = self.stored.table(columns).to_pylist()
+        labels = self.stored.labels(columns).to_pylist()
+        factors = table_of(self.stored.manifest)
+        numbers = [name for name in self.stored.factors if may_be_own(factors[name])]
         worker = get_worker_info()
         start, step = (worker.id, worker.num_workers) if worker is not None else (0, 1)
         begin, self._next = self._next, 0
         for index in range(begin + start, len(labels), step):
             self._next = index + 1
-            yield {"image": self._transform(self.stored.image(index)), **labels[index]}
+            own = {name: math.nan for name in numbers if labels[index][name] is None}
+            yield {"image": self._transform(self.stored.image(index)), **labels[index], **own}
         self._next = 0
 
     def feedback(self, scene_ids: Sequence[str], losses: Iterable[float]) -> None:

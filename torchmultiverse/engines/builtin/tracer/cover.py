@@ -22,13 +22,13 @@ SNOW = (0.86, 0.87, 0.9)
 """Reflectance of fresh snow (0.8 to 0.9 of the visible light; Wiscombe and Warren, 1980)."""
 WATER = 1.333
 """Index of refraction."""
-HOLLOWS = 0.45
+HOLLOWS = 0.55
 """Share of level ground that is under water at a wetness of 1."""
-_DRAINED = 0.3
+_DRAINED = 0.2
 """Wetness up to which no water stands."""
 _PERIOD, _TEXELS = 12.8, 512
 """Metres after which the fields repeat, and texels of them."""
-_SNOW_PATCH, _PUDDLE = (0.15, 1.2), (0.7, 3.2)
+_SNOW_PATCH, _PUDDLE = (0.06, 1.2), (0.3, 3.2)
 """Shortest and longest wave of the fields, metres."""
 _EDGE = 0.03
 """Half the width of a patch's edge, in values of its field."""
@@ -40,20 +40,39 @@ _TOLERANCE = 0.4
 _SKY = 400.0
 
 
-def spread_evenly(waves: tuple[float, float], rng: np.random.Generator) -> NDArray[np.float32]:
+def spread_evenly(waves: tuple[float, float], slope: float, rng: np.random.Generator) -> NDArray[np.float32]:
     """Return a smooth periodic field, float32 (512, 512), whose values are spread evenly over 0 to 1.
 
     Args:
         waves: shortest and longest wave in it, metres; the field is 12.8 metres wide.
+        slope: power of the wavelength that amplitudes go with.
         rng: random numbers.
     """
     frequency = np.hypot(*np.meshgrid(*[np.fft.fftfreq(_TEXELS, _PERIOD / _TEXELS)] * 2))
     inside = (frequency >= 1 / waves[1]) & (frequency <= 1 / waves[0])
-    amplitude = np.where(inside, 1 / np.maximum(frequency, 1e-9) ** 1.6, 0)
+    amplitude = np.where(inside, 1 / np.maximum(frequency, 1e-9) ** slope, 0)
     field = np.fft.ifft2(np.fft.fft2(rng.normal(size=frequency.shape)) * amplitude).real
     ranks = np.empty(field.size)
     ranks[field.ravel().argsort(kind="stable")] = (np.arange(field.size) + 0.5) / field.size
     return ranks.reshape(field.shape).astype(np.float32)
+
+
+def standing(wetness: float) -> float:
+    """Return the share of level ground that is under water.
+
+    >>> standing(0.2), standing(1)
+    (0.0, 0.55)
+    """
+    return max(0.0, (wetness - _DRAINED) / (1 - _DRAINED)) * HOLLOWS
+
+
+def _threshold(share: float) -> float:
+    """Return below which value of a field patches with soft edges have a share of the area."""
+    if share < _EDGE:
+        return float(2 * (_EDGE * share) ** 0.5 - _EDGE)
+    if share > 1 - _EDGE:
+        return float(1 + _EDGE - 2 * (_EDGE * (1 - share)) ** 0.5)
+    return share
 
 
 class Places:
@@ -66,7 +85,7 @@ class Places:
 
     def __init__(self, world: World, geometry: Geometry) -> None:
         rng = np.random.default_rng(19)
-        fields = [spread_evenly(waves, rng) for waves in (_SNOW_PATCH, _PUDDLE)]
+        fields = [spread_evenly(waves, slope, rng) for waves, slope in ((_SNOW_PATCH, 1.5), (_PUDDLE, 2.0))]
         self.fields = Textures(fields, [True, True])
         self.tops = Textures([_tops(geometry)], [False])
         open_parts = [not part.material.name.startswith("water") for part in world.parts]
@@ -84,8 +103,9 @@ class Cover:
 
     def __init__(self, places: Places, wetness: float, snow: float) -> None:
         self._places = places
-        self._snow, self._wet = opaque_float(snow), opaque_float(wetness)
-        self._standing = opaque_float(max(0.0, (wetness - _DRAINED) / (1 - _DRAINED)) * HOLLOWS)
+        self._wet = opaque_float(wetness)
+        self._snow = opaque_float(_threshold(snow))
+        self._standing = opaque_float(_threshold(standing(wetness)))
 
     def apply(self, s: SurfaceInteraction, material: UInt32, active: Bool) -> SurfaceInteraction:
         """Return a surface with what lies on it."""
@@ -95,15 +115,16 @@ class Cover:
         mine = active & (material < opaque_uint(self._places.materials))
         mine &= dr.gather(mi.Float, self._places.open, material, mine) > 0
         mine &= (s.ng.z > 0.2) & self._under_sky(s.p, mine)
-        faces_up = _step(0.35, 0.6, s.ng.z)
+        faces_up = _step(0.2, 0.45, s.ng.z)
         wet = dr.select(mine, self._wet * faces_up, 0)
-        standing = dr.select(mine & (s.ng.z > 0.985), self._within(s.p, 1, self._standing, mine), 0)
+        level = _step(0.96, 0.985, s.ng.z)
+        standing = dr.select(mine, self._within(s.p, 1, self._standing, mine) * level, 0)
         white = dr.select(mine, self._within(s.p, 0, self._snow, mine) * faces_up, 0)
 
         # A wet surface is darker, because what it scatters is reflected back into it (Ångström, 1925).
         darker = s.base / (WATER**2 * (1 - s.base) + s.base)
         base = dr.lerp(s.base, darker, wet)
-        rough = dr.lerp(dr.lerp(s.roughness, 0.28, wet), 0.02, standing)
+        rough = dr.lerp(dr.lerp(s.roughness, 0.22, wet), 0.02, standing)
         film = dr.select(s.diffuse_only, dr.lerp(1.0, WATER, wet), dr.maximum(s.eta, dr.lerp(1.0, WATER, wet)))
         eta = dr.lerp(film, WATER, standing)
         n = dr.normalize(dr.lerp(s.n, mi.Vector3f(0, 0, 1), standing))
@@ -120,14 +141,13 @@ class Cover:
             translucency=None if s.translucency is None else s.translucency * rest,
         )
 
-    def _within(self, p: Point3f, field: int, level: Float, active: Bool) -> Float:
-        """Return whether a field is below a level at points: 0 to 1, whose mean over the plan is the level."""
+    def _within(self, p: Point3f, field: int, threshold: Float, active: Bool) -> Float:
+        """Return whether a field is below a threshold at points: 0 to 1, with a soft edge."""
         import drjit as dr
 
         mi = mitsuba()
         value = self._places.fields.lookup(mi.UInt32(field), p.x / _PERIOD, p.y / _PERIOD, active, mi.Float(1))
-        end = level * (1 + 2 * _EDGE) - _EDGE
-        share: Float = dr.clip((end - value) / (2 * _EDGE) + 0.5, 0, 1)
+        share: Float = dr.clip((threshold - value) / (2 * _EDGE) + 0.5, 0, 1)
         return share
 
     def _under_sky(self, p: Point3f, active: Bool) -> Bool:

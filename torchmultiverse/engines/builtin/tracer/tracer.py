@@ -22,6 +22,7 @@ from torchmultiverse.engines.builtin.tracer.backend import (
 )
 from torchmultiverse.engines.builtin.tracer.bsdf import luminance
 from torchmultiverse.engines.builtin.tracer.buffers import (
+    Air,
     Array,
     CharacterInstance,
     RenderBuffers,
@@ -173,24 +174,35 @@ class Tracer:
             self._extended = (facts, made)
         return made
 
-    def render(self, view: View, samples: int, seed: int, device: bool = False, exact: bool = True) -> RenderBuffers:
+    def render(
+        self,
+        view: View,
+        samples: int,
+        seed: int,
+        device: bool = False,
+        exact: bool = True,
+        air: Air | None = None,
+    ) -> RenderBuffers:
         """Render the world and the characters in it. The same arguments give the same bytes.
 
         Args:
             view, samples, seed: from where, how well, and with which random numbers.
             device: leave colour and its buffers where they were traced, as a torch tensor.
             exact: find what is at the pixels' centres, too; the buffers of that are empty otherwise.
+            air: what is in it, where something is: a blurred picture has its own way through it.
         """
         import drjit as dr
 
+        blurred = view.lens.aperture > 0 or self._geometry.moves
+        air = air if blurred and not device else None
         width, height = view.size
         pixels = width * height
         rounds = -(-pixels * samples // WAVEFRONT)
         per_round = -(-samples // rounds)
         haze = self.world.spec.haze
-        total: Any = 0 if device else np.zeros((9 if haze is None else 12, pixels))
+        total: Any = 0
         for k in range(rounds):
-            values = self._samples(view, pixels, per_round, seed + 7919 * k)
+            values = self._samples(view, per_round, seed + 7919 * k, air)
             if device:
                 import torch
 
@@ -199,23 +211,28 @@ class Tracer:
                 dr.sync_thread()  # torch works in a queue of its own
                 total = total + torch.stack([tensor.torch().double() for tensor in sums])
             else:
-                total += np.stack([np.array(dr.block_sum(c, per_round)) for c in values])
+                total = total + np.stack([np.array(dr.block_sum(c, per_round)) for c in values]).astype(np.float64)
         mean = (total / (rounds * per_round)).T.reshape(height, width, -1)
         none = np.zeros((0, 0, 3), np.float32)
         centres = self.centres(view) if exact else (none[..., 0].astype(np.uint8), none[..., 0], none)
         if device:
-            return RenderBuffers(none, none, none, none, *centres, mean.float())
+            return RenderBuffers(none, none, none, none, *centres, mean.float(), blurred)
+        way = None
+        if air is not None:
+            with np.errstate(divide="ignore"):
+                way = (-np.log(mean[..., -1]) / air.extinction).astype(np.float32)
         mean = mean.astype(np.float32)
-        transmittance = mean[..., 9:] if haze is not None else np.ones_like(mean[..., :3])
+        transmittance = mean[..., 9:12] if haze is not None else np.ones_like(mean[..., :3])
         albedo = np.clip(mean[..., 3:6], 0, 1)
-        return RenderBuffers(mean[..., :3], albedo, mean[..., 6:9], transmittance, *centres)
+        return RenderBuffers(mean[..., :3], albedo, mean[..., 6:9], transmittance, *centres, None, blurred, way)
 
-    def _samples(self, view: View, pixels: int, per_pixel: int, seed: int) -> list[Float]:
-        """Return of each sample radiance, albedo, normal and, with haze, transmittance by channel, evaluated."""
+    def _samples(self, view: View, per_pixel: int, seed: int, air: Air | None) -> list[Float]:
+        """Return of each sample radiance, albedo, normal and, with haze, transmittance by channel, and what the air
+        leaves of its light, evaluated."""
         import drjit as dr
 
         haze = self.world.spec.haze
-        sampler = LatticeSampler(pixels * per_pixel, per_pixel, seed)
+        sampler = LatticeSampler(view.size[0] * view.size[1] * per_pixel, per_pixel, seed)
         rays = sampled_rays(view, self.world.spec.camera, sampler)
         integrator = self._integrator.at(sampled_times(sampler)) if self._geometry.moves else self._integrator
         radiance, first = integrator.trace(sampler, rays)
@@ -225,6 +242,10 @@ class Tracer:
             far = opaque_float(0.0 if haze.shafts > 0 else 1.0)
             density = [opaque_float(haze.density + c) for c in haze.absorb]
             values += [dr.select(first.distance < FAR, dr.exp(-c * way), far) for c in density]
+        if air is not None:
+            way = first.distance + dr.norm(rays.o - opaque_point(view.position))
+            way = dr.minimum(way, opaque_float(air.top) / dr.maximum(rays.d.z, 1e-6))
+            values.append(dr.exp(-opaque_float(air.extinction) * way))
         # All at once: a sum over blocks is a kernel of its own and would trace the paths anew for each value.
         dr.eval(values)
         return values
