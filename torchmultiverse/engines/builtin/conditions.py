@@ -7,7 +7,7 @@ counts electrons, and the finished picture may have been a JPEG.
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from PIL import Image
 
 from torchmultiverse.errors import SpecError
 from torchmultiverse.images import jpeg
-from torchmultiverse.scenes import Scene
+from torchmultiverse.scenes import Scene, setting_seed
 
 Array = NDArray[np.float32]
 _BY_GROUP: dict[str, tuple[str, ...]] = {
@@ -50,6 +50,7 @@ class Conditions:
         rain, snow: mm/h and cm/h.
         shutter: seconds that it is open while something falls, where the scene says.
         lens_drops: number of them.
+        setting: seed of where they are, which is the same in all frames of a clip.
     """
 
     fog: float | None = None
@@ -62,6 +63,7 @@ class Conditions:
     snow: float = 0.0
     shutter: float = 0.0
     lens_drops: int = 0
+    setting: int = field(default=0, compare=False)
 
     @property
     def airy(self) -> bool:
@@ -74,8 +76,8 @@ class Conditions:
         return self == Conditions()
 
 
-def conditions_of(scene: Scene) -> Conditions:
-    """Return the conditions of a scene.
+def conditions_of(scene: Scene, seed: int = 0) -> Conditions:
+    """Return the conditions of a scene in a dataset of some seed.
 
     Raises:
         SpecError: a part of a drop.
@@ -96,6 +98,7 @@ def conditions_of(scene: Scene) -> Conditions:
         snow,
         scene.get_float("Camera_Shutter") / 1000 if rain or snow else 0.0,
         drops,
+        setting_seed(seed, scene) if drops else 0,
     )
 
 

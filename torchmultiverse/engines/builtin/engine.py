@@ -330,7 +330,7 @@ class BuiltinEngine(Engine):
         for name, value in scene.wire.items():
             if scene.table[name].group and name not in conditions.OFFERED:
                 raise SpecError(f"{name} = {value}: the built-in engine cannot vary it")
-        surroundings = conditions.conditions_of(scene)
+        surroundings = conditions.conditions_of(scene, options.seed)
         on_device = self.on_device and surroundings.plain  # conditions are the host's work
         actors = [*set_off(scene, placement.scene_actors(scene)), *further_actors(scene)]
         for actor in actors:
