@@ -389,7 +389,8 @@ class Catalogue(BaseModel):
                 if isinstance(what, Scene):
                     worlds = [what["World_Name"]] if what[name] == level else []
                 else:
-                    worlds = what.where([Condition(name, "in", (level,))]).levels().get("World_Name", [])
+                    counts = what.where([Condition(name, "in", (level,))]).level_counts().get("World_Name", {})
+                    worlds = [world for world, number in counts.items() if number]
                 lacking = [world for world in worlds if views.get(str(world), str(world)) not in having]
                 found += [self._misplaced(name, level, lacking, views)] if lacking else []
         return found
