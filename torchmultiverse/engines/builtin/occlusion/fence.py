@@ -12,7 +12,7 @@ from torchmultiverse.engines.builtin.occlusion.family import Family
 from torchmultiverse.engines.builtin.occlusion.target import Array, Target
 
 _WOOD = Material("fence", roughness=0.75, specular=0.2)
-_COLORS = ((0.46, 0.33, 0.21), (0.52, 0.46, 0.38), (0.78, 0.77, 0.73), (0.36, 0.22, 0.14))
+_COLORS = ((0.46, 0.36, 0.25), (0.52, 0.46, 0.38), (0.78, 0.77, 0.73), (0.52, 0.33, 0.2))
 _PITCH = (0.07, 0.34)
 """Least and greatest distance between the middles of two boards, metres."""
 _PER_WIDTH = 9.0

@@ -57,6 +57,24 @@ def spread_evenly(waves: tuple[float, float], slope: float, rng: np.random.Gener
     return ranks.reshape(field.shape).astype(np.float32)
 
 
+def standing(wetness: float) -> float:
+    """Return the share of level ground that is under water.
+
+    >>> standing(0.2), standing(1)
+    (0.0, 0.55)
+    """
+    return max(0.0, (wetness - _DRAINED) / (1 - _DRAINED)) * HOLLOWS
+
+
+def _threshold(share: float) -> float:
+    """Return below which value of a field patches with soft edges have a share of the area."""
+    if share < _EDGE:
+        return float(2 * (_EDGE * share) ** 0.5 - _EDGE)
+    if share > 1 - _EDGE:
+        return float(1 + _EDGE - 2 * (_EDGE * (1 - share)) ** 0.5)
+    return share
+
+
 class Places:
     """Where water and snow can lie in a world, and in which order its places are taken.
 
@@ -85,8 +103,9 @@ class Cover:
 
     def __init__(self, places: Places, wetness: float, snow: float) -> None:
         self._places = places
-        self._snow, self._wet = opaque_float(snow), opaque_float(wetness)
-        self._standing = opaque_float(max(0.0, (wetness - _DRAINED) / (1 - _DRAINED)) * HOLLOWS)
+        self._wet = opaque_float(wetness)
+        self._snow = opaque_float(_threshold(snow))
+        self._standing = opaque_float(_threshold(standing(wetness)))
 
     def apply(self, s: SurfaceInteraction, material: UInt32, active: Bool) -> SurfaceInteraction:
         """Return a surface with what lies on it."""
@@ -122,14 +141,13 @@ class Cover:
             translucency=None if s.translucency is None else s.translucency * rest,
         )
 
-    def _within(self, p: Point3f, field: int, level: Float, active: Bool) -> Float:
-        """Return whether a field is below a level at points: 0 to 1, whose mean over the plan is the level."""
+    def _within(self, p: Point3f, field: int, threshold: Float, active: Bool) -> Float:
+        """Return whether a field is below a threshold at points: 0 to 1, with a soft edge."""
         import drjit as dr
 
         mi = mitsuba()
         value = self._places.fields.lookup(mi.UInt32(field), p.x / _PERIOD, p.y / _PERIOD, active, mi.Float(1))
-        end = level * (1 + 2 * _EDGE) - _EDGE
-        share: Float = dr.clip((end - value) / (2 * _EDGE) + 0.5, 0, 1)
+        share: Float = dr.clip((threshold - value) / (2 * _EDGE) + 0.5, 0, 1)
         return share
 
     def _under_sky(self, p: Point3f, active: Bool) -> Bool:
