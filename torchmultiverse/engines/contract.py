@@ -395,8 +395,8 @@ class Catalogue(BaseModel):
                 if isinstance(what, Scene):
                     worlds = [what["World_Name"]] if what[name] == level else []
                 else:
-                    some = what.where([Condition(name, "in", (level,))])
-                    worlds = some.levels().get("World_Name", []) if some.count else []
+                    counts = what.where([Condition(name, "in", (level,))]).level_counts().get("World_Name", {})
+                    worlds = [world for world, number in counts.items() if number]
                 lacking = [world for world in worlds if views.get(str(world), str(world)) not in having]
                 found += [self._misplaced(name, level, lacking, views)] if lacking else []
         return found + unhidden(what, self.factors["Occluder"].levels if "Occluder" in self.factors else None)
