@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from torchmultiverse.scenes import Spec
 
 LEVELS = (
-    text("factor"), text("level"), number("images"), number("seconds", form=".0f", unit="estimate, of all"),
+    text("factor"), text("level"), text("unit"), number("images"),
+    number("seconds", form=".0f", unit="estimate, of all"),
     number("bytes", unit="estimate, of all"),
     Column(("renderable",), "renderable", unit="false: unknown to the engine"),
 )  # fmt: skip
@@ -32,15 +33,18 @@ LEVELS = (
 
 def levels_table(forecast: DryRun) -> Table:
     """Return what a dry run found, for programs."""
+    from torchmultiverse.scenes import FACTORS
+
+    units = {factor.wire: factor.unit or None for factor in FACTORS}
     shown = Table(LEVELS)
     counted = not forecast.problems if forecast.counts else None
-    shown.add("all", None, forecast.images, forecast.seconds, forecast.bytes, counted)
+    shown.add("all", None, None, forecast.images, forecast.seconds, forecast.bytes, counted)
     for name, counts in forecast.counts.items():
         wrong = forecast.unsupported.get(name, ())
         for level, n in counts.items():
-            shown.add(name, str(level), n, None, None, level not in wrong)
+            shown.add(name, str(level), units.get(name), n, None, None, level not in wrong)
     for name, n in forecast.splits.items():
-        shown.add("split", name, n, None, None, None)
+        shown.add("split", name, None, n, None, None, None)
     return shown
 
 
