@@ -10,6 +10,9 @@ from .scenes import Spec as Spec
 from .scenes import load_spec as load_spec
 from .scenes import parse_spec as parse_spec
 from .store import open_dataset as open_dataset
+from .stream import ClipDataset as ClipDataset
+from .stream import Clips as Clips
+from .stream import ClipStream as ClipStream
 from .stream import Dataset as Dataset
 from .stream import RenderStream as RenderStream
 from .stream import Replay as Replay
@@ -17,6 +20,9 @@ from .stream import Replay as Replay
 __version__: str
 
 __all__ = [
+    "ClipDataset",
+    "ClipStream",
+    "Clips",
     "Dataset",
     "Failure",
     "Frame",

@@ -15,6 +15,7 @@ from torchmultiverse.errors import DatasetError
 MOST_BYTES = 120
 """Of one component, in UTF-8: a suffix, a temporary name and the limit of 255 of every file system leave room."""
 SCENE_ID = re.compile(r"[0-9a-f]{32}")
+CLIP_NAME = re.compile(r"[0-9a-f]{16}")
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f/\\:*?"<>|\u202a-\u202e\u2066-\u2069\ud800-\udfff]')
 _DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/+(.+)", re.IGNORECASE)
@@ -72,3 +73,18 @@ def scene_name(scene_id: object, place: object) -> str:
             "torchmultiverse data import makes a dataset with the right ones"
         )
     return scene_id
+
+
+def clip_name(clip: object, place: object) -> str:
+    """Return the name of a clip, which is 16 hexadecimal digits, to be the name of a file.
+
+    Args:
+        clip: as a dataset says it.
+        place: names the dataset in the error.
+
+    Raises:
+        DatasetError: it is anything else.
+    """
+    if not isinstance(clip, str) or not CLIP_NAME.fullmatch(clip):
+        raise DatasetError(f"{place}: clip {clip!r:.80} is no name of a clip: that is 16 hexadecimal digits")
+    return clip

@@ -254,7 +254,9 @@ def test_what_is_stored_is_what_was_there(format):
     rng = np.random.default_rng(0)
     found = rng.normal(0, 300, (30, 40, 2)).astype(np.float32)
     found[3, 4] = np.nan
-    np.testing.assert_array_equal(codec.decode("flow_forward", codec.encode("flow_forward", found, format)), found)
+    again = codec.decode("flow_forward", codec.encode("flow_forward", found, format))
+    np.testing.assert_allclose(again, found, atol=0.5 / 1024)
+    assert codec.encode("flow_forward", again, format) == codec.encode("flow_forward", found, format)
     state = rng.integers(0, 4, (30, 40)).astype(np.uint8)
     np.testing.assert_array_equal(codec.decode("hidden_forward", codec.encode("hidden_forward", state, format)), state)
     for most in (200, 60_000):

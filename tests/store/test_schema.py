@@ -8,7 +8,7 @@ import pytest
 
 from torchmultiverse.engines import Frame
 from torchmultiverse.scenes import CAPTIONS, Scene, parse_spec
-from torchmultiverse.store.quality import quality, visibility
+from torchmultiverse.store.quality import outside, quality, visibility
 from torchmultiverse.store.schema import RowSchema
 
 
@@ -94,3 +94,16 @@ def test_visibility_is_what_the_engine_and_the_mask_say_and_nothing_else() -> No
     mask[0] = 1
     by_mask = visibility(Frame(scene, arrays={"rgb": rgb, "mask": mask}, info={"objects": "none"}))
     assert (by_mask["quality_area1"], by_mask["quality_area2"]) == (0.25, 0)
+
+
+def test_what_an_occluder_was_asked_to_hide_is_no_fault_and_has_a_column_of_its_own() -> None:
+    seen = {"quality_visible1": 0.38, "quality_visible2": 0.95}
+    assert outside(seen) == ["visible1"]
+    assert outside(seen | {"quality_occluded1": 0.6}) == []
+    assert outside(seen | {"quality_occluded1": 0.5}) == ["visible1"], "something else hides it as well"
+    assert outside({"quality_visible1": 0.05, "quality_occluded1": 0.95}) == []
+    spec = {"World_Name": ["Desert"], "Character_Name": ["Zebra"]}
+    plain, hidden = (
+        schema_of("Custom", factors).names for factors in (spec, spec | {"Occluder": ["fence"], "Occlusion": [0, 0.4]})
+    )
+    assert set(hidden) - set(plain) == {"occluder", "occlusion", "quality_occluded1"}

@@ -92,14 +92,17 @@ def import_(
     epilog=examples(
         "torchmultiverse data export data/spar --out spar_png",
         "torchmultiverse data export data/spar --out tars --layout webdataset --where 'world_name = Desert'",
+        "torchmultiverse data export data/video --out data/video/videos --layout mp4",
     ),
 )
 def export(
     dataset: Dataset,
     out: Out,
     layout: Annotated[
-        Literal["folder", "webdataset"],
-        typer.Option(help="folder: PNG, the family's published CSV, metadata.csv; webdataset: tar files."),
+        Literal["folder", "webdataset", "mp4"],
+        typer.Option(
+            help="folder: PNG, the family's published CSV, metadata.csv; webdataset: tar files; mp4: one per clip."
+        ),
     ] = "folder",
     where: Annotated[str | None, typer.Option(help="Only some rows, as in 'render'. Default: all.")] = None,
     overwrite: Annotated[
@@ -107,8 +110,8 @@ def export(
         typer.Option("--overwrite", help="Write into a folder that is not empty; what an earlier export left goes."),
     ] = False,
 ) -> None:
-    """Write a dataset as a folder of pictures with a CSV, or as WebDataset."""
-    from torchmultiverse.store import export_folder, export_webdataset, open_dataset
+    """Write a dataset as a folder of pictures with a CSV, as WebDataset, or its clips as MP4."""
+    from torchmultiverse.store import export_folder, export_mp4, export_webdataset, open_dataset
 
     chosen = open_dataset(dataset)
     chosen = chosen.where(where) if where else chosen
@@ -117,6 +120,8 @@ def export(
     with _bar("exporting", len(chosen)) as tick:
         if layout == "folder":
             what = f"{len(chosen):,} pictures and {export_folder(chosen, out, tick, overwrite=overwrite).name}"
+        elif layout == "mp4":
+            what = f"{len(export_mp4(chosen, out, tick, overwrite=overwrite)):,} clips"
         else:
             what = f"{len(export_webdataset(chosen, out, tick, overwrite=overwrite)):,} tar files"
     say(f"{out}: {what}")

@@ -16,7 +16,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-EVERYDAY = ("render", "eval", "report", "show", "serve", "doctor", "demo")
+EVERYDAY = ("render", "eval", "report", "show", "explore", "serve", "doctor", "demo")
 """What stands at the top; everything else is in a group."""
 RENAMED = {
     "analyze": "analyze model",

@@ -12,7 +12,7 @@
 | track | PNG, 8 bit grey; 16 bit where a number is above 255 | number of the object in its clip |
 
 Optical flow is in pixels, NaN where it is not known: in the upper half of its picture the motion to the right, in the
-lower half that downwards; as an array (H, W, 2).
+lower half that downwards; as an array (H, W, 2). It is rounded to 1/1024 pixel, which takes less than half the space.
 
 In the format ``raw`` each pass is instead a NumPy file (``.npy``, version 1.0) of the same numbers without compression,
 with a header of 128 bytes: what `numpy.load` reads, and for equal arrays the same bytes everywhere.
@@ -52,6 +52,8 @@ MIME = {
 }  # fmt: skip
 _FLOW = ("flow_forward", "flow_backward")
 _NUMBERS = ("class", "track")
+_STEPS = np.float32(1024)
+"""Of a pixel, in which motion is kept."""
 _FLOATS = {317: 3}
 """Tag of a TIFF: differences of the bytes of floating-point numbers, which halves what smooth motion takes."""
 _NPY = b"\x93NUMPY\x01\x00\x76\x00"
@@ -78,13 +80,15 @@ def class_numbers(array: NDArray[Any]) -> NDArray[Any]:
 
 def encode(name: str, array: NDArray[Any], format: str = "png") -> bytes:
     """Encode a pass. Deterministic: equal arrays give equal bytes with equal library versions."""
+    if name in _FLOW:
+        array = np.rint(np.asarray(array, np.float32) * _STEPS) / _STEPS
     if format == "raw":
         return _encode_raw(name, array)
     buffer = io.BytesIO()
     if name == "depth":
         Image.fromarray(array.astype(np.float32, copy=False)).save(buffer, "TIFF", compression="tiff_deflate")
     elif name in _FLOW:
-        planes = np.concatenate([array[..., 0], array[..., 1]]).astype(np.float32, copy=False)
+        planes = np.concatenate([array[..., 0], array[..., 1]])
         Image.fromarray(planes).save(buffer, "TIFF", compression="tiff_deflate", tiffinfo=_FLOATS)
     elif name == "normals":
         Image.fromarray(_packed_normals(array)).save(buffer, "PNG", compress_level=PNG_LEVEL)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from torchmultiverse.engines import codec
+from torchmultiverse.engines.hiding import unhidden
 from torchmultiverse.errors import RenderError, SpecError, nearest, nearest_of
 from torchmultiverse.scenes import (
     OWN,
@@ -378,7 +379,8 @@ class Catalogue(BaseModel):
         return [self._problem(name, wrong) for name, wrong in self.unsupported(levels, table).items()]
 
     def misplaced(self, what: Scene | Design) -> list[str]:
-        """Return one line for each level of a scene or a whole design that stands with a world that has it not."""
+        """Return one line for each level of a scene or a whole design that stands with a world that has it not, and
+        one where a share of the first character is to be hidden and nothing hides it."""
         found: list[str] = []
         views = self.factors["World_Name"].aliases if "World_Name" in self.factors else {}
         mentioned = what.complete if isinstance(what, Scene) else dict.fromkeys(what.factors)
@@ -389,10 +391,11 @@ class Catalogue(BaseModel):
                 if isinstance(what, Scene):
                     worlds = [what["World_Name"]] if what[name] == level else []
                 else:
-                    worlds = what.where([Condition(name, "in", (level,))]).levels().get("World_Name", [])
+                    some = what.where([Condition(name, "in", (level,))])
+                    worlds = some.levels().get("World_Name", []) if some.count else []
                 lacking = [world for world in worlds if views.get(str(world), str(world)) not in having]
                 found += [self._misplaced(name, level, lacking, views)] if lacking else []
-        return found
+        return found + unhidden(what, self.factors["Occluder"].levels if "Occluder" in self.factors else None)
 
     def _misplaced(self, name: str, level: str, worlds: list[Any], views: Mapping[str, str]) -> str:
         """Return what to say of worlds that lack a level."""

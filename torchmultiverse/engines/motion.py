@@ -128,6 +128,11 @@ class Moment:
         return found
 
 
+def world_of(scene: Mapping[str, Any]) -> str:
+    """Return what a scene, by wire name, says of its world: things stand where they stood as long as it is the same."""
+    return "/".join(str(scene.get(name, "")) for name in ("World_Name", "World_Region"))
+
+
 def identity(one: Mapping[str, Any]) -> tuple[int, str]:
     """Return what makes an object of annotations the same in all frames of a clip: its number and its name."""
     return int(one["instance"]), str(one.get("name", ""))

@@ -68,7 +68,7 @@ MOST_COUNTED = 500_000
 _PART = 65_536
 """Scenes that are counted at once."""
 _ANNOTATION_BYTES = {
-    "mask": 0.02, "class": 0.02, "depth": 1.6, "normals": 1.0, "flow_forward": 4.0, "flow_backward": 4.0,
+    "mask": 0.02, "class": 0.02, "depth": 1.6, "normals": 1.0, "flow_forward": 2.0, "flow_backward": 2.0,
     "hidden_forward": 0.05, "hidden_backward": 0.05, "track": 0.02,
 }  # fmt: skip
 

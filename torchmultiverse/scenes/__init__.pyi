@@ -68,6 +68,7 @@ from .video import FRAME_TIME as FRAME_TIME
 from .video import NO_CLIP as NO_CLIP
 from .video import Video as Video
 from .video import clip_starts as clip_starts
+from .video import moving_factors as moving_factors
 from .where import Condition as Condition
 from .where import parse_where as parse_where
 
@@ -131,6 +132,7 @@ __all__ = [
     "load_spec",
     "may_be_own",
     "mentioned_levels",
+    "moving_factors",
     "object_assets",
     "one_at_a_time",
     "parse_spec",

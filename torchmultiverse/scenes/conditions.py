@@ -51,7 +51,8 @@ CONDITIONS: dict[str, list[dict[str, Any]]] = {
         _number("Camera_Distance", OWN, "m", 0.5, 50, "distance of the camera from what it looks at"),
         _number("Camera_Height", OWN, "m", 0.05, 20, "height of the camera above the ground; it looks where it did"),
         _number("Camera_Aperture", OWN, "f-number", 0.7, 64, "aperture; own: everything is sharp"),
-        _number("Camera_Focus", OWN, "m", 0.1, 1000, "distance that is sharp; own: what the camera looks at"),
+        _number("Camera_Focus", OWN, "m", 0.1, 1000,
+                "distance that is sharp where there is an aperture; own: that of what the camera looks at"),
         _number("Camera_Exposure", 0, "stops", -8, 30,
                 "exposure on top of the world's own, which is fixed and made for its own light; from noon to a "
                 "moonless night the light falls by 27 stops"),
@@ -60,8 +61,9 @@ CONDITIONS: dict[str, list[dict[str, Any]]] = {
         _number("Camera_Electrons", OWN, "electrons", 10, 1e6,
                 "electrons of a pixel at white: shot noise; own: no noise"),
         _number("Camera_Read_Noise", 0, "electrons", 0, 1000, "std of the noise of reading; needs Camera_Electrons"),
-        _number("Camera_Distortion", 0, "", -0.5, 0.5,
-                "distortion of the lens, k1 of Brown's model at the middle of the shorter side; below 0 a barrel"),
+        _number("Camera_Distortion", 0, "", -0.07, 0.5,
+                "distortion of the lens, k1 of Brown's model, x (1 + k1 r²), r in halves of the shorter side; below 0 a "
+                "barrel"),
         _number("JPEG_Quality", OWN, "", 1, 100, "quality of a JPEG that the picture has been; own: none"),
         _number("Target_Pixels", OWN, "pixels", 4, 4096,
                 "longest side of the first character in pixels of the sensor; the picture is enlarged to its size"),

@@ -227,6 +227,22 @@ def clip_starts(design: Design) -> NDArray[np.int64] | None:
     return np.concatenate([*starts, np.array([design.count])])
 
 
+def moving_factors(design: Design) -> list[str]:
+    """Return the factors of a design that differ between frames of a clip, by wire name."""
+    if isinstance(design, Video):
+        return [name for name in design.factors if name in {p.factor.wire for p in design.paths} | {FRAME, FRAME_TIME}]
+    found: set[str] = set()
+    if (starts := clip_starts(design)) is not None:
+        first = np.repeat(starts[:-1], np.diff(starts))
+        for some in parts_of(design):
+            here = design.part(np.concatenate([some, first[some]]))
+            for name in here.factors:
+                codes = here.column(name)[1]
+                if name not in found and (codes[: len(some)] != codes[len(some) :]).any():
+                    found.add(name)
+    return [name for name in design.factors if name in found]
+
+
 def _numbered(values: Sequence[Value]) -> tuple[list[Value], NDArray[np.int64]]:
     """Return the different values, and for each value its place among them."""
     places: dict[Value, int] = {}

@@ -27,6 +27,7 @@ from .manifest import Terms as Terms
 from .manifest import engine_difference as engine_difference
 from .manifest import spec_of as spec_of
 from .manifest import table_of as table_of
+from .mp4 import export_mp4 as export_mp4
 from .parquet import GROUP_ROWS as GROUP_ROWS
 from .parquet import reading as reading
 from .parquet import write_groups as write_groups
@@ -42,6 +43,7 @@ from .sheet import SHEET_SUFFIXES as SHEET_SUFFIXES
 from .sheet import Sheet as Sheet
 from .sheet import dataset_sheet as dataset_sheet
 from .sheet import drawn_rows as drawn_rows
+from .strips import clip_rows as clip_rows
 from .verification import Verification as Verification
 from .verification import verify as verify
 from .views import ImageList as ImageList
@@ -82,6 +84,7 @@ __all__ = [
     "check_same",
     "check_vacant",
     "clear",
+    "clip_rows",
     "columns_of",
     "dataset_name",
     "dataset_sheet",
@@ -89,6 +92,7 @@ __all__ = [
     "drawn_rows",
     "engine_difference",
     "export_folder",
+    "export_mp4",
     "export_webdataset",
     "factor_table",
     "facts_of",

@@ -23,8 +23,9 @@ from torchmultiverse.store.manifest import EngineRecord, Manifest, Terms, family
 from torchmultiverse.store.object_column import is_list
 from torchmultiverse.store.reader import StoredDataset
 from torchmultiverse.store.schema import COLUMN_NOTES, VOLATILE, column_note
-from torchmultiverse.store.sheet import drawn_rows
+from torchmultiverse.store.sheet import data_rng, drawn_rows
 from torchmultiverse.store.splitfiles import split_files
+from torchmultiverse.store.strips import clip_rows, film_strips
 
 _LINEAGE = 4000  # characters
 _COLUMNS, _ROWS = 6, 3
@@ -73,6 +74,7 @@ def _facts(name: str, manifest: Manifest, dataset: StoredDataset) -> dict[str, A
         "description": spec.description if spec is not None else "",
         "family": family_of(manifest),
         "count": len(dataset),
+        "clips": len(clip_rows(dataset)),
         "missing": 0 if manifest.images is None else manifest.images - len(dataset),
         "failures": len(manifest.failures),
         "notes": manifest.notes,
@@ -195,7 +197,13 @@ def _size(n: int) -> str:
 
 
 def _samples(dataset: StoredDataset, path: Path) -> int:
-    """Write the grid; return its number of columns."""
+    """Write the grid, of a dataset of clips film strips; return its number of columns."""
+    strips = film_strips(dataset, data_rng(dataset), _ROWS, _COLUMNS)
+    if strips:
+        lines = [[Tile(dataset.image(row)) for row in rows] for rows in strips.values()]
+        with disk_errors(path.parent):
+            write_atomic(path, jpeg(contact_sheet(lines), 88))
+        return max(map(len, lines))
     rows = drawn_rows(dataset, _COLUMNS * _ROWS)
     with disk_errors(path.parent):
         write_atomic(path, _sheet([Tile(dataset.image(row)) for row in rows]))

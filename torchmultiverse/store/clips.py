@@ -16,7 +16,6 @@ from torchmultiverse.scenes import CLIP, CLIP_PASSES, FRAME, NO_CLIP
 
 GROUP_BYTES = 1 << 30
 """Size above which a clip has several row groups: Arrow's offsets end at twice as much."""
-_WORLD = ("World_Name", "World_Region")
 
 
 def in_clips(rows: Iterator[pa.Table], column: str, size: int) -> Iterator[list[pa.Table]]:
@@ -98,8 +97,7 @@ class _Facts:
         return codec.decode(name, self._row[name][0].as_py()["bytes"])
 
     def moment(self) -> motion.Moment:
-        world = json.dumps([self.scene.get(name) for name in _WORLD])
-        camera = self._info.get("camera", {})
+        world, camera = motion.world_of(self.scene), self._info.get("camera", {})
         return motion.Moment(self.decoded("depth"), self.decoded("mask"), camera, self.objects, world)
 
     def with_passes(self, made: Mapping[str, Any], tracks: Mapping[int, int]) -> pa.Table:

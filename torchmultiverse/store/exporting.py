@@ -16,7 +16,7 @@ from typing import Any
 
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.files import atomic_file, disk_errors, write_atomic
-from torchmultiverse.paths import SCENE_ID, component, scene_name
+from torchmultiverse.paths import CLIP_NAME, SCENE_ID, component, scene_name
 from torchmultiverse.store.layouts import METADATA, SHEETS, Layout, derived, layout_of
 from torchmultiverse.store.licence import licence_of
 from torchmultiverse.store.manifest import family_of
@@ -62,16 +62,16 @@ def export_folder(
         raise DatasetError(f"{dataset.path}: a {family} export needs the column '{missing[0]}', which is not there")
     more = [name for name in scalars if name not in layout.columns]
     columns = [*layout.columns, *more]
-    splits = _splits(dataset)
+    splits = split_folders(dataset)
     negatives: dict[str | None, int] = {}
     if _NEGATIVE in layout.columns:
         negatives = {scene_id: row for row, scene_id in enumerate(_ids(dataset))}
-    _prepare(dataset, out, family, overwrite)
+    prepare_export(dataset, out, family, overwrite)
     with disk_errors(out), ExitStack() as open_files:
-        sheet = _sheet(open_files, out / layout.csv, columns)
+        sheet = csv_sheet(open_files, out / layout.csv, columns)
         beside_columns = [*(c for c in layout.columns if c not in _FILES), *more]
         beside = {
-            split: _sheet(open_files, out / folder / METADATA, ["file_name", *beside_columns])
+            split: csv_sheet(open_files, out / folder / METADATA, ["file_name", *beside_columns])
             for split, folder in splits.items()
         }
         for index, row in enumerate(_rows(dataset, scalars)):
@@ -88,7 +88,7 @@ def export_folder(
                 tick(index + 1)
     with disk_errors(out):
         patterns = {split: f"{folder}**" for split, folder in splits.items()}
-        write_atomic(out / "README.md", _readme(dataset, patterns).encode())
+        write_atomic(out / "README.md", export_readme(dataset, patterns).encode())
     return out / layout.csv
 
 
@@ -119,8 +119,8 @@ def export_webdataset(
     """
     out = Path(out)
     scalars = _exported_columns(dataset)
-    splits = _splits(dataset)
-    _prepare(dataset, out, family_of(dataset.manifest), overwrite)
+    splits = split_folders(dataset)
+    prepare_export(dataset, out, family_of(dataset.manifest), overwrite)
     files: list[Path] = []
     done = 0
     with disk_errors(out):
@@ -142,7 +142,7 @@ def export_webdataset(
                     if tick is not None:
                         tick(done)
         patterns = {split: f"{folder.replace('/', '-')}*.tar" for split, folder in splits.items()}
-        write_atomic(out / "README.md", _readme(dataset, patterns).encode())
+        write_atomic(out / "README.md", export_readme(dataset, patterns).encode())
     return files
 
 
@@ -158,7 +158,7 @@ def _made(column: str) -> bool:
     return True
 
 
-def _splits(dataset: StoredDataset) -> dict[str, str]:
+def split_folders(dataset: StoredDataset) -> dict[str, str]:
     """Return the folder of each split, with a slash at its end; of a single one, the root."""
     names = {TRAIN: None} if "split" not in dataset.columns else {}
     for table in dataset.tables(["split"]) if "split" in dataset.columns else ():
@@ -183,7 +183,7 @@ def _ids(dataset: StoredDataset) -> Iterator[str]:
         yield from table["scene_id"].to_pylist()
 
 
-def _sheet(files: ExitStack, path: Path, columns: list[str]) -> csv.DictWriter[str]:
+def csv_sheet(files: ExitStack, path: Path, columns: list[str]) -> csv.DictWriter[str]:
     """Begin a CSV file that gets its name when everything is in it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = files.enter_context(atomic_file(path))
@@ -225,7 +225,7 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
     tar.addfile(info, io.BytesIO(data))
 
 
-def _readme(dataset: StoredDataset, patterns: dict[str, str]) -> str:
+def export_readme(dataset: StoredDataset, patterns: dict[str, str]) -> str:
     """Return what says to ``datasets`` which files are which split."""
     files = "\n".join(f'  - split: {split}\n    path: "{pattern}"' for split, pattern in patterns.items())
     name = dataset.manifest.name or dataset.path.name
@@ -236,7 +236,7 @@ def _readme(dataset: StoredDataset, patterns: dict[str, str]) -> str:
     )
 
 
-def _prepare(dataset: StoredDataset, out: Path, family: str, overwrite: bool) -> None:
+def prepare_export(dataset: StoredDataset, out: Path, family: str, overwrite: bool) -> None:
     """Make the folder and say in it what it holds."""
     manifest = dataset.manifest
     scenes = hashlib.sha256()
@@ -272,8 +272,9 @@ def _clear(out: Path) -> None:
         for name in files:
             stem, _, kind = name.partition(".")
             image = SCENE_ID.fullmatch(stem) and kind in {"png", "jpg"}
+            clip = CLIP_NAME.fullmatch(stem) and kind == "mp4"
             ours = folder == out and (name in SHEETS or re.fullmatch(r"(\w+-)?\d{6,}\.tar", name))
-            if image or ours or name == METADATA:
+            if image or clip or ours or name == METADATA:
                 (folder / name).unlink()
                 emptied.add(folder)
         if folder in emptied and folder != out and not any(folder.iterdir()):

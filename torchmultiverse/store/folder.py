@@ -12,7 +12,7 @@ from typing import Any
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.store.manifest import SHARD_NAME, engine_difference
 
-FOLDERS = {"_work", "data", "_parts", "_slurm"}
+FOLDERS = {"_work", "data", "_parts", "_slurm", "videos"}
 FILES = {"manifest.json", "README.md", "samples.jpg", "failed.jpg", "quality.json", "leakage.json", "status.json",
          "croissant.json"}  # fmt: skip
 _OURS = FOLDERS | FILES

@@ -27,7 +27,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from torchmultiverse.engines import Frame, codec
+from torchmultiverse.engines import Frame, codec, motion
 from torchmultiverse.scenes import (
     CAPTIONS,
     CLIP,
@@ -44,7 +44,7 @@ from torchmultiverse.scenes import (
     to_stored,
 )
 from torchmultiverse.store.object_column import is_list, object_features, object_type
-from torchmultiverse.store.quality import FIGURE_GROUND, QUALITY, measure, outside
+from torchmultiverse.store.quality import FIGURE_GROUND, OCCLUDED, QUALITY, measure, outside
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 VOLATILE = ("render_ms",)
@@ -82,6 +82,7 @@ COLUMN_NOTES = {
     "quality_failed": "names of the checks that this picture fails, comma-separated; empty if it is good",
     "quality_visible1": "share of the first character's outline that is seen, where the engine says",
     "quality_visible2": "the same of the second",
+    "quality_occluded1": "share that the occluder hides of the pixels at which the first character would be seen",
     "quality_nudge": "degrees by which the camera was moved after a picture had failed; which way, see annotations",
     "quality_figure_ground1": "how far the first character stands out: mean CIEDE2000 across its outline, within "
     "3 pixels, where the engine says",
@@ -214,6 +215,8 @@ class RowSchema:
         fields += [(name, IMAGE) for name in passes if name != "rgb"]
         fields.append(("annotations", pa.string()))
         fields += [(name, pa.float32()) for name in QUALITY + FIGURE_GROUND * figure_ground]
+        occluded = any(factor.wire == "Occlusion" for factor, _ in self._factors.values())
+        fields += [(OCCLUDED, pa.float32())] * occluded
         fields.append(("quality_failed", pa.string()))
         fields += [("engine", pa.string()), ("render_ms", pa.float32())]
         self.arrow = huggingface(dict(fields))
@@ -223,8 +226,14 @@ class RowSchema:
         return self._splits.of(scene)
 
     def row(self, frame: Frame) -> dict[str, Any]:
-        """Return the row of a frame."""
+        """Return the row of a frame.
+
+        Raises:
+            EngineError: flow is wanted, and the engine does not say where its camera is.
+        """
         scene = frame.scene
+        if any(name.startswith(("flow_", "hidden_")) for name in self.passes):
+            motion.Camera.of(frame.info.get("camera", {}))  # now, not when the whole clip is there
         values: dict[str, Any] = {"image": _image(scene, frame, "rgb")}
         values |= self._levels(scene)
         values["scene_id"] = scene.scene_id

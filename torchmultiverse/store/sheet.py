@@ -16,14 +16,17 @@ from PIL import Image
 
 from torchmultiverse.errors import DatasetError, nearest
 from torchmultiverse.files import write_atomic
-from torchmultiverse.scenes import OWN, FactorTable, canonical_json, in_level_order, unit_of
+from torchmultiverse.scenes import CLIP, FRAME_TIME, OWN, FactorTable, canonical_json, in_level_order, unit_of
 from torchmultiverse.sheets import MOST_PIXELS, Tile, contact_sheet
 from torchmultiverse.store.manifest import table_of
+from torchmultiverse.store.strips import film_strips
 from torchmultiverse.store.views import ImageSet, columns_of, factor_table
 
 Column = NDArray[Any]
 Places = list[list[int | None]]
 SHEET_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+STRIP = 8
+"""Frames of a film strip."""
 _LABELS = 2  # below a picture, where nobody says which
 
 
@@ -64,11 +67,14 @@ def drawn_rows(images: ImageSet, count: int) -> list[int]:
 
     The seed is a hash of the dataset's identity and size, so that nothing but the data decides.
     """
-    facts = canonical_json({"identity": images.manifest.identity, "count": len(images)})
-    seed = int.from_bytes(hashlib.sha256(facts.encode()).digest()[:8], "little")
-    rng = np.random.default_rng(seed)
-    rows: list[int] = np.sort(rng.choice(len(images), min(count, len(images)), replace=False)).tolist()
+    rows: list[int] = np.sort(data_rng(images).choice(len(images), min(count, len(images)), replace=False)).tolist()
     return rows
+
+
+def data_rng(images: ImageSet) -> np.random.Generator:
+    """Return random numbers of which nothing but the data decides."""
+    facts = canonical_json({"identity": images.manifest.identity, "count": len(images)})
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(facts.encode()).digest()[:8], "little"))
 
 
 def dataset_sheet(
@@ -83,7 +89,8 @@ def dataset_sheet(
 ) -> Sheet:
     """Return a contact sheet.
 
-    With neither ``by`` nor ``across`` it shows pictures drawn at random; with one of them a row, or a column, of such
+    With neither ``by`` nor ``across`` it shows pictures drawn at random, of a dataset of clips film strips: in each row
+    some frames of a clip, at equal distances; with one of them a row, or a column, of such
     for each level; with both one picture for each pair of levels, and as far as there are such pictures those that
     are equal in all else.
 
@@ -107,7 +114,15 @@ def dataset_sheet(
     factors = _varying(factor_table(columns).column_names, columns, range(len(images)))
     others = [name for name in factors if name not in (by, across)]
     most = count or (8 if by or across else 24)
-    places, down, right = _arranged(columns, by, across, others, rng.permutation(len(images)), most)
+    strips = {} if by or across else film_strips(images, rng, max(1, most // STRIP), min(most, STRIP))
+    places: Places
+    down: list[Any]
+    right: list[Any]
+    if strips:
+        places, down, right = [list(rows) for rows in strips.values()], list(strips), []
+        by, others = table[CLIP].column, [table[FRAME_TIME].column]
+    else:
+        places, down, right = _arranged(columns, by, across, others, rng.permutation(len(images)), most)
     _check(sum(map(len, places)), side)
     shown = [row for line in places for row in line if row is not None]
     vary = _varying(factors, columns, shown)

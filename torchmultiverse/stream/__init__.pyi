@@ -1,3 +1,6 @@
+from .clip_stream import ClipStream as ClipStream
+from .clips import ClipDataset as ClipDataset
+from .clips import Clips as Clips
 from .dataset import Dataset as Dataset
 from .options import StreamOptions as StreamOptions
 from .record import Replay as Replay
@@ -9,6 +12,9 @@ from .samplers import Uniform as Uniform
 
 __all__ = [
     "Adaptive",
+    "ClipDataset",
+    "ClipStream",
+    "Clips",
     "Curriculum",
     "Dataset",
     "RenderStream",

@@ -112,6 +112,7 @@ class RenderStream(IterableDataset[Item]):
         self._earlier: dict[str, float] = {}  # the same, of the copies before this one
         self._yielded = 0
         self._ended = False  # the sampler has no more for this epoch
+        self._annotated = False  # whether anybody looks at what frames say of themselves
 
     def __getstate__(self) -> dict[str, Any]:
         if self._engines is not None:
@@ -407,11 +408,12 @@ class RenderStream(IterableDataset[Item]):
         limits = Limits(
             lease=self._settings.lease, losses=RESTARTS + 1, max_in_flight=ceil(self._settings.prefetch / workers)
         )
-        make, device, recorded = self._make, self._device, self._settings.record is not None
+        make, device = self._make, self._device
+        annotated = self._annotated or self._settings.record is not None
 
         def engine() -> Engine:
             made = make() if device is None else keep_on_device(make())
-            return made if recorded else without_annotations(made)
+            return made if annotated else without_annotations(made)
 
         return Supervisor(engine, workers, limits=limits, name="stream")
 
@@ -420,10 +422,12 @@ class RenderStream(IterableDataset[Item]):
         while len(rendering) < self._settings.prefetch:
             if len(self._pending) == len(rendering):
                 self._learn(sampler)
-                drawn = [] if self._ended else list(islice(iter(sampler.draw, None), self._settings.window))
-                self._ended = len(drawn) < self._settings.window
-                drawn.sort(key=lambda found: str(found[0]["World_Name"]))
-                self._pending.extend(drawn)
+                size = -(-self._settings.window // sampler.together) * sampler.together
+                drawn = [] if self._ended else list(islice(iter(sampler.draw, None), size))
+                self._ended = len(drawn) < size
+                runs = [drawn[k : k + sampler.together] for k in range(0, len(drawn), sampler.together)]
+                runs.sort(key=lambda run: str(run[0][0]["World_Name"]))
+                self._pending.extend(found for run in runs for found in run)
                 if self._recorder is None:  # whose state means another file
                     self._keep()
                 if not drawn:

@@ -26,6 +26,9 @@ class Sampler(ABC):
         seed: of the draws.
     """
 
+    together = 1
+    """Draws that belong together: so many in a row are shown in a row."""
+
     def __init__(self, design: Design, seed: int = 0) -> None:
         self.design = design
         self.rng = np.random.default_rng(seed)

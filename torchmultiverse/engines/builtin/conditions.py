@@ -19,14 +19,14 @@ from torchmultiverse.scenes import Scene
 Array = NDArray[np.float32]
 _BY_GROUP: dict[str, tuple[str, ...]] = {
     "light": ("Sun_Elevation", "Sun_Azimuth", "Overcast", "Lamps"),
-    "weather": ("Fog_Visibility", "Dust_Visibility", "Rain", "Snow"),
+    "weather": ("Fog_Visibility", "Dust_Visibility", "Rain", "Snow", "Wetness", "Snow_Cover", "Lens_Drops"),
     "camera": (
         "Camera_Focal_Length", "Camera_Distance", "Camera_Height", "Camera_Aperture", "Camera_Focus",
         "Camera_Exposure", "Camera_Shutter", "Character_Speed", "Camera_Electrons", "Camera_Read_Noise",
         "Camera_Distortion", "JPEG_Quality", "Target_Pixels",
     ),
     "occlusion": ("Occluder", "Occlusion"),
-    "crowding": (),
+    "crowding": ("Objects",),
     "region": ("World_Region",),
 }  # fmt: skip
 OFFERED = frozenset(wire for group in _BY_GROUP.values() for wire in group)
@@ -47,7 +47,8 @@ class Conditions:
         read_noise: std in electrons.
         jpeg: quality, or None.
         rain, snow: mm/h and cm/h.
-        shutter: seconds that it is open.
+        shutter: seconds that it is open while something falls, where the scene says.
+        lens_drops: number of them.
     """
 
     fog: float | None = None
@@ -59,6 +60,7 @@ class Conditions:
     rain: float = 0.0
     snow: float = 0.0
     shutter: float = 0.0
+    lens_drops: int = 0
 
     @property
     def airy(self) -> bool:
@@ -74,6 +76,7 @@ class Conditions:
 def conditions_of(scene: Scene) -> Conditions:
     """Return the conditions of a scene."""
     quality = scene.get_number("JPEG_Quality")
+    rain, snow = scene.get_float("Rain"), scene.get_float("Snow")
     return Conditions(
         scene.get_number("Fog_Visibility"),
         scene.get_number("Dust_Visibility"),
@@ -81,9 +84,10 @@ def conditions_of(scene: Scene) -> Conditions:
         scene.get_number("Camera_Electrons"),
         scene.get_float("Camera_Read_Noise"),
         None if quality is None else round(quality),
-        scene.get_float("Rain"),
-        scene.get_float("Snow"),
-        scene.get_float("Camera_Shutter") / 1000,
+        rain,
+        snow,
+        scene.get_float("Camera_Shutter") / 1000 if rain or snow else 0.0,
+        round(scene.get_float("Lens_Drops")),
     )
 
 

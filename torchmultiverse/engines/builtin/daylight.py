@@ -1,8 +1,9 @@
 """The sky of a world under another sun and other clouds: how bright it is by measurement, and how the light is spread.
 
 A world's own map (`sky.environment`) says how bright it is at its own sun. From there the light on level ground follows
-the sun as it was measured, from the zenith to the end of astronomical twilight (Janiczek and DeYoung, "Computer Programs
-for Sun and Moon Illuminance", U.S. Naval Observatory Circular 171, 1987), and the share of clouds (Kasten and Czeplak,
+the sun as it was measured, from the zenith to the end of astronomical twilight (Janiczek and DeYoung, "Computer
+Programs for Sun and Moon Illuminance", U.S. Naval Observatory Circular 171, 1987), and the share of clouds (Kasten and
+Czeplak,
 "Solar and terrestrial radiation dependent on the amount and type of cloud", Solar Energy 24, 1980). The colours and the
 spread over the sky are those of `sky.daylight`; below closed clouds, of the CIE's standard overcast sky (Moon and
 Spencer, 1942). All is a function of the world's name, its sky and the levels.
@@ -53,7 +54,8 @@ def illuminance(elevation: float) -> float:
     """
     elevation = max(elevation, NIGHT)
     terms = next(terms for low, terms in _POLYNOMIALS if elevation >= low)
-    return float(10.0 ** np.polynomial.polynomial.polyval(elevation / 90, terms))
+    x = elevation / 90
+    return float(10.0 ** sum(term * x**k for k, term in enumerate(terms)))
 
 
 def clouded(share: float) -> float:

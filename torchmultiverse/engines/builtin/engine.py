@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import importlib.metadata
 import time
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -18,7 +16,9 @@ from typing_extensions import override
 
 from torchmultiverse.engines import Asset, Catalogue, Choice, Engine, Failure, Frame, RenderOptions, class_list
 from torchmultiverse.engines.builtin import annotate, conditions, offers, placement, relative
+from torchmultiverse.engines.builtin.crowd import FIRST, FurtherInstances, further_actors
 from torchmultiverse.engines.builtin.footprint import centre_of_mass
+from torchmultiverse.engines.builtin.lru import LruCache
 from torchmultiverse.engines.builtin.motion import motion_of, set_off
 from torchmultiverse.engines.builtin.occlusion import OCCLUDERS, Occlusion
 from torchmultiverse.engines.builtin.part_arrays import placed_parts
@@ -27,6 +27,7 @@ from torchmultiverse.engines.builtin.regions import region_choice, region_table
 from torchmultiverse.engines.builtin.renderer import CharacterInstance, WorldRenderer
 from torchmultiverse.engines.builtin.resolution import sensor_of
 from torchmultiverse.engines.builtin.variant import activate
+from torchmultiverse.engines.builtin.weather import air_of
 from torchmultiverse.engines.builtin.world import World, load_spec, world_names
 from torchmultiverse.engines.builtin.world_builder import load_world
 from torchmultiverse.engines.builtin.world_conditions import WorldConditions, apply_conditions, world_conditions_of
@@ -173,26 +174,6 @@ _VOXELS = ((192, 500_000), (320, 1_300_000), (1 << 16, 4_000_000))
 """Grid of a character's mesh by the side of the picture: a voxel is about as wide as a pixel."""
 
 
-@dataclass
-class _LruCache:
-    """The last few values by key. ``cyclic`` ones refer to themselves: their memory is fetched back at once."""
-
-    size: int
-    cyclic: bool = False
-    values: OrderedDict[Any, Any] = field(default_factory=OrderedDict)
-
-    def get(self, key: Any, make: Any) -> Any:
-        if key in self.values:
-            self.values.move_to_end(key)
-            return self.values[key]
-        while len(self.values) >= self.size:
-            self.values.popitem(last=False)
-            if self.cyclic:
-                gc.collect()
-        value = self.values[key] = make()
-        return value
-
-
 def _key(world: World) -> tuple[str, str]:
     """Return what tells the ground of a world from that of another."""
     return world.name, world.region
@@ -272,9 +253,10 @@ class BuiltinEngine(Engine):
         self.samples = samples
         self.denoise = denoise and denoiser_works()
         self._assets = assets or ProceduralAssets()
-        self._worlds = _LruCache(worlds, cyclic=True)
-        self._characters = _LruCache(96)
-        self._instances = _LruCache(8)
+        self._worlds = LruCache(worlds, cyclic=True)
+        self._characters = LruCache(96)
+        self._instances = LruCache(8)
+        self._further = FurtherInstances(self._assets.load)
         self._occlusion = Occlusion()
         self._catalogue: Catalogue | None = None
         self._closed = False
@@ -342,7 +324,7 @@ class BuiltinEngine(Engine):
                 raise SpecError(f"{name} = {value}: the built-in engine cannot vary it")
         surroundings = conditions.conditions_of(scene)
         on_device = self.on_device and surroundings.plain  # conditions are the host's work
-        actors = set_off(scene, placement.scene_actors(scene))
+        actors = [*set_off(scene, placement.scene_actors(scene)), *further_actors(scene)]
         for actor in actors:
             if actor.name not in self._names:
                 raise SpecError(f"no character '{actor.name}'.{nearest(actor.name, self._names)}")
@@ -359,11 +341,14 @@ class BuiltinEngine(Engine):
         loaded = time.perf_counter()
         kind = placement.layout(scene, actors)
         view = placement.view(scene, renderer.world, kind, options.size)
-        instances: list[CharacterInstance | None] = [None] * max((actor.number for actor in actors), default=0)
-        for actor in actors:
-            instances[actor.number - 1] = self._instance(actor, actors, renderer, min(options.size))
-        instances = self._arranged(instances, actors, renderer, min(options.size))
-        occluded = self._occlusion.find(scene, actors, instances, renderer, view)
+        two = [actor for actor in actors if actor.number < FIRST]
+        instances: list[CharacterInstance | None] = [None] * max((actor.number for actor in two), default=0)
+        for actor in two:
+            instances[actor.number - 1] = self._instance(actor, two, renderer, min(options.size))
+        instances = self._arranged(instances, two, renderer, min(options.size))
+        instances = self._further.added(instances, actors[len(two) :], renderer.world, _key(renderer.world), view)
+        classes = {actor.number: self._classes[actor.name] for actor in actors}
+        occluded = self._occlusion.find(scene, actors, instances, renderer, view, classes.values())
         view = occluded.view
         renderer.set_characters(instances, occluded.scenery)
         sensor = sensor_of(scene, view, instances)
@@ -373,7 +358,7 @@ class BuiltinEngine(Engine):
         samples = options.samples or self.samples or renderer.world.spec.samples
         seed = scene_seed(options.seed, scene.scene_id)
         exact = self.annotated or set(options.passes) != {"rgb"} or surroundings.airy
-        buffers = renderer.render(taken, samples, seed, on_device, exact)
+        buffers = renderer.render(taken, samples, seed, on_device, exact, air_of(surroundings))
         traced = time.perf_counter()
         light = scene.get_str("Scene_Light")
         images: dict[str, Any] = {}
@@ -388,7 +373,6 @@ class BuiltinEngine(Engine):
         if sensor is not None:
             images["rgb"], info["sensor"] = sensor.enlarged(images["rgb"]), sensor.as_dict()
             buffers = renderer.labels(view)
-        classes = {actor.number: self._classes[actor.name] for actor in actors}
         processed = time.perf_counter()
         arrays = images | annotate.passes(buffers, view, options.passes, classes)
         if self.annotated:
@@ -415,13 +399,13 @@ class BuiltinEngine(Engine):
         )
 
     def _world(self, name: str, asked: WorldConditions) -> WorldRenderer:
-        """Return a world as its conditions make it, loaded; its light changes without loading it anew."""
+        """Return a world as its conditions make it, loaded; its light and what covers it change without loading."""
 
         def loaded() -> WorldRenderer:
-            return WorldRenderer(apply_conditions(self._assets.world(name, asked.region), asked.unlit))
+            return WorldRenderer(apply_conditions(self._assets.world(name, asked.region), asked.built))
 
-        renderer: WorldRenderer = self._worlds.get((name, asked.unlit), loaded)
-        renderer.relight(asked)
+        renderer: WorldRenderer = self._worlds.get((name, asked.built), loaded)
+        renderer.change(asked)
         return renderer
 
     def _instance(
@@ -481,3 +465,4 @@ class BuiltinEngine(Engine):
         self._worlds.values.clear()
         self._characters.values.clear()
         self._instances.values.clear()
+        self._further.clear()

@@ -25,7 +25,7 @@ WIND = (0.6, 0.0, 0.0)
 """Metres a second: light air, the same in all pictures."""
 _OPAQUE = {"rain": 1 / 800, "snow": 1 / 150}
 """Seconds: with the shutter open longer, they are as opaque as if it were open so long. A pixel is behind a drop for a
-third of a millisecond; at 1/60 s it loses 2 %, which an eye that sees drops move notices, and a still of 8 bits hides."""
+third of a millisecond. At 1/60 s it loses 2 %: an eye that sees drops move notices that, in a still it is lost."""
 _GUST = {"rain": 0.15, "snow": 0.3}
 """Standard deviation of what single drops and flakes have of their own, in each direction, m/s."""
 _MOST = 60_000
@@ -34,6 +34,8 @@ _FURTHEST = 25.0
 _COARSEST = 6
 """A streak is drawn on a grid of up to two to this power pixels, as wide as it is."""
 _SPACING = 0.7
+_SPREAD = 1.5
+"""Width of what is drawn at one point of a grid and interpolated, in its cells."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,14 @@ class Streaks:
 
 def furthest(falling: Precipitation, view: View) -> float:
     """Return the depth in metres up to which drops or flakes are drawn one by one."""
-    width, height = view.size
-    per_depth = width * height / view.focal**2 / 3 * falling.number
-    return float(min(_FURTHEST, (_MOST / per_depth) ** (1 / 3)))
+    right, down = _half(view)
+    return float(min(_FURTHEST, (_MOST / (4 * right * down / 3 * falling.number)) ** (1 / 3)))
+
+
+def _half(view: View) -> tuple[float, float]:
+    """Return how far to each side and up and down is seen, metres per metre forward."""
+    u, v = view.slopes(*np.meshgrid(np.linspace(0, view.size[0], 9), np.linspace(0, view.size[1], 9)))
+    return float(np.abs(u).max()), float(np.abs(v).max())
 
 
 def streaks(falling: Precipitation, view: View, shutter: float, rng: np.random.Generator) -> Streaks:
@@ -67,7 +74,7 @@ def streaks(falling: Precipitation, view: View, shutter: float, rng: np.random.G
         rng: random numbers of this picture.
     """
     far = furthest(falling, view)
-    half = np.asarray(view.size) / 2 / view.focal
+    half = np.array(_half(view))
     margin = 10.0 * shutter  # what falls into the picture from outside while the shutter is open
     depth = np.linspace(NEAREST, far, 2048)
     area = 4 * (half[0] * depth + margin) * (half[1] * depth + margin)
@@ -94,10 +101,10 @@ def hidden(found: Streaks, view: View, distance: NDArray[np.float32]) -> Array:
     ahead = (found.start[:, 2] > NEAREST / 2) & (found.end[:, 2] > NEAREST / 2)
     start, end = found.start[ahead], found.end[ahead]
     depth = (start[:, 2] + end[:, 2]) / 2
-    a, b = (view.focal * p[:, :2] / p[:, 2:] + np.asarray(view.size) / 2 for p in (start, end))
+    a, b = (_seen(p, view) for p in (start, end))
     across = view.focal * found.width[ahead] / depth
-    drawn = across
-    level = np.clip(np.rint(np.log2(np.maximum(drawn, 1))), 0, _COARSEST).astype(int)
+    drawn = np.sqrt(across**2 + _blur(depth, view) ** 2)
+    level = np.clip(np.rint(np.log2(np.maximum(drawn / _SPREAD, 1))), 0, _COARSEST).astype(int)
     steps = 1 + np.ceil(np.linalg.norm(b - a, axis=1) / (_SPACING * 2.0**level)).astype(int)
     near = np.linalg.norm((start + end) / 2, axis=1)
     total = np.zeros((height, width))
@@ -115,6 +122,20 @@ def hidden(found: Streaks, view: View, distance: NDArray[np.float32]) -> Array:
         seen = np.where(inside, near[one] < distance[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)], True)
         total += _splat(at[seen], weight[seen], 2**k, (height, width))
     return total
+
+
+def _seen(points: Array, view: View) -> Array:
+    """Return the pixel coordinates (N, 2) of points in camera coordinates (N, 3)."""
+    slopes = points[:, :2] / points[:, 2:]
+    if view.lens.distortion:
+        slopes = view.lens.distorted(slopes)
+    return np.asarray(view.focal * slopes + np.asarray(view.size) / 2)
+
+
+def _blur(depth: Array, view: View) -> Array:
+    """Return the diameter of the circle of confusion at depths in metres, in pixels."""
+    lens = view.lens
+    return np.asarray(lens.aperture * np.abs(depth - lens.focus) / depth * view.focal / lens.focus)
 
 
 def _splat(at: Array, weight: Array, cell: int, shape: tuple[int, int]) -> Array:

@@ -1,7 +1,7 @@
 """The light of a world as its conditions ask for it: sun, clouds and lamps. Its meshes stay what they are.
 
-The exposure stays, too: it is made for the world's own light, so that dusk is dark, and ``Camera_Exposure`` is the means
-against it.
+The exposure stays, too: it is made for the world's own light, so that dusk is dark, and ``Camera_Exposure`` is the
+means against it.
 """
 
 from __future__ import annotations

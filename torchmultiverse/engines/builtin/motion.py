@@ -71,5 +71,10 @@ def in_slices(
 
     middle = take(1, slices, True)
     return replace(
-        middle, color=mean("color"), albedo=mean("albedo"), normal=mean("normal"), transmittance=mean("transmittance")
+        middle,
+        color=mean("color"),
+        albedo=mean("albedo"),
+        normal=mean("normal"),
+        transmittance=mean("transmittance"),
+        noisy_maps=True,
     )

@@ -198,6 +198,12 @@ def layout(scene: Scene, actors: list[Actor]) -> Layout:
     return "pair" if places & {"left", "right"} else "center"
 
 
+def spot(actor: Actor) -> tuple[float, float]:
+    """Return where a character stands, metres: x and y."""
+    away, right, _ = (part * _LOCATION for part in actor.location)
+    return {"left": -_SIDE, "right": _SIDE}.get(actor.position, 0.0) + right, away
+
+
 def place(
     actor: Actor,
     actors: list[Actor],
@@ -224,9 +230,8 @@ def place(
     low, high = extent(vertices)
     middle = (low + high).astype(float) / 2
     turned = product((vertices - middle) * actor.scale, turn.T)
-    x = {"left": -_SIDE, "right": _SIDE}.get(actor.position, 0.0)
-    away, right, up = (part * _LOCATION for part in actor.location)
-    x, y = x + right, away
+    x, y = spot(actor)
+    up = actor.location[2] * _LOCATION
     low, high = extent(turned)
     centre = (low + high) / 2 if anchor is None else turn @ ((np.asarray(anchor, float) - middle) * actor.scale)
     offset = np.array([x - centre[0], y - centre[1], world.ground(x, y) + up - low[2]])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.engines.builtin.conditions import Conditions, compressed, exposed
+from torchmultiverse.engines.builtin.lens_drops import lens_drops, through_drops
 from torchmultiverse.engines.builtin.noise import Noise
 from torchmultiverse.engines.builtin.placement import View
 from torchmultiverse.engines.builtin.surround import open_sky
@@ -17,11 +19,14 @@ from torchmultiverse.engines.builtin.weather import through_weather
 from torchmultiverse.engines.builtin.world import Haze, World, WorldSpec
 from torchmultiverse.errors import SpecError
 
+if TYPE_CHECKING:
+    import torch
+
 log = logging.getLogger(__name__)
 Array = NDArray[np.float32]
 
-_SENSOR = 1
-"""Stream of random numbers of the sensor, beside that of the paths."""
+_SENSOR, _LENS = 1, 4
+"""Streams of random numbers of the sensor and of what is on the lens, beside those of the paths and the weather."""
 _TINT_FLOOR = 0.06
 """What a light keeps of the colours it lacks: real coloured lamps are not monochrome."""
 
@@ -42,19 +47,31 @@ def denoiser_works() -> bool:
 
 def denoise(buffers: RenderBuffers) -> Array:
     """Return the colour without noise."""
+    return np.asarray(denoised(buffers.color, buffers.albedo, buffers.normal, buffers.noisy_maps), np.float32)
+
+
+def denoised(color: Any, albedo: Any, normal: Any, noisy_maps: bool) -> Any:
+    """Return a picture without noise: numpy arrays or torch tensors (H, W, 3), all of one kind.
+
+    Args:
+        color: linear radiance.
+        albedo, normal: of the first surface: every sample of the picture is in these, and they have no noise but that
+            of edges.
+        noisy_maps: whether a lens or a motion blurs them, so that they have: they are denoised first, which of all that
+            was tried is nearest to a converged picture.
+    """
     import pyoidn
 
-    return np.asarray(
-        pyoidn.denoise(
-            np.ascontiguousarray(buffers.color),
-            albedo=np.ascontiguousarray(buffers.albedo),
-            normal=np.ascontiguousarray(buffers.normal),
-            hdr=True,
-            # Every sample of the picture is in these, and the first surface has no noise but that of edges.
-            clean_aux=True,
-        ),
-        np.float32,
-    )
+    as_block = np.ascontiguousarray if isinstance(color, np.ndarray) else _contiguous
+    color, albedo, normal = (as_block(image) for image in (color, albedo, normal))
+    if noisy_maps:
+        albedo = pyoidn.denoise(albedo, quality="fast")
+        normal = pyoidn.denoise(normal / 2 + 0.5, quality="fast") * 2 - 1
+    return pyoidn.denoise(color, albedo=albedo, normal=normal, hdr=True, clean_aux=True)
+
+
+def _contiguous(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.contiguous()
 
 
 def tint(level: str) -> NDArray[np.float64]:
@@ -144,7 +161,7 @@ def postprocess(
     world: World,
     view: View,
     light: str,
-    denoised: bool,
+    denoises: bool,
     conditions: Conditions = Conditions(),  # noqa: B008 - frozen
     seed: int = 0,
     around: Array | None = None,
@@ -154,19 +171,23 @@ def postprocess(
     Args:
         buffers: what was traced.
         world, view, light: what it shows, from where, and in which ``Scene_Light``.
-        denoised: whether to denoise.
+        denoises: whether to denoise.
         conditions: of air, exposure, sensor and file.
         seed: of the picture: of what falls, and of the sensor's noise.
         around: the light from all sides, as `surround` returns it, where something is in the air; by default the sky's.
     """
     spec = world.spec
-    color = denoise(buffers) if denoised and denoiser_works() else buffers.color
+    color = denoise(buffers) if denoises and denoiser_works() else buffers.color
     color = np.maximum(color, 0)
     if spec.haze is not None:
         color = color * buffers.transmittance + veil_of(spec, view, buffers) * (1 - buffers.transmittance)
     if conditions.airy:
         light_around = open_sky(world) if around is None else around
-        color = through_weather(color, buffers.distance, view, conditions, light_around, seed)
+        distance = buffers.distance if buffers.air is None else buffers.air
+        color = through_weather(color, distance, view, conditions, light_around, seed)
+    if conditions.lens_drops:
+        rng = np.random.default_rng([seed, _LENS])
+        color = through_drops(color, lens_drops(conditions.lens_drops, view.size, rng))
     color = color * (tint(light) * world.exposure).astype(np.float32)
     if spec.glow > 0:
         from scipy.ndimage import gaussian_filter

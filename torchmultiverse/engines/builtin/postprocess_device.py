@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from torchmultiverse.engines.builtin.placement import View
+from torchmultiverse.engines.builtin.postprocess import denoised as denoised_image
 from torchmultiverse.engines.builtin.postprocess import denoiser_works, tint, veil_of
 from torchmultiverse.engines.builtin.tracer import RenderBuffers
 from torchmultiverse.engines.builtin.world import World
@@ -36,12 +37,7 @@ def postprocess_device(buffers: RenderBuffers, world: World, view: View, light: 
         raise EngineError("this image was not traced for its device")
     color = maps[..., :3]
     if denoised and denoiser_works():
-        import pyoidn
-
-        albedo, normal = maps[..., 3:6].clamp(0, 1), maps[..., 6:9]
-        color = pyoidn.denoise(
-            color.contiguous(), albedo=albedo.contiguous(), normal=normal.contiguous(), hdr=True, clean_aux=True
-        )
+        color = denoised_image(color, maps[..., 3:6].clamp(0, 1), maps[..., 6:9], buffers.noisy_maps)
     color = color.clamp(min=0)
 
     def here(values: Any) -> torch.Tensor:

@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-_RAIN_LARGEST, _SNOW_LARGEST = 6.0, 3.5
+_RAIN_LARGEST, _SNOW_LARGEST = 6.0, 4.5
 """Millimetres, of flakes when melted: larger ones break up."""
 _SNOW_DENSITY = 0.1
 """Of fresh snow on the ground, relative to water: a centimetre of it is a millimetre of water."""
+_MEASURED = 2.5
+"""Millimetres of water an hour up to which the sizes of flakes were measured; more snow than that is more flakes."""
 _FLAKE_DENSITY = 0.17
 """Of a flake of 1 mm relative to water; it falls as the flake is wider (Holroyd)."""
 
@@ -47,7 +49,8 @@ class Precipitation:
         """Number per m³ and mm at diameter 0, and its fall per mm of diameter (of flakes: when melted)."""
         if self.kind == "rain":
             return 8000.0, 4.1 * self.water**-0.21
-        return 2500.0 * self.water**-0.94, 2.29 * self.water**-0.45
+        known = min(self.water, _MEASURED)
+        return 2500.0 * known**-0.94 * (self.water / known), 2.29 * known**-0.45
 
     @property
     def smallest(self) -> float:

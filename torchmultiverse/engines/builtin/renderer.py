@@ -18,6 +18,7 @@ from torchmultiverse.engines.builtin.surround import surround
 from torchmultiverse.engines.builtin.tracer import (
     CHARACTER_MATERIAL,
     DEPTH,
+    Air,
     Array,
     CharacterInstance,
     RenderBuffers,
@@ -29,7 +30,7 @@ from torchmultiverse.engines.builtin.tracer import (
     transmittance,
 )
 from torchmultiverse.engines.builtin.world import World
-from torchmultiverse.engines.builtin.world_conditions import WorldConditions, lit
+from torchmultiverse.engines.builtin.world_conditions import WorldConditions, apply_conditions
 from torchmultiverse.errors import SpecError
 
 __all__ = ["CharacterInstance", "RenderBuffers", "WorldRenderer"]
@@ -258,15 +259,18 @@ class WorldRenderer:
         self._shown: list[CharacterInstance | None] = []
         self._numbered = 0
 
-    def relight(self, asked: WorldConditions) -> None:
-        """Light the world that has been loaded as its conditions ask for; no mesh is loaded anew.
+    def change(self, asked: WorldConditions) -> None:
+        """Light and cover the world that has been loaded as its conditions ask for; no mesh is loaded anew.
 
-        The last few lights are kept: a sky takes a tenth of a second.
+        The last few are kept: a sky takes a tenth of a second.
 
         Raises:
-            SpecError: a world that has no sun to move or no lamps.
+            SpecError: a world that has no sun to move or no lamps; water or snow on it in the scalar variant.
         """
-        world = self._lit.pop(asked, None) or lit(self.base, asked)
+        for name, level in (("Wetness", asked.wetness), ("Snow_Cover", asked.snow_cover)):
+            if level and isinstance(self._renderer, ScalarRenderer):
+                raise SpecError(f"{name} = {level:g}: scalar_rgb draws none; take the variant llvm_ad_rgb")
+        world = self._lit.pop(asked, None) or apply_conditions(self.base, asked)
         self._lit[asked] = world
         if len(self._lit) > _LIGHTS:
             self._lit.popitem(last=False)
@@ -307,24 +311,33 @@ class WorldRenderer:
             self._surround = (self.world, surround(self.world, self.render))
         return self._surround[1]
 
-    def render(self, view: View, samples: int, seed: int, device: bool = False, exact: bool = True) -> RenderBuffers:
+    def render(
+        self,
+        view: View,
+        samples: int,
+        seed: int,
+        device: bool = False,
+        exact: bool = True,
+        air: Air | None = None,
+    ) -> RenderBuffers:
         """Render the world and the characters in it.
 
         Args:
             view, samples, seed: from where, how well, and with which random numbers.
             device: leave the colour there, as a torch tensor.
             exact: whether what is at the pixels' centres is wanted; a renderer may find it all the same.
+            air: what is in it, which a renderer may take for the blurred places of a picture.
         """
         renderer = self._renderer
         shafts = self.world.spec.haze is not None and self.world.spec.haze.shafts > 0  # which end at surfaces
         if renderer.sliced and any(c is not None and any(c.motion) for c in self._shown):
 
             def take(count: int, number: int, last: bool) -> RenderBuffers:
-                return renderer.render(view, count, seed + _SLICE * number, exact=(exact or shafts) and last)
+                return renderer.render(view, count, seed + _SLICE * number, False, (exact or shafts) and last)
 
             buffers = in_slices(self._shown, samples, renderer.set_characters, take)
         else:
-            buffers = renderer.render(view, samples, seed, device=device, exact=exact or shafts)
+            buffers = renderer.render(view, samples, seed, device, exact or shafts, air)
         buffers.instance = self._characters_of(buffers.instance)
         return buffers
 
@@ -375,7 +388,15 @@ class ScalarRenderer:
         self._triangles = concatenate_triangles(self._static + meshes)
         self._first = np.cumsum([0, *(len(t.corners) for t in self._static + meshes)])
 
-    def render(self, view: View, samples: int, seed: int, device: bool = False, exact: bool = True) -> RenderBuffers:
+    def render(
+        self,
+        view: View,
+        samples: int,
+        seed: int,
+        device: bool = False,
+        exact: bool = True,
+        air: Air | None = None,
+    ) -> RenderBuffers:
         """Render the world and the characters in it; all of it, on the host.
 
         Raises:
@@ -404,6 +425,7 @@ class ScalarRenderer:
             instance,
             distance,
             shading_normal,
+            noisy_maps=view.lens.aperture > 0,
         )
 
     def centres(self, view: View) -> tuple[NDArray[np.uint8], Array, Array]:

@@ -76,8 +76,9 @@ def drop_light(light: Array, view: View, steps: int = 5) -> Array:
     from scipy.ndimage import zoom
 
     width, height = view.size
-    x, y = np.meshgrid((np.linspace(0, 1, steps) - 0.5) * width, (np.linspace(0, 1, steps) - 0.5) * height)
-    toward = np.stack([x / view.focal, y / view.focal, np.ones_like(x)], -1) @ view.rotation
+    at = np.linspace(0, 1, steps)
+    x, y = np.broadcast_arrays(*view.slopes((at * width)[None], (at * height)[:, None]))
+    toward = np.stack([x, y, np.ones_like(x)], -1) @ view.rotation
     toward /= np.linalg.norm(toward, axis=-1, keepdims=True)
     d = directions(*light.shape[:2]).reshape(-1, 3)
     cosine = np.clip(toward.reshape(-1, 3) @ d.T, -1, 1)
@@ -130,4 +131,5 @@ def _coarse(environment: Array) -> Array:
         return np.asarray(
             zoom(environment, (_ROWS / rows, _COLUMNS / columns, 1), order=1, mode="nearest", grid_mode=True), "f4"
         )
-    return environment.reshape(_ROWS, rows // _ROWS, _COLUMNS, columns // _COLUMNS, 3).mean((1, 3), dtype=np.float32)
+    blocks = environment.reshape(_ROWS, rows // _ROWS, _COLUMNS, columns // _COLUMNS, 3)
+    return np.asarray(blocks.mean((1, 3)), np.float32)

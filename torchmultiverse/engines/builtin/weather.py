@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.engines.builtin.conditions import Conditions, through_air
+from torchmultiverse.engines.builtin.conditions import KOSCHMIEDER, Conditions, through_air
 from torchmultiverse.engines.builtin.falling import SHUTTER, through_fall
 from torchmultiverse.engines.builtin.placement import View
 from torchmultiverse.engines.builtin.precipitation import Precipitation
 from torchmultiverse.engines.builtin.surround import mean_light
+from torchmultiverse.engines.builtin.tracer import Air
 
 Array = NDArray[np.float32]
 FOG_TOP = 300.0
@@ -18,6 +19,17 @@ RAIN_TOP = 3000.0
 """Metres above the eye from which rain and snow fall."""
 _RAIN, _SNOW = 2, 3
 """Streams of random numbers, beside those of the paths and of the sensor."""
+
+
+def air_of(conditions: Conditions) -> Air | None:
+    """Return what takes light away between things and the camera, or None where nothing does."""
+    if not conditions.airy:
+        return None
+    seen = [visibility for visibility in (conditions.fog, conditions.dust) if visibility is not None]
+    lost = sum(KOSCHMIEDER / visibility for visibility in seen)
+    for falling in (Precipitation("rain", conditions.rain), Precipitation("snow", conditions.snow)):
+        lost += falling.extinction if falling.rate > 0 else 0
+    return Air(lost, FOG_TOP if seen else RAIN_TOP)
 
 
 def through_weather(

@@ -139,6 +139,7 @@ class World:
         environment: linear radiance, float32 (H, W, 3), first row at the zenith.
         exposure: factor from radiance to the tone curve.
         region: look that it has (see `regions`), or ``own``.
+        wetness, snow_cover: of what lies open to the sky, 0 to 1 (see `tracer.cover`).
     """
 
     name: str
@@ -149,6 +150,8 @@ class World:
     heights: NDArray[np.float32]
     exposure: float
     region: str = OWN
+    wetness: float = 0.0
+    snow_cover: float = 0.0
 
     def ground(self, x: float, y: float) -> float:
         """Return the ground height at a point near the centre, metres."""

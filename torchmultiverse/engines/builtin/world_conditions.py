@@ -34,9 +34,9 @@ class WorldConditions:
     snow_cover: float = 0.0
 
     @property
-    def unlit(self) -> WorldConditions:
-        """The same of a world in its own light: all that its meshes and surfaces depend on."""
-        return replace(self, sun_elevation=None, sun_azimuth=None, overcast=None, lamps=1.0)
+    def built(self) -> WorldConditions:
+        """The same of a world in its own light on its own ground: all that its meshes and textures depend on."""
+        return WorldConditions(self.region)
 
 
 def world_conditions_of(scene: Scene) -> WorldConditions:
@@ -52,6 +52,13 @@ def world_conditions_of(scene: Scene) -> WorldConditions:
     )
 
 
+def covered(world: World, asked: WorldConditions) -> World:
+    """Return a world as wet and as white as is asked for; its meshes are the very same."""
+    if (asked.wetness, asked.snow_cover) == (world.wetness, world.snow_cover):
+        return world
+    return replace(world, wetness=asked.wetness, snow_cover=asked.snow_cover)
+
+
 def lit(world: World, asked: WorldConditions) -> World:
     """Return a world in the light that is asked for; its meshes are the very same.
 
@@ -62,7 +69,7 @@ def lit(world: World, asked: WorldConditions) -> World:
     return with_lamps(world, asked.lamps)
 
 
-STEPS: tuple[Callable[[World, WorldConditions], World], ...] = (lit,)
+STEPS: tuple[Callable[[World, WorldConditions], World], ...] = (covered, lit)
 """In this order: what the ground is like, then what lights it."""
 
 

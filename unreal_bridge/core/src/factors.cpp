@@ -135,7 +135,7 @@ bool numeric(const Factor& factor, const Value& given, Value& out, std::string& 
   if (given.is(Value::Kind::String) && is_number_text(given.text())) value = Value::number(number::parse(given.text()));
   if (!value.is_number()) {
     error = factor.wire + " = " + python::repr(value) + " is a " + python::type_name(value) + "; a number is needed";
-    if (factor.standard.is(Value::Kind::String)) error += ", or " + python::repr(factor.standard);
+    if (factor.standard == Value::string("own")) error += ", or 'own'";
     return false;
   }
   static const Value most = Value::number(1e300), least = Value::number(-1e300);

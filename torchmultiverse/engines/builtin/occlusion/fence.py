@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import pairwise
+
 import numpy as np
-from numpy.typing import NDArray
 
 from torchmultiverse.engines.builtin.mesh import Material, Mesh, MeshPart, grid_faces, linear, merge, smooth_normals
 from torchmultiverse.engines.builtin.occlusion.family import Family
 from torchmultiverse.engines.builtin.occlusion.target import Array, Target
 
 _WOOD = Material("fence", roughness=0.75, specular=0.2)
-_COLORS = ((0.46, 0.33, 0.21), (0.52, 0.46, 0.38), (0.78, 0.77, 0.73), (0.36, 0.22, 0.14))
+_COLORS = ((0.46, 0.36, 0.25), (0.52, 0.46, 0.38), (0.78, 0.77, 0.73), (0.52, 0.33, 0.2))
 _PITCH = (0.07, 0.34)
 """Least and greatest distance between the middles of two boards, metres."""
 _PER_WIDTH = 9.0
@@ -72,7 +74,9 @@ def fence(target: Target, rng: np.random.Generator) -> Family:
     return Family(made)
 
 
-def _boards(rng: np.random.Generator, count: int, right: Array, forward: Array):  # type: ignore[no-untyped-def]
+def _boards(
+    rng: np.random.Generator, count: int, right: Array, forward: Array
+) -> Callable[[Array, Array, Array], Mesh]:
     """Return a function of feet (N, 3), sizes (N, 3: wide, thick, high) and tones (N, 3) that makes pointed boards.
 
     Each has a front and a back of a grid of vertices with a grain of its own, and sides.
@@ -81,7 +85,7 @@ def _boards(rng: np.random.Generator, count: int, right: Array, forward: Array):
     grid = grid_faces(_ALONG + 1, _ACROSS + 1)
     n = u.size
     edge = [*range(0, n, _ACROSS + 1), *range(n - _ACROSS, n), *range(n - 1 - _ACROSS - 1, 0, -_ACROSS - 1)]
-    ring = np.array([[a, b, b + n, a, b + n, a + n] for a, b in zip(edge, edge[1:], strict=False)]).reshape(-1, 3)
+    ring = np.array([[a, b, b + n, a, b + n, a + n] for a, b in pairwise(edge)]).reshape(-1, 3)
     faces = np.concatenate([grid, grid[:, ::-1] + n, ring]).astype(np.uint32)
     grain = 1 + rng.normal(0, 0.1, (count, 1, _ACROSS + 1)) + rng.normal(0, 0.05, (count, _ALONG + 1, _ACROSS + 1))
     grain = np.clip(grain.reshape(count, n), 0.6, 1.3)

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.engines.builtin.mesh import Floats, Material, Mesh, MeshPart, linear, merge, tube
-from torchmultiverse.engines.builtin.occlusion.coverage import spans
+from torchmultiverse.engines.builtin.mesh import Material, Mesh, MeshPart, linear, merge, tube
+from torchmultiverse.engines.builtin.occlusion.coverage import covered, spans
 from torchmultiverse.engines.builtin.occlusion.family import Family
 from torchmultiverse.engines.builtin.occlusion.target import Array, Target
 
+RGB = tuple[float, float, float]
 _LEAF = Material("leaves", roughness=0.5, specular=0.35)
 _BARK = Material("bark", roughness=0.85, specular=0.1)
-_GREENS = (((0.16, 0.36, 0.07), (0.36, 0.52, 0.13)), ((0.10, 0.30, 0.10), (0.24, 0.46, 0.16)),
-           ((0.24, 0.38, 0.08), (0.50, 0.56, 0.18)))  # fmt: skip
+_GREENS: tuple[tuple[RGB, RGB], ...] = (
+    ((0.16, 0.36, 0.07), (0.36, 0.52, 0.13)), ((0.10, 0.30, 0.10), (0.24, 0.46, 0.16)),
+    ((0.24, 0.38, 0.08), (0.50, 0.56, 0.18)),
+)  # fmt: skip
 _BROWN = (0.26, 0.18, 0.12)
 _PER_WIDTH = 7.5
 """Lengths of a leaf before the width or height of the character, whichever is greater."""
-_LEAVES = (0.012, 0.35)
-"""Shortest and longest leaf, metres."""
+_LEAST, _LONGEST = 0.045, 0.35
+"""Shortest leaf in half the picture's diagonal, and longest leaf, metres."""
 _DEPTH = 5.0
 """Layers of leaves that the region has where it is full."""
-_MOST = 6000
-_BRANCHES = 9
+_MOST = 8000
+_BRANCHES, _JOINTS = 9, 26
 _SPREAD = 0.55
 """How much chance has to do with when a leaf comes, beside how far up it is."""
 _SAG = 0.35
@@ -31,81 +36,92 @@ _SAG = 0.35
 _OUTLINE = np.array([[0.0, 0.0], [0.14, 0.62], [0.36, 1.0], [0.64, 0.8], [0.85, 0.38], [1.0, 0.0]])
 
 
+@dataclass(frozen=True)
+class _Region:
+    """Where leaves may be: a box across the viewing axis, wider than the character, from below it to above the picture.
+
+    Attributes:
+        corner, size: its left lower front corner and its extents (3,) in metres: right, up, forward from the eye.
+        axes: right, up and forward (3, 3) in world coordinates.
+        eye: (3,).
+        leaf: length of a leaf, metres.
+    """
+
+    corner: Array
+    size: Array
+    axes: Array
+    eye: Array
+    leaf: float
+
+    def world(self, shares: Array) -> Array:
+        """Return world coordinates (N, 3) of places in the box, each coordinate 0 to 1."""
+        return np.asarray((self.corner + self.size * shares) @ self.axes + self.eye)
+
+
+def _region(target: Target) -> _Region:
+    right, up, forward = target.upright
+    gap = target.gap(forward)
+    away = target.clear_of_others(gap, gap.start + 0.62 * gap.length, 0.1)
+    low, high = target.extent(right, up, forward, away)
+    wide = float((high - low).max())
+    reach = target.reach(away)
+    leaf = min(max(wide / _PER_WIDTH, _LEAST * reach), _LONGEST)
+    deep = min(1.5 * leaf, 0.35 * (gap.end - away), 0.35 * (away - gap.start))
+    margin = max(0.18 * wide + leaf, (0.75 * reach - float(high[0] - low[0])) / 2)
+    bottom = low[1] - 0.12 * (high[1] - low[1])
+    top = max(high[1] + leaf, reach * 0.9)
+    corner = np.array([low[0] - margin, bottom, away - deep])
+    size = np.array([high[0] - low[0] + 2 * margin, top - bottom, 2 * deep])
+    return _Region(corner, size, np.stack([right, up, forward]), target.view.position, leaf)
+
+
 def leaves(target: Target, rng: np.random.Generator) -> Family:
     """Return foliage across the viewing axis, hanging from above the picture whatever the camera's roll.
 
     Raises:
         SpecError: there is no room for it.
     """
-    right, up, forward = target.upright
-    gap = target.gap(forward)
-    away = target.clear_of_others(gap, gap.start + 0.62 * gap.length, 0.1)
-    low, high = target.extent(right, up, forward, away)
-    size = high - low
-    long = float(np.clip(float(size.max()) / _PER_WIDTH, *_LEAVES))
-    deep = min(1.5 * long, 0.35 * (gap.end - away), 0.35 * (away - gap.start))
-    # The region: wider than the character, from below it to above the picture.
-    margin = 0.18 * size.max() + long
-    left, bottom = low[0] - margin, low[1] - 0.12 * size[1]
-    width, top = size[0] + 2 * margin, max(high[1] + margin, target.reach(away) * 0.9)
-    height = min(top - bottom, 2.4 * size[1] + 4 * margin)
-    count = int(min(_DEPTH * width * height / (0.36 * long**2), _MOST))
-    origin = target.view.position + forward * away
-    axes = np.stack([right, up, forward])
-    place, hung = rng.random((count, 3)), rng.random(count)
-    places = np.stack([left + width * place[:, 0], bottom + height * place[:, 1], deep * (2 * place[:, 2] - 1)], -1)
-    # They hang lower in the middle, and come from above downwards with some chance.
-    low_down = 1 - place[:, 1] + _SAG * (2 * place[:, 0] - 1) ** 2 + 0.12 * np.sin(13 * place[:, 0] + 6 * hung.mean())
-    order = np.argsort((1 - _SPREAD) * low_down + _SPREAD * hung, kind="stable")
-    places = places[order]
-    foliage = _leaves(rng, places, long, _GREENS[int(rng.integers(len(_GREENS)))], axes)
-    foliage_world = Mesh(
-        (foliage.vertices @ axes + origin).astype(np.float32), foliage.faces, foliage.normals, None, foliage.colors
-    )
-    per_leaf = len(foliage.faces) // count
-    pixels, depth = target.view.project(foliage_world.vertices)
+    region = _region(target)
+    count = int(min(_DEPTH * region.size[0] * region.size[1] / (0.36 * region.leaf**2), _MOST))
+    places, chance = rng.random((count, 3)), rng.random(count)
+    # They come from above downwards, later at the sides and in some gaps, and with some chance.
+    x = places[:, 0]
+    late = 1 - places[:, 1] + _SAG * (2 * x - 1) ** 2 + 0.12 * np.sin(13 * x + rng.uniform(0, 6))
+    places = places[np.argsort((1 - _SPREAD) * late + _SPREAD * chance, kind="stable")]
+    foliage = _leaves(rng, region.world(places), region, _GREENS[int(rng.integers(len(_GREENS)))])
+    branches = _branches(rng, region)
+    corners, triangles = len(foliage.vertices) // count, len(foliage.faces) // count
+    pixels, depth = target.view.project(foliage.vertices)
     rows = spans(pixels, depth, foliage.faces, target.view.size)
-    branches = _branches(rng, (left, bottom, width, height), deep)
 
-    def some(growth: float) -> int:
-        return round(count * growth)
-
-    def wood(growth: float) -> Mesh | None:
+    def wood(growth: float) -> Mesh:
         """Return the branches as far as the leaves have come."""
-        made = []
-        for path, thick in branches:
-            kept = path[: max(int(np.ceil(len(path) * min(growth * 1.15, 1.0))), 0)]
-            if len(kept) > 1:
-                world = kept @ axes + origin
-                made.append(tube(world, thick * np.linspace(1, 0.35, len(path))[: len(kept)], 6))
-        return merge(made).tinted(linear(_BROWN)) if made else None
+        end = 2 + round((_JOINTS - 2) * min(1.15 * growth, 1.0))
+        thin = np.linspace(1, 0.35, _JOINTS)[:end]
+        return merge([tube(path[:end], thick * thin, 6) for path, thick in branches]).tinted(linear(_BROWN))
 
     def hides(growth: float) -> NDArray[np.bool_]:
-        mask = rows.mask(some(growth) * per_leaf)
         bark = wood(growth)
-        if bark is not None:
-            at, far = target.view.project(bark.vertices)
-            mask = mask | spans(at, far, bark.faces, target.view.size).mask()
-        return mask
+        return rows.mask(round(count * growth) * triangles) | covered(bark.vertices, bark.faces, target.view)
 
     def made(growth: float) -> list[MeshPart]:
-        vertices, faces = some(growth) * (len(foliage.vertices) // count), some(growth) * per_leaf
-        kept = Mesh(*(_first(a, n) for a, n in (
-            (foliage_world.vertices, vertices), (foliage_world.faces, faces), (foliage_world.normals, vertices),
-        )), None, _first(foliage_world.colors, vertices))  # fmt: skip
-        bark = wood(growth)
-        return ([MeshPart(_LEAF, kept)] if faces else []) + ([MeshPart(_BARK, bark)] if bark is not None else [])
+        kept = round(count * growth)
+        assert foliage.normals is not None
+        assert foliage.colors is not None
+        some = Mesh(
+            foliage.vertices[: kept * corners],
+            foliage.faces[: kept * triangles],
+            foliage.normals[: kept * corners],
+            None,
+            foliage.colors[: kept * corners],
+        )
+        return [*([MeshPart(_LEAF, some)] if kept else []), MeshPart(_BARK, wood(growth))]
 
     return Family(made, hides)
 
 
-def _first(array: NDArray[Floats] | None, count: int) -> NDArray[Floats]:  # type: ignore[type-var]
-    assert array is not None
-    return array[:count]
-
-
-def _leaves(rng: np.random.Generator, places: Array, long: float, greens: tuple[Array, ...], axes: Array) -> Mesh:
-    """Return leaves, folded along their rib, that hang from their places; coordinates right, up, forward."""
+def _leaves(rng: np.random.Generator, places: Array, region: _Region, greens: tuple[RGB, RGB]) -> Mesh:
+    """Return leaves, folded along their rib, that hang from their places (N, 3)."""
     n = len(places)
     # Each hangs down and outwards, and shows more or less of its face to the eye.
     angle = rng.normal(0, 0.7, n)
@@ -115,13 +131,13 @@ def _leaves(rng: np.random.Generator, places: Array, long: float, greens: tuple[
     across = np.cross(along, facing)
     across /= np.linalg.norm(across, axis=1, keepdims=True)
     face = np.cross(across, along)
-    scale = long * rng.uniform(0.65, 1.2, n)
+    scale = region.leaf * rng.uniform(0.65, 1.2, n)
     t, w = _OUTLINE.T
     bend = rng.uniform(0.0, 0.3, n)[:, None] * t**2
     rib = t[None, :, None] * along[:, None] - bend[..., None] * face[:, None]
     side = (w * 0.27)[None, :, None] * (across[:, None] + 0.35 * face[:, None])
     other = (w * 0.27)[None, :, None] * (-across[:, None] + 0.35 * face[:, None])
-    points = np.concatenate([rib, rib + side, rib + other], 1) * scale[:, None, None] + places[:, None]
+    points = np.concatenate([rib, rib + side, rib + other], 1) * scale[:, None, None] @ region.axes + places[:, None]
     k = len(t)
     a = np.arange(k - 1)
     first = np.concatenate([np.stack([a, a + 1, a + k + 1], 1), np.stack([a, a + k + 1, a + k], 1)])
@@ -137,26 +153,20 @@ def _leaves(rng: np.random.Generator, places: Array, long: float, greens: tuple[
     return Mesh(
         points.reshape(-1, 3).astype(np.float32),
         every.astype(np.uint32),
-        (one.reshape(-1, 3) @ axes).astype(np.float32),
+        (one.reshape(-1, 3) @ region.axes).astype(np.float32),
         None,
         colors.reshape(-1, 3).astype(np.float32),
     )
 
 
-def _branches(
-    rng: np.random.Generator, region: tuple[float, float, float, float], deep: float
-) -> list[tuple[Array, float]]:
-    """Return paths (N, 3: right, up, forward) of branches from the top of a region down, and how thick they are."""
-    left, bottom, width, height = region
+def _branches(rng: np.random.Generator, region: _Region) -> list[tuple[Array, float]]:
+    """Return paths (N, 3) of branches from the top of a region down, and how thick they are, metres."""
     found = []
-    t = np.linspace(0, 1, 26)
+    t = np.linspace(0, 1, _JOINTS)
     for k in range(_BRANCHES):
-        x = left + width * (k + rng.uniform(0.2, 0.8)) / _BRANCHES
-        swing, wave = rng.normal(0, 0.09 * width), rng.normal(0, 0.02 * width)
-        end = bottom + height * rng.uniform(0.0, 0.3)
-        path = np.stack(
-            [x + swing * t**1.5 + wave * np.sin(7 * t), bottom + height + (end - bottom - height) * t,
-             np.full(len(t), deep * rng.uniform(-0.7, 0.7))], -1,
-        )  # fmt: skip
-        found.append((path, 0.0045 * width * rng.uniform(0.7, 1.3)))
+        start, swing, wave = (k + rng.uniform(0.2, 0.8)) / _BRANCHES, rng.normal(0, 0.09), rng.normal(0, 0.02)
+        end, deep, thick = rng.uniform(0.0, 0.3), rng.uniform(0.15, 0.85), rng.uniform(0.7, 1.3)
+        x = start + swing * t**1.5 + wave * np.sin(7 * t)
+        path = region.world(np.stack([x, 1 + (end - 1) * t, np.full(_JOINTS, deep)], -1))
+        found.append((path, float(0.0045 * region.size[0] * thick)))
     return found

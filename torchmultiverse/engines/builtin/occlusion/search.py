@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -12,20 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.engines.builtin.mesh import MeshPart, merge
-from torchmultiverse.engines.builtin.objects import object_class
 from torchmultiverse.engines.builtin.occlusion.bars import bars
 from torchmultiverse.engines.builtin.occlusion.coverage import covered
 from torchmultiverse.engines.builtin.occlusion.edge import cropped
 from torchmultiverse.engines.builtin.occlusion.family import Family, check, grown
 from torchmultiverse.engines.builtin.occlusion.fence import fence
 from torchmultiverse.engines.builtin.occlusion.leaves import leaves
-from torchmultiverse.engines.builtin.occlusion.stand_in import candidates, stand_in
+from torchmultiverse.engines.builtin.occlusion.stand_in import candidate, stand_in
 from torchmultiverse.engines.builtin.occlusion.target import Target, searched
 from torchmultiverse.engines.builtin.placement import Actor, View
 from torchmultiverse.engines.builtin.tracer import CharacterInstance
 from torchmultiverse.engines.builtin.world import World
 from torchmultiverse.errors import SpecError, nearest
-from torchmultiverse.scenes import Scene, class_of
+from torchmultiverse.scenes import Scene
 
 NONE = "none"
 OCCLUDERS = {
@@ -57,6 +56,7 @@ class Occluded:
         view: the camera, which the picture's edge turns.
         scenery: what stands before the character.
         occluder: its name; ``none`` where nothing hides anything.
+        share: what it was asked to hide.
         alone: pixels (H, W) of the picture at which the first character would be seen without it; None where they are
             not needed.
         number: of the first character in masks.
@@ -65,6 +65,7 @@ class Occluded:
     view: View
     scenery: tuple[CharacterInstance, ...] = ()
     occluder: str = NONE
+    share: float = 0.0
     alone: NDArray[np.bool_] | None = None
     number: int = 1
 
@@ -77,6 +78,9 @@ class Occluded:
         Args:
             objects: as `annotate.objects` gives them.
             instance: number of the character that is seen at each pixel (H, W).
+
+        Raises:
+            SpecError: the share is not the one that was asked for.
         """
         if self.occluder == NONE:
             return objects
@@ -85,8 +89,9 @@ class Occluded:
             if facts["instance"] == self.number:
                 share = facts["truncated_fraction"]
                 if self.alone is not None:
-                    hidden = np.count_nonzero(self.alone & (instance != self.number))
-                    share = round(hidden / max(np.count_nonzero(self.alone), 1), 4)
+                    hidden = int(np.count_nonzero(self.alone & (instance != self.number)))
+                    share = round(hidden / max(int(np.count_nonzero(self.alone)), 1), 4)
+                    check(self.occluder, self.share, share)
                 facts = {**facts, "occluder": self.occluder, "occluder_fraction": share}
             found.append(facts)
         return found
@@ -124,6 +129,7 @@ class Occlusion:
         instances: list[CharacterInstance | None],
         renderer: Shown,
         view: View,
+        classes: Collection[int] = (),
     ) -> Occluded:
         """Return a scene's occluder: a function of the scene and the picture's proportions alone.
 
@@ -132,6 +138,7 @@ class Occlusion:
             instances: the characters in their places.
             renderer: the loaded world; characters may be set in it.
             view: the camera, in the picture's size.
+            classes: numbers of the characters' classes, of which no occluder is.
 
         Raises:
             SpecError: as `asked`, or the share cannot be had here; says which is nearest.
@@ -143,7 +150,7 @@ class Occlusion:
         if key not in self._kept:
             while len(self._kept) >= _KEPT:
                 self._kept.popitem(last=False)
-            self._kept[key] = _found(occluder, share, scene, actors, instances, renderer, view)
+            self._kept[key] = _found(occluder, share, actors, instances, renderer, view, classes)
         self._kept.move_to_end(key)
         return self._kept[key]
 
@@ -151,11 +158,11 @@ class Occlusion:
 def _found(
     occluder: str,
     share: float,
-    scene: Scene,
     actors: Sequence[Actor],
     instances: list[CharacterInstance | None],
     renderer: Shown,
     view: View,
+    classes: Collection[int],
 ) -> Occluded:
     first = instances[0]
     assert first is not None
@@ -165,26 +172,24 @@ def _found(
     rng = np.random.default_rng(list(seed[:8]))
     small = searched(view)
     if occluder == "edge":
-        return Occluded(replace(view, rotation=cropped(small, first, share, rng).rotation), (), occluder)
+        return Occluded(replace(view, rotation=cropped(small, first, share, rng).rotation), (), occluder, share)
     renderer.set_characters(instances)
     seen = renderer.instances(small) == 1
     others = tuple(one for one in instances[1:] if one is not None)
     target = Target(renderer.world, small, seen, first, others, occluder)
-    family = _family(target, rng, names)
+    family = _family(target, rng, classes)
     parts = family.made(grown(family, target, share))
     scenery = _instance(parts, family.roughness)
     alone = seen if view.size == small.size else renderer.instances(view) == 1
     hidden = covered(scenery.vertices, scenery.faces, view) & alone
     if alone.any():
         check(occluder, share, float(np.count_nonzero(hidden) / np.count_nonzero(alone)))
-    return Occluded(view, (scenery,), occluder, alone)
+    return Occluded(view, (scenery,), occluder, share, alone)
 
 
-def _family(target: Target, rng: np.random.Generator, names: Sequence[str]) -> Family:
+def _family(target: Target, rng: np.random.Generator, classes: Collection[int]) -> Family:
     if target.occluder == "object":
-        classes = {found.name for name in names if (found := class_of(name))}
-        pool = candidates(classes)
-        return stand_in(target, rng, pool[int(rng.integers(len(pool)))])
+        return stand_in(target, rng, candidate(classes, rng))
     return {"fence": fence, "leaves": leaves, "bars": bars}[target.occluder](target, rng)
 
 

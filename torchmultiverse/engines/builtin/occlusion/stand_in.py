@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from torchmultiverse.engines.builtin.characters import CharacterMesh
 from torchmultiverse.engines.builtin.mesh import MeshPart
-from torchmultiverse.engines.builtin.objects import load_object, object_class
-from torchmultiverse.engines.builtin.occlusion.coverage import covered, spans
+from torchmultiverse.engines.builtin.objects import load_object
+from torchmultiverse.engines.builtin.occlusion.coverage import covered
 from torchmultiverse.engines.builtin.occlusion.family import Family
 from torchmultiverse.engines.builtin.occlusion.target import Array, Target
 from torchmultiverse.engines.builtin.placement import rotation
+from torchmultiverse.errors import SpecError
+from torchmultiverse.scenes import class_of
 
 BULKY = (
     "Barrel_1", "Washer_1", "Crate_5", "Safe_4", "Carton_4", "Barrel_5", "Dishwasher_4", "Chest_5", "Washer_2",
@@ -34,9 +36,19 @@ def _loaded(name: str) -> CharacterMesh:
     return load_object(name)
 
 
-def candidates(classes: Collection[str]) -> list[str]:
-    """Return the objects that may stand before characters of some classes (as `object_class` names them)."""
-    return [name for name in BULKY if object_class(name) not in classes]
+def candidate(classes: Collection[int], rng: np.random.Generator) -> str:
+    """Return an object that may stand before characters of some classes, by their numbers in masks.
+
+    Raises:
+        SpecError: each is of one of them.
+    """
+    pool = [name for name in BULKY if (kind := class_of(name)) is None or kind.id not in classes]
+    if not pool:
+        raise SpecError(
+            "Occluder = 'object': the scene has characters of each class that can stand before others "
+            f"({', '.join(BULKY)}); take another Occluder, or leave one of them out"
+        )
+    return pool[int(rng.integers(len(pool)))]
 
 
 def stand_in(target: Target, rng: np.random.Generator, name: str) -> Family:
@@ -53,13 +65,17 @@ def stand_in(target: Target, rng: np.random.Generator, name: str) -> Family:
     # Objects show their front to the camera at yaw 0, which looks along +y.
     towards = float(np.degrees(np.arctan2(forward[0], forward[1])))
     turn = rotation(towards + float(rng.uniform(-28, 28)), 0, 0)
-    side = -1.0 if rng.random() < 0.5 else 1.0
+    side = _side(target, right, rng)
+    end = gap.end
+    for other in target.others:
+        near = float(((other.vertices - target.view.position) @ forward).min())
+        end = near if gap.start + 0.6 * gap.length < near < end else end
     middle = (mesh.vertices.min(0) + mesh.vertices.max(0)).astype(float) / 2
     turned = (mesh.vertices - middle) @ turn.T
     normals = (mesh.normals @ turn.T).astype(np.float32)
     best: tuple[Array, float, float] | None = None
     for scale in _SCALES:
-        found = _placed(target, turned * scale, gap.start, gap.end, right, forward)
+        found = _placed(target, turned * scale, gap.start, end, right, forward)
         if found is None:
             break
         share = target.share(covered(found[0], mesh.faces, target.view))
@@ -70,15 +86,12 @@ def stand_in(target: Target, rng: np.random.Generator, name: str) -> Family:
     if best is None:
         raise target.no_room()
     vertices, away, _ = best
-    pixels, depth = target.view.project(vertices)
-    step = target.view.focal * (target.view.rotation[:2] @ right) / np.where(np.abs(depth) < 1e-9, 1e-9, depth)[:, None]
 
     def offset(growth: float) -> float:
         return side * away * (1 - growth)
 
     def hides(growth: float) -> NDArray[np.bool_]:
-        # Along the ground and across the view no depth changes: pixels move by the offset over the depth.
-        return spans(pixels + step * offset(growth), depth, mesh.faces, target.view.size).mask()
+        return covered(vertices + right * offset(growth), mesh.faces, target.view)
 
     def made(growth: float) -> list[MeshPart]:
         moved = (vertices + right * offset(growth)).astype(np.float32)
@@ -90,6 +103,14 @@ def stand_in(target: Target, rng: np.random.Generator, name: str) -> Family:
         ]
 
     return Family(made, hides, mesh.roughness)
+
+
+def _side(target: Target, right: Array, rng: np.random.Generator) -> float:
+    """Return the side from which an object comes, 1 for the right: where no other character is, or by chance."""
+    chance = 1.0 if rng.random() < 0.5 else -1.0
+    own, *others = (float((one.vertices @ right).mean()) for one in (target.character, *target.others))
+    lean = own - float(np.mean(others)) if others else 0.0
+    return float(np.sign(lean)) if abs(lean) > 0.3 else chance
 
 
 def _placed(

@@ -144,7 +144,8 @@ def material(paint: Paint) -> Material:
     if paint.surface is None:
         rough = 0.6 if paint.rough is None else paint.rough
         if not paint.lights:  # those of one sheen become one mesh, whatever their colours
-            name = f"plain {rough:g} {paint.specular:g} {paint.metallic:g} {paint.emission:g}{'' if paint.lamp else ' no lamp'}"
+            name = f"plain {rough:g} {paint.specular:g} {paint.metallic:g} {paint.emission:g}"
+            name += "" if paint.lamp else " no lamp"
         return Material(name, roughness=rough, **facts)
     made = tile(paint)
     color = np.rint(made.color[::-1] * 255).astype(np.uint8).copy()

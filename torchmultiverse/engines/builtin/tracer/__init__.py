@@ -13,6 +13,7 @@ images. ``tests/engines/test_builtin_tracer.py`` compares with Mitsuba's own.
 
 from torchmultiverse.engines.builtin.tracer.backend import mitsuba
 from torchmultiverse.engines.builtin.tracer.buffers import (
+    Air,
     Array,
     CharacterInstance,
     RenderBuffers,
@@ -27,6 +28,7 @@ from torchmultiverse.engines.builtin.tracer.tracer import CHARACTER_MATERIAL, DE
 __all__ = [
     "CHARACTER_MATERIAL",
     "DEPTH",
+    "Air",
     "Array",
     "CharacterInstance",
     "RenderBuffers",

@@ -31,6 +31,13 @@ class CharacterInstance:
     motion: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
+class Air(NamedTuple):
+    """What takes light away on its way: share per metre, up to a height above the eye in metres."""
+
+    extinction: float
+    top: float
+
+
 @dataclass
 class RenderBuffers:
     """What a renderer returns, all (H, W, …), linear and not denoised.
@@ -42,6 +49,9 @@ class RenderBuffers:
         instance: number of the character's slot + 1, or 0 for the world, at the pixel's centre.
         distance: along the ray through the pixel's centre, inf for sky.
         shading_normal: there, world coordinates, 0 for sky.
+        noisy_maps: whether albedo and normal are of places that a lens or a motion blurs, and so have noise of that.
+        air: metres of air (H, W) before what is seen, as fog takes light away on average over the pixel, where that was
+            asked for; unlike ``distance`` it is as blurred as the colour.
         on_device: where the image stays on the device: color, albedo, normal and, with haze, transmittance, as one
             torch tensor (H, W, 9 or 12) there; the first four fields are empty then.
     """
@@ -54,6 +64,8 @@ class RenderBuffers:
     distance: Array
     shading_normal: Array
     on_device: torch.Tensor | None = None
+    noisy_maps: bool = False
+    air: Array | None = None
 
 
 class Triangles(NamedTuple):

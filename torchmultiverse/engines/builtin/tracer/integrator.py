@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from torchmultiverse.engines.builtin.tracer.backend import EPSILON, FAR, NONE, dot, mitsuba
 from torchmultiverse.engines.builtin.tracer.bsdf import Bsdf, SurfaceInteraction
 from torchmultiverse.engines.builtin.tracer.camera import Rays
+from torchmultiverse.engines.builtin.tracer.cover import Cover
 from torchmultiverse.engines.builtin.tracer.geometry import Geometry, Hit, HitTriangle
 from torchmultiverse.engines.builtin.tracer.glass import GLASS_BOUNCES, GlassState, scatter
 from torchmultiverse.engines.builtin.tracer.kinds import Bool, Color3f, Float, Point3f, UInt32, Vector3f
@@ -62,6 +63,8 @@ class Integrator:
         self.materials = materials
         self.lights = lights
         self.shadow_tints = mitsuba().Float(0)
+        self.cover: Cover | None = None
+        """Water and snow, where there is any."""
         self._last = depth - 2
 
     def at(self, time: Float) -> Integrator:
@@ -226,9 +229,10 @@ class Integrator:
         ng = dr.select(front, ng, -ng)
         index = self.materials.index(material, active) if self.materials.glass else None
         coat, through = self.materials.layers(material, active) if self.materials.layered else (None, None)
-        return SurfaceInteraction(
+        found = SurfaceInteraction(
             p, ng, n, smooth, base, roughness, row.x, row.y, row.z > 0, emission, density, index, front, coat, through
         )
+        return found if self.cover is None else self.cover.apply(found, material, active)
 
     def emissive_point(self, face: UInt32, u: Float, v: Float, active: Bool) -> EmissivePoint:
         """Return a point of a triangle that emits light."""

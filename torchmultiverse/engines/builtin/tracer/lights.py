@@ -116,7 +116,8 @@ class Emitters(NamedTuple):
     def of(self, emission: Array) -> Emitters:
         """Return those whose material emits anything."""
         on = emission[self.material] > 0
-        return Emitters(*(values[on] for values in self[:5]), self.face_count)
+        faces, material = self.faces[on], self.material[on]
+        return Emitters(faces, material, self.area[on], self.color[on], self.near[on], self.face_count)
 
 
 def emitters(rows: Triangles, emission: Array) -> Emitters:

@@ -22,6 +22,7 @@ from torchmultiverse.engines.builtin.tracer.backend import (
 )
 from torchmultiverse.engines.builtin.tracer.bsdf import luminance
 from torchmultiverse.engines.builtin.tracer.buffers import (
+    Air,
     Array,
     CharacterInstance,
     RenderBuffers,
@@ -29,6 +30,7 @@ from torchmultiverse.engines.builtin.tracer.buffers import (
     mesh_triangles,
 )
 from torchmultiverse.engines.builtin.tracer.camera import camera_rays, sampled_rays, sampled_times
+from torchmultiverse.engines.builtin.tracer.cover import Cover, Places
 from torchmultiverse.engines.builtin.tracer.geometry import Geometry
 from torchmultiverse.engines.builtin.tracer.glass import shadow_tints
 from torchmultiverse.engines.builtin.tracer.integrator import Integrator
@@ -74,8 +76,10 @@ class Tracer:
                 rows.points[end - len(part.mesh.vertices) : end, 8:11] = 1
         self._geometry = Geometry(rows, len(parts), one_scene)
         self._depth = depth
+        self._places: Places | None = None
         self._light(world)
         self.set_characters([])
+        self._cover_with(world)
         self._weigh_lights()
 
     def _light(self, world: World) -> None:
@@ -84,7 +88,7 @@ class Tracer:
         self._integrator = Integrator(self._geometry, self._materials, self.lights, self._depth)
 
     def relight(self, world: World) -> bool:
-        """Take the sky, the lamps and the haze of another world with the very same meshes, without loading those anew.
+        """Take sky, lamps, haze and cover of another world with the very same meshes, without loading those anew.
 
         Pictures are those of a tracer that has loaded the other world, byte for byte.
 
@@ -103,13 +107,22 @@ class Tracer:
             self._materials = self._materials.relit([*(p.material for p in world.parts), CHARACTER_MATERIAL])
             self._extended = ([], self._materials)
         self._light(world)
-        together = self.sliced and self.lights.count > 1
+        covers = self._places is None and bool(world.wetness or world.snow_cover)
+        together = covers or (self.sliced and self.lights.count > 1)
         if together:
             self.set_characters([])
         else:
             self._set_materials(self._parts)
+        self._cover_with(world)
         self._weigh_lights()
         return together
+
+    def _cover_with(self, world: World) -> None:
+        """Let water and snow lie on the world; the first time, no character may be there."""
+        if world.wetness or world.snow_cover:
+            if self._places is None:
+                self._places = Places(world, self._geometry)
+            self._integrator.cover = Cover(self._places, world.wetness, world.snow_cover)
 
     def _weigh_lights(self) -> None:
         """Sample each light as often as it lights the world's centre: a sky behind walls seldom."""
@@ -161,24 +174,35 @@ class Tracer:
             self._extended = (facts, made)
         return made
 
-    def render(self, view: View, samples: int, seed: int, device: bool = False, exact: bool = True) -> RenderBuffers:
+    def render(
+        self,
+        view: View,
+        samples: int,
+        seed: int,
+        device: bool = False,
+        exact: bool = True,
+        air: Air | None = None,
+    ) -> RenderBuffers:
         """Render the world and the characters in it. The same arguments give the same bytes.
 
         Args:
             view, samples, seed: from where, how well, and with which random numbers.
             device: leave colour and its buffers where they were traced, as a torch tensor.
             exact: find what is at the pixels' centres, too; the buffers of that are empty otherwise.
+            air: what is in it, where something is: a blurred picture has its own way through it.
         """
         import drjit as dr
 
+        blurred = view.lens.aperture > 0 or self._geometry.moves
+        air = air if blurred and not device else None
         width, height = view.size
         pixels = width * height
         rounds = -(-pixels * samples // WAVEFRONT)
         per_round = -(-samples // rounds)
         haze = self.world.spec.haze
-        total: Any = 0 if device else np.zeros((9 if haze is None else 12, pixels))
+        total: Any = 0
         for k in range(rounds):
-            values = self._samples(view, pixels, per_round, seed + 7919 * k)
+            values = self._samples(view, per_round, seed + 7919 * k, air)
             if device:
                 import torch
 
@@ -187,23 +211,28 @@ class Tracer:
                 dr.sync_thread()  # torch works in a queue of its own
                 total = total + torch.stack([tensor.torch().double() for tensor in sums])
             else:
-                total += np.stack([np.array(dr.block_sum(c, per_round)) for c in values])
+                total = total + np.stack([np.array(dr.block_sum(c, per_round)) for c in values]).astype(np.float64)
         mean = (total / (rounds * per_round)).T.reshape(height, width, -1)
         none = np.zeros((0, 0, 3), np.float32)
         centres = self.centres(view) if exact else (none[..., 0].astype(np.uint8), none[..., 0], none)
         if device:
-            return RenderBuffers(none, none, none, none, *centres, mean.float())
+            return RenderBuffers(none, none, none, none, *centres, mean.float(), blurred)
+        way = None
+        if air is not None:
+            with np.errstate(divide="ignore"):
+                way = (-np.log(mean[..., -1]) / air.extinction).astype(np.float32)
         mean = mean.astype(np.float32)
-        transmittance = mean[..., 9:] if haze is not None else np.ones_like(mean[..., :3])
+        transmittance = mean[..., 9:12] if haze is not None else np.ones_like(mean[..., :3])
         albedo = np.clip(mean[..., 3:6], 0, 1)
-        return RenderBuffers(mean[..., :3], albedo, mean[..., 6:9], transmittance, *centres)
+        return RenderBuffers(mean[..., :3], albedo, mean[..., 6:9], transmittance, *centres, None, blurred, way)
 
-    def _samples(self, view: View, pixels: int, per_pixel: int, seed: int) -> list[Float]:
-        """Return of each sample radiance, albedo, normal and, with haze, transmittance by channel, evaluated."""
+    def _samples(self, view: View, per_pixel: int, seed: int, air: Air | None) -> list[Float]:
+        """Return of each sample radiance, albedo, normal and, with haze, transmittance by channel, and what the air
+        leaves of its light, evaluated."""
         import drjit as dr
 
         haze = self.world.spec.haze
-        sampler = LatticeSampler(pixels * per_pixel, per_pixel, seed)
+        sampler = LatticeSampler(view.size[0] * view.size[1] * per_pixel, per_pixel, seed)
         rays = sampled_rays(view, self.world.spec.camera, sampler)
         integrator = self._integrator.at(sampled_times(sampler)) if self._geometry.moves else self._integrator
         radiance, first = integrator.trace(sampler, rays)
@@ -213,6 +242,10 @@ class Tracer:
             far = opaque_float(0.0 if haze.shafts > 0 else 1.0)
             density = [opaque_float(haze.density + c) for c in haze.absorb]
             values += [dr.select(first.distance < FAR, dr.exp(-c * way), far) for c in density]
+        if air is not None:
+            way = first.distance + dr.norm(rays.o - opaque_point(view.position))
+            way = dr.minimum(way, opaque_float(air.top) / dr.maximum(rays.d.z, 1e-6))
+            values.append(dr.exp(-opaque_float(air.extinction) * way))
         # All at once: a sum over blocks is a kernel of its own and would trace the paths anew for each value.
         dr.eval(values)
         return values
