@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from torchmultiverse.cli.groups import app, examples
-from torchmultiverse.cli.options import Engine, Out, SpecFile, Token, option_sets, tabular
+from torchmultiverse.cli.options import Engine, Out, Pixels, SpecFile, Token, option_sets, tabular
 from torchmultiverse.cli.output import for_people, print_table, say
 from torchmultiverse.errors import AssetError, DatasetError, SpecError, TorchMultiverseError
 from torchmultiverse.tables import Column, Table, number, text
@@ -183,6 +183,7 @@ def render(
     mode: Mode,
     engine: Engine = "builtin",
     token: Token = None,
+    pixels: Pixels = "auto",
 ) -> None:
     """Render a spec to a Parquet dataset. Interrupted runs continue where they were."""
     from torchmultiverse.connect import open_engine
@@ -199,11 +200,12 @@ def render(
         raise typer.BadParameter("a run prints no table, --dry-run does", param_hint="--format")
     if executors.executor == "slurm":
         command = _task_command(spec, out, engine, selection, supervision, executors)
+        command += [] if pixels == "auto" else [f"--pixels={pixels}"]
         _submit(loaded, out, command, selection, workers, executors.slurm or [], supervision.shard_rows, mode.fresh)
         return
     make: Callable[[], Any] = partial(
         open_engine, engine, token=token, factor_order=loaded.build().sent, assets=loaded.assets,
-        pug_hold=supervision.lease / 3,
+        pug_hold=supervision.lease / 3, pixels=pixels,
     )  # fmt: skip
     if executors.adapter:
         cards, single = cycle(executors.adapter), make  # each engine that is started takes the next card
