@@ -11,7 +11,7 @@ from pydantic import Field
 
 from torchmultiverse.documents import Record
 from torchmultiverse.engines import CharacterClass
-from torchmultiverse.errors import ModelError
+from torchmultiverse.errors import ModelError, shortened
 from torchmultiverse.evaluation import logits_of
 from torchmultiverse.models import Classifier, FloatArray, ImageEncoder, ImageTextModel, Model, ModelInfo, Scorer
 from torchmultiverse.scenes import spoken
@@ -98,7 +98,9 @@ class Reader:
         """Ask for these captions from now on; none: for the names of what is there."""
         wrong = next((text for text in captions if not text.strip() or len(text) > 200), None)
         if wrong is not None or len(captions) > MOST_CAPTIONS:
-            raise ModelError(f"captions: at most {MOST_CAPTIONS} of 1 to 200 characters each, not {wrong!r:.40}")
+            raise ModelError(
+                f"captions: at most {MOST_CAPTIONS} of 1 to 200 characters each, not {shortened(wrong, 40)}"
+            )
         self._captions, self._texts = list(captions), None
 
     def read(self, image: Image.Image, true: Sequence[str], most: int = 5) -> Reading:
