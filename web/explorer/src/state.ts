@@ -38,10 +38,10 @@ export const createState = (channel: Channel) => {
 
   const send = (request: Request) => channel.send(request);
 
-  const look = () => {
+  const look = (told = false) => {
     number += 1;
     waiting.value = true;
-    problem.value = "";
+    if (!told) problem.value = "";
     send({ type: "look", number, factors: factors.value });
   };
 
@@ -83,7 +83,7 @@ export const createState = (channel: Channel) => {
         ready.value = event;
         busy.value = "";
         if (first) factors.value = event.factors;
-        look();
+        look(true); // an engine that came back says nothing of why it had gone
         break;
       }
       case "picture":
