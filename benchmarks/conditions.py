@@ -33,7 +33,8 @@ from torchmultiverse.sheets import Tile, contact_sheet
 WORLDS = ("Desert", "TokyoDay", "VillageSquare", "Forest", "TokyoNight", "Museum")
 ANIMALS = ("Elephant", "Zebra", "Cow", "Bear", "Lion", "Horse")
 STRIPS: dict[str, tuple[list[Any], dict[str, Any]]] = {
-    "Sun_Elevation": ([-9, -3, 5, 20, 60], {}),
+    "Sun_Elevation": ([4, 12, 30, 70], {}),
+    "Sun_Elevation, dusk": ([-12, -7, -4, -1], {"Camera_Exposure": 6}),
     "Sun_Azimuth": ([0, 90, 180, 270], {"Sun_Elevation": 25}),
     "Overcast": ([0, 0.5, 1], {"Sun_Elevation": 40}),
     "Lamps": ([0, 1, 3, 10], {}),
@@ -47,8 +48,8 @@ STRIPS: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "Camera_Focal_Length": ([12, 24, 33, 50, 85], {}),
     "Camera_Distance": ([3, 4.7, 7, 11], {}),
     "Camera_Height": ([0.3, 1.4, 2.5, 4], {}),
-    "Camera_Aperture": ([OWN, 2.8, 1.4, 0.7], {"Camera_Focal_Length": 85, "Camera_Distance": 6}),
-    "Camera_Focus": ([1, 2, 4.7, 12], {"Camera_Aperture": 0.7}),
+    "Camera_Aperture": ([OWN, 2.8, 1.4, 0.7], {"Camera_Focal_Length": 70, "Camera_Distance": 6}),
+    "Camera_Focus": ([2, 3.5, 6, 30], {"Camera_Aperture": 0.7, "Camera_Focal_Length": 70, "Camera_Distance": 6}),
     "Camera_Exposure": ([-4, -2, 0, 2, 3.5], {}),
     "Camera_Shutter": ([0, 15, 40, 100], {"Character_Speed": 10}),
     "Character_Speed": ([0, 3, 10, 25], {"Camera_Shutter": 40}),
@@ -56,7 +57,7 @@ STRIPS: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "Camera_Read_Noise": ([0, 20, 60, 150], {"Camera_Electrons": 1000}),
     "Camera_Distortion": ([-0.07, -0.035, 0, 0.15, 0.45], {}),
     "JPEG_Quality": ([OWN, 30, 12, 5, 1], {}),
-    "Target_Pixels": ([100, 50, 25, 12], {}),
+    "Target_Pixels": ([60, 30, 15, 8], {}),
     "Occluder=fence": ([0, 0.2, 0.4, 0.6, 0.8], {}),
     "Occluder=leaves": ([0, 0.2, 0.4, 0.6, 0.8], {}),
     "Occluder=bars": ([0, 0.2, 0.4, 0.6], {}),
@@ -68,9 +69,13 @@ STRIPS: dict[str, tuple[list[Any], dict[str, Any]]] = {
 """Condition → the levels that are shown, from the left, and what else is said of the scenes."""
 
 
+def _wire(strip: str) -> str:
+    return strip.partition(",")[0].partition("=")[0]
+
+
 def scene_of(strip: str, level: Any, world: str, animal: str, more: dict[str, Any]) -> Scene:
     """Return the scene of a level of a strip."""
-    wire, _, kind = strip.partition("=")
+    wire, _, kind = strip.partition(",")[0].partition("=")
     said = {"World_Name": world, "Character_Name": animal, **more}
     if kind:
         return Scene(said | ({wire: kind, "Occlusion": level} if level else {}))
@@ -88,8 +93,8 @@ def pictures(engine: BuiltinEngine, scenes: list[Scene], side: int) -> list[Imag
 
 def offered(only: list[str]) -> dict[str, tuple[list[Any], dict[str, Any]]]:
     """Return the strips of what the engine offers."""
-    found = {name: strip for name, strip in STRIPS.items() if {name.split("=")[0], *strip[1]} <= OFFERED}
-    return {name: strip for name, strip in found.items() if not only or name.split("=")[0] in only or name in only}
+    found = {name: strip for name, strip in STRIPS.items() if {_wire(name), *strip[1]} <= OFFERED}
+    return {name: strip for name, strip in found.items() if not only or _wire(name) in only or name in only}
 
 
 def sheets(out: Path, worlds: list[str], only: list[str], side: int) -> None:
@@ -105,7 +110,7 @@ def sheets(out: Path, worlds: list[str], only: list[str], side: int) -> None:
                 print(f"{world}: {name}: {shown[0]}", flush=True)
                 continue
             rows.append([
-                Tile(None if isinstance(one, str) else one, f"{level}" if not isinstance(one, str) else "—")
+                Tile(None if isinstance(one, str) else one, f"{level}" if not isinstance(one, str) else "none")
                 for one, level in zip(shown, levels, strict=True)
             ])  # fmt: skip
             names.append(name.replace("=", ": "))

@@ -23,7 +23,7 @@ from torchmultiverse.engines.builtin.placement import View
 from torchmultiverse.engines.builtin.renderer import CharacterInstance
 from torchmultiverse.engines.builtin.world import World, WorldSpec
 from torchmultiverse.errors import SpecError
-from torchmultiverse.scenes import Scene, class_of
+from torchmultiverse.scenes import Explicit, Factorial, Scene, class_of
 
 SHAPES = tuple(name for name in OCCLUDERS if name not in ("none", "edge"))
 SHARES = (0.2, 0.4, 0.6, 0.8)
@@ -236,3 +236,17 @@ def test_what_cannot_be_is_refused(engine):
     with pytest.raises(SpecError, match="Occluder = 'hedge' is unknown"):
         engine.catalogue().check(SCENE.changed(Occluder="hedge"))
     engine.catalogue().check(SCENE.changed(Occluder="fence", Occlusion=0.5))
+
+
+def test_a_share_that_nothing_hides_is_told_before_anything_is_drawn(engine):
+    known = engine.catalogue()
+    with pytest.raises(SpecError, match=r"Occlusion = 0\.5 with Occluder = 'none'.*fence, leaves, bars, object, edge"):
+        known.check(SCENE.changed(Occlusion=0.5))
+    factors = {"World_Name": ["SaltFlats"], "Character_Name": ["Zebra"], "Occlusion": [0, 0.4]}
+    every = Factorial.of(factors | {"Occluder": ["none", "fence"]})
+    with pytest.raises(SpecError, match=r"Occlusion = 0\.4 with Occluder = 'none'"):
+        known.check(every)
+    with pytest.raises(SpecError, match=r"Occlusion = 0\.4 with Occluder = 'none'"):
+        known.check(Factorial.of(factors))
+    known.check(Factorial.of(factors | {"Occluder": ["leaves", "fence"]}))
+    known.check(Explicit.of([dict(every[0].wire), dict(every[3].wire)]))

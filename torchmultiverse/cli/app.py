@@ -20,6 +20,7 @@ from torchmultiverse.cli import (  # noqa: F401  (each puts its commands into th
     doctor,
     engine,
     evaluate,
+    explore,
     farm,
     leaderboard,
     models,

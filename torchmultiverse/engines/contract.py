@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from torchmultiverse.engines import codec
+from torchmultiverse.engines.hiding import unhidden
+from torchmultiverse.engines.meaning import meaningless
 from torchmultiverse.errors import RenderError, SpecError, nearest, nearest_of
 from torchmultiverse.scenes import (
     OWN,
@@ -260,7 +262,8 @@ class Choice(BaseModel):
     """What an engine accepts for one factor: ``levels`` of a category, or a range.
 
     ``aliases`` are other names of levels, accepted as well, each with the level that it is one of; ``about`` says of a
-    level in a few words what it is. ``worlds`` names the worlds of levels that not every world has.
+    level in a few words what it is. ``worlds`` names the worlds of levels that not every world has; ``only`` those that
+    have any level beside the default, where not every world has.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -268,6 +271,7 @@ class Choice(BaseModel):
     aliases: dict[str, str] = Field(default_factory=dict)
     about: dict[str, str] = Field(default_factory=dict)
     worlds: dict[str, list[str]] = Field(default_factory=dict)
+    only: list[str] | None = None
     low: float | None = None
     high: float | None = None
 
@@ -378,21 +382,24 @@ class Catalogue(BaseModel):
         return [self._problem(name, wrong) for name, wrong in self.unsupported(levels, table).items()]
 
     def misplaced(self, what: Scene | Design) -> list[str]:
-        """Return one line for each level of a scene or a whole design that stands with a world that has it not."""
+        """Return one line for each level of a scene or a whole design that stands with a world that has it not, and
+        one where a share of the first character is to be hidden and nothing hides it."""
         found: list[str] = []
         views = self.factors["World_Name"].aliases if "World_Name" in self.factors else {}
         mentioned = what.complete if isinstance(what, Scene) else dict.fromkeys(what.factors)
         for name, choice in self.factors.items():
-            if not choice.worlds or name not in mentioned:
+            if name not in mentioned:
                 continue
+            found += [] if choice.only is None else meaningless(what, name, choice.only, views)
             for level, having in choice.worlds.items():
                 if isinstance(what, Scene):
                     worlds = [what["World_Name"]] if what[name] == level else []
                 else:
-                    worlds = what.where([Condition(name, "in", (level,))]).levels().get("World_Name", [])
+                    counts = what.where([Condition(name, "in", (level,))]).level_counts().get("World_Name", {})
+                    worlds = [world for world, number in counts.items() if number]
                 lacking = [world for world in worlds if views.get(str(world), str(world)) not in having]
                 found += [self._misplaced(name, level, lacking, views)] if lacking else []
-        return found
+        return found + unhidden(what, self.factors["Occluder"].levels if "Occluder" in self.factors else None)
 
     def _misplaced(self, name: str, level: str, worlds: list[Any], views: Mapping[str, str]) -> str:
         """Return what to say of worlds that lack a level."""

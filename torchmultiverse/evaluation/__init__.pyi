@@ -18,6 +18,8 @@ from .gallery import data_uri as data_uri
 from .gallery import pair_sheet as pair_sheet
 from .gallery import slice_sheet as slice_sheet
 from .heldout import held_out as held_out
+from .imagenet import imagenet_names as imagenet_names
+from .imagenet import logits_of as logits_of
 from .names import plain as plain
 from .paired import RowView as RowView
 from .prompts import Prompts as Prompts
@@ -105,11 +107,13 @@ __all__ = [
     "factor_scores",
     "held_out",
     "imagenet_accuracies",
+    "imagenet_names",
     "in_order",
     "interactions",
     "leaderboard",
     "leaderboard_rows",
     "load_protocol",
+    "logits_of",
     "model_ranks",
     "multiple_choice",
     "never_right",

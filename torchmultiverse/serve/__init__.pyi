@@ -11,8 +11,10 @@ from .logs import LOG_BYTES as LOG_BYTES
 from .logs import LOG_FILES as LOG_FILES
 from .logs import LogFile as LogFile
 from .logs import last_lines as last_lines
+from .security import authorised as authorised
 from .security import check_bind as check_bind
 from .security import check_origins as check_origins
+from .security import origin_allowed as origin_allowed
 from .signalling import SignallingServer as SignallingServer
 from .streamer import Streamer as Streamer
 from .unreal import UnrealProcess as UnrealProcess
@@ -28,10 +30,12 @@ __all__ = [
     "Stack",
     "Streamer",
     "UnrealProcess",
+    "authorised",
     "check_bind",
     "check_origins",
     "known_failures",
     "last_lines",
+    "origin_allowed",
     "recognise",
     "run_stacks",
     "serve_forever",

@@ -89,7 +89,8 @@ def load_region(world: str, region: str) -> tuple[RegionSpec, bytes]:
 def missing(world: str, region: str, known: dict[str, list[str]]) -> str:
     """Return what to say where a world has no such look."""
     if world in known:
-        return f"World_Region = {region}: world '{world}' has own, {', '.join(known[world])}.{nearest(region, known[world])}"
+        near = nearest(region, known[world])
+        return f"World_Region = {region}: world '{world}' has own, {', '.join(known[world])}.{near}"
     return f"World_Region = {region}: world '{world}' has its own look alone; {', '.join(known)} have others"
 
 

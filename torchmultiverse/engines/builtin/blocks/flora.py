@@ -57,7 +57,7 @@ def _arched(
     droop: float,
     points: int = 6,
 ) -> tuple[Array, Array]:
-    """Return spines (N, M, 3) that rise from points (N, 3), go outward and droop, and vectors across (N, 3)."""  # fmt: skip
+    """Return spines (N, M, 3) that rise from points (N, 3), go outward and droop, and vectors across (N, 3)."""
     angle = np.arange(count) * 2.4 + rng.normal(0, 0.25, count)
     out = np.stack([np.cos(angle), np.sin(angle), 0 * angle], -1)
     s = np.linspace(0, 1, points)
@@ -99,7 +99,7 @@ def _umbrella_pine(rng: np.random.Generator, color: RGB, accent: RGB, bark: RGB)
     for k in range(9):
         angle, reach = k * 2.4, 0.34 * np.sqrt((k + 0.3) / 9)
         end = np.array([reach * np.cos(angle), reach * np.sin(angle), 0.86 + 0.06 * (1 - reach / 0.34)])
-        parts.append(tube([[0, 0.01, 0.58], end * [0.5, 0.5, 1] - [0, 0, 0.1], end], [0.014, 0.01, 0.005], 5))
+        parts.append(tube(np.stack([[0, 0.01, 0.58], end * [0.5, 0.5, 1] - [0, 0, 0.1], end]), [0.014, 0.01, 0.005], 5))
         lumps.append(end)
     points, outward = _on_lumps(rng, np.array(lumps), np.full((9, 3), (0.15, 0.15, 0.065)), 460)
     crown = leaves(rng, points, outward, 0.036, color, accent, -0.2)
@@ -120,7 +120,7 @@ def _bamboo(rng: np.random.Generator, color: RGB, accent: RGB, bark: RGB) -> Mes
         d = rng.normal(0, 1, (n, 3)) * [0.055, 0.055, 0.03]
         spot = np.stack([base[0] + lean[0] * s**2.2, base[1] + lean[1] * s**2.2, tall * s], -1)
         points.append(spot + d)
-        outward.append(d + [0, 0, 0.02])
+        outward.append(d + np.array([0, 0, 0.02]))
     out = np.concatenate(outward)
     out /= np.linalg.norm(out, axis=1, keepdims=True)
     return merge([*culms, leaves(rng, np.concatenate(points), out, 0.034, color, accent, 1.2)])
@@ -177,16 +177,16 @@ def _millet(rng: np.random.Generator, color: RGB, accent: RGB, bark: RGB) -> Mes
 
 def _cereal(rng: np.random.Generator, color: RGB, accent: RGB, bark: RGB) -> Mesh:
     """A tuft of stalks, from the first tone to the second."""
-    return blade_tuft(rng, 13, 1.0, 0.35, color, accent)
+    return blade_tuft(rng, 8, 1.0, 0.4, color, accent)
 
 
 def _topped(rng: np.random.Generator, color: RGB, accent: RGB, bark: RGB) -> Mesh:
     """A leafy plant, round, with flowers of the bark's tone above: mustard, lavender."""
-    green = blade_tuft(rng, 12, 0.8, 0.45, color, accent)
-    d = rng.normal(0, 1, (34, 3))
+    green = blade_tuft(rng, 7, 0.8, 0.5, color, accent)
+    d = rng.normal(0, 1, (16, 3))
     d /= np.linalg.norm(d, axis=1, keepdims=True)
     d[:, 2] = np.abs(d[:, 2])
-    heads = leaves(rng, d * [0.3, 0.3, 0.3] + [0, 0, 0.66], d, 0.075, bark, bark, -0.6)
+    heads = leaves(rng, d * [0.3, 0.3, 0.3] + [0, 0, 0.66], d, 0.11, bark, bark, -0.6)
     return merge([green, heads])
 
 

@@ -69,8 +69,8 @@ class Planting(Params):
     color: RGB
     accent: RGB
     bark: RGB = (0.33, 0.25, 0.18)
-    spots: list[tuple[float, float]] = []
-    plots: list[Plot] = []
+    spots: list[tuple[float, float]] = Field(default=[], max_length=_MOST)
+    plots: list[Plot] = Field(default=[], max_length=64)
     turned: bool = True
     models: int = Field(default=4, ge=1, le=12)
 

@@ -30,12 +30,14 @@ def _azulejo(rng: np.random.Generator, n: int, a: RGB, b: RGB) -> Tile:
     """Glazed tiles, four by four: arcs at the corners that meet in circles, and a blossom in the middle."""
     x, y = axes(n)
     u, v = x * 4 % 1, y * 4 % 1
-    corner = np.hypot(np.minimum(u, 1 - u), np.minimum(v, 1 - v))
+    corner: Array = np.hypot(np.minimum(u, 1 - u), np.minimum(v, 1 - v))
     arc = smoothstep(0.045, 0.03, np.abs(corner - 0.36)) + smoothstep(0.16, 0.14, corner)
     r, t = np.hypot(u - 0.5, v - 0.5), np.arctan2(v - 0.5, u - 0.5)
     blossom = smoothstep(0.02, -0.02, r - 0.19 * (0.62 + 0.38 * np.cos(4 * t)))
     heart = smoothstep(0.05, 0.035, r)
-    color = mix(mix(a, b, np.clip(arc + blossom, 0, 1) * (0.85 + 0.1 * fractal(rng, n, 20, 0.5))), (0.93, 0.75, 0.25), heart)
+    color = mix(
+        mix(a, b, np.clip(arc + blossom, 0, 1) * (0.85 + 0.1 * fractal(rng, n, 20, 0.5))), (0.93, 0.75, 0.25), heart
+    )
     joint = _joint(u, v, 0.02)
     return Tile(mix(color, (0.75, 0.74, 0.7), joint), 0.15 + 0.6 * joint, -0.001 * joint)
 
@@ -44,11 +46,11 @@ def _cement_tiles(rng: np.random.Generator, n: int, a: RGB, b: RGB) -> Tile:
     """Tiles of dyed cement, four by four: an eight-pointed star of the second tone within a square of a darker one."""
     x, y = axes(n)
     u, v = np.abs(x * 4 % 1 - 0.5), np.abs(y * 4 % 1 - 0.5)
-    star = np.minimum(np.maximum(u, v) / 0.72, (u + v) / 1.02) < 0.36
-    inner = np.hypot(u, v) < 0.12
-    corner = (0.5 - u) + (0.5 - v) < 0.3
-    dark = np.asarray(b) * 0.5
-    color = mix(mix(mix(a, b, 1.0 * star), a, 1.0 * inner), dark, 1.0 * corner)
+    star = np.asarray(np.minimum(np.maximum(u, v) / 0.72, (u + v) / 1.02) < 0.36, float)
+    inner = np.asarray(np.hypot(u, v) < 0.12, float)
+    corner = np.asarray((0.5 - u) + (0.5 - v) < 0.3, float)
+    dark = (b[0] * 0.5, b[1] * 0.5, b[2] * 0.5)
+    color = mix(mix(mix(a, b, star), a, inner), dark, corner)
     value = cell_value(np.floor(x * 4), np.floor(y * 4))
     joint = _joint(x * 4 % 1, y * 4 % 1, 0.016)
     worn = 0.96 + 0.06 * value + 0.03 * fractal(rng, n, 3, 1.1)
@@ -78,7 +80,9 @@ def _plaid(rng: np.random.Generator, n: int, a: RGB, b: RGB) -> Tile:
         s = t * 3 % 1
         return 0.55 * smoothstep(0.21, 0.2, np.abs(s - 0.3)) + 0.8 * smoothstep(0.035, 0.03, np.abs(s - 0.78))
 
-    color = mix(a, b, np.clip(bands(x) * 0.62 + bands(y) * 0.62, 0, 1)) * (1 + 0.04 * fractal(rng, n, 50, 0.3))[..., None]
+    color = (
+        mix(a, b, np.clip(bands(x) * 0.62 + bands(y) * 0.62, 0, 1)) * (1 + 0.04 * fractal(rng, n, 50, 0.3))[..., None]
+    )
     return Tile(color, 0.95 + 0 * x, 0.0004 * fractal(rng, n, 60, 0.2))
 
 
@@ -99,7 +103,9 @@ def _clapboard(rng: np.random.Generator, n: int, a: RGB, b: RGB) -> Tile:
     v = y * 10 % 1
     value = cell_value(np.floor(y * 10), np.floor(y * 10) * 0 + 1)
     grain = fractal(rng, n, 24, 0.7, 16.0)
-    color = mix(a, b, np.clip(0.2 + 0.3 * value + 0.07 * grain, 0, 1)) * (1 - 0.5 * smoothstep(0.88, 0.97, v))[..., None]
+    color = (
+        mix(a, b, np.clip(0.2 + 0.3 * value + 0.07 * grain, 0, 1)) * (1 - 0.5 * smoothstep(0.88, 0.97, v))[..., None]
+    )
     return Tile(color, 0.6 + 0.1 * value, 0.006 * (1 - v))
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.engines.builtin.tracer.backend import NONE, mitsuba, opaque_float, opaque_uint, uploaded
-from torchmultiverse.engines.builtin.tracer.bsdf import SurfaceInteraction
+from torchmultiverse.engines.builtin.tracer.backend import NONE, dot, mitsuba, opaque_float, opaque_uint, uploaded
+from torchmultiverse.engines.builtin.tracer.bsdf import SurfaceInteraction, fresnel
 from torchmultiverse.engines.builtin.tracer.geometry import Geometry
-from torchmultiverse.engines.builtin.tracer.kinds import Bool, Float, Point3f, UInt32
+from torchmultiverse.engines.builtin.tracer.kinds import Bool, Float, Point3f, UInt32, Vector3f
 from torchmultiverse.engines.builtin.tracer.materials import Textures
 from torchmultiverse.engines.builtin.world import World
 
@@ -22,6 +22,8 @@ SNOW = (0.86, 0.87, 0.9)
 """Reflectance of fresh snow (0.8 to 0.9 of the visible light; Wiscombe and Warren, 1980)."""
 WATER = 1.333
 """Index of refraction."""
+INSIDE = 1 - (1 - 0.066) / WATER**2
+"""Share of diffuse light that a film of water reflects back to the surface below (Lekner and Dorf)."""
 HOLLOWS = 0.55
 """Share of level ground that is under water at a wetness of 1."""
 _DRAINED = 0.2
@@ -57,6 +59,24 @@ def spread_evenly(waves: tuple[float, float], slope: float, rng: np.random.Gener
     return ranks.reshape(field.shape).astype(np.float32)
 
 
+def standing(wetness: float) -> float:
+    """Return the share of level ground that is under water.
+
+    >>> standing(0.2), standing(1)
+    (0.0, 0.55)
+    """
+    return max(0.0, (wetness - _DRAINED) / (1 - _DRAINED)) * HOLLOWS
+
+
+def _threshold(share: float) -> float:
+    """Return below which value of a field patches with soft edges have a share of the area."""
+    if share < _EDGE:
+        return float(2 * (_EDGE * share) ** 0.5 - _EDGE)
+    if share > 1 - _EDGE:
+        return float(1 + _EDGE - 2 * (_EDGE * (1 - share)) ** 0.5)
+    return share
+
+
 class Places:
     """Where water and snow can lie in a world, and in which order its places are taken.
 
@@ -85,11 +105,12 @@ class Cover:
 
     def __init__(self, places: Places, wetness: float, snow: float) -> None:
         self._places = places
-        self._snow, self._wet = opaque_float(snow), opaque_float(wetness)
-        self._standing = opaque_float(max(0.0, (wetness - _DRAINED) / (1 - _DRAINED)) * HOLLOWS)
+        self._wet = opaque_float(wetness)
+        self._snow = opaque_float(_threshold(snow))
+        self._standing = opaque_float(_threshold(standing(wetness)))
 
-    def apply(self, s: SurfaceInteraction, material: UInt32, active: Bool) -> SurfaceInteraction:
-        """Return a surface with what lies on it."""
+    def apply(self, s: SurfaceInteraction, d: Vector3f, material: UInt32, active: Bool) -> SurfaceInteraction:
+        """Return a surface with what lies on it, as a ray along ``d`` sees it."""
         import drjit as dr
 
         mi = mitsuba()
@@ -102,9 +123,9 @@ class Cover:
         standing = dr.select(mine, self._within(s.p, 1, self._standing, mine) * level, 0)
         white = dr.select(mine, self._within(s.p, 0, self._snow, mine) * faces_up, 0)
 
-        # A wet surface is darker, because what it scatters is reflected back into it (Ångström, 1925).
-        darker = s.base / (WATER**2 * (1 - s.base) + s.base)
-        base = dr.lerp(s.base, darker, wet)
+        # A wet surface is darker: water reflects back into it what it scatters (Ångström, 1925; Lekner and Dorf, 1988).
+        through = 1 - fresnel(dr.maximum(dot(s.ng, -d), 1e-3), mi.Float(WATER))
+        base = dr.lerp(s.base, through * s.base * (1 - INSIDE) / (1 - INSIDE * s.base), wet)
         rough = dr.lerp(dr.lerp(s.roughness, 0.22, wet), 0.02, standing)
         film = dr.select(s.diffuse_only, dr.lerp(1.0, WATER, wet), dr.maximum(s.eta, dr.lerp(1.0, WATER, wet)))
         eta = dr.lerp(film, WATER, standing)
@@ -122,14 +143,13 @@ class Cover:
             translucency=None if s.translucency is None else s.translucency * rest,
         )
 
-    def _within(self, p: Point3f, field: int, level: Float, active: Bool) -> Float:
-        """Return whether a field is below a level at points: 0 to 1, whose mean over the plan is the level."""
+    def _within(self, p: Point3f, field: int, threshold: Float, active: Bool) -> Float:
+        """Return whether a field is below a threshold at points: 0 to 1, with a soft edge."""
         import drjit as dr
 
         mi = mitsuba()
         value = self._places.fields.lookup(mi.UInt32(field), p.x / _PERIOD, p.y / _PERIOD, active, mi.Float(1))
-        end = level * (1 + 2 * _EDGE) - _EDGE
-        share: Float = dr.clip((end - value) / (2 * _EDGE) + 0.5, 0, 1)
+        share: Float = dr.clip((threshold - value) / (2 * _EDGE) + 0.5, 0, 1)
         return share
 
     def _under_sky(self, p: Point3f, active: Bool) -> Bool:

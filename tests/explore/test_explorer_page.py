@@ -1,0 +1,237 @@
+"""The explorer's server, and its page in a real browser.
+
+What could silently be wrong: a page that shows the picture of one scene beside the scores of another, a page of
+somebody else that steers the engine, or a bundle that is not what its sources say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import filecmp
+import json
+import shutil
+import subprocess
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser import CHROMIUM, Page, browser
+from explore.worlds import START, Broken, Colours, Fields, served
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+import torchmultiverse.explore
+from torchmultiverse.errors import EngineError
+from torchmultiverse.explore import Explorer
+
+PAGE = Path(torchmultiverse.explore.__file__).parent / "page"
+SOURCES = Path(__file__).parents[2] / "web" / "explorer"
+in_browser = pytest.mark.skipif(not CHROMIUM, reason="no Chromium binary on this machine")
+
+
+async def heard(socket: Any, kind: str) -> dict[str, Any]:
+    async with asyncio.timeout(100):
+        while (event := json.loads(await socket.recv()))["type"] != kind:
+            pass
+    return event
+
+
+def address(url: str, **more: str) -> str:
+    return url.replace("http:", "ws:") + "".join(f"?{name}={value}" for name, value in more.items())
+
+
+def test_what_is_no_page_and_no_message_of_it_is_refused() -> None:
+    async def talk(url: str) -> None:
+        for origin in ("http://example.org", "null", url.replace("127.0.0.1", "evil.test").rstrip("/")):
+            with pytest.raises(InvalidStatus, match="403"):
+                await connect(address(url), origin=origin, proxy=None)  # type: ignore[arg-type]
+        async with connect(address(url), origin=url.rstrip("/"), proxy=None, max_size=None) as socket:  # type: ignore[arg-type]
+            for wrong in (
+                "",
+                "{",
+                "[]",
+                '{"type":"look"}',
+                '{"type":"fly"}',
+                '{"type":"look","number":-1,"factors":{}}',
+            ):
+                await socket.send(wrong)
+                assert (await heard(socket, "problem"))["text"]
+            await socket.send(json.dumps({"type": "look", "number": 3, "factors": START}))
+            assert (await heard(socket, "readings"))["number"] == 3
+        socket = await connect(address(url), proxy=None, max_size=None)
+        await socket.send("x" * (21 * 2**20))
+        with pytest.raises(ConnectionClosed):
+            await heard(socket, "never")
+
+    with served(Fields(), Colours()) as url:
+        asyncio.run(talk(url))
+        for path in ("../studio.py", "..%2fstudio.py", "no.html", "/etc/passwd"):
+            with pytest.raises(urllib.error.HTTPError, match="404"):
+                urllib.request.urlopen(url + path, timeout=100)
+        page = urllib.request.urlopen(url, timeout=100)
+        assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]
+        assert "http" not in page.read().decode().replace("</html>", "")
+
+
+def test_a_token_is_asked_for() -> None:
+    async def talk(url: str) -> None:
+        for wrong in ({}, {"token": "wrong"}):
+            with pytest.raises(InvalidStatus, match="401"):
+                await connect(address(url, **wrong), proxy=None)
+        async with connect(address(url, token="secret"), proxy=None, max_size=None) as socket:
+            assert (await heard(socket, "ready"))["engine"] == "marker"
+
+    with served(Fields(), token="secret") as url:
+        asyncio.run(talk(url))
+    with pytest.raises(EngineError, match="needs a token"):
+        Explorer(lambda tell: None, "0.0.0.0")  # type: ignore[arg-type,return-value]
+
+
+def test_who_comes_later_sees_what_there_is() -> None:
+    async def talk(url: str) -> None:
+        async with connect(address(url), proxy=None, max_size=None) as first:
+            await first.send(json.dumps({"type": "look", "number": 1, "factors": START | {"Camera_Yaw": 90}}))
+            await heard(first, "readings")
+            async with connect(address(url), proxy=None, max_size=None) as second:
+                assert (await heard(second, "ready"))["factors"] == START | {"Camera_Yaw": 90}
+                assert (await heard(second, "readings"))["readings"][0]["model"] == "colours"
+
+    with served(Fields(), Colours()) as url:
+        asyncio.run(talk(url))
+
+
+_PIXEL = """(async () => {
+  const image = document.querySelector('.frames img');
+  await image.decode();
+  const canvas = Object.assign(document.createElement('canvas'), { width: 1, height: 1 });
+  const context = canvas.getContext('2d');
+  context.drawImage(image, 0, 0);
+  return [...context.getImageData(0, 0, 1, 1).data].slice(0, 3).join();
+})()"""
+_FINAL = "!!document.querySelector('.frames img.final') && !document.querySelector('[aria-busy=true]')"
+
+
+async def turned(page: Page, factor: str, value: float) -> None:
+    """Write a number into a control, as a person does."""
+    await page.value(
+        f"(() => {{ const box = document.querySelector('#control-{factor}').parentElement.querySelector("
+        f"'[type=number]'); box.value = {value}; box.dispatchEvent(new Event('change', {{ bubbles: true }})); }})()"
+    )
+
+
+async def pressed(page: Page, key: str) -> None:
+    for kind in ("keyDown", "keyUp"):
+        await page.call("Input.dispatchKeyEvent", type=kind, key=key, text=key if kind == "keyDown" else "")
+
+
+@pytest.mark.browser
+@in_browser
+def test_a_factor_is_turned_and_picture_and_scores_follow(tmp_path: Path) -> None:
+    async def look(url: str) -> None:
+        async with browser(tmp_path / "profile") as page:
+            await page.call("Page.navigate", url=url)
+            await page.until(f"{_FINAL} && document.querySelectorAll('.model li').length === 3")
+            assert await page.value(_PIXEL) == "0,0,40"
+            assert await page.value("document.querySelector('.model li.true .text').textContent") == "Zebra ✓"
+            await pressed(page, "p")
+            await page.until("!document.querySelector('[title^=\"Show the reference\"]').disabled")
+            await turned(page, "Camera_Yaw", 300)
+            await page.until("!!document.querySelector('.badge.wrong')")
+            assert await page.value(_PIXEL) == "212,0,40"
+            assert await page.value("document.querySelector('.change.down') !== null")
+            assert await page.value("document.querySelectorAll('.film li').length") >= 2
+            await pressed(page, "u")
+            await page.until("!!document.querySelector('.badge.right')")
+            assert await page.value(_PIXEL) == "0,0,40"
+            await pressed(page, "r")
+            await page.until("!!document.querySelector('.badge.wrong')")
+            # A sweep, its curve and its pictures.
+            await pressed(page, "w")
+            await page.value("document.querySelector('.panel form button:not([type=button])').click()")
+            await page.until("document.querySelectorAll('.panel .strip li').length === 9")
+            await page.until("document.querySelectorAll('.panel svg circle').length === 9")
+            # A failure.
+            await pressed(page, "u")
+            await page.until("!!document.querySelector('.badge.right')")
+            await pressed(page, "f")
+            await page.value("document.querySelector('.panel form > button').click()")
+            await page.until("document.querySelector('.panel [role=status]')?.textContent.includes('a failure after')")
+            await page.value("document.querySelector('.found').click()")
+            await page.until("!!document.querySelector('.badge.wrong')")
+            assert not page.problems
+
+    with served(Fields(), Colours()) as url:
+        asyncio.run(look(url))
+
+
+@pytest.mark.browser
+@in_browser
+def test_the_page_fits_a_laptop_and_a_phone_and_every_control_has_a_name(tmp_path: Path) -> None:
+    async def look(url: str) -> None:
+        async with browser(tmp_path / "profile") as page:
+            await page.call("Page.navigate", url=url)
+            await page.until(f"{_FINAL} && !!document.querySelector('.model li')")
+            for width in (1366, 820, 390):
+                await page.call(
+                    "Emulation.setDeviceMetricsOverride",
+                    width=width,
+                    height=800,
+                    deviceScaleFactor=1,
+                    mobile=width < 500,
+                )
+                wide = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+                assert await page.value(wide), f"{width} pixels are not enough"
+            nameless = await page.value(
+                "[...document.querySelectorAll('input:not([hidden]), select, textarea, button')].filter((one) => "
+                "!one.labels?.length && !one.ariaLabel && !one.textContent.trim()).map((one) => one.outerHTML).join()"
+            )
+            assert nameless == ""
+            assert await page.value("[...document.images].every((one) => one.hasAttribute('alt'))")
+            assert not page.problems
+
+    with served(Fields(), Colours()) as url:
+        asyncio.run(look(url))
+
+
+@pytest.mark.browser
+@in_browser
+def test_what_fails_is_shown_and_comes_back(tmp_path: Path) -> None:
+    engine = Fields()
+
+    async def look(page: Page) -> None:
+        await page.until("document.querySelector('.model .problem')?.textContent.includes('out of memory')")
+        engine.dies = 1
+        await turned(page, "Camera_Yaw", 90)
+        await page.until("document.querySelector('.banner')?.textContent.includes('its process ended')")
+        await page.until(f"{_FINAL} && document.querySelectorAll('.film li').length === 2")
+
+    async def main() -> None:
+        async with browser(tmp_path / "profile") as page:
+            with served(engine, Broken(), Colours()) as url:
+                await page.call("Page.navigate", url=url)
+                await page.until(_FINAL)
+                await look(page)
+            await page.until("document.querySelector('.banner')?.textContent.includes('the server is gone')")
+            with served(Fields(), Colours(), port=int(url.rstrip("/").rpartition(":")[2])):
+                await page.until("!document.querySelector('.banner')?.textContent.includes('the server is gone')")
+                await turned(page, "Camera_Yaw", 300)
+                await page.until("!!document.querySelector('.badge.wrong')")
+
+    asyncio.run(main())
+
+
+@pytest.mark.skipif(not shutil.which("npm"), reason="no npm on this machine")
+@pytest.mark.network
+def test_the_bundle_is_what_its_sources_make(tmp_path: Path) -> None:
+    sources = tmp_path / "web" / "explorer"
+    shutil.copytree(SOURCES, sources, ignore=shutil.ignore_patterns("node_modules"))
+    for command in (["npm", "ci", "--no-audit", "--no-fund"], ["npm", "run", "check"]):
+        subprocess.run(command, cwd=sources, check=True, timeout=250)
+    subprocess.run(["node", "build.mjs", str(tmp_path / "page")], cwd=sources, check=True, timeout=100)
+    made = sorted(path.name for path in (tmp_path / "page").iterdir())
+    assert made == sorted(path.name for path in PAGE.iterdir())
+    same, different, _ = filecmp.cmpfiles(PAGE, tmp_path / "page", made, shallow=False)
+    assert not different, "run `npm run build` in web/explorer"
+    assert len(same) == len(made)

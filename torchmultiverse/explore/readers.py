@@ -1,0 +1,183 @@
+"""What models say of a picture: top predictions of a classifier, scores of captions, answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+from pydantic import Field
+
+from torchmultiverse.documents import Record
+from torchmultiverse.engines import CharacterClass
+from torchmultiverse.errors import ModelError, shortened
+from torchmultiverse.evaluation import logits_of
+from torchmultiverse.models import Classifier, FloatArray, ImageEncoder, ImageTextModel, Model, ModelInfo, Scorer
+from torchmultiverse.scenes import spoken
+
+MOST_CAPTIONS = 64
+"""That a person writes; of 200 characters each."""
+
+
+class Said(Record):
+    """One thing that a model says of a picture.
+
+    Attributes:
+        text: class or caption.
+        probability: of it, among all that were asked; for a model without words the cosine with the reference.
+        right: whether it is true of the scene.
+    """
+
+    text: str
+    probability: float
+    right: bool = False
+
+
+class Reading(Record):
+    """What a model says of one picture.
+
+    Attributes:
+        model: its name.
+        kind: which of the four it is.
+        top: the likeliest first.
+        right: probability of what is true of the scene; ``None`` where nothing that was asked is.
+        margin: that of the likeliest true one minus that of the likeliest false one.
+        milliseconds: that it took.
+        error: why there is none.
+    """
+
+    model: str
+    kind: str
+    top: list[Said] = Field(default_factory=list)
+    right: float | None = None
+    margin: float | None = None
+    milliseconds: float = 0.0
+    error: str = ""
+
+
+class Reader:
+    """A model and what it is asked.
+
+    Args:
+        model: of any of the four kinds.
+        template: how a name becomes a caption.
+    """
+
+    def __init__(self, model: Model, template: str = "a photo of a {}") -> None:
+        self.model = model
+        self._template = template
+        self._names: list[str] = []
+        self._phrases: dict[str, str] = {}
+        self._captions: list[str] = []
+        self._texts: FloatArray | None = None
+        self._reference: FloatArray | None = None
+        self._of: dict[str, Sequence[int]] = {}
+
+    def expect(self, classes: Sequence[CharacterClass]) -> None:
+        """Say what a picture may show: the classes of the engine's characters."""
+        self._names, self._texts = [one.display or one.name for one in classes], None
+        self._phrases = {said.lower(): one.display or one.name for one in classes
+                         for said in (spoken(one.name), one.display or one.name)}  # fmt: skip
+        if not isinstance(self.model, Classifier):
+            return
+        if self.model.classes is None:
+            self._of = {one.display or one.name: one.imagenet for one in classes}
+            return
+        self._of = dict(logits_of(self._names, self.model.classes))
+        for one in classes:  # a model may have been trained on the names of levels
+            for name in (one.name, *one.characters):
+                self._of.setdefault(one.display or one.name, logits_of([name], self.model.classes).get(name, ()))
+
+    @property
+    def info(self) -> ModelInfo:
+        """The model's facts."""
+        return self.model.info
+
+    def ask(self, captions: Sequence[str]) -> None:
+        """Ask for these captions from now on; none: for the names of what is there."""
+        wrong = next((text for text in captions if not text.strip() or len(text) > 200), None)
+        if wrong is not None or len(captions) > MOST_CAPTIONS:
+            raise ModelError(
+                f"captions: at most {MOST_CAPTIONS} of 1 to 200 characters each, not {shortened(wrong, 40)}"
+            )
+        self._captions, self._texts = list(captions), None
+
+    def read(self, image: Image.Image, true: Sequence[str], most: int = 5) -> Reading:
+        """Return what the model says of a picture.
+
+        Args:
+            image: the picture.
+            true: names and captions that are true of it.
+            most: how many predictions to return.
+        """
+        probabilities, texts, right = self._probabilities(image, frozenset(true))
+        order = np.argsort(-probabilities, kind="stable")[:most]
+        top = [Said(text=texts[k], probability=float(probabilities[k]), right=bool(right[k])) for k in order]
+        is_right = np.asarray(right, bool)
+        found = margin = None
+        if is_right.any():
+            found = float(probabilities[is_right].sum())
+            margin = float(probabilities[is_right].max() - probabilities[~is_right].max(initial=0.0))
+        return Reading(model=self.info.name, kind=self.info.kind, top=top, right=found, margin=margin)
+
+    def _probabilities(self, image: Image.Image, true: frozenset[str]) -> tuple[FloatArray, list[str], list[bool]]:
+        model = self.model
+        if isinstance(model, Classifier):
+            logits = np.asarray(model.logits([image])[0], np.float64)
+            texts = self._class_names(len(logits))
+            right = {k for name in true for k in self._of.get(name, ())}
+            return _softmax(logits), texts, [k in right for k in range(len(logits))]
+        if isinstance(model, ImageEncoder) and not isinstance(model, ImageTextModel):
+            return self._similarity(model.encode_image([image])[0])
+        captions = self._captions or [_with_article(self._template.format(name)) for name in self._names]
+        is_right = [self._holds(text, true) for text in captions]
+        if not captions:
+            raise ModelError("the engine does not say what its characters are: write captions to ask for")
+        if isinstance(model, ImageTextModel):
+            if self._texts is None:
+                self._texts = model.encode_text(captions)
+            scores = model.encode_image([image])[0] @ self._texts.T * model.logit_scale
+        else:
+            assert isinstance(model, Scorer)
+            scores = model.score([image], captions)[0]
+        return _softmax(np.asarray(scores, np.float64)), captions, is_right
+
+    def _holds(self, caption: str, true: frozenset[str]) -> bool:
+        """Whether a caption names something that is true of the scene, and nothing else that could be there."""
+        words = f" {re.sub(r'[^a-z0-9]+', ' ', caption.lower())} "
+        named = {phrase for phrase in self._phrases if f" {phrase} " in words}
+        # "polar bear" names no bear.
+        longest = {phrase for phrase in named if not any(phrase != other and phrase in other for other in named)}
+        found = {self._phrases[phrase] for phrase in longest}
+        return bool(found & true) and found <= true
+
+    def _similarity(self, vector: FloatArray) -> tuple[FloatArray, list[str], list[bool]]:
+        unit = np.asarray(vector, np.float64) / max(float(np.linalg.norm(vector)), 1e-12)
+        if self._reference is None:
+            self._reference = unit.astype(np.float32)
+        return np.array([unit @ self._reference], np.float32), ["cosine with the reference"], [False]
+
+    def pin(self) -> None:
+        """Take the next picture as the reference of a model without words."""
+        self._reference = None
+
+    def _class_names(self, width: int) -> list[str]:
+        assert isinstance(self.model, Classifier)
+        classes = self.model.classes
+        if classes is not None:
+            return list(classes)
+        from torchmultiverse.evaluation import imagenet_names
+
+        names = imagenet_names()
+        return list(names) if len(names) == width else [f"class {k}" for k in range(width)]
+
+
+def _with_article(text: str) -> str:
+    """Return a sentence whose "a" is an "an" where a vowel follows."""
+    return re.sub(r"\b([aA]) (?=[aeiouAEIOU])", r"\1n ", text)
+
+
+def _softmax(scores: np.ndarray) -> FloatArray:
+    scores = np.exp(scores - scores.max())
+    return np.asarray(scores / scores.sum(), np.float32)

@@ -1,0 +1,174 @@
+"""The web server of the explorer: the page's files, and one WebSocket for each page that is open."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+from torchmultiverse.explore.events import Event, Problem, Ready, request
+from torchmultiverse.explore.events import Request as AnyRequest
+from torchmultiverse.explore.studio import Studio
+from torchmultiverse.serve import authorised, check_bind, check_origins, origin_allowed
+
+log = logging.getLogger(__name__)
+PAGE = Path(__file__).parent / "page"
+MOST_BYTES = 20 * 2**20
+"""Of a message of the page: a finding that is opened."""
+_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+_POLICY = (
+    "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' blob: data:; style-src 'self' 'unsafe-inline'; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+_OUTBOX = 400
+"""Events that wait for a page that does not read them; older ones are dropped."""
+
+
+class Explorer:
+    """The server; port 0 takes a free one.
+
+    Args:
+        make: makes the studio, given what takes its events.
+        host: address to bind.
+        port: of the page.
+        token: that every page has to show; needed beyond loopback.
+        allow_origins: origins whose pages may connect, besides our own page.
+
+    Raises:
+        EngineError: a bind beyond loopback without a token, or an origin that is none.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[Callable[[Event], None]], Studio],
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        token: str | None = None,
+        allow_origins: Iterable[str] = (),
+    ) -> None:
+        check_bind(host, token)
+        self.host, self.port, self._token = host, port, token
+        self._origins = check_origins(allow_origins)
+        self._outboxes: set[asyncio.Queue[str]] = set()
+        self._server: Server | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._studio = make(self._tell)
+        self._last: dict[str, str] = {}
+
+    @property
+    def url(self) -> str:
+        """Address of the page."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}/"
+
+    async def start(self) -> None:
+        """Listen, and start the engine.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._server = await serve(
+            self._page, self.host, self.port, process_request=self._door, max_size=MOST_BYTES, compression=None
+        )
+        self.port = int(self._server.sockets[0].getsockname()[1])
+        self._studio.open()
+
+    async def stop(self) -> None:
+        """Close the pages, and end the engine."""
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+        await asyncio.to_thread(self._studio.close)
+
+    def ask(self, asked: AnyRequest) -> None:
+        """Ask for something, as a page does."""
+        self._studio.ask(asked)
+
+    def _tell(self, event: Event) -> None:
+        """Hand an event to every page; from any thread."""
+        text = event.model_dump_json()
+        assert self._loop is not None
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._hand_out, event.type, text)
+
+    def _hand_out(self, kind: str, text: str) -> None:
+        self._last[kind] = text
+        for outbox in self._outboxes:
+            while outbox.full():
+                outbox.get_nowait()
+            outbox.put_nowait(text)
+
+    def _door(self, connection: ServerConnection, asked: Request) -> Response | None:
+        """Answer whoever is no page: with a file of it, or with why there is no way in."""
+
+        def header(name: str) -> str:
+            return ", ".join(asked.headers.get_all(name)).encode("latin-1", "surrogateescape").decode(errors="replace")
+
+        parts = urlsplit(asked.path)
+        if header("Upgrade").lower() != "websocket":
+            if getattr(asked, "method", "GET") != "GET":
+                return connection.respond(HTTPStatus.METHOD_NOT_ALLOWED, "GET is right\n")
+            return _file(connection, parts.path)
+        if not authorised(self._token, parts.query, header("Authorization")):
+            return connection.respond(HTTPStatus.UNAUTHORIZED, "a token is needed: ?token=…\n")
+        origin = header("Origin") if "Origin" in asked.headers else None
+        if not origin_allowed(origin, header("Host"), token=self._token, allowed=self._origins):
+            return connection.respond(HTTPStatus.FORBIDDEN, "pages of another origin may not connect\n")
+        return None
+
+    async def _page(self, socket: ServerConnection) -> None:
+        outbox: asyncio.Queue[str] = asyncio.Queue(_OUTBOX)
+        ready = self._studio.greet()
+        first: list[str] = [ready.model_dump_json()] if isinstance(ready, Ready) else []
+        first += [self._last[kind] for kind in ("pinned", "picture", "readings") if ready and kind in self._last]
+        for text in first or [self._last[kind] for kind in ("busy", "problem") if kind in self._last]:
+            outbox.put_nowait(text)
+        self._outboxes.add(outbox)
+        writer = asyncio.create_task(_write(socket, outbox))
+        try:
+            async for message in socket:
+                try:
+                    self._studio.ask(request.validate_json(message))
+                except ValidationError as error:
+                    first_error = error.errors()[0]
+                    place = ".".join(map(str, first_error["loc"]))
+                    outbox.put_nowait(Problem(text=f"{place}: {first_error['msg']}").model_dump_json())
+        except ConnectionClosed as error:
+            log.info("a page left: %s", error)
+        finally:
+            self._outboxes.discard(outbox)
+            writer.cancel()
+
+
+async def _write(socket: ServerConnection, outbox: asyncio.Queue[str]) -> None:
+    while True:
+        text = await outbox.get()
+        try:
+            await socket.send(text)
+        except ConnectionClosed:
+            return
+
+
+def _file(connection: ServerConnection, path: str) -> Response:
+    name = path.strip("/") or "index.html"
+    known = {file.name: file for file in PAGE.iterdir() if file.suffix in _TYPES}
+    if name not in known:
+        return connection.respond(HTTPStatus.NOT_FOUND, "")
+    response = connection.respond(HTTPStatus.OK, known[name].read_text(encoding="utf-8"))
+    del response.headers["Content-Type"]
+    response.headers["Content-Type"] = f"{_TYPES[known[name].suffix]}; charset=utf-8"
+    response.headers["Content-Security-Policy"] = _POLICY
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["Cache-Control"] = "no-cache"
+    return response

@@ -1,0 +1,459 @@
+"""What the page looks through: one engine, up to four models, and a thread that works on what was asked last."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from PIL import Image
+
+from torchmultiverse.documents import EncodedImage
+from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOptions
+from torchmultiverse.errors import EngineError, RenderError, SpecError, TorchMultiverseError
+from torchmultiverse.explore.controls import Control, controls
+from torchmultiverse.explore.events import (
+    Ask,
+    Busy,
+    Done,
+    Event,
+    Look,
+    ModelCard,
+    Open,
+    Opened,
+    Picture,
+    Pin,
+    Pinned,
+    Point,
+    Problem,
+    Readings,
+    Ready,
+    Request,
+    Search,
+    Share,
+    Shared,
+    Stop,
+    Sweep,
+)
+from torchmultiverse.explore.finding import Finding, ModelFacts, neighbourhood, read_finding
+from torchmultiverse.explore.readers import Reader, Reading
+from torchmultiverse.explore.searching import Limits, Searcher
+from torchmultiverse.scenes import BLANK, Scene, Value, class_of, spoken
+
+log = logging.getLogger(__name__)
+MOST_MODELS = 4
+FIRST_SAMPLES = 1
+"""Per pixel, of the picture that comes at once."""
+THUMBNAIL = 112
+_RESTARTS = 3
+
+
+@dataclass
+class _View:
+    """What is shown: the scene, its final picture and what was said of it."""
+
+    scene: Scene
+    frame: Frame
+    readings: list[Reading]
+
+
+class Studio:
+    """The state of one explorer.
+
+    Everything that renders or runs a model happens in one thread of its own; events are handed out from there.
+
+    Args:
+        start: makes the engine; called again when it was lost.
+        readers: the models.
+        tell: takes each event.
+        options: size, seed and samples of the final pictures.
+        first: the scene that is shown first.
+    """
+
+    def __init__(
+        self,
+        start: Callable[[], Engine],
+        readers: Sequence[Reader],
+        tell: Callable[[Event], None],
+        options: RenderOptions = RenderOptions(size=(256, 256), format="raw"),  # noqa: B008 - frozen
+        first: Scene | None = None,
+    ) -> None:
+        if len(readers) > MOST_MODELS:
+            raise SpecError(f"{len(readers)} models: the explorer shows {MOST_MODELS} side by side at most")
+        self._start, self._readers, self._tell, self.options = start, list(readers), tell, options
+        self._engine: Engine | None = None
+        self._catalogue: Catalogue | None = None
+        self._controls: list[Control] = []
+        self._first = first
+        self._captions: list[str] = []
+        self._worlds: set[Value] = set()
+        self._view: _View | None = None
+        self._pinned: _View | None = None
+        self._changed = threading.Condition()
+        self._look: Look | None = None
+        self._jobs: deque[Request] = deque(maxlen=16)
+        self._stopping = False
+        self._stop_job = False
+        self._thread = threading.Thread(target=self._run, name="explorer", daemon=True)
+
+    def open(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End; what is being rendered is finished first."""
+        with self._changed:
+            self._stopping = self._stop_job = True
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def ask(self, request: Request) -> None:
+        """Have something done; a newer look takes the place of an older one."""
+        with self._changed:
+            if isinstance(request, Look):
+                self._look = request
+                self._stop_job = True
+            elif isinstance(request, Stop):
+                self._stop_job = True
+            else:
+                self._jobs.append(request)
+            self._changed.notify_all()
+
+    def greet(self) -> Ready | None:
+        """Return the first message for somebody who comes later; ``None`` before the engine is there."""
+        catalogue = self._catalogue
+        if catalogue is None:
+            return None
+        scene = self._view.scene if self._view else self._first
+        cards = [
+            ModelCard(
+                name=reader.info.name, kind=reader.info.kind, about=reader.info.about,
+                parameters=reader.info.parameters, weights_sha256=reader.info.weights_sha256,
+            )
+            for reader in self._readers
+        ]  # fmt: skip
+        factors = dict(scene.wire) if scene else {}
+        return Ready(engine=catalogue.engine, controls=self._controls, models=cards, factors=factors)
+
+    # The thread ----------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            self._alive()
+            while True:
+                with self._changed:
+                    self._changed.wait_for(lambda: self._stopping or self._look or self._jobs)
+                    if self._stopping:
+                        break
+                    look, self._look = self._look, None
+                    job = None if look else self._jobs.popleft()
+                    self._stop_job = False
+                self._guarded(look or job)
+        except Exception as error:  # the page has to know why nothing comes
+            log.exception("the explorer's thread ended")
+            self._tell(Problem(text=f"the explorer broke down: {error}", lasting=True))
+        finally:
+            if self._engine is not None:
+                self._engine.close()
+
+    def _alive(self) -> Engine:
+        """Return the engine, started now if there is none."""
+        if self._engine is None:
+            self._tell(Busy(text="starting the engine"))
+            self._engine = self._start()
+            self._catalogue = self._engine.catalogue()
+            self._controls = controls(self._catalogue)
+            for reader in self._readers:
+                reader.expect(self._catalogue.classes)
+            self._worlds.clear()
+            if self._first is None:
+                self._first = _some_scene(self._catalogue)
+            ready = self.greet()
+            assert ready is not None
+            self._tell(ready)
+        return self._engine
+
+    def _guarded(self, request: Request | None) -> None:
+        number = request.number if isinstance(request, Look) else None
+        for attempt in range(_RESTARTS):
+            try:
+                self._answer(request)
+                return
+            except EngineError as error:
+                self._engine = None
+                lasting = attempt == _RESTARTS - 1
+                again = "" if lasting else "; it is started again"
+                self._tell(Problem(text=f"the engine is lost: {error}{again}", number=number, lasting=lasting))
+                if lasting:
+                    return
+            except TorchMultiverseError as error:
+                self._tell(Problem(text=str(error), number=number))
+                return
+
+    def _answer(self, request: Request | None) -> None:
+        match request:
+            case Look():
+                self._show(request)
+            case Pin():
+                self._pin()
+            case Ask():
+                self._ask(request)
+            case Sweep():
+                self._sweep(request)
+            case Search():
+                self._search(request)
+            case Share():
+                self._share(request)
+            case Open():
+                self._open(request)
+
+    # What is asked -------------------------------------------------------------------------------------------------
+
+    def _show(self, look: Look) -> None:
+        scene = Scene(look.factors).unlabelled
+        engine = self._alive()
+        assert self._catalogue is not None
+        self._catalogue.check(scene)
+        if (world := scene["World_Name"]) not in self._worlds:
+            self._tell(Busy(text=f"loading {world}"))
+        start = time.perf_counter()
+        frame = self._rendered(engine, scene, FIRST_SAMPLES)
+        self._worlds.add(world)
+        final = frame.settle.get("samples") != FIRST_SAMPLES or self.options.samples == FIRST_SAMPLES
+        self._tell(self._picture(look, "final" if final else "first", frame, start))
+        if not final:
+            if self._overtaken():
+                return
+            frame = self._rendered(engine, scene, self.options.samples)
+            self._tell(self._picture(look, "final", frame, start))
+        if self._overtaken():
+            return
+        readings = self._read(frame)
+        self._view = _View(scene, frame, readings)
+        reference = self._pinned.readings if self._pinned else []
+        self._tell(Readings(number=look.number, readings=readings, reference=reference))
+
+    def _overtaken(self) -> bool:
+        """Whether a newer look waits."""
+        return self._look is not None or self._stopping
+
+    def _rendered(self, engine: Engine, scene: Scene, samples: int | None) -> Frame:
+        options = replace(self.options, samples=samples, passes=("rgb",))
+        (answer,) = engine.render([scene], options)
+        if isinstance(answer, Failure):
+            if answer.engine_lost:
+                raise EngineError(answer.reason)
+            raise RenderError(answer.reason)
+        return answer
+
+    def _picture(self, look: Look, stage: Any, frame: Frame, start: float) -> Picture:
+        image = encoded(frame.image, "JPEG" if stage == "first" else "PNG")
+        visible, area = seen(frame)
+        return Picture(
+            number=look.number, stage=stage, scene_id=frame.scene_id, image=image,
+            milliseconds=(time.perf_counter() - start) * 1000,
+            engine_milliseconds=float(frame.timings.get("render_ms", 0.0)),
+            samples=frame.settle.get("samples"), visible=visible, area=area,
+        )  # fmt: skip
+
+    def _read(self, frame: Frame) -> list[Reading]:
+        true = self._true(frame.scene)
+        found = []
+        for reader in self._readers:
+            start = time.perf_counter()
+            try:
+                reading = reader.read(frame.image, true)
+            except Exception as error:  # whatever a user's model raises must not end the explorer
+                log.warning("model %s: %r", reader.info.name, error)
+                reading = Reading(
+                    model=reader.info.name, kind=reader.info.kind, error=f"{type(error).__name__}: {error}"
+                )
+            took = (time.perf_counter() - start) * 1000
+            found.append(reading.model_copy(update={"milliseconds": took}))
+        return found
+
+    def _true(self, scene: Scene) -> list[str]:
+        names = [scene.get_str(f"{prefix}_Name") for prefix in ("Character", "Character2")]
+        return [display(name) for name in names if name != BLANK]
+
+    def _pin(self) -> None:
+        view = self._view
+        if view is None:
+            raise SpecError("there is no picture yet to take as the reference")
+        for reader in self._readers:
+            reader.pin()
+        view.readings = self._read(view.frame)
+        self._pinned = view
+        image = encoded(view.frame.image, "JPEG")
+        self._tell(Pinned(factors=dict(view.scene.wire), image=image, readings=view.readings))
+
+    def _ask(self, request: Ask) -> None:
+        for reader in self._readers:
+            reader.ask(request.captions)
+        self._captions = list(request.captions)
+        if self._pinned:
+            self._pinned.readings = self._read(self._pinned.frame)
+        if self._view:
+            self._view.readings = self._read(self._view.frame)
+            reference = self._pinned.readings if self._pinned else []
+            self._tell(Readings(number=0, readings=self._view.readings, reference=reference))
+
+    def _sweep(self, request: Sweep) -> None:
+        view = self._shown()
+        scenes = [view.scene.changed(**{request.factor: level}) for level in request.levels]
+        start = time.perf_counter()
+        for k, (scene, level) in enumerate(zip(scenes, request.levels, strict=True)):
+            if self._stop_job:
+                self._tell(Done(of="sweep", text="stopped"))
+                return
+            point = Point(
+                of="sweep", done=k + 1, total=len(scenes), factor=request.factor, level=level,
+                factors=dict(scene.wire), seconds_left=(time.perf_counter() - start) / (k + 1) * (len(scenes) - k - 1),
+            )  # fmt: skip
+            try:
+                frame = self._rendered(self._alive(), scene, self.options.samples)
+                shown = {"image": thumbnail(frame.image), "readings": self._read(frame)}
+            except (SpecError, RenderError) as error:  # a level that cannot be leaves a gap
+                shown = {"problem": str(error)}
+            self._tell(point.model_copy(update=shown))
+        self._tell(Done(of="sweep"))
+
+    def _search(self, request: Search) -> None:
+        view = self._shown()
+        reader = next((one for one in self._readers if one.info.name == request.model), None)
+        if reader is None:
+            known = ", ".join(one.info.name for one in self._readers) or "there is none"
+            raise SpecError(f"model = '{request.model}': {known}")
+        free = [one for one in self._controls if one.factor in request.factors]
+        searcher = Searcher(view.scene, free, Limits(request.visible, request.area))
+        start = time.perf_counter()
+        best: Scene | None = None
+        for k in range(request.pictures):
+            if self._stop_job:
+                self._tell(Done(of="search", text="stopped", factors=dict(best.wire) if best else {}))
+                return
+            scene = searcher.propose()
+            try:
+                frame = self._rendered(self._alive(), scene, max(1, (self.options.samples or 16) // 4))
+            except (SpecError, RenderError) as error:
+                searcher.refused(str(error))
+                continue
+            reading = reader.read(frame.image, self._true(scene))
+            easy = searcher.judge(scene, reading.margin, *seen(frame))
+            left = (time.perf_counter() - start) / (k + 1) * (request.pictures - k - 1)
+            if reading.margin is None:
+                raise SpecError(f"model '{request.model}' was asked for nothing that is true of the scene")
+            if easy and searcher.best is scene:
+                best = scene
+                self._tell(
+                    Point(
+                        of="search", done=k + 1, total=request.pictures, factors=dict(scene.wire), seconds_left=left,
+                        margin=reading.margin, image=thumbnail(frame.image), readings=[reading],
+                    )
+                )  # fmt: skip
+                if reading.margin < 0 and self._confirmed(reader, scene):
+                    text = f"a failure after {k + 1} pictures"
+                    self._tell(Done(of="search", found=True, factors=dict(scene.wire), text=text))
+                    return
+            elif k % 5 == 4:
+                self._tell(Point(of="search", done=k + 1, total=request.pictures, seconds_left=left))
+        text = f"no failure among {request.pictures} pictures; the nearest is kept"
+        self._tell(Done(of="search", factors=dict(best.wire) if best else {}, text=text))
+
+    def _confirmed(self, reader: Reader, scene: Scene) -> bool:
+        """Whether the final picture of a scene is a failure as well, and not its noise."""
+        reading = reader.read(self._rendered(self._alive(), scene, self.options.samples).image, self._true(scene))
+        return reading.margin is not None and reading.margin < 0
+
+    def _shown(self) -> _View:
+        if self._view is None:
+            raise SpecError("there is no picture yet")
+        return self._view
+
+    def _share(self, request: Share) -> None:
+        view = self._shown()
+        image = encoded(view.frame.image, "PNG")
+        finding = Finding(
+            scene=dict(view.scene.wire), reference=dict(self._pinned.scene.wire) if self._pinned else None,
+            image=image, image_sha256=hashlib.sha256(image.data).hexdigest(), size=self.options.size,
+            samples=view.frame.settle.get("samples"), seed=self.options.seed, engine=view.frame.engine,
+            models=[
+                ModelFacts(
+                    name=reader.info.name, source=reader.info.source, kind=reader.info.kind,
+                    weights_sha256=reader.info.weights_sha256,
+                )
+                for reader in self._readers
+            ],
+            readings=view.readings, captions=self._captions, note=request.note,
+        )  # fmt: skip
+        name = f"finding-{view.scene.scene_id[:8]}"
+        spec = neighbourhood(view.scene, name, self.options.size)
+        self._tell(Shared(name=name, finding=finding.text(), spec=json.dumps(spec, indent=1) + "\n"))
+
+    def _open(self, request: Open) -> None:
+        found = read_finding(request.finding)
+        self._alive()
+        assert self._catalogue is not None
+        here = {reader.info.weights_sha256 or reader.info.name for reader in self._readers}
+        missing = [one.name for one in found.models if (one.weights_sha256 or one.name) not in here]
+        self._tell(
+            Opened(
+                factors=found.scene, note=found.note, image=found.image, readings=found.readings,
+                same_engine=found.engine == self._catalogue.fingerprint, missing=missing,
+            )
+        )  # fmt: skip
+
+
+def encoded(image: Image.Image, format: str) -> EncodedImage:
+    """Return a picture as the bytes of a file, quickly."""
+    buffer = io.BytesIO()
+    if format == "PNG":
+        image.save(buffer, "PNG", compress_level=1)
+    else:
+        image.save(buffer, "JPEG", quality=88)
+    return EncodedImage(data=buffer.getvalue())
+
+
+def thumbnail(image: Image.Image) -> EncodedImage:
+    """Return a small JPEG of a picture."""
+    small = image.copy()
+    small.thumbnail((THUMBNAIL, THUMBNAIL))
+    return encoded(small, "JPEG")
+
+
+def seen(frame: Frame) -> tuple[float | None, float | None]:
+    """Return how much of the first character's outline is seen, and its share of the picture, where the engine says."""
+    objects: Iterator[Mapping[str, Any]] = iter(frame.info.get("objects") or ())
+    one = next((found for found in objects if found.get("instance") == 1), None)
+    if one is None:
+        return None, None
+    height, width = frame.array("rgb").shape[:2]
+    return one.get("visible_fraction"), float(one.get("pixels", 0)) / (width * height)
+
+
+def display(name: str) -> str:
+    """Return what people call the class of a character."""
+    found = class_of(name)
+    return spoken(name) if found is None else found.display
+
+
+_LIKED = ("SaltFlats", "Zebra")
+
+
+def _some_scene(catalogue: Catalogue) -> Scene:
+    """Return a scene to begin with: a zebra on a plain, or else the first world and the first character that is one."""
+    found: dict[str, str] = {"World_Name": "Desert"}
+    for wire, liked in zip(("World_Name", "Character_Name"), _LIKED, strict=True):
+        choice = catalogue.factors.get(wire)
+        levels = [level for level in (choice.levels if choice else None) or () if level != BLANK]
+        if levels:
+            found[wire] = liked if liked in levels else levels[0]
+    return Scene(found)

@@ -1,0 +1,223 @@
+// What the explorer knows, and what happens to it.
+
+import { batch, computed, signal } from "@preact/signals";
+import type { Channel, Control, Event, Factors, Picture, Pinned, Point, Reading, Ready, Request, Shared, Value }
+  from "./messages";
+
+export interface Shot { factors: Factors; image: string; readings: Reading[]; number: number }
+
+const MOST_SHOTS = 60;
+const MOST_UNDONE = 200;
+
+export const createState = (channel: Channel) => {
+  const ready = signal<Ready | null>(null);
+  const connected = signal(false);
+  const why = signal("");
+  const factors = signal<Factors>({});
+  const picture = signal<Picture | null>(null);
+  const readings = signal<Reading[]>([]);
+  const reference = signal<Reading[]>([]);
+  const pinned = signal<Pinned | null>(null);
+  const shots = signal<Shot[]>([]);
+  const busy = signal("");
+  const waiting = signal(false);
+  const problem = signal("");
+  const said = signal("");
+  const note = signal("");
+  const captions = signal<string[]>([]);
+  const points = signal<Point[]>([]);
+  const swept = signal("");
+  const running = signal<"" | "sweep" | "search">("");
+  const progress = signal<Point | null>(null);
+  const best = signal<Point | null>(null);
+  const outcome = signal("");
+  const shared = signal<Shared | null>(null);
+  const undone = signal<{ past: Factors[]; future: Factors[] }>({ past: [], future: [] });
+  let number = 0;
+  let dragging: string | null = null;
+
+  const send = (request: Request) => channel.send(request);
+
+  const look = (told = false) => {
+    number += 1;
+    waiting.value = true;
+    if (!told) problem.value = "";
+    send({ type: "look", number, factors: factors.value });
+  };
+
+  /** Shows other factors. Steps of one drag are one step back. */
+  const show = (next: Factors, drag: string | null = null) => {
+    batch(() => {
+      if (drag === null || drag !== dragging) {
+        undone.value = { past: [...undone.value.past, factors.value].slice(-MOST_UNDONE), future: [] };
+      }
+      dragging = drag;
+      factors.value = next;
+      look();
+    });
+  };
+
+  const set = (control: Control, value: Value | null, drag = false) => {
+    const next = { ...factors.value };
+    if (value === null || value === control.default) delete next[control.factor];
+    else next[control.factor] = value;
+    show(next, drag ? control.factor : null);
+  };
+
+  const settle = () => { dragging = null; };
+
+  const step = (from: "past" | "future", to: "past" | "future") => {
+    const rest = [...undone.value[from]];
+    const next = rest.pop();
+    if (!next) return;
+    undone.value = { ...undone.value, [from]: rest, [to]: [...undone.value[to], factors.value] };
+    dragging = null;
+    factors.value = next;
+    look();
+  };
+
+  const take = (event: Event) => batch(() => {
+    switch (event.type) {
+      case "ready": {
+        const first = ready.value === null;
+        ready.value = event;
+        busy.value = "";
+        if (first) factors.value = event.factors;
+        look(true); // an engine that came back says nothing of why it had gone
+        break;
+      }
+      case "picture":
+        if (picture.value && event.number < picture.value.number) break;
+        picture.value = event;
+        busy.value = "";
+        waiting.value = event.stage !== "final";
+        if (event.stage === "final") {
+          said.value = `Picture in ${(event.milliseconds / 1000).toFixed(1)} seconds`;
+        }
+        break;
+      case "readings":
+        readings.value = event.readings;
+        reference.value = event.reference;
+        if (picture.value && event.number === picture.value.number) {
+          const shot = { factors: factors.value, image: picture.value.image, readings: event.readings,
+            number: event.number };
+          if (event.number === number) shots.value = [...shots.value, shot].slice(-MOST_SHOTS);
+          const first = event.readings[0];
+          if (first?.top[0]) {
+            said.value = `${first.model}: ${first.top[0].text}, ${Math.round(first.top[0].probability * 100)} percent`;
+          }
+        }
+        break;
+      case "pinned":
+        pinned.value = event;
+        reference.value = event.readings;
+        said.value = "Pinned as the reference";
+        break;
+      case "point":
+        progress.value = event;
+        if (event.of === "sweep") points.value = [...points.value, event];
+        else if (event.image) best.value = event;
+        break;
+      case "done":
+        running.value = "";
+        progress.value = null;
+        outcome.value = event.text;
+        said.value = event.text || `${event.of} finished`;
+        break;
+      case "shared":
+        shared.value = event;
+        break;
+      case "opened":
+        note.value = event.note;
+        problem.value = [
+          event.missing.length ? `models of the finding that are not here: ${event.missing.join(", ")}` : "",
+          event.same_engine ? "" : "the finding is from another engine: its picture may differ",
+        ].filter(Boolean).join("; ");
+        undone.value = { past: [...undone.value.past, factors.value], future: [] };
+        factors.value = event.factors;
+        number += 1;
+        waiting.value = true;
+        send({ type: "look", number, factors: factors.value });
+        break;
+      case "busy":
+        busy.value = event.text;
+        break;
+      case "problem":
+        problem.value = event.text;
+        busy.value = "";
+        if (event.number !== null || event.lasting) waiting.value = false;
+        running.value = "";
+        progress.value = null;
+        break;
+    }
+  });
+
+  channel.listen(take, (now, reason) => batch(() => {
+    connected.value = now;
+    why.value = reason;
+    if (!now) waiting.value = false;
+  }));
+
+  return {
+    ready, connected, why, factors, picture, readings, reference, pinned, shots, busy, waiting, problem, said, note,
+    captions, points, swept, running, progress, best, outcome, shared, undone,
+    canUndo: computed(() => undone.value.past.length > 0),
+    canRedo: computed(() => undone.value.future.length > 0),
+    show, set, settle,
+    undo: () => step("past", "future"),
+    redo: () => step("future", "past"),
+    pin: () => send({ type: "pin" }),
+    ask: (texts: string[]) => { captions.value = texts; send({ type: "ask", captions: texts }); },
+    sweep: (factor: string, levels: Value[]) => {
+      points.value = [];
+      swept.value = factor;
+      running.value = "sweep";
+      outcome.value = "";
+      problem.value = "";
+      send({ type: "sweep", factor, levels });
+    },
+    search: (wanted: Omit<Extract<Request, { type: "search" }>, "type">) => {
+      best.value = null;
+      running.value = "search";
+      outcome.value = "";
+      problem.value = "";
+      send({ type: "search", ...wanted });
+    },
+    stop: () => send({ type: "stop" }),
+    share: () => send({ type: "share", note: note.value }),
+    open: (finding: string) => send({ type: "open", finding }),
+  };
+};
+
+export type State = ReturnType<typeof createState>;
+
+export const valueOf = (factors: Factors, control: Control): Value =>
+  factors[control.factor] ?? control.default ?? "";
+
+const NAMES: Record<string, string> = {
+  World_Name: "World", World_Region: "Region", Scene_Light: "Colour of the light", JPEG_Quality: "JPEG quality",
+  Character1_Pos: "Place", Character2_Pos: "Place",
+};
+export const label = (wire: string) => {
+  const text = wire.replace(/^Character\d?_/, "").replaceAll("_", " ");
+  return NAMES[wire] ?? text.charAt(0) + text.slice(1).toLowerCase();
+};
+
+export const nameOf = (control: Control | undefined, value: Value): string =>
+  control?.levels.find((level) => level.value === value)?.name ?? String(value);
+
+/** Levels of a control for a sweep: all of a category, evenly chosen ones of a range. */
+export const levelsOf = (control: Control, count: number, low?: number, high?: number): Value[] => {
+  if (control.kind === "levels") {
+    const all = control.levels.map((level) => level.value);
+    if (all.length <= count) return all;
+    return Array.from({ length: count }, (_, k) => all[Math.floor((k * all.length) / count)] as Value);
+  }
+  const from = low ?? control.low ?? 0;
+  const to = high ?? control.high ?? 1;
+  return Array.from({ length: count }, (_, k) => {
+    const at = count === 1 ? 0 : k / (count - 1);
+    const value = control.logarithmic ? from * (to / from) ** at : from + (to - from) * at;
+    return Number(value.toPrecision(4));
+  });
+};
