@@ -71,7 +71,8 @@ class AssetSource(Protocol):
 
     ``classes`` are those that characters are of which their names do not tell (see `scenes.classes_of`), by character.
 
-    ``regions`` are the looks that worlds have beside their own: by world, then name, in a few words.
+    ``regions`` are the looks that worlds have beside their own: by world, then name, in a few words. ``conditions``
+    names the worlds that have a condition, by its wire name, where not all have it.
     ``packs`` names the packs of assets it draws from, ``assets`` says whose they are, ``about`` what worlds and
     characters are in a few words (by kind, then name), ``fingerprint`` is of all that a picture can show of them.
     ``side`` is that of the picture in pixels: a mesh need not be finer than what the picture can show, and the fewer
@@ -85,6 +86,7 @@ class AssetSource(Protocol):
     def worlds(self) -> list[str]: ...  # noqa: D102
     def world(self, name: str, region: str = OWN) -> World: ...  # noqa: D102
     def regions(self) -> dict[str, dict[str, str]]: ...  # noqa: D102
+    def conditions(self) -> dict[str, list[str]]: ...  # noqa: D102
     def packs(self) -> list[str]: ...  # noqa: D102
     def assets(self) -> list[Asset]: ...  # noqa: D102
     def about(self) -> dict[str, dict[str, str]]: ...  # noqa: D102
@@ -136,6 +138,10 @@ class ProceduralAssets(AssetSource):
     @override
     def regions(self) -> dict[str, dict[str, str]]:
         return region_table()
+
+    @override
+    def conditions(self) -> dict[str, list[str]]:
+        return offers.worlds_with({name: load_spec(name)[0] for name in self.worlds()})
 
     @override
     def assets(self) -> list[Asset]:
@@ -206,13 +212,14 @@ def describe(assets: AssetSource | None = None) -> Catalogue:
         "Distractor_Kind": Choice(levels=[ANY, *KINDS, *(one.name for one in classes)]),
         "World_Region": region_choice(source.regions()),
     }  # fmt: skip
+    only = source.conditions()
     return Catalogue(
         engine="builtin",
         version=importlib.metadata.version("torchmultiverse"),
         passes=["rgb", "mask", "class", "depth", "normals"],
         figure_ground=True,
         factors={
-            factor.wire: Choice(low=factor.low, high=factor.high)
+            factor.wire: Choice(low=factor.low, high=factor.high, only=only.get(factor.wire))
             if factor.kind in ("number", "list")
             else choices.get(factor.wire, Choice())
             for factor in FACTORS
@@ -323,7 +330,7 @@ class BuiltinEngine(Engine):
         for name, value in scene.wire.items():
             if scene.table[name].group and name not in conditions.OFFERED:
                 raise SpecError(f"{name} = {value}: the built-in engine cannot vary it")
-        surroundings = conditions.conditions_of(scene)
+        surroundings = conditions.conditions_of(scene, options.seed)
         on_device = self.on_device and surroundings.plain  # conditions are the host's work
         actors = [*set_off(scene, placement.scene_actors(scene)), *further_actors(scene)]
         for actor in actors:
@@ -331,24 +338,13 @@ class BuiltinEngine(Engine):
                 raise SpecError(f"no character '{actor.name}'.{nearest(actor.name, self._names)}")
             if actor.texture not in self._textures:
                 raise SpecError(f"no texture '{actor.texture}'.{nearest(actor.texture, self._textures)}")
-        name = scene.get_str("World_Name")
-        if name not in self._world_names:
-            name = base_world(name)
-        if name not in self._world_names:
-            raise SpecError(f"no world '{name}'.{nearest(name, self._world_names)}")
-        renderer = self._world(name, world_conditions_of(scene))
+        renderer = self._world(self._known_world(scene), world_conditions_of(scene))
         offers.refuse(renderer.world, scene)
         around = renderer.surround() if surroundings.airy else None
         loaded = time.perf_counter()
         kind = placement.layout(scene, actors)
         view = placement.view(scene, renderer.world, kind, options.size)
-        two = [actor for actor in actors if actor.number < FIRST]
-        instances: list[CharacterInstance | None] = [None] * max((actor.number for actor in two), default=0)
-        for actor in two:
-            instances[actor.number - 1] = self._instance(actor, two, renderer, min(options.size))
-        instances = self._arranged(instances, two, renderer, min(options.size))
-        place = renderer.world, _key(renderer.world), kind
-        actors, instances = self._crowd.joined(scene, actors, instances, place, view, self._classes)
+        actors, instances = self._characters_in(scene, renderer, actors, view, kind)
         classes = {actor.number: self._classes[actor.name].id for actor in actors}
         occluded = self._occlusion.find(scene, actors, instances, renderer, view, classes.values())
         view = occluded.view
@@ -400,6 +396,19 @@ class BuiltinEngine(Engine):
             info=info,
         )
 
+    def _known_world(self, scene: Scene) -> str:
+        """Return the name of a scene's world, without the suffix of a view.
+
+        Raises:
+            SpecError: there is none of that name.
+        """
+        name = scene.get_str("World_Name")
+        if name not in self._world_names:
+            name = base_world(name)
+        if name not in self._world_names:
+            raise SpecError(f"no world '{name}'.{nearest(name, self._world_names)}")
+        return name
+
     def _world(self, name: str, asked: WorldConditions) -> WorldRenderer:
         """Return a world as its conditions make it, loaded; its light and what covers it change without loading."""
 
@@ -409,6 +418,24 @@ class BuiltinEngine(Engine):
         renderer: WorldRenderer = self._worlds.get((name, asked.built), loaded)
         renderer.change(asked)
         return renderer
+
+    def _characters_in(
+        self,
+        scene: Scene,
+        renderer: WorldRenderer,
+        actors: list[placement.Actor],
+        view: placement.View,
+        kind: placement.Layout,
+    ) -> tuple[list[placement.Actor], list[CharacterInstance | None]]:
+        """Return all that stands in a scene, and its meshes in their places, by number - 1."""
+        side = min(view.size)
+        two = [actor for actor in actors if actor.number < FIRST]
+        instances: list[CharacterInstance | None] = [None] * max((actor.number for actor in two), default=0)
+        for actor in two:
+            instances[actor.number - 1] = self._instance(actor, two, renderer, side)
+        instances = self._arranged(instances, two, renderer, side)
+        place = renderer.world, _key(renderer.world), kind
+        return self._crowd.joined(scene, actors, instances, place, view, self._classes)
 
     def _instance(
         self, actor: placement.Actor, actors: list[placement.Actor], renderer: WorldRenderer, side: int
