@@ -499,7 +499,7 @@ def test_the_environment_chooses_where_nothing_else_is_asked_for(
     with engine(served, "shared") as one:
         assert one.client.pixels == "shared"
     monkeypatch.setenv("TORCHMULTIVERSE_PIXELS", "pigeon")
-    with pytest.raises(EngineError, match=r"pixels = 'pigeon' is unknown"):
+    with pytest.raises(SpecError, match=r"pixels = 'pigeon' is unknown"):
         RemoteEngine(served.url)
 
 

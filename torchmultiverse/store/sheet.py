@@ -233,7 +233,7 @@ def _said(column: str, value: Any, table: FactorTable) -> str:
     if (unit := unit_of(column)) or (column in table and table[column].group and table[column].kind == "number"):
         number = "own" if value == OWN else f"{float(value):.10g}"
         said = column.replace("_", " ")
-        return f"{said} {number}" + (f" {unit}" if unit and value != OWN and not said.endswith(unit) else "")
+        return f"{said} {number}" + (f" {unit}" if unit and value != OWN else "")
     if isinstance(value, str):
         names = table[column].names if column in table else {}
         return next((name for name, level in names.items() if level == value), value)

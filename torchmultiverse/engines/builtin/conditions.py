@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from torchmultiverse.errors import SpecError
 from torchmultiverse.images import jpeg
 from torchmultiverse.scenes import Scene, setting_seed
 
@@ -26,7 +27,7 @@ _BY_GROUP: dict[str, tuple[str, ...]] = {
         "Camera_Distortion", "JPEG_Quality", "Target_Pixels",
     ),
     "occlusion": ("Occluder", "Occlusion"),
-    "crowding": ("Objects",),
+    "crowding": ("Objects", "Distractors", "Distractor_Kind", "Distractor_Spacing", "Distractor_Yaw"),
     "region": ("World_Region",),
 }  # fmt: skip
 OFFERED = frozenset(wire for group in _BY_GROUP.values() for wire in group)
@@ -76,9 +77,16 @@ class Conditions:
 
 
 def conditions_of(scene: Scene, seed: int = 0) -> Conditions:
-    """Return the conditions of a scene in a dataset of some seed."""
+    """Return the conditions of a scene in a dataset of some seed.
+
+    Raises:
+        SpecError: a part of a drop.
+    """
     quality = scene.get_number("JPEG_Quality")
     rain, snow = scene.get_float("Rain"), scene.get_float("Snow")
+    drops = round(scene.get_float("Lens_Drops"))
+    if drops != scene.get_float("Lens_Drops"):
+        raise SpecError(f"Lens_Drops = {scene['Lens_Drops']}: a number of drops is whole, such as {drops}")
     return Conditions(
         scene.get_number("Fog_Visibility"),
         scene.get_number("Dust_Visibility"),
@@ -89,7 +97,7 @@ def conditions_of(scene: Scene, seed: int = 0) -> Conditions:
         rain,
         snow,
         scene.get_float("Camera_Shutter") / 1000 if rain or snow else 0.0,
-        drops := round(scene.get_float("Lens_Drops")),
+        drops,
         setting_seed(seed, scene) if drops else 0,
     )
 
