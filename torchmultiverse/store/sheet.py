@@ -124,15 +124,24 @@ def dataset_sheet(
     else:
         places, down, right = _arranged(columns, by, across, others, rng.permutation(len(images)), most)
     _check(sum(map(len, places)), side)
-    shown = [row for line in places for row in line if row is not None]
+    shown = _rows(places)
     vary = _varying(factors, columns, shown)
-    said = [name for name in others if name in vary][:_LABELS] if labels is None else named
+    said = _chosen(others, vary) if labels is None else named
     texts = _texts(columns, said, shown, table)
     pictures = dict(zip(shown, images.iter_images(shown), strict=True))
     image = contact_sheet(
         _tiles(places, pictures, texts), side, heads=_all_said(across, right, table), names=_all_said(by, down, table)
     )
     return Sheet(image, tuple(shown), {name: _plain(columns[name][shown[0]]) for name in factors if name not in vary})
+
+
+def _rows(places: Places) -> list[int]:
+    return [row for line in places for row in line if row is not None]
+
+
+def _chosen(others: Sequence[str], vary: Sequence[str]) -> list[str]:
+    """Return the factors that are said below a picture where nobody says which: the first that vary."""
+    return [name for name in others if name in vary][:_LABELS]
 
 
 def _tiles(places: Places, pictures: Mapping[int, Image.Image], texts: Mapping[int, str]) -> list[list[Tile]]:
