@@ -1,4 +1,4 @@
-"""Contact sheets of the built-in engine, to be looked at, and the page of the documentation that shows them.
+"""Contact sheets of the built-in engine, to be looked at, and the pages of the documentation that show them.
 
 Every world, animal, class of objects, texture and light, and SPAR pairs; the page has them beside what the catalogue
 says.
@@ -22,6 +22,7 @@ from torchmultiverse.engines import Catalogue, Failure, RenderOptions, catalogue
 from torchmultiverse.engines.builtin import TEXTURES, BuiltinEngine, texture
 from torchmultiverse.engines.builtin.characters import character_names, texture_names
 from torchmultiverse.engines.builtin.objects import object_names
+from torchmultiverse.engines.builtin.regions import load_region, region_names
 from torchmultiverse.engines.builtin.relative import RELATIVE
 from torchmultiverse.engines.builtin.world import world_names
 from torchmultiverse.images import jpeg
@@ -95,10 +96,21 @@ def placements() -> Iterator[tuple[str, dict[str, object]]]:
             yield word, named | spots
 
 
+def regions() -> Iterator[tuple[str, dict[str, object]]]:
+    """The looks of each world that has any beside its own, one row a world and side."""
+    animals = ("Elephant", "Zebra", "Cat")
+    for animal, (world, levels) in zip(animals, region_names().items(), strict=False):
+        for yaw in (0, 90):
+            for level in ("own", *levels):
+                label = f"{world}, {level.replace('_', ' ')}"
+                looked = {"World_Name": world, "Character_Name": animal, "Camera_Yaw": yaw}
+                yield label, looked | ({} if level == "own" else {"World_Region": level})
+
+
 SHEETS: dict[str, tuple[Callable[[], Iterator[tuple[str, dict[str, object]]]], int, int]] = {
     "worlds": (worlds, 8, 0), "animals": (animals, 8, 2), "objects": (objects, 10, 0),
     "textures": (textures, 8, 0), "lights": (lights, 7, 0),
-    "pairs": (pairs, 8, 4), "placements": (placements, 9, 0),
+    "pairs": (pairs, 8, 4), "placements": (placements, 9, 0), "regions": (regions, 7, 0),
 }  # fmt: skip
 """Name of a sheet → its scenes with their labels, its columns, and how many of these stand together."""
 
@@ -147,7 +159,7 @@ def page(catalogue: Catalogue) -> str:
     """Return the page of the documentation."""
     name, what, families = text("name"), text("what", "what it is"), text("families", "published families")
     kinds = {
-        "worlds": (name, text("aliases"), what, families), "characters": (name, what, families),
+        "worlds": (name, text("aliases"), what, text("regions"), families), "characters": (name, what, families),
         "textures": (name, what, families), "lights": (name, text("level"), families),
         "factors": (
             text("factor"), text("type"), text("levels", "range or levels"), text("unit"), text("default"), families,
@@ -169,6 +181,53 @@ def page(catalogue: Catalogue) -> str:
         alike.add(*pair)
     shown = {kind: encode([table], "md") for kind, table in (tables | {"alike": alike}).items()}
     return PAGE.format(**shown, limit=f"{ALIKE:g}")
+
+
+REGIONS = """# Regions
+
+<!-- Written by `python benchmarks/gallery.py`, from scenes/regions. -->
+
+`World_Region` gives a world the look of a part of the earth: a street (`ShadyRoad`), a home (`Appartment`) and the
+countryside (`VillageOutskirt`) have the same levels, so that designs can cross them. `own`, the default, is the world
+as it is; such scenes keep their ids and pictures. A world that has not the level that is asked for is refused, by
+`--dry-run` before anything is drawn; `torchmultiverse catalogue worlds` says which world has which.
+
+```json
+{{"World_Name": ["ShadyRoad", "Appartment", "VillageOutskirt"], "Character_Name": ["Cat"],
+ "World_Region": ["northern_europe", "mediterranean", "east_asia", "south_asia", "west_africa", "north_america"]}}
+```
+
+![The looks of each world from two sides; the first of each row is the world's own](gallery/regions.jpg)
+
+## What stands for what
+
+{facts}
+## What a look is not
+
+A look shows some of what is typical of a part of the earth and documented; it measures no place. Each region is far
+larger and more varied than its look: northern Europe has the look of Swedish villages, East Asia that of Japan, and
+what is typical of the villages of a region is not of its cities, nor of all that live there. The levels differ in all
+that belongs to them at once (houses, road, plants, soil, light), so that a difference between them says nothing of any
+one of these. Seasons, wealth and the hour of the day are not balanced between them. A model that does worse in one look
+is found to do worse in that look; whether it does in the place takes photographs from there: GeoDE (Ramaswamy et al.,
+2023) has some of 40 classes from six regions, Dollar Street (Gapminder; Gaviria Rojas et al., 2022) of homes by income.
+
+## A region of your own
+
+A look is a file, `scenes/regions/WORLD/LEVEL.json`: `caption`; `facts`, what stands for the place and where that is
+written; `changes`, fields of the world that are otherwise; `blocks`, what it is built of. `{{"keep": 0}}` is the world's
+own first block, with parameters beside it that replace its own. A file that is wrong is refused with its place.
+"""
+
+
+def regions_page() -> str:
+    """Return the page of the documentation on regions."""
+    facts = Table((text("region"), text("world"), text("shows"), text("source")))
+    rows = [(level, world) for world, levels in region_names().items() for level in levels]
+    for level, world in sorted(rows):
+        for fact in load_region(world, level)[0].facts:
+            facts.add(level, world, fact.shows, fact.source)
+    return REGIONS.format(facts=encode([facts], "md"))
 
 
 PAGE = """# Catalogue
@@ -246,7 +305,9 @@ def main() -> None:
         parser.error(f"--only: {', '.join(sorted(unknown))}; {', '.join([*SHEETS, 'page'])} are right")
     if "page" in wanted:
         arguments.page.write_text(page(engine_catalogue("builtin", assets=["procedural"])), encoding="utf-8")
-        print(arguments.page)
+        beside = arguments.page.with_name("regions.md")
+        beside.write_text(regions_page(), encoding="utf-8")
+        print(arguments.page, beside, sep="\n")
     arguments.out.mkdir(parents=True, exist_ok=True)
     engine = BuiltinEngine() if set(wanted) & set(SHEETS) else None
     for name in wanted:

@@ -42,6 +42,15 @@ def test_the_page_is_what_the_script_writes(gallery: ModuleType) -> None:
     assert PAGE.read_text() == gallery.page(CATALOGUE), "python benchmarks/gallery.py --only page"
 
 
+def test_the_page_of_regions_is_what_the_script_writes(gallery: ModuleType) -> None:
+    page = PAGE.with_name("regions.md").read_text()
+    assert page == gallery.regions_page(), "python benchmarks/gallery.py --only page"
+    with Image.open(PAGE.parent / "gallery" / "regions.jpg") as image:
+        assert image.width <= 2200
+    levels = [factors.get("World_Region", "own") for _, factors in gallery.regions()]
+    assert {levels.count(level) for level in set(levels)} == {2 * 3}, "each level twice in each of three worlds"
+
+
 def test_every_level_has_a_picture(gallery: ModuleType) -> None:
     shown = {
         kind: {str(factors[factor]) for _, factors in gallery.SHEETS[sheet][0]()}

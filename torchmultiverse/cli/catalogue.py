@@ -32,7 +32,7 @@ _CLASSES = (
     number("id", "number"), text("name"), text("kind"), text("what", "what it is"), text("synset", "WordNet"),
     text("imagenet", "ImageNet-1k"), number("count", "characters"), text("characters", ""), text("families"),
 )  # fmt: skip
-_WORLDS = tuple(text("aliases") if column.keys[0] == "aliases" else column for column in _LEVELS)
+_WORLDS = (text("name"), text("level", ""), text("aliases"), *_NAMED[3:], text("regions"), *_ORIGIN)
 _LIGHTS = (text("name"), text("level"), text("families"))
 
 
@@ -54,7 +54,7 @@ def factors(engine: Engine = "builtin", assets: Assets = None, token: Token = No
 )
 @tabular(_WORLDS)
 def worlds(engine: Engine = "builtin", assets: Assets = None, token: Token = None) -> None:
-    """List the levels of World_Name; an alias is accepted as well and shows the same world."""
+    """List the levels of World_Name; an alias shows the same world, regions are levels of World_Region it has."""
     _list("worlds", _WORLDS, engine, assets, token)
 
 

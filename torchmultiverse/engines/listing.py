@@ -32,7 +32,8 @@ def catalogue_rows(catalogue: Catalogue, what: Listed) -> list[dict[str, Any]]:
             ``classes``: number in the pass ``class``, name, kind, what it is, WordNet synset, ImageNet indices, its
             characters, and the families that have some of them. Else levels: name, aliases, what it is, the families
             that have it, and the pack, licence and source of its asset; ``level`` is what stands in specs and datasets,
-            of lights ``R,G,B,A``; of characters also the name of the ``class``, empty where the engine does not say.
+            of lights ``R,G,B,A``; of worlds also ``regions``, the levels of ``World_Region`` that they have beside
+            their own; of characters also the name of the ``class``, empty where the engine does not say.
     """
     if what == "factors":
         return [_factor(factor, catalogue.factors.get(factor.wire)) for factor in FACTORS if not factor.label]
@@ -44,6 +45,10 @@ def catalogue_rows(catalogue: Catalogue, what: Listed) -> list[dict[str, Any]]:
     names = {level: name for name, level in FACTORS[factor].names.items()}
     assets = {asset.name: asset for asset in catalogue.assets if asset.kind == _KINDS.get(what)}
     rows: list[dict[str, Any]] = []
+    regions: dict[str, list[str]] = {}
+    for region, worlds in catalogue.factors.get("World_Region", Choice()).worlds.items():
+        for world in worlds:
+            regions.setdefault(world, []).append(region)
     families = _families(factor)
     for level in choice.levels or []:
         asset = assets.get(level, Asset(name=level))
@@ -60,6 +65,7 @@ def catalogue_rows(catalogue: Catalogue, what: Listed) -> list[dict[str, Any]]:
                 "attribution": asset.attribution,
             }
             | ({"class": classes.get(level, "")} if what == "characters" else {})
+            | ({"regions": regions.get(level, [])} if what == "worlds" else {})
         )
     return rows
 

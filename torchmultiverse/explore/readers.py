@@ -130,7 +130,7 @@ class Reader:
             return _softmax(logits), texts, [k in right for k in range(len(logits))]
         if isinstance(model, ImageEncoder) and not isinstance(model, ImageTextModel):
             return self._similarity(model.encode_image([image])[0])
-        captions = self._captions or [self._template.format(name) for name in self._names]
+        captions = self._captions or [_with_article(self._template.format(name)) for name in self._names]
         is_right = [self._holds(text, true) for text in captions]
         if not captions:
             raise ModelError("the engine does not say what its characters are: write captions to ask for")
@@ -171,6 +171,11 @@ class Reader:
 
         names = imagenet_names()
         return list(names) if len(names) == width else [f"class {k}" for k in range(width)]
+
+
+def _with_article(text: str) -> str:
+    """Return a sentence whose "a" is an "an" where a vowel follows."""
+    return re.sub(r"\b([aA]) (?=[aeiouAEIOU])", r"\1n ", text)
 
 
 def _softmax(scores: np.ndarray) -> FloatArray:

@@ -73,9 +73,13 @@ CONDITIONS: dict[str, list[dict[str, Any]]] = {
         _number("Occlusion", 0, "share", 0, 0.95, "share of the first character's pixels that the occluder hides"),
     ],
     "crowding": [
-        _number("Distractors", 0, "objects", 0, 14, "further objects, never of a labelled class"),
-        _category("Distractor_Kind", "any", "class of the distractors"),
-        _number("Distractor_Spacing", 1.2, "widths", 0, 10, "distance between objects in widths of an object"),
+        _number("Distractors", 0, "objects", 0, 14,
+                "further objects that the engine places, never of the class of one that the scene has"),
+        _category("Distractor_Kind", "any", "class of the distractors; any, animal, object, or a class"),
+        _number("Distractor_Spacing", 0.2, "widths", 0, 10,
+                "gap between a distractor and its nearest neighbour, in widths of the two"),
+        _number("Distractor_Yaw", OWN, "degrees", -360, 360, period=360,
+                doc="turn of the camera for which distractors are arranged; own: that of the picture"),
     ],
     "region": [_category("World_Region", OWN, "look of the world that belongs to a part of the earth")],
 }  # fmt: skip

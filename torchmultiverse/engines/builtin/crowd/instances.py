@@ -19,6 +19,8 @@ from torchmultiverse.engines.builtin.world import World
 _FULL = 3.42
 """Height that the picture shows at the place of one character alone, metres: what a mesh's detail is made for."""
 _LEAST, _MOST = 2.0**-9, 2.0**-3
+CELL = 2.0**-5
+"""How fine the meshes are by which distractors are measured, metres."""
 
 
 class Loaded(Protocol):
@@ -82,6 +84,10 @@ class FurtherInstances:
             return CharacterInstance(vertices, mesh.faces, normals, mesh.color, mesh.roughness, parts)
 
         return self._placed.get((world_key, cell, actor), placed)  # type: ignore[no-any-return]
+
+    def measure(self, name: str) -> Detail:
+        """Return a character's mesh by which it is measured: the same for pictures of any size."""
+        return self.mesh(name, "Default", 1 << 12, CELL)
 
     def mesh(self, name: str, texture: str, side: int, cell: float) -> Detail:
         """Return a character's mesh with cells of so many metres, for a picture of so many pixels a side."""
