@@ -31,10 +31,6 @@ class Row:
     without: dict[str, Any] = field(default_factory=dict)
 
 
-_CROWD = [
-    {"Name": name, "Location": f"{60 + 75 * (k // 7)},{-150 + 50 * (k % 7)},0", "Scale": 0.5}
-    for k, name in enumerate(("Cow", "Lion", "Horse", "Bear", "Sheep", "Wolf", "Camel") * 2)
-]
 _TWO = {"Character2_Name": "Elephant", "Character2_Rotation_Yaw": 140}
 ROWS = {
     "fog": Row({"Fog_Visibility": 40}, 1.5),
@@ -44,7 +40,7 @@ ROWS = {
     "all out of focus": Row({"Camera_Aperture": 0.7, "Camera_Focus": 1.5}, 1.2),
     "motion blur": Row({"Camera_Shutter": 30, "Character_Speed": 8}, 1.2),
     "motion blur of two": Row({"Camera_Shutter": 30, "Character_Speed": 8}, 1.2, _TWO),
-    "16 objects": Row({"Objects": _CROWD}, 2.0, _TWO),
+    "16 objects": Row({"Distractors": 14, **_TWO}, 2.0),
     "distortion": Row({"Camera_Distortion": -0.06}, 1.2),
     "resolution on target": Row({"Target_Pixels": 40}, 1.2),
 }
