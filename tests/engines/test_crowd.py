@@ -96,7 +96,7 @@ def test_numbers_classes_and_facts_agree(engine: BuiltinEngine) -> None:
     }
     one = scene(
         Objects=row(14),
-        Camera_Pitch=340,
+        Camera_Pitch=355,
         Character2_Scale=0.4,
         **two,
         Character_Location="-60,-100,0",
