@@ -34,7 +34,7 @@ PAINT = Material("planted")
 POSES = {
     "turned": {"Camera_Yaw": 200}, "from above": {"Camera_Pitch": 340}, "rolled": {"Camera_Roll": 45},
     "small": {"Character_Scale": 0.4}, "long lens": {"Camera_Focal_Length": 60}, "high": {"Camera_Height": 3},
-    "barrel": {"Camera_Distortion": -0.2},
+    "barrel": {"Camera_Distortion": -0.06},
     "pair": {"Character1_Pos": "left", "Character2_Name": "Penguin", "Character2_Pos": "right"},
     "stack": {"Character1_Pos": "bottom", "Character2_Name": "Penguin", "Character2_Pos": "top"},
 }  # fmt: skip

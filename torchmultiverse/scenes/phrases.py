@@ -61,6 +61,7 @@ NUMBERS: dict[str, tuple[tuple[float, str], ...]] = {
     "Occlusion": ((_MOST, "{percent} % hidden"),),
     "Distractors": ((1.5, "with another object"), (_MOST, "with {n} other objects")),
     "Distractor_Spacing": ((0.005, "side by side"), (_MOST, "{n} widths apart")),
+    "Distractor_Yaw": ((_MOST, "arranged for a camera turned by {n} degrees"),),
 }  # fmt: skip
 """Number → what is said below each limit, in ascending order; ``{n}`` is the number without its sign, ``{km}`` a
 thousandth of it, ``{percent}`` a share."""
@@ -69,7 +70,7 @@ WORDS: dict[str, dict[str, str]] = {
         "fence": "behind a fence", "leaves": "behind leaves", "bars": "behind window bars",
         "object": "behind another object", "edge": "cut off by the edge of the picture",
     },
-    "Distractor_Kind": {},
+    "Distractor_Kind": {"animal": "that are animals", "object": "that are things"},
     "World_Region": {
         "east_asia": "as in East Asia", "mediterranean": "as around the Mediterranean",
         "north_america": "as in North America", "northern_europe": "as in northern Europe",
@@ -83,6 +84,7 @@ _NAMED = frozenset(("Distractor_Kind", "World_Region"))
 NEEDS = {
     "Camera_Focus": "Camera_Aperture", "Camera_Read_Noise": "Camera_Electrons", "Character_Speed": "Camera_Shutter",
     "Occlusion": "Occluder", "Distractor_Kind": "Distractors", "Distractor_Spacing": "Distractors",
+    "Distractor_Yaw": "Distractors",
 }  # fmt: skip
 """Conditions that change no picture, and are not said, while another one is at its default."""
 _PHOTOGRAPHED = ("Camera_Focal_Length", "Camera_Aperture", "Camera_Distance", "Camera_Height", "Camera_Focus")

@@ -141,8 +141,8 @@ class Scene:
 def setting_seed(dataset_seed: int, scene: Scene) -> int:
     """Return the 32-bit seed of what stays where it is while things move, such as drops on a lens.
 
-    It depends on the dataset's seed and on the levels of the scene's categories alone (the world, who is there, in which
-    surface, in which place), which no path moves through: in all frames of a clip it is the same.
+    It depends on the dataset's seed and on the levels of the scene's categories alone (the world, who is there, in
+    which surface, in which place), which no path moves through: in all frames of a clip it is the same.
 
     >>> first = Scene({"World_Name": "Snow", "Character_Name": "Zebra", "Camera_Yaw": 10})
     >>> other = first.changed(Camera_Yaw=20, Lens_Drops=40)

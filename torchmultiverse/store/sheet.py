@@ -115,14 +115,11 @@ def dataset_sheet(
     others = [name for name in factors if name not in (by, across)]
     most = count or (8 if by or across else 24)
     strips = {} if by or across else film_strips(images, rng, max(1, most // STRIP), min(most, STRIP))
-    places: Places
-    down: list[Any]
-    right: list[Any]
     if strips:
-        places, down, right = [list(rows) for rows in strips.values()], list(strips), []
         by, others = table[CLIP].column, [table[FRAME_TIME].column]
-    else:
-        places, down, right = _arranged(columns, by, across, others, rng.permutation(len(images)), most)
+    places, down, right = _in_strips(strips) or _arranged(
+        columns, by, across, others, rng.permutation(len(images)), most
+    )
     _check(sum(map(len, places)), side)
     shown = _rows(places)
     vary = _varying(factors, columns, shown)
@@ -133,6 +130,11 @@ def dataset_sheet(
         _tiles(places, pictures, texts), side, heads=_all_said(across, right, table), names=_all_said(by, down, table)
     )
     return Sheet(image, tuple(shown), {name: _plain(columns[name][shown[0]]) for name in factors if name not in vary})
+
+
+def _in_strips(strips: Mapping[str, Sequence[int]]) -> tuple[Places, list[Any], list[Any]] | None:
+    """Return film strips as rows of pictures, and what the rows are of; ``None`` where there are none."""
+    return ([list(rows) for rows in strips.values()], list(strips), []) if strips else None
 
 
 def _rows(places: Places) -> list[int]:
