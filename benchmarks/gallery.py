@@ -215,8 +215,8 @@ is found to do worse in that look; whether it does in the place takes photograph
 ## A region of your own
 
 A look is a file, `scenes/regions/WORLD/LEVEL.json`: `caption`; `facts`, what stands for the place and where that is
-written; `changes`, fields of the world that are otherwise; `blocks`, what it is built of. `{{"keep": 0}}` is the world's
-own first block, with parameters beside it that replace its own. A file that is wrong is refused with its place.
+written; `changes`, fields of the world that are otherwise; `blocks`, what it is built of. `{{"keep": 0}}` is the
+world's own first block, with parameters beside it that replace its own. A file that is wrong is refused with its place.
 """
 
 

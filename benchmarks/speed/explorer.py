@@ -1,4 +1,4 @@
-"""How long does the live explorer take from a change to the picture? Changes of all controls but the world, drawn evenly.
+"""How long does the live explorer take from a change to the picture? All controls but the world, drawn evenly.
 
 An explorer of the built-in engine and a small classifier (an untrained ResNet-18 by default) is started as a process of
 its own; this one speaks to it as its page does. Each change waits for the scores of the one before. Beside the times

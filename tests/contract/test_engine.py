@@ -85,6 +85,7 @@ _UNREAL = {
 _BUILTIN = _UNREAL | {
     "Overcast", "Lamps", "Dust_Visibility", "Lens_Drops", "Camera_Electrons", "Camera_Read_Noise", "Camera_Distortion",
     "JPEG_Quality", "Target_Pixels", "Occluder", "Occlusion", "World_Region",
+    "Objects", "Distractors", "Distractor_Kind", "Distractor_Spacing", "Distractor_Yaw",
 }  # fmt: skip
 OFFERS = {"builtin": _BUILTIN, "packaged binary": _UNREAL}
 """Conditions that an engine offers; one that is not here offers none. A project offers what its plugin finds."""
@@ -203,7 +204,7 @@ def test_conditions_are_offered_in_range_or_refused_by_name(
             with pytest.raises(SpecError, match=f"{name}: engine '.+' cannot vary it"):
                 catalogue.check(scenes[0].changed(**{name: level}))
             continue
-        assert name in wanted or name in {"Objects", "Distractors", "Distractor_Kind", "Distractor_Spacing"}, name
+        assert name in wanted, name
         assert not catalogue.problems({name: [factor.default]}, scenes[0].table), name
         if factor.kind == "number":
             assert choice.low is not None

@@ -31,7 +31,7 @@ from torchmultiverse.engines import Failure, Frame, RenderOptions
 from torchmultiverse.engines import pixels as client_pixels
 from torchmultiverse.engines.marker import MarkerEngine, read_marker
 from torchmultiverse.engines.remote import RemoteEngine
-from torchmultiverse.errors import EngineError
+from torchmultiverse.errors import EngineError, SpecError
 from torchmultiverse.protocol import datachannel as dc
 from torchmultiverse.protocol import messages, pixels, shared_memory
 from torchmultiverse.scenes import Scene

@@ -249,7 +249,7 @@ def _built_problems(spec: Spec) -> list[str]:
             check()
         except SpecError as error:
             problems.append(str(error))
-    return problems
+    return list(dict.fromkeys(problems))  # what hinders two of the checks is said once
 
 
 def _clip_problems(spec: Spec) -> list[str]:

@@ -120,9 +120,9 @@ def dataset_sheet(
         columns, by, across, others, rng.permutation(len(images)), most
     )
     _check(sum(map(len, places)), side)
-    shown = _shown(places)
+    shown = _rows(places)
     vary = _varying(factors, columns, shown)
-    said = [name for name in others if name in vary][:_LABELS] if labels is None else named
+    said = _chosen(others, vary) if labels is None else named
     texts = _texts(columns, said, shown, table)
     pictures = dict(zip(shown, images.iter_images(shown), strict=True))
     image = contact_sheet(
@@ -137,14 +137,18 @@ def _check_two(by: str | None, across: str | None) -> None:
         raise DatasetError(f"rows and columns are both of '{by}': two factors are needed, or one of them alone")
 
 
-def _shown(places: Places) -> list[int]:
-    """Return the rows of a dataset that a sheet shows, from left to right, then down."""
-    return [row for line in places for row in line if row is not None]
-
-
 def _in_strips(strips: Mapping[str, Sequence[int]]) -> tuple[Places, list[Any], list[Any]] | None:
     """Return film strips as rows of pictures, and what the rows are of; ``None`` where there are none."""
     return ([list(rows) for rows in strips.values()], list(strips), []) if strips else None
+
+
+def _rows(places: Places) -> list[int]:
+    return [row for line in places for row in line if row is not None]
+
+
+def _chosen(others: Sequence[str], vary: Sequence[str]) -> list[str]:
+    """Return the factors that are said below a picture where nobody says which: the first that vary."""
+    return [name for name in others if name in vary][:_LABELS]
 
 
 def _tiles(places: Places, pictures: Mapping[int, Image.Image], texts: Mapping[int, str]) -> list[list[Tile]]:

@@ -28,12 +28,13 @@ from torchmultiverse.scenes import MOST_OBJECTS, Scene, SemanticClass
 ANY = "any"
 KINDS = ("animal", "object")
 """Levels of ``Distractor_Kind`` beside the names of classes."""
-_SCALES = (0.36, 0.5)
+_SCALES = (0.28, 0.42)
 """Sizes that they are drawn from: of the longest edge of an object at scale 1."""
 _DRAWS = 12
 """Draws after which none is found that stands on the ground and is not of glass."""
-_TRIES = 3
-"""Further draws where one has no place."""
+_TRIES = 9
+"""Draws until one has a place, each smaller by `_SHRINKS` than the one before."""
+_SHRINKS = 0.9
 _SIDE = 1024
 
 
@@ -132,7 +133,7 @@ class Distractors:
         for k in range(asked.count):
             for attempt in range(_TRIES):
                 rng = np.random.default_rng([*seed, k, attempt])
-                actor = self._drawn(names, asked.kind, rng)
+                actor = self._drawn(names, _SHRINKS**attempt, rng)
                 one = arranged(self._measured(actor), others, asked.spacing, stage, rng)
                 if one is not None:
                     break
@@ -146,7 +147,7 @@ class Distractors:
             found.append(replace(actor, number=first + k, location=spot, distractor=True))
         return found
 
-    def _drawn(self, names: Mapping[str, list[str]], kind: str, rng: np.random.Generator) -> Actor:
+    def _drawn(self, names: Mapping[str, list[str]], size: float, rng: np.random.Generator) -> Actor:
         """Return one that stands on the ground and is not of glass; of a class that has none, whatever it has."""
         for _ in range(_DRAWS):
             of = list(names)[int(rng.integers(len(names)))]
@@ -154,7 +155,7 @@ class Distractors:
             mesh = self._mesh(name)
             if mesh.hover <= 0 and not any(part.material.glass for part in mesh.parts):
                 break
-        yaw, scale = round(float(rng.uniform(0, 360))), round(float(rng.uniform(*_SCALES)), 2)
+        yaw, scale = round(float(rng.uniform(0, 360))), round(float(rng.uniform(*_SCALES)) * size, 2)
         return Actor(0, name, scale, float(yaw), 0.0, 0.0, "Default", "location")
 
     def _measured(self, actor: Actor) -> Standing:
