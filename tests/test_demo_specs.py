@@ -1,11 +1,21 @@
 """A demo that trains on what it is scored on would print fine numbers that mean nothing; one whose pictures nobody
 uses, or whose worlds take turns, would only be slow."""
 
+import io
 from itertools import groupby, pairwise
 
 import numpy as np
+from rich.console import Console
 
-from torchmultiverse.demo import ANIMALS, TRAINING_IMAGES, TRAINING_SIZE, WORLDS, benchmark_spec, training_spec
+from torchmultiverse.demo import (
+    ANIMALS,
+    TRAINING_IMAGES,
+    TRAINING_SIZE,
+    WORLDS,
+    announce,
+    benchmark_spec,
+    training_spec,
+)
 from torchmultiverse.scenes import BLANK, Scene
 from torchmultiverse.train import ClipTraining
 
@@ -52,3 +62,12 @@ def test_worlds_and_what_stands_in_them_come_one_after_the_other() -> None:
     placed = [s.changed(Camera_Yaw=0) for s in scenes]
     built = 1 + sum(one != other for one, other in pairwise(placed))
     assert 2 * built == len(scenes)  # each is seen twice
+
+
+def test_what_the_demo_says_is_a_line_across_a_terminal_and_words_in_a_file() -> None:
+    written = io.StringIO()
+    announce(Console(file=written, width=1_000_000), "2  render", 7)
+    assert written.getvalue().strip() == "2  render  7 s"
+    shown = io.StringIO()
+    announce(Console(file=shown, width=60, force_terminal=True, color_system=None), "2  render", 7)
+    assert "──" in shown.getvalue()

@@ -103,6 +103,15 @@ def training_spec(rng: np.random.Generator, count: int = TRAINING_IMAGES) -> Spe
     )
 
 
+def announce(console: Console, text: str, seconds: float) -> None:
+    """Print what begins now: a line across a terminal; a file, which is as wide as it likes, gets the words alone."""
+    said = Text.assemble((text, "bold"), f"  {seconds:.0f} s")
+    if console.is_terminal:
+        console.rule(said, align="left")
+    else:
+        console.print(said)
+
+
 def run(out: Path, console: Console, assets: Sequence[str] = ()) -> Path:
     """Run the demo into a folder and return the report page; ``assets`` are the packs that it draws from.
 
@@ -119,7 +128,7 @@ def run(out: Path, console: Console, assets: Sequence[str] = ()) -> Path:
     benchmark, training = benchmark_spec(), training_spec(np.random.default_rng(0))
 
     def step(text: str) -> None:
-        console.rule(Text.assemble((text, "bold"), f"  {time.perf_counter() - start:.0f} s"), align="left")
+        announce(console, text, time.perf_counter() - start)
 
     def what(spec: Spec, folder: Path) -> str:
         width, height = spec.render.size

@@ -26,7 +26,7 @@ from pydantic import (
     model_validator,
 )
 
-from torchmultiverse.errors import DatasetError
+from torchmultiverse.errors import DatasetError, shortened
 from torchmultiverse.files import disk_errors, write_atomic
 from torchmultiverse.remote import local_copy
 
@@ -91,7 +91,7 @@ class EncodedImage(Record):
             return value
         name, folder = str(value["file"]), (info.context or {}).get("folder")
         if folder is None or not _IMAGE.fullmatch(name):
-            raise ValueError(f"no image of a document: {name!r:.80}")
+            raise ValueError(f"no image of a document: {shortened(name)}")
         try:
             with open(folder / name, "rb") as file:
                 data = file.read(MOST_IMAGE_BYTES + 1)
@@ -207,7 +207,7 @@ class Document(Record):
             raise DatasetError(f"{path}: no JSON object")
         version = data.pop("schema_version", 0)
         if not isinstance(version, int) or isinstance(version, bool) or version < 0:
-            raise DatasetError(f"{path} is of schema version {version!r:.80}; 0 to {cls.version} are right")
+            raise DatasetError(f"{path} is of schema version {shortened(version)}; 0 to {cls.version} are right")
         if version > cls.version:
             raise DatasetError(
                 f"{path} is of schema version {version}, and this version of torchmultiverse reads up to "

@@ -86,6 +86,18 @@ def missing_extra(error: ModuleNotFoundError, command: str, extra: str | None = 
     return MissingExtra(module, (wanted or extras)[0], f"torchmultiverse {command}")
 
 
+def shortened(value: object, most: int = 80) -> str:
+    """Return a value from outside as a message shows it, a text in quotes; what is too long ends in an ellipsis.
+
+    >>> shortened("abc"), shortened("abcdefgh", 4), shortened(-1)
+    ("'abc'", "'abcd…'", '-1')
+    """
+    if isinstance(value, str):
+        return repr(value) if len(value) <= most else repr(value[:most] + "…")
+    whole = repr(value)
+    return whole if len(whole) <= most else whole[:most] + "…"
+
+
 def nearest_of(names: Iterable[str], known: Iterable[str]) -> str:
     """Return ``" (nearest: a → b, c → d)"`` for the unknown names that have a known one near them.
 

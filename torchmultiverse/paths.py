@@ -10,7 +10,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from torchmultiverse.errors import DatasetError
+from torchmultiverse.errors import DatasetError, shortened
 
 MOST_BYTES = 120
 """Of one component, in UTF-8: a suffix, a temporary name and the limit of 255 of every file system leave room."""
@@ -69,7 +69,7 @@ def scene_name(scene_id: object, place: object) -> str:
     """
     if not isinstance(scene_id, str) or not SCENE_ID.fullmatch(scene_id):
         raise DatasetError(
-            f"{place}: scene_id {scene_id!r:.80} is no scene's: that is 32 hexadecimal digits, in lower case. "
+            f"{place}: scene_id {shortened(scene_id)} is no scene's: that is 32 hexadecimal digits, in lower case. "
             "torchmultiverse data import makes a dataset with the right ones"
         )
     return scene_id
@@ -86,5 +86,5 @@ def clip_name(clip: object, place: object) -> str:
         DatasetError: it is anything else.
     """
     if not isinstance(clip, str) or not CLIP_NAME.fullmatch(clip):
-        raise DatasetError(f"{place}: clip {clip!r:.80} is no name of a clip: that is 16 hexadecimal digits")
+        raise DatasetError(f"{place}: clip {shortened(clip)} is no name of a clip: that is 16 hexadecimal digits")
     return clip

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from torchmultiverse.errors import DatasetError, MissingExtra, nearest
+from torchmultiverse.errors import DatasetError, MissingExtra, nearest, shortened
 from torchmultiverse.files import FolderLock, atomic_file
 from torchmultiverse.paths import address_of, component
 from torchmultiverse.progress import transfer_bar
@@ -133,7 +133,7 @@ def _inside(address: str, root: str, path: str) -> str:
     """Return where a file lies in a folder: what a listing says is a path of this machine only where it lies inside."""
     name = path.removeprefix(f"{root}/")
     if name == path or any(part in ("", ".", "..") or "\\" in part or "\0" in part for part in name.split("/")):
-        raise DatasetError(f"{address} lists {path!r:.200}, which is not inside it")
+        raise DatasetError(f"{address} lists {shortened(path, 200)}, which is not inside it")
     return name
 
 

@@ -35,7 +35,8 @@ from torchmultiverse.engines import (
 )
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.engines.remote import RemoteEngine
-from torchmultiverse.scenes import Scene
+from torchmultiverse.errors import SpecError
+from torchmultiverse.scenes import FACTORS, Scene
 from torchmultiverse.serve import UnrealProcess
 
 SIZE = (64, 48)
@@ -76,6 +77,20 @@ def builtin_missing() -> str | None:
     return None
 
 
+_UNREAL = {
+    "Sun_Elevation", "Sun_Azimuth", "Fog_Visibility", "Rain", "Snow", "Wetness", "Snow_Cover", "Camera_Focal_Length",
+    "Camera_Distance", "Camera_Height", "Camera_Aperture", "Camera_Focus", "Camera_Exposure", "Camera_Shutter",
+    "Character_Speed",
+}  # fmt: skip
+_BUILTIN = _UNREAL | {
+    "Overcast", "Lamps", "Dust_Visibility", "Lens_Drops", "Camera_Electrons", "Camera_Read_Noise", "Camera_Distortion",
+    "JPEG_Quality", "Target_Pixels", "Occluder", "Occlusion", "World_Region",
+    "Objects", "Distractors", "Distractor_Kind", "Distractor_Spacing", "Distractor_Yaw",
+}  # fmt: skip
+OFFERS = {"builtin": _BUILTIN, "packaged binary": _UNREAL}
+"""Conditions that an engine offers; one that is not here offers none. A project offers what its plugin finds."""
+FEW = ("Fog_Visibility", "Camera_Exposure")
+"""Conditions of which a picture is rendered: each one's own tests look at what it shows."""
 CASES = ["marker", "wrapped marker", "marker over modern", "marker over legacy", "packaged binary", "builtin"]
 
 
@@ -173,6 +188,47 @@ def test_every_pass_has_its_shape_type_and_range(engine: Engine, scenes: list[Sc
         assert np.all((length < 0.01) | (np.abs(length - 1) < 0.02))
     if "depth" in passes:
         assert np.all(frame.array("depth") >= 0)
+
+
+def test_conditions_are_offered_in_range_or_refused_by_name(
+    engine: Engine, scenes: list[Scene], request: pytest.FixtureRequest
+) -> None:
+    """A condition that is neither drawn nor refused makes a factor that changes nothing, and nobody sees it."""
+    catalogue = engine.catalogue()
+    wanted = OFFERS.get(request.node.callspec.params["engine"], set())
+    conditions = {factor.wire: factor for factor in FACTORS if factor.group}
+    assert wanted <= catalogue.factors.keys()
+    for name, factor in conditions.items():
+        level = {"number": factor.high, "category": "Something", "list": [{"Name": "Zebra"}]}[factor.kind]
+        if (choice := catalogue.factors.get(name)) is None:
+            with pytest.raises(SpecError, match=f"{name}: engine '.+' cannot vary it"):
+                catalogue.check(scenes[0].changed(**{name: level}))
+            continue
+        assert name in wanted, name
+        assert not catalogue.problems({name: [factor.default]}, scenes[0].table), name
+        if factor.kind == "number":
+            assert choice.low is not None
+            assert choice.high is not None
+            assert factor.low <= choice.low < choice.high <= factor.high, name
+        elif factor.kind == "category":
+            assert choice.levels, name
+            assert set(choice.levels) - {factor.default}, f"{name}: no level but the default"
+
+
+def test_a_condition_is_drawn_or_the_scene_fails_by_its_name(
+    engine: Engine, scenes: list[Scene], request: pytest.FixtureRequest
+) -> None:
+    offered = OFFERS.get(request.node.callspec.params["engine"], set())
+    plain, *others = engine.render([scenes[0], *(scenes[0].changed(**{name: 6}) for name in FEW)], OPTIONS)
+    assert isinstance(plain, Frame)
+    for name, answer in zip(FEW, others, strict=True):
+        if name in offered:
+            assert isinstance(answer, Frame), answer
+            assert answer.scene == scenes[0].changed(**{name: 6})
+            assert answer.sha256() != plain.sha256()
+        else:
+            assert isinstance(answer, Failure)
+            assert name in answer.reason
 
 
 def test_jpeg_and_png_are_what_was_asked_for(engine: Engine, scenes: list[Scene]) -> None:

@@ -19,7 +19,7 @@ if probe().chosen == "scalar_rgb":
     pytest.skip("only the scalar variant works here", allow_module_level=True)
 activate()
 
-from tracer_scenes import blocks, everything, furnace, made_of  # noqa: E402
+from tracer_scenes import POINT, SPOT, blocks, everything, furnace, made_of  # noqa: E402
 from tracer_scenes import camera as looking_down  # noqa: E402
 from tracer_scenes import character as clay  # noqa: E402
 
@@ -139,20 +139,22 @@ def _moving():
 def test_a_moving_picture_is_the_mean_of_many_still_ones():
     """With its shadows and reflections: every ray of a path is of one time. The labels are of the middle."""
     view, count = replace(looking_down(), size=(48, 48), focal=76.0), 24
-    own = Tracer(everything())
+    own = Tracer(everything((SPOT, POINT), 0.0, 0.02))  # glints of a sun in glass are noise
     own.set_characters(_moving())
-    blurred = own.render(view, 1152, 1)
+    blurred = own.render(view, 384, 1)
     own.set_characters([moved(c, 0.0) for c in _moving()])
-    still = own.render(view, 1152, 1)
+    still = own.render(view, 384, 1)
     total = np.zeros_like(blurred.color)
     for k in range(count):
         own.set_characters([moved(c, (k + 0.5) / count - 0.5) for c in _moving()])
-        total += own.render(view, 48, 50 + k).color / count
-    noise, change = (np.abs(picture.color - total).mean(-1) for picture in (blurred, still))
-    moving = change > 0.03
-    assert np.count_nonzero(moving) > 50
-    assert noise[moving].mean() < 0.3 * change[moving].mean()
-    assert abs((blurred.color - total)[moving].mean()) < 0.1 * change[moving].mean()
+        total += own.render(view, 16, 50 + k).color / count
+    # In blocks of three pixels, in which noise is a third.
+    noise, change = (
+        np.abs((picture.color - total).reshape(16, 3, 16, 3, 3).mean((1, 3))).mean(-1) for picture in (blurred, still)
+    )
+    moving = change > 0.2 * change.max()
+    assert np.count_nonzero(moving) > 8
+    assert noise[moving].mean() < 0.2 * change[moving].mean()
     assert noise[~moving].mean() < 0.02 * total.mean()
     # Which of two triangles a ray meets on an edge is rounding.
     assert np.count_nonzero(blurred.instance != still.instance) <= 2

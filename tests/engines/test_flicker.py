@@ -8,6 +8,7 @@ import pytest
 
 from torchmultiverse.engines import RenderOptions
 from torchmultiverse.engines.builtin import BuiltinEngine
+from torchmultiverse.engines.builtin.conditions import conditions_of
 from torchmultiverse.scenes import Scene
 
 FRAMES = 6
@@ -15,7 +16,7 @@ HARDLY = 1e-6  # degrees: another scene with another seed, and the same view to 
 
 
 def deviations(engine, world, moving, **more):
-    """Standard deviation of pixels over frames that hardly move and over seeds of one frame, and that of their means."""
+    """Deviation of pixels over frames that hardly move and over seeds of one frame; how far their means are apart."""
     base = {"World_Name": world, "Character_Name": "Elephant", "Camera_Yaw": 10, "Character_Rotation_Yaw": 20, **more}
     options = RenderOptions(size=(64, 64))
 
@@ -66,3 +67,19 @@ def test_two_frames_in_which_nothing_moves_are_one_picture(engine):
     options = RenderOptions(size=(32, 32), samples=2)
     first, second = (next(iter(engine.render([one.unlabelled], options))).array() for one in (scene, other))
     np.testing.assert_array_equal(first, second)
+
+
+def test_drops_on_the_lens_stay_where_they_are():
+    """In all frames of a clip, and in no other world."""
+    scene = Scene({"World_Name": "VillageSquare", "Character_Name": "Cat", "Lens_Drops": 25})
+    first, later, other, again = (
+        conditions_of(one, seed).setting
+        for one, seed in (
+            (scene, 0),
+            (scene.changed(Camera_Yaw=40, Fog_Visibility=60, Clip="a", Frame=3), 0),
+            (scene.changed(World_Name="Desert"), 0),
+            (scene, 1),
+        )
+    )
+    assert first == later
+    assert len({first, other, again}) == 3

@@ -88,9 +88,10 @@ def test_there_is_no_snow_below_roofs_nor_on_walls_water_and_characters(renderer
 
 
 @pytest.mark.parametrize("wetness", [0.2, 0.6, 1.0])
-def test_wet_ground_is_as_dark_as_angstrom_says(renderer, wetness):
+def test_wet_ground_is_as_dark_as_lekner_and_dorf_say(renderer, wetness):
     found = albedo(renderer, above(-16, 20, 20.0, 16.0), wetness=wetness)
-    soaked = GREY / (1.333**2 * (1 - GREY) + GREY)
+    reflected, above_it = 1 - (1 - 0.066) / 1.333**2, ((1.333 - 1) / (1.333 + 1)) ** 2
+    soaked = (1 - above_it) * GREY * (1 - reflected) / (1 - reflected * GREY)
     assert found == pytest.approx(GREY + (soaked - GREY) * wetness, abs=0.005)
 
 

@@ -21,7 +21,7 @@ from torchmultiverse.engines.builtin.world import Haze, World, WorldSpec, load_s
 from torchmultiverse.engines.builtin.world_conditions import WorldConditions, lit, world_conditions_of
 from torchmultiverse.errors import SpecError
 from torchmultiverse.resources import data_folder
-from torchmultiverse.scenes import Scene
+from torchmultiverse.scenes import Scene, parse_spec
 
 SKY = Sky(sun_elevation=40, haziness=0.8, clouds=0.3)
 LIGHT = 9.0
@@ -102,7 +102,8 @@ def test_a_closed_sky_is_the_standard_overcast_one():
     assert luminance / luminance[0] == pytest.approx(standard / standard[0], rel=0.02)
     assert fallen(sky_of(45, 1.0)) == pytest.approx(luminance[0] / standard[0] * 7 * np.pi / 9, rel=0.02)
     night = sky_of(-18, 1.0)
-    assert np.isfinite(night).all() and (night >= 0).all()
+    assert np.isfinite(night).all()
+    assert (night >= 0).all()
 
 
 def test_stars_come_out_and_clouds_hide_them():
@@ -139,7 +140,7 @@ def ground(engine) -> WorldRenderer:
 
 
 def seen_from_above(ground: WorldRenderer, **levels: float):
-    ground.relight(WorldConditions(**levels))
+    ground.change(WorldConditions(**levels))
     return ground.render(from_above(), 64, 3).color @ daylight.LUMINANCE
 
 
@@ -238,9 +239,9 @@ def test_lamps_shine_by_their_factor(engine, factor):
     world = replace(world, parts=[p for p in world.parts if p.material.name != "panel"])
     own = WorldRenderer(world)
     before = own.render(camera(), 16, 2).color
-    own.relight(WorldConditions(lamps=factor))
+    own.change(WorldConditions(lamps=factor))
     assert own.render(camera(), 16, 2).color == pytest.approx(before * factor, rel=1e-3, abs=1e-6)
-    own.relight(WorldConditions(lamps=0))
+    own.change(WorldConditions(lamps=0))
     assert not own.render(camera(), 16, 2).color.any()
 
 
@@ -325,5 +326,20 @@ def test_worlds_of_others_say_whose_light_they_have():
     from torchmultiverse.assets import environment
 
     made = environment.world("map", np.ones((32, 64, 3), np.float32), "x", 0.0)
-    assert "photographed" in why_no_sun(made)
+    assert "photographed" in (why_no_sun(made.spec) or "")
     assert not has_lamps(made)
+
+
+def test_a_spec_that_asks_for_a_sun_indoors_is_refused_before_anything_is_drawn(engine):
+    catalogue = engine.catalogue()
+    assert {"Desert", "Museum", "Opera"} & set(catalogue.factors["Overcast"].only) == {"Desert"}
+    catalogue.check(Scene({"World_Name": "Desert", "Sun_Elevation": 12}))
+    with pytest.raises(
+        SpecError, match=r"Sun_Elevation = 12: it means nothing in world 'Museum'.*must have its default"
+    ):
+        catalogue.check(Scene({"World_Name": "Museum", "Sun_Elevation": 12}))
+    worlds = {"World_Name": ["Museum", "Desert", "Opera"]}
+    design = parse_spec({**worlds, "Overcast": ["own", 0.5]}).build()
+    with pytest.raises(SpecError, match=r"Overcast = 0\.5: it means nothing in world 'Museum' and 1 more worlds"):
+        catalogue.check(design)
+    catalogue.check(parse_spec(worlds).build())

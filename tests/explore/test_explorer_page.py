@@ -215,7 +215,7 @@ def test_what_fails_is_shown_and_comes_back(tmp_path: Path) -> None:
                 await look(page)
             await page.until("document.querySelector('.banner')?.textContent.includes('the server is gone')")
             with served(Fields(), Colours(), port=int(url.rstrip("/").rpartition(":")[2])):
-                await page.until("!document.querySelector('.banner')")
+                await page.until("!document.querySelector('.banner')?.textContent.includes('the server is gone')")
                 await turned(page, "Camera_Yaw", 300)
                 await page.until("!!document.querySelector('.badge.wrong')")
 

@@ -59,8 +59,8 @@ def test_captions_are_true_that_name_what_is_there_and_nothing_else() -> None:
     reader = Reader(Words())
     reader.expect(class_list(NAMES))
     found = reader.read(field(0), ["zebra"], most=9)
-    names = ["dromedary camel", "African elephant", "penguin", "zebra"]
-    assert {said.text for said in found.top} == {f"a photo of a {name}" for name in names}
+    names = ["a dromedary camel", "an African elephant", "a penguin", "a zebra"]
+    assert {said.text for said in found.top} == {f"a photo of {name}" for name in names}
     assert [said.text for said in found.top if said.right] == ["a photo of a zebra"]
     reader.ask(["a zebra", "a camel", "a zebra beside a camel", "sand"])
     found = reader.read(field(255), ["zebra"], most=9)

@@ -38,7 +38,7 @@ def test_a_profile_from_beginning_to_end(added: Path, capsys, monkeypatch) -> No
     assert load_profile("my-env").instances == 4
     code, out, _ = run(capsys, monkeypatch, "engine", "show", "my-env", "--format", "json")
     fields = {row["field"]: row["value"] for row in json.loads(out)}
-    assert (code, fields["gpus"], fields["per_gpu"], fields["dialect"]) == (0, "0,1", "2", "pug")
+    assert (code, fields["gpus"], fields["per_gpu"], fields["dialect"]) == (0, [0, 1], 2, "pug")
     code, out, _ = run(capsys, monkeypatch, "engine", "list", "--format", "json")
     kinds = {row["engine"]: row["kind"] for row in json.loads(out)}
     assert kinds["my-env"] == "launch profile"

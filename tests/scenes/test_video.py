@@ -204,6 +204,11 @@ def test_labels_of_frames_are_in_no_other_scene():
         ({"fps": 1, "seconds": 1}, {}, "make 1 frames; a clip has 2 to 10,000"),
         ({"clips": spec()["design"]}, {}, "design.clips are frames already"),
         ({}, {"render": {"passes": ["rgb", "flow_forward"]}}, "'flow_forward' is made of 'mask' and 'depth'"),
+        (
+            {"clips": {"kind": "factorial", "factors": {**REST, "Occluder": ["none", "fence"]}}},
+            {"render": {"passes": ["rgb", "mask", "depth", "flow_forward"]}},
+            "'flow_forward' does not go with Occluder = fence",
+        ),
         ({}, {"quality": {"nudge": 2}}, "quality.nudge = 2: the camera of a clip keeps to its path"),
         ({}, {"splits": {"test": ["Camera_Yaw > 30"]}}, "splits.test[0] names Camera_Yaw, which moves"),
     ],

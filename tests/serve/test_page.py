@@ -17,12 +17,13 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 from browser import CHROMIUM, Page, browser
+from conditioned import ConditionedEngine
 from contract.live import Served, serve
 from PIL import Image
 
 from torchmultiverse.engines import Catalogue, Choice, class_list
 from torchmultiverse.engines.marker import MarkerEngine, read_marker
-from torchmultiverse.scenes import Scene
+from torchmultiverse.scenes import FACTORS, Scene
 from torchmultiverse.serve.streamer import Streamer
 
 
@@ -135,6 +136,31 @@ def test_a_page_begins_again_when_a_step_never_comes_and_when_the_engine_was_gon
         said = asyncio.run(status(served))
     assert Silent.forgotten == ["offer", "question"]
     assert all(one.startswith("connected to engine") for one in said)
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not CHROMIUM, reason="no Chromium binary on this machine")
+def test_conditions_that_the_engine_offers_are_controls_and_empty_ones_are_not_asked_for(tmp_path: Path) -> None:
+    async def rendered(address: str) -> tuple[list[str], str, str]:
+        async with browse(address, tmp_path / "profile") as page:
+            names = "[...document.querySelectorAll('#conditions label')].map((one) => one.textContent).join('|')"
+            labels = str(await page.value(names)).split("|")
+            fog = "document.querySelector('#conditions [name=Fog_Visibility]')"
+            limits = str(await page.value(f"[{fog}.min, {fog}.max, {fog}.placeholder].join()"))
+            await page.value(f"{fog}.value = '30'; document.querySelector('button').click()")
+            caption = str(await page.until("document.getElementById('caption').textContent"))
+            assert not page.problems
+            return labels, limits, caption
+
+    with serve(ConditionedEngine) as served:
+        labels, limits, caption = asyncio.run(rendered(served.url.replace("ws:", "http:") + "/"))
+    numbers = [factor for factor in FACTORS if factor.group and factor.kind == "number"]
+    assert len(labels) == len(numbers)
+    assert {"Fog Visibility (m)", "Rain (mm/h)", "Camera Electrons"} <= set(labels)
+    assert limits == "5,100000,own"
+    assert re.search(r"scene ([0-9a-f]{32})", caption), caption
+    scene = {"World_Name": caption.split(" · ")[1], "Character_Name": caption.split(" · ")[0], "Fog_Visibility": 30}
+    assert Scene(scene).scene_id in caption
 
 
 class Classed(MarkerEngine):

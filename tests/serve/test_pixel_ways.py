@@ -31,7 +31,7 @@ from torchmultiverse.engines import Failure, Frame, RenderOptions
 from torchmultiverse.engines import pixels as client_pixels
 from torchmultiverse.engines.marker import MarkerEngine, read_marker
 from torchmultiverse.engines.remote import RemoteEngine
-from torchmultiverse.errors import EngineError
+from torchmultiverse.errors import EngineError, SpecError
 from torchmultiverse.protocol import datachannel as dc
 from torchmultiverse.protocol import messages, pixels, shared_memory
 from torchmultiverse.scenes import Scene
@@ -499,7 +499,7 @@ def test_the_environment_chooses_where_nothing_else_is_asked_for(
     with engine(served, "shared") as one:
         assert one.client.pixels == "shared"
     monkeypatch.setenv("TORCHMULTIVERSE_PIXELS", "pigeon")
-    with pytest.raises(EngineError, match=r"pixels = 'pigeon' is unknown"):
+    with pytest.raises(SpecError, match=r"pixels = 'pigeon' is unknown"):
         RemoteEngine(served.url)
 
 

@@ -16,6 +16,8 @@ EYE = 1.6
 REACH = 60.0
 """Radius of the ground; beyond it the map itself is seen."""
 _RINGS, _SECTORS = 96, 256
+NO_CONDITIONS = ("Sun_Elevation", "Sun_Azimuth", "Overcast", "Lamps")
+"""Conditions that a photographed environment cannot have."""
 _OWN_LIGHT = "a photographed environment: its light is that of its map"
 _LUMA = np.array([0.2126, 0.7152, 0.0722])
 

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from torchmultiverse.assets.hub import HubDataset
 from torchmultiverse.assets.licences import spdx
-from torchmultiverse.errors import AssetError
+from torchmultiverse.errors import AssetError, shortened
 
 REPOSITORY = "allenai/objaverse"
 UID = r"^[0-9a-f]{32}$"
@@ -160,7 +160,7 @@ class Objaverse:
         """
         path = self._known()[uid]
         if not _PATH.fullmatch(path) or PurePosixPath(path).stem != uid:
-            raise AssetError(f"{REPOSITORY}: '{path:.80}' is no place of an object")
+            raise AssetError(f"{REPOSITORY}: {shortened(path)} is no place of an object")
         return self._hub.file(path, limit)
 
     def categories(self) -> dict[str, list[str]]:

@@ -183,6 +183,10 @@ class PackAssets(AssetSource):
         return {}
 
     @override
+    def conditions(self) -> dict[str, list[str]]:
+        return {name: [] for name in environment.NO_CONDITIONS}
+
+    @override
     def assets(self) -> list[Asset]:
         return [
             Asset(
@@ -255,6 +259,13 @@ class LayeredAssets(AssetSource):
     def regions(self) -> dict[str, dict[str, str]]:
         given = {name: of for s in self._sources for name, of in s.regions().items() if self._worlds.get(name) is s}
         return dict(sorted(given.items()))
+
+    @override
+    def conditions(self) -> dict[str, list[str]]:
+        given = {id(source): source.conditions() for source in self._sources}
+        names = sorted({name for of in given.values() for name in of})
+        of_world = {world: given[id(source)] for world, source in self._worlds.items()}
+        return {name: [w for w in self.worlds() if w in of_world[w].get(name, [w])] for name in names}
 
     @override
     def assets(self) -> list[Asset]:

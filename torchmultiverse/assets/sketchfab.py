@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from torchmultiverse.assets.files import MAX_FILE_BYTES
 from torchmultiverse.assets.objaverse import UID, SketchfabModel
-from torchmultiverse.errors import AssetError
+from torchmultiverse.errors import AssetError, shortened
 from torchmultiverse.web import WebClient, WebFile
 
 TOKEN = "SKETCHFAB_API_TOKEN"
@@ -102,5 +102,5 @@ class Sketchfab:
 
 def _checked(uid: str) -> str:
     if not re.fullmatch(UID, uid):
-        raise AssetError(f"'{uid:.40}' is no uid of Sketchfab: 32 hexadecimal digits")
+        raise AssetError(f"{shortened(uid, 40)} is no uid of Sketchfab: 32 hexadecimal digits")
     return uid

@@ -54,9 +54,10 @@ def show(
     samples: Annotated[int | None, typer.Option(min=1, help="Samples per pixel. Default: the engine's.")] = None,
     assets: Assets = None,
     token: Token = None,
+    pixels: Pixels = "auto",
 ) -> None:
     """Render one scene to a file."""
-    from torchmultiverse.connect import Multiverse
+    from torchmultiverse.connect import Multiverse, open_engine
     from torchmultiverse.scenes import FACTORS, OWN
 
     check_image_file(out)
@@ -71,7 +72,8 @@ def show(
         except ValueError:
             own = f", or {OWN}" if FACTORS[name].default == OWN else ""
             raise SpecError(f"--set {item!r}: {name} is a number{own}") from None
-    with Multiverse(engine, token=token, assets=assets or (), size=(size, size), samples=samples) as mv:
+    opened = open_engine(engine, token=token, assets=assets or (), pixels=pixels)
+    with Multiverse(opened, size=(size, size), samples=samples) as mv:
         save_image(out, mv.render(**factors).image)
     say(str(out))
 

@@ -33,7 +33,7 @@ RENAMED = {
 
 
 class Commands(TyperGroup):
-    """A group that says where a command is that stands elsewhere."""
+    """A group that says where a command is that stands elsewhere, and refuses options that are given twice."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command; an option's value that cannot be is told in words for people alone."""
@@ -51,7 +51,10 @@ class Commands(TyperGroup):
             old, new = _elsewhere(ctx.find_root().command, [*path, *args])
             if new:
                 ctx.fail(f"'{old}' is now " + " or ".join(f"'torchmultiverse {name}'" for name in new))
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None and not isinstance(command, TyperGroup) and not ctx.resilient_parsing:
+            _check_once(ctx, command, rest)
+        return name, command, rest
 
 
 class Root(Commands):
@@ -74,6 +77,26 @@ class Evaluation(Commands):
     def _typo(self, word: str) -> bool:
         """Tell whether a word is a command that was written wrong, rather than the folder of a dataset."""
         return not Path(word).exists() and bool(get_close_matches(word, [*self.commands, *RENAMED], 1, 0.75))
+
+
+def _check_once(ctx: Any, command: Any, args: Sequence[str]) -> None:
+    """Fail (exit code 2) where an option of one value is given twice: which of them was meant, nobody knows."""
+    options = {name: one for one in command.get_params(ctx) if one.param_type_name == "option" for name in one.opts}
+    given: dict[str, list[str]] = {}
+    words = iter(args)
+    for word in words:
+        if word == "--":
+            break
+        name, separator, value = word.partition("=")
+        option = options.get(name)
+        if option is None or option.is_flag or option.count:
+            continue
+        value = value if separator else next(words, "")
+        if not option.multiple:
+            given.setdefault(option.opts[0], []).append(value)
+    for name, values in given.items():
+        if len(values) > 1:
+            ctx.fail(f"{name} is given {len(values)} times: {', '.join(values)}; once is right")
 
 
 def walk(group: TyperGroup, path: Sequence[str] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

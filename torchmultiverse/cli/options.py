@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
@@ -150,7 +150,7 @@ Token = Annotated[
     typer.Option("--token", envvar="TORCHMULTIVERSE_TOKEN", help="Token of a remote signalling server."),
 ]
 Pixels = Annotated[
-    str,
+    Literal["auto", "shared", "websocket", "channel"],
     typer.Option(
         "--pixels", envvar="TORCHMULTIVERSE_PIXELS",
         help="Which way pictures come: shared (memory of one host), websocket, channel (of WebRTC), or auto: the "

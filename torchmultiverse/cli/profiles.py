@@ -13,10 +13,11 @@ from torchmultiverse.cli.groups import engine_group, examples
 from torchmultiverse.cli.options import tabular
 from torchmultiverse.cli.output import print_table, say, warn
 from torchmultiverse.errors import EngineError, SpecError
-from torchmultiverse.tables import Table, number, text
+from torchmultiverse.tables import Column, Table, number, text
 
 Target = Literal["slurm", "docker", "kubernetes"]
 _FIELDS = (text("field"), text("value"), text("what"))
+_VALUES = (text("field"), Column(("value",), "value", unit="of the field's type"), text("what"))
 _LINES = (number("instance", unit="its number, from 0"), text("line"))
 Name = Annotated[
     str, typer.Argument(help="Name of a launch profile, see 'engine list'.", autocompletion=completion.profiles)
@@ -83,19 +84,21 @@ def edit(name: Name, settings: Settings = None) -> None:
 
 
 @engine_group.command("show", epilog=examples("torchmultiverse engine show my-env"))
-@tabular(_FIELDS)
+@tabular(_VALUES)
 def show_profile(name: Name) -> None:
     """Show the fields of a launch profile, as --set takes them."""
     from torchmultiverse.profiles import Profile, as_text, load_profile, profile_path, script_problem
 
     profile = load_profile(name)
-    shown = Table(_FIELDS)
+    shown, people = Table(_VALUES), Table(_FIELDS)
+    values = profile.model_dump(mode="json")
     for field, info in Profile.model_fields.items():
-        shown.add(field, as_text(profile, field), info.description)
+        shown.add(field, values[field], info.description)
+        people.add(field, as_text(profile, field), info.description)
     say(f"{profile_path(name)}: {profile.instances} instance{'' if profile.instances == 1 else 's'}")
     if (wrong := script_problem(profile.script)) is not None:
         warn(f"{profile.script} {wrong}")
-    print_table(shown)
+    print_table(shown, people=people)
 
 
 @engine_group.command(epilog=examples("torchmultiverse engine remove my-env"))
@@ -138,7 +141,7 @@ def logs(
     )
     print_table(*shown, people=people or f"nothing was logged yet; instances of '{name}' log when they are started")
     for failure in known.values():
-        say(f"→ {failure}")
+        say(f"→ {failure.said_of(name)}")
     here = log_path(name, 0).parents[1]
     if others := sorted(folder.name for folder in here.parent.iterdir() if folder != here):
         say(f"other machines and jobs have theirs in {here.parent}: {', '.join(others[-8:])}")
@@ -192,9 +195,17 @@ def _summary(script: str, gpus: tuple[int, ...], per_gpu: int) -> str:
 
 def listed() -> list[tuple[str, str]]:
     """Return the launch profiles and what they are, for the list of engines."""
-    from torchmultiverse.profiles import load_profile, profile_names, script_problem
+    from torchmultiverse.profiles import (
+        folder_problem,
+        load_profile,
+        profile_names,
+        script_problem,
+        strange_profiles,
+    )
 
-    found = []
+    if (wrong := folder_problem()) is not None:
+        warn(wrong)
+    found = strange_profiles()
     for name in profile_names():
         try:
             profile = load_profile(name)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from torchmultiverse.cli.groups import app, examples
-from torchmultiverse.cli.options import Engine, Out, SpecFile, Token, option_sets, tabular
+from torchmultiverse.cli.options import Engine, Out, Pixels, SpecFile, Token, option_sets, tabular
 from torchmultiverse.cli.output import for_people, print_table, say
 from torchmultiverse.errors import AssetError, DatasetError, SpecError, TorchMultiverseError
 from torchmultiverse.tables import Column, Table, number, text
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from torchmultiverse.scenes import Spec
 
 LEVELS = (
-    text("factor"), text("level"), number("images"), number("seconds", form=".0f", unit="estimate, of all"),
+    text("factor"), text("level"), text("unit"), number("images"),
+    number("seconds", form=".0f", unit="estimate, of all"),
     number("bytes", unit="estimate, of all"),
     Column(("renderable",), "renderable", unit="false: unknown to the engine"),
 )  # fmt: skip
@@ -32,15 +33,18 @@ LEVELS = (
 
 def levels_table(forecast: DryRun) -> Table:
     """Return what a dry run found, for programs."""
+    from torchmultiverse.scenes import FACTORS
+
+    units = {factor.wire: factor.unit or None for factor in FACTORS}
     shown = Table(LEVELS)
     counted = not forecast.problems if forecast.counts else None
-    shown.add("all", None, forecast.images, forecast.seconds, forecast.bytes, counted)
+    shown.add("all", None, None, forecast.images, forecast.seconds, forecast.bytes, counted)
     for name, counts in forecast.counts.items():
         wrong = forecast.unsupported.get(name, ())
         for level, n in counts.items():
-            shown.add(name, str(level), n, None, None, level not in wrong)
+            shown.add(name, str(level), units.get(name), n, None, None, level not in wrong)
     for name, n in forecast.splits.items():
-        shown.add("split", name, n, None, None, None)
+        shown.add("split", name, None, n, None, None, None)
     return shown
 
 
@@ -179,6 +183,7 @@ def render(
     mode: Mode,
     engine: Engine = "builtin",
     token: Token = None,
+    pixels: Pixels = "auto",
 ) -> None:
     """Render a spec to a Parquet dataset. Interrupted runs continue where they were."""
     from torchmultiverse.connect import open_engine
@@ -195,11 +200,12 @@ def render(
         raise typer.BadParameter("a run prints no table, --dry-run does", param_hint="--format")
     if executors.executor == "slurm":
         command = _task_command(spec, out, engine, selection, supervision, executors)
+        command += [] if pixels == "auto" else [f"--pixels={pixels}"]
         _submit(loaded, out, command, selection, workers, executors.slurm or [], supervision.shard_rows, mode.fresh)
         return
     make: Callable[[], Any] = partial(
         open_engine, engine, token=token, factor_order=loaded.build().sent, assets=loaded.assets,
-        pug_hold=supervision.lease / 3,
+        pug_hold=supervision.lease / 3, pixels=pixels,
     )  # fmt: skip
     if executors.adapter:
         cards, single = cycle(executors.adapter), make  # each engine that is started takes the next card

@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from torchmultiverse.engines import codec
 from torchmultiverse.engines.hiding import unhidden
+from torchmultiverse.engines.meaning import meaningless
 from torchmultiverse.errors import RenderError, SpecError, nearest, nearest_of
 from torchmultiverse.scenes import (
     OWN,
@@ -261,7 +262,8 @@ class Choice(BaseModel):
     """What an engine accepts for one factor: ``levels`` of a category, or a range.
 
     ``aliases`` are other names of levels, accepted as well, each with the level that it is one of; ``about`` says of a
-    level in a few words what it is. ``worlds`` names the worlds of levels that not every world has.
+    level in a few words what it is. ``worlds`` names the worlds of levels that not every world has; ``only`` those that
+    have any level beside the default, where not every world has.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -269,6 +271,7 @@ class Choice(BaseModel):
     aliases: dict[str, str] = Field(default_factory=dict)
     about: dict[str, str] = Field(default_factory=dict)
     worlds: dict[str, list[str]] = Field(default_factory=dict)
+    only: list[str] | None = None
     low: float | None = None
     high: float | None = None
 
@@ -385,8 +388,9 @@ class Catalogue(BaseModel):
         views = self.factors["World_Name"].aliases if "World_Name" in self.factors else {}
         mentioned = what.complete if isinstance(what, Scene) else dict.fromkeys(what.factors)
         for name, choice in self.factors.items():
-            if not choice.worlds or name not in mentioned:
+            if name not in mentioned:
                 continue
+            found += [] if choice.only is None else meaningless(what, name, choice.only, views)
             for level, having in choice.worlds.items():
                 if isinstance(what, Scene):
                     worlds = [what["World_Name"]] if what[name] == level else []

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any, Literal, get_args
 
 from torchmultiverse.engines.contract import Asset, Catalogue, CharacterClass, Choice
-from torchmultiverse.scenes import FACTORS, Factor, published_levels
+from torchmultiverse.scenes import FACTORS, OWN, Factor, may_be_own, published_levels
 
 Listed = Literal["factors", "worlds", "characters", "classes", "textures", "lights"]
 LISTED: tuple[Listed, ...] = get_args(Listed)
@@ -104,7 +104,7 @@ def _factor(factor: Factor, choice: Choice | None) -> dict[str, Any]:
         "column": factor.column,
         "type": _TYPES[factor.kind],
         "unit": factor.unit,
-        "levels": levels or f"{low:g} to {high:g}",
+        "levels": levels or f"{low:g} to {high:g}" + (f", or {OWN}" if may_be_own(factor) else ""),
         "low": None if levels else low,
         "high": None if levels else high,
         "default": "must be given" if factor.default is None else str(factor.default),

@@ -18,7 +18,7 @@ from importlib.metadata import EntryPoint
 from typing import Any
 
 from torchmultiverse.engines.contract import Catalogue, Engine
-from torchmultiverse.errors import EngineError, nearest
+from torchmultiverse.errors import EngineError, nearest, shortened
 from torchmultiverse.plugins import load_plugin, origin, plugins
 
 GROUP = "torchmultiverse.engines"
@@ -113,8 +113,7 @@ def find_engine(name: str) -> EngineEntry:
         return BUILT_IN[name]
     others = _others()
     if name not in others:
-        known = engine_names()
-        raise EngineError(f"no engine '{name}': there are {', '.join(known)}.{nearest(name, known)}")
+        raise EngineError(f"no engine {shortened(name)}.{nearest(name, engine_names())}")
     point = others[name]
     found = load_plugin(point, "engine", EngineError)
     if isinstance(found, EngineEntry):

@@ -23,7 +23,7 @@ from torchmultiverse.engines.contract import (
     capability,
 )
 from torchmultiverse.engines.dispatch import Dispatcher, LeaseHolder, Rendered, RenderTask, Slot, settle_all
-from torchmultiverse.errors import EngineError, ProtocolError, TorchMultiverseError
+from torchmultiverse.errors import EngineError, ProtocolError, TorchMultiverseError, shortened
 from torchmultiverse.scenes import Scene
 
 log = logging.getLogger(__name__)
@@ -172,7 +172,7 @@ class Runner(threading.Thread):
             if holder.abandoned:
                 return
             if not isinstance(answer, Frame | Failure):
-                raise EngineError(f"the engine yielded {answer!r:.80}: neither a Frame nor a Failure")
+                raise EngineError(f"the engine yielded {shortened(answer)}: neither a Frame nor a Failure")
             if not holder.leased:
                 raise EngineError("the engine answered more often than it was asked")
             if self._check is not None and isinstance(answer, Frame) and answer.engine:

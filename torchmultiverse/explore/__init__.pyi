@@ -12,6 +12,7 @@ from .running import explore_forever as explore_forever
 from .running import make_studio as make_studio
 from .server import Explorer as Explorer
 from .studio import Studio as Studio
+from .widget import explorer_widget as explorer_widget
 
 __all__ = [
     "Control",
@@ -24,6 +25,7 @@ __all__ = [
     "Studio",
     "engine_controls",
     "explore_forever",
+    "explorer_widget",
     "load_finding",
     "make_studio",
     "neighbourhood",

@@ -76,12 +76,13 @@ def _control(factor: Factor, catalogue: Catalogue) -> Control:
         "default": factor.default, "required": factor.default is None,
     }  # fmt: skip
     choice = catalogue.factors.get(factor.wire)
+    if factor.kind == "list" or (factor.kind == "category" and (choice is None or choice.levels is None)):
+        return Control(kind="text", **said)
     if factor.kind == "category":
-        if choice is None or choice.levels is None:
-            return Control(kind="text", **said)
+        assert choice is not None
         levels = [
             Level(value=level, name=level_name(level, factor.wire), about=choice.about.get(level, ""))
-            for level in choice.levels
+            for level in choice.levels or ()
         ]
         return Control(kind="levels", levels=levels, **said)
     low = factor.low if choice is None or choice.low is None else choice.low

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from torchmultiverse.documents import Record
 from torchmultiverse.engines import CharacterClass
-from torchmultiverse.errors import ModelError
+from torchmultiverse.errors import ModelError, shortened
 from torchmultiverse.evaluation import logits_of
 from torchmultiverse.models import Classifier, FloatArray, ImageEncoder, ImageTextModel, Model, ModelInfo, Scorer
 from torchmultiverse.scenes import spoken
@@ -98,7 +98,9 @@ class Reader:
         """Ask for these captions from now on; none: for the names of what is there."""
         wrong = next((text for text in captions if not text.strip() or len(text) > 200), None)
         if wrong is not None or len(captions) > MOST_CAPTIONS:
-            raise ModelError(f"captions: at most {MOST_CAPTIONS} of 1 to 200 characters each, not {wrong!r:.40}")
+            raise ModelError(
+                f"captions: at most {MOST_CAPTIONS} of 1 to 200 characters each, not {shortened(wrong, 40)}"
+            )
         self._captions, self._texts = list(captions), None
 
     def read(self, image: Image.Image, true: Sequence[str], most: int = 5) -> Reading:
@@ -128,7 +130,7 @@ class Reader:
             return _softmax(logits), texts, [k in right for k in range(len(logits))]
         if isinstance(model, ImageEncoder) and not isinstance(model, ImageTextModel):
             return self._similarity(model.encode_image([image])[0])
-        captions = self._captions or [self._template.format(name) for name in self._names]
+        captions = self._captions or [_with_article(self._template.format(name)) for name in self._names]
         is_right = [self._holds(text, true) for text in captions]
         if not captions:
             raise ModelError("the engine does not say what its characters are: write captions to ask for")
@@ -169,6 +171,11 @@ class Reader:
 
         names = imagenet_names()
         return list(names) if len(names) == width else [f"class {k}" for k in range(width)]
+
+
+def _with_article(text: str) -> str:
+    """Return a sentence whose "a" is an "an" where a vowel follows."""
+    return re.sub(r"\b([aA]) (?=[aeiouAEIOU])", r"\1n ", text)
 
 
 def _softmax(scores: np.ndarray) -> FloatArray:

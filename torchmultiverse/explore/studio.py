@@ -445,11 +445,15 @@ def display(name: str) -> str:
     return spoken(name) if found is None else found.display
 
 
+_LIKED = ("SaltFlats", "Zebra")
+
+
 def _some_scene(catalogue: Catalogue) -> Scene:
-    """Return a scene to begin with: the first world, and the first character that is one."""
-    worlds = catalogue.factors.get("World_Name")
-    characters = catalogue.factors.get("Character_Name")
-    first = {"World_Name": worlds.levels[0] if worlds and worlds.levels else "Desert"}
-    if characters and characters.levels:
-        first["Character_Name"] = next((name for name in characters.levels if name != BLANK), BLANK)
-    return Scene(first)
+    """Return a scene to begin with: a zebra on a plain, or else the first world and the first character that is one."""
+    found: dict[str, str] = {"World_Name": "Desert"}
+    for wire, liked in zip(("World_Name", "Character_Name"), _LIKED, strict=True):
+        choice = catalogue.factors.get(wire)
+        levels = [level for level in (choice.levels if choice else None) or () if level != BLANK]
+        if levels:
+            found[wire] = liked if liked in levels else levels[0]
+    return Scene(found)

@@ -32,6 +32,7 @@ from torchmultiverse.scenes import (
     expanded,
     level_name,
     parse_where,
+    unit_of,
 )
 from torchmultiverse.tables import Table, number, text
 
@@ -209,7 +210,8 @@ class DryRun:
         table = Table((text("factor"), number("levels"), text("counts", "pictures per level")))
         for name, counts in self.counts.items():
             shown = ", ".join(f"{level_name(str(level), name)} {n:,}" for level, n in list(counts.items())[:6])
-            table.add(name, len(counts), shown + (", …" if len(counts) > 6 else ""))
+            unit = f" ({unit_of(name)})" if unit_of(name) else ""
+            table.add(name + unit, len(counts), shown + (", …" if len(counts) > 6 else ""))
         yield table
         rate = f"{self.throughput:.2g} pictures/s, {self.source}"
         yield Text(

@@ -18,6 +18,7 @@ from .profile import changed as changed
 from .profile import made as made
 from .profile import script_problem as script_problem
 from .serving import serve_profile as serve_profile
+from .shelf import folder_problem as folder_problem
 from .shelf import is_profile as is_profile
 from .shelf import load_profile as load_profile
 from .shelf import profile_names as profile_names
@@ -25,6 +26,7 @@ from .shelf import profile_path as profile_path
 from .shelf import profiles_folder as profiles_folder
 from .shelf import remove_profile as remove_profile
 from .shelf import save_profile as save_profile
+from .shelf import strange_profiles as strange_profiles
 
 __all__ = [
     "TARGETS",
@@ -38,6 +40,7 @@ __all__ = [
     "check_picture",
     "diagnose",
     "file_name",
+    "folder_problem",
     "instance_folder",
     "is_profile",
     "load_profile",
@@ -53,5 +56,6 @@ __all__ = [
     "save_profile",
     "script_problem",
     "serve_profile",
+    "strange_profiles",
     "template",
 ]

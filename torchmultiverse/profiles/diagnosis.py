@@ -74,7 +74,7 @@ def _instance(name: str, profile: Profile, number: int) -> list[Finding]:
         finally:
             known = {finding.detail for finding in found}
             found += [
-                Finding("note", subject, f"it printed: {one.what}", one.advice)
+                Finding("note", subject, f"it printed: {one.what}", one.advice_for(stack.profile_name))
                 for one in stack.failures
                 if not any(one.what in detail for detail in known)
             ]

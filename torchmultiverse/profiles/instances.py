@@ -20,7 +20,7 @@ from torchmultiverse.errors import DatasetError, EngineError
 from torchmultiverse.files import FolderLock
 from torchmultiverse.paths import component
 from torchmultiverse.profiles.profile import Profile
-from torchmultiverse.profiles.shelf import load_profile
+from torchmultiverse.profiles.shelf import is_profile, load_profile
 from torchmultiverse.resources import cache_folder
 from torchmultiverse.serve import LogFile, UnrealProcess
 
@@ -85,6 +85,7 @@ class ProfileProcess(UnrealProcess):
             generation=found.generation, restarts=found.restarts, **server,
         )  # fmt: skip
         self.name = name
+        self.profile_name = name if is_profile(name) else ""
 
     @override
     def start(self) -> None:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from torchmultiverse.documents import Document
-from torchmultiverse.errors import SpecError, nearest
+from torchmultiverse.errors import SpecError, nearest, shortened
 from torchmultiverse.serve import LOG_BYTES, LOG_FILES, RESTARTS
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -171,7 +171,7 @@ def made(**data: Any) -> Profile:
         place = ".".join(str(part) for part in first["loc"])
         what = first["msg"].removeprefix("Value error, ")
         help_ = Profile.model_fields[str(first["loc"][0])].description if place else ""
-        value = f" = {first['input']!r:.80}" if place else ""
+        value = f" = {shortened(first['input'])}" if place else ""
         raise SpecError(f"{place}{value}: {what} ({help_})" if place else what) from None
 
 

@@ -20,7 +20,7 @@ from bisect import insort
 from collections.abc import Iterator
 from typing import Literal, get_args
 
-from torchmultiverse.errors import EngineError, ProtocolError, nearest
+from torchmultiverse.errors import ProtocolError, SpecError, nearest, shortened
 from torchmultiverse.protocol.datachannel import MAX_PAYLOAD, Broken, Event, File
 
 By = Literal["shared", "websocket"]
@@ -37,10 +37,10 @@ def ways(choice: Choice) -> tuple[By, ...]:
     """Return the ways besides the data channel that a choice leaves, the fastest first.
 
     Raises:
-        EngineError: it is none.
+        SpecError: it is none.
     """
     if choice not in get_args(Choice):
-        raise EngineError(f"pixels = '{choice}' is unknown.{nearest(choice, get_args(Choice))}")
+        raise SpecError(f"pixels = {shortened(choice)} is unknown.{nearest(choice, get_args(Choice))}")
     return WAYS if choice == "auto" else tuple(by for by in WAYS if by == choice)
 
 

@@ -32,6 +32,7 @@ from .object_list import listed as listed
 from .scene import Scene as Scene
 from .scene import canonical_json as canonical_json
 from .scene import scene_seed as scene_seed
+from .scene import setting_seed as setting_seed
 from .semantics import ObjectAsset as ObjectAsset
 from .semantics import SemanticClass as SemanticClass
 from .semantics import class_of as class_of
@@ -67,6 +68,7 @@ from .video import FRAME as FRAME
 from .video import FRAME_TIME as FRAME_TIME
 from .video import NO_CLIP as NO_CLIP
 from .video import Video as Video
+from .video import check_flow as check_flow
 from .video import clip_starts as clip_starts
 from .video import moving_factors as moving_factors
 from .where import Condition as Condition
@@ -112,6 +114,7 @@ __all__ = [
     "base_world",
     "canonical_json",
     "caption_columns",
+    "check_flow",
     "class_of",
     "class_table",
     "classes_of",
@@ -140,6 +143,7 @@ __all__ = [
     "published_levels",
     "said_name",
     "scene_seed",
+    "setting_seed",
     "shipped_specs",
     "spar_caption",
     "spec_path",

@@ -57,13 +57,14 @@ CONDITIONS: dict[str, list[dict[str, Any]]] = {
                 "exposure on top of the world's own, which is fixed and made for its own light; from noon to a "
                 "moonless night the light falls by 27 stops"),
         _number("Camera_Shutter", 0, "ms", 0, 1000, "time for which the shutter is open"),
-        _number("Character_Speed", 0, "m/s", 0, 50, "speed of the characters, nose first, while the shutter is open"),
+        _number("Character_Speed", 0, "m/s", 0, 50,
+                "speed of the characters and of Objects, nose first, while the shutter is open"),
         _number("Camera_Electrons", OWN, "electrons", 10, 1e6,
                 "electrons of a pixel at white: shot noise; own: no noise"),
         _number("Camera_Read_Noise", 0, "electrons", 0, 1000, "std of the noise of reading; needs Camera_Electrons"),
         _number("Camera_Distortion", 0, "", -0.07, 0.5,
-                "distortion of the lens, k1 of Brown's model, x (1 + k1 r²), r in halves of the shorter side; below 0 a "
-                "barrel"),
+                "distortion of the lens, k1 of Brown's model, x (1 + k1 r²), r in halves of the shorter side; below 0 a"
+                " barrel"),
         _number("JPEG_Quality", OWN, "", 1, 100, "quality of a JPEG that the picture has been; own: none"),
         _number("Target_Pixels", OWN, "pixels", 4, 4096,
                 "longest side of the first character in pixels of the sensor; the picture is enlarged to its size"),
@@ -73,9 +74,13 @@ CONDITIONS: dict[str, list[dict[str, Any]]] = {
         _number("Occlusion", 0, "share", 0, 0.95, "share of the first character's pixels that the occluder hides"),
     ],
     "crowding": [
-        _number("Distractors", 0, "objects", 0, 14, "further objects, never of a labelled class"),
-        _category("Distractor_Kind", "any", "class of the distractors"),
-        _number("Distractor_Spacing", 1.2, "widths", 0, 10, "distance between objects in widths of an object"),
+        _number("Distractors", 0, "objects", 0, 14,
+                "further objects that the engine places, never of the class of one that the scene has"),
+        _category("Distractor_Kind", "any", "class of the distractors; any, animal, object, or a class"),
+        _number("Distractor_Spacing", 0.2, "widths", 0, 10,
+                "gap between a distractor and its nearest neighbour, in widths of the two"),
+        _number("Distractor_Yaw", OWN, "degrees", -360, 360, period=360,
+                doc="turn of the camera for which distractors are arranged; own: that of the picture"),
     ],
     "region": [_category("World_Region", OWN, "look of the world that belongs to a part of the earth")],
 }  # fmt: skip

@@ -75,8 +75,9 @@ class Path:
             raise SpecError(f"{place}: {factor.wire} is only said about a scene; what an engine draws can move")
         if not keys:
             raise SpecError(f"{place}.keys is empty; write [[0, value], [seconds, value]]")
-        how = interpolation or ("hold" if factor.kind == "category" else "linear")
-        if factor.kind == "category" and (how != "hold" or add):
+        between = factor.kind in ("number", "vector")
+        how = interpolation or ("linear" if between else "hold")
+        if not between and (how != "hold" or add):
             wrong = "add" if add else f"interpolation = '{how}'"
             raise SpecError(f"{place}.{wrong}: between levels of {factor.wire} there is nothing; 'hold' is right")
         if short_way and factor.period is None:

@@ -46,7 +46,7 @@ NUMBERS: dict[str, tuple[tuple[float, str], ...]] = {
     "Camera_Distance": ((_MOST, "from {n} m away"),),
     "Camera_Height": ((_MOST, "from a height of {n} m"),),
     "Camera_Focus": ((_MOST, "and focused at {n} m"),),
-    "Camera_Exposure": ((0, "underexposed by {n} stops"), (_MOST, "overexposed by {n} stops")),
+    "Camera_Exposure": ((0, "with {n} stops less exposure"), (_MOST, "with {n} stops more exposure")),
     "Camera_Shutter": ((_MOST, "exposed for {n} ms"),),
     "Character_Speed": ((_MOST, "in motion at {n} m/s"),),
     "Camera_Electrons": (
@@ -54,13 +54,14 @@ NUMBERS: dict[str, tuple[tuple[float, str], ...]] = {
     ),
     "Camera_Read_Noise": ((_MOST, "with read noise of {n} electrons"),),
     "Camera_Distortion": (
-        (-0.2, "through a fisheye lens"), (0, "with barrel distortion"), (_MOST, "with pincushion distortion"),
+        (-0.045, "through a fisheye lens"), (0, "with barrel distortion"), (_MOST, "with pincushion distortion"),
     ),
     "JPEG_Quality": ((_MOST, "as a JPEG of quality {n}"),),
     "Target_Pixels": ((_MOST, "at a resolution of {n} pixels"),),
     "Occlusion": ((_MOST, "{percent} % hidden"),),
     "Distractors": ((1.5, "with another object"), (_MOST, "with {n} other objects")),
     "Distractor_Spacing": ((0.005, "side by side"), (_MOST, "{n} widths apart")),
+    "Distractor_Yaw": ((_MOST, "arranged for a camera turned by {n} degrees"),),
 }  # fmt: skip
 """Number → what is said below each limit, in ascending order; ``{n}`` is the number without its sign, ``{km}`` a
 thousandth of it, ``{percent}`` a share."""
@@ -83,10 +84,12 @@ _NAMED = frozenset(("Distractor_Kind", "World_Region"))
 NEEDS = {
     "Camera_Focus": "Camera_Aperture", "Camera_Read_Noise": "Camera_Electrons", "Character_Speed": "Camera_Shutter",
     "Occlusion": "Occluder", "Distractor_Kind": "Distractors", "Distractor_Spacing": "Distractors",
+    "Distractor_Yaw": "Distractors",
 }  # fmt: skip
 """Conditions that change no picture, and are not said, while another one is at its default."""
 _PHOTOGRAPHED = ("Camera_Focal_Length", "Camera_Aperture", "Camera_Distance", "Camera_Height", "Camera_Focus")
 _SUN = "with the sun "
+_ANIMAL = "animal"
 _OBJECTS = "Objects"
 _NAMED_OBJECTS = 4
 """Further objects up to which each is named; more are counted."""
@@ -111,10 +114,14 @@ def conditions_phrase(scene: Scene, raw: bool = True) -> str:
     for name in _order(given):
         if NEEDS.get(name) not in (None, *given) or (name == "Sun_Azimuth" and _is_night(given)):
             continue
+        if name == "Distractor_Kind" and given[name] in (_ANIMAL, "object"):  # said with their number
+            continue
         if name == _OBJECTS:
             text = _objects(scene.get_str(name), raw)
         else:
             text = _word(name, str(given[name]), raw) if name in WORDS else _number(name, _seen(scene, name))
+        if name == "Distractors" and given.get("Distractor_Kind") == _ANIMAL:
+            text = text.replace("object", _ANIMAL)
         if name == "Distractor_Kind" or (name in _PHOTOGRAPHED and said and said[-1].startswith("photographed")):
             said[-1] += f" {text}"
         elif name == "Sun_Azimuth" and said and said[-1].startswith(_SUN):

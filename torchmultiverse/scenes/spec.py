@@ -17,7 +17,7 @@ from torchmultiverse.scenes.factors import FACTORS, FAMILY_COLUMNS, Factor, Fact
 from torchmultiverse.scenes.kinds import AnyDesign, Level, SpecModel
 from torchmultiverse.scenes.spec_schema import with_factors
 from torchmultiverse.scenes.splits import Splits
-from torchmultiverse.scenes.video import FRAME, FRAME_TIME
+from torchmultiverse.scenes.video import FRAME, FRAME_TIME, check_flow
 
 MAX_SPEC_BYTES = 64 * 1024 * 1024
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
@@ -133,6 +133,14 @@ class Spec(SpecModel):
         """
         return self._built
 
+    def check_flow(self) -> None:
+        """Check that flow can be known, where it is asked for.
+
+        Raises:
+            SpecError: it cannot.
+        """
+        check_flow(self.build(), self.render.passes)
+
     def split_rules(self) -> Splits:
         """Return the held-out splits.
 
@@ -236,12 +244,12 @@ def _built_problems(spec: Spec) -> list[str]:
     if "rgb" not in spec.render.passes or len(set(spec.render.passes)) != len(spec.render.passes):
         problems.append(f"render.passes = {spec.render.passes}: 'rgb' must be there, and each pass once")
     problems += _clip_problems(spec)
-    for check in (spec.split_rules, spec.build):  # a spec that loads has a design that can be built
+    for check in (spec.split_rules, spec.build, spec.check_flow):  # a spec that loads has a design that can be built
         try:
             check()
         except SpecError as error:
             problems.append(str(error))
-    return problems
+    return list(dict.fromkeys(problems))  # what hinders two of the checks is said once
 
 
 def _clip_problems(spec: Spec) -> list[str]:

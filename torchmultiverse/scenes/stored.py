@@ -123,9 +123,14 @@ def axis_title(name: str) -> str:
     """
     said = name.replace("_", " ")
     unit = unit_of(name)
-    return f"{said} ({unit})" if unit and not said.lower().endswith(unit) else said
+    return f"{said} ({unit})" if unit else said
 
 
 def unit_of(name: str) -> str:
-    """Return the unit of a condition by its wire or column name, empty of all other factors."""
-    return FACTORS[name].unit if name in FACTORS and FACTORS[name].group else ""
+    """Return the unit of a condition by its wire or column name; empty of all other factors, and where the name has it.
+
+    >>> unit_of("Rain"), unit_of("Camera_Electrons"), unit_of("Camera_Yaw")
+    ('mm/h', '', '')
+    """
+    unit = FACTORS[name].unit if name in FACTORS and FACTORS[name].group else ""
+    return "" if name.lower().endswith(unit.lower()) else unit

@@ -227,6 +227,23 @@ def clip_starts(design: Design) -> NDArray[np.int64] | None:
     return np.concatenate([*starts, np.array([design.count])])
 
 
+def check_flow(design: Design, passes: Sequence[str]) -> None:
+    """Check that the motion of all that a design's frames show is known, where passes are made of it.
+
+    Raises:
+        SpecError: something stands before the first character, which is placed anew in each frame.
+    """
+    asked = [name for name in passes if name.startswith(("flow_", "hidden_"))]
+    standing = (
+        [level for level in design.levels().get("Occluder", ()) if level not in ("none", "edge")] if asked else []
+    )
+    if standing:
+        raise SpecError(
+            f"render.passes: '{asked[0]}' does not go with Occluder = {standing[0]}, which is placed anew in each "
+            "frame; leave the pass out, or the occluder"
+        )
+
+
 def moving_factors(design: Design) -> list[str]:
     """Return the factors of a design that differ between frames of a clip, by wire name."""
     if isinstance(design, Video):

@@ -15,6 +15,9 @@ from pathlib import Path
 from torchmultiverse.documents import Record
 
 _TABLE = Path(__file__).with_name("failures.json")
+PROFILE = "{profile}"
+"""Stands in an advice for the name of the launch profile."""
+_LIST = "torchmultiverse engine list"
 _LONGEST = 2000
 """Characters of a line that are looked at."""
 
@@ -26,7 +29,7 @@ class KnownFailure(Record):
         id: short name.
         patterns: regular expressions, any of which in a line of the output shows it; case does not matter.
         what: what it means, in a few words.
-        advice: what to do.
+        advice: what to do; `PROFILE` in it is the name of the launch profile.
         permanent: whether a process that ended after it would end so again: then it is not started again.
         source: address of a public report of it.
     """
@@ -38,8 +41,18 @@ class KnownFailure(Record):
     permanent: bool
     source: str = ""
 
+    def said_of(self, profile: str = "") -> str:
+        """Return what it means and what to do, in which commands name the launch profile that failed, if it is one."""
+        return f"{self.what}: {self.advice_for(profile)}"
+
+    def advice_for(self, profile: str = "") -> str:
+        """Return what to do, in which commands name a launch profile; without one, where its name is found."""
+        if profile or PROFILE not in self.advice:
+            return self.advice.replace(PROFILE, profile)
+        return self.advice.replace(PROFILE, "NAME") + f" (NAME is a launch profile's, see: {_LIST})"
+
     def __str__(self) -> str:
-        return f"{self.what}: {self.advice}"
+        return self.said_of()
 
 
 @cache
@@ -91,6 +104,11 @@ class FailureScan:
         return any(one.permanent for one in self.found)
 
 
-def advice(found: Sequence[KnownFailure]) -> str:
-    """Return what to do, a line for each failure, to stand below the output; empty where nothing was recognised."""
-    return "".join(f"\n→ {one}" for one in found)
+def advice(found: Sequence[KnownFailure], profile: str = "") -> str:
+    """Return what to do, a line for each failure, to stand below the output; empty where nothing was recognised.
+
+    Args:
+        found: the failures.
+        profile: name of the launch profile that failed, where it is one.
+    """
+    return "".join(f"\n→ {one.said_of(profile)}" for one in found)

@@ -30,6 +30,7 @@ from torchmultiverse.protocol import (
     parse,
     printable,
 )
+from torchmultiverse.scenes import CONDITIONS
 from torchmultiverse.serve.process import Announcer, announce, until_stopped
 from torchmultiverse.serve.rooms import Rooms, room_of
 from torchmultiverse.serve.security import authorised, check_bind, check_origins, origin_allowed
@@ -237,14 +238,18 @@ def _reason(error: object) -> str:
     return str(error).encode("ascii", "replace")[:120].decode()
 
 
-_TYPES = {"index.html": "text/html", "player.js": "text/javascript", "style.css": "text/css"}
+_CONDITIONS = "conditions.json"
+_TYPES = {
+    "index.html": "text/html", "player.js": "text/javascript", "style.css": "text/css", _CONDITIONS: "application/json",
+}  # fmt: skip
 
 
 def _page_file(connection: ServerConnection, path: str) -> Response:
     name = path.strip("/") or "index.html"
     if name not in _TYPES:
         return connection.respond(HTTPStatus.NOT_FOUND, "")
-    response = connection.respond(HTTPStatus.OK, (_PAGE / name).read_text(encoding="utf-8"))
+    text = _conditions() if name == _CONDITIONS else (_PAGE / name).read_text(encoding="utf-8")
+    response = connection.respond(HTTPStatus.OK, text)
     policy = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' blob: data:; media-src 'self' blob:"
     del response.headers["Content-Type"]
     response.headers["Content-Type"] = f"{_TYPES[name]}; charset=utf-8"
@@ -252,6 +257,11 @@ def _page_file(connection: ServerConnection, path: str) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cache-Control"] = "no-cache"
     return response
+
+
+def _conditions() -> str:
+    """Return the table of conditions for the page: a list of ``{"wire", "group", "kind", "default", "unit", …}``."""
+    return json.dumps([{**fields, "group": group} for group, of in CONDITIONS.items() for fields in of])
 
 
 async def _main(arguments: argparse.Namespace, token: str | None) -> None:

@@ -59,6 +59,8 @@ class UnrealProcess(Stack):
         **server: Any,
     ) -> None:
         super().__init__(notify, **server)
+        self.profile_name = ""
+        """Of the launch profile that this is an instance of, where it is one."""
         self._script = script
         self._size = size
         self._adapter = adapter
@@ -145,7 +147,7 @@ class UnrealProcess(Stack):
 
     @override
     def _words(self, child: Child) -> str:
-        return f"{child.tail()}{advice(self._scan.found)}"
+        return f"{child.tail()}{advice(self._scan.found, self.profile_name)}"
 
     @override
     def _hopeless(self, child: Child) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from torchmultiverse.engines import Asset, CharacterClass
-from torchmultiverse.errors import DatasetError
+from torchmultiverse.errors import DatasetError, shortened
 from torchmultiverse.files import write_atomic
 from torchmultiverse.scenes import FACTORS, FAMILY_COLUMNS, FactorTable, Spec
 
@@ -305,7 +305,7 @@ def check_shards(shards: object, place: object) -> None:
         raise DatasetError(f"{place}: 'shards' is no object of files")
     for name, entry in shards.items():
         if not SHARD_NAME.fullmatch(name):
-            raise DatasetError(f"{place} names files that no dataset has, such as {name!r:.80}")
+            raise DatasetError(f"{place} names files that no dataset has, such as {shortened(name)}")
         if not isinstance(entry, Mapping) or not {"rows", "sha256"} <= entry.keys():
             raise DatasetError(f"{place}: of {name} rows and sha256 are not given")
 

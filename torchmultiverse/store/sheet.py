@@ -109,30 +109,46 @@ def dataset_sheet(
     """
     columns, table = columns_of(images), table_of(images.manifest)
     by, across, *named = (_column(name, columns, table) for name in (by, across, *(labels or ())))
-    if by is not None and by == across:
-        raise DatasetError(f"rows and columns are both of '{by}': two factors are needed, or one of them alone")
+    _check_two(by, across)
     factors = _varying(factor_table(columns).column_names, columns, range(len(images)))
     others = [name for name in factors if name not in (by, across)]
     most = count or (8 if by or across else 24)
     strips = {} if by or across else film_strips(images, rng, max(1, most // STRIP), min(most, STRIP))
-    places: Places
-    down: list[Any]
-    right: list[Any]
     if strips:
-        places, down, right = [list(rows) for rows in strips.values()], list(strips), []
         by, others = table[CLIP].column, [table[FRAME_TIME].column]
-    else:
-        places, down, right = _arranged(columns, by, across, others, rng.permutation(len(images)), most)
+    places, down, right = _in_strips(strips) or _arranged(
+        columns, by, across, others, rng.permutation(len(images)), most
+    )
     _check(sum(map(len, places)), side)
-    shown = [row for line in places for row in line if row is not None]
+    shown = _rows(places)
     vary = _varying(factors, columns, shown)
-    said = [name for name in others if name in vary][:_LABELS] if labels is None else named
+    said = _chosen(others, vary) if labels is None else named
     texts = _texts(columns, said, shown, table)
     pictures = dict(zip(shown, images.iter_images(shown), strict=True))
     image = contact_sheet(
         _tiles(places, pictures, texts), side, heads=_all_said(across, right, table), names=_all_said(by, down, table)
     )
     return Sheet(image, tuple(shown), {name: _plain(columns[name][shown[0]]) for name in factors if name not in vary})
+
+
+def _check_two(by: str | None, across: str | None) -> None:
+    """Refuse a sheet whose rows and columns are of one factor."""
+    if by is not None and by == across:
+        raise DatasetError(f"rows and columns are both of '{by}': two factors are needed, or one of them alone")
+
+
+def _in_strips(strips: Mapping[str, Sequence[int]]) -> tuple[Places, list[Any], list[Any]] | None:
+    """Return film strips as rows of pictures, and what the rows are of; ``None`` where there are none."""
+    return ([list(rows) for rows in strips.values()], list(strips), []) if strips else None
+
+
+def _rows(places: Places) -> list[int]:
+    return [row for line in places for row in line if row is not None]
+
+
+def _chosen(others: Sequence[str], vary: Sequence[str]) -> list[str]:
+    """Return the factors that are said below a picture where nobody says which: the first that vary."""
+    return [name for name in others if name in vary][:_LABELS]
 
 
 def _tiles(places: Places, pictures: Mapping[int, Image.Image], texts: Mapping[int, str]) -> list[list[Tile]]:
@@ -231,7 +247,7 @@ def _said(column: str, value: Any, table: FactorTable) -> str:
     if (unit := unit_of(column)) or (column in table and table[column].group and table[column].kind == "number"):
         number = "own" if value == OWN else f"{float(value):.10g}"
         said = column.replace("_", " ")
-        return f"{said} {number}" + (f" {unit}" if unit and value != OWN and not said.endswith(unit) else "")
+        return f"{said} {number}" + (f" {unit}" if unit and value != OWN else "")
     if isinstance(value, str):
         names = table[column].names if column in table else {}
         return next((name for name, level in names.items() if level == value), value)

@@ -14,7 +14,17 @@ from typing_extensions import override
 
 from torchmultiverse.engines import Engine, Failure, Frame, motion
 from torchmultiverse.errors import SpecError, nearest
-from torchmultiverse.scenes import CLIP_PASSES, FRAME, PASSES, Design, Scene, Spec, clip_starts, moving_factors
+from torchmultiverse.scenes import (
+    CLIP_PASSES,
+    FRAME,
+    PASSES,
+    Design,
+    Scene,
+    Spec,
+    check_flow,
+    clip_starts,
+    moving_factors,
+)
 from torchmultiverse.stream.clips import Clips, Item, clip_labels, stacked
 from torchmultiverse.stream.options import StreamOptions
 from torchmultiverse.stream.render_stream import RenderStream
@@ -102,6 +112,7 @@ class ClipStream(RenderStream):
         if between and clips.stride > 1:
             raise SpecError(f"passes: '{between[0]}' is to the next frame, which a stride of {clips.stride} leaves out")
         super().__init__(source, engine, options=replace(chosen, transform=None))
+        check_flow(self.design, passes)
         self._clip_transform = chosen.transform
         self.clips, self.passes = clips, tuple(passes)
         self._sampler = UniformClips(self.design, clips, chosen.seed)

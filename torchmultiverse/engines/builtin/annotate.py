@@ -191,6 +191,7 @@ def objects(
                 "instance": actor.number,
                 "class": classes[actor.number],
                 "name": actor.name,
+                **({"distractor": True} if actor.distractor else {}),
                 "position": actor.position,
                 "box_2d": _box_2d(mine),
                 "box_2d_full": _box_2d(full, margin),

@@ -7,14 +7,15 @@ counts electrons, and the finished picture may have been a JPEG.
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from torchmultiverse.errors import SpecError
 from torchmultiverse.images import jpeg
-from torchmultiverse.scenes import Scene
+from torchmultiverse.scenes import Scene, setting_seed
 
 Array = NDArray[np.float32]
 _BY_GROUP: dict[str, tuple[str, ...]] = {
@@ -26,7 +27,7 @@ _BY_GROUP: dict[str, tuple[str, ...]] = {
         "Camera_Distortion", "JPEG_Quality", "Target_Pixels",
     ),
     "occlusion": ("Occluder", "Occlusion"),
-    "crowding": ("Objects",),
+    "crowding": ("Objects", "Distractors", "Distractor_Kind", "Distractor_Spacing", "Distractor_Yaw"),
     "region": ("World_Region",),
 }  # fmt: skip
 OFFERED = frozenset(wire for group in _BY_GROUP.values() for wire in group)
@@ -49,6 +50,7 @@ class Conditions:
         rain, snow: mm/h and cm/h.
         shutter: seconds that it is open while something falls, where the scene says.
         lens_drops: number of them.
+        setting: seed of where they are, which is the same in all frames of a clip.
     """
 
     fog: float | None = None
@@ -61,6 +63,7 @@ class Conditions:
     snow: float = 0.0
     shutter: float = 0.0
     lens_drops: int = 0
+    setting: int = field(default=0, compare=False)
 
     @property
     def airy(self) -> bool:
@@ -73,10 +76,17 @@ class Conditions:
         return self == Conditions()
 
 
-def conditions_of(scene: Scene) -> Conditions:
-    """Return the conditions of a scene."""
+def conditions_of(scene: Scene, seed: int = 0) -> Conditions:
+    """Return the conditions of a scene in a dataset of some seed.
+
+    Raises:
+        SpecError: a part of a drop.
+    """
     quality = scene.get_number("JPEG_Quality")
     rain, snow = scene.get_float("Rain"), scene.get_float("Snow")
+    drops = round(scene.get_float("Lens_Drops"))
+    if drops != scene.get_float("Lens_Drops"):
+        raise SpecError(f"Lens_Drops = {scene['Lens_Drops']}: a number of drops is whole, such as {drops}")
     return Conditions(
         scene.get_number("Fog_Visibility"),
         scene.get_number("Dust_Visibility"),
@@ -87,7 +97,8 @@ def conditions_of(scene: Scene) -> Conditions:
         rain,
         snow,
         scene.get_float("Camera_Shutter") / 1000 if rain or snow else 0.0,
-        round(scene.get_float("Lens_Drops")),
+        drops,
+        setting_seed(seed, scene) if drops else 0,
     )
 
 

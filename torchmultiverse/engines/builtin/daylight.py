@@ -12,6 +12,7 @@ Spencer, 1942). All is a function of the world's name, its sky and the levels.
 from __future__ import annotations
 
 import hashlib
+import math
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -55,7 +56,7 @@ def illuminance(elevation: float) -> float:
     elevation = max(elevation, NIGHT)
     terms = next(terms for low, terms in _POLYNOMIALS if elevation >= low)
     x = elevation / 90
-    return float(10.0 ** sum(term * x**k for k, term in enumerate(terms)))
+    return math.pow(10, sum(term * x**k for k, term in enumerate(terms)))
 
 
 def clouded(share: float) -> float:
@@ -64,7 +65,7 @@ def clouded(share: float) -> float:
     >>> clouded(0), clouded(1)
     (1.0, 0.25)
     """
-    return 1 - 0.75 * float(share) ** 3.4
+    return 1 - 0.75 * math.pow(share, 3.4)
 
 
 def beam(share: float) -> float:
@@ -132,7 +133,7 @@ def _dusky(radiance: Array, d: Array, dusk: float) -> Array:
     even = luminance ** (1 - 0.4 * dusk)
     even *= luminance.mean() / even.mean()
     even += 0.3 * dusk * luminance.mean()
-    low = smoothstep(0.5, 0.0, d[..., 2]) * smoothstep(-0.7, 0.9, d[..., 0])
+    low = smoothstep(0.5, 0.0, d[..., 2]) * smoothstep(-0.3, 0.95, d[..., 0])
     belt = smoothstep(0.3, 0.1, d[..., 2]) * smoothstep(0.2, -0.8, d[..., 0])
     color = mix(mix(_BLUE_HOUR, _GLOW, low), _BELT, 0.5 * belt * (1 - dusk))
     own = radiance / np.maximum(luminance, 1e-30)[..., None]

@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from torchmultiverse.engines import Asset, Catalogue, Choice, Engine, Failure, Frame, RenderOptions, class_list
 from torchmultiverse.engines.builtin import annotate, conditions, offers, placement, relative
-from torchmultiverse.engines.builtin.crowd import FIRST, FurtherInstances, further_actors
+from torchmultiverse.engines.builtin.crowd import ANY, FIRST, KINDS, Crowd, further_actors
 from torchmultiverse.engines.builtin.footprint import centre_of_mass
 from torchmultiverse.engines.builtin.lru import LruCache
 from torchmultiverse.engines.builtin.motion import motion_of, set_off
@@ -33,7 +33,7 @@ from torchmultiverse.engines.builtin.world_builder import load_world
 from torchmultiverse.engines.builtin.world_conditions import WorldConditions, apply_conditions, world_conditions_of
 from torchmultiverse.errors import EngineError, SpecError, nearest
 from torchmultiverse.resources import data_folder
-from torchmultiverse.scenes import BLANK, FACTORS, OWN, Scene, base_world, classes_of, scene_seed
+from torchmultiverse.scenes import BLANK, FACTORS, OWN, Scene, SemanticClass, base_world, classes_of, scene_seed
 
 REVISION = 5
 """Picture revision: raised by whoever changes what any scene looks like, in whatever module.
@@ -71,7 +71,8 @@ class AssetSource(Protocol):
 
     ``classes`` are those that characters are of which their names do not tell (see `scenes.classes_of`), by character.
 
-    ``regions`` are the looks that worlds have beside their own: by world, then name, in a few words.
+    ``regions`` are the looks that worlds have beside their own: by world, then name, in a few words. ``conditions``
+    names the worlds that have a condition, by its wire name, where not all have it.
     ``packs`` names the packs of assets it draws from, ``assets`` says whose they are, ``about`` what worlds and
     characters are in a few words (by kind, then name), ``fingerprint`` is of all that a picture can show of them.
     ``side`` is that of the picture in pixels: a mesh need not be finer than what the picture can show, and the fewer
@@ -85,6 +86,7 @@ class AssetSource(Protocol):
     def worlds(self) -> list[str]: ...  # noqa: D102
     def world(self, name: str, region: str = OWN) -> World: ...  # noqa: D102
     def regions(self) -> dict[str, dict[str, str]]: ...  # noqa: D102
+    def conditions(self) -> dict[str, list[str]]: ...  # noqa: D102
     def packs(self) -> list[str]: ...  # noqa: D102
     def assets(self) -> list[Asset]: ...  # noqa: D102
     def about(self) -> dict[str, dict[str, str]]: ...  # noqa: D102
@@ -136,6 +138,10 @@ class ProceduralAssets(AssetSource):
     @override
     def regions(self) -> dict[str, dict[str, str]]:
         return region_table()
+
+    @override
+    def conditions(self) -> dict[str, list[str]]:
+        return offers.worlds_with({name: load_spec(name)[0] for name in self.worlds()})
 
     @override
     def assets(self) -> list[Asset]:
@@ -193,7 +199,7 @@ def describe(assets: AssetSource | None = None) -> Catalogue:
     surfaces = {name: texture_kind(name) for name in textures if name in TEXTURES} | about.get("texture", {})
     texture = Choice(levels=textures, about=surfaces)
     position = Choice(levels=list(placement.POSITIONS))
-    light = FACTORS["Scene_Light"].names
+    light, classes = FACTORS["Scene_Light"].names, class_list(names, source.classes())
     # A suffix is a view of a world in the published configs; here each has one.
     views = {f"{world}_0": world for world in worlds}
     choices = {
@@ -203,15 +209,17 @@ def describe(assets: AssetSource | None = None) -> Catalogue:
         "Character_Texture": texture, "Character2_Texture": texture,
         "Character1_Pos": position, "Character2_Pos": position,
         "Occluder": Choice(levels=list(OCCLUDERS), about=OCCLUDERS),
+        "Distractor_Kind": Choice(levels=[ANY, *KINDS, *(one.name for one in classes)]),
         "World_Region": region_choice(source.regions()),
     }  # fmt: skip
+    only = source.conditions()
     return Catalogue(
         engine="builtin",
         version=importlib.metadata.version("torchmultiverse"),
         passes=["rgb", "mask", "class", "depth", "normals"],
         figure_ground=True,
         factors={
-            factor.wire: Choice(low=factor.low, high=factor.high)
+            factor.wire: Choice(low=factor.low, high=factor.high, only=only.get(factor.wire))
             if factor.kind in ("number", "list")
             else choices.get(factor.wire, Choice())
             for factor in FACTORS
@@ -219,7 +227,7 @@ def describe(assets: AssetSource | None = None) -> Catalogue:
         },
         packs=source.packs(),
         assets=source.assets(),
-        classes=class_list(names, source.classes()),
+        classes=classes,
     )
 
 
@@ -256,7 +264,7 @@ class BuiltinEngine(Engine):
         self._worlds = LruCache(worlds, cyclic=True)
         self._characters = LruCache(96)
         self._instances = LruCache(8)
-        self._further = FurtherInstances(self._assets.load)
+        self._crowd = Crowd(self._assets.load)
         self._occlusion = Occlusion()
         self._catalogue: Catalogue | None = None
         self._closed = False
@@ -273,9 +281,9 @@ class BuiltinEngine(Engine):
         return self._assets.names()
 
     @cached_property
-    def _classes(self) -> dict[str, int]:
-        """The number of each character's class, which is the same in all pictures of an engine."""
-        return {name: found.id for name, found in classes_of(self._names, self._assets.classes()).items()}
+    def _classes(self) -> dict[str, SemanticClass]:
+        """Each character's class, whose number is the same in all pictures of an engine."""
+        return classes_of(self._names, self._assets.classes())
 
     @cached_property
     def _textures(self) -> list[str]:
@@ -322,32 +330,22 @@ class BuiltinEngine(Engine):
         for name, value in scene.wire.items():
             if scene.table[name].group and name not in conditions.OFFERED:
                 raise SpecError(f"{name} = {value}: the built-in engine cannot vary it")
-        surroundings = conditions.conditions_of(scene)
+        surroundings = conditions.conditions_of(scene, options.seed)
         on_device = self.on_device and surroundings.plain  # conditions are the host's work
-        actors = [*set_off(scene, placement.scene_actors(scene)), *further_actors(scene)]
+        actors = set_off(scene, [*placement.scene_actors(scene), *further_actors(scene)])
         for actor in actors:
             if actor.name not in self._names:
                 raise SpecError(f"no character '{actor.name}'.{nearest(actor.name, self._names)}")
             if actor.texture not in self._textures:
                 raise SpecError(f"no texture '{actor.texture}'.{nearest(actor.texture, self._textures)}")
-        name = scene.get_str("World_Name")
-        if name not in self._world_names:
-            name = base_world(name)
-        if name not in self._world_names:
-            raise SpecError(f"no world '{name}'.{nearest(name, self._world_names)}")
-        renderer = self._world(name, world_conditions_of(scene))
+        renderer = self._world(self._known_world(scene), world_conditions_of(scene))
         offers.refuse(renderer.world, scene)
         around = renderer.surround() if surroundings.airy else None
         loaded = time.perf_counter()
         kind = placement.layout(scene, actors)
         view = placement.view(scene, renderer.world, kind, options.size)
-        two = [actor for actor in actors if actor.number < FIRST]
-        instances: list[CharacterInstance | None] = [None] * max((actor.number for actor in two), default=0)
-        for actor in two:
-            instances[actor.number - 1] = self._instance(actor, two, renderer, min(options.size))
-        instances = self._arranged(instances, two, renderer, min(options.size))
-        instances = self._further.added(instances, actors[len(two) :], renderer.world, _key(renderer.world), view)
-        classes = {actor.number: self._classes[actor.name] for actor in actors}
+        actors, instances = self._characters_in(scene, renderer, actors, view, kind)
+        classes = {actor.number: self._classes[actor.name].id for actor in actors}
         occluded = self._occlusion.find(scene, actors, instances, renderer, view, classes.values())
         view = occluded.view
         renderer.set_characters(instances, occluded.scenery)
@@ -398,6 +396,19 @@ class BuiltinEngine(Engine):
             info=info,
         )
 
+    def _known_world(self, scene: Scene) -> str:
+        """Return the name of a scene's world, without the suffix of a view.
+
+        Raises:
+            SpecError: there is none of that name.
+        """
+        name = scene.get_str("World_Name")
+        if name not in self._world_names:
+            name = base_world(name)
+        if name not in self._world_names:
+            raise SpecError(f"no world '{name}'.{nearest(name, self._world_names)}")
+        return name
+
     def _world(self, name: str, asked: WorldConditions) -> WorldRenderer:
         """Return a world as its conditions make it, loaded; its light and what covers it change without loading."""
 
@@ -407,6 +418,24 @@ class BuiltinEngine(Engine):
         renderer: WorldRenderer = self._worlds.get((name, asked.built), loaded)
         renderer.change(asked)
         return renderer
+
+    def _characters_in(
+        self,
+        scene: Scene,
+        renderer: WorldRenderer,
+        actors: list[placement.Actor],
+        view: placement.View,
+        kind: placement.Layout,
+    ) -> tuple[list[placement.Actor], list[CharacterInstance | None]]:
+        """Return all that stands in a scene, and its meshes in their places, by number - 1."""
+        side = min(view.size)
+        two = [actor for actor in actors if actor.number < FIRST]
+        instances: list[CharacterInstance | None] = [None] * max((actor.number for actor in two), default=0)
+        for actor in two:
+            instances[actor.number - 1] = self._instance(actor, two, renderer, side)
+        instances = self._arranged(instances, two, renderer, side)
+        place = renderer.world, _key(renderer.world), kind
+        return self._crowd.joined(scene, actors, instances, place, view, self._classes)
 
     def _instance(
         self, actor: placement.Actor, actors: list[placement.Actor], renderer: WorldRenderer, side: int
@@ -465,4 +494,4 @@ class BuiltinEngine(Engine):
         self._worlds.values.clear()
         self._characters.values.clear()
         self._instances.values.clear()
-        self._further.clear()
+        self._crowd.clear()

@@ -23,7 +23,7 @@ NEAREST = 0.25
 """Metres from the eye: what would fall nearer falls on the hood of the lens."""
 WIND = (0.6, 0.0, 0.0)
 """Metres a second: light air, the same in all pictures."""
-_OPAQUE = {"rain": 1 / 800, "snow": 1 / 150}
+_OPAQUE = {"rain": 1 / 1600, "snow": 1 / 150}
 """Seconds: with the shutter open longer, they are as opaque as if it were open so long. A pixel is behind a drop for a
 third of a millisecond. At 1/60 s it loses 2 %: an eye that sees drops move notices that, in a still it is lost."""
 _GUST = {"rain": 0.15, "snow": 0.3}

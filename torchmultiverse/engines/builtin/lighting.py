@@ -15,16 +15,15 @@ from numpy.typing import NDArray
 from torchmultiverse.engines.builtin import daylight
 from torchmultiverse.engines.builtin.mesh import MeshPart
 from torchmultiverse.engines.builtin.sky import horizontal_irradiance
-from torchmultiverse.engines.builtin.world import World
+from torchmultiverse.engines.builtin.world import World, WorldSpec
 from torchmultiverse.errors import SpecError
 
 _HORIZON = 15.0
 _GRADIENT = "under a sky of its own, which no sun lights"
 
 
-def why_no_sun(world: World) -> str | None:
+def why_no_sun(spec: WorldSpec) -> str | None:
     """Return why no sun can be moved and no clouds drawn up in a world; None where they can."""
-    spec = world.spec
     return spec.no_sun or (None if spec.sky.kind == "daylight" else _GRADIENT)
 
 
@@ -53,7 +52,7 @@ def sunlit(world: World, elevation: float | None, azimuth: float | None, overcas
     named = [f"{name} = {value:g}" for name, value in asked.items() if value is not None]
     if not named:
         return world
-    if (why := why_no_sun(world)) is not None:
+    if (why := why_no_sun(world.spec)) is not None:
         raise SpecError(
             f"{named[0]}: {world.name} is {why}; leave it 'own', or take a world with a sun, such as Desert or Grass"
         )

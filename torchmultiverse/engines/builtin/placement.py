@@ -39,7 +39,7 @@ _LAYOUTS: dict[Layout, tuple[float, float, float]] = {
     "stack": (6.9, 1.8, FOV),
     "free": (6.9, 1.8, 51.0),
 }
-_LOCATION = _SPECIES_SIZE / 150
+UNIT = _SPECIES_SIZE / 150
 """Metres of one unit of ``Character_Location``: in the published scenes an object's longest edge has 150 of them."""
 
 
@@ -134,7 +134,7 @@ class View:
 @dataclass(frozen=True)
 class Actor:
     """One character of a scene: its factors, and ``travel``, the metres that it goes nose first while the shutter is
-    open."""
+    open; whether the engine added it."""
 
     number: int
     name: str
@@ -146,6 +146,7 @@ class Actor:
     position: str
     location: tuple[float, float, float] = (0.0, 0.0, 0.0)
     travel: float = 0.0
+    distractor: bool = False
 
 
 def scene_actors(scene: Scene) -> list[Actor]:
@@ -200,7 +201,7 @@ def layout(scene: Scene, actors: list[Actor]) -> Layout:
 
 def spot(actor: Actor) -> tuple[float, float]:
     """Return where a character stands, metres: x and y."""
-    away, right, _ = (part * _LOCATION for part in actor.location)
+    away, right, _ = (part * UNIT for part in actor.location)
     return {"left": -_SIDE, "right": _SIDE}.get(actor.position, 0.0) + right, away
 
 
@@ -231,7 +232,7 @@ def place(
     middle = (low + high).astype(float) / 2
     turned = product((vertices - middle) * actor.scale, turn.T)
     x, y = spot(actor)
-    up = actor.location[2] * _LOCATION
+    up = actor.location[2] * UNIT
     low, high = extent(turned)
     centre = (low + high) / 2 if anchor is None else turn @ ((np.asarray(anchor, float) - middle) * actor.scale)
     offset = np.array([x - centre[0], y - centre[1], world.ground(x, y) + up - low[2]])

@@ -186,7 +186,7 @@ def postprocess(
         distance = buffers.distance if buffers.air is None else buffers.air
         color = through_weather(color, distance, view, conditions, light_around, seed)
     if conditions.lens_drops:
-        rng = np.random.default_rng([seed, _LENS])
+        rng = np.random.default_rng([conditions.setting, _LENS])
         color = through_drops(color, lens_drops(conditions.lens_drops, view.size, rng))
     color = color * (tint(light) * world.exposure).astype(np.float32)
     if spec.glow > 0:

@@ -15,7 +15,7 @@ from torchmultiverse.engines.builtin.world import World
 
 Array = NDArray[np.float32]
 _ROWS, _COLUMNS = 64, 128
-_FACE, _SAMPLES = 16, 32
+_FACE, _SAMPLES = 16, 64
 _HEIGHT = 1.5
 """Metres above the ground: where an eye would be."""
 _WATER = 1.333

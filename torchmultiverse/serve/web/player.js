@@ -209,6 +209,46 @@ function fillClasses(classes, character, none) {
   choose();
 }
 
+// Conditions are controls of their own, those that the engine offers: empty is what a scene without them has. What
+// they are called and measured in is the server's table; without one there are none.
+async function fillConditions(factors) {
+  const table = await fetch("conditions.json").then((answer) => answer.ok ? answer.json() : []).catch(() => []);
+  const kept = conditions();
+  const groups = new Map();
+  for (const one of table) {
+    const choice = factors[one.wire];
+    if (!choice) continue;
+    const field = document.createElement(one.kind === "number" ? "input" : "select");
+    if (one.kind === "number") {
+      Object.assign(field, { type: "number", min: choice.low ?? one.low, max: choice.high ?? one.high, step: "any", placeholder: one.default });
+    } else {
+      const levels = (choice.levels ?? []).filter((level) => level !== one.default);
+      field.replaceChildren(new Option(one.default, ""), ...levels.map((level) => new Option(choice.about?.[level] ?? level, level)));
+    }
+    field.name = one.wire;
+    field.title = one.doc;
+    field.value = kept[one.wire] ?? "";
+    const label = document.createElement("label");
+    const unit = one.unit && !one.wire.toLowerCase().endsWith(one.unit) ? ` (${one.unit})` : "";
+    label.append(one.wire.replaceAll("_", " ") + unit, field);
+    if (!groups.has(one.group)) groups.set(one.group, []);
+    groups.get(one.group).push(label);
+  }
+  $("conditions").replaceChildren(...[...groups].map(([group, labels]) => {
+    const details = document.createElement("details");
+    const summary = document.createElement("summary");
+    summary.textContent = group;
+    details.open = labels.some((label) => label.lastChild.value !== "");
+    details.append(summary, ...labels);
+    return details;
+  }));
+}
+
+function conditions() {
+  const fields = [...$("conditions").querySelectorAll("input, select")].filter((field) => field.value !== "");
+  return Object.fromEntries(fields.map((field) => [field.name, field.type === "number" ? Number(field.value) : field.value]));
+}
+
 async function start() {
   const answer = await ask({ do: "catalogue" });
   const catalogue = JSON.parse(await answer.files.catalogue.text());
@@ -217,6 +257,7 @@ async function start() {
   fillClasses(catalogue.classes ?? [], character, "blank");
   fill($("texture"), texture, "Default");
   fill($("light"), light, "255,255,255,0", (level) => light?.about?.[level] ?? level);
+  await fillConditions(catalogue.factors);
   const animal = [...$("character").options].find((option) => option.value !== "blank");
   if (animal && $("character").value === "blank") $("character").value = animal.value;
   $("fields").disabled = false;
@@ -235,7 +276,7 @@ async function render() {
   const begun = performance.now();
   const scene = {
     World_Name: $("world").value, Character_Name: $("character").value,
-    Character_Rotation_Yaw: Number($("yaw").value), Camera_Yaw: Number($("camera").value),
+    Character_Rotation_Yaw: Number($("yaw").value), Camera_Yaw: Number($("camera").value), ...conditions(),
   };
   // An engine need not know these; then nothing but the default can be chosen.
   if ($("texture").value !== "Default") scene.Character_Texture = $("texture").value;

@@ -38,10 +38,10 @@ export const createState = (channel: Channel) => {
 
   const send = (request: Request) => channel.send(request);
 
-  const look = () => {
+  const look = (told = false) => {
     number += 1;
     waiting.value = true;
-    problem.value = "";
+    if (!told) problem.value = "";
     send({ type: "look", number, factors: factors.value });
   };
 
@@ -83,7 +83,7 @@ export const createState = (channel: Channel) => {
         ready.value = event;
         busy.value = "";
         if (first) factors.value = event.factors;
-        look();
+        look(true); // an engine that came back says nothing of why it had gone
         break;
       }
       case "picture":
@@ -194,10 +194,13 @@ export type State = ReturnType<typeof createState>;
 export const valueOf = (factors: Factors, control: Control): Value =>
   factors[control.factor] ?? control.default ?? "";
 
-const spoken = (wire: string) => wire.replace(/^Character(\d?)_/, "").replaceAll("_", " ");
+const NAMES: Record<string, string> = {
+  World_Name: "World", World_Region: "Region", Scene_Light: "Colour of the light", JPEG_Quality: "JPEG quality",
+  Character1_Pos: "Place", Character2_Pos: "Place",
+};
 export const label = (wire: string) => {
-  const text = spoken(wire);
-  return text.charAt(0) + text.slice(1).toLowerCase();
+  const text = wire.replace(/^Character\d?_/, "").replaceAll("_", " ");
+  return NAMES[wire] ?? text.charAt(0) + text.slice(1).toLowerCase();
 };
 
 export const nameOf = (control: Control | undefined, value: Value): string =>

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torchmultiverse.engines.builtin.crowd.detail import Detail, coarser
 from torchmultiverse.engines.builtin.lru import LruCache
 from torchmultiverse.engines.builtin.mesh import MeshPart
+from torchmultiverse.engines.builtin.motion import motion_of
 from torchmultiverse.engines.builtin.part_arrays import placed_parts
 from torchmultiverse.engines.builtin.placement import Actor, View, place, spot
 from torchmultiverse.engines.builtin.tracer import CharacterInstance
@@ -19,6 +20,8 @@ from torchmultiverse.engines.builtin.world import World
 _FULL = 3.42
 """Height that the picture shows at the place of one character alone, metres: what a mesh's detail is made for."""
 _LEAST, _MOST = 2.0**-9, 2.0**-3
+CELL = 2.0**-5
+"""How fine the meshes are by which distractors are measured, metres."""
 
 
 class Loaded(Protocol):
@@ -79,9 +82,14 @@ class FurtherInstances:
             mesh = self.mesh(actor.name, actor.texture, min(view.size), cell)
             vertices, normals = place(actor, [], world, mesh.vertices, mesh.normals, mesh.hover, mesh.anchor)
             parts = placed_parts(mesh.parts, vertices, normals)
-            return CharacterInstance(vertices, mesh.faces, normals, mesh.color, mesh.roughness, parts)
+            motion = motion_of(actor)
+            return CharacterInstance(vertices, mesh.faces, normals, mesh.color, mesh.roughness, parts, motion)
 
         return self._placed.get((world_key, cell, actor), placed)  # type: ignore[no-any-return]
+
+    def measure(self, name: str) -> Detail:
+        """Return a character's mesh by which it is measured: the same for pictures of any size."""
+        return self.mesh(name, "Default", 1 << 12, CELL)
 
     def mesh(self, name: str, texture: str, side: int, cell: float) -> Detail:
         """Return a character's mesh with cells of so many metres, for a picture of so many pixels a side."""

@@ -58,6 +58,23 @@ class _Region:
         return np.asarray((self.corner + self.size * shares) @ self.axes + self.eye)
 
 
+@dataclass(frozen=True)
+class _Looks:
+    """What leaves look like, by chance: standard normal numbers (N, 4) and numbers of 0 to 1 (N, 5)."""
+
+    normal: Array
+    even: Array
+
+    @classmethod
+    def of(cls, rng: np.random.Generator) -> _Looks:
+        """Return those of all leaves that there can be."""
+        return cls(rng.standard_normal((_MOST, 4)), rng.random((_MOST, 5)))
+
+    def of_leaves(self, order: NDArray[np.int64]) -> _Looks:
+        """Return those of some leaves, in this order."""
+        return _Looks(self.normal[order], self.even[order])
+
+
 def _region(target: Target) -> _Region:
     right, up, forward = target.upright
     gap = target.gap(forward)
@@ -83,12 +100,14 @@ def leaves(target: Target, rng: np.random.Generator) -> Family:
     """
     region = _region(target)
     count = int(min(_DEPTH * region.size[0] * region.size[1] / (0.36 * region.leaf**2), _MOST))
-    places, chance = rng.random((count, 3)), rng.random(count)
+    # Drawn for as many as there can be, so that each is the same in all pictures of a clip.
+    places, chance, looks = rng.random((_MOST, 3))[:count], rng.random(_MOST)[:count], _Looks.of(rng)
     # They come from above downwards, later at the sides and in some gaps, and with some chance.
     x = places[:, 0]
     late = 1 - places[:, 1] + _SAG * (2 * x - 1) ** 2 + 0.12 * np.sin(13 * x + rng.uniform(0, 6))
-    places = places[np.argsort((1 - _SPREAD) * late + _SPREAD * chance, kind="stable")]
-    foliage = _leaves(rng, region.world(places), region, _GREENS[int(rng.integers(len(_GREENS)))])
+    order = np.argsort((1 - _SPREAD) * late + _SPREAD * chance, kind="stable")
+    greens = _GREENS[int(rng.integers(len(_GREENS)))]
+    foliage = _leaves(looks.of_leaves(order), region.world(places[order]), region, greens)
     branches = _branches(rng, region)
     corners, triangles = len(foliage.vertices) // count, len(foliage.faces) // count
     pixels, depth = target.view.project(foliage.vertices)
@@ -120,21 +139,20 @@ def leaves(target: Target, rng: np.random.Generator) -> Family:
     return Family(made, hides)
 
 
-def _leaves(rng: np.random.Generator, places: Array, region: _Region, greens: tuple[RGB, RGB]) -> Mesh:
+def _leaves(looks: _Looks, places: Array, region: _Region, greens: tuple[RGB, RGB]) -> Mesh:
     """Return leaves, folded along their rib, that hang from their places (N, 3)."""
     n = len(places)
+    size, bent, blend, tone, shade = looks.even.T
+    swing, away, aside, rise = looks.normal.T
     # Each hangs down and outwards, and shows more or less of its face to the eye.
-    angle = rng.normal(0, 0.7, n)
-    along = np.stack([np.sin(angle), -np.cos(angle), rng.normal(0, 0.35, n)], -1)
+    along = np.stack([np.sin(0.7 * swing), -np.cos(0.7 * swing), 0.35 * away], -1)
     along /= np.linalg.norm(along, axis=1, keepdims=True)
-    facing = np.stack([rng.normal(0, 0.45, n), rng.normal(0.25, 0.4, n), -np.ones(n)], -1)
-    across = np.cross(along, facing)
+    across = np.cross(along, np.stack([0.45 * aside, 0.25 + 0.4 * rise, -np.ones(n)], -1))
     across /= np.linalg.norm(across, axis=1, keepdims=True)
     face = np.cross(across, along)
-    scale = region.leaf * rng.uniform(0.65, 1.2, n)
+    scale = region.leaf * (0.65 + 0.55 * size)
     t, w = _OUTLINE.T
-    bend = rng.uniform(0.0, 0.3, n)[:, None] * t**2
-    rib = t[None, :, None] * along[:, None] - bend[..., None] * face[:, None]
+    rib = t[None, :, None] * along[:, None] - (0.3 * bent[:, None] * t**2)[..., None] * face[:, None]
     side = (w * 0.27)[None, :, None] * (across[:, None] + 0.35 * face[:, None])
     other = (w * 0.27)[None, :, None] * (-across[:, None] + 0.35 * face[:, None])
     points = np.concatenate([rib, rib + side, rib + other], 1) * scale[:, None, None] @ region.axes + places[:, None]
@@ -146,9 +164,9 @@ def _leaves(rng: np.random.Generator, places: Array, region: _Region, greens: tu
     every = (faces[None] + (np.arange(n) * 3 * k)[:, None, None]).reshape(-1, 3)
     one = np.concatenate([np.broadcast_to(face[:, None] + s * across[:, None], (n, k, 3)) for s in (0.0, 0.3, -0.3)], 1)
     one = one / np.linalg.norm(one, axis=-1, keepdims=True)
-    tone = rng.random((n, 1, 1)) * rng.uniform(0.8, 1.2, (n, 1, 1))
+    mixed = (blend * (0.8 + 0.4 * tone))[:, None, None]
     dark, light = (linear(green) for green in greens)
-    colors = (dark * (1 - tone) + light * tone) * rng.uniform(0.7, 1.15, (n, 1, 1))
+    colors = (dark * (1 - mixed) + light * mixed) * (0.7 + 0.45 * shade)[:, None, None]
     colors = np.broadcast_to(colors, (n, 3 * k, 3)) * np.repeat([1.25, 0.95, 0.95], k)[None, :, None]
     return Mesh(
         points.reshape(-1, 3).astype(np.float32),

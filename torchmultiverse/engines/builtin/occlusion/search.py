@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from torchmultiverse.engines.builtin.mesh import MeshPart, merge
 from torchmultiverse.engines.builtin.occlusion.bars import bars
 from torchmultiverse.engines.builtin.occlusion.coverage import covered
-from torchmultiverse.engines.builtin.occlusion.edge import cropped
+from torchmultiverse.engines.builtin.occlusion.edge import beyond, cropped
 from torchmultiverse.engines.builtin.occlusion.family import Family, check, grown
 from torchmultiverse.engines.builtin.occlusion.fence import fence
 from torchmultiverse.engines.builtin.occlusion.leaves import leaves
 from torchmultiverse.engines.builtin.occlusion.stand_in import candidate, stand_in
-from torchmultiverse.engines.builtin.occlusion.target import Target, searched
+from torchmultiverse.engines.builtin.occlusion.target import SIDE, Target, searched
 from torchmultiverse.engines.builtin.placement import Actor, View
 from torchmultiverse.engines.builtin.tracer import CharacterInstance
 from torchmultiverse.engines.builtin.world import World
@@ -37,6 +37,8 @@ OCCLUDERS = {
 }
 """Levels of ``Occluder``, and what each is."""
 _KEPT = 8
+_ROUGH = 0.02
+"""By how much a small picture's share may differ from the one that is searched in a larger one."""
 
 
 class Shown(Protocol):
@@ -91,7 +93,7 @@ class Occluded:
                 if self.alone is not None:
                     hidden = int(np.count_nonzero(self.alone & (instance != self.number)))
                     share = round(hidden / max(int(np.count_nonzero(self.alone)), 1), 4)
-                    check(self.occluder, self.share, share)
+                check(self.occluder, self.share, share)
                 facts = {**facts, "occluder": self.occluder, "occluder_fraction": share}
             found.append(facts)
         return found
@@ -150,41 +152,63 @@ class Occlusion:
         if key not in self._kept:
             while len(self._kept) >= _KEPT:
                 self._kept.popitem(last=False)
-            self._kept[key] = _found(occluder, share, actors, instances, renderer, view, classes)
+            (name,) = (actor.name for actor in actors if actor.number == 1)
+            self._kept[key] = _Search(occluder, share, name, instances, renderer, classes).found(view)
         self._kept.move_to_end(key)
         return self._kept[key]
 
 
-def _found(
-    occluder: str,
-    share: float,
-    actors: Sequence[Actor],
-    instances: list[CharacterInstance | None],
-    renderer: Shown,
-    view: View,
-    classes: Collection[int],
-) -> Occluded:
-    first = instances[0]
-    assert first is not None
-    names = [actor.name for actor in actors]
-    # What it looks like does not depend on where things are: pictures of one clip have one occluder.
-    seed = hashlib.sha256("\0".join([renderer.world.name, occluder, *names]).encode()).digest()
-    rng = np.random.default_rng(list(seed[:8]))
-    small = searched(view)
-    if occluder == "edge":
-        return Occluded(replace(view, rotation=cropped(small, first, share, rng).rotation), (), occluder, share)
-    renderer.set_characters(instances)
-    seen = renderer.instances(small) == 1
-    others = tuple(one for one in instances[1:] if one is not None)
-    target = Target(renderer.world, small, seen, first, others, occluder)
-    family = _family(target, rng, classes)
-    parts = family.made(grown(family, target, share))
-    scenery = _instance(parts, family.roughness)
-    alone = seen if view.size == small.size else renderer.instances(view) == 1
-    hidden = covered(scenery.vertices, scenery.faces, view) & alone
-    if alone.any():
-        check(occluder, share, float(np.count_nonzero(hidden) / np.count_nonzero(alone)))
-    return Occluded(view, (scenery,), occluder, share, alone)
+@dataclass(frozen=True)
+class _Search:
+    """What is looked for: an occluder that hides a share of the first of some characters, of that name, in a world."""
+
+    occluder: str
+    share: float
+    name: str
+    instances: list[CharacterInstance | None]
+    renderer: Shown
+    classes: Collection[int]
+
+    def found(self, view: View) -> Occluded:
+        """Return the occluder for a picture.
+
+        Raises:
+            SpecError: the share cannot be had.
+        """
+        small = searched(view)
+        try:
+            found, reached = self._on(small, view)
+        except SpecError:
+            if min(view.size) >= SIDE:
+                raise
+            reached = -1.0
+        if min(view.size) < SIDE and abs(reached - self.share) > _ROUGH:
+            # What is fine in the larger picture beats with the pixels of so small a one.
+            found, reached = self._on(view, view)
+        check(self.occluder, self.share, reached)
+        return found
+
+    def _on(self, searching: View, view: View) -> tuple[Occluded, float]:
+        """Return the occluder that is found on one view, and the share that it hides in the picture of another."""
+        first, *rest = self.instances
+        assert first is not None
+        # What it looks like does not depend on where things are: pictures of one clip have one occluder.
+        seed = hashlib.sha256("\0".join([self.renderer.world.name, self.occluder, self.name]).encode()).digest()
+        rng = np.random.default_rng(list(seed[:8]))
+        if self.occluder == "edge":
+            turned = replace(view, rotation=cropped(searching, first, self.share, rng).rotation)
+            return Occluded(turned, (), self.occluder, self.share), beyond(turned, first)
+        self.renderer.set_characters(self.instances)
+        seen = self.renderer.instances(searching) == 1
+        others = tuple(one for one in rest if one is not None)
+        target = Target(self.renderer.world, searching, seen, first, others, self.occluder)
+        family = _family(target, rng, self.classes)
+        parts = family.made(grown(family, target, self.share))
+        scenery = _instance(parts, family.roughness)
+        alone = seen if view.size == searching.size else self.renderer.instances(view) == 1
+        hidden = covered(scenery.vertices, scenery.faces, view) & alone
+        reached = float(np.count_nonzero(hidden) / max(int(np.count_nonzero(alone)), 1))
+        return Occluded(view, (scenery,), self.occluder, self.share, alone), reached
 
 
 def _family(target: Target, rng: np.random.Generator, classes: Collection[int]) -> Family:

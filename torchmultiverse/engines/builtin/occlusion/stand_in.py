@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import lru_cache
 
@@ -27,6 +27,7 @@ BULKY = (
 _SCALES = (0.1, 0.15, 0.22, 0.33, 0.5, 0.7, 1.0, 1.25, 1.6, 2.0, 2.5, 3.2)
 _ENOUGH = 0.97
 """Share that the object has to hide where it stands right before the character."""
+_STEPS = 5
 _APART = 0.04
 """Distance to the character and to where the eye begins to see, in the room between them."""
 
@@ -73,19 +74,12 @@ def stand_in(target: Target, rng: np.random.Generator, name: str) -> Family:
     middle = (mesh.vertices.min(0) + mesh.vertices.max(0)).astype(float) / 2
     turned = (mesh.vertices - middle) @ turn.T
     normals = (mesh.normals @ turn.T).astype(np.float32)
-    best: tuple[Array, float, float] | None = None
-    for scale in _SCALES:
+
+    def at(scale: float) -> tuple[Array, float, float] | None:
         found = _placed(target, turned * scale, gap.start, end, right, forward)
-        if found is None:
-            break
-        share = target.share(covered(found[0], mesh.faces, target.view))
-        if best is None or share > best[2]:
-            best = (*found, share)
-        if share >= _ENOUGH:
-            break
-    if best is None:
-        raise target.no_room()
-    vertices, away, _ = best
+        return found and (*found, target.share(covered(found[0], mesh.faces, target.view)))
+
+    vertices, away, _ = _smallest(target, at)
 
     def offset(growth: float) -> float:
         return side * away * (1 - growth)
@@ -103,6 +97,36 @@ def stand_in(target: Target, rng: np.random.Generator, name: str) -> Family:
         ]
 
     return Family(made, hides, mesh.roughness)
+
+
+def _smallest(target: Target, at: Callable[[float], tuple[Array, float, float] | None]) -> tuple[Array, float, float]:
+    """Return what ``at`` gives for the least scale at which it hides enough, or for the one at which it hides most.
+
+    Raises:
+        SpecError: there is room for none.
+    """
+    best: tuple[Array, float, float] | None = None
+    low = 0.0
+    for scale in _SCALES:
+        found = at(scale)
+        if found is None:
+            break
+        if found[2] >= _ENOUGH:
+            high = scale
+            for _ in range(_STEPS if low else 0):  # finely, so that it is the same size in all pictures of a clip
+                middle = (low + high) / 2
+                half = at(middle)
+                if half is not None and half[2] >= _ENOUGH:
+                    high, found = middle, half
+                else:
+                    low = middle
+            return found
+        low = scale
+        if best is None or found[2] > best[2]:
+            best = found
+    if best is None:
+        raise target.no_room()
+    return best
 
 
 def _side(target: Target, right: Array, rng: np.random.Generator) -> float:

@@ -65,7 +65,7 @@ def _schlick(cosine: Float) -> Float:
     return weight
 
 
-def _fresnel(cosine: Float, eta: Float) -> Float:
+def fresnel(cosine: Float, eta: Float) -> Float:
     """Return the fraction of unpolarised light that a dielectric reflects, seen from outside."""
     import drjit as dr
 
@@ -136,13 +136,13 @@ class Bsdf:
         self._fi = _schlick(self.cos_i)
         # How often the specular lobe is sampled: by its fraction of what is reflected.
         diffuse = luminance(surface.base) * (1 - surface.metallic)
-        specular = dr.lerp(_fresnel(self.cos_i, surface.eta), luminance(surface.base), surface.metallic)
+        specular = dr.lerp(fresnel(self.cos_i, surface.eta), luminance(surface.base), surface.metallic)
         fraction = dr.clip(specular / dr.maximum(diffuse + specular, 1e-6), 0.1, 0.9)
         metal: Float = dr.select(surface.metallic > 0.999, 1, fraction)
         self.specular_probability: Float = dr.select(surface.diffuse_only, 0, metal)
         self.coat_probability: Float | None = None
         if surface.coat is not None:
-            self._coat_i = surface.coat * _fresnel(self.cos_i, mitsuba().Float(COAT_INDEX))
+            self._coat_i = surface.coat * fresnel(self.cos_i, mitsuba().Float(COAT_INDEX))
             share: Float = self._coat_i / dr.maximum(self._coat_i + (1 - self._coat_i) * (diffuse + specular), 1e-6)
             self.coat_probability = dr.select(surface.coat > 0, dr.clip(share, 0.1, 0.9), share * 0)
         # The terminator of a bumped surface (Conty Estevez, Lecocq and Stein, 2019).
@@ -166,8 +166,8 @@ class Bsdf:
         a2 = dr.square(self.alpha)
         ggx = _facets(cos_h, a2)
         g_i = self._g1(self.cos_i)
-        fresnel = _mix(_fresnel(cos_d, s.eta), s.base + (1 - s.base) * _schlick(cos_d), s.metallic)
-        specular = fresnel * (ggx * g_i * self._g1(cos_o) / (4 * self.cos_i))
+        mirrored = _mix(fresnel(cos_d, s.eta), s.base + (1 - s.base) * _schlick(cos_d), s.metallic)
+        specular = mirrored * (ggx * g_i * self._g1(cos_o) / (4 * self.cos_i))
         fo, retro = _schlick(cos_o), 2 * s.roughness * dr.square(cos_d)
         diffuse = (1 - 0.5 * self._fi) * (1 - 0.5 * fo) + retro * (fo + self._fi + fo * self._fi * (retro - 1))
         diffuse = dr.select(s.diffuse_only, 1, diffuse * (1 - s.metallic)) * cos_o / dr.pi
@@ -184,8 +184,8 @@ class Bsdf:
             assert self.coat_probability is not None
             alpha, index = mitsuba().Float(COAT_ALPHA), mitsuba().Float(COAT_INDEX)
             facets = _facets(cos_h, dr.square(alpha)) * _masking(self.cos_i, alpha) / (4 * self.cos_i)
-            coated = s.coat * _fresnel(cos_d, index) * facets * _masking(cos_o, alpha)
-            value = value * ((1 - self._coat_i) * (1 - s.coat * _fresnel(cos_o, index))) + coated
+            coated = s.coat * fresnel(cos_d, index) * facets * _masking(cos_o, alpha)
+            value = value * ((1 - self._coat_i) * (1 - s.coat * fresnel(cos_o, index))) + coated
             density = dr.lerp(density, facets, self.coat_probability)
             glossy = dr.lerp(glossy, facets, self.coat_probability)
         value, density = dr.select(above, value, 0), dr.select(above, density, 0)

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.engines.builtin.tracer.backend import NONE, mitsuba, opaque_float, opaque_uint, uploaded
-from torchmultiverse.engines.builtin.tracer.bsdf import SurfaceInteraction
+from torchmultiverse.engines.builtin.tracer.backend import NONE, dot, mitsuba, opaque_float, opaque_uint, uploaded
+from torchmultiverse.engines.builtin.tracer.bsdf import SurfaceInteraction, fresnel
 from torchmultiverse.engines.builtin.tracer.geometry import Geometry
-from torchmultiverse.engines.builtin.tracer.kinds import Bool, Float, Point3f, UInt32
+from torchmultiverse.engines.builtin.tracer.kinds import Bool, Float, Point3f, UInt32, Vector3f
 from torchmultiverse.engines.builtin.tracer.materials import Textures
 from torchmultiverse.engines.builtin.world import World
 
@@ -22,6 +22,8 @@ SNOW = (0.86, 0.87, 0.9)
 """Reflectance of fresh snow (0.8 to 0.9 of the visible light; Wiscombe and Warren, 1980)."""
 WATER = 1.333
 """Index of refraction."""
+INSIDE = 1 - (1 - 0.066) / WATER**2
+"""Share of diffuse light that a film of water reflects back to the surface below (Lekner and Dorf)."""
 HOLLOWS = 0.55
 """Share of level ground that is under water at a wetness of 1."""
 _DRAINED = 0.2
@@ -107,8 +109,8 @@ class Cover:
         self._snow = opaque_float(_threshold(snow))
         self._standing = opaque_float(_threshold(standing(wetness)))
 
-    def apply(self, s: SurfaceInteraction, material: UInt32, active: Bool) -> SurfaceInteraction:
-        """Return a surface with what lies on it."""
+    def apply(self, s: SurfaceInteraction, d: Vector3f, material: UInt32, active: Bool) -> SurfaceInteraction:
+        """Return a surface with what lies on it, as a ray along ``d`` sees it."""
         import drjit as dr
 
         mi = mitsuba()
@@ -121,9 +123,9 @@ class Cover:
         standing = dr.select(mine, self._within(s.p, 1, self._standing, mine) * level, 0)
         white = dr.select(mine, self._within(s.p, 0, self._snow, mine) * faces_up, 0)
 
-        # A wet surface is darker, because what it scatters is reflected back into it (Ångström, 1925).
-        darker = s.base / (WATER**2 * (1 - s.base) + s.base)
-        base = dr.lerp(s.base, darker, wet)
+        # A wet surface is darker: water reflects back into it what it scatters (Ångström, 1925; Lekner and Dorf, 1988).
+        through = 1 - fresnel(dr.maximum(dot(s.ng, -d), 1e-3), mi.Float(WATER))
+        base = dr.lerp(s.base, through * s.base * (1 - INSIDE) / (1 - INSIDE * s.base), wet)
         rough = dr.lerp(dr.lerp(s.roughness, 0.22, wet), 0.02, standing)
         film = dr.select(s.diffuse_only, dr.lerp(1.0, WATER, wet), dr.maximum(s.eta, dr.lerp(1.0, WATER, wet)))
         eta = dr.lerp(film, WATER, standing)

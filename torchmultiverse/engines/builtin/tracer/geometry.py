@@ -116,9 +116,9 @@ class Geometry:
     def set_characters(self, characters: Sequence[CharacterInstance | None]) -> None:
         """Put characters into the slots.
 
-        The materials of their parts follow the characters' own in the order of the slots. ``slots`` holds the number,
-        first triangle and end of what is in each: first all that is opaque, then all that is of glass. ``glass`` says
-        whether there is any, ``moves`` whether any moves.
+        The materials of their parts follow the characters' own in the order of the slots. Triangles are in the order
+        of what moves alike, first all that is opaque, then all that is of glass. ``glass`` says whether there is any,
+        ``moves`` whether any moves.
         """
         import drjit as dr
 
@@ -134,16 +134,19 @@ class Geometry:
         motions = [c.motion if c and not self.one_scene else _AT_REST for c in characters]
         self.glass = any(glass)
         self.moves = any(motion != _AT_REST for motion in motions)
-        self.slots: list[tuple[int, int, int]] = []
+        self._slots: list[tuple[int, int]] = []
         self._groups: list[_Group] = []
         every = self._grouped(opaque, motions, False)
         if not every:
             every = [_PLACEHOLDER]
+            self._slots.append((0, 1))
             self._groups.append(self._group(_PLACEHOLDER, len(self._world.corners), False, _AT_REST))
         every += self._grouped(glass, motions, True)
         rows = concatenate_triangles(every)
         before = len(self._world.points)
         corners = rows.corners + np.array([before, before, before, 0], np.uint32)
+        numbers = np.repeat(*np.array(self._slots, np.int64).T)
+        self._numbers = mi.UInt32(numbers.astype(np.uint32))
         self._corners = dr.concat([self._world_corners, mi.UInt32(corners.ravel())])
         self._points = dr.concat([self._world_points, mi.Float(rows.points.ravel())])
         self._glass_first: UInt32 = opaque_uint(next((group.first for group in self._groups if group.glass), 0))
@@ -157,7 +160,7 @@ class Geometry:
         for motion in dict.fromkeys(motions):
             first = self._groups[-1].end if self._groups else len(self._world.corners)
             numbers = [k for k, own in enumerate(motions) if own == motion]
-            self.slots += _spans([slots[k] for k in numbers], first, numbers)
+            self._slots += [(k + 1, sum(len(triangles.corners) for triangles in slots[k])) for k in numbers]
             if triangles := [triangles for k in numbers for triangles in slots[k]]:
                 made.append(concatenate_triangles(triangles))
                 self._groups.append(self._group(made[-1], first, glass, motion))
@@ -294,6 +297,15 @@ class Geometry:
         present = active & (found.face != NONE)
         return dr.gather(mi.UInt32, self._corners, found.face * 4 + 3, present), present
 
+    def number(self, face: UInt32, active: Bool) -> UInt32:
+        """Return the number of the slot that a triangle is of, from 1; 0 of the world's. One table, so that one kernel
+        does for any number of slots."""
+        import drjit as dr
+
+        first = opaque_uint(len(self._world.corners))
+        found: UInt32 = dr.gather(mitsuba().UInt32, self._numbers, face - first, active & (face >= first))
+        return found
+
     def triangle(self, face: UInt32, weights: tuple[Float, Float, Float], active: Bool) -> HitTriangle:
         """Return a triangle, and what its vertices say of the place with these barycentric weights."""
         import drjit as dr
@@ -344,9 +356,3 @@ def _nearer(
         dr.select(hit, found.prim_uv.x, old.u),
         dr.select(hit, found.prim_uv.y, old.v),
     )
-
-
-def _spans(slots: Sequence[Sequence[Triangles]], first: int, numbers: Sequence[int]) -> list[tuple[int, int, int]]:
-    """Return the number of each slot, plus one, and the first and the last triangle, plus one, of what is in it."""
-    ends = np.cumsum([first, *(sum(len(rows.corners) for rows in slot) for slot in slots)])
-    return [(number + 1, int(ends[k]), int(ends[k + 1])) for k, number in enumerate(numbers)]

@@ -17,7 +17,6 @@ from torchmultiverse.engines.builtin.tracer.backend import (
     mitsuba,
     opaque_float,
     opaque_point,
-    opaque_uint,
     uploaded,
 )
 from torchmultiverse.engines.builtin.tracer.bsdf import luminance
@@ -262,10 +261,7 @@ class Tracer:
         hit = self._geometry.glass_before(hit, o, d, inside)
         valid = inside & (hit.face != NONE)
         surface = self._integrator.interaction(hit, d, valid)
-        instance = dr.zeros(mi.UInt32, width * height)
-        for number, *span in self._geometry.slots:
-            start, end = (opaque_uint(n) for n in span)
-            instance = dr.select(valid & (hit.face >= start) & (hit.face < end), number, instance)
+        instance = self._geometry.number(hit.face, valid)
         distance = dr.select(valid, dr.norm(surface.p - opaque_point(view.position)), dr.inf)
         normal = dr.select(valid, surface.smooth, 0)
         dr.eval(instance, distance, normal)
