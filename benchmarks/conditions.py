@@ -31,7 +31,7 @@ from torchmultiverse.scenes import OWN, Scene
 from torchmultiverse.sheets import Tile, contact_sheet
 
 WORLDS = ("Desert", "TokyoDay", "VillageSquare", "Forest", "TokyoNight", "Museum")
-ANIMALS = ("Elephant", "Zebra", "Cow", "Bear", "Lion", "Horse")
+ANIMALS = ("Elephant", "Zebra", "Cattle", "Bear", "Lion", "Horse")
 STRIPS: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "Sun_Elevation": ([4, 12, 30, 70], {}),
     "Sun_Elevation, dusk": ([-12, -7, -4, -1], {"Camera_Exposure": 6}),
