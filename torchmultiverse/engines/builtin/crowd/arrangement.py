@@ -22,7 +22,7 @@ _RAYS = 48
 _JITTER = 0.6
 """Most by which chance sets a place back behind others, in widths."""
 _HIDES = 0.04
-"""Most that one may hide of an object that is said to be there, as a share of its box in the picture."""
+"""Most that they may hide of an object that is said to be there, as a share of its box in the picture."""
 _HIDDEN = 0.7
 """Most of one's own box that others may hide."""
 _EDGE = 0.01
@@ -154,8 +154,9 @@ def _keeps_seen(here: Standing, others: Sequence[Standing], boxes: list[tuple[Ar
         box, away = boxes[k]
         if away <= depth:
             continue
+        hiding = [mine, *(b for (b, near), o in zip(boxes, others, strict=True) if near < away and o.hideable)]
         if not other.hideable:
-            if _covered(box, [mine]) > _HIDES:
+            if _covered(box, hiding) > _HIDES:
                 return False
         elif _covered(box, [mine, *(b for b, near in boxes if near < away)]) > _HIDDEN:
             return False

@@ -32,7 +32,7 @@ _SCALES = (0.28, 0.42)
 """Sizes that they are drawn from: of the longest edge of an object at scale 1."""
 _DRAWS = 12
 """Draws after which none is found that stands on the ground and is not of glass."""
-_TRIES = 7
+_TRIES = 9
 """Draws until one has a place, each smaller by `_SHRINKS` than the one before."""
 _SHRINKS = 0.9
 _SIDE = 1024
