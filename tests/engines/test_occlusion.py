@@ -250,3 +250,17 @@ def test_a_share_that_nothing_hides_is_told_before_anything_is_drawn(engine):
         known.check(Factorial.of(factors))
     known.check(Factorial.of(factors | {"Occluder": ["leaves", "fence"]}))
     known.check(Explicit.of([dict(every[0].wire), dict(every[3].wire)]))
+
+
+def test_the_occluder_of_a_clip_is_one_from_frame_to_frame(engine):
+    def shown(occluder: str, yaw: float) -> CharacterInstance:
+        drawn(engine, SCENE.changed(Occluder=occluder, Occlusion=0.5, Camera_Yaw=yaw), RenderOptions((64, 64)))
+        return next(reversed(engine._occlusion._kept.values())).scenery[0]
+
+    (first, second) = (shown("object", yaw) for yaw in (0, 2))
+    assert np.array_equal(first.faces, second.faces)
+    assert np.ptp(first.vertices[:, 2]) == pytest.approx(np.ptp(second.vertices[:, 2]), rel=0.06)
+    first, second = (shown("fence", yaw) for yaw in (0, 2))
+    tones, others = (np.unique(one.color.round(5), axis=0) for one in (first, second))
+    same = (tones[:, None] == others[None]).all(-1).any(1)
+    assert same.mean() > 0.8

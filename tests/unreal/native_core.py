@@ -5,10 +5,11 @@ from __future__ import annotations
 import ctypes
 import json
 from collections.abc import Iterator, Mapping
-from ctypes import byref, c_char_p, c_double, c_int, c_size_t, c_uint32, c_uint64, c_void_p
+from ctypes import byref, c_void_p
 from functools import cache
 from typing import Any
 
+from stand_in.c_interface import ABI, Facts, load
 from unreal.native_build import library
 
 
@@ -16,52 +17,10 @@ class CoreError(Exception):
     """The core refused something, and said why."""
 
 
-class Facts(ctypes.Structure):
-    _fields_ = (("levels", c_uint32), ("textures", c_uint32), ("shaders", c_uint32), ("other", c_uint32))
-
-
-_ERROR = ctypes.POINTER(c_void_p)
-_TEXT = (c_char_p, c_size_t)
-_SIGNATURES: dict[str, tuple[Any, ...]] = {
-    "tmv_abi": (c_int,),
-    "tmv_buffer_data": (c_void_p, c_void_p),
-    "tmv_buffer_size": (c_size_t, c_void_p),
-    "tmv_buffer_free": (None, c_void_p),
-    "tmv_messages_count": (c_size_t, c_void_p),
-    "tmv_messages_data": (c_void_p, c_void_p, c_size_t),
-    "tmv_messages_size": (c_size_t, c_void_p, c_size_t),
-    "tmv_messages_free": (None, c_void_p),
-    "tmv_bridge_new": (c_void_p, *_TEXT, _ERROR),
-    "tmv_bridge_free": (None, c_void_p),
-    "tmv_bridge_receive": (None, c_void_p, c_char_p, *_TEXT),
-    "tmv_bridge_left": (None, c_void_p, c_char_p),
-    "tmv_bridge_backlog": (None, c_void_p, c_char_p, c_uint64),
-    "tmv_bridge_frame": (None, c_void_p, ctypes.POINTER(Facts), c_double),
-    "tmv_bridge_world_lost": (None, c_void_p),
-    "tmv_bridge_applied": (c_int, c_void_p, c_uint64, *_TEXT, _ERROR),
-    "tmv_bridge_refused": (c_int, c_void_p, c_uint64, *_TEXT, c_int, _ERROR),
-    "tmv_bridge_captured": (c_int, c_void_p, c_uint64, c_char_p, *_TEXT, c_char_p, _ERROR),
-    "tmv_bridge_captured_all": (c_int, c_void_p, c_uint64, *_TEXT, _ERROR),
-    "tmv_bridge_next": (c_void_p, c_void_p),
-    "tmv_bridge_file": (c_void_p, c_void_p),
-    "tmv_sha256": (c_void_p, *_TEXT),
-    "tmv_canonical_json": (c_void_p, *_TEXT, _ERROR),
-    "tmv_scene_canonical": (c_void_p, *_TEXT, c_char_p, _ERROR),
-    "tmv_scene_id": (c_void_p, *_TEXT, c_char_p, _ERROR),
-    "tmv_read_request": (c_void_p, *_TEXT),
-    "tmv_encode_response": (c_void_p, *_TEXT),
-    "tmv_encode_file": (c_void_p, c_char_p, c_char_p, *_TEXT),
-    "tmv_decode_input": (c_void_p, *_TEXT, _ERROR),
-}
-
-
 @cache
 def _raw() -> Any:
-    raw = ctypes.CDLL(str(library()))
-    for name, (result, *arguments) in _SIGNATURES.items():
-        function = getattr(raw, name)
-        function.restype, function.argtypes = result, arguments
-    assert raw.tmv_abi() == 1
+    raw = load(library())
+    assert raw.tmv_abi() == ABI
     return raw
 
 

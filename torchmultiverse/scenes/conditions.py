@@ -57,13 +57,14 @@ CONDITIONS: dict[str, list[dict[str, Any]]] = {
                 "exposure on top of the world's own, which is fixed and made for its own light; from noon to a "
                 "moonless night the light falls by 27 stops"),
         _number("Camera_Shutter", 0, "ms", 0, 1000, "time for which the shutter is open"),
-        _number("Character_Speed", 0, "m/s", 0, 50, "speed of the characters, nose first, while the shutter is open"),
+        _number("Character_Speed", 0, "m/s", 0, 50,
+                "speed of the characters and of Objects, nose first, while the shutter is open"),
         _number("Camera_Electrons", OWN, "electrons", 10, 1e6,
                 "electrons of a pixel at white: shot noise; own: no noise"),
         _number("Camera_Read_Noise", 0, "electrons", 0, 1000, "std of the noise of reading; needs Camera_Electrons"),
         _number("Camera_Distortion", 0, "", -0.07, 0.5,
-                "distortion of the lens, k1 of Brown's model, x (1 + k1 r²), r in halves of the shorter side; below 0 a "
-                "barrel"),
+                "distortion of the lens, k1 of Brown's model, x (1 + k1 r²), r in halves of the shorter side; below 0 a"
+                " barrel"),
         _number("JPEG_Quality", OWN, "", 1, 100, "quality of a JPEG that the picture has been; own: none"),
         _number("Target_Pixels", OWN, "pixels", 4, 4096,
                 "longest side of the first character in pixels of the sensor; the picture is enlarged to its size"),

@@ -46,7 +46,7 @@ NUMBERS: dict[str, tuple[tuple[float, str], ...]] = {
     "Camera_Distance": ((_MOST, "from {n} m away"),),
     "Camera_Height": ((_MOST, "from a height of {n} m"),),
     "Camera_Focus": ((_MOST, "and focused at {n} m"),),
-    "Camera_Exposure": ((0, "underexposed by {n} stops"), (_MOST, "overexposed by {n} stops")),
+    "Camera_Exposure": ((0, "with {n} stops less exposure"), (_MOST, "with {n} stops more exposure")),
     "Camera_Shutter": ((_MOST, "exposed for {n} ms"),),
     "Character_Speed": ((_MOST, "in motion at {n} m/s"),),
     "Camera_Electrons": (
@@ -54,7 +54,7 @@ NUMBERS: dict[str, tuple[tuple[float, str], ...]] = {
     ),
     "Camera_Read_Noise": ((_MOST, "with read noise of {n} electrons"),),
     "Camera_Distortion": (
-        (-0.2, "through a fisheye lens"), (0, "with barrel distortion"), (_MOST, "with pincushion distortion"),
+        (-0.045, "through a fisheye lens"), (0, "with barrel distortion"), (_MOST, "with pincushion distortion"),
     ),
     "JPEG_Quality": ((_MOST, "as a JPEG of quality {n}"),),
     "Target_Pixels": ((_MOST, "at a resolution of {n} pixels"),),
@@ -70,7 +70,7 @@ WORDS: dict[str, dict[str, str]] = {
         "fence": "behind a fence", "leaves": "behind leaves", "bars": "behind window bars",
         "object": "behind another object", "edge": "cut off by the edge of the picture",
     },
-    "Distractor_Kind": {"animal": "that are animals", "object": "that are things"},
+    "Distractor_Kind": {},
     "World_Region": {
         "east_asia": "as in East Asia", "mediterranean": "as around the Mediterranean",
         "north_america": "as in North America", "northern_europe": "as in northern Europe",
@@ -89,6 +89,7 @@ NEEDS = {
 """Conditions that change no picture, and are not said, while another one is at its default."""
 _PHOTOGRAPHED = ("Camera_Focal_Length", "Camera_Aperture", "Camera_Distance", "Camera_Height", "Camera_Focus")
 _SUN = "with the sun "
+_ANIMAL = "animal"
 _OBJECTS = "Objects"
 _NAMED_OBJECTS = 4
 """Further objects up to which each is named; more are counted."""
@@ -111,12 +112,9 @@ def conditions_phrase(scene: Scene, raw: bool = True) -> str:
     given = {name: value for name, value in scene.wire.items() if name in known}
     said: list[str] = []
     for name in _order(given):
-        if NEEDS.get(name) not in (None, *given) or (name == "Sun_Azimuth" and _is_night(given)):
+        if _unsaid(name, given):
             continue
-        if name == _OBJECTS:
-            text = _objects(scene.get_str(name), raw)
-        else:
-            text = _word(name, str(given[name]), raw) if name in WORDS else _number(name, _seen(scene, name))
+        text = _text(name, scene, raw)
         if name == "Distractor_Kind" or (name in _PHOTOGRAPHED and said and said[-1].startswith("photographed")):
             said[-1] += f" {text}"
         elif name == "Sun_Azimuth" and said and said[-1].startswith(_SUN):
@@ -124,6 +122,27 @@ def conditions_phrase(scene: Scene, raw: bool = True) -> str:
         else:
             said.append(f"photographed {text}" if name in _PHOTOGRAPHED else text)
     return "".join(f", {text}" for text in said)
+
+
+def _unsaid(name: str, given: Mapping[str, object]) -> bool:
+    """Whether a condition changes nothing, or is said with another one."""
+    if NEEDS.get(name) not in (None, *given):
+        return True
+    if name == "Distractor_Kind":
+        return given[name] in (_ANIMAL, "object")  # said with their number
+    return name == "Sun_Azimuth" and _is_night(given)
+
+
+def _text(name: str, scene: Scene, raw: bool) -> str:
+    """Return what is said of one condition."""
+    if name == _OBJECTS:
+        return _objects(scene.get_str(name), raw)
+    if name in WORDS:
+        return _word(name, scene.get_str(name), raw)
+    text = _number(name, _seen(scene, name))
+    if name == "Distractors" and scene["Distractor_Kind"] == _ANIMAL:
+        return text.replace("object", _ANIMAL)
+    return text
 
 
 def _order(given: Mapping[str, object]) -> list[str]:

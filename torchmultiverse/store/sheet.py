@@ -109,8 +109,7 @@ def dataset_sheet(
     """
     columns, table = columns_of(images), table_of(images.manifest)
     by, across, *named = (_column(name, columns, table) for name in (by, across, *(labels or ())))
-    if by is not None and by == across:
-        raise DatasetError(f"rows and columns are both of '{by}': two factors are needed, or one of them alone")
+    _check_two(by, across)
     factors = _varying(factor_table(columns).column_names, columns, range(len(images)))
     others = [name for name in factors if name not in (by, across)]
     most = count or (8 if by or across else 24)
@@ -130,6 +129,12 @@ def dataset_sheet(
         _tiles(places, pictures, texts), side, heads=_all_said(across, right, table), names=_all_said(by, down, table)
     )
     return Sheet(image, tuple(shown), {name: _plain(columns[name][shown[0]]) for name in factors if name not in vary})
+
+
+def _check_two(by: str | None, across: str | None) -> None:
+    """Refuse a sheet whose rows and columns are of one factor."""
+    if by is not None and by == across:
+        raise DatasetError(f"rows and columns are both of '{by}': two factors are needed, or one of them alone")
 
 
 def _in_strips(strips: Mapping[str, Sequence[int]]) -> tuple[Places, list[Any], list[Any]] | None:

@@ -6,50 +6,17 @@ import ctypes
 import json
 import os
 from collections.abc import Mapping
-from ctypes import POINTER, byref, c_char_p, c_double, c_int, c_size_t, c_uint32, c_uint64, c_void_p
+from ctypes import byref, c_void_p
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stand_in.c_interface import ABI, Facts, load
 from stand_in.command_line import Unusable
 
 LIBRARY = "TMV_BRIDGE_LIBRARY"
 """Environment variable: path of the shared library; else the newest in the build folders of the core's presets."""
-ABI = 1
 _ROOT = Path(__file__).resolve().parents[2]
-
-
-class _Facts(ctypes.Structure):
-    _fields_ = (("levels", c_uint32), ("textures", c_uint32), ("shaders", c_uint32), ("other", c_uint32))
-
-
-_ERROR = POINTER(c_void_p)
-# Results, then arguments. Buffers and bridges are pointers that nobody looks into.
-_SIGNATURES: dict[str, tuple[Any, ...]] = {
-    "tmv_abi": (c_int,),
-    "tmv_buffer_data": (c_void_p, c_void_p),
-    "tmv_buffer_size": (c_size_t, c_void_p),
-    "tmv_buffer_free": (None, c_void_p),
-    "tmv_messages_count": (c_size_t, c_void_p),
-    "tmv_messages_data": (c_void_p, c_void_p, c_size_t),
-    "tmv_messages_size": (c_size_t, c_void_p, c_size_t),
-    "tmv_messages_free": (None, c_void_p),
-    "tmv_bridge_new": (c_void_p, c_char_p, c_size_t, _ERROR),
-    "tmv_bridge_free": (None, c_void_p),
-    "tmv_bridge_receive": (None, c_void_p, c_char_p, c_char_p, c_size_t),
-    "tmv_bridge_left": (None, c_void_p, c_char_p),
-    "tmv_bridge_backlog": (None, c_void_p, c_char_p, c_uint64),
-    "tmv_bridge_frame": (None, c_void_p, POINTER(_Facts), c_double),
-    "tmv_bridge_applied": (c_int, c_void_p, c_uint64, c_char_p, c_size_t, _ERROR),
-    "tmv_bridge_refused": (c_int, c_void_p, c_uint64, c_char_p, c_size_t, c_int, _ERROR),
-    "tmv_bridge_captured": (c_int, c_void_p, c_uint64, c_char_p, c_char_p, c_size_t, c_char_p, _ERROR),
-    "tmv_bridge_captured_all": (c_int, c_void_p, c_uint64, c_char_p, c_size_t, _ERROR),
-    "tmv_bridge_next": (c_void_p, c_void_p),
-    "tmv_bridge_file": (c_void_p, c_void_p),
-    "tmv_scene_id": (c_void_p, c_char_p, c_size_t, c_char_p, _ERROR),
-    "tmv_encode_response": (c_void_p, c_char_p, c_size_t),
-    "tmv_encode_file": (c_void_p, c_char_p, c_char_p, c_char_p, c_size_t),
-}
 
 
 class CoreError(Exception):
@@ -89,10 +56,10 @@ class Library:
     """The shared library, loaded."""
 
     def __init__(self, path: Path) -> None:
-        self.raw = ctypes.CDLL(str(path))
-        for name, (result, *arguments) in _SIGNATURES.items():
-            function = getattr(self.raw, name)
-            function.restype, function.argtypes = result, arguments
+        try:
+            self.raw = load(path)
+        except AttributeError as error:  # a function that this version of the library has not
+            raise Unusable(f"{path} is of another version: {error}") from None
         if self.raw.tmv_abi() != ABI:
             raise Unusable(f"{path} has version {self.raw.tmv_abi()} of the interface; {ABI} is right")
 
@@ -172,7 +139,7 @@ class Bridge:
 
     def frame(self, pending: Mapping[str, int], now_ms: float) -> None:
         """Tell that a frame was drawn, and what still loads."""
-        facts = _Facts(pending["levels"], pending["textures"], pending["shaders"], 0)
+        facts = Facts(pending["levels"], pending["textures"], pending["shaders"], 0)
         self._raw.tmv_bridge_frame(self._bridge, byref(facts), now_ms)
 
     def applied(self, request: int, levels: Mapping[str, Any]) -> None:

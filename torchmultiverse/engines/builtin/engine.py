@@ -209,7 +209,7 @@ def describe(assets: AssetSource | None = None) -> Catalogue:
         "Character_Texture": texture, "Character2_Texture": texture,
         "Character1_Pos": position, "Character2_Pos": position,
         "Occluder": Choice(levels=list(OCCLUDERS), about=OCCLUDERS),
-        "Distractor_Kind": Choice(levels=[ANY, *KINDS, *(one.name for one in classes)]),
+        "Distractor_Kind": Choice(levels=list(dict.fromkeys([ANY, *KINDS, *(one.name for one in classes)]))),
         "World_Region": region_choice(source.regions()),
     }  # fmt: skip
     only = source.conditions()
@@ -332,7 +332,7 @@ class BuiltinEngine(Engine):
                 raise SpecError(f"{name} = {value}: the built-in engine cannot vary it")
         surroundings = conditions.conditions_of(scene, options.seed)
         on_device = self.on_device and surroundings.plain  # conditions are the host's work
-        actors = [*set_off(scene, placement.scene_actors(scene)), *further_actors(scene)]
+        actors = set_off(scene, [*placement.scene_actors(scene), *further_actors(scene)])
         for actor in actors:
             if actor.name not in self._names:
                 raise SpecError(f"no character '{actor.name}'.{nearest(actor.name, self._names)}")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torchmultiverse.engines.builtin.crowd.detail import Detail, coarser
 from torchmultiverse.engines.builtin.lru import LruCache
 from torchmultiverse.engines.builtin.mesh import MeshPart
+from torchmultiverse.engines.builtin.motion import motion_of
 from torchmultiverse.engines.builtin.part_arrays import placed_parts
 from torchmultiverse.engines.builtin.placement import Actor, View, place, spot
 from torchmultiverse.engines.builtin.tracer import CharacterInstance
@@ -81,7 +82,8 @@ class FurtherInstances:
             mesh = self.mesh(actor.name, actor.texture, min(view.size), cell)
             vertices, normals = place(actor, [], world, mesh.vertices, mesh.normals, mesh.hover, mesh.anchor)
             parts = placed_parts(mesh.parts, vertices, normals)
-            return CharacterInstance(vertices, mesh.faces, normals, mesh.color, mesh.roughness, parts)
+            motion = motion_of(actor)
+            return CharacterInstance(vertices, mesh.faces, normals, mesh.color, mesh.roughness, parts, motion)
 
         return self._placed.get((world_key, cell, actor), placed)  # type: ignore[no-any-return]
 

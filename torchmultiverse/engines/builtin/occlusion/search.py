@@ -152,19 +152,19 @@ class Occlusion:
         if key not in self._kept:
             while len(self._kept) >= _KEPT:
                 self._kept.popitem(last=False)
-            names = tuple(actor.name for actor in actors)
-            self._kept[key] = _Search(occluder, share, names, instances, renderer, classes).found(view)
+            (name,) = (actor.name for actor in actors if actor.number == 1)
+            self._kept[key] = _Search(occluder, share, name, instances, renderer, classes).found(view)
         self._kept.move_to_end(key)
         return self._kept[key]
 
 
 @dataclass(frozen=True)
 class _Search:
-    """What is looked for: an occluder that hides a share of the first of some characters in a world."""
+    """What is looked for: an occluder that hides a share of the first of some characters, of that name, in a world."""
 
     occluder: str
     share: float
-    names: tuple[str, ...]
+    name: str
     instances: list[CharacterInstance | None]
     renderer: Shown
     classes: Collection[int]
@@ -193,7 +193,7 @@ class _Search:
         first, *rest = self.instances
         assert first is not None
         # What it looks like does not depend on where things are: pictures of one clip have one occluder.
-        seed = hashlib.sha256("\0".join([self.renderer.world.name, self.occluder, *self.names]).encode()).digest()
+        seed = hashlib.sha256("\0".join([self.renderer.world.name, self.occluder, self.name]).encode()).digest()
         rng = np.random.default_rng(list(seed[:8]))
         if self.occluder == "edge":
             turned = replace(view, rotation=cropped(searching, first, self.share, rng).rotation)
