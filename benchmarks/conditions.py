@@ -34,7 +34,7 @@ WORLDS = ("Desert", "TokyoDay", "VillageSquare", "Forest", "TokyoNight", "Museum
 ANIMALS = ("Elephant", "Zebra", "Cattle", "Bear", "Lion", "Horse")
 STRIPS: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "Sun_Elevation": ([4, 12, 30, 70], {}),
-    "Sun_Elevation, dusk": ([-12, -7, -4, -1], {"Camera_Exposure": 6}),
+    "Sun_Elevation, dusk": ([-7, -5, -3, -1], {"Camera_Exposure": 10}),
     "Sun_Azimuth": ([0, 90, 180, 270], {"Sun_Elevation": 25}),
     "Overcast": ([0, 0.5, 1], {"Sun_Elevation": 40}),
     "Lamps": ([0, 1, 3, 10], {}),
@@ -55,7 +55,7 @@ STRIPS: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "Character_Speed": ([0, 3, 10, 25], {"Camera_Shutter": 40}),
     "Camera_Electrons": ([OWN, 1000, 200, 50, 15], {}),
     "Camera_Read_Noise": ([0, 20, 60, 150], {"Camera_Electrons": 1000}),
-    "Camera_Distortion": ([-0.07, -0.035, 0, 0.15, 0.45], {}),
+    "Camera_Distortion": ([-0.07, 0, 0.12, 0.3, 0.5], {}),
     "JPEG_Quality": ([OWN, 30, 12, 5, 1], {}),
     "Target_Pixels": ([60, 30, 15, 8], {}),
     "Occluder=fence": ([0, 0.2, 0.4, 0.6, 0.8], {}),
