@@ -34,7 +34,7 @@ WORLDS = ("Desert", "TokyoDay", "VillageSquare", "Forest", "TokyoNight", "Museum
 ANIMALS = ("Elephant", "Zebra", "Cattle", "Bear", "Lion", "Horse")
 STRIPS: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "Sun_Elevation": ([4, 12, 30, 70], {}),
-    "Sun_Elevation, dusk": ([-12, -7, -4, -1], {"Camera_Exposure": 6}),
+    "Sun_Elevation, dusk": ([-7, -5, -3, -1], {"Camera_Exposure": 10}),
     "Sun_Azimuth": ([0, 90, 180, 270], {"Sun_Elevation": 25}),
     "Overcast": ([0, 0.5, 1], {"Sun_Elevation": 40}),
     "Lamps": ([0, 1, 3, 10], {}),

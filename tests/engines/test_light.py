@@ -343,3 +343,14 @@ def test_a_spec_that_asks_for_a_sun_indoors_is_refused_before_anything_is_drawn(
     with pytest.raises(SpecError, match=r"Overcast = 0\.5: it means nothing in world 'Museum' and 1 more worlds"):
         catalogue.check(design)
     catalogue.check(parse_spec(worlds).build())
+
+
+def test_the_light_of_fog_is_that_of_the_changed_sky(ground):
+    from torchmultiverse.engines.builtin.surround import mean_light
+
+    bright = {}
+    for elevation in (40, -4):
+        ground.change(WorldConditions(sun_elevation=elevation))
+        bright[elevation] = float(mean_light(ground.surround()) @ daylight.LUMINANCE)
+    expected = daylight.illuminance(-4) / daylight.illuminance(40)
+    assert bright[-4] / bright[40] == pytest.approx(expected, rel=0.5)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from torchmultiverse.analyze.splits import factor_target
 from torchmultiverse.evaluation import Result, RowView, evaluate, factor_scores
 from torchmultiverse.evaluation.classification import varied_factors
 from torchmultiverse.models import as_model
@@ -102,3 +103,14 @@ def test_numbers_of_an_axis_stand_to_scale() -> None:
     assert (two - one) / (three - one) == pytest.approx(1 / 2, abs=0.01)
     own, one, *_ = places("own", "10", "100", "1000")
     assert one - own > 20
+
+
+def test_a_probe_reads_own_as_a_level_before_the_numbers() -> None:
+    rows = [{"fog_visibility": fog, "sun_azimuth": float(k)} for k, fog in enumerate(LEVELS * 20)]
+    columns = columns_of(ImageList([Image.new("RGB", (4, 4))] * len(rows), rows))
+    target = factor_target(columns, "fog_visibility")
+    assert target.levels == ("own", "15", "30", "120", "1000")
+    assert target.codes[:5].tolist() == [3, 0, 1, 2, 4]
+    turn = factor_target(columns, "sun_azimuth")
+    assert turn.numbers is not None
+    assert turn.numbers.shape == (100, 2), "a direction is a sine and a cosine"

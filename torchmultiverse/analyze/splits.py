@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.scenes import FACTORS, OWN, in_level_order, level_words
 
 GROUPS = ("character_name", "character_label", "world_name", "world_label", "background")
 """Columns that may group pictures, the first that does not say the factor itself being taken."""
@@ -68,14 +69,21 @@ def factor_target(columns: Mapping[str, NDArray[Any]], factor: str) -> FactorTar
     values = columns[factor]
     if values.dtype.kind in "iuf" and len(np.unique(values)) > _LEVELS:
         numbers = values.astype(np.float64)[:, None]
-        if any(word in factor.lower() for word in _ANGLES):
+        if any(word in factor.lower() for word in _ANGLES) or (factor in FACTORS and FACTORS[factor].period):
             numbers = np.deg2rad(numbers)
             numbers = np.concatenate([np.sin(numbers), np.cos(numbers)], 1)
         return FactorTarget(factor, np.zeros(0, np.int64), (), numbers)
     if values.dtype.kind in "iufb":  # in the order of numbers, not of their digits
         levels, codes = np.unique(values, return_inverse=True)
+        if factor in FACTORS and FACTORS[factor].group:
+            return FactorTarget(factor, codes.astype(np.int64), tuple(level_words(factor, levels.tolist())))
     else:
         levels, codes = np.unique(values.astype(str), return_inverse=True)
+        if OWN in levels:  # before the numbers, which are in their order
+            order = in_level_order(levels.tolist())
+            place = {level: k for k, level in enumerate(order)}
+            codes = np.array([place[level] for level in levels.tolist()])[codes]
+            levels = np.array(order)
     return FactorTarget(factor, codes.astype(np.int64), tuple(str(level) for level in levels.tolist()))
 
 

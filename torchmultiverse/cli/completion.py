@@ -93,15 +93,16 @@ def _levels(name: str) -> list[str]:
     from torchmultiverse.assets import everything
     from torchmultiverse.connect import engine_catalogue
     from torchmultiverse.errors import AssetError
-    from torchmultiverse.scenes import FACTORS
+    from torchmultiverse.scenes import FACTORS, OWN, may_be_own
 
     try:
         choices = engine_catalogue("builtin", assets=everything()).factors
     except AssetError:  # a pack that cannot be read: whoever draws from it is told
         choices = engine_catalogue("builtin").factors
     factor = FACTORS[name]
-    levels = choices[factor.wire].levels if factor.wire in choices else None
-    return [*factor.names, *(levels or [])]
+    choice = choices.get(factor.wire)
+    own = [OWN] if choice is not None and may_be_own(factor) else []
+    return [*factor.names, *own, *((choice.levels if choice is not None else None) or [])]
 
 
 def worlds(incomplete: str) -> list[str]:

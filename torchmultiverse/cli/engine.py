@@ -34,7 +34,12 @@ _CHOICES = (
 )  # fmt: skip
 
 
-@app.command(epilog=examples("torchmultiverse show Desert Elephant --set Camera_Yaw=45 --out elephant.png"))
+@app.command(
+    epilog=examples(
+        "torchmultiverse show Desert Elephant --set Camera_Yaw=45 --out elephant.png",
+        "torchmultiverse show TokyoDay Elephant --set Fog_Visibility=40 --set Rain=20 --out rain.png",
+    )
+)
 def show(
     world: Annotated[str, typer.Argument(help="World_Name, see 'catalogue worlds'.", autocompletion=completion.worlds)],
     character: Annotated[
@@ -44,7 +49,7 @@ def show(
         list[str] | None,
         typer.Option(
             "--set",
-            help="Any of 'catalogue factors': Camera_Yaw=45; may be repeated.",
+            help="Any of 'catalogue factors': Camera_Yaw=45, Fog_Visibility=40 or =own; may be repeated.",
             autocompletion=completion.values,
         ),
     ] = None,

@@ -13,13 +13,14 @@ from torchmultiverse.report.memorization import memorization_section, memorizati
 from torchmultiverse.report.samples import samples_section
 from torchmultiverse.report.tables import records_as_csv, rows_as_csv
 from torchmultiverse.report.templates import template
+from torchmultiverse.scenes import unit_of
 
 
 def analysis_page(analysis: Analysis) -> str:
     """Return the page: it needs no other file and no network."""
     probing, geometry = analysis.probing, analysis.geometry
     layers = probing.layers if probing else tuple(one.layer for one in geometry)
-    page: str = template("analysis.html.j2", plain=plain).render(
+    page: str = template("analysis.html.j2", plain=plain, unit=unit_of).render(
         model=analysis.model,
         dataset=analysis.dataset,
         provenance=analysis.provenance,

@@ -112,16 +112,9 @@ def conditions_phrase(scene: Scene, raw: bool = True) -> str:
     given = {name: value for name, value in scene.wire.items() if name in known}
     said: list[str] = []
     for name in _order(given):
-        if NEEDS.get(name) not in (None, *given) or (name == "Sun_Azimuth" and _is_night(given)):
+        if _unsaid(name, given):
             continue
-        if name == "Distractor_Kind" and given[name] in (_ANIMAL, "object"):  # said with their number
-            continue
-        if name == _OBJECTS:
-            text = _objects(scene.get_str(name), raw)
-        else:
-            text = _word(name, str(given[name]), raw) if name in WORDS else _number(name, _seen(scene, name))
-        if name == "Distractors" and given.get("Distractor_Kind") == _ANIMAL:
-            text = text.replace("object", _ANIMAL)
+        text = _text(name, scene, raw)
         if name == "Distractor_Kind" or (name in _PHOTOGRAPHED and said and said[-1].startswith("photographed")):
             said[-1] += f" {text}"
         elif name == "Sun_Azimuth" and said and said[-1].startswith(_SUN):
@@ -129,6 +122,27 @@ def conditions_phrase(scene: Scene, raw: bool = True) -> str:
         else:
             said.append(f"photographed {text}" if name in _PHOTOGRAPHED else text)
     return "".join(f", {text}" for text in said)
+
+
+def _unsaid(name: str, given: Mapping[str, object]) -> bool:
+    """Whether a condition changes nothing, or is said with another one."""
+    if NEEDS.get(name) not in (None, *given):
+        return True
+    if name == "Distractor_Kind":
+        return given[name] in (_ANIMAL, "object")  # said with their number
+    return name == "Sun_Azimuth" and _is_night(given)
+
+
+def _text(name: str, scene: Scene, raw: bool) -> str:
+    """Return what is said of one condition."""
+    if name == _OBJECTS:
+        return _objects(scene.get_str(name), raw)
+    if name in WORDS:
+        return _word(name, scene.get_str(name), raw)
+    text = _number(name, _seen(scene, name))
+    if name == "Distractors" and scene["Distractor_Kind"] == _ANIMAL:
+        return text.replace("object", _ANIMAL)
+    return text
 
 
 def _order(given: Mapping[str, object]) -> list[str]:

@@ -60,7 +60,7 @@ COLUMN_NOTES = {
     "negative_scene_id": "`scene_id` of the hard negative's row",
     "split": "name of the split",
     "scene": "the scene as canonical JSON: every factor that is not at its default",
-    "mask": "PNG, 8 bit: 0 background, 1 the first character, 2 the second",
+    "mask": "PNG, 8 bit: 0 background, 1 the first character, 2 the second, from 3 on further ones as in `annotations`",
     "class": "PNG, 8 bit, 16 bit where a number is above 255: 0 background, else the number of the character's class "
     "(see `classes` in manifest.json)",
     "depth": "TIFF, float32: metres along the viewing axis, inf for sky",

@@ -209,7 +209,7 @@ def describe(assets: AssetSource | None = None) -> Catalogue:
         "Character_Texture": texture, "Character2_Texture": texture,
         "Character1_Pos": position, "Character2_Pos": position,
         "Occluder": Choice(levels=list(OCCLUDERS), about=OCCLUDERS),
-        "Distractor_Kind": Choice(levels=[ANY, *KINDS, *(one.name for one in classes)]),
+        "Distractor_Kind": Choice(levels=list(dict.fromkeys([ANY, *KINDS, *(one.name for one in classes)]))),
         "World_Region": region_choice(source.regions()),
     }  # fmt: skip
     only = source.conditions()

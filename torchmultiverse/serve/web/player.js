@@ -217,7 +217,7 @@ async function fillConditions(factors) {
   const groups = new Map();
   for (const one of table) {
     const choice = factors[one.wire];
-    if (!choice) continue;
+    if (!choice || one.kind === "list") continue;
     const field = document.createElement(one.kind === "number" ? "input" : "select");
     if (one.kind === "number") {
       Object.assign(field, { type: "number", min: choice.low ?? one.low, max: choice.high ?? one.high, step: "any", placeholder: one.default });
