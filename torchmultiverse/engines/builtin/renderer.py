@@ -403,7 +403,10 @@ class ScalarRenderer:
             SpecError: a lens that distorts.
         """
         if view.lens.distortion:
-            raise SpecError("Camera_Distortion: scalar_rgb draws no distortion; llvm_ad_rgb or cuda_ad_rgb does")
+            level = view.lens.distortion * (min(view.size) / 2 / view.focal) ** 2
+            raise SpecError(
+                f"Camera_Distortion = {level:.3g}: scalar_rgb draws no distortion; llvm_ad_rgb or cuda_ad_rgb does"
+            )
         color = self._render(view, samples, seed, self._path)
         first = {"type": "aov", "aovs": "albedo:albedo,normal:sh_normal,depth:depth"}
         maps = self._render(view, AUXILIARY_SAMPLES, seed, mitsuba().load_dict(first))
