@@ -144,14 +144,10 @@ def blind(out: Path, seed: int, worlds: list[str], only: list[str], side: int) -
         sheet = contact_sheet(rows, side, names=[str(first + k + 1) for k in range(len(some))])
         sheet.save(out / f"sheet{first // 6 + 1}.png")
         for k, (name, world, order, _) in enumerate(some):
-            key[str(first + k + 1)] = {"name": name, "world": world, "levels": order}
+            places = [STRIPS[name][0].index(level) for level in order]
+            key[str(first + k + 1)] = {"name": name, "world": world, "levels": order, "places": places}
     (out / "key.json").write_text(json.dumps(key, indent=1))
     print(f"{out}: {len(drawn)} strips", flush=True)
-
-
-def ranks(name: str, order: list[Any]) -> list[float]:
-    """Return the place of each level of a strip among those that `STRIPS` has, from the lowest."""
-    return [float(STRIPS[name][0].index(level)) for level in order]
 
 
 def score(answers: Path, out: Path) -> None:
@@ -162,7 +158,7 @@ def score(answers: Path, out: Path) -> None:
     named, found = [], []
     for number, strip in key.items():
         answer = given[number]
-        places = ranks(strip["name"], strip["levels"])
+        places = strip["places"]  # of the levels, in the order of `STRIPS`
         # A direction is a matter of words (more fog is less visibility): what counts is the order.
         correlation = abs(spearmanr([places[k - 1] for k in answer["order"]], range(len(places))).statistic)
         named.append(bool(answer["right"]))

@@ -246,6 +246,16 @@ def test_an_object_has_one_number_in_a_clip():
     np.testing.assert_array_equal(motion.track_pass(mask, numbers[2]), [[0, 3], [2, 3]])
 
 
+def test_colours_say_the_direction():
+    ways = np.array([[[5, 0], [0, 5], [-5, 0], [0, -5], [0, 0], [np.nan, 0]]])
+    found = motion.flow_colors(ways, most=5)[0].tolist()
+    assert found[0] == [255, 0, 0]
+    assert found[1] == [128, 255, 0]
+    assert found[2] == [0, 255, 255]
+    assert found[3] == [128, 0, 255]
+    assert found[4:] == [[255, 255, 255], [0, 0, 0]]
+
+
 # Storage --------------------------------------------------------------------------------------------------
 
 

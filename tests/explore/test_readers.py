@@ -67,6 +67,8 @@ def test_captions_are_true_that_name_what_is_there_and_nothing_else() -> None:
     assert [said.text for said in found.top if said.right] == ["a zebra"]
     both = reader.read(field(255), ["zebra", "dromedary camel"], most=9)
     assert {said.text for said in both.top if said.right} == {"a zebra", "a camel", "a zebra beside a camel"}
+    reader.ask(["an elephant", "sand"])
+    assert reader.read(field(0), ["African elephant"]).right is not None, "people write less than the whole name"
     with pytest.raises(ModelError, match="at most 64"):
         reader.ask(["x"] * 65)
     with pytest.raises(ModelError, match="1 to 200"):

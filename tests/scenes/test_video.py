@@ -206,8 +206,13 @@ def test_labels_of_frames_are_in_no_other_scene():
         ({}, {"render": {"passes": ["rgb", "flow_forward"]}}, "'flow_forward' is made of 'mask' and 'depth'"),
         (
             {"clips": {"kind": "factorial", "factors": {**REST, "Occluder": ["none", "fence"]}}},
-            {"render": {"passes": ["rgb", "mask", "depth", "flow_forward"]}},
-            "'flow_forward' does not go with Occluder = fence",
+            {},
+            "Occluder = fence is placed by what is seen, so that it would jump from frame to frame where Camera_Yaw",
+        ),
+        (
+            {"clips": {"kind": "factorial", "factors": {**REST, "Distractors": [0, 3]}}},
+            {},
+            "Distractors = 3 is placed by what is seen",
         ),
         ({}, {"quality": {"nudge": 2}}, "quality.nudge = 2: the camera of a clip keeps to its path"),
         ({}, {"splits": {"test": ["Camera_Yaw > 30"]}}, "splits.test[0] names Camera_Yaw, which moves"),
@@ -217,6 +222,11 @@ def test_a_video_that_cannot_be_names_place_and_value(design, more, said):
     with pytest.raises(SpecError) as caught:
         parse_spec(spec(design, **more))
     assert said in str(caught.value)
+
+
+def test_what_is_placed_by_what_is_seen_goes_with_light_that_moves():
+    rest = {"kind": "factorial", "factors": {**REST, "Distractors": [3], "Occluder": ["fence"], "Occlusion": [0.3]}}
+    assert parse_spec(spec({"clips": rest, "path": {"Sun_Elevation": {"keys": [[0, 5], [1, 60]]}}})).build().count == 16
 
 
 def test_flow_is_of_videos_only():

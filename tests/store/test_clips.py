@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -14,7 +15,7 @@ from PIL import Image
 from stage import FOCAL, Stage, spec
 
 from torchmultiverse.engines import codec, motion
-from torchmultiverse.errors import DatasetError
+from torchmultiverse.errors import DatasetError, MissingExtra
 from torchmultiverse.farm import generate, join
 from torchmultiverse.store import clip_rows, dataset_sheet, export_mp4, open_dataset, verify
 
@@ -156,6 +157,12 @@ def test_an_mp4_of_no_clips_is_refused(tmp_path):
     generate({"World_Name": ["Desert"]}, tmp_path / "d", Stage, size=32, progress=False)
     with pytest.raises(DatasetError, match="has no clips"):
         export_mp4(open_dataset(tmp_path / "d"), tmp_path / "v")
+
+
+def test_without_the_library_the_extra_is_named(stored, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'torchmultiverse\[video\]'"):
+        export_mp4(stored, tmp_path / "v")
 
 
 def test_a_clip_whose_name_is_a_path_is_not_written(stored, tmp_path, monkeypatch):

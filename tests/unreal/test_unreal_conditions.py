@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "unreal.md").read_text("utf-8")
 PLUGIN = (ROOT / "unreal_bridge" / "TorchMultiverseBridge" / "README.md").read_text("utf-8")
 STAND_IN = json.loads((ROOT / "unreal_bridge" / "stand_in" / "catalogue.json").read_text("utf-8"))
-CONDITIONS = {factor.wire: factor for factor in FACTORS if factor.group and factor.kind != "list"}
+CONDITIONS = {factor.wire: factor for factor in FACTORS if factor.group}
 
 
 def test_every_condition_is_the_plugins_or_named_as_one_that_it_does_not_make() -> None:

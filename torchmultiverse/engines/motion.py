@@ -277,3 +277,24 @@ def between_frames(
             state = np.full(here.depth.shape, UNDEFINED, np.uint8)
         found |= {f"flow_{way}": motion, f"hidden_{way}": state}
     return {name: array for name, array in found.items() if name in wanted}
+
+
+def flow_colors(motion: NDArray[Any], most: float | None = None) -> NDArray[np.uint8]:
+    """Return motion as colours for people, (H, W, 3): the hue is the direction, the saturation how far.
+
+    To the right is red, downwards green-yellow, to the left cyan, upwards violet; what does not move is white, and what
+    is not known black.
+
+    Args:
+        motion: pixels (H, W, 2).
+        most: length of the fullest colour; by default the 99th percentile of the lengths.
+    """
+    known = np.isfinite(motion).all(-1)
+    x, y = np.where(known, motion[..., 0], 0), np.where(known, motion[..., 1], 0)
+    length = np.hypot(x, y)
+    top = most or max(float(np.percentile(length[known], 99)) if known.any() else 0.0, 1e-9)
+    turn = np.arctan2(y, x) / (2 * np.pi) % 1 * 6
+    # The hue of HSV: each channel is full within a sixth of a turn around its own, and gone a third of a turn away.
+    shade = np.clip(np.stack([np.abs(turn - 3) - 1, 2 - np.abs(turn - 2), 2 - np.abs(turn - 4)], -1), 0, 1)
+    colors = 1 - np.clip(length / top, 0, 1)[..., None] * (1 - shade)
+    return np.asarray(np.where(known[..., None], np.rint(colors * 255), 0), np.uint8)

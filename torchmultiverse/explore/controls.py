@@ -42,6 +42,7 @@ class Control(Record):
         required: whether every scene mentions it.
         own: whether a number may be left to the world or the layout.
         low, high, step: of a number, or of each part of a vector.
+        periodic: whether it is a turn, whose end is its beginning.
         logarithmic: whether steps are of equal ratios.
         levels: of a category.
     """
@@ -57,6 +58,7 @@ class Control(Record):
     low: float | None = None
     high: float | None = None
     step: float | None = None
+    periodic: bool = False
     logarithmic: bool = False
     levels: list[Level] = Field(default_factory=list)
 
@@ -94,7 +96,7 @@ def _control(factor: Factor, catalogue: Catalogue) -> Control:
     logarithmic = low > 0 and high / low >= _LOGARITHMIC
     return Control(
         kind="range", low=low, high=high, step=_step(low, high), own=factor.default == OWN, logarithmic=logarithmic,
-        **said,
+        periodic=factor.period is not None, **said,
     )  # fmt: skip
 
 

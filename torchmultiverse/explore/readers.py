@@ -77,8 +77,11 @@ class Reader:
     def expect(self, classes: Sequence[CharacterClass]) -> None:
         """Say what a picture may show: the classes of the engine's characters."""
         self._names, self._texts = [one.display or one.name for one in classes], None
-        self._phrases = {said.lower(): one.display or one.name for one in classes
-                         for said in (spoken(one.name), one.display or one.name)}  # fmt: skip
+        self._phrases = {
+            phrase: one.display or one.name
+            for one in classes
+            for phrase in _phrases(one.name, one.display, *one.characters)
+        }
         if not isinstance(self.model, Classifier):
             return
         if self.model.classes is None:
@@ -171,6 +174,11 @@ class Reader:
 
         names = imagenet_names()
         return list(names) if len(names) == width else [f"class {k}" for k in range(width)]
+
+
+def _phrases(*names: str) -> set[str]:
+    """Return how people may write names: without the number of an asset, in lower case."""
+    return {re.sub(r"[ _]+\d+$", "", spoken(name)).lower() for name in names if name}
 
 
 def _with_article(text: str) -> str:

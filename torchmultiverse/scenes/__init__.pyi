@@ -68,7 +68,7 @@ from .video import FRAME as FRAME
 from .video import FRAME_TIME as FRAME_TIME
 from .video import NO_CLIP as NO_CLIP
 from .video import Video as Video
-from .video import check_flow as check_flow
+from .video import check_steady as check_steady
 from .video import clip_starts as clip_starts
 from .video import moving_factors as moving_factors
 from .where import Condition as Condition
@@ -114,7 +114,7 @@ __all__ = [
     "base_world",
     "canonical_json",
     "caption_columns",
-    "check_flow",
+    "check_steady",
     "class_of",
     "class_table",
     "classes_of",

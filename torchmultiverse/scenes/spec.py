@@ -17,7 +17,7 @@ from torchmultiverse.scenes.factors import FACTORS, FAMILY_COLUMNS, Factor, Fact
 from torchmultiverse.scenes.kinds import AnyDesign, Level, SpecModel
 from torchmultiverse.scenes.spec_schema import with_factors
 from torchmultiverse.scenes.splits import Splits
-from torchmultiverse.scenes.video import FRAME, FRAME_TIME, check_flow
+from torchmultiverse.scenes.video import FRAME, FRAME_TIME, check_steady
 
 MAX_SPEC_BYTES = 64 * 1024 * 1024
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
@@ -133,13 +133,15 @@ class Spec(SpecModel):
         """
         return self._built
 
-    def check_flow(self) -> None:
-        """Build the design, and check that flow can be known where it is asked for.
+    def check_design(self) -> None:
+        """Build the design, and check that nothing in its clips jumps.
 
         Raises:
-            SpecError: it cannot, or the design is wrong.
+            SpecError: the design is wrong, or something would jump.
         """
-        check_flow(self.build(), self.render.passes)
+        design = self.build()
+        if moving := [self.table[name].wire for name in self.design.moving()]:
+            check_steady(design, sorted(moving))
 
     def split_rules(self) -> Splits:
         """Return the held-out splits.
@@ -244,7 +246,7 @@ def _built_problems(spec: Spec) -> list[str]:
     if "rgb" not in spec.render.passes or len(set(spec.render.passes)) != len(spec.render.passes):
         problems.append(f"render.passes = {spec.render.passes}: 'rgb' must be there, and each pass once")
     problems += _clip_problems(spec)
-    for check in (spec.split_rules, spec.check_flow):  # a spec that loads has a design that can be built
+    for check in (spec.split_rules, spec.check_design):  # a spec that loads has a design that can be built
         try:
             check()
         except SpecError as error:

@@ -8,7 +8,7 @@ picture, and an engine is not told them: two frames in which nothing moved are o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -29,6 +29,12 @@ CLIP, FRAME, FRAME_TIME = "Clip", "Frame", "Frame_Time"
 NO_CLIP = "none"
 """``Clip`` of a picture that is no frame."""
 MOST_FRAMES = 10_000
+_VIEW = ("Camera_Focal_Length", "Camera_Distance", "Camera_Height", "Camera_Distortion", "Target_Pixels")
+_PLACED = {
+    "Distractors": "list what stands there as Objects, which stay where they are",
+    "Occluder": "only light, weather and what happens in the camera may move with one",
+}
+"""What is placed by what is seen of it, and what to do instead."""
 
 
 def frames_of(fps: float, seconds: float) -> int:
@@ -227,21 +233,33 @@ def clip_starts(design: Design) -> NDArray[np.int64] | None:
     return np.concatenate([*starts, np.array([design.count])])
 
 
-def check_flow(design: Design, passes: Sequence[str]) -> None:
-    """Check that the motion of all that a design's frames show is known, where passes are made of it.
+def check_steady(design: Design, moving: Iterable[str]) -> None:
+    """Check that nothing jumps from frame to frame: what an engine places by what is seen needs a view that stays.
+
+    Args:
+        design: of clips.
+        moving: wire names of what moves.
 
     Raises:
-        SpecError: something stands before the first character, which is placed anew in each frame.
+        SpecError: distractors or an occluder would be placed anew in each frame.
     """
-    asked = [name for name in passes if name.startswith(("flow_", "hidden_"))]
-    standing = (
-        [level for level in design.levels().get("Occluder", ()) if level not in ("none", "edge")] if asked else []
-    )
-    if standing:
-        raise SpecError(
-            f"render.passes: '{asked[0]}' does not go with Occluder = {standing[0]}, which is placed anew in each "
-            "frame; leave the pass out, or the occluder"
-        )
+    levels = design.levels()
+    moved = [name for name in moving if _moves_things(design, name)]
+    for name, instead in _PLACED.items():
+        default = design.table[name].default
+        if moved and (used := [level for level in levels.get(name, ()) if level != default]):
+            raise SpecError(
+                f"{name} = {used[0]} is placed by what is seen, so that it would jump from frame to frame where "
+                f"{moved[0]} moves; {instead}"
+            )
+
+
+def _moves_things(design: Design, name: str) -> bool:
+    """Whether a factor moves the camera or what stands there: not light, weather, and what happens in the camera."""
+    factor = design.table[name]
+    if factor.label or name == "Scene_Light":
+        return False
+    return name in _VIEW or factor.group in ("", "occlusion", "crowding", "region")
 
 
 def moving_factors(design: Design) -> list[str]:

@@ -21,7 +21,7 @@ from torchmultiverse.scenes import (
     Design,
     Scene,
     Spec,
-    check_flow,
+    check_steady,
     clip_starts,
     moving_factors,
 )
@@ -112,7 +112,7 @@ class ClipStream(RenderStream):
         if between and clips.stride > 1:
             raise SpecError(f"passes: '{between[0]}' is to the next frame, which a stride of {clips.stride} leaves out")
         super().__init__(source, engine, options=replace(chosen, transform=None))
-        check_flow(self.design, passes)
+        check_steady(self.design, moving_factors(self.design))
         self._clip_transform = chosen.transform
         self.clips, self.passes = clips, tuple(passes)
         self._sampler = UniformClips(self.design, clips, chosen.seed)

@@ -53,7 +53,8 @@ class RenderStream(IterableDataset[Item]):
     """Live pictures and labels.
 
     Items are ``{"image": float32 (3, H, W) in 0..1 or what ``transform`` makes of the PIL picture, column: level, …,
-    "scene_id": …, "weight": importance weight}``; ``torch.utils.data.DataLoader`` batches and pins them.
+    "scene_id": …, "weight": importance weight}``; ``torch.utils.data.DataLoader`` batches and pins them. A
+    number that is the world's or the layout's own is NaN.
 
     With DataLoader workers, ranks of ``torch.distributed``, or both, a design is shared without overlap; every reader
     has its own engines. A sampler of another kind draws for each reader with random numbers of its own. What the

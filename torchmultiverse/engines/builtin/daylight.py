@@ -113,7 +113,7 @@ def _scattered(haziness: float, blueness: float, elevation: float) -> tuple[Arra
     sky = Sky(haziness=haziness, blueness=blueness)
     d = directions(HEIGHT // _COARSE, WIDTH // _COARSE)[: _UPPER // _COARSE + 1, : WIDTH // _COARSE // 2]
     radiance, sunlight = daylight(sky, d, direction(elevation, 0.0))
-    dusk = float(smoothstep(2.0, -5.0, np.array(elevation)))
+    dusk = float(smoothstep(8.0, -4.0, np.array(elevation)))
     return (_dusky(radiance, d, dusk) if dusk > 0 else radiance), sunlight
 
 

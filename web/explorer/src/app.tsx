@@ -3,7 +3,7 @@ import { Controls } from "./controls";
 import { Models } from "./models";
 import { SearchPanel } from "./search";
 import { SweepPanel } from "./sweep";
-import type { State } from "./state";
+import { short, type State } from "./state";
 
 const download = (name: string, text: string) => {
   const address = URL.createObjectURL(new Blob([text], { type: "application/json" }));
@@ -48,7 +48,7 @@ const Strip = ({ state }: { state: State }) => {
         <li key={shot.number}>
           <button type="button" onClick={() => state.show(shot.factors)} title="Show this scene again">
             <img src={shot.image} alt={`Scene ${shot.number}`} />
-            <span>{shot.readings[0]?.top[0]?.text ?? `${shot.number}`}</span>
+            <span>{short(shot.readings[0]?.top[0]?.text ?? `${shot.number}`)}</span>
           </button>
         </li>
       ))}

@@ -17,6 +17,7 @@ export interface Control {
   low: number | null;
   high: number | null;
   step: number | null;
+  periodic: boolean;
   logarithmic: boolean;
   levels: Level[];
 }

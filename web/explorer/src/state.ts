@@ -213,6 +213,9 @@ export const levelsOf = (control: Control, count: number, low?: number, high?: n
     if (all.length <= count) return all;
     return Array.from({ length: count }, (_, k) => all[Math.floor((k * all.length) / count)] as Value);
   }
+  if (control.periodic && low === undefined && high === undefined) {
+    return Array.from({ length: count }, (_, k) => Math.round((k * 360) / count));
+  }
   const from = low ?? control.low ?? 0;
   const to = high ?? control.high ?? 1;
   return Array.from({ length: count }, (_, k) => {
@@ -221,3 +224,6 @@ export const levelsOf = (control: Control, count: number, low?: number, high?: n
     return Number(value.toPrecision(4));
   });
 };
+
+/** What a model says, without the words that all captions share. */
+export const short = (text: string) => text.replace(/^an? (photo|picture) of (an? )?/i, "");

@@ -13,7 +13,8 @@ from torchmultiverse.engines.builtin.placement import View
 from torchmultiverse.engines.builtin.tracer import CharacterInstance
 from torchmultiverse.errors import SpecError
 
-_STEPS = 40
+_STEPS, _EXACT = 40, 14
+_CLOSE = 0.008
 _BEHIND = 0.05
 
 
@@ -54,15 +55,35 @@ def cropped(view: View, character: CharacterInstance, share: float, rng: np.rand
     rays = np.stack([x, y, np.ones(len(x))], -1) @ view.rotation
     middle = float(np.median(columns) + 0.5 - margin) / view.size[0] - 0.5
     side = np.sign(middle) if abs(middle) > 0.04 else (1.0 if rng.random() < 0.5 else -1.0)
+    if _outside(rays, 0.0, view) >= share:
+        check("edge", share, beyond(view, character))
+        return view
     low, high = 0.0, float(np.pi / 2)
-    now = _outside(rays, 0.0, view)
-    if now < share:
-        for _ in range(_STEPS):
-            angle = (low + high) / 2
-            low, high = (angle, high) if _outside(rays, -side * angle, view) < share else (low, angle)
-    found = panned(view, -side * (low + high) / 2 if now < share else 0.0)
-    check("edge", share, beyond(found, character))
-    return found
+    for _ in range(_STEPS):
+        angle = (low + high) / 2
+        low, high = (angle, high) if _outside(rays, -side * angle, view) < share else (low, angle)
+    return _refined(view, character, share, -side * (low + high) / 2)
+
+
+def _refined(view: View, character: CharacterInstance, share: float, angle: float) -> View:
+    """Return the view turned by about an angle, so that annotations count the share beyond the frame.
+
+    Raises:
+        SpecError: they do not, however it is turned.
+    """
+    low, high, now = 0.5 * angle, 1.5 * angle, angle
+    best, least = panned(view, angle), np.inf
+    for _ in range(_EXACT):
+        turned = panned(view, now)
+        reached = beyond(turned, character)
+        if abs(reached - share) < abs(least - share):
+            best, least = turned, reached
+        if abs(least - share) < _CLOSE:
+            break
+        low, high = (now, high) if reached < share else (low, now)
+        now = (low + high) / 2
+    check("edge", share, least)
+    return best
 
 
 def _outside(rays: Array, angle: float, view: View) -> float:

@@ -6,7 +6,7 @@ Whether a place is white or under water is said by fields over the world's plan 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +30,13 @@ _DRAINED = 0.2
 """Wetness up to which no water stands."""
 _PERIOD, _TEXELS = 12.8, 512
 """Metres after which the fields repeat, and texels of them."""
-_SNOW_PATCH, _PUDDLE = (0.06, 1.2), (0.3, 3.2)
+_SNOW_PATCH, _PUDDLE = (0.12, 1.2), (0.3, 3.2)
 """Shortest and longest wave of the fields, metres."""
-_EDGE = 0.03
+_EDGE = 0.05
 """Half the width of a patch's edge, in values of its field."""
+_FINE, _BLURRED = 70.0, 300.0
+"""Metres along a ray, by the cosine at which it arrives, from and to which patches run together: further ones are finer
+than pixels, and each path would see white or not white at random."""
 _REACH, _CELL = 48.0, 0.25
 """How far from the middle it is known what is below a roof, and how finely, metres."""
 _GAP = 1.25
@@ -77,6 +80,17 @@ def _threshold(share: float) -> float:
     return share
 
 
+class _Level(NamedTuple):
+    """A share of the area, and below which value of a field patches with soft edges have it."""
+
+    share: Float
+    threshold: Float
+
+
+def _level(share: float) -> _Level:
+    return _Level(opaque_float(share), opaque_float(_threshold(share)))
+
+
 class Places:
     """Where water and snow can lie in a world, and in which order its places are taken.
 
@@ -106,11 +120,12 @@ class Cover:
     def __init__(self, places: Places, wetness: float, snow: float) -> None:
         self._places = places
         self._wet = opaque_float(wetness)
-        self._snow = opaque_float(_threshold(snow))
-        self._standing = opaque_float(_threshold(standing(wetness)))
+        self._snow, self._standing = _level(snow), _level(standing(wetness))
 
-    def apply(self, s: SurfaceInteraction, d: Vector3f, material: UInt32, active: Bool) -> SurfaceInteraction:
-        """Return a surface with what lies on it, as a ray along ``d`` sees it."""
+    def apply(
+        self, s: SurfaceInteraction, d: Vector3f, distance: Float, material: UInt32, active: Bool
+    ) -> SurfaceInteraction:
+        """Return a surface with what lies on it, as a ray along ``d`` sees it that comes from a distance."""
         import drjit as dr
 
         mi = mitsuba()
@@ -120,11 +135,13 @@ class Cover:
         faces_up = _step(0.2, 0.45, s.ng.z)
         wet = dr.select(mine, self._wet * faces_up, 0)
         level = _step(0.96, 0.985, s.ng.z)
-        standing = dr.select(mine, self._within(s.p, 1, self._standing, mine) * level, 0)
-        white = dr.select(mine, self._within(s.p, 0, self._snow, mine) * faces_up, 0)
+        cosine = dr.maximum(dot(s.ng, -d), 1e-3)
+        far = _step(_FINE, _BLURRED, distance / cosine)
+        standing = dr.select(mine, self._within(s.p, 1, self._standing, far, mine) * level, 0)
+        white = dr.select(mine, self._within(s.p, 0, self._snow, far, mine) * faces_up, 0)
 
         # A wet surface is darker: water reflects back into it what it scatters (Ångström, 1925; Lekner and Dorf, 1988).
-        through = 1 - fresnel(dr.maximum(dot(s.ng, -d), 1e-3), mi.Float(WATER))
+        through = 1 - fresnel(cosine, mi.Float(WATER))
         base = dr.lerp(s.base, through * s.base * (1 - INSIDE) / (1 - INSIDE * s.base), wet)
         rough = dr.lerp(dr.lerp(s.roughness, 0.22, wet), 0.02, standing)
         film = dr.select(s.diffuse_only, dr.lerp(1.0, WATER, wet), dr.maximum(s.eta, dr.lerp(1.0, WATER, wet)))
@@ -143,14 +160,14 @@ class Cover:
             translucency=None if s.translucency is None else s.translucency * rest,
         )
 
-    def _within(self, p: Point3f, field: int, threshold: Float, active: Bool) -> Float:
-        """Return whether a field is below a threshold at points: 0 to 1, with a soft edge."""
+    def _within(self, p: Point3f, field: int, level: _Level, far: Float, active: Bool) -> Float:
+        """Return whether a field is below a level at points: 0 to 1, with a soft edge; its mean where it is ``far``."""
         import drjit as dr
 
         mi = mitsuba()
         value = self._places.fields.lookup(mi.UInt32(field), p.x / _PERIOD, p.y / _PERIOD, active, mi.Float(1))
-        share: Float = dr.clip((threshold - value) / (2 * _EDGE) + 0.5, 0, 1)
-        return share
+        share: Float = dr.clip((level.threshold - value) / (2 * _EDGE) + 0.5, 0, 1)
+        return dr.lerp(share, level.share, far)
 
     def _under_sky(self, p: Point3f, active: Bool) -> Bool:
         """Return whether no roof is above points."""

@@ -232,7 +232,7 @@ class Integrator:
         found = SurfaceInteraction(
             p, ng, n, smooth, base, roughness, row.x, row.y, row.z > 0, emission, density, index, front, coat, through
         )
-        return found if self.cover is None else self.cover.apply(found, d, material, active)
+        return found if self.cover is None else self.cover.apply(found, d, hit.t, material, active)
 
     def emissive_point(self, face: UInt32, u: Float, v: Float, active: Bool) -> EmissivePoint:
         """Return a point of a triangle that emits light."""
