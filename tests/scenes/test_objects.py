@@ -7,6 +7,7 @@ form, and what is not said of an object must be as if it were.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import hypothesis.strategies as st
@@ -15,7 +16,16 @@ from hypothesis import given, settings
 
 from torchmultiverse.engines import Catalogue, Choice
 from torchmultiverse.errors import SpecError
-from torchmultiverse.scenes import FACTORS, MOST_OBJECTS, Scene, column_rows, from_columns, parse_spec, parse_where
+from torchmultiverse.scenes import (
+    FACTORS,
+    MOST_OBJECTS,
+    Scene,
+    column_rows,
+    from_columns,
+    mentioned_levels,
+    parse_spec,
+    parse_where,
+)
 
 NUMBER = st.floats(-100, 100).map(lambda x: round(x, 3))
 OBJECT = st.fixed_dictionaries(
@@ -115,6 +125,15 @@ def test_designs_take_lists() -> None:
     again = {"kind": "explicit", "scenes": [*rows, {"World_Name": "Snow", "Objects": []}]}
     with pytest.raises(SpecError, match=r"design.scenes\[2\] is the same scene as design.scenes\[0\]"):
         parse_spec({"name": "a", "design": again})
+
+
+def test_lists_of_a_spec_that_cannot_be_built_are_mentioned(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    row = {"World_Name": "Snow", "Objects": [ZEBRA, CAT], "Camera_Yaw": "x"}
+    path.write_text(json.dumps({"name": "a", "design": {"kind": "explicit", "scenes": [row]}}))
+    assert [len(json.loads(str(text))) for text in mentioned_levels(path)["Objects"]] == [2]
+    path.write_text(json.dumps({"World_Name": ["Snow"], "Objects": [[], [ZEBRA]], "Camera_Yaw": ["x"]}))
+    assert [len(json.loads(str(text))) for text in mentioned_levels(path)["Objects"]] == [0, 1]
 
 
 def test_filters_count_objects() -> None:

@@ -16,6 +16,7 @@ from torchmultiverse.scenes import Scene, parse_spec
 from torchmultiverse.store import DatasetWriter, RowSchema, StoredDataset, columns_of, open_dataset, verify
 from torchmultiverse.store.card import write_card
 from torchmultiverse.store.combine import merge
+from torchmultiverse.store.exporting import export_folder
 from torchmultiverse.store.importing import import_dataset
 
 ZEBRA, CAT = {"Name": "Zebra", "Location": "0,150,0", "Scale": 0.7}, {"Name": "Cat", "Rotation_Yaw": -45}
@@ -96,6 +97,15 @@ def test_lists_are_merged_and_imported(tmp_path: Path) -> None:
     pq.write_table(one.table(["image", "world_name", "objects"]), bare / "data" / "train.parquet")
     imported = import_dataset(bare, tmp_path / "imported")
     assert imported.table(["objects"])["objects"].to_pylist() == one.table(["objects"])["objects"].to_pylist()
+
+
+def test_exported_lists_come_back(tmp_path: Path) -> None:
+    stored = written(tmp_path / "a")
+    export_folder(stored, tmp_path / "folder")
+    back = import_dataset(tmp_path / "folder", tmp_path / "back")
+    assert sorted(back.table(["scene_id"])["scene_id"].to_pylist()) == sorted(
+        stored.table(["scene_id"])["scene_id"].to_pylist()
+    )
 
 
 def test_batches_hold_the_text(tmp_path: Path) -> None:

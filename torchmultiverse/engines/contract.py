@@ -80,7 +80,8 @@ class Frame:
     A frame is made from arrays (an engine in this process) or from encoded bytes (over the wire) and turns
     one into the other when asked, by one codec, so that the bytes are the same whichever way they came.
 
-    Arrays: ``rgb`` uint8 (H, W, 3), sRGB. ``mask`` uint8 (H, W): 0 background, 1 the first character, 2 the second.
+    Arrays: ``rgb`` uint8 (H, W, 3), sRGB. ``mask`` uint8 (H, W): 0 background, 1 the first character, 2 the
+    second, from 3 on further ones.
     ``class`` uint8 (H, W), uint16 where a number in it is above 255: 0 background, else the number of the character's
     class (see `Catalogue.classes`).
     ``depth`` float32 (H, W): metres along the viewing axis, ``inf`` where there is only sky.

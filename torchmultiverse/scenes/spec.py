@@ -304,6 +304,8 @@ def mentioned_levels(path: str | Path) -> dict[str, list[Value]]:
 def _levels(factor: Factor, levels: Any) -> list[Value]:
     """Return those of some values that are levels of a factor."""
     kept = []
+    if factor.kind == "list" and isinstance(levels, list) and not any(isinstance(one, list) for one in levels):
+        levels = [levels]  # a scene's own, not the levels of a design
     for level in levels if isinstance(levels, list) else [levels]:
         try:
             kept.append(factor.canonical(level))

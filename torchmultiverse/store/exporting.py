@@ -19,7 +19,8 @@ from torchmultiverse.files import atomic_file, disk_errors, write_atomic
 from torchmultiverse.paths import CLIP_NAME, SCENE_ID, component, scene_name
 from torchmultiverse.store.layouts import METADATA, SHEETS, Layout, derived, layout_of
 from torchmultiverse.store.licence import licence_of
-from torchmultiverse.store.manifest import family_of
+from torchmultiverse.store.manifest import family_of, table_of
+from torchmultiverse.store.object_column import with_texts
 from torchmultiverse.store.reader import StoredDataset
 from torchmultiverse.store.splits import TRAIN, split_name
 
@@ -167,7 +168,9 @@ def split_folders(dataset: StoredDataset) -> dict[str, str]:
 
 
 def _rows(dataset: StoredDataset, columns: list[str]) -> Iterator[dict[str, Any]]:
+    factors = table_of(dataset.manifest)
     for table in dataset.tables(columns):
+        table = with_texts(table, factors)
         for start in range(0, len(table), _CHUNK):
             yield from table.slice(start, _CHUNK).to_pylist()
 
