@@ -30,6 +30,14 @@ def explore(
             autocompletion=completion.models,
         ),
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            help="Rendered dataset, of which some pictures are offered to go on from. Default: none.",
+            autocompletion=completion.datasets,
+        ),
+    ] = None,
     engine: Engine = "builtin",
     size: Annotated[int, typer.Option(min=32, max=1024, help="Side of the picture in pixels.")] = 256,
     samples: Annotated[
@@ -48,7 +56,9 @@ def explore(
     say("loading …", "dim")
 
     explore_forever(
-        lambda tell: make_studio(tell, engine, model or (), token=token, assets=assets or (), options=options),
+        lambda tell: make_studio(
+            tell, engine, model or (), token=token, assets=assets or (), options=options, data=data
+        ),
         host=host, port=port, token=token, finding=finding,
         show=lambda address: say(f"look at it: {address}\nCtrl-C ends it"),
     )  # fmt: skip

@@ -88,6 +88,14 @@ class ModelCard(Record):
     weights_sha256: str | None = None
 
 
+class Example(Record):
+    """A picture of a dataset, whose scene can be looked at."""
+
+    row: int
+    factors: dict[str, Value]
+    image: EncodedImage
+
+
 class Ready(Record):
     """What there is to turn and who looks; the first message."""
 
@@ -96,6 +104,7 @@ class Ready(Record):
     controls: list[Control]
     models: list[ModelCard]
     factors: dict[str, Value]
+    examples: list[Example] = Field(default_factory=list)
 
 
 class Picture(Record):

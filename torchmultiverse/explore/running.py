@@ -11,6 +11,7 @@ from torchmultiverse.connect import open_engine
 from torchmultiverse.engines import RenderOptions
 from torchmultiverse.errors import SpecError
 from torchmultiverse.explore.events import Event, Open
+from torchmultiverse.explore.examples import examples_of
 from torchmultiverse.explore.finding import load_finding
 from torchmultiverse.explore.readers import Reader
 from torchmultiverse.explore.server import Explorer
@@ -28,6 +29,7 @@ def make_studio(
     assets: Sequence[str] = (),
     options: RenderOptions = RenderOptions(size=(256, 256), format="raw"),  # noqa: B008 - frozen
     first: Scene | None = None,
+    data: str | Path | None = None,
 ) -> Studio:
     """Return a studio, not opened yet.
 
@@ -37,15 +39,20 @@ def make_studio(
         models: up to four, as model strings or objects.
         options: of the final pictures.
         first: the scene that is shown first.
+        data: folder of a rendered dataset, of which some pictures are offered to go on from.
 
     Raises:
         SpecError: too many models.
         ModelError: one cannot be loaded.
+        DatasetError: the dataset cannot be read, or its rows name no scenes.
     """
     if len(models) > MOST_MODELS:
         raise SpecError(f"{len(models)} models: the explorer shows {MOST_MODELS} side by side at most")
+    examples = [] if data is None else examples_of(data)
+    if first is None and examples:
+        first = Scene(examples[0].factors)
     readers = [Reader(model) for model in as_models(list(models))]
-    return Studio(lambda: open_engine(engine, token=token, assets=assets), readers, tell, options, first)
+    return Studio(lambda: open_engine(engine, token=token, assets=assets), readers, tell, options, first, examples)
 
 
 def explore_forever(

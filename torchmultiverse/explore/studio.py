@@ -24,6 +24,7 @@ from torchmultiverse.explore.events import (
     Busy,
     Done,
     Event,
+    Example,
     Look,
     ModelCard,
     Open,
@@ -75,6 +76,7 @@ class Studio:
         tell: takes each event.
         options: size, seed and samples of the final pictures.
         first: the scene that is shown first.
+        examples: of a dataset, to go on from.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Studio:
         tell: Callable[[Event], None],
         options: RenderOptions = RenderOptions(size=(256, 256), format="raw"),  # noqa: B008 - frozen
         first: Scene | None = None,
+        examples: Sequence[Example] = (),
     ) -> None:
         if len(readers) > MOST_MODELS:
             raise SpecError(f"{len(readers)} models: the explorer shows {MOST_MODELS} side by side at most")
@@ -92,6 +95,7 @@ class Studio:
         self._catalogue: Catalogue | None = None
         self._controls: list[Control] = []
         self._first = first
+        self._examples = list(examples)
         self._captions: list[str] = []
         self._worlds: set[Value] = set()
         self._view: _View | None = None
@@ -141,7 +145,9 @@ class Studio:
             for reader in self._readers
         ]  # fmt: skip
         factors = dict(scene.wire) if scene else {}
-        return Ready(engine=catalogue.engine, controls=self._controls, models=cards, factors=factors)
+        return Ready(
+            engine=catalogue.engine, controls=self._controls, models=cards, factors=factors, examples=self._examples
+        )
 
     # The thread ----------------------------------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ def explorer_widget(
     token: str | None = None,
     first: Scene | None = None,
     finding: str | Path | None = None,
+    data: str | Path | None = None,
 ) -> Any:
     """Return the explorer as a widget: the last value of a notebook's cell shows it. ``close()`` ends its engine.
 
@@ -43,6 +44,7 @@ def explorer_widget(
         samples: per pixel of the final picture; None is the engine's own number.
         first: the scene that is shown first.
         finding: file of a finding to begin with.
+        data: folder of a rendered dataset, of which some pictures are offered to go on from.
 
     Raises:
         MissingExtra: ``anywidget`` is not installed.
@@ -57,7 +59,7 @@ def explorer_widget(
     opened = None if finding is None else Open(finding=load_finding(finding).text())
 
     def make(tell: Callable[[Event], None]) -> Studio:
-        return make_studio(tell, engine, models, token=token, assets=assets, options=options, first=first)
+        return make_studio(tell, engine, models, token=token, assets=assets, options=options, first=first, data=data)
 
     return kind(make, opened)
 

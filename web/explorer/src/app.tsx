@@ -56,6 +56,26 @@ const Strip = ({ state }: { state: State }) => {
   );
 };
 
+const Examples = ({ state }: { state: State }) => {
+  const examples = state.ready.value?.examples ?? [];
+  if (examples.length === 0) return null;
+  return (
+    <details class="examples">
+      <summary>From the dataset</summary>
+      <ul class="strip" aria-label="Pictures of the dataset">
+        {examples.map((one) => (
+          <li key={one.row}>
+            <button type="button" onClick={() => state.show(one.factors)} title="Show this scene">
+              <img src={one.image} alt={`Row ${one.row}`} />
+              <span>row {one.row}</span>
+            </button>
+          </li>
+        ))}
+      </ul>
+    </details>
+  );
+};
+
 const Share = ({ state, close }: { state: State; close: () => void }) => {
   const shared = state.shared.value;
   useEffect(() => { state.shared.value = null; }, []);
@@ -142,6 +162,7 @@ export const App = ({ state, keys = true }: { state: State; keys?: boolean }) =>
         <div class="middle">
           <Stage state={state} compare={compare} />
           <Strip state={state} />
+          <Examples state={state} />
           <nav class="tabs" aria-label="Tools">
             {tabs.map(([name, title]) => (
               <button key={name} type="button" aria-pressed={tab === name}

@@ -33,8 +33,9 @@ export interface Reading {
   error: string;
 }
 
+export interface Example { row: number; factors: Factors; image: string }
 export interface Ready {
-  type: "ready"; engine: string; controls: Control[]; models: ModelCard[]; factors: Factors;
+  type: "ready"; engine: string; controls: Control[]; models: ModelCard[]; factors: Factors; examples: Example[];
 }
 export interface Picture {
   type: "picture"; number: number; stage: "first" | "final"; scene_id: string; image: string; milliseconds: number;
