@@ -14,6 +14,7 @@ through engines that wrap another one, never with ``hasattr``.
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -264,7 +265,7 @@ class Choice(BaseModel):
 
     ``aliases`` are other names of levels, accepted as well, each with the level that it is one of; ``about`` says of a
     level in a few words what it is. ``worlds`` names the worlds of levels that not every world has; ``only`` those that
-    have any level beside the default, where not every world has.
+    have any level beside the default, where not every world has. ``whole``: whether numbers have to be whole ones.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -275,14 +276,17 @@ class Choice(BaseModel):
     only: list[str] | None = None
     low: float | None = None
     high: float | None = None
+    whole: bool = False
 
     def takes(self, value: Any) -> bool:
         """Tell whether a value is accepted."""
         if self.levels is not None:
             return value in self.levels or value in self.aliases
-        if self.low is None or self.high is None or value == OWN:  # a world's own is always there
+        if value == OWN:  # a world's own is always there
             return True
-        return bool(self.low <= value <= self.high)
+        if self.whole and not float(value).is_integer():
+            return False
+        return self.low is None or self.high is None or bool(self.low <= value <= self.high)
 
     def said_of(self, words: str, most: int = 3) -> list[str]:
         """Return levels whose name or what is said of them has some words in it, such as ``lamp``: ``Table_Lamb_1``."""
@@ -420,6 +424,9 @@ class Catalogue(BaseModel):
         if choice is None:
             return f"{name}: engine '{self.engine}' cannot vary it.{nearest(name, self.factors)}"
         one = len(wrong) == 1
+        if choice.whole and (broken := [level for level in wrong if not float(level).is_integer()]):
+            more = f"; {len(broken) - 1:,} more levels are no whole numbers" if len(broken) > 1 else ""
+            return f"{name} = {broken[0]}: a whole number is right, such as {_whole_near(broken[0], choice)}{more}"
         if choice.levels is None:
             what = f"{name} = {wrong[0]} is" if one else f"{len(wrong):,} levels of {name} are"
             which = "" if one else f": {_some(wrong)}"
@@ -460,6 +467,12 @@ _LISTED = 30
 """Levels that a message lists."""
 _NEAREST = 8
 """Levels whose nearest known one it names."""
+
+
+def _whole_near(value: float, choice: Choice) -> int:
+    """Return the whole number next to a value that a choice takes; the value is within its range or it is not."""
+    low, high = (-math.inf if choice.low is None else choice.low), (math.inf if choice.high is None else choice.high)
+    return round(min(max(value, low), high))
 
 
 def _some(levels: list[Any]) -> str:

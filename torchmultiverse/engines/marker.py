@@ -74,7 +74,7 @@ class MarkerEngine(Engine):
     @override
     def catalogue(self) -> Catalogue:
         factors = {
-            f.wire: Choice(low=f.low, high=f.high) if f.kind == "number" else _choice(f)
+            f.wire: Choice(low=f.low, high=f.high, whole=f.whole) if f.kind == "number" else _choice(f)
             for f in FACTORS
             if not f.label and not f.group
         }

@@ -43,7 +43,7 @@ CONDITIONS: dict[str, list[dict[str, Any]]] = {
         _number("Snow", 0, "cm/h", 0, 20, "snow that falls"),
         _number("Wetness", 0, "share", 0, 1, "how wet the ground is; at 1 water stands in its hollows"),
         _number("Snow_Cover", 0, "share", 0, 1, "share of what lies open to the sky that is white"),
-        _number("Lens_Drops", 0, "drops", 0, 500, "drops of water on the lens, within the picture"),
+        _number("Lens_Drops", 0, "drops", 0, 500, "drops of water on the lens, within the picture", whole=True),
     ],
     "camera": [
         _number("Camera_Focal_Length", OWN, "mm", 8, 400,
@@ -65,7 +65,7 @@ CONDITIONS: dict[str, list[dict[str, Any]]] = {
         _number("Camera_Distortion", 0, "", -0.07, 0.5,
                 "distortion of the lens, k1 of Brown's model, x (1 + k1 r²), r in halves of the shorter side; below 0 a"
                 " barrel"),
-        _number("JPEG_Quality", OWN, "", 1, 100, "quality of a JPEG that the picture has been; own: none"),
+        _number("JPEG_Quality", OWN, "", 1, 100, "quality of a JPEG that the picture has been; own: none", whole=True),
         _number("Target_Pixels", OWN, "pixels", 4, 4096,
                 "longest side of the first character in pixels of the sensor; the picture is enlarged to its size"),
     ],
@@ -75,7 +75,7 @@ CONDITIONS: dict[str, list[dict[str, Any]]] = {
     ],
     "crowding": [
         _number("Distractors", 0, "objects", 0, 14,
-                "further objects that the engine places, never of the class of one that the scene has"),
+                "further objects that the engine places, never of the class of one that the scene has", whole=True),
         _category("Distractor_Kind", "any", "class of the distractors; any, animal, object, or a class"),
         _number("Distractor_Spacing", 0.2, "widths", 0, 10,
                 "gap between a distractor and its nearest neighbour, in widths of the two"),

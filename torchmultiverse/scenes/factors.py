@@ -43,6 +43,8 @@ class Factor:
         names: words that stand for levels of a category; a scene holds the level.
         group: of a condition: light, weather, camera, occlusion, crowding or region; empty of the published factors.
         fields: of a list: the factors of each of its objects.
+        whole: of a number: whether it counts something, so that a fraction means nothing. A scene may hold one; engines
+            that vary the factor refuse it.
 
     >>> yaw = Factor("Camera_Yaw", "camera_yaw", "number", 0, "degrees", -360, 360, period=360)
     >>> yaw.canonical(-45), yaw.canonical("7.5"), yaw.canonical(315.0)
@@ -62,6 +64,7 @@ class Factor:
     names: Mapping[str, str] = field(default_factory=dict, hash=False)
     group: str = ""
     fields: tuple[Factor, ...] = ()
+    whole: bool = False
 
     def canonical(self, value: Any, where: str = "") -> Value:
         """Return the one form of ``value`` that stands for it everywhere.

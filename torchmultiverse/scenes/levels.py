@@ -73,7 +73,7 @@ def drawn_parts(factor: Factor, levels: Any, where: str) -> list[Value | Span] |
     ['own', (20.0, 200.0)]
     """
     if isinstance(levels, Mapping):
-        return None if {"step", "count"} & set(levels) else [ends(factor, levels, where)]
+        return None if {"step", "count"} & set(levels) else [_drawn_ends(factor, levels, where)]
     if not isinstance(levels, list | tuple):
         return None
     if not any(isinstance(level, Mapping) and not {"step", "count"} & set(level) for level in levels):
@@ -89,10 +89,36 @@ def drawn_parts(factor: Factor, levels: Any, where: str) -> list[Value | Span] |
         elif {"step", "count"} & set(level):
             parts += [factor.canonical(value, at) for value in steps(factor, level, at)]
         else:
-            parts.append(ends(factor, level, at))
+            parts.append(_drawn_ends(factor, level, at))
         if parts[-1] in parts[:-1]:
             raise SpecError(f"{at} = {level!r} is there twice; remove one")
     return parts
+
+
+def whole_levels(factor: Factor, levels: Any, where: str) -> Any:
+    """Return levels as they are, but for a range without a step of a factor that counts: its whole numbers.
+
+    Raises:
+        SpecError: a bad range, or one in which there is no whole number.
+
+    >>> from torchmultiverse.scenes import FACTORS
+    >>> whole_levels(FACTORS["Distractors"], {"from": 0.5, "to": 3}, "here")
+    {'from': 1.0, 'to': 3.0, 'step': 1}
+    """
+    if not factor.whole or not isinstance(levels, Mapping) or {"step", "count"} & set(levels):
+        return levels
+    low, high = _drawn_ends(factor, levels, where)
+    return {"from": low, "to": high, "step": 1}
+
+
+def _drawn_ends(factor: Factor, span: Mapping[str, Any], where: str) -> Span:
+    """Return both ends of a range of which numbers are drawn; of a factor that counts, the whole numbers in it."""
+    low, high = ends(factor, span, where)
+    if not factor.whole:
+        return low, high
+    if math.ceil(low) > math.floor(high):
+        raise SpecError(f"{where} = {dict(span)}: {factor.wire} is a whole number, and there is none in it")
+    return float(math.ceil(low)), float(math.floor(high))
 
 
 def steps(factor: Factor, span: Mapping[str, Any], where: str) -> list[float]:

@@ -1,8 +1,8 @@
 """Designs that are drawn: random, Latin hypercube, Sobol.
 
 Each axis of a design is a dimension of the unit cube. A list of levels cuts it into equal parts; a range of numbers
-without a step, alone or as one of the parts, is taken as it is, rounded to `DECIMALS`. The points are those of
-`scipy.stats.qmc`.
+without a step, alone or as one of the parts, is taken as it is, rounded to `DECIMALS`; of a factor that counts, it is
+its whole numbers, each as likely. The points are those of `scipy.stats.qmc`.
 
 Up to `MOST_EXPANDED` scenes all are drawn when the spec is read, and drawn again if two of them are the same. Of more,
 scenes are drawn when they are asked for, and one that was there is passed over; but for Latin hypercubes, of which no
@@ -31,8 +31,8 @@ from torchmultiverse.scenes.design import (
     merged_counts,
     parts_of,
 )
-from torchmultiverse.scenes.factors import FactorTable, Value
-from torchmultiverse.scenes.levels import DECIMALS, Span, drawn_parts
+from torchmultiverse.scenes.factors import Factor, FactorTable, Value
+from torchmultiverse.scenes.levels import DECIMALS, Span, drawn_parts, whole_levels
 from torchmultiverse.scenes.subsets import constrained
 from torchmultiverse.scenes.where import Condition
 
@@ -73,6 +73,7 @@ def sample_design(
     """
     spans, listed = {}, {}
     for name, levels in factors.items():
+        levels = whole_levels(table[name], levels, f"design.factors.{name}")
         parts = drawn_parts(table[name], levels, f"design.factors.{name}")
         listed[name] = levels
         if parts is not None:
@@ -129,7 +130,7 @@ def _scenes(points: NDArray[np.float64], frame: Factorial, spans: Spans) -> Expl
         wire = next(iter(axis[0]))
         rows.append(np.zeros(len(points), np.int64))
         if wire in spans:
-            numbers, inverse = np.unique(_numbers(spans[wire], column), return_inverse=True)
+            numbers, inverse = np.unique(_numbers(frame.table[wire], spans[wire], column), return_inverse=True)
             places: dict[Value, int] = {}  # both ends of a full turn are one level
             canonical = (
                 frame.table[wire].canonical(OWN if number != number else number) for number in numbers.tolist()
@@ -142,12 +143,15 @@ def _scenes(points: NDArray[np.float64], frame: Factorial, spans: Spans) -> Expl
     return frame.at_rows(rows).replaced(levels, codes)
 
 
-def _numbers(parts: Sequence[Value | Span], column: NDArray[np.float64]) -> NDArray[np.float64]:
+def _numbers(factor: Factor, parts: Sequence[Value | Span], column: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the numbers of an axis at some places of it, in [0, 1); NaN where a number is the world's own."""
     ranges = [part if isinstance(part, tuple) else (math.nan if part == OWN else float(part),) * 2 for part in parts]
     low, high = np.array(ranges, np.float64).T
     part = np.minimum((column * len(parts)).astype(np.int64), len(parts) - 1)
-    return _rounded(low[part] + (column * len(parts) - part) * (high[part] - low[part]))
+    share = column * len(parts) - part
+    if factor.whole:  # each whole number has as wide a piece of its range
+        return np.asarray(np.minimum(low[part] + np.floor(share * (high[part] - low[part] + 1)), high[part]))
+    return _rounded(low[part] + share * (high[part] - low[part]))
 
 
 def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -346,7 +350,7 @@ class PointSequence(Design):
         if wire not in self._spans:
             return np.minimum((column * len(axis)).astype(np.int64), len(axis) - 1), len(axis)
         parts = self._spans[wire]
-        found = _numbers(parts, column)
+        found = _numbers(self.table[wire], parts, column)
         own = np.isnan(found)
         numbers = np.rint(np.where(own, 0, found) * 10**DECIMALS).astype(np.int64)
         period = self.table[wire].period

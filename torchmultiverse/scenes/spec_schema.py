@@ -63,7 +63,7 @@ def _value(factor: Factor) -> dict[str, Any]:
         return {**_objects_of(factor), "description": _described(factor)}
     if factor.kind != "number":
         return {"type": "string", "minLength": 1, "description": _described(factor)}
-    number: dict[str, Any] = {"type": "number"}
+    number: dict[str, Any] = {"type": "integer" if factor.whole else "number"}
     number |= {key: end for key, end in (("minimum", factor.low), ("maximum", factor.high)) if math.isfinite(end)}
     own = [{"const": OWN}] if factor.default == OWN else []
     return {"anyOf": [number, _NUMBER_TEXT, *own], "description": _described(factor)}

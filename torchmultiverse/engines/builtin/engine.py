@@ -219,7 +219,7 @@ def describe(assets: AssetSource | None = None) -> Catalogue:
         passes=["rgb", "mask", "class", "depth", "normals"],
         figure_ground=True,
         factors={
-            factor.wire: Choice(low=factor.low, high=factor.high, only=only.get(factor.wire))
+            factor.wire: Choice(low=factor.low, high=factor.high, whole=factor.whole, only=only.get(factor.wire))
             if factor.kind in ("number", "list")
             else choices.get(factor.wire, Choice())
             for factor in FACTORS
