@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from torchmultiverse.engines import codec
-from torchmultiverse.engines.hiding import unhidden
+from torchmultiverse.engines.hiding import unfit
 from torchmultiverse.engines.meaning import meaningless
 from torchmultiverse.errors import RenderError, SpecError, nearest, nearest_of
 from torchmultiverse.scenes import (
@@ -388,7 +388,7 @@ class Catalogue(BaseModel):
 
     def misplaced(self, what: Scene | Design) -> list[str]:
         """Return one line for each level of a scene or a whole design that stands with a world that has it not, and
-        one where a share of the first character is to be hidden and nothing hides it."""
+        one for each kind of scenes whose factors cannot go together (see `hiding.unfit`)."""
         found: list[str] = []
         views = self.factors["World_Name"].aliases if "World_Name" in self.factors else {}
         mentioned = what.complete if isinstance(what, Scene) else dict.fromkeys(what.factors)
@@ -404,7 +404,8 @@ class Catalogue(BaseModel):
                     worlds = [world for world, number in counts.items() if number]
                 lacking = [world for world in worlds if views.get(str(world), str(world)) not in having]
                 found += [self._misplaced(name, level, lacking, views)] if lacking else []
-        return found + unhidden(what, self.factors["Occluder"].levels if "Occluder" in self.factors else None)
+        occluders = self.factors["Occluder"].levels if "Occluder" in self.factors else None
+        return found + unfit(what, occluders, {one.name: one.characters for one in self.classes})
 
     def _misplaced(self, name: str, level: str, worlds: list[Any], views: Mapping[str, str]) -> str:
         """Return what to say of worlds that lack a level."""

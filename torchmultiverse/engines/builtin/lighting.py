@@ -21,6 +21,13 @@ from torchmultiverse.errors import SpecError
 _HORIZON = 15.0
 _GRADIENT = "under a sky of its own, which no sun lights"
 
+LAMPLESS = frozenset((
+    "AncientAgora", "Arena", "AustralianRoad", "Battleground", "Beach", "Castle", "Courtyard", "Desert", "DryGrass",
+    "Egypt", "Forest", "Grass", "IceRoad", "Jungle", "JunkYard", "OceanFloor", "Racetrack", "Ruins", "RuralAustralia",
+    "SaltFlats", "Snow", "StylizedEgypt", "Tableland", "VillageSquare",
+))  # fmt: skip
+"""The package's worlds that have no lamps, in no region: known without building each of them."""
+
 
 def why_no_sun(spec: WorldSpec) -> str | None:
     """Return why no sun can be moved and no clouds drawn up in a world; None where they can."""

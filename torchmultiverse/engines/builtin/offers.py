@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from torchmultiverse.engines.builtin.lighting import why_no_sun
+from torchmultiverse.engines.builtin.lighting import LAMPLESS, why_no_sun
 from torchmultiverse.engines.builtin.world import OUTDOORS, World, WorldSpec
 from torchmultiverse.errors import SpecError
 from torchmultiverse.scenes import Scene
@@ -22,10 +22,15 @@ def _no_sun(name: str, spec: WorldSpec) -> str | None:
     return None if why is None else f"{name} is {why}; worlds with a sun, such as Desert or Grass,"
 
 
+def _no_lamps(name: str, spec: WorldSpec) -> str | None:
+    return f"{name} has none; worlds with lamps" if name in LAMPLESS else None
+
+
 SUN = ("Sun_Elevation", "Sun_Azimuth", "Overcast")
 RULES: dict[str, Callable[[str, WorldSpec], str | None]] = {
     **dict.fromkeys(("Rain", "Snow", "Wetness", "Snow_Cover"), _no_weather),
     **dict.fromkeys(SUN, _no_sun),
+    "Lamps": _no_lamps,
 }
 """Condition → function that says why a world cannot have it and, after a semicolon, which worlds can; or None."""
 
