@@ -72,7 +72,7 @@ def test_a_part_is_refused_along_a_path(told: Any) -> None:
 
 @pytest.mark.parametrize("kind", ["random", "latin_hypercube", "sobol"])
 def test_draws_of_what_is_counted_are_whole(told: Any, kind: str) -> None:
-    factors = {**ZEBRA, "Camera_Yaw": {"from": 0, "to": 90}, "Distractors": {"from": 0.5, "to": 4}}
+    factors: dict[str, Any] = {**ZEBRA, "Camera_Yaw": {"from": 0, "to": 90}, "Distractors": {"from": 0.5, "to": 4}}
     design = {"kind": kind, "factors": factors, "pictures": 64}
     found = parse_spec({"name": "x", "design": design})
     counts = found.build().level_counts()["Distractors"]
@@ -164,8 +164,8 @@ def test_there_are_at_most_so_many_objects(told: Any) -> None:
     assert told({**ZEBRA, "Objects": rows, "Distractors": [0, 9]}) == []
     (said,) = told({**ZEBRA, "Objects": rows, "Distractors": [0, 10, 12]})
     assert said == (
-        "Distractors = 12 and 5 Objects are more than the 14 that there may be beside the first two; with these Objects "
-        "at most 9"
+        "Distractors = 12 and 5 Objects are more than the 14 that there may be beside the first two; with these "
+        "Objects at most 9"
     )
     assert told({**ZEBRA, "Objects": rows, "Distractors": [10]}, exclude=["Objects = 5"]) == []
 

@@ -1,6 +1,7 @@
 """What cannot be with the characters that scenes have, told from the scenes alone.
 
-Scenes are filtered, never expanded: each question is which levels are left of some factors.
+Scenes are filtered: each question is which levels are left of some factors. Products are never expanded for it; draws
+whose scenes are made when they are asked for are made once, unless there are too many.
 """
 
 from __future__ import annotations
@@ -8,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from torchmultiverse.scenes import MOST_OBJECTS, OWN, Condition, Design, Explicit, Scene, listed
+from torchmultiverse.scenes import MOST_OBJECTS, OWN, Condition, Design, Explicit, Scene, expanded, listed
 
 _NAMES = ("Character_Name", "Character2_Name")
 _LONGEST = 0.4
 """Focal length of the longest lens, metres: what focuses further away is no question."""
+_ASKED = frozenset(("Occlusion", "Target_Pixels", "Distractors", "Camera_Focus"))
+_MOST_DRAWN = 500_000
+"""Scenes of a draw that are made; of more only `Occlusion` is looked at."""
 
 
 def unfit(what: Scene | Design, occluders: Sequence[str] | None, classes: Mapping[str, Collection[str]]) -> list[str]:
@@ -26,6 +30,10 @@ def unfit(what: Scene | Design, occluders: Sequence[str] | None, classes: Mappin
     design = Explicit.of_rows([dict(what.complete)], what.table) if isinstance(what, Scene) else what
     named = set(design.factors)
     found: list[str] = []
+    if design.drawn and named & _ASKED:
+        if design.count > _MOST_DRAWN:
+            return _unhidden(design, occluders) if "Occlusion" in named else []
+        design = expanded(design)
     if "Occlusion" in named:
         found += _unhidden(design, occluders)
     if "Target_Pixels" in named:
