@@ -62,8 +62,8 @@ NUMBERS: dict[str, tuple[tuple[float, str], ...]] = {
     "Distractors": ((1.5, "with another object"), (_MOST, "with {n} other objects")),
     "Distractor_Spacing": ((0.005, "side by side"), (_MOST, "{n} widths apart")),
 }  # fmt: skip
-"""Number → what is said below each limit, in ascending order; ``{n}`` is the number without its sign, ``{a}`` the article
-before it, ``{km}`` a thousandth of it, ``{percent}`` a share."""
+"""Number → what is said below each limit, in ascending order; ``{n}`` is the number without its sign, ``{a}`` the
+article before it, ``{km}`` a thousandth of it, ``{percent}`` a share."""
 UNSAID = frozenset(("Distractor_Yaw",))
 """Conditions that no caption says: no picture shows for which camera its distractors were arranged."""
 WORDS: dict[str, dict[str, str]] = {
