@@ -40,10 +40,11 @@ def export_mp4(
     overwrite: bool = False,
     quality: int = QUALITY,
 ) -> list[Path]:
-    """Write a dataset of clips as one MP4 for each clip, and ``metadata.csv`` with what stays the same in it.
+    """Write a dataset of clips as one MP4 for each clip, and ``metadata.csv`` with what is in it.
 
-    A frame is shown at its time in the clip; where frames are missing, the one before stays. Of several splits each has
-    a folder of its own.
+    A factor that moves in any clip has two columns, of the first and of the last frame: ``…_start`` and ``…_end``.
+    Lists of objects are their JSON text. A frame is shown at its time in the clip; where frames are missing, the one
+    before stays. Of several splits each has a folder of its own.
 
     Args:
         dataset: what is written; its names cannot lead out of the folder.
@@ -66,15 +67,19 @@ def export_mp4(
     if not clips:
         raise DatasetError(f"{dataset.path} has no clips: a spec with a design of the kind 'video' makes them")
     out = Path(out)
-    labels = dataset.table([name for name in dataset.columns if name not in dataset.image_columns]).to_pylist()
+    labels = dataset.labels([name for name in dataset.columns if name not in dataset.image_columns]).to_pylist()
     folders, table = split_folders(dataset), table_of(dataset.manifest)
     clip, frame, time = (table[name].column for name in (CLIP, FRAME, FRAME_TIME))
-    same = [name for name in dataset.factors if name not in (clip, frame, time)]
+    factors = [name for name in dataset.factors if name not in (clip, frame, time)]
+    moving = {
+        c for c in factors if any(labels[row][c] != labels[rows[0]][c] for rows in clips.values() for row in rows)
+    }
     prepare_export(dataset, out, family_of(dataset.manifest), overwrite)
     files: list[Path] = []
     done = 0
     with disk_errors(out), ExitStack() as open_files:
-        columns = ["file_name", clip, "frames", "fps", *same]
+        columns = ["file_name", clip, "frames", "fps"]
+        columns += [name for c in factors for name in ((f"{c}_start", f"{c}_end") if c in moving else (c,))]
         sheets = {split: csv_sheet(open_files, out / folder / METADATA, columns) for split, folder in folders.items()}
         for name, rows in clips.items():
             split = split_name(labels[rows[0]].get("split"))
@@ -85,8 +90,9 @@ def export_mp4(
             with atomic_file(file) as written:
                 _write(av, written, (np.asarray(rgb(dataset.image(row))) for row in rows), numbers, rate, quality)
             facts: dict[str, Any] = {"file_name": file.name, clip: name, "frames": len(rows), "fps": f"{float(rate):g}"}
-            steady = {c: of[0][c] if all(row[c] == of[0][c] for row in of) else "" for c in same}
-            sheets[split].writerow(facts | steady)
+            for c in factors:
+                facts |= {f"{c}_start": of[0][c], f"{c}_end": of[-1][c]} if c in moving else {c: of[0][c]}
+            sheets[split].writerow(facts)
             files.append(file)
             done += len(rows)
             if tick is not None:
