@@ -6,7 +6,7 @@ loses is the eye's least loss: colours at half the resolution, and what a quanti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -78,8 +78,7 @@ def export_mp4(
     files: list[Path] = []
     done = 0
     with disk_errors(out), ExitStack() as open_files:
-        columns = ["file_name", clip, "frames", "fps"]
-        columns += [name for c in factors for name in ((f"{c}_start", f"{c}_end") if c in moving else (c,))]
+        columns = ["file_name", clip, "frames", "fps", *_said(dict.fromkeys(factors), dict.fromkeys(factors), moving)]
         sheets = {split: csv_sheet(open_files, out / folder / METADATA, columns) for split, folder in folders.items()}
         for name, rows in clips.items():
             split = split_name(labels[rows[0]].get("split"))
@@ -90,9 +89,8 @@ def export_mp4(
             with atomic_file(file) as written:
                 _write(av, written, (np.asarray(rgb(dataset.image(row))) for row in rows), numbers, rate, quality)
             facts: dict[str, Any] = {"file_name": file.name, clip: name, "frames": len(rows), "fps": f"{float(rate):g}"}
-            for c in factors:
-                facts |= {f"{c}_start": of[0][c], f"{c}_end": of[-1][c]} if c in moving else {c: of[0][c]}
-            sheets[split].writerow(facts)
+            ends = ({c: row[c] for c in factors} for row in (of[0], of[-1]))
+            sheets[split].writerow(facts | _said(*ends, moving))
             files.append(file)
             done += len(rows)
             if tick is not None:
@@ -101,6 +99,19 @@ def export_mp4(
         patterns = {split: f"{folder}**" for split, folder in folders.items()}
         write_atomic(out / "README.md", export_readme(dataset, patterns).encode())
     return files
+
+
+def _moving(factors: Sequence[str], clips: Iterable[Sequence[Mapping[str, Any]]]) -> set[str]:
+    """Return the factors that differ between frames of some clip."""
+    return {name for frames in clips for name in factors if any(row[name] != frames[0][name] for row in frames)}
+
+
+def _said(first: Mapping[str, Any], last: Mapping[str, Any], moving: set[str]) -> dict[str, Any]:
+    """Return what a sheet says of a clip: a factor that moves in any clip by its first and its last frame."""
+    found: dict[str, Any] = {}
+    for name, value in first.items():
+        found |= {f"{name}_start": value, f"{name}_end": last[name]} if name in moving else {name: value}
+    return found
 
 
 def _rate(numbers: Sequence[int], times: Sequence[float]) -> Fraction:
