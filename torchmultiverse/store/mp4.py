@@ -71,14 +71,12 @@ def export_mp4(
     folders, table = split_folders(dataset), table_of(dataset.manifest)
     clip, frame, time = (table[name].column for name in (CLIP, FRAME, FRAME_TIME))
     factors = [name for name in dataset.factors if name not in (clip, frame, time)]
-    moving = {
-        c for c in factors if any(labels[row][c] != labels[rows[0]][c] for rows in clips.values() for row in rows)
-    }
+    cells = _cells(factors, _moving(factors, [[labels[row] for row in rows] for rows in clips.values()]))
     prepare_export(dataset, out, family_of(dataset.manifest), overwrite)
     files: list[Path] = []
     done = 0
     with disk_errors(out), ExitStack() as open_files:
-        columns = ["file_name", clip, "frames", "fps", *_said(dict.fromkeys(factors), dict.fromkeys(factors), moving)]
+        columns = ["file_name", clip, "frames", "fps", *cells]
         sheets = {split: csv_sheet(open_files, out / folder / METADATA, columns) for split, folder in folders.items()}
         for name, rows in clips.items():
             split = split_name(labels[rows[0]].get("split"))
@@ -89,8 +87,7 @@ def export_mp4(
             with atomic_file(file) as written:
                 _write(av, written, (np.asarray(rgb(dataset.image(row))) for row in rows), numbers, rate, quality)
             facts: dict[str, Any] = {"file_name": file.name, clip: name, "frames": len(rows), "fps": f"{float(rate):g}"}
-            ends = ({c: row[c] for c in factors} for row in (of[0], of[-1]))
-            sheets[split].writerow(facts | _said(*ends, moving))
+            sheets[split].writerow(facts | _said(of, cells))
             files.append(file)
             done += len(rows)
             if tick is not None:
@@ -106,12 +103,16 @@ def _moving(factors: Sequence[str], clips: Iterable[Sequence[Mapping[str, Any]]]
     return {name for frames in clips for name in factors if any(row[name] != frames[0][name] for row in frames)}
 
 
-def _said(first: Mapping[str, Any], last: Mapping[str, Any], moving: set[str]) -> dict[str, Any]:
-    """Return what a sheet says of a clip: a factor that moves in any clip by its first and its last frame."""
-    found: dict[str, Any] = {}
-    for name, value in first.items():
-        found |= {f"{name}_start": value, f"{name}_end": last[name]} if name in moving else {name: value}
-    return found
+def _cells(factors: Sequence[str], moving: set[str]) -> dict[str, tuple[str, int]]:
+    """Return the columns of a sheet, each with the factor and the frame that it is of."""
+    cells: dict[str, tuple[str, int]] = {}
+    for name in factors:
+        cells |= {f"{name}_start": (name, 0), f"{name}_end": (name, -1)} if name in moving else {name: (name, 0)}
+    return cells
+
+
+def _said(frames: Sequence[Mapping[str, Any]], cells: Mapping[str, tuple[str, int]]) -> dict[str, Any]:
+    return {column: frames[frame][name] for column, (name, frame) in cells.items()}
 
 
 def _rate(numbers: Sequence[int], times: Sequence[float]) -> Fraction:
