@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from typing_extensions import override
 
-from torchmultiverse.engines import Failure, Frame, MarkerEngine, RenderOptions
+from torchmultiverse.engines import Catalogue, Choice, Failure, Frame, MarkerEngine, RenderOptions
 from torchmultiverse.scenes import Scene
 
 FOCAL = 40.0
@@ -54,6 +54,24 @@ class Stage(MarkerEngine):
                 scene, arrays={"rgb": rgb, "mask": mask, "depth": depth}, format=options.format,
                 engine=frame.engine, info={"camera": camera, "objects": objects} if self._camera else {},
             )  # fmt: skip
+
+
+class Listed(Stage):
+    """A stage that takes further objects, as test cards are: a zebra, a camel."""
+
+    @override
+    def catalogue(self) -> Catalogue:
+        found = super().catalogue()
+        return found.model_copy(update={"factors": {**found.factors, "Objects": Choice(low=0, high=14)}})
+
+
+def listed_spec():
+    """Two clips of six frames, of which one has a further object."""
+    factors = {
+        "World_Name": ["Desert"], "Character_Name": ["Zebra"],
+        "Objects": [[], [{"Name": "Camel", "Location": "0,150,0", "Scale": 0.7}]],
+    }  # fmt: skip
+    return spec(design={**spec()["design"], "clips": {"kind": "factorial", "factors": factors}})
 
 
 def spec(**more):

@@ -136,6 +136,7 @@ def _moving():
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_moving_picture_is_the_mean_of_many_still_ones():
     """With its shadows and reflections: every ray of a path is of one time. The labels are of the middle."""
     view, count = replace(looking_down(), size=(48, 48), focal=76.0), 24

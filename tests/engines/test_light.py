@@ -52,6 +52,7 @@ def test_level_ground_gets_the_light_that_was_measured(elevation):
     )
 
 
+@pytest.mark.slow
 def test_no_step_of_the_sun_is_a_jump():
     edges = [20.0, 5.0, 0.0, -5.0, -7.0]
     for edge in edges:

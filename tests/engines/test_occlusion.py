@@ -195,6 +195,7 @@ def test_a_share_of_nothing_draws_nothing(engine):
     assert plain.info["objects"][0].keys() == none.info["objects"][0].keys()
 
 
+@pytest.mark.slow
 def test_a_picture_depends_on_its_scene_alone(engine):
     first, second = (SCENE.changed(Occluder=name, Occlusion=0.5) for name in ("leaves", "object"))
     forth = [drawn(engine, scene).sha256() for scene in (first, second, SCENE)]
@@ -252,6 +253,7 @@ def test_a_share_that_nothing_hides_is_told_before_anything_is_drawn(engine):
     known.check(Explicit.of([dict(every[0].wire), dict(every[3].wire)]))
 
 
+@pytest.mark.slow
 def test_the_occluder_of_a_clip_is_one_from_frame_to_frame(engine):
     def shown(occluder: str, yaw: float) -> CharacterInstance:
         drawn(engine, SCENE.changed(Occluder=occluder, Occlusion=0.5, Camera_Yaw=yaw), RenderOptions((64, 64)))

@@ -85,6 +85,7 @@ def test_each_look_is_built_with_a_clear_and_level_centre(world, level):
         assert np.isfinite(part.mesh.vertices).all()
 
 
+@pytest.mark.slow
 def test_a_look_is_made_the_same_every_time_and_comes_the_same_from_the_cache():
     world, level = "Appartment", "west_africa"
     spec, seeds, where = regional(world, load_spec(world)[0], load_region(world, level)[0], level)

@@ -74,7 +74,10 @@ def test_two_processes_render_and_a_killed_engine_comes_back(mark: str) -> None:
 
 
 def test_an_engine_that_cannot_start_says_why(mark: str) -> None:
-    with pytest.raises(EngineError, match=r"no engine 'nonsense': there are") as error, LocalStack("nonsense"):
+    with (
+        pytest.raises(EngineError, match=r"no engine 'nonsense'\. Known: builtin, inprocess") as error,
+        LocalStack("nonsense"),
+    ):
         pass
     assert "marker" in str(error.value), "the names that would be right are missing"
     assert gone(mark), running(mark)

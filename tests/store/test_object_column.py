@@ -78,7 +78,7 @@ def test_card_and_features(tmp_path: Path) -> None:
     stored = written(tmp_path / "a")
     write_card(tmp_path / "a", stored.manifest, stored)
     card = (tmp_path / "a" / "README.md").read_text()
-    assert "0 objects, 1 objects, 2 objects" in card
+    assert "0 objects, 1 object, 2 objects" in card
     json.loads((tmp_path / "a" / "croissant.json").read_text())
     datasets = pytest.importorskip("datasets")
     features = json.loads(pq.read_schema(stored.files[0]).metadata[b"huggingface"])["info"]["features"]

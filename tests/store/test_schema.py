@@ -8,7 +8,7 @@ import pytest
 
 from torchmultiverse.engines import Frame
 from torchmultiverse.scenes import CAPTIONS, Scene, parse_spec
-from torchmultiverse.store.quality import outside, quality, visibility
+from torchmultiverse.store.quality import measure, outside, quality, visibility
 from torchmultiverse.store.schema import RowSchema
 
 
@@ -94,6 +94,26 @@ def test_visibility_is_what_the_engine_and_the_mask_say_and_nothing_else() -> No
     mask[0] = 1
     by_mask = visibility(Frame(scene, arrays={"rgb": rgb, "mask": mask}, info={"objects": "none"}))
     assert (by_mask["quality_area1"], by_mask["quality_area2"]) == (0.25, 0)
+
+
+def test_distractors_and_further_objects_without_a_pixel_are_counted() -> None:
+    """A caption counts them all; nobody would know that some are hidden or outside."""
+    rgb = {"rgb": np.zeros((4, 5, 3), np.uint8)}
+
+    def unseen(**pixels: int) -> float | None:
+        told = [{"instance": int(number[1:]), "pixels": count} for number, count in pixels.items()]
+        return measure(Frame(Scene({"World_Name": "Desert"}), arrays=rgb, info={"objects": told}))["quality_unseen"]
+
+    assert unseen(n1=0, n2=0) is None, "the first two have measures of their own"
+    assert unseen(n1=9, n3=4, n4=1) == 0
+    assert unseen(n1=9, n3=0, n4=1, n5=0) == 2
+    assert outside({"quality_unseen": 0.0}) == outside({"quality_unseen": None}) == []
+    assert outside({"quality_unseen": 2.0}) == ["unseen"]
+    assert outside({"quality_unseen": 2.0}, {"unseen": [0, 14]}) == []
+    spec = {"World_Name": ["Desert"], "Character_Name": ["Zebra"]}
+    for more in ({"Distractors": [0, 4]}, {"Objects": [[], [{"Name": "Cat"}]]}):
+        assert "quality_unseen" in schema_of("Custom", spec | more).names
+    assert "quality_unseen" not in schema_of("Custom", spec).names
 
 
 def test_what_an_occluder_was_asked_to_hide_is_no_fault_and_has_a_column_of_its_own() -> None:

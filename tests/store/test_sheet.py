@@ -12,7 +12,10 @@ import pytest
 from PIL import Image
 
 from torchmultiverse.errors import DatasetError
+from torchmultiverse.scenes import FACTORS
 from torchmultiverse.store import ImageList, dataset_sheet, drawn_rows
+from torchmultiverse.store.sheet import _chosen, _said
+from torchmultiverse.store.views import columns_of
 
 WORLDS, YAWS, NAMES = ("Desert", "Arena", "Museum"), (0, 45, 225, 315), ("Zebra", "Camel")
 ROWS = [
@@ -72,6 +75,35 @@ def test_a_sheet_at_random_is_that_of_its_seed():
     assert one.rows == again.rows != other.rows
     assert one.image.tobytes() == again.image.tobytes()
     assert sorted(shown(one)) == sorted(one.rows)
+
+
+def test_pictures_are_labelled_with_their_conditions_and_defaults_are_left_out():
+    names = ("world_name", "character_name", "rain", "occluder", "fog_visibility", "character_scale", "objects")
+    rows = [
+        ("Desert", "Zebra", 0, "none", "own", 1.0, 0),
+        ("Arena", "Camel", 20.0, "none", "own", 1.0, 0),
+        ("Arena", "Zebra", 20.0, "fence", "30", 1.0, 0),
+        ("Museum", "Zebra", 0, "edge", "own", 1.5, 0),
+    ]
+    data = ImageList(IMAGES[:4], [dict(zip(names, row, strict=True)) for row in rows])
+    columns = columns_of(data)
+    chosen = [_chosen(names[:6], columns, row, FACTORS) for row in range(4)]
+    assert chosen == [
+        ["world_name", "character_name"],
+        ["world_name", "rain"],
+        ["rain", "occluder", "fog_visibility"],
+        ["world_name", "occluder"],
+    ]
+    assert [_said("rain", 20.0, FACTORS), _said("occluder", "fence", FACTORS)] == ["rain 20 mm/h", "fence"]
+    assert _said("occluder", "none", FACTORS) == "occluder none"
+    some = dataset_sheet(data, np.random.default_rng(0), by="world_name", across="rain", side=32)
+    assert some.same.keys().isdisjoint({"objects", "rain", "world_name"})
+    one = dataset_sheet(data, np.random.default_rng(0), count=1, side=32)
+    (row,) = one.rows
+    off = {"rain": 0, "occluder": "none", "fog_visibility": "own", "character_scale": 1.0}
+    assert {name for name in one.same if name in off} == {
+        name for name, default in off.items() if columns[name][row] != default
+    }
 
 
 def test_what_cannot_be_shown_is_said(tmp_path):

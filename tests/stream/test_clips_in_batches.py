@@ -4,12 +4,13 @@ shows a clip twice or never."""
 
 from __future__ import annotations
 
+import json
 from itertools import islice
 
 import numpy as np
 import pytest
 import torch
-from stage import FOCAL, Stage, spec
+from stage import FOCAL, Listed, Stage, listed_spec, spec
 from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
 
@@ -70,6 +71,45 @@ def test_strides_steps_and_ends(folder):
         ClipDataset(folder, Clips(length=9))
     with pytest.raises(SpecError, match="numbers from 1"):
         Clips(length=0)
+
+
+@pytest.mark.parametrize("name", ["flow_forward", "flow_backward", "hidden_forward"])
+def test_flow_past_frames_that_are_left_out_is_refused(folder, name):
+    # Silently wrong: flow of the dataset is to the frame beside, which a longer stride leaves out of the item.
+    with pytest.raises(SpecError, match=f"'{name}' .* a stride of 2 leaves out: use stride=1, or"):
+        ClipDataset(folder, Clips(length=2, stride=2), columns=["depth", name])
+    with pytest.raises(SpecError, match=f"'{name}' .* a stride of 3 leaves out: use stride=1, or"):
+        stream(passes=[name], clips=Clips(length=2, stride=3))
+    assert len(ClipDataset(folder, Clips(length=2, stride=2), columns=["depth", "track"])) == 4
+
+
+def test_a_repeated_frame_has_no_flow(folder):
+    # Silently wrong: flow of the dataset, of a frame that moves no more in the item; a stream has none there.
+    names = ["flow_forward", "flow_backward"]
+    item = ClipDataset(folder, Clips(length=3, rest="pad"), columns=names, where="frame < 4")[1]
+    assert item["frame"].tolist() == [3, 3, 3]
+    assert [np.isnan(item[name][1:]).all() for name in names] == [True, True]
+    assert not np.isnan(item["flow_backward"][0]).all()
+
+
+def test_missing_frames_are_said_where_they_leave_no_item(folder):
+    missing = "the longest has 4, and frames are missing in 4 clips, 8 in all, such as number 2"
+    with pytest.raises(DatasetError, match=f"no clip has 3 frames, 1 apart; {missing} .* a length of up to 2 is"):
+        ClipDataset(folder, Clips(length=3), where="frame in (0, 1, 4, 5)")
+    with pytest.raises(DatasetError, match=r"3 frames, .* 4 in all, such as number 1 .*; with step=1 there are items"):
+        ClipDataset(folder, Clips(length=3), where="frame in (0, 2, 3, 4)")
+    some = {**spec()["design"], "only": ["Frame in (0, 1, 3)"]}
+    with pytest.raises(SpecError, match=r"3 frames, .* 4 in all, such as number 2 .* a length of up to 2 is"):
+        ClipStream(spec(design=some), Stage, size=32, clips=Clips(length=3))
+
+
+def test_lists_of_objects_are_text(tmp_path):
+    # Arrow cannot compare lists of structs: no item could be made.
+    generate(listed_spec(), tmp_path / "d", Listed, progress=False, check=0)
+    batch = next(iter(DataLoader(ClipDataset(tmp_path / "d", Clips(length=3)), batch_size=4)))
+    assert sorted(set(map(len, map(json.loads, batch["objects"])))) == [0, 1]
+    with ClipStream(listed_spec(), Listed, size=32, clips=Clips(length=3)) as live:
+        assert {item["objects"] for item in live} == set(batch["objects"])
 
 
 def test_a_missing_frame_is_in_no_item(folder):

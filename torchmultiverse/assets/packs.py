@@ -262,9 +262,12 @@ class LayeredAssets(AssetSource):
 
     @override
     def conditions(self) -> dict[str, list[str]]:
-        given = {id(source): source.conditions() for source in self._sources}
-        names = sorted({name for of in given.values() for name in of})
-        of_world = {world: given[id(source)] for world, source in self._worlds.items()}
+        given = [source.conditions() for source in self._sources]
+        names = sorted({name for of in given for name in of})
+        of_world = {
+            world: next(of for one, of in zip(self._sources, given, strict=True) if one is source)
+            for world, source in self._worlds.items()
+        }
         return {name: [w for w in self.worlds() if w in of_world[w].get(name, [w])] for name in names}
 
     @override

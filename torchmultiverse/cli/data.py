@@ -156,7 +156,8 @@ def sheet(
         list[str] | None,
         typer.Option(
             "--label",
-            help="Column said below the pictures; may be repeated. Default: two that vary.",
+            help="Column said below the pictures; may be repeated. Default: conditions that are not at "
+            "their defaults, or two factors that vary.",
             autocompletion=completion.columns,
         ),
     ] = None,

@@ -41,7 +41,7 @@ NUMBERS: dict[str, tuple[tuple[float, str], ...]] = {
         (_MOST, "with snow all over the ground"),
     ),
     "Lens_Drops": ((_MOST, "with {n} drops of water on the lens"),),
-    "Camera_Focal_Length": ((_MOST, "with a {n} mm lens"),),
+    "Camera_Focal_Length": ((_MOST, "with {a} {n} mm lens"),),
     "Camera_Aperture": ((_MOST, "at f/{n}"),),
     "Camera_Distance": ((_MOST, "from {n} m away"),),
     "Camera_Height": ((_MOST, "from a height of {n} m"),),
@@ -57,14 +57,15 @@ NUMBERS: dict[str, tuple[tuple[float, str], ...]] = {
         (-0.045, "through a fisheye lens"), (0, "with barrel distortion"), (_MOST, "with pincushion distortion"),
     ),
     "JPEG_Quality": ((_MOST, "as a JPEG of quality {n}"),),
-    "Target_Pixels": ((_MOST, "at a resolution of {n} pixels"),),
+    "Target_Pixels": ((_MOST, "with the subject {n} pixels long"),),
     "Occlusion": ((_MOST, "{percent} % hidden"),),
     "Distractors": ((1.5, "with another object"), (_MOST, "with {n} other objects")),
     "Distractor_Spacing": ((0.005, "side by side"), (_MOST, "{n} widths apart")),
-    "Distractor_Yaw": ((_MOST, "arranged for a camera turned by {n} degrees"),),
 }  # fmt: skip
-"""Number → what is said below each limit, in ascending order; ``{n}`` is the number without its sign, ``{km}`` a
-thousandth of it, ``{percent}`` a share."""
+"""Number → what is said below each limit, in ascending order; ``{n}`` is the number without its sign, ``{a}`` the
+article before it, ``{km}`` a thousandth of it, ``{percent}`` a share."""
+UNSAID = frozenset(("Distractor_Yaw",))
+"""Conditions that no caption says: no picture shows for which camera its distractors were arranged."""
 WORDS: dict[str, dict[str, str]] = {
     "Occluder": {
         "fence": "behind a fence", "leaves": "behind leaves", "bars": "behind window bars",
@@ -84,7 +85,6 @@ _NAMED = frozenset(("Distractor_Kind", "World_Region"))
 NEEDS = {
     "Camera_Focus": "Camera_Aperture", "Camera_Read_Noise": "Camera_Electrons", "Character_Speed": "Camera_Shutter",
     "Occlusion": "Occluder", "Distractor_Kind": "Distractors", "Distractor_Spacing": "Distractors",
-    "Distractor_Yaw": "Distractors",
 }  # fmt: skip
 """Conditions that change no picture, and are not said, while another one is at its default."""
 _PHOTOGRAPHED = ("Camera_Focal_Length", "Camera_Aperture", "Camera_Distance", "Camera_Height", "Camera_Focus")
@@ -94,6 +94,7 @@ _OBJECTS = "Objects"
 _NAMED_OBJECTS = 4
 """Further objects up to which each is named; more are counted."""
 _NIGHT = -6
+_AN = re.compile(r"8|1[18](?!\d)|[aio]|e(?!u)|u(?!ni|k)", re.IGNORECASE)
 
 
 def conditions_phrase(scene: Scene, raw: bool = True) -> str:
@@ -169,7 +170,8 @@ def _number(name: str, value: float) -> str:
     amount = float(f"{abs(value):.3g}")
     if amount == 1:  # one degree, one stop, one drop
         text = re.sub(r"\{n\} ([a-z]{4,})s\b", r"{n} \1", text)
-    return text.format(n=f"{amount:.10g}", km=f"{amount / 1000:.10g}", percent=f"{100 * value:.0f}")
+    number = f"{amount:.10g}"
+    return text.format(a=_article(number), n=number, km=f"{amount / 1000:.10g}", percent=f"{100 * value:.0f}")
 
 
 def _word(name: str, level: str, raw: bool) -> str:
@@ -182,7 +184,17 @@ def _objects(text: str, raw: bool) -> str:
     names = [said_name(str(one["Name"])) for one in listed(text)]
     if len(names) > _NAMED_OBJECTS:
         return f"with {len(names)} more objects"
-    return "with " + " and ".join(f"a {name if raw else _spoken(name)}" for name in names) + " besides"
+    spoken = [name if raw else _spoken(name) for name in names]
+    return "with " + " and ".join(f"{_article(name)} {name}" for name in spoken) + " besides"
+
+
+def _article(word: str) -> str:
+    """Return the indefinite article before a word or a number, as it is spoken: an 8, an 11.5, an 18, an 85.
+
+    >>> [_article(word) for word in ("50", "85", "11.5", "110", "18", "Elephant", "Unicycle")]
+    ['a', 'an', 'an', 'a', 'an', 'an', 'a']
+    """
+    return "an" if _AN.match(word) else "a"
 
 
 def _spoken(level: str) -> str:

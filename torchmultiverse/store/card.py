@@ -150,7 +150,8 @@ def _factors(table: FactorTable, counts: Mapping[str, Mapping[str, int]]) -> lis
         each = f"{numbers[0]:,}" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,}"
         levels = list(per)
         if table[name].kind == "list":
-            levels = [f"{number} objects" for number in sorted({len(listed(level)) for level in per})]
+            sizes = sorted({len(listed(level)) for level in per})
+            levels = [f"{size} object" if size == 1 else f"{size} objects" for size in sizes]
         shown = ", ".join(str(level) for level in levels[:8]) + (", …" if len(levels) > 8 else "")
         shown += f" ({unit})" if (unit := unit_of(table[name].wire)) else ""
         rows.append({"column": name, "wire": table[name].wire, "levels": len(per), "each": each, "shown": shown})

@@ -14,7 +14,7 @@ from PIL import Image
 
 from torchmultiverse.images import read
 from torchmultiverse.store.minimal import differences
-from torchmultiverse.store.quality import FIGURE_GROUND, LIMITS, figure_ground_in, outside, quality
+from torchmultiverse.store.quality import FIGURE_GROUND, LIMITS, UNSEEN, figure_ground_in, outside, quality
 from torchmultiverse.store.reader import StoredDataset
 from torchmultiverse.store.thumbnails import THUMB, Thumbnails, runs
 
@@ -117,7 +117,8 @@ def inspect(dataset: StoredDataset) -> Inspection:
         DatasetError: a picture cannot be read.
     """
     spec = dataset.manifest.identity.get("spec", {})
-    limits = {**LIMITS, **{k: (v[0], v[1]) for k, v in spec.get("quality", {}).get("limits", {}).items()}}
+    usual = {k: v for k, v in LIMITS.items() if f"quality_{k}" != UNSEEN or UNSEEN in dataset.columns}
+    limits = {**usual, **{k: (v[0], v[1]) for k, v in spec.get("quality", {}).get("limits", {}).items()}}
     result = Inspection(len(dataset), limits)
     # Masks as this package defines them: those of what it rendered.
     masked = FIGURE_GROUND[0] not in dataset.columns and "mask" in spec.get("render", {}).get("passes", ())

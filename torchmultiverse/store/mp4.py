@@ -6,7 +6,7 @@ loses is the eye's least loss: colours at half the resolution, and what a quanti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -40,10 +40,11 @@ def export_mp4(
     overwrite: bool = False,
     quality: int = QUALITY,
 ) -> list[Path]:
-    """Write a dataset of clips as one MP4 for each clip, and ``metadata.csv`` with what stays the same in it.
+    """Write a dataset of clips as one MP4 for each clip, and ``metadata.csv`` with what is in it.
 
-    A frame is shown at its time in the clip; where frames are missing, the one before stays. Of several splits each has
-    a folder of its own.
+    A factor that moves in any clip has two columns, of the first and of the last frame: ``…_start`` and ``…_end``.
+    Lists of objects are their JSON text. A frame is shown at its time in the clip; where frames are missing, the one
+    before stays. Of several splits each has a folder of its own.
 
     Args:
         dataset: what is written; its names cannot lead out of the folder.
@@ -66,15 +67,16 @@ def export_mp4(
     if not clips:
         raise DatasetError(f"{dataset.path} has no clips: a spec with a design of the kind 'video' makes them")
     out = Path(out)
-    labels = dataset.table([name for name in dataset.columns if name not in dataset.image_columns]).to_pylist()
+    labels = dataset.labels([name for name in dataset.columns if name not in dataset.image_columns]).to_pylist()
     folders, table = split_folders(dataset), table_of(dataset.manifest)
     clip, frame, time = (table[name].column for name in (CLIP, FRAME, FRAME_TIME))
-    same = [name for name in dataset.factors if name not in (clip, frame, time)]
+    factors = [name for name in dataset.factors if name not in (clip, frame, time)]
+    cells = _cells(factors, _moving(factors, [[labels[row] for row in rows] for rows in clips.values()]))
     prepare_export(dataset, out, family_of(dataset.manifest), overwrite)
     files: list[Path] = []
     done = 0
     with disk_errors(out), ExitStack() as open_files:
-        columns = ["file_name", clip, "frames", "fps", *same]
+        columns = ["file_name", clip, "frames", "fps", *cells]
         sheets = {split: csv_sheet(open_files, out / folder / METADATA, columns) for split, folder in folders.items()}
         for name, rows in clips.items():
             split = split_name(labels[rows[0]].get("split"))
@@ -85,8 +87,7 @@ def export_mp4(
             with atomic_file(file) as written:
                 _write(av, written, (np.asarray(rgb(dataset.image(row))) for row in rows), numbers, rate, quality)
             facts: dict[str, Any] = {"file_name": file.name, clip: name, "frames": len(rows), "fps": f"{float(rate):g}"}
-            steady = {c: of[0][c] if all(row[c] == of[0][c] for row in of) else "" for c in same}
-            sheets[split].writerow(facts | steady)
+            sheets[split].writerow(facts | _said(of, cells))
             files.append(file)
             done += len(rows)
             if tick is not None:
@@ -95,6 +96,23 @@ def export_mp4(
         patterns = {split: f"{folder}**" for split, folder in folders.items()}
         write_atomic(out / "README.md", export_readme(dataset, patterns).encode())
     return files
+
+
+def _moving(factors: Sequence[str], clips: Iterable[Sequence[Mapping[str, Any]]]) -> set[str]:
+    """Return the factors that differ between frames of some clip."""
+    return {name for frames in clips for name in factors if any(row[name] != frames[0][name] for row in frames)}
+
+
+def _cells(factors: Sequence[str], moving: set[str]) -> dict[str, tuple[str, int]]:
+    """Return the columns of a sheet, each with the factor and the frame that it is of."""
+    cells: dict[str, tuple[str, int]] = {}
+    for name in factors:
+        cells |= {f"{name}_start": (name, 0), f"{name}_end": (name, -1)} if name in moving else {name: (name, 0)}
+    return cells
+
+
+def _said(frames: Sequence[Mapping[str, Any]], cells: Mapping[str, tuple[str, int]]) -> dict[str, Any]:
+    return {column: frames[frame][name] for column, (name, frame) in cells.items()}
 
 
 def _rate(numbers: Sequence[int], times: Sequence[float]) -> Fraction:

@@ -25,6 +25,8 @@ FIGURE_GROUND = ("quality_figure_ground1", "quality_figure_ground2")
 
 OCCLUDED = "quality_occluded1"
 """A further one in datasets whose specs say ``Occlusion``: the share that the occluder hides, as it was measured."""
+UNSEEN = "quality_unseen"
+"""A further one in datasets whose specs say ``Distractors`` or ``Objects``: how many of these have no pixel."""
 
 FIREFLY = 80
 """How much brighter than all its eight neighbours a pixel must be, of 255."""
@@ -37,6 +39,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "visible2": (0.9, 1.0),
     "figure_ground1": (7.0, 200.0),
     "figure_ground2": (7.0, 200.0),
+    "unseen": (0.0, 0.0),
 }
 """The range of each measured value outside of which a picture fails; a spec's ``quality.limits`` replace some."""
 
@@ -49,6 +52,7 @@ def measure(frame: Frame) -> dict[str, float | None]:
         **visibility(frame),
         **figure_ground_of(frame),
         OCCLUDED: _occluded(frame),
+        UNSEEN: _unseen(frame),
         "quality_nudge": float(next(iter(nudge.values()), 0.0)),
     }
 
@@ -155,6 +159,13 @@ def _occluded(frame: Frame) -> float | None:
     """Return the share of the first character that an occluder hides, as the engine reports it."""
     share = _objects(frame).get(1, {}).get("occluder_fraction")
     return float(share) if isinstance(share, int | float) else None
+
+
+def _unseen(frame: Frame) -> float | None:
+    """Return how many objects beside the first two have no pixel, as the engine reports it; ``None`` without such."""
+    further = [one.get("pixels") for number, one in _objects(frame).items() if isinstance(number, int) and number > 2]
+    told = [pixels for pixels in further if isinstance(pixels, int)]
+    return float(told.count(0)) if told else None
 
 
 def _objects(frame: Frame) -> dict[Any, Mapping[str, Any]]:

@@ -44,7 +44,7 @@ from torchmultiverse.scenes import (
     to_stored,
 )
 from torchmultiverse.store.object_column import is_list, object_features, object_type
-from torchmultiverse.store.quality import FIGURE_GROUND, OCCLUDED, QUALITY, measure, outside
+from torchmultiverse.store.quality import FIGURE_GROUND, OCCLUDED, QUALITY, UNSEEN, measure, outside
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 VOLATILE = ("render_ms",)
@@ -83,6 +83,7 @@ COLUMN_NOTES = {
     "quality_visible1": "share of the first character's outline that is seen, where the engine says",
     "quality_visible2": "the same of the second",
     "quality_occluded1": "share that the occluder hides of the pixels at which the first character would be seen",
+    "quality_unseen": "how many distractors and further objects have no pixel in the picture, where the engine says",
     "quality_nudge": "degrees by which the camera was moved after a picture had failed; which way, see annotations",
     "quality_figure_ground1": "how far the first character stands out: mean CIEDE2000 across its outline, within "
     "3 pixels, where the engine says",
@@ -217,6 +218,8 @@ class RowSchema:
         fields += [(name, pa.float32()) for name in QUALITY + FIGURE_GROUND * figure_ground]
         occluded = any(factor.wire == "Occlusion" for factor, _ in self._factors.values())
         fields += [(OCCLUDED, pa.float32())] * occluded
+        crowded = any(factor.wire in ("Distractors", "Objects") for factor, _ in self._factors.values())
+        fields += [(UNSEEN, pa.float32())] * crowded
         fields.append(("quality_failed", pa.string()))
         fields += [("engine", pa.string()), ("render_ms", pa.float32())]
         self.arrow = huggingface(dict(fields))

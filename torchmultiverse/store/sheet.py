@@ -28,6 +28,7 @@ SHEET_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 STRIP = 8
 """Frames of a film strip."""
 _LABELS = 2  # below a picture, where nobody says which
+_CONDITIONS = 4  # of them, where so many are not at their defaults
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,8 @@ class Sheet:
     Attributes:
         image: the sheet.
         rows: the dataset's rows on it, from left to right, then down.
-        same: column → value, of the factors that vary in the dataset and not on the sheet.
+        same: column → value, of the factors that vary in the dataset and not on the sheet, as far as they are not at
+            their defaults.
     """
 
     image: Image.Image
@@ -99,8 +101,9 @@ def dataset_sheet(
         rng: draws the pictures.
         by: factor, by column or name in specs, of the rows.
         across: factor of the columns.
-        labels: columns that are said below each picture; by default the first two factors that vary on the sheet and
-            are not said by its rows and columns.
+        labels: columns that are said below each picture; by default, of the factors that vary on the sheet and are not
+            said by its rows and columns, up to four conditions that are not at their defaults in that picture, and as
+            far as these are fewer than two the first others.
         count: of pictures, by default 24; with one factor, of pictures for each level at most, by default 8.
         side: pixels that a picture has at most, either way.
 
@@ -122,13 +125,15 @@ def dataset_sheet(
     _check(sum(map(len, places)), side)
     shown = _rows(places)
     vary = _varying(factors, columns, shown)
-    said = _chosen(others, vary) if labels is None else named
-    texts = _texts(columns, said, shown, table)
+    vary_here = [name for name in others if name in vary]
+    said = {row: _chosen(vary_here, columns, row, table) if labels is None else named for row in shown}
+    texts = _texts(columns, said, table)
     pictures = dict(zip(shown, images.iter_images(shown), strict=True))
     image = contact_sheet(
         _tiles(places, pictures, texts), side, heads=_all_said(across, right, table), names=_all_said(by, down, table)
     )
-    return Sheet(image, tuple(shown), {name: _plain(columns[name][shown[0]]) for name in factors if name not in vary})
+    same = [name for name in factors if name not in vary and not _at_default(name, columns[name][shown[0]], table)]
+    return Sheet(image, tuple(shown), {name: _plain(columns[name][shown[0]]) for name in same})
 
 
 def _check_two(by: str | None, across: str | None) -> None:
@@ -146,9 +151,25 @@ def _rows(places: Places) -> list[int]:
     return [row for line in places for row in line if row is not None]
 
 
-def _chosen(others: Sequence[str], vary: Sequence[str]) -> list[str]:
-    """Return the factors that are said below a picture where nobody says which: the first that vary."""
-    return [name for name in others if name in vary][:_LABELS]
+def _chosen(vary: Sequence[str], columns: Mapping[str, Column], row: int, table: FactorTable) -> list[str]:
+    """Return the factors that are said below a picture where nobody says which, in their order.
+
+    Those are its conditions, which a reader looks for in it, then the first others: of what varies, a world or a
+    character is seen anyway.
+    """
+    conditions = [name for name in vary if name in table and table[name].group]
+    present = [name for name in conditions if not _at_default(name, columns[name][row], table)][:_CONDITIONS]
+    rest = [name for name in vary if name not in conditions] + [name for name in conditions if name not in present]
+    chosen = present + rest[: max(0, _LABELS - len(present))]
+    return [name for name in vary if name in chosen]
+
+
+def _at_default(name: str, value: Any, table: FactorTable) -> bool:
+    """Whether a column's value is its factor's default, of lists none; what is no factor has none."""
+    if name not in table:
+        return False
+    factor = table[name]
+    return bool(_plain(value) == (0 if factor.kind == "list" else factor.default))
 
 
 def _tiles(places: Places, pictures: Mapping[int, Image.Image], texts: Mapping[int, str]) -> list[list[Tile]]:
@@ -249,6 +270,8 @@ def _said(column: str, value: Any, table: FactorTable) -> str:
         said = column.replace("_", " ")
         return f"{said} {number}" + (f" {unit}" if unit and value != OWN else "")
     if isinstance(value, str):
+        if column in table and table[column].group and _at_default(column, value, table):
+            return f"{column.replace('_', ' ')} {value}"  # "none" and "own" say nothing by themselves
         names = table[column].names if column in table else {}
         return next((name for name, level in names.items() if level == value), value)
     number = f"{value:g}" if isinstance(value, int | float) else f"{value}"
@@ -256,10 +279,12 @@ def _said(column: str, value: Any, table: FactorTable) -> str:
 
 
 def _texts(
-    columns: Mapping[str, Column], names: Sequence[str | None], rows: Sequence[int], table: FactorTable
+    columns: Mapping[str, Column], names: Mapping[int, Sequence[str | None]], table: FactorTable
 ) -> dict[int, str]:
-    """Return row → what is said below its picture, a line for each column."""
-    return {row: "\n".join(_said(name, columns[name][row], table) for name in names if name) for row in rows}
+    """Return row → what is said below its picture, a line for each of its columns."""
+    return {
+        row: "\n".join(_said(name, columns[name][row], table) for name in said if name) for row, said in names.items()
+    }
 
 
 def _all_said(column: str | None, levels: Sequence[Any], table: FactorTable) -> list[str]:

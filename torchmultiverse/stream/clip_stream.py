@@ -25,7 +25,7 @@ from torchmultiverse.scenes import (
     clip_starts,
     moving_factors,
 )
-from torchmultiverse.stream.clips import Clips, Item, clip_labels, stacked
+from torchmultiverse.stream.clips import BETWEEN, Clips, Item, clip_labels, stacked
 from torchmultiverse.stream.options import StreamOptions
 from torchmultiverse.stream.render_stream import RenderStream
 from torchmultiverse.stream.samplers import Uniform
@@ -50,15 +50,15 @@ class UniformClips(Uniform):
         if starts is None:
             raise SpecError("a stream of clips needs a design of the kind 'video'")
         self.together = clips.length
-        found = []
+        found, there = [], []
         for begin, end in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
             levels, codes = design.part(np.arange(begin, end)).column(FRAME)
             numbers = [int(levels[code]) for code in codes.tolist()]
+            there.append(numbers)
             found += [[begin + place for place in window] for window in clips.windows(numbers)]
         self.windows = np.array(found, np.int64).reshape(-1, clips.length)
         if not len(self.windows):
-            longest = int(np.diff(starts).max(initial=0))
-            raise SpecError(f"no clip has {clips.length} frames, {clips.stride} apart; the longest has {longest}")
+            raise SpecError(clips.lack(there))
         super().__init__(design, seed)
 
     @override
@@ -84,7 +84,7 @@ class ClipStream(RenderStream):
         source: a spec of clips, its path or decoded JSON, or a design.
         engine: as for `RenderStream`.
         clips: which frames make an item.
-        passes: that come with the pictures; flow is to the next frame, and needs a stride of 1.
+        passes: that come with the pictures; flow and hidden pixels are to the frame beside, and need a stride of 1.
         options: how; see `StreamOptions`. Its ``transform`` is applied to the whole clip (T, 3, H, W).
         settings: fields of `StreamOptions` by name, instead of those in ``options``.
 
@@ -108,16 +108,16 @@ class ClipStream(RenderStream):
         for name in passes:
             if name not in PASSES[1:] + CLIP_PASSES:
                 raise SpecError(f"unknown pass '{name}'.{nearest(name, PASSES[1:] + CLIP_PASSES)}")
-        between = [name for name in passes if name in CLIP_PASSES and name != "track"]
-        if between and clips.stride > 1:
-            raise SpecError(f"passes: '{between[0]}' is to the next frame, which a stride of {clips.stride} leaves out")
+        clips.check_passes(passes)
         super().__init__(source, engine, options=replace(chosen, transform=None))
         check_steady(self.design, moving_factors(self.design))
         self._clip_transform = chosen.transform
         self.clips, self.passes = clips, tuple(passes)
         self._sampler = UniformClips(self.design, clips, chosen.seed)
         needed = [name for name in passes if name in PASSES]
-        needed += ["mask"] * any(name in CLIP_PASSES for name in passes) + ["depth"] * bool(between)
+        needed += ["mask"] * any(name in CLIP_PASSES for name in passes) + ["depth"] * any(
+            name in BETWEEN for name in passes
+        )
         self.options = replace(self.options, passes=tuple(dict.fromkeys(["rgb", *needed])))
         self._annotated = any(name in CLIP_PASSES for name in passes)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -12,14 +12,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from torchmultiverse.engines import codec
+from torchmultiverse.engines import codec, motion
 from torchmultiverse.errors import DatasetError, SpecError, nearest
 from torchmultiverse.images import rgb
-from torchmultiverse.scenes import CLIP, FRAME
+from torchmultiverse.scenes import CLIP, CLIP_PASSES, FRAME
 from torchmultiverse.store import clip_rows, open_dataset, table_of
 
 Item = dict[str, Any]
-FLOWS = ("flow_forward", "flow_backward")
+BETWEEN = tuple(name for name in CLIP_PASSES if name != "track")
+"""Passes from a frame to the one beside it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +79,46 @@ class Clips:
                 found.append([at[number] for number in wanted])
         return found
 
+    def check_passes(self, names: Iterable[str]) -> None:
+        """Check that flow is to a frame of the same item.
+
+        Raises:
+            SpecError: flow or hidden pixels with a stride above 1: they would be to frames that the item leaves out.
+        """
+        if self.stride > 1 and (between := [name for name in names if name in BETWEEN]):
+            raise SpecError(
+                f"'{between[0]}' is between neighbouring frames, which a stride of {self.stride} leaves out: use "
+                f"stride=1, or render the clips at 1/{self.stride} of their fps"
+            )
+
+    def lack(self, clips: Iterable[Sequence[int]]) -> str:
+        """Return why no clip has an item.
+
+        Args:
+            clips: of each the numbers of the frames that are there, ascending.
+        """
+        of = [[int(number) for number in numbers] for numbers in clips]
+        said = f"no clip has {self.length} frames, {self.stride} apart; the longest has {max(map(len, of), default=0)}"
+        gaps = [sorted(set(range(numbers[-1])) - set(numbers)) for numbers in of if numbers]
+        if not (missing := [numbers for numbers in gaps if numbers]):
+            return said
+        count, several = sum(map(len, missing)), len(missing) != 1
+        said += (
+            f", and frames are missing in {len(missing)} clip{'s' * several}, {count} in all, such as number "
+            f"{missing[0][0]} (a filter or a failure left them out)"
+        )
+        if any(replace(self, step=1).windows(numbers) for numbers in of):
+            return f"{said}; with step=1 there are items between them"
+        most = max(self._longest_run(numbers) for numbers in of)
+        return f"{said}; between them a length of up to {most} is possible"
+
+    def _longest_run(self, numbers: Sequence[int]) -> int:
+        """Return the most frames, one stride apart, of which none is missing."""
+        runs: dict[int, int] = {}
+        for number in numbers:
+            runs[number] = runs.get(number - self.stride, 0) + 1
+        return max(runs.values(), default=0)
+
 
 class ClipDataset(torch.utils.data.Dataset[Item]):
     """Clips and labels for a ``torch.utils.data.DataLoader`` (any number of workers; resumable as any map-style one).
@@ -86,8 +127,9 @@ class ClipDataset(torch.utils.data.Dataset[Item]):
     int64 (T,), "frame_time": float32 (T,), "valid": bool (T,), column: …}``. A label that is the same in all of every
     clip is one value; one that moves in any is an array (T,), of text a list. Passes are arrays of one frame after the
     other: ``mask``, ``class``, ``track`` and ``hidden_…`` (T, H, W), ``depth`` float32 (T, H, W), ``normals`` float32
-    (T, 3, H, W), ``flow_…`` float32 (T, 2, H, W), in pixels and to the frame beside it in the dataset, whatever the
-    stride is.
+    (T, 3, H, W), ``flow_…`` float32 (T, 2, H, W), in pixels and to the frame beside it in the dataset, so that flow
+    and hidden pixels need a stride of 1; a frame that is repeated has none (NaN, 3). Lists of objects are their JSON
+    text.
 
     Args:
         path: folder of a dataset of clips.
@@ -98,6 +140,7 @@ class ClipDataset(torch.utils.data.Dataset[Item]):
 
     Raises:
         DatasetError: no dataset of clips there, an unknown column, or no clip that is long enough.
+        SpecError: flow or hidden pixels with a stride above 1.
     """
 
     def __init__(
@@ -120,19 +163,17 @@ class ClipDataset(torch.utils.data.Dataset[Item]):
         wanted = list(labels if columns is None else columns)
         if unknown := [name for name in wanted if name not in self.stored.columns]:
             raise DatasetError(f"{path} has no column '{unknown[0]}'.{nearest(unknown[0], self.stored.columns)}")
+        clips.check_passes(wanted)
         pictures = self.stored.image_columns
         self.passes = [name for name in wanted if name in pictures and name != "image"]
         named = dict.fromkeys([self._clip, self._frame, *(name for name in wanted if name not in pictures)])
-        self._labels = self.stored.table(list(named)).combine_chunks()
+        self._labels = self.stored.labels(list(named)).combine_chunks()  # lists of objects as text
         numbers = self._labels[self._frame].to_numpy()
         self._windows = np.array(
             [[of[k] for k in places] for of in rows.values() for places in clips.windows(numbers[of])], np.int64
         ).reshape(-1, clips.length)
         if not len(self._windows):
-            longest = max(map(len, rows.values()))
-            raise DatasetError(
-                f"{path}: no clip has {clips.length} frames, {clips.stride} apart; the longest has {longest}"
-            )
+            raise DatasetError(f"{path}: {clips.lack([numbers[of].tolist() for of in rows.values()])}")
         self._rows = list(rows.values())
 
     def __len__(self) -> int:
@@ -158,6 +199,8 @@ class ClipDataset(torch.utils.data.Dataset[Item]):
         for name in self.passes:
             of = {row: codec.decode(name, self.stored.image_bytes(row, name)) for row in decoded}
             item[name] = stacked(name, [of[row] for row in rows])
+            if name in BETWEEN:
+                item[name][~item["valid"]] = np.nan if name.startswith("flow") else motion.UNDEFINED
         return item
 
 
