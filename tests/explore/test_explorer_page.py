@@ -121,6 +121,13 @@ async def turned(page: Page, factor: str, value: float) -> None:
     )
 
 
+async def shows(page: Page, red: int) -> None:
+    """Wait until the final picture is the one of a red."""
+    async with asyncio.timeout(100):
+        while not (await page.value(_FINAL) and await page.value(_PIXEL) == f"{red},0,40"):
+            await asyncio.sleep(0.1)
+
+
 async def pressed(page: Page, key: str) -> None:
     for kind in ("keyDown", "keyUp"):
         await page.call("Input.dispatchKeyEvent", type=kind, key=key, text=key if kind == "keyDown" else "")
@@ -159,6 +166,35 @@ def test_a_factor_is_turned_and_picture_and_scores_follow(tmp_path: Path) -> Non
             await page.value("document.querySelector('.panel form > button').click()")
             await page.until("document.querySelector('.panel [role=status]')?.textContent.includes('a failure after')")
             await page.value("document.querySelector('.found').click()")
+            await page.until("!!document.querySelector('.badge.wrong')")
+            assert not page.problems
+
+    with served(Fields(), Colours()) as url:
+        asyncio.run(look(url))
+
+
+@pytest.mark.browser
+@in_browser
+def test_what_is_refused_is_taken_back_and_a_page_that_is_loaded_again_goes_on(tmp_path: Path) -> None:
+    """A number that was refused held up all that came after it; pictures of a page from before a reload, all later."""
+
+    async def look(url: str) -> None:
+        async with browser(tmp_path / "profile") as page:
+            await page.call("Page.navigate", url=url)
+            await page.until(f"{_FINAL} && document.querySelectorAll('.model li').length === 3")
+            for yaw in (30, 60, 90):
+                await turned(page, "Camera_Yaw", yaw)
+                await shows(page, round(yaw / 360 * 255))
+            await turned(page, "Character_Scale", 99999)
+            await page.until("document.querySelector('.banner')?.textContent.includes('out of range')")
+            await turned(page, "Camera_Yaw", 120)
+            await shows(page, 85)
+            assert await page.value("document.querySelector('.banner')") is None
+            await page.call("Page.reload")
+            await page.until("!document.querySelector('.film li')", 100)
+            await page.until(f"{_FINAL} && document.querySelectorAll('.film li').length === 1")
+            await turned(page, "Camera_Yaw", 300)
+            await shows(page, 212)
             await page.until("!!document.querySelector('.badge.wrong')")
             assert not page.problems
 

@@ -197,12 +197,13 @@ class Busy(Record):
 
 
 class Problem(Record):
-    """Something went wrong; ``number`` is of the look that it ends, if it was one."""
+    """Something went wrong; ``number`` is of the look that it ends, if it was one, and that is not tried ``again``."""
 
     type: Literal["problem"] = "problem"
     text: str
     number: int | None = None
     lasting: bool = False
+    again: bool = False
 
 
 Event = (

@@ -197,7 +197,9 @@ class Studio:
                 self._engine = None
                 lasting = attempt == _RESTARTS - 1
                 again = "" if lasting else "; it is started again"
-                self._tell(Problem(text=f"the engine is lost: {error}{again}", number=number, lasting=lasting))
+                self._tell(
+                    Problem(text=f"the engine is lost: {error}{again}", number=number, lasting=lasting, again=True)
+                )
                 if lasting:
                     return
             except TorchMultiverseError as error:

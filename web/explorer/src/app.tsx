@@ -3,7 +3,7 @@ import { Controls } from "./controls";
 import { Models } from "./models";
 import { SearchPanel } from "./search";
 import { SweepPanel } from "./sweep";
-import { short, type State } from "./state";
+import type { State } from "./state";
 
 const download = (name: string, text: string) => {
   const address = URL.createObjectURL(new Blob([text], { type: "application/json" }));
@@ -44,11 +44,11 @@ const Strip = ({ state }: { state: State }) => {
   if (count === 0) return null;
   return (
     <ul class="strip film" ref={end} aria-label="What was looked at">
-      {state.shots.value.map((shot) => (
+      {state.shots.value.map((shot, k) => (
         <li key={shot.number}>
           <button type="button" onClick={() => state.show(shot.factors)} title="Show this scene again">
-            <img src={shot.image} alt={`Scene ${shot.number}`} />
-            <span>{short(shot.readings[0]?.top[0]?.text ?? `${shot.number}`)}</span>
+            <img src={shot.image} alt={`Scene ${k + 1}`} />
+            <span>{String(shot.factors.Character_Name ?? shot.factors.World_Name ?? "")}</span>
           </button>
         </li>
       ))}
@@ -94,7 +94,7 @@ const Share = ({ state, close }: { state: State; close: () => void }) => {
           <button type="button" onClick={() => download(`${shared.name}.json`, shared.finding)}>Save the finding</button>
           <button type="button" onClick={() => download(`${shared.name}-spec.json`, shared.spec)}>
             Save a spec of its neighbourhood</button>
-          <p>Render the neighbourhood with <code>torchmultiverse render {shared.name}-spec.json</code></p>
+          <p>Render the neighbourhood with <code>torchmultiverse render {shared.name}-spec.json --out {shared.name}</code></p>
         </div>
       )}
     </div>

@@ -37,6 +37,7 @@ const Levels = ({ state, control, id }: { state: State; control: Control; id: st
     const found = control.levels.find((one) => one.name.toLowerCase() === wanted || one.value.toLowerCase() === wanted)
       ?? control.levels.find((one) => wanted && one.name.toLowerCase().startsWith(wanted))
       ?? control.levels.find((one) => wanted && `${one.name} ${one.about}`.toLowerCase().includes(wanted));
+    if (!found && wanted) state.problem.value = `${label(control.factor)}: nothing is called “${input.value.trim()}”`;
     if (found && found.value !== value) state.set(control, found.value);
     input.value = nameOf(control, found?.value ?? value);
   };
@@ -63,7 +64,7 @@ const Range = ({ state, control, id }: { state: State; control: Control; id: str
     <div class="range">
       {control.own && (
         <label class="own">
-          <input type="checkbox" checked={own}
+          <input type="checkbox" checked={own} aria-label={`${label(control.factor)}: its own`}
             onChange={(event) => state.set(control, event.currentTarget.checked ? "own" : fromSlider(control,
               toSlider(control, middle)))} />
           its own

@@ -55,7 +55,7 @@ export interface Opened {
   missing: string[];
 }
 export interface Busy { type: "busy"; text: string; seconds: number | null }
-export interface Problem { type: "problem"; text: string; number: number | null; lasting: boolean }
+export interface Problem { type: "problem"; text: string; number: number | null; lasting: boolean; again: boolean }
 
 export type Event = Ready | Picture | Readings | Pinned | Point | Done | Shared | Opened | Busy | Problem;
 

@@ -35,11 +35,12 @@ export const createState = (channel: Channel) => {
   const undone = signal<{ past: Factors[]; future: Factors[] }>({ past: [], future: [] });
   let number = 0;
   let dragging: string | null = null;
+  let good: Factors | null = null; // what was shown last, to go back to when something is refused
 
   const send = (request: Request) => channel.send(request);
 
   const look = (told = false) => {
-    number += 1;
+    number = Math.max(number + 1, Date.now()); // later than all that other pages, and this one before, asked for
     waiting.value = true;
     if (!told) problem.value = "";
     send({ type: "look", number, factors: factors.value });
@@ -92,10 +93,12 @@ export const createState = (channel: Channel) => {
         busy.value = "";
         waiting.value = event.stage !== "final";
         if (event.stage === "final") {
+          if (event.number === number) good = factors.value;
           said.value = `Picture in ${(event.milliseconds / 1000).toFixed(1)} seconds`;
         }
         break;
       case "readings":
+        if (event.number !== 0 && picture.value && event.number < picture.value.number) break;
         readings.value = event.readings;
         reference.value = event.reference;
         if (picture.value && event.number === picture.value.number) {
@@ -135,9 +138,7 @@ export const createState = (channel: Channel) => {
         ].filter(Boolean).join("; ");
         undone.value = { past: [...undone.value.past, factors.value], future: [] };
         factors.value = event.factors;
-        number += 1;
-        waiting.value = true;
-        send({ type: "look", number, factors: factors.value });
+        look(true);
         break;
       case "busy":
         busy.value = event.text;
@@ -146,6 +147,7 @@ export const createState = (channel: Channel) => {
         problem.value = event.text;
         busy.value = "";
         if (event.number !== null || event.lasting) waiting.value = false;
+        if (event.number === number && !event.again && good) factors.value = good;
         running.value = "";
         progress.value = null;
         break;
@@ -224,6 +226,3 @@ export const levelsOf = (control: Control, count: number, low?: number, high?: n
     return Number(value.toPrecision(4));
   });
 };
-
-/** What a model says, without the words that all captions share. */
-export const short = (text: string) => text.replace(/^an? (photo|picture) of (an? )?/i, "");

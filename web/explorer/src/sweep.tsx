@@ -15,13 +15,14 @@ const Chart = ({ state, points }: { state: State; points: Point[] }) => {
   const models = state.ready.value?.models ?? [];
   const x = (k: number) => PAD.left + ((W - PAD.left - PAD.right) * (k + 0.5)) / Math.max(points.length, 1);
   const y = (value: number) => H - PAD.bottom - (H - PAD.top - PAD.bottom) * value;
+  const told = points.some((point) => point.readings.some((one) => one.right !== null));
   const value = (point: Point, model: string) => {
     const found = point.readings.find((one) => one.model === model);
-    return found ? found.right ?? found.top[0]?.probability ?? null : null;
+    return found ? found.right ?? (told ? null : found.top[0]?.probability ?? null) : null;
   };
   const every = Math.ceil(points.length / 8);
   return (
-    <svg viewBox={`0 0 ${W} ${H}`} role="img" aria-label={`Probability of what is true by ${label(state.swept.value)}`}>
+    <svg viewBox={`0 0 ${W} ${H}`} role="img" aria-label={`Probability of ${told ? "what is true" : "the likeliest"} by ${label(state.swept.value)}`}>
       {[0, 0.25, 0.5, 0.75, 1].map((tick) => (
         <g key={tick}>
           <line x1={PAD.left} x2={W - PAD.right} y1={y(tick)} y2={y(tick)} class="grid" />
