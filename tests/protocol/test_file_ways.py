@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from torchmultiverse.engines import codec
-from torchmultiverse.errors import EngineError, ProtocolError
+from torchmultiverse.errors import ProtocolError, SpecError
 from torchmultiverse.protocol import bridge, pixels
 from torchmultiverse.protocol import datachannel as dc
 from torchmultiverse.scenes import Scene
@@ -234,7 +234,7 @@ def test_files_that_do_not_come_are_missed_at_once_where_no_websocket_is_open() 
 
 
 def test_an_unknown_choice_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(EngineError, match="Did you mean 'shared'"):
+    with pytest.raises(SpecError, match="Did you mean 'shared'"):
         pixels.ways("shard")  # type: ignore[arg-type]
     assert pixels.ways("auto") == ("shared", "websocket")
     assert pixels.ways("channel") == ()
