@@ -8,7 +8,7 @@ import numpy as np
 
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.explore.events import Example
-from torchmultiverse.explore.studio import thumbnail
+from torchmultiverse.explore.studio import small_picture
 from torchmultiverse.scenes import Scene
 from torchmultiverse.store import open_dataset
 
@@ -40,7 +40,8 @@ def examples_of(
     rng = rng or np.random.default_rng(0)
     rows = sorted(rng.choice(len(dataset), min(count, len(dataset)), replace=False).tolist())
     texts = dataset.table(["scene"])["scene"].to_pylist()
+    shown = [Scene.from_json(texts[row]).unlabelled for row in rows]
     return [
-        Example(row=row, factors=dict(Scene.from_json(texts[row]).unlabelled.wire), image=thumbnail(dataset.image(row)))
-        for row in rows
+        Example(row=row, factors=dict(scene.wire), image=small_picture(dataset.image(row)))
+        for row, scene in zip(rows, shown, strict=True)
     ]

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from http import HTTPStatus
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -17,17 +15,17 @@ from websockets.http11 import Request, Response
 from torchmultiverse.explore.events import Event, Problem, Ready, request
 from torchmultiverse.explore.events import Request as AnyRequest
 from torchmultiverse.explore.studio import Studio
-from torchmultiverse.serve import authorised, check_bind, check_origins, origin_allowed
+from torchmultiverse.serve import check_bind, check_origins, is_page_request, page_file, refused
 
 log = logging.getLogger(__name__)
 PAGE = Path(__file__).parent / "page"
 MOST_BYTES = 20 * 2**20
 """Of a message of the page: a finding that is opened."""
-_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _POLICY = (
     "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' blob: data:; style-src 'self' 'unsafe-inline'; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
+_HEADERS = {"Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer"}
 _OUTBOX = 400
 """Events that wait for a page that does not read them; older ones are dropped."""
 
@@ -111,20 +109,9 @@ class Explorer:
     def _door(self, connection: ServerConnection, asked: Request) -> Response | None:
         """Answer whoever is no page: with a file of it, or with why there is no way in."""
 
-        def header(name: str) -> str:
-            return ", ".join(asked.headers.get_all(name)).encode("latin-1", "surrogateescape").decode(errors="replace")
-
-        parts = urlsplit(asked.path)
-        if header("Upgrade").lower() != "websocket":
-            if getattr(asked, "method", "GET") != "GET":
-                return connection.respond(HTTPStatus.METHOD_NOT_ALLOWED, "GET is right\n")
-            return _file(connection, parts.path)
-        if not authorised(self._token, parts.query, header("Authorization")):
-            return connection.respond(HTTPStatus.UNAUTHORIZED, "a token is needed: ?token=…\n")
-        origin = header("Origin") if "Origin" in asked.headers else None
-        if not origin_allowed(origin, header("Host"), token=self._token, allowed=self._origins):
-            return connection.respond(HTTPStatus.FORBIDDEN, "pages of another origin may not connect\n")
-        return None
+        if (answer := refused(connection, asked, self._token, self._origins)) is not None:
+            return answer
+        return page_file(connection, asked, PAGE, _HEADERS) if is_page_request(asked) else None
 
     async def _page(self, socket: ServerConnection) -> None:
         outbox: asyncio.Queue[str] = asyncio.Queue(_OUTBOX)
@@ -157,18 +144,3 @@ async def _write(socket: ServerConnection, outbox: asyncio.Queue[str]) -> None:
             await socket.send(text)
         except ConnectionClosed:
             return
-
-
-def _file(connection: ServerConnection, path: str) -> Response:
-    name = path.strip("/") or "index.html"
-    known = {file.name: file for file in PAGE.iterdir() if file.suffix in _TYPES}
-    if name not in known:
-        return connection.respond(HTTPStatus.NOT_FOUND, "")
-    response = connection.respond(HTTPStatus.OK, known[name].read_text(encoding="utf-8"))
-    del response.headers["Content-Type"]
-    response.headers["Content-Type"] = f"{_TYPES[known[name].suffix]}; charset=utf-8"
-    response.headers["Content-Security-Policy"] = _POLICY
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"
-    response.headers["Cache-Control"] = "no-cache"
-    return response

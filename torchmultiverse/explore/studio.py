@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from PIL import Image
 
@@ -46,6 +46,7 @@ from torchmultiverse.explore.events import (
 from torchmultiverse.explore.finding import Finding, ModelFacts, neighbourhood, read_finding
 from torchmultiverse.explore.readers import Reader, Reading
 from torchmultiverse.explore.searching import Limits, Searcher
+from torchmultiverse.images import jpeg, thumbnail
 from torchmultiverse.scenes import BLANK, Scene, Value, class_of, spoken
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ MOST_MODELS = 4
 FIRST_SAMPLES = 1
 """Per pixel, of the picture that comes at once."""
 THUMBNAIL = 112
+_JPEG_QUALITY = 88
 _RESTARTS = 3
 
 
@@ -328,7 +330,7 @@ class Studio:
             )  # fmt: skip
             try:
                 frame = self._rendered(self._alive(), scene, self.options.samples)
-                shown = {"image": thumbnail(frame.image), "readings": self._read(frame)}
+                shown = {"image": small_picture(frame.image), "readings": self._read(frame)}
             except (SpecError, RenderError) as error:  # a level that cannot be leaves a gap
                 shown = {"problem": str(error)}
             self._tell(point.model_copy(update=shown))
@@ -364,7 +366,7 @@ class Studio:
                 self._tell(
                     Point(
                         of="search", done=k + 1, total=request.pictures, factors=dict(scene.wire), seconds_left=left,
-                        margin=reading.margin, image=thumbnail(frame.image), readings=[reading],
+                        margin=reading.margin, image=small_picture(frame.image), readings=[reading],
                     )
                 )  # fmt: skip
                 if reading.margin < 0 and self._confirmed(reader, scene):
@@ -420,21 +422,18 @@ class Studio:
         )  # fmt: skip
 
 
-def encoded(image: Image.Image, format: str) -> EncodedImage:
+def encoded(image: Image.Image, format: Literal["PNG", "JPEG"]) -> EncodedImage:
     """Return a picture as the bytes of a file, quickly."""
+    if format == "JPEG":
+        return EncodedImage(data=jpeg(image, _JPEG_QUALITY))
     buffer = io.BytesIO()
-    if format == "PNG":
-        image.save(buffer, "PNG", compress_level=1)
-    else:
-        image.save(buffer, "JPEG", quality=88)
+    image.save(buffer, "PNG", compress_level=1)
     return EncodedImage(data=buffer.getvalue())
 
 
-def thumbnail(image: Image.Image) -> EncodedImage:
+def small_picture(image: Image.Image) -> EncodedImage:
     """Return a small JPEG of a picture."""
-    small = image.copy()
-    small.thumbnail((THUMBNAIL, THUMBNAIL))
-    return encoded(small, "JPEG")
+    return EncodedImage(data=thumbnail(image, THUMBNAIL))
 
 
 def seen(frame: Frame) -> tuple[float | None, float | None]:

@@ -1,3 +1,6 @@
+from .door import is_page_request as is_page_request
+from .door import page_file as page_file
+from .door import refused as refused
 from .failures import KnownFailure as KnownFailure
 from .failures import known_failures as known_failures
 from .failures import recognise as recognise
@@ -11,10 +14,8 @@ from .logs import LOG_BYTES as LOG_BYTES
 from .logs import LOG_FILES as LOG_FILES
 from .logs import LogFile as LogFile
 from .logs import last_lines as last_lines
-from .security import authorised as authorised
 from .security import check_bind as check_bind
 from .security import check_origins as check_origins
-from .security import origin_allowed as origin_allowed
 from .signalling import SignallingServer as SignallingServer
 from .streamer import Streamer as Streamer
 from .unreal import UnrealProcess as UnrealProcess
@@ -30,13 +31,14 @@ __all__ = [
     "Stack",
     "Streamer",
     "UnrealProcess",
-    "authorised",
     "check_bind",
     "check_origins",
+    "is_page_request",
     "known_failures",
     "last_lines",
-    "origin_allowed",
+    "page_file",
     "recognise",
+    "refused",
     "run_stacks",
     "serve_forever",
     "to_stderr",

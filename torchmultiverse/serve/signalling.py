@@ -11,7 +11,6 @@ from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
@@ -31,12 +30,15 @@ from torchmultiverse.protocol import (
     printable,
 )
 from torchmultiverse.scenes import CONDITIONS
+from torchmultiverse.serve.door import is_page_request, page_file, refused
 from torchmultiverse.serve.process import Announcer, announce, until_stopped
 from torchmultiverse.serve.rooms import Rooms, room_of
-from torchmultiverse.serve.security import authorised, check_bind, check_origins, origin_allowed
+from torchmultiverse.serve.security import check_bind, check_origins
 
 log = logging.getLogger(__name__)
 _PAGE = Path(__file__).parent / "web"
+_POLICY = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' blob: data:; media-src 'self' blob:"
+_HEADERS = {"Content-Security-Policy": _POLICY}
 SILENCE = 2.0
 """Seconds after which a streamer that does not answer ``identify``, or a player that does not ask for a streamer, is
 taken for one of UE 5.0."""
@@ -151,22 +153,13 @@ class SignallingServer:
     def _door(self, role: Role, connection: ServerConnection, request: Request) -> Response | None:
         """Answer whoever is no peer: with a file of the page, or with why there is no way in."""
 
-        def header(name: str) -> str:
-            values = request.headers.get_all(name)  # of bytes beyond ASCII as Latin-1, or escaped
-            return ", ".join(values).encode("latin-1", "surrogateescape").decode(errors="replace")
-
-        if header("Upgrade").lower() != "websocket":
-            if getattr(request, "method", "GET") != "GET":  # older versions of the library let nothing else through
-                return connection.respond(HTTPStatus.METHOD_NOT_ALLOWED, "GET is right\n")
-            if role == "player":
-                return _page_file(connection, urlsplit(request.path).path)
-            return connection.respond(HTTPStatus.NOT_FOUND, "streamers connect here, by WebSocket\n")
-        if not authorised(self._token, urlsplit(request.path).query, header("Authorization")):
-            return connection.respond(HTTPStatus.UNAUTHORIZED, "a token is needed: ?token=…\n")
-        origin = header("Origin") if "Origin" in request.headers else None
-        if not origin_allowed(origin, header("Host"), token=self._token, allowed=self._origins):
-            return connection.respond(HTTPStatus.FORBIDDEN, f"pages of {printable(origin or '')} may not connect\n")
-        return None
+        if (answer := refused(connection, request, self._token, self._origins)) is not None:
+            return answer
+        if not is_page_request(request):
+            return None
+        if role == "player":
+            return page_file(connection, request, _PAGE, _HEADERS, {"conditions.json": _conditions})
+        return connection.respond(HTTPStatus.NOT_FOUND, "streamers connect here, by WebSocket\n")
 
     async def _peer(self, role: Role, socket: ServerConnection) -> None:
         room = room_of(socket.request.path) if socket.request is not None else None
@@ -236,27 +229,6 @@ class SignallingServer:
 def _reason(error: object) -> str:
     """Return what fits into a close frame: 123 bytes."""
     return str(error).encode("ascii", "replace")[:120].decode()
-
-
-_CONDITIONS = "conditions.json"
-_TYPES = {
-    "index.html": "text/html", "player.js": "text/javascript", "style.css": "text/css", _CONDITIONS: "application/json",
-}  # fmt: skip
-
-
-def _page_file(connection: ServerConnection, path: str) -> Response:
-    name = path.strip("/") or "index.html"
-    if name not in _TYPES:
-        return connection.respond(HTTPStatus.NOT_FOUND, "")
-    text = _conditions() if name == _CONDITIONS else (_PAGE / name).read_text(encoding="utf-8")
-    response = connection.respond(HTTPStatus.OK, text)
-    policy = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' blob: data:; media-src 'self' blob:"
-    del response.headers["Content-Type"]
-    response.headers["Content-Type"] = f"{_TYPES[name]}; charset=utf-8"
-    response.headers["Content-Security-Policy"] = policy
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Cache-Control"] = "no-cache"
-    return response
 
 
 def _conditions() -> str:
