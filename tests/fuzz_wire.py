@@ -22,6 +22,7 @@ from typing import Any
 import psutil
 
 from torchmultiverse.errors import ProtocolError, SpecError
+from torchmultiverse.json_text import read_json
 from torchmultiverse.protocol import bridge, messages, pixels, pug, signalling, webrtc
 from torchmultiverse.protocol import datachannel as dc
 from torchmultiverse.protocol.webrtc import candidates
@@ -267,8 +268,8 @@ class Codec:
                 Scene(request.scene)
             return type(request).__name__
         try:
-            values = json.loads(text)
-        except (ValueError, RecursionError):
+            values = read_json(text)
+        except ValueError:
             return "no JSON"
         if isinstance(values, dict):
             Scene({name: pug.value(name, value) for name, value in values.items() if name in FACTORS})

@@ -28,6 +28,7 @@ from pydantic import (
 
 from torchmultiverse.errors import DatasetError, shortened
 from torchmultiverse.files import disk_errors, write_atomic
+from torchmultiverse.json_text import read_json
 from torchmultiverse.remote import local_copy
 
 IMAGES = "images"
@@ -196,10 +197,10 @@ class Document(Record):
         path = local_copy(folder)
         path = cls.find(path) or path / cls.file if path.is_dir() else path
         try:
-            data = json.loads(path.read_bytes())
+            data = read_json(path.read_bytes())
         except OSError as error:
             raise DatasetError(f"{folder} holds no {cls.file}: {error}") from None
-        except (ValueError, RecursionError) as error:  # the latter of brackets within brackets
+        except ValueError as error:  # the latter of brackets within brackets
             raise DatasetError(f"{path}: no JSON: {error}") from None
         if isinstance(data, list):  # as some records were before they had versions
             data = {LIST: data}

@@ -11,7 +11,6 @@ import contextlib
 import email.utils
 import hashlib
 import http.client
-import json
 import os
 import shutil
 import time
@@ -25,6 +24,7 @@ from urllib.parse import urlsplit
 
 from torchmultiverse.errors import AssetError
 from torchmultiverse.files import disk_errors, write_atomic
+from torchmultiverse.json_text import read_json
 from torchmultiverse.version import __version__
 
 MAX_BYTES = 512 * 2**20
@@ -180,8 +180,8 @@ class WebClient:
         if len(data) > MAX_RECORD_BYTES:
             raise AssetError(f"{what}: the answer is larger than {MAX_RECORD_BYTES / 2**20:.0f} MiB")
         try:
-            return json.loads(data)
-        except (ValueError, RecursionError) as error:
+            return read_json(data)
+        except ValueError as error:
             raise AssetError(f"{what}: the answer of {_place(url)} is not JSON: {error}") from None
 
     def file(self, wanted: WebFile, path: Path, what: str, advance: Callable[[int], None] = lambda count: None) -> Path:

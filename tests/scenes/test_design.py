@@ -192,7 +192,7 @@ def test_bad_specs_name_place_and_remedy(data: object, message: str) -> None:
         ("{", "spec.json:1:2"),
         ('{"World_Name": [NaN]}', "NaN"),
         ('{"World_Name": ["A"], "World_Name": ["B"]}', "stands twice"),
-        ("[" * 100000, "nested too deeply|Expecting"),
+        ("[" * 100000, "more than 200 brackets|Expecting"),
     ],
 )
 def test_bad_files_name_the_file(tmp_path, text: str, message: str) -> None:

@@ -26,6 +26,7 @@ from unreal.native_build import CORE, VECTORS, built
 
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.errors import ProtocolError, SpecError
+from torchmultiverse.json_text import read_json
 from torchmultiverse.protocol import bridge, messages
 from torchmultiverse.protocol import datachannel as dc
 from torchmultiverse.scenes import FACTORS, Factor, Scene, canonical_json, scene_seed
@@ -227,9 +228,9 @@ def test_declared_factors_are_read_alike(levels: dict[str, Any]) -> None:
 
 def _python_canonical(text: str) -> str | None:
     try:
-        value = json.loads(text)
+        value = read_json(text)
         return None if messages.too_deep(value) else canonical_json(value)
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
 
 

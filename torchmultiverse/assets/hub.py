@@ -8,7 +8,6 @@ the disk, what arrived has the SHA-256 that the repository names it by, and retr
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import re
 import shutil
@@ -20,6 +19,7 @@ from typing import Any
 from torchmultiverse.assets.files import MAX_FILE_BYTES
 from torchmultiverse.errors import AssetError, MissingExtra
 from torchmultiverse.files import sha256_file
+from torchmultiverse.json_text import read_json
 from torchmultiverse.web import PASSING, PassingError, Retry, ServiceError, asked_wait, plain_error
 
 MAX_UNPACKED = 2 * 2**30
@@ -78,8 +78,8 @@ class HubDataset:
                 data = place.read_bytes()
             if len(data) > MAX_UNPACKED:
                 raise ValueError(f"larger than {MAX_UNPACKED / 2**30:.0f} GiB unpacked")
-            return json.loads(data)
-        except (OSError, EOFError, ValueError, RecursionError, zlib.error) as error:
+            return read_json(data)
+        except (OSError, EOFError, ValueError, zlib.error) as error:
             raise AssetError(f"{self.name}: {path} cannot be read: {error}") from None
 
     def _checked(self, path: str, limit: int) -> Path:

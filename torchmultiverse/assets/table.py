@@ -11,6 +11,7 @@ from typing import Any
 
 from torchmultiverse.assets.files import MAX_MANIFEST_BYTES, read_bounded
 from torchmultiverse.errors import AssetError, nearest
+from torchmultiverse.json_text import read_json
 
 TABLE_SUFFIXES = (".csv", ".json")
 ALIASES = {"licence": "license", "author": "attribution"}
@@ -32,9 +33,9 @@ def read_table(path: Path, columns: Iterable[str]) -> dict[str, Any]:
     if path.suffix.lower() == ".csv":
         return {"assets": _csv(data, path, sorted(columns))}
     try:
-        table = json.loads(data)
+        table = read_json(data)
         json.dumps(table, ensure_ascii=False).encode()  # half of a surrogate pair is read, but can be written nowhere
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise AssetError(f"{path}: not JSON: {error}") from None
     found: dict[str, Any] = dict(_renamed(table)) if isinstance(table, dict) else {"assets": table}
     if isinstance(found.get("assets"), list):

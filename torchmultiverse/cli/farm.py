@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import time
@@ -18,6 +17,7 @@ from torchmultiverse.cli.groups import examples, farm_group
 from torchmultiverse.cli.options import tabular
 from torchmultiverse.cli.output import console, for_people, print_table, say
 from torchmultiverse.errors import DatasetError
+from torchmultiverse.json_text import read_json
 from torchmultiverse.tables import Table, number, text
 
 if TYPE_CHECKING:
@@ -140,10 +140,10 @@ def _running(state: dict[str, Any]) -> bool:
 
 def _status(path: Path) -> dict[str, Any] | None:
     try:
-        return _migrated(json.loads(path.read_text()))
+        return _migrated(read_json(path.read_text()))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise DatasetError(f"{path}: no status: {error}") from None
 
 

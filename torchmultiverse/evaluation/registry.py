@@ -20,6 +20,7 @@ from torchmultiverse.evaluation.classification import ClassificationProtocol
 from torchmultiverse.evaluation.pairs import PairsProtocol
 from torchmultiverse.evaluation.protocol import Protocol
 from torchmultiverse.evaluation.spar import SparProtocol
+from torchmultiverse.json_text import read_json
 from torchmultiverse.plugins import load_plugin, origin, plugins
 from torchmultiverse.resources import data_folder
 
@@ -88,10 +89,10 @@ def _instance(point: EntryPoint) -> Protocol:
 
 def _read(path: Path) -> Protocol:
     try:
-        data = json.loads(path.read_bytes())
+        data = read_json(path.read_bytes())
     except OSError as error:
         raise SpecError(f"protocol {path}: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise SpecError(f"protocol {path}: no JSON: {error}") from None
     kind = data.get("kind") if isinstance(data, dict) else None
     try:

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError
 from torchmultiverse.documents import Document, EncodedImage, Record
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.explore.readers import Reading
+from torchmultiverse.json_text import read_json
 from torchmultiverse.scenes import FACTORS, OWN, Scene, Value
 
 MOST_BYTES = 16 * 2**20
@@ -81,12 +82,12 @@ def read_finding(text: str, place: str = "finding") -> Finding:
     if len(text) > MOST_BYTES:
         raise DatasetError(f"{place}: {len(text):,} characters; a finding has at most {MOST_BYTES:,}")
     try:
-        data: Any = json.loads(text)
+        data: Any = read_json(text)
         version = data.pop("schema_version")
         if version != Finding.version:
             raise DatasetError(f"{place}: version {version!r}; this program reads {Finding.version}")
         found = Finding.model_validate(data)
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError, ValidationError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError, ValidationError) as error:
         raise DatasetError(f"{place}: no finding of the explorer: {str(error).splitlines()[0]}") from None
     if hashlib.sha256(found.image.data).hexdigest() != found.image_sha256:
         raise DatasetError(f"{place}: its picture is not the one whose SHA-256 it names")

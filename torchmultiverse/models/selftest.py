@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from torchmultiverse.errors import ModelError
+from torchmultiverse.json_text import read_json
 from torchmultiverse.models.arrays import array, unit
 from torchmultiverse.models.contract import (
     Classifier,
@@ -227,8 +228,8 @@ def _layers(model: Any, images: list[Image.Image], vectors: FloatArray) -> Itera
 
 def _against(model: Model, vectors: FloatArray, path: Path) -> CheckResult:
     try:
-        known = np.asarray(json.loads(path.read_text())["vectors"], np.float32)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        known = np.asarray(read_json(path.read_text())["vectors"], np.float32)
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path} holds no vectors that `models check --save` wrote: {error}") from None
     if known.shape != vectors.shape:
         return CheckResult("known vectors", "fails", f"shape {vectors.shape}, known {known.shape}")

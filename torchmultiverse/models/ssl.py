@@ -6,7 +6,6 @@ to ``head.L``; a model string ``ssl:FOLDER`` gives the trunk's vectors, and its 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from torchmultiverse.errors import ModelError, nearest
+from torchmultiverse.json_text import read_json
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.models.contract import ModelInfo
 from torchmultiverse.models.modules import ModuleEncoder
@@ -101,9 +101,9 @@ def load_ssl(rest: str) -> SslEncoder:
     path, at, epoch = rest.rpartition("@") if "@" in rest else (rest, "", "")
     folder = Path(path)
     try:
-        config = json.loads((folder / ENCODER_CONFIG).read_text(encoding="utf-8"))
+        config = read_json((folder / ENCODER_CONFIG).read_text(encoding="utf-8"))
         size, method = int(config["size"]), str(config["method"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{folder} holds no encoder that `ssl` trained ({ENCODER_CONFIG}): {error}") from None
     module = tools.seeded(lambda: build_encoder(config))
     kept = sorted(file.stem.removeprefix("epoch-").lstrip("0") or "0" for file in folder.glob("epoch-*.pt"))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torchmultiverse.errors import ModelError
+from torchmultiverse.json_text import read_json
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.models.clip import ClipModel
 from torchmultiverse.models.contract import ModelInfo
@@ -73,10 +74,10 @@ def load_tiny(rest: str) -> ClipModel:
     if untrained:
         folder = folder.parent
     try:
-        described = json.loads((folder / TINY_CONFIG).read_text())
+        described = read_json((folder / TINY_CONFIG).read_text())
         config, training, name = described["open_clip"], described["training"], described["name"]
         size = int(config["vision_cfg"]["image_size"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{folder} holds no small CLIP ({TINY_CONFIG}, {TINY_WEIGHTS}): {error}") from None
     # The twin starts from another seed than training did: it shares nothing with the trained one but its shape.
     module, tokenizer = build_tiny(config, int(training.get("seed", 0)) + (1 if untrained else 0))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torchmultiverse.errors import ProtocolError
+from torchmultiverse.json_text import read_json
 
 TO_STREAMER = {
     "IFrameRequest": 0,
@@ -269,8 +270,8 @@ class Receiver:
         # Older streamers of ours put the direction between id and text. No JSON begins with such a character.
         text = _text(data[2:] if data[1:2] in (b"\0", b"\1") else data[1:], "Protocol")
         try:
-            definition = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            definition = read_json(text)
+        except ValueError as error:
             raise ProtocolError(f"Protocol: no JSON: {error}") from None
         if not isinstance(definition, dict):
             raise ProtocolError("Protocol: no JSON object")

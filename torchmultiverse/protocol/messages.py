@@ -6,7 +6,6 @@ are ignored, so that either end may be newer; fields that are ``None`` are not s
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
@@ -24,6 +23,7 @@ from pydantic import (
 )
 
 from torchmultiverse.errors import ProtocolError, nearest
+from torchmultiverse.json_text import read_json
 from torchmultiverse.scenes import canonical_json
 
 DIALECT = "tmv"
@@ -228,8 +228,8 @@ def parse(text: str) -> dict[str, Any] | None:
         ProtocolError: a message of this dialect that nobody could answer: of another version, or without a plain id.
     """
     try:
-        message = json.loads(text)
-    except (ValueError, RecursionError):
+        message = read_json(text)
+    except ValueError:
         return None
     if not isinstance(message, dict) or "tmv" not in message or too_deep(message):
         return None

@@ -10,12 +10,12 @@ nothing, are taken for those of UE 5.0 after a while (`ServerCore.assume_legacy`
 
 from __future__ import annotations
 
-import json
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from torchmultiverse.errors import ProtocolError, nearest
+from torchmultiverse.json_text import read_json
 
 MAX_MESSAGE = 256 * 1024
 """Largest signalling message in characters; an SDP with many candidates has about 10,000."""
@@ -32,8 +32,8 @@ def parse(text: str | bytes) -> Message:
     if len(text) > MAX_MESSAGE:
         raise ProtocolError(f"a signalling message of {len(text)} characters; {MAX_MESSAGE} is the limit")
     try:
-        message = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        message = read_json(text)
+    except ValueError as error:
         raise ProtocolError(f"a signalling message that is no JSON: {error}") from None
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
         raise ProtocolError("a signalling message without a 'type'")

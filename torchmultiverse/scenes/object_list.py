@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torchmultiverse.errors import SpecError, nearest
+from torchmultiverse.json_text import read_json
 
 MOST_OBJECTS = 14
 """Objects of a list: with the two that have factors of their own a scene has 16."""
@@ -101,8 +102,8 @@ def _rows(factor: ListFactor, value: Any, at: str) -> Sequence[Any]:
     given = value
     if isinstance(value, str):
         try:
-            value = json.loads(value) if len(value) <= _LONGEST else None
-        except (ValueError, RecursionError):
+            value = read_json(value) if len(value) <= _LONGEST else None
+        except ValueError:
             value = None
     if not isinstance(value, list | tuple):
         raise SpecError(f"{at}{factor.wire} = {str(given)[:40]!r}: a list of objects is needed, such as {_EXAMPLE}")

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from torchmultiverse.errors import SpecError, nearest
+from torchmultiverse.json_text import read_json
 from torchmultiverse.resources import data_folder
 from torchmultiverse.scenes.design import MOST_PROBLEMS, Design
 from torchmultiverse.scenes.factors import FACTORS, FAMILY_COLUMNS, Factor, FactorTable, Value
@@ -287,8 +288,8 @@ def mentioned_levels(path: str | Path) -> dict[str, list[Value]]:
     What is no level of its factor is left out, and all of a file that cannot be read.
     """
     try:
-        data = json.loads(spec_path(path).read_text("utf-8-sig"))
-    except (OSError, ValueError, RecursionError):
+        data = read_json(spec_path(path).read_text("utf-8-sig"))
+    except (OSError, ValueError):
         return {}
     found: dict[str, dict[Value, None]] = {}
     open_ = [data]
@@ -368,13 +369,11 @@ def load_spec(path: str | Path) -> Spec:
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"{path}: cannot be read: {error}") from None
     try:
-        data = json.loads(text, parse_constant=_reject_constant, object_pairs_hook=_no_duplicates)
+        data = read_json(text, parse_constant=_reject_constant, object_pairs_hook=_no_duplicates)
         return parse_spec(data, _dataset_name(path.stem))
     except json.JSONDecodeError as error:
         raise SpecError(f"{path}:{error.lineno}:{error.colno}: {error.msg}") from None
     except SpecError as error:
         raise SpecError(f"{path}: {error}") from None
-    except RecursionError:
-        raise SpecError(f"{path}: nested too deeply") from None
     except ValueError as error:  # what Python does not read as an integer: more than 4300 digits
         raise SpecError(f"{path}: {str(error).partition(';')[0]}") from None

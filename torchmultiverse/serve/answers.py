@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -12,6 +11,7 @@ from typing import Literal
 
 from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, Limits, RenderOptions, Supervisor, codec
 from torchmultiverse.errors import EngineError, ProtocolError, SpecError
+from torchmultiverse.json_text import read_json
 from torchmultiverse.protocol import datachannel as dc
 from torchmultiverse.protocol import messages, printable, pug
 from torchmultiverse.scenes import FACTORS, Scene
@@ -144,8 +144,8 @@ class Answers:
 
     def _pug(self, player: Player, text: str) -> None:
         try:
-            values = json.loads(text)
-        except (ValueError, RecursionError):
+            values = read_json(text)
+        except ValueError:
             raise ProtocolError(f"no JSON: {text[:80]!r}") from None
         if not isinstance(values, dict):
             raise ProtocolError(f"no JSON object: {text[:80]!r}")

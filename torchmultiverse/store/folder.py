@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from torchmultiverse.errors import DatasetError
+from torchmultiverse.json_text import read_json
 from torchmultiverse.store.manifest import SHARD_NAME, engine_difference
 
 FOLDERS = {"_work", "data", "_parts", "_slurm", "videos"}
@@ -28,8 +29,8 @@ def is_dataset(out: Path) -> bool:
     if not (out / "manifest.json").exists():
         return not foreign and not (out / "README.md").exists()
     try:
-        manifest = json.loads((out / "manifest.json").read_text())
-    except (ValueError, RecursionError):
+        manifest = read_json((out / "manifest.json").read_text())
+    except ValueError:
         return not foreign
     return isinstance(manifest, dict) and {"identity", "shards"} <= manifest.keys()
 

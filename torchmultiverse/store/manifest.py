@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torchmultiverse.engines import Asset, CharacterClass
 from torchmultiverse.errors import DatasetError, shortened
 from torchmultiverse.files import write_atomic
+from torchmultiverse.json_text import read_json
 from torchmultiverse.scenes import FACTORS, FAMILY_COLUMNS, FactorTable, Spec
 
 SHARD_NAME = re.compile(r"\w{1,80}-\d{5,}\.parquet", re.ASCII)
@@ -227,8 +228,8 @@ class Manifest(_ManifestPart):
         if not file.is_file():
             return cls()
         try:
-            data = json.loads(file.read_text())
-        except (ValueError, RecursionError) as error:
+            data = read_json(file.read_text())
+        except ValueError as error:
             raise DatasetError(f"{file}: no JSON: {error}") from None
         if not isinstance(data, dict):
             raise DatasetError(f"{file}: no JSON object")
@@ -285,8 +286,8 @@ def read_announced(file: Path) -> dict[str, ShardEntry]:
         DatasetError: it names files that no dataset has.
     """
     try:
-        entries: dict[str, Any] = json.loads(file.read_text())["files"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        entries: dict[str, Any] = read_json(file.read_text())["files"]
+    except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(f"{file}: no JSON object of files: {error}") from None
     check_shards(entries, file)
     try:

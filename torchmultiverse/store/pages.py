@@ -38,7 +38,7 @@ _LARGEST_HEADER = 1 << 20
 _KEPT_BYTES = 64 << 20
 """Unpacked pages that are kept, of all files together."""
 Unreadable = (
-    struct.error, IndexError, KeyError, ValueError, TypeError, OverflowError, OSError, RecursionError, MemoryError,
+    struct.error, IndexError, KeyError, ValueError, TypeError, OverflowError, OSError, MemoryError,
     pa.ArrowException,
 )  # fmt: skip
 """What bytes raise that are not what they should be."""
@@ -102,7 +102,7 @@ def groups(path: Path) -> list[tuple[int, list[Chunk | None]]]:
             (int(group[3]), [_chunk(column, leaf) for column, leaf in zip(group[1], leaves, strict=True)])
             for group in fields[4]
         ]
-    except (IndexError, KeyError, TypeError, OverflowError, RecursionError, struct.error) as error:
+    except (IndexError, KeyError, TypeError, OverflowError, struct.error) as error:
         raise ValueError(f"its footer does not add up: {error!r}") from None
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+MOST_DEPTH = 32
+"""Structs and lists within each other; the footers and headers of Parquet have fewer than ten."""
 _BOOLEANS, _INTEGERS, _DOUBLE, _BINARY, _LIST, _STRUCT = (1, 2), (3, 4, 5, 6), 7, 8, 9, 12
 
 
@@ -26,12 +28,14 @@ def varint(data: bytes | memoryview, place: int) -> tuple[int, int]:
         shift += 7
 
 
-def struct(data: bytes, place: int) -> tuple[dict[int, Any], int]:
+def struct(data: bytes, place: int, depth: int = 0) -> tuple[dict[int, Any], int]:
     """Read a struct: return field id → value, and where it ends.
 
     Raises:
-        IndexError, ValueError, RecursionError: the bytes are none, or end too early.
+        IndexError, ValueError: the bytes are none, or end too early, or hold more than `MOST_DEPTH` within each other.
     """
+    if depth > MOST_DEPTH:
+        raise ValueError(f"more than {MOST_DEPTH} structs and lists within each other")
     fields: dict[int, Any] = {}
     number = 0
     while True:
@@ -48,10 +52,10 @@ def struct(data: bytes, place: int) -> tuple[dict[int, Any], int]:
         if kind in _BOOLEANS:
             fields[number] = kind == 1
         else:
-            fields[number], place = _value(data, place, kind)
+            fields[number], place = _value(data, place, kind, depth)
 
 
-def _value(data: bytes, place: int, kind: int) -> tuple[Any, int]:
+def _value(data: bytes, place: int, kind: int, depth: int) -> tuple[Any, int]:
     if kind in _INTEGERS:
         raw, place = varint(data, place)
         return (raw >> 1) ^ -(raw & 1), place
@@ -61,8 +65,10 @@ def _value(data: bytes, place: int, kind: int) -> tuple[Any, int]:
             raise ValueError("a text that is longer than the rest")
         return data[place : place + length], place + length
     if kind == _STRUCT:
-        return struct(data, place)
+        return struct(data, place, depth + 1)
     if kind == _LIST:
+        if depth > MOST_DEPTH:
+            raise ValueError(f"more than {MOST_DEPTH} structs and lists within each other")
         count, kind = data[place] >> 4, data[place] & 0x0F
         place += 1
         if count == 15:
@@ -72,7 +78,7 @@ def _value(data: bytes, place: int, kind: int) -> tuple[Any, int]:
             if kind in _BOOLEANS:
                 value, place = data[place] == 1, place + 1
             else:
-                value, place = _value(data, place, kind)
+                value, place = _value(data, place, kind, depth + 1)
             values.append(value)
         return values, place
     if kind == _DOUBLE:

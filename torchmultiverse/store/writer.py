@@ -36,6 +36,7 @@ from torchmultiverse.files import (
     sha256_file,
     write_atomic,
 )
+from torchmultiverse.json_text import read_json
 from torchmultiverse.scenes import Design
 from torchmultiverse.store.clips import completed, in_clips, in_groups
 from torchmultiverse.store.folder import check_same, check_vacant, clear
@@ -339,11 +340,11 @@ class DatasetWriter:
             check_vacant(self.out)
             return self._new()
         try:
-            manifest = Manifest.parse(json.loads(path.read_text()), path)
+            manifest = Manifest.parse(read_json(path.read_text()), path)
             before, shards = manifest.identity, manifest.shards
             if not before or not manifest.lists_files or not all(entry.rows > 0 for entry in shards.values()):
                 raise DatasetError(f"{path} is no manifest of this format")
-        except (ValueError, DatasetError, AttributeError, TypeError, RecursionError) as error:
+        except (ValueError, DatasetError, AttributeError, TypeError) as error:
             raise DatasetError(f"{path} is no manifest of this format; use --fresh or another folder") from error
         grown = check_same(self.out, before, self._identity, extend=self._extend)
         for announced in self._work.glob(ANNOUNCED):

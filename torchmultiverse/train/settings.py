@@ -8,7 +8,6 @@ option of a loss. Command-line options, ``--set``, and recipes of a misalignment
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, get_ar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from torchmultiverse.errors import DatasetError, ModelError, nearest
+from torchmultiverse.json_text import read_json
 
 Method = Literal["simclr", "byol", "vicreg", "barlow", "dino", "supervised"]
 Augmentation = Literal["crop", "flip", "color", "gray", "blur", "solarize"]
@@ -242,8 +242,8 @@ def classifier_training(name_or_path: str | Path) -> ClassifierTraining:
     if str(name_or_path) in named:
         return named[str(name_or_path)]
     try:
-        return ClassifierTraining(**json.loads(Path(name_or_path).read_text("utf-8-sig")))
-    except (OSError, ValueError, TypeError, ModelError, RecursionError) as error:
+        return ClassifierTraining(**read_json(Path(name_or_path).read_text("utf-8-sig")))
+    except (OSError, ValueError, TypeError, ModelError) as error:
         raise DatasetError(
             f"recipe {name_or_path}: published, small, or a JSON file of {ClassifierTraining.__name__}: {error}"
         ) from None

@@ -23,6 +23,7 @@ from typing import Any
 from torchmultiverse.engines import Catalogue, codec
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.errors import ProtocolError, SpecError
+from torchmultiverse.json_text import read_json
 from torchmultiverse.protocol import datachannel as dc
 from torchmultiverse.protocol import messages
 from torchmultiverse.scenes import FACTORS, Scene, canonical_json, scene_seed
@@ -78,8 +79,8 @@ def jsons() -> Iterator[dict[str, Any]]:
 
 def _canonical(text: str) -> str | None:
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = read_json(text)
+    except ValueError:
         return None
     if messages.too_deep(value):
         return None
