@@ -47,7 +47,7 @@ def test_the_domain_term_has_its_analytic_values(other: tuple[float, float], exp
     prefix = torch.tensor([(3.0, 0.0)] * 4 + [tuple(2 * v for v in other)] * 4, requires_grad=True)
     found = domain_variance(prefix, torch.tensor([0] * 4 + [1] * 4), 0.5)
     np.testing.assert_allclose(found.detach().numpy(), expected, atol=5e-5)
-    np.testing.assert_allclose(float(found.mean()), math.log(3 / 4) + (2 if other[1] else 4), rtol=1e-5)
+    np.testing.assert_allclose(float(found.detach().mean()), math.log(3 / 4) + (2 if other[1] else 4), rtol=1e-5)
 
 
 def test_images_without_another_of_their_domain_or_of_others_are_left_out() -> None:
@@ -139,12 +139,13 @@ def trained(world: Planted, epochs: int) -> tuple[Any, DomainTerms]:
     return net.eval(), terms
 
 
+@pytest.mark.slow
 def test_the_prefix_tells_the_domain_and_the_critic_finds_less_and_less_in_the_rest() -> None:
     from torchmultiverse.analyze import probe_layers
     from torchmultiverse.features import Features
 
     world = Planted()
-    net, terms = trained(world, 25)
+    net, terms = trained(world, 60)
     rows = np.arange(len(world.domain))
     with torch.no_grad():
         whole = net.trunk(world(rows, 999)[0])
@@ -157,7 +158,7 @@ def test_the_prefix_tells_the_domain_and_the_critic_finds_less_and_less_in_the_r
     assert score["content"] < 0.5  # nothing asks for it there; chance is 0.2
     terms_, gaps, norms = (np.array(terms.history)[:, k] for k in range(3))
     assert terms_[-1] > terms_[0] + 1
-    assert gaps[-5:].mean() < gaps[:5].max()
+    assert gaps[-5:].mean() < 0.6 * gaps.max()  # the critic learns first, then the encoder takes it away
     assert np.isfinite(norms).all()
 
 
