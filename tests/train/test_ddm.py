@@ -1,8 +1,8 @@
 """Domain disentanglement: the two terms by their analytic values, the sign that makes a representation lose a domain.
 
 What could silently be wrong: the wrong sign, by which the encoder writes more of the domain the longer it is trained; a
-term of a batch of one domain that is infinite; a critic that the optimizer of the encoder moves too, or that starts anew
-when a run goes on; a head that still sees the prefix.
+term of a batch of one domain that is infinite; a critic that the optimizer of the encoder moves too, or that starts
+anew when a run goes on; a head that still sees the prefix.
 """
 
 from __future__ import annotations

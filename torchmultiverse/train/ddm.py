@@ -1,14 +1,15 @@
-"""Domain disentanglement: two terms that make any training of an encoder keep a domain in a prefix, and out of the rest.
+"""Domain disentanglement: two terms by which any training of an encoder keeps a domain in a prefix, out of the rest.
 
 The first ``k`` numbers of a representation ``h``, the prefix ``hᵈ``, are pulled together within a domain and apart
-across domains (`domain_variance`, maximised). A critic is shown the rest, ``hᵖ``, with its domain and with the domain of
-another image, and learns to tell which is which; the distance that it finds (`critic_gap`, Wasserstein's, with a gradient
-penalty) is what the encoder makes smaller. What the training itself learns, it learns on ``hᵖ`` alone.
+across domains (`domain_variance`, maximised). A critic is shown the rest, ``hᵖ``, with its domain and with the domain
+of another image, and learns to tell which is which; the distance that it finds (`critic_gap`, Wasserstein's, with a
+gradient penalty) is what the encoder makes smaller. What the training itself learns, it learns on ``hᵖ`` alone.
 
 Source: N. Kalibhat, *Adapting self-supervised representations to multi-domain setups*, 2023, arXiv 2309.03999, section
-2.4, eq. 2.1. The source prints the encoder as maximising all three terms; a critic that makes the gap large, as is usual,
-must face an encoder that makes it small, and what it calls the self-supervised term is a likelihood: minus the loss.
-Temperature, width and steps of the critic and the weight of its penalty are not given there and are settings here.
+2.4, eq. 2.1. The source prints the encoder as maximising all three terms; a critic that makes the gap large, as is
+usual, must face an encoder that makes it small, and what it calls the self-supervised term is a likelihood: minus the
+loss. Temperature, width and steps of the critic and the weight of its penalty are not given there and are settings
+here.
 """
 
 from __future__ import annotations
@@ -84,9 +85,7 @@ def make_critic(width: int, domains: int, hidden: Sequence[int] = (256, 256)) ->
     return torch.nn.Sequential(*layers, torch.nn.Linear(last, 1))
 
 
-def critic_gap(
-    critic: torch.nn.Module, content: torch.Tensor, own: torch.Tensor, drawn: torch.Tensor
-) -> torch.Tensor:
+def critic_gap(critic: torch.nn.Module, content: torch.Tensor, own: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
     """Return what the critic says of vectors with their own domains minus with domains drawn at random, scalar.
 
     Args:
