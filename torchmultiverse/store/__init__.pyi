@@ -4,6 +4,7 @@ from .combine import merge as merge
 from .crossing import Crossing as Crossing
 from .exporting import export_folder as export_folder
 from .exporting import export_webdataset as export_webdataset
+from .filtering import rows_where as rows_where
 from .finishing import finish as finish
 from .folder import check_same as check_same
 from .folder import check_vacant as check_vacant
@@ -112,6 +113,7 @@ __all__ = [
     "push",
     "reading",
     "require_generative_use",
+    "rows_where",
     "spec_of",
     "table_of",
     "verify",

@@ -29,6 +29,7 @@ from torchmultiverse.models import ENCODER_CONFIG, build_encoder
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.store import columns_of, manifest_hash, open_images
 from torchmultiverse.train.augment import AugmentedViews
+from torchmultiverse.train.ddm import DomainTerms, refuse_idle
 from torchmultiverse.train.loop import RUNNING, Loop, LoopSettings, Objective, checkpoint_of, cosine
 from torchmultiverse.train.settings import METHODS, EncoderTraining
 
@@ -169,6 +170,7 @@ class EncoderObjective(Objective):
         count: of images.
         training: batch size, epochs and seed.
         labels: codes (N,), for ``supervised``.
+        domains: terms beside the loss.
     """
 
     def __init__(
@@ -178,8 +180,9 @@ class EncoderObjective(Objective):
         count: int,
         training: EncoderTraining,
         labels: NDArray[np.int64] | None = None,
+        domains: DomainTerms | None = None,
     ) -> None:
-        self.name = loss.method
+        self.name, self._domains = loss.method, domains
         self._loss, self._views, self._count, self._seed, self._labels = loss, views, count, training.seed, labels
         self._size = min(training.batch_size, count)
         self.steps = count // self._size
@@ -187,7 +190,16 @@ class EncoderObjective(Objective):
 
     @override
     def modules(self) -> dict[str, torch.nn.Module]:
-        return self._loss.modules()
+        return self._loss.modules() | ({"critic": self._domains.critic} if self._domains else {})
+
+    @override
+    def state(self) -> dict[str, Any]:
+        return self._domains.state() if self._domains else {}
+
+    @override
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        if self._domains:
+            self._domains.load_state(state)
 
     @override
     def batches(self, epoch: int) -> Iterator[Any]:
@@ -199,17 +211,20 @@ class EncoderObjective(Objective):
         made = views.prefetched(plan, epoch) if isinstance(views, AugmentedViews) else (views(r, epoch) for r in plan)
         for rows, (one, two) in zip(plan, made, strict=True):
             labels = None if self._labels is None else torch.from_numpy(self._labels[rows])
-            yield one, two, labels, epoch
+            yield one, two, labels, epoch, torch.from_numpy(rows)
 
     @override
     def loss(self, batch: Any) -> torch.Tensor:
-        one, two, labels, epoch = batch
+        one, two, labels, epoch, rows = batch
         one, two = one.to(self.device), two.to(self.device)
-        return self._loss(one, two, None if labels is None else labels.to(self.device), epoch)
+        value = self._loss(one, two, None if labels is None else labels.to(self.device), epoch)
+        return self._domains(value, rows) if self._domains else value
 
     @override
     def after_step(self, step: int) -> None:
         self._loss.follow(step / self._total)
+        if self._domains:
+            self._domains.follow(step / self._total)
 
     @override
     def upgraded(self, checkpoint: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -229,6 +244,7 @@ def fit(
     training: EncoderTraining,
     *,
     labels: NDArray[np.int64] | None = None,
+    domains: DomainTerms | None = None,
     checkpoint: Path | None = None,
     after: Callable[[int, Sequence[float]], None] | None = None,
     quiet: bool = False,
@@ -241,6 +257,7 @@ def fit(
         count: of images.
         training: epochs, batch size, rates, optimizer and seed.
         labels: codes (N,), for ``supervised``.
+        domains: terms beside the loss, of the same network.
         checkpoint: file from which an interrupted run goes on, and which is written after every epoch.
         after: called with the number of epochs done (0 before the first) and the mean loss of each.
         quiet: show no bar.
@@ -251,7 +268,7 @@ def fit(
     """
     if count < 2:
         raise DatasetError(f"{count} images cannot be trained on")
-    objective = EncoderObjective(loss, views, count, training, labels)
+    objective = EncoderObjective(loss, views, count, training, labels, domains)
     settings = LoopSettings(
         epochs=training.epochs, steps=training.epochs * objective.steps, learning_rate=training.learning_rate,
         weight_decay=training.weight_decay, optimizer=training.optimizer, schedule=cosine(), seed=training.seed,
@@ -296,6 +313,7 @@ def train_encoder(
     torch = tools.need("torch", "training an encoder", "ssl")
 
     training = training or EncoderTraining()
+    refuse_idle(training)
     images = open_images(dataset)
     chosen = np.arange(len(images)) if rows is None else np.asarray(rows)
     columns = columns_of(images)
@@ -303,6 +321,7 @@ def train_encoder(
     if training.method == "supervised":
         labels = _codes(columns, label or ("label" if "label" in columns else "character_name"), chosen)
     pairs = _codes(columns, training.pairs, chosen) if training.pairs else None
+    domains = _codes(columns, training.ddm, chosen) if training.ddm else None
     folder = Path(out)
     config = {
         **training.as_dict(),
@@ -318,6 +337,8 @@ def train_encoder(
         module = build_encoder(config)
         classes = 0 if labels is None else int(labels.max()) + 1
         loss = SelfSupervisedLoss(training.method, module, training.head[-1], classes, training.options)
+        width = int(module.trunk.num_features)  # type: ignore[union-attr, arg-type]
+        terms = None if domains is None else DomainTerms(module, width, domains, training)
     side = round(training.size * 1.25)
     pixels = image_array(images, chosen, side, lambda image: image.resize((side, side)), quiet)
     views = AugmentedViews(pixels, training.size, training.augment, training.scale, training.seed, pairs)
@@ -327,9 +348,12 @@ def train_encoder(
             _save(folder / f"epoch-{epoch:05d}.pt", module)
         table = ["epoch,loss", *(f"{number},{loss:.6g}" for number, loss in enumerate(losses, 1))]
         write_atomic(folder / "losses.csv", ("\n".join(table) + "\n").encode(), sync=False)
+        if terms is not None:
+            write_atomic(folder / "domains.csv", terms.end_epoch().encode(), sync=False)
 
     loop = fit(
-        loss, views, len(chosen), training, labels=labels, checkpoint=folder / RUNNING, after=after, quiet=quiet
+        loss, views, len(chosen), training, labels=labels, domains=terms, checkpoint=folder / RUNNING, after=after,
+        quiet=quiet,
     )  # fmt: skip
     _save(folder / "model.pt", module)
     loop.finish()
