@@ -1,4 +1,4 @@
-"""Corruptions of pictures: ImageNet-C's types and those of 3D Common Corruptions that exact depth allows. NumPy only."""
+"""Corruptions of pictures: the types of ImageNet-C, and those of 3D Common Corruptions that exact depth allows."""
 
 import lazy_loader
 

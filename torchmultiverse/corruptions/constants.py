@@ -1,6 +1,7 @@
 """The constants of every type of corruption, for severities 1 to 5, at pictures whose shorter side is 224 pixels.
 
-Lengths in pixels (``px`` in the comments) scale with the shorter side over 224; amplitudes, shares and qualities do not.
+Lengths in pixels (``px`` in the comments) scale with the shorter side over 224; amplitudes, shares and qualities do
+not.
 
 Sources: D. Hendrycks and T. Dietterich, *Benchmarking neural network robustness to common corruptions and
 perturbations*, ICLR 2019, and its released repository hendrycks/robustness (Apache-2.0) at 8190fe3; O. Kar et al.,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ def eight_bits(values: NDArray[np.floating]) -> NDArray[np.uint8]:
 
 def scale_of(image: NDArray[np.generic]) -> float:
     """Return the shorter side over 224: what lengths in pixels are multiplied by."""
-    return min(image.shape[:2]) / SIDE
+    return float(min(image.shape[:2])) / SIDE
 
 
 def gaussian(values: Float, sigma: float, mode: str = "nearest") -> Float:
@@ -92,7 +93,7 @@ def convolve(values: Float, kernel: Float) -> Float:
     return np.asarray(oaconvolve(padded, kernel[::-1, ::-1, None], mode="valid", axes=(0, 1)), np.float32)
 
 
-def padding(values: NDArray[np.generic], reach: int) -> str:
+def padding(values: NDArray[np.generic], reach: int) -> Literal["reflect", "edge"]:
     """Return how edges are filled: mirrored, or repeated where a picture is smaller than the reach."""
     return "reflect" if reach < min(values.shape[:2]) else "edge"
 
@@ -121,7 +122,7 @@ def shifted_sum(values: Float, steps: list[tuple[int, int]], weights: NDArray[np
     """Return the weighted sum of a picture read so many rows and columns further on, edges repeated."""
     reach = max(1, *(abs(step) for pair in steps for step in pair))
     height, width = values.shape[:2]
-    pad = ((reach, reach), (reach, reach), *((0, 0),) * (values.ndim - 2))
+    pad = [(reach, reach), (reach, reach), (0, 0)][: values.ndim]
     padded = np.pad(values, pad, mode="edge")
     out = np.zeros_like(values)
     known: dict[tuple[int, int], float] = {}

@@ -1,10 +1,10 @@
 """Corruptions that know how far away things are: fog, focus, motion of the camera, a flash.
 
-Depth is metres along the viewing axis, (H, W), infinite for sky. What lies behind something is not in the picture: where
-a blur uncovers it, it is filled by what of the same depth is seen beside it.
+Depth is metres along the viewing axis, (H, W), infinite for sky. What lies behind something is not in the picture:
+where a blur uncovers it, it is filled by what of the same depth is seen beside it.
 
-Source: O. Kar et al., *3D common corruptions and data augmentation*, CVPR 2022. Its depth is predicted or of rooms; this
-is exact, so that constants are read as `torchmultiverse.corruptions.constants` says.
+Source: O. Kar et al., *3D common corruptions and data augmentation*, CVPR 2022. Its depth is predicted or of rooms;
+this one is exact. `torchmultiverse.corruptions.constants` says how the constants are read.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def far_focus(image: _Image, depth: Float, c: tuple[float, ...], rng: np.random.
 
 
 def focused(image: _Image, depth: Float, focus: float, aperture: float) -> _Image:
-    """Return a picture sharp at one depth, elsewhere blurred by a Gaussian of aperture · |depth - focus| / depth pixels.
+    """Return a picture sharp at one depth, elsewhere blurred by aperture · |depth - focus| / depth pixels (Gaussian).
 
     What is nearer is blurred by three times the aperture at most: in the rooms of the source nothing is by more, and
     without a bound what is close would be nowhere when the focus is on the horizon.
@@ -138,7 +138,7 @@ def shading(depth: Float, focal: float | None = None) -> Float:
     lengths = np.linalg.norm(normals, axis=-1) * np.linalg.norm(rays, axis=-1)
     cosine = np.abs((normals * rays).sum(-1)) / np.maximum(lengths, 1e-12)
     near = float(np.quantile(_finite(depth), _NEAR))
-    return np.where(finite, cosine * np.minimum((near / np.maximum(d, 1e-6)) ** 2, 1), 0).astype(np.float32)
+    return np.asarray(np.where(finite, cosine * np.minimum((near / np.maximum(d, 1e-6)) ** 2, 1), 0), np.float32)
 
 
 def _finite(depth: Float) -> Float:
@@ -166,4 +166,4 @@ def _layered(x: Float, blur: NDArray[np.floating], function: Callable[[Float, fl
             continue
         over = function(np.where(inside[..., None], opaque, 0).astype(np.float32), float(blur[inside].mean()))
         total = total * (1 - over[..., 3:]) + over
-    return total[..., :3] / np.maximum(total[..., 3:], 1e-4)
+    return np.asarray(total[..., :3] / np.maximum(total[..., 3:], 1e-4), np.float32)
