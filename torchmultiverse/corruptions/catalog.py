@@ -127,7 +127,8 @@ def corruption_names(words: str | Iterable[str] = "all", depth: bool = True) -> 
             raise SpecError(f"no corruption '{word}'.{nearest(word, ['all', *SETS, *CORRUPTIONS])}")
     if missing := [name for name in found if CORRUPTIONS[name].needs_depth and not depth]:
         raise SpecError(
-            f"{', '.join(missing)}: the pictures have no depth. Render them with --annotations depth, or ask for others"
+            f'{", ".join(missing)}: the pictures have no depth. Render them with "passes": ["rgb", "depth"] in '
+            "the spec, or ask for others"
         )
     return tuple(found)
 
