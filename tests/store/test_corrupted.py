@@ -13,7 +13,9 @@ from torchmultiverse.corruptions import corrupt, picture_rng
 from torchmultiverse.engines import codec
 from torchmultiverse.errors import DatasetError, SpecError
 from torchmultiverse.features import features_of
-from torchmultiverse.models import Preprocess, as_model
+from torchmultiverse.models import ModelInfo, Preprocess
+from torchmultiverse.models.modules import ModuleClassifier
+from torchmultiverse.models.torch_tools import weights_hash
 from torchmultiverse.store import CorruptedImages, ImageFolder, ImageList, ImageSubset
 
 
@@ -91,10 +93,9 @@ def test_depth_goes_with_its_picture() -> None:
 def test_features_are_kept_and_no_pixels(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     folder = _folder(tmp_path / "data")
-    module = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1),
-                                 torch.nn.Flatten())  # fmt: skip
-    preprocess = Preprocess((32, 32), "squash", 1.0, "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-    model = as_model(module, name="small", preprocess=preprocess)
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    info = ModelInfo("small", "classifier", Preprocess((32, 32), "squash"), weights_sha256=weights_hash(module))
+    model = ModuleClassifier(module, info, ["a", "b"])
     store = tmp_path / "features"
     first = features_of(model, CorruptedImages(folder, "contrast", 5), "every", store, quiet=True)
     other = features_of(model, CorruptedImages(folder, "contrast", 1), "every", store, quiet=True)
