@@ -1,6 +1,7 @@
 from .card import write_card as write_card
 from .combine import diff as diff
 from .combine import merge as merge
+from .corrupted import CorruptedImages as CorruptedImages
 from .crossing import Crossing as Crossing
 from .exporting import export_folder as export_folder
 from .exporting import export_webdataset as export_webdataset
@@ -67,6 +68,7 @@ __all__ = [
     "SHARD_ROWS",
     "SHEET_SUFFIXES",
     "VOLATILE",
+    "CorruptedImages",
     "Crossing",
     "DatasetWriter",
     "FailedScene",
