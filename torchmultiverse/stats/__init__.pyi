@@ -28,6 +28,8 @@ from .significance import detectable as detectable
 from .significance import holm as holm
 from .significance import mcnemar as mcnemar
 from .significance import sign_flip as sign_flip
+from .trainings import OverTrainings as OverTrainings
+from .trainings import over_trainings as over_trainings
 
 __all__ = [
     "BINS",
@@ -40,6 +42,7 @@ __all__ = [
     "Interval",
     "Intervals",
     "LowerTailTest",
+    "OverTrainings",
     "Paired",
     "PowerQuestion",
     "auc_interval",
@@ -54,6 +57,7 @@ __all__ = [
     "holm",
     "mcnemar",
     "mean_interval",
+    "over_trainings",
     "paired_interval",
     "pairs_needed",
     "resampling_weights",
