@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -200,12 +201,17 @@ class Reading:
     Attributes:
         accuracy: as a record keeps it.
         outcomes: of each test picture, (N,): whether it is read rightly; or, of a regression, numbers whose mean is R².
-        groups: of the test pictures, 0 to G − 1, (N,); those of one group are not independent.
+        group_names: of the test pictures, (N,): a level of the column that groups, or the picture's row.
     """
 
     accuracy: LayerAccuracy
     outcomes: NDArray[np.float64]
-    groups: NDArray[np.int64]
+    group_names: NDArray[np.str_]
+
+    @cached_property
+    def groups(self) -> NDArray[np.int64]:
+        """Groups of the test pictures, 0 to G − 1, (N,); those of one group are not independent."""
+        return np.unique(self.group_names, return_inverse=True)[1].astype(np.int64)
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -230,7 +236,10 @@ def layer_readings(
         ModelError: no such probe.
     """
     found, asked, notes = _curves(features, factors, [probe], by, None, seed, Intervals(seed), quiet)
-    tests = {target.factor: np.unique(parts.groups[parts.test], return_inverse=True)[1] for target, parts in asked}
+    tests = {
+        target.factor: (features.columns[parts.by] if parts.by else features.rows)[parts.test].astype(str)
+        for target, parts in asked
+    }
     readings = {
         factor: [Reading(accuracy, outcomes, tests[factor]) for accuracy, outcomes in curve]
         for (factor, _), curve in found.items()

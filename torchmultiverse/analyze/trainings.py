@@ -97,21 +97,20 @@ def _interval(
     """Return what there is over trainings, the interval of it, and that of other pictures alone."""
     first, bounds = readings[0], readings[0].bounds
     found = over_trainings(_stacked(readings, outcomes), first.groups, bounds)
-    if len(readings) == 1:
-        low, high = first.accuracy.low, first.accuracy.high
-        return found, low, high, low, high
     intervals, mean = Intervals(seed), np.mean(outcomes, 0)
     if first.accuracy.levels:
         image_low, image_high = intervals.of_mean(mean, first.groups)[:2]
     else:
         alone = mean_interval(mean, first.groups, intervals, bounds)
         image_low, image_high = alone.low, alone.high
+    if len(readings) == 1:
+        return found, image_low, image_high, image_low, image_high
     return found, min(found.low, image_low), max(found.high, image_high), image_low, image_high
 
 
 def _stacked(readings: Sequence[Reading], outcomes: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     if len({len(one) for one in outcomes}) > 1 or any(
-        not np.array_equal(one.groups, readings[0].groups) for one in readings
+        not np.array_equal(one.group_names, readings[0].group_names) for one in readings
     ):
         raise DatasetError("several trainings can be compared on the same test pictures only")
     return np.stack(list(outcomes))
