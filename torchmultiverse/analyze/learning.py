@@ -256,7 +256,7 @@ def learning_study(
         f"Between checkpoints what is read is taken to change in a line: the epochs asked are "
         f"{', '.join(map(str, epochs))}, and an order within one gap between them is not shown.",
         "Untrained networks read colours, sizes and places well already; what they read is no gain of training.",
-        *(("One training: the intervals hold for other pictures, not for another training.",) if len(read) == 1 else ()),
+        *(("One training: intervals hold for other pictures, not for another training.",) if len(read) == 1 else ()),
         *(f"Not asked: {note}" for note in notes),
     )  # fmt: skip
     return Study(

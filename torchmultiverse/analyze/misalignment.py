@@ -179,7 +179,7 @@ def measure_misalignment(
     """
     run = run or RunOptions()
     images = open_images(dataset)
-    seen, rest = _halves(len(images), run.seed)
+    seen, rest = halves(len(images), run.seed)
     asked: list[tuple[str, Any]] = [("", ImageSubset(images, rest)), *_others(images, also)]
     columns = columns_of(asked[0][1])
     if recipes is None:
@@ -231,7 +231,7 @@ def head_layers(training: EncoderTraining) -> list[str]:
     return ["trunk", *(f"head.{number}" for number in range(1, len(training.head) + 1))]
 
 
-def _halves(count: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def halves(count: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the pictures that are trained on, and the others."""
     order = np.random.default_rng(seed).permutation(count)
     seen, rest = (np.sort(part) for part in np.array_split(order, 2))

@@ -1,3 +1,7 @@
+from .correlation import MIN_PAIRS as MIN_PAIRS
+from .correlation import Pearson as Pearson
+from .correlation import pearson as pearson
+from .correlation import unequal_spread as unequal_spread
 from .difference import MIN_CLUSTERS as MIN_CLUSTERS
 from .difference import Paired as Paired
 from .difference import format_difference as format_difference
@@ -35,6 +39,7 @@ __all__ = [
     "BINS",
     "LEVEL",
     "MIN_CLUSTERS",
+    "MIN_PAIRS",
     "POWER",
     "RESAMPLES",
     "Calibration",
@@ -44,6 +49,7 @@ __all__ = [
     "LowerTailTest",
     "OverTrainings",
     "Paired",
+    "Pearson",
     "PowerQuestion",
     "auc_interval",
     "auc_of",
@@ -60,8 +66,10 @@ __all__ = [
     "over_trainings",
     "paired_interval",
     "pairs_needed",
+    "pearson",
     "resampling_weights",
     "sign_flip",
+    "unequal_spread",
     "unpaired_interval",
     "wilson",
 ]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from torchmultiverse.errors import DatasetError, ModelError, nearest
+from torchmultiverse.errors import DatasetError, DivergedError, ModelError, nearest
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.progress import training_bar
 from torchmultiverse.train.loggers import logged_run
@@ -248,7 +248,7 @@ class Loop:
             loss = self.objective.loss(batch)
         value = float(loss.detach())
         if not math.isfinite(value):
-            raise ModelError(
+            raise DivergedError(
                 f"{self.objective.name}: the loss is {value} at step {self.step + 1} (epoch {self.epoch + 1}); "
                 f"lower the learning rate, which is {self.settings.learning_rate:g}"
             )
