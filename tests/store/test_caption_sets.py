@@ -77,18 +77,19 @@ def test_relations_are_cut_to_their_box(tmp_path: Path) -> None:
     rows = _rows(tmp_path / "d")
     assert [row["caption"] for row in rows] == [f"the man {n} is on the horse" for n in (1, 2)]
     assert [row["negative_caption"] for row in rows] == [f"the horse is on the man {n}" for n in (1, 2)]
-    assert {row["relation_name"] for row in rows} == {"on"} and {row["benchmark"] for row in rows} == {"VG-Relation"}
-    assert [row["image_id"] for row in rows] == ["1.jpg", "2.jpg"] and {row["split"] for row in rows} == {"test"}
+    assert {row["relation_name"] for row in rows} == {"on"}
+    assert {row["benchmark"] for row in rows} == {"VG-Relation"}
+    assert [row["image_id"] for row in rows] == ["1.jpg", "2.jpg"]
+    assert {row["split"] for row in rows} == {"test"}
     pixels = np.asarray(made.image(1))
-    assert (
-        pixels.shape == (10, 12, 3)
-        and pixels[0, 0].tolist() == [4, 6, 200]
-        and pixels[-1, -1].tolist() == [15, 15, 200]
-    )
+    assert pixels.shape == (10, 12, 3)
+    assert pixels[0, 0].tolist() == [4, 6, 200]
+    assert pixels[-1, -1].tolist() == [15, 15, 200]
     assert not verify(tmp_path / "d").problems
     assert "`relation_name`" in (tmp_path / "d" / "README.md").read_text()
     again = import_captions(tmp_path / "aro", tmp_path / "d", "aro-relation")
-    assert _rows(tmp_path / "d") == rows and len(again) == 2, "the same import goes on from what is there"
+    assert len(again) == 2
+    assert _rows(tmp_path / "d") == rows, "the same import goes on from what is there"
 
 
 def test_attributes_name_their_pair(tmp_path: Path) -> None:
@@ -106,9 +107,11 @@ def test_winoground_pairs_know_each_other(tmp_path: Path) -> None:
     assert len(rows) == 4
     for place, row in enumerate(rows):
         other = rows[place ^ 1]
-        assert row["negative_scene_id"] == other["scene_id"] and row["negative_caption"] == other["caption"]
+        assert row["negative_scene_id"] == other["scene_id"]
+        assert row["negative_caption"] == other["caption"]
         assert np.asarray(made.image(place))[0, 0, 2] == 10 * (place // 2) + place % 2
-        assert row["winoground_collapsed_tag"] == "Object" and row["group"] == str(place // 2)
+        assert row["winoground_collapsed_tag"] == "Object"
+        assert row["group"] == str(place // 2)
     assert len({row["scene_id"] for row in rows}) == 4
 
 
@@ -116,12 +119,14 @@ def test_word_orders_are_frozen(tmp_path: Path) -> None:
     """The same seed gives the same orders, of the same words, none of them the caption's own."""
     import_captions(order(tmp_path / "coco"), tmp_path / "d", "aro-order", seed=3)
     rows = _rows(tmp_path / "d")
-    assert len(rows) == 2 and rows[0]["benchmark"] == "COCO-Order"
+    assert len(rows) == 2
+    assert rows[0]["benchmark"] == "COCO-Order"
     for row in rows:
         orders = json.loads(row["orders_caption"])
         assert len(orders) == 2, "a caption of one word has no other order"
         for true, *others in orders:
-            assert len({true, *others}) == 1 + len(others) and 3 <= len(others) <= 4
+            assert len({true, *others}) == 1 + len(others)
+            assert 3 <= len(others) <= 4
             assert all(sorted(one.split()) == sorted(true.split()) for one in others)
         assert row["caption"] == orders[0][0] == normalised_caption(orders[0][0])
     import_captions(tmp_path / "coco", tmp_path / "same", "aro-order", seed=3)
@@ -129,7 +134,8 @@ def test_word_orders_are_frozen(tmp_path: Path) -> None:
     told = [[row["orders_caption"] for row in _rows(tmp_path / name)] for name in ("d", "same", "other")]
     assert told[0] == told[1] != told[2]
     lineage = json.loads((tmp_path / "d" / "manifest.json").read_text())["lineage"]
-    assert lineage[0]["imported"]["seed"] == 3 and lineage[0]["imported"]["tagger"]
+    assert lineage[0]["imported"]["seed"] == 3
+    assert lineage[0]["imported"]["tagger"]
 
 
 def test_flickr_by_its_file(tmp_path: Path) -> None:
