@@ -10,6 +10,8 @@ from .breakdown import strongest_pair as strongest_pair
 from .comparison import ModelRank as ModelRank
 from .comparison import compare as compare
 from .comparison import model_ranks as model_ranks
+from .composition_study import composition_study as composition_study
+from .composition_study import score_compositions as score_compositions
 from .counterfactual import counterfactuals as counterfactuals
 from .dictionaries import word_codes as word_codes
 from .displacements import equivariance as equivariance
@@ -97,6 +99,7 @@ __all__ = [
     "choose_protocol",
     "chosen_rows",
     "compare",
+    "composition_study",
     "correlate",
     "counterfactuals",
     "data_uri",
@@ -125,6 +128,7 @@ __all__ = [
     "published_cosines",
     "published_rows",
     "ranked",
+    "score_compositions",
     "sensitivity",
     "slice_sheet",
     "slices_of",

@@ -26,7 +26,8 @@ class TaskOutcome:
 
     Attributes:
         task: what was asked.
-        metric: ``top1``, ``top5``, ``hard_negative``, ``winoground_text``, ``winoground_image``, ``winoground_group``, ``choice``.
+        metric: ``top1``, ``top5``, ``hard_negative``, ``winoground_text``, ``winoground_image``, ``winoground_group``,
+            ``choice``.
         outcome: what became of each image.
         labels, predictions: captions or classes, as words.
         chance: accuracy of a blind guess.
@@ -87,7 +88,8 @@ def _among_own(task: Task, scores: Scores) -> TaskOutcome:
         order.append(rows)
         parts.append(outcome)
     back = np.argsort(np.concatenate(order))
-    outcome = Outcome(*(column[back] for column in joined(parts)))._replace(prediction=predicted)
+    every_row = joined(parts)
+    outcome = Outcome(every_row.correct[back], predicted, every_row.margin[back], every_row.confidence[back])
     labels, predictions = words(task.labels, task.candidates), words(predicted, task.candidates)
     return TaskOutcome(task, "choice", outcome, labels, predictions, float((1 / sizes).mean()), int(sizes.max()))
 

@@ -28,6 +28,9 @@ from .significance import detectable as detectable
 from .significance import holm as holm
 from .significance import mcnemar as mcnemar
 from .significance import sign_flip as sign_flip
+from .weighted import LevelPart as LevelPart
+from .weighted import WeightedMean as WeightedMean
+from .weighted import mean_of_levels as mean_of_levels
 
 __all__ = [
     "BINS",
@@ -39,9 +42,11 @@ __all__ = [
     "Contrast",
     "Interval",
     "Intervals",
+    "LevelPart",
     "LowerTailTest",
     "Paired",
     "PowerQuestion",
+    "WeightedMean",
     "auc_interval",
     "auc_of",
     "calibration_of",
@@ -54,6 +59,7 @@ __all__ = [
     "holm",
     "mcnemar",
     "mean_interval",
+    "mean_of_levels",
     "paired_interval",
     "pairs_needed",
     "resampling_weights",
