@@ -49,8 +49,8 @@ def _winoground() -> list[dict[str, Any]]:
         for k in (0, 1):
             rows.append({
                 "benchmark": "Winoground", "scene_id": f"{n}-{k}", "negative_scene_id": f"{n}-{1 - k}",
-                "caption": texts[k], "negative_caption": texts[1 - k], "group": str(n), "winoground_collapsed_tag": "Object",
-                "split": "test",
+                "caption": texts[k], "negative_caption": texts[1 - k], "group": str(n),
+                "winoground_collapsed_tag": "Object", "split": "test",
             })  # fmt: skip
     return rows
 

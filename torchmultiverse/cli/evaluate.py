@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -35,13 +36,13 @@ BOARD = (
 """The leaderboard for programs: a row for each task and model."""
 
 
-def board_table(result: Result) -> Table:
-    """Return the leaderboard for programs; the best model first in each task."""
+def board_table(result: Result, models: Sequence[str] | None = None) -> Table:
+    """Return the leaderboard for programs, of some models or of all; the best first in each task."""
     from torchmultiverse.evaluation import leaderboard_rows, ranked
 
     shown = Table(BOARD)
     for line in leaderboard_rows(result):
-        for model in (name for name in ranked(result) if name in line.cells):
+        for model in (name for name in ranked(result) if name in line.cells and (models is None or name in models)):
             cell = line.cells[model]
             shown.add(
                 result.provenance.dataset.name, line.task, line.setting, line.metric, line.title, model,

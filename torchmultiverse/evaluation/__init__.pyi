@@ -10,6 +10,7 @@ from .breakdown import strongest_pair as strongest_pair
 from .comparison import ModelRank as ModelRank
 from .comparison import compare as compare
 from .comparison import model_ranks as model_ranks
+from .composition_study import composition_results as composition_results
 from .composition_study import composition_study as composition_study
 from .composition_study import score_compositions as score_compositions
 from .counterfactual import counterfactuals as counterfactuals
@@ -99,6 +100,7 @@ __all__ = [
     "choose_protocol",
     "chosen_rows",
     "compare",
+    "composition_results",
     "composition_study",
     "correlate",
     "counterfactuals",

@@ -29,7 +29,7 @@ from torchmultiverse.evaluation.reference import tables
 from torchmultiverse.evaluation.registry import choose_protocol, load_protocol
 from torchmultiverse.evaluation.result import Result
 from torchmultiverse.evaluation.run import evaluate
-from torchmultiverse.models import Model, ModelInfo, as_models, without_pictures
+from torchmultiverse.models import ImageTextModel, Model, ModelInfo, Scorer, as_models, without_pictures
 from torchmultiverse.stats import Intervals
 from torchmultiverse.store import ImageSet, columns_of, dataset_name, open_images
 from torchmultiverse.study import Bar, BarChart, Cell, LineChart, Point, Section, Series, Study
@@ -40,6 +40,8 @@ _SOURCES = (
     "F. Bordes et al., PUG, 2023, table 4 (fine-tuning on PUG: AR4T)",
     "Z. Lin et al., Revisiting the role of language priors in vision-language models, 2023 (models without pictures)",
 )
+_OF_CAPTIONS = ("pairs", "order", "minimal_pairs")
+"""Kinds of protocols in which pictures have false captions of their own."""
 _CHANCES = {"two captions": 0.5, "Winoground, text and image": 0.25, "word orders": 0.2, "Winoground, group": 1 / 6}
 
 
@@ -57,43 +59,71 @@ def score_compositions(
 ) -> Study:
     """Score models on compositional questions, and return the record of it.
 
-    Results of each set are saved in ``out``, one folder for each, as `evaluate` writes them; what models make of
-    pictures is kept in ``embeddings``, so that a run that was interrupted goes on.
-
     Args:
         datasets: ARO's sets, Winoground, AR4T, SPAR, minimal pairs of one's own, or any that `evaluate` takes.
         models: as `evaluate` takes them. Of two, the second is compared with the first: before and after.
-        out: folder of results.
-        protocol: by default each dataset's own.
-        blind: also ask each model without pictures.
-        seed: of intervals, and of the judge who reads captions alone.
-        quiet: show no bars.
-        embeddings: folder that keeps features; none are kept without.
+        out: folder of results, with one folder for each set.
+        protocol, blind, seed, quiet, embeddings: see `composition_results`.
         title: of the page.
 
     Raises:
         DatasetError: no datasets, two of one name, or one that has nothing to ask.
         ModelError: no models.
     """
-    loaded = as_models(models)
-    if not loaded:
-        raise ModelError("no model to score")
     opened = [open_images(one) for one in datasets]
     names = [dataset_name(one) for one in opened]
     if not opened:
         raise DatasetError("no dataset to score on")
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise DatasetError(f"two datasets are called '{twice}'; rename the folder of one")
-    shown = [*loaded, *([without_pictures(model) for model in loaded] if blind else [])]
+    loaded = as_models(models)
+    pairs = [(images, Path(out) / _folder(name)) for images, name in zip(opened, names, strict=True)]
+    found = composition_results(
+        pairs, loaded, protocol=protocol, blind=blind, seed=seed, quiet=quiet, embeddings=embeddings
+    )
+    return composition_study(found, [_info(model).name for model in loaded], seed, title)
+
+
+def composition_results(
+    datasets: Sequence[tuple[ImageSet, Path]],
+    models: Any,
+    *,
+    protocol: str = "auto",
+    blind: bool = True,
+    seed: int = 0,
+    quiet: bool = False,
+    embeddings: str | Path | None = None,
+) -> list[tuple[Result, CaptionFacts | None]]:
+    """Score models on datasets; return the result of each, and what its captions give away.
+
+    What models make of pictures is kept in ``embeddings``, so that a run that was interrupted goes on.
+
+    Args:
+        datasets: each with the folder of its results, as `evaluate` writes them.
+        models: as `evaluate` takes them.
+        protocol: by default each dataset's own.
+        blind: also ask each model that reads captions without pictures, where captions are asked about.
+        seed: of intervals, and of the judge who reads captions alone.
+        quiet: show no bars.
+        embeddings: folder that keeps features; none are kept without.
+
+    Raises:
+        DatasetError: a dataset that has nothing to ask.
+        ModelError: no models.
+    """
+    loaded = as_models(models)
+    if not loaded:
+        raise ModelError("no model to score")
     found: list[tuple[Result, CaptionFacts | None]] = []
-    for images, name in zip(opened, names, strict=True):
+    for images, folder in datasets:
         columns = columns_of(images)
         asked = choose_protocol(tuple(columns)) if protocol == "auto" else load_protocol(protocol)
-        result = evaluate(
-            images, shown, asked, Path(out) / _folder(name), seed=seed, quiet=quiet, embeddings=embeddings
-        )
+        reads = blind and asked.kind in _OF_CAPTIONS
+        readers = [model for model in loaded if isinstance(model, ImageTextModel | Scorer)]
+        shown = [*loaded, *(without_pictures(model) for model in readers if reads)]
+        result = evaluate(images, shown, asked, folder, seed=seed, quiet=quiet, embeddings=embeddings)
         found.append((result, _caption_facts(asked, columns, seed)))
-    return composition_study(found, [_info(model).name for model in loaded], seed, title)
+    return found
 
 
 def _info(model: Model) -> ModelInfo:
@@ -106,7 +136,7 @@ def _folder(name: str) -> str:
 
 def _caption_facts(protocol: Protocol, columns: Mapping[str, Any], seed: int) -> CaptionFacts | None:
     """Return what the captions of a protocol's first task give away; SPAR's are drawn anew for each picture."""
-    if protocol.kind not in ("pairs", "order", "minimal_pairs"):
+    if protocol.kind not in _OF_CAPTIONS:
         return None
     tasks = [task for task in protocol.compile(columns) if len(task.rows)]
     facts = [caption_facts(task, np.random.default_rng(seed)) for task in tasks]
@@ -131,14 +161,9 @@ def composition_study(
     """
     intervals = Intervals(seed)
     asked = _ordered([one for result, _ in found for one in questions(result)])
-    scores = [score for one in asked for model in models if (score := score_of(one, model, intervals))]
-    mean_of = [one for name in ARO for one in asked if one.benchmark == name]
-    several = len({one.benchmark for one in mean_of}) == len(ARO)
-    scores += [score for model in models if several and (score := mean_score(mean_of, model))]
-    changes: list[Change] = []
-    if len(models) == 2:
-        changes = [change for one in asked if (change := change_of(one, *models))]
-        changes += [change for change in [mean_change(mean_of, *models) if several else None] if change]
+    mean_of = _all_of_aro(asked)
+    scores = _all_scores(asked, mean_of, models, intervals)
+    changes = _all_changes(asked, mean_of, models)
     blind = {(one.benchmark, m): score_of(one, f"{m}, without pictures", intervals) for one in asked for m in models}
     sections = [
         _accuracies(scores, blind),
@@ -146,9 +171,8 @@ def composition_study(
         _captions(found),
         *_levels(asked, models),
         *_difficulties(asked, models),
-        *_published({one.benchmark for one in asked} | ({ARO_MEAN} if several else set())),
+        *_published({one.benchmark for one in [*asked, *scores]}),
     ]
-    clusters = {one.benchmark: one.clusters for one in scores}
     return Study(
         kind="compositions",
         title=title or "Who does what to whom: compositional questions",
@@ -156,13 +180,34 @@ def composition_study(
         models=tuple(models),
         dataset=", ".join(result.provenance.dataset.name for result, _ in found),
         facts={
-            "sets": len(found), "rows": sum(one.n for one in scores if one.model == models[0]), "seed": seed,
-            "fewest independent groups": min(clusters.values()) if clusters else None,
+            "sets": len(found), "questions": len(asked), "seed": seed,
+            "fewest independent groups": min((one.clusters for one in scores), default=None),
         },
         sections=tuple(section for section in sections if section.table or section.charts),
         notes=_notes(found, asked),
         sources=_SOURCES,
     )  # fmt: skip
+
+
+def _all_of_aro(asked: Sequence[Question]) -> list[Question]:
+    """Return the questions of ARO's four sets, whose mean is published; nothing where one is not there."""
+    found = [one for name in ARO for one in asked if one.benchmark == name]
+    return found if len({one.benchmark for one in found}) == len(ARO) else []
+
+
+def _all_scores(
+    asked: Sequence[Question], mean_of: Sequence[Question], models: Sequence[str], intervals: Intervals
+) -> list[Score]:
+    found = [score_of(one, model, intervals) for one in asked for model in models]
+    return [one for one in [*found, *(mean_score(mean_of, model) for model in models)] if one is not None]
+
+
+def _all_changes(asked: Sequence[Question], mean_of: Sequence[Question], models: Sequence[str]) -> list[Change]:
+    """Return what changed from the first of two models to the second; nothing of one, or of more."""
+    if len(models) != 2:
+        return []
+    found = [change_of(one, *models) for one in asked] + [mean_change(mean_of, *models)]
+    return [one for one in found if one is not None]
 
 
 def _ordered(asked: Sequence[Question]) -> list[Question]:
@@ -178,7 +223,8 @@ def _accuracies(scores: Sequence[Score], blind: Mapping[tuple[str, str], Score |
         undecided = "winoground" not in one.benchmark.lower()
         table.append({
             "set": one.benchmark, "accuracy %": one.accuracy, "low %": one.low, "high %": one.high, "model": one.model,
-            "chance %": one.chance, "mean over rows %": one.micro, "without pictures %": None if other is None else other.accuracy,
+            "chance %": one.chance, "mean over rows %": one.micro,
+            "without pictures %": None if other is None else other.accuracy,
             "ties %": one.ties if undecided else None, "levels": one.levels or None, "n": one.n,
             "groups": one.clusters,
         })  # fmt: skip
