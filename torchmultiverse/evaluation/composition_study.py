@@ -171,7 +171,7 @@ def composition_study(
         _captions(found),
         *_levels(asked, models),
         *_difficulties(asked, models),
-        *_published({one.benchmark for one in [*asked, *scores]}),
+        *_published({one.benchmark for one in asked} | {one.benchmark for one in scores}),
     ]
     return Study(
         kind="compositions",

@@ -131,7 +131,7 @@ def questions(result: Result, name: str | None = None) -> list[Question]:
         settings = [line for line in lines if line.setting != "all"] or lines
         return [Question(_spar(name, line), view, line, None) for line in settings if line.task in _SPAR]
     lines = [line for line in leaderboard_rows(result) if line.task != AVERAGE]
-    winoground = any(line.metric.startswith("winoground") for line in lines)
+    winoground = any(line.task == "winoground" for line in lines)
     called = []
     for line in lines:
         way = line.metric.removeprefix("winoground_") if line.metric.startswith("winoground") else "single choices"

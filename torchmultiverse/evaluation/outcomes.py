@@ -166,7 +166,9 @@ def _winoground(task: Task, true: NDArray[np.float32], other: NDArray[np.float32
     one, two = pairs_of(task)
     if not len(one):
         return
-    pairs = replace(task.only(one), name="winoground", title="Winoground")
+    several = task.name != "hard_negative"  # a protocol of several questions keeps them apart
+    name, title = (f"{task.name}_winoground", task.title) if several else ("winoground", "Winoground")
+    pairs = replace(task.only(one), name=name, title=title)
     assert pairs.negatives is not None
     right = winoground(true[one], other[one], true[two], other[two])
     margin = np.minimum(true[one] - other[one], true[two] - other[two]).astype(np.float32)

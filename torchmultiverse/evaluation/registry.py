@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from torchmultiverse.errors import SpecError, nearest
 from torchmultiverse.evaluation.choice import ChoiceProtocol
 from torchmultiverse.evaluation.classification import ClassificationProtocol
+from torchmultiverse.evaluation.minimal_pairs import MinimalPairsProtocol
 from torchmultiverse.evaluation.order import OrderProtocol
 from torchmultiverse.evaluation.pairs import PairsProtocol
 from torchmultiverse.evaluation.protocol import Protocol
@@ -31,6 +32,7 @@ KINDS: dict[str, type[Protocol]] = {
     "classification": ClassificationProtocol,
     "pairs": PairsProtocol,
     "order": OrderProtocol,
+    "minimal_pairs": MinimalPairsProtocol,
     "choice": ChoiceProtocol,
 }
 """Subclasses by the ``kind`` of a protocol file."""
