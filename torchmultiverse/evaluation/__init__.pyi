@@ -16,6 +16,9 @@ from .corruption_run import CorruptionOptions as CorruptionOptions
 from .corruption_run import errors_under_corruptions as errors_under_corruptions
 from .corruption_study import evaluate_corruptions as evaluate_corruptions
 from .corruption_study import page_image as page_image
+from .composition_study import composition_results as composition_results
+from .composition_study import composition_study as composition_study
+from .composition_study import score_compositions as score_compositions
 from .counterfactual import counterfactuals as counterfactuals
 from .dictionaries import word_codes as word_codes
 from .displacements import equivariance as equivariance
@@ -104,6 +107,8 @@ __all__ = [
     "choose_protocol",
     "chosen_rows",
     "compare",
+    "composition_results",
+    "composition_study",
     "correlate",
     "corruption_error",
     "counterfactuals",
@@ -137,6 +142,7 @@ __all__ = [
     "published_rows",
     "ranked",
     "relative_corruption_error",
+    "score_compositions",
     "sensitivity",
     "slice_sheet",
     "slices_of",
