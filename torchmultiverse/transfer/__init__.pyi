@@ -1,0 +1,7 @@
+from .log_odds import MeanLogOdds as MeanLogOdds
+from .log_odds import TaskScore as TaskScore
+from .log_odds import mean_log_odds as mean_log_odds
+from .log_odds import odds_of as odds_of
+from .log_odds import task_score as task_score
+
+__all__ = ["MeanLogOdds", "TaskScore", "mean_log_odds", "odds_of", "task_score"]
