@@ -1,4 +1,4 @@
-"""How far a representation carries: log-odds over tasks, and which widening of the training pictures pays."""
+"""How far a representation carries: unseen concepts, unseen combinations, and what to render and train on."""
 
 import lazy_loader
 
