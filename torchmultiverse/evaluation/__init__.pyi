@@ -27,6 +27,7 @@ from .gallery import data_uri as data_uri
 from .gallery import pair_sheet as pair_sheet
 from .gallery import slice_sheet as slice_sheet
 from .heldout import held_out as held_out
+from .imagenet import class_map as class_map
 from .imagenet import imagenet_names as imagenet_names
 from .imagenet import logits_of as logits_of
 from .names import plain as plain
@@ -106,6 +107,7 @@ __all__ = [
     "check",
     "choose_protocol",
     "chosen_rows",
+    "class_map",
     "compare",
     "composition_results",
     "composition_study",
