@@ -1,4 +1,6 @@
 from .augment import AugmentedViews as AugmentedViews
+from .autoencoder import SparseAutoencoder as SparseAutoencoder
+from .autoencoder import train_autoencoder as train_autoencoder
 from .classifier import TrainedClassifier as TrainedClassifier
 from .classifier import fit_classifier as fit_classifier
 from .classifier import train_classifier as train_classifier
@@ -17,6 +19,7 @@ from .loop import Loop as Loop
 from .loop import LoopSettings as LoopSettings
 from .loop import Objective as Objective
 from .settings import SMALL as SMALL
+from .settings import AutoencoderTraining as AutoencoderTraining
 from .settings import ClassifierTraining as ClassifierTraining
 from .settings import ClipTraining as ClipTraining
 from .settings import DiffusionTraining as DiffusionTraining
@@ -33,6 +36,7 @@ __all__ = [
     "LOGGERS",
     "SMALL",
     "AugmentedViews",
+    "AutoencoderTraining",
     "ClassifierTraining",
     "ClipTraining",
     "DiffusionTraining",
@@ -43,6 +47,7 @@ __all__ = [
     "MlflowLogger",
     "Objective",
     "RunLogger",
+    "SparseAutoencoder",
     "TensorBoardLogger",
     "TrainedClassifier",
     "TrainingSettings",
@@ -55,6 +60,7 @@ __all__ = [
     "open_loggers",
     "parse_setting",
     "parse_settings",
+    "train_autoencoder",
     "train_classifier",
     "train_clip",
     "train_decoder",
