@@ -30,7 +30,7 @@ def features(images: int = 4000) -> tuple[np.ndarray, np.ndarray]:
 
 def test_a_planted_dictionary_is_recovered() -> None:
     rows, dictionary = features()
-    training = AutoencoderTraining(width=4, active=3, epochs=25, batch_size=128, learning_rate=3e-3)
+    training = AutoencoderTraining(width=4, active=3, steps=800, batch_size=128, learning_rate=3e-3)
     found = train_autoencoder(rows, training, quiet=True)
     alike = np.abs(dictionary @ found.decoder.T).max(1)
     assert np.mean(alike > 0.9) > 0.9
@@ -46,7 +46,7 @@ def test_a_planted_dictionary_is_recovered() -> None:
 
 def test_it_is_saved_and_read(tmp_path: Path) -> None:
     rows, _ = features(300)
-    made = train_autoencoder(rows, AutoencoderTraining(width=2, active=4, epochs=1), quiet=True)
+    made = train_autoencoder(rows, AutoencoderTraining(width=2, active=4, steps=1), quiet=True)
     made.save(tmp_path)
     again = SparseAutoencoder.load(tmp_path)
     assert (again.encode(rows) == made.encode(rows)).all()
@@ -56,7 +56,7 @@ def test_it_is_saved_and_read(tmp_path: Path) -> None:
 
 def test_a_run_that_was_interrupted_ends_as_one_that_was_not(tmp_path: Path) -> None:
     rows, _ = features(300)
-    training = AutoencoderTraining(width=2, active=4, epochs=3)
+    training = AutoencoderTraining(width=2, active=4, steps=3)
     whole = train_autoencoder(rows, training, quiet=True)
     from torchmultiverse.train import Loop
 
@@ -81,7 +81,7 @@ def test_a_run_that_was_interrupted_ends_as_one_that_was_not(tmp_path: Path) -> 
 
 def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
     rows, _ = features(50)
-    with pytest.raises(ModelError, match="active=200: there are only 48 latents"):
+    with pytest.raises(ModelError, match="active=200: there are 48 latents"):
         train_autoencoder(rows, AutoencoderTraining(width=2, active=200), quiet=True)
     with pytest.raises(DatasetError, match="same for all inputs"):
         train_autoencoder(np.ones((5, 3)), AutoencoderTraining(active=2), quiet=True)

@@ -1,5 +1,6 @@
 from .augment import AugmentedViews as AugmentedViews
 from .autoencoder import SparseAutoencoder as SparseAutoencoder
+from .autoencoder import kept_autoencoder as kept_autoencoder
 from .autoencoder import train_autoencoder as train_autoencoder
 from .classifier import TrainedClassifier as TrainedClassifier
 from .classifier import fit_classifier as fit_classifier
@@ -56,6 +57,7 @@ __all__ = [
     "classifier_training",
     "finetune",
     "fit_classifier",
+    "kept_autoencoder",
     "log_to",
     "open_loggers",
     "parse_setting",

@@ -7,6 +7,8 @@ autoencoders learn monosemantic features in vision-language models*, 2025 (arXiv
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +18,10 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from torchmultiverse.errors import DatasetError, ModelError
+from torchmultiverse.files import write_atomic
+from torchmultiverse.json_text import read_json
 from torchmultiverse.models import torch_tools as tools
-from torchmultiverse.train.loop import Loop, LoopSettings, Objective, cosine
+from torchmultiverse.train.loop import RUNNING, Loop, LoopSettings, Objective, cosine
 from torchmultiverse.train.settings import AutoencoderTraining
 
 if TYPE_CHECKING:
@@ -150,7 +154,7 @@ class AutoencoderObjective(Objective):
         before = batch @ of.encoder.T + of.bias
         latents = _top(before, self._training.active)
         rest = batch - latents @ decoder
-        loss = (rest**2).mean()
+        loss: torch.Tensor = (rest**2).mean()
         with torch.no_grad():
             fired = (latents > 0).any(0)
             of.unused += len(batch)
@@ -194,7 +198,7 @@ def train_autoencoder(
 
     Example:
         >>> rows = np.random.default_rng(0).normal(size=(256, 8)).astype(np.float32)
-        >>> found = train_autoencoder(rows, AutoencoderTraining(width=2, active=4, epochs=2), quiet=True)
+        >>> found = train_autoencoder(rows, AutoencoderTraining(width=2, active=4, steps=2), quiet=True)
         >>> found.latents, int((found.encode(rows) > 0).sum(1).max())
         (16, 4)
     """
@@ -204,15 +208,16 @@ def train_autoencoder(
     latents = training.width * rows.shape[1]
     if training.active > latents:
         raise ModelError(
-            f"active={training.active}: there are only {latents} latents, {training.width} times {rows.shape[1]} features"
+            f"active={training.active}: there are {latents} latents, {training.width} times {rows.shape[1]} features"
         )
     centre = rows.mean(0)
     scale = float(np.sqrt(((rows - centre) ** 2).mean()))
     if not scale > 0:
         raise DatasetError("features that are the same for all inputs have no latents")
     objective = AutoencoderObjective((rows - centre) / scale, training)
+    epochs = max(1, round(training.steps / objective.steps))
     settings = LoopSettings(
-        epochs=training.epochs, steps=training.epochs * objective.steps, learning_rate=training.learning_rate,
+        epochs=epochs, steps=epochs * objective.steps, learning_rate=training.learning_rate,
         clip_norm=1.0, schedule=cosine(), precision="float32", seed=training.seed,
     )  # fmt: skip
     facts = {"settings": training.as_dict(), **(identity or {})}
@@ -221,3 +226,34 @@ def train_autoencoder(
     decoder = held["decoder"] / np.maximum(np.linalg.norm(held["decoder"], axis=1, keepdims=True), 1e-30)
     loop.finish()
     return SparseAutoencoder(held["encoder"], held["bias"], decoder.astype(np.float32), centre, scale, training.active)
+
+
+def kept_autoencoder(
+    features: NDArray[Any],
+    training: AutoencoderTraining,
+    folder: str | Path,
+    identity: Mapping[str, Any],
+    quiet: bool = False,
+) -> SparseAutoencoder:
+    """Return the autoencoder that a folder keeps, or train it and keep it there.
+
+    Args:
+        features: (N, D).
+        training: how.
+        folder: that keeps it; an interrupted training goes on.
+        identity: plain data that says what the features are; an autoencoder of others is trained anew.
+        quiet: show no bar.
+    """
+    folder = Path(folder)
+    digest = hashlib.sha256(np.ascontiguousarray(features, np.float32).data).hexdigest()
+    facts = json.loads(json.dumps({**identity, "settings": training.as_dict(), "features_sha256": digest}))
+    told = folder / "autoencoder.json"
+    try:
+        if read_json(told.read_bytes()) == facts:
+            return SparseAutoencoder.load(folder)
+    except (OSError, ValueError):
+        pass  # there is none yet
+    made = train_autoencoder(features, training, folder / RUNNING, facts, quiet)
+    made.save(folder)
+    write_atomic(told, json.dumps(facts, indent=1).encode())
+    return made

@@ -239,7 +239,7 @@ class AutoencoderTraining(TrainingSettings):
     Attributes:
         width: latents, as a multiple of the features.
         active: latents of one input that are not 0: k.
-        epochs, batch_size: times that each input is seen, and inputs per step.
+        steps, batch_size: of training, and inputs per step.
         learning_rate: the highest, of Adam with a cosine schedule.
         dead_after: times that all inputs go by before a latent that was never active counts as dead and is trained
             on what the others leave.
@@ -248,7 +248,7 @@ class AutoencoderTraining(TrainingSettings):
 
     width: int = Field(default=8, ge=1, description="Latents, as a multiple of the features.")
     active: int = Field(default=32, ge=1, description="Latents of one input that are not 0.")
-    epochs: int = Field(default=20, ge=1, description="Times that each input is seen.")
+    steps: int = Field(default=4000, ge=1, description="Of training.")
     batch_size: int = Field(default=256, ge=2, description="Inputs per step.")
     learning_rate: float = Field(default=1e-3, ge=0, description="Highest learning rate.")
     dead_after: float = Field(

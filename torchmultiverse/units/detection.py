@@ -93,6 +93,10 @@ class Concepts:
         """Factor and value of each single expression, in their order."""
         return tuple((name, value) for name, values in self.names.items() for value in values)
 
+    def some(self, rows: NDArray[np.int64]) -> Concepts:
+        """Return the concepts of some of the pictures."""
+        return Concepts({name: (codes[rows], self.names[name]) for name, codes in self.codes.items()})
+
     def members(self, expression: Expression) -> NDArray[np.bool_]:
         """Return which pictures an expression names, (N,)."""
         first = self._has(expression.first)

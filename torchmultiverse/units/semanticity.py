@@ -1,8 +1,8 @@
 """How alike the inputs are that make a unit active: its monosemanticity.
 
 Source: M. Pach et al., *Sparse autoencoders learn monosemantic features in vision-language models*, 2025 (arXiv
-2504.02821), section 3.2: the mean similarity of all pairs of inputs, weighted by the product of their activations, which
-are brought to 0 to 1 first.
+2504.02821), section 3.2: the mean similarity of all pairs of inputs, weighted by the product of their activations,
+which are brought to 0 to 1 first.
 """
 
 from __future__ import annotations
