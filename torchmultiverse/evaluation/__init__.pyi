@@ -10,9 +10,9 @@ from .breakdown import strongest_pair as strongest_pair
 from .comparison import ModelRank as ModelRank
 from .comparison import compare as compare
 from .comparison import model_ranks as model_ranks
-from .compositions import composition_results as composition_results
-from .compositions import composition_study as composition_study
-from .compositions import score_compositions as score_compositions
+from .composition_tables import composition_results as composition_results
+from .composition_tables import composition_study as composition_study
+from .composition_tables import score_compositions as score_compositions
 from .corruption_errors import corruption_error as corruption_error
 from .corruption_errors import relative_corruption_error as relative_corruption_error
 from .corruption_run import CorruptionOptions as CorruptionOptions
