@@ -112,9 +112,16 @@ def load_finding(path: str | Path) -> Finding:
 _AROUND = {"degrees": (-40, -20, 0, 20, 40)}
 
 
-def neighbourhood(scene: Scene, name: str, size: tuple[int, int]) -> dict[str, Any]:
+def neighbourhood(
+    scene: Scene, name: str, size: tuple[int, int], *, samples: int | None = None, seed: int = 0
+) -> dict[str, Any]:
     """Return a spec of the scenes around one: each number that it mentions a little up and down, one at a time, and the
     camera and the character turned.
+
+    Args:
+        scene: in the middle.
+        name: of the dataset.
+        size, samples, seed: of its pictures: those of the finding, so that its own scene is the very same picture.
 
     >>> spec = neighbourhood(Scene({"World_Name": "Snow", "Fog_Visibility": 40}), "near", (64, 64))
     >>> spec["design"]["vary"]["Fog_Visibility"]
@@ -137,7 +144,8 @@ def neighbourhood(scene: Scene, name: str, size: tuple[int, int]) -> dict[str, A
         "name": name,
         "description": "around a finding of the explorer: one factor at a time",
         "design": {"kind": "one_at_a_time", "reference": dict(scene.wire), "vary": vary},
-        "render": {"size": list(size), "passes": ["rgb", "mask"]},
+        "seed": seed,
+        "render": {"size": list(size), "passes": ["rgb", "mask"], "samples": samples},
     }
 
 
