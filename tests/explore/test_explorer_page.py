@@ -130,7 +130,8 @@ async def shows(page: Page, red: int) -> None:
 
 async def pressed(page: Page, key: str) -> None:
     for kind in ("keyDown", "keyUp"):
-        await page.call("Input.dispatchKeyEvent", type=kind, key=key, text=key if kind == "keyDown" else "")
+        text = key if kind == "keyDown" and len(key) == 1 else ""
+        await page.call("Input.dispatchKeyEvent", type=kind, key=key, text=text)
 
 
 @pytest.mark.browser
@@ -159,7 +160,8 @@ def test_a_factor_is_turned_and_picture_and_scores_follow(tmp_path: Path) -> Non
             await page.value("document.querySelector('.panel form button:not([type=button])').click()")
             await page.until("document.querySelectorAll('.panel .strip li').length === 9")
             await page.until("document.querySelectorAll('.panel svg circle').length === 9")
-            # A failure.
+            # A failure. Keys are letters while a field has the focus.
+            await page.value("document.activeElement.blur()")
             await pressed(page, "u")
             await page.until("!!document.querySelector('.badge.right')")
             await pressed(page, "f")
@@ -280,16 +282,11 @@ def test_levels_of_a_category_are_chosen_and_shown_as_bars(tmp_path: Path) -> No
                 "(() => { const box = document.activeElement; box.value = 'Character_Name'; "
                 "box.dispatchEvent(new Event('change', { bubbles: true })); })()"
             )
-            await page.until("document.querySelectorAll('.picker .check').length > 20")
+            await page.until("document.querySelector('.picker legend')?.textContent === '5 of 5 levels'")
             await page.value("document.querySelector('.picker .line button').click()")  # none
             await page.until("document.querySelector('.panel button:not([type])').disabled")
             for name in ("Zebra", "Penguin", "Camel"):
-                await page.value(
-                    "(() => { const box = document.querySelector('.picker [type=search]'); "
-                    f"box.value = '{name.lower()}'; box.dispatchEvent(new Event('input', {{ bubbles: true }})); }})()"
-                )
                 box = f"[...document.querySelectorAll('.picker .check')].find((one) => one.textContent === '{name}')"
-                await page.until(f"!!{box}")
                 await page.value(f"{box}.querySelector('input').click()")
             await page.until("document.querySelector('.picker legend').textContent.startsWith('3 of')")
             await page.value("document.querySelector('.panel button:not([type])').click()")

@@ -1,4 +1,4 @@
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { Chart } from "./chart";
 import { TITLES } from "./controls";
 import type { Control, Value } from "./messages";
@@ -52,17 +52,20 @@ const Picker = ({ control, chosen, choose }: {
   );
 };
 
+/** What was chosen for one factor. */
+interface Wanted { factor: string; low: number | null; high: number | null; chosen: Value[] | null }
+
 export const SweepPanel = ({ state, factor, setFactor }: {
   state: State; factor: string; setFactor: (factor: string) => void;
 }) => {
   const controls = (state.ready.value?.controls ?? []).filter((one) => one.kind === "levels" || one.kind === "range");
   const control = controls.find((one) => one.factor === factor) ?? controls.find((one) => one.factor === "Camera_Yaw");
   const [count, setCount] = useState(9);
-  const [low, setLow] = useState<number | null>(null);
-  const [high, setHigh] = useState<number | null>(null);
-  const [chosen, setChosen] = useState<Value[] | null>(null);
-  useEffect(() => { setLow(null); setHigh(null); setChosen(null); }, [factor]);
+  const [kept, keep] = useState<Wanted | null>(null);
   if (!control) return null;
+  const { low, high, chosen }: Wanted = kept?.factor === control.factor
+    ? kept : { factor: control.factor, low: null, high: null, chosen: null };
+  const change = (wanted: Partial<Wanted>) => keep({ factor: control.factor, low, high, chosen, ...wanted });
   const swept = state.ready.value?.controls.find((one) => one.factor === state.swept.value);
   const points = state.points.value;
   const running = state.running.value === "sweep";
@@ -89,9 +92,9 @@ export const SweepPanel = ({ state, factor, setFactor }: {
           {!category && (
             <>
               <label>from <NumberField low={control.low} high={control.high} step={control.step ?? 1} wrong={wrong}
-                value={low ?? control.low} set={(wanted) => setLow(wanted)} /></label>
+                value={low ?? control.low} set={(wanted) => change({ low: wanted })} /></label>
               <label>to <NumberField low={control.low} high={control.high} step={control.step ?? 1} wrong={wrong}
-                value={high ?? control.high} set={(wanted) => setHigh(wanted)} /></label>
+                value={high ?? control.high} set={(wanted) => change({ high: wanted })} /></label>
               <label>levels <NumberField low={2} high={MOST_LEVELS} value={count} wrong={wrong}
                 set={(wanted) => setCount(Math.round(within(wanted, 2, MOST_LEVELS)))} /></label>
             </>
@@ -100,7 +103,7 @@ export const SweepPanel = ({ state, factor, setFactor }: {
             ? <button type="button" onClick={state.stop}>Stop</button>
             : <button disabled={!state.picture.value || levels.length < 2}>Sweep {levels.length} levels</button>}
         </div>
-        {category && <Picker key={control.factor} control={control} chosen={levels} choose={setChosen} />}
+        {category && <Picker key={control.factor} control={control} chosen={levels} choose={(levels) => change({ chosen: levels })} />}
       </form>
       {running && (
         <p class="progress"><progress value={state.progress.value?.done ?? 0} max={state.progress.value?.total ?? 1} />
