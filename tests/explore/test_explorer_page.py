@@ -10,6 +10,7 @@ import asyncio
 import filecmp
 import json
 import shutil
+import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -23,8 +24,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 import torchmultiverse.explore
+from torchmultiverse.connect import open_engine
 from torchmultiverse.errors import EngineError
-from torchmultiverse.explore import Explorer
+from torchmultiverse.explore import Explorer, Studio, explore_forever
 
 PAGE = Path(torchmultiverse.explore.__file__).parent / "page"
 SOURCES = Path(__file__).parents[2] / "web" / "explorer"
@@ -87,6 +89,24 @@ def test_a_token_is_asked_for() -> None:
         asyncio.run(talk(url))
     with pytest.raises(EngineError, match="needs a token"):
         Explorer(lambda tell: None, "0.0.0.0")  # type: ignore[arg-type,return-value]
+
+
+def test_what_keeps_an_explorer_from_starting_is_said_in_words() -> None:
+    """An engine that did not start left a page that loads for ever; a port that is taken was a stack of calls."""
+
+    def make(tell: Any) -> Studio:
+        return Studio(lambda: open_engine("bultin"), [], tell)
+
+    with pytest.raises(EngineError, match="Did you mean 'builtin'"):
+        explore_forever(make, host="127.0.0.1", port=0, show=lambda address: None)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(EngineError, match=f"--port {port}: something listens there already"):
+            explore_forever(make, host="127.0.0.1", port=port, show=lambda address: None)
+    with pytest.raises(EngineError, match="no address of this machine"):
+        explore_forever(make, host="no.such.host.invalid", port=0, token="x", show=lambda address: None)
 
 
 def test_who_comes_later_sees_what_there_is() -> None:

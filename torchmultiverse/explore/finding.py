@@ -88,7 +88,8 @@ def read_finding(text: str, place: str = "finding") -> Finding:
             raise DatasetError(f"{place}: version {version!r}; this program reads {Finding.version}")
         found = Finding.model_validate(data)
     except (ValueError, KeyError, AttributeError, TypeError, ValidationError) as error:
-        raise DatasetError(f"{place}: no finding of the explorer: {str(error).splitlines()[0]}") from None
+        why = f"it has no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
+        raise DatasetError(f"{place}: no finding of the explorer ({why}); Share on its page makes one") from None
     if hashlib.sha256(found.image.data).hexdigest() != found.image_sha256:
         raise DatasetError(f"{place}: its picture is not the one whose SHA-256 it names")
     Scene(found.scene, where=place)
@@ -105,8 +106,11 @@ def load_finding(path: str | Path) -> Finding:
         with open(path, "rb") as file:
             data = file.read(MOST_BYTES + 1)
         return read_finding(data.decode(), str(path))
+    except FileNotFoundError:
+        raise DatasetError(f"{path}: no such file; a finding is what Share on the explorer's page makes") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: {error}") from None
+        why = error.strerror if isinstance(error, OSError) else "no text"
+        raise DatasetError(f"{path}: {why}; a finding is a JSON file that Share on the explorer's page makes") from None
 
 
 _AROUND = {"degrees": (-40, -20, 0, 20, 40)}

@@ -116,6 +116,10 @@ class Studio:
         self._stop_job = False
         self._thread = threading.Thread(target=self._run, name="explorer", daemon=True)
 
+        self.failed: TorchMultiverseError | None = None
+        """Why the engine could not be started."""
+        self.ended = threading.Event()
+
     def open(self) -> None:
         """Begin to work."""
         self._thread.start()
@@ -163,7 +167,12 @@ class Studio:
 
     def _run(self) -> None:
         try:
-            self._alive()
+            try:
+                self._alive()
+            except TorchMultiverseError as error:
+                self.failed = error
+                self._tell(Problem(text=str(error), lasting=True))
+                return
             while True:
                 with self._changed:
                     self._changed.wait_for(lambda: self._stopping or self._look or self._jobs or self._died)
@@ -179,6 +188,7 @@ class Studio:
         finally:
             if self._engine is not None:
                 self._engine.close()
+            self.ended.set()
 
     def _alive(self) -> Engine:
         """Return the engine, started now if there is none."""
