@@ -29,7 +29,8 @@ ALL = 0
 """A number of shots that means all pictures."""
 GROUPS = ("character_name", "world_name", "world_label", "background")
 """Columns that may group pictures, the first that every class has at least two levels of being taken."""
-_TEST, _HELD = 0.25, 0.2
+TESTED, _HELD = 0.25, 0.2
+"""Shares of the pictures that are asked about, and of the others that choose the penalty."""
 _TRIES = 200
 _WIDEST = 2500  # features whose principal axes are found in seconds
 Validation = Literal["shots", "full", "none"]
@@ -161,22 +162,6 @@ def held_out(
         if len(np.unique(codes[mine])) == count == len(np.unique(codes[~mine])):
             return np.asarray(mine)
     return None
-
-
-def class_pictures(
-    rows: NDArray[np.int64], codes: NDArray[np.int64], groups: NDArray[np.int64], seed: int, by: str
-) -> ClassPictures:
-    """Divide pictures of some classes into training and test.
-
-    Raises:
-        DatasetError: the groups cannot be divided so that each class is on both sides.
-    """
-    out = held_out(codes, groups, _TEST, np.random.default_rng((seed, 1)))
-    if out is None:
-        raise DatasetError(
-            f"groups of '{by}' cannot be divided so that every class is learnt and asked about; choose another --group"
-        )
-    return ClassPictures(rows, codes, groups, np.flatnonzero(~out), np.flatnonzero(out))
 
 
 @dataclass(frozen=True)
