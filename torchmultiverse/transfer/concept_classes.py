@@ -7,7 +7,6 @@ names that are near, and stays out until a file says what it is.
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -263,11 +262,3 @@ def _of_levels(column: str, levels: str, columns: Mapping[str, NDArray[Any]], la
             raise DatasetError(f"--seen: '{column}' is never '{level}'.{nearest(level, np.unique(values).tolist())}")
     rows = np.flatnonzero(np.isin(values, wanted))
     return sorted({labels[int(row)] for row in rows})
-
-
-def as_lines(synsets: Mapping[str, str], wordnet: WordNet) -> str:
-    """Return a map of classes as the CSV that `read_synsets` reads, with the words for people."""
-    lines = ["class,synset,word"]
-    for name, synset in sorted(synsets.items()):
-        lines.append(",".join(json.dumps(cell) if "," in cell else cell for cell in (name, synset, wordnet[synset].name)))
-    return "\n".join(lines) + "\n"

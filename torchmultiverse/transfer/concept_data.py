@@ -260,7 +260,7 @@ def _told(levels: ConceptLevels) -> list[str]:
         notes.append("The data show fewer than two seen classes: there is no reference level.")
     elif len(levels.seen_level.concepts) < size:
         notes.append(
-            f"The level '{SEEN}' has {len(levels.seen_level.concepts)} classes, the others {size}: its chance is higher."
+            f"'{SEEN}' has {len(levels.seen_level.concepts)} classes, the other levels {size}: its chance is higher."
         )
     return notes
 

@@ -183,8 +183,8 @@ def near_and_far(
     Args:
         pictures: with their parts.
         is_far: of each, (N,).
-        others: where the factor is what groups the pictures, its levels cannot be both learnt and asked about as groups:
-            then these groups divide them, the combinations of all other factors; else ``None``.
+        others: where the factor groups the pictures, its levels cannot be both learnt and asked about as groups:
+            then these divide them, the combinations of all other factors; else ``None``.
         rng: draws groups.
 
     Returns:

@@ -192,9 +192,7 @@ def make_levels(
     )  # fmt: skip
 
 
-def _eligible(
-    classes: Mapping[str, str], seen: SeenConcepts
-) -> tuple[dict[str, str], list[Dropped], dict[str, str]]:
+def _eligible(classes: Mapping[str, str], seen: SeenConcepts) -> tuple[dict[str, str], list[Dropped], dict[str, str]]:
     """Return the classes that may be in a level, those that are in none, and those that were seen."""
     wordnet, own = seen.wordnet, set(seen.synsets)
     kept: dict[str, str] = {}

@@ -280,9 +280,7 @@ def _turned(features: FloatArray, pictures: ClassPictures, protocol: ProbeProtoc
     return np.asarray(features @ principal_axes(features[pictures.train]))
 
 
-def _solved(
-    features: FloatArray, pictures: ClassPictures, shots: int, protocol: ProbeProtocol
-) -> list[Solved]:
+def _solved(features: FloatArray, pictures: ClassPictures, shots: int, protocol: ProbeProtocol) -> list[Solved]:
     problems = [_problem(features, pictures, shots, protocol, number) for number in range(protocol.seeds)]
     if protocol.solver == "lbfgs":
         return _solve_alike(problems, pictures.classes)

@@ -1,4 +1,4 @@
-"""How far a representation carries: probes of classes that were not learnt, level by level away from those that were."""
+"""How far a representation carries: probes of classes that were not learnt, by their distance from those that were."""
 
 from __future__ import annotations
 
@@ -198,9 +198,7 @@ def measure_concepts(
     """
     options, run = options or ConceptOptions(), run or RunOptions()
     images = open_images(dataset)
-    data = concept_data(
-        images, options.classes, options.group, options.equal, options.factors, options.protocol.seed
-    )
+    data = concept_data(images, options.classes, options.group, options.equal, options.factors, options.protocol.seed)
     features = read_features(models, ImageSubset(images, data.rows, data.name), options.layers, run)
     return probe_levels(features, data, options, out, run.quiet)
 
