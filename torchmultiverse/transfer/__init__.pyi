@@ -18,6 +18,15 @@ from .concepts import ConceptOptions as ConceptOptions
 from .concepts import ConceptResults as ConceptResults
 from .concepts import measure_concepts as measure_concepts
 from .concepts import probe_levels as probe_levels
+from .crossed import Estimate as Estimate
+from .crossed import crossed_difference as crossed_difference
+from .crossed import crossed_mean as crossed_mean
+from .feature_statistics import FeatureStatistics as FeatureStatistics
+from .log_odds import MeanLogOdds as MeanLogOdds
+from .log_odds import TaskScore as TaskScore
+from .log_odds import mean_log_odds as mean_log_odds
+from .log_odds import odds_of as odds_of
+from .log_odds import task_score as task_score
 from .wordnet import Synset as Synset
 from .wordnet import WordNet as WordNet
 from .wordnet import read_nouns as read_nouns
@@ -35,7 +44,12 @@ __all__ = [
     "LevelOptions",
     "MatchedClasses",
     "ProbeProtocol",
+    "Estimate",
+    "FeatureStatistics",
+    "Level",
+    "MeanLogOdds",
     "Synset",
+    "TaskScore",
     "WordNet",
     "concept_data",
     "concept_study",
@@ -45,7 +59,13 @@ __all__ = [
     "match_classes",
     "measure_concepts",
     "probe_levels",
+    "crossed_difference",
+    "crossed_mean",
+    "make_levels",
+    "mean_log_odds",
+    "odds_of",
     "read_nouns",
     "read_synsets",
     "shipped_wordnet",
+    "task_score",
 ]
