@@ -213,7 +213,7 @@ def test_planted_clusters_are_found_and_shuffled_ones_are_not(world: World) -> N
     assert other.p > 0.05
     names = np.arange(len(found.codes)) // 3  # so many levels that chance alone shares information
     many = cluster_score(found.codes, names, world.groups, np.random.default_rng(1))
-    assert many.information > 0.3
+    assert many.information > 0.1
     assert many.information == pytest.approx(many.shuffled_information, abs=0.02)
     assert many.p > 0.01
     assert adjusted_rand(np.array([[2.0, 1.0], [1.0, 2.0]])) == pytest.approx(-1 / 9)

@@ -68,7 +68,6 @@ class Asking:
 def domains(
     model: ModelString,
     data: Data,
-    asking: Asking,
     content: Annotated[str, typer.Option(help="Column that a probe is to tell.", autocompletion=completion.columns)],
     domain: Annotated[
         str,
@@ -86,6 +85,8 @@ def domains(
             "Default: every level in turn."
         ),
     ] = None,
+    *,
+    asking: Asking,
     out: Out = Path("domains"),
     seed: Seed = 0,
     features: Features = None,

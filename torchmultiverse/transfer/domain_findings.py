@@ -17,7 +17,7 @@ from torchmultiverse.features import Features, factor_names, features_of, layers
 from torchmultiverse.models import load_model
 from torchmultiverse.progress import progress_bar
 from torchmultiverse.stats import Intervals, holm
-from torchmultiverse.store import manifest_hash, open_images, rows_where
+from torchmultiverse.store import columns_of, manifest_hash, open_images, rows_where
 from torchmultiverse.transfer import domain_design as design
 from torchmultiverse.transfer.correlated import CorrelatedAccuracy, correlated_accuracy, make_dial
 from torchmultiverse.transfer.domain_code import DomainCode, domain_code
@@ -193,17 +193,21 @@ def measure_domains(
     """
     run = run or RunOptions()
     images = open_images(dataset)
+    every = design.question_columns(columns_of(images))  # before the model has seen a picture
+    for name in (options.content, *(() if options.domain == AUTO else (options.domain,)), *(options.factors or ())):
+        design.domain_target(every, name)
+    held = None
+    if options.unseen is not None:
+        folders = {name: values for name, values in every.items() if name.startswith("folder_")}
+        try:
+            held = rows_where(images, options.unseen, folders)
+        except SpecError as error:
+            raise SpecError(str(error).replace("--where", "--unseen")) from None
     model = load_model(model) if isinstance(model, str) else model
     names = list(options.layers) if options.layers else _spread([one.name for one in layers_of(model)])
     features = features_of(model, images, names, run.store, options.limit, run.seed, quiet=run.quiet)
     columns = design.question_columns(features.columns)
-    passing = None
-    if options.unseen is not None:
-        try:
-            folders = design.question_columns(_filenames(images))  # of all rows, not of those that were drawn
-            passing = rows_where(images, options.unseen, folders)[features.rows]
-        except SpecError as error:
-            raise SpecError(str(error).replace("--where", "--unseen")) from None
+    passing = None if held is None else held[features.rows]
     facts = {**vars(options), "seed": run.seed, "data": manifest_hash(images), "rows": len(features)}
     kept = KeptParts(parts, {**facts, "weights": features.facts.get("weights_sha256"), "model": features.model})
     return domain_findings(features, columns, options, passing, run, kept)
@@ -281,13 +285,6 @@ def _spread(names: Sequence[str]) -> list[str]:
     """Return some of the names, evenly, the last among them."""
     places = np.unique(np.linspace(0, len(names) - 1, min(_LAYERS, len(names))).round().astype(int))
     return [names[place] for place in places]
-
-
-def _filenames(images: Any) -> dict[str, NDArray[Any]]:
-    table = images.table()
-    if "filename" not in table.column_names:
-        return {}
-    return {"filename": np.array(table["filename"].to_pylist(), object)}
 
 
 @dataclass
