@@ -1,6 +1,8 @@
+from .caption_sets import import_captions as import_captions
 from .card import write_card as write_card
 from .combine import diff as diff
 from .combine import merge as merge
+from .corrupted import CorruptedImages as CorruptedImages
 from .crossing import Crossing as Crossing
 from .exporting import export_folder as export_folder
 from .exporting import export_webdataset as export_webdataset
@@ -67,6 +69,7 @@ __all__ = [
     "SHARD_ROWS",
     "SHEET_SUFFIXES",
     "VOLATILE",
+    "CorruptedImages",
     "Crossing",
     "DatasetWriter",
     "FailedScene",
@@ -100,6 +103,7 @@ __all__ = [
     "files_to_push",
     "finish",
     "huggingface",
+    "import_captions",
     "import_dataset",
     "inspect",
     "leakage",

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from torchmultiverse.engines import codec
-from torchmultiverse.errors import DatasetError, SpecError, nearest
+from torchmultiverse.errors import DatasetError, ProtocolError, SpecError, nearest
 from torchmultiverse.images import decode, rgb
 from torchmultiverse.remote import local_copy
 from torchmultiverse.scenes import FactorTable, from_stored, parse_where
@@ -187,6 +187,25 @@ class StoredDataset(ImageSet):
         what = self.place(index)
         image = decode(self.image_bytes(index, column), what)
         return image if column in codec.EXTENSIONS else rgb(image, what)
+
+    @cached_property
+    def passes(self) -> list[str]:  # type: ignore[override]
+        """Annotation passes that images have: columns of pictures that are no pictures of the scene."""
+        return [name for name in self.image_columns if name in codec.EXTENSIONS and name != "rgb"]
+
+    def annotation(self, index: int, name: str) -> NDArray[Any]:
+        """Return an annotation pass of a picture, decoded, (H, W) or (H, W, C).
+
+        Raises:
+            IndexError: no such row.
+            DatasetError: no such pass, or bytes that are none.
+        """
+        if name not in self.passes:
+            raise DatasetError(f"{self.path} has no pass '{name}'.{nearest(name, self.passes)}")
+        try:
+            return codec.decode(name, self.image_bytes(index, name))
+        except ProtocolError as error:
+            raise DatasetError(f"{self.place(index)}: {error}") from None
 
     def place(self, index: int) -> str:
         """Return where a row is, for errors: the file and the row in it.

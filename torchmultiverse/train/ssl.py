@@ -1,4 +1,4 @@
-"""Trains encoders with a projector: SimCLR, BYOL, VICReg, Barlow Twins, DINO and supervised.
+"""Trains encoders with a projector: SimCLR, BYOL, VICReg, Barlow Twins, DINO, MSN without masks, and supervised.
 
 Losses are those of the library ``lightly``. Everything that is random comes from a seed: first weights, order, and the
 crops and colours of each image in each epoch, so that a run that was interrupted and continued is the run that was
@@ -25,12 +25,15 @@ from typing_extensions import override
 from torchmultiverse.errors import DatasetError, ModelError, nearest
 from torchmultiverse.features import image_array
 from torchmultiverse.files import write_atomic
+from torchmultiverse.json_text import read_json
 from torchmultiverse.models import ENCODER_CONFIG, build_encoder
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.store import columns_of, manifest_hash, open_images
 from torchmultiverse.train.augment import AugmentedViews
 from torchmultiverse.train.ddm import DomainTerms, refuse_idle
-from torchmultiverse.train.loop import RUNNING, Loop, LoopSettings, Objective, checkpoint_of, cosine
+from torchmultiverse.train.long_tail import long_tail_rows
+from torchmultiverse.train.loop import RUNNING, Loop, LoopSettings, Objective, Schedule, checkpoint_of, cosine, triangle
+from torchmultiverse.train.pairs import NEAR, neighbours_by
 from torchmultiverse.train.settings import METHODS, EncoderTraining
 
 if TYPE_CHECKING:
@@ -73,7 +76,9 @@ class SelfSupervisedLoss:
         if method not in METHODS:
             raise ModelError(f"no method '{method}'.{nearest(method, METHODS)}")
         self.method, self.module, options = method, module, dict(options or {})
-        self.momentum = float(options.pop("momentum", 0.996)) if method in ("byol", "dino") else 0.0
+        taught = method in ("byol", "dino", *_PROTOTYPES)
+        self.momentum = float(options.pop("momentum", 0.996)) if taught else 0.0
+        prototypes = int(options.pop("prototypes", 256)) if method in _PROTOTYPES else 0
         self.extra: torch.nn.Module = torch.nn.Identity()
         self.teacher: torch.nn.Module | None = None
         self.loss: Any = _loss_of(method, width, options)
@@ -83,10 +88,12 @@ class SelfSupervisedLoss:
             self.extra = torch.nn.Sequential(
                 torch.nn.BatchNorm1d(width), torch.nn.ReLU(), torch.nn.Linear(width, classes)
             )
-        if method in ("byol", "dino"):
+        if taught:
             self.teacher = copy.deepcopy(module)
             for parameter in self.teacher.parameters():
                 parameter.requires_grad_(False)
+        if prototypes:
+            self.extra = torch.nn.Linear(width, prototypes, bias=False)  # its rows are the centres of clusters
         if method == "byol":
             self.extra = torch.nn.Sequential(
                 torch.nn.Linear(width, 2 * width), torch.nn.BatchNorm1d(2 * width), torch.nn.ReLU(),
@@ -118,6 +125,10 @@ class SelfSupervisedLoss:
         if self.method == "dino":
             value = self.loss(list(targets), [first, second], epoch=epoch)
             return value
+        if self.method in _PROTOTYPES:  # each view is told the cluster of the other
+            centres: Any = self.extra.weight
+            value = (self.loss(first, targets[1], centres) + self.loss(second, targets[0], centres)) / 2
+            return value
         predicted = self.extra(torch.cat([first, second])).chunk(2)
         # 2 − 2 cos in both directions; the library's loss is −cos.
         value = 4 + 2 * (self.loss(predicted[0], targets[1]) + self.loss(predicted[1], targets[0]))
@@ -137,6 +148,11 @@ class SelfSupervisedLoss:
                 held.copy_(new)
 
 
+_PROTOTYPES = ("msn", "pmsn")
+"""Methods that give views to clusters: ``msn`` to equally large ones, ``pmsn`` to ones that follow a power law."""
+_SCHEDULES: Mapping[str, Schedule | None] = {"cosine": cosine(), "triangle": triangle(), "constant": None}
+
+
 def _loss_of(method: str, width: int, options: dict[str, Any]) -> Any:
     """Return the loss function of a method, a module.
 
@@ -153,7 +169,8 @@ def _loss_of(method: str, width: int, options: dict[str, Any]) -> Any:
         losses = tools.need("lightly.loss", "self-supervised training", "ssl")
         made = {
             "simclr": losses.NTXentLoss, "vicreg": losses.VICRegLoss, "barlow": losses.BarlowTwinsLoss,
-            "byol": losses.NegativeCosineSimilarity, "dino": losses.DINOLoss,
+            "byol": losses.NegativeCosineSimilarity, "dino": losses.DINOLoss, "msn": losses.MSNLoss,
+            "pmsn": losses.PMSNLoss,
         }[method]  # fmt: skip
     try:
         return made(**{**defaults.get(method, {}), **options})
@@ -271,7 +288,8 @@ def fit(
     objective = EncoderObjective(loss, views, count, training, labels, domains)
     settings = LoopSettings(
         epochs=training.epochs, steps=training.epochs * objective.steps, learning_rate=training.learning_rate,
-        weight_decay=training.weight_decay, optimizer=training.optimizer, schedule=cosine(), seed=training.seed,
+        weight_decay=training.weight_decay, weight_decay_end=training.weight_decay_end, optimizer=training.optimizer,
+        schedule=_SCHEDULES[training.schedule], seed=training.seed,
     )  # fmt: skip
     return Loop(
         objective,
@@ -307,7 +325,7 @@ def train_encoder(
 
     Raises:
         DatasetError: no such column, or the folder holds an encoder that was trained otherwise.
-        ModelError: no such backbone, or option of the loss.
+        ModelError: no such backbone, model that pairs images, or option of the loss.
         MissingExtra: lightly, timm or torchvision is not installed.
     """
     torch = tools.need("torch", "training an encoder", "ssl")
@@ -317,11 +335,15 @@ def train_encoder(
     images = open_images(dataset)
     chosen = np.arange(len(images)) if rows is None else np.asarray(rows)
     columns = columns_of(images)
+    if training.long_tail:
+        rng = np.random.default_rng((training.seed, 1))
+        chosen = chosen[long_tail_rows(_codes(columns, training.long_tail, chosen), training.long_tail_power, rng)]
     labels = None
     if training.method == "supervised":
         labels = _codes(columns, label or ("label" if "label" in columns else "character_name"), chosen)
-    pairs = _codes(columns, training.pairs, chosen) if training.pairs else None
     domains = _codes(columns, training.ddm, chosen) if training.ddm else None
+    near = training.pairs.startswith(NEAR)
+    pairs = _codes(columns, training.pairs, chosen) if training.pairs and not near else None
     folder = Path(out)
     config = {
         **training.as_dict(),
@@ -341,7 +363,8 @@ def train_encoder(
         terms = None if domains is None else DomainTerms(module, width, domains, training)
     side = round(training.size * 1.25)
     pixels = image_array(images, chosen, side, lambda image: image.resize((side, side)), quiet)
-    views = AugmentedViews(pixels, training.size, training.augment, training.scale, training.seed, pairs)
+    partners = neighbours_by(training.pairs, images, chosen, training.neighbours, quiet) if near else None
+    views = AugmentedViews(pixels, training.size, training.augment, training.scale, training.seed, pairs, partners)
 
     def after(epoch: int, losses: Sequence[float]) -> None:
         if epoch in training.keep:
@@ -375,7 +398,9 @@ def _claim(folder: Path, config: Mapping[str, Any]) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     text = (json.dumps(config, indent=1) + "\n").encode()
-    if (folder / ENCODER_CONFIG).exists() and json.loads((folder / ENCODER_CONFIG).read_text()) != json.loads(text):
+    held = folder / ENCODER_CONFIG
+    # A setting that an older version did not have had its usual value.
+    if held.exists() and {**EncoderTraining().as_dict(), **read_json(held.read_text("utf-8"))} != json.loads(text):
         raise DatasetError(f"{folder} holds an encoder that was trained otherwise; choose another folder")
     write_atomic(folder / ENCODER_CONFIG, text)
 
