@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from torchmultiverse.analyze import RunOptions
 from torchmultiverse.errors import DatasetError
+from torchmultiverse.features import Features
+from torchmultiverse.transfer import DomainOptions, domain_record
 from torchmultiverse.transfer.correlated import correlated_accuracy, cramers_v, make_dial
 from torchmultiverse.transfer.domain_code import domain_code
 from torchmultiverse.transfer.domain_design import (
@@ -26,7 +29,9 @@ from torchmultiverse.transfer.domain_design import (
     question_columns,
     says,
 )
+from torchmultiverse.transfer.domain_findings import domain_findings
 from torchmultiverse.transfer.domain_gap import gap_of, held_outcomes
+from torchmultiverse.transfer.kept_parts import KeptParts
 from torchmultiverse.transfer.overlap import class_means, deviations, feature_overlap
 from torchmultiverse.transfer.pseudo_domains import Clusters, adjusted_rand, cluster, cluster_score
 
@@ -247,3 +252,26 @@ def test_folders_are_columns_and_numbers_are_ranges() -> None:
     with pytest.raises(DatasetError, match="the same in all pictures"):
         domain_target({"yaw": np.ones(5)}, "yaw")
     assert says(np.array([0, 1, 1]), np.array([1, 0, 0]))
+
+
+def test_a_domain_that_is_in_one_layer_alone_is_found_there(world: World) -> None:
+    layers = {"early": world.vectors(1, 0, 0), "middle": world.vectors(1, 1, 0), "late": world.vectors(0, 0, 2)}
+    light = np.random.default_rng(5).integers(0, 2, len(world.content_codes)).astype(str).astype(object)
+    columns = {**world.columns, "light": light}
+    features = Features("planted", "toy", layers, columns, np.arange(len(light)), {})
+    options = DomainOptions("animal", "world")
+    found = domain_findings(features, dict(columns), options, None, RunOptions(quiet=True), KeptParts(None, {}))
+    told = [one.code.p < 0.01 for one in found.layers]
+    gaps = [one.gap.gap for one in found.layers if one.gap]
+    assert told == [False, True, True]  # of combinations a probe tells the domain too
+    assert max(gaps[:2]) < 0.05 < 0.5 < gaps[2]
+    overlaps = [one.overlap.between for one in found.layers if one.overlap]
+    assert overlaps[0] > 2 * overlaps[2]
+    leaks = {one.factor: one for one in found.leaks}
+    assert set(leaks) == {"world", "light"}
+    assert leaks["world"].gap_p < 0.001
+    assert leaks["world"].code_p < 0.001
+    assert min(leaks["light"].gap_p, leaks["light"].code_p) > 0.05
+    assert found.combinations is not None
+    assert found.combinations.gap > 0.5
+    assert domain_record.domain_study(found).headline.startswith("At late, animal is named rightly in ")

@@ -1,13 +1,3 @@
-from .domain_findings import DomainFindings as DomainFindings
-from .domain_findings import DomainOptions as DomainOptions
-from .domain_findings import measure_domains as measure_domains
-from .domain_record import domain_study as domain_study
-
-__all__ = [
-    "DomainFindings",
-    "DomainOptions",
-    "domain_study",
-    "measure_domains",
 from .concept_levels import Concept as Concept
 from .concept_levels import ConceptLevels as ConceptLevels
 from .concept_levels import Level as Level
@@ -15,6 +5,10 @@ from .concept_levels import make_levels as make_levels
 from .crossed import Estimate as Estimate
 from .crossed import crossed_difference as crossed_difference
 from .crossed import crossed_mean as crossed_mean
+from .domain_findings import DomainFindings as DomainFindings
+from .domain_findings import DomainOptions as DomainOptions
+from .domain_findings import measure_domains as measure_domains
+from .domain_record import domain_study as domain_study
 from .feature_statistics import FeatureStatistics as FeatureStatistics
 from .log_odds import MeanLogOdds as MeanLogOdds
 from .log_odds import TaskScore as TaskScore
@@ -29,6 +23,8 @@ from .wordnet import shipped_wordnet as shipped_wordnet
 __all__ = [
     "Concept",
     "ConceptLevels",
+    "DomainFindings",
+    "DomainOptions",
     "Estimate",
     "FeatureStatistics",
     "Level",
@@ -38,8 +34,10 @@ __all__ = [
     "WordNet",
     "crossed_difference",
     "crossed_mean",
+    "domain_study",
     "make_levels",
     "mean_log_odds",
+    "measure_domains",
     "odds_of",
     "read_nouns",
     "shipped_wordnet",
