@@ -386,7 +386,7 @@ class _Question:
 
         def make() -> Leak:
             vectors, target = self.features.layers[name], design.domain_target(self.columns, factor)
-            held = design.hold_out_levels(target.codes, self.rng(9))
+            held = design.hold_out_levels(target.codes, self.rng(7))
             gap, _ = self._gap(vectors, held, target, False)
             return Leak(
                 factor=factor, code=self._code(vectors, target), gap=gap, overlap=self._overlap(vectors, target)

@@ -341,14 +341,12 @@ def _reference() -> Iterable[Section]:
     """Yield the published numbers, of other data and models."""
     held = read_json((data_folder("benchmarks") / "reference" / "ddm.json").read_bytes())
     for table in held["tables"]:
-        lines = [
-            {"model": row["model"], "trained on, or unseen": name, "base %": base / 100, "with DDM %": ours / 100}
-            for row in table["rows"]
-            for name, (base, ours) in row["values"].items()
-        ]
-        yield Section(
-            title=table["title"],
-            about=f"{table['about']} Source: {table['source']}.",
-            table=tuple(lines),
-            reference=True,
-        )
+        lines = []
+        for row in table["rows"]:
+            line: dict[str, Cell] = {"model": row["model"]}
+            for name, (base, ours) in row["values"].items():
+                if name in table["shown"]:
+                    line |= {f"{name} %": base / 100, f"{name}, DDM %": ours / 100}
+            lines.append(line)
+        about = f"{table['about']} Source: {table['source']}."
+        yield Section(title=table["title"], about=about, table=tuple(lines), reference=True)
