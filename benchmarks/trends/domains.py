@@ -39,9 +39,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--data", type=Path, help="such a dataset, rendered before")
     given = parser.parse_args()
-    generate(SPEC, given.out / "data", samples=4)
-    data = open_dataset(given.out / "data")
+    if given.data is None:
+        generate(SPEC, given.out / "data", samples=4)
+    data = open_dataset(given.data or given.out / "data")
     seen = np.flatnonzero(columns_of(data)["world_name"].astype(str) != UNSEEN)
     found: dict[str, list[list[float]]] = {}
     gaps = []

@@ -18,6 +18,7 @@ from PIL import Image
 from torchmultiverse.analyze import RunOptions
 from torchmultiverse.errors import DatasetError, SpecError
 from torchmultiverse.report import load_record
+from torchmultiverse.resources import data_folder
 from torchmultiverse.store import ImageList
 from torchmultiverse.study import Study
 from torchmultiverse.transfer import DomainOptions, domain_study, measure_domains
@@ -153,3 +154,34 @@ def test_what_cannot_be_asked_is_said(drawn: ImageList, folder: Path) -> None:
     assert found.combinations is None
     assert any("one says the other" in note for note in found.notes)
     assert "name is told" in domain_study(found).headline
+
+
+def test_published_numbers_have_the_trends_that_were_counted_in_the_source() -> None:
+    """Silently wrong would be a column of the source's tables that was read as another one."""
+    held = json.loads((data_folder("benchmarks") / "reference" / "ddm.json").read_text())
+    tables = {table["title"].split(",")[0].split(" and")[0]: table["rows"] for table in held["tables"]}
+
+    def gains(name: str) -> tuple[float, float, int, int]:
+        """Return the mean gain on unseen and on seen domains, and how many cells gained of how many."""
+        cells = [
+            ("unseen" in domain or name == "WILDS", ours - base)
+            for row in tables[name] for domain, (base, ours) in row["values"].items() if domain != "average"
+        ]  # fmt: skip
+        of = [[gain for is_unseen, gain in cells if is_unseen == which] for which in (True, False)]
+        return (
+            round(np.mean(of[0]), 2),
+            round(np.mean(of[1]), 2) if of[1] else 0,
+            sum(g > 0 for _, g in cells),
+            len(cells),
+        )
+
+    assert gains("PACS") == (3.28, 1.19, 20, 24)
+    assert gains("DomainNet") == (3.15, 1.66, 34, 36)
+    assert gains("CIFAR-10")[:2] == (1.79, 0.90)
+    assert gains("WILDS")[2:] == (24, 24)
+    for name in ("PACS", "DomainNet"):
+        for row in tables[name]:
+            *domains, (base, ours) = row["values"].values()
+            means = np.mean(domains, 0)
+            printed = 84.89 if (name, row["model"]) == ("PACS", "DINO") else base
+            assert means == pytest.approx((printed, ours), abs=0.02)

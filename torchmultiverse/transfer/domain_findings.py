@@ -29,10 +29,11 @@ from torchmultiverse.transfer.pseudo_domains import EPSILONS, Clusters, ClusterS
 AUTO = "auto"
 PSEUDO = "pseudo_domain"
 PARTS = "domains-parts.json"
+_REVISION = 1  # of what is computed: parts of another one are found again
 _LAYERS = 8  # at most, where none are named
 _CLUSTERS = 3  # where nobody says how many, as many as the source trains on
 _MOST_CLUSTERS = 50
-_HEAT = (6, 3, 32)  # contents, domains and features of the heat map
+_HEAT = (6, 3, 20)  # contents, domains and features of the heat map
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ class ClusterFindings(Record):
 
 
 class HeatRows(Record):
-    """Deviations of class means, by domain and content, of the features that stand out most."""
+    """Deviations of class means, without their sign, by domain and content, of the features that stand out most."""
 
     rows: tuple[str, ...]
     columns: tuple[str, ...]
@@ -208,7 +209,13 @@ def measure_domains(
     features = features_of(model, images, names, run.store, options.limit, run.seed, quiet=run.quiet)
     columns = design.question_columns(features.columns)
     passing = None if held is None else held[features.rows]
-    facts = {**vars(options), "seed": run.seed, "data": manifest_hash(images), "rows": len(features)}
+    facts = {
+        "revision": _REVISION,
+        **vars(options),
+        "seed": run.seed,
+        "data": manifest_hash(images),
+        "rows": len(features),
+    }
     kept = KeptParts(parts, {**facts, "weights": features.facts.get("weights_sha256"), "model": features.model})
     return domain_findings(features, columns, options, passing, run, kept)
 
@@ -458,7 +465,7 @@ class _Question:
         return HeatRows(
             rows=tuple(f"{self.domain.levels[some[d]]}, {self.content.levels[able[c]]}" for d, c in rows),
             columns=tuple(map(str, columns)),
-            values=tuple(tuple(round(float(v), 2) for v in chosen[c, d, columns]) for d, c in rows),
+            values=tuple(tuple(round(abs(float(v)), 2) for v in chosen[c, d, columns]) for d, c in rows),
         )
 
     def _cluster(self, name: str, count: int) -> Clusters:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -96,7 +97,8 @@ def _gap_line(what: str, gap: Gap) -> dict[str, Any]:
     return {
         "not trained on": what, "seen %": gap.seen, "unseen %": gap.unseen, "gap %": gap.gap, "low %": gap.low,
         "high %": gap.high, "p": gap.p, "chance %": gap.chance, "other domains %": gap.trained,
-        "gap to these %": gap.trained_gap, "from %": gap.trained_low, "to %": gap.trained_high, "asked": gap.test,
+        "gap to these %": gap.trained_gap, "gap to these, low %": gap.trained_low,
+        "gap to these, high %": gap.trained_high, "asked": gap.test,
         "groups": gap.groups, "trained on": gap.train, "folds": gap.folds,
     }  # fmt: skip
 
@@ -135,35 +137,18 @@ def _gap_section(found: DomainFindings, last: LayerFindings) -> Iterable[Section
 
 def _layer_section(found: DomainFindings) -> Section:
     lines: list[dict[str, Cell]] = []
-    curves: dict[str, list[Point]] = {name: [] for name in ("domain", "shuffled", "seen", "unseen", "overlap")}
     for one in found.layers:
         code, gap, overlap = one.code, one.gap, one.overlap
         lines.append({
             "layer": one.layer, "domain told %": code.score, "low %": code.low, "high %": code.high,
             "labels shuffled %": code.shuffled, "chance %": code.chance, "p": code.p,
             "content, seen %": gap.seen if gap else None, "content, unseen %": gap.unseen if gap else None,
-            "gap %": gap.gap if gap else None, "gap from %": gap.low if gap else None,
-            "gap to %": gap.high if gap else None, "overlap %": overlap.between if overlap else None,
+            "gap %": gap.gap if gap else None, "gap, low %": gap.low if gap else None,
+            "gap, high %": gap.high if gap else None, "overlap %": overlap.between if overlap else None,
             "overlap, same domain %": overlap.within if overlap else None,
             "overlap, other contents %": overlap.others if overlap else None,
             "features standing out": overlap.features if overlap else None,
         })  # fmt: skip
-        curves["domain"].append(Point(x=one.layer, y=code.score, low=code.low, high=code.high))
-        curves["shuffled"].append(Point(x=one.layer, y=code.shuffled, low=code.shuffled_low, high=code.shuffled_high))
-        if gap:
-            curves["seen"].append(Point(x=one.layer, y=gap.seen, low=gap.seen_low, high=gap.seen_high))
-            curves["unseen"].append(Point(x=one.layer, y=gap.unseen, low=gap.unseen_low, high=gap.unseen_high))
-        if overlap:
-            curves["overlap"].append(Point(x=one.layer, y=overlap.between, low=overlap.low, high=overlap.high))
-    names = {
-        "domain": f"{found.domain} told", "shuffled": "labels shuffled", "seen": f"{found.content}, seen",
-        "unseen": f"{found.content}, unseen", "overlap": "overlap of features",
-    }  # fmt: skip
-    series = tuple(
-        Series(name=names[key], points=tuple(points), dashed=key == "shuffled")
-        for key, points in curves.items()
-        if len(points) == len(found.layers)
-    )
     return Section(
         title="By layer",
         about=(
@@ -174,11 +159,46 @@ def _layer_section(found: DomainFindings) -> Section:
             "one domain, how many do in another (Jaccard index); beside it the same content and domain from other "
             "pictures, the most that could be, and other contents in other domains."
         ),
-        charts=(
-            LineChart(title="Told at each layer", x="layer", y="right", series=series, chance=lines[0]["chance %"]),
-        ),
+        charts=_layer_charts(found),
         table=tuple(lines),
     )
+
+
+def _layer_charts(found: DomainFindings) -> tuple[LineChart, ...]:
+    """Return what is told of the domain, of the content, and the overlap, over the layers."""
+
+    def line(name: str, parts: Sequence[Any], ends: Sequence[str], dashed: bool = False) -> Series:
+        points = tuple(
+            Point(
+                x=one.layer, y=getattr(part, ends[0]), low=getattr(part, ends[1]) if len(ends) > 1 else None,
+                high=getattr(part, ends[2]) if len(ends) > 1 else None,
+            )
+            for one, part in zip(found.layers, parts, strict=True)
+            if part is not None and math.isfinite(getattr(part, ends[0]))
+        )  # fmt: skip
+        return Series(name=name, points=points, dashed=dashed)
+
+    def chart(title: str, series: Sequence[Series], chance: float | None, height: str = "right") -> LineChart:
+        return LineChart(title=title, x="layer", y=height, series=tuple(s for s in series if s.points), chance=chance)
+
+    codes, gaps, overlaps = zip(*((one.code, one.gap, one.overlap) for one in found.layers), strict=True)
+    shuffled = ("shuffled", "shuffled_low", "shuffled_high")
+    told = (line(found.domain, codes, ("score", "low", "high")), line("labels shuffled", codes, shuffled, True))
+    charts = [chart(f"{found.domain} told", told, codes[-1].chance)]
+    if any(gaps):
+        named = (
+            line("seen in training", gaps, ("seen", "seen_low", "seen_high")),
+            line("unseen", gaps, ("unseen", "unseen_low", "unseen_high")),
+        )
+        charts.append(chart(f"{found.content} named", named, next(gap.chance for gap in gaps if gap)))
+    if any(overlaps):
+        shared = (
+            line("in two domains", overlaps, ("between", "low", "high")),
+            line("in one domain", overlaps, ("within",), True),
+            line("of two contents", overlaps, ("others",), True),
+        )  # fmt: skip
+        charts.append(chart("Overlap of features", shared, None, "Jaccard index"))
+    return tuple(charts)
 
 
 def _level_section(found: DomainFindings, last: LayerFindings) -> Iterable[Section]:
@@ -229,7 +249,7 @@ def _leak_section(found: DomainFindings) -> Iterable[Section]:
         table=tuple(
             {
                 "factor": one.factor, "levels": one.code.levels, "told %": one.code.score,
-                "told from %": one.code.low, "told to %": one.code.high, "shuffled %": one.code.shuffled,
+                "told, low %": one.code.low, "told, high %": one.code.high, "shuffled %": one.code.shuffled,
                 "chance %": one.code.chance, "p told": one.code_p, "gap %": one.gap.gap if one.gap else None,
                 "low %": one.gap.low if one.gap else None, "high %": one.gap.high if one.gap else None,
                 "p gap": one.gap_p if one.gap else None, "seen %": one.gap.seen if one.gap else None,
