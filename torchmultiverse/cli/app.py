@@ -19,6 +19,7 @@ from torchmultiverse.cli import (  # noqa: F401  (each puts its commands into th
     data,
     dejavu,
     doctor,
+    domains,
     engine,
     evaluate,
     explore,

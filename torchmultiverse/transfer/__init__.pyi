@@ -21,6 +21,10 @@ from .concepts import probe_levels as probe_levels
 from .crossed import Estimate as Estimate
 from .crossed import crossed_difference as crossed_difference
 from .crossed import crossed_mean as crossed_mean
+from .domain_findings import DomainFindings as DomainFindings
+from .domain_findings import DomainOptions as DomainOptions
+from .domain_findings import measure_domains as measure_domains
+from .domain_record import domain_study as domain_study
 from .feature_statistics import FeatureStatistics as FeatureStatistics
 from .log_odds import MeanLogOdds as MeanLogOdds
 from .log_odds import TaskScore as TaskScore
@@ -44,6 +48,8 @@ __all__ = [
     "LevelOptions",
     "MatchedClasses",
     "ProbeProtocol",
+    "DomainFindings",
+    "DomainOptions",
     "Estimate",
     "FeatureStatistics",
     "Level",
@@ -61,8 +67,10 @@ __all__ = [
     "probe_levels",
     "crossed_difference",
     "crossed_mean",
+    "domain_study",
     "make_levels",
     "mean_log_odds",
+    "measure_domains",
     "odds_of",
     "read_nouns",
     "read_synsets",
