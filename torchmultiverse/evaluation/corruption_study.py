@@ -206,8 +206,8 @@ def _by_severity(found: CorruptionErrors, intervals: Intervals) -> Section:
     """The mean over corruptions, by severity, and by family."""
     series, families = [], []
     for one in found.models:
-        points = [Point(x=0, y=one.cells[PLAIN].value, low=one.cells[PLAIN].low, high=one.cells[PLAIN].high)]
-        points = points if PLAIN in one.conditions else []
+        plain = one.cells.get(PLAIN)
+        points = [] if plain is None else [Point(x=0, y=plain.value, low=plain.low, high=plain.high)]
         for severity in one.severities:
             mean = estimate(one, intervals, mean_error(one.names, [severity]))
             points.append(Point(x=severity, y=mean.value, low=mean.low, high=mean.high))
