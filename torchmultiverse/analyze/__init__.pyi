@@ -22,47 +22,70 @@ from .layer_accuracy import Cut as Cut
 from .layer_accuracy import LayerGap as LayerGap
 from .layer_accuracy import ProbeResults as ProbeResults
 from .layer_accuracy import probe_layers as probe_layers
+from .learning import LearningOptions as LearningOptions
+from .learning import learning_order as learning_order
 from .memorization import Memorization as Memorization
 from .memorization import MemorizationOptions as MemorizationOptions
 from .memorization import measure_memorization as measure_memorization
 from .misalignment import Misalignment as Misalignment
 from .misalignment import TrainedRecipe as TrainedRecipe
+from .misalignment import TrainingRecipe as TrainingRecipe
 from .misalignment import measure_misalignment as measure_misalignment
 from .misalignment import parse_recipe as parse_recipe
 from .object_removal import ObjectRemoval as ObjectRemoval
 from .options import RunOptions as RunOptions
 from .probes import PROBES as PROBES
+from .probes import ProbeData as ProbeData
+from .probes import probe_of as probe_of
 from .rcdm import sample as sample
 from .sample_evaluation import SampleEvaluation as SampleEvaluation
 from .sample_evaluation import SamplingOptions as SamplingOptions
 from .sample_evaluation import evaluate_samples as evaluate_samples
+from .settings_grid import GridOptions as GridOptions
+from .settings_grid import parse_vary as parse_vary
+from .settings_grid import settings_grid as settings_grid
+from .splits import FactorTarget as FactorTarget
+from .splits import Split as Split
+from .splits import factor_target as factor_target
+from .splits import split as split
 from .sweeps import MemorizationSweep as MemorizationSweep
 from .sweeps import sweep_memorization as sweep_memorization
+from .trainings import LayerMean as LayerMean
+from .unseen_classes import ClassQuestion as ClassQuestion
+from .unseen_classes import unseen_classes as unseen_classes
 
 __all__ = [
     "PROBES",
     "Analysis",
     "AnalysisOptions",
+    "ClassQuestion",
     "Cut",
     "Experiment",
     "ExperimentSetup",
     "Experiments",
+    "FactorTarget",
+    "GridOptions",
     "HeldOutSplits",
     "LabelBudget",
     "LayerDecoderOptions",
     "LayerGap",
     "LayerGeometry",
+    "LayerMean",
     "LayerSimilarity",
+    "LearningOptions",
     "Memorization",
     "MemorizationOptions",
     "MemorizationSweep",
     "Misalignment",
     "ObjectRemoval",
+    "ProbeData",
     "ProbeResults",
     "RunOptions",
     "SampleEvaluation",
     "SamplingOptions",
+    "Split",
     "TrainedRecipe",
+    "TrainingRecipe",
     "add_memorization",
     "add_samples",
     "analyze_model",
@@ -70,14 +93,21 @@ __all__ = [
     "default_decoder_training",
     "draw_splits",
     "evaluate_samples",
+    "factor_target",
     "image_grid",
+    "learning_order",
     "load_conditioned_decoder",
     "measure_memorization",
     "measure_misalignment",
     "parse_recipe",
+    "parse_vary",
     "probe_layers",
+    "probe_of",
     "run_experiments",
     "sample",
+    "settings_grid",
+    "split",
     "sweep_memorization",
     "train_layer_decoder",
+    "unseen_classes",
 ]

@@ -2,6 +2,7 @@ from . import torch_tools as torch_tools
 from .arrays import array as array
 from .arrays import unit as unit
 from .baseline import HistogramBaseline as HistogramBaseline
+from .blind import without_pictures as without_pictures
 from .clip import ClipModel as ClipModel
 from .contract import Classifier as Classifier
 from .contract import HasAdapterName as HasAdapterName
@@ -111,4 +112,5 @@ __all__ = [
     "tiny_preprocess",
     "torch_tools",
     "unit",
+    "without_pictures",
 ]

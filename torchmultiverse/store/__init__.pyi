@@ -1,10 +1,13 @@
+from .caption_sets import import_captions as import_captions
 from .card import write_card as write_card
 from .combine import diff as diff
 from .combine import merge as merge
 from .corrupted import CorruptedImages as CorruptedImages
+from .corrupted import fitted_depth as fitted_depth
 from .crossing import Crossing as Crossing
 from .exporting import export_folder as export_folder
 from .exporting import export_webdataset as export_webdataset
+from .filtering import rows_where as rows_where
 from .finishing import finish as finish
 from .folder import check_same as check_same
 from .folder import check_vacant as check_vacant
@@ -100,7 +103,9 @@ __all__ = [
     "facts_of",
     "files_to_push",
     "finish",
+    "fitted_depth",
     "huggingface",
+    "import_captions",
     "import_dataset",
     "inspect",
     "leakage",
@@ -114,6 +119,7 @@ __all__ = [
     "push",
     "reading",
     "require_generative_use",
+    "rows_where",
     "spec_of",
     "table_of",
     "verify",
