@@ -15,6 +15,7 @@ from torchmultiverse.cli import (  # noqa: F401  (each puts its commands into th
     catalogue,
     changes,
     compare,
+    corruptions,
     data,
     dejavu,
     doctor,
