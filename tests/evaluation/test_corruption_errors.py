@@ -29,7 +29,7 @@ from torchmultiverse.evaluation.corruption_errors import (
 )
 from torchmultiverse.evaluation.corruption_study import corruption_study
 from torchmultiverse.evaluation.imagenet import imagenet_names
-from torchmultiverse.evaluation.imagenet_c import alexnet_errors, published
+from torchmultiverse.evaluation.imagenet_c import alexnet_errors, published_on_imagenet_c
 from torchmultiverse.models import ModelInfo, as_model
 from torchmultiverse.stats import Intervals
 from torchmultiverse.store import CorruptedImages, ImageList
@@ -98,7 +98,7 @@ def test_the_record_says_it_in_one_sentence_and_its_tables_agree() -> None:
     assert rows["by brightness", "brightness"]["severity 5 %"] == 0.5
     assert rows["by brightness", "brightness"]["plain error %"] == 0
     assert {line["n"] for line in by_type} == {32}
-    assert study.facts["error of a blind guess %"] == 0.5
+    assert study.facts["error of a blind guess"] == "50.0 %"
     pictures = study.sections[3].pictures
     assert [(row.label, len(row.samples)) for row in pictures] == [("brightness", 2), ("gaussian_blur", 2)]
     assert type(study).model_validate(study.model_dump()) == study
@@ -180,7 +180,7 @@ def test_a_ratio_to_a_baseline_is_paired() -> None:
 
 def _imagenet_c(root: Path, names: Sequence[str] = IMAGENET_C, group: str = "") -> Path:
     """Write 15 types × 5 severities of two classes, dark and bright; and the plain pictures beside them."""
-    synsets = published()["synsets"].split()
+    synsets = published_on_imagenet_c()["synsets"].split()
     for synset, level in ((synsets[1], DARK), (synsets[7], BRIGHT)):
         for number in range(4):
             image = Image.new("RGB", (8, 8), (level, level, level + number))

@@ -92,7 +92,7 @@ def layer_study(
             "groups of test pictures": int(found.groups.max()) + 1,
             "pictures of one group are in one part": found.group_column or "rows, one by one",
             "corruptions": len(found.names), "severities": ", ".join(map(str, found.severities)),
-            "error of the most frequent answer %": found.chance,
+            "error of the most frequent answer": _percent(found.chance),
             "shorter side, pixels": options.side or "as it is",
         },
         sections=(*sections, _published()), notes=tuple(_notes(found, ways)), sources=_SOURCES,
@@ -193,7 +193,8 @@ def _conditions(ways: Sequence[WayErrors], intervals: Intervals) -> Section:
         "layer that learnt from other scenes, plain; 'moved' is the squared distance of features to those of the plain "
         "picture over that between two plain pictures; 'direction' is the cosine between that move and the move of "
         "what was rendered: at 1 the filter changes what the model sees as the condition does, at 0 it changes "
-        "something else. Severities of 5 or of nearly 0 are ends: there the filter could not be as strong.",
+        "something else. Where the PSNR of a filter is not that of what was rendered, its severity is at an end (5, or "
+        "15 of types that can go on): it could not be as strong.",
         charts=tuple(_chart(ways, kind) for kind in ("error", "moved")), table=tuple(rows),
         pictures=tuple(_pictures(ways)),
     )  # fmt: skip

@@ -226,7 +226,7 @@ class _Reader:
                     rng = picture_rng(kind, self._run.seed, clean.tobytes())
                     return corrupt(clean, kind, severity, rng, depth)
 
-                found.append(matched_severity(apply, clean, psnr(real, clean)))
+                found.append(matched_severity(apply, clean, psnr(real, clean), CORRUPTIONS[kind].strongest))
                 progress.advance(bar)
         return found
 
