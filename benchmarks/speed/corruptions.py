@@ -36,7 +36,7 @@ def main() -> None:
         print(f"{name:>18} {1000 * took[name]:7.1f} ms", flush=True)
     mean = statistics.mean(took[name] for name in IMAGENET_C)
     print(
-        f"{'mean of the 15':>18} {1000 * mean:7.1f} ms: 1,000 pictures, 15 types, 5 severities {75_000 * mean / 60:.0f} min"
+        f"{'mean of the 15':>18} {1000 * mean:7.1f} ms; 1,000 pictures at five severities: {75_000 * mean / 60:.0f} min"
     )
     images = ImageList([Image.fromarray(np.roll(image, k, 1)) for k in range(64)], [{"label": "a"}] * 64)
     start = time.perf_counter()

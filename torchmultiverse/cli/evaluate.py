@@ -80,7 +80,7 @@ class Corrupting:
         typer.Option(
             "--corruptions",
             help="Score under corruptions instead: all, imagenet-c, a family (noise, blur, weather, digital, extra, "
-            "depth, camera) or names of types, with commas.",
+            "depth, camera) or names of types, with commas. Default: none, and the leaderboard is printed.",
         ),
     ] = None
     severity: Annotated[
@@ -88,7 +88,9 @@ class Corrupting:
     ] = "1,2,3,4,5"
     baseline: Annotated[
         str | None,
-        typer.Option("--baseline", help="With --corruptions: the model, by its name, that errors are relative to."),
+        typer.Option(
+            "--baseline", help="With --corruptions: the model, by its name, that errors are relative to. Default: none."
+        ),
     ] = None
     side: Annotated[
         int,
@@ -100,11 +102,11 @@ class Corrupting:
     ] = 224
     plain: Annotated[
         Path | None,
-        typer.Option("--plain", help="With a folder laid out as ImageNet-C: folder of its plain images by classes."),
+        typer.Option(
+            "--plain",
+            help="With a folder laid out as ImageNet-C: folder of its plain images by classes. Default: none.",
+        ),
     ] = None
-    task: Annotated[
-        str | None, typer.Option("--task", help="With --corruptions: one task. Default: the average of all.")
-    ] = None  # fmt: skip
 
 
 @eval_group.command(
@@ -163,7 +165,7 @@ def _corrupted(
 
     check_folder(out)
     options = CorruptionOptions(
-        asked.corruptions or "all", parse_severities(asked.severity), asked.baseline, asked.task, asked.side or None,
+        asked.corruptions or "all", parse_severities(asked.severity), asked.baseline, None, asked.side or None,
         asked.plain, protocol, encoding.precision, encoding.batch or "auto",
     )  # fmt: skip
     finish(evaluate_corruptions(dataset, models, options, seed, encoding.folder), out, seed)
