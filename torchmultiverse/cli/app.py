@@ -16,6 +16,7 @@ from torchmultiverse.cli import (  # noqa: F401  (each puts its commands into th
     changes,
     compare,
     concepts,
+    corruptions,
     data,
     dejavu,
     doctor,

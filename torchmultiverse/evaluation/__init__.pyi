@@ -30,6 +30,7 @@ from .heldout import held_out as held_out
 from .imagenet import class_map as class_map
 from .imagenet import imagenet_names as imagenet_names
 from .imagenet import logits_of as logits_of
+from .imagenet_c import published_on_imagenet_c as published_on_imagenet_c
 from .names import plain as plain
 from .paired import RowView as RowView
 from .prompts import Prompts as Prompts
@@ -141,6 +142,7 @@ __all__ = [
     "plain",
     "protocols",
     "published_cosines",
+    "published_on_imagenet_c",
     "published_rows",
     "ranked",
     "relative_corruption_error",
