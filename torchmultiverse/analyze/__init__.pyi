@@ -6,6 +6,8 @@ from .analysis import add_memorization as add_memorization
 from .analysis import add_samples as add_samples
 from .analysis import analyze_model as analyze_model
 from .analysis import default_decoder_training as default_decoder_training
+from .class_shift import ClassQuestion as ClassQuestion
+from .class_shift import unseen_classes as unseen_classes
 from .decoders import LayerDecoderOptions as LayerDecoderOptions
 from .decoders import decoder_pixels as decoder_pixels
 from .decoders import image_grid as image_grid
@@ -16,6 +18,9 @@ from .experiment import Experiments as Experiments
 from .experiment_setup import ExperimentSetup as ExperimentSetup
 from .experiments import run_experiments as run_experiments
 from .geometry import LayerGeometry as LayerGeometry
+from .grids import GridOptions as GridOptions
+from .grids import parse_vary as parse_vary
+from .grids import settings_grid as settings_grid
 from .held_out import HeldOutSplits as HeldOutSplits
 from .held_out import draw_splits as draw_splits
 from .layer_accuracy import Cut as Cut
@@ -35,18 +40,19 @@ from .misalignment import parse_recipe as parse_recipe
 from .object_removal import ObjectRemoval as ObjectRemoval
 from .options import RunOptions as RunOptions
 from .probes import PROBES as PROBES
+from .probes import ProbeData as ProbeData
+from .probes import probe_of as probe_of
 from .rcdm import sample as sample
 from .sample_evaluation import SampleEvaluation as SampleEvaluation
 from .sample_evaluation import SamplingOptions as SamplingOptions
 from .sample_evaluation import evaluate_samples as evaluate_samples
-from .settings_grid import GridOptions as GridOptions
-from .settings_grid import parse_vary as parse_vary
-from .settings_grid import settings_grid as settings_grid
+from .splits import FactorTarget as FactorTarget
+from .splits import Split as Split
+from .splits import factor_target as factor_target
+from .splits import split as split
 from .sweeps import MemorizationSweep as MemorizationSweep
 from .sweeps import sweep_memorization as sweep_memorization
 from .trainings import LayerMean as LayerMean
-from .unseen_classes import ClassQuestion as ClassQuestion
-from .unseen_classes import unseen_classes as unseen_classes
 
 __all__ = [
     "PROBES",
@@ -57,6 +63,7 @@ __all__ = [
     "Experiment",
     "ExperimentSetup",
     "Experiments",
+    "FactorTarget",
     "GridOptions",
     "HeldOutSplits",
     "LabelBudget",
@@ -71,10 +78,12 @@ __all__ = [
     "MemorizationSweep",
     "Misalignment",
     "ObjectRemoval",
+    "ProbeData",
     "ProbeResults",
     "RunOptions",
     "SampleEvaluation",
     "SamplingOptions",
+    "Split",
     "TrainedRecipe",
     "TrainingRecipe",
     "add_memorization",
@@ -84,6 +93,7 @@ __all__ = [
     "default_decoder_training",
     "draw_splits",
     "evaluate_samples",
+    "factor_target",
     "image_grid",
     "learning_order",
     "load_conditioned_decoder",
@@ -92,9 +102,11 @@ __all__ = [
     "parse_recipe",
     "parse_vary",
     "probe_layers",
+    "probe_of",
     "run_experiments",
     "sample",
     "settings_grid",
+    "split",
     "sweep_memorization",
     "train_layer_decoder",
     "unseen_classes",

@@ -34,6 +34,9 @@ from .significance import mcnemar as mcnemar
 from .significance import sign_flip as sign_flip
 from .trainings import OverTrainings as OverTrainings
 from .trainings import over_trainings as over_trainings
+from .weighted import LevelPart as LevelPart
+from .weighted import WeightedMean as WeightedMean
+from .weighted import mean_of_levels as mean_of_levels
 
 __all__ = [
     "BINS",
@@ -46,11 +49,13 @@ __all__ = [
     "Contrast",
     "Interval",
     "Intervals",
+    "LevelPart",
     "LowerTailTest",
     "OverTrainings",
     "Paired",
     "Pearson",
     "PowerQuestion",
+    "WeightedMean",
     "auc_interval",
     "auc_of",
     "calibration_of",
@@ -63,6 +68,7 @@ __all__ = [
     "holm",
     "mcnemar",
     "mean_interval",
+    "mean_of_levels",
     "over_trainings",
     "paired_interval",
     "pairs_needed",

@@ -30,6 +30,7 @@ from torchmultiverse.models import ENCODER_CONFIG, build_encoder
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.store import columns_of, manifest_hash, open_images
 from torchmultiverse.train.augment import AugmentedViews
+from torchmultiverse.train.ddm import DomainTerms, refuse_idle
 from torchmultiverse.train.long_tail import long_tail_rows
 from torchmultiverse.train.loop import RUNNING, Loop, LoopSettings, Objective, Schedule, checkpoint_of, cosine, triangle
 from torchmultiverse.train.pairs import NEAR, neighbours_by
@@ -186,6 +187,7 @@ class EncoderObjective(Objective):
         count: of images.
         training: batch size, epochs and seed.
         labels: codes (N,), for ``supervised``.
+        domains: terms beside the loss.
     """
 
     def __init__(
@@ -195,8 +197,9 @@ class EncoderObjective(Objective):
         count: int,
         training: EncoderTraining,
         labels: NDArray[np.int64] | None = None,
+        domains: DomainTerms | None = None,
     ) -> None:
-        self.name = loss.method
+        self.name, self._domains = loss.method, domains
         self._loss, self._views, self._count, self._seed, self._labels = loss, views, count, training.seed, labels
         self._size = min(training.batch_size, count)
         self.steps = count // self._size
@@ -204,7 +207,16 @@ class EncoderObjective(Objective):
 
     @override
     def modules(self) -> dict[str, torch.nn.Module]:
-        return self._loss.modules()
+        return self._loss.modules() | ({"critic": self._domains.critic} if self._domains else {})
+
+    @override
+    def state(self) -> dict[str, Any]:
+        return self._domains.state() if self._domains else {}
+
+    @override
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        if self._domains:
+            self._domains.load_state(state)
 
     @override
     def batches(self, epoch: int) -> Iterator[Any]:
@@ -216,17 +228,20 @@ class EncoderObjective(Objective):
         made = views.prefetched(plan, epoch) if isinstance(views, AugmentedViews) else (views(r, epoch) for r in plan)
         for rows, (one, two) in zip(plan, made, strict=True):
             labels = None if self._labels is None else torch.from_numpy(self._labels[rows])
-            yield one, two, labels, epoch
+            yield one, two, labels, epoch, torch.from_numpy(rows)
 
     @override
     def loss(self, batch: Any) -> torch.Tensor:
-        one, two, labels, epoch = batch
+        one, two, labels, epoch, rows = batch
         one, two = one.to(self.device), two.to(self.device)
-        return self._loss(one, two, None if labels is None else labels.to(self.device), epoch)
+        value = self._loss(one, two, None if labels is None else labels.to(self.device), epoch)
+        return self._domains(value, rows) if self._domains else value
 
     @override
     def after_step(self, step: int) -> None:
         self._loss.follow(step / self._total)
+        if self._domains:
+            self._domains.follow(step / self._total)
 
     @override
     def upgraded(self, checkpoint: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -246,6 +261,7 @@ def fit(
     training: EncoderTraining,
     *,
     labels: NDArray[np.int64] | None = None,
+    domains: DomainTerms | None = None,
     checkpoint: Path | None = None,
     after: Callable[[int, Sequence[float]], None] | None = None,
     quiet: bool = False,
@@ -258,6 +274,7 @@ def fit(
         count: of images.
         training: epochs, batch size, rates, optimizer and seed.
         labels: codes (N,), for ``supervised``.
+        domains: terms beside the loss, of the same network.
         checkpoint: file from which an interrupted run goes on, and which is written after every epoch.
         after: called with the number of epochs done (0 before the first) and the mean loss of each.
         quiet: show no bar.
@@ -268,7 +285,7 @@ def fit(
     """
     if count < 2:
         raise DatasetError(f"{count} images cannot be trained on")
-    objective = EncoderObjective(loss, views, count, training, labels)
+    objective = EncoderObjective(loss, views, count, training, labels, domains)
     settings = LoopSettings(
         epochs=training.epochs, steps=training.epochs * objective.steps, learning_rate=training.learning_rate,
         weight_decay=training.weight_decay, weight_decay_end=training.weight_decay_end, optimizer=training.optimizer,
@@ -314,6 +331,7 @@ def train_encoder(
     torch = tools.need("torch", "training an encoder", "ssl")
 
     training = training or EncoderTraining()
+    refuse_idle(training)
     images = open_images(dataset)
     chosen = np.arange(len(images)) if rows is None else np.asarray(rows)
     columns = columns_of(images)
@@ -323,6 +341,7 @@ def train_encoder(
     labels = None
     if training.method == "supervised":
         labels = _codes(columns, label or ("label" if "label" in columns else "character_name"), chosen)
+    domains = _codes(columns, training.ddm, chosen) if training.ddm else None
     near = training.pairs.startswith(NEAR)
     pairs = _codes(columns, training.pairs, chosen) if training.pairs and not near else None
     folder = Path(out)
@@ -340,6 +359,8 @@ def train_encoder(
         module = build_encoder(config)
         classes = 0 if labels is None else int(labels.max()) + 1
         loss = SelfSupervisedLoss(training.method, module, training.head[-1], classes, training.options)
+        width = int(module.trunk.num_features)  # type: ignore[union-attr, arg-type]
+        terms = None if domains is None else DomainTerms(module, width, domains, training)
     side = round(training.size * 1.25)
     pixels = image_array(images, chosen, side, lambda image: image.resize((side, side)), quiet)
     partners = neighbours_by(training.pairs, images, chosen, training.neighbours, quiet) if near else None
@@ -350,9 +371,12 @@ def train_encoder(
             _save(folder / f"epoch-{epoch:05d}.pt", module)
         table = ["epoch,loss", *(f"{number},{loss:.6g}" for number, loss in enumerate(losses, 1))]
         write_atomic(folder / "losses.csv", ("\n".join(table) + "\n").encode(), sync=False)
+        if terms is not None:
+            write_atomic(folder / "domains.csv", terms.end_epoch().encode(), sync=False)
 
     loop = fit(
-        loss, views, len(chosen), training, labels=labels, checkpoint=folder / RUNNING, after=after, quiet=quiet
+        loss, views, len(chosen), training, labels=labels, domains=terms, checkpoint=folder / RUNNING, after=after,
+        quiet=quiet,
     )  # fmt: skip
     _save(folder / "model.pt", module)
     loop.finish()
