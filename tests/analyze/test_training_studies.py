@@ -13,11 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from torchmultiverse.analyze.layer_accuracy import LayerAccuracy, Reading, layer_readings
-from torchmultiverse.analyze.learning import half_epoch, kept_checkpoints, learned_factor, learning_study
-from torchmultiverse.analyze.misalignment import TrainingRecipe
-from torchmultiverse.analyze.options import RunOptions
-from torchmultiverse.analyze.settings_grid import (
+from torchmultiverse.analyze.class_shift import ClassQuestion, class_split, unseen_classes, unseen_study
+from torchmultiverse.analyze.grids import (
     GridOptions,
     GridPoint,
     GridReading,
@@ -26,7 +23,10 @@ from torchmultiverse.analyze.settings_grid import (
     parse_vary,
     settings_grid,
 )
-from torchmultiverse.analyze.unseen_classes import ClassQuestion, class_split, unseen_classes, unseen_study
+from torchmultiverse.analyze.layer_accuracy import LayerAccuracy, Reading, layer_readings
+from torchmultiverse.analyze.learning import half_epoch, kept_checkpoints, learned_factor, learning_study
+from torchmultiverse.analyze.misalignment import TrainingRecipe
+from torchmultiverse.analyze.options import RunOptions
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.features.extract import Features
 from torchmultiverse.report import write_report
