@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from torchmultiverse.cli import completion
-from torchmultiverse.cli.groups import analyze_group, examples
+from torchmultiverse.cli.groups import analyze_group, examples, train_group
 from torchmultiverse.cli.options import (
     Data,
+    Dataset,
     Factors,
     Features,
     Group,
@@ -141,3 +142,46 @@ def settings(
     options = GridOptions(parse_vary(vary), cross, trained.seeds, factor, trained.group, label)
     run = RunOptions(seed, features_folder(trained.features))
     finish(settings_grid(data, out, options, base, run), out, seed)
+
+
+@train_group.command(
+    "held-out-grid",
+    epilog=examples(
+        "torchmultiverse train held-out-grid data/animals --factor world_name --count 14 --count 34 --out held_out",
+        "torchmultiverse train held-out-grid data/animals --factor character_texture --factor character_scale --each",
+    ),
+)
+@tabular(ROWS)
+@loggable
+def held_out_grid(
+    dataset: Dataset,
+    factor: Annotated[
+        list[str],
+        typer.Option(help="Column whose levels are held out; may be repeated.", autocompletion=completion.columns),
+    ],
+    count: Annotated[
+        list[int] | None, typer.Option(min=1, help="So many levels, drawn at random, are held out; may be repeated.")
+    ] = None,
+    each: Annotated[
+        bool, typer.Option("--each", help="Each level is the only one that is trained on, in turn.")
+    ] = False,
+    keep: Annotated[
+        list[int] | None,
+        typer.Option(help="Classes seen at all levels (C); may be repeated. Default: 0, and 10 and 20 of more."),
+    ] = None,
+    recipe: Annotated[str, typer.Option(help="published (ResNet-50), small (for a laptop), or a file.")] = "small",
+    setting: Settings = None,
+    out: Out = Path("held_out"),
+    seed: Seed = 0,
+) -> None:
+    """Train classifiers for a grid of held-out conditions, each beside its control; writes a page with the curves."""
+    from torchmultiverse.evaluation import held_out_grid as measure
+    from torchmultiverse.evaluation import held_out_questions, held_out_study
+    from torchmultiverse.store import open_images
+    from torchmultiverse.train import classifier_training, parse_settings
+
+    images = open_images(dataset)
+    training = parse_settings(classifier_training(recipe), setting or ())
+    questions = held_out_questions(images, factor, count or (), each)
+    cells = measure(images, questions, keep, training, seed, out)
+    finish(held_out_study(cells, images, training), out, seed)
