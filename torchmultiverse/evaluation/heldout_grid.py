@@ -205,10 +205,11 @@ def _headline(cells: Sequence[HeldOutCell]) -> str:
     worst = max(known, key=lambda cell: cell.result.control - cell.result.accuracy)
     r, trained = worst.result, worst.question.trained
     what = f"{trained} levels" if isinstance(trained, int) else f"{trained} alone"
+    ends = f"{100 * r.accuracy:.0f} % [{100 * r.low:.0f}, {100 * r.high:.0f}]"
+    control = f"{100 * r.control:.0f} % [{100 * r.control_low:.0f}, {100 * r.control_high:.0f}]"
     return (
-        f"Most is lost for {plain(worst.question.factor)} trained on {what} with C = {r.keep}: "
-        f"{100 * r.accuracy:.0f} % [{100 * r.low:.0f}, {100 * r.high:.0f}] of the held-out images are recognised, {100 * r.control:.0f} % "
-        f"[{100 * r.control_low:.0f}, {100 * r.control_high:.0f}] by the control that saw all levels."
+        f"Most is lost for {plain(worst.question.factor)} trained on {what} with C = {r.keep}: {ends} of the held-out "
+        f"images are recognised, {control} by the control that saw all levels."
     )
 
 
