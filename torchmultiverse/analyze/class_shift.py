@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torchmultiverse.analyze.layer_accuracy import LayerGap, Reading, layer_readings
 from torchmultiverse.analyze.misalignment import TrainingRecipe, head_layers, seeded
 from torchmultiverse.analyze.options import RunOptions
+from torchmultiverse.analyze.published import published_sections
 from torchmultiverse.analyze.trainings import by_layer, mean_gap, mean_reading
 from torchmultiverse.errors import DatasetError, nearest
 from torchmultiverse.features import features_of
@@ -222,7 +223,7 @@ def unseen_study(
     return Study(
         kind="unseen", title="Where to cut for classes that were not trained on",
         headline=_headline(gaps, question.column), models=(recipe.name,), dataset=dataset, facts=facts,
-        sections=tuple(sections), notes=tuple(notes),
+        sections=(*sections, *published_sections("unseen")), notes=tuple(notes),
         sources=(
             "F. Bordes et al., Guillotine regularization: why removing layers is needed to improve generalization in "
             "self-supervised learning, TMLR 2023, figure 3b.",

@@ -20,6 +20,7 @@ import numpy as np
 from torchmultiverse.analyze.layer_accuracy import LayerGap, Reading, layer_readings
 from torchmultiverse.analyze.misalignment import halves, seeded
 from torchmultiverse.analyze.options import RunOptions
+from torchmultiverse.analyze.published import published_sections
 from torchmultiverse.analyze.trainings import mean_gap, mean_reading
 from torchmultiverse.errors import DivergedError, ModelError
 from torchmultiverse.features import features_of
@@ -233,7 +234,7 @@ def grid_study(
                 about="Each point is a setting. Below the diagonal the trunk reads better, and the head is better cut "
                 "off. Spreads are standard deviations over settings; p is that of equal spreads (Pitman and Morgan).",
             ),
-            *curves, Section(title="All settings", table=tuple(table)),
+            *curves, Section(title="All settings", table=tuple(table)), *published_sections("settings"),
         ),
         notes=limits,
         sources=(

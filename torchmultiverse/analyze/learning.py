@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from torchmultiverse.analyze.layer_accuracy import Reading, layer_readings
 from torchmultiverse.analyze.options import RunOptions
+from torchmultiverse.analyze.published import published_sections
 from torchmultiverse.analyze.trainings import mean_gap, mean_reading
 from torchmultiverse.documents import Record
 from torchmultiverse.errors import DatasetError, ModelError
@@ -261,7 +262,7 @@ def learning_study(
     )  # fmt: skip
     return Study(
         kind="epochs", title="Which factor is learned first", headline=_headline(found, layers), models=models,
-        dataset=dataset, sections=tuple(sections), notes=limits,
+        dataset=dataset, sections=(*sections, *published_sections("epochs")), notes=limits,
         facts={"trainings": len(read), "checkpoints": ", ".join(map(str, epochs)), "layers": ", ".join(layers),
                "test pictures": len(first.outcomes), "groups by": first.accuracy.group_column or "picture"},
         sources=(
