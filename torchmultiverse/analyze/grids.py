@@ -21,7 +21,7 @@ from torchmultiverse.analyze.layer_accuracy import LayerGap, Reading, layer_read
 from torchmultiverse.analyze.misalignment import halves, seeded
 from torchmultiverse.analyze.options import RunOptions
 from torchmultiverse.analyze.published import published_sections
-from torchmultiverse.analyze.trainings import mean_gap, mean_reading
+from torchmultiverse.analyze.trainings import group_notes, mean_gap, mean_reading
 from torchmultiverse.errors import DivergedError, ModelError
 from torchmultiverse.features import features_of
 from torchmultiverse.paths import component
@@ -218,6 +218,7 @@ def grid_study(
     ]  # fmt: skip
     first = found[0].ends[factors[0]][0]
     limits = (
+        *group_notes(trunk[0] for trunk, _ in found[0].ends.values()),
         "Correlations take the settings as independent draws; they hold for this grid, and another one has another.",
         *(("One training of each setting: differences between neighbouring settings contain chance.",)
           if len(first) == 1 else ()),
