@@ -27,6 +27,9 @@ from .gallery import data_uri as data_uri
 from .gallery import pair_sheet as pair_sheet
 from .gallery import slice_sheet as slice_sheet
 from .heldout import held_out as held_out
+from .heldout_grid import held_out_grid as held_out_grid
+from .heldout_grid import held_out_questions as held_out_questions
+from .heldout_grid import held_out_study as held_out_study
 from .imagenet import class_map as class_map
 from .imagenet import imagenet_names as imagenet_names
 from .imagenet import logits_of as logits_of
@@ -124,6 +127,9 @@ __all__ = [
     "factor_accuracies",
     "factor_scores",
     "held_out",
+    "held_out_grid",
+    "held_out_questions",
+    "held_out_study",
     "imagenet_accuracies",
     "imagenet_names",
     "in_order",
