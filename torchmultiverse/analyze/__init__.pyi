@@ -6,6 +6,8 @@ from .analysis import add_memorization as add_memorization
 from .analysis import add_samples as add_samples
 from .analysis import analyze_model as analyze_model
 from .analysis import default_decoder_training as default_decoder_training
+from .class_shift import ClassQuestion as ClassQuestion
+from .class_shift import unseen_classes as unseen_classes
 from .decoders import LayerDecoderOptions as LayerDecoderOptions
 from .decoders import decoder_pixels as decoder_pixels
 from .decoders import image_grid as image_grid
@@ -16,6 +18,9 @@ from .experiment import Experiments as Experiments
 from .experiment_setup import ExperimentSetup as ExperimentSetup
 from .experiments import run_experiments as run_experiments
 from .geometry import LayerGeometry as LayerGeometry
+from .grids import GridOptions as GridOptions
+from .grids import parse_vary as parse_vary
+from .grids import settings_grid as settings_grid
 from .held_out import HeldOutSplits as HeldOutSplits
 from .held_out import draw_splits as draw_splits
 from .layer_accuracy import Cut as Cut
@@ -41,9 +46,6 @@ from .rcdm import sample as sample
 from .sample_evaluation import SampleEvaluation as SampleEvaluation
 from .sample_evaluation import SamplingOptions as SamplingOptions
 from .sample_evaluation import evaluate_samples as evaluate_samples
-from .settings_grid import GridOptions as GridOptions
-from .settings_grid import parse_vary as parse_vary
-from .settings_grid import settings_grid as settings_grid
 from .splits import FactorTarget as FactorTarget
 from .splits import Split as Split
 from .splits import factor_target as factor_target
@@ -51,8 +53,6 @@ from .splits import split as split
 from .sweeps import MemorizationSweep as MemorizationSweep
 from .sweeps import sweep_memorization as sweep_memorization
 from .trainings import LayerMean as LayerMean
-from .unseen_classes import ClassQuestion as ClassQuestion
-from .unseen_classes import unseen_classes as unseen_classes
 
 __all__ = [
     "PROBES",

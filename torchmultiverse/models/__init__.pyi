@@ -119,6 +119,7 @@ __all__ = [
     "need",
     "register",
     "save_tiny",
+    "split_alias",
     "tiny_config",
     "tiny_preprocess",
     "torch_tools",
