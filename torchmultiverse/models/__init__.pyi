@@ -53,7 +53,7 @@ from .tiny import build_tiny as build_tiny
 from .tiny import save_tiny as save_tiny
 from .tiny import tiny_config as tiny_config
 from .tiny import tiny_preprocess as tiny_preprocess
-from .tokens import KINDS as TOKEN_KINDS
+from .tokens import TOKEN_KINDS as TOKEN_KINDS
 from .tokens import TokenConfig as TokenConfig
 from .tokens import TokenKind as TokenKind
 from .tokens import TokenModel as TokenModel

@@ -24,7 +24,7 @@ from torchmultiverse.models.preprocess import FloatArray
 from torchmultiverse.models.semantic_tokens import WHOLE, scene_tokens
 
 TokenKind = Literal["tokens", "tokens-plain", "patches"]
-KINDS: dict[TokenKind, str] = {
+TOKEN_KINDS: dict[TokenKind, str] = {
     "tokens": "tokens, additive attention", "tokens-plain": "tokens, no additive attention", "patches": "patches",
 }  # fmt: skip
 """Encoders of pictures, and what tables call them."""
@@ -69,8 +69,8 @@ class TokenModel:
         torch = tools.need("torch", "a token encoder")
         from torchmultiverse.models.token_network import CaptionEncoder, PatchEncoder, TokenEncoder
 
-        if config.kind not in KINDS:
-            raise ModelError(f"kind = '{config.kind}': one of {', '.join(KINDS)} is right")
+        if config.kind not in TOKEN_KINDS:
+            raise ModelError(f"kind = '{config.kind}': one of {', '.join(TOKEN_KINDS)} is right")
         if config.width % config.heads or config.size % config.patch:
             raise ModelError(
                 f"width {config.width} of {config.heads} heads, size {config.size} of patches of {config.patch}: the "
@@ -95,7 +95,7 @@ class TokenModel:
     def _about(self) -> None:
         parts = (self.images, self.captions)
         self.info = ModelInfo(
-            KINDS[self.config.kind], "image-text", weights="trained here",
+            TOKEN_KINDS[self.config.kind], "image-text", weights="trained here",
             parameters=sum(tools.parameter_count(part) for part in parts), embedding=self.config.width,
             about=f"{self.config.layers} layers, {self.config.heads} heads, width {self.config.width}",
             text=f"{len(self.config.words)} words, {_LENGTH} at most",
@@ -161,6 +161,11 @@ class TokenModel:
         with torch.no_grad():
             found = self.captions.eval()(torch.from_numpy(self.tokens(texts)))
             return np.asarray(torch.nn.functional.normalize(found, dim=-1), np.float32)
+
+    def rank_weights(self) -> NDArray[np.float64] | None:
+        """Return what the additive attention adds by rank, (8,); ``None`` without it."""
+        bias = getattr(self.images, "bias", None)
+        return None if bias is None else np.asarray(bias.weights().detach(), np.float64)
 
     def modules(self) -> dict[str, Any]:
         """Return what is learnt, by name."""
