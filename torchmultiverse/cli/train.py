@@ -21,7 +21,6 @@ from torchmultiverse.cli.options import (
     Label,
     ModelString,
     Out,
-    Protocol,
     Save,
     Seed,
     Settings,
@@ -167,7 +166,9 @@ def tokens(
         list[str] | None,
         typer.Option(help="tokens, tokens-plain or patches; may be repeated. Default: all three, to compare."),
     ] = None,
-    protocol: Protocol = "minimal_pairs",
+    pairs: Annotated[
+        str, typer.Option(help="Name or path of a protocol of the kind minimal_pairs: what is trained on and asked.")
+    ] = "minimal_pairs",
 ) -> None:
     """Train encoders of objects and of patches on minimal pairs, and compare them on the test split. Research.
 
@@ -184,11 +185,11 @@ def tokens(
         raise typer.BadParameter(f"'{unknown[0]}' is none of {', '.join(TOKEN_KINDS)}", param_hint="--encoder")
     images = MaskedImages(open_dataset(dataset))
     columns = columns_of(images)
-    tasks = minimal_protocol(protocol, "train").compile(columns)
-    tested = minimal_protocol(protocol, "test")
+    tasks = minimal_protocol(pairs, "train").compile(columns)
+    tested = minimal_protocol(pairs, "test")
     tested.compile(columns)  # before anything is trained: what cannot be tested is told
-    pairs = [CaptionPairs(task.name, task.rows.reshape(-1, 2), task.caption_pairs) for task in tasks]
-    models = [train_tokens(images, pairs, out / kind, training, kind) for kind in kinds]
+    shown = [CaptionPairs(task.name, task.rows.reshape(-1, 2), task.caption_pairs) for task in tasks]
+    models = [train_tokens(images, shown, out / kind, training, kind) for kind in kinds]
     found = composition_results([(images, out / "results")], models, protocol=tested, seed=training.seed)
     names = [model.info.name for model in models]
     study = composition_study(found, names, training.seed, "Objects or patches as tokens: minimal pairs (research)")
