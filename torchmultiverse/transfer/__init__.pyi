@@ -2,6 +2,13 @@ from .crossed import Estimate as Estimate
 from .crossed import crossed_difference as crossed_difference
 from .crossed import crossed_mean as crossed_mean
 from .feature_statistics import FeatureStatistics as FeatureStatistics
+from .ladder import Ladder as Ladder
+from .ladder import LadderOptions as LadderOptions
+from .ladder import climb as climb
+from .ladder_classes import read_label_map as read_label_map
+from .ladder_encoders import recipe_of as recipe_of
+from .ladder_groups import parse_groups as parse_groups
+from .ladder_study import ladder_study as ladder_study
 from .log_odds import MeanLogOdds as MeanLogOdds
 from .log_odds import TaskScore as TaskScore
 from .log_odds import mean_log_odds as mean_log_odds
@@ -11,11 +18,18 @@ from .log_odds import task_score as task_score
 __all__ = [
     "Estimate",
     "FeatureStatistics",
+    "Ladder",
+    "LadderOptions",
     "MeanLogOdds",
     "TaskScore",
+    "climb",
     "crossed_difference",
     "crossed_mean",
+    "ladder_study",
     "mean_log_odds",
     "odds_of",
+    "parse_groups",
+    "read_label_map",
+    "recipe_of",
     "task_score",
 ]
