@@ -273,9 +273,10 @@ def _varied(columns: Mapping[str, NDArray[np.generic]], label: str, named: NDArr
             continue
         pairs = len({*zip(values.tolist(), named.tolist(), strict=True)})
         asset = group_of(name) == "assets"
-        if not asset and pairs in (count, len(np.unique(named))):  # it says the class, or the class says it
-            continue
-        if not asset and columns[name].dtype == object and count > 0.5 * len(values):
+        repeats = count <= 0.5 * len(values)
+        if not asset and (pairs == len(np.unique(named)) or (repeats and pairs == count)):
+            continue  # the class says it, or it says the class
+        if not asset and columns[name].dtype == object and not repeats:
             continue  # a name of the picture
         found.append(name)
     return found

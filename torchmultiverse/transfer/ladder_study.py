@@ -218,17 +218,14 @@ def _factors(ladder: Ladder) -> Section:
 
 def _statistics(ladder: Ladder) -> Section:
     lines: list[dict[str, Cell]] = []
-    for plan in ladder.plans:
-        line: dict[str, Cell] = {"step": plan.name}
-        for name in _STATISTICS:
+    for name in _STATISTICS:
+        for plan in ladder.plans:
             values = np.array([run.statistics[name] for run in ladder.runs[plan.name]])
             mean, low, high = over_seeds(values)
-            line |= {name.replace("_", " "): mean}
-            if name == "redundancy":
-                line |= {"low": low, "high": high}
-            else:
-                line |= {f"{name.replace('_', ' ')} from": low, f"{name.replace('_', ' ')} to": high}
-        lines.append(line)
+            lines.append(
+                {"number": name.replace("_", " "), "step": plan.name, "value": mean, "low": low, "high": high,
+                 "seeds": len(values)}
+            )  # fmt: skip
     about = (
         "Of the features of the target's pictures, each of length one. Sparsity: share of numbers below 1e-5. "
         "Intra class: mean distance of two pictures of a class. Redundancy: mean |correlation| of two features. Coding "
