@@ -15,6 +15,7 @@ from typing_extensions import override
 from torchmultiverse.errors import ModelError, nearest
 from torchmultiverse.json_text import read_json
 from torchmultiverse.models import torch_tools as tools
+from torchmultiverse.models.backbone_size import sized_backbone
 from torchmultiverse.models.contract import ModelInfo
 from torchmultiverse.models.modules import ModuleEncoder
 from torchmultiverse.models.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
@@ -25,21 +26,36 @@ if TYPE_CHECKING:
 ENCODER_CONFIG = "config.json"
 
 
-def network(trunk: torch.nn.Module, width: int, widths: Sequence[int]) -> torch.nn.Module:
+def network(trunk: torch.nn.Module, width: int, widths: Sequence[int], prefix: int = 0) -> torch.nn.Module:
     """Return a module with ``trunk`` and ``head``, which gives the trunk's vectors.
 
-    The head has blocks 1 to L: Linear, BatchNorm and ReLU, and in the end Linear without bias.
+    The head has blocks 1 to L: Linear, BatchNorm and ReLU, and in the end Linear without bias. With a prefix it begins
+    with ``split``, which gives what is behind the prefix; ``split.prefix`` gives the prefix.
 
     Args:
         trunk: pictures, or anything, to (N, D).
         width: D.
         widths: of the head's blocks.
+        prefix: first numbers of the trunk's vectors that the head does not see.
 
     Source: F. Bordes et al., *Guillotine regularization*, TMLR 2023, section 4.
     """
     import torch
 
+    class Split(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.prefix = torch.nn.Identity()
+
+        @override
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.prefix(x[:, :prefix])  # so that it can be asked for as a layer
+            return x[:, prefix:]
+
     head = torch.nn.Sequential()
+    if prefix:
+        head.add_module("split", Split())
+        width -= prefix
     for number, wide in enumerate(widths, 1):
         block: torch.nn.Module = torch.nn.Linear(width, wide, bias=False)
         if number < len(widths):
@@ -64,7 +80,7 @@ def build_encoder(config: Mapping[str, Any]) -> torch.nn.Module:
     """Return the untrained network of a configuration: a timm backbone, and a head.
 
     Raises:
-        ModelError: timm has no such backbone.
+        ModelError: timm has no such backbone, none of that width or depth, or a prefix leaves nothing of its vectors.
         MissingExtra: timm is not installed.
     """
     timm = tools.need("timm", "a backbone")
@@ -72,8 +88,14 @@ def build_encoder(config: Mapping[str, Any]) -> torch.nn.Module:
     if not timm.is_model(name):
         raise ModelError(f"timm has no model '{name}'.{nearest(name, timm.list_models())}")
     sized = {"img_size": size} if "vit" in name else {}
-    trunk = timm.create_model(name, pretrained=False, num_classes=0, **sized)
-    return network(trunk, int(trunk.num_features), [int(wide) for wide in config["head"]])
+    trunk = sized_backbone(name, *(float(config.get(f"backbone_{side}", 1.0)) for side in ("width", "depth")), **sized)
+    width, prefix = int(trunk.num_features), int(config["ddm_prefix"]) if config.get("ddm") else 0
+    if prefix >= width:
+        raise ModelError(
+            f"ddm_prefix={prefix} leaves nothing of the {width} numbers of {name}; the source takes a sixteenth, "
+            f"here {max(1, width // 16)}"
+        )
+    return network(trunk, width, [int(wide) for wide in config["head"]], prefix)
 
 
 class SslEncoder(ModuleEncoder):

@@ -18,9 +18,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torchmultiverse.errors import DatasetError, ModelError, nearest
 from torchmultiverse.json_text import read_json
 
-Method = Literal["simclr", "byol", "vicreg", "barlow", "dino", "supervised"]
+Method = Literal["simclr", "byol", "vicreg", "barlow", "dino", "msn", "pmsn", "supervised"]
 Augmentation = Literal["crop", "flip", "color", "gray", "blur", "solarize"]
-Optimizer = Literal["adamw", "lars"]
+Optimizer = Literal["adamw", "lars", "sgd"]
+RateSchedule = Literal["cosine", "triangle", "constant"]
 METHODS: tuple[Method, ...] = get_args(Method)
 AUGMENTATIONS: tuple[Augmentation, ...] = get_args(Augmentation)
 OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
@@ -73,18 +74,34 @@ class EncoderTraining(TrainingSettings):
         size: side of the input in pixels.
         head: widths of the projector.
         epochs, batch_size: times that each image is seen, and images per step.
-        learning_rate, weight_decay: of the optimizer, with a warm-up of a tenth and a cosine schedule.
+        learning_rate: the highest of the optimizer.
+        schedule: of the rate: ``cosine`` after a warm-up of a tenth, ``triangle`` (up in a tenth, down to 0 in a line:
+            one cycle of a cyclic rate), or ``constant``.
+        weight_decay, weight_decay_end: of the optimizer at the first step, and after the last, a cosine between; by
+            default it stays the same.
         augment: of `AUGMENTATIONS`; what a method is made invariant to.
         scale: smallest fraction of the area that a crop keeps.
-        pairs: column whose levels pair images: the second view is of another image of the level; "" for two views of
-            one image.
-        optimizer: ``adamw``, or ``lars`` (momentum 0.9) for large batches, as in the source.
+        pairs: column whose levels pair images: the second view is of another image of the level; ``near:MODEL``: of
+            one of the nearest by that model's features; "" for two views of one image.
+        neighbours: how many of the nearest are taken, for ``near:MODEL``.
+        optimizer: ``adamw``, ``sgd`` (momentum 0.9), or ``lars`` (momentum 0.9) for large batches, as in the source.
+        backbone_width, backbone_depth: factors on the backbone's channels, and on the blocks of each stage.
+        long_tail: column whose levels are seen as often as a power law says; "" for all images.
+        long_tail_power: of that law: the k-th level keeps k^-power of its images.
         options: of the loss, such as ``{"temperature": 0.15}`` or ``{"lambda_param": 25}``, by lightly's names.
         keep: epochs after which a checkpoint is kept; 0 is before training.
+        ddm: column of domains that are kept in the first numbers of the representation and out of the rest, see
+            `torchmultiverse.train.ddm`; "" for no such terms, and then all that begins with ``ddm_`` is nothing.
+        ddm_prefix: how many these first numbers are.
+        ddm_weight: of the method's own loss beside the two terms.
+        ddm_temperature: of similarities of prefixes.
+        ddm_critic: widths of the critic's layers.
+        ddm_steps, ddm_rate, ddm_penalty: of the critic: steps before each of the encoder's, its highest learning rate,
+            and the weight of its gradient penalty.
         seed: of everything that is random.
     """
 
-    method: Method = Field(default="simclr", description="simclr, byol, vicreg, barlow, dino or supervised.")
+    method: Method = Field(default="simclr", description="simclr, byol, vicreg, barlow, dino, msn, pmsn or supervised.")
     backbone: str = Field(default="resnet10t", description="Model of timm.")
     size: int = Field(default=64, ge=8, description="Side of the input in pixels.")
     head: tuple[Annotated[int, Field(ge=1)], ...] = Field(
@@ -93,22 +110,50 @@ class EncoderTraining(TrainingSettings):
     epochs: int = Field(default=20, ge=0, description="Times that each image is seen.")
     batch_size: int = Field(default=128, ge=2, description="Images per step.")
     learning_rate: float = Field(default=1e-3, ge=0, description="Highest learning rate.")
+    schedule: RateSchedule = Field(default="cosine", description="Of the rate: cosine, triangle or constant.")
     weight_decay: float = Field(default=1e-4, ge=0, description="Of the optimizer.")
+    weight_decay_end: float | None = Field(
+        default=None, ge=0, description="Where a cosine takes the weight decay; none to let it be."
+    )
     augment: tuple[Augmentation, ...] = Field(
         default=AUGMENTATIONS,
         description="What views differ in: of crop, flip, color, gray, blur, solarize; none for nothing.",
     )
     scale: float = Field(default=0.2, gt=0, le=1, description="Smallest fraction of the area of a crop.")
     pairs: str = Field(
-        default="", description="Column that pairs images: the second view is of another one of its level."
+        default="",
+        description="Column that pairs images: the second view is of another one of its level; near:MODEL for nearest "
+        "neighbours.",
     )
-    optimizer: Optimizer = Field(default="adamw", description="adamw, or lars for large batches.")
+    neighbours: int = Field(default=1, ge=1, description="Nearest ones taken, with pairs=near:MODEL.")
+    optimizer: Optimizer = Field(default="adamw", description="adamw, sgd, or lars for large batches.")
+    backbone_width: float = Field(default=1.0, gt=0, le=16, description="Factor on the backbone's channels.")
+    backbone_depth: float = Field(default=1.0, gt=0, le=16, description="Factor on the blocks of each stage.")
+    long_tail: str = Field(default="", description="Column whose levels are seen by a power law.")
+    long_tail_power: float = Field(default=1.0, ge=0, description="Of that law: level k keeps k^-power.")
     options: dict[str, int | float] = Field(
         default={}, description="Of the loss, as temperature=0.15 or lambda_param=25; may be repeated."
     )
     keep: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         default=(), description="Epochs whose checkpoints are kept, as 0,5,20."
     )
+    ddm: str = Field(
+        default="", description="Column of domains kept in a prefix of the representation and out of the rest."
+    )
+    ddm_prefix: int = Field(default=24, ge=1, description="With --ddm: numbers of the prefix.")
+    ddm_weight: float = Field(default=0.5, ge=0, description="With --ddm: weight of the method's own loss.")
+    ddm_temperature: float = Field(default=0.5, gt=0, description="With --ddm: of similarities of prefixes.")
+    ddm_critic: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(256, 256), description="With --ddm: widths of the critic."
+    )
+    ddm_steps: int = Field(default=5, ge=1, description="With --ddm: steps of the critic for one of the encoder.")
+    ddm_rate: float = Field(default=5e-3, ge=0, description="With --ddm: highest learning rate of the critic.")
+    ddm_penalty: float = Field(default=10.0, ge=0, description="With --ddm: weight of the critic's gradient penalty.")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the settings as plain data; without a domain nothing is said of domains."""
+        plain = super().as_dict()
+        return plain if self.ddm else {name: v for name, v in plain.items() if not name.startswith("ddm")}
 
 
 class ClipTraining(TrainingSettings):

@@ -1,4 +1,4 @@
-"""Trains encoders with a projector: SimCLR, BYOL, VICReg, Barlow Twins, DINO and supervised.
+"""Trains encoders with a projector: SimCLR, BYOL, VICReg, Barlow Twins, DINO, MSN without masks, and supervised.
 
 Losses are those of the library ``lightly``. Everything that is random comes from a seed: first weights, order, and the
 crops and colours of each image in each epoch, so that a run that was interrupted and continued is the run that was
@@ -25,11 +25,15 @@ from typing_extensions import override
 from torchmultiverse.errors import DatasetError, ModelError, nearest
 from torchmultiverse.features import image_array
 from torchmultiverse.files import write_atomic
+from torchmultiverse.json_text import read_json
 from torchmultiverse.models import ENCODER_CONFIG, build_encoder
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.store import columns_of, manifest_hash, open_images
 from torchmultiverse.train.augment import AugmentedViews
-from torchmultiverse.train.loop import RUNNING, Loop, LoopSettings, Objective, checkpoint_of, cosine
+from torchmultiverse.train.ddm import DomainTerms, refuse_idle
+from torchmultiverse.train.long_tail import long_tail_rows
+from torchmultiverse.train.loop import RUNNING, Loop, LoopSettings, Objective, Schedule, checkpoint_of, cosine, triangle
+from torchmultiverse.train.pairs import NEAR, neighbours_by
 from torchmultiverse.train.settings import METHODS, EncoderTraining
 
 if TYPE_CHECKING:
@@ -72,7 +76,9 @@ class SelfSupervisedLoss:
         if method not in METHODS:
             raise ModelError(f"no method '{method}'.{nearest(method, METHODS)}")
         self.method, self.module, options = method, module, dict(options or {})
-        self.momentum = float(options.pop("momentum", 0.996)) if method in ("byol", "dino") else 0.0
+        taught = method in ("byol", "dino", *_PROTOTYPES)
+        self.momentum = float(options.pop("momentum", 0.996)) if taught else 0.0
+        prototypes = int(options.pop("prototypes", 256)) if method in _PROTOTYPES else 0
         self.extra: torch.nn.Module = torch.nn.Identity()
         self.teacher: torch.nn.Module | None = None
         self.loss: Any = _loss_of(method, width, options)
@@ -82,10 +88,12 @@ class SelfSupervisedLoss:
             self.extra = torch.nn.Sequential(
                 torch.nn.BatchNorm1d(width), torch.nn.ReLU(), torch.nn.Linear(width, classes)
             )
-        if method in ("byol", "dino"):
+        if taught:
             self.teacher = copy.deepcopy(module)
             for parameter in self.teacher.parameters():
                 parameter.requires_grad_(False)
+        if prototypes:
+            self.extra = torch.nn.Linear(width, prototypes, bias=False)  # its rows are the centres of clusters
         if method == "byol":
             self.extra = torch.nn.Sequential(
                 torch.nn.Linear(width, 2 * width), torch.nn.BatchNorm1d(2 * width), torch.nn.ReLU(),
@@ -117,6 +125,10 @@ class SelfSupervisedLoss:
         if self.method == "dino":
             value = self.loss(list(targets), [first, second], epoch=epoch)
             return value
+        if self.method in _PROTOTYPES:  # each view is told the cluster of the other
+            centres: Any = self.extra.weight
+            value = (self.loss(first, targets[1], centres) + self.loss(second, targets[0], centres)) / 2
+            return value
         predicted = self.extra(torch.cat([first, second])).chunk(2)
         # 2 − 2 cos in both directions; the library's loss is −cos.
         value = 4 + 2 * (self.loss(predicted[0], targets[1]) + self.loss(predicted[1], targets[0]))
@@ -136,6 +148,11 @@ class SelfSupervisedLoss:
                 held.copy_(new)
 
 
+_PROTOTYPES = ("msn", "pmsn")
+"""Methods that give views to clusters: ``msn`` to equally large ones, ``pmsn`` to ones that follow a power law."""
+_SCHEDULES: Mapping[str, Schedule | None] = {"cosine": cosine(), "triangle": triangle(), "constant": None}
+
+
 def _loss_of(method: str, width: int, options: dict[str, Any]) -> Any:
     """Return the loss function of a method, a module.
 
@@ -152,7 +169,8 @@ def _loss_of(method: str, width: int, options: dict[str, Any]) -> Any:
         losses = tools.need("lightly.loss", "self-supervised training", "ssl")
         made = {
             "simclr": losses.NTXentLoss, "vicreg": losses.VICRegLoss, "barlow": losses.BarlowTwinsLoss,
-            "byol": losses.NegativeCosineSimilarity, "dino": losses.DINOLoss,
+            "byol": losses.NegativeCosineSimilarity, "dino": losses.DINOLoss, "msn": losses.MSNLoss,
+            "pmsn": losses.PMSNLoss,
         }[method]  # fmt: skip
     try:
         return made(**{**defaults.get(method, {}), **options})
@@ -169,6 +187,7 @@ class EncoderObjective(Objective):
         count: of images.
         training: batch size, epochs and seed.
         labels: codes (N,), for ``supervised``.
+        domains: terms beside the loss.
     """
 
     def __init__(
@@ -178,8 +197,9 @@ class EncoderObjective(Objective):
         count: int,
         training: EncoderTraining,
         labels: NDArray[np.int64] | None = None,
+        domains: DomainTerms | None = None,
     ) -> None:
-        self.name = loss.method
+        self.name, self._domains = loss.method, domains
         self._loss, self._views, self._count, self._seed, self._labels = loss, views, count, training.seed, labels
         self._size = min(training.batch_size, count)
         self.steps = count // self._size
@@ -187,7 +207,16 @@ class EncoderObjective(Objective):
 
     @override
     def modules(self) -> dict[str, torch.nn.Module]:
-        return self._loss.modules()
+        return self._loss.modules() | ({"critic": self._domains.critic} if self._domains else {})
+
+    @override
+    def state(self) -> dict[str, Any]:
+        return self._domains.state() if self._domains else {}
+
+    @override
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        if self._domains:
+            self._domains.load_state(state)
 
     @override
     def batches(self, epoch: int) -> Iterator[Any]:
@@ -199,17 +228,20 @@ class EncoderObjective(Objective):
         made = views.prefetched(plan, epoch) if isinstance(views, AugmentedViews) else (views(r, epoch) for r in plan)
         for rows, (one, two) in zip(plan, made, strict=True):
             labels = None if self._labels is None else torch.from_numpy(self._labels[rows])
-            yield one, two, labels, epoch
+            yield one, two, labels, epoch, torch.from_numpy(rows)
 
     @override
     def loss(self, batch: Any) -> torch.Tensor:
-        one, two, labels, epoch = batch
+        one, two, labels, epoch, rows = batch
         one, two = one.to(self.device), two.to(self.device)
-        return self._loss(one, two, None if labels is None else labels.to(self.device), epoch)
+        value = self._loss(one, two, None if labels is None else labels.to(self.device), epoch)
+        return self._domains(value, rows) if self._domains else value
 
     @override
     def after_step(self, step: int) -> None:
         self._loss.follow(step / self._total)
+        if self._domains:
+            self._domains.follow(step / self._total)
 
     @override
     def upgraded(self, checkpoint: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -229,6 +261,7 @@ def fit(
     training: EncoderTraining,
     *,
     labels: NDArray[np.int64] | None = None,
+    domains: DomainTerms | None = None,
     checkpoint: Path | None = None,
     after: Callable[[int, Sequence[float]], None] | None = None,
     quiet: bool = False,
@@ -241,6 +274,7 @@ def fit(
         count: of images.
         training: epochs, batch size, rates, optimizer and seed.
         labels: codes (N,), for ``supervised``.
+        domains: terms beside the loss, of the same network.
         checkpoint: file from which an interrupted run goes on, and which is written after every epoch.
         after: called with the number of epochs done (0 before the first) and the mean loss of each.
         quiet: show no bar.
@@ -251,10 +285,11 @@ def fit(
     """
     if count < 2:
         raise DatasetError(f"{count} images cannot be trained on")
-    objective = EncoderObjective(loss, views, count, training, labels)
+    objective = EncoderObjective(loss, views, count, training, labels, domains)
     settings = LoopSettings(
         epochs=training.epochs, steps=training.epochs * objective.steps, learning_rate=training.learning_rate,
-        weight_decay=training.weight_decay, optimizer=training.optimizer, schedule=cosine(), seed=training.seed,
+        weight_decay=training.weight_decay, weight_decay_end=training.weight_decay_end, optimizer=training.optimizer,
+        schedule=_SCHEDULES[training.schedule], seed=training.seed,
     )  # fmt: skip
     return Loop(
         objective,
@@ -290,19 +325,25 @@ def train_encoder(
 
     Raises:
         DatasetError: no such column, or the folder holds an encoder that was trained otherwise.
-        ModelError: no such backbone, or option of the loss.
+        ModelError: no such backbone, model that pairs images, or option of the loss.
         MissingExtra: lightly, timm or torchvision is not installed.
     """
     torch = tools.need("torch", "training an encoder", "ssl")
 
     training = training or EncoderTraining()
+    refuse_idle(training)
     images = open_images(dataset)
     chosen = np.arange(len(images)) if rows is None else np.asarray(rows)
     columns = columns_of(images)
+    if training.long_tail:
+        rng = np.random.default_rng((training.seed, 1))
+        chosen = chosen[long_tail_rows(_codes(columns, training.long_tail, chosen), training.long_tail_power, rng)]
     labels = None
     if training.method == "supervised":
         labels = _codes(columns, label or ("label" if "label" in columns else "character_name"), chosen)
-    pairs = _codes(columns, training.pairs, chosen) if training.pairs else None
+    domains = _codes(columns, training.ddm, chosen) if training.ddm else None
+    near = training.pairs.startswith(NEAR)
+    pairs = _codes(columns, training.pairs, chosen) if training.pairs and not near else None
     folder = Path(out)
     config = {
         **training.as_dict(),
@@ -318,18 +359,24 @@ def train_encoder(
         module = build_encoder(config)
         classes = 0 if labels is None else int(labels.max()) + 1
         loss = SelfSupervisedLoss(training.method, module, training.head[-1], classes, training.options)
+        width = int(module.trunk.num_features)  # type: ignore[union-attr, arg-type]
+        terms = None if domains is None else DomainTerms(module, width, domains, training)
     side = round(training.size * 1.25)
     pixels = image_array(images, chosen, side, lambda image: image.resize((side, side)), quiet)
-    views = AugmentedViews(pixels, training.size, training.augment, training.scale, training.seed, pairs)
+    partners = neighbours_by(training.pairs, images, chosen, training.neighbours, quiet) if near else None
+    views = AugmentedViews(pixels, training.size, training.augment, training.scale, training.seed, pairs, partners)
 
     def after(epoch: int, losses: Sequence[float]) -> None:
         if epoch in training.keep:
             _save(folder / f"epoch-{epoch:05d}.pt", module)
         table = ["epoch,loss", *(f"{number},{loss:.6g}" for number, loss in enumerate(losses, 1))]
         write_atomic(folder / "losses.csv", ("\n".join(table) + "\n").encode(), sync=False)
+        if terms is not None:
+            write_atomic(folder / "domains.csv", terms.end_epoch().encode(), sync=False)
 
     loop = fit(
-        loss, views, len(chosen), training, labels=labels, checkpoint=folder / RUNNING, after=after, quiet=quiet
+        loss, views, len(chosen), training, labels=labels, domains=terms, checkpoint=folder / RUNNING, after=after,
+        quiet=quiet,
     )  # fmt: skip
     _save(folder / "model.pt", module)
     loop.finish()
@@ -351,7 +398,9 @@ def _claim(folder: Path, config: Mapping[str, Any]) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     text = (json.dumps(config, indent=1) + "\n").encode()
-    if (folder / ENCODER_CONFIG).exists() and json.loads((folder / ENCODER_CONFIG).read_text()) != json.loads(text):
+    held = folder / ENCODER_CONFIG
+    # A setting that an older version did not have had its usual value.
+    if held.exists() and {**EncoderTraining().as_dict(), **read_json(held.read_text("utf-8"))} != json.loads(text):
         raise DatasetError(f"{folder} holds an encoder that was trained otherwise; choose another folder")
     write_atomic(folder / ENCODER_CONFIG, text)
 

@@ -1,3 +1,7 @@
+from .concept_levels import Concept as Concept
+from .concept_levels import ConceptLevels as ConceptLevels
+from .concept_levels import Level as Level
+from .concept_levels import make_levels as make_levels
 from .crossed import Estimate as Estimate
 from .crossed import crossed_difference as crossed_difference
 from .crossed import crossed_mean as crossed_mean
@@ -14,13 +18,21 @@ from .log_odds import TaskScore as TaskScore
 from .log_odds import mean_log_odds as mean_log_odds
 from .log_odds import odds_of as odds_of
 from .log_odds import task_score as task_score
+from .wordnet import Synset as Synset
+from .wordnet import WordNet as WordNet
+from .wordnet import read_nouns as read_nouns
+from .wordnet import shipped_wordnet as shipped_wordnet
 
 __all__ = [
+    "Concept",
+    "ConceptLevels",
     "Estimate",
     "FeatureStatistics",
     "Ladder",
     "LadderOptions",
+    "Level",
     "MeanLogOdds",
+    "Synset",
     "TaskScore",
     "climb",
     "crossed_difference",
@@ -31,5 +43,13 @@ __all__ = [
     "parse_groups",
     "read_label_map",
     "recipe_of",
+    "WordNet",
+    "crossed_difference",
+    "crossed_mean",
+    "make_levels",
+    "mean_log_odds",
+    "odds_of",
+    "read_nouns",
+    "shipped_wordnet",
     "task_score",
 ]
