@@ -91,7 +91,8 @@ def _steps(ladder: Ladder) -> Section:
         lines.append(
             {"step": plan.name, "target top-1 %": found.value, **_ends(found), "own pictures %": mine.value,
              "own low %": mine.low, "own high %": mine.high, "n": found.n, "groups": found.groups,
-             "trained on": ladder.runs[plan.name][0].trained, "free": ", ".join(plan.free) or "nothing"}
+             "trained on": ladder.runs[plan.name][0].trained}
+            | ({"free": ", ".join(plan.free) or "nothing"} if ladder.groups else {})
         )  # fmt: skip
     chart = LineChart(
         title="Accuracy by step", x="step", y="top-1", chance=_chance(ladder),
