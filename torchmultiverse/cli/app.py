@@ -25,6 +25,7 @@ from torchmultiverse.cli import (  # noqa: F401  (each puts its commands into th
     evaluate,
     explore,
     farm,
+    ladder,
     leaderboard,
     models,
     power,

@@ -26,6 +26,13 @@ from .domain_findings import DomainOptions as DomainOptions
 from .domain_findings import measure_domains as measure_domains
 from .domain_record import domain_study as domain_study
 from .feature_statistics import FeatureStatistics as FeatureStatistics
+from .ladder import Ladder as Ladder
+from .ladder import LadderOptions as LadderOptions
+from .ladder import climb as climb
+from .ladder_classes import read_label_map as read_label_map
+from .ladder_encoders import recipe_of as recipe_of
+from .ladder_groups import parse_groups as parse_groups
+from .ladder_study import ladder_study as ladder_study
 from .log_odds import MeanLogOdds as MeanLogOdds
 from .log_odds import TaskScore as TaskScore
 from .log_odds import mean_log_odds as mean_log_odds
@@ -52,10 +59,21 @@ __all__ = [
     "DomainOptions",
     "Estimate",
     "FeatureStatistics",
+    "Ladder",
+    "LadderOptions",
     "Level",
     "MeanLogOdds",
     "Synset",
     "TaskScore",
+    "climb",
+    "crossed_difference",
+    "crossed_mean",
+    "ladder_study",
+    "mean_log_odds",
+    "odds_of",
+    "parse_groups",
+    "read_label_map",
+    "recipe_of",
     "WordNet",
     "concept_data",
     "concept_study",
