@@ -15,10 +15,10 @@ from PIL import Image
 
 pytest.importorskip("torch")
 
-from torchmultiverse.errors import DatasetError  # noqa: E402
-from torchmultiverse.scenes import class_table  # noqa: E402
-from torchmultiverse.store import ImageList  # noqa: E402
-from torchmultiverse.transfer import (  # noqa: E402
+from torchmultiverse.errors import DatasetError
+from torchmultiverse.scenes import class_table
+from torchmultiverse.store import ImageList
+from torchmultiverse.transfer import (
     ALL,
     ConceptData,
     ConceptLevels,
@@ -32,10 +32,10 @@ from torchmultiverse.transfer import (  # noqa: E402
     probe_levels,
     shipped_wordnet,
 )
-from torchmultiverse.transfer.concept_factors import appearance_split, equal_pictures, shared_factors  # noqa: E402
-from torchmultiverse.transfer.concept_probes import ClassPictures, _problem, held_out, most_shots  # noqa: E402
-from torchmultiverse.transfer.concept_study import costs_more  # noqa: E402
-from torchmultiverse.transfer.concepts import AppearanceCost, Share  # noqa: E402
+from torchmultiverse.transfer.concept_factors import appearance_split, equal_pictures, shared_factors
+from torchmultiverse.transfer.concept_probes import ClassPictures, _problem, held_out, most_shots
+from torchmultiverse.transfer.concept_study import costs_more
+from torchmultiverse.transfer.concepts import AppearanceCost, Share
 
 ORDER = json.loads((Path(__file__).parent / "published_order.json").read_text())
 
@@ -175,7 +175,9 @@ def codes_of(values: np.ndarray) -> np.ndarray:
     return np.unique(np.asarray(values, object).astype(str), return_inverse=True)[1]
 
 
-def appearances(data: ConceptData, seed: int = 0, pose: float = 0.0, world: float = 0.0, far: float = 1.0) -> np.ndarray:
+def appearances(
+    data: ConceptData, seed: int = 0, pose: float = 0.0, world: float = 0.0, far: float = 1.0
+) -> np.ndarray:
     """Features of a class, that turn into those of another class with the yaw or the world as far as is said."""
     rng = np.random.default_rng(seed)
     names = codes_of(data.labels)
