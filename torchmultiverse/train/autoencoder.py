@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 WEIGHTS = "autoencoder.pt"
 _ROWS = 4096
+_LEAST_STEPS = 250
+"""Between two checkpoints; few inputs are seen several times."""
 
 
 class SparseAutoencoder:
@@ -123,7 +126,9 @@ class AutoencoderObjective(Objective):
         self._rows, self._training = rows, training
         size, latents = rows.shape[1], training.width * rows.shape[1]
         self._size = min(training.batch_size, len(rows))
-        self.steps = max(1, len(rows) // self._size)
+        each = max(1, len(rows) // self._size)
+        self._passes = math.ceil(_LEAST_STEPS / each)
+        self.steps = self._passes * each
         drawn = np.random.default_rng(training.seed).normal(size=(latents, size)).astype(np.float32)
         directions = torch.nn.functional.normalize(torch.from_numpy(drawn), dim=1)
         self.module = torch.nn.Module()
@@ -140,10 +145,11 @@ class AutoencoderObjective(Objective):
     def batches(self, epoch: int) -> Iterator[Any]:
         import torch
 
-        order = np.random.default_rng((self._training.seed, epoch)).permutation(len(self._rows))
-        for step in range(self.steps):
-            index = order[step * self._size : (step + 1) * self._size]
-            yield torch.from_numpy(self._rows[index]).to(self.device)
+        rng = np.random.default_rng((self._training.seed, epoch))
+        for _ in range(self._passes):
+            order = rng.permutation(len(self._rows))
+            for start in range(0, len(order) - self._size + 1, self._size):
+                yield torch.from_numpy(self._rows[order[start : start + self._size]]).to(self.device)
 
     @override
     def loss(self, batch: Any) -> torch.Tensor:

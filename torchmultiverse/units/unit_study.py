@@ -145,7 +145,7 @@ class _Kind:
 
     def areas(self) -> NDArray[np.float64]:
         """Return the AUROC of each unit's best expression in the other half; 1/2 where it cannot be told."""
-        return np.nan_to_num(np.array([one.area for one in self.held_out]), nan=0.5)
+        return np.asarray(np.nan_to_num(np.array([one.area for one in self.held_out]), nan=0.5))
 
 
 def study_units(
@@ -279,8 +279,8 @@ def _study(
     tally = Counter(_factors(unit) for unit in detectors)
     most = f"; most of them {plain(tally.most_common(1)[0][0])}" if tally else ""
     headline = (
-        f"{len(detectors):,} of {units:,} units of {layer} detect a value or two (at most {100 * options.rate:.0f} % of "
-        f"them by chance){most}; {explained:,} are explained by it."
+        f"{len(detectors):,} of {units:,} units of {layer} detect a value or two (at most {100 * options.rate:.0f} % "
+        f"of them by chance){most}; {explained:,} are explained by it."
     )
     return Study(
         kind="units", title=f"What the units of {features.model} detect", headline=headline, models=(features.model,),
@@ -334,8 +334,8 @@ def _compared(kinds: Sequence[_Kind]) -> Section:
     ]  # fmt: skip
     return Section(
         title="How well anything is detected",
-        about="The AUROC of each unit's best expression, the best first. Random directions show what any direction of the layer "
-        "detects. Monosemanticity: how alike, in their factors, the pictures are that make a unit active.",
+        about="The AUROC of each unit's best expression, the best first. Random directions show what any direction of "
+        "the layer detects. Monosemanticity: how alike, in their factors, the pictures are that make a unit active.",
         charts=(
             LineChart(
                 title="AUROC by share of units", x="share of units, %", y="AUROC", series=tuple(series),
