@@ -24,7 +24,7 @@ from torchmultiverse.stats import auc_interval, auc_of
 from torchmultiverse.store import ImageSet, open_images
 from torchmultiverse.study import Bar, BarChart, Cell, ImageRow, LineChart, Point, Section, Series, Study
 from torchmultiverse.train import AutoencoderTraining, SparseAutoencoder, kept_autoencoder, train_autoencoder
-from torchmultiverse.units.detection import Concepts, Detections, UnitDetections, detect, parts
+from torchmultiverse.units.detection import Concepts, Detections, Expression, UnitDetections, detect, parts
 from torchmultiverse.units.semanticity import factor_embeddings, monosemanticity
 
 NEURONS, DIRECTIONS, LATENTS = "neurons", "random directions", "sparse latents"
@@ -258,7 +258,7 @@ def _lines(kind: _Kind) -> list[dict[str, Cell]]:
             ends = auc_interval(held_out.area, held_out.inside, held_out.outside)
         found.append(
             {
-                "kind": kind.name, "unit": unit.unit, "detects": str(unit.expressions[0]) if known else "nothing",
+                "kind": kind.name, "unit": unit.unit, "detects": _said(unit.expressions[0]) if known else "nothing",
                 "AUROC": held_out.area, "low": ends[0], "high": ends[1], "IoU": held_out.overlap,
                 "pictures": held_out.inside, "AUROC where searched": unit.areas[0] if known else None,
                 "best single value": unit.best_single, "false-discovery rate": unit.q, "monosemanticity": float(alike),
@@ -305,6 +305,14 @@ def _study(
         ),
         sources=SOURCES,
     )  # fmt: skip
+
+
+def _said(expression: Expression) -> str:
+    """Return an expression as people say it."""
+    first = f"{plain(expression.first[0])} {expression.first[1]}"
+    if expression.second is None:
+        return first
+    return f"{first} {expression.operator} {plain(expression.second[0])} {expression.second[1]}"
 
 
 def _factors(unit: UnitDetections) -> str:
@@ -375,7 +383,7 @@ def _by_factor(kind: _Kind) -> Section:
 def _table(kind: _Kind, lines: Sequence[Mapping[str, Cell]]) -> Section:
     mine = [line for line in lines if line["kind"] == kind.name]
     mine.sort(key=lambda line: -float(line["AUROC"] or 0))
-    left_out = ("kind", "detector")
+    left_out = ("kind", "detector", "AUROC where searched", "false-discovery rate")
     return Section(
         title="The surest units",
         about=f"The {min(_SHOWN, len(mine))} units with the highest AUROC of {len(mine):,}; all are in units.csv.",
@@ -396,7 +404,7 @@ def _pictures(kind: _Kind, images: ImageSet, features: Features) -> Section:
         order = np.argsort(-kind.activations[:, unit.unit], kind="stable")[:_PICTURES]
         asked = [int(features.rows[k]) for k in order]
         found = [EncodedImage(data=thumbnail(rgb(image))) for image in images.iter_images(asked)]
-        rows.append(ImageRow(label=f"unit {unit.unit}: {name}", inputs=(), samples=tuple(found)))
+        rows.append(ImageRow(label=f"unit {unit.unit}: {_said(unit.expressions[0])}", inputs=(), samples=tuple(found)))
     return Section(
         title="Their most active pictures",
         about="Of units that detect different things: the pictures that make them most active.",
