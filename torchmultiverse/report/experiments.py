@@ -103,5 +103,5 @@ def _text(name: str, value: Any) -> str:
     if name.endswith("%"):
         return f"{100 * value:.1f}"
     if isinstance(value, float):
-        return f"{value:,.2f}" if abs(value) >= 1 or value == 0 else f"{value:.2g}"
+        return f"{value:,.2f}" if abs(value) >= 0.01 or value == 0 else f"{value:.2g}"
     return f"{value:,}"
