@@ -127,7 +127,7 @@ export const createState = (channel: Channel, store: Storage | null = null) => {
           factors.value = event.factors;
           captions.value = event.captions.join("\n");
         }
-        look(true); // an engine that came back says nothing of why it had gone
+        if (!first || !event.shown) look(true); // an engine that came back says nothing of why it had gone
         break;
       }
       case "picture":
