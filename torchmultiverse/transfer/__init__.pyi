@@ -1,18 +1,18 @@
 from .concept_classes import MatchedClasses as MatchedClasses
 from .concept_classes import match_classes as match_classes
 from .concept_classes import read_synsets as read_synsets
-from .concept_data import ConceptData as ConceptData
-from .concept_data import LevelOptions as LevelOptions
-from .concept_data import concept_data as concept_data
-from .concept_data import levels_from as levels_from
+from .concept_pictures import ConceptData as ConceptData
+from .concept_pictures import LevelOptions as LevelOptions
+from .concept_pictures import concept_data as concept_data
+from .concept_pictures import levels_from as levels_from
 from .concept_levels import Concept as Concept
 from .concept_levels import ConceptLevels as ConceptLevels
 from .concept_levels import Level as Level
 from .concept_levels import make_levels as make_levels
 from .concept_probes import ALL as ALL
 from .concept_probes import ProbeProtocol as ProbeProtocol
-from .concept_study import concept_study as concept_study
-from .concept_study import levels_study as levels_study
+from .concept_record import concept_study as concept_study
+from .concept_record import levels_study as levels_study
 from .concepts import SHOTS as SHOTS
 from .concepts import ConceptOptions as ConceptOptions
 from .concepts import ConceptResults as ConceptResults
@@ -40,30 +40,28 @@ __all__ = [
     "ConceptLevels",
     "ConceptOptions",
     "ConceptResults",
-    "Level",
-    "LevelOptions",
-    "MatchedClasses",
-    "ProbeProtocol",
     "Estimate",
     "FeatureStatistics",
     "Level",
+    "LevelOptions",
+    "MatchedClasses",
     "MeanLogOdds",
+    "ProbeProtocol",
     "Synset",
     "TaskScore",
     "WordNet",
     "concept_data",
     "concept_study",
+    "crossed_difference",
+    "crossed_mean",
     "levels_from",
     "levels_study",
     "make_levels",
     "match_classes",
-    "measure_concepts",
-    "probe_levels",
-    "crossed_difference",
-    "crossed_mean",
-    "make_levels",
     "mean_log_odds",
+    "measure_concepts",
     "odds_of",
+    "probe_levels",
     "read_nouns",
     "read_synsets",
     "shipped_wordnet",
