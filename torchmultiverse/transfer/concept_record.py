@@ -206,7 +206,7 @@ def _few(results: ConceptResults) -> Iterator[Section]:
     )  # fmt: skip
     table = tuple(
         {
-            "model": one.model, "level": one.level, "pictures of each class": "all" if one.shots == ALL else one.shots,
+            "model": one.model, "level": one.level, "pictures of each class": "all" if one.shots == ALL else str(one.shots),
             "accuracy %": one.accuracy, "low %": one.low, "high %": one.high, "std over seeds %": one.probed.spread,
             "chance %": whole[one.level].chance, "setting": _setting(one), "converged %": one.probed.converged,
         }
