@@ -21,7 +21,18 @@ from .concepts import probe_levels as probe_levels
 from .crossed import Estimate as Estimate
 from .crossed import crossed_difference as crossed_difference
 from .crossed import crossed_mean as crossed_mean
+from .domain_findings import DomainFindings as DomainFindings
+from .domain_findings import DomainOptions as DomainOptions
+from .domain_findings import measure_domains as measure_domains
+from .domain_record import domain_study as domain_study
 from .feature_statistics import FeatureStatistics as FeatureStatistics
+from .ladder import Ladder as Ladder
+from .ladder import LadderOptions as LadderOptions
+from .ladder import climb as climb
+from .ladder_classes import read_label_map as read_label_map
+from .ladder_encoders import recipe_of as recipe_of
+from .ladder_groups import parse_groups as parse_groups
+from .ladder_study import ladder_study as ladder_study
 from .log_odds import MeanLogOdds as MeanLogOdds
 from .log_odds import TaskScore as TaskScore
 from .log_odds import mean_log_odds as mean_log_odds
@@ -42,6 +53,12 @@ __all__ = [
     "ConceptResults",
     "Estimate",
     "FeatureStatistics",
+    "DomainFindings",
+    "DomainOptions",
+    "Estimate",
+    "FeatureStatistics",
+    "Ladder",
+    "LadderOptions",
     "Level",
     "LevelOptions",
     "MatchedClasses",
@@ -50,10 +67,13 @@ __all__ = [
     "Synset",
     "TaskScore",
     "WordNet",
+    "climb",
     "concept_data",
     "concept_study",
     "crossed_difference",
     "crossed_mean",
+    "domain_study",
+    "ladder_study",
     "levels_from",
     "levels_study",
     "make_levels",
@@ -62,8 +82,14 @@ __all__ = [
     "measure_concepts",
     "odds_of",
     "probe_levels",
+    "measure_domains",
+    "odds_of",
+    "parse_groups",
+    "probe_levels",
+    "read_label_map",
     "read_nouns",
     "read_synsets",
+    "recipe_of",
     "shipped_wordnet",
     "task_score",
 ]
