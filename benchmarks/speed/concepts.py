@@ -14,8 +14,8 @@ import time
 import numpy as np
 
 from torchmultiverse.transfer import ALL, ConceptOptions, ProbeProtocol, probe_levels
-from torchmultiverse.transfer.concept_pictures import ConceptData
 from torchmultiverse.transfer.concept_levels import Concept, ConceptLevels, Level
+from torchmultiverse.transfer.concept_pictures import ConceptData
 from torchmultiverse.transfer.concept_probes import ClassPictures, most_shots
 
 SHOTS = (1, 2, 4, 8, 16, 32, 64, 128)

@@ -1,14 +1,14 @@
 from .concept_classes import MatchedClasses as MatchedClasses
 from .concept_classes import match_classes as match_classes
 from .concept_classes import read_synsets as read_synsets
-from .concept_pictures import ConceptData as ConceptData
-from .concept_pictures import LevelOptions as LevelOptions
-from .concept_pictures import concept_data as concept_data
-from .concept_pictures import levels_from as levels_from
 from .concept_levels import Concept as Concept
 from .concept_levels import ConceptLevels as ConceptLevels
 from .concept_levels import Level as Level
 from .concept_levels import make_levels as make_levels
+from .concept_pictures import ConceptData as ConceptData
+from .concept_pictures import LevelOptions as LevelOptions
+from .concept_pictures import concept_data as concept_data
+from .concept_pictures import levels_from as levels_from
 from .concept_probes import ALL as ALL
 from .concept_probes import ProbeProtocol as ProbeProtocol
 from .concept_record import concept_study as concept_study
@@ -51,8 +51,6 @@ __all__ = [
     "ConceptLevels",
     "ConceptOptions",
     "ConceptResults",
-    "Estimate",
-    "FeatureStatistics",
     "DomainFindings",
     "DomainOptions",
     "Estimate",
@@ -80,8 +78,6 @@ __all__ = [
     "match_classes",
     "mean_log_odds",
     "measure_concepts",
-    "odds_of",
-    "probe_levels",
     "measure_domains",
     "odds_of",
     "parse_groups",
