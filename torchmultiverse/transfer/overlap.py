@@ -110,7 +110,7 @@ def feature_overlap(
         threshold: standard deviations.
     """
     z = deviations(class_means(vectors, content, domain, rng))
-    there = np.asarray(~np.isnan(z).any((-2, -1)))  # (C, D): both halves have pictures
+    there: NDArray[np.bool_] = np.asarray(~np.isnan(z).any((-1, -2)))  # (C, D): both halves have pictures
     z[~there] = np.nan
     classes = np.flatnonzero(there.sum(1) >= 2)
     if len(classes) < 2:
