@@ -133,7 +133,7 @@ def _layers(found: CorruptedLayers, intervals: Intervals) -> Section:
             LineChart(title="Error by layer", x="layer", y="error", chance=found.chance,
                       series=(Series(name="under corruptions", points=tuple(under)),
                               Series(name="plain", points=tuple(plain), dashed=True))),
-            LineChart(title="How far features move", x="layer", y="of the distance between two pictures", percent=False,
+            LineChart(title="How far features move", x="layer", y="moved", percent=False,
                       series=(Series(name=found.model, points=tuple(moved)),)),
         ),
         table=tuple(rows),
@@ -230,7 +230,7 @@ def _chart(ways: Sequence[WayErrors], kind: str) -> LineChart:
         if points:
             series.append(Series(name=way, points=tuple(points), dashed=way == PLAIN))
     title = "Error of each way" if kind == "error" else "How far features move"
-    axis = "error" if kind == "error" else "of the distance between two pictures"
+    axis = "error" if kind == "error" else "moved"
     return LineChart(title=title, x="condition and level", y=axis, series=tuple(series), percent=kind == "error")
 
 
