@@ -47,6 +47,7 @@ from .options import RunOptions as RunOptions
 from .probes import PROBES as PROBES
 from .probes import ProbeData as ProbeData
 from .probes import probe_of as probe_of
+from .published import published_sections as published_sections
 from .rcdm import sample as sample
 from .sample_evaluation import SampleEvaluation as SampleEvaluation
 from .sample_evaluation import SamplingOptions as SamplingOptions
@@ -113,6 +114,7 @@ __all__ = [
     "probe_corruptions",
     "probe_layers",
     "probe_of",
+    "published_sections",
     "run_experiments",
     "sample",
     "settings_grid",

@@ -31,6 +31,7 @@ from .manifest import Terms as Terms
 from .manifest import engine_difference as engine_difference
 from .manifest import spec_of as spec_of
 from .manifest import table_of as table_of
+from .masked import MaskedImages as MaskedImages
 from .mp4 import export_mp4 as export_mp4
 from .parquet import GROUP_ROWS as GROUP_ROWS
 from .parquet import reading as reading
@@ -80,6 +81,7 @@ __all__ = [
     "ImageSubset",
     "Inspection",
     "Manifest",
+    "MaskedImages",
     "RowSchema",
     "ShardEntry",
     "Sheet",
