@@ -23,6 +23,7 @@ from torchmultiverse.analyze.options import RunOptions
 from torchmultiverse.analyze.published import published_sections
 from torchmultiverse.analyze.trainings import group_notes, mean_gap, mean_reading
 from torchmultiverse.errors import DivergedError, ModelError
+from torchmultiverse.evaluation import plain
 from torchmultiverse.features import features_of
 from torchmultiverse.paths import component
 from torchmultiverse.stats import LEVEL, MIN_PAIRS, holm, pearson, unequal_spread
@@ -211,7 +212,7 @@ def grid_study(
             charts = tuple(_curve(mine, name, factor, seed) for factor in factors)
             curves.append(Section(title=f"By {name}", charts=charts))
     table: list[dict[str, Cell]] = [
-        {"setting": one.point.name, "factor": factor, "trunk minus head %": gap.gap, "low %": gap.low,
+        {"setting": one.point.name, "factor": plain(factor), "trunk minus head %": gap.gap, "low %": gap.low,
          "high %": gap.high, "trunk %": gap.first, "trunk ± over trainings %": gap.first_std, "head %": gap.last,
          "head ± over trainings %": gap.last_std, "chance %": gap.chance, "groups": gap.groups}
         for k, one in enumerate(found) for factor in factors for gap in (gaps[factor][k],)
@@ -250,7 +251,7 @@ def _spread(factor: str, gaps: Sequence[LayerGap]) -> dict[str, Cell]:
     found = pearson(trunk, head)
     several = len(gaps) > 1
     return {
-        "factor": factor, "correlation": found.r if several else None, "low": found.low, "high": found.high,
+        "factor": plain(factor), "correlation": found.r if several else None, "low": found.low, "high": found.high,
         "settings": len(gaps), "trunk, mean %": float(np.mean(trunk)), "head, mean %": float(np.mean(head)),
         "trunk, spread %": float(np.std(trunk, ddof=1)) if several else None,
         "head, spread %": float(np.std(head, ddof=1)) if several else None,
@@ -271,7 +272,7 @@ def _scatter(found: Sequence[GridReading], factor: str, gaps: Sequence[LayerGap]
         of_setting.setdefault(names[0] if len(names) == 1 else "all combinations", []).append(point)
     series = tuple(Series(name=name, points=tuple(points)) for name, points in of_setting.items())
     return ScatterChart(
-        title=factor, x="trunk, %", y="head, %", series=series, percent_x=True, percent_y=True, diagonal=True
+        title=plain(factor), x="trunk", y="head", series=series, percent_x=True, percent_y=True, diagonal=True
     )
 
 
@@ -291,7 +292,7 @@ def _curve(found: Sequence[GridReading], name: str, factor: str, seed: int) -> C
         series.append(Series(name=end, points=tuple(points), dashed=dashed))
     first = found[0].ends[factor][0][0].accuracy
     return LineChart(
-        title=factor, x=name, y="accuracy, %" if first.levels else "R², %", series=tuple(series), chance=first.chance,
+        title=plain(factor), x=name, y="accuracy" if first.levels else "R²", series=tuple(series), chance=first.chance,
         log_x=log,
     )  # fmt: skip
 
@@ -313,10 +314,10 @@ def _headline(found: Sequence[GridReading], gaps: Mapping[str, Sequence[LayerGap
         trunk, head = _ends(mine)
         one, two = 100 * float(np.std(trunk, ddof=1)), 100 * float(np.std(head, ddof=1))
         r = pearson(trunk, head)
-        said.append((two - one, f"{factor}: trunk ± {one:.1f} points, head ± {two:.1f}, correlation {r.r:.2f} "
+        said.append((two - one, f"{plain(factor)}: trunk ± {one:.1f} points, head ± {two:.1f}, correlation {r.r:.2f} "
                      f"[{r.low:.2f}, {r.high:.2f}]"))  # fmt: skip
         if p < 1 - LEVEL and two > one:
-            more.append(factor)
+            more.append(plain(factor))
     text = f"Over {len(found)} settings the head swings more than the trunk "
     text += f"for {', '.join(more)}" if more else "for no factor surely"
     return f"{text}. {max(said)[1]}."
