@@ -305,12 +305,21 @@ def _table(
     return lines
 
 
+def _untold(one: LearnedFactor) -> bool:
+    """Tell whether the test pictures are of too few groups to say anything."""
+    return one.gain_low <= -1 and one.gain_high >= 1
+
+
 def _happens(one: LearnedFactor) -> str:
+    if _untold(one):
+        return "too few groups"
     return "no sure change" if one.half is None else "learned" if one.gain > 0 else "lost"
 
 
 def _headline(found: Sequence[LearnedFactor], layers: Sequence[str]) -> str:
     said = []
+    if all(map(_untold, found)):
+        return "The test pictures are of too few groups to say what is learned when; see the limits below."
     for layer in layers:
         mine = [one for one in found if one.layer == layer]
         learned = sorted((one for one in mine if one.half is not None and one.gain > 0), key=lambda one: one.half or 0)
@@ -320,8 +329,8 @@ def _headline(found: Sequence[LearnedFactor], layers: Sequence[str]) -> str:
             text = f"{plain(first.factor)} is half learned at epoch {_epoch(first)}"
             if last is not first:
                 text += f", {plain(last.factor)} last, at {_epoch(last)}"
-        elif all(one.gain_low <= -1 and one.gain_high >= 1 for one in mine):
-            text = "there are too few groups of test pictures to say what is learned"
+        elif all(map(_untold, mine)):
+            text = "too few groups of test pictures are there to say"
         else:
             text = "nothing is surely learned"
         said.append(f"at {layer} {text}" + (f"; lost: {', '.join(lost)}" if lost else ""))
