@@ -205,18 +205,6 @@ def grid_study(
     spreads = [_spread(factor, mine) for factor, mine in gaps.items()]
     scatters = tuple(_scatter(found, factor, mine) for factor, mine in gaps.items())
     settings = list(dict.fromkeys(name for one in found for name in one.point.values))
-    curves: list[Section] = []
-    if all(len(one.point.values) == 1 for one in found):
-        for name in settings:
-            mine = [one for one in found if name in one.point.values]
-            charts = tuple(_curve(mine, name, factor, seed) for factor in factors)
-            curves.append(Section(title=f"By {name}", charts=charts))
-    table: list[dict[str, Cell]] = [
-        {"setting": one.point.name, "factor": plain(factor), "trunk minus head %": gap.gap, "low %": gap.low,
-         "high %": gap.high, "trunk %": gap.first, "trunk ± over trainings %": gap.first_std, "head %": gap.last,
-         "head ± over trainings %": gap.last_std, "chance %": gap.chance, "groups": gap.groups}
-        for k, one in enumerate(found) for factor in factors for gap in (gaps[factor][k],)
-    ]  # fmt: skip
     first = found[0].ends[factors[0]][0]
     limits = (
         *group_notes(trunk[0] for trunk, _ in found[0].ends.values()),
@@ -236,13 +224,35 @@ def grid_study(
                 about="Each point is a setting. Below the diagonal the trunk reads better, and the head is better cut "
                 "off. Spreads are standard deviations over settings; p is that of equal spreads (Pitman and Morgan).",
             ),
-            *curves, Section(title="All settings", table=tuple(table)), *published_sections("settings"),
+            *_by_setting(found, settings, seed), Section(title="All settings", table=_all(found, gaps)), *published_sections("settings"),
         ),
         notes=limits,
         sources=(
             "F. Bordes et al., Guillotine regularization: why removing layers is needed to improve generalization in "
             "self-supervised learning, TMLR 2023, figures 5 and B6.",
         ),
+    )  # fmt: skip
+
+
+def _by_setting(found: Sequence[GridReading], settings: Sequence[str], seed: int) -> list[Section]:
+    """Return the curves over each setting, where one at a time was varied."""
+    if any(len(one.point.values) > 1 for one in found):
+        return []
+    sections = []
+    for name in settings:
+        mine = [one for one in found if name in one.point.values]
+        charts = tuple(_curve(mine, name, factor, seed) for factor in found[0].ends)
+        sections.append(Section(title=f"By {name}", charts=charts))
+    return sections
+
+
+def _all(found: Sequence[GridReading], gaps: Mapping[str, Sequence[LayerGap]]) -> tuple[dict[str, Cell], ...]:
+    """Return the table of every setting and factor."""
+    return tuple(
+        {"setting": one.point.name, "factor": plain(factor), "trunk minus head %": gap.gap, "low %": gap.low,
+         "high %": gap.high, "trunk %": gap.first, "trunk ± over trainings %": gap.first_std, "head %": gap.last,
+         "head ± over trainings %": gap.last_std, "chance %": gap.chance, "groups": gap.groups}
+        for k, one in enumerate(found) for factor, mine in gaps.items() for gap in (mine[k],)
     )  # fmt: skip
 
 

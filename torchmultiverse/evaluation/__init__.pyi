@@ -10,9 +10,9 @@ from .breakdown import strongest_pair as strongest_pair
 from .comparison import ModelRank as ModelRank
 from .comparison import compare as compare
 from .comparison import model_ranks as model_ranks
-from .composition_study import composition_results as composition_results
-from .composition_study import composition_study as composition_study
-from .composition_study import score_compositions as score_compositions
+from .composition_record import composition_results as composition_results
+from .composition_record import composition_study as composition_study
+from .composition_record import score_compositions as score_compositions
 from .corruption_errors import corruption_error as corruption_error
 from .corruption_errors import relative_corruption_error as relative_corruption_error
 from .corruption_run import CorruptionOptions as CorruptionOptions
@@ -33,6 +33,7 @@ from .heldout_grid import held_out_study as held_out_study
 from .imagenet import class_map as class_map
 from .imagenet import imagenet_names as imagenet_names
 from .imagenet import logits_of as logits_of
+from .imagenet_c import published_on_imagenet_c as published_on_imagenet_c
 from .names import plain as plain
 from .paired import RowView as RowView
 from .prompts import Prompts as Prompts
@@ -66,6 +67,7 @@ from .reference import published_rows as published_rows
 from .reference import tables as tables
 from .registry import choose_protocol as choose_protocol
 from .registry import load_protocol as load_protocol
+from .registry import minimal_protocol as minimal_protocol
 from .registry import protocols as protocols
 from .result import AVERAGE as AVERAGE
 from .result import Result as Result
@@ -137,6 +139,7 @@ __all__ = [
     "leaderboard_rows",
     "load_protocol",
     "logits_of",
+    "minimal_protocol",
     "model_ranks",
     "multiple_choice",
     "never_right",
@@ -147,6 +150,7 @@ __all__ = [
     "plain",
     "protocols",
     "published_cosines",
+    "published_on_imagenet_c",
     "published_rows",
     "ranked",
     "relative_corruption_error",
