@@ -224,7 +224,8 @@ def grid_study(
                 about="Each point is a setting. Below the diagonal the trunk reads better, and the head is better cut "
                 "off. Spreads are standard deviations over settings; p is that of equal spreads (Pitman and Morgan).",
             ),
-            *_by_setting(found, settings, seed), Section(title="All settings", table=_all(found, gaps)), *published_sections("settings"),
+            *_by_setting(found, settings, seed), Section(title="All settings", table=_all(found, gaps)),
+            *published_sections("settings"),
         ),
         notes=limits,
         sources=(
