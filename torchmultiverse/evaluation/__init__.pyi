@@ -27,9 +27,13 @@ from .gallery import data_uri as data_uri
 from .gallery import pair_sheet as pair_sheet
 from .gallery import slice_sheet as slice_sheet
 from .heldout import held_out as held_out
+from .heldout_grid import held_out_grid as held_out_grid
+from .heldout_grid import held_out_questions as held_out_questions
+from .heldout_grid import held_out_study as held_out_study
 from .imagenet import class_map as class_map
 from .imagenet import imagenet_names as imagenet_names
 from .imagenet import logits_of as logits_of
+from .imagenet_c import published_on_imagenet_c as published_on_imagenet_c
 from .names import plain as plain
 from .paired import RowView as RowView
 from .prompts import Prompts as Prompts
@@ -124,6 +128,9 @@ __all__ = [
     "factor_accuracies",
     "factor_scores",
     "held_out",
+    "held_out_grid",
+    "held_out_questions",
+    "held_out_study",
     "imagenet_accuracies",
     "imagenet_names",
     "in_order",
@@ -143,6 +150,7 @@ __all__ = [
     "plain",
     "protocols",
     "published_cosines",
+    "published_on_imagenet_c",
     "published_rows",
     "ranked",
     "relative_corruption_error",

@@ -3,6 +3,7 @@ from .card import write_card as write_card
 from .combine import diff as diff
 from .combine import merge as merge
 from .corrupted import CorruptedImages as CorruptedImages
+from .corrupted import fitted_depth as fitted_depth
 from .crossing import Crossing as Crossing
 from .exporting import export_folder as export_folder
 from .exporting import export_webdataset as export_webdataset
@@ -104,6 +105,7 @@ __all__ = [
     "facts_of",
     "files_to_push",
     "finish",
+    "fitted_depth",
     "huggingface",
     "import_captions",
     "import_dataset",

@@ -28,9 +28,9 @@ from torchmultiverse.files import write_atomic
 from torchmultiverse.json_text import read_json
 from torchmultiverse.models import ENCODER_CONFIG, build_encoder
 from torchmultiverse.models import torch_tools as tools
-from torchmultiverse.store import columns_of, manifest_hash, open_images
+from torchmultiverse.store import ImageSet, columns_of, manifest_hash, open_images
 from torchmultiverse.train.augment import AugmentedViews
-from torchmultiverse.train.ddm import DomainTerms, refuse_idle
+from torchmultiverse.train.ddm import DomainTerms, refuse_idle, terms_of
 from torchmultiverse.train.long_tail import long_tail_rows
 from torchmultiverse.train.loop import RUNNING, Loop, LoopSettings, Objective, Schedule, checkpoint_of, cosine, triangle
 from torchmultiverse.train.pairs import NEAR, neighbours_by
@@ -345,12 +345,7 @@ def train_encoder(
     near = training.pairs.startswith(NEAR)
     pairs = _codes(columns, training.pairs, chosen) if training.pairs and not near else None
     folder = Path(out)
-    config = {
-        **training.as_dict(),
-        "pictures": len(chosen),
-        "rows": hashlib.sha256(chosen.astype(np.int64).tobytes()).hexdigest()[:16],
-        "data": manifest_hash(images),
-    }
+    config = _config(training, images, chosen)
     _claim(folder, config)
     if (folder / "model.pt").exists():
         return folder
@@ -359,8 +354,7 @@ def train_encoder(
         module = build_encoder(config)
         classes = 0 if labels is None else int(labels.max()) + 1
         loss = SelfSupervisedLoss(training.method, module, training.head[-1], classes, training.options)
-        width = int(module.trunk.num_features)  # type: ignore[union-attr, arg-type]
-        terms = None if domains is None else DomainTerms(module, width, domains, training)
+        terms = None if domains is None else terms_of(module, domains, training)
     side = round(training.size * 1.25)
     pixels = image_array(images, chosen, side, lambda image: image.resize((side, side)), quiet)
     partners = neighbours_by(training.pairs, images, chosen, training.neighbours, quiet) if near else None
@@ -381,6 +375,16 @@ def train_encoder(
     _save(folder / "model.pt", module)
     loop.finish()
     return folder
+
+
+def _config(training: EncoderTraining, images: ImageSet, rows: NDArray[np.int64]) -> dict[str, Any]:
+    """Return what an encoder's folder says of it: how it is trained, and on what."""
+    return {
+        **training.as_dict(),
+        "pictures": len(rows),
+        "rows": hashlib.sha256(rows.astype(np.int64).tobytes()).hexdigest()[:16],
+        "data": manifest_hash(images),
+    }
 
 
 def _codes(columns: Mapping[str, NDArray[Any]], name: str, rows: NDArray[np.int64]) -> NDArray[np.int64]:
