@@ -12,7 +12,7 @@ from .ladder import climb as climb
 from .ladder_classes import read_label_map as read_label_map
 from .ladder_encoders import recipe_of as recipe_of
 from .ladder_groups import parse_groups as parse_groups
-from .ladder_study import ladder_study as ladder_study
+from .ladder_record import ladder_study as ladder_study
 from .log_odds import MeanLogOdds as MeanLogOdds
 from .log_odds import TaskScore as TaskScore
 from .log_odds import mean_log_odds as mean_log_odds
@@ -34,22 +34,18 @@ __all__ = [
     "MeanLogOdds",
     "Synset",
     "TaskScore",
+    "WordNet",
     "climb",
     "crossed_difference",
     "crossed_mean",
     "ladder_study",
+    "make_levels",
     "mean_log_odds",
     "odds_of",
     "parse_groups",
     "read_label_map",
-    "recipe_of",
-    "WordNet",
-    "crossed_difference",
-    "crossed_mean",
-    "make_levels",
-    "mean_log_odds",
-    "odds_of",
     "read_nouns",
+    "recipe_of",
     "shipped_wordnet",
     "task_score",
 ]
