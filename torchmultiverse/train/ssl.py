@@ -28,7 +28,7 @@ from torchmultiverse.files import write_atomic
 from torchmultiverse.json_text import read_json
 from torchmultiverse.models import ENCODER_CONFIG, build_encoder
 from torchmultiverse.models import torch_tools as tools
-from torchmultiverse.store import columns_of, manifest_hash, open_images
+from torchmultiverse.store import ImageSet, columns_of, manifest_hash, open_images
 from torchmultiverse.train.augment import AugmentedViews
 from torchmultiverse.train.ddm import DomainTerms, refuse_idle
 from torchmultiverse.train.long_tail import long_tail_rows
@@ -345,12 +345,7 @@ def train_encoder(
     near = training.pairs.startswith(NEAR)
     pairs = _codes(columns, training.pairs, chosen) if training.pairs and not near else None
     folder = Path(out)
-    config = {
-        **training.as_dict(),
-        "pictures": len(chosen),
-        "rows": hashlib.sha256(chosen.astype(np.int64).tobytes()).hexdigest()[:16],
-        "data": manifest_hash(images),
-    }
+    config = _config(training, images, chosen)
     _claim(folder, config)
     if (folder / "model.pt").exists():
         return folder
@@ -381,6 +376,16 @@ def train_encoder(
     _save(folder / "model.pt", module)
     loop.finish()
     return folder
+
+
+def _config(training: EncoderTraining, images: ImageSet, rows: NDArray[np.int64]) -> dict[str, Any]:
+    """Return what an encoder's folder says of it: how it is trained, and on what."""
+    return {
+        **training.as_dict(),
+        "pictures": len(rows),
+        "rows": hashlib.sha256(rows.astype(np.int64).tobytes()).hexdigest()[:16],
+        "data": manifest_hash(images),
+    }
 
 
 def _codes(columns: Mapping[str, NDArray[Any]], name: str, rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -1,10 +1,30 @@
+from .concept_classes import MatchedClasses as MatchedClasses
+from .concept_classes import match_classes as match_classes
+from .concept_classes import read_synsets as read_synsets
+from .concept_data import ConceptData as ConceptData
+from .concept_data import LevelOptions as LevelOptions
+from .concept_data import concept_data as concept_data
+from .concept_data import levels_from as levels_from
 from .concept_levels import Concept as Concept
 from .concept_levels import ConceptLevels as ConceptLevels
 from .concept_levels import Level as Level
 from .concept_levels import make_levels as make_levels
+from .concept_probes import ALL as ALL
+from .concept_probes import ProbeProtocol as ProbeProtocol
+from .concept_study import concept_study as concept_study
+from .concept_study import levels_study as levels_study
+from .concepts import SHOTS as SHOTS
+from .concepts import ConceptOptions as ConceptOptions
+from .concepts import ConceptResults as ConceptResults
+from .concepts import measure_concepts as measure_concepts
+from .concepts import probe_levels as probe_levels
 from .crossed import Estimate as Estimate
 from .crossed import crossed_difference as crossed_difference
 from .crossed import crossed_mean as crossed_mean
+from .domain_findings import DomainFindings as DomainFindings
+from .domain_findings import DomainOptions as DomainOptions
+from .domain_findings import measure_domains as measure_domains
+from .domain_record import domain_study as domain_study
 from .feature_statistics import FeatureStatistics as FeatureStatistics
 from .ladder import Ladder as Ladder
 from .ladder import LadderOptions as LadderOptions
@@ -24,27 +44,48 @@ from .wordnet import read_nouns as read_nouns
 from .wordnet import shipped_wordnet as shipped_wordnet
 
 __all__ = [
+    "ALL",
+    "SHOTS",
     "Concept",
+    "ConceptData",
     "ConceptLevels",
+    "ConceptOptions",
+    "ConceptResults",
+    "DomainFindings",
+    "DomainOptions",
     "Estimate",
     "FeatureStatistics",
     "Ladder",
     "LadderOptions",
     "Level",
+    "LevelOptions",
+    "MatchedClasses",
     "MeanLogOdds",
+    "ProbeProtocol",
     "Synset",
     "TaskScore",
     "WordNet",
     "climb",
+    "concept_data",
+    "concept_study",
     "crossed_difference",
     "crossed_mean",
+    "domain_study",
     "ladder_study",
     "make_levels",
+    "levels_from",
+    "levels_study",
+    "make_levels",
+    "match_classes",
     "mean_log_odds",
+    "measure_concepts",
+    "measure_domains",
     "odds_of",
     "parse_groups",
+    "probe_levels",
     "read_label_map",
     "read_nouns",
+    "read_synsets",
     "recipe_of",
     "shipped_wordnet",
     "task_score",
