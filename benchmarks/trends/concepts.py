@@ -2,9 +2,9 @@
 
     python benchmarks/trends/concepts.py [--seeds 3]
 
-The 150 classes of PUG: ImageNet, every third of them seen, 100 unseen in five levels. The mean of a class moves down the
-tree of WordNet as Brownian motion, as far at each step as its information grows; pictures are means with noise, turned
-by a fixed random network. Encoders learn the seen classes: by their labels, by labels of mixed pictures (mixup), and
+The 150 classes of PUG: ImageNet, every third of them seen, 100 unseen in five levels. The mean of a class moves down
+the tree of WordNet as Brownian motion, as far at each step as its information grows; pictures are means
+with noise. Encoders learn the seen classes: by their labels, by labels of mixed pictures (mixup), and
 without labels (VICReg of two noises of one picture); two are not learnt: what spans the seen means, and the
 picture itself. Prints what is read of each level, and whether the trends of the source (Sariyildiz, 2023) were found.
 """

@@ -208,12 +208,12 @@ def _few(results: ConceptResults) -> Iterator[Section]:
         )
         for model in results.models
     )  # fmt: skip
-    table: tuple[dict[str, Cell], ...] = tuple(
-        {"model": model, "level": name, "chance %": whole[name].chance}
-        | {f"{count or 'all'} %": results.score(model, name, count).accuracy for count in shots}
-        for model in results.models
-        for name in levels
-    )
+    table = []
+    for model in results.models:
+        for name in levels:
+            line: dict[str, Cell] = {"model": model, "level": name, "chance %": whole[name].chance}
+            line |= {f"{count or 'all'} %": results.score(model, name, count).accuracy for count in shots}
+            table.append(line)
     protocol = results.options.protocol
     told = {
         "shots": "Few-shot probes are chosen on as many pictures as they learn from.",
@@ -227,7 +227,7 @@ def _few(results: ConceptResults) -> Iterator[Section]:
             f"The same by how many pictures of each class are learnt from, drawn {protocol.seeds} times. {told} "
             "Intervals, settings and spread over draws are under 'All probes'."
         ),
-        charts=charts, table=table,
+        charts=charts, table=tuple(table),
     )  # fmt: skip
 
 
