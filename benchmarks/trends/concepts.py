@@ -127,8 +127,9 @@ def main() -> None:
         span = np.linalg.qr((of - of.mean(0)).T)[0][:, :24]
         features = {"picture itself": x, "span of seen means": (x @ span).astype(np.float32)}
         for kind in ("supervised", "mixup", "self-supervised"):
+            encoder = learnt(kind, training, codes, seed)
             with torch.no_grad():
-                features[kind] = learnt(kind, training, codes, seed)(torch.from_numpy(x)).numpy()
+                features[kind] = encoder(torch.from_numpy(x)).numpy()
         results = probe_levels(features, data, options, quiet=True)
         for name in features:
             found.setdefault(name, []).append(
