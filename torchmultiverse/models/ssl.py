@@ -25,25 +25,33 @@ if TYPE_CHECKING:
 ENCODER_CONFIG = "config.json"
 
 
-def network(trunk: torch.nn.Module, width: int, widths: Sequence[int]) -> torch.nn.Module:
+def network(trunk: torch.nn.Module, width: int, widths: Sequence[int], spherical: bool = False) -> torch.nn.Module:
     """Return a module with ``trunk`` and ``head``, which gives the trunk's vectors.
 
-    The head has blocks 1 to L: Linear, BatchNorm and ReLU, and in the end Linear without bias.
+    The head has blocks 1 to L: Linear, BatchNorm and ReLU, and in the end Linear without bias; without widths it hands
+    the vectors on.
 
     Args:
         trunk: pictures, or anything, to (N, D).
         width: D.
         widths: of the head's blocks.
+        spherical: GELU in place of ReLU, and vectors of length 1 at the head's entry and end, as cosine losses want.
 
-    Source: F. Bordes et al., *Guillotine regularization*, TMLR 2023, section 4.
+    Source: F. Bordes et al., *Guillotine regularization*, TMLR 2023, section 4; M. B. Sarıyıldız et al., *No reason for
+    no supervision*, ICLR 2023, section 3.
     """
     import torch
 
     head = torch.nn.Sequential()
     for number, wide in enumerate(widths, 1):
-        block: torch.nn.Module = torch.nn.Linear(width, wide, bias=False)
-        if number < len(widths):
-            block = torch.nn.Sequential(torch.nn.Linear(width, wide), torch.nn.BatchNorm1d(wide), torch.nn.ReLU())
+        last = number == len(widths)
+        block: torch.nn.Module = torch.nn.Linear(width, wide, bias=not last)
+        if spherical:
+            block = _spherical(width, wide, enters=number == 1, leaves=last)
+        if not last:
+            block = torch.nn.Sequential(
+                block, torch.nn.BatchNorm1d(wide), torch.nn.GELU() if spherical else torch.nn.ReLU()
+            )
         head.add_module(str(number), block)
         width = wide
 
@@ -60,6 +68,23 @@ def network(trunk: torch.nn.Module, width: int, widths: Sequence[int]) -> torch.
     return Network()
 
 
+def _spherical(width: int, wide: int, enters: bool, leaves: bool) -> torch.nn.Module:
+    """Return a linear layer whose vectors are brought to length 1 before it, behind it (then without bias), or not."""
+    import torch
+
+    unit = torch.nn.functional.normalize
+
+    class SphericalLinear(torch.nn.Linear):
+        @override
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            made = super().forward(unit(x, dim=1) if enters else x)
+            return unit(made, dim=1) if leaves else made
+
+    layer = SphericalLinear(width, wide, bias=not leaves)
+    torch.nn.init.trunc_normal_(layer.weight, std=0.02)
+    return layer
+
+
 def build_encoder(config: Mapping[str, Any]) -> torch.nn.Module:
     """Return the untrained network of a configuration: a timm backbone, and a head.
 
@@ -73,7 +98,8 @@ def build_encoder(config: Mapping[str, Any]) -> torch.nn.Module:
         raise ModelError(f"timm has no model '{name}'.{nearest(name, timm.list_models())}")
     sized = {"img_size": size} if "vit" in name else {}
     trunk = timm.create_model(name, pretrained=False, num_classes=0, **sized)
-    return network(trunk, int(trunk.num_features), [int(wide) for wide in config["head"]])
+    spherical = str(config.get("method", "")).startswith("trex")
+    return network(trunk, int(trunk.num_features), [int(wide) for wide in config["head"]], spherical)
 
 
 class SslEncoder(ModuleEncoder):

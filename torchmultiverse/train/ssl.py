@@ -1,4 +1,4 @@
-"""Trains encoders with a projector: SimCLR, BYOL, VICReg, Barlow Twins, DINO and supervised.
+"""Trains encoders with a projector: SimCLR, BYOL, VICReg, Barlow Twins, DINO, supervised and t-ReX.
 
 Losses are those of the library ``lightly``. Everything that is random comes from a seed: first weights, order, and the
 crops and colours of each image in each epoch, so that a run that was interrupted and continued is the run that was
@@ -14,6 +14,7 @@ import copy
 import hashlib
 import json
 import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -27,35 +28,38 @@ from torchmultiverse.features import image_array
 from torchmultiverse.files import write_atomic
 from torchmultiverse.models import ENCODER_CONFIG, build_encoder
 from torchmultiverse.models import torch_tools as tools
-from torchmultiverse.store import columns_of, manifest_hash, open_images
-from torchmultiverse.train.augment import AugmentedViews
+from torchmultiverse.store import ImageSet, columns_of, manifest_hash, open_images
+from torchmultiverse.train.augment import AugmentedViews, SmallCrops
 from torchmultiverse.train.loop import RUNNING, Loop, LoopSettings, Objective, checkpoint_of, cosine
-from torchmultiverse.train.settings import METHODS, EncoderTraining
+from torchmultiverse.train.settings import COSINE, METHODS, SUPERVISED, EncoderTraining
 
 if TYPE_CHECKING:
     import torch
 
 
-class TwoViews(Protocol):
-    """Gives two views of each of some images."""
+class Views(Protocol):
+    """Gives views of each of some images."""
 
-    def __call__(self, rows: NDArray[np.int64], epoch: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return two tensors (N, …) on the CPU."""
+    def __call__(self, rows: NDArray[np.int64], epoch: int) -> tuple[torch.Tensor, ...]:
+        """Return tensors (N, …) on the CPU, one for each view, those of the whole image first."""
         ...
 
 
 class SelfSupervisedLoss:
     """The loss of a method with all that it needs beside the network: a predictor, a teacher, a classifier.
 
+    A method that compares two views takes the mean over all pairs of which one at least is of the whole image.
+
     Args:
         method: one of `METHODS`.
         module: with ``trunk`` and ``head``.
         width: of the head's output.
-        classes: for ``supervised``.
+        classes: for methods of `SUPERVISED`.
         options: of the loss.
+        whole: how many of the views are of the whole image: a teacher sees these alone.
 
     Raises:
-        ModelError: no such method or option, or ``supervised`` without classes.
+        ModelError: no such method or option, or a supervised one without classes.
         MissingExtra: lightly is not installed.
     """
 
@@ -66,23 +70,26 @@ class SelfSupervisedLoss:
         width: int,
         classes: int = 0,
         options: Mapping[str, Any] | None = None,
+        whole: int = 2,
     ) -> None:
         import torch
 
         if method not in METHODS:
             raise ModelError(f"no method '{method}'.{nearest(method, METHODS)}")
-        self.method, self.module, options = method, module, dict(options or {})
-        self.momentum = float(options.pop("momentum", 0.996)) if method in ("byol", "dino") else 0.0
+        self.method, self.module, self.whole, options = method, module, whole, dict(options or {})
+        self.momentum = float(options.pop("momentum", _MOMENTUM[method])) if method in _MOMENTUM else 0.0
         self.extra: torch.nn.Module = torch.nn.Identity()
         self.teacher: torch.nn.Module | None = None
+        if method in SUPERVISED and classes < 2:
+            raise ModelError(f"{method} training needs labels of at least two classes")
+        if method in COSINE:
+            self.extra = _directions(method, width, classes, options)
         self.loss: Any = _loss_of(method, width, options)
         if method == "supervised":
-            if classes < 2:
-                raise ModelError("supervised training needs labels of at least two classes")
             self.extra = torch.nn.Sequential(
                 torch.nn.BatchNorm1d(width), torch.nn.ReLU(), torch.nn.Linear(width, classes)
             )
-        if method in ("byol", "dino"):
+        if method in _MOMENTUM:
             self.teacher = copy.deepcopy(module)
             for parameter in self.teacher.parameters():
                 parameter.requires_grad_(False)
@@ -97,43 +104,108 @@ class SelfSupervisedLoss:
         parts = {"module": self.module, "extra": self.extra, "teacher": self.teacher, "loss": self.loss}
         return {name: part for name, part in parts.items() if part is not None}
 
-    def __call__(self, one: torch.Tensor, two: torch.Tensor, labels: torch.Tensor | None, epoch: int) -> torch.Tensor:
-        """Return the loss of two views, scalar."""
+    def __call__(self, views: Sequence[torch.Tensor], labels: torch.Tensor | None, epoch: int) -> torch.Tensor:
+        """Return the loss of views, scalar; labels are codes (N,)."""
         import torch
 
-        net: Any = self.module
-        if self.method == "supervised":
+        found = embed(self.module, views)
+        value: torch.Tensor
+        if self.method in SUPERVISED:
             assert labels is not None
-            both = self.extra(net.head(net.trunk(torch.cat([one, two]))))
-            value: torch.Tensor = self.loss(both, torch.cat([labels, labels]))
+            value = self.loss(self.extra(torch.cat(found)), labels.repeat(len(found)))
+            if self.method == "trex-ocm":  # after the logits: no picture is among its own neighbours
+                self._remember(views, labels)
             return value
-        first, second = net.head(net.trunk(torch.cat([one, two]))).chunk(2)
-        if self.teacher is None:
-            value = self.loss(first, second)
-            return value
-        teacher: Any = self.teacher
-        with torch.no_grad():
-            targets = teacher.head(teacher.trunk(torch.cat([one, two]))).chunk(2)
+        targets = self._targets(views)
         if self.method == "dino":
-            value = self.loss(list(targets), [first, second], epoch=epoch)
+            value = self.loss(targets, found, epoch=epoch)
             return value
-        predicted = self.extra(torch.cat([first, second])).chunk(2)
+        whole, count = range(self.whole), range(len(found))
+        if not targets:
+            pairs = [self.loss(found[i], found[j]) for i in whole for j in count if j > i]
+            value = pairs[0] if len(pairs) == 1 else torch.stack(pairs).mean()
+            return value
+        predicted = self.extra(torch.cat(found)).chunk(len(found))
         # 2 − 2 cos in both directions; the library's loss is −cos.
-        value = 4 + 2 * (self.loss(predicted[0], targets[1]) + self.loss(predicted[1], targets[0]))
+        apart = [self.loss(predicted[j], targets[i]) for j in count for i in whole if i != j]
+        value = 4 + 4 / len(apart) * sum(apart)
         return value
 
+    def _targets(self, views: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Return what the teacher makes of the views of whole images; nothing where there is none."""
+        import torch
+
+        if self.teacher is None:
+            return []
+        with torch.no_grad():
+            return embed(self.teacher, views[: self.whole])
+
+    def _remember(self, views: Sequence[torch.Tensor], labels: torch.Tensor) -> None:
+        """Put what the teacher makes of whole images into the memory."""
+        import torch
+
+        memory: Any = self.extra
+        memory.remember(torch.cat(self._targets(views)), labels.repeat(self.whole))
+
+    def missing(self) -> list[int]:
+        """Return the classes that a memory which has been filled lacks; their logit is 0."""
+        memory: Any = self.extra
+        found: list[int] = memory.absent() if self.method == "trex-ocm" and memory.full else []
+        return found
+
     def follow(self, done: float) -> None:
-        """Let the teacher follow: an average whose momentum grows to 1 as training goes from 0 to 1."""
+        """Let the teacher follow: an average whose momentum grows to 1 as training goes from 0 to 1.
+
+        That of a memory keeps its momentum, which is smaller in the first steps: a short training would else remember
+        the untrained network.
+        """
         import torch
 
         if self.teacher is None:
             return
         momentum = 1 - (1 - self.momentum) * (math.cos(math.pi * done) + 1) / 2
+        if self.method == "trex-ocm":
+            times = int(self.extra.times)  # type: ignore[arg-type]
+            momentum = min(self.momentum, (1 + times) / (10 + times))
         with torch.no_grad():
             for mine, theirs in zip(self.teacher.parameters(), self.module.parameters(), strict=True):
                 mine.lerp_(theirs, 1 - momentum)
             for held, new in zip(self.teacher.buffers(), self.module.buffers(), strict=True):
                 held.copy_(new)
+
+
+_MOMENTUM = {"byol": 0.996, "dino": 0.996, "trex-ocm": 0.999}
+"""Of the teachers."""
+
+
+def embed(module: Any, views: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Return what the head makes of views, (N, D) each; views of one size that follow each other pass at once."""
+    import torch
+
+    found: list[torch.Tensor] = []
+    start = 0
+    for place in range(1, len(views) + 1):
+        if place == len(views) or views[place].shape[1:] != views[start].shape[1:]:
+            made = module.head(module.trunk(torch.cat(list(views[start:place]))))
+            found += made.split([len(view) for view in views[start:place]])
+            start = place
+    return found
+
+
+def _directions(method: str, width: int, classes: int, options: dict[str, Any]) -> torch.nn.Module:
+    """Return the directions of classes, and take their options out.
+
+    Raises:
+        ModelError: an option that they do not have.
+    """
+    from torchmultiverse.train.trex import MEMORY, TEMPERATURE, ClassMemory, ClassWeights
+
+    temperature = float(options.pop("temperature", TEMPERATURE))
+    if temperature <= 0:
+        raise ModelError(f"'{temperature:g}' is no value of option.temperature, such as {TEMPERATURE}: it divides")
+    if method == "trex":
+        return ClassWeights(width, classes, temperature)
+    return ClassMemory(width, classes, int(options.pop("memory", MEMORY)), temperature)
 
 
 def _loss_of(method: str, width: int, options: dict[str, Any]) -> Any:
@@ -148,7 +220,10 @@ def _loss_of(method: str, width: int, options: dict[str, Any]) -> Any:
         "simclr": {"temperature": 0.15}, "barlow": {"lambda_param": 0.0051}, "dino": {"output_dim": width},
     }  # fmt: skip
     made: Callable[..., Any] = torch.nn.CrossEntropyLoss
-    if method != "supervised":
+    if method in COSINE and options:
+        offered = ("temperature", "memory", "momentum") if method == "trex-ocm" else ("temperature",)
+        raise ModelError(f"{method}: no option '{min(options)}'.{nearest(min(options), offered)}")
+    if method not in SUPERVISED:
         losses = tools.need("lightly.loss", "self-supervised training", "ssl")
         made = {
             "simclr": losses.NTXentLoss, "vicreg": losses.VICRegLoss, "barlow": losses.BarlowTwinsLoss,
@@ -161,25 +236,28 @@ def _loss_of(method: str, width: int, options: dict[str, Any]) -> Any:
 
 
 class EncoderObjective(Objective):
-    """A loss on two views of each image, in an order that the seed and the epoch decide.
+    """A loss on views of each image, in an order that the seed and the epoch decide.
 
     Args:
         loss: on the CPU.
         views: of the images.
         count: of images.
         training: batch size, epochs and seed.
-        labels: codes (N,), for ``supervised``.
+        labels: codes (N,), for methods of `SUPERVISED`.
+        names: of the classes, for warnings.
     """
 
     def __init__(
         self,
         loss: SelfSupervisedLoss,
-        views: TwoViews,
+        views: Views,
         count: int,
         training: EncoderTraining,
         labels: NDArray[np.int64] | None = None,
+        names: Sequence[str] = (),
     ) -> None:
         self.name = loss.method
+        self._names, self._warned = names, False
         self._loss, self._views, self._count, self._seed, self._labels = loss, views, count, training.seed, labels
         self._size = min(training.batch_size, count)
         self.steps = count // self._size
@@ -197,15 +275,29 @@ class EncoderObjective(Objective):
         plan = [order[step * self._size : (step + 1) * self._size] for step in range(self.steps)]
         views = self._views
         made = views.prefetched(plan, epoch) if isinstance(views, AugmentedViews) else (views(r, epoch) for r in plan)
-        for rows, (one, two) in zip(plan, made, strict=True):
+        for rows, crops in zip(plan, made, strict=True):
             labels = None if self._labels is None else torch.from_numpy(self._labels[rows])
-            yield one, two, labels, epoch
+            yield crops, labels, epoch
+        self._warn()
+
+    def _warn(self) -> None:
+        """Say once which classes a memory lacks."""
+        if self._warned or not (missing := self._loss.missing()):
+            return
+        self._warned = True
+        named = ", ".join(str(self._names[k]) if self._names else str(k) for k in missing[:5])
+        rest = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        warnings.warn(
+            f"{self.name}: the memory holds nothing of {named}{rest}: the logit of such a class is 0 whatever the "
+            "picture; make it larger by option.memory",
+            stacklevel=2,
+        )
 
     @override
     def loss(self, batch: Any) -> torch.Tensor:
-        one, two, labels, epoch = batch
-        one, two = one.to(self.device), two.to(self.device)
-        return self._loss(one, two, None if labels is None else labels.to(self.device), epoch)
+        views, labels, epoch = batch
+        views = [view.to(self.device) for view in views]
+        return self._loss(views, None if labels is None else labels.to(self.device), epoch)
 
     @override
     def after_step(self, step: int) -> None:
@@ -224,23 +316,25 @@ class EncoderObjective(Objective):
 
 def fit(
     loss: SelfSupervisedLoss,
-    views: TwoViews,
+    views: Views,
     count: int,
     training: EncoderTraining,
     *,
     labels: NDArray[np.int64] | None = None,
+    names: Sequence[str] = (),
     checkpoint: Path | None = None,
     after: Callable[[int, Sequence[float]], None] | None = None,
     quiet: bool = False,
 ) -> Loop:
-    """Train a network by a loss on two views; returns the loop that did it.
+    """Train a network by a loss on views; returns the loop that did it.
 
     Args:
         loss: on the CPU; its network is moved to the GPU where there is one.
         views: of the images.
         count: of images.
         training: epochs, batch size, rates, optimizer and seed.
-        labels: codes (N,), for ``supervised``.
+        labels: codes (N,), for methods of `SUPERVISED`.
+        names: of the classes, for warnings.
         checkpoint: file from which an interrupted run goes on, and which is written after every epoch.
         after: called with the number of epochs done (0 before the first) and the mean loss of each.
         quiet: show no bar.
@@ -251,7 +345,7 @@ def fit(
     """
     if count < 2:
         raise DatasetError(f"{count} images cannot be trained on")
-    objective = EncoderObjective(loss, views, count, training, labels)
+    objective = EncoderObjective(loss, views, count, training, labels, names)
     settings = LoopSettings(
         epochs=training.epochs, steps=training.epochs * objective.steps, learning_rate=training.learning_rate,
         weight_decay=training.weight_decay, optimizer=training.optimizer, schedule=cosine(), seed=training.seed,
@@ -272,6 +366,7 @@ def train_encoder(
     label: str | None = None,
     rows: NDArray[np.int64] | None = None,
     quiet: bool = False,
+    unseen: Sequence[str] | int = (),
 ) -> Path:
     """Train an encoder on images; load it with ``load_model(f"ssl:{folder}")``.
 
@@ -281,9 +376,12 @@ def train_encoder(
         dataset: folder of a dataset or of images, or an opened one.
         out: folder of the encoder: ``config.json``, ``model.pt``, ``epoch-….pt``, ``losses.csv``.
         training: how.
-        label: column with the classes, for ``supervised``.
+        label: column with the classes, for methods of `SUPERVISED` and for ``unseen``; by default ``label`` or
+            ``character_name``.
         rows: to be trained on; all by default.
         quiet: show no bar.
+        unseen: classes that training does not see, or how many, drawn from the seed: what is then read of them says
+            how far the encoder carries. They are written into ``config.json``.
 
     Returns:
         The folder.
@@ -299,28 +397,34 @@ def train_encoder(
     images = open_images(dataset)
     chosen = np.arange(len(images)) if rows is None else np.asarray(rows)
     columns = columns_of(images)
-    labels = None
-    if training.method == "supervised":
-        labels = _codes(columns, label or ("label" if "label" in columns else "character_name"), chosen)
-    pairs = _codes(columns, training.pairs, chosen) if training.pairs else None
+    named = label or ("label" if "label" in columns else "character_name")
+    left_out = _left_out(columns, named, chosen, unseen, training.seed)
+    if left_out:
+        chosen = chosen[~np.isin(columns[named][chosen].astype(str), left_out)]
+    labels: NDArray[np.int64] | None = None
+    names: tuple[str, ...] = ()
+    if training.method in SUPERVISED:
+        names, labels = _levels(columns, named, chosen)
+    pairs = _levels(columns, training.pairs, chosen)[1] if training.pairs else None
     folder = Path(out)
     config = {
-        **training.as_dict(),
+        **training.written(),
         "pictures": len(chosen),
         "rows": hashlib.sha256(chosen.astype(np.int64).tobytes()).hexdigest()[:16],
         "data": manifest_hash(images),
     }
-    _claim(folder, config)
+    if training.method in SUPERVISED or left_out:
+        config["label"] = named
+    if left_out:
+        config["unseen"] = left_out
+    _claim(folder, config, training)
     if (folder / "model.pt").exists():
         return folder
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
         module = build_encoder(config)
-        classes = 0 if labels is None else int(labels.max()) + 1
-        loss = SelfSupervisedLoss(training.method, module, training.head[-1], classes, training.options)
-    side = round(training.size * 1.25)
-    pixels = image_array(images, chosen, side, lambda image: image.resize((side, side)), quiet)
-    views = AugmentedViews(pixels, training.size, training.augment, training.scale, training.seed, pairs)
+        loss = _loss(module, training, len(names), len(chosen))
+    views = _views(images, chosen, training, pairs, quiet)
 
     def after(epoch: int, losses: Sequence[float]) -> None:
         if epoch in training.keep:
@@ -329,21 +433,72 @@ def train_encoder(
         write_atomic(folder / "losses.csv", ("\n".join(table) + "\n").encode(), sync=False)
 
     loop = fit(
-        loss, views, len(chosen), training, labels=labels, checkpoint=folder / RUNNING, after=after, quiet=quiet
+        loss, views, len(chosen), training, labels=labels, names=names, checkpoint=folder / RUNNING, after=after,
+        quiet=quiet,
     )  # fmt: skip
     _save(folder / "model.pt", module)
     loop.finish()
     return folder
 
 
-def _codes(columns: Mapping[str, NDArray[Any]], name: str, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the levels of a column as codes, (N,)."""
+def _loss(module: Any, training: EncoderTraining, classes: int, count: int) -> SelfSupervisedLoss:
+    """Return the loss of a training on so many images."""
+    whole, _ = training.views
+    options = dict(training.options)
+    if training.method == "trex-ocm":  # more than all pictures would be copies of some
+        options["memory"] = min(int(options.get("memory", 8192)), count * whole)
+    width = training.head[-1] if training.head else int(module.trunk.num_features)
+    return SelfSupervisedLoss(training.method, module, width, classes, options, whole)
+
+
+def _views(
+    images: ImageSet, rows: NDArray[np.int64], training: EncoderTraining, pairs: NDArray[np.int64] | None, quiet: bool
+) -> AugmentedViews:
+    """Return the views of some images that settings ask for."""
+    side = round(training.size * 1.25)
+    pixels = image_array(images, rows, side, lambda image: image.resize((side, side)), quiet)
+    whole, count = training.views
+    small = SmallCrops(count, training.local_side, training.local_scale) if count else None
+    return AugmentedViews(
+        pixels, training.size, training.augment, training.smallest, training.seed, pairs, small, whole
+    )
+
+
+def _levels(
+    columns: Mapping[str, NDArray[Any]], name: str, rows: NDArray[np.int64]
+) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Return the levels of a column, and those of some rows as codes, (N,)."""
     if name not in columns:
         raise DatasetError(f"this training needs a column of classes; no '{name}'.{nearest(name, columns)}")
-    return np.unique(columns[name][rows].astype(str), return_inverse=True)[1].astype(np.int64)
+    levels, codes = np.unique(columns[name][rows].astype(str), return_inverse=True)
+    return tuple(levels.tolist()), codes.astype(np.int64)
 
 
-def _claim(folder: Path, config: Mapping[str, Any]) -> None:
+def _left_out(
+    columns: Mapping[str, NDArray[Any]], name: str, rows: NDArray[np.int64], unseen: Sequence[str] | int, seed: int
+) -> list[str]:
+    """Return the classes that are left out, in the order of the alphabet.
+
+    Raises:
+        DatasetError: no such class, or fewer than two are left.
+    """
+    if not unseen:
+        return []
+    levels, _ = _levels(columns, name, rows)
+    if isinstance(unseen, int):
+        few = min(unseen, len(levels))
+        found = sorted(np.random.default_rng((seed, 19)).choice(np.array(levels), few, replace=False).tolist())
+    else:
+        found = sorted(set(unseen))
+    for one in found:
+        if one not in levels:
+            raise DatasetError(f"'{name}' has no level '{one}' that could be left out.{nearest(one, levels)}")
+    if len(levels) - len(found) < 2:
+        raise DatasetError(f"'{name}' has {len(levels)} levels; without {len(found)} fewer than two are left to learn")
+    return found
+
+
+def _claim(folder: Path, config: Mapping[str, Any], training: EncoderTraining) -> None:
     """Write what a folder is for.
 
     Raises:
@@ -351,8 +506,14 @@ def _claim(folder: Path, config: Mapping[str, Any]) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     text = (json.dumps(config, indent=1) + "\n").encode()
-    if (folder / ENCODER_CONFIG).exists() and json.loads((folder / ENCODER_CONFIG).read_text()) != json.loads(text):
-        raise DatasetError(f"{folder} holds an encoder that was trained otherwise; choose another folder")
+    if (folder / ENCODER_CONFIG).exists():
+        held = json.loads((folder / ENCODER_CONFIG).read_text())
+        # What was not yet a setting when the folder was made stood as it stands by default.
+        later = {name: field.default for name, field in EncoderTraining.model_fields.items() if name not in held}
+        usual = json.loads(json.dumps(training.changed(**later).written()))
+        filled = {**{name: usual[name] for name in later}, **({"label": config["label"]} if "label" in config else {})}
+        if {**filled, **held} != json.loads(text):
+            raise DatasetError(f"{folder} holds an encoder that was trained otherwise; choose another folder")
     write_atomic(folder / ENCODER_CONFIG, text)
 
 
