@@ -3,41 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, model_validator
+from pydantic import model_validator
 from typing_extensions import override
 
 from torchmultiverse.analyze import migrations
 from torchmultiverse.analyze.decoders import DecoderFacts, encoded
-from torchmultiverse.documents import Document, EncodedImage, Record
+from torchmultiverse.documents import Document, Record
 from torchmultiverse.stats import Intervals, mean_interval
+from torchmultiverse.study import Cell, ImageRow
 
 MANY = 64
 """Pictures over which numbers are taken."""
-
-Cell = Annotated[str | int | float | None, BeforeValidator(lambda value: None if value != value else value)]
-"""Of a table; what is not a number is ``None``."""
-
-
-class ImageRow(Record):
-    """Pictures that belong together.
-
-    Attributes:
-        label: what they are.
-        inputs: what the vector was made of.
-        samples: pictures drawn for the vector, or others to compare with.
-        captions: under each of the samples; none by default.
-        misclassified: whether the model is wrong about the input.
-    """
-
-    label: str
-    inputs: tuple[EncodedImage, ...]
-    samples: tuple[EncodedImage, ...]
-    captions: tuple[str, ...] = ()
-    misclassified: bool = False
 
 
 def image_row(

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
-from torchmultiverse.analyze.experiment import MANY, Experiment, ImageRow, experiment, image_row, mean_cells
+from torchmultiverse.analyze.experiment import MANY, Experiment, experiment, image_row, mean_cells
 from torchmultiverse.analyze.experiment_setup import ExperimentSetup
 from torchmultiverse.analyze.neighbours import nearest_rows
 from torchmultiverse.errors import ModelError
 from torchmultiverse.evaluation import plain
+from torchmultiverse.study import ImageRow
 
 EPSILONS = (0.0, 0.01, 0.025, 0.05, 0.1, 0.25)
 

@@ -12,7 +12,8 @@ from torchmultiverse.analyze import Experiment, Experiments
 from torchmultiverse.images import decode
 from torchmultiverse.report.templates import template
 
-_LOW, _HIGH = "low %", "high %"
+_ENDS = ("low %", "high %"), ("low", "high")
+"""Columns of an interval, of fractions or of other numbers: that of the column before them."""
 
 
 def experiments_page(experiments: Experiments) -> str:
@@ -38,7 +39,7 @@ def experiment_section(experiment: Experiment) -> dict[str, Any]:
     return {
         "name": experiment.name, "title": experiment.title, "about": experiment.about, "rows": rows,
         "wide": max((len(row.inputs) + len(row.samples) for row in experiment.rows), default=0) > 6,
-        **_table(experiment.table),
+        **shown_table(experiment.table),
     }  # fmt: skip
 
 
@@ -68,18 +69,21 @@ def _sheet(experiment: Experiment, gap: int = 2) -> bytes:
     return buffer.getvalue()
 
 
-def _table(table: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return heads and cells; the two ends of an interval stand below the number before them."""
+def shown_table(table: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return heads and cells of a table; the two ends of an interval stand below the number before them."""
     if not table:
         return {"heads": [], "lines": []}
-    names = [name for name in table[0] if name not in (_LOW, _HIGH)]
+    every = list(table[0])
+    before = {every[every.index(low) - 1]: (low, high) for low, high in _ENDS if low in every}
+    names = [name for name in every if not any(name in ends for ends in _ENDS)]
     lines = []
     for line in table:
         cells = []
         for place, name in enumerate(names):
+            low, high = before.get(name, (name, name))
             small = ""
-            if _LOW in line and names.index(name) == 1:
-                small = f"{_text(_LOW, line[_LOW])} – {_text(_HIGH, line[_HIGH])}"
+            if low != name and line[low] is not None:
+                small = f"{_text(low, line[low])} – {_text(high, line[high])}"
             cells.append((_text(name, line[name]), small, place > 0))
         lines.append(cells)
     return {
@@ -93,4 +97,8 @@ def _text(name: str, value: Any) -> str:
         return value
     if value is None:
         return "–"
-    return f"{100 * value:.1f}" if name.endswith("%") else f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
+    if name.endswith("%"):
+        return f"{100 * value:.1f}"
+    if isinstance(value, float):
+        return f"{value:,.2f}" if abs(value) >= 1 or value == 0 else f"{value:.2g}"
+    return f"{value:,}"

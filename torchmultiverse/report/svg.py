@@ -16,7 +16,7 @@ from torchmultiverse.stats import Calibration
 
 WIDTH = 340
 LANE = 15
-_WIDE = 7.0
+WORD = 7.0
 """Pixels of a letter of 11 pixels, at most on average: labels get as much room, in whatever font a page is shown."""
 _PAD = 9
 _TICKS = (0, 25, 50, 75, 100)
@@ -95,7 +95,7 @@ def radar(axes: Sequence[tuple[str, float]], models: Sequence[tuple[int, str, Se
     count, reach = len(axes), 110.0
     longest = max(len(word) for title, _ in axes for word in title.split())
     labels = [textwrap.wrap(title, max(13, longest)) for title, _ in axes]
-    middle = 1.12 * reach + _WIDE * max(len(line) for lines in labels for line in lines)
+    middle = 1.12 * reach + WORD * max(len(line) for lines in labels for line in lines)
     centre = (middle, 1.12 * reach + 4 + 12 * max(map(len, labels)))
     size = (
         f'viewBox="0 0 {2 * middle:.0f} {2 * centre[1]:.0f}" width="{2.7 * middle:.0f}" height="{2.7 * centre[1]:.0f}"'
@@ -151,8 +151,8 @@ def heatmap(
         what: the shares are of.
     """
     wide, high = (46, 22) if len(columns) <= 16 else (26, 18)
-    left = 12 + round(_WIDE * max(len(name) for name in rows))
-    rise, run = _WIDE * math.sin(math.radians(50)), _WIDE * math.cos(math.radians(50))
+    left = 12 + round(WORD * max(len(name) for name in rows))
+    rise, run = WORD * math.sin(math.radians(50)), WORD * math.cos(math.radians(50))
     top = 20 + round(rise * max(len(name) for name in columns))
     parts = []
     for k, name in enumerate(columns):
@@ -191,7 +191,7 @@ def drops(index: int, factors: Sequence[FactorScore]) -> Markup:
         index: place of the model, for its colour.
         factors: in the order to be shown.
     """
-    left = 14 + round(_WIDE * max((len(axis_title(f.factor)) for f in factors), default=0))
+    left = 14 + round(WORD * max((len(axis_title(f.factor)) for f in factors), default=0))
     wide, lane = 220, 20
     height = lane * len(factors) + 22
 
@@ -305,7 +305,7 @@ def curves(
         parts.append(f'<text x="{left - 9}" y="{y + 4}" text-anchor="end">{text(tick * top)}</text>')
     longest = max(map(len, layers))
     short = longest <= 8
-    room = int((width - left) / (_WIDE * longest + 12)) if short else 12
+    room = int((width - left) / (WORD * longest + 12)) if short else 12
     step = max(1, math.ceil(count / room))
     for k in range(0, len(layers), step):
         # Short names stand on the axis themselves; the outer ones must not be cut off.

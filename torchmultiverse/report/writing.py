@@ -27,8 +27,10 @@ from torchmultiverse.report.memorization import memorization_page, memorization_
 from torchmultiverse.report.misalignment import misalignment_page, misalignment_tables
 from torchmultiverse.report.page import evaluation_page, evaluation_tables
 from torchmultiverse.report.samples import samples_page
+from torchmultiverse.report.study import study_page, study_tables
 from torchmultiverse.report.sweep import sweep_page, sweep_tables
 from torchmultiverse.store import ImageSet
+from torchmultiverse.study import Study
 
 PAGE = "index.html"
 
@@ -66,6 +68,7 @@ KINDS = (
     _document(Misalignment, misalignment_page, misalignment_tables),
     _document(SampleEvaluation, samples_page, lambda record: {}),
     _document(Experiments, experiments_page, experiment_sheets),
+    _document(Study, study_page, study_tables),
 )
 """Every kind of record that has a page."""
 

@@ -1,0 +1,83 @@
+"""How commands that make a study end: it is saved, becomes a page, and is told in the terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from torchmultiverse.cli.output import for_people, place, print_table, say
+from torchmultiverse.study import Cell, Study
+from torchmultiverse.tables import Column, Table, interval, number, share, text
+
+ROWS = (Column(("section",), "", unit="heading of the table"), Column(("row",), "", unit="its columns and values"))
+"""Keys of programs, for `tabular`: each line is an object of the columns of its own table."""
+_ENDS = ("low %", "high %"), ("low", "high")
+
+
+def finish(study: Study, out: Path, seed: int) -> None:
+    """Save a study with its provenance, write its page, and print what it found.
+
+    Args:
+        study: what was found.
+        out: folder that is written.
+        seed: of everything that was random.
+    """
+    from torchmultiverse.report import write_report
+    from torchmultiverse.resources import versions
+
+    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    packages = ", ".join(f"{name} {version}" for name, version in versions(("torch", "timm")).items())
+    study = study.model_copy(update={"provenance": {"command": command, "seed": str(seed), "packages": packages}})
+    study.save(out)
+    page = write_report(study, out)
+    show_study(study)
+    place("page", page)
+
+
+def show_study(study: Study) -> None:
+    """Print the answer, the tables and the limits of a study; programs get the rows of all tables."""
+    tables = [section for section in study.sections if section.table]
+    if not for_people():
+        rows = Table(ROWS)
+        for section in tables:
+            for line in section.table:
+                rows.add(section.title, dict(line))
+        print_table(rows)
+        say(study.headline)
+        return
+    say(study.headline, "bold")
+    for section in tables:
+        say()
+        say(section.title + (" (published, of other data and models)" if section.reference else ""), "bold")
+        say(_table(section.table))
+    for note in study.notes:
+        say(note, "dim")
+
+
+def _table(lines: Sequence[Mapping[str, Cell]]) -> Table:
+    """Return a table of a section as a terminal shows it."""
+    every = list(lines[0])
+    within = {every[every.index(low) - 1]: (low, high) for low, high in _ENDS if low in every}
+    names = [name for name in every if not any(name in ends for ends in _ENDS)]
+    table = Table([_column(name, [line[name] for line in lines], within.get(name)) for name in names])
+    for line in lines:
+        table.add(*((line[n], *(line[end] for end in within[n])) if n in within else line[n] for n in names))
+    return table
+
+
+def _column(name: str, values: Sequence[Cell], ends: tuple[str, str] | None) -> Column:
+    head = name.removesuffix(" %") + (", %" if name.endswith("%") else "")
+    if ends is not None and ends[0].endswith("%"):
+        return interval(name, head)
+    if ends is not None:
+        return Column((name, *ends), head, _numbers)
+    if any(isinstance(value, str) for value in values):
+        return text(name, head)
+    if name.endswith(" %"):
+        return share(name, head)
+    return number(name, head, ",.3g" if any(isinstance(value, float) for value in values) else ",")
+
+
+def _numbers(value: float, low: float | None, high: float | None) -> str:
+    return f"{value:,.3g}" + ("" if low is None or high is None else f" [{low:,.3g}, {high:,.3g}]")
