@@ -32,10 +32,16 @@ from .misalignment import parse_recipe as parse_recipe
 from .object_removal import ObjectRemoval as ObjectRemoval
 from .options import RunOptions as RunOptions
 from .probes import PROBES as PROBES
+from .probes import ProbeData as ProbeData
+from .probes import probe_of as probe_of
 from .rcdm import sample as sample
 from .sample_evaluation import SampleEvaluation as SampleEvaluation
 from .sample_evaluation import SamplingOptions as SamplingOptions
 from .sample_evaluation import evaluate_samples as evaluate_samples
+from .splits import FactorTarget as FactorTarget
+from .splits import Split as Split
+from .splits import factor_target as factor_target
+from .splits import split as split
 from .sweeps import MemorizationSweep as MemorizationSweep
 from .sweeps import sweep_memorization as sweep_memorization
 
@@ -47,6 +53,7 @@ __all__ = [
     "Experiment",
     "ExperimentSetup",
     "Experiments",
+    "FactorTarget",
     "HeldOutSplits",
     "LabelBudget",
     "LayerDecoderOptions",
@@ -58,10 +65,12 @@ __all__ = [
     "MemorizationSweep",
     "Misalignment",
     "ObjectRemoval",
+    "ProbeData",
     "ProbeResults",
     "RunOptions",
     "SampleEvaluation",
     "SamplingOptions",
+    "Split",
     "TrainedRecipe",
     "add_memorization",
     "add_samples",
@@ -70,14 +79,17 @@ __all__ = [
     "default_decoder_training",
     "draw_splits",
     "evaluate_samples",
+    "factor_target",
     "image_grid",
     "load_conditioned_decoder",
     "measure_memorization",
     "measure_misalignment",
     "parse_recipe",
     "probe_layers",
+    "probe_of",
     "run_experiments",
     "sample",
+    "split",
     "sweep_memorization",
     "train_layer_decoder",
 ]

@@ -7,15 +7,29 @@ from .log_odds import TaskScore as TaskScore
 from .log_odds import mean_log_odds as mean_log_odds
 from .log_odds import odds_of as odds_of
 from .log_odds import task_score as task_score
+from .plane import LogOdds as LogOdds
+from .plane import TransferPlane as TransferPlane
+from .plane import mean_log_odds_of as mean_log_odds_of
+from .plane import measure_transfer as measure_transfer
+from .plane_study import plane_study as plane_study
+from .tasks import Task as Task
+from .tasks import transfer_tasks as transfer_tasks
 
 __all__ = [
     "Estimate",
     "FeatureStatistics",
+    "LogOdds",
     "MeanLogOdds",
+    "Task",
     "TaskScore",
+    "TransferPlane",
     "crossed_difference",
     "crossed_mean",
     "mean_log_odds",
+    "mean_log_odds_of",
+    "measure_transfer",
     "odds_of",
+    "plane_study",
     "task_score",
+    "transfer_tasks",
 ]

@@ -1,0 +1,84 @@
+"""Commands that say how far training carries, and which half of a picture's spectrum a model reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from torchmultiverse.cli import completion
+from torchmultiverse.cli.groups import analyze_group, examples
+from torchmultiverse.cli.options import Data, Factors, Features, Group, Out, Seed, features_folder, tabular
+from torchmultiverse.cli.study_out import ROWS, finish
+
+Models = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="MODEL…",
+        help="Model strings, see 'models list'; NAME=STRING is called NAME. The first is what others are compared "
+        "with.",
+        autocompletion=completion.models,
+    ),
+]
+Layer = Annotated[
+    str | None,
+    typer.Option(
+        "--layer",
+        help="Layer whose features are read, as 'analyze layers' names it. Default: the embedding; of encoders with a "
+        "projector the trunk.",
+    ),
+]
+Probe = Annotated[str, typer.Option("--probe", help="logistic, linear, knn or mlp.")]
+
+
+@analyze_group.command(
+    "transfer",
+    epilog=examples(
+        "torchmultiverse analyze transfer base=ssl:base trex=ssl:trex --data data/animals-test --train-task "
+        "character_name --out transfer"
+    ),
+)
+@tabular(ROWS)
+def transfer(
+    models: Models,
+    data: Data,
+    train_task: Annotated[
+        str,
+        typer.Option(
+            "--train-task", help="Column of the classes that the models were trained on.",
+            autocompletion=completion.columns,
+        ),
+    ] = "character_name",
+    unseen: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Class of --train-task that no model was trained on; may be repeated. Default: what 'train ssl "
+            "--unseen' wrote into the encoders."
+        ),
+    ] = None,
+    factor: Factors = None,
+    layer: Layer = None,
+    probe: Probe = "logistic",
+    group: Group = "auto",
+    out: Out = Path("transfer"),
+    reference: Annotated[
+        bool, typer.Option("--reference/--no-reference", help="The published plane, in a part of its own.")
+    ] = True,
+    seed: Seed = 0,
+    features: Features = None,
+) -> None:  # fmt: skip
+    """Draw the plane of training against transfer: does what helps the class cost the pose?
+
+    What is read of the classes that models were trained on, against the mean log-odds of all other tasks: every other
+    factor, and classes that training did not see.
+    """
+    from torchmultiverse.analyze import RunOptions
+    from torchmultiverse.models import model_strings
+    from torchmultiverse.transfer import measure_transfer, plane_study
+
+    run = RunOptions(seed, features_folder(features))
+    plane = measure_transfer(
+        model_strings(models), data, train_task, factor, unseen or None, layer, probe, group, run
+    )  # fmt: skip
+    finish(plane_study(plane, reference), out, seed)
