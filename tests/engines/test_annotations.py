@@ -228,6 +228,26 @@ def test_the_silhouette_is_that_of_every_triangle_by_itself(seed, spread):
         np.testing.assert_array_equal(annotate.silhouette(character, view, 20, known), true)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_silhouette_of_what_is_near_the_eye_is_that_of_every_triangle(seed):
+    """Large triangles are filled by rows. Silently wrong would be a row that ends a pixel early, or one of an edge that
+    is level, upright, or goes through the centres of pixels."""
+    rng = np.random.default_rng(seed)
+    view = placement.view(Scene({"World_Name": "Museum"}), load_world("Museum"), "center", (60, 44))
+    flat = rng.integers(-80, 80, (60, 3, 2)) / rng.choice([1, 2, 7], (60, 1, 1))  # many edges through centres
+    flat[:10, 1, 1] = flat[:10, 0, 1]
+    flat[10:20, 2, 0] = flat[10:20, 0, 0]
+    flat[20:24, 2] = flat[20:24, 0]
+    depth = rng.choice([0.01, 0.5, 4.0], (60, 3, 1))
+    axes, slope = view.rotation, flat / view.focal
+    soup = view.position + depth * (slope[..., :1] * axes[0] + slope[..., 1:] * axes[1] + axes[2])
+    soup = soup.reshape(-1, 3).astype(np.float32)
+    faces = np.arange(len(soup), dtype=np.uint32).reshape(-1, 3)
+    for some in (faces[:24], faces[rng.permutation(60)[:3]], faces):
+        character = CharacterInstance(soup, some, soup * 0, soup * 0, np.zeros(len(soup), np.float32))
+        np.testing.assert_array_equal(annotate.silhouette(character, view, 44), by_hand(character, view, 44))
+
+
 def test_the_time_of_a_picture_is_that_of_its_annotations_too(engine, monkeypatch):
     real = annotate.objects
 

@@ -180,6 +180,28 @@ def test_an_engine_that_dies_is_started_again_and_one_that_stays_dead_is_told() 
             pass
 
 
+def test_a_scene_that_the_engine_refuses_leaves_the_engine_as_it_is() -> None:
+    """It was taken for the end of the engine, which was started three times: eight seconds for a number out of place."""
+    started: list[Fields] = []
+    told: queue.Queue[Event] = queue.Queue()
+
+    def start() -> Fields:
+        started.append(Fields())
+        return started[-1]
+
+    studio = Studio(start, [], told.put, RenderOptions(size=(32, 32), format="raw"), Scene(START))
+    studio.open()
+    studio.ask(Look(number=1, factors=START | {"World_Name": "Museum", "Camera_Roll": 90}))
+    while (event := told.get(timeout=100)).type != "problem":
+        pass
+    assert (event.text, event.number, event.again) == ("no roll in a museum", 1, False)
+    studio.ask(Look(number=2, factors=START))
+    while (event := told.get(timeout=100)).type != "readings":
+        pass
+    assert len(started) == 1
+    studio.close()
+
+
 def test_a_model_that_fails_says_so_and_the_others_go_on() -> None:
     with desk(Broken(), Colours()) as at:
         at.look()

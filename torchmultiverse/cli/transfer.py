@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from torchmultiverse.cli import completion
 from torchmultiverse.cli.groups import analyze_group, examples
-from torchmultiverse.cli.options import Data, Factors, Features, Group, Out, Seed, features_folder, tabular
+from torchmultiverse.cli.options import Data, Factors, Features, Group, Out, Seed, features_folder, option_sets, tabular
 from torchmultiverse.cli.study_out import ROWS, finish
 
 Models = Annotated[
@@ -32,6 +33,16 @@ Layer = Annotated[
 Probe = Annotated[str, typer.Option("--probe", help="logistic, linear, knn or mlp.")]
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What is read, and how."""
+
+    factor: Factors = None
+    layer: Layer = None
+    probe: Probe = "logistic"
+    group: Group = "auto"
+
+
 @analyze_group.command(
     "transfer",
     epilog=examples(
@@ -40,9 +51,11 @@ Probe = Annotated[str, typer.Option("--probe", help="logistic, linear, knn or ml
     ),
 )
 @tabular(ROWS)
+@option_sets
 def transfer(
     models: Models,
     data: Data,
+    reading: Reading,
     train_task: Annotated[
         str,
         typer.Option(
@@ -57,10 +70,6 @@ def transfer(
             "--unseen' wrote into the encoders."
         ),
     ] = None,
-    factor: Factors = None,
-    layer: Layer = None,
-    probe: Probe = "logistic",
-    group: Group = "auto",
     out: Out = Path("transfer"),
     reference: Annotated[
         bool, typer.Option("--reference/--no-reference", help="The published plane, in a part of its own.")
@@ -79,6 +88,7 @@ def transfer(
 
     run = RunOptions(seed, features_folder(features))
     plane = measure_transfer(
-        model_strings(models), data, train_task, factor, unseen or None, layer, probe, group, run
+        model_strings(models), data, train_task, reading.factor, unseen or None, reading.layer, reading.probe,
+        reading.group, run
     )  # fmt: skip
     finish(plane_study(plane, reference), out, seed)

@@ -10,6 +10,12 @@ from .breakdown import strongest_pair as strongest_pair
 from .comparison import ModelRank as ModelRank
 from .comparison import compare as compare
 from .comparison import model_ranks as model_ranks
+from .corruption_errors import corruption_error as corruption_error
+from .corruption_errors import relative_corruption_error as relative_corruption_error
+from .corruption_run import CorruptionOptions as CorruptionOptions
+from .corruption_run import errors_under_corruptions as errors_under_corruptions
+from .corruption_study import evaluate_corruptions as evaluate_corruptions
+from .corruption_study import page_image as page_image
 from .counterfactual import counterfactuals as counterfactuals
 from .dictionaries import word_codes as word_codes
 from .displacements import equivariance as equivariance
@@ -71,6 +77,7 @@ __all__ = [
     "AcquisitionRecord",
     "ComparisonRecord",
     "CorrelationRecord",
+    "CorruptionOptions",
     "CounterfactualRecord",
     "EquivarianceRecord",
     "FactorScore",
@@ -98,10 +105,13 @@ __all__ = [
     "chosen_rows",
     "compare",
     "correlate",
+    "corruption_error",
     "counterfactuals",
     "data_uri",
     "equivariance",
+    "errors_under_corruptions",
     "evaluate",
+    "evaluate_corruptions",
     "explain_gap",
     "factor_accuracies",
     "factor_scores",
@@ -118,6 +128,7 @@ __all__ = [
     "multiple_choice",
     "never_right",
     "next_renders",
+    "page_image",
     "pair_sheet",
     "percent",
     "plain",
@@ -125,6 +136,7 @@ __all__ = [
     "published_cosines",
     "published_rows",
     "ranked",
+    "relative_corruption_error",
     "sensitivity",
     "slice_sheet",
     "slices_of",

@@ -245,7 +245,8 @@ class _EvaluationRun:
             searches=tuple(self._searches),
         )
         table = pa.Table.from_pylist(self._cells, schema=TABLE)
-        return Result(table, rows, provenance, gallery_images(self._images, rows), factor_table(self._columns))
+        shown = gallery_images(self._images, rows) if self._images.keeps_pixels else {}
+        return Result(table, rows, provenance, shown, factor_table(self._columns))
 
     def raise_failures(self, result: Result, out: str | Path | None) -> None:
         """Raise what ended the evaluation, or that some models failed.

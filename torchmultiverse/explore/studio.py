@@ -195,8 +195,11 @@ class Studio:
             try:
                 self._answer(request)
                 return
+            except RenderError as error:  # of this scene alone: the engine is as well as before
+                self._tell(Problem(text=str(error), number=number))
+                return
             except EngineError as error:
-                self._engine = None
+                self._lose_engine()
                 lasting = attempt == _RESTARTS - 1
                 again = "" if lasting else "; it is started again"
                 self._tell(
@@ -207,6 +210,15 @@ class Studio:
             except TorchMultiverseError as error:
                 self._tell(Problem(text=str(error), number=number))
                 return
+
+    def _lose_engine(self) -> None:
+        """Let go of an engine that broke, and of its processes."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            try:
+                engine.close()
+            except Exception as error:  # it is broken: however it ends, another one is started
+                log.warning("closing the engine that is lost: %r", error)
 
     def _answer(self, request: Request | None) -> None:
         match request:

@@ -193,7 +193,7 @@ def _cached(
     digests = cache.digests(images, rows)
     missing = {name: arrays.missing(digests) for name, arrays in known.items()}
     todo = np.unique(np.concatenate(list(missing.values())))
-    pixels = cache.pixel_caches(preprocess, len(rows)) if len(todo) else []
+    pixels = cache.pixel_caches(preprocess, len(rows)) if len(todo) and images.keeps_pixels else []
     for part in chunks(todo):
         mine = [name for name in names if np.isin(part, missing[name]).any()]
         source = CachedImages(images, pixels, digests[part]) if pixels else images

@@ -25,16 +25,20 @@ if TYPE_CHECKING:
 ENCODER_CONFIG = "config.json"
 
 
-def network(trunk: torch.nn.Module, width: int, widths: Sequence[int], spherical: bool = False) -> torch.nn.Module:
+def network(
+    trunk: torch.nn.Module, width: int, widths: Sequence[int], prefix: int = 0, spherical: bool = False
+) -> torch.nn.Module:
     """Return a module with ``trunk`` and ``head``, which gives the trunk's vectors.
 
     The head has blocks 1 to L: Linear, BatchNorm and ReLU, and in the end Linear without bias; without widths it hands
-    the vectors on.
+    the vectors on. With a prefix it begins with ``split``, which gives what is behind the prefix; ``split.prefix``
+    gives the prefix.
 
     Args:
         trunk: pictures, or anything, to (N, D).
         width: D.
         widths: of the head's blocks.
+        prefix: first numbers of the trunk's vectors that the head does not see.
         spherical: GELU in place of ReLU, and vectors of length 1 at the head's entry and end, as cosine losses want.
 
     Source: F. Bordes et al., *Guillotine regularization*, TMLR 2023, section 4; M. B. Sarıyıldız et al., *No reason for
@@ -42,7 +46,20 @@ def network(trunk: torch.nn.Module, width: int, widths: Sequence[int], spherical
     """
     import torch
 
+    class Split(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.prefix = torch.nn.Identity()
+
+        @override
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.prefix(x[:, :prefix])  # so that it can be asked for as a layer
+            return x[:, prefix:]
+
     head = torch.nn.Sequential()
+    if prefix:
+        head.add_module("split", Split())
+        width -= prefix
     for number, wide in enumerate(widths, 1):
         last = number == len(widths)
         block: torch.nn.Module = torch.nn.Linear(width, wide, bias=not last)
@@ -89,7 +106,7 @@ def build_encoder(config: Mapping[str, Any]) -> torch.nn.Module:
     """Return the untrained network of a configuration: a timm backbone, and a head.
 
     Raises:
-        ModelError: timm has no such backbone.
+        ModelError: timm has no such backbone, or a prefix that leaves nothing of its vectors.
         MissingExtra: timm is not installed.
     """
     timm = tools.need("timm", "a backbone")
@@ -98,8 +115,14 @@ def build_encoder(config: Mapping[str, Any]) -> torch.nn.Module:
         raise ModelError(f"timm has no model '{name}'.{nearest(name, timm.list_models())}")
     sized = {"img_size": size} if "vit" in name else {}
     trunk = timm.create_model(name, pretrained=False, num_classes=0, **sized)
+    width, prefix = int(trunk.num_features), int(config["ddm_prefix"]) if config.get("ddm") else 0
+    if prefix >= width:
+        raise ModelError(
+            f"ddm_prefix={prefix} leaves nothing of the {width} numbers of {name}; the source takes a sixteenth, "
+            f"here {max(1, width // 16)}"
+        )
     spherical = str(config.get("method", "")).startswith("trex")
-    return network(trunk, int(trunk.num_features), [int(wide) for wide in config["head"]], spherical)
+    return network(trunk, width, [int(wide) for wide in config["head"]], prefix, spherical)
 
 
 class SslEncoder(ModuleEncoder):

@@ -1,9 +1,11 @@
 from .card import write_card as write_card
 from .combine import diff as diff
 from .combine import merge as merge
+from .corrupted import CorruptedImages as CorruptedImages
 from .crossing import Crossing as Crossing
 from .exporting import export_folder as export_folder
 from .exporting import export_webdataset as export_webdataset
+from .filtering import rows_where as rows_where
 from .finishing import finish as finish
 from .folder import check_same as check_same
 from .folder import check_vacant as check_vacant
@@ -66,6 +68,7 @@ __all__ = [
     "SHARD_ROWS",
     "SHEET_SUFFIXES",
     "VOLATILE",
+    "CorruptedImages",
     "Crossing",
     "DatasetWriter",
     "FailedScene",
@@ -112,6 +115,7 @@ __all__ = [
     "push",
     "reading",
     "require_generative_use",
+    "rows_where",
     "spec_of",
     "table_of",
     "verify",

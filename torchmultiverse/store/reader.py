@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from torchmultiverse.engines import codec
-from torchmultiverse.errors import DatasetError, SpecError, nearest
+from torchmultiverse.errors import DatasetError, ProtocolError, SpecError, nearest
 from torchmultiverse.images import decode, rgb
 from torchmultiverse.remote import local_copy
-from torchmultiverse.scenes import Condition, Factor, FactorTable, from_stored, parse_where
+from torchmultiverse.scenes import FactorTable, from_stored, parse_where
 from torchmultiverse.store import pages
 from torchmultiverse.store.crossing import Crossing
+from torchmultiverse.store.filtering import filter_factors, passing
 from torchmultiverse.store.ids import Ids
 from torchmultiverse.store.manifest import SHARD_NAME, Manifest, shard_number, table_of
 from torchmultiverse.store.object_column import with_texts
@@ -187,6 +188,25 @@ class StoredDataset(ImageSet):
         image = decode(self.image_bytes(index, column), what)
         return image if column in codec.EXTENSIONS else rgb(image, what)
 
+    @cached_property
+    def passes(self) -> list[str]:  # type: ignore[override]
+        """Annotation passes that images have: columns of pictures that are no pictures of the scene."""
+        return [name for name in self.image_columns if name in codec.EXTENSIONS and name != "rgb"]
+
+    def annotation(self, index: int, name: str) -> NDArray[Any]:
+        """Return an annotation pass of a picture, decoded, (H, W) or (H, W, C).
+
+        Raises:
+            IndexError: no such row.
+            DatasetError: no such pass, or bytes that are none.
+        """
+        if name not in self.passes:
+            raise DatasetError(f"{self.path} has no pass '{name}'.{nearest(name, self.passes)}")
+        try:
+            return codec.decode(name, self.image_bytes(index, name))
+        except ProtocolError as error:
+            raise DatasetError(f"{self.place(index)}: {error}") from None
+
     def place(self, index: int) -> str:
         """Return where a row is, for errors: the file and the row in it.
 
@@ -205,17 +225,7 @@ class StoredDataset(ImageSet):
             SpecError: the filter cannot be read.
             DatasetError: this dataset has no such column.
         """
-        keep = np.ones(len(self), dtype=bool)
-        for condition in parse_where(text, self._table):
-            factor = self._table[condition.factor]
-            table = with_texts(self.table([factor.column]), self._table)
-            column = table[factor.column].combine_chunks().dictionary_encode()
-            if isinstance(column, pa.ChunkedArray):
-                column = column.combine_chunks()
-            # Each level is judged once, however many rows have it; the last place stands for null.
-            passes = [_passes(condition, factor, level) for level in [*column.dictionary.to_pylist(), None]]
-            codes = pc.fill_null(column.indices, len(passes) - 1).to_numpy(zero_copy_only=False)
-            keep &= np.array(passes)[codes]
+        keep = passing(parse_where(text, self._table), self._table, lambda name: self.table([name]), len(self))
         rows = np.flatnonzero(keep)
         indices = rows if self._indices is None else self._indices[rows]
         return StoredDataset(self.path, self._shards, self.schema, indices)
@@ -309,15 +319,7 @@ class StoredDataset(ImageSet):
     @cached_property
     def _table(self) -> FactorTable:
         """Every column that a filter can name, as a factor."""
-        more = []
-        for column in self.schema:
-            if column.name in self._published:
-                continue
-            if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-                more.append(Factor(column.name, column.name, "category"))
-            elif pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-                more.append(Factor(column.name, column.name, "number"))
-        return self._published.extended(more)
+        return filter_factors(self.schema, self._published)
 
     def _find(self, index: int) -> tuple[int, int]:
         """Return the shard and the row in it."""
@@ -438,16 +440,6 @@ def _common(files: Sequence[Path], schemas: Sequence[pa.Schema]) -> pa.Schema:
                 ) from None
             whole = whole.set(place, fits.field(0))
     return whole
-
-
-def _passes(condition: Condition, factor: Factor, level: Any) -> bool:
-    """Whether a stored level passes; one that no scene could have (in a dataset of others) is compared as it is."""
-    level = from_stored(factor, level)
-    if level is None:
-        return False
-    with contextlib.suppress(SpecError):
-        level = factor.canonical(level)
-    return condition.holds(level)
 
 
 def _holds_images(kind: pa.DataType) -> bool:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
-from torchmultiverse.errors import DatasetError
+from torchmultiverse.errors import DatasetError, nearest
 from torchmultiverse.scenes import canonical_json, level_text, may_be_own
 from torchmultiverse.store.manifest import Manifest, table_of
 from torchmultiverse.store.object_column import is_list
@@ -33,10 +33,12 @@ class ImageSet(Protocol):
     Attributes:
         path: folder of the set, ``None`` in memory.
         has_bytes: whether `image_bytes` returns what an image's pixels follow from. Then features are kept by it.
+        keeps_pixels: whether decoded images may be kept beside features; not of those that are made for one look.
     """
 
     path: Path | None = None
     has_bytes: bool = False
+    keeps_pixels: bool = True
 
     @property
     @abstractmethod
@@ -85,6 +87,19 @@ class ImageSet(Protocol):
             DatasetError: it has no file.
         """
         raise DatasetError(f"'{dataset_name(self)}': image {index} has no file")
+
+    @property
+    def passes(self) -> Sequence[str]:
+        """Annotation passes that every image has, such as ``depth`` and ``mask``."""
+        return ()
+
+    def annotation(self, index: int, name: str) -> NDArray[Any]:
+        """Return one annotation pass of one image, decoded, (H, W) or (H, W, C).
+
+        Raises:
+            DatasetError: there is none of that name.
+        """
+        raise DatasetError(f"'{dataset_name(self)}' has no pass '{name}'.{nearest(name, self.passes)}")
 
     @property
     def files(self) -> Sequence[Path]:
@@ -162,7 +177,7 @@ class ImageSubset(ImageSet):
 
     def __init__(self, whole: ImageSet, rows: NDArray[np.int64], name: str | None = None) -> None:
         self._whole, self._rows = whole, np.asarray(rows, np.int64)
-        self.has_bytes = whole.has_bytes
+        self.has_bytes, self.keeps_pixels = whole.has_bytes, whole.keeps_pixels
         digest = hashlib.sha256(self._rows.tobytes()).hexdigest()
         about = {"name": name or dataset_name(whole), "count": len(self._rows), "rows_sha256": digest}
         self._manifest = whole.manifest.model_copy()
@@ -191,6 +206,19 @@ class ImageSubset(ImageSet):
             DatasetError: it has no file.
         """
         return self._whole.image_bytes(int(self._rows[index]))
+
+    @property
+    def passes(self) -> Sequence[str]:
+        """Those of the whole."""
+        return self._whole.passes
+
+    def annotation(self, index: int, name: str) -> NDArray[Any]:
+        """Return one annotation pass of one image, decoded.
+
+        Raises:
+            DatasetError: there is none of that name.
+        """
+        return self._whole.annotation(int(self._rows[index]), name)
 
     def iter_images(self, indices: Iterable[int] | None = None) -> Iterator[Image.Image]:
         """Yield images in the order asked for."""

@@ -94,6 +94,14 @@ class EncoderTraining(TrainingSettings):
         optimizer: ``adamw``, or ``lars`` (momentum 0.9) for large batches, as in the source.
         options: of the loss, such as ``{"temperature": 0.15}`` or ``{"lambda_param": 25}``, by lightly's names.
         keep: epochs after which a checkpoint is kept; 0 is before training.
+        ddm: column of domains that are kept in the first numbers of the representation and out of the rest, see
+            `torchmultiverse.train.ddm`; "" for no such terms, and then all that begins with ``ddm_`` is nothing.
+        ddm_prefix: how many these first numbers are.
+        ddm_weight: of the method's own loss beside the two terms.
+        ddm_temperature: of similarities of prefixes.
+        ddm_critic: widths of the critic's layers.
+        ddm_steps, ddm_rate, ddm_penalty: of the critic: steps before each of the encoder's, its highest learning rate,
+            and the weight of its gradient penalty.
         seed: of everything that is random.
     """
 
@@ -135,6 +143,23 @@ class EncoderTraining(TrainingSettings):
     keep: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         default=(), description="Epochs whose checkpoints are kept, as 0,5,20."
     )
+    ddm: str = Field(
+        default="", description="Column of domains kept in a prefix of the representation and out of the rest."
+    )
+    ddm_prefix: int = Field(default=24, ge=1, description="With --ddm: numbers of the prefix.")
+    ddm_weight: float = Field(default=0.5, ge=0, description="With --ddm: weight of the method's own loss.")
+    ddm_temperature: float = Field(default=0.5, gt=0, description="With --ddm: of similarities of prefixes.")
+    ddm_critic: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(256, 256), description="With --ddm: widths of the critic."
+    )
+    ddm_steps: int = Field(default=5, ge=1, description="With --ddm: steps of the critic for one of the encoder.")
+    ddm_rate: float = Field(default=5e-3, ge=0, description="With --ddm: highest learning rate of the critic.")
+    ddm_penalty: float = Field(default=10.0, ge=0, description="With --ddm: weight of the critic's gradient penalty.")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the settings as plain data; without a domain nothing is said of domains."""
+        plain = super().as_dict()
+        return plain if self.ddm else {name: v for name, v in plain.items() if not name.startswith("ddm")}
 
     @field_validator("augment", mode="before")
     @classmethod

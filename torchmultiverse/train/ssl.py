@@ -30,6 +30,7 @@ from torchmultiverse.models import ENCODER_CONFIG, build_encoder
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.store import ImageSet, columns_of, manifest_hash, open_images
 from torchmultiverse.train.augment import AugmentedViews, SmallCrops
+from torchmultiverse.train.ddm import DomainTerms, refuse_idle
 from torchmultiverse.train.loop import RUNNING, Loop, LoopSettings, Objective, checkpoint_of, cosine
 from torchmultiverse.train.settings import COSINE, METHODS, SUPERVISED, EncoderTraining
 
@@ -245,6 +246,7 @@ class EncoderObjective(Objective):
         training: batch size, epochs and seed.
         labels: codes (N,), for methods of `SUPERVISED`.
         names: of the classes, for warnings.
+        domains: terms beside the loss.
     """
 
     def __init__(
@@ -255,8 +257,9 @@ class EncoderObjective(Objective):
         training: EncoderTraining,
         labels: NDArray[np.int64] | None = None,
         names: Sequence[str] = (),
+        domains: DomainTerms | None = None,
     ) -> None:
-        self.name = loss.method
+        self.name, self._domains = loss.method, domains
         self._names, self._warned = names, False
         self._loss, self._views, self._count, self._seed, self._labels = loss, views, count, training.seed, labels
         self._size = min(training.batch_size, count)
@@ -265,7 +268,16 @@ class EncoderObjective(Objective):
 
     @override
     def modules(self) -> dict[str, torch.nn.Module]:
-        return self._loss.modules()
+        return self._loss.modules() | ({"critic": self._domains.critic} if self._domains else {})
+
+    @override
+    def state(self) -> dict[str, Any]:
+        return self._domains.state() if self._domains else {}
+
+    @override
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        if self._domains:
+            self._domains.load_state(state)
 
     @override
     def batches(self, epoch: int) -> Iterator[Any]:
@@ -277,7 +289,7 @@ class EncoderObjective(Objective):
         made = views.prefetched(plan, epoch) if isinstance(views, AugmentedViews) else (views(r, epoch) for r in plan)
         for rows, crops in zip(plan, made, strict=True):
             labels = None if self._labels is None else torch.from_numpy(self._labels[rows])
-            yield crops, labels, epoch
+            yield crops, labels, epoch, torch.from_numpy(rows)
         self._warn()
 
     def _warn(self) -> None:
@@ -295,13 +307,16 @@ class EncoderObjective(Objective):
 
     @override
     def loss(self, batch: Any) -> torch.Tensor:
-        views, labels, epoch = batch
+        views, labels, epoch, rows = batch
         views = [view.to(self.device) for view in views]
-        return self._loss(views, None if labels is None else labels.to(self.device), epoch)
+        value = self._loss(views, None if labels is None else labels.to(self.device), epoch)
+        return self._domains(value, rows) if self._domains else value
 
     @override
     def after_step(self, step: int) -> None:
         self._loss.follow(step / self._total)
+        if self._domains:
+            self._domains.follow(step / self._total)
 
     @override
     def upgraded(self, checkpoint: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -322,6 +337,7 @@ def fit(
     *,
     labels: NDArray[np.int64] | None = None,
     names: Sequence[str] = (),
+    domains: DomainTerms | None = None,
     checkpoint: Path | None = None,
     after: Callable[[int, Sequence[float]], None] | None = None,
     quiet: bool = False,
@@ -335,6 +351,7 @@ def fit(
         training: epochs, batch size, rates, optimizer and seed.
         labels: codes (N,), for methods of `SUPERVISED`.
         names: of the classes, for warnings.
+        domains: terms beside the loss, of the same network.
         checkpoint: file from which an interrupted run goes on, and which is written after every epoch.
         after: called with the number of epochs done (0 before the first) and the mean loss of each.
         quiet: show no bar.
@@ -345,7 +362,7 @@ def fit(
     """
     if count < 2:
         raise DatasetError(f"{count} images cannot be trained on")
-    objective = EncoderObjective(loss, views, count, training, labels, names)
+    objective = EncoderObjective(loss, views, count, training, labels, names, domains)
     settings = LoopSettings(
         epochs=training.epochs, steps=training.epochs * objective.steps, learning_rate=training.learning_rate,
         weight_decay=training.weight_decay, optimizer=training.optimizer, schedule=cosine(), seed=training.seed,
@@ -394,6 +411,7 @@ def train_encoder(
     torch = tools.need("torch", "training an encoder", "ssl")
 
     training = training or EncoderTraining()
+    refuse_idle(training)
     images = open_images(dataset)
     chosen = np.arange(len(images)) if rows is None else np.asarray(rows)
     columns = columns_of(images)
@@ -406,17 +424,9 @@ def train_encoder(
     if training.method in SUPERVISED:
         names, labels = _levels(columns, named, chosen)
     pairs = _levels(columns, training.pairs, chosen)[1] if training.pairs else None
+    domains = _levels(columns, training.ddm, chosen)[1] if training.ddm else None
     folder = Path(out)
-    config = {
-        **training.written(),
-        "pictures": len(chosen),
-        "rows": hashlib.sha256(chosen.astype(np.int64).tobytes()).hexdigest()[:16],
-        "data": manifest_hash(images),
-    }
-    if training.method in SUPERVISED or left_out:
-        config["label"] = named
-    if left_out:
-        config["unseen"] = left_out
+    config = _config(training, images, chosen, named, left_out)
     _claim(folder, config, training)
     if (folder / "model.pt").exists():
         return folder
@@ -424,6 +434,8 @@ def train_encoder(
         torch.manual_seed(training.seed)
         module = build_encoder(config)
         loss = _loss(module, training, len(names), len(chosen))
+        width = int(module.trunk.num_features)  # type: ignore[union-attr, arg-type]
+        terms = None if domains is None else DomainTerms(module, width, domains, training)
     views = _views(images, chosen, training, pairs, quiet)
 
     def after(epoch: int, losses: Sequence[float]) -> None:
@@ -431,14 +443,31 @@ def train_encoder(
             _save(folder / f"epoch-{epoch:05d}.pt", module)
         table = ["epoch,loss", *(f"{number},{loss:.6g}" for number, loss in enumerate(losses, 1))]
         write_atomic(folder / "losses.csv", ("\n".join(table) + "\n").encode(), sync=False)
+        if terms is not None:
+            write_atomic(folder / "domains.csv", terms.end_epoch().encode(), sync=False)
 
     loop = fit(
-        loss, views, len(chosen), training, labels=labels, names=names, checkpoint=folder / RUNNING, after=after,
-        quiet=quiet,
+        loss, views, len(chosen), training, labels=labels, names=names, domains=terms, checkpoint=folder / RUNNING,
+        after=after, quiet=quiet,
     )  # fmt: skip
     _save(folder / "model.pt", module)
     loop.finish()
     return folder
+
+
+def _config(
+    training: EncoderTraining, images: ImageSet, rows: NDArray[np.int64], label: str, unseen: Sequence[str]
+) -> dict[str, Any]:
+    """Return what an encoder's folder says of its training."""
+    config = {
+        **training.written(),
+        "pictures": len(rows),
+        "rows": hashlib.sha256(rows.astype(np.int64).tobytes()).hexdigest()[:16],
+        "data": manifest_hash(images),
+    }
+    if training.method in SUPERVISED or unseen:
+        config["label"] = label
+    return {**config, "unseen": list(unseen)} if unseen else config
 
 
 def _loss(module: Any, training: EncoderTraining, classes: int, count: int) -> SelfSupervisedLoss:
@@ -447,7 +476,8 @@ def _loss(module: Any, training: EncoderTraining, classes: int, count: int) -> S
     options = dict(training.options)
     if training.method == "trex-ocm":  # more than all pictures would be copies of some
         options["memory"] = min(int(options.get("memory", 8192)), count * whole)
-    width = training.head[-1] if training.head else int(module.trunk.num_features)
+    behind = int(module.trunk.num_features) - (training.ddm_prefix if training.ddm else 0)
+    width = training.head[-1] if training.head else behind
     return SelfSupervisedLoss(training.method, module, width, classes, options, whole)
 
 
@@ -511,7 +541,8 @@ def _claim(folder: Path, config: Mapping[str, Any], training: EncoderTraining) -
         # What was not yet a setting when the folder was made stood as it stands by default.
         later = {name: field.default for name, field in EncoderTraining.model_fields.items() if name not in held}
         usual = json.loads(json.dumps(training.changed(**later).written()))
-        filled = {**{name: usual[name] for name in later}, **({"label": config["label"]} if "label" in config else {})}
+        filled = {name: usual[name] for name in later if name in usual}
+        filled |= {"label": config["label"]} if "label" in config else {}
         if {**filled, **held} != json.loads(text):
             raise DatasetError(f"{folder} holds an encoder that was trained otherwise; choose another folder")
     write_atomic(folder / ENCODER_CONFIG, text)

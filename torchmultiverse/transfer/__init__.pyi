@@ -1,3 +1,7 @@
+from .concept_levels import Concept as Concept
+from .concept_levels import ConceptLevels as ConceptLevels
+from .concept_levels import Level as Level
+from .concept_levels import make_levels as make_levels
 from .crossed import Estimate as Estimate
 from .crossed import crossed_difference as crossed_difference
 from .crossed import crossed_mean as crossed_mean
@@ -14,22 +18,34 @@ from .plane import measure_transfer as measure_transfer
 from .plane_study import plane_study as plane_study
 from .tasks import Task as Task
 from .tasks import transfer_tasks as transfer_tasks
+from .wordnet import Synset as Synset
+from .wordnet import WordNet as WordNet
+from .wordnet import read_nouns as read_nouns
+from .wordnet import shipped_wordnet as shipped_wordnet
 
 __all__ = [
+    "Concept",
+    "ConceptLevels",
     "Estimate",
     "FeatureStatistics",
+    "Level",
     "LogOdds",
     "MeanLogOdds",
+    "Synset",
     "Task",
     "TaskScore",
     "TransferPlane",
+    "WordNet",
     "crossed_difference",
     "crossed_mean",
+    "make_levels",
     "mean_log_odds",
     "mean_log_odds_of",
     "measure_transfer",
     "odds_of",
     "plane_study",
+    "read_nouns",
+    "shipped_wordnet",
     "task_score",
     "transfer_tasks",
 ]

@@ -78,6 +78,22 @@ def silhouette(
         new = _unknown(known, low - margin, high - margin)
         some, low, high = some[new], low[new], high[new]
     corners = pixels[faces.take(some, 0)]
+    small = (high - low + 1).prod(1) <= _SMALL
+    _cover_by_centres(mask, corners[small], low[small], high[small])
+    _cover_by_rows(mask, corners[~small], low[~small], high[~small])
+    return mask
+
+
+_SMALL = 64
+"""Pixels of the box of a triangle up to which every centre in it is looked at."""
+_ROWS = 1 << 18
+"""Rows of large triangles at a time: they take about two hundred bytes each."""
+
+
+def _cover_by_centres(
+    mask: NDArray[np.bool_], corners: NDArray[Any], low: NDArray[np.int32], high: NDArray[np.int32]
+) -> None:
+    """Add the centres (N boxes of pixels, both ends inclusive) that lie in triangles (N, 3, 2) to a mask."""
     span = high - low + 1
     count = span[:, 0] * span[:, 1]
     # Every candidate centre of every triangle at once: triangles are about as small as pixels, so there are few.
@@ -95,7 +111,62 @@ def silhouette(
     ab, bc, ca = side(a, b), side(b, c), side(c, a)
     inside = ((ab >= 0) & (bc >= 0) & (ca >= 0)) | ((ab <= 0) & (bc <= 0) & (ca <= 0))
     mask[y[inside], x[inside]] = True
-    return mask
+
+
+def _cover_by_rows(
+    mask: NDArray[np.bool_], corners: NDArray[Any], low: NDArray[np.int32], high: NDArray[np.int32]
+) -> None:
+    """Do the same for triangles that are much larger than pixels, as near the eye: by the ends of each row.
+
+    The centres are the very same: on a row the side of an edge changes once, also by its rounded numbers.
+    """
+    rows = high[:, 1] - low[:, 1] + 1
+    ends = np.cumsum(rows)
+    begin = 0
+    while begin < len(rows):
+        done = ends[begin - 1] if begin else 0
+        end = max(int(np.searchsorted(ends, done + _ROWS, "right")), begin + 1)
+        part = slice(begin, end)
+        which = np.repeat(np.arange(begin, end), rows[part])
+        y = low[which, 1] + np.arange(len(which)) - np.repeat(ends[part] - rows[part] - done, rows[part])
+        first, last = low[which, 0].astype(np.int64), high[which, 0].astype(np.int64)
+        left, right = (np.stack([first, first]), np.stack([last, last]))  # of those on the one side and on the other
+        for k in range(3):
+            p, q = corners[which, k], corners[which, (k + 1) % 3]
+            rise, across = q[:, 1] - p[:, 1], (q[:, 0] - p[:, 0]) * (y + 0.5 - p[:, 1])
+            for way, sign in enumerate((1.0, -1.0)):
+                a, b = _half_row(sign * across, sign * rise, p[:, 0], first, last)
+                np.maximum(left[way], a, out=left[way])
+                np.minimum(right[way], b, out=right[way])
+        steps = np.zeros((mask.shape[0], mask.shape[1] + 1), np.int32)
+        for a, b in zip(left, right, strict=True):
+            some = a <= b
+            np.add.at(steps, (y[some], a[some]), 1)
+            np.add.at(steps, (y[some], b[some] + 1), -1)
+        mask |= np.cumsum(steps[:, :-1], 1) > 0
+        begin = end
+
+
+def _half_row(
+    across: NDArray[Any], rise: NDArray[Any], x: NDArray[Any], first: NDArray[Any], last: NDArray[Any]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first and the last column from ``first`` to ``last`` with ``rise * (column + 0.5 - x) <= across``."""
+    up, flat = rise > 0, rise == 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        guess = np.floor(across / rise + x - 0.5)
+    # The last column of a row where the left side grows, and the one before the first where it falls.
+    at = np.clip(np.nan_to_num(guess), first - 1, last).astype(np.int64)
+    while True:  # the quotient may be a column off
+        fits, next_fits = rise * (at + 0.5 - x) <= across, rise * (at + 1.5 - x) <= across
+        back = (at >= first) & (fits != up) & ~flat
+        on = (at < last) & (next_fits == up) & ~back & ~flat
+        if not (back.any() or on.any()):
+            break
+        at += on.astype(np.int64) - back
+    none = flat & (across < 0)
+    left = np.where(up | flat, first, at + 1)
+    right = np.where(up, at, last)
+    return np.where(none, last + 1, left), right
 
 
 def _unknown(known: NDArray[np.bool_], low: NDArray[Any], high: NDArray[Any]) -> NDArray[np.bool_]:
