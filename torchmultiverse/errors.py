@@ -56,6 +56,10 @@ class AssetError(TorchMultiverseError):
     exit_code = 7
 
 
+class DivergedError(ModelError):
+    """A training whose loss is no longer a finite number."""
+
+
 class MissingExtra(TorchMultiverseError):
     """An optional package is needed; the message names the extra that brings it."""
 

@@ -41,6 +41,45 @@ def test_similarity_does_not_see_rotation_scale_or_shift() -> None:
     assert matrix[0, 1] == pytest.approx(matrix[1, 0])
 
 
+def test_few_images_of_many_features_are_not_alike_by_chance() -> None:
+    """Unrelated features of 60 images: the plain similarity nears 1, the debiased one is 0 within its error."""
+    rng = np.random.default_rng(0)
+    plain, debiased = [], []
+    for _ in range(20):
+        one, two = rng.normal(size=(2, 60, 600)).astype(np.float32)
+        plain.append(g.linear_cka(one, two))
+        debiased.append(g.debiased_cka(one, two))
+    assert min(plain) > 0.85
+    assert abs(np.mean(debiased)) < 0.02
+    # Half of the features are shared: the similarity of the kernels is 1/2 whatever the number of images.
+    for images in (60, 400):
+        shared, mine, theirs = rng.normal(size=(3, images, 300)).astype(np.float32)
+        found = g.debiased_cka(np.concatenate([shared, mine], 1), np.concatenate([shared, theirs], 1))
+        assert found == pytest.approx(0.5, abs=0.04)
+    turned = (3 * one @ np.linalg.qr(rng.normal(size=(600, 600)))[0] + 5).astype(np.float32)
+    assert g.debiased_cka(one, turned) == pytest.approx(1, abs=1e-4)
+    assert g.debiased_cka(one[:3], two[:3]) == 0
+
+
+def test_the_debiased_similarity_is_that_of_its_equation() -> None:
+    """Both ways to compute it against the kernels of all pairs written out."""
+    rng = np.random.default_rng(1)
+    for images, features in ((12, 40), (40, 12)):
+        one, two = rng.normal(size=(2, images, features))
+        kernels = [(v - v.mean(0)) @ (v - v.mean(0)).T for v in (one, two)]
+        for kernel in kernels:
+            np.fill_diagonal(kernel, 0)
+
+        def hsic(k: np.ndarray, m: np.ndarray, n: int = images) -> float:
+            ones = np.ones(n)
+            both = np.trace(k @ m) + ones @ k @ ones * (ones @ m @ ones) / ((n - 1) * (n - 2))
+            return float((both - 2 / (n - 2) * (ones @ k @ m @ ones)) / (n * (n - 3)))
+
+        k, m = kernels
+        expected = hsic(k, m) / np.sqrt(hsic(k, k) * hsic(m, m))
+        assert g.debiased_cka(one.astype("f4"), two.astype("f4")) == pytest.approx(expected, abs=1e-4)
+
+
 def test_alignment_and_uniformity_as_their_equations_say() -> None:
     vectors = np.array([[1, 0], [0, 2], [-3, 0], [0, -1]], np.float32)
     pairs = np.array([[0, 1], [0, 2]])
@@ -106,4 +145,6 @@ def test_shapes_of_all_layers() -> None:
     assert trunk.disentanglement.informativeness["texture"] > 0.9 > head.disentanglement.informativeness["texture"]
     assert trunk.cka["trunk"] == pytest.approx(1, abs=1e-5)
     assert 0.1 < trunk.cka["head"] < 1
+    assert trunk.debiased_cka["trunk"] == pytest.approx(1, abs=1e-5)
+    assert trunk.debiased_cka["head"] < trunk.cka["head"]
     assert 3 < head.effective_rank < 7.1  # eight worlds differ in seven directions at most

@@ -181,7 +181,7 @@ def test_an_engine_that_dies_is_started_again_and_one_that_stays_dead_is_told() 
 
 
 def test_a_scene_that_the_engine_refuses_leaves_the_engine_as_it_is() -> None:
-    """It was taken for the end of the engine, which was started three times: eight seconds for a number out of place."""
+    """It was taken for the end of the engine, which was started three times: seconds for a number out of place."""
     started: list[Fields] = []
     told: queue.Queue[Event] = queue.Queue()
 

@@ -13,6 +13,7 @@ from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.farm import generate
 from torchmultiverse.store.views import ImageList, without
+from torchmultiverse.study import Study
 
 pytest.importorskip("torch")
 pytest.importorskip("open_clip")
@@ -51,6 +52,38 @@ def test_only_pictures_that_were_not_trained_on_are_scored(tmp_path: Path) -> No
     wider = _dataset(tmp_path / "wider", ["Desert", "Snow"])
     finetune(dataset=data, model=start, out=tmp_path / "out", hard_negatives=False, test=[wider], **more)
     assert _scored(tmp_path / "out" / "results") == 8, "of 18, 9 were trained on; an empty one is not asked"
+
+
+@pytest.mark.slow
+def test_before_and_after_on_one_page(tmp_path: Path) -> None:
+    """Also: a training that is finished is not done again, and one of other settings is."""
+    config = tiny_config(32)
+    start = f"tiny:{save_tiny(tmp_path / 'start', build_tiny(config, 0)[0], 'tiny', config, {'seed': 0})}"
+    spec: dict[str, Any] = {
+        "name": "relations", "family": "AR4T", "render": {"size": [32, 32]}, "splits": {"test": ["Sample >= 1"]},
+        "design": {
+            "kind": "ar4t_relations", "pairs": 2, "single": 1, "worlds": ["Museum"], "assets": ["Camel", "Zebra"],
+            "distinct": True,
+        },
+    }  # fmt: skip
+    generate(spec, tmp_path / "d", MarkerEngine, progress=False)
+    more: dict[str, Any] = {"batch_size": 8, "learning_rate": 1e-4, "captions": "both", "seed": 0, "log": None}
+    more |= {"dataset": tmp_path / "d", "model": start, "out": tmp_path / "out", "test": None, "format": "table"}
+    more |= {"features": tmp_path / "features"}
+    finetune(epochs=1, **more)
+    study = Study.load(tmp_path / "out")
+    titles = [section.title for section in study.sections]
+    assert titles[:2] == ["Accuracy", "What changed"]
+    lines = study.sections[0].table
+    assert {line["n"] for line in lines if "text" in str(line["set"])} == {10}, "pairs of the test split"
+    assert [line["without pictures %"] for line in lines if str(line["set"]).endswith(", text")] == [0, 0]
+    assert len(study.models) == 2
+    assert (tmp_path / "out" / "index.html").is_file()
+    made = (tmp_path / "out" / "model.pt").stat().st_mtime_ns
+    finetune(epochs=1, **more)
+    assert (tmp_path / "out" / "model.pt").stat().st_mtime_ns == made
+    finetune(epochs=2, **more)
+    assert (tmp_path / "out" / "model.pt").stat().st_mtime_ns != made
 
 
 def test_pictures_are_left_out_by_their_scene() -> None:

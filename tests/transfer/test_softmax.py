@@ -120,6 +120,6 @@ def test_a_trial_that_diverges_has_failed(monkeypatch) -> None:
 
 
 def test_a_scale_of_all_features_is_gone_with_their_length() -> None:
-    x, y = _clouds(80, 8, 16, 0)
+    x, _ = _clouds(80, 8, 16, 0)
     assert np.allclose(unit_rows(1000 * x), unit_rows(x), atol=1e-6)
     assert (unit_rows(np.zeros((2, 3), np.float32)) == 0).all()

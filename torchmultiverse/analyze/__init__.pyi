@@ -6,6 +6,8 @@ from .analysis import add_memorization as add_memorization
 from .analysis import add_samples as add_samples
 from .analysis import analyze_model as analyze_model
 from .analysis import default_decoder_training as default_decoder_training
+from .class_shift import ClassQuestion as ClassQuestion
+from .class_shift import unseen_classes as unseen_classes
 from .decoders import LayerDecoderOptions as LayerDecoderOptions
 from .decoders import decoder_pixels as decoder_pixels
 from .decoders import image_grid as image_grid
@@ -16,17 +18,23 @@ from .experiment import Experiments as Experiments
 from .experiment_setup import ExperimentSetup as ExperimentSetup
 from .experiments import run_experiments as run_experiments
 from .geometry import LayerGeometry as LayerGeometry
+from .grids import GridOptions as GridOptions
+from .grids import parse_vary as parse_vary
+from .grids import settings_grid as settings_grid
 from .held_out import HeldOutSplits as HeldOutSplits
 from .held_out import draw_splits as draw_splits
 from .layer_accuracy import Cut as Cut
 from .layer_accuracy import LayerGap as LayerGap
 from .layer_accuracy import ProbeResults as ProbeResults
 from .layer_accuracy import probe_layers as probe_layers
+from .learning import LearningOptions as LearningOptions
+from .learning import learning_order as learning_order
 from .memorization import Memorization as Memorization
 from .memorization import MemorizationOptions as MemorizationOptions
 from .memorization import measure_memorization as measure_memorization
 from .misalignment import Misalignment as Misalignment
 from .misalignment import TrainedRecipe as TrainedRecipe
+from .misalignment import TrainingRecipe as TrainingRecipe
 from .misalignment import measure_misalignment as measure_misalignment
 from .misalignment import parse_recipe as parse_recipe
 from .object_removal import ObjectRemoval as ObjectRemoval
@@ -44,22 +52,27 @@ from .splits import factor_target as factor_target
 from .splits import split as split
 from .sweeps import MemorizationSweep as MemorizationSweep
 from .sweeps import sweep_memorization as sweep_memorization
+from .trainings import LayerMean as LayerMean
 
 __all__ = [
     "PROBES",
     "Analysis",
     "AnalysisOptions",
+    "ClassQuestion",
     "Cut",
     "Experiment",
     "ExperimentSetup",
     "Experiments",
     "FactorTarget",
+    "GridOptions",
     "HeldOutSplits",
     "LabelBudget",
     "LayerDecoderOptions",
     "LayerGap",
     "LayerGeometry",
+    "LayerMean",
     "LayerSimilarity",
+    "LearningOptions",
     "Memorization",
     "MemorizationOptions",
     "MemorizationSweep",
@@ -72,6 +85,7 @@ __all__ = [
     "SamplingOptions",
     "Split",
     "TrainedRecipe",
+    "TrainingRecipe",
     "add_memorization",
     "add_samples",
     "analyze_model",
@@ -81,15 +95,19 @@ __all__ = [
     "evaluate_samples",
     "factor_target",
     "image_grid",
+    "learning_order",
     "load_conditioned_decoder",
     "measure_memorization",
     "measure_misalignment",
     "parse_recipe",
+    "parse_vary",
     "probe_layers",
     "probe_of",
     "run_experiments",
     "sample",
+    "settings_grid",
     "split",
     "sweep_memorization",
     "train_layer_decoder",
+    "unseen_classes",
 ]

@@ -65,11 +65,13 @@ class LayerSimilarity(Record):
         other: name of the other model.
         layers: of the other.
         cka: linear, by layer of the first and of the other, 0 to 1.
+        debiased_cka: the same without the bias that few images give it; empty in older records.
     """
 
     other: str
     layers: tuple[str, ...]
     cka: tuple[tuple[float, ...], ...]
+    debiased_cka: tuple[tuple[float, ...], ...] = ()
 
 
 class Analysis(Document):
@@ -170,7 +172,10 @@ def analyze_model(
     if options.against is not None:
         other = features_of(options.against, images, "cuts", run.store, quiet=run.quiet)
         matrix = cka_matrix(features.layers, other.layers)
-        similarity = LayerSimilarity(other=other.model, layers=tuple(other.layers), cka=matrix.tolist())
+        debiased = cka_matrix(features.layers, other.layers, debiased=True)
+        similarity = LayerSimilarity(
+            other=other.model, layers=tuple(other.layers), cka=matrix.tolist(), debiased_cka=debiased.tolist()
+        )
     return Analysis(
         model=features.facts,
         dataset={"name": features.dataset, "images": len(features), "manifest_sha256": manifest_hash(images)},

@@ -57,11 +57,49 @@ def linear_cka(one: FloatArray, two: FloatArray) -> float:
     return float(cross / norms) if norms > 0 else 0.0
 
 
-def cka_matrix(layers: Mapping[str, FloatArray], others: Mapping[str, FloatArray] | None = None) -> FloatArray:
+def debiased_cka(one: FloatArray, two: FloatArray) -> float:
+    """Return the linear CKA of unbiased estimates: about 0 for unrelated features, however few images there are.
+
+    `linear_cka` of N images with many more features than images nears 1 whatever they are. This one may be a little
+    below 0. Fewer than 4 images say nothing: 0.
+
+    Source: L. Song et al., *Feature selection via dependence maximization*, JMLR 2012, equation 5 (the unbiased HSIC);
+    T. Nguyen et al., *Do wide and deep networks learn the same things?*, ICLR 2021, section 3.
+    """
+    if len(one) < 4:
+        return 0.0
+    left, right = _Kernel(one), _Kernel(two)
+    norm = left.hsic(left) * right.hsic(right)
+    return float(left.hsic(right) / np.sqrt(norm)) if norm > 0 else 0.0
+
+
+class _Kernel:
+    """A linear kernel without its diagonal, by its features: sums over it need no matrix of all pairs of images."""
+
+    def __init__(self, vectors: FloatArray) -> None:
+        self.x = (vectors - vectors.mean(0, dtype=np.float64)).astype(np.float64)
+        self.diagonal = (self.x**2).sum(1)
+        self.rows = self.x @ self.x.sum(0) - self.diagonal
+
+    def hsic(self, other: _Kernel) -> float:
+        """Return the unbiased estimate of the dependence of two kernels."""
+        n = len(self.x)
+        if n < max(self.x.shape[1], other.x.shape[1]):
+            trace = float(((self.x @ self.x.T) * (other.x @ other.x.T)).sum())
+        else:
+            trace = float(np.linalg.norm(other.x.T @ self.x) ** 2)
+        trace -= float(self.diagonal @ other.diagonal)
+        sums = float(self.rows.sum() * other.rows.sum()) / ((n - 1) * (n - 2))
+        return (trace + sums - 2 / (n - 2) * float(self.rows @ other.rows)) / (n * (n - 3))
+
+
+def cka_matrix(
+    layers: Mapping[str, FloatArray], others: Mapping[str, FloatArray] | None = None, debiased: bool = False
+) -> FloatArray:
     """Return the linear CKA of every layer with every layer of the same or of another model, (L, M)."""
-    others = layers if others is None else others
-    held = dict(others)
-    return np.array([[linear_cka(one, two) for two in held.values()] for one in layers.values()], np.float32)
+    held = dict(layers if others is None else others)
+    alike = debiased_cka if debiased else linear_cka
+    return np.array([[alike(one, two) for two in held.values()] for one in layers.values()], np.float32)
 
 
 def alignment(vectors: FloatArray, pairs: NDArray[np.int64], power: float = 2.0) -> float:
@@ -229,6 +267,7 @@ class LayerGeometry(Record):
         disentanglement: of features, with completeness and informativeness by factor.
         information_gap: mutual-information gap by factor.
         cka: with every layer, itself included, by name.
+        debiased_cka: the same without the bias that few images give it; empty in older records.
     """
 
     layer: str
@@ -241,6 +280,7 @@ class LayerGeometry(Record):
     disentanglement: Disentanglement
     information_gap: Mapping[str, float]
     cka: Mapping[str, float]
+    debiased_cka: Mapping[str, float] = {}
 
 
 def layer_geometry(
@@ -270,7 +310,7 @@ def layer_geometry(
     factor_targets = [factor_target(features.columns, name) for name in names]
     targets = {one.factor: one.codes[some] for one in factor_targets if one.numbers is None}
     held = {layer: features.layers[layer][some] for layer in features.layers}
-    cka = cka_matrix(held)
+    cka, debiased = cka_matrix(held), cka_matrix(held, debiased=True)
     found = []
     with progress_bar(quiet) as progress:
         bar = progress.add_task("geometry", total=len(held), unit="layers")
@@ -287,6 +327,7 @@ def layer_geometry(
                     ),
                     disentanglement=dci(weights, scores), information_gap=mutual_information_gap(vectors, targets),
                     cka={other: float(value) for other, value in zip(held, cka[depth], strict=True)},
+                    debiased_cka={other: float(value) for other, value in zip(held, debiased[depth], strict=True)},
                 )
             )  # fmt: skip
             progress.advance(bar)

@@ -11,6 +11,8 @@ self-supervised learning*, TMLR 2023.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -192,18 +194,76 @@ def probe_layers(
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What one probe reads of one factor at one layer, picture by picture.
+
+    Attributes:
+        accuracy: as a record keeps it.
+        outcomes: of each test picture, (N,): whether it is read rightly; or, of a regression, numbers whose mean is R².
+        group_names: of the test pictures, (N,): a level of the column that groups, or the picture's row.
+    """
+
+    accuracy: LayerAccuracy
+    outcomes: NDArray[np.float64]
+    group_names: NDArray[np.str_]
+
+    @cached_property
+    def groups(self) -> NDArray[np.int64]:
+        """Groups of the test pictures, 0 to G − 1, (N,); those of one group are not independent."""
+        return np.unique(self.group_names, return_inverse=True)[1].astype(np.int64)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Ends that the mean cannot leave, or is cut at."""
+        return (0.0, 1.0) if self.accuracy.levels else (-1.0, 1.0)
+
+
+def layer_readings(
+    features: Features, factors: Sequence[str] | None = None, probe: str = "logistic", by: str = "auto", seed: int = 0,
+    quiet: bool = False,
+) -> tuple[dict[str, list[Reading]], list[str]]:  # fmt: skip
+    """Return what is read of each factor from the first layer to the last, and notes on what could not be asked.
+
+    Which pictures are the test follows from the columns and the seed alone: other models are asked the same pictures.
+
+    Args:
+        features, factors, by, seed, quiet: as in `probe_layers`.
+        probe: of factors with levels.
+
+    Raises:
+        DatasetError: see `probe_layers`.
+        ModelError: no such probe.
+    """
+    found, asked, notes = _curves(features, factors, [probe], by, None, seed, Intervals(seed), quiet)
+    tests = {
+        target.factor: (features.columns[parts.by] if parts.by else features.rows)[parts.test].astype(str)
+        for target, parts in asked
+    }
+    readings = {
+        factor: [Reading(accuracy, outcomes, tests[factor]) for accuracy, outcomes in curve]
+        for (factor, _), curve in found.items()
+    }
+    return readings, notes
+
+
 class LayerGap(Record):
     """What is read of a factor at two layers.
 
     Attributes:
         factor: what was asked.
-        first, last: accuracy, or R² of a regression, at the first and at the last layer.
+        first, last: accuracy, or R² of a regression, at the first and at the last layer, mean over trainings.
         chance: of the most frequent answer.
         gap, low, high: first minus last on the same test pictures, with its interval; −1 and 1 where there are too few
-            groups of them.
+            groups of them. Of several trainings it holds for another one too.
         groups: independent groups of test pictures.
         p: of no gap.
         above_chance: whether either layer reads above chance.
+        dataset: that was asked, if not the one that was trained on.
+        trainings: with different seeds.
+        first_std, last_std, gap_std: over trainings; none of one.
+        image_low, image_high: interval of the gap of these very trainings, for other pictures; none of one training,
+            whose only interval it is.
     """
 
     factor: str
@@ -216,6 +276,13 @@ class LayerGap(Record):
     groups: int
     p: float
     above_chance: bool
+    dataset: str = ""
+    trainings: int = 1
+    first_std: float | None = None
+    last_std: float | None = None
+    gap_std: float | None = None
+    image_low: float | None = None
+    image_high: float | None = None
 
 
 def layer_gaps(
@@ -232,22 +299,19 @@ def layer_gaps(
         DatasetError: see `probe_layers`.
         ModelError: no such probe.
     """
-    intervals = Intervals(seed)
-    found, asked, _ = _curves(features, factors, [probe], by, None, seed, intervals, quiet)
-    tests = {target.factor: parts.groups[parts.test] for target, parts in asked}
-    out = []
-    for (factor, _), curve in found.items():
-        groups = np.unique(tests[factor], return_inverse=True)[1]
-        first, last = curve[0][0], curve[-1][0]
-        gap = _apart(curve[0], curve[-1], groups, intervals)
-        above = max(first.low, last.low) > first.chance  # by an interval of its own
-        out.append(
-            LayerGap(
-                factor=factor, first=first.score, last=last.score, chance=first.chance, gap=gap.mean, low=gap.low,
-                high=gap.high, groups=gap.clusters, p=gap.p, above_chance=above,
-            )
-        )  # fmt: skip
-    return out
+    readings, _ = layer_readings(features, factors, probe, by, seed, quiet)
+    return [gap_of(curve[0], curve[-1], Intervals(seed)) for curve in readings.values()]
+
+
+def gap_of(first: Reading, last: Reading, intervals: Intervals) -> LayerGap:
+    """Return how much better a factor is read at one layer than at another, on the same pictures."""
+    one, two = first.accuracy, last.accuracy
+    gap = _apart((one, first.outcomes), (two, last.outcomes), first.groups, intervals)
+    above = max(one.low, two.low) > one.chance  # by an interval of its own
+    return LayerGap(
+        factor=one.factor, first=one.score, last=two.score, chance=one.chance, gap=gap.mean, low=gap.low,
+        high=gap.high, groups=gap.clusters, p=gap.p, above_chance=above,
+    )  # fmt: skip
 
 
 _Curve = list[tuple[LayerAccuracy, NDArray[np.float64]]]

@@ -14,18 +14,20 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import model_validator
 from typing_extensions import override
 
 from torchmultiverse.analyze import migrations
-from torchmultiverse.analyze.layer_accuracy import LayerGap, layer_gaps
+from torchmultiverse.analyze.layer_accuracy import LayerGap, Reading, layer_readings
 from torchmultiverse.analyze.options import RunOptions
 from torchmultiverse.analyze.splits import factor_target
+from torchmultiverse.analyze.trainings import LayerMean, by_layer, mean_gap, mean_reading
 from torchmultiverse.documents import Document, Record
-from torchmultiverse.errors import ModelError
+from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.evaluation import plain
 from torchmultiverse.features import Features, factor_names, features_of
-from torchmultiverse.store import ImageSubset, columns_of, dataset_name, open_images
+from torchmultiverse.store import ImageSet, ImageSubset, columns_of, dataset_name, manifest_hash, open_images
 from torchmultiverse.train import EncoderTraining, parse_settings, train_encoder
 
 
@@ -63,19 +65,32 @@ class Misalignment(Document):
     Attributes:
         dataset: name.
         recipes: in the order trained.
-        gaps: of every recipe, by factor: trunk against the head's end.
+        gaps: of every recipe, by dataset and factor: trunk against the head's end.
+        curves: of every recipe, by dataset, factor and layer; none in records of version 1.
+        notes: what could not be asked, and why.
     """
 
     file: ClassVar[str] = "guillotine.json"
+    version: ClassVar[int] = 2
     dataset: str
     recipes: tuple[TrainedRecipe, ...]
     gaps: tuple[tuple[LayerGap, ...], ...]
+    curves: tuple[tuple[LayerMean, ...], ...] = ()
+    notes: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _of_every_recipe(self) -> Self:
         if len(self.gaps) != len(self.recipes):
             raise ValueError(f"gaps of {len(self.gaps)} recipes, and {len(self.recipes)} recipes")
+        if self.curves and len(self.curves) != len(self.recipes):
+            raise ValueError(f"curves of {len(self.curves)} recipes, and {len(self.recipes)} recipes")
         return self
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The datasets that were asked, the one that was trained on first."""
+        others = dict.fromkeys(gap.dataset for mine in self.gaps for gap in mine if gap.dataset)
+        return (self.dataset, *others)
 
     @override
     @classmethod
@@ -83,9 +98,9 @@ class Misalignment(Document):
         return migrations.misalignment(data) if version < 1 else data
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one line for each recipe and factor."""
+        """Return one line for each recipe, dataset and factor."""
         return [
-            {"recipe": recipe.name, **gap.model_dump()}
+            {"recipe": recipe.name, **gap.model_dump(), "dataset": gap.dataset or self.dataset}
             for recipe, mine in zip(self.recipes, self.gaps, strict=True)
             for gap in mine
         ]
@@ -138,8 +153,11 @@ def measure_misalignment(
     base: EncoderTraining | None = None,
     group: str = "auto",
     run: RunOptions | None = None,
+    *,
+    seeds: int = 1,
+    also: Sequence[Any] = (),
 ) -> Misalignment:
-    """Train an encoder by each recipe on half of the pictures, and read all factors of the other half at both ends.
+    """Train an encoder by each recipe on half of the pictures, and read all factors of the other half at every layer.
 
     Encoders lie below ``out/encoders``; what is there is not trained again.
 
@@ -151,28 +169,104 @@ def measure_misalignment(
         base: settings of the usual recipes.
         group: see `torchmultiverse.analyze.layer_accuracy.probe_layers`.
         run: seed of the halves and of probes, store of features, and so on.
+        seeds: encoders of each recipe, trained with its seed and the ones after.
+        also: folders or opened datasets that the encoders are asked about too, all pictures of them; of ``factors``
+            those columns that they have, or all that vary.
 
     Raises:
-        DatasetError: no such column.
+        DatasetError: no such column, or a dataset that is asked about twice.
         ModelError: no such setting, or two recipes of one name.
     """
     run = run or RunOptions()
     images = open_images(dataset)
-    order = np.random.default_rng(run.seed).permutation(len(images))
-    seen, rest = (np.sort(part) for part in np.array_split(order, 2))
-    held_out = ImageSubset(images, rest)
-    columns = columns_of(held_out)
+    seen, rest = halves(len(images), run.seed)
+    asked: list[tuple[str, Any]] = [("", ImageSubset(images, rest)), *_others(images, also)]
+    columns = columns_of(asked[0][1])
     if recipes is None:
         names = factor_names(Features("", dataset_name(images), {}, columns, rest, {}), factors)
         recipes = default_recipes(columns, names, base or EncoderTraining())
     if len({one.name for one in recipes}) < len(recipes):
         raise ModelError("two recipes have one name")
-    found = []
+    if seeds < 1:
+        raise ModelError(f"seeds are encoders of each recipe, 1 or more, not {seeds}")
+    gaps: list[tuple[LayerGap, ...]] = []
+    curves: list[tuple[LayerMean, ...]] = []
+    notes: list[str] = []
     for number, recipe in enumerate(recipes, 1):
-        place = Path(out) / "encoders" / f"{number:02}"
-        train_encoder(images, place, recipe.training, recipe.label, seen, run.quiet)
-        ends = ["trunk", f"head.{len(recipe.training.head)}"]
-        features = features_of(f"ssl:{place}", held_out, ends, run.store, quiet=run.quiet)
-        found.append(tuple(layer_gaps(features, factors, by=group, seed=run.seed, quiet=run.quiet)))
+        places = [
+            train_encoder(images, Path(out) / "encoders" / place, training, recipe.label, seen, run.quiet)
+            for place, training in seeded(f"{number:02}", recipe.training, seeds)
+        ]
+        mine: list[LayerGap] = []
+        by_depth: list[LayerMean] = []
+        for name, pictures in asked:
+            wanted = factors if not name or factors is None else [f for f in factors if f in columns_of(pictures)]
+            read, told = _read(places, pictures, wanted or None, recipe.training, group, run)
+            notes += [f"{name}: {note}" if name else note for note in told]
+            for factor in read[0]:
+                layers = by_layer(read, factor)
+                mine.append(mean_gap(layers[0], layers[-1], run.seed, name))
+                by_depth += [mean_reading(layer, run.seed, name) for layer in layers]
+        gaps.append(tuple(mine))
+        curves.append(tuple(by_depth))
     trained = [TrainedRecipe(name=one.name, label=one.label, settings=one.training.as_dict()) for one in recipes]
-    return Misalignment(dataset=dataset_name(images), recipes=tuple(trained), gaps=tuple(found))
+    return Misalignment(
+        dataset=dataset_name(images), recipes=tuple(trained), gaps=tuple(gaps), curves=tuple(curves),
+        notes=tuple(dict.fromkeys(notes)),
+    )  # fmt: skip
+
+
+def seeded(name: str, training: EncoderTraining, seeds: int) -> list[tuple[str, EncoderTraining]]:
+    """Return the folders and settings of several trainings that differ in their seed.
+
+    >>> [(place, one.seed) for place, one in seeded("01", EncoderTraining(seed=7), 3)]
+    [('01', 7), ('01-seed-8', 8), ('01-seed-9', 9)]
+    """
+    numbers = range(training.seed, training.seed + seeds)
+    return [(name if k == training.seed else f"{name}-seed-{k}", training.changed(seed=k)) for k in numbers]
+
+
+def head_layers(training: EncoderTraining) -> list[str]:
+    """Return the names of the trunk and of each block of the head."""
+    return ["trunk", *(f"head.{number}" for number in range(1, len(training.head) + 1))]
+
+
+def halves(count: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the pictures that are trained on, and the others."""
+    order = np.random.default_rng(seed).permutation(count)
+    seen, rest = (np.sort(part) for part in np.array_split(order, 2))
+    return seen, rest
+
+
+def _others(images: ImageSet, also: Sequence[Any]) -> list[tuple[str, ImageSet]]:
+    """Return further datasets by name.
+
+    Raises:
+        DatasetError: one is asked about twice, or was trained on.
+    """
+    found: dict[str, ImageSet] = {}
+    hashes = {manifest_hash(images): dataset_name(images)}
+    for one in map(open_images, also):
+        if (known := hashes.get(manifest_hash(one))) is not None:
+            raise DatasetError(
+                f"{dataset_name(one)} holds the same pictures as {known}; name another dataset with --also"
+            )
+        name = dataset_name(one)
+        number = sum(1 for held in found if held == name or held.startswith(f"{name} ("))
+        found[f"{name} ({number + 1})" if number or name == dataset_name(images) else name] = one
+        hashes[manifest_hash(one)] = name
+    return list(found.items())
+
+
+def _read(
+    places: Sequence[Path], images: ImageSet, factors: Sequence[str] | None, training: EncoderTraining, group: str,
+    run: RunOptions,
+) -> tuple[list[dict[str, list[Reading]]], list[str]]:  # fmt: skip
+    """Return what each of several encoders says of some pictures at every layer, and notes."""
+    read, notes = [], []
+    for place in places:
+        features = features_of(f"ssl:{place}", images, head_layers(training), run.store, quiet=run.quiet)
+        readings, told = layer_readings(features, factors, by=group, seed=run.seed, quiet=run.quiet)
+        read.append(readings)
+        notes += told
+    return read, notes

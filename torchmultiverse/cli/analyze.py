@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from torchmultiverse.cli import completion
 from torchmultiverse.cli.groups import analyze_group, examples
 from torchmultiverse.cli.options import (
     AcceptedLicense,
@@ -22,6 +23,7 @@ from torchmultiverse.cli.options import (
     ModelString,
     Out,
     Seed,
+    Seeds,
     Settings,
     SplitsFile,
     features_folder,
@@ -46,8 +48,8 @@ _CUTS = (
     difference("lost", noun="groups", signed=False),
 )  # fmt: skip
 _GAPS = (
-    text("training"), factor_column(), share("trunk"), share("head"),
-    difference("gained", "gained by cutting", noun="groups"),
+    text("training"), text("dataset"), factor_column(), share("trunk"), share("head"),
+    difference("gained", "gained by cutting", noun="groups"), share("gained_std", "± over trainings"),
 )  # fmt: skip
 
 
@@ -201,7 +203,8 @@ def _show(found: Analysis) -> None:
 @analyze_group.command(
     "guillotine",
     epilog=examples(
-        "torchmultiverse analyze guillotine data/animals --set method=vicreg --set epochs=30 --out guillotine"
+        "torchmultiverse analyze guillotine data/animals --set method=vicreg --set epochs=30 --out guillotine",
+        "torchmultiverse analyze guillotine data/animals --seeds 3 --also photographs --out guillotine",
     ),
 )
 @tabular(_GAPS)
@@ -217,6 +220,15 @@ def guillotine(
         ),
     ] = None,
     setting: Settings = None,
+    seeds: Seeds = 1,
+    also: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Another dataset, or folder of images in folders of classes, to ask the encoders about; may be "
+            "repeated.",
+            autocompletion=completion.datasets,
+        ),
+    ] = None,
     factor: Factors = None,
     group: Group = "auto",
     seed: Seed = 0,
@@ -230,11 +242,14 @@ def guillotine(
     base = parse_settings(EncoderTraining(), setting or ())
     recipes = [parse_recipe(text, base) for text in recipe] if recipe else None
     run = RunOptions(seed, features_folder(features))
-    found = measure_misalignment(data, out, recipes, factor, base, group, run)
+    found = measure_misalignment(data, out, recipes, factor, base, group, run, seeds=seeds, also=also or ())
     rows = Table(_GAPS)
     for of, mine in zip(found.recipes, found.gaps, strict=True):
         for gap in mine:
-            rows.add(of.name, gap.factor, gap.first, gap.last, (gap.gap, gap.low, gap.high, gap.groups))
+            gained = (gap.gap, gap.low, gap.high, gap.groups)
+            rows.add(of.name, gap.dataset or found.dataset, gap.factor, gap.first, gap.last, gained, gap.gap_std)
     print_table(rows)
+    for note in found.notes:
+        say(f"not asked: {note}", "dim")
     found.save(out)
     place("page", write_report(found, out))

@@ -30,6 +30,7 @@ from torchmultiverse.cli import (  # noqa: F401  (each puts its commands into th
     render,
     specs,
     train,
+    training_studies,
     transfer,
 )
 from torchmultiverse.cli.groups import app, command_of

@@ -38,11 +38,26 @@ def _bar(title: str, total: int | None = None) -> Iterator[Callable[..., None]]:
     epilog=examples(
         "torchmultiverse data import PUG_SPAR --out data/pug_spar",
         "torchmultiverse data import PUG_AR4T/PUG_ARmerged_test.csv --split test --out data/ar4t_test",
+        "torchmultiverse data import ARO --layout aro-relation --out data/vg_relation",
+        "torchmultiverse data import winoground --layout winoground --out data/winoground",
     ),
 )
 def import_(
-    source: Annotated[Path, typer.Argument(help="Unpacked archive, its CSV file, or a folder of Parquet files.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="Unpacked archive, its CSV file, or a folder of Parquet files; with --layout the folder of ARO, of "
+            "COCO or Flickr30k, or of Winoground, or the JSON file in it."
+        ),
+    ],
     out: Out,
+    layout: Annotated[
+        Literal["pug", "aro-relation", "aro-attribution", "aro-order", "winoground"],
+        typer.Option(
+            help="What is there: pug, pictures and factors; else photographs with true and false captions. Word orders "
+            "(aro-order) are drawn once, from --seed, and kept."
+        ),
+    ] = "pug",
     family: Annotated[
         str | None, typer.Option(help="Animals, ImageNet, SPAR, AR4T or Custom; default: told from the columns.")
     ] = None,
@@ -66,10 +81,19 @@ def import_(
             "of which its publisher calls 192 badly rendered. Default: all are wanted."
         ),
     ] = None,
+    seed: Seed = 0,
 ) -> None:
-    """Make a dataset of a published archive (PNG and CSV) or of its Parquet mirror."""
-    from torchmultiverse.store import import_dataset, licence_of
+    """Make a dataset of a published archive (PNG and CSV), of its Parquet mirror, or of ARO's or Winoground's files."""
+    from torchmultiverse.store import import_captions, import_dataset, licence_of
 
+    if layout != "pug":
+        for name, value in {"--family": family, "--generative": generative, "--leave-out": leave_out}.items():
+            if value is not None:
+                raise typer.BadParameter(f"means nothing with --layout {layout}", param_hint=name)
+        with _bar("importing") as tick:
+            made = import_captions(source, out, layout, seed=seed, licence=licence, split=split, tick=tick)
+        say(f"{out}: {len(made):,} rows of the layout {layout}, licence {licence_of(made.manifest).name}")
+        return
     with _bar("importing") as tick:
         made = import_dataset(
             source,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -20,6 +21,7 @@ from torchmultiverse.cli.options import (
     tabular,
 )
 from torchmultiverse.cli.output import print_table, say
+from torchmultiverse.cli.study_out import ROWS, finish
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.paths import address_of
 from torchmultiverse.tables import Table, interval, number, share, text
@@ -34,13 +36,13 @@ BOARD = (
 """The leaderboard for programs: a row for each task and model."""
 
 
-def board_table(result: Result) -> Table:
-    """Return the leaderboard for programs; the best model first in each task."""
+def board_table(result: Result, models: Sequence[str] | None = None) -> Table:
+    """Return the leaderboard for programs, of some models or of all; the best first in each task."""
     from torchmultiverse.evaluation import leaderboard_rows, ranked
 
     shown = Table(BOARD)
     for line in leaderboard_rows(result):
-        for model in (name for name in ranked(result) if name in line.cells):
+        for model in (name for name in ranked(result) if name in line.cells and (models is None or name in models)):
             cell = line.cells[model]
             shown.add(
                 result.provenance.dataset.name, line.task, line.setting, line.metric, line.title, model,
@@ -88,6 +90,45 @@ def run(
         say(f"audit of {name}: {found.changed} of {found.answers} answers change when {found.images} "
             f"pictures are encoded one by one in float32")  # fmt: skip
     say(f"results in {out}; the page: torchmultiverse report {out}")
+
+
+@eval_group.command(
+    "compositions",
+    epilog=examples(
+        "torchmultiverse eval compositions data/vg_relation data/coco_order --model open_clip:ViT-B-32/openai",
+        "torchmultiverse eval compositions data/winoground --model old=tiny:start --model new=tiny:tuned --out both",
+    ),
+)
+@tabular(ROWS)
+def compositions(
+    datasets: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Folders of datasets: of ARO and Winoground (data import --layout), AR4T, SPAR, minimal pairs.",
+            autocompletion=completion.datasets,
+        ),
+    ],
+    model: ModelStrings,
+    out: Annotated[Path, typer.Option("--out", help="Folder of results, record and page.")] = Path("compositions"),
+    protocol: Protocol = "auto",
+    blind: Annotated[
+        bool, typer.Option("--blind/--no-blind", help="Also ask each model with a grey picture in place of each.")
+    ] = True,
+    seed: Seed = 0,
+    features: Features = None,
+) -> None:
+    """Score models on who does what to whom, which thing is how, and in which order; of two models, what changed.
+
+    Each set by its authors' own number, with chance, ties, and what is reached without pictures and by captions alone.
+    """
+    from torchmultiverse.evaluation import score_compositions
+    from torchmultiverse.models import model_strings
+
+    study = score_compositions(
+        datasets, model_strings(model), out, protocol=protocol, blind=blind, seed=seed,
+        embeddings=features_folder(features),
+    )  # fmt: skip
+    finish(study, out, seed)
 
 
 @app.command(epilog=examples("torchmultiverse report results/ --data data/spar --out report/"))

@@ -123,6 +123,12 @@ Group = Annotated[
 
 # How and where
 Seed = Annotated[int, typer.Option("--seed", help="Of everything that is random.")]
+Seeds = Annotated[
+    int,
+    typer.Option(
+        "--seeds", min=1, help="Trainings of each kind, with different seeds: intervals then hold for another one too."
+    ),
+]
 Save = Annotated[Path | None, typer.Option("--save", help="Write everything as JSON to this file.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder that is written; what was interrupted goes on.")]
 Features = Annotated[

@@ -24,15 +24,21 @@ def finish(study: Study, out: Path, seed: int) -> None:
         seed: of everything that was random.
     """
     from torchmultiverse.report import write_report
-    from torchmultiverse.resources import versions
 
-    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
-    packages = ", ".join(f"{name} {version}" for name, version in versions(("torch", "timm")).items())
-    study = study.model_copy(update={"provenance": {"command": command, "seed": str(seed), "packages": packages}})
+    study = with_provenance(study, seed)
     study.save(out)
     page = write_report(study, out)
     show_study(study)
     place("page", page)
+
+
+def with_provenance(study: Study, seed: int) -> Study:
+    """Return a study that says by which command, from which seed and with which packages it was made."""
+    from torchmultiverse.resources import versions
+
+    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    packages = ", ".join(f"{name} {version}" for name, version in versions(("torch", "timm")).items())
+    return study.model_copy(update={"provenance": {"command": command, "seed": str(seed), "packages": packages}})
 
 
 def show_study(study: Study) -> None:

@@ -29,7 +29,8 @@ from torchmultiverse.cli.options import (
     option_sets,
     tabular,
 )
-from torchmultiverse.cli.output import place, print_table, save_document, say
+from torchmultiverse.cli.output import for_people, place, print_table, save_document, say
+from torchmultiverse.cli.study_out import show_study, with_provenance
 from torchmultiverse.tables import Table, interval, number, share, text
 from torchmultiverse.train import ClipTraining, EncoderTraining, FineTuning
 
@@ -95,7 +96,10 @@ def clip(dataset: Dataset, out: Out, training: ClipTraining) -> None:
 
 @train_group.command(
     "finetune",
-    epilog=examples("torchmultiverse train finetune data/ar4t --model open_clip:ViT-B-32-quickgelu/openai --out tuned"),
+    epilog=examples(
+        "torchmultiverse train finetune data/ar4t --model open_clip:ViT-B-32-quickgelu/openai --out tuned",
+        "torchmultiverse train finetune data/ar4t --model tiny:small --test data/vg_relation --out tuned",
+    ),
 )
 @tabular(BOARD)
 @loggable
@@ -113,10 +117,16 @@ def finetune(
             help="Dataset to score before and after, without what was trained on; may be repeated. Default: this one."
         ),
     ] = None,
+    features: Features = None,
 ) -> None:
-    """Fine-tune a CLIP model on captioned pictures, and score it before and after."""
+    """Fine-tune a CLIP model on captioned pictures, score it before and after, and make a page of what changed.
+
+    A run that was interrupted goes on; one that is finished is scored without training anew. On ARO, Winoground and
+    SPAR (data import) the page has the published table of fine-tuning on PUG: AR4T beside one's own numbers.
+    """
     from torchmultiverse.errors import DatasetError
-    from torchmultiverse.evaluation import evaluate, leaderboard
+    from torchmultiverse.evaluation import composition_results, composition_study
+    from torchmultiverse.report import write_report
     from torchmultiverse.store import open_dataset, open_images, without
     from torchmultiverse.train import finetune as tune
     from torchmultiverse.train import trained_on
@@ -134,13 +144,19 @@ def finetune(
         ) from None
     tuned = tune(opened, model, out, training)
     say(f"fine-tuned: {tuned}")
-    boards = []
-    for k, pictures in enumerate(tests):
-        result = evaluate(pictures, [model, tuned], out=out / f"results{k or ''}")
+    folders = [(pictures, out / f"results{k or ''}") for k, pictures in enumerate(tests)]
+    found = composition_results(folders, [model, tuned], seed=training.seed, embeddings=features_folder(features))
+    for pictures in tests:
         say(f"scored on {len(pictures):,} pictures that were not trained on")
-        say(leaderboard(result))
-        boards.append(board_table(result))
-    print_table(*boards, people="")
+    names = [facts.name for facts in found[0][0].provenance.models][:2]
+    study = with_provenance(
+        composition_study(found, names, training.seed, "Before and after fine-tuning on captions"), training.seed
+    )
+    study.save(out)
+    if for_people():
+        show_study(study)
+    print_table(*(board_table(result, names) for result, _ in found), people="")
+    place("page", write_report(study, out))
 
 
 @train_group.command(

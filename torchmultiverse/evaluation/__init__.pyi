@@ -10,6 +10,9 @@ from .breakdown import strongest_pair as strongest_pair
 from .comparison import ModelRank as ModelRank
 from .comparison import compare as compare
 from .comparison import model_ranks as model_ranks
+from .composition_study import composition_results as composition_results
+from .composition_study import composition_study as composition_study
+from .composition_study import score_compositions as score_compositions
 from .corruption_errors import corruption_error as corruption_error
 from .corruption_errors import relative_corruption_error as relative_corruption_error
 from .corruption_run import CorruptionOptions as CorruptionOptions
@@ -24,6 +27,7 @@ from .gallery import data_uri as data_uri
 from .gallery import pair_sheet as pair_sheet
 from .gallery import slice_sheet as slice_sheet
 from .heldout import held_out as held_out
+from .imagenet import class_map as class_map
 from .imagenet import imagenet_names as imagenet_names
 from .imagenet import logits_of as logits_of
 from .names import plain as plain
@@ -103,7 +107,10 @@ __all__ = [
     "check",
     "choose_protocol",
     "chosen_rows",
+    "class_map",
     "compare",
+    "composition_results",
+    "composition_study",
     "correlate",
     "corruption_error",
     "counterfactuals",
@@ -137,6 +144,7 @@ __all__ = [
     "published_rows",
     "ranked",
     "relative_corruption_error",
+    "score_compositions",
     "sensitivity",
     "slice_sheet",
     "slices_of",

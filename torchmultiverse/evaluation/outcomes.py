@@ -14,7 +14,7 @@ from torchmultiverse.evaluation.dictionaries import words
 from torchmultiverse.evaluation.imagenet import CLASSES
 from torchmultiverse.evaluation.pairs import METRICS, winoground
 from torchmultiverse.evaluation.scores import CHUNK, NO_SEARCH, Scores, Search
-from torchmultiverse.evaluation.scoring import Outcome, first_of_best, joined, two_way
+from torchmultiverse.evaluation.scoring import Outcome, first_of_best, joined, retrieval, two_way
 from torchmultiverse.evaluation.task import Task
 
 _AMONG = {"top1": 1, "top5": 5}
@@ -26,7 +26,8 @@ class TaskOutcome:
 
     Attributes:
         task: what was asked.
-        metric: ``top1``, ``top5``, ``hard_negative``, ``winoground_text``, ``winoground_image``, ``winoground_group``.
+        metric: ``top1``, ``top5``, ``hard_negative``, ``winoground_text``, ``winoground_image``, ``winoground_group``,
+            ``choice``.
         outcome: what became of each image.
         labels, predictions: captions or classes, as words.
         chance: accuracy of a blind guess.
@@ -68,6 +69,29 @@ def outcomes(task: Task, scores: Scores) -> Iterator[TaskOutcome]:
     yield from _ranked(task, scores)
     if {"hard_negative", "winoground"} & set(task.metrics):
         yield from _of_pairs(task, scores)
+    if "choice" in task.metrics:
+        yield _among_own(task, scores)
+
+
+def _among_own(task: Task, scores: Scores) -> TaskOutcome:
+    """Return the outcome of choosing among candidates that each image has of its own."""
+    assert task.options is not None
+    sizes = (task.options >= 0).sum(1)
+    order, parts, predicted = [], [], np.empty(len(task.rows), np.int64)
+    every = task.options.copy()
+    every[every < 0] = np.broadcast_to(task.labels[:, None], every.shape)[every < 0]
+    found = scores.chosen(every)
+    for size in np.unique(sizes):
+        rows = np.flatnonzero(sizes == size)
+        outcome = retrieval(found[rows, :size], np.zeros(len(rows), np.int64), scale=scores.scale)
+        predicted[rows] = task.options[rows, outcome.prediction]
+        order.append(rows)
+        parts.append(outcome)
+    back = np.argsort(np.concatenate(order))
+    every_row = joined(parts)
+    outcome = Outcome(every_row.correct[back], predicted, every_row.margin[back], every_row.confidence[back])
+    labels, predictions = words(task.labels, task.candidates), words(predicted, task.candidates)
+    return TaskOutcome(task, "choice", outcome, labels, predictions, float((1 / sizes).mean()), int(sizes.max()))
 
 
 def _reading(task: Task, scores: Scores) -> TaskOutcome:
@@ -142,7 +166,9 @@ def _winoground(task: Task, true: NDArray[np.float32], other: NDArray[np.float32
     one, two = pairs_of(task)
     if not len(one):
         return
-    pairs = replace(task.only(one), name="winoground", title="Winoground")
+    several = task.name != "hard_negative"  # a protocol of several questions keeps them apart
+    name, title = (f"{task.name}_winoground", task.title) if several else ("winoground", "Winoground")
+    pairs = replace(task.only(one), name=name, title=title)
     assert pairs.negatives is not None
     right = winoground(true[one], other[one], true[two], other[two])
     margin = np.minimum(true[one] - other[one], true[two] - other[two]).astype(np.float32)

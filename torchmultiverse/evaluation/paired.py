@@ -165,6 +165,17 @@ class RowView:
             self._confidence[at],
         )
 
+    def cluster_words(self, rows: Rows, prefix: str) -> NDArray[np.object_]:
+        """Return the names of the clusters of rows, (N,), which other results may share; of independent rows others.
+
+        Args:
+            rows: of this view.
+            prefix: of the names where rows are independent.
+        """
+        if rows.clustered:
+            return np.array(self._names["cluster"], object)[rows.clusters]
+        return np.array([f"{prefix}:{number}" for number in range(len(rows))], object)
+
     def levels(
         self, index: NDArray[np.int64], factors: Sequence[str] | None = None, most: int = 200
     ) -> dict[str, NDArray[Any]]:

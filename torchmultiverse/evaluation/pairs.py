@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.evaluation.protocol import Protocol
+from torchmultiverse.evaluation.protocol import Macro, Protocol
 from torchmultiverse.evaluation.task import Task, joined
 
 METRICS = {"text": 1 / 4, "image": 1 / 4, "group": 1 / 6}
@@ -27,23 +27,26 @@ class PairsProtocol(Protocol):
 
     Attributes:
         caption, negative: columns of the true and the false caption.
-        partner: column with the scene id of the picture of which the false caption is true.
+        partner: column with the scene id of the picture of which the false caption is true; ``None`` where there is no
+            such picture, and Winoground's scores are not asked for.
         alternate: column of another true caption, where there is one.
         alike: groups of words that a picture does not tell apart.
         split: only pictures of this split; all where the dataset has no splits.
         by: columns by which results are broken down.
         cluster: columns whose values, in any order, name a cluster.
+        macro: of which levels the mean accuracy is published.
     """
 
     kind: Literal["pairs"]
     caption: str
     negative: str
-    partner: str
+    partner: str | None = None
     alternate: str | None = None
     alike: tuple[tuple[str, ...], ...] = ()
     split: str | None = None
     by: tuple[str, ...] = ()
     cluster: tuple[str, ...] = ()
+    macro: Macro | None = None
 
     @override
     def compile(self, columns: Mapping[str, NDArray[Any]]) -> list[Task]:
@@ -57,7 +60,7 @@ def pair_task(protocol: PairsProtocol, columns: Mapping[str, NDArray[Any]]) -> T
         DatasetError: a column is missing, or no image has a hard negative that can be told.
     """
     for name in (protocol.caption, protocol.negative, protocol.partner):
-        if name not in columns:
+        if name is not None and name not in columns:
             raise DatasetError(f"protocol '{protocol.name}' needs the column '{name}'; found {', '.join(columns)}")
     negative = columns[protocol.negative]
     keep = np.array([isinstance(text, str) and text != "" for text in negative])
@@ -81,12 +84,14 @@ def pair_task(protocol: PairsProtocol, columns: Mapping[str, NDArray[Any]]) -> T
         candidates=candidates,
         labels=np.array([place[text] for text in true], dtype=np.int64),
         negatives=np.array([place[text] for text in false], dtype=np.int64),
-        partners=_partners(columns.get("scene_id"), columns[protocol.partner], rows, true, false),
+        partners=None
+        if protocol.partner is None
+        else _partners(columns.get("scene_id"), columns[protocol.partner], rows, true, false),
         clusters=joined([columns[name][rows] for name in protocol.cluster if name in columns], ordered=False),
         factors={
             name.lower(): (columns[name][rows].astype(str).astype(object),) for name in protocol.by if name in columns
         },
-        metrics=("hard_negative", "winoground"),
+        metrics=("hard_negative",) if protocol.partner is None else ("hard_negative", "winoground"),
         exclude_identical=True,
         eligible=count,
         excluded=excluded,

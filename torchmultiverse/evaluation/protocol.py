@@ -34,6 +34,20 @@ class DeclaredPreprocess(StrictModel):
         )
 
 
+class Macro(StrictModel):
+    """Of which levels the mean of accuracies is taken, each level counting once.
+
+    Attributes:
+        column: of the levels.
+        least: levels of fewer rows are left out.
+        leave_out: levels that are left out, such as relations that hold both ways.
+    """
+
+    column: str
+    least: int = 1
+    leave_out: tuple[str, ...] = ()
+
+
 class Protocol(StrictModel):
     """What every protocol says of itself; a subclass adds its options and `compile`.
 

@@ -41,7 +41,7 @@ def ranked(result: Result) -> list[str]:
 
 
 _METRICS = {
-    "hard_negative": ": hard negative", "top5": ": among the best five", "winoground_text": ", text",
+    "hard_negative": ": hard negative", "top5": ": among the best five", "winoground_text": ", text", "choice": "",
     "winoground_image": ", image", "winoground_group": ", group",
 }  # fmt: skip
 

@@ -14,6 +14,7 @@ import numpy as np
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluation.result import Result
 from torchmultiverse.resources import data_folder
+from torchmultiverse.stats import pearson
 
 
 @dataclass(frozen=True)
@@ -129,18 +130,13 @@ def correlate(accuracy: Mapping[str, float], by_factor: Mapping[str, Mapping[str
     Raises:
         DatasetError: fewer than four models, too few for an interval.
     """
-    from scipy.stats import norm, pearsonr
-
     found = []
     for factor, values in by_factor.items():
         names = [name for name in values if name in accuracy]
         if len(names) < 4:
             raise DatasetError(f"a correlation over {len(names)} models means nothing; four are needed at least")
-        r, p = pearsonr([accuracy[n] for n in names], [values[n] for n in names])
-        half = float(norm.isf(0.025)) / np.sqrt(len(names) - 3)
-        z = np.arctanh(np.clip(r, -1 + 1e-12, 1 - 1e-12))
-        low, high = np.tanh([z - half, z + half])
-        found.append(Correlation(factor, float(r), float(low), float(high), float(p), len(names)))
+        r, low, high, p, count = pearson([accuracy[n] for n in names], [values[n] for n in names])
+        found.append(Correlation(factor, r, low, high, p, count))
     return found
 
 

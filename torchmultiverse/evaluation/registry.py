@@ -17,6 +17,8 @@ from pydantic import ValidationError
 from torchmultiverse.errors import SpecError, nearest
 from torchmultiverse.evaluation.choice import ChoiceProtocol
 from torchmultiverse.evaluation.classification import ClassificationProtocol
+from torchmultiverse.evaluation.minimal_pairs import MinimalPairsProtocol
+from torchmultiverse.evaluation.order import OrderProtocol
 from torchmultiverse.evaluation.pairs import PairsProtocol
 from torchmultiverse.evaluation.protocol import Protocol
 from torchmultiverse.evaluation.spar import SparProtocol
@@ -29,9 +31,16 @@ KINDS: dict[str, type[Protocol]] = {
     "spar": SparProtocol,
     "classification": ClassificationProtocol,
     "pairs": PairsProtocol,
+    "order": OrderProtocol,
+    "minimal_pairs": MinimalPairsProtocol,
     "choice": ChoiceProtocol,
 }
 """Subclasses by the ``kind`` of a protocol file."""
+_TELLING = {
+    "orders_caption": "aro_order", "relation_name": "aro_relation", "attribute_pair": "aro_attribution",
+    "winoground_collapsed_tag": "winoground",
+}  # fmt: skip
+"""Columns of imported sets of photographs with captions, and their protocols."""
 
 
 def protocols() -> list[str]:
@@ -57,7 +66,10 @@ def load_protocol(name: str | Path) -> Protocol:
 
 
 def choose_protocol(columns: list[str] | tuple[str, ...]) -> Protocol:
-    """Return the protocol that fits a dataset's columns: SPAR's, AR4T's, or classification."""
+    """Return the protocol that fits a dataset's columns: SPAR's, AR4T's, ARO's, Winoground's, or classification."""
+    for column, name in _TELLING.items():
+        if column in columns:
+            return load_protocol(name)
     if "Relation" in columns and "negative_caption" in columns:
         return load_protocol("ar4t")
     return load_protocol("spar" if "character2_name" in columns else "classification")

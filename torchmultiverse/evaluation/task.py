@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torchmultiverse.evaluation.prompts import Prompts
 
 Scope = Literal["plain", "background"]
-Metric = Literal["top1", "top5", "hard_negative", "winoground"]
+Metric = Literal["top1", "top5", "hard_negative", "winoground", "choice"]
 Kind = Literal["image-text", "scorer", "classifier"]
 IMAGE_TEXT: frozenset[Kind] = frozenset({"image-text"})
 SCORERS: frozenset[Kind] = frozenset({"scorer"})
@@ -46,6 +46,8 @@ class Task:
         negatives: index of the hard negative of each image, if the task has any.
         partners: position, within the task, of the image of which the hard negative is true, and whose own hard
             negative is true of this one; −1 where there is none. Winoground's scores need it.
+        options: indices of the candidates that each image has of its own, the true one first, (N, M); −1 where it has
+            fewer than M.
         clusters: rows with the same name are not independent; ``None`` where all are.
         factors: by what results are broken down; an image belongs to a level that any of the columns names.
         metrics: what is measured.
@@ -73,6 +75,7 @@ class Task:
     question: str = ""
     negatives: NDArray[np.int64] | None = None
     partners: NDArray[np.int64] | None = None
+    options: NDArray[np.int64] | None = None
     clusters: NDArray[Any] | None = None
     factors: Mapping[str, tuple[NDArray[Any], ...]] = field(default_factory=dict)
     metrics: tuple[Metric, ...] = ("top1",)
@@ -116,6 +119,7 @@ class Task:
             labels=self.labels[at],
             negatives=part(self.negatives),
             partners=partners,
+            options=part(self.options),
             clusters=part(self.clusters),
             factors={name: tuple(column[at] for column in columns) for name, columns in self.factors.items()},
             negative_first=part(self.negative_first),

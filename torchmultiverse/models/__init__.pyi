@@ -2,6 +2,7 @@ from . import torch_tools as torch_tools
 from .arrays import array as array
 from .arrays import unit as unit
 from .baseline import HistogramBaseline as HistogramBaseline
+from .blind import without_pictures as without_pictures
 from .clip import ClipModel as ClipModel
 from .contract import Classifier as Classifier
 from .contract import HasAdapterName as HasAdapterName
@@ -107,8 +108,10 @@ __all__ = [
     "need",
     "register",
     "save_tiny",
+    "split_alias",
     "tiny_config",
     "tiny_preprocess",
     "torch_tools",
     "unit",
+    "without_pictures",
 ]

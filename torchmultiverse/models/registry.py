@@ -97,6 +97,7 @@ FAMILIES: dict[str, ModelFamily] = {
     "hf": ModelFamily(f"{_HERE}.transformers_models:load_transformers", "hf:OWNER/NAME, hf:FOLDER, hf:FOLDER/random"),
     "tiny": ModelFamily(f"{_HERE}.tiny:load_tiny", "tiny:FOLDER, tiny:FOLDER/random"),
     "ssl": ModelFamily(f"{_HERE}.ssl:load_ssl", "ssl:FOLDER, ssl:FOLDER@EPOCH, ssl:FOLDER@random"),
+    "blind": ModelFamily(f"{_HERE}.blind:load_blind", "blind:MODEL, shown a grey picture in place of each"),
     "python": ModelFamily(_python, "python:MODULE:FUNCTION"),
 }
 """Families that come with the package, and those that `register` added in this process."""
@@ -172,6 +173,7 @@ def load_model(spec: str) -> Model:
     - ``hub:OWNER/REPO:NAME`` or ``hub:FOLDER:NAME``: torch.hub
     - ``tiny:FOLDER`` what :func:`~torchmultiverse.train.train_clip` wrote, ``tiny:FOLDER/random`` its untrained twin
     - ``ssl:FOLDER`` an encoder that ``torchmultiverse train ssl`` trained, ``ssl:FOLDER@EPOCH`` one of its checkpoints
+    - ``blind:MODEL`` one that reads captions, shown a grey picture in place of each
     - ``python:MODULE:FUNCTION`` anything importable, see :func:`~torchmultiverse.models.as_model`
     - what a package adds under the entry point group ``torchmultiverse.models``
 

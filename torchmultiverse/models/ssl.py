@@ -15,6 +15,7 @@ from typing_extensions import override
 from torchmultiverse.errors import ModelError, nearest
 from torchmultiverse.json_text import read_json
 from torchmultiverse.models import torch_tools as tools
+from torchmultiverse.models.backbone_size import sized_backbone
 from torchmultiverse.models.contract import ModelInfo
 from torchmultiverse.models.modules import ModuleEncoder
 from torchmultiverse.models.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
@@ -106,7 +107,7 @@ def build_encoder(config: Mapping[str, Any]) -> torch.nn.Module:
     """Return the untrained network of a configuration: a timm backbone, and a head.
 
     Raises:
-        ModelError: timm has no such backbone, or a prefix that leaves nothing of its vectors.
+        ModelError: timm has no such backbone, none of that width or depth, or a prefix leaves nothing of its vectors.
         MissingExtra: timm is not installed.
     """
     timm = tools.need("timm", "a backbone")
@@ -114,7 +115,7 @@ def build_encoder(config: Mapping[str, Any]) -> torch.nn.Module:
     if not timm.is_model(name):
         raise ModelError(f"timm has no model '{name}'.{nearest(name, timm.list_models())}")
     sized = {"img_size": size} if "vit" in name else {}
-    trunk = timm.create_model(name, pretrained=False, num_classes=0, **sized)
+    trunk = sized_backbone(name, *(float(config.get(f"backbone_{side}", 1.0)) for side in ("width", "depth")), **sized)
     width, prefix = int(trunk.num_features), int(config["ddm_prefix"]) if config.get("ddm") else 0
     if prefix >= width:
         raise ModelError(

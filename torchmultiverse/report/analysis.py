@@ -34,6 +34,7 @@ def analysis_page(analysis: Analysis) -> str:
         geometry=geometry,
         levels=_levels(probing) if probing else [],
         budgets=_budgets(analysis.budgets),
+        unbiased=" without the bias of few images" if any(one.debiased_cka for one in analysis.geometry) else "",
         cka=_similarity(analysis.similarity, layers) if analysis.similarity else "",
         other=analysis.similarity,
         samples=[samples_section(one) for one in analysis.samples],
@@ -109,7 +110,8 @@ def _budgets(budgets: Sequence[LabelBudget]) -> list[dict[str, Any]]:
 def _similarity(similarity: LayerSimilarity, layers: Sequence[str]) -> Any:
     rows = [f"{depth}  {layer}" for depth, layer in enumerate(layers)]
     columns = [f"{k}" for k in range(len(similarity.layers))]
-    cells = {(row, column): (similarity.cka[r][c], 0) for r, row in enumerate(rows) for c, column in enumerate(columns)}
+    values = similarity.debiased_cka or similarity.cka
+    cells = {(row, column): (values[r][c], 0) for r, row in enumerate(rows) for c, column in enumerate(columns)}
     return svg.heatmap(rows, columns, cells, "similarity")
 
 
@@ -209,7 +211,7 @@ def _geometry(geometry: Sequence[LayerGeometry]) -> dict[str, Any]:
     }
     names = list(dict.fromkeys(factor for _, factor in moved))
     alike = {
-        (row, f"{k}"): (one.cka[other], 0)
+        (row, f"{k}"): ((one.debiased_cka or one.cka)[other], 0)
         for row, one in zip(rows, geometry, strict=True)
         for k, other in enumerate(layers)
     }

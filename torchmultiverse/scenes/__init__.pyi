@@ -73,6 +73,9 @@ from .video import clip_starts as clip_starts
 from .video import moving_factors as moving_factors
 from .where import Condition as Condition
 from .where import parse_where as parse_where
+from .word_order import normalised_caption as normalised_caption
+from .word_order import parts_of_speech as parts_of_speech
+from .word_order import word_orders as word_orders
 
 __all__ = [
     "BACKGROUNDS",
@@ -136,10 +139,12 @@ __all__ = [
     "may_be_own",
     "mentioned_levels",
     "moving_factors",
+    "normalised_caption",
     "object_assets",
     "one_at_a_time",
     "parse_spec",
     "parse_where",
+    "parts_of_speech",
     "published_levels",
     "said_name",
     "scene_seed",
@@ -150,4 +155,5 @@ __all__ = [
     "spoken",
     "to_stored",
     "unit_of",
+    "word_orders",
 ]

@@ -1,3 +1,7 @@
+from .correlation import MIN_PAIRS as MIN_PAIRS
+from .correlation import Pearson as Pearson
+from .correlation import pearson as pearson
+from .correlation import unequal_spread as unequal_spread
 from .difference import MIN_CLUSTERS as MIN_CLUSTERS
 from .difference import Paired as Paired
 from .difference import format_difference as format_difference
@@ -28,20 +32,30 @@ from .significance import detectable as detectable
 from .significance import holm as holm
 from .significance import mcnemar as mcnemar
 from .significance import sign_flip as sign_flip
+from .trainings import OverTrainings as OverTrainings
+from .trainings import over_trainings as over_trainings
+from .weighted import LevelPart as LevelPart
+from .weighted import WeightedMean as WeightedMean
+from .weighted import mean_of_levels as mean_of_levels
 
 __all__ = [
     "BINS",
     "LEVEL",
     "MIN_CLUSTERS",
+    "MIN_PAIRS",
     "POWER",
     "RESAMPLES",
     "Calibration",
     "Contrast",
     "Interval",
     "Intervals",
+    "LevelPart",
     "LowerTailTest",
+    "OverTrainings",
     "Paired",
+    "Pearson",
     "PowerQuestion",
+    "WeightedMean",
     "auc_interval",
     "auc_of",
     "calibration_of",
@@ -54,10 +68,14 @@ __all__ = [
     "holm",
     "mcnemar",
     "mean_interval",
+    "mean_of_levels",
+    "over_trainings",
     "paired_interval",
     "pairs_needed",
+    "pearson",
     "resampling_weights",
     "sign_flip",
+    "unequal_spread",
     "unpaired_interval",
     "wilson",
 ]

@@ -39,7 +39,7 @@ def normal_quantile(tail: float) -> float:
 
 
 @cache
-def student_quantile(tail: float, freedom: int) -> float:
+def student_quantile(tail: float, freedom: float) -> float:
     """Return what Student's t exceeds with this probability, by degrees of freedom."""
     from scipy.stats import t
 

@@ -1,3 +1,4 @@
+from .caption_sets import import_captions as import_captions
 from .card import write_card as write_card
 from .combine import diff as diff
 from .combine import merge as merge
@@ -102,6 +103,7 @@ __all__ = [
     "files_to_push",
     "finish",
     "huggingface",
+    "import_captions",
     "import_dataset",
     "inspect",
     "leakage",

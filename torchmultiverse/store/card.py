@@ -136,6 +136,8 @@ def _license(terms: Terms) -> str:
 
 
 def _example(dataset: StoredDataset) -> str:
+    if not dataset.factors:  # photographs with captions
+        return f"split = {json.dumps(dataset.row(0, ['split'])['split'])}"
     name = dataset.factors[0]
     return f"{name} = {json.dumps(from_stored(table_of(dataset.manifest)[name], dataset.row(0, [name])[name]))}"
 

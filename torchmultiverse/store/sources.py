@@ -112,14 +112,14 @@ def _read_csv(sheet: Path) -> Source:
     def place(index: int) -> str:
         return f"{sheet}:{lines[index]}"
 
-    files = _find(root, [row[column] for row in rows], rows, place)
+    files = find_images(root, [row[column] for row in rows], rows, place)
     whole = split_of(sheet.name)
     # The first folder only: further ones are classes and levels, and some of these are words as well.
     folders = [PurePosixPath(file).parts[:-1][:1] for file in files]
     return Source(
         rows,
         place,
-        lambda index: _file(root / files[index], sheet.parent / files[index]),
+        lambda index: image_file(root / files[index], sheet.parent / files[index]),
         lambda index: str(sheet.parent / files[index]),
         [_composed(file) for file in files],
         [(_known(folder[0]) if folder else None) or whole for folder in folders],
@@ -160,7 +160,7 @@ def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _find(
+def find_images(
     root: Path, names: Sequence[str], rows: Sequence[Mapping[str, str]], place: Callable[[int], str]
 ) -> list[str]:
     """Return each picture's path below the root: where the CSV says, or in the folder of its class or subset.
@@ -235,7 +235,16 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def _file(path: Path, shown: Path) -> bytes:
+def image_file(path: Path, shown: Path) -> bytes:
+    """Return the bytes of a picture's file.
+
+    Args:
+        path: of the file.
+        shown: as errors name it.
+
+    Raises:
+        DatasetError: it cannot be read, or is larger than `MAX_IMAGE_BYTES`.
+    """
     try:
         if path.stat().st_size > MAX_IMAGE_BYTES:
             raise DatasetError(f"{shown} has {path.stat().st_size:,} bytes; at most {MAX_IMAGE_BYTES:,} are read")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -92,14 +93,9 @@ def _check(file: Path, entry: ShardEntry, table: FactorTable, untrusted: Set[str
             factors = [c for c in schema.names if c in table]
             for batch in parquet.iter_batches(64, columns=[*image_columns, *factors, "scene", "scene_id"]):
                 for row in batch.to_pylist():
-                    if hashlib.sha256(row["scene"].encode()).hexdigest()[:32] != row["scene_id"]:
-                        return f"scene_id {row['scene_id']} is not its scene's"
+                    if "scene" in row and (problem := _label_problem(row, factors, table)):  # photographs have none
+                        return problem
                     doubted += row["scene_id"] in untrusted
-                    scene = Scene.from_json(row["scene"], table)
-                    for column in factors:
-                        said = from_stored(table[column], row[column])
-                        if said != scene[column]:
-                            return f"scene {row['scene_id']}: {column} is {said}, its scene says {scene[column]}"
                     for column in image_columns:
                         decode(row[column]["bytes"], f"{column} of scene {row['scene_id']}")
     except (OSError, pa.ArrowException, ValueError, SpecError, ImageError) as error:
@@ -107,3 +103,15 @@ def _check(file: Path, entry: ShardEntry, table: FactorTable, untrusted: Set[str
     return (
         f"{doubted} pictures that cannot be trusted: rendered once more, they show something else" if doubted else None
     )
+
+
+def _label_problem(row: Mapping[str, Any], factors: Sequence[str], table: FactorTable) -> str | None:
+    """Return in what a row's labels are not its scene's."""
+    if hashlib.sha256(row["scene"].encode()).hexdigest()[:32] != row["scene_id"]:
+        return f"scene_id {row['scene_id']} is not its scene's"
+    scene = Scene.from_json(row["scene"], table)
+    for column in factors:
+        said = from_stored(table[column], row[column])
+        if said != scene[column]:
+            return f"scene {row['scene_id']}: {column} is {said}, its scene says {scene[column]}"
+    return None

@@ -307,6 +307,9 @@ def facts_of(manifest: Manifest) -> dict[str, str]:
         facts["family"] = str(spec.get("family") or "")
     if isinstance(identity.get("size"), list):
         facts["size"] = " × ".join(str(side) for side in identity["size"]) + " pixels"
+    imported = identity.get("imported")
+    if isinstance(imported, Mapping) and imported.get("tagger"):
+        facts["tagger"] = str(imported["tagger"])
     if manifest.engine is not None:
         facts["engine"] = " ".join(part for part in (manifest.engine.name, manifest.engine.version) if part)
     counts = Counter(asset.license for asset in manifest.assets if asset.license)

@@ -1,4 +1,6 @@
 from .augment import AugmentedViews as AugmentedViews
+from .classifier import TrainedClassifier as TrainedClassifier
+from .classifier import fit_classifier as fit_classifier
 from .classifier import train_classifier as train_classifier
 from .clip import train_clip as train_clip
 from .decoder import train_decoder as train_decoder
@@ -14,6 +16,7 @@ from .loggers import open_loggers as open_loggers
 from .loop import Loop as Loop
 from .loop import LoopSettings as LoopSettings
 from .loop import Objective as Objective
+from .settings import SMALL as SMALL
 from .settings import ClassifierTraining as ClassifierTraining
 from .settings import ClipTraining as ClipTraining
 from .settings import DiffusionTraining as DiffusionTraining
@@ -28,6 +31,7 @@ from .ssl import train_encoder as train_encoder
 
 __all__ = [
     "LOGGERS",
+    "SMALL",
     "AugmentedViews",
     "ClassifierTraining",
     "ClipTraining",
@@ -40,11 +44,13 @@ __all__ = [
     "Objective",
     "RunLogger",
     "TensorBoardLogger",
+    "TrainedClassifier",
     "TrainingSettings",
     "WandbLogger",
     "checkpoints",
     "classifier_training",
     "finetune",
+    "fit_classifier",
     "log_to",
     "open_loggers",
     "parse_setting",

@@ -50,6 +50,7 @@ class AugmentedViews:
         scale: smallest fraction of the area that a crop keeps.
         seed: of the draws.
         codes: levels that pair images, (N,): the second view is of any image of the level.
+        partners: or images, (N, K): the second view is of any of the row's.
         small: what small crops there are beside the others; none by default.
         whole: how many crops of the whole there are.
 
@@ -65,6 +66,7 @@ class AugmentedViews:
         scale: float,
         seed: int,
         codes: NDArray[np.int64] | None = None,
+        partners: NDArray[np.int64] | None = None,
         small: SmallCrops | None = None,
         whole: int = 2,
     ) -> None:
@@ -73,8 +75,10 @@ class AugmentedViews:
             if name not in AUGMENTATIONS:
                 raise ModelError(f"no augmentation '{name}'.{nearest(name, AUGMENTATIONS)}")
         self._pixels, self._seed = pixels, seed
-        self._codes = codes
-        self._partners = None if codes is None else [np.flatnonzero(codes == c) for c in range(int(codes.max()) + 1)]
+        self._partners: Sequence[NDArray[np.int64]] | NDArray[np.int64] | None = partners
+        if codes is not None:
+            of_level = [np.flatnonzero(codes == c) for c in range(int(codes.max()) + 1)]
+            self._partners = [of_level[code] for code in codes]
         kinds: list[_Kind] = ["only"] if whole == 1 else ["first", "second"]
         kinds += ["other"] * (whole - 2)
         chosen = set(augment)
@@ -131,9 +135,9 @@ class AugmentedViews:
 
     def _partner(self, row: int, epoch: int) -> int:
         """Return the image of the second view."""
-        if self._partners is None or self._codes is None:
+        if self._partners is None:
             return row
-        return int(np.random.default_rng((self._seed, epoch, row)).choice(self._partners[self._codes[row]]))
+        return int(np.random.default_rng((self._seed, epoch, row)).choice(self._partners[row]))
 
 
 class _PlannedBatches:

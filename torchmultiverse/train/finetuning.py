@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from torchmultiverse.errors import DatasetError, ModelError
+from torchmultiverse.json_text import read_json
 from torchmultiverse.models import TINY_CONFIG, TINY_WEIGHTS, ClipModel, load_model, save_tiny, split_alias
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.scenes import SYNONYMS
@@ -28,6 +29,7 @@ from torchmultiverse.train.settings import Captions, FineTuning
 if TYPE_CHECKING:
     import torch
 
+_FACTS = "finetune.json"
 _LARGEST_SCALE = float(np.log(100))
 
 
@@ -118,7 +120,8 @@ def finetune(
 ) -> str:
     """Fine-tune and save a model; returns the model string that loads it.
 
-    A run that was interrupted is continued by the same call.
+    A run that was interrupted is continued by the same call; one that was finished, with the same model, pictures and
+    settings, is not run again.
 
     Args:
         dataset: images with a column ``caption``, and ``alt_caption``, ``negative_scene_id`` where there are.
@@ -147,10 +150,34 @@ def finetune(
         "from": model, "weights_before": loaded.info.weights_sha256, "pictures": len(objective.rows),
         **training.as_dict(),
     }  # fmt: skip
+    if (finished := _finished(Path(out), model, facts)) is not None:
+        return finished
     loop = Loop(objective, settings, checkpoint=Path(out) / RUNNING, identity=facts, quiet=quiet).run()
     tuned = _save(Path(out), model, loaded, {**facts, "loss_first": loop.first_loss, "loss_last": loop.last_loss})
     loop.finish()
     return tuned
+
+
+def _finished(out: Path, model: str, facts: Mapping[str, Any]) -> str | None:
+    """Return the model string of a run that was finished in a folder, ``None`` where another one or none was."""
+    try:
+        if (out / RUNNING).exists() or not (out / TINY_WEIGHTS).is_file():
+            return None
+        tiny = model.startswith("tiny:")
+        held = read_json((out / (TINY_CONFIG if tiny else _FACTS)).read_text())
+        known = held["training"]["fine_tuned"] if tiny else held
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    same = json.loads(json.dumps(dict(facts)))
+    if {name: known.get(name) for name in same} != same:
+        return None
+    return _string(out, model)
+
+
+def _string(out: Path, model: str) -> str:
+    """Return the string of the model that was made of a model."""
+    family, _, rest = model.partition("?")[0].partition(":")
+    return f"tiny:{out}" if family == "tiny" else f"open_clip:{rest.partition('/')[0]}//{out / TINY_WEIGHTS}"
 
 
 def trained_on(dataset: Any, split: str | None = "train", captions: Captions = "both") -> NDArray[np.int64]:
@@ -264,9 +291,8 @@ def _save(out: Path, model: str, loaded: ClipModel, facts: dict[str, Any]) -> st
         save_tiny(
             out, module, f"{known['name']}, fine-tuned", known["open_clip"], {**known["training"], "fine_tuned": facts}
         )
-        return f"tiny:{out}"
+        return _string(out, model)
     out.mkdir(parents=True, exist_ok=True)
     tools.save_tensors(out / TINY_WEIGHTS, module.state_dict())
-    (out / "finetune.json").write_text(json.dumps(facts, indent=1) + "\n")
-    arch = rest.partition("/")[0]
-    return f"open_clip:{arch}//{out / TINY_WEIGHTS}"
+    (out / _FACTS).write_text(json.dumps(facts, indent=1) + "\n")
+    return _string(out, model)

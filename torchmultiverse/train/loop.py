@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from torchmultiverse.errors import DatasetError, ModelError, nearest
+from torchmultiverse.errors import DatasetError, DivergedError, ModelError, nearest
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.progress import training_bar
 from torchmultiverse.train.loggers import logged_run
@@ -90,7 +90,9 @@ class LoopSettings:
         epochs: how often batches are asked for; a checkpoint is written after each.
         steps: in all, for the schedule and the bar.
         learning_rate, weight_decay, betas, eps: of the optimizer; a group's own weight decay counts.
-        optimizer: ``adamw`` or ``lars`` (momentum 0.9).
+        weight_decay_end: where a cosine takes the weight decay of groups that have any, by the last step; nowhere
+            without.
+        optimizer: ``adamw``, or ``sgd`` or ``lars`` (momentum 0.9).
         schedule: of the learning rate; constant without.
         clip_norm: largest norm of the gradient; not clipped without.
         ema: decay of the average of all weights; none without. Smaller at first: at most (1 + n) / (10 + n) after n
@@ -103,6 +105,7 @@ class LoopSettings:
     steps: int
     learning_rate: float
     weight_decay: float = 0.0
+    weight_decay_end: float | None = None
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     optimizer: str = "adamw"
@@ -156,6 +159,7 @@ class Loop:
             module.to(self.device)
         self._parameters = objective.parameters()
         self._optimizer = _optimizer(settings, objective.parameter_groups())
+        self._decays = [float(group["weight_decay"]) for group in self._optimizer.param_groups]
         self._schedule = settings.schedule(self._optimizer, settings.steps) if settings.schedule else None
         self._average: dict[str, dict[str, torch.Tensor]] | None = None
         if settings.ema is not None:
@@ -244,7 +248,7 @@ class Loop:
             loss = self.objective.loss(batch)
         value = float(loss.detach())
         if not math.isfinite(value):
-            raise ModelError(
+            raise DivergedError(
                 f"{self.objective.name}: the loss is {value} at step {self.step + 1} (epoch {self.epoch + 1}); "
                 f"lower the learning rate, which is {self.settings.learning_rate:g}"
             )
@@ -252,6 +256,7 @@ class Loop:
         loss.backward()  # type: ignore[no-untyped-call]
         if self.settings.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self._parameters, self.settings.clip_norm)
+        self._decay()
         self._optimizer.step()
         if self._schedule is not None:
             self._schedule.step()
@@ -261,6 +266,16 @@ class Loop:
         self.first_loss = value if self.step == 1 else self.first_loss
         self.last_loss = value
         return value
+
+    def _decay(self) -> None:
+        """Set the weight decay of the step that comes."""
+        if self.settings.weight_decay_end is None:
+            return
+        for group, first in zip(self._optimizer.param_groups, self._decays, strict=True):
+            if first:
+                group["weight_decay"] = cosine_between(
+                    first, self.settings.weight_decay_end, self.step / max(1, self.settings.steps)
+                )
 
     def _follow(self) -> None:
         """Let the average follow the weights."""
@@ -335,6 +350,36 @@ def checkpoint_of(
     }  # fmt: skip
 
 
+def cosine_between(first: float, last: float, done: float) -> float:
+    """Return the value of half a cosine from ``first`` (nothing done) to ``last`` (all done).
+
+    >>> [round(cosine_between(0.04, 0.4, done), 3) for done in (0, 0.5, 1)]
+    [0.04, 0.22, 0.4]
+    """
+    return last + (first - last) * (1 + math.cos(math.pi * min(max(done, 0.0), 1.0))) / 2
+
+
+def triangle(warmup: float = 0.1) -> Schedule:
+    """Return a schedule that rises in a line to the highest rate and falls in a line to 0: one cycle.
+
+    Args:
+        warmup: fraction of steps in which it rises.
+
+    Source: L. Smith, *Cyclical learning rates for training neural networks*, WACV 2017, figure 2.
+    """
+
+    def made(optimizer: Any, steps: int) -> Any:
+        import torch
+
+        total = max(1, steps)
+        warm = max(1, int(warmup * total))
+        return torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda k: min((k + 1) / warm, max(0.0, (total - k) / max(1, total - warm)))
+        )
+
+    return made
+
+
 def cosine(warmup: float = 0.1) -> Schedule:
     """Return a schedule whose rate is the lesser of a linear rise and a cosine over all steps.
 
@@ -403,6 +448,8 @@ def _optimizer(settings: LoopSettings, groups: list[dict[str, Any]]) -> Any:
         return torch.optim.AdamW(
             groups, settings.learning_rate, settings.betas, settings.eps, weight_decay=settings.weight_decay
         )
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(groups, settings.learning_rate, momentum=0.9, weight_decay=settings.weight_decay)
     if settings.optimizer != "lars":
         raise ModelError(f"no optimizer '{settings.optimizer}'.{nearest(settings.optimizer, OPTIMIZERS)}")
     lars = tools.need("lightly.utils.lars", "the optimizer LARS", "ssl")

@@ -18,11 +18,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from torchmultiverse.errors import DatasetError, ModelError, nearest
 from torchmultiverse.json_text import read_json
 
-Method = Literal["simclr", "byol", "vicreg", "barlow", "dino", "supervised", "trex", "trex-ocm"]
+Method = Literal["simclr", "byol", "vicreg", "barlow", "dino", "msn", "pmsn", "supervised", "trex", "trex-ocm"]
 Augmentation = Literal[
     "crop", "flip", "color", "gray", "blur", "solarize", "amplitude", "phase", "frequency", "mixture"
 ]
-Optimizer = Literal["adamw", "lars"]
+Optimizer = Literal["adamw", "lars", "sgd"]
+RateSchedule = Literal["cosine", "triangle", "constant"]
 METHODS: tuple[Method, ...] = get_args(Method)
 AUGMENTATIONS: tuple[Augmentation, ...] = get_args(Augmentation)
 IMAGE_AUGMENTATIONS, FOURIER = AUGMENTATIONS[:6], AUGMENTATIONS[6:]
@@ -80,7 +81,11 @@ class EncoderTraining(TrainingSettings):
         size: side of the input in pixels.
         head: widths of the projector, the last without anything behind it; none for no projector.
         epochs, batch_size: times that each image is seen, and images per step.
-        learning_rate, weight_decay: of the optimizer, with a warm-up of a tenth and a cosine schedule.
+        learning_rate: the highest of the optimizer.
+        schedule: of the rate: ``cosine`` after a warm-up of a tenth, ``triangle`` (up in a tenth, down to 0 in a line:
+            one cycle of a cyclic rate), or ``constant``.
+        weight_decay, weight_decay_end: of the optimizer at the first step, and after the last, a cosine between; by
+            default it stays the same.
         augment: of `AUGMENTATIONS`; what a method is made invariant to. ``image`` stands for all of pictures,
             ``fourier`` for all of the Fourier domain.
         scale: smallest fraction of the area that a crop of the whole keeps; by default 0.2, with the methods of
@@ -89,9 +94,13 @@ class EncoderTraining(TrainingSettings):
             methods of `COSINE` one and eight.
         local_size: side of the small crops in pixels; by default 3/7 of `size`, as 96 is of 224.
         local_scale: smallest and largest fraction of the area that a small crop keeps.
-        pairs: column whose levels pair images: the second view is of another image of the level; "" for two views of
-            one image.
-        optimizer: ``adamw``, or ``lars`` (momentum 0.9) for large batches, as in the source.
+        pairs: column whose levels pair images: the second view is of another image of the level; ``near:MODEL``: of
+            one of the nearest by that model's features; "" for two views of one image.
+        neighbours: how many of the nearest are taken, for ``near:MODEL``.
+        optimizer: ``adamw``, ``sgd`` (momentum 0.9), or ``lars`` (momentum 0.9) for large batches, as in the source.
+        backbone_width, backbone_depth: factors on the backbone's channels, and on the blocks of each stage.
+        long_tail: column whose levels are seen as often as a power law says; "" for all images.
+        long_tail_power: of that law: the k-th level keeps k^-power of its images.
         options: of the loss, such as ``{"temperature": 0.15}`` or ``{"lambda_param": 25}``, by lightly's names.
         keep: epochs after which a checkpoint is kept; 0 is before training.
         ddm: column of domains that are kept in the first numbers of the representation and out of the rest, see
@@ -106,7 +115,8 @@ class EncoderTraining(TrainingSettings):
     """
 
     method: Method = Field(
-        default="simclr", description="simclr, byol, vicreg, barlow, dino, supervised, trex or trex-ocm."
+        default="simclr",
+        description="simclr, byol, vicreg, barlow, dino, msn, pmsn, supervised, trex or trex-ocm.",
     )
     backbone: str = Field(default="resnet10t", description="Model of timm.")
     size: int = Field(default=64, ge=8, description="Side of the input in pixels.")
@@ -116,7 +126,11 @@ class EncoderTraining(TrainingSettings):
     epochs: int = Field(default=20, ge=0, description="Times that each image is seen.")
     batch_size: int = Field(default=128, ge=2, description="Images per step.")
     learning_rate: float = Field(default=1e-3, ge=0, description="Highest learning rate.")
+    schedule: RateSchedule = Field(default="cosine", description="Of the rate: cosine, triangle or constant.")
     weight_decay: float = Field(default=1e-4, ge=0, description="Of the optimizer.")
+    weight_decay_end: float | None = Field(
+        default=None, ge=0, description="Where a cosine takes the weight decay; none to let it be."
+    )
     augment: tuple[Augmentation, ...] = Field(
         default=IMAGE_AUGMENTATIONS,
         description="What views differ in: of crop, flip, color, gray, blur, solarize (all: image), and in the Fourier "
@@ -134,9 +148,16 @@ class EncoderTraining(TrainingSettings):
         default=(0.05, 0.25), description="Smallest and largest fraction of the area of a small crop, as 0.05+0.25."
     )
     pairs: str = Field(
-        default="", description="Column that pairs images: the second view is of another one of its level."
+        default="",
+        description="Column that pairs images: the second view is of another one of its level; near:MODEL for nearest "
+        "neighbours.",
     )
-    optimizer: Optimizer = Field(default="adamw", description="adamw, or lars for large batches.")
+    neighbours: int = Field(default=1, ge=1, description="Nearest ones taken, with pairs=near:MODEL.")
+    optimizer: Optimizer = Field(default="adamw", description="adamw, sgd, or lars for large batches.")
+    backbone_width: float = Field(default=1.0, gt=0, le=16, description="Factor on the backbone's channels.")
+    backbone_depth: float = Field(default=1.0, gt=0, le=16, description="Factor on the blocks of each stage.")
+    long_tail: str = Field(default="", description="Column whose levels are seen by a power law.")
+    long_tail_power: float = Field(default=1.0, ge=0, description="Of that law: level k keeps k^-power.")
     options: dict[str, int | float] = Field(
         default={}, description="Of the loss, as temperature=0.15 or lambda_param=25; may be repeated."
     )

@@ -1,4 +1,4 @@
-"""Trains encoders with a projector: SimCLR, BYOL, VICReg, Barlow Twins, DINO, supervised and t-ReX.
+"""Trains encoders with a projector: SimCLR, BYOL, VICReg, Barlow Twins, DINO, MSN without masks, supervised, t-ReX.
 
 Losses are those of the library ``lightly``. Everything that is random comes from a seed: first weights, order, and the
 crops and colours of each image in each epoch, so that a run that was interrupted and continued is the run that was
@@ -26,12 +26,15 @@ from typing_extensions import override
 from torchmultiverse.errors import DatasetError, ModelError, nearest
 from torchmultiverse.features import image_array
 from torchmultiverse.files import write_atomic
+from torchmultiverse.json_text import read_json
 from torchmultiverse.models import ENCODER_CONFIG, build_encoder
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.store import ImageSet, columns_of, manifest_hash, open_images
 from torchmultiverse.train.augment import AugmentedViews, SmallCrops
 from torchmultiverse.train.ddm import DomainTerms, refuse_idle
-from torchmultiverse.train.loop import RUNNING, Loop, LoopSettings, Objective, checkpoint_of, cosine
+from torchmultiverse.train.long_tail import long_tail_rows
+from torchmultiverse.train.loop import RUNNING, Loop, LoopSettings, Objective, Schedule, checkpoint_of, cosine, triangle
+from torchmultiverse.train.pairs import NEAR, neighbours_by
 from torchmultiverse.train.settings import COSINE, METHODS, SUPERVISED, EncoderTraining
 
 if TYPE_CHECKING:
@@ -79,6 +82,7 @@ class SelfSupervisedLoss:
             raise ModelError(f"no method '{method}'.{nearest(method, METHODS)}")
         self.method, self.module, self.whole, options = method, module, whole, dict(options or {})
         self.momentum = float(options.pop("momentum", _MOMENTUM[method])) if method in _MOMENTUM else 0.0
+        prototypes = int(options.pop("prototypes", 256)) if method in _PROTOTYPES else 0
         self.extra: torch.nn.Module = torch.nn.Identity()
         self.teacher: torch.nn.Module | None = None
         if method in SUPERVISED and classes < 2:
@@ -94,6 +98,8 @@ class SelfSupervisedLoss:
             self.teacher = copy.deepcopy(module)
             for parameter in self.teacher.parameters():
                 parameter.requires_grad_(False)
+        if prototypes:
+            self.extra = torch.nn.Linear(width, prototypes, bias=False)  # its rows are the centres of clusters
         if method == "byol":
             self.extra = torch.nn.Sequential(
                 torch.nn.Linear(width, 2 * width), torch.nn.BatchNorm1d(2 * width), torch.nn.ReLU(),
@@ -125,6 +131,11 @@ class SelfSupervisedLoss:
         if not targets:
             pairs = [self.loss(found[i], found[j]) for i in whole for j in count if j > i]
             value = pairs[0] if len(pairs) == 1 else torch.stack(pairs).mean()
+            return value
+        if self.method in _PROTOTYPES:  # each view is told the cluster of the others
+            centres: Any = self.extra.weight
+            told = [self.loss(found[j], targets[i], centres) for j in count for i in whole if i != j]
+            value = torch.stack(told).mean()
             return value
         predicted = self.extra(torch.cat(found)).chunk(len(found))
         # 2 − 2 cos in both directions; the library's loss is −cos.
@@ -175,7 +186,10 @@ class SelfSupervisedLoss:
                 held.copy_(new)
 
 
-_MOMENTUM = {"byol": 0.996, "dino": 0.996, "trex-ocm": 0.999}
+_PROTOTYPES = ("msn", "pmsn")
+"""Methods that give views to clusters: ``msn`` to equally large ones, ``pmsn`` to ones that follow a power law."""
+_SCHEDULES: Mapping[str, Schedule | None] = {"cosine": cosine(), "triangle": triangle(), "constant": None}
+_MOMENTUM = {"byol": 0.996, "dino": 0.996, "msn": 0.996, "pmsn": 0.996, "trex-ocm": 0.999}
 """Of the teachers."""
 
 
@@ -228,7 +242,8 @@ def _loss_of(method: str, width: int, options: dict[str, Any]) -> Any:
         losses = tools.need("lightly.loss", "self-supervised training", "ssl")
         made = {
             "simclr": losses.NTXentLoss, "vicreg": losses.VICRegLoss, "barlow": losses.BarlowTwinsLoss,
-            "byol": losses.NegativeCosineSimilarity, "dino": losses.DINOLoss,
+            "byol": losses.NegativeCosineSimilarity, "dino": losses.DINOLoss, "msn": losses.MSNLoss,
+            "pmsn": losses.PMSNLoss,
         }[method]  # fmt: skip
     try:
         return made(**{**defaults.get(method, {}), **options})
@@ -365,7 +380,8 @@ def fit(
     objective = EncoderObjective(loss, views, count, training, labels, names, domains)
     settings = LoopSettings(
         epochs=training.epochs, steps=training.epochs * objective.steps, learning_rate=training.learning_rate,
-        weight_decay=training.weight_decay, optimizer=training.optimizer, schedule=cosine(), seed=training.seed,
+        weight_decay=training.weight_decay, weight_decay_end=training.weight_decay_end, optimizer=training.optimizer,
+        schedule=_SCHEDULES[training.schedule], seed=training.seed,
     )  # fmt: skip
     return Loop(
         objective,
@@ -405,7 +421,7 @@ def train_encoder(
 
     Raises:
         DatasetError: no such column, or the folder holds an encoder that was trained otherwise.
-        ModelError: no such backbone, or option of the loss.
+        ModelError: no such backbone, model that pairs images, or option of the loss.
         MissingExtra: lightly, timm or torchvision is not installed.
     """
     torch = tools.need("torch", "training an encoder", "ssl")
@@ -416,14 +432,11 @@ def train_encoder(
     chosen = np.arange(len(images)) if rows is None else np.asarray(rows)
     columns = columns_of(images)
     named = label or ("label" if "label" in columns else "character_name")
-    left_out = _left_out(columns, named, chosen, unseen, training.seed)
-    if left_out:
-        chosen = chosen[~np.isin(columns[named][chosen].astype(str), left_out)]
+    chosen, left_out = _rows(columns, chosen, training, named, unseen)
     labels: NDArray[np.int64] | None = None
     names: tuple[str, ...] = ()
     if training.method in SUPERVISED:
         names, labels = _levels(columns, named, chosen)
-    pairs = _levels(columns, training.pairs, chosen)[1] if training.pairs else None
     domains = _levels(columns, training.ddm, chosen)[1] if training.ddm else None
     folder = Path(out)
     config = _config(training, images, chosen, named, left_out)
@@ -436,7 +449,7 @@ def train_encoder(
         loss = _loss(module, training, len(names), len(chosen))
         width = int(module.trunk.num_features)  # type: ignore[union-attr, arg-type]
         terms = None if domains is None else DomainTerms(module, width, domains, training)
-    views = _views(images, chosen, training, pairs, quiet)
+    views = _views(images, chosen, training, columns, quiet)
 
     def after(epoch: int, losses: Sequence[float]) -> None:
         if epoch in training.keep:
@@ -482,16 +495,43 @@ def _loss(module: Any, training: EncoderTraining, classes: int, count: int) -> S
 
 
 def _views(
-    images: ImageSet, rows: NDArray[np.int64], training: EncoderTraining, pairs: NDArray[np.int64] | None, quiet: bool
+    images: ImageSet,
+    rows: NDArray[np.int64],
+    training: EncoderTraining,
+    columns: Mapping[str, NDArray[Any]],
+    quiet: bool,
 ) -> AugmentedViews:
     """Return the views of some images that settings ask for."""
     side = round(training.size * 1.25)
     pixels = image_array(images, rows, side, lambda image: image.resize((side, side)), quiet)
+    near = training.pairs.startswith(NEAR)
+    pairs = _levels(columns, training.pairs, rows)[1] if training.pairs and not near else None
+    partners = neighbours_by(training.pairs, images, rows, training.neighbours, quiet) if near else None
     whole, count = training.views
     small = SmallCrops(count, training.local_side, training.local_scale) if count else None
     return AugmentedViews(
-        pixels, training.size, training.augment, training.smallest, training.seed, pairs, small, whole
+        pixels, training.size, training.augment, training.smallest, training.seed, pairs, partners, small, whole
     )
+
+
+def _rows(
+    columns: Mapping[str, NDArray[Any]],
+    rows: NDArray[np.int64],
+    training: EncoderTraining,
+    label: str,
+    unseen: Sequence[str] | int,
+) -> tuple[NDArray[np.int64], list[str]]:
+    """Return the rows that are trained on, without classes left out and by a power law, and these classes."""
+    left_out = _left_out(columns, label, rows, unseen, training.seed)
+    if left_out:
+        rows = rows[~np.isin(columns[label][rows].astype(str), left_out)]
+    if training.pairs and not training.pairs.startswith(NEAR):
+        _levels(columns, training.pairs, rows)  # what cannot be is said before anything is written
+    if training.long_tail:
+        rng = np.random.default_rng((training.seed, 1))
+        codes = _levels(columns, training.long_tail, rows)[1]
+        rows = rows[long_tail_rows(codes, training.long_tail_power, rng)]
+    return rows, left_out
 
 
 def _levels(
@@ -537,8 +577,8 @@ def _claim(folder: Path, config: Mapping[str, Any], training: EncoderTraining) -
     folder.mkdir(parents=True, exist_ok=True)
     text = (json.dumps(config, indent=1) + "\n").encode()
     if (folder / ENCODER_CONFIG).exists():
-        held = json.loads((folder / ENCODER_CONFIG).read_text())
-        # What was not yet a setting when the folder was made stood as it stands by default.
+        held = read_json((folder / ENCODER_CONFIG).read_text("utf-8"))
+        # A setting that an older version did not have had its usual value.
         later = {name: field.default for name, field in EncoderTraining.model_fields.items() if name not in held}
         usual = json.loads(json.dumps(training.changed(**later).written()))
         filled = {name: usual[name] for name in later if name in usual}

@@ -120,7 +120,7 @@ def _started(data: NDArray[np.float64], count: int, rng: np.random.Generator) ->
 def squared_distances(one: NDArray[np.float64], two: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the squared distance of each row of one to each of another, (N, M)."""
     found = (one**2).sum(1)[:, None] - 2 * one @ two.T + (two**2).sum(1)[None, :]
-    return np.maximum(found, 0)
+    return np.asarray(np.maximum(found, 0))
 
 
 def adjusted_rand(table: NDArray[np.float64]) -> NDArray[np.float64]:

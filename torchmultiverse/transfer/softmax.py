@@ -311,8 +311,7 @@ def solve_sgd(
         rng: draws trials, weights and batches.
         trials, epochs: how many.
     """
-    rates = np.exp(rng.uniform(*np.log(RATES), trials))
-    decays = np.exp(rng.uniform(*np.log(DECAYS), trials))
+    rates, decays = (np.exp(rng.uniform(math.log(low), math.log(high), trials)) for low, high in (RATES, DECAYS))
     best, found = 0, math.nan
     if len(problem.validation):
         weights = _descend(problem.fit, problem.y_fit, classes, rates, decays, rng, epochs)

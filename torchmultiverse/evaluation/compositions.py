@@ -1,0 +1,252 @@
+"""Scores of questions about composition: who does what to whom, which thing is how, in which order. Pure.
+
+A benchmark is what its authors call it, with its own number: a mean over relations, or over all rows. Each has its
+chance, how often the model cannot decide, and what the same model reaches without pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchmultiverse.evaluation.paired import Rows, RowView
+from torchmultiverse.evaluation.protocol import Macro
+from torchmultiverse.evaluation.ranking import LeaderboardRow, leaderboard_rows
+from torchmultiverse.evaluation.result import AVERAGE, Result
+from torchmultiverse.stats import Intervals, LevelPart, mean_of_levels, paired_interval
+
+ARO = ("VG-Relation", "VG-Attribution", "COCO-Order", "Flickr30k-Order")
+ARO_MEAN = "ARO, mean of four"
+PUBLISHED = (
+    *ARO, "SPAR, one animal left or right", "SPAR, two animals left or right", "Winoground, text", "Winoground, image",
+    "Winoground, group",
+)  # fmt: skip
+"""What the published tables ask of one model, in their order."""
+_SPAR = {"position": "one animal", "relation": "two animals", "attribute": "two animals and their surfaces"}
+_WAYS = {"left/right": "left or right", "bottom/top": "bottom or top"}
+
+
+@dataclass(frozen=True)
+class Question:
+    """A benchmark's question to models that were evaluated on it.
+
+    Attributes:
+        benchmark: its name.
+        view: of the result.
+        line: of the leaderboard.
+        macro: of which levels the mean is the benchmark's number; ``None`` for the mean over rows.
+    """
+
+    benchmark: str
+    view: RowView
+    line: LeaderboardRow
+    macro: Macro | None
+
+    def rows(self, model: str) -> Rows | None:
+        """Return the outcomes of a model; ``None`` where it was not asked."""
+        return self.view.rows(model, self.line)
+
+    def part(self, values: NDArray[np.float64], rows: Rows) -> LevelPart | None:
+        """Return values of rows with the levels that count; ``None`` where no level has enough rows."""
+        levels = np.zeros(len(values), np.int64).astype(object)
+        keep = np.ones(len(values), bool)
+        if self.macro is not None:
+            factors = self.view.result.factors
+            if self.macro.column not in factors.column_names:
+                return None
+            named = np.array(factors[self.macro.column].to_pylist(), object)[rows.index].astype(str).astype(object)
+            names, codes, counts = np.unique(named, return_inverse=True, return_counts=True)
+            enough = (counts >= self.macro.least) & ~np.isin(names.astype(str), self.macro.leave_out)
+            levels, keep = named, enough[codes]
+        clusters = self.view.cluster_words(rows, self.benchmark)
+        return LevelPart(values[keep], levels[keep], clusters[keep]) if keep.any() else None
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a model reaches on a question; fractions.
+
+    Attributes:
+        benchmark, model: which.
+        accuracy, low, high: the benchmark's own number, with a 95 % interval over its independent groups.
+        micro: mean over rows.
+        levels: relations, or pairs of attributes, whose means count; 0 where rows do.
+        ties: share of rows in which the model does not decide.
+        chance: of a blind guess.
+        n, clusters: rows, and independent groups.
+    """
+
+    benchmark: str
+    model: str
+    accuracy: float
+    low: float
+    high: float
+    micro: float
+    levels: int
+    ties: float
+    chance: float
+    n: int
+    clusters: int
+
+
+@dataclass(frozen=True)
+class Change:
+    """A benchmark's number of one model minus that of another, on the same rows.
+
+    Attributes:
+        benchmark: which.
+        difference, low, high: −1 to 1, with a 95 % interval over independent groups.
+        lost, gained: rows that only the first, and only the second, answers.
+        n: rows.
+    """
+
+    benchmark: str
+    difference: float
+    low: float
+    high: float
+    lost: int
+    gained: int
+    n: int
+
+
+def questions(result: Result, name: str | None = None) -> list[Question]:
+    """Return what a result says of composition, by the names of the benchmarks.
+
+    Of SPAR these are the choices between the true and the swapped caption; of a result of another kind, every line of
+    its leaderboard.
+
+    Args:
+        result: of an evaluation.
+        name: of the benchmark; by default its dataset's own.
+    """
+    view, protocol = RowView.of(result), result.provenance.protocol
+    name = name or _named(result)
+    macro = Macro.model_validate(protocol["macro"]) if protocol.get("macro") else None
+    if protocol.get("kind") == "spar":
+        lines = [line for line in leaderboard_rows(result, pool=False) if line.metric == "hard_negative"]
+        settings = [line for line in lines if line.setting != "all"] or lines
+        return [Question(_spar(name, line), view, line, None) for line in settings if line.task in _SPAR]
+    lines = [line for line in leaderboard_rows(result) if line.task != AVERAGE]
+    winoground = any(line.task == "winoground" for line in lines)
+    called = []
+    for line in lines:
+        way = line.metric.removeprefix("winoground_") if line.metric.startswith("winoground") else "single choices"
+        plain = len(lines) == 1 or not winoground
+        title = name if len(lines) == 1 else f"{name}, {line.title if plain else way}"
+        called.append(Question(title, view, line, macro))
+    return called
+
+
+def _named(result: Result) -> str:
+    """Return what a dataset's authors call it, or its name."""
+    if "benchmark" in result.factors.column_names:
+        known = set(result.factors["benchmark"].to_pylist())
+        if len(known) == 1:
+            return str(next(iter(known)))
+    return result.provenance.dataset.name
+
+
+def _spar(name: str, line: LeaderboardRow) -> str:
+    """Return what a choice of SPAR is called; of the published dataset and of one of its form by any other name."""
+    return f"SPAR, {_SPAR[line.task]} {_WAYS.get(line.setting, line.setting)}" + (
+        "" if "spar" in name.lower() else f" ({name})"
+    )
+
+
+def score_of(question: Question, model: str, intervals: Intervals) -> Score | None:
+    """Return what a model reaches on a question; ``None`` where it was not asked."""
+    rows = question.rows(model)
+    if rows is None or not len(rows):
+        return None
+    micro = float(rows.correct.mean())
+    clusters = len(np.unique(rows.clusters))
+    ties = float(((rows.correct > 0) & (rows.correct < 1)).mean())
+    part = None if question.macro is None else question.part(rows.correct, rows)
+    if part is None:
+        low, high, _ = intervals.of_mean(rows.correct, rows.clusters if rows.clustered else None)
+        accuracy, levels = micro, 0
+    else:
+        found = mean_of_levels([part], intervals.level)
+        accuracy, low, high, levels = found.mean, found.low, found.high, found.levels
+    return Score(
+        question.benchmark, model, accuracy, low, high, micro, levels, ties, question.line.chance, len(rows), clusters
+    )
+
+
+def change_of(question: Question, before: str, after: str) -> Change | None:
+    """Return by how much the second model is better; ``None`` where not both were asked."""
+    both = question.view.pair(before, after, question.line)
+    if both is None or not len(both[0]):
+        return None
+    one, two = both
+    difference = two.correct - one.correct
+    part = None if question.macro is None else question.part(difference, one)
+    if part is None:
+        _, clusters = np.unique(one.clusters, return_inverse=True)
+        found = paired_interval(difference, clusters if one.clustered else None)
+        mean, low, high = found.mean, found.low, found.high
+    else:
+        macro = mean_of_levels([part])
+        mean, low, high = macro.mean, macro.low, macro.high
+    lost, gained = int((difference < -0.5).sum()), int((difference > 0.5).sum())
+    return Change(question.benchmark, mean, low, high, lost, gained, len(difference))
+
+
+def mean_change(asked: Sequence[Question], before: str, after: str) -> Change | None:
+    """Return the change of the mean of several benchmarks, each counting once; ``None`` where one was not asked."""
+    parts, n = [], 0
+    for question in asked:
+        both = question.view.pair(before, after, question.line)
+        part = None if both is None else question.part(both[1].correct - both[0].correct, both[0])
+        if part is None:
+            return None
+        parts.append(part)
+        n += len(part.values)
+    if not parts:
+        return None
+    found = mean_of_levels(parts)
+    return Change(ARO_MEAN, found.mean, found.low, found.high, 0, 0, n)
+
+
+def mean_score(asked: Sequence[Question], model: str) -> Score | None:
+    """Return the mean of several benchmarks, each counting once; ``None`` where one was not asked."""
+    parts: list[LevelPart] = []
+    rows = [question.rows(model) for question in asked]
+    for question, own in zip(asked, rows, strict=True):
+        part = None if own is None else question.part(own.correct, own)
+        if part is None:
+            return None
+        parts.append(part)
+    if not parts:
+        return None
+    found = mean_of_levels(parts)
+    micro = float(np.mean([own.correct.mean() for own in rows if own is not None]))
+    chance = float(np.mean([question.line.chance for question in asked]))
+    ties = float(np.mean([((own.correct > 0) & (own.correct < 1)).mean() for own in rows if own is not None]))
+    n = sum(len(own) for own in rows if own is not None)
+    return Score(
+        ARO_MEAN, model, found.mean, found.low, found.high, micro, found.levels, ties, chance, n, found.clusters
+    )
+
+
+def level_table(question: Question, models: Sequence[str], most: int = 30) -> list[Mapping[str, Any]]:
+    """Return the accuracy of each level that counts, by model: levels of most rows first."""
+    if question.macro is None:
+        return []
+    by_level: dict[str, dict[str, Any]] = {}
+    for model in models:
+        rows = question.rows(model)
+        part = None if rows is None else question.part(rows.correct, rows)
+        if part is None:
+            continue
+        for level in np.unique(part.levels):
+            own = part.values[part.levels == level]
+            line = by_level.setdefault(str(level), {"level": str(level), "n": len(own)})
+            line[f"{model} %"] = float(own.mean())
+    lines = sorted(by_level.values(), key=lambda line: (-line["n"], line["level"]))
+    return [{"level": line["level"], "n": line["n"], **{f"{m} %": line.get(f"{m} %") for m in models}}
+            for line in lines[:most]]  # fmt: skip
