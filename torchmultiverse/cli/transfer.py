@@ -10,7 +10,18 @@ import typer
 
 from torchmultiverse.cli import completion
 from torchmultiverse.cli.groups import analyze_group, examples
-from torchmultiverse.cli.options import Data, Factors, Features, Group, Out, Seed, features_folder, option_sets, tabular
+from torchmultiverse.cli.options import (
+    Data,
+    Factors,
+    Features,
+    Group,
+    ModelString,
+    Out,
+    Seed,
+    features_folder,
+    option_sets,
+    tabular,
+)
 from torchmultiverse.cli.study_out import ROWS, finish
 
 Models = Annotated[
@@ -92,3 +103,63 @@ def transfer(
         reading.group, run
     )  # fmt: skip
     finish(plane_study(plane, reference), out, seed)
+
+
+@dataclass(frozen=True)
+class Spectra:
+    """How many pictures are asked about, and what is done to them."""
+
+    pairs: Annotated[int, typer.Option(min=8, help="For each factor: pictures of two halves.")] = 200
+    pictures: Annotated[int, typer.Option(min=8, help="That are changed, of those drawn.")] = 300
+    limit: Annotated[int, typer.Option(min=50, help="Pictures of the dataset that are used, drawn at random.")] = 3000
+    change: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="amplitude, phase, frequency or mixture; may be repeated; none for no changes. Default: all."
+        ),
+    ] = None
+    cut: Annotated[
+        float, typer.Option(min=0, max=0.71, help="Cycles per pixel that part low frequencies from high ones.")
+    ] = 0.125
+
+
+@analyze_group.command(
+    "fourier",
+    epilog=examples(
+        "torchmultiverse analyze fourier timm:resnet18 --data data/animals --out fourier",
+        "torchmultiverse analyze fourier open_clip:ViT-B-32-quickgelu/openai --data data/animals --reader texts "
+        "--factor character_name --factor world_name --change none",
+    ),
+)
+@tabular(ROWS)
+@option_sets
+def fourier(
+    model: ModelString,
+    data: Data,
+    reading: Reading,
+    spectra: Spectra,
+    reader: Annotated[
+        str, typer.Option("--reader", help="probe, or texts: the captions of an image-text model.")
+    ] = "probe",
+    prompt: Annotated[
+        str, typer.Option("--prompt", help="With --reader texts: caption of a level, {} for its name.")
+    ] = "a picture of {}",
+    out: Out = Path("fourier"),
+    seed: Seed = 0,
+    features: Features = None,
+) -> None:
+    """Say which factor a model reads from the phase of a picture's spectrum and which from the amplitude.
+
+    Pictures get the phase of one and the amplitude of another that differs in the factor. Besides: what is read of each
+    factor after amplitudes, phases or frequencies are changed, by strength and for low and high frequencies.
+    """
+    from torchmultiverse.analyze import RunOptions
+    from torchmultiverse.transfer import FOURIER_CHANGES, FourierOptions, fourier_study, read_spectra
+
+    chosen = tuple(FOURIER_CHANGES) if not spectra.change else tuple(c for c in spectra.change if c != "none")
+    options = FourierOptions(
+        reading.factor, reading.layer, reader, reading.probe, prompt, reading.group, spectra.limit, spectra.pictures,
+        spectra.pairs, spectra.cut, chosen,
+    )  # fmt: skip
+    found = read_spectra(model, data, options, RunOptions(seed, features_folder(features)))
+    finish(fourier_study(found), out, seed)

@@ -6,6 +6,12 @@ from .crossed import Estimate as Estimate
 from .crossed import crossed_difference as crossed_difference
 from .crossed import crossed_mean as crossed_mean
 from .feature_statistics import FeatureStatistics as FeatureStatistics
+from .fourier_images import FOURIER_CHANGES as FOURIER_CHANGES
+from .fourier_images import FourierChange as FourierChange
+from .fourier_reading import FourierOptions as FourierOptions
+from .fourier_reading import FourierReading as FourierReading
+from .fourier_reading import read_spectra as read_spectra
+from .fourier_study import fourier_study as fourier_study
 from .log_odds import MeanLogOdds as MeanLogOdds
 from .log_odds import TaskScore as TaskScore
 from .log_odds import mean_log_odds as mean_log_odds
@@ -24,10 +30,14 @@ from .wordnet import read_nouns as read_nouns
 from .wordnet import shipped_wordnet as shipped_wordnet
 
 __all__ = [
+    "FOURIER_CHANGES",
     "Concept",
     "ConceptLevels",
     "Estimate",
     "FeatureStatistics",
+    "FourierChange",
+    "FourierOptions",
+    "FourierReading",
     "Level",
     "LogOdds",
     "MeanLogOdds",
@@ -38,6 +48,7 @@ __all__ = [
     "WordNet",
     "crossed_difference",
     "crossed_mean",
+    "fourier_study",
     "make_levels",
     "mean_log_odds",
     "mean_log_odds_of",
@@ -45,6 +56,7 @@ __all__ = [
     "odds_of",
     "plane_study",
     "read_nouns",
+    "read_spectra",
     "shipped_wordnet",
     "task_score",
     "transfer_tasks",
