@@ -67,16 +67,20 @@ class HostedEngine(OwningEngine):
     Args:
         engine: what renders: the client of those processes.
         resources: what ends the processes, and the client.
-        memory: measures the processes, in bytes.
+        stack: the processes.
     """
 
-    def __init__(self, engine: Engine, resources: ExitStack, memory: Callable[[], int]) -> None:
+    def __init__(self, engine: Engine, resources: ExitStack, stack: Stack) -> None:
         super().__init__(engine, resources)
-        self._memory = memory
+        self._stack = stack
 
     def memory(self) -> int:
         """Return the resident memory of the engine's processes in bytes."""
-        return self._memory()
+        return self._stack.memory()
+
+    def watch(self, told: Callable[[str], None]) -> None:
+        """Have it told, from another thread, when the engine's process died and is started again: why, in a line."""
+        self._stack.on_restart = told
 
 
 def open_engine(
@@ -229,7 +233,7 @@ def _start(stack: Stack, token: str | None, remote: Mapping[str, Any]) -> Engine
         starting.enter_context(stack)
         client = RemoteEngine(stack.url, token=token, lost=stack.lost, delivered=stack.delivered, **remote)
         starting.callback(client.close)
-        return HostedEngine(client, starting.pop_all(), stack.memory)
+        return HostedEngine(client, starting.pop_all(), stack)
     raise AssertionError("unreachable")
 
 

@@ -82,8 +82,9 @@ def interval(key: str, head: str | None = None) -> Column:
     return Column((key, f"{key}_low", f"{key}_high"), _head(key, head), _interval, unit)
 
 
-def _interval(value: float, low: float, high: float) -> str:
-    return f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+def _interval(value: float, low: float | None, high: float | None) -> str:
+    ends = "" if low is None or high is None else f" [{100 * low:.1f}, {100 * high:.1f}]"
+    return f"{100 * value:.1f}{ends}"
 
 
 def p_value(key: str = "p", head: str | None = None) -> Column:

@@ -59,7 +59,7 @@ def world(seed: int) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
     parts = [1.5 * rng.normal(size=(CLASSES, 32))[columns["class"]]]
     parts += [rng.normal(size=(size, 16))[columns[name]] for name, size in FACTORS.items()]
     vectors = np.concatenate(parts, 1)[:, None]
-    vectors = vectors + rng.normal(size=(COUNT, PLACES, vectors.shape[2]))
+    vectors = vectors + 2 * rng.normal(size=(COUNT, PLACES, vectors.shape[2]))
     turn = np.linalg.qr(rng.normal(size=(vectors.shape[2], vectors.shape[2])))[0]
     return (vectors @ turn).astype(np.float32), columns
 

@@ -345,6 +345,7 @@ def test_errors_name_what_would_be_right() -> None:
         parse_severities("1,6")
     with pytest.raises(SpecError, match="uint8"):
         corrupt(_GREY.astype(float), "fog", 1, np.random.default_rng(0))  # type: ignore[arg-type]
+    assert CORRUPTIONS["fog_3d"].constants(6) == (24,)
     with pytest.raises(SpecError, match="severity 6"):
         corrupt(_GREY, "fog", 6, np.random.default_rng(0))
     with pytest.raises(SpecError, match="1, 2, 3, 4 or 5"):

@@ -15,7 +15,7 @@ from PIL import Image
 
 from torchmultiverse.evaluation import evaluate
 from torchmultiverse.evaluation.caption_prior import caption_facts, judged_alone
-from torchmultiverse.evaluation.composition_study import composition_study, score_compositions
+from torchmultiverse.evaluation.composition_record import composition_study, score_compositions
 from torchmultiverse.evaluation.compositions import change_of, mean_score, questions, score_of
 from torchmultiverse.evaluation.registry import choose_protocol, load_protocol
 from torchmultiverse.models import ModelInfo, without_pictures

@@ -4,14 +4,19 @@ that was never seen at all.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from planted import ANIMALS, draw
 
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluation.heldout import held_out, held_out_split
+from torchmultiverse.evaluation.heldout_grid import held_out_grid, held_out_questions, held_out_study
+from torchmultiverse.report import write_report
 from torchmultiverse.store import ImageList
 from torchmultiverse.train.settings import SMALL, ClassifierTraining, classifier_training
 
@@ -76,3 +81,36 @@ def test_a_classifier_that_learns_the_place_fails_elsewhere() -> None:
     assert found.low <= found.accuracy <= found.high
     assert found.control > 0.6
     assert set(found.by_level) == {"right"}
+
+
+@pytest.mark.slow
+def test_a_grid_is_kept_and_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each cell holds out what its axis says; a second run trains nothing; the page has the curves and the source."""
+    rng = np.random.default_rng(0)
+    rows = [{"label": f"c{k % 4}", "world_name": f"w{k // 4 % 4}"} for k in range(96)]
+    images = [Image.fromarray(rng.integers(0, 255, (16, 16, 3), dtype=np.uint8)) for _ in rows]
+    data = ImageList(images, rows)
+    questions = held_out_questions(data, ["world_name"], counts=[1, 2], each=True)
+    assert [one.trained for one in questions] == [3, 2, "w0", "w1", "w2", "w3"]
+    assert questions[2].levels == ("w1", "w2", "w3")
+    recipe = ClassifierTraining(model="resnet10t", size=16, epochs=1, batch_size=48)
+    chosen = [questions[0], questions[1], questions[3]]
+    cells = held_out_grid(data, chosen, [0, 2], recipe, out=tmp_path, quiet=True)
+    assert [(len(cell.result.held_out), cell.result.keep) for cell in cells] == [
+        (1, 0), (1, 2), (2, 0), (2, 2), (3, 0), (3, 2),
+    ]  # fmt: skip
+    assert [cell.result.trained for cell in cells] == [72, 84, 48, 72, 24, 60]
+    monkeypatch.setattr("torchmultiverse.evaluation.heldout_grid.held_out_of", None)  # nothing may be trained again
+    again = held_out_grid(data, chosen, [0, 2], recipe, out=tmp_path, quiet=True)
+    assert [cell.result.accuracy for cell in again] == [cell.result.accuracy for cell in cells]
+    study = held_out_study(cells, data, recipe)
+    numbers, names = study.sections[0].charts
+    assert [point.x for point in numbers.series[0].points] == [2, 3]  # type: ignore[union-attr]
+    assert [point.x for point in names.series[0].points] == ["w1"]  # type: ignore[union-attr]
+    assert study.sections[-1].reference
+    study.save(tmp_path)
+    assert "C = 2" in write_report(study, tmp_path).read_text()
+    with pytest.raises(DatasetError, match="world_name has 4 levels; hold out 1 to 3, not 4"):
+        held_out_questions(data, ["world_name"], counts=[4])
+    with pytest.raises(DatasetError, match="nothing is held out"):
+        held_out_questions(data, ["world_name"])

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluation import evaluate
-from torchmultiverse.evaluation.composition_study import composition_study
+from torchmultiverse.evaluation.composition_record import composition_study
 from torchmultiverse.evaluation.minimal_pairs import MinimalTask
 from torchmultiverse.evaluation.registry import load_protocol
 from torchmultiverse.models import ModelInfo

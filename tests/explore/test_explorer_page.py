@@ -10,6 +10,7 @@ import asyncio
 import filecmp
 import json
 import shutil
+import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -23,8 +24,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 import torchmultiverse.explore
+from torchmultiverse.connect import open_engine
 from torchmultiverse.errors import EngineError
-from torchmultiverse.explore import Explorer
+from torchmultiverse.explore import Explorer, Studio, explore_forever
 
 PAGE = Path(torchmultiverse.explore.__file__).parent / "page"
 SOURCES = Path(__file__).parents[2] / "web" / "explorer"
@@ -89,6 +91,24 @@ def test_a_token_is_asked_for() -> None:
         Explorer(lambda tell: None, "0.0.0.0")  # type: ignore[arg-type,return-value]
 
 
+def test_what_keeps_an_explorer_from_starting_is_said_in_words() -> None:
+    """An engine that did not start left a page that loads for ever; a port that is taken was a stack of calls."""
+
+    def make(tell: Any) -> Studio:
+        return Studio(lambda: open_engine("bultin"), [], tell)
+
+    with pytest.raises(EngineError, match="Did you mean 'builtin'"):
+        explore_forever(make, host="127.0.0.1", port=0, show=lambda address: None)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(EngineError, match=f"--port {port}: something listens there already"):
+            explore_forever(make, host="127.0.0.1", port=port, show=lambda address: None)
+    with pytest.raises(EngineError, match="no address of this machine"):
+        explore_forever(make, host="no.such.host.invalid", port=0, token="x", show=lambda address: None)
+
+
 def test_who_comes_later_sees_what_there_is() -> None:
     async def talk(url: str) -> None:
         async with connect(address(url), proxy=None, max_size=None) as first:
@@ -113,11 +133,11 @@ _PIXEL = """(async () => {
 _FINAL = "!!document.querySelector('.frames img.final') && !document.querySelector('[aria-busy=true]')"
 
 
-async def turned(page: Page, factor: str, value: float) -> None:
+async def turned(page: Page, factor: str, value: float | str) -> None:
     """Write a number into a control, as a person does."""
     await page.value(
         f"(() => {{ const box = document.querySelector('#control-{factor}').parentElement.querySelector("
-        f"'[type=number]'); box.value = {value}; box.dispatchEvent(new Event('change', {{ bubbles: true }})); }})()"
+        f"'.number'); box.value = {value}; box.dispatchEvent(new Event('change', {{ bubbles: true }})); }})()"
     )
 
 
@@ -130,7 +150,8 @@ async def shows(page: Page, red: int) -> None:
 
 async def pressed(page: Page, key: str) -> None:
     for kind in ("keyDown", "keyUp"):
-        await page.call("Input.dispatchKeyEvent", type=kind, key=key, text=key if kind == "keyDown" else "")
+        text = key if kind == "keyDown" and len(key) == 1 else ""
+        await page.call("Input.dispatchKeyEvent", type=kind, key=key, text=text)
 
 
 @pytest.mark.browser
@@ -159,7 +180,8 @@ def test_a_factor_is_turned_and_picture_and_scores_follow(tmp_path: Path) -> Non
             await page.value("document.querySelector('.panel form button:not([type=button])').click()")
             await page.until("document.querySelectorAll('.panel .strip li').length === 9")
             await page.until("document.querySelectorAll('.panel svg circle').length === 9")
-            # A failure.
+            # A failure. Keys are letters while a field has the focus.
+            await page.value("document.activeElement.blur()")
             await pressed(page, "u")
             await page.until("!!document.querySelector('.badge.right')")
             await pressed(page, "f")
@@ -190,9 +212,13 @@ def test_what_is_refused_is_taken_back_and_a_page_that_is_loaded_again_goes_on(t
             await turned(page, "Camera_Yaw", 120)
             await shows(page, 85)
             assert await page.value("document.querySelector('.banner')") is None
+            await page.value("window.loadedBefore = true")
             await page.call("Page.reload")
-            await page.until("!document.querySelector('.film li')", 100)
-            await page.until(f"{_FINAL} && document.querySelectorAll('.film li').length === 1")
+            await page.until(f"!window.loadedBefore && {_FINAL} && document.querySelectorAll('.film li').length === 5")
+            await pressed(page, "u")  # what was looked at, and what can be undone, is there as before
+            await shows(page, 64)
+            await pressed(page, "r")
+            await shows(page, 85)
             await turned(page, "Camera_Yaw", 300)
             await shows(page, 212)
             await page.until("!!document.querySelector('.badge.wrong')")
@@ -224,10 +250,114 @@ def test_the_page_fits_a_laptop_and_a_phone_and_every_control_has_a_name(tmp_pat
                 "!one.labels?.length && !one.ariaLabel && !one.textContent.trim()).map((one) => one.outerHTML).join()"
             )
             assert nameless == ""
+            names = await page.value(
+                "[...document.querySelectorAll('.controls :is(input, select)')].map((one) => one.ariaLabel || "
+                "one.labels[0].textContent.trim()).join('|')"
+            )
+            assert len(set(names.split("|"))) == len(names.split("|")), "two fields have one name"
             assert await page.value("[...document.images].every((one) => one.hasAttribute('alt'))")
             assert not page.problems
 
     with served(Fields(), Colours()) as url:
+        asyncio.run(look(url))
+
+
+@pytest.mark.browser
+@in_browser
+def test_a_number_is_taken_as_it_is_meant(tmp_path: Path) -> None:
+    """Silently wrong was: "45,5" became 455, since a browser's own field drops the comma."""
+
+    async def look(url: str) -> None:
+        async with browser(tmp_path / "profile") as page:
+            await page.call("Page.navigate", url=url)
+            await page.until(_FINAL)
+            for text, red in (("45,5", 32), ("90.0", 64), ("1.8e2", 128)):
+                await turned(page, "Camera_Yaw", f"'{text}'")
+                await shows(page, red)
+            for text in ("1,000", "ninety", "", "4.5.6"):
+                await turned(page, "Camera_Yaw", f"'{text}'")
+                await page.until("document.querySelector('.banner')?.textContent.includes('no number that is clear')")
+                assert await page.value("document.querySelector('#control-Camera_Yaw + .number').value") == "180"
+            await page.value("document.querySelector('#control-Camera_Yaw + .number').focus()")
+            await pressed(page, "ArrowUp")
+            await shows(page, round(182 / 360 * 255))
+            assert not page.problems
+
+    with served(Fields(), Colours()) as url:
+        asyncio.run(look(url))
+
+
+@pytest.mark.browser
+@in_browser
+def test_levels_of_a_category_are_chosen_and_shown_as_bars(tmp_path: Path) -> None:
+    async def look(url: str) -> None:
+        async with browser(tmp_path / "profile") as page:
+            await page.call("Page.navigate", url=url)
+            await page.until(f"{_FINAL} && !!document.querySelector('.model li')")
+            await pressed(page, "w")
+            await page.until("document.activeElement.matches('.panel select')")
+            options = "[...document.querySelectorAll('.panel optgroup')].map((one) => one.label).join()"
+            assert "First character,Second character" in await page.value(options)
+            await page.value(
+                "(() => { const box = document.activeElement; box.value = 'Character_Name'; "
+                "box.dispatchEvent(new Event('change', { bubbles: true })); })()"
+            )
+            await page.until("document.querySelector('.picker legend')?.textContent === '5 of 5 levels'")
+            await page.value("document.querySelector('.picker .line button').click()")  # none
+            await page.until("document.querySelector('.panel button:not([type])').disabled")
+            for name in ("Zebra", "Penguin", "Camel"):
+                box = f"[...document.querySelectorAll('.picker .check')].find((one) => one.textContent === '{name}')"
+                await page.value(f"{box}.querySelector('input').click()")
+            await page.until("document.querySelector('.picker legend').textContent.startsWith('3 of')")
+            await page.value("document.querySelector('.panel button:not([type])').click()")
+            await page.until("document.querySelectorAll('.panel .strip li').length === 3")
+            levels = "[...document.querySelectorAll('.panel .strip li')].map((one) => one.textContent).join()"
+            assert await page.value(levels) == "Zebra,Penguin,Camel"
+            # Names have no order: nothing joins them. Of penguins the model has no word.
+            assert await page.value("document.querySelectorAll('.panel svg rect').length") == 2
+            assert await page.value("document.querySelectorAll('.panel svg :is(polyline, circle)').length") == 0
+            assert not page.problems
+
+    with served(Fields(), Colours()) as url:
+        asyncio.run(look(url))
+
+
+@pytest.mark.browser
+@in_browser
+def test_a_page_follows_another_one(tmp_path: Path) -> None:
+    async def look(url: str) -> None:
+        async with browser(tmp_path / "profile") as page:
+            await page.call("Page.navigate", url=url)
+            await page.until(_FINAL)
+            async with connect(address(url), proxy=None, max_size=None) as other:
+                number = await page.value("Date.now() + 1000")
+                asked = {"type": "look", "number": number, "factors": START | {"Camera_Yaw": 300}}
+                await other.send(json.dumps(asked))
+                await shows(page, 212)
+                yaw = "document.querySelector('#control-Camera_Yaw + .number').value"
+                await page.until(f"{yaw} === '300'")
+                assert "another page" in await page.value("document.querySelector('.notice').textContent")
+                await pressed(page, "u")  # and has the last word: what was here before comes back
+                await shows(page, 0)
+                assert await page.value(yaw) == "0"
+            assert not page.problems
+
+    with served(Fields(), Colours()) as url:
+        asyncio.run(look(url))
+
+
+@pytest.mark.browser
+@in_browser
+def test_a_page_without_the_token_says_so(tmp_path: Path) -> None:
+    async def look(url: str) -> None:
+        async with browser(tmp_path / "profile") as page:
+            for query, told in (("", "a token is needed"), ("?token=wrong", "another token is right")):
+                await page.call("Page.navigate", url=url + query)
+                await page.until(f"document.querySelector('.banner')?.textContent.includes('{told}')")
+            await page.call("Page.navigate", url=url + "?token=secret")
+            await page.until(_FINAL)
+
+    with served(Fields(), token="secret") as url:
         asyncio.run(look(url))
 
 

@@ -75,6 +75,69 @@ def test_captions_are_true_that_name_what_is_there_and_nothing_else() -> None:
         reader.ask([" "])
 
 
+def asked(scene: list[str], *captions: str, classes: list[str] | None = None) -> dict[str, bool | None]:
+    reader = Reader(Words())
+    reader.expect(
+        class_list(classes or [*NAMES, "BrownBear", "PolarBear", "Bear_1", "Great_white_shark_2", "WhiteShark"])
+    )
+    reader.ask(list(captions))
+    return {said.text: said.right for said in reader.read(field(0), scene, most=99).top}
+
+
+def test_a_caption_is_judged_by_all_of_its_words() -> None:
+    """Silently wrong was: "a zebra and a dog" counted as true of a zebra, since no engine has dogs."""
+    captions = [
+        "a large zebra on the left",
+        "Zebras!",
+        "a zebra and a dog",
+        "a pink zebra",
+        "no zebra",
+        "a dog",
+        "sand",
+    ]
+    assert list(asked(["zebra"], *captions).values()).count(True) == 2
+    found = asked(["zebra"], *captions)
+    assert [found[text] for text in captions] == [True, True, None, None, None, False, False]
+
+
+def test_a_caption_that_cannot_be_judged_says_why_and_makes_nothing_right_or_wrong() -> None:
+    reader = Reader(Words())
+    reader.expect(class_list(NAMES))
+    reader.ask(["a zebra and a dog", "a camel"])
+    found = reader.read(field(0), ["zebra"])
+    assert (found.right, found.margin) == (None, None)
+    assert next(said.why for said in found.top if said.right is None) == "not judged: nothing is known of 'dog'"
+    reader.ask(["a zebra and a dog", "a zebra", "a camel"])
+    found = reader.read(field(0), ["zebra"])
+    first, second = (said.probability for said in found.top if "zebra" in said.text)
+    (camel,) = (said.probability for said in found.top if "camel" in said.text)
+    assert first == second == found.right
+    assert found.margin == pytest.approx(first - camel)
+
+
+def test_less_than_the_whole_name_is_a_name_and_more_is_another_one() -> None:
+    assert asked(["brown bear"], "a bear", "a brown bear", "a zebra") == {
+        "a bear": True, "a brown bear": True, "a zebra": False,
+    }  # fmt: skip
+    assert asked(["brown bear"], "a red-crowned crane", classes=["BrownBear", "RedCrownedCrane"]) == {
+        "a red-crowned crane": False
+    }
+    crane = asked(["red-crowned crane"], "a red-crowned crane", "a crane", classes=["BrownBear", "RedCrownedCrane"])
+    assert set(crane.values()) == {True}
+    assert asked(["bear"], "a brown bear", "a bear") == {"a brown bear": False, "a bear": True}
+
+
+def test_two_classes_of_one_name_are_asked_once() -> None:
+    """Those of animals and of objects overlap: "a great white shark" stood there twice, and had half of its share."""
+    classes = class_list(["Great_white_shark_2", "WhiteShark", "Zebra"])
+    assert [one.display for one in classes].count("great white shark") == 2
+    reader = Reader(Words())
+    reader.expect(classes)
+    found = reader.read(field(0), ["great white shark"], most=9)
+    assert sorted(said.text for said in found.top) == ["a photo of a great white shark", "a photo of a zebra"]
+    assert [said.text for said in found.top if said.right] == ["a photo of a great white shark"]
+
+
 def test_a_model_without_words_says_how_near_the_reference_is() -> None:
     class Vectors:
         info = ModelInfo("vectors", "encoder")

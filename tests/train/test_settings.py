@@ -6,12 +6,14 @@ same text that means one thing as an option and another behind ``--set`` or in a
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from torchmultiverse.cli.options import option_sets
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.train import (
     ClassifierTraining,
@@ -116,3 +118,29 @@ def test_a_classifier_has_settings_by_name_and_from_a_file(tmp_path: Path) -> No
     file.write_text('{"epoch": 3}')
     with pytest.raises(DatasetError, match=r"mine.json.*no setting 'epoch'.*'epochs'"):
         classifier_training(file)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_options_of_every_training_mean_its_defaults(kind: type[Any]) -> None:
+    """A default that no option can say (nothing at all) would make the command fail before it starts."""
+    found: list[Any] = []
+
+    def command(training: Any) -> None:
+        found.append(training)
+
+    command.__annotations__["training"] = kind
+    options = option_sets(command)
+    options(**{name: option.default for name, option in inspect.signature(options).parameters.items()})
+    assert found == [kind()]
+
+
+def test_a_setting_that_is_nothing_by_default_can_be_left_out_of_a_command(tmp_path: Path) -> None:
+    """A default of nothing is no text: "None" is no number, and the command would refuse its own default."""
+    from torchmultiverse.cli.options import _training, _training_options
+
+    options = {parameter.name: parameter.default for parameter in _training_options(EncoderTraining)}
+    assert options["scale"] is None
+    assert _training(EncoderTraining, {**options, "seed": 0}) == EncoderTraining()
+    assert _training(EncoderTraining, {**options, "scale": "0.4", "crops": "1+8"}) == EncoderTraining(
+        scale=0.4, crops=(1, 8)
+    )

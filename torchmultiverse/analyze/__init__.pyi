@@ -8,6 +8,10 @@ from .analysis import analyze_model as analyze_model
 from .analysis import default_decoder_training as default_decoder_training
 from .class_shift import ClassQuestion as ClassQuestion
 from .class_shift import unseen_classes as unseen_classes
+from .corrupted_layers import CorruptedLayerOptions as CorruptedLayerOptions
+from .corrupted_layers import CorruptedLayers as CorruptedLayers
+from .corrupted_layers import probe_corruptions as probe_corruptions
+from .corruption_record import analyze_corruptions as analyze_corruptions
 from .decoders import LayerDecoderOptions as LayerDecoderOptions
 from .decoders import decoder_pixels as decoder_pixels
 from .decoders import image_grid as image_grid
@@ -17,6 +21,7 @@ from .experiment import Experiment as Experiment
 from .experiment import Experiments as Experiments
 from .experiment_setup import ExperimentSetup as ExperimentSetup
 from .experiments import run_experiments as run_experiments
+from .filter_comparison import compare_filters as compare_filters
 from .geometry import LayerGeometry as LayerGeometry
 from .grids import GridOptions as GridOptions
 from .grids import parse_vary as parse_vary
@@ -42,6 +47,7 @@ from .options import RunOptions as RunOptions
 from .probes import PROBES as PROBES
 from .probes import ProbeData as ProbeData
 from .probes import probe_of as probe_of
+from .published import published_sections as published_sections
 from .rcdm import sample as sample
 from .sample_evaluation import SampleEvaluation as SampleEvaluation
 from .sample_evaluation import SamplingOptions as SamplingOptions
@@ -59,6 +65,8 @@ __all__ = [
     "Analysis",
     "AnalysisOptions",
     "ClassQuestion",
+    "CorruptedLayerOptions",
+    "CorruptedLayers",
     "Cut",
     "Experiment",
     "ExperimentSetup",
@@ -88,7 +96,9 @@ __all__ = [
     "TrainingRecipe",
     "add_memorization",
     "add_samples",
+    "analyze_corruptions",
     "analyze_model",
+    "compare_filters",
     "decoder_pixels",
     "default_decoder_training",
     "draw_splits",
@@ -101,8 +111,10 @@ __all__ = [
     "measure_misalignment",
     "parse_recipe",
     "parse_vary",
+    "probe_corruptions",
     "probe_layers",
     "probe_of",
+    "published_sections",
     "run_experiments",
     "sample",
     "settings_grid",

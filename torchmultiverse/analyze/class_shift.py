@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from torchmultiverse.analyze.layer_accuracy import LayerGap, Reading, layer_readings
 from torchmultiverse.analyze.misalignment import TrainingRecipe, head_layers, seeded
 from torchmultiverse.analyze.options import RunOptions
-from torchmultiverse.analyze.trainings import by_layer, mean_gap, mean_reading
+from torchmultiverse.analyze.published import published_sections
+from torchmultiverse.analyze.trainings import by_layer, group_notes, mean_gap, mean_reading
 from torchmultiverse.errors import DatasetError, nearest
 from torchmultiverse.features import features_of
 from torchmultiverse.paths import component
@@ -205,6 +206,7 @@ def unseen_study(
     about = "Best layers are chosen on validation pictures. Of unseen classes all sets together."
     sections.insert(0, Section(title="What cutting the head gains", about=about, table=tuple(cuts)))
     trainings = len(read[SEEN])
+    few = group_notes(one for mine in read.values() for curve in mine[0].values() for one in curve)
     facts: dict[str, Cell] = {
         "training": recipe.name, **{k: _plain(v) for k, v in recipe.training.as_dict().items()},
         "trainings": trainings, "column of classes": question.column, "classes of each question":
@@ -222,7 +224,7 @@ def unseen_study(
     return Study(
         kind="unseen", title="Where to cut for classes that were not trained on",
         headline=_headline(gaps, question.column), models=(recipe.name,), dataset=dataset, facts=facts,
-        sections=tuple(sections), notes=tuple(notes),
+        sections=(*sections, *published_sections("unseen")), notes=(*few, *notes),
         sources=(
             "F. Bordes et al., Guillotine regularization: why removing layers is needed to improve generalization in "
             "self-supervised learning, TMLR 2023, figure 3b.",

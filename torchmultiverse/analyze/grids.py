@@ -20,7 +20,8 @@ import numpy as np
 from torchmultiverse.analyze.layer_accuracy import LayerGap, Reading, layer_readings
 from torchmultiverse.analyze.misalignment import halves, seeded
 from torchmultiverse.analyze.options import RunOptions
-from torchmultiverse.analyze.trainings import mean_gap, mean_reading
+from torchmultiverse.analyze.published import published_sections
+from torchmultiverse.analyze.trainings import group_notes, mean_gap, mean_reading
 from torchmultiverse.errors import DivergedError, ModelError
 from torchmultiverse.features import features_of
 from torchmultiverse.paths import component
@@ -217,6 +218,7 @@ def grid_study(
     ]  # fmt: skip
     first = found[0].ends[factors[0]][0]
     limits = (
+        *group_notes(trunk[0] for trunk, _ in found[0].ends.values()),
         "Correlations take the settings as independent draws; they hold for this grid, and another one has another.",
         *(("One training of each setting: differences between neighbouring settings contain chance.",)
           if len(first) == 1 else ()),
@@ -233,7 +235,7 @@ def grid_study(
                 about="Each point is a setting. Below the diagonal the trunk reads better, and the head is better cut "
                 "off. Spreads are standard deviations over settings; p is that of equal spreads (Pitman and Morgan).",
             ),
-            *curves, Section(title="All settings", table=tuple(table)),
+            *curves, Section(title="All settings", table=tuple(table)), *published_sections("settings"),
         ),
         notes=limits,
         sources=(

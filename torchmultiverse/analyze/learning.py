@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from torchmultiverse.analyze.layer_accuracy import Reading, layer_readings
 from torchmultiverse.analyze.options import RunOptions
-from torchmultiverse.analyze.trainings import mean_gap, mean_reading
+from torchmultiverse.analyze.published import published_sections
+from torchmultiverse.analyze.trainings import group_notes, mean_gap, mean_reading
 from torchmultiverse.documents import Record
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.features import features_of
@@ -253,6 +254,7 @@ def learning_study(
     ]  # fmt: skip
     first = read[0][0][factors[0]][0]
     limits = (
+        *group_notes(one for curve in read[0][0].values() for one in curve),
         f"Between checkpoints what is read is taken to change in a line: the epochs asked are "
         f"{', '.join(map(str, epochs))}, and an order within one gap between them is not shown.",
         "Untrained networks read colours, sizes and places well already; what they read is no gain of training.",
@@ -261,7 +263,7 @@ def learning_study(
     )  # fmt: skip
     return Study(
         kind="epochs", title="Which factor is learned first", headline=_headline(found, layers), models=models,
-        dataset=dataset, sections=tuple(sections), notes=limits,
+        dataset=dataset, sections=(*sections, *published_sections("epochs")), notes=limits,
         facts={"trainings": len(read), "checkpoints": ", ".join(map(str, epochs)), "layers": ", ".join(layers),
                "test pictures": len(first.outcomes), "groups by": first.accuracy.group_column or "picture"},
         sources=(
@@ -317,6 +319,8 @@ def _headline(found: Sequence[LearnedFactor], layers: Sequence[str]) -> str:
             text = f"{first.factor} is half learned at epoch {_epoch(first)}"
             if last is not first:
                 text += f", {last.factor} last, at {_epoch(last)}"
+        elif all(one.gain_low <= -1 and one.gain_high >= 1 for one in mine):
+            text = "there are too few groups of test pictures to say what is learned"
         else:
             text = "nothing is surely learned"
         said.append(f"at {layer} {text}" + (f"; lost: {', '.join(lost)}" if lost else ""))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torchmultiverse.analyze.layer_accuracy import LayerGap, Reading, gap_of
 from torchmultiverse.documents import Record
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.stats import Intervals, OverTrainings, mean_interval, over_trainings
+from torchmultiverse.stats import MIN_CLUSTERS, Intervals, OverTrainings, mean_interval, over_trainings
 
 
 class LayerMean(Record):
@@ -84,6 +84,20 @@ def mean_gap(firsts: Sequence[Reading], lasts: Sequence[Reading], seed: int = 0,
         dataset=dataset, trainings=len(gaps), first_std=_std(gaps, "first"), last_std=_std(gaps, "last"),
         gap_std=_finite(found.std), image_low=alone.low, image_high=alone.high,
     )  # fmt: skip
+
+
+def group_notes(readings: Iterable[Reading]) -> tuple[str, ...]:
+    """Return what is to be said where the test pictures of a factor are of too few groups for an interval."""
+    found = {}
+    for one in readings:
+        count, column = len(np.unique(one.group_names)), one.accuracy.group_column
+        if count < MIN_CLUSTERS and column:
+            found[one.accuracy.factor] = (
+                f"{one.accuracy.factor}: the test pictures are of {count} levels of {column}, and nothing is said of "
+                f"fewer than {MIN_CLUSTERS}. More levels of it would do, or --group with another column; --group rows "
+                "takes pictures that share one as independent."
+            )
+    return tuple(found.values())
 
 
 def by_layer(trainings: Sequence[Mapping[str, Sequence[Reading]]], factor: str) -> list[list[Reading]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -18,6 +19,7 @@ from torchmultiverse.cli.options import (
     Seed,
     ShownData,
     features_folder,
+    option_sets,
     tabular,
 )
 from torchmultiverse.cli.output import print_table, say
@@ -51,36 +53,96 @@ def board_table(result: Result, models: Sequence[str] | None = None) -> Table:
     return shown
 
 
+@dataclass(frozen=True)
+class Encoding:
+    """How images go through models."""
+
+    features: Features = None
+    keep: Annotated[bool, typer.Option("--keep/--no-keep", help="Whether features are kept at all.")] = True
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"], typer.Option(help="Of models; auto: bfloat16 on a GPU.")
+    ] = "auto"
+    batch: Annotated[int | None, typer.Option(min=1, help="Images per call. Default: found by trying.")] = None
+    audit: Annotated[int, typer.Option(min=0, help="Encode so many images again, one by one in float32; 0: none.")] = 0
+
+    @property
+    def folder(self) -> Path | None:
+        """Where features are kept."""
+        return features_folder(self.features) if self.keep else None
+
+
+@dataclass(frozen=True)
+class Corrupting:
+    """Which corruptions images are shown under."""
+
+    corruptions: Annotated[
+        str | None,
+        typer.Option(
+            "--corruptions",
+            help="Score under corruptions instead: all, imagenet-c, a family (noise, blur, weather, digital, extra, "
+            "depth, camera) or names of types, with commas. Default: none, and the leaderboard is printed.",
+        ),
+    ] = None
+    severity: Annotated[
+        str, typer.Option("--severity", help="With --corruptions: severities from 1 to 5, with commas.")
+    ] = "1,2,3,4,5"
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            "--baseline", help="With --corruptions: the model, by its name, that errors are relative to. Default: none."
+        ),
+    ] = None
+    side: Annotated[
+        int,
+        typer.Option(
+            "--side",
+            min=0,
+            help="With --corruptions: images are first resized to a shorter side of so many pixels; 0: not at all.",
+        ),
+    ] = 224
+    plain: Annotated[
+        Path | None,
+        typer.Option(
+            "--plain",
+            help="With a folder laid out as ImageNet-C: folder of its plain images by classes. Default: none.",
+        ),
+    ] = None
+
+
 @eval_group.command(
     "run",
     epilog=examples(
         "torchmultiverse eval data/spar --model open_clip:ViT-B-32/laion2b_s34b_b79k",
         "torchmultiverse eval data/spar --model 'open_clip:ViT-B-32/laion2b_*' --protocol spar_pug2023 --out published",
+        "torchmultiverse eval data/animals --model timm:resnet50 --model base=timm:resnet18 --corruptions imagenet-c "
+        "--severity 1,3,5 --baseline base --out corrupted",
     ),
 )
 @tabular(BOARD)
+@option_sets
 def run(
     dataset: Dataset,
     model: ModelStrings,
+    encoding: Encoding,
+    corrupting: Corrupting,
     out: Annotated[Path, typer.Option("--out", help="Folder of the results; replaces older ones.")] = Path("results"),
     protocol: Protocol = "auto",
     seed: Seed = 0,
-    features: Features = None,
-    keep: Annotated[bool, typer.Option("--keep/--no-keep", help="Whether features are kept at all.")] = True,
-    precision: Annotated[
-        Literal["auto", "float32", "bfloat16"], typer.Option(help="Of models; auto: bfloat16 on a GPU.")
-    ] = "auto",
-    batch: Annotated[int | None, typer.Option(min=1, help="Images per call. Default: found by trying.")] = None,
-    audit: Annotated[int, typer.Option(min=0, help="Encode so many images again, one by one in float32; 0: none.")] = 0,
 ) -> None:
-    """Score models on a dataset and print the leaderboard. Each image passes once, ever, through each model."""
+    """Score models on a dataset and print the leaderboard. Each image passes once, ever, through each model.
+
+    With --corruptions images are shown under noise, blur, weather and the like, five severities each, and errors are
+    told instead, beside those on plain images; programs get the rows of its tables. What is interrupted goes on.
+    """
     from torchmultiverse.evaluation import evaluate, leaderboard, model_ranks
     from torchmultiverse.models import model_strings
 
+    if corrupting.corruptions is not None:
+        _corrupted(dataset, model_strings(model), encoding, corrupting, out, protocol, seed)
+        return
     result = evaluate(
-        dataset, model_strings(model), protocol=protocol, out=out, seed=seed,
-        embeddings=features_folder(features) if keep else None, precision=precision, batch_size=batch or "auto",
-        audit=audit,
+        dataset, model_strings(model), protocol=protocol, out=out, seed=seed, embeddings=encoding.folder,
+        precision=encoding.precision, batch_size=encoding.batch or "auto", audit=encoding.audit,
     )  # fmt: skip
     print_table(board_table(result), people=leaderboard(result))
     if len(result.models) > 1:
@@ -90,6 +152,23 @@ def run(
         say(f"audit of {name}: {found.changed} of {found.answers} answers change when {found.images} "
             f"pictures are encoded one by one in float32")  # fmt: skip
     say(f"results in {out}; the page: torchmultiverse report {out}")
+
+
+def _corrupted(
+    dataset: Path, models: list[str], encoding: Encoding, asked: Corrupting, out: Path, protocol: str, seed: int
+) -> None:
+    """Score models under corruptions, and write the page."""
+    from torchmultiverse.cli.study_out import finish
+    from torchmultiverse.corruptions import parse_severities
+    from torchmultiverse.evaluation import CorruptionOptions, evaluate_corruptions
+    from torchmultiverse.files import check_folder
+
+    check_folder(out)
+    options = CorruptionOptions(
+        asked.corruptions or "all", parse_severities(asked.severity), asked.baseline, None, asked.side or None,
+        asked.plain, protocol, encoding.precision, encoding.batch or "auto",
+    )  # fmt: skip
+    finish(evaluate_corruptions(dataset, models, options, seed, encoding.folder), out, seed)
 
 
 @eval_group.command(

@@ -332,8 +332,11 @@ def _training_options(kind: type[TrainingSettings]) -> list[inspect.Parameter]:
             given |= {"min": bounds.get("ge"), "max": bounds.get("le")}
         elif isinstance(default, dict):
             as_type, default = list[str] | None, None
+        elif default is None:
+            as_type = str | None
         else:
             default = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+            default = "none" if default == "None" else default  # as values are written
         annotation = Annotated[as_type, typer.Option(option, **given)]
         made.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation))
     return made

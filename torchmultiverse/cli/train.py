@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -30,9 +31,13 @@ from torchmultiverse.cli.options import (
     tabular,
 )
 from torchmultiverse.cli.output import for_people, place, print_table, save_document, say
-from torchmultiverse.cli.study_out import show_study, with_provenance
+from torchmultiverse.cli.study_out import ROWS, finish, show_study, with_provenance
+from torchmultiverse.study import Section
 from torchmultiverse.tables import Table, interval, number, share, text
-from torchmultiverse.train import ClipTraining, EncoderTraining, FineTuning
+from torchmultiverse.train import ClipTraining, EncoderTraining, FineTuning, TokenTraining
+
+if TYPE_CHECKING:
+    from torchmultiverse.models import TokenModel
 
 _HELD_OUT = (
     number("kept", "C"), text("held_out"), number("trained_on"), share("seen"),
@@ -160,6 +165,54 @@ def finetune(
 
 
 @train_group.command(
+    "tokens",
+    epilog=examples(
+        "torchmultiverse train tokens data/minimal_pairs --epochs 60 --layers 2 --width 64 --heads 4 --size 64 "
+        "--patch 8 --rate 1e-3 --out tokens"
+    ),
+)
+@tabular(ROWS)
+@loggable
+@option_sets
+def tokens(
+    dataset: Dataset,
+    out: Out,
+    training: TokenTraining,
+    encoder: Annotated[
+        list[str] | None,
+        typer.Option(help="tokens, tokens-plain or patches; may be repeated. Default: all three, to compare."),
+    ] = None,
+    pairs: Annotated[
+        str, typer.Option(help="Name or path of a protocol of the kind minimal_pairs: what is trained on and asked.")
+    ] = "minimal_pairs",
+) -> None:
+    """Train encoders of objects and of patches on minimal pairs, and compare them on the test split. Research.
+
+    Tokens are objects and their relations from exact masks: the dataset is rendered with the pass 'mask' and has a
+    split 'test'. 'tokens' has the additive attention of the source, 'tokens-plain' not, 'patches' sees no masks.
+    """
+    from torchmultiverse.evaluation import composition_results, composition_study, minimal_protocol
+    from torchmultiverse.models import TOKEN_KINDS
+    from torchmultiverse.store import MaskedImages, columns_of, open_dataset
+    from torchmultiverse.train import CaptionPairs, train_tokens
+
+    kinds = [kind for kind in TOKEN_KINDS if encoder is None or kind in encoder]
+    if unknown := sorted(set(encoder or ()) - set(TOKEN_KINDS)):
+        raise typer.BadParameter(f"'{unknown[0]}' is none of {', '.join(TOKEN_KINDS)}", param_hint="--encoder")
+    images = MaskedImages(open_dataset(dataset))
+    columns = columns_of(images)
+    tasks = minimal_protocol(pairs, "train").compile(columns)
+    tested = minimal_protocol(pairs, "test")
+    tested.compile(columns)  # before anything is trained: what cannot be tested is told
+    shown = [CaptionPairs(task.name, task.rows.reshape(-1, 2), task.caption_pairs) for task in tasks]
+    models = [train_tokens(images, shown, out / kind, training, kind) for kind in kinds]
+    found = composition_results([(images, out / "results")], models, protocol=tested, seed=training.seed)
+    names = [model.info.name for model in models]
+    study = composition_study(found, names, training.seed, "Objects or patches as tokens: minimal pairs (research)")
+    finish(study.model_copy(update={"sections": (*study.sections, encoder_section(models))}), out, training.seed)
+
+
+@train_group.command(
     "held-out", epilog=examples("torchmultiverse train held-out data/animals --factor world_name --count 14 --keep 0")
 )
 @tabular(_HELD_OUT)
@@ -246,3 +299,21 @@ def decoder(
     run = RunOptions(seed, features_folder(features))
     folder = train_layer_decoder(model, images, out, layer, training, rows, accept_license, run)
     place("decoder", folder)
+
+
+def encoder_section(models: Sequence[TokenModel]) -> Section:
+    """Return how large each encoder is, and what the additive attention adds by rank, as learnt."""
+    every = [model.rank_weights() for model in models]
+    table = tuple(
+        {
+            "encoder": model.info.name, "numbers learnt": model.info.parameters, "shape": model.info.about,
+            **{f"rank {rank}": None if weights is None else float(weights[rank]) for rank in range(1, 8)},
+        }
+        for model, weights in zip(models, every, strict=True)
+    )  # fmt: skip
+    return Section(
+        title="The encoders",
+        about="Rank: what is added to the attention of a token to another: 7 from subject to object, 6 from an object "
+        "to its relation, 5 from a relation to its object, 4 to 1 to the nearest objects. 1 to 7 before training.",
+        table=table,
+    )

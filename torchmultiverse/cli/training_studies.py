@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from torchmultiverse.cli import completion
-from torchmultiverse.cli.groups import analyze_group, examples
+from torchmultiverse.cli.groups import analyze_group, examples, train_group
 from torchmultiverse.cli.options import (
     Data,
+    Dataset,
     Factors,
     Features,
     Group,
@@ -23,51 +25,61 @@ from torchmultiverse.cli.options import (
     Settings,
     features_folder,
     loggable,
+    option_sets,
     tabular,
 )
 from torchmultiverse.cli.study_out import ROWS, finish
 
 
+@dataclass(frozen=True)
+class Trained:
+    """How encoders are trained, and how they are asked."""
+
+    setting: Settings = None
+    seeds: Seeds = 1
+    group: Group = "auto"
+    features: Features = None
+
+
 @analyze_group.command(
     "unseen",
     epilog=examples(
-        "torchmultiverse analyze unseen data/animals --classes character_name --seen 10 --sets 6 --seeds 3",
+        "torchmultiverse analyze unseen data/animals --classes character_name --seen 10 --seeds 3 --out unseen",
         "torchmultiverse analyze unseen photographs --classes label --set method=supervised --set epochs=40",
     ),
 )
 @tabular(ROWS)
 @loggable
+@option_sets
 def unseen(
     data: Images,
+    trained: Trained,
     classes: Annotated[
         str, typer.Option(help="Column with the classes.", autocompletion=completion.columns)
     ] = "character_name",
     seen: Annotated[
         int | None,
-        typer.Option(min=2, help="Classes that are trained on. Default: as many as leave --sets sets of as many."),
+        typer.Option(min=2, help="Classes that are trained on. Default: as many as leave --others sets of as many."),
     ] = None,
-    sets: Annotated[int, typer.Option(min=1, help="Sets of as many classes that are not trained on.")] = 6,
-    setting: Settings = None,
-    seeds: Seeds = 1,
+    others: Annotated[int, typer.Option(min=1, help="Sets of as many classes that are not trained on.")] = 6,
     factor: Annotated[
         list[str] | None,
         typer.Option(
             "--factor", help="Column; may be repeated. Default: the classes.", autocompletion=completion.columns
         ),
     ] = None,
-    group: Group = "auto",
     out: Out = Path("unseen"),
     seed: Seed = 0,
-    features: Features = None,
 ) -> None:
     """Train an encoder on some classes, and say where to cut it for these and for others; writes a page."""
     from torchmultiverse.analyze import ClassQuestion, RunOptions, TrainingRecipe, unseen_classes
     from torchmultiverse.train import EncoderTraining, parse_settings
 
-    training = parse_settings(EncoderTraining(), setting or ())
+    training = parse_settings(EncoderTraining(), trained.setting or ())
     recipe = TrainingRecipe(f"{training.method} on some classes", training)
-    run = RunOptions(seed, features_folder(features))
-    finish(unseen_classes(data, out, ClassQuestion(classes, seen, sets), recipe, factor, group, run, seeds), out, seed)
+    run = RunOptions(seed, features_folder(trained.features))
+    question = ClassQuestion(classes, seen, others)
+    finish(unseen_classes(data, out, question, recipe, factor, trained.group, run, trained.seeds), out, seed)
 
 
 @analyze_group.command(
@@ -109,26 +121,67 @@ def epochs(
 )
 @tabular(ROWS)
 @loggable
+@option_sets
 def settings(
     data: Images,
     vary: Annotated[list[str], typer.Option(help="NAME=VALUE,VALUE of a setting of the training; may be repeated.")],
+    trained: Trained,
     cross: Annotated[
-        bool,
-        typer.Option("--cross", help="All combinations. Default: one at a time, the others as --set has them."),
+        bool, typer.Option("--cross", help="All combinations. Default: one at a time, the others as --set has them.")
     ] = False,
-    setting: Settings = None,
     label: Label = None,
-    seeds: Seeds = 1,
     factor: Factors = None,
-    group: Group = "auto",
     out: Out = Path("settings"),
     seed: Seed = 0,
-    features: Features = None,
 ) -> None:
     """Train encoders with many settings, and hold what the head reads against the trunk; writes a page."""
     from torchmultiverse.analyze import GridOptions, RunOptions, parse_vary, settings_grid
     from torchmultiverse.train import EncoderTraining, parse_settings
 
-    base = parse_settings(EncoderTraining(), setting or ())
-    options = GridOptions(parse_vary(vary), cross, seeds, factor, group, label)
-    finish(settings_grid(data, out, options, base, RunOptions(seed, features_folder(features))), out, seed)
+    base = parse_settings(EncoderTraining(), trained.setting or ())
+    options = GridOptions(parse_vary(vary), cross, trained.seeds, factor, trained.group, label)
+    run = RunOptions(seed, features_folder(trained.features))
+    finish(settings_grid(data, out, options, base, run), out, seed)
+
+
+@train_group.command(
+    "held-out-grid",
+    epilog=examples(
+        "torchmultiverse train held-out-grid data/animals --factor world_name --count 14 --count 34 --out held_out",
+        "torchmultiverse train held-out-grid data/animals --factor character_texture --factor character_scale --each",
+    ),
+)
+@tabular(ROWS)
+@loggable
+def held_out_grid(
+    dataset: Dataset,
+    factor: Annotated[
+        list[str],
+        typer.Option(help="Column whose levels are held out; may be repeated.", autocompletion=completion.columns),
+    ],
+    count: Annotated[
+        list[int] | None, typer.Option(min=1, help="So many levels, drawn at random, are held out; may be repeated.")
+    ] = None,
+    each: Annotated[
+        bool, typer.Option("--each", help="Each level is the only one that is trained on, in turn.")
+    ] = False,
+    keep: Annotated[
+        list[int] | None,
+        typer.Option(help="Classes seen at all levels (C); may be repeated. Default: 0, and 10 and 20 of more."),
+    ] = None,
+    recipe: Annotated[str, typer.Option(help="published (ResNet-50), small (for a laptop), or a file.")] = "small",
+    setting: Settings = None,
+    out: Out = Path("held_out"),
+    seed: Seed = 0,
+) -> None:
+    """Train classifiers for a grid of held-out conditions, each beside its control; writes a page with the curves."""
+    from torchmultiverse.evaluation import held_out_grid as measure
+    from torchmultiverse.evaluation import held_out_questions, held_out_study
+    from torchmultiverse.store import open_images
+    from torchmultiverse.train import classifier_training, parse_settings
+
+    images = open_images(dataset)
+    training = parse_settings(classifier_training(recipe), setting or ())
+    questions = held_out_questions(images, factor, count or (), each)
+    cells = measure(images, questions, keep, training, seed, out)
+    finish(held_out_study(cells, images, training), out, seed)

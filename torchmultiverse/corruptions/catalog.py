@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.corruptions import blur, digital, noise, spatial, weather
-from torchmultiverse.corruptions.constants import NOTHING, PUBLISHED, Constants
+from torchmultiverse.corruptions.constants import BEYOND, NOTHING, PUBLISHED, STRONGEST, Constants
 from torchmultiverse.errors import SpecError, nearest
 
 VERSION = 1
@@ -37,21 +37,28 @@ class Corruption:
     needs_depth: bool
     function: Callable[..., _Image]
 
+    @property
+    def strongest(self) -> float:
+        """The highest severity that it can have: 5, or more of types that go on as from 4 to 5."""
+        return STRONGEST if self.name in BEYOND else 5
+
     def constants(self, severity: float) -> Constants:
-        """Return the constants of a severity; between whole ones, and below 1, in proportion.
+        """Return the constants of a severity; between whole ones, below 1 and above 5 in proportion.
 
         Raises:
-            SpecError: no severity from 1 to 5 (0 for types that can do nothing), or between those of a type that
-                cannot be in between.
+            SpecError: no severity from 1 to 5 (0 for types that can do nothing, more for those that go on), or between
+                those of a type that cannot be in between.
         """
         published = PUBLISHED[self.name]
         if severity in SEVERITIES:
             return published[int(severity) - 1]
         if self.name not in NOTHING:
             raise SpecError(f"{self.name}: severity {severity}; 1, 2, 3, 4 or 5 is right")
-        if not 0 <= severity <= 5:
-            raise SpecError(f"{self.name}: severity {severity}; from 0 to 5 is right")
+        if not 0 <= severity <= self.strongest:
+            raise SpecError(f"{self.name}: severity {severity}; from 0 to {self.strongest} is right")
         known = np.array([NOTHING[self.name], *published])
+        if severity > 5:
+            return tuple((known[5] + (known[5] - known[4]) * (severity - 5)).tolist())
         return tuple(float(np.interp(severity, np.arange(6), column)) for column in known.T)
 
 

@@ -90,6 +90,14 @@ NOTHING: Mapping[str, Constants] = MappingProxyType({
 })  # fmt: skip
 """Constants that change (nearly) nothing: severity 0 of the types that can have any strength."""
 
+BEYOND = frozenset((
+    "gaussian_noise", "gaussian_blur", "defocus_blur", "motion_blur", "brightness", "fog_3d", "near_focus", "far_focus",
+    "xy_motion_blur",
+))  # fmt: skip
+"""Types whose constants go on beyond severity 5 as from 4 to 5, for filters as strong as something else."""
+STRONGEST = 15
+"""Severity at which they end."""
+
 FOG_UNIT = 8000 / 512
 """Metres that the source divides its depths by."""
 ROOM = 2.5

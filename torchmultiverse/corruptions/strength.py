@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _Image = NDArray[np.uint8]
-_STEPS = 9
+_STEPS = 10
 
 
 def psnr(first: _Image, second: _Image) -> float:
@@ -27,13 +27,16 @@ def rms_contrast(image: _Image) -> float:
     return float(image.astype(np.float32).mean(2).std() / 255)
 
 
-def matched_severity(apply: Callable[[float], _Image], clean: _Image, wanted: float) -> tuple[float, _Image]:
-    """Return the severity from 0 to 5 whose change of a picture has a PSNR, by halving, and the picture.
+def matched_severity(
+    apply: Callable[[float], _Image], clean: _Image, wanted: float, most: float = 5
+) -> tuple[float, _Image]:
+    """Return the severity from 0 to the highest whose change of a picture has a PSNR, by halving, and the picture.
 
     Args:
         apply: from a severity to the changed picture; the PSNR falls with the severity.
         clean: the picture.
-        wanted: PSNR in dB. Where no severity changes so much, it is 5; where so little, close to 0.
+        wanted: PSNR in dB. Where no severity changes so much, it is the highest; where so little, close to 0.
+        most: the highest severity.
 
     Example:
         >>> from torchmultiverse.corruptions import corrupt
@@ -43,8 +46,8 @@ def matched_severity(apply: Callable[[float], _Image], clean: _Image, wanted: fl
         >>> round(severity, 1), round(psnr(found, clean))
         (1.5, 20)
     """
-    low, high = 0.0, 5.0
-    best = (5.0, apply(5.0))
+    low, high = 0.0, float(most)
+    best = (high, apply(high))
     if psnr(best[1], clean) >= wanted:
         return best
     for _ in range(_STEPS):

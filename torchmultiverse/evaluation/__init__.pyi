@@ -10,9 +10,9 @@ from .breakdown import strongest_pair as strongest_pair
 from .comparison import ModelRank as ModelRank
 from .comparison import compare as compare
 from .comparison import model_ranks as model_ranks
-from .composition_study import composition_results as composition_results
-from .composition_study import composition_study as composition_study
-from .composition_study import score_compositions as score_compositions
+from .composition_record import composition_results as composition_results
+from .composition_record import composition_study as composition_study
+from .composition_record import score_compositions as score_compositions
 from .corruption_errors import corruption_error as corruption_error
 from .corruption_errors import relative_corruption_error as relative_corruption_error
 from .corruption_run import CorruptionOptions as CorruptionOptions
@@ -27,9 +27,13 @@ from .gallery import data_uri as data_uri
 from .gallery import pair_sheet as pair_sheet
 from .gallery import slice_sheet as slice_sheet
 from .heldout import held_out as held_out
+from .heldout_grid import held_out_grid as held_out_grid
+from .heldout_grid import held_out_questions as held_out_questions
+from .heldout_grid import held_out_study as held_out_study
 from .imagenet import class_map as class_map
 from .imagenet import imagenet_names as imagenet_names
 from .imagenet import logits_of as logits_of
+from .imagenet_c import published_on_imagenet_c as published_on_imagenet_c
 from .names import plain as plain
 from .paired import RowView as RowView
 from .prompts import Prompts as Prompts
@@ -63,6 +67,7 @@ from .reference import published_rows as published_rows
 from .reference import tables as tables
 from .registry import choose_protocol as choose_protocol
 from .registry import load_protocol as load_protocol
+from .registry import minimal_protocol as minimal_protocol
 from .registry import protocols as protocols
 from .result import AVERAGE as AVERAGE
 from .result import Result as Result
@@ -123,6 +128,9 @@ __all__ = [
     "factor_accuracies",
     "factor_scores",
     "held_out",
+    "held_out_grid",
+    "held_out_questions",
+    "held_out_study",
     "imagenet_accuracies",
     "imagenet_names",
     "in_order",
@@ -131,6 +139,7 @@ __all__ = [
     "leaderboard_rows",
     "load_protocol",
     "logits_of",
+    "minimal_protocol",
     "model_ranks",
     "multiple_choice",
     "never_right",
@@ -141,6 +150,7 @@ __all__ = [
     "plain",
     "protocols",
     "published_cosines",
+    "published_on_imagenet_c",
     "published_rows",
     "ranked",
     "relative_corruption_error",

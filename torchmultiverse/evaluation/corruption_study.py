@@ -23,11 +23,23 @@ from torchmultiverse.evaluation.corruption_errors import (
     rise,
 )
 from torchmultiverse.evaluation.corruption_run import CorruptionErrors, CorruptionOptions, errors_under_corruptions
-from torchmultiverse.evaluation.imagenet_c import alexnet_errors, published
+from torchmultiverse.evaluation.imagenet_c import alexnet_errors, published_on_imagenet_c
 from torchmultiverse.images import jpeg, rgb
 from torchmultiverse.stats import Intervals
 from torchmultiverse.store import CorruptedImages, ImageSet, open_images
-from torchmultiverse.study import Cell, Chart, Heatmap, ImageRow, LineChart, Point, Section, Series, Study
+from torchmultiverse.study import (
+    Bar,
+    BarChart,
+    Cell,
+    Chart,
+    Heatmap,
+    ImageRow,
+    LineChart,
+    Point,
+    Section,
+    Series,
+    Study,
+)
 
 _SHOWN = 160  # pixels of pictures on the page
 SOURCES = (
@@ -94,7 +106,7 @@ def corruption_study(
         facts={
             "pictures": first.n, "groups that are resampled": groups, "corruptions": len(found.names),
             "severities": ", ".join(map(str, found.severities)), "question": first.question,
-            "error of a blind guess %": first.chance,
+            "error of a blind guess": _percent(first.chance),
             "shorter side, pixels": "as it is" if found.ready or found.options.side is None else found.options.side,
             **({} if base is None else {"baseline": base.model}),
         },
@@ -204,27 +216,26 @@ def _heat(one: ModelErrors) -> Heatmap:
 
 def _by_severity(found: CorruptionErrors, intervals: Intervals) -> Section:
     """The mean over corruptions, by severity, and by family."""
-    series, families = [], []
+    series, bars = [], []
     for one in found.models:
-        points = [Point(x=0, y=one.cells[PLAIN].value, low=one.cells[PLAIN].low, high=one.cells[PLAIN].high)]
-        points = points if PLAIN in one.conditions else []
+        plain = one.cells.get(PLAIN)
+        points = [] if plain is None else [Point(x=0, y=plain.value, low=plain.low, high=plain.high)]
         for severity in one.severities:
             mean = estimate(one, intervals, mean_error(one.names, [severity]))
             points.append(Point(x=severity, y=mean.value, low=mean.low, high=mean.high))
         series.append(Series(name=one.model, points=tuple(points)))
-        mine = []
         for family in dict.fromkeys(CORRUPTIONS[name].family for name in one.names):
             names = [name for name in one.names if CORRUPTIONS[name].family == family]
             mean = estimate(one, intervals, mean_error(names, one.severities))
-            mine.append(Point(x=family, y=mean.value, low=mean.low, high=mean.high))
-        families.append(Series(name=one.model, points=tuple(mine)))
+            title = family if len(found.models) == 1 else f"{family}, {one.model}"
+            bars.append(Bar(name=title, value=mean.value, low=mean.low, high=mean.high, group=one.model))
     chance = found.models[0].chance
     return Section(
         title="By severity and by family",
         about="Mean over corruptions at each severity (0: plain pictures), and over the corruptions of a family.",
         charts=(
             LineChart(title="Error by severity", x="severity", y="error", series=tuple(series), chance=chance),
-            LineChart(title="Error by family", x="family", y="error", series=tuple(families), chance=chance),
+            BarChart(title="Error by family", y="error", bars=tuple(bars), chance=chance),
         ),
     )  # fmt: skip
 
@@ -255,7 +266,7 @@ def page_image(image: Image.Image, side: int = _SHOWN) -> EncodedImage:
 
 def _published(found: CorruptionErrors) -> list[Section]:
     """Published errors on ImageNet-C, apart from ours."""
-    about = published()
+    about = published_on_imagenet_c()
     errors = alexnet_errors()
     rows: list[dict[str, Cell]] = []
     for name in IMAGENET_C:

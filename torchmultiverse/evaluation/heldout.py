@@ -20,10 +20,11 @@ from torchmultiverse.features import image_array
 from torchmultiverse.models import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from torchmultiverse.scenes import said_name
 from torchmultiverse.stats import Intervals
-from torchmultiverse.store import columns_of, open_images
+from torchmultiverse.store import ImageSet, columns_of, open_images
 from torchmultiverse.train import ClassifierTraining, train_classifier
 
-_LABEL = "character_name"
+_LABELS = ("character_name", "label")
+"""Columns of what is recognised, the first that a dataset has."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,17 @@ class HeldOutResult:
     by_level: Mapping[str, tuple[float, float]]
 
 
-def _labels(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.str_]:
-    """Return the animals, or the classes of objects, whose variants are one."""
-    return np.array([said_name(name) for name in columns[_LABEL].astype(str)])
+def class_names(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.str_]:
+    """Return the animals, or the classes of objects, whose variants are one.
+
+    Raises:
+        DatasetError: a dataset has none.
+    """
+    name = next((one for one in _LABELS if one in columns), None)
+    if name is None:
+        raise DatasetError(f"no column of classes: {' or '.join(_LABELS)}")
+    values = columns[name].astype(str)
+    return np.array([said_name(value) for value in values]) if name == _LABELS[0] else values
 
 
 def held_out_split(
@@ -76,10 +85,9 @@ def held_out_split(
     Raises:
         DatasetError: no such column or level, or nothing would be left to train on or to test.
     """
-    for name in (factor, _LABEL):
-        if name not in columns:
-            raise DatasetError(f"no column '{name}'.{nearest(name, columns)}")
-    values, animals = columns[factor].astype(str), _labels(columns)
+    if factor not in columns:
+        raise DatasetError(f"no column '{factor}'.{nearest(factor, columns)}")
+    values, animals = columns[factor].astype(str), class_names(columns)
     for level in levels:
         if level not in values:
             raise DatasetError(f"{factor} has no level '{level}'.{nearest(level, set(values))}")
@@ -117,7 +125,21 @@ def held_out(
         DatasetError: see `held_out_split`.
         MissingExtra: timm is not installed.
     """
-    images = open_images(dataset)
+    images, recipe = open_images(dataset), recipe or ClassifierTraining()
+    return held_out_of(images, classifier_pixels(images, recipe.size, quiet), factor, levels, keep, recipe, seed, quiet)
+
+
+def classifier_pixels(images: ImageSet, size: int, quiet: bool = False) -> NDArray[np.uint8]:
+    """Return all images of a set as a classifier takes them, (N, size, size, 3)."""
+    preprocess = Preprocess((size, size), "squash", 1.0, "bicubic", IMAGENET_MEAN, IMAGENET_STD)
+    return image_array(images, np.arange(len(images)), size, preprocess.image, quiet)
+
+
+def held_out_of(
+    images: ImageSet, pixels: NDArray[np.uint8], factor: str, levels: Sequence[str] | int, keep: int,
+    recipe: ClassifierTraining, seed: int = 0, quiet: bool = False,
+) -> HeldOutResult:  # fmt: skip
+    """Return the same as `held_out` of images whose pixels are there already; see there."""
     columns = columns_of(images)
     rng = np.random.default_rng(seed)
     if isinstance(levels, int):
@@ -128,15 +150,12 @@ def held_out(
             raise DatasetError(f"{factor} has {len(known)} levels; hold out 1 to {len(known) - 1} of them")
         levels = sorted(rng.permutation(known)[:levels].tolist())
     train = held_out_split(columns, factor, levels, keep, rng)
-    animals = _labels(columns)
+    animals = class_names(columns)
     control = np.zeros(len(train), bool)
     for animal in np.unique(animals):  # as many of each as the model saw, from all levels alike
         mine = np.flatnonzero(animals == animal)
         control[rng.permutation(mine)[: int(train[mine].sum())]] = True
-    recipe = recipe or ClassifierTraining()
-    preprocess = Preprocess((recipe.size, recipe.size), "squash", 1.0, "bicubic", IMAGENET_MEAN, IMAGENET_STD)
     labels = np.unique(animals, return_inverse=True)[1]
-    pixels = image_array(images, np.arange(len(images)), recipe.size, preprocess.image, quiet)
     answers = [
         train_classifier(pixels, labels, mask, recipe, np.random.default_rng((seed, k)), name=name, quiet=quiet)
         for k, (mask, name) in enumerate(((train, "held-out"), (control, "control")))

@@ -23,7 +23,7 @@ LABEL = "character_name"
 
 
 @cache
-def published() -> dict[str, Any]:
+def published_on_imagenet_c() -> dict[str, Any]:
     """Return the published numbers on ImageNet-C, as they lie in ``benchmarks/reference``."""
     found: dict[str, Any] = json.loads((data_folder("benchmarks") / "reference" / "imagenet_c.json").read_text())
     return found
@@ -35,7 +35,7 @@ def alexnet_errors() -> dict[Condition, float]:
     >>> round(sum(alexnet_errors()["gaussian_noise", severity] for severity in range(1, 6)) / 5, 3)
     0.886
     """
-    about = published()["alexnet"]
+    about = published_on_imagenet_c()["alexnet"]
     errors = {(name, s): float(v) for name, values in about["errors"].items() for s, v in enumerate(values, 1)}
     return {("", 0): float(about["plain"]), **errors}
 
@@ -82,7 +82,7 @@ class NamedClasses(ImageSet):
 @cache
 def _synsets() -> tuple[str, ...]:
     """Return the WordNet ids of ImageNet's 1000 classes, in the order of the logits."""
-    return tuple(published()["synsets"].split())
+    return tuple(published_on_imagenet_c()["synsets"].split())
 
 
 def corruption_folders(path: str | Path) -> dict[Condition, Path]:

@@ -7,7 +7,7 @@ pictures, and nothing else is. Whatever dataset has its factors combined has suc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from string import Formatter
 from typing import Any, Literal, Self
 
@@ -90,18 +90,20 @@ class MinimalPairsProtocol(Protocol):
 
     def _task(self, asked: MinimalTask, columns: Mapping[str, NDArray[Any]]) -> Task | None:
         """Return the task of one change; ``None`` where the dataset has no such pairs."""
-        exchange = [pair for pair in asked.exchange if all(name in columns for name in pair)]
-        needed = [*asked.slots, *([asked.factor] if asked.factor else [])]
-        if any(name not in columns for name in needed) or (asked.exchange and not exchange):
+        exchange = [pair for pair in asked.exchange if columns.keys() >= set(pair)]
+        needed = {*asked.slots, *([asked.factor] if asked.factor else [])}
+        if not columns.keys() >= needed or (asked.exchange and not exchange):
             return None
         rows = self._rows(asked, columns)
         said = self._captions(asked, columns, rows)
         words = {name: _words(columns[name]) for name in factor_table(columns).column_names if name in columns}
-        pairs = list(_pairs(words, rows, asked.factor, exchange))
-        pairs = [(one, two) for one, two in pairs if said.get(one) and said.get(two) and said[one] != said[two]]
-        if not pairs:
-            return None
-        flat = np.array(pairs, np.int64).ravel()
+        pairs = _told_apart(_pairs(words, rows, asked.factor, exchange), said)
+        return self._asked(asked, columns, np.array(pairs, np.int64).ravel(), said) if pairs else None
+
+    def _asked(
+        self, asked: MinimalTask, columns: Mapping[str, NDArray[Any]], flat: NDArray[np.int64], said: Mapping[int, str]
+    ) -> Task:
+        """Return the task of pairs, whose rows follow each other."""
         candidates = tuple(sorted({said[row] for row in flat.tolist()}))
         place = {text: number for number, text in enumerate(candidates)}
         labels = np.array([place[said[row]] for row in flat.tolist()], np.int64)
@@ -141,6 +143,11 @@ class MinimalPairsProtocol(Protocol):
             if all(words.values()):
                 said[row] = asked.caption.format(**words)
         return said
+
+
+def _told_apart(pairs: Iterable[tuple[int, int]], said: Mapping[int, str]) -> list[tuple[int, int]]:
+    """Return the pairs whose pictures have captions, and different ones."""
+    return [(one, two) for one, two in pairs if said.get(one) and said.get(two) and said[one] != said[two]]
 
 
 def _words(column: NDArray[Any]) -> NDArray[np.object_]:

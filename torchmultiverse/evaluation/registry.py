@@ -75,6 +75,18 @@ def choose_protocol(columns: list[str] | tuple[str, ...]) -> Protocol:
     return load_protocol("spar" if "character2_name" in columns else "classification")
 
 
+def minimal_protocol(name: str, split: str) -> MinimalPairsProtocol:
+    """Return a protocol of minimal pairs, of one split alone.
+
+    Raises:
+        SpecError: no such protocol, or one of another kind.
+    """
+    found = load_protocol(name)
+    if not isinstance(found, MinimalPairsProtocol):
+        raise SpecError(f"protocol '{name}' is of the kind '{found.kind}'; one of the kind 'minimal_pairs' is right")
+    return found.model_copy(update={"split": split})
+
+
 def _shipped() -> dict[str, Path]:
     paths = sorted(data_folder("benchmarks").glob("*.json"))
     return {path.stem: path for path in paths if json.loads(path.read_text()).get("kind")}

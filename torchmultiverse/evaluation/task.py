@@ -101,6 +101,12 @@ class Task:
         """The task, its setting and scope, for people."""
         return ", ".join(part for part in (self.name, self.setting, self.scope) if part)
 
+    @property
+    def caption_pairs(self) -> list[tuple[str, str]]:
+        """The true captions of each two images that follow each other."""
+        said = [self.candidates[label] for label in self.labels]
+        return list(zip(said[::2], said[1::2], strict=True))
+
     def only(self, kept: NDArray[np.int64] | NDArray[np.bool_]) -> Task:
         """Return the task of some of its images, by position or mask."""
         at = np.arange(len(self.rows))[kept]

@@ -1,5 +1,5 @@
 from .controls import Control as Control
-from .controls import controls as engine_controls
+from .controls import engine_controls as engine_controls
 from .events import Event as Event
 from .events import Request as Request
 from .finding import Finding as Finding

@@ -44,6 +44,7 @@ class Control(Record):
         low, high, step: of a number, or of each part of a vector.
         periodic: whether it is a turn, whose end is its beginning.
         logarithmic: whether steps are of equal ratios.
+        whole: whether a number has to be a whole one.
         levels: of a category.
     """
 
@@ -60,10 +61,11 @@ class Control(Record):
     step: float | None = None
     periodic: bool = False
     logarithmic: bool = False
+    whole: bool = False
     levels: list[Level] = Field(default_factory=list)
 
 
-def controls(catalogue: Catalogue, table: FactorTable = FACTORS) -> list[Control]:
+def engine_controls(catalogue: Catalogue, table: FactorTable = FACTORS) -> list[Control]:
     """Return the controls of an engine, in the order of the table; labels have none, since no picture shows them.
 
     An engine that cannot be asked what it renders gets one for every factor.
@@ -94,9 +96,10 @@ def _control(factor: Factor, catalogue: Catalogue) -> Control:
     if factor.period is not None:
         low, high = 0, factor.period - 1
     logarithmic = low > 0 and high / low >= _LOGARITHMIC
+    step, whole = _step(low, high), factor.whole or (choice is not None and choice.whole)
     return Control(
-        kind="range", low=low, high=high, step=_step(low, high), own=factor.default == OWN, logarithmic=logarithmic,
-        periodic=factor.period is not None, **said,
+        kind="range", low=low, high=high, step=max(1.0, round(step)) if whole else step, whole=whole,
+        own=factor.default == OWN, logarithmic=logarithmic, periodic=factor.period is not None, **said,
     )  # fmt: skip
 
 

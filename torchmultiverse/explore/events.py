@@ -104,17 +104,20 @@ class Ready(Record):
     controls: list[Control]
     models: list[ModelCard]
     factors: dict[str, Value]
+    captions: list[str] = Field(default_factory=list)
     examples: list[Example] = Field(default_factory=list)
 
 
 class Picture(Record):
-    """A picture of the scene that was asked for."""
+    """A picture of the scene that a page asked for; the final one also ``small``, for a film strip."""
 
     type: Literal["picture"] = "picture"
     number: int
     stage: Literal["first", "final"]
     scene_id: str
+    factors: dict[str, Value]
     image: EncodedImage
+    small: EncodedImage | None = None
     milliseconds: float
     engine_milliseconds: float
     samples: int | None = None
@@ -123,12 +126,13 @@ class Picture(Record):
 
 
 class Readings(Record):
-    """What the models say of the final picture, and what they said of the reference."""
+    """What the models say of the final picture, and what they said of the reference; ``captions`` that were asked."""
 
     type: Literal["readings"] = "readings"
     number: int
     readings: list[Reading]
     reference: list[Reading] = Field(default_factory=list)
+    captions: list[str] = Field(default_factory=list)
 
 
 class Pinned(Record):
@@ -196,6 +200,13 @@ class Busy(Record):
     seconds: float | None = None
 
 
+class Notice(Record):
+    """Something happened that a person should know of, and that nothing has to be done about."""
+
+    type: Literal["notice"] = "notice"
+    text: str
+
+
 class Problem(Record):
     """Something went wrong; ``number`` is of the look that it ends, if it was one, and that is not tried ``again``."""
 
@@ -207,5 +218,5 @@ class Problem(Record):
 
 
 Event = (
-    Ready | Picture | Readings | Pinned | Point | Done | Shared | Opened | Busy | Problem
+    Ready | Picture | Readings | Pinned | Point | Done | Shared | Opened | Busy | Notice | Problem
 )  # fmt: skip

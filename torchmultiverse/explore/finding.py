@@ -88,7 +88,8 @@ def read_finding(text: str, place: str = "finding") -> Finding:
             raise DatasetError(f"{place}: version {version!r}; this program reads {Finding.version}")
         found = Finding.model_validate(data)
     except (ValueError, KeyError, AttributeError, TypeError, ValidationError) as error:
-        raise DatasetError(f"{place}: no finding of the explorer: {str(error).splitlines()[0]}") from None
+        why = f"it has no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
+        raise DatasetError(f"{place}: no finding of the explorer ({why}); Share on its page makes one") from None
     if hashlib.sha256(found.image.data).hexdigest() != found.image_sha256:
         raise DatasetError(f"{place}: its picture is not the one whose SHA-256 it names")
     Scene(found.scene, where=place)
@@ -105,16 +106,26 @@ def load_finding(path: str | Path) -> Finding:
         with open(path, "rb") as file:
             data = file.read(MOST_BYTES + 1)
         return read_finding(data.decode(), str(path))
+    except FileNotFoundError:
+        raise DatasetError(f"{path}: no such file; a finding is what Share on the explorer's page makes") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: {error}") from None
+        why = error.strerror if isinstance(error, OSError) else "no text"
+        raise DatasetError(f"{path}: {why}; a finding is a JSON file that Share on the explorer's page makes") from None
 
 
 _AROUND = {"degrees": (-40, -20, 0, 20, 40)}
 
 
-def neighbourhood(scene: Scene, name: str, size: tuple[int, int]) -> dict[str, Any]:
+def neighbourhood(
+    scene: Scene, name: str, size: tuple[int, int], *, samples: int | None = None, seed: int = 0
+) -> dict[str, Any]:
     """Return a spec of the scenes around one: each number that it mentions a little up and down, one at a time, and the
     camera and the character turned.
+
+    Args:
+        scene: in the middle.
+        name: of the dataset.
+        size, samples, seed: of its pictures: those of the finding, so that its own scene is the very same picture.
 
     >>> spec = neighbourhood(Scene({"World_Name": "Snow", "Fog_Visibility": 40}), "near", (64, 64))
     >>> spec["design"]["vary"]["Fog_Visibility"]
@@ -137,7 +148,8 @@ def neighbourhood(scene: Scene, name: str, size: tuple[int, int]) -> dict[str, A
         "name": name,
         "description": "around a finding of the explorer: one factor at a time",
         "design": {"kind": "one_at_a_time", "reference": dict(scene.wire), "vary": vary},
-        "render": {"size": list(size), "passes": ["rgb", "mask"]},
+        "seed": seed,
+        "render": {"size": list(size), "passes": ["rgb", "mask"], "samples": samples},
     }
 
 

@@ -13,8 +13,8 @@ from torchmultiverse.documents import Record
 from torchmultiverse.engines import CharacterClass
 from torchmultiverse.errors import ModelError, shortened
 from torchmultiverse.evaluation import logits_of
+from torchmultiverse.explore.truth import RIGHT, WRONG, Judge, Verdict
 from torchmultiverse.models import Classifier, FloatArray, ImageEncoder, ImageTextModel, Model, ModelInfo, Scorer
-from torchmultiverse.scenes import spoken
 
 MOST_CAPTIONS = 64
 """That a person writes; of 200 characters each."""
@@ -26,12 +26,14 @@ class Said(Record):
     Attributes:
         text: class or caption.
         probability: of it, among all that were asked; for a model without words the cosine with the reference.
-        right: whether it is true of the scene.
+        right: whether it is true of the scene; ``None`` where that cannot be said.
+        why: why it cannot.
     """
 
     text: str
     probability: float
-    right: bool = False
+    right: bool | None = False
+    why: str = ""
 
 
 class Reading(Record):
@@ -68,7 +70,7 @@ class Reader:
         self.model = model
         self._template = template
         self._names: list[str] = []
-        self._phrases: dict[str, str] = {}
+        self._judge = Judge(())
         self._captions: list[str] = []
         self._texts: FloatArray | None = None
         self._reference: FloatArray | None = None
@@ -76,16 +78,15 @@ class Reader:
 
     def expect(self, classes: Sequence[CharacterClass]) -> None:
         """Say what a picture may show: the classes of the engine's characters."""
-        self._names, self._texts = [one.display or one.name for one in classes], None
-        self._phrases = {
-            phrase: one.display or one.name
-            for one in classes
-            for phrase in _phrases(one.name, one.display, *one.characters)
-        }
+        self._names, self._texts = list(dict.fromkeys(one.display or one.name for one in classes)), None
+        self._judge = Judge(classes)
         if not isinstance(self.model, Classifier):
             return
         if self.model.classes is None:
-            self._of = {one.display or one.name: one.imagenet for one in classes}
+            of: dict[str, list[int]] = {}
+            for one in classes:  # a class of animals and one of objects may be called the same
+                of.setdefault(one.display or one.name, []).extend(one.imagenet)
+            self._of = {name: sorted(set(numbers)) for name, numbers in of.items()}
             return
         self._of = dict(logits_of(self._names, self.model.classes))
         for one in classes:  # a model may have been trained on the names of levels
@@ -114,27 +115,35 @@ class Reader:
             true: names and captions that are true of it.
             most: how many predictions to return.
         """
-        probabilities, texts, right = self._probabilities(image, frozenset(true))
+        probabilities, texts, verdicts = self._probabilities(image, frozenset(true))
         order = np.argsort(-probabilities, kind="stable")[:most]
-        top = [Said(text=texts[k], probability=float(probabilities[k]), right=bool(right[k])) for k in order]
-        is_right = np.asarray(right, bool)
+        top = [
+            Said(text=texts[k], probability=float(probabilities[k]), right=verdicts[k].right, why=verdicts[k].why)
+            for k in order
+        ]
+        is_right = np.array([verdict.right is True for verdict in verdicts], bool)
+        is_wrong = np.array([verdict.right is False for verdict in verdicts], bool)
         found = margin = None
         if is_right.any():
             found = float(probabilities[is_right].sum())
-            margin = float(probabilities[is_right].max() - probabilities[~is_right].max(initial=0.0))
+            margin = float(probabilities[is_right].max() - probabilities[is_wrong].max(initial=0.0))
         return Reading(model=self.info.name, kind=self.info.kind, top=top, right=found, margin=margin)
 
-    def _probabilities(self, image: Image.Image, true: frozenset[str]) -> tuple[FloatArray, list[str], list[bool]]:
+    def _probabilities(self, image: Image.Image, true: frozenset[str]) -> tuple[FloatArray, list[str], list[Verdict]]:
         model = self.model
         if isinstance(model, Classifier):
             logits = np.asarray(model.logits([image])[0], np.float64)
             texts = self._class_names(len(logits))
             right = {k for name in true for k in self._of.get(name, ())}
-            return _softmax(logits), texts, [k in right for k in range(len(logits))]
+            return _softmax(logits), texts, [RIGHT if k in right else WRONG for k in range(len(logits))]
         if isinstance(model, ImageEncoder) and not isinstance(model, ImageTextModel):
             return self._similarity(model.encode_image([image])[0])
-        captions = self._captions or [_with_article(self._template.format(name)) for name in self._names]
-        is_right = [self._holds(text, true) for text in captions]
+        if self._captions:
+            captions = self._captions
+            verdicts = [self._judge.of_caption(text, true) for text in captions]
+        else:
+            captions = [_with_article(self._template.format(name)) for name in self._names]
+            verdicts = [self._judge.of_name(name, true) for name in self._names]
         if not captions:
             raise ModelError("the engine does not say what its characters are: write captions to ask for")
         if isinstance(model, ImageTextModel):
@@ -144,22 +153,13 @@ class Reader:
         else:
             assert isinstance(model, Scorer)
             scores = model.score([image], captions)[0]
-        return _softmax(np.asarray(scores, np.float64)), captions, is_right
+        return _softmax(np.asarray(scores, np.float64)), captions, verdicts
 
-    def _holds(self, caption: str, true: frozenset[str]) -> bool:
-        """Whether a caption names something that is true of the scene, and nothing else that could be there."""
-        words = f" {re.sub(r'[^a-z0-9]+', ' ', caption.lower())} "
-        named = {phrase for phrase in self._phrases if f" {phrase} " in words}
-        # "polar bear" names no bear.
-        longest = {phrase for phrase in named if not any(phrase != other and phrase in other for other in named)}
-        found = {self._phrases[phrase] for phrase in longest}
-        return bool(found & true) and found <= true
-
-    def _similarity(self, vector: FloatArray) -> tuple[FloatArray, list[str], list[bool]]:
+    def _similarity(self, vector: FloatArray) -> tuple[FloatArray, list[str], list[Verdict]]:
         unit = np.asarray(vector, np.float64) / max(float(np.linalg.norm(vector)), 1e-12)
         if self._reference is None:
             self._reference = unit.astype(np.float32)
-        return np.array([unit @ self._reference], np.float32), ["cosine with the reference"], [False]
+        return np.array([unit @ self._reference], np.float32), ["cosine with the reference"], [WRONG]
 
     def pin(self) -> None:
         """Take the next picture as the reference of a model without words."""
@@ -174,11 +174,6 @@ class Reader:
 
         names = imagenet_names()
         return list(names) if len(names) == width else [f"class {k}" for k in range(width)]
-
-
-def _phrases(*names: str) -> set[str]:
-    """Return how people may write names: without the number of an asset, in lower case."""
-    return {re.sub(r"[ _]+\d+$", "", spoken(name)).lower() for name in names if name}
 
 
 def _with_article(text: str) -> str:

@@ -73,9 +73,8 @@ def explore_forever(
         show: takes the address of the page.
 
     Raises:
-        EngineError: a bind beyond loopback without a token.
+        EngineError: a bind beyond loopback without a token, a port that is taken, or an engine that does not start.
         DatasetError: the finding cannot be read.
-        OSError: the port is taken.
     """
     opened = None if finding is None else Open(finding=load_finding(finding).text())
 
@@ -89,7 +88,10 @@ def explore_forever(
             show(explorer.url + (f"?token={token}" if token else ""))
             if opened is not None:
                 explorer.ask(opened)
-            await stopped.wait()
+            failing, stopping = asyncio.create_task(explorer.failed()), asyncio.create_task(stopped.wait())
+            await asyncio.wait([failing, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if failing.done() and (failed := failing.result()) is not None:
+                raise failed
         finally:
             await explorer.stop()
 

@@ -92,6 +92,8 @@ class Searcher:
             at = np.log(max(float(value), 1e-9)) if control.logarithmic else float(value)
             drawn = float(np.clip(at + self._rng.normal(0, _NEAR * (high - low)), low, high))
         number = float(np.exp(drawn)) if control.logarithmic else float(drawn)
+        if control.whole:
+            return float(np.clip(round(number), control.low, control.high))
         step = control.step or 1e-3
         rounded = round(number / step) * step if not control.logarithmic else float(f"{number:.3g}")
         return float(np.clip(round(rounded, 6), control.low, control.high))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import socket
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
+from torchmultiverse.errors import EngineError, TorchMultiverseError
 from torchmultiverse.explore.events import Event, Problem, Ready, request
 from torchmultiverse.explore.events import Request as AnyRequest
 from torchmultiverse.explore.studio import Studio
@@ -72,12 +75,15 @@ class Explorer:
         """Listen, and start the engine.
 
         Raises:
-            OSError: the port is taken.
+            EngineError: the port is taken, or the address is none of this machine.
         """
         self._loop = asyncio.get_running_loop()
-        self._server = await serve(
-            self._page, self.host, self.port, process_request=self._door, max_size=MOST_BYTES, compression=None
-        )
+        try:
+            self._server = await serve(
+                self._page, self.host, self.port, process_request=self._door, max_size=MOST_BYTES, compression=None
+            )
+        except OSError as error:
+            raise EngineError(_no_bind(error, self.host, self.port)) from None
         self.port = int(self._server.sockets[0].getsockname()[1])
         self._studio.open()
 
@@ -87,6 +93,11 @@ class Explorer:
             self._server.close()
             await self._server.wait_closed()
         await asyncio.to_thread(self._studio.close)
+
+    async def failed(self) -> TorchMultiverseError | None:
+        """Wait until the studio has ended; returns what kept its engine from starting, if that was why."""
+        await asyncio.to_thread(self._studio.ended.wait)
+        return self._studio.failed
 
     def ask(self, asked: AnyRequest) -> None:
         """Ask for something, as a page does."""
@@ -113,7 +124,7 @@ class Explorer:
             return answer
         return page_file(connection, asked, PAGE, _HEADERS) if is_page_request(asked) else None
 
-    async def _page(self, socket: ServerConnection) -> None:
+    async def _page(self, connection: ServerConnection) -> None:
         outbox: asyncio.Queue[str] = asyncio.Queue(_OUTBOX)
         ready = self._studio.greet()
         first: list[str] = [ready.model_dump_json()] if isinstance(ready, Ready) else []
@@ -121,9 +132,9 @@ class Explorer:
         for text in first or [self._last[kind] for kind in ("busy", "problem") if kind in self._last]:
             outbox.put_nowait(text)
         self._outboxes.add(outbox)
-        writer = asyncio.create_task(_write(socket, outbox))
+        writer = asyncio.create_task(_write(connection, outbox))
         try:
-            async for message in socket:
+            async for message in connection:
                 try:
                     self._studio.ask(request.validate_json(message))
                 except ValidationError as error:
@@ -137,10 +148,21 @@ class Explorer:
             writer.cancel()
 
 
-async def _write(socket: ServerConnection, outbox: asyncio.Queue[str]) -> None:
+def _no_bind(error: OSError, host: str, port: int) -> str:
+    """Return why an address cannot be listened at, and what would be right."""
+    if error.errno == errno.EADDRINUSE:
+        return f"--port {port}: something listens there already, perhaps another explorer; --port 0 takes a free one"
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return f"--host {host}: no address of this machine; 127.0.0.1 is right for this machine alone"
+    if error.errno == errno.EACCES:
+        return f"--port {port}: this user may not listen there; a port from 1024 on is right, and 0 takes a free one"
+    return f"--host {host} --port {port}: {error.strerror or error}"
+
+
+async def _write(connection: ServerConnection, outbox: asyncio.Queue[str]) -> None:
     while True:
         text = await outbox.get()
         try:
-            await socket.send(text)
+            await connection.send(text)
         except ConnectionClosed:
             return

@@ -15,10 +15,11 @@ from typing import Any, Literal
 
 from PIL import Image
 
+from torchmultiverse.connect import HostedEngine
 from torchmultiverse.documents import EncodedImage
 from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOptions
 from torchmultiverse.errors import EngineError, RenderError, SpecError, TorchMultiverseError
-from torchmultiverse.explore.controls import Control, controls
+from torchmultiverse.explore.controls import Control, engine_controls
 from torchmultiverse.explore.events import (
     Ask,
     Busy,
@@ -27,6 +28,7 @@ from torchmultiverse.explore.events import (
     Example,
     Look,
     ModelCard,
+    Notice,
     Open,
     Opened,
     Picture,
@@ -67,6 +69,10 @@ class _View:
     readings: list[Reading]
 
 
+class _Revived:
+    """Asked for when the engine's process died: to see that it is back."""
+
+
 class Studio:
     """The state of one explorer.
 
@@ -105,9 +111,14 @@ class Studio:
         self._changed = threading.Condition()
         self._look: Look | None = None
         self._jobs: deque[Request] = deque(maxlen=16)
+        self._died = ""
         self._stopping = False
         self._stop_job = False
         self._thread = threading.Thread(target=self._run, name="explorer", daemon=True)
+
+        self.failed: TorchMultiverseError | None = None
+        """Why the engine could not be started."""
+        self.ended = threading.Event()
 
     def open(self) -> None:
         """Begin to work."""
@@ -148,37 +159,46 @@ class Studio:
         ]  # fmt: skip
         factors = dict(scene.wire) if scene else {}
         return Ready(
-            engine=catalogue.engine, controls=self._controls, models=cards, factors=factors, examples=self._examples
-        )
+            engine=catalogue.engine, controls=self._controls, models=cards, factors=factors, captions=self._captions,
+            examples=self._examples,
+        )  # fmt: skip
 
     # The thread ----------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         try:
-            self._alive()
+            try:
+                self._alive()
+            except TorchMultiverseError as error:
+                self.failed = error
+                self._tell(Problem(text=str(error), lasting=True))
+                return
             while True:
                 with self._changed:
-                    self._changed.wait_for(lambda: self._stopping or self._look or self._jobs)
+                    self._changed.wait_for(lambda: self._stopping or self._look or self._jobs or self._died)
                     if self._stopping:
                         break
                     look, self._look = self._look, None
-                    job = None if look else self._jobs.popleft()
+                    job = self._jobs.popleft() if self._jobs and not look else None
                     self._stop_job = False
-                self._guarded(look or job)
+                self._guarded(look or job or _Revived())
         except Exception as error:  # the page has to know why nothing comes
             log.exception("the explorer's thread ended")
             self._tell(Problem(text=f"the explorer broke down: {error}", lasting=True))
         finally:
             if self._engine is not None:
                 self._engine.close()
+            self.ended.set()
 
     def _alive(self) -> Engine:
         """Return the engine, started now if there is none."""
         if self._engine is None:
             self._tell(Busy(text="starting the engine"))
             self._engine = self._start()
+            if isinstance(self._engine, HostedEngine):
+                self._engine.watch(self._restarted)
             self._catalogue = self._engine.catalogue()
-            self._controls = controls(self._catalogue)
+            self._controls = engine_controls(self._catalogue)
             for reader in self._readers:
                 reader.expect(self._catalogue.classes)
             self._worlds.clear()
@@ -189,7 +209,22 @@ class Studio:
             self._tell(ready)
         return self._engine
 
-    def _guarded(self, request: Request | None) -> None:
+    def _restarted(self, why: str) -> None:
+        """Hear, from another thread, that the engine's process died and is started again."""
+        with self._changed:
+            self._died = why
+            self._changed.notify_all()
+        self._tell(Notice(text=f"{why}; it is started again, and what was asked for comes when it is back"))
+
+    def _revived(self) -> None:
+        """Wait until an engine whose process died is back, and tell."""
+        why, self._died = self._died, ""
+        scene = self._view.scene if self._view else self._first
+        if scene is not None:
+            self._rendered(self._alive(), scene, FIRST_SAMPLES)
+        self._tell(Notice(text=f"{why}, and came back"))
+
+    def _guarded(self, request: Request | _Revived) -> None:
         number = request.number if isinstance(request, Look) else None
         for attempt in range(_RESTARTS):
             try:
@@ -220,7 +255,7 @@ class Studio:
             except Exception as error:  # it is broken: however it ends, another one is started
                 log.warning("closing the engine that is lost: %r", error)
 
-    def _answer(self, request: Request | None) -> None:
+    def _answer(self, request: Request | _Revived) -> None:
         match request:
             case Look():
                 self._show(request)
@@ -236,6 +271,8 @@ class Studio:
                 self._share(request)
             case Open():
                 self._open(request)
+            case _Revived():
+                self._revived()
 
     # What is asked -------------------------------------------------------------------------------------------------
 
@@ -260,8 +297,11 @@ class Studio:
             return
         readings = self._read(frame)
         self._view = _View(scene, frame, readings)
+        self._tell_readings(look.number, readings)
+
+    def _tell_readings(self, number: int, readings: list[Reading]) -> None:
         reference = self._pinned.readings if self._pinned else []
-        self._tell(Readings(number=look.number, readings=readings, reference=reference))
+        self._tell(Readings(number=number, readings=readings, reference=reference, captions=self._captions))
 
     def _overtaken(self) -> bool:
         """Whether a newer look waits."""
@@ -280,7 +320,8 @@ class Studio:
         image = encoded(frame.image, "JPEG" if stage == "first" else "PNG")
         visible, area = seen(frame)
         return Picture(
-            number=look.number, stage=stage, scene_id=frame.scene_id, image=image,
+            number=look.number, stage=stage, scene_id=frame.scene_id, factors=dict(frame.scene.wire), image=image,
+            small=small_picture(frame.image) if stage == "final" else None,
             milliseconds=(time.perf_counter() - start) * 1000,
             engine_milliseconds=float(frame.timings.get("render_ms", 0.0)),
             samples=frame.settle.get("samples"), visible=visible, area=area,
@@ -314,19 +355,24 @@ class Studio:
             reader.pin()
         view.readings = self._read(view.frame)
         self._pinned = view
+        self._tell_pinned(view)
+
+    def _tell_pinned(self, view: _View) -> None:
         image = encoded(view.frame.image, "JPEG")
         self._tell(Pinned(factors=dict(view.scene.wire), image=image, readings=view.readings))
 
     def _ask(self, request: Ask) -> None:
-        for reader in self._readers:
-            reader.ask(request.captions)
-        self._captions = list(request.captions)
+        self._take_captions(request.captions)
         if self._pinned:
             self._pinned.readings = self._read(self._pinned.frame)
         if self._view:
             self._view.readings = self._read(self._view.frame)
-            reference = self._pinned.readings if self._pinned else []
-            self._tell(Readings(number=0, readings=self._view.readings, reference=reference))
+            self._tell_readings(0, self._view.readings)
+
+    def _take_captions(self, captions: Sequence[str]) -> None:
+        for reader in self._readers:
+            reader.ask(captions)
+        self._captions = list(captions)
 
     def _sweep(self, request: Sweep) -> None:
         view = self._shown()
@@ -383,6 +429,11 @@ class Studio:
                 )  # fmt: skip
                 if reading.margin < 0 and self._confirmed(reader, scene):
                     text = f"a failure after {k + 1} pictures"
+                    if k == 0:
+                        text = (
+                            "the scene that is shown is a failure already; show one that the model gets right, and the "
+                            "search goes on from there"
+                        )
                     self._tell(Done(of="search", found=True, factors=dict(scene.wire), text=text))
                     return
             elif k % 5 == 4:
@@ -417,7 +468,9 @@ class Studio:
             readings=view.readings, captions=self._captions, note=request.note,
         )  # fmt: skip
         name = f"finding-{view.scene.scene_id[:8]}"
-        spec = neighbourhood(view.scene, name, self.options.size)
+        spec = neighbourhood(
+            view.scene, name, self.options.size, samples=view.frame.settle.get("samples"), seed=self.options.seed
+        )
         self._tell(Shared(name=name, finding=finding.text(), spec=json.dumps(spec, indent=1) + "\n"))
 
     def _open(self, request: Open) -> None:
@@ -426,12 +479,30 @@ class Studio:
         assert self._catalogue is not None
         here = {reader.info.weights_sha256 or reader.info.name for reader in self._readers}
         missing = [one.name for one in found.models if (one.weights_sha256 or one.name) not in here]
+        if self._captions != found.captions:
+            self._take_captions(found.captions)
+        if found.reference is not None:
+            self._pin_scene(Scene(found.reference).unlabelled)
         self._tell(
             Opened(
                 factors=found.scene, note=found.note, image=found.image, readings=found.readings,
                 same_engine=found.engine == self._catalogue.fingerprint, missing=missing,
             )
         )  # fmt: skip
+
+    def _pin_scene(self, scene: Scene) -> None:
+        """Take a scene as the reference that is not shown: that of a finding."""
+        assert self._catalogue is not None
+        try:
+            self._catalogue.check(scene)
+            frame = self._rendered(self._alive(), scene, self.options.samples)
+        except (SpecError, RenderError) as error:
+            self._tell(Notice(text=f"the finding's reference cannot be shown here: {error}"))
+            return
+        for reader in self._readers:
+            reader.pin()
+        self._pinned = _View(scene, frame, self._read(frame))
+        self._tell_pinned(self._pinned)
 
 
 def encoded(image: Image.Image, format: Literal["PNG", "JPEG"]) -> EncodedImage:

@@ -53,6 +53,12 @@ from .tiny import build_tiny as build_tiny
 from .tiny import save_tiny as save_tiny
 from .tiny import tiny_config as tiny_config
 from .tiny import tiny_preprocess as tiny_preprocess
+from .tokens import TOKEN_KINDS as TOKEN_KINDS
+from .tokens import TokenConfig as TokenConfig
+from .tokens import TokenKind as TokenKind
+from .tokens import TokenModel as TokenModel
+from .tokens import load_tokens as load_tokens
+from .tokens import words_of_caption as words_of_caption
 from .torch_tools import device as device
 from .torch_tools import need as need
 
@@ -67,6 +73,7 @@ __all__ = [
     "IMAGENET_STD",
     "TINY_CONFIG",
     "TINY_WEIGHTS",
+    "TOKEN_KINDS",
     "Classifier",
     "ClipModel",
     "Decoder",
@@ -91,6 +98,9 @@ __all__ = [
     "Prepared",
     "Preprocess",
     "Scorer",
+    "TokenConfig",
+    "TokenKind",
+    "TokenModel",
     "array",
     "as_model",
     "as_models",
@@ -104,6 +114,7 @@ __all__ = [
     "known_models",
     "load_decoder",
     "load_model",
+    "load_tokens",
     "model_strings",
     "need",
     "register",
@@ -114,4 +125,5 @@ __all__ = [
     "torch_tools",
     "unit",
     "without_pictures",
+    "words_of_caption",
 ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from torchmultiverse.analyze import LayerGap, Misalignment, TrainedRecipe
+from torchmultiverse.analyze import LayerGap, Misalignment, TrainedRecipe, published_sections
 from torchmultiverse.evaluation import plain
+from torchmultiverse.report.experiments import shown_table
 from torchmultiverse.report.study_charts import drawn, names
 from torchmultiverse.report.svg import legend_mark
 from torchmultiverse.report.tables import rows_as_csv
@@ -24,7 +25,12 @@ def misalignment_page(found: Misalignment) -> str:
     charts = [{"of": chart, "drawn": drawn(chart), "legend": _legend(chart)} for chart in _curves(found)]
     trainings = max((gap.trainings for gaps in found.gaps for gap in gaps), default=1)
     page: str = template("misalignment.html.j2", plain=plain).render(
-        found=found, tables=tables, charts=charts, headline=_headline(found), trainings=trainings
+        found=found,
+        published=[shown_table(one.table) for one in published_sections("cut")],
+        tables=tables,
+        charts=charts,
+        headline=_headline(found),
+        trainings=trainings,
     )
     return page
 

@@ -14,6 +14,8 @@ from websockets.http11 import Request, Response
 from torchmultiverse.protocol import printable
 from torchmultiverse.serve.security import authorised, origin_allowed
 
+KNOCK = "knock.json"
+"""A file that only those get who may connect: so a page learns why it may not, which a WebSocket does not tell it."""
 TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".json": "application/json"}
 
 
@@ -36,13 +38,14 @@ def refused(
     Args:
         connection: that answers.
         request: for a file or a WebSocket.
-        token: that WebSockets have to show.
+        token: that WebSockets have to show, and who knocks.
         allowed: origins whose pages may connect, of `security.check_origins`.
     """
     if is_page_request(request):
         if getattr(request, "method", "GET") != "GET":  # older versions of the library let nothing else through
             return connection.respond(HTTPStatus.METHOD_NOT_ALLOWED, "GET is right\n")
-        return None
+        if urlsplit(request.path).path.strip("/") != KNOCK:
+            return None
     if not authorised(token, urlsplit(request.path).query, header(request, "Authorization")):
         return connection.respond(HTTPStatus.UNAUTHORIZED, "a token is needed: ?token=…\n")
     origin = header(request, "Origin") if "Origin" in request.headers else None
@@ -69,9 +72,9 @@ def page_file(
     """
     name = urlsplit(request.path).path.strip("/") or "index.html"
     known = {file.name: file for file in folder.iterdir() if file.suffix in TYPES}
-    if name not in known and name not in made:
+    if name not in known and name not in made and name != KNOCK:
         return connection.respond(HTTPStatus.NOT_FOUND, "")
-    text = made[name]() if name in made else known[name].read_text(encoding="utf-8")
+    text = "{}" if name == KNOCK else made[name]() if name in made else known[name].read_text(encoding="utf-8")
     response = connection.respond(HTTPStatus.OK, text)
     del response.headers["Content-Type"]
     response.headers["Content-Type"] = f"{TYPES[Path(name).suffix]}; charset=utf-8"

@@ -60,6 +60,8 @@ class Stack(ABC):
         self._lost: str | None = None
         self._deaths = 0  # in a row
         self.restarts = 0
+        self.on_restart: Callable[[str], None] | None = None
+        """Called with one line when the engine is started again, beside ``notify``."""
         self.url = ""
 
     @abstractmethod
@@ -165,6 +167,8 @@ class Stack(ABC):
             f"{'' if child.on_line is not None and child.on_line is self._heard else f'; its last words{words}'}"
         )
         self.restarts += 1
+        if self.on_restart is not None:
+            self.on_restart(f"{child.name} {what.splitlines()[0]}")
         return True
 
     def __enter__(self) -> Any:

@@ -3,6 +3,7 @@ from .card import write_card as write_card
 from .combine import diff as diff
 from .combine import merge as merge
 from .corrupted import CorruptedImages as CorruptedImages
+from .corrupted import fitted_depth as fitted_depth
 from .crossing import Crossing as Crossing
 from .exporting import export_folder as export_folder
 from .exporting import export_webdataset as export_webdataset
@@ -30,6 +31,7 @@ from .manifest import Terms as Terms
 from .manifest import engine_difference as engine_difference
 from .manifest import spec_of as spec_of
 from .manifest import table_of as table_of
+from .masked import MaskedImages as MaskedImages
 from .mp4 import export_mp4 as export_mp4
 from .parquet import GROUP_ROWS as GROUP_ROWS
 from .parquet import reading as reading
@@ -79,6 +81,7 @@ __all__ = [
     "ImageSubset",
     "Inspection",
     "Manifest",
+    "MaskedImages",
     "RowSchema",
     "ShardEntry",
     "Sheet",
@@ -102,6 +105,7 @@ __all__ = [
     "facts_of",
     "files_to_push",
     "finish",
+    "fitted_depth",
     "huggingface",
     "import_captions",
     "import_dataset",

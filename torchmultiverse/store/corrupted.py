@@ -134,7 +134,7 @@ class CorruptedImages(ImageSet):
         pixels = np.asarray(_resized(image, self._side))
         if self._name is None:
             return pixels
-        depth = None if recipe.depth is None else _fitted(recipe.depth, pixels.shape[:2])
+        depth = None if recipe.depth is None else fitted_depth(recipe.depth, pixels.shape[:2])
         return corrupt(pixels, self._name, self._severity, picture_rng(self._name, self._seed, identity), depth)
 
     def _kept(self, index: int, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -153,7 +153,7 @@ def _resized(image: Image.Image, side: int | None) -> Image.Image:
     return image.resize(size, Image.Resampling.BICUBIC)
 
 
-def _fitted(depth: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+def fitted_depth(depth: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Return depth at the size of an image: of the nearest place, since a mean of near and far is nowhere."""
     rows, columns = (
         ((np.arange(n) + 0.5) * old / n).astype(np.int64) for n, old in zip(shape, depth.shape, strict=True)

@@ -22,17 +22,21 @@ from .settings import ClipTraining as ClipTraining
 from .settings import DiffusionTraining as DiffusionTraining
 from .settings import EncoderTraining as EncoderTraining
 from .settings import FineTuning as FineTuning
+from .settings import TokenTraining as TokenTraining
 from .settings import TrainingSettings as TrainingSettings
 from .settings import classifier_training as classifier_training
 from .settings import parse_setting as parse_setting
 from .settings import parse_settings as parse_settings
 from .ssl import checkpoints as checkpoints
 from .ssl import train_encoder as train_encoder
+from .token_encoder import CaptionPairs as CaptionPairs
+from .token_encoder import train_tokens as train_tokens
 
 __all__ = [
     "LOGGERS",
     "SMALL",
     "AugmentedViews",
+    "CaptionPairs",
     "ClassifierTraining",
     "ClipTraining",
     "DiffusionTraining",
@@ -44,6 +48,7 @@ __all__ = [
     "Objective",
     "RunLogger",
     "TensorBoardLogger",
+    "TokenTraining",
     "TrainedClassifier",
     "TrainingSettings",
     "WandbLogger",
@@ -59,5 +64,6 @@ __all__ = [
     "train_clip",
     "train_decoder",
     "train_encoder",
+    "train_tokens",
     "trained_on",
 ]

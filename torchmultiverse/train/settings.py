@@ -245,6 +245,28 @@ class ClipTraining(TrainingSettings):
     learning_rate: float = Field(default=1e-3, ge=0, description="Highest learning rate.")
 
 
+class TokenTraining(TrainingSettings):
+    """How a token encoder, and a patch encoder of the same size, are trained from scratch on minimal pairs; research.
+
+    Attributes:
+        epochs, batch_size: times that each pair is seen, and pictures per step.
+        learning_rate: the highest, of a cosine schedule; the source tries 1e-6, 5e-6, 1e-5 and 5e-5.
+        warmup: fraction of steps in which it rises.
+        layers, heads, width: of the encoder of pictures.
+        size, patch: side of pictures and of patches in pixels, where there are patches.
+    """
+
+    epochs: int = Field(default=100, ge=1, description="Times that each pair is seen.")
+    batch_size: int = Field(default=256, ge=4, description="Pictures per step.")
+    learning_rate: float = Field(default=5e-5, ge=0, description="Highest learning rate.")
+    warmup: float = Field(default=0.1, ge=0, le=1, description="Fraction of steps in which the rate rises.")
+    layers: int = Field(default=8, ge=1, le=48, description="Of the encoder of pictures.")
+    heads: int = Field(default=8, ge=1, le=64, description="Of attention.")
+    width: int = Field(default=512, ge=8, le=4096, description="Of tokens.")
+    size: int = Field(default=224, ge=16, le=1024, description="Side of pictures in pixels, for patches.")
+    patch: int = Field(default=16, ge=2, le=64, description="Side of patches in pixels.")
+
+
 class FineTuning(TrainingSettings):
     """How a CLIP model is fine-tuned on captioned images.
 
@@ -397,6 +419,8 @@ def _value(annotation: Any, text: str) -> Any:
 def _example(settings: type[TrainingSettings], name: str) -> str:
     """Return the usual value of a setting as it is written."""
     usual = settings.model_fields[name].default
+    if usual is None:
+        return "24" if int in get_args(settings.model_fields[name].annotation) else "0.25"
     if isinstance(usual, tuple):
         return ",".join(map(str, usual)) or "0,5,20"
     return str(usual) if usual != "" else "character_name"

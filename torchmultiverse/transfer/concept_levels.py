@@ -169,7 +169,7 @@ def make_levels(
     >>> animals |= {"lion": "n02129165", "goat": "n02416519"}
     >>> found = make_levels(animals, ["n02391049"], shipped_wordnet(), levels=2)  # the zebra was seen
     >>> [level.labels for level in found.levels]
-    [('goat', 'lion'), ('robin', 'crow')]
+    [('goat', 'lion'), ('crow', 'robin')]
     """
     learnt = SeenConcepts(wordnet, [wordnet[synset].id for synset in seen])
     if not learnt.synsets:

@@ -139,14 +139,18 @@ def make_dial(
     sizes = np.bincount(domain, minlength=levels) + rng.random(levels) / 2
     largest = np.argsort(-sizes)
     halves = (rng.permutation(levels) * 2 // levels).astype(np.int64)[domain]
-    for steps in (4, 2, 1):
-        for count in range(min(MOST_DOMAINS, levels), 1, -1):
-            place = np.full(levels, -1, np.int64)
-            place[largest[:count]] = np.arange(count)
-            if (found := _dial(content, place[domain], count, steps, parts, rng, False)) is not None:
+    contents = len(np.unique(content))
+    for least in (contents // 2, 2):
+        for steps in (4, 2, 1):
+            for count in range(min(MOST_DOMAINS, levels), 1, -1):
+                place = np.full(levels, -1, np.int64)
+                place[largest[:count]] = np.arange(count)
+                found = _dial(content, place[domain], count, steps, parts, rng, False)
+                if found is not None and len(found.contents) >= least:
+                    return found
+            found = _dial(content, halves, 2, steps, parts, rng, True) if levels > 2 else None
+            if found is not None and len(found.contents) >= least:
                 return found
-        if levels > 2 and (found := _dial(content, halves, 2, steps, parts, rng, True)) is not None:
-            return found
     return None
 
 

@@ -37,6 +37,28 @@ class DomainCode(Record):
     groups: int
 
 
+_ENOUGH, _FOLDS = 20, 4
+_Rows = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+
+
+def _rounds(parts: Split, groups: NDArray[np.int64], rng: np.random.Generator) -> list[_Rows]:
+    """Return what is trained on, chosen by and tested on: once, or by turns where few groups would be tested.
+
+    An interval over three groups says nothing: then every group is tested, in one of four folds.
+    """
+    once = (parts.train, parts.validation, parts.test)
+    if not parts.by or len(np.unique(groups[parts.test])) >= _ENOUGH:
+        return [once]
+    count = int(parts.groups.max()) + 1
+    fold = (rng.permutation(count) % min(_FOLDS, count))[parts.groups]
+    rounds = []
+    for number in range(int(fold.max()) + 1):
+        rest = np.flatnonzero(fold != number)
+        chosen = np.isin(parts.groups[rest], rng.permutation(np.unique(parts.groups[rest]))[: max(1, count // 6)])
+        rounds.append((rest[~chosen], rest[chosen], np.flatnonzero(fold == number)))
+    return rounds
+
+
 def domain_code(
     vectors: Floats,
     target: FactorTarget,
@@ -57,12 +79,15 @@ def domain_code(
         probe, seed: of the probes, and of the shuffling.
     """
     intervals = intervals or Intervals()
-    classes, test = len(target.levels), parts.test
-    rows = (parts.train, parts.validation, test)
+    classes = len(target.levels)
+    rounds = _rounds(parts, groups, np.random.default_rng((seed, 13)))
+    test = np.concatenate([rows[2] for rows in rounds])
     mine = np.unique(groups[test], return_inverse=True)[1]
     shuffled = np.random.default_rng((seed, 11)).permutation(target.codes)
     right, none = (
-        (predict(vectors, codes, classes, rows, probe, (seed, 12)) == codes[test]).astype(np.float64)
+        np.concatenate(
+            [predict(vectors, codes, classes, rows, probe, (seed, 12)) == codes[rows[2]] for rows in rounds]
+        ).astype(np.float64)
         for codes in (target.codes, shuffled)
     )
     answers = target.codes[test]
@@ -73,6 +98,6 @@ def domain_code(
     return DomainCode(
         score=float(right.mean()), low=low, high=high, shuffled=float(none.mean()), shuffled_low=none_low,
         shuffled_high=none_high, chance=float(counts.max() / len(answers)),
-        p=above.p if above.mean > 0 else 1.0, levels=classes, train=len(parts.train), test=len(test),
+        p=above.p if above.mean > 0 else 1.0, levels=classes, train=len(rounds[0][0]), test=len(test),
         groups=above.clusters,
     )  # fmt: skip

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from torchmultiverse.analyze import RunOptions
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.progress import progress_bar
-from torchmultiverse.scenes import Spec
+from torchmultiverse.scenes import FACTORS, Spec
 from torchmultiverse.store import ImageSet, columns_of, dataset_name, factor_table, manifest_hash, open_images
 from torchmultiverse.train import SMALL, EncoderTraining
 from torchmultiverse.transfer.ladder_classes import class_names, label_column, matched, unseen_classes
 from torchmultiverse.transfer.ladder_encoders import PixelStore, Recipe
-from torchmultiverse.transfer.ladder_groups import GROUPS, Plan, grouped, plans_of, without_plans
+from torchmultiverse.transfer.ladder_groups import Plan, group_of, grouped, plans_of, without_plans
 from torchmultiverse.transfer.ladder_rows import check_enough, draw, most_per_class, supports
 from torchmultiverse.transfer.ladder_runs import Step, StepRun, check_classes, is_done, run_of
 from torchmultiverse.transfer.ladder_scenes import folder_name, frame_of, rendered_step, step_spec
@@ -242,17 +242,15 @@ def _of_dataset(images: ImageSet, goal: ImageSet, options: LadderOptions, run: R
     masks = supports(columns, groups, plans, options.narrow, named)
     count = len(classes.trained)
     most = most_per_class(masks, plans, codes, count)
-    last = plans[-1 if plans[-1].times > 1 else 0]
     if options.steps is None and (big := [plan for plan in plans if plan.times > 1]):
         rest = [plan for plan in plans if plan.times == 1]
         without = most_per_class(masks, rest, codes, count)
         wanted = (options.budget or BUDGET) // count
         if most[1] == big[0].name and most[0] < min(wanted, without[0]):
-            plans, most, last = rest, without, rest[0]
+            plans, most = rest, without
             notes.append(f"step '{big[0].name}' is left out: the dataset has too few pictures for it")
-    per_class = (options.budget or BUDGET) // count if options.budget else min(BUDGET // count, most[0])
+    per_class = options.budget // count if options.budget else min(BUDGET // count, most[0])
     check_enough(per_class, most, options.budget, count)
-    del last
     if manifest_hash(images) == manifest_hash(goal):
         notes.append("the target is the dataset that is trained on: pictures of both are the same")
     steps = []
@@ -270,14 +268,16 @@ def _varied(columns: Mapping[str, NDArray[np.generic]], label: str, named: NDArr
     found = []
     for name in factor_table(columns).column_names:
         values = columns[name].astype(str)
-        levels = np.unique(values)
-        if name == label or len(levels) < 2 or len(np.unique(class_names(values))) == 1:
+        count = len(np.unique(values))
+        if name == label or count < 2 or (name in FACTORS and FACTORS[name].label):
             continue
-        pairs = {*zip(values.tolist(), named.tolist(), strict=True)}
-        if len(pairs) == len(levels) and len(levels) <= 2 * len(np.unique(named)) and name not in GROUPS:
-            continue  # a level says the class
-        if values.dtype.kind == "U" and columns[name].dtype == object and len(levels) > 0.5 * len(values):
-            continue  # a name of the picture, no factor
+        pairs = len({*zip(values.tolist(), named.tolist(), strict=True)})
+        asset = group_of(name) == "assets"
+        repeats = count <= 0.5 * len(values)
+        if not asset and (pairs == len(np.unique(named)) or (repeats and pairs == count)):
+            continue  # the class says it, or it says the class
+        if not asset and columns[name].dtype == object and not repeats:
+            continue  # a name of the picture
         found.append(name)
     return found
 

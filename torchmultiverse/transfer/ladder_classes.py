@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torchmultiverse.errors import DatasetError, nearest
 from torchmultiverse.evaluation import class_map
 from torchmultiverse.json_text import read_json
-from torchmultiverse.scenes import class_of, said_name, spoken
+from torchmultiverse.scenes import SemanticClass, class_of, said_name, spoken
 
 LABELS = ("label", "character_label", "Actor1Category", "character_name", "Actor1Name")
 """Columns that may hold classes, the first that varies being taken."""
@@ -102,10 +102,16 @@ def matched(ours: Sequence[str], theirs: Sequence[str], given: Mapping[str, str]
     return {name: found[name] for name in theirs if name in found}
 
 
+def _class(name: str) -> SemanticClass | None:
+    """Return the published class of a character or of a class of objects; ``None`` where there is none."""
+    return class_of(name) or class_of(f"{name}_1")
+
+
 def _names(names: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in names:
-        for part in (name, *name.split(",")):
+        known = _class(name)
+        for part in (name, *name.split(","), *([known.display] if known is not None else [])):
             found.setdefault(spoken(part.strip().replace(" ", "_")), name)
     return found
 
@@ -113,7 +119,7 @@ def _names(names: Sequence[str]) -> dict[str, str]:
 def _synsets(names: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in names:
-        known = class_of(name)
+        known = _class(name)
         key = name if _WNID.fullmatch(name) else known.synset if known is not None else ""
         if key:
             found.setdefault(key, name)

@@ -17,6 +17,7 @@ GROUPS = ("worlds", "lights", "poses", "sizes", "textures", "assets", "condition
 """What factors are grouped in where no ``--group`` says otherwise."""
 STEPS = ("narrow", "worlds", "lights", "poses", "full", "x5")
 _WORDS = (
+    ("assets", r"^character2?_name$|^actor[12]name$|asset"),
     ("lights", r"light|lamp|sun_|overcast|illumin|bright"),
     ("worlds", r"world|background|level$|region|place|scene_name"),
     ("textures", r"texture|material|surface"),
@@ -178,45 +179,59 @@ def without_plans(groups: Sequence[str]) -> list[Plan]:
 def narrow_levels(values: NDArray[Any], name: str, share: float) -> NDArray[np.bool_]:
     """Return which pictures remain where a factor is held, (N,): those at the levels nearest to its usual one.
 
-    The usual level is the factor's default where some picture has it, else the most frequent one. Of numbers the
-    levels nearest to it remain, of words the next most frequent.
+    The usual level is the factor's default, or the level nearest to it; of a factor without one the most frequent
+    level, and of numbers that hardly repeat the median. Of numbers the levels nearest to it remain, of words the next
+    most frequent; of numbers with more than 24 levels, those within a part of their range about it.
 
     Args:
         values: the column, (N,).
         name: of the column, for its default and whether it is periodic.
-        share: of its levels that remain, 0 to 1; one level at least.
+        share: of its levels, or of its range, that remains, 0 to 1; one level at least.
 
     >>> narrow_levels(np.array([0, 10, 350, 180]), "camera_yaw", 0.75).tolist()
     [True, True, True, False]
     """
     factor = next((one for one in FACTORS if name in (one.column, one.wire)), None)
+    numbers = values.dtype.kind in "iuf"
     levels, codes, counts = np.unique(
-        values if values.dtype.kind in "iuf" else values.astype(str), return_inverse=True, return_counts=True
+        values if numbers else values.astype(str), return_inverse=True, return_counts=True
     )
     keep = max(1, round(share * len(levels)))
-    usual = usual_level(levels, counts, factor)
-    if levels.dtype.kind in "iuf":
-        distance = _distances(levels.astype(np.float64), float(levels[usual]), factor)
-    else:
+    if not numbers:
+        usual = _usual_word(levels.tolist(), counts, factor)
         distance = np.where(np.arange(len(levels)) == usual, -1.0, counts.max() - counts)
+    else:
+        period = factor.period if factor is not None else None
+        distance = _apart(levels.astype(np.float64), _usual_number(levels, counts, factor), period)
+        if len(levels) > _MANY:
+            turns = period is not None and np.ptp(levels) >= period * (1 - 2 / len(levels))
+            span = float(period) if turns and period is not None else float(np.ptp(levels))
+            return np.asarray((distance <= max(share * span / 2, float(distance.min())))[codes])
     chosen = np.zeros(len(levels), bool)
     chosen[np.argsort(distance, kind="stable")[:keep]] = True
     return np.asarray(chosen[codes])
 
 
-def usual_level(levels: NDArray[Any], counts: NDArray[np.int64], factor: Factor | None) -> int:
-    """Return the place of a factor's default among its levels, or of the most frequent one (the first of several)."""
-    if factor is not None and factor.default is not None:
-        places = np.flatnonzero(levels.astype(str) == str(factor.default))
-        if levels.dtype.kind in "iuf" and isinstance(factor.default, int | float):
-            places = np.flatnonzero(levels == factor.default)
-        if len(places):
-            return int(places[0])
-    return int(np.argmax(counts))
+_MANY = 24
+"""Levels above which a column of numbers has a range, not levels."""
 
 
-def _distances(levels: NDArray[np.float64], usual: float, factor: Factor | None) -> NDArray[np.float64]:
+def _usual_word(levels: Sequence[str], counts: NDArray[np.int64], factor: Factor | None) -> int:
+    """Return the place of a factor's default, or of the most frequent level, the first of several."""
+    default = None if factor is None or factor.default is None else str(factor.default)
+    return levels.index(default) if default in levels else int(np.argmax(counts))
+
+
+def _usual_number(levels: NDArray[Any], counts: NDArray[np.int64], factor: Factor | None) -> float:
+    """Return the level nearest to a factor's default; without one the most frequent level, or the median of many."""
+    if factor is not None and isinstance(factor.default, int | float):
+        return float(levels[np.argmin(_apart(levels.astype(np.float64), float(factor.default), factor.period))])
+    if len(levels) > _MANY:
+        return float(levels[np.searchsorted(np.cumsum(counts), counts.sum() / 2)])
+    return float(levels[np.argmax(counts)])
+
+
+def _apart(levels: NDArray[np.float64], usual: float, period: float | None) -> NDArray[np.float64]:
+    """Return the distance of each level, the shorter way round a turn."""
     apart = np.abs(levels - usual)
-    if factor is not None and factor.period is not None:
-        apart = np.minimum(apart % factor.period, factor.period - apart % factor.period)
-    return apart
+    return apart if period is None else np.minimum(apart % period, period - apart % period)

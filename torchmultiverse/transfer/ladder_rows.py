@@ -103,12 +103,11 @@ def check_enough(per_class: int, most: tuple[int, str], wanted: int | None, clas
     """
     there, step = most
     if per_class > there or per_class < LEAST:
-        asked = f"a budget of {wanted:,} pictures is {per_class} of each class" if wanted else "a ladder"
-        needed = max(per_class, LEAST) if wanted else LEAST
+        asked = f"a budget of {wanted:,} pictures" if wanted else "a ladder"
         raise DatasetError(
-            f"{asked} of {classes} classes needs {needed} of each, with some more to test on, in every step, and step "
-            f"'{step}' has {there}. Let held factors keep more of their levels (--narrow 0.5), choose fewer steps or "
-            f"groups, a smaller --budget, or give a spec whose factors have ranges, so that pictures can be rendered"
+            f"{asked} of {classes} classes needs {max(per_class, LEAST)} of each to train on, and step '{step}' has "
+            f"{there} beside those that it is tested on. Let held factors keep more (--narrow 0.5), choose fewer steps "
+            f"or groups, another --budget, or give a spec whose factors have ranges, so that pictures can be rendered"
         )
 
 

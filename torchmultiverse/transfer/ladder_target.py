@@ -241,8 +241,10 @@ def _factors(
     found = []
     for name in names:
         target = factor_target(others, name)
-        aliases = len({*zip(classes.tolist(), target.codes.tolist(), strict=True)}) == len(np.unique(classes))
-        if target.numbers is not None or len(target.levels) > _LEVELS or (len(target.codes) and aliases):
+        if target.numbers is not None or len(target.levels) > _LEVELS:
+            continue
+        pairs = {*zip(classes.tolist(), target.codes.tolist(), strict=True)}
+        if len(pairs) == len(np.unique(classes)):  # the class says it
             continue
         try:
             found.append(_question(name, columns, np.arange(len(classes)), target.codes, group, rng))

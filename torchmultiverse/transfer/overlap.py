@@ -86,7 +86,7 @@ def deviations(means: NDArray[np.float64]) -> NDArray[np.float64]:
     some = spread > 1e-9 * max(float(np.abs(flat[there]).max()), 1e-30)
     found = np.divide(flat - middle, spread, out=np.zeros_like(flat), where=some)
     found[~there] = np.nan
-    return np.asarray(found.reshape(means.shape))
+    return np.asarray(found.reshape(means.shape), np.float64)
 
 
 def feature_overlap(
@@ -110,7 +110,7 @@ def feature_overlap(
         threshold: standard deviations.
     """
     z = deviations(class_means(vectors, content, domain, rng))
-    there: NDArray[np.bool_] = ~np.isnan(z).any((-1, -2))  # (C, D): both halves have pictures
+    there: NDArray[np.bool_] = np.asarray(~np.isnan(z).any((-1, -2)))  # (C, D): both halves have pictures
     z[~there] = np.nan
     classes = np.flatnonzero(there.sum(1) >= 2)
     if len(classes) < 2:
@@ -153,7 +153,7 @@ def _jaccard(one: Floats, two: Floats) -> NDArray[np.float64]:
     """Return the index of each set of one list with each of another, (A, B); not a number where both are empty."""
     both = (one @ two.T).astype(np.float64)
     either = one.sum(1)[:, None] + two.sum(1)[None, :] - both
-    return np.asarray(np.divide(both, either, out=np.full_like(both, np.nan), where=either > 0))
+    return np.asarray(np.divide(both, either, out=np.full_like(both, np.nan), where=either > 0), np.float64)
 
 
 def _mean(values: NDArray[np.float64]) -> float:

@@ -1,9 +1,10 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Controls } from "./controls";
+import type { Factors } from "./messages";
 import { Models } from "./models";
 import { SearchPanel } from "./search";
 import { SweepPanel } from "./sweep";
-import type { State } from "./state";
+import { nameOf, type State } from "./state";
 
 const download = (name: string, text: string) => {
   const address = URL.createObjectURL(new Blob([text], { type: "application/json" }));
@@ -40,6 +41,11 @@ const Stage = ({ state, compare }: { state: State; compare: boolean }) => {
 const Strip = ({ state }: { state: State }) => {
   const end = useRef<HTMLUListElement>(null);
   const count = state.shots.value.length;
+  const controls = state.ready.value?.controls ?? [];
+  const title = (factors: Factors) => {
+    const wire = factors.Character_Name === undefined ? "World_Name" : "Character_Name";
+    return nameOf(controls.find((one) => one.factor === wire), factors[wire] ?? "");
+  };
   useEffect(() => { end.current?.scrollTo({ left: end.current.scrollWidth }); }, [count]);
   if (count === 0) return null;
   return (
@@ -48,7 +54,7 @@ const Strip = ({ state }: { state: State }) => {
         <li key={shot.number}>
           <button type="button" onClick={() => state.show(shot.factors)} title="Show this scene again">
             <img src={shot.image} alt={`Scene ${k + 1}`} />
-            <span>{String(shot.factors.Character_Name ?? shot.factors.World_Name ?? "")}</span>
+            <span>{title(shot.factors)}</span>
           </button>
         </li>
       ))}
@@ -108,6 +114,20 @@ export const App = ({ state, keys = true }: { state: State; keys?: boolean }) =>
   const [factor, setFactor] = useState("Camera_Yaw");
   const [compare, setCompare] = useState(true);
   const file = useRef<HTMLInputElement>(null);
+  const tools = useRef<HTMLDivElement>(null);
+  const enter = useRef(false); // whether the panel that opens takes the focus
+
+  const openTab = (name: "sweep" | "search" | "share") => {
+    enter.current = true;
+    setTab(name);
+    setOpened((count) => count + 1);
+  };
+  const [opened, setOpened] = useState(0);
+  useEffect(() => {
+    if (!enter.current) return;
+    enter.current = false;
+    tools.current?.querySelector<HTMLElement>("select, input, textarea, button")?.focus();
+  }, [tab, opened]);
 
   useEffect(() => {
     if (!keys) return undefined;
@@ -121,7 +141,7 @@ export const App = ({ state, keys = true }: { state: State; keys?: boolean }) =>
       if (inText || event.ctrlKey || event.metaKey || event.altKey) return;
       const act: Record<string, () => void> = {
         p: state.pin, u: state.undo, r: state.redo, c: () => setCompare((now) => !now), Escape: state.stop,
-        s: () => setTab("share"), f: () => setTab("search"), w: () => setTab("sweep"),
+        s: () => openTab("share"), f: () => openTab("search"), w: () => openTab("sweep"),
         "/": () => document.getElementById("find-control")?.focus(),
       };
       const wanted = act[event.key];
@@ -158,6 +178,10 @@ export const App = ({ state, keys = true }: { state: State; keys?: boolean }) =>
         <p class="banner" role="alert">{state.problem.value}{" "}
           <button type="button" class="quiet" onClick={() => { state.problem.value = ""; }}>dismiss</button></p>
       )}
+      {state.notice.value && (
+        <p class="banner notice" role="status">{state.notice.value}{" "}
+          <button type="button" class="quiet" onClick={() => { state.notice.value = ""; }}>dismiss</button></p>
+      )}
       <main>
         <div class="middle">
           <Stage state={state} compare={compare} />
@@ -169,12 +193,14 @@ export const App = ({ state, keys = true }: { state: State; keys?: boolean }) =>
                 onClick={() => setTab(tab === name ? "" : name)}>{title}</button>
             ))}
           </nav>
-          {tab === "sweep" && <SweepPanel state={state} factor={factor} setFactor={setFactor} />}
-          {tab === "search" && <SearchPanel state={state} />}
-          {tab === "share" && <Share state={state} close={() => setTab("")} />}
+          <div ref={tools}>
+            {tab === "sweep" && <SweepPanel state={state} factor={factor} setFactor={setFactor} />}
+            {tab === "search" && <SearchPanel state={state} />}
+            {tab === "share" && <Share state={state} close={() => setTab("")} />}
+          </div>
         </div>
         <Models state={state} />
-        <Controls state={state} onSweep={(wanted) => { setFactor(wanted); setTab("sweep"); }} />
+        <Controls state={state} onSweep={(wanted) => { setFactor(wanted); openTab("sweep"); }} />
       </main>
       <p class="visually-hidden" role="status" aria-live="polite">{state.said.value}</p>
     </div>

@@ -1,9 +1,10 @@
 import { useState } from "preact/hooks";
 import type { Control, Value } from "./messages";
-import { label, nameOf, valueOf, type State } from "./state";
+import { NumberField } from "./number";
+import { fullLabel, label, nameOf, unitOf, valueOf, type State } from "./state";
 
 const FEW = 12;
-const TITLES: Record<string, string> = {
+export const TITLES: Record<string, string> = {
   "world": "World", "first character": "First character", "second character": "Second character", "camera": "Camera",
   "light": "Light", "weather": "Weather", "occlusion": "Occlusion", "crowding": "Crowding", "region": "Region",
 };
@@ -18,7 +19,10 @@ const toSlider = (control: Control, value: number) => {
 
 const fromSlider = (control: Control, at: number) => {
   const [low, high, step] = [control.low ?? 0, control.high ?? 1, control.step ?? 0.01];
-  if (control.logarithmic) return Number((low * (high / low) ** (at / STEPS)).toPrecision(3));
+  if (control.logarithmic) {
+    const value = low * (high / low) ** (at / STEPS);
+    return control.whole ? Math.round(value) : Number(value.toPrecision(3));
+  }
   const value = low + ((high - low) * at) / STEPS;
   return Number(Math.min(high, Math.max(low, Math.round(value / step) * step)).toFixed(6));
 };
@@ -37,7 +41,7 @@ const Levels = ({ state, control, id }: { state: State; control: Control; id: st
     const found = control.levels.find((one) => one.name.toLowerCase() === wanted || one.value.toLowerCase() === wanted)
       ?? control.levels.find((one) => wanted && one.name.toLowerCase().startsWith(wanted))
       ?? control.levels.find((one) => wanted && `${one.name} ${one.about}`.toLowerCase().includes(wanted));
-    if (!found && wanted) state.problem.value = `${label(control.factor)}: nothing is called “${input.value.trim()}”`;
+    if (!found && wanted) state.problem.value = `${fullLabel(control)}: nothing is called “${input.value.trim()}”`;
     if (found && found.value !== value) state.set(control, found.value);
     input.value = nameOf(control, found?.value ?? value);
   };
@@ -64,7 +68,7 @@ const Range = ({ state, control, id }: { state: State; control: Control; id: str
     <div class="range">
       {control.own && (
         <label class="own">
-          <input type="checkbox" checked={own} aria-label={`${label(control.factor)}: its own`}
+          <input type="checkbox" checked={own} aria-label={`${fullLabel(control)}: its own`}
             onChange={(event) => state.set(control, event.currentTarget.checked ? "own" : fromSlider(control,
               toSlider(control, middle)))} />
           its own
@@ -74,12 +78,9 @@ const Range = ({ state, control, id }: { state: State; control: Control; id: str
         aria-valuetext={`${own ? "its own" : number} ${control.unit}`}
         onInput={(event) => state.set(control, fromSlider(control, Number(event.currentTarget.value)), true)}
         onChange={() => state.settle()} />
-      <input type="number" value={own ? "" : number} disabled={own} step="any" min={control.low ?? undefined}
-        max={control.high ?? undefined} aria-label={`${label(control.factor)}, number`}
-        onChange={(event) => {
-          const wanted = event.currentTarget.valueAsNumber;
-          if (Number.isFinite(wanted)) state.set(control, wanted);
-        }} />
+      <NumberField value={own ? null : number} disabled={own} low={control.low} high={control.high}
+        step={control.step ?? 1} name={`${fullLabel(control)}, number`} set={(wanted) => state.set(control, wanted)}
+        wrong={(text) => { state.problem.value = `${fullLabel(control)}: ${text}`; }} />
     </div>
   );
 };
@@ -91,13 +92,10 @@ const Vector = ({ state, control, id }: { state: State; control: Control; id: st
     <div class="vector">
       {names.map((name, k) => (
         <label key={name}>{name}
-          <input id={k === 0 ? id : undefined} type="number" value={parts[k] ?? 0} step={control.step ?? 1}
-            min={control.low ?? undefined} max={control.high ?? undefined}
-            onChange={(event) => {
-              const next = [...parts];
-              next[k] = event.currentTarget.valueAsNumber || 0;
-              state.set(control, next.join(","));
-            }} />
+          <NumberField id={k === 0 ? id : undefined} value={parts[k] ?? 0} step={control.step ?? 1} low={control.low}
+            high={control.high} name={`${fullLabel(control)}, ${name}`}
+            set={(wanted) => state.set(control, [0, 1, 2].map((j) => (j === k ? wanted : parts[j] ?? 0)).join(","))}
+            wrong={(text) => { state.problem.value = `${fullLabel(control)}, ${name}: ${text}`; }} />
         </label>
       ))}
     </div>
@@ -119,16 +117,18 @@ const Row = ({ state, control, onSweep }: { state: State; control: Control; onSw
     <div class={`control ${changed ? "changed" : ""}`}>
       <div class="head">
         <label for={id} title={`${control.factor}: ${control.doc}`}>
-          {label(control.factor)} {control.unit && <small>{control.unit}</small>}
+          {fullLabel(control) !== label(control.factor)
+            && <span class="visually-hidden">{TITLES[control.group]}: </span>}
+          {label(control.factor)} {unitOf(control) && <small>{unitOf(control)}</small>}
         </label>
         <span class="tools">
           {changed && (
             <button type="button" class="quiet" onClick={() => state.set(control, null)}
-              aria-label={`Reset ${label(control.factor)}`}>reset</button>
+              aria-label={`Reset ${fullLabel(control)}`}>reset</button>
           )}
           {(control.kind === "levels" || control.kind === "range") && (
             <button type="button" class="quiet" onClick={() => onSweep(control.factor)}
-              aria-label={`Sweep ${label(control.factor)}`}>sweep</button>
+              aria-label={`Sweep ${fullLabel(control)}`}>sweep</button>
           )}
         </span>
       </div>

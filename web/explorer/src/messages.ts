@@ -19,6 +19,7 @@ export interface Control {
   step: number | null;
   periodic: boolean;
   logarithmic: boolean;
+  whole: boolean;
   levels: Level[];
 }
 
@@ -26,7 +27,7 @@ export interface ModelCard {
   name: string; kind: string; about: string; parameters: number | null; weights_sha256: string | null;
 }
 
-export interface Said { text: string; probability: number; right: boolean }
+export interface Said { text: string; probability: number; right: boolean | null; why: string }
 
 export interface Reading {
   model: string; kind: string; top: Said[]; right: number | null; margin: number | null; milliseconds: number;
@@ -35,13 +36,17 @@ export interface Reading {
 
 export interface Example { row: number; factors: Factors; image: string }
 export interface Ready {
-  type: "ready"; engine: string; controls: Control[]; models: ModelCard[]; factors: Factors; examples: Example[];
+  type: "ready"; engine: string; controls: Control[]; models: ModelCard[]; factors: Factors; captions: string[];
+  examples: Example[];
 }
 export interface Picture {
-  type: "picture"; number: number; stage: "first" | "final"; scene_id: string; image: string; milliseconds: number;
+  type: "picture"; number: number; stage: "first" | "final"; scene_id: string; factors: Factors;
+  image: string; small: string | null; milliseconds: number;
   engine_milliseconds: number; samples: number | null; visible: number | null; area: number | null;
 }
-export interface Readings { type: "readings"; number: number; readings: Reading[]; reference: Reading[] }
+export interface Readings {
+  type: "readings"; number: number; readings: Reading[]; reference: Reading[]; captions: string[];
+}
 export interface Pinned { type: "pinned"; factors: Factors; image: string; readings: Reading[] }
 export interface Point {
   type: "point"; of: "sweep" | "search"; done: number; total: number; seconds_left: number | null; factor: string;
@@ -55,9 +60,10 @@ export interface Opened {
   missing: string[];
 }
 export interface Busy { type: "busy"; text: string; seconds: number | null }
+export interface Notice { type: "notice"; text: string }
 export interface Problem { type: "problem"; text: string; number: number | null; lasting: boolean; again: boolean }
 
-export type Event = Ready | Picture | Readings | Pinned | Point | Done | Shared | Opened | Busy | Problem;
+export type Event = Ready | Picture | Readings | Pinned | Point | Done | Shared | Opened | Busy | Notice | Problem;
 
 export type Request =
   | { type: "look"; number: number; factors: Factors }

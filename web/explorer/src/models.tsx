@@ -1,4 +1,3 @@
-import { useState } from "preact/hooks";
 import type { Reading } from "./messages";
 import type { State } from "./state";
 
@@ -31,7 +30,8 @@ const Card = ({ reading, before, color }: { reading: Reading; before: Reading | 
       <ol>
         {reading.top.map((one) => (
           <li key={one.text} class={one.right ? "true" : ""}>
-            <span class="text">{one.text}{one.right && <span class="tick" title="true of the scene"> ✓</span>}</span>
+            <span class="text">{one.text}{one.right && <span class="tick" title="true of the scene"> ✓</span>}
+              {one.why && <span class="unknown" title={one.why}> ?<span class="visually-hidden"> {one.why}</span></span>}</span>
             <span class="figure">{words ? percent(one.probability) : one.probability.toFixed(3)}{" "}
               <Change now={one.probability} before={known.get(one.text)} /></span>
             <span class="bar" aria-hidden="true"><i style={{ width: `${Math.max(0, one.probability) * 100}%` }} /></span>
@@ -43,7 +43,6 @@ const Card = ({ reading, before, color }: { reading: Reading; before: Reading | 
 };
 
 export const Models = ({ state }: { state: State }) => {
-  const [text, setText] = useState("");
   const models = state.ready.value?.models ?? [];
   const asks = models.some((one) => one.kind === "image-text" || one.kind === "scorer");
   if (!state.ready.value) return null;
@@ -64,10 +63,11 @@ export const Models = ({ state }: { state: State }) => {
           <summary>Captions that are asked for</summary>
           <form onSubmit={(event) => {
             event.preventDefault();
-            state.ask(text.split("\n").map((line) => line.trim()).filter(Boolean));
+            state.ask();
           }}>
             <label for="captions">One in each line; none: “a photo of a …” for every class</label>
-            <textarea id="captions" rows={4} value={text} onInput={(event) => setText(event.currentTarget.value)}
+            <textarea id="captions" rows={4} value={state.captions.value}
+              onInput={(event) => { state.captions.value = event.currentTarget.value; }}
               placeholder={"a photo of a zebra\na photo of a horse"} />
             <button>Ask</button>
           </form>

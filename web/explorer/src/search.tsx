@@ -1,6 +1,7 @@
 import { useState } from "preact/hooks";
 import { percent } from "./models";
-import { left } from "./sweep";
+import { NumberField } from "./number";
+import { left, within } from "./sweep";
 import type { State } from "./state";
 
 const TITLES: Record<string, string> = {
@@ -13,12 +14,13 @@ export const SearchPanel = ({ state }: { state: State }) => {
   const [model, setModel] = useState("");
   const [free, setFree] = useState<string[]>(["first character", "camera", "light"]);
   const [pictures, setPictures] = useState(60);
-  const [visible, setVisible] = useState(0.6);
-  const [area, setArea] = useState(0.04);
+  const [visible, setVisible] = useState(60);
+  const [area, setArea] = useState(4);
   if (!ready) return null;
   const models = ready.models.filter((one) => one.kind !== "encoder");
   if (models.length === 0) return <p class="empty">A search needs a model that knows words: start with --model.</p>;
   const running = state.running.value === "search";
+  const wrong = (text: string) => { state.problem.value = text; };
   const best = state.best.value;
   return (
     <div class="panel">
@@ -27,7 +29,8 @@ export const SearchPanel = ({ state }: { state: State }) => {
       <form onSubmit={(event) => {
         event.preventDefault();
         const factors = ready.controls.filter((one) => free.includes(one.group)).map((one) => one.factor);
-        state.search({ model: model || (models[0]?.name ?? ""), factors, pictures, visible, area });
+        state.search({ model: model || (models[0]?.name ?? ""), factors, pictures, visible: visible / 100,
+          area: area / 100 });
       }}>
         <div class="line">
           <label>Model
@@ -35,12 +38,12 @@ export const SearchPanel = ({ state }: { state: State }) => {
               {models.map((one) => <option key={one.name}>{one.name}</option>)}
             </select>
           </label>
-          <label>pictures at most <input type="number" min={1} max={2000} value={pictures}
-            onChange={(event) => setPictures(event.currentTarget.valueAsNumber || 60)} /></label>
-          <label>seen at least <input type="number" min={0} max={100} value={Math.round(visible * 100)}
-            onChange={(event) => setVisible((event.currentTarget.valueAsNumber || 0) / 100)} /> %</label>
-          <label>of the picture <input type="number" min={0} max={100} step={0.5} value={area * 100}
-            onChange={(event) => setArea((event.currentTarget.valueAsNumber || 0) / 100)} /> %</label>
+          <label>pictures at most <NumberField low={1} high={2000} value={pictures} wrong={wrong}
+            set={(wanted) => setPictures(Math.round(within(wanted, 1, 2000)))} /></label>
+          <label>seen at least <NumberField low={0} high={100} value={visible} wrong={wrong}
+            set={(wanted) => setVisible(within(wanted, 0, 100))} /> %</label>
+          <label>of the picture at least <NumberField low={0} high={100} step={0.5} value={area} wrong={wrong}
+            set={(wanted) => setArea(within(wanted, 0, 100))} /> %</label>
         </div>
         <fieldset class="line"><legend>What may change</legend>
           {groups.map((group) => (

@@ -1,15 +1,25 @@
 // What the explorer knows, and what happens to it.
 
-import { batch, computed, signal } from "@preact/signals";
+import { batch, computed, effect, signal } from "@preact/signals";
 import type { Channel, Control, Event, Factors, Picture, Pinned, Point, Reading, Ready, Request, Shared, Value }
   from "./messages";
 
-export interface Shot { factors: Factors; image: string; readings: Reading[]; number: number }
+export interface Shot { factors: Factors; image: string; number: number }
+
+/** What a page keeps over a reload. */
+interface Kept { engine: string; shots: Shot[]; undone: { past: Factors[]; future: Factors[] } }
 
 const MOST_SHOTS = 60;
 const MOST_UNDONE = 200;
+const KEPT = "torchmultiverse-explorer";
 
-export const createState = (channel: Channel) => {
+const same = (one: Factors, other: Factors) => {
+  const names = Object.keys(one);
+  return names.length === Object.keys(other).length && names.every((name) => one[name] === other[name]);
+};
+
+/** The state of a page. `store` keeps what was looked at, and what can be undone, over a reload. */
+export const createState = (channel: Channel, store: Storage | null = null) => {
   const ready = signal<Ready | null>(null);
   const connected = signal(false);
   const why = signal("");
@@ -22,9 +32,10 @@ export const createState = (channel: Channel) => {
   const busy = signal("");
   const waiting = signal(false);
   const problem = signal("");
+  const notice = signal("");
   const said = signal("");
   const note = signal("");
-  const captions = signal<string[]>([]);
+  const captions = signal(""); // as they are written, one in each line
   const points = signal<Point[]>([]);
   const swept = signal("");
   const running = signal<"" | "sweep" | "search">("");
@@ -39,10 +50,25 @@ export const createState = (channel: Channel) => {
 
   const send = (request: Request) => channel.send(request);
 
+  const recall = (engine: string) => {
+    try {
+      const kept = JSON.parse(store?.getItem(KEPT) ?? "null") as Kept | null;
+      if (kept?.engine !== engine) return;
+      shots.value = kept.shots;
+      undone.value = kept.undone;
+    } catch { /* what an older page kept is no loss */ }
+  };
+
+  effect(() => {
+    const kept = { engine: ready.value?.engine ?? "", shots: shots.value, undone: undone.value };
+    if (!store || !kept.engine) return;
+    try { store.setItem(KEPT, JSON.stringify(kept)); } catch { /* there is no room: a reload forgets */ }
+  });
+
   const look = (told = false) => {
     number = Math.max(number + 1, Date.now()); // later than all that other pages, and this one before, asked for
     waiting.value = true;
-    if (!told) problem.value = "";
+    if (!told) problem.value = notice.value = "";
     send({ type: "look", number, factors: factors.value });
   };
 
@@ -65,6 +91,17 @@ export const createState = (channel: Channel) => {
     show(next, drag ? control.factor : null);
   };
 
+  /** Shows what another page of this explorer asked for: a picture with a later number than all of ours. */
+  const follow = (event: Picture) => {
+    if (event.number <= number) return;
+    number = event.number;
+    if (same(event.factors, factors.value)) return;
+    undone.value = { past: [...undone.value.past, factors.value].slice(-MOST_UNDONE), future: [] };
+    dragging = null;
+    factors.value = event.factors;
+    notice.value = "The scene was changed by another page that is open.";
+  };
+
   const settle = () => { dragging = null; };
 
   const step = (from: "past" | "future", to: "past" | "future") => {
@@ -81,14 +118,19 @@ export const createState = (channel: Channel) => {
     switch (event.type) {
       case "ready": {
         const first = ready.value === null;
+        if (first) recall(event.engine);
         ready.value = event;
         busy.value = "";
-        if (first) factors.value = event.factors;
+        if (first) {
+          factors.value = event.factors;
+          captions.value = event.captions.join("\n");
+        }
         look(true); // an engine that came back says nothing of why it had gone
         break;
       }
       case "picture":
         if (picture.value && event.number < picture.value.number) break;
+        follow(event);
         picture.value = event;
         busy.value = "";
         waiting.value = event.stage !== "final";
@@ -101,10 +143,13 @@ export const createState = (channel: Channel) => {
         if (event.number !== 0 && picture.value && event.number < picture.value.number) break;
         readings.value = event.readings;
         reference.value = event.reference;
+        if (event.number === 0) captions.value = event.captions.join("\n");
         if (picture.value && event.number === picture.value.number) {
-          const shot = { factors: factors.value, image: picture.value.image, readings: event.readings,
+          const shot = { factors: picture.value.factors, image: picture.value.small ?? picture.value.image,
             number: event.number };
-          if (event.number === number) shots.value = [...shots.value, shot].slice(-MOST_SHOTS);
+          const last = shots.value.at(-1);
+          const before = last && same(last.factors, shot.factors) ? shots.value.slice(0, -1) : shots.value;
+          if (event.number === number) shots.value = [...before, shot].slice(-MOST_SHOTS);
           const first = event.readings[0];
           if (first?.top[0]) {
             said.value = `${first.model}: ${first.top[0].text}, ${Math.round(first.top[0].probability * 100)} percent`;
@@ -118,7 +163,14 @@ export const createState = (channel: Channel) => {
         break;
       case "point":
         progress.value = event;
-        if (event.of === "sweep") points.value = [...points.value, event];
+        if (running.value !== event.of) { // of another page
+          running.value = event.of;
+          outcome.value = "";
+        }
+        if (event.of === "sweep") {
+          points.value = [...(event.done === 1 ? [] : points.value), event];
+          swept.value = event.factor;
+        }
         else if (event.image) best.value = event;
         break;
       case "done":
@@ -143,6 +195,9 @@ export const createState = (channel: Channel) => {
       case "busy":
         busy.value = event.text;
         break;
+      case "notice":
+        notice.value = event.text;
+        break;
       case "problem":
         problem.value = event.text;
         busy.value = "";
@@ -161,7 +216,7 @@ export const createState = (channel: Channel) => {
   }));
 
   return {
-    ready, connected, why, factors, picture, readings, reference, pinned, shots, busy, waiting, problem, said, note,
+    ready, connected, why, factors, picture, readings, reference, pinned, shots, busy, waiting, problem, notice, said, note,
     captions, points, swept, running, progress, best, outcome, shared, undone,
     canUndo: computed(() => undone.value.past.length > 0),
     canRedo: computed(() => undone.value.future.length > 0),
@@ -169,7 +224,9 @@ export const createState = (channel: Channel) => {
     undo: () => step("past", "future"),
     redo: () => step("future", "past"),
     pin: () => send({ type: "pin" }),
-    ask: (texts: string[]) => { captions.value = texts; send({ type: "ask", captions: texts }); },
+    ask: () => send({
+      type: "ask", captions: captions.value.split("\n").map((line) => line.trim()).filter(Boolean),
+    }),
     sweep: (factor: string, levels: Value[]) => {
       points.value = [];
       swept.value = factor;
@@ -196,6 +253,7 @@ export type State = ReturnType<typeof createState>;
 export const valueOf = (factors: Factors, control: Control): Value =>
   factors[control.factor] ?? control.default ?? "";
 
+const GROUPS: Record<string, string> = { "first character": "First character", "second character": "Second character" };
 const NAMES: Record<string, string> = {
   World_Name: "World", World_Region: "Region", Scene_Light: "Colour of the light", JPEG_Quality: "JPEG quality",
   Character1_Pos: "Place", Character2_Pos: "Place",
@@ -203,6 +261,28 @@ const NAMES: Record<string, string> = {
 export const label = (wire: string) => {
   const text = wire.replace(/^Character\d?_/, "").replaceAll("_", " ");
   return NAMES[wire] ?? text.charAt(0) + text.slice(1).toLowerCase();
+};
+
+
+/** A name that no other control has: both characters have a texture. */
+export const fullLabel = (control: Control) => {
+  const group = control.factor.startsWith("Character") ? GROUPS[control.group] : undefined;
+  const short = label(control.factor);
+  return group ? `${group}: ${short.toLowerCase()}` : short;
+};
+
+/** Whether a unit says more than the name, "Lens drops" in drops. */
+export const unitOf = (control: Control) => {
+  const words = label(control.factor).toLowerCase();
+  return words.endsWith(control.unit.toLowerCase()) ? "" : control.unit;
+};
+
+/** The number that a person wrote, with a decimal point or comma; null where it is none, or could be two. */
+export const parseNumber = (text: string): number | null => {
+  const plain = text.replaceAll("−", "-").replace(/\s/g, "");
+  if (!/^[-+]?(\d+([.,]\d*)?|[.,]\d+)(e[-+]?\d+)?$/i.test(plain)) return null;
+  if (/^[-+]?[1-9]\d{0,2},\d{3}$/.test(plain)) return null; // a thousand, or one
+  return Number(plain.replace(",", "."));
 };
 
 export const nameOf = (control: Control | undefined, value: Value): string =>
@@ -215,6 +295,10 @@ export const levelsOf = (control: Control, count: number, low?: number, high?: n
     if (all.length <= count) return all;
     return Array.from({ length: count }, (_, k) => all[Math.floor((k * all.length) / count)] as Value);
   }
+  return [...new Set(numbersOf(control, count, low, high))];
+};
+
+const numbersOf = (control: Control, count: number, low?: number, high?: number): Value[] => {
   if (control.periodic && low === undefined && high === undefined) {
     return Array.from({ length: count }, (_, k) => Math.round((k * 360) / count));
   }
@@ -223,6 +307,6 @@ export const levelsOf = (control: Control, count: number, low?: number, high?: n
   return Array.from({ length: count }, (_, k) => {
     const at = count === 1 ? 0 : k / (count - 1);
     const value = control.logarithmic ? from * (to / from) ** at : from + (to - from) * at;
-    return Number(value.toPrecision(4));
+    return control.whole ? Math.round(value) : Number(value.toPrecision(4));
   });
 };

@@ -1,53 +1,59 @@
-import type { Point, Value } from "./messages";
-import { COLORS, percent } from "./models";
+import { useState } from "preact/hooks";
+import { Chart } from "./chart";
+import { TITLES } from "./controls";
+import type { Control, Value } from "./messages";
+import { COLORS } from "./models";
+import { NumberField } from "./number";
 import { label, levelsOf, nameOf, type State } from "./state";
-import { useEffect, useState } from "preact/hooks";
 
-const W = 640;
-const H = 200;
-const PAD = { left: 44, right: 12, top: 10, bottom: 30 };
+const MOST_LEVELS = 48;
+const SHOWN = 60; // levels of a list that is not searched
 
 export const left = (seconds: number | null) =>
   seconds === null ? "" : seconds < 90 ? `${Math.ceil(seconds)} s left` : `${Math.ceil(seconds / 60)} min left`;
 
-const Chart = ({ state, points }: { state: State; points: Point[] }) => {
-  const control = state.ready.value?.controls.find((one) => one.factor === state.swept.value);
-  const models = state.ready.value?.models ?? [];
-  const x = (k: number) => PAD.left + ((W - PAD.left - PAD.right) * (k + 0.5)) / Math.max(points.length, 1);
-  const y = (value: number) => H - PAD.bottom - (H - PAD.top - PAD.bottom) * value;
-  const told = points.some((point) => point.readings.some((one) => one.right !== null));
-  const value = (point: Point, model: string) => {
-    const found = point.readings.find((one) => one.model === model);
-    return found ? found.right ?? (told ? null : found.top[0]?.probability ?? null) : null;
-  };
-  const every = Math.ceil(points.length / 8);
+export const within = (value: number, low: number, high: number) => Math.min(high, Math.max(low, value));
+
+/** Chooses levels of a category. */
+const Picker = ({ control, chosen, choose }: {
+  control: Control; chosen: Value[]; choose: (levels: Value[]) => void;
+}) => {
+  const [wanted, setWanted] = useState("");
+  const words = wanted.trim().toLowerCase();
+  const fits = control.levels.filter((one) => `${one.name} ${one.value} ${one.about}`.toLowerCase().includes(words));
+  const picked = new Set(chosen);
+  const shown = words ? fits : [...fits.filter((one) => picked.has(one.value)), ...fits.filter((one) => !picked.has(one.value))];
   return (
-    <svg viewBox={`0 0 ${W} ${H}`} role="img" aria-label={`Probability of ${told ? "what is true" : "the likeliest"} by ${label(state.swept.value)}`}>
-      {[0, 0.25, 0.5, 0.75, 1].map((tick) => (
-        <g key={tick}>
-          <line x1={PAD.left} x2={W - PAD.right} y1={y(tick)} y2={y(tick)} class="grid" />
-          <text x={PAD.left - 6} y={y(tick) + 4} text-anchor="end">{Math.round(tick * 100)} %</text>
-        </g>
-      ))}
-      {points.map((point, k) => k % every === 0 && (
-        <text key={k} x={x(k)} y={H - 10} text-anchor="middle">{nameOf(control, point.level as Value).slice(0, 12)}</text>
-      ))}
-      {models.map((model, j) => {
-        const shown = points.map((point, k) => [k, value(point, model.name)] as const).filter(([, v]) => v !== null);
-        return (
-          <g key={model.name} style={{ color: COLORS[j] }}>
-            <polyline class="curve" points={shown.map(([k, v]) => `${x(k)},${y(v as number)}`).join(" ")} />
-            {shown.map(([k, v]) => (
-              <circle key={k} cx={x(k)} cy={y(v as number)} r={4}>
-                <title>{`${model.name}: ${percent(v as number)}`}</title>
-              </circle>
-            ))}
-          </g>
-        );
-      })}
-    </svg>
+    <fieldset class="picker">
+      <legend>{chosen.length} of {control.levels.length} levels</legend>
+      {control.levels.length > 12 && (
+        <input type="search" placeholder="Find a level" aria-label="Find a level" value={wanted}
+          onInput={(event) => setWanted(event.currentTarget.value)} />
+      )}
+      <div class="list">
+        {shown.slice(0, SHOWN).map((one) => (
+          <label key={one.value} class="check" title={one.about}>
+            <input type="checkbox" checked={picked.has(one.value)}
+              disabled={!picked.has(one.value) && chosen.length >= MOST_LEVELS}
+              onChange={(event) => choose(event.currentTarget.checked
+                ? [...chosen, one.value] : chosen.filter((value) => value !== one.value))} />
+            {one.name}
+          </label>
+        ))}
+        {shown.length > SHOWN && <p class="empty">and {shown.length - SHOWN} more: find one by its words</p>}
+        {shown.length === 0 && <p class="empty">No level has these words.</p>}
+      </div>
+      <div class="line">
+        <button type="button" class="quiet" onClick={() => choose([])}>none</button>
+        <button type="button" class="quiet" onClick={() => choose(levelsOf(control, 9))}>
+          {control.levels.length <= 9 ? "all" : "nine of them"}</button>
+      </div>
+    </fieldset>
   );
 };
+
+/** What was chosen for one factor. */
+interface Wanted { factor: string; low: number | null; high: number | null; chosen: Value[] | null }
 
 export const SweepPanel = ({ state, factor, setFactor }: {
   state: State; factor: string; setFactor: (factor: string) => void;
@@ -55,43 +61,55 @@ export const SweepPanel = ({ state, factor, setFactor }: {
   const controls = (state.ready.value?.controls ?? []).filter((one) => one.kind === "levels" || one.kind === "range");
   const control = controls.find((one) => one.factor === factor) ?? controls.find((one) => one.factor === "Camera_Yaw");
   const [count, setCount] = useState(9);
-  const [low, setLow] = useState<number | null>(null);
-  const [high, setHigh] = useState<number | null>(null);
-  useEffect(() => { setLow(null); setHigh(null); }, [factor]);
+  const [kept, keep] = useState<Wanted | null>(null);
   if (!control) return null;
+  const { low, high, chosen }: Wanted = kept?.factor === control.factor
+    ? kept : { factor: control.factor, low: null, high: null, chosen: null };
+  const change = (wanted: Partial<Wanted>) => keep({ factor: control.factor, low, high, chosen, ...wanted });
+  const swept = state.ready.value?.controls.find((one) => one.factor === state.swept.value);
   const points = state.points.value;
   const running = state.running.value === "sweep";
   const models = state.ready.value?.models ?? [];
+  const category = control.kind === "levels";
+  const levels = category && chosen ? chosen : levelsOf(control, count, low ?? undefined, high ?? undefined);
+  const wrong = (text: string) => { state.problem.value = text; };
+  const groups = [...new Set(controls.map((one) => one.group))];
   return (
     <div class="panel">
-      <form class="line" onSubmit={(event) => {
-        event.preventDefault();
-        state.sweep(control.factor, levelsOf(control, count, low ?? undefined, high ?? undefined));
-      }}>
-        <label>Factor
-          <select value={control.factor} onChange={(event) => setFactor(event.currentTarget.value)}>
-            {controls.map((one) => <option key={one.factor} value={one.factor}>{one.factor.replaceAll("_", " ")}</option>)}
-          </select>
-        </label>
-        {control.kind === "range" && (
-          <>
-            <label>from <input type="number" step="any" value={low ?? control.low ?? 0}
-              onChange={(event) => setLow(event.currentTarget.valueAsNumber)} /></label>
-            <label>to <input type="number" step="any" value={high ?? control.high ?? 1}
-              onChange={(event) => setHigh(event.currentTarget.valueAsNumber)} /></label>
-          </>
-        )}
-        <label>levels <input type="number" min={2} max={48} value={count}
-          onChange={(event) => setCount(Math.min(48, Math.max(2, event.currentTarget.valueAsNumber || 9)))} /></label>
-        {running
-          ? <button type="button" onClick={state.stop}>Stop</button>
-          : <button disabled={!state.picture.value}>Sweep</button>}
+      <form onSubmit={(event) => { event.preventDefault(); state.sweep(control.factor, levels); }}>
+        <div class="line">
+          <label>Factor
+            <select value={control.factor} onChange={(event) => setFactor(event.currentTarget.value)}>
+              {groups.map((group) => (
+                <optgroup key={group} label={TITLES[group] ?? group}>
+                  {controls.filter((one) => one.group === group).map((one) => (
+                    <option key={one.factor} value={one.factor}>{label(one.factor)}</option>
+                  ))}
+                </optgroup>
+              ))}
+            </select>
+          </label>
+          {!category && (
+            <>
+              <label>from <NumberField low={control.low} high={control.high} step={control.step ?? 1} wrong={wrong}
+                value={low ?? control.low} set={(wanted) => change({ low: wanted })} /></label>
+              <label>to <NumberField low={control.low} high={control.high} step={control.step ?? 1} wrong={wrong}
+                value={high ?? control.high} set={(wanted) => change({ high: wanted })} /></label>
+              <label>levels <NumberField low={2} high={MOST_LEVELS} value={count} wrong={wrong}
+                set={(wanted) => setCount(Math.round(within(wanted, 2, MOST_LEVELS)))} /></label>
+            </>
+          )}
+          {running
+            ? <button type="button" onClick={state.stop}>Stop</button>
+            : <button disabled={!state.picture.value || levels.length < 2}>Sweep {levels.length} levels</button>}
+        </div>
+        {category && <Picker key={control.factor} control={control} chosen={levels} choose={(levels) => change({ chosen: levels })} />}
       </form>
       {running && (
         <p class="progress"><progress value={state.progress.value?.done ?? 0} max={state.progress.value?.total ?? 1} />
           {left(state.progress.value?.seconds_left ?? null)}</p>
       )}
-      {points.length > 0 && (
+      {points.length > 0 && swept && (
         <>
           {models.length > 0 && <Chart state={state} points={points} />}
           {models.length > 0 && (
@@ -104,7 +122,7 @@ export const SweepPanel = ({ state, factor, setFactor }: {
                 <button type="button" onClick={() => state.show(point.factors)} disabled={!point.image}
                   title={point.problem || "Show this scene"}>
                   {point.image ? <img src={point.image} alt="" /> : <span class="gap">{point.problem}</span>}
-                  <span>{nameOf(control, point.level as Value)}</span>
+                  <span>{nameOf(swept, point.level as Value)}</span>
                 </button>
               </li>
             ))}

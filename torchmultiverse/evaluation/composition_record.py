@@ -88,7 +88,7 @@ def composition_results(
     datasets: Sequence[tuple[ImageSet, Path]],
     models: Any,
     *,
-    protocol: str = "auto",
+    protocol: str | Protocol = "auto",
     blind: bool = True,
     seed: int = 0,
     quiet: bool = False,
@@ -117,7 +117,8 @@ def composition_results(
     found: list[tuple[Result, CaptionFacts | None]] = []
     for images, folder in datasets:
         columns = columns_of(images)
-        asked = choose_protocol(tuple(columns)) if protocol == "auto" else load_protocol(protocol)
+        asked = protocol if isinstance(protocol, Protocol) else None
+        asked = asked or (choose_protocol(tuple(columns)) if protocol == "auto" else load_protocol(str(protocol)))
         reads = blind and asked.kind in _OF_CAPTIONS
         readers = [model for model in loaded if isinstance(model, ImageTextModel | Scorer)]
         shown = [*loaded, *(without_pictures(model) for model in readers if reads)]

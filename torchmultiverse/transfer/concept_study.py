@@ -1,0 +1,485 @@
+"""What was found of concept levels, as the record that pages and terminals show."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from torchmultiverse.documents import EncodedImage
+from torchmultiverse.images import thumbnail
+from torchmultiverse.resources import data_folder
+from torchmultiverse.scenes import level_words
+from torchmultiverse.stats import MIN_CLUSTERS, Intervals, Paired
+from torchmultiverse.store import ImageSet
+from torchmultiverse.study import (
+    Bar,
+    BarChart,
+    Cell,
+    Heatmap,
+    ImageRow,
+    LineChart,
+    Point,
+    ScatterChart,
+    Section,
+    Series,
+    Study,
+)
+from torchmultiverse.transfer.concept_factors import class_interval
+from torchmultiverse.transfer.concept_levels import SEEN, ConceptLevels
+from torchmultiverse.transfer.concept_probes import ALL
+from torchmultiverse.transfer.concepts import (
+    AppearanceCost,
+    ConceptResults,
+    LevelScore,
+    Share,
+    costliest,
+    lost_to_distance,
+)
+
+_PUBLISHED = ("ResNet50", "s-DINO", "d-CLIP", "a-DeiT-B distilled", "r-CutMix")
+_SHOWN = 8
+SOURCES = (
+    "M. B. Sariyildiz, Y. Kalantidis, D. Larlus, K. Alahari, Concept generalization in visual representation learning, "
+    "ICCV 2021; M. B. Sariyildiz, thesis, 2023, chapter 3",
+    "D. Lin, An information-theoretic definition of similarity, ICML 1998",
+    "WordNet 3.0, Princeton University, 2006",
+)
+
+
+def concept_study(results: ConceptResults, images: ImageSet | None = None) -> Study:
+    """Return the record of what was found.
+
+    Args:
+        results: of `torchmultiverse.transfer.measure_concepts`.
+        images: the dataset, to show some pictures of each level; none are shown by default.
+    """
+    sections = [_by_level(results), *_few(results), *_against(results), *_appearance(results), *_by_factor(results)]
+    sections += [_classes(results.data.levels), *_pictures(results, images), published_section()]
+    return Study(
+        kind="concepts", title="How far it carries", headline=headline(results), models=results.models,
+        dataset=results.data.name, facts=_facts(results), sections=tuple(sections),
+        notes=(*results.notes, *_limits(results)), sources=SOURCES,
+    )  # fmt: skip
+
+
+def levels_study(levels: ConceptLevels, name: str, notes: Sequence[str] = ()) -> Study:
+    """Return the record of levels alone.
+
+    Args:
+        levels: of `make_levels`.
+        name: of the data.
+        notes: what was left out.
+    """
+    first, last = levels.levels[0], levels.levels[-1]
+    text = (
+        f"{sum(len(level.concepts) for level in levels.levels)} classes that were not seen, in {len(levels.levels)} "
+        f"levels of {len(first.concepts)}: similarity to the nearest seen class {first.nearest:.2f} to "
+        f"{last.farthest:.2f}."
+    )
+    dropped = [{"class": one.label, "synset": one.synset, "why": one.reason} for one in levels.dropped]
+    more = (Section(title="In no level", table=tuple(dropped)),) if dropped else ()
+    facts: dict[str, Cell] = {
+        "seen": levels.seen_name, "seen concepts": len(levels.seen), "nouns": levels.wordnet,
+        "concepts counted": levels.corpus, "levels (SHA-256)": levels.digest[:16],
+    }  # fmt: skip
+    return Study(
+        kind="concept-levels", title="Levels of classes", headline=text, dataset=name, facts=facts,
+        sections=(_classes(levels), *more), notes=tuple(notes), sources=SOURCES,
+    )  # fmt: skip
+
+
+def headline(results: ConceptResults) -> str:
+    """Return the answer in a sentence or two: what distance in meaning costs, and whether appearance costs more."""
+    model, levels = results.baseline, results.data.levels.levels
+    if len(levels) == 1:
+        one = results.score(model, levels[0].name, results.most)
+        return f"{model} tells unseen classes apart in {_percent(one)} %, chance {_chance(results):.0f} %."
+    lost = lost_to_distance(results, model)
+    text = f"{model} loses {_points(lost)} points from the nearest to the farthest unseen classes"
+    if not lost.low <= 0 <= lost.high:
+        text += "."
+    else:
+        text += ": no loss that can be told from the choice of classes."
+    cost = costliest(results, model)
+    return text if cost is None else f"{text} {costs_more(cost)}"
+
+
+def costs_more(cost: AppearanceCost) -> str:
+    """Return which costs more, meaning or appearance, in a sentence with its intervals."""
+    there = f"{_points(cost.more, signed=False)} points"
+    values = (
+        f"the farthest classes cost {_points(cost.meaning)} points, a {cost.factor} that was not learnt "
+        f"{_points(cost.appearance)}"
+    )
+    if cost.more.low > 0:
+        return f"Meaning costs more than appearance, by {there}: {values}."
+    if cost.more.high < 0:
+        turned = Share(-cost.more.value, -cost.more.high, -cost.more.low)
+        return f"Appearance costs more than meaning, by {_points(turned, signed=False)} points: {values}."
+    return f"Whether meaning or appearance costs more cannot be told: {values}."
+
+
+def _points(one: Share, signed: bool = False) -> str:
+    sign = "+" if signed else ""
+    return f"{100 * one.value:{sign}.1f} [{100 * one.low:{sign}.1f}, {100 * one.high:{sign}.1f}]"
+
+
+def _percent(one: LevelScore) -> str:
+    return f"{100 * one.accuracy:.1f} [{100 * one.low:.1f}, {100 * one.high:.1f}]"
+
+
+def _chance(results: ConceptResults) -> float:
+    return 100 * results.data.pictures[results.data.levels.levels[0].name].chance
+
+
+def _point(one: LevelScore, x: str | float) -> Point:
+    return Point(x=x, y=one.accuracy, low=one.low, high=one.high)
+
+
+def _by_level(results: ConceptResults) -> Section:
+    levels = results.data.levels.every
+    most = results.most
+    series = tuple(
+        Series(name=model, points=tuple(_point(results.score(model, one.name, most), one.name) for one in levels))
+        for model in results.models
+    )
+    table: list[dict[str, Cell]] = []
+    for model in results.models:
+        for level in levels:
+            one, pictures = results.score(model, level.name, most), results.data.pictures[level.name]
+            table.append(
+                {
+                    "model": model, "level": level.name, "accuracy %": one.accuracy, "low %": one.low,
+                    "high %": one.high, "std over seeds %": one.probed.spread, "chance %": pictures.chance,
+                    "classes": pictures.classes, "test pictures": len(pictures.test),
+                    "similarity": f"{level.nearest:.2f} to {level.farthest:.2f}", "within": round(level.within, 3),
+                }
+            )  # fmt: skip
+    return Section(
+        title="Accuracy by level",
+        about=(
+            f"A linear classifier of the classes of each level, learnt from {_shots_word(most)}. L1 is nearest in "
+            "meaning to what was seen. Intervals are over classes (or over groups that classes share, where wider): "
+            "how much other classes of the level would differ. 'within' is the mean similarity of two classes of the "
+            "level: alike classes are hard, whatever was seen."
+        ),
+        charts=(
+            LineChart(
+                title="Accuracy by distance in meaning", x="level", y="accuracy", series=series,
+                chance=_chance(results) / 100,
+            ),
+        ),
+        table=tuple(table),
+    )  # fmt: skip
+
+
+def _shots_word(shots: int) -> str:
+    return "all training pictures" if shots == ALL else f"{shots} pictures of each class"
+
+
+def _few(results: ConceptResults) -> Iterator[Section]:
+    """Yield accuracy by number of pictures, where several numbers were asked for."""
+    shots = list(dict.fromkeys(one.shots for one in results.scores))
+    if len(shots) < 2:
+        return
+    levels = [level.name for level in results.data.levels.every]
+    whole = {name: results.data.pictures[name] for name in levels}
+    at = {
+        name: {count: float(count) if count != ALL else len(p.train) / p.classes for count in shots}
+        for name, p in whole.items()
+    }
+    charts = tuple(
+        LineChart(
+            title=model, x="pictures of each class", y="accuracy", log_x=True, chance=_chance(results) / 100,
+            series=tuple(
+                Series(
+                    name=name, dashed=name == SEEN,
+                    points=tuple(_point(results.score(model, name, count), at[name][count]) for count in shots),
+                )
+                for name in levels
+            ),
+        )
+        for model in results.models
+    )  # fmt: skip
+    table = tuple(
+        {
+            "model": one.model, "level": one.level, "pictures of each class": "all" if one.shots == ALL else one.shots,
+            "accuracy %": one.accuracy, "low %": one.low, "high %": one.high, "std over seeds %": one.probed.spread,
+            "chance %": whole[one.level].chance, "setting": _setting(one), "converged %": one.probed.converged,
+        }
+        for one in results.scores
+    )  # fmt: skip
+    protocol = results.options.protocol
+    told = {
+        "shots": "Few-shot probes are chosen on as many pictures as they learn from.",
+        "full": "Few-shot probes are chosen on a fifth of all training pictures, as in the source: that is more "
+        "labels than shots.",
+        "none": "Few-shot probes have a fixed penalty.",
+    }[protocol.validation]
+    yield Section(
+        title="With few labels",
+        about=f"The same by how many pictures of each class are learnt from, drawn {protocol.seeds} times. {told}",
+        charts=charts, table=table,
+    )  # fmt: skip
+
+
+def _setting(one: LevelScore) -> str:
+    parts = [f"{name} {np.median(values):.2g}" for name, values in one.probed.chosen.items()]
+    return ", ".join(parts)
+
+
+def _against(results: ConceptResults) -> Iterator[Section]:
+    base = results.baseline
+    others = [model for model in results.models if model != base]
+    if not others:
+        return
+    most, levels = results.most, [level.name for level in results.data.levels.every]
+    found = {(m, level): results.difference(m, base, level, most) for m in others for level in levels}
+    series = tuple(
+        Series(
+            name=model,
+            points=tuple(
+                Point(x=level, y=100 * found[model, level].mean, **_ends(found[model, level])) for level in levels
+            ),
+        )
+        for model in others
+    )  # fmt: skip
+    table: tuple[dict[str, Cell], ...] = tuple(
+        {
+            "model": model, "level": level, "difference %": d.mean, "low %": d.low, "high %": d.high, "p": d.p,
+            "classes": d.clusters,
+        }
+        for (model, level), d in found.items()
+    )  # fmt: skip
+    yield Section(
+        title=f"Against {base}",
+        about=(
+            f"Accuracy minus that of {base} on the same test pictures, learnt from {_shots_word(most)}; intervals over "
+            "classes, p not corrected for the number of levels and models."
+        ),
+        charts=(
+            LineChart(
+                title="Difference", x="level", y="points",
+                series=(*series, Series(name=base, dashed=True, points=tuple(Point(x=v, y=0.0) for v in levels))),
+                percent=False,
+            ),
+        ),
+        table=table,
+    )  # fmt: skip
+
+
+def _ends(one: Paired) -> dict[str, Any]:
+    """Return the ends of an interval in points, where there are classes enough to say something."""
+    return {"low": 100 * one.low, "high": 100 * one.high} if one.clusters >= MIN_CLUSTERS else {}
+
+
+def _appearance(results: ConceptResults) -> Iterator[Section]:
+    if not results.costs:
+        return
+    table: tuple[dict[str, Cell], ...] = tuple(
+        {
+            "model": one.model, "factor": one.factor,
+            "nearest classes %": one.first.value, "same, not learnt appearance %": one.moved.value,
+            "farthest classes %": one.last.value,
+            "meaning costs %": one.meaning.value, "appearance costs %": one.appearance.value,
+            "meaning minus appearance %": one.more.value, "low %": one.more.low, "high %": one.more.high,
+            "learnt": _some(one.near), "not learnt": _some(one.far),
+        }
+        for one in results.costs
+    )  # fmt: skip
+    charts = []
+    for model in results.models:
+        mine = [one for one in results.costs if one.model == model]
+        bars = [
+            bar
+            for one in mine
+            for bar in (
+                _bar(one.factor, one.appearance, "appearance"),
+                _bar(f"farthest classes ({one.factor})", one.meaning, "meaning"),
+            )
+        ]
+        charts.append(BarChart(title=f"{model}: what is lost", y="accuracy lost", bars=tuple(bars)))
+    said = " ".join(costs_more(one) for one in [costliest(results, results.baseline)] if one is not None)
+    yield Section(
+        title="What costs more, meaning or appearance?",
+        about=(
+            "For each factor the classifier learns from some levels alone. 'appearance costs' is what the nearest "
+            "classes lose on the levels that were not learnt; 'meaning costs' what the farthest classes lose on levels "
+            f"that were. Intervals hold for all factors at once. {said}"
+        ),
+        charts=tuple(charts), table=table,
+    )  # fmt: skip
+
+
+def _bar(name: str, one: Share, group: str) -> Bar:
+    return Bar(name=name, value=one.value, low=one.low, high=one.high, group=group)
+
+
+def _some(levels: Sequence[str], most: int = 6) -> str:
+    return ", ".join(levels[:most]) + (f", … ({len(levels)})" if len(levels) > most else "")
+
+
+def _by_factor(results: ConceptResults) -> Iterator[Section]:
+    """Yield accuracy by level and level of each factor, of the baseline as a chart and of all models as a table."""
+    data, most = results.data, results.most
+    intervals = Intervals(results.options.protocol.seed)
+    charts: list[Heatmap] = []
+    table: list[dict[str, Cell]] = []
+    for factor in data.factors:
+        column = data.columns[factor]
+        values, codes = np.unique(column if column.dtype.kind in "iufb" else column.astype(str), return_inverse=True)
+        words = level_words(factor, values.tolist())
+        names = [level.name for level in data.levels.every]
+        grid: dict[tuple[str, str, int], float] = {}
+        for model in results.models:
+            for name in names:
+                pictures = data.pictures[name]
+                tested = pictures.rows[pictures.test]
+                probed = results.score(model, name, most).probed
+                for k, word in enumerate(words):
+                    here = codes[tested] == k
+                    if not here.any():
+                        continue
+                    right, of = probed.correct[here], pictures.codes[pictures.test][here]
+                    low, high = class_interval(right, of, None, intervals.of_mean)
+                    grid[model, name, k] = float(right.mean())
+                    table.append(
+                        {
+                            "model": model, "factor": factor, "value": word, "level": name,
+                            "accuracy %": grid[model, name, k], "low %": low, "high %": high,
+                            "pictures": int(here.sum()),
+                        }
+                    )  # fmt: skip
+        kept = [k for k in range(len(words)) if any((results.baseline, name, k) in grid for name in names)]
+        if kept:
+            cells = tuple(tuple(grid.get((results.baseline, name, k)) for name in names) for k in kept)
+            charts.append(Heatmap(title=factor, rows=tuple(words[k] for k in kept), columns=tuple(names), values=cells))
+    if charts:
+        yield Section(
+            title="By factor",
+            about=(
+                f"Accuracy of {results.baseline} on the test pictures that show each value of a factor, by level; all "
+                "models are in the table. Intervals are over classes."
+            ),
+            charts=tuple(charts), table=tuple(table),
+        )  # fmt: skip
+
+
+def _classes(levels: ConceptLevels) -> Section:
+    table: list[dict[str, Cell]] = []
+    series, rank = [], 0
+    for level in levels.levels:
+        points = []
+        for one in level.concepts:
+            rank += 1
+            points.append(Point(x=float(rank), y=one.similarity, label=one.label))
+            table.append(
+                {
+                    "level": level.name, "class": one.label, "synset": one.synset, "word": one.name,
+                    "similarity": round(one.similarity, 4), "nearest seen": one.nearest_name,
+                    "nearest synset": one.nearest,
+                }
+            )  # fmt: skip
+        series.append(Series(name=level.name, points=tuple(points)))
+    if levels.seen_level is not None:
+        for one in levels.seen_level.concepts:
+            table.append(
+                {
+                    "level": SEEN, "class": one.label, "synset": one.synset, "word": one.name, "similarity": 1.0,
+                    "nearest seen": one.nearest_name, "nearest synset": one.nearest,
+                }
+            )  # fmt: skip
+    return Section(
+        title="The classes",
+        about="Similarity is that of Lin over WordNet to the nearest seen class: 1 the same, 0 nothing in common.",
+        charts=(
+            ScatterChart(
+                title="Ranked by nearness to what was seen", x="rank", y="similarity", series=tuple(series),
+            ),
+        ),
+        table=tuple(table),
+    )  # fmt: skip
+
+
+def _pictures(results: ConceptResults, images: ImageSet | None) -> Iterator[Section]:
+    if images is None:
+        return
+    rows = []
+    for level in results.data.levels.every:
+        pictures = results.data.pictures[level.name]
+        firsts = [int(np.flatnonzero(pictures.codes == k)[0]) for k in range(min(_SHOWN, pictures.classes))]
+        shown = [results.data.rows[pictures.rows[place]] for place in firsts]
+        rows.append(
+            ImageRow(
+                label=level.name, inputs=(),
+                samples=tuple(EncodedImage(data=thumbnail(images.image(int(row)))) for row in shown),
+                captions=tuple(f"{one.name} {one.similarity:.2f}" for one in level.concepts[: len(shown)]),
+            )
+        )  # fmt: skip
+    yield Section(title="Some pictures of each level", pictures=tuple(rows))
+
+
+def published_section() -> Section:
+    """Return the published accuracies of some models on ImageNet-CoG, to be held beside one's own and never mixed."""
+    data = json.loads((data_folder("benchmarks") / "reference" / "imagenet_cog.json").read_text())
+    levels = data["levels"]
+    values = {(row["model"], row["level"]): row["values"] for row in data["rows"]}
+    spread = {(row["model"], row["level"]): row["spread"] for row in data["rows"]}
+    models = list(dict.fromkeys(row["model"] for row in data["rows"]))
+    names = [SEEN if level == "IN1K" else level for level in levels]
+    series = tuple(
+        Series(
+            name=model,
+            points=tuple(Point(x=n, y=values[model, v][-1] / 100) for n, v in zip(names, levels, strict=True)),
+        )
+        for model in _PUBLISHED
+    )
+    table: list[dict[str, Any]] = [
+        {"model": model}
+        | {f"{name} %": values[model, level][-1] / 100 for name, level in zip(names, levels, strict=True)}
+        | {"std of runs, at most %": max(spread[model, level][-1] for level in levels) / 100}
+        for model in models
+    ]
+    return Section(
+        title="Published: ImageNet-CoG",
+        about=f"{data['source']}. {data['note']} Few-shot numbers are in the file imagenet_cog.json of the package.",
+        charts=(LineChart(title="Accuracy by level, all pictures", x="level", y="accuracy", series=series),),
+        table=tuple(table), reference=True,
+    )  # fmt: skip
+
+
+def _facts(results: ConceptResults) -> dict[str, Cell]:
+    data, options = results.data, results.options
+    protocol, levels = options.protocol, data.levels
+    first = data.pictures[levels.levels[0].name]
+    of_solver: Callable[[str], str] = {
+        "lbfgs": "L-BFGS, the L2 penalty chosen on 20 %",
+        "sgd": f"SGD as in the source: {protocol.trials} trials of rate and decay on 20 %, {protocol.epochs} epochs",
+    }.get  # type: ignore[assignment]
+    return {
+        "pictures": len(data.rows), "classes in a level": first.classes, "chance %": f"{_chance(results):.1f}",
+        "training pictures of a class": f"{min(p.fewest for p in data.pictures.values())} at least",
+        "seen": f"{levels.seen_name}, {len(levels.seen)} concepts", "nouns": levels.wordnet,
+        "concepts counted": levels.corpus, "levels (SHA-256)": levels.digest[:16],
+        "layers": "by default" if options.layers is None else ", ".join(options.layers),
+        "features": "rows of length 1", "probe": of_solver(protocol.solver),
+        "validation of few shots": protocol.validation, "seeds": protocol.seeds,
+        "groups": "each picture" if data.by == "rows" else f"{data.by}, of which a quarter is asked about",
+        "held equal": "nothing" if data.equal is None else ", ".join(data.equal.factors) or "number of pictures",
+        "intervals": "95 %, over classes, or over groups that classes share where wider",
+    }  # fmt: skip
+
+
+def _limits(results: ConceptResults) -> list[str]:
+    notes = [
+        "Seen means that the concept is among those of --seen. Whether a model trained on the web saw a class, nobody "
+        "knows: its levels are of distance from the seen set, not of novelty."
+    ]
+    if results.data.levels.seen_name == "imagenet1k":
+        notes.append(
+            "Levels are of distance from ImageNet-1k. For a model that learnt other classes name these by --seen."
+        )
+    return notes
