@@ -37,6 +37,7 @@ from torchmultiverse.cli import (  # noqa: F401  (each puts its commands into th
     training_studies,
     trust,
     units,
+    transfer,
 )
 from torchmultiverse.cli.groups import app, command_of
 from torchmultiverse.cli.output import console, fail, say
