@@ -17,6 +17,7 @@ from torchmultiverse.store import ImageSet, columns_of, dataset_name
 
 FOLDS = 3
 _LEVELS = 24
+_SHARED = ("character_name", "world_name", "background")
 _LEAST_PICTURES = 6  # of an unseen class, so that each part of the probe has some
 
 
@@ -116,6 +117,8 @@ def make_target(
     notes: list[str] = []
     seen = np.flatnonzero(codes >= 0)
     groups, by = _groups(columns, seen, codes[seen], group, rng)
+    if not by:
+        notes += _sharing(columns, label)
     every = np.arange(len(rows))
     every_group = groups if len(groups) == len(rows) else every
     unseen = _unseen(columns, classes, codes, group, rng, notes)
@@ -162,6 +165,18 @@ def _groups(
     if not found.by:
         return np.arange(count), ""
     return np.unique(columns[found.by].astype(str), return_inverse=True)[1].astype(np.int64), found.by
+
+
+def _sharing(columns: Mapping[str, NDArray[Any]], label: str) -> list[str]:
+    """Return what pictures share that are taken as independent, for want of groups."""
+    for name in _SHARED:
+        count = len(np.unique(columns[name].astype(str))) if name in columns and name != label else 1
+        if count > 1:
+            return [
+                f"another {name.replace('_', ' ')}: the target has {count}, too few to be resampled, so that intervals "
+                "take its pictures as independent and say nothing of another one"
+            ]
+    return []
 
 
 def _answers(name: str, codes: NDArray[np.int64]) -> FactorTarget:
