@@ -72,7 +72,6 @@ __all__ = [
     "crossed_mean",
     "domain_study",
     "ladder_study",
-    "make_levels",
     "levels_from",
     "levels_study",
     "make_levels",

@@ -223,6 +223,7 @@ def _statistics(ladder: Ladder) -> Section:
         for plan in ladder.plans:
             values = np.array([run.statistics[name] for run in ladder.runs[plan.name]])
             mean, low, high = over_seeds(values)
+            low = None if low is None else max(0.0, low)  # none of them is below zero
             lines.append(
                 {"number": name.replace("_", " "), "step": plan.name, "value": mean, "low": low, "high": high,
                  "seeds": len(values)}
