@@ -150,7 +150,7 @@ def climb(
     runs = _climbed(steps, classes, recipe, folder, options, run)
     first = steps[0]
     if (few := len(first.rows(0).train) // len(classes.trained)) < _FEW:
-        notes.append(f"a ladder to rely on: {few} pictures of a class train no network well; use a larger --budget")
+        notes.append(f"{few} pictures of a class train no network well: use a larger --budget")
     return Ladder(
         tuple(step.plan for step in steps), groups, runs, classes.target, tuple(classes.trained),
         tuple(classes.unseen), tuple(classes.unmatched), _source_name(source), dataset_name(goal),
