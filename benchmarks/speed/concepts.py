@@ -1,4 +1,4 @@
-"""How long the probes of concept levels take: 5 levels × 8 numbers of shots × 5 seeds on 20,000 features of 768 numbers.
+"""How long the probes of concept levels take: 5 levels × 8 numbers of shots × 5 seeds, 20,000 features of 768 numbers.
 
     python benchmarks/speed/concepts.py [--classes 50] [--pictures 20000] [--width 768] [--protocol lbfgs]
 
@@ -14,8 +14,8 @@ import time
 import numpy as np
 
 from torchmultiverse.transfer import ALL, ConceptOptions, ProbeProtocol, probe_levels
-from torchmultiverse.transfer.concept_data import ConceptData
 from torchmultiverse.transfer.concept_levels import Concept, ConceptLevels, Level
+from torchmultiverse.transfer.concept_pictures import ConceptData
 from torchmultiverse.transfer.concept_probes import ClassPictures, most_shots
 
 SHOTS = (1, 2, 4, 8, 16, 32, 64, 128)

@@ -218,6 +218,9 @@ def test_the_mean_over_levels_holds() -> None:
     assert 0.9 <= hits / 300 <= 0.99
     with pytest.raises(ValueError, match="no rows"):
         mean_of_levels([])
+    none = mean_of_levels([LevelPart(np.zeros(40), np.arange(40) % 2, np.arange(40))], differences=True)
+    assert none.mean == 0
+    assert none.low == -none.high < 0, "no row differs: what is known is how many there are"
     few = mean_of_levels([LevelPart(np.ones(6), np.zeros(6, object), np.array([0, 0, 1, 1, 2, 2], object))])
     assert (few.low, few.high) == (0, 1), "three groups say nothing"
 

@@ -35,6 +35,7 @@ from torchmultiverse.cli import (  # noqa: F401  (each puts its commands into th
     specs,
     train,
     training_studies,
+    units,
 )
 from torchmultiverse.cli.groups import app, command_of
 from torchmultiverse.cli.output import console, fail, say

@@ -78,6 +78,7 @@ class Score:
         ties: share of rows in which the model does not decide.
         chance: of a blind guess.
         n, clusters: rows, and independent groups.
+        metric: of the question.
     """
 
     benchmark: str
@@ -91,6 +92,7 @@ class Score:
     chance: float
     n: int
     clusters: int
+    metric: str = ""
 
 
 @dataclass(frozen=True)
@@ -173,8 +175,9 @@ def score_of(question: Question, model: str, intervals: Intervals) -> Score | No
         found = mean_of_levels([part], intervals.level)
         accuracy, low, high, levels = found.mean, found.low, found.high, found.levels
     return Score(
-        question.benchmark, model, accuracy, low, high, micro, levels, ties, question.line.chance, len(rows), clusters
-    )
+        question.benchmark, model, accuracy, low, high, micro, levels, ties, question.line.chance, len(rows), clusters,
+        question.line.metric,
+    )  # fmt: skip
 
 
 def change_of(question: Question, before: str, after: str) -> Change | None:
@@ -190,7 +193,7 @@ def change_of(question: Question, before: str, after: str) -> Change | None:
         found = paired_interval(difference, clusters if one.clustered else None)
         mean, low, high = found.mean, found.low, found.high
     else:
-        macro = mean_of_levels([part])
+        macro = mean_of_levels([part], differences=True)
         mean, low, high = macro.mean, macro.low, macro.high
     lost, gained = int((difference < -0.5).sum()), int((difference > 0.5).sum())
     return Change(question.benchmark, mean, low, high, lost, gained, len(difference))
@@ -208,7 +211,7 @@ def mean_change(asked: Sequence[Question], before: str, after: str) -> Change | 
         n += len(part.values)
     if not parts:
         return None
-    found = mean_of_levels(parts)
+    found = mean_of_levels(parts, differences=True)
     return Change(ARO_MEAN, found.mean, found.low, found.high, 0, 0, n)
 
 

@@ -30,7 +30,7 @@ from torchmultiverse.models import ENCODER_CONFIG, build_encoder
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.store import ImageSet, columns_of, manifest_hash, open_images
 from torchmultiverse.train.augment import AugmentedViews
-from torchmultiverse.train.ddm import DomainTerms, refuse_idle
+from torchmultiverse.train.ddm import DomainTerms, refuse_idle, terms_of
 from torchmultiverse.train.long_tail import long_tail_rows
 from torchmultiverse.train.loop import RUNNING, Loop, LoopSettings, Objective, Schedule, checkpoint_of, cosine, triangle
 from torchmultiverse.train.pairs import NEAR, neighbours_by
@@ -354,8 +354,7 @@ def train_encoder(
         module = build_encoder(config)
         classes = 0 if labels is None else int(labels.max()) + 1
         loss = SelfSupervisedLoss(training.method, module, training.head[-1], classes, training.options)
-        width = int(module.trunk.num_features)  # type: ignore[union-attr, arg-type]
-        terms = None if domains is None else DomainTerms(module, width, domains, training)
+        terms = None if domains is None else terms_of(module, domains, training)
     side = round(training.size * 1.25)
     pixels = image_array(images, chosen, side, lambda image: image.resize((side, side)), quiet)
     partners = neighbours_by(training.pairs, images, chosen, training.neighbours, quiet) if near else None

@@ -39,7 +39,7 @@ from torchmultiverse.transfer.concepts import (
     lost_to_distance,
 )
 
-_PUBLISHED = ("ResNet50", "s-DINO", "d-CLIP", "a-DeiT-B distilled", "r-CutMix")
+_PUBLISHED = ("ResNet50", "s-DINO", "d-CLIP", "a-DeiT-B distilled", "r-CutMix", "s-SimCLR-v2", "r-Mixup", "a-VGG19")
 _SHOWN = 8
 SOURCES = (
     "M. B. Sariyildiz, Y. Kalantidis, D. Larlus, K. Alahari, Concept generalization in visual representation learning, "
@@ -57,7 +57,7 @@ def concept_study(results: ConceptResults, images: ImageSet | None = None) -> St
         images: the dataset, to show some pictures of each level; none are shown by default.
     """
     sections = [_by_level(results), *_few(results), *_against(results), *_appearance(results), *_by_factor(results)]
-    sections += [_classes(results.data.levels), *_pictures(results, images), published_section()]
+    sections += [_classes(results.data.levels), *_pictures(results, images), _all_probes(results), published_section()]
     return Study(
         kind="concepts", title="How far it carries", headline=headline(results), models=results.models,
         dataset=results.data.name, facts=_facts(results), sections=tuple(sections),
@@ -111,7 +111,7 @@ def costs_more(cost: AppearanceCost) -> str:
     """Return which costs more, meaning or appearance, in a sentence with its intervals."""
     there = f"{_points(cost.more, signed=False)} points"
     values = (
-        f"the farthest classes cost {_points(cost.meaning)} points, a {cost.factor} that was not learnt "
+        f"the farthest classes cost {_points(cost.meaning)} points, a {cost.factor.replace('_', ' ')} that was not learnt "
         f"{_points(cost.appearance)}"
     )
     if cost.more.low > 0:
@@ -197,7 +197,7 @@ def _few(results: ConceptResults) -> Iterator[Section]:
             series=tuple(
                 Series(
                     name=name, dashed=name == SEEN,
-                    points=tuple(_point(results.score(model, name, count), at[name][count]) for count in shots),
+                    points=tuple(Point(x=at[name][count], y=results.score(model, name, count).accuracy) for count in shots),
                 )
                 for name in levels
             ),
@@ -205,13 +205,11 @@ def _few(results: ConceptResults) -> Iterator[Section]:
         for model in results.models
     )  # fmt: skip
     table = tuple(
-        {
-            "model": one.model, "level": one.level, "pictures of each class": "all" if one.shots == ALL else one.shots,
-            "accuracy %": one.accuracy, "low %": one.low, "high %": one.high, "std over seeds %": one.probed.spread,
-            "chance %": whole[one.level].chance, "setting": _setting(one), "converged %": one.probed.converged,
-        }
-        for one in results.scores
-    )  # fmt: skip
+        {"model": model, "level": name, "chance %": whole[name].chance}
+        | {f"{count or 'all'} %": results.score(model, name, count).accuracy for count in shots}
+        for model in results.models
+        for name in levels
+    )
     protocol = results.options.protocol
     told = {
         "shots": "Few-shot probes are chosen on as many pictures as they learn from.",
@@ -221,9 +219,28 @@ def _few(results: ConceptResults) -> Iterator[Section]:
     }[protocol.validation]
     yield Section(
         title="With few labels",
-        about=f"The same by how many pictures of each class are learnt from, drawn {protocol.seeds} times. {told}",
+        about=(
+            f"The same by how many pictures of each class are learnt from, drawn {protocol.seeds} times. {told} "
+            "Intervals, settings and spread over draws are under 'All probes'."
+        ),
         charts=charts, table=table,
     )  # fmt: skip
+
+
+def _all_probes(results: ConceptResults) -> Section:
+    """Return every accuracy with its interval, its spread, and how it was made."""
+    table = tuple(
+        {
+            "model": one.model, "level": one.level,
+            "pictures of each class": "all" if one.shots == ALL else str(one.shots),
+            "accuracy %": one.accuracy, "low %": one.low, "high %": one.high, "std over seeds %": one.probed.spread,
+            "chance %": results.data.pictures[one.level].chance, "setting": _setting(one),
+            "converged %": one.probed.converged,
+        }
+        for one in results.scores
+    )  # fmt: skip
+    about = "'setting' is the median over seeds of what the validation pictures chose."
+    return Section(title="All probes", about=about, table=table)
 
 
 def _setting(one: LevelScore) -> str:
@@ -428,24 +445,26 @@ def published_section() -> Section:
     levels = data["levels"]
     values = {(row["model"], row["level"]): row["values"] for row in data["rows"]}
     spread = {(row["model"], row["level"]): row["spread"] for row in data["rows"]}
-    models = list(dict.fromkeys(row["model"] for row in data["rows"]))
     names = [SEEN if level == "IN1K" else level for level in levels]
     series = tuple(
         Series(
             name=model,
             points=tuple(Point(x=n, y=values[model, v][-1] / 100) for n, v in zip(names, levels, strict=True)),
         )
-        for model in _PUBLISHED
+        for model in _PUBLISHED[:5]
     )
     table: list[dict[str, Any]] = [
         {"model": model}
         | {f"{name} %": values[model, level][-1] / 100 for name, level in zip(names, levels, strict=True)}
         | {"std of runs, at most %": max(spread[model, level][-1] for level in levels) / 100}
-        for model in models
+        for model in _PUBLISHED
     ]
     return Section(
         title="Published: ImageNet-CoG",
-        about=f"{data['source']}. {data['note']} Few-shot numbers are in the file imagenet_cog.json of the package.",
+        about=(
+            f"{data['source']}. {data['note']} All 31 models, also with few pictures, are in "
+            "benchmarks/reference/imagenet_cog.json."
+        ),
         charts=(LineChart(title="Accuracy by level, all pictures", x="level", y="accuracy", series=series),),
         table=tuple(table), reference=True,
     )  # fmt: skip
