@@ -35,9 +35,9 @@ from torchmultiverse.cli import (  # noqa: F401  (each puts its commands into th
     specs,
     train,
     training_studies,
+    transfer,
     trust,
     units,
-    transfer,
 )
 from torchmultiverse.cli.groups import app, command_of
 from torchmultiverse.cli.output import console, fail, say
