@@ -65,14 +65,14 @@ def factors(free: tuple[str, ...], rng: np.random.Generator) -> dict[str, int | 
     }  # fmt: skip
 
 
-def mixed(per_class: int, seed: int) -> ImageList:
+def mixed(per_class: int, seed: int, classes: int = CLASSES) -> ImageList:
     """Pictures of all widths: each group is free in half of them, so that every step finds pictures of its own."""
     rng = np.random.default_rng(seed)
     images: list[Image.Image] = []
     rows: list[Mapping[str, str | int | float]] = []
     groups = ("worlds", "lights", "poses", "sizes")
     for free in [tuple(g for k, g in enumerate(groups) if code >> k & 1) for code in range(16)]:
-        part = glyphs(per_class, free, int(rng.integers(2**31)))
+        part = glyphs(per_class, free, int(rng.integers(2**31)), classes)
         images += part.iter_images()
         rows += part.table().to_pylist()
     return ImageList(images, rows, "mixed glyphs")

@@ -1,8 +1,8 @@
 """Does widening what is rendered pay on pictures of other worlds? On the built-in engine, in a quarter of an hour.
 
-    python benchmarks/trends/ladder.py [--out ladder-trend] [--budget 240] [--seeds 3]
+    python benchmarks/trends/ladder.py [--out ladder-trend] [--budget 96] [--seeds 3]
 
-Eight animals in eight worlds; two animals are kept out of training. The target has four other worlds, all turns and
+Six animals in four worlds; two animals are kept out of training. The target has three other worlds, all turns and
 sizes. Each step is as many pictures, and a small network trained alike. What is interrupted goes on with the same
 command. Prints the steps and says whether the trends of the source (Sarıyıldız et al., 2023, chapter 5) and of the
 pilot of this project were found; that five times as many pictures help is printed with ``--x5`` and not asked, since
@@ -21,11 +21,11 @@ from torchmultiverse.train import ClassifierTraining
 from torchmultiverse.transfer import Ladder, LadderOptions, climb, ladder_study
 from torchmultiverse.transfer.ladder_answers import group_gains, own_accuracy, points, target_accuracy, unseen_accuracy
 
-ANIMALS = ["Elephant", "Penguin", "Zebra", "Camel", "Goldfish", "GiantTortoise", "Lion", "Rhinoceros"]
-WORLDS = ["Desert", "Snow", "Museum", "SaltFlats", "Arena", "Grass", "Circus", "Egypt"]
-OTHERS = ["AmusementPark", "Bar", "Castle", "Beach"]
+ANIMALS = ["Elephant", "Penguin", "Zebra", "Goldfish", "GiantTortoise", "Rhinoceros"]
+WORLDS = ["Desert", "Snow", "Museum", "Grass"]
+OTHERS = ["SaltFlats", "Beach", "Arena"]
 SIZE = 48
-RECIPE = ClassifierTraining(model="test_resnet", size=SIZE, epochs=30, batch_size=32, learning_rate=4e-3)
+RECIPE = ClassifierTraining(model="test_resnet", size=SIZE, epochs=40, batch_size=32, learning_rate=4e-3)
 
 
 def spec(name: str, worlds: list[str], pictures: int) -> Spec:
@@ -38,7 +38,7 @@ def spec(name: str, worlds: list[str], pictures: int) -> Spec:
 
 
 def climbed(out: Path, budget: int, seeds: int, more: bool) -> Ladder:
-    generate(spec("other-worlds", OTHERS, 30 * len(ANIMALS)), out / "target", size=SIZE)
+    generate(spec("other-worlds", OTHERS, 24 * len(ANIMALS)), out / "target", size=SIZE)
     steps = ("narrow", "worlds", "poses", "full", *(("x5",) if more else ()))
     options = LadderOptions(steps=steps, budget=budget, seeds=seeds, unseen=2, size=SIZE)
     return climb(spec("worlds", WORLDS, 100), out / "target", out, RECIPE, options)
@@ -47,13 +47,13 @@ def climbed(out: Path, budget: int, seeds: int, more: bool) -> Ladder:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("ladder-trend"))
-    parser.add_argument("--budget", type=int, default=240)
+    parser.add_argument("--budget", type=int, default=96)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--x5", action="store_true")
     given = parser.parse_args()
     found = climbed(given.out, given.budget, given.seeds, given.x5)
     print(ladder_study(found).headline)
-    print(f"accuracy in %, {given.budget} pictures a step, mean of {given.seeds} seeds, chance {100 / 6:.1f}, probe 50")
+    print(f"accuracy in %, {given.budget} pictures a step, mean of {given.seeds} seeds, chance 25, probe 50")
     print(f"{'':>16} {'target':>20} {'own':>7} {'unseen classes':>21}")
     target, own, unseen = {}, {}, {}
     for plan in found.plans:

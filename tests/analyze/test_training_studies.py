@@ -97,8 +97,8 @@ def test_a_head_that_knows_the_seen_classes_alone_is_cut_off_for_the_others() ->
     assert lines["unseen"]["low %"] > 0.3  # type: ignore[operator]
     assert (lines["seen"]["best layer"], lines["unseen"]["best layer"]) == ("head.1", "trunk")
     assert lines["unseen"]["groups"] == 3 * lines["seen"]["groups"]  # type: ignore[operator]
-    assert found.headline.startswith("Seen animal: the head is better by")
-    assert "unseen animal: the trunk is better by" in found.headline
+    assert found.headline.startswith("Seen classes of animal: the head is better by")
+    assert "unseen classes of animal: the trunk is better by" in found.headline
     assert [one.name for one in found.sections[1].charts[0].series][:2] == ["seen", "unseen, all sets"]
 
 

@@ -200,6 +200,8 @@ def test_a_factor_is_turned_and_picture_and_scores_follow(tmp_path: Path) -> Non
 def test_what_is_refused_is_taken_back_and_a_page_that_is_loaded_again_goes_on(tmp_path: Path) -> None:
     """A number that was refused held up all that came after it; pictures of a page from before a reload, all later."""
 
+    engine = Fields()
+
     async def look(url: str) -> None:
         async with browser(tmp_path / "profile") as page:
             await page.call("Page.navigate", url=url)
@@ -213,8 +215,10 @@ def test_what_is_refused_is_taken_back_and_a_page_that_is_loaded_again_goes_on(t
             await shows(page, 85)
             assert await page.value("document.querySelector('.banner')") is None
             await page.value("window.loadedBefore = true")
+            asked = len(engine.asked)
             await page.call("Page.reload")
             await page.until(f"!window.loadedBefore && {_FINAL} && document.querySelectorAll('.film li').length === 5")
+            assert len(engine.asked) == asked, "nothing is rendered anew for a page that is loaded again"
             await pressed(page, "u")  # what was looked at, and what can be undone, is there as before
             await shows(page, 64)
             await pressed(page, "r")
@@ -224,7 +228,7 @@ def test_what_is_refused_is_taken_back_and_a_page_that_is_loaded_again_goes_on(t
             await page.until("!!document.querySelector('.badge.wrong')")
             assert not page.problems
 
-    with served(Fields(), Colours()) as url:
+    with served(engine, Colours()) as url:
         asyncio.run(look(url))
 
 

@@ -31,6 +31,7 @@ from torchmultiverse.transfer.domain_design import (
 )
 from torchmultiverse.transfer.domain_findings import domain_findings
 from torchmultiverse.transfer.domain_gap import gap_of, held_outcomes
+from torchmultiverse.transfer.erasure import erase
 from torchmultiverse.transfer.kept_parts import KeptParts
 from torchmultiverse.transfer.overlap import class_means, deviations, feature_overlap
 from torchmultiverse.transfer.pseudo_domains import Clusters, adjusted_rand, cluster, cluster_score
@@ -143,6 +144,22 @@ def test_a_domain_is_told_where_it_is_written_and_nowhere_else(world: World) -> 
     assert gone.p > 0.05
     for found in (there, gone):
         assert found.shuffled_low <= 1 / DOMAINS <= found.shuffled_high
+
+
+def test_a_domain_that_is_erased_is_told_by_chance_and_the_content_stays(world: World) -> None:
+    vectors = world.vectors(1, 2, 0)
+    gone = domain_code(vectors, world.domain, world.parts, world.groups, erased=True)
+    assert gone.low <= 1 / DOMAINS <= gone.high
+    train = world.parts.train
+    erased = erase(vectors, world.domain.codes, train)
+    means = [erased[train][world.domain.codes[train] == d].mean(0) for d in range(DOMAINS)]
+    np.testing.assert_allclose(means, np.broadcast_to(means[0], np.shape(means)), atol=1e-4)
+    held = hold_out_levels(world.domain.codes, world.rng)
+    away = world.domain.codes
+    found = held_outcomes(vectors, world.content, world.parts, held, seed=1, erased=away)
+    assert gap_of(found, world.content.codes, world.groups).seen > 0.95
+    flat = np.repeat(vectors[:, :3], 4, 1)  # fewer directions than numbers
+    assert np.isfinite(erase(flat, world.domain.codes, train)).all()
 
 
 def test_an_overlap_that_is_known(world: World) -> None:
@@ -272,6 +289,7 @@ def test_a_domain_that_is_in_one_layer_alone_is_found_there(world: World) -> Non
     assert leaks["world"].gap_p < 0.001
     assert leaks["world"].code_p < 0.001
     assert min(leaks["light"].gap_p, leaks["light"].code_p) > 0.05
+    assert found.erased is not None
     assert found.combinations is not None
     assert found.combinations.gap > 0.5
     assert domain_record.domain_study(found).headline.startswith("At late, animal is named rightly in ")

@@ -105,7 +105,7 @@ def asked(images: Any, **options: Any) -> findings.DomainFindings:
 
 
 @pytest.mark.slow
-def test_a_filter_holds_out_what_it_names(drawn: ImageList) -> None:
+def test_a_filter_holds_out_what_it_names(drawn: ImageList, folder: Path) -> None:
     found = asked(drawn, unseen="ground = red")
     assert found.kind == "domains"
     (level,) = found.layers[0].levels
@@ -116,6 +116,9 @@ def test_a_filter_holds_out_what_it_names(drawn: ImageList) -> None:
     gap = pairs.layers[0].gap
     assert gap is not None
     assert (gap.folds, gap.chance) == (1, 1)  # bars alone are asked about
+    there = asked(folder, content="folder_2", domain="label", unseen="label = red and folder_2 = bar").layers[0].gap
+    assert there is not None
+    assert (there.folds, there.chance) == (1, 1)
     record = domain_study(pairs)
     assert record.sections[0].title == "Seen and unseen"
     assert record.facts["unseen"] == "combinations"

@@ -70,6 +70,9 @@ def test_rows_of_a_dataset_make_a_ladder_with_each_group_left_out(tmp_path: Path
     assert (step.before, step.after) == ("narrow", "poses")
     ends = [target_accuracy(found, name).value for name in ("poses", "narrow")]
     assert step.estimate.value == pytest.approx(ends[0] - ends[1])
+    narrow = LadderOptions(steps=("narrow", "poses", "full"), seeds=1, narrow=0.1, budget=24, unseen=2)
+    with pytest.raises(DatasetError, match=r"step 'narrow' has \d .* With --narrow 0\.\d+ held factors keep"):
+        climb(source, target, tmp_path, QUICK, narrow, QUIET)
     assert "Which factor's widening pays" in [section.title for section in ladder_study(found).sections]
 
 
@@ -105,11 +108,12 @@ def test_a_target_of_other_classes_is_refused_and_unmatched_ones_are_told(tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # beside others it takes minutes
 def test_where_only_pose_varies_on_the_target_the_pose_step_alone_gains(tmp_path: Path) -> None:
     recipe = QUICK.changed(epochs=15)
-    folders = {name: glyphs(75, free, k, name=name) for k, (name, free) in enumerate(FREE.items())}
-    target = glyphs(40, ("poses",), 99, name="turned")
-    found = climb(folders, target, tmp_path, recipe, LadderOptions(seeds=2, unseen=0, budget=480), QUIET)
+    folders = {name: glyphs(75, free, k, classes=6, name=name) for k, (name, free) in enumerate(FREE.items())}
+    target = glyphs(40, ("poses",), 99, classes=6, name="turned")
+    found = climb(folders, target, tmp_path, recipe, LadderOptions(seeds=2, unseen=0, budget=360), QUIET)
     by_step = {one.name: one for one in gains(found)}
     assert by_step["poses"].sure
     assert by_step["poses"].estimate.low > 0.2
@@ -120,9 +124,10 @@ def test_where_only_pose_varies_on_the_target_the_pose_step_alone_gains(tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # beside others it takes minutes
 def test_where_only_pose_varies_holding_poses_alone_costs(tmp_path: Path) -> None:
-    source, target = mixed(80, 3), glyphs(40, ("poses",), 99, name="turned")
-    options = LadderOptions(steps=("narrow", "full"), seeds=2, unseen=0, narrow=0.2, budget=480)
+    source, target = mixed(80, 3, classes=6), glyphs(40, ("poses",), 99, classes=6, name="turned")
+    options = LadderOptions(steps=("narrow", "full"), seeds=2, unseen=0, narrow=0.2, budget=360)
     found = climb(source, target, tmp_path, QUICK.changed(epochs=12), options, QUIET)
     worth = {one.name: one.estimate for one in group_gains(found)}
     assert worth["poses"].value == max(one.value for one in worth.values())

@@ -52,7 +52,7 @@ def test_areas_are_those_of_the_definition() -> None:
     for k, value in enumerate(concepts.values):
         inside = concepts.members(Expression(value))
         assert areas[k] == pytest.approx([area(features[:, u], inside) for u in range(5)], abs=1e-5)
-    for found in detect(features, concepts, rng, permutations=0, keep=200):
+    for found in detect(features, concepts, rng, permutations=0, keep=200).units:
         unit = features[:, found.unit]
         mine = {str(e): a for e, a in zip(found.expressions, found.areas, strict=True)}
         assert list(found.areas) == sorted(found.areas, reverse=True)
@@ -79,7 +79,7 @@ def test_each_form_that_was_planted_is_found() -> None:
     ]
     clean = np.stack([concepts.members(one) for one in planted], 1)
     features = clean + rng.normal(0, 0.2, clean.shape)
-    for one, found in zip(planted, detect(features, concepts, rng, permutations=10), strict=True):
+    for one, found in zip(planted, detect(features, concepts, rng, permutations=10).units, strict=True):
         assert found.expressions[0] == one
         assert found.areas[0] == pytest.approx(area(features[:, found.unit], concepts.members(one)), abs=1e-5)
         assert found.overlaps[0] > 0.9
@@ -91,7 +91,7 @@ def test_overlap_is_that_of_as_many_most_active_pictures() -> None:
     concepts = Concepts({"colour": (np.repeat([0, 1], 50), ("red", "blue"))})
     unit = np.arange(100.0)
     unit[[10, 90]] = 90, 10  # one blue picture is hardly active, one red one is
-    found = detect(unit[:, None], concepts, rng, permutations=0)[0]
+    found = detect(unit[:, None], concepts, rng, permutations=0).units[0]
     best = found.expressions.index(Expression(("colour", "blue")))
     assert found.overlaps[best] == pytest.approx(49 / 51)
 
@@ -102,7 +102,7 @@ def test_noise_is_not_called_a_detector() -> None:
     concepts = world(rng, 400)
     noise = rng.normal(size=(400, 200))
     noise[:, :20] += 0.8 * concepts.members(Expression(("object", "o1")))[:, None]
-    found = detect(noise, concepts, rng, permutations=60)
+    found = detect(noise, concepts, rng, permutations=60).units
     called = [one.unit for one in found if one.q < 0.1]
     false = [unit for unit in called if unit >= 20]
     assert len(called) - len(false) >= 18
@@ -114,7 +114,7 @@ def test_noise_is_not_called_a_detector() -> None:
 def test_the_same_seed_finds_the_same() -> None:
     concepts = world(np.random.default_rng(5))
     features = np.random.default_rng(6).normal(size=(300, 300)).astype(np.float16)
-    one, other = (detect(features, concepts, np.random.default_rng(7), permutations=3) for _ in range(2))
+    one, other = (detect(features, concepts, np.random.default_rng(7), permutations=3).units for _ in range(2))
     assert one == other
 
 
@@ -122,7 +122,7 @@ def test_an_expression_that_is_a_single_value_in_other_words_is_left_out() -> No
     rng = np.random.default_rng(8)
     object_of = rng.integers(0, 2, 200)
     concepts = Concepts({"object": (object_of, ("cup", "mug")), "kind": (object_of, ("a", "b"))})
-    found = detect(object_of[:, None] + rng.normal(0, 0.1, (200, 1)), concepts, rng, permutations=0)[0]
+    found = detect(object_of[:, None] + rng.normal(0, 0.1, (200, 1)), concepts, rng, permutations=0).units[0]
     assert [str(e) for e in found.expressions[:2]] == ["object=mug", "kind=b"]
     assert all(e.operator in ("", "or") for e in found.expressions)
 

@@ -23,6 +23,7 @@ from torchmultiverse.analyze.options import RunOptions
 from torchmultiverse.analyze.published import published_sections
 from torchmultiverse.analyze.trainings import by_layer, group_notes, mean_gap, mean_reading
 from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.evaluation import plain
 from torchmultiverse.features import features_of
 from torchmultiverse.paths import component
 from torchmultiverse.stats import LEVEL, holm
@@ -199,7 +200,7 @@ def unseen_study(
             gap = mean_gap(mine[0], mine[-1], seed)
             gaps.append((factor, who, gap))
             cuts.append(
-                {"asked for": factor, "classes": who, "trunk minus head %": gap.gap, "low %": gap.low,
+                {"asked for": plain(factor), "classes": who, "trunk minus head %": gap.gap, "low %": gap.low,
                  "high %": gap.high, "± over trainings %": gap.gap_std, "trunk %": gap.first,
                  "end of the head %": gap.last, "chance %": gap.chance, "best layer": _best(mine), "groups": gap.groups}
             )  # fmt: skip
@@ -252,10 +253,12 @@ def _by_layer(
     series += [_series(name, layers[name], seed, dashed=True) for name in unseen] if len(unseen) > 1 else []
     first = layers[SEEN][0][0].accuracy
     chart = LineChart(
-        title=f"{factor} by layer", x="layer", y="accuracy, %" if first.levels else "R², %", series=tuple(series),
+        title=f"{plain(factor)} by layer", x="layer", y="accuracy" if first.levels else "R²", series=tuple(series),
         chance=first.chance, note="Dashed: single sets of unseen classes.",
     )  # fmt: skip
-    return Section(title=f"{factor} of seen and unseen classes", charts=(chart,), table=tuple(table))
+    return Section(
+        title=f"{plain(factor).capitalize()} of seen and unseen classes", charts=(chart,), table=tuple(table)
+    )
 
 
 def _pooled(sets: Sequence[Sequence[Reading]]) -> list[Reading]:
@@ -297,7 +300,7 @@ def _headline(gaps: Sequence[tuple[str, str, LayerGap]], column: str) -> str:
     corrected = holm([gap.p for *_, gap in gaps])
     said = []
     for (factor, who, gap), p in zip(gaps, corrected, strict=True):
-        whose = f"{who} {column}" if factor == column else f"{factor} of {who} classes"
+        whose = f"{who} classes of {plain(column)}" if factor == column else f"{plain(factor)} of {who} classes"
         if gap.low <= -1 and gap.high >= 1:
             said.append(f"{whose}: too few groups ({gap.groups}) to say")
         elif p >= 1 - LEVEL:

@@ -22,7 +22,7 @@ from torchmultiverse.analyze.probes import LinearProbe, ProbeData, logistic
 from torchmultiverse.analyze.splits import FactorTarget, Split, factor_target, split
 from torchmultiverse.corruptions import IMAGENET_C, SEVERITIES, SIDE, corruption_names
 from torchmultiverse.errors import DatasetError, nearest
-from torchmultiverse.features import features_of
+from torchmultiverse.features import Features, features_of
 from torchmultiverse.models import FloatArray, load_model
 from torchmultiverse.progress import progress_bar
 from torchmultiverse.stats import Intervals, Paired, mean_interval, paired_interval
@@ -70,6 +70,8 @@ class CorruptedLayers:
         chance: error of always giving the most frequent answer.
         train: pictures that probes learnt from.
         penalties: of the probes, L.
+        chosen: the layer that the validation pictures prefer under corruptions, at the middle severity: its error on
+            the test pictures is not flattered by the choice.
     """
 
     model: str
@@ -86,6 +88,7 @@ class CorruptedLayers:
     chance: float
     train: int
     penalties: tuple[float, ...]
+    chosen: int
 
     def mean_error(self, layer: int, intervals: Intervals) -> Paired:
         """Return the mean error over corruptions and severities at a layer, with its interval over groups."""
@@ -124,33 +127,58 @@ def probe_corruptions(
     parts = split(columns_of(images), target, np.random.default_rng(run.seed), options.group)
     plain = features_of(loaded, CorruptedImages(images, side=options.side), options.layers, run.store, quiet=run.quiet)
     fitted = [_fit(plain.layers[layer], target, parts, run.seed) for layer in plain.layers]
-    test = ImageSubset(images, parts.test)
-    spread = [_spread(plain.layers[layer][parts.test]) for layer in plain.layers]
-    codes = target.codes[parts.test]
-    shape = (len(names), len(options.severities), len(plain.layers))
-    wrong, shift = np.zeros((*shape, len(codes))), np.zeros(shape)
+    severities = tuple(options.severities)
+    middle = severities[len(severities) // 2]
+    known = _Known(loaded, images, plain, [probe for probe, _ in fitted], target, options.side, run)
+    shape = (len(names), len(severities), len(plain.layers))
+    wrong, shift = np.zeros((*shape, len(parts.test))), np.zeros(shape)
+    chosen_by = np.zeros(len(plain.layers))
+    total = len(names) * (len(severities) * len(parts.test) + len(parts.validation))
     with progress_bar(run.quiet) as progress:
-        bar = progress.add_task("corruptions", total=len(names) * len(options.severities) * len(codes))
+        bar = progress.add_task("corruptions", total=total)
         for row, name in enumerate(names):
-            for column, severity in enumerate(options.severities):
+            progress.update(bar, description=name)
+            chosen_by += known.under(name, middle, parts.validation)[0].mean(1) / len(names)
+            progress.advance(bar, len(parts.validation))
+            for column, severity in enumerate(severities):
                 progress.update(bar, description=f"{name} {severity}")
-                changed = CorruptedImages(test, name, severity, run.seed, options.side)
-                found = features_of(loaded, changed, list(plain.layers), run.store, quiet=True)
-                for place, layer in enumerate(plain.layers):
-                    moved = found.layers[layer]
-                    wrong[row, column, place] = _wrong(fitted[place][0], moved, codes)
-                    away = ((moved - plain.layers[layer][parts.test]) ** 2).sum(1).mean()
-                    shift[row, column, place] = float(away) / spread[place]
-                progress.advance(bar, len(codes))
+                wrong[row, column], shift[row, column] = known.under(name, severity, parts.test)
+                progress.advance(bar, len(parts.test))
+    codes = target.codes[parts.test]
     before = np.stack(
         [_wrong(probe, plain.layers[layer][parts.test], codes)
          for (probe, _), layer in zip(fitted, plain.layers, strict=True)]
     )  # fmt: skip
     return CorruptedLayers(
-        plain.model, dataset_name(images), target.factor, tuple(plain.layers), names, tuple(options.severities), before,
+        plain.model, dataset_name(images), target.factor, tuple(plain.layers), names, severities, before,
         wrong, shift, np.unique(parts.groups[parts.test], return_inverse=True)[1], parts.by,
         1 - float(np.bincount(codes).max() / len(codes)), len(parts.train), tuple(penalty for _, penalty in fitted),
+        int(chosen_by.argmin()),
     )  # fmt: skip
+
+
+class _Known:
+    """Probes of plain pictures, and what plain pictures are at every layer."""
+
+    def __init__(
+        self, model: Any, images: ImageSet, plain: Features, probes: Sequence[LinearProbe], target: FactorTarget,
+        side: int | None, run: RunOptions,
+    ) -> None:  # fmt: skip
+        self._model, self._images, self._plain, self._probes = model, images, plain, probes
+        self._target, self._side, self._run = target, side, run
+
+    def under(
+        self, name: str, severity: int, rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return errors under a corruption, (L, N), and how far features move, (L,)."""
+        changed = CorruptedImages(ImageSubset(self._images, rows), name, severity, self._run.seed, self._side)
+        found = features_of(self._model, changed, list(self._plain.layers), self._run.store, quiet=True)
+        wrong, shift = [], []
+        for probe, layer in zip(self._probes, self._plain.layers, strict=True):
+            moved, before = found.layers[layer], self._plain.layers[layer][rows]
+            wrong.append(_wrong(probe, moved, self._target.codes[rows]))
+            shift.append(float(((moved - before) ** 2).sum(1).mean()) / _spread(before))
+        return np.stack(wrong), np.array(shift)
 
 
 def label_target(images: ImageSet, label: str | None) -> FactorTarget:

@@ -23,6 +23,7 @@ from torchmultiverse.analyze.options import RunOptions
 from torchmultiverse.analyze.published import published_sections
 from torchmultiverse.analyze.trainings import group_notes, mean_gap, mean_reading
 from torchmultiverse.errors import DivergedError, ModelError
+from torchmultiverse.evaluation import plain
 from torchmultiverse.features import features_of
 from torchmultiverse.paths import component
 from torchmultiverse.stats import LEVEL, MIN_PAIRS, holm, pearson, unequal_spread
@@ -204,18 +205,6 @@ def grid_study(
     spreads = [_spread(factor, mine) for factor, mine in gaps.items()]
     scatters = tuple(_scatter(found, factor, mine) for factor, mine in gaps.items())
     settings = list(dict.fromkeys(name for one in found for name in one.point.values))
-    curves: list[Section] = []
-    if all(len(one.point.values) == 1 for one in found):
-        for name in settings:
-            mine = [one for one in found if name in one.point.values]
-            charts = tuple(_curve(mine, name, factor, seed) for factor in factors)
-            curves.append(Section(title=f"By {name}", charts=charts))
-    table: list[dict[str, Cell]] = [
-        {"setting": one.point.name, "factor": factor, "trunk minus head %": gap.gap, "low %": gap.low,
-         "high %": gap.high, "trunk %": gap.first, "trunk ± over trainings %": gap.first_std, "head %": gap.last,
-         "head ± over trainings %": gap.last_std, "chance %": gap.chance, "groups": gap.groups}
-        for k, one in enumerate(found) for factor in factors for gap in (gaps[factor][k],)
-    ]  # fmt: skip
     first = found[0].ends[factors[0]][0]
     limits = (
         *group_notes(trunk[0] for trunk, _ in found[0].ends.values()),
@@ -235,7 +224,8 @@ def grid_study(
                 about="Each point is a setting. Below the diagonal the trunk reads better, and the head is better cut "
                 "off. Spreads are standard deviations over settings; p is that of equal spreads (Pitman and Morgan).",
             ),
-            *curves, Section(title="All settings", table=tuple(table)), *published_sections("settings"),
+            *_by_setting(found, settings, seed), Section(title="All settings", table=_all(found, gaps)),
+            *published_sections("settings"),
         ),
         notes=limits,
         sources=(
@@ -245,12 +235,34 @@ def grid_study(
     )  # fmt: skip
 
 
+def _by_setting(found: Sequence[GridReading], settings: Sequence[str], seed: int) -> list[Section]:
+    """Return the curves over each setting, where one at a time was varied."""
+    if any(len(one.point.values) > 1 for one in found):
+        return []
+    sections = []
+    for name in settings:
+        mine = [one for one in found if name in one.point.values]
+        charts = tuple(_curve(mine, name, factor, seed) for factor in found[0].ends)
+        sections.append(Section(title=f"By {name}", charts=charts))
+    return sections
+
+
+def _all(found: Sequence[GridReading], gaps: Mapping[str, Sequence[LayerGap]]) -> tuple[dict[str, Cell], ...]:
+    """Return the table of every setting and factor."""
+    return tuple(
+        {"setting": one.point.name, "factor": plain(factor), "trunk minus head %": gap.gap, "low %": gap.low,
+         "high %": gap.high, "trunk %": gap.first, "trunk ± over trainings %": gap.first_std, "head %": gap.last,
+         "head ± over trainings %": gap.last_std, "chance %": gap.chance, "groups": gap.groups}
+        for k, one in enumerate(found) for factor, mine in gaps.items() for gap in (mine[k],)
+    )  # fmt: skip
+
+
 def _spread(factor: str, gaps: Sequence[LayerGap]) -> dict[str, Cell]:
     trunk, head = _ends(gaps)
     found = pearson(trunk, head)
     several = len(gaps) > 1
     return {
-        "factor": factor, "correlation": found.r if several else None, "low": found.low, "high": found.high,
+        "factor": plain(factor), "correlation": found.r if several else None, "low": found.low, "high": found.high,
         "settings": len(gaps), "trunk, mean %": float(np.mean(trunk)), "head, mean %": float(np.mean(head)),
         "trunk, spread %": float(np.std(trunk, ddof=1)) if several else None,
         "head, spread %": float(np.std(head, ddof=1)) if several else None,
@@ -271,7 +283,7 @@ def _scatter(found: Sequence[GridReading], factor: str, gaps: Sequence[LayerGap]
         of_setting.setdefault(names[0] if len(names) == 1 else "all combinations", []).append(point)
     series = tuple(Series(name=name, points=tuple(points)) for name, points in of_setting.items())
     return ScatterChart(
-        title=factor, x="trunk, %", y="head, %", series=series, percent_x=True, percent_y=True, diagonal=True
+        title=plain(factor), x="trunk", y="head", series=series, percent_x=True, percent_y=True, diagonal=True
     )
 
 
@@ -291,7 +303,7 @@ def _curve(found: Sequence[GridReading], name: str, factor: str, seed: int) -> C
         series.append(Series(name=end, points=tuple(points), dashed=dashed))
     first = found[0].ends[factor][0][0].accuracy
     return LineChart(
-        title=factor, x=name, y="accuracy, %" if first.levels else "R², %", series=tuple(series), chance=first.chance,
+        title=plain(factor), x=name, y="accuracy" if first.levels else "R²", series=tuple(series), chance=first.chance,
         log_x=log,
     )  # fmt: skip
 
@@ -313,10 +325,10 @@ def _headline(found: Sequence[GridReading], gaps: Mapping[str, Sequence[LayerGap
         trunk, head = _ends(mine)
         one, two = 100 * float(np.std(trunk, ddof=1)), 100 * float(np.std(head, ddof=1))
         r = pearson(trunk, head)
-        said.append((two - one, f"{factor}: trunk ± {one:.1f} points, head ± {two:.1f}, correlation {r.r:.2f} "
+        said.append((two - one, f"{plain(factor)}: trunk ± {one:.1f} points, head ± {two:.1f}, correlation {r.r:.2f} "
                      f"[{r.low:.2f}, {r.high:.2f}]"))  # fmt: skip
         if p < 1 - LEVEL and two > one:
-            more.append(factor)
+            more.append(plain(factor))
     text = f"Over {len(found)} settings the head swings more than the trunk "
     text += f"for {', '.join(more)}" if more else "for no factor surely"
     return f"{text}. {max(said)[1]}."

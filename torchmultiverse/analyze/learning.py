@@ -23,6 +23,7 @@ from torchmultiverse.analyze.published import published_sections
 from torchmultiverse.analyze.trainings import group_notes, mean_gap, mean_reading
 from torchmultiverse.documents import Record
 from torchmultiverse.errors import DatasetError, ModelError
+from torchmultiverse.evaluation import plain
 from torchmultiverse.features import features_of
 from torchmultiverse.models import load_model
 from torchmultiverse.stats import LEVEL, MIN_CLUSTERS, RESAMPLES, expanded_tail, holm, resampling_weights
@@ -239,7 +240,7 @@ def learning_study(
     ]
     charts = tuple(_chart(epochs, read, factors, depth, layer, seed) for depth, layer in enumerate(layers))
     halves: list[dict[str, Cell]] = [
-        {"layer": one.layer, "factor": one.factor, "half at epoch": one.half, "low": one.half_low,
+        {"layer": one.layer, "factor": plain(one.factor), "half at epoch": one.half, "low": one.half_low,
          "high": one.half_high, "what happens": _happens(one), "before %": one.first, "after %": one.last,
          "gain %": one.gain, "gain from %": one.gain_low, "gain to %": one.gain_high}
         for one in sorted(found, key=lambda one: (layers.index(one.layer), one.half is None, one.half or 0))
@@ -283,8 +284,8 @@ def _chart(
         for k, epoch in enumerate(epochs):
             found = mean_reading([training[k][factor][depth] for training in read], seed)
             points.append(Point(x=float(epoch), y=found.score, low=found.low, high=found.high))
-        series.append(Series(name=factor, points=tuple(points)))
-    return LineChart(title=f"Read at {layer}", x="epoch", y="accuracy or R², %", series=tuple(series))
+        series.append(Series(name=plain(factor), points=tuple(points)))
+    return LineChart(title=f"Read at {layer}", x="epoch", y="accuracy or R²", series=tuple(series))
 
 
 def _table(
@@ -297,30 +298,39 @@ def _table(
             for k, epoch in enumerate(epochs):
                 found = mean_reading([training[k][factor][depth] for training in read], seed)
                 lines.append(
-                    {"layer": layer, "factor": factor, "epoch": epoch, "read rightly %": found.score,
+                    {"layer": layer, "factor": plain(factor), "epoch": epoch, "read rightly %": found.score,
                      "low %": found.low, "high %": found.high, "± over trainings %": found.std,
                      "chance %": found.chance, "test pictures": found.images, "groups": found.groups}
                 )  # fmt: skip
     return lines
 
 
+def _untold(one: LearnedFactor) -> bool:
+    """Tell whether the test pictures are of too few groups to say anything."""
+    return one.gain_low <= -1 and one.gain_high >= 1
+
+
 def _happens(one: LearnedFactor) -> str:
+    if _untold(one):
+        return "too few groups"
     return "no sure change" if one.half is None else "learned" if one.gain > 0 else "lost"
 
 
 def _headline(found: Sequence[LearnedFactor], layers: Sequence[str]) -> str:
     said = []
+    if all(map(_untold, found)):
+        return "The test pictures are of too few groups to say what is learned when; see the limits below."
     for layer in layers:
         mine = [one for one in found if one.layer == layer]
         learned = sorted((one for one in mine if one.half is not None and one.gain > 0), key=lambda one: one.half or 0)
-        lost = [one.factor for one in mine if one.half is not None and one.gain < 0]
+        lost = [plain(one.factor) for one in mine if one.half is not None and one.gain < 0]
         if learned:
             first, last = learned[0], learned[-1]
-            text = f"{first.factor} is half learned at epoch {_epoch(first)}"
+            text = f"{plain(first.factor)} is half learned at epoch {_epoch(first)}"
             if last is not first:
-                text += f", {last.factor} last, at {_epoch(last)}"
-        elif all(one.gain_low <= -1 and one.gain_high >= 1 for one in mine):
-            text = "there are too few groups of test pictures to say what is learned"
+                text += f", {plain(last.factor)} last, at {_epoch(last)}"
+        elif all(map(_untold, mine)):
+            text = "too few groups of test pictures are there to say"
         else:
             text = "nothing is surely learned"
         said.append(f"at {layer} {text}" + (f"; lost: {', '.join(lost)}" if lost else ""))

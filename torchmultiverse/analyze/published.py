@@ -7,15 +7,22 @@ from torchmultiverse.study import Section
 
 
 def published_sections(study: str) -> tuple[Section, ...]:
-    """Return the published numbers about ``cut``, ``unseen``, ``epochs`` or ``settings``, marked as such.
+    """Return what is published about ``cut``, ``unseen``, ``epochs`` or ``settings``, marked as such.
 
-    >>> published_sections("settings")[0].reference
-    True
+    Numbers stand in a table, what figures show without numbers is told in words.
+
+    >>> found = published_sections("cut")[0]
+    >>> found.reference, found.table[0]["asked"], found.table[0]["trunk %"]
+    (True, 'SimCLR', 0.691)
     """
     found = []
     for table in tables("guillotine"):
-        rows = [{name: value for name, value in row.items() if name != "study"} for row in table["rows"]
-                if row["study"] == study]  # fmt: skip
-        if rows:
-            found.append(Section(title="Published", about=table["source"], table=tuple(rows), reference=True))
+        rows = [row for row in table["rows"] if row["study"] == study]
+        numbers = [row for row in rows if row.get("trunk %") is not None]
+        words = [f"{row['table']}, {row['asked']}: {row['said']}." for row in rows if row.get("said")]
+        if not rows:
+            continue
+        lines = [{name: row[name] for name in ("asked", "trunk %", "head %", "table")} for row in numbers]
+        about = " ".join([*words, table["source"]])
+        found.append(Section(title="Published", about=about, table=tuple(lines), reference=True))
     return tuple(found)

@@ -36,6 +36,8 @@ from torchmultiverse.cli import (  # noqa: F401  (each puts its commands into th
     train,
     training_studies,
     transfer,
+    trust,
+    units,
 )
 from torchmultiverse.cli.groups import app, command_of
 from torchmultiverse.cli.output import console, fail, say

@@ -12,6 +12,8 @@ from torchmultiverse.tables import Column, Table, interval, number, share, text
 
 ROWS = (Column(("section",), "", unit="heading of the table"), Column(("row",), "", unit="its columns and values"))
 """Keys of programs, for `tabular`: each line is an object of the columns of its own table."""
+_MOST = 60
+"""Lines of a table that people see in a terminal."""
 _ENDS = ("low %", "high %"), ("low", "high")
 
 
@@ -56,7 +58,9 @@ def show_study(study: Study) -> None:
     for section in tables:
         say()
         say(section.title + (" (published, of other data and models)" if section.reference else ""), "bold")
-        say(_table(section.table))
+        say(_table(section.table[:_MOST]))
+        if len(section.table) > _MOST:
+            say(f"  … and {len(section.table) - _MOST:,} more: on the page, and in its CSV", "dim")
     for note in study.notes:
         say(note, "dim")
 

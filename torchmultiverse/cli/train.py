@@ -206,7 +206,7 @@ def tokens(
     tested.compile(columns)  # before anything is trained: what cannot be tested is told
     shown = [CaptionPairs(task.name, task.rows.reshape(-1, 2), task.caption_pairs) for task in tasks]
     models = [train_tokens(images, shown, out / kind, training, kind) for kind in kinds]
-    found = composition_results([(images, out / "results")], models, protocol=tested, seed=training.seed)
+    found = composition_results([(images, out / "results")], models, protocol=tested, blind=False, seed=training.seed)
     names = [model.info.name for model in models]
     study = composition_study(found, names, training.seed, "Objects or patches as tokens: minimal pairs (research)")
     finish(study.model_copy(update={"sections": (*study.sections, encoder_section(models))}), out, training.seed)

@@ -42,7 +42,10 @@ _SOURCES = (
 )
 _OF_CAPTIONS = ("pairs", "order", "minimal_pairs")
 """Kinds of protocols in which pictures have false captions of their own."""
-_CHANCES = {"two captions": 0.5, "Winoground, text and image": 0.25, "word orders": 0.2, "Winoground, group": 1 / 6}
+_CHARTS = {
+    "two captions": ("hard_negative",), "word orders": ("choice",), "among all captions": ("top1",),
+    "Winoground, text and image": ("winoground_text", "winoground_image"), "Winoground, group": ("winoground_group",),
+}  # fmt: skip
 
 
 def score_compositions(
@@ -214,7 +217,7 @@ def _all_changes(asked: Sequence[Question], mean_of: Sequence[Question], models:
 def _ordered(asked: Sequence[Question]) -> list[Question]:
     """Return questions in the order of the published tables, others after them."""
     place = {name: number for number, name in enumerate(PUBLISHED)}
-    return sorted(asked, key=lambda one: place.get(one.benchmark, len(place)))
+    return sorted(asked, key=lambda one: place.get(one.benchmark.partition(", shared")[0], len(place)))
 
 
 def _accuracies(scores: Sequence[Score], blind: Mapping[tuple[str, str], Score | None]) -> Section:
@@ -223,20 +226,20 @@ def _accuracies(scores: Sequence[Score], blind: Mapping[tuple[str, str], Score |
         other = blind.get((one.benchmark, one.model))
         undecided = "winoground" not in one.benchmark.lower()
         table.append({
-            "set": one.benchmark, "accuracy %": one.accuracy, "low %": one.low, "high %": one.high, "model": one.model,
+            "set": one.benchmark, "model": one.model, "accuracy %": one.accuracy, "low %": one.low, "high %": one.high,
             "chance %": one.chance, "mean over rows %": one.micro,
             "without pictures %": None if other is None else other.accuracy,
             "ties %": one.ties if undecided else None, "levels": one.levels or None, "n": one.n,
             "groups": one.clusters,
         })  # fmt: skip
     charts = []
-    for name, chance in _CHANCES.items():
+    for name, metrics in _CHARTS.items():
+        shown = [one for one in scores if one.metric in metrics]
         bars = tuple(
-            Bar(name=f"{one.benchmark}: {one.model}", value=one.accuracy, low=one.low, high=one.high, group=one.model)
-            for one in scores
-            if abs(one.chance - chance) < 0.01
+            Bar(name=one.benchmark, value=one.accuracy, low=one.low, high=one.high, group=one.model) for one in shown
         )
         if bars:
+            chance = float(np.mean([one.chance for one in shown]))
             charts.append(BarChart(title=f"Accuracy, {name}", y="accuracy", bars=bars, chance=chance))
     return Section(
         title="Accuracy",
@@ -293,7 +296,7 @@ def _levels(asked: Sequence[Question], models: Sequence[str]) -> list[Section]:
             table=tuple(level_table(one, models)),
         )
         for one in asked
-        if one.macro is not None
+        if one.macro is not None and not one.shared
     ]
 
 
@@ -315,7 +318,7 @@ def _difficulties(asked: Sequence[Question], models: Sequence[str]) -> list[Sect
                 for m, own in cells
             )  # fmt: skip
             table = tuple(
-                {"level": c["level"], "accuracy %": c["accuracy"], "low %": c["low"], "high %": c["high"], "model": m,
+                {"level": c["level"], "model": m, "accuracy %": c["accuracy"], "low %": c["low"], "high %": c["high"],
                  "n": c["n"]}
                 for m, own in cells
                 for c in own
@@ -338,7 +341,7 @@ def _published(benchmarks: set[str]) -> list[Section]:
     """Return the published tables that ask what was asked here."""
     sections = []
     for table in tables("compositions"):
-        rows = [row for row in table["rows"] if row["benchmark"].partition(", shared")[0] in benchmarks]
+        rows = [row for row in table["rows"] if row["benchmark"] in benchmarks]
         if rows:
             lines = tuple(
                 {
@@ -374,7 +377,8 @@ def _notes(found: Sequence[tuple[Result, CaptionFacts | None]], asked: Sequence[
     """Return limits, and which sets of the published table are not here."""
     here = {one.benchmark for one in asked}
     missing = [name for name in PUBLISHED if name not in here]
-    notes = [f"Not here, and left out: {', '.join(missing)}."] if missing else []
+    of_photographs = len(missing) < len(PUBLISHED)
+    notes = [f"Not here, and left out: {', '.join(missing)}."] if missing and of_photographs else []
     notes += [f"{result.provenance.dataset.name}: {note}" for result, _ in found for note in result.provenance.notes]
     for result, _ in found:
         if tagger := result.provenance.dataset.facts.get("tagger"):
@@ -382,8 +386,9 @@ def _notes(found: Sequence[tuple[Result, CaptionFacts | None]], asked: Sequence[
                 f"{result.provenance.dataset.name}: nouns and adjectives of the word orders were found by {tagger}; "
                 "with another tagger the shuffles are others, and so are the numbers."
             )
-    notes.append(
-        "The source breaks ties by position: wrong in VG-Relation and VG-Attribution, right in the word orders. Here a "
-        "tie counts as the chance of guessing right among those that tie; the share of ties is in the table."
-    )
+    if here & set(ARO):
+        notes.append(
+            "The source breaks ties by position: wrong in VG-Relation and VG-Attribution, right in the word orders. "
+            "Here a tie counts as the chance of guessing right among those that tie; their share is in the table."
+        )
     return tuple(dict.fromkeys(notes))

@@ -39,12 +39,14 @@ class Question:
         view: of the result.
         line: of the leaderboard.
         macro: of which levels the mean is the benchmark's number; ``None`` for the mean over rows.
+        shared: only those levels that training data have too.
     """
 
     benchmark: str
     view: RowView
     line: LeaderboardRow
     macro: Macro | None
+    shared: bool = False
 
     def rows(self, model: str) -> Rows | None:
         """Return the outcomes of a model; ``None`` where it was not asked."""
@@ -60,7 +62,10 @@ class Question:
                 return None
             named = np.array(factors[self.macro.column].to_pylist(), object)[rows.index].astype(str).astype(object)
             names, codes, counts = np.unique(named, return_inverse=True, return_counts=True)
-            enough = (counts >= self.macro.least) & ~np.isin(names.astype(str), self.macro.leave_out)
+            enough = np.array([
+                self.macro.counts(name, count) and (not self.shared or self.macro.is_shared(name))
+                for name, count in zip(names.tolist(), counts.tolist(), strict=True)
+            ], bool)  # fmt: skip
             levels, keep = named, enough[codes]
         clusters = self.view.cluster_words(rows, self.benchmark)
         return LevelPart(values[keep], levels[keep], clusters[keep]) if keep.any() else None
@@ -78,6 +83,7 @@ class Score:
         ties: share of rows in which the model does not decide.
         chance: of a blind guess.
         n, clusters: rows, and independent groups.
+        metric: of the question.
     """
 
     benchmark: str
@@ -91,6 +97,7 @@ class Score:
     chance: float
     n: int
     clusters: int
+    metric: str = ""
 
 
 @dataclass(frozen=True)
@@ -138,6 +145,8 @@ def questions(result: Result, name: str | None = None) -> list[Question]:
         plain = len(lines) == 1 or not winoground
         title = name if len(lines) == 1 else f"{name}, {line.title if plain else way}"
         called.append(Question(title, view, line, macro))
+        if macro is not None and macro.shared:
+            called.append(Question(f"{title}, shared with {macro.shared_with}", view, line, macro, shared=True))
     return called
 
 
@@ -166,6 +175,8 @@ def score_of(question: Question, model: str, intervals: Intervals) -> Score | No
     clusters = len(np.unique(rows.clusters))
     ties = float(((rows.correct > 0) & (rows.correct < 1)).mean())
     part = None if question.macro is None else question.part(rows.correct, rows)
+    if part is None and question.shared:
+        return None
     if part is None:
         low, high, _ = intervals.of_mean(rows.correct, rows.clusters if rows.clustered else None)
         accuracy, levels = micro, 0
@@ -173,8 +184,9 @@ def score_of(question: Question, model: str, intervals: Intervals) -> Score | No
         found = mean_of_levels([part], intervals.level)
         accuracy, low, high, levels = found.mean, found.low, found.high, found.levels
     return Score(
-        question.benchmark, model, accuracy, low, high, micro, levels, ties, question.line.chance, len(rows), clusters
-    )
+        question.benchmark, model, accuracy, low, high, micro, levels, ties, question.line.chance, len(rows), clusters,
+        question.line.metric,
+    )  # fmt: skip
 
 
 def change_of(question: Question, before: str, after: str) -> Change | None:
@@ -185,12 +197,14 @@ def change_of(question: Question, before: str, after: str) -> Change | None:
     one, two = both
     difference = two.correct - one.correct
     part = None if question.macro is None else question.part(difference, one)
+    if part is None and question.shared:
+        return None
     if part is None:
         _, clusters = np.unique(one.clusters, return_inverse=True)
         found = paired_interval(difference, clusters if one.clustered else None)
         mean, low, high = found.mean, found.low, found.high
     else:
-        macro = mean_of_levels([part])
+        macro = mean_of_levels([part], differences=True)
         mean, low, high = macro.mean, macro.low, macro.high
     lost, gained = int((difference < -0.5).sum()), int((difference > 0.5).sum())
     return Change(question.benchmark, mean, low, high, lost, gained, len(difference))
@@ -208,7 +222,7 @@ def mean_change(asked: Sequence[Question], before: str, after: str) -> Change | 
         n += len(part.values)
     if not parts:
         return None
-    found = mean_of_levels(parts)
+    found = mean_of_levels(parts, differences=True)
     return Change(ARO_MEAN, found.mean, found.low, found.high, 0, 0, n)
 
 

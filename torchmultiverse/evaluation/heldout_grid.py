@@ -195,7 +195,7 @@ def _chart(factor: str, cells: Sequence[HeldOutCell], x: str) -> LineChart:
             if points:
                 name = f"control, C = {keep}" if control else f"C = {keep}"
                 series.append(Series(name=name, points=tuple(points), dashed=control))
-    return LineChart(title=f"Accuracy on held-out {plain(factor)}", x=x, y="accuracy, %", series=tuple(series))
+    return LineChart(title=f"Accuracy on held-out {plain(factor)}", x=x, y="accuracy", series=tuple(series))
 
 
 def _headline(cells: Sequence[HeldOutCell]) -> str:
@@ -214,8 +214,9 @@ def _headline(cells: Sequence[HeldOutCell]) -> str:
 
 
 def _published() -> list[Section]:
-    """Return the published numbers and trends."""
-    return [
-        Section(title=table["name"], about=table["source"], table=tuple(table["rows"]), reference=True)
-        for table in tables("held_out")
-    ]
+    """Return the published numbers and trends, most of which are words about a figure."""
+    found = []
+    for table in tables("held_out"):
+        said = " ".join(f"{row['asked']}: {row['said']}." for row in table["rows"])
+        found.append(Section(title="Published", about=f"{table['source']} {said}", reference=True))
+    return found

@@ -97,7 +97,7 @@ class Example(Record):
 
 
 class Ready(Record):
-    """What there is to turn and who looks; the first message."""
+    """What there is to turn and who looks; the first message. ``shown``: a picture and its readings follow unasked."""
 
     type: Literal["ready"] = "ready"
     engine: str
@@ -105,6 +105,7 @@ class Ready(Record):
     models: list[ModelCard]
     factors: dict[str, Value]
     captions: list[str] = Field(default_factory=list)
+    shown: bool = False
     examples: list[Example] = Field(default_factory=list)
 
 

@@ -127,8 +127,12 @@ class Explorer:
     async def _page(self, connection: ServerConnection) -> None:
         outbox: asyncio.Queue[str] = asyncio.Queue(_OUTBOX)
         ready = self._studio.greet()
-        first: list[str] = [ready.model_dump_json()] if isinstance(ready, Ready) else []
-        first += [self._last[kind] for kind in ("pinned", "picture", "readings") if ready and kind in self._last]
+        first: list[str] = []
+        if isinstance(ready, Ready):
+            # A page that asked for what is shown already would end a sweep or a search of another one.
+            shown = {"picture", "readings"} <= set(self._last)
+            first = [ready.model_copy(update={"shown": shown}).model_dump_json()]
+            first += [self._last[kind] for kind in ("pinned", "picture", "readings") if kind in self._last]
         for text in first or [self._last[kind] for kind in ("busy", "problem") if kind in self._last]:
             outbox.put_nowait(text)
         self._outboxes.add(outbox)

@@ -76,18 +76,21 @@ def shown_table(table: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     every = list(table[0])
     before = {every[every.index(low) - 1]: (low, high) for low, high in _ENDS if low in every}
     names = [name for name in every if not any(name in ends for ends in _ENDS)]
+    words = {name for name in names if any(isinstance(line[name], str) for line in table)} | {names[0]}
     lines = []
     for line in table:
         cells = []
-        for place, name in enumerate(names):
+        for name in names:
             low, high = before.get(name, (name, name))
             small = ""
             if low != name and line[low] is not None:
                 small = f"{_text(low, line[low])} – {_text(high, line[high])}"
-            cells.append((_text(name, line[name]), small, place > 0))
+            cells.append((_text(name, line[name]), small, name not in words))
         lines.append(cells)
     return {
-        "heads": [name.removesuffix(" %") + (", %" if name.endswith("%") else "") for name in names],
+        "heads": [
+            (name.removesuffix(" %") + (", %" if name.endswith("%") else ""), name not in words) for name in names
+        ],
         "lines": lines,
     }
 
@@ -100,5 +103,5 @@ def _text(name: str, value: Any) -> str:
     if name.endswith("%"):
         return f"{100 * value:.1f}"
     if isinstance(value, float):
-        return f"{value:,.2f}" if abs(value) >= 1 or value == 0 else f"{value:.2g}"
+        return f"{value:,.2f}" if abs(value) >= 0.01 or value == 0 else f"{value:.2g}"
     return f"{value:,}"

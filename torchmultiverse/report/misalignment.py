@@ -26,7 +26,7 @@ def misalignment_page(found: Misalignment) -> str:
     trainings = max((gap.trainings for gaps in found.gaps for gap in gaps), default=1)
     page: str = template("misalignment.html.j2", plain=plain).render(
         found=found,
-        published=[shown_table(one.table) for one in published_sections("cut")],
+        published=[{"about": one.about, **shown_table(one.table)} for one in published_sections("cut")],
         tables=tables,
         charts=charts,
         headline=_headline(found),
@@ -52,7 +52,7 @@ def _curves(found: Misalignment) -> list[LineChart]:
             some = some or next(iter(mine), None)
         if some is not None:
             title = plain(factor) + (f", {dataset}" if dataset else "")
-            y = "accuracy, %" if some.levels else "R², %"
+            y = "accuracy" if some.levels else "R²"
             charts.append(LineChart(title=title, x="layer", y=y, series=tuple(series), chance=some.chance))
     return charts
 

@@ -45,7 +45,7 @@ class LevelPart(NamedTuple):
     clusters: NDArray[Any]
 
 
-def mean_of_levels(parts: Sequence[LevelPart], level: float = LEVEL) -> WeightedMean:
+def mean_of_levels(parts: Sequence[LevelPart], level: float = LEVEL, *, differences: bool = False) -> WeightedMean:
     """Return the mean over parts of the mean over levels of the mean over rows.
 
     The error is that of the linear contrast: what each cluster adds to the mean beyond what its levels' means say, with
@@ -54,6 +54,7 @@ def mean_of_levels(parts: Sequence[LevelPart], level: float = LEVEL) -> Weighted
     Args:
         parts: one, or several whose means count once each.
         level: coverage.
+        differences: whether values are differences of outcomes, and so is the mean.
 
     >>> values = np.array([1.0, 1, 0, 0, 1, 0, 1, 1])
     >>> found = mean_of_levels([LevelPart(values, np.array(list("aaaabbcc")), np.arange(8))])
@@ -66,7 +67,7 @@ def mean_of_levels(parts: Sequence[LevelPart], level: float = LEVEL) -> Weighted
     if not parts or any(not len(part.values) for part in parts):
         raise ValueError("a mean of no rows")
     pulls, names, means, count = [], [], [], 0
-    lowest = 0.0
+    lowest = -1.0 if differences else 0.0
     for part in parts:
         own, codes = coded(np.asarray(part.levels).astype(str).astype(object))
         sizes = np.bincount(codes)
@@ -75,7 +76,6 @@ def mean_of_levels(parts: Sequence[LevelPart], level: float = LEVEL) -> Weighted
         count += len(own)
         pulls.append((part.values - each[codes]) / sizes[codes] / len(own) / len(parts))
         names.append(np.asarray(part.clusters).astype(str).astype(object))
-        lowest = min(lowest, -1.0 if (np.asarray(part.values) < 0).any() else 0.0)
     mean = float(np.mean(means))
     codes = coded(np.concatenate(names))[1]
     sums = np.bincount(codes, np.concatenate(pulls))
@@ -84,7 +84,7 @@ def mean_of_levels(parts: Sequence[LevelPart], level: float = LEVEL) -> Weighted
         return WeightedMean(mean, lowest, 1.0, count, clusters)
     spread = float((sums**2).sum()) * clusters / (clusters - 1)
     if spread < _SAME**2:  # all rows of each level agree: what is known is how many clusters do
-        if lowest == 0:
+        if not differences:
             low, high = wilson(mean * clusters, clusters, level)
             return WeightedMean(mean, low, high, count, clusters)
         half = 1 - wilson(clusters, clusters, level)[0]

@@ -1,4 +1,7 @@
 from .augment import AugmentedViews as AugmentedViews
+from .autoencoder import SparseAutoencoder as SparseAutoencoder
+from .autoencoder import kept_autoencoder as kept_autoencoder
+from .autoencoder import train_autoencoder as train_autoencoder
 from .classifier import TrainedClassifier as TrainedClassifier
 from .classifier import fit_classifier as fit_classifier
 from .classifier import train_classifier as train_classifier
@@ -17,6 +20,7 @@ from .loop import Loop as Loop
 from .loop import LoopSettings as LoopSettings
 from .loop import Objective as Objective
 from .settings import SMALL as SMALL
+from .settings import AutoencoderTraining as AutoencoderTraining
 from .settings import ClassifierTraining as ClassifierTraining
 from .settings import ClipTraining as ClipTraining
 from .settings import DiffusionTraining as DiffusionTraining
@@ -36,6 +40,7 @@ __all__ = [
     "LOGGERS",
     "SMALL",
     "AugmentedViews",
+    "AutoencoderTraining",
     "CaptionPairs",
     "ClassifierTraining",
     "ClipTraining",
@@ -47,6 +52,7 @@ __all__ = [
     "MlflowLogger",
     "Objective",
     "RunLogger",
+    "SparseAutoencoder",
     "TensorBoardLogger",
     "TokenTraining",
     "TrainedClassifier",
@@ -56,10 +62,12 @@ __all__ = [
     "classifier_training",
     "finetune",
     "fit_classifier",
+    "kept_autoencoder",
     "log_to",
     "open_loggers",
     "parse_setting",
     "parse_settings",
+    "train_autoencoder",
     "train_classifier",
     "train_clip",
     "train_decoder",

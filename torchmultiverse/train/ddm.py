@@ -253,3 +253,14 @@ class DomainTerms:
         """Take what `state` returned."""
         self._optimizer.load_state_dict(state["critic_optimizer"])
         self._done, self.history = float(state["done"]), [list(map(float, row)) for row in state["history"]]
+
+
+def terms_of(module: torch.nn.Module, domains: NDArray[np.int64], training: EncoderTraining) -> DomainTerms:
+    """Return the terms of an encoder with a backbone of timm; see `DomainTerms`.
+
+    Args:
+        module: with ``trunk``, which knows how wide its vectors are.
+        domains: codes of all images, (N,).
+        training: how.
+    """
+    return DomainTerms(module, int(module.trunk.num_features), domains, training)  # type: ignore[union-attr, arg-type]

@@ -328,6 +328,29 @@ class DiffusionTraining(TrainingSettings):
     every: int = Field(default=1000, ge=1, description="Steps after which the run is saved.")
 
 
+class AutoencoderTraining(TrainingSettings):
+    """How a sparse autoencoder of features is trained.
+
+    Attributes:
+        width: latents, as a multiple of the features.
+        active: latents of one input that are not 0: k.
+        steps, batch_size: of training, and inputs per step.
+        learning_rate: the highest, of Adam with a cosine schedule.
+        dead_after: times that all inputs go by before a latent that was never active counts as dead and is trained
+            on what the others leave.
+        seed: of first weights and order.
+    """
+
+    width: int = Field(default=8, ge=1, description="Latents, as a multiple of the features.")
+    active: int = Field(default=32, ge=1, description="Latents of one input that are not 0.")
+    steps: int = Field(default=4000, ge=1, description="Of training.")
+    batch_size: int = Field(default=256, ge=2, description="Inputs per step.")
+    learning_rate: float = Field(default=1e-3, ge=0, description="Highest learning rate.")
+    dead_after: float = Field(
+        default=1.0, gt=0, description="Epochs without activity after which a latent counts as dead."
+    )
+
+
 def parse_setting(settings: _S, name: str, text: str) -> _S:
     """Return settings with one read from text; the grammar is that of this module.
 

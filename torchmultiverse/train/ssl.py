@@ -31,7 +31,7 @@ from torchmultiverse.models import ENCODER_CONFIG, build_encoder
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.store import ImageSet, columns_of, manifest_hash, open_images
 from torchmultiverse.train.augment import AugmentedViews, SmallCrops
-from torchmultiverse.train.ddm import DomainTerms, refuse_idle
+from torchmultiverse.train.ddm import DomainTerms, refuse_idle, terms_of
 from torchmultiverse.train.long_tail import long_tail_rows
 from torchmultiverse.train.loop import RUNNING, Loop, LoopSettings, Objective, Schedule, checkpoint_of, cosine, triangle
 from torchmultiverse.train.pairs import NEAR, neighbours_by
@@ -447,8 +447,7 @@ def train_encoder(
         torch.manual_seed(training.seed)
         module = build_encoder(config)
         loss = _loss(module, training, len(names), len(chosen))
-        width = int(module.trunk.num_features)  # type: ignore[union-attr, arg-type]
-        terms = None if domains is None else DomainTerms(module, width, domains, training)
+        terms = None if domains is None else terms_of(module, domains, training)
     views = _views(images, chosen, training, columns, quiet)
 
     def after(epoch: int, losses: Sequence[float]) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, nearest
 from torchmultiverse.scenes import FACTORS
+from torchmultiverse.stats import MIN_CLUSTERS
 from torchmultiverse.store import factor_table
 from torchmultiverse.transfer.concept_probes import ClassPictures, held_out
 
@@ -219,11 +220,12 @@ def class_interval(
     Args:
         values: outcomes, (T,), 0 to 1.
         codes: classes, (T,): other classes of the level would have given other outcomes.
-        groups: (T,), shared by classes; ``None`` where each belongs to one class.
+        groups: (T,), shared by classes, which count where there are `MIN_CLUSTERS` at least; ``None`` where each
+            belongs to one class.
         of_mean: `torchmultiverse.stats.Intervals.of_mean`.
     """
     low, high, _ = of_mean(values, np.unique(codes, return_inverse=True)[1])
-    if groups is not None and len(np.unique(groups)) > 1:
+    if groups is not None and len(np.unique(groups)) >= MIN_CLUSTERS:
         other = of_mean(values, np.unique(groups, return_inverse=True)[1])
         if other[1] - other[0] > high - low:
             return other[0], other[1]

@@ -17,8 +17,8 @@ from torchmultiverse.models import FloatArray, load_model
 from torchmultiverse.progress import progress_bar
 from torchmultiverse.stats import Intervals, Paired, paired_interval, unpaired_interval
 from torchmultiverse.store import ImageSet, ImageSubset, open_images
-from torchmultiverse.transfer.concept_data import ConceptData, LevelOptions, concept_data
 from torchmultiverse.transfer.concept_factors import appearance_split, class_interval, near_and_far
+from torchmultiverse.transfer.concept_pictures import ConceptData, LevelOptions, concept_data
 from torchmultiverse.transfer.concept_probes import (
     ALL,
     ClassPictures,

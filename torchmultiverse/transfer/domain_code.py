@@ -67,6 +67,7 @@ def domain_code(
     intervals: Intervals | None = None,
     probe: str = "logistic",
     seed: int = 0,
+    erased: bool = False,
 ) -> DomainCode:
     """Return how well a factor is told.
 
@@ -77,16 +78,18 @@ def domain_code(
         groups: pictures of one are not independent, (N,).
         intervals: level and seed.
         probe, seed: of the probes, and of the shuffling.
+        erased: whether the factor is erased before.
     """
     intervals = intervals or Intervals()
     classes = len(target.levels)
     rounds = _rounds(parts, groups, np.random.default_rng((seed, 13)))
     test = np.concatenate([rows[2] for rows in rounds])
     mine = np.unique(groups[test], return_inverse=True)[1]
+    away = target.codes if erased else None
     shuffled = np.random.default_rng((seed, 11)).permutation(target.codes)
     right, none = (
         np.concatenate(
-            [predict(vectors, codes, classes, rows, probe, (seed, 12)) == codes[rows[2]] for rows in rounds]
+            [predict(vectors, codes, classes, rows, probe, (seed, 12), away) == codes[rows[2]] for rows in rounds]
         ).astype(np.float64)
         for codes in (target.codes, shuffled)
     )

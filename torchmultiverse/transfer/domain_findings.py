@@ -29,7 +29,7 @@ from torchmultiverse.transfer.pseudo_domains import EPSILONS, Clusters, ClusterS
 AUTO = "auto"
 PSEUDO = "pseudo_domain"
 PARTS = "domains-parts.json"
-_REVISION = 1  # of what is computed: parts of another one are found again
+_REVISION = 2  # of what is computed: parts of another one are found again
 _LAYERS = 8  # at most, where none are named
 _CLUSTERS = 3  # where nobody says how many, as many as the source trains on
 _MOST_CLUSTERS = 50
@@ -132,6 +132,13 @@ class HeatRows(Record):
     values: tuple[tuple[float | None, ...], ...]
 
 
+class Erased(Record):
+    """What is told and what unseen domains cost where the domain is erased linearly before."""
+
+    code: DomainCode
+    gap: Gap | None
+
+
 class Combinations(Record):
     """What unseen combinations cost."""
 
@@ -153,6 +160,7 @@ class DomainFindings(Record):
         merged: whether the domains of these are halves of the levels.
         clusters: at the last layer.
         heat: at the last layer.
+        erased: at the last layer.
         notes: what could not be asked, and why.
     """
 
@@ -172,6 +180,7 @@ class DomainFindings(Record):
     merged: bool = False
     clusters: ClusterFindings | None = None
     heat: HeatRows | None = None
+    erased: Erased | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -247,7 +256,7 @@ def domain_findings(
         question.notes.append("correlations: too few pictures of each combination of content and domain")
     rhos = dial.rhos if dial else ()
     with progress_bar(run.quiet) as progress:
-        bar = progress.add_task("domains", total=len(features.layers) + len(candidates) + len(rhos) + 3, unit="steps")
+        bar = progress.add_task("domains", total=len(features.layers) + len(candidates) + len(rhos) + 4, unit="steps")
 
         def step(what: str) -> None:
             progress.advance(bar)
@@ -259,6 +268,8 @@ def domain_findings(
             step(name)
         combined = question.combinations(last) if question.kind != "combinations" else None
         step("combinations")
+        erased = question.erased(last, held)
+        step("erasure")
         leaks = []
         for factor in candidates:
             leaks.append(question.leak(factor, last))
@@ -277,7 +288,7 @@ def domain_findings(
         contents=len(question.content.levels), domains=len(question.domain.levels), images=len(features),
         kind=question.kind, group=question.grouped, layers=tuple(layers), combinations=combined,
         leaks=_corrected(leaks), correlated=tuple(correlated), merged=dial is not None and dial.merged,
-        clusters=clusters, heat=heat, notes=tuple(dict.fromkeys(question.notes)),
+        clusters=clusters, heat=heat, erased=erased, notes=tuple(dict.fromkeys(question.notes)),
     )  # fmt: skip
 
 
@@ -352,6 +363,16 @@ class _Question:
             )  # fmt: skip
 
         return self.kept.get(f"layer {name}", LayerFindings, make)
+
+    def erased(self, name: str, held: NDArray[np.int64]) -> Erased:
+        """Return what is left where the domain is erased."""
+
+        def make() -> Erased:
+            vectors, away = self.features.layers[name], self.domain.codes
+            gap, _ = self._gap(vectors, held, self.domain, self.kind == "combinations", erased=away)
+            return Erased(code=self._code(vectors, self.domain, True), gap=gap)
+
+        return self.kept.get("erased", Erased, make)
 
     def combinations(self, name: str) -> Gap | None:
         """Return what unseen combinations cost, each held out once."""
@@ -473,24 +494,25 @@ class _Question:
             self._clustered[name, count] = cluster(self.features.layers[name], count, self.rng(14))
         return self._clustered[name, count]
 
-    def _code(self, vectors: NDArray[np.float32], target: FactorTarget) -> DomainCode:
+    def _code(self, vectors: NDArray[np.float32], target: FactorTarget, erased: bool = False) -> DomainCode:
         parts: Split
         try:
             parts = design.content_parts(self.columns, target, None, self.rng(15), self.options.group)
         except DatasetError:  # a group that says this factor
             parts = design.content_parts(self.columns, target, None, self.rng(15))
         groups = parts.groups if parts.by else self.groups
-        return domain_code(vectors, target, parts, groups, self.intervals, self.options.probe, self.run.seed)
+        return domain_code(vectors, target, parts, groups, self.intervals, self.options.probe, self.run.seed, erased)
 
     def _gap(
         self, vectors: NDArray[np.float32], held: NDArray[np.int64], domain: FactorTarget, cells: bool,
-        by_level: bool = False,
+        by_level: bool = False, erased: NDArray[np.int64] | None = None,
     ) -> tuple[Gap | None, tuple[LevelAccuracy, ...]]:  # fmt: skip
         if domain is self.domain and not self.crossed:
             return None, ()
         found = held_outcomes(
-            vectors, self.content, self.parts, held, domain.codes if cells else None, self.options.probe, self.run.seed
-        )
+            vectors, self.content, self.parts, held, domain.codes if cells else None, self.options.probe,
+            self.run.seed, erased,
+        )  # fmt: skip
         gap = gap_of(found, self.content.codes, self.groups, self.intervals)
         levels = []
         for code, level in enumerate(domain.levels) if by_level else ():

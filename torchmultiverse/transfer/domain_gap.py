@@ -19,6 +19,7 @@ from torchmultiverse.analyze import FactorTarget, ProbeData, Split, probe_of
 from torchmultiverse.documents import Record
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.stats import LEVEL, Intervals, contrast, paired_interval
+from torchmultiverse.transfer.erasure import erase
 
 Floats = NDArray[np.float32]
 
@@ -92,6 +93,7 @@ def predict(
     rows: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
     probe: str,
     seed: tuple[int, ...],
+    erased: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """Return what a probe says of some pictures, codes (T,).
 
@@ -102,8 +104,11 @@ def predict(
         rows: it learns from, is chosen by, and is asked about.
         probe: of `torchmultiverse.analyze.PROBES`.
         seed: of what it draws.
+        erased: domain that is erased first, by what it learns from; codes (N,).
     """
     train, chosen, asked = rows
+    if erased is not None:
+        vectors = erase(vectors, erased, train)
     chosen = chosen if len(chosen) else train
     data = ProbeData(vectors[train], vectors[chosen], vectors[asked], codes[train], codes[chosen], classes)
     return np.asarray(probe_of(probe)(data, np.random.default_rng(seed)).prediction, np.int64)
@@ -125,6 +130,7 @@ def held_outcomes(
     domain: NDArray[np.int64] | None = None,
     probe: str = "logistic",
     seed: int = 0,
+    erased: NDArray[np.int64] | None = None,
 ) -> HeldOutcomes:
     """Ask every test picture that is held out once by a probe that saw the like of it, and once by one that did not.
 
@@ -135,6 +141,7 @@ def held_outcomes(
         held: fold in which each picture is held out, −1 for never, (N,).
         domain: codes, (N,), where every domain must be left in training, as of combinations; ``None`` where not.
         probe, seed: of the probes.
+        erased: domain that is erased before, codes (N,).
 
     Raises:
         DatasetError: no test picture can be asked.
@@ -145,14 +152,14 @@ def held_outcomes(
     count = min(len(rows) for rows in trains.values())
     rng = np.random.default_rng((seed, 1))
     every = drawn(parts.train, codes, count, rng)
-    with_all = predict(vectors, codes, classes, (every, parts.validation, parts.test), probe, (seed, 2))
+    with_all = predict(vectors, codes, classes, (every, parts.validation, parts.test), probe, (seed, 2), erased)
     right = (with_all == codes[parts.test]).astype(np.float64)
     asked, seen, unseen, other_rows, other = [], [], [], [], []
     left_out = 0
     for fold in folds:
         train = drawn(trains[fold], codes, count, rng)
         valid = parts.validation[held[parts.validation] != fold]
-        said = predict(vectors, codes, classes, (train, valid, parts.test), probe, (seed, 3 + fold))
+        said = predict(vectors, codes, classes, (train, valid, parts.test), probe, (seed, 3 + fold), erased)
         outcome = (said == codes[parts.test]).astype(np.float64)
         out = held[parts.test] == fold
         known = np.isin(codes[parts.test], codes[train])

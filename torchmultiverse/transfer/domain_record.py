@@ -20,6 +20,7 @@ from torchmultiverse.study import (
     Series,
     Study,
 )
+from torchmultiverse.transfer.domain_code import DomainCode
 from torchmultiverse.transfer.domain_findings import DomainFindings, LayerFindings
 from torchmultiverse.transfer.domain_gap import Gap
 
@@ -27,6 +28,7 @@ _SOURCE = (
     "N. Kalibhat et al., Adapting self-supervised representations to multi-domain setups, 2023, arXiv 2309.03999 "
     "(accuracy on seen and unseen domains, overlap of the features of a class, clusters as domains)"
 )
+_ERASURE = "N. Belrose et al., LEACE: perfect linear concept erasure in closed form, 2023, arXiv 2306.03819"
 _MOST_BARS = 24
 
 
@@ -38,7 +40,8 @@ def domain_study(found: DomainFindings) -> Study:
     """
     last = found.layers[-1]
     sections: list[Section] = [
-        *_gap_section(found, last), _layer_section(found), *_level_section(found, last), *_leak_section(found),
+        *_gap_section(found, last), _layer_section(found), *_level_section(found, last),
+        *_erased_section(found, last), *_leak_section(found),
         *_correlated_section(found), *_cluster_section(found), *_heat_section(found), *_reference(),
     ]  # fmt: skip
     gap = last.gap
@@ -51,7 +54,7 @@ def domain_study(found: DomainFindings) -> Study:
     return Study(
         kind="domains", title=f"Does {found.content} depend on {found.domain}?", headline=_headline(found, last),
         models=(found.model,), dataset=found.dataset, facts=facts, sections=tuple(sections),
-        notes=(*_notes(found), *found.notes), sources=(_SOURCE,),
+        notes=(*_notes(found), *found.notes), sources=(_SOURCE, _ERASURE),
     )  # fmt: skip
 
 
@@ -225,6 +228,31 @@ def _level_section(found: DomainFindings, last: LayerFindings) -> Iterable[Secti
             for one in order
         ),
     )  # fmt: skip
+
+
+def _erased_section(found: DomainFindings, last: LayerFindings) -> Iterable[Section]:
+    if found.erased is None:
+        return
+
+    def line(name: str, code: DomainCode, gap: Gap | None) -> dict[str, Cell]:
+        return {
+            "vectors": name, "domain told %": code.score, "chance %": code.chance,
+            "content, seen %": gap.seen if gap else None, "content, unseen %": gap.unseen if gap else None,
+            "gap %": gap.gap if gap else None, "low %": gap.low if gap else None, "high %": gap.high if gap else None,
+        }  # fmt: skip
+
+    yield Section(
+        title="If the domain is erased",
+        about=(
+            f"The same probes on vectors from which all that is linear of {found.domain} was taken out, by the "
+            "pictures that each probe learns from: the least that a training against the domain should reach. What a "
+            "probe then still tells of it is in domains that the erasure never saw, or is not linear."
+        ),
+        table=(
+            line("as they are", last.code, last.gap),
+            line("erased", found.erased.code, found.erased.gap),
+        ),
+    )
 
 
 def _leak_section(found: DomainFindings) -> Iterable[Section]:

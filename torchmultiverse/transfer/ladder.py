@@ -22,11 +22,13 @@ from torchmultiverse.train import SMALL, EncoderTraining
 from torchmultiverse.transfer.ladder_classes import class_names, label_column, matched, unseen_classes
 from torchmultiverse.transfer.ladder_encoders import PixelStore, Recipe
 from torchmultiverse.transfer.ladder_groups import Plan, group_of, grouped, plans_of, without_plans
-from torchmultiverse.transfer.ladder_rows import check_enough, draw, most_per_class, supports
+from torchmultiverse.transfer.ladder_rows import LEAST, check_enough, draw, most_per_class, supports
 from torchmultiverse.transfer.ladder_runs import Step, StepRun, check_classes, is_done, run_of
 from torchmultiverse.transfer.ladder_scenes import folder_name, frame_of, rendered_step, step_spec
 from torchmultiverse.transfer.ladder_target import Target, make_target
 
+_SHARES = (0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.75)
+_FEW = 20
 BUDGET = 2000
 """Pictures of a step where none is said, and the pictures that are there allow it."""
 
@@ -147,6 +149,8 @@ def climb(
         steps, groups, classes, notes = _of_dataset(open_images(source), goal, options, run)
     runs = _climbed(steps, classes, recipe, folder, options, run)
     first = steps[0]
+    if (few := len(first.rows(0).train) // len(classes.trained)) < _FEW:
+        notes.append(f"{few} pictures of a class train no network well: use a larger --budget")
     return Ladder(
         tuple(step.plan for step in steps), groups, runs, classes.target, tuple(classes.trained),
         tuple(classes.unseen), tuple(classes.unmatched), _source_name(source), dataset_name(goal),
@@ -250,7 +254,18 @@ def _of_dataset(images: ImageSet, goal: ImageSet, options: LadderOptions, run: R
             plans, most = rest, without
             notes.append(f"step '{big[0].name}' is left out: the dataset has too few pictures for it")
     per_class = options.budget // count if options.budget else min(BUDGET // count, most[0])
-    check_enough(per_class, most, options.budget, count)
+    needed = max(per_class, LEAST)
+    shares = [share for share in _SHARES if share > options.narrow]
+    enough = (
+        share
+        for share in shares
+        if most_per_class(supports(columns, groups, plans, share, named), plans, codes, count)[0] >= needed
+    )
+    if (per_class > most[0] or needed > per_class) and (share := next(enough, None)):
+        remedy = f"With --narrow {share:g} held factors keep so much that it has enough"
+    else:
+        remedy = "Choose fewer steps, or give a spec whose factors have ranges, so that pictures can be rendered"
+    check_enough(per_class, most, options.budget, count, f"{remedy}; or use another --budget")
     if manifest_hash(images) == manifest_hash(goal):
         notes.append("the target is the dataset that is trained on: pictures of both are the same")
     steps = []

@@ -135,23 +135,8 @@ def plans_of(steps: Sequence[str] | None, groups: Mapping[str, Sequence[str]]) -
         notes = [f"step '{name}' is left out: no factor of that group varies" for name in lacking]
         steps = [name for name in STEPS if name not in lacking]
     plans: list[Plan] = []
-    free: list[str] = []
     for name in steps:
-        times = _TIMES.fullmatch(name)
-        if name == "narrow":
-            plan = Plan(name, ())
-        elif name == "full" or times:
-            free = list(groups)
-            plan = Plan(name, tuple(free), int(times[1]) if times else 1)
-        elif name in groups:
-            free = [group for group in groups if group in {*free, name}]
-            plan = Plan(name, tuple(free))
-        else:
-            known = ["narrow", *groups, "full", "x5"]
-            raise DatasetError(
-                f"no step '{name}': narrow, a group of factors that vary ({', '.join(groups)}), full, or x5."
-                f"{nearest(name, known)}"
-            )
+        plan = _plan(name, plans[-1].free if plans else (), groups)
         if any(one.name == name for one in plans):
             raise DatasetError(f"step '{name}' stands twice")
         if name == "narrow" and plans:
@@ -159,10 +144,28 @@ def plans_of(steps: Sequence[str] | None, groups: Mapping[str, Sequence[str]]) -
         plans.append(plan)
     if len(plans) < 2:
         raise DatasetError(f"a ladder has at least two steps, such as narrow,full; {len(plans)} given")
-    if groups and set(groups) != set(plans[-1].free):
-        held = [group for group in groups if group not in plans[-1].free]
+    if held := [group for group in groups if group not in plans[-1].free]:
         notes.append(f"held in all steps: {', '.join(held)}")
     return plans, notes
+
+
+def _plan(name: str, before: tuple[str, ...], groups: Mapping[str, Sequence[str]]) -> Plan:
+    """Return a step that frees what the one before it freed, and more.
+
+    Raises:
+        DatasetError: no such step.
+    """
+    times = _TIMES.fullmatch(name)
+    if name == "narrow":
+        return Plan(name, ())
+    if name == "full" or times:
+        return Plan(name, tuple(groups), int(times[1]) if times else 1)
+    if name in groups:
+        return Plan(name, tuple(group for group in groups if group in {*before, name}))
+    raise DatasetError(
+        f"no step '{name}': narrow, a group of factors that vary ({', '.join(groups)}), full, or x5."
+        f"{nearest(name, ['narrow', *groups, 'full', 'x5'])}"
+    )
 
 
 def without_plans(groups: Sequence[str]) -> list[Plan]:

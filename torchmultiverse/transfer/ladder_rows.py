@@ -95,8 +95,17 @@ def most_per_class(
     return best
 
 
-def check_enough(per_class: int, most: tuple[int, str], wanted: int | None, classes: int) -> None:
+def check_enough(
+    per_class: int, most: tuple[int, str], wanted: int | None, classes: int, remedy: str = "Use a smaller --budget"
+) -> None:
     """Check that the narrowest step has the pictures that a budget needs.
+
+    Args:
+        per_class: pictures of each class that are wanted.
+        most: that every step has, and the step that bounds them, see `most_per_class`.
+        wanted: budget that was asked for, if one was.
+        classes: how many.
+        remedy: what would help.
 
     Raises:
         DatasetError: it has not; names the step and what would help.
@@ -106,8 +115,7 @@ def check_enough(per_class: int, most: tuple[int, str], wanted: int | None, clas
         asked = f"a budget of {wanted:,} pictures" if wanted else "a ladder"
         raise DatasetError(
             f"{asked} of {classes} classes needs {max(per_class, LEAST)} of each to train on, and step '{step}' has "
-            f"{there} beside those that it is tested on. Let held factors keep more (--narrow 0.5), choose fewer steps "
-            f"or groups, another --budget, or give a spec whose factors have ranges, so that pictures can be rendered"
+            f"{there} beside those that it is tested on. {remedy}"
         )
 
 

@@ -59,25 +59,31 @@ def frame_of(spec: Spec, given: Mapping[str, Sequence[str]]) -> Frame:
     table = spec.table
     axes = {table[name].wire: levels for name, levels in design["factors"].items()}
     linked = tuple(tuple({table[n].wire: v for n, v in row.items()} for row in axis) for axis in design["linked"])
-    characters = axes.get(CLASS) or [row[CLASS] for axis in linked for row in axis if CLASS in row]
-    if not isinstance(characters, list):
-        raise SpecError(f"design.factors.{CLASS} = {characters!r}: a ladder needs a list of characters, its classes")
-    assets: dict[str, list[str]] = {}
-    for name in dict.fromkeys(map(str, characters)):
-        assets.setdefault(said_name(name), []).append(name)
-    if len(assets) < 2:
-        raise SpecError(f"design.factors.{CLASS} has {len(assets)} classes of characters; a ladder needs two or more")
-    varied = [
-        name
-        for name, levels in {**axes, **{n: [row[n] for row in axis] for axis in linked for n in axis[0]}}.items()
-        if name != CLASS and not table[name].label and _varies(levels)
-    ]
+    every = {**axes, **{name: [row[name] for row in axis] for axis in linked for name in axis[0]}}
+    assets = _assets(every.get(CLASS, []))
+    varied = [name for name in every if name != CLASS and not table[name].label and _varies(every[name])]
     groups = grouped(varied, given)
     if any(len(names) > 1 for names in assets.values()):
         groups = {**groups, "assets": (CLASS,)}
     if not groups:
         raise SpecError(f"'{spec.name}' varies nothing but the class; a ladder needs factors to free")
-    return Frame(spec, axes, linked, groups, {name: tuple(found) for name, found in assets.items()})
+    return Frame(spec, axes, linked, groups, assets)
+
+
+def _assets(characters: Any) -> dict[str, tuple[str, ...]]:
+    """Return the characters of each class.
+
+    Raises:
+        SpecError: not a list of them, or of fewer than two classes.
+    """
+    if not isinstance(characters, list):
+        raise SpecError(f"design.factors.{CLASS} = {characters!r}: a ladder needs a list of characters, its classes")
+    found: dict[str, list[str]] = {}
+    for name in dict.fromkeys(map(str, characters)):
+        found.setdefault(said_name(name), []).append(name)
+    if len(found) < 2:
+        raise SpecError(f"design.factors.{CLASS} has {len(found)} classes of characters; a ladder needs two or more")
+    return {name: tuple(mine) for name, mine in found.items()}
 
 
 def _varies(levels: Any) -> bool:

@@ -17,6 +17,7 @@ from torchmultiverse.store import ImageSet, columns_of, dataset_name
 
 FOLDS = 3
 _LEVELS = 24
+_SHARED = ("character_name", "world_name", "background")
 _LEAST_PICTURES = 6  # of an unseen class, so that each part of the probe has some
 
 
@@ -116,6 +117,8 @@ def make_target(
     notes: list[str] = []
     seen = np.flatnonzero(codes >= 0)
     groups, by = _groups(columns, seen, codes[seen], group, rng)
+    if not by:
+        notes += _sharing(columns, label)
     every = np.arange(len(rows))
     every_group = groups if len(groups) == len(rows) else every
     unseen = _unseen(columns, classes, codes, group, rng, notes)
@@ -164,6 +167,18 @@ def _groups(
     return np.unique(columns[found.by].astype(str), return_inverse=True)[1].astype(np.int64), found.by
 
 
+def _sharing(columns: Mapping[str, NDArray[Any]], label: str) -> list[str]:
+    """Return what pictures share that are taken as independent, for want of groups."""
+    for name in _SHARED:
+        count = len(np.unique(columns[name].astype(str))) if name in columns and name != label else 1
+        if count > 1:
+            return [
+                f"the target has {count} levels of {name}, too few to be resampled: intervals take its pictures as "
+                "independent and say nothing of another level"
+            ]
+    return []
+
+
 def _answers(name: str, codes: NDArray[np.int64]) -> FactorTarget:
     levels, places = np.unique(codes, return_inverse=True)
     return FactorTarget(name, places.astype(np.int64), tuple(map(str, levels.tolist())))
@@ -210,15 +225,15 @@ def _unseen(
     kept = names[counts >= _LEAST_PICTURES]
     if len(kept) < 2:
         notes.append(
-            f"unseen classes: the target has {len(kept)} with {_LEAST_PICTURES} pictures or more that are not trained "
-            "on, and a probe needs two (--unseen 2 keeps two out)"
+            f"unseen classes are not asked: the target has {len(kept)} with {_LEAST_PICTURES} pictures or more that "
+            "are not trained on, and a probe needs two (--unseen 2 keeps two out)"
         )
         return None
     rows = np.flatnonzero(np.isin(classes, kept) & (codes < 0))
     try:
         return _question("unseen classes", columns, rows, classes[rows], group, rng)
     except DatasetError as error:
-        notes.append(f"unseen classes: {error}")
+        notes.append(f"unseen classes are not asked: {error}")
         return None
 
 
@@ -236,7 +251,7 @@ def _factors(
     try:
         names = factor_names(Features("", dataset, {}, others, np.arange(len(classes)), {}))
     except DatasetError:
-        notes.append("factor tasks: the target has no column of a factor that varies")
+        notes.append("factors of the target are not asked: it has no column of one that varies")
         return ()
     found = []
     for name in names:
@@ -249,5 +264,5 @@ def _factors(
         try:
             found.append(_question(name, columns, np.arange(len(classes)), target.codes, group, rng))
         except DatasetError as error:
-            notes.append(f"factor task '{name}': {error}")
+            notes.append(f"factor '{name}' is not asked: {error}")
     return tuple(found)

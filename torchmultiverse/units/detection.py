@@ -93,6 +93,10 @@ class Concepts:
         """Factor and value of each single expression, in their order."""
         return tuple((name, value) for name, values in self.names.items() for value in values)
 
+    def some(self, rows: NDArray[np.int64]) -> Concepts:
+        """Return the concepts of some of the pictures."""
+        return Concepts({name: (codes[rows], self.names[name]) for name, codes in self.codes.items()})
+
     def members(self, expression: Expression) -> NDArray[np.bool_]:
         """Return which pictures an expression names, (N,)."""
         first = self._has(expression.first)
@@ -338,6 +342,19 @@ class _Search:
             best.add(area.reshape(counts.size, -1), numbers)
 
 
+@dataclass(frozen=True)
+class Detections:
+    """What all units detect.
+
+    Attributes:
+        units: in their order.
+        control: best areas of units whose activations were exchanged over pictures, (M,); empty without a control.
+    """
+
+    units: tuple[UnitDetections, ...]
+    control: NDArray[np.float64]
+
+
 def detect(
     features: NDArray[Any],
     concepts: Concepts,
@@ -348,7 +365,7 @@ def detect(
     keep: int = BEST,
     least: int = LEAST,
     advance: Advance = lambda count: None,
-) -> list[UnitDetections]:
+) -> Detections:
     """Find the expressions that each unit detects best, with a permutation control.
 
     The control: units drawn at random have their activations exchanged over the pictures, and are searched the same
@@ -374,7 +391,7 @@ def detect(
         >>> red, mug = rng.integers(0, 2, 400), rng.integers(0, 2, 400)
         >>> concepts = Concepts({"colour": (red, ("blue", "red")), "object": (mug, ("cup", "mug"))})
         >>> unit = (red & mug) + rng.normal(0, 0.1, 400)
-        >>> str(detect(unit[:, None], concepts, rng, permutations=20)[0].expressions[0])
+        >>> str(detect(unit[:, None], concepts, rng, permutations=20).units[0].expressions[0])
         'colour=red and object=mug'
     """
     features = np.asarray(features)
@@ -392,7 +409,8 @@ def detect(
     null = _null(features, search, rng, permutations, min(control_units, count), advance)
     p = _tail(best.areas[0], null)
     q = _discovery(p)
-    return [_detections(features, search, best, float(single[u]), u, p, q) for u in range(count)]
+    units = [_detections(features, search, best, float(single[u]), u, p, q) for u in range(count)]
+    return Detections(tuple(units), 0.5 + null.astype(np.float64))
 
 
 def parts(concepts: Concepts, units: int, pairs: bool, permutations: int, control_units: int) -> int:

@@ -3,8 +3,8 @@ import { COLORS, percent } from "./models";
 import { fullLabel, nameOf, type State } from "./state";
 
 const W = 640;
-const H = 220;
-const PAD = { left: 44, right: 12, top: 10, bottom: 40 };
+const H = 240;
+const PAD = { left: 62, right: 12, top: 12, bottom: 54 };
 const BAR = 0.8; // share of a level's place that its bars take
 
 const y = (value: number) => H - PAD.bottom - (H - PAD.top - PAD.bottom) * value;
@@ -27,7 +27,7 @@ export const Chart = ({ state, points }: { state: State; points: Point[] }) => {
   const place = (W - PAD.left - PAD.right) / Math.max(points.length, 1);
   const x = (k: number) => PAD.left + place * (k + 0.5);
   const { told, value } = shownOf(points);
-  const every = Math.ceil(points.length / 8);
+  const every = Math.ceil(points.length / (names ? 5 : 8));
   const about = `Probability of ${told ? "what is true" : "the likeliest"} by ${control ? fullLabel(control) : ""}`;
   return (
     <svg viewBox={`0 0 ${W} ${H}`} role="img" aria-label={about}>
@@ -38,8 +38,9 @@ export const Chart = ({ state, points }: { state: State; points: Point[] }) => {
         </g>
       ))}
       {points.map((point, k) => k % every === 0 && (
-        <text key={k} x={x(k)} y={H - PAD.bottom + 16} text-anchor="middle">
-          {nameOf(control, point.level as Value).slice(0, 12)}</text>
+        <text key={k} x={names && k === points.length - 1 ? W - PAD.right : x(k)} y={H - PAD.bottom + 20}
+          text-anchor={names && k === points.length - 1 ? "end" : "middle"}>
+          {nameOf(control, point.level as Value).slice(0, 11)}</text>
       ))}
       <text x={(W + PAD.left) / 2} y={H - 6} text-anchor="middle">
         {control ? fullLabel(control) : ""}{control?.unit ? ` (${control.unit})` : ""}</text>

@@ -37,7 +37,7 @@ export interface Reading {
 export interface Example { row: number; factors: Factors; image: string }
 export interface Ready {
   type: "ready"; engine: string; controls: Control[]; models: ModelCard[]; factors: Factors; captions: string[];
-  examples: Example[];
+  shown: boolean; examples: Example[];
 }
 export interface Picture {
   type: "picture"; number: number; stage: "first" | "final"; scene_id: string; factors: Factors;

@@ -11,6 +11,8 @@ interface Kept { engine: string; shots: Shot[]; undone: { past: Factors[]; futur
 
 const MOST_SHOTS = 60;
 const MOST_UNDONE = 200;
+const MOST_CAPTIONS = 64;
+const CAPTION = 200; // characters
 const KEPT = "torchmultiverse-explorer";
 
 const same = (one: Factors, other: Factors) => {
@@ -125,7 +127,7 @@ export const createState = (channel: Channel, store: Storage | null = null) => {
           factors.value = event.factors;
           captions.value = event.captions.join("\n");
         }
-        look(true); // an engine that came back says nothing of why it had gone
+        if (!first || !event.shown) look(true); // an engine that came back says nothing of why it had gone
         break;
       }
       case "picture":
@@ -224,9 +226,13 @@ export const createState = (channel: Channel, store: Storage | null = null) => {
     undo: () => step("past", "future"),
     redo: () => step("future", "past"),
     pin: () => send({ type: "pin" }),
-    ask: () => send({
-      type: "ask", captions: captions.value.split("\n").map((line) => line.trim()).filter(Boolean),
-    }),
+    ask: () => {
+      const texts = captions.value.split("\n").map((line) => line.trim()).filter(Boolean);
+      const long = texts.find((text) => text.length > CAPTION);
+      if (texts.length > MOST_CAPTIONS) problem.value = `${texts.length} captions: at most ${MOST_CAPTIONS} are right`;
+      else if (long) problem.value = `“${long.slice(0, 40)}…”: a caption has at most ${CAPTION} characters`;
+      else send({ type: "ask", captions: texts });
+    },
     sweep: (factor: string, levels: Value[]) => {
       points.value = [];
       swept.value = factor;

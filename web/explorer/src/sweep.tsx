@@ -4,7 +4,7 @@ import { TITLES } from "./controls";
 import type { Control, Value } from "./messages";
 import { COLORS } from "./models";
 import { NumberField } from "./number";
-import { label, levelsOf, nameOf, type State } from "./state";
+import { fullLabel, label, levelsOf, nameOf, type State } from "./state";
 
 const MOST_LEVELS = 48;
 const SHOWN = 60; // levels of a list that is not searched
@@ -83,7 +83,7 @@ export const SweepPanel = ({ state, factor, setFactor }: {
               {groups.map((group) => (
                 <optgroup key={group} label={TITLES[group] ?? group}>
                   {controls.filter((one) => one.group === group).map((one) => (
-                    <option key={one.factor} value={one.factor}>{label(one.factor)}</option>
+                    <option key={one.factor} value={one.factor}>{fullLabel(one)}</option>
                   ))}
                 </optgroup>
               ))}

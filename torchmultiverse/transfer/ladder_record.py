@@ -219,20 +219,24 @@ def _factors(ladder: Ladder) -> Section:
 
 def _statistics(ladder: Ladder) -> Section:
     lines: list[dict[str, Cell]] = []
+    charts = []
     for name in _STATISTICS:
-        for plan in ladder.plans:
-            values = np.array([run.statistics[name] for run in ladder.runs[plan.name]])
+        bars = []
+        for step in _own_steps(ladder):
+            values = np.array([run.statistics[name] for run in ladder.runs[step]])
             mean, low, high = over_seeds(values)
-            lines.append(
-                {"number": name.replace("_", " "), "step": plan.name, "value": mean, "low": low, "high": high,
-                 "seeds": len(values)}
-            )  # fmt: skip
+            low = None if low is None else max(0.0, low)  # none of them is below zero
+            plain = name.replace("_", " ")
+            lines.append({"number": plain, "step": step, "value": mean, "low": low, "high": high, "seeds": len(values)})
+            if np.isfinite(mean):
+                bars.append(Bar(name=step, value=mean, low=low, high=high))
+        charts.append(BarChart(title=plain.capitalize(), y=plain, bars=tuple(bars), percent=False))
     about = (
         "Of the features of the target's pictures, each of length one. Sparsity: share of numbers below 1e-5. "
         "Intra class: mean distance of two pictures of a class. Redundancy: mean |correlation| of two features. Coding "
         "length: nats that a picture takes. Intervals are over seeds alone."
     )
-    return Section(title="Features on the target", about=about, table=tuple(lines))
+    return Section(title="Features on the target", about=about, charts=tuple(charts), table=tuple(lines))
 
 
 def _reference() -> Section:
@@ -246,7 +250,7 @@ def _reference() -> Section:
 
 
 def _notes(ladder: Ladder) -> tuple[str, ...]:
-    notes = [f"not asked: {note}" for note in ladder.notes]
+    notes = list(ladder.notes)
     if ladder.unmatched:
         shown = ", ".join(ladder.unmatched[:12]) + (" …" if len(ladder.unmatched) > 12 else "")
         notes.append(

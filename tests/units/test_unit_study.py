@@ -1,0 +1,94 @@
+"""The study of a layer's units, from pictures to the page.
+
+What could silently be wrong: units, latents or pictures that are shown under another's name, areas of pictures that
+were searched, and an autoencoder of other features that is taken for this one's.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from torchmultiverse.analyze import RunOptions
+from torchmultiverse.errors import DatasetError
+from torchmultiverse.features import features_of
+from torchmultiverse.models import ModelInfo, Preprocess
+from torchmultiverse.models.modules import ModuleClassifier
+from torchmultiverse.models.torch_tools import weights_hash
+from torchmultiverse.report import load_record, write_report
+from torchmultiverse.store import ImageList
+from torchmultiverse.train import AutoencoderTraining
+from torchmultiverse.units import Expression, UnitOptions, concepts_of, study_units
+
+torch = pytest.importorskip("torch")
+QUIET = RunOptions(quiet=True)
+COLOURS = {"red": (200, 30, 30), "green": (30, 180, 40), "blue": (40, 40, 210)}
+OPTIONS = UnitOptions(
+    layer="1", permutations=40, latents=2, directions=2, autoencoder=AutoencoderTraining(active=2, steps=20)
+)
+
+
+def _means() -> ModuleClassifier:
+    """Units 0 to 2 of layer ``1`` are the mean red, green and blue."""
+    module = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(3, 1))
+    with torch.no_grad():
+        module[2].weight[:], module[2].bias[:] = 1, 0
+    info = ModelInfo("means", "classifier", Preprocess((16, 16), "squash"), weights_sha256=weights_hash(module))
+    return ModuleClassifier(module, info, ["a"])
+
+
+@pytest.fixture(scope="module")
+def pictures() -> ImageList:
+    """Of one colour each, and of a size that no unit sees."""
+    rng = np.random.default_rng(0)
+    images, rows = [], []
+    for number in range(150):
+        name = list(COLOURS)[number % 3]
+        pixels = np.clip(np.array(COLOURS[name]) + rng.normal(0, 15, (16, 16, 3)), 0, 255).astype(np.uint8)
+        images.append(Image.fromarray(pixels))
+        rows.append({"label": name, "size": ("small", "large")[int(rng.integers(2))], "angle": float(number)})
+    return ImageList(images, rows, name="colours")
+
+
+def test_units_are_told_by_what_they_detect(pictures: ImageList, tmp_path: Path) -> None:
+    study, lines = study_units(_means(), pictures, OPTIONS, QUIET, tmp_path)
+    neurons = {line["unit"]: line for line in lines if line["kind"] == "neurons"}
+    assert [neurons[k]["detects"] for k in range(3)] == ["label red", "label green", "label blue"]
+    assert all(neurons[k]["AUROC"] == 1 and neurons[k]["explained"] == "yes" for k in range(3))
+    assert {line["kind"] for line in lines} == {"neurons", "random directions", "sparse latents"}
+    assert study.headline.startswith("3 of 3 units of 1 detect a value")
+    assert neurons[0]["pictures"] < 50  # those of the half that was not searched
+    shown = study.sections[-1].pictures
+    assert {row.label.split(": ")[1] for row in shown} == {"label red", "label green", "label blue"}
+    for row in shown:
+        colour = row.label.split()[-1]
+        with Image.open(io.BytesIO(row.samples[0].data)) as image:
+            assert np.abs(np.asarray(image.convert("RGB")).mean((0, 1)) - COLOURS[colour]).max() < 30
+    study.save(tmp_path)
+    page = write_report(load_record(tmp_path)[0], tmp_path).read_text()
+    assert "label green" in page
+    assert "random directions" in page
+
+
+def test_an_autoencoder_is_kept_for_its_features_alone(pictures: ImageList, tmp_path: Path) -> None:
+    first = study_units(_means(), pictures, OPTIONS, QUIET, tmp_path)[1]
+    kept = (tmp_path / "autoencoder" / "autoencoder.pt").read_bytes()
+    assert study_units(_means(), pictures, OPTIONS, QUIET, tmp_path)[1] == first
+    assert (tmp_path / "autoencoder" / "autoencoder.pt").read_bytes() == kept
+    study_units(_means(), pictures, replace(OPTIONS, limit=100), QUIET, tmp_path)
+    assert (tmp_path / "autoencoder" / "autoencoder.pt").read_bytes() != kept
+
+
+def test_numbers_become_ranges(pictures: ImageList) -> None:
+    features = features_of(_means(), pictures, ["1"], quiet=True)
+    concepts = concepts_of(features, ["angle"])
+    assert len(concepts.names["angle"]) == 8
+    first = concepts.members(Expression(("angle", concepts.names["angle"][0])))
+    assert (features.columns["angle"][first] < 19).all()
+    with pytest.raises(DatasetError, match=r"no column 'angel'.* 'angle'"):
+        concepts_of(features, ["angel"])
