@@ -1,6 +1,6 @@
 """How long the probes of concept levels take: 5 levels × 8 numbers of shots × 5 seeds, 20,000 features of 768 numbers.
 
-    python benchmarks/speed/concepts.py [--classes 50] [--pictures 20000] [--width 768] [--protocol lbfgs]
+    python benchmarks/speed/concepts.py [--classes 50] [--pictures 20000] [--width 768] [--solver lbfgs]
 
 Features are drawn: each class is a direction that fades with its distance from what was seen, over noise whose spectrum
 falls as that of real features does. Every level has so many classes. The bar is 300 s on two cores.
@@ -56,10 +56,10 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=768)
     parser.add_argument("--levels", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--protocol", choices=("lbfgs", "sgd"), default="lbfgs")
+    parser.add_argument("--solver", choices=("lbfgs", "sgd"), default="lbfgs")
     arguments = parser.parse_args()
     features, data = drawn(arguments.levels, arguments.classes, arguments.pictures, arguments.width)
-    protocol = ProbeProtocol(arguments.protocol, seeds=arguments.seeds)
+    protocol = ProbeProtocol(arguments.solver, seeds=arguments.seeds)
     most = min(most_shots(pictures, protocol) for pictures in data.pictures.values())
     shots = [*[count for count in SHOTS if count <= most], ALL][-8:]
     begun = time.perf_counter()
@@ -73,7 +73,7 @@ def main() -> None:
     converged = np.mean([one.probed.converged for one in found.scores])
     print(f"{probes} probes in {seconds:.1f} s, {seconds / probes:.2f} s each; {100 * converged:.0f} % converged")
     bar = 300
-    if arguments.protocol == "lbfgs":
+    if arguments.solver == "lbfgs":
         print(f"under {bar} s: {'yes' if seconds < bar else 'NO'}")
 
 

@@ -85,7 +85,7 @@ class Probes:
         str, typer.Option(help="Pictures of each class that are learnt from; what classes do not have is left out.")
     ] = "1,2,4,8,16,32,64,128,all"
     seeds: Annotated[int, typer.Option(min=1, help="Draws of validation pictures and shots.")] = 5
-    protocol: Annotated[
+    solver: Annotated[
         Literal["lbfgs", "sgd"],
         typer.Option(help="lbfgs: penalty chosen on 20 %. sgd: as in the source, slower: 30 trials of 100 epochs."),
     ] = "lbfgs"
@@ -162,7 +162,7 @@ def concepts(
     options = ConceptOptions(
         classes=classes.options(),
         shots=_shots(probes.shots),
-        protocol=ProbeProtocol(probes.protocol, probes.validation, probes.seeds, seed),
+        protocol=ProbeProtocol(probes.solver, probes.validation, probes.seeds, seed),
         layers=probes.layer, group=probes.group, equal=probes.equal, factors=probes.factor, baseline=probes.baseline,
         appearance=probes.appearance,
     )  # fmt: skip

@@ -241,8 +241,10 @@ def _sizes(found: int, levels: int | None, per_level: int | None, dropped: Seque
     """Return how many levels there are, and how many classes each has."""
     if levels is None:
         levels = min(5, max(1, found // (per_level or _EASY)))
+    if levels < 1:
+        raise DatasetError(f"{levels} levels; one at least is right")
     size = found // levels if per_level is None else per_level
-    if size < 2 or levels < 1 or levels * size > found:
+    if size < 2 or levels * size > found:
         few = sum(one.reason == "above a seen class" for one in dropped)
         more = f"; {few} more are above a seen class, which would be nothing new" if few else ""
         wanted = f"{levels} levels of {max(size, 2)}"

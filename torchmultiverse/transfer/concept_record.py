@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from torchmultiverse.documents import EncodedImage
 from torchmultiverse.images import thumbnail
@@ -110,8 +111,9 @@ def headline(results: ConceptResults) -> str:
 def costs_more(cost: AppearanceCost) -> str:
     """Return which costs more, meaning or appearance, in a sentence with its intervals."""
     there = f"{_points(cost.more, signed=False)} points"
+    word = cost.factor.replace("_", " ")
     values = (
-        f"the farthest classes cost {_points(cost.meaning)} points, a {cost.factor.replace('_', ' ')} that was not learnt "
+        f"the farthest classes cost {_points(cost.meaning)} points, a {word} that was not learnt "
         f"{_points(cost.appearance)}"
     )
     if cost.more.low > 0:
@@ -197,19 +199,21 @@ def _few(results: ConceptResults) -> Iterator[Section]:
             series=tuple(
                 Series(
                     name=name, dashed=name == SEEN,
-                    points=tuple(Point(x=at[name][count], y=results.score(model, name, count).accuracy) for count in shots),
+                    points=tuple(
+                        Point(x=at[name][count], y=results.score(model, name, count).accuracy) for count in shots
+                    ),
                 )
                 for name in levels
             ),
         )
         for model in results.models
     )  # fmt: skip
-    table = tuple(
-        {"model": model, "level": name, "chance %": whole[name].chance}
-        | {f"{count or 'all'} %": results.score(model, name, count).accuracy for count in shots}
-        for model in results.models
-        for name in levels
-    )
+    table = []
+    for model in results.models:
+        for name in levels:
+            line: dict[str, Cell] = {"model": model, "level": name, "chance %": whole[name].chance}
+            line |= {f"{count or 'all'} %": results.score(model, name, count).accuracy for count in shots}
+            table.append(line)
     protocol = results.options.protocol
     told = {
         "shots": "Few-shot probes are chosen on as many pictures as they learn from.",
@@ -223,13 +227,13 @@ def _few(results: ConceptResults) -> Iterator[Section]:
             f"The same by how many pictures of each class are learnt from, drawn {protocol.seeds} times. {told} "
             "Intervals, settings and spread over draws are under 'All probes'."
         ),
-        charts=charts, table=table,
+        charts=charts, table=tuple(table),
     )  # fmt: skip
 
 
 def _all_probes(results: ConceptResults) -> Section:
     """Return every accuracy with its interval, its spread, and how it was made."""
-    table = tuple(
+    table: tuple[dict[str, Cell], ...] = tuple(
         {
             "model": one.model, "level": one.level,
             "pictures of each class": "all" if one.shots == ALL else str(one.shots),
@@ -303,7 +307,7 @@ def _appearance(results: ConceptResults) -> Iterator[Section]:
             "farthest classes %": one.last.value,
             "meaning costs %": one.meaning.value, "appearance costs %": one.appearance.value,
             "meaning minus appearance %": one.more.value, "low %": one.more.low, "high %": one.more.high,
-            "learnt": _some(one.near), "not learnt": _some(one.far),
+            "not learnt": _some(one.far),
         }
         for one in results.costs
     )  # fmt: skip
@@ -314,11 +318,11 @@ def _appearance(results: ConceptResults) -> Iterator[Section]:
             bar
             for one in mine
             for bar in (
-                _bar(one.factor, one.appearance, "appearance"),
-                _bar(f"farthest classes ({one.factor})", one.meaning, "meaning"),
+                _bar(one.factor.replace("_", " "), one.appearance, "appearance"),
+                _bar("farthest classes", one.meaning, "meaning"),
             )
         ]
-        charts.append(BarChart(title=f"{model}: what is lost", y="accuracy lost", bars=tuple(bars)))
+        charts.append(BarChart(title=f"{model}: what is lost", y="points", bars=tuple(bars)))
     said = " ".join(costs_more(one) for one in [costliest(results, results.baseline)] if one is not None)
     yield Section(
         title="What costs more, meaning or appearance?",
@@ -335,54 +339,60 @@ def _bar(name: str, one: Share, group: str) -> Bar:
     return Bar(name=name, value=one.value, low=one.low, high=one.high, group=group)
 
 
-def _some(levels: Sequence[str], most: int = 6) -> str:
+def _some(levels: Sequence[str], most: int = 4) -> str:
     return ", ".join(levels[:most]) + (f", … ({len(levels)})" if len(levels) > most else "")
 
 
 def _by_factor(results: ConceptResults) -> Iterator[Section]:
     """Yield accuracy by level and level of each factor, of the baseline as a chart and of all models as a table."""
-    data, most = results.data, results.most
-    intervals = Intervals(results.options.protocol.seed)
+    data = results.data
     charts: list[Heatmap] = []
     table: list[dict[str, Cell]] = []
+    names = [level.name for level in data.levels.every]
     for factor in data.factors:
         column = data.columns[factor]
         values, codes = np.unique(column if column.dtype.kind in "iufb" else column.astype(str), return_inverse=True)
         words = level_words(factor, values.tolist())
-        names = [level.name for level in data.levels.every]
-        grid: dict[tuple[str, str, int], float] = {}
         for model in results.models:
-            for name in names:
-                pictures = data.pictures[name]
-                tested = pictures.rows[pictures.test]
-                probed = results.score(model, name, most).probed
-                for k, word in enumerate(words):
-                    here = codes[tested] == k
-                    if not here.any():
-                        continue
-                    right, of = probed.correct[here], pictures.codes[pictures.test][here]
-                    low, high = class_interval(right, of, None, intervals.of_mean)
-                    grid[model, name, k] = float(right.mean())
-                    table.append(
-                        {
-                            "model": model, "factor": factor, "value": word, "level": name,
-                            "accuracy %": grid[model, name, k], "low %": low, "high %": high,
-                            "pictures": int(here.sum()),
-                        }
-                    )  # fmt: skip
-        kept = [k for k in range(len(words)) if any((results.baseline, name, k) in grid for name in names)]
-        if kept:
-            cells = tuple(tuple(grid.get((results.baseline, name, k)) for name in names) for k in kept)
-            charts.append(Heatmap(title=factor, rows=tuple(words[k] for k in kept), columns=tuple(names), values=cells))
+            lines = [line for k, word in enumerate(words) if (line := _factor_line(results, model, codes == k, word))]
+            table += [{"model": model, "factor": factor, **line} for line in lines]
+            if model == results.baseline and lines:
+                charts.append(
+                    Heatmap(
+                        title=factor.replace("_", " "), rows=tuple(str(line["value"]) for line in lines),
+                        columns=tuple(names), values=tuple(tuple(line[f"{n} %"] for n in names) for line in lines),
+                    )
+                )  # fmt: skip
     if charts:
         yield Section(
             title="By factor",
             about=(
-                f"Accuracy of {results.baseline} on the test pictures that show each value of a factor, by level; all "
-                "models are in the table. Intervals are over classes."
+                f"Accuracy on the test pictures that show each value of a factor, by level: of {results.baseline} in "
+                "colours, of all models in the table. Intervals are over classes, one for each level."
             ),
             charts=tuple(charts), table=tuple(table),
         )  # fmt: skip
+
+
+def _factor_line(results: ConceptResults, model: str, shown: NDArray[np.bool_], word: str) -> dict[str, Cell]:
+    """Return the accuracy on pictures that show one value of a factor, by level; empty where no test picture does."""
+    data, intervals = results.data, Intervals(results.options.protocol.seed)
+    line: dict[str, Cell] = {"value": word}
+    ends, count = [], 0
+    for level in data.levels.every:
+        pictures = data.pictures[level.name]
+        here = shown[pictures.rows[pictures.test]]
+        if not here.any():
+            line[f"{level.name} %"] = None
+            ends.append("–")
+            continue
+        probed = results.score(model, level.name, results.most).probed
+        right = probed.correct[here]
+        low, high = class_interval(right, pictures.codes[pictures.test][here], None, intervals.of_mean)
+        line[f"{level.name} %"] = float(right.mean())
+        ends.append(f"{100 * low:.0f}–{100 * high:.0f}")
+        count += int(here.sum())
+    return line | {"95 %": "  ".join(ends), "pictures": count} if count else {}
 
 
 def _classes(levels: ConceptLevels) -> Section:
