@@ -40,9 +40,13 @@ KINDS = (EncoderTraining, ClipTraining, FineTuning, ClassifierTraining, Diffusio
         ("keep=none", "keep", ()),
         ("head=64-32", "head", (64, 32)),
         ("head=64,32", "head", (64, 32)),
+        ("head=none", "head", ()),
+        ("crops=1+8", "crops", (1, 8)),
+        ("local_scale=0.05+0.2", "local_scale", (0.05, 0.2)),
         ("augment=crop+flip", "augment", ("crop", "flip")),
         ("augment=crop, flip", "augment", ("crop", "flip")),
         ("augment=none", "augment", ()),
+        ("augment=fourier+crop", "augment", ("amplitude", "phase", "frequency", "mixture", "crop")),
         ("learning_rate=0.3", "learning_rate", 0.3),
         ("learning_rate=1e-4", "learning_rate", 1e-4),
         (" epochs = 7 ", "epochs", 7),
@@ -73,7 +77,9 @@ def test_other_kinds_are_read_in_the_same_way() -> None:
         ("epochs=-1", "'-1' is no value of epochs, such as 20: input should be greater than or equal to 0"),
         ("keep=0,x", "'0,x' is no value of keep, such as 0,5,20"),
         ("keep=0..5..0", r"'0\.\.5\.\.0' is no value of keep"),
-        ("head=none", r"'\(\)' is no value of head, such as 256,256,128"),
+        ("local_scale=0.2+0.05", r"local_scale, such as 0.05,0.25: .*the smallest fraction comes first"),
+        ("local_scale=0.2", "local_scale, such as 0.05,0.25"),
+        ("crops=1+2+3", "crops, such as"),
         ("method=simcrl", r"no method 'simcrl'.*'simclr'"),
         ("augment=crop,colour", r"no augment 'colour'.*'color'"),
         ("optimizer=lasr", r"no optimizer 'lasr'.*lars"),
@@ -126,3 +132,15 @@ def test_options_of_every_training_mean_its_defaults(kind: type[Any]) -> None:
     options = option_sets(command)
     options(**{name: option.default for name, option in inspect.signature(options).parameters.items()})
     assert found == [kind()]
+
+
+def test_a_setting_that_is_nothing_by_default_can_be_left_out_of_a_command(tmp_path: Path) -> None:
+    """A default of nothing is no text: "None" is no number, and the command would refuse its own default."""
+    from torchmultiverse.cli.options import _training, _training_options
+
+    options = {parameter.name: parameter.default for parameter in _training_options(EncoderTraining)}
+    assert options["scale"] is None
+    assert _training(EncoderTraining, {**options, "seed": 0}) == EncoderTraining()
+    assert _training(EncoderTraining, {**options, "scale": "0.4", "crops": "1+8"}) == EncoderTraining(
+        scale=0.4, crops=(1, 8)
+    )

@@ -70,6 +70,9 @@ def test_rows_of_a_dataset_make_a_ladder_with_each_group_left_out(tmp_path: Path
     assert (step.before, step.after) == ("narrow", "poses")
     ends = [target_accuracy(found, name).value for name in ("poses", "narrow")]
     assert step.estimate.value == pytest.approx(ends[0] - ends[1])
+    narrow = LadderOptions(steps=("narrow", "poses", "full"), seeds=1, narrow=0.1, budget=24, unseen=2)
+    with pytest.raises(DatasetError, match=r"step 'narrow' has \d .* With --narrow 0\.\d+ held factors keep"):
+        climb(source, target, tmp_path, QUICK, narrow, QUIET)
     assert "Which factor's widening pays" in [section.title for section in ladder_study(found).sections]
 
 

@@ -42,6 +42,7 @@ from .misalignment import TrainedRecipe as TrainedRecipe
 from .misalignment import TrainingRecipe as TrainingRecipe
 from .misalignment import measure_misalignment as measure_misalignment
 from .misalignment import parse_recipe as parse_recipe
+from .neighbours import nearest_rows as nearest_rows
 from .object_removal import ObjectRemoval as ObjectRemoval
 from .options import RunOptions as RunOptions
 from .probes import PROBES as PROBES
@@ -109,6 +110,7 @@ __all__ = [
     "load_conditioned_decoder",
     "measure_memorization",
     "measure_misalignment",
+    "nearest_rows",
     "parse_recipe",
     "parse_vary",
     "probe_corruptions",

@@ -35,6 +35,8 @@ from torchmultiverse.cli import (  # noqa: F401  (each puts its commands into th
     specs,
     train,
     training_studies,
+    transfer,
+    trust,
     units,
 )
 from torchmultiverse.cli.groups import app, command_of

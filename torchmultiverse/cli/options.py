@@ -332,6 +332,8 @@ def _training_options(kind: type[TrainingSettings]) -> list[inspect.Parameter]:
             given |= {"min": bounds.get("ge"), "max": bounds.get("le")}
         elif isinstance(default, dict):
             as_type, default = list[str] | None, None
+        elif default is None:
+            as_type = str | None
         else:
             default = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
             default = "none" if default == "None" else default  # as values are written

@@ -46,7 +46,11 @@ _HELD_OUT = (
 
 
 @train_group.command(
-    "ssl", epilog=examples("torchmultiverse train ssl data/animals --method vicreg --epochs 50 --out encoder")
+    "ssl",
+    epilog=examples(
+        "torchmultiverse train ssl data/animals --method vicreg --epochs 50 --out encoder",
+        "torchmultiverse train ssl data/animals --method trex --head 2048-256 --unseen 10 --out encoder",
+    ),
 )
 @loggable
 @option_sets
@@ -57,6 +61,13 @@ def ssl(
     label: Label = None,
     splits: SplitsFile = None,
     of: Annotated[Literal["A", "B"], typer.Option(help="With --splits: the model that sees A, or B.")] = "A",
+    unseen: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Class of --label that training does not see, may be repeated; or a number: so many, drawn by --seed. "
+            "'analyze transfer' asks for them."
+        ),
+    ] = None,
 ) -> None:
     """Train an encoder with a projector, self-supervised or supervised; it is loaded as ssl:FOLDER."""
     from torchmultiverse.analyze import HeldOutSplits
@@ -66,10 +77,15 @@ def ssl(
     pictures = open_images(data)
     divided = None if splits is None else HeldOutSplits.load_for(splits, pictures)
     rows = None if divided is None else divided.seen_by(of)
-    folder = train_encoder(pictures, out, training, label, rows)
+    folder = train_encoder(pictures, out, training, label, rows, unseen=_classes(unseen))
     if divided is not None:  # so that what it memorized can be asked for without saying again what it saw
         (divided if of == "A" else divided.exchanged()).save(folder / "sets.json")
     place("encoder", f"ssl:{folder}")
+
+
+def _classes(named: list[str] | None) -> list[str] | int:
+    """Return names of classes, or the one number that was given in their place."""
+    return int(named[0]) if named and len(named) == 1 and named[0].isdecimal() else named or []
 
 
 @train_group.command("clip", epilog=examples("torchmultiverse train clip data/spar --steps 480 --out model"))

@@ -217,14 +217,14 @@ def _all_changes(asked: Sequence[Question], mean_of: Sequence[Question], models:
 def _ordered(asked: Sequence[Question]) -> list[Question]:
     """Return questions in the order of the published tables, others after them."""
     place = {name: number for number, name in enumerate(PUBLISHED)}
-    return sorted(asked, key=lambda one: place.get(one.benchmark, len(place)))
+    return sorted(asked, key=lambda one: place.get(one.benchmark.partition(", shared")[0], len(place)))
 
 
 def _accuracies(scores: Sequence[Score], blind: Mapping[tuple[str, str], Score | None]) -> Section:
     table: list[dict[str, Cell]] = []
     for one in scores:
         other = blind.get((one.benchmark, one.model))
-        undecided = "winoground" not in one.benchmark.lower()
+        undecided = not one.metric.startswith("winoground")
         table.append({
             "set": one.benchmark, "model": one.model, "accuracy %": one.accuracy, "low %": one.low, "high %": one.high,
             "chance %": one.chance, "mean over rows %": one.micro,
@@ -296,7 +296,7 @@ def _levels(asked: Sequence[Question], models: Sequence[str]) -> list[Section]:
             table=tuple(level_table(one, models)),
         )
         for one in asked
-        if one.macro is not None
+        if one.macro is not None and not one.shared
     ]
 
 
@@ -341,7 +341,7 @@ def _published(benchmarks: set[str]) -> list[Section]:
     """Return the published tables that ask what was asked here."""
     sections = []
     for table in tables("compositions"):
-        rows = [row for row in table["rows"] if row["benchmark"].partition(", shared")[0] in benchmarks]
+        rows = [row for row in table["rows"] if row["benchmark"] in benchmarks]
         if rows:
             lines = tuple(
                 {

@@ -39,12 +39,14 @@ class Question:
         view: of the result.
         line: of the leaderboard.
         macro: of which levels the mean is the benchmark's number; ``None`` for the mean over rows.
+        shared: only those levels that training data have too.
     """
 
     benchmark: str
     view: RowView
     line: LeaderboardRow
     macro: Macro | None
+    shared: bool = False
 
     def rows(self, model: str) -> Rows | None:
         """Return the outcomes of a model; ``None`` where it was not asked."""
@@ -60,7 +62,10 @@ class Question:
                 return None
             named = np.array(factors[self.macro.column].to_pylist(), object)[rows.index].astype(str).astype(object)
             names, codes, counts = np.unique(named, return_inverse=True, return_counts=True)
-            enough = (counts >= self.macro.least) & ~np.isin(names.astype(str), self.macro.leave_out)
+            enough = np.array([
+                self.macro.counts(name, count) and (not self.shared or self.macro.is_shared(name))
+                for name, count in zip(names.tolist(), counts.tolist(), strict=True)
+            ], bool)  # fmt: skip
             levels, keep = named, enough[codes]
         clusters = self.view.cluster_words(rows, self.benchmark)
         return LevelPart(values[keep], levels[keep], clusters[keep]) if keep.any() else None
@@ -140,6 +145,8 @@ def questions(result: Result, name: str | None = None) -> list[Question]:
         plain = len(lines) == 1 or not winoground
         title = name if len(lines) == 1 else f"{name}, {line.title if plain else way}"
         called.append(Question(title, view, line, macro))
+        if macro is not None and macro.shared:
+            called.append(Question(f"{title}, shared with {macro.shared_with}", view, line, macro, shared=True))
     return called
 
 
@@ -168,6 +175,8 @@ def score_of(question: Question, model: str, intervals: Intervals) -> Score | No
     clusters = len(np.unique(rows.clusters))
     ties = float(((rows.correct > 0) & (rows.correct < 1)).mean())
     part = None if question.macro is None else question.part(rows.correct, rows)
+    if part is None and question.shared:
+        return None
     if part is None:
         low, high, _ = intervals.of_mean(rows.correct, rows.clusters if rows.clustered else None)
         accuracy, levels = micro, 0
@@ -188,6 +197,8 @@ def change_of(question: Question, before: str, after: str) -> Change | None:
     one, two = both
     difference = two.correct - one.correct
     part = None if question.macro is None else question.part(difference, one)
+    if part is None and question.shared:
+        return None
     if part is None:
         _, clusters = np.unique(one.clusters, return_inverse=True)
         found = paired_interval(difference, clusters if one.clustered else None)

@@ -41,11 +41,24 @@ class Macro(StrictModel):
         column: of the levels.
         least: levels of fewer rows are left out.
         leave_out: levels that are left out, such as relations that hold both ways.
+        shared: levels, or the two words of levels such as ``red_white``, whose mean is told apart as well: those that
+            training data have too.
+        shared_with: what the training data are called.
     """
 
     column: str
     least: int = 1
     leave_out: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
+    shared_with: str = ""
+
+    def counts(self, level: str, rows: int) -> bool:
+        """Return whether a level of so many rows counts."""
+        return rows >= self.least and level not in self.leave_out
+
+    def is_shared(self, level: str) -> bool:
+        """Return whether training data have a level too."""
+        return level in self.shared or {*level.split("_")} <= {*self.shared}
 
 
 class Protocol(StrictModel):

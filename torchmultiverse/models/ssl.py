@@ -26,19 +26,24 @@ if TYPE_CHECKING:
 ENCODER_CONFIG = "config.json"
 
 
-def network(trunk: torch.nn.Module, width: int, widths: Sequence[int], prefix: int = 0) -> torch.nn.Module:
+def network(
+    trunk: torch.nn.Module, width: int, widths: Sequence[int], prefix: int = 0, spherical: bool = False
+) -> torch.nn.Module:
     """Return a module with ``trunk`` and ``head``, which gives the trunk's vectors.
 
-    The head has blocks 1 to L: Linear, BatchNorm and ReLU, and in the end Linear without bias. With a prefix it begins
-    with ``split``, which gives what is behind the prefix; ``split.prefix`` gives the prefix.
+    The head has blocks 1 to L: Linear, BatchNorm and ReLU, and in the end Linear without bias; without widths it hands
+    the vectors on. With a prefix it begins with ``split``, which gives what is behind the prefix; ``split.prefix``
+    gives the prefix.
 
     Args:
         trunk: pictures, or anything, to (N, D).
         width: D.
         widths: of the head's blocks.
         prefix: first numbers of the trunk's vectors that the head does not see.
+        spherical: GELU in place of ReLU, and vectors of length 1 at the head's entry and end, as cosine losses want.
 
-    Source: F. Bordes et al., *Guillotine regularization*, TMLR 2023, section 4.
+    Source: F. Bordes et al., *Guillotine regularization*, TMLR 2023, section 4; M. B. Sarıyıldız et al., *No reason for
+    no supervision*, ICLR 2023, section 3.
     """
     import torch
 
@@ -57,9 +62,14 @@ def network(trunk: torch.nn.Module, width: int, widths: Sequence[int], prefix: i
         head.add_module("split", Split())
         width -= prefix
     for number, wide in enumerate(widths, 1):
-        block: torch.nn.Module = torch.nn.Linear(width, wide, bias=False)
-        if number < len(widths):
-            block = torch.nn.Sequential(torch.nn.Linear(width, wide), torch.nn.BatchNorm1d(wide), torch.nn.ReLU())
+        last = number == len(widths)
+        block: torch.nn.Module = torch.nn.Linear(width, wide, bias=not last)
+        if spherical:
+            block = _spherical(width, wide, enters=number == 1, leaves=last)
+        if not last:
+            block = torch.nn.Sequential(
+                block, torch.nn.BatchNorm1d(wide), torch.nn.GELU() if spherical else torch.nn.ReLU()
+            )
         head.add_module(str(number), block)
         width = wide
 
@@ -74,6 +84,23 @@ def network(trunk: torch.nn.Module, width: int, widths: Sequence[int], prefix: i
             return out
 
     return Network()
+
+
+def _spherical(width: int, wide: int, enters: bool, leaves: bool) -> torch.nn.Module:
+    """Return a linear layer whose vectors are brought to length 1 before it, behind it (then without bias), or not."""
+    import torch
+
+    unit = torch.nn.functional.normalize
+
+    class SphericalLinear(torch.nn.Linear):
+        @override
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            made = super().forward(unit(x, dim=1) if enters else x)
+            return unit(made, dim=1) if leaves else made
+
+    layer = SphericalLinear(width, wide, bias=not leaves)
+    torch.nn.init.trunc_normal_(layer.weight, std=0.02)
+    return layer
 
 
 def build_encoder(config: Mapping[str, Any]) -> torch.nn.Module:
@@ -95,7 +122,8 @@ def build_encoder(config: Mapping[str, Any]) -> torch.nn.Module:
             f"ddm_prefix={prefix} leaves nothing of the {width} numbers of {name}; the source takes a sixteenth, "
             f"here {max(1, width // 16)}"
         )
-    return network(trunk, width, [int(wide) for wide in config["head"]], prefix)
+    spherical = str(config.get("method", "")).startswith("trex")
+    return network(trunk, width, [int(wide) for wide in config["head"]], prefix, spherical)
 
 
 class SslEncoder(ModuleEncoder):

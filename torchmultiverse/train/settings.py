@@ -13,17 +13,24 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from torchmultiverse.errors import DatasetError, ModelError, nearest
 from torchmultiverse.json_text import read_json
 
-Method = Literal["simclr", "byol", "vicreg", "barlow", "dino", "msn", "pmsn", "supervised"]
-Augmentation = Literal["crop", "flip", "color", "gray", "blur", "solarize"]
+Method = Literal["simclr", "byol", "vicreg", "barlow", "dino", "msn", "pmsn", "supervised", "trex", "trex-ocm"]
+Augmentation = Literal[
+    "crop", "flip", "color", "gray", "blur", "solarize", "amplitude", "phase", "frequency", "mixture"
+]
 Optimizer = Literal["adamw", "lars", "sgd"]
 RateSchedule = Literal["cosine", "triangle", "constant"]
 METHODS: tuple[Method, ...] = get_args(Method)
 AUGMENTATIONS: tuple[Augmentation, ...] = get_args(Augmentation)
+IMAGE_AUGMENTATIONS, FOURIER = AUGMENTATIONS[:6], AUGMENTATIONS[6:]
+COSINE: tuple[Method, ...] = ("trex", "trex-ocm")
+"""Methods whose classes are directions, with multi-crop and a projector of their own."""
+SUPERVISED: tuple[Method, ...] = ("supervised", *COSINE)
+"""Methods that learn a column of classes."""
 OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
 Captions = Literal["original", "alternate", "both"]
 
@@ -72,15 +79,21 @@ class EncoderTraining(TrainingSettings):
         method: one of `METHODS`.
         backbone: model of timm.
         size: side of the input in pixels.
-        head: widths of the projector.
+        head: widths of the projector, the last without anything behind it; none for no projector.
         epochs, batch_size: times that each image is seen, and images per step.
         learning_rate: the highest of the optimizer.
         schedule: of the rate: ``cosine`` after a warm-up of a tenth, ``triangle`` (up in a tenth, down to 0 in a line:
             one cycle of a cyclic rate), or ``constant``.
         weight_decay, weight_decay_end: of the optimizer at the first step, and after the last, a cosine between; by
             default it stays the same.
-        augment: of `AUGMENTATIONS`; what a method is made invariant to.
-        scale: smallest fraction of the area that a crop keeps.
+        augment: of `AUGMENTATIONS`; what a method is made invariant to. ``image`` stands for all of pictures,
+            ``fourier`` for all of the Fourier domain.
+        scale: smallest fraction of the area that a crop of the whole keeps; by default 0.2, with the methods of
+            `COSINE` 0.25.
+        crops: how many crops of the whole picture there are and how many small ones; by default two and none, with the
+            methods of `COSINE` one and eight.
+        local_size: side of the small crops in pixels; by default 3/7 of `size`, as 96 is of 224.
+        local_scale: smallest and largest fraction of the area that a small crop keeps.
         pairs: column whose levels pair images: the second view is of another image of the level; ``near:MODEL``: of
             one of the nearest by that model's features; "" for two views of one image.
         neighbours: how many of the nearest are taken, for ``near:MODEL``.
@@ -101,11 +114,14 @@ class EncoderTraining(TrainingSettings):
         seed: of everything that is random.
     """
 
-    method: Method = Field(default="simclr", description="simclr, byol, vicreg, barlow, dino, msn, pmsn or supervised.")
+    method: Method = Field(
+        default="simclr",
+        description="simclr, byol, vicreg, barlow, dino, msn, pmsn, supervised, trex or trex-ocm.",
+    )
     backbone: str = Field(default="resnet10t", description="Model of timm.")
     size: int = Field(default=64, ge=8, description="Side of the input in pixels.")
     head: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        default=(256, 256, 128), min_length=1, description="Widths of the projector."
+        default=(256, 256, 128), description="Widths of the projector; none for no projector."
     )
     epochs: int = Field(default=20, ge=0, description="Times that each image is seen.")
     batch_size: int = Field(default=128, ge=2, description="Images per step.")
@@ -116,10 +132,21 @@ class EncoderTraining(TrainingSettings):
         default=None, ge=0, description="Where a cosine takes the weight decay; none to let it be."
     )
     augment: tuple[Augmentation, ...] = Field(
-        default=AUGMENTATIONS,
-        description="What views differ in: of crop, flip, color, gray, blur, solarize; none for nothing.",
+        default=IMAGE_AUGMENTATIONS,
+        description="What views differ in: of crop, flip, color, gray, blur, solarize (all: image), and in the Fourier "
+        "domain of the first view amplitude, phase, frequency, mixture (all: fourier); none for nothing.",
     )
-    scale: float = Field(default=0.2, gt=0, le=1, description="Smallest fraction of the area of a crop.")
+    scale: float | None = Field(
+        default=None, gt=0, le=1, description="Smallest fraction of the area of a crop: 0.2, with trex 0.25."
+    )
+    crops: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        default=(), max_length=2,
+        description="Crops of the whole and small ones, as 2+6: 2+0, with trex 1+8.",
+    )  # fmt: skip
+    local_size: int | None = Field(default=None, ge=8, description="Side of small crops in pixels: 3/7 of the size.")
+    local_scale: tuple[Annotated[float, Field(gt=0, le=1)], Annotated[float, Field(gt=0, le=1)]] = Field(
+        default=(0.05, 0.25), description="Smallest and largest fraction of the area of a small crop, as 0.05+0.25."
+    )
     pairs: str = Field(
         default="",
         description="Column that pairs images: the second view is of another one of its level; near:MODEL for nearest "
@@ -154,6 +181,52 @@ class EncoderTraining(TrainingSettings):
         """Return the settings as plain data; without a domain nothing is said of domains."""
         plain = super().as_dict()
         return plain if self.ddm else {name: v for name, v in plain.items() if not name.startswith("ddm")}
+
+    @field_validator("augment", mode="before")
+    @classmethod
+    def _expanded(cls, value: Any) -> Any:
+        groups = {"image": IMAGE_AUGMENTATIONS, "fourier": FOURIER}
+        names = [value] if isinstance(value, str) else value
+        return tuple(dict.fromkeys(one for name in names for one in groups.get(name, (name,))))
+
+    @field_validator("local_scale")
+    @classmethod
+    def _rises(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] > value[1]:
+            raise ValueError("the smallest fraction comes first")
+        return value
+
+    @property
+    def views(self) -> tuple[int, int]:
+        """Crops of the whole picture, and small ones; those of the method where none are said.
+
+        Raises:
+            ModelError: no crop of the whole, or one view where the method compares views.
+        """
+        whole, *rest = self.crops or ((1, 8) if self.method in COSINE else (2, 0))
+        small = rest[0] if rest else 0
+        if not whole or (whole + small < 2 and self.method not in SUPERVISED):
+            least = "1" if self.method in SUPERVISED else "2, or 1+4: two views are compared"
+            raise ModelError(f"'{whole}+{small}' is no value of crops for {self.method}, which needs at least {least}")
+        if self.pairs and whole < 2:
+            raise ModelError(f"'{whole}+{small}' is no value of crops with pairs={self.pairs}, such as 2: the second "
+                             "crop of the whole is of the other image")  # fmt: skip
+        return whole, small
+
+    @property
+    def smallest(self) -> float:
+        """The smallest fraction of the area that a crop of the whole keeps."""
+        return self.scale if self.scale is not None else 0.25 if self.method in COSINE else 0.2
+
+    @property
+    def local_side(self) -> int:
+        """Side of the small crops in pixels."""
+        return self.local_size or max(8, round(self.size * 3 / 7))
+
+    def written(self) -> dict[str, Any]:
+        """Return the settings as plain data, what follows from the method filled in."""
+        filled = {"scale": self.smallest, "crops": list(self.views), "local_size": self.local_side}
+        return {**self.as_dict(), **filled}
 
 
 class ClipTraining(TrainingSettings):
@@ -369,6 +442,8 @@ def _value(annotation: Any, text: str) -> Any:
 def _example(settings: type[TrainingSettings], name: str) -> str:
     """Return the usual value of a setting as it is written."""
     usual = settings.model_fields[name].default
+    if usual is None:
+        return "24" if int in get_args(settings.model_fields[name].annotation) else "0.25"
     if isinstance(usual, tuple):
         return ",".join(map(str, usual)) or "0,5,20"
     return str(usual) if usual != "" else "character_name"

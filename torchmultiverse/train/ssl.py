@@ -1,4 +1,4 @@
-"""Trains encoders with a projector: SimCLR, BYOL, VICReg, Barlow Twins, DINO, MSN without masks, and supervised.
+"""Trains encoders with a projector: SimCLR, BYOL, VICReg, Barlow Twins, DINO, MSN without masks, supervised, t-ReX.
 
 Losses are those of the library ``lightly``. Everything that is random comes from a seed: first weights, order, and the
 crops and colours of each image in each epoch, so that a run that was interrupted and continued is the run that was
@@ -14,6 +14,7 @@ import copy
 import hashlib
 import json
 import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -29,37 +30,40 @@ from torchmultiverse.json_text import read_json
 from torchmultiverse.models import ENCODER_CONFIG, build_encoder
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.store import ImageSet, columns_of, manifest_hash, open_images
-from torchmultiverse.train.augment import AugmentedViews
+from torchmultiverse.train.augment import AugmentedViews, SmallCrops
 from torchmultiverse.train.ddm import DomainTerms, refuse_idle, terms_of
 from torchmultiverse.train.long_tail import long_tail_rows
 from torchmultiverse.train.loop import RUNNING, Loop, LoopSettings, Objective, Schedule, checkpoint_of, cosine, triangle
 from torchmultiverse.train.pairs import NEAR, neighbours_by
-from torchmultiverse.train.settings import METHODS, EncoderTraining
+from torchmultiverse.train.settings import COSINE, METHODS, SUPERVISED, EncoderTraining
 
 if TYPE_CHECKING:
     import torch
 
 
-class TwoViews(Protocol):
-    """Gives two views of each of some images."""
+class Views(Protocol):
+    """Gives views of each of some images."""
 
-    def __call__(self, rows: NDArray[np.int64], epoch: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return two tensors (N, …) on the CPU."""
+    def __call__(self, rows: NDArray[np.int64], epoch: int) -> tuple[torch.Tensor, ...]:
+        """Return tensors (N, …) on the CPU, one for each view, those of the whole image first."""
         ...
 
 
 class SelfSupervisedLoss:
     """The loss of a method with all that it needs beside the network: a predictor, a teacher, a classifier.
 
+    A method that compares two views takes the mean over all pairs of which one at least is of the whole image.
+
     Args:
         method: one of `METHODS`.
         module: with ``trunk`` and ``head``.
         width: of the head's output.
-        classes: for ``supervised``.
+        classes: for methods of `SUPERVISED`.
         options: of the loss.
+        whole: how many of the views are of the whole image: a teacher sees these alone.
 
     Raises:
-        ModelError: no such method or option, or ``supervised`` without classes.
+        ModelError: no such method or option, or a supervised one without classes.
         MissingExtra: lightly is not installed.
     """
 
@@ -70,25 +74,27 @@ class SelfSupervisedLoss:
         width: int,
         classes: int = 0,
         options: Mapping[str, Any] | None = None,
+        whole: int = 2,
     ) -> None:
         import torch
 
         if method not in METHODS:
             raise ModelError(f"no method '{method}'.{nearest(method, METHODS)}")
-        self.method, self.module, options = method, module, dict(options or {})
-        taught = method in ("byol", "dino", *_PROTOTYPES)
-        self.momentum = float(options.pop("momentum", 0.996)) if taught else 0.0
+        self.method, self.module, self.whole, options = method, module, whole, dict(options or {})
+        self.momentum = float(options.pop("momentum", _MOMENTUM[method])) if method in _MOMENTUM else 0.0
         prototypes = int(options.pop("prototypes", 256)) if method in _PROTOTYPES else 0
         self.extra: torch.nn.Module = torch.nn.Identity()
         self.teacher: torch.nn.Module | None = None
+        if method in SUPERVISED and classes < 2:
+            raise ModelError(f"{method} training needs labels of at least two classes")
+        if method in COSINE:
+            self.extra = _directions(method, width, classes, options)
         self.loss: Any = _loss_of(method, width, options)
         if method == "supervised":
-            if classes < 2:
-                raise ModelError("supervised training needs labels of at least two classes")
             self.extra = torch.nn.Sequential(
                 torch.nn.BatchNorm1d(width), torch.nn.ReLU(), torch.nn.Linear(width, classes)
             )
-        if taught:
+        if method in _MOMENTUM:
             self.teacher = copy.deepcopy(module)
             for parameter in self.teacher.parameters():
                 parameter.requires_grad_(False)
@@ -105,42 +111,74 @@ class SelfSupervisedLoss:
         parts = {"module": self.module, "extra": self.extra, "teacher": self.teacher, "loss": self.loss}
         return {name: part for name, part in parts.items() if part is not None}
 
-    def __call__(self, one: torch.Tensor, two: torch.Tensor, labels: torch.Tensor | None, epoch: int) -> torch.Tensor:
-        """Return the loss of two views, scalar."""
+    def __call__(self, views: Sequence[torch.Tensor], labels: torch.Tensor | None, epoch: int) -> torch.Tensor:
+        """Return the loss of views, scalar; labels are codes (N,)."""
         import torch
 
-        net: Any = self.module
-        if self.method == "supervised":
+        found = embed(self.module, views)
+        value: torch.Tensor
+        if self.method in SUPERVISED:
             assert labels is not None
-            both = self.extra(net.head(net.trunk(torch.cat([one, two]))))
-            value: torch.Tensor = self.loss(both, torch.cat([labels, labels]))
+            value = self.loss(self.extra(torch.cat(found)), labels.repeat(len(found)))
+            if self.method == "trex-ocm":  # after the logits: no picture is among its own neighbours
+                self._remember(views, labels)
             return value
-        first, second = net.head(net.trunk(torch.cat([one, two]))).chunk(2)
-        if self.teacher is None:
-            value = self.loss(first, second)
-            return value
-        teacher: Any = self.teacher
-        with torch.no_grad():
-            targets = teacher.head(teacher.trunk(torch.cat([one, two]))).chunk(2)
+        targets = self._targets(views)
         if self.method == "dino":
-            value = self.loss(list(targets), [first, second], epoch=epoch)
+            value = self.loss(targets, found, epoch=epoch)
             return value
-        if self.method in _PROTOTYPES:  # each view is told the cluster of the other
+        whole, count = range(self.whole), range(len(found))
+        if not targets:
+            pairs = [self.loss(found[i], found[j]) for i in whole for j in count if j > i]
+            value = pairs[0] if len(pairs) == 1 else torch.stack(pairs).mean()
+            return value
+        if self.method in _PROTOTYPES:  # each view is told the cluster of the others
             centres: Any = self.extra.weight
-            value = (self.loss(first, targets[1], centres) + self.loss(second, targets[0], centres)) / 2
+            told = [self.loss(found[j], targets[i], centres) for j in count for i in whole if i != j]
+            value = torch.stack(told).mean()
             return value
-        predicted = self.extra(torch.cat([first, second])).chunk(2)
+        predicted = self.extra(torch.cat(found)).chunk(len(found))
         # 2 − 2 cos in both directions; the library's loss is −cos.
-        value = 4 + 2 * (self.loss(predicted[0], targets[1]) + self.loss(predicted[1], targets[0]))
+        apart = [self.loss(predicted[j], targets[i]) for j in count for i in whole if i != j]
+        value = 4 + 4 / len(apart) * sum(apart)
         return value
 
+    def _targets(self, views: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Return what the teacher makes of the views of whole images; nothing where there is none."""
+        import torch
+
+        if self.teacher is None:
+            return []
+        with torch.no_grad():
+            return embed(self.teacher, views[: self.whole])
+
+    def _remember(self, views: Sequence[torch.Tensor], labels: torch.Tensor) -> None:
+        """Put what the teacher makes of whole images into the memory."""
+        import torch
+
+        memory: Any = self.extra
+        memory.remember(torch.cat(self._targets(views)), labels.repeat(self.whole))
+
+    def missing(self) -> list[int]:
+        """Return the classes that a memory which has been filled lacks; their logit is 0."""
+        memory: Any = self.extra
+        found: list[int] = memory.absent() if self.method == "trex-ocm" and memory.full else []
+        return found
+
     def follow(self, done: float) -> None:
-        """Let the teacher follow: an average whose momentum grows to 1 as training goes from 0 to 1."""
+        """Let the teacher follow: an average whose momentum grows to 1 as training goes from 0 to 1.
+
+        That of a memory keeps its momentum, which is smaller in the first steps: a short training would else remember
+        the untrained network.
+        """
         import torch
 
         if self.teacher is None:
             return
         momentum = 1 - (1 - self.momentum) * (math.cos(math.pi * done) + 1) / 2
+        if self.method == "trex-ocm":
+            times = int(self.extra.times)  # type: ignore[arg-type]
+            momentum = min(self.momentum, (1 + times) / (10 + times))
         with torch.no_grad():
             for mine, theirs in zip(self.teacher.parameters(), self.module.parameters(), strict=True):
                 mine.lerp_(theirs, 1 - momentum)
@@ -151,6 +189,38 @@ class SelfSupervisedLoss:
 _PROTOTYPES = ("msn", "pmsn")
 """Methods that give views to clusters: ``msn`` to equally large ones, ``pmsn`` to ones that follow a power law."""
 _SCHEDULES: Mapping[str, Schedule | None] = {"cosine": cosine(), "triangle": triangle(), "constant": None}
+_MOMENTUM = {"byol": 0.996, "dino": 0.996, "msn": 0.996, "pmsn": 0.996, "trex-ocm": 0.999}
+"""Of the teachers."""
+
+
+def embed(module: Any, views: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Return what the head makes of views, (N, D) each; views of one size that follow each other pass at once."""
+    import torch
+
+    found: list[torch.Tensor] = []
+    start = 0
+    for place in range(1, len(views) + 1):
+        if place == len(views) or views[place].shape[1:] != views[start].shape[1:]:
+            made = module.head(module.trunk(torch.cat(list(views[start:place]))))
+            found += made.split([len(view) for view in views[start:place]])
+            start = place
+    return found
+
+
+def _directions(method: str, width: int, classes: int, options: dict[str, Any]) -> torch.nn.Module:
+    """Return the directions of classes, and take their options out.
+
+    Raises:
+        ModelError: an option that they do not have.
+    """
+    from torchmultiverse.train.trex import MEMORY, TEMPERATURE, ClassMemory, ClassWeights
+
+    temperature = float(options.pop("temperature", TEMPERATURE))
+    if temperature <= 0:
+        raise ModelError(f"'{temperature:g}' is no value of option.temperature, such as {TEMPERATURE}: it divides")
+    if method == "trex":
+        return ClassWeights(width, classes, temperature)
+    return ClassMemory(width, classes, int(options.pop("memory", MEMORY)), temperature)
 
 
 def _loss_of(method: str, width: int, options: dict[str, Any]) -> Any:
@@ -165,7 +235,10 @@ def _loss_of(method: str, width: int, options: dict[str, Any]) -> Any:
         "simclr": {"temperature": 0.15}, "barlow": {"lambda_param": 0.0051}, "dino": {"output_dim": width},
     }  # fmt: skip
     made: Callable[..., Any] = torch.nn.CrossEntropyLoss
-    if method != "supervised":
+    if method in COSINE and options:
+        offered = ("temperature", "memory", "momentum") if method == "trex-ocm" else ("temperature",)
+        raise ModelError(f"{method}: no option '{min(options)}'.{nearest(min(options), offered)}")
+    if method not in SUPERVISED:
         losses = tools.need("lightly.loss", "self-supervised training", "ssl")
         made = {
             "simclr": losses.NTXentLoss, "vicreg": losses.VICRegLoss, "barlow": losses.BarlowTwinsLoss,
@@ -179,27 +252,30 @@ def _loss_of(method: str, width: int, options: dict[str, Any]) -> Any:
 
 
 class EncoderObjective(Objective):
-    """A loss on two views of each image, in an order that the seed and the epoch decide.
+    """A loss on views of each image, in an order that the seed and the epoch decide.
 
     Args:
         loss: on the CPU.
         views: of the images.
         count: of images.
         training: batch size, epochs and seed.
-        labels: codes (N,), for ``supervised``.
+        labels: codes (N,), for methods of `SUPERVISED`.
+        names: of the classes, for warnings.
         domains: terms beside the loss.
     """
 
     def __init__(
         self,
         loss: SelfSupervisedLoss,
-        views: TwoViews,
+        views: Views,
         count: int,
         training: EncoderTraining,
         labels: NDArray[np.int64] | None = None,
+        names: Sequence[str] = (),
         domains: DomainTerms | None = None,
     ) -> None:
         self.name, self._domains = loss.method, domains
+        self._names, self._warned = names, False
         self._loss, self._views, self._count, self._seed, self._labels = loss, views, count, training.seed, labels
         self._size = min(training.batch_size, count)
         self.steps = count // self._size
@@ -226,15 +302,29 @@ class EncoderObjective(Objective):
         plan = [order[step * self._size : (step + 1) * self._size] for step in range(self.steps)]
         views = self._views
         made = views.prefetched(plan, epoch) if isinstance(views, AugmentedViews) else (views(r, epoch) for r in plan)
-        for rows, (one, two) in zip(plan, made, strict=True):
+        for rows, crops in zip(plan, made, strict=True):
             labels = None if self._labels is None else torch.from_numpy(self._labels[rows])
-            yield one, two, labels, epoch, torch.from_numpy(rows)
+            yield crops, labels, epoch, torch.from_numpy(rows)
+        self._warn()
+
+    def _warn(self) -> None:
+        """Say once which classes a memory lacks."""
+        if self._warned or not (missing := self._loss.missing()):
+            return
+        self._warned = True
+        named = ", ".join(str(self._names[k]) if self._names else str(k) for k in missing[:5])
+        rest = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        warnings.warn(
+            f"{self.name}: the memory holds nothing of {named}{rest}: the logit of such a class is 0 whatever the "
+            "picture; make it larger by option.memory",
+            stacklevel=2,
+        )
 
     @override
     def loss(self, batch: Any) -> torch.Tensor:
-        one, two, labels, epoch, rows = batch
-        one, two = one.to(self.device), two.to(self.device)
-        value = self._loss(one, two, None if labels is None else labels.to(self.device), epoch)
+        views, labels, epoch, rows = batch
+        views = [view.to(self.device) for view in views]
+        value = self._loss(views, None if labels is None else labels.to(self.device), epoch)
         return self._domains(value, rows) if self._domains else value
 
     @override
@@ -256,24 +346,26 @@ class EncoderObjective(Objective):
 
 def fit(
     loss: SelfSupervisedLoss,
-    views: TwoViews,
+    views: Views,
     count: int,
     training: EncoderTraining,
     *,
     labels: NDArray[np.int64] | None = None,
+    names: Sequence[str] = (),
     domains: DomainTerms | None = None,
     checkpoint: Path | None = None,
     after: Callable[[int, Sequence[float]], None] | None = None,
     quiet: bool = False,
 ) -> Loop:
-    """Train a network by a loss on two views; returns the loop that did it.
+    """Train a network by a loss on views; returns the loop that did it.
 
     Args:
         loss: on the CPU; its network is moved to the GPU where there is one.
         views: of the images.
         count: of images.
         training: epochs, batch size, rates, optimizer and seed.
-        labels: codes (N,), for ``supervised``.
+        labels: codes (N,), for methods of `SUPERVISED`.
+        names: of the classes, for warnings.
         domains: terms beside the loss, of the same network.
         checkpoint: file from which an interrupted run goes on, and which is written after every epoch.
         after: called with the number of epochs done (0 before the first) and the mean loss of each.
@@ -285,7 +377,7 @@ def fit(
     """
     if count < 2:
         raise DatasetError(f"{count} images cannot be trained on")
-    objective = EncoderObjective(loss, views, count, training, labels, domains)
+    objective = EncoderObjective(loss, views, count, training, labels, names, domains)
     settings = LoopSettings(
         epochs=training.epochs, steps=training.epochs * objective.steps, learning_rate=training.learning_rate,
         weight_decay=training.weight_decay, weight_decay_end=training.weight_decay_end, optimizer=training.optimizer,
@@ -307,6 +399,7 @@ def train_encoder(
     label: str | None = None,
     rows: NDArray[np.int64] | None = None,
     quiet: bool = False,
+    unseen: Sequence[str] | int = (),
 ) -> Path:
     """Train an encoder on images; load it with ``load_model(f"ssl:{folder}")``.
 
@@ -316,9 +409,12 @@ def train_encoder(
         dataset: folder of a dataset or of images, or an opened one.
         out: folder of the encoder: ``config.json``, ``model.pt``, ``epoch-….pt``, ``losses.csv``.
         training: how.
-        label: column with the classes, for ``supervised``.
+        label: column with the classes, for methods of `SUPERVISED` and for ``unseen``; by default ``label`` or
+            ``character_name``.
         rows: to be trained on; all by default.
         quiet: show no bar.
+        unseen: classes that training does not see, or how many, drawn from the seed: what is then read of them says
+            how far the encoder carries. They are written into ``config.json``.
 
     Returns:
         The folder.
@@ -335,30 +431,24 @@ def train_encoder(
     images = open_images(dataset)
     chosen = np.arange(len(images)) if rows is None else np.asarray(rows)
     columns = columns_of(images)
-    if training.long_tail:
-        rng = np.random.default_rng((training.seed, 1))
-        chosen = chosen[long_tail_rows(_codes(columns, training.long_tail, chosen), training.long_tail_power, rng)]
-    labels = None
-    if training.method == "supervised":
-        labels = _codes(columns, label or ("label" if "label" in columns else "character_name"), chosen)
-    domains = _codes(columns, training.ddm, chosen) if training.ddm else None
-    near = training.pairs.startswith(NEAR)
-    pairs = _codes(columns, training.pairs, chosen) if training.pairs and not near else None
+    named = label or ("label" if "label" in columns else "character_name")
+    chosen, left_out = _rows(columns, chosen, training, named, unseen)
+    labels: NDArray[np.int64] | None = None
+    names: tuple[str, ...] = ()
+    if training.method in SUPERVISED:
+        names, labels = _levels(columns, named, chosen)
+    domains = _levels(columns, training.ddm, chosen)[1] if training.ddm else None
     folder = Path(out)
-    config = _config(training, images, chosen)
-    _claim(folder, config)
+    config = _config(training, images, chosen, named, left_out)
+    _claim(folder, config, training)
     if (folder / "model.pt").exists():
         return folder
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
         module = build_encoder(config)
-        classes = 0 if labels is None else int(labels.max()) + 1
-        loss = SelfSupervisedLoss(training.method, module, training.head[-1], classes, training.options)
+        loss = _loss(module, training, len(names), len(chosen))
         terms = None if domains is None else terms_of(module, domains, training)
-    side = round(training.size * 1.25)
-    pixels = image_array(images, chosen, side, lambda image: image.resize((side, side)), quiet)
-    partners = neighbours_by(training.pairs, images, chosen, training.neighbours, quiet) if near else None
-    views = AugmentedViews(pixels, training.size, training.augment, training.scale, training.seed, pairs, partners)
+    views = _views(images, chosen, training, columns, quiet)
 
     def after(epoch: int, losses: Sequence[float]) -> None:
         if epoch in training.keep:
@@ -369,32 +459,115 @@ def train_encoder(
             write_atomic(folder / "domains.csv", terms.end_epoch().encode(), sync=False)
 
     loop = fit(
-        loss, views, len(chosen), training, labels=labels, domains=terms, checkpoint=folder / RUNNING, after=after,
-        quiet=quiet,
+        loss, views, len(chosen), training, labels=labels, names=names, domains=terms, checkpoint=folder / RUNNING,
+        after=after, quiet=quiet,
     )  # fmt: skip
     _save(folder / "model.pt", module)
     loop.finish()
     return folder
 
 
-def _config(training: EncoderTraining, images: ImageSet, rows: NDArray[np.int64]) -> dict[str, Any]:
-    """Return what an encoder's folder says of it: how it is trained, and on what."""
-    return {
-        **training.as_dict(),
+def _config(
+    training: EncoderTraining, images: ImageSet, rows: NDArray[np.int64], label: str, unseen: Sequence[str]
+) -> dict[str, Any]:
+    """Return what an encoder's folder says of its training."""
+    config = {
+        **training.written(),
         "pictures": len(rows),
         "rows": hashlib.sha256(rows.astype(np.int64).tobytes()).hexdigest()[:16],
         "data": manifest_hash(images),
     }
+    if training.method in SUPERVISED or unseen:
+        config["label"] = label
+    return {**config, "unseen": list(unseen)} if unseen else config
 
 
-def _codes(columns: Mapping[str, NDArray[Any]], name: str, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the levels of a column as codes, (N,)."""
+def _loss(module: Any, training: EncoderTraining, classes: int, count: int) -> SelfSupervisedLoss:
+    """Return the loss of a training on so many images."""
+    whole, _ = training.views
+    options = dict(training.options)
+    if training.method == "trex-ocm":  # more than all pictures would be copies of some
+        options["memory"] = min(int(options.get("memory", 8192)), count * whole)
+    behind = int(module.trunk.num_features) - (training.ddm_prefix if training.ddm else 0)
+    width = training.head[-1] if training.head else behind
+    return SelfSupervisedLoss(training.method, module, width, classes, options, whole)
+
+
+def _views(
+    images: ImageSet,
+    rows: NDArray[np.int64],
+    training: EncoderTraining,
+    columns: Mapping[str, NDArray[Any]],
+    quiet: bool,
+) -> AugmentedViews:
+    """Return the views of some images that settings ask for."""
+    side = round(training.size * 1.25)
+    pixels = image_array(images, rows, side, lambda image: image.resize((side, side)), quiet)
+    near = training.pairs.startswith(NEAR)
+    pairs = _levels(columns, training.pairs, rows)[1] if training.pairs and not near else None
+    partners = neighbours_by(training.pairs, images, rows, training.neighbours, quiet) if near else None
+    whole, count = training.views
+    small = SmallCrops(count, training.local_side, training.local_scale) if count else None
+    return AugmentedViews(
+        pixels, training.size, training.augment, training.smallest, training.seed, pairs, partners, small, whole
+    )
+
+
+def _rows(
+    columns: Mapping[str, NDArray[Any]],
+    rows: NDArray[np.int64],
+    training: EncoderTraining,
+    label: str,
+    unseen: Sequence[str] | int,
+) -> tuple[NDArray[np.int64], list[str]]:
+    """Return the rows that are trained on, without classes left out and by a power law, and these classes."""
+    left_out = _left_out(columns, label, rows, unseen, training.seed)
+    if left_out:
+        rows = rows[~np.isin(columns[label][rows].astype(str), left_out)]
+    if training.pairs and not training.pairs.startswith(NEAR):
+        _levels(columns, training.pairs, rows)  # what cannot be is said before anything is written
+    if training.long_tail:
+        rng = np.random.default_rng((training.seed, 1))
+        codes = _levels(columns, training.long_tail, rows)[1]
+        rows = rows[long_tail_rows(codes, training.long_tail_power, rng)]
+    return rows, left_out
+
+
+def _levels(
+    columns: Mapping[str, NDArray[Any]], name: str, rows: NDArray[np.int64]
+) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Return the levels of a column, and those of some rows as codes, (N,)."""
     if name not in columns:
         raise DatasetError(f"this training needs a column of classes; no '{name}'.{nearest(name, columns)}")
-    return np.unique(columns[name][rows].astype(str), return_inverse=True)[1].astype(np.int64)
+    levels, codes = np.unique(columns[name][rows].astype(str), return_inverse=True)
+    return tuple(levels.tolist()), codes.astype(np.int64)
 
 
-def _claim(folder: Path, config: Mapping[str, Any]) -> None:
+def _left_out(
+    columns: Mapping[str, NDArray[Any]], name: str, rows: NDArray[np.int64], unseen: Sequence[str] | int, seed: int
+) -> list[str]:
+    """Return the classes that are left out, in the order of the alphabet.
+
+    Raises:
+        DatasetError: no such class, or fewer than two are left.
+    """
+    if not unseen:
+        return []
+    levels, _ = _levels(columns, name, rows)
+    if isinstance(unseen, int):
+        few = min(unseen, len(levels))
+        found = sorted(np.random.default_rng((seed, 19)).choice(np.array(levels), few, replace=False).tolist())
+    else:
+        found = sorted(set(unseen))
+    for one in found:
+        if one not in levels:
+            raise DatasetError(f"'{name}' has no level '{one}' that could be left out.{nearest(one, levels)}")
+    if len(levels) - len(found) < 2:
+        raise DatasetError(f"'{name}' has {len(levels)} levels; without {len(found)} fewer than two are left to learn")
+    return found
+
+
+def _claim(folder: Path, config: Mapping[str, Any], training: EncoderTraining) -> None:
     """Write what a folder is for.
 
     Raises:
@@ -402,10 +575,15 @@ def _claim(folder: Path, config: Mapping[str, Any]) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     text = (json.dumps(config, indent=1) + "\n").encode()
-    held = folder / ENCODER_CONFIG
-    # A setting that an older version did not have had its usual value.
-    if held.exists() and {**EncoderTraining().as_dict(), **read_json(held.read_text("utf-8"))} != json.loads(text):
-        raise DatasetError(f"{folder} holds an encoder that was trained otherwise; choose another folder")
+    if (folder / ENCODER_CONFIG).exists():
+        held = read_json((folder / ENCODER_CONFIG).read_text("utf-8"))
+        # A setting that an older version did not have had its usual value.
+        later = {name: field.default for name, field in EncoderTraining.model_fields.items() if name not in held}
+        usual = json.loads(json.dumps(training.changed(**later).written()))
+        filled = {name: usual[name] for name in later if name in usual}
+        filled |= {"label": config["label"]} if "label" in config else {}
+        if {**filled, **held} != json.loads(text):
+            raise DatasetError(f"{folder} holds an encoder that was trained otherwise; choose another folder")
     write_atomic(folder / ENCODER_CONFIG, text)
 
 

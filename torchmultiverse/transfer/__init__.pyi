@@ -26,6 +26,12 @@ from .domain_findings import DomainOptions as DomainOptions
 from .domain_findings import measure_domains as measure_domains
 from .domain_record import domain_study as domain_study
 from .feature_statistics import FeatureStatistics as FeatureStatistics
+from .fourier_images import FOURIER_CHANGES as FOURIER_CHANGES
+from .fourier_images import FourierChange as FourierChange
+from .fourier_reading import FourierOptions as FourierOptions
+from .fourier_reading import FourierReading as FourierReading
+from .fourier_reading import read_spectra as read_spectra
+from .fourier_study import fourier_study as fourier_study
 from .ladder import Ladder as Ladder
 from .ladder import LadderOptions as LadderOptions
 from .ladder import climb as climb
@@ -38,6 +44,13 @@ from .log_odds import TaskScore as TaskScore
 from .log_odds import mean_log_odds as mean_log_odds
 from .log_odds import odds_of as odds_of
 from .log_odds import task_score as task_score
+from .plane import LogOdds as LogOdds
+from .plane import TransferPlane as TransferPlane
+from .plane import mean_log_odds_of as mean_log_odds_of
+from .plane import measure_transfer as measure_transfer
+from .plane_study import plane_study as plane_study
+from .tasks import Task as Task
+from .tasks import transfer_tasks as transfer_tasks
 from .wordnet import Synset as Synset
 from .wordnet import WordNet as WordNet
 from .wordnet import read_nouns as read_nouns
@@ -45,6 +58,7 @@ from .wordnet import shipped_wordnet as shipped_wordnet
 
 __all__ = [
     "ALL",
+    "FOURIER_CHANGES",
     "SHOTS",
     "Concept",
     "ConceptData",
@@ -55,15 +69,21 @@ __all__ = [
     "DomainOptions",
     "Estimate",
     "FeatureStatistics",
+    "FourierChange",
+    "FourierOptions",
+    "FourierReading",
     "Ladder",
     "LadderOptions",
     "Level",
     "LevelOptions",
+    "LogOdds",
     "MatchedClasses",
     "MeanLogOdds",
     "ProbeProtocol",
     "Synset",
+    "Task",
     "TaskScore",
+    "TransferPlane",
     "WordNet",
     "climb",
     "concept_data",
@@ -71,21 +91,27 @@ __all__ = [
     "crossed_difference",
     "crossed_mean",
     "domain_study",
+    "fourier_study",
     "ladder_study",
     "levels_from",
     "levels_study",
     "make_levels",
     "match_classes",
     "mean_log_odds",
+    "mean_log_odds_of",
     "measure_concepts",
     "measure_domains",
+    "measure_transfer",
     "odds_of",
     "parse_groups",
+    "plane_study",
     "probe_levels",
     "read_label_map",
     "read_nouns",
+    "read_spectra",
     "read_synsets",
     "recipe_of",
     "shipped_wordnet",
     "task_score",
+    "transfer_tasks",
 ]

@@ -28,6 +28,7 @@ from torchmultiverse.transfer.ladder_answers import (
 REFERENCE = "clone_ladder.json"
 """Published numbers, in ``benchmarks/reference``."""
 _STATISTICS = ("sparsity", "intra_class", "redundancy", "coding_length")
+_HIGHEST = {"sparsity": 1.0, "intra_class": 2.0, "redundancy": 1.0}
 _SOURCES = (
     "M. B. Sarıyıldız et al., Fake it till you make it: learning transferable representations from synthetic ImageNet "
     "clones, CVPR 2023 (thesis, chapter 5)",
@@ -219,20 +220,25 @@ def _factors(ladder: Ladder) -> Section:
 
 def _statistics(ladder: Ladder) -> Section:
     lines: list[dict[str, Cell]] = []
+    charts = []
     for name in _STATISTICS:
-        for plan in ladder.plans:
-            values = np.array([run.statistics[name] for run in ladder.runs[plan.name]])
+        bars = []
+        for step in _own_steps(ladder):
+            values = np.array([run.statistics[name] for run in ladder.runs[step]])
             mean, low, high = over_seeds(values)
-            lines.append(
-                {"number": name.replace("_", " "), "step": plan.name, "value": mean, "low": low, "high": high,
-                 "seeds": len(values)}
-            )  # fmt: skip
+            low = None if low is None else max(0.0, low)
+            high = None if high is None else min(_HIGHEST.get(name, high), high)
+            plain = name.replace("_", " ")
+            lines.append({"number": plain, "step": step, "value": mean, "low": low, "high": high, "seeds": len(values)})
+            if np.isfinite(mean):
+                bars.append(Bar(name=step, value=mean, low=low, high=high))
+        charts.append(BarChart(title=plain.capitalize(), y=plain, bars=tuple(bars), percent=False))
     about = (
         "Of the features of the target's pictures, each of length one. Sparsity: share of numbers below 1e-5. "
         "Intra class: mean distance of two pictures of a class. Redundancy: mean |correlation| of two features. Coding "
         "length: nats that a picture takes. Intervals are over seeds alone."
     )
-    return Section(title="Features on the target", about=about, table=tuple(lines))
+    return Section(title="Features on the target", about=about, charts=tuple(charts), table=tuple(lines))
 
 
 def _reference() -> Section:
@@ -246,7 +252,7 @@ def _reference() -> Section:
 
 
 def _notes(ladder: Ladder) -> tuple[str, ...]:
-    notes = [f"not asked: {note}" for note in ladder.notes]
+    notes = list(ladder.notes)
     if ladder.unmatched:
         shown = ", ".join(ladder.unmatched[:12]) + (" …" if len(ladder.unmatched) > 12 else "")
         notes.append(

@@ -173,8 +173,8 @@ def _sharing(columns: Mapping[str, NDArray[Any]], label: str) -> list[str]:
         count = len(np.unique(columns[name].astype(str))) if name in columns and name != label else 1
         if count > 1:
             return [
-                f"another {name.replace('_', ' ')}: the target has {count}, too few to be resampled, so that intervals "
-                "take its pictures as independent and say nothing of another one"
+                f"the target has {count} levels of {name}, too few to be resampled: intervals take its pictures as "
+                "independent and say nothing of another level"
             ]
     return []
 
@@ -225,15 +225,15 @@ def _unseen(
     kept = names[counts >= _LEAST_PICTURES]
     if len(kept) < 2:
         notes.append(
-            f"unseen classes: the target has {len(kept)} with {_LEAST_PICTURES} pictures or more that are not trained "
-            "on, and a probe needs two (--unseen 2 keeps two out)"
+            f"unseen classes are not asked: the target has {len(kept)} with {_LEAST_PICTURES} pictures or more that "
+            "are not trained on, and a probe needs two (--unseen 2 keeps two out)"
         )
         return None
     rows = np.flatnonzero(np.isin(classes, kept) & (codes < 0))
     try:
         return _question("unseen classes", columns, rows, classes[rows], group, rng)
     except DatasetError as error:
-        notes.append(f"unseen classes: {error}")
+        notes.append(f"unseen classes are not asked: {error}")
         return None
 
 
@@ -251,7 +251,7 @@ def _factors(
     try:
         names = factor_names(Features("", dataset, {}, others, np.arange(len(classes)), {}))
     except DatasetError:
-        notes.append("factor tasks: the target has no column of a factor that varies")
+        notes.append("factors of the target are not asked: it has no column of one that varies")
         return ()
     found = []
     for name in names:
@@ -264,5 +264,5 @@ def _factors(
         try:
             found.append(_question(name, columns, np.arange(len(classes)), target.codes, group, rng))
         except DatasetError as error:
-            notes.append(f"factor task '{name}': {error}")
+            notes.append(f"factor '{name}' is not asked: {error}")
     return tuple(found)

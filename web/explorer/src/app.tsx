@@ -13,6 +13,9 @@ const download = (name: string, text: string) => {
   setTimeout(() => URL.revokeObjectURL(address), 10_000);
 };
 
+const took = (milliseconds: number) =>
+  milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`;
+
 const Stage = ({ state, compare }: { state: State; compare: boolean }) => {
   const picture = state.picture.value;
   const pinned = state.pinned.value;
@@ -28,8 +31,8 @@ const Stage = ({ state, compare }: { state: State; compare: boolean }) => {
       <figcaption>
         {state.busy.value
           ? <span class="busy">{state.busy.value} …</span>
-          : picture && <span>{picture.stage === "first" ? "refining …" : "final"} · {Math.round(picture.milliseconds)} ms
-            {picture.samples !== null && ` · ${picture.samples} samples`}
+          : picture && <span>{picture.stage === "first" ? "refining …" : "final"} · {took(picture.milliseconds)}
+            {picture.samples !== null && <span class="wide"> · {picture.samples} samples</span>}
             {picture.visible !== null && ` · ${Math.round(picture.visible * 100)} % of it seen`}</span>}
         {compare && pinned && <span class="right">reference</span>}
       </figcaption>

@@ -38,8 +38,8 @@ export const Chart = ({ state, points }: { state: State; points: Point[] }) => {
         </g>
       ))}
       {points.map((point, k) => k % every === 0 && (
-        <text key={k} x={k === points.length - 1 ? W - PAD.right : x(k)} y={H - PAD.bottom + 20}
-          text-anchor={k === points.length - 1 ? "end" : "middle"}>
+        <text key={k} x={names && k === points.length - 1 ? W - PAD.right : x(k)} y={H - PAD.bottom + 20}
+          text-anchor={names && k === points.length - 1 ? "end" : "middle"}>
           {nameOf(control, point.level as Value).slice(0, 11)}</text>
       ))}
       <text x={(W + PAD.left) / 2} y={H - 6} text-anchor="middle">
