@@ -3,18 +3,11 @@
     python benchmarks/trends/domains.py [--seeds 2]
     python benchmarks/trends/domains.py --out trend [--epochs 20] [--seeds 1]
 
-<<<<<<< HEAD
-Ten animals in five worlds, 800 pictures of 64 pixels, looked at with 32. Encoders learn by SimCLR from four worlds,
-with and without domain disentanglement (``ddm=world_name``); a probe of the animal is asked about the fifth world, which no encoder and
-no probe saw. Prints it beside how well the world is told and how far the features of an animal are the same in two
-worlds, and says whether the trends of the source (arXiv 2309.03999) were found. What was interrupted goes on.
-=======
 Without ``--out``: vectors of ten contents and four domains, and of what both make together. With it: ten animals in
 five worlds, 800 rendered pictures of 64 pixels, looked at with 32. Encoders learn by SimCLR from all domains but one,
 with and without domain disentanglement (``ddm``); a probe of the content is asked about the last, which no encoder and
 no probe saw. Prints it beside how well the domain is told and how far the features of a content are the same in two
 domains, and says whether the trends of the source (arXiv 2309.03999) were found. What was interrupted goes on.
->>>>>>> domains
 """
 
 from __future__ import annotations
