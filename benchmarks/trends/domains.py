@@ -2,8 +2,8 @@
 
     python benchmarks/trends/domains.py --out trend [--epochs 20] [--seeds 2]
 
-Ten animals in five worlds, 800 pictures of 64 pixels, looked at with 32. Encoders learn by SimCLR from four worlds, with and without
-domain disentanglement (``ddm=world_name``); a probe of the animal is asked about the fifth world, which no encoder and
+Ten animals in five worlds, 800 pictures of 64 pixels, looked at with 32. Encoders learn by SimCLR from four worlds,
+with and without domain disentanglement (``ddm=world_name``); a probe of the animal is asked about the fifth world, which no encoder and
 no probe saw. Prints it beside how well the world is told and how far the features of an animal are the same in two
 worlds, and says whether the trends of the source (arXiv 2309.03999) were found. What was interrupted goes on.
 """
