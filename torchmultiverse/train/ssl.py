@@ -15,7 +15,6 @@ import hashlib
 import json
 import math
 import warnings
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
