@@ -4,7 +4,8 @@
 
 Eight glyphs, of which two are kept out of training, in eight worlds; the target has other worlds, and all lights, turns
 and sizes. Each step is as many pictures, and a small network is trained alike. With ``--render`` the same of six
-animals that the built-in engine renders (about 1,000 pictures of 48 pixels). What is interrupted goes on with the same command.
+animals that the built-in engine renders (about 1,000 pictures of 48 pixels). What is interrupted goes on with the same
+command.
 Prints the steps and says whether the trends of the source (Sarıyıldız et al., 2023, chapter 5) were found; that more
 pictures help is not asked: at so few epochs the amount says little.
 """
