@@ -25,12 +25,13 @@ from torchmultiverse.transfer.domain_design import (
     held_rows,
     hold_out_cells,
     hold_out_levels,
+    in_turn,
     interval_groups,
     question_columns,
     says,
 )
 from torchmultiverse.transfer.domain_findings import domain_findings
-from torchmultiverse.transfer.domain_gap import gap_of, held_outcomes
+from torchmultiverse.transfer.domain_gap import gap_of, held_outcomes, held_outcomes_in_turn
 from torchmultiverse.transfer.erasure import erase
 from torchmultiverse.transfer.kept_parts import KeptParts
 from torchmultiverse.transfer.overlap import class_means, deviations, feature_overlap
@@ -114,6 +115,20 @@ def test_a_domain_in_which_all_is_harder_has_a_gap_by_the_source_and_none_here(w
     assert kind == "domains"
     assert found.trained_low > 0.2
     assert found.gap < 0.15
+
+
+def test_few_pictures_are_all_asked_in_turn(world: World) -> None:
+    vectors = world.vectors(0, 0, 2)
+    held, _ = held_rows(world.domain_codes == 1, world.content, world.domain)
+    found = held_outcomes_in_turn(vectors, world.content, world.parts, held)
+    assert sorted(found.rows) == np.flatnonzero(world.domain_codes == 1).tolist()
+    assert found.seen.mean() > 0.9
+    assert found.unseen.mean() < 0.5
+    parts = in_turn(world.parts, np.random.default_rng(0))
+    assert sorted(np.concatenate([one.test for one in parts])) == list(range(len(vectors)))
+    for one in parts:
+        together = np.concatenate([one.train, one.validation, one.test])
+        assert sorted(together) == list(range(len(vectors)))
 
 
 def test_held_out_combinations_leave_every_content_and_domain_in_training() -> None:

@@ -91,7 +91,7 @@ def test_a_folder_of_pictures_from_the_command_to_the_page(
     def none(*_: Any, **__: Any) -> Any:
         raise AssertionError("what was found is found again")
 
-    for name in ("held_outcomes", "domain_code", "correlated_accuracy", "cluster_score"):
+    for name in ("held_outcomes_in_turn", "domain_code", "correlated_accuracy", "cluster_score"):
         monkeypatch.setattr(findings, name, none)
     code, again, _ = run(capsys, monkeypatch, *call, "--format", "json")
     assert (code, again) == (0, said)

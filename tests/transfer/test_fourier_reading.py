@@ -21,8 +21,8 @@ from torchmultiverse.store import ImageList, columns_of  # noqa: E402
 from torchmultiverse.train import fourier  # noqa: E402
 from torchmultiverse.transfer import FourierChange, FourierOptions, fourier_study, read_spectra  # noqa: E402
 from torchmultiverse.transfer.fourier_images import changed_images, swapped_images  # noqa: E402
+from torchmultiverse.transfer.fourier_page import headline, published  # noqa: E402
 from torchmultiverse.transfer.fourier_reading import draw_pairs, swap_of  # noqa: E402
-from torchmultiverse.transfer.fourier_study import headline, published  # noqa: E402
 from torchmultiverse.transfer.tasks import task_of  # noqa: E402
 
 SIDE = 16
@@ -147,7 +147,8 @@ def test_what_is_read_falls_with_strength_where_it_is_needed() -> None:
     assert by["high", 0.9] > 0.95
     study = fourier_study(found)
     assert [chart.kind for chart in study.sections[1].charts] == ["line", "heatmap"]
-    assert len(study.sections[1].table) == 1 + 3 * 4
+    assert [line["band"] for line in study.sections[1].table] == ["all", "low", "high"]
+    assert study.sections[1].table[1]["step 4 %"] == by["low", 0.9]
 
 
 def test_what_cannot_be_asked_is_said() -> None:

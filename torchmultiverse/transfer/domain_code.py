@@ -8,7 +8,11 @@ from numpy.typing import NDArray
 from torchmultiverse.analyze import FactorTarget, Split
 from torchmultiverse.documents import Record
 from torchmultiverse.stats import Intervals, paired_interval
+from torchmultiverse.transfer.domain_design import in_turn
 from torchmultiverse.transfer.domain_gap import Floats, predict
+
+_ENOUGH = 20
+"""Groups of test pictures below which all groups are tested, in turn: an interval over three says nothing."""
 
 
 class DomainCode(Record):
@@ -37,28 +41,6 @@ class DomainCode(Record):
     groups: int
 
 
-_ENOUGH, _FOLDS = 20, 4
-_Rows = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
-
-
-def _rounds(parts: Split, groups: NDArray[np.int64], rng: np.random.Generator) -> list[_Rows]:
-    """Return what is trained on, chosen by and tested on: once, or by turns where few groups would be tested.
-
-    An interval over three groups says nothing: then every group is tested, in one of four folds.
-    """
-    once = (parts.train, parts.validation, parts.test)
-    if not parts.by or len(np.unique(groups[parts.test])) >= _ENOUGH:
-        return [once]
-    count = int(parts.groups.max()) + 1
-    fold = (rng.permutation(count) % min(_FOLDS, count))[parts.groups]
-    rounds = []
-    for number in range(int(fold.max()) + 1):
-        rest = np.flatnonzero(fold != number)
-        chosen = np.isin(parts.groups[rest], rng.permutation(np.unique(parts.groups[rest]))[: max(1, count // 6)])
-        rounds.append((rest[~chosen], rest[chosen], np.flatnonzero(fold == number)))
-    return rounds
-
-
 def domain_code(
     vectors: Floats,
     target: FactorTarget,
@@ -82,7 +64,9 @@ def domain_code(
     """
     intervals = intervals or Intervals()
     classes = len(target.levels)
-    rounds = _rounds(parts, groups, np.random.default_rng((seed, 13)))
+    few = bool(parts.by) and len(np.unique(groups[parts.test])) < _ENOUGH
+    divided = in_turn(parts, np.random.default_rng((seed, 13))) if few else [parts]
+    rounds = [(one.train, one.validation, one.test) for one in divided]
     test = np.concatenate([rows[2] for rows in rounds])
     mine = np.unique(groups[test], return_inverse=True)[1]
     away = target.codes if erased else None

@@ -100,6 +100,26 @@ def content_parts(
     return split(allowed or columns, target, rng, by if allowed else "rows", FRACTIONS)
 
 
+def in_turn(parts: Split, rng: np.random.Generator, folds: int = FOLDS) -> list[Split]:
+    """Return parts by which every picture is tested once, whole groups at a time.
+
+    Args:
+        parts: whose groups; those of single pictures where there are none.
+        rng: draws the folds.
+        folds: how many, at most as many as there are groups.
+    """
+    count = int(parts.groups.max()) + 1
+    fold = (rng.permutation(count) % min(folds, count))[parts.groups]
+    found = []
+    for number in range(int(fold.max()) + 1):
+        rest = np.flatnonzero(fold != number)
+        some = rng.permutation(np.unique(parts.groups[rest]))[: max(1, count // 6)]
+        chosen = np.isin(parts.groups[rest], some)
+        test = np.flatnonzero(fold == number)
+        found.append(Split(rest[~chosen], rest[chosen], test, parts.groups, parts.by))
+    return found
+
+
 def interval_groups(parts: Split, target: FactorTarget, by: str) -> tuple[NDArray[np.int64], str]:
     """Return which pictures are not independent, (N,), and what that is called.
 

@@ -21,7 +21,7 @@ from torchmultiverse.store import columns_of, manifest_hash, open_images, rows_w
 from torchmultiverse.transfer import domain_design as design
 from torchmultiverse.transfer.correlated import CorrelatedAccuracy, correlated_accuracy, make_dial
 from torchmultiverse.transfer.domain_code import DomainCode, domain_code
-from torchmultiverse.transfer.domain_gap import Gap, gap_of, held_outcomes
+from torchmultiverse.transfer.domain_gap import Gap, gap_of, held_outcomes_in_turn
 from torchmultiverse.transfer.kept_parts import KeptParts
 from torchmultiverse.transfer.overlap import Overlap, class_means, deviations, feature_overlap
 from torchmultiverse.transfer.pseudo_domains import EPSILONS, Clusters, ClusterScore, cluster, cluster_score
@@ -29,7 +29,7 @@ from torchmultiverse.transfer.pseudo_domains import EPSILONS, Clusters, ClusterS
 AUTO = "auto"
 PSEUDO = "pseudo_domain"
 PARTS = "domains-parts.json"
-_REVISION = 2  # of what is computed: parts of another one are found again
+_REVISION = 3  # of what is computed: parts of another one are found again
 _LAYERS = 8  # at most, where none are named
 _CLUSTERS = 3  # where nobody says how many, as many as the source trains on
 _MOST_CLUSTERS = 50
@@ -509,7 +509,7 @@ class _Question:
     ) -> tuple[Gap | None, tuple[LevelAccuracy, ...]]:  # fmt: skip
         if domain is self.domain and not self.crossed:
             return None, ()
-        found = held_outcomes(
+        found = held_outcomes_in_turn(
             vectors, self.content, self.parts, held, domain.codes if cells else None, self.options.probe,
             self.run.seed, erased,
         )  # fmt: skip

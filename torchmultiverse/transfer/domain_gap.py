@@ -19,9 +19,11 @@ from torchmultiverse.analyze import FactorTarget, ProbeData, Split, probe_of
 from torchmultiverse.documents import Record
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.stats import LEVEL, Intervals, contrast, paired_interval
+from torchmultiverse.transfer.domain_design import in_turn
 from torchmultiverse.transfer.erasure import erase
 
 Floats = NDArray[np.float32]
+_FEW_PICTURES, _FEW_GROUPS, _TURNS = 300, 20, 3
 
 
 class Gap(Record):
@@ -176,6 +178,46 @@ def held_outcomes(
     return HeldOutcomes(
         np.concatenate(asked), np.concatenate(seen), np.concatenate(unseen), np.concatenate(other_rows),
         np.concatenate(other), count, len(folds), left_out,
+    )  # fmt: skip
+
+
+def held_outcomes_in_turn(
+    vectors: Floats,
+    target: FactorTarget,
+    parts: Split,
+    held: NDArray[np.int64],
+    domain: NDArray[np.int64] | None = None,
+    probe: str = "logistic",
+    seed: int = 0,
+    erased: NDArray[np.int64] | None = None,
+) -> HeldOutcomes:
+    """Return outcomes as `held_outcomes`; where few pictures or groups would be asked, of all of them, in three turns.
+
+    Args:
+        vectors, target, parts, held, domain, probe, seed, erased: as there.
+
+    Raises:
+        DatasetError: no picture can be asked.
+    """
+    asked = parts.test[held[parts.test] >= 0]
+    few = len(asked) < _FEW_PICTURES or (bool(parts.by) and len(np.unique(parts.groups[asked])) < _FEW_GROUPS)
+    if not few:
+        return held_outcomes(vectors, target, parts, held, domain, probe, seed, erased)
+    found: list[HeldOutcomes] = []
+    for one in in_turn(parts, np.random.default_rng((seed, 4)), _TURNS):
+        try:
+            found.append(held_outcomes(vectors, target, one, held, domain, probe, seed, erased))
+        except DatasetError:  # nothing in this turn
+            continue
+    if not found:
+        raise DatasetError(f"no test picture of '{target.factor}' can be asked: training has nothing of its content")
+    joined = {
+        name: np.concatenate([getattr(one, name) for one in found])
+        for name in ("rows", "seen", "unseen", "other_rows", "other")
+    }
+    return HeldOutcomes(
+        **joined, train=min(one.train for one in found), folds=max(one.folds for one in found),
+        left_out=sum(one.left_out for one in found),
     )  # fmt: skip
 
 

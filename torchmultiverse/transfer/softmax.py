@@ -5,8 +5,9 @@ Problems of one shape, such as the seeds of one experiment, are solved side by s
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
 STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1e3, 1e4)
 """Values of C that are tried, from the strongest penalty to the weakest."""
 _PATIENCE = 2
+_EARLIEST = 10.0  # C before which a path does not end: under a strong penalty all answers may be one class
 _STEPS, _HISTORY = 200, 10
 _TOLERANCE = 1e-4  # of the loss: what another step is expected to gain
 TRIALS, EPOCHS, BATCH = 30, 100, 1024
 RATES, DECAYS = (0.1, 100.0), (1e-12, 1e-4)
 """Ranges of the learning rate and weight decay that the source searches, log-uniformly."""
+_SMALL = 10**9  # multiplications of one pass, below which one thread is used
 _MOST = 2**28  # numbers of features that are held a second time at once
 
 
@@ -79,8 +82,8 @@ def solve_lbfgs(problems: Sequence[Problem], classes: int, fixed: float = 10.0) 
     """Return what classifiers say whose L2 penalty is chosen on the validation pictures.
 
     Minimised is Σ cross-entropy + |W|² / 2C, without a penalty of the bias. From the strongest penalty to the weakest
-    each solution starts the next; the path ends where the validation pictures are all right, or got no better twice.
-    Of equals the stronger penalty is chosen.
+    each solution starts the next; the path ends where the validation pictures are all right, or got no better twice
+    (not before C = 10). Of equals the stronger penalty is chosen.
 
     Args:
         problems: all of one shape.
@@ -92,6 +95,26 @@ def solve_lbfgs(problems: Sequence[Problem], classes: int, fixed: float = 10.0) 
     if count < len(problems):
         parts = [problems[k : k + count] for k in range(0, len(problems), count)]
         return [solved for part in parts for solved in solve_lbfgs(part, classes, fixed)]
+    with _threads(len(problems) * one.fit.size * classes):
+        return _solve(problems, classes, fixed)
+
+
+@contextlib.contextmanager
+def _threads(products: int) -> Iterator[None]:
+    """Use one thread for small products: to wait for the others takes longer, above all where cores are busy."""
+    import torch
+
+    before = torch.get_num_threads()
+    if products < _SMALL:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _solve(problems: Sequence[Problem], classes: int, fixed: float) -> list[Solved]:
+    one = problems[0]
     small = [_reduced(problem) for problem in problems]
     x, y = _stacked([p.fit for p in small]), _stacked([p.y_fit for p in small])
     if len(one.validation):
@@ -186,7 +209,7 @@ def _path(
             if right[place] > found[k]:
                 found[k], chosen[k], worse[k], converged[k] = right[place], strength, 0, ended[place]
                 best[k] = weights[place]
-            else:
+            elif strength >= _EARLIEST:
                 worse[k] += 1
         active = [k for k in active if worse[k] < _PATIENCE and found[k] < 1]
         if not active:
