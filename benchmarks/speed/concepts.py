@@ -62,16 +62,19 @@ def main() -> None:
     protocol = ProbeProtocol(arguments.solver, seeds=arguments.seeds)
     most = min(most_shots(pictures, protocol) for pictures in data.pictures.values())
     shots = [*[count for count in SHOTS if count <= most], ALL][-8:]
-    begun = time.perf_counter()
+    begun, busy = time.perf_counter(), time.process_time()
     found = probe_levels({"drawn": features}, data, ConceptOptions(shots=shots, protocol=protocol), quiet=True)
-    seconds = time.perf_counter() - begun
+    seconds, busy = time.perf_counter() - begun, time.process_time() - busy
     print(f"{'':>6}" + "".join(f"{count or 'all':>8}" for count in shots) + "   accuracy in % by shots")
     for level in data.levels.levels:
         row = [100 * found.score("drawn", level.name, count).accuracy for count in shots]
         print(f"{level.name:>6}" + "".join(f"{value:8.1f}" for value in row))
     probes = len(found.scores) * arguments.seeds
     converged = np.mean([one.probed.converged for one in found.scores])
-    print(f"{probes} probes in {seconds:.1f} s, {seconds / probes:.2f} s each; {100 * converged:.0f} % converged")
+    print(
+        f"{probes} probes in {seconds:.1f} s ({busy:.1f} s of CPU time), {seconds / probes:.2f} s each; "
+        f"{100 * converged:.0f} % converged"
+    )
     bar = 300
     if arguments.solver == "lbfgs":
         print(f"under {bar} s: {'yes' if seconds < bar else 'NO'}")

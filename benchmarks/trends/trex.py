@@ -1,6 +1,6 @@
 """Does a projector let supervised training carry further? On a toy of vectors, in minutes on two cores.
 
-    python benchmarks/trends/trex.py [--seeds 3] [--epochs 40]
+    python benchmarks/trends/trex.py [--seeds 3] [--epochs 25]
 
 Vectors of a class and four other factors, mixed by a random rotation; training knows half of the classes. Crops are
 masks: a crop of the whole keeps 25 to 100 % of a vector, a small one 5 to 25 %. Prints for each training what is read
@@ -28,7 +28,7 @@ from torchmultiverse.transfer import odds_of
 from torchmultiverse.transfer.feature_statistics import feature_statistics
 from torchmultiverse.transfer.tasks import outcomes_of, transfer_tasks
 
-CLASSES, COUNT, WIDTH = 48, 4800, 256
+CLASSES, COUNT, WIDTH = 48, 3200, 256
 PLACES = 4
 """Of a vector, as of a picture's map: each has noise of its own, and features are means over them."""
 FACTORS = {"hue": 6, "background": 6, "rotation": 8, "scale": 4}
@@ -59,7 +59,7 @@ def world(seed: int) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
     parts = [1.5 * rng.normal(size=(CLASSES, 32))[columns["class"]]]
     parts += [rng.normal(size=(size, 16))[columns[name]] for name, size in FACTORS.items()]
     vectors = np.concatenate(parts, 1)[:, None]
-    vectors = vectors + 2 * rng.normal(size=(COUNT, PLACES, vectors.shape[2]))
+    vectors = vectors + 1.5 * rng.normal(size=(COUNT, PLACES, vectors.shape[2]))
     turn = np.linalg.qr(rng.normal(size=(vectors.shape[2], vectors.shape[2])))[0]
     return (vectors @ turn).astype(np.float32), columns
 
@@ -149,7 +149,7 @@ def train(name: str, seed: int, epochs: int) -> Found:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=25)
     chosen = parser.parse_args()
     print(f"mean of {chosen.seeds} seeds, standard deviation of log-odds")
     print(f"{'':>28} {'known, %':>9} {'log-odds':>14} {'sparsity':>9} {'within class':>13} {'step':>8}")

@@ -147,7 +147,8 @@ def test_what_is_read_falls_with_strength_where_it_is_needed() -> None:
     assert by["high", 0.9] > 0.95
     study = fourier_study(found)
     assert [chart.kind for chart in study.sections[1].charts] == ["line", "heatmap"]
-    assert len(study.sections[1].table) == 1 + 3 * 4
+    assert [line["band"] for line in study.sections[1].table] == ["all", "low", "high"]
+    assert study.sections[1].table[1]["step 4 %"] == by["low", 0.9]
 
 
 def test_what_cannot_be_asked_is_said() -> None:

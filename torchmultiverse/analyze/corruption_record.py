@@ -15,7 +15,6 @@ from torchmultiverse.analyze.filter_comparison import (
     FLAT,
     PLAIN,
     REAL,
-    WAYS,
     WayErrors,
     compare_filters,
     condition_columns,
@@ -26,7 +25,7 @@ from torchmultiverse.evaluation import page_image, published_on_imagenet_c
 from torchmultiverse.models import load_model
 from torchmultiverse.stats import MIN_CLUSTERS, Intervals, mean_interval
 from torchmultiverse.store import ImageSet, open_images
-from torchmultiverse.study import Cell, Heatmap, ImageRow, LineChart, Point, Section, Series, Study
+from torchmultiverse.study import Bar, BarChart, Cell, Heatmap, ImageRow, LineChart, Point, Section, Series, Study
 
 _SOURCES = (
     "F. Bordes et al., Guillotine regularization: why removing layers is needed to improve generalization in "
@@ -212,26 +211,30 @@ def _conditions(ways: Sequence[WayErrors], intervals: Intervals) -> Section:
         "what was rendered: at 1 the filter changes what the model sees as the condition does, at 0 it changes "
         "something else. Where the PSNR of a filter is not that of what was rendered, its severity is at an end (5, or "
         "15 of types that can go on): it could not be as strong.",
-        charts=tuple(_chart(ways, kind) for kind in ("error", "moved")), table=tuple(rows),
+        charts=(_directions(ways), _moves(ways, intervals)), table=tuple(rows),
         pictures=tuple(_pictures(ways)),
     )  # fmt: skip
 
 
-def _chart(ways: Sequence[WayErrors], kind: str) -> LineChart:
-    series = []
-    for way in WAYS:
-        if kind == "moved" and way == PLAIN:
-            continue
-        points = []
-        for one in (one for one in ways if one.way == way):
-            values = one.wrong if kind == "error" else one.shift
-            if np.isfinite(values).any():
-                points.append(Point(x=f"{one.condition} {one.level}", y=float(np.nanmean(values))))
-        if points:
-            series.append(Series(name=way, points=tuple(points), dashed=way == PLAIN))
-    title = "Error of each way" if kind == "error" else "How far features move"
-    axis = "error" if kind == "error" else "moved"
-    return LineChart(title=title, x="condition and level", y=axis, series=tuple(series), percent=kind == "error")
+def _directions(ways: Sequence[WayErrors]) -> BarChart:
+    """Whether filters move features where the rendered condition moves them."""
+    bars = []
+    for one in (one for one in ways if one.way in (FLAT, DEEP)):
+        known = one.direction[~np.isnan(one.direction)]
+        if len(known):
+            name = f"{one.condition} {one.level}: {one.filter}"
+            bars.append(Bar(name=name, value=float(known.mean()), group=one.way))
+    return BarChart(title="Direction: cosine with the rendered move", y="cosine", bars=tuple(bars), percent=False)
+
+
+def _moves(ways: Sequence[WayErrors], intervals: Intervals) -> BarChart:
+    """How far features move in each way."""
+    bars = []
+    for one in (one for one in ways if one.way != PLAIN):
+        moved = mean_interval(one.shift, one.groups, intervals)
+        name = f"{one.condition} {one.level}: {one.filter or one.way}"
+        bars.append(Bar(name=name, value=moved.mean, low=moved.low, high=moved.high, group=one.way))
+    return BarChart(title="How far features move", y="moved", bars=tuple(bars), percent=False)
 
 
 def _pictures(ways: Sequence[WayErrors]) -> list[ImageRow]:

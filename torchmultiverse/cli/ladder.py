@@ -26,7 +26,7 @@ class Design:
         list[str] | None,
         typer.Option(
             help="NAME=FOLDER: pictures of a step, made by any generator, instead of a spec or dataset; NAME@5=FOLDER "
-            "takes five times the budget; may be repeated, the narrowest first."
+            "takes five times the budget; may be repeated, the narrowest first. Default: none."
         ),
     ] = None
     steps: Annotated[
@@ -69,7 +69,7 @@ class Classes:
     ] = None
     label_map: Annotated[
         Path | None,
-        typer.Option(help='JSON: the target\'s class to the training class, as {"tabby": "Cat"}; others by name.'),
+        typer.Option(help='JSON: the target\'s class to the training class, as {"tabby": "Cat"}. Default: by name.'),
     ] = None
     unseen: Annotated[
         int | None,
@@ -124,7 +124,7 @@ def ladder_command(
         str | None,
         typer.Argument(
             metavar="[SPEC|DATA]", help="Spec, whose steps are rendered, or folder of a dataset, of whose rows they "
-            "are made.", autocompletion=completion.datasets,
+            "are made. Default: none, with --step.", autocompletion=completion.datasets,
         ),
     ] = None,
     out: Out = Path("ladder"),

@@ -224,7 +224,7 @@ def _accuracies(scores: Sequence[Score], blind: Mapping[tuple[str, str], Score |
     table: list[dict[str, Cell]] = []
     for one in scores:
         other = blind.get((one.benchmark, one.model))
-        undecided = "winoground" not in one.benchmark.lower()
+        undecided = not one.metric.startswith("winoground")
         table.append({
             "set": one.benchmark, "model": one.model, "accuracy %": one.accuracy, "low %": one.low, "high %": one.high,
             "chance %": one.chance, "mean over rows %": one.micro,

@@ -17,6 +17,7 @@ from .intervals import coded as coded
 from .intervals import contrast as contrast
 from .intervals import expanded_tail as expanded_tail
 from .intervals import resampling_weights as resampling_weights
+from .intervals import student_quantile as student_quantile
 from .intervals import wilson as wilson
 from .lower_tail import LowerTailTest as LowerTailTest
 from .power import PowerQuestion as PowerQuestion
@@ -75,6 +76,7 @@ __all__ = [
     "pearson",
     "resampling_weights",
     "sign_flip",
+    "student_quantile",
     "unequal_spread",
     "unpaired_interval",
     "wilson",

@@ -21,6 +21,7 @@ from PIL import Image
 
 from torchmultiverse.analyze import ProbeData, RunOptions, probe_of
 from torchmultiverse.errors import DatasetError, ModelError, nearest
+from torchmultiverse.evaluation import plain
 from torchmultiverse.features import FeatureCache, Features, factor_names, image_array, text_vectors
 from torchmultiverse.models import FloatArray, ImageTextModel, load_model, unit
 from torchmultiverse.progress import progress_bar
@@ -42,6 +43,7 @@ READERS = ("probe", "texts")
 SOURCES = ("phase", "amplitude", "neither")
 _MOST_SIDE = 224
 _SHOWN = 2
+_FRACTIONS = (0.4, 0.1, 0.5)  # half is asked: pairs of few groups say little
 
 
 @dataclass(frozen=True)
@@ -268,7 +270,8 @@ def _readers(world: _World) -> tuple[list[_Asked], list[str]]:
     notes: list[str] = []
     for number, factor in enumerate(factor_names(some, options.factors)):
         try:
-            task = task_of(columns, factor, every, np.random.default_rng((seed, number)), options.group)
+            rng = np.random.default_rng((seed, number))
+            task = task_of(columns, factor, every, rng, options.group, fractions=_FRACTIONS)
         except DatasetError as error:
             notes.append(f"{factor}: {error}")
             continue
@@ -450,7 +453,7 @@ def _shown_pairs(
         names = [levels[one.task.codes[row]] for row in (phase[k], amplitude[k])]
         found.append(
             Shown(
-                f"{one.task.name}: phase of {names[0]}, amplitude of {names[1]}",
+                f"{plain(one.task.name)}: phase of {names[0]}, amplitude of {names[1]}",
                 tuple(_png(Image.fromarray(world.pixels[row])) for row in (phase[k], amplitude[k])),
                 (_png(pair.image(0)),), (f"read as {levels[said[k]]}",),
             )

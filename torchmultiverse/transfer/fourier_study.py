@@ -79,7 +79,15 @@ def headline(swaps: Sequence[Swap]) -> str:
             told.append(f"{named} {'follow' if len(mine) > 1 else 'follows'} the {half}")
     rest = [plain(s.factor) for s in swaps if not s.follows]
     if rest:
-        told.append(f"{', '.join(rest)}: surely neither")
+        told.append(f"of {', '.join(rest)} neither half is surely read more often")
+    if not any(s.follows for s in swaps):
+        most = max(swaps, key=lambda s: abs(s.difference.mean))
+        half = "phase" if most.difference.mean > 0 else "amplitude"
+        of, other = most.shares[half], most.shares[_other(half)]
+        told.append(
+            f"most nearly {plain(most.factor)}: {100 * of.value:.0f} % [{100 * of.low:.0f}, {100 * of.high:.0f}] by "
+            f"the {half}, {100 * other.value:.0f} % by the {_other(half)}"
+        )
     text = "; ".join(told) + "."
     return text[0].upper() + text[1:]
 
@@ -101,7 +109,7 @@ def _swap_section(found: FourierReading) -> Section:
             "factor": plain(swap.factor), "read as that of": source, "share %": swap.shares[source].value,
             "low %": swap.shares[source].low, "high %": swap.shares[source].high, "chance %": swap.chance[source],
             "unchanged %": swap.clean.value, "answers": swap.answers, "n": swap.n, "groups": swap.groups,
-            "by": swap.by, "phase over amplitude, corrected p": swap.corrected_p, "follows": swap.follows,
+            "by": plain(swap.by), "phase over amplitude, corrected p": swap.corrected_p, "follows": swap.follows,
         }
         for swap in found.swaps for source in SOURCES
     ]  # fmt: skip
@@ -128,24 +136,29 @@ def _change_section(found: FourierReading) -> Section:
     names = list(dict.fromkeys(one.name for one in found.sensitivities if one.strength))
     charts: list[Chart] = [_lines(found.sensitivities, name, factors, clean) for name in names]
     charts.append(_bands(found.sensitivities, names, factors, clean))
-    lines: list[dict[str, Cell]] = [
-        {
-            "factor": plain(one.factor), "change": one.name if one.strength else "none",
-            "band": one.band if one.strength else "", "strength": one.strength, "accuracy %": one.accuracy.value,
-            "low %": one.accuracy.low, "high %": one.accuracy.high, "chance %": one.chance, "n": one.n,
-            "groups": one.groups,
-        }
-        for one in found.sensitivities
-    ]  # fmt: skip
+    lines = [
+        _steps(found.sensitivities, clean[factor], name, band) for factor in factors for name in names for band in BANDS
+    ]
     return Section(
         title="What each factor can do without",
-        about="Readers have learnt from unchanged pictures. Units: "
-        + "; ".join(f"{name}: {UNITS[name]}" for name in names)
+        about="Readers have learnt from unchanged pictures. Steps: "
+        + "; ".join(f"{name} {', '.join(f'{s:g}' for s in FOURIER_CHANGES[name])} ({UNITS[name]})" for name in names)
         + f". Low frequencies are up to {found.facts['cut']:g} cycles per pixel.",
         charts=tuple(charts),
         table=tuple(lines),
         pictures=tuple(_row(one) for one in found.shown if len(one.sources) == 1),
     )
+
+
+def _steps(every: Sequence[Sensitivity], clean: Sensitivity, name: str, band: str) -> dict[str, Cell]:
+    """Return a line of the table: accuracy after each strength, the interval of the strongest."""
+    mine = [one for one in every if (one.factor, one.name, one.band) == (clean.factor, name, band) and one.strength]
+    steps = {f"step {k} %": one.accuracy.value for k, one in enumerate(mine, 1)}
+    last = mine[-1].accuracy
+    return {
+        "factor": plain(clean.factor), "change": name, "band": band, "unchanged %": clean.accuracy.value, **steps,
+        "low %": last.low, "high %": last.high, "chance %": clean.chance, "n": clean.n, "groups": clean.groups,
+    }  # fmt: skip
 
 
 def _lines(every: Sequence[Sensitivity], name: str, factors: Sequence[str], clean: dict[str, Sensitivity]) -> LineChart:

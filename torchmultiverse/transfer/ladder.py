@@ -22,12 +22,11 @@ from torchmultiverse.train import SMALL, EncoderTraining
 from torchmultiverse.transfer.ladder_classes import class_names, label_column, matched, unseen_classes
 from torchmultiverse.transfer.ladder_encoders import PixelStore, Recipe
 from torchmultiverse.transfer.ladder_groups import Plan, group_of, grouped, plans_of, without_plans
-from torchmultiverse.transfer.ladder_rows import LEAST, check_enough, draw, most_per_class, supports
+from torchmultiverse.transfer.ladder_rows import LEAST, Pool, check_enough, draw, most_per_class
 from torchmultiverse.transfer.ladder_runs import Step, StepRun, check_classes, is_done, run_of
 from torchmultiverse.transfer.ladder_scenes import folder_name, frame_of, rendered_step, step_spec
 from torchmultiverse.transfer.ladder_target import Target, make_target
 
-_SHARES = (0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.75)
 _FEW = 20
 BUDGET = 2000
 """Pictures of a step where none is said, and the pictures that are there allow it."""
@@ -242,30 +241,23 @@ def _of_dataset(images: ImageSet, goal: ImageSet, options: LadderOptions, run: R
     groups = grouped(varied, options.groups)
     if label == "character_name" and len(np.unique(columns[label].astype(str))) > len(np.unique(named)):
         groups = {**groups, "assets": (label,)}
+    if not groups:
+        raise DatasetError(
+            f"'{dataset_name(images)}' has no column of a factor that varies beside '{label}': a ladder needs some, or "
+            "folders by step (--step NAME=FOLDER)"
+        )
     plans, notes = _plans(groups, options)
-    masks = supports(columns, groups, plans, options.narrow, named)
-    count = len(classes.trained)
-    most = most_per_class(masks, plans, codes, count)
-    if options.steps is None and (big := [plan for plan in plans if plan.times > 1]):
-        rest = [plan for plan in plans if plan.times == 1]
-        without = most_per_class(masks, rest, codes, count)
-        wanted = (options.budget or BUDGET) // count
-        if most[1] == big[0].name and most[0] < min(wanted, without[0]):
-            plans, most = rest, without
-            notes.append(f"step '{big[0].name}' is left out: the dataset has too few pictures for it")
-    per_class = options.budget // count if options.budget else min(BUDGET // count, most[0])
-    needed = max(per_class, LEAST)
-    shares = [share for share in _SHARES if share > options.narrow]
-    enough = (
-        share
-        for share in shares
-        if most_per_class(supports(columns, groups, plans, share, named), plans, codes, count)[0] >= needed
-    )
-    if (per_class > most[0] or needed > per_class) and (share := next(enough, None)):
-        remedy = f"With --narrow {share:g} held factors keep so much that it has enough"
-    else:
-        remedy = "Choose fewer steps, or give a spec whose factors have ranges, so that pictures can be rendered"
-    check_enough(per_class, most, options.budget, count, f"{remedy}; or use another --budget")
+    pool = Pool(columns, groups, named, codes, len(classes.trained))
+    count = pool.classes
+    wanted = (options.budget or BUDGET) // count
+    if options.steps is None:
+        plans = pool.affordable(plans, options.narrow, wanted, notes)
+    most = pool.most(plans, options.narrow)
+    per_class = wanted if options.budget else min(wanted, most[0])
+    if per_class > most[0] or per_class < LEAST:
+        remedy = pool.remedy(plans, options.narrow, max(per_class, LEAST))
+        check_enough(per_class, most, options.budget, count, f"{remedy}; or use another --budget")
+    masks = pool.masks(plans, options.narrow)
     if manifest_hash(images) == manifest_hash(goal):
         notes.append("the target is the dataset that is trained on: pictures of both are the same")
     steps = []

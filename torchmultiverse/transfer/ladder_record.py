@@ -28,6 +28,7 @@ from torchmultiverse.transfer.ladder_answers import (
 REFERENCE = "clone_ladder.json"
 """Published numbers, in ``benchmarks/reference``."""
 _STATISTICS = ("sparsity", "intra_class", "redundancy", "coding_length")
+_HIGHEST = {"sparsity": 1.0, "intra_class": 2.0, "redundancy": 1.0}
 _SOURCES = (
     "M. B. Sarıyıldız et al., Fake it till you make it: learning transferable representations from synthetic ImageNet "
     "clones, CVPR 2023 (thesis, chapter 5)",
@@ -225,7 +226,8 @@ def _statistics(ladder: Ladder) -> Section:
         for step in _own_steps(ladder):
             values = np.array([run.statistics[name] for run in ladder.runs[step]])
             mean, low, high = over_seeds(values)
-            low = None if low is None else max(0.0, low)  # none of them is below zero
+            low = None if low is None else max(0.0, low)
+            high = None if high is None else min(_HIGHEST.get(name, high), high)
             plain = name.replace("_", " ")
             lines.append({"number": plain, "step": step, "value": mean, "low": low, "high": high, "seeds": len(values)})
             if np.isfinite(mean):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -93,6 +94,51 @@ def most_per_class(
             best = count, plan.name
     assert best is not None
     return best
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The pictures of a dataset that steps are made of.
+
+    Attributes:
+        columns: (N,) each.
+        groups: columns of each group.
+        named: class of each picture, (N,).
+        codes: of the classes that are trained on, −1 of others, (N,).
+        classes: that are trained on.
+    """
+
+    columns: Mapping[str, NDArray[Any]]
+    groups: Mapping[str, Sequence[str]]
+    named: NDArray[Any]
+    codes: NDArray[np.int64]
+    classes: int
+
+    def masks(self, plans: Sequence[Plan], share: float) -> dict[str, NDArray[np.bool_]]:
+        """Return which pictures each step may take, see `supports`."""
+        return supports(self.columns, self.groups, plans, share, self.named)
+
+    def most(self, plans: Sequence[Plan], share: float) -> tuple[int, str]:
+        """Return how many pictures of a class every step has, see `most_per_class`."""
+        return most_per_class(self.masks(plans, share), plans, self.codes, self.classes)
+
+    def affordable(self, plans: Sequence[Plan], share: float, wanted: int, notes: list[str]) -> list[Plan]:
+        """Return the steps without one of a larger budget that would make all others smaller; it is told."""
+        rest = [plan for plan in plans if plan.times == 1]
+        if len(rest) < len(plans) and self.most(plans, share)[0] < min(wanted, self.most(rest, share)[0]):
+            notes.append("step 'x5' is left out: the dataset has too few pictures for it")
+            return rest
+        return list(plans)
+
+    def remedy(self, plans: Sequence[Plan], share: float, needed: int) -> str:
+        """Return what would give every step so many pictures of a class."""
+        for more in _SHARES:
+            if more > share and self.most(plans, more)[0] >= needed:
+                return f"With --narrow {more:g} held factors keep so much that it has enough"
+        return "Choose fewer steps, or give a spec whose factors have ranges, so that pictures can be rendered"
+
+
+_SHARES = (0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.75)
 
 
 def check_enough(

@@ -21,13 +21,11 @@ from torchmultiverse.features import FeatureCache, Features, encode_images, fact
 from torchmultiverse.json_text import read_json
 from torchmultiverse.models import ENCODER_CONFIG, FloatArray, as_models
 from torchmultiverse.progress import progress_bar
-from torchmultiverse.stats import Intervals, Paired, expanded_tail, holm, paired_interval, resampling_weights
+from torchmultiverse.stats import LEVEL, Intervals, Paired, holm, paired_interval, student_quantile, wilson
 from torchmultiverse.store import columns_of, dataset_name, manifest_hash, open_images
 from torchmultiverse.transfer.feature_statistics import FeatureStatistics, feature_statistics
 from torchmultiverse.transfer.log_odds import TaskScore, odds_of, task_score
 from torchmultiverse.transfer.tasks import Task, outcomes_of, transfer_tasks
-
-_RESAMPLES = 2000
 
 
 class LogOdds(NamedTuple):
@@ -134,18 +132,19 @@ def vectors_of(
 
 
 def mean_log_odds_of(
-    outcomes: Sequence[NDArray[np.float64]], clusters: Sequence[NDArray[np.int64]], by: Sequence[str], seed: int = 0,
+    outcomes: Sequence[NDArray[np.float64]], clusters: Sequence[NDArray[np.int64]], by: Sequence[str],
     minus: Sequence[NDArray[np.float64]] | None = None,
 ) -> LogOdds:  # fmt: skip
-    """Return the mean of log-odds over tasks, with its 95 % interval from resampled groups.
+    """Return the mean of log-odds over tasks, with its 95 % interval over groups.
 
-    Tasks whose pictures are grouped by the same column share the draw, since they share pictures.
+    The interval is that of the linear part: what each group of pictures pulls each task's log-odds by, added over tasks
+    whose pictures are grouped by the same column, since they share pictures; with Student's t for the fewest groups. A
+    task of which all pictures say the same has the width that the number of its groups leaves (Wilson).
 
     Args:
         outcomes: of the test pictures of each task, 0 or 1.
         clusters: their groups in the whole dataset.
         by: column that groups, of each task.
-        seed: of the resampling.
         minus: outcomes of another model on the same pictures, whose mean log-odds are taken off.
 
     >>> right = [np.array([1.0, 1, 1, 0] * 20), np.array([1.0, 0] * 40)]
@@ -154,38 +153,42 @@ def mean_log_odds_of(
     >>> round(found.mean, 3), found.groups  # (ln 3 + ln 1) / 2
     (0.549, 20)
     """
-    counts: dict[str, int] = {}
+    sizes: dict[str, int] = {}
     for column, codes in zip(by, clusters, strict=True):
-        counts[column] = max(counts.get(column, 0), int(codes.max()) + 1)
-    used = {c: np.unique(np.concatenate([k for k, b in zip(clusters, by, strict=True) if b == c])) for c in counts}
-    weights: dict[str, NDArray[np.float64]] = {}
-    for number, column in enumerate(sorted(counts)):
-        drawn = resampling_weights(len(used[column]), np.random.default_rng((seed, number)), _RESAMPLES)
-        weights[column] = np.zeros((_RESAMPLES, counts[column]))
-        weights[column][:, used[column]] = drawn
-
-    def odds(values: NDArray[np.float64], codes: NDArray[np.int64], column: str) -> tuple[float, NDArray[np.float64]]:
-        sums = np.bincount(codes, values, counts[column])
-        sizes = np.bincount(codes, minlength=counts[column]).astype(np.float64)
-        drawn = weights[column] @ sums / np.maximum(weights[column] @ sizes, 1)
-        n = len(values)
-        p = np.clip(drawn, 1 / (2 * n), 1 - 1 / (2 * n))
-        return odds_of(float(values.mean()), n), np.log(p / (1 - p))
-
-    points: list[float] = []
-    draws: list[NDArray[np.float64]] = []
+        sizes[column] = max(sizes.get(column, 0), int(codes.max()) + 1)
+    pulls = {column: np.zeros(size) for column, size in sizes.items()}
+    used = {column: np.zeros(size, bool) for column, size in sizes.items()}
+    points, extra = [], 0.0
     for k, (codes, column) in enumerate(zip(clusters, by, strict=True)):
-        point, spread = odds(outcomes[k], codes, column)
-        other, theirs = odds(minus[k], codes, column) if minus is not None else (0.0, np.zeros(_RESAMPLES))
-        points.append(point - other)
-        draws.append(spread - theirs)
-    few = min(len(held) for held in used.values())
-    mean, every = float(np.mean(points)), np.mean(draws, 0)
+        used[column][codes] = True
+        point, pull, more = _pull(outcomes[k], codes, sizes[column])
+        if minus is not None:
+            other, theirs, further = _pull(minus[k], codes, sizes[column])
+            same = bool((outcomes[k] == minus[k]).all())
+            point, pull, more = point - other, pull - theirs, 0.0 if same else more + further
+        points.append(point)
+        pulls[column] += pull
+        extra += more
+    counts = {column: int(held.sum()) for column, held in used.items()}
+    few, mean = min(counts.values()), float(np.mean(points))
     if few < 2:
         return LogOdds(mean, -np.inf, np.inf, few)
-    tail = expanded_tail(few)
-    low, high = np.quantile(every, [tail, 1 - tail])
-    return LogOdds(mean, min(float(low), mean), max(float(high), mean), few)
+    variance = extra + sum(counts[c] / (counts[c] - 1) * float((pulls[c] ** 2).sum()) for c in counts)
+    half = student_quantile((1 - LEVEL) / 2, few - 1) * float(np.sqrt(variance)) / len(points)
+    return LogOdds(mean, mean - half, mean + half, few)
+
+
+def _pull(values: NDArray[np.float64], codes: NDArray[np.int64], size: int) -> tuple[float, NDArray[np.float64], float]:
+    """Return the log-odds of a task, what each group pulls them by, and a variance where no group differs."""
+    n, groups = len(values), len(np.unique(codes))
+    point = odds_of(float(values.mean()), n)
+    p = 1 / (1 + float(np.exp(-point)))
+    if np.ptp(values) == 0:
+        low, _ = wilson(groups, groups)
+        end = odds_of(low, groups)
+        return point, np.zeros(size), ((abs(point) - end) / 2) ** 2
+    pull = np.bincount(codes, values - p, minlength=size) / (n * p * (1 - p))
+    return point, pull, 0.0
 
 
 def measure_transfer(
@@ -239,7 +242,7 @@ def measure_transfer(
         f"{model.info.name} was trained on these pictures: what is read of the classes it knows is of pictures it saw"
         for model, config in zip(named, told, strict=True) if config.get("data") == mine
     )  # fmt: skip
-    changes, shifts = _changes(found, training, tasks, run.seed)
+    changes, shifts = _changes(found, training, tasks)
     facts = {
         "pictures": len(images), "probe": probe, "layer": layer or "the embedding", "tasks of transfer": len(tasks),
         "classes trained on": len(training.levels), "unseen classes": len(unseen), "seed": run.seed,
@@ -261,13 +264,13 @@ def _model(
     rows = np.random.default_rng(seed).permutation(len(vectors))[:2000]  # pairs within classes are many
     return ModelTransfer(
         name, scores[0], tuple(scores[1:]),
-        mean_log_odds_of(right[1:], [t.test_groups for t in tasks], [t.by for t in tasks], seed),
+        mean_log_odds_of(right[1:], [t.test_groups for t in tasks], [t.by for t in tasks]),
         feature_statistics(vectors[rows], classes[rows].astype(str)), tuple(right),
     )  # fmt: skip
 
 
 def _changes(
-    models: Sequence[ModelTransfer], training: Task, tasks: Sequence[Task], seed: int
+    models: Sequence[ModelTransfer], training: Task, tasks: Sequence[Task]
 ) -> tuple[tuple[Change, ...], dict[str, LogOdds]]:
     """Return how other models differ from the first."""
     first, found = models[0], []
@@ -279,7 +282,7 @@ def _changes(
     corrected = holm([difference.p for *_, difference in found])
     clusters, by = [t.test_groups for t in tasks], [t.by for t in tasks]
     shifts = {
-        model.name: mean_log_odds_of(model.outcomes[1:], clusters, by, seed, first.outcomes[1:]) for model in models[1:]
+        model.name: mean_log_odds_of(model.outcomes[1:], clusters, by, first.outcomes[1:]) for model in models[1:]
     }
     return tuple(Change(*one, p) for one, p in zip(found, corrected, strict=True)), shifts
 

@@ -71,8 +71,8 @@ def headline(plane: TransferPlane) -> str:
     more = [c for c in rest if c.sure and c.difference.mean > 0]
     if not gained.sure:
         return (
-            f"No other model surely reads {task} better or worse than {first.name} in this comparison of "
-            f"{best.name}: {_points(gained)}. {_cost(lost, more)}"
+            f"{best.name} reads {task} neither surely better nor surely worse than {first.name}: {_points(gained)}. "
+            f"{_cost(lost, more)}"
         )
     if gained.difference.mean < 0:
         return f"{first.name} reads {task} best; {best.name} comes next, {_points(gained)}. {_cost(lost, more)}"
@@ -116,7 +116,7 @@ def _share(value: float) -> str:
 def _groups(plane: TransferPlane) -> str:
     by = sorted({task.by for task in (plane.training, *plane.tasks)})
     named = ", ".join("single pictures" if name == "rows" else name for name in by)
-    return f"Intervals are of resampled groups ({named})."
+    return f"Intervals are over groups ({named})."
 
 
 def _plane(plane: TransferPlane) -> Section:
@@ -187,7 +187,7 @@ def _tasks(plane: TransferPlane) -> Section:
             lines.append({
                 "task": _named(task.name, plane), "model": model.name, "accuracy %": score.accuracy,
                 "low %": score.low, "high %": score.high, "chance %": score.chance, "answers": len(task.levels),
-                "n": score.n, "groups": groups, "by": task.by,
+                "n": score.n, "groups": groups, "by": plain(task.by),
             })  # fmt: skip
     about = f"Classes that training did not see: {', '.join(plane.unseen)}." if plane.unseen else (
         "No class is known to be unseen in training; name some with --unseen."

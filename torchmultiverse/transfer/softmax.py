@@ -5,8 +5,9 @@ Problems of one shape, such as the seeds of one experiment, are solved side by s
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ _TOLERANCE = 1e-4  # of the loss: what another step is expected to gain
 TRIALS, EPOCHS, BATCH = 30, 100, 1024
 RATES, DECAYS = (0.1, 100.0), (1e-12, 1e-4)
 """Ranges of the learning rate and weight decay that the source searches, log-uniformly."""
+_SMALL = 10**9  # multiplications of one pass, below which one thread is used
 _MOST = 2**28  # numbers of features that are held a second time at once
 
 
@@ -92,6 +94,26 @@ def solve_lbfgs(problems: Sequence[Problem], classes: int, fixed: float = 10.0) 
     if count < len(problems):
         parts = [problems[k : k + count] for k in range(0, len(problems), count)]
         return [solved for part in parts for solved in solve_lbfgs(part, classes, fixed)]
+    with _threads(len(problems) * one.fit.size * classes):
+        return _solve(problems, classes, fixed)
+
+
+@contextlib.contextmanager
+def _threads(products: int) -> Iterator[None]:
+    """Use one thread for small products: to wait for the others takes longer, above all where cores are busy."""
+    import torch
+
+    before = torch.get_num_threads()
+    if products < _SMALL:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _solve(problems: Sequence[Problem], classes: int, fixed: float) -> list[Solved]:
+    one = problems[0]
     small = [_reduced(problem) for problem in problems]
     x, y = _stacked([p.fit for p in small]), _stacked([p.y_fit for p in small])
     if len(one.validation):

@@ -107,7 +107,7 @@ def binned(factor: str, values: NDArray[Any]) -> tuple[NDArray[np.int64], tuple[
 
 def task_of(
     columns: Mapping[str, NDArray[Any]], factor: str, rows: NDArray[np.int64], rng: np.random.Generator,
-    group: str = "auto", name: str | None = None,
+    group: str = "auto", name: str | None = None, fractions: tuple[float, float, float] = FRACTIONS,
 ) -> Task:  # fmt: skip
     """Return the task of reading a column of some pictures.
 
@@ -118,6 +118,7 @@ def task_of(
         rng: divides them.
         group: column whose groups are in one part only; see `torchmultiverse.analyze.split`.
         name: of the task; the column by default.
+        fractions: of train, validation and test.
 
     Raises:
         DatasetError: no such column, one that does not vary in these pictures, or a grouping that cannot be.
@@ -129,7 +130,7 @@ def task_of(
         codes, levels = binned(factor, some[factor])
     if len(levels) < 2:
         raise DatasetError(f"'{factor}' is the same in all {len(rows)} pictures")
-    parts = split(some, FactorTarget(factor, codes, levels), rng, group, FRACTIONS)
+    parts = split(some, FactorTarget(factor, codes, levels), rng, group, fractions)
     every = np.arange(len(columns[factor]))
     if parts.by:
         every = np.unique(columns[parts.by].astype(str), return_inverse=True)[1].astype(np.int64)
