@@ -34,7 +34,7 @@ from torchmultiverse.train.augment import AugmentedViews, SmallCrops
 from torchmultiverse.train.ddm import DomainTerms, refuse_idle, terms_of
 from torchmultiverse.train.long_tail import long_tail_rows
 from torchmultiverse.train.loop import RUNNING, Loop, LoopSettings, Objective, Schedule, checkpoint_of, cosine, triangle
-from torchmultiverse.train.pairs import NEAR, neighbours_by
+from torchmultiverse.train.pairs import NEAR, check_pairs, neighbours_by
 from torchmultiverse.train.settings import COSINE, METHODS, SUPERVISED, EncoderTraining
 
 if TYPE_CHECKING:
@@ -442,6 +442,8 @@ def train_encoder(
     domains = _levels(columns, training.ddm, chosen)[1] if training.ddm else None
     folder = Path(out)
     config = _config(training, images, chosen, named, left_out)
+    if not (folder / "model.pt").exists():
+        check_pairs(training.pairs)  # before the folder is claimed: there may be no such model
     _claim(folder, config, training)
     if (folder / "model.pt").exists():
         return folder
