@@ -3,11 +3,11 @@ of other settings that are read as these, unmatched classes that count as right.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from glyphs import glyphs, mixed
 
 from torchmultiverse.analyze import RunOptions
 from torchmultiverse.errors import DatasetError
@@ -18,6 +18,9 @@ from torchmultiverse.transfer import LadderOptions, climb, ladder_study
 from torchmultiverse.transfer.ladder_answers import gains, group_gains, target_accuracy
 
 pytest.importorskip("timm")
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "trends"))
+from glyphs import glyphs, mixed
+
 QUICK = ClassifierTraining(model="test_resnet", size=32, epochs=1, batch_size=32, learning_rate=4e-3)
 QUIET = RunOptions(quiet=True)
 FREE = {

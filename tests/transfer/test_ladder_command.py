@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 from command import run
-from glyphs import glyphs
 
 from torchmultiverse.store import open_dataset
 
 pytest.importorskip("timm")
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "trends"))
+from glyphs import glyphs
+
 SETTINGS = ["--set", "model=test_resnet", "--set", "size=32", "--set", "epochs=1", "--set", "batch_size=16"]
 
 

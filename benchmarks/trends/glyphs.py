@@ -36,12 +36,18 @@ def drawn(code: int, world: int, light: float, yaw: float, scale: float, rng: np
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
 
-def glyphs(per_class: int, free: tuple[str, ...], seed: int, classes: int = CLASSES, name: str = "glyphs") -> ImageList:
-    """Pictures in which some groups (worlds, lights, poses, sizes) vary, and the others are at their usual values."""
+def glyphs(
+    per_class: int, free: tuple[str, ...], seed: int, classes: int = CLASSES, name: str = "glyphs", first: int = 0
+) -> ImageList:
+    """Pictures in which some groups (worlds, lights, poses, sizes) vary, and the others are at their usual values.
+
+    Worlds are those from ``first`` on.
+    """
     rng = np.random.default_rng(seed)
     images, rows = [], []
     for code in np.repeat(np.arange(classes), per_class).tolist():
         row: dict[str, str | int | float] = {"label": f"glyph{code}"} | factors(free, rng)
+        row["world"] = first + int(row["world"])
         images.append(
             drawn(code, int(row["world"]), float(row["light"]), float(row["camera_yaw"]), float(row["scale"]), rng)
         )
