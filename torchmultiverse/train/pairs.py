@@ -46,13 +46,17 @@ def nearest_images(vectors: FloatArray, count: int) -> NDArray[np.int64]:
     return found
 
 
-def check_pairs(pairs: str) -> None:
+def check_pairs(pairs: str, trained: bool = False) -> None:
     """Check that ``near:MODEL`` names a model that can be loaded; other pairs are columns.
+
+    Args:
+        pairs: the setting.
+        trained: whether the encoder is there already, and its pairs are no longer needed.
 
     Raises:
         ModelError: no model is named, or there is none of that name.
     """
-    if pairs.startswith(NEAR):
+    if pairs.startswith(NEAR) and not trained:
         load_model(_model_of(pairs))
 
 

@@ -134,8 +134,7 @@ class SelfSupervisedLoss:
             return value
         if self.method in _PROTOTYPES:  # each view is told the cluster of the others
             centres: Any = self.extra.weight
-            with warnings.catch_warnings():  # PyTorch warns at each step of how the library copies a tensor
-                warnings.filterwarnings("ignore", "To copy construct from a tensor")
+            with warnings.catch_warnings(action="ignore"):  # at each step of how the library copies a tensor
                 told = [self.loss(found[j], targets[i], centres) for j in count for i in whole if i != j]
             value = torch.stack(told).mean()
             return value
@@ -442,8 +441,7 @@ def train_encoder(
     domains = _levels(columns, training.ddm, chosen)[1] if training.ddm else None
     folder = Path(out)
     config = _config(training, images, chosen, named, left_out)
-    if not (folder / "model.pt").exists():
-        check_pairs(training.pairs)  # before the folder is claimed: there may be no such model
+    check_pairs(training.pairs, (folder / "model.pt").exists())  # before the folder is claimed
     _claim(folder, config, training)
     if (folder / "model.pt").exists():
         return folder
