@@ -91,6 +91,9 @@ SCORED: dict[str, tuple[str, ...]] = {
     "ar4t": ("ar4t_relations", "ar4t_attributes"),
 }
 """Of each protocol that comes with the package: the datasets that it is held on."""
+PLANTED = {"aro_relation", "aro_attribution", "aro_order", "winoground", "minimal_pairs"}
+"""Protocols of photographs, and of pairs that none of the datasets here has: planted models hold their numbers in
+``tests/evaluation``."""
 
 
 def score_values(datasets: Path, protocol: str) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def main() -> None:
         out = Path(folder)
         golden.render_all(out)
         write("golden_datasets", {"coders": coders(), **{n: golden.dataset_values(out / n) for n in golden.DATASETS}})
-        write("golden_scores", {name: golden.score_values(out, name) for name in reach.protocol_names()})
+        write("golden_scores", {name: golden.score_values(out, name) for name in golden.SCORED})
         shown, found = golden.keep_features(RECORDS / "format1", out / "kept")
         kept = golden.kept_values(out / "kept")
         how = kept["hashed image"]["how"]

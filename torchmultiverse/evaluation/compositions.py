@@ -7,7 +7,7 @@ chance, how often the model cannot decide, and what the same model reaches witho
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -132,22 +132,32 @@ def questions(result: Result, name: str | None = None) -> list[Question]:
     """
     view, protocol = RowView.of(result), result.provenance.protocol
     name = name or _named(result)
-    macro = Macro.model_validate(protocol["macro"]) if protocol.get("macro") else None
     if protocol.get("kind") == "spar":
-        lines = [line for line in leaderboard_rows(result, pool=False) if line.metric == "hard_negative"]
-        settings = [line for line in lines if line.setting != "all"] or lines
-        return [Question(_spar(name, line), view, line, None) for line in settings if line.task in _SPAR]
+        return _spar_questions(view, name)
+    macro = Macro.model_validate(protocol["macro"]) if protocol.get("macro") else None
     lines = [line for line in leaderboard_rows(result) if line.task != AVERAGE]
     winoground = any(line.task == "winoground" for line in lines)
-    called = []
-    for line in lines:
-        way = line.metric.removeprefix("winoground_") if line.metric.startswith("winoground") else "single choices"
-        plain = len(lines) == 1 or not winoground
-        title = name if len(lines) == 1 else f"{name}, {line.title if plain else way}"
-        called.append(Question(title, view, line, macro))
-        if macro is not None and macro.shared:
-            called.append(Question(f"{title}, shared with {macro.shared_with}", view, line, macro, shared=True))
-    return called
+    asked = [Question(_title(name, line, len(lines), winoground), view, line, macro) for line in lines]
+    if macro is None or not macro.shared:
+        return asked
+    return asked + [replace(one, benchmark=f"{one.benchmark}, shared with {macro.shared_with}", shared=True)
+                    for one in asked]  # fmt: skip
+
+
+def _spar_questions(view: RowView, name: str) -> list[Question]:
+    lines = [line for line in leaderboard_rows(view.result, pool=False) if line.metric == "hard_negative"]
+    settings = [line for line in lines if line.setting != "all"] or lines
+    return [Question(_spar(name, line), view, line, None) for line in settings if line.task in _SPAR]
+
+
+def _title(name: str, line: LeaderboardRow, count: int, winoground: bool) -> str:
+    """Return what a question of one of so many lines is called."""
+    if count == 1:
+        return name
+    if not winoground:
+        return f"{name}, {line.title}"
+    way = line.metric.removeprefix("winoground_") if line.metric.startswith("winoground") else "single choices"
+    return f"{name}, {way}"
 
 
 def _named(result: Result) -> str:
