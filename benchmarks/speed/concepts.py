@@ -18,7 +18,7 @@ from torchmultiverse.transfer.concept_levels import Concept, ConceptLevels, Leve
 from torchmultiverse.transfer.concept_pictures import ConceptData
 from torchmultiverse.transfer.concept_probes import ClassPictures, most_shots
 
-SHOTS = (1, 2, 4, 8, 16, 32, 64, 128)
+SHOTS = (1, 2, 4, 8, 16, 32, 48, 64, 128)
 
 
 def drawn(levels: int, classes: int, pictures: int, width: int) -> tuple[np.ndarray, ConceptData]:

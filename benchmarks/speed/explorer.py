@@ -2,9 +2,11 @@
 
 An explorer of the built-in engine and a small classifier (an untrained ResNet-18 by default) is started as a process of
 its own; this one speaks to it as its page does. Each change waits for the scores of the one before. Beside the times
-stands what the engine itself says that it took, in the same run.
+stands what the engine itself says that it took, in the same run. With ``--cold`` nothing is there that earlier runs
+left on the disk: kernels are compiled and meshes made when a change first needs them.
 
-    python benchmarks/speed/explorer.py [--changes 50] [--model timm:resnet18/random] [--engine builtin] [--save f.json]
+    python benchmarks/speed/explorer.py [--changes 50] [--model timm:resnet18/random] [--engine builtin] [--cold]
+        [--save f.json]
 """
 
 from __future__ import annotations
@@ -12,9 +14,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -32,7 +36,8 @@ def drawn(control: dict[str, Any], rng: np.random.Generator) -> Any:
     if control["kind"] == "vector":
         return ",".join(f"{part:.0f}" for part in rng.uniform(-100, 100, 3) * [1, 1, 0])
     low, high = control["low"], control["high"]
-    return float(np.exp(rng.uniform(np.log(low), np.log(high))) if control["logarithmic"] else rng.uniform(low, high))
+    value = float(np.exp(rng.uniform(np.log(low), np.log(high))) if control["logarithmic"] else rng.uniform(low, high))
+    return round(value) if control["whole"] else value
 
 
 async def measure(address: str, changes: int, seed: int) -> list[dict[str, Any]]:
@@ -80,17 +85,30 @@ async def measure(address: str, changes: int, seed: int) -> list[dict[str, Any]]
     return found
 
 
+def _cold(folder: str) -> dict[str, str]:
+    """Return an environment in which kernels (in the home folder) and meshes (in the cache) are not there yet."""
+    data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+    return {"HOME": folder, "TORCHMULTIVERSE_CACHE": f"{folder}/cache", "XDG_DATA_HOME": data}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--changes", type=int, default=50)
     parser.add_argument("--model", default="r18=timm:resnet18/random")
     parser.add_argument("--engine", default="builtin")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--cold", action="store_true", help="begin with no kernels and no meshes on the disk")
     parser.add_argument("--save", type=Path)
     arguments = parser.parse_args()
     command = [sys.executable, "-m", "torchmultiverse", "explore", "--port", "0", "--engine", arguments.engine,
                "--model", arguments.model]  # fmt: skip
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    with (
+        tempfile.TemporaryDirectory() as empty,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env=os.environ | (_cold(empty) if arguments.cold else {}),
+        ) as process,
+    ):  # fmt: skip
         try:
             assert process.stdout is not None
             text = ""
@@ -102,6 +120,12 @@ def main() -> None:
             found = asyncio.run(measure(address[0], arguments.changes, arguments.seed))
         finally:
             process.terminate()
+            process.wait()
+    print(
+        "cold: no kernels and no meshes on the disk"
+        if arguments.cold
+        else "with the kernels and meshes of earlier runs"
+    )
     for name in ("first", "final"):
         times = np.array([one[name] for one in found])
         print(f"{name}: median {np.median(times):.2f} s, 95th percentile {np.quantile(times, 0.95):.2f} s")

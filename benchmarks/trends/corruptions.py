@@ -35,9 +35,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--per-class", type=int, default=60, help="pictures to learn from, of each of eight shapes")
     parser.add_argument("--data", type=Path, help="rendered with and without fog_visibility, with depth")
     asked = parser.parse_args()
-    found = [run(seed, asked.epochs) for seed in range(asked.seeds)]
+    found = [run(seed, asked.epochs, asked.per_class) for seed in range(asked.seeds)]
     layers = found[0].layers
     plain = np.mean([one.plain.mean(1) for one in found], 0)
     wrong = np.mean([one.wrong.mean((0, 3)) for one in found], 0)  # severities, layers
@@ -62,17 +63,17 @@ def main() -> None:
         print(f"{trend}: {'found' if there else 'NOT found'}")
 
 
-def run(seed: int, epochs: int):  # type: ignore[no-untyped-def]
+def run(seed: int, epochs: int, per_class: int):  # type: ignore[no-untyped-def]
     """Train an encoder and probe its layers on other pictures."""
     with tempfile.TemporaryDirectory() as folder:
         training = EncoderTraining(
             method="supervised", epochs=epochs, size=48, batch_size=64, head=(64, 64), seed=seed, augment=("crop",)
         )  # fmt: skip
-        path = train_encoder(drawn(60, seed), Path(folder) / "encoder", training, "label", quiet=True)
+        path = train_encoder(drawn(per_class, seed), Path(folder) / "encoder", training, "label", quiet=True)
         model = load_model(f"ssl:{path}")
         layers = [f"head.{k}" for k in (0, 2, 4) if _has(model, f"head.{k}")]
         options = CorruptedLayerOptions(label="label", layers=["trunk", *layers], group="rows", side=64)
-        return probe_corruptions(model, drawn(25, 100 + seed), options, RunOptions(seed, quiet=True))
+        return probe_corruptions(model, drawn(per_class // 2, 100 + seed), options, RunOptions(seed, quiet=True))
 
 
 def _has(model: object, layer: str) -> bool:

@@ -21,8 +21,8 @@ from torchmultiverse.store import ImageList, columns_of  # noqa: E402
 from torchmultiverse.train import fourier  # noqa: E402
 from torchmultiverse.transfer import FourierChange, FourierOptions, fourier_study, read_spectra  # noqa: E402
 from torchmultiverse.transfer.fourier_images import changed_images, swapped_images  # noqa: E402
+from torchmultiverse.transfer.fourier_page import headline, published  # noqa: E402
 from torchmultiverse.transfer.fourier_reading import draw_pairs, swap_of  # noqa: E402
-from torchmultiverse.transfer.fourier_study import headline, published  # noqa: E402
 from torchmultiverse.transfer.tasks import task_of  # noqa: E402
 
 SIDE = 16

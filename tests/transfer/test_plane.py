@@ -18,7 +18,7 @@ from torchmultiverse.errors import DatasetError
 from torchmultiverse.models import as_model
 from torchmultiverse.store import ImageList
 from torchmultiverse.transfer import mean_log_odds_of, measure_transfer, odds_of, plane_study, transfer_tasks
-from torchmultiverse.transfer.plane_study import headline, published
+from torchmultiverse.transfer.plane_page import headline, published
 from torchmultiverse.transfer.tasks import UNSEEN, binned, is_pose, outcomes_of
 
 pytest.importorskip("torch")

@@ -331,7 +331,8 @@ def _headline(found: Sequence[GridReading], gaps: Mapping[str, Sequence[LayerGap
             more.append(plain(factor))
     text = f"Over {len(found)} settings the head swings more than the trunk "
     text += f"for {', '.join(more)}" if more else "for no factor surely"
-    return f"{text}. {max(said)[1]}."
+    most = max(said)[1]
+    return f"{text}. {most[:1].upper()}{most[1:]}."
 
 
 def _plain(value: Any) -> Cell:

@@ -65,7 +65,7 @@ def ssl(
         list[str] | None,
         typer.Option(
             help="Class of --label that training does not see, may be repeated; or a number: so many, drawn by --seed. "
-            "'analyze transfer' asks for them."
+            "'analyze transfer' asks for them. Default: all are seen."
         ),
     ] = None,
 ) -> None:

@@ -171,7 +171,7 @@ def _section(factor: str, cells: Sequence[HeldOutCell]) -> Section:
              "held out": ", ".join(r.held_out)}
         )  # fmt: skip
     return Section(
-        title=f"{plain(factor)} held out", charts=tuple(charts), table=tuple(table),
+        title=f"{plain(factor).capitalize()} held out", charts=tuple(charts), table=tuple(table),
         about="C: classes that were seen at all levels. With C = 0 the levels are unknown, with more only the "
         "combinations of class and level.",
     )  # fmt: skip

@@ -58,6 +58,7 @@ FIRST_SAMPLES = 1
 THUMBNAIL = 112
 _JPEG_QUALITY = 88
 _RESTARTS = 3
+_FAILS_ALREADY = "the scene that is shown is a failure already: show one that the model gets right to search from there"
 
 
 @dataclass
@@ -396,10 +397,7 @@ class Studio:
 
     def _search(self, request: Search) -> None:
         view = self._shown()
-        reader = next((one for one in self._readers if one.info.name == request.model), None)
-        if reader is None:
-            known = ", ".join(one.info.name for one in self._readers) or "there is none"
-            raise SpecError(f"model = '{request.model}': {known}")
+        reader = self._reader(request.model)
         free = [one for one in self._controls if one.factor in request.factors]
         searcher = Searcher(view.scene, free, Limits(request.visible, request.area))
         start = time.perf_counter()
@@ -428,18 +426,20 @@ class Studio:
                     )
                 )  # fmt: skip
                 if reading.margin < 0 and self._confirmed(reader, scene):
-                    text = f"a failure after {k + 1} pictures"
-                    if k == 0:
-                        text = (
-                            "the scene that is shown is a failure already; show one that the model gets right, and the "
-                            "search goes on from there"
-                        )
+                    text = f"a failure after {k + 1} pictures" if k else _FAILS_ALREADY
                     self._tell(Done(of="search", found=True, factors=dict(scene.wire), text=text))
                     return
             elif k % 5 == 4:
                 self._tell(Point(of="search", done=k + 1, total=request.pictures, seconds_left=left))
         text = f"no failure among {request.pictures} pictures; the nearest is kept"
         self._tell(Done(of="search", factors=dict(best.wire) if best else {}, text=text))
+
+    def _reader(self, name: str) -> Reader:
+        found = next((one for one in self._readers if one.info.name == name), None)
+        if found is None:
+            known = ", ".join(one.info.name for one in self._readers) or "there is none"
+            raise SpecError(f"model = '{name}': {known}")
+        return found
 
     def _confirmed(self, reader: Reader, scene: Scene) -> bool:
         """Whether the final picture of a scene is a failure as well, and not its noise."""

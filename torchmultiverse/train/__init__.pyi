@@ -9,6 +9,16 @@ from .clip import train_clip as train_clip
 from .decoder import train_decoder as train_decoder
 from .finetuning import finetune as finetune
 from .finetuning import trained_on as trained_on
+from .fourier import AMPLITUDE_FACTORS as AMPLITUDE_FACTORS
+from .fourier import FourierAugmentation as FourierAugmentation
+from .fourier import frequencies as frequencies
+from .fourier import phase_shifted as phase_shifted
+from .fourier import pictures_of as pictures_of
+from .fourier import random_mask as random_mask
+from .fourier import random_mixture as random_mixture
+from .fourier import rescaled as rescaled
+from .fourier import spectrum_of as spectrum_of
+from .fourier import swapped as swapped
 from .loggers import LOGGERS as LOGGERS
 from .loggers import MlflowLogger as MlflowLogger
 from .loggers import RunLogger as RunLogger
@@ -37,6 +47,7 @@ from .token_encoder import CaptionPairs as CaptionPairs
 from .token_encoder import train_tokens as train_tokens
 
 __all__ = [
+    "AMPLITUDE_FACTORS",
     "LOGGERS",
     "SMALL",
     "AugmentedViews",
@@ -47,6 +58,7 @@ __all__ = [
     "DiffusionTraining",
     "EncoderTraining",
     "FineTuning",
+    "FourierAugmentation",
     "Loop",
     "LoopSettings",
     "MlflowLogger",
@@ -62,11 +74,19 @@ __all__ = [
     "classifier_training",
     "finetune",
     "fit_classifier",
+    "frequencies",
     "kept_autoencoder",
     "log_to",
     "open_loggers",
     "parse_setting",
     "parse_settings",
+    "phase_shifted",
+    "pictures_of",
+    "random_mask",
+    "random_mixture",
+    "rescaled",
+    "spectrum_of",
+    "swapped",
     "train_autoencoder",
     "train_classifier",
     "train_clip",

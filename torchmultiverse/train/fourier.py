@@ -21,7 +21,7 @@ from torchmultiverse.train.settings import FOURIER
 
 PROBABILITIES = MappingProxyType({"amplitude": 0.2, "phase": 0.2, "frequency": 0.5, "mixture": 0.2})
 """How often each change is made to a view."""
-FACTOR = (0.8, 1.75)
+AMPLITUDE_FACTORS = (0.8, 1.75)
 """Amplitudes are multiplied by a number drawn from here, one for each frequency and channel."""
 ANGLE = (0.4, 0.7)
 """Radians by which all phases are shifted, up or down."""
@@ -188,7 +188,9 @@ def _changed(name: str, spectrum: torch.Tensor, width: int) -> torch.Tensor:
     """Return a spectrum after one random change of the source's strength."""
     height = spectrum.shape[-2]
     if name == "amplitude":
-        return rescaled(spectrum, FACTOR[0] + (FACTOR[1] - FACTOR[0]) * torch.rand(spectrum.shape))
+        return rescaled(
+            spectrum, AMPLITUDE_FACTORS[0] + (AMPLITUDE_FACTORS[1] - AMPLITUDE_FACTORS[0]) * torch.rand(spectrum.shape)
+        )
     if name == "phase":
         angle = ANGLE[0] + (ANGLE[1] - ANGLE[0]) * torch.rand(())
         return phase_shifted(spectrum, angle if float(torch.rand(())) < 0.5 else -angle)

@@ -129,7 +129,7 @@ class EncoderTraining(TrainingSettings):
     schedule: RateSchedule = Field(default="cosine", description="Of the rate: cosine, triangle or constant.")
     weight_decay: float = Field(default=1e-4, ge=0, description="Of the optimizer.")
     weight_decay_end: float | None = Field(
-        default=None, ge=0, description="Where a cosine takes the weight decay; none to let it be."
+        default=None, ge=0, description="Where a cosine takes the weight decay. Default: it stays as it is."
     )
     augment: tuple[Augmentation, ...] = Field(
         default=IMAGE_AUGMENTATIONS,
@@ -137,13 +137,15 @@ class EncoderTraining(TrainingSettings):
         "domain of the first view amplitude, phase, frequency, mixture (all: fourier); none for nothing.",
     )
     scale: float | None = Field(
-        default=None, gt=0, le=1, description="Smallest fraction of the area of a crop: 0.2, with trex 0.25."
+        default=None, gt=0, le=1, description="Smallest fraction of the area of a crop. Default: 0.2, with trex 0.25."
     )
     crops: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         default=(), max_length=2,
-        description="Crops of the whole and small ones, as 2+6: 2+0, with trex 1+8.",
+        description="Crops of the whole and small ones, as 2+6. Default: 2+0, with trex 1+8.",
     )  # fmt: skip
-    local_size: int | None = Field(default=None, ge=8, description="Side of small crops in pixels: 3/7 of the size.")
+    local_size: int | None = Field(
+        default=None, ge=8, description="Side of small crops in pixels. Default: 3/7 of the size."
+    )
     local_scale: tuple[Annotated[float, Field(gt=0, le=1)], Annotated[float, Field(gt=0, le=1)]] = Field(
         default=(0.05, 0.25), description="Smallest and largest fraction of the area of a small crop, as 0.05+0.25."
     )

@@ -134,7 +134,9 @@ class SelfSupervisedLoss:
             return value
         if self.method in _PROTOTYPES:  # each view is told the cluster of the others
             centres: Any = self.extra.weight
-            told = [self.loss(found[j], targets[i], centres) for j in count for i in whole if i != j]
+            with warnings.catch_warnings():  # PyTorch warns at each step of how the library copies a tensor
+                warnings.filterwarnings("ignore", "To copy construct from a tensor")
+                told = [self.loss(found[j], targets[i], centres) for j in count for i in whole if i != j]
             value = torch.stack(told).mean()
             return value
         predicted = self.extra(torch.cat(found)).chunk(len(found))

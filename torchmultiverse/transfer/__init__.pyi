@@ -28,10 +28,10 @@ from .domain_record import domain_study as domain_study
 from .feature_statistics import FeatureStatistics as FeatureStatistics
 from .fourier_images import FOURIER_CHANGES as FOURIER_CHANGES
 from .fourier_images import FourierChange as FourierChange
+from .fourier_page import fourier_study as fourier_study
 from .fourier_reading import FourierOptions as FourierOptions
 from .fourier_reading import FourierReading as FourierReading
 from .fourier_reading import read_spectra as read_spectra
-from .fourier_study import fourier_study as fourier_study
 from .ladder import Ladder as Ladder
 from .ladder import LadderOptions as LadderOptions
 from .ladder import climb as climb
@@ -48,7 +48,7 @@ from .plane import LogOdds as LogOdds
 from .plane import TransferPlane as TransferPlane
 from .plane import mean_log_odds_of as mean_log_odds_of
 from .plane import measure_transfer as measure_transfer
-from .plane_study import plane_study as plane_study
+from .plane_page import plane_study as plane_study
 from .tasks import Task as Task
 from .tasks import transfer_tasks as transfer_tasks
 from .wordnet import Synset as Synset

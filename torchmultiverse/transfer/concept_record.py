@@ -496,10 +496,19 @@ def _facts(results: ConceptResults) -> dict[str, Cell]:
         "layers": "by default" if options.layers is None else ", ".join(options.layers),
         "features": "rows of length 1", "probe": of_solver(protocol.solver),
         "validation of few shots": protocol.validation, "seeds": protocol.seeds,
-        "groups": "each picture" if data.by == "rows" else f"{data.by}, of which a quarter is asked about",
+        "groups": "each picture" if data.by == "rows" else _groups(results),
         "held equal": "nothing" if data.equal is None else ", ".join(data.equal.factors) or "number of pictures",
         "intervals": "95 %, over classes, or over groups that classes share where wider",
     }  # fmt: skip
+
+
+def _groups(results: ConceptResults) -> str:
+    """Return what groups the pictures, and how many groups are asked about."""
+    data = results.data
+    every = np.unique(data.columns[data.by].astype(str))
+    places = np.concatenate([pictures.rows[pictures.test] for pictures in data.pictures.values()])
+    asked = np.unique(data.columns[data.by][places].astype(str))
+    return f"{data.by}: {len(asked)} of {len(every)} are asked about, the others learnt from"
 
 
 def _limits(results: ConceptResults) -> list[str]:

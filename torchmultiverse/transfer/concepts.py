@@ -328,7 +328,7 @@ def _cost(
         rng = np.random.default_rng((protocol.seed, 13))
         parts = near_and_far(pictures, split.is_far[pictures.rows], some, rng)
         if parts is None:
-            return f"{factor}: some class is not there in both appearances, learnt and asked about."
+            return f"{factor}: too few groups or pictures to learn every class in one appearance and ask in both."
         made, far = parts
         probed = next(iter(probe_classes(unit[made.rows], made, [ALL], protocol, kept)))
         found.append((probed.correct, made.codes[made.test], far))

@@ -22,6 +22,17 @@ from typing_extensions import override
 from torchmultiverse.errors import ModelError, nearest
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.store import ImageSet, Manifest, manifest_hash
+from torchmultiverse.train import (
+    AMPLITUDE_FACTORS,
+    frequencies,
+    phase_shifted,
+    pictures_of,
+    random_mask,
+    random_mixture,
+    rescaled,
+    spectrum_of,
+    swapped,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -73,35 +84,31 @@ class FourierChange:
         """Return a picture (C, H, W), float in [0, 1], changed and cut to that range."""
         import torch
 
-        from torchmultiverse.train import fourier
-
         if not self.strength:
             return picture
         height, width = picture.shape[-2:]
-        spectrum = fourier.spectrum_of(picture)
+        spectrum = spectrum_of(picture)
         if self.name == "phase":
             sign = 1 if float(torch.rand((), generator=generator)) < 0.5 else -1
-            made = fourier.phase_shifted(spectrum, sign * self.strength)
+            made = phase_shifted(spectrum, sign * self.strength)
         else:
-            made = fourier.rescaled(spectrum, self._factors(spectrum.shape, width, generator))
+            made = rescaled(spectrum, self._factors(spectrum.shape, width, generator))
         if self.band != "all":
-            low = fourier.frequencies(height, width) <= self.cut
+            low = frequencies(height, width) <= self.cut
             made = torch.where(low if self.band == "low" else ~low, made, spectrum)
-        return fourier.pictures_of(made, width).clamp(0, 1)
+        return pictures_of(made, width).clamp(0, 1)
 
     def _factors(self, shape: Sequence[int], width: int, generator: torch.Generator) -> torch.Tensor:
         import torch
 
-        from torchmultiverse.train import fourier
-
         height = shape[-2]
         if self.name == "amplitude":
-            low, high = fourier.FACTOR
+            low, high = AMPLITUDE_FACTORS
             drawn = low + (high - low) * torch.rand(tuple(shape), generator=generator)
             return (1 + self.strength * (drawn - 1)).clamp(min=0)
         if self.name == "frequency":
-            return fourier.random_mask(height, width, self.strength, generator)
-        return fourier.random_mixture(height, width, round(self.strength), generator)
+            return random_mask(height, width, self.strength, generator)
+        return random_mixture(height, width, round(self.strength), generator)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -191,8 +198,6 @@ def swapped_images(
     """Return pictures with the phases of some rows and the amplitudes of others, (M,) each."""
 
     def make(index: int, given: torch.Tensor) -> torch.Tensor:
-        from torchmultiverse.train import fourier
-
-        return fourier.swapped(given[0], given[1]).clamp(0, 1)
+        return swapped(given[0], given[1]).clamp(0, 1)
 
     return ChangedImages(whole, pixels, np.stack([phase, amplitude], 1), make, {"name": "swap"})

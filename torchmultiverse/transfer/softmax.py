@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1e3, 1e4)
 """Values of C that are tried, from the strongest penalty to the weakest."""
 _PATIENCE = 2
+_EARLIEST = 10.0  # C before which a path does not end: under a strong penalty all answers may be one class
 _STEPS, _HISTORY = 200, 10
 _TOLERANCE = 1e-4  # of the loss: what another step is expected to gain
 TRIALS, EPOCHS, BATCH = 30, 100, 1024
@@ -81,8 +82,8 @@ def solve_lbfgs(problems: Sequence[Problem], classes: int, fixed: float = 10.0) 
     """Return what classifiers say whose L2 penalty is chosen on the validation pictures.
 
     Minimised is Σ cross-entropy + |W|² / 2C, without a penalty of the bias. From the strongest penalty to the weakest
-    each solution starts the next; the path ends where the validation pictures are all right, or got no better twice.
-    Of equals the stronger penalty is chosen.
+    each solution starts the next; the path ends where the validation pictures are all right, or got no better twice
+    (not before C = 10). Of equals the stronger penalty is chosen.
 
     Args:
         problems: all of one shape.
@@ -208,7 +209,7 @@ def _path(
             if right[place] > found[k]:
                 found[k], chosen[k], worse[k], converged[k] = right[place], strength, 0, ended[place]
                 best[k] = weights[place]
-            else:
+            elif strength >= _EARLIEST:
                 worse[k] += 1
         active = [k for k in active if worse[k] < _PATIENCE and found[k] < 1]
         if not active:
