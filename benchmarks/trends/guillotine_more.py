@@ -142,6 +142,7 @@ def settings(seeds: int) -> None:
         f"trunk ± {100 * trunk.std(ddof=1):.1f}, head ± {100 * end.std(ddof=1):.1f} points over {len(points)} "
         f"settings; correlation {r.r:.2f} [{r.low:.2f}, {r.high:.2f}]; p of equal spreads {p:.3f}"
     )
+    told("trunk and head are weakly correlated: less than 0.5", r.high < 0.5)
     told("the head swings more than the trunk", p < 0.05 and end.std() > trunk.std())
 
 

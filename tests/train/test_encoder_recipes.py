@@ -166,3 +166,4 @@ def test_encoders_are_trained_with_all_of_them_and_continued_by_older_folders(tm
         train_encoder(shapes(48), first, EncoderTraining(**small, backbone_width=0.5), quiet=True)
     with pytest.raises(ModelError, match="near: names no model"):
         train_encoder(shapes(48), tmp_path / "third", EncoderTraining(**small, pairs="near:"), quiet=True)
+    assert not (tmp_path / "third").exists(), "a folder is claimed by a training that can begin"

@@ -225,7 +225,7 @@ def guillotine(
         list[Path] | None,
         typer.Option(
             help="Another dataset, or folder of images in folders of classes, to ask the encoders about; may be "
-            "repeated.",
+            "repeated. Default: none.",
             autocompletion=completion.datasets,
         ),
     ] = None,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from torchmultiverse.errors import ModelError
 from torchmultiverse.features import features_of
-from torchmultiverse.models import FloatArray, unit
+from torchmultiverse.models import FloatArray, load_model, unit
 from torchmultiverse.store import ImageSubset
 
 NEAR = "near:"
@@ -46,16 +46,34 @@ def nearest_images(vectors: FloatArray, count: int) -> NDArray[np.int64]:
     return found
 
 
+def check_pairs(pairs: str, trained: bool = False) -> None:
+    """Check that ``near:MODEL`` names a model that can be loaded; other pairs are columns.
+
+    Args:
+        pairs: the setting.
+        trained: whether the encoder is there already, and its pairs are no longer needed.
+
+    Raises:
+        ModelError: no model is named, or there is none of that name.
+    """
+    if pairs.startswith(NEAR) and not trained:
+        load_model(_model_of(pairs))
+
+
+def _model_of(pairs: str) -> str:
+    model = pairs.removeprefix(NEAR)
+    if not model:
+        raise ModelError("pairs=near: names no model; one is near:timm:resnet18 or near:ssl:FOLDER")
+    return model
+
+
 def neighbours_by(pairs: str, images: Any, rows: NDArray[np.int64], count: int, quiet: bool) -> NDArray[np.int64]:
     """Return the nearest neighbours of some images by the model that ``near:MODEL`` names, as places in ``rows``.
 
     Raises:
         ModelError: no model is named, or there is none of that name.
     """
-    model = pairs.removeprefix(NEAR)
-    if not model:
-        raise ModelError("pairs=near: names no model; one is near:timm:resnet18 or near:ssl:FOLDER")
     from torchmultiverse.resources import cache_folder
 
-    features = features_of(model, ImageSubset(images, rows), cache=cache_folder("embeddings"), quiet=quiet)
+    features = features_of(_model_of(pairs), ImageSubset(images, rows), cache=cache_folder("embeddings"), quiet=quiet)
     return nearest_images(list(features.layers.values())[-1], count)

@@ -34,7 +34,7 @@ from torchmultiverse.train.augment import AugmentedViews, SmallCrops
 from torchmultiverse.train.ddm import DomainTerms, refuse_idle, terms_of
 from torchmultiverse.train.long_tail import long_tail_rows
 from torchmultiverse.train.loop import RUNNING, Loop, LoopSettings, Objective, Schedule, checkpoint_of, cosine, triangle
-from torchmultiverse.train.pairs import NEAR, neighbours_by
+from torchmultiverse.train.pairs import NEAR, check_pairs, neighbours_by
 from torchmultiverse.train.settings import COSINE, METHODS, SUPERVISED, EncoderTraining
 
 if TYPE_CHECKING:
@@ -134,8 +134,7 @@ class SelfSupervisedLoss:
             return value
         if self.method in _PROTOTYPES:  # each view is told the cluster of the others
             centres: Any = self.extra.weight
-            with warnings.catch_warnings():  # PyTorch warns at each step of how the library copies a tensor
-                warnings.filterwarnings("ignore", "To copy construct from a tensor")
+            with warnings.catch_warnings(action="ignore"):  # at each step of how the library copies a tensor
                 told = [self.loss(found[j], targets[i], centres) for j in count for i in whole if i != j]
             value = torch.stack(told).mean()
             return value
@@ -442,6 +441,7 @@ def train_encoder(
     domains = _levels(columns, training.ddm, chosen)[1] if training.ddm else None
     folder = Path(out)
     config = _config(training, images, chosen, named, left_out)
+    check_pairs(training.pairs, (folder / "model.pt").exists())  # before the folder is claimed
     _claim(folder, config, training)
     if (folder / "model.pt").exists():
         return folder

@@ -322,7 +322,7 @@ def _appearance(results: ConceptResults) -> Iterator[Section]:
                 _bar("farthest classes", one.meaning, "meaning"),
             )
         ]
-        charts.append(BarChart(title=f"{model}: what is lost", y="points", bars=tuple(bars)))
+        charts.append(BarChart(title=f"{model}: what is lost", y="accuracy lost", bars=tuple(bars)))
     said = " ".join(costs_more(one) for one in [costliest(results, results.baseline)] if one is not None)
     yield Section(
         title="What costs more, meaning or appearance?",
