@@ -65,6 +65,7 @@ class WordOptions:
     Attributes:
         deviations: a picture makes a unit active from so many standard deviations above the mean, both of all units
             together; the source has 16.
+        each: take mean and standard deviation of the unit alone, for layers whose units differ in scale.
         captions: of each picture.
         most: pictures that are described, the most active first.
         contrast: pictures that are most alike the active ones in all other units, and do not make the unit active.
@@ -73,6 +74,7 @@ class WordOptions:
     """
 
     deviations: float = 3.0
+    each: bool = False
     captions: int = 5
     most: int = 200
     contrast: int = 10
@@ -104,15 +106,17 @@ class UnitWords:
     low_similarity: float
 
 
-def active_rows(features: FloatArray, unit: int, deviations: float) -> NDArray[np.int64]:
+def active_rows(features: FloatArray, unit: int, deviations: float, each: bool = False) -> NDArray[np.int64]:
     """Return the pictures that make a unit active, (T,), the most active first.
 
     Args:
         features: of all pictures, (N, U).
         unit: whose.
         deviations: above the mean of all units, in standard deviations of all units.
+        each: mean and standard deviation are those of the unit.
     """
-    limit = float(features.mean()) + deviations * float(features.std())
+    of = features[:, unit] if each else features
+    limit = float(of.mean()) + deviations * float(of.std())
     order = np.argsort(-features[:, unit], kind="stable")
     return order[: int((features[:, unit] > limit).sum())]
 
@@ -166,7 +170,7 @@ def words_of(
     options = options or WordOptions()
     rows = np.asarray(features, np.float32)
     rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-30)
-    every = active_rows(rows, unit, options.deviations)
+    every = active_rows(rows, unit, options.deviations, options.each)
     if len(every) <= LEAST:
         return None
     high = every[: options.most]
