@@ -19,6 +19,8 @@ from .decoders import load_conditioned_decoder as load_conditioned_decoder
 from .decoders import train_layer_decoder as train_layer_decoder
 from .experiment import Experiment as Experiment
 from .experiment import Experiments as Experiments
+from .experiment_setup import EPSILONS as EPSILONS
+from .experiment_setup import AttackOptions as AttackOptions
 from .experiment_setup import ExperimentSetup as ExperimentSetup
 from .experiments import run_experiments as run_experiments
 from .filter_comparison import compare_filters as compare_filters
@@ -49,6 +51,7 @@ from .probes import PROBES as PROBES
 from .probes import ProbeData as ProbeData
 from .probes import probe_of as probe_of
 from .published import published_sections as published_sections
+from .rcdm import interpolate as interpolate
 from .rcdm import sample as sample
 from .sample_evaluation import SampleEvaluation as SampleEvaluation
 from .sample_evaluation import SamplingOptions as SamplingOptions
@@ -62,9 +65,11 @@ from .sweeps import sweep_memorization as sweep_memorization
 from .trainings import LayerMean as LayerMean
 
 __all__ = [
+    "EPSILONS",
     "PROBES",
     "Analysis",
     "AnalysisOptions",
+    "AttackOptions",
     "ClassQuestion",
     "CorruptedLayerOptions",
     "CorruptedLayers",
@@ -106,6 +111,7 @@ __all__ = [
     "evaluate_samples",
     "factor_target",
     "image_grid",
+    "interpolate",
     "learning_order",
     "load_conditioned_decoder",
     "measure_memorization",
