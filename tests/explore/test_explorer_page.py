@@ -25,6 +25,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 import torchmultiverse.explore
 from torchmultiverse.connect import open_engine
+from torchmultiverse.engines import Catalogue, Choice
 from torchmultiverse.errors import EngineError
 from torchmultiverse.explore import Explorer, Studio, explore_forever
 
@@ -288,6 +289,65 @@ def test_a_number_is_taken_as_it_is_meant(tmp_path: Path) -> None:
             assert not page.problems
 
     with served(Fields(), Colours()) as url:
+        asyncio.run(look(url))
+
+
+class Worlds(Fields):
+    """With so many worlds that one of them is found by its name."""
+
+    def catalogue(self) -> Catalogue:
+        found = super().catalogue()
+        levels = [*(found.factors["World_Name"].levels or ()), *(f"Valley{k}" for k in range(12))]
+        return found.model_copy(
+            update={"factors": found.factors | {"World_Name": Choice(levels=levels)}}  # all else as it is
+        )
+
+
+@pytest.mark.browser
+@in_browser
+def test_what_is_wrong_is_said_by_the_name_of_the_control_until_it_is_right(tmp_path: Path) -> None:
+    """A banner stayed although what is shown was written again, and had the name of the factor, "Character_Scale"."""
+
+    async def wrong(page: Page, text: str) -> None:
+        await page.until(f"document.querySelector('.banner')?.textContent.startsWith({json.dumps(text)})")
+
+    async def typed(page: Page, selector: str, text: str) -> None:
+        await page.value(f"document.querySelector('{selector}').focus()")
+        await page.call("Input.insertText", text=text)
+        await page.value("document.activeElement.blur()")
+
+    async def look(url: str) -> None:
+        async with browser(tmp_path / "profile") as page:
+            await page.call("Page.navigate", url=url)
+            await page.until(f"{_FINAL} && !!document.querySelector('.badge.right')")
+            scale, world = "#control-Character_Scale ~ .number", "#control-World_Name"
+            for text, told in (
+                ("-3", "First character: scale = -3 is out of range; 0.1 to 4 × is right"),
+                ("abc", "First character: scale = “abc” is no number that is clear; 0.1 to 4 × is right"),
+            ):
+                await typed(page, scale, text)
+                await wrong(page, told)
+                await typed(page, scale, "1")  # what is shown already
+                await page.until("!document.querySelector('.banner')")
+            await typed(page, world, "Nowhere")
+            await wrong(page, "World = “Nowhere”: nothing is called that; the nearest are Snow, ")
+            assert await page.value(f"document.querySelector('{world}').value") == "Desert"
+            await typed(page, world, "Desert")
+            await page.until("!document.querySelector('.banner')")
+            async with connect(address(url), proxy=None, max_size=None) as other:  # and by the engine's side
+                asked = {"type": "look", "number": 1, "factors": START | {"Character_Scale": 9}}
+                await other.send(json.dumps(asked))
+                await wrong(page, "First character: scale = 9 is out of range")
+            await turned(page, "Camera_Roll", 90)
+            await page.until(f"{_FINAL} && !document.querySelector('.banner')")
+            await typed(page, world, "Museum")  # refused when it is rendered
+            await wrong(page, "no roll in a museum")
+            await page.until(f"document.querySelector('{world}').value === 'Desert'")
+            await typed(page, world, "Desert")
+            await page.until("!document.querySelector('.banner')")
+            assert not page.problems
+
+    with served(Worlds(), Colours()) as url:
         asyncio.run(look(url))
 
 

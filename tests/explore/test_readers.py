@@ -115,6 +115,49 @@ def test_a_caption_that_cannot_be_judged_says_why_and_makes_nothing_right_or_wro
     assert found.margin == pytest.approx(first - camel)
 
 
+class Scored:
+    """A scorer that says what it was told to."""
+
+    info = ModelInfo("scored", "scorer")
+
+    def __init__(self, **scores: float) -> None:
+        self.scores = {name.replace("_", " "): score for name, score in scores.items()}
+
+    def score(self, images, captions):
+        return np.array([[self.scores[text] for text in captions]] * len(images), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("scores", "verdict"),
+    [
+        ({"no_zebra": 3.0, "a_zebra": 1.0, "a_camel": 0.0}, "not judged"),
+        ({"no_zebra": 2.0, "a_zebra": 1.0, "a_camel": 3.0}, "wrong"),
+        ({"no_zebra": 2.0, "a_zebra": 3.0, "a_camel": 1.0}, "right"),
+        ({"no_zebra": 3.0, "a_camel": 1.0}, "not judged"),
+        ({"no_zebra": 1.0, "a_camel": 3.0}, ""),
+    ],
+)
+def test_right_and_wrong_are_of_the_likeliest_answer_of_all(scores: dict[str, float], verdict: str) -> None:
+    """Silently wrong was: "no zebra" at 69 %, "a zebra" at 7 %, and a badge that said "right"."""
+    reader = Reader(Scored(**scores))
+    reader.expect(class_list(NAMES))
+    reader.ask(list(reader.model.scores))
+    found = reader.read(field(0), ["zebra"])
+    assert found.verdict == verdict
+    assert (found.margin is None) == (verdict in ("not judged", ""))
+    assert (found.right is None) == ("a_zebra" not in scores)
+
+
+def test_a_caption_that_is_written_twice_is_asked_once() -> None:
+    """It was two answers, each with half of its share, so that a third one was the likeliest."""
+    reader = Reader(Scored(a_zebra=1.0, a_camel=1.5))
+    reader.expect(class_list(NAMES))
+    reader.ask(["a camel", "a zebra", " a  zebra", "a camel"])
+    found = reader.read(field(0), ["zebra"])
+    assert [said.text for said in found.top] == ["a camel", "a zebra"]
+    assert found.right == pytest.approx(1 / (1 + np.exp(0.5)), rel=1e-5)
+
+
 def test_less_than_the_whole_name_is_a_name_and_more_is_another_one() -> None:
     assert asked(["brown bear"], "a bear", "a brown bear", "a zebra") == {
         "a bear": True, "a brown bear": True, "a zebra": False,

@@ -150,6 +150,22 @@ def test_what_cannot_be_searched_is_told() -> None:
         assert "names of characters" in at.told.get(timeout=100).text
 
 
+def test_a_search_counts_what_is_not_judged_as_neither_right_nor_wrong() -> None:
+    with desk(Words()) as at:
+        at.look(Camera_Yaw=350)
+        at.until("readings")
+        at.studio.ask(Ask(captions=["a zebra in camellias", "a zebra", "a zebra"]))
+        said = at.until("readings")
+        assert said.captions == ["a zebra in camellias", "a zebra"]
+        assert (said.readings[0].verdict, said.readings[0].margin) == ("not judged", None)
+        at.studio.ask(Search(model="words", factors=["Character_Scale"], pictures=4))
+        done = at.until("done")
+        assert (done.found, done.factors) == (False, {})
+        assert done.text == (
+            "no failure among 4 pictures; 4 of them are not judged, since their likeliest answer is not"
+        )
+
+
 def test_a_search_that_is_stopped_says_what_it_has() -> None:
     with desk(Colours()) as at:
         at.look()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -44,7 +45,10 @@ class Reading(Record):
         kind: which of the four it is.
         top: the likeliest first.
         right: probability of what is true of the scene; ``None`` where nothing that was asked is.
-        margin: that of the likeliest true one minus that of the likeliest false one.
+        verdict: whether the likeliest answer of all is true; empty where nothing that was asked is, and the likeliest
+            is false.
+        margin: probability of the likeliest true one minus that of the likeliest false one; ``None`` where nothing is
+            true, or the likeliest answer is not judged.
         milliseconds: that it took.
         error: why there is none.
     """
@@ -53,6 +57,7 @@ class Reading(Record):
     kind: str
     top: list[Said] = Field(default_factory=list)
     right: float | None = None
+    verdict: Literal["right", "wrong", "not judged", ""] = ""
     margin: float | None = None
     milliseconds: float = 0.0
     error: str = ""
@@ -99,13 +104,13 @@ class Reader:
         return self.model.info
 
     def ask(self, captions: Sequence[str]) -> None:
-        """Ask for these captions from now on; none: for the names of what is there."""
+        """Ask for these captions from now on, each once; none: for the names of what is there."""
         wrong = next((text for text in captions if not text.strip() or len(text) > 200), None)
         if wrong is not None or len(captions) > MOST_CAPTIONS:
             raise ModelError(
                 f"captions: at most {MOST_CAPTIONS} of 1 to 200 characters each, not {shortened(wrong, 40)}"
             )
-        self._captions, self._texts = list(captions), None
+        self._captions, self._texts = merged(captions), None
 
     def read(self, image: Image.Image, true: Sequence[str], most: int = 5) -> Reading:
         """Return what the model says of a picture.
@@ -116,7 +121,8 @@ class Reader:
             most: how many predictions to return.
         """
         probabilities, texts, verdicts = self._probabilities(image, frozenset(true))
-        order = np.argsort(-probabilities, kind="stable")[:most]
+        rank = [0 if verdict.right else 1 if verdict.right is False else 2 for verdict in verdicts]
+        order = np.lexsort((rank, -probabilities))[:most]  # of equal ones the true one first, as in the margin
         top = [
             Said(text=texts[k], probability=float(probabilities[k]), right=verdicts[k].right, why=verdicts[k].why)
             for k in order
@@ -124,10 +130,13 @@ class Reader:
         is_right = np.array([verdict.right is True for verdict in verdicts], bool)
         is_wrong = np.array([verdict.right is False for verdict in verdicts], bool)
         found = margin = None
+        verdict: Literal["right", "wrong", "not judged", ""] = "not judged" if verdicts[order[0]].right is None else ""
         if is_right.any():
             found = float(probabilities[is_right].sum())
-            margin = float(probabilities[is_right].max() - probabilities[is_wrong].max(initial=0.0))
-        return Reading(model=self.info.name, kind=self.info.kind, top=top, right=found, margin=margin)
+            if not verdict:
+                margin = float(probabilities[is_right].max() - probabilities[is_wrong].max(initial=0.0))
+                verdict = "right" if margin >= 0 else "wrong"
+        return Reading(model=self.info.name, kind=self.info.kind, top=top, right=found, verdict=verdict, margin=margin)
 
     def _probabilities(self, image: Image.Image, true: frozenset[str]) -> tuple[FloatArray, list[str], list[Verdict]]:
         model = self.model
@@ -174,6 +183,15 @@ class Reader:
 
         names = imagenet_names()
         return list(names) if len(names) == width else [f"class {k}" for k in range(width)]
+
+
+def merged(captions: Iterable[str]) -> list[str]:
+    """Return captions without those that were there before: one that is asked twice would halve its own share.
+
+    >>> merged(["a zebra", "a camel", " a  zebra"])
+    ['a zebra', 'a camel']
+    """
+    return list(dict.fromkeys(" ".join(text.split()) for text in captions))
 
 
 def _with_article(text: str) -> str:

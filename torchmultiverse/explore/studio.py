@@ -46,7 +46,7 @@ from torchmultiverse.explore.events import (
     Sweep,
 )
 from torchmultiverse.explore.finding import Finding, ModelFacts, neighbourhood, read_finding
-from torchmultiverse.explore.readers import Reader, Reading
+from torchmultiverse.explore.readers import Reader, Reading, merged
 from torchmultiverse.explore.searching import Limits, Searcher
 from torchmultiverse.images import jpeg, thumbnail
 from torchmultiverse.scenes import BLANK, Scene, Value, class_of, spoken
@@ -373,7 +373,7 @@ class Studio:
     def _take_captions(self, captions: Sequence[str]) -> None:
         for reader in self._readers:
             reader.ask(captions)
-        self._captions = list(captions)
+        self._captions = merged(captions)
 
     def _sweep(self, request: Sweep) -> None:
         view = self._shown()
@@ -402,6 +402,7 @@ class Studio:
         searcher = Searcher(view.scene, free, Limits(request.visible, request.area))
         start = time.perf_counter()
         best: Scene | None = None
+        unjudged = 0
         for k in range(request.pictures):
             if self._stop_job:
                 self._tell(Done(of="search", text="stopped", factors=dict(best.wire) if best else {}))
@@ -415,8 +416,9 @@ class Studio:
             reading = reader.read(frame.image, self._true(scene))
             easy = searcher.judge(scene, reading.margin, *seen(frame))
             left = (time.perf_counter() - start) / (k + 1) * (request.pictures - k - 1)
-            if reading.margin is None:
+            if reading.right is None:
                 raise SpecError(f"model '{request.model}' was asked for nothing that is true of the scene")
+            unjudged += reading.margin is None
             if easy and searcher.best is scene:
                 best = scene
                 self._tell(
@@ -425,13 +427,15 @@ class Studio:
                         margin=reading.margin, image=small_picture(frame.image), readings=[reading],
                     )
                 )  # fmt: skip
-                if reading.margin < 0 and self._confirmed(reader, scene):
+                if reading.verdict == "wrong" and self._confirmed(reader, scene):
                     text = f"a failure after {k + 1} pictures" if k else _FAILS_ALREADY
                     self._tell(Done(of="search", found=True, factors=dict(scene.wire), text=text))
                     return
             elif k % 5 == 4:
                 self._tell(Point(of="search", done=k + 1, total=request.pictures, seconds_left=left))
-        text = f"no failure among {request.pictures} pictures; the nearest is kept"
+        text = f"no failure among {request.pictures} pictures" + ("; the nearest is kept" if best else "")
+        if unjudged:
+            text += f"; {unjudged} of them are not judged, since their likeliest answer is not"
         self._tell(Done(of="search", factors=dict(best.wire) if best else {}, text=text))
 
     def _reader(self, name: str) -> Reader:
@@ -444,7 +448,7 @@ class Studio:
     def _confirmed(self, reader: Reader, scene: Scene) -> bool:
         """Whether the final picture of a scene is a failure as well, and not its noise."""
         reading = reader.read(self._rendered(self._alive(), scene, self.options.samples).image, self._true(scene))
-        return reading.margin is not None and reading.margin < 0
+        return reading.verdict == "wrong"
 
     def _shown(self) -> _View:
         if self._view is None:

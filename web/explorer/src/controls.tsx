@@ -1,5 +1,6 @@
-import { useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import type { Control, Value } from "./messages";
+import { nearest } from "./nearest";
 import { NumberField } from "./number";
 import { fullLabel, label, nameOf, unitOf, valueOf, type State } from "./state";
 
@@ -29,6 +30,7 @@ const fromSlider = (control: Control, at: number) => {
 
 const Levels = ({ state, control, id }: { state: State; control: Control; id: string }) => {
   const value = valueOf(state.factors.value, control);
+  const typed = useRef(false);
   if (control.levels.length <= FEW) {
     return (
       <select id={id} value={value} onChange={(event) => state.set(control, event.currentTarget.value)}>
@@ -37,11 +39,15 @@ const Levels = ({ state, control, id }: { state: State; control: Control; id: st
     );
   }
   const take = (input: HTMLInputElement) => {
+    if (!typed.current && input.value === nameOf(control, value)) return; // put back by what follows, and not written
+    typed.current = false;
     const wanted = input.value.trim().toLowerCase();
     const found = control.levels.find((one) => one.name.toLowerCase() === wanted || one.value.toLowerCase() === wanted)
       ?? control.levels.find((one) => wanted && one.name.toLowerCase().startsWith(wanted))
       ?? control.levels.find((one) => wanted && `${one.name} ${one.about}`.toLowerCase().includes(wanted));
-    if (!found && wanted) state.problem.value = `${fullLabel(control)}: nothing is called “${input.value.trim()}”`;
+    const near = nearest(wanted, control.levels.map((one) => one.name));
+    state.tell(fullLabel(control))(found || !wanted
+      ? "" : ` = “${input.value.trim()}”: nothing is called that; the nearest are ${near.join(", ")}`);
     if (found && found.value !== value) state.set(control, found.value);
     input.value = nameOf(control, found?.value ?? value);
   };
@@ -49,8 +55,14 @@ const Levels = ({ state, control, id }: { state: State; control: Control; id: st
     <>
       <input id={id} list={`${id}-levels`} value={nameOf(control, value)} autocomplete="off" spellcheck={false}
         onFocus={(event) => event.currentTarget.select()}
-        onKeyDown={(event) => event.key === "Enter" && take(event.currentTarget)}
-        onChange={(event) => take(event.currentTarget)} />
+        onInput={() => { typed.current = true; }}
+        onKeyDown={(event) => {
+          if (event.key !== "Enter") return;
+          typed.current = true;
+          take(event.currentTarget);
+        }}
+        onChange={(event) => take(event.currentTarget)}
+        onBlur={(event) => typed.current && take(event.currentTarget)} />
       <datalist id={`${id}-levels`}>
         {control.levels.map((level) => <option key={level.value} value={level.name}>{level.about}</option>)}
       </datalist>
@@ -80,7 +92,7 @@ const Range = ({ state, control, id }: { state: State; control: Control; id: str
         onChange={() => state.settle()} />
       <NumberField value={own ? null : number} disabled={own} low={control.low} high={control.high}
         step={control.step ?? 1} name={`${fullLabel(control)}, number`} set={(wanted) => state.set(control, wanted)}
-        wrong={(text) => { state.problem.value = `${fullLabel(control)}: ${text}`; }} />
+        wrong={state.tell(fullLabel(control))} bounded periodic={control.periodic} unit={control.unit} />
     </div>
   );
 };
@@ -95,7 +107,7 @@ const Vector = ({ state, control, id }: { state: State; control: Control; id: st
           <NumberField id={k === 0 ? id : undefined} value={parts[k] ?? 0} step={control.step ?? 1} low={control.low}
             high={control.high} name={`${fullLabel(control)}, ${name}`}
             set={(wanted) => state.set(control, [0, 1, 2].map((j) => (j === k ? wanted : parts[j] ?? 0)).join(","))}
-            wrong={(text) => { state.problem.value = `${fullLabel(control)}, ${name}: ${text}`; }} />
+            wrong={state.tell(`${fullLabel(control)}, ${name}`)} bounded unit={control.unit} />
         </label>
       ))}
     </div>

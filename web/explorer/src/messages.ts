@@ -31,7 +31,7 @@ export interface Said { text: string; probability: number; right: boolean | null
 
 export interface Reading {
   model: string; kind: string; top: Said[]; right: number | null; margin: number | null; milliseconds: number;
-  error: string;
+  verdict: "right" | "wrong" | "not judged" | ""; error: string;
 }
 
 export interface Example { row: number; factors: Factors; image: string }

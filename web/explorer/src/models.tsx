@@ -4,6 +4,11 @@ import type { State } from "./state";
 export const COLORS = ["var(--model-1)", "var(--model-2)", "var(--model-3)", "var(--model-4)"];
 export const percent = (probability: number) => `${(probability * 100).toFixed(probability < 0.1 ? 1 : 0)} %`;
 
+const BADGES: Record<string, string> = {
+  "right": "the likeliest answer is true of the scene", "wrong": "the likeliest answer is not true of the scene",
+  "not judged": "whether the likeliest answer is true cannot be said",
+};
+
 const Change = ({ now, before }: { now: number; before: number | null | undefined }) => {
   if (before === null || before === undefined) return null;
   const change = (now - before) * 100;
@@ -18,11 +23,11 @@ const Change = ({ now, before }: { now: number; before: number | null | undefine
 const Card = ({ reading, before, color }: { reading: Reading; before: Reading | undefined; color: string }) => {
   const known = new Map(before?.top.map((one) => [one.text, one.probability]));
   const words = reading.kind !== "encoder";
-  const wrong = reading.right !== null && reading.margin !== null && reading.margin < 0;
   return (
     <article class="model" style={{ "--model": color }}>
-      <h3>{reading.model} {wrong && <span class="badge wrong">wrong</span>}
-        {reading.right !== null && !wrong && <span class="badge right">right</span>}</h3>
+      <h3>{reading.model} {reading.verdict && (
+        <span class={`badge ${reading.verdict.replace(" ", "-")}`} title={BADGES[reading.verdict]}>{reading.verdict}</span>
+      )}</h3>
       {reading.error && <p class="problem">{reading.error}</p>}
       {words && reading.right !== null && (
         <p class="summary">What is true has {percent(reading.right)} <Change now={reading.right} before={before?.right} /></p>

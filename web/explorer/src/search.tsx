@@ -20,7 +20,6 @@ export const SearchPanel = ({ state }: { state: State }) => {
   const models = ready.models.filter((one) => one.kind !== "encoder");
   if (models.length === 0) return <p class="empty">A search needs a model that knows words: start with --model.</p>;
   const running = state.running.value === "search";
-  const wrong = (text: string) => { state.problem.value = text; };
   const best = state.best.value;
   return (
     <div class="panel">
@@ -38,11 +37,11 @@ export const SearchPanel = ({ state }: { state: State }) => {
               {models.map((one) => <option key={one.name}>{one.name}</option>)}
             </select>
           </label>
-          <label>pictures at most <NumberField low={1} high={2000} value={pictures} wrong={wrong}
+          <label>pictures at most <NumberField low={1} high={2000} value={pictures} wrong={state.tell("Pictures at most")}
             set={(wanted) => setPictures(Math.round(within(wanted, 1, 2000)))} /></label>
-          <label>seen at least <NumberField low={0} high={100} value={visible} wrong={wrong}
+          <label>seen at least <NumberField low={0} high={100} value={visible} wrong={state.tell("Seen at least")}
             set={(wanted) => setVisible(within(wanted, 0, 100))} /> %</label>
-          <label>of the picture at least <NumberField low={0} high={100} step={0.5} value={area} wrong={wrong}
+          <label>of the picture at least <NumberField low={0} high={100} step={0.5} value={area} wrong={state.tell("Of the picture at least")}
             set={(wanted) => setArea(within(wanted, 0, 100))} /> %</label>
         </div>
         <fieldset class="line"><legend>What may change</legend>

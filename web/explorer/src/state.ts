@@ -170,7 +170,8 @@ export const createState = (channel: Channel, store: Storage | null = null) => {
           outcome.value = "";
         }
         if (event.of === "sweep") {
-          points.value = [...(event.done === 1 ? [] : points.value), event];
+          const point = { ...event, problem: spoken(event.problem, ready.value?.controls ?? []) };
+          points.value = [...(event.done === 1 ? [] : points.value), point];
           swept.value = event.factor;
         }
         else if (event.image) best.value = event;
@@ -201,7 +202,7 @@ export const createState = (channel: Channel, store: Storage | null = null) => {
         notice.value = event.text;
         break;
       case "problem":
-        problem.value = event.text;
+        problem.value = spoken(event.text, ready.value?.controls ?? []);
         busy.value = "";
         if (event.number !== null || event.lasting) waiting.value = false;
         if (event.number === number && !event.again && good) factors.value = good;
@@ -223,11 +224,14 @@ export const createState = (channel: Channel, store: Storage | null = null) => {
     canUndo: computed(() => undone.value.past.length > 0),
     canRedo: computed(() => undone.value.future.length > 0),
     show, set, settle,
+    /** Says what is wrong with what was written in a place; "" once it is right. */
+    tell: (place: string) => (text: string) => { problem.value = text && `${place}${text}`; },
     undo: () => step("past", "future"),
     redo: () => step("future", "past"),
     pin: () => send({ type: "pin" }),
     ask: () => {
-      const texts = captions.value.split("\n").map((line) => line.trim()).filter(Boolean);
+      const lines = captions.value.split("\n").map((line) => line.trim().replace(/\s+/g, " ")).filter(Boolean);
+      const texts = [...new Set(lines)]; // one that is asked twice would halve its own share
       const long = texts.find((text) => text.length > CAPTION);
       if (texts.length > MOST_CAPTIONS) problem.value = `${texts.length} captions: at most ${MOST_CAPTIONS} are right`;
       else if (long) problem.value = `“${long.slice(0, 40)}…”: a caption has at most ${CAPTION} characters`;
@@ -276,6 +280,13 @@ export const fullLabel = (control: Control) => {
   const short = label(control.factor);
   return group ? `${group}: ${short.toLowerCase()}` : short;
 };
+
+/** What the engine said, with the names of controls instead of those of factors. */
+export const spoken = (text: string, controls: Control[]) => controls.reduce((said, control) => {
+  // A name without a joint is a common word, too: there only the beginning of a line is one of a factor.
+  const place = control.factor.includes("_") ? `(?<!\\w)${control.factor}(?!\\w)` : `^${control.factor}(?= = |:)`;
+  return said.replace(new RegExp(place, "gm"), fullLabel(control));
+}, text);
 
 /** Whether a unit says more than the name, "Lens drops" in drops. */
 export const unitOf = (control: Control) => {

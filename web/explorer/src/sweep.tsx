@@ -72,7 +72,6 @@ export const SweepPanel = ({ state, factor, setFactor }: {
   const models = state.ready.value?.models ?? [];
   const category = control.kind === "levels";
   const levels = category && chosen ? chosen : levelsOf(control, count, low ?? undefined, high ?? undefined);
-  const wrong = (text: string) => { state.problem.value = text; };
   const groups = [...new Set(controls.map((one) => one.group))];
   return (
     <div class="panel">
@@ -91,11 +90,13 @@ export const SweepPanel = ({ state, factor, setFactor }: {
           </label>
           {!category && (
             <>
-              <label>from <NumberField low={control.low} high={control.high} step={control.step ?? 1} wrong={wrong}
-                value={low ?? control.low} set={(wanted) => change({ low: wanted })} /></label>
-              <label>to <NumberField low={control.low} high={control.high} step={control.step ?? 1} wrong={wrong}
-                value={high ?? control.high} set={(wanted) => change({ high: wanted })} /></label>
-              <label>levels <NumberField low={2} high={MOST_LEVELS} value={count} wrong={wrong}
+              <label>from <NumberField low={control.low} high={control.high} step={control.step ?? 1}
+                value={low ?? control.low} wrong={state.tell("From")}
+                set={(wanted) => change({ low: wanted })} /></label>
+              <label>to <NumberField low={control.low} high={control.high} step={control.step ?? 1}
+                value={high ?? control.high} wrong={state.tell("To")}
+                set={(wanted) => change({ high: wanted })} /></label>
+              <label>levels <NumberField low={2} high={MOST_LEVELS} value={count} wrong={state.tell("Levels")}
                 set={(wanted) => setCount(Math.round(within(wanted, 2, MOST_LEVELS)))} /></label>
             </>
           )}
