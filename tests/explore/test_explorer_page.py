@@ -330,7 +330,7 @@ def test_what_is_wrong_is_said_by_the_name_of_the_control_until_it_is_right(tmp_
                 await typed(page, scale, "1")  # what is shown already
                 await page.until("!document.querySelector('.banner')")
             await typed(page, world, "Nowhere")
-            await wrong(page, "World = “Nowhere”: nothing is called that; the nearest are Snow, ")
+            await wrong(page, "World = “Nowhere”: nothing is called that; the nearest are Desert, Snow, Museum")
             assert await page.value(f"document.querySelector('{world}').value") == "Desert"
             await typed(page, world, "Desert")
             await page.until("!document.querySelector('.banner')")
