@@ -166,12 +166,12 @@ def _by_confidence(found: Sequence[FactorMemory]) -> Section:
 def _controls(found: Sequence[FactorMemory]) -> Section:
     table: list[Mapping[str, Cell]] = []
     for one in found:
-        held = one.controls.held_out
+        held, controls = one.controls.held_out, one.controls
         table.append({
             "factor": one.factor, "not trained on %": held.score if held else None,
-            "low %": held.low if held else None, "high %": held.high if held else None, "shuffled labels %": one.controls.shuffled_accuracy,
-            "chance %": one.controls.chance, "exchanged %": one.controls.swapped_score,
-            "DV_100 %": one.score.at(1.0).score,
+            "low %": held.low if held else None, "high %": held.high if held else None,
+            "shuffled labels %": controls.shuffled_accuracy, "chance %": controls.chance,
+            "exchanged %": controls.swapped_score, "DV_100 %": one.score.at(1.0).score,
         })  # fmt: skip
     return Section(
         title="Controls",

@@ -330,10 +330,13 @@ def _measured(
 ) -> _Measurement:
     images = open_images(dataset)
     divided = splits if isinstance(splits, HeldOutSplits) else HeldOutSplits.load_for(splits, images)
+    columns = columns_of(images)
+    if unknown := [name for name in options.factors if name not in columns and name != "all"]:
+        raise DatasetError(f"no column '{unknown[0]}'.{nearest(unknown[0], columns)}")  # before anything is encoded
     layers = list(options.layers) if options.layers else _usual_layers(models[0])
     if not options.layers and len(models) > 1 and _usual_layers(models[1]) != layers:
         raise ModelError(f"'{models[0].info.name}' and '{models[1].info.name}' have not the same layers")
-    labels, codes = np.unique(columns_of(images)[divided.label].astype(str), return_inverse=True)
+    labels, codes = np.unique(columns[divided.label].astype(str), return_inverse=True)
     crops = {
         name: remove_objects(images, divided.rows[name], options.removal, run.quiet)
         for name in ("A", "B", "held out") if len(divided.rows[name])
@@ -385,8 +388,6 @@ def _questions(measured: _Measurement, backgrounds: _Backgrounds | None) -> tupl
     if "all" in named:
         every = factor_table(columns).column_names
         named = [name for name in every if len(np.unique(columns[name].astype(str))) > 1]
-    if unknown := [name for name in named if name not in columns]:
-        raise DatasetError(f"no column '{unknown[0]}'.{nearest(unknown[0], columns)}")
     rows = {name: crops.rows for name, crops in measured.crops.items()}
     seen = np.concatenate([rows["A"], measured.public])
     together = {one.factor: one.cramers_v for one in _associations(measured) if one.p_value < 0.01}
