@@ -180,6 +180,8 @@ def test_one_command_makes_the_page_with_all_of_it(data: Path, capsys, monkeypat
     assert found["samples"][-1]["config"]["layer"] == "head.2"
     assert {one["name"] for one in found["experiments"]["experiments"]} >= {"changes", "attacks", "means"}
     assert (out / "levels.csv").read_text().startswith("factor,probe,layer,level,score")
+    assert "units of head.2 detect" in (out / "units" / "index.html").read_text()
+    assert "domains: which factor is the domain is for the user to say" in " ".join(said.split())
     code, said, _ = run(
         capsys, monkeypatch, "analyze", "model", "timm:resnet10t/random?size=32", "--data", data, "--all",
         "--layer", "layer4.0", "--probe", "knn", "--decoder-steps", 0, "--out", tmp_path / "less",

@@ -7,15 +7,17 @@ were searched, and an autoencoder of other features that is taken for this one's
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from torchmultiverse.analyze import RunOptions
-from torchmultiverse.errors import DatasetError
+from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.features import features_of
 from torchmultiverse.models import ModelInfo, Preprocess
 from torchmultiverse.models.modules import ModuleClassifier
@@ -92,3 +94,28 @@ def test_numbers_become_ranges(pictures: ImageList) -> None:
     assert (features.columns["angle"][first] < 19).all()
     with pytest.raises(DatasetError, match=r"no column 'angel'.* 'angle'"):
         concepts_of(features, ["angel"])
+
+
+class _Names:
+    """Pictures by their mean colour, captions by the colours that they name."""
+
+    info = ModelInfo("names", "image-text")
+    logit_scale = 1.0
+
+    def encode_image(self, images: Any) -> np.ndarray:
+        rows = np.stack([np.asarray(image, np.float32).mean((0, 1)) for image in images])
+        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+
+    def encode_text(self, texts: Sequence[str]) -> np.ndarray:
+        rows = np.array([np.sum([COLOURS[c] for c in COLOURS if c in text] or [(90, 90, 90)], 0) for text in texts])
+        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
+def test_units_are_put_into_words_that_are_scored(pictures: ImageList) -> None:
+    study, _ = study_units(_means(), pictures, replace(OPTIONS, latents=0, words=_Names()), QUIET)
+    section = study.sections[-1]
+    assert section.title == "In words"
+    assert {line["known"]: str(line["words"]).split()[0] for line in section.table} == {c: c for c in COLOURS}
+    assert "the first word is a known one for 3" in section.about
+    with pytest.raises(ModelError, match="means has no captions"):
+        study_units(_means(), pictures, replace(OPTIONS, latents=0, words=_means()), QUIET)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from torchmultiverse.cli import completion
+from torchmultiverse.cli.all_studies import add_studies
 from torchmultiverse.cli.groups import analyze_group, examples
 from torchmultiverse.cli.options import (
     AcceptedLicense,
@@ -137,8 +138,9 @@ def model_command(
 ) -> None:
     """Say what a model knows at every layer, where to cut it, and how its layers are shaped; writes a page.
 
-    With --all also what is read with fewer labels, images of what its layers know (RCDM) and questions to them, and
-    what it memorized (déjà vu). What is interrupted goes on with the same command.
+    With --all also what is read with fewer labels, images of what its layers know (RCDM) and questions to them, what
+    it memorized (déjà vu), and, on pages of their own, what its units detect and which pictures it can be trusted on;
+    what is not asked is told with the reason. What is interrupted goes on with the same command.
     """
     from torchmultiverse.analyze import PROBES, AnalysisOptions, RunOptions, analyze_model
     from torchmultiverse.report import write_report
@@ -157,6 +159,9 @@ def model_command(
     found = found.model_copy(update={"provenance": {"command": command, "seed": seed, "packages": packages}})
     if full:
         found = _rest(found, model, data, out, everything, probing.limit, run)
+        last = probing.layer[-1] if probing.layer else None
+        notes = add_studies(model, data, out, run, last, probing.factor, probing.group, probing.limit)
+        found = found.model_copy(update={"notes": (*found.notes, *notes)})
     found.save(out)
     page = write_report(found, out)
     _show(found)

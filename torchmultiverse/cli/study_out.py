@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torchmultiverse.cli.output import for_people, place, print_table, say
 from torchmultiverse.study import Cell, Study
-from torchmultiverse.tables import Column, Table, interval, number, share, text
+from torchmultiverse.tables import Column, Table, interval, number, share
 
 ROWS = (Column(("section",), "", unit="heading of the table"), Column(("row",), "", unit="its columns and values"))
 """Keys of programs, for `tabular`: each line is an object of the columns of its own table."""
@@ -83,7 +83,7 @@ def _column(name: str, values: Sequence[Cell], ends: tuple[str, str] | None) -> 
     if ends is not None:
         return Column((name, *ends), head, _numbers)
     if any(isinstance(value, str) for value in values):
-        return text(name, head)
+        return Column((name,), head, str, right=False)  # words, and numbers among them
     if name.endswith(" %"):
         return share(name, head)
     return number(name, head, ",.3g" if any(isinstance(value, float) for value in values) else ",")

@@ -47,6 +47,13 @@ class Asked:
     directions: Annotated[
         int | None, typer.Option(min=0, help="Random directions to compare with. Default: as many as units.")
     ] = None
+    words: Annotated[
+        str | None,
+        typer.Option(
+            help="Image-text model whose captions put the surest units into words, scored against the factors. "
+            "Default: no words.",
+        ),
+    ] = None
     limit: Annotated[
         int | None, typer.Option(min=50, help="So many images at most, drawn at random. Default: all.")
     ] = None
@@ -84,7 +91,7 @@ def units(
     training = parse_settings(AutoencoderTraining(), setting or ())
     options = UnitOptions(
         asked.layer, asked.factor, asked.pairs, asked.permutations, asked.rate, latents=asked.latents,
-        autoencoder=training, directions=asked.directions, limit=asked.limit,
+        autoencoder=training, directions=asked.directions, limit=asked.limit, words=asked.words,
     )  # fmt: skip
     study, lines = study_units(model, data, options, RunOptions(seed, features_folder(features)), out)
     finish(study, out, seed)

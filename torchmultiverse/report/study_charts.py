@@ -228,13 +228,15 @@ def _scatter(chart: ScatterChart) -> Markup:
 
 
 def _named(label: str, at: float, up: float, taken: list[tuple[float, float, float]]) -> list[str]:
-    """Return the name of a point, on the side with room, unless another name is there."""
+    """Return the name of a point, on a side with room; nothing where other names are on all sides."""
     wide = WORD * len(label)
-    left = at + 8 if at + 8 + wide < _WIDTH - 2 else at - 8 - wide
-    if left < _LEFT or any(a < left + wide and left < b and abs(up - c) < 12 for a, b, c in taken):
-        return []
-    taken.append((left, left + wide, up))
-    return [f'<text x="{left:.1f}" y="{up + 4}">{escape(label)}</text>']
+    places = ((at + 8, up), (at - 8 - wide, up), (at - wide / 2, up - 12), (at - wide / 2, up + 13))
+    for left, height in places:
+        inside = left >= _LEFT and left + wide < _WIDTH - 2 and _TOP < height < _HEIGHT - _FOOT
+        if inside and not any(a < left + wide and left < b and abs(height - c) < 12 for a, b, c in taken):
+            taken.append((left, left + wide, height))
+            return [f'<text x="{left:.1f}" y="{height + 4:.1f}">{escape(label)}</text>']
+    return []
 
 
 def _bars(chart: BarChart) -> Markup:

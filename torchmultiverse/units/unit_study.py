@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torchmultiverse.analyze import RunOptions, factor_target
 from torchmultiverse.documents import EncodedImage
 from torchmultiverse.evaluation import plain
-from torchmultiverse.features import Features, factor_names, features_of
+from torchmultiverse.features import FeatureCache, Features, factor_names, features_of
 from torchmultiverse.images import rgb, thumbnail
 from torchmultiverse.models import load_model
 from torchmultiverse.progress import progress_bar
@@ -26,12 +26,14 @@ from torchmultiverse.study import Bar, BarChart, Cell, ImageRow, LineChart, Poin
 from torchmultiverse.train import AutoencoderTraining, SparseAutoencoder, kept_autoencoder, train_autoencoder
 from torchmultiverse.units.detection import Concepts, Detections, Expression, UnitDetections, detect, parts
 from torchmultiverse.units.semanticity import factor_embeddings, monosemanticity
+from torchmultiverse.units.word_study import words_section
 
 NEURONS, DIRECTIONS, LATENTS = "neurons", "random directions", "sparse latents"
 _BINS = 8
 _SHOWN = 40
 _CARDS = 8
 _PICTURES = 8
+_IN_WORDS = 100
 SOURCES = (
     "J. Mu, J. Andreas: Compositional explanations of neurons, NeurIPS 2020 (logical forms of concepts).",
     "N. Kalibhat et al.: Identifying interpretable subspaces in image representations, ICML 2023 (units, contrast).",
@@ -55,6 +57,7 @@ class UnitOptions:
         autoencoder: how they are trained.
         directions: random directions to compare with; as many as units by default, 0 for none.
         limit: so many pictures at most.
+        words: an image-text model, or its string, whose captions put the surest units into words; none by default.
     """
 
     layer: str | None = None
@@ -68,6 +71,7 @@ class UnitOptions:
     autoencoder: AutoencoderTraining = field(default_factory=AutoencoderTraining)
     directions: int | None = None
     limit: int | None = None
+    words: Any = None
 
 
 def concepts_of(features: Features, factors: Sequence[str] | None = None) -> Concepts:
@@ -196,7 +200,23 @@ def study_units(
         )
         kinds.append(_asked(LATENTS, latents[:, alive], concepts, options, run, 2))
     lines = [line for kind in kinds for line in _lines(kind)]
-    return _study(kinds, features, images, layer, concepts, notes, lines), lines
+    words = [] if options.words is None else [_words(kinds[0], features, images, concepts, options, run)]
+    study = _study(kinds, features, images, layer, concepts, notes, lines)
+    return study.model_copy(update={"sections": (*study.sections, *words)}), lines
+
+
+def _words(
+    kind: _Kind, features: Features, images: ImageSet, concepts: Concepts, options: UnitOptions, run: RunOptions
+) -> Section:
+    """Return what an image-text model says of the surest detectors."""
+    model = load_model(options.words) if isinstance(options.words, str) else options.words
+    store = FeatureCache(run.store) if isinstance(run.store, str | Path) else run.store
+    area = kind.areas()
+    surest = sorted((unit for unit in kind.found.units if kind.detects(unit)), key=lambda unit: -area[unit.unit])
+    rng = np.random.default_rng((run.seed, 3))
+    return words_section(
+        surest[:_IN_WORDS], kind.activations, concepts, images, features.rows, model, rng, store, run.quiet
+    )
 
 
 def _last(layers: Sequence[str]) -> str:
@@ -259,7 +279,7 @@ def _lines(kind: _Kind) -> list[dict[str, Cell]]:
         found.append(
             {
                 "kind": kind.name, "unit": unit.unit, "detects": _said(unit.expressions[0]) if known else "nothing",
-                "AUROC": held_out.area, "low": ends[0], "high": ends[1], "IoU": held_out.overlap,
+                "AUROC": _known(held_out.area), "low": ends[0], "high": ends[1], "IoU": _known(held_out.overlap),
                 "pictures": held_out.inside, "AUROC where searched": unit.areas[0] if known else None,
                 "best single value": unit.best_single, "false-discovery rate": unit.q, "monosemanticity": float(alike),
                 "detector": "yes" if kind.detects(unit) else "no", "explained": "yes" if kind.explained(unit) else "no",
@@ -352,6 +372,10 @@ def _compared(kinds: Sequence[_Kind]) -> Section:
         ),
         table=tuple(table),
     )  # fmt: skip
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _median(values: NDArray[np.float64]) -> float | None:
