@@ -53,8 +53,8 @@ def test_from_training_to_what_was_memorized(data: Path, capsys, monkeypatch, tm
         assert f"ssl:{tmp_path / name}" in said
     code, said, _ = run(
         capsys, monkeypatch, "analyze", "dejavu", data, "--splits", sets, "--a", f"ssl:{tmp_path / 'A'}", "--b",
-        f"ssl:{tmp_path / 'B'}", "--boxes", data.parent / "boxes.csv", "--k", 5, "--factor", "all", "--out",
-        tmp_path / "memory",
+        f"ssl:{tmp_path / 'B'}", "--boxes", data.parent / "boxes.csv", "--k", 5, "--factor", "filename",
+        "--out", tmp_path / "memory",
     )  # fmt: skip
     assert code == 0
     assert "label" in json.loads((tmp_path / "memory" / "factors" / "study.json").read_text())["headline"]

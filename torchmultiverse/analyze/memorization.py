@@ -291,9 +291,7 @@ def measure_memorization(
         load_model(m) if isinstance(m, str) else m for m in ((target,) if reference is None else (target, reference))
     ]
     measured = _measured(dataset, splits, models, options or MemorizationOptions(), run or RunOptions())
-    backgrounds: _Backgrounds | None = None
-    if len(models) == 1 and measured.options.reference != HELD_OUT:
-        backgrounds = _background_features(measured)
+    backgrounds = _background_features(measured)
     questions, not_asked = _questions(measured, backgrounds)
     layers, sides = _scores(measured, backgrounds)
     own = [name for name in ("A", "B") if name in sides]
@@ -388,35 +386,42 @@ def _questions(measured: _Measurement, backgrounds: _Backgrounds | None) -> tupl
     if "all" in named:
         every = factor_table(columns).column_names
         named = [name for name in every if len(np.unique(columns[name].astype(str))) > 1]
-    rows = {name: crops.rows for name, crops in measured.crops.items()}
-    seen = np.concatenate([rows["A"], measured.public])
-    together = {one.factor: one.cramers_v for one in _associations(measured) if one.p_value < 0.01}
-    questions, not_asked = [], {}
+    questions: list[FactorQuestion] = []
+    not_asked: dict[str, str] = {}
     for name in dict.fromkeys([label, *named]):
         try:
-            question = factor_question(columns, name, rows, measured.public)
+            questions.append(_question(measured, backgrounds, columns, name))
         except DatasetError as error:
             not_asked[name] = str(error)
-            continue
-        codes = np.full(len(measured.codes), -1)
-        for mine, of in ((measured.public, question.public), *((rows[s], question.targets[s]) for s in rows)):
-            codes[mine] = of
-        if name not in together and name != label:  # a column of more levels than the test of all factors takes
-            found = factor_associations({name: codes[seen]}, measured.codes[seen], [name])
-            together |= {one.factor: one.cramers_v for one in found if one.p_value < 0.01}
-        said = None
-        if backgrounds is not None:
-            said = backgrounds.inferences(question.targets, codes)
-        elif len(measured.models) == 1:
-            unseen = np.concatenate([question.targets[s] for s in rows if s != "A"] or [np.zeros(0, np.int64)])
-            if missing := set(question.targets["A"].tolist()) - set(unseen.tolist()):
-                not_asked[name] = f"no picture that the model never saw has {question.levels[min(missing)]}"
-                continue
-        association = 1.0 if name == label else together.get(name, 0.0)
-        questions.append(replace(question, backgrounds=said, association=association))
     if not questions:
         raise DatasetError(f"no factor can be asked: {next(iter(not_asked.values()))}")
     return questions, not_asked
+
+
+def _question(
+    measured: _Measurement, backgrounds: _Backgrounds | None, columns: Mapping[str, NDArray[Any]], name: str
+) -> FactorQuestion:
+    """Return what is asked of a factor.
+
+    Raises:
+        DatasetError: it cannot be asked.
+    """
+    rows = {split: crops.rows for split, crops in measured.crops.items()}
+    question = factor_question(columns, name, rows, measured.public)
+    codes = np.full(len(measured.codes), -1)
+    codes[measured.public] = question.public
+    for split, mine in rows.items():
+        codes[mine] = question.targets[split]
+    if len(measured.models) == 1 and backgrounds is None:
+        unseen = [question.targets[split] for split in rows if split != "A"]
+        if unseen and len(missing := np.setdiff1d(question.targets["A"], np.concatenate(unseen))):
+            raise DatasetError(f"no picture that the model never saw has '{name}' {question.levels[missing[0]]}")
+    seen = np.concatenate([rows["A"], measured.public])
+    tests = factor_associations({name: codes[seen]}, measured.codes[seen], [name])
+    return replace(
+        question, backgrounds=None if backgrounds is None else backgrounds.inferences(question.targets, codes),
+        association=max((test.cramers_v for test in tests if test.p_value < 0.01), default=0.0),
+    )  # fmt: skip
 
 
 def _factors(measured: _Measurement, questions: Sequence[FactorQuestion]) -> list[FactorMemory]:
@@ -428,9 +433,11 @@ def _factors(measured: _Measurement, questions: Sequence[FactorQuestion]) -> lis
     return found
 
 
-def _background_features(measured: _Measurement) -> _Backgrounds:
-    """Return features of backgrounds, by split and of public pictures."""
+def _background_features(measured: _Measurement) -> _Backgrounds | None:
+    """Return features of backgrounds, by split and of public pictures, where a classifier of them is the reference."""
     reference, run = measured.options.reference, measured.run
+    if len(measured.models) > 1 or reference == HELD_OUT:
+        return None
     backgrounds = remove_objects(measured.images, measured.public, measured.options.removal, run.quiet)
     if reference == PIXELS:
 
