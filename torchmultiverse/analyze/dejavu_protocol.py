@@ -27,6 +27,7 @@ from torchmultiverse.errors import DatasetError
 from torchmultiverse.models import FloatArray
 from torchmultiverse.stats import Interval, Intervals
 
+_SHUFFLED = 10_000  # answers for which labels are shuffled again, up to 20 times
 Near = Mapping[str, Sequence[NearestRows]]
 """Nearest public pictures of the crops of each set, by each model."""
 
@@ -250,11 +251,16 @@ def _controls(
     labels: NDArray[np.int64],
     seed: int,
 ) -> Controls:
-    """Return the controls, with how often neighbours are right when the public labels are shuffled."""
-    shuffled = infer_from(near, targets, np.random.default_rng(seed).permutation(labels))
+    """Return the controls, with how often neighbours are right when the public labels are shuffled.
+
+    Pictures that have most neighbours in common are right or wrong together: one shuffle of few pictures says little.
+    """
+    rng = np.random.default_rng(seed)
+    times = int(np.clip(_SHUFFLED // len(targets), 1, 20))
+    shuffled = [infer_from(near, targets, rng.permutation(labels)).correct.mean() for _ in range(times)]
     frequency = np.bincount(labels) / len(labels)
     return Controls(
-        held_out=held_out, shuffled_accuracy=float(shuffled.correct.mean()), chance=float(frequency[targets].mean()),
+        held_out=held_out, shuffled_accuracy=float(np.mean(shuffled)), chance=float(frequency[targets].mean()),
         swapped_score=swapped,
     )  # fmt: skip
 
