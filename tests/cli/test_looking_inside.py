@@ -206,6 +206,18 @@ def test_a_decoder_is_trained_drawn_from_and_scored(data: Path, capsys, monkeypa
     )  # fmt: skip
     assert code == 0
     assert Image.open(sheet).size == (4 * 10 - 2, 2 * 10 - 2)
+    line = tmp_path / "line.png"
+    code, said, _ = run(
+        capsys, monkeypatch, "analyze", "rcdm", "interpolate", decoder, "--data", data, "--row", 1, "--row", 40,
+        "--row", 3, "--between", 4, "--noises", 2, "--steps", 2, "--out", line,
+    )  # fmt: skip
+    assert code == 0
+    assert Image.open(line).size == (6 * 10 - 2, 4 * 10 - 2)  # two lines of two rows; both ends are real
+    code, _, error = run(
+        capsys, monkeypatch, "analyze", "rcdm", "interpolate", decoder, "--data", data, "--row", 1, "--out", line
+    )
+    assert code == 2
+    assert "two rows or more" in error
     code, said, _ = run(
         capsys, monkeypatch, "analyze", "rcdm", "score", decoder, "--data", data, "--count", 6,
         "--samples-per-image", 2, "--steps", 4, "--out", tmp_path / "portrait",
@@ -228,6 +240,17 @@ def test_a_decoder_is_trained_drawn_from_and_scored(data: Path, capsys, monkeypa
     )  # fmt: skip
     assert code == 0
     assert (tmp_path / "studies" / "layers.png").exists()
+    attack = (
+        "analyze", "rcdm", "experiments", decoder, "--data", data, "--experiment", "attacks", "--examples", 1,
+        "--samples-per-image", 2, "--steps", 2, "--epsilon", 0.5, "--out", tmp_path / "attack", "--target",
+    )  # fmt: skip
+    code, said, error = run(capsys, monkeypatch, *attack, "leaf")
+    assert code == 0, error
+    table = json.loads((tmp_path / "attack" / "experiments.json").read_text())["experiments"][0]["table"]
+    assert [line["change of a pixel at most"] for line in table] == ["0 of 255", "128 of 255"]
+    code, said, error = run(capsys, monkeypatch, *attack, "nothing")
+    assert code != 0
+    assert "no label 'nothing' to be taken for" in error
     assert "One layer against another" in (tmp_path / "studies" / "index.html").read_text()
 
 

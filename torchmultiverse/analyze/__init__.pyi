@@ -21,6 +21,8 @@ from .dejavu_factor_study import factor_memory_study as factor_memory_study
 from .dejavu_factors import FactorMemory as FactorMemory
 from .experiment import Experiment as Experiment
 from .experiment import Experiments as Experiments
+from .experiment_setup import EPSILONS as EPSILONS
+from .experiment_setup import AttackOptions as AttackOptions
 from .experiment_setup import ExperimentSetup as ExperimentSetup
 from .experiments import run_experiments as run_experiments
 from .filter_comparison import compare_filters as compare_filters
@@ -51,6 +53,7 @@ from .probes import PROBES as PROBES
 from .probes import ProbeData as ProbeData
 from .probes import probe_of as probe_of
 from .published import published_sections as published_sections
+from .rcdm import interpolate as interpolate
 from .rcdm import sample as sample
 from .sample_evaluation import SampleEvaluation as SampleEvaluation
 from .sample_evaluation import SamplingOptions as SamplingOptions
@@ -64,9 +67,11 @@ from .sweeps import sweep_memorization as sweep_memorization
 from .trainings import LayerMean as LayerMean
 
 __all__ = [
+    "EPSILONS",
     "PROBES",
     "Analysis",
     "AnalysisOptions",
+    "AttackOptions",
     "ClassQuestion",
     "CorruptedLayerOptions",
     "CorruptedLayers",
@@ -110,6 +115,7 @@ __all__ = [
     "factor_memory_study",
     "factor_target",
     "image_grid",
+    "interpolate",
     "learning_order",
     "load_conditioned_decoder",
     "measure_memorization",

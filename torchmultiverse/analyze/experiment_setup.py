@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -22,6 +23,23 @@ Pixels = NDArray[np.uint8]
 _READ = 0.25  # of what is above chance: read by a layer
 
 
+EPSILONS = (0.0, 0.01, 0.025, 0.05, 0.1, 0.25)
+"""By how much of the range of a pixel pictures are changed to deceive."""
+
+
+@dataclass(frozen=True)
+class AttackOptions:
+    """How pictures are changed to deceive.
+
+    Attributes:
+        epsilons: largest changes of a pixel, as fractions of its range, 0 to 1.
+        target: class that is to be seen; by default the one after each picture's own.
+    """
+
+    epsilons: Sequence[float] = EPSILONS
+    target: str | None = None
+
+
 class ExperimentSetup:
     """A decoder with its model and pictures, ready for experiments.
 
@@ -33,6 +51,7 @@ class ExperimentSetup:
         label: column of the classes; by default the animal or the label where the layer's vectors tell it, else the
             factor that they tell best.
         quiet: show no bars.
+        attack: how pictures are changed to deceive.
 
     Raises:
         DatasetError: no such column.
@@ -48,7 +67,9 @@ class ExperimentSetup:
         seed: int = 0,
         label: str | None = None,
         quiet: bool = False,
+        attack: AttackOptions | None = None,
     ) -> None:
+        self.attack = attack or AttackOptions()
         self.conditioned, self.samples_per_image, self.examples = one, samples_per_image, examples
         self._sampling = {"steps": steps, "sampler": sampler, "seed": seed, "quiet": quiet}
         self.seed = seed

@@ -11,16 +11,15 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageOps
 
 from torchmultiverse.analyze.experiment import MANY, Experiment, experiment, image_row, mean_cells
 from torchmultiverse.analyze.experiment_setup import ExperimentSetup
 from torchmultiverse.analyze.neighbours import nearest_rows
-from torchmultiverse.errors import ModelError
+from torchmultiverse.errors import DatasetError, ModelError, nearest
 from torchmultiverse.evaluation import plain
 from torchmultiverse.study import ImageRow
-
-EPSILONS = (0.0, 0.01, 0.025, 0.05, 0.1, 0.25)
 
 
 def _by_image(rows: Sequence[ImageRow], kinds: int) -> tuple[ImageRow, ...]:
@@ -89,6 +88,17 @@ def changes(setup: ExperimentSetup) -> Experiment:
     )  # fmt: skip
 
 
+def _aims(setup: ExperimentSetup, codes: NDArray[np.int64], levels: Sequence[str]) -> NDArray[np.int64]:
+    """Return the class that each picture is to be taken for; of pictures of the target itself the next one."""
+    wanted = setup.attack.target
+    if wanted is None:
+        return np.asarray((codes + 1) % len(levels))
+    if wanted not in levels:
+        raise DatasetError(f"no {plain(setup.label)} '{wanted}' to be taken for.{nearest(wanted, levels)}")
+    aim = list(levels).index(wanted)
+    return np.where(codes == aim, (codes + 1) % len(levels), aim)
+
+
 def attacks(setup: ExperimentSetup) -> Experiment:
     """Change pictures towards another class by the sign of the gradient, and see what is drawn."""
     import torch
@@ -97,7 +107,8 @@ def attacks(setup: ExperimentSetup) -> Experiment:
     codes, levels = setup.codes[setup.label]
     probe = setup.probes[setup.label]
     many = setup.rows[:MANY]
-    targets, aim = codes[many], (codes[many] + 1) % len(levels)
+    targets, aim = codes[many], _aims(setup, codes[many], levels)
+    epsilons = sorted({0.0, *setup.attack.epsilons})
     preprocess = model.info.preprocess
     if preprocess is None:
         raise ModelError(f"'{model.info.name}' prepares pictures in a way of its own: an attack cannot be drawn")
@@ -105,8 +116,8 @@ def attacks(setup: ExperimentSetup) -> Experiment:
         torch.tensor(v, device=model.device).view(1, 3, 1, 1).float() for v in (preprocess.mean, preprocess.std)
     )
     weight, bias = (torch.from_numpy(part).to(model.device) for part in (probe.weight, probe.bias))
-    parts: dict[float, list[Any]] = {epsilon: [] for epsilon in EPSILONS}
-    shown: dict[float, list[Any]] = {epsilon: [] for epsilon in EPSILONS}
+    parts: dict[float, list[Any]] = {epsilon: [] for epsilon in epsilons}
+    shown: dict[float, list[Any]] = {epsilon: [] for epsilon in epsilons}
     for start in range(0, len(many), 32):
         part = slice(start, start + 32)
         pixels = model.batch(setup.images(many[part])).requires_grad_(True)
@@ -115,12 +126,12 @@ def attacks(setup: ExperimentSetup) -> Experiment:
         (slope,) = torch.autograd.grad(torch.nn.functional.cross_entropy(logits, wanted, reduction="sum"), [pixels])
         with torch.no_grad():
             bright = pixels * std + mean
-            for epsilon in EPSILONS:
+            for epsilon in epsilons:
                 changed = (bright - epsilon * slope.sign()).clamp(0, 1)
                 parts[epsilon].append(setup.extractor.forward((changed - mean) / std)[0].float().cpu().numpy())
                 shown[epsilon].append((changed * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy())
     rows, numbers = [], []
-    for epsilon in EPSILONS:
+    for epsilon in epsilons:
         vectors, images = np.concatenate(parts[epsilon]), np.concatenate(shown[epsilon])
         prediction = probe.probabilities(vectors).argmax(1)
         numbers.append(
@@ -139,5 +150,5 @@ def attacks(setup: ExperimentSetup) -> Experiment:
         "attacks", "When the picture is made to deceive",
         f"Every pixel is moved by the same small amount in the direction that makes a linear probe of the layer "
         f"say another {plain(setup.label)} (FGSM). Red: it is deceived. What is drawn shows what the layer itself "
-        "has come to hold.", _by_image(rows, len(EPSILONS)), numbers,
+        "has come to hold.", _by_image(rows, len(epsilons)), numbers,
     )  # fmt: skip

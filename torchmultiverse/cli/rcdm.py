@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -79,6 +80,48 @@ def sample(
 
 
 @rcdm_group.command(
+    "interpolate",
+    epilog=examples("torchmultiverse analyze rcdm interpolate decoder --data data/animals --row 3 --row 40 --row 7"),
+)
+@option_sets
+def interpolation(
+    decoder: DecoderFolder,
+    data: Data,
+    sampling: Sampling,
+    row: Annotated[list[int], typer.Option(min=0, help="End of a line; two or more, in their order.")],
+    between: Annotated[int, typer.Option(min=2, help="Vectors of each line, its ends included.")] = 8,
+    noises: Annotated[int, typer.Option(min=1, help="Rows, each from a noise of its own.")] = 3,
+    seed: Seed = 0,
+    out: Annotated[Path, typer.Option("--out", help="Sheet: the real ends of a line beside what is drawn.")] = Path(
+        "interpolation.png"
+    ),
+    features: Features = None,
+) -> None:
+    """Draw the vectors between those of chosen pictures; all of a row begin from one noise."""
+    import numpy as np
+
+    from torchmultiverse.analyze import RunOptions, decoder_pixels, image_grid, interpolate, load_conditioned_decoder
+    from torchmultiverse.analyze import sample as draw
+
+    check_image_file(out)
+    if len(row) < 2:
+        raise typer.BadParameter("two rows or more are needed, the ends of a line", param_hint="--row")
+    one = load_conditioned_decoder(decoder, data, RunOptions(store=features_folder(features)))
+    if max(row) >= len(one.vectors):
+        raise typer.BadParameter(f"the dataset has {len(one.vectors)} pictures", param_hint="--row")
+    real = decoder_pixels(one.images, np.asarray(row), one.decoder.config.size)
+    lines, first = [], []
+    for start, end in pairwise(row):
+        path = interpolate(one.vectors[start], one.vectors[end], between)
+        drawn = draw(one.decoder, path, noises, sampling.steps, sampling.sampler, seed)
+        ends = np.broadcast_to(real[row.index(end)], (noises, 1, *real.shape[1:]))
+        lines.append(np.concatenate([drawn.transpose(1, 0, 2, 3, 4), ends], 1))
+        first += [real[row.index(start)]] * noises
+    save_image(out, image_grid(np.concatenate(lines), np.stack(first)))
+    place("sheet", out)
+
+
+@rcdm_group.command(
     "score", epilog=examples("torchmultiverse analyze rcdm score decoder --data data/animals --out portrait")
 )
 @tabular(_SHOWN)
@@ -141,11 +184,29 @@ def experiments(
         list[Path] | None, typer.Option(help="Decoder of another layer, to compare with; may be repeated.")
     ] = None,
     label: Label = None,
+    epsilon: Annotated[
+        list[float] | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Of attacks: largest change of a pixel, of its range; may be repeated. Default: 0 to 0.25.",
+        ),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Of attacks: class to be seen. Default: the one after each picture's own.")
+    ] = None,
     seed: Seed = 0,
     features: Features = None,
 ) -> None:
     """Ask a decoder the questions of the sources: what a change of picture or vector does to what is drawn."""
-    from torchmultiverse.analyze import ExperimentSetup, RunOptions, load_conditioned_decoder, run_experiments
+    from torchmultiverse.analyze import (
+        EPSILONS,
+        AttackOptions,
+        ExperimentSetup,
+        RunOptions,
+        load_conditioned_decoder,
+        run_experiments,
+    )
     from torchmultiverse.report import write_report
 
     run = RunOptions(seed, features_folder(features))
@@ -158,6 +219,7 @@ def experiments(
             sampling.sampler,
             seed,
             label,
+            attack=AttackOptions(epsilon or EPSILONS, target),
         )
         for folder in (decoder, *(against or ()))
     ]
