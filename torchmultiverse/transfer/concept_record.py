@@ -495,12 +495,13 @@ def _facts(results: ConceptResults) -> dict[str, Cell]:
     data, options = results.data, results.options
     protocol, levels = options.protocol, data.levels
     first = data.pictures[levels.levels[0].name]
+    chance = ", ".join(f"{name} {100 * one:.1f}" for name, one in _chances(results).items())
     of_solver: Callable[[str], str] = {
         "lbfgs": "L-BFGS, the L2 penalty chosen on 20 %",
         "sgd": f"SGD as in the source: {protocol.trials} trials of rate and decay on 20 %, {protocol.epochs} epochs",
     }.get  # type: ignore[assignment]
     return {
-        "pictures": len(data.rows), "classes in a level": first.classes, "chance %": ", ".join(f"{name} {100 * one:.1f}" for name, one in _chances(results).items()),
+        "pictures": len(data.rows), "classes in a level": first.classes, "chance %": chance,
         "training pictures of a class": f"{min(p.fewest for p in data.pictures.values())} at least",
         "seen": f"{levels.seen_name}, {len(levels.seen)} concepts", "nouns": levels.wordnet,
         "concepts counted": levels.corpus, "levels (SHA-256)": levels.digest[:16],
