@@ -121,8 +121,8 @@ class Reader:
             most: how many predictions to return.
         """
         probabilities, texts, verdicts = self._probabilities(image, frozenset(true))
-        rank = [0 if verdict.right else 1 if verdict.right is False else 2 for verdict in verdicts]
-        order = np.lexsort((rank, -probabilities))[:most]  # of equal ones the true one first, as in the margin
+        rank = np.array([0 if verdict.right else 1 if verdict.right is False else 2 for verdict in verdicts])
+        order = np.lexsort(np.stack([rank, -probabilities]))[:most]  # of equal ones the true one first
         top = [
             Said(text=texts[k], probability=float(probabilities[k]), right=verdicts[k].right, why=verdicts[k].why)
             for k in order
