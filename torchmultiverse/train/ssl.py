@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     import torch
 
 
-class Views(Protocol):
+class ViewMaker(Protocol):
     """Gives views of each of some images."""
 
     def __call__(self, rows: NDArray[np.int64], epoch: int) -> tuple[torch.Tensor, ...]:
@@ -269,7 +269,7 @@ class EncoderObjective(Objective):
     def __init__(
         self,
         loss: SelfSupervisedLoss,
-        views: Views,
+        views: ViewMaker,
         count: int,
         training: EncoderTraining,
         labels: NDArray[np.int64] | None = None,
@@ -348,7 +348,7 @@ class EncoderObjective(Objective):
 
 def fit(
     loss: SelfSupervisedLoss,
-    views: Views,
+    views: ViewMaker,
     count: int,
     training: EncoderTraining,
     *,
